@@ -49,7 +49,7 @@ unit: setup ## Unit and golden tests, without those that take minutes
 	$(PYTEST) -q --numprocesses=2 -m "not heavy" tests/unit tests/golden
 
 # Two lanes: what computes, and what waits (for clocks, pods, leases). What a change elsewhere can't
-# break is left out while it is as when all of it passed: tests/support/verified.py.
+# break is left out while it is as when all of it passed: tests/support/runs/verified.py.
 COMPUTING := lint types layers pure lives bentos benchmarks prometheus
 WAITING := programs workflows chaos node apiserver
 LANE = $(MAKE) --no-print-directory --keep-going WHOLE=$(WHOLE)

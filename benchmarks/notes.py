@@ -12,7 +12,7 @@ NOTES: Final = {
 from `benchmarks.json` by `python -m benchmarks.report`.
 """,
     "machines": """\
-Measured on these machines. All of the control plane, the fake nodes, the harness and the contender
+ProductBlocks on these machines. All of the control plane, the fake nodes, the harness and the contender
 share a machine's cores, so figures of one N are of one machine:
 """,
     "method": """\

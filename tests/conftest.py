@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytest_plugins = ["tests.support.lanes", "tests.support.verified_plugin"]
+pytest_plugins = ["tests.support.runs.lanes", "tests.support.runs.verified_plugin"]
 
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]

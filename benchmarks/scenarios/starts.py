@@ -1,6 +1,6 @@
 """Starts: as many products as a wave has begin beside the N, all at once.
 
-Measured of the floor. A wave of promotions starts as many versions, and no controller can have
+ProductBlocks of the floor. A wave of promotions starts as many versions, and no controller can have
 them serve sooner than the control plane brings up their pods.
 """
 

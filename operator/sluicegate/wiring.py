@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import Key
 from sluicegate.manager import Controller, Program, Tools
-from sluicegate.measurement.scheduler import Rounds
+from sluicegate.measurement.scheduler import BlockScheduler
 from sluicegate.measurement.store import Measurements
 from sluicegate.policy.retraining.budget import Budget
 from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
@@ -20,11 +20,11 @@ from sluicegate.prometheus.source import NoSource, Source
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reconcile.apply.applier import Applier
 from sluicegate.reconcile.apply.child_writer import ChildKeeper
-from sluicegate.reconcile.apply.in_sync import InStep
+from sluicegate.reconcile.apply.in_sync import InSyncCache
 from sluicegate.reconcile.apply.slot_release import SlotKeeper
 from sluicegate.reconcile.apply.training_jobs import Trainer
 from sluicegate.reconcile.fleet.operator_overlap import OperatorOverlaps, written_by
-from sluicegate.reconcile.fleet.registry import Standings
+from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.live.children import watched
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.gateway_reader import Gateways
@@ -59,7 +59,7 @@ def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
     settings, clocks = tools.settings, tools.clocks
     measurements = Measurements(timing_of(settings))
     budget = Budget(settings.max_concurrent_retrainings, settings.max_retrainings_per_namespace)
-    standings = Standings(budget)
+    fleet = FleetRegistry(budget)
     applier = Applier(tools.api, tools.caches)
     trainer = Trainer(applier, settings)
     product_metrics = ProductMetrics(settings.product_metrics)
@@ -68,7 +68,7 @@ def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
         PodReads(tools.api),
         tools.caches,
         measurements,
-        standings,
+        fleet,
         Gateways(tools.api, clocks.steady),
         share_states=settings.share_dependency_states,
         refusals=trainer.refusals,
@@ -85,9 +85,9 @@ def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
         observer=observer,
         trainer=trainer,
         measurements=measurements,
-        standings=standings,
-        slots=SlotKeeper(standings, trainer, observer, tools.queue, clocks.wall),
-        in_step=InStep(tools.caches),
+        fleet=fleet,
+        slots=SlotKeeper(fleet, trainer, observer, tools.queue, clocks.wall),
+        in_sync=InSyncCache(tools.caches),
         overlaps=overlaps,
         recorder=tools.recorder,
         queue=tools.queue,
@@ -107,7 +107,7 @@ def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
         export_reviews(reviews.overview, settings.product_metrics)
         product_metrics.export(now)
         overlaps.export(now)
-        EVALUATION_LATENESS.set(measurements.punctuality.lateness(now))
+        EVALUATION_LATENESS.set(measurements.block_lateness.lateness(now))
 
     measuring: dict[str, Work] = {
         "measuring": partial(_measure, tools, measurements, connect),
@@ -168,7 +168,7 @@ async def _measure(tools: Tools, measurements: Measurements, connect: Connect) -
             answering, evaluation_settings(tools.settings, measurements.timing)
         )
         look_at, wall = tools.queue.add_after, tools.clocks.wall
-        await Rounds(measurements, evaluation, look_at, tools.spans, wall=wall).run()
+        await BlockScheduler(measurements, evaluation, look_at, tools.spans, wall=wall).run()
 
 
 def _reviews(tools: Tools) -> Reviews:

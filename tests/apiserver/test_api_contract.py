@@ -28,7 +28,7 @@ from sluicegate.kube.resources import (
 )
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
-from tests.support.rollout_world import document, image
+from tests.support.decisions.rollout_world import document, image
 from tests.support.virtual.api_server import ApiServer
 from tests.support.virtual.network import Line, Network
 

@@ -9,7 +9,7 @@ import pytest
 from cluster.controlplane import ControlPlane, Options
 from cluster.definitions import ESTABLISHED, HAS_CONDITIONS, wait_until_established
 from cluster.errors import ClusterError
-from tests.support.audit import audited
+from tests.support.apiserver.audit import audited
 from tests.support.waiting import eventually
 
 DEPLOYMENT = {

@@ -15,7 +15,7 @@ from sluicegate.kube.managed_fields import fingerprint, owned_part
 from sluicegate.manifests.plan import first_children, spec_version
 from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.settings import ServiceKind, Settings
-from tests.support.product_examples import BENTO_URL, HEX, changed
+from tests.support.samples.product_examples import BENTO_URL, HEX, changed
 from tests.support.waiting import eventually
 
 RUNTIME = "registry.example/runtime@sha256:" + "d" * 64

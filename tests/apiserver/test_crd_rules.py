@@ -18,12 +18,12 @@ from sluicegate.api import names
 from sluicegate.api.crd import build_crd
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct
-from tests.support.product_cases import CASES
-from tests.support.product_examples import changed, example, full_status
+from tests.support.samples.product_cases import CASES
+from tests.support.samples.product_examples import changed, example, full_status
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
-    from tests.support.product_rules import Case
+    from tests.support.samples.product_rules import Case
 
 CRD = f"{names.PLURAL}.{names.GROUP}"
 NAMESPACE = "catalog"

@@ -9,7 +9,7 @@ import pytest
 
 from cluster.kinds import install_crds
 from tests.apiserver.test_chart import rendered
-from tests.support.replicas import Replica, apply, product, read, ready_in_turn
+from tests.support.failures.replicas import Replica, apply, product, read, ready_in_turn
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:

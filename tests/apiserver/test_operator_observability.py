@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.exposed_series import exposed_labels
-from tests.support.line_reader import whole_lines
-from tests.support.replicas import apply, product, quiet_control_plane, replicas
-from tests.support.trace_receiver import TraceReceiver
+from tests.support.failures.replicas import apply, product, quiet_control_plane, replicas
+from tests.support.processes.line_reader import whole_lines
+from tests.support.processes.trace_receiver import TraceReceiver
+from tests.support.prometheus.exposed_series import exposed_labels
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
-    from tests.support.replicas import Replica
+    from tests.support.failures.replicas import Replica
 
 PLATFORM = ("python_", "process_")
 SAMPLE = re.compile(r"^([a-zA-Z_:]+)(?:\{(.*)\})? (\S+)$")

@@ -18,9 +18,9 @@ from cluster.controlplane import ControlPlane, Options
 from cluster.errors import ClusterError
 from cluster.kinds import install_crds, install_gateway_api
 from sluicegate.kube.resources import DATA_PRODUCTS
-from tests.support.accepting_gateway import accepting
-from tests.support.live_product import get
-from tests.support.replicas import ROOT, apply, product, read, replicas
+from tests.support.apiserver.accepting_gateway import accepting
+from tests.support.failures.replicas import ROOT, apply, product, read, replicas
+from tests.support.node.live_product import get
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:

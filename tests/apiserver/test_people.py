@@ -11,8 +11,8 @@ import yaml
 
 from cluster.kinds import install_crds, install_gateway_api
 from sluicegate.api import names
-from tests.support.people import Person, bind, chart, install_policies
-from tests.support.product_examples import changed
+from tests.support.apiserver.people import Person, bind, chart, install_policies
+from tests.support.samples.product_examples import changed
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,8 +11,8 @@ from sluicegate.__main__ import main
 from sluicegate.api import names
 from sluicegate.ledger.archive import is_archived
 from sluicegate.reviews.store import parse_review
-from tests.support.people import MERGE, Person, bind, chart, install_policies, path_of
-from tests.support.reviewed import document_of, sealed_month
+from tests.support.apiserver.people import MERGE, Person, bind, chart, install_policies, path_of
+from tests.support.decisions.reviewed import document_of, sealed_month
 from tests.support.waiting import eventually
 
 NAMESPACE, RELEASE = "reviewed", "rev-sluicegate"

@@ -13,7 +13,7 @@ from sluicegate.kube.transport import Transport
 from sluicegate.runtime.clock import boottime
 from sluicegate.runtime.event_recorder import EventRecorder, EventSubject, Note
 from sluicegate.runtime.write_fence import OpenGate
-from tests.support.replicas import read
+from tests.support.failures.replicas import read
 
 BURST_PER_OBJECT = 25
 

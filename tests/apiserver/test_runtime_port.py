@@ -24,7 +24,7 @@ from sluicegate.kube.resources import (
 )
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
-from tests.support.replicas import product
+from tests.support.failures.replicas import product
 
 MANAGER = "sluicegate"
 

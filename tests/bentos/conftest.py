@@ -8,8 +8,15 @@ from pathlib import Path
 import pytest
 from threadpoolctl import threadpool_limits
 
-from tests.support.loopback_registry import loopback_registry
-from tests.support.products import SOURCES, ServedProduct, build, feedback_secret, identity, served
+from tests.support.processes.loopback_registry import loopback_registry
+from tests.support.samples.products import (
+    SOURCES,
+    ServedProduct,
+    build,
+    feedback_secret,
+    identity,
+    served,
+)
 from used_car_market import Market
 
 # The products' own packages, which lie in no distribution: a bento carries them.

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.support.products import BEARER, ServedProduct
+from tests.support.samples.products import BEARER, ServedProduct
 from used_car_market import Market
 from used_car_market.exchanges import Visits
 from used_car_market.tally import Tally

@@ -22,8 +22,8 @@ from sluicegate.__main__ import main
 from sluicegate.cli.init import TEMPLATES
 from sluicegate_service.oci import LAYER_TYPE, MANIFEST_TYPE, Layer, compose, digest_of
 from sluicegate_service.runtime_image import PLACE
-from tests.support.bentos import bento_environment, write_bento, write_wheel
-from tests.support.products import ONE_THREAD
+from tests.support.samples.bentos import bento_environment, write_bento, write_wheel
+from tests.support.samples.products import ONE_THREAD
 
 if TYPE_CHECKING:
     from pathlib import Path

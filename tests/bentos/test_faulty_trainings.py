@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.bentos.sending import send
-from tests.support.products import (
+from tests.support.samples.products import (
     ServedProduct,
     build,
     faulty_source,

@@ -17,8 +17,8 @@ import requests
 
 from sluicegate_service.api_summary import summarise
 from sluicegate_service.bentos import extract
-from tests.support.bentos import bento_environment, build_churn
-from tests.support.running import free_port
+from tests.support.processes.running import free_port
+from tests.support.samples.bentos import bento_environment, build_churn
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:

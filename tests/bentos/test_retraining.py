@@ -12,7 +12,7 @@ from search_ranking.recipe import RankingRecipe, columns
 
 from sluicegate.stats.intervals import newcombe
 from tests.bentos.sending import send
-from tests.support.products import identity, pull, retrain, served
+from tests.support.samples.products import identity, pull, retrain, served
 from used_car_market import SHOCKS, draw_searches
 from used_car_market.exchanges import Sellers
 

@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 
 from tests.bentos.sending import send
-from tests.support.products import BEARER, identity, served
-from tests.support.running import free_port
+from tests.support.processes.running import free_port
+from tests.support.samples.products import BEARER, identity, served
 from used_car_market import Market, draw_searches
 from used_car_market.exchanges import Sellers, Visitors
 

@@ -10,9 +10,9 @@ import pytest
 from cluster.builds import program
 from cluster.controlplane import ControlPlane, Options
 from cluster.kinds import install_crds, install_gateway_api
-from tests.support.accepting_gateway import accepting
-from tests.support.invariants import AUDIT_POLICY, Promises
-from tests.support.proxied_operator import ProxiedOperator, proxied_operator
+from tests.support.apiserver.accepting_gateway import accepting
+from tests.support.apiserver.invariants import AUDIT_POLICY, Promises
+from tests.support.failures.proxied_operator import ProxiedOperator, proxied_operator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

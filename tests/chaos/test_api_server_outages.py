@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.support.proxied_operator import RECOVERY_SECONDS
+from tests.support.failures.proxied_operator import RECOVERY_SECONDS
 from tests.support.waiting import eventually, took
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.bar]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.faults import EVERYTHING
+from tests.support.failures.faults import EVERYTHING
 from tests.support.waiting import eventually
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.replicas import stop_api_server
+from tests.support.failures.replicas import stop_api_server
 from tests.support.waiting import eventually
 
 

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from sluicegate.reconcile.live.children import watched
-from tests.support.faults import (
+from tests.support.failures.faults import (
     WATCHES,
     WRITES,
     Answer,
@@ -18,7 +18,7 @@ from tests.support.faults import (
     Seen,
     Silence,
 )
-from tests.support.proxied_operator import RECOVERY_SECONDS
+from tests.support.failures.proxied_operator import RECOVERY_SECONDS
 from tests.support.waiting import eventually
 
 INACTIVITY_SECONDS = 70.0

@@ -7,10 +7,10 @@ import signal
 
 import pytest
 
-from tests.support.invariants import Promises
-from tests.support.proxied_operator import RECOVERY_SECONDS, RUNTIME
-from tests.support.replicas import START_SECONDS, Replica, apply, product, read
-from tests.support.tiny_disk import fill, fits, tiny_disk
+from tests.support.apiserver.invariants import Promises
+from tests.support.failures.proxied_operator import RECOVERY_SECONDS, RUNTIME
+from tests.support.failures.replicas import START_SECONDS, Replica, apply, product, read
+from tests.support.failures.tiny_disk import fill, fits, tiny_disk
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)

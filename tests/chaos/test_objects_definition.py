@@ -12,10 +12,10 @@ import requests
 from cluster.errors import ClusterError
 from cluster.kinds import install_crds
 from sluicegate.kube.resources import DATA_PRODUCTS
-from tests.support.invariants import Promises
-from tests.support.proxied_operator import RECOVERY_SECONDS
-from tests.support.replicas import product, read, succeeds
-from tests.support.unvalidated_products import lax_definition, malformed
+from tests.support.apiserver.invariants import Promises
+from tests.support.apiserver.unvalidated_products import lax_definition, malformed
+from tests.support.failures.proxied_operator import RECOVERY_SECONDS
+from tests.support.failures.replicas import product, read, succeeds
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)

@@ -6,9 +6,9 @@ from functools import partial
 
 import pytest
 
-from tests.support.invariants import Promises
-from tests.support.proxied_operator import RECOVERY_SECONDS, RUNTIME
-from tests.support.replicas import apply, product, read, replicas
+from tests.support.apiserver.invariants import Promises
+from tests.support.failures.proxied_operator import RECOVERY_SECONDS, RUNTIME
+from tests.support.failures.replicas import apply, product, read, replicas
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)

@@ -11,8 +11,10 @@ import time
 import pytest
 
 from benchmarks.prometheus_stand_in import Lie
-from tests.support.invariants import Promises
-from tests.support.judged_products import (
+from tests.support.apiserver.invariants import Promises
+from tests.support.failures.proxied_operator import RECOVERY_SECONDS
+from tests.support.node.live_product import conditions
+from tests.support.samples.judged_products import (
     BUSY,
     CANARY,
     CARS_OWE,
@@ -23,8 +25,6 @@ from tests.support.judged_products import (
     slo,
     weight,
 )
-from tests.support.live_product import conditions
-from tests.support.proxied_operator import RECOVERY_SECONDS
 
 pytestmark = pytest.mark.timeout(400)
 

@@ -12,10 +12,10 @@ import pytest
 
 from cluster.controlplane import ControlPlane, Options
 from cluster.kinds import install_crds, install_gateway_api
-from tests.support.proxied_operator import RUNTIME
-from tests.support.replicas import SHIPPED_LEASE, TAKEOVER_SECONDS
-from tests.support.scaled_products import ScaledProducts
-from tests.support.veth_links import switch, wired_replicas
+from tests.support.apiserver.scaled_products import ScaledProducts
+from tests.support.failures.proxied_operator import RUNTIME
+from tests.support.failures.replicas import SHIPPED_LEASE, TAKEOVER_SECONDS
+from tests.support.failures.veth_links import switch, wired_replicas
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.bar]

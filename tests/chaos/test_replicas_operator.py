@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.faults import LEASES, WRITES, Delay, Hang, Requests
-from tests.support.replicas import SHIPPED_LEASE, TAKEOVER_SECONDS
-from tests.support.scaled_products import ScaledProducts
+from tests.support.apiserver.scaled_products import ScaledProducts
+from tests.support.failures.faults import LEASES, WRITES, Delay, Hang, Requests
+from tests.support.failures.replicas import SHIPPED_LEASE, TAKEOVER_SECONDS
 from tests.support.waiting import eventually, took
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.proxied_operator import ProxiedOperator
+    from tests.support.failures.proxied_operator import ProxiedOperator
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.bar]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.faults import NOT_LEASES, Hang
-from tests.support.replicas import (
+from tests.support.failures.faults import NOT_LEASES, Hang
+from tests.support.failures.replicas import (
     SHIPPED_LEASE,
     assert_handed_over_in_time,
     assert_stopped_in_time,

@@ -115,7 +115,7 @@ def run_under_coverage(what: Iterable[str], *, append: bool) -> None:
 
 
 def _hashes() -> dict[str, str]:
-    files = sorted([*(ROOT / CODE).rglob("*.py"), *(ROOT / "tests/support").glob("*.py")])
+    files = sorted([*(ROOT / CODE).rglob("*.py"), *(ROOT / "tests/support").rglob("*.py")])
     for tier in TIERS:
         files += sorted((ROOT / tier).rglob("test_*.py"))
     return {

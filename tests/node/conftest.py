@@ -20,7 +20,7 @@ from cluster.builds import program
 from cluster.cache import cache_folder, lock_folder
 from cluster.images import BuiltImage, build, describe
 from cluster.local import LocalNode
-from tests.support.evidence import add_evidence, evidence, what_happened
+from tests.support.node.evidence import add_evidence, evidence, what_happened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

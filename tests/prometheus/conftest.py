@@ -12,7 +12,7 @@ import requests
 import yaml
 
 from cluster.builds import program
-from tests.support.running import free_port, running, start, stop
+from tests.support.processes.running import free_port, running, start, stop
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:

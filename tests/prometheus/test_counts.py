@@ -32,7 +32,7 @@ from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Needs, QueryKind, render_queries
 from sluicegate.stats.counts import Count
-from tests.support.fetching import fetch_all
+from tests.support.prometheus.fetching import fetch_all
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.exposed_series import exposed_labels
+from tests.support.prometheus.exposed_series import exposed_labels
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "charts" / "sluicegate" / "files"

@@ -13,7 +13,7 @@ import yaml
 
 from sluicegate.cli.doctor_prometheus import PrometheusReader, prometheus_findings
 from sluicegate.settings import parse_settings
-from tests.support.running import free_port, running
+from tests.support.processes.running import free_port, running
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:

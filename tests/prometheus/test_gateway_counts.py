@@ -10,7 +10,7 @@ from sluicegate.slo.gateway import (
     route_of,
 )
 from sluicegate.slo.promql import Scope
-from tests.support.promtool import (
+from tests.support.prometheus.promtool import (
     check_values,
     up,
 )

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from sluicegate.slo.gateway import TRAEFIK, backend_of, render_gateway
 from sluicegate.slo.promql import Scope, quote
 from sluicegate.slo.queries import Needs, QueryKind, render_queries
-from tests.support.hostile_pages import (
+from tests.support.prometheus.hostile_pages import (
     SAMPLES,
     SENT,
     Line,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sluicegate.slo.queries import (
     QueryKind,
 )
-from tests.support.promtool import (
+from tests.support.prometheus.promtool import (
     OTHER,
     answered,
     check_values_at,

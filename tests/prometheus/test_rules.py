@@ -26,7 +26,7 @@ from sluicegate.slo.queries import (
     QueryKind,
     render_queries,
 )
-from tests.support.promtool import (
+from tests.support.prometheus.promtool import (
     NEEDS,
     OTHER,
     ROUTE,

@@ -20,7 +20,7 @@ import pytest
 from benchmarks.prometheus_stand_in import recognise
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Needs, QueryKind, render_queries
-from tests.support.promtool import run
+from tests.support.prometheus.promtool import run
 from tests.support.virtual.prometheus import SCRAPE, PrometheusServer
 from tests.support.virtual.traffic import Counted, Traffic, Version
 

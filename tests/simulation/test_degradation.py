@@ -25,7 +25,7 @@ from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.burn_rate import FAST, read, thresholds
 from sluicegate.stats import cusum
 from sluicegate.stats.counts import Count
-from tests.support.scenarios import ACCURACY, AVAILABILITY, LATENCY, product
+from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY, LATENCY, product
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
 DAY, MONTH = 288, 288 * 30

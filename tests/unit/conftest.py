@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
     from sluicegate.reconcile.live.product import ProductRecord
     from sluicegate.reconcile.reconciler import ProductReconciler
-    from tests.support.api_stand_in import ApiStandIn
-    from tests.support.rollout_world import World
+    from tests.support.apiserver.api_stand_in import ApiStandIn
+    from tests.support.decisions.rollout_world import World
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[ApiStandIn]:
     """The API server."""
-    from tests.support.api_stand_in import ApiStandIn
+    from tests.support.apiserver.api_stand_in import ApiStandIn
 
     async with ApiStandIn() as started:
         yield started
@@ -30,7 +30,7 @@ async def server() -> AsyncIterator[ApiStandIn]:
 @pytest.fixture
 def reconciler(server: ApiStandIn) -> ProductReconciler:
     """With empty caches."""
-    from tests.support.built_controller import build_controller, reconciler_of
+    from tests.support.apiserver.built_controller import build_controller, reconciler_of
 
     return reconciler_of(build_controller(server.api))
 

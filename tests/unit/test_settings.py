@@ -24,8 +24,8 @@ from sluicegate.settings import (
 )
 from sluicegate.slo.gateway import TRAEFIK
 from sluicegate.wiring import GATEWAYS, evaluation_settings, timing_of
-from tests.support.api_stand_in import ApiStandIn
-from tests.support.product_examples import EXAMPLE
+from tests.support.apiserver.api_stand_in import ApiStandIn
+from tests.support.samples.product_examples import EXAMPLE
 
 EXIT_WRONG_INPUT = 2
 

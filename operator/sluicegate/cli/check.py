@@ -1,4 +1,4 @@
-"""`sluicegate check TARGET…`: will it run, and does it fit? Told without a cluster."""
+"""`sluicegate check TARGET…`: will it run, and does it fit? EventNote without a cluster."""
 
 import argparse
 from collections.abc import Iterator, Mapping

@@ -15,7 +15,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.object_name import parse_key
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
-from sluicegate.measurement.product_view import Measured
+from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.model.observed import Observed
@@ -96,7 +96,7 @@ async def _judge(product: DataProduct, settings: Settings) -> Evaluation:
     now = time.time()
     async with Prometheus(endpoint_of(settings)) as prometheus:
         await measurements.read(BlockReader(prometheus, evaluation_settings(settings, timing)), now)
-    measured = Measured(measurements, product)
+    measured = ProductBlocks(measurements, product)
     observed = Observed(
         block=measured.newest,
         problem=measured.problem(),

@@ -34,7 +34,7 @@ GATEWAY_LAG: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ProductBlocks:
     """The measurements of one product.
 
     Attributes

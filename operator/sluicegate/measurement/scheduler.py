@@ -1,8 +1,8 @@
-"""Reads the blocks of each length as they settle, and says which products to look at then.
+"""Reads the blocks of each length as they settle, and says which products to reconcile then.
 
 A round reads one length for all products that have it: the queries don't depend on how many there
-are. Lengths don't wait for each other. Those at rest may be thousands, whose answers take seconds
-to read, or a minute where Prometheus is slow; a canary's next blocks have settled by then. Rounds
+are. Lengths don't wait for each other. Idle ones may be thousands, whose answers take seconds
+to read, or a minute where Prometheus is slow; a canary's next blocks have settled by then. BlockScheduler
 run on a standby too, so that a new leader has its measurements at once.
 """
 
@@ -27,18 +27,18 @@ RETRY_SECONDS: Final = 10.0
 """How soon to ask again for what wasn't answered: a block may be minutes long, an outage not."""
 
 AT_ONCE: Final = 200
-"""Products at rest to be looked at at once as their block settles."""
+"""Idle products to be reconciled at once as their block settles."""
 PACE_SECONDS: Final = 0.006
-"""Between two of those beyond: longer than a look at one takes, so others have their turn.
+"""Between two of those beyond: longer than a reconcile of one takes, so others have their turn.
 
-In one go, the looks at thousands would keep whoever comes next waiting for as long as all of them
+In one go, the reconciles of thousands would keep whoever comes next waiting for as long as all of them
 take, some ten seconds.
 """
 
 LookAt = Callable[[Key, float, QueuePriority], None]
 
 
-class Rounds:
+class BlockScheduler:
     """One round at a time for each length of block, for ever."""
 
     def __init__(
@@ -95,7 +95,7 @@ class Rounds:
         self._due.setdefault(length, asyncio.get_running_loop().time() + self.pause(length, now))
 
     def _call(self, moved: Sequence[Key], length: Length) -> None:
-        """Have these looked at: canaries at once, those at rest within half a block at most."""
+        """Have these reconciled: canaries at once, idle ones within half a block at most."""
         pace = min(PACE_SECONDS, length.block_seconds / 2 / max(len(moved), 1))
         for number, key in enumerate(moved):
             urgency = self._measurements.urgency(key)

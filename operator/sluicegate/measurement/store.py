@@ -1,4 +1,4 @@
-"""What is measured of all products, and up to where; which of them to look at when blocks settle."""
+"""What is measured of all products, and up to where; which of them to reconcile when blocks settle."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ CLOCK_TOLERANCE: Final = 1.0
 """Seconds within which a clock may go back and forth."""
 
 
-class Punctuality:
+class BlockLateness:
     """How late the measurements are: by the oldest block that should be there, and isn't complete.
 
     Remembers the newest complete block of each length. Used from the event loop only.
@@ -76,7 +76,7 @@ class Measurements:
         self._failed: dict[int, frozenset[QueryKind]] = {}
         self._unreadable: dict[Length, dict[Key, Mapping[QueryKind, str]]] = {}
         self._told: dict[Key, frozenset[QueryKind]] = {}
-        self.punctuality = Punctuality(timing)
+        self.block_lateness = BlockLateness(timing)
         self.groups: Mapping[Length, Sequence[Target]] = {}
         """The products by the sets of queries that they need."""
         self._regroups = True
@@ -126,9 +126,9 @@ class Measurements:
         return not length.canary and bool(self.blocks.pending(self.groups.get(length, ())))
 
     def urgency(self, key: Key) -> QueuePriority:
-        """How urgent it is to look at a product of which a block has settled.
+        """How urgent it is to reconcile a product of which a block has settled.
 
-        A canary before products at rest: each of its steps would wait for all of them.
+        A canary before idle products: each of its steps would wait for all of them.
         """
         target = self.targets.get(key)
         in_canary = target is not None and target.canary_from is not None
@@ -170,17 +170,17 @@ class Measurements:
         self._read_at = now
         if self._regroups:
             self._regroup(evaluation)
-        self.punctuality.expect(self._block_lengths(), now)
+        self.block_lateness.expect(self._block_lengths(), now)
 
     async def read(self, evaluation: BlockReader, now: float) -> list[Key]:
-        """Read what has settled, of all lengths once; return the products to be looked at for it."""
+        """Read what has settled, of all lengths once; return the products to be reconciled for it."""
         self.prepare(evaluation, now)
         reads = [self.read_length(evaluation, length, now) for length in self.groups]
         moved = await asyncio.gather(*reads)
         return list(dict.fromkeys(key for each in moved for key in each))
 
     async def read_length(self, evaluation: BlockReader, length: Length, now: float) -> list[Key]:
-        """Read what has settled of one length; return the products to be looked at for it.
+        """Read what has settled of one length; return the products to be reconciled for it.
 
         Those aren't that only warm up, unless the reading fails: blocks say nothing of them yet.
         Other lengths may be read meanwhile.
@@ -215,7 +215,7 @@ class Measurements:
             await asyncio.sleep(0)  # an hour of some products takes tens of milliseconds
             return
         await self.blocks.record(readings)
-        self.punctuality.record(readings)
+        self.block_lateness.record(readings)
         self.blocks.record_unfilled(readings.released)
         self._newest[readings.block_seconds] = readings.last
         self._problems[readings.block_seconds] = "" if readings.complete else readings.problem
@@ -297,7 +297,7 @@ class Measurements:
         return newest * target.block_seconds <= target.evidence_from
 
     def _only_warms_up(self, key: Key, target: Target, now: float) -> bool:
-        """Whether a product needn't be looked at: it waits for its first block, and all is well."""
+        """Whether a product needn't be reconciled: it waits for its first block, and all is well."""
         at_rest = Length(target.block_seconds, canary=False)
         if key not in self._warming_up or at_rest in self._incomplete:
             return False
@@ -312,7 +312,7 @@ class Measurements:
         return not any(one is not None and one.stale for one in facts)
 
     def _concerns(self, length: Length, target: Target) -> bool:
-        """Whether a product is looked at as blocks of a length have settled."""
+        """Whether a product is reconciled as blocks of a length have settled."""
         canary = self.timing.canary_block(target.block_seconds)
         in_canary = target.canary_from is not None
         if length.canary:

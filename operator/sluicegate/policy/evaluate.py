@@ -22,7 +22,7 @@ from sluicegate.policy.canary.objections import can_be_judged
 from sluicegate.policy.canary.setbacks import setback
 from sluicegate.policy.diagnosis.checks import DiagnosisResult
 from sluicegate.policy.diagnosis.disturbances import began_anew, disturbed
-from sluicegate.policy.diagnosis.remedy import Treatment, WaitingRetraining, treat, waiting
+from sluicegate.policy.diagnosis.remedy import Remedy, WaitingRetraining, remedies_for, waiting
 from sluicegate.policy.model.decision import (
     NOT_ITS_DOING,
     Alert,
@@ -97,7 +97,7 @@ def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: i
     status = _refreshed(terms, status, observed, now)
     if status.stable is None:
         return _without_stable(terms, status)
-    results, treated, status = _judged(terms, status, status.stable, observed, now=now)
+    results, remedies, status = _judged(terms, status, status.stable, observed, now=now)
     state = product_state((r, status.engine.slo(r.terms.name)) for r in results)
     if state is not ProductState.UNKNOWN and state is not status.engine.last_known_state:
         status = status.with_engine(last_known_state=state)
@@ -107,7 +107,7 @@ def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: i
         assessment = assess(terms, status, status.trial, observed)
         status = _freeze(status, assessment)
     case = _Case(before, status, observed, results, assessment, state, now)
-    made, diagnosis = _decide(terms, case, treated)
+    made, diagnosis = _decide(terms, case, remedies)
     return Evaluation(
         made.decision,
         state,
@@ -116,7 +116,7 @@ def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: i
         assessment,
         made.status,
         made.takes_up_training,
-        waiting(terms, status, treated),
+        waiting(terms, status, remedies),
     )
 
 
@@ -147,19 +147,19 @@ def _restarted(known: SloRecord | None, slo: SloTerms, now: int) -> SloRecord:
 
 def _judged(
     terms: Terms, status: DataProductStatus, stable: Version, observed: Observed, *, now: int
-) -> tuple[tuple[SloResult, ...], list[tuple[Treatment, DiagnosisResult]], DataProductStatus]:
+) -> tuple[tuple[SloResult, ...], list[tuple[Remedy, DiagnosisResult]], DataProductStatus]:
     """What each SLO of the stable version shows, what it asks for, and what is remembered.
 
     Once more where a cause outside the model has ended: what was measured in it counts no longer.
     """
     results, status = judge_stable(terms, status, stable, observed)
-    treated = treat(terms, status, observed, results, now=now)
-    diagnoses = (diagnosis for _, diagnosis in treated)
+    remedies = remedies_for(terms, status, observed, results, now=now)
+    diagnoses = (diagnosis for _, diagnosis in remedies)
     after = disturbed(terms, status, observed, results, diagnoses=diagnoses)
     if not began_anew(status, after) or after.stable is None:
-        return results, treated, after
+        return results, remedies, after
     results, after = judge_stable(terms, after, after.stable, observed)
-    return results, treat(terms, after, observed, results, now=now), after
+    return results, remedies_for(terms, after, observed, results, now=now), after
 
 
 def _without_stable(terms: Terms, status: DataProductStatus) -> Evaluation:
@@ -237,7 +237,7 @@ class _Proposal:
 
 
 def _decide(
-    terms: Terms, case: _Case, treated: list[tuple[Treatment, DiagnosisResult]]
+    terms: Terms, case: _Case, remedies: list[tuple[Remedy, DiagnosisResult]]
 ) -> tuple[_Proposal, DiagnosisResult | None]:
     """Let everything that applies propose, and make the decision that precedes."""
     status, observed, now = case.status, case.observed, case.now
@@ -253,7 +253,7 @@ def _decide(
     else:
         proposals += _about_versions(terms, case)
         others = [
-            *(treatment for treatment, _ in treated),
+            *(remedy for remedy, _ in remedies),
             *_about_measurements(case),
             _hold(terms, case),
         ]
@@ -263,8 +263,8 @@ def _decide(
         proposals += [] if challenger is None else [_Proposal(challenger, status)]
     decision = foremost(proposal.decision for proposal in proposals)
     made = next(proposal for proposal in proposals if proposal.decision is decision)
-    causes = [diagnosis for treatment, diagnosis in treated if treatment is decision]
-    causes += [diagnosis for _, diagnosis in treated]
+    causes = [diagnosis for remedy, diagnosis in remedies if remedy is decision]
+    causes += [diagnosis for _, diagnosis in remedies]
     return made, causes[0] if causes else None
 
 

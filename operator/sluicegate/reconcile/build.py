@@ -29,7 +29,7 @@ from sluicegate.manifests.scaling import (
 from sluicegate.manifests.service import build_stable_service, build_version_service
 from sluicegate.manifests.version_annotations import read_version
 from sluicegate.reconcile.live.children import DeploymentRecord, ServiceRecord
-from sluicegate.reconcile.traffic.allocation import Layout, Placement
+from sluicegate.reconcile.traffic.allocation import Allocation, Placement
 from sluicegate.settings import ServiceKind
 
 
@@ -50,7 +50,7 @@ class Child:
 
 def build_children(
     product: DataProduct,
-    layout: Layout,
+    allocation: Allocation,
     live: Mapping[str, DeploymentRecord],
     *,
     service_kind: ServiceKind,
@@ -61,7 +61,7 @@ def build_children(
     Parameters
     ----------
     product : its spec.
-    layout : which versions live.
+    allocation : which versions live.
     live : Deployments by revision, as they are.
     service_kind : of the Services of versions that aren't there yet.
     services : those that are, by revision: the kind of a Service can't change.
@@ -71,7 +71,7 @@ def build_children(
         revision: ServiceKind.HEADLESS if one.headless else ServiceKind.CLUSTER_IP
         for revision, one in found.items()
     }
-    manifests = _manifests(product, layout, live, lambda one: kinds.get(one, service_kind))
+    manifests = _manifests(product, allocation, live, lambda one: kinds.get(one, service_kind))
     children = tuple(Child(resource, body, fingerprint(body)) for resource, body in manifests)
     if len({(one.resource, one.key) for one in children}) < len(children):
         raise RuntimeError(
@@ -82,11 +82,11 @@ def build_children(
 
 def _manifests(
     product: DataProduct,
-    layout: Layout,
+    allocation: Allocation,
     live: Mapping[str, DeploymentRecord],
     kind_of: Callable[[str], ServiceKind],
 ) -> Iterator[tuple[Resource, Manifest]]:
-    for placement in layout.placements:
+    for placement in allocation.placements:
         version, found = placement.version, live.get(placement.version.revision)
         replicas = _replicas(placement, found)
         if found is not None and not _was_followed(product.status):
@@ -94,13 +94,13 @@ def _manifests(
         yield DEPLOYMENTS, build_deployment(product, version, replicas=replicas)
         if product.spec.route is not None:
             yield SERVICES, build_version_service(product, version, kind=kind_of(version.revision))
-    if layout.placements:
-        yield SERVICES, build_stable_service(product, layout.selected)
-        yield from _scaling(product, layout.placements[0])
-    if product.spec.route is not None and layout.weights:
+    if allocation.placements:
+        yield SERVICES, build_stable_service(product, allocation.selected)
+        yield from _scaling(product, allocation.placements[0])
+    if product.spec.route is not None and allocation.weights:
         name = product.metadata.name
         backends = [
-            Backend(version_name(name, revision), weight) for revision, weight in layout.weights
+            Backend(version_name(name, revision), weight) for revision, weight in allocation.weights
         ]
         yield HTTP_ROUTES, build_route(product, product.spec.route, backends)
 

@@ -24,22 +24,22 @@ from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.reconcile.apply.applier import Applier, NameConflict
 from sluicegate.reconcile.apply.child_writer import ChildKeeper, obstacle_of, with_obstacle
-from sluicegate.reconcile.apply.in_sync import InStep
+from sluicegate.reconcile.apply.in_sync import InSyncCache
 from sluicegate.reconcile.apply.slot_release import SlotKeeper
 from sluicegate.reconcile.apply.training_jobs import Trainer
 from sluicegate.reconcile.build import Child, build_children
-from sluicegate.reconcile.decide.events import Told
-from sluicegate.reconcile.decide.planner import Step, take_step
-from sluicegate.reconcile.decide.requeue import next_for, next_look
+from sluicegate.reconcile.decide.events import EventNote
+from sluicegate.reconcile.decide.planner import Plan, make_plan
+from sluicegate.reconcile.decide.requeue import next_for, requeue_after
 from sluicegate.reconcile.decide.status_recovery import Children, known_status
 from sluicegate.reconcile.decide.versions import version_reused
 from sluicegate.reconcile.decide.warm_up import only_warms_up
 from sluicegate.reconcile.fleet.operator_overlap import OperatorOverlaps
-from sluicegate.reconcile.fleet.registry import Standings
-from sluicegate.reconcile.fleet.snapshot import standing_before
+from sluicegate.reconcile.fleet.registry import FleetRegistry
+from sluicegate.reconcile.fleet.snapshot import snapshot_before
 from sluicegate.reconcile.fleet.training_slots import wanted_job
 from sluicegate.reconcile.live.product import ProductRecord
-from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.observe.observer import Observer
 from sluicegate.reconcile.observe.refused_route import (
     claiming,
@@ -50,7 +50,7 @@ from sluicegate.reconcile.observe.refused_route import (
 )
 from sluicegate.reconcile.report.events import emit_refusal, is_news, unreadable
 from sluicegate.reconcile.report.first_version_start import FirstStarts
-from sluicegate.reconcile.report.fleet_update import standing_of
+from sluicegate.reconcile.report.fleet_update import snapshot_of
 from sluicegate.reconcile.report.product_metrics import ProductMetrics
 from sluicegate.reconcile.report.status_store import StatusStore
 from sluicegate.reconcile.report.status_writer import StatusWriter
@@ -77,29 +77,29 @@ class Seen:
     ----------
     record : the product as it is cached. recorded : its status there.
     product : the same, parsed; its status was rebuilt if it was lost.
-    situation : what was observed. refusal : why it can't have its spec's route.
+    observation : what was observed. refusal : why it can't have its spec's route.
     """
 
     record: ProductRecord
     recorded: DataProductStatus
     product: DataProduct
-    situation: Situation
+    observation: Observation
     refusal: RouteRefusal | None
 
 
 @dataclass(slots=True)
-class Plan:
+class Decided:
     """What one pass leads to.
 
     Attributes
     ----------
-    situation : what was observed, with what follows from the step.
-    step : what is to be. refusal : why the product can't have the route of its spec.
+    observation : what was observed, with what follows from the step.
+    plan : what is to be. refusal : why the product can't have the route of its spec.
     basis : a digest of all that its children are built from. untold : status can wait.
     """
 
-    situation: Situation
-    step: Step
+    observation: Observation
+    plan: Plan
     refusal: RouteRefusal | None
     basis: bytes
     untold: bool = False
@@ -116,9 +116,9 @@ class ProductReconciler:
     observer: Observer
     trainer: Trainer
     measurements: Measurements
-    standings: Standings
+    fleet: FleetRegistry
     slots: SlotKeeper
-    in_step: InStep
+    in_sync: InSyncCache
     recorder: EventRecorder
     queue: WorkQueue
     wall: Clock
@@ -158,13 +158,13 @@ class ProductReconciler:
             record = products.get(key)
             if isinstance(record, ProductRecord):
                 self.claims.record(record, self.observer.route(record))
-                known[key] = standing_before(
+                known[key] = snapshot_before(
                     record,
                     self.observer.jobs(record),
                     now=int(self.wall()),
                     most_training_seconds=self.settings.max_retraining_seconds,
                 )
-        self.standings.renew(known)
+        self.fleet.renew(known)
 
     async def reconcile(self, key: Key) -> Result:
         """Bring one product a step nearer to its spec."""
@@ -176,7 +176,7 @@ class ProductReconciler:
         readable = record.has_readable_status
         met = self.overlaps.meet(key, record.written_by, readable, now=self.wall())
         if met.news:
-            self.writer.tell(record, (Told(met.reason, "Reconcile", met.news, warning=True),))
+            self.writer.tell(record, (EventNote(met.reason, "Reconcile", met.news, warning=True),))
         if met.wait:
             return RequeueAfter(met.wait)
         with self.slots.watch(record, self.keeper.obstacles):
@@ -202,18 +202,18 @@ class ProductReconciler:
         with self.spans("observe"):
             seen = await self._observed(record, product)
         with self.spans("decide") as span:
-            plan = await self._decided(seen)
-            children = self._built(seen, plan)
-            span.set("sluicegate.decision", decision_of(plan.step))
+            decided = await self._decided(seen)
+            children = self._built(seen, decided)
+            span.set("sluicegate.decision", decision_of(decided.plan))
         # Before anything is waited for: whoever is judged meanwhile must see the slot as taken.
-        self._stand(record.key, plan.step, plan.situation)
+        self._stand(record.key, decided.plan, decided.observation)
         if text := self.measurements.untold(record.key):
             self.writer.tell(record, (unreadable(text),))
-        written = await self._recorded(seen, plan, children)
+        written = await self._recorded(seen, decided, children)
         with self.spans("apply"):
-            await self._write_children(written, plan.situation, plan.step, children)
-            self._see_in_sync(written, seen, plan)
-        return self._requeued(seen, plan)
+            await self._write_children(written, decided.observation, decided.plan, children)
+            self._see_in_sync(written, seen, decided)
+        return self._requeued(seen, decided)
 
     async def _observed(self, record: ProductRecord, product: DataProduct) -> Seen:
         """Everything that the pass is made from; what is measured from now on is asked for."""
@@ -225,85 +225,88 @@ class ProductReconciler:
         contends = product.status.stable is not None and not product.spec.suspend
         refusal = await self._settled(record.key, contends=contends, now=now)
         kept = refusal and kept_product(self.claims, product, self.observer.route(record), now)
-        situation = await self.observer.observe(
+        observation = await self.observer.observe(
             record,
             kept or product,
             terms=terms_of(product, self.settings.hour_seconds),
             wanted=wanted,
             now=now,
         )
-        situation = replace(
-            await self._with_obstacles(record, situation),
+        observation = replace(
+            await self._with_obstacles(record, observation),
             route_kept=kept is not None,
             begun=self.starts.begin(product, now),
             term=self.starts.term,
             lost=record.key in self.lost,
         )
-        return Seen(record, recorded, product, situation, refusal)
+        return Seen(record, recorded, product, observation, refusal)
 
-    async def _decided(self, seen: Seen) -> Plan:
+    async def _decided(self, seen: Seen) -> Decided:
         """What is to be, and with which route: a product contends for it once it has a version."""
         refusal = seen.refusal
-        situation = seen.situation if refusal is None else without_split(seen.situation)
-        step = take_step(situation)
-        situation = with_first_split(situation, step)
-        if refusal is None and step.layout.weights and not situation.is_frozen(step.status):
-            refusal = await self._settled(seen.record.key, contends=True, now=situation.now)
-        situation = shadowed(situation, refusal)
-        untold = self.starts.can_wait(situation, step)
-        basis = self.in_step.basis(seen.record, seen.recorded, situation, step)
-        return Plan(situation, step, refusal, basis, untold=untold)
+        observation = seen.observation if refusal is None else without_split(seen.observation)
+        plan = make_plan(observation)
+        observation = with_first_split(observation, plan)
+        if refusal is None and plan.allocation.weights and not observation.is_frozen(plan.status):
+            refusal = await self._settled(seen.record.key, contends=True, now=observation.now)
+        observation = shadowed(observation, refusal)
+        untold = self.starts.can_wait(observation, plan)
+        basis = self.in_sync.basis(seen.record, seen.recorded, observation, plan)
+        return Decided(observation, plan, refusal, basis, untold=untold)
 
-    def _built(self, seen: Seen, plan: Plan) -> tuple[Child, ...] | None:
+    def _built(self, seen: Seen, decided: Decided) -> tuple[Child, ...] | None:
         """The children as manifests; None where all of them are known to be in sync."""
         key = seen.record.key
-        if key not in self.keeper.obstacles and self.in_step.holds(key, plan.basis):
+        if key not in self.keeper.obstacles and self.in_sync.holds(key, decided.basis):
             return None
         return build_children(
-            plan.situation.product,
-            plan.step.layout,
-            plan.situation.live,
+            decided.observation.product,
+            decided.plan.allocation,
+            decided.observation.live,
             service_kind=self.settings.service_kind,
             services=self.observer.services(seen.record),
         )
 
     async def _recorded(
-        self, seen: Seen, plan: Plan, children: tuple[Child, ...] | None
+        self, seen: Seen, decided: Decided, children: tuple[Child, ...] | None
     ) -> ProductRecord:
         """Record the status before its effects; a first version that starts well can wait."""
-        record, step = seen.record, plan.step
-        if plan.untold:
-            self.writer.show(record, seen.product, step, step.status)
+        record, plan = seen.record, decided.plan
+        if decided.untold:
+            self.writer.show(record, seen.product, plan, plan.status)
             return record
-        if children is not None and not plan.situation.is_frozen(step.status):
-            plan.situation = await self.keeper.foreseen(record, plan.situation, children)
+        if children is not None and not decided.observation.is_frozen(plan.status):
+            decided.observation = await self.keeper.foreseen(record, decided.observation, children)
         with self.spans("report"):
             written = await self.writer.write(
-                record, plan.situation, step, seen.recorded, told=step.told
+                record, decided.observation, plan, seen.recorded, told=plan.told
             )
-        self.starts.end(record.key, step)
-        if plan.refusal is not None and is_news(seen.recorded):
-            other = self.applier.caches.products.get(plan.refusal.other)
-            emit_refusal(self.recorder, record, other, plan.refusal)
+        self.starts.end(record.key, plan)
+        if decided.refusal is not None and is_news(seen.recorded):
+            other = self.applier.caches.products.get(decided.refusal.other)
+            emit_refusal(self.recorder, record, other, decided.refusal)
         return written
 
-    def _see_in_sync(self, written: ProductRecord, seen: Seen, plan: Plan) -> None:
+    def _see_in_sync(self, written: ProductRecord, seen: Seen, decided: Decided) -> None:
         """Know the children as in sync; only a pass that changed nothing has seen them all so."""
-        same = self.in_step.basis(written, seen.recorded, plan.situation, plan.step) == plan.basis
+        same = (
+            self.in_sync.basis(written, seen.recorded, decided.observation, decided.plan)
+            == decided.basis
+        )
         if same and written.key not in self.keeper.obstacles:
-            self.in_step.record(written.key, plan.basis)
+            self.in_sync.record(written.key, decided.basis)
 
-    def _requeued(self, seen: Seen, plan: Plan) -> Result:
+    def _requeued(self, seen: Seen, decided: Decided) -> Result:
         """When to reconcile again, and what is to be measured until then."""
-        key, situation, step = seen.record.key, plan.situation, plan.step
+        key, observation, plan = seen.record.key, decided.observation, decided.plan
         conflicted = key in self.keeper.obstacles
-        soon = next_look(situation, step, conflicted=conflicted, untold=plan.untold)
-        result = next_for(plan.refusal, soon)
-        after = seen.product.model_copy(update={"status": step.status})
+        soon = requeue_after(observation, plan, conflicted=conflicted, untold=decided.untold)
+        result = next_for(decided.refusal, soon)
+        after = seen.product.model_copy(update={"status": plan.status})
         self.measurements.want(
             key,
             target_of(after, self.measurements.timing),
-            warms_up=isinstance(result, Done) and only_warms_up(situation, step),
+            warms_up=isinstance(result, Done) and only_warms_up(observation, plan),
         )
         return result
 
@@ -313,9 +316,9 @@ class ProductReconciler:
         self.overlaps.forget(key)
         self.lost.discard(key)
         self.keeper.obstacles.pop(key, None)
-        self.in_step.forget(key)
+        self.in_sync.forget(key)
         self.claims.forget(key)
-        if self.standings.forget(key):
+        if self.fleet.forget(key):
             self.slots.call_next(int(self.wall()))
         self.trainer.refusals.pop(key, None)
         self.observer.pods.forget(key)
@@ -341,66 +344,66 @@ class ProductReconciler:
         self.writer.tell(record, told)
         return known
 
-    async def _with_obstacles(self, record: ProductRecord, situation: Situation) -> Situation:
+    async def _with_obstacles(self, record: ProductRecord, observation: Observation) -> Observation:
         """What keeps the spec from being carried out, though each field is right."""
-        situation = with_obstacle(situation, self.keeper.obstacles.get(record.key))
-        if (reused := version_reused(situation.product.status, situation.wanted)) is not None:
-            observed = replace(situation.observed, wanted=None)
-            situation = replace(situation, stalled=reused, observed=observed)
-        wanted = wanted_job(record.key, situation.product.status)
-        if wanted is None or situation.job is not None:
-            return situation
-        forbidden = await self.trainer.forbidden(situation)
+        observation = with_obstacle(observation, self.keeper.obstacles.get(record.key))
+        if (reused := version_reused(observation.product.status, observation.wanted)) is not None:
+            observed = replace(observation.observed, wanted=None)
+            observation = replace(observation, stalled=reused, observed=observed)
+        wanted = wanted_job(record.key, observation.product.status)
+        if wanted is None or observation.job is not None:
+            return observation
+        forbidden = await self.trainer.forbidden(observation)
         if forbidden is not None:
             self.trainer.refuse(record.key, wanted.name, forbidden.message)
         # Others may have been given a slot meanwhile.
-        product, block = situation.product, situation.observed.block
-        portfolio = self.observer.portfolio(record, product, block, situation.now)
+        product, block = observation.product, observation.observed.block
+        portfolio = self.observer.portfolio(record, product, block, observation.now)
         return replace(
-            situation,
-            stalled=forbidden or situation.stalled,
-            observed=replace(situation.observed, portfolio=portfolio),
+            observation,
+            stalled=forbidden or observation.stalled,
+            observed=replace(observation.observed, portfolio=portfolio),
         )
 
     # ---- writing ----------------------------------------------------------------------------
     async def _write_children(
         self,
         record: ProductRecord,
-        situation: Situation,
-        step: Step,
+        observation: Observation,
+        plan: Plan,
         children: tuple[Child, ...] | None,
     ) -> None:
-        """Write what differs; no children are given of whom all are known to be in step."""
-        if children is not None and not situation.is_frozen(step.status):
+        """Write what differs; no children are given of whom all are known to be in sync."""
+        if children is not None and not observation.is_frozen(plan.status):
             try:
-                await self.keeper.keep(record, situation, children)
+                await self.keeper.keep(record, observation, children)
             except (KubeError, NameConflict) as error:
                 obstacle = obstacle_of(error)
                 strange = isinstance(error, NameConflict)
                 # One reason at a time, or the two would be written in turns.
-                if obstacle is not None and not (strange and situation.shadowed):
+                if obstacle is not None and not (strange and observation.shadowed):
                     await self.writer.write(
-                        record, with_obstacle(situation, obstacle), step, record.status
+                        record, with_obstacle(observation, obstacle), plan, record.status
                     )
                 if strange:
                     return
                 raise
             if self.keeper.obstacles.pop(record.key, None) is not None:
                 self.queue.add(record.key, QueuePriority.NORMAL)
-        if situation.may_train(step.status):
-            await self.trainer.keep(record, situation, step.status)
+        if observation.may_train(plan.status):
+            await self.trainer.keep(record, observation, plan.status)
 
     # ---- after ------------------------------------------------------------------------------
-    def _stand(self, key: Key, step: Step, situation: Situation) -> None:
+    def _stand(self, key: Key, plan: Plan, observation: Observation) -> None:
         """Let the others know how this product does."""
-        before = self.standings.dependency(key)
-        if self.standings.record(key, standing_of(situation, step)):
-            self.slots.call_next(situation.now)
-        if self.standings.dependency(key) is not before:
-            for dependent in self.standings.dependents(key):
+        before = self.fleet.dependency(key)
+        if self.fleet.record(key, snapshot_of(observation, plan)):
+            self.slots.call_next(observation.now)
+        if self.fleet.dependency(key) is not before:
+            for dependent in self.fleet.dependents(key):
                 self.queue.add(dependent, QueuePriority.NORMAL)
 
 
-def decision_of(step: Step) -> str:
+def decision_of(plan: Plan) -> str:
     """The decision of a step in one word; empty when nothing was judged."""
-    return "" if step.evaluation is None else type(step.evaluation.decision).__name__
+    return "" if plan.evaluation is None else type(plan.evaluation.decision).__name__

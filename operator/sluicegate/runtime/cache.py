@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A product has to be looked at, as one of its objects has changed in a way that matters."""
+    """A product has to be reconciled, as one of its objects has changed in a way that matters."""
 
     product: Key
     priority: QueuePriority

@@ -28,7 +28,7 @@ LEAST_SECONDS: Final = 10.0
 async def collect_seldom(least_seconds: float = LEAST_SECONDS) -> None:
     """Go through all objects now and then, for ever, and never in between.
 
-    What exists at the start, modules and settings mostly, stays for good and isn't looked at.
+    What exists at the start, modules and settings mostly, stays for good and isn't reconciled.
     """
     gc.set_threshold(*THRESHOLDS)
     gc.collect()

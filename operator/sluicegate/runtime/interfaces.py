@@ -47,7 +47,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class RequeueAfter:
-    """The product wants to be looked at again, if nothing happens to it before."""
+    """The product wants to be reconciled again, if nothing happens to it before."""
 
     seconds: float
 

@@ -50,7 +50,7 @@ class Ports:
     connect : makes a way to the API server.
     listen : makes what answers scrapes and probes, on a port.
     collect : looks for cyclic garbage, for ever.
-    beat : seconds between two looks at how late the event loop is.
+    beat : seconds between two reads of how late the event loop is.
     """
 
     clocks: Clocks = field(default_factory=Clocks)

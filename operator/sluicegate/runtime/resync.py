@@ -54,7 +54,7 @@ class Due:
 
 
 class Resync:
-    """Replaces caches by lists; `on_change` is told each product that has to be looked at.
+    """Replaces caches by lists; `on_change` is told each product that has to be reconciled.
 
     While it is `busy` the list of all kinds is put off, for one interval at most: with thousands
     of products it takes both sides most of a minute's work, to find what watches rarely miss.
@@ -184,7 +184,7 @@ class Resync:
                     del self._due[cache, namespace]
                 if self._refusals.end(resource, namespace):
                     logger.info("list of %s in %s is allowed again", resource.qualified, namespace)
-                    self._take_up(namespace)
+                    self._apply_decision(namespace)
 
     def _forget(self, cache: Cache, namespace: str) -> None:
         """Drop what was known of a kind in a namespace: it can't be read, and may be long gone."""
@@ -192,7 +192,7 @@ class Resync:
             for change in listing.finish(2**63):
                 self._on_change(change)
 
-    def _take_up(self, namespace: str) -> None:
+    def _apply_decision(self, namespace: str) -> None:
         """Have the products of a namespace reconciled once all of its kinds are listed again."""
         if not self._refusals.hides(namespace):
             for key in self._caches.products:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 10.0
+REQUEUE_SECONDS = 10.0
 """How often a missing kind is looked for: less than the 30 s in which it must be watched again."""
 
 PAUSE_SECONDS = 5.0
@@ -76,7 +76,7 @@ class Supervisor:
         if not missing:
             await asyncio.Event().wait()
         while not await self._served(missing):  # noqa: ASYNC110  # the API server doesn't tell
-            await asyncio.sleep(LOOK_SECONDS * (0.5 + self._jitter() / 2))
+            await asyncio.sleep(REQUEUE_SECONDS * (0.5 + self._jitter() / 2))
         logger.info("a kind that was missing is served")
 
     async def _served(self, resources: Collection[Resource]) -> list[Resource]:
@@ -85,7 +85,7 @@ class Supervisor:
                 return [one for one in resources if await self._api.served(one)]
             except KubeError as error:
                 logger.warning("which kinds are served? %s", error)
-                await asyncio.sleep(LOOK_SECONDS * (0.5 + self._jitter() / 2))
+                await asyncio.sleep(REQUEUE_SECONDS * (0.5 + self._jitter() / 2))
 
 
 async def stop(task: asyncio.Future[None]) -> BaseException | None:

@@ -41,7 +41,7 @@ CONFLICT_RETRY = 5.0
 for, and a look from the caches costs little."""
 
 TURN_SECONDS = 0.01
-"""How long looks begin in one turn of the event loop: three or four at products at rest."""
+"""How long looks begin in one turn of the event loop: three or four at idle products."""
 
 LONG_SECONDS = 60.0
 """After this a reconcile is told of while it still lasts: each of its requests takes seconds."""

@@ -47,7 +47,7 @@ class WaitingKey:
 
 
 class QueueObserver:
-    """Told of what the queue does; the metrics subclass it."""
+    """EventNote of what the queue does; the metrics subclass it."""
 
     def added(self, depth: int) -> None:
         """A key became ready."""

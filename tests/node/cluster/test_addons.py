@@ -14,14 +14,14 @@ import requests
 from cluster import addons
 from sluicegate.slo.gateway import TRAEFIK, backend_of
 from sluicegate_service.push import VersionTaken, pack_and_push
-from tests.support.bentos import build_churn
-from tests.support.served_bento import (
+from tests.support.node.served_bento import (
     container,
     image_volume,
     pod_spec,
     route,
     version_objects,
 )
+from tests.support.samples.bentos import build_churn
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:

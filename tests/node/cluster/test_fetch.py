@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.bentos import build_churn
-from tests.support.certificates import self_signed
-from tests.support.connections import connected_service
-from tests.support.served_bento import container, pod_spec, server
+from tests.support.node.served_bento import container, pod_spec, server
+from tests.support.processes.certificates import self_signed
+from tests.support.processes.connections import connected_service
+from tests.support.samples.bentos import build_churn
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.connections import connected_service
-from tests.support.served_bento import MODEST, ready_at
+from tests.support.node.served_bento import MODEST, ready_at
+from tests.support.processes.connections import connected_service
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cluster.definitions import wait_until_established
-from tests.support.evidence import evidence
-from tests.support.learner import NAME, Bentos, Visitors, feedback_secret, learner
-from tests.support.live_product import LiveProduct
-from tests.support.operator_process import OperatorProcess
+from tests.support.node.evidence import evidence
+from tests.support.node.learner import NAME, Bentos, Visitors, feedback_secret, learner
+from tests.support.node.live_product import LiveProduct
+from tests.support.node.operator_process import OperatorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

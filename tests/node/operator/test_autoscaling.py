@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from cluster import addons
-from tests.support.live_product import conditions, says
+from tests.support.node.live_product import conditions, says
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from tests.support.live_product import LiveProduct
+    from tests.support.node.live_product import LiveProduct
 
 pytestmark = [pytest.mark.story, pytest.mark.timeout(600)]
 MOST_PODS = 3
-LOOK_SECONDS = 0.4
+REQUEUE_SECONDS = 0.4
 ROUTES = "gateway.networking.k8s.io/v1/httproutes"
 SLICES = "discovery.k8s.io/v1/endpointslices"
 SCALERS = "autoscaling/v2/horizontalpodautoscalers"
@@ -103,7 +103,7 @@ class Capacity:
         print(f"capacity: {self.looks} looks, {self.lacks or 'enough in each'}")
 
     def _look_on(self) -> None:
-        while not self._ended.wait(LOOK_SECONDS):
+        while not self._ended.wait(REQUEUE_SECONDS):
             lack = self._routed() if self.routed else self._selected()
             self.looks += 1
             if lack and lack not in self.lacks:

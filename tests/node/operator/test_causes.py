@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.learner import EVALUATION, Visitors, accuracy, learner
-from tests.support.live_product import LiveProduct, conditions
+from tests.support.node.learner import EVALUATION, Visitors, accuracy, learner
+from tests.support.node.live_product import LiveProduct, conditions
 
 pytestmark = [pytest.mark.story, pytest.mark.timeout(500)]
 LATENCY = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.live_product import conditions
+from tests.support.node.live_product import conditions
 
 pytestmark = [pytest.mark.story, pytest.mark.timeout(600)]
 

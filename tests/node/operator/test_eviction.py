@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.support.live_product import conditions, evict, says
+from tests.support.node.live_product import conditions, evict, says
 
 pytestmark = [pytest.mark.story, pytest.mark.timeout(500)]
 

@@ -8,8 +8,8 @@ import re
 import pytest
 
 from cluster.errors import ClusterError
-from tests.support.product_examples import changed
-from tests.support.product_rules import RULES
+from tests.support.samples.product_examples import changed
+from tests.support.samples.product_rules import RULES
 
 pytestmark = pytest.mark.timeout(120)
 

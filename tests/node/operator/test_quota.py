@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.support.live_product import conditions, says
+from tests.support.node.live_product import conditions, says
 
 pytestmark = [pytest.mark.story, pytest.mark.timeout(500)]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import requests
 
-from tests.support.learner import learner
-from tests.support.live_product import LiveProduct
+from tests.support.node.learner import learner
+from tests.support.node.live_product import LiveProduct
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(240)

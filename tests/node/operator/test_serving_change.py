@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.live_product import conditions, says
+from tests.support.node.live_product import conditions, says
 
 pytestmark = [pytest.mark.story, pytest.mark.timeout(400)]
 NO_NODE_HAS_SO_MANY = "500"

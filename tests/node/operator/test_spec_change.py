@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.learner import EVALUATION
+from tests.support.node.learner import EVALUATION
 
 pytestmark = pytest.mark.timeout(400)
 ONE_STEP = {"steps": [50]}

@@ -38,11 +38,11 @@ class Known:
     seed: int
     steps: tuple[Step, ...]
 
-    def covers(self, violation: Violation, acted: AbstractSet[str]) -> bool:
+    def covers(self, violation: Violation, after_decision: AbstractSet[str]) -> bool:
         """Whether a violation is this one."""
         return (
             violation.name == self.name
-            and bool(self.after & acted)
+            and bool(self.after & after_decision)
             and self.saying in violation.text
         )
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, Key
+from tests.support.decisions.rollout_world import image
 from tests.support.lives.goal import is_judged, missing, unproven
 from tests.support.lives.known import KNOWN, Known
 from tests.support.lives.products import BLOCK, MAX_DURATION, OUTPUT, bento, draw_product
 from tests.support.lives.safety import Safety, Violation
 from tests.support.lives.steps import KINDS, QUALITIES, Step, draw_step
-from tests.support.rollout_world import image
 from tests.support.virtual.admission import Refused
 from tests.support.virtual.cluster import Training, bento_of, digest_of
 from tests.support.virtual.event_loop import run_virtually
@@ -98,9 +98,11 @@ async def _live(life: Life, known: Sequence[Known]) -> Lived:
             if step.args and isinstance(step.args[0], int) and step.kind not in _NO_PRODUCT:
                 if step.args[0] >= len(living.keys):
                     continue
-                living.acted.setdefault(str(living.keys[step.args[0]]), set()).add(step.kind)
+                living.after_decision.setdefault(str(living.keys[step.args[0]]), set()).add(
+                    step.kind
+                )
             else:
-                living.acted.setdefault("", set()).add(step.kind)
+                living.after_decision.setdefault("", set()).add(step.kind)
             KINDS[step.kind].do(living, *step.args)
         await world.run(living.rests)
         if not living.is_over():
@@ -131,7 +133,7 @@ class Living:
     keys: list[Key] = field(default_factory=list)
     number: int = 0
     rests: int = 0
-    acted: dict[str, set[str]] = field(default_factory=dict)
+    after_decision: dict[str, set[str]] = field(default_factory=dict)
     """Kinds of steps that were carried out, by product."""
     others: list[Replica] = field(default_factory=list)
     """Replicas of other releases of the operator."""
@@ -313,8 +315,10 @@ class Living:
         """
         fresh, known, over = [], [], set()
         for one in self.safety.found:
-            acted = self.acted.get(one.product, set()) | self.acted.get("", set())
-            if one.product in over or any(each.covers(one, acted) for each in self.known):
+            after_decision = self.after_decision.get(one.product, set()) | self.after_decision.get(
+                "", set()
+            )
+            if one.product in over or any(each.covers(one, after_decision) for each in self.known):
                 known.append(one)
                 over |= {one.product} if one.product else set()
             else:

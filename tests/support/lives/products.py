@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.support.rollout_world import GATEWAY, RUNTIME, image
+from tests.support.decisions.rollout_world import GATEWAY, RUNTIME, image
 
 if TYPE_CHECKING:
     import random

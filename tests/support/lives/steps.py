@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.prometheus_stand_in import Lie
 from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, HTTP_ROUTES
+from tests.support.decisions.rollout_world import image
 from tests.support.lives.products import BLOCK, STEPS, bento, draw_slos, route
-from tests.support.rollout_world import image
 from tests.support.virtual.admission import Refused
 from tests.support.virtual.cluster import Quality
 from tests.support.virtual.network import Trouble
@@ -26,8 +26,8 @@ QUALITIES: Final = {
     "wrong": Quality(wrong=0.4),
     "failing": Quality(failed=0.3),
     "slow": Quality(slow=0.6),
-    "crashes": Quality(trouble="CrashLoopBackOff"),
-    "no image": Quality(trouble="ImagePullBackOff"),
+    "crashes": Quality(problem="CrashLoopBackOff"),
+    "no image": Quality(problem="ImagePullBackOff"),
     "starts slowly": Quality(start=120.0),
 }
 LIES: Final = (
@@ -303,9 +303,9 @@ def prometheus(life: Living, lie: Lie, seconds: int) -> None:
 
 
 @_kind(3, lambda dice, _: (dice.choice(list(Trouble)), dice.choice((5, 60, 400))))
-def api_server(life: Living, trouble: Trouble, seconds: int) -> None:
+def api_server(life: Living, problem: Trouble, seconds: int) -> None:
     """Let nothing of the API server work for a while."""
-    life.fail_api(lambda *_: trouble, seconds, watches=True)
+    life.fail_api(lambda *_: problem, seconds, watches=True)
 
 
 @_kind(

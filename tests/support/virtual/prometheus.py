@@ -20,7 +20,7 @@ from typing_extensions import override
 from benchmarks.prometheus_stand_in import Lie, Row, envelope, recognise, row
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.http_session import QuerySession
-from tests.support.selectors import Matcher, all_match, parse_matchers
+from tests.support.prometheus.selectors import Matcher, all_match, parse_matchers
 from tests.support.virtual.event_loop import virtual_loop
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sluicegate.prometheus.endpoint import Endpoint
     from sluicegate.spans import Spans
-    from tests.support.selecting import Poison
+    from tests.support.prometheus.selecting import Poison
     from tests.support.virtual.traffic import Counted, Curve, Traffic, Version
 
 SCRAPE: Final = 15.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.support.rollout_world import document, image
+from tests.support.decisions.rollout_world import document, image
 from tests.support.virtual.cluster import Quality
 
 if TYPE_CHECKING:

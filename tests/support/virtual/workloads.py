@@ -44,7 +44,7 @@ class Quality:
     slow: float = 0.01
     wrong: float = 0.1
     start: float = 8.0
-    trouble: str = ""
+    problem: str = ""
 
 
 @dataclass(eq=False, slots=True)
@@ -198,15 +198,15 @@ class Workloads:
         body = self.server.find(DEPLOYMENTS, pod.deployment)
         if pod.key not in self.pods or body is None:
             return
-        trouble = self.quality(body).trouble
-        if not trouble:
+        problem = self.quality(body).problem
+        if not problem:
             pod.ready, pod.restarts = True, pod.restarts
             self.server.set_status(PODS, pod.key, _ready(pod.restarts))
             self.moved(pod.key.namespace, pod.labels.get(names.LABEL_PRODUCT, ""))
             self.call(pod.deployment)
             return
-        pod.restarts += trouble == "CrashLoopBackOff"
-        self.server.set_status(PODS, pod.key, _troubled(trouble, pod.restarts))
+        pod.restarts += problem == "CrashLoopBackOff"
+        self.server.set_status(PODS, pod.key, _troubled(problem, pod.restarts))
         pause = min(10.0 * 2 ** min(pod.restarts, 5), 300.0)
         asyncio.get_running_loop().call_later(pause, self._start, pod)
 
@@ -297,17 +297,17 @@ def _ready(restarts: int) -> Body:
     }
 
 
-def _troubled(trouble: str, restarts: int) -> Body:
+def _troubled(problem: str, restarts: int) -> Body:
     server: Body = {
         "name": "server", "ready": False, "restartCount": restarts,
-        "state": {"waiting": {"reason": trouble, "message": "back-off"}},
+        "state": {"waiting": {"reason": problem, "message": "back-off"}},
     }  # fmt: skip
-    if trouble == "CrashLoopBackOff":
+    if problem == "CrashLoopBackOff":
         ended = {"exitCode": 1, "reason": "Error", "message": "the model can't be loaded"}
         server["lastState"] = {"terminated": ended}
-    if trouble == "ImagePullBackOff":
+    if problem == "ImagePullBackOff":
         server["state"]["waiting"]["message"] = "manifest unknown"
-    if trouble == REGISTRY_AWAY:
+    if problem == REGISTRY_AWAY:
         message = "failed to pull image: failed to do request: dial tcp: i/o timeout"
         server["state"]["waiting"] = {"reason": "ImagePullBackOff", "message": message}
     return {

@@ -10,9 +10,9 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.api.schema import structural_schema
 from sluicegate.api.status import DataProductStatus
-from tests.support.product_cases import CASES
-from tests.support.product_examples import changed, example, full_status
-from tests.support.product_rules import RULES, Case
+from tests.support.samples.product_cases import CASES
+from tests.support.samples.product_examples import changed, example, full_status
+from tests.support.samples.product_rules import RULES, Case
 
 
 def problems(document: dict) -> tuple:

@@ -12,7 +12,7 @@ from sluicegate.api.crd import build_crd
 from sluicegate.api.product import DataProduct
 from sluicegate.manifests.plan import spec_version
 from sluicegate.manifests.pod import build_pod_template
-from tests.support.rollout_world import RUNTIME, document
+from tests.support.decisions.rollout_world import RUNTIME, document
 
 OF_KUBERNETES = {
     "Affinity": "V1Affinity",

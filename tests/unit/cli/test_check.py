@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sluicegate.__main__ import main
-from tests.support.bentos import write_bento, write_wheel
+from tests.support.samples.bentos import write_bento, write_wheel
 
 if TYPE_CHECKING:
     from pathlib import Path

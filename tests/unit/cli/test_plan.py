@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sluicegate.__main__ import main
-from tests.support.product_examples import EXAMPLE, changed, example
+from tests.support.samples.product_examples import EXAMPLE, changed, example
 
 
 def write(path, *documents: dict) -> str:

@@ -9,7 +9,7 @@ import yaml
 
 from sluicegate.__main__ import main
 from sluicegate.cli import simulate as command
-from tests.support.canary_products import INDICATORS
+from tests.support.decisions.canary_products import INDICATORS
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sluicegate.__main__ import main
-from tests.support.bentos import write_bento
+from tests.support.samples.bentos import write_bento
 from tests.unit.cli.test_check import a_product
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ def scene(pricing=None, ranking=None, *, at=0.0, snapshots=None):
     return Scene(at, seen, snapshots or {}, {sample: Recent() for sample in SAMPLES})
 
 
-class Told(Telling):
+class EventNote(Telling):
     """A telling whose scenes are given."""
 
     def follow(self, *scenes):
@@ -32,8 +32,8 @@ class Told(Telling):
 
 @pytest.fixture
 def told(monkeypatch):
-    monkeypatch.setattr(telling, "LOOK_SECONDS", 0.0)
-    return Told(None, Terminal(io.StringIO()))
+    monkeypatch.setattr(telling, "REQUEUE_SECONDS", 0.0)
+    return EventNote(None, Terminal(io.StringIO()))
 
 
 def stage(**changes):

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sluicegate.__main__ import main
-from tests.support.scenarios import count, run, scenario
+from tests.support.decisions.scenarios import count, run, scenario
 
 ROOT = Path(__file__).resolve().parents[3]
 

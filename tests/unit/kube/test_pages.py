@@ -10,7 +10,7 @@ import pytest
 from sluicegate.kube.errors import Transient
 from sluicegate.kube.pages import DEEPEST, Page, cut
 from sluicegate.kube.resources import CONFIG_MAPS
-from tests.support.api_stand_in import ApiStandIn
+from tests.support.apiserver.api_stand_in import ApiStandIn
 
 # Promised, so written as numbers here.
 MOST_BYTES = 16 * 2**20

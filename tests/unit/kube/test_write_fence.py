@@ -16,7 +16,7 @@ from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
 from sluicegate.runtime.clock import boottime
 from sluicegate.runtime.rate_limiter import TokenBucket
 from sluicegate.runtime.write_fence import WriteFence
-from tests.support.api_stand_in import ApiStandIn
+from tests.support.apiserver.api_stand_in import ApiStandIn
 
 # Promised, so written as numbers here.
 MARGIN_SECONDS = 5.0

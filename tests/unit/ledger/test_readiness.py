@@ -6,7 +6,7 @@ import pytest
 
 from sluicegate.api.product import DataProduct
 from sluicegate.ledger.readiness import checks, judged_on
-from tests.support.product_examples import changed
+from tests.support.samples.product_examples import changed
 
 LINKS = [{"type": "Runbook", "url": "https://wiki.example/runbook"}]
 REVIEW = {"every": "Month", "startDate": "2026-01-15", "keep": 13}

@@ -31,7 +31,7 @@ from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.manifests.version_annotations import memory_annotations, read_version
 from sluicegate.settings import ServiceKind
 from sluicegate_service.markets import Markets
-from tests.support.product_examples import BENTO_URL, HEX, REMOVED, changed
+from tests.support.samples.product_examples import BENTO_URL, HEX, REMOVED, changed
 
 RUNTIME = "registry.example/runtime@sha256:" + "d" * 64
 

@@ -20,8 +20,8 @@ from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import QueryKind, render_queries
 from sluicegate.stats.counts import Count
-from tests.support.product_examples import changed
-from tests.support.rollout_world import serving_world
+from tests.support.decisions.rollout_world import serving_world
+from tests.support.samples.product_examples import changed
 
 if TYPE_CHECKING:
     from sluicegate.prometheus.result_table import Table
@@ -105,23 +105,23 @@ def blocks(newest, *counts):
 
 def world_with(**markets):
     """A product that serves, and what is counted of its first SLO by market."""
-    situation = serving_world(30).situation()
-    status = situation.product.status
+    observation = serving_world(30).observation()
+    status = observation.product.status
     slo = status.slos[0]
-    newest = situation.observed.block
+    newest = observation.observed.block
     series = {market: blocks(newest, *counts) for market, counts in markets.items()}
-    observed = replace(situation.observed, markets={slo.name: series})
-    return replace(situation, observed=observed), status, slo.name
+    observed = replace(observation.observed, markets={slo.name: series})
+    return replace(observation, observed=observed), status, slo.name
 
 
 def test_status_names_the_three_worst_markets_and_the_diagnosis_the_one_that_is_bad_alone():
-    situation, status, name = world_with(
+    observation, status, name = world_with(
         FR=[(0, 900)] * 12, IT=[(1, 900)] * 12, ES=[(0, 2)], AT=[(400, 900)] * 12
     )
     degraded = tuple(slo.model_copy(update={"degraded": slo.name == name}) for slo in status.slos)
     diagnosis = Diagnosis(cause="ModelDecay", diagnosis_time=0)
     after = with_markets(
-        situation, status.model_copy(update={"slos": degraded, "diagnosis": diagnosis})
+        observation, status.model_copy(update={"slos": degraded, "diagnosis": diagnosis})
     )
     shown = [(one.market, one.state) for one in after.slos[0].markets]
     assert shown[:2] == [("AT", SloState.MISSED), ("ES", SloState.UNKNOWN)]
@@ -131,14 +131,14 @@ def test_status_names_the_three_worst_markets_and_the_diagnosis_the_one_that_is_
     assert f"{name} is bad in AT alone (55.6%, n=10,800); met in" in evidence.message
     assert "too few events in ES" in evidence.message
     assert after.diagnosis.cause == "ModelDecay"  # evidence only
-    again = with_markets(situation, after)
+    again = with_markets(observation, after)
     assert len(again.diagnosis.evidence) == 1
 
 
 def test_a_product_that_doesnt_count_by_market_is_told_nothing_of_it():
-    situation = serving_world(30).situation()
-    status = situation.product.status
-    assert with_markets(situation, status) is status
+    observation = serving_world(30).observation()
+    status = observation.product.status
+    assert with_markets(observation, status) is status
 
 
 def test_which_markets_are_bad_is_news_and_their_numbers_and_neighbours_are_not():

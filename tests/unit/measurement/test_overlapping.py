@@ -20,7 +20,7 @@ from sluicegate.prometheus.targets import Past, ProductKey, Readings, SeriesKey,
 from sluicegate.prometheus.timing import Timing
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.stats.counts import Count
-from tests.support.measured_world import Measured, World
+from tests.support.prometheus.measured_world import ProductBlocks, World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -78,7 +78,7 @@ class Reading:
 
 @pytest.fixture
 async def reading() -> AsyncIterator[Reading]:
-    world = World([Measured(product="cars")], scrape_seconds=5)
+    world = World([ProductBlocks(product="cars")], scrape_seconds=5)
     async with (
         PrometheusStandIn(world) as server,
         Prometheus(Endpoint(url=server.url, timeout_seconds=SECONDS)) as prometheus,

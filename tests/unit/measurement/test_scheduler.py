@@ -15,13 +15,13 @@ from benchmarks.prometheus_stand_in import Held, Lie
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.measurement import scheduler
-from sluicegate.measurement.scheduler import Rounds
+from sluicegate.measurement.scheduler import BlockScheduler
 from sluicegate.measurement.store import Measurements
 from sluicegate.prometheus.block_reader import BlockReader, Length
 from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.prometheus.timing import Timing
 from sluicegate.runtime.interfaces import QueuePriority
-from tests.support.fetching import cars_and_vans, evaluating
+from tests.support.prometheus.fetching import cars_and_vans, evaluating
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ async def measuring(
     def look_at(key: Key, _: float, priority: QueuePriority) -> None:
         looked_at.put_nowait((key, priority))
 
-    loop = asyncio.create_task(Rounds(measurements, evaluation, look_at, wall=wall).run())
+    loop = asyncio.create_task(BlockScheduler(measurements, evaluation, look_at, wall=wall).run())
     try:
         yield looked_at
     finally:
@@ -198,7 +198,7 @@ async def test_what_goes_wrong_in_a_round_ends_the_others_and_is_told(
 
     with pytest.raises(RuntimeError, match="vans can't be looked at"):
         async with asyncio.timeout(SECONDS):
-            await Rounds(measurements, evaluation, look_at).run()
+            await BlockScheduler(measurements, evaluation, look_at).run()
     assert held.asked.is_set(), "another round was under way"
     assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("round")]
 
@@ -211,7 +211,9 @@ async def test_a_clock_that_is_set_back_delays_the_next_round_by_a_block_at_most
     await measurements.read(evaluation, time.time())
     length = Length(AN_HOUR, canary=False)
     assert not measurements.owes(length)
-    pause = Rounds(measurements, evaluation, lambda *_: None).pause(length, time.time() + set_back)
+    pause = BlockScheduler(measurements, evaluation, lambda *_: None).pause(
+        length, time.time() + set_back
+    )
     assert 0 < pause <= AN_HOUR
 
 
@@ -224,7 +226,7 @@ def test_thousands_at_rest_are_looked_at_one_after_the_other_and_a_canary_at_onc
         measurements.want(key, replace(target(key), block_seconds=seconds))
     measurements.want(VANS, replace(target(VANS, canary=True), block_seconds=seconds))
     told: dict[Key, float] = {}
-    look = Rounds(measurements, None, lambda key, late, _: told.update({key: late}))
+    look = BlockScheduler(measurements, None, lambda key, late, _: told.update({key: late}))
     look._call([*many, VANS], Length(seconds, canary=False))
     assert told.pop(VANS) == 0
     assert [told[key] for key in many[: scheduler.AT_ONCE]] == [0] * scheduler.AT_ONCE

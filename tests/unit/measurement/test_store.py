@@ -13,7 +13,7 @@ from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
 from sluicegate.measurement import store
-from sluicegate.measurement.product_view import Measured as OfOneProduct
+from sluicegate.measurement.product_view import ProductBlocks as OfOneProduct
 from sluicegate.measurement.store import Measurements
 from sluicegate.prometheus.block_reader import Length
 from sluicegate.prometheus.targets import REQUESTS, Mean, ProductKey, Readings, SeriesKey, Target
@@ -24,10 +24,10 @@ from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.gateway import backend_of
 from sluicegate.stats.counts import Count
-from tests.support.fetching import cars_and_vans, evaluating
-from tests.support.measured_world import Measured, World
-from tests.support.rollout_world import ACCURACY, BLOCK, document
-from tests.support.rollout_world import World as Rollout
+from tests.support.decisions.rollout_world import ACCURACY, BLOCK, document
+from tests.support.decisions.rollout_world import World as Rollout
+from tests.support.prometheus.fetching import cars_and_vans, evaluating
+from tests.support.prometheus.measured_world import ProductBlocks, World
 
 NOW = 300 * 12 * 400 + 60.0
 AVAILABILITY = Indicator(availability={})
@@ -203,7 +203,7 @@ async def test_samples_that_have_not_come_for_long_are_no_measurements(server, e
     product = Rollout().until(lambda world: world.serving == "v1").product
     measured, key = OfOneProduct(Measurements(Timing()), product), product.metadata.key
     measured.measurements.want(Key(*key), store.target_of(product, Timing()))
-    server.rows = World([Measured(product=key[1], age=600)])
+    server.rows = World([ProductBlocks(product=key[1], age=600)])
     await measured.measurements.read(evaluation, NOW)
     assert measured.problem() is DecisionReason.PROMETHEUS_STALE
 
@@ -225,7 +225,7 @@ async def test_the_pods_of_an_autoscaled_product_are_counted_by_block(
         Key(*key), replace(store.target_of(product, Timing()), evidence_from=0)
     )
     name = store.series_of(product.status.stable)
-    server.rows = World([Measured(namespace=key[0], product=key[1], version=name, targets=3)])
+    server.rows = World([ProductBlocks(namespace=key[0], product=key[1], version=name, targets=3)])
     await measured.measurements.read(evaluation, NOW)
     counted = measured.pod_seconds()
     assert (counted and counted.window(measured.newest, 3).total / (3 * BLOCK)) == pods

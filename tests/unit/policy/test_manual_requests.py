@@ -28,8 +28,8 @@ from sluicegate.policy.retraining.preconditions import RetrainingRequest as Aske
 from sluicegate.policy.retraining.preconditions import obstacle
 from sluicegate.policy.training_results import training_ended
 from sluicegate.stats.counts import Count
-from tests.support.judged import V1, V2, candidate, judged_by, parked, serving
-from tests.support.scenarios import ACCURACY, AVAILABILITY
+from tests.support.decisions.judged import V1, V2, candidate, judged_by, parked, serving
+from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
 
 NOW = 5_000_000
 TERMS = judged_by(AVAILABILITY, ACCURACY)

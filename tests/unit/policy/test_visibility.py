@@ -10,7 +10,7 @@ from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.slo_health.ratio_slo import Drift, SloResult
 from sluicegate.policy.slo_health.visibility import describe_visibility, visibility
 from sluicegate.stats.counts import NOTHING, Count
-from tests.support.scenarios import ACCURACY, product
+from tests.support.decisions.scenarios import ACCURACY, product
 
 (SLO,) = terms_of(DataProduct.parse(product(ACCURACY))).slos
 

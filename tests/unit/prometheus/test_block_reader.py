@@ -14,7 +14,7 @@ from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.pod_seconds import POD_SECONDS
 from sluicegate.stats.counts import Count
-from tests.support.evaluations import (
+from tests.support.prometheus.evaluations import (
     AVAILABILITY,
     BACKEND,
     CANARY,
@@ -26,8 +26,8 @@ from tests.support.evaluations import (
     newest,
     target,
 )
-from tests.support.fetching import evaluating
-from tests.support.measured_world import Measured, World
+from tests.support.prometheus.fetching import evaluating
+from tests.support.prometheus.measured_world import ProductBlocks, World
 
 
 async def test_every_kind_of_indicator_is_counted_from_one_fetch():
@@ -80,7 +80,9 @@ ROUTE = "catalog-search-ranking"
 async def test_requests_that_found_no_pod_are_failures_where_the_gateway_counts_them(
     pods, sent, expected
 ):
-    world = World([Measured(**pods)], sent={(ROUTE, fact): value for fact, value in sent.items()})
+    world = World(
+        [ProductBlocks(**pods)], sent={(ROUTE, fact): value for fact, value in sent.items()}
+    )
     (readings,), server = await fetch(world, settings=WITH_GATEWAY)
     assert server.asked["sent"] == 1
     newest = readings.blocks[AVAILABILITY][-1]
@@ -88,20 +90,20 @@ async def test_requests_that_found_no_pod_are_failures_where_the_gateway_counts_
 
 
 async def test_a_block_that_can_t_be_read_stays_so_whatever_the_gateway_says():
-    world = World([Measured(duplicates=1)], sent={(ROUTE, "unsent"): 40})
+    world = World([ProductBlocks(duplicates=1)], sent={(ROUTE, "unsent"): 40})
     (readings,), _ = await fetch(world, settings=WITH_GATEWAY)
     assert readings.blocks[AVAILABILITY][-1].quality is Quality.INVALID
 
 
 async def test_without_the_gateway_s_answer_what_the_pods_count_holds():
-    world = World([Measured()], sent={(ROUTE, "unsent"): 40})
+    world = World([ProductBlocks()], sent={(ROUTE, "unsent"): 40})
     (readings,), _ = await fetch(world, settings=WITH_GATEWAY, lies={"sent": Lie.ERROR_500})
     assert readings.complete
     assert readings.blocks[AVAILABILITY][-1].count == Count(0, 100)
 
 
 async def test_a_canary_is_judged_by_what_its_own_pods_answered():
-    world = World([Measured(), Measured(version="v2")], sent={(ROUTE, "unsent"): 40})
+    world = World([ProductBlocks(), ProductBlocks(version="v2")], sent={(ROUTE, "unsent"): 40})
     readings, server = await fetch(world, CANARY, settings=WITH_GATEWAY)
     found = {one.canary: one.blocks[AVAILABILITY][-1].count for one in readings}
     assert found == {False: Count(40, 140), True: Count(0, 100)}
@@ -147,27 +149,27 @@ async def test_a_product_without_series_has_none():
 
 
 async def test_pods_that_are_scraped_and_count_nothing_tell_a_silent_canary():
-    silent = Measured(requests=None, fast=None, correct=None, wrong=None)
+    silent = ProductBlocks(requests=None, fast=None, correct=None, wrong=None)
     (readings,), _ = await fetch(World([silent]))
     assert readings.facts[VERSION].scraped
     assert readings.blocks[SeriesKey(*VERSION, "availability")][-1].quality is Quality.NO_SERIES
 
 
 async def test_a_night_without_requests_is_a_count_of_zero():
-    blocks = await newest(Measured(requests=0, fast=0, correct=0, wrong=0))
+    blocks = await newest(ProductBlocks(requests=0, fast=0, correct=0, wrong=0))
     for slo in ("availability", "latency", "accuracy"):
         assert blocks[slo] == Block(1000, Quality.COUNTED, Count(0, 0))
 
 
 async def test_no_error_series_beside_requests_is_no_error():
-    blocks = await newest(Measured(bad=None))
+    blocks = await newest(ProductBlocks(bad=None))
     assert blocks["availability"].count == Count(0, 100)
 
 
 async def test_what_is_refused_is_counted_apart_and_only_while_versions_are_compared():
     """Of all requests: those to unknown paths too, which no availability knows."""
     codes = {"400": 20, "429": 5, "404": 30, "405": 10}
-    world = World([Measured(requests=100, bad=3, refused=codes), Measured(version="v2")])
+    world = World([ProductBlocks(requests=100, bad=3, refused=codes), ProductBlocks(version="v2")])
     key = SeriesKey(*VERSION, CLIENT_ERRORS)
     readings, _ = await fetch(world, target(versions=("v1", "v2"), client_errors=True))
     blocks = readings[0].blocks
@@ -181,7 +183,7 @@ async def test_what_is_refused_is_counted_apart_and_only_while_versions_are_comp
 
 async def test_the_pods_of_a_block_are_counted_where_an_autoscaler_changes_their_number():
     """By the scrapes that each block should have: one that Prometheus didn't try is no pod less."""
-    world = World([Measured(targets=3, attempted=0.9)])
+    world = World([ProductBlocks(targets=3, attempted=0.9)])
     readings, _ = await fetch(world, target(counts_pods=True))
     key = SeriesKey(*VERSION, POD_SECONDS)
     assert readings[0].blocks[key][-1] == Block(1000, Quality.COUNTED, Count(0, 3 * 300))
@@ -191,7 +193,7 @@ async def test_the_pods_of_a_block_are_counted_where_an_autoscaler_changes_their
 
 async def test_a_version_that_is_only_asked_for_unknown_paths_has_requests():
     """A renamed route: it seemed to get none at all."""
-    lost = Measured(requests=None, fast=None, refused={"404": 40})
+    lost = ProductBlocks(requests=None, fast=None, refused={"404": 40})
     (readings,), _ = await fetch(World([lost]), target(client_errors=True))
     found = {key.slo: blocks[-1] for key, blocks in readings.blocks.items()}
     assert found[CLIENT_ERRORS] == Block(1000, Quality.COUNTED, Count(40, 40))
@@ -199,40 +201,40 @@ async def test_a_version_that_is_only_asked_for_unknown_paths_has_requests():
 
 
 async def test_a_histogram_that_has_not_begun_is_no_success_and_not_unknown():
-    blocks = await newest(Measured(requests=10, bad=10, fast=None))
+    blocks = await newest(ProductBlocks(requests=10, bad=10, fast=None))
     assert blocks["availability"].count == Count(10, 10)
     assert blocks["latency"] == Block(1000, Quality.COUNTED, Count(0, 0))
 
 
 async def test_label_counters_that_are_absent_leave_only_their_slo_unknown():
-    blocks = await newest(Measured(correct=None, wrong=None))
+    blocks = await newest(ProductBlocks(correct=None, wrong=None))
     assert blocks["accuracy"].quality is Quality.NO_SERIES
     assert blocks["availability"].quality is Quality.COUNTED
 
 
 async def test_a_raw_counter_that_is_not_exported_is_not_zero():
-    blocks = await newest(Measured(counters={("served_total", 0): 100}))
+    blocks = await newest(ProductBlocks(counters={("served_total", 0): 100}))
     assert blocks["clicks"].quality is Quality.NO_SERIES
 
 
 @pytest.mark.parametrize("wrong", [nan, inf, -3.0])
 async def test_a_number_that_cannot_be_a_count_is_invalid(wrong):
-    assert (await newest(Measured(requests=wrong)))["availability"].quality is Quality.INVALID
-    assert (await newest(Measured(bad=wrong)))["availability"].quality is Quality.INVALID
+    assert (await newest(ProductBlocks(requests=wrong)))["availability"].quality is Quality.INVALID
+    assert (await newest(ProductBlocks(bad=wrong)))["availability"].quality is Quality.INVALID
 
 
 @pytest.mark.parametrize(("bad", "quality"), [(102, Quality.COUNTED), (103, Quality.INVALID)])
 async def test_more_bad_than_all_is_invalid_beyond_the_slack_of_two_scrapes(bad, quality):
-    assert (await newest(Measured(bad=bad)))["availability"].quality is quality
+    assert (await newest(ProductBlocks(bad=bad)))["availability"].quality is quality
 
 
 async def test_more_good_than_all_is_invalid_unless_good_events_lag():
     counters = {("clicked_total", 0): 110, ("served_total", 0): 100}
-    assert (await newest(Measured(counters=counters)))["clicks"].quality is Quality.INVALID
+    assert (await newest(ProductBlocks(counters=counters)))["clicks"].quality is Quality.INVALID
     late = Indicator(counters={"good": "clicked_total", "total": "served_total", "lagSeconds": 60})
     counters = {("clicked_total", 0): 110, ("served_total", 60): 100}
     (readings,), _ = await fetch(
-        World([Measured(counters=counters)]), target(slos={"clicks": late})
+        World([ProductBlocks(counters=counters)]), target(slos={"clicks": late})
     )
     assert readings.blocks[SeriesKey(*VERSION, "clicks")][-1].count == Count(0, 100)
 
@@ -247,33 +249,33 @@ async def test_more_good_than_all_is_invalid_unless_good_events_lag():
     ],
 )
 async def test_a_block_with_scrapes_that_failed_or_were_never_tried_is_dropped(gap, quality):
-    assert (await newest(Measured(**gap)))["availability"].quality is quality
+    assert (await newest(ProductBlocks(**gap)))["availability"].quality is quality
 
 
 async def test_a_pod_that_lived_for_half_a_block_is_no_gap():
-    replaced = Measured(attempted=0.5)
-    other = Measured(product="pricing")
+    replaced = ProductBlocks(attempted=0.5)
+    other = ProductBlocks(product="pricing")
     (readings,), _ = await fetch(World([replaced, other]))
     block = readings.blocks[SeriesKey(*VERSION, "availability")][-1]
     assert block.quality is Quality.COUNTED
 
 
 async def test_pods_that_are_scraped_twice_are_invalid():
-    (readings,), _ = await fetch(World([Measured(duplicates=1)]))
+    (readings,), _ = await fetch(World([ProductBlocks(duplicates=1)]))
     assert readings.facts[VERSION].duplicated == 1
     block = readings.blocks[SeriesKey(*VERSION, "availability")][-1]
     assert block.quality is Quality.INVALID
 
 
 async def test_targets_whose_newest_scrape_is_old_are_stale():
-    (readings,), _ = await fetch(World([Measured(age=61)]))
+    (readings,), _ = await fetch(World([ProductBlocks(age=61)]))
     assert readings.facts[VERSION].stale
     block = readings.blocks[SeriesKey(*VERSION, "availability")][-1]
     assert block.quality is Quality.UNAVAILABLE
 
 
 async def test_a_gauge_older_than_it_may_be_is_missing():
-    (readings,), _ = await fetch(World([Measured(gauge=1.0, gauge_age=901)]))
+    (readings,), _ = await fetch(World([ProductBlocks(gauge=1.0, gauge_age=901)]))
     mean = readings.means[SeriesKey(*VERSION, "basket")][-1]
     assert mean.quality is Quality.NO_SERIES
 
@@ -285,15 +287,17 @@ async def test_a_histogram_without_the_thresholds_bound_is_invalid():
 
 
 async def test_outcomes_scored_by_another_versions_pods_count_for_the_version_that_predicted():
-    gone = Measured(version="v1", requests=None, fast=None, targets=0)
-    serving = Measured(version="v2")
+    gone = ProductBlocks(version="v1", requests=None, fast=None, targets=0)
+    serving = ProductBlocks(version="v2")
     (readings,), _ = await fetch(World([gone, serving]), target(versions=("v1", "v2")))
     assert readings.blocks[SeriesKey(*VERSION, "accuracy")][-1].count == Count(5, 50)
     assert readings.blocks[SeriesKey(*VERSION, "availability")][-1].quality is Quality.NO_SERIES
 
 
 async def test_each_arm_of_a_canary_is_counted_by_its_own_entry_service():
-    world = World([Measured(service="Entry"), Measured(version="v2", service="Renamed", targets=2)])
+    world = World(
+        [ProductBlocks(service="Entry"), ProductBlocks(version="v2", service="Renamed", targets=2)]
+    )
     asked = target(versions=("v1", "v2"), service="Entry", renamed=(("v2", "Renamed"),))
     (readings,), _ = await fetch(world, asked)
     for version in ("v1", "v2"):
@@ -302,7 +306,7 @@ async def test_each_arm_of_a_canary_is_counted_by_its_own_entry_service():
 
 
 async def test_calls_between_the_services_of_a_bento_count_once():
-    world = World([Measured(service="Entry"), Measured(service="Inner", targets=0)])
+    world = World([ProductBlocks(service="Entry"), ProductBlocks(service="Inner", targets=0)])
     (readings,), _ = await fetch(world, target(service="Entry"))
     assert readings.blocks[SeriesKey(*VERSION, "availability")][-1].count.total == 100
 
@@ -320,7 +324,7 @@ async def test_the_queries_of_a_block_do_not_depend_on_how_many_products_there_a
     asked = []
     for count in (1, 50, 500):
         targets = [target(number) for number in range(1, count + 1)]
-        world = World([Measured(product=each.key.product) for each in targets])
+        world = World([ProductBlocks(product=each.key.product) for each in targets])
         _, server = await fetch(world, *targets)
         asked.append(server.asked)
     assert asked[0] == asked[1] == asked[2]

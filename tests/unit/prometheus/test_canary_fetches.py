@@ -12,7 +12,7 @@ from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.targets import SeriesKey, VersionKey
 from sluicegate.prometheus.timing import Timing
 from sluicegate.slo.blocks import Quality
-from tests.support.evaluations import (
+from tests.support.prometheus.evaluations import (
     AVAILABILITY,
     BACKEND,
     CANARY,
@@ -23,12 +23,12 @@ from tests.support.evaluations import (
     fetch,
     target,
 )
-from tests.support.fetching import fetch_all
-from tests.support.measured_world import Measured, World
+from tests.support.prometheus.fetching import fetch_all
+from tests.support.prometheus.measured_world import ProductBlocks, World
 
 
 # ---- canaries, and clocks -----------------------------------------------------------------
-async def canary_blocks(*versions: Measured) -> CanaryBlocks:
+async def canary_blocks(*versions: ProductBlocks) -> CanaryBlocks:
     readings, _ = await fetch(World([*versions]), CANARY)
     kept = CanaryBlocks()
     kept.record(next(each for each in readings if each.canary))
@@ -37,8 +37,8 @@ async def canary_blocks(*versions: Measured) -> CanaryBlocks:
 
 @pytest.mark.parametrize(("targets", "scraped"), [(2, True), (0, False)])
 async def test_a_canary_without_series_is_told_from_one_that_nobody_scrapes(targets, scraped):
-    silent = Measured(version="v2", requests=None, fast=None, targets=targets)
-    kept = await canary_blocks(Measured(), silent)
+    silent = ProductBlocks(version="v2", requests=None, fast=None, targets=targets)
+    kept = await canary_blocks(ProductBlocks(), silent)
     version = VersionKey("catalog", "search-ranking", "v2")
     blocks = kept.blocks(SeriesKey(*version, "availability"))
     newest = max(blocks)
@@ -48,9 +48,9 @@ async def test_a_canary_without_series_is_told_from_one_that_nobody_scrapes(targ
 
 
 async def test_the_means_of_both_arms_of_a_canary_are_kept_where_they_are_fresh():
-    stale = Measured(version="v2", gauge=40.0, gauge_age=901)
-    for candidate, mean in ((Measured(version="v2", gauge=40.0), 40.0), (stale, None)):
-        kept = await canary_blocks(Measured(gauge=41.5), candidate)
+    stale = ProductBlocks(version="v2", gauge=40.0, gauge_age=901)
+    for candidate, mean in ((ProductBlocks(version="v2", gauge=40.0), 40.0), (stale, None)):
+        kept = await canary_blocks(ProductBlocks(gauge=41.5), candidate)
         newest = max(kept.blocks(AVAILABILITY))
         assert kept.mean(SeriesKey(*VERSION, "basket"), newest) == 41.5
         theirs = SeriesKey("catalog", "search-ranking", "v2", "basket")
@@ -67,7 +67,7 @@ async def test_the_means_of_both_arms_of_a_canary_are_kept_where_they_are_fresh(
     ],
 )
 async def test_what_a_gateway_sent_is_told_from_what_it_does_not_say(sent, lie, quality, total):
-    world = World([Measured(), Measured(version="v2")], gateway=sent)
+    world = World([ProductBlocks(), ProductBlocks(version="v2")], gateway=sent)
     readings, _ = await fetch(world, CANARY, settings=WITH_GATEWAY, lies=lie)
     kept = CanaryBlocks()
     for each in readings:
@@ -83,7 +83,7 @@ async def test_what_a_gateway_sent_is_told_from_what_it_does_not_say(sent, lie, 
 
 
 async def test_what_a_canary_was_is_forgotten_with_its_candidate():
-    kept = await canary_blocks(Measured(gauge=41.5), Measured(version="v2"))
+    kept = await canary_blocks(ProductBlocks(gauge=41.5), ProductBlocks(version="v2"))
     newest = max(kept.blocks(AVAILABILITY))
     kept.prune([target()])
     assert not kept.blocks(AVAILABILITY)

@@ -18,7 +18,7 @@ from sluicegate.prometheus.errors import (
     QueryRejected,
 )
 from sluicegate.prometheus.retention import needed_retention, observe_short_retention
-from tests.support.rows import Rows
+from tests.support.prometheus.rows import Rows
 from tests.support.waiting import eventually
 
 

@@ -10,9 +10,17 @@ from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.targets import REQUESTS, SeriesKey, Target
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.counts import Count
-from tests.support.evaluations import AVAILABILITY, FULL, NOW, SLOS, VERSION, fetch, target
-from tests.support.fetching import fetch_all
-from tests.support.measured_world import Measured, World
+from tests.support.prometheus.evaluations import (
+    AVAILABILITY,
+    FULL,
+    NOW,
+    SLOS,
+    VERSION,
+    fetch,
+    target,
+)
+from tests.support.prometheus.fetching import fetch_all
+from tests.support.prometheus.measured_world import ProductBlocks, World
 
 
 # ---- over time ----------------------------------------------------------------------------
@@ -38,7 +46,7 @@ class Session:
 
 @pytest.fixture
 async def session(request):
-    world = World([Measured()])
+    world = World([ProductBlocks()])
     async with (
         PrometheusStandIn(world) as server,
         Prometheus(Endpoint(url=server.url)) as prometheus,

@@ -9,8 +9,8 @@ from sluicegate.prometheus.targets import ProductKey, SeriesKey
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.gateway import TRAEFIK, backend_of
 from sluicegate.stats.counts import Count
-from tests.support.fetching import fetch_all
-from tests.support.isolation import (
+from tests.support.prometheus.fetching import fetch_all
+from tests.support.prometheus.isolation import (
     AVAILABILITY,
     CLICKS,
     NOW,
@@ -22,7 +22,7 @@ from tests.support.isolation import (
     target,
     total,
 )
-from tests.support.selecting import Poison
+from tests.support.prometheus.selecting import Poison
 
 pytestmark = pytest.mark.slow
 

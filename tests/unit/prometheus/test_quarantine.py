@@ -11,8 +11,8 @@ from sluicegate.measurement.store import Measurements
 from sluicegate.prometheus.targets import ProductKey
 from sluicegate.prometheus.timing import Timing
 from sluicegate.slo.blocks import Quality
-from tests.support.fetching import fetch_all
-from tests.support.isolation import (
+from tests.support.prometheus.fetching import fetch_all
+from tests.support.prometheus.isolation import (
     AVAILABILITY,
     KINDS,
     NOW,
@@ -23,8 +23,8 @@ from tests.support.isolation import (
     target,
     total,
 )
-from tests.support.measured_world import Measured
-from tests.support.selecting import Poison
+from tests.support.prometheus.measured_world import ProductBlocks
+from tests.support.prometheus.selecting import Poison
 
 MOST_SPLITS = 128
 
@@ -202,9 +202,9 @@ async def test_a_product_of_another_length_of_block_is_told_what_it_spoils_for_o
 
 
 # ---- too much --------------------------------------------------------------------------------
-def talkative(key: ProductKey, rows: int) -> list[Measured]:
+def talkative(key: ProductKey, rows: int) -> list[ProductBlocks]:
     """A product whose pods make a series of each thing they are told."""
-    return [Measured(namespace=key[0], product=key[1], version=f"v{n}") for n in range(rows)]
+    return [ProductBlocks(namespace=key[0], product=key[1], version=f"v{n}") for n in range(rows)]
 
 
 async def test_an_answer_that_is_too_large_costs_the_product_that_makes_it_so():

@@ -22,10 +22,10 @@ from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Needs, QueryKind, render_queries
 from sluicegate.stats.counts import Count
 from sluicegate.wiring import evaluation_settings
-from tests.support.fetching import fetch_all
-from tests.support.measured_world import Measured, World
-from tests.support.selecting import Selecting
-from tests.support.selectors import all_match, parse_matchers
+from tests.support.prometheus.fetching import fetch_all
+from tests.support.prometheus.measured_world import ProductBlocks, World
+from tests.support.prometheus.selecting import Selecting
+from tests.support.prometheus.selectors import all_match, parse_matchers
 
 NAMES_PER_QUERY = 50
 
@@ -107,8 +107,8 @@ async def fetch(
     targets: list[Target], settings: EvaluationSettings
 ) -> tuple[tuple[Readings, ...], Selecting]:
     """One fetch from a Prometheus that measures all targets and one product nobody asked for."""
-    measured = [Measured(namespace=t.key.namespace, product=t.key.product) for t in targets]
-    rows = Selecting(World([*measured, Measured(namespace="elsewhere", product="unasked")]))
+    measured = [ProductBlocks(namespace=t.key.namespace, product=t.key.product) for t in targets]
+    rows = Selecting(World([*measured, ProductBlocks(namespace="elsewhere", product="unasked")]))
     async with PrometheusStandIn(rows) as rows.server:
         endpoint = Endpoint(url=rows.server.url, timeout_seconds=60)
         async with Prometheus(endpoint) as prometheus:

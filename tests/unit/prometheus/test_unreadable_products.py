@@ -11,17 +11,19 @@ from benchmarks.prometheus_stand_in import Lie
 from sluicegate.api.names import ConditionType, DecisionReason
 from sluicegate.conditions import find_condition
 from sluicegate.kube.resources import Key
-from sluicegate.measurement.product_view import Measured as OfOneProduct
+from sluicegate.measurement.product_view import ProductBlocks as OfOneProduct
 from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.measurement.unreadable_products import export_unreadable, named
 from sluicegate.prometheus.block_reader import Length
 from sluicegate.prometheus.targets import ProductKey, SeriesKey, VersionKey
 from sluicegate.prometheus.timing import Timing
-from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.status import report
 from sluicegate.slo.blocks import Quality
-from tests.support.fetching import fetch_all
-from tests.support.isolation import (
+from tests.support.decisions.rollout_world import ACCURACY, BLOCK, document
+from tests.support.decisions.rollout_world import World as Rollout
+from tests.support.prometheus.fetching import fetch_all
+from tests.support.prometheus.isolation import (
     AVAILABILITY,
     CLICKS,
     KINDS,
@@ -31,9 +33,7 @@ from tests.support.isolation import (
     prometheus_of,
     target,
 )
-from tests.support.rollout_world import ACCURACY, BLOCK, document
-from tests.support.rollout_world import World as Rollout
-from tests.support.selecting import Poison
+from tests.support.prometheus.selecting import Poison
 
 # ---- rows ------------------------------------------------------------------------------------
 HISTOGRAMS = {"histograms": [[300 * 4800, {"count": "3", "sum": "1", "buckets": []}]]}
@@ -113,7 +113,7 @@ async def test_the_others_are_measured_and_the_one_is_told_which_of_its_slos_can
     assert measured.problem() is None
     assert measured.problems() == {"clicks": DecisionReason.UNREADABLE_SERIES}
     condition, slos = metrics_available(both, measured)
-    assert (condition.status, condition.reason) == ("True", "Measured")
+    assert (condition.status, condition.reason) == ("True", "ProductBlocks")
     assert "/metrics" in condition.message
     assert slos["clicks"] == DecisionReason.UNREADABLE_SERIES
     assert slos["availability"] != DecisionReason.UNREADABLE_SERIES
@@ -170,16 +170,16 @@ def later(world: Rollout) -> float:
 
 def metrics_available(world: Rollout, measured: OfOneProduct):
     """The condition, and the reason of each SLO, as the product's status would have them."""
-    situation = world.situation()
+    observation = world.observation()
     observed = replace(
-        situation.observed,
+        observation.observed,
         block=measured.newest,
         problem=measured.problem(),
         problems=measured.problems(),
         series=measured.series(),
     )
-    situation = replace(situation, observed=observed, now=int(later(world)))
-    status = report(situation, take_step(situation))
+    observation = replace(observation, observed=observed, now=int(later(world)))
+    status = report(observation, make_plan(observation))
     condition = find_condition(status.conditions, ConditionType.METRICS_AVAILABLE)
     return condition, {slo.name: slo.reason for slo in status.slos}
 

@@ -15,8 +15,8 @@ from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.slo.blocks import Quality
-from tests.support.fetching import fetch_all
-from tests.support.measured_world import Measured, World
+from tests.support.prometheus.fetching import fetch_all
+from tests.support.prometheus.measured_world import ProductBlocks, World
 
 NOW = 300 * 12 * 400 + 60.0
 
@@ -28,7 +28,7 @@ def target(number: int = 0) -> Target:
 
 @pytest.fixture
 async def server():
-    async with PrometheusStandIn(World([Measured(product="p0")])) as started:
+    async with PrometheusStandIn(World([ProductBlocks(product="p0")])) as started:
         yield started
 
 

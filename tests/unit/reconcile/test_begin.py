@@ -9,8 +9,8 @@ import pytest
 from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCTS, JOBS, Key
 from sluicegate.reconcile.reconciler import READ_AT_ONCE, ProductReconciler
-from tests.support.built_controller import build_controller, reconciler_of
-from tests.support.rollout_world import document
+from tests.support.apiserver.built_controller import build_controller, reconciler_of
+from tests.support.decisions.rollout_world import document
 
 if TYPE_CHECKING:
     from sluicegate.manager import Controller
@@ -56,9 +56,9 @@ async def test_a_term_begins_with_what_status_and_jobs_say_of_all_products(
     training(server, reconciler, "trains")
     await controller.begin()
     assert reconciler.starts.term == int(reconciler.wall())
-    before = reconciler.standings.portfolio(last, NOW, asked=True)
+    before = reconciler.fleet.portfolio(last, NOW, asked=True)
     assert (before.products, before.slot) == (count + 1, False)
     training(server, reconciler, "trains", **ENDED)  # the other replica saw it
     await controller.begin()
-    after = reconciler.standings.portfolio(last, NOW, asked=True)
+    after = reconciler.fleet.portfolio(last, NOW, asked=True)
     assert (after.products, after.slot) == (count + 1, True)

@@ -10,14 +10,14 @@ from sluicegate.api.versions import PastVersion, VersionBase
 from sluicegate.kube.resources import DEPLOYMENTS
 from sluicegate.reconcile.build import build_children
 from sluicegate.reconcile.live.children import deployment_record
-from sluicegate.reconcile.traffic.allocation import layout_of
+from sluicegate.reconcile.traffic.allocation import allocation_of
 from sluicegate.settings import ServiceKind
-from tests.support.rollout_world import World
+from tests.support.decisions.rollout_world import World
 
 
 def deployment_of(product, live):
-    layout = layout_of(product, product.status, stable_pods=2)
-    children = build_children(product, layout, live, service_kind=ServiceKind.HEADLESS)
+    allocation = allocation_of(product, product.status, stable_pods=2)
+    children = build_children(product, allocation, live, service_kind=ServiceKind.HEADLESS)
     revision = product.status.stable.revision
     (found,) = (one for one in children if one.resource == DEPLOYMENTS and is_of(one, revision))
     return found

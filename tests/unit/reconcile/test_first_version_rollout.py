@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.rollout_world import (
+from tests.support.decisions.rollout_world import (
     ACCURACY,
     World,
     broken_pod,
     document,
 )
-from tests.support.rollouts import ROUTES, serving
+from tests.support.decisions.rollouts import ROUTES, serving
 
 if TYPE_CHECKING:
     from sluicegate.reconcile.live.pods import PodState
@@ -68,7 +68,7 @@ def test_a_first_version_whose_entry_service_has_another_name_says_so_until_it_i
 
 
 @pytest.mark.parametrize(
-    ("trouble", "ends"),
+    ("problem", "ends"),
     [
         ({"unmounted": True}, "make sure that there is the Secret keys"),
         ({"out_of_memory": True}, "raise the memory limit in spec.serving.resources"),
@@ -76,10 +76,10 @@ def test_a_first_version_whose_entry_service_has_another_name_says_so_until_it_i
     ],
     ids=["a Secret", "memory", "the model"],
 )
-def test_a_first_version_that_fails_names_what_there_is_to_correct(trouble, ends):
+def test_a_first_version_that_fails_names_what_there_is_to_correct(problem, ends):
     world = World(spec=document())
-    text = "make sure that there is the Secret keys" if "unmounted" in trouble else "it ended"
-    world.broken["v1"] = replace(broken_pod(text), **trouble)
+    text = "make sure that there is the Secret keys" if "unmounted" in problem else "it ended"
+    world.broken["v1"] = replace(broken_pod(text), **problem)
     world.run(3)
     (stalled,) = (one for one in world.current.conditions if one.type == "Stalled")
     assert stalled.message.endswith(ends)

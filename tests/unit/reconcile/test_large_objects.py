@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from sluicegate.kube.resources import DATA_PRODUCTS
-from tests.support.api_stand_in import ApiStandIn
-from tests.support.rollout_world import document
+from tests.support.apiserver.api_stand_in import ApiStandIn
+from tests.support.decisions.rollout_world import document
 
 ROOT = Path(__file__).resolve().parents[3]
 NUMBER, BYTES = 180, 1_300_000
@@ -39,7 +39,7 @@ async def test_180_large_products_leave_the_operator_far_within_its_memory():
             server.keep(DATA_PRODUCTS, body)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "tests.support.large_objects", server.configuration.host),
+            *("-m", "tests.support.processes.large_objects", server.configuration.host),
             cwd=ROOT,
             env={"MALLOC_ARENA_MAX": "1", "PATH": "/usr/bin:/bin"},
             stdout=asyncio.subprocess.PIPE,

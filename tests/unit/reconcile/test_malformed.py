@@ -14,10 +14,10 @@ from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.reconcile.live.product import ProductRecord, product_record
 from sluicegate.runtime.interfaces import InvalidSpec
 from sluicegate.settings import Settings
-from tests.support.api_stand_in import ApiStandIn
-from tests.support.built_controller import build_controller, reconciler_of
-from tests.support.product_examples import example, full_status
-from tests.support.rollout_world import document
+from tests.support.apiserver.api_stand_in import ApiStandIn
+from tests.support.apiserver.built_controller import build_controller, reconciler_of
+from tests.support.decisions.rollout_world import document
+from tests.support.samples.product_examples import example, full_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,12 +12,12 @@ from sluicegate.api.names import (
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.manifests.version_annotations import memory_annotations
-from tests.support.rollout_world import (
+from tests.support.decisions.rollout_world import (
     World,
     broken_pod,
     document,
 )
-from tests.support.rollouts import ROUTES, at_weight, finished, in_phase, serving, watched
+from tests.support.decisions.rollouts import ROUTES, at_weight, finished, in_phase, serving, watched
 
 
 @ROUTES

@@ -11,12 +11,12 @@ from sluicegate.api.names import (
 from sluicegate.api.versions import Release
 from sluicegate.policy.model.observed import TrainingFailed, TrainingResult, TrainingSucceeded
 from sluicegate.stats.counts import Count
-from tests.support.rollout_world import (
+from tests.support.decisions.rollout_world import (
     RUNTIME,
     World,
     image,
 )
-from tests.support.rollouts import serving
+from tests.support.decisions.rollouts import serving
 
 if TYPE_CHECKING:
     from sluicegate.api.retraining_status import RetrainingStatus

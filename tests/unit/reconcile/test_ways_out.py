@@ -9,7 +9,7 @@ import pytest
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_ROLLBACK, DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.versions import CandidatePhase
-from tests.support.rollout_world import (
+from tests.support.decisions.rollout_world import (
     ACCURACY,
     BLOCK,
     GATEWAY,

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from sluicegate.__main__ import main
-from tests.support.browser import examined, printed_pages
-from tests.support.reviewed import document_of, sealed_month
+from tests.support.decisions.reviewed import document_of, sealed_month
+from tests.support.processes.browser import examined, printed_pages
 
 pytestmark = [pytest.mark.heavy, pytest.mark.slow, pytest.mark.timeout(300)]
 ACTION = {"title": "Check the labels", "owner": "acb", "dueDate": "2026-11-20"}

@@ -9,7 +9,7 @@ from sluicegate.reporting.delivery import Delivery, delivery_of
 from sluicegate.reporting.facts import facts_of
 from sluicegate.reporting.segments import segments_of
 from sluicegate.reporting.words import delivery
-from tests.support.reviewed import sealed_month
+from tests.support.decisions.reviewed import sealed_month
 
 HOUR, DAY = 3600, 86_400
 NOVEMBER = sealed_month(11, wrong=0.1)

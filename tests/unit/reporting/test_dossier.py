@@ -10,8 +10,8 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from sluicegate.__main__ import main
-from tests.support.product_examples import changed
-from tests.support.reviewed import document_of, month, sealed_month
+from tests.support.decisions.reviewed import document_of, month, sealed_month
+from tests.support.samples.product_examples import changed
 
 OCTOBER, NOVEMBER = sealed_month(10, wrong=0.08), sealed_month(11, wrong=0.12)
 SIGNED = {

@@ -16,7 +16,7 @@ from sluicegate.reporting.facts import facts_of, quantile
 from sluicegate.reporting.text import as_csv, as_json, markdown
 from sluicegate.reporting.words import budget, change, percent
 from sluicegate.stats.evolution import PeriodChange
-from tests.support.reviewed import document_of, sealed_month
+from tests.support.decisions.reviewed import document_of, sealed_month
 
 CALM, WORSE = sealed_month(10, wrong=0.08), sealed_month(11, wrong=0.12, austria=0.4)
 FORMATS = ("html", "markdown", "json", "csv")

@@ -16,8 +16,8 @@ from sluicegate.ledger.journal import LATE_DAYS
 from sluicegate.ledger.periods import period_of
 from sluicegate.reporting.agenda import calendar
 from sluicegate.reviews.store import parse_review
-from tests.support.product_examples import changed
-from tests.support.reviewed import document_of, month, sealed_month
+from tests.support.decisions.reviewed import document_of, month, sealed_month
+from tests.support.samples.product_examples import changed
 
 SEALED = sealed_month(11, wrong=0.1)
 THEIRS = {

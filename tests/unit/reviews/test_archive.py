@@ -18,10 +18,10 @@ from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.ledger.archive import file_name, is_archived
 from sluicegate.reviews.archive import Archive, Bucket, Folder
 from sluicegate.reviews.store import ReviewStore, parse_review
-from tests.support.api_stand_in import ApiStandIn
-from tests.support.ledger_world import world
-from tests.support.recorded_days import DAY
-from tests.support.reviewed import document_of, sealed_month
+from tests.support.apiserver.api_stand_in import ApiStandIn
+from tests.support.decisions.ledger_world import world
+from tests.support.decisions.recorded_days import DAY
+from tests.support.decisions.reviewed import document_of, sealed_month
 
 OCTOBER, NOVEMBER = sealed_month(10, wrong=0.08), sealed_month(11, wrong=0.12)
 SIGNED = {

@@ -15,9 +15,9 @@ from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reporting.text import markdown
 from sluicegate.settings import parse_settings
-from tests.support.ledger_world import ZONE, counted, world
-from tests.support.recorded_days import DAY
-from tests.support.reviewed import sealed_month
+from tests.support.decisions.ledger_world import ZONE, counted, world
+from tests.support.decisions.recorded_days import DAY
+from tests.support.decisions.reviewed import sealed_month
 
 HOUR = 3600
 

@@ -11,8 +11,8 @@ from sluicegate.api.base import rfc3339
 from sluicegate.api.review import ReadinessCheck
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.ledger.journal import LATE_DAYS, digest_of
-from tests.support.ledger_world import BEGIN, DAYS, KEY, ZONE, counted, world
-from tests.support.recorded_days import DAY, NAMESPACE
+from tests.support.decisions.ledger_world import BEGIN, DAYS, KEY, ZONE, counted, world
+from tests.support.decisions.recorded_days import DAY, NAMESPACE
 
 pytestmark = pytest.mark.slow
 

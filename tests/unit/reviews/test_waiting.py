@@ -13,14 +13,14 @@ from sluicegate.conditions import Finding, find_condition, is_true
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.ledger.journal import LATE_DAYS
 from sluicegate.ledger.signing import standing
-from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.status import report
 from sluicegate.reviews.telling import export
 from sluicegate.reviews.wording import sentence
-from tests.support.ledger_world import KEY, counted, world
-from tests.support.recorded_days import DAY, NAMESPACE
-from tests.support.reviewed import sealed_month
-from tests.support.rollout_world import serving_world
+from tests.support.decisions.ledger_world import KEY, counted, world
+from tests.support.decisions.recorded_days import DAY, NAMESPACE
+from tests.support.decisions.reviewed import sealed_month
+from tests.support.decisions.rollout_world import serving_world
 
 SEALED_AFTER = (11 + LATE_DAYS + 1) * DAY
 """September's eleven days are over, and what comes late has come."""
@@ -124,11 +124,11 @@ def test_who_is_missing_and_a_role_that_nobody_has_are_told_with_the_way_out():
 
 
 def test_the_product_has_the_condition_beside_its_others_and_is_as_ready_as_ever():
-    situation = serving_world(2).situation()
-    step = take_step(situation)
-    before = report(situation, step).conditions
+    observation = serving_world(2).observation()
+    step = make_plan(observation)
+    before = report(observation, step).conditions
     assert find_condition(before, ConditionType.REVIEW_DUE) is None
     due = Finding(ConditionType.REVIEW_DUE, "True", "Overdue", "waits")
-    after = report(replace(situation, review=due), step).conditions
+    after = report(replace(observation, review=due), step).conditions
     assert {one.type for one in after} - {one.type for one in before} == {"ReviewDue"}
     assert is_true(after, ConditionType.READY)

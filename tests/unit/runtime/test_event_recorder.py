@@ -15,7 +15,7 @@ from sluicegate.runtime.event_recorder import (
     Note,
     shortened,
 )
-from tests.support.api_stand_in import ApiStandIn
+from tests.support.apiserver.api_stand_in import ApiStandIn
 
 LONGEST_NOTE = 1024
 SERIES_SECONDS = 600.0

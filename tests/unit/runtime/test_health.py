@@ -22,7 +22,7 @@ from sluicegate.runtime.health import Health, Limits, Pulse
 from sluicegate.runtime.http_server import Server
 from sluicegate.runtime.watch_liveness import Watches
 from sluicegate.settings import InvalidSettings, parse_settings
-from tests.support.running import free_port, start, stop
+from tests.support.processes.running import free_port, start, stop
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pytest
 from sluicegate.kube.leases import LeaseRecord
 from sluicegate.runtime.leader_election import LeaseTiming
 from sluicegate.runtime.metrics import LEADING, NAME
-from tests.support.leases import LeaseServer, Replica, on_virtual_time
+from tests.support.apiserver.leases import LeaseServer, Replica, on_virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn, row
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
-from sluicegate.measurement.store import Punctuality
+from sluicegate.measurement.store import BlockLateness
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.errors import PrometheusError
@@ -24,8 +24,8 @@ from sluicegate.runtime.interfaces import Done
 from sluicegate.runtime.watch_liveness import Watches
 from sluicegate.runtime.workers import Workers
 from sluicegate.runtime.workqueue import WorkQueue
-from tests.support.exposed_series import families
-from tests.support.rows import Rows
+from tests.support.prometheus.exposed_series import families
+from tests.support.prometheus.rows import Rows
 
 PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
 BOUNDED = {
@@ -232,31 +232,31 @@ def readings(last: int, *, complete: bool = True) -> Readings:
 
 
 def test_measurements_are_late_from_the_moment_the_next_block_could_be_read():
-    punctuality = Punctuality(TIMING)
+    block_lateness = BlockLateness(TIMING)
     now = 300 * 1000 + 60.0  # block 1000 may be read from now on
-    assert punctuality.lateness(now) == 0
-    punctuality.expect([300], now)
-    punctuality.record(readings(1000))
-    assert punctuality.lateness(now + 300) == 0
-    assert punctuality.lateness(now + 310) == 10
+    assert block_lateness.lateness(now) == 0
+    block_lateness.expect([300], now)
+    block_lateness.record(readings(1000))
+    assert block_lateness.lateness(now + 300) == 0
+    assert block_lateness.lateness(now + 310) == 10
 
 
 def test_a_part_of_a_block_is_no_block():
-    punctuality = Punctuality(TIMING)
+    block_lateness = BlockLateness(TIMING)
     now = 300 * 1000 + 60.0
-    punctuality.expect([300], now)
-    punctuality.record(readings(1000, complete=False))
-    assert punctuality.lateness(now + 100) == 100
+    block_lateness.expect([300], now)
+    block_lateness.record(readings(1000, complete=False))
+    assert block_lateness.lateness(now + 100) == 100
 
 
 def test_a_length_that_nobody_wants_any_more_is_never_late_nor_is_the_future():
-    punctuality = Punctuality(TIMING)
+    block_lateness = BlockLateness(TIMING)
     now = 300 * 1000 + 60.0
-    punctuality.expect([300], now)
-    punctuality.expect([], now)
-    assert punctuality.lateness(now + 9999) == 0
-    punctuality.expect([300], now)
-    punctuality.record(readings(1000))
+    block_lateness.expect([300], now)
+    block_lateness.expect([], now)
+    assert block_lateness.lateness(now + 9999) == 0
+    block_lateness.expect([300], now)
+    block_lateness.record(readings(1000))
     earlier = now - 3000  # the clock was set back
-    punctuality.expect([300], earlier)
-    assert punctuality.lateness(earlier + 310) == 10
+    block_lateness.expect([300], earlier)
+    assert block_lateness.lateness(earlier + 310) == 10

@@ -35,7 +35,7 @@ from sluicegate.runtime.watch_liveness import Watches, watching_session
 from sluicegate.runtime.workers import TURN_SECONDS, Workers
 from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.runtime.write_fence import WriteFence
-from tests.support.api_stand_in import ApiStandIn
+from tests.support.apiserver.api_stand_in import ApiStandIn
 
 # Promised, so written as numbers here.
 SLOW_RETRY = 60.0

@@ -14,7 +14,7 @@ from sluicegate.runtime.interfaces import Done, QueuePriority, Record, RequeueAf
 from sluicegate.runtime.refused_lists import ListedOnly, Refusals
 from sluicegate.runtime.resync import Resync
 from sluicegate.runtime.tasks import end
-from tests.support.api_stand_in import ApiStandIn, failure
+from tests.support.apiserver.api_stand_in import ApiStandIn, failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable

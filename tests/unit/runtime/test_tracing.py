@@ -24,8 +24,8 @@ from sluicegate.runtime.workers import Workers
 from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.settings import InvalidSettings, parse_settings
 from sluicegate.spans import TRACE, no_spans
-from tests.support.running import free_port
-from tests.support.trace_receiver import TraceReceiver
+from tests.support.processes.running import free_port
+from tests.support.processes.trace_receiver import TraceReceiver
 
 PRODUCT = Key("shop", "search")
 

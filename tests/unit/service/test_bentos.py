@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sluicegate_service.bentos import BentoInvalid, extract, read_bento, require_models
-from tests.support.bentos import write_bento
+from tests.support.samples.bentos import write_bento
 
 if TYPE_CHECKING:
     from pathlib import Path

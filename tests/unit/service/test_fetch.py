@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sluicegate_service.fetch import FetchError, Source, fetch, main, refuse_local
-from tests.support.bentos import write_bento
+from tests.support.samples.bentos import write_bento
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ import pytest
 from sluicegate_service.bentos import BentoInvalid
 from sluicegate_service.pack import packed
 from sluicegate_service.push import PLAIN_HTTP_ENV, PushError, Target, pack_and_push
-from tests.support.bentos import write_bento
+from tests.support.samples.bentos import write_bento
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ from sluicegate_service.requirements import (
     parse_requirements,
     wanted_by,
 )
-from tests.support.bentos import write_bento
+from tests.support.samples.bentos import write_bento
 
 ROOT = Path(__file__).resolve().parents[3]
 INSTALLED = {"scikit-learn": "1.9.1", "bentoml": "1.4.40", "numpy": "2.4.6"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sluicegate_service.runtime_check import main
-from tests.support.bentos import write_bento, write_wheel
+from tests.support.samples.bentos import write_bento, write_wheel
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from sluicegate_service.training import (
     next_version,
     paired,
 )
-from tests.support.bentos import write_bento
+from tests.support.samples.bentos import write_bento
 
 
 @pytest.fixture

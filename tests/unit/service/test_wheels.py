@@ -13,7 +13,7 @@ import pytest
 from sluicegate_service.bentos import BentoInvalid
 from sluicegate_service.findings import runtime_tags
 from sluicegate_service.wheels import BundledWheel, wheels_of
-from tests.support.bentos import write_bento, write_wheel
+from tests.support.samples.bentos import write_bento, write_wheel
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,7 @@ import pytest
 
 from sluicegate.simulation.degradation import degradation
 from sluicegate.simulation.scenario import Imagined, scenario_of
-from tests.support.canary_products import canary_terms
+from tests.support.decisions.canary_products import canary_terms
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,8 @@ from sluicegate.simulation.vectorized_canary import Sequential
 from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import burst_correlation, level_shift
 from sluicegate.stats.sequential_test import better_factor, block_factor, nearest_null
-from tests.support.canary_products import canary_terms
-from tests.support.engine_canary import Canary, canary_block
+from tests.support.decisions.canary_products import canary_terms
+from tests.support.decisions.engine_canary import Canary, canary_block
 
 pytestmark = pytest.mark.slow
 

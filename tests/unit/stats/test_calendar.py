@@ -18,9 +18,9 @@ from sluicegate.simulation.replay_scenario import parse_scenario
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.calendar import Calendar
 from sluicegate.stats.counts import Count
-from tests.support.histories import draw
-from tests.support.judged import judged_by, observed, series, serving, stable
-from tests.support.scenarios import ACCURACY, blocks, product
+from tests.support.decisions.histories import draw
+from tests.support.decisions.judged import judged_by, observed, series, serving, stable
+from tests.support.decisions.scenarios import ACCURACY, blocks, product
 from tests.unit.stats.test_cusum import ACCEPTED, terms
 
 DAY = 86_400

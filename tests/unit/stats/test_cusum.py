@@ -18,7 +18,7 @@ from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats import cusum
 from sluicegate.stats.counts import Count
 from sluicegate.stats.seasonality import chi_square_tail, hour_matters
-from tests.support.scenarios import ACCURACY, product
+from tests.support.decisions.scenarios import ACCURACY, product
 
 A = cusum.HOURLY_BLOCKS
 ACCEPTED = Baseline.of(Count(100, 1000), 0, 0, BaselineSource.EVALUATION)

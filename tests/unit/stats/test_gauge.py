@@ -26,7 +26,7 @@ from sluicegate.stats.gauge import (
     gauge_baseline,
     gauge_cusum,
 )
-from tests.support.scenarios import product
+from tests.support.decisions.scenarios import product
 
 BASKET = {
     "name": "basket",

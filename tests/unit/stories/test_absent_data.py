@@ -5,8 +5,8 @@ The principle behind them: no data never triggers a retraining and never promote
 
 import pytest
 
-from tests.support.decays import TRAINED, decaying, one_step, trained
-from tests.support.scenarios import (
+from tests.support.decisions.decays import TRAINED, decaying, one_step, trained
+from tests.support.decisions.scenarios import (
     BLOCK,
     acts,
     at,

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from tests.support.decays import EASY, TRAINED, changed, decaying, one_step, trained
-from tests.support.scenarios import (
+from tests.support.decisions.decays import EASY, TRAINED, changed, decaying, one_step, trained
+from tests.support.decisions.scenarios import (
     ACCURACY,
     BLOCK,
     acts,

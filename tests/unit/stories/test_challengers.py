@@ -2,7 +2,16 @@
 
 import pytest
 
-from tests.support.scenarios import ACCURACY, BLOCK, acts, count, product, run, scenario, steady
+from tests.support.decisions.scenarios import (
+    ACCURACY,
+    BLOCK,
+    acts,
+    count,
+    product,
+    run,
+    scenario,
+    steady,
+)
 
 EASY = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.99"}
 RETRAINING = {"command": ["python", "-m", "train"], "output": "registry.example/search"}

@@ -10,7 +10,7 @@ import pytest
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_output import as_object
 from sluicegate.simulation.replay_scenario import parse_scenario
-from tests.support.scenarios import (
+from tests.support.decisions.scenarios import (
     ACCURACY,
     AVAILABILITY,
     BLOCK,

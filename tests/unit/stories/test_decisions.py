@@ -6,7 +6,7 @@ import pytest
 
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_scenario import parse_scenario
-from tests.support.decays import (
+from tests.support.decisions.decays import (
     DECAY,
     EASY,
     TRAINED,
@@ -16,7 +16,7 @@ from tests.support.decays import (
     one_step,
     trained,
 )
-from tests.support.scenarios import (
+from tests.support.decisions.scenarios import (
     ACCURACY,
     AVAILABILITY,
     BLOCK,

@@ -12,8 +12,8 @@ from sluicegate.api.engine import SloRecord
 from sluicegate.policy.model.excluded_blocks import leave_out, spans_of
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_scenario import parse_scenario
-from tests.support.histories import decisions
-from tests.support.scenarios import ACCURACY, BLOCK, acts, count, product, run, scenario
+from tests.support.decisions.histories import decisions
+from tests.support.decisions.scenarios import ACCURACY, BLOCK, acts, count, product, run, scenario
 from tests.unit.stats.test_gauge import BASKET, history, noise
 
 MOST = 24

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from sluicegate.__main__ import main
-from tests.support.scenarios import BLOCK, count, product, scenario, steady
+from tests.support.decisions.scenarios import BLOCK, count, product, scenario, steady
 
 KEYS = ["at", "state", "decision", "stable", "candidate", "weight", "slos"]
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.decays import EASY, ONE_STEP, PASSED, changed
-from tests.support.scenarios import ACCURACY, BLOCK, count, product, run, scenario, steady
+from tests.support.decisions.decays import EASY, ONE_STEP, PASSED, changed
+from tests.support.decisions.scenarios import ACCURACY, BLOCK, count, product, run, scenario, steady
 
 pytestmark = pytest.mark.slow
 

@@ -2,7 +2,16 @@
 
 import pytest
 
-from tests.support.scenarios import ACCURACY, BLOCK, acts, count, product, run, scenario, types
+from tests.support.decisions.scenarios import (
+    ACCURACY,
+    BLOCK,
+    acts,
+    count,
+    product,
+    run,
+    scenario,
+    types,
+)
 
 DECAY, TRAINED, LATER = 100, 130, 145
 QUICK = {

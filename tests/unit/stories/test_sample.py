@@ -7,8 +7,8 @@ import yaml
 
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_scenario import parse_scenario
-from tests.support.histories import draw
-from tests.support.scenarios import blocks
+from tests.support.decisions.histories import draw
+from tests.support.decisions.scenarios import blocks
 
 SAMPLE = yaml.safe_load(
     (Path(__file__).parents[3] / "bentos/search-ranking/dataproduct.yaml").read_text("utf-8")
@@ -73,8 +73,10 @@ def test_each_service_level_has_a_baseline_after_two_days_and_its_fall_is_named(
     assert {one.state for one in before.evaluation.slos} == {"Met"}
     (bad,) = (one for one in after.evaluation.slos if one.state == "Missed")
     assert bad.terms.name == fallen
-    acted = [step.evaluation.decision for step in steps[2 * DAY + PROMOTED :]]
-    assert any(one.type != "Hold" and one.message.lower().startswith(fallen) for one in acted)
+    after_decision = [step.evaluation.decision for step in steps[2 * DAY + PROMOTED :]]
+    assert any(
+        one.type != "Hold" and one.message.lower().startswith(fallen) for one in after_decision
+    )
 
 
 def test_a_hold_out_too_small_for_its_drop_is_replaced_by_production():

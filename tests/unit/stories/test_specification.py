@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.support.histories import (
+from tests.support.decisions.histories import (
     ACTING,
     World,
     always,
@@ -18,7 +18,15 @@ from tests.support.histories import (
     reasons,
     trains_each,
 )
-from tests.support.scenarios import ACCURACY, AVAILABILITY, BLOCK, LATENCY, acts, count, product
+from tests.support.decisions.scenarios import (
+    ACCURACY,
+    AVAILABILITY,
+    BLOCK,
+    LATENCY,
+    acts,
+    count,
+    product,
+)
 
 pytestmark = pytest.mark.slow
 

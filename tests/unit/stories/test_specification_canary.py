@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from tests.support.histories import World, always, bursts, decisions, from_block, good
-from tests.support.scenarios import ACCURACY, AVAILABILITY, BLOCK, acts, count, product
+from tests.support.decisions.histories import World, always, bursts, decisions, from_block, good
+from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY, BLOCK, acts, count, product
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from sluicegate.__main__ import main
-from tests.support.histories import World, good
-from tests.support.scenarios import BLOCK, count, product
+from tests.support.decisions.histories import World, good
+from tests.support.decisions.scenarios import BLOCK, count, product
 
 pytestmark = pytest.mark.slow
 

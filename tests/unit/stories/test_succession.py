@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.support.decays import EASY, changed, decaying, one_step, trained, worse_later
-from tests.support.scenarios import (
+from tests.support.decisions.decays import EASY, changed, decaying, one_step, trained, worse_later
+from tests.support.decisions.scenarios import (
     ACCURACY,
     BLOCK,
     acts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.audit import audited
+from tests.support.apiserver.audit import audited
 
 
 @pytest.fixture

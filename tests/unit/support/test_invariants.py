@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.invariants import (
+from tests.support.apiserver.invariants import (
     State,
     no_version_was_lost,
     nothing_was_decided,

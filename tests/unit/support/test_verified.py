@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.support.verified import ROOT, SUITES, Suite, content, judged
+from tests.support.runs.verified import ROOT, SUITES, Suite, content, judged
 
 SUITE = Suite("demo", ("tests/demo",), ("data.json",), ("numpy",))
 FILES = {

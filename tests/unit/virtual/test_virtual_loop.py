@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.support.rollout_world import document
+from tests.support.decisions.rollout_world import document
 from tests.support.virtual.event_loop import Deadlock, run_virtually, virtual_loop
 from tests.support.virtual.operator import World
 

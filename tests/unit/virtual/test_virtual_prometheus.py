@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.prometheus_stand_in import Lie
 from sluicegate.kube.resources import EVENTS, JOBS, Key
-from tests.support.rollout_world import image
+from tests.support.decisions.rollout_world import image
 from tests.support.virtual.event_loop import run_virtually
 from tests.support.virtual.operator import World
 from tests.support.virtual.stories import (

@@ -17,8 +17,8 @@ from sluicegate.kube.resources import (
     Key,
     Resource,
 )
+from tests.support.decisions.rollout_world import image
 from tests.support.lives.safety import Safety
-from tests.support.rollout_world import image
 from tests.support.virtual.admission import Refused
 from tests.support.virtual.cluster import Quality, Training
 from tests.support.virtual.event_loop import run_virtually

@@ -6,8 +6,8 @@ import pytest
 
 from sluicegate.kube.resources import EVENTS
 from sluicegate.prometheus.targets import ProductKey
-from tests.support.rollout_world import image
-from tests.support.selecting import Poison
+from tests.support.decisions.rollout_world import image
+from tests.support.prometheus.selecting import Poison
 from tests.support.virtual.cluster import Quality, Training
 from tests.support.virtual.event_loop import run_virtually
 from tests.support.virtual.operator import World

@@ -26,19 +26,23 @@ AT_FAULT: Final = frozenset(
 
 
 def conclude(
-    status: DataProductStatus, candidate: Candidate, stable: Version, blame: Failure | None
+    status: DataProductStatus, candidate: Candidate, stable: Version, attribution: Failure | None
 ) -> Promote | Rollback | Inconclusive:
     """What is recorded of a candidate that has, or has given back, all of the traffic.
 
     Parameters
     ----------
-    blame : whose trouble it is that no pod of it is ready.
+    attribution : whose trouble it is that no pod of it is ready.
     """
     if candidate.phase is CandidatePhase.PROMOTING:
         return _promoted(status, candidate, stable)
     reason, message = Reason.read(candidate.decision_reason), candidate.decision_message
-    if reason is Reason.INFRASTRUCTURE and blame is not None and blame.reason is not reason:
-        reason, message = blame.reason, blame.message
+    if (
+        reason is Reason.INFRASTRUCTURE
+        and attribution is not None
+        and attribution.reason is not reason
+    ):
+        reason, message = attribution.reason, attribution.message
     if reason in NOT_ITS_DOING or reason is Reason.MAX_DURATION:
         return Inconclusive(reason=reason, message=message, candidate=candidate.release)
     return Rollback(reason=reason, message=message, leaving=candidate.release, to=stable.release)

@@ -23,7 +23,7 @@ def setback(status: DataProductStatus, observed: Observed) -> Rollback | None:
     candidate, stable, seen = status.candidate, status.stable, observed.rollout
     if candidate is None or stable is None or seen is None or candidate.phase in _ENDING:
         return None
-    if seen.moves or seen.frozen or (is_held(status, observed) and not seen.hopeless):
+    if seen.moves or seen.frozen or (is_held(status, observed) and not seen.unrecoverable):
         return None
     if candidate.phase is CandidatePhase.PROMOTING and candidate.weight >= FULL:
         failure = _not_taken(candidate, seen)
@@ -46,14 +46,16 @@ def setback(status: DataProductStatus, observed: Observed) -> Rollback | None:
 def _not_up(candidate: Candidate, seen: RolloutObservation) -> Failure | None:
     """Hopeless pods, or pods that took too long."""
     own = (
-        candidate.restoring or seen.blame is None or seen.blame.reason is not Reason.INFRASTRUCTURE
+        candidate.restoring
+        or seen.attribution is None
+        or seen.attribution.reason is not Reason.INFRASTRUCTURE
     )
-    if seen.trouble is not None and seen.hopeless and own:
-        return seen.trouble
+    if seen.problem is not None and seen.unrecoverable and own:
+        return seen.problem
     if seen.waited <= seen.deadline:
         return None
     text = f"its pods weren't ready after {seen.waited:.0f} s: {_why(seen)}"
-    return _blamed(candidate, seen, text)
+    return _attributed(candidate, seen, text)
 
 
 def _not_taken(candidate: Candidate, seen: RolloutObservation) -> Failure | None:
@@ -63,18 +65,20 @@ def _not_taken(candidate: Candidate, seen: RolloutObservation) -> Failure | None
     """
     neither = not seen.stable_serves
     if not seen.serves and (not neither or seen.given_since > seen.deadline):
-        return _blamed(candidate, seen, _why(seen))
+        return _attributed(candidate, seen, _why(seen))
     if seen.not_followed and seen.given_since > PROMOTION_SECONDS:
         return Failure(Reason.TRAFFIC_NOT_VERIFIED, seen.not_followed)
     return None
 
 
-def _blamed(candidate: Candidate, seen: RolloutObservation, text: str) -> Failure:
+def _attributed(candidate: Candidate, seen: RolloutObservation, text: str) -> Failure:
     """An earlier version that doesn't come up isn't tried again, whoever is to blame."""
-    own = seen.blame is None or candidate.restoring
-    return Failure(Reason.CANARY_NOT_READY if own or not seen.blame else seen.blame.reason, text)
+    own = seen.attribution is None or candidate.restoring
+    return Failure(
+        Reason.CANARY_NOT_READY if own or not seen.attribution else seen.attribution.reason, text
+    )
 
 
 def _why(seen: RolloutObservation) -> str:
-    known = seen.trouble or seen.blame
+    known = seen.problem or seen.attribution
     return "the pods report no reason" if known is None else known.message

@@ -44,7 +44,7 @@ _WAITING: Final = frozenset(
 """Obstacles that pass, or that a person takes away."""
 _PASSING: Final = frozenset({Reason.RECOVERED, Reason.INSUFFICIENT_DATA})
 """Of a hold: nothing is to be cured now."""
-Treatment = Rollback | Retrain | Alert | Hold
+Remedy = Rollback | Retrain | Alert | Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +63,14 @@ class WaitingRetraining:
     reason: Reason
 
 
-def treat(
+def remedies_for(
     terms: Terms,
     status: DataProductStatus,
     observed: Observed,
     results: tuple[SloResult, ...],
     *,
     now: int,
-) -> list[tuple[Treatment, DiagnosisResult]]:
+) -> list[tuple[Remedy, DiagnosisResult]]:
     """What each degraded SLO asks for, in the order of the spec."""
     degraded = tuple(
         result
@@ -78,12 +78,12 @@ def treat(
         if result.terms.deciding and status.engine.slo(result.terms.name).degraded
     )
     return [
-        _treat(terms, status, observed, result, results=results, degraded=degraded, now=now)
+        _remedy_for(terms, status, observed, result, results=results, degraded=degraded, now=now)
         for result in degraded
     ]
 
 
-def _treat(
+def _remedy_for(
     terms: Terms,
     status: DataProductStatus,
     observed: Observed,
@@ -92,7 +92,7 @@ def _treat(
     results: tuple[SloResult, ...],
     degraded: tuple[SloResult, ...],
     now: int,
-) -> tuple[Treatment, DiagnosisResult]:
+) -> tuple[Remedy, DiagnosisResult]:
     assert status.stable is not None
     before = _before(status)
     objection = _objection(status, observed, result, before, results=results)
@@ -143,13 +143,13 @@ def trigger_for(terms: Terms, status: DataProductStatus, slo: str) -> str:
 
 
 def waiting(
-    terms: Terms, status: DataProductStatus, treated: list[tuple[Treatment, DiagnosisResult]]
+    terms: Terms, status: DataProductStatus, remedies: list[tuple[Remedy, DiagnosisResult]]
 ) -> WaitingRetraining | None:
     """The retraining that is due and may not start yet; None when none is."""
-    for treatment, diagnosis in treated:
-        if isinstance(treatment, Hold | Alert) and treatment.reason in _WAITING:
+    for remedy, diagnosis in remedies:
+        if isinstance(remedy, Hold | Alert) and remedy.reason in _WAITING:
             trigger = trigger_for(terms, status, diagnosis.slo)
-            return WaitingRetraining(trigger, diagnosis.slo, diagnosis.cause, treatment.reason)
+            return WaitingRetraining(trigger, diagnosis.slo, diagnosis.cause, remedy.reason)
     return None
 
 
@@ -183,7 +183,7 @@ def _objection(
 
 
 # ---- what follows ---------------------------------------------------------------------------
-def _decide(case: Case) -> Treatment:
+def _decide(case: Case) -> Remedy:
     """What is done; where the version before would have come back, and is no cure, people are told."""
     chosen = _choose(case)
     if not _refuses(case) or chosen.reason in _PASSING or case.result.state is SloState.UNKNOWN:
@@ -216,7 +216,7 @@ def _refuses(case: Case) -> bool:
     return case.status.probation is not None or auto or wish
 
 
-def _choose(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
+def _choose(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
     if case.result.state is SloState.UNKNOWN:
         return Hold(reason=case.result.reason, message=f"{case.text}; no action meanwhile")
     if case.diagnosis.cause in {Reason.RECOVERED, Reason.INSUFFICIENT_DATA}:
@@ -240,10 +240,10 @@ def _choose(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
         case OnDegraded.ROLLBACK:
             return _return(case, case.result.reason, "onDegraded is Rollback")
         case OnDegraded.AUTO | OnDegraded.RETRAIN:
-            return _cure(case)
+            return _retrain_or_tell(case)
 
 
-def _cure(case: Case) -> Treatment:  # noqa: PLR0911 - one an outcome
+def _retrain_or_tell(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
     if case.diagnosis.cause is Reason.RECENT_RELEASE:
         return _return(case, Reason.RECENT_RELEASE, case.diagnosis.message)
     if case.result.probation:

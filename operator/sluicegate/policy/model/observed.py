@@ -90,8 +90,8 @@ class RolloutObservation:
     frozen : spec.suspend holds it.
     wants_share : it waits for pods for its next share. waited : for how long, in seconds.
     deadline : for how long it may, in seconds.
-    trouble : what its pods say. hopeless : no time mends that.
-    blame : whose trouble it would be that no pod is ready; None for a version that comes back.
+    problem : what its pods say. hopeless : no time mends that.
+    attribution : whose trouble it would be that no pod is ready; None for a version that comes back.
     serves, stable_serves : whether a pod of it, and of stable, is ready.
     given_since : seconds since its share was last changed.
     not_followed : how the traffic differs from that share; empty while it follows, or isn't counted.
@@ -103,9 +103,9 @@ class RolloutObservation:
     wants_share: bool = False
     waited: float = 0
     deadline: int = 600
-    trouble: Failure | None = None
-    hopeless: bool = False
-    blame: Failure | None = None
+    problem: Failure | None = None
+    unrecoverable: bool = False
+    attribution: Failure | None = None
     serves: bool = True
     stable_serves: bool = True
     given_since: float = 0

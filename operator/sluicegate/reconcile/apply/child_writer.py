@@ -18,7 +18,7 @@ from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, Key
 from sluicegate.reconcile.apply.applier import Applier, NameConflict
 from sluicegate.reconcile.build import Child
 from sluicegate.reconcile.live.product import ProductRecord
-from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.routes.arbitration import Claims
 
 logger = logging.getLogger(__name__)
@@ -73,18 +73,18 @@ class ChildKeeper:
     """Products of which a child isn't as it should be. Lost with the process: it is tried again."""
 
     async def foreseen(
-        self, record: ProductRecord, situation: Situation, children: tuple[Child, ...]
-    ) -> Situation:
-        """The situation with what becomes of a serving product's pods, and a new generation of it.
+        self, record: ProductRecord, observation: Observation, children: tuple[Child, ...]
+    ) -> Observation:
+        """The observation with what becomes of a serving product's pods, and a new generation of it.
 
         The API server is asked by dry runs, so that status never says of a refused spec that it is
         in force.
         """
-        status = situation.product.status
+        status = observation.product.status
         new = record.generation != status.observed_generation
-        situation = replace(situation, changing=_changes_stable(situation, children, new=new))
+        observation = replace(observation, changing=_changes_stable(observation, children, new=new))
         if status.stable is None or not new:
-            return situation
+            return observation
         obstacle = None
         try:
             await self.applier.rehearse(record, children)
@@ -92,17 +92,17 @@ class ChildKeeper:
             obstacle = obstacle_of(error)
         except KubeError as error:  # say a webhook without dry runs: the write itself will tell
             logger.info("a dry run failed: %s", error)
-        return with_obstacle(situation, obstacle)
+        return with_obstacle(observation, obstacle)
 
     async def keep(
-        self, record: ProductRecord, situation: Situation, children: tuple[Child, ...]
+        self, record: ProductRecord, observation: Observation, children: tuple[Child, ...]
     ) -> None:
         """Apply the children and delete the others; raise what keeps one from being written.
 
         A route that is refused isn't written. The one that lives is then written on where the
         spec can express it, and left alone where it can't; it goes if no Gateway takes it.
         """
-        refused = situation.shadowed and not situation.route_kept
+        refused = observation.shadowed and not observation.route_kept
         if refused:
             children = tuple(one for one in children if one.resource != HTTP_ROUTES)
         try:
@@ -111,16 +111,16 @@ class ChildKeeper:
             if (obstacle := obstacle_of(error)) is not None:
                 self.obstacles[record.key] = obstacle
             raise
-        left_alone = refused and self.claims.serves(record.key, situation.now)
+        left_alone = refused and self.claims.serves(record.key, observation.now)
         for resource, leftover in tuple(self.applier.leftovers(record, children)):
             if resource != HTTP_ROUTES or not left_alone:
                 await self.applier.delete(resource, leftover)
 
 
-def _changes_stable(situation: Situation, children: tuple[Child, ...], *, new: bool) -> bool:
+def _changes_stable(observation: Observation, children: tuple[Child, ...], *, new: bool) -> bool:
     """Whether stable's pods are about to be replaced, or by a new spec to become more or fewer."""
-    status = situation.product.status
-    live = situation.live.get(status.stable.revision) if status.stable else None
+    status = observation.product.status
+    live = observation.live.get(status.stable.revision) if status.stable else None
     if live is None:
         return False
     for child in children:
@@ -133,10 +133,10 @@ def _changes_stable(situation: Situation, children: tuple[Child, ...], *, new: b
     return False
 
 
-def with_obstacle(situation: Situation, obstacle: WriteObstacle | None) -> Situation:
-    """The situation with what keeps a child from being written; None for nothing."""
+def with_obstacle(observation: Observation, obstacle: WriteObstacle | None) -> Observation:
+    """The observation with what keeps a child from being written; None for nothing."""
     if obstacle is None:
-        return replace(situation, refused="")
+        return replace(observation, refused="")
     if obstacle.reason is ConditionReason.NAME_CONFLICT:
-        return replace(situation, conflict=obstacle.text, shadowed=False)
-    return replace(situation, refused=obstacle.text)
+        return replace(observation, conflict=obstacle.text, shadowed=False)
+    return replace(observation, refused=obstacle.text)

@@ -1,7 +1,7 @@
 """Which products' children were all as they should be, and what that was seen with.
 
 To build what is to be applied of a product, only to find that all of it lives, is a third of the
-work of a look at one at rest; of those there are thousands, one look a block. While all that it is
+work of reconciling an idle product; of those there are thousands, one reconcile a block. While all that it is
 built from and compared with is the same as the last time, so is the outcome.
 """
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from sluicegate.api.status import DataProductStatus
     from sluicegate.kube.resources import Key
-    from sluicegate.reconcile.decide.planner import Step
+    from sluicegate.reconcile.decide.planner import Plan
     from sluicegate.reconcile.live.product import ProductRecord
-    from sluicegate.reconcile.observe.observation import Situation
+    from sluicegate.reconcile.observe.observation import Observation
     from sluicegate.runtime.cache import Caches
 
 
-class InStep:
+class InSyncCache:
     """Remembers a digest a product. Nothing in it is state: without it more is computed."""
 
     def __init__(self, caches: Caches) -> None:
@@ -31,7 +31,11 @@ class InStep:
         self._seen: dict[Key, bytes] = {}
 
     def basis(
-        self, record: ProductRecord, recorded: DataProductStatus, situation: Situation, step: Step
+        self,
+        record: ProductRecord,
+        recorded: DataProductStatus,
+        observation: Observation,
+        plan: Plan,
     ) -> bytes:
         """A digest of all that decides what is applied; empty where it can't be told so cheaply.
 
@@ -39,11 +43,11 @@ class InStep:
         ----------
         record : as it is cached; its version stands for spec and status. recorded : its status.
         """
-        if situation.shadowed or situation.is_frozen(step.status):
+        if observation.shadowed or observation.is_frozen(plan.status):
             return b""  # then only a part of it is applied, or nothing
-        layout = step.layout
+        allocation = plan.allocation
         known = [recorded.stable, recorded.candidate, *recorded.history]
-        places = [_place(one.version, known) for one in layout.placements]
+        places = [_place(one.version, known) for one in allocation.placements]
         if None in places:
             return b""  # it isn't what the record's version stands for
         read = (
@@ -51,10 +55,10 @@ class InStep:
             record.version,
             [
                 (place, one.replicas, one.autoscaled, one.floor)
-                for place, one in zip(places, layout.placements, strict=True)
+                for place, one in zip(places, allocation.placements, strict=True)
             ],
-            layout.weights,
-            layout.selected,
+            allocation.weights,
+            allocation.selected,
             [
                 (child.key, child.version)
                 for cache in self._caches
@@ -64,11 +68,11 @@ class InStep:
         return blake2b(repr(read).encode(), digest_size=16).digest()
 
     def holds(self, key: Key, basis: bytes) -> bool:
-        """Whether all was in step, seen with the same."""
+        """Whether all was in sync, seen with the same."""
         return bool(basis) and self._seen.get(key) == basis
 
     def record(self, key: Key, basis: bytes) -> None:
-        """Take in that all was in step."""
+        """Take in that all was in sync."""
         self._seen[key] = basis
 
     def forget(self, key: Key) -> None:

@@ -8,7 +8,7 @@ from sluicegate.kube.errors import Conflict
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.apply.child_writer import WriteObstacle
 from sluicegate.reconcile.apply.training_jobs import Trainer
-from sluicegate.reconcile.fleet.registry import Standings
+from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.training_slots import Reserved, runs
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observer import Observer
@@ -21,7 +21,7 @@ from sluicegate.runtime.workqueue import WorkQueue
 class SlotKeeper:
     """Lets no product keep a slot, or its place in the line, that it can't use."""
 
-    standings: Standings
+    fleet: FleetRegistry
     trainer: Trainer
     observer: Observer
     queue: WorkQueue
@@ -39,7 +39,7 @@ class SlotKeeper:
             failure = error
             raise
         finally:
-            reserved = self.standings.reserved(record.key)
+            reserved = self.fleet.reserved(record.key)
             if failure is not None or reserved is not None:
                 obstacle = obstacles.get(record.key)
                 why = str(failure or (obstacle.text if obstacle else "it wasn't tried"))
@@ -47,7 +47,7 @@ class SlotKeeper:
 
     def call_next(self, now: int) -> None:
         """A slot is free: let those look who wait for it, as their next block may be long off."""
-        for waiting in self.standings.next_in_line(now):
+        for waiting in self.fleet.next_in_line(now):
             self.queue.add(waiting, QueuePriority.NORMAL)
 
     def _settle(
@@ -74,7 +74,7 @@ class SlotKeeper:
         trains = any(runs(one, now, self.observer.most_training_seconds) for one in jobs)
         # A conflict comes after the product was judged, and is tried again within seconds.
         failed = failure is not None and not isinstance(failure, Conflict)
-        if self.standings.step_aside(record.key, trains=trains, keeps=keeps, failed=failed):
+        if self.fleet.step_aside(record.key, trains=trains, keeps=keeps, failed=failed):
             self.call_next(now)
         if refusal is not None and known and refusal.final:
             self.queue.add(record.key, QueuePriority.NORMAL)  # the attempt ends with that

@@ -15,7 +15,7 @@ from sluicegate.reconcile.apply.applier import Applier, NameConflict
 from sluicegate.reconcile.fleet.training_slots import JobRefusal, wanted_job
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.product import ProductRecord
-from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Trainer:
     """Why the Job of an attempt isn't there, by product. Lost with the process: it is tried again."""
 
     async def keep(
-        self, record: ProductRecord, situation: Situation, status: DataProductStatus
+        self, record: ProductRecord, observation: Observation, status: DataProductStatus
     ) -> None:
         """Start the training that status asks for; end what nobody waits for any more."""
         wanted = wanted_job(record.key, status)
@@ -48,20 +48,20 @@ class Trainer:
         live = self.applier.caches[JOBS].get(wanted)
         if isinstance(live, JobRecord) and live.owner != record.uid:
             self.refuse(record.key, wanted.name, str(NameConflict(JOBS, wanted)))
-        elif live is None and situation.starts_training(status):
-            await self._start(record.key, wanted, situation, status)
+        elif live is None and observation.starts_training(status):
+            await self._start(record.key, wanted, observation, status)
 
     def refuse(self, product: Key, job: str, message: str, *, final: bool = False) -> None:
         """Remember why a Job isn't there, for the product's status and the attempt's end."""
         self.refusals[product] = JobRefusal(job, message, final)
 
-    async def forbidden(self, situation: Situation) -> Finding | None:
+    async def forbidden(self, observation: Observation) -> Finding | None:
         """Why the Job may not run as its service account; None when it may."""
-        retraining = situation.product.spec.retraining
+        retraining = observation.product.spec.retraining
         account = retraining.service_account_name if retraining else None
         if account is None:
             return None
-        key = Key(situation.product.metadata.namespace, account)
+        key = Key(observation.product.metadata.namespace, account)
         try:
             body = await self.applier.api.get(SERVICE_ACCOUNTS, key)
         except NotFound:
@@ -79,15 +79,15 @@ class Trainer:
         )
 
     async def _start(
-        self, product: Key, job: Key, situation: Situation, status: DataProductStatus
+        self, product: Key, job: Key, observation: Observation, status: DataProductStatus
     ) -> None:
         """Create the Job. What would be refused again ends the attempt, by the next reconcile."""
-        one, retraining = status.retraining, situation.product.spec.retraining
+        one, retraining = status.retraining, observation.product.spec.retraining
         assert one is not None
         assert one.trigger is not None
         assert status.stable is not None
         assert retraining is not None
-        if (forbidden := await self.forbidden(situation)) is not None:
+        if (forbidden := await self.forbidden(observation)) is not None:
             self.refuse(product, job.name, forbidden.message)
             return
         attempt = Attempt(
@@ -98,7 +98,7 @@ class Trainer:
             most_seconds=self.settings.max_retraining_seconds,
         )
         try:
-            manifest = build_training_job(situation.product, retraining, attempt)
+            manifest = build_training_job(observation.product, retraining, attempt)
         except Exception as error:
             logger.exception("a bug: no Job can be made of spec.retraining")
             text = f"no Job can be made of spec.retraining ({type(error).__name__}: {error})"

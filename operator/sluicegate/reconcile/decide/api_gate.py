@@ -5,17 +5,17 @@ from sluicegate.api.versions import ApiComparison
 from sluicegate.policy.canary.api_gate import is_held
 from sluicegate.policy.model.pending_requests import approves, handled
 from sluicegate.reconcile.decide.rollout_progress import Progress, ShareTaken, Unchanged
-from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.observe.observation import Observation
 
 
 def at_the_gate(
-    situation: Situation, status: DataProductStatus, found: Progress
+    observation: Observation, status: DataProductStatus, found: Progress
 ) -> tuple[Progress, DataProductStatus]:
     """How far a candidate that has no share yet may go, and the status for that.
 
     While it waits for a person its pods may come and go: only what no time mends ends it.
     """
-    observed = situation.observed
+    observed = observation.observed
     if is_held(status, observed):
         return Unchanged(), status
     if not isinstance(found, ShareTaken):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class EventNote:
     """Something that people are told by an event; a quiet one is only logged.
 
     That a rollout goes on is told when the traffic follows, and all steps share one series.

@@ -25,90 +25,92 @@ from sluicegate.policy.model.decision import (
 )
 from sluicegate.policy.model.observed import RolloutObservation
 from sluicegate.reconcile.decide.evaluation_status import with_figures
-from sluicegate.reconcile.decide.events import Told
+from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.decide.retraining_attempt import with_job, with_pending, with_result
-from sluicegate.reconcile.decide.rollout_completion import acted, advance, decision_status
-from sluicegate.reconcile.decide.rollout_observation import RolloutMove, layout, observe_rollout
-from sluicegate.reconcile.decide.rollout_progress import turned_back
+from sluicegate.reconcile.decide.rollout_completion import advance, after_decision, decision_status
+from sluicegate.reconcile.decide.rollout_observation import RolloutMove, allocation, observe_rollout
+from sluicegate.reconcile.decide.rollout_progress import rolled_back
 from sluicegate.reconcile.decide.versions import (
     first_candidate,
     referred_to,
     returning_candidate,
     without_twin,
 )
-from sluicegate.reconcile.observe.observation import Situation
-from sluicegate.reconcile.traffic.allocation import Layout, with_capacity
+from sluicegate.reconcile.observe.observation import Observation
+from sluicegate.reconcile.traffic.allocation import Allocation, with_capacity
 
 _ON_EVIDENCE = frozenset({DecisionReason.CANARY_NOT_WORSE})
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Plan:
     """What one step leads to.
 
     Attributes
     ----------
     status : what is, and what is remembered; conditions and summary are still the old ones.
-    layout : which versions are to live, with how many pods and which share.
+    allocation : which versions are to live, with how many pods and which share.
     evaluation : what the newest blocks said; None when they weren't judged.
     told : what people are told.
     """
 
     status: DataProductStatus
-    layout: Layout
+    allocation: Allocation
     evaluation: Evaluation | None = None
-    told: tuple[Told, ...] = ()
+    told: tuple[EventNote, ...] = ()
 
 
-def take_step(situation: Situation) -> Step:
+def make_plan(observation: Observation) -> Plan:
     """What is to be, given what is observed of a product with a valid spec."""
-    status = _with_time_frozen(situation, situation.product.status)
-    status = _with_corrected_service(situation, status)
-    status = without_twin(referred_to(status, situation.wanted))
+    status = _with_time_frozen(observation, observation.product.status)
+    status = _with_corrected_service(observation, status)
+    status = without_twin(referred_to(status, observation.wanted))
     if status.stable is None:
-        status = status.replace(candidate=_first(situation, status))
-    told: tuple[Told, ...] = ()
+        status = status.replace(candidate=_first(observation, status))
+    told: tuple[EventNote, ...] = ()
     evaluation = None
-    move = observe_rollout(situation, status)
+    move = observe_rollout(observation, status)
     if status.stable is not None and status.carried_out:
-        status, told = _carry_out(situation, status, move)
+        status, told = _carry_out(observation, status, move)
         move = None
     if not told:
-        status, told = advance(situation, status, move)
+        status, told = advance(observation, status, move)
     if status.stable is not None and not status.carried_out:
         facts = None if move is None or told else move.facts
-        evaluation = _evaluated(situation, status, facts)
-        status, more = _take_up(situation, status, evaluation)
+        evaluation = _evaluated(observation, status, facts)
+        status, more = _apply_decision(observation, status, evaluation)
         told += more
         if isinstance(evaluation.decision, Advance | Promote):  # the pods may be there already
-            status, more = advance(situation, status, observe_rollout(situation, status))
+            status, more = advance(observation, status, observe_rollout(observation, status))
             told += more
-    status = bounded(situation.terms, status)
-    status = with_capacity(situation.product, status, situation.stable_pods)
-    return Step(status, layout(situation, status), evaluation, told)
+    status = bounded(observation.terms, status)
+    status = with_capacity(observation.product, status, observation.stable_pods)
+    return Plan(status, allocation(observation, status), evaluation, told)
 
 
-def _with_time_frozen(situation: Situation, status: DataProductStatus) -> DataProductStatus:
+def _with_time_frozen(observation: Observation, status: DataProductStatus) -> DataProductStatus:
     """The status; the time for which spec.suspend holds a candidate counts against no deadline."""
     candidate = status.candidate
     if candidate is None or candidate.phase is CandidatePhase.PARKED:
         return status
-    if situation.is_frozen(status):
-        held = candidate.suspend_time or situation.now
+    if observation.is_frozen(status):
+        held = candidate.suspend_time or observation.now
         return status.with_candidate(suspend_time=held)
     if candidate.suspend_time is None:
         return status
-    lasted = situation.now - candidate.suspend_time
+    lasted = observation.now - candidate.suspend_time
     return status.with_candidate(
         suspend_time=None,
         suspended_seconds=candidate.suspended_seconds + max(lasted, 0),
-        wait_start_time=situation.now,
+        wait_start_time=observation.now,
     )
 
 
-def _with_corrected_service(situation: Situation, status: DataProductStatus) -> DataProductStatus:
+def _with_corrected_service(
+    observation: Observation, status: DataProductStatus
+) -> DataProductStatus:
     """The status; what was refused for its entry service's name alone is new under another name."""
-    model, wanted = status.spec_model, situation.wanted
+    model, wanted = status.spec_model, observation.wanted
     if model is None or model.reason != DecisionReason.SERVICE_NOT_FOUND:
         return status
     failed = next((one for one in status.history if one.revision == wanted.revision), None)
@@ -118,70 +120,70 @@ def _with_corrected_service(situation: Situation, status: DataProductStatus) -> 
 
 
 def _carry_out(
-    situation: Situation, status: DataProductStatus, move: RolloutMove | None
-) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    observation: Observation, status: DataProductStatus, move: RolloutMove | None
+) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
     """Go on with what was decided, unless something ends it."""
-    evaluation = _evaluated(situation, status, move.facts if move else None)
+    evaluation = _evaluated(observation, status, move.facts if move else None)
     if not isinstance(evaluation.decision, Hold):
-        return _take_up(situation, status, evaluation)
-    return advance(situation, status, move)
+        return _apply_decision(observation, status, evaluation)
+    return advance(observation, status, move)
 
 
-def _first(situation: Situation, status: DataProductStatus) -> Candidate | None:
+def _first(observation: Observation, status: DataProductStatus) -> Candidate | None:
     """The version that is to serve first; none while suspend forbids to start one."""
-    if situation.is_frozen(status):
+    if observation.is_frozen(status):
         return None
-    begun = situation.now if situation.begun is None else situation.begun
+    begun = observation.now if observation.begun is None else observation.begun
     return first_candidate(
-        situation.product, status, situation.wanted, begun, claims=not situation.lost
+        observation.product, status, observation.wanted, begun, claims=not observation.lost
     )
 
 
 # ---- deciding -------------------------------------------------------------------------------
 def _evaluated(
-    situation: Situation, status: DataProductStatus, rollout: RolloutObservation | None
+    observation: Observation, status: DataProductStatus, rollout: RolloutObservation | None
 ) -> Evaluation:
-    observed = replace(situation.observed, rollout=rollout)
-    return evaluate(situation.terms, status, observed, situation.now)
+    observed = replace(observation.observed, rollout=rollout)
+    return evaluate(observation.terms, status, observed, observation.now)
 
 
-def _take_up(
-    situation: Situation, status: DataProductStatus, evaluation: Evaluation
-) -> tuple[DataProductStatus, tuple[Told, ...]]:
+def _apply_decision(
+    observation: Observation, status: DataProductStatus, evaluation: Evaluation
+) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
     """Write a decision down: what it asks for begins, what takes time is remembered later."""
     decision = evaluation.decision
-    status = _noted(situation, status, evaluation)
+    status = _record_evaluation(observation, status, evaluation)
     match decision:
         case Hold():
             return status, ()
         case Alert():
             status = _alerted(status, decision)
-            status = acted(situation, status, decision)
+            status = after_decision(observation, status, decision)
         case Retrain():
-            status = with_job(situation, acted(situation, status, decision))
+            status = with_job(observation, after_decision(observation, status, decision))
         case StartRollout():
-            status = _start(situation, status, decision)
+            status = _start(observation, status, decision)
         case Advance():
             if _is_known(status, decision):
                 return status, ()
             status = status.with_candidate(
                 step=decision.step,
                 target=decision.weight,
-                wait_start_time=situation.now,
+                wait_start_time=observation.now,
             )
         case Promote():
-            status = _promote(situation, status, decision)
+            status = _promote(observation, status, decision)
         case Rollback():
-            status = _roll_back(situation, status, decision)
+            status = _roll_back(observation, status, decision)
         case Inconclusive():
-            status = _turn_back(situation, status, decision.reason, decision.message)
+            status = _turn_back(observation, status, decision.reason, decision.message)
         case _:
             assert_never(decision)
-    return _told(situation, status, decision)
+    return _told(observation, status, decision)
 
 
-def _noted(
-    situation: Situation, status: DataProductStatus, evaluation: Evaluation
+def _record_evaluation(
+    observation: Observation, status: DataProductStatus, evaluation: Evaluation
 ) -> DataProductStatus:
     """What an evaluation found, whatever it decided."""
     if not evaluation.judged:
@@ -189,12 +191,12 @@ def _noted(
     status = with_figures(
         evaluation.status,
         evaluation,
-        block_seconds=situation.terms.block_seconds,
-        now=situation.now,
+        block_seconds=observation.terms.block_seconds,
+        now=observation.now,
     )
-    status = with_pending(situation, status, evaluation.waiting)
+    status = with_pending(observation, status, evaluation.waiting)
     if evaluation.training_taken_up:
-        status = with_result(situation, status, evaluation.decision)
+        status = with_result(observation, status, evaluation.decision)
     return status
 
 
@@ -210,48 +212,50 @@ def _alerted(status: DataProductStatus, decision: Alert) -> DataProductStatus:
 
 
 def _promote(
-    situation: Situation, status: DataProductStatus, decision: Promote
+    observation: Observation, status: DataProductStatus, decision: Promote
 ) -> DataProductStatus:
     """Begin to give everything; what the new version will be held against is fixed now."""
     status = status.with_engine(candidate_baselines=dict(decision.candidate_baselines))
     return status.with_candidate(
         phase=CandidatePhase.PROMOTING,
-        wait_start_time=situation.now,
+        wait_start_time=observation.now,
         decision_reason="" if decision.reason in _ON_EVIDENCE else str(decision.reason),
         decision_message=decision.message,
-        requested=situation.product.spec.suspend,
+        requested=observation.product.spec.suspend,
     )
 
 
 def _start(
-    situation: Situation, status: DataProductStatus, decision: StartRollout
+    observation: Observation, status: DataProductStatus, decision: StartRollout
 ) -> DataProductStatus:
     """Begin a rollout; a candidate that has traffic gives it back first."""
     before = status.candidate
     if before is not None and before.phase is not CandidatePhase.PARKED and before.shares:
-        return _superseded(situation, status, decision.message)
-    return acted(situation, status, decision)
+        return _superseded(observation, status, decision.message)
+    return after_decision(observation, status, decision)
 
 
-def _superseded(situation: Situation, status: DataProductStatus, message: str) -> DataProductStatus:
+def _superseded(
+    observation: Observation, status: DataProductStatus, message: str
+) -> DataProductStatus:
     """The candidate gives its traffic back; the decision is made again after that.
 
     So a request that led to it isn't handled yet.
     """
-    handled = situation.product.status.last_handled
+    handled = observation.product.status.last_handled
     waiting = status.replace(last_handled=handled)
-    return _turn_back(situation, waiting, DecisionReason.SUPERSEDED, message)
+    return _turn_back(observation, waiting, DecisionReason.SUPERSEDED, message)
 
 
 def _roll_back(
-    situation: Situation, status: DataProductStatus, decision: Rollback
+    observation: Observation, status: DataProductStatus, decision: Rollback
 ) -> DataProductStatus:
     candidate = status.candidate
     if candidate is not None and candidate.release == decision.leaving:
-        return _turn_back(situation, status, decision.reason, decision.cause or decision.message)
+        return _turn_back(observation, status, decision.reason, decision.cause or decision.message)
     if candidate is not None and candidate.shares and candidate.phase is not CandidatePhase.PARKED:
-        return _superseded(situation, status, decision.message)
-    back = returning_candidate(status, decision.to, situation.now)
+        return _superseded(observation, status, decision.message)
+    back = returning_candidate(status, decision.to, observation.now)
     if back is None:
         return status
     reasons = {"decision_reason": str(decision.reason), "decision_message": decision.message}
@@ -259,10 +263,10 @@ def _roll_back(
 
 
 def _turn_back(
-    situation: Situation, status: DataProductStatus, reason: DecisionReason, message: str
+    observation: Observation, status: DataProductStatus, reason: DecisionReason, message: str
 ) -> DataProductStatus:
     assert status.candidate is not None
-    back = turned_back(status.candidate, reason, message, situation.now)
+    back = rolled_back(status.candidate, reason, message, observation.now)
     return status.replace(candidate=back)
 
 
@@ -273,13 +277,13 @@ def _is_told_by_the_traffic(decision: Decision) -> bool:
 
 
 def _told(
-    situation: Situation, status: DataProductStatus, decision: Decision
-) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    observation: Observation, status: DataProductStatus, decision: Decision
+) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
     """The decision as status shows it, and as people are told."""
-    shown = decision_status(decision.type, decision.reason, decision.message, now=situation.now)
+    shown = decision_status(decision.type, decision.reason, decision.message, now=observation.now)
     unproved = isinstance(decision, Promote) and decision.reason not in _ON_EVIDENCE
     warning = unproved or isinstance(decision, Alert | Rollback | Inconclusive | Retrain)
-    told = Told(
+    told = EventNote(
         str(decision.reason),
         str(decision.type),
         decision.message,

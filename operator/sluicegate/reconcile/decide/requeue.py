@@ -1,76 +1,76 @@
-"""When a product is to be looked at again, should no event come before. Pure."""
+"""When a product is to be reconciled again, should no event come before. Pure."""
 
 from typing import Final
 
 from sluicegate.api.versions import CandidatePhase
-from sluicegate.reconcile.decide.planner import Step
+from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck
 from sluicegate.reconcile.live.children import is_starting
 from sluicegate.reconcile.live.pods import UNREADY_SECONDS
-from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.routes.arbitration import RouteRefusal
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel
 from sluicegate.runtime.interfaces import Done, RequeueAfter, Result
 
 CONFLICT_SECONDS: Final = 30
 """How often to look whether a stranger still has one of our names: strangers aren't watched."""
-LOOK_SECONDS: Final = 5
+REQUEUE_SECONDS: Final = 5
 """While traffic moves, or a first version starts: how often to look, should no event come."""
 
 
-def next_look(  # noqa: PLR0911 - one a reason to look
-    situation: Situation, step: Step, *, conflicted: bool, untold: bool
+def requeue_after(  # noqa: PLR0911 - one a reason to look
+    observation: Observation, plan: Plan, *, conflicted: bool, untold: bool
 ) -> Result:
-    """When to look again; Done for not before an event.
+    """When to requeue; Done for not before an event.
 
     Parameters
     ----------
-    situation : what the step was made from; its status is the one from before.
+    observation : what the step was made from; its status is the one from before.
     conflicted : one of the product's names is a stranger's.
     untold : what the step led to isn't written to status yet.
     """
     if conflicted:
         return RequeueAfter(CONFLICT_SECONDS)
-    candidate = step.status.candidate
+    candidate = plan.status.candidate
     phase = None if candidate is None else candidate.phase
     if phase not in (None, CandidatePhase.PARKED) or untold:
-        if phase is CandidatePhase.AWAITING_APPROVAL and _has_its_share(situation, step):
+        if phase is CandidatePhase.AWAITING_APPROVAL and _has_its_share(observation, plan):
             # It waits for a person, for days maybe; its blocks and its pods tell of themselves.
-            return RequeueAfter(max(LOOK_SECONDS, situation.terms.block_seconds))
+            return RequeueAfter(max(REQUEUE_SECONDS, observation.terms.block_seconds))
         # Of a canary that starts, only its pods can tell something.
-        first = step.status.stable is None
+        first = plan.status.stable is None
         starts = phase is CandidatePhase.STARTING and not untold and not first
-        return RequeueAfter(UNREADY_SECONDS if starts else LOOK_SECONDS)
+        return RequeueAfter(UNREADY_SECONDS if starts else REQUEUE_SECONDS)
     if candidate is not None and candidate.retry_time is not None:
-        left = candidate.retry_time - situation.now
-        if left > 0:  # what holds it beyond that is looked at with each block
+        left = candidate.retry_time - observation.now
+        if left > 0:  # what holds it beyond that is reconciled with each block
             return RequeueAfter(left)
-    before = situation.product.status.stable
-    if before is not None and step.status.stable != before:
+    before = observation.product.status.stable
+    if before is not None and plan.status.stable != before:
         return RequeueAfter(0)  # what becomes of the version before is seen from the new status
     if (
-        situation.gateways
-        and situation.split
-        and situation.split.level < VerificationLevel.ACCEPTED
+        observation.gateways
+        and observation.split
+        and observation.split.level < VerificationLevel.ACCEPTED
     ):
-        return RequeueAfter(LOOK_SECONDS)  # Gateways aren't watched
-    if is_rolling(situation, step.status) and not is_stuck(situation, step.status):
+        return RequeueAfter(REQUEUE_SECONDS)  # Gateways aren't watched
+    if is_rolling(observation, plan.status) and not is_stuck(observation, plan.status):
         return RequeueAfter(UNREADY_SECONDS)
-    if is_starting(situation.live.values(), situation.now):
-        return RequeueAfter(LOOK_SECONDS)  # neither are pods
+    if is_starting(observation.live.values(), observation.now):
+        return RequeueAfter(REQUEUE_SECONDS)  # neither are pods
     return Done()
 
 
 def next_for(refusal: RouteRefusal | None, result: Result) -> Result:
-    """When to look again: soon, where no event tells that a refusal ends."""
+    """When to requeue: soon, where no event tells that a refusal ends."""
     passes = refusal is not None and refusal.passes and isinstance(result, Done)
     return RequeueAfter(CONFLICT_SECONDS) if passes else result
 
 
-def _has_its_share(situation: Situation, step: Step) -> bool:
+def _has_its_share(observation: Observation, plan: Plan) -> bool:
     """Whether a candidate's share is verified as far as it can be before the next one."""
-    before, after = situation.product.status.candidate, step.status.candidate
-    settled = situation.split is None or situation.split.level >= VerificationLevel.ACCEPTED
+    before, after = observation.product.status.candidate, plan.status.candidate
+    settled = observation.split is None or observation.split.level >= VerificationLevel.ACCEPTED
     if before is None or after is None:
         return False
     return settled and (before.weight, before.phase) == (after.weight, after.phase)

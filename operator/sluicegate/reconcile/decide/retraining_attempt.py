@@ -11,29 +11,29 @@ from sluicegate.manifests.names import job_name
 from sluicegate.policy.diagnosis.remedy import WaitingRetraining
 from sluicegate.policy.model.decision import Alert, Decision, StartRollout
 from sluicegate.policy.model.observed import TrainingSucceeded
-from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.observe.observation import Observation
 
 _REFUSALS: Final = frozenset({DecisionReason.WORSE_ON_HOLD_OUT, DecisionReason.HOLD_OUT_TOO_SMALL})
 
 
-def with_job(situation: Situation, status: DataProductStatus) -> DataProductStatus:
+def with_job(observation: Observation, status: DataProductStatus) -> DataProductStatus:
     """The status with the name of the Job of the training that begins."""
     one = status.retraining
     if one is None or one.trigger is None:
         return status
-    name = job_name(situation.product.metadata.name, one.trigger.id, one.number)
+    name = job_name(observation.product.metadata.name, one.trigger.id, one.number)
     return status.with_retraining(job=name)
 
 
 def with_pending(
-    situation: Situation, status: DataProductStatus, waiting: WaitingRetraining | None
+    observation: Observation, status: DataProductStatus, waiting: WaitingRetraining | None
 ) -> DataProductStatus:
     """The retraining that is due and what it waits for, said once as long as that is so."""
     one = status.retraining
     if waiting is None:
         idle = one is None or (one.pending is None and not one.waiting_for)
         return status if idle else status.with_retraining(pending=None, waiting_for="")
-    before = situation.product.status.retraining
+    before = observation.product.status.retraining
     pending = before.pending if before is not None else None
     if pending is None or pending.id != waiting.trigger:
         assert status.stable is not None
@@ -41,20 +41,20 @@ def with_pending(
             id=waiting.trigger,
             cause=str(waiting.cause),
             slo=waiting.slo,
-            indicator=situation.terms.indicator(waiting.slo),
+            indicator=observation.terms.indicator(waiting.slo),
             version=status.stable.version,
-            trigger_time=situation.now,
+            trigger_time=observation.now,
         )
     return status.with_retraining(pending=pending, waiting_for=str(waiting.reason))
 
 
 def with_result(
-    situation: Situation, status: DataProductStatus, decision: Decision
+    observation: Observation, status: DataProductStatus, decision: Decision
 ) -> DataProductStatus:
     """How a training ended, as it was just taken up."""
     if status.retraining is None:
         return status
-    result = situation.observed.training
+    result = observation.observed.training
     made: dict[str, Any] = {}
     if isinstance(result, TrainingSucceeded):
         made = {
@@ -68,7 +68,7 @@ def with_result(
         outcome=_outcome(decision),
         reason=str(decision.reason),
         message=decision.message[:4096],
-        completion_time=situation.now,
+        completion_time=observation.now,
         **made,
     )
     return status.with_retraining(last_result=last)

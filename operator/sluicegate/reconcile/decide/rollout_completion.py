@@ -21,7 +21,7 @@ from sluicegate.policy.model.history import MOST_VERSIONS, newest_first
 from sluicegate.policy.model.observed import Failure
 from sluicegate.policy.transitions import accept_first, apply_decision
 from sluicegate.reconcile.decide.api_gate import at_the_gate, comparison_of
-from sluicegate.reconcile.decide.events import Told
+from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.decide.retraining_attempt import with_outcome
 from sluicegate.reconcile.decide.rollout_observation import RolloutMove
 from sluicegate.reconcile.decide.rollout_progress import (
@@ -30,7 +30,7 @@ from sluicegate.reconcile.decide.rollout_progress import (
     Unchanged,
 )
 from sluicegate.reconcile.decide.versions import acceptance_time, refused_version
-from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.traffic.allocation import FULL
 
 
@@ -40,14 +40,14 @@ def decision_status(kind: str, reason: str, message: str, *, now: int) -> Decisi
 
 
 def advance(
-    situation: Situation, status: DataProductStatus, move: RolloutMove | None
-) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    observation: Observation, status: DataProductStatus, move: RolloutMove | None
+) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
     """Go as far as the cluster allows, and what people are told of it."""
     if move is None or status.candidate is None:
         return status, ()
     found = move.found
     if status.stable is not None and status.candidate.phase is CandidatePhase.STARTING:
-        found, status = at_the_gate(situation, status, found)
+        found, status = at_the_gate(observation, status, found)
     match found:
         case Unchanged():
             return status, ()
@@ -58,54 +58,59 @@ def advance(
             status = status.replace(candidate=after)
             text += comparison_of(status)
             quiet = after.weight == FULL
-            told = Told(EventReason.CANARY_WEIGHT_INCREASED, "ShiftTraffic", text, quiet=quiet)
+            told = EventNote(EventReason.CANARY_WEIGHT_INCREASED, "ShiftTraffic", text, quiet=quiet)
             return status, (told,)
         case Completed(done, uncounted):
-            after_all, told_of = _complete(situation, status, done, move.facts.blame)
-            return after_all, (*_uncounted(situation, status, uncounted), *told_of)
+            after_all, told_of = _complete(observation, status, done, move.facts.attribution)
+            return after_all, (*_uncounted(observation, status, uncounted), *told_of)
         case unexpected:
             assert_never(unexpected)
 
 
-def _uncounted(situation: Situation, status: DataProductStatus, seconds: int) -> tuple[Told, ...]:
+def _uncounted(
+    observation: Observation, status: DataProductStatus, seconds: int
+) -> tuple[EventNote, ...]:
     """That pods go though nobody could see whether requests still reached them."""
     candidate, stable = status.candidate, status.stable
     if not seconds or candidate is None or stable is None:
         return ()
     goes = stable if candidate.phase is CandidatePhase.PROMOTING else candidate
-    why = f" ({situation.observed.problem})" if situation.observed.problem else ""
+    why = f" ({observation.observed.problem})" if observation.observed.problem else ""
     text = (
         f"{goes.version} has had no share of the traffic for {duration(seconds)}, so its pods"
         f" are removed although its requests can't be counted{why}"
     )
-    return (Told(EventReason.DRAIN_NOT_COUNTED, "ScaleDown", text, warning=True),)
+    return (EventNote(EventReason.DRAIN_NOT_COUNTED, "ScaleDown", text, warning=True),)
 
 
 def _complete(
-    situation: Situation, status: DataProductStatus, candidate: Candidate, blame: Failure | None
-) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    observation: Observation,
+    status: DataProductStatus,
+    candidate: Candidate,
+    attribution: Failure | None,
+) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
     """What was decided has come true: remember it."""
     stable = status.stable
     if stable is None:
-        now = acceptance_time(candidate, situation.now)
-        told = Told(ConditionReason.SERVING, "Serve", f"{candidate.version} serves")
-        return accept_first(situation.terms, status, candidate, now), (told,)
+        now = acceptance_time(candidate, observation.now)
+        told = EventNote(ConditionReason.SERVING, "Serve", f"{candidate.version} serves")
+        return accept_first(observation.terms, status, candidate, now), (told,)
     promoting = candidate.phase is CandidatePhase.PROMOTING
     if candidate.restoring and not promoting:  # stable stays
-        history = without_return(status, candidate, situation.now)
+        history = without_return(status, candidate, observation.now)
         return status.replace(candidate=None, history=history), ()
-    decision = conclude(status, candidate, stable, blame)
-    after = acted(situation, status, decision)
+    decision = conclude(status, candidate, stable, attribution)
+    after = after_decision(observation, status, decision)
     if isinstance(decision, Promote) or promoting:
         after = with_outcome(after, candidate, Outcome.PROMOTED, decision.reason)
         return after, (_serves_all(candidate),)
     if decision.reason in NOT_ITS_DOING:
-        return _waiting(situation, after, decision)
-    return _refused(situation, after, candidate, decision), ()
+        return _waiting(observation, after, decision)
+    return _refused(observation, after, candidate, decision), ()
 
 
 def _refused(
-    situation: Situation,
+    observation: Observation,
     after: DataProductStatus,
     candidate: Candidate,
     decision: Rollback | Inconclusive,
@@ -114,21 +119,21 @@ def _refused(
     ended, reason = outcome_of(decision), decision.reason
     candidate = candidate.replace(decision_reason=str(reason), decision_message=decision.message)
     after = with_outcome(after, candidate, ended, reason)
-    refused = refused_version(candidate, ended, str(reason), situation.now)
+    refused = refused_version(candidate, ended, str(reason), observation.now)
     return after.replace(history=newest_first((refused, *after.history))[:MOST_VERSIONS])
 
 
-def _serves_all(candidate: Candidate) -> Told:
+def _serves_all(candidate: Candidate) -> EventNote:
     if candidate.restoring:
-        return Told(
+        return EventNote(
             EventReason.ROLLED_BACK, "RollBack", f"{candidate.version} serves all traffic again"
         )
-    return Told(EventReason.PROMOTED, "Promote", f"{candidate.version} serves all traffic")
+    return EventNote(EventReason.PROMOTED, "Promote", f"{candidate.version} serves all traffic")
 
 
 def _waiting(
-    situation: Situation, after: DataProductStatus, decision: Rollback | Inconclusive
-) -> tuple[DataProductStatus, tuple[Told, ...]]:
+    observation: Observation, after: DataProductStatus, decision: Rollback | Inconclusive
+) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
     """Trouble of the cluster, or of Prometheus, ended it: no verdict, no history, another try."""
     waiting = after.candidate
     assert waiting is not None
@@ -137,13 +142,15 @@ def _waiting(
         f"{waiting.version}: {decision.message}. This is no fault of the model: the rollout is retried"
         f" at {rfc3339(waiting.retry_time)[11:19]} UTC"
     )
-    told = Told(EventReason.ROLLOUT_WAITS, "Retry", text, warning=True)
+    told = EventNote(EventReason.ROLLOUT_WAITS, "Retry", text, warning=True)
     shown = decision_status(
-        DecisionType.INCONCLUSIVE, DecisionReason.INFRASTRUCTURE, text, now=situation.now
+        DecisionType.INCONCLUSIVE, DecisionReason.INFRASTRUCTURE, text, now=observation.now
     )
     return after.replace(decision=shown), (told,)
 
 
-def acted(situation: Situation, status: DataProductStatus, decision: Decision) -> DataProductStatus:
+def after_decision(
+    observation: Observation, status: DataProductStatus, decision: Decision
+) -> DataProductStatus:
     """The status after a decision was carried out."""
-    return apply_decision(situation.terms, status, decision, situation.now)
+    return apply_decision(observation.terms, status, decision, observation.now)

@@ -8,15 +8,15 @@ from sluicegate.policy.model.observed import RolloutObservation
 from sluicegate.policy.transitions import accepted_version
 from sluicegate.reconcile.decide.rollout_progress import (
     Progress,
-    Rolling,
+    RolloutState,
     Unchanged,
     facts_of,
     progress,
 )
-from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, Blame, blame_for
-from sluicegate.reconcile.live.pods import of_revision, trouble_of
-from sluicegate.reconcile.observe.observation import Situation
-from sluicegate.reconcile.traffic.allocation import Layout, layout_of, share_in_force
+from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, Attribution, attribution_of
+from sluicegate.reconcile.live.pods import of_revision, problem_of
+from sluicegate.reconcile.observe.observation import Observation
+from sluicegate.reconcile.traffic.allocation import Allocation, allocation_of, share_in_force
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,79 +27,82 @@ class RolloutMove:
     facts: RolloutObservation
 
 
-def observe_rollout(situation: Situation, status: DataProductStatus) -> RolloutMove | None:
+def observe_rollout(observation: Observation, status: DataProductStatus) -> RolloutMove | None:
     """What the cluster allows by now of what was decided; None without a candidate."""
     candidate = status.candidate
     if candidate is None:
         return None
-    rolling = Rolling(
-        now=situation.now,
-        live=situation.live,
-        split=situation.split,
-        requests=situation.requests,
-        trouble=trouble_of(of_revision(situation.pods, candidate.revision)),
-        blame=_blame(situation, status, candidate),
-        moved_at=_moved_at(situation, status),
-        term=situation.term,
+    rolling = RolloutState(
+        now=observation.now,
+        live=observation.live,
+        split=observation.split,
+        requests=observation.requests,
+        problem=problem_of(of_revision(observation.pods, candidate.revision)),
+        attribution=_attribution(observation, status, candidate),
+        moved_at=_moved_at(observation, status),
+        term=observation.term,
     )
-    frozen = situation.is_frozen(status)
-    found = progress(situation.product, status, layout(situation, status), rolling)
+    frozen = observation.is_frozen(status)
+    found = progress(observation.product, status, allocation(observation, status), rolling)
     facts = replace(
-        facts_of(situation.product, status, rolling, found),
+        facts_of(observation.product, status, rolling, found),
         frozen=frozen,
-        committed=situation.committed,
+        committed=observation.committed,
     )
     return RolloutMove(Unchanged() if frozen else found, facts)
 
 
-def layout(situation: Situation, status: DataProductStatus) -> Layout:
+def allocation(observation: Observation, status: DataProductStatus) -> Allocation:
     """Which versions are to live, by this status."""
     candidate = status.candidate
-    live = situation.live.get(candidate.revision) if candidate else None
-    known = candidate.capacity if candidate is not None and situation.scales else 0
-    base = situation.product.spec.serving.base_replicas
-    layout = layout_of(
-        situation.product,
+    live = observation.live.get(candidate.revision) if candidate else None
+    known = candidate.capacity if candidate is not None and observation.scales else 0
+    base = observation.product.spec.serving.base_replicas
+    allocation = allocation_of(
+        observation.product,
         status,
-        stable_pods=max(known, base) if known else situation.stable_pods,
-        followed=situation.followed,
+        stable_pods=max(known, base) if known else observation.stable_pods,
+        followed=observation.followed,
         ready=live.ready if live else 0,
-        have={revision: one.replicas for revision, one in situation.live.items()},
+        have={revision: one.replicas for revision, one in observation.live.items()},
     )
-    if status.stable is None and status.candidate is not None and situation.product.spec.route:
-        return _foreseen(situation, status.candidate, layout)
-    return layout
+    if status.stable is None and status.candidate is not None and observation.product.spec.route:
+        return _foreseen(observation, status.candidate, allocation)
+    return allocation
 
 
-def _foreseen(situation: Situation, candidate: Candidate, layout: Layout) -> Layout:
+def _foreseen(observation: Observation, candidate: Candidate, allocation: Allocation) -> Allocation:
     """The first version's Deployment as it will be when it serves: then it needs no other write."""
-    stable = accepted_version(situation.terms, candidate, candidate.start_time)
-    placements = tuple(replace(one, version=stable) for one in layout.placements)
-    return replace(layout, placements=placements)
+    stable = accepted_version(observation.terms, candidate, candidate.start_time)
+    placements = tuple(replace(one, version=stable) for one in allocation.placements)
+    return replace(allocation, placements=placements)
 
 
-def _moved_at(situation: Situation, status: DataProductStatus) -> float:
+def _moved_at(observation: Observation, status: DataProductStatus) -> float:
     """When the weights in force were written, in seconds; 0 before.
 
     The API server may refuse the route for long after they were decided, so its own record of the
     last change counts too.
     """
-    candidate, traffic, route = status.candidate, status.traffic, situation.route
+    candidate, traffic, route = status.candidate, status.traffic, observation.route
     if candidate is None or traffic is None or traffic.weight != share_in_force(candidate):
         return 0.0
-    return max(traffic.write_time, 0 if route is None else route.changed_by(situation.now))
+    return max(traffic.write_time, 0 if route is None else route.changed_by(observation.now))
 
 
-def _blame(situation: Situation, status: DataProductStatus, candidate: Candidate) -> Blame | None:
+def _attribution(
+    observation: Observation, status: DataProductStatus, candidate: Candidate
+) -> Attribution | None:
     """Whose trouble it would be that no pod of a candidate is ready; None for a first version."""
     if status.stable is None:
         return None
-    live = situation.live.get(candidate.revision)
-    begun = max(candidate.wait_start_time or candidate.start_time, situation.term)
-    return blame_for(
+    live = observation.live.get(candidate.revision)
+    begun = max(candidate.wait_start_time or candidate.start_time, observation.term)
+    return attribution_of(
         live,
-        of_revision(situation.pods, candidate.revision),
-        situation.live.get(status.stable.revision),
-        settled=live is not None and situation.now - live.moved >= GRACE_SECONDS,
-        overdue=situation.now - begun > situation.product.spec.serving.progress_deadline_seconds,
+        of_revision(observation.pods, candidate.revision),
+        observation.live.get(status.stable.revision),
+        settled=live is not None and observation.now - live.moved >= GRACE_SECONDS,
+        overdue=observation.now - begun
+        > observation.product.spec.serving.progress_deadline_seconds,
     )

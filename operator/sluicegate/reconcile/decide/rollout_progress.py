@@ -18,9 +18,9 @@ from sluicegate.measurement.canary_blocks import Requests
 from sluicegate.policy.model.observed import Failure, RolloutObservation
 from sluicegate.policy.transitions import with_share
 from sluicegate.reconcile.live.children import DeploymentRecord
-from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, Blame
+from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, Attribution
 from sluicegate.reconcile.live.pods import PodState
-from sluicegate.reconcile.traffic.allocation import FULL, Layout, target_weight
+from sluicegate.reconcile.traffic.allocation import FULL, Allocation, target_weight
 from sluicegate.reconcile.traffic.split_verification import Split, VerificationLevel, is_drained
 
 DRAIN_SECONDS: Final = 600
@@ -34,7 +34,7 @@ A pod that starts again meanwhile still serves what is sent to it.
 
 
 @dataclass(frozen=True, slots=True)
-class Rolling:
+class RolloutState:
     """What is observed of a rollout, at one moment.
 
     Attributes
@@ -43,8 +43,8 @@ class Rolling:
     live : Deployments by revision.
     split : how far the split in force is verified; None without a split.
     requests : of both versions since the last change of weight.
-    trouble : the candidate's pod that tells best why it isn't ready.
-    blame : whose trouble it would be that none is; None for a first version.
+    problem : the candidate's pod that tells best why it isn't ready.
+    attribution : whose trouble it would be that none is; None for a first version.
     moved_at : when the weights in force were written, in seconds.
     term : since when this replica leads, in seconds: what waits for pods waits since then at most.
     """
@@ -53,8 +53,8 @@ class Rolling:
     live: Mapping[str, DeploymentRecord]
     split: Split | None = None
     requests: Requests = field(default_factory=Requests)
-    trouble: PodState | None = None
-    blame: Blame | None = None
+    problem: PodState | None = None
+    attribution: Attribution | None = None
     moved_at: float = 0.0
     term: int = 0
 
@@ -102,17 +102,17 @@ Progress = Unchanged | ShareTaken | Completed
 
 
 def progress(
-    product: DataProduct, status: DataProductStatus, layout: Layout, rolling: Rolling
+    product: DataProduct, status: DataProductStatus, allocation: Allocation, rolling: RolloutState
 ) -> Progress:
     """How far the rollout of `status.candidate` may go now; there is a candidate.
 
     Parameters
     ----------
-    layout : what the status asks for, so how many pods the candidate needs.
+    allocation : what the status asks for, so how many pods the candidate needs.
     """
     candidate = status.candidate
     assert candidate is not None
-    wanted = layout.needed
+    wanted = allocation.needed
     if status.stable is None:
         return _first(candidate, rolling, wanted)
     match candidate.phase:
@@ -127,12 +127,12 @@ def progress(
 
 
 def facts_of(
-    product: DataProduct, status: DataProductStatus, rolling: Rolling, found: Progress
+    product: DataProduct, status: DataProductStatus, rolling: RolloutState, found: Progress
 ) -> RolloutObservation:
     """What a decision may know of the rollout of `status.candidate`; there is a candidate."""
     candidate, stable = status.candidate, status.stable
     assert candidate is not None
-    trouble, blame, split = rolling.trouble, rolling.blame, rolling.split
+    problem, attribution, split = rolling.problem, rolling.attribution, rolling.split
     weight = target_weight(product.spec, candidate)
     promoting = candidate.phase is CandidatePhase.PROMOTING
     followed = split is None or (rolling.accepted and not split.mismatched)
@@ -141,9 +141,9 @@ def facts_of(
         wants_share=candidate.weight < FULL if promoting else candidate.weight != weight,
         waited=rolling.now - max(candidate.wait_start_time or candidate.start_time, rolling.term),
         deadline=product.spec.serving.progress_deadline_seconds,
-        trouble=None if trouble is None else Failure(_reason(trouble), trouble.trouble),
-        hopeless=trouble is not None and trouble.hopeless,
-        blame=None if blame is None else Failure(blame.reason, blame.text),
+        problem=None if problem is None else Failure(_reason(problem), problem.problem),
+        unrecoverable=problem is not None and problem.unrecoverable,
+        attribution=None if attribution is None else Failure(attribution.reason, attribution.text),
         serves=rolling.ready(candidate.revision) > 0,
         stable_serves=stable is not None and rolling.ready(stable.revision) > 0,
         given_since=rolling.now - _changed_at(candidate),
@@ -151,7 +151,7 @@ def facts_of(
     )
 
 
-def _back(product: DataProduct, candidate: Candidate, rolling: Rolling) -> Progress:
+def _back(product: DataProduct, candidate: Candidate, rolling: RolloutState) -> Progress:
     """Its pods go once no request can reach them any more."""
     if not candidate.shares:
         return Completed(candidate)
@@ -163,7 +163,9 @@ def _back(product: DataProduct, candidate: Candidate, rolling: Rolling) -> Progr
     return _uncounted(product, candidate, rolling) or Unchanged()
 
 
-def _uncounted(product: DataProduct, candidate: Candidate, rolling: Rolling) -> Completed | None:
+def _uncounted(
+    product: DataProduct, candidate: Candidate, rolling: RolloutState
+) -> Completed | None:
     """No request is sent to the version that goes, and the longest that it had has ended by now.
 
     What can't be counted (no measurements, a crash loop, pods scraped twice) ends no phase
@@ -174,7 +176,7 @@ def _uncounted(product: DataProduct, candidate: Candidate, rolling: Rolling) -> 
     return Completed(candidate, uncounted=int(waited)) if late else None
 
 
-def _reachable(candidate: Candidate, rolling: Rolling, revision: str) -> int:
+def _reachable(candidate: Candidate, rolling: RolloutState, revision: str) -> int:
     """Pods of a version that loses its share, as far as a request may still reach one."""
     live = rolling.live.get(revision)
     if live is None:
@@ -183,7 +185,7 @@ def _reachable(candidate: Candidate, rolling: Rolling, revision: str) -> int:
     return live.ready if moved else max(live.ready, live.replicas)
 
 
-def _moved_at(candidate: Candidate, rolling: Rolling) -> float:
+def _moved_at(candidate: Candidate, rolling: RolloutState) -> float:
     """When the weights in force were decided or written, whichever came last, in seconds."""
     return max(_changed_at(candidate), rolling.moved_at)
 
@@ -195,7 +197,9 @@ def _changed_at(candidate: Candidate) -> float:
     return max(moments, default=0)
 
 
-def _step(product: DataProduct, candidate: Candidate, rolling: Rolling, wanted: int) -> Progress:
+def _step(
+    product: DataProduct, candidate: Candidate, rolling: RolloutState, wanted: int
+) -> Progress:
     """Take the next share once the pods for it are ready."""
     weight = target_weight(product.spec, candidate)
     if candidate.weight == weight:
@@ -205,14 +209,14 @@ def _step(product: DataProduct, candidate: Candidate, rolling: Rolling, wanted: 
     return Unchanged()
 
 
-def _first(candidate: Candidate, rolling: Rolling, wanted: int) -> Progress:
+def _first(candidate: Candidate, rolling: RolloutState, wanted: int) -> Progress:
     """The first version takes everything once it is ready, whatever its phase is called."""
     ready = _is_ready(rolling, candidate, max(wanted, 1))
     return Completed(candidate) if ready else Unchanged()
 
 
 def _promote(
-    product: DataProduct, status: DataProductStatus, rolling: Rolling, wanted: int
+    product: DataProduct, status: DataProductStatus, rolling: RolloutState, wanted: int
 ) -> Progress:
     candidate, stable = status.candidate, status.stable
     assert candidate is not None
@@ -225,7 +229,7 @@ def _promote(
 
 
 def _all_given(
-    product: DataProduct, candidate: Candidate, rolling: Rolling, stable: str
+    product: DataProduct, candidate: Candidate, rolling: RolloutState, stable: str
 ) -> Progress:
     """It has all of the traffic: the pods of `stable` go once no request can reach them any more."""
     serves = rolling.ready(candidate.revision) > 0
@@ -237,12 +241,12 @@ def _all_given(
     return uncounted or Unchanged()
 
 
-def _is_ready(rolling: Rolling, candidate: Candidate, wanted: int) -> bool:
+def _is_ready(rolling: RolloutState, candidate: Candidate, wanted: int) -> bool:
     live = rolling.live.get(candidate.revision)
     return live is not None and live.current and live.ready >= max(wanted, 1)
 
 
-def _judged(candidate: Candidate, rolling: Rolling) -> bool:
+def _judged(candidate: Candidate, rolling: RolloutState) -> bool:
     """Whether it shows by now whose doing it was that no pod was ready."""
     if (
         candidate.decision_reason != DecisionReason.INFRASTRUCTURE
@@ -252,15 +256,15 @@ def _judged(candidate: Candidate, rolling: Rolling) -> bool:
     return rolling.now - candidate.wait_start_time >= GRACE_SECONDS
 
 
-def _reason(trouble: PodState) -> DecisionReason:
-    if trouble.misnamed:
+def _reason(problem: PodState) -> DecisionReason:
+    if problem.misnamed:
         return DecisionReason.SERVICE_NOT_FOUND
-    if trouble.mismatch:
+    if problem.mismatch:
         return DecisionReason.RUNTIME_MISMATCH
-    return DecisionReason.IMAGE_NOT_FOUND if trouble.absent else DecisionReason.CANARY_NOT_READY
+    return DecisionReason.IMAGE_NOT_FOUND if problem.absent else DecisionReason.CANARY_NOT_READY
 
 
-def turned_back(candidate: Candidate, reason: DecisionReason, message: str, now: int) -> Candidate:
+def rolled_back(candidate: Candidate, reason: DecisionReason, message: str, now: int) -> Candidate:
     """The candidate on its way back from `now`, in seconds: weight to zero first, pods after."""
     return candidate.model_copy(
         update={

@@ -9,68 +9,68 @@ from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.status import DataProductStatus
 from sluicegate.conditions import Finding, Truth, find_condition
-from sluicegate.reconcile.live.pods import of_revision, trouble_of
-from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.live.pods import of_revision, problem_of
+from sluicegate.reconcile.observe.observation import Observation
 
 
-def words_of(situation: Situation, revision: str) -> str:
+def words_of(observation: Observation, revision: str) -> str:
     """Why pods of a version aren't ready: in their words, or why there are none; empty if unknown."""
-    pod = trouble_of(of_revision(situation.pods, revision))
+    pod = problem_of(of_revision(observation.pods, revision))
     if pod is not None:
-        return pod.trouble
-    live = situation.live.get(revision)
+        return pod.problem
+    live = observation.live.get(revision)
     return live.refused if live is not None else ""
 
 
-def is_rolling(situation: Situation, status: DataProductStatus) -> bool:
+def is_rolling(observation: Observation, status: DataProductStatus) -> bool:
     """Whether pods that the spec asks of stable aren't up yet."""
-    if status.stable is None or situation.product.status.stable is None:
+    if status.stable is None or observation.product.status.stable is None:
         return False
-    live = situation.live.get(status.stable.revision)
-    if live is None or situation.changing:
-        return situation.changing
-    was = _was_rolling(situation)
+    live = observation.live.get(status.stable.revision)
+    if live is None or observation.changing:
+        return observation.changing
+    was = _was_rolling(observation)
     # Before the Deployment's controller has seen a change, it says what held before.
     rolls = live.rolling if live.current else was
     return rolls or (was and live.ready < live.replicas)
 
 
-def is_stuck(situation: Situation, status: DataProductStatus) -> bool:
+def is_stuck(observation: Observation, status: DataProductStatus) -> bool:
     """Whether they have had the time that they may take; given that it is rolling."""
-    if situation.changing or status.stable is None:
+    if observation.changing or status.stable is None:
         return False
-    live = situation.live.get(status.stable.revision)
+    live = observation.live.get(status.stable.revision)
     if live is not None and live.rolling and live.current:
         return live.stuck
-    conditions = situation.product.status.conditions
+    conditions = observation.product.status.conditions
     stalled = find_condition(conditions, Type.STALLED)
     if stalled is not None and stalled.reason == Reason.PROGRESS_DEADLINE_EXCEEDED:
         return True
     since = find_condition(conditions, Type.RECONCILING)
     if since is None:
         return False
-    waited = situation.now - since.last_transition_time
-    return waited > situation.product.spec.serving.progress_deadline_seconds
+    waited = observation.now - since.last_transition_time
+    return waited > observation.product.spec.serving.progress_deadline_seconds
 
 
-def rolling(situation: Situation, status: DataProductStatus, kind: Type) -> Finding:
+def rolling(observation: Observation, status: DataProductStatus, kind: Type) -> Finding:
     """What to say of pods on their way, under a condition; given that it is rolling."""
     assert status.stable is not None
     text = f"{status.stable.version} serves, but not yet with the pods that spec.serving asks for."
     reason = Reason.PROGRESSING
-    if is_stuck(situation, status):
+    if is_stuck(observation, status):
         reason = Reason.PROGRESS_DEADLINE_EXCEEDED
         text = (
             f"{status.stable.version} serves, but the pods that spec.serving asks for are not ready"
             " within progressDeadlineSeconds: correct spec.serving, or the cause that stops them."
         )
-    words = words_of(situation, status.stable.revision)
+    words = words_of(observation, status.stable.revision)
     truth: Truth = "False" if kind is Type.READY else "True"
     return Finding(kind, truth, reason, f"{text} {words}".strip())
 
 
-def _was_rolling(situation: Situation) -> bool:
-    conditions = situation.product.status.conditions
+def _was_rolling(observation: Observation) -> bool:
+    conditions = observation.product.status.conditions
     stalled = find_condition(conditions, Type.STALLED)
     stuck = stalled is not None and stalled.reason == Reason.PROGRESS_DEADLINE_EXCEEDED
     return stuck or find_condition(conditions, Type.RECONCILING) is not None

@@ -25,7 +25,7 @@ from sluicegate.api.versions import (
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.version_annotations import read_identity, read_version
-from sluicegate.reconcile.decide.events import Told
+from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.live.children import DeploymentRecord, RouteRecord
 
 _REMEMBERED: Final = ("spec_model", "history", "probation", "retraining")
@@ -56,7 +56,7 @@ def known_status(
     starting: bool,
     lost: set[Key],
     now: int,
-) -> tuple[DataProduct, tuple[Told, ...]]:
+) -> tuple[DataProduct, tuple[EventNote, ...]]:
     """The product with its status, rebuilt from its Deployments if it was lost, and what is told.
 
     Parameters
@@ -76,7 +76,7 @@ def known_status(
     restored = restored_status(product, wanted, children.live(), children.route(), now=now)
     if restored is not None:
         text = "status did not name the live versions; it was rebuilt from the Deployments"
-        told = Told(EventReason.STATE_RESTORED, "Restore", text)
+        told = EventNote(EventReason.STATE_RESTORED, "Restore", text)
         kept = {name: part for name in _KEPT if (part := getattr(product.status, name))}
         engine = product.status.engine
         restored = restored.replace(**kept).with_engine(
@@ -91,7 +91,7 @@ def known_status(
         " stable, without a baseline"
     )
     return with_requests_handled(product), (
-        Told(EventReason.STATE_LOST, "Restore", text, warning=True),
+        EventNote(EventReason.STATE_LOST, "Restore", text, warning=True),
     )
 
 

@@ -1,6 +1,6 @@
 """Products that wait for nothing but their first block.
 
-Thousands may be created at once, and each block that settles would be a reason to look at all of
+Thousands may be created at once, and each block that settles would be a reason to reconcile all of
 them, though it says nothing of a version that was just accepted.
 """
 
@@ -9,8 +9,8 @@ from typing import Final
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
-from sluicegate.reconcile.decide.planner import Step
-from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.decide.planner import Plan
+from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.stats.canary_duration import WARM_UP_BLOCKS
 
 _UNREAD: Final = frozenset(
@@ -36,20 +36,20 @@ def just_took_over(stable: Version, block_seconds: int, *, now: int) -> bool:
     return now < stable.promotion_time + (WARM_UP_BLOCKS + 3) * block_seconds
 
 
-def only_warms_up(situation: Situation, step: Step) -> bool:
+def only_warms_up(observation: Observation, plan: Plan) -> bool:
     """Whether a product's first version serves as it should, and nothing else is under way.
 
     What was told before counts too: should it have been a problem, its end is to be told.
     """
-    before, after = situation.product.status, step.status
+    before, after = observation.product.status, plan.status
     if after.stable is None or after.candidate is not None or after.history:
         return False
-    live = situation.live.get(after.stable.revision)
+    live = observation.live.get(after.stable.revision)
     return (
-        after.stable.digest == situation.wanted.digest
+        after.stable.digest == observation.wanted.digest
         and after.retraining is None
-        and not situation.observed.requests
-        and not (situation.conflict or situation.stalled or situation.refused)
+        and not observation.observed.requests
+        and not (observation.conflict or observation.stalled or observation.refused)
         and live is not None
         and live.ready >= live.replicas
         and is_unread(before)

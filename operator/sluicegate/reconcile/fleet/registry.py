@@ -37,12 +37,12 @@ class _Counts:
     silent: dict[str, Mapping[str, float]] = field(default_factory=dict)
 
 
-class Standings:
-    """The standings of all products of this operator. Used from the event loop only."""
+class FleetRegistry:
+    """The snapshots of all products of this operator. Used from the event loop only."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._standings: dict[Key, ProductSnapshot] = {}
+        self._snapshots: dict[Key, ProductSnapshot] = {}
         # Slots are asked for often and wanted rarely: who trains or waits is kept apart.
         self._applying: set[Key] = set()
         self._turning: set[Key] = set()
@@ -57,42 +57,42 @@ class Standings:
         """When a namespace had a slot last, in seconds."""
         self._lines: dict[tuple[int, int], Line] = {}
 
-    def record(self, key: Key, standing: ProductSnapshot) -> bool:
+    def record(self, key: Key, snapshot: ProductSnapshot) -> bool:
         """Take in what an evaluation found; what only the one before knew stays known.
 
         Returns
         -------
         Whether a slot is free by it: the product had one, or it was kept for it.
         """
-        before = self._standings.get(key)
+        before = self._snapshots.get(key)
         if before is not None:
-            standing = standing.following(before)
-        if before is None or before.depends_on != standing.depends_on:
+            snapshot = snapshot.following(before)
+        if before is None or before.depends_on != snapshot.depends_on:
             self._unlink(key)
-            for dependency in standing.depends_on:
+            for dependency in snapshot.depends_on:
                 self._dependents.setdefault(dependency, {})[key] = None
-        self._standings[key] = standing
+        self._snapshots[key] = snapshot
         self._sizes[key.namespace] += before is None
-        if standing.trained_at is not None:
+        if snapshot.trained_at is not None:
             served = self._served.get(key.namespace, 0)
-            self._served[key.namespace] = max(served, standing.trained_at)
-        applies = standing.training or standing.waiting_since is not None
+            self._served[key.namespace] = max(served, snapshot.trained_at)
+        applies = snapshot.training or snapshot.waiting_since is not None
         trained = before is not None and before.training
         kept_for_it = self._has_kept(key)
-        if kept_for_it or trained != standing.training or applies != (key in self._applying):
+        if kept_for_it or trained != snapshot.training or applies != (key in self._applying):
             self._lines.clear()
         for kept, belongs in (
             (self._applying, applies),
-            (self._turning, standing.turns_bad),
-            (self._bad, standing.bad_since is not None),
-            (self._renewing, standing.renews),
+            (self._turning, snapshot.turns_bad),
+            (self._bad, snapshot.bad_since is not None),
+            (self._renewing, snapshot.renews),
         ):
             (kept.add if belongs else kept.discard)(key)
-        return (trained or kept_for_it) and not standing.training
+        return (trained or kept_for_it) and not snapshot.training
 
     def reserved(self, key: Key) -> Reserved | None:
         """The slot that a product has for a Job that isn't there yet."""
-        return self._standings.get(key, ProductSnapshot()).reserved
+        return self._snapshots.get(key, ProductSnapshot()).reserved
 
     def step_aside(self, key: Key, *, trains: bool, keeps: bool, failed: bool) -> bool:
         """A product's reconcile failed, or its Job didn't come about: keep no slot for it.
@@ -106,26 +106,26 @@ class Standings:
         trains : a Job of it runs. keeps : the slot for a Job that isn't there yet.
         failed : it couldn't be reconciled.
         """
-        if (standing := self._standings.get(key)) is None:
+        if (snapshot := self._snapshots.get(key)) is None:
             return False
-        aside = standing.stepped_aside(trains=trains, keeps=keeps, failed=failed)
+        aside = snapshot.stepped_aside(trains=trains, keeps=keeps, failed=failed)
         return self.record(key, aside)
 
     def renew(self, known: Mapping[Key, ProductSnapshot]) -> None:
         """Know these products; of what was known before, only when they were found degraded."""
-        degraded_at = {key: one.degraded_at for key, one in self._standings.items()}
+        degraded_at = {key: one.degraded_at for key, one in self._snapshots.items()}
         for key in degraded_at:
             self.forget(key)
         self._served.clear()
-        for key, standing in known.items():
-            self.record(key, replace(standing, degraded_at=degraded_at.get(key)))
+        for key, snapshot in known.items():
+            self.record(key, replace(snapshot, degraded_at=degraded_at.get(key)))
         self._counted = None
 
     def forget(self, key: Key) -> bool:
         """The product is gone; those that call it go on calling it. Return whether a slot is free."""
-        had = self._standings.get(key, ProductSnapshot()).training or self._has_kept(key)
+        had = self._snapshots.get(key, ProductSnapshot()).training or self._has_kept(key)
         self._unlink(key)
-        if self._standings.pop(key, None) is not None:
+        if self._snapshots.pop(key, None) is not None:
             self._sizes[key.namespace] -= 1
             if not self._sizes[key.namespace]:
                 del self._sizes[key.namespace]
@@ -136,9 +136,9 @@ class Standings:
 
     def dependency(self, key: Key) -> DependencyState:
         """What is told about a product to those that depend on it."""
-        if (standing := self._standings.get(key)) is None:
+        if (snapshot := self._snapshots.get(key)) is None:
             return DependencyState.NOT_FOUND
-        match standing.state:
+        match snapshot.state:
             case ProductState.DEGRADED:
                 return DependencyState.DEGRADED
             case ProductState.HEALTHY | ProductState.DEGRADING:
@@ -151,13 +151,13 @@ class Standings:
 
         One whose blocks are long is evaluated seldom: until then it stays what it was found to be.
         """
-        standing = self._standings.get(key, ProductSnapshot())
-        found = standing.degraded_at
-        return standing.state is ProductState.DEGRADED or (found is not None and found >= since)
+        snapshot = self._snapshots.get(key, ProductSnapshot())
+        found = snapshot.degraded_at
+        return snapshot.state is ProductState.DEGRADED or (found is not None and found >= since)
 
     def bad_since(self, keys: Iterable[Key]) -> int | None:
         """When the first of these may have turned bad, in seconds; None while none is."""
-        found = (self._standings.get(key, ProductSnapshot()) for key in keys)
+        found = (self._snapshots.get(key, ProductSnapshot()) for key in keys)
         firsts = [one.turned(one.bad_since)[0] for one in found if one.bad_since is not None]
         return min(firsts, default=None)
 
@@ -169,19 +169,19 @@ class Standings:
             one = waiting.pop()
             if one == key:
                 return True
-            if one not in seen and one in self._standings:
+            if one not in seen and one in self._snapshots:
                 seen.add(one)
-                waiting.extend(self._standings[one].depends_on)
+                waiting.extend(self._snapshots[one].depends_on)
         return False
 
     def next_in_line(self, now: int) -> tuple[Key, ...]:
         """Products that wait for a slot and have one now.
 
-        Those that were looked at before it was free would else leave it empty until their next
+        Those that were reconciled before it was free would else leave it empty until their next
         block.
         """
         admitted = self._admit(self._applying, now)
-        return tuple(one for one in admitted if not self._standings[one].training)
+        return tuple(one for one in admitted if not self._snapshots[one].training)
 
     def dependents(self, key: Key) -> tuple[Key, ...]:
         """Products that call this one."""
@@ -200,7 +200,7 @@ class Standings:
         asked : a person asked something of it. Else only a product that is bad or waits has a
             slot to ask for.
         """
-        own = self._standings.get(key, ProductSnapshot())
+        own = self._snapshots.get(key, ProductSnapshot())
         may_train = asked or own.bad_since is not None or own.waiting_since is not None
         together, silent = self._counts(key.namespace, own, now)
         known = key.namespace in self._sizes
@@ -221,7 +221,7 @@ class Standings:
 
     def _unlink(self, key: Key) -> None:
         """Take a product out of the dependents of what it called until now."""
-        before = self._standings.get(key, ProductSnapshot())
+        before = self._snapshots.get(key, ProductSnapshot())
         for dependency in set(before.depends_on):
             callers = self._dependents[dependency]
             del callers[key]
@@ -236,11 +236,11 @@ class Standings:
         Those count that are bad still: as long as they are, what they share isn't over either.
         """
         if self._counted is None or self._counted.now != now:
-            silence = Silence((key.namespace, one.silent) for key, one in self._standings.items())
+            silence = Silence((key.namespace, one.silent) for key, one in self._snapshots.items())
             self._counted = _Counts(now, silence)
         counted, turned = self._counted, own.turned(now)
         if turned not in counted.overlaps:
-            near = ((one.namespace, self._standings[one].near(turned)) for one in self._bad)
+            near = ((one.namespace, self._snapshots[one].near(turned)) for one in self._bad)
             spans = ((where, span) for where, span in near if span is not None)
             counted.overlaps[turned] = Overlaps(spans, self._sizes)
         if (turned, namespace) not in counted.together:
@@ -262,7 +262,7 @@ class Standings:
             # Products that turn bad together are judged one after the other: those that may want
             # to train a moment later count already, or the first to be judged would go before the
             # first in priority.
-            soon = {one for one in self._turning if self._standings[one].is_due(block_end)}
+            soon = {one for one in self._turning if self._snapshots[one].is_due(block_end)}
             asking = frozenset(self._applying | soon)
             if any(moment != now for moment, _ in self._lines):
                 self._lines.clear()
@@ -272,7 +272,7 @@ class Standings:
     def _admit(self, asking: Iterable[Key], now: int) -> frozenset[Key]:
         applicants = {one: self._applicant(one, now) for one in asking}
         training = {
-            one for one in applicants if self._standings.get(one, ProductSnapshot()).training
+            one for one in applicants if self._snapshots.get(one, ProductSnapshot()).training
         }
         waiting = [each for one, each in applicants.items() if one not in training]
         running = [applicants[one] for one in training]
@@ -281,7 +281,7 @@ class Standings:
         return frozenset({*training, *(Key(one.namespace, one.name) for one in admitted)})
 
     def _applicant(self, key: Key, now: int) -> Applicant:
-        standing = self._standings.get(key, ProductSnapshot())
-        since = now if standing.waiting_since is None else standing.waiting_since
+        snapshot = self._snapshots.get(key, ProductSnapshot())
+        since = now if snapshot.waiting_since is None else snapshot.waiting_since
         served = self._served.get(key.namespace, 0)
-        return Applicant(key.namespace, key.name, standing.priority, since, served)
+        return Applicant(key.namespace, key.name, snapshot.priority, since, served)

@@ -133,14 +133,14 @@ def renews_runtime(status: DataProductStatus) -> bool:
     return candidate.digest == stable.digest
 
 
-def standing_before(
+def snapshot_before(
     record: ProductRecord,
     jobs: Iterable[JobRecord] = (),
     *,
     now: int = 0,
     most_training_seconds: int = 604_800,
 ) -> ProductSnapshot:
-    """What a product's status says of it before anybody has looked at it since the start.
+    """What a product's status says of it before anybody has reconciled it since the start.
 
     A status that can't be read says nothing. A spec is read only of products that are bad.
 
@@ -156,7 +156,7 @@ def standing_before(
     recovered = find_condition(status.conditions, ConditionType.DEGRADED)
     if recovered is not None and recovered.status != "False":
         recovered = None
-    standing = ProductSnapshot(
+    snapshot = ProductSnapshot(
         # Nothing else outlives a restart. One whose first version was just found fine counts as
         # recovered, too: who depends on it waits for an hour of blocks at most.
         degraded_at=recovered.last_transition_time if recovered else None,
@@ -167,11 +167,11 @@ def standing_before(
     )
     firsts = [slo.streak.first for slo in status.engine.slos.values() if slo.streak is not None]
     if not firsts:
-        return standing
+        return snapshot
     seconds = record.block_seconds
     degraded = status.state is ProductState.DEGRADED
     return replace(
-        standing,
+        snapshot,
         state=ProductState.DEGRADED if degraded else ProductState.UNKNOWN,
         block_seconds=seconds,
         bad_since=min(firsts) * seconds,

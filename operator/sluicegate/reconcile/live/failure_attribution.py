@@ -9,14 +9,14 @@ from typing import Final
 
 from sluicegate.api.names import DecisionReason
 from sluicegate.reconcile.live.children import DeploymentRecord
-from sluicegate.reconcile.live.pods import PodState, trouble_of
+from sluicegate.reconcile.live.pods import PodState, problem_of
 
 GRACE_SECONDS: Final = 30
 """From when a candidate's traffic went back, as no pod was ready, until it is judged."""
 
 
 @dataclass(frozen=True, slots=True)
-class Blame:
+class Attribution:
     """Why pods of a candidate don't serve.
 
     Attributes
@@ -34,14 +34,14 @@ class Blame:
         return self.reason is not DecisionReason.INFRASTRUCTURE
 
 
-def blame_for(
+def attribution_of(
     candidate: DeploymentRecord | None,
     pods: tuple[PodState, ...],
     stable: DeploymentRecord | None,
     *,
     settled: bool,
     overdue: bool = False,
-) -> Blame:
+) -> Attribution:
     """Whose trouble it is; the first that applies.
 
     Parameters
@@ -60,36 +60,36 @@ def blame_for(
     )
 
 
-def _lacking(pods: tuple[PodState, ...]) -> Blame | None:
+def _lacking(pods: tuple[PodState, ...]) -> Attribution | None:
     """Something is missing that no other node would have, or it needs more than its limit."""
     for pod in pods:
-        if pod.hopeless and (pod.mismatch or pod.absent or not pod.crashed):
-            return Blame(_reason(pod), pod.trouble)
+        if pod.unrecoverable and (pod.mismatch or pod.absent or not pod.crashed):
+            return Attribution(_reason(pod), pod.problem)
     killed = any(pod.out_of_memory and not pod.outside for pod in pods)
     return _own("it was killed at its memory limit") if killed else None
 
 
-def _shared(stable: DeploymentRecord | None) -> Blame | None:
+def _shared(stable: DeploymentRecord | None) -> Attribution | None:
     ill = stable is None or stable.ready < stable.replicas
     return _around("stable's pods aren't ready either") if ill else None
 
 
-def _looping(pods: tuple[PodState, ...]) -> Blame | None:
-    pod = trouble_of(pod for pod in pods if pod.hopeless)
-    return None if pod is None else _own(pod.trouble)
+def _looping(pods: tuple[PodState, ...]) -> Attribution | None:
+    pod = problem_of(pod for pod in pods if pod.unrecoverable)
+    return None if pod is None else _own(pod.problem)
 
 
-def _outside(candidate: DeploymentRecord | None, pods: tuple[PodState, ...]) -> Blame | None:
-    texts = [pod.trouble for pod in pods if pod.outside]
+def _outside(candidate: DeploymentRecord | None, pods: tuple[PodState, ...]) -> Attribution | None:
+    texts = [pod.problem for pod in pods if pod.outside]
     if candidate is not None and candidate.refused:
         texts.append(candidate.refused)
     return _around(texts[0]) if texts else None
 
 
-def _crashed(pods: tuple[PodState, ...]) -> Blame | None:
-    pod = trouble_of(pods)
+def _crashed(pods: tuple[PodState, ...]) -> Attribution | None:
+    pod = problem_of(pods)
     if pod is not None:
-        return _own(pod.trouble)
+        return _own(pod.problem)
     again = any(pod.crashed for pod in pods)
     return _own("a container of it ended with an error and was restarted") if again else None
 
@@ -100,7 +100,7 @@ def _silent(
     *,
     settled: bool,
     overdue: bool,
-) -> Blame:
+) -> Attribution:
     """No pod says anything: what runs for long enough without becoming ready is to blame itself.
 
     One that is made in place of an evicted one starts anew, which takes minutes for a large model.
@@ -119,15 +119,15 @@ def failing(
     candidate: DeploymentRecord | None,
     pods: tuple[PodState, ...],
     stable: DeploymentRecord | None,
-) -> Blame | None:
+) -> Attribution | None:
     """Why a candidate that takes traffic has to give it back; None while it serves.
 
     None of its pods is ready, or one is being killed for what it does itself.
     """
-    blame = blame_for(candidate, pods, stable, settled=False)
-    dying = any(pod.out_of_memory or (pod.hopeless and not pod.ready) for pod in pods)
+    attribution = attribution_of(candidate, pods, stable, settled=False)
+    dying = any(pod.out_of_memory or (pod.unrecoverable and not pod.ready) for pod in pods)
     gone = candidate is None or candidate.ready == 0
-    return blame if gone or (dying and blame.own) else None
+    return attribution if gone or (dying and attribution.own) else None
 
 
 def is_down(
@@ -141,7 +141,7 @@ def is_down(
     """
     if stable is None or stable.ready or not stable.replicas:
         return False
-    return any(pod.hopeless for pod in pods) or now - stable.moved >= patience
+    return any(pod.unrecoverable for pod in pods) or now - stable.moved >= patience
 
 
 def _reason(pod: PodState) -> DecisionReason:
@@ -150,9 +150,9 @@ def _reason(pod: PodState) -> DecisionReason:
     return DecisionReason.IMAGE_NOT_FOUND if pod.absent else DecisionReason.CANARY_NOT_READY
 
 
-def _own(text: str) -> Blame:
-    return Blame(DecisionReason.CANARY_NOT_READY, text)
+def _own(text: str) -> Attribution:
+    return Attribution(DecisionReason.CANARY_NOT_READY, text)
 
 
-def _around(text: str) -> Blame:
-    return Blame(DecisionReason.INFRASTRUCTURE, text)
+def _around(text: str) -> Attribution:
+    return Attribution(DecisionReason.INFRASTRUCTURE, text)

@@ -14,7 +14,7 @@ from sluicegate.policy.model.api_changes import ApiSummary, parse_summary
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class TrainingExit:
     """What the training container left behind.
 
     Attributes
@@ -61,8 +61,8 @@ class PodState:
     job : name of the Job that it belongs to; empty for a server.
     ready : it takes requests.
     out_of_memory : a container was killed for its memory since it started.
-    trouble : what keeps it from becoming ready, in a sentence; empty when nothing is known.
-    hopeless : the trouble doesn't go away by itself.
+    problem : what keeps it from becoming ready, in a sentence; empty when nothing is known.
+    unrecoverable : the trouble doesn't go away by itself.
     mismatch : the runtime lacks what the bento's lock file asks for.
     misnamed : the bento's entry service has another name than in the spec.
     unmounted : it waits for what it mounts.
@@ -81,13 +81,13 @@ class PodState:
     job: str
     ready: bool
     out_of_memory: bool
-    trouble: str
-    hopeless: bool
+    problem: str
+    unrecoverable: bool
     mismatch: bool
     misnamed: bool
     unmounted: bool
     absent: bool
-    ended: Ended | None
+    ended: TrainingExit | None
     outside: bool = False
     crashed: bool = False
     waiting: bool = False
@@ -108,7 +108,7 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         *_statuses(status, "initContainerStatuses"),
         *_statuses(status, "containerStatuses"),
     ]
-    troubles = [trouble for one in containers if (trouble := _trouble(one)) is not None]
+    troubles = [problem for one in containers if (problem := _problem(one)) is not None]
     unmounted = ""
     taken = _taken_away(body)
     if taken:  # how its containers ended then says nothing
@@ -127,16 +127,16 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
             for one in status.get("conditions") or ()
         ),
         out_of_memory=any(_is_kill(_terminated(one)) for one in containers),
-        trouble=troubles[0].text if troubles else unmounted,
-        hopeless=any(trouble.hopeless for trouble in troubles),
-        mismatch=any(trouble.mismatch for trouble in troubles),
-        misnamed=any(trouble.misnamed for trouble in troubles),
+        problem=troubles[0].text if troubles else unmounted,
+        unrecoverable=any(problem.unrecoverable for problem in troubles),
+        mismatch=any(problem.mismatch for problem in troubles),
+        misnamed=any(problem.misnamed for problem in troubles),
         unmounted=bool(unmounted),
-        absent=any(trouble.absent for trouble in troubles),
+        absent=any(problem.absent for problem in troubles),
         ended=_ended(trainer),
         killed_at=_killed_at(containers),
         api=_api(status),
-        outside=bool(troubles) and all(trouble.outside for trouble in troubles),
+        outside=bool(troubles) and all(problem.outside for problem in troubles),
         crashed=any(_terminated(one).get("exitCode") for one in containers),
         waiting=not any("running" in (one.get("state") or {}) for one in containers),
         starting=any(one.get("started") is False for one in beside),
@@ -159,7 +159,7 @@ def _killed_at(containers: list[Mapping[str, Any]]) -> int | None:
 @dataclass(frozen=True, slots=True)
 class _Trouble:
     text: str
-    hopeless: bool = False
+    unrecoverable: bool = False
     mismatch: bool = False
     misnamed: bool = False
     absent: bool = False
@@ -179,7 +179,7 @@ def _terminated(container: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
-def _trouble(container: Mapping[str, Any]) -> _Trouble | None:
+def _problem(container: Mapping[str, Any]) -> _Trouble | None:
     if container.get("ready"):
         return None
     name = container["name"]
@@ -189,18 +189,18 @@ def _trouble(container: Mapping[str, Any]) -> _Trouble | None:
     if ended.get("exitCode") and name == RUNTIME_CHECK:
         said = ended.get("message", "").strip()
         misnamed = said.startswith(SERVICE_NOT_FOUND)
-        return _Trouble(said, hopeless=True, mismatch=not misnamed, misnamed=misnamed)
+        return _Trouble(said, unrecoverable=True, mismatch=not misnamed, misnamed=misnamed)
     if ended.get("exitCode"):
         said = ended.get("message", "").strip() or "it left no message"
         text = f"container {name} ended with {ended['exitCode']} ({ended.get('reason')}): {said}"
-        return _Trouble(text, hopeless=container.get("restartCount", 0) >= RESTARTS_OF_A_LOOP)
+        return _Trouble(text, unrecoverable=container.get("restartCount", 0) >= RESTARTS_OF_A_LOOP)
     if reason in PULL_FAILED:
         # The kubelet says this of an image volume too, so the message names the image, not we.
         text = f"container {name} waits for an image that can't be pulled: {message}"
         absent = any(words in message.lower() for words in ABSENT)
-        return _Trouble(text, hopeless=absent, absent=absent, outside=not absent)
+        return _Trouble(text, unrecoverable=absent, absent=absent, outside=not absent)
     if reason in HOPELESS:
-        return _Trouble(f"container {name}: {reason}: {message}", hopeless=True)
+        return _Trouble(f"container {name}: {reason}: {message}", unrecoverable=True)
     return None
 
 
@@ -258,12 +258,12 @@ def _made_by_hand(spec: Mapping[str, Any]) -> Iterator[str]:
             yield f"PersistentVolumeClaim {name}"
 
 
-def _ended(container: Mapping[str, Any]) -> Ended | None:
+def _ended(container: Mapping[str, Any]) -> TrainingExit | None:
     ended = (container.get("state") or {}).get("terminated")
     if not ended:
         return None
     at = ended.get("finishedAt")
-    return Ended(
+    return TrainingExit(
         message=ended.get("message", ""),
         exit_code=ended.get("exitCode"),
         reason=ended.get("reason", ""),
@@ -289,19 +289,19 @@ def of_revision(pods: Iterable[PodState], revision: str) -> tuple[PodState, ...]
     return tuple(pod for pod in pods if pod.revision == revision)
 
 
-def of_job(pods: Iterable[PodState], job: str) -> Ended:
+def of_job(pods: Iterable[PodState], job: str) -> TrainingExit:
     """What a training's container left behind; nothing when it never ran.
 
     A Job may have had several pods, as one that is evicted is replaced: the one that succeeded
     counts, else the one that ended last.
     """
     ends = [pod.ended for pod in pods if pod.job == job and pod.ended is not None]
-    return max(ends, key=lambda one: (one.exit_code == 0, one.ended_at), default=Ended())
+    return max(ends, key=lambda one: (one.exit_code == 0, one.ended_at), default=TrainingExit())
 
 
-def trouble_of(pods: Iterable[PodState]) -> PodState | None:
+def problem_of(pods: Iterable[PodState]) -> PodState | None:
     """The pod that tells best why a version isn't ready: a hopeless one first."""
-    troubled = sorted((pod for pod in pods if pod.trouble), key=lambda pod: not pod.hopeless)
+    troubled = sorted((pod for pod in pods if pod.problem), key=lambda pod: not pod.unrecoverable)
     return troubled[0] if troubled else None
 
 

@@ -35,7 +35,7 @@ def parent_key(parent: ParentRef, namespace: str) -> Key:
     return Key(parent.namespace or namespace, parent.name)
 
 
-def is_asked(product: DataProduct, route: RouteRecord | None) -> bool:
+def needs_gateway_check(product: DataProduct, route: RouteRecord | None) -> bool:
     """Whether it matters now: the route is taken, and it isn't known yet that it is in service.
 
     Or no version is stable yet: that a Gateway doesn't exist is told before a model is loaded.
@@ -63,7 +63,7 @@ class Gateways:
     ) -> Mapping[Key, GatewayState]:
         """What the Gateways of a route say; nothing of those that needn't or can't be asked."""
         spec = product.spec.route
-        if spec is None or not is_asked(product, route):
+        if spec is None or not needs_gateway_check(product, route):
             return {}
         keys = {parent_key(one, product.metadata.namespace) for one in spec.parent_refs}
         states = {key: await self._state(key) for key in sorted(keys)}

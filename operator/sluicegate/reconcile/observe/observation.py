@@ -29,7 +29,7 @@ _ASKED: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class Observation:
     """One product at one moment.
 
     Attributes
@@ -53,7 +53,7 @@ class Situation:
     stalled : what else needs a person; None when nothing does.
     gateways : what its Gateways say of themselves, as far as that had to be asked.
     lost : it once had a stable version, of which nothing is left.
-    begun : since when this operator has looked at it, in seconds; None for now.
+    begun : since when this operator has reconciled it, in seconds; None for now.
     term : since when this replica leads, in seconds; nobody did anything for a candidate in the
         hours before in which none led.
     job : of the training under way; None while it isn't there.

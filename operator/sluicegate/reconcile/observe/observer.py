@@ -12,7 +12,7 @@ from sluicegate.api.status import DataProductStatus, DependencyState, Dependency
 from sluicegate.api.versions import VersionBase
 from sluicegate.conditions import Finding
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, Key
-from sluicegate.measurement.product_view import Measured
+from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.measurement.store import Measurements
 from sluicegate.policy.model.api_changes import changes
 from sluicegate.policy.model.formatting import duration
@@ -25,7 +25,7 @@ from sluicegate.policy.model.observed import (
     TrainingResult,
 )
 from sluicegate.policy.model.terms import Terms
-from sluicegate.reconcile.fleet.registry import Standings
+from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.training_slots import JobRefusal, is_overdue, runs, wanted_job
 from sluicegate.reconcile.live.children import (
     ChildRecord,
@@ -39,7 +39,7 @@ from sluicegate.reconcile.live.pods import PodState, api_of, of_job, of_revision
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.container_limits import at_limit
 from sluicegate.reconcile.observe.gateway_reader import Gateways
-from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.observe.pod_reader import PodReads
 from sluicegate.reconcile.observe.traffic_split import split_of
 from sluicegate.reconcile.observe.training_result import training_result
@@ -53,12 +53,12 @@ judged as the present."""
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Reads the situation of one product at a time."""
+    """Reads the observation of one product at a time."""
 
     pods: PodReads
     caches: Caches
     measurements: Measurements
-    standings: Standings
+    fleet: FleetRegistry
     gateways: Gateways
     share_states: bool
     refusals: Mapping[Key, JobRefusal] = field(default_factory=dict)
@@ -73,8 +73,8 @@ class Observer:
         terms: Terms,
         wanted: VersionBase,
         now: int,
-    ) -> Situation:
-        """The situation of a product whose spec is valid.
+    ) -> Observation:
+        """The observation of a product whose spec is valid.
 
         Parameters
         ----------
@@ -83,7 +83,7 @@ class Observer:
         """
         live, route = self.live(record), self.route(record)
         changed = 0 if route is None else route.changed_by(now)
-        measured = Measured(self.measurements, product, changed)
+        measured = ProductBlocks(self.measurements, product, changed)
         jobs = self.jobs(record)
         job = next((one for one in jobs if one.key == wanted_job(record.key, product.status)), None)
         refusal = self._refusal(record.key, product.status)
@@ -94,7 +94,7 @@ class Observer:
         since = now - AFTERMATH_BLOCKS * product.spec.analysis.block_seconds
         dependencies = tuple(self._dependencies(record.key, product))
         upstream = tuple(self._upstream(product, dependencies, since))
-        situation = Situation(
+        observation = Observation(
             product=product,
             terms=terms,
             wanted=wanted,
@@ -122,7 +122,7 @@ class Observer:
                         live,
                         pods,
                         upstream_degraded=tuple(one.name for one in upstream),
-                        upstream_since=self.standings.bad_since(upstream),
+                        upstream_since=self.fleet.bad_since(upstream),
                         split=split,
                         since=since,
                         now=now,
@@ -139,8 +139,8 @@ class Observer:
             most_training_seconds=self.most_training_seconds,
             review=self.review(product),
         )
-        training = _training(situation, refusal)
-        return replace(situation, observed=replace(situation.observed, training=training))
+        training = _training(observation, refusal)
+        return replace(observation, observed=replace(observation.observed, training=training))
 
     def portfolio(
         self, record: ProductRecord, product: DataProduct, block: int, now: int
@@ -148,7 +148,7 @@ class Observer:
         """What a decision may know of the others at this moment."""
         retraining = product.status.retraining
         waits = retraining is not None and retraining.trigger is not None
-        return self.standings.portfolio(
+        return self.fleet.portfolio(
             record.key,
             now,
             block_end=block * product.spec.analysis.block_seconds,
@@ -203,12 +203,12 @@ class Observer:
         for one in product.spec.depends_on:
             other = Key(one.namespace or key.namespace, one.name)
             told = self._may_know(key, other)
-            state = self.standings.dependency(other) if told else DependencyState.UNKNOWN
+            state = self.fleet.dependency(other) if told else DependencyState.UNKNOWN
             yield DependencyStatus(
                 namespace=other.namespace,
                 name=other.name,
                 state=state,
-                in_cycle=self.standings.in_cycle(key, other),
+                in_cycle=self.fleet.in_cycle(key, other),
             )
 
     def _upstream(
@@ -222,7 +222,7 @@ class Observer:
         for one in dependencies:
             other = Key(one.namespace, one.name)
             told = self._may_know(Key(*product.metadata.key), other) and not one.in_cycle
-            if told and self.standings.was_degraded(other, since):
+            if told and self.fleet.was_degraded(other, since):
                 yield other
 
     def _may_know(self, key: Key, other: Key) -> bool:
@@ -243,7 +243,7 @@ class _Seen:
     now: int
 
 
-def _facts(measured: Measured, seen: _Seen) -> Facts:
+def _facts(measured: ProductBlocks, seen: _Seen) -> Facts:
     """What the cluster and the neighbours say."""
     product = measured.product
     stable, candidate = product.status.stable, product.status.candidate
@@ -251,9 +251,9 @@ def _facts(measured: Measured, seen: _Seen) -> Facts:
         return Facts()
     serving = seen.live.get(stable.revision)
     lacking = at_limit(measured.facts(stable), product.spec.serving.resources)
-    blame = None
+    attribution = None
     if candidate is not None and candidate.weight > 0:
-        blame = failing(
+        attribution = failing(
             seen.live.get(candidate.revision),
             of_revision(seen.pods, candidate.revision),
             serving,
@@ -270,8 +270,8 @@ def _facts(measured: Measured, seen: _Seen) -> Facts:
             now=seen.now,
             patience=product.spec.serving.progress_deadline_seconds,
         ),
-        canary_unhealthy=blame is not None and blame.own,
-        canary_lost=blame.text if blame is not None and not blame.own else "",
+        canary_unhealthy=attribution is not None and attribution.own,
+        canary_lost=attribution.text if attribution is not None and not attribution.own else "",
         cpu_throttled=lacking.cpu,
         memory_pressure=lacking.memory,
         pods=(serving.ready if serving else 0) / product.spec.serving.base_replicas,
@@ -282,30 +282,30 @@ def _facts(measured: Measured, seen: _Seen) -> Facts:
     )
 
 
-def _training(situation: Situation, refusal: JobRefusal | None) -> TrainingResult | None:
+def _training(observation: Observation, refusal: JobRefusal | None) -> TrainingResult | None:
     """The result of the training under way, once its Job has ended, or won't be there."""
-    status = situation.product.status
+    status = observation.product.status
     running = status.training
-    job, retraining = situation.job, situation.product.spec.retraining
+    job, retraining = observation.job, observation.product.spec.retraining
     if running is None or retraining is None:
         return None
-    allowed = duration(situation.training_seconds)
+    allowed = duration(observation.training_seconds)
     if job is not None and job.finished:
-        ended = of_job(situation.pods, job.key.name)
-        slos = tuple(slo.name for slo in situation.product.spec.slos)
+        ended = of_job(observation.pods, job.key.name)
+        slos = tuple(slo.name for slo in observation.product.spec.slos)
         return training_result(
             job, ended, running.id, status.parent, output=retraining.output, slos=slos
         )
     if job is not None:
         text = f"its Job {job.key.name} hasn't ended, though it may take {allowed}"
         failed = TrainingFailed(running.id, DecisionReason.TIMED_OUT, text)
-        most = situation.most_training_seconds
-        return failed if is_overdue(job, situation.now, most) else None
+        most = observation.most_training_seconds
+        return failed if is_overdue(job, observation.now, most) else None
     if refusal is None:
         return None
     if refusal.final:
         return TrainingFailed(running.id, DecisionReason.JOB_REFUSED, refusal.message)
     text = f"its Job couldn't be created within {allowed}: {refusal.message}"
     failed = TrainingFailed(running.id, DecisionReason.TIMED_OUT, text)
-    late = situation.now >= running.trigger_time + situation.training_seconds
+    late = observation.now >= running.trigger_time + observation.training_seconds
     return failed if late else None

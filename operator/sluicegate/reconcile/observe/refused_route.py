@@ -10,7 +10,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.reconcile.live.children import RouteRecord
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.gateway_reader import Gateways
-from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.routes.arbitration import Claims, RouteRefusal
 from sluicegate.reconcile.routes.claims import Gateway
 from sluicegate.reconcile.routes.kept_route import with_kept_route
@@ -20,7 +20,7 @@ from sluicegate.reconcile.routes.kept_route import with_kept_route
 def claiming(
     claims: Claims, record: ProductRecord, route: Callable[[], RouteRecord | None]
 ) -> Iterator[None]:
-    """One look at a product: what it reserves is live in the end, or nobody waits for it.
+    """One reconcile of a product: what it reserves is live in the end, or nobody waits for it.
 
     Parameters
     ----------
@@ -68,13 +68,13 @@ def kept_product(
     return with_kept_route(product, route, parents) if route is not None and parents else None
 
 
-def without_split(situation: Situation) -> Situation:
+def without_split(observation: Observation) -> Observation:
     """A refused product without a route has no split to wait for: what goes back has gone back."""
-    return replace(situation, split=None) if situation.route is None else situation
+    return replace(observation, split=None) if observation.route is None else observation
 
 
-def shadowed(situation: Situation, refusal: RouteRefusal | None) -> Situation:
-    """The situation with why the route of the spec isn't written."""
+def shadowed(observation: Observation, refusal: RouteRefusal | None) -> Observation:
+    """The observation with why the route of the spec isn't written."""
     if refusal is None:
-        return situation
-    return replace(situation, conflict=refusal.message, shadowed=True)
+        return observation
+    return replace(observation, conflict=refusal.message, shadowed=True)

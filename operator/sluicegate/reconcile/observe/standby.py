@@ -14,7 +14,7 @@ from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.runtime.cache import Cache
 
-LOOK_SECONDS: Final = 5.0
+REQUEUE_SECONDS: Final = 5.0
 """Between two looks at the products: far less than a block, in which nothing is missed."""
 PRODUCTS_PER_TURN: Final = 10
 """Parsed before others get a turn on the event loop: a millisecond or two."""
@@ -36,7 +36,7 @@ class Standby:
         """Look for ever."""
         while True:
             await self.look()
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(REQUEUE_SECONDS)
 
     async def look(self) -> None:
         """Take in which products have changed; on a leader nothing: its reconciler knows more."""

@@ -6,10 +6,10 @@ from sluicegate.api.versions import CandidatePhase
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
 from sluicegate.measurement.canary_blocks import Requests
-from sluicegate.measurement.product_view import Measured
+from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.reconcile.live.children import RouteRecord
 from sluicegate.reconcile.routes.gateway_state import GatewayState
-from sluicegate.reconcile.traffic.allocation import layout_of
+from sluicegate.reconcile.traffic.allocation import allocation_of
 from sluicegate.reconcile.traffic.split_verification import (
     Split,
     verify_acceptance,
@@ -18,7 +18,7 @@ from sluicegate.reconcile.traffic.split_verification import (
 
 
 def split_of(
-    measured: Measured,
+    measured: ProductBlocks,
     route: RouteRecord | None,
     requests: Requests,
     gateways: Mapping[Key, GatewayState],
@@ -29,9 +29,9 @@ def split_of(
     spec, status = measured.product.spec, measured.product.status
     if spec.route is None or status.stable is None:
         return None
-    layout = layout_of(measured.product, status, stable_pods=spec.serving.base_replicas)
+    allocation = allocation_of(measured.product, status, stable_pods=spec.serving.base_replicas)
     name = measured.product.metadata.name
-    weights = {version_name(name, revision): weight for revision, weight in layout.weights}
+    weights = {version_name(name, revision): weight for revision, weight in allocation.weights}
     accepted = verify_acceptance(route, weights, spec.route.parent_refs, gateways)
     candidate = status.candidate
     if candidate is None or not candidate.shares:

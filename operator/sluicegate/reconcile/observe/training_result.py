@@ -18,7 +18,7 @@ from sluicegate.api.versions import Release
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import TrainingFailed, TrainingResult, TrainingSucceeded
 from sluicegate.reconcile.live.children import JobRecord
-from sluicegate.reconcile.live.pods import Ended
+from sluicegate.reconcile.live.pods import TrainingExit
 
 MESSAGE_LIMIT: Final = 1500
 """Characters of a Job's message and log tail that are kept in status."""
@@ -58,7 +58,7 @@ class Report(StatusModel):
 
 def training_result(
     job: JobRecord,
-    ended: Ended,
+    ended: TrainingExit,
     trigger: str,
     parent: Release,
     *,
@@ -118,7 +118,7 @@ def training_result(
     )
 
 
-def _failure(job: JobRecord, ended: Ended, trigger: str) -> TrainingFailed:
+def _failure(job: JobRecord, ended: TrainingExit, trigger: str) -> TrainingFailed:
     if job.reason == "DeadlineExceeded":
         return TrainingFailed(
             trigger,
@@ -139,7 +139,7 @@ def _limit(job: JobRecord) -> str:
     return f" ({duration(job.deadline)})" if job.deadline else ""
 
 
-def _said(ended: Ended) -> str:
+def _said(ended: TrainingExit) -> str:
     return f"message: {_tail(ended.message)}" if ended.message.strip() else "it left no message"
 
 

@@ -11,7 +11,7 @@ from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.status import Condition, DataProductStatus
 from sluicegate.conditions import find_condition
-from sluicegate.reconcile.decide.events import Told
+from sluicegate.reconcile.decide.events import EventNote
 
 _TOLD_AS_DECIDED: Final = frozenset({Reason.MODEL_REJECTED, Reason.API_CHANGED})
 _NAMES_ITS_CAUSE: Final = frozenset({Reason.APPLY_REFUSED, Reason.NAME_CONFLICT})
@@ -19,21 +19,21 @@ _NAMES_ITS_CAUSE: Final = frozenset({Reason.APPLY_REFUSED, Reason.NAME_CONFLICT}
 _TOLD_AT_ONCE: Final = frozenset({Reason.PODS_NOT_READY, Reason.NAME_CONFLICT})
 
 
-def news(before: DataProductStatus, after: DataProductStatus) -> Iterator[Told]:
+def news(before: DataProductStatus, after: DataProductStatus) -> Iterator[EventNote]:
     """What the status that is written says for the first time, and no decision has told."""
     was, now = (find_condition(one.conditions, Type.STALLED) for one in (before, after))
     if now is not None and now.reason not in _TOLD_AS_DECIDED and _differs(was, now):
-        yield Told(now.reason, "Stall", now.message, warning=True)
+        yield EventNote(now.reason, "Stall", now.message, warning=True)
     was, now = (find_condition(one.conditions, Type.READY) for one in (before, after))
     if now is None or after.stable is None:
         return
     if now.status == "True" and before.stable is not None:
         if was is not None and was.status != "True":
-            yield Told(Reason.SERVING, "Serve", now.message)
+            yield EventNote(Reason.SERVING, "Serve", now.message)
         return
     first = before.stable is None and now.reason == Reason.ROUTE_NOT_ACCEPTED
     if (first or now.reason in _TOLD_AT_ONCE) and _differs(was, now):
-        yield Told(now.reason, "Serve", now.message, warning=True)
+        yield EventNote(now.reason, "Serve", now.message, warning=True)
 
 
 def _differs(was: Condition | None, now: Condition) -> bool:
@@ -42,7 +42,7 @@ def _differs(was: Condition | None, now: Condition) -> bool:
     return now.reason in _NAMES_ITS_CAUSE and was.message != now.message
 
 
-def true_of(told: tuple[Told, ...], status: DataProductStatus) -> Iterator[Told]:
+def true_of(told: tuple[EventNote, ...], status: DataProductStatus) -> Iterator[EventNote]:
     """What a step leads to; a first version to which no request comes doesn't serve."""
     ready = find_condition(status.conditions, Type.READY)
     serves = ready is not None and ready.status == "True"

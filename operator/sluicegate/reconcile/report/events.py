@@ -9,7 +9,7 @@ from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.status import DataProductStatus
 from sluicegate.conditions import find_condition
 from sluicegate.kube.resources import DATA_PRODUCTS
-from sluicegate.reconcile.decide.events import Told
+from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.routes.arbitration import RouteRefusal
 from sluicegate.runtime.event_recorder import EventRecorder, EventSubject, Note
@@ -17,8 +17,8 @@ from sluicegate.runtime.event_recorder import EventRecorder, EventSubject, Note
 logger = logging.getLogger(__name__)
 
 
-def emit(recorder: EventRecorder, record: ProductRecord, told: Iterable[Told]) -> None:
-    """Emit what a look at a product led to."""
+def emit(recorder: EventRecorder, record: ProductRecord, told: Iterable[EventNote]) -> None:
+    """Emit what a reconcile of a product led to."""
     subject = EventSubject(DATA_PRODUCTS, record.key, record.uid)
     for one in told:
         severity: Any = "Warning" if one.warning else "Normal"
@@ -32,9 +32,9 @@ def emit_refusal(
 ) -> None:
     """Emit a refused route on both products; `other` is the record of who keeps the requests."""
     reason = ConditionReason.ROUTE_SHADOWED
-    emit(recorder, record, (Told(reason, "Route", refusal.message, warning=True),))
+    emit(recorder, record, (EventNote(reason, "Route", refusal.message, warning=True),))
     if isinstance(other, ProductRecord):
-        emit(recorder, other, (Told(reason, "Route", refusal.notice),))
+        emit(recorder, other, (EventNote(reason, "Route", refusal.notice),))
 
 
 def is_news(recorded: DataProductStatus) -> bool:
@@ -43,7 +43,7 @@ def is_news(recorded: DataProductStatus) -> bool:
     return ready is None or ready.reason != ConditionReason.ROUTE_SHADOWED
 
 
-def unreadable(text: str) -> Told:
+def unreadable(text: str) -> EventNote:
     """The event of a product that Prometheus can't answer about."""
     message = (
         "Prometheus can't answer queries about this product: the operator leaves it out of them, and"
@@ -51,4 +51,4 @@ def unreadable(text: str) -> Told:
         " gateway's request counter), or delete the pods; the operator retries within ten minutes:"
         f" {text}"
     )
-    return Told(EventReason.UNREADABLE_SERIES, "Measure", message, warning=True)
+    return EventNote(EventReason.UNREADABLE_SERIES, "Measure", message, warning=True)

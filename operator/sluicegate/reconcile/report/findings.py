@@ -22,113 +22,115 @@ from sluicegate.conditions import (
 from sluicegate.kube.resources import Key
 from sluicegate.policy.canary.api_gate import explain, is_held
 from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck, rolling, words_of
-from sluicegate.reconcile.live.pods import of_revision, trouble_of
-from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.live.pods import of_revision, problem_of
+from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.report.hints import first_reason, way_out
 from sluicegate.reconcile.routes.gateway_state import ABSENT
-from sluicegate.reconcile.traffic.allocation import Layout
+from sluicegate.reconcile.traffic.allocation import Allocation
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel
 
 
-def findings(situation: Situation, status: DataProductStatus, layout: Layout) -> Iterator[Finding]:
+def findings(
+    observation: Observation, status: DataProductStatus, allocation: Allocation
+) -> Iterator[Finding]:
     """All conditions of a product whose spec can be carried out."""
-    yield _ready(situation, status, layout)
-    yield _stalled(situation, status)
-    yield from _reconciling(situation, status)
+    yield _ready(observation, status, allocation)
+    yield _stalled(observation, status)
+    yield from _reconciling(observation, status)
     yield _degraded(status)
-    yield _slo_met(situation, status)
-    yield _measured(situation, status)
-    yield _retraining(situation, status)
-    yield _rollout(situation, status)
-    yield _split(situation, status)
-    yield _dependencies(situation)
-    yield _pinned(situation)
-    if situation.review is not None:
-        yield situation.review
+    yield _slo_met(observation, status)
+    yield _measured(observation, status)
+    yield _retraining(observation, status)
+    yield _rollout(observation, status)
+    yield _split(observation, status)
+    yield _dependencies(observation)
+    yield _pinned(observation)
+    if observation.review is not None:
+        yield observation.review
 
 
-def _reconciling(situation: Situation, status: DataProductStatus) -> Iterator[Finding]:
+def _reconciling(observation: Observation, status: DataProductStatus) -> Iterator[Finding]:
     """What is on its way; nothing of it is said beside Stalled."""
-    if situation.refused:
+    if observation.refused:
         return
-    if status.stable is None and status.candidate and not _first_has_failed(situation, status):
+    if status.stable is None and status.candidate and not _first_has_failed(observation, status):
         yield Finding(Type.RECONCILING, "True", Reason.PROGRESSING, "the first version is starting")
-    if is_rolling(situation, status) and _stalled(situation, status).status == "False":
-        yield rolling(situation, status, Type.RECONCILING)
+    if is_rolling(observation, status) and _stalled(observation, status).status == "False":
+        yield rolling(observation, status, Type.RECONCILING)
 
 
 def _ready(  # noqa: PLR0911 - one a reason
-    situation: Situation, status: DataProductStatus, layout: Layout
+    observation: Observation, status: DataProductStatus, allocation: Allocation
 ) -> Finding:
-    if situation.conflict:
-        reason = Reason.ROUTE_SHADOWED if situation.shadowed else Reason.NAME_CONFLICT
-        return Finding(Type.READY, "False", reason, situation.conflict)
-    if situation.refused:
-        return Finding(Type.READY, "False", Reason.APPLY_REFUSED, situation.refused)
+    if observation.conflict:
+        reason = Reason.ROUTE_SHADOWED if observation.shadowed else Reason.NAME_CONFLICT
+        return Finding(Type.READY, "False", reason, observation.conflict)
+    if observation.refused:
+        return Finding(Type.READY, "False", Reason.APPLY_REFUSED, observation.refused)
     stable = status.stable
     if stable is None:
-        return _first_ready(situation, status)
-    live = situation.live.get(stable.revision)
-    ready, wanted = (live.ready if live else 0), layout.replicas(stable.revision)
+        return _first_ready(observation, status)
+    live = observation.live.get(stable.revision)
+    ready, wanted = (live.ready if live else 0), allocation.replicas(stable.revision)
     if ready == 0:
-        text = f"{stable.version}: none of {wanted} pods is ready. {words_of(situation, stable.revision)}"
+        text = f"{stable.version}: none of {wanted} pods is ready. {words_of(observation, stable.revision)}"
         return Finding(Type.READY, "False", Reason.PODS_NOT_READY, text.strip())
-    if is_rolling(situation, status):
-        return rolling(situation, status, Type.READY)
-    if situation.product.spec.route is not None and status.candidate is None:
-        split = situation.split
+    if is_rolling(observation, status):
+        return rolling(observation, status, Type.READY)
+    if observation.product.spec.route is not None and status.candidate is None:
+        split = observation.split
         if split is not None and split.level < VerificationLevel.ACCEPTED:
             return Finding(Type.READY, "False", Reason.ROUTE_NOT_ACCEPTED, split.message)
     return Finding(Type.READY, "True", Reason.SERVING, f"{stable.version} serves")
 
 
-def _first_ready(situation: Situation, status: DataProductStatus) -> Finding:
+def _first_ready(observation: Observation, status: DataProductStatus) -> Finding:
     """Why no version is stable yet."""
     candidate = status.candidate
     if candidate is None:
         text = "spec.suspend is set, so no version is started"
         return Finding(Type.READY, "False", Reason.SUSPENDED, text)
-    text = words_of(situation, candidate.revision)
-    if _first_has_failed(situation, status):
+    text = words_of(observation, candidate.revision)
+    if _first_has_failed(observation, status):
         return Finding(Type.READY, "False", Reason.INITIAL_VERSION_FAILED, text)
-    absent = (f"Gateway {key} {ABSENT.objection(None)}" for key in _absent(situation))
+    absent = (f"Gateway {key} {ABSENT.objection(None)}" for key in _absent(observation))
     text = ". ".join(["no version is stable yet", *absent, *filter(None, [text])])
     return Finding(Type.READY, "False", Reason.PROGRESSING, text)
 
 
-def _absent(situation: Situation) -> list[Key]:
+def _absent(observation: Observation) -> list[Key]:
     """Gateways of the route that don't exist."""
-    return [key for key, state in situation.gateways.items() if state == ABSENT]
+    return [key for key, state in observation.gateways.items() if state == ABSENT]
 
 
-def _first_has_failed(situation: Situation, status: DataProductStatus) -> bool:
+def _first_has_failed(observation: Observation, status: DataProductStatus) -> bool:
     candidate = status.candidate
     if status.stable is not None or candidate is None:
         return False
-    pod = trouble_of(of_revision(situation.pods, candidate.revision))
-    waited = situation.now - candidate.start_time
-    deadline = situation.product.spec.serving.progress_deadline_seconds
-    return (pod is not None and pod.hopeless) or waited > deadline
+    pod = problem_of(of_revision(observation.pods, candidate.revision))
+    waited = observation.now - candidate.start_time
+    deadline = observation.product.spec.serving.progress_deadline_seconds
+    return (pod is not None and pod.unrecoverable) or waited > deadline
 
 
 def _stalled(  # noqa: PLR0911 - one a reason
-    situation: Situation, status: DataProductStatus
+    observation: Observation, status: DataProductStatus
 ) -> Finding:
-    if situation.refused:
-        return Finding(Type.STALLED, "True", Reason.APPLY_REFUSED, situation.refused)
-    if _first_has_failed(situation, status):
+    if observation.refused:
+        return Finding(Type.STALLED, "True", Reason.APPLY_REFUSED, observation.refused)
+    if _first_has_failed(observation, status):
         assert status.candidate is not None
-        pod = trouble_of(of_revision(situation.pods, status.candidate.revision))
-        text = words_of(situation, status.candidate.revision) or "its pods don't become ready"
-        live = situation.live.get(status.candidate.revision)
+        pod = problem_of(of_revision(observation.pods, status.candidate.revision))
+        text = words_of(observation, status.candidate.revision) or "its pods don't become ready"
+        live = observation.live.get(status.candidate.revision)
         way = way_out(pod, refused=live is not None and bool(live.refused))
         text = f"{status.candidate.version}: {text}{way}"
         return Finding(Type.STALLED, "True", first_reason(pod), text)
-    if is_rolling(situation, status) and is_stuck(situation, status):
-        return rolling(situation, status, Type.STALLED)
-    if situation.stalled is not None:
-        return situation.stalled
-    if changed := _api_changed(situation, status):
+    if is_rolling(observation, status) and is_stuck(observation, status):
+        return rolling(observation, status, Type.STALLED)
+    if observation.stalled is not None:
+        return observation.stalled
+    if changed := _api_changed(observation, status):
         return Finding(Type.STALLED, "True", Reason.API_CHANGED, changed)
     model = status.spec_model
     chosen = DecisionReason.ROLLBACK_REQUESTED  # a person took the version that serves
@@ -162,16 +164,16 @@ def _sentences(status: DataProductStatus, *, degraded: bool = False) -> str:
     return "; ".join(shown)
 
 
-def _unjudged(situation: Situation, kind: Type) -> Finding:
+def _unjudged(observation: Observation, kind: Type) -> Finding:
     """What to say of service levels while none was judged: there are none, or nothing serves yet."""
-    if situation.product.spec.slos:
+    if observation.product.spec.slos:
         return Finding(kind, "Unknown", Reason.NOT_YET_OBSERVED, "no version was judged yet")
     return Finding(kind, "Unknown", Reason.NO_SLOS, "spec.slos is empty")
 
 
-def _slo_met(situation: Situation, status: DataProductStatus) -> Finding:
+def _slo_met(observation: Observation, status: DataProductStatus) -> Finding:
     if not status.slos:
-        return _unjudged(situation, Type.SLO_MET)
+        return _unjudged(observation, Type.SLO_MET)
     bad = [slo for slo in status.slos if slo.state is SloState.MISSED or slo.degraded]
     if bad:
         text = "; ".join(slo.message for slo in bad)
@@ -182,9 +184,9 @@ def _slo_met(situation: Situation, status: DataProductStatus) -> Finding:
     return Finding(Type.SLO_MET, "True", Reason.ALL_MET)
 
 
-def _measured(situation: Situation, status: DataProductStatus) -> Finding:
+def _measured(observation: Observation, status: DataProductStatus) -> Finding:
     if not status.slos:
-        return _unjudged(situation, Type.METRICS_AVAILABLE)
+        return _unjudged(observation, Type.METRICS_AVAILABLE)
     unknown = [slo for slo in status.slos if slo.state is SloState.UNKNOWN]
     if len(unknown) == len(status.slos):
         return Finding(
@@ -194,19 +196,21 @@ def _measured(situation: Situation, status: DataProductStatus) -> Finding:
     return Finding(Type.METRICS_AVAILABLE, "True", Reason.MEASURED, text)
 
 
-def _retraining(situation: Situation, status: DataProductStatus) -> Finding:
-    kind, one, limit = Type.RETRAINING_ACTIVE, status.retraining, _limit(situation)
+def _retraining(observation: Observation, status: DataProductStatus) -> Finding:
+    kind, one, limit = Type.RETRAINING_ACTIVE, status.retraining, _limit(observation)
     if one is not None and one.trigger is not None:
         text = (
             f"attempt {one.attempt} for {one.trigger.slo or 'a person'}, from {one.trigger.version}"
         )
-        if situation.refusal and situation.job is None and not situation.is_new(status):
-            return Finding(kind, "False", Reason.JOB_REFUSED, f"{text}: {situation.refusal}")
-        if not (situation.job or situation.starts_training(status)):
+        if observation.refusal and observation.job is None and not observation.is_new(status):
+            return Finding(kind, "False", Reason.JOB_REFUSED, f"{text}: {observation.refusal}")
+        if not (observation.job or observation.starts_training(status)):
             text += "; its Job isn't created yet"
-            reason = Reason.SUSPENDED if situation.product.spec.suspend else Reason.WAITING_FOR_SLOT
+            reason = (
+                Reason.SUSPENDED if observation.product.spec.suspend else Reason.WAITING_FOR_SLOT
+            )
             return Finding(kind, "False", reason, text)
-        if situation.job and situation.job.finished and situation.product.spec.suspend:
+        if observation.job and observation.job.finished and observation.product.spec.suspend:
             text += "; its Job has ended, and its result is used once spec.suspend is false"
             return Finding(kind, "False", Reason.SUSPENDED, text)
         return Finding(kind, "True", Reason.TRAINING, text + limit)
@@ -227,51 +231,51 @@ def _last_attempt(one: RetrainingStatus | None) -> str:
     return f"the last attempt ended with {one.last_reason}" if one.last_reason else ""
 
 
-def _limit(situation: Situation) -> str:
+def _limit(observation: Observation) -> str:
     """That the operator allows a training less time than the product asks for."""
-    retraining = situation.product.spec.retraining
-    if retraining is None or retraining.timeout_seconds <= situation.training_seconds:
+    retraining = observation.product.spec.retraining
+    if retraining is None or retraining.timeout_seconds <= observation.training_seconds:
         return ""
     return (
         f"; spec.retraining.timeoutSeconds is {retraining.timeout_seconds}, and this operator"
-        f" allows {situation.training_seconds} (SLUICEGATE_MAX_RETRAINING_SECONDS)"
+        f" allows {observation.training_seconds} (SLUICEGATE_MAX_RETRAINING_SECONDS)"
     )
 
 
-def _rollout(situation: Situation, status: DataProductStatus) -> Finding:
+def _rollout(observation: Observation, status: DataProductStatus) -> Finding:
     candidate = status.candidate
     kind = Type.ROLLOUT_PROGRESSING
     if candidate is not None and status.stable is not None and candidate.retry_time is not None:
         again = f"at {rfc3339(candidate.retry_time)}"
-        if candidate.retry_time <= situation.now:
+        if candidate.retry_time <= observation.now:
             again = "as soon as no training runs and its service levels can be measured"
         text = f"{candidate.version}: {candidate.decision_message}; the rollout is retried {again}"
         return Finding(kind, "False", Reason.WAITING_TO_RETRY, text)
     if candidate is None or status.stable is None or candidate.phase is CandidatePhase.PARKED:
-        return _no_rollout(situation, status)
-    if situation.is_frozen(status):
+        return _no_rollout(observation, status)
+    if observation.is_frozen(status):
         return Finding(kind, "False", Reason.SUSPENDED, "spec.suspend is set")
-    if changed := _api_changed(situation, status):
+    if changed := _api_changed(observation, status):
         return Finding(kind, "False", Reason.API_CHANGED, changed)
-    trouble = words_of(situation, candidate.revision)
-    text = f"{candidate.version} at {candidate.weight} %. {trouble}".strip()
+    problem = words_of(observation, candidate.revision)
+    text = f"{candidate.version} at {candidate.weight} %. {problem}".strip()
     return Finding(kind, "True", Reason(candidate.phase), text)
 
 
-def _api_changed(situation: Situation, status: DataProductStatus) -> str:
+def _api_changed(observation: Observation, status: DataProductStatus) -> str:
     """Why the candidate waits for a person before its first share; empty while it doesn't."""
     candidate, stable = status.candidate, status.stable
     if candidate is None or stable is None or candidate.phase is not CandidatePhase.STARTING:
         return ""
-    if not is_held(status, situation.observed):
+    if not is_held(status, observation.observed):
         return ""
-    broken = situation.observed.facts.api_changes or ()
+    broken = observation.observed.facts.api_changes or ()
     return explain(candidate.version, stable.version, broken)
 
 
-def _no_rollout(situation: Situation, status: DataProductStatus) -> Finding:
+def _no_rollout(observation: Observation, status: DataProductStatus) -> Finding:
     kind, last = Type.ROLLOUT_PROGRESSING, next(iter(status.history), None)
-    if situation.product.spec.suspend:
+    if observation.product.spec.suspend:
         text = "spec.suspend is set: changes of the spec wait until it is unset"
         return Finding(kind, "False", Reason.SUSPENDED, text)
     if last is not None and last.outcome is Outcome.FAILED and status.stable is not None:
@@ -302,11 +306,11 @@ def _left_behind(status: DataProductStatus) -> Finding | None:
     return Finding(Type.ROLLOUT_PROGRESSING, "False", reason, text)
 
 
-def _split(situation: Situation, status: DataProductStatus) -> Finding:
-    kind, split = Type.TRAFFIC_SPLIT_VERIFIED, situation.split
-    if status.stable is None or (situation.product.spec.route is None and not status.candidate):
+def _split(observation: Observation, status: DataProductStatus) -> Finding:
+    kind, split = Type.TRAFFIC_SPLIT_VERIFIED, observation.split
+    if status.stable is None or (observation.product.spec.route is None and not status.candidate):
         return Finding(kind, "Unknown", Reason.NO_SPLIT)
-    if situation.product.spec.route is None:
+    if observation.product.spec.route is None:
         text = "there is no spec.route: pods behind one Service split the traffic approximately"
         return Finding(kind, "Unknown", Reason.APPROXIMATE, text)
     if split is None:
@@ -320,8 +324,8 @@ def _split(situation: Situation, status: DataProductStatus) -> Finding:
             return Finding(kind, "False", Reason.WRITTEN, split.message)
 
 
-def _dependencies(situation: Situation) -> Finding:
-    kind, found = Type.DEPENDENCIES_HEALTHY, situation.dependencies
+def _dependencies(observation: Observation) -> Finding:
+    kind, found = Type.DEPENDENCIES_HEALTHY, observation.dependencies
     if not found:
         return Finding(kind, "Unknown", Reason.NO_DEPENDENCIES)
     degraded = [one for one in found if one.state is DependencyState.DEGRADED]
@@ -335,8 +339,8 @@ def _dependencies(situation: Situation) -> Finding:
     return Finding(kind, "True", Reason.ALL_HEALTHY)
 
 
-def _pinned(situation: Situation) -> Finding:
-    image = situation.wanted.runtime_image
+def _pinned(observation: Observation) -> Finding:
+    image = observation.wanted.runtime_image
     if "@sha256:" in image:
         return Finding(Type.RUNTIME_PINNED, "True", Reason.PINNED_BY_DIGEST)
     text = f"serving.runtimeImage {image} is named by a tag, which can change: name it by digest"

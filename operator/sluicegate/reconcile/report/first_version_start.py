@@ -6,8 +6,8 @@ from typing import Final
 from sluicegate.api.names import ConditionType
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.decide.planner import Step
-from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.decide.planner import Plan
+from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.report.status import report
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel
 
@@ -21,9 +21,9 @@ fourteen a second."""
 
 @dataclass(slots=True)
 class FirstStarts:
-    """Products without a version that serves, and since when each has been looked at.
+    """Products without a version that serves, and since when each has been reconciled.
 
-    Kept in memory alone: after a restart they are looked at anew.
+    Kept in memory alone: after a restart they are reconciled anew.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class FirstStarts:
     term: int = 0
 
     def __contains__(self, key: Key) -> bool:
-        """Whether a product was looked at, and had no version that serves."""
+        """Whether a product was reconciled, and had no version that serves."""
         return key in self.begun
 
     def begin(self, product: DataProduct, now: int) -> int:
@@ -45,9 +45,9 @@ class FirstStarts:
             return now
         return self.begun.setdefault(key, now)
 
-    def end(self, key: Key, step: Step) -> None:
+    def end(self, key: Key, plan: Plan) -> None:
         """Status was written: if it says that a version serves, nobody waits for it any more."""
-        if step.status.stable is not None:
+        if plan.status.stable is not None:
             self.forget(key)
 
     def forget(self, key: Key) -> None:
@@ -59,21 +59,23 @@ class FirstStarts:
         longest = product.spec.serving.progress_deadline_seconds
         return min(max(QUIET_SECONDS, QUIET_SECONDS_EACH * len(self.begun)), longest)
 
-    def can_wait(self, situation: Situation, step: Step) -> bool:
+    def can_wait(self, observation: Observation, plan: Plan) -> bool:
         """Nothing is lost if a first version's start isn't reported before the gateway takes it."""
-        product = situation.product
+        product = observation.product
         if (
             product.status.stable is not None
-            or situation.conflict
-            or situation.stalled
-            or situation.refused
+            or observation.conflict
+            or observation.stalled
+            or observation.refused
         ):
             return False
-        begun = situation.begun
-        if begun is None or situation.now - begun >= self.quiet_seconds(product):
+        begun = observation.begun
+        if begun is None or observation.now - begun >= self.quiet_seconds(product):
             return False
-        if step.status.stable is None:
-            conditions = report(situation, step).conditions
+        if plan.status.stable is None:
+            conditions = report(observation, plan).conditions
             stalled = any(one.type == ConditionType.STALLED for one in conditions)
-            return step.status.candidate is not None and not stalled
-        return situation.split is not None and situation.split.level < VerificationLevel.ACCEPTED
+            return plan.status.candidate is not None and not stalled
+        return (
+            observation.split is not None and observation.split.level < VerificationLevel.ACCEPTED
+        )

@@ -5,76 +5,76 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.decide.planner import Step
+from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.decide.warm_up import just_took_over
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot, renews_runtime
 from sluicegate.reconcile.fleet.training_slots import Reserved
-from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.observe.observation import Observation
 
 
-def standing_of(situation: Situation, step: Step) -> ProductSnapshot:
+def snapshot_of(observation: Observation, plan: Plan) -> ProductSnapshot:
     """What the others may know of a product after a step."""
-    status, spec = step.status, situation.product.spec
-    block, now = situation.observed.block, situation.now
+    status, spec = plan.status, observation.product.spec
+    block, now = observation.observed.block, observation.now
     seconds = spec.analysis.block_seconds
     firsts = [
         slo.streak.first * seconds for slo in status.engine.slos.values() if slo.streak is not None
     ]
     # In blocks that were shorter until a moment ago, what happened lies far ahead.
     streaks = [first for first in firsts if first <= now]
-    starts = situation.starts_training(status)
-    evaluated = step.evaluation is not None and status.state is not ProductState.UNKNOWN
+    starts = observation.starts_training(status)
+    evaluated = plan.evaluation is not None and status.state is not ProductState.UNKNOWN
     return ProductSnapshot(
         state=status.state or ProductState.UNKNOWN,
         block_seconds=seconds,
         bad_since=min(streaks, default=None),
         fine_at=block * seconds if evaluated and not firsts else None,
         degraded_at=now if status.state is ProductState.DEGRADED else None,
-        silent=_silent(situation, status),
+        silent=_silent(observation, status),
         depends_on=tuple(
-            Key(one.namespace or situation.product.metadata.namespace, one.name)
+            Key(one.namespace or observation.product.metadata.namespace, one.name)
             for one in spec.depends_on
         ),
         priority=spec.priority,
-        training=situation.trains or starts,
+        training=observation.trains or starts,
         reserved=Reserved(status.retraining.job, now) if status.retraining and starts else None,
-        trained_at=now if situation.trains or starts else None,
-        waiting_since=min(streaks, default=now) if _waits(situation, step) else None,
+        trained_at=now if observation.trains or starts else None,
+        waiting_since=min(streaks, default=now) if _waits(observation, plan) else None,
         judged=block * seconds,
         renews=renews_runtime(status),
     )
 
 
-def _waits(situation: Situation, step: Step) -> bool:
+def _waits(observation: Observation, plan: Plan) -> bool:
     """Whether it would train at once if it had a slot.
 
     One whose Job was refused isn't among those: it asks when it is tried again, so that no slot
     is kept for it meanwhile.
     """
-    status = step.status
+    status = plan.status
     if status.retraining is None or status.retraining.trigger is None:
-        decision = step.evaluation.decision if step.evaluation else None
+        decision = plan.evaluation.decision if plan.evaluation else None
         return decision is not None and decision.reason is DecisionReason.NO_SLOT
-    without = situation.job is None and not situation.trains and not situation.refusal
-    return without and situation.may_train(status) and not situation.starts_training(status)
+    without = observation.job is None and not observation.trains and not observation.refusal
+    return without and observation.may_train(status) and not observation.starts_training(status)
 
 
-def _silent(situation: Situation, status: DataProductStatus) -> dict[str, bool]:
+def _silent(observation: Observation, status: DataProductStatus) -> dict[str, bool]:
     """By kind of indicator of which there was data, whether an SLO has none any more.
 
     One that never had any says nothing of what all share: nobody has wired its labels yet.
     """
-    stable, spec = status.stable, situation.product.spec
+    stable, spec = status.stable, observation.product.spec
     kinds = {slo.name: slo.indicator.kind.value for slo in spec.slos}
     silent: dict[str, bool] = {}
     # Series of a version that only just took over are about to appear: that is no silence.
-    if stable is None or just_took_over(stable, spec.analysis.block_seconds, now=situation.now):
+    if stable is None or just_took_over(stable, spec.analysis.block_seconds, now=observation.now):
         return silent
     for slo in status.slos:
         if slo.name not in kinds:
             continue
         unknown = slo.state is SloState.UNKNOWN
-        if not unknown or situation.observed.had_data(stable.version, slo.name):
+        if not unknown or observation.observed.had_data(stable.version, slo.name):
             mute = unknown and slo.reason == DecisionReason.NO_DATA
             silent[kinds[slo.name]] = silent.get(kinds[slo.name], False) or mute
     return silent

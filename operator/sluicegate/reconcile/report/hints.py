@@ -13,7 +13,7 @@ from sluicegate.conditions import Finding
 from sluicegate.policy.evaluate import Evaluation
 from sluicegate.policy.model.decision import Hold
 from sluicegate.reconcile.live.pods import PodState
-from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.observe.observation import Observation
 
 _LASTS: Final = frozenset({DecisionReason.ROUTING_MISMATCH, DecisionReason.INVALID_DATA})
 """Why a canary stays at its share until somebody mends what sends or counts its requests."""
@@ -50,13 +50,13 @@ def with_hold(evaluation: Evaluation | None, findings: Iterator[Finding]) -> Ite
 
 
 def with_secret(
-    situation: Situation, status: DataProductStatus, findings: Iterator[Finding]
+    observation: Observation, status: DataProductStatus, findings: Iterator[Finding]
 ) -> Iterator[Finding]:
     """The findings; where no label is counted, with the Secret that feedback can't do without.
 
     The operator reads no Secrets: it can only name what to look at.
     """
-    serving, slos = situation.product.spec.serving, situation.product.spec.slos
+    serving, slos = observation.product.spec.serving, observation.product.spec.slos
     labelled = {slo.name for slo in slos if slo.indicator.kind is IndicatorKind.OUTCOMES}
     silent = any(slo.name in labelled and slo.reason in _SILENT for slo in status.slos)
     for finding in findings:

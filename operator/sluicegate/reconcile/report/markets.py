@@ -8,17 +8,17 @@ from sluicegate.api.slo_status import MarketStatus, SloState, SloStatus
 from sluicegate.api.status import CheckVerdict, DataProductStatus, DiagnosisEvidence
 from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.markets import SHOWN, MarketState, alone, judge_markets
-from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.observe.observation import Observation
 
 MARKET_ALONE: Final = "MarketAlone"
 
 
-def with_markets(situation: Situation, status: DataProductStatus) -> DataProductStatus:
+def with_markets(observation: Observation, status: DataProductStatus) -> DataProductStatus:
     """The status with how each SLO does by market; the same where nothing is counted so."""
-    if not situation.observed.markets:
+    if not observation.observed.markets:
         return status
-    before = {slo.name: slo for slo in situation.product.status.slos}
-    states = {slo.name: _judged(situation, slo, before.get(slo.name)) for slo in status.slos}
+    before = {slo.name: slo for slo in observation.product.status.slos}
+    states = {slo.name: _judged(observation, slo, before.get(slo.name)) for slo in status.slos}
     slos = tuple(
         slo.model_copy(update={"markets": tuple(map(_shown, states[slo.name][:SHOWN]))})
         for slo in status.slos
@@ -37,16 +37,16 @@ def with_markets(situation: Situation, status: DataProductStatus) -> DataProduct
 
 
 def _judged(
-    situation: Situation, slo: SloStatus, before: SloStatus | None
+    observation: Observation, slo: SloStatus, before: SloStatus | None
 ) -> tuple[MarketState, ...]:
-    terms = next((one for one in situation.terms.slos if one.name == slo.name), None)
+    terms = next((one for one in observation.terms.slos if one.name == slo.name), None)
     allowed = None if terms is None else _allowed(terms, slo)
     if allowed is None:
         return ()
     known = before.markets if before is not None else ()
     return judge_markets(
-        situation.observed.markets.get(slo.name, {}),
-        situation.observed.block,
+        observation.observed.markets.get(slo.name, {}),
+        observation.observed.block,
         allowed,
         were_bad={one.market for one in known if one.state is SloState.MISSED},
     )

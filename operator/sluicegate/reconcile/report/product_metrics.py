@@ -18,7 +18,7 @@ from sluicegate.api.engine import ProductState
 from sluicegate.api.product_info import Priority
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.report.product_sample import ProductFigures, Remedy, RetrainingState
+from sluicegate.reconcile.report.product_sample import ProductFigures, RemedyState, RetrainingState
 
 STATES: Final = (
     ProductState.UNKNOWN,
@@ -144,7 +144,7 @@ def _export_totals(figures: Iterable[ProductFigures], now: float) -> None:
         RETRAININGS.labels(training).set(trainings[training])
     for reason, count in Counter(one.stalled for one in figures if one.stalled).items():
         STALLED.labels(reason).set(count)
-    for remedy in Remedy:
+    for remedy in RemedyState:
         since = (one.degraded_since for one in figures if one.remedy is remedy)
         longest = max((now - one for one in since if one is not None), default=0.0)
         DEGRADED.labels(remedy).set(max(longest, 0.0))

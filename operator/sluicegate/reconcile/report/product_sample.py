@@ -13,7 +13,7 @@ from sluicegate.api.versions import CandidatePhase
 from sluicegate.conditions import find_condition
 
 
-class Remedy(StrEnum):
+class RemedyState(StrEnum):
     """What is done about a product that is degraded."""
 
     RETRAINING = "Retraining"
@@ -70,7 +70,7 @@ class ProductFigures:
     versions: int = 0
     due: float | None = None
     degraded_since: float | None = None
-    remedy: Remedy | None = None
+    remedy: RemedyState | None = None
     promotion_time: float | None = None
     budgets: tuple[tuple[str, float], ...] = ()
 
@@ -142,16 +142,16 @@ def _retraining(status: DataProductStatus, reason: DecisionReason | None) -> Ret
     return RetrainingState.WAITING if reason is DecisionReason.NO_SLOT else None
 
 
-def _remedy(status: DataProductStatus, reason: DecisionReason | None) -> Remedy:
+def _remedy(status: DataProductStatus, reason: DecisionReason | None) -> RemedyState:
     if _retraining(status, reason) is RetrainingState.RUNNING:
-        return Remedy.RETRAINING
+        return RemedyState.RETRAINING
     if status.candidate is not None and status.candidate.phase is not CandidatePhase.PARKED:
-        return Remedy.CANARY
-    return Remedy.WAITING if reason in WAITS else Remedy.NONE
+        return RemedyState.CANARY
+    return RemedyState.WAITING if reason in WAITS else RemedyState.NONE
 
 
 def _waits_for_a_person(status: DataProductStatus) -> bool:
-    """Whether the candidate's API has to be looked at first."""
+    """Whether the candidate's API has to be reconciled first."""
     rollout = find_condition(status.conditions, ConditionType.ROLLOUT_PROGRESSING)
     return rollout is not None and rollout.reason == ConditionReason.API_CHANGED
 

@@ -14,9 +14,9 @@ from sluicegate.conditions import (
     same_meaning,
     with_fresh_numbers,
 )
-from sluicegate.reconcile.decide.planner import Step
+from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.decide.warm_up import is_unread, just_took_over
-from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.report.findings import findings
 from sluicegate.reconcile.report.hints import with_hold, with_secret
 from sluicegate.reconcile.report.markets import with_markets
@@ -46,29 +46,29 @@ _SHOWN: Final = frozenset(
 _WORSE: Final = {SloState.MET: 0, SloState.UNKNOWN: 1, SloState.AT_RISK: 2, SloState.MISSED: 3}
 
 
-def report(situation: Situation, step: Step) -> DataProductStatus:
+def report(observation: Observation, plan: Plan) -> DataProductStatus:
     """The status to write: that of the step, with conditions, traffic and summary."""
-    product = situation.product
-    known = _with_what_was_known(situation, with_markets(situation, step.status))
+    product = observation.product
+    known = _with_what_was_known(observation, with_markets(observation, plan.status))
     status = known.model_copy(
         update={
             "observed_generation": product.metadata.generation,
-            "dependencies": situation.dependencies,
+            "dependencies": observation.dependencies,
             "problems": (),
-            "traffic": traffic_of(situation, step.status, step.layout),
+            "traffic": traffic_of(observation, plan.status, plan.allocation),
         }
     )
     conditions = report_conditions(
         product.status.conditions,
         with_hold(
-            step.evaluation,
-            with_secret(situation, status, findings(situation, status, step.layout)),
+            plan.evaluation,
+            with_secret(observation, status, findings(observation, status, plan.allocation)),
         ),
         generation=product.metadata.generation,
-        now=situation.now,
+        now=observation.now,
     )
     return status.model_copy(
-        update={"conditions": conditions, "summary": summary(situation, status, conditions)}
+        update={"conditions": conditions, "summary": summary(observation, status, conditions)}
     )
 
 
@@ -90,14 +90,14 @@ def report_invalid(
     )
 
 
-def _with_what_was_known(situation: Situation, status: DataProductStatus) -> DataProductStatus:
+def _with_what_was_known(observation: Observation, status: DataProductStatus) -> DataProductStatus:
     """The status; what was judged before stays while all that is new is that nothing is read yet.
 
     That blocks are read back after a restart is the operator's affair, not the product's: saying
     so would cost two writes for each product. Nor is it news why a version that only just took
     over isn't judged yet: its blocks are read, its series appear, its caches fill.
     """
-    before = situation.product.status
+    before = observation.product.status
     if (
         before.stable is None
         or status.stable is None
@@ -107,8 +107,8 @@ def _with_what_was_known(situation: Situation, status: DataProductStatus) -> Dat
     if [slo.name for slo in before.slos] != [slo.name for slo in status.slos] or not status.slos:
         return status
     reread = all(slo.reason == DecisionReason.BACKFILLING for slo in status.slos)
-    seconds = situation.terms.block_seconds
-    young = just_took_over(status.stable, seconds, now=situation.now)
+    seconds = observation.terms.block_seconds
+    young = just_took_over(status.stable, seconds, now=observation.now)
     if not (reread or (young and is_unread(before) and is_unread(status))):
         return status
     known = {"slos": before.slos, "state": before.state, "diagnosis": before.diagnosis}
@@ -141,9 +141,9 @@ def due(
     return with_fresh_numbers(before, after, now=now, refresh_seconds=refresh_seconds, same=same)
 
 
-def verified_seconds(situation: Situation) -> float:
+def verified_seconds(observation: Observation) -> float:
     """For how long the news that a share is verified may wait."""
-    return max(VERIFIED_SECONDS, VERIFIED_BLOCKS * situation.observed.canary_block_seconds)
+    return max(VERIFIED_SECONDS, VERIFIED_BLOCKS * observation.observed.canary_block_seconds)
 
 
 def _only_verified(before: DataProductStatus, after: DataProductStatus) -> bool:
@@ -168,7 +168,7 @@ def _only_verified(before: DataProductStatus, after: DataProductStatus) -> bool:
 
 
 def summary(
-    situation: Situation, status: DataProductStatus, conditions: tuple[Condition, ...]
+    observation: Observation, status: DataProductStatus, conditions: tuple[Condition, ...]
 ) -> Summary:
     """The words of `kubectl get`."""
     candidate = status.candidate
@@ -180,7 +180,7 @@ def summary(
         slo=_worst(status),
         model=status.stable.version if status.stable else "",
         canary=canary,
-        markets=",".join(situation.product.spec.markets),
+        markets=",".join(observation.product.spec.markets),
         reason=_reason(conditions),
     )
 

@@ -9,10 +9,10 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.errors import Problem
 from sluicegate.kube.errors import Invalid
-from sluicegate.reconcile.decide.events import Told
-from sluicegate.reconcile.decide.planner import Step
+from sluicegate.reconcile.decide.events import EventNote
+from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.live.product import ProductRecord
-from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.report.condition_events import news, true_of
 from sluicegate.reconcile.report.events import emit
 from sluicegate.reconcile.report.product_metrics import ProductMetrics
@@ -41,25 +41,25 @@ class StatusWriter:
     async def write(
         self,
         record: ProductRecord,
-        situation: Situation,
-        step: Step,
+        observation: Observation,
+        plan: Plan,
         recorded: DataProductStatus,
         *,
-        told: tuple[Told, ...] = (),
+        told: tuple[EventNote, ...] = (),
     ) -> ProductRecord:
         """Report and tell, if there is something new; return the product as it then is.
 
         `recorded` is the status of the record; what the step began with may have been restored.
         """
-        before = situation.product.status
-        after = report(situation, step)
-        self.show(record, situation.product, step, after)
+        before = observation.product.status
+        after = report(observation, plan)
+        self.show(record, observation.product, plan, after)
         fresh = due(
             before,
             after,
-            now=situation.now,
+            now=observation.now,
             refresh_seconds=self.refresh_seconds,
-            verified_seconds=verified_seconds(situation),
+            verified_seconds=verified_seconds(observation),
         )
         written = record if fresh == recorded else await self.store.write(record, fresh)
         self.tell(record, (*true_of(told, fresh), *news(recorded, fresh)))
@@ -77,16 +77,18 @@ class StatusWriter:
         if after != before:
             with contextlib.suppress(Invalid):  # the stored spec breaks a rule; an event has to do
                 await self.store.write(record, after)
-            self.tell(record, (Told("InvalidSpec", "Validate", "; ".join(listed), warning=True),))
+            self.tell(
+                record, (EventNote("InvalidSpec", "Validate", "; ".join(listed), warning=True),)
+            )
         raise InvalidSpec("; ".join(listed))
 
     def show(
-        self, record: ProductRecord, product: DataProduct, step: Step, status: DataProductStatus
+        self, record: ProductRecord, product: DataProduct, plan: Plan, status: DataProductStatus
     ) -> None:
         """Let the metrics know how the product does."""
-        reason = step.evaluation.decision.reason if step.evaluation else None
+        reason = plan.evaluation.decision.reason if plan.evaluation else None
         self.metrics.record(record.key, figures_of(product, status, reason))
 
-    def tell(self, record: ProductRecord, told: Iterable[Told]) -> None:
+    def tell(self, record: ProductRecord, told: Iterable[EventNote]) -> None:
         """Emit events, or log what is quiet."""
         emit(self.recorder, record, told)

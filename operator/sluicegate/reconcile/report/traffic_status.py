@@ -6,9 +6,9 @@ from sluicegate.api.base import number
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import SplitLevel, SplitMode, Traffic
 from sluicegate.manifests.names import version_name
-from sluicegate.reconcile.decide.planner import Step
-from sluicegate.reconcile.observe.observation import Situation
-from sluicegate.reconcile.traffic.allocation import Layout, share_in_force
+from sluicegate.reconcile.decide.planner import Plan
+from sluicegate.reconcile.observe.observation import Observation
+from sluicegate.reconcile.traffic.allocation import Allocation, share_in_force
 from sluicegate.reconcile.traffic.split_verification import (
     Split,
     VerificationLevel,
@@ -23,22 +23,24 @@ _LEVELS = {
 }
 
 
-def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) -> Traffic | None:
+def traffic_of(
+    observation: Observation, status: DataProductStatus, allocation: Allocation
+) -> Traffic | None:
     """The split in force; None before the first version serves."""
     if status.stable is None:
         return None
-    before = situation.product.status.traffic
+    before = observation.product.status.traffic
     candidate = status.candidate
     weight = share_in_force(candidate) if candidate else 0
-    stable = situation.product.status.stable
+    stable = observation.product.status.stable
     moved = stable is not None and stable.revision != status.stable.revision
     same = before.weight == weight if before is not None else candidate is None
-    since = before.write_time if same and before is not None else situation.now
-    if situation.product.spec.route is None:
+    since = before.write_time if same and before is not None else observation.now
+    if observation.product.spec.route is None:
         real = None
         if candidate is not None:
-            pods = sum(one.replicas for one in layout.placements)
-            ours = layout.replicas(candidate.revision)
+            pods = sum(one.replicas for one in allocation.placements)
+            ours = allocation.replicas(candidate.revision)
             real = number(ours / pods) if pods else None
         return Traffic(
             mode=SplitMode.REPLICAS,
@@ -47,13 +49,13 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
             write_time=since,
             pod_share=real,
         )
-    split = situation.split
+    split = observation.split
     level = SplitLevel.WRITTEN
     if split is not None and (same or moved):
         level = _LEVELS[split.level]
     acceptance_time = before.acceptance_time if same and before is not None else None
     if level is not SplitLevel.WRITTEN and acceptance_time is None:
-        acceptance_time = situation.now
+        acceptance_time = observation.now
     return Traffic(
         mode=SplitMode.GATEWAY,
         weight=weight,
@@ -67,19 +69,19 @@ def traffic_of(situation: Situation, status: DataProductStatus, layout: Layout) 
     )
 
 
-def with_first_split(situation: Situation, step: Step) -> Situation:
-    """The situation with how far the route is taken, where a version has just become stable.
+def with_first_split(observation: Observation, plan: Plan) -> Observation:
+    """The observation with how far the route is taken, where a version has just become stable.
 
     What was known is about the split before, or nothing.
     """
-    route, before = situation.product.spec.route, situation.product.status.stable
-    after = step.status.stable
+    route, before = observation.product.spec.route, observation.product.status.stable
+    after = plan.status.stable
     fresh = after is not None and (before is None or before.revision != after.revision)
     if route is None or not fresh:
-        return situation
-    name = situation.product.metadata.name
-    weights = {version_name(name, revision): weight for revision, weight in step.layout.weights}
+        return observation
+    name = observation.product.metadata.name
+    weights = {version_name(name, revision): weight for revision, weight in plan.allocation.weights}
     level, message = verify_acceptance(
-        situation.route, weights, route.parent_refs, situation.gateways
+        observation.route, weights, route.parent_refs, observation.gateways
     )
-    return replace(situation, split=Split(level, message, enough=True))
+    return replace(observation, split=Split(level, message, enough=True))

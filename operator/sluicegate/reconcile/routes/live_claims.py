@@ -101,7 +101,7 @@ def read_entry(
     Parameters
     ----------
     route : its own HTTPRoute as it lives. before : what was known of the same product; None if it
-        is looked at for the first time.
+        is reconciled for the first time.
     """
     key = record.key
     entry = RouteEntry(key, (record.created, key.namespace, key.name))
@@ -154,7 +154,7 @@ def _words(route: RouteRecord, parent: Parent) -> list[ParentStatus]:
 
 
 def _is_about_to_serve(record: ProductRecord) -> bool:
-    """Whether a product that wasn't looked at yet is to have a route, as far as its status says."""
+    """Whether a product that wasn't reconciled yet is to have a route, as far as its status says."""
     return record.status.stable is not None and not record.suspended
 
 

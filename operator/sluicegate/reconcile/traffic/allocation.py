@@ -37,7 +37,7 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class Allocation:
     """What is to exist.
 
     Attributes
@@ -118,7 +118,7 @@ def split_by_replicas(weight: int, stable: int) -> tuple[int, int]:
     return min(stable, most - candidate), candidate
 
 
-def layout_of(
+def allocation_of(
     product: DataProduct,
     status: DataProductStatus,
     *,
@@ -126,7 +126,7 @@ def layout_of(
     followed: bool = False,
     ready: int | None = None,
     have: Mapping[str, int] | None = None,
-) -> Layout:
+) -> Allocation:
     """The layout that status asks for.
 
     Parameters
@@ -138,13 +138,15 @@ def layout_of(
     ready : the candidate's ready pods; None for all that it is to have.
     have : pods that the live versions are to have by now, by revision.
     """
-    layout = _asked(product, status, stable_pods, followed=followed, ready=ready)
+    allocation = _asked(product, status, stable_pods, followed=followed, ready=ready)
     if product.spec.route is None and have:
-        layout = _with_kept(status, layout, have)
-    return _once_each(layout)
+        allocation = _with_kept(status, allocation, have)
+    return _once_each(allocation)
 
 
-def _with_kept(status: DataProductStatus, layout: Layout, have: Mapping[str, int]) -> Layout:
+def _with_kept(
+    status: DataProductStatus, allocation: Allocation, have: Mapping[str, int]
+) -> Allocation:
     """Without a route: what goes back gives up pods only while stable lacks some.
 
     It may have more than the surge allows, from when there was a route, through which requests
@@ -152,29 +154,29 @@ def _with_kept(status: DataProductStatus, layout: Layout, have: Mapping[str, int
     """
     candidate = status.candidate
     if candidate is None or candidate.phase is not CandidatePhase.ROLLING_BACK:
-        return layout
-    stable = layout.placements[0]
+        return allocation
+    stable = allocation.placements[0]
     if have.get(stable.version.revision, 0) < stable.replicas:
-        return layout
+        return allocation
     kept = min(have.get(candidate.revision, 0), stable.replicas)
     placements = (
         replace(one, replicas=max(one.replicas, kept)) if one.version is candidate else one
-        for one in layout.placements
+        for one in allocation.placements
     )
-    return replace(layout, placements=tuple(placements))
+    return replace(allocation, placements=tuple(placements))
 
 
-def _once_each(layout: Layout) -> Layout:
+def _once_each(allocation: Allocation) -> Allocation:
     """A revision lives once: of two placements with one Deployment, each would undo the other."""
     seen: dict[str, Placement] = {}
-    for placement in layout.placements:
+    for placement in allocation.placements:
         seen.setdefault(placement.version.revision, placement)
-    if len(seen) == len(layout.placements):
-        return layout
+    if len(seen) == len(allocation.placements):
+        return allocation
     weights: dict[str, int] = {}
-    for revision, weight in layout.weights:
+    for revision, weight in allocation.weights:
         weights[revision] = weights.get(revision, 0) + weight
-    return replace(layout, placements=tuple(seen.values()), weights=tuple(weights.items()))
+    return replace(allocation, placements=tuple(seen.values()), weights=tuple(weights.items()))
 
 
 def _asked(
@@ -184,28 +186,28 @@ def _asked(
     *,
     followed: bool,
     ready: int | None,
-) -> Layout:
+) -> Allocation:
     if status.stable is None:
         return _initial(product, status)
     if product.spec.route is None and product.spec.serving.autoscaling is not None:
         return _beside(product, status, stable_pods)
     if product.spec.route is None:
         return _by_replicas(product, status, stable_pods, ready)
-    layout = _by_weight(product, status, stable_pods)
+    allocation = _by_weight(product, status, stable_pods)
     if followed and status.candidate is not None and share_in_force(status.candidate) == FULL:
-        return replace(layout, selected=status.candidate.revision)
-    return layout
+        return replace(allocation, selected=status.candidate.revision)
+    return allocation
 
 
-def _initial(product: DataProduct, status: DataProductStatus) -> Layout:
+def _initial(product: DataProduct, status: DataProductStatus) -> Allocation:
     """Before the first version serves: it gets all its pods, and no traffic until it is ready."""
     if status.candidate is None:
-        return Layout((), (), None)
+        return Allocation((), (), None)
     placement = Placement(status.candidate, product.spec.serving.base_replicas)
-    return Layout((placement,), (), status.candidate.revision, placement.replicas)
+    return Allocation((placement,), (), status.candidate.revision, placement.replicas)
 
 
-def _by_weight(product: DataProduct, status: DataProductStatus, stable_pods: int) -> Layout:
+def _by_weight(product: DataProduct, status: DataProductStatus, stable_pods: int) -> Allocation:
     stable, candidate = status.stable, status.candidate
     assert stable is not None
     placements = [_stable(product, status, stable_pods)]
@@ -218,7 +220,7 @@ def _by_weight(product: DataProduct, status: DataProductStatus, stable_pods: int
         weight = share_in_force(candidate)
         pairs = ((stable.revision, FULL - weight), (candidate.revision, weight))
         weights = [pair for pair in pairs if pair[1]]
-    return Layout((*placements, *_previous(status)), tuple(weights), stable.revision, pods)
+    return Allocation((*placements, *_previous(status)), tuple(weights), stable.revision, pods)
 
 
 def _stable(product: DataProduct, status: DataProductStatus, stable_pods: int) -> Placement:
@@ -231,7 +233,7 @@ def _stable(product: DataProduct, status: DataProductStatus, stable_pods: int) -
     return Placement(stable, stable_pods, autoscaled=True, floor=stable_pods if tried else 0)
 
 
-def _beside(product: DataProduct, status: DataProductStatus, stable_pods: int) -> Layout:
+def _beside(product: DataProduct, status: DataProductStatus, stable_pods: int) -> Allocation:
     """Without a route, where an autoscaler owns stable's pods: the candidate's come in addition.
 
     Whoever took pods from stable would fight the autoscaler for their number.
@@ -241,13 +243,13 @@ def _beside(product: DataProduct, status: DataProductStatus, stable_pods: int) -
     ours = _stable(product, status, stable_pods)
     if candidate is None or candidate.phase is CandidatePhase.PARKED:
         parked = (Placement(candidate, 0),) if candidate else ()
-        return Layout((ours, *parked, *_previous(status)), (), stable.revision)
+        return Allocation((ours, *parked, *_previous(status)), (), stable.revision)
     weight = target_weight(product.spec, candidate)
     needed = _added(weight, stable_pods)
     pods = max(needed, _added(candidate.weight, stable_pods))
     placements = (ours, Placement(candidate, pods), *_previous(status))
     selected = {FULL: candidate.revision, 0: stable.revision}.get(share_in_force(candidate))
-    return Layout(placements, (), selected, needed)
+    return Allocation(placements, (), selected, needed)
 
 
 def _added(weight: int, stable_pods: int) -> int:
@@ -287,13 +289,13 @@ def with_capacity(
 
 def _by_replicas(
     product: DataProduct, status: DataProductStatus, stable_pods: int, ready: int | None
-) -> Layout:
+) -> Allocation:
     stable, candidate = status.stable, status.candidate
     assert stable is not None
     if candidate is None or candidate.phase is CandidatePhase.PARKED:
         parked = (Placement(candidate, 0),) if candidate else ()
         placements = (Placement(stable, stable_pods), *parked, *_previous(status))
-        return Layout(placements, (), stable.revision)
+        return Allocation(placements, (), stable.revision)
     if candidate.phase is CandidatePhase.ROLLING_BACK:
         needed = 0
         ours, theirs = stable_pods, _draining(candidate, stable_pods)
@@ -302,7 +304,7 @@ def _by_replicas(
         ours, theirs = _paced(ours, needed, stable_pods, needed if ready is None else ready)
     placements = (Placement(stable, ours), Placement(candidate, theirs), *_previous(status))
     selected = {FULL: candidate.revision, 0: stable.revision}.get(share_in_force(candidate))
-    return Layout(placements, (), selected, needed)
+    return Allocation(placements, (), selected, needed)
 
 
 def _wanted(spec: DataProductSpec, candidate: Candidate, stable_pods: int) -> tuple[int, int]:

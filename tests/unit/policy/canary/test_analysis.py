@@ -31,7 +31,7 @@ from sluicegate.slo.blocks import Quality
 from sluicegate.stats.counts import Count
 from sluicegate.stats.gauge import Interval
 from sluicegate.stats.sequential_test import SequentialEvidence
-from tests.support.judged import (
+from tests.support.decisions.judged import (
     CANARY,
     START,
     V1,
@@ -46,7 +46,7 @@ from tests.support.judged import (
     serving,
     stable,
 )
-from tests.support.scenarios import ACCURACY, AVAILABILITY
+from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
 
 ONE_STEP = {"steps": [50], "maxDurationSeconds": 86_400}
 EASY = {**AVAILABILITY, "objective": "0.9"}

@@ -6,8 +6,16 @@ import pytest
 
 from sluicegate.policy.canary.analysis import assess
 from sluicegate.stats.sequential_test import better_factor, block_factor
-from tests.support.judged import CANARY, START, both_arms, candidate, judged_by, observed, serving
-from tests.support.scenarios import ACCURACY
+from tests.support.decisions.judged import (
+    CANARY,
+    START,
+    both_arms,
+    candidate,
+    judged_by,
+    observed,
+    serving,
+)
+from tests.support.decisions.scenarios import ACCURACY
 
 FORTNIGHT = 14 * 86_400 // CANARY
 TERMS = judged_by(ACCURACY)

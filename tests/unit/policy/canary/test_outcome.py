@@ -10,21 +10,21 @@ from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.canary.outcome import conclude, outcome_of
 from sluicegate.policy.model.decision import Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import Failure
-from tests.support.judged import candidate, serving, stable
+from tests.support.decisions.judged import candidate, serving, stable
 
 LOOP = Failure(Reason.CANARY_NOT_READY, "crash loop")
 NODE = Failure(Reason.INFRASTRUCTURE, "a node is gone")
 
 
-def ended(reason: Reason, blame: Failure | None = None):
+def ended(reason: Reason, attribution: Failure | None = None):
     left = candidate(5).replace(
         phase=CandidatePhase.ROLLING_BACK, decision_reason=str(reason), decision_message="as told"
     )
-    return conclude(serving(candidate=left), left, stable(), blame)
+    return conclude(serving(candidate=left), left, stable(), attribution)
 
 
 @pytest.mark.parametrize(
-    ("reason", "blame", "kind", "recorded", "says"),
+    ("reason", "attribution", "kind", "recorded", "says"),
     [
         (Reason.CANARY_WORSE, None, Rollback, Reason.CANARY_WORSE, "as told"),
         (Reason.CANARY_WORSE, LOOP, Rollback, Reason.CANARY_WORSE, "as told"),
@@ -36,8 +36,8 @@ def ended(reason: Reason, blame: Failure | None = None):
         (Reason.INFRASTRUCTURE, LOOP, Rollback, Reason.CANARY_NOT_READY, "crash loop"),
     ],
 )
-def test_whose_doing_it_was_decides_what_is_recorded(reason, blame, kind, recorded, says):
-    decision = ended(reason, blame)
+def test_whose_doing_it_was_decides_what_is_recorded(reason, attribution, kind, recorded, says):
+    decision = ended(reason, attribution)
     assert type(decision) is kind
     assert (decision.reason, decision.message) == (recorded, says)
 

@@ -10,7 +10,7 @@ from sluicegate.api.status import SpecModel
 from sluicegate.api.versions import CandidatePhase as Phase
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.observed import ManualRequest, Observed, RolloutObservation
-from tests.support.judged import (
+from tests.support.decisions.judged import (
     BLOCK,
     CANARY,
     START,
@@ -23,7 +23,7 @@ from tests.support.judged import (
     serving,
     stable,
 )
-from tests.support.scenarios import ACCURACY
+from tests.support.decisions.scenarios import ACCURACY
 
 GIVEN = RolloutObservation(given_since=60, deadline=600)
 RETRY = parked(candidate(5)).replace(retry_time=START + 86_400, retries=1)

@@ -15,7 +15,7 @@ from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.transitions import apply_decision, with_share
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.stats.counts import Count
-from tests.support.scenarios import product
+from tests.support.decisions.scenarios import product
 
 AVAILABILITY = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.5"}
 V1, V2 = Release("v1"), Release("v2")

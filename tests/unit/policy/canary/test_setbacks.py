@@ -15,8 +15,18 @@ from sluicegate.policy.canary.setbacks import setback
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import Alert, Hold, Rollback, StartRollout
 from sluicegate.policy.model.observed import Failure, ManualRequest, Observed, RolloutObservation
-from tests.support.judged import START, V1, V2, V3, candidate, judged_by, parked, serving, stable
-from tests.support.scenarios import ACCURACY
+from tests.support.decisions.judged import (
+    START,
+    V1,
+    V2,
+    V3,
+    candidate,
+    judged_by,
+    parked,
+    serving,
+    stable,
+)
+from tests.support.decisions.scenarios import ACCURACY
 
 TERMS = judged_by(ACCURACY)
 PULL = Failure(Reason.IMAGE_NOT_FOUND, "the image is gone")
@@ -41,10 +51,10 @@ def found(one, seen: RolloutObservation) -> Rollback | None:
     [
         (WAITS, None),
         (LATE, Reason.CANARY_NOT_READY),
-        (replace(LATE, blame=NODE), Reason.INFRASTRUCTURE),
-        (replace(WAITS, trouble=PULL), None),
-        (replace(WAITS, trouble=PULL, hopeless=True), Reason.IMAGE_NOT_FOUND),
-        (replace(WAITS, trouble=PULL, hopeless=True, blame=NODE), None),
+        (replace(LATE, attribution=NODE), Reason.INFRASTRUCTURE),
+        (replace(WAITS, problem=PULL), None),
+        (replace(WAITS, problem=PULL, unrecoverable=True), Reason.IMAGE_NOT_FOUND),
+        (replace(WAITS, problem=PULL, unrecoverable=True, attribution=NODE), None),
         (replace(LATE, moves=True), None),
         (replace(LATE, frozen=True), None),
         (replace(LATE, wants_share=False), None),

@@ -20,8 +20,8 @@ from sluicegate.policy.diagnosis.traffic_load import Load
 from sluicegate.policy.model.observed import Facts, Portfolio
 from sluicegate.policy.slo_health.current_level import Present
 from sluicegate.policy.slo_health.ratio_slo import SloResult
-from tests.support.judged import judged_by, stable
-from tests.support.scenarios import ACCURACY, AVAILABILITY, LATENCY
+from tests.support.decisions.judged import judged_by, stable
+from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY, LATENCY
 
 DAY = 86_400
 AVAILABLE, FAST, ACCURATE = judged_by(AVAILABILITY, LATENCY, ACCURACY).slos

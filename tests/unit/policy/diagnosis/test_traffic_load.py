@@ -10,7 +10,7 @@ from sluicegate.policy.diagnosis.traffic_load import load_of
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
-from tests.support.scenarios import LATENCY, acts, count, product, run, scenario
+from tests.support.decisions.scenarios import LATENCY, acts, count, product, run, scenario
 
 SINGLE_BLOCKS = 72
 

@@ -24,7 +24,7 @@ from sluicegate.policy.transitions import with_share
 from sluicegate.stats.canary_duration import expected_seconds
 from sluicegate.stats.counts import Count
 from sluicegate.stats.sequential_test import gather
-from tests.support.rollout_world import ACCURACY, RUNTIME, document, image
+from tests.support.decisions.rollout_world import ACCURACY, RUNTIME, document, image
 
 NAMES = [f"slo-{number}" for number in range(24)]
 """Of SLOs that the product has had; status holds sixteen."""

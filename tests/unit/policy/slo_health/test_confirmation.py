@@ -33,7 +33,7 @@ from sluicegate.slo.burn_rate import FAST, SLOW, read, thresholds
 from sluicegate.stats.calendar import Calendar
 from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import burst_correlation, dispersion, level_shift
-from tests.support.scenarios import ACCURACY, AVAILABILITY, product
+from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY, product
 
 TERMS = terms_of(DataProduct.parse(product(AVAILABILITY, ACCURACY)))
 SLO = TERMS.slos[1]

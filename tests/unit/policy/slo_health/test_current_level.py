@@ -9,7 +9,7 @@ from sluicegate.policy.slo_health.baseline import from_evaluation
 from sluicegate.policy.slo_health.current_level import present_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
-from tests.support.scenarios import product
+from tests.support.decisions.scenarios import product
 
 CLICKS = {"name": "clicks", "indicator": {"events": {"indicator": "clicks"}}}
 counts = st.integers(0, 300).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))

@@ -12,8 +12,8 @@ from sluicegate.slo.burn_rate import Level
 from sluicegate.slo.means import Means
 from sluicegate.stats import cusum
 from sluicegate.stats.counts import Count
-from tests.support.judged import baseline, judged_by
-from tests.support.scenarios import ACCURACY
+from tests.support.decisions.judged import baseline, judged_by
+from tests.support.decisions.scenarios import ACCURACY
 
 DAY = 288
 """Blocks of five minutes in a day."""

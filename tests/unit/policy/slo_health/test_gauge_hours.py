@@ -15,7 +15,7 @@ from sluicegate.slo.blocks import SINGLE_BLOCKS, Quality
 from sluicegate.slo.means import Means, Values
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar
 from sluicegate.stats.counts import NOTHING
-from tests.support.judged import baseline, judged_by
+from tests.support.decisions.judged import baseline, judged_by
 
 HOUR, DAY = 3_600, 86_400
 BASKET = {

@@ -15,8 +15,8 @@ from sluicegate.policy.slo_health.evaluate_slos import judge_stable
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.stats.counts import Count
-from tests.support.judged import baseline, judged_by, observed, series, serving, stable
-from tests.support.scenarios import ACCURACY, AVAILABILITY
+from tests.support.decisions.judged import baseline, judged_by, observed, series, serving, stable
+from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
 
 TERMS = judged_by(AVAILABILITY, ACCURACY)
 SLO = TERMS.slos[1]

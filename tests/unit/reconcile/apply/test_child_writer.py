@@ -10,9 +10,9 @@ import pytest
 from sluicegate.kube.errors import Conflict, Invalid, from_response
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, SERVICES, Key
 from sluicegate.reconcile.apply.child_writer import obstacle_of
-from tests.support.api_stand_in import ApiStandIn
-from tests.support.observed_cluster import Cluster, Told
-from tests.support.rollout_world import World, document
+from tests.support.apiserver.api_stand_in import ApiStandIn
+from tests.support.apiserver.observed_cluster import Cluster, EventNote
+from tests.support.decisions.rollout_world import World, document
 
 SEARCH = Key("catalog", "search")
 CREATED = "2026-01-01T00:00:00Z"
@@ -47,7 +47,7 @@ def conditions(cluster: Cluster) -> dict[str, tuple[str, str]]:
 
 def listen(cluster: Cluster) -> list[tuple[str, str, str]]:
     told: list[tuple[str, str, str]] = []
-    object.__setattr__(cluster.reconciler, "recorder", Told(told))
+    object.__setattr__(cluster.reconciler, "recorder", EventNote(told))
     return told
 
 

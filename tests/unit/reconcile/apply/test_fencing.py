@@ -17,9 +17,9 @@ from sluicegate.kube.resources import (
     Key,
 )
 from sluicegate.reconcile.build import build_children
-from sluicegate.reconcile.traffic.allocation import layout_of
+from sluicegate.reconcile.traffic.allocation import allocation_of
 from sluicegate.settings import ServiceKind
-from tests.support.rollout_world import RUNTIME, World, document
+from tests.support.decisions.rollout_world import RUNTIME, World, document
 
 KINDS = (DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, HORIZONTAL_POD_AUTOSCALERS, HTTP_ROUTES)
 ONE_OF_EACH = {
@@ -39,8 +39,8 @@ def world() -> World:
 
 @pytest.fixture
 def children(world):
-    layout = layout_of(world.product, world.current, stable_pods=2)
-    found = build_children(world.product, layout, {}, service_kind=ServiceKind.HEADLESS)
+    allocation = allocation_of(world.product, world.current, stable_pods=2)
+    found = build_children(world.product, allocation, {}, service_kind=ServiceKind.HEADLESS)
     assert {one.resource for one in found} == set(KINDS)
     return found
 
@@ -167,11 +167,11 @@ async def test_a_training_that_nobody_waits_for_is_ended_as_it_was_observed(
     _, version = observed(reconciler, JOBS, key)
     server.move(JOBS, key)
     with pytest.raises(Conflict):
-        await reconciler.trainer.keep(record, world.situation(), world.current)
+        await reconciler.trainer.keep(record, world.observation(), world.current)
     (late,) = server.writes
     assert (late.method, late.observed[1]) == (method, version)
     _, version = observed(reconciler, JOBS, key)
-    await reconciler.trainer.keep(record, world.situation(), world.current)
+    await reconciler.trainer.keep(record, world.observation(), world.current)
     assert (server.writes[-1].method, server.writes[-1].observed[1]) == (method, version)
     assert len(server.writes) == 2
 

@@ -12,18 +12,18 @@ import pytest
 
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_ROLLBACK
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, Key
-from sluicegate.reconcile.apply.in_sync import InStep
+from sluicegate.reconcile.apply.in_sync import InSyncCache
 from sluicegate.reconcile.build import build_children
 from sluicegate.reconcile.live.children import watched
 from sluicegate.reconcile.live.product import product_record
 from sluicegate.reconcile.report.traffic_status import with_first_split
 from sluicegate.runtime.cache import Caches
 from sluicegate.settings import ServiceKind
-from tests.support.rollout_world import GATEWAY, RUNTIME, World, document
+from tests.support.decisions.rollout_world import GATEWAY, RUNTIME, World, document
 
 if TYPE_CHECKING:
-    from sluicegate.reconcile.decide.planner import Step
-    from sluicegate.reconcile.observe.observation import Situation
+    from sluicegate.reconcile.decide.planner import Plan
+    from sluicegate.reconcile.observe.observation import Observation
 
 AUTOSCALED = {
     "runtimeImage": RUNTIME,
@@ -48,33 +48,33 @@ class Watched(World):
 
     looks: list[tuple[bytes, tuple]] = field(default_factory=list)
     numbers: Numbers = field(default_factory=Numbers)
-    _last: Situation | None = None
+    _last: Observation | None = None
 
-    def situation(self) -> Situation:
-        self._last = super().situation()
+    def observation(self) -> Observation:
+        self._last = super().observation()
         return self._last
 
-    def step(self) -> Step:
+    def step(self) -> Plan:
         step = super().step()
         assert self._last
         self.looks.append(self.look(with_first_split(self._last, step), step))
         return step
 
-    def look(self, situation: Situation, step: Step) -> tuple[bytes, tuple]:
+    def look(self, observation: Observation, step: Plan) -> tuple[bytes, tuple]:
         """The basis of a look, and the children that are built in it."""
-        product = situation.product
+        product = observation.product
         body = product.to_dict()
         body["metadata"]["resourceVersion"] = str(self.numbers.of(body))
         caches = Caches(watched())
         caches.products.observe(body)
-        for one in situation.live.values():
+        for one in observation.live.values():
             caches[DEPLOYMENTS]._store(replace(one, version=self.numbers.of(one)), None)
-        if situation.route is not None:
-            route = situation.route
+        if observation.route is not None:
+            route = observation.route
             caches[HTTP_ROUTES]._store(replace(route, version=self.numbers.of(route)), None)
-        basis = InStep(caches).basis(product_record(body), product.status, situation, step)
+        basis = InSyncCache(caches).basis(product_record(body), product.status, observation, step)
         children = build_children(
-            product, step.layout, situation.live, service_kind=ServiceKind.HEADLESS
+            product, step.allocation, observation.live, service_kind=ServiceKind.HEADLESS
         )
         return basis, tuple((one.resource, one.key, one.fingerprint) for one in children)
 
@@ -190,21 +190,21 @@ def test_a_suspended_product_is_never_taken_for_one_in_step():
 @pytest.mark.parametrize("kind", ["changed", "gone"])
 def test_a_child_that_was_touched_is_another_basis(kind):
     world = promoted("route")
-    situation = world.situation()
+    observation = world.observation()
     step = world.history[-1]
-    known, _ = world.look(situation, step)
-    (revision, deployment), *others = situation.live.items()
+    known, _ = world.look(observation, step)
+    (revision, deployment), *others = observation.live.items()
     touched = {} if kind == "gone" else {revision: replace(deployment, fingerprint="by hand")}
-    other, _ = world.look(replace(situation, live={**dict(others), **touched}), step)
+    other, _ = world.look(replace(observation, live={**dict(others), **touched}), step)
     assert known
     assert known != other
 
 
 def test_what_was_in_step_is_known_until_it_is_forgotten():
-    in_step, key = InStep(Caches(watched())), Key("catalog", "search")
-    assert not in_step.holds(key, b"")
-    in_step.record(key, b"basis")
-    assert in_step.holds(key, b"basis")
-    assert not in_step.holds(key, b"other")
-    in_step.forget(key)
-    assert not in_step.holds(key, b"basis")
+    in_sync, key = InSyncCache(Caches(watched())), Key("catalog", "search")
+    assert not in_sync.holds(key, b"")
+    in_sync.record(key, b"basis")
+    assert in_sync.holds(key, b"basis")
+    assert not in_sync.holds(key, b"other")
+    in_sync.forget(key)
+    assert not in_sync.holds(key, b"basis")

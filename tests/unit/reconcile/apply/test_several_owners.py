@@ -9,9 +9,9 @@ from sluicegate.kube.errors import Conflict
 from sluicegate.kube.resources import JOBS, SERVICES
 from sluicegate.reconcile.apply.applier import NameConflict
 from sluicegate.reconcile.build import build_children
-from sluicegate.reconcile.traffic.allocation import layout_of
+from sluicegate.reconcile.traffic.allocation import allocation_of
 from sluicegate.settings import ServiceKind
-from tests.support.rollout_world import World
+from tests.support.decisions.rollout_world import World
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ async def test_only_the_products_own_jobs_are_ended(
     }
     known(server, reconciler, JOBS, body)
     server.sent.clear()
-    await reconciler.trainer.keep(record, world.situation(), world.current)
+    await reconciler.trainer.keep(record, world.observation(), world.current)
     assert bool(server.writes) is ended
 
 
@@ -71,8 +71,8 @@ async def test_what_belonged_to_a_product_that_is_gone_is_waited_for_and_a_stran
     server, reconciler, record, world, uid, error
 ):
     """Of what has no owner nobody takes care: it would be waited for in vain."""
-    layout = layout_of(world.product, world.current, stable_pods=2)
-    children = build_children(world.product, layout, {}, service_kind=ServiceKind.HEADLESS)
+    allocation = allocation_of(world.product, world.current, stable_pods=2)
+    children = build_children(world.product, allocation, {}, service_kind=ServiceKind.HEADLESS)
     service = next(one for one in children if one.resource == SERVICES)
     known(
         server, reconciler, SERVICES, {"metadata": owned_by(uid, name=service.key.name), "spec": {}}

@@ -10,9 +10,9 @@ from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import DEPLOYMENTS
 from sluicegate.reconcile.build import Child, build_children
-from sluicegate.reconcile.traffic.allocation import layout_of
+from sluicegate.reconcile.traffic.allocation import allocation_of
 from sluicegate.settings import ServiceKind
-from tests.support.rollout_world import World
+from tests.support.decisions.rollout_world import World
 
 ALL_OF_IT = {
     "manager": names.FIELD_MANAGER,
@@ -31,8 +31,8 @@ def deployment(world: World, **serving) -> Child:
     body = world.product.to_dict()
     body["spec"]["serving"] |= serving
     product = DataProduct.parse(body)
-    layout = layout_of(product, world.current, stable_pods=2)
-    children = build_children(product, layout, {}, service_kind=ServiceKind.HEADLESS)
+    allocation = allocation_of(product, world.current, stable_pods=2)
+    children = build_children(product, allocation, {}, service_kind=ServiceKind.HEADLESS)
     return next(one for one in children if one.resource == DEPLOYMENTS)
 
 

@@ -10,7 +10,7 @@ from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import SERVICE_ACCOUNTS, Key
 from sluicegate.reconcile.apply.training_jobs import Trainer
 from sluicegate.settings import Settings
-from tests.support.rollout_world import World, document
+from tests.support.decisions.rollout_world import World, document
 
 ALLOWED = {"sluicegate.dev/allow-training": "true"}
 
@@ -29,17 +29,17 @@ class Api:
         return {"metadata": {"name": key.name, "labels": self.labels}}
 
 
-def situation(account):
+def observation(account):
     retraining = {"command": ["train"], "output": "registry.example/bentos/search"}
     if account:
         retraining["serviceAccountName"] = account
-    return World(spec=document(retraining=retraining)).situation()
+    return World(spec=document(retraining=retraining)).observation()
 
 
 async def verdict(labels, account="trainer"):
     api = Api(labels)
     trainer = Trainer(SimpleNamespace(api=api), Settings())
-    return await trainer.forbidden(situation(account)), api.asked
+    return await trainer.forbidden(observation(account)), api.asked
 
 
 async def test_an_account_that_its_owner_labelled_is_allowed():

@@ -13,7 +13,7 @@ from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.model.observed import Facts
 from sluicegate.reconcile.live.pods import api_of, pod_state
 from sluicegate.reconcile.report.product_sample import figures_of
-from tests.support.rollout_world import GATEWAY, World, broken_pod, document
+from tests.support.decisions.rollout_world import GATEWAY, World, broken_pod, document
 
 BROKEN = ("POST /predict: features is no longer accepted, attributes is new and required",)
 ROUTES = pytest.mark.parametrize("route", [GATEWAY, None], ids=["route", "no route"])
@@ -120,7 +120,7 @@ def test_a_pod_that_goes_while_its_version_waits_does_not_end_the_wait():
     for pods in world.pods.values():
         if pods.version.version == "v2":
             pods.ready = 0
-    world.broken["v2"] = replace(broken_pod("container server ended with 137"), hopeless=False)
+    world.broken["v2"] = replace(broken_pod("container server ended with 137"), unrecoverable=False)
     world.run(3)
     assert world.current.candidate is not None
     assert world.current.candidate.phase is CandidatePhase.STARTING

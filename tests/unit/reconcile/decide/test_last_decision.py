@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.rollout_world import broken_pod
-from tests.support.rollouts import finished, serving
+from tests.support.decisions.rollout_world import broken_pod
+from tests.support.decisions.rollouts import finished, serving
 
 if TYPE_CHECKING:
     from sluicegate.api.status import DecisionStatus
-    from sluicegate.reconcile.observe.observation import Situation
-    from tests.support.rollout_world import World
+    from sluicegate.reconcile.observe.observation import Observation
+    from tests.support.decisions.rollout_world import World
 
 
 def test_a_candidate_that_can_t_start_is_the_last_decision():
@@ -65,15 +65,15 @@ def test_a_quota_that_keeps_a_candidate_from_starting_is_the_last_decision(monke
     """Its Deployment has no pod that could say why."""
     world = serving(serving={"replicas": 1, "progressDeadlineSeconds": 120}).push("b", "v2")
     world.slow.add("v2")
-    as_it_is = world.situation
+    as_it_is = world.observation
 
-    def full() -> Situation:
-        situation = as_it_is()
+    def full() -> Observation:
+        observation = as_it_is()
         live = {
             key: one if one.ready else replace(one, refused="exceeded quota: pods=4")
-            for key, one in situation.live.items()
+            for key, one in observation.live.items()
         }
-        return replace(situation, live=live)
+        return replace(observation, live=live)
 
     monkeypatch.setattr(world, "situation", full)
     decision = last_after_the_start(world)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sluicegate.reconcile.decide.planner import Step, take_step
-from sluicegate.reconcile.decide.requeue import next_look
+from sluicegate.reconcile.decide.planner import Plan, make_plan
+from sluicegate.reconcile.decide.requeue import requeue_after
 from sluicegate.runtime.interfaces import Done, RequeueAfter, Result
-from tests.support.rollout_world import World, document
+from tests.support.decisions.rollout_world import World, document
 
 # Promised, so written as numbers here.
 UNREADY_SECONDS = 10
-LOOK_SECONDS = 5
+REQUEUE_SECONDS = 5
 CONFLICT_SECONDS = 30
 
 
@@ -21,7 +21,7 @@ class Looked(World):
 
     looks: dict[str, Result] = field(default_factory=dict)
 
-    def step(self) -> Step:
+    def step(self) -> Plan:
         before = self.serving
         said = look(self)
         step = super().step()
@@ -31,8 +31,8 @@ class Looked(World):
 
 
 def look(world: World, *, conflicted: bool = False, untold: bool = False) -> Result:
-    situation = world.situation()
-    return next_look(situation, take_step(situation), conflicted=conflicted, untold=untold)
+    observation = world.observation()
+    return requeue_after(observation, make_plan(observation), conflicted=conflicted, untold=untold)
 
 
 def serving() -> Looked:
@@ -42,11 +42,11 @@ def serving() -> Looked:
 
 
 def test_a_version_on_its_way_is_looked_at_now_and_then():
-    assert look(World(spec=document())) == RequeueAfter(LOOK_SECONDS)
+    assert look(World(spec=document())) == RequeueAfter(REQUEUE_SECONDS)
     pushed = serving().push("b", "v2").until(lambda one: one.current.candidate is not None)
     assert look(pushed) == RequeueAfter(UNREADY_SECONDS)
     pushed.until(lambda one: one.current.candidate.weight > 0)
-    assert look(pushed) == RequeueAfter(LOOK_SECONDS)
+    assert look(pushed) == RequeueAfter(REQUEUE_SECONDS)
 
 
 def test_a_product_at_rest_waits_for_an_event():
@@ -64,7 +64,7 @@ def test_a_version_that_took_over_leaves_the_one_before_to_be_put_away():
 
 
 def test_what_isnt_told_yet_is_looked_at_now_and_then():
-    assert look(serving().run(2), untold=True) == RequeueAfter(LOOK_SECONDS)
+    assert look(serving().run(2), untold=True) == RequeueAfter(REQUEUE_SECONDS)
 
 
 def test_a_strangers_name_is_looked_at_from_time_to_time():

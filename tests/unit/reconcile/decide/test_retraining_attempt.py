@@ -13,10 +13,10 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import AttemptResult, RetrainingStatus
 from sluicegate.api.versions import VersionSource
 from sluicegate.conditions import find_condition
-from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.decide.retraining_attempt import with_outcome
 from sluicegate.reconcile.report.status import report
-from tests.support.rollout_world import World, image
+from tests.support.decisions.rollout_world import World, image
 
 if TYPE_CHECKING:
     from sluicegate.api.status import Condition
@@ -61,8 +61,10 @@ def condition_of(world: World, retraining: RetrainingStatus) -> Condition:
     """What is said of retraining at the next look, after this was written to status."""
     other = deepcopy(world)
     other.status = json.loads(json.dumps(other.current.replace(retraining=retraining).to_dict()))
-    situation = other.situation()
-    found = find_condition(report(situation, take_step(situation)).conditions, "RetrainingActive")
+    observation = other.observation()
+    found = find_condition(
+        report(observation, make_plan(observation)).conditions, "RetrainingActive"
+    )
     assert found is not None
     return found
 

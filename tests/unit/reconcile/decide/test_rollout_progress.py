@@ -13,15 +13,15 @@ from sluicegate.policy.canary.setbacks import setback
 from sluicegate.policy.model.observed import Observed
 from sluicegate.reconcile.decide.rollout_progress import (
     Completed,
-    Rolling,
+    RolloutState,
     ShareTaken,
     Unchanged,
     facts_of,
     progress,
 )
-from sluicegate.reconcile.traffic.allocation import layout_of
+from sluicegate.reconcile.traffic.allocation import allocation_of
 from sluicegate.reconcile.traffic.split_verification import Split, VerificationLevel
-from tests.support.rollout_world import World, document
+from tests.support.decisions.rollout_world import World, document
 
 ACCEPTED = Split(VerificationLevel.ACCEPTED, "each Gateway has accepted the route", enough=True)
 WRITTEN = Split(VerificationLevel.WRITTEN, "the Gateway hasn't looked at it yet")
@@ -47,16 +47,16 @@ def in_phase(phase: CandidatePhase) -> World:
     )
 
 
-def seen(world: World, **fields) -> Rolling:
+def seen(world: World, **fields) -> RolloutState:
     """What is observed, but for these fields."""
-    situation = world.situation()
-    return Rolling(now=world.now, live=situation.live, **fields)
+    observation = world.observation()
+    return RolloutState(now=world.now, live=observation.live, **fields)
 
 
-def outcome(world: World, rolling: Rolling):
+def outcome(world: World, rolling: RolloutState):
     product, status = world.product, world.current
-    layout = layout_of(product, status, stable_pods=product.spec.serving.base_replicas)
-    return progress(product, status, layout, rolling)
+    allocation = allocation_of(product, status, stable_pods=product.spec.serving.base_replicas)
+    return progress(product, status, allocation, rolling)
 
 
 @pytest.mark.parametrize("phase", [CandidatePhase.PROMOTING, CandidatePhase.ROLLING_BACK])

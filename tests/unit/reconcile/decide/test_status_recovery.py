@@ -11,8 +11,8 @@ from sluicegate.api.versions import CandidatePhase
 from sluicegate.manifests.plan import spec_version
 from sluicegate.reconcile.decide.status_recovery import restored_status, was_there_before
 from sluicegate.reconcile.decide.versions import first_candidate
-from tests.support.rollout_world import RUNTIME, START, World, document
-from tests.support.rollouts import ROUTES, serving, watched
+from tests.support.decisions.rollout_world import RUNTIME, START, World, document
+from tests.support.decisions.rollouts import ROUTES, serving, watched
 
 
 def at_weight(world: World, weight: int) -> World:

@@ -15,12 +15,12 @@ from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.retraining.budget import Budget
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reconcile.build import build_children
-from sluicegate.reconcile.fleet.registry import Standings
+from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
-from sluicegate.reconcile.report.fleet_update import standing_of
-from sluicegate.reconcile.traffic.allocation import Layout, Placement, layout_of
+from sluicegate.reconcile.report.fleet_update import snapshot_of
+from sluicegate.reconcile.traffic.allocation import Allocation, Placement, allocation_of
 from sluicegate.settings import ServiceKind
-from tests.support.rollout_world import GATEWAY, World, document, image
+from tests.support.decisions.rollout_world import GATEWAY, World, document, image
 
 MOST_RENEWALS = 5
 
@@ -113,10 +113,10 @@ def test_no_layout_has_two_placements_of_one_revision_and_no_product_two_childre
             "candidate": candidate.candidate.model_copy(update={"revision": stable.revision}),
         }
     )
-    layout = layout_of(product, status, stable_pods=4)
-    assert [one.version.revision for one in layout.placements] == [stable.revision]
-    doubled = replace(layout, placements=(*layout.placements, Placement(twin, 1)))
-    assert isinstance(doubled, Layout)
+    allocation = allocation_of(product, status, stable_pods=4)
+    assert [one.version.revision for one in allocation.placements] == [stable.revision]
+    doubled = replace(allocation, placements=(*allocation.placements, Placement(twin, 1)))
+    assert isinstance(doubled, Allocation)
     with pytest.raises(RuntimeError, match="two children have one name"):
         build_children(product, doubled, {}, service_kind=ServiceKind.CLUSTER_IP)
 
@@ -202,7 +202,7 @@ def test_a_changed_default_runtime_starts_no_more_rollouts_than_may_go_on_at_a_t
     world.portfolio = Portfolio(renewing=MOST_RENEWALS - 1)
     world.run()
     assert world.current.candidate is not None
-    assert standing_of(world.situation(), world.history[-1]).renews
+    assert snapshot_of(world.observation(), world.history[-1]).renews
 
 
 def test_a_runtime_that_the_spec_names_waits_for_nobody():
@@ -214,15 +214,15 @@ def test_a_runtime_that_the_spec_names_waits_for_nobody():
 
 
 def test_those_that_are_tried_in_another_runtime_are_counted_but_for_oneself():
-    standings = Standings(Budget(total=2, per_namespace=1))
+    fleet = FleetRegistry(Budget(total=2, per_namespace=1))
     one, other = Key("catalog", "one"), Key("catalog", "other")
-    standings.record(one, ProductSnapshot(renews=True))
-    standings.record(other, ProductSnapshot(renews=True))
-    assert standings.portfolio(one, 0).renewing == 1
-    standings.forget(other)
-    assert standings.portfolio(Key("catalog", "third"), 0).renewing == 1
-    standings.record(one, ProductSnapshot())
-    assert standings.portfolio(other, 0).renewing == 0
+    fleet.record(one, ProductSnapshot(renews=True))
+    fleet.record(other, ProductSnapshot(renews=True))
+    assert fleet.portfolio(one, 0).renewing == 1
+    fleet.forget(other)
+    assert fleet.portfolio(Key("catalog", "third"), 0).renewing == 1
+    fleet.record(one, ProductSnapshot())
+    assert fleet.portfolio(other, 0).renewing == 0
 
 
 def test_another_runtime_brings_back_no_model_that_was_replaced():

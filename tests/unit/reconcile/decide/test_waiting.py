@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 
 from sluicegate.policy.model.observed import Portfolio
-from tests.support.rollout_world import World, document
+from tests.support.decisions.rollout_world import World, document
 
 TRAINING = {"command": ["train"], "output": "registry.example/bentos/search"}
 

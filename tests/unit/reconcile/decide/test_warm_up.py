@@ -8,12 +8,12 @@ import pytest
 
 from sluicegate.api import names
 from sluicegate.api.names import DecisionReason
-from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.decide.warm_up import just_took_over, only_warms_up
-from sluicegate.reconcile.report.fleet_update import standing_of
+from sluicegate.reconcile.report.fleet_update import snapshot_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
-from tests.support.rollout_world import BLOCK, World, document
+from tests.support.decisions.rollout_world import BLOCK, World, document
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def test_the_first_block_of_a_version_is_read_five_blocks_after_it_took_over(wor
 
 
 def warms_up(world: World, problem: DecisionReason | None = None) -> bool:
-    situation = world.situation()
-    situation = replace(situation, observed=replace(situation.observed, problem=problem))
-    return only_warms_up(situation, take_step(situation))
+    observation = world.observation()
+    observation = replace(observation, observed=replace(observation.observed, problem=problem))
+    return only_warms_up(observation, make_plan(observation))
 
 
 def pushed(world: World) -> None:
@@ -77,12 +77,12 @@ def test_whatever_else_is_under_way_or_was_told_is_a_reason_to_look(world, what)
 
 def test_a_version_that_only_just_took_over_is_not_silent(world):
     def silent(blocks: int) -> dict[str, bool]:
-        situation = replace(world.situation(), now=world.now + blocks * 60)
+        observation = replace(world.observation(), now=world.now + blocks * 60)
         series = Series()
-        series.record(Block(situation.observed.block - 100, Quality.COUNTED, Count(0, 100)))
-        observed = replace(situation.observed, problem=None, series={"v1": {"accuracy": series}})
-        situation = replace(situation, observed=observed)
-        return dict(standing_of(situation, take_step(situation)).silent)
+        series.record(Block(observation.observed.block - 100, Quality.COUNTED, Count(0, 100)))
+        observed = replace(observation.observed, problem=None, series={"v1": {"accuracy": series}})
+        observation = replace(observation, observed=observed)
+        return dict(snapshot_of(observation, make_plan(observation)).silent)
 
     assert silent(0) == {}
     assert silent(8) == {"outcomes": True}

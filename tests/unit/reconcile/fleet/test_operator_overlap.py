@@ -12,10 +12,10 @@ from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.reconcile.fleet.operator_overlap import OVERLAPS, OperatorOverlaps
 from sluicegate.runtime.interfaces import Done, InvalidSpec, RequeueAfter
 from sluicegate.settings import Settings
-from tests.support.api_stand_in import ApiStandIn
-from tests.support.built_controller import build_controller, reconciler_of
-from tests.support.observed_cluster import Cluster, Told
-from tests.support.rollout_world import World, document
+from tests.support.apiserver.api_stand_in import ApiStandIn
+from tests.support.apiserver.built_controller import build_controller, reconciler_of
+from tests.support.apiserver.observed_cluster import Cluster, EventNote
+from tests.support.decisions.rollout_world import World, document
 
 AWAY_SECONDS = 600
 
@@ -79,7 +79,7 @@ def operator(server, told, **settings) -> Cluster:
     found.reconciler = reconciler_of(
         build_controller(server.api, Settings(scrape_interval_seconds=15, **settings))
     )
-    object.__setattr__(found.reconciler, "recorder", Told(told))
+    object.__setattr__(found.reconciler, "recorder", EventNote(told))
     return found
 
 

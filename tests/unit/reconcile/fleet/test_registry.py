@@ -16,7 +16,7 @@ from sluicegate.api.status import DependencyState
 from sluicegate.kube.resources import Key
 from sluicegate.policy.diagnosis.checks import common_cause
 from sluicegate.policy.retraining.budget import Budget
-from sluicegate.reconcile.fleet.registry import Standings
+from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
 
 if TYPE_CHECKING:
@@ -38,22 +38,22 @@ def waiting(priority: Priority = Priority.MEDIUM, since: int = NOW) -> ProductSn
 
 
 def test_the_slot_goes_to_the_highest_priority_and_then_to_who_waits_longest():
-    standings = Standings(Budget(1, 1))
-    standings.record(key("low"), waiting(Priority.LOW, NOW - 900))
-    standings.record(key("critical"), waiting(Priority.CRITICAL))
-    standings.record(key("older", "other"), waiting(Priority.CRITICAL, NOW - 60))
-    slots = {one: standings.portfolio(one, NOW).slot for one in map(key, ("low", "critical"))}
+    fleet = FleetRegistry(Budget(1, 1))
+    fleet.record(key("low"), waiting(Priority.LOW, NOW - 900))
+    fleet.record(key("critical"), waiting(Priority.CRITICAL))
+    fleet.record(key("older", "other"), waiting(Priority.CRITICAL, NOW - 60))
+    slots = {one: fleet.portfolio(one, NOW).slot for one in map(key, ("low", "critical"))}
     assert slots == {key("low"): False, key("critical"): False}
-    assert standings.portfolio(key("older", "other"), NOW).slot
+    assert fleet.portfolio(key("older", "other"), NOW).slot
 
 
 def test_a_namespace_has_its_own_limit():
-    standings = Standings(Budget(5, 1))
-    standings.record(key("a"), ProductSnapshot(training=True))
-    standings.record(key("b"), waiting())
-    standings.record(key("c", "other"), waiting())
-    assert not standings.portfolio(key("b"), NOW).slot
-    assert standings.portfolio(key("c", "other"), NOW).slot
+    fleet = FleetRegistry(Budget(5, 1))
+    fleet.record(key("a"), ProductSnapshot(training=True))
+    fleet.record(key("b"), waiting())
+    fleet.record(key("c", "other"), waiting())
+    assert not fleet.portfolio(key("b"), NOW).slot
+    assert fleet.portfolio(key("c", "other"), NOW).slot
 
 
 def turning(priority: Priority, *, judged: int) -> ProductSnapshot:
@@ -85,46 +85,46 @@ BEFORE = turning(Priority.CRITICAL, judged=NOW - 300)
     ],
 )
 def test_of_products_that_turn_bad_together_the_most_urgent_trains_first(other, goes_first):
-    standings = Standings(Budget(1, 1))
-    standings.record(key("medium"), turning(Priority.MEDIUM, judged=NOW - 300))
-    standings.record(key("other", "elsewhere"), other)
-    assert standings.portfolio(key("medium"), NOW + 30, block_end=NOW).slot is not goes_first
-    standings.forget(key("other", "elsewhere"))
-    assert standings.portfolio(key("medium"), NOW + 30, block_end=NOW).slot
+    fleet = FleetRegistry(Budget(1, 1))
+    fleet.record(key("medium"), turning(Priority.MEDIUM, judged=NOW - 300))
+    fleet.record(key("other", "elsewhere"), other)
+    assert fleet.portfolio(key("medium"), NOW + 30, block_end=NOW).slot is not goes_first
+    fleet.forget(key("other", "elsewhere"))
+    assert fleet.portfolio(key("medium"), NOW + 30, block_end=NOW).slot
 
 
 def test_a_slot_that_was_just_given_is_taken():
-    standings = Standings(Budget(1, 1))
-    standings.record(key("a"), waiting())
-    standings.record(key("b", "other"), waiting(since=NOW + 1))
-    assert standings.portfolio(key("a"), NOW).slot
-    standings.record(key("a"), ProductSnapshot(training=True, bad_since=NOW))
-    assert not standings.portfolio(key("b", "other"), NOW).slot
-    assert standings.portfolio(key("a"), NOW).slot, "it has it already"
+    fleet = FleetRegistry(Budget(1, 1))
+    fleet.record(key("a"), waiting())
+    fleet.record(key("b", "other"), waiting(since=NOW + 1))
+    assert fleet.portfolio(key("a"), NOW).slot
+    fleet.record(key("a"), ProductSnapshot(training=True, bad_since=NOW))
+    assert not fleet.portfolio(key("b", "other"), NOW).slot
+    assert fleet.portfolio(key("a"), NOW).slot, "it has it already"
 
 
 def test_a_slot_that_is_free_again_is_theirs_who_are_next_in_line():
-    standings = Standings(Budget(2, 1))
-    standings.record(key("a"), ProductSnapshot(training=True))
-    standings.record(key("b"), waiting(Priority.CRITICAL))
-    standings.record(key("c", "other"), waiting(Priority.LOW))
-    standings.record(key("d", "third"), waiting())
-    assert standings.next_in_line(NOW) == (key("d", "third"),)
-    standings.record(key("d", "third"), ProductSnapshot(training=True))
-    assert standings.next_in_line(NOW) == ()
-    assert standings.record(key("a"), ProductSnapshot())
-    assert standings.next_in_line(NOW) == (key("b"),)
-    assert standings.forget(key("d", "third"))
-    assert set(standings.next_in_line(NOW)) == {key("b"), key("c", "other")}
+    fleet = FleetRegistry(Budget(2, 1))
+    fleet.record(key("a"), ProductSnapshot(training=True))
+    fleet.record(key("b"), waiting(Priority.CRITICAL))
+    fleet.record(key("c", "other"), waiting(Priority.LOW))
+    fleet.record(key("d", "third"), waiting())
+    assert fleet.next_in_line(NOW) == (key("d", "third"),)
+    fleet.record(key("d", "third"), ProductSnapshot(training=True))
+    assert fleet.next_in_line(NOW) == ()
+    assert fleet.record(key("a"), ProductSnapshot())
+    assert fleet.next_in_line(NOW) == (key("b"),)
+    assert fleet.forget(key("d", "third"))
+    assert set(fleet.next_in_line(NOW)) == {key("b"), key("c", "other")}
 
 
 def test_a_slot_that_was_kept_for_a_product_that_is_gone_is_free_too():
-    standings = Standings(Budget(1, 1))
-    standings.record(key("a"), waiting())
-    standings.record(key("b", "other"), waiting(since=NOW + 1))
-    assert not standings.portfolio(key("b", "other"), NOW).slot
-    assert standings.forget(key("a"))
-    assert standings.next_in_line(NOW) == (key("b", "other"),)
+    fleet = FleetRegistry(Budget(1, 1))
+    fleet.record(key("a"), waiting())
+    fleet.record(key("b", "other"), waiting(since=NOW + 1))
+    assert not fleet.portfolio(key("b", "other"), NOW).slot
+    assert fleet.forget(key("a"))
+    assert fleet.next_in_line(NOW) == (key("b", "other"),)
 
 
 COOLING_DOWN = ProductSnapshot(
@@ -133,30 +133,30 @@ COOLING_DOWN = ProductSnapshot(
 
 
 def test_who_may_not_train_keeps_nobody_from_it():
-    standings = Standings(Budget(1, 1))
-    standings.record(key("cooling-down"), COOLING_DOWN)
-    standings.record(key("waits", "other"), waiting(Priority.LOW))
-    assert standings.portfolio(key("cooling-down"), NOW, block_end=NOW).slot
-    assert standings.portfolio(key("waits", "other"), NOW, block_end=NOW).slot
+    fleet = FleetRegistry(Budget(1, 1))
+    fleet.record(key("cooling-down"), COOLING_DOWN)
+    fleet.record(key("waits", "other"), waiting(Priority.LOW))
+    assert fleet.portfolio(key("cooling-down"), NOW, block_end=NOW).slot
+    assert fleet.portfolio(key("waits", "other"), NOW, block_end=NOW).slot
 
 
 def test_a_slot_that_was_kept_for_one_that_wants_none_is_free():
-    standings = Standings(Budget(1, 1))
-    standings.record(key("waits", "other"), waiting(Priority.LOW))
-    standings.record(key("turns"), BEFORE)
-    assert not standings.portfolio(key("waits", "other"), NOW, block_end=NOW).slot
-    assert standings.record(key("turns"), COOLING_DOWN)
-    assert standings.next_in_line(NOW) == (key("waits", "other"),)
-    assert standings.portfolio(key("waits", "other"), NOW, block_end=NOW).slot
-    assert not standings.record(key("waits", "other"), ProductSnapshot(training=True))
+    fleet = FleetRegistry(Budget(1, 1))
+    fleet.record(key("waits", "other"), waiting(Priority.LOW))
+    fleet.record(key("turns"), BEFORE)
+    assert not fleet.portfolio(key("waits", "other"), NOW, block_end=NOW).slot
+    assert fleet.record(key("turns"), COOLING_DOWN)
+    assert fleet.next_in_line(NOW) == (key("waits", "other"),)
+    assert fleet.portfolio(key("waits", "other"), NOW, block_end=NOW).slot
+    assert not fleet.record(key("waits", "other"), ProductSnapshot(training=True))
 
 
 def test_products_that_turned_bad_within_three_blocks_turned_bad_together():
-    standings = Standings(Budget(1, 1))
+    fleet = FleetRegistry(Budget(1, 1))
     for number, age in enumerate((0, 600, 900, 901)):
-        standings.record(key(f"p{number}"), ProductSnapshot(bad_since=NOW - age))
-    standings.record(key("fine"), ProductSnapshot())
-    portfolio = standings.portfolio(key("p0"), NOW)
+        fleet.record(key(f"p{number}"), ProductSnapshot(bad_since=NOW - age))
+    fleet.record(key("fine"), ProductSnapshot())
+    portfolio = fleet.portfolio(key("p0"), NOW)
     assert (portfolio.products, portfolio.turned_bad) == (5, 3)
 
 
@@ -164,23 +164,23 @@ BLOCK = 300
 LOOKS = st.lists(st.integers(1, 60), min_size=1, max_size=8, unique=True).map(sorted)
 
 
-def judge(standings: Standings, name: str, blocks: list[int], *, broke: int) -> None:
+def judge(fleet: FleetRegistry, name: str, blocks: list[int], *, broke: int) -> None:
     """Judge a product by these blocks, as one that turns bad in the block `broke`."""
     found = None
     for block in blocks:
         end = NOW + block * BLOCK
         found = end if found is None and block >= broke else found
         fine = end if found is None else None
-        standings.record(key(name), ProductSnapshot(bad_since=found, fine_at=fine, judged=end))
+        fleet.record(key(name), ProductSnapshot(bad_since=found, fine_at=fine, judged=end))
 
 
 @given(st.lists(LOOKS, min_size=1, max_size=8), st.integers(2, 60))
 def test_products_of_one_cause_are_together_however_late_each_is_judged(looks, broke):
-    standings = Standings(Budget(1, 1))
+    fleet = FleetRegistry(Budget(1, 1))
     for number, blocks in enumerate(looks):
-        judge(standings, f"p{number}", [0, *blocks, 61], broke=broke)
+        judge(fleet, f"p{number}", [0, *blocks, 61], broke=broke)
     for number in range(len(looks)):
-        assert standings.portfolio(key(f"p{number}"), NOW).turned_bad == len(looks)
+        assert fleet.portfolio(key(f"p{number}"), NOW).turned_bad == len(looks)
 
 
 @pytest.mark.parametrize(
@@ -201,21 +201,21 @@ def test_products_of_one_cause_are_together_however_late_each_is_judged(looks, b
     ],
 )
 def test_where_judging_is_late_the_last_time_that_it_was_fine_decides(looks, broke, together):
-    standings = Standings(Budget(1, 1))
-    judge(standings, "first", [9, 10], broke=10)
-    judge(standings, "second", looks, broke=broke)
+    fleet = FleetRegistry(Budget(1, 1))
+    judge(fleet, "first", [9, 10], broke=10)
+    judge(fleet, "second", looks, broke=broke)
     for name in ("first", "second"):
-        assert standings.portfolio(key(name), NOW).turned_bad == together
+        assert fleet.portfolio(key(name), NOW).turned_bad == together
 
 
 def test_one_that_is_asked_about_before_it_is_found_bad_may_be_so_since_it_was_judged():
-    standings = Standings(Budget(1, 1))
-    judge(standings, "bad", [9, 10], broke=10)
-    judge(standings, "asks", [10], broke=99)
+    fleet = FleetRegistry(Budget(1, 1))
+    judge(fleet, "bad", [9, 10], broke=10)
+    judge(fleet, "asks", [10], broke=99)
     now = NOW + 20 * BLOCK
-    assert standings.portfolio(key("asks"), now).turned_bad == 1
-    judge(standings, "asks", [19], broke=99)
-    assert standings.portfolio(key("asks"), now).turned_bad == 0
+    assert fleet.portfolio(key("asks"), now).turned_bad == 1
+    judge(fleet, "asks", [19], broke=99)
+    assert fleet.portfolio(key("asks"), now).turned_bad == 0
 
 
 SPANS = st.tuples(st.integers(1, 30), st.integers(1, 30)).map(sorted)
@@ -224,15 +224,15 @@ SPANS = st.tuples(st.integers(1, 30), st.integers(1, 30)).map(sorted)
 @given(st.lists(SPANS, min_size=1, max_size=8))
 def test_so_many_are_together_as_one_moment_can_explain(spans):
     """Two that turned bad far apart aren't together by a third that may have at any time."""
-    standings = Standings(Budget(1, 1))
+    fleet = FleetRegistry(Budget(1, 1))
     for number, (first, last) in enumerate(spans):
-        judge(standings, f"p{number}", [first - 1, last], broke=first)
+        judge(fleet, f"p{number}", [first - 1, last], broke=first)
     moments = range(spans[0][0], spans[0][1] + 1)
     most = max(
         sum(first - COMMON_BLOCKS <= moment <= last + COMMON_BLOCKS for first, last in spans)
         for moment in moments
     )
-    assert standings.portfolio(key("p0"), NOW).turned_bad == most
+    assert fleet.portfolio(key("p0"), NOW).turned_bad == most
 
 
 PLACED = st.tuples(st.integers(0, 3), SPANS)
@@ -240,12 +240,12 @@ PLACED = st.tuples(st.integers(0, 3), SPANS)
 
 @given(st.lists(PLACED, min_size=1, max_size=9), st.integers(0, 3))
 def test_over_namespaces_too_one_moment_has_to_explain_all(placed, healthy):
-    standings = Standings(Budget(1, 1))
+    fleet = FleetRegistry(Budget(1, 1))
     for number in range(healthy):
-        standings.record(key(f"fine-{number}", "team-0"), ProductSnapshot())
+        fleet.record(key(f"fine-{number}", "team-0"), ProductSnapshot())
     for number, (place, (first, last)) in enumerate(placed):
-        standing = ProductSnapshot(bad_since=NOW + last * BLOCK, fine_at=NOW + (first - 1) * BLOCK)
-        standings.record(key(f"p{number}", f"team-{place}"), standing)
+        snapshot = ProductSnapshot(bad_since=NOW + last * BLOCK, fine_at=NOW + (first - 1) * BLOCK)
+        fleet.record(key(f"p{number}", f"team-{place}"), snapshot)
     home, (begin, end) = placed[0]
     sizes = Counter(f"team-{place}" for place, _ in placed) + Counter({"team-0": healthy})
 
@@ -260,7 +260,7 @@ def test_over_namespaces_too_one_moment_has_to_explain_all(placed, healthy):
         share = sum(count / sizes[place] for place, count in bad.items())
         return min(own + len(bad), 3), own + share
 
-    found = standings.portfolio(key("p0", f"team-{home}"), NOW)
+    found = fleet.portfolio(key("p0", f"team-{home}"), NOW)
     parties, weight = max(explained(moment) for moment in range(begin, end + 1))
     assert min(found.turned_bad + found.namespaces_bad, 3) == parties
     assert found.turned_bad + found.namespaces_share == pytest.approx(weight)
@@ -269,62 +269,62 @@ def test_over_namespaces_too_one_moment_has_to_explain_all(placed, healthy):
 
 
 def test_one_that_nothing_was_known_of_for_a_while_may_have_turned_bad_in_it():
-    standings = Standings(Budget(1, 1))
-    judge(standings, "a", [9, 10], broke=10)
-    judge(standings, "b", [9], broke=99)
+    fleet = FleetRegistry(Budget(1, 1))
+    judge(fleet, "a", [9, 10], broke=10)
+    judge(fleet, "b", [9], broke=99)
     for block in (10, 15, 20):
         unknown = ProductSnapshot(ProductState.UNKNOWN, judged=NOW + block * BLOCK)
-        standings.record(key("b"), unknown)
-    standings.record(key("b"), ProductSnapshot(bad_since=NOW + 20 * BLOCK, judged=NOW + 20 * BLOCK))
-    assert standings.portfolio(key("a"), NOW).turned_bad == 2
+        fleet.record(key("b"), unknown)
+    fleet.record(key("b"), ProductSnapshot(bad_since=NOW + 20 * BLOCK, judged=NOW + 20 * BLOCK))
+    assert fleet.portfolio(key("a"), NOW).turned_bad == 2
 
 
 def test_a_new_term_knows_what_status_says_and_when_a_product_was_degraded():
-    standings = Standings(Budget(1, 1))
-    standings.record(key("gone"), ProductSnapshot(training=True))
-    standings.record(
+    fleet = FleetRegistry(Budget(1, 1))
+    fleet.record(key("gone"), ProductSnapshot(training=True))
+    fleet.record(
         key("stays"), ProductSnapshot(ProductState.DEGRADED, training=True, degraded_at=NOW)
     )
     known = {key("stays"): ProductSnapshot(), key("new", "other"): waiting()}
-    standings.renew(known)
-    portfolio = standings.portfolio(key("new", "other"), NOW)
+    fleet.renew(known)
+    portfolio = fleet.portfolio(key("new", "other"), NOW)
     assert (portfolio.products, portfolio.namespaces) == (1, 1)
     assert portfolio.slot
-    assert standings.was_degraded(key("stays"), NOW)
-    assert standings.dependency(key("stays")) is DependencyState.UNKNOWN
-    assert standings.dependency(key("gone")) is DependencyState.NOT_FOUND
+    assert fleet.was_degraded(key("stays"), NOW)
+    assert fleet.dependency(key("stays")) is DependencyState.UNKNOWN
+    assert fleet.dependency(key("gone")) is DependencyState.NOT_FOUND
 
 
 def test_what_turned_bad_together_is_together_until_it_has_recovered():
-    standings, since = Standings(Budget(1, 1)), NOW - 900
+    fleet, since = FleetRegistry(Budget(1, 1)), NOW - 900
     for name in ("a", "b", "c"):
-        standings.record(key(name), ProductSnapshot(bad_since=since))
+        fleet.record(key(name), ProductSnapshot(bad_since=since))
     for later in (NOW, NOW + 300, NOW + 86_400):
-        assert standings.portfolio(key("a"), later).turned_bad == 3
+        assert fleet.portfolio(key("a"), later).turned_bad == 3
     for name in ("b", "c"):
-        standings.record(key(name), ProductSnapshot())
-    assert standings.portfolio(key("a"), NOW + 86_401).turned_bad == 1
+        fleet.record(key(name), ProductSnapshot())
+    assert fleet.portfolio(key("a"), NOW + 86_401).turned_bad == 1
 
 
 def test_a_kind_of_indicator_is_silent_in_the_share_of_products_that_have_it():
-    standings = Standings(Budget(1, 1))
-    standings.record(key("a"), ProductSnapshot(silent={"outcomes": True, "latency": False}))
-    standings.record(key("b"), ProductSnapshot(silent={"outcomes": False}))
-    standings.record(key("c"), ProductSnapshot(silent={"outcomes": True}))
-    standings.record(key("d"), ProductSnapshot(silent={"outcomes": False}))
-    assert standings.portfolio(key("a"), NOW).silent == {"outcomes": 0.5}
+    fleet = FleetRegistry(Budget(1, 1))
+    fleet.record(key("a"), ProductSnapshot(silent={"outcomes": True, "latency": False}))
+    fleet.record(key("b"), ProductSnapshot(silent={"outcomes": False}))
+    fleet.record(key("c"), ProductSnapshot(silent={"outcomes": True}))
+    fleet.record(key("d"), ProductSnapshot(silent={"outcomes": False}))
+    assert fleet.portfolio(key("a"), NOW).silent == {"outcomes": 0.5}
 
 
 # ---- what one tenant declares counts once -----------------------------------------------------
-def blamed(standings: Standings, one: Key, kind: str = "outcomes") -> bool:
-    return common_cause(standings.portfolio(one, NOW), kind)
+def blamed(fleet: FleetRegistry, one: Key, kind: str = "outcomes") -> bool:
+    return common_cause(fleet.portfolio(one, NOW), kind)
 
 
-def bad(*products: Key, among: Iterable[Key]) -> Standings:
-    standings = Standings(Budget(2, 1))
+def bad(*products: Key, among: Iterable[Key]) -> FleetRegistry:
+    fleet = FleetRegistry(Budget(2, 1))
     for one in among:
-        standings.record(one, ProductSnapshot(bad_since=NOW if one in products else None))
-    return standings
+        fleet.record(one, ProductSnapshot(bad_since=NOW if one in products else None))
+    return fleet
 
 
 def of(namespace: str, count: int) -> list[Key]:
@@ -336,41 +336,41 @@ def of(namespace: str, count: int) -> list[Key]:
 def test_products_of_one_namespace_veto_nobody_elses_retraining(throw_away, together):
     theirs = of("tenant", throw_away)
     ours = of("catalog", 11) if together else [key("p", f"team-{n:02}") for n in range(11)]
-    standings = bad(ours[0], *theirs, among=[*ours, *theirs])
-    assert not blamed(standings, ours[0])
-    assert blamed(standings, theirs[0]) == (throw_away >= 3)
+    fleet = bad(ours[0], *theirs, among=[*ours, *theirs])
+    assert not blamed(fleet, ours[0])
+    assert blamed(fleet, theirs[0]) == (throw_away >= 3)
 
 
 @pytest.mark.parametrize("namespaces", [1, 2, 3, 10, 50])
 @pytest.mark.parametrize("each", [1, 2, 5, 12])
 def test_what_turns_all_namespaces_bad_is_a_common_cause_in_each(namespaces, each):
     products = [one for n in range(namespaces) for one in of(f"team-{n}", each)]
-    standings = bad(*products, among=products)
+    fleet = bad(*products, among=products)
     expected = namespaces * each >= 3
     # A small team beside one other: two of its own and the other namespace are three.
     expected = expected and each + (namespaces - 1) >= 3
-    assert {blamed(standings, one) for one in products} == {expected}
+    assert {blamed(fleet, one) for one in products} == {expected}
 
 
 @pytest.mark.parametrize("spread", [1, 3, 10])
 def test_two_fifths_of_117_products_are_a_common_cause_however_they_are_spread(spread):
     products = [key(f"p{n:03}", f"bench-{n % spread}") for n in range(117)]
     wave = products[70:]
-    standings = bad(*wave, among=products)
+    fleet = bad(*wave, among=products)
     assert len(wave) == 47
-    assert all(blamed(standings, one) for one in wave)
+    assert all(blamed(fleet, one) for one in wave)
 
 
 def test_a_fifth_of_the_products_is_no_common_cause():
     products = [key(f"p{n:03}", f"bench-{n % 10}") for n in range(70)]
-    standings = bad(*products[50:60], among=products)
-    assert not any(blamed(standings, one) for one in products[50:60])
+    fleet = bad(*products[50:60], among=products)
+    assert not any(blamed(fleet, one) for one in products[50:60])
 
 
 def test_a_team_with_one_namespace_recognises_what_its_own_products_share():
     ours, others = of("catalog", 10), [key("p", f"team-{n:02}") for n in range(40)]
-    standings = bad(*ours[:4], others[0], among=[*ours, *others])
-    assert not blamed(standings, ours[0]), "4 of 50, the namespaces included"
+    fleet = bad(*ours[:4], others[0], among=[*ours, *others])
+    assert not blamed(fleet, ours[0]), "4 of 50, the namespaces included"
     alone = bad(*ours[:4], among=ours)
     assert blamed(alone, ours[0])
 
@@ -386,12 +386,12 @@ def test_another_namespace_counts_at_most_once_whatever_it_declares(places, asks
     one = products[asks % len(products)]
     found = []
     for declared in (0, 1, more):
-        standings = Standings(Budget(1, 1))
+        fleet = FleetRegistry(Budget(1, 1))
         for each, moment in zip(products, moments, strict=True):
-            standings.record(each, ProductSnapshot(bad_since=NOW + moment * BLOCK))
+            fleet.record(each, ProductSnapshot(bad_since=NOW + moment * BLOCK))
         for extra in of("tenant", declared):
-            standings.record(extra, ProductSnapshot(bad_since=NOW))
-        found.append(standings.portfolio(one, NOW))
+            fleet.record(extra, ProductSnapshot(bad_since=NOW))
+        found.append(fleet.portfolio(one, NOW))
     without, once, often = found
     assert (often.namespaces, often.turned_bad) == (once.namespaces, once.turned_bad)
     assert often.namespaces_bad == once.namespaces_bad <= without.namespaces_bad + 1
@@ -401,52 +401,52 @@ def test_another_namespace_counts_at_most_once_whatever_it_declares(places, asks
 
 def test_a_namespace_whose_outcomes_fall_silent_vetoes_nobody_elses_retraining():
     ours, theirs = of("catalog", 11), of("tenant", 200)
-    standings = Standings(Budget(2, 1))
+    fleet = FleetRegistry(Budget(2, 1))
     for one in ours:
-        standings.record(one, ProductSnapshot(silent={"outcomes": False}))
+        fleet.record(one, ProductSnapshot(silent={"outcomes": False}))
     for one in theirs:
-        standings.record(one, ProductSnapshot(silent={"outcomes": True}))
-    assert not blamed(standings, ours[0])
-    assert blamed(standings, theirs[0])
+        fleet.record(one, ProductSnapshot(silent={"outcomes": True}))
+    assert not blamed(fleet, ours[0])
+    assert blamed(fleet, theirs[0])
 
 
 @pytest.mark.parametrize(("spread", "silent", "common"), [(1, 5, True), (1, 4, False),
                                                           (16, 5, True), (16, 4, False),
                                                           (4, 8, True)])  # fmt: skip
 def test_a_label_pipeline_that_dies_is_a_common_cause(spread, silent, common):
-    standings = Standings(Budget(2, 1))
+    fleet = FleetRegistry(Budget(2, 1))
     products = [key(f"p{n:02}", f"team-{n % spread}") for n in range(16)]
     for number, one in enumerate(products):
-        standings.record(one, ProductSnapshot(silent={"outcomes": number < silent}))
-    assert blamed(standings, products[-1]) is common
-    assert not blamed(standings, products[-1], "latency")
+        fleet.record(one, ProductSnapshot(silent={"outcomes": number < silent}))
+    assert blamed(fleet, products[-1]) is common
+    assert not blamed(fleet, products[-1], "latency")
 
 
 def test_one_product_that_is_silent_by_itself_is_no_common_cause():
-    standings = Standings(Budget(1, 1))
-    standings.record(key("fresh"), ProductSnapshot(silent={"outcomes": True}))
-    standings.record(key("other"), ProductSnapshot(silent={"outcomes": False}))
-    assert standings.portfolio(key("other"), NOW).silent == {}
+    fleet = FleetRegistry(Budget(1, 1))
+    fleet.record(key("fresh"), ProductSnapshot(silent={"outcomes": True}))
+    fleet.record(key("other"), ProductSnapshot(silent={"outcomes": False}))
+    assert fleet.portfolio(key("other"), NOW).silent == {}
 
 
 def test_when_a_product_was_last_degraded_stays_known_after_it_recovered():
-    standings = Standings(Budget(1, 1))
-    standings.record(key("a"), ProductSnapshot(ProductState.DEGRADED, degraded_at=NOW))
-    assert standings.was_degraded(key("a"), NOW + 1), "it is, until it is evaluated again"
-    standings.record(key("a"), ProductSnapshot(ProductState.UNKNOWN))
-    standings.record(key("a"), ProductSnapshot(ProductState.HEALTHY))
-    assert standings.was_degraded(key("a"), NOW)
-    assert not standings.was_degraded(key("a"), NOW + 1)
-    assert not standings.was_degraded(key("nobody"), 0)
+    fleet = FleetRegistry(Budget(1, 1))
+    fleet.record(key("a"), ProductSnapshot(ProductState.DEGRADED, degraded_at=NOW))
+    assert fleet.was_degraded(key("a"), NOW + 1), "it is, until it is evaluated again"
+    fleet.record(key("a"), ProductSnapshot(ProductState.UNKNOWN))
+    fleet.record(key("a"), ProductSnapshot(ProductState.HEALTHY))
+    assert fleet.was_degraded(key("a"), NOW)
+    assert not fleet.was_degraded(key("a"), NOW + 1)
+    assert not fleet.was_degraded(key("nobody"), 0)
 
 
 def test_only_bad_news_is_told_of_a_dependency():
-    standings = Standings(Budget(1, 1))
-    assert standings.dependency(key("nobody")) is DependencyState.NOT_FOUND
+    fleet = FleetRegistry(Budget(1, 1))
+    assert fleet.dependency(key("nobody")) is DependencyState.NOT_FOUND
     told = {}
     for state in ProductState:
-        standings.record(key("a"), ProductSnapshot(state=state))
-        told[state] = standings.dependency(key("a"))
+        fleet.record(key("a"), ProductSnapshot(state=state))
+        told[state] = fleet.dependency(key("a"))
     assert told == {
         ProductState.HEALTHY: DependencyState.HEALTHY,
         ProductState.DEGRADING: DependencyState.HEALTHY,
@@ -456,14 +456,14 @@ def test_only_bad_news_is_told_of_a_dependency():
 
 
 def test_a_cycle_is_seen_over_any_number_of_products():
-    standings = Standings(Budget(1, 1))
+    fleet = FleetRegistry(Budget(1, 1))
     chain = [key(name) for name in "abcd"]
     for one, following in zip(chain, [*chain[1:], chain[0]], strict=True):
-        standings.record(one, ProductSnapshot(depends_on=(following,)))
-    assert standings.in_cycle(chain[0], chain[1])
-    standings.record(chain[3], ProductSnapshot())
-    assert not standings.in_cycle(chain[0], chain[1])
-    assert standings.dependents(chain[1]) == (chain[0],)
+        fleet.record(one, ProductSnapshot(depends_on=(following,)))
+    assert fleet.in_cycle(chain[0], chain[1])
+    fleet.record(chain[3], ProductSnapshot())
+    assert not fleet.in_cycle(chain[0], chain[1])
+    assert fleet.dependents(chain[1]) == (chain[0],)
 
 
 PRODUCTS = st.sampled_from([key(name) for name in "abcd"])
@@ -471,17 +471,17 @@ PRODUCTS = st.sampled_from([key(name) for name in "abcd"])
 
 @given(st.lists(st.tuples(PRODUCTS, st.none() | st.lists(PRODUCTS).map(tuple))))
 def test_who_calls_a_product_is_known_after_any_changes_of_who_calls_whom(changes):
-    standings = Standings(Budget(1, 1))
+    fleet = FleetRegistry(Budget(1, 1))
     calls: dict[Key, tuple[Key, ...]] = {}
     for one, called in changes:
         if called is None:
-            standings.forget(one)
+            fleet.forget(one)
             calls.pop(one, None)
         else:
-            standings.record(one, ProductSnapshot(depends_on=called))
+            fleet.record(one, ProductSnapshot(depends_on=called))
             calls[one] = called
         for each in map(key, "abcd"):
-            assert set(standings.dependents(each)) == {
+            assert set(fleet.dependents(each)) == {
                 caller for caller, theirs in calls.items() if each in theirs
             }
 
@@ -493,6 +493,6 @@ def test_nobody_searches_all_products_for_who_calls_one():
         def __contains__(self, _: object) -> bool:
             raise AssertionError("each product is looked at")
 
-    standings = Standings(Budget(1, 1))
-    standings.record(key("a"), ProductSnapshot(depends_on=Unsearched([key("b")])))
-    assert standings.dependents(key("b")) == (key("a"),)
+    fleet = FleetRegistry(Budget(1, 1))
+    fleet.record(key("a"), ProductSnapshot(depends_on=Unsearched([key("b")])))
+    assert fleet.dependents(key("b")) == (key("a"),)

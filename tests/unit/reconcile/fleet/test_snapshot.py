@@ -12,15 +12,15 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.kube.resources import Key
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.retraining.budget import Budget
-from sluicegate.reconcile.decide.planner import take_step
-from sluicegate.reconcile.fleet.registry import Standings
-from sluicegate.reconcile.fleet.snapshot import ProductSnapshot, standing_before
+from sluicegate.reconcile.decide.planner import make_plan
+from sluicegate.reconcile.fleet.registry import FleetRegistry
+from sluicegate.reconcile.fleet.snapshot import ProductSnapshot, snapshot_before
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.product import product_record
-from sluicegate.reconcile.report.fleet_update import standing_of
+from sluicegate.reconcile.report.fleet_update import snapshot_of
 from sluicegate.slo.blocks import Block, Quality, Series, hour_of
 from sluicegate.stats.counts import Count
-from tests.support.rollout_world import World, document
+from tests.support.decisions.rollout_world import World, document
 
 TRAINING = {"command": ["train"], "output": "registry.example/bentos/search"}
 BLOCK = 60
@@ -78,7 +78,7 @@ def record(name: str = "search", **status):
     ids=["new", "healthy", "a trigger alone", "malformed", "trained", "turning bad", "degraded"],
 )
 def test_a_status_tells_who_trained_and_who_is_bad(status, expected):
-    assert standing_before(record(**status)) == expected
+    assert snapshot_before(record(**status)) == expected
 
 
 def test_after_a_restart_an_upstream_that_recovered_a_moment_ago_still_explains_what_is_bad():
@@ -87,15 +87,15 @@ def test_after_a_restart_an_upstream_that_recovered_a_moment_ago_still_explains_
         "type": "Degraded", "status": "False", "reason": "NotDegraded", "message": "",
         "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1,
     }  # fmt: skip
-    standings = Standings(Budget(1, 1))
+    fleet = FleetRegistry(Budget(1, 1))
     key = Key("catalog", "search")
-    standings.record(key, standing_before(record(state="Healthy", conditions=[recovered])))
-    assert standings.was_degraded(key, NOW)
-    assert not standings.was_degraded(key, NOW + 1)
+    fleet.record(key, snapshot_before(record(state="Healthy", conditions=[recovered])))
+    assert fleet.was_degraded(key, NOW)
+    assert not fleet.was_degraded(key, NOW + 1)
     worse = {**recovered, "status": "True", "reason": "ModelDecay"}
-    bad = standing_before(record(state="Degraded", **BAD, conditions=[worse]))
-    standings.record(key, bad)
-    assert standings.bad_since([key, Key("catalog", "other")]) == FIRST * BLOCK
+    bad = snapshot_before(record(state="Degraded", **BAD, conditions=[worse]))
+    fleet.record(key, bad)
+    assert fleet.bad_since([key, Key("catalog", "other")]) == FIRST * BLOCK
 
 
 def job(**fields) -> JobRecord:
@@ -134,30 +134,30 @@ def job(**fields) -> JobRecord:
 )
 def test_a_job_that_runs_has_a_slot_after_a_restart(found, now, trains):
     trigger = {"retraining": {"trigger": TRIGGER, "startTime": "2026-01-01T00:00:00Z"}}
-    before = standing_before(record(**trigger), [found], now=now, most_training_seconds=86_400)
+    before = snapshot_before(record(**trigger), [found], now=now, most_training_seconds=86_400)
     assert before.training is trains
 
 
 @pytest.mark.parametrize(("seconds", "kept"), [(0, True), (59, True), (60, False), (9999, False)])
 def test_the_job_of_a_trigger_may_be_on_its_way_for_a_minute(seconds, kept):
     trigger = {"retraining": {"trigger": TRIGGER, "startTime": "2026-01-01T00:00:00Z"}}
-    assert standing_before(record(**trigger), now=NOW + seconds).training is kept
+    assert snapshot_before(record(**trigger), now=NOW + seconds).training is kept
 
 
 def test_a_common_cause_is_known_after_a_restart_before_the_first_is_judged():
-    standings = Standings(Budget())
+    fleet = FleetRegistry(Budget())
     for name in ("a", "b", "c", "d"):
         status = {"state": "Degraded", **BAD} if name != "d" else {}
-        standings.record(Key("catalog", name), standing_before(record(name, **status)))
+        fleet.record(Key("catalog", name), snapshot_before(record(name, **status)))
     now = FIRST * BLOCK + 86_400
-    assert standings.portfolio(Key("catalog", "a"), now).turned_bad == 3
+    assert fleet.portfolio(Key("catalog", "a"), now).turned_bad == 3
 
 
 # ---- after a step -----------------------------------------------------------------------------
 def standing_after(world: World) -> ProductSnapshot:
-    situation = world.situation()
-    step = take_step(situation)
-    return standing_of(situation, step)
+    observation = world.observation()
+    step = make_plan(observation)
+    return snapshot_of(observation, step)
 
 
 def test_the_newest_block_by_which_a_product_was_fine_is_told_until_it_is_bad():
@@ -205,15 +205,15 @@ def test_an_owner_that_a_product_declares_makes_nothing_of_it_to_others():
 # ---- silence ----------------------------------------------------------------------------------
 def silence(world: World, **observed) -> dict[str, bool]:
     """What is said of a product's silence, with this read of it."""
-    situation = world.situation()
-    changed = replace(situation.observed, **{"problem": None, "series": {}, **observed})
-    situation = replace(situation, observed=changed)
-    return dict(standing_of(situation, take_step(situation)).silent)
+    observation = world.observation()
+    changed = replace(observation.observed, **{"problem": None, "series": {}, **observed})
+    observation = replace(observation, observed=changed)
+    return dict(snapshot_of(observation, make_plan(observation)).silent)
 
 
 def counted(world: World, *, ago: int, total: int = 100) -> dict[str, dict[str, Series]]:
     """Blocks as they are read back after a restart: events long ago, and none since."""
-    series, newest = Series(), world.situation().observed.block
+    series, newest = Series(), world.observation().observed.block
     series.record(Block(newest, Quality.NO_SERIES))
     series.record_hour(hour_of(newest - ago), Count(0, total))
     return {"v1": {"accuracy": series}}

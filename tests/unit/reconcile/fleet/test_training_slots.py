@@ -10,7 +10,7 @@ import pytest
 
 from sluicegate.kube.resources import JOBS
 from sluicegate.settings import Settings
-from tests.support.training_fleet import TRAINING, Fleet, RefusingServer, serving
+from tests.support.apiserver.training_fleet import TRAINING, Fleet, RefusingServer, serving
 
 if TYPE_CHECKING:
     from sluicegate.kube.resources import Key

@@ -13,13 +13,13 @@ from sluicegate.api.status import DependencyState, DependencyStatus
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.plan import spec_version
 from sluicegate.policy.model.terms import terms_of
-from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
 from sluicegate.reconcile.live.product import product_record
 from sluicegate.reconcile.report.status import report
-from tests.support.api_stand_in import ApiStandIn
-from tests.support.built_controller import build_controller, reconciler_of
-from tests.support.rollout_world import BLOCK, RUNTIME, World, document
+from tests.support.apiserver.api_stand_in import ApiStandIn
+from tests.support.apiserver.built_controller import build_controller, reconciler_of
+from tests.support.decisions.rollout_world import BLOCK, RUNTIME, World, document
 
 SEARCH, PRICING = Key("catalog", "search"), Key("catalog", "pricing")
 AFTERMATH = 12 * BLOCK
@@ -69,9 +69,9 @@ async def test_an_upstream_explains_what_is_bad_while_it_is_degraded_and_twelve_
     reconciler, world, state, ago, explains
 ):
     found = None if ago is None else world.now - ago
-    reconciler.standings.record(PRICING, ProductSnapshot(state=state, degraded_at=found))
-    situation = await observed(reconciler, world)
-    assert situation.observed.facts.upstream_degraded == (("pricing",) if explains else ())
+    reconciler.fleet.record(PRICING, ProductSnapshot(state=state, degraded_at=found))
+    observation = await observed(reconciler, world)
+    assert observation.observed.facts.upstream_degraded == (("pricing",) if explains else ())
 
 
 @pytest.mark.parametrize(
@@ -82,15 +82,15 @@ async def test_products_that_call_each_other_are_no_excuse_for_each_other(reconc
     degraded = ProductSnapshot(state=ProductState.DEGRADED)
     chain = (PRICING, *over, SEARCH)
     for one, called in pairwise(chain):
-        reconciler.standings.record(one, replace(degraded, depends_on=(called,)))
-    situation = await observed(reconciler, world)
-    assert situation.dependencies[0].in_cycle
-    assert situation.dependencies[0].state is DependencyState.DEGRADED
-    assert situation.observed.facts.upstream_degraded == ()
+        reconciler.fleet.record(one, replace(degraded, depends_on=(called,)))
+    observation = await observed(reconciler, world)
+    assert observation.dependencies[0].in_cycle
+    assert observation.dependencies[0].state is DependencyState.DEGRADED
+    assert observation.observed.facts.upstream_degraded == ()
 
 
 def test_status_shows_how_the_called_products_do_now(world):
     for state in (DependencyState.DEGRADED, DependencyState.HEALTHY):
         one = DependencyStatus(namespace="catalog", name="pricing", state=state)
-        situation = replace(world.situation(), dependencies=(one,))
-        assert report(situation, take_step(situation)).dependencies == (one,)
+        observation = replace(world.observation(), dependencies=(one,))
+        assert report(observation, make_plan(observation)).dependencies == (one,)

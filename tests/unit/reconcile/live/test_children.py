@@ -14,7 +14,7 @@ from sluicegate.reconcile.live.children import DeploymentRecord, deployment_reco
 from sluicegate.reconcile.live.product import REQUESTS, product_record
 from sluicegate.runtime.cache import Cache
 from sluicegate.runtime.interfaces import QueuePriority, Watched
-from tests.support.rollout_world import World, document
+from tests.support.decisions.rollout_world import World, document
 
 if TYPE_CHECKING:
     from collections.abc import Callable

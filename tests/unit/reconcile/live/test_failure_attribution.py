@@ -15,11 +15,11 @@ from sluicegate.api.versions import CandidatePhase, Release
 from sluicegate.policy.model.observed import Facts, TrainingSucceeded
 from sluicegate.policy.transitions import retry_seconds
 from sluicegate.reconcile.live.children import deployment_record
-from sluicegate.reconcile.live.failure_attribution import blame_for, failing
+from sluicegate.reconcile.live.failure_attribution import attribution_of, failing
 from sluicegate.reconcile.live.pods import pod_state
 from sluicegate.stats.counts import Count
-from tests.support.rollout_world import BLOCK, RUNTIME, World, broken_pod, image
-from tests.support.rollouts import (
+from tests.support.decisions.rollout_world import BLOCK, RUNTIME, World, broken_pod, image
+from tests.support.decisions.rollouts import (
     at_weight,
     finished,
     in_phase,
@@ -114,21 +114,21 @@ PULLING = 'failed to resolve reference "r/a": failed to do request: dial tcp: i/
     ],
 )
 def test_trouble_of_node_scheduler_or_registry_isnt_the_candidates(body, says):
-    blame = blame_for(deployment(), (pod_state(body),), deployment(1), settled=True)
-    assert blame.reason is INFRASTRUCTURE
-    assert says in blame.text
+    attribution = attribution_of(deployment(), (pod_state(body),), deployment(1), settled=True)
+    assert attribution.reason is INFRASTRUCTURE
+    assert says in attribution.text
 
 
 def test_a_full_quota_is_told_in_the_api_servers_words():
-    blame = blame_for(deployment(0, QUOTA), (), deployment(1), settled=True)
-    assert blame.reason is INFRASTRUCTURE
-    assert "exceeded quota" in blame.text
+    attribution = attribution_of(deployment(0, QUOTA), (), deployment(1), settled=True)
+    assert attribution.reason is INFRASTRUCTURE
+    assert "exceeded quota" in attribution.text
 
 
 @pytest.mark.parametrize("body", [pod(), pod(ended(1, 1)), pod(ended(137, 5))])
 def test_what_hits_stable_as_well_isnt_the_candidates(body):
     stable = deployment(1, replicas=2)
-    assert not blame_for(deployment(), (pod_state(body),), stable, settled=True).own
+    assert not attribution_of(deployment(), (pod_state(body),), stable, settled=True).own
 
 
 @pytest.mark.parametrize(
@@ -154,36 +154,36 @@ def test_what_hits_stable_as_well_isnt_the_candidates(body):
     ],
 )
 def test_what_a_candidate_does_itself_is_its_own(body, reason, says):
-    blame = blame_for(deployment(), (pod_state(body),), deployment(1), settled=True)
-    assert blame.reason is reason
-    assert says in blame.text
+    attribution = attribution_of(deployment(), (pod_state(body),), deployment(1), settled=True)
+    assert attribution.reason is reason
+    assert says in attribution.text
 
 
 def test_an_image_that_isnt_there_is_the_candidates_whatever_stable_does():
     state = pod_state(pod(waiting("ErrImagePull", "a: not found")))
-    assert blame_for(deployment(), (state,), deployment(0), settled=True).own
+    assert attribution_of(deployment(), (state,), deployment(0), settled=True).own
 
 
 def test_a_crash_loop_isnt_excused_by_a_pod_that_was_evicted_before():
     gone = pod_state(pod(status={"reason": "Evicted"}))
     loop = pod_state(pod(ended(1, 5)))
-    assert blame_for(deployment(), (gone, loop), deployment(1), settled=True).own
+    assert attribution_of(deployment(), (gone, loop), deployment(1), settled=True).own
 
 
 def test_a_crash_stays_the_candidates_when_its_container_is_up_again():
     last = {"terminated": {"exitCode": 1, "reason": "Error"}}
     again = pod({**RUNNING, "ready": True, "lastState": last, "restartCount": 1})
     state = pod_state(again | {"status": again["status"] | condition("Ready", "True")})
-    assert blame_for(deployment(1), (state,), deployment(1), settled=True).own
+    assert attribution_of(deployment(1), (state,), deployment(1), settled=True).own
 
 
 def test_a_candidate_whose_pod_is_back_has_nothing_to_answer_for():
     state = pod_state(pod({**RUNNING, "ready": True}, status=condition("Ready", "True")))
-    assert not blame_for(deployment(1), (state,), deployment(1), settled=True).own
+    assert not attribution_of(deployment(1), (state,), deployment(1), settled=True).own
 
 
 def test_pods_that_run_are_given_time_to_become_ready():
-    assert not blame_for(deployment(), (pod_state(pod()),), deployment(1), settled=False).own
+    assert not attribution_of(deployment(), (pod_state(pod()),), deployment(1), settled=False).own
 
 
 @pytest.mark.parametrize("overdue", [False, True])
@@ -197,8 +197,10 @@ def test_a_pod_that_starts_in_place_of_an_evicted_one_is_given_the_time_that_a_s
         pod({**waiting("PodInitializing"), "started": False}, status=init),
     ):
         state = pod_state(body)
-        blame = blame_for(deployment(), (state,), deployment(1), settled=True, overdue=overdue)
-        assert blame.own is overdue
+        attribution = attribution_of(
+            deployment(), (state,), deployment(1), settled=True, overdue=overdue
+        )
+        assert attribution.own is overdue
 
 
 def test_the_pause_doubles_from_a_minute_to_half_an_hour_and_no_further():
@@ -219,14 +221,14 @@ def test_the_pause_doubles_from_a_minute_to_half_an_hour_and_no_further():
     ],
 )
 def test_a_candidate_keeps_its_share_while_a_pod_serves_that_nothing_kills(ready, body, reason):
-    blame = failing(deployment(ready), (pod_state(body),), deployment(1))
-    assert (blame.reason if blame else None) is reason
+    attribution = failing(deployment(ready), (pod_state(body),), deployment(1))
+    assert (attribution.reason if attribution else None) is reason
 
 
 # ---- whole rollouts -----------------------------------------------------------------------------
 def evicted():
     return replace(
-        broken_pod("its node ended it (Evicted)"), hopeless=False, outside=True, crashed=False
+        broken_pod("its node ended it (Evicted)"), unrecoverable=False, outside=True, crashed=False
     )
 
 
@@ -240,7 +242,7 @@ def loses_its_pod(world: World) -> World:
     world.facts = Facts(canary_lost="it is being deleted")
     world.run()
     assert world.current.candidate.phase is CandidatePhase.ROLLING_BACK
-    assert dict(world.history[-1].layout.weights)[world.current.stable.revision] == 100
+    assert dict(world.history[-1].allocation.weights)[world.current.stable.revision] == 100
     world.facts = Facts()
     return world
 
@@ -285,7 +287,7 @@ def test_a_cluster_without_room_is_asked_again_ever_later_and_rejects_nothing():
 def test_a_candidate_that_crashes_after_it_lost_its_traffic_is_rejected():
     world = serving().push("b", "v2").until(at_weight(25))
     world.facts = Facts(canary_lost="no pod is ready")
-    world.broken["v2"] = replace(broken_pod(), hopeless=False, crashed=True)
+    world.broken["v2"] = replace(broken_pod(), unrecoverable=False, crashed=True)
     for one in world.pods.values():
         if one.version.version == "v2":
             one.ready = 0

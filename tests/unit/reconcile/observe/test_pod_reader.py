@@ -12,7 +12,7 @@ from sluicegate.api.product import read_status
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.observe.pod_reader import PodReads, ahead
-from tests.support.rollout_world import START, World
+from tests.support.decisions.rollout_world import START, World
 
 STARTING_SECONDS = 10
 

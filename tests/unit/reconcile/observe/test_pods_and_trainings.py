@@ -15,12 +15,12 @@ from sluicegate.api.versions import Release
 from sluicegate.policy.model.observed import TrainingFailed, TrainingSucceeded
 from sluicegate.prometheus.targets import TargetFacts
 from sluicegate.reconcile.live.children import job_record
-from sluicegate.reconcile.live.pods import Ended, pod_state
+from sluicegate.reconcile.live.pods import TrainingExit, pod_state
 from sluicegate.reconcile.observe.container_limits import at_limit
 from sluicegate.reconcile.observe.training_result import training_result
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
-from tests.support.rollout_world import image
+from tests.support.decisions.rollout_world import image
 
 # Promised, so written as numbers here.
 MESSAGE_LIMIT = 1500
@@ -51,7 +51,7 @@ def crashed(restarts: int, reason: str = "Error", code: int = 1) -> dict[str, An
 
 
 @pytest.mark.parametrize(
-    ("body", "hopeless", "says"),
+    ("body", "unrecoverable", "says"),
     [
         (pod(waiting("ContainerCreating")), False, ""),
         (pod(waiting("ErrImagePull", "a: not found")), True, "not found"),
@@ -63,17 +63,17 @@ def crashed(restarts: int, reason: str = "Error", code: int = 1) -> dict[str, An
     ],
     ids=["starting", "no image", "registry away", "no secret", "crashed", "loop", "memory"],
 )
-def test_a_pod_that_isnt_ready_says_why_and_whether_it_mends_itself(body, hopeless, says):
+def test_a_pod_that_isnt_ready_says_why_and_whether_it_mends_itself(body, unrecoverable, says):
     state = pod_state(body)
-    assert state.hopeless == hopeless
-    assert says in state.trouble
-    assert bool(state.trouble) == bool(says)
+    assert state.unrecoverable == unrecoverable
+    assert says in state.problem
+    assert bool(state.problem) == bool(says)
 
 
 def test_a_container_killed_for_memory_is_remembered_after_its_restart():
     body = pod({**crashed(1, "OOMKilled", 137), "ready": True, "state": {"running": {}}})
     assert pod_state(body).out_of_memory
-    assert pod_state(body).trouble == ""
+    assert pod_state(body).problem == ""
 
 
 @pytest.mark.parametrize(
@@ -126,16 +126,16 @@ def test_without_the_kubelets_series_only_what_has_a_limit_is_unknown():
 def test_a_runtime_that_lacks_something_is_a_mismatch_at_once():
     ended = {"terminated": {"exitCode": 3, "message": "scikit-learn 1.7 is missing"}}
     state = pod_state(pod({"name": "runtime-check", "state": ended}, init=True))
-    assert (state.hopeless, state.mismatch) == (True, True)
-    assert state.trouble == "scikit-learn 1.7 is missing"
+    assert (state.unrecoverable, state.mismatch) == (True, True)
+    assert state.problem == "scikit-learn 1.7 is missing"
 
 
 def test_an_entry_service_of_another_name_is_no_mismatch_of_the_runtime():
     said = "ServiceNotFound: spec.model.bento.service is Iris, and the bento's entry service is A"
     ended = {"terminated": {"exitCode": 1, "message": said}}
     state = pod_state(pod({"name": "runtime-check", "state": ended}, init=True))
-    assert (state.hopeless, state.mismatch, state.misnamed) == (True, False, True)
-    assert state.trouble == said
+    assert (state.unrecoverable, state.mismatch, state.misnamed) == (True, False, True)
+    assert state.problem == said
 
 
 FEEDBACK = {"name": "feedback", "secret": {"secretName": "pricing-keys"}}
@@ -159,17 +159,17 @@ def test_a_pod_that_waits_for_its_volumes_names_what_a_person_makes(volumes, say
     ]
     body = pod(waiting("PodInitializing"), conditions=conditions) | {"spec": {"volumes": volumes}}
     state = pod_state(body)
-    assert (state.unmounted, state.hopeless) == (bool(says), False)
-    assert all(one in state.trouble for one in says)
+    assert (state.unmounted, state.unrecoverable) == (bool(says), False)
+    assert all(one in state.problem for one in says)
     conditions[1]["status"] = "True"
-    assert pod_state(body).trouble == ""
+    assert pod_state(body).problem == ""
 
 
 def test_a_pod_that_no_node_takes_says_so():
     scheduled = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes: cpu"}
     state = pod_state({"metadata": {}, "status": {"conditions": [scheduled]}})
-    assert state.trouble == "the pod can't be scheduled: 0/1 nodes: cpu"
-    assert not state.hopeless
+    assert state.problem == "the pod can't be scheduled: 0/1 nodes: cpu"
+    assert not state.unrecoverable
 
 
 # ---- trainings ------------------------------------------------------------------------------
@@ -198,12 +198,12 @@ def job(condition: str = "Complete", reason: str = "", seconds: int = 0):
     )
 
 
-def result(ended: Ended, **of_job: Any):
+def result(ended: TrainingExit, **of_job: Any):
     return training_result(job(**of_job), ended, "0a1b2c3d", PARENT, output=OUTPUT)
 
 
 def test_a_training_that_made_a_version_gives_it_with_both_evaluations():
-    made = result(Ended(json.dumps(GOOD), 0))
+    made = result(TrainingExit(json.dumps(GOOD), 0))
     assert isinstance(made, TrainingSucceeded)
     assert made.release == Release("v2", image("b"), PARENT.runtime_image)
     assert made.evaluation["accuracy"].bad == 80
@@ -215,7 +215,7 @@ ROWS = {"bothRight": 880, "onlyStableWrong": 40, "onlyCandidateWrong": 30, "both
 
 def test_counts_that_are_left_out_follow_from_the_pairs():
     told = {"image": GOOD["image"], "version": "v2", "pairs": {"accuracy": ROWS}}
-    made = result(Ended(json.dumps(told), 0))
+    made = result(TrainingExit(json.dumps(told), 0))
     assert made.pairs == {"accuracy": Pairs(880, 40, 30, 50)}
     assert made.evaluation == {"accuracy": Count(80, 1000)}
     assert made.stable_evaluation == {"accuracy": Count(90, 1000)}
@@ -232,7 +232,7 @@ def test_counts_that_are_left_out_follow_from_the_pairs():
     ],
 )
 def test_pairs_that_contradict_the_counts_or_are_none_are_no_result(rows, why):
-    failed = result(Ended(json.dumps(GOOD | {"pairs": {"accuracy": rows}}), 0))
+    failed = result(TrainingExit(json.dumps(GOOD | {"pairs": {"accuracy": rows}}), 0))
     assert isinstance(failed, TrainingFailed)
     assert failed.reason is Reason.INVALID_RESULT
     assert why in failed.message
@@ -241,51 +241,53 @@ def test_pairs_that_contradict_the_counts_or_are_none_are_no_result(rows, why):
 @pytest.mark.parametrize("which", ["evaluation", "stableEvaluation"])
 def test_an_evaluation_names_as_many_slos_as_a_product_may_have(which):
     counts = {f"slo-{number}": {"bad": 1, "total": 9} for number in range(17)}
-    failed = result(Ended(json.dumps(GOOD | {which: counts}), 0))
+    failed = result(TrainingExit(json.dumps(GOOD | {which: counts}), 0))
     assert isinstance(failed, TrainingFailed)
     assert failed.reason is Reason.INVALID_RESULT
     counts.popitem()
-    assert isinstance(result(Ended(json.dumps(GOOD | {which: counts}), 0)), TrainingSucceeded)
+    assert isinstance(
+        result(TrainingExit(json.dumps(GOOD | {which: counts}), 0)), TrainingSucceeded
+    )
 
 
 @pytest.mark.parametrize(
     ("ended", "of_job", "reason", "says"),
     [
-        (Ended("no data", 1), {"condition": "Failed"}, Reason.JOB_FAILED, "exited with 1"),
-        (Ended(), {"condition": "Failed"}, Reason.JOB_FAILED, "never ran"),
+        (TrainingExit("no data", 1), {"condition": "Failed"}, Reason.JOB_FAILED, "exited with 1"),
+        (TrainingExit(), {"condition": "Failed"}, Reason.JOB_FAILED, "never ran"),
         (
-            Ended("epoch 3", 143),
+            TrainingExit("epoch 3", 143),
             {"condition": "Failed", "reason": "DeadlineExceeded"},
             Reason.TIMED_OUT,
             "timeoutSeconds",
         ),
         (
-            Ended(json.dumps(GOOD | {"image": image("b").replace("@", "-evil@")}), 0),
+            TrainingExit(json.dumps(GOOD | {"image": image("b").replace("@", "-evil@")}), 0),
             {},
             Reason.IMAGE_OUTSIDE_OUTPUT,
             "isn't in retraining.output",
         ),
-        (Ended("rubbish", 0), {}, Reason.INVALID_RESULT, "no JSON"),
-        (Ended("[1]", 0), {}, Reason.INVALID_RESULT, "not an object"),
-        (Ended("[" * 4000, 0), {}, Reason.INVALID_RESULT, "nested too deeply"),
-        (Ended('{"a":' * 1000, 0), {}, Reason.INVALID_RESULT, "nested too deeply"),
-        (Ended("", 0), {}, Reason.INVALID_RESULT, "empty"),
-        (Ended("{}", 0), {}, Reason.INVALID_RESULT, "image"),
+        (TrainingExit("rubbish", 0), {}, Reason.INVALID_RESULT, "no JSON"),
+        (TrainingExit("[1]", 0), {}, Reason.INVALID_RESULT, "not an object"),
+        (TrainingExit("[" * 4000, 0), {}, Reason.INVALID_RESULT, "nested too deeply"),
+        (TrainingExit('{"a":' * 1000, 0), {}, Reason.INVALID_RESULT, "nested too deeply"),
+        (TrainingExit("", 0), {}, Reason.INVALID_RESULT, "empty"),
+        (TrainingExit("{}", 0), {}, Reason.INVALID_RESULT, "image"),
         (
-            Ended(json.dumps(GOOD | {"image": f"{OUTPUT}:latest"}), 0),
+            TrainingExit(json.dumps(GOOD | {"image": f"{OUTPUT}:latest"}), 0),
             {},
             Reason.INVALID_RESULT,
             "image",
         ),
         (
-            Ended(json.dumps(GOOD | {"image": image("b").replace("search", "other")}), 0),
+            TrainingExit(json.dumps(GOOD | {"image": image("b").replace("search", "other")}), 0),
             {},
             Reason.IMAGE_OUTSIDE_OUTPUT,
             "retraining.output",
         ),
-        (Ended(json.dumps(GOOD | {"version": "v1"}), 0), {}, Reason.VERSION_REUSED, "new version"),
+        (TrainingExit(json.dumps(GOOD | {"version": "v1"}), 0), {}, Reason.VERSION_REUSED, "new version"),
         (
-            Ended(json.dumps(GOOD | {"image": PARENT.image}), 0),
+            TrainingExit(json.dumps(GOOD | {"image": PARENT.image}), 0),
             {},
             Reason.VERSION_REUSED,
             "new bento",
@@ -309,15 +311,15 @@ def test_a_training_that_took_too_long_says_how_long_it_may_take_and_what_it_sai
     seconds, words
 ):
     of_job = {"condition": "Failed", "reason": "DeadlineExceeded", "seconds": seconds}
-    failed = result(Ended("epoch 3", 143), **of_job)
+    failed = result(TrainingExit("epoch 3", 143), **of_job)
     assert f"longer than retraining.timeoutSeconds ({words})" in failed.message
     assert failed.message.endswith("epoch 3")
-    gone = result(Ended(), **of_job)
+    gone = result(TrainingExit(), **of_job)
     assert f"({words})" in gone.message
     assert gone.message.endswith("it left no message")
 
 
 def test_of_a_long_log_only_the_tail_is_kept():
-    failed = result(Ended("x" * 5000 + "the end", 1), condition="Failed")
+    failed = result(TrainingExit("x" * 5000 + "the end", 1), condition="Failed")
     assert failed.message.endswith("the end")
     assert len(failed.message) < MESSAGE_LIMIT + 200

@@ -13,7 +13,7 @@ from sluicegate.prometheus.timing import Timing
 from sluicegate.reconcile.live.children import watched
 from sluicegate.reconcile.observe.standby import Standby
 from sluicegate.runtime.cache import Caches
-from tests.support.rollout_world import World
+from tests.support.decisions.rollout_world import World
 
 CARS, VANS = Key("catalog", "cars"), Key("catalog", "vans")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sluicegate.policy.model.observed import TrainingFailed
-from sluicegate.reconcile.live.pods import Ended, of_job, pod_state
+from sluicegate.reconcile.live.pods import TrainingExit, of_job, pod_state
 from sluicegate.reconcile.observe.training_result import training_result
 from tests.unit.reconcile.observe.test_pods_and_trainings import GOOD, OUTPUT, PARENT, job
 
@@ -62,7 +62,7 @@ def test_a_training_that_was_killed_for_its_memory_says_so_and_what_to_raise():
 def test_an_evaluation_of_what_is_no_slo_names_it_and_those_that_are():
     """It was a hold-out that is too small, which named neither."""
     counts = {"acc": {"bad": 80, "total": 1000}}
-    said = Ended(json.dumps(GOOD | {"evaluation": counts, "stableEvaluation": counts}), 0)
+    said = TrainingExit(json.dumps(GOOD | {"evaluation": counts, "stableEvaluation": counts}), 0)
     failed = training_result(
         job(), said, "0a1b2c3d", PARENT, output=OUTPUT, slos=("accuracy", "availability")
     )

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.conditions import find_condition
-from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.status import report
-from tests.support.rollout_world import World, broken_pod, document
+from tests.support.decisions.rollout_world import World, broken_pod, document
 
 QUOTA = 'pods "search-1" is forbidden: exceeded quota: compute'
 NODES = "the pod can't be scheduled: 0/3 nodes are available: insufficient cpu"
@@ -17,10 +17,10 @@ NODES = "the pod can't be scheduled: 0/3 nodes are available: insufficient cpu"
 
 def stalled(world: World, **of_deployment: str) -> str:
     """What Stalled says."""
-    situation = world.situation()
-    live = {key: replace(one, **of_deployment) for key, one in situation.live.items()}
-    situation = replace(situation, live=live)
-    status = report(situation, take_step(situation))
+    observation = world.observation()
+    live = {key: replace(one, **of_deployment) for key, one in observation.live.items()}
+    observation = replace(observation, live=live)
+    status = report(observation, make_plan(observation))
     found = find_condition(status.conditions, "Stalled")
     assert found is not None
     return found.message
@@ -29,14 +29,14 @@ def stalled(world: World, **of_deployment: str) -> str:
 def waiting(**of_pod: bool) -> World:
     """A first version whose pods have had all the time that they may take."""
     world = World(spec=document())
-    world.broken["v1"] = replace(broken_pod(NODES), hopeless=False, **of_pod)
+    world.broken["v1"] = replace(broken_pod(NODES), unrecoverable=False, **of_pod)
     return world.run(15)
 
 
 def test_a_quota_that_refuses_its_pods_is_named():
     """The pods said nothing, as there were none, and spec.model was blamed."""
     world = waiting()
-    world.broken["v1"] = replace(world.broken["v1"], trouble="")
+    world.broken["v1"] = replace(world.broken["v1"], problem="")
     said = stalled(world, refused=QUOTA)
     assert QUOTA in said
     assert "spec.model" not in said
@@ -52,9 +52,9 @@ def test_spec_model_is_blamed_for_its_own_trouble_alone(outside):
 def test_the_words_of_the_pods_are_written_as_soon_as_they_are_known():
     """They differed in wording only, which waited for an hour."""
     world = World(spec=document())
-    world.broken["v1"] = replace(broken_pod(""), hopeless=False)
+    world.broken["v1"] = replace(broken_pod(""), unrecoverable=False)
     world.run(2)
-    world.broken["v1"] = replace(world.broken["v1"], trouble=NODES)
+    world.broken["v1"] = replace(world.broken["v1"], problem=NODES)
     world.run(1)
     ready = find_condition(world.current.conditions, "Ready")
     assert ready is not None

@@ -8,9 +8,9 @@ import pytest
 
 from sluicegate.api.product import DataProduct
 from sluicegate.conditions import Finding
-from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.first_version_start import FirstStarts
-from tests.support.rollout_world import World, broken_pod, document
+from tests.support.decisions.rollout_world import World, broken_pod, document
 
 
 def named(number: int, **spec) -> DataProduct:
@@ -29,9 +29,9 @@ def starting(count: int) -> FirstStarts:
 
 
 def can_wait(starts: FirstStarts, world: World, *, after: float) -> bool:
-    situation = world.situation()
-    situation = replace(situation, now=int((situation.begun or 0) + after))
-    return starts.can_wait(situation, take_step(situation))
+    observation = world.observation()
+    observation = replace(observation, now=int((observation.begun or 0) + after))
+    return starts.can_wait(observation, make_plan(observation))
 
 
 def test_the_first_look_counts_however_often_it_is_looked_at():
@@ -52,9 +52,9 @@ def test_a_product_that_serves_or_is_suspended_or_gone_doesnt_start():
 def test_a_start_ends_with_the_status_that_says_that_it_serves_and_not_before():
     world, starts = World(), starting(1)
     key = next(iter(starts.begun))
-    starts.end(key, take_step(world.situation()))
+    starts.end(key, make_plan(world.observation()))
     assert key in starts
-    starts.end(key, take_step(world.until(lambda one: one.serving == "v1").situation()))
+    starts.end(key, make_plan(world.until(lambda one: one.serving == "v1").observation()))
     assert key not in starts
 
 
@@ -101,8 +101,8 @@ def test_what_is_wrong_is_reported_at_once_however_many_start():
 )
 def test_what_keeps_a_first_version_from_starting_is_told_at_once(wrong):
     world, starts = World(spec=document()), starting(1)
-    situation = replace(world.situation(), **wrong)
-    assert not starts.can_wait(situation, take_step(situation))
+    observation = replace(world.observation(), **wrong)
+    assert not starts.can_wait(observation, make_plan(observation))
 
 
 def test_that_it_serves_is_reported_at_once_however_many_start():

@@ -10,14 +10,14 @@ import pytest
 
 from sluicegate.api.names import REQUEST_ABORT
 from sluicegate.conditions import find_condition
-from sluicegate.reconcile.decide.planner import take_step
-from sluicegate.reconcile.observe.observation import Situation
+from sluicegate.reconcile.decide.planner import make_plan
+from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.report.status import report
-from tests.support.rollout_world import World, broken_pod, document
-from tests.support.rollouts import serving, watched
+from tests.support.decisions.rollout_world import World, broken_pod, document
+from tests.support.decisions.rollouts import serving, watched
 
-Told = tuple[str, str] | None
-Change = Callable[[Situation], Situation]
+EventNote = tuple[str, str] | None
+Change = Callable[[Observation], Observation]
 
 
 def starting() -> World:
@@ -65,58 +65,58 @@ def without_pods() -> World:
     return world
 
 
-def taken_by_nobody(situation: Situation) -> Situation:
-    assert situation.route is not None
-    route = replace(situation.route, parents=())
-    split = replace(situation.split, level=1, message="Gateway gateway/web says nothing")
-    return replace(situation, route=route, split=split)
+def taken_by_nobody(observation: Observation) -> Observation:
+    assert observation.route is not None
+    route = replace(observation.route, parents=())
+    split = replace(observation.split, level=1, message="Gateway gateway/web says nothing")
+    return replace(observation, route=route, split=split)
 
 
-def in_conflict(situation: Situation) -> Situation:
-    return replace(situation, conflict="DataProduct catalog/other serves it", shadowed=True)
+def in_conflict(observation: Observation) -> Observation:
+    return replace(observation, conflict="DataProduct catalog/other serves it", shadowed=True)
 
 
-def with_a_stranger(situation: Situation) -> Situation:
-    return replace(situation, conflict="Service catalog/search exists")
+def with_a_stranger(observation: Observation) -> Observation:
+    return replace(observation, conflict="Service catalog/search exists")
 
 
-def pods_on_their_way(situation: Situation, **change: bool) -> Situation:
+def pods_on_their_way(observation: Observation, **change: bool) -> Observation:
     """A change of spec.serving whose pods aren't up yet; those before them serve."""
     rolling = {
         key: replace(one, rolling=True, **change) if one.replicas else one
-        for key, one in situation.live.items()
+        for key, one in observation.live.items()
     }
-    return replace(situation, live=rolling)
+    return replace(observation, live=rolling)
 
 
-def pods_that_dont_come(situation: Situation) -> Situation:
-    return pods_on_their_way(situation, stuck=True)
+def pods_that_dont_come(observation: Observation) -> Observation:
+    return pods_on_their_way(observation, stuck=True)
 
 
-def a_pod_is_evicted(situation: Situation) -> Situation:
+def a_pod_is_evicted(observation: Observation) -> Observation:
     """One that the Deployment had is missing, though nobody changed anything."""
     short = {
         key: replace(one, replicas=one.ready + 1) if one.ready else one
-        for key, one in situation.live.items()
+        for key, one in observation.live.items()
     }
-    return replace(situation, live=short)
+    return replace(observation, live=short)
 
 
-def about_to_change(situation: Situation) -> Situation:
-    return replace(situation, changing=True)
+def about_to_change(observation: Observation) -> Observation:
+    return replace(observation, changing=True)
 
 
-def refused(situation: Situation) -> Situation:
-    return replace(situation, refused="the API server refuses it")
+def refused(observation: Observation) -> Observation:
+    return replace(observation, refused="the API server refuses it")
 
 
-def as_it_is(situation: Situation) -> Situation:
-    return situation
+def as_it_is(observation: Observation) -> Observation:
+    return observation
 
 
 DEADLINE = "ProgressDeadlineExceeded"
 SERVING, STARTING = ("True", "Serving"), ("False", "Progressing")
-TABLE: dict[str, tuple[Callable[[], World], Change, Told, Told, Told]] = {
+TABLE: dict[str, tuple[Callable[[], World], Change, EventNote, EventNote, EventNote]] = {
     "the first version starts": (starting, as_it_is, STARTING, ("True", "Progressing"), None),
     "the first version fails": (
         failed, as_it_is, ("False", "InitialVersionFailed"), None, ("True", "InitialVersionFailed"),
@@ -151,8 +151,8 @@ TABLE: dict[str, tuple[Callable[[], World], Change, Told, Told, Told]] = {
 )
 def test_what_a_pipeline_reads(make, change, ready, reconciling, stalled):
     world = deepcopy(make())
-    situation = change(world.situation())
-    status = report(situation, take_step(situation))
+    observation = change(world.observation())
+    status = report(observation, make_plan(observation))
     found = {
         kind: find_condition(status.conditions, kind)
         for kind in ("Ready", "Reconciling", "Stalled")

@@ -22,11 +22,11 @@ from sluicegate.reconcile.report.product_metrics import ProductMetrics, by_turns
 from sluicegate.reconcile.report.product_sample import (
     REFUSED,
     ProductFigures,
-    Remedy,
+    RemedyState,
     RetrainingState,
     figures_of,
 )
-from tests.support.rollout_world import START, document
+from tests.support.decisions.rollout_world import START, document
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -186,7 +186,7 @@ async def test_what_there_is_none_of_is_told_as_zero():
         metrics.export(NOW)
         assert set(series("candidates")) == {(phase,) for phase in CandidatePhase}
         assert set(series("retrainings")) == {(state,) for state in RetrainingState}
-        assert set(series("degraded_longest_seconds")) == {(remedy,) for remedy in Remedy}
+        assert set(series("degraded_longest_seconds")) == {(remedy,) for remedy in RemedyState}
         assert value("candidate_overdue_seconds") == 0
 
 
@@ -195,12 +195,14 @@ async def test_of_several_the_worst_is_told():
     async with leading(metrics):
         for number, hours in enumerate((1, 3, 2)):
             figures = ProductFigures(
-                degraded_since=NOW - hours * HOUR, remedy=Remedy.NONE, due=NOW - hours * 60
+                degraded_since=NOW - hours * HOUR, remedy=RemedyState.NONE, due=NOW - hours * 60
             )
             metrics.record(Key("shop", f"p{number}"), figures)
         metrics.record(
             Key("shop", "q"),
-            ProductFigures(degraded_since=NOW - 9 * HOUR, remedy=Remedy.RETRAINING, due=NOW + 9),
+            ProductFigures(
+                degraded_since=NOW - 9 * HOUR, remedy=RemedyState.RETRAINING, due=NOW + 9
+            ),
         )
         metrics.export(NOW)
         assert value("degraded_longest_seconds", remedy="None") == 3 * HOUR
@@ -269,14 +271,18 @@ def test_figures_hold_what_status_says():
 @pytest.mark.parametrize(
     ("reason", "status", "remedy"),
     [
-        (DecisionReason.RETRAINING_DISABLED, {}, Remedy.NONE),
-        (DecisionReason.RETRAIN_SUSPENDED, {"retraining": {"suspended": True}}, Remedy.NONE),
-        (DecisionReason.COMMON_CAUSE, {}, Remedy.NONE),
-        (None, {}, Remedy.NONE),
-        (DecisionReason.COOLING_DOWN, {}, Remedy.WAITING),
-        (DecisionReason.NO_SLOT, {}, Remedy.WAITING),
-        (DecisionReason.CANARY_IN_PROGRESS, {"candidate": candidate("Stepping")}, Remedy.CANARY),
-        (DecisionReason.RETRAINING_DISABLED, {"candidate": candidate("Parked")}, Remedy.NONE),
+        (DecisionReason.RETRAINING_DISABLED, {}, RemedyState.NONE),
+        (DecisionReason.RETRAIN_SUSPENDED, {"retraining": {"suspended": True}}, RemedyState.NONE),
+        (DecisionReason.COMMON_CAUSE, {}, RemedyState.NONE),
+        (None, {}, RemedyState.NONE),
+        (DecisionReason.COOLING_DOWN, {}, RemedyState.WAITING),
+        (DecisionReason.NO_SLOT, {}, RemedyState.WAITING),
+        (
+            DecisionReason.CANARY_IN_PROGRESS,
+            {"candidate": candidate("Stepping")},
+            RemedyState.CANARY,
+        ),
+        (DecisionReason.RETRAINING_DISABLED, {"candidate": candidate("Parked")}, RemedyState.NONE),
         (
             DecisionReason.ALREADY_RETRAINING,
             {
@@ -290,7 +296,7 @@ def test_figures_hold_what_status_says():
                     },
                 }
             },
-            Remedy.RETRAINING,
+            RemedyState.RETRAINING,
         ),
     ],
 )

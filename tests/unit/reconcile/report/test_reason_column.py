@@ -16,10 +16,10 @@ from sluicegate.api.status import SpecModel
 from sluicegate.manifests.plan import spec_version
 from sluicegate.policy.model.decision import Hold
 from sluicegate.policy.model.observed import Facts
-from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.status import report, report_invalid
-from tests.support.rollout_world import RUNTIME, broken_pod
-from tests.support.rollouts import watched
+from tests.support.decisions.rollout_world import RUNTIME, broken_pod
+from tests.support.decisions.rollouts import watched
 from tests.unit.reconcile.report.test_kstatus import (
     canary,
     failed,
@@ -35,7 +35,7 @@ from tests.unit.reconcile.report.test_kstatus import (
 )
 
 if TYPE_CHECKING:
-    from tests.support.rollout_world import World
+    from tests.support.decisions.rollout_world import World
 
 
 def suspended() -> World:
@@ -139,8 +139,8 @@ TABLE = {
 @pytest.mark.parametrize(("make", "reason"), TABLE.values(), ids=TABLE)
 def test_the_column_names_why_somebody_has_to_look(make, reason):
     world = deepcopy(make())
-    situation = world.situation()
-    found = report(situation, take_step(situation)).summary
+    observation = world.observation()
+    found = report(observation, make_plan(observation)).summary
     assert found is not None
     assert found.reason == reason
 
@@ -148,7 +148,7 @@ def test_the_column_names_why_somebody_has_to_look(make, reason):
 CHANGED = {
     "its training's Job is refused": (
         trained,
-        lambda situation: replace(situation, refusal="exceeded quota"),
+        lambda observation: replace(observation, refusal="exceeded quota"),
         "JobRefused",
     ),
     "its route is taken": (serving, in_conflict, "RouteShadowed"),
@@ -160,26 +160,26 @@ CHANGED = {
 
 @pytest.mark.parametrize(("make", "change", "reason"), CHANGED.values(), ids=CHANGED)
 def test_the_column_names_what_the_cluster_refuses(make, change, reason):
-    situation = change(deepcopy(make()).situation())
-    found = report(situation, take_step(situation)).summary
+    observation = change(deepcopy(make()).observation())
+    found = report(observation, make_plan(observation)).summary
     assert found is not None
     assert found.reason == reason
 
 
 def test_a_canary_whose_counts_cant_be_true_is_a_reason():
-    situation = canary().situation()
-    step = take_step(situation)
+    observation = canary().observation()
+    step = make_plan(observation)
     assert step.evaluation is not None
     held = Hold(reason=DecisionReason.INVALID_DATA, message="more bad events than events")
     step = replace(step, evaluation=replace(step.evaluation, decision=held))
-    found = report(situation, step).summary
+    found = report(observation, step).summary
     assert found is not None
     assert found.reason == "InvalidData"
 
 
 def test_pods_that_don_t_come_up_are_a_reason():
-    situation = pods_that_dont_come(deepcopy(serving()).situation())
-    found = report(situation, take_step(situation)).summary
+    observation = pods_that_dont_come(deepcopy(serving()).observation())
+    found = report(observation, make_plan(observation)).summary
     assert found is not None
     assert found.reason == "ProgressDeadlineExceeded"
 

@@ -8,18 +8,18 @@ import pytest
 
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.slo_status import SloState
-from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.status import due, report
-from tests.support.rollout_world import World, document
+from tests.support.decisions.rollout_world import World, document
 
 
 def written(world: World, problem: DecisionReason | None):
     """The status before a look with this problem, and the one after it."""
-    situation = world.situation()
-    observed = replace(situation.observed, problem=problem)
-    situation = replace(situation, observed=observed)
-    before = situation.product.status
-    after = report(situation, take_step(situation))
+    observation = world.observation()
+    observed = replace(observation.observed, problem=problem)
+    observation = replace(observation, observed=observed)
+    before = observation.product.status
+    after = report(observation, make_plan(observation))
     return before, due(before, after, now=world.now, refresh_seconds=0)
 
 

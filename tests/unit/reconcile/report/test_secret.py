@@ -8,10 +8,10 @@ import pytest
 
 from sluicegate.api.names import ConditionType
 from sluicegate.conditions import find_condition
-from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.status import report
 from sluicegate.slo.blocks import Series
-from tests.support.rollout_world import ACCURACY, RUNTIME, World, document
+from tests.support.decisions.rollout_world import ACCURACY, RUNTIME, World, document
 
 SERVING = {"runtimeImage": RUNTIME, "replicas": 4}
 FEEDBACK = {"feedback": {"secretRef": {"name": "search-feedback"}}}
@@ -20,12 +20,12 @@ FEEDBACK = {"feedback": {"secretRef": {"name": "search-feedback"}}}
 def message(serving, *, labels):
     """What MetricsAvailable says, of a product that has labels or none."""
     world = World(spec=document(slos=[ACCURACY], serving=serving)).run(40)
-    situation = world.situation()
+    observation = world.observation()
     if not labels:
-        (version,) = situation.observed.series
+        (version,) = observation.observed.series
         silent = {version: {"accuracy": Series()}}
-        situation = replace(situation, observed=replace(situation.observed, series=silent))
-    status = report(situation, take_step(situation))
+        observation = replace(observation, observed=replace(observation.observed, series=silent))
+    status = report(observation, make_plan(observation))
     condition = find_condition(status.conditions, ConditionType.METRICS_AVAILABLE)
     return condition.message
 

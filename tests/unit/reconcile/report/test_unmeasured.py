@@ -8,11 +8,11 @@ import pytest
 
 from sluicegate.api.names import ConditionType
 from sluicegate.conditions import find_condition
-from sluicegate.reconcile.decide.planner import take_step
+from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.status import report
 from sluicegate.slo.blocks import Series
-from tests.support.rollout_world import ACCURACY, RUNTIME, World, document
-from tests.support.scenarios import AVAILABILITY, count, product, run, scenario
+from tests.support.decisions.rollout_world import ACCURACY, RUNTIME, World, document
+from tests.support.decisions.scenarios import AVAILABILITY, count, product, run, scenario
 
 FEEDBACK = {"feedback": {"secretRef": {"name": "search-feedback"}}}
 WITHOUT = {"runtimeImage": RUNTIME, "replicas": 4}
@@ -22,11 +22,11 @@ def told(serving):
     """The status of a product whose availability is counted, and no truth ever was."""
     owed = [{**AVAILABILITY, "objective": "0.5"}, ACCURACY]
     world = World(spec=document(slos=owed, serving=serving)).run(40)
-    situation = world.situation()
-    (version, series), *_ = situation.observed.series.items()
+    observation = world.observation()
+    (version, series), *_ = observation.observed.series.items()
     seen = {version: {"availability": series["accuracy"], "accuracy": Series()}}
-    situation = replace(situation, observed=replace(situation.observed, series=seen))
-    return report(situation, take_step(situation))
+    observation = replace(observation, observed=replace(observation.observed, series=seen))
+    return report(observation, make_plan(observation))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sluicegate.kube.errors import Invalid
 from sluicegate.reconcile.observe.refused_route import claiming
 from sluicegate.runtime.interfaces import Key
-from tests.support.routed_products import WEB, Routed, routed, ruled, taken
+from tests.support.apiserver.routed_products import WEB, Routed, routed, ruled, taken
 
 # Promised, so written as numbers here.
 SILENT_SECONDS = 30

@@ -9,7 +9,7 @@ import pytest
 from sluicegate.reconcile.routes.claim_index import RouteIndex
 from sluicegate.reconcile.routes.claim_reading import claim_of, listeners_of
 from sluicegate.runtime.interfaces import Key
-from tests.support.routed_products import WEB, routed, ruled, taken
+from tests.support.apiserver.routed_products import WEB, routed, ruled, taken
 
 # Promised, so written as numbers here.
 MOST_ENTRIES = 64

@@ -10,12 +10,12 @@ from sluicegate.api.route import ParentRef
 from sluicegate.conditions import find_condition
 from sluicegate.kube.errors import Forbidden, NotFound
 from sluicegate.kube.resources import GATEWAYS, Key
-from sluicegate.reconcile.decide.planner import take_step
-from sluicegate.reconcile.observe.gateway_reader import Gateways, is_asked
+from sluicegate.reconcile.decide.planner import make_plan
+from sluicegate.reconcile.observe.gateway_reader import Gateways, needs_gateway_check
 from sluicegate.reconcile.report.status import report
 from sluicegate.reconcile.routes.gateway_state import ABSENT, GatewayState, gateway_state
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel, verify_acceptance
-from tests.support.rollout_world import World
+from tests.support.decisions.rollout_world import World
 
 # Promised, so written as numbers here.
 FRESH_SECONDS = 4.0
@@ -78,14 +78,14 @@ def test_a_route_that_its_gateway_accepted_isnt_verified_before_the_gateway_is_p
 
 def test_a_gateway_is_asked_only_while_a_taken_route_isnt_verified():
     world = serving()
-    assert not is_asked(world.product, world._route()), "it serves already"
+    assert not needs_gateway_check(world.product, world._route()), "it serves already"
     world.push("b", "v2").until(lambda w: w.current.candidate and w.current.candidate.weight == 5)
-    assert not is_asked(world.product, world._route()), "the route isn't taken yet"
+    assert not needs_gateway_check(world.product, world._route()), "the route isn't taken yet"
     world._pass_block()
-    assert is_asked(world.product, world._route())
+    assert needs_gateway_check(world.product, world._route())
     world.run(14)
-    assert not is_asked(world.product, world._route()), "it is verified"
-    assert not is_asked(world.product, None)
+    assert not needs_gateway_check(world.product, world._route()), "it is verified"
+    assert not needs_gateway_check(world.product, None)
 
 
 class Api:
@@ -106,8 +106,8 @@ async def test_a_gateway_that_does_not_exist_is_told_while_the_first_version_sta
     """A wrong name was told once a version served, which takes minutes where models are large."""
     world = World()
     gateways = await Gateways(Api(NotFound("no such Gateway")), lambda: 0.0).of(world.product, None)
-    situation = replace(world.situation(), gateways=gateways)
-    status = report(situation, take_step(situation))
+    observation = replace(world.observation(), gateways=gateways)
+    status = report(observation, make_plan(observation))
     ready = find_condition(status.conditions, ConditionType.READY)
     assert (ready.status, ready.reason) == ("False", "Progressing")
     assert ready.message == "no version is stable yet. Gateway gateway/web doesn't exist"

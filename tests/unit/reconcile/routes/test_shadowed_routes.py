@@ -19,9 +19,9 @@ from sluicegate.kube.resources import (
     Key,
 )
 from sluicegate.runtime.interfaces import QueuePriority
-from tests.support.api_stand_in import ApiStandIn
-from tests.support.observed_cluster import ACCEPTED, Cluster, Told
-from tests.support.rollout_world import GATEWAY, World, document
+from tests.support.apiserver.api_stand_in import ApiStandIn
+from tests.support.apiserver.observed_cluster import ACCEPTED, Cluster, EventNote
+from tests.support.decisions.rollout_world import GATEWAY, World, document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,7 +154,7 @@ async def test_both_are_told_once_also_after_a_restart(cluster, serving):
     cluster.add(serving, RIVAL, created=OLDER, routed=False)
     told: list[tuple[str, str, str]] = []
     for _ in range(2):
-        object.__setattr__(cluster.reconciler, "recorder", Told(told))
+        object.__setattr__(cluster.reconciler, "recorder", EventNote(told))
         await cluster.look(RIVAL, SEARCH, RIVAL)
         cluster = cluster.restarted()
     shadowed = [one for one in told if one[2] == "RouteShadowed"]
@@ -171,7 +171,7 @@ async def test_a_first_version_whose_route_is_refused_isn_t_told_to_serve(cluste
     cluster.add(serving, SEARCH, created=YOUNGER)
     cluster.add(starting, RIVAL, created=OLDER)
     told: list[tuple[str, str, str]] = []
-    object.__setattr__(cluster.reconciler, "recorder", Told(told))
+    object.__setattr__(cluster.reconciler, "recorder", EventNote(told))
     await cluster.look(SEARCH, RIVAL)
     assert cluster.live(DATA_PRODUCTS, RIVAL)["status"]["stable"]["version"] == "v1"
     assert [reason for name, _, reason in told if name == "rival"] == ["RouteShadowed"]
@@ -183,7 +183,7 @@ async def test_a_first_version_whose_route_no_gateway_accepts_isnt_told_to_serve
     starting.step()
     cluster.add(starting, SEARCH, created=OLDER)
     told: list[tuple[str, str, str]] = []
-    object.__setattr__(cluster.reconciler, "recorder", Told(told))
+    object.__setattr__(cluster.reconciler, "recorder", EventNote(told))
     await cluster.look(SEARCH)
     refused = [{**one, "status": "False", "reason": "NotAllowedByListeners"} for one in ACCEPTED]
     accept(cluster, SEARCH, refused)

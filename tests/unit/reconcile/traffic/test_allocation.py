@@ -12,7 +12,7 @@ from sluicegate.api.product import DataProduct, read_status
 from sluicegate.api.route import ParentRef
 from sluicegate.measurement.canary_blocks import Requests, count_requests
 from sluicegate.reconcile.live.children import ParentStatus, RouteRecord
-from sluicegate.reconcile.traffic.allocation import FULL, layout_of, pods_for, split_by_replicas
+from sluicegate.reconcile.traffic.allocation import FULL, allocation_of, pods_for, split_by_replicas
 from sluicegate.reconcile.traffic.split_verification import (
     VerificationLevel,
     is_drained,
@@ -22,7 +22,7 @@ from sluicegate.reconcile.traffic.split_verification import (
 from sluicegate.runtime.interfaces import Key
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.stats.counts import Count
-from tests.support.rollout_world import RUNTIME, document, image
+from tests.support.decisions.rollout_world import RUNTIME, document, image
 
 # Promised, so written as numbers here.
 SURGE = 1.5
@@ -95,8 +95,8 @@ def test_what_goes_back_after_its_route_was_taken_away_gives_pods_only_to_stable
     }
     product = DataProduct.parse(document(route=None, serving=serving))
     have = {"a": stable, "b": candidate}
-    layout = layout_of(product, read_status(status), stable_pods=2, have=have)
-    assert (layout.replicas("a"), layout.replicas("b")) == (2, kept)
+    allocation = allocation_of(product, read_status(status), stable_pods=2, have=have)
+    assert (allocation.replicas("a"), allocation.replicas("b")) == (2, kept)
 
 
 # ---- verification -----------------------------------------------------------------------------

@@ -8,9 +8,9 @@ import pytest
 
 from sluicegate.kube.resources import DEPLOYMENTS, HORIZONTAL_POD_AUTOSCALERS
 from sluicegate.reconcile.build import build_children
-from sluicegate.reconcile.traffic.allocation import layout_of
+from sluicegate.reconcile.traffic.allocation import allocation_of
 from sluicegate.settings import ServiceKind
-from tests.support.rollout_world import GATEWAY, RUNTIME, World, document
+from tests.support.decisions.rollout_world import GATEWAY, RUNTIME, World, document
 
 SERVING = {
     "runtimeImage": RUNTIME,
@@ -27,11 +27,11 @@ def world():
 
 def built(world, **live):
     """Pods asked for by version, and the versions that an autoscaler looks at."""
-    product, situation = world.product, world.situation()
-    deployments = {key: replace(one, **live) for key, one in situation.live.items()}
-    situation = replace(situation, live=deployments)
-    layout = layout_of(product, product.status, stable_pods=situation.stable_pods)
-    children = build_children(product, layout, deployments, service_kind=ServiceKind.HEADLESS)
+    product, observation = world.product, world.observation()
+    deployments = {key: replace(one, **live) for key, one in observation.live.items()}
+    observation = replace(observation, live=deployments)
+    allocation = allocation_of(product, product.status, stable_pods=observation.stable_pods)
+    children = build_children(product, allocation, deployments, service_kind=ServiceKind.HEADLESS)
     pods = {
         one.manifest["metadata"]["labels"]["sluicegate.dev/version"]: one.manifest["spec"].get(
             "replicas"
@@ -146,10 +146,10 @@ def test_a_candidate_is_given_what_a_load_that_grew_meanwhile_needs():
 def test_nobody_fights_the_autoscaler_for_stables_pods(route):
     world = loaded(route).push("b", "v2")
     world.until(lambda one: one.current.candidate and one.current.candidate.weight == 25)
-    served = [step.layout.placements[0] for step in world.history if step.status.stable]
+    served = [step.allocation.placements[0] for step in world.history if step.status.stable]
     assert all(one.autoscaled for one in served)
     world.run(2)
-    floor = world.history[-1].layout.placements[0].floor
+    floor = world.history[-1].allocation.placements[0].floor
     assert floor == LOAD
     world.until(lambda one: one.current.candidate is None).run(2)
-    assert world.history[-1].layout.placements[0].floor == 0, "the spec's own holds again"
+    assert world.history[-1].allocation.placements[0].floor == 0, "the spec's own holds again"

@@ -1,0 +1,81 @@
+"""Products whose number of pods a person changes, and who of two operators wrote their objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tests.support.failures.replicas import (
+    apply,
+    audited_writes,
+    orders,
+    product,
+    read,
+    writers_by_object,
+)
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from cluster.controlplane import ControlPlane
+
+Object = dict[str, Any]
+
+KINDS = ("dataproducts", "deployments", "services")
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledProducts:
+    """So many products of one namespace; each change is a write for whoever leads."""
+
+    plane: ControlPlane
+    namespace: str
+    count: int
+
+    def scale(self, pods: int) -> None:
+        """Ask for so many pods of each, and don't wait."""
+        bodies = [product(self.namespace, f"p{number}") for number in range(self.count)]
+        for body in bodies:
+            body["spec"]["serving"] = {"replicas": pods}
+        apply(self.plane, *bodies)
+
+    def until_scaled(self, pods: int, *, seconds: float = 60) -> None:
+        """Wait until each has them, and says that it is Ready as it is."""
+        what = f"{self.count} products with {pods} pods each"
+        eventually(lambda: self._have(pods), seconds=seconds, what=what)
+
+    def rescale(self, pods: int) -> None:
+        """Ask for so many pods of each, and wait."""
+        self.scale(pods)
+        self.until_scaled(pods)
+
+    def assert_written_in_turn(self, first: str, second: str) -> None:
+        """By the audit log no object was written by the first user after the second."""
+        written = audited_writes(self.plane, (first, second))
+        for kind in KINDS:
+            writers = {
+                target: tuple(each)
+                for target, each in writers_by_object(written, kind).items()
+                if target.startswith(f"{kind}/{self.namespace}/")
+            }
+            assert len(writers) >= self.count
+            assert {*writers.values()} <= orders(first, second), writers
+            if kind == "deployments":
+                assert {*writers.values()} == {(first, second)}, "both had work with each"
+
+    def _have(self, pods: int) -> bool:
+        products = read(self.plane, "dataproducts", "-n", self.namespace)
+        deployments = read(self.plane, "deployments", "-n", self.namespace)
+        ready = [(one.get("status") or {}).get("readyReplicas") for one in deployments]
+        return len(products) == self.count == sum(map(is_ready, products)) and (
+            ready == [pods] * self.count
+        )
+
+
+def is_ready(body: Object) -> bool:
+    """Whether a product says that it is Ready, of its newest generation."""
+    return any(
+        one["type"] == "Ready"
+        and one["status"] == "True"
+        and one["observedGeneration"] == body["metadata"]["generation"]
+        for one in (body.get("status") or {}).get("conditions", ())
+    )

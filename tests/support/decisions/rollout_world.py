@@ -1,0 +1,491 @@
+"""A tiny cluster in memory that follows the layouts of one product, a block at a time.
+
+Pods become ready one block after they are asked for, the gateway takes a route one block after
+it is written, and requests go where its weights say. Nothing decides here: `make_plan` does, from
+what this world shows, and `report` writes the status, which goes through JSON each time, as it
+does when the operator restarts.
+"""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache
+from math import ceil
+from typing import TYPE_CHECKING, Any, Self
+
+from sluicegate.api import names
+from sluicegate.api.product import DataProduct, read_status
+from sluicegate.api.status import DataProductStatus
+from sluicegate.manifests.names import version_name
+from sluicegate.manifests.plan import spec_version
+from sluicegate.manifests.version_annotations import memory_annotations
+from sluicegate.policy.model.observed import Facts, ManualRequest, Observed, Portfolio
+from sluicegate.policy.model.terms import terms_of
+from sluicegate.reconcile.decide.planner import Plan, make_plan
+from sluicegate.reconcile.decide.status_recovery import restored_status
+from sluicegate.reconcile.decide.versions import version_reused
+from sluicegate.reconcile.live.children import DeploymentRecord, ParentStatus, RouteRecord
+from sluicegate.reconcile.live.failure_attribution import is_down
+from sluicegate.reconcile.live.pods import PodState
+from sluicegate.reconcile.observe.observation import Observation
+from sluicegate.reconcile.report.status import due, report, verified_seconds
+from sluicegate.reconcile.report.traffic_status import with_first_split
+from sluicegate.reconcile.traffic.allocation import allocation_of
+from sluicegate.reconcile.traffic.split_verification import verify_acceptance, verify_share
+from sluicegate.runtime.interfaces import Key
+from sluicegate.stats.counts import Count
+from tests.support.decisions.rollout_counts import Counted, RolloutCounts
+
+if TYPE_CHECKING:
+    from sluicegate.api.names import DecisionReason
+    from sluicegate.api.versions import VersionBase
+    from sluicegate.policy.model.observed import TrainingResult
+    from sluicegate.reconcile.traffic.allocation import Allocation, Placement
+
+BLOCK = 60
+START = 1_767_225_600
+NAME = "search"
+RUNTIME = f"registry.example/runtime@sha256:{'d' * 64}"
+GATEWAY = {"parentRefs": [{"name": "web", "namespace": "gateway"}], "path": "/search"}
+ACCURACY = {
+    "name": "accuracy",
+    "indicator": {"outcomes": {}},
+    "objective": "0.80",
+    "maxDrop": "0.05",
+}
+
+
+def image(digit: str) -> str:
+    return f"registry.example/bentos/search@sha256:{digit * 64}"
+
+
+def document(**spec: Any) -> dict[str, Any]:
+    """A DataProduct as the API holds it; spec's other fields by keyword, None leaves one out."""
+    fields: dict[str, Any] = {
+        "owner": "group:default/catalog",
+        "model": {"bento": {"image": image("a"), "version": "v1", "service": "Search"}},
+        "serving": {
+            "runtimeImage": RUNTIME,
+            "replicas": 4,
+            "feedback": {"secretRef": {"name": "search-feedback"}},
+        },
+        "route": GATEWAY,
+        "slos": [ACCURACY],
+        "analysis": {"blockSeconds": BLOCK},
+        "rollout": {"steps": [5, 25, 50], "maxDurationSeconds": 86_400},
+    }
+    fields.update(spec)
+    return {
+        "apiVersion": "sluicegate.dev/v1alpha1",
+        "kind": "DataProduct",
+        "metadata": {
+            "name": NAME,
+            "namespace": "catalog",
+            "uid": "5b1c0f0e-0000-4000-8000-000000000001",
+            "generation": 1,
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
+        "spec": {name: value for name, value in fields.items() if value is not None},
+    }
+
+
+@dataclass
+class Pods:
+    """A version's Deployment: pods asked for, pods there, pods ready."""
+
+    version: VersionBase
+    wanted: int = 0
+    there: int = 0
+    ready: int = 0
+    moved: int = START
+    scaled: bool = False
+
+
+@lru_cache(maxsize=64)
+def _parsed(body: str, requests: tuple[tuple[str, str], ...]) -> DataProduct:
+    document = json.loads(body)
+    document["metadata"]["annotations"] = dict(requests)
+    return DataProduct.parse(document)
+
+
+@lru_cache(maxsize=64)
+def _read(status: str) -> DataProductStatus:
+    return read_status(json.loads(status))
+
+
+@dataclass
+class World:
+    """One product and its cluster.
+
+    Attributes
+    ----------
+    bad : share of wrong answers by version, or by revision. refused : share of requests answered 4xx by version,
+    of which no outcome becomes known; nothing counts them while it is empty. broken : versions whose pods never become ready.
+    slow : versions whose pods aren't ready yet. problem : why nothing can be measured.
+    load : pods that all requests need; an autoscaler gives stable those of its share.
+    sent : share that the gateway really gives to a version, whatever the weights are.
+    term : since when this replica leads.
+    rate : requests a block. seen : whether requests are counted. accepts : the gateway's word.
+    """
+
+    spec: dict[str, Any] = field(default_factory=document)
+    rate: int = 4000
+    bad: dict[str, float] = field(default_factory=dict)
+    refused: dict[str, float] = field(default_factory=dict)
+    broken: dict[str, PodState] = field(default_factory=dict)
+    slow: set[str] = field(default_factory=set)
+    sent: dict[str, float] = field(default_factory=dict)
+    load: float = 0.0
+    default_runtime: str = RUNTIME
+    problem: DecisionReason | None = None
+    seen: bool = True
+    accepts: bool = True
+    requests: dict[str, str] = field(default_factory=dict)
+    training: TrainingResult | None = None
+    facts: Facts = field(default_factory=Facts)
+    portfolio: Portfolio = field(default_factory=Portfolio)
+    now: int = START
+    term: int = 0
+    status: dict[str, Any] = field(default_factory=dict)
+    pods: dict[str, Pods] = field(default_factory=dict)
+    written: dict[str, int] | None = None
+    taken: dict[str, int] | None = None
+    selected: str | None = None
+    target: Placement | None = None
+    counts: RolloutCounts = field(default_factory=lambda: RolloutCounts(BLOCK))
+    history: list[Plan] = field(default_factory=list)
+    statuses: list[DataProductStatus] = field(default_factory=list)
+    writes: int = 0
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """A world of its own; what can't change is shared."""
+        other = object.__new__(type(self))
+        for name, value in vars(self).items():
+            copied = value.copy() if isinstance(value, dict | list | set) else value
+            setattr(other, name, copied)
+        other.spec, other.status = deepcopy(self.spec), deepcopy(self.status)
+        other.pods = {key: replace(one) for key, one in self.pods.items()}
+        other.counts = RolloutCounts(BLOCK, self.counts.blocks.copy())
+        return other
+
+    # ---- reading ------------------------------------------------------------------------
+    @property
+    def product(self) -> DataProduct:
+        return _parsed(
+            json.dumps({**self.spec, "status": self.status}), tuple(self.requests.items())
+        )
+
+    @property
+    def current(self) -> DataProductStatus:
+        return _read(json.dumps(self.status))
+
+    @property
+    def serving(self) -> str:
+        """Name of the stable version."""
+        stable = self.current.stable
+        return stable.version if stable else ""
+
+    def condition(self, kind: str) -> tuple[str, str] | None:
+        """Status and reason of a condition; None when it isn't there."""
+        found = [one for one in self.current.conditions if one.type == kind]
+        return (found[0].status, found[0].reason) if found else None
+
+    def stalled(self) -> str:
+        """Why the spec can't be carried out, before anything is observed; empty when it can."""
+        found = version_reused(
+            self.current,
+            spec_version(
+                self.product, self.product.spec.serving.runtime_image or self.default_runtime
+            ),
+        )
+        return found.reason if found else ""
+
+    def share(self, revision: str) -> float:
+        """The part of the requests that a version gets now."""
+        if self.taken and self.pods[revision].version.version in self.sent:
+            return self.sent[self.pods[revision].version.version]
+        if self.taken:
+            total = sum(self.taken.values())
+            return self.taken.get(version_name(NAME, revision), 0) / total if total else 0.0
+        if self.spec["spec"].get("route"):
+            return 0.0
+        chosen = [one for key, one in self.pods.items() if self.selected in (None, key)]
+        ready = sum(one.ready for one in chosen)
+        mine = self.pods[revision].ready if self.selected in (None, revision) else 0
+        return mine / ready if ready and self.written is not None else 0.0
+
+    # ---- going on -----------------------------------------------------------------------
+    def run(self, blocks: int = 1) -> World:
+        """Let blocks pass, each followed by steps until nothing more is to be written."""
+        for _ in range(blocks):
+            self._pass_block()
+            self.settle()
+        return self
+
+    def until(self, holds: Any, *, most: int = 400) -> World:
+        """Let blocks pass until something holds."""
+        for _ in range(most):
+            if holds(self):
+                return self
+            self.run()
+        message = f"it never held; candidate {self.current.candidate!r}, {self.current.decision}"
+        raise AssertionError(message)
+
+    def settle(self) -> None:
+        """Steps until one changes nothing: a step that never ends is a fault."""
+        before = (self.status, self._cluster())
+        for _ in range(12):
+            self.step()
+            after = (self.status, self._cluster())
+            if before == after:
+                return
+            before = after
+        raise AssertionError(f"steps without end: {self.history[-1].told}")
+
+    def step(self) -> Plan:
+        """One step: status is written before the cluster, as the reconciler does."""
+        observation = self.observation()
+        step = make_plan(observation)
+        observation = with_first_split(observation, step)
+        after = due(
+            observation.product.status,
+            report(observation, step),
+            now=self.now,
+            refresh_seconds=0,
+            verified_seconds=verified_seconds(observation),
+        )
+        document = json.loads(text := json.dumps(after.to_dict()))
+        if document != self.status:
+            DataProductStatus.model_validate_json(text, by_name=False)  # as the CRD would
+            self.writes += 1
+            self.status = document
+        self.history.append(step)
+        self.statuses.append(after)
+        if not observation.is_frozen(step.status):
+            self._follow(step.allocation)
+        return step
+
+    def lose_status(self) -> World:
+        """Somebody empties status; the next look finds what the cluster remembers."""
+        self.status = {}
+        product = self.product
+        live = {key: self._deployment(key, one) for key, one in self.pods.items()}
+        wanted = spec_version(product, product.spec.serving.runtime_image or self.default_runtime)
+        restored = restored_status(product, wanted, live, self._route(), now=self.now)
+        assert restored is not None, "nothing was restored"
+        self.status = json.loads(json.dumps(restored.to_dict()))
+        return self
+
+    def observation(self) -> Observation:
+        product = self.product
+        wanted = spec_version(product, product.spec.serving.runtime_image or self.default_runtime)
+        live = {key: self._deployment(key, one) for key, one in self.pods.items()}
+        route = self._route()
+        counted = self.counts.since_last_change(product.status)
+        return Observation(
+            product=product,
+            terms=terms_of(product, hour_seconds=12 * BLOCK),
+            wanted=wanted,
+            now=self.now,
+            live=live,
+            route=route,
+            pods=tuple(
+                replace(state, revision=key)
+                for key, one in self.pods.items()
+                if one.wanted and (state := self.broken.get(one.version.version))
+            ),
+            split=self._split(product, route, counted),
+            requests=counted,
+            observed=Observed(
+                block=self.now // BLOCK,
+                problem=self.problem,
+                series=self.counts.series(product.status),
+                canary_blocks=self.counts.canary_blocks(product.status),
+                canary_block_seconds=BLOCK,
+                wanted=wanted.release,
+                training=self.training,
+                facts=self._facts(product, live),
+                portfolio=self.portfolio,
+                requests=tuple(ManualRequest(*one) for one in self.requests.items()),
+            ),
+            begun=START,
+            term=self.term,
+        )
+
+    # ---- the cluster ----------------------------------------------------------------------
+    def _cluster(self) -> object:
+        pods = {key: one.wanted for key, one in self.pods.items()}
+        return pods, self.written, self.selected
+
+    def _follow(self, allocation: Allocation) -> None:
+        wanted = {one.version.revision: one for one in allocation.placements}
+        for key in [key for key in self.pods if key not in wanted]:
+            del self.pods[key]
+        for key, placement in wanted.items():
+            one = self.pods.setdefault(key, Pods(placement.version))
+            one.version = placement.version
+            if not (placement.autoscaled and one.scaled and placement.replicas and one.wanted):
+                one.wanted = max(placement.replicas, one.wanted if placement.autoscaled else 0)
+                one.scaled = False
+            one.there, one.ready = min(one.there, one.wanted), min(one.ready, one.wanted)
+        self.target = allocation.placements[0] if allocation.placements else None
+        self.selected = allocation.selected
+        if allocation.weights:
+            self.written = {version_name(NAME, key): share for key, share in allocation.weights}
+        elif not self.spec["spec"].get("route") and self.current.stable:
+            self.written = {}
+
+    def count(self, version: str, kind: str) -> int:
+        """Pods of a version: `wanted`, `there` or `ready`."""
+        found = (one for one in self.pods.values() if one.version.version == version)
+        return sum(getattr(one, kind) for one in found)
+
+    def break_down(self, version: str) -> World:
+        """Each pod of a version ends again and again from now on."""
+        self.broken[version] = broken_pod()
+        for one in self.pods.values():
+            if one.version.version == version:
+                one.ready, one.moved = 0, self.now
+        return self
+
+    def _facts(self, product: DataProduct, live: dict[str, DeploymentRecord]) -> Facts:
+        stable = product.status.stable
+        if stable is None:
+            return self.facts
+        state = self.broken.get(stable.version)
+        down = is_down(
+            live.get(stable.revision),
+            (state,) if state is not None else (),
+            now=self.now,
+            patience=product.spec.serving.progress_deadline_seconds,
+        )
+        return replace(self.facts, stable_down=down)
+
+    def _scale(self) -> None:
+        """What an autoscaler does: it sees the load of stable's pods, and no other."""
+        if not self.load or self.target is None:
+            return
+        spec = self.product.spec.serving.autoscaling
+        if spec is None:
+            return
+        revision = self.target.version.revision
+        one = self.pods[revision]
+        if one.wanted:
+            wanted = max(ceil(self.load * self.share(revision)), spec.min_replicas)
+            one.wanted = min(max(wanted, self.target.floor), spec.max_replicas)
+            one.there, one.ready = min(one.there, one.wanted), min(one.ready, one.wanted)
+            one.scaled = True
+
+    def _pass_block(self) -> None:
+        self.now += BLOCK
+        self._scale()
+        self.counts.add(
+            self.now // BLOCK * BLOCK,
+            {key: self._count(key, one) for key, one in self.pods.items()},
+            seen=self.seen,
+        )
+        for one in self.pods.values():
+            if one.version.version not in {*self.broken, *self.slow}:
+                one.moved = one.moved if one.ready == one.wanted else self.now
+                one.there = one.ready = one.wanted
+        if self.accepts:
+            self.taken = self.written
+
+    def _count(self, key: str, one: Pods) -> Counted:
+        """What a version answers in a block; what it refuses has no outcome."""
+        version = one.version.version
+        refused = self.refused.get(version, 0)
+        requests = self.rate * self.share(key)
+        answered = round(requests * (1 - refused))
+        bad = round(answered * self.bad.get(key, self.bad.get(version, 0.1)))
+        errors = None
+        if self.refused:
+            errors = Count(round(round(requests) * refused), round(requests))
+        return Counted(Count(bad, answered), errors)
+
+    def _split(self, product: DataProduct, route: RouteRecord | None, counted: Any) -> Any:
+        status = product.status
+        if product.spec.route is None or status.stable is None:
+            return None
+        allocation = allocation_of(product, status, stable_pods=product.spec.serving.base_replicas)
+        weights = {version_name(NAME, key): weight for key, weight in allocation.weights}
+        accepted = verify_acceptance(route, weights, product.spec.route.parent_refs)
+        candidate = status.candidate
+        weight = dict(allocation.weights).get(candidate.revision, 0) if candidate else 0
+        since = candidate.shares[-1].start_time if candidate and candidate.shares else 0
+        return verify_share(accepted, weight, counted, seconds=self.now - since)
+
+    def _route(self) -> RouteRecord | None:
+        if not self.written:
+            return None
+        in_force = self.taken == self.written
+        return RouteRecord(
+            **self._identity(NAME),
+            generation=2,
+            weights=tuple(self.written.items()),
+            parents=(
+                ParentStatus("gateway", "web", "", self.accepts, True, 2 if in_force else 1, ""),
+            ),
+        )
+
+    def _deployment(self, key: str, one: Pods) -> DeploymentRecord:
+        return DeploymentRecord(
+            **self._identity(version_name(NAME, key)),
+            labels=((names.LABEL_REVISION, key),),
+            annotations=tuple(memory_annotations(one.version).items()),
+            current=True,
+            replicas=one.wanted,
+            ready=one.ready,
+            total=one.there,
+            stuck=False,
+            scaled=one.scaled,
+            moved=one.moved,
+        )
+
+    def _identity(self, name: str) -> dict[str, Any]:
+        uid = self.spec["metadata"]["uid"]
+        return {
+            "key": Key("catalog", name),
+            "parent": Key("catalog", NAME),
+            "uid": name,
+            "version": 1,
+            "owner": uid,
+            "fingerprint": "",
+        }
+
+    # ---- what a person does -----------------------------------------------------------------
+    def push(self, digit: str, version: str) -> World:
+        """Another model in the spec."""
+        self.spec["spec"]["model"]["bento"].update(image=image(digit), version=version)
+        self.spec["metadata"]["generation"] += 1
+        return self
+
+
+def broken_pod(text: str = "container main ended with 1") -> PodState:
+    """A pod that will never become ready."""
+    return PodState(
+        revision="",
+        job="",
+        ready=False,
+        out_of_memory=False,
+        problem=text,
+        unrecoverable=True,
+        mismatch=False,
+        misnamed=False,
+        unmounted=False,
+        absent=False,
+        ended=None,
+    )
+
+
+def serving_world(blocks: int, **spec: Any) -> World:
+    """A world whose first version has served for so many blocks; one of its own for each caller."""
+    return deepcopy(_serving_world(blocks, json.dumps(spec)))
+
+
+@cache
+def _serving_world(blocks: int, spec: str) -> World:
+    world = World(spec=document(**json.loads(spec)))
+    return world.until(lambda world: world.serving == "v1").run(blocks)

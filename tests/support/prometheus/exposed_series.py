@@ -1,0 +1,68 @@
+"""Every series that the operator may expose, as its own code registers them.
+
+Asked in a process of its own, as other tests of this one may register metrics too.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import subprocess
+import sys
+from functools import cache
+from typing import Any
+
+SUFFIXES = {
+    "counter": ("_total",),
+    "gauge": ("",),
+    "histogram": ("_bucket", "_sum", "_count"),
+}
+
+
+@cache
+def families() -> dict[str, tuple[str, frozenset[str]]]:
+    """Type and label names by the name under which a family is documented."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.prometheus.exposed_series"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {
+        name: (kind, frozenset(labels)) for name, (kind, labels) in json.loads(done.stdout).items()
+    }
+
+
+@cache
+def exposed_labels() -> dict[str, frozenset[str]]:
+    """Label names by the name under which a sample is scraped."""
+    found: dict[str, frozenset[str]] = {}
+    for name, (kind, labels) in families().items():
+        base = name.removesuffix("_total")
+        for suffix in SUFFIXES[kind]:
+            found[base + suffix] = labels | ({"le"} if suffix == "_bucket" else frozenset())
+    return found
+
+
+def registered() -> dict[str, tuple[str, list[str]]]:
+    """What importing the whole operator registers, the interpreter's and the process' own apart."""
+    import prometheus_client
+    from prometheus_client.metrics import MetricWrapperBase
+
+    import sluicegate
+
+    theirs = set(prometheus_client.REGISTRY._collector_to_names)
+    for module in pkgutil.walk_packages(sluicegate.__path__, "sluicegate."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    ours: set[Any] = {*prometheus_client.REGISTRY._collector_to_names} - theirs
+    assert all(isinstance(one, MetricWrapperBase) for one in ours), ours
+    return {
+        one._name + ("_total" if one._type == "counter" else ""): (one._type, [*one._labelnames])
+        for one in ours
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(registered()))

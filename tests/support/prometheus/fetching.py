@@ -1,0 +1,42 @@
+"""Blocks of all lengths at once, where a test asks for what the operator's rounds ask for."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from benchmarks.prometheus_stand_in import PrometheusStandIn
+from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
+from sluicegate.prometheus.client import Prometheus
+from sluicegate.prometheus.endpoint import Endpoint
+from tests.support.prometheus.measured_world import ProductBlocks, World
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from sluicegate.prometheus.targets import Readings, Target
+
+
+async def fetch_all(
+    evaluation: BlockReader, targets: Iterable[Target], now: float
+) -> tuple[Readings, ...]:
+    """What has settled of each set of queries that these targets need."""
+    groups = evaluation.regroup(targets)
+    asked = [evaluation.fetch_blocks(length, group, now) for length, group in groups.items()]
+    return tuple(readings for answered in await asyncio.gather(*asked) for readings in answered)
+
+
+def cars_and_vans() -> PrometheusStandIn:
+    """A Prometheus that has counts of two products."""
+    return PrometheusStandIn(World([ProductBlocks(product="cars"), ProductBlocks(product="vans")]))
+
+
+@asynccontextmanager
+async def evaluating(
+    server: PrometheusStandIn, *, seconds: float, concurrency: int = 4
+) -> AsyncIterator[BlockReader]:
+    """An evaluation that asks a Prometheus at once, and waits so many seconds for an answer."""
+    endpoint = Endpoint(url=server.url, timeout_seconds=seconds, concurrency=concurrency)
+    async with Prometheus(endpoint) as prometheus:
+        yield BlockReader(prometheus, EvaluationSettings(jitter_seconds=0))

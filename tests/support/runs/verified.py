@@ -1,0 +1,214 @@
+"""Suites that a change elsewhere can't break, and the content on which the whole of each passed.
+
+A suite judges certain files. After a run of the whole suite passed, `--record-verified` writes the
+hash of those files to `tests/verified.json`. While the hash is the same, a run takes the suite's
+tests marked `anchor` alone; once it differs, all but those marked `grid`; with `--whole`, or where
+a test is named by its id, all. So a file that was changed and not verified is never left untested,
+and each run says in its summary which hash decided.
+
+What a suite judges isn't a list that someone has to keep: it is what its tests import, and what
+that imports, and besides the files that no import shows. Of a module that is imported only what
+runs counts: no comment, no docstring, and no import that is for types alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+ROOT = Path(__file__).resolve().parents[3]
+RECORD = ROOT / "tests" / "verified.json"
+SOURCES = ("", "operator", "bentos/service/src", "bentos/market/src")
+"""Where an import of ours is looked for, below the repository's top."""
+MADE = ("__pycache__", ".venv", ".pytest_cache", ".hypothesis")
+"""Folders of what runs leave behind."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Some of the tests, and what they judge besides what they import.
+
+    `tests` and `files` are files or folders, relative to the repository's top; `packages` are
+    names in uv.lock, of which the locked version counts.
+    """
+
+    name: str
+    tests: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+
+    def holds(self, path: Path) -> bool:
+        """Whether a test file is one of the suite's."""
+        return any(path.is_relative_to(ROOT / each) for each in self.tests)
+
+
+SUITES = (
+    Suite(
+        "canaries",
+        ("tests/simulation/test_canary_bars.py", "tests/simulation/test_compare_table.py"),
+        ("tests/simulation/anchors/canaries.json", "tests/simulation/anchors/comparison.txt"),
+        packages=("numpy",),
+    ),
+    Suite(
+        "degradation",
+        ("tests/simulation/test_degradation.py",),
+        ("tests/simulation/anchors/degradation.json",),
+        packages=("numpy",),
+    ),
+    Suite(
+        "bentos",
+        ("tests/bentos",),
+        ("bentos", "tests/data/faulty", "uv.lock"),
+    ),
+    Suite(
+        "cluster",
+        ("tests/node/cluster", "tests/apiserver/test_control_plane.py", "tests/unit/cluster"),
+        ("cluster", "bentos/service", "tests/data", "charts/sluicegate/Chart.yaml", "uv.lock"),
+    ),
+)
+
+
+def content(suite: Suite, root: Path = ROOT) -> str:
+    """The hash of what a suite judges: names and content, and nothing of this machine."""
+    digest = hashlib.sha256()
+    named = {*_files(suite.files, root)}
+    for path in sorted(judged(suite, root)):
+        digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
+        source = path.read_bytes()
+        text = source if path in named or path.suffix != ".py" else _read(source).code
+        digest.update(hashlib.sha256(text).digest())
+    if suite.packages:
+        locked = _locked(root)
+        digest.update("".join(f"{name}=={locked[name]}\0" for name in suite.packages).encode())
+    return digest.hexdigest()
+
+
+def judged(suite: Suite, root: Path = ROOT) -> set[Path]:
+    """The files that a suite judges: its tests, all they import, and those that it names."""
+    return {*_files(suite.tests, root), *_files(suite.files, root), *_imported(suite, root)}
+
+
+def recorded() -> dict[str, str]:
+    """The hash by suite on which the whole of it passed last."""
+    found: dict[str, str] = json.loads(RECORD.read_text(encoding="utf-8"))
+    return found
+
+
+def record(hashes: dict[str, str]) -> None:
+    """Write that the whole of these suites passed on this content."""
+    RECORD.write_text(json.dumps(recorded() | hashes, indent=2, sort_keys=True) + "\n")
+
+
+def _files(paths: Iterable[str], root: Path) -> Iterator[Path]:
+    for each in paths:
+        path = root / each
+        if not path.exists():
+            raise FileNotFoundError(
+                f"tests/support/runs/verified.py names {each}, which isn't there"
+            )
+        found = [path] if path.is_file() else path.rglob("*")
+        yield from (
+            one
+            for one in found
+            if one.is_file() and not set(MADE) & set(one.relative_to(root).parts)
+        )
+
+
+def _imported(suite: Suite, root: Path) -> set[Path]:
+    """The modules of ours that a suite's tests import, directly or not, conftests among them."""
+    waiting = [path for path in _files(suite.tests, root) if path.suffix == ".py"]
+    for path in [*waiting]:
+        beside = (folder / "conftest.py" for folder in path.parents if folder != root)
+        waiting += [each for each in beside if each.is_relative_to(root) and each.is_file()]
+    seen: set[Path] = set()
+    known: dict[str, tuple[Path, ...]] = {}
+    while waiting:
+        path = waiting.pop()
+        if path not in seen:
+            seen.add(path)
+            for name in _read(path.read_bytes()).imports:
+                if name not in known:
+                    known[name] = _modules(name, root)
+                waiting += known[name]
+    return seen
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """What counts of a Python file.
+
+    Attributes
+    ----------
+    imports : names of the modules that it imports, and what it takes of them.
+    code : its lines but for docstrings, and for lines that hold a comment alone or nothing.
+    """
+
+    imports: frozenset[str]
+    code: bytes
+
+
+@cache
+def _read(source: bytes) -> Module:
+    names: set[str] = set()
+    told: set[int] = set()
+    texts: set[int] = set()
+    lines = source.splitlines()
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            waiting += node.orelse
+            continue
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            if not lines[node.lineno - 1][: node.col_offset].strip():
+                told.update(_lines(node))
+                continue
+        elif isinstance(node, ast.Constant | ast.JoinedStr):
+            texts.update(_lines(node))
+        waiting += ast.iter_child_nodes(node)
+    code = (
+        line
+        for number, line in enumerate(lines, start=1)
+        if number in texts or (number not in told and line.strip() and not _is_comment(line))
+    )
+    return Module(frozenset(names), b"\n".join(code))
+
+
+def _lines(node: ast.expr | ast.stmt) -> range:
+    """The lines of a node."""
+    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
+
+
+def _is_comment(line: bytes) -> bool:
+    return line.lstrip().startswith(b"#")
+
+
+def _modules(name: str, root: Path) -> tuple[Path, ...]:
+    """The files of a module and of the packages that it lies in, where they are ours."""
+    parts = name.split(".")
+    stems = (
+        os.path.join(root, source, *parts[:length])  # noqa: PTH118  # thousands; a Path costs ten
+        for source in SOURCES
+        for length in range(1, len(parts) + 1)
+    )
+    found = (path for stem in stems for path in (f"{stem}.py", f"{stem}/__init__.py"))
+    return tuple(Path(path) for path in found if os.path.isfile(path))  # noqa: PTH113
+
+
+def _locked(root: Path) -> dict[str, str]:
+    lock = tomllib.loads((root / "uv.lock").read_text(encoding="utf-8"))
+    return {package["name"]: package["version"] for package in lock["package"]}

@@ -1,0 +1,166 @@
+"""A DataProduct with every field, and changes of it."""
+
+from __future__ import annotations
+
+import copy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+EXAMPLE = Path(__file__).parents[2] / "data" / "products" / "search-ranking.yaml"
+REMOVED = object()
+HEX = "c" * 64
+
+Change = dict[str, Any]
+"""New values by path (`spec.slos.0.objective`); REMOVED takes a field away."""
+
+
+def example() -> dict[str, Any]:
+    """The full example, fresh."""
+    return copy.deepcopy(_read())
+
+
+@cache
+def _read() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
+    return document
+
+
+def changed(change: Change) -> dict[str, Any]:
+    """The example with this change."""
+    document = example()
+    for path, value in change.items():
+        *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+        target: Any = document
+        for part in parents:
+            target = target.setdefault(part, {}) if isinstance(target, dict) else target[part]
+        if value is REMOVED:
+            del target[last]
+        else:
+            target[last] = copy.deepcopy(value)
+    return document
+
+
+BENTO_URL = {
+    "spec.model.bento.image": REMOVED,
+    "spec.model.bento.url": "https://files.example/search.tar",
+}
+
+
+def full_status() -> dict[str, Any]:
+    """A status with every part that the operator can report."""
+    when = "2026-01-01T09:00:00Z"
+    counts = {"accuracy": {"bad": 83, "total": 1000}}
+    rows = {"bothRight": 880, "onlyStableWrong": 37, "onlyCandidateWrong": 31, "bothWrong": 52}
+    pairs = {"accuracy": rows}
+    baseline = {
+        "accuracy": {
+            "bad": 80, "total": 1000, "startTime": when, "endTime": when, "source": "Evaluation", "dispersion": "1.2",
+            "daily": True, "pods": "2.5", "weekdays": [{"bad": 0, "total": 1}] * 7, "indicatorHash": "ab",
+        },
+        "revenue": {
+            "bad": 0, "total": 0, "startTime": when, "endTime": when, "source": "Production", "dispersion": "1",
+            "daily": False, "mean": "0.41", "deviation": "0.02",
+        },
+    }  # fmt: skip
+    version = {
+        "version": "v1", "image": f"registry.example/a@sha256:{HEX}", "service": "A",
+        "runtimeImage": "registry.example/rt:1", "revision": "0123456789", "source": "Spec",
+    }  # fmt: skip
+    streak = {"first": 1, "last": 3, "evaluations": 3, "fresh": 2}
+    trigger = {
+        "id": "0a1b2c3d", "cause": "ModelDecay", "slo": "accuracy", "indicator": "outcomes",
+        "version": "v1", "firstBadBlockTime": when, "changeTime": when, "message": "0.86 of 900", "triggerTime": when,
+    }  # fmt: skip
+    return {
+        "observedGeneration": 3,
+        "conditions": [{
+            "type": "Ready", "status": "True", "reason": "Serving", "message": "v1 serves",
+            "observedGeneration": 3, "lastTransitionTime": when,
+        }],
+        "state": "Degraded",
+        "summary": {"slo": "accuracy Missed", "model": "v1", "canary": "v2@25", "markets": "FR,BE", "reason": "ModelRejected",
+        },
+        "specModel": {
+            "image": version["image"], "version": "v1", "runtimeImage": "registry.example/rt:1",
+            "outcome": "RolledBack", "reason": "CanaryWorse", "outcomeTime": when,
+        },
+        "stable": version | {
+            "promotionTime": when, "restored": True, "baseline": baseline, "evaluation": counts,
+        },
+        "candidate": version | {
+            "version": "v2", "source": "Retraining", "phase": "Stepping", "step": 2, "weight": 25,
+            "shares": [{"weight": 5, "startTime": when}, {"weight": 25, "startTime": when}],
+            "startTime": when, "firstTrafficTime": when, "retryTime": when, "retries": 1,
+            "waitStartTime": when, "target": 25, "capacity": 4, "suspendTime": when, "suspendedSeconds": 60, "expectedSeconds": 1200,
+            "evaluation": counts, "pairs": pairs, "trigger": "0a1b2c3d",
+            "restoring": True, "requested": True,
+            "decisionReason": "CanaryWorse",
+            "decisionMessage": "…", "api": "Kept",
+            "evidence": [{
+                "slo": "accuracy", "required": True, "promote": "1.2", "promoteAt": "3.0",
+                "rollBack": "-0.4", "rollBackAt": "4.1", "candidateBad": 3, "candidateTotal": 40,
+                "stableBad": 90, "stableTotal": 900, "dispersion": "1",
+            }],
+        },
+        "history": [version | {
+            "version": "v0", "outcome": "Replaced", "reason": "Promoted", "promotionTime": when,
+            "restored": False, "endTime": when, "baseline": baseline, "record": counts,
+            "degraded": ["accuracy"],
+        }],
+        "probation": {
+            "version": "v1", "against": "v0", "startTime": when, "shownBetter": ["accuracy"],
+        },
+        "retraining": {
+            "trigger": trigger, "pending": trigger, "waitingFor": "NoSlot", "attempt": 2, "startedAttempts": 2,
+            "job": "a-train-0a1b2c3d-2", "startTime": when, "unsuccessfulAttempts": 1, "nextAllowedTime": when,
+            "suspended": False, "lastTrainingTime": when, "lastDurationSeconds": 300, "lastReason": "WorseOnHoldOut",
+            "lastResult": {
+                "outcome": "Rejected", "reason": "WorseOnHoldOut", "message": "…", "version": "v2",
+                "image": version["image"], "evaluation": counts, "stableEvaluation": counts, "pairs": pairs,
+                "completionTime": when,
+            },
+        },
+        "slos": [{
+            "name": "accuracy", "state": "Missed", "reason": "BaselineDropped", "message": "…",
+            "ratio": "0.86", "bad": 126, "total": 900, "objective": "0.9",
+            "budgetRemaining": "-0.4", "baselineRatio": "0.92", "drop": "0.06",
+            "interval": ["0.04", "0.08"], "statistic": "13.1", "statisticBound": "12.5", "visibleDrop": "0.02",
+            "visibleAfterSeconds": 7200,
+            "degraded": True,
+            "markets": [{"market": "AT", "state": "Missed", "ratio": "0.81", "total": 211}],
+        }],
+        "decision": {"type": "Retrain", "reason": "ModelDecay", "message": "…", "decisionTime": when},
+        "diagnosis": {
+            "cause": "ModelDecay", "message": "…", "diagnosisTime": when,
+            "evidence": [{"check": "UpstreamDegraded", "verdict": "Clear", "message": "…"}],
+        },
+        "dependencies": [
+            {"namespace": "pricing", "name": "pricing", "state": "Healthy", "inCycle": False},
+        ],
+        "writtenBy": {
+            "namespace": "platform", "lease": "sluicegate", "scope": "Cluster", "version": "1.2.3",
+        },
+        "traffic": {
+            "mode": "Gateway", "weight": 25, "verification": "Observed", "writeTime": when, "acceptanceTime": when,
+            "observedShare": "0.24", "requests": 900, "podShare": "0.25",
+        },
+        "lastHandled": {
+            "retrainRequestedAt": "a", "rollbackTo": "v0/b", "promote": "c", "abort": "d",
+        },
+        "problems": ["spec.owner: is required: set it"],
+        "lastRefreshTime": when,
+        "engine": {
+            "lastKnownState": "Degraded", "outageStartTime": when, "emittedAlerts": ["accuracy"],
+            "slos": {"accuracy": {
+                "streak": streak, "recoveryStreak": streak, "degraded": True, "steadyStartTime": when,
+                "evidenceStartTime": when, "disturbanceStartTime": when, "termsHash": "ef",
+                "ignoredIntervals": [{"startTime": when, "endTime": when}],
+            }},
+            "originalBaseline": {"version": "v0", "slos": baseline},
+            "probationBaselines": baseline, "candidateBaselines": baseline,
+            "correlation": {"accuracy": "0.01"},
+        },
+    }  # fmt: skip

@@ -1,0 +1,414 @@
+"""Rules of a DataProduct: of each what is fine, what isn't, and what the refusal says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.support.samples.product_examples import BENTO_URL, HEX, REMOVED, Change
+
+
+@dataclass(frozen=True)
+class Case:
+    """One rule: what is fine, what isn't, and what the refusal says.
+
+    `at` is the path in the error, `says` a part of its message.
+    """
+
+    name: str
+    accepted: Change
+    refused: Change
+    at: str
+    says: str
+    other: tuple[Change, ...] = field(default=())
+    """More that is refused for the same reason."""
+
+
+NO_BUCKETS = {"spec.serving.latencyBucketsMilliseconds": REMOVED}
+TEMPLATE = {"spec": {"containers": [{"name": "train", "command": ["train"]}]}}
+
+
+def template(metadata: Any = None, **spec: Any) -> Change:
+    """The example with a pod template for its trainings."""
+    body = {"spec": TEMPLATE["spec"] | spec} | ({"metadata": metadata} if metadata else {})
+    return {"spec.retraining.command": REMOVED, "spec.retraining.podTemplate": body}
+
+
+EXTENSION = {
+    "type": "ExtensionRef",
+    "extensionRef": {"group": "traefik.io", "kind": "Middleware", "name": "a"},
+}
+HEADERS = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["a"]}}
+NEW_PREFIX = {
+    "type": "URLRewrite",
+    "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}},
+}
+RULES = (
+    Case(
+        "bad events are part of all events",
+        {"spec.model.evaluation": {"accuracy": {"bad": 10, "total": 10}}},
+        {"spec.model.evaluation": {"accuracy": {"bad": 11, "total": 10}}},
+        "spec.model.evaluation.accuracy.bad",
+        "must not exceed total",
+    ),
+    Case(
+        "a hold-out is of the service levels that are declared",
+        {"spec.model.evaluation": {"accuracy": {"bad": 10, "total": 100}}},
+        {"spec.model.evaluation": {"acuracy": {"bad": 10, "total": 100}}},
+        "spec.model",
+        "names an SLO that isn't in slos",
+        ({"spec.slos": REMOVED},),
+    ),
+    Case(
+        "a bento is an image or an archive",
+        BENTO_URL | {"spec.model.bento.sha256": HEX},
+        {"spec.model.bento.url": "https://files.example/a.tar", "spec.model.bento.sha256": HEX},
+        "spec.model.bento.image",
+        "exactly one of image",
+        ({"spec.model.bento.image": REMOVED},),
+    ),
+    Case(
+        "an archive has a checksum",
+        BENTO_URL | {"spec.model.bento.sha256": HEX},
+        BENTO_URL,
+        "spec.model.bento.sha256",
+        "url and sha256 belong together",
+        ({"spec.model.bento.sha256": HEX},),
+    ),
+    Case(
+        "credentials are for archives",
+        BENTO_URL
+        | {"spec.model.bento.sha256": HEX, "spec.model.bento.credentialsSecretRef": {"name": "s3"}},
+        {"spec.model.bento.credentialsSecretRef": {"name": "s3"}},
+        "spec.model.bento.credentialsSecretRef",
+        "use serving.imagePullSecrets",
+    ),
+    Case(
+        "a variable comes from one place",
+        {"spec.serving.env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "a"}}}]},
+        {"spec.serving.env": [{"name": "A", "valueFrom": {}}]},
+        "spec.serving.env[0].valueFrom",
+        "exactly one of secretKeyRef",
+        (
+            {
+                "spec.serving.env.1.valueFrom.fieldRef": {"fieldPath": "metadata.name"},
+            },
+        ),
+    ),
+    Case(
+        "a variable has a value or a source",
+        {"spec.serving.env": [{"name": "A", "value": "a"}]},
+        {"spec.serving.env.1.value": "a"},
+        "spec.serving.env[1].value",
+        "either value or valueFrom",
+    ),
+    Case(
+        "the operator's variables are the operator's",
+        {"spec.serving.env": [{"name": "MY_SLUICEGATE_X", "value": "a"}]},
+        {"spec.serving.env": [{"name": "SLUICEGATE_X", "value": "a"}]},
+        "spec.serving.env[0].name",
+        "choose another",
+        ({"spec.retraining.env": [{"name": "BENTOML_HOME", "value": "a"}]},),
+    ),
+    Case(
+        "an autoscaler's bounds are in order",
+        {"spec.serving.replicas": REMOVED, "spec.serving.autoscaling": {"maxReplicas": 1}},
+        {
+            "spec.serving.replicas": REMOVED,
+            "spec.serving.autoscaling": {"minReplicas": 3, "maxReplicas": 2},
+        },
+        "spec.serving.autoscaling.minReplicas",
+        "must not exceed maxReplicas",
+    ),
+    Case(
+        "pods are counted or scaled",
+        {"spec.serving.replicas": REMOVED, "spec.serving.autoscaling": {"maxReplicas": 4}},
+        {"spec.serving.autoscaling": {"maxReplicas": 4}},
+        "spec.serving.replicas",
+        "either replicas or autoscaling",
+    ),
+    Case(
+        "an autoscaler aims at a share of a request",
+        {
+            "spec.serving.replicas": REMOVED,
+            "spec.serving.autoscaling": {"maxReplicas": 4},
+            "spec.serving.resources": {"limits": {"cpu": "1"}},
+        },
+        {
+            "spec.serving.replicas": REMOVED,
+            "spec.serving.autoscaling": {"maxReplicas": 4},
+            "spec.serving.resources": {"requests": {"memory": "1Gi"}},
+        },
+        "spec.serving.autoscaling",
+        "autoscaling needs resources.requests.cpu",
+    ),
+    Case(
+        "nobody depends on oneself",
+        {"spec.dependsOn": [{"name": "search-ranking", "namespace": "elsewhere"}]},
+        {"spec.dependsOn": [{"name": "search-ranking"}]},
+        "spec.dependsOn",
+        "names the product itself",
+    ),
+    Case(
+        "the operator's labels are the operator's",
+        {"spec.serving.podLabels": {"example.com/app": "a"}},
+        {"spec.serving.podLabels": {"app.kubernetes.io/name": "a"}},
+        "spec.serving.podLabels",
+        "use a prefix of your own",
+        ({"spec.serving.podLabels": {"sluicegate.dev/version": "v9"}},),
+    ),
+    Case(
+        "label keys are label keys",
+        {"spec.serving.podLabels": {"a.b/c": "d"}},
+        {"spec.serving.podLabels": {"-a": "d"}},
+        "spec.serving.podLabels",
+        "match",
+        ({"spec.serving.nodeSelector": {"a b": "d"}},),
+    ),
+    Case(
+        "only a header has a name",
+        {"spec.serving.market": {"from": "Header", "name": "x-country"}},
+        {"spec.serving.market": {"from": "Host", "name": "x-country"}},
+        "spec.serving.market.name",
+        "leave it out where from is Host or Path",
+    ),
+    Case(
+        "histogram bounds increase",
+        {"spec.serving.latencyBucketsMilliseconds": [100, 250]},
+        {"spec.serving.latencyBucketsMilliseconds": [250, 250]},
+        "spec.serving.latencyBucketsMilliseconds",
+        "must increase",
+    ),
+    Case(
+        "an indicator has one kind",
+        {"spec.slos.0.indicator": {"outcomes": {}}},
+        {"spec.slos.0.indicator": {"outcomes": {}, "availability": {}}},
+        "spec.slos[0].indicator",
+        "exactly one of availability",
+        ({"spec.slos.0.indicator": {}},),
+    ),
+    Case(
+        "an objective lies between 0 and 1",
+        {"spec.slos.0.objective": "0.9999"},
+        {"spec.slos.0.objective": "1.0"},
+        "spec.slos[0].objective",
+        "between 0 and 1, both excluded",
+        ({"spec.slos.0.objective": "0"},),
+    ),
+    Case(
+        "an SLO has a level",
+        {"spec.slos.2.objective": REMOVED},
+        {"spec.slos.0.objective": REMOVED},
+        "spec.slos[0].objective",
+        "set objective",
+    ),
+    Case(
+        "a gauge has no ratio",
+        {"spec.slos.5.maxDrop": "12.5"},
+        {"spec.slos.5.objective": "0.9"},
+        "spec.slos[5].objective",
+        "indicator.gauge.bound",
+    ),
+    Case(
+        "margins of counts are shares",
+        {"spec.slos.2.maxDrop": "0.05"},
+        {"spec.slos.2.maxDrop": "3"},
+        "spec.slos[2].maxDrop",
+        "are shares of all events",
+        ({"spec.slos.2.maxRegression": "1"},),
+    ),
+    Case(
+        "margins are above 0",
+        {"spec.slos.5.maxRegression": "0.1"},
+        {"spec.slos.5.maxDrop": "0"},
+        "spec.slos[5].maxDrop",
+        "must be above 0",
+        ({"spec.slos.5.maxRegression": "-1"},),
+    ),
+    Case(
+        "the hold-out's margin is a share",
+        {"spec.retraining.gate": {"accuracy": {"maxRegression": "0.5"}}},
+        {"spec.retraining.gate": {"accuracy": {"maxRegression": "0"}}},
+        "spec.retraining.gate.accuracy.maxRegression",
+        "between 0 and 1",
+    ),
+    Case(
+        "a schedule has a period",
+        {"spec.retraining.schedule": {"everyLabels": 1000}},
+        {"spec.retraining.schedule": {}},
+        "spec.retraining.schedule.everyLabels",
+        "set everySeconds, everyLabels, or both",
+    ),
+    Case(
+        "training is a command or a template",
+        {"spec.retraining.command": REMOVED, "spec.retraining.podTemplate": TEMPLATE},
+        {"spec.retraining.podTemplate": TEMPLATE},
+        "spec.retraining.command",
+        "exactly one of command",
+        ({"spec.retraining.command": REMOVED}, {"spec.retraining.command": []}),
+    ),
+    Case(
+        "one container trains",
+        template(initContainers=[{"name": "a"}, {"name": "b"}]),
+        template(containers=[{"name": "a"}, {"name": "b"}]),
+        "spec.retraining.podTemplate.spec.containers",
+        "give exactly one container",
+        (template(containers=[]),),
+    ),
+    Case(
+        "a template leaves the operator's variables alone",
+        template(containers=[{"env": [{"name": "A", "value": "b"}]}]),
+        template(containers=[{"env": [{"name": "SLUICEGATE_OUTPUT", "value": "b"}]}]),
+        "spec.retraining.podTemplate.spec.containers[0].env[0].name",
+        "set by the operator",
+        (template(containers=[{"env": [{"name": "DOCKER_CONFIG", "value": "b"}]}]),),
+    ),
+    Case(
+        "a template leaves the operator's volumes alone",
+        template(volumes=[{"name": "data", "emptyDir": {}}]),
+        template(volumes=[{"name": "bento", "emptyDir": {}}]),
+        "spec.retraining.podTemplate.spec.volumes[0].name",
+        "rename it",
+    ),
+    Case(
+        "a template leaves the operator's labels alone",
+        template(metadata={"labels": {"team": "a"}}),
+        template(metadata={"labels": {"app.kubernetes.io/name": "a"}}),
+        "spec.retraining.podTemplate.metadata.labels",
+        "use a prefix of your own",
+    ),
+    Case(
+        "steps increase",
+        {"spec.rollout.steps": [1, 99]},
+        {"spec.rollout.steps": [25, 5]},
+        "spec.rollout.steps",
+        "steps must increase",
+        ({"spec.rollout.steps": [5, 5]},),
+    ),
+    Case(
+        "a path or rules",
+        {"spec.route.rules": REMOVED, "spec.route.path": "/search"},
+        {"spec.route.path": "/search"},
+        "spec.route.path",
+        "either path or rules",
+    ),
+    Case(
+        "a path that is matched is plain",
+        {"spec.route.rules.0.matches": [{"path": {"value": "/a%20b/(c)"}}]},
+        {"spec.route.rules.0.matches": [{"path": {"value": "/a//b"}}]},
+        "spec.route.rules[0].matches[0].path.value",
+        "must be a plain path",
+        tuple(
+            {"spec.route.rules.0.matches": [{"path": {"value": value}}]}
+            for value in ("/a/../b", "/a/./b", "/a/..", "/a/.", "/a%2fb", "/a%2Fb", "/{a}", "/a b")
+        ),
+    ),
+    Case(
+        "so is the short one",
+        {"spec.route.rules": REMOVED, "spec.route.path": "/search/"},
+        {"spec.route.rules": REMOVED, "spec.route.path": "/search//a"},
+        "spec.route.path",
+        "must be a plain path",
+        ({"spec.route.rules": REMOVED, "spec.route.path": "/a/.."},),
+    ),
+    Case(
+        "a try isn't longer than the request",
+        {"spec.route.rules.0.timeouts": {"request": "1m", "backendRequest": "60s"}},
+        {"spec.route.rules.0.timeouts": {"request": "10s", "backendRequest": "10s1ms"}},
+        "spec.route.rules[0].timeouts.backendRequest",
+        "must not be longer than request",
+        ({"spec.route.rules.0.timeouts": {"request": "1m", "backendRequest": "1h"}},),
+    ),
+    Case(
+        "a request without a limit takes any try",
+        {"spec.route.rules.0.timeouts": {"request": "0s", "backendRequest": "1h"}},
+        {"spec.route.rules.0.timeouts": {"request": "1s", "backendRequest": "1h"}},
+        "spec.route.rules[0].timeouts.backendRequest",
+        "must not be longer than request",
+    ),
+    Case(
+        "a filter's type comes once",
+        {"spec.route.rules.0.filters": [EXTENSION, EXTENSION]},
+        {"spec.route.rules.0.filters": [HEADERS, HEADERS]},
+        "spec.route.rules[0].filters",
+        "a type at most once",
+    ),
+    Case(
+        "a prefix is replaced where one is matched",
+        {
+            "spec.route.rules.0.filters": [NEW_PREFIX],
+            "spec.route.rules.0.matches": [{"path": {"value": "/a"}}],
+        },
+        {
+            "spec.route.rules.0.filters": [NEW_PREFIX],
+            "spec.route.rules.0.matches": [{"path": {"value": "/a"}}, {"path": {"value": "/b"}}],
+        },
+        "spec.route.rules[0].matches",
+        "must hold exactly one",
+        (
+            {"spec.route.rules.0.filters": [NEW_PREFIX], "spec.route.rules.0.matches": REMOVED},
+            {
+                "spec.route.rules.0.filters": [NEW_PREFIX],
+                "spec.route.rules.0.matches": [{"path": {"type": "Exact", "value": "/a"}}],
+            },
+        ),
+    ),
+    Case(
+        "a Gateway is named once, or by listeners",
+        {"spec.route.parentRefs": [
+            {"name": "web", "sectionName": "a"}, {"name": "web", "sectionName": "b"},
+            {"name": "web", "namespace": "other"},
+        ]},
+        {"spec.route.parentRefs": [{"name": "web"}, {"name": "web", "port": 80}]},
+        "spec.route.parentRefs",
+        "must each name another sectionName",
+        (
+            {"spec.route.parentRefs": [{"name": "web"}, {"name": "web", "sectionName": "a"}]},
+            {"spec.route.parentRefs": [{"name": "web", "sectionName": "a"}] * 2},
+        ),
+    ),
+    Case(
+        "a rewrite says what it rewrites",
+        {"spec.route.rules.0.filters.0.urlRewrite.path": {
+            "type": "ReplaceFullPath", "replaceFullPath": "/a",
+        }},
+        {"spec.route.rules.0.filters.0.urlRewrite.path": {"type": "ReplaceFullPath"}},
+        "spec.route.rules[0].filters[0].urlRewrite.path.type",
+        "set the field that type names",
+    ),
+    Case(
+        "a filter says what it does",
+        {"spec.route.rules.0.filters": [{
+            "type": "ExtensionRef",
+            "extensionRef": {"group": "traefik.io", "kind": "Middleware", "name": "a"},
+        }]},
+        {"spec.route.rules.0.filters": [{"type": "ExtensionRef"}]},
+        "spec.route.rules[0].filters[0].type",
+        "set the field that type names",
+        ({"spec.route.rules.0.filters.0.type": "RequestHeaderModifier"},),
+    ),
+    Case(
+        "a product in production has a manager",
+        {"spec.lifecycle": "Development", "spec.team": REMOVED},
+        {"spec.team": REMOVED},
+        "spec.team",
+        "DataProductManager",
+        ({"spec.team.members": [{"username": "a", "role": "DataScientist"}]},),
+    ),
+    Case(
+        "a runtime in production is pinned",
+        {"spec.lifecycle": "Development", "spec.serving.runtimeImage": "registry.example/rt:1"},
+        {"spec.serving.runtimeImage": "registry.example/rt:1"},
+        "spec.serving",
+        "named by digest",
+    ),
+    Case(
+        "a latency threshold is a bucket bound",
+        NO_BUCKETS | {"spec.slos.1.indicator.latency.thresholdMilliseconds": 500},
+        NO_BUCKETS | {"spec.slos.1.indicator.latency.thresholdMilliseconds": 300},
+        "spec.slos",
+        "must be a bound of the request histogram",
+        ({"spec.slos.1.indicator.latency.thresholdMilliseconds": 500},),
+    ),
+)  # fmt: skip
+"""Each rule that is written in CEL, and in Python beside it."""
