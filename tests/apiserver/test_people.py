@@ -181,7 +181,7 @@ def test_the_largest_team_that_may_be_written_is_judged_like_any_other(people):
     bind(plane, f"{RELEASE}-product-manager", "manager-of-all", TEAMS)
     manager = Person(plane, "manager-of-all")
     eventually(lambda: manager.patch(large, CHANGES["promote"]).allowed, what="the role")
-    assert "is for its DataProductManager" in (
+    assert "is reserved for its DataProductManager" in (
         Person(plane, "scientist").patch(large, CHANGES["promote"]).refusal
     )
 

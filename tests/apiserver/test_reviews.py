@@ -114,7 +114,7 @@ def test_nobody_touches_anothers_signature_and_everybody_may_change_his_own(revi
     assert sign(reviews, ENGINEER, "overdue", OURS, theirs).allowed
     edited = OURS | {"note": "I never said that"}
     assert "a signature must be your own" in sign(reviews, ENGINEER, "overdue", edited).refusal
-    assert "leave those of others" in sign(reviews, ENGINEER, "overdue").refusal
+    assert "do not change those of others" in sign(reviews, ENGINEER, "overdue").refusal
     assert sign(reviews, MANAGER, "overdue", OURS | {"verdict": "Object"}).allowed
     assert sign(reviews, MANAGER, "overdue").allowed
 

@@ -236,7 +236,7 @@ class DataProductStatus(StatusModel):
     observed_generation: int = -1
     """Generation of spec that was last reconciled; -1 until the operator has seen the object."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=32), Keyed("type")] = ()
-    """Ready, Reconciling and Stalled as kstatus reads them, and what informs."""
+    """Ready, Reconciling and Stalled as kstatus reads them, and conditions for information."""
     state: ProductState | None = None
     """State of the product: Healthy, Degrading, Degraded or Unknown."""
     summary: Summary | None = None
@@ -246,7 +246,7 @@ class DataProductStatus(StatusModel):
     stable: Version | None = None
     """Version that was accepted and receives the traffic."""
     candidate: Candidate | None = None
-    """The version that wants to become stable."""
+    """Version on trial before it may become stable."""
     history: Annotated[tuple[PastVersion, ...], Field(max_length=20)] = ()
     """Earlier versions, the newest first."""
     probation: Probation | None = None

@@ -35,7 +35,7 @@ class Quality:
     ----------
     failed : answered 5xx. refused : answered 4xx. slow : slower than every bound.
     wrong : of the predictions whose truth becomes known.
-    start : seconds until a pod is ready. trouble : why none ever is, e.g. CrashLoopBackOff, or
+    start : seconds until a pod is ready. problem : why none ever is, e.g. CrashLoopBackOff, or
         REGISTRY_AWAY.
     """
 

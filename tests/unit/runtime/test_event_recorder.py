@@ -16,21 +16,12 @@ from sluicegate.runtime.event_recorder import (
     shortened,
 )
 from tests.support.apiserver.api_stand_in import ApiStandIn
+from tests.support.manual_clock import ManualClock
 
 LONGEST_NOTE = 1024
 SERIES_SECONDS = 600.0
 
 SUBJECT = EventSubject(CONFIG_MAPS, Key("shop", "a"), "uid-1")
-
-
-class Clock:
-    """A clock that somebody sets."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -40,8 +31,8 @@ async def server():
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ from sluicegate.runtime.workers import TURN_SECONDS, Workers
 from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.runtime.write_fence import WriteFence
 from tests.support.apiserver.api_stand_in import ApiStandIn
+from tests.support.manual_clock import ManualClock
 
 # Promised, so written as numbers here.
 SLOW_RETRY = 60.0
@@ -46,17 +47,9 @@ A, B = Key("shop", "a"), Key("shop", "b")
 PRODUCT = Key("shop", "product")
 
 
-class Time:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Time:
-    return Time()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 # ---- caches -----------------------------------------------------------------------------
@@ -257,7 +250,7 @@ class Scripted:
         return self.outcome
 
 
-async def reconciled(clock: Time, outcome: Done | RequeueAfter | Exception) -> float | None:
+async def reconciled(clock: ManualClock, outcome: Done | RequeueAfter | Exception) -> float | None:
     """Seconds until the key comes back after one such outcome; None for never."""
     queue = WorkQueue(clock, jitter=lambda: 1.0)
     queue.add(A)

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 
 from sluicegate.runtime.interfaces import Key, QueuePriority
 from sluicegate.runtime.workqueue import ShutDown, WorkQueue
+from tests.support.manual_clock import ManualClock
 
 # Promised, so written as numbers here.
 PATIENCE = {QueuePriority.NORMAL: 1.0, QueuePriority.BACKGROUND: 30.0}
@@ -28,23 +29,13 @@ LAST_RETRY = 300.0
 A, B, C, D = (Key("shop", name) for name in "abcd")
 
 
-class Time:
-    """A clock that moves when told."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def clock() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def queue(clock: Time) -> WorkQueue:
+def queue(clock: ManualClock) -> WorkQueue:
     return WorkQueue(clock, jitter=lambda: 1.0)
 
 
@@ -357,7 +348,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = Time()
+        self.clock = ManualClock()
         self.queue = WorkQueue(self.clock, jitter=lambda: 1.0)
         self.working: dict[Key, QueuePriority] = {}
         self.wished: dict[Key, QueuePriority] = {}  # wishes that no run has begun after

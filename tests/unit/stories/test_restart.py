@@ -8,7 +8,7 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_output import as_object
 from sluicegate.simulation.replay_scenario import parse_scenario
-from tests.support import decays
+from tests.support.decisions import decays
 from tests.support.decisions.scenarios import scenario, steady
 from tests.unit.stories import test_absent_data as absent
 

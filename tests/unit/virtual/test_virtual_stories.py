@@ -341,7 +341,7 @@ def test_what_neither_status_nor_a_deployment_tells_is_told_as_lost():
             world.start()
             await world.until(lambda: serving(world, key) == "v1", seconds=60)
             (lost,) = (one for one in world.server.all(EVENTS) if one["reason"] == "StateLost")
-            assert "no baseline is claimed" in lost["note"]
+            assert "without a baseline" in lost["note"]
             assert not world.status(key)["stable"].get("baseline")
 
     run_virtually(story())

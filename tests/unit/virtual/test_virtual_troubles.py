@@ -31,7 +31,7 @@ def test_a_registry_that_is_away_rejects_no_trained_version_and_counts_for_no_at
         async with World() as world:
             key = world.apply(product())
             world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
-            world.cluster.set_quality(image("c"), Quality(trouble=REGISTRY_AWAY))
+            world.cluster.set_quality(image("c"), Quality(problem=REGISTRY_AWAY))
             world.start(**RARELY)
             await world.until(lambda: serving(world, key) == "v1", seconds=60)
             await world.run(HOUR)

@@ -3,9 +3,10 @@
 A surge makes any model slow, and no training mends that. What is normal comes from the production
 baseline. It takes a day, so until it is there the load that the version was seen to serve well
 stands in: the mean since it was accepted, without the blocks that are being judged and without
-any stretch in which the SLO was as bad as now. Where an autoscaler changes the number of pods, the
-pods of now share the load of now, and the pods of then that of then. So a surge never becomes normal by lasting, and a
+any stretch in which the SLO was as bad as now. So a surge never becomes normal by lasting, and a
 day that swings by 80 % stays below the factor from whatever hour it is learnt (docs/adr/0006).
+Where an autoscaler changes the number of pods, the pods of now share the load of now, and the pods
+of then that of then.
 """
 
 from collections.abc import Iterator
