@@ -23,7 +23,8 @@ from sluicegate.policy.slo_health.baseline import ratio_of, upper_bound
 from sluicegate.policy.transitions import apply_decision
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.burn_rate import FAST, read, thresholds
-from sluicegate.stats import cusum
+from sluicegate.stats import change_point, cusum
+from sluicegate.stats.calendar import HOURS
 from sluicegate.stats.counts import Count
 from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY, LATENCY, product
 
@@ -160,6 +161,45 @@ def test_a_drop_is_seen_as_soon_as_promised(p0, n0, drop, events, delays):
             horizon=5000,
         )
         assert median(hours) <= 1.2 * promised + 1
+
+
+def changes(p0, n0, drop, *, events, days, seed, swing=None):
+    """The largest S of the two-sample test in so many days as accepted, and its bound.
+
+    Parameters
+    ----------
+    swing : of the bad ratio with the hour of the day, of itself; then hours are held against the
+        same hours only, from the second day on. The baseline is drawn as well.
+    """
+    source = np.random.default_rng(seed)
+    accepted = Count(int(source.binomial(n0, p0)), n0)
+    drops = change_point.alternatives(ratio_of(accepted), drop)
+    angles = 2 * math.pi * (np.arange(24 * days) / 24 + source.random())
+    totals = source.poisson(events * (1 + np.sin(angles[::-1]) / 2))
+    bads = source.binomial(totals, p0 * (1 + (swing or 0.0) * np.sin(angles)))
+    units = list(zip(bads.tolist(), totals.tolist(), strict=True))
+    most = 0.0
+    for end in range(1 if swing is None else 24, len(units) + 1):
+        kept = range(max(end - HOURS, 0), end)
+        if swing is None:
+            found = change_point.strongest(accepted, units[kept.start : end], drops)
+        else:
+            hours = [hour % 24 for hour in kept]
+            found = change_point.strongest_within(hours, accepted, units[kept.start : end], drops)
+        most = max(most, found.statistic)
+    return most, math.log(len(drops) * cusum.HOURLY_BLOCKS)
+
+
+@pytest.mark.parametrize("swing", [None, 0.3, 0.9])
+@pytest.mark.parametrize(("p0", "n0", "drop", "events"), ALL_CASES)
+def test_two_samples_of_the_same_ratio_are_no_change(p0, n0, drop, events, swing):
+    runs, days = 20, 30
+    alarms = 0
+    for seed in range(runs):
+        most, bound = changes(p0, n0, drop, events=events, days=days, seed=seed, swing=swing)
+        alarms += most >= bound
+    promised = 24 * days / cusum.HOURLY_BLOCKS
+    assert alarms / runs <= promised + 3 * math.sqrt(promised * (1 - promised) / runs)
 
 
 # ---- the whole of it ------------------------------------------------------------------------

@@ -116,6 +116,93 @@ def _likeliest(
     return found
 
 
+def strongest_within(
+    strata: Sequence[int],
+    accepted: Count,
+    units: Sequence[tuple[int, int]],
+    drops: Sequence[float],
+    *,
+    phi: float = 1.0,
+) -> ChangePoint:
+    """The same, where events may only be held against earlier ones of their own stratum.
+
+    The hours of the day are strata: whatever p each of them has, S is the sum of theirs, with one
+    d and one moment for all. A swing that comes again each day is then no change, and a change is
+    one as soon as its hours have been seen before.
+
+    Parameters
+    ----------
+    strata : of each unit. accepted : events of no known stratum, which are only what "worse" means:
+        the level after the change has to lie above their ratio by half of the least alternative.
+    """
+    place, drop = _likeliest_within(strata, accepted, units, drops)
+    if place < 0:
+        return ChangePoint(0.0, len(units), Count(0, 0))
+    cells: dict[int, list[list[int]]] = {}
+    for position, (stratum, (bad, total)) in enumerate(zip(strata, units, strict=True)):
+        cell = cells.setdefault(stratum, [[0, 0], [0, 0]])[position >= place]
+        cell[0] += bad
+        cell[1] += total
+    both = [(Count(*before), Count(*after)) for before, after in cells.values()]
+    statistic = sum(_ratio(before, after, drop) for before, after in both if before[1] and after[1])
+    after = Count(sum(bad for bad, _ in units[place:]), sum(total for _, total in units[place:]))
+    return ChangePoint(max(statistic / phi, 0.0), place, after)
+
+
+def _likeliest_within(
+    strata: Sequence[int], accepted: Count, units: Sequence[tuple[int, int]], drops: Sequence[float]
+) -> tuple[int, float]:
+    """As `_likeliest`: with D and v by stratum, what speaks for a rise by d is d ΣD/v − d²/2 Σ1/v.
+
+    The level after a moment is that before it, over all strata, and the mean rise within them.
+    """
+    cells = {stratum: [0, 0, 0, 0] for stratum in strata}
+    for stratum, (bad, total) in zip(strata, units, strict=True):
+        cells[stratum][0] += bad
+        cells[stratum][1] += total
+    before_bad = sum(cell[0] for cell in cells.values())
+    before_total = sum(cell[1] for cell in cells.values())
+    sums = [0.0, 0.0, 0.0, 0.0]
+    level = accepted.bad / max(accepted.total, 1) + min(drops) / 2
+    best, found = 0.0, (-1, 0.0)
+    for place in range(len(units) - 1, -1, -1):
+        bad, total = units[place]
+        if not total:
+            continue
+        cell = cells[strata[place]]
+        _add(sums, cell, -1)
+        cell[0], cell[1], cell[2], cell[3] = (
+            cell[0] - bad, cell[1] - total, cell[2] + bad, cell[3] + total,
+        )  # fmt: skip
+        _add(sums, cell, 1)
+        before_bad, before_total = before_bad - bad, before_total - total
+        up, weight, risen, compared = sums
+        if not before_total or not compared or risen <= 0:
+            continue
+        if before_bad / before_total + risen / compared < level:
+            continue
+        for drop in drops:
+            score = drop * up - drop * drop / 2 * weight
+            if score > best:
+                best, found = score, (place, drop)
+    return found
+
+
+def _add(sums: list[float], cell: Sequence[int], sign: int) -> None:
+    """Add a stratum's ΣD/v, Σ1/v, its rise in events and its events, or take them away again."""
+    before_bad, before_total, after_bad, after_total = cell
+    if not before_total or not after_total:
+        return
+    total = before_total + after_total
+    pooled = (before_bad + after_bad + _HALF) / (total + 1)
+    weight = before_total * after_total / total / (pooled * (1 - pooled))
+    rise = after_bad / after_total - before_bad / before_total
+    sums[0] += sign * rise * weight
+    sums[1] += sign * weight
+    sums[2] += sign * rise * after_total
+    sums[3] += sign * after_total
+
+
 def _ratio(before: Count, after: Count, drop: float) -> float:
     """Log-likelihood ratio of "risen by the drop" against "the same", each at its best p."""
     total = before.total + after.total

@@ -1,18 +1,20 @@
-"""Does the bad ratio swing with the hour of the day? Then only whole days may be compared.
+"""Does the bad ratio swing with the hour of the day? Then only the same hours may be compared.
 
-A season is what comes again. Within one day a decay looks like one: whatever changed at noon is an
-effect of the hour. So two days or more have to swing alike; what happened on one of them alone
-doesn't.
+A season is what comes again, so one day shows none: whatever changed at noon is an effect of that
+day's hours. Nor does it show a change, as a swing looks the same. So after one day, hours that
+differ (a χ² test) are held against nothing but themselves: the next day tells which of the two it
+was, and a change at noon is seen in the hours after midnight. From two days on they have to swing
+alike; what happened on one of them alone is no season.
 
 A swing of ±30 % without any drift makes an hourly test alarm in a quarter of all two-month runs;
-by whole days it never does, at the price of two days to detection instead of hours.
+by whole days, and by the same hours of other days, it never does (tests/simulation).
 """
 
 from collections.abc import Sequence
 from math import exp, lgamma, log, sqrt
 from typing import Final
 
-from sluicegate.stats.calendar import CLOCK, HOURS_A_DAY, Calendar
+from sluicegate.stats.calendar import CLOCK, HOURS, HOURS_A_DAY, Calendar
 from sluicegate.stats.intervals import quantile
 
 SIGNIFICANCE: Final = 0.01
@@ -23,17 +25,25 @@ LEAST_EXPECTED: Final = 5.0
 _TERMS: Final = 500
 
 
+def settling_sums(calendar: Calendar) -> int:
+    """How many sums of blocks tell a season from a change: two days of them."""
+    return calendar.sums(LEAST_DAYS * HOURS_A_DAY)
+
+
 def hour_matters(
     hours: Sequence[tuple[int, int]], first: int, phi: float, calendar: Calendar = CLOCK
 ) -> bool:
     """Whether a χ² test over the hours of the day is significant at 1 %, and the days swing alike.
+
+    Of less than two days the χ² test alone decides; of less than one (or than is kept, where
+    blocks are short) nothing is said.
 
     Parameters
     ----------
     hours : (bad, total) of sums of twelve blocks. first : number of the first. phi : dispersion.
     calendar : in which hours they lie.
     """
-    if len(hours) < calendar.sums(LEAST_DAYS * HOURS_A_DAY):
+    if len(hours) < min(calendar.sums(HOURS_A_DAY), HOURS):
         return False
     cells = _by_hour(hours, first, calendar)
     filled = [(bad, total) for bad, total in cells if total > 0]
@@ -44,7 +54,7 @@ def hour_matters(
     chi2 = sum((bad - n * p) ** 2 / (n * p * (1 - p)) for bad, n in filled) / phi
     if chi_square_tail(chi2, len(filled) - 1) >= SIGNIFICANCE:
         return False
-    return _swing_alike(hours, first, calendar)
+    return len(hours) < settling_sums(calendar) or _swing_alike(hours, first, calendar)
 
 
 def _by_hour(

@@ -7,7 +7,8 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.slo_status import SloState
 from sluicegate.policy.model.terms import terms_of
-from sluicegate.policy.slo_health.ratio_slo import Drift, SloResult
+from sluicegate.policy.slo_health.drift import Drift
+from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.policy.slo_health.visibility import describe_visibility, visibility
 from sluicegate.stats.counts import NOTHING, Count
 from tests.support.decisions.scenarios import ACCURACY, product

@@ -9,7 +9,8 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.policy.model.formatting import duration, events, percent, points
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.client_errors import is_implicit, shown
-from sluicegate.policy.slo_health.ratio_slo import Drift, SloResult
+from sluicegate.policy.slo_health.drift import Drift
+from sluicegate.policy.slo_health.ratio_slo import SloResult
 
 _UNKNOWN: Final[Mapping[Reason, str]] = {
     Reason.PROMETHEUS_UNAVAILABLE: "no Prometheus (SLUICEGATE_PROMETHEUS_URL) answered for the newest block",

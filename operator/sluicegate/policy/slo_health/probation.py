@@ -14,7 +14,8 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.baseline import ratio_of
-from sluicegate.policy.slo_health.ratio_slo import SloResult, drift_of
+from sluicegate.policy.slo_health.drift import drift_of
+from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.blocks import Series
 from sluicegate.slo.burn_rate import Level
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS_A_DAY, Calendar
