@@ -22,7 +22,7 @@ from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.slo_health.baseline import ratio_of, upper_bound
 from sluicegate.policy.transitions import apply_decision
 from sluicegate.slo.blocks import Block, Quality, Series
-from sluicegate.slo.burn_rate import FAST, read, thresholds
+from sluicegate.slo.burn_rate import FAST, LEAST_BAD, SLOW, Level, read, thresholds
 from sluicegate.stats import change_point, cusum
 from sluicegate.stats.calendar import HOURS
 from sluicegate.stats.counts import Count
@@ -85,6 +85,41 @@ def test_an_outage_is_seen_as_soon_as_promised(requests, promised):
                 break
     assert len(minutes) == 200
     assert median(minutes) <= 1.25 * promised
+
+
+YEAR = 365 * DAY
+
+
+@pytest.mark.parametrize("labels", [20 / 12, 50, 1000])
+def test_a_product_exactly_at_its_objective_is_hardly_ever_missed_within_a_year(labels):
+    """Three blocks in a row make it degraded, as `confirm` has it. Windows are sums of blocks."""
+    source, years, promised = np.random.default_rng(7), 100, 0.05
+    rows = [row for row in thresholds(SLOW, 0.1) if row.row.level is Level.MISSED]
+    missed = 0
+    for _ in range(years):
+        totals = source.poisson(labels, YEAR)
+        bads = source.binomial(totals, 0.1)
+        sums = [np.concatenate([[0], np.cumsum(one)]) for one in (bads, totals)]
+        missed += any(_trips(row, *sums) for row in rows)
+    assert missed / years <= promised + 3 * math.sqrt(promised * (1 - promised) / years)
+
+
+def _trips(threshold, bads, totals):
+    """Whether a row trips in three blocks in a row: `read`, of all blocks at once."""
+    end = np.arange(1, len(bads))
+
+    def window(length):
+        begin = np.maximum(end - length, 0)
+        return bads[end] - bads[begin], totals[end] - totals[begin]
+
+    (bad, total), (short_bad, short_total) = window(threshold.row.long), window(threshold.row.short)
+    n, z = np.maximum(total, 1), threshold.z
+    p = bad / n
+    root = z * np.sqrt(p * (1 - p) / n + (z / n) ** 2 / 4)
+    lower = (p + z**2 / n / 2 - root) / (1 + z**2 / n)
+    tripped = (total >= threshold.least_events) & (bad >= LEAST_BAD) & (lower > threshold.ratio)
+    tripped &= short_bad > threshold.ratio * short_total
+    return (tripped[2:] & tripped[1:-1] & tripped[:-2]).any()
 
 
 # ---- distance from the baseline -------------------------------------------------------------

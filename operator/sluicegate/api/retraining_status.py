@@ -17,7 +17,7 @@ class Trigger(StatusModel):
     id: str
     """Eight hex digits of product, version, SLO and first bad block."""
     cause: str
-    """Cause of the training: ModelDecay, ModelTooSlow or Requested."""
+    """Cause of the training: ModelDecay, ModelTooSlow, Requested or Scheduled."""
     slo: str = ""
     """The SLO that is degraded; empty when a person asked."""
     indicator: str = ""

@@ -94,6 +94,8 @@ class VersionBase(StatusModel):
     """Ten hex digits that stand for bento and runtime image."""
     source: VersionSource
     """Origin of the version: Spec or Retraining."""
+    cause: str = ""
+    """Cause of its training: ModelDecay, ModelTooSlow or Requested, and Scheduled for a challenger."""
 
     @classmethod
     def of(cls, release: Release, source: VersionSource, **more: Any) -> Self:

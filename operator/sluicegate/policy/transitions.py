@@ -160,9 +160,11 @@ def _retrain(
 def _start(
     terms: Terms, status: DataProductStatus, decision: StartRollout, now: int
 ) -> DataProductStatus:
+    training = status.training if decision.source is VersionSource.RETRAINING else None
     candidate = Candidate.of(
         decision.candidate,
         decision.source,
+        cause=training.cause if training else "",
         phase=CandidatePhase.STARTING,
         start_time=now,
         evaluation=dict(decision.evaluation),

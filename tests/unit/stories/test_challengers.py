@@ -2,6 +2,8 @@
 
 import pytest
 
+from sluicegate.simulation.replay import replay
+from sluicegate.simulation.replay_scenario import parse_scenario
 from tests.support.decisions.scenarios import (
     ACCURACY,
     BLOCK,
@@ -60,6 +62,13 @@ def test_a_challenger_that_is_shown_to_be_better_is_served():
     ]
     assert decisions(lines)[9]["message"].startswith("2,000 labels have come")
     assert {line["stable"] for line in lines[40:]} == {"v2"}
+
+
+def test_a_version_tells_whether_it_was_a_challenger():
+    told = scenario(both, 60, product=challenged(), events=[trained(14, BETTER)])
+    *_, last = replay(parse_scenario(told))
+    assert (last.status.stable.version, last.status.stable.cause) == ("v2", "Scheduled")
+    assert [one.cause for one in last.status.history] == [""], "v1 was never trained"
 
 
 @pytest.mark.parametrize("result", [EQUAL, WORSE, {"evaluation": BETTER["evaluation"]}])

@@ -110,7 +110,7 @@ def _describe_burn(result: SloResult, block_seconds: int) -> str:
         f"{result.terms.subject} is at {share} ({events(long.total)},"
         f" {window_of(reading.blocks, block_seconds)}) against an objective of"
         f" {percent(result.terms.objective or 0.0)}: at least {percent(reading.lower_bound)} are bad,"
-        f" {row.confidence:.0%} sure, and more than {allowed} is too much"
+        f" {100 * row.confidence:.7g}% sure, and more than {allowed} is too much"
     )
 
 

@@ -55,9 +55,9 @@ def test_rows_are_those_of_the_design():
         (864, 72, 1.0, "AT_RISK"),
     ]
     assert [(row.long, row.short, row.confidence, row.level.name) for row in SLOW] == [
-        (288, 24, 0.99, "MISSED"),
+        (288, 24, 0.999998, "MISSED"),
         (288, 24, 0.95, "AT_RISK"),
-        (2016, 288, 0.99, "MISSED"),
+        (2016, 288, 0.99999, "MISSED"),
     ]
 
 
