@@ -135,7 +135,7 @@ class ConditionReason(StrEnum):
     ALL_MET = "AllMet"
     OBJECTIVE_MISSED = "ObjectiveMissed"
     NOT_DEGRADED = "NotDegraded"
-    MEASURED = "ProductBlocks"
+    MEASURED = "Measured"
     NO_SLOS = "NoSLOs"
     NO_DATA = "NoData"
     # RetrainingActive

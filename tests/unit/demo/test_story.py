@@ -32,7 +32,7 @@ class EventNote(Telling):
 
 @pytest.fixture
 def told(monkeypatch):
-    monkeypatch.setattr(telling, "REQUEUE_SECONDS", 0.0)
+    monkeypatch.setattr(telling, "LOOK_SECONDS", 0.0)
     return EventNote(None, Terminal(io.StringIO()))
 
 

@@ -113,7 +113,7 @@ async def test_the_others_are_measured_and_the_one_is_told_which_of_its_slos_can
     assert measured.problem() is None
     assert measured.problems() == {"clicks": DecisionReason.UNREADABLE_SERIES}
     condition, slos = metrics_available(both, measured)
-    assert (condition.status, condition.reason) == ("True", "ProductBlocks")
+    assert (condition.status, condition.reason) == ("True", "Measured")
     assert "/metrics" in condition.message
     assert slos["clicks"] == DecisionReason.UNREADABLE_SERIES
     assert slos["availability"] != DecisionReason.UNREADABLE_SERIES

@@ -35,18 +35,18 @@ def last_after_the_start(world: World) -> DecisionStatus:
     return decision
 
 
-OF_THE_CLUSTER = {"hopeless": False, "outside": True, "crashed": False}
+OF_THE_CLUSTER = {"unrecoverable": False, "outside": True, "crashed": False}
 STARTS = {
     "its image is gone": (
-        {"trouble": "its image isn't there: not found", "absent": True},
+        {"problem": "its image isn't there: not found", "absent": True},
         ("Rollback", "ImageNotFound"),
     ),
     "its entry service has another name": (
-        {"trouble": "its entry service is Searches", "misnamed": True},
+        {"problem": "its entry service is Searches", "misnamed": True},
         ("Rollback", "ServiceNotFound"),
     ),
     "its registry is away": (
-        {"trouble": "its image can't be pulled: connection refused", **OF_THE_CLUSTER},
+        {"problem": "its image can't be pulled: connection refused", **OF_THE_CLUSTER},
         ("Inconclusive", "Infrastructure"),
     ),
 }
@@ -58,7 +58,7 @@ def test_whatever_keeps_a_candidate_from_starting_is_the_last_decision(pod, told
     world.broken["v2"] = replace(broken_pod(), **pod)
     decision = last_after_the_start(world)
     assert (decision.type, decision.reason) == told
-    assert pod["trouble"] in decision.message
+    assert pod["problem"] in decision.message
 
 
 def test_a_quota_that_keeps_a_candidate_from_starting_is_the_last_decision(monkeypatch):
@@ -75,7 +75,7 @@ def test_a_quota_that_keeps_a_candidate_from_starting_is_the_last_decision(monke
         }
         return replace(observation, live=live)
 
-    monkeypatch.setattr(world, "situation", full)
+    monkeypatch.setattr(world, "observation", full)
     decision = last_after_the_start(world)
     assert (decision.type, decision.reason) == ("Inconclusive", "Infrastructure")
     assert "exceeded quota" in decision.message
