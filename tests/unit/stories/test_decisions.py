@@ -212,7 +212,7 @@ def test_when_the_cause_outside_ends_and_the_decay_stays_it_is_retrained():
     ]
     lines = run(scenario(decaying(), 200, facts=facts))
     assert acts(lines) == [("Alert", "UpstreamDegraded"), ("Retrain", "ModelDecay")]
-    assert first(lines, "Retrain")["at"] == 153 * BLOCK  # confirmed by what came after it
+    assert first(lines, "Retrain")["at"] == 154 * BLOCK  # confirmed by what came after it
 
 
 def test_an_incident_that_has_passed_is_not_retrained():

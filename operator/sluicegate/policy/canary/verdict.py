@@ -204,7 +204,7 @@ def _unheard(assessment: Assessment) -> str:
         if slo.terms.canary_evidence is CanaryEvidence.IF_AVAILABLE
         and not (slo.required or slo.speaks_for or is_implicit(slo.terms))
     ]
-    return f"; without evidence in {' and '.join(silent)}, IfAvailable" if silent else ""
+    return f"; without enough evidence in {' and '.join(silent)}, IfAvailable" if silent else ""
 
 
 def _take_over(

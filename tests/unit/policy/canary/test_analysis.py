@@ -256,7 +256,7 @@ def test_a_promotion_names_what_it_was_decided_without(promote, said):
     labels = speaking(Count(2, 20), Count(2, 20), required=False, promote=promote)
     decision = last_step(passed(availability, labels))
     assert isinstance(decision, Promote)
-    assert ("without evidence in accuracy (n=20), IfAvailable" in decision.message) is said
+    assert ("without enough evidence in accuracy (n=20), IfAvailable" in decision.message) is said
 
 
 # ---- gauges ---------------------------------------------------------------------------------
