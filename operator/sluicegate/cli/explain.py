@@ -17,9 +17,10 @@ from sluicegate.cli.object_name import parse_key
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.measurement.store import Measurements, target_of
+from sluicegate.policy.derived_defaults import derived
 from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.model.observed import Observed
-from sluicegate.policy.model.terms import terms_of
+from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.policy.slo_health.messages import describe
 from sluicegate.policy.slo_health.visibility import describe_visibility, visibility
 from sluicegate.prometheus.block_reader import BlockReader
@@ -52,8 +53,10 @@ async def _explain(key: Key, settings: Settings) -> None:
     for line in status_lines(product):
         print(line)
     if settings.prometheus_url:
-        evaluation = await _judge(product, settings)
-        for line in live_lines(product, evaluation):
+        terms = terms_of(product, settings.hour_seconds)
+        observed = await _observe(product, settings)
+        evaluation = evaluate(terms, product.status, observed, int(time.time()))
+        for line in (*live_lines(product, evaluation), *derived_lines(terms, evaluation, observed)):
             print(line)
 
 
@@ -87,8 +90,19 @@ def live_lines(product: DataProduct, evaluation: Evaluation) -> Iterator[str]:
             yield f"    {describe_visibility(seen, result.terms.drop)}"
 
 
-async def _judge(product: DataProduct, settings: Settings) -> Evaluation:
-    """Read the product's blocks and judge them; what only the cluster knows is left out."""
+def derived_lines(terms: Terms, evaluation: Evaluation, observed: Observed) -> Iterator[str]:
+    """The values that the spec leaves out, as they follow from the newest blocks, a line each."""
+    accepted = {
+        one.terms.name: one.baseline.count for one in evaluation.slos if one.baseline is not None
+    }
+    found = list(derived(terms, accepted, observed))
+    if found:
+        yield "left out and derived:"
+        yield from (f"  {line}" for line in found)
+
+
+async def _observe(product: DataProduct, settings: Settings) -> Observed:
+    """Read the product's blocks; what only the cluster knows is left out."""
     timing = timing_of(settings)
     measurements = Measurements(timing)
     key = Key(*product.metadata.key)
@@ -97,12 +111,10 @@ async def _judge(product: DataProduct, settings: Settings) -> Evaluation:
     async with Prometheus(endpoint_of(settings)) as prometheus:
         await measurements.read(BlockReader(prometheus, evaluation_settings(settings, timing)), now)
     measured = ProductBlocks(measurements, product)
-    observed = Observed(
+    return Observed(
         block=measured.newest,
         problem=measured.problem(),
         problems=measured.problems(),
         series=measured.series(),
         gauges=measured.gauges(),
     )
-    terms = terms_of(product, settings.hour_seconds)
-    return evaluate(terms, product.status, observed, int(now))
