@@ -65,7 +65,7 @@ class _Detector:
         from river import drift  # noqa: PLC0415 - of the group `benchmarks` alone
 
         where = {"ADWIN": drift, "PageHinkley": drift}.get(name, drift.binary)
-        self._detector: Any = getattr(where, name)()
+        self._detector: Any = getattr(where, name.replace("_", ""))()
 
     def __call__(self, wrong: bool) -> bool:  # noqa: FBT001 - an Alarm
         self._detector.update(int(wrong))

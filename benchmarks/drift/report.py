@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.drift.own import OWN
 from benchmarks.drift.peers import NEVER, PEERS
+from benchmarks.drift.picture import picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 RESULTS: Final = DOCS / "drift.json"
 PAGE: Final = DOCS / "drift.md"
+PICTURED: Final = ("elec2", "sea")
+SHOWN: Final = (*OWN, NEVER, "ADWIN", "EDDM")
+"""Policies in the pictures."""
 INTRODUCTION: Final = """\
 # Streams that drift
 
@@ -46,6 +50,11 @@ def main() -> None:
     """Write the page."""
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
     PAGE.write_text("\n".join([INTRODUCTION, *lines(results)]), encoding="utf-8")
+    for stream in PICTURED:
+        first = {one["policy"]: one for one in reversed(results) if one["stream"] == stream}
+        shown = {policy: first[policy]["course"] for policy in SHOWN if policy in first}
+        drifts = next(iter(first.values()))["drifts"]
+        (DOCS / f"drift-{stream}.svg").write_text(picture(shown, drifts), encoding="utf-8")
 
 
 def lines(results: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -57,6 +66,9 @@ def lines(results: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         by_stream[one["stream"]][one["policy"]].append(one)
     for stream, policies in by_stream.items():
         yield f"## {stream}\n"
+        if stream in PICTURED:
+            shown = "; ".join(SHOWN)
+            yield f"![Accuracy of each 1,000 rows of {stream}: {shown}](drift-{stream}.svg)\n"
         yield "| policy | accuracy | over never | worst | trainings | promotions | answered after |"
         yield "| --- | --- | --- | --- | --- | --- | --- |"
         never = policies.get(NEVER)

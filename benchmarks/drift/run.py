@@ -31,7 +31,7 @@ class Run:
     answered : rows from each known drift until a version that is mostly of the new concept serves
         all; None for never.
     wrong : whether the answer that was served was wrong, by streamed row.
-    log : what was decided, in words.
+    log : what was decided, in words. drifts : rows at which the concept is known to change.
     """
 
     stream: str
@@ -45,6 +45,7 @@ class Run:
     answered: tuple[int | None, ...] = ()
     wrong: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     log: tuple[str, ...] = ()
+    drifts: tuple[int, ...] = ()
 
     def as_object(self) -> dict[str, Any]:
         """As `--output` writes it; shares from 0 to 1."""
@@ -58,7 +59,17 @@ class Run:
             "promotions": len(self.promotions),
             "decays": self.decays,
             "answered": list(self.answered),
+            "drifts": list(self.drifts),
+            "course": self.course,
         }
+
+    @property
+    def course(self) -> list[float]:
+        """Share of right answers in each 1,000 streamed rows, the rest left out."""
+        starts = range(0, len(self.wrong) - WORST_ROWS + 1, WORST_ROWS)
+        return [
+            round(1 - float(self.wrong[start : start + WORST_ROWS].mean()), 4) for start in starts
+        ]
 
 
 def run_of(
@@ -95,4 +106,5 @@ def run_of(
         tuple(answered),
         streamed,
         tuple(log),
+        stream.drifts,
     )

@@ -9,6 +9,7 @@ from benchmarks.drift import cli, streams
 from benchmarks.drift.models import BAYES, Trainer
 from benchmarks.drift.own import DEFAULTS, SCHEDULED, Loop
 from benchmarks.drift.peers import NEVER, run
+from benchmarks.drift.picture import picture
 from benchmarks.drift.streams import InvalidStreamError
 
 ROWS = 9_000
@@ -119,3 +120,20 @@ def test_features_and_labels_belong_together(files, tmp_path):
     few.write_text("1\n" * 100)
     with pytest.raises(InvalidStreamError, match="needs more"):
         streams.of_files("x", few, few, 30)
+
+
+# ---- the page ---------------------------------------------------------------------------------
+def test_a_picture_has_a_line_for_each_policy_and_each_drift():
+    drawn = picture({"ours": [0.9, 0.7, 0.8], "never": [0.9, 0.6, 0.5]}, drifts=(4_000, 5_000))
+    assert drawn.startswith("<svg")
+    assert drawn == picture({"ours": [0.9, 0.7, 0.8], "never": [0.9, 0.6, 0.5]}, (4_000, 5_000))
+    assert drawn.count("stroke-dasharray") == 2
+    assert all(f">{policy}<" in drawn for policy in ("ours", "never"))
+
+
+def test_a_run_tells_its_course_by_the_thousand(trainer):
+    told = run(NEVER, trainer, 0).as_object()
+    assert len(told["course"]) == (ROWS - streams.STREAM_START) // 1_000
+    assert told["drifts"] == [5_000]
+    assert sum(told["course"]) / len(told["course"]) == pytest.approx(told["accuracy"], abs=1e-3)
+    assert min(told["course"][2:]) < told["course"][0] - 0.3
