@@ -36,6 +36,7 @@ def test_the_crd_in_the_repository_is_what_the_types_say(capsys):
     assert main(["crds", "--check", "--directory", str(ROOT / "crds")]) == 0
 
 
+@pytest.mark.slow
 def test_a_crd_that_differs_is_told_with_the_way_out(tmp_path, capsys):
     assert main(["crds", "--check", "--directory", str(tmp_path)]) == 1
     assert "run `sluicegate crds`" in capsys.readouterr().err

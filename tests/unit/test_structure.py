@@ -103,6 +103,7 @@ def _room(package: str, module: str) -> str:
     return module.removeprefix(f"{package}.").partition(".")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("package", "most"), MOST_LEVELS.items())
 def test_a_package_has_few_levels(package, most):
     found = levels(rooms(package))

@@ -48,6 +48,7 @@ def _is_read(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_each_reason_of_the_api_is_given_by_some_code(kind):
     phases = {ConditionReason(one) for one in CandidatePhase if one is not CandidatePhase.PARKED}

@@ -43,6 +43,7 @@ def test_the_shock_is_of_a_country_that_both_products_serve():
     assert all(COUNTRY in sample.file()["spec"]["markets"] for sample in SAMPLES)
 
 
+@pytest.mark.slow
 def test_a_report_that_cant_be_written_says_why(tmp_path):
     class Backend:
         kubeconfig = tmp_path / "none"

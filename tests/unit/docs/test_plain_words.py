@@ -113,6 +113,7 @@ def page_texts() -> Iterator[tuple[str, str]]:
             yield f"{page.name}:{number}", line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("texts", [schema_texts, alert_texts, literal_texts, page_texts])
 def test_a_text_has_the_words_of_the_field(texts):
     read = list(texts())

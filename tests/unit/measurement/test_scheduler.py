@@ -84,6 +84,7 @@ async def measuring(
         await asyncio.wait([loop])
 
 
+@pytest.mark.slow
 async def test_a_new_product_is_not_kept_waiting_for_the_next_block(evaluation, measurements):
     measurements.want(CARS, target(CARS))
     async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
@@ -92,6 +93,7 @@ async def test_a_new_product_is_not_kept_waiting_for_the_next_block(evaluation, 
         assert (await looked_at.get())[0] == VANS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("others", ["stay", "go"])
 async def test_a_product_that_comes_while_its_length_is_read_is_not_kept_waiting_either(
     server, evaluation, measurements, others, monkeypatch
@@ -113,6 +115,7 @@ async def test_a_product_that_comes_while_its_length_is_read_is_not_kept_waiting
             pass
 
 
+@pytest.mark.slow
 async def test_a_canary_that_begins_is_not_kept_waiting_for_a_block_of_those_at_rest(
     evaluation, measurements
 ):
@@ -149,6 +152,7 @@ async def test_a_canary_does_not_wait_until_those_at_rest_are_read(
             pass
 
 
+@pytest.mark.slow
 async def test_an_outage_is_over_when_it_is_over_not_when_the_next_block_ends(
     server, evaluation, measurements, monkeypatch
 ):
@@ -163,6 +167,7 @@ async def test_an_outage_is_over_when_it_is_over_not_when_the_next_block_ends(
             await looked_at.get()
 
 
+@pytest.mark.slow
 async def test_what_is_under_way_as_the_clock_is_set_back_is_read_anew(
     server, evaluation, measurements
 ):
@@ -186,6 +191,7 @@ async def test_what_is_under_way_as_the_clock_is_set_back_is_read_anew(
     assert measurements.newest(AN_HOUR) in {newest - 1, newest}, "an hour may have ended meanwhile"
 
 
+@pytest.mark.slow
 async def test_what_goes_wrong_in_a_round_ends_the_others_and_is_told(
     server, evaluation, measurements
 ):

@@ -111,6 +111,7 @@ async def test_a_canary_is_judged_by_what_its_own_pods_answered():
 
 
 # ---- bad or absent data, row by row ------------------------------------------------------
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "lie", [Lie.REFUSED, Lie.ERROR_503, Lie.HANGS, Lie.PARTIAL, Lie.NOT_JSON, Lie.VECTOR]
 )

@@ -53,6 +53,7 @@ async def test_no_proxy_of_the_environment_has_a_say_in_where_measurements_come_
         assert await ask(p)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lie", "error", "says"),
     [

@@ -30,6 +30,7 @@ MOST_SPLITS = 128
 
 
 # ---- one among many --------------------------------------------------------------------------
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["counters", "requests", "requests_bad", "targets"])
 @pytest.mark.parametrize("lie", [Lie.REJECTED_422, Lie.NOT_JSON, Lie.MALFORMED_ROW])
 async def test_a_product_that_a_query_fails_for_is_found_by_few_queries_and_costs_no_other(

@@ -72,6 +72,7 @@ def test_what_people_said_of_the_model_and_its_risk_is_passed_on_as_they_wrote_i
     assert "newest sealed reviews" in text
 
 
+@pytest.mark.slow
 def test_as_cyclonedx_it_holds_to_the_schema_and_has_a_metric_of_each_sum(files, capsys):
     arguments = ("--from", files, "--at", "2026-12-31")
     text = told(capsys, *arguments, "--format", "cyclonedx")

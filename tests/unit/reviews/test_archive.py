@@ -68,6 +68,7 @@ async def test_each_sealed_review_is_copied_once_and_again_when_it_is_signed(tmp
     assert not [one for one in tmp_path.rglob("*") if one.suffix == ".part"]
 
 
+@pytest.mark.slow
 async def test_a_ledger_that_was_changed_is_refused_by_name_and_stops_no_other(tmp_path):
     said = []
     async with ApiStandIn() as server:

@@ -41,6 +41,7 @@ async def test_today_so_far_is_counted_to_the_block_beside_the_days_of_the_ledge
         assert "State: NotStarted (open: the period goes on)" in markdown([facts])
 
 
+@pytest.mark.slow
 async def test_the_command_reads_cluster_and_prometheus_and_writes_a_page(tmp_path, monkeypatch):
     """As a person, or the end of a demonstration, has it."""
     async with world() as it:

@@ -76,6 +76,7 @@ async def test_a_restart_takes_nothing_back_that_it_hasnt_read_yet():
         assert said(it) is None, "the review is of a product that is gone"
 
 
+@pytest.mark.slow
 async def test_a_review_that_cant_be_read_is_told_once_and_keeps_no_other_from_its_days():
     async with world() as it:
         await it.pass_time(3 * DAY, step=8 * 3600)

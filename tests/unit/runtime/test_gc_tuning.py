@@ -37,6 +37,7 @@ def abandoned() -> weakref.ref:
     return gone
 
 
+@pytest.mark.slow
 async def test_a_cycle_that_grew_old_goes_at_the_next_pass():
     task = asyncio.create_task(collect_seldom(0.01))
     await asyncio.sleep(0)
@@ -47,6 +48,7 @@ async def test_a_cycle_that_grew_old_goes_at_the_next_pass():
     task.cancel()
 
 
+@pytest.mark.slow
 async def test_however_much_is_made_all_objects_arent_searched_in_between():
     task = asyncio.create_task(collect_seldom(3600.0))
     await asyncio.sleep(0)
@@ -60,6 +62,7 @@ async def test_however_much_is_made_all_objects_arent_searched_in_between():
     assert gone() is not None
 
 
+@pytest.mark.slow
 async def test_what_was_there_at_the_start_is_not_searched_again():
     task = asyncio.create_task(collect_seldom(3600.0))
     await asyncio.sleep(0)

@@ -202,6 +202,7 @@ async def test_kopf_keeps_nothing_of_the_objects_it_has_seen():
     await memories.forget({"metadata": {"uid": "a"}})
 
 
+@pytest.mark.slow
 async def test_logins_that_follow_one_another_are_held_back_and_the_first_is_not():
     pace = Pace(1.0)
     began = time.monotonic()

@@ -91,6 +91,7 @@ async def test_a_list_of_all_is_put_off_until_the_operator_has_time_for_it():
     assert sent[:4] == [sent[0]] * 4, "nothing was asked while it was busy"
 
 
+@pytest.mark.slow
 async def test_a_list_of_all_comes_an_interval_later_though_the_operator_is_always_busy():
     changes: asyncio.Queue[Change] = asyncio.Queue()
     async with resyncing(lambda _: True, changes.put_nowait):
@@ -260,6 +261,7 @@ async def test_where_one_kind_cant_be_read_nothing_is_taken_for_absent(cluster):
         assert await cluster.reconciled(GONE)
 
 
+@pytest.mark.slow
 async def test_a_list_of_all_namespaces_that_is_refused_is_waited_for():
     async with ApiStandIn() as server:
         server.refused |= {CONFIG_MAPS.path()}

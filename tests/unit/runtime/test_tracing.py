@@ -147,6 +147,7 @@ async def test_each_request_to_the_api_server_is_a_span_even_one_that_nobody_ans
     assert span.failed
 
 
+@pytest.mark.slow
 def test_a_receiver_that_is_away_holds_nothing_up():
     # In a process of its own, which ends as the operator does: OpenTelemetry's thread goes on
     # trying for half a minute, and what it draws at random disturbs other tests.

@@ -206,6 +206,7 @@ async def test_a_caller_that_hangs_up_is_forgotten(service: Service):
     assert (asks.sent, service.bodies, app.bodies.held) == ([], [], 0)
 
 
+@pytest.mark.slow
 async def test_bodies_of_together_more_than_the_room_are_503_until_there_is_room(service: Service):
     app = limited(service, limits=Limits(body_bytes=100_000, feedback_bytes=100))
     service.may_answer.clear()

@@ -32,6 +32,7 @@ def unquote(literal: str) -> str:
     return text
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_a_quoted_value_reads_back_as_itself(value: str):
     assert unquote(quote(value)) == value

@@ -39,6 +39,7 @@ def judged(now, before, per_day, margin=0.03):
     return {change: found.count(change) / len(found) for change in PeriodChange}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("correlation", [0.0, 0.002, 0.01])
 @pytest.mark.parametrize(("share", "per_day"), [(0.10, 200), (0.01, 1000)])
 def test_an_unchanged_product_is_proved_worse_in_at_most_one_month_of_twenty(

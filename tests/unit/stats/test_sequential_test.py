@@ -35,6 +35,7 @@ def test_factors_are_the_vectors_of_the_design(bad, promote, roll_back):
     assert nearest_null(30, 570, 0.01, 0.01) == pytest.approx(0.00974431, abs=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", [(30, 570), (500, 500), (1, 10**6), (5, 1)])
 @pytest.mark.parametrize(
     ("ratio", "margin"), [(0.01, 0.01), (0.1, 0.015), (0.5, 0.2), (0.001, 0.05)]
@@ -95,6 +96,7 @@ def random_nulls(number):
         yield sizes, stable, ratio, margin, source
 
 
+@pytest.mark.slow
 def test_no_block_favours_promoting_a_candidate_worse_by_the_margin():
     for sizes, stable, ratio, margin, source in random_nulls(150):
         worse = source.choice([stable + margin, source.uniform(stable + margin, 1)])

@@ -90,6 +90,7 @@ TROUBLES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 def test_missing_data_never_promotes(trouble):
     lines = run(scenario(later(trouble), 400, product=one_step(), events=[trained()]))

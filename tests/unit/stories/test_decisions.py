@@ -344,6 +344,7 @@ def test_a_hold_out_too_small_names_the_rows_that_are_needed():
     assert "about 4,877 rows" in decision["message"]
 
 
+@pytest.mark.slow
 def test_a_hold_out_too_small_counts_as_no_attempt():
     small = {
         "evaluation": {"accuracy": count(10, 100)},

@@ -56,6 +56,7 @@ def marked(name):
     return [pytest.mark.slow] if name == "failures" else []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "history", [pytest.param(h, id=name, marks=marked(name)) for name, h in histories()]
 )

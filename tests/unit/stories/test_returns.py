@@ -63,6 +63,7 @@ def played(later, last=320, wish="Auto", decayed=0.58, **spec):
     return lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wish", ["Auto", "Retrain", "Rollback", "Alert"])
 def test_a_slower_version_doesnt_give_way_to_one_that_was_replaced_for_being_wrong(wish):
     """Clients send larger requests, or the node is busy: 2 points slower, and 48 points less wrong."""
@@ -76,6 +77,7 @@ def test_a_slower_version_doesnt_give_way_to_one_that_was_replaced_for_being_wro
     assert lines[-1]["stable"] == "v2"
 
 
+@pytest.mark.slow
 def test_a_version_that_is_only_slower_than_the_one_before_isnt_retrained_for_it():
     lines = played(version(0.1, slow=0.04), last=800, wish="Retrain")
     assert types(lines).count("Retrain") == 1

@@ -66,6 +66,7 @@ def test_a_product_that_degrades_is_retrained_and_its_cure_promoted():
     run_virtually(story())
 
 
+@pytest.mark.slow
 def test_without_a_prometheus_a_pushed_model_waits_for_a_person_and_says_so():
     """Its blocks were said to be read back for ever, and the model wasn't mentioned."""
 

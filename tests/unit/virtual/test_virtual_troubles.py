@@ -57,6 +57,7 @@ def test_a_registry_that_is_away_rejects_no_trained_version_and_counts_for_no_at
     run_virtually(story())
 
 
+@pytest.mark.slow
 def test_a_product_whose_series_spoil_a_query_is_told_so_by_an_event_and_others_are_not():
     async def story() -> None:
         async with World() as world:

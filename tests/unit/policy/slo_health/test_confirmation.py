@@ -416,6 +416,7 @@ def test_a_decay_before_a_canary_is_no_burst():
     assert burst_correlation(blocks, shift=shift) < 0.005
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("total", "ratio", "rho"),
     [(600, 0.1, 0.0), (600, 0.01, 0.01), (6000, 0.001, 0.05), (60, 0.3, 0.05)],

@@ -158,6 +158,7 @@ def suspended(kind: str) -> Watched:
 TALES = (first, promoted, worse, aborted, taken_back, back_to_the_first, scaled, suspended)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tale", TALES, ids=lambda one: one.__name__)
 @pytest.mark.parametrize("kind", KINDS)
 def test_looks_of_one_basis_build_the_same_children(kind, tale):

@@ -29,6 +29,7 @@ def events(world: World) -> list[str]:
     return [told.message for step in world.history for told in step.told if not told.quiet]
 
 
+@pytest.mark.slow
 @ROUTES
 def test_a_version_that_changes_its_api_gets_no_traffic_until_a_person_lets_it(route):
     """Nor does the time count against it: it waits for longer than a canary may take."""

@@ -134,6 +134,7 @@ def bytes_of_each(make: Callable[[dict[str, Any]], object], text: str) -> float:
     return size / len(kept)
 
 
+@pytest.mark.slow
 def test_a_product_and_its_deployment_take_a_fraction_of_what_the_api_server_tells_of_them():
     world = World(spec=document()).until(lambda one: one.serving == "v1").run(30)
     product = json.dumps({**world.spec, "status": world.status})
