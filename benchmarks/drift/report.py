@@ -39,7 +39,7 @@ periods: they train on all of the latest 2,000 rows, serve with the next row, an
 Streams: [Elec2](https://www.openml.org/d/151) (Harries, 1999; without its date column, 48 rows a block of
 five minutes) and [SEA](https://github.com/vlosing/driftDatasets) (Street and Kim, 2001; 50 rows a block,
 abrupt changes at 12,500, 25,000 and 37,500). `python -m benchmarks.drift` without a folder runs generated
-ones: the concepts of SEA drawn anew, a boundary that rotates slowly, and one that stays. Any other can be given by `--stream NAME=FEATURES.csv,LABELS.csv,ROWS_PER_BLOCK`.
+ones: the concepts of SEA drawn again, a boundary that rotates slowly, and one that stays. Any other can be given by `--stream NAME=FEATURES.csv,LABELS.csv,ROWS_PER_BLOCK`.
 
 Accuracy is that of all rows after the first 3,000, "worst" that of the worst 1,000 in a row. Where several
 seeds of the traffic split were run, it is their mean, and the range in brackets.

@@ -7,26 +7,15 @@ very functions of the operator. It changes nothing.
 import argparse
 import asyncio
 import os
-import time
 from collections.abc import Iterator
 
 from sluicegate.api.base import rfc3339
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.cluster_access import kube_api
+from sluicegate.cli.explain_live import live_lines
 from sluicegate.cli.object_name import parse_key
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
-from sluicegate.measurement.product_view import ProductBlocks
-from sluicegate.measurement.store import Measurements, target_of
-from sluicegate.policy.derived_defaults import derived
-from sluicegate.policy.evaluate import Evaluation, evaluate
-from sluicegate.policy.model.observed import Observed
-from sluicegate.policy.model.terms import Terms, terms_of
-from sluicegate.policy.slo_health.messages import describe
-from sluicegate.policy.slo_health.visibility import describe_visibility, visibility
-from sluicegate.prometheus.block_reader import BlockReader
-from sluicegate.prometheus.client import Prometheus
 from sluicegate.settings import Settings, parse_settings
-from sluicegate.wiring import endpoint_of, evaluation_settings, timing_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -53,10 +42,7 @@ async def _explain(key: Key, settings: Settings) -> None:
     for line in status_lines(product):
         print(line)
     if settings.prometheus_url:
-        terms = terms_of(product, settings.hour_seconds)
-        observed = await _observe(product, settings)
-        evaluation = evaluate(terms, product.status, observed, int(time.time()))
-        for line in (*live_lines(product, evaluation), *derived_lines(terms, evaluation, observed)):
+        for line in await live_lines(product, settings):
             print(line)
 
 
@@ -78,43 +64,3 @@ def status_lines(product: DataProduct) -> Iterator[str]:
         yield f"  last decision {made.type} ({made.reason}) at {rfc3339(made.decision_time)}: {made.message}"
     for condition in status.conditions:
         yield f"  {condition.type}={condition.status} {condition.reason} {condition.message}".rstrip()
-
-
-def live_lines(product: DataProduct, evaluation: Evaluation) -> Iterator[str]:
-    """What the newest blocks say, a line each."""
-    yield f"now: {evaluation.state}"
-    for result in evaluation.slos:
-        yield f"  {result.state}: {describe(result, product.spec.analysis.block_seconds)}"
-        seen = visibility(result, product.spec.analysis.block_seconds)
-        if seen is not None:
-            yield f"    {describe_visibility(seen, result.terms.drop)}"
-
-
-def derived_lines(terms: Terms, evaluation: Evaluation, observed: Observed) -> Iterator[str]:
-    """The values that the spec leaves out, as they follow from the newest blocks, a line each."""
-    accepted = {
-        one.terms.name: one.baseline.count for one in evaluation.slos if one.baseline is not None
-    }
-    found = list(derived(terms, accepted, observed))
-    if found:
-        yield "left out and derived:"
-        yield from (f"  {line}" for line in found)
-
-
-async def _observe(product: DataProduct, settings: Settings) -> Observed:
-    """Read the product's blocks; what only the cluster knows is left out."""
-    timing = timing_of(settings)
-    measurements = Measurements(timing)
-    key = Key(*product.metadata.key)
-    measurements.want(key, target_of(product, timing))
-    now = time.time()
-    async with Prometheus(endpoint_of(settings)) as prometheus:
-        await measurements.read(BlockReader(prometheus, evaluation_settings(settings, timing)), now)
-    measured = ProductBlocks(measurements, product)
-    return Observed(
-        block=measured.newest,
-        problem=measured.problem(),
-        problems=measured.problems(),
-        series=measured.series(),
-        gauges=measured.gauges(),
-    )

@@ -56,7 +56,7 @@ def _steps(terms: Terms, observed: Observed | None) -> str:
 
 def _regression(slo: SloTerms) -> str:
     least, most = points(slo.margin), points(max(slo.margin, slo.drop))
-    return least if least == most else f"{least}; with pairs what they can tell, {most} at most"
+    return least if least == most else f"{least}; with pairs what they can show, {most} at most"
 
 
 def _cooldown(terms: Terms, quality: list[SloTerms], accepted: dict[str, Count]) -> str:
@@ -65,7 +65,7 @@ def _cooldown(terms: Terms, quality: list[SloTerms], accepted: dict[str, Count])
     )
     least = duration(BLOCKS_PER_HOUR * terms.block_seconds)
     return (
-        f"until {needed} have come, which tell a drop of maxDrop; {least} at least,"
+        f"until {needed} have come, which show a drop of maxDrop; {least} at least,"
         f" {duration(DEFAULT_COOLDOWN_SECONDS)} at most"
     )
 
