@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from math import ceil
 from typing import Final
 
+from sluicegate.api.retraining import DEFAULT_COOLDOWN_SECONDS
 from sluicegate.policy.canary.objections import LEAST_REQUESTS
 from sluicegate.policy.canary.steps import SOON_SECONDS, fitted
 from sluicegate.policy.model.formatting import duration, points
 from sluicegate.policy.model.hold_out_margin import Z_POWER, HoldOutMargin
 from sluicegate.policy.model.observed import Observed
-from sluicegate.policy.model.terms import DEFAULT_COOLDOWN_SECONDS, SloTerms, Terms
+from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining import labels
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR
 from sluicegate.stats.counts import Count
