@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import Key
@@ -19,12 +21,38 @@ from sluicegate.settings import Settings
 from sluicegate.wiring import endpoint_of, evaluation_settings, timing_of
 
 
-async def live_lines(product: DataProduct, settings: Settings) -> list[str]:
-    """What the newest blocks say, and which values follow from them, a line each."""
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What the newest blocks of a product say, and which values of its spec follow from them."""
+
+    product: DataProduct
+    terms: Terms
+    observed: Observed
+    evaluation: Evaluation
+
+    @property
+    def lines(self) -> list[str]:
+        """The same for people."""
+        found = judged_lines(self.product, self.evaluation)
+        return [*found, *derived_lines(self.terms, self.evaluation, self.observed)]
+
+    @property
+    def as_object(self) -> dict[str, Any]:
+        """The same for programs, without the derived values."""
+        seconds = self.product.spec.analysis.block_seconds
+        slos = [
+            {"state": str(one.state), "message": describe(one, seconds)}
+            for one in self.evaluation.slos
+        ]
+        return {"state": str(self.evaluation.state), "slos": slos}
+
+
+async def look(product: DataProduct, settings: Settings) -> Live:
+    """Read the newest blocks and judge them; what only the cluster knows is left out."""
     terms = terms_of(product, settings.hour_seconds)
     observed = await _observe(product, settings)
     evaluation = evaluate(terms, product.status, observed, int(time.time()))
-    return [*judged_lines(product, evaluation), *derived_lines(terms, evaluation, observed)]
+    return Live(product, terms, observed, evaluation)
 
 
 def judged_lines(product: DataProduct, evaluation: Evaluation) -> Iterator[str]:
