@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
-.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants coverage bench cluster cluster-down kubeconfig kubectl images release-notes docs demo demo-down portfolio crds constraints format
+.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants coverage bench drift cluster cluster-down kubeconfig kubectl images release-notes docs demo demo-down portfolio crds constraints format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -133,6 +133,10 @@ coverage: setup ## How much of what decides the tests of `make unit` execute: 95
 	done; exit $$failed
 
 SIZES ?= 50 500 1000 5000
+drift: setup ## Streams that drift under our decisions, beside river's detectors (minutes; FOLDER= with Elec2 and SEA)
+	$(RUN) --group benchmarks python -m benchmarks.drift $(if $(FOLDER),--folder $(FOLDER)) --output docs/drift.json
+	$(RUN) --group benchmarks python -m benchmarks.drift.report
+
 bench: setup ## Measure the operator, its peers and the floor (hours), and write docs/benchmarks.md (SIZES="50 500")
 	$(RUN) python -m benchmarks --sizes $(SIZES) $(if $(CONTENDERS),--contenders $(CONTENDERS))
 	$(RUN) python -m benchmarks.report

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from docs.site.pages import BrokenLink, page, pages
+from docs.site.pages import ROOT, BrokenLink, page, pages
 from docs.site.reference import PAGES
 
 CONFIGURATION = Path(__file__).with_name("zensical.toml")
@@ -26,6 +26,8 @@ def assemble(stage: Path, source: str) -> None:
         path = stage / "docs" / place
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    for picture in (ROOT / "docs").glob("*.svg"):
+        shutil.copyfile(picture, stage / "docs" / picture.name)
     shutil.copyfile(CONFIGURATION, stage / CONFIGURATION.name)
 
 

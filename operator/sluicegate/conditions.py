@@ -126,7 +126,7 @@ _SPOKEN_OF: Final = frozenset(
 _NUMBERS_OF_SLO: Final = {
     "message": "", "ratio": None, "bad": None, "total": None, "objective": None,
     "budget_remaining": None, "baseline_ratio": None, "drop": None, "interval": (),
-    "statistic": None, "statistic_bound": None,
+    "statistic": None, "statistic_bound": None, "visible_drop": None, "visible_after_seconds": None,
 }  # fmt: skip
 _NUMBERS_OF_MARKET: Final = {"ratio": None, "total": 0}
 _CONDITION: Final = _values(Condition, but=_WORDING)

@@ -60,7 +60,7 @@ class PricingRecipe(JoblibRecipe):
             self.market, days=HOLD_OUT_DAYS, per_day=HOLD_OUT_SALES_A_DAY, stream="hold-out"
         )
         right = within_tolerance(model.predict(sales.cars.columns()), sales.price)
-        return {"accuracy": Counts(bad=int((~right).sum()), total=len(right))}
+        return {"accuracy": Counts.of(~right)}
 
     @override
     def save(self, model: PricingModel, folder: Path) -> None:

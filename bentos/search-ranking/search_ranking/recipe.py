@@ -70,7 +70,7 @@ class RankingRecipe(JoblibRecipe):
         )
         shown = first_page(model.score(*columns(searches)))
         right = (shown == searches.opened[:, None]).any(axis=1)
-        return {"accuracy": Counts(bad=int((~right).sum()), total=len(right))}
+        return {"accuracy": Counts.of(~right)}
 
     @override
     def save(self, model: RankingModel, folder: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -30,6 +30,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from sluicegate.stats.counts import Count
+from sluicegate.stats.paired import Pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +272,54 @@ Counted = Annotated[
     ),
 ]
 """Bad events of all events."""
+
+_PAIR_FIELDS: Final = {
+    "bothRight": ("both_right", "Rows on which both are right."),
+    "onlyStableWrong": ("only_stable_wrong", "Rows on which stable alone is wrong."),
+    "onlyCandidateWrong": ("only_candidate_wrong", "Rows on which the candidate alone is wrong."),
+    "bothWrong": ("both_wrong", "Rows on which both are wrong."),
+}
+
+
+def _paired(value: object) -> object:
+    if isinstance(value, Pairs):
+        return value
+    if not isinstance(value, dict) or (missing := sorted(_PAIR_FIELDS.keys() - value.keys())):
+        lacks = f"; {', '.join(missing)} is missing" if isinstance(value, dict) else ""
+        raise ValueError(f"must be an object with {', '.join(_PAIR_FIELDS)}{lacks}")
+    rows = [value[name] for name in _PAIR_FIELDS]
+    if any(type(one) is not int or not 0 <= one <= _MOST_EVENTS for one in rows):
+        raise ValueError(
+            f"{', '.join(_PAIR_FIELDS)} must be whole numbers from 0 to {_MOST_EVENTS}"
+        )
+    return Pairs(*rows)
+
+
+Paired = Annotated[
+    InstanceOf[Pairs],
+    BeforeValidator(_paired),
+    PlainSerializer(
+        lambda pairs: {name: getattr(pairs, own) for name, (own, _) in _PAIR_FIELDS.items()},
+        return_type=dict[str, int],
+        when_used="json",
+    ),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "required": list(_PAIR_FIELDS),
+            "properties": {
+                name: {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": _MOST_EVENTS,
+                    "description": text,
+                }
+                for name, (_, text) in _PAIR_FIELDS.items()
+            },
+        }
+    ),
+]
+"""Rows that two versions were scored on, by who was right."""
 
 
 # ---- strings -----------------------------------------------------------------------------

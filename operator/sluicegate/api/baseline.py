@@ -36,7 +36,7 @@ class Baseline(StatusModel):
     pods: ExactOrZero = 0.0
     """Mean number of pods in that time; left out without an autoscaler."""
     daily: bool = False
-    """Whether the hour of the day matters, so that whole days are compared."""
+    """Whether the hours of the day differ, so that whole days and the same hours are compared."""
     weekdays: Annotated[tuple[Counted, ...], Field(max_length=7)] = ()
     """Counts by weekday, Monday first, with seasonality Weekly."""
     mean: ExactOrZero = 0.0

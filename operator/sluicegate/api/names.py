@@ -249,6 +249,10 @@ class DecisionReason(StrEnum):
     NO_STABLE = "NoStable"
     # retraining results
     REQUESTED = "Requested"
+    SCHEDULED = "Scheduled"
+    """Of a training: nothing is wrong, and its turn has come."""
+    NOT_SHOWN_BETTER = "NotShownBetter"
+    """A challenger that isn't shown to be better than stable."""
     JOB_FAILED = "JobFailed"
     JOB_REFUSED = "JobRefused"
     TIMED_OUT = "TimedOut"

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, StringConstraints
 
@@ -11,7 +11,8 @@ from sluicegate.api.containers import EnvVars, Resources
 from sluicegate.api.model import LocalRef, SloName
 from sluicegate.api.pod_template import TrainingTemplate
 
-DEFAULT_HOLD_OUT_REGRESSION = "0.01"
+DEFAULT_COOLDOWN_SECONDS: Final = 86_400
+DEFAULT_HOLD_OUT_REGRESSION: Final = 0.01
 
 
 class RetrainingMode(StrEnum):
@@ -37,9 +38,27 @@ class Gate(ApiModel):
         ),
     )
 
-    max_regression: RatioString = DEFAULT_HOLD_OUT_REGRESSION
+    max_regression: RatioString = "0.01"
     """Maximum by which the candidate's bad ratio may exceed that of the stable version, with 95 %
     confidence."""
+
+
+class Schedule(ApiModel):
+    """When a challenger is trained; what comes first counts."""
+
+    cel_rules: ClassVar = (
+        Rule(
+            cel="has(self.everySeconds) || has(self.everyLabels)",
+            holds=lambda self: bool(self.every_seconds or self.every_labels),
+            message="set everySeconds, everyLabels, or both",
+            field="everyLabels",
+        ),
+    )
+
+    every_seconds: Annotated[int, Field(ge=60, le=31_536_000)] | None = None
+    """Seconds from the begin of one training to that of the next."""
+    every_labels: Annotated[int, Field(ge=100, le=1_000_000_000)] | None = None
+    """Events of an SLO about the answers from the begin of one training to that of the next."""
 
 
 class Retraining(ApiModel):
@@ -82,13 +101,16 @@ class Retraining(ApiModel):
     timeout_seconds: Annotated[int, Field(ge=10, le=604_800)] = 7200
     """Deadline of a training Job, from the time at which it should be created. The operator may
     have a lower limit: SLUICEGATE_MAX_RETRAINING_SECONDS, one day by default."""
-    cooldown_seconds: Annotated[int, Field(ge=0, le=2_678_400)] = 86_400
-    """Pause after an attempt. It doubles with each attempt that ends without a promotion, up to a
-    week."""
+    cooldown_seconds: Annotated[int, Field(ge=0, le=2_678_400)] | None = None
+    """Pause after an attempt; it doubles, up to a week, after each that wasn't promoted. Without it
+    the pause lasts until there are enough events to detect a drop of maxDrop, a day at most."""
+    schedule: Schedule | None = None
+    """Trains challengers although nothing is wrong; one is served only if it is shown to be better."""
     gate: Annotated[dict[SloName, Gate], Field(max_length=16)] = Field(default_factory=dict)
-    """Margins of the hold-out gate by SLO name; 0.01 for SLOs that are not listed."""
+    """Margins on the hold-out by SLO name. For one that isn't listed 0.01; where the training
+    reports pairs, what the hold-out's size and discordance need, up to maxDrop."""
 
-    def hold_out_regression(self, slo: str) -> float:
-        """The margin on the hold-out for this SLO."""
+    def hold_out_regression(self, slo: str) -> float | None:
+        """The margin on the hold-out for this SLO; None where the gate doesn't list it."""
         gate = self.gate.get(slo)
-        return float(gate.max_regression if gate else DEFAULT_HOLD_OUT_REGRESSION)
+        return float(gate.max_regression) if gate else None

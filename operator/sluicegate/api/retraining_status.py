@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from sluicegate.api.base import Counted, StatusModel, Time
+from sluicegate.api.base import Counted, Paired, StatusModel, Time
 from sluicegate.api.outcome import OF_TRAINING, Outcome
 
 MOST_FAILURES: Final = 3
@@ -17,7 +17,7 @@ class Trigger(StatusModel):
     id: str
     """Eight hex digits of product, version, SLO and first bad block."""
     cause: str
-    """Cause of the training: ModelDecay, ModelTooSlow or Requested."""
+    """Cause of the training: ModelDecay, ModelTooSlow, Requested or Scheduled."""
     slo: str = ""
     """The SLO that is degraded; empty when a person asked."""
     indicator: str = ""
@@ -26,6 +26,8 @@ class Trigger(StatusModel):
     """The stable version at that time, the parent of the new one."""
     first_bad_block_time: Time | None = None
     """End of the first bad block."""
+    change_time: Time | None = None
+    """Time at which what is wrong seems to have begun; data since then is of the new world."""
     message: str = ""
     """Numbers that led to the training."""
     trigger_time: Time
@@ -51,6 +53,8 @@ class AttemptResult(StatusModel):
         default_factory=dict
     )
     """Counts of the stable version on the same hold-out."""
+    pairs: Annotated[dict[str, Paired], Field(max_length=16)] = Field(default_factory=dict)
+    """Rows of the hold-out by which of both versions was right, by SLO name."""
     completion_time: Time
     """Time at which the attempt ended."""
 
@@ -79,6 +83,8 @@ class RetrainingStatus(StatusModel):
     suspended: bool = False
     """Whether retraining is suspended until a person asks for it (annotation
     retrain-requested-at)."""
+    last_training_time: Time | None = None
+    """Time at which the newest training began; a schedule counts from it."""
     last_duration_seconds: int | None = None
     """Duration of the last training in seconds."""
     last_reason: str = ""

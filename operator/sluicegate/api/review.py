@@ -252,6 +252,8 @@ class ReviewVersion(StatusModel):
     """Digest of the bento."""
     source: str = ""
     """Origin of the version: Spec or Retraining."""
+    cause: str = ""
+    """Cause of its training: ModelDecay, ModelTooSlow or Requested, and Scheduled for a challenger."""
     promotion_time: Time
     """Time at which the version became stable."""
     end_time: Time | None = None

@@ -50,7 +50,7 @@ class Seasonality(StrEnum):
     """Which swing of the bad ratio is normal."""
 
     AUTO = "Auto"
-    """Days are compared as a whole when the baseline shows an hour-of-day effect."""
+    """Whole days and the same hours of days are compared where the hours of the day differ."""
     WEEKLY = "Weekly"
     """Each weekday has a baseline of its own."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import Field
 from typing_extensions import override
 
-from sluicegate.api.base import Counted, Events, Number, StatusModel, Time
+from sluicegate.api.base import Counted, Events, Number, Paired, StatusModel, Time
 from sluicegate.api.baseline import Baselines
 from sluicegate.api.list_types import Keyed
 from sluicegate.api.outcome import OF_PAST_VERSION, Outcome
@@ -94,6 +94,8 @@ class VersionBase(StatusModel):
     """Ten hex digits that stand for bento and runtime image."""
     source: VersionSource
     """Origin of the version: Spec or Retraining."""
+    cause: str = ""
+    """Cause of its training: ModelDecay, ModelTooSlow or Requested, and Scheduled for a challenger."""
 
     @classmethod
     def of(cls, release: Release, source: VersionSource, **more: Any) -> Self:
@@ -238,6 +240,8 @@ class Candidate(VersionBase):
     traffic."""
     evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(default_factory=dict)
     """Hold-out counts of the version, by SLO name."""
+    pairs: Annotated[dict[str, Paired], Field(max_length=16)] = Field(default_factory=dict)
+    """Rows of its hold-out by which of it and stable was right, by SLO name."""
     trigger: str = ""
     """Id of the trigger of the training that made it; empty for spec.model."""
     restoring: bool = False
@@ -359,3 +363,5 @@ class Probation(StatusModel):
     """Version before it, which returns if this one is worse."""
     start_time: Time
     """Time at which it was promoted."""
+    shown_better: Annotated[tuple[str, ...], Field(max_length=16)] = ()
+    """Names of the SLOs in which it was shown to be better on the same rows as the version before."""

@@ -17,6 +17,8 @@ from sluicegate.api.product import DataProduct
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.plan import example_training, first_children, spec_version
+from sluicegate.policy.derived_defaults import derived
+from sluicegate.policy.model.terms import terms_of
 from sluicegate.settings import Settings, parse_settings
 
 
@@ -34,13 +36,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the plan."""
     settings = parse_settings(os.environ, refuse_unknown=False)
+    products = list(read_products(args.file))
     children = [
         child
-        for product in read_products(args.file)
+        for product in products
         for child in _children(product, settings, training=args.training)
     ]
     print(_FORMATS[args.output](children), end="")
+    if args.output == "table":
+        for product in products:
+            for line in _derived(product, settings):
+                print(line)
     return 0
+
+
+def _derived(product: DataProduct, settings: Settings) -> Iterator[str]:
+    """The values that the operator derives where the product names none."""
+    found = list(derived(terms_of(product, settings.hour_seconds)))
+    if found:
+        yield f"\n{product.metadata.namespace}/{product.metadata.name}, left out and derived:"
+        yield from (f"  {line}" for line in found)
 
 
 def read_products(file: str) -> Iterator[DataProduct]:

@@ -20,6 +20,8 @@ from sluicegate.cli.bento_files import opened
 from sluicegate.cli.plan import read_products
 from sluicegate.cli.training_gate import lines, outcome
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.policy.model.hold_out_margin import HoldOutMargin
+from sluicegate.policy.model.terms import hold_out_margin
 from sluicegate.reconcile.observe.training_result import Report
 from sluicegate_service import environment as names
 from sluicegate_service.bentos import Bento, BentoInvalid
@@ -214,11 +216,12 @@ def _report(text: str, asked: Asked) -> Report:
     return report
 
 
-def _gate(asked: Asked, report: Report) -> tuple[Mapping[str, float], frozenset[str]]:
+def _gate(asked: Asked, report: Report) -> tuple[Mapping[str, HoldOutMargin], frozenset[str]]:
     """Margins by SLO, and the SLOs that need counts."""
     if asked.product is None or asked.retraining is None:
-        return dict.fromkeys(report.evaluation, float(DEFAULT_HOLD_OUT_REGRESSION)), frozenset()
-    margins = {name: asked.retraining.hold_out_regression(name) for name in _slos(asked.product)}
+        least = HoldOutMargin(DEFAULT_HOLD_OUT_REGRESSION, DEFAULT_HOLD_OUT_REGRESSION)
+        return dict.fromkeys(report.evaluation, least), frozenset()
+    margins = {slo.name: hold_out_margin(asked.retraining, slo) for slo in asked.product.spec.slos}
     return margins, frozenset(asked.retraining.gate)
 
 

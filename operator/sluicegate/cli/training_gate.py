@@ -6,6 +6,7 @@ from typing import Final
 
 from sluicegate.api.model import Counts
 from sluicegate.policy.model.formatting import events, percent, points
+from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.retraining.holdout_gate import GateVerdict, HoldOut, judge, judge_all
 from sluicegate.reconcile.observe.training_result import Report
 from sluicegate.stats.counts import Count
@@ -30,19 +31,35 @@ class GateOutcome:
         return self.worst.verdict is GateVerdict.PASSED
 
 
-def outcome(report: Report, margins: Mapping[str, float], gated: Collection[str]) -> GateOutcome:
+def outcome(
+    report: Report, margins: Mapping[str, HoldOutMargin], gated: Collection[str]
+) -> GateOutcome:
     """The operator's verdict. `gated` SLOs need counts of both versions."""
     return GateOutcome(
-        judge_all(_counts(report.evaluation), _counts(report.stable_evaluation), margins, gated)
+        judge_all(
+            _counts(report.evaluation),
+            _counts(report.stable_evaluation),
+            margins,
+            gated,
+            pairs=report.pairs,
+        )
     )
 
 
-def lines(report: Report, margins: Mapping[str, float], gated: Collection[str]) -> Iterator[str]:
+def lines(
+    report: Report, margins: Mapping[str, HoldOutMargin], gated: Collection[str]
+) -> Iterator[str]:
     """The table, and the verdict in a sentence."""
     new, stable = _counts(report.evaluation), _counts(report.stable_evaluation)
     nothing = Count(0, 0)
     judged = [
-        judge(slo, new.get(slo, nothing), stable.get(slo, nothing), margin)
+        judge(
+            slo,
+            new.get(slo, nothing),
+            stable.get(slo, nothing),
+            margin,
+            pairs=report.pairs.get(slo),
+        )
         for slo, margin in margins.items()
         if slo in new or slo in stable or slo in gated
     ]

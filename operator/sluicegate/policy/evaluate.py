@@ -14,8 +14,8 @@ from sluicegate.api.rollout import Approval
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
-from sluicegate.policy import manual_requests, new_versions
-from sluicegate.policy.canary import api_gate, verdict
+from sluicegate.policy import manual_requests, new_versions, training_results
+from sluicegate.policy.canary import api_gate, steps, verdict
 from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.assessment import Assessment
 from sluicegate.policy.canary.objections import can_be_judged
@@ -39,11 +39,12 @@ from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import ManualRequest, Observed
 from sluicegate.policy.model.pending_requests import approves, handled
 from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.policy.retraining import challenger as challengers
 from sluicegate.policy.retraining.preconditions import trigger_of
 from sluicegate.policy.slo_health.confirmation import product_state
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable
 from sluicegate.policy.slo_health.messages import capitalised, joined
-from sluicegate.policy.slo_health.ratio_slo import SloResult, unknown
+from sluicegate.policy.slo_health.ratio_slo import SloResult, is_suspected, unknown
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.counts import Count
 
@@ -90,6 +91,7 @@ def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: i
     observed : what was read. now : in seconds; waits and cooldowns are counted by it.
     """
     before = status
+    terms = steps.fitted(terms, observed)
     if status.stable is not None and status.carried_out:
         return _under_way(terms, status, observed, now)
     status = _refreshed(terms, status, observed, now)
@@ -256,6 +258,9 @@ def _decide(
             _hold(terms, case),
         ]
         proposals += [_Proposal(decision, status) for decision in others]
+        suspected = any(is_suspected(result) for result in case.results)
+        challenger = challengers.due(terms, status, observed, suspected=suspected, now=now)
+        proposals += [] if challenger is None else [_Proposal(challenger, status)]
     decision = foremost(proposal.decision for proposal in proposals)
     made = next(proposal for proposal in proposals if proposal.decision is decision)
     causes = [diagnosis for remedy, diagnosis in remedies if remedy is decision]
@@ -275,7 +280,7 @@ def _about_versions(terms: Terms, case: _Case) -> list[_Proposal]:
     again = new_versions.retry_due(terms, status, observed, now)
     if again is not None and changed is None:
         found.append(_Proposal(again, status))
-    arrival = new_versions.training_ended(terms, status, observed, now)
+    arrival = training_results.training_ended(terms, status, observed, now)
     if arrival is not None:
         found.append(_Proposal(arrival.decision, arrival.status, arrival.taken_up))
     canary = _about_candidate(terms, case)

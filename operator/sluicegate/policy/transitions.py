@@ -39,6 +39,7 @@ from sluicegate.policy.model.history import with_accepted
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import preconditions
 from sluicegate.policy.slo_health.baseline import from_evaluation
+from sluicegate.stats.paired import is_shown_better
 
 FIRST_RETRY_SECONDS: Final = 60
 LONGEST_RETRY_SECONDS: Final = 1800
@@ -143,6 +144,7 @@ def _retrain(
         version=decision.parent.version,
         first_bad_block_time=None if streak is None else streak.first * terms.block_seconds,
         message=decision.message,
+        change_time=decision.changed,
         trigger_time=now,
     )
     before = status.retraining or RetrainingStatus()
@@ -150,6 +152,7 @@ def _retrain(
         trigger=trigger,
         attempt=decision.attempt,
         start_time=now,
+        last_training_time=now,
         started_attempts=before.number + 1,
     )
 
@@ -157,12 +160,15 @@ def _retrain(
 def _start(
     terms: Terms, status: DataProductStatus, decision: StartRollout, now: int
 ) -> DataProductStatus:
+    training = status.training if decision.source is VersionSource.RETRAINING else None
     candidate = Candidate.of(
         decision.candidate,
         decision.source,
+        cause=training.cause if training else "",
         phase=CandidatePhase.STARTING,
         start_time=now,
         evaluation=dict(decision.evaluation),
+        pairs=dict(decision.pairs),
         trigger=decision.trigger,
         requested=terms.suspend,  # nothing else starts one then
     )
@@ -203,7 +209,9 @@ def _promote(
     before, candidate, engine = status.stable, status.trial, status.engine
     assert before is not None
     assert candidate is not None
-    held = dict(decision.candidate_baselines) or before.baseline
+    known = dict(decision.candidate_baselines) or before.baseline
+    better = tuple(name for name, rows in candidate.pairs.items() if is_shown_better(rows))
+    held = {name: one for name, one in known.items() if name not in better}
     others = (one for one in status.accepted if one.release != candidate.release)
     after = status.with_retraining(trigger=None, unsuccessful_attempts=0)
     if candidate.source is VersionSource.RETRAINING:
@@ -217,9 +225,14 @@ def _promote(
         stable=accepted_version(terms, candidate, now),
         candidate=None,
         history=with_accepted(
-            status, (_replaced(status, before, held, now), *others), terms.history_limit
+            status, (_replaced(status, before, known, now), *others), terms.history_limit
         ),
-        probation=Probation(version=candidate.version, against=before.version, start_time=now),
+        probation=Probation(
+            version=candidate.version,
+            against=before.version,
+            start_time=now,
+            shown_better=better,
+        ),
         spec_model=_model(status, candidate, Outcome.PROMOTED, now),
         engine=engine.replace(
             slos=fresh_slos(terms, now),

@@ -92,6 +92,7 @@ def _versions(status: DataProductStatus) -> list[ReviewVersion]:
             version=one.version,
             digest=one.digest,
             source=str(one.source),
+            cause=one.cause,
             promotion_time=one.promotion_time,
             end_time=one.end_time,
             outcome=str(one.outcome),
@@ -107,6 +108,7 @@ def _versions(status: DataProductStatus) -> list[ReviewVersion]:
                 version=stable.version,
                 digest=stable.digest,
                 source=str(stable.source),
+                cause=stable.cause,
                 promotion_time=stable.promotion_time,
             )
         )

@@ -222,10 +222,10 @@ class Replay:
         match self._happened.results[0]:
             case RetrainingFailed(message):
                 return TrainingFailed(trigger, Reason.JOB_FAILED, message or "no message")
-            case Retrained(version, evaluation, stable_evaluation):
+            case Retrained(version, evaluation, stable_evaluation, pairs):
                 started_from = parent or (stable.release if stable else Release(""))
                 return TrainingSucceeded(
-                    trigger, started_from, Release(version), evaluation, stable_evaluation
+                    trigger, started_from, Release(version), evaluation, stable_evaluation, pairs
                 )
 
     # ---- what follows -------------------------------------------------------------------

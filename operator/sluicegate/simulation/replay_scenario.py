@@ -20,6 +20,7 @@ from sluicegate.simulation.scenario_fields import FieldReader, RawCount, join, s
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.counts import Count
+from sluicegate.stats.paired import Pairs
 
 UNAVAILABLE: Final = (Reason.PROMETHEUS_UNAVAILABLE, Reason.PROMETHEUS_STALE, Reason.BACKFILLING)
 """Why a block may be unavailable."""
@@ -54,6 +55,7 @@ class Retrained:
     version: str
     evaluation: Mapping[str, Count]
     stable_evaluation: Mapping[str, Count]
+    pairs: Mapping[str, Pairs] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,12 +299,13 @@ def _events(reader: FieldReader, value: object, path: str) -> list[tuple[int, Ev
 
 
 def _retrained(reader: FieldReader, value: object, path: str) -> Event:
-    known = ("version", "evaluation", "stableEvaluation")
+    known = ("version", "evaluation", "stableEvaluation", "pairs")
     fields = reader.fields(value, path, known, ("version",))
     return Retrained(
         reader.text(fields["version"], f"{path}.version") if "version" in fields else "",
         reader.evaluation(fields.get("evaluation"), f"{path}.evaluation"),
         reader.evaluation(fields.get("stableEvaluation"), f"{path}.stableEvaluation"),
+        reader.pairs(fields.get("pairs"), f"{path}.pairs"),
     )
 
 

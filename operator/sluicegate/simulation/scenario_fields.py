@@ -7,9 +7,11 @@ from typing import Any, Final
 from sluicegate.errors import Problem
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.counts import Count
+from sluicegate.stats.paired import Pairs
 
 RawCount = tuple[float, float]
 """Bad and total as the file has them: whether they can be counts is for the gates to say."""
+PAIR_FIELDS: Final = ("bothRight", "onlyStableWrong", "onlyCandidateWrong", "bothWrong")
 QUALITIES: Final[Mapping[str, Quality]] = {
     "LowCoverage": Quality.LOW_COVERAGE,
     "Unavailable": Quality.UNAVAILABLE,
@@ -139,6 +141,21 @@ class FieldReader:
                 )
             else:
                 found[name] = Count(int(bad), int(total))
+        return found
+
+    def pairs(self, value: object, path: str) -> dict[str, Pairs]:
+        """The rows of a hold-out by who was right, by SLO."""
+        found = {}
+        for slo, rows in self.mapping({} if value is None else value, path).items():
+            where = join(path, slo)
+            fields = self.fields(rows, where, PAIR_FIELDS, PAIR_FIELDS)
+            if not fields.keys() >= set(PAIR_FIELDS):
+                continue
+            counts = [self.number(fields[name], join(where, name)) for name in PAIR_FIELDS]
+            if all(isfinite(count) for count in counts):
+                found[slo] = Pairs(*map(int, counts))
+            else:
+                self.wrong(where, "must hold whole numbers")
         return found
 
 

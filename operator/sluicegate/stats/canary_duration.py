@@ -57,6 +57,7 @@ def expected_seconds(
     margin: float,
     block_seconds: float,
     correlation: float = 0.0,
+    known: float = 0.0,
 ) -> float:
     """Mean time until an equal candidate has passed all steps; infinite without events.
 
@@ -64,21 +65,24 @@ def expected_seconds(
     ----------
     steps : shares in percent. events_per_second : of both arms together.
     ratio : stable's bad ratio. margin : δ. block_seconds : of canary blocks.
+    known : ln E that is there before the first step.
     correlation : ρ; a block's events count as n/(1 + (n − 1)ρ) independent ones in each arm.
     """
-    needed = log(1 / ALPHA) / len(steps)
+    share, gathered = log(1 / ALPHA) / len(steps), known
     seconds = 0.0
-    for weight in steps:
+    for step, weight in enumerate(steps, start=1):
+        needed = max(step * share - gathered, 0.0)
+        gathered += needed
         canary, stable = (
             events * independent_share(events, correlation)
-            for share in (weight / 100, 1 - weight / 100)
-            for events in (share * events_per_second * block_seconds,)
+            for part in (weight / 100, 1 - weight / 100)
+            for events in (part * events_per_second * block_seconds,)
         )
         speed = 0.0
         if canary + stable > 0:
             mean = growth(canary / (canary + stable), ratio, margin)
             speed = mean * (canary + stable) / block_seconds
-        gathering = needed / speed if speed > 0 else inf
+        gathering = (needed / speed if speed > 0 else inf) if needed else 0.0
         seconds += max(gathering, LEAST_BLOCKS * block_seconds) + WARM_UP_BLOCKS * block_seconds
     return seconds
 

@@ -1,42 +1,103 @@
-"""Does the bad ratio swing with the hour of the day? Then only whole days may be compared.
+"""Does the bad ratio swing with the hour of the day? Then only the same hours may be compared.
+
+A season is what comes again, so one day shows none: whatever changed at noon is an effect of that
+day's hours. Nor does it show a change, as a swing looks the same. So after one day, hours that
+differ (a χ² test) are held against nothing but themselves: the next day tells which of the two it
+was, and a change at noon is seen in the hours after midnight. From two days on they have to swing
+alike; what happened on one of them alone is no season.
 
 A swing of ±30 % without any drift makes an hourly test alarm in a quarter of all two-month runs;
-by whole days it never does, at the price of two days to detection instead of hours.
+by whole days, and by the same hours of other days, it never does (tests/simulation).
 """
 
 from collections.abc import Sequence
-from math import exp, lgamma, log
+from math import exp, lgamma, log, sqrt
 from typing import Final
 
-from sluicegate.stats.calendar import CLOCK, HOURS_A_DAY, Calendar
+from sluicegate.stats.calendar import CLOCK, HOURS, HOURS_A_DAY, Calendar
+from sluicegate.stats.intervals import quantile
 
 SIGNIFICANCE: Final = 0.01
+LEAST_DAYS: Final = 2
+_Z_ALIKE: Final = quantile(1 - SIGNIFICANCE)
 LEAST_EXPECTED: Final = 5.0
 """Expected bad events of an hour below which χ² isn't a χ²: then no effect is claimed."""
 _TERMS: Final = 500
 
 
+def settling_sums(calendar: Calendar) -> int:
+    """How many sums of blocks tell a season from a change: two days of them."""
+    return calendar.sums(LEAST_DAYS * HOURS_A_DAY)
+
+
 def hour_matters(
     hours: Sequence[tuple[int, int]], first: int, phi: float, calendar: Calendar = CLOCK
 ) -> bool:
-    """Whether a χ² test over the hours of the day is significant at 1 %.
+    """Whether a χ² test over the hours of the day is significant at 1 %, and the days swing alike.
+
+    Of less than two days the χ² test alone decides; of less than one (or than is kept, where
+    blocks are short) nothing is said.
 
     Parameters
     ----------
     hours : (bad, total) of sums of twelve blocks. first : number of the first. phi : dispersion.
     calendar : in which hours they lie.
     """
-    cells = [[0, 0] for _ in range(HOURS_A_DAY)]
-    for hour, (bad, total) in enumerate(hours, start=first):
-        cell = cells[calendar.hour_of_day(hour)]
-        cell[0], cell[1] = cell[0] + bad, cell[1] + total
+    if len(hours) < min(calendar.sums(HOURS_A_DAY), HOURS):
+        return False
+    cells = _by_hour(hours, first, calendar)
     filled = [(bad, total) for bad, total in cells if total > 0]
     bad_sum, total_sum = sum(bad for bad, _ in filled), sum(total for _, total in filled)
     if len(filled) < 2 or bad_sum in (0, total_sum) or bad_sum / len(filled) < LEAST_EXPECTED:  # noqa: PLR2004 - a comparison needs two
         return False
     p = bad_sum / total_sum
     chi2 = sum((bad - n * p) ** 2 / (n * p * (1 - p)) for bad, n in filled) / phi
-    return chi_square_tail(chi2, len(filled) - 1) < SIGNIFICANCE
+    if chi_square_tail(chi2, len(filled) - 1) >= SIGNIFICANCE:
+        return False
+    return len(hours) < settling_sums(calendar) or _swing_alike(hours, first, calendar)
+
+
+def _by_hour(
+    hours: Sequence[tuple[int, int]], first: int, calendar: Calendar, parity: int | None = None
+) -> list[list[int]]:
+    """Sums of (bad, total) by hour of the day; of every other day, where a parity is given."""
+    cells = [[0, 0] for _ in range(HOURS_A_DAY)]
+    for hour, (bad, total) in enumerate(hours, start=first):
+        if parity is None or calendar.days.of(hour) % 2 == parity:
+            cell = cells[calendar.hour_of_day(hour)]
+            cell[0], cell[1] = cell[0] + bad, cell[1] + total
+    return cells
+
+
+def _swing_alike(hours: Sequence[tuple[int, int]], first: int, calendar: Calendar) -> bool:
+    """Whether one half of the days swings as the other does: their correlation, by hour, is no chance.
+
+    A steady slope through all days makes any two alike, so it is taken out first.
+    """
+    halves = [_by_hour(hours, first, calendar, parity) for parity in (0, 1)]
+    both = [
+        (one[0] / one[1], other[0] / other[1])
+        for one, other in zip(*halves, strict=True)
+        if one[1] and other[1]
+    ]
+    if len(both) <= 3:  # noqa: PLR2004 - three hours correlate by chance
+        return False
+    columns = [_without_slope([pair[place] for pair in both]) for place in (0, 1)]
+    norms = [sqrt(sum(value * value for value in column)) for column in columns]
+    if min(norms) == 0:
+        return False
+    product = sum(one * other for one, other in zip(*columns, strict=True))
+    alike: bool = product / (norms[0] * norms[1]) * sqrt(len(both) - 2) >= _Z_ALIKE
+    return alike
+
+
+def _without_slope(values: list[float]) -> list[float]:
+    """What is left of values after their mean and their slope."""
+    count = len(values)
+    mean, middle = sum(values) / count, (count - 1) / 2
+    spread = sum((place - middle) ** 2 for place in range(count))
+    slope = sum((place - middle) * value for place, value in enumerate(values)) / spread
+    return [value - mean - slope * (place - middle) for place, value in enumerate(values)]
 
 
 def chi_square_tail(value: float, degrees: int) -> float:

@@ -11,9 +11,11 @@ that allow for optional stopping" (2024): the simple alternative against its rev
 projection on the convex null. tests/unit/stats/test_sequential_test.py enumerates the means exactly.
 """
 
+from __future__ import annotations
+
 from array import array
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence  # noqa: TC003 - one import style
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from math import log
@@ -21,6 +23,7 @@ from typing import Final, NamedTuple
 
 from sluicegate.stats.counts import NOTHING, Count
 from sluicegate.stats.dispersion import independent_share
+from sluicegate.stats.paired import PairedEvidence  # noqa: TC001 - the same
 
 ALPHA: Final = 0.05
 """Share of wrong promotions and of wrong rollbacks that is allowed."""
@@ -52,6 +55,14 @@ class SequentialEvidence:
     candidate: Count = NOTHING
     stable: Count = NOTHING
     better: float = 0.0
+
+    def after(self, paired: PairedEvidence) -> SequentialEvidence:
+        """These blocks after rows that both versions were scored on: the factors multiply.
+
+        What speaks against a candidate has to be seen in its traffic.
+        """
+        promote, better = self.promote + paired.promote, self.better + paired.better
+        return replace(self, promote=promote, better=better)
 
 
 def expected_ratio(past: Count, margin: float) -> float:

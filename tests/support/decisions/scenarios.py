@@ -43,7 +43,11 @@ def product(*slos: Mapping[str, Any], **spec: Any) -> dict[str, Any]:
         },
         "serving": {"feedback": {"secretRef": {"name": "search-feedback"}}},
         "slos": list(slos or (AVAILABILITY, ACCURACY)),
-        "retraining": {"command": ["python", "-m", "train"], "output": "registry.example/search"},
+        "retraining": {
+            "command": ["python", "-m", "train"],
+            "output": "registry.example/search",
+            "cooldownSeconds": 86_400,
+        },
     }
     fields.update(spec)
     return {

@@ -53,6 +53,8 @@ def full_status() -> dict[str, Any]:
     """A status with every part that the operator can report."""
     when = "2026-01-01T09:00:00Z"
     counts = {"accuracy": {"bad": 83, "total": 1000}}
+    rows = {"bothRight": 880, "onlyStableWrong": 37, "onlyCandidateWrong": 31, "bothWrong": 52}
+    pairs = {"accuracy": rows}
     baseline = {
         "accuracy": {
             "bad": 80, "total": 1000, "startTime": when, "endTime": when, "source": "Evaluation", "dispersion": "1.2",
@@ -65,12 +67,12 @@ def full_status() -> dict[str, Any]:
     }  # fmt: skip
     version = {
         "version": "v1", "image": f"registry.example/a@sha256:{HEX}", "service": "A",
-        "runtimeImage": "registry.example/rt:1", "revision": "0123456789", "source": "Spec",
+        "runtimeImage": "registry.example/rt:1", "revision": "0123456789", "source": "Spec", "cause": "ModelDecay",
     }  # fmt: skip
     streak = {"first": 1, "last": 3, "evaluations": 3, "fresh": 2}
     trigger = {
         "id": "0a1b2c3d", "cause": "ModelDecay", "slo": "accuracy", "indicator": "outcomes",
-        "version": "v1", "firstBadBlockTime": when, "message": "0.86 of 900", "triggerTime": when,
+        "version": "v1", "firstBadBlockTime": when, "changeTime": when, "message": "0.86 of 900", "triggerTime": when,
     }  # fmt: skip
     return {
         "observedGeneration": 3,
@@ -93,7 +95,7 @@ def full_status() -> dict[str, Any]:
             "shares": [{"weight": 5, "startTime": when}, {"weight": 25, "startTime": when}],
             "startTime": when, "firstTrafficTime": when, "retryTime": when, "retries": 1,
             "waitStartTime": when, "target": 25, "capacity": 4, "suspendTime": when, "suspendedSeconds": 60, "expectedSeconds": 1200,
-            "evaluation": counts, "trigger": "0a1b2c3d",
+            "evaluation": counts, "pairs": pairs, "trigger": "0a1b2c3d",
             "restoring": True, "requested": True,
             "decisionReason": "CanaryWorse",
             "decisionMessage": "…", "api": "Kept",
@@ -108,14 +110,16 @@ def full_status() -> dict[str, Any]:
             "restored": False, "endTime": when, "baseline": baseline, "record": counts,
             "degraded": ["accuracy"],
         }],
-        "probation": {"version": "v1", "against": "v0", "startTime": when},
+        "probation": {
+            "version": "v1", "against": "v0", "startTime": when, "shownBetter": ["accuracy"],
+        },
         "retraining": {
             "trigger": trigger, "pending": trigger, "waitingFor": "NoSlot", "attempt": 2, "startedAttempts": 2,
             "job": "a-train-0a1b2c3d-2", "startTime": when, "unsuccessfulAttempts": 1, "nextAllowedTime": when,
-            "suspended": False, "lastDurationSeconds": 300, "lastReason": "WorseOnHoldOut",
+            "suspended": False, "lastTrainingTime": when, "lastDurationSeconds": 300, "lastReason": "WorseOnHoldOut",
             "lastResult": {
                 "outcome": "Rejected", "reason": "WorseOnHoldOut", "message": "…", "version": "v2",
-                "image": version["image"], "evaluation": counts, "stableEvaluation": counts,
+                "image": version["image"], "evaluation": counts, "stableEvaluation": counts, "pairs": pairs,
                 "completionTime": when,
             },
         },
@@ -123,7 +127,8 @@ def full_status() -> dict[str, Any]:
             "name": "accuracy", "state": "Missed", "reason": "BaselineDropped", "message": "…",
             "ratio": "0.86", "bad": 126, "total": 900, "objective": "0.9",
             "budgetRemaining": "-0.4", "baselineRatio": "0.92", "drop": "0.06",
-            "interval": ["0.04", "0.08"], "statistic": "13.1", "statisticBound": "12.5",
+            "interval": ["0.04", "0.08"], "statistic": "13.1", "statisticBound": "12.5", "visibleDrop": "0.02",
+            "visibleAfterSeconds": 7200,
             "degraded": True,
             "markets": [{"market": "AT", "state": "Missed", "ratio": "0.81", "total": 211}],
         }],

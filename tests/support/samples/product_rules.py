@@ -233,6 +233,13 @@ RULES = (
         "between 0 and 1",
     ),
     Case(
+        "a schedule has a period",
+        {"spec.retraining.schedule": {"everyLabels": 1000}},
+        {"spec.retraining.schedule": {}},
+        "spec.retraining.schedule.everyLabels",
+        "set everySeconds, everyLabels, or both",
+    ),
+    Case(
         "training is a command or a template",
         {"spec.retraining.command": REMOVED, "spec.retraining.podTemplate": TEMPLATE},
         {"spec.retraining.podTemplate": TEMPLATE},

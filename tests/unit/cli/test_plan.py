@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from sluicegate.__main__ import main
+from tests.support.decisions.scenarios import product
 from tests.support.samples.product_examples import EXAMPLE, changed, example
 
 
@@ -88,3 +89,46 @@ def test_the_help_lists_every_command(capsys):
     assert ended.value.code == 0
     told = capsys.readouterr().out
     assert all(word in told for word in ("plan", "replay", "explain", "run"))
+
+
+RUNTIME = "registry.example/runtime@sha256:" + "b" * 64
+
+
+def test_values_that_are_left_out_are_shown_with_what_they_follow_from(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("SLUICEGATE_DEFAULT_RUNTIME_IMAGE", RUNTIME)
+    given = product(
+        {"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.03"},
+        rollout=None,
+        retraining={"command": ["train"], "output": "registry.example/search"},
+    )
+    assert main(["plan", write(tmp_path / "product.yaml", given)]) == 0
+    _, derived = capsys.readouterr().out.split("left out and derived:\n")
+    fields = [line.split(": ", 1) for line in derived.splitlines()]
+    assert [field.strip() for field, _ in fields] == [
+        "rollout.steps",
+        "slos, accuracy, maxRegression",
+        "retraining.cooldownSeconds",
+        "retraining.gate, accuracy",
+    ]
+    assert "those of 5, 25, 50 % at which 50 requests" in fields[0][1]
+    assert "1,718 events of accuracy" in fields[2][1], "6.2 p(1 − p)/d² at p = ½"
+    assert "need about 687 rows" in fields[3][1]
+
+
+def test_nothing_is_derived_where_all_is_given(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SLUICEGATE_DEFAULT_RUNTIME_IMAGE", RUNTIME)
+    slo = {"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.03"}
+    given = product(
+        {**slo, "maxRegression": "0.01"},
+        rollout={"steps": [50]},
+        retraining={
+            "command": ["train"],
+            "output": "registry.example/search",
+            "cooldownSeconds": 3600,
+            "gate": {"accuracy": {"maxRegression": "0.01"}},
+        },
+    )
+    assert main(["plan", write(tmp_path / "product.yaml", given)]) == 0
+    assert "derived" not in capsys.readouterr().out

@@ -14,6 +14,7 @@ from sluicegate.api.status import DataProductStatus, LastHandled
 from sluicegate.api.versions import PastVersion, Release, VersionSource
 from sluicegate.policy.manual_requests import answers
 from sluicegate.policy.model.decision import Alert, Hold, Retrain, StartRollout
+from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import (
     ManualRequest,
     Observed,
@@ -22,10 +23,10 @@ from sluicegate.policy.model.observed import (
     TrainingSucceeded,
 )
 from sluicegate.policy.model.pending_requests import approves
-from sluicegate.policy.new_versions import training_ended
 from sluicegate.policy.retraining.holdout_gate import GateVerdict, judge, judge_all
 from sluicegate.policy.retraining.preconditions import RetrainingRequest as Asked
 from sluicegate.policy.retraining.preconditions import obstacle
+from sluicegate.policy.training_results import training_ended
 from sluicegate.stats.counts import Count
 from tests.support.decisions.judged import V1, V2, candidate, judged_by, parked, serving
 from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
@@ -243,19 +244,20 @@ def test_a_result_under_the_name_of_a_refused_candidate_is_refused_unless_it_is_
 
 # ---- the hold-out ---------------------------------------------------------------------------
 FINE = {"availability": Count(0, 9000)}
+POINT = HoldOutMargin(0.01, 0.01)
 
 
 def test_an_slo_of_the_gate_needs_counts_of_both_versions():
-    margins = {"availability": 0.01, "accuracy": 0.01}
+    margins = {"availability": POINT, "accuracy": POINT}
     assert judge_all(FINE, FINE, margins).verdict is GateVerdict.PASSED
     gated = judge_all(FINE, FINE, margins, {"accuracy"})
     assert (gated.slo, gated.verdict) == ("accuracy", GateVerdict.TOO_SMALL)
 
 
 def test_one_row_is_compared_and_none_is_not():
-    assert judge("accuracy", Count(0, 1), Count(0, 1), 0.01).difference is not None
+    assert judge("accuracy", Count(0, 1), Count(0, 1), POINT).difference is not None
     for ours, theirs in ((0, 1), (1, 0)):
-        found = judge("accuracy", Count(0, ours), Count(0, theirs), 0.01)
+        found = judge("accuracy", Count(0, ours), Count(0, theirs), POINT)
         assert (found.verdict, found.difference) == (GateVerdict.TOO_SMALL, None)
 
 

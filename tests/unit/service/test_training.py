@@ -14,6 +14,7 @@ from sluicegate_service.training import (
     TrainingTask,
     Trigger,
     next_version,
+    paired,
 )
 from tests.support.samples.bentos import write_bento
 
@@ -46,6 +47,47 @@ def environment(tmp_path):
 )
 def test_versions_follow_one_another(version, following):
     assert next_version(version) == following
+
+
+OURS = Counts.of([True, False, False, True, False])
+THEIRS = Counts.of([True, True, False, False, False])
+
+
+def test_two_models_on_the_same_rows_are_paired():
+    assert (OURS.bad, OURS.total) == (2, 5)
+    rows = paired({"accuracy": OURS}, {"accuracy": THEIRS})["accuracy"]
+    assert (rows.both_right, rows.only_stable_wrong) == (2, 1)
+    assert (rows.only_candidate_wrong, rows.both_wrong) == (1, 1)
+
+
+def test_counts_alone_make_no_pairs():
+    assert paired({"accuracy": OURS}, {"accuracy": Counts(2, 5)}) == {}
+    assert paired({"accuracy": OURS}, {"clicks": THEIRS}) == {}
+
+
+def test_rows_of_another_number_are_other_rows():
+    with pytest.raises(TrainingError, match=r"accuracy has 5 rows .* and 1 "):
+        paired({"accuracy": OURS}, {"accuracy": Counts.of([True])})
+
+
+def test_the_answer_holds_the_pairs_and_no_rows():
+    counts = {"accuracy": OURS}, {"accuracy": THEIRS}
+    document = json.loads(TrainingResult("i", "v2", *counts, paired(*counts)).dump())
+    assert document["evaluation"] == {"accuracy": {"bad": 2, "total": 5}}
+    assert document["pairs"]["accuracy"] == {
+        "bothRight": 2,
+        "onlyStableWrong": 1,
+        "onlyCandidateWrong": 1,
+        "bothWrong": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "year"), [('{"changeTime": "2026-11-28T09:00:00Z"}', 2026), ("{}", None)]
+)
+def test_the_trigger_says_since_when_the_world_is_another(text, year):
+    changed = Trigger.parse(text).changed
+    assert (changed and changed.year) == year
 
 
 def test_a_version_too_long_to_be_a_label_has_no_successor():

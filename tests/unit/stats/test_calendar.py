@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from sluicegate.api.engine import SloRecord
 from sluicegate.policy.slo_health.baseline import from_production
+from sluicegate.policy.slo_health.drift import drift_of
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable
-from sluicegate.policy.slo_health.ratio_slo import drift_of, judge
+from sluicegate.policy.slo_health.ratio_slo import judge
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_scenario import parse_scenario
 from sluicegate.slo.blocks import Block, Quality, Series

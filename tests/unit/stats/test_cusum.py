@@ -2,6 +2,7 @@
 
 import math
 import random
+from math import pi, sin
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from sluicegate.api.engine import SloRecord
 from sluicegate.api.product import DataProduct
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.slo_health.baseline import from_production, ratio_of, upper_bound
-from sluicegate.policy.slo_health.ratio_slo import drift_of
+from sluicegate.policy.slo_health.drift import drift_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats import cusum
 from sluicegate.stats.counts import Count
@@ -225,7 +226,30 @@ def test_the_hour_test_is_that_of_scipy():
     from scipy.stats import chi2_contingency
 
     source = random.Random(3)
-    hours = [(source.randint(80, 130), 1000) for _ in range(24)]
-    table = [[bad, total - bad] for bad, total in hours]
-    expected = chi2_contingency(table, correction=False).pvalue < 0.01
-    assert hour_matters(hours, 0, 1.0) is bool(expected)
+    for spread in (15, 40):  # the same day twice, so that only χ² decides
+        day = [(100 + source.randint(-spread, spread), 1000) for _ in range(24)]
+        table = [[2 * bad, 2 * (total - bad)] for bad, total in day]
+        expected = chi2_contingency(table, correction=False).pvalue < 0.01
+        assert hour_matters(day * 2, 0, 1.0) is bool(expected)
+
+
+def swinging(days, swing=0.5):
+    return [(round(100 * (1 + swing * sin(2 * pi * hour / 24))), 1000) for hour in range(24 * days)]
+
+
+def test_hours_that_differ_may_be_a_season_after_a_day_and_are_one_if_two_swing_alike():
+    assert not hour_matters(swinging(1)[:-1], 0, 1.0), "less than a day says nothing"
+    assert hour_matters(swinging(1), 0, 1.0)
+    assert not hour_matters([(100, 1000)] * 24, 0, 1.0)
+    assert hour_matters(swinging(2), 0, 1.0)
+    assert hour_matters(swinging(5), 7, 1.0), "wherever it begins"
+
+
+@pytest.mark.parametrize("start", [6, 12, 18, 30, 36, 42])
+def test_a_decay_is_no_season_once_two_days_are_known(start):
+    source = random.Random(start)
+    hours = [
+        (sum(source.random() < (0.1 if hour < start else 0.16) for _ in range(600)), 600)
+        for hour in range(48)
+    ]
+    assert not hour_matters(hours, 0, 1.0)

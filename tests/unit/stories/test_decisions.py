@@ -60,7 +60,7 @@ def test_a_retraining_tells_before_and_now_with_sample_sizes_and_evidence():
     assert message.startswith(
         "Accuracy fell from 90.0 % (n=1,000, at acceptance) to 75.0 % (n=2,400, 1 h of evidence),"
         " 80.8 % (n=4,800, last 2 h) at present; that is beyond the allowed 3 points with the"
-        " evidence at 146.3 of 12.5"
+        " evidence at 182.0 of 12.5"
     )
 
 
@@ -212,7 +212,7 @@ def test_when_the_cause_outside_ends_and_the_decay_stays_it_is_retrained():
     ]
     lines = run(scenario(decaying(), 200, facts=facts))
     assert acts(lines) == [("Alert", "UpstreamDegraded"), ("Retrain", "ModelDecay")]
-    assert first(lines, "Retrain")["at"] == 153 * BLOCK  # confirmed by what came after it
+    assert first(lines, "Retrain")["at"] == 154 * BLOCK  # confirmed by what came after it
 
 
 def test_an_incident_that_has_passed_is_not_retrained():

@@ -127,7 +127,7 @@ def silent(first, last=10_000):
 
 @pytest.mark.parametrize("first", [0, 42])
 def test_a_candidate_that_is_silent_while_stable_serves_goes_back(first):
-    lines = world(good(), trouble=silent(first)).play()
+    lines = world(good(), problem=silent(first)).play()
     assert acts(lines)[-1] == ("Rollback", "CanaryNoData")
     back = decisions(lines, "Rollback")[0]["at"] // BLOCK
     assert back == pytest.approx(max(first, START + 1) + 10, abs=3)
@@ -150,7 +150,7 @@ def away(first, last, block=None):
 
 
 def test_a_short_outage_of_prometheus_holds_a_canary_and_no_more():
-    lines = world(good(), trouble=away(36, 40)).play()
+    lines = world(good(), problem=away(36, 40)).play()
     assert {line["decision"]["type"] for line in lines[35:39]} <= {"Hold", "Alert"}
     assert len({line["weight"] for line in lines[34:39]}) == 1
     assert {line["state"] for line in lines[35:39]} == {"Unknown"}
@@ -158,7 +158,7 @@ def test_a_short_outage_of_prometheus_holds_a_canary_and_no_more():
 
 
 def test_half_an_hour_without_prometheus_ends_a_canary_without_blame():
-    lines = world(good(), trouble=away(36, 60)).play()
+    lines = world(good(), problem=away(36, 60)).play()
     told = [kind for kind in kinds(lines) if kind != "Alert"]
     assert told[:3] == ["StartRollout", "Inconclusive", "StartRollout"], "tried again afterwards"
     ended = decisions(lines, "Inconclusive")[0]["at"]
@@ -202,7 +202,7 @@ def with_every(change):
     ],
 )
 def test_a_canary_that_nobody_can_see_never_advances(trouble):
-    lines = world(good(), trouble=away(START + 1, 400, trouble), last=100).play()
+    lines = world(good(), problem=away(START + 1, 400, trouble), last=100).play()
     assert not {"Advance", "Promote", "Retrain"} & set(kinds(lines))
     assert lines[-1]["stable"] == "v1"
 

@@ -13,7 +13,6 @@ import os
 import shutil
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -26,6 +25,7 @@ from sluicegate_service.training import (
     TrainingResult,
     TrainingTask,
     next_version,
+    paired,
 )
 
 if TYPE_CHECKING:
@@ -83,8 +83,9 @@ def retrain(recipe: Recipe[Model], task: TrainingTask) -> TrainingResult:
     lighter = task.trigger.too_slow
     candidate, evaluation = _fit(recipe, lighter=lighter)
     stable_evaluation = _evaluate(recipe, stable, "stable", lighter=lighter)
+    pairs = paired(evaluation, stable_evaluation)
     image, version = _publish(recipe, candidate, task)
-    result = TrainingResult(image, version, evaluation, stable_evaluation)
+    result = TrainingResult(image, version, evaluation, stable_evaluation, pairs)
     result.write(task.termination_log)
     _say(f"{version} is {image}")
     return result
@@ -99,7 +100,7 @@ def _build_first(recipe: Recipe[Model], version: str, folder: Path, *, lighter: 
         save_model=lambda context: recipe.save(model, context),
     ) as bento:
         shutil.copytree(bento, folder)
-    counts = {slo: asdict(count) for slo, count in evaluation.items()}
+    counts = {slo: {"bad": one.bad, "total": one.total} for slo, one in evaluation.items()}
     # The last line is for the DataProduct's model.evaluation.
     _say(json.dumps({"version": version, "evaluation": counts}))
 

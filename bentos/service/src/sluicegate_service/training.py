@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from sluicegate_service import environment as names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 MAX_RESULT_BYTES: Final = 3500
 MAX_VERSION_LENGTH: Final = 50
@@ -51,6 +52,15 @@ class Trigger:
     def why(self) -> str:
         """In words, for a log."""
         return str(self.details.get("message") or self.slo or "a person asked")
+
+    @property
+    def changed(self) -> datetime | None:
+        """When what is wrong seems to have begun: older data is of another world. None if unknown."""
+        text = self.details.get("changeTime")
+        try:
+            return datetime.fromisoformat(text) if isinstance(text, str) else None
+        except ValueError:
+            return None
 
     @property
     def too_slow(self) -> bool:
@@ -103,10 +113,22 @@ class Counts:
 
     bad: int
     total: int
+    wrong: bytes | None = field(default=None, repr=False)
+    """Whether each row was wrong, in their order; None where only the counts are known."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.bad <= self.total:
             raise ValueError(f"bad={self.bad} of total={self.total} is no count")
+
+    @classmethod
+    def of(cls, wrong: Iterable[bool]) -> Self:
+        """The counts of a hold-out, from whether each of its rows was wrong.
+
+        Two models that are scored on the same rows, in one order, are then compared row by row,
+        which takes a third of the rows that two counts take.
+        """
+        rows = bytes(map(bool, wrong))
+        return cls(sum(rows), len(rows), rows)
 
     @property
     def summary(self) -> str:
@@ -119,6 +141,44 @@ Evaluation = dict[str, Counts]
 
 
 @dataclass(frozen=True, slots=True)
+class Pairs:
+    """Rows of one hold-out by which of two versions was right."""
+
+    both_right: int
+    only_stable_wrong: int
+    only_candidate_wrong: int
+    both_wrong: int
+
+
+def paired(candidate: Evaluation, stable: Evaluation) -> dict[str, Pairs]:
+    """Both versions row by row, by SLO; without the SLOs of which only counts are known.
+
+    Raises
+    ------
+    TrainingError
+        The two were scored on different numbers of rows.
+    """
+    found = {}
+    for slo, ours in candidate.items():
+        theirs = stable.get(slo)
+        if theirs is None or ours.wrong is None or theirs.wrong is None:
+            continue
+        if ours.total != theirs.total:
+            raise TrainingError(
+                f"the hold-out of {slo} has {ours.total} rows for the new model and"
+                f" {theirs.total} for the stable one: score both on the same rows"
+            )
+        both = sum(a & b for a, b in zip(ours.wrong, theirs.wrong, strict=True))
+        found[slo] = Pairs(
+            both_right=ours.total - ours.bad - theirs.bad + both,
+            only_stable_wrong=theirs.bad - both,
+            only_candidate_wrong=ours.bad - both,
+            both_wrong=both,
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingResult:
     """What the operator reads of a training that worked."""
 
@@ -126,18 +186,19 @@ class TrainingResult:
     version: str
     evaluation: Evaluation
     stable_evaluation: Evaluation
+    pairs: Mapping[str, Pairs] = field(default_factory=dict)
 
     def dump(self) -> str:
         """The one JSON object; TrainingError when it is longer than 3,500 bytes."""
-        text = json.dumps(
-            {
-                "image": self.image,
-                "version": self.version,
-                "evaluation": _counts(self.evaluation),
-                "stableEvaluation": _counts(self.stable_evaluation),
-            },
-            separators=(",", ":"),
-        )
+        document: dict[str, Any] = {
+            "image": self.image,
+            "version": self.version,
+            "evaluation": _counts(self.evaluation),
+            "stableEvaluation": _counts(self.stable_evaluation),
+        }
+        if self.pairs:
+            document["pairs"] = {slo: _rows(pairs) for slo, pairs in self.pairs.items()}
+        text = json.dumps(document, separators=(",", ":"))
         if len(text.encode()) > MAX_RESULT_BYTES:
             raise TrainingError(
                 f"the result has {len(text.encode())} bytes, more than the {MAX_RESULT_BYTES} that"
@@ -173,6 +234,15 @@ def _required(environment: Mapping[str, str], name: str) -> str:
     if not value:
         raise TrainingError(f"{name} is not set: training code runs in a Job of the operator")
     return value
+
+
+def _rows(pairs: Pairs) -> dict[str, int]:
+    return {
+        "bothRight": pairs.both_right,
+        "onlyStableWrong": pairs.only_stable_wrong,
+        "onlyCandidateWrong": pairs.only_candidate_wrong,
+        "bothWrong": pairs.both_wrong,
+    }
 
 
 def _counts(evaluation: Evaluation) -> dict[str, dict[str, int]]:

@@ -14,8 +14,9 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence
 from sluicegate.policy.canary.gauge_evidence import weigh
+from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import CanaryBlock, Observed
-from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.policy.model.terms import MOST_MARGIN, SloTerms, Terms
 from sluicegate.policy.slo_health.client_errors import watched
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
@@ -28,6 +29,8 @@ from sluicegate.stats.dispersion import (
     dispersion,
     level_shift,
 )
+from sluicegate.stats.paired import Pairs
+from sluicegate.stats.paired import weigh as weigh_pairs
 from sluicegate.stats.sequential_test import (
     SequentialEvidence,
     better_bound,
@@ -172,18 +175,22 @@ def _slo_evidence(
     lag = slo.lag_blocks * terms.block_seconds
     pairs = list(_pairs(slo, status, candidate, arms, lag_seconds=lag))
     blocks = sum(ours is not None for ours, _ in pairs)
-    evidence = gather(pairs, past, margin=slo.margin, correlation=correlation)
+    rows = candidate.pairs.get(slo.name)
+    margin = _margin(slo, rows)
+    evidence = gather(pairs, past, margin=margin, correlation=correlation)
+    paired = None if rows is None else weigh_pairs(rows, margin)
     expected = lag + expected_seconds(
         terms.steps,
         events_per_second=_rate(before, evidence, blocks) / arms.seconds,
-        ratio=expected_ratio(_sum(past, evidence.stable), slo.margin),
-        margin=slo.margin,
+        ratio=expected_ratio(_sum(past, evidence.stable), margin),
+        margin=margin,
         block_seconds=arms.seconds,
         correlation=correlation,
+        known=0.0 if paired is None else paired.promote,
     )
     return SloEvidence(
         slo,
-        evidence,
+        evidence if paired is None else evidence.after(paired),
         _must_speak(slo, expected, terms.max_duration_seconds),
         promotion_bound(candidate.step_of(terms.steps), len(terms.steps)),
         rollback_bound(arms.slos),
@@ -193,7 +200,16 @@ def _slo_evidence(
         dispersion([*before, *(theirs for _, theirs in pairs)]),
         better_bound(candidate.step_of(terms.steps), len(terms.steps), len(terms.deciding)),
         _is_late(terms, candidate, arms),
+        paired,
+        margin,
     )
+
+
+def _margin(slo: SloTerms, rows: Pairs | None) -> float:
+    """δ: as given, else what the rows that both versions were scored on can tell, up to maxDrop."""
+    if rows is None or slo.margin_given:
+        return slo.margin
+    return min(HoldOutMargin(slo.margin, slo.drop).of(rows), MOST_MARGIN)
 
 
 def _is_late(terms: Terms, candidate: Candidate, arms: _Arms) -> bool:

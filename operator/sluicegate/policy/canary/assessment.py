@@ -11,6 +11,7 @@ from sluicegate.slo.blocks import Quality
 from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import independent_share
 from sluicegate.stats.intervals import newcombe, quantile
+from sluicegate.stats.paired import PairedEvidence
 from sluicegate.stats.sequential_test import SequentialEvidence
 
 Z_SURELY: Final = quantile(0.95)
@@ -29,6 +30,8 @@ class SloEvidence:
     better_at : ln E at which it carries the candidate over the current step, though it needn't speak.
     late : the part of the rollout's duration that the steps so far may take is over.
     correlation : ρ of stable before the rollout. expected : seconds an equal candidate takes in all; infinite without events.
+    margin : δ, by how much it may be worse.
+    paired : the part of the evidence that is of rows which both versions were scored on.
     dispersion : φ of stable's blocks before the rollout and beside the candidate.
     """
 
@@ -43,6 +46,8 @@ class SloEvidence:
     dispersion: float
     better_at: float
     late: bool = False
+    paired: PairedEvidence | None = None
+    margin: float = 0.0
 
     @property
     def must_speak(self) -> bool:

@@ -11,6 +11,7 @@ from sluicegate.api.baseline import Baseline, Baselines, BaselineSource
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.rollout import Approval
+from sluicegate.api.slos import CanaryEvidence
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
 from sluicegate.policy.canary.analysis import began
@@ -34,10 +35,11 @@ from sluicegate.policy.model.decision import (
     Rollback,
     alert_key,
 )
-from sluicegate.policy.model.formatting import duration, points
+from sluicegate.policy.model.formatting import duration, events, points
 from sluicegate.policy.model.observed import Facts
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health.baseline import ratio_of
+from sluicegate.policy.slo_health.client_errors import is_implicit
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 
 SILENT_BLOCKS: Final = 10
@@ -165,7 +167,7 @@ def _not_worse(assessment: Assessment) -> tuple[str, dict[str, float]]:
         names = ", ".join(gauge.terms.name for gauge in assessment.counted_gauges)
         return f"not worse in {names}", {}
     text = (
-        f"not worse by {points(slo.terms.margin)} in {slo.terms.name}: {both_arms(slo)}, evidence"
+        f"not worse by {points(slo.margin)} in {slo.terms.name}: {both_arms(slo)}, evidence"
         f" {slo.evidence.promote:.1f} of {slo.promote_at:.1f}"
     )
     return text, numbers_of(slo)
@@ -184,7 +186,7 @@ def _promote(
     replaced = status.stable.release
     return Promote(
         reason=Reason.CANARY_NOT_WORSE,
-        message=f"{candidate.release.version} replaces {replaced.version}: {text}",
+        message=f"{candidate.release.version} replaces {replaced.version}: {text}{_unheard(assessment)}",
         numbers=numbers,
         candidate=candidate.release,
         replaced=replaced,
@@ -192,6 +194,17 @@ def _promote(
             status.stable.baseline, assessment.slos, terms, now
         ),
     )
+
+
+def _unheard(assessment: Assessment) -> str:
+    """A clause about the SLOs without whose evidence a candidate is promoted, IfAvailable as it is."""
+    silent = [
+        f"{slo.terms.name} ({events(slo.evidence.candidate.total)})"
+        for slo in assessment.slos
+        if slo.terms.canary_evidence is CanaryEvidence.IF_AVAILABLE
+        and not (slo.required or slo.speaks_for or is_implicit(slo.terms))
+    ]
+    return f"; without enough evidence in {' and '.join(silent)}, IfAvailable" if silent else ""
 
 
 def _take_over(

@@ -4,7 +4,6 @@ Probation outranks what the spec wants; then `onDegraded` chooses which checks a
 follows when none of them objects. What was told to people already is not told again.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,8 +12,9 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.slos import OnDegraded
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import PastVersion
+from sluicegate.api.versions import PastVersion, VersionSource
 from sluicegate.policy.diagnosis import previous_version
+from sluicegate.policy.diagnosis.case import Case
 from sluicegate.policy.diagnosis.checks import (
     AUTO_CHECKS,
     OUTSIDE_CHECKS,
@@ -30,7 +30,6 @@ from sluicegate.policy.model.history import previous
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import preconditions
-from sluicegate.policy.slo_health.messages import capitalised, describe, numbers_of
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 
 _WAITING: Final = frozenset(
@@ -46,44 +45,6 @@ _WAITING: Final = frozenset(
 _PASSING: Final = frozenset({Reason.RECOVERED, Reason.INSUFFICIENT_DATA})
 """Of a hold: nothing is to be cured now."""
 Remedy = Rollback | Retrain | Alert | Hold
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One degraded SLO, with what is needed to treat it.
-
-    Attributes
-    ----------
-    result : what it shows. trigger : name of this degradation.
-    diagnosis : its cause. now : in seconds.
-    before : the version to go back to; None when none is kept.
-    objection : why that one is no cure; empty when it is one.
-    """
-
-    terms: Terms
-    status: DataProductStatus
-    observed: Observed
-    result: SloResult
-    trigger: str
-    diagnosis: DiagnosisResult
-    now: int
-    before: PastVersion | None = None
-    objection: str = ""
-
-    @property
-    def may_return(self) -> bool:
-        """Whether a version is kept that would be a cure."""
-        return self.before is not None and not self.objection
-
-    @property
-    def text(self) -> str:
-        """What the SLO shows, as the begin of a message."""
-        return capitalised(describe(self.result, self.terms.block_seconds))
-
-    @property
-    def numbers(self) -> Mapping[str, float]:
-        """The numbers of the text."""
-        return numbers_of(self.result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +96,7 @@ def _remedy_for(
     assert status.stable is not None
     before = _before(status)
     objection = _objection(status, observed, result, before, results=results)
+    suspected = _is_suspected(status, result)
     symptoms = Symptoms(
         worst=result,
         degraded=degraded,
@@ -142,7 +104,7 @@ def _remedy_for(
         portfolio=observed.portfolio,
         problem=observed.problem,
         stable=status.stable,
-        can_return=before is not None and not objection,
+        can_return=before is not None and not objection and suspected,
         age_seconds=now - status.stable.promotion_time,
         day_seconds=terms.day_seconds,
         load=load_now(terms, status.stable, observed, result),
@@ -150,8 +112,26 @@ def _remedy_for(
     )
     diagnosis = diagnose(symptoms, _checks(status, result, may_return=symptoms.can_return))
     trigger = trigger_for(terms, status, result.terms.name)
-    case = Case(terms, status, observed, result, trigger, diagnosis, now, before, objection)
+    case = Case(
+        terms, status, observed, result, trigger, diagnosis, now, before, objection, suspected
+    )
     return _decide(case), diagnosis
+
+
+def _is_suspected(status: DataProductStatus, result: SloResult) -> bool:
+    """Whether the release is suspected of what is bad: its pods always are, its answers by comparison.
+
+    A model that falls below its own acceptance while it does no worse than the one before has met
+    another world, in which that one does worse, too. Once its probation is over, it has shown so.
+    """
+    if not result.terms.tells_quality:
+        return True
+    if result.as_before is not None:
+        return not result.as_before
+    probation, stable = status.probation, status.stable
+    if probation is not None:
+        return result.terms.name not in probation.shown_better
+    return stable is None or stable.source is not VersionSource.RETRAINING
 
 
 def trigger_for(terms: Terms, status: DataProductStatus, slo: str) -> str:
@@ -228,6 +208,8 @@ def _refuses(case: Case) -> bool:
         return False
     stable = case.status.stable
     assert stable is not None
+    if not case.suspected and case.result.terms.on_degraded is not OnDegraded.ROLLBACK:
+        return False
     young = is_recent(stable, case.now - stable.promotion_time, case.terms.day_seconds)
     auto = case.result.terms.on_degraded is OnDegraded.AUTO and young
     wish = case.result.terms.on_degraded is OnDegraded.ROLLBACK
@@ -270,7 +252,7 @@ def _retrain_or_tell(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
     if case.diagnosis.cause is Reason.AVAILABILITY_ONLY:
         return _tell(case, Reason.AVAILABILITY_ONLY, case.diagnosis.message)
     request = preconditions.RetrainingRequest(
-        case.terms, case.status, case.observed.portfolio, case.now
+        case.terms, case.status, case.observed.portfolio, case.now, case.has_told
     )
     obstacle = preconditions.obstacle(request)
     if obstacle is None and not case.result.fresh:
@@ -299,6 +281,7 @@ def _retrain(case: Case) -> Retrain:
         slo=case.result.terms.name,
         parent=parent,
         attempt=attempt,
+        changed=case.changed,
     )
 
 

@@ -13,6 +13,7 @@ from sluicegate.api.baseline import Baselines
 from sluicegate.api.names import DecisionReason, DecisionType
 from sluicegate.api.versions import Release, VersionSource
 from sluicegate.stats.counts import Count
+from sluicegate.stats.paired import Pairs
 
 
 def alert_key(reason: DecisionReason, about: str) -> str:
@@ -70,6 +71,7 @@ class Retrain(_Explained):
     trigger : eight hex digits that name this need; the same need has the same name after a restart.
     slo : the service level that asks for it; empty when a person does.
     parent : the version to start from.
+    changed : when what is wrong seems to have begun, in seconds; None where nothing tells.
     attempt : 1 for the first; counts what came after the last promotion.
     """
 
@@ -78,6 +80,7 @@ class Retrain(_Explained):
     slo: str
     parent: Release
     attempt: int
+    changed: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +92,7 @@ class StartRollout(_Explained):
     candidate : what to start.
     source : where it came from.
     weight : share in percent.
-    evaluation : its hold-out counts by SLO.
+    evaluation : its hold-out counts by SLO. pairs : the same rows by which of both was right.
     trigger : name of the training that made it; empty for one that the spec names.
     superseded : candidate that it replaces: its weight goes to zero first.
     handles : the spec.model that is handled by it, where that isn't the candidate.
@@ -100,6 +103,7 @@ class StartRollout(_Explained):
     source: VersionSource
     weight: int
     evaluation: Mapping[str, Count] = field(default_factory=dict)
+    pairs: Mapping[str, Pairs] = field(default_factory=dict)
     trigger: str = ""
     superseded: Release | None = None
     handles: Release | None = None

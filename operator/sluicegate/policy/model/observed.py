@@ -9,6 +9,7 @@ from sluicegate.api.versions import Release
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.means import Means
 from sluicegate.stats.counts import Count
+from sluicegate.stats.paired import Pairs
 
 SeriesBySlo = Mapping[str, Series]
 NO_VALUES: Final[Mapping[str, Any]] = {}
@@ -154,6 +155,7 @@ class TrainingSucceeded:
     parent : version that it started from.
     release : what it made.
     evaluation, stable_evaluation : hold-out counts by SLO of both versions on the same rows.
+    pairs : those rows by who was right, by SLO; empty where the training doesn't tell.
     """
 
     trigger: str
@@ -161,6 +163,7 @@ class TrainingSucceeded:
     release: Release
     evaluation: Mapping[str, Count]
     stable_evaluation: Mapping[str, Count]
+    pairs: Mapping[str, Pairs] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

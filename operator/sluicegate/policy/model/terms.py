@@ -13,9 +13,16 @@ from typing import Final
 
 from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import Lifecycle
-from sluicegate.api.retraining import RetrainingMode
+from sluicegate.api.retraining import (
+    DEFAULT_COOLDOWN_SECONDS,
+    DEFAULT_HOLD_OUT_REGRESSION,
+    Retraining,
+    RetrainingMode,
+    Schedule,
+)
 from sluicegate.api.rollout import Approval
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind, OnDegraded, Seasonality, Slo
+from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.slo.burn_rate import FAST, SLOW, Row, Threshold, thresholds
 from sluicegate.stats.calendar import CLOCK, HOUR_SECONDS, Calendar
 from sluicegate.stats.intervals import least_total
@@ -53,7 +60,8 @@ class SloTerms:
     objective, allowed_bad : share of good events owed, and of bad ones allowed; None without one.
     drop : d, how far the bad ratio may rise above the baseline.
     drop_given : whether a person chose it; otherwise it grows to what the baseline supports.
-    margin : δ, by how much a candidate may be worse.
+    margin : δ, by how much a candidate may be worse. margin_given : whether a person chose it;
+        otherwise it grows with what few rows can tell, to `drop` at the most.
     lag_blocks : how long good events lag.
     thresholds : burn-rate rows that can trip; empty without an objective.
     least_events : events below which the SLO says nothing.
@@ -85,6 +93,7 @@ class SloTerms:
     calendar: Calendar = CLOCK
     without_feedback: bool = False
     threshold: int | None = None
+    margin_given: bool = True
 
     @property
     def subject(self) -> str:
@@ -95,6 +104,11 @@ class SloTerms:
     def deciding(self) -> bool:
         """Whether it counts for the product's state, and for a candidate."""
         return self.on_degraded is not OnDegraded.IGNORE
+
+    @property
+    def tells_quality(self) -> bool:
+        """Whether it says how good the answers are, not only how they are served."""
+        return self.kind not in _REQUEST_KINDS and self.gauge is None
 
     def least_events(self, baseline_ratio: float | None = None) -> float:
         """Events at which none bad would show the ratio to be within what is allowed."""
@@ -113,20 +127,24 @@ class RetrainingTerms:
     Attributes
     ----------
     hold_out_margins : allowed regression on the hold-out, by SLO.
+    cooldown_given : whether a person chose the cooldown; else it ends once a drop could be told.
+    schedule : when a challenger is trained; None for never.
     gated : SLOs that the spec lists in its gate; a result must hold counts of them.
     """
 
     mode: RetrainingMode
     cooldown_seconds: int
-    hold_out_margins: Mapping[str, float]
+    hold_out_margins: Mapping[str, HoldOutMargin]
     gated: frozenset[str] = frozenset()
+    cooldown_given: bool = True
+    schedule: Schedule | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What one product is judged by; see the fields of the same names in the spec.
 
-    `names_runtime`: its runtime image is its own, not the operator's default. `routed`: a route
+    `steps_given`: a person chose the steps. `names_runtime`: its runtime image is its own, not the operator's default. `routed`: a route
     splits its traffic; otherwise the pods of both versions share it by their number.
     """
 
@@ -144,6 +162,7 @@ class Terms:
     suspend: bool
     names_runtime: bool = True
     routed: bool = True
+    steps_given: bool = True
 
     @property
     def day_seconds(self) -> int:
@@ -183,9 +202,13 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
         if spec.retraining is None
         else RetrainingTerms(
             spec.retraining.mode,
-            spec.retraining.cooldown_seconds,
-            {slo.name: spec.retraining.hold_out_regression(slo.name) for slo in spec.slos},
+            DEFAULT_COOLDOWN_SECONDS
+            if spec.retraining.cooldown_seconds is None
+            else spec.retraining.cooldown_seconds,
+            {slo.name: hold_out_margin(spec.retraining, slo) for slo in spec.slos},
             frozenset(spec.retraining.gate),
+            cooldown_given=spec.retraining.cooldown_seconds is not None,
+            schedule=spec.retraining.schedule,
         )
     )
     return Terms(
@@ -198,6 +221,7 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
         block_seconds=calendar.block_seconds,
         calendar=calendar,
         steps=spec.rollout.steps,
+        steps_given="steps" in spec.rollout.model_fields_set,
         max_duration_seconds=spec.rollout.max_duration_seconds,
         approval=spec.rollout.approval,
         history_limit=spec.rollout.history_limit,
@@ -209,12 +233,25 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
     )
 
 
+def hold_out_margin(retraining: Retraining | None, slo: Slo) -> HoldOutMargin:
+    """The margin of an SLO on the hold-out: as in the gate, else up to what the SLO may lose."""
+    given = retraining.hold_out_regression(slo.name) if retraining else None
+    if given is not None:
+        return HoldOutMargin(given, given)
+    return HoldOutMargin(DEFAULT_HOLD_OUT_REGRESSION, _drop(slo))
+
+
+def _drop(slo: Slo) -> float:
+    """d: as given, else the half of what the objective allows."""
+    return slo.drop if slo.drop is not None else (slo.allowed_bad or 0.0) / DROPS_IN_BUDGET
+
+
 def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
     kind, allowed = slo.indicator.kind, slo.allowed_bad
     fast = kind in _REQUEST_KINDS
     lag_blocks = ceil(slo.indicator.lag_seconds / calendar.block_seconds)
     gauge = slo.indicator.gauge
-    drop = slo.drop if slo.drop is not None else (allowed or 0.0) / DROPS_IN_BUDGET
+    drop = _drop(slo)
     indicator = slo.indicator.model_dump_json(exclude_none=True)
     return SloTerms(
         name=slo.name,
@@ -227,6 +264,7 @@ def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
         drop=drop,
         drop_given=slo.drop is not None,
         margin=min(_margin(slo, kind, drop), MOST_MARGIN),
+        margin_given=slo.regression is not None,
         lag_blocks=lag_blocks,
         thresholds=_thresholds(FAST if fast else SLOW, allowed, lag_blocks),
         recent=RECENT_FAST if fast else RECENT_SLOW,

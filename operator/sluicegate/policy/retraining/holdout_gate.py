@@ -2,15 +2,20 @@
 
 Both versions are scored on the same rows. A bare comparison would refuse an equal version half of
 the time, and accept a worse one on a small hold-out; the bound of the difference does neither, and
-says how many rows are missing when it can't tell.
+says how many rows are missing when it can't tell. Where the training reports which of both was
+right on each row, the rows that both got right or wrong cancel, and a third of the rows suffices
+(docs/adr/0013).
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from math import ceil
 
+from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.stats.counts import Count
 from sluicegate.stats.intervals import Z95, Difference, newcombe, total_for_margin
+from sluicegate.stats.paired import Pairs, difference, is_shown_better, rows_for_margin
 
 
 class GateVerdict(Enum):
@@ -41,27 +46,53 @@ class HoldOut:
     difference: Difference | None
     margin: float
     needed: int | None = None
+    pairs: Pairs | None = None
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the candidate is shown to be better, not only no worse; it takes pairs."""
+        passed = self.verdict is GateVerdict.PASSED
+        return passed and self.pairs is not None and is_shown_better(self.pairs)
 
 
-def judge(slo: str, candidate: Count, stable: Count, margin: float) -> HoldOut:
+def judge(
+    slo: str,
+    candidate: Count,
+    stable: Count,
+    margin: HoldOutMargin,
+    *,
+    pairs: Pairs | None = None,
+) -> HoldOut:
     """Compare two versions on one hold-out; both bounds are one-sided at 95 %."""
+    allowed = margin.of(pairs)
     if candidate.total == 0 or stable.total == 0:
-        return HoldOut(slo, GateVerdict.TOO_SMALL, candidate, stable, None, margin)
-    difference = newcombe(candidate, stable, Z95)
-    if difference.upper <= margin:
-        return HoldOut(slo, GateVerdict.PASSED, candidate, stable, difference, margin)
-    if difference.lower > margin:
-        return HoldOut(slo, GateVerdict.WORSE, candidate, stable, difference, margin)
+        return HoldOut(slo, GateVerdict.TOO_SMALL, candidate, stable, None, allowed)
+    found = newcombe(candidate, stable, Z95) if pairs is None else difference(pairs)
+    verdict = GateVerdict.TOO_SMALL
+    needed = None
+    if found.upper <= allowed:
+        verdict = GateVerdict.PASSED
+    elif found.lower > allowed:
+        verdict = GateVerdict.WORSE
+    else:
+        needed = _needed(candidate, stable, allowed, pairs)
+    return HoldOut(slo, verdict, candidate, stable, found, allowed, needed, pairs)
+
+
+def _needed(candidate: Count, stable: Count, margin: float, pairs: Pairs | None) -> int | None:
+    if pairs is not None:
+        return ceil(rows_for_margin((pairs.discordant + 1) / (pairs.total + 2), margin, Z95))
     pooled = (candidate.bad + stable.bad) / (candidate.total + stable.total)
-    needed = total_for_margin(pooled, margin)
-    return HoldOut(slo, GateVerdict.TOO_SMALL, candidate, stable, difference, margin, needed)
+    return total_for_margin(pooled, margin)
 
 
 def judge_all(
     candidate: Mapping[str, Count],
     stable: Mapping[str, Count],
-    margins: Mapping[str, float],
+    margins: Mapping[str, HoldOutMargin],
     gated: Collection[str] = (),
+    *,
+    pairs: Mapping[str, Pairs] | None = None,
 ) -> HoldOut:
     """The worst of all SLOs; the first of equals.
 
@@ -69,14 +100,24 @@ def judge_all(
     ----------
     candidate, stable : counts by SLO on the same rows.
     margins : allowed regression by SLO.
+    pairs : the same rows by which of both was right, by SLO, where that is known.
     gated : SLOs that need counts of both; another one without them says nothing. One must speak.
     """
     nothing = Count(0, 0)
     verdicts = [
-        judge(slo, candidate.get(slo, nothing), stable.get(slo, nothing), margin)
+        judge(
+            slo,
+            candidate.get(slo, nothing),
+            stable.get(slo, nothing),
+            margin,
+            pairs=(pairs or {}).get(slo),
+        )
         for slo, margin in margins.items()
         if slo in gated or (slo in candidate and slo in stable)
     ]
     if not verdicts:
         return HoldOut("", GateVerdict.TOO_SMALL, nothing, nothing, None, 0.0)
-    return max(verdicts, key=lambda verdict: verdict.verdict.value)
+    worst = max(verdicts, key=lambda verdict: verdict.verdict.value)
+    if worst.verdict is GateVerdict.PASSED:  # then the one that says most for it speaks
+        return next((one for one in verdicts if one.is_better), worst)
+    return worst

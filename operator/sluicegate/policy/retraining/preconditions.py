@@ -16,6 +16,7 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.model.terms import Terms
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR
 from sluicegate.stats.canary_duration import WARM_UP_BLOCKS
 
 LEAST_AGE_BLOCKS: Final = WARM_UP_BLOCKS + 12
@@ -25,12 +26,16 @@ LONGEST_COOLDOWN: Final = 7 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class RetrainingRequest:
-    """A product that wants to be retrained, with what the checks look at."""
+    """A product that wants to be retrained, with what the checks look at.
+
+    `has_told`: of the events that tell a drop, the share that has come since a moment in seconds.
+    """
 
     terms: Terms
     status: DataProductStatus
     portfolio: Portfolio
     now: int
+    has_told: Callable[[int], float] | None = None
 
     @property
     def trained(self) -> RetrainingStatus:
@@ -122,14 +127,33 @@ def version_is_too_young(request: RetrainingRequest) -> Obstacle | None:
 
 def cooldown_lasts(request: RetrainingRequest) -> Obstacle | None:
     """The pause after the last attempt isn't over."""
-    left = (request.trained.next_allowed_time or 0) - request.now
-    if left <= 0:
-        return None
+    ends = request.trained.next_allowed_time or 0
+    left = ends - request.now
     failures = request.trained.unsuccessful_attempts
+    if left <= 0 or _enough_is_told(request, ends):
+        return None
     return Obstacle(
         Reason.COOLING_DOWN,
         f"the cooldown lasts for another {duration(left)} ({failures} attempts without a promotion)",
     )
+
+
+def _enough_is_told(request: RetrainingRequest, ends: int) -> bool:
+    """Where no cooldown is given: whether the events that tell a drop have come since it began.
+
+    After a failure a day is waited for, and longer after the next: labels tell nothing of why. One
+    that the hold-out found to be worse met no user; newer rows may make the next one better.
+    """
+    retraining = request.terms.retraining
+    if retraining is None or retraining.cooldown_given or request.has_told is None:
+        return False
+    failures = request.trained.unsuccessful_attempts
+    if failures and request.trained.last_reason != Reason.WORSE_ON_HOLD_OUT:
+        return False
+    begun = ends - cooldown(request.terms, request.trained)
+    hour = BLOCKS_PER_HOUR * request.terms.block_seconds
+    least = max(hour, 2 * (request.trained.last_duration_seconds or 0))
+    return request.now - begun >= least and request.has_told(begun) >= 1 << failures
 
 
 def no_slot_is_free(request: RetrainingRequest) -> Obstacle | None:

@@ -31,7 +31,7 @@ dozen events less than a third in three cases of a hundred."""
 LEAST_GOOD: Final = 0.01
 """A ratio of good events below which they aren't waited for."""
 Z_STILL_BAD: Final = quantile(0.99)
-"""Confidence of "still bad": that of the burn rates which call an SLO Missed."""
+"""Confidence of "still bad": that of the fast burn rates which call an SLO Missed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from sluicegate.policy.model.excluded_blocks import BlockSpan, spans_of
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health import gauge_slo, probation
-from sluicegate.policy.slo_health.baseline import from_production, usable
+from sluicegate.policy.slo_health.baseline import from_production, is_settled, usable
 from sluicegate.policy.slo_health.client_errors import client_errors, judge_client_errors
 from sluicegate.policy.slo_health.confirmation import confirm
 from sluicegate.policy.slo_health.data_quality import View, evidence_since, objection
@@ -182,7 +182,7 @@ def _learn(
         return _learn_gauge(terms, result, known, view, observed=observed)
     if view.series is None or not _may_be_learnt_from(result, known):
         return None
-    return from_production(
+    found = from_production(
         view.terms,
         known,
         view.series,
@@ -191,6 +191,9 @@ def _learn(
         block_seconds=terms.block_seconds,
         pod_seconds=observed.pod_seconds,
     )
+    # The hours of a day differ by a season or by a decay: no reason yet to give a hold-out up.
+    doubtful = found is not None and not is_settled(found, view.terms.calendar)
+    return None if doubtful and current is not None else found
 
 
 _TOO_LITTLE = frozenset({Reason.INSUFFICIENT_DATA, Reason.BASELINE_TOO_SMALL})

@@ -13,7 +13,8 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.policy.model.terms import GaugeTerms, SloTerms
 from sluicegate.policy.slo_health.current_level import LEAST_SHARE, Z_STILL_BAD, Present
-from sluicegate.policy.slo_health.ratio_slo import Drift, SloResult
+from sluicegate.policy.slo_health.drift import Drift
+from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.burn_rate import Level
 from sluicegate.slo.means import Means, Values, add
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar, Units

@@ -9,7 +9,8 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.policy.model.formatting import duration, events, percent, points
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.client_errors import is_implicit, shown
-from sluicegate.policy.slo_health.ratio_slo import Drift, SloResult
+from sluicegate.policy.slo_health.drift import Drift
+from sluicegate.policy.slo_health.ratio_slo import SloResult
 
 _UNKNOWN: Final[Mapping[Reason, str]] = {
     Reason.PROMETHEUS_UNAVAILABLE: "no Prometheus (SLUICEGATE_PROMETHEUS_URL) answered for the newest block",
@@ -111,7 +112,7 @@ def _describe_burn(result: SloResult, block_seconds: int) -> str:
         f"{result.terms.subject} is at {share} ({events(long.total)},"
         f" {window_of(reading.blocks, block_seconds)}) against an objective of"
         f" {percent(result.terms.objective or 0.0)}: at least {percent(reading.lower_bound)} are bad,"
-        f" {row.confidence:.0%} sure, and more than {allowed} is too much"
+        f" {100 * row.confidence:.7g}% sure, and more than {allowed} is too much"
     )
 
 

@@ -14,7 +14,8 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.baseline import ratio_of
-from sluicegate.policy.slo_health.ratio_slo import SloResult, drift_of
+from sluicegate.policy.slo_health.drift import drift_of
+from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.blocks import Series
 from sluicegate.slo.burn_rate import Level
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS_A_DAY, Calendar
@@ -32,11 +33,15 @@ def judge(
     result: SloResult, series: Series, baseline: Baseline, *, now: int, since: int
 ) -> SloResult:
     """The verdict on an SLO of a version on probation: the worse of its own and of this test."""
-    if result.state is SloState.MISSED or result.terms.gauge is not None:
+    if result.terms.gauge is not None:
         return result
     drift = drift_of(result.terms, series, baseline, now=now, since=since, mean=PROBATION_BLOCKS)
     if drift is None or drift.level is not Level.MISSED:
-        return result
+        told = drift is not None and drift.level is Level.MET
+        told = told and _has_shown(result.terms, baseline, series, now=now, since=since)
+        return replace(result, as_before=True) if told else result
+    if result.state is SloState.MISSED:
+        return replace(result, as_before=False)
     if result.state is SloState.UNKNOWN and result.reason is not Reason.INSUFFICIENT_DATA:
         return result
     return replace(
@@ -48,6 +53,7 @@ def judge(
         drift=drift,
         calm=False,
         probation=True,
+        as_before=False,
     )
 
 

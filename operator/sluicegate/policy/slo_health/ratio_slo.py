@@ -1,52 +1,28 @@
 """How one SLO of the stable version does: by its objective, and by what it was accepted with.
 
 The objective is judged by burn rates over windows (slo/burn_rate.py); the distance from the
-baseline by a CUSUM bank (cusum.py), over hours or days. The worse of the two holds.
+baseline by the tests of drift.py. The worse of the two holds.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
-from math import ceil
-from typing import Final, NamedTuple
+from typing import Final
 
 from sluicegate.api.baseline import Baseline
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.policy.model.terms import SloTerms
-from sluicegate.policy.slo_health.baseline import decides, detectable_drop, ratio_of, upper_bound
+from sluicegate.policy.slo_health.baseline import ratio_of
+from sluicegate.policy.slo_health.drift import Drift, drift_of
 from sluicegate.slo.blocks import Series
 from sluicegate.slo.burn_rate import Level, Reading, read
-from sluicegate.stats import cusum
-from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, HOURS_A_DAY, Units
+from sluicegate.stats.calendar import HOURS_A_DAY
 from sluicegate.stats.counts import NOTHING, Count
 
 CALM_SHARE: Final = 0.9
 """Of a threshold: below it a degraded SLO begins to count as recovered."""
 SPOKEN_HOURS: Final = HOURS_A_DAY
 """Within them enough events have to come, where only a baseline tells, to say "fine"."""
-
-
-class Drift(NamedTuple):
-    """What the CUSUM bank says: its largest S, where it is Missed, and whether it may say so.
-
-    `seen` and `blocks` are the events and the length of the stretch in which that S grew: from
-    its last 0 on. They are what decides; the newest window may look better or worse.
-    """
-
-    statistic: float
-    bound: float
-    decides: bool
-    seen: Count = NOTHING
-    blocks: int = 0
-
-    @property
-    def level(self) -> Level:
-        """Missed at the bound, AtRisk at half of it; a provisional baseline only warns."""
-        if self.statistic >= self.bound:
-            return Level.MISSED if self.decides else Level.AT_RISK
-        return Level.AT_RISK if self.statistic >= self.bound / 2 else Level.MET
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +40,7 @@ class SloResult:
     fresh : whether the newest block holds events.
     calm : whether it looks recovered, should it be degraded.
     probation : the verdict is that of the test against the version before.
+    as_before : whether the test against the version before finds it no worse; None without one.
     gauge : mean of the newest block, for a gauge.
     budget : events of the error budget's window since the version took over.
     shown : blocks of `recent`: fewer than the window's of a young version; 0 where all count.
@@ -79,6 +56,7 @@ class SloResult:
     fresh: bool = False
     calm: bool = False
     probation: bool = False
+    as_before: bool | None = None
     gauge: float | None = None
     budget: Count = NOTHING
     shown: int = 0
@@ -89,6 +67,17 @@ _STATES: Final = {
     Level.AT_RISK: SloState.AT_RISK,
     Level.MISSED: SloState.MISSED,
 }
+
+
+def is_suspected(result: SloResult) -> bool:
+    """Whether the answers look worse than accepted, though not surely: by half of `maxDrop`.
+
+    By the point estimate of the window that is shown: it starts nothing that could do harm.
+    """
+    baseline, recent = result.baseline, result.recent.ratio
+    if not result.terms.tells_quality or baseline is None or recent is None:
+        return False
+    return recent - ratio_of(baseline.count) > result.terms.drop / 2
 
 
 def blocks_shown(terms: SloTerms, now: int, since: int) -> int:
@@ -124,7 +113,11 @@ def judge(
     readings = [read(row, series, now=now, since=since, phi=phi) for row in terms.thresholds]
     tripped = _worst(reading for reading in readings if reading and reading.tripped)
     drift = (
-        None if baseline is None else drift_of(terms, series, baseline, now=now, since=drift_since)
+        None
+        if baseline is None
+        else drift_of(
+            terms, series, baseline, now=now, since=drift_since, known_since=min(since, drift_since)
+        )
     )
     absolute = tripped.threshold.row.level if tripped else Level.MET
     relative = drift.level if drift else Level.MET
@@ -189,78 +182,3 @@ def _is_calm(terms: SloTerms, series: Series, drift: Drift | None, *, now: int, 
         if long.total == 0 or long.bad >= CALM_SHARE * threshold.ratio * long.total:
             return False
     return True
-
-
-# ---- the relative test --------------------------------------------------------------------
-def drift_of(
-    terms: SloTerms,
-    series: Series,
-    baseline: Baseline,
-    *,
-    now: int,
-    since: int,
-    mean: int | None = None,
-) -> Drift | None:
-    """The CUSUM bank over the last fourteen days; None when the baseline allows no alternative.
-
-    It begins with the first whole hour (day) after the baseline's last block and after `since`.
-
-    Parameters
-    ----------
-    mean : A, in hours, and in days where it looks at days; ten years when left out.
-    """
-    calendar, lag = terms.calendar, 2 * terms.lag_blocks
-    daily = baseline.daily or lag > BLOCKS_PER_HOUR
-    units = calendar.days if daily else calendar.each_sum
-    if daily and lag * calendar.block_seconds > calendar.day_seconds:
-        return None
-    hours, days = (cusum.HOURLY_BLOCKS, cusum.DAILY_BLOCKS) if mean is None else (mean, mean)
-    mean = days if daily else calendar.hours_as_sums(hours)
-    counts = baseline.weekdays or (baseline.count,)
-    key = (counts, baseline.phi, terms.drop, terms.drop_given, mean, units)
-    banks = _banks(counts, baseline.phi, terms.drop, drop_given=terms.drop_given, mean=mean)
-    if banks is None:
-        return None
-    complete = now // BLOCKS_PER_HOUR
-    last = units.of(complete) - 1
-    first = units.first_from(max(ceil(since / BLOCKS_PER_HOUR), complete - HOURS + 1, 0))
-    known = series.derived.get(key)
-    if not isinstance(known, cusum.Progress) or not known.leads_to(first, last):
-        known = cusum.begin(banks[0], first)
-    if known.next <= last:
-        fresh = _counts(series, known.next, last, units)
-        known = cusum.advance_strata(known, banks, fresh, baseline.phi)
-        series.derived[key] = known
-    count, blocks = _stretch(known, series, units)
-    return Drift(known.statistic, banks[0].bound, decides(baseline, terms), count, blocks)
-
-
-def _stretch(progress: cusum.Progress, series: Series, units: Units) -> tuple[Count, int]:
-    """The events that the largest S was gathered from, and of how many blocks."""
-    place = max(range(len(progress.values)), key=progress.values.__getitem__)
-    begun, end = units.start(progress.zeros[place]), units.start(progress.next)
-    bad, total = series.hours(begun, end - 1)
-    return Count(sum(bad), sum(total)), (end - begun) * BLOCKS_PER_HOUR
-
-
-@lru_cache(maxsize=2**16)
-def _banks(
-    counts: tuple[Count, ...], phi: float, drop: float, *, drop_given: bool, mean: int
-) -> tuple[cusum.Bank, ...] | None:
-    """One bank, or one a weekday; None when an alternative is missing in any."""
-    banks = []
-    for count in counts:
-        least = drop if drop_given else max(drop, detectable_drop(count, phi))
-        banks.append(cusum.bank(ratio_of(count), upper_bound(count, phi), least, mean))
-    kept = tuple(bank for bank in banks if bank is not None)
-    same = len({len(bank.alternatives) for bank in kept}) == 1
-    return kept if len(kept) == len(counts) and same else None
-
-
-def _counts(series: Series, first: int, last: int, units: Units) -> Iterable[tuple[int, int]]:
-    begun = units.start(first)
-    bad, total = series.hours(begun, units.start(last + 1) - 1)
-    if units.are_sums:
-        return zip(bad, total, strict=True)
-    edges = pairwise(units.start(unit) - begun for unit in range(first, last + 2))
-    return ((sum(bad[at:end]), sum(total[at:end])) for at, end in edges)

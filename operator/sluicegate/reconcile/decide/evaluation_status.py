@@ -12,6 +12,7 @@ from sluicegate.policy.evaluate import Evaluation
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.messages import describe
 from sluicegate.policy.slo_health.ratio_slo import SloResult
+from sluicegate.policy.slo_health.visibility import visibility
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.intervals import Z95, newcombe
 
@@ -75,7 +76,13 @@ def _slo(
         "interval": (),
         "statistic": None,
         "statistic_bound": None,
+        "visible_drop": None,
+        "visible_after_seconds": None,
     }
+    seen = visibility(result, block_seconds)
+    if seen is not None:
+        update["visible_drop"] = number(seen.least_drop, 3)
+        update["visible_after_seconds"] = seen.seconds
     if result.terms.allowed_bad is not None:
         update["budget_remaining"] = _shown(
             budget_remaining(result.budget, result.terms.allowed_bad)

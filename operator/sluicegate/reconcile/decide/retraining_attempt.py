@@ -62,6 +62,7 @@ def with_result(
             "image": result.release.image,
             "evaluation": dict(result.evaluation),
             "stable_evaluation": dict(result.stable_evaluation),
+            "pairs": dict(result.pairs),
         }
     last = AttemptResult(
         outcome=_outcome(decision),

@@ -6,11 +6,11 @@ Anything else is a failed attempt; its message is kept for the person who reads 
 
 import json
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
-from sluicegate.api.base import BentoVersion, PinnedImage, StatusModel
+from sluicegate.api.base import BentoVersion, Paired, PinnedImage, StatusModel
 from sluicegate.api.errors import problem
 from sluicegate.api.model import Counts, counts_of
 from sluicegate.api.names import DecisionReason
@@ -35,6 +35,25 @@ class Report(StatusModel):
     """Hold-out counts by SLO."""
     stable_evaluation: dict[str, Counts] = Field(default_factory=dict, max_length=16)
     """The same hold-out scored with stable."""
+    pairs: dict[str, Paired] = Field(default_factory=dict, max_length=16)
+    """Rows of the hold-out by which of both was right, by SLO; a paired test then judges."""
+
+    @model_validator(mode="after")
+    def _one_hold_out(self) -> Self:
+        """Pairs and counts speak of the same rows; counts that are left out follow from the pairs."""
+        for slo, pairs in self.pairs.items():
+            for name, counts, wrong in (
+                ("evaluation", self.evaluation, pairs.only_candidate_wrong),
+                ("stableEvaluation", self.stable_evaluation, pairs.only_stable_wrong),
+            ):
+                bad, total = wrong + pairs.both_wrong, pairs.total
+                given = counts.setdefault(slo, Counts(bad=bad, total=total))
+                if (given.bad, given.total) != (bad, total):
+                    raise ValueError(
+                        f"pairs.{slo} makes {bad} wrong of {total}, and {name}.{slo} says"
+                        f" {given.bad} of {given.total}: score both versions on the same rows"
+                    )
+        return self
 
 
 def training_result(
@@ -67,7 +86,7 @@ def training_result(
             f"the training succeeded, but its termination message is not a result ({_why(error)});"
             f" message: {_tail(ended.message)}",
         )
-    named = {*report.evaluation, *report.stable_evaluation}
+    named = {*report.evaluation, *report.stable_evaluation}  # of pairs, too
     if slos is not None and (strange := sorted(named - set(slos))):
         return TrainingFailed(
             trigger,
@@ -95,6 +114,7 @@ def training_result(
         release=made,
         evaluation=counts_of(report.evaluation),
         stable_evaluation=counts_of(report.stable_evaluation),
+        pairs=report.pairs,
     )
 
 

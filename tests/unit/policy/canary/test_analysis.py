@@ -250,6 +250,15 @@ def test_what_need_not_speak_but_looks_worse_holds_the_last_step():
     assert "point to a regression" in decision.message
 
 
+@pytest.mark.parametrize(("promote", "said"), [(0.0, True), (9.0, False)])
+def test_a_promotion_names_what_it_was_decided_without(promote, said):
+    availability = speaking(Count(0, 9000), Count(0, 9000), slo=TERMS.slos[0])
+    labels = speaking(Count(2, 20), Count(2, 20), required=False, promote=promote)
+    decision = last_step(passed(availability, labels))
+    assert isinstance(decision, Promote)
+    assert ("without enough evidence in accuracy (n=20), IfAvailable" in decision.message) is said
+
+
 # ---- gauges ---------------------------------------------------------------------------------
 GAUGE_TERMS = judged_by(BASKET, rollout=ONE_STEP)
 GAUGE = GAUGE_TERMS.slos[0]

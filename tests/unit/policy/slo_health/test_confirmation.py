@@ -18,6 +18,7 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import PastVersion, Release, VersionSource
 from sluicegate.policy.diagnosis.checks import common_cause
 from sluicegate.policy.model.history import named, previous, with_accepted
+from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.retraining.budget import Applicant, Budget, admit
@@ -54,9 +55,9 @@ def test_rows_are_those_of_the_design():
         (864, 72, 1.0, "AT_RISK"),
     ]
     assert [(row.long, row.short, row.confidence, row.level.name) for row in SLOW] == [
-        (288, 24, 0.99, "MISSED"),
+        (288, 24, 0.999998, "MISSED"),
         (288, 24, 0.95, "AT_RISK"),
-        (2016, 288, 0.99, "MISSED"),
+        (2016, 288, 0.99999, "MISSED"),
     ]
 
 
@@ -273,6 +274,9 @@ def test_the_state_of_a_product_is_the_worst_of_what_is_known(pairs, state):
 
 
 # ---- hold-out -------------------------------------------------------------------------------
+POINT = HoldOutMargin(0.01, 0.01)
+
+
 @pytest.mark.parametrize(
     ("candidate", "stable", "verdict"),
     [
@@ -285,7 +289,7 @@ def test_the_state_of_a_product_is_the_worst_of_what_is_known(pairs, state):
     ],
 )
 def test_the_hold_out_is_judged_by_bounds(candidate, stable, verdict):
-    assert judge_hold_out("accuracy", Count(*candidate), Count(*stable), 0.01).verdict is verdict
+    assert judge_hold_out("accuracy", Count(*candidate), Count(*stable), POINT).verdict is verdict
 
 
 # ---- portfolio ------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 
 from sluicegate.api.slo_status import SloState
 from sluicegate.policy.slo_health import gauge_slo
-from sluicegate.policy.slo_health.ratio_slo import drift_of
+from sluicegate.policy.slo_health.drift import drift_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.burn_rate import Level
 from sluicegate.slo.means import Means
@@ -34,19 +34,20 @@ def history(bad) -> Series:
     return series
 
 
-def drift(bad, *, now=NOW, **fields):
+def drift(bad, *, now=NOW, since=0, **fields):
     """How far that is from a baseline of 10 % bad."""
     known = baseline(SLO, 100_000, 1_000_000, **fields)
-    return drift_of(SLO, history(bad), known, now=now, since=0)
+    return drift_of(SLO, history(bad), known, now=now, since=since)
 
 
 def by_night(index: int) -> float:
     return 0.22 if index % DAY < DAY // 3 else 0.04
 
 
-def test_nights_that_are_worse_than_days_alarm_unless_the_baseline_swings_as_well():
-    assert drift(by_night, now=MORNING).level is Level.MISSED
-    assert drift(by_night, now=MORNING, daily=True).level is Level.MET
+def test_nights_that_are_worse_than_days_alarm_unless_hours_of_a_day_or_the_baseline_are_known():
+    assert drift(by_night, now=MORNING, since=MORNING - 10 * 12).level is Level.MISSED
+    assert drift(by_night, now=MORNING).level is Level.MET
+    assert drift(by_night, now=MORNING, since=MORNING - 10 * 12, daily=True).level is Level.MET
 
 
 def test_days_that_are_worse_alarm_however_they_swing():
@@ -56,13 +57,36 @@ def test_days_that_are_worse_alarm_however_they_swing():
     assert drift(worse, daily=True).level is Level.MISSED
 
 
-def test_the_day_that_is_not_over_yet_does_not_count():
+def test_the_same_hours_of_other_days_tell_before_the_day_is_over():
     def worse_today(index: int) -> float:
-        return 0.9 if index >= NOW - DAY // 2 else 0.1
+        return by_night(index) + (0.1 if index >= NOW - DAY // 2 else 0.0)
 
-    series = history(worse_today)
-    known = baseline(SLO, 100_000, 1_000_000, daily=True)
-    assert drift_of(SLO, series, known, now=NOW - 12, since=0).level is Level.MET
+    found = drift(worse_today, now=NOW - 9 * 12, daily=True)
+    assert found.level is Level.MISSED
+    assert found.changed == NOW - DAY // 2
+
+
+def test_a_fall_on_the_first_day_is_seen_on_the_second():
+    """Its noon may be a swing; the hours after midnight are worse than they were."""
+
+    def worse_from_noon(index: int) -> float:
+        return 0.1 if index < DAY // 2 else 0.15
+
+    known = baseline(SLO, 36_000, 288_000, daily=True).replace(end=DAY * 300)
+    found = [
+        drift_of(SLO, history(worse_from_noon), known, now=now, since=DAY, known_since=0).level
+        for now in (DAY, DAY + 8 * 12)
+    ]
+    assert found == [Level.MET, Level.MISSED]
+
+
+def test_nights_that_are_worse_than_days_do_not_alarm_once_a_day_is_known_of_a_hold_out():
+    hold_out = baseline(SLO, 50, 500)
+    levels = {
+        drift_of(SLO, history(by_night), hold_out, now=now, since=0).level
+        for now in range(DAY, 4 * DAY, 12)
+    }
+    assert levels == {Level.MET}
 
 
 WEEK = (0.3, 0.3, 0.04, 0.04, 0.04, 0.04, 0.04)

@@ -18,6 +18,8 @@ from sluicegate.reconcile.live.children import job_record
 from sluicegate.reconcile.live.pods import TrainingExit, pod_state
 from sluicegate.reconcile.observe.container_limits import at_limit, is_node_busy
 from sluicegate.reconcile.observe.training_result import training_result
+from sluicegate.stats.counts import Count
+from sluicegate.stats.paired import Pairs
 from tests.support.decisions.rollout_world import image
 
 # Promised, so written as numbers here.
@@ -231,6 +233,34 @@ def test_a_training_that_made_a_version_gives_it_with_both_evaluations():
     assert made.release == Release("v2", image("b"), PARENT.runtime_image)
     assert made.evaluation["accuracy"].bad == 80
     assert made.stable_evaluation["accuracy"].bad == 90
+
+
+ROWS = {"bothRight": 880, "onlyStableWrong": 40, "onlyCandidateWrong": 30, "bothWrong": 50}
+
+
+def test_counts_that_are_left_out_follow_from_the_pairs():
+    told = {"image": GOOD["image"], "version": "v2", "pairs": {"accuracy": ROWS}}
+    made = result(TrainingExit(json.dumps(told), 0))
+    assert made.pairs == {"accuracy": Pairs(880, 40, 30, 50)}
+    assert made.evaluation == {"accuracy": Count(80, 1000)}
+    assert made.stable_evaluation == {"accuracy": Count(90, 1000)}
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        (ROWS | {"bothWrong": 51}, "makes 81 wrong of 1001, and evaluation.accuracy says 80 of"),
+        ({"bothRight": 880}, "bothWrong, onlyCandidateWrong, onlyStableWrong is missing"),
+        (ROWS | {"bothWrong": -1}, "whole numbers from 0"),
+        (ROWS | {"bothWrong": True}, "whole numbers from 0"),
+        ([880, 40, 30, 50], "must be an object with bothRight"),
+    ],
+)
+def test_pairs_that_contradict_the_counts_or_are_none_are_no_result(rows, why):
+    failed = result(TrainingExit(json.dumps(GOOD | {"pairs": {"accuracy": rows}}), 0))
+    assert isinstance(failed, TrainingFailed)
+    assert failed.reason is Reason.INVALID_RESULT
+    assert why in failed.message
 
 
 @pytest.mark.parametrize("which", ["evaluation", "stableEvaluation"])

@@ -1,0 +1,110 @@
+"""The command line of the closed loop: which streams, which policies, which seeds, and where to."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.drift import models, own, peers, streams
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from benchmarks.drift.run import Run
+    from benchmarks.drift.streams import Stream
+
+DESCRIPTION: Final = """\
+Serve streams of labelled rows under the operator's own decisions, and under detectors of the
+library river that train and serve at once. The first 2,000 rows train a version, the next 1,000
+accept it, and the rest is served.
+"""
+DEFAULT_POLICIES: Final = (*own.OWN, *peers.PEERS)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the arguments ask for; 2 if they can't be run."""
+    options = parse(arguments)
+    try:
+        chosen = list(streams_of(options))
+    except streams.InvalidStreamError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - a command's answer
+        return 2
+    runs = []
+    for stream in chosen:
+        trainer = models.Trainer(stream, options.model)
+        for policy, seed in product(options.policies, options.seeds):
+            if policy in peers.PEERS and seed != options.seeds[0]:
+                continue  # nothing in them is drawn
+            began = time.monotonic()
+            run = one(policy, trainer, seed)
+            runs.append(run)
+            say(run, time.monotonic() - began, log=options.log)
+            if options.output:
+                text = json.dumps([run.as_object() for run in runs], indent=1)
+                options.output.write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+def one(policy: str, trainer: models.Trainer, seed: int) -> Run:
+    """One stream under one policy."""
+    if policy in peers.PEERS:
+        return peers.run(policy, trainer, seed)
+    return own.Loop(trainer, policy, seed).run()
+
+
+def say(run: Run, seconds: float, *, log: bool) -> None:
+    """A line of the table, and on demand what was decided."""
+    line = (
+        f"{run.stream:16} {run.policy:20} seed {run.seed}  {run.accuracy:6.1%} worst {run.worst:6.1%}"
+        f"  {len(run.trainings):3} trainings ({run.decays} decays) {len(run.promotions):3} promotions"
+        f"  {list(run.answered) or ''}  {seconds:.0f} s"
+    )
+    print(line, flush=True)  # noqa: T201 - a command's answer
+    for entry in run.log if log else ():
+        print("   ", entry)  # noqa: T201 - the same
+
+
+def streams_of(options: argparse.Namespace) -> Iterator[Stream]:
+    """The streams that the arguments name; generated ones where they name none."""
+    found = [streams.parse(argument) for argument in options.stream]
+    if options.folder:
+        found += streams.published(options.folder)
+    found = found or list(streams.generated())
+    for stream in found:
+        yield stream.first(options.rows)
+        for seed in range(options.shuffles):
+            yield stream.first(options.rows).shuffled(seed)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.drift",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--stream",
+        action="append",
+        default=[],
+        metavar="NAME=FEATURES.csv,LABELS.csv,ROWS_PER_BLOCK",
+        help="a stream in files; repeatable. Commas or spaces separate numbers; no header",
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="has elec2_data.dat.gz, sea_data.csv.gz and their labels"
+    )
+    parser.add_argument(
+        "--shuffles", type=int, default=0, help="add so many shuffles of each stream"
+    )
+    parser.add_argument("--rows", type=int, help="use the first rows of each stream only")
+    parser.add_argument("--policies", nargs="+", choices=DEFAULT_POLICIES, default=DEFAULT_POLICIES)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--model", choices=models.KINDS, default=models.BOOSTING)
+    parser.add_argument("--output", type=Path, help="write the results here, as JSON")
+    parser.add_argument("--log", action="store_true", help="print what was decided")
+    return parser.parse_args(arguments)

@@ -1,0 +1,200 @@
+"""Labelled rows in their order: from files, or generated with concepts that change."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+FIRST_ROWS: Final = 2_000
+"""Rows that the first version is trained on."""
+ACCEPTED_ROWS: Final = 1_000
+"""Rows after them: the hold-out that it is accepted with."""
+STREAM_START: Final = FIRST_ROWS + ACCEPTED_ROWS
+GENERATED_ROWS: Final = 50_000
+NOISE: Final = 0.1
+SEA_THRESHOLDS: Final = (8.0, 9.0, 7.0, 9.5)
+"""Sums of the first two numbers at which the class changes, by quarter (Street and Kim, 2001)."""
+
+
+class InvalidStreamError(Exception):
+    """A stream can't be read; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Labelled rows in the order in which they come.
+
+    Attributes
+    ----------
+    name : as in the results.
+    features : shape (rows, columns). labels : shape (rows,).
+    rows_per_block : how many come in a block of 300 s.
+    drifts : rows at which the concept is known to change.
+    """
+
+    name: str
+    features: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    rows_per_block: int
+    drifts: tuple[int, ...] = ()
+
+    def first(self, rows: int | None) -> Stream:
+        """Its first rows only; all of it for None."""
+        if rows is None or rows >= len(self.labels):
+            return self
+        kept = tuple(row for row in self.drifts if row < rows)
+        return replace(self, features=self.features[:rows], labels=self.labels[:rows], drifts=kept)
+
+    def shuffled(self, seed: int) -> Stream:
+        """The same rows in a random order: nothing drifts."""
+        order = np.random.default_rng(seed).permutation(len(self.labels))
+        return replace(
+            self,
+            name=f"{self.name}-shuffled",
+            features=self.features[order],
+            labels=self.labels[order],
+            drifts=(),
+        )
+
+
+def parse(argument: str) -> Stream:
+    """The stream of `NAME=FEATURES.csv,LABELS.csv,ROWS_PER_BLOCK`.
+
+    Raises
+    ------
+    InvalidStreamError
+        The argument or a file isn't as it must be.
+    """
+    name, _, rest = argument.partition("=")
+    parts = rest.split(",")
+    if not name or len(parts) != 3:  # noqa: PLR2004 - as the message says
+        raise InvalidStreamError(
+            f"--stream {argument}: write NAME=FEATURES.csv,LABELS.csv,ROWS_PER_BLOCK"
+        )
+    features, labels, rows = parts
+    if not rows.isdigit() or int(rows) < 1:
+        raise InvalidStreamError(
+            f"--stream {name}: {rows!r} rows a block; write a whole number from 1"
+        )
+    return of_files(name, Path(features), Path(labels), int(rows))
+
+
+def of_files(
+    name: str,
+    features: Path,
+    labels: Path,
+    rows_per_block: int,
+    *,
+    without: Sequence[int] = (),
+    drifts: tuple[int, ...] = (),
+) -> Stream:
+    """A stream of two files, whose numbers commas or spaces separate and which have no header.
+
+    Parameters
+    ----------
+    without : columns of the features that are left out.
+    """
+    table = np.delete(_table(features), list(without), axis=1)
+    column = _table(labels)
+    if column.shape[1] != 1 or len(column) != len(table):
+        raise InvalidStreamError(
+            f"--stream {name}: {labels} has {len(column)} rows and {column.shape[1]} columns;"
+            f" write one label a line for each of the {len(table)} rows of {features}"
+        )
+    if len(table) <= STREAM_START:
+        raise InvalidStreamError(
+            f"--stream {name}: {len(table)} rows; the first {STREAM_START} train and accept a"
+            " version, so a stream needs more"
+        )
+    known = np.unique(column)
+    classes = np.searchsorted(known, column[:, 0]).astype(np.int64)
+    return Stream(name, table, classes, rows_per_block, drifts)
+
+
+def _table(path: Path) -> NDArray[np.float64]:
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rt") as file:
+            text = file.read()
+    except OSError as error:
+        raise InvalidStreamError(f"{path} can't be read: {error.strerror or error}") from error
+    rows = [line.replace(",", " ").split() for line in text.splitlines() if line.strip()]
+    try:
+        table = np.array(rows, dtype=np.float64)
+    except ValueError as error:
+        raise InvalidStreamError(
+            f"{path} must hold numbers only, as many in each line: {error}"
+        ) from error
+    if table.ndim != 2 or not table.size:  # noqa: PLR2004 - rows and columns
+        raise InvalidStreamError(f"{path} holds no rows")
+    return table
+
+
+def sea(rows: int = GENERATED_ROWS, seed: int = 7) -> Stream:
+    """SEA concepts: three numbers, of which two tell the class, with three abrupt changes."""
+    random = np.random.default_rng(seed)
+    table = random.uniform(0, 10, size=(rows, 3))
+    edges = [rows * part // 4 for part in (1, 2, 3)]
+    limits = np.repeat(SEA_THRESHOLDS, np.diff([0, *edges, rows]))
+    labels = (table[:, 0] + table[:, 1] <= limits).astype(np.int64)
+    labels ^= random.random(rows) < NOISE
+    return Stream("sea-generated", table, labels, 50, tuple(edges))
+
+
+def rotating(rows: int = GENERATED_ROWS, seed: int = 7) -> Stream:
+    """A plane that turns slowly by half a turn: a decay that no moment tells."""
+    random = np.random.default_rng(seed)
+    table = random.normal(size=(rows, 2))
+    angle = np.linspace(0, np.pi, rows)
+    labels = (np.cos(angle) * table[:, 0] + np.sin(angle) * table[:, 1] > 0).astype(np.int64)
+    labels ^= random.random(rows) < NOISE
+    return Stream("rotating", table, labels, 50)
+
+
+def steady(rows: int = GENERATED_ROWS, seed: int = 7) -> Stream:
+    """One concept of SEA from begin to end: nothing drifts."""
+    random = np.random.default_rng(seed)
+    table = random.uniform(0, 10, size=(rows, 3))
+    labels = (table[:, 0] + table[:, 1] <= SEA_THRESHOLDS[0]).astype(np.int64)
+    labels ^= random.random(rows) < NOISE
+    return Stream("steady", table, labels, 50)
+
+
+def generated(rows: int = GENERATED_ROWS) -> tuple[Stream, ...]:
+    """The streams that need no file."""
+    return sea(rows), rotating(rows), steady(rows)
+
+
+def published(folder: Path) -> tuple[Stream, ...]:
+    """Elec2 and SEA as published, from a folder that holds their files; those that are there."""
+    found = []
+    if (folder / "elec2_data.dat.gz").exists():
+        found.append(
+            of_files(
+                "elec2",
+                folder / "elec2_data.dat.gz",
+                folder / "elec2_label.dat.gz",
+                48,
+                without=(0,),
+            )
+        )
+    if (folder / "sea_data.csv.gz").exists():
+        found.append(
+            of_files(
+                "sea",
+                folder / "sea_data.csv.gz",
+                folder / "sea_class.csv.gz",
+                50,
+                drifts=(12_500, 25_000, 37_500),
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,95 @@
+"""What the newest blocks say of a product right now, by the very functions of the operator."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sluicegate.api.product import DataProduct
+from sluicegate.kube.resources import Key
+from sluicegate.measurement.product_view import ProductBlocks
+from sluicegate.measurement.store import Measurements, target_of
+from sluicegate.policy.derived_defaults import derived
+from sluicegate.policy.evaluate import Evaluation, evaluate
+from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.terms import Terms, terms_of
+from sluicegate.policy.slo_health.messages import describe
+from sluicegate.policy.slo_health.visibility import describe_visibility, visibility
+from sluicegate.prometheus.block_reader import BlockReader
+from sluicegate.prometheus.client import Prometheus
+from sluicegate.settings import Settings
+from sluicegate.wiring import endpoint_of, evaluation_settings, timing_of
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What the newest blocks of a product say, and which values of its spec follow from them."""
+
+    product: DataProduct
+    terms: Terms
+    observed: Observed
+    evaluation: Evaluation
+
+    @property
+    def lines(self) -> list[str]:
+        """The same for people."""
+        found = judged_lines(self.product, self.evaluation)
+        return [*found, *derived_lines(self.terms, self.evaluation, self.observed)]
+
+    @property
+    def as_object(self) -> dict[str, Any]:
+        """The same for programs, without the derived values."""
+        seconds = self.product.spec.analysis.block_seconds
+        slos = [
+            {"state": str(one.state), "message": describe(one, seconds)}
+            for one in self.evaluation.slos
+        ]
+        return {"state": str(self.evaluation.state), "slos": slos}
+
+
+async def look(product: DataProduct, settings: Settings) -> Live:
+    """Read the newest blocks and judge them; what only the cluster knows is left out."""
+    terms = terms_of(product, settings.hour_seconds)
+    observed = await _observe(product, settings)
+    evaluation = evaluate(terms, product.status, observed, int(time.time()))
+    return Live(product, terms, observed, evaluation)
+
+
+def judged_lines(product: DataProduct, evaluation: Evaluation) -> Iterator[str]:
+    """What the newest blocks say, a line each."""
+    yield f"now: {evaluation.state}"
+    for result in evaluation.slos:
+        yield f"  {result.state}: {describe(result, product.spec.analysis.block_seconds)}"
+        seen = visibility(result, product.spec.analysis.block_seconds)
+        if seen is not None:
+            yield f"    {describe_visibility(seen, result.terms.drop)}"
+
+
+def derived_lines(terms: Terms, evaluation: Evaluation, observed: Observed) -> Iterator[str]:
+    """The values that the spec leaves out, as they follow from the newest blocks, a line each."""
+    accepted = {
+        one.terms.name: one.baseline.count for one in evaluation.slos if one.baseline is not None
+    }
+    found = list(derived(terms, accepted, observed))
+    if found:
+        yield "left out and derived:"
+        yield from (f"  {line}" for line in found)
+
+
+async def _observe(product: DataProduct, settings: Settings) -> Observed:
+    """Read the product's blocks; what only the cluster knows is left out."""
+    timing = timing_of(settings)
+    measurements = Measurements(timing)
+    key = Key(*product.metadata.key)
+    measurements.want(key, target_of(product, timing))
+    now = time.time()
+    async with Prometheus(endpoint_of(settings)) as prometheus:
+        await measurements.read(BlockReader(prometheus, evaluation_settings(settings, timing)), now)
+    measured = ProductBlocks(measurements, product)
+    return Observed(
+        block=measured.newest,
+        problem=measured.problem(),
+        problems=measured.problems(),
+        series=measured.series(),
+        gauges=measured.gauges(),
+    )

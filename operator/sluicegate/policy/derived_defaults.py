@@ -1,0 +1,80 @@
+"""Values that the spec leaves out and the operator takes from what it measures, in sentences."""
+
+from collections.abc import Iterator
+from math import ceil
+from typing import Final
+
+from sluicegate.api.retraining import DEFAULT_COOLDOWN_SECONDS
+from sluicegate.policy.canary.objections import LEAST_REQUESTS
+from sluicegate.policy.canary.steps import SOON_SECONDS, fitted
+from sluicegate.policy.model.formatting import duration, points
+from sluicegate.policy.model.hold_out_margin import Z_POWER, HoldOutMargin
+from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.policy.retraining import labels
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR
+from sluicegate.stats.counts import Count
+
+DISCORDANT: Final = 0.1
+"""Share of rows on which one version alone is right, where a result has yet to tell it."""
+
+
+def derived(
+    terms: Terms, accepted: dict[str, Count] | None = None, observed: Observed | None = None
+) -> Iterator[str]:
+    """A line for each derived value, by its field in the spec.
+
+    Parameters
+    ----------
+    accepted : baselines by SLO, as far as there are any.
+    observed : the newest blocks; without them the rules are said instead of what follows.
+    """
+    if not terms.steps_given:
+        yield f"rollout.steps: {_steps(terms, observed)}"
+    quality = [slo for slo in terms.deciding if slo.tells_quality]
+    for slo in quality:
+        if not slo.margin_given:
+            yield f"slos, {slo.name}, maxRegression: {_regression(slo)}"
+    retraining = terms.retraining
+    if retraining is None:
+        return
+    if not retraining.cooldown_given and quality:
+        yield f"retraining.cooldownSeconds: {_cooldown(terms, quality, accepted or {})}"
+    for slo in quality:
+        margin = retraining.hold_out_margins[slo.name]
+        if slo.name not in retraining.gated and margin.most > margin.least:
+            yield f"retraining.gate, {slo.name}: {_gate(margin)}"
+
+
+def _steps(terms: Terms, observed: Observed | None) -> str:
+    listed = ", ".join(str(share) for share in terms.steps)
+    rule = f"{LEAST_REQUESTS} requests of the candidate come within {duration(SOON_SECONDS)}"
+    if observed is None:
+        return f"those of {listed} % at which {rule}; the last one where none does"
+    chosen = ", ".join(str(share) for share in fitted(terms, observed).steps)
+    return f"{chosen} %, of {listed} % those at which {rule} at the present rate"
+
+
+def _regression(slo: SloTerms) -> str:
+    least, most = points(slo.margin), points(max(slo.margin, slo.drop))
+    return least if least == most else f"{least}; with pairs what they can show, {most} at most"
+
+
+def _cooldown(terms: Terms, quality: list[SloTerms], accepted: dict[str, Count]) -> str:
+    needed = " or ".join(
+        f"{labels.needed(slo, accepted.get(slo.name)):,} events of {slo.name}" for slo in quality
+    )
+    least = duration(BLOCKS_PER_HOUR * terms.block_seconds)
+    return (
+        f"until {needed} have come, which show a drop of maxDrop; {least} at least,"
+        f" {duration(DEFAULT_COOLDOWN_SECONDS)} at most"
+    )
+
+
+def _gate(margin: HoldOutMargin) -> str:
+    rows = ceil(Z_POWER**2 * DISCORDANT / margin.most**2)
+    return (
+        f"{points(margin.least)} to {points(margin.most)}, the least at which 80 % of the equal"
+        f" versions pass with the pairs that a training reports; with {DISCORDANT:.0%} discordant"
+        f" ones {points(margin.most)} need about {rows:,} rows"
+    )

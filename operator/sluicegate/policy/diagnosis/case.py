@@ -1,0 +1,69 @@
+"""A degraded SLO of the stable version, with what its treatment is chosen by."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import PastVersion
+from sluicegate.policy.diagnosis.checks import DiagnosisResult
+from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.retraining import labels
+from sluicegate.policy.slo_health.messages import capitalised, describe, numbers_of
+from sluicegate.policy.slo_health.ratio_slo import SloResult
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One degraded SLO, with what is needed to treat it.
+
+    Attributes
+    ----------
+    result : what it shows. trigger : name of this degradation.
+    diagnosis : its cause. now : in seconds.
+    before : the version to go back to; None when none is kept.
+    objection : why that one is no cure; empty when it is one.
+    suspected : whether the version that serves is, and not the world, of what is bad.
+    """
+
+    terms: Terms
+    status: DataProductStatus
+    observed: Observed
+    result: SloResult
+    trigger: str
+    diagnosis: DiagnosisResult
+    now: int
+    before: PastVersion | None = None
+    objection: str = ""
+    suspected: bool = True
+
+    @property
+    def may_return(self) -> bool:
+        """Whether a version is kept that would be a cure."""
+        return self.before is not None and not self.objection and self.suspected
+
+    def has_told(self, moment: int) -> float:
+        """Of the events that tell a drop: the share that has come since `moment`, in seconds."""
+        slo = self.result.terms
+        baseline = None if self.result.baseline is None else self.result.baseline.count
+        return labels.since(self.terms, self.observed, slo.name, moment) / labels.needed(
+            slo, baseline
+        )
+
+    @property
+    def text(self) -> str:
+        """What the SLO shows, as the begin of a message."""
+        return capitalised(describe(self.result, self.terms.block_seconds))
+
+    @property
+    def numbers(self) -> Mapping[str, float]:
+        """The numbers of the text."""
+        return numbers_of(self.result)
+
+    @property
+    def changed(self) -> int | None:
+        """When the change began, in seconds: what is older tells a training of another world."""
+        drift = self.result.drift
+        if drift is None or drift.changed is None:
+            return None
+        return self.terms.block_end(drift.changed)

@@ -1,0 +1,34 @@
+"""How many events have told how a product does, and how many it takes to tell a drop.
+
+Times that are given in hours fit one product and not the next: one has ten thousand labels an
+hour, another fifty a day. What a pause or a period is for is counted in labels instead.
+"""
+
+from math import ceil
+from typing import Final
+
+from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.stats.counts import Count
+from sluicegate.stats.intervals import Z95, quantile
+
+Z_TOLD: Final = Z95 + quantile(0.8)
+"""A drop of so many standard errors is found at 95 % confidence in four of five cases."""
+
+
+def needed(slo: SloTerms, baseline: Count | None) -> int:
+    """Events that tell a drop by `maxDrop` from none."""
+    p = 0.5 if baseline is None or baseline.ratio is None else baseline.ratio
+    p = min(p + slo.drop / 2, 0.5)
+    return ceil(Z_TOLD**2 * p * (1 - p) / slo.drop**2)
+
+
+def since(terms: Terms, observed: Observed, slo: str, moment: int) -> int:
+    """Events of an SLO, of whatever version, in the blocks that ended after `moment` (seconds)."""
+    after = ceil(moment / terms.block_seconds)
+    found = (series.get(slo) for series in observed.series.values())
+    return sum(
+        series.between(min(after, observed.block), observed.block).total
+        for series in found
+        if series is not None
+    )

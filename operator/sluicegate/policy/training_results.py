@@ -1,0 +1,269 @@
+"""The result of a training: discarded, refused by the hold-out, or rolled out."""
+
+from dataclasses import dataclass
+
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.retraining import DEFAULT_HOLD_OUT_REGRESSION
+from sluicegate.api.retraining_status import MOST_FAILURES
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Release, VersionSource
+from sluicegate.policy.model.decision import Alert, Decision, Hold, StartRollout
+from sluicegate.policy.model.formatting import events, percent, points
+from sluicegate.policy.model.hold_out_margin import HoldOutMargin
+from sluicegate.policy.model.observed import Observed, TrainingFailed, TrainingSucceeded
+from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.new_versions import cannot_start
+from sluicegate.policy.retraining import challenger, holdout_gate, preconditions
+from sluicegate.stats.paired import is_shown_better
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What an arrival leads to.
+
+    Attributes
+    ----------
+    decision : what to do.
+    status : what is remembered if that is decided.
+    taken_up : whether the arrival is over with that; one that has to wait comes again.
+    """
+
+    decision: Decision
+    status: DataProductStatus
+    taken_up: bool = True
+
+
+def training_ended(
+    terms: Terms, status: DataProductStatus, observed: Observed, now: int
+) -> Arrival | None:
+    """Take up the result of a training; one that nobody wants any more ends without."""
+    running = status.training
+    if running is not None and (why := _no_longer_wanted(terms)):
+        after = status.with_retraining(trigger=None, last_reason=str(Reason.SUPERSEDED))
+        text = f"the training under way is superseded: {why}"
+        alert = Alert(reason=Reason.SUPERSEDED, message=text)
+        return Arrival(alert, after)
+    match observed.training:
+        case None:
+            return None
+        case TrainingFailed() as failed:
+            return _failed(terms, status, failed, now)
+        case TrainingSucceeded() as result:
+            return _succeeded(terms, status, observed, result, now=now)
+
+
+def _no_longer_wanted(terms: Terms) -> str:
+    """Why the result of a training can't be wanted any more; empty while it may be."""
+    if terms.retraining is None:
+        return "spec.retraining was removed"
+    return f"the product is {terms.lifecycle}" if terms.ended else ""
+
+
+def _failed(terms: Terms, status: DataProductStatus, failed: TrainingFailed, now: int) -> Arrival:
+    running = status.training
+    if running is None or failed.trigger != running.id:
+        return _discard(status, failed.trigger, "a training that is no longer wanted has failed")
+    return _attempt_over(
+        terms, status, failed.reason, f"the training failed: {failed.message}", now=now
+    )
+
+
+def _is_ours(status: DataProductStatus, trigger: str) -> bool:
+    running = status.training
+    return trigger == "" if running is None else trigger == running.id
+
+
+def _discard(status: DataProductStatus, trigger: str, text: str) -> Arrival:
+    running = status.training
+    if running is not None and running.id == trigger:
+        status = status.with_retraining(trigger=None)
+    status = status.with_retraining(last_reason=str(Reason.SUPERSEDED))
+    return Arrival(Hold(reason=Reason.SUPERSEDED, message=text), status)
+
+
+def _attempt_over(
+    terms: Terms,
+    status: DataProductStatus,
+    reason: Reason,
+    text: str,
+    *,
+    now: int,
+    failed: bool = True,
+) -> Arrival:
+    after = preconditions.ended(terms, status, now=now, reason=reason, failed=failed)
+    failures = after.retraining.unsuccessful_attempts if after.retraining else 0
+    if failed:
+        text += f" (attempt {failures} of {MOST_FAILURES} without a promotion)"
+    return Arrival(
+        Alert(reason=reason, message=text, numbers={"failures": failures}),
+        after,
+    )
+
+
+def _is_taken(status: DataProductStatus, stable: Release, made: Release) -> bool:
+    """Whether the name of a result is that of what was stable once, or of another bento.
+
+    A bento that was refused before may come again under its own name.
+    """
+    known = (stable, *(one.release for one in status.accepted))
+    tried = (one.release for one in status.history)
+    others = (one for one in tried if one.identity[0] != made.identity[0])
+    return made.version in {one.version for one in (*known, *others)}
+
+
+def _succeeded(
+    terms: Terms,
+    status: DataProductStatus,
+    observed: Observed,
+    result: TrainingSucceeded,
+    *,
+    now: int,
+) -> Arrival:
+    stable = status.stable
+    name = result.release.version
+    if stable is None or result.parent != stable.release or not _is_ours(status, result.trigger):
+        return _discard(
+            status, result.trigger, f"{name} is discarded: its parent isn't stable any more"
+        )
+    if status.trial is not None and status.trial.tried:
+        text = f"{name} is discarded: {status.trial.release.version} is being tried"
+        return _discard(status, result.trigger, text)
+    if _is_taken(status, stable.release, result.release):
+        text = f"the training named its result {name}, which is taken: give each version a new name"
+        return _attempt_over(terms, status, Reason.VERSION_REUSED, text, now=now)
+    return _judged(terms, status, observed, result, now=now)
+
+
+def _judged(
+    terms: Terms,
+    status: DataProductStatus,
+    observed: Observed,
+    result: TrainingSucceeded,
+    *,
+    now: int,
+) -> Arrival:
+    """What the hold-out says: a cure must not be worse, a challenger must be better."""
+    name = result.release.version
+    margins = (
+        terms.retraining.hold_out_margins
+        if terms.retraining
+        else {slo.name: HoldOutMargin(DEFAULT_HOLD_OUT_REGRESSION, slo.drop) for slo in terms.slos}
+    )
+    gated = terms.retraining.gated if terms.retraining else frozenset[str]()
+    verdict = holdout_gate.judge_all(
+        result.evaluation, result.stable_evaluation, margins, gated, pairs=result.pairs
+    )
+    if challenger.is_one(status) and not verdict.is_better:
+        return _not_better(status, name, verdict, now=now)
+    match verdict.verdict:
+        case holdout_gate.GateVerdict.WORSE:
+            text = f"{name} isn't rolled out: {_compared(verdict)}"
+            return _attempt_over(terms, status, Reason.WORSE_ON_HOLD_OUT, text, now=now)
+        case holdout_gate.GateVerdict.TOO_SMALL:
+            text = f"{name} isn't rolled out: {_too_small(verdict)}"
+            return _attempt_over(
+                terms, status, Reason.HOLD_OUT_TOO_SMALL, text, now=now, failed=False
+            )
+        case holdout_gate.GateVerdict.PASSED if not _is_cure(status, result):
+            text = (
+                f"{name} isn't rolled out, as it isn't shown to be a remedy: {_compared(verdict)}"
+            )
+            return _attempt_over(
+                terms, status, Reason.NOT_SHOWN_BETTER, text, now=now, failed=False
+            )
+        case holdout_gate.GateVerdict.PASSED:
+            return _start_trained(terms, status, observed, result, verdict=verdict)
+
+
+def _is_cure(status: DataProductStatus, result: TrainingSucceeded) -> bool:
+    """Whether it may heal what it was trained for.
+
+    One that is only as good as a degraded version heals nothing, and as stable it would make that
+    level the accepted one. Where no pairs are told of the SLO, the gate's word has to do.
+    """
+    running = status.training
+    slo = "" if running is None else running.slo
+    return slo not in result.pairs or is_shown_better(result.pairs[slo])
+
+
+def _not_better(
+    status: DataProductStatus, name: str, verdict: holdout_gate.HoldOut, *, now: int
+) -> Arrival:
+    """A challenger that isn't shown to be better is no failure: the next one has its turn."""
+    running = status.training
+    assert running is not None
+    text = _too_small(verdict) if verdict.difference is None else _compared(verdict)
+    after = status.with_retraining(
+        trigger=None,
+        last_duration_seconds=now - running.trigger_time,
+        last_reason=str(Reason.NOT_SHOWN_BETTER),
+    )
+    return Arrival(
+        Hold(
+            reason=Reason.NOT_SHOWN_BETTER,
+            message=f"the challenger {name} isn't served, as it isn't shown to be better: {text}",
+            numbers=_numbers(verdict),
+        ),
+        after,
+    )
+
+
+def _start_trained(
+    terms: Terms,
+    status: DataProductStatus,
+    observed: Observed,
+    result: TrainingSucceeded,
+    *,
+    verdict: holdout_gate.HoldOut,
+) -> Arrival:
+    obstacle = cannot_start(terms, observed, result.release)
+    if obstacle is not None:
+        return Arrival(obstacle, status, taken_up=False)
+    parked = status.trial
+    return Arrival(
+        StartRollout(
+            reason=Reason.GATE_PASSED,
+            message=f"{result.release.version} gets {terms.steps[0]} % of the traffic: {_compared(verdict)}",
+            numbers=_numbers(verdict),
+            candidate=result.release,
+            source=VersionSource.RETRAINING,
+            weight=terms.steps[0],
+            evaluation=result.evaluation,
+            pairs=result.pairs,
+            trigger=result.trigger,
+            superseded=parked.release if parked else None,
+        ),
+        status,
+    )
+
+
+def _compared(verdict: holdout_gate.HoldOut) -> str:
+    assert verdict.difference is not None
+    low, high = verdict.difference.lower, verdict.difference.upper
+    return (
+        f"on the hold-out its {verdict.slo} is {percent(1 - (verdict.candidate.ratio or 0.0))}"
+        f" ({events(verdict.candidate.total)}) against stable's"
+        f" {percent(1 - (verdict.stable.ratio or 0.0))} ({events(verdict.stable.total)}); the"
+        f" regression lies between {points(low)} and {points(high)}, up to {points(verdict.margin)} is allowed"
+    )
+
+
+def _too_small(verdict: holdout_gate.HoldOut) -> str:
+    if verdict.difference is None:
+        which = verdict.slo or "any SLO"
+        return f"the hold-out holds no counts of {which} for both versions"
+    needed = f"about {verdict.needed:,} rows" if verdict.needed else "far more rows"
+    return f"{_compared(verdict)}: too few rows for a verdict, {needed} a version are needed"
+
+
+def _numbers(verdict: holdout_gate.HoldOut) -> dict[str, float]:
+    numbers: dict[str, float] = {
+        "candidateBad": verdict.candidate.bad,
+        "candidateTotal": verdict.candidate.total,
+        "stableBad": verdict.stable.bad,
+        "stableTotal": verdict.stable.total,
+        "margin": verdict.margin,
+    }
+    if verdict.difference is not None:
+        numbers |= {"lower": verdict.difference.lower, "upper": verdict.difference.upper}
+    return numbers

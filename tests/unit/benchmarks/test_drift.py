@@ -1,0 +1,139 @@
+"""The closed loop over streams that drift, and over streams that don't."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.drift import cli, streams
+from benchmarks.drift.models import BAYES, Trainer
+from benchmarks.drift.own import DEFAULTS, SCHEDULED, Loop
+from benchmarks.drift.peers import NEVER, run
+from benchmarks.drift.picture import picture
+from benchmarks.drift.streams import InvalidStreamError
+
+ROWS = 9_000
+
+
+def shifting(rows=ROWS):
+    """Two clouds that change places at 5,000: what was learnt is wrong from then on."""
+    random = np.random.default_rng(3)
+    labels = random.integers(0, 2, rows)
+    places = np.where(np.arange(rows) < 5_000, labels, 1 - labels)
+    table = random.normal(size=(rows, 2)) + 1.5 * places[:, None]
+    return streams.Stream("shifting", table, labels, 50, (5_000,))
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    return Trainer(shifting(), BAYES)
+
+
+def test_a_sudden_drift_is_healed_with_the_defaults(trainer):
+    healed, left = Loop(trainer, DEFAULTS, 0).run(), run(NEVER, trainer, 0)
+    assert healed.accuracy > left.accuracy + 0.15
+    assert healed.decays >= 1
+    assert healed.answered[0] is not None
+    assert healed.answered[0] < 2_700
+
+
+def test_a_slow_turn_is_healed_by_challengers():
+    turning = Trainer(streams.rotating(9_000), BAYES)
+    healed, left = Loop(turning, SCHEDULED, 0).run(), run(NEVER, turning, 0)
+    assert healed.accuracy > left.accuracy + 0.05
+    assert len(healed.trainings) <= (9_000 - streams.STREAM_START) / 500
+
+
+def test_nothing_is_retrained_where_nothing_drifts():
+    for policy in (DEFAULTS, SCHEDULED):
+        left_alone = Loop(Trainer(streams.steady(6_000), BAYES), policy, 0).run()
+        assert (left_alone.decays, left_alone.promotions) == (0, ())
+
+
+def test_the_same_seed_draws_the_same_traffic():
+    short = Trainer(shifting(5_800), BAYES)
+    runs = [Loop(short, SCHEDULED, seed).run().wrong.tolist() for seed in (1, 1, 2)]
+    assert runs[0] == runs[1]
+    assert runs[0] != runs[2]
+
+
+# ---- streams in files -------------------------------------------------------------------------
+@pytest.fixture
+def files(tmp_path):
+    stream = shifting(4_000)
+    features, labels = tmp_path / "features.csv", tmp_path / "labels.csv"
+    np.savetxt(features, stream.features, delimiter=",")
+    np.savetxt(labels, stream.labels + 1, fmt="%d")
+    return features, labels
+
+
+def test_any_stream_can_be_given_and_results_are_written(files, tmp_path, capsys):
+    features, labels = files
+    output = tmp_path / "results.json"
+    code = cli.main(
+        [
+            "--stream", f"mine={features},{labels},30", "--model", BAYES, "--seeds", "4",
+            "--policies", SCHEDULED, DEFAULTS, NEVER, "--output", str(output),
+        ]
+    )  # fmt: skip
+    assert code == 0
+    results = json.loads(output.read_text())
+    assert [one["policy"] for one in results] == [SCHEDULED, DEFAULTS, NEVER]
+    for one in results:
+        assert one["stream"] == "mine"
+        assert one["seed"] == 4
+        assert 0.5 < one["worst"] <= one["accuracy"] <= 1
+        assert {"trainings", "promotions"} <= one.keys()
+
+
+def test_spaces_separate_as_well(files, tmp_path):
+    spaced = tmp_path / "spaced.dat"
+    spaced.write_text(files[0].read_text().replace(",", " "))
+    one, other = (streams.of_files("x", path, files[1], 30) for path in (files[0], spaced))
+    assert (one.features == other.features).all()
+    assert set(one.labels) == {0, 1}, "labels are numbered from 0"
+
+
+@pytest.mark.parametrize(
+    ("argument", "why"),
+    [
+        ("nothing", "write NAME=FEATURES.csv,LABELS.csv,ROWS_PER_BLOCK"),
+        ("a=b,c,many", "write a whole number"),
+        ("a=missing.csv,c.csv,30", "can't be read"),
+    ],
+)
+def test_a_stream_that_cannot_be_read_says_why(argument, why, capsys):
+    assert cli.main(["--stream", argument]) == 2
+    assert why in capsys.readouterr().err
+
+
+def test_features_and_labels_belong_together(files, tmp_path):
+    short = tmp_path / "short.csv"
+    short.write_text("1\n0\n")
+    with pytest.raises(InvalidStreamError, match="one label a line for each of the 4000"):
+        streams.of_files("x", files[0], short, 30)
+    words = tmp_path / "words.csv"
+    words.write_text("a,b\n")
+    with pytest.raises(InvalidStreamError, match="numbers only"):
+        streams.of_files("x", words, files[1], 30)
+    few = tmp_path / "few.csv"
+    few.write_text("1\n" * 100)
+    with pytest.raises(InvalidStreamError, match="needs more"):
+        streams.of_files("x", few, few, 30)
+
+
+# ---- the page ---------------------------------------------------------------------------------
+def test_a_picture_has_a_line_for_each_policy_and_each_drift():
+    drawn = picture({"ours": [0.9, 0.7, 0.8], "never": [0.9, 0.6, 0.5]}, drifts=(4_000, 5_000))
+    assert drawn.startswith("<svg")
+    assert drawn == picture({"ours": [0.9, 0.7, 0.8], "never": [0.9, 0.6, 0.5]}, (4_000, 5_000))
+    assert drawn.count("stroke-dasharray") == 2
+    assert all(f">{policy}<" in drawn for policy in ("ours", "never"))
+
+
+def test_a_run_tells_its_course_by_the_thousand(trainer):
+    told = run(NEVER, trainer, 0).as_object()
+    assert len(told["course"]) == (ROWS - streams.STREAM_START) // 1_000
+    assert told["drifts"] == [5_000]
+    assert sum(told["course"]) / len(told["course"]) == pytest.approx(told["accuracy"], abs=1e-3)
+    assert min(told["course"][2:]) < told["course"][0] - 0.3

@@ -1,0 +1,117 @@
+"""Two versions on the same rows: bounds, the exact test, and evidence that keeps its promise."""
+
+from itertools import product
+from math import comb, exp, isclose, log
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from sluicegate.policy.model.hold_out_margin import HoldOutMargin
+from sluicegate.stats.intervals import Z95, newcombe
+from sluicegate.stats.paired import (
+    Pairs,
+    better_by_chance,
+    difference,
+    is_shown_better,
+    rows_for_margin,
+    weigh,
+)
+
+
+@pytest.mark.parametrize(("better", "worse"), [(0, 0), (1, 0), (5, 9), (40, 12), (300, 281)])
+def test_the_share_of_luck_is_that_of_the_exact_mcnemar_test(better, worse):
+    found = better_by_chance(Pairs(1000, better, worse, 50))
+    expected = (
+        binomtest(better, better + worse, 0.5, alternative="greater").pvalue
+        if better + worse
+        else 1.0
+    )
+    assert isclose(found, expected, rel_tol=1e-9)
+
+
+def test_rows_that_both_got_wrong_cancel():
+    """500 rows, 24 % bad, 11 % of them discordant: a third of what two samples leave open."""
+    pairs = Pairs(353, 28, 27, 92)
+    two = newcombe((119, 500), (120, 500), Z95)
+    one = difference(pairs)
+    assert (one.upper - one.lower) < 0.6 * (two.upper - two.lower)
+    assert one.lower < one.estimate < one.upper
+
+
+def test_the_bound_misses_in_about_one_of_twenty():
+    random = np.random.default_rng(1)
+    chances = (0.7, 0.08, 0.11, 0.11)
+    missed = sum(
+        difference(Pairs(*map(int, random.multinomial(400, chances)))).upper < 0.03
+        for _ in range(2_000)
+    )
+    assert missed / 2_000 <= 0.05 + 3 * (0.05 * 0.95 / 2_000) ** 0.5
+
+
+def test_an_equal_candidate_passes_at_the_margin_that_its_rows_allow():
+    """Four of five, where the margin isn't cut by what the SLO may lose."""
+    random = np.random.default_rng(2)
+    margin, passed = HoldOutMargin(0.001, 0.5), 0
+    for _ in range(1_000):
+        pairs = Pairs(*map(int, random.multinomial(500, (0.7, 0.055, 0.055, 0.19))))
+        passed += difference(pairs).upper <= margin.of(pairs)
+    assert 0.72 <= passed / 1_000 <= 0.86
+
+
+def test_a_margin_lies_between_what_is_asked_and_what_may_be_lost():
+    few, many = Pairs(80, 10, 10, 0), Pairs(99_000, 400, 400, 200)
+    assert HoldOutMargin(0.01, 0.03).of(few) == 0.03
+    assert HoldOutMargin(0.01, 0.03).of(many) == 0.01
+    assert HoldOutMargin(0.02, 0.02).of(few) == 0.02, "a person chose it"
+    assert HoldOutMargin(0.01, 0.03).of(None) == 0.01, "no pairs: as without them"
+    assert HoldOutMargin(0.01, 0.004).of(few) == 0.01
+
+
+def test_rows_for_a_margin_suffice():
+    rows = round(rows_for_margin(0.1, 0.01, Z95))
+    equal = Pairs(rows - 2 * round(0.05 * rows), round(0.05 * rows), round(0.05 * rows), 0)
+    assert isclose(difference(equal).upper, 0.01, rel_tol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("chances", "margin", "evidence"),
+    [
+        ((0.85, 0.05, 0.08, 0.02), 0.03, "promote"),
+        ((0.55, 0.10, 0.25, 0.10), 0.15, "promote"),
+        ((0.80, 0.10, 0.10, 0.00), 0.02, "better"),
+        ((0.80, 0.10, 0.10, 0.00), 0.02, "roll_back"),
+    ],
+)
+def test_the_mean_of_the_evidence_is_at_most_one_while_the_opposite_holds(
+    chances, margin, evidence
+):
+    """Exact enumeration over all outcomes of eight rows, at the edge of each null."""
+    mean = 0.0
+    for rows in product(range(9), repeat=3):
+        if sum(rows) > 8:
+            continue
+        pairs = Pairs(8 - sum(rows), *rows)
+        ways, left = 1.0, 8
+        for count, chance in zip(pairs, chances, strict=True):
+            ways *= comb(left, int(count)) * chance**count
+            left -= int(count)
+        mean += ways * exp(getattr(weigh(pairs, margin), evidence))
+    assert mean <= 1 + 1e-9
+
+
+def test_evidence_grows_with_what_is_shown_and_only_with_that():
+    better = weigh(Pairs(400, 60, 20, 20), 0.03)
+    assert better.promote > log(20)
+    assert better.better > log(20)
+    assert better.roll_back < 0
+    worse = weigh(Pairs(400, 20, 60, 20), 0.03)
+    assert worse.roll_back > log(20)
+    assert worse.promote < 0
+    assert weigh(Pairs(0, 0, 0, 0), 0.03).promote == pytest.approx(0.0, abs=1e-12)
+
+
+def test_better_is_more_than_not_worse():
+    assert is_shown_better(Pairs(400, 60, 20, 20))
+    assert not is_shown_better(Pairs(400, 21, 20, 20))
+    assert not is_shown_better(Pairs(500, 0, 0, 0))

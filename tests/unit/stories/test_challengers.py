@@ -1,0 +1,265 @@
+"""Challengers: trained although nothing is wrong, and served only if shown to be better."""
+
+import pytest
+
+from sluicegate.simulation.replay import replay
+from sluicegate.simulation.replay_scenario import parse_scenario
+from tests.support.decisions.scenarios import (
+    ACCURACY,
+    BLOCK,
+    acts,
+    count,
+    product,
+    run,
+    scenario,
+    steady,
+)
+
+EASY = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.99"}
+RETRAINING = {"command": ["python", "-m", "train"], "output": "registry.example/search"}
+DROP_ONLY = {name: value for name, value in ACCURACY.items() if name != "objective"}
+
+
+def challenged(every=2_000, **schedule):
+    asked = {**RETRAINING, "schedule": schedule or {"everyLabels": every}}
+    return product(EASY, ACCURACY, rollout={"steps": [50]}, retraining=asked)
+
+
+def rows(right, stable, candidate, wrong):
+    """A hold-out by who was right."""
+    names = ("bothRight", "onlyStableWrong", "onlyCandidateWrong", "bothWrong")
+    pairs = dict(zip(names, (right, stable, candidate, wrong), strict=True))
+    total = right + stable + candidate + wrong
+    return {
+        "evaluation": {"accuracy": count(candidate + wrong, total)},
+        "stableEvaluation": {"accuracy": count(stable + wrong, total)},
+        "pairs": {"accuracy": pairs},
+    }
+
+
+BETTER, EQUAL, WORSE = rows(420, 40, 10, 30), rows(420, 26, 24, 30), rows(420, 10, 40, 30)
+
+
+def trained(block, result, version="v2"):
+    return {"at": block * BLOCK, "retrained": {"version": version, **result}}
+
+
+def both(index):
+    counts = {"v1": steady(0.1, 200)}
+    return counts if index <= 14 else {**counts, "v2": steady(0.04, 200)}
+
+
+def decisions(lines):
+    return [line["decision"] for line in lines]
+
+
+def test_a_challenger_that_is_shown_to_be_better_is_served():
+    lines = run(scenario(both, 60, product=challenged(), events=[trained(14, BETTER)]))
+    assert acts(lines)[:3] == [
+        ("Retrain", "Scheduled"),
+        ("StartRollout", "GatePassed"),
+        ("Promote", "CanaryNotWorse"),
+    ]
+    assert decisions(lines)[9]["message"].startswith("2,000 labels have come")
+    assert {line["stable"] for line in lines[40:]} == {"v2"}
+
+
+def test_a_version_tells_whether_it_was_a_challenger():
+    told = scenario(both, 60, product=challenged(), events=[trained(14, BETTER)])
+    *_, last = replay(parse_scenario(told))
+    assert (last.status.stable.version, last.status.stable.cause) == ("v2", "Scheduled")
+    assert [one.cause for one in last.status.history] == [""], "v1 was never trained"
+
+
+@pytest.mark.parametrize("result", [EQUAL, WORSE, {"evaluation": BETTER["evaluation"]}])
+def test_one_that_isnt_is_dropped_and_held_against_nobody(result):
+    stable = {"v1": steady(0.1, 200)}
+    lines = run(scenario(lambda _: stable, 29, product=challenged(), events=[trained(14, result)]))
+    dropped = [one for one in decisions(lines) if one["reason"] == "NotShownBetter"]
+    assert len(dropped) == 1
+    assert dropped[0]["type"] == "Hold"
+    assert lines[-1]["stable"] == "v1"
+    turns = [line["at"] // BLOCK for line in lines if line["decision"]["reason"] == "Scheduled"]
+    assert turns == [10, 20], "the next has its turn as if it hadn't been"
+
+
+def test_counts_alone_show_no_challenger_to_be_better():
+    """Without pairs nothing is known of the rows, so the difference of two counts is no proof."""
+    counts = {name: BETTER[name] for name in ("evaluation", "stableEvaluation")}
+    lines = run(scenario(both, 16, product=challenged(), events=[trained(14, counts)]))
+    assert decisions(lines)[13]["reason"] == "NotShownBetter"
+
+
+def test_a_period_of_time_has_its_turns_too():
+    asked = challenged(everySeconds=6 * BLOCK)
+    lines = run(scenario(both, 8, product=asked))
+    assert [line["at"] for line in lines if line["decision"]["reason"] == "Scheduled"] == [
+        6 * BLOCK
+    ]
+
+
+def test_where_the_answers_look_worse_half_the_period_suffices():
+    def script(index):
+        return {"v1": steady(0.13, 200)}
+
+    worse = run(scenario(script, 12, product=challenged(), accepted={"accuracy": count(50, 500)}))
+    fine = run(scenario(script, 12, product=challenged(), accepted={"accuracy": count(65, 500)}))
+    turns = [
+        next(line["at"] // BLOCK for line in lines if line["decision"]["reason"] == "Scheduled")
+        for lines in (worse, fine)
+    ]
+    assert turns == [5, 10]
+
+
+@pytest.mark.parametrize(
+    "other", [{"mode": "Manual"}, {"mode": "Disabled"}], ids=["manual", "disabled"]
+)
+def test_nobody_is_challenged_where_the_operator_may_not_train(other):
+    asked = challenged()
+    asked["spec"]["retraining"] |= other
+    assert acts(run(scenario(both, 40, product=asked))) == []
+
+
+def test_a_failed_challenger_suspends_nothing():
+    failing = [
+        {"at": block * BLOCK, "retrainingFailed": {"message": "x"}} for block in (11, 21, 31, 41)
+    ]
+    lines = run(scenario(both, 52, product=challenged(), events=failing))
+    turns = [line for line in lines if line["decision"]["reason"] == "Scheduled"]
+    assert len(turns) == 5
+
+
+# ---- defaults: a user who gives maxDrop and a training command ----------------------------------
+def _halves(one, other, index):
+    """Fifty labels in five minutes; those of v2 come once it is there."""
+    if index <= 140:
+        return {"v1": {"accuracy": count(round(50 * one), 50)}}
+    return {
+        "v1": {"accuracy": count(round(25 * one), 25)},
+        "v2": {"accuracy": count(round(25 * other), 25)},
+    }
+
+
+def decaying(index):
+    return _halves(0.12 if index < 60 else 0.2, 0.12, index)
+
+
+def defaults(**spec):
+    return product(DROP_ONLY, retraining=RETRAINING, **spec)
+
+
+CURE = rows(440, 45, 5, 10)
+
+
+def test_a_product_with_a_drop_and_a_command_alone_is_healed():
+    """Fifty labels in five minutes, a hold-out of 500 rows: too few for fixed steps and margins."""
+    lines = run(
+        scenario(
+            decaying,
+            200,
+            product=defaults(),
+            accepted={"accuracy": count(60, 500)},
+            events=[trained(140, CURE)],
+        )
+    )
+    assert acts(lines) == [
+        ("Retrain", "ModelDecay"),
+        ("StartRollout", "GatePassed"),
+        ("Promote", "CanaryNotWorse"),
+    ]
+    start = next(one for one in decisions(lines) if one["type"] == "StartRollout")
+    assert "gets 50 % of the traffic" in start["message"], "5 % of it would take hours"
+    assert "up to 3 points is allowed" in start["message"]
+
+
+def test_one_that_is_only_as_good_as_a_degraded_version_is_no_cure():
+    """As stable it would make the level that it was trained against the accepted one."""
+    none = rows(400, 24, 26, 50)
+    lines = run(
+        scenario(
+            decaying,
+            150,
+            product=defaults(),
+            accepted={"accuracy": count(60, 500)},
+            events=[trained(140, none)],
+        )
+    )
+    told = [one for one in decisions(lines) if one["reason"] == "NotShownBetter"]
+    assert [one["type"] for one in told] == ["Alert"]
+    assert "isn't shown to be a remedy" in told[0]["message"]
+    assert lines[-1]["stable"] == "v1"
+
+
+def test_steps_that_a_person_chose_are_taken():
+    lines = run(
+        scenario(
+            decaying,
+            150,
+            product=defaults(rollout={"steps": [5, 25, 50]}),
+            accepted={"accuracy": count(60, 500)},
+            events=[trained(140, CURE)],
+        )
+    )
+    start = next(one for one in decisions(lines) if one["type"] == "StartRollout")
+    assert "gets 5 % of the traffic" in start["message"]
+
+
+@pytest.mark.parametrize(
+    ("ended", "labels"),
+    [
+        ({"retrained": {"version": "v2", **rows(400, 24, 26, 50)}}, (800, 900)),
+        ({"retrained": {"version": "v2", **rows(380, 20, 60, 40)}}, (1_600, 1_700)),
+        ({"retrainingFailed": {"message": "out of memory"}}, None),
+    ],
+    ids=["no remedy", "worse", "failed"],
+)
+def test_the_cooldown_ends_once_a_drop_could_be_told(ended, labels):
+    """About 800 labels tell three points of 12 %: twice as many after a worse one, a day after a failure."""
+    lines = run(
+        scenario(
+            decaying,
+            140,
+            product=defaults(),
+            accepted={"accuracy": count(60, 500)},
+            events=[{"at": 90 * BLOCK, **ended}],
+        )
+    )
+    turns = [line["at"] // BLOCK for line in lines if line["decision"]["type"] == "Retrain"]
+    assert len(turns) == (1 if labels is None else 2)
+    if labels is not None:
+        least, most = labels
+        assert least <= 50 * (turns[1] - 90) <= most
+
+
+# ---- probation of a version that was shown to be better ------------------------------------------
+def moving(index):
+    """The world moves once more after v2 took over: both would be worse in it."""
+    return _halves(0.12 if index < 60 else 0.2, 0.12 if index < 180 else 0.3, index)
+
+
+def test_one_shown_better_isnt_given_up_for_what_the_other_did_in_another_world():
+    lines = run(
+        scenario(
+            moving,
+            260,
+            product=defaults(),
+            accepted={"accuracy": count(60, 500)},
+            events=[trained(140, CURE)],
+        )
+    )
+    assert [act for act in acts(lines) if act[0] == "Rollback"] == []
+    assert [act[0] for act in acts(lines)].count("Retrain") == 2, "it is trained for that world"
+
+
+def test_one_that_was_only_counted_goes_back_when_it_does_worse():
+    counts = {name: CURE[name] for name in ("evaluation", "stableEvaluation")}
+    lines = run(
+        scenario(
+            moving,
+            260,
+            product=defaults(),
+            accepted={"accuracy": count(60, 500)},
+            events=[trained(140, counts)],
+        )
+    )
+    assert ("Rollback", "ProbationFailed") in acts(lines)
