@@ -202,6 +202,8 @@ def test_the_page_starts_with_arguments_that_the_command_takes(arguments):
     )
     assert kinds == {"Deployment", "Service", "ServiceAccount"} | roles
     assert parsed.namespace == (["catalog", "pricing"] if narrow else [])
+
+
 def test_the_messenger_has_an_account_of_its_own_and_its_configuration():
     objects = rendered(*WAYS["with a messenger"])
     ours = [one for one in objects if one["metadata"]["name"].startswith("sluicegate-notify")]

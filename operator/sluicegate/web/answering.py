@@ -147,6 +147,8 @@ class Answering:
         reader = await self._login.reader(request)
         silence = self.store.silence()
         if silence is None:
-            raise AccessRefused(UNAVAILABLE, "the products are being read: try again in some seconds")
+            raise AccessRefused(
+                UNAVAILABLE, "the products are being read: try again in some seconds"
+            )
         sight = await self._authorizer.sight(reader)
         return ReaderRequest(request, self._pages, reader, sight, self._views.seen(sight), silence)

@@ -11,7 +11,7 @@ from sluicegate.kube import requests
 from sluicegate.kube.errors import KubeError
 from sluicegate.kube.resources import SUBJECT_ACCESS_REVIEWS
 from sluicegate.web.expiring import Expiring
-from sluicegate.web.identity import KEPT_SECONDS, UNAVAILABLE, PageReader, AccessRefused
+from sluicegate.web.identity import KEPT_SECONDS, UNAVAILABLE, AccessRefused, PageReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -130,7 +130,9 @@ class HeaderLogin:
         """The user that the proxy names; AccessRefused for any other sender."""
         proxy = self._proxy
         if not (self._from_proxy(request) and self._has_secret(request)):
-            raise AccessRefused(UNAUTHORIZED, "this page is served through its authenticating proxy only")
+            raise AccessRefused(
+                UNAUTHORIZED, "this page is served through its authenticating proxy only"
+            )
         given = request.headers.getall(proxy.user, [])
         if len(given) != 1 or not given[0].strip():
             raise AccessRefused(UNAUTHORIZED, f"the proxy named no user in the header {proxy.user}")
@@ -209,7 +211,9 @@ class TokenLogin:
             bucket = TokenBucket(self._clock, rate=1.0, burst=10.0)
             self._peers.put(peer, bucket)
         if not (bucket.try_take() and self._all.try_take()):
-            raise AccessRefused(TOO_MANY, "too many new tokens: try again later", {"Retry-After": "5"})
+            raise AccessRefused(
+                TOO_MANY, "too many new tokens: try again later", {"Retry-After": "5"}
+            )
 
 
 def reader_of(status: Mapping[str, Any], audience: str) -> PageReader | None:
