@@ -35,7 +35,7 @@ RUN uv export --frozen --quiet --no-emit-workspace --only-group=serving > requir
 
 FROM packages AS operator-packages
 RUN uv export --frozen --quiet --no-emit-workspace --no-default-groups \
-        --extra=archive --extra=notify --extra=simulate --extra=tracing --extra=uvloop > requirements.txt \
+        --extra=archive --extra=notify --extra=simulate --extra=tracing --extra=uvloop --extra=web > requirements.txt \
     && uv pip install --quiet --target=/opt/python --no-deps --require-hashes -r requirements.txt \
     && rm -f /opt/python/.lock \
     && find /opt/python/bin -type f -delete \

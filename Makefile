@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
-.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants coverage bench cluster cluster-down kubeconfig kubectl images release-notes docs demo demo-down crds constraints format
+.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants coverage bench cluster cluster-down kubeconfig kubectl images release-notes docs demo demo-down portfolio crds constraints format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -158,6 +158,9 @@ demo-down: setup ## Remove what `make demo` made
 # What `make demo` says to try: demo-break, demo-retrain, demo-country, demo-history, demo-traffic.
 demo-%: setup
 	@$(RUN) python -m demo $*
+
+portfolio: setup ## 47 products on a real API server, and a market shift to watch; pods hold no containers (until Ctrl-C)
+	@$(RUN) python -m demo.portfolio_run
 
 images: setup ## Build the images of the operator and the runtime, and push them (REGISTRY=registry.example/sluicegate)
 	@$(RUN) python -m cluster image operator runtime --push $(or $(REGISTRY),$(error say where to: REGISTRY=registry.example/sluicegate))

@@ -196,6 +196,6 @@ _KINDS = {
     "labelled": _labelled,
     "counters": _counters,
     "targets": _targets,
-    "cpu_throttled": _share_of_limit,
+    "cpu": _share_of_limit,
     "memory": _share_of_limit,
 }

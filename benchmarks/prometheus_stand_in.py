@@ -61,7 +61,7 @@ def patience(*lies: Lie | None) -> float:
 _MARKS = (
     ("sent", "traefik_router_requests_total"),
     ("gateway", "sluicegate_backend"),
-    ("cpu_throttled", "container_cpu_cfs_throttled_periods_total"),
+    ("cpu", "container_cpu_cfs_throttled_periods_total"),
     ("memory", "container_memory_working_set_bytes"),
     ("markets", "sluicegate_market_events_total"),
     ("histogram", "sum by (namespace, product, le)"),

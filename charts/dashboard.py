@@ -1,6 +1,6 @@
-"""The Grafana dashboard of the operator: one line a panel, written out as the JSON Grafana takes.
+"""The Grafana dashboard of the operator.
 
-    python charts/dashboard.py > charts/sluicegate/files/dashboard.json
+    python -m charts.dashboard > charts/sluicegate/files/dashboard.json
 
 The chart ships the JSON in a ConfigMap; a test compares it with what this prints, parses each
 expression, and looks each metric up in what the operator exposes.
@@ -9,27 +9,13 @@ expression, and looks each metric up in what the operator exposes.
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from charts.grafana import Board, Panel, Rows, Variable, render
 
 OPERATOR: Final = 'job=~"$job"'
 PRODUCT: Final = f'{OPERATOR},namespace=~"$namespace",product=~"$product"'
-DATA_SOURCE: Final = {"type": "prometheus", "uid": "$datasource"}
-COLUMNS: Final = 24
-HEIGHT: Final = 7
-
-STATES: Final = (
-    ("Unknown", "gray"),
-    ("Healthy", "green"),
-    ("Degrading", "orange"),
-    ("Degraded", "red"),
-)
-"""By the value of `sluicegate_product_state`."""
 
 
 def rate(metric: str, by: str, match: str = "") -> str:
@@ -45,20 +31,7 @@ def quantile(share: float, histogram: str, by: str = "") -> str:
     return f"histogram_quantile({share}, sum by ({labels}) ({rates}))"
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """One panel: legends and expressions, what they are counted in, how wide it is."""
-
-    title: str
-    series: tuple[tuple[str, str], ...]
-    unit: str = "short"
-    kind: str = "timeseries"
-    width: int = 8
-    states: bool = False
-    text: str = ""
-
-
-ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
+ROWS: Final[Rows] = (
     ("Products", (
         Panel("Products by state",
               (("{{state}}", f"sum by (state) (sluicegate_products{{{OPERATOR}}})"),)),
@@ -173,103 +146,17 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
 )  # fmt: skip
 
 
-def render() -> str:
-    """The dashboard as Grafana imports it."""
-    dashboard = {
-        "uid": "sluicegate",
-        "title": "Sluicegate",
-        "tags": ["sluicegate"],
-        "timezone": "browser",
-        "editable": True,
-        "schemaVersion": 39,
-        "refresh": "30s",
-        "time": {"from": "now-6h", "to": "now"},
-        "templating": {"list": list(_variables())},
-        "links": [
-            {"title": "Operations", "type": "link", "url": "https://sluicegate.dev/docs/operations"}
-        ],
-        "panels": list(_panels()),
-    }
-    return json.dumps(dashboard, indent=1) + "\n"
-
-
-def _variables() -> Iterator[dict[str, Any]]:
-    yield {
-        "name": "datasource",
-        "label": "Data source",
-        "type": "datasource",
-        "query": "prometheus",
-    }
-    yield _variable("job", "leader_election_master_status", "job")
-    yield _variable("namespace", "sluicegate_product_state", "namespace")
-    yield _variable("product", 'sluicegate_product_state{namespace=~"$namespace"}', "product")
-
-
-def _variable(name: str, metric: str, label: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "label": name.capitalize(),
-        "type": "query",
-        "datasource": DATA_SOURCE,
-        "query": f"label_values({metric}, {label})",
-        "refresh": 2,
-        "includeAll": True,
-        "multi": True,
-        "allValue": ".*",
-        "current": {"text": "All", "value": "$__all"},
-    }
-
-
-def _panels() -> Iterator[dict[str, Any]]:
-    number, top = 0, 0
-    for title, panels in ROWS:
-        number += 1
-        yield {"id": number, "type": "row", "title": title, "collapsed": False, "panels": [],
-               "gridPos": {"x": 0, "y": top, "w": COLUMNS, "h": 1}}  # fmt: skip
-        top += 1
-        for panel, left, line in _placed(panels):
-            number += 1
-            place = {"x": left, "y": top + line * HEIGHT, "w": panel.width, "h": HEIGHT}
-            yield _panel(panel, number, place)
-        top += (1 + max(line for _, _, line in _placed(panels))) * HEIGHT
-
-
-def _placed(panels: Sequence[Panel]) -> Iterator[tuple[Panel, int, int]]:
-    """Each panel with its column and line: from left to right, as long as there is room."""
-    left, line = 0, 0
-    for panel in panels:
-        if left + panel.width > COLUMNS:
-            left, line = 0, line + 1
-        yield panel, left, line
-        left += panel.width
-
-
-def _panel(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
-    return {
-        "id": number,
-        "type": panel.kind,
-        "title": panel.title,
-        "description": panel.text,
-        "datasource": DATA_SOURCE,
-        "gridPos": place,
-        "fieldConfig": {
-            "defaults": {"unit": panel.unit, "mappings": _mappings() if panel.states else []},
-            "overrides": [],
-        },
-        "options": {"legend": {"displayMode": "list", "placement": "bottom"}},
-        "targets": [
-            {"refId": chr(ord("A") + index), "expr": expression, "legendFormat": legend}
-            for index, (legend, expression) in enumerate(panel.series)
-        ],
-    }
-
-
-def _mappings() -> list[dict[str, Any]]:
-    options = {
-        str(value): {"text": text, "color": color} for value, (text, color) in enumerate(STATES)
-    }
-    return [{"type": "value", "options": options}]
+BOARD: Final = Board(
+    uid="sluicegate",
+    title="Sluicegate",
+    rows=ROWS,
+    variables=(
+        Variable("job", "leader_election_master_status"),
+        Variable("namespace", "sluicegate_product_state"),
+        Variable("product", 'sluicegate_product_state{namespace=~"$namespace"}'),
+    ),
+)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(render())
+    sys.stdout.write(render(BOARD))

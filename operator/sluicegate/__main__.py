@@ -14,6 +14,17 @@ from typing import Final
 from sluicegate.errors import InvalidInput, SluicegateError
 
 COMMANDS: Final = {
+    "get": "list products by team, market and state",
+    "tree": "show a product with its versions and their objects",
+    "status": "show the state of a product, or wait for it",
+    "history": "show the versions of a product with their outcomes, or its decisions",
+    "graph": "draw which product depends on which",
+    "promote": "approve a candidate, with its evidence",
+    "abort": "roll a candidate back",
+    "rollback": "restore an earlier version",
+    "retrain": "ask for a training",
+    "suspend": "hold rollouts and retrainings of a product",
+    "resume": "end the suspension of a product",
     "init": "make a product from a template",
     "check": "check that a bento runs and fits its product, without a cluster",
     "train": "run a product's training locally, as its Job would",
@@ -31,18 +42,24 @@ COMMANDS: Final = {
     "archive": "copy sealed reviews to a folder or a bucket",
     "dossier": "write the technical file of a product, from its spec and sealed ledgers",
     "notify": "send messages about transitions of products to chat, mail and buses",
+    "web": "serve the portfolio page: all products, who needs a person, markets, reviews",
     "crds": "write the CustomResourceDefinition from the types",
+    "completion": "print the completion of a shell",
     "run": "run the operator",
 }
 EXIT_FAILED: Final = 1
 EXIT_WRONG_INPUT: Final = 2
+EXIT_INTERRUPTED: Final = 130
+PLUGIN: Final = "kubectl-sluicegate"
+"""Name of the program by which kubectl finds it as a plugin."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one sub-command. 0: done; 1: failed; 2: the input is wrong."""
+    """Run one sub-command. 0: done; 1: failed; 2: the input is wrong; 3: timed out, where one waits."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    program = program_name(sys.argv[0])
     asked = next((word for word in arguments if word in COMMANDS), None)
-    parser = _parser(asked)
+    parser = _parser(asked, program)
     args = parser.parse_args(arguments)
     try:
         done = int(args.run(args))
@@ -50,29 +67,54 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # who reads has seen enough, head say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
     except InvalidInput as error:
-        print(f"sluicegate {asked}: {error}", file=sys.stderr)
+        print(f"{program} {asked}: {error}", file=sys.stderr)
         return EXIT_WRONG_INPUT
     except SluicegateError as error:
-        print(f"sluicegate {asked}: {error}", file=sys.stderr)
+        print(f"{program} {asked}: {error}", file=sys.stderr)
         return EXIT_FAILED
     return done
 
 
-def _parser(asked: str | None) -> argparse.ArgumentParser:
+def complete() -> int:
+    """Answer kubectl, which asks for the completions of its plugin."""
+    from sluicegate.cli.completion import complete as answer
+
+    def parser_of(command: str) -> argparse.ArgumentParser:
+        found = argparse.ArgumentParser(prog=command)
+        importlib.import_module(_module(command)).configure(found)
+        return found
+
+    return answer(sys.argv[1:], COMMANDS, parser_of)
+
+
+def program_name(path: str) -> str:
+    """What a person types: `kubectl sluicegate` where kubectl runs it as a plugin."""
+    name = os.path.basename(path).removesuffix(".exe")  # noqa: PTH119 - pathlib isn't loaded here
+    return "kubectl sluicegate" if name == PLUGIN else "sluicegate"
+
+
+def _parser(asked: str | None, program: str = "sluicegate") -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="sluicegate",
+        prog=program,
         description="Runs a company's AI models as products on Kubernetes.",
-        epilog="`sluicegate COMMAND --help` has the details. Exit codes: 0 done, 1 failed, 2 wrong input.",
+        epilog=f"`{program} COMMAND --help` has the details. Exit codes: 0 done, 1 failed, 2 wrong"
+        " input; 3 timed out, of commands that wait.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary}.".capitalize())
         if name == asked:
-            module = importlib.import_module(f"sluicegate.cli.{name.replace('-', '_')}")
+            module = importlib.import_module(_module(name))
             module.configure(command)
-            command.set_defaults(run=module.run)
+            command.set_defaults(run=module.run, command=name)
     return parser
+
+
+def _module(command: str) -> str:
+    return f"sluicegate.cli.{command.replace('-', '_')}"
 
 
 if __name__ == "__main__":

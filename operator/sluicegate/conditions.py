@@ -2,8 +2,8 @@
 
 Pure: the moment is an argument. A condition's lastTransitionTime moves only when its status
 flips; Reconciling and Stalled are there only while True, because kstatus (and so Flux, Helm and
-`kubectl wait`) reads their mere presence, and so is ReviewDue, which few products ever have; all
-others are always there.
+`kubectl wait`) reads their mere presence, and so are ReviewDue and OperatorOverlap, which few products ever have;
+all others are always there.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -21,7 +21,12 @@ Truth = Literal["True", "False", "Unknown"]
 AModel = TypeVar("AModel", bound=StatusModel)
 
 ABNORMAL: Final = frozenset(
-    {ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.REVIEW_DUE}
+    {
+        ConditionType.RECONCILING,
+        ConditionType.STALLED,
+        ConditionType.OPERATOR_OVERLAP,
+        ConditionType.REVIEW_DUE,
+    }
 )
 """There only while True."""
 

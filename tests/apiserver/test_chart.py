@@ -13,6 +13,8 @@ import yaml
 
 from cluster.addons.scraping import LIMITS, configuration
 from cluster.builds import program
+from sluicegate.__main__ import _parser
+from sluicegate.cli.web import check
 from sluicegate.notify.configuration import parse
 from sluicegate.settings import parse_settings
 
@@ -68,6 +70,9 @@ MISTAKES = {
         "archive.enabled=true,archive.claimName=a,archive.url=s3://b",
         "archive.claimName",
     ),
+    "a page whose headers anybody may send": ("web.enabled=true", "web.proxy.cidrs"),
+    "a page of no user": ("web.enabled=true,web.auth=Anonymous", "web.anonymous.user"),
+    "a proxy's address that is none": ("web.proxy.cidrs={proxy}", "cidrs"),
     "a bucket of an unknown kind": ("archive.url=ftp://b", "archive/url"),
     "a schedule that is none": ("archive.schedule=daily", "schedule"),
     "a messenger without a sink": ("notify.enabled=true", "notify.config"),
@@ -168,6 +173,37 @@ def test_where_reviews_are_archived_the_operator_drops_none_before():
     }  # fmt: skip
 
 
+PROXY = ("--set", "web.enabled=true,web.proxy.cidrs={10.0.0.0/24},web.proxy.secretName=portfolio")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [PROXY, ("--set", "web.enabled=true,web.auth=Token"),
+     ("--set", "web.enabled=true,web.auth=Anonymous,web.anonymous.user=wall"),
+     (*PROXY, "--set", "watchNamespaces={catalog,pricing},networkPolicy.enabled=true")],
+)  # fmt: skip
+def test_the_page_starts_with_arguments_that_the_command_takes(arguments):
+    objects = {
+        (one["kind"], one["metadata"]["name"], one["metadata"].get("namespace")): one
+        for one in rendered(*arguments)
+        if one["metadata"]["name"].startswith("sluicegate-web")
+    }
+    pod = objects["Deployment", "sluicegate-web", "sluicegate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    parsed = _parser("web").parse_args(container["args"])
+    check(parsed)
+    assert "env" not in container
+    narrow = "watchNamespaces={catalog,pricing},networkPolicy.enabled=true" in arguments
+    kinds = {kind for kind, name, _ in objects if name == "sluicegate-web"}
+    roles = (
+        {"Role", "RoleBinding", "NetworkPolicy"}
+        if narrow
+        else {"ClusterRole", "ClusterRoleBinding"}
+    )
+    assert kinds == {"Deployment", "Service", "ServiceAccount"} | roles
+    assert parsed.namespace == (["catalog", "pricing"] if narrow else [])
+
+
 def test_the_messenger_has_an_account_of_its_own_and_its_configuration():
     objects = rendered(*WAYS["with a messenger"])
     ours = [one for one in objects if one["metadata"]["name"].startswith("sluicegate-notify")]
@@ -211,13 +247,7 @@ def test_only_the_messenger_may_reach_the_ports_of_sinks():
 
 
 def test_no_service_of_its_namespace_gives_it_variables_that_are_no_settings():
-    """A Service whose name began with sluicegate kept it from starting again."""
-    (deployment,) = (one for one in rendered() if one["kind"] == "Deployment")
-    assert deployment["spec"]["template"]["spec"]["enableServiceLinks"] is False
-
-
-def test_a_service_of_its_namespace_sets_no_variable_of_the_operator():
-    """`SLUICEGATE_…_SERVICE_HOST` is no setting, and the next start would fail for it."""
+    """`SLUICEGATE_…_SERVICE_HOST` is no setting: a Service of such a name kept it from starting."""
     (deployment,) = (one for one in rendered() if one["kind"] == "Deployment")
     assert deployment["spec"]["template"]["spec"]["enableServiceLinks"] is False
 
@@ -243,13 +273,14 @@ def test_the_alerts_it_ships_are_those_of_the_file_with_a_runbook_of_ones_own():
     assert rule["metadata"]["labels"]["release"] == "kube-prometheus-stack"
 
 
-def test_the_dashboard_it_ships_is_that_of_the_file_for_the_sidecar_to_find():
+def test_the_dashboards_it_ships_are_those_of_the_files_for_the_sidecar_to_find():
     objects = rendered(*WAYS["with a dashboard"])
     (config,) = (one for one in objects if one["kind"] == "ConfigMap")
     assert config["metadata"]["namespace"] == "grafana"
     assert config["metadata"]["labels"]["grafana_dashboard"] == "1"
-    file = (CHART / "files" / "dashboard.json").read_text(encoding="utf-8")
-    assert json.loads(config["data"]["sluicegate.json"]) == json.loads(file)
+    for board in ("", "-portfolio", "-product"):
+        file = (CHART / "files" / f"dashboard{board}.json").read_text(encoding="utf-8")
+        assert json.loads(config["data"][f"sluicegate{board}.json"]) == json.loads(file)
 
 
 def pod_monitor(*values: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from cluster.controlplane import ControlPlane, Options
 from cluster.kinds import install_crds, install_gateway, install_gateway_api
 from sluicegate.__main__ import main
+from tests.support.samples.product_examples import example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +20,12 @@ apiVersion: v1
 kind: Node
 metadata: {name: old}
 status: {nodeInfo: {containerRuntimeVersion: containerd://1.7.24}}
+"""
+OLD_LEASE = """\
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: sluicegate, namespace: default}
+spec: {holderIdentity: gone, leaseDurationSeconds: 15, renewTime: "2026-01-01T00:00:00.000000Z"}
 """
 
 
@@ -62,6 +70,27 @@ def test_a_cluster_says_what_it_lacks_and_is_silent_once_it_is_there(
     _, lines = told(bare, capsys, monkeypatch)
     assert any("Gateway gateway/idle: isn't programmed" in line for line in lines), lines
     assert any("node old: has containerd 1.7.24, which mounts no" in line for line in lines), lines
+
+
+def test_an_operator_that_does_not_renew_its_lease_and_roles_without_a_policy_are_found(
+    bare: ControlPlane, capsys, monkeypatch
+):
+    _, lines = told(bare, capsys, monkeypatch)
+    assert "note: roles: no policy limits who approves: set roles.enforce of the chart" in "".join(lines)  # fmt: skip
+    document = example()
+    document["metadata"]["namespace"] = "default"
+    bare.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(document))
+    by = {"namespace": "default", "lease": "sluicegate", "scope": "Cluster"}
+    name = document["metadata"]["name"]
+    bare.kubectl(
+        "patch", "dataproduct", name, "-n", "default", "--subresource=status", "--type=merge",
+        "-p", json.dumps({"status": {"writtenBy": by}}),
+    )  # fmt: skip
+    _, lines = told(bare, capsys, monkeypatch)
+    assert any("operator default/sluicegate: its Lease is gone" in line for line in lines), lines
+    bare.kubectl("apply", "--server-side", "-f", "-", stdin=OLD_LEASE)
+    _, lines = told(bare, capsys, monkeypatch)
+    assert any("has not renewed its Lease since 2026-01-01 00:00:00 UTC" in line for line in lines)
 
 
 def test_who_may_read_nothing_is_told_so(bare: ControlPlane, capsys, monkeypatch):

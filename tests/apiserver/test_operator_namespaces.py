@@ -35,6 +35,23 @@ def grant(plane: ControlPlane, namespace: str, rules: list[dict[str, Any]]) -> N
     )
 
 
+def revoke(plane: ControlPlane, namespace: str) -> None:
+    """Take the operator's user these rights."""
+    plane.kubectl("delete", "rolebinding", "sluicegate", "-n", namespace)
+
+
+def edit(plane: ControlPlane, namespace: str, owner: str) -> None:
+    """Change the spec of the product of a namespace."""
+    change = json.dumps({"spec": {"owner": owner}})
+    plane.kubectl("patch", "dataproduct/cars", "-n", namespace, "--type=merge", "-p", change)
+
+
+def is_followed(plane: ControlPlane, namespace: str) -> bool:
+    """Whether the newest spec of the product of a namespace was reconciled."""
+    (one,) = read(plane, "dataproducts", "-n", namespace)
+    return bool(one["status"].get("observedGeneration") == one["metadata"]["generation"])
+
+
 def is_reconciled(plane: ControlPlane, namespace: str) -> bool:
     return any("status" in one and "conditions" in one["status"]
                for one in read(plane, "dataproducts", "-n", namespace))  # fmt: skip
@@ -77,4 +94,21 @@ def test_a_namespace_whose_role_is_gone_stops_no_other_and_is_taken_up_when_it_i
             lambda: is_reconciled(control_plane, gone), seconds=90, what="what is back is served"
         )
         assert operator.metric(refused) == 0
-    control_plane.kubectl("delete", "namespace", gone, "--wait=false")
+        # The same while it runs: first the Role alone, then the namespace with all that is in it.
+        revoke(control_plane, gone)
+        for where in (gone, namespace):
+            edit(control_plane, where, "group:default/others")
+        eventually(
+            lambda: is_followed(control_plane, namespace), seconds=60, what="the other is served on"
+        )
+        assert not is_followed(control_plane, gone)
+        grant(control_plane, gone, rules[gone])
+        eventually(
+            lambda: is_followed(control_plane, gone), seconds=90, what="what is back is served on"
+        )
+        control_plane.kubectl("delete", "namespace", gone, "--wait=true", "--timeout=60s")
+        edit(control_plane, namespace, "group:default/catalog")
+        eventually(
+            lambda: is_followed(control_plane, namespace), seconds=60, what="the other is served on"
+        )
+        assert operator.leads()

@@ -17,6 +17,7 @@ import yaml
 from cluster.controlplane import ControlPlane, Options
 from cluster.errors import ClusterError
 from cluster.kinds import install_crds, install_gateway_api
+from sluicegate.api.names import LABEL_PRODUCT
 from sluicegate.kube.resources import DATA_PRODUCTS
 from tests.support.apiserver.accepting_gateway import accepting
 from tests.support.failures.replicas import ROOT, apply, product, read, replicas
@@ -156,6 +157,26 @@ def table(plane: ControlPlane, namespace: str) -> dict[str, dict[str, str]]:
     ends = [*starts[1:], None]
     rows = [[line[a:b].strip() for a, b in zip(starts, ends, strict=True)] for line in lines]
     return {row[0].rpartition("/")[2]: dict(zip(header.split(), row, strict=True)) for row in rows}
+
+
+def test_a_child_that_lost_its_label_gets_it_back(control_plane, namespace, operator):
+    """No watch tells of it any more, so it was created again and again, which is a conflict."""
+    apply(control_plane, routed(namespace, "cars"))
+    eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="cars ready")
+    before = children(control_plane, namespace)
+    for name in before:
+        control_plane.kubectl("label", name, "-n", namespace, f"{LABEL_PRODUCT}-")
+
+    def uids() -> dict[str, str]:
+        labelled = read(control_plane, KINDS, "-n", namespace, "-l", f"{LABEL_PRODUCT}=cars")
+        return {
+            f"{one['kind']}/{one['metadata']['name']}": one["metadata"]["uid"] for one in labelled
+        }
+
+    expected = {name: one["metadata"]["uid"] for name, one in before.items()}
+    assert {name.partition("/")[0] for name in expected} >= {"Deployment", "Service", "HTTPRoute"}
+    eventually(lambda: uids() == expected, seconds=60, what="the labels of all children")
+    eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="cars ready again")
 
 
 def test_the_table_names_which_product_needs_a_person_and_why(control_plane, namespace, operator):

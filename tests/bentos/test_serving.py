@@ -2,8 +2,10 @@
 
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
+import requests
 
 from tests.bentos.sending import send
 from tests.support.processes.running import free_port
@@ -83,6 +85,42 @@ def test_outcome_counters_begin_at_zero(pricing_bento, tmp_path, secret):
             ("correct", "", "v1"): 0,
             ("wrong", "", "v1"): 0,
         }
+
+
+PROBE_SECONDS, PROBE_FAILURES = 3, 3
+"""Of the pod's livenessProbe: timeoutSeconds and failureThreshold."""
+
+
+def is_live(product):
+    try:
+        return requests.get(f"{product.metrics_url}/livez", timeout=PROBE_SECONDS).ok
+    except requests.RequestException:
+        return False
+
+
+def test_large_bodies_of_anybody_keep_no_pod_from_its_probes(pricing, market):
+    """`/livez` wasn't answered for nine seconds, and the kubelet killed the pod."""
+    labels = b'{"labels":[' + b'{"token":"","truth":1},' * 40_000 + b"{}]}"
+    cars = b'{"cars":[' + b"{}," * 3_000_000 + b"{}]}"
+    bodies = [("/feedback", labels)] * 8 + [("/feedback", cars), ("/price", cars)] * 2
+    before = labelled(pricing)
+    with ThreadPoolExecutor(len(bodies)) as senders:
+        sent = [
+            senders.submit(requests.post, f"{pricing.url}{path}", data=body, timeout=120)
+            for path, body in bodies
+        ]
+        probed = ""
+        while wait(sent, timeout=0.1).not_done:
+            probed += "." if is_live(pricing) else "x"
+    assert "x" * PROBE_FAILURES not in probed, probed
+    assert probed.count(".") > 0
+    codes = Counter(
+        (path, one.result().status_code) for (path, _), one in zip(bodies, sent, strict=True)
+    )
+    assert codes == {("/feedback", 401): 10, ("/price", 400): 2}
+    assert labelled(pricing) == before
+    exchange = Sellers(requests=1, cars_per_request=3).draw(market, 0)[0]
+    assert pricing.post("/price", exchange.body).status_code == 200
 
 
 @pytest.mark.anchor

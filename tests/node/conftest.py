@@ -146,6 +146,13 @@ def namespace(cluster: Backend, pytestconfig: pytest.Config) -> Iterator[str]:
         yield name
 
 
+@pytest.fixture
+def neighbour(cluster: Backend, pytestconfig: pytest.Config) -> Iterator[str]:
+    """Another empty namespace, somebody else's."""
+    with fresh_namespace(cluster, pytestconfig) as name:
+        yield name
+
+
 @pytest.fixture(scope="module")
 def shared_namespace(cluster: Backend, pytestconfig: pytest.Config) -> Iterator[str]:
     """A namespace for all tests of a module, which run one after the other then."""

@@ -1,21 +1,31 @@
-"""The Grafana dashboard and the alerts ask for what the operator exposes, in PromQL that parses."""
+"""The Grafana dashboards and the alerts ask for what operator and services expose, in PromQL that parses."""
 
 from __future__ import annotations
 
 import json
 import re
-import runpy
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
+from charts import dashboard, product_boards
+from charts.grafana import render
+from sluicegate.slo import metric_names
+from sluicegate_service import environment
+from sluicegate_service.markets import market_events
+from sluicegate_service.outcomes import OutcomeCounters
 from tests.support.prometheus.exposed_series import exposed_labels
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "charts" / "sluicegate" / "files"
-DASHBOARD = FILES / "dashboard.json"
+BOARDS = {
+    "dashboard.json": dashboard.BOARD,
+    "dashboard-portfolio.json": product_boards.BOARDS["portfolio"],
+    "dashboard-product.json": product_boards.BOARDS["product"],
+}
 VARIABLES = {
     "$__rate_interval": "5m",
     "$job": ".*",
@@ -29,13 +39,32 @@ TARGET = {"job", "instance", "namespace", "pod", "container", "endpoint", "servi
 PROCESS = {"process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"}
 
 
-def panels() -> list[dict]:
-    dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
-    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+def panels(file: str) -> list[dict]:
+    board = json.loads((FILES / file).read_text(encoding="utf-8"))
+    return [panel for panel in board["panels"] if panel["type"] != "row"]
 
 
-def expressions() -> list[str]:
-    return [target["expr"] for panel in panels() for target in panel["targets"]]
+def expressions(*files: str) -> list[str]:
+    named = files or BOARDS
+    return [
+        target["expr"] for file in named for panel in panels(file) for target in panel["targets"]
+    ]
+
+
+def services() -> dict[str, frozenset[str]]:
+    """Label names of what the pods of a product expose, by the name of a sample."""
+    counters = OutcomeCounters.create(version="v1", registry=CollectorRegistry(), environment={})
+    ours = {
+        f"{one._name}_total": frozenset(one._labelnames)
+        for one in (counters.labelled, counters.events, market_events(CollectorRegistry()))
+    }
+    requests = frozenset({metric_names.ENDPOINT, metric_names.CODE, metric_names.SERVICE})
+    return ours | {
+        metric_names.REQUESTS: requests,
+        metric_names.DURATION_BUCKETS: requests | {metric_names.BOUND},
+        metric_names.UP: frozenset(),
+        environment.REFUSED_METRIC: frozenset({"reason"}),
+    }
 
 
 def alert_expressions() -> list[str]:
@@ -48,7 +77,7 @@ def metrics_of(expression: str) -> set[str]:
     without_labels = re.sub(r"\b(by|on|without) \([^)]*\)", "", expression)
     bare = re.sub(r"\{[^}]*\}", "{", without_labels)
     found = {one or two for one, two in SELECTOR.findall(bare)}
-    return {name for name in found if "_" in name} - WORDS
+    return {name for name in found if "_" in name or name == metric_names.UP} - WORDS
 
 
 def labels_of(expression: str) -> set[str]:
@@ -58,11 +87,18 @@ def labels_of(expression: str) -> set[str]:
     return {label.strip() for one in grouped for label in one.split(",")} | set(matched)
 
 
-def test_the_file_is_what_the_script_writes():
-    render = runpy.run_path(str(ROOT / "charts" / "dashboard.py"))["render"]
-    assert DASHBOARD.read_text(encoding="utf-8") == render(), (
-        "run: python charts/dashboard.py > charts/sluicegate/files/dashboard.json"
+@pytest.mark.parametrize("file", BOARDS)
+def test_the_file_is_what_the_script_writes(file):
+    assert (FILES / file).read_text(encoding="utf-8") == render(BOARDS[file]), (
+        "run what the first lines of charts/dashboard.py and charts/product_boards.py say"
     )
+
+
+def test_each_board_is_one_of_its_own():
+    assert len({board.uid for board in BOARDS.values()}) == len(BOARDS)
+    assert {f"sluicegate/files/{file}" for file in BOARDS} == {
+        f"sluicegate/files/{path.name}" for path in FILES.glob("dashboard*.json")
+    }
 
 
 def test_each_expression_parses(promtool, tmp_path):
@@ -86,22 +122,25 @@ def test_each_expression_parses(promtool, tmp_path):
 def test_each_metric_exists_with_the_labels_that_are_asked_for(expression):
     names = metrics_of(expression)
     assert names, expression
-    exposed = exposed_labels()
+    exposed = exposed_labels() | services()
     unknown = {name for name in names if name not in exposed and name not in PROCESS}
     assert not unknown, f"{unknown} in {expression}"
-    known = TARGET.union(*(exposed.get(name, frozenset()) for name in names))
+    known = (TARGET | set(metric_names.TARGET)).union(
+        *(exposed.get(name, frozenset()) for name in names)
+    )
     assert labels_of(expression) <= known, expression
 
 
-def test_no_two_panels_overlap_and_none_leaves_the_grid():
+@pytest.mark.parametrize("file", BOARDS)
+def test_no_two_panels_overlap_and_none_leaves_the_grid(file):
     taken: dict[tuple[int, int], str] = {}
-    for panel in panels():
+    for panel in panels(file):
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= 24, panel["title"]
         for x in range(place["x"], place["x"] + place["w"]):
             for y in range(place["y"], place["y"] + place["h"]):
                 assert (x, y) not in taken, f"{panel['title']} over {taken.get((x, y))}"
                 taken[x, y] = panel["title"]
-    titles = [panel["title"] for panel in panels()]
+    titles = [panel["title"] for panel in panels(file)]
     assert len(set(titles)) == len(titles)
-    assert all(panel["datasource"]["uid"] == "$datasource" for panel in panels())
+    assert all(panel["datasource"]["uid"] == "$datasource" for panel in panels(file))

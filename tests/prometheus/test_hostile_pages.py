@@ -75,7 +75,7 @@ ROWS: dict[QueryKind, list[tuple[dict[str, str], float]]] = {
         ({"version": "v1", "sluicegate_counter": "nan", "sluicegate_fact": fact}, value)
         for fact, value in {"mean": 7, "age": 0}.items()
     ],
-    QueryKind.CPU_THROTTLED: [({"version": "v1"}, 0.25)],
+    QueryKind.CPU: [({"version": "v1"}, 0.25)],
     QueryKind.MEMORY: [({"version": "v1"}, 0.75)],
 }  # fmt: skip
 """What the newest block says of the victim: 30 s a scrape, 300 s a block."""

@@ -133,7 +133,7 @@ def test_scrapes_failed_scrapes_and_pods_scraped_twice_are_told(promtool: Path, 
     check_values(promtool, tmp_path, series, {query(QueryKind.TARGETS): samples})
 
 
-def test_throttling_and_memory_are_told_by_product(promtool: Path, tmp_path: Path):
+def test_throttling_waiting_and_memory_are_told_by_product(promtool: Path, tmp_path: Path):
     def container(metric: str, values: str, pod: str = "p-0"):
         labels = f'namespace="catalog", pod="{pod}", container="server", job="kubelet"'
         return {"series": f"{metric}{{{labels}}}", "values": values}
@@ -142,14 +142,22 @@ def test_throttling_and_memory_are_told_by_product(promtool: Path, tmp_path: Pat
         up(),
         container("container_cpu_cfs_periods_total", "0+20x40"),
         container("container_cpu_cfs_throttled_periods_total", "0+5x40"),
+        container("container_pressure_cpu_waiting_seconds_total", "0+9x40"),
+        container("container_cpu_usage_seconds_total", "0+6x40"),
+        container("container_pressure_cpu_waiting_seconds_total", "0+30x40", "of-nobody"),
         container("container_memory_working_set_bytes", "300x40"),
         container("container_spec_memory_limit_bytes", "400x40"),
         container("container_memory_working_set_bytes", "999x40", "of-nobody"),
         container("container_spec_memory_limit_bytes", "999x40", "of-nobody"),
     ]
     labels = '{namespace="catalog", product="search", version="v1"}'
+    fact = labels.replace("}", ', sluicegate_fact="%s"}')
     expected = {
-        query(QueryKind.CPU_THROTTLED): [{"labels": labels, "value": 0.25}],
+        query(QueryKind.CPU): [
+            {"labels": labels, "value": 0.25},
+            {"labels": fact % "waited", "value": 0.3},
+            {"labels": fact % "used", "value": 0.2},
+        ],
         query(QueryKind.MEMORY): [{"labels": labels, "value": 0.75}],
     }
     check_values(promtool, tmp_path, series, expected)
@@ -232,7 +240,7 @@ def test_a_pod_that_is_given_to_another_product_has_one_owner_and_no_past_there(
     labels = '{namespace="catalog", product="%s", version="v1"}'
     of = VERSION.replace("search", "%s")
     expected = {
-        query(QueryKind.CPU_THROTTLED): [
+        query(QueryKind.CPU): [
             {"labels": labels % "search", "value": 0.25},
             {"labels": labels % "moved", "value": 0.5},
         ],

@@ -104,6 +104,8 @@ class ConditionType(StrEnum):
     DEPENDENCIES_HEALTHY = "DependenciesHealthy"
     RUNTIME_PINNED = "RuntimePinned"
     """False warns: the runtime image is named by a tag, so two pods may run two runtimes."""
+    OPERATOR_OVERLAP = "OperatorOverlap"
+    """Present only while True: another operator writes the product's status too."""
     REVIEW_DUE = "ReviewDue"
     """Present only while True: a sealed review waits for signatures; its reason is the review's state."""
 
@@ -138,6 +140,8 @@ class ConditionReason(StrEnum):
     MEASURED = "Measured"
     NO_SLOS = "NoSLOs"
     NO_DATA = "NoData"
+    FEEDBACK_SECRET_UNUSABLE = "FeedbackSecretUnusable"  # noqa: S105 - a reason
+    """No label can be counted: the Secret of spec.serving.feedback lacks a key, or one is too short."""
     # RetrainingActive
     TRAINING = "Training"
     IDLE = "Idle"
@@ -167,6 +171,8 @@ class ConditionReason(StrEnum):
     ALL_HEALTHY = "AllHealthy"
     DEPENDENCY_DEGRADED = "DependencyDegraded"
     DEPENDENCY_UNKNOWN = "DependencyUnknown"
+    # OperatorOverlap
+    OPERATOR_OVERLAP = "OperatorOverlap"
     # RuntimePinned
     PINNED_BY_DIGEST = "PinnedByDigest"
     NAMED_BY_TAG = "NamedByTag"
@@ -202,6 +208,8 @@ class DecisionReason(StrEnum):
     WARMING_UP = "WarmingUp"
     INSUFFICIENT_DATA = "InsufficientData"
     NO_FEEDBACK_KEY = "NoFeedbackKey"
+    NO_LABELS = "NoLabels"
+    """serving.feedback is set, and no label of the version has been counted for a day."""
     # what an SLO says
     WITHIN_OBJECTIVE = "WithinObjective"
     OBJECTIVE_MISSED = "ObjectiveMissed"
@@ -215,6 +223,8 @@ class DecisionReason(StrEnum):
     UPSTREAM_DEGRADED = "UpstreamDegraded"
     COMMON_CAUSE = "CommonCause"
     PODS_UNHEALTHY = "PodsUnhealthy"
+    NODE_BUSY = "NodeBusy"
+    """A node doesn't give a pod the CPU that it requests."""
     CPU_THROTTLED = "CPUThrottled"
     MEMORY_PRESSURE = "MemoryPressure"
     TRAFFIC_ANOMALY = "TrafficAnomaly"

@@ -2,13 +2,22 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from sluicegate.cli.cluster_access import transport
 from sluicegate.kube.client import KubeApi
-from sluicegate.kube.errors import KubeError, NotFound
+from sluicegate.kube.errors import Forbidden, KubeError, NotFound
 from sluicegate.kube.requests import ApiRequest
-from sluicegate.kube.resources import DATA_PRODUCTS, GATEWAYS, HTTP_ROUTES, PODS, Resource
+from sluicegate.kube.resources import (
+    DATA_PRODUCTS,
+    GATEWAYS,
+    HTTP_ROUTES,
+    LEASES,
+    PODS,
+    Key,
+    Resource,
+)
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
 from sluicegate_service.findings import Finding, Severity
@@ -18,6 +27,13 @@ LEAST_KUBERNETES: Final = (1, 33)
 RUNTIMES: Final = {"containerd": (2, 1), "cri-o": (1, 33)}
 """The first versions of container runtimes that mount image volumes."""
 NODES: Final = Resource("", "v1", "nodes", "Node", namespaced=False)
+POLICY_BINDINGS: Final = Resource(
+    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings",
+    "ValidatingAdmissionPolicyBinding", namespaced=False,
+)  # fmt: skip
+NEVER: Final = "1970-01-01T00:00:00Z"
+LATE: Final = 3
+"""Durations of a Lease after which it is not merely late."""
 POD_METRICS: Final = Resource("metrics.k8s.io", "v1beta1", "pods", "PodMetrics")
 IMAGE_VOLUME: Final = {
     "metadata": {"name": "sluicegate-doctor"},
@@ -65,6 +81,9 @@ class _Cluster:
             found += page.items
         return found
 
+    async def get(self, resource: Resource, key: Key) -> Body:
+        return await self._api.get(resource, key)
+
     async def tries_pod(self, namespace: str) -> Body:
         request = ApiRequest(
             "create",
@@ -85,6 +104,9 @@ async def _findings(cluster: _Cluster, namespace: str) -> list[Finding]:
                 "does not exist: install the chart, or apply crds/ before it",
             )
         )
+    else:
+        found += await _operators(cluster)
+        found += await _policies(cluster)
     found += await _gateways(cluster)
     found += await _image_volumes(cluster, namespace)
     found += _nodes(await cluster.all(NODES))
@@ -96,6 +118,49 @@ async def _findings(cluster: _Cluster, namespace: str) -> list[Finding]:
             )
         )
     return found
+
+
+async def _operators(cluster: _Cluster) -> list[Finding]:
+    """Whether somebody leads under each Lease that the products name."""
+    written = [one.get("status", {}).get("writtenBy") for one in await cluster.all(DATA_PRODUCTS)]
+    leases = sorted({Key(one["namespace"], one["lease"]) for one in written if one})
+    found = []
+    for key in leases:
+        try:
+            spec = (await cluster.get(LEASES, key)).get("spec", {})
+        except NotFound:
+            found.append(_warning(f"operator {key}", "its Lease is gone: is the chart installed?"))
+            continue
+        except Forbidden:
+            continue  # an operator's namespace isn't everybody's to read
+        renewed = datetime.fromisoformat(spec.get("renewTime") or NEVER)
+        if (datetime.now(UTC) - renewed).total_seconds() > LATE * spec.get(
+            "leaseDurationSeconds", 15
+        ):
+            text = (
+                f"has not renewed its Lease since {renewed:%Y-%m-%d %H:%M:%S} UTC: check its pods"
+            )
+            found.append(_warning(f"operator {key}", text))
+    return found
+
+
+async def _policies(cluster: _Cluster) -> list[Finding]:
+    """Whether the API server enforces who may approve."""
+    try:
+        bindings = await cluster.all(POLICY_BINDINGS)
+    except Forbidden:
+        return []
+    specs = [one["spec"] for one in bindings if one["spec"]["policyName"].endswith("-roles")]
+    if not specs:
+        text = (
+            "no policy limits who approves: set roles.enforce of the chart to Audit, later to Deny"
+        )
+        return [_note("roles", text)]
+    return [
+        _note("roles", f"{one['policyName']} only warns: set roles.enforce of the chart to Deny")
+        for one in specs
+        if "Deny" not in one.get("validationActions", ())
+    ]
 
 
 def _version(version: Body) -> Iterator[Finding]:

@@ -9,11 +9,13 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from sluicegate.api.base import rfc3339
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.cluster_access import kube_api
-from sluicegate.cli.object_name import parse_key
+from sluicegate.cli.kubectl.output import add_output, document, write, write_lines
+from sluicegate.cli.object_name import parse_name
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.measurement.store import Measurements, target_of
@@ -29,7 +31,8 @@ from sluicegate.wiring import endpoint_of, evaluation_settings, timing_of
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("product", help="NAMESPACE/NAME of a DataProduct")
+    parser.add_argument("product", help="NAMESPACE/NAME of a DataProduct, or NAME")
+    add_output(parser, formats=("table", "json", "yaml"))
     parser.epilog = (
         "Uses the kubeconfig as kubectl does. With SLUICEGATE_PROMETHEUS_URL set, the newest blocks"
         " are read and evaluated too; SLUICEGATE_SCRAPE_INTERVAL_SECONDS and _SETTLE_SECONDS as"
@@ -39,21 +42,38 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the explanation."""
-    key = parse_key(args.product, argument="product")
-    asyncio.run(_explain(key, parse_settings(os.environ, refuse_unknown=False)))
+    key = parse_name(args.product, argument="product")
+    asyncio.run(_explain(key, parse_settings(os.environ, refuse_unknown=False), args.output))
     return 0
 
 
-async def _explain(key: Key, settings: Settings) -> None:
+async def _explain(key: Key, settings: Settings, output: str) -> None:
     async with kube_api() as api:
         body = await api.get(DATA_PRODUCTS, key)
     product = DataProduct.parse(body)
-    for line in status_lines(product):
-        print(line)
-    if settings.prometheus_url:
-        evaluation = await _judge(product, settings)
-        for line in live_lines(product, evaluation):
-            print(line)
+    evaluation = await _judge(product, settings) if settings.prometheus_url else None
+    if output != "table":
+        write(_document(key, body, product, evaluation), output)
+        return
+    write_lines(status_lines(product))
+    write_lines(live_lines(product, evaluation) if evaluation else ())
+
+
+def _document(
+    key: Key, body: dict[str, Any], product: DataProduct, evaluation: Evaluation | None
+) -> dict[str, Any]:
+    """Status without what only the engine reads, and the newest blocks where they were read."""
+    status = {name: part for name, part in body.get("status", {}).items() if name != "engine"}
+    now: dict[str, Any] = {}
+    if evaluation is not None:
+        seconds = product.spec.analysis.block_seconds
+        slos = [
+            {"state": str(one.state), "message": describe(one, seconds)} for one in evaluation.slos
+        ]
+        now = {"now": {"state": str(evaluation.state), "slos": slos}}
+    return document(
+        "ProductExplanation", namespace=key.namespace, name=key.name, status=status, **now
+    )
 
 
 def status_lines(product: DataProduct) -> Iterator[str]:

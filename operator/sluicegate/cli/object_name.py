@@ -1,6 +1,9 @@
 """Reads the object that a command is about from its argument."""
 
+import os
+
 from sluicegate.errors import InvalidInput, Problem
+from sluicegate.kube.kubeconfig import Selection, read_access
 from sluicegate.kube.resources import Key
 
 
@@ -17,3 +20,16 @@ def parse_key(text: str, *, argument: str, example: str = "catalog/search-rankin
         problem = f'is "{text}": write NAMESPACE/NAME, e.g. {example}'
         raise InvalidInput([Problem(argument, problem)])
     return Key(namespace, name)
+
+
+def parse_name(text: str, *, argument: str, example: str = "catalog/search-ranking") -> Key:
+    """The object that NAMESPACE/NAME names, or NAME in the namespace of the kubeconfig's context.
+
+    Raises
+    ------
+    InvalidInput
+        The text has another form, or no kubeconfig names a namespace.
+    """
+    if text and "/" not in text:
+        return Key(read_access(Selection(), os.environ).namespace, text)
+    return parse_key(text, argument=argument, example=example)

@@ -10,7 +10,7 @@ from sluicegate.api.base import rfc3339
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview, ReviewState, SignVerdict
 from sluicegate.cli.cluster_access import kube_api
-from sluicegate.cli.object_name import parse_key
+from sluicegate.cli.object_name import parse_name
 from sluicegate.cli.reviewed_products import products_in
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
 from sluicegate.kube.errors import NotFound
@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     acts = parser.add_subparsers(dest="act", metavar="ACT", required=True)
     sign = acts.add_parser("sign", help="sign a sealed review in your own name")
-    sign.add_argument("review", help="NAMESPACE/NAME of a DataProductReview")
+    sign.add_argument("review", help="NAMESPACE/NAME of a DataProductReview, or NAME")
     sign.add_argument(
         "--role", help="your role in the product's team; required if you have several"
     )
@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Sign, or write the calendar."""
     if args.act == "sign":
-        key = parse_key(args.review, argument="review", example="pricing/pricing-2026-12")
+        key = parse_name(args.review, argument="review", example="pricing/pricing-2026-12")
         print(asyncio.run(_sign(key, args)))
         return 0
     try:

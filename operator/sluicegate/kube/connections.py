@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
 
-from sluicegate.kube.errors import AnswerTooLarge
+from sluicegate.kube.errors import AnswerTooLarge, Transient, from_response
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator
+
     from kubernetes.aio.client import Configuration
 
     from sluicegate.kube.requests import ApiRequest
 
 USER_AGENT = "sluicegate"
+OK = 200
 UNAUTHORIZED = 401
 
 
@@ -75,6 +78,30 @@ class Connections:
             pool.users -= 1
             await pool.close_if_done()
 
+    async def lines(self, request: ApiRequest) -> AsyncIterator[bytes]:
+        """Yield the lines of an answer as they arrive, say of a watch; a KubeError for a failure."""
+        pool = await self._open()
+        pool.users += 1
+        try:
+            response = await send(pool.client, request)
+            try:
+                if response.status != OK:
+                    if response.status == UNAUTHORIZED:
+                        self._retire(pool)
+                    body = await response.read()
+                    raise from_response(
+                        request.title, response.status, body, dict(response.headers)
+                    )
+                async for line in split(response.response.content.iter_any()):
+                    yield line
+            finally:
+                response.response.close()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Transient(f"{request.title}: {type(error).__name__}: {error}") from error
+        finally:
+            pool.users -= 1
+            await pool.close_if_done()
+
     def _retire(self, pool: Pool) -> None:
         """Let the next request log in anew; those under way keep their connections."""
         pool.retired = True
@@ -92,21 +119,39 @@ async def exchange(
     client: ApiClient, request: ApiRequest, most: int | None = None
 ) -> tuple[int, bytes, dict[str, str]]:
     """Return status, body and headers of the answer; AnswerTooLarge above so many bytes."""
+    response = await send(client, request)
+    body = await response.read() if most is None else await read(response.response, most)
+    if body is None:
+        raise AnswerTooLarge(f"{request.title}: the answer has more than {most} bytes")
+    return response.status, body, dict(response.headers)
+
+
+async def send(client: ApiClient, request: ApiRequest) -> Any:
+    """Send a request; return the client's answer, of which the body isn't read yet."""
     headers = {"Content-Type": request.content_type, "User-Agent": USER_AGENT}
     await client.update_params_for_auth(
         headers, [], ["BearerToken"], request.path, request.method, None
     )
-    response = await client.rest_client.request(  # type: ignore[no-untyped-call]
+    return await client.rest_client.request(  # type: ignore[no-untyped-call]
         request.method,
         client.configuration.host + request.target,
         headers=headers,
         body=request.body,
         _request_timeout=aiohttp.ClientTimeout(total=request.seconds),
     )
-    body = await response.read() if most is None else await read(response.response, most)
-    if body is None:
-        raise AnswerTooLarge(f"{request.title}: the answer has more than {most} bytes")
-    return response.status, body, dict(response.headers)
+
+
+async def split(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """Yield whole lines of any length; what follows the last one is cut off, and no line."""
+    rest = bytearray()
+    async for chunk in chunks:
+        rest += chunk
+        if b"\n" in chunk:
+            *lines, tail = bytes(rest).split(b"\n")
+            rest = bytearray(tail)
+            for line in lines:
+                if line:
+                    yield line
 
 
 async def read(response: aiohttp.ClientResponse, most: int) -> bytes | None:

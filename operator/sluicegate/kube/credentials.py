@@ -16,9 +16,9 @@ from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
 from sluicegate.kube.errors import Unauthorized
+from sluicegate.kube.kubeconfig import in_cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from ssl import SSLContext
 
 # More than workers + events + lease + resync ever have in flight.
@@ -60,11 +60,6 @@ def proxy_for(url: str) -> str | None:
     if not parts.hostname or proxy_bypass(parts.hostname):
         return None
     return getproxies().get(parts.scheme)
-
-
-def in_cluster(environment: Mapping[str, str]) -> bool:
-    """Say whether this process runs in a pod; an explicit KUBECONFIG wins."""
-    return "KUBERNETES_SERVICE_HOST" in environment and "KUBECONFIG" not in environment
 
 
 async def bearer_of(configuration: Configuration) -> str | None:

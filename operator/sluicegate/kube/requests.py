@@ -76,6 +76,24 @@ def list_page(
     return ApiRequest("list", "GET", path, query=tuple(query), seconds=LIST_SECONDS)
 
 
+def watch(resource: Resource, *, namespace: str = "", version: str, seconds: int) -> ApiRequest:
+    """Watch a collection from a resourceVersion on, for so many seconds; with bookmarks."""
+    query = (
+        ("watch", "true"),
+        ("allowWatchBookmarks", "true"),
+        ("resourceVersion", version),
+        ("timeoutSeconds", str(seconds)),
+    )
+    path = resource.path(namespace)
+    return ApiRequest("watch", "GET", path, query=query, seconds=seconds + READ_SECONDS)
+
+
+def review(resource: Resource, spec: Mapping[str, Any]) -> ApiRequest:
+    """Ask whether somebody is somebody, or may do something: nothing is stored."""
+    body = {"apiVersion": resource.api_version, "kind": resource.kind, "spec": spec}
+    return ApiRequest("review", "POST", resource.path(), body=body)
+
+
 def discovery(resource: Resource) -> ApiRequest:
     """Read which kinds of a group and version are served."""
     prefix = "apis" if resource.group else "api"

@@ -128,7 +128,7 @@ def _server(product: DataProduct, version: VersionBase) -> Manifest:
             "resources": without_empty(serving.resources.to_dict()),
             "securityContext": container_security(),
             "terminationMessagePolicy": "FallbackToLogsOnError",
-            "volumeMounts": _server_mounts(product),
+            "volumeMounts": _mounts(product),
             "lifecycle": pre_stop if serving.pre_stop_seconds else None,
             "startupProbe": _probe("/readyz", period=1, failures=serving.progress_deadline_seconds),
             # A pod that is short of CPU for some seconds answers late; taken out of the Service it
@@ -145,8 +145,7 @@ def _server_environment(product: DataProduct, version: VersionBase) -> dict[str,
         "SLUICEGATE_VERSION": version.version,
         "SLUICEGATE_REVISION": version.revision,
     }
-    if serving.feedback:
-        values["SLUICEGATE_FEEDBACK_DIRECTORY"] = FEEDBACK_PATH
+    values |= _feedback_environment(product)
     if serving.max_request_bytes != DEFAULT_MAX_REQUEST_BYTES:
         values["SLUICEGATE_MAX_REQUEST_BYTES"] = str(serving.max_request_bytes)
     if serving.market:
@@ -154,6 +153,11 @@ def _server_environment(product: DataProduct, version: VersionBase) -> dict[str,
     if serving.latency_buckets_milliseconds:
         values["BENTOML_CONFIG_OVERRIDES"] = _bucket_override(product, version)
     return values
+
+
+def _feedback_environment(product: DataProduct) -> dict[str, str]:
+    wanted = product.spec.serving.feedback is not None
+    return {"SLUICEGATE_FEEDBACK_DIRECTORY": FEEDBACK_PATH} if wanted else {}
 
 
 def markets_of(product: DataProduct) -> dict[str, Any]:
@@ -177,7 +181,8 @@ def _bucket_override(product: DataProduct, version: VersionBase) -> str:
     return json.dumps({"services": {service: {"metrics": {"duration": duration}}}})
 
 
-def _server_mounts(product: DataProduct) -> list[Manifest]:
+def _mounts(product: DataProduct) -> list[Manifest]:
+    """Of the server and of the check before it, which says what the feedback Secret lacks."""
     mounts = [bento_mount(), *scratch_mounts()]
     if product.spec.serving.feedback:
         mounts.append({"name": "feedback", "mountPath": FEEDBACK_PATH, "readOnly": True})
@@ -197,7 +202,10 @@ def _volumes(product: DataProduct, version: VersionBase) -> list[Manifest]:
 
 
 def _runtime_check(product: DataProduct, version: VersionBase) -> Manifest:
-    """Compares the bento with runtime and spec: what doesn't fit is one clear message."""
+    """Compares the bento with runtime and spec: what doesn't fit is one clear message.
+
+    It says what the feedback Secret lacks, too, which keeps no pod from serving.
+    """
     resources = product.spec.serving.resources
     return without_empty(
         {
@@ -208,13 +216,14 @@ def _runtime_check(product: DataProduct, version: VersionBase) -> Manifest:
             "env": environment(
                 bento_environment(product, resources)
                 # An older runtime doesn't know the variable, and goes on as ever.
-                | {"SLUICEGATE_ENTRY_SERVICE": version.service},
+                | {"SLUICEGATE_ENTRY_SERVICE": version.service}
+                | _feedback_environment(product),
                 (),
             ),
             "resources": without_empty(resources.to_dict()),
             "securityContext": container_security(),
             "terminationMessagePolicy": "FallbackToLogsOnError",
-            "volumeMounts": [bento_mount(), *scratch_mounts()],
+            "volumeMounts": _mounts(product),
         }
     )
 

@@ -181,8 +181,10 @@ def assemble_facts(
                     scraped=bool(scrape and scrape.scraped),
                     stale=bool(scrape and scrape.stale),
                     duplicated=scrape.duplicated if scrape else 0,
-                    cpu_throttled=_share(answers, QueryKind.CPU_THROTTLED, version),
-                    memory_used=_share(answers, QueryKind.MEMORY, version),
+                    cpu_throttled=_value(answers, QueryKind.CPU, (*version, "")),
+                    cpu_waited=_value(answers, QueryKind.CPU, (*version, Fact.WAITED)),
+                    cpus_used=_value(answers, QueryKind.CPU, (*version, Fact.USED)),
+                    memory_used=_value(answers, QueryKind.MEMORY, version),
                 ),
             )
 
@@ -388,8 +390,8 @@ def _mean(index: int, value: float | None, age: float | None, gauge: Gauge) -> M
     return Mean(index, Quality.COUNTED, value)
 
 
-def _share(answers: Answers, kind: QueryKind, version: VersionKey) -> float | None:
-    value = answers.table(kind).get(version, NOTHING).get(answers.indexes[-1])
+def _value(answers: Answers, kind: QueryKind, labels: Labels) -> float | None:
+    value = answers.table(kind).get(labels, NOTHING).get(answers.indexes[-1])
     return value if value is not None and isfinite(value) else None
 
 

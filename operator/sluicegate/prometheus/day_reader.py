@@ -42,9 +42,7 @@ HISTOGRAM_STEP: Final = 3_600
 MOST_BLOCKS: Final = 1_200
 """Of one query: some four days."""
 FETCH_SECONDS: Final = 120.0
-_UNASKED: Final = frozenset(
-    {QueryKind.CPU_THROTTLED, QueryKind.MEMORY, QueryKind.GATEWAY, QueryKind.GAUGES}
-)
+_UNASKED: Final = frozenset({QueryKind.CPU, QueryKind.MEMORY, QueryKind.GATEWAY, QueryKind.GAUGES})
 _BY_VERSION: Final = frozenset(
     {
         QueryKind.REQUESTS, QueryKind.REQUESTS_BAD, QueryKind.LATENCY, QueryKind.LABELLED,

@@ -32,7 +32,7 @@ LABELS: Final[dict[QueryKind, Labels]] = {
     QueryKind.COUNTERS: (*BY_VERSION, *BY_PREDICTION[2:], names.COUNTER, names.LAG),
     QueryKind.GAUGES: (*BY_VERSION, names.COUNTER, names.FACT),
     QueryKind.TARGETS: (*BY_VERSION, names.FACT),
-    QueryKind.CPU_THROTTLED: BY_VERSION,
+    QueryKind.CPU: (*BY_VERSION, names.FACT),
     QueryKind.MEMORY: BY_VERSION,
     QueryKind.GATEWAY: (names.BACKEND,),
     QueryKind.SENT: (names.BACKEND, names.FACT),

@@ -135,6 +135,11 @@ class TargetFacts:
         Pods that more than one target scrapes: everything of theirs counts twice.
     cpu_throttled
         Share of CPU periods in which its containers were throttled; None when unknown.
+    cpu_waited
+        Share of time in which something in one of its pods could run and had no CPU; of the pod
+        that waited most. None when unknown.
+    cpus_used
+        CPUs that the pod of it used that used most; None when unknown.
     memory_used
         Highest share of its memory limit a container reached; None when unknown.
     """
@@ -144,6 +149,8 @@ class TargetFacts:
     stale: bool = False
     duplicated: int = 0
     cpu_throttled: float | None = None
+    cpu_waited: float | None = None
+    cpus_used: float | None = None
     memory_used: float | None = None
 
 

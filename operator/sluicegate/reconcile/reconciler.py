@@ -18,7 +18,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import VersionBase
 from sluicegate.kube.errors import KubeError
-from sluicegate.kube.resources import Key
+from sluicegate.kube.resources import HTTP_ROUTES, Key
 from sluicegate.manifests.plan import spec_version
 from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.policy.model.terms import terms_of
@@ -34,10 +34,12 @@ from sluicegate.reconcile.decide.requeue import next_for, requeue_after
 from sluicegate.reconcile.decide.status_recovery import Children, known_status
 from sluicegate.reconcile.decide.versions import version_reused
 from sluicegate.reconcile.decide.warm_up import only_warms_up
+from sluicegate.reconcile.fleet.block_lengths import BlockLengths
 from sluicegate.reconcile.fleet.operator_overlap import OperatorOverlaps
 from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.snapshot import snapshot_before
 from sluicegate.reconcile.fleet.training_slots import wanted_job
+from sluicegate.reconcile.live.children import RouteRecord
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.observe.observer import Observer
@@ -124,6 +126,7 @@ class ProductReconciler:
     wall: Clock
     metrics: ProductMetrics = field(default_factory=ProductMetrics)
     spans: Spans = no_spans
+    lengths: BlockLengths = field(default_factory=BlockLengths)
     starts: FirstStarts = field(default_factory=FirstStarts)
     lost: set[Key] = field(default_factory=set)
     """Those of them that once had one, of which nothing is left."""
@@ -158,6 +161,7 @@ class ProductReconciler:
             record = products.get(key)
             if isinstance(record, ProductRecord):
                 self.claims.record(record, self.observer.route(record))
+                self.lengths.record(key, record.block_seconds, record.created)
                 known[key] = snapshot_before(
                     record,
                     self.observer.jobs(record),
@@ -188,9 +192,17 @@ class ProductReconciler:
 
     def _checked(self, record: ProductRecord) -> DataProduct:
         """The product; InvalidProduct for one that can't be carried out."""
-        if problems := check_context((product := record.parse()).spec, self.settings):
+        spec = (product := record.parse()).spec
+        self.lengths.record(record.key, spec.analysis.block_seconds, record.created)
+        self._call_relieved(record.key.namespace)
+        if problems := (*check_context(spec, self.settings), *self.lengths.problems(record.key)):
             raise InvalidProduct(problems)
         return product
+
+    def _call_relieved(self, namespace: str) -> None:
+        """Reconcile those that were refused a length of blocks that they can have now."""
+        for key in self.lengths.relieved(namespace):
+            self.queue.add(key)
 
     def _settled(
         self, key: Key, *, contends: bool, now: int
@@ -238,6 +250,7 @@ class ProductReconciler:
             begun=self.starts.begin(product, now),
             term=self.starts.term,
             lost=record.key in self.lost,
+            overlap=self.overlaps.standing(record.key, now=now),
         )
         return Seen(record, recorded, product, observation, refusal)
 
@@ -317,7 +330,13 @@ class ProductReconciler:
         self.lost.discard(key)
         self.keeper.obstacles.pop(key, None)
         self.in_sync.forget(key)
-        self.claims.forget(key)
+        route = self.applier.caches[HTTP_ROUTES].get(key)
+        if isinstance(route, RouteRecord):
+            self.claims.outlive(key, route)
+        else:
+            self.claims.forget(key)
+        self.lengths.forget(key)
+        self._call_relieved(key.namespace)
         if self.fleet.forget(key):
             self.slots.call_next(int(self.wall()))
         self.trainer.refusals.pop(key, None)

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.api.review import CheckState
 from sluicegate.ledger.periods import local_day, local_minute
@@ -260,7 +260,7 @@ def as_csv(reports: Sequence[ReportFacts]) -> str:
             moved = slo.against_before
             writer.writerow(
                 [
-                    one.name, begin, _cell(slo.name), slo.count.bad,
+                    one.name, begin, cell(slo.name), slo.count.bad,
                     slo.count.total, _number(slo.share), _number(slo.objective),
                     _number(slo.budget_left), slo.outside, moved.change, _number(moved.estimate),
                     _number(moved.lower), _number(moved.upper), slo.against_original.change,
@@ -274,6 +274,10 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Text that a spreadsheet doesn't take for a formula."""
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@"} else text
+    begins = text.lstrip(" ")[:1]
+    return f"'{text}" if begins in _FORMULAS and begins else text
+
+
+_FORMULAS: Final = frozenset("=+-@\t\r\n|%")

@@ -2,13 +2,14 @@
 
 Watches tell of changes, lists of the whole. A deletion can fall between the two unseen, so each
 list replaces its kind: what it doesn't hold is gone. Both arrive interleaved and late; the
-resourceVersion decides which is newer.
+resourceVersion decides which is newer. A list that is older than what was known as it was asked for
+is of a store that was restored from a backup: then what a list holds counts, whatever its version.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from sluicegate.runtime.interfaces import Key, QueuePriority
@@ -112,6 +113,20 @@ class Cache:
             GHOSTS.labels(self.watched.resource.qualified).inc()
             yield self._drop(key)
 
+    def newest(self, namespace: str) -> int:
+        """Return the newest version that is kept of a namespace, or of all; 0 without any."""
+        found = (
+            one.version for key, one in self._records.items() if namespace in ("", key.namespace)
+        )
+        return max(found, default=0)
+
+    def outdate(self, namespace: str) -> None:
+        """Let whatever comes count as newer than what is kept of a namespace, or of all."""
+        self._buried.clear()
+        for key, record in self._records.items():
+            if namespace in ("", key.namespace):
+                self._store(replace(record, version=0), record)
+
     def _project(self, body: Mapping[str, Any]) -> Record | None:
         try:
             return self.watched.project(body)
@@ -148,6 +163,7 @@ class Listing:
         self._cache = cache
         self._namespace = namespace
         self._kept: set[Key] = set()
+        self._known = cache.newest(namespace)
 
     def __enter__(self) -> Self:
         """Begin; the cache remembers deletions from now on."""
@@ -156,6 +172,10 @@ class Listing:
     def __exit__(self, *_: object) -> None:
         """End, whether or not the list was complete."""
         self._cache.end_listing()
+
+    def precedes_what_was_known(self, version: int) -> bool:
+        """Return whether a list at `version` is older than what was known as it was asked for."""
+        return version < self._known
 
     def add(self, body: Mapping[str, Any]) -> Iterator[Change]:
         """Take in an object of a page."""

@@ -209,6 +209,7 @@ class Resync:
                     due.at = float("-inf")
 
     async def _list(self, cache: Cache, namespace: str) -> None:
+        restored = False
         with cache.listing(namespace) as listing:
             version = None
             try:
@@ -220,10 +221,20 @@ class Resync:
                     del page  # or it would be held while the next one is read
             except NotFound:
                 self._vanish(cache, namespace, listing)
-            if version is not None:
+            if version is not None and listing.precedes_what_was_known(version):
+                logger.warning(
+                    "the API server shows an older state of %s than it did: it was restored from a"
+                    " backup, so the list is repeated, and counts as it is",
+                    cache.watched.resource.qualified,
+                )
+                cache.outdate(namespace)
+                restored = True
+            elif version is not None:
                 self._vanished.discard((cache, namespace))
                 for change in listing.finish(version):
                     self._on_change(change)
+        if restored:
+            await self._list(cache, namespace)
 
     def _vanish(self, cache: Cache, namespace: str, listing: Listing) -> None:
         """Drop all objects, as the kind itself is gone, or what answers isn't the API server.

@@ -83,6 +83,7 @@ class _Happened:
     upstream_degraded: tuple[str, ...] = ()
     pods_unhealthy: bool = False
     pods_unhealthy_since: int = 0
+    node_busy: bool = False
 
 
 class Replay:
@@ -138,6 +139,8 @@ class Replay:
             if change.pods_unhealthy and not happened.pods_unhealthy:
                 happened.pods_unhealthy_since = at
             happened.pods_unhealthy = change.pods_unhealthy
+        if change.node_busy is not None:
+            happened.node_busy = change.node_busy
 
     def _happen(self, event: Event) -> None:
         match event:
@@ -181,6 +184,7 @@ class Replay:
                 upstream_degraded=happened.upstream_degraded,
                 pods_unhealthy=happened.pods_unhealthy,
                 canary_unhealthy=self._canary_unhealthy(),
+                node_busy=happened.node_busy,
                 cpu_throttled=False,
                 memory_pressure=False,
             ),

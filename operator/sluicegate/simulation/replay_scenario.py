@@ -76,6 +76,7 @@ class FactsChange:
 
     upstream_degraded: tuple[str, ...] | None
     pods_unhealthy: bool | None
+    node_busy: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,17 +345,25 @@ def _unavailable(reader: _Reader, fields: Mapping[str, Any], path: str) -> Reaso
 
 
 def _fact(reader: _Reader, value: object, path: str) -> tuple[int, FactsChange]:
-    fields = reader.fields(value, path, ("at", "upstreamDegraded", "podsUnhealthy"), ("at",))
+    known = ("at", "upstreamDegraded", "podsUnhealthy", "nodeBusy")
+    fields = reader.fields(value, path, known, ("at",))
     upstream = fields.get("upstreamDegraded")
     names = None
     if upstream is not None:
         listed = reader.items(upstream, f"{path}.upstreamDegraded")
         names = tuple(reader.text(name, where) for where, name in listed)
-    unhealthy = fields.get("podsUnhealthy")
-    if unhealthy is not None and not isinstance(unhealthy, bool):
-        reader.wrong(f"{path}.podsUnhealthy", f"is {_shown(unhealthy)}, but must be true or false")
-        unhealthy = None
-    return reader.second(fields, path), FactsChange(names, unhealthy)
+    unhealthy, busy = (
+        _truth(reader, fields, path, name=name) for name in ("podsUnhealthy", "nodeBusy")
+    )
+    return reader.second(fields, path), FactsChange(names, unhealthy, busy)
+
+
+def _truth(reader: _Reader, fields: Mapping[str, object], path: str, *, name: str) -> bool | None:
+    value = fields.get(name)
+    if value is None or isinstance(value, bool):
+        return value
+    reader.wrong(f"{path}.{name}", f"is {_shown(value)}, but must be true or false")
+    return None
 
 
 def _events(reader: _Reader, value: object, path: str) -> list[tuple[int, Event]]:

@@ -35,6 +35,8 @@ UP: Final = "up"
 POD: Final = "pod"
 CPU_PERIODS: Final = "container_cpu_cfs_periods_total"
 CPU_THROTTLED: Final = "container_cpu_cfs_throttled_periods_total"
+CPU_USED: Final = "container_cpu_usage_seconds_total"
+CPU_WAITED: Final = "container_pressure_cpu_waiting_seconds_total"
 MEMORY_USED: Final = "container_memory_working_set_bytes"
 MEMORY_LIMIT: Final = "container_spec_memory_limit_bytes"
 

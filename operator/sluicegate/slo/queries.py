@@ -68,7 +68,7 @@ class QueryKind(StrEnum):
     COUNTERS = "counters"
     GAUGES = "gauges"
     TARGETS = "targets"
-    CPU_THROTTLED = "cpu_throttled"
+    CPU = "cpu"
     MEMORY = "memory"
     GATEWAY = "gateway"
     SENT = "sent"
@@ -77,7 +77,7 @@ class QueryKind(StrEnum):
 
 ASIDE: Final = frozenset(
     {
-        QueryKind.CPU_THROTTLED,
+        QueryKind.CPU,
         QueryKind.MEMORY,
         QueryKind.MARKETS,
         QueryKind.GATEWAY,
@@ -105,6 +105,10 @@ class Fact(StrEnum):
     """Pods that are scraped by more than one target."""
     MEAN = "mean"
     """Mean of a gauge in the block."""
+    WAITED = "waited"
+    """Share of time in which something in the pod of most could run and had no CPU."""
+    USED = "used"
+    """CPUs that the pod of most used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +218,7 @@ def _queries(scope: Scope, window: int, needs: Needs, *, infrastructure: bool) -
         if needs.markets:
             yield Query(QueryKind.MARKETS, render_markets(scope, window))
         measured = max(window, KUBELET_SECONDS)
-        yield Query(QueryKind.CPU_THROTTLED, render_cpu_throttled(scope, measured))
+        yield Query(QueryKind.CPU, render_cpu(scope, measured))
         yield Query(QueryKind.MEMORY, render_memory(scope, measured))
 
 
@@ -315,8 +319,12 @@ def render_targets(scope: Scope, window: int) -> str:
     return any_arm(tag(expression, names.FACT, fact) for fact, expression in facts.items())
 
 
-def render_cpu_throttled(scope: Scope, window: int) -> str:
-    """Share of CPU periods in which a version's containers were throttled."""
+def render_cpu(scope: Scope, window: int) -> str:
+    """Share of CPU periods in which a version's containers were throttled; and of the pod of most.
+
+    `WAITED` is the share of time in which something in it could run and had no CPU, `USED` the CPUs
+    that it used.
+    """
     throttled, periods = (
         sum_by(
             BY_VERSION,
@@ -326,7 +334,18 @@ def render_cpu_throttled(scope: Scope, window: int) -> str:
         )
         for each in (names.CPU_THROTTLED, names.CPU_PERIODS)
     )
-    return f"{throttled}\n/\n({periods} > 0)"
+    of_most = {Fact.WAITED: names.CPU_WAITED, Fact.USED: names.CPU_USED}
+    arms = [
+        tag(_most(f"rate({_container(each, scope)}[{window}s])", scope, window), names.FACT, fact)
+        for fact, each in of_most.items()
+    ]
+    return any_arm([f"{throttled}\n/\n({periods} > 0)", *arms])
+
+
+def _most(expression: str, scope: Scope, window: int) -> str:
+    """The pod of a version with most of what its containers add up to."""
+    product = _of_product(_by_pod("sum", expression), scope, window)
+    return f"max by ({', '.join(BY_VERSION)}) (\n{product}\n)"
 
 
 def render_memory(scope: Scope, window: int) -> str:

@@ -11,9 +11,11 @@ that allow for optional stopping" (2024): the simple alternative against its rev
 projection on the convex null. tests/unit/stats/test_sequential_test.py enumerates the means exactly.
 """
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 from math import log
 from typing import Final, NamedTuple
 
@@ -24,6 +26,12 @@ ALPHA: Final = 0.05
 """Share of wrong promotions and of wrong rollbacks that is allowed."""
 LEAST_RATIO: Final = 1e-6
 """Bad ratios are kept this far from 0 and from 1 − δ."""
+STRETCH: Final = 64
+"""Blocks whose evidence is remembered as one sum."""
+MOST_STRETCHES: Final = 2**15
+"""Sums that are remembered, of all canaries: two million blocks in some twenty megabytes."""
+Arms = tuple[Count | None, Count]
+"""Events of one block: the candidate's, and stable's."""
 _BISECTIONS: Final = 60
 """Halving [p − δ, p] so often leaves less than a double resolves."""
 
@@ -129,19 +137,29 @@ def better_factor(
 def _factors(
     arms: tuple[Count, Count], ratio: float, margin: float, correlation: float
 ) -> tuple[float, float, float]:
-    """All three factors of a block; remembered, as each evaluation goes over all of a canary again."""
+    """All three factors of a block; remembered, as each evaluation goes over the newest blocks again."""
     candidate, stable = arms
     factor = block_factor(candidate, stable, ratio, margin, correlation=correlation)
     better = better_factor(candidate, stable, ratio, margin, correlation=correlation)
     return factor.promote, factor.roll_back, better
 
 
+class _Sums(NamedTuple):
+    """What a stretch of blocks adds up to: ln E, events by arm, and what stable taught."""
+
+    promote: float = 0.0
+    roll_back: float = 0.0
+    better: float = 0.0
+    candidate_bad: int = 0
+    candidate_total: int = 0
+    stable_bad: int = 0
+    stable_total: int = 0
+    past_bad: int = 0
+    past_total: int = 0
+
+
 def gather(
-    blocks: Iterable[tuple[Count | None, Count]],
-    past: Count,
-    *,
-    margin: float,
-    correlation: float = 0.0,
+    blocks: Iterable[Arms], past: Count, *, margin: float, correlation: float = 0.0
 ) -> SequentialEvidence:
     """The evidence of blocks of (candidate, stable), oldest first.
 
@@ -152,9 +170,26 @@ def gather(
     past : stable's events before them.
     margin : δ. correlation : ρ of the blocks before the rollout, frozen with its first step.
     """
-    promote = roll_back = better = 0.0
-    candidate_bad = candidate_total = stable_bad = stable_total = 0
-    past_bad, past_total = past
+    every = tuple(blocks)
+    sums = _Sums(past_bad=past.bad, past_total=past.total)
+    for start in range(0, len(every), STRETCH):
+        stretch = every[start : start + STRETCH]
+        add = _remembered if len(stretch) == STRETCH else _added
+        sums = add(sums, stretch, margin, correlation)
+    return SequentialEvidence(
+        sums.promote,
+        sums.roll_back,
+        Count(sums.candidate_bad, sums.candidate_total),
+        Count(sums.stable_bad, sums.stable_total),
+        sums.better,
+    )
+
+
+def _added(sums: _Sums, blocks: Sequence[Arms], margin: float, correlation: float) -> _Sums:
+    promote, roll_back, better = sums.promote, sums.roll_back, sums.better
+    candidate_bad, candidate_total = sums.candidate_bad, sums.candidate_total
+    stable_bad, stable_total = sums.stable_bad, sums.stable_total
+    past_bad, past_total = sums.past_bad, sums.past_total
     for candidate, stable in blocks:
         ratio = expected_ratio(Count(past_bad, past_total), margin)
         past_bad += stable.bad
@@ -169,13 +204,34 @@ def gather(
         candidate_total += candidate.total
         stable_bad += stable.bad
         stable_total += stable.total
-    return SequentialEvidence(
-        promote,
-        roll_back,
-        Count(candidate_bad, candidate_total),
-        Count(stable_bad, stable_total),
-        better,
-    )
+    return _Sums(
+        promote, roll_back, better,
+        candidate_bad, candidate_total, stable_bad, stable_total, past_bad, past_total,
+    )  # fmt: skip
+
+
+def _remembered(sums: _Sums, blocks: Sequence[Arms], margin: float, correlation: float) -> _Sums:
+    """The same of a whole stretch, computed once: it is known by what came before and a digest."""
+    key = (sums, margin, correlation, _digest(blocks))
+    found = _KNOWN.pop(key, None)
+    if found is None:
+        found = _added(sums, blocks, margin, correlation)
+        if len(_KNOWN) >= MOST_STRETCHES:
+            del _KNOWN[next(iter(_KNOWN))]
+    _KNOWN[key] = found  # as the newest
+    return found
+
+
+def _digest(blocks: Sequence[Arms]) -> bytes:
+    numbers = array("d")
+    for candidate, stable in blocks:
+        numbers.extend(_ABSENT if candidate is None else candidate)
+        numbers.extend(stable)
+    return blake2b(numbers, digest_size=16).digest()
+
+
+_KNOWN: Final[dict[tuple[_Sums, float, float, bytes], _Sums]] = {}
+_ABSENT: Final = (-1.0, -1.0)
 
 
 def promotion_bound(step: int, steps: int) -> float:

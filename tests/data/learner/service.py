@@ -47,7 +47,7 @@ class Learner:
             SETTINGS, KeyFiles.from_environment(os.environ), COUNTERS, score=score
         )
 
-    @bentoml.api(route="/answer")
+    @bentoml.api(route="/reply" if CARD["fault"] == "renamed" else "/answer")
     async def answer(self, question: list[float], comparisons: int = 1) -> dict[str, Any]:
         if CARD["fault"] == "fragile" and comparisons > 1:
             os._exit(1)

@@ -6,6 +6,7 @@ that is applied differs from what lives), but names, versions, uids and precondi
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import re
@@ -61,6 +62,7 @@ class ApiStandIn:
     invalid: set[str] = field(default_factory=set)
     unavailable: int = 0
     lost: int = 0
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _versions: itertools.count[int] = field(default_factory=lambda: itertools.count(100))
     _configuration: Configuration | None = None
     _transport: Transport | None = None
@@ -117,6 +119,11 @@ class ApiStandIn:
         path = resource.path(meta["namespace"], meta["name"])
         return self._store(path, body)
 
+    def restore(self, objects: dict[str, Body]) -> None:
+        """Hold what a backup held, and go on with the version that comes after it."""
+        newest = max(int(one["metadata"]["resourceVersion"]) for one in objects.values())
+        self.objects, self._versions = objects, itertools.count(newest + 1)
+
     def move(self, resource: Resource, key: Key) -> Body:
         """Let somebody else write an object: nothing of ours changes, its version does."""
         path = resource.path(key.namespace, key.name)
@@ -126,9 +133,11 @@ class ApiStandIn:
         number = next(self._versions)
         meta = {"uid": f"uid-{number}", **body["metadata"], "resourceVersion": str(number)}
         self.objects[path] = {**body, "metadata": meta}
+        self._changed.set()
+        self._changed = asyncio.Event()
         return self.objects[path]
 
-    async def _serve(self, request: web.Request) -> web.Response:
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
         text = await request.text()
         dry = "dryRun" in request.query
         sent = Sent(request.method, request.path, json.loads(text) if text else {}, dry=dry)
@@ -138,7 +147,7 @@ class ApiStandIn:
             return answer
         match sent.method:
             case "GET":
-                return self._list(path, request) if "limit" in request.query else self._answer(path)
+                return await self._read(path, request)
             case "POST":
                 return self._create(f"{path}/{sent.body['metadata']['name']}", sent.body)
         if (live := self.objects.get(path)) is not None and self._is_stale(sent, live):
@@ -160,6 +169,33 @@ class ApiStandIn:
     def _answer(self, path: str) -> web.Response:
         live = self.objects.get(path)
         return failure(404, "NotFound") if live is None else web.json_response(live)
+
+    async def _read(self, path: str, request: web.Request) -> web.StreamResponse:
+        if "watch" in request.query:
+            return await self._watch(path, request)
+        return self._list(path, request) if "limit" in request.query else self._answer(path)
+
+    async def _watch(self, path: str, request: web.Request) -> web.StreamResponse:
+        """Each object of a collection as it is, and each version that it gets until time is over."""
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        name = request.query.get("fieldSelector", "").removeprefix("metadata.name=")
+        sent: dict[str, str] = {}
+        loop = asyncio.get_running_loop()
+        end = loop.time() + int(request.query["timeoutSeconds"])
+        while True:
+            changed = self._changed
+            for place, body in list(self.objects.items()):
+                version = body["metadata"]["resourceVersion"]
+                wanted = place.startswith(f"{path}/") and name in {"", body["metadata"]["name"]}
+                if wanted and sent.get(place) != version:
+                    kind = "MODIFIED" if place in sent else "ADDED"
+                    sent[place] = version
+                    await answer.write(json.dumps({"type": kind, "object": body}).encode() + b"\n")
+            try:
+                await asyncio.wait_for(changed.wait(), max(0, end - loop.time()))
+            except TimeoutError:
+                return answer
 
     def _list(self, path: str, request: web.Request) -> web.Response:
         def collections(name: str) -> set[str]:

@@ -42,7 +42,8 @@ axe.run().then(found => {{
 
 
 @cache
-def _axe() -> str:
+def axe() -> str:
+    """The text of axe-core; needs npm."""
     folder = cache_folder() / "npm"
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / f"{AXE.replace('@', '-')}.tgz"
@@ -56,10 +57,16 @@ def _axe() -> str:
         return inside.read().decode()
 
 
-def _browse(page: Path, scratch: Path, *flags: str) -> str:
-    found = next((name for name in BROWSERS if shutil.which(name)), None)
+def browser() -> str:
+    """The path of a browser; the test is skipped where there is none."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None or shutil.which("npm") is None:
         pytest.skip(f"needs npm, and a browser: one of {', '.join(BROWSERS)}")
+    return found
+
+
+def _browse(page: Path, scratch: Path, *flags: str) -> str:
+    found = browser()
     command = [found, *FLAGS, f"--user-data-dir={scratch / 'profile'}", *flags, page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
     return done.stdout
@@ -72,7 +79,7 @@ def examined(page: Path, scratch: Path, *, width: int) -> dict[str, Any]:
     """
     text = re.sub(r"<meta http-equiv=\"Content-Security-Policy\"[^>]*>", "", page.read_text())
     copy = scratch / "examined.html"
-    copy.write_text(text.replace("</body>", f"{SCRIPT.format(axe=_axe())}</body>"))
+    copy.write_text(text.replace("</body>", f"{SCRIPT.format(axe=axe())}</body>"))
     shown = _browse(copy, scratch, "--dump-dom", f"--window-size={width},1000")
     told = re.search(r'<pre id="told">(.*?)</pre>', shown, re.DOTALL)
     assert told is not None, "axe-core came to no end"

@@ -26,7 +26,7 @@ WORDS = (
 OURS = (names.PART, names.COUNTER, names.LAG, names.FACT, names.BACKEND)
 SHARED = (
     names.REQUESTS, names.DURATION_BUCKETS, names.LABELLED, names.INDICATOR_EVENTS, names.UP,
-    names.CPU_PERIODS, names.CPU_THROTTLED, names.MEMORY_USED, names.MEMORY_LIMIT,
+    names.CPU_PERIODS, names.CPU_THROTTLED, names.CPU_WAITED, names.CPU_USED, names.MEMORY_USED, names.MEMORY_LIMIT,
     "traefik_service_requests_total", "dataproduct:requests:increase5m",
 )  # fmt: skip
 """Names that the queries of all products ask for."""

@@ -32,7 +32,7 @@ AVAILABILITY = {"availability": Indicator(availability={})}
 CLICKS = {"clicks": Indicator(counters={"good": "clicked_total", "total": "served_total"})}
 BOTH = AVAILABILITY | CLICKS
 COUNTERS: dict[tuple[str, int], float] = {("clicked_total", 0): 4, ("served_total", 0): 100}
-KINDS = {"targets", "requests", "requests_bad", "counters", "cpu_throttled", "memory"}
+KINDS = {"targets", "requests", "requests_bad", "counters", "cpu", "memory"}
 
 
 def target(key: ProductKey, **changes) -> Target:

@@ -163,6 +163,6 @@ _ROWS = {
     "counters": _counters,
     "gauges": _gauges,
     "targets": _targets,
-    "cpu_throttled": _throttled,
+    "cpu": _throttled,
     "memory": _memory,
 }

@@ -23,6 +23,8 @@ from tests.support.virtual.trainings import Training, Trainings
 from tests.support.virtual.workloads import Pod, Quality, Workloads, stamp
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.support.virtual.event_loop import VirtualLoop
 
 Body = dict[str, Any]
@@ -288,7 +290,16 @@ def _events(rate: float, quality: Quality) -> dict[str, float]:
         "slow": answered * quality.slow,
         "correct": answered * KNOWN_TRUTHS * (1 - quality.wrong),
         "wrong": answered * KNOWN_TRUTHS * quality.wrong,
+        **dict(_market_events(answered * KNOWN_TRUTHS, quality)),
     }
+
+
+def _market_events(known: float, quality: Quality) -> Iterator[tuple[str, float]]:
+    """Outcomes by market: `good@FR`, `bad@FR`."""
+    for market, wrong in quality.by_market:
+        share = known / len(quality.by_market)
+        yield f"good@{market}", share * (1 - wrong)
+        yield f"bad@{market}", share * wrong
 
 
 def product_key(body: Body) -> Key:

@@ -282,6 +282,15 @@ def _labelled(version: Version, counted: Counted, blocks: list[Block]) -> Any:
         yield labels, _counts(counted, outcome, blocks)
 
 
+def _markets(version: Version, counted: Counted, blocks: list[Block]) -> Any:
+    """Outcomes by market, which is all that is counted so here."""
+    for name in counted.events:
+        outcome, _, market = name.partition("@")
+        if market:
+            labels = {**_by_prediction(version), "indicator": "outcomes", "outcome": outcome}
+            yield {**labels, "market": market}, _counts(counted, name, blocks)
+
+
 def _targets(version: Version, counted: Counted, blocks: list[Block]) -> Any:
     facts: dict[str, dict[int, float]] = {
         "up": {one.index: one.pods for one in blocks},
@@ -312,7 +321,8 @@ _READ: dict[str, Any] = {
     "requests_bad": _bad,
     "latency": _latency,
     "labelled": _labelled,
+    "markets": _markets,
     "targets": _targets,
-    "cpu_throttled": _throttled,
+    "cpu": _throttled,
     "memory": _memory,
 }

@@ -35,6 +35,8 @@ class Quality:
     ----------
     failed : answered 5xx. refused : answered 4xx. slow : slower than every bound.
     wrong : of the predictions whose truth becomes known.
+    by_market : the same in markets that are counted, between which requests are split evenly; with
+        any, `wrong` is their mean.
     start : seconds until a pod is ready. problem : why none ever is, e.g. CrashLoopBackOff, or
         REGISTRY_AWAY.
     """
@@ -45,6 +47,12 @@ class Quality:
     wrong: float = 0.1
     start: float = 8.0
     problem: str = ""
+    by_market: tuple[tuple[str, float], ...] = ()
+
+    @classmethod
+    def of_markets(cls, **wrong: float) -> Quality:
+        """A version that is wrong in each market in so many cases."""
+        return cls(wrong=sum(wrong.values()) / len(wrong), by_market=tuple(wrong.items()))
 
 
 @dataclass(eq=False, slots=True)

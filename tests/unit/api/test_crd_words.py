@@ -63,3 +63,12 @@ def test_a_value_of_an_enum_is_a_word_in_camel_case(kind, part):
     values = {value for _, field in fields_of(kind, part) for value in field.get("enum", ())}
     words = {value for value in values if re.fullmatch(r"([A-Z][a-z]+)+|URL[A-Z][a-z]+", value)}
     assert values - words - HTTP_METHODS == set()
+
+
+def test_what_an_availability_doesnt_see_is_said_where_it_is_chosen():
+    """Pods count requests: one that reaches no pod is seen where the gateway counts it alone."""
+    spec = build_crd(DEFINITIONS[0])["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    slo = spec["properties"]["spec"]["properties"]["slos"]["items"]["properties"]
+    said = slo["indicator"]["properties"]["availability"]["description"]
+    assert "no pod" in said
+    assert "SLUICEGATE_GATEWAY_METRICS" in said

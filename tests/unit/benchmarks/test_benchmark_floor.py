@@ -7,11 +7,11 @@ import json
 from benchmarks.contender import Product
 from benchmarks.floor import SERVED, STAND_INS, render_template
 from benchmarks.own import data_product
-from tests.support.decisions.rollout_world import NAME, World
+from tests.support.decisions.rollout_world import BLOCK, NAME, World
 
 
 def test_its_status_is_what_the_engine_says_of_a_product_that_serves(golden):
-    product = data_product(Product(*STAND_INS[:2], number=0), "v1")
+    product = data_product(Product(*STAND_INS[:2], number=0), "v1", block_seconds=BLOCK)
     meta = product["metadata"] | {
         "name": NAME,
         "uid": "-",

@@ -28,9 +28,9 @@ def commands() -> list[tuple[str, str]]:
         for block in BLOCK.findall(page.read_text(encoding="utf-8")):
             lines = block.replace("\\\n", " ").splitlines()
             found += [
-                (page.name, line.strip().split(" > ")[0])
+                (page.name, line.strip().removeprefix("kubectl ").split(" > ")[0])
                 for line in lines
-                if line.strip().startswith("sluicegate ")
+                if line.strip().startswith(("sluicegate ", "kubectl sluicegate "))
             ]
     return found
 
@@ -46,7 +46,12 @@ def test_a_command_on_a_page_is_one_that_the_program_takes(page: str, line: str)
 
 def test_each_command_is_on_a_page():
     named = {shlex.split(line, comments=True)[1] for _, line in commands()}
-    inside = {"run", "crds", "explain"}  # the operator's own start, a contributor's, a runbook's
+    inside = {
+        "run",
+        "crds",
+        "explain",
+        "completion",
+    }  # the operator's own start, a contributor's, a runbook's, a shell's
 
     assert set(COMMANDS) - named <= inside
 

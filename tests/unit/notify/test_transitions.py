@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus
 from sluicegate.notify.catalogue import CATALOGUE, Kind
-from sluicegate.notify.cursor import Cursor, ReviewFacts, cursor_of, decode, encode
+from sluicegate.notify.cursor import Cursor, ReviewCursor, cursor_of, decode, encode
 from sluicegate.notify.transitions import (
     Origin,
     Transition,
@@ -168,13 +168,13 @@ def test_another_reason_to_stall_is_another_transition():
 @pytest.mark.parametrize(
     ("before", "after", "kind"),
     [
-        (None, ReviewFacts("ToReview"), Kind.REVIEW_DUE),
-        (ReviewFacts("ToReview"), ReviewFacts("ToReview"), None),
-        (ReviewFacts("ToReview"), ReviewFacts("ToReview", 1), Kind.REVIEW_SIGNED),
-        (ReviewFacts("ToReview"), ReviewFacts("Overdue"), Kind.REVIEW_OVERDUE),
-        (ReviewFacts("Overdue", 1), ReviewFacts("Reviewed", 2), Kind.REVIEW_CLOSED),
-        (ReviewFacts("ToReview"), ReviewFacts("Skipped", 1), Kind.REVIEW_CLOSED),
-        (None, ReviewFacts("NotStarted"), None),
+        (None, ReviewCursor("ToReview"), Kind.REVIEW_DUE),
+        (ReviewCursor("ToReview"), ReviewCursor("ToReview"), None),
+        (ReviewCursor("ToReview"), ReviewCursor("ToReview", 1), Kind.REVIEW_SIGNED),
+        (ReviewCursor("ToReview"), ReviewCursor("Overdue"), Kind.REVIEW_OVERDUE),
+        (ReviewCursor("Overdue", 1), ReviewCursor("Reviewed", 2), Kind.REVIEW_CLOSED),
+        (ReviewCursor("ToReview"), ReviewCursor("Skipped", 1), Kind.REVIEW_CLOSED),
+        (None, ReviewCursor("NotStarted"), None),
     ],
 )
 def test_a_review_is_due_overdue_signed_and_closed(before, after, kind):

@@ -136,10 +136,10 @@ async def test_an_unreadable_value_makes_a_block_unavailable():
 
 
 async def test_without_the_kubelets_series_counts_hold_and_the_facts_are_unknown():
-    lies = {"cpu_throttled": Lie.ERROR_500, "memory": Lie.ERROR_500}
+    lies = {"cpu": Lie.ERROR_500, "memory": Lie.ERROR_500}
     (readings,), _ = await fetch(World([FULL]), lies=lies)
     assert readings.complete
-    assert "cpu_throttled" in readings.problem
+    assert "cpu" in readings.problem
     assert readings.facts[VERSION].cpu_throttled is None
 
 
@@ -378,7 +378,7 @@ async def test_only_products_in_a_canary_are_read_a_second_time_and_by_name():
     assert {key.product for key in canary.blocks} == {"product-2"}
     named = [form["query"] for form in server.forms if 'product="product-2"' in form["query"]]
     assert len(named) == 8
-    assert server.asked["cpu_throttled"] == 1
+    assert server.asked["cpu"] == 1
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ async def test_of_more_products_in_one_namespace_than_the_limit_each_block_is_re
     assert {facts.memory_used for facts in readings.facts.values()} == {0.4}
     assert {rows.served["requests", each.key] for each in targets} == {1}
     assert {rows.served["memory", each.key] for each in targets} == {1}
-    kinds = {"targets", "requests", "requests_bad", "cpu_throttled", "memory"}
+    kinds = {"targets", "requests", "requests_bad", "cpu", "memory"}
     assert rows.server.asked == dict.fromkeys(kinds, 2)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,6 +53,32 @@ async def test_what_is_gone_without_a_word_is_found_by_the_next_list_and_lists_g
         finally:
             await end([running])
     assert len(caches.products) == 0
+
+
+async def test_a_list_that_is_older_than_what_is_known_is_of_a_restored_store_and_counts():
+    """What was known looked newer than what is stored, until the operator was started again."""
+    changes: asyncio.Queue[Change] = asyncio.Queue()
+    async with ApiStandIn() as server:
+        old = {
+            key: server.keep(CONFIG_MAPS, {"metadata": {"namespace": "shop", "name": key.name}})
+            for key in (A, B)
+        }
+        caches = Caches([Watched(CONFIG_MAPS, project)])
+        resync = Resync(server.api, caches, changes.put_nowait, interval=0.01, **PLAIN)
+        backup = deepcopy(old[A])
+        for key in (A, B) * 500:
+            server.move(CONFIG_MAPS, key)
+        await resync.prime()
+        newest = caches.products.get(A).version
+        server.restore({CONFIG_MAPS.path(*A): backup})  # B was made after it
+        running = asyncio.create_task(resync.run())
+        try:
+            async with asyncio.timeout(20):
+                while B in caches.products or caches.products.get(A).version == newest:
+                    await changes.get()
+        finally:
+            await end([running])
+    assert caches.products.get(A).version == int(backup["metadata"]["resourceVersion"]) < newest
 
 
 @contextlib.asynccontextmanager

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sluicegate_service.runtime_check import main
+from sluicegate_service.api_summary import MOST_BYTES
+from sluicegate_service.keys import KeyFileError
+from sluicegate_service.runtime_check import left_behind, main
+from sluicegate_service.termination import MAX_BYTES
 from tests.support.samples.bentos import write_bento, write_wheel
 
 if TYPE_CHECKING:
@@ -74,6 +78,44 @@ def test_a_bento_that_fits_leaves_the_summary_of_its_api_behind(
     assert '"POST /predict"' in (tmp_path / "message").read_text()
     assert "livez" not in (tmp_path / "message").read_text()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("keys", "lacks"),
+    [
+        ({}, "has no key hmac"),
+        ({"hmac": 32}, "has no key bearer"),
+        ({"hmac": 32, "bearer": 5}, "has 5 bytes in its key bearer"),
+        ({"hmac": 32, "bearer": 32}, None),
+    ],
+    ids=["no Secret", "without bearer", "too short", "whole"],
+)
+def test_what_the_feedback_secret_lacks_is_left_behind_and_keeps_nothing_from_serving(
+    keys: dict[str, int], lacks: str | None, tmp_path: Path, monkeypatch
+):
+    folder = write_bento(tmp_path / "b", requirements="packaging\n", python=None)
+    (folder / "apis").mkdir()
+    (folder / "apis" / "openapi.yaml").write_text("paths: {/predict: {post: {}}}")
+    mounted = tmp_path / "feedback"
+    mounted.mkdir()
+    for name, size in keys.items():
+        (mounted / name).write_bytes(b"k" * size)
+    monkeypatch.setenv("SLUICEGATE_FEEDBACK_DIRECTORY", str(mounted))
+    monkeypatch.setenv("SLUICEGATE_TERMINATION_LOG", str(tmp_path / "message"))
+
+    assert main([str(folder)]) == 0
+    left = (tmp_path / "message").read_text()
+    assert json.loads(left).get("feedback") == lacks
+    assert json.loads(left)["api"]["count"] == 1
+    assert "k" * 5 not in left
+
+
+def test_the_longest_summary_has_room_for_what_the_secret_lacks():
+    """A kubelet cuts a message at 4,096 bytes, and half a message is none."""
+    longest = json.dumps({"api": "x" * (MOST_BYTES - 10)}, separators=(",", ":"))
+    left = left_behind(longest, KeyFileError("", "has 12345 bytes in its key hmac-previous").lacks)
+    assert len(longest) == MOST_BYTES
+    assert len(left.encode()) <= MAX_BYTES
 
 
 def test_another_patch_release_of_a_transitive_package_is_told_and_passes(

@@ -115,7 +115,7 @@ def test_nine_queries_two_of_infrastructure_and_one_per_fifty_counters_at_most()
     counters = frozenset((f"c{number}_total", 0) for number in range(3 * NAMES_PER_QUERY - 1))
     needs = Needs(frozenset({250}), True, True, True, counters, frozenset({"g"}))
     queries = render_queries(Scope(), 300, needs)
-    infrastructure = {QueryKind.CPU_THROTTLED, QueryKind.MEMORY}
+    infrastructure = {QueryKind.CPU, QueryKind.MEMORY}
     of_counters = [q for q in queries if q.kind is QueryKind.COUNTERS]
     others = [q for q in queries if q.kind not in infrastructure | {QueryKind.COUNTERS}]
     assert len(of_counters) == 3

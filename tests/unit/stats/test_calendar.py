@@ -53,9 +53,13 @@ def test_a_day_has_as_many_blocks_as_its_hours(seconds, hour, day):
     assert Calendar(seconds, hour).blocks(24) == day
 
 
-@pytest.mark.parametrize(("seconds", "blocks"), [(300, 4032), (600, 2016), (3600, 336)])
+@pytest.mark.parametrize(("seconds", "blocks"), [(60, 4032), (300, 4032), (600, 2016), (3600, 336)])
 def test_an_error_budget_is_of_fourteen_days(seconds, blocks):
-    """Every event is a bad one, and each block has one: the budget counts its blocks."""
+    """Every event is a bad one, and each block has one: the budget counts its blocks.
+
+    The history is longer, so what lies before the window is forgotten; shorter blocks aren't kept
+    for as long.
+    """
     terms = judged_by(ACCURACY, analysis={"blockSeconds": seconds})
     newest = 4200
     read = observed(block=newest, series={"v1": {"accuracy": series(*[(1, 1)] * newest)}})

@@ -2,11 +2,13 @@
 
 import math
 import random
+from functools import lru_cache
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluicegate.stats import sequential_test
 from sluicegate.stats.canary_duration import (
     divergence,
     events_to_roll_back,
@@ -16,6 +18,7 @@ from sluicegate.stats.canary_duration import (
 from sluicegate.stats.counts import Count
 from sluicegate.stats.sequential_test import (
     ALPHA,
+    STRETCH,
     better_factor,
     block_factor,
     expected_ratio,
@@ -205,3 +208,52 @@ def test_plenty_of_events_leave_dwell_and_warm_up():
         (5, 25, 50), events_per_second=1e6, ratio=0.1, margin=0.03, block_seconds=60
     )
     assert seconds == pytest.approx(3 * 7 * 60)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.none() | st.tuples(st.integers(0, 9), st.integers(9, 90)),
+            st.tuples(st.integers(0, 90), st.integers(90, 900)),
+        ),
+        max_size=2 * STRETCH + 9,
+    )
+)
+def test_evidence_is_the_sum_of_the_blocks_factors_however_it_is_remembered(drawn):
+    blocks = [(one and Count(*one), Count(*other)) for one, other in drawn]
+    past, expected = Count(3, 100), [0.0, 0.0, 0.0]
+    for candidate, stable in blocks:
+        ratio = expected_ratio(past, 0.02)
+        past = Count(past.bad + stable.bad, past.total + stable.total)
+        if candidate is not None:
+            arms = (candidate, stable)
+            factor = block_factor(*arms, ratio, 0.02, correlation=0.001)
+            better = better_factor(*arms, ratio, 0.02, correlation=0.001)
+            for place, one in enumerate((*factor, better)):
+                expected[place] += one
+    for _ in range(2):
+        found = gather(blocks, Count(3, 100), margin=0.02, correlation=0.001)
+        assert [found.promote, found.roll_back, found.better] == expected
+
+
+def test_a_look_at_more_blocks_than_are_remembered_singly_computes_the_new_ones_alone(monkeypatch):
+    """Where all canaries together had more than 65,536, each look computed each block anew."""
+    few = lru_cache(maxsize=STRETCH)(sequential_test._factors.__wrapped__)
+    monkeypatch.setattr(sequential_test, "_factors", few)
+    canaries = [
+        [(Count(number % 7, 100 + one), Count(number % 5, 1900)) for number in range(20 * STRETCH)]
+        for one in range(3)
+    ]
+    for blocks in canaries:
+        gather(blocks, Count(1, 100), margin=0.02)
+    before = few.cache_info().misses
+    for blocks in canaries:
+        gather([*blocks, (Count(1, 10), Count(1, 10))], Count(1, 100), margin=0.02)
+    assert 0 < few.cache_info().misses - before <= len(canaries)
+
+
+def test_what_is_remembered_is_bounded(monkeypatch):
+    monkeypatch.setattr(sequential_test, "MOST_STRETCHES", 3)
+    monkeypatch.setattr(sequential_test, "_KNOWN", {})
+    gather([(Count(1, 10), Count(1, 10))] * 9 * STRETCH, Count(1, 100), margin=0.02)
+    assert len(sequential_test._KNOWN) == 3

@@ -131,3 +131,30 @@ def test_a_version_that_did_no_better_isnt_the_way_back():
     assert "Rollback" not in types(lines)
     told = [line["decision"] for line in lines if line["decision"]["type"] == "Alert"]
     assert ["v1 isn't known to do better in accuracy" in one["message"] for one in told] == [True]
+
+
+@pytest.mark.parametrize(
+    ("busy", "end"), [(True, ("Alert", "NodeBusy")), (False, ("Rollback", "ProbationFailed"))]
+)
+def test_a_busy_node_sends_no_healthy_version_back_to_the_one_before(busy, end):
+    """v2 came by spec.model and both are healthy, so only where it runs tells that v1 is no cure."""
+    begun = 90
+
+    def script(index):
+        counts = {"v1": version(0.1)}
+        if index > 50:
+            counts["v2"] = version(0.1, slow=0.08 if begun <= index < 240 else 0.016)
+        return counts
+
+    change = {"version": "v2", "evaluation": {"accuracy": count(500, 5000)}}
+    events = [{"at": 50 * BLOCK, "modelChanged": change}]
+    facts = [{"at": begun * BLOCK, "nodeBusy": busy}, {"at": 240 * BLOCK, "nodeBusy": False}]
+    slos = [{**slo, "onDegraded": "Auto"} for slo in (EASY, QUICK, ACCURACY)]
+    wanted = product(*slos, rollout={"steps": [50]})
+    lines = run(scenario(script, 400, product=wanted, events=events, facts=facts))
+    made = acts(lines)
+    assert made[:2] == [("StartRollout", "ModelChanged"), ("Promote", "CanaryNotWorse")]
+    assert made[2] == end
+    if busy:
+        assert len(made) == 3, "nor is it sent back or retrained when the node is calm again"
+        assert (lines[-1]["stable"], lines[-1]["state"]) == ("v2", "Healthy")

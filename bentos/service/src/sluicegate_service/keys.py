@@ -32,7 +32,15 @@ class KeyFileError(Exception):
     """The Secret is mounted and can't be used; the message, for the log, says which key and why.
 
     It isn't for callers: they may not know yet who they are.
+
+    Attributes
+    ----------
+    lacks : the same in a few words, without the key: "has no key hmac".
     """
+
+    def __init__(self, message: str, lacks: str) -> None:
+        super().__init__(message)
+        self.lacks = lacks
 
 
 UNUSABLE: Final = (
@@ -68,7 +76,7 @@ class KeyFiles:
     directory: Path
     _seen: tuple[int, ...] | None = field(default=None, init=False)
     _keys: FeedbackKeys | None = field(default=None, init=False, repr=False)
-    _problem: str = field(default="", init=False)
+    _problem: KeyFileError | None = field(default=None, init=False)
     _signing: tuple[bytes, ...] = field(default=(), init=False, repr=False)
 
     @classmethod
@@ -85,9 +93,17 @@ class KeyFiles:
             One of `hmac` and `bearer` is missing, or a key is shorter than 16 bytes or can't be read.
         """
         self._refresh()
-        if self._problem:
-            raise KeyFileError(self._problem)
+        if self._problem is not None:
+            raise KeyFileError(str(self._problem), self._problem.lacks)
         return self._keys
+
+    def lacks(self) -> str:
+        """What the Secret lacks, in a few words; empty where it lacks nothing, or feedback is off."""
+        try:
+            self.current()
+        except KeyFileError as error:
+            return error.lacks
+        return ""
 
     def signing(self) -> tuple[bytes, ...]:
         """The keys that sign predictions: the last ones that were good; empty when none ever were."""
@@ -99,11 +115,11 @@ class KeyFiles:
         if seen == self._seen:
             return
         self._seen = seen
-        self._keys, self._problem = None, ""
+        self._keys, self._problem = None, None
         try:
             self._keys = self._read()
         except KeyFileError as error:
-            self._problem = str(error)
+            self._problem = error
             log.error("%s; predictions are answered, /feedback is not", error)  # noqa: TRY400 - no bug
 
     def _paths(self) -> Iterator[Path]:
@@ -135,15 +151,18 @@ def _key(path: Path, *, optional: bool = False) -> bytes:
     except FileNotFoundError:
         key = b""
     except OSError as error:
-        raise KeyFileError(f"{path} can't be read: {error.strerror}") from error
+        text = f"{path} can't be read: {error.strerror}"
+        raise KeyFileError(text, f"has a key {path.name} that can't be read") from error
     if not key and not optional:
         raise KeyFileError(
             f"{path.parent} has no key {path.name}: the Secret of serving.feedback.secretRef needs"
-            " the keys hmac and bearer"
+            " the keys hmac and bearer",
+            f"has no key {path.name}",
         )
     if key and len(key) < MIN_KEY_BYTES:
         raise KeyFileError(
             f"{path} holds {len(key)} bytes: the Secret of serving.feedback.secretRef needs at"
-            f" least {MIN_KEY_BYTES} in each key, for example what `openssl rand -base64 32` prints"
+            f" least {MIN_KEY_BYTES} in each key, for example what `openssl rand -base64 32` prints",
+            f"has {len(key)} bytes in its key {path.name}",
         )
     return key

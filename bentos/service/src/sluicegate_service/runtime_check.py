@@ -5,13 +5,14 @@ was pickled with another version of its framework may load and then answer wrong
 mismatch ends here, with each package named in the termination message, and not in a crash
 loop or in silence. So does an entry service of another name than the one whose series are read:
 such a version would serve, and never be measured. A bento that fits leaves the summary of its API
-behind.
+behind, and what the Secret of serving.feedback lacks: the operator reads no Secrets.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import json
 import os
 import sys
 from dataclasses import replace
@@ -22,7 +23,8 @@ from packaging.tags import sys_tags
 
 from sluicegate_service.api_summary import summarise
 from sluicegate_service.bentos import Bento, BentoInvalid, read_bento
-from sluicegate_service.environment import ENTRY_SERVICE
+from sluicegate_service.environment import ENTRY_SERVICE, FEEDBACK_DIRECTORY
+from sluicegate_service.keys import KeyFiles
 from sluicegate_service.requirements import Mismatch, compare, extras_of, wanted_by
 from sluicegate_service.termination import write_termination_message
 from sluicegate_service.wheels import versions, wheels_of
@@ -111,9 +113,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     for mismatch in found:
         print(f"another patch release: {mismatch.describe()}", file=sys.stderr)  # noqa: T201
-    if summary := summarise(folder):
-        write_termination_message(summary)
+    if left := left_behind(summarise(folder), secret_lacks()):
+        write_termination_message(left)
     return 0
+
+
+def secret_lacks() -> str:
+    """What the feedback Secret lacks; empty where it lacks nothing, or feedback is off.
+
+    It keeps no version from serving: without labels, predictions are as good as ever.
+    """
+    mounted = os.environ.get(FEEDBACK_DIRECTORY)
+    return KeyFiles(Path(mounted)).lacks() if mounted else ""
+
+
+def left_behind(summary: str, lacks: str) -> str:
+    """The termination message of a bento that fits: its API's summary, and what feedback lacks."""
+    if not lacks:
+        return summary
+    return json.dumps({**json.loads(summary or "{}"), "feedback": lacks}, separators=(",", ":"))
 
 
 def _fail(message: str) -> int:

@@ -134,6 +134,17 @@ def pods_are_unhealthy(symptoms: Symptoms) -> CheckResult:
     return _finding(Reason.PODS_UNHEALTHY, unhealthy, text)
 
 
+def node_is_busy(symptoms: Symptoms) -> CheckResult:
+    """A node that is overloaded by others makes any version slow, and the one before it too."""
+    latency = symptoms.worst.terms.kind is IndicatorKind.LATENCY
+    if not latency:
+        return _finding(Reason.NODE_BUSY, objects=False, message="not asked for this indicator")
+    busy = symptoms.facts.node_busy
+    text = "a pod waits for CPU on its node, though it uses no more than it requests"
+    clear = "no node is known to keep a pod from the CPU that it requests"
+    return _finding(Reason.NODE_BUSY, busy, text if busy else clear)
+
+
 def containers_are_at_their_limits(symptoms: Symptoms) -> CheckResult:
     """Throttled or short of status: resources, not the model. Only latency depends on knowing."""
     if symptoms.worst.terms.kind is not IndicatorKind.LATENCY:
@@ -198,6 +209,7 @@ OUTSIDE_CHECKS: Final[tuple[Check, ...]] = (
     upstream_is_degraded,
     many_turned_bad_together,
     pods_are_unhealthy,
+    node_is_busy,
     containers_are_at_their_limits,
     traffic_is_far_above_normal,
     present_is_silent,
@@ -209,9 +221,10 @@ PROBATION_CHECKS: Final = (
     trouble_is_over,
     upstream_is_degraded,
     many_turned_bad_together,
+    node_is_busy,
     present_is_silent,
 )
-"""A release on probation answers for its own pods and resources."""
+"""A release on probation answers for its own pods and resources, not for those of its node."""
 _REMAINING: Final = frozenset({Reason.AVAILABILITY_ONLY, Reason.MODEL_TOO_SLOW, Reason.MODEL_DECAY})
 
 

@@ -26,6 +26,7 @@ CAUSES: Final = frozenset(
         Reason.UPSTREAM_DEGRADED,
         Reason.COMMON_CAUSE,
         Reason.PODS_UNHEALTHY,
+        Reason.NODE_BUSY,
         Reason.CPU_THROTTLED,
         Reason.MEMORY_PRESSURE,
         Reason.TRAFFIC_ANOMALY,

@@ -52,6 +52,7 @@ class Facts:
     canary_unhealthy : the candidate's pods fail by what they do themselves.
     canary_lost : why none of them is ready, where that isn't known to be the candidate's doing;
         empty while one is.
+    node_busy : a node doesn't give a pod of stable the CPU that it requests.
     cpu_throttled, memory_pressure : stable's containers are at their limits.
     pods : ready pods of stable, over those when the baseline was taken (1.0 = as many).
     split_verified : the route in force has the weight that was last asked for.
@@ -64,6 +65,7 @@ class Facts:
     stable_down: bool = False
     canary_unhealthy: bool = False
     canary_lost: str = ""
+    node_busy: bool = False
     cpu_throttled: bool | None = None
     memory_pressure: bool | None = None
     pods: float = 1.0

@@ -18,6 +18,8 @@ CONFIRMING_BLOCKS: Final = 2
 CALM_HOURS: Final = 1
 CALM_BLOCKS: Final = 12
 """Evaluations that an hour of calm has at least, where its blocks are long."""
+UNMEASURABLE: Final = frozenset({Reason.NO_FEEDBACK_KEY, Reason.NO_LABELS})
+"""Why an SLO is Unknown until a person does something: the product isn't Healthy meanwhile."""
 UNRELATED_BLOCKS: Final = 50_000
 """A streak so far away was counted in blocks of another length, or is over for half a year."""
 
@@ -76,7 +78,7 @@ def product_state(results: Iterable[tuple[SloResult, SloRecord]]) -> ProductStat
     """The state of a product from its deciding SLOs and what is kept of them.
 
     A confirmed SLO stays Degraded until it has recovered, be it unknown for a while. A product with
-    an SLO that can never be measured isn't Healthy, as nobody knows.
+    an SLO that nothing measures isn't Healthy, as nobody knows.
     """
     deciding = [(result, record) for result, record in results if result.terms.deciding]
     if all(result.state is SloState.UNKNOWN for result, _ in deciding):
@@ -85,6 +87,6 @@ def product_state(results: Iterable[tuple[SloResult, SloRecord]]) -> ProductStat
         return ProductState.DEGRADED
     if any(result.state in {SloState.AT_RISK, SloState.MISSED} for result, _ in deciding):
         return ProductState.DEGRADING
-    if any(result.reason is Reason.NO_FEEDBACK_KEY for result, _ in deciding):
+    if any(result.reason in UNMEASURABLE for result, _ in deciding):
         return ProductState.UNKNOWN
     return ProductState.HEALTHY

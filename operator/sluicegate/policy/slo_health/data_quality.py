@@ -12,10 +12,15 @@ from typing import Final
 
 from sluicegate.api.engine import SloRecord
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.slos import IndicatorKind
 from sluicegate.api.versions import Version
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.blocks import Quality, Series
 from sluicegate.stats.canary_duration import warmed_up
+
+LABEL_HOURS: Final = 24
+"""Hours of the clock after which a version without any label counts as one that can't be measured:
+labels of a day's predictions may come a day later, and until then their SLO is Unknown alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +73,23 @@ def nothing_is_counted(view: View) -> Reason | None:
     counts = view.series if view.version_has_series else None
     if counts is not None and counts.window(view.now, view.terms.recent).total > 0:
         return None
-    if view.terms.without_feedback and not (counts and counts.between(0, view.now).total):
-        return Reason.NO_FEEDBACK_KEY  # and never were: others may count truths in another way
+    never = not (counts and counts.between(0, view.now).total)
+    if view.terms.without_feedback and never:
+        return Reason.NO_FEEDBACK_KEY  # others may count truths in another way
+    if never and view.version_has_series and _are_overdue(view):
+        return Reason.NO_LABELS
     if counts is None:
         return Reason.NO_DATA
     first = view.now - view.terms.recent
     known = any(block.quality is Quality.COUNTED for block in counts.blocks(first, view.now))
     return Reason.NO_TRAFFIC if known else Reason.NO_DATA
+
+
+def _are_overdue(view: View) -> bool:
+    """Whether the version has served for so long that labels should have come."""
+    terms = view.terms
+    late = view.now - view.since > terms.calendar.blocks(LABEL_HOURS)
+    return terms.kind is IndicatorKind.OUTCOMES and late
 
 
 def still_warming_up(view: View) -> Reason | None:

@@ -124,18 +124,24 @@ class OperatorOverlaps:
             return Meeting()
         known = self._met.get(key)
         self._met[key] = other, now
-        first, second = sorted((self.me, other), key=_rank)
-        wait = AWAY_SECONDS if first is other else 0.0
+        wait = AWAY_SECONDS if _rank(other) < _rank(self.me) else 0.0
         if wait:
             self._left[key] = now + wait
         if known is not None and _rank(known[0]) == _rank(other):
             return Meeting(wait)
-        text = (
+        return Meeting(wait, self.standing(key, now=now))
+
+    def standing(self, key: Key, *, now: float) -> str:
+        """Which two operators write a product's status, and the way out; empty when one does."""
+        other, seen = self._met.get(key, (self.me, now))
+        if other is self.me or now - seen > REMEMBER_SECONDS:
+            return ""
+        first, second = sorted((self.me, other), key=_rank)
+        return (
             f"the operators {_name(first)} and {_name(second)} both watch this namespace:"
             f" {_name(first)} reconciles the product, {_name(second)} skips it; set"
             f" SLUICEGATE_EXCLUDED_NAMESPACES={key.namespace} for the one that must skip it"
         )
-        return Meeting(wait, text)
 
     def _leave(self, key: Key, other: WrittenBy, now: float) -> Meeting:
         told = self._newer.get(key)

@@ -4,6 +4,8 @@ Pods are read only when a version isn't ready, a training has ended or a product
 healthy product costs no read.
 """
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,6 +49,8 @@ TRAINER: Final = "trainer"
 """Name of a training's container; a mesh may put others beside it."""
 FEEDBACK: Final = "feedback"
 """Name of the volume that holds the Secret of spec.serving.feedback."""
+SECRET_LACKS: Final = re.compile(r"has [\w ',.-]{1,80}")
+"""What a check may say of the Secret; anything longer isn't ours."""
 SERVICE_NOT_FOUND: Final = "ServiceNotFound:"
 """How its message begins when the bento has no entry service of the name that the spec gives."""
 
@@ -71,6 +75,8 @@ class PodState:
     killed_at : when a container was last killed for its memory, in seconds; None when it lies
         ended, or the kubelet gives no time.
     api : the API of the version that it serves, once the runtime check has passed; None if unknown.
+    feedback : what the Secret of spec.serving.feedback lacked when it started, "has no key hmac";
+        empty when it lacked nothing, or isn't wanted.
     outside : the trouble isn't its own: its node, the scheduler, the registry, or it was evicted.
     crashed : a container ended with an error, now or the last time.
     waiting : no container of it has started.
@@ -94,6 +100,7 @@ class PodState:
     starting: bool = False
     killed_at: int | None = None
     api: ApiSummary | None = None
+    feedback: str = ""
 
     def was_killed_since(self, since: int) -> bool:
         """Whether a container ran out of memory at `since`, in seconds, or later."""
@@ -111,6 +118,7 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
     troubles = [problem for one in containers if (problem := _problem(one)) is not None]
     unmounted = ""
     taken = _taken_away(body)
+    passed = _left_by_check(status)
     if taken:  # how its containers ended then says nothing
         troubles = [_Trouble(taken, outside=True)]
     elif not troubles and (around := _unscheduled(status) or _unreachable(status)):
@@ -135,7 +143,8 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         absent=any(problem.absent for problem in troubles),
         ended=_ended(trainer),
         killed_at=_killed_at(containers),
-        api=_api(status),
+        api=parse_summary(passed),
+        feedback=_feedback(passed),
         outside=bool(troubles) and all(problem.outside for problem in troubles),
         crashed=any(_terminated(one).get("exitCode") for one in containers),
         waiting=not any("running" in (one.get("state") or {}) for one in containers),
@@ -271,12 +280,27 @@ def _ended(container: Mapping[str, Any]) -> TrainingExit | None:
     )
 
 
-def _api(status: Mapping[str, Any]) -> ApiSummary | None:
+def _left_by_check(status: Mapping[str, Any]) -> str:
+    """What the runtime check left behind as it passed; empty before that."""
     for one in _statuses(status, "initContainerStatuses"):
         ended = (one.get("state") or {}).get("terminated") or {}
         if one["name"] == RUNTIME_CHECK and ended.get("exitCode") == 0:
-            return parse_summary(ended.get("message", ""))
-    return None
+            return str(ended.get("message", ""))
+    return ""
+
+
+def _feedback(left: str) -> str:
+    """What the check says that the feedback Secret lacks; empty for nothing, or for other words."""
+    try:
+        said = json.loads(left)["feedback"]
+    except (LookupError, RecursionError, TypeError, ValueError):
+        return ""
+    return said if isinstance(said, str) and SECRET_LACKS.fullmatch(said) else ""
+
+
+def secret_lacks(pods: Iterable[PodState], revision: str) -> str:
+    """What the feedback Secret lacked when a pod of a version started; empty for nothing."""
+    return next((pod.feedback for pod in of_revision(pods, revision) if pod.feedback), "")
 
 
 def api_of(pods: Iterable[PodState], revision: str) -> ApiSummary | None:

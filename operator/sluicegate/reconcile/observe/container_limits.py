@@ -1,12 +1,14 @@
-"""Whether containers are at the limits of their CPU and memory, as far as the kubelet says it."""
+"""Whether containers are at their limits, or their node is, as far as the kubelet says it."""
 
 from typing import Final, NamedTuple
 
-from sluicegate.api.containers import Resources
+from sluicegate.api.containers import Resources, amount
 from sluicegate.prometheus.targets import TargetFacts
 
 THROTTLED: Final = 0.25
 """Share of CPU periods from which on a container is called throttled."""
+WAITING: Final = 0.2
+"""Share of time from which on a container that waits for a CPU is slow by that."""
 MEMORY_FULL: Final = 0.95
 """Share of the memory limit from which on memory explains slowness."""
 
@@ -38,3 +40,16 @@ def _beyond(share: float | None, most: float, *, limited: bool) -> bool | None:
     if share is None:
         return None if limited else False
     return share > most
+
+
+def is_node_busy(facts: TargetFacts | None, resources: Resources) -> bool:
+    """Whether a node doesn't give a pod the CPU that it requests: others on it take too much.
+
+    A pod that uses more than it requests waits by its own doing, and so does one that is throttled
+    at its limit, whose kernel counts that as waiting. Without a request nothing is promised.
+    """
+    if facts is None or facts.cpu_waited is None or facts.cpus_used is None:
+        return False
+    requested = resources.requests.get("cpu") or resources.limits.get("cpu") or "0"
+    waited = facts.cpu_waited - (facts.cpu_throttled or 0.0)
+    return waited > WAITING and facts.cpus_used <= amount(requested)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sluicegate.api.names import ConditionReason, DecisionReason
-from sluicegate.api.product import DataProduct
+from sluicegate.api.product import DataProduct, DataProductSpec
+from sluicegate.api.slos import IndicatorKind
 from sluicegate.api.status import DataProductStatus, DependencyStatus
 from sluicegate.api.versions import VersionBase
 from sluicegate.conditions import Finding
@@ -26,6 +27,26 @@ _ASKED: Final = frozenset(
         DecisionReason.PROMOTE_REQUESTED,
     }
 )
+
+
+_UNLABELLED: Final = frozenset(
+    {
+        DecisionReason.NO_DATA,
+        DecisionReason.NO_TRAFFIC,
+        DecisionReason.NO_LABELS,
+        DecisionReason.WARMING_UP,
+    }
+)
+"""What is said of a service level of labels while none is counted."""
+
+
+def lacks_labels(spec: DataProductSpec, status: DataProductStatus) -> bool:
+    """Whether feedback is set and no label is counted, of one of its service levels at least."""
+    names = {slo.name for slo in spec.slos if slo.indicator.kind is IndicatorKind.OUTCOMES}
+    if spec.serving.feedback is None or not names:
+        return False
+    judged = [slo for slo in status.slos if slo.name in names]
+    return not judged or any(slo.reason in _UNLABELLED for slo in judged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +70,7 @@ class Observation:
     shadowed : the conflict is about the route of the spec, which other products keep.
     refused : what the API server says against one of its children; empty while it takes all.
     changing : stable's pods are about to be replaced, or another number is asked for, by its spec.
+    overlap : which other operator writes its status too, and the way out; empty for none.
     route_kept : the route that it has is written on in the stead of that one.
     stalled : what else needs a person; None when nothing does.
     gateways : what its Gateways say of themselves, as far as that had to be asked.
@@ -78,6 +100,7 @@ class Observation:
     shadowed: bool = False
     refused: str = ""
     changing: bool = False
+    overlap: str = ""
     route_kept: bool = False
     stalled: Finding | None = None
     gateways: Mapping[Key, GatewayState] = field(default_factory=dict)

@@ -37,9 +37,9 @@ from sluicegate.reconcile.live.children import (
 from sluicegate.reconcile.live.failure_attribution import failing, is_down
 from sluicegate.reconcile.live.pods import PodState, api_of, of_job, of_revision
 from sluicegate.reconcile.live.product import ProductRecord
-from sluicegate.reconcile.observe.container_limits import at_limit
+from sluicegate.reconcile.observe.container_limits import at_limit, is_node_busy
 from sluicegate.reconcile.observe.gateway_reader import Gateways
-from sluicegate.reconcile.observe.observation import Observation
+from sluicegate.reconcile.observe.observation import Observation, lacks_labels
 from sluicegate.reconcile.observe.pod_reader import PodReads
 from sluicegate.reconcile.observe.traffic_split import split_of
 from sluicegate.reconcile.observe.training_result import training_result
@@ -87,7 +87,8 @@ class Observer:
         jobs = self.jobs(record)
         job = next((one for one in jobs if one.key == wanted_job(record.key, product.status)), None)
         refusal = self._refusal(record.key, product.status)
-        pods = await self.pods.of(record, product.status, live, job, now=now)
+        silent = lacks_labels(product.spec, product.status)
+        pods = await self.pods.of(record, product.status, live, job, now=now, unlabelled=silent)
         requests = measured.requests()
         gateways = await self.gateways.of(product, route)
         split = split_of(measured, route, requests, gateways, now=now)
@@ -250,7 +251,8 @@ def _facts(measured: ProductBlocks, seen: _Seen) -> Facts:
     if stable is None:
         return Facts()
     serving = seen.live.get(stable.revision)
-    lacking = at_limit(measured.facts(stable), product.spec.serving.resources)
+    resources, found = product.spec.serving.resources, measured.facts(stable)
+    lacking = at_limit(found, resources)
     attribution = None
     if candidate is not None and candidate.weight > 0:
         attribution = failing(
@@ -272,6 +274,7 @@ def _facts(measured: ProductBlocks, seen: _Seen) -> Facts:
         ),
         canary_unhealthy=attribution is not None and attribution.own,
         canary_lost=attribution.text if attribution is not None and not attribution.own else "",
+        node_busy=is_node_busy(found, resources),
         cpu_throttled=lacking.cpu,
         memory_pressure=lacking.memory,
         pods=(serving.ready if serving else 0) / product.spec.serving.base_replicas,

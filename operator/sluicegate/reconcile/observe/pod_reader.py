@@ -5,6 +5,9 @@ shows in the Deployment too, so while all are ready they are read again only whe
 and pods that have only just changed are given a moment: most have nothing to tell then. Of two
 hundred canaries that began at once they were listed 536 times in 40 s, on a control plane whose
 CPU was all that these starts waited for.
+
+Pods that serve well are read in one case: a product of which no label is counted, whose pods know
+whether the Secret that labels need can be used. That is once a Deployment, and once a second of all.
 """
 
 from collections.abc import Mapping
@@ -33,12 +36,14 @@ Sight = tuple[object, ...]
 """What the pods were read at: a read at the same tells nothing new."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PodReads:
     """The pods of products, as they were read last."""
 
     api: KubeApi
     _known: dict[Key, tuple[Sight, tuple[PodState, ...]]] = field(default_factory=dict)
+    _rested_at: int = -1
+    """When pods that serve well were read last, in seconds."""
 
     async def of(
         self,
@@ -48,23 +53,27 @@ class PodReads:
         job: JobRecord | None,
         *,
         now: int,
+        unlabelled: bool = False,
     ) -> tuple[PodState, ...]:
         """The product's pods, if any of them may have something to tell.
 
         Parameters
         ----------
         live : Deployments by revision. job : of the training under way. now : in seconds.
+        unlabelled : no label of the product is counted, though its spec says how they come.
         """
         unready = any(one.ready < one.replicas or one.rolling for one in live.values())
         troubled = any(slo.streak is not None for slo in status.engine.slos.values())
         ended = job is not None and job.finished
         if not (unready or troubled or ended or status.candidate is not None):
-            self._known.pop(record.key, None)
-            return ()
+            return (
+                await self._at_rest(record.key, live, now) if unlabelled else self._drop(record.key)
+            )
         period = UNREADY_SECONDS if unready else BELIEVED_SECONDS
         sight = _sight(live, job, (now + ahead(record.key)) // period)
         at, pods = self._known.get(record.key, ((), ()))
-        ended = ended or _is_at_the_gate(status, live, pods)
+        first = unlabelled and status.stable is None and not unready and not pods
+        ended = ended or _is_at_the_gate(status, live, pods) or (first and self._may_rest(now))
         given = is_starting(live.values(), now)
         if status.candidate is not None and not troubled:
             given = has_just_changed(live.values(), now)  # ready or not: it is looked at again
@@ -75,7 +84,29 @@ class PodReads:
 
     def forget(self, key: Key) -> None:
         """The product is gone."""
+        self._drop(key)
+
+    def _drop(self, key: Key) -> tuple[PodState, ...]:
         self._known.pop(key, None)
+        return ()
+
+    async def _at_rest(
+        self, key: Key, live: Mapping[str, DeploymentRecord], now: int
+    ) -> tuple[PodState, ...]:
+        """The pods of a product of which no label is counted, as they were at this Deployment."""
+        at, pods = self._known.get(key, ((), ()))
+        sight = _sight(live, None, 0)
+        if live and at[:1] != sight[:1] and self._may_rest(now):
+            pods = await self._read(key)
+            self._known[key] = (sight, pods)
+        return pods
+
+    def _may_rest(self, now: int) -> bool:
+        """Whether pods that serve well may be read: thousands may start at once, or be seen anew."""
+        if now == self._rested_at:
+            return False
+        self._rested_at = now
+        return True
 
     async def _read(self, key: Key) -> tuple[PodState, ...]:
         selector = f"{names.LABEL_PRODUCT}={key.name}"

@@ -100,10 +100,13 @@ def training_result(
 
 def _failure(job: JobRecord, ended: TrainingExit, trigger: str) -> TrainingFailed:
     if job.reason == "DeadlineExceeded":
+        # At its deadline a Job deletes the pods that run, and their status says no more.
+        deleted = "its pod is deleted, so its last message is not known"
+        said = deleted if ended.exit_code is None else _said(ended)
         return TrainingFailed(
             trigger,
             DecisionReason.TIMED_OUT,
-            f"the training took longer than retraining.timeoutSeconds{_limit(job)}; {_said(ended)}",
+            f"the training took longer than retraining.timeoutSeconds{_limit(job)}; {said}",
         )
     code = "never ran" if ended.exit_code is None else f"exited with {ended.exit_code}"
     if ended.reason == "OOMKilled":

@@ -45,6 +45,8 @@ def findings(
     yield _split(observation, status)
     yield _dependencies(observation)
     yield _pinned(observation)
+    if observation.overlap:
+        yield Finding(Type.OPERATOR_OVERLAP, "True", Reason.OPERATOR_OVERLAP, observation.overlap)
     if observation.review is not None:
         yield observation.review
 

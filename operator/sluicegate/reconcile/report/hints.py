@@ -7,17 +7,18 @@ from typing import Final
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
-from sluicegate.api.slos import IndicatorKind
 from sluicegate.api.status import DataProductStatus
-from sluicegate.conditions import Finding
+from sluicegate.conditions import Finding, find_condition
 from sluicegate.policy.evaluate import Evaluation
 from sluicegate.policy.model.decision import Hold
-from sluicegate.reconcile.live.pods import PodState
-from sluicegate.reconcile.observe.observation import Observation
+from sluicegate.reconcile.live.pods import PodState, of_revision, secret_lacks
+from sluicegate.reconcile.observe.observation import Observation, lacks_labels
 
 _LASTS: Final = frozenset({DecisionReason.ROUTING_MISMATCH, DecisionReason.INVALID_DATA})
 """Why a canary stays at its share until somebody mends what sends or counts its requests."""
-_SILENT: Final = frozenset({DecisionReason.NO_DATA, DecisionReason.NO_TRAFFIC})
+_SILENT: Final = frozenset(
+    {DecisionReason.NO_DATA, DecisionReason.NO_TRAFFIC, DecisionReason.NO_LABELS}
+)
 
 
 def first_reason(pod: PodState | None) -> Reason:
@@ -54,18 +55,40 @@ def with_secret(
 ) -> Iterator[Finding]:
     """The findings; where no label is counted, with the Secret that feedback can't do without.
 
-    The operator reads no Secrets: it can only name what to look at.
+    The operator reads no Secrets. Its pods know whether theirs can be used, and tell it as they
+    start; before that it can only name what to look at.
     """
-    serving, slos = observation.product.spec.serving, observation.product.spec.slos
-    labelled = {slo.name for slo in slos if slo.indicator.kind is IndicatorKind.OUTCOMES}
-    silent = any(slo.name in labelled and slo.reason in _SILENT for slo in status.slos)
     for finding in findings:
-        if finding.type == Type.METRICS_AVAILABLE and silent and serving.feedback is not None:
-            text = (
-                f"{finding.message}; labels need the Secret {serving.feedback.secret_ref.name} of"
-                " spec.serving.feedback.secretRef with the keys hmac and bearer, each of at least"
-                " 16 bytes: the pods' sluicegate_feedback_secret_usable is 0 where it lacks one"
-            )
-            yield replace(finding, message=text)
+        if finding.type == Type.METRICS_AVAILABLE and lacks_labels(
+            observation.product.spec, status
+        ):
+            yield _about_secret(observation, status, finding)
         else:
             yield finding
+
+
+def _about_secret(observation: Observation, status: DataProductStatus, finding: Finding) -> Finding:
+    product, version = observation.product, status.candidate or status.stable
+    feedback = product.spec.serving.feedback
+    assert feedback is not None
+    revision = version.revision if version is not None else ""
+    name = f"the Secret {feedback.secret_ref.name} of spec.serving.feedback.secretRef"
+    lacks = secret_lacks(observation.pods, revision)
+    if version is not None and lacks:
+        text = (
+            f"{name} {lacks}, as a pod of {version.version} saw at its start: give it the keys hmac"
+            " and bearer, each of at least 16 bytes; predictions are served, and no label is counted"
+        )
+        return replace(finding, reason=Reason.FEEDBACK_SECRET_UNUSABLE, message=text)
+    before = find_condition(product.status.conditions, Type.METRICS_AVAILABLE)
+    if before is not None and before.reason == Reason.FEEDBACK_SECRET_UNUSABLE:
+        unread = not of_revision(observation.pods, revision)
+        if unread and name in before.message:
+            return replace(finding, reason=before.reason, message=before.message)
+    if not any(slo.reason in _SILENT for slo in status.slos):
+        return finding
+    text = (
+        f"{finding.message}; labels need {name} with the keys hmac and bearer, each of at least 16"
+        " bytes: the pods' sluicegate_feedback_secret_usable is 0 where it lacks one"
+    )
+    return replace(finding, message=text)

@@ -14,6 +14,7 @@ from sluicegate.conditions import (
     same_meaning,
     with_fresh_numbers,
 )
+from sluicegate.policy.slo_health.confirmation import UNMEASURABLE
 from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.decide.warm_up import is_unread, just_took_over
 from sluicegate.reconcile.observe.observation import Observation
@@ -40,9 +41,20 @@ _SHOWN: Final = frozenset(
         DecisionReason.SUPERSEDED,
         Reason.RETRAIN_SUSPENDED,
         Reason.JOB_REFUSED,
+        Reason.OPERATOR_OVERLAP,
+        Reason.FEEDBACK_SECRET_UNUSABLE,
+        *UNMEASURABLE,
     }
 )
 """What `kubectl get` shows of a product that serves as it should."""
+_TELLING: Final = (
+    Type.OPERATOR_OVERLAP,
+    Type.ROLLOUT_PROGRESSING,
+    Type.RETRAINING_ACTIVE,
+    Type.METRICS_AVAILABLE,
+    Type.SLO_MET,
+)
+"""Conditions whose reasons these are, most pressing first."""
 _WORSE: Final = {SloState.MET: 0, SloState.UNKNOWN: 1, SloState.AT_RISK: 2, SloState.MISSED: 3}
 
 
@@ -193,10 +205,8 @@ def _reason(conditions: tuple[Condition, ...]) -> str:
     ready = by_kind[Type.READY]
     if ready.status != "True":
         return ready.reason
-    rollout, retraining = by_kind[Type.ROLLOUT_PROGRESSING], by_kind[Type.RETRAINING_ACTIVE]
-    if rollout.reason in _SHOWN:
-        return rollout.reason
-    return retraining.reason if retraining.reason in _SHOWN else ""
+    told = (by_kind[kind].reason for kind in _TELLING if kind in by_kind)
+    return next((reason for reason in told if reason in _SHOWN), "")
 
 
 def _worst(status: DataProductStatus) -> str:

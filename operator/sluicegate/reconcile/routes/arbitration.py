@@ -149,8 +149,22 @@ class Claims:
             entry.contends = entry.reserved = False
             self._wake_waiting(key)
 
+    def outlive(self, key: Key, route: RouteRecord) -> None:
+        """The product isn't known, and its HTTPRoute lives: nobody else gets what that serves.
+
+        It is gone and its route follows it; or a list that failed has hidden it for a moment, and
+        whoever is seen first when it is back would take over its requests.
+        """
+        if (entry := self._entries.get(key)) is None:
+            return
+        entry.wanted, entry.contends, entry.reserved = None, False, False
+        self._index.replace(key, (entry.live,))
+        self._read[key] = "", 0, route
+        self._remember(key, None)
+        self._wake_waiting(key)
+
     def forget(self, key: Key) -> None:
-        """The product is gone."""
+        """The product is gone, and its HTTPRoute too."""
         self._index.replace(key, ())
         self._entries.pop(key, None)
         self._read.pop(key, None)

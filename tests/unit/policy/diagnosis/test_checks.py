@@ -86,6 +86,19 @@ def test_a_latency_is_blamed_on_the_model_only_once_its_resources_are_known_to_s
     assert found.outside
 
 
+@pytest.mark.parametrize("checks", [AUTO_CHECKS, OUTSIDE_CHECKS, PROBATION_CHECKS])
+@pytest.mark.parametrize(
+    ("slo", "reason"),
+    [
+        (FAST, Reason.NODE_BUSY),
+        (AVAILABLE, Reason.AVAILABILITY_ONLY),
+        (ACCURATE, Reason.MODEL_DECAY),
+    ],
+)
+def test_a_busy_node_explains_what_is_slow_on_probation_too(slo, reason, checks):
+    assert cause(symptoms(slo, facts=replace(KNOWN, node_busy=True)), checks) is reason
+
+
 @pytest.mark.parametrize("slo", [ACCURATE, AVAILABLE])
 @pytest.mark.parametrize("facts", [Facts(), Facts(cpu_throttled=True, memory_pressure=True)])
 def test_resources_say_nothing_of_what_is_wrong_or_fails(slo, facts):

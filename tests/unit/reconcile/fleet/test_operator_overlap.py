@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import time
 
 import pytest
 
 from sluicegate.api.status import OperatorScope, WrittenBy
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.reconcile.fleet.operator_overlap import OVERLAPS, OperatorOverlaps
+from sluicegate.runtime.clock import Clocks
 from sluicegate.runtime.interfaces import Done, InvalidSpec, RequeueAfter
 from sluicegate.settings import Settings
 from tests.support.apiserver.api_stand_in import ApiStandIn
@@ -76,8 +78,9 @@ async def server():
 def operator(server, told, **settings) -> Cluster:
     """An operator with settings of its own on the same objects."""
     found = Cluster(server)
+    clocks = Clocks(wall=lambda: time.time() + found.later)
     found.reconciler = reconciler_of(
-        build_controller(server.api, Settings(scrape_interval_seconds=15, **settings))
+        build_controller(server.api, Settings(scrape_interval_seconds=15, **settings), clocks)
     )
     object.__setattr__(found.reconciler, "recorder", EventNote(told))
     return found
@@ -92,8 +95,8 @@ async def test_settings_that_differ_lead_to_no_endless_writes(server):
     # Blocks of 60 s are too short for scrapes of 30 s, by the settings of one.
     object.__setattr__(wide.reconciler, "settings", Settings(scrape_interval_seconds=30))
     wide.add(world, SEARCH, created="2026-01-01T00:00:00Z", route=None, routed=False)
-    writes: list[int] = []
-    for _ in range(6):
+
+    async def both() -> int:
         server.sent.clear()
         for one in (wide, narrow):
             for cache in one.reconciler.applier.caches:
@@ -102,11 +105,31 @@ async def test_settings_that_differ_lead_to_no_endless_writes(server):
                         cache.observe(body)
             with contextlib.suppress(InvalidSpec):  # blockSeconds, for the one
                 await one.reconciler.reconcile(SEARCH)
-        writes.append(sum(one.path.endswith("/status") for one in server.writes))
+        return sum(one.path.endswith("/status") for one in server.writes)
+
+    writes = [await both() for _ in range(6)]
+    assert writes[-3:] == [0, 0, 0], writes
+    for one in (wide, narrow):  # the one that skips it tries again, which the other sees
+        one.later += AWAY_SECONDS + 1
+    writes = [await both() for _ in range(6)]
     assert writes[-3:] == [0, 0, 0], writes
     body = server.objects[DATA_PRODUCTS.path(*SEARCH)]
     assert body["status"]["writtenBy"]["namespace"] == "team"
     assert ("search", "Warning", "OperatorOverlap") in told
+    (said,) = [one for one in body["status"]["conditions"] if one["type"] == "OperatorOverlap"]
+    assert (said["status"], said["reason"]) == ("True", "OperatorOverlap")
+    assert "team/sluicegate-operator reconciles the product" in said["message"]
+    assert "SLUICEGATE_EXCLUDED_NAMESPACES=catalog" in said["message"]
+    assert body["status"]["summary"]["reason"] == "OperatorOverlap"
+
+
+def test_the_condition_ends_half_an_hour_after_the_other_was_seen_last():
+    overlaps = OperatorOverlaps(TEAM)
+    overlaps.wrote(SEARCH)
+    assert overlaps.standing(SEARCH, now=0.0) == ""
+    news = overlaps.meet(SEARCH, PLATFORM, now=0.0).news
+    assert overlaps.standing(SEARCH, now=1800.0) == news
+    assert overlaps.standing(SEARCH, now=1801.0) == ""
 
 
 async def test_an_excluded_namespace_is_left_to_others(server):

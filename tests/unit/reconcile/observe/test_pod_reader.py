@@ -70,6 +70,49 @@ async def test_a_product_at_rest_costs_no_read(reads, world):
     assert await asks(reads, world, seen(world), rest) == 0
 
 
+async def test_without_labels_pods_that_serve_are_read_once_a_deployment(reads, world):
+    """They know whether the Secret that labels need can be used, and the operator reads none."""
+    rest = world.current.model_copy(update={"candidate": None})
+    live = seen(world)
+
+    async def asked(live, now):
+        before = reads.api.asked.total()
+        await reads.of(RECORD, rest, live, None, now=now, unlabelled=True)
+        return reads.api.asked.total() - before
+
+    found = [await asked(live, MINUTE + n) for n in (0, 1, 600, 6000)]
+    name, one = next(iter(live.items()))
+    found.append(await asked(live | {name: replace(one, version=9)}, MINUTE + 6001))
+    assert found == [1, 0, 0, 0, 1]
+
+
+async def test_of_all_products_without_labels_one_a_second_is_read(reads, world):
+    rest = world.current.model_copy(update={"candidate": None})
+    for second in range(3):
+        for number in range(20):
+            one = SimpleNamespace(key=Key("catalog", f"search-{number}"))
+            await reads.of(one, rest, seen(world), None, now=MINUTE + second, unlabelled=True)
+    assert reads.api.asked.total() == 3
+
+
+@pytest.mark.parametrize(("unlabelled", "expected"), [(True, [0, 1, 0]), (False, [0, 0, 0])])
+async def test_without_labels_the_first_pods_are_read_as_they_become_ready(
+    reads, unlabelled, expected
+):
+    world = World()
+    world.settle()
+    status = world.current.model_copy(update={"candidate": world.current.candidate})
+    assert status.stable is None
+    live = {name: replace(one, moved=MINUTE) for name, one in seen(world).items()}
+    ready = {name: replace(one, ready=one.replicas, version=2) for name, one in live.items()}
+    found = []
+    for one in (live, ready, ready):
+        before = reads.api.asked.total()
+        await reads.of(RECORD, status, one, None, now=MINUTE, unlabelled=unlabelled)
+        found.append(reads.api.asked.total() - before)
+    assert found == expected
+
+
 async def test_a_canary_whose_pods_are_ready_is_read_once_a_minute_or_change(reads, world):
     live = seen(world)
     assert await asks(reads, world, live) == 1

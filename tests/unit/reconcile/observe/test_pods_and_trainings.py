@@ -16,7 +16,7 @@ from sluicegate.policy.model.observed import TrainingFailed, TrainingSucceeded
 from sluicegate.prometheus.targets import TargetFacts
 from sluicegate.reconcile.live.children import job_record
 from sluicegate.reconcile.live.pods import TrainingExit, pod_state
-from sluicegate.reconcile.observe.container_limits import at_limit
+from sluicegate.reconcile.observe.container_limits import at_limit, is_node_busy
 from sluicegate.reconcile.observe.training_result import training_result
 from tests.support.decisions.rollout_world import image
 
@@ -115,6 +115,31 @@ def test_what_has_no_limit_is_not_at_it(limits, throttled, used, lacking):
     """The kubelet exports nothing of a container without a limit: that isn't "unknown"."""
     facts = TargetFacts(cpu_throttled=throttled, memory_used=used)
     assert at_limit(facts, Resources(limits=limits)) == lacking
+
+
+@pytest.mark.parametrize(
+    ("waited", "used", "throttled", "resources", "busy"),
+    [
+        (0.6, 0.3, None, {"requests": {"cpu": "500m"}}, True),
+        (0.6, 0.3, None, {"limits": {"cpu": "500m"}}, True),
+        (0.1, 0.3, None, {"requests": {"cpu": "500m"}}, False),
+        (0.6, 0.9, None, {"requests": {"cpu": "500m"}}, False),
+        (0.6, 0.3, 0.5, {"limits": {"cpu": "500m"}}, False),
+        (0.6, 0.3, None, {}, False),
+        (None, 0.3, None, {"requests": {"cpu": "500m"}}, False),
+        (0.6, None, None, {"requests": {"cpu": "500m"}}, False),
+    ],
+    ids=[
+        "the node is busy", "a limit is a request", "it hardly waits", "it uses more than it requests",
+        "it is throttled", "it requests nothing", "no pressure is measured", "no use is measured",
+    ],
+)  # fmt: skip
+def test_a_node_is_busy_that_doesnt_give_a_pod_what_it_requests(
+    waited, used, throttled, resources, busy
+):
+    facts = TargetFacts(cpu_waited=waited, cpus_used=used, cpu_throttled=throttled)
+    assert is_node_busy(facts, Resources(**resources)) is busy
+    assert not is_node_busy(None, Resources(**resources))
 
 
 def test_without_the_kubelets_series_only_what_has_a_limit_is_unknown():
@@ -286,7 +311,7 @@ def test_a_training_that_took_too_long_says_how_long_it_may_take_and_what_it_sai
     assert failed.message.endswith("epoch 3")
     gone = result(TrainingExit(), **of_job)
     assert f"({words})" in gone.message
-    assert gone.message.endswith("it left no message")
+    assert gone.message.endswith("its pod is deleted, so its last message is not known")
 
 
 def test_of_a_long_log_only_the_tail_is_kept():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from sluicegate.api import names
 from sluicegate.api.names import ConditionType
 from sluicegate.conditions import find_condition
 from sluicegate.reconcile.decide.planner import make_plan
+from sluicegate.reconcile.live.pods import pod_state
+from sluicegate.reconcile.report.condition_events import news
 from sluicegate.reconcile.report.status import report
 from sluicegate.slo.blocks import Series
 from tests.support.decisions.rollout_world import ACCURACY, RUNTIME, World, document
@@ -17,17 +21,98 @@ SERVING = {"runtimeImage": RUNTIME, "replicas": 4}
 FEEDBACK = {"feedback": {"secretRef": {"name": "search-feedback"}}}
 
 
+LACKS = "has 5 bytes in its key bearer"
+
+
+def pod(revision, lacks=""):
+    """A pod that serves, with what its check said of the Secret as it started."""
+    left = json.dumps({"feedback": lacks} if lacks else {})
+    ended = {"exitCode": 0, "message": left}
+    check = {"name": "runtime-check", "ready": True, "state": {"terminated": ended}}
+    server = {"name": "server", "ready": True, "started": True, "state": {"running": {}}}
+    return pod_state(
+        {
+            "metadata": {"labels": {names.LABEL_REVISION: revision}},
+            "status": {
+                "initContainerStatuses": [check],
+                "containerStatuses": [server],
+                "conditions": [{"type": "Ready", "status": "True"}],
+            },
+        }
+    )
+
+
+def told(world, *, labels, lacks=None):
+    """What is reported of a product that has labels or none; `lacks` None leaves its pods unread."""
+    observation = world.observation()
+    if not labels:
+        silent = {version: {"accuracy": Series()} for version in observation.observed.series}
+        observation = replace(observation, observed=replace(observation.observed, series=silent))
+    if lacks is not None:
+        pods = tuple(pod(revision, lacks) for revision in world.pods)
+        observation = replace(observation, pods=pods)
+    return report(observation, make_plan(observation))
+
+
+def measured(status):
+    return find_condition(status.conditions, ConditionType.METRICS_AVAILABLE)
+
+
 def message(serving, *, labels):
     """What MetricsAvailable says, of a product that has labels or none."""
     world = World(spec=document(slos=[ACCURACY], serving=serving)).run(40)
-    observation = world.observation()
-    if not labels:
-        (version,) = observation.observed.series
-        silent = {version: {"accuracy": Series()}}
-        observation = replace(observation, observed=replace(observation.observed, series=silent))
-    status = report(observation, make_plan(observation))
-    condition = find_condition(status.conditions, ConditionType.METRICS_AVAILABLE)
-    return condition.message
+    return measured(told(world, labels=labels)).message
+
+
+def starting():
+    """A first version that serves since a moment."""
+    world = World(spec=document(slos=[ACCURACY], serving={**SERVING, **FEEDBACK}))
+    return world.until(lambda one: one.condition("Ready") == ("True", "Serving"))
+
+
+def test_a_secret_that_cant_be_used_is_said_as_the_first_pods_start():
+    world = starting()
+    status = told(world, labels=False, lacks=LACKS)
+    found = measured(status)
+    assert found.reason == "FeedbackSecretUnusable"
+    assert found.message.startswith(
+        f"the Secret search-feedback of spec.serving.feedback.secretRef {LACKS}, as a pod of v1 saw"
+    )
+    assert "give it the keys hmac and bearer, each of at least 16 bytes" in found.message
+    assert find_condition(status.conditions, ConditionType.READY).status == "True"
+    assert status.summary.reason == "FeedbackSecretUnusable"
+    (event,) = [one for one in news(world.current, status) if one.warning]
+    assert (event.reason, event.message) == ("FeedbackSecretUnusable", found.message)
+    assert not list(news(status, status))
+
+
+def test_it_stays_said_while_the_pods_arent_read_again_and_ends_with_the_first_label():
+    world = starting().run(20)
+    world.status = json.loads(json.dumps(told(world, labels=False, lacks=LACKS).to_dict()))
+    unread = told(world, labels=False)
+    assert measured(unread).message == measured(world.current).message
+    mended = told(world, labels=False, lacks="")
+    assert measured(mended).reason != "FeedbackSecretUnusable"
+    labelled = told(world, labels=True, lacks=LACKS)
+    assert (measured(labelled).reason, labelled.summary.reason) == ("Measured", "")
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        "",
+        "{",
+        "[]",
+        '{"feedback": 7}',
+        '{"feedback": "<b>anything</b>"}',
+        '{"feedback": "has ' + "x" * 99 + '"}',
+    ],
+)
+def test_nothing_else_that_a_container_leaves_behind_is_repeated(left):
+    ended = {"exitCode": 0, "message": left}
+    check = {"name": "runtime-check", "state": {"terminated": ended}}
+    body = {"metadata": {}, "status": {"initContainerStatuses": [check]}}
+    assert pod_state(body).feedback == ""
 
 
 def test_the_secret_is_named_while_no_label_is_counted():

@@ -12,16 +12,20 @@ from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.status import report
 from sluicegate.slo.blocks import Series
 from tests.support.decisions.rollout_world import ACCURACY, RUNTIME, World, document
-from tests.support.decisions.scenarios import AVAILABILITY, count, product, run, scenario
+from tests.support.decisions.scenarios import AVAILABILITY, BLOCK, count, product, run, scenario
 
 FEEDBACK = {"feedback": {"secretRef": {"name": "search-feedback"}}}
 WITHOUT = {"runtimeImage": RUNTIME, "replicas": 4}
 
 
-def told(serving):
+DAY = 24 * 12
+"""Blocks."""
+
+
+def told(serving, *, blocks=40):
     """The status of a product whose availability is counted, and no truth ever was."""
     owed = [{**AVAILABILITY, "objective": "0.5"}, ACCURACY]
-    world = World(spec=document(slos=owed, serving=serving)).run(40)
+    world = World(spec=document(slos=owed, serving=serving)).run(blocks)
     observation = world.observation()
     (version, series), *_ = observation.observed.series.items()
     seen = {version: {"availability": series["accuracy"], "accuracy": Series()}}
@@ -30,14 +34,16 @@ def told(serving):
 
 
 @pytest.mark.parametrize(
-    ("serving", "state", "reason", "way_out"),
+    ("serving", "blocks", "state", "reason", "way_out"),
     [
-        (WITHOUT, "Unknown", "NoFeedbackKey", "set serving.feedback.secretRef"),
-        ({**WITHOUT, **FEEDBACK}, "Healthy", "NoData", "there is no such series"),
+        (WITHOUT, 40, "Unknown", "NoFeedbackKey", "set serving.feedback.secretRef"),
+        ({**WITHOUT, **FEEDBACK}, 40, "Healthy", "NoData", "there is no such series"),
+        ({**WITHOUT, **FEEDBACK}, DAY + 20, "Unknown", "NoLabels", "to /feedback"),
     ],
+    ids=["feedback is missing", "labels may come", "no label came for a day"],
 )
-def test_all_are_met_only_when_all_are_known(serving, state, reason, way_out):
-    status = told(serving)
+def test_all_are_met_only_when_all_are_known(serving, blocks, state, reason, way_out):
+    status = told(serving, blocks=blocks)
     met = find_condition(status.conditions, ConditionType.SLO_MET)
     ready = find_condition(status.conditions, ConditionType.READY)
     assert status.state == state
@@ -46,6 +52,7 @@ def test_all_are_met_only_when_all_are_known(serving, state, reason, way_out):
     assert way_out in met.message
     assert "availability" not in met.message
     assert ready.status == "True"
+    assert status.summary.reason == (reason if state == "Unknown" else "")
 
 
 def test_while_a_first_version_starts_nobody_says_that_there_are_no_service_levels():
@@ -64,6 +71,21 @@ def test_truths_that_are_counted_without_the_feedback_of_the_library_are_judged(
     lines = run(scenario(lambda index: script if index < 60 else last, 120, product=spec))
     assert lines[50]["slos"]["accuracy"]["state"] == "Met"
     assert lines[-1]["slos"]["accuracy"]["reason"] == "NoData"
+
+
+def test_labels_that_came_once_or_come_after_all_are_no_labels_that_never_come():
+    served = {"v1": {"availability": count(0, 1200)}}
+    labelled = {"v1": {"availability": count(0, 1200), "accuracy": count(10, 100)}}
+    begun, ended = DAY + 40, DAY + 60
+    lines = run(scenario(lambda index: labelled if begun <= index < ended else served, 2 * DAY))
+    said = {line["at"] // BLOCK: line for line in lines}
+    assert (said[begun - 1]["state"], said[begun - 1]["decision"]["reason"]) == (
+        "Unknown",
+        "NoLabels",
+    )
+    assert said[ended - 1]["state"] == "Healthy"
+    assert lines[-1]["slos"]["accuracy"]["reason"] == "NoData"
+    assert lines[-1]["state"] == "Healthy"
 
 
 def test_a_hold_reports_the_service_level_that_is_unknown():

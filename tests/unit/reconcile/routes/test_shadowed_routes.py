@@ -238,8 +238,9 @@ async def test_who_waits_looks_when_the_route_is_free(cluster, serving):
     cluster.add(serving, SEARCH, created=YOUNGER)
     cluster.add(serving, RIVAL, created=OLDER, routed=False)
     await cluster.look(SEARCH, RIVAL)
-    products = cluster.reconciler.applier.caches.products
-    products.forget(cluster.live(DATA_PRODUCTS, SEARCH))
+    caches = cluster.reconciler.applier.caches
+    caches.products.forget(cluster.live(DATA_PRODUCTS, SEARCH))
+    caches[HTTP_ROUTES].forget(cluster.live(HTTP_ROUTES, SEARCH))
     queued: list[tuple[Key, QueuePriority]] = []
     cluster.reconciler.claims._wake = lambda key: queued.append((key, QueuePriority.NORMAL))
     await cluster.look(SEARCH)
@@ -276,3 +277,40 @@ def without_backends(route: Any) -> Any:
     for rule in spec["rules"]:
         del rule["backendRefs"]
     return canonical(spec)
+
+
+async def test_a_product_that_isnt_known_for_a_moment_keeps_what_its_route_serves(cluster, serving):
+    """A list that fails as if the kind were gone forgets all products; a stranger comes back first."""
+    cluster.add(serving, SEARCH, created=OLDER)
+    cluster.add(
+        serving, RIVAL, created=YOUNGER, route=GATEWAY | {"path": "/search/x"}, routed=False
+    )
+    await cluster.look(SEARCH, RIVAL)
+    assert cluster.ready(RIVAL)[1] == "RouteShadowed"
+    products = cluster.reconciler.applier.caches.products
+    bodies = {key: cluster.live(DATA_PRODUCTS, key) for key in (RIVAL, SEARCH)}
+    for key, body in bodies.items():
+        products.forget(body)
+        await cluster.look(key)
+    for key, body in bodies.items():
+        products.observe(body)
+        await cluster.look(key)
+        assert cluster.live(HTTP_ROUTES, RIVAL) is None
+    assert cluster.ready(SEARCH)[0] == "True"
+
+
+async def test_a_product_that_is_gone_keeps_nothing_once_its_route_is_gone_too(cluster, serving):
+    cluster.add(serving, SEARCH, created=OLDER)
+    cluster.add(
+        serving, RIVAL, created=YOUNGER, route=GATEWAY | {"path": "/search/x"}, routed=False
+    )
+    await cluster.look(SEARCH, RIVAL)
+    caches, queue = cluster.reconciler.applier.caches, cluster.reconciler.queue
+    caches.products.forget(cluster.server.objects.pop(DATA_PRODUCTS.path(*SEARCH)))
+    await cluster.look(SEARCH, RIVAL)
+    assert cluster.live(HTTP_ROUTES, RIVAL) is None
+    caches[HTTP_ROUTES].forget(cluster.server.objects.pop(HTTP_ROUTES.path(*SEARCH)))
+    await cluster.look(SEARCH)
+    assert queue.poll() == RIVAL
+    await cluster.look(RIVAL)
+    assert cluster.live(HTTP_ROUTES, RIVAL) is not None

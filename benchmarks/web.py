@@ -1,0 +1,206 @@
+"""What a view of the portfolio page costs: `python -m benchmarks.web --products 500 5000`.
+
+The page runs as a process of its own, over an API server that is played by this process: it lists the
+products once, holds the watch open, and counts each request. Five readers then ask for the first page
+and for products, one request after another each. What is reported is the time to the first byte, the
+size of the page compressed, the page's resident memory, and the requests that reached the API server
+while it was viewed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+from aiohttp import web
+
+READERS: Final = 5
+VIEWS: Final = 60
+"""Of each reader, after as many that warm up."""
+NAMESPACES: Final = 50
+MARKETS: Final = ("AT", "BE", "DE", "ES", "FR", "IT")
+STATUS: Final = Path(__file__).with_name("served_status.json")
+
+
+def product(number: int) -> dict[str, Any]:
+    """A product with the status that the operator gives one that serves; some are degraded."""
+    digest = f"registry.example/bento@sha256:{number:064x}"
+    status = json.loads(STATUS.read_text(encoding="utf-8"))
+    status["state"] = "Degraded" if number % 50 == 0 else "Healthy"
+    for slo in status["slos"]:
+        slo |= {
+            "state": "Met", "reason": "WithinObjective", "ratio": f"0.9{number % 90 + 10}",
+            "total": 90_000 + number, "budgetRemaining": "0.42",
+            "markets": [{"market": one, "state": "Met", "ratio": "0.97", "total": 900 + number}
+                        for one in MARKETS[:3]],
+        }  # fmt: skip
+    depends = [{"namespace": namespace_of(number // 2), "name": f"product-{number // 2}"}]
+    return {
+        "apiVersion": "sluicegate.dev/v1alpha1",
+        "kind": "DataProduct",
+        "metadata": {
+            "name": f"product-{number}", "namespace": namespace_of(number),
+            "uid": f"{number:08x}-0000-4000-8000-000000000000", "resourceVersion": str(number + 1),
+        },
+        "spec": {
+            "owner": f"group:default/team-{number % 20}", "domain": "market",
+            "displayName": f"Product {number} of the marketplace", "markets": list(MARKETS),
+            "description": {"purpose": f"Estimates number {number} for buyers and dealers."},
+            "dependsOn": depends if number else [],
+            "model": {"bento": {"image": digest, "version": "v1", "service": "Bench"}},
+        },
+        "status": status,
+    }  # fmt: skip
+
+
+def namespace_of(number: int) -> str:
+    """The products lie in fifty namespaces."""
+    return f"team-{number % NAMESPACES}"
+
+
+class ApiServer:
+    """Plays the API server: lists, watches that never say anything, reviews that allow all."""
+
+    def __init__(self, count: int) -> None:
+        self.asked: Counter[str] = Counter()
+        self._body = json.dumps(
+            {"metadata": {"resourceVersion": "100000"}, "items": [product(n) for n in range(count)]}
+        )
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> int:
+        """Listen; return the port."""
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.asked[request.path.rpartition("/")[2]] += 1
+        if request.method == "POST":
+            return web.json_response({"status": {"allowed": True}}, status=201)
+        if request.query.get("watch"):
+            stream = web.StreamResponse()
+            await stream.prepare(request)
+            await asyncio.sleep(3600)
+            return stream
+        empty = '{"metadata": {"resourceVersion": "100000"}, "items": []}'
+        text = self._body if request.path.endswith("/dataproducts") else empty
+        return web.Response(text=text, content_type="application/json")
+
+
+async def measure(count: int) -> dict[str, Any]:
+    """The figures at one number of products."""
+    server = ApiServer(count)
+    kubeconfig = Path(tempfile.mkdtemp()) / "kubeconfig"
+    kubeconfig.write_text(_kubeconfig(await server.start()), encoding="utf-8")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sluicegate", "web", "--auth", "Anonymous", "--user", "wall",
+        "--address", "127.0.0.1", "--port", "0",
+        stdout=asyncio.subprocess.PIPE, env={**os.environ, "KUBECONFIG": str(kubeconfig)},
+    )  # fmt: skip
+    assert process.stdout is not None
+    url = (await process.stdout.readline()).decode().strip()
+    try:
+        async with aiohttp.ClientSession(url) as client:
+            started = time.monotonic()
+            while (await client.get("/readyz")).status != 200:  # noqa: ASYNC110, PLR2004 - it has no event for us
+                await asyncio.sleep(0.1)
+            ready = time.monotonic() - started
+            await asyncio.gather(*(_views(client, count) for _ in range(READERS)))
+            before = server.asked.total()
+            times = await asyncio.gather(*(_views(client, count) for _ in range(READERS)))
+            every = {kind: [one for found in times for one in found[kind]] for kind in times[0]}
+            return {
+                "products": count,
+                "ready, s": round(ready, 1),
+                "requests to the API server": server.asked.total() - before,
+                "resident memory, MiB": _resident(process.pid),
+                "first page, kB compressed": round(await _size(client) / 1000, 1),
+                **{
+                    f"{kind}, ms": {
+                        "median": _ms(statistics.median(found)),
+                        "p95": _ms(_p95(found)),
+                    }
+                    for kind, found in every.items()
+                },
+            }
+    finally:
+        process.terminate()
+        await process.wait()
+        await server.stop()
+
+
+async def _views(client: aiohttp.ClientSession, count: int) -> dict[str, list[float]]:
+    """Times to the first byte of one reader's views: three of the table, one of a product, in turns."""
+    times: dict[str, list[float]] = {"portfolio": [], "product": []}
+    for number in range(VIEWS):
+        kind = "product" if number % 4 == 3 else "portfolio"  # noqa: PLR2004 - the fourth
+        which = number * 37 % count
+        path = f"/products/{namespace_of(which)}/product-{which}"
+        sent = time.perf_counter()
+        async with client.get(path if kind == "product" else f"/?page={number % 3 + 1}") as answer:
+            times[kind].append(time.perf_counter() - sent)
+            assert answer.status == 200, answer.status  # noqa: PLR2004 - an HTTP status
+            await answer.read()
+    return times
+
+
+def _resident(pid: int) -> int:
+    """Resident memory in MiB, as Linux has it."""
+    text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    line = next(one for one in text.splitlines() if one.startswith("VmRSS"))
+    return round(int(line.split()[1]) / 1024)
+
+
+async def _size(client: aiohttp.ClientSession) -> int:
+    async with client.get("/", headers={"Accept-Encoding": "gzip"}) as answer:
+        return int(answer.headers["Content-Length"])
+
+
+def _p95(found: list[float]) -> float:
+    return statistics.quantiles(found, n=20)[-1]
+
+
+def _ms(seconds: float) -> float:
+    return round(1000 * seconds, 1)
+
+
+def _kubeconfig(port: int) -> str:
+    return json.dumps(
+        {
+            "apiVersion": "v1", "kind": "Config", "current-context": "bench",
+            "clusters": [{"name": "bench", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+            "users": [{"name": "bench", "user": {}}],
+            "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
+        }
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Measure, and print the figures as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.web", description=__doc__)
+    parser.add_argument("--products", type=int, nargs="+", default=[500, 5000])
+    for count in parser.parse_args().products:
+        print(json.dumps(asyncio.run(measure(count)), indent=2))  # noqa: T201 - its answer
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""`sluicegate graph`: which product depends on which, for Graphviz or Mermaid."""
+
+import argparse
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sluicegate.cli.kubectl.output import add_output, document, write
+from sluicegate.cli.kubectl.session import add_access, opened, refusals
+from sluicegate.cli.kubectl.terminal import clean
+from sluicegate.errors import InvalidInput, Problem
+from sluicegate.kube.resources import DATA_PRODUCTS
+from sluicegate.portfolio.dependencies import Graph, graph_of
+
+COLOURS: Final = {"Healthy": "#d6f0d6", "Degrading": "#ffe6b3", "Degraded": "#f6c9c9"}
+"""Fills of nodes by state; others have none."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("product", metavar="NAME", nargs="?", default="",
+                        help="only what this product depends on, and what depends on it")  # fmt: skip
+    parser.add_argument("--all-namespaces", "-A", action="store_true", help="of all namespaces")
+    parser.add_argument("--format", choices=("mermaid", "dot"), default="mermaid",
+                        help="language of the graph (default: mermaid)")  # fmt: skip
+    add_output(parser, formats=("table", "json", "yaml"))
+    add_access(parser)
+    parser.epilog = (
+        "Each node names its state; a product below a degraded one is marked as affected. Exit codes:"
+        " 0 done, 1 failed, 2 wrong input."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the graph."""
+    from sluicegate.cli.kubectl.needs import read  # noqa: PLC0415 - imports the types
+
+    with opened(args) as session:
+        with refusals("list", DATA_PRODUCTS, session.namespace):
+            items = list(session.client.items(DATA_PRODUCTS, namespace=session.namespace))
+        graph = graph_of([read(one) for one in items])
+        if args.product:
+            name = str(session.key(args.product))
+            if name not in graph.nodes:
+                known = f"is not among the {len(graph.nodes)} products: add -A, or see `get -A`"
+                raise InvalidInput([Problem(name, known)])
+            graph = graph.near(name)
+    if args.output != "table":
+        write(_document(graph), args.output)
+        return 0
+    written = dot(graph) if args.format == "dot" else mermaid(graph)
+    print("\n".join(written))
+    return 0
+
+
+def _document(graph: Graph) -> dict[str, Any]:
+    def key(name: str) -> tuple[str, str]:
+        namespace, _, own = name.partition("/")
+        return namespace, own
+
+    products = [
+        {"namespace": key(name)[0], "name": key(name)[1], "state": node.state}
+        for name, node in sorted(graph.nodes.items())
+    ]
+    edges = [{"from": caller, "to": called} for caller, called in graph.edges]
+    return document("ProductGraph", products=products, dependencies=edges)
+
+
+def dot(graph: Graph) -> Iterator[str]:
+    """The graph in the language of Graphviz."""
+    yield "digraph products {"
+    yield '  rankdir=LR; node [shape=box, style="rounded,filled", fillcolor=white];'
+    for name, node in sorted(graph.nodes.items()):
+        fill = COLOURS.get(node.state, "white")
+        yield f'  "{_escaped(name)}" [label="{_escaped(name)}\\n{_label(graph, name)}", fillcolor="{fill}"];'
+    for caller, called in graph.edges:
+        yield f'  "{_escaped(caller)}" -> "{_escaped(called)}";'
+    yield "}"
+
+
+def mermaid(graph: Graph) -> Iterator[str]:
+    """The graph in the language of Mermaid."""
+    numbers = {name: f"p{number}" for number, name in enumerate(sorted(graph.nodes))}
+    yield "flowchart LR"
+    for name, number in numbers.items():
+        text = f"{name}<br/>{_label(graph, name)}".replace('"', "#quot;")
+        yield f'  {number}["{clean(text)}"]'
+    for caller, called in graph.edges:
+        yield f"  {numbers[caller]} --> {numbers[called]}"
+    for state, colour in COLOURS.items():
+        shown = [numbers[name] for name, node in graph.nodes.items() if node.state == state]
+        if shown:
+            yield f"  style {','.join(sorted(shown))} fill:{colour}"
+
+
+def _label(graph: Graph, name: str) -> str:
+    node = graph.nodes[name]
+    return f"{clean(node.state)}, affected" if node.causes else clean(node.state)
+
+
+def _escaped(text: str) -> str:
+    return clean(text).replace("\\", "\\\\").replace('"', '\\"')

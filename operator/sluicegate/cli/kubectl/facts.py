@@ -1,0 +1,187 @@
+"""What people ask of a product, read from the object as the API server sends it. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate.kube.resources import Key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+Body = dict[str, Any]
+
+MINUTE, HOUR, DAY, YEAR = 60, 3600, 86_400, 31_536_000
+UNITS: Final = (("y", YEAR), ("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", 1))
+ENDED: Final = frozenset(
+    {"RolledBack", "Inconclusive", "Superseded", "Failed", "Rejected", "Replaced"}
+)
+"""Outcomes with which a version did not become stable, or does not remain it."""
+
+
+def key(product: Body) -> Key:
+    """Namespace and name."""
+    return Key(product["metadata"].get("namespace", ""), product["metadata"]["name"])
+
+
+def part(body: Mapping[str, Any], *path: str) -> Body:
+    """A mapping within an object; empty where it is left out."""
+    for name in path:
+        found = body.get(name)
+        body = found if isinstance(found, dict) else {}
+    return dict(body)
+
+
+def entries(body: Mapping[str, Any], *path: str) -> list[Body]:
+    """A list of mappings within an object; empty where it is left out."""
+    found = part(body, *path[:-1]).get(path[-1])
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def condition(product: Body, name: str) -> Body:
+    """A condition of the product; empty where it is left out."""
+    return next(
+        (one for one in entries(product, "status", "conditions") if one.get("type") == name), {}
+    )
+
+
+def candidate(product: Body) -> Body:
+    """The version on trial; empty without one, and for an earlier version that is restored."""
+    found = part(product, "status", "candidate")
+    return {} if found.get("restoring") else found
+
+
+def observed(product: Body) -> bool:
+    """Whether status is about the spec as it is."""
+    seen = part(product, "status").get("observedGeneration", -1)
+    return bool(seen >= product["metadata"].get("generation", 0))
+
+
+def age(since: str, now: datetime) -> str:
+    """How long ago a time of the API is, as kubectl shows it; empty for no time."""
+    if not since:
+        return ""
+    seconds = max(0, int((now - parse_time(since)).total_seconds()))
+    return duration(seconds)
+
+
+def duration(seconds: int) -> str:
+    """Seconds in the largest unit of which there are two, and the next where that is shorter than ten."""
+    for (unit, size), following in zip(UNITS, (*UNITS[1:], None), strict=True):
+        count = seconds // size
+        if count < 2 and size > 1:  # noqa: PLR2004 - 90 minutes are told as 90m
+            continue
+        rest = (seconds - count * size) // following[1] if following and count < 10 else 0  # noqa: PLR2004
+        return f"{count}{unit}{rest}{following[0]}" if following and rest else f"{count}{unit}"
+    return "0s"
+
+
+def parse_time(text: str) -> datetime:
+    """A time of the API; the Unix epoch for what is none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def matches(product: Body, *, team: str = "", market: str = "", state: str = "") -> bool:
+    """Whether a product is of this team, sold in this market, and in this state; empty for any.
+
+    A team is the owner as written (`group:default/pricing`), its last part, or the user name of a
+    member.
+    """
+    spec = part(product, "spec")
+    if team:
+        owner = str(spec.get("owner", ""))
+        members = {str(one.get("username")) for one in entries(spec, "team", "members")}
+        if team not in {owner, owner.rpartition("/")[2], *members}:
+            return False
+    if market and market.upper() not in (spec.get("markets") or ()):
+        return False
+    return not state or state.lower() == state_of(product).lower()
+
+
+def state_of(product: Body) -> str:
+    """Healthy, Degrading, Degraded or Unknown."""
+    return str(part(product, "status").get("state") or "Unknown")
+
+
+def managers(product: Body) -> list[str]:
+    """User names of the people who may approve, roll back, abort and retrain."""
+    return [
+        str(one.get("username"))
+        for one in entries(product, "spec", "team", "members")
+        if one.get("role") in {"DataProductManager", "EngineeringManager"}
+    ]
+
+
+def versions(product: Body) -> list[Body]:
+    """The versions that a product has and had, the newest first.
+
+    Each has version, outcome, reason, source, revision, image, weight, startTime, endTime; what is
+    not known is left out.
+    """
+    found = []
+    status = part(product, "status")
+    if trial := candidate(product):
+        found.append(
+            _version(trial, str(trial.get("phase", "")), trial.get("decisionReason"))
+            | {"weight": trial.get("weight", 0), "startTime": trial.get("startTime")}
+        )
+    if stable := part(status, "stable"):
+        traffic = 100 - int(trial.get("weight", 0)) if trial else 100
+        found.append(
+            _version(stable, "Stable", "Restored" if stable.get("restored") else "")
+            | {"weight": traffic, "startTime": stable.get("promotionTime")}
+        )
+    found += [
+        _version(past, str(past.get("outcome", "")), past.get("reason"))
+        | {"startTime": past.get("promotionTime"), "endTime": past.get("endTime")}
+        for past in entries(status, "history")
+    ]
+    return [
+        {name: value for name, value in one.items() if value is not None and value != ""}
+        for one in found
+    ]
+
+
+def _version(one: Body, outcome: str, reason: object) -> Body:
+    kept = {name: one.get(name) for name in ("version", "source", "revision", "image")}
+    return kept | {"outcome": outcome, "reason": reason}
+
+
+def evidence_lines(trial: Body) -> Iterator[str]:
+    """What speaks in favour of a candidate and against it, a line for each SLO."""
+    for one in entries(trial, "evidence"):
+        needed = "" if one.get("required", True) else " (not required)"
+        yield (
+            f"{one.get('slo')}: evidence in favour {one.get('promote')} of {one.get('promoteAt')},"
+            f" against {one.get('rollBack')} of {one.get('rollBackAt')};"
+            f" bad {_share(one, 'candidate')} of the candidate, {_share(one, 'stable')} of stable{needed}"
+        )
+    counts = trial.get("evaluation")
+    for slo, pair in (counts if isinstance(counts, dict) else {}).items():
+        yield f"{slo}: {pair.get('bad')} of {pair.get('total')} bad on the hold-out"
+
+
+def _share(one: Body, which: str) -> str:
+    bad, total = one.get(f"{which}Bad"), one.get(f"{which}Total")
+    if not isinstance(bad, int) or not isinstance(total, int) or not total:
+        return "-"
+    return f"{bad}/{total} ({100 * bad / total:.2f} %)"
+
+
+def decision_line(product: Body) -> str:
+    """The last decision in a sentence; empty before the first."""
+    made = part(product, "status", "decision")
+    if not made:
+        return ""
+    return f"{made.get('type')} ({made.get('reason')}): {made.get('message', '')}".rstrip(": ")
+
+
+def join(values: Sequence[object], room: int = 3) -> str:
+    """The first few values, and how many more there are."""
+    shown = [str(one) for one in values[:room]]
+    return ",".join(shown) + (f",+{len(values) - room}" if len(values) > room else "")

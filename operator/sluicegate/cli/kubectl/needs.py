@@ -1,0 +1,92 @@
+"""`get --needs-me`: what products need of a person, the most pressing first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.product import DataProduct
+from sluicegate.cli.kubectl import facts
+from sluicegate.kube.requests import create
+from sluicegate.kube.resources import Resource
+from sluicegate.portfolio.facts import facts_of, unreadable
+from sluicegate.portfolio.needs import LABELS, NeedKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from sluicegate.kube.direct_client import DirectClient
+    from sluicegate.portfolio.facts import ProductFacts
+    from sluicegate.portfolio.needs import Need
+
+Body = dict[str, Any]
+
+WHO_AM_I: Final = Resource(
+    "authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False
+)
+HEADER: Final = ("NAMESPACE", "NAME", "NEEDS", "SINCE", "COMMAND", "MESSAGE")
+DISPENSABLE: Final = ("SINCE", "COMMAND")
+COMMANDS: Final = {
+    NeedKind.APPROVAL: "promote",
+    NeedKind.INCONCLUSIVE: "promote",
+    NeedKind.RETRAINING_SUSPENDED: "retrain",
+    NeedKind.DEGRADED: "explain",
+}
+"""Commands of the plugin that answer a need; the others need an edit or a signature."""
+
+
+def username(client: DirectClient) -> str:
+    """The name that the API server has for who asks."""
+    answer = client.send(create(WHO_AM_I, {"metadata": {}}, manager=""))
+    return str(facts.part(answer, "status", "userInfo").get("username", ""))
+
+
+def in_team(product: Body, user: str) -> bool:
+    """Whether spec.team lists a user."""
+    return any(
+        one.get("username") == user for one in facts.entries(product, "spec", "team", "members")
+    )
+
+
+def read(product: Body) -> ProductFacts:
+    """What the portfolio knows of a product, also of one that can't be read."""
+    try:
+        return facts_of(DataProduct.parse(product))
+    except InvalidProduct as error:
+        return unreadable(product, str(error))
+
+
+def needing(found: Sequence[Body]) -> list[Body]:
+    """Those of the products that need a person, the most pressing first."""
+    ranked = [
+        (known.needs[0].kind.rank, known.key, product)
+        for product in found
+        if (known := read(product)).needs
+    ]
+    return [product for *_, product in sorted(ranked, key=lambda one: one[:2])]
+
+
+def rows(found: Sequence[Body], now: datetime) -> list[list[str]]:
+    """A row for each need, in the order of the header."""
+    needs = [(need, one) for one in map(read, found) for need in one.needs]
+    needs.sort(key=lambda pair: (pair[0].kind.rank, pair[0].since or 0, pair[1].key))
+    return [
+        [
+            *one.key,
+            LABELS[need.kind],
+            facts.duration(max(0, int(now.timestamp()) - need.since)) if need.since else "",
+            " ".join(_command(need, one.key)),
+            need.message,
+        ]
+        for need, one in needs
+    ]
+
+
+def _command(need: Need, key: tuple[str, str]) -> Iterator[str]:
+    if need.kind is NeedKind.DEGRADED and need.command:  # spec.retraining.mode is Manual
+        yield from ("kubectl sluicegate retrain", "/".join(key))
+    elif need.kind in COMMANDS:
+        yield from ("kubectl sluicegate", COMMANDS[need.kind], "/".join(key))
+    elif need.kind in {NeedKind.REVIEW_DUE, NeedKind.REVIEW_OVERDUE}:
+        yield "kubectl sluicegate review sign"

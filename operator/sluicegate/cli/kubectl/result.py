@@ -1,0 +1,39 @@
+"""What an action came to, in each format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate.api.names import GROUP, SINGULAR
+from sluicegate.cli.kubectl import facts
+from sluicegate.cli.kubectl.output import document, write
+from sluicegate.cli.kubectl.terminal import clean
+from sluicegate.cli.kubectl.waiting import FAILED, REACHED, TIMED_OUT
+
+if TYPE_CHECKING:
+    from sluicegate.cli.kubectl.waiting import WaitResult
+
+MARKS: Final = {REACHED: "✔", FAILED: "✖"}
+
+
+def report(
+    product: dict[str, Any], outcome: WaitResult, *, action: str, request: str, output: str
+) -> int:
+    """Print the outcome of an action on a product, and return its exit code."""
+    key = facts.key(product)
+    code = TIMED_OUT if outcome.code is None else outcome.code
+    if output == "name":
+        print(f"{SINGULAR}.{GROUP}/{key.name}")
+    elif output == "table":
+        print(clean(f"{MARKS.get(code, '◌')} {key}: {outcome.message}"))
+        if trial := facts.candidate(product):
+            phase, weight = trial.get("phase"), trial.get("weight", 0)
+            print(clean(f"  candidate {trial.get('version')}: {phase} at {weight} %"))
+    else:
+        answer = document(
+            "ActionResult", namespace=key.namespace, name=key.name, action=action, request=request,
+            code=code, message=outcome.message,
+            decision=facts.part(product, "status", "decision"),
+        )  # fmt: skip
+        write(answer, output)
+    return code

@@ -1,0 +1,141 @@
+"""Which objects a command is about, where they are, and who asks: the arguments that all have."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.api.names import GROUP, PLURAL
+from sluicegate.cli.kubectl.terminal import clean, say
+from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.kube.direct_client import DirectClient
+from sluicegate.kube.errors import Forbidden, NotFound
+from sluicegate.kube.kubeconfig import Access, Selection, read_access
+from sluicegate.kube.resources import DATA_PRODUCTS, Key
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from sluicegate.kube.resources import Resource
+
+Body = dict[str, Any]
+
+
+class Refused(SluicegateError):  # noqa: N818 - says what is the case
+    """The API server refuses; the message has the verb and who may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Where a command works.
+
+    Attributes
+    ----------
+    namespace : as given by -n, or that of the context; empty for all.
+    """
+
+    client: DirectClient
+    access: Access
+    namespace: str
+
+    def key(self, name: str) -> Key:
+        """The product that NAME, NAMESPACE/NAME or dataproduct.sluicegate.dev/NAME means."""
+        return key_of(name, self.namespace or self.access.namespace)
+
+    def product(self, key: Key) -> Body:
+        """Return a product.
+
+        Raises
+        ------
+        InvalidInput
+            There is none of that name.
+        Refused
+            The person may not read it.
+        """
+        with refusals("get", DATA_PRODUCTS, key.namespace):
+            try:
+                return self.client.get(DATA_PRODUCTS, key)
+            except NotFound as error:
+                text = (
+                    f"there is no DataProduct {key.name} in the namespace {key.namespace}:"
+                    " `kubectl sluicegate get -A` lists those there are"
+                )
+                raise InvalidInput([Problem("NAME", text)]) from error
+
+
+def add_product(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> None:
+    """Declare NAME and where it is."""
+    parser.add_argument(
+        "product", metavar="NAME", nargs=nargs, help="name of a DataProduct, or NAMESPACE/NAME"
+    )
+    add_access(parser)
+
+
+def add_access(parser: argparse.ArgumentParser) -> None:
+    """Declare what kubectl's own commands take, too."""
+    group = parser.add_argument_group("cluster")
+    group.add_argument("--namespace", "-n", default="", help="namespace (default: the context's)")
+    group.add_argument("--context", default="", help="context of the kubeconfig")
+    group.add_argument("--kubeconfig", default="", metavar="FILE", help="kubeconfig to use")
+    group.add_argument(
+        "--as", dest="as_user", default="", metavar="USER", help="impersonate a user"
+    )
+    group.add_argument(
+        "--as-group", dest="as_groups", action="append", default=[], metavar="GROUP",
+        help="impersonate a group; may be given several times",
+    )  # fmt: skip
+
+
+@contextmanager
+def opened(args: argparse.Namespace) -> Iterator[Session]:
+    """The API server that the arguments and the kubeconfig name; its connection is closed at the end."""
+    selection = Selection(args.kubeconfig, args.context, args.as_user, tuple(args.as_groups))
+    access = read_access(selection, os.environ)
+    everywhere = getattr(args, "all_namespaces", False)
+    namespace = "" if everywhere else (args.namespace or access.namespace)
+    with DirectClient(access, lambda text: say(f"Warning: {clean(text)}")) as client:
+        yield Session(client, access, namespace)
+
+
+def key_of(text: str, namespace: str) -> Key:
+    """The product that is meant by a text; of NAME alone in `namespace`."""
+    kind, slash, name = text.rpartition("/")
+    if not name or "/" in kind:
+        raise InvalidInput([Problem("NAME", f'is "{text}": write NAME or NAMESPACE/NAME')])
+    if not slash or kind.partition(".")[0] in {"dprod", "dataproduct", PLURAL}:
+        return Key(namespace, name)
+    return Key(kind, name)
+
+
+@contextmanager
+def refusals(verb: str, resource: Resource, namespace: str) -> Iterator[None]:
+    """Turn a Forbidden into words: which verb is missing where, and which roles have it."""
+    try:
+        yield
+    except Forbidden as error:
+        raise Refused(refusal(str(error), verb, resource.qualified, namespace)) from error
+
+
+def refusal(said: str, verb: str, resource: str, namespace: str) -> str:
+    """What to say of a refused request; an admission policy's own words suffice."""
+    said = clean(said.partition("Forbidden: ")[2] or said)
+    if "ValidatingAdmissionPolicy" in said:
+        return said.partition(" denied request: ")[2] or said
+    where = f"in the namespace {namespace}" if namespace else "in all namespaces"
+    way = f"the verb {verb} on {resource} {where} is needed"
+    if verb == "list" and not namespace:
+        return f"{said}; {way}: choose a namespace with -n NAMESPACE, or have a ClusterRoleBinding"
+    having = "any role of the chart" if verb in {"get", "list", "watch"} else _roles(resource)
+    asked = f"kubectl auth can-i {verb} {resource} -n {namespace or 'NAMESPACE'}"
+    return f"{said}; {way}: {having} has it, by a RoleBinding; `{asked}` checks it"
+
+
+def _roles(resource: str) -> str:
+    return (
+        "the ClusterRole …-product-manager, …-data-scientist, …-platform-engineer or …-approver"
+        if resource.endswith(GROUP)
+        else "the platform's administrator"
+    )

@@ -1,0 +1,139 @@
+"""What a terminal gets: tables by kubectl's rules, colours where they are wanted, hostile text made harmless."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Final, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NONE: Final = "<none>"
+GAP: Final = "  "
+SEQUENCES: Final = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[P^_X][^\x1b]*(?:\x1b\\)?"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?|\x1b[ -/]*[0-~]?"
+)
+"""Escape sequences of terminals: strings (titles, links), CSI, and the short ones."""
+UNSAFE: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]"
+)
+"""Control characters, and those that reorder or hide text."""
+COLOURS: Final = {"red": "31", "green": "32", "yellow": "33", "grey": "90", "bold": "1"}
+OF_WORD: Final = {
+    "Healthy": "green", "Met": "green", "Promoted": "green", "True": "green", "Reviewed": "green",
+    "Degrading": "yellow", "AtRisk": "yellow", "AwaitingApproval": "yellow", "ToReview": "yellow",
+    "Degraded": "red", "Missed": "red", "RolledBack": "red", "Failed": "red", "Overdue": "red",
+    "Unknown": "grey", NONE: "grey",
+}  # fmt: skip
+"""Colours of states; each is a word too, so that colour says nothing by itself."""
+
+
+def clean(value: object) -> str:
+    """Text of an object in one line, without escape sequences or invisible characters."""
+    text = "" if value is None else str(value)
+    if text.isascii() and text.isprintable():
+        return text
+    text = SEQUENCES.sub("", text).replace("\n", " ").replace("\t", " ")
+    return UNSAFE.sub("", text)
+
+
+def coloured(stream: TextIO) -> bool:
+    """Whether colours are wanted: on a terminal, unless NO_COLOR is set."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, colour: str, *, on: bool) -> str:
+    """Give text a colour of COLOURS."""
+    return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if on and colour else text
+
+
+def width_of(stream: TextIO) -> int:
+    """Columns of the terminal; 0 where the output is no terminal, so that nothing is left out."""
+    if not stream.isatty():
+        return 0
+    try:
+        return int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return 0
+
+
+def table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    width: int = 0,
+    dispensable: Sequence[str] = (),
+    colours: bool = False,
+    headers: bool = True,
+) -> str:
+    """Rows in columns, as kubectl prints them.
+
+    Parameters
+    ----------
+    width : columns of the terminal, 0 for any. What is too wide leaves out columns of
+        `dispensable` in their order, then cuts the last column; names are never cut.
+    headers : whether the first line has the names of the columns.
+    """
+    shown = list(range(len(header)))
+    cells = [[clean(cell) or NONE for cell in row] for row in rows]
+    lines = [list(header), *cells] if headers else cells
+    if not lines:
+        return ""
+
+    def widths() -> list[int]:
+        return [max(columns(line[column]) for line in lines) for column in shown]
+
+    def total() -> int:
+        return sum(widths()) + len(GAP) * (len(shown) - 1)
+
+    for name in dispensable:
+        if width and total() > width and name in header:
+            shown.remove(list(header).index(name))
+    if width and total() > width:
+        last = shown[-1]
+        room = max(width - (total() - widths()[-1]), len(header[last]))
+        for line in lines:
+            line[last] = cut(line[last], room)
+    sizes = widths()
+    return "".join(
+        _line([line[column] for column in shown], sizes, colours=colours and number >= headers)
+        for number, line in enumerate(lines)
+    )
+
+
+def _line(cells: Sequence[str], sizes: Sequence[int], *, colours: bool) -> str:
+    parts = []
+    for cell, size in zip(cells, sizes, strict=True):
+        filling = " " * (size - columns(cell))
+        word = cell.rpartition(" ")[2]
+        parts.append(paint(cell, OF_WORD.get(word, ""), on=colours) + filling)
+    return GAP.join(parts).rstrip() + "\n"
+
+
+def columns(text: str) -> int:
+    """Columns that a terminal needs for a text: two for wide characters, none for combining ones."""
+    if text.isascii():
+        return len(text)
+    import unicodedata  # noqa: PLC0415 - most text needs none of it
+
+    return sum(
+        0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
+        for char in text
+    )
+
+
+def cut(text: str, room: int) -> str:
+    """Text that needs so many columns at most; `…` stands for what is cut."""
+    if columns(text) <= room:
+        return text
+    while text and columns(text) > room - 1:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
+
+
+def say(text: str) -> None:
+    """Progress and warnings of a command: on standard error, so that the output can be piped."""
+    print(text, file=sys.stderr, flush=True)

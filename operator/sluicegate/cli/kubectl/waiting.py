@@ -1,0 +1,94 @@
+"""Waits until a product is as a command wants it, by a watch; exit codes say how it ended."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate.cli.kubectl.session import refusals
+from sluicegate.errors import InvalidInput, Problem
+from sluicegate.kube.errors import Gone, Transient
+from sluicegate.kube.resources import DATA_PRODUCTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sluicegate.cli.kubectl.session import Session
+    from sluicegate.kube.resources import Key
+
+Body = dict[str, Any]
+
+REACHED, FAILED, TIMED_OUT = 0, 1, 3
+"""Exit codes; 2 is wrong input, which is an InvalidInput."""
+CODES: Final = "Exit codes: 0 reached, 1 failed, 2 wrong input, 3 timed out."
+DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+PAUSE: Final = 1.0
+"""Seconds between two watches, where the first ended at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitResult:
+    """How a wait ended, or stands.
+
+    Attributes
+    ----------
+    code : REACHED, FAILED or TIMED_OUT; None while it goes on.
+    """
+
+    code: int | None
+    message: str
+
+
+def seconds_of(text: str) -> float:
+    """The seconds of a duration: 90, 90s, 5m, 1h30m.
+
+    Raises
+    ------
+    InvalidInput
+        It is written in another way.
+    """
+    if text.isdecimal():
+        return float(text)
+    found = DURATION.fullmatch(text)
+    if not text or found is None:
+        problem = f'is "{text}": write seconds or a duration, e.g. 90s, 5m or 1h30m'
+        raise InvalidInput([Problem("--timeout", problem)])
+    hours, minutes, seconds = (int(one or 0) for one in found.groups())
+    return float(3600 * hours + 60 * minutes + seconds)
+
+
+def wait(
+    session: Session, key: Key, judge: Callable[[Body], WaitResult], seconds: float,
+    *, progress: Callable[[str], None],
+) -> tuple[WaitResult, Body]:  # fmt: skip
+    """Follow a product until `judge` has a code; return it with the product as it was then.
+
+    Progress is each message of `judge` that is new. With 0 seconds it is judged once.
+    """
+    deadline = time.monotonic() + seconds
+    product = session.product(key)
+    outcome, said = judge(product), ""
+    while outcome.code is None and (left := deadline - time.monotonic()) > 0:
+        began = time.monotonic()
+        try:
+            with refusals("watch", DATA_PRODUCTS, key.namespace):
+                for kind, body in session.client.watch(
+                    DATA_PRODUCTS, namespace=key.namespace, name=key.name, seconds=left
+                ):
+                    if kind == "DELETED":
+                        return WaitResult(FAILED, f"{key} was deleted"), product
+                    product, outcome = body, judge(body)
+                    if outcome.code is not None:
+                        return outcome, product
+                    if outcome.message != said:
+                        said = outcome.message
+                        progress(said)
+        except (Gone, Transient) as error:
+            progress(f"the watch ended and begins again: {error}")
+        if time.monotonic() - began < PAUSE:
+            time.sleep(min(PAUSE, max(0.0, deadline - time.monotonic())))
+    if outcome.code is None:
+        return WaitResult(TIMED_OUT, f"timed out: {outcome.message}"), product
+    return outcome, product

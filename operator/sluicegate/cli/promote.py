@@ -1,0 +1,96 @@
+"""`sluicegate promote`: approve a candidate's last step, or try a version again."""
+
+import argparse
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sluicegate.api.names import REQUEST_PROMOTE
+from sluicegate.cli.kubectl import facts
+from sluicegate.cli.kubectl.action import Action, Request, Stale, configure_action, run_action
+from sluicegate.errors import InvalidInput, Problem
+
+Body = dict[str, Any]
+
+AGAIN: Final = frozenset({"RolledBack", "Inconclusive"})
+"""Outcomes of spec.model after which it may be tried again."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Approve the candidate of a product with its evidence, or try a version again that ended"
+        " without being promoted. Refused if the candidate is replaced meanwhile."
+    )
+    configure_action(parser, version="the version that is approved (default: the candidate)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show the evidence, ask, approve, wait."""
+    return run_action(PROMOTION, args)
+
+
+def identify(product: Body) -> tuple[str, ...]:
+    """Version and revision of what would be promoted; empty for nothing."""
+    if trial := facts.candidate(product):
+        return str(trial.get("version")), str(trial.get("revision"))
+    model = facts.part(product, "status", "specModel")
+    stable = facts.part(product, "status", "stable")
+    if model.get("outcome") in AGAIN and model.get("image") != stable.get("image"):
+        return str(model.get("version")), str(model.get("image")).rpartition("sha256:")[2]
+    wanted = facts.part(product, "spec", "model", "bento")
+    if wanted.get("version") and wanted.get("version") not in {
+        stable.get("version"), model.get("version"),
+    }:  # fmt: skip
+        return str(wanted["version"]), str(wanted.get("image") or wanted.get("url"))
+    return ()
+
+
+def ask(product: Body, version: str) -> Request:
+    """The approval of the candidate."""
+    identity = identify(product)
+    key, stable = facts.key(product), facts.part(product, "status", "stable").get("version", "none")
+    if not identity:
+        text = f"has no candidate, and {stable} is stable: there is nothing to promote"
+        raise InvalidInput([Problem(str(key), text)])
+    if version and version != identity[0]:
+        raise Stale(
+            f"{version} is not the candidate of {key}, {identity[0]} is: nothing was written"
+        )
+    trial = facts.candidate(product)
+    if not trial or trial.get("phase") == "Parked":
+        sentence = f"try {identity[0]} again in place of {stable}"
+    else:
+        sentence = f"promote {identity[0]} in place of {stable}"
+    return Request(sentence, list(_details(product, trial)), identity[0], identity)
+
+
+def _details(product: Body, trial: Body) -> Iterator[str]:
+    model = facts.part(product, "status", "specModel")
+    if trial:
+        yield f"revision {trial.get('revision')}, from {trial.get('source')}, {trial.get('image')}"
+        yield f"{trial.get('phase')} at {trial.get('weight', 0)} % of the traffic"
+        if trial.get("api"):
+            yield f"API compared with the stable version: {trial['api']}"
+        evidence = list(facts.evidence_lines(trial))
+        yield from evidence or ["no evidence was collected yet"]
+    elif model.get("outcome") in AGAIN:
+        yield f"its last rollout: {model['outcome']} {model.get('reason', '')}".rstrip()
+    if decision := facts.decision_line(product):
+        yield f"last decision: {decision}"
+    for slo in facts.entries(product, "status", "slos"):
+        yield f"stable now: {slo.get('name')} {slo.get('state')} {slo.get('message', '')}".rstrip()
+
+
+def pending(product: Body) -> str:
+    """Why an approval is not answered soon."""
+    trial = facts.candidate(product)
+    reason = facts.condition(product, "RolloutProgressing").get("reason")
+    if trial.get("phase") in {"Starting", "Stepping"} and reason != "ApiChanged":
+        return (
+            f"approved; it counts at the last step, and {trial.get('version')} is at"
+            f" {trial.get('weight', 0)} %: `kubectl sluicegate status --for=promoted` waits for it"
+        )
+    return ""
+
+
+PROMOTION: Final = Action("promote", REQUEST_PROMOTE, "promote", ask, identify, pending)

@@ -1,0 +1,61 @@
+"""`sluicegate rollback`: restore an earlier version of the history."""
+
+import argparse
+from typing import Any, Final
+
+from sluicegate.api.names import REQUEST_ROLLBACK
+from sluicegate.cli.kubectl import facts
+from sluicegate.cli.kubectl.action import Action, Request, configure_action, run_action
+from sluicegate.errors import InvalidInput, Problem
+
+Body = dict[str, Any]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Restore a version that was stable before, without steps. The stable version is replaced at"
+        " once, so this is for a version that serves badly."
+    )
+    configure_action(
+        parser, version="the version to restore (default: the one that was stable before)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show both versions, ask, roll back, wait."""
+    return run_action(ROLLBACK, args)
+
+
+def identify(product: Body) -> tuple[str, ...]:
+    """Version and revision of the stable version, which is replaced."""
+    stable = facts.part(product, "status", "stable")
+    return (str(stable.get("version")), str(stable.get("revision"))) if stable else ()
+
+
+def ask(product: Body, version: str) -> Request:
+    """The rollback to a version of the history."""
+    stable = facts.part(product, "status", "stable")
+    accepted = [
+        one
+        for one in facts.entries(product, "status", "history")
+        if one.get("promotionTime") and one.get("revision") != stable.get("revision")
+    ]
+    known = ", ".join(dict.fromkeys(str(one.get("version")) for one in accepted)) or "none"
+    chosen = next((one for one in accepted if version in {"", one.get("version")}), None)
+    if chosen is None:
+        name = version or "an earlier version"
+        text = f"{name} is not in the history of {facts.key(product)}, which keeps: {known}"
+        raise InvalidInput([Problem("VERSION", text)])
+    degraded = ", ".join(map(str, chosen.get("degraded") or ())) or "none"
+    details = [
+        f"{chosen.get('version')}: revision {chosen.get('revision')}, {chosen.get('image')}",
+        f"it was stable from {chosen.get('promotionTime')} to {chosen.get('endTime')}, then"
+        f" {chosen.get('outcome')} {chosen.get('reason', '')}".rstrip(),
+        f"SLOs that were degraded when it was replaced: {degraded}",
+    ]
+    sentence = f"restore {chosen.get('version')} in place of {stable.get('version')}"
+    return Request(sentence, details, str(chosen.get("version")), identify(product))
+
+
+ROLLBACK: Final = Action("rollback", REQUEST_ROLLBACK, "rollbackTo", ask, identify)

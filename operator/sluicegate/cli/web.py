@@ -1,0 +1,201 @@
+"""`sluicegate web`: the portfolio page, on this machine or in the cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from ipaddress import ip_network
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.kube.client import KubeApi
+from sluicegate.kube.connections import Connections
+from sluicegate.kube.credentials import login
+from sluicegate.kube.errors import KubeError
+from sluicegate.kube.requests import ApiRequest
+from sluicegate.kube.transport import Transport
+from sluicegate.runtime.logs import JsonFormatter, TextFormatter, configure_logging
+from sluicegate.runtime.write_fence import OpenGate
+
+if TYPE_CHECKING:
+    import argparse
+
+    from sluicegate.web.identity import ReaderLogin
+
+AUTHS = ("Local", "Headers", "Token", "Anonymous")
+AUDIENCE = "sluicegate-web"
+_WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+
+
+class NoWebExtra(SluicegateError):  # noqa: N818 - says what is the case
+    """The extra that is needed isn't installed."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "--auth", choices=AUTHS, default="Local",
+        help="who reads: Local, with your kubeconfig and on this machine only; Headers of an"
+        " authenticating proxy; a bearer Token of the cluster; Anonymous, one configured user",
+    )  # fmt: skip
+    parser.add_argument(
+        "--address", default="",
+        help="address to listen on; 0.0.0.0 when left out, but 127.0.0.1 with Local",
+    )  # fmt: skip
+    parser.add_argument(
+        "--port", type=int, default=None, help="port; 8080, but a free one with Local"
+    )
+    parser.add_argument(
+        "--namespace", action="append", default=[], metavar="NAMESPACE",
+        help="namespace to read; can be repeated; all when left out",
+    )  # fmt: skip
+    headers = parser.add_argument_group("Headers")
+    headers.add_argument(
+        "--proxy-cidr", action="append", default=[], metavar="CIDR",
+        help="addresses that the proxy connects from; can be repeated",
+    )  # fmt: skip
+    headers.add_argument(
+        "--proxy-secret-file", type=Path, metavar="FILE",
+        help="file with what the proxy sends in the header X-Sluicegate-Secret",
+    )  # fmt: skip
+    headers.add_argument("--user-header", default="X-Forwarded-User", metavar="NAME")
+    headers.add_argument("--groups-header", default="X-Forwarded-Groups", metavar="NAME")
+    headers.add_argument(
+        "--user-prefix", default="", help="as the API server's --oidc-username-prefix"
+    )
+    headers.add_argument(
+        "--group-prefix", default="", help="as the API server's --oidc-groups-prefix"
+    )
+    others = parser.add_argument_group("Token and Anonymous")
+    others.add_argument("--audience", default=AUDIENCE, help="audience that tokens must have")
+    others.add_argument("--user", default="", help="user that everybody is with Anonymous")
+    others.add_argument("--group", action="append", default=[], help="group of that user")
+    parser.add_argument("--log-format", choices=("Text", "JSON"), default="Text")
+    parser.epilog = (
+        "Needs the extra `web`. Reads only. What a reader sees is what the API server lets that user"
+        " list, asked by SubjectAccessReview."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or Ctrl-C."""
+    check(args)
+    configure_logging("INFO", JsonFormatter() if args.log_format == "JSON" else TextFormatter())
+    logging.getLogger("aiohttp").setLevel("WARNING")
+    try:
+        import sluicegate.web.server  # noqa: F401, PLC0415 - an extra
+    except ImportError as error:
+        raise NoWebExtra(f"the page needs {error.name}: install sluicegate[web]") from error
+    asyncio.run(_serve(args))
+    return 0
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse arguments that would open the page to people it isn't for."""
+    problems = []
+    if args.auth == "Local" and args.address not in {"", "127.0.0.1", "::1"}:
+        text = f'is "{args.address}": with --auth Local the page is for this machine only; leave it out'
+        problems.append(Problem("--address", text))
+    if args.auth == "Headers":
+        if not args.proxy_cidr:
+            text = (
+                "name the addresses of the proxy, e.g. 10.0.0.0/24: others could send the headers"
+            )
+            problems.append(Problem("--proxy-cidr", text))
+        if args.proxy_secret_file is None:
+            text = "name a file with a secret that only the proxy and this page know"
+            problems.append(Problem("--proxy-secret-file", text))
+    for one in args.proxy_cidr:
+        try:
+            ip_network(one)
+        except ValueError as error:
+            problems.append(Problem("--proxy-cidr", f'is "{one}": {error}'))
+    if args.auth == "Anonymous" and not args.user:
+        text = "name the user whose permissions everybody has, e.g. system:anonymous"
+        problems.append(Problem("--user", text))
+    if problems:
+        raise InvalidInput(problems)
+
+
+async def _serve(args: argparse.Namespace) -> None:
+    from sluicegate.web.server import ClusterSource, serving  # noqa: PLC0415 - an extra
+
+    local = args.auth == "Local"
+    connections = Connections(login)
+    transport = Transport(connections)
+    try:
+        api = KubeApi(transport, OpenGate(), field_manager="sluicegate-web")
+        asked = await _login(args, transport)
+        host = args.address or ("127.0.0.1" if local else "0.0.0.0")  # noqa: S104 - behind a Service
+        port = args.port if args.port is not None else 0 if local else 8080
+        source = ClusterSource(api, connections, transport, tuple(args.namespace))
+        async with serving(source, asked, host=host, port=port) as chosen:
+            _say(asked, host, chosen)
+            await _until_stopped()
+    finally:
+        await transport.close()
+
+
+async def _login(args: argparse.Namespace, transport: Transport) -> ReaderLogin:
+    from sluicegate.web.identity import (  # noqa: PLC0415 - an extra
+        AnonymousLogin,
+        HeaderLogin,
+        LocalLogin,
+        Proxy,
+        TokenLogin,
+    )
+
+    match args.auth:
+        case "Headers":
+            proxy = Proxy(
+                peers=tuple(ip_network(one) for one in args.proxy_cidr),
+                secret=args.proxy_secret_file,
+                user=args.user_header,
+                groups=args.groups_header,
+                user_prefix=args.user_prefix,
+                group_prefix=args.group_prefix,
+            )
+            return HeaderLogin(proxy)
+        case "Token":
+            return TokenLogin(transport, args.audience, time.monotonic)
+        case "Anonymous":
+            return AnonymousLogin(args.user, tuple(args.group))
+        case _:
+            return LocalLogin(await _own_name(transport))
+
+
+async def _own_name(transport: Transport) -> str:
+    """The user of the kubeconfig; any KubeError says that there is no cluster to read."""
+    body: dict[str, Any] = {
+        "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview",
+    }  # fmt: skip
+    try:
+        answer = await transport.send(ApiRequest("review", "POST", _WHO, body=body))
+    except KubeError as error:
+        raise SluicegateError(f"the cluster of the kubeconfig can't be read: {error}") from error
+    return str(answer.get("status", {}).get("userInfo", {}).get("username", ""))
+
+
+def _say(asked: ReaderLogin, host: str, port: int) -> None:
+    from sluicegate.web.identity import LocalLogin  # noqa: PLC0415 - an extra
+
+    where = f"[{host}]" if ":" in host else host
+    if isinstance(asked, LocalLogin):
+        asked.hosts = frozenset({f"{where}:{port}", f"localhost:{port}"})
+        print(f"http://{where}:{port}/?token={asked.token}")
+        print("The address is good for one browser. Ctrl-C ends the page.", file=sys.stderr)
+    else:
+        print(f"http://{where}:{port}/")
+    sys.stdout.flush()
+
+
+async def _until_stopped() -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, stopped.set)
+    await stopped.wait()

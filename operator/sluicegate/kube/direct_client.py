@@ -1,0 +1,245 @@
+"""A few requests to the API server over one connection, for commands of a person: no event loop.
+
+It sends the same requests and raises the same errors as `sluicegate.kube.transport`, and imports
+nothing but the standard library, as a command starts with each call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import ssl
+import zlib
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import urlsplit
+
+from typing_extensions import override
+
+from sluicegate.kube import requests
+from sluicegate.kube.errors import Gone, KubeError, TimedOut, Transient, from_response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sluicegate.kube.kubeconfig import Access
+    from sluicegate.kube.requests import ApiRequest
+    from sluicegate.kube.resources import Key, Resource
+
+Body = dict[str, Any]
+PAGE: Final = 250
+WATCH_SECONDS: Final = 300
+FIELD_MANAGER: Final = "kubectl-sluicegate"
+USER_AGENT: Final = "kubectl-sluicegate"
+GZIP: Final = 31
+"""Window bits with which zlib reads gzip."""
+
+
+class DirectClient:
+    """Sends one request after the other; every failure is a KubeError.
+
+    Parameters
+    ----------
+    warn : is given each warning that the API server sends with an answer.
+    """
+
+    def __init__(self, access: Access, warn: Callable[[str], None] = lambda _: None) -> None:
+        self._access = access
+        self._warn = warn
+        self._connection: http.client.HTTPConnection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def get(self, resource: Resource, key: Key) -> Body:
+        """Return an object; NotFound when there is none."""
+        return self.send(requests.get(resource, key))
+
+    def items(self, resource: Resource, *, namespace: str = "", labels: str = "") -> Iterator[Body]:
+        """Yield the objects of a list, page by page; an empty namespace means all of them."""
+        token = ""
+        while True:
+            page = self.send(
+                requests.list_page(
+                    resource, namespace=namespace, labels=labels, limit=PAGE, token=token
+                )
+            )
+            yield from page.get("items") or ()
+            token = str((page.get("metadata") or {}).get("continue") or "")
+            if not token:
+                return
+
+    def patch(
+        self, resource: Resource, key: Key, body: Body, *, resource_version: str | None
+    ) -> Body:
+        """Merge `body` into the object as it was at `resource_version`; Conflict at another."""
+        return self.send(
+            requests.patch(
+                resource, key, body, manager=FIELD_MANAGER, resource_version=resource_version
+            )
+        )
+
+    def send(self, request: ApiRequest, *, seconds: float | None = None) -> Body:
+        """Return the answer's object; `seconds` is another limit than the request's own."""
+        answer = self._exchange(request, seconds or request.seconds)
+        body = answer.read()
+        if answer.getheader("Content-Encoding") == "gzip":
+            body = zlib.decompress(body, GZIP)
+        self._check(request, answer, body)
+        try:
+            parsed = json.loads(body)
+        except ValueError as error:
+            raise Transient(f"{request.title}: the answer is not JSON: {error}") from error
+        if not isinstance(parsed, dict):
+            raise KubeError(f"{request.title}: the answer is not an object")
+        return parsed
+
+    def watch(
+        self, resource: Resource, *, namespace: str = "", name: str = "", seconds: float = 0,
+        labels: str = "",
+    ) -> Iterator[tuple[str, Body]]:  # fmt: skip
+        """Yield each change (ADDED, MODIFIED, DELETED) until `seconds` are over.
+
+        The first ones are the objects that exist. Ends when the server ends the watch.
+        """
+        limit = max(1, round(min(seconds or WATCH_SECONDS, WATCH_SECONDS)))
+        query = [("watch", "true"), ("timeoutSeconds", str(limit))]
+        query += [("fieldSelector", f"metadata.name={name}")] if name else []
+        query += [("labelSelector", labels)] if labels else []
+        path = resource.path(namespace)
+        request = requests.ApiRequest("watch", "GET", path, query=tuple(query))
+        connection = connect(self._access)  # of its own: requests are sent while it goes on
+        try:
+            answer = self._once(connection, request, None, limit + requests.READ_SECONDS)
+            if answer.status // 100 != 2:  # noqa: PLR2004 - an HTTP status is its own name
+                self._check(request, answer, answer.read())
+            for line in answer:
+                event = json.loads(line)
+                if event.get("type") == "ERROR":
+                    raise Gone(f"{request.title}: {event['object'].get('message', '')}")
+                yield str(event["type"]), event["object"]
+        except TimeoutError:
+            return
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise Transient(f"{request.title}: {type(error).__name__}: {error}") from error
+        finally:
+            connection.close()
+
+    def _exchange(self, request: ApiRequest, seconds: float) -> http.client.HTTPResponse:
+        body = None if request.body is None else json.dumps(request.body).encode()
+        fresh = self._connection is None
+        connection = self._connection = self._connection or connect(self._access)
+        try:
+            return self._once(connection, request, body, seconds)
+        except TimeoutError as error:
+            self.close()
+            raise TimedOut(f"{request.title}: no answer in {seconds:.0f} s") from error
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            gone = isinstance(error, http.client.RemoteDisconnected | ConnectionError)
+            if gone and not fresh and request.method == "GET":
+                return self._exchange(request, seconds)  # the server closes what is idle
+            server = self._access.server
+            raise Transient(f"{request.title}: {server} can't be reached: {error}") from error
+
+    def _once(
+        self,
+        connection: http.client.HTTPConnection,
+        request: ApiRequest,
+        body: bytes | None,
+        seconds: float,
+    ) -> http.client.HTTPResponse:
+        connection.timeout = seconds
+        if connection.sock is not None:
+            connection.sock.settimeout(seconds)
+        target = urlsplit(self._access.server).path + request.target
+        connection.putrequest(request.method, target, skip_accept_encoding=True)
+        headers = [("Accept", "application/json"), ("User-Agent", USER_AGENT)]
+        headers += [("Accept-Encoding", "gzip")] if request.verb != "watch" else []
+        headers += self._access.headers
+        if body is not None:
+            headers += [("Content-Type", request.content_type), ("Content-Length", str(len(body)))]
+        for name, value in headers:  # one by one: a mapping has no second Impersonate-Group
+            connection.putheader(name, value)
+        connection.endheaders(body)
+        return connection.getresponse()
+
+    def _check(self, request: ApiRequest, answer: http.client.HTTPResponse, body: bytes) -> None:
+        for warning in answer.headers.get_all("Warning") or ():
+            self._warn(warning.partition('"')[2].rpartition('"')[0].replace('\\"', '"'))
+        if answer.status // 100 != 2:  # noqa: PLR2004 - an HTTP status is its own name
+            raise from_response(request.title, answer.status, body, dict(answer.headers))
+
+
+def connect(access: Access) -> http.client.HTTPConnection:
+    """Return a connection to the API server, which opens with its first request."""
+    parts = urlsplit(access.server)
+    host, port = parts.hostname or "", parts.port
+    proxy = access.proxy or _proxy_of(parts.scheme, host)
+    if parts.scheme == "http":
+        return http.client.HTTPConnection(host, port)
+    if proxy and urlsplit(proxy).scheme != "http":
+        raise KubeError(f"the proxy {proxy} can't be used: only http:// proxies can")
+    context = _tls(access)
+    if access.server_name:
+        return _Named(host, port or 443, context, access.server_name)
+    if not proxy:
+        return http.client.HTTPSConnection(host, port, context=context)
+    through = urlsplit(proxy)
+    connection = http.client.HTTPSConnection(through.hostname or "", through.port, context=context)
+    connection.set_tunnel(host, port or 443)
+    return connection
+
+
+class _Named(http.client.HTTPSConnection):
+    """A connection to a server whose certificate has another name than its address."""
+
+    def __init__(self, host: str, port: int, context: ssl.SSLContext, name: str) -> None:
+        super().__init__(host, port, context=context)
+        self._tls, self._name = context, name
+
+    @override
+    def connect(self) -> None:
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._name)
+
+
+def _tls(access: Access) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=access.authority or None)
+    # Python 3.13 refuses authorities that every other client of Kubernetes accepts.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if not access.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if access.certificate:
+        import tempfile  # noqa: PLC0415 - is slow to import, and few have certificates
+
+        with tempfile.TemporaryDirectory(prefix="sluicegate-") as folder:  # ssl reads files only
+            path = os.path.join(folder, "client.pem")  # noqa: PTH118 - Path isn't imported here
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as file:
+                file.write(f"{access.certificate}\n{access.key}")
+            context.load_cert_chain(path)
+    return context
+
+
+def _proxy_of(scheme: str, host: str) -> str:
+    """The proxy that the environment names for a host; empty for none."""
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return ""
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - is slow to import
+
+    with contextlib.suppress(OSError):
+        if proxy_bypass(host):
+            return ""
+    return getproxies().get(scheme, "")

@@ -1,0 +1,273 @@
+"""How a command of a person reaches the API server: read from kubeconfig files, without a client library.
+
+The official client takes over a second to import. A command that reads one object must not wait for
+it, so this reads the documented format itself: several files, contexts, certificates, tokens, exec
+plugins, proxies and impersonation. The operator goes through `sluicegate.kube.credentials`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate.errors import InvalidInput, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+EXEC_VERSIONS: Final = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a person chooses on the command line; empty where the kubeconfig decides.
+
+    Attributes
+    ----------
+    user, groups : whom to impersonate.
+    """
+
+    kubeconfig: str = ""
+    context: str = ""
+    user: str = ""
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Address, certificates and credentials.
+
+    Attributes
+    ----------
+    authority, certificate, key : PEM texts; empty for those of the system, or for none.
+    server_name : the name in the server's certificate, where the address has another.
+    proxy : address of an HTTP proxy; empty for what the environment names.
+    namespace : that of the context.
+    headers : Authorization and Impersonate-…, as far as they are set.
+    """
+
+    server: str
+    namespace: str = "default"
+    authority: str = field(default="", repr=False)
+    certificate: str = field(default="", repr=False)
+    key: str = field(default="", repr=False)
+    verify: bool = True
+    server_name: str = ""
+    proxy: str = ""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+
+def read_access(selection: Selection, environment: Mapping[str, str]) -> Access:
+    """Read where the API server is and who asks.
+
+    Raises
+    ------
+    InvalidInput
+        A file, a context or an entry is missing or wrong; the message names it and the way out.
+    """
+    if in_cluster(environment) and not (selection.kubeconfig or selection.context):
+        return _impersonating(_of_pod(environment), selection, {})
+    paths = _paths(selection, environment)
+    config = _merged(paths)
+    name = selection.context or str(config.get("current-context") or "")
+    if not name:
+        shown = os.pathsep.join(map(str, paths))
+        raise _wrong("current-context", f"no context is set in {shown}: choose one by --context")
+    context = _entry(config, "contexts", name)
+    cluster = _entry(config, "clusters", str(context.get("cluster", "")))
+    user = _entry(config, "users", str(context.get("user", ""))) if context.get("user") else {}
+    server = str(cluster.get("server") or "")
+    if not server:
+        raise _wrong(f"clusters[{context.get('cluster')}].server", "is missing: write its URL")
+    access = Access(
+        server=server.rstrip("/"),
+        namespace=str(context.get("namespace") or "default"),
+        authority=_pem(cluster, "certificate-authority"),
+        verify=not cluster.get("insecure-skip-tls-verify", False),
+        server_name=str(cluster.get("tls-server-name") or ""),
+        proxy=str(cluster.get("proxy-url") or ""),
+    )
+    return _impersonating(_with_user(access, user, environment), selection, user)
+
+
+def in_cluster(environment: Mapping[str, str]) -> bool:
+    """Say whether this process runs in a pod; an explicit KUBECONFIG wins."""
+    return "KUBERNETES_SERVICE_HOST" in environment and "KUBECONFIG" not in environment
+
+
+def _of_pod(environment: Mapping[str, str]) -> Access:
+    host, port = environment["KUBERNETES_SERVICE_HOST"], environment["KUBERNETES_SERVICE_PORT"]
+    host = f"[{host}]" if ":" in host else host
+    return Access(
+        server=f"https://{host}:{port}",
+        namespace=_text(SERVICE_ACCOUNT / "namespace").strip(),
+        authority=_text(SERVICE_ACCOUNT / "ca.crt"),
+        headers=(_bearer(_text(SERVICE_ACCOUNT / "token")),),
+    )
+
+
+def _paths(selection: Selection, environment: Mapping[str, str]) -> list[Path]:
+    if selection.kubeconfig:
+        return [Path(selection.kubeconfig)]
+    named = [part for part in environment.get("KUBECONFIG", "").split(os.pathsep) if part]
+    return [Path(part) for part in named] or [Path.home() / ".kube" / "config"]
+
+
+def _merged(paths: Sequence[Path]) -> Entry:
+    """One configuration of several files: the first that has a name or a value wins."""
+    merged: Entry = {"contexts": {}, "clusters": {}, "users": {}}
+    present = [path for path in paths if path.is_file()]
+    if not present:
+        shown = os.pathsep.join(map(str, paths))
+        raise _wrong(
+            "kubeconfig", f"there is no {shown}: set KUBECONFIG, or give --kubeconfig FILE"
+        )
+    for path in present:
+        document = _document(path)
+        if document.get("current-context"):
+            merged.setdefault("current-context", document["current-context"])
+        for kind in ("contexts", "clusters", "users"):
+            for one in document.get(kind) or ():
+                if isinstance(one, dict) and isinstance(one.get(kind[:-1]), dict):
+                    merged[kind].setdefault(
+                        str(one.get("name")), one[kind[:-1]] | {"": str(path.parent)}
+                    )
+    return merged
+
+
+def _document(path: Path) -> Entry:
+    text = _text(path)
+    try:
+        if text.lstrip().startswith("{"):
+            document = json.loads(text)
+        else:
+            import yaml  # noqa: PLC0415 - a fifth of the start; a kubeconfig in JSON needs none
+
+            document = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+    except ValueError as error:
+        raise _wrong(str(path), f"is no JSON: {error}") from error
+    except Exception as error:  # yaml.YAMLError, which is imported only where it may be raised
+        raise _wrong(str(path), f"is no YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(document, dict):
+        raise _wrong(str(path), "is no kubeconfig: write a mapping with clusters, users, contexts")
+    return document
+
+
+def _entry(config: Entry, kind: str, name: str) -> Entry:
+    found = config[kind].get(name)
+    if found is None:
+        known = ", ".join(sorted(config[kind])) or "none"
+        raise _wrong(f"{kind}[{name}]", f"is missing in the kubeconfig, which has: {known}")
+    entry: Entry = found
+    return entry
+
+
+def _with_user(access: Access, user: Entry, environment: Mapping[str, str]) -> Access:
+    if "auth-provider" in user:
+        name = user["auth-provider"].get("name", "")
+        raise _wrong("user.auth-provider", f"{name} is no longer part of Kubernetes: use exec")
+    access = replace(
+        access, certificate=_pem(user, "client-certificate"), key=_pem(user, "client-key")
+    )
+    token = str(user.get("token") or "")
+    if user.get("tokenFile"):
+        token = _text(_path(user, "tokenFile"))
+    if "exec" in user:
+        status = _executed(user["exec"], user[""], access, environment)
+        token = str(status.get("token") or "")
+        if status.get("clientCertificateData"):
+            access = replace(
+                access,
+                certificate=str(status["clientCertificateData"]),
+                key=str(status.get("clientKeyData", "")),
+            )
+    if token:
+        return replace(access, headers=(_bearer(token),))
+    if user.get("username"):
+        pair = f"{user['username']}:{user.get('password', '')}".encode()
+        basic = f"Basic {base64.b64encode(pair).decode()}"
+        return replace(access, headers=(("Authorization", basic),))
+    return access
+
+
+def _executed(plugin: Entry, folder: str, access: Access, environment: Mapping[str, str]) -> Entry:
+    """Run an exec plugin and return its status: a token, or a certificate with its key."""
+    version = str(plugin.get("apiVersion", ""))
+    if version not in EXEC_VERSIONS:
+        raise _wrong("user.exec.apiVersion", f"is {version}: use {EXEC_VERSIONS[0]}")
+    spec: Entry = {"interactive": sys.stdin.isatty()}
+    if plugin.get("provideClusterInfo"):
+        authority = base64.b64encode(access.authority.encode()).decode()
+        spec["cluster"] = {"server": access.server, "certificate-authority-data": authority}
+    info = {"apiVersion": version, "kind": "ExecCredential", "spec": spec}
+    own = {one["name"]: one["value"] for one in plugin.get("env") or ()}
+    program = str(plugin.get("command", ""))
+    if os.sep in program:  # otherwise it is looked up in PATH
+        program = str(Path(folder) / program)
+    command = [program, *map(str, plugin.get("args") or ())]
+    try:
+        done = subprocess.run(
+            command,
+            env={**environment, **own, "KUBERNETES_EXEC_INFO": json.dumps(info)},
+            stdout=subprocess.PIPE,  # standard input and error stay the person's, who may be asked
+            check=False,
+        )
+    except OSError as error:
+        hint = str(plugin.get("installHint") or "install it").strip()
+        raise _wrong("user.exec.command", f"{command[0]} can't be run ({error}): {hint}") from error
+    if done.returncode:
+        raise _wrong("user.exec", f"{command[0]} ended with exit code {done.returncode}: log in")
+    try:
+        status = json.loads(done.stdout)["status"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise _wrong("user.exec", f"{command[0]} printed no ExecCredential: {error}") from error
+    return status if isinstance(status, dict) else {}
+
+
+def _impersonating(access: Access, selection: Selection, user: Entry) -> Access:
+    name = selection.user or str(user.get("as") or "")
+    groups = selection.groups or tuple(map(str, user.get("as-groups") or ()))
+    headers = access.headers
+    if name:
+        headers += (("Impersonate-User", name),)
+    headers += tuple(("Impersonate-Group", group) for group in groups)
+    return replace(access, headers=headers)
+
+
+def _bearer(token: str) -> tuple[str, str]:
+    return "Authorization", f"Bearer {token.strip()}"
+
+
+def _pem(entry: Entry, name: str) -> str:
+    """The PEM text of a field: inline as base64 (…-data), or in a file."""
+    if data := entry.get(f"{name}-data"):
+        try:
+            return base64.b64decode(str(data), validate=False).decode()
+        except ValueError as error:
+            raise _wrong(f"{name}-data", f"is no base64 of PEM: {error}") from error
+    return _text(_path(entry, name)) if entry.get(name) else ""
+
+
+def _path(entry: Entry, name: str) -> Path:
+    """A path of the kubeconfig: relative ones begin at the file's folder."""
+    return Path(entry[""]) / str(entry[name])
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _wrong(str(path), f"can't be read: {error}") from error
+
+
+def _wrong(where: str, message: str) -> InvalidInput:
+    return InvalidInput([Problem(where, message)])

@@ -1,0 +1,120 @@
+"""Who depends on whom, and whom a degraded product may affect. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sluicegate.api.engine import ProductState
+from sluicegate.api.status import DependencyState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sluicegate.portfolio.facts import ProductFacts, ProductKey
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A product of the graph.
+
+    Attributes
+    ----------
+    facts : of a product that the reader may see; None of others. name : a label that is unique.
+    state : what is known of it; of a product that the reader may not see, what its dependents say.
+    causes : degraded products that it depends on, directly or not: it is in their blast radius.
+    """
+
+    name: str
+    state: str
+    facts: ProductFacts | None = None
+    causes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Nodes by name, and edges from a product to one that it calls."""
+
+    nodes: Mapping[str, Node]
+    edges: tuple[tuple[str, str], ...]
+
+    def near(self, name: str) -> Graph:
+        """The part with all that a product depends on, and all that depends on it."""
+        up, down = _reach([name], self.edges), _reach([name], [(b, a) for a, b in self.edges])
+        kept = {name, *up, *down}
+        return Graph(
+            {one: node for one, node in self.nodes.items() if one in kept},
+            tuple(edge for edge in self.edges if set(edge) <= kept),
+        )
+
+    def linked(self) -> Graph:
+        """The part without products that neither call another nor are called."""
+        kept = {name for edge in self.edges for name in edge}
+        return Graph({one: node for one, node in self.nodes.items() if one in kept}, self.edges)
+
+
+def name_of(key: ProductKey) -> str:
+    """The label of a product."""
+    return f"{key[0]}/{key[1]}"
+
+
+def graph_of(products: Sequence[ProductFacts]) -> Graph:
+    """The graph of the products that a reader may see, as `as_seen` leaves them.
+
+    Each call of a product that the reader may not see leads to a node of its own: whether two
+    products call the same one is not the reader's to know either.
+    """
+    nodes = {name_of(one.key): Node(name_of(one.key), str(one.state), one) for one in products}
+    edges: list[tuple[str, str]] = []
+    for one in products:
+        own = name_of(one.key)
+        for place, upstream in enumerate(one.upstream):
+            if upstream.key is None:
+                other = f"hidden {own} {place}"
+                nodes[other] = Node(other, str(upstream.state))
+            else:
+                other = name_of(upstream.key)
+                if other not in nodes:
+                    nodes[other] = Node(other, str(DependencyState.NOT_FOUND))
+            edges.append((own, other))
+    return Graph(_with_causes(nodes, edges), tuple(sorted(set(edges))))
+
+
+def dependents_of(products: Iterable[ProductFacts], key: ProductKey) -> list[ProductFacts]:
+    """The products that call this one, by name."""
+    found = (one for one in products if any(up.key == key for up in one.upstream))
+    return sorted(found, key=lambda one: one.key)
+
+
+def _with_causes(nodes: dict[str, Node], edges: list[tuple[str, str]]) -> dict[str, Node]:
+    callers = _adjacent([(called, caller) for caller, called in edges])
+    causes: dict[str, list[str]] = {}
+    for name, node in sorted(nodes.items()):
+        if node.state == ProductState.DEGRADED:
+            for affected in _walk([name], callers) - {name}:
+                causes.setdefault(affected, []).append(name)
+    return {
+        name: Node(name, node.state, node.facts, tuple(causes.get(name, ())))
+        for name, node in nodes.items()
+    }
+
+
+def _reach(start: Iterable[str], edges: Iterable[tuple[str, str]]) -> set[str]:
+    return _walk(start, _adjacent(edges))
+
+
+def _adjacent(edges: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for one, other in edges:
+        found.setdefault(one, []).append(other)
+    return found
+
+
+def _walk(start: Iterable[str], adjacent: Mapping[str, list[str]]) -> set[str]:
+    found, open_ = set[str](), list(start)
+    while open_:
+        for one in adjacent.get(open_.pop(), ()):
+            if one not in found:
+                found.add(one)
+                open_.append(one)
+    return found

@@ -1,0 +1,293 @@
+"""What there is to know of one product among many: slim, so that thousands are held at once. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate.api.engine import ProductState
+from sluicegate.api.names import ConditionReason, ConditionType
+from sluicegate.api.product_info import Lifecycle, Priority
+from sluicegate.api.slo_status import SloState
+from sluicegate.api.status import DependencyState
+from sluicegate.conditions import find_condition
+from sluicegate.portfolio.needs import Need, NeedKind, needs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Mapping
+
+    from sluicegate.api.product import DataProduct
+    from sluicegate.api.slo_status import SloStatus
+
+ProductKey = tuple[str, str]
+"""Namespace and name."""
+HIDDEN: Final = "a product you can't see"
+WORST: Final = (SloState.MISSED, SloState.AT_RISK, SloState.UNKNOWN, SloState.MET)
+"""States of SLOs, the worst first."""
+_RANKS: Final = {state: place for place, state in enumerate(WORST)}
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A product that another one calls; `key` is None for one that the reader may not see."""
+
+    key: ProductKey | None
+    state: DependencyState
+    in_cycle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorstLevel:
+    """The worst SLO of a product: its state, and the least share of an error budget that is left."""
+
+    slo: str
+    state: SloState
+    budget_left: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptanceChange:
+    """How far an SLO is below its performance at acceptance, as shares of events.
+
+    `drop` is positive where it got worse; `lower` and `upper` bound it with 95 %, `total` is the
+    number of events of the window that the last decision was made by.
+    """
+
+    slo: str
+    ratio: float
+    accepted: float
+    drop: float
+    lower: float | None
+    upper: float | None
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """How the last training ended, or that one is under way (`Training`) or waits (`Waiting`)."""
+
+    outcome: str
+    reason: str
+    time: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProductFacts:
+    """What there is to know of a product; times are seconds since the epoch.
+
+    Attributes
+    ----------
+    title : as people read it. owner : the team. state_since : of the condition Degraded.
+    reason : why it is not ready, needs a person or does not serve the spec's model, in one word.
+    level : its worst SLO; None without SLOs. change : the largest drop that is measured.
+    model, model_since : what serves, and since when. canary : `v15@25`, or its phase; or empty.
+    review : ToReview or Overdue while a review is due, otherwise empty.
+    by_market : the worst state of its SLOs by market, of the markets that something is known of.
+    needs : what it needs of a person, the most pressing first.
+    problem : why the object can't be read; empty for one that can.
+    """
+
+    key: ProductKey
+    title: str
+    uid: str = ""
+    owner: str = ""
+    domain: str = ""
+    purpose: str = ""
+    lifecycle: Lifecycle = Lifecycle.DEVELOPMENT
+    priority: Priority = Priority.MEDIUM
+    markets: tuple[str, ...] = ()
+    state: ProductState = ProductState.UNKNOWN
+    state_since: int | None = None
+    reason: str = ""
+    level: WorstLevel | None = None
+    change: AcceptanceChange | None = None
+    model: str = ""
+    model_since: int | None = None
+    canary: str = ""
+    trained: Trained | None = None
+    review: str = ""
+    by_market: Mapping[str, SloState] = field(default_factory=dict)
+    upstream: tuple[Upstream, ...] = ()
+    needs: tuple[Need, ...] = ()
+    suspended: bool = False
+    problem: str = ""
+
+    @property
+    def team(self) -> str:
+        """The owner without its kind: catalog of group:default/catalog."""
+        return self.owner.rpartition("/")[2].rpartition(":")[2]
+
+
+def facts_of(product: DataProduct) -> ProductFacts:
+    """What there is to know of a product that can be read."""
+    spec, status = product.spec, product.status
+    summary, stable = status.summary, status.stable
+    known = {(one.namespace, one.name): one for one in status.dependencies}
+    own = product.metadata.namespace
+    upstream = []
+    for one in spec.depends_on:
+        key = (one.namespace or own, one.name)
+        told = known.get(key)
+        state = told.state if told else DependencyState.UNKNOWN
+        upstream.append(Upstream(key, state, in_cycle=bool(told and told.in_cycle)))
+    degraded = find_condition(status.conditions, ConditionType.DEGRADED)
+    due = find_condition(status.conditions, ConditionType.REVIEW_DUE)
+    return ProductFacts(
+        key=product.metadata.key,
+        title=spec.display_name or product.metadata.name,
+        uid=product.metadata.uid,
+        owner=spec.owner,
+        domain=spec.domain or "",
+        purpose=(spec.description.purpose or "") if spec.description else "",
+        lifecycle=spec.lifecycle,
+        priority=spec.priority,
+        markets=spec.markets,
+        state=status.state or ProductState.UNKNOWN,
+        state_since=degraded.last_transition_time if degraded else None,
+        reason=summary.reason if summary else "",
+        level=_level(status.slos),
+        change=_change(status.slos),
+        model=stable.version if stable else "",
+        model_since=stable.promotion_time if stable else None,
+        canary=summary.canary if summary else "",
+        trained=_trained(product),
+        review=due.reason if due is not None and due.status == "True" else "",
+        by_market=_markets(status.slos, spec.markets),
+        upstream=tuple(upstream),
+        needs=needs_of(product),
+        suspended=spec.suspend,
+    )
+
+
+def unreadable(document: Mapping[str, Any], problem: str) -> ProductFacts:
+    """What there is to know of an object that can't be read: its name, and why."""
+    meta = document.get("metadata") or {}
+    key = (str(meta.get("namespace", "")), str(meta.get("name", "")))
+    need = Need(NeedKind.STALLED, problem)
+    return ProductFacts(
+        key=key,
+        title=key[1],
+        uid=str(meta.get("uid", "")),
+        reason=str(ConditionReason.INVALID_SPEC),
+        needs=(need,),
+        problem=problem,
+    )
+
+
+def as_seen(
+    facts: ProductFacts, sees: Callable[[str], bool], known: Container[ProductKey] = ()
+) -> ProductFacts:
+    """The facts for a reader: products of namespaces that this one may not see have no name.
+
+    The operator's sentences name a degraded upstream, so its name is replaced there too.
+
+    Parameters
+    ----------
+    sees : whether the reader may see the products of a namespace.
+    known : all products there are, whose names may be in a sentence.
+    """
+    named = {one.key for one in facts.upstream if one.key is not None}
+    if all(sees(key[0]) for key in named) and not facts.needs:
+        return facts
+    conceal = concealing(sees, _Either(named, known))
+    return replace(
+        facts,
+        upstream=tuple(
+            one if one.key is not None and sees(one.key[0]) else replace(one, key=None)
+            for one in facts.upstream
+        ),
+        needs=tuple(replace(one, message=conceal(one.message)) for one in facts.needs),
+    )
+
+
+def concealing(sees: Callable[[str], bool], known: Container[ProductKey]) -> Callable[[str], str]:
+    """What replaces the names (`namespace/name`) of known products that a reader may not see."""
+
+    def replaced(found: re.Match[str]) -> str:
+        hidden = not sees(found[1]) and (found[1], found[2]) in known
+        return HIDDEN if hidden else found[0]
+
+    return lambda text: _NAMED.sub(replaced, text)
+
+
+_NAMED: Final = re.compile(r"(?<![-\w./@])([a-z0-9][-a-z0-9]*)/([a-z][-a-z0-9]*)(?![-\w/@])")
+
+
+@dataclass(frozen=True, slots=True)
+class _Either:
+    one: Container[ProductKey]
+    other: Container[ProductKey]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.one or key in self.other
+
+
+def worst_of(states: list[SloState]) -> SloState:
+    """The worst of some states; Unknown of none."""
+    return min(states, key=_RANKS.__getitem__, default=SloState.UNKNOWN)
+
+
+def _level(slos: tuple[SloStatus, ...]) -> WorstLevel | None:
+    if not slos:
+        return None
+    worst = min(slos, key=lambda one: (_RANKS[one.state], _budget(one)))
+    left = [float(one.budget_remaining) for one in slos if one.budget_remaining is not None]
+    return WorstLevel(worst.name, worst.state, min(left, default=None))
+
+
+def _budget(slo: SloStatus) -> float:
+    return 1.0 if slo.budget_remaining is None else float(slo.budget_remaining)
+
+
+def _change(slos: tuple[SloStatus, ...]) -> AcceptanceChange | None:
+    found = [
+        AcceptanceChange(
+            slo=one.name,
+            ratio=float(one.ratio),
+            accepted=float(one.baseline_ratio),
+            drop=float(one.drop),
+            lower=float(one.interval[0]) if one.interval else None,
+            upper=float(one.interval[-1]) if one.interval else None,
+            total=one.total or 0,
+        )
+        for one in slos
+        if one.ratio is not None and one.baseline_ratio is not None and one.drop is not None
+    ]
+    return max(found, key=lambda one: one.drop, default=None)
+
+
+def _trained(product: DataProduct) -> Trained | None:
+    told = product.status.retraining
+    if told is None:
+        return None
+    if told.trigger is not None:
+        return Trained("Training", told.trigger.cause, told.start_time)
+    if told.pending is not None:
+        return Trained("Waiting", told.waiting_for, told.pending.trigger_time)
+    if told.last_result is not None:
+        last = told.last_result
+        return Trained(str(last.outcome), last.reason, last.completion_time)
+    return None
+
+
+def _markets(slos: tuple[SloStatus, ...], markets: tuple[str, ...]) -> dict[str, SloState]:
+    """The worst state by market, of the markets that something is known of.
+
+    Status names the three worst markets of an SLO, the met ones last: one that it does not name is
+    met where a met one is among the three, and otherwise not known.
+    """
+    found: dict[str, list[SloState]] = {}
+    for slo in slos:
+        named = {one.market: one.state for one in slo.markets}
+        rest = SloState.MET in named.values() and len(named) == _SHOWN
+        for market in (*markets, *(one for one in named if one not in markets)):
+            if market in named:
+                found.setdefault(market, []).append(named[market])
+            elif rest:
+                found.setdefault(market, []).append(SloState.MET)
+    return {market: worst_of(states) for market, states in found.items()}
+
+
+_SHOWN: Final = 3
+"""Markets of an SLO that status names at most."""

@@ -1,0 +1,152 @@
+"""From a request to an answer: who asks, what this reader may see, and how it is sent."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from sluicegate.web.identity import UNAVAILABLE, Refused
+from sluicegate.web.rendering import with_query
+from sluicegate.web.seen import Views
+from sluicegate.web.store import STALE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sluicegate.web.authorization import Authorizer, Sight
+    from sluicegate.web.identity import PageReader, ReaderLogin
+    from sluicegate.web.rendering import Pages
+    from sluicegate.web.seen import SeenPortfolio
+    from sluicegate.web.store import Store
+
+SECURITY: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self';"
+        " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_LEVEL: Final = 5
+_WORTH: Final = 1024
+"""Bytes from which on an answer is compressed."""
+
+Handler = Callable[["ReaderRequest"], Awaitable[web.Response]]
+
+
+async def secure(_: web.Request, response: web.StreamResponse) -> None:
+    """Add what every answer has, errors too."""
+    for name, value in SECURITY.items():
+        response.headers[name] = value
+    response.headers.setdefault("Cache-Control", "private, no-cache")
+    response.headers.setdefault("Vary", "Authorization, Cookie, Accept-Encoding")
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderRequest:
+    """One request of a known reader, and how it is answered."""
+
+    request: web.Request
+    pages: Pages
+    reader: PageReader
+    sight: Sight
+    seen: SeenPortfolio
+    silence: float | None
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The values in the address."""
+        return self.request.query
+
+    @property
+    def match(self) -> Mapping[str, str]:
+        """The parts of the path."""
+        return self.request.match_info
+
+    @property
+    def extension(self) -> str:
+        """`.json`, `.csv`, or empty for a page."""
+        return self.request.match_info.get("extension", "")
+
+    def html(self, template: str, **values: Any) -> web.Response:
+        """A page."""
+        given = {name: value for name, value in self.request.query.items() if name != "token"}
+
+        def here(path: str = self.request.path, **changed: object) -> str:
+            return with_query(path, given, **changed)
+
+        text = self.pages.render(
+            template,
+            {
+                "reader": self.reader, "here": here, "path": self.request.path,
+                "stale": self.silence is None or self.silence > STALE_SECONDS, **values,
+            },
+        )  # fmt: skip
+        return self._send(text, "text/html")
+
+    def json(self, value: Any) -> web.Response:
+        """The same facts as JSON."""
+        text = json.dumps(value, indent=1, ensure_ascii=False)
+        return self._send(f"{text}\n", "application/json")
+
+    def csv(self, text: str, name: str) -> web.Response:
+        """The same facts as CSV, which a browser saves."""
+        return self._send(
+            text, "text/csv", {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+        )
+
+    def _send(self, text: str, kind: str, headers: Mapping[str, str] | None = None) -> web.Response:
+        body = text.encode()
+        tag = f'W/"{sha256(body).hexdigest()[:24]}"'
+        told = {"ETag": tag, **(headers or {})}
+        if tag in (
+            part.strip() for part in self.request.headers.get("If-None-Match", "").split(",")
+        ):
+            return web.Response(status=304, headers=told)
+        if len(body) >= _WORTH and "gzip" in self.request.headers.get("Accept-Encoding", ""):
+            packer = zlib.compressobj(_LEVEL, wbits=zlib.MAX_WBITS | 16)
+            body = packer.compress(body) + packer.flush()
+            told["Content-Encoding"] = "gzip"
+        return web.Response(body=body, content_type=kind, charset="utf-8", headers=told)
+
+
+class Answering:
+    """Answers requests of readers: establishes who asks, and asks what this reader may see."""
+
+    def __init__(
+        self, store: Store, pages: Pages, *, login: ReaderLogin, authorizer: Authorizer
+    ) -> None:
+        self.store = store
+        self._views = Views(store)
+        self._pages = pages
+        self._login = login
+        self._authorizer = authorizer
+
+    def handler(self, of: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """What answers a request by this page."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            try:
+                return await of(await self._asked(request))
+            except Refused as refusal:
+                return web.Response(
+                    status=refusal.status, text=f"{refusal}\n", headers=refusal.headers
+                )
+
+        return answer
+
+    async def _asked(self, request: web.Request) -> ReaderRequest:
+        reader = await self._login.reader(request)
+        silence = self.store.silence()
+        if silence is None:
+            raise Refused(UNAVAILABLE, "the products are being read: try again in some seconds")
+        sight = await self._authorizer.sight(reader)
+        return ReaderRequest(request, self._pages, reader, sight, self._views.seen(sight), silence)

@@ -1,0 +1,105 @@
+"""What a reader may see: asked of the API server by SubjectAccessReview, with all groups."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sluicegate.api import names
+from sluicegate.kube import requests
+from sluicegate.kube.errors import KubeError
+from sluicegate.kube.resources import SUBJECT_ACCESS_REVIEWS
+from sluicegate.web.expiring import Expiring
+from sluicegate.web.identity import KEPT_SECONDS, UNAVAILABLE, PageReader, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sluicegate.kube.transport import Transport
+
+MOST_READERS: Final = 200
+AT_ONCE: Final = 8
+"""Reviews that are under way at once, of all readers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Namespaces whose products and reviews a reader may see; None stands for all."""
+
+    products: frozenset[str] | None = frozenset()
+    reviews: frozenset[str] | None = frozenset()
+
+    def sees(self, namespace: str) -> bool:
+        """Whether the reader may see the products of a namespace."""
+        return self.products is None or namespace in self.products
+
+    def sees_reviews(self, namespace: str) -> bool:
+        """Whether the reader may see the reviews of a namespace."""
+        return self.reviews is None or namespace in self.reviews
+
+
+EVERYTHING: Final = Sight(None, None)
+
+
+class Authorizer:
+    """Asks what a reader may list: in all namespaces, or else in each that has products."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        namespaces: Callable[[], tuple[str, ...]],
+        clock: Callable[[], float],
+    ) -> None:
+        self._transport = transport
+        self._namespaces = namespaces
+        self._known: Expiring[PageReader, Sight] = Expiring(MOST_READERS, KEPT_SECONDS, clock)
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def sight(self, reader: PageReader) -> Sight:
+        """What this reader may see, as of a minute ago at most.
+
+        Raises
+        ------
+        Refused
+            The API server does not answer: nothing is shown then.
+        """
+        if reader.own:
+            return EVERYTHING  # what this user's kubeconfig may not list, the page doesn't hold
+        try:
+            return await self._known.get(reader, lambda: self._ask(reader))
+        except KubeError as error:
+            text = "the API server does not say what you may see: try again in a minute"
+            raise Refused(UNAVAILABLE, text) from error
+
+    async def _ask(self, reader: PageReader) -> Sight:
+        products, reviews = await asyncio.gather(
+            self._scope(reader, names.PLURAL), self._scope(reader, names.REVIEW_PLURAL)
+        )
+        return Sight(products, reviews)
+
+    async def _scope(self, reader: PageReader, resource: str) -> frozenset[str] | None:
+        if await self._allowed(reader, resource, ""):
+            return None
+        namespaces = self._namespaces()
+        answers = await asyncio.gather(
+            *(self._allowed(reader, resource, namespace) for namespace in namespaces)
+        )
+        return frozenset(one for one, may in zip(namespaces, answers, strict=True) if may)
+
+    async def _allowed(self, reader: PageReader, resource: str, namespace: str) -> bool:
+        attributes = {
+            "group": names.GROUP, "version": names.VERSION, "resource": resource, "verb": "list",
+            **({"namespace": namespace} if namespace else {}),
+        }  # fmt: skip
+        spec = {
+            "user": reader.user,
+            "groups": list(reader.groups),
+            "resourceAttributes": attributes,
+            **({"uid": reader.uid} if reader.uid else {}),
+            **({"extra": {name: list(values) for name, values in reader.extra}} if reader.extra else {}),
+        }  # fmt: skip
+        async with self._slots:
+            answer = await self._transport.send(requests.review(SUBJECT_ACCESS_REVIEWS, spec))
+        status = answer.get("status") or {}
+        return bool(status.get("allowed")) and not status.get("denied")

@@ -1,0 +1,210 @@
+"""All that the page of one product shows, gathered from its status and its ledgers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate.api import names
+from sluicegate.api.names import ConditionType
+from sluicegate.conditions import find_condition
+from sluicegate.portfolio.dependencies import dependents_of
+from sluicegate.portfolio.needs import request_command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sluicegate.api.product import DataProduct
+    from sluicegate.api.review import DataProductReview
+    from sluicegate.api.slo_status import SloStatus
+    from sluicegate.portfolio.facts import ProductFacts
+    from sluicegate.reporting.facts import ReportFacts
+    from sluicegate.web.seen import SeenPortfolio
+    from sluicegate.web.store import ReviewFacts
+
+HISTORY_DAYS: Final = 30
+Day = tuple[str, int, int]
+"""Date, bad events, all events."""
+
+
+@dataclass(frozen=True, slots=True)
+class SloRow:
+    """One SLO: its state, and its days as far as ledgers have them, the oldest first."""
+
+    status: SloStatus
+    indicator: str
+    days: tuple[Day, ...]
+    outside: int
+
+    @property
+    def objective(self) -> float | None:
+        """Least share of good events; None without one."""
+        return None if self.status.objective is None else float(self.status.objective)
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One version: its outcome (`Stable` and a candidate's phase for those that live), and its time."""
+
+    version: str
+    outcome: str
+    reason: str
+    source: str
+    digest: str
+    start: int | None
+    end: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What somebody may do, and the command that does it."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """The page of one product."""
+
+    facts: ProductFacts
+    product: DataProduct
+    slos: tuple[SloRow, ...]
+    timeline: tuple[TimelineEntry, ...]
+    dependents: tuple[ProductFacts, ...]
+    causes: tuple[str, ...]
+    reviews: tuple[ReviewFacts, ...]
+    commands: tuple[Command, ...]
+
+
+def detail_of(
+    facts: ProductFacts,
+    product: DataProduct,
+    seen: SeenPortfolio,
+    ledgers: Iterable[DataProductReview],
+) -> Detail:
+    """The page of one product as a reader sees it: names of others are out of all its texts."""
+    concealed = conceal_status(product, seen.conceal)
+    history = _history(ledgers)
+    node = seen.graph.nodes.get(f"{facts.key[0]}/{facts.key[1]}")
+    return Detail(
+        facts=facts,
+        product=concealed,
+        slos=tuple(_row(one, concealed, history) for one in concealed.status.slos),
+        timeline=tuple(_timeline(concealed)),
+        dependents=tuple(dependents_of(seen.products, facts.key)),
+        causes=node.causes if node else (),
+        reviews=tuple(
+            one
+            for one in seen.reviews
+            if (one.key.namespace, one.product) == facts.key and one.uid in {"", facts.uid}
+        ),
+        commands=tuple(_commands(concealed)),
+    )
+
+
+_TEXTS: Final = frozenset({"message", "decision_message", "problems"})
+
+
+def conceal_status(product: DataProduct, conceal: Callable[[str], str]) -> DataProduct:
+    """The product with the names of others out of the sentences of its status."""
+    return product.model_copy(update={"status": _concealed(product.status, conceal)})
+
+
+def conceal_review(report: ReportFacts, conceal: Callable[[str], str]) -> ReportFacts:
+    """The report with the names of others out of its decisions."""
+    review = report.review
+    status = _concealed(review.status, conceal)
+    return replace(report, review=review.model_copy(update={"status": status}))
+
+
+def _concealed(part: Any, conceal: Callable[[str], str]) -> Any:
+    """A part of status with each sentence changed; values that hold none stay as they are."""
+    if isinstance(part, tuple):
+        return tuple(_concealed(one, conceal) for one in part)
+    fields = getattr(type(part), "model_fields", None)
+    if fields is None:
+        return part
+    changed: dict[str, Any] = {}
+    for name in fields:
+        value = getattr(part, name)
+        if name in _TEXTS:
+            new: Any = conceal(value) if isinstance(value, str) else tuple(map(conceal, value))
+        else:
+            new = _concealed(value, conceal)
+        if new is not value:
+            changed[name] = new
+    return part.model_copy(update=changed) if changed else part
+
+
+def _history(ledgers: Iterable[DataProductReview]) -> dict[str, dict[str, tuple[int, int]]]:
+    """Days by SLO and date; of two ledgers that have a day, the later one's counts."""
+    found: dict[str, dict[str, tuple[int, int]]] = {}
+    for ledger in ledgers:
+        for day in ledger.status.days:
+            for slo in day.slos:
+                found.setdefault(slo.name, {})[day.date] = (slo.bad, slo.total)
+    return found
+
+
+def _row(
+    slo: SloStatus, product: DataProduct, history: dict[str, dict[str, tuple[int, int]]]
+) -> SloRow:
+    days = sorted(history.get(slo.name, {}).items())[-HISTORY_DAYS:]
+    objective = None if slo.objective is None else float(slo.objective)
+    spec = next((one for one in product.spec.slos if one.name == slo.name), None)
+    kind = next(iter(spec.indicator.model_dump(exclude_none=True)), "") if spec else ""
+    outside = sum(
+        objective is not None and total > 0 and 1 - bad / total < objective
+        for _, (bad, total) in days
+    )
+    return SloRow(slo, kind, tuple((date, *counts) for date, counts in days), outside)
+
+
+def _timeline(product: DataProduct) -> Iterable[TimelineEntry]:
+    """Versions, the newest first."""
+    status = product.status
+    if status.candidate is not None:
+        one = status.candidate
+        yield TimelineEntry(
+            one.version, str(one.phase), one.decision_reason, str(one.source), one.digest,
+            one.start_time, None,
+        )  # fmt: skip
+    if status.stable is not None:
+        stable = status.stable
+        reason = "restored" if stable.restored else ""
+        yield TimelineEntry(
+            stable.version, "Stable", reason, str(stable.source), stable.digest,
+            stable.promotion_time, None,
+        )  # fmt: skip
+    for past in status.history:
+        yield TimelineEntry(
+            past.version, str(past.outcome), past.reason, str(past.source), past.digest,
+            past.promotion_time, past.end_time,
+        )  # fmt: skip
+
+
+def _commands(product: DataProduct) -> Iterable[Command]:
+    """What a person may do now."""
+    status = product.status
+    namespace, name = product.metadata.key
+    rollout = find_condition(status.conditions, ConditionType.ROLLOUT_PROGRESSING)
+    if status.candidate is not None:
+        version = status.candidate.version
+        yield Command(
+            f"Approve {version}", request_command(product, names.REQUEST_PROMOTE, version)
+        )
+        if not status.candidate.parked or rollout is None:
+            yield Command(
+                f"Abort the rollout of {version}",
+                request_command(product, names.REQUEST_ABORT, version),
+            )
+    if product.spec.retraining is not None:
+        yield Command("Retrain", request_command(product, names.REQUEST_RETRAIN, ""))
+    if status.accepted:
+        before = status.accepted[0].version
+        yield Command(
+            f"Roll back to {before}", request_command(product, names.REQUEST_ROLLBACK, before)
+        )
+    yield Command("Explain, with live numbers", f"sluicegate explain {namespace}/{name}")
+    yield Command("Read the object", f"kubectl get dataproduct -n {namespace} {name} -o yaml")

@@ -1,0 +1,190 @@
+"""Places of lines, bars and boxes in a picture; templates draw them as SVG. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from fast_sugiyama import from_edges
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sluicegate.portfolio.dependencies import Graph, Node
+
+BOX: Final = (170.0, 44.0)
+"""Width and height of a product in the graph, in pixels."""
+GAPS: Final = (60.0, 18.0)
+_MARGIN: Final = 8.0
+MOST_NODES: Final = 600
+"""Products that a picture of the graph has at most; a list has all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A product in the graph, by its left upper corner."""
+
+    node: Node
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """A call, as the path of a curve; `affected` where it spreads a degradation."""
+
+    path: str
+    affected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A graph laid out from left (callers) to right (what is called), in pixels."""
+
+    width: float
+    height: float
+    boxes: tuple[Box, ...]
+    arrows: tuple[Arrow, ...]
+
+
+def picture_of(graph: Graph) -> Picture:
+    """The graph in layers; the same graph gives the same picture."""
+    names = sorted(graph.nodes)
+    number = {name: place for place, name in enumerate(names)}
+    edges = [(number[one], number[other]) for one, other in graph.edges if one != other]
+    places = _placed(tuple(edges), len(names))
+    boxes = {name: Box(graph.nodes[name], *places[number[name]]) for name in names}
+    arrows = tuple(
+        Arrow(_curve(boxes[one], boxes[other]), _affected(graph, one, other))
+        for one, other in graph.edges
+        if one != other
+    )
+    width = max((box.x for box in boxes.values()), default=0.0) + BOX[0] + _MARGIN
+    height = max((box.y for box in boxes.values()), default=0.0) + BOX[1] + _MARGIN
+    return Picture(width, height, tuple(boxes.values()), arrows)
+
+
+@lru_cache(maxsize=32)
+def _placed(edges: tuple[tuple[int, int], ...], many: int) -> dict[int, tuple[float, float]]:
+    """The corner of each box. Parts that aren't connected lie below each other.
+
+    Kept, as states change often and calls seldom.
+    """
+    found: dict[int, tuple[float, float]] = {}
+    top = _MARGIN
+    # The library's layers go down: they are laid to the right here, as names need width.
+    layouts = (
+        from_edges(list(edges), vertex_spacing=BOX[1] + GAPS[1], dummy_vertices=False)
+        if edges
+        else ()
+    )
+    for points, *_ in layouts:
+        column = {y: place for place, y in enumerate(sorted({-y for _, (_, y) in points}))}
+        least = min(x for _, (x, _) in points)
+        for node, (x, y) in points:
+            left = _MARGIN + column[-y] * (BOX[0] + GAPS[0])
+            found[int(node)] = (left, top + x - least)
+        top = max(y for _, y in (found[int(node)] for node, _ in points)) + BOX[1] + GAPS[1]
+    for node in range(many):
+        if node not in found:
+            found[node] = (_MARGIN, top)
+            top += BOX[1] + GAPS[1]
+    return found
+
+
+def _curve(one: Box, other: Box) -> str:
+    """From the right side of a caller to the left side of what it calls; backwards in a circle."""
+    width, height = BOX
+    forward = one.x < other.x
+    start = (one.x + width if forward else one.x, one.y + height / 2)
+    end = (other.x if forward else other.x + width, other.y + height / 2)
+    middle = (start[0] + end[0]) / 2
+    return (
+        f"M{start[0]:.1f},{start[1]:.1f} C{middle:.1f},{start[1]:.1f}"
+        f" {middle:.1f},{end[1]:.1f} {end[0]:.1f},{end[1]:.1f}"
+    )
+
+
+def _affected(graph: Graph, one: str, other: str) -> bool:
+    """Whether a degradation of what is called, or of what that calls, reaches the caller by it."""
+    called = graph.nodes[other]
+    return called.state == "Degraded" or bool(set(called.causes) & set(graph.nodes[one].causes))
+
+
+@dataclass(frozen=True, slots=True)
+class Spark:
+    """A line of daily shares of good events; coordinates are of a box of this size.
+
+    Attributes
+    ----------
+    line : points of a polyline. objective : height of the objective; None without one.
+    outside : places of the days on which the objective was missed.
+    low : the share at the bottom of the box; the top is 100 %.
+    """
+
+    width: float
+    height: float
+    line: str
+    objective: float | None
+    outside: tuple[tuple[float, float], ...]
+    low: float
+
+
+def spark_of(
+    days: Sequence[tuple[str, int, int]],
+    objective: float | None,
+    *,
+    width: float = 150.0,
+    height: float = 34.0,
+) -> Spark | None:
+    """Days (date, bad, total) as a line; days without events are gaps in it. None of no events."""
+    shares = [(place, 1 - bad / total) for place, (_, bad, total) in enumerate(days) if total]
+    if not shares:
+        return None
+    least = min([share for _, share in shares] + ([objective] if objective is not None else []))
+    low = max(0.0, 1 - (1 - least) * 1.15) if least < 1 else 0.999
+    inside = height - 6
+
+    def at(place: int, share: float) -> tuple[float, float]:
+        x = 3 + (width - 6) * (place / (len(days) - 1) if len(days) > 1 else 0.5)
+        return round(x, 1), round(3 + inside * (1 - (share - low) / (1 - low)), 1)
+
+    points = [at(place, share) for place, share in shares]
+    return Spark(
+        width, height,
+        line=" ".join(f"{x},{y}" for x, y in points),
+        objective=None if objective is None else at(0, objective)[1],
+        outside=tuple(
+            point
+            for point, (_, share) in zip(points, shares, strict=True)
+            if objective is not None and share < objective
+        ),
+        low=low,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Bullet:
+    """Evidence against its bound as a bar: all in pixels of a box, `zero` being no evidence."""
+
+    width: float
+    zero: float
+    start: float
+    length: float
+    bound: float
+    reached: bool
+
+
+def bullet_of(value: float, bound: float, *, width: float = 190.0) -> Bullet:
+    """The bar of a value between a little below zero and a little above the bound."""
+    top = max(bound * 1.25, bound + 0.5)
+    low = -0.35 * top
+    scale = width / (top - low)
+
+    def at(one: float) -> float:
+        return round((min(max(one, low), top) - low) * scale, 1)
+
+    zero, end = at(0.0), at(value)
+    start, length = min(zero, end), abs(end - zero)
+    return Bullet(width, zero, start, round(length, 1), at(bound), value >= bound)

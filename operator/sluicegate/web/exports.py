@@ -1,0 +1,237 @@
+"""The same facts as the pages have, as JSON and as CSV. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.api.base import rfc3339
+from sluicegate.portfolio.facts import HIDDEN
+from sluicegate.reporting.text import cell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sluicegate.portfolio.dependencies import Graph
+    from sluicegate.portfolio.facts import ProductFacts
+    from sluicegate.portfolio.matrix import Matrix
+    from sluicegate.portfolio.overview import PortfolioOverview
+    from sluicegate.web.detail import Detail
+    from sluicegate.web.store import ReviewFacts
+
+COLUMNS = (
+    "namespace", "name", "title", "team", "domain", "lifecycle", "priority", "markets", "state",
+    "stateSince", "reason", "slo", "sloState", "budgetLeft", "model", "modelSince", "canary",
+    "changeSlo", "ratio", "accepted", "drop", "dropLower", "dropUpper", "events",
+    "training", "trainingReason", "trainingTime", "review", "needs", "problem",
+)  # fmt: skip
+
+
+def table(rows: Iterable[Sequence[object]], columns: Sequence[str]) -> str:
+    """CSV of these rows; no text in it begins a formula in a spreadsheet."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    if value is None:
+        return ""
+    return cell(str(value)) if isinstance(value, str) else value
+
+
+def product_json(one: ProductFacts) -> dict[str, Any]:
+    """One product of the portfolio."""
+    level, change, trained = one.level, one.change, one.trained
+    return {
+        "namespace": one.key[0],
+        "name": one.key[1],
+        "title": one.title,
+        "team": one.team,
+        "domain": one.domain,
+        "lifecycle": str(one.lifecycle),
+        "priority": str(one.priority),
+        "markets": list(one.markets),
+        "state": str(one.state),
+        "stateSince": _time(one.state_since),
+        "reason": one.reason,
+        "slo": level and {"name": level.slo, "state": str(level.state), "budgetLeft": level.budget_left},
+        "model": {"version": one.model, "since": _time(one.model_since)},
+        "canary": one.canary,
+        "change": change and {
+            "slo": change.slo, "ratio": change.ratio, "accepted": change.accepted,
+            "drop": change.drop, "interval": [change.lower, change.upper], "events": change.total,
+        },
+        "training": trained and {
+            "outcome": trained.outcome, "reason": trained.reason, "time": _time(trained.time),
+        },
+        "review": one.review,
+        "byMarket": {market: str(state) for market, state in one.by_market.items()},
+        "dependsOn": [_upstream(up) for up in one.upstream],
+        "needs": [
+            {"kind": str(need.kind), "message": need.message, "since": _time(need.since),
+             "command": need.command}
+            for need in one.needs
+        ],
+        "problem": one.problem,
+    }  # fmt: skip
+
+
+def _upstream(one: Any) -> dict[str, Any]:
+    namespace, name = one.key if one.key is not None else (None, HIDDEN)
+    return {"namespace": namespace, "name": name, "state": str(one.state)}
+
+
+def portfolio_json(overview: PortfolioOverview, products: Sequence[ProductFacts]) -> dict[str, Any]:
+    """The sentence, the counts and the products that were asked for."""
+    return {
+        "sentence": overview.sentence,
+        "total": overview.total,
+        "states": {str(state): number for state, number in overview.states.items()},
+        "needs": {str(kind): number for kind, number in overview.kinds.items()},
+        "products": [product_json(one) for one in products],
+    }
+
+
+def portfolio_csv(products: Iterable[ProductFacts]) -> str:
+    """A row a product."""
+    return table(map(_row, products), COLUMNS)
+
+
+def _row(one: ProductFacts) -> tuple[object, ...]:
+    level, change, trained = one.level, one.change, one.trained
+    return (
+        *one.key, one.title, one.team, one.domain, str(one.lifecycle), str(one.priority),
+        " ".join(one.markets), str(one.state), _time(one.state_since), one.reason,
+        level and level.slo, level and str(level.state), level and level.budget_left,
+        one.model, _time(one.model_since), one.canary,
+        change and change.slo, change and change.ratio, change and change.accepted,
+        change and change.drop, change and change.lower, change and change.upper,
+        change and change.total,
+        trained and trained.outcome, trained and trained.reason, trained and _time(trained.time),
+        one.review, " ".join(str(need.kind) for need in one.needs), one.problem,
+    )  # fmt: skip
+
+
+def matrix_json(matrix: Matrix) -> dict[str, Any]:
+    """States by product and market; a market that nothing is known of is null."""
+    return {
+        "markets": list(matrix.markets),
+        "products": [
+            {
+                "namespace": row.product.key[0],
+                "name": row.product.key[1],
+                "states": {
+                    market: None if state is None else str(state)
+                    for market, state in zip(matrix.markets, row.cells, strict=True)
+                    if market not in row.absent
+                },
+            }
+            for row in matrix.rows
+        ],
+    }
+
+
+def matrix_csv(matrix: Matrix) -> str:
+    """A row a product, a column a market."""
+    rows = (
+        (*row.product.key, *(None if state is None else str(state) for state in row.cells))
+        for row in matrix.rows
+    )
+    return table(rows, ("namespace", "name", *matrix.markets))
+
+
+def graph_json(graph: Graph) -> dict[str, Any]:
+    """Nodes and edges; a product that the reader may not see has no name."""
+    return {
+        "nodes": [
+            {"id": name, "name": _label(graph, name), "state": node.state,
+             "affectedBy": [_label(graph, cause) for cause in node.causes]}
+            for name, node in sorted(graph.nodes.items())
+        ],
+        "edges": [{"from": one, "to": other} for one, other in graph.edges],
+    }  # fmt: skip
+
+
+def graph_csv(graph: Graph) -> str:
+    """A row a call."""
+    rows = (
+        (_label(graph, one), graph.nodes[one].state, _label(graph, other), graph.nodes[other].state)
+        for one, other in graph.edges
+    )
+    return table(rows, ("product", "state", "calls", "stateOfCalled"))
+
+
+def _label(graph: Graph, name: str) -> str:
+    node = graph.nodes[name]
+    hidden = node.facts is None and node.state != "NotFound"
+    return HIDDEN if hidden else name
+
+
+def reviews_json(reviews: Iterable[ReviewFacts]) -> list[dict[str, Any]]:
+    """One item a review."""
+    return [
+        {
+            "namespace": one.key.namespace, "name": one.key.name, "product": one.product,
+            "firstDay": one.first_day, "lastDay": one.last_day, "state": one.state,
+            "due": _time(one.due), "signedBy": list(one.signed_by), "missing": list(one.missing),
+        }
+        for one in reviews
+    ]  # fmt: skip
+
+
+def reviews_csv(reviews: Iterable[ReviewFacts]) -> str:
+    """A row a review."""
+    rows = (
+        (one.key.namespace, one.key.name, one.product, one.first_day, one.last_day, one.state,
+         _time(one.due), ", ".join(one.signed_by), ", ".join(one.missing))
+        for one in reviews
+    )  # fmt: skip
+    columns = (
+        "namespace", "name", "product", "firstDay", "lastDay", "state", "due", "signedBy", "missing",
+    )  # fmt: skip
+    return table(rows, columns)
+
+
+def detail_json(detail: Detail) -> dict[str, Any]:
+    """A product with its status; what only the engine reads, and names of others, are left out."""
+    status = detail.product.status.to_dict()
+    for name in ("engine", "dependencies"):
+        status.pop(name, None)
+    return {
+        "product": product_json(detail.facts),
+        "status": status,
+        "history": {
+            one.status.name: [{"date": d, "bad": bad, "total": total} for d, bad, total in one.days]
+            for one in detail.slos
+        },
+        "dependents": [{"namespace": one.key[0], "name": one.key[1]} for one in detail.dependents],
+        "commands": {one.label: one.text for one in detail.commands},
+    }
+
+
+def detail_csv(detail: Detail) -> str:
+    """A row an SLO."""
+    rows: Iterable[tuple[object, ...]] = (
+        (one.status.name, str(one.status.state), one.status.reason, _number(one.status.ratio),
+         one.status.bad, one.status.total, _number(one.status.objective),
+         _number(one.status.budget_remaining), _number(one.status.baseline_ratio),
+         _number(one.status.drop), one.outside, one.status.message)
+        for one in detail.slos
+    )  # fmt: skip
+    columns = (
+        "slo", "state", "reason", "ratio", "bad", "total", "objective", "budgetLeft", "accepted",
+        "drop", "daysOutside", "message",
+    )  # fmt: skip
+    return table(rows, columns)
+
+
+def _number(value: str | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _time(at: int | None) -> str | None:
+    return None if at is None else rfc3339(at)

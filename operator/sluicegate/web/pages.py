@@ -1,0 +1,209 @@
+"""The pages: each a view of what the reader may see, as HTML, JSON or CSV."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from sluicegate.kube.resources import Key
+from sluicegate.portfolio.matrix import matrix_of
+from sluicegate.portfolio.overview import SORTS, Wanted, rows
+from sluicegate.reporting.facts import facts_of
+from sluicegate.reporting.text import as_csv, as_json
+from sluicegate.web import exports
+from sluicegate.web.detail import conceal_review, detail_of
+from sluicegate.web.drawing import MOST_NODES, picture_of
+
+if TYPE_CHECKING:
+    from sluicegate.portfolio.dependencies import Graph
+    from sluicegate.portfolio.facts import ProductFacts
+    from sluicegate.web.answering import Answering, ReaderRequest
+
+PAGE: Final = 200
+"""Products of a page."""
+QUEUE: Final = 30
+"""Needs that the first page lists at once; a filter has all of them."""
+_LONGEST: Final = 200
+"""Characters of a filter that are read."""
+MISSING: Final = "There is no such page, or you can't see it."
+HTML, JSON, CSV = "", ".json", ".csv"
+
+
+class PortfolioPages:
+    """Handlers of all addresses that show products or reviews."""
+
+    def __init__(self, answering: Answering) -> None:
+        self._answering = answering
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        """Declare the addresses."""
+        extension = r"{extension:(\.json|\.csv)?}"
+        name = r"{namespace:[a-z0-9][-a-z0-9]*}/{name:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?}"
+        add = router.add_get
+        answer = self._answering.handler
+        add("/", answer(self.portfolio))
+        add(r"/portfolio{extension:\.json|\.csv}", answer(self.portfolio))
+        add(f"/markets{extension}", answer(self.markets))
+        add(f"/graph{extension}", answer(self.graph))
+        add(f"/reviews{extension}", answer(self.reviews))
+        add(r"/products/{namespace:[^/]+}/{name:[^/.]+}" + extension, answer(self.product))
+        add(f"/reviews/{name}", answer(self.review))
+        add(f"/me{extension}", answer(self.me))
+
+    async def portfolio(self, asked: ReaderRequest) -> web.Response:
+        """The sentence, the queue, the table."""
+        seen, wanted = asked.seen, wanted_of(asked.query)
+        sort = asked.query.get("sort", "state")
+        sort = sort if sort in SORTS else "state"
+        backwards = asked.query.get("desc") == "1"
+        found = rows(seen.products, wanted, sort, backwards=backwards)
+        if asked.extension == JSON:
+            return asked.json(exports.portfolio_json(seen.overview, found))
+        if asked.extension == CSV:
+            return asked.csv(exports.portfolio_csv(found), "portfolio")
+        page, pages, shown = _paged(asked, found)
+        return asked.html(
+            "portfolio.html",
+            overview=seen.overview, queue=seen.overview.queue[:QUEUE], choices=seen.choices,
+            wanted=wanted, sort=sort, backwards=backwards, found=len(found), pages=pages,
+            page=page, products=shown,
+        )  # fmt: skip
+
+    async def markets(self, asked: ReaderRequest) -> web.Response:
+        """Products by market; with `market` only those that serve it."""
+        wanted = wanted_of(asked.query)
+        found = rows(asked.seen.products, wanted, "name")
+        matrix = matrix_of([one for one in found if one.markets or one.by_market])
+        if asked.extension == JSON:
+            return asked.json(exports.matrix_json(matrix))
+        if asked.extension == CSV:
+            return asked.csv(exports.matrix_csv(matrix), "markets")
+        page, pages, shown = _paged(asked, matrix.rows)
+        return asked.html(
+            "markets.html",
+            matrix=matrix, wanted=wanted, choices=asked.seen.choices, page=page, pages=pages,
+            rows=shown,
+        )  # fmt: skip
+
+    async def graph(self, asked: ReaderRequest) -> web.Response:
+        """Who depends on whom; with `of` the part around one product."""
+        graph: Graph = asked.seen.graph.linked()
+        of = asked.query.get("of", "")[:_LONGEST]
+        if of in asked.seen.graph.nodes:
+            graph = asked.seen.graph.near(of)
+        else:
+            of = ""
+        if asked.extension == JSON:
+            return asked.json(exports.graph_json(graph))
+        if asked.extension == CSV:
+            return asked.csv(exports.graph_csv(graph), "graph")
+        picture = picture_of(graph) if 0 < len(graph.nodes) <= MOST_NODES else None
+        return asked.html(
+            "graph.html",
+            graph=graph, picture=picture, of=of,
+            degraded=[one for _, one in sorted(graph.nodes.items()) if one.state == "Degraded"],
+            affected={
+                name: [other for other, node in graph.nodes.items() if name in node.causes]
+                for name, one in graph.nodes.items() if one.state == "Degraded"
+            },
+        )  # fmt: skip
+
+    async def product(self, asked: ReaderRequest) -> web.Response:
+        """One product."""
+        key = (asked.match["namespace"], asked.match["name"])
+        facts = asked.seen.by_key.get(key)
+        if facts is None:
+            raise web.HTTPNotFound(text=MISSING)
+        product = self._answering.store.products.product(Key(*key))
+        if product is None:
+            if asked.extension == JSON:
+                return asked.json({"product": exports.product_json(facts)})
+            return asked.html("unreadable.html", facts=facts)
+        ledgers = (
+            self._answering.store.reviews.of(*key, facts.uid)
+            if asked.sight.sees_reviews(key[0])
+            else []
+        )
+        detail = detail_of(facts, product, asked.seen, ledgers)
+        if asked.extension == JSON:
+            return asked.json(exports.detail_json(detail))
+        if asked.extension == CSV:
+            return asked.csv(exports.detail_csv(detail), key[1])
+        return asked.html("product.html", it=detail, names=_titles(asked.seen.products))
+
+    async def reviews(self, asked: ReaderRequest) -> web.Response:
+        """All reviews, the newest period first; with `state` those in a state."""
+        state = asked.query.get("state", "")
+        every = asked.seen.reviews
+        found = [one for one in every if state in {"", one.state}]
+        if asked.extension == JSON:
+            return asked.json(exports.reviews_json(found))
+        if asked.extension == CSV:
+            return asked.csv(exports.reviews_csv(found), "reviews")
+        page, pages, shown = _paged(asked, found)
+        states = sorted({one.state for one in every})
+        return asked.html(
+            "reviews.html",
+            reviews=shown, state=state, states=states, found=len(found), page=page, pages=pages,
+        )  # fmt: skip
+
+    async def review(self, asked: ReaderRequest) -> web.Response:
+        """The report of one review."""
+        name, extension = asked.match["name"], HTML
+        for one in (JSON, CSV):
+            if name.endswith(one):
+                name, extension = name.removesuffix(one), one
+        key = Key(asked.match["namespace"], name)
+        if not asked.sight.sees_reviews(key.namespace):
+            raise web.HTTPNotFound(text=MISSING)
+        found = self._answering.store.reviews.review(key)
+        if found is None:
+            raise web.HTTPNotFound(text=MISSING)
+        review, before = found
+        report = facts_of(review, before)
+        # The digest was checked of the ledger as it is; what is shown names no product of others.
+        shown = conceal_review(report, asked.seen.conceal)
+        if extension == JSON:
+            return asked.json(json.loads(as_json([shown])))
+        if extension == CSV:
+            return asked.csv(as_csv([shown]), name)
+        product = (key.namespace, review.spec.product_ref.name)
+        return asked.html(
+            "review.html",
+            one=shown, key=key, product=product, known=product in asked.seen.by_key,
+        )  # fmt: skip
+
+    async def me(self, asked: ReaderRequest) -> web.Response:
+        """Who reads, and which namespaces this reader sees."""
+        sight = asked.sight
+        told: dict[str, Any] = {
+            "user": asked.reader.user,
+            "groups": list(asked.reader.groups),
+            "products": "all" if sight.products is None else sorted(sight.products),
+            "reviews": "all" if sight.reviews is None else sorted(sight.reviews),
+        }
+        if asked.extension == JSON:
+            return asked.json(told)
+        return asked.html("me.html", me=told)
+
+
+def wanted_of(query: Any) -> Wanted:
+    """The filter in an address."""
+    fields = {"text": "q", **{one: one for one in Wanted.__slots__ if one != "text"}}
+    return Wanted(**{field: str(query.get(name, ""))[:_LONGEST] for field, name in fields.items()})
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 1  # noqa: PLR2004 - digits
+
+
+def _paged(asked: ReaderRequest, items: Any) -> tuple[int, int, Any]:
+    pages = max(1, -(-len(items) // PAGE))
+    page = min(max(1, _number(asked.query.get("page", ""))), pages)
+    return page, pages, items[(page - 1) * PAGE : page * PAGE]
+
+
+def _titles(products: tuple[ProductFacts, ...]) -> dict[tuple[str, str], str]:
+    return {one.key: one.title for one in products}

@@ -1,0 +1,195 @@
+"""Pages from templates: autoescaped, with words and times as people read them."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+import sluicegate.reporting
+from sluicegate.ledger.periods import local_day, local_minute
+from sluicegate.policy.model.formatting import duration
+from sluicegate.portfolio.needs import LABELS
+from sluicegate.reporting import words
+from sluicegate.stats.counts import Count
+from sluicegate.web.drawing import bullet_of, spark_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sluicegate.reporting.facts import SloFacts
+    from sluicegate.web.drawing import Spark
+
+HERE: Final = Path(__file__).parent
+STATIC: Final = HERE / "static"
+_REPORTS: Final = Path(sluicegate.reporting.__file__).parent / "templates"
+SHAPES: Final = {
+    "Healthy": "●", "Met": "●", "Reviewed": "●", "True": "●", "Clear": "●", "Promoted": "●",
+    "Degrading": "▲", "AtRisk": "▲", "ToReview": "▲", "InProgress": "▲", "Training": "▲",
+    "Degraded": "■", "Missed": "■", "Overdue": "■", "Objects": "■", "RolledBack": "■",
+    "Failed": "■", "Rejected": "■", "Stalled": "■",
+    "Unknown": "○", "NotStarted": "○", "NotFound": "✕", "Skipped": "○", "Replaced": "○",
+}  # fmt: skip
+"""A shape for each state, as colour alone says nothing to many."""
+TONES: Final = {"●": "good", "▲": "warn", "■": "bad", "○": "none", "✕": "bad"}
+_SAYS: Final = {
+    "AtRisk": "At risk", "ToReview": "To review", "NotStarted": "Period goes on",
+    "RolledBack": "Rolled back", "InProgress": "In progress", "NotFound": "Not found",
+    "AwaitingApproval": "Awaiting approval", "RollingBack": "Rolling back",
+}  # fmt: skip
+
+
+class Pages:
+    """Renders the templates; `clock` gives seconds since the epoch, from which ages are counted."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._environment = Environment(
+            loader=FileSystemLoader([HERE / "templates", _REPORTS]),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters.update(
+            age=self.age, moment=moment, badge=badge, points=words.points,
+            percent=words.percent, budget=words.budget, safe_url=safe_url, tone=tone,
+            said=said, shape=shape, merged=lambda one, other: {**one, **{str(k): v for k, v in other.items()}},
+        )  # fmt: skip
+        self._environment.tests["https"] = lambda url: bool(safe_url(str(url)))
+        self._environment.globals.update(
+            words=words, duration=duration, share_of=share_of, labels=LABELS, bullet=bullet_of, spark=spark_of, static=static_url,
+            product_url=product_url, review_url=review_url, svg=svg_of, with_query=with_query,
+            day=local_day, minute=local_minute, days=_days, markets=_markets,
+        )  # fmt: skip
+
+    def render(self, name: str, values: Mapping[str, Any]) -> str:
+        """The text of a page."""
+        return self._environment.get_template(name).render(values)
+
+    def age(self, at: int | None) -> Markup:
+        """How long ago something was, with the time itself; a dash where it isn't known."""
+        if at is None:
+            return Markup("–")
+        passed = self._clock() - at
+        text = duration(round(passed)) if passed >= 1 else "now"
+        when = datetime.fromtimestamp(at, UTC)
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(
+            f"{when:%Y-%m-%dT%H:%M:%SZ}", f"{when:%Y-%m-%d %H:%M:%S} UTC", text
+        )
+
+
+def share_of(bad: int, total: int) -> str:
+    """A share of good events with its size."""
+    return words.counted(Count(bad, total))
+
+
+def moment(at: int | None) -> str:
+    """A time as people read it; a dash where it isn't known."""
+    return "–" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def said(word: str) -> str:
+    """A word of status as people read it."""
+    return _SAYS.get(str(word), str(word))
+
+
+def shape(word: str) -> str:
+    """The shape of a state."""
+    return SHAPES.get(str(word), "○")
+
+
+def tone(word: str) -> str:
+    """The class of a state's colour."""
+    return TONES[shape(word)]
+
+
+def badge(word: str) -> Markup:
+    """A state as shape and word."""
+    drawn = shape(word)
+    return Markup('<span class="state {}"><span aria-hidden="true">{}</span> {}</span>').format(
+        TONES[drawn], drawn, said(word)
+    )
+
+
+def safe_url(url: str) -> str:
+    """An address that a link may have: https only; empty for any other."""
+    return url if url.startswith("https://") else ""
+
+
+def product_url(key: tuple[str, str], extension: str = "") -> str:
+    """The page of a product."""
+    return f"/products/{quote(key[0], safe='')}/{quote(key[1], safe='')}{extension}"
+
+
+def review_url(key: tuple[str, str], extension: str = "") -> str:
+    """The page of a review."""
+    return f"/reviews/{quote(key[0], safe='')}/{quote(key[1], safe='')}{extension}"
+
+
+def with_query(path: str, given: Mapping[str, str], **changed: object) -> str:
+    """The same page with other values; those that are empty are left out."""
+    query = {**given, **{name: str(value) for name, value in changed.items()}}
+    kept = {name: value for name, value in query.items() if value}
+    return f"{path}?{urlencode(kept)}" if kept else path
+
+
+def static_url(name: str) -> str:
+    """The address of a file of the page, which changes with its content."""
+    return f"/static/{name}?v={_DIGESTS[name]}"
+
+
+_DIGESTS: Final = {
+    path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in STATIC.iterdir()
+}
+
+
+def _days(slo: SloFacts) -> Markup:
+    """The days of a report as a line."""
+    drawn = spark_of(
+        [(date, count.bad, count.total) for date, count in slo.days],
+        slo.objective,
+        width=420,
+        height=90,
+    )
+    return Markup() if drawn is None else svg_of(drawn)
+
+
+def svg_of(one: Spark) -> Markup:
+    """A line as SVG; its description stands beside it."""
+    parts = [
+        Markup('<svg class="spark" width="{0}" height="{1}" viewBox="0 0 {0} {1}" aria-hidden="true">').format(
+            one.width, one.height
+        )
+    ]  # fmt: skip
+    if one.objective is not None:
+        parts.append(
+            Markup('<line class="objective" x1="0" x2="{}" y1="{}" y2="{}"/>').format(
+                one.width, one.objective, one.objective
+            )
+        )
+    parts.append(Markup('<polyline points="{}"/>').format(one.line))
+    parts += [
+        Markup('<path class="outside" d="M{} {}l3.5-6h-7z"/>').format(x, y + 4)
+        for x, y in one.outside
+    ]
+    return Markup("").join([*parts, Markup("</svg>")])
+
+
+def _markets(slo: SloFacts) -> Markup:
+    """The markets of a report as a list of shares with their states."""
+    items = [
+        Markup("<li>{} {} {} ({})</li>").format(
+            one.market, badge(one.state), words.percent(1 - one.count.bad / one.count.total),
+            f"n={one.count.total:,}",
+        )
+        for one in slo.markets
+        if one.count.total
+    ]  # fmt: skip
+    return Markup('<ul class="plain">{}</ul>').format(Markup("").join(items))

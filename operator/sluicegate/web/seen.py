@@ -1,0 +1,82 @@
+"""The portfolio as one reader sees it: filtered before anything is counted, drawn or written."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from sluicegate.portfolio.dependencies import Graph, graph_of
+from sluicegate.portfolio.facts import as_seen, concealing
+from sluicegate.portfolio.overview import Choices, PortfolioOverview, choices_of, overview_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sluicegate.portfolio.facts import ProductFacts, ProductKey
+    from sluicegate.web.authorization import Sight
+    from sluicegate.web.store import ReviewFacts, Store
+
+_MOST: Final = 32
+"""Views that are kept: readers with the same permissions share one."""
+
+
+@dataclass(frozen=True)
+class SeenPortfolio:
+    """Products and reviews that a reader may see; `conceal` takes the names of others out of a text."""
+
+    products: tuple[ProductFacts, ...]
+    reviews: tuple[ReviewFacts, ...]
+    conceal: Callable[[str], str]
+
+    @cached_property
+    def overview(self) -> PortfolioOverview:
+        """The sentence and the queue."""
+        return overview_of(self.products)
+
+    @cached_property
+    def choices(self) -> Choices:
+        """What one may filter by."""
+        return choices_of(self.products)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Who depends on whom."""
+        return graph_of(self.products)
+
+    @cached_property
+    def by_key(self) -> dict[ProductKey, ProductFacts]:
+        """Products by namespace and name."""
+        return {one.key: one for one in self.products}
+
+
+class Views:
+    """What readers see of a store: made once for each change of it and each set of permissions."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._kept: OrderedDict[Sight, tuple[int, SeenPortfolio]] = OrderedDict()
+
+    def seen(self, sight: Sight) -> SeenPortfolio:
+        """All that a reader may see."""
+        kept = self._kept.get(sight)
+        if kept is not None and kept[0] == self._store.version:
+            self._kept.move_to_end(sight)
+            return kept[1]
+        every = tuple(self._store.products.facts())
+        known = frozenset(one.key for one in every)
+        made = SeenPortfolio(
+            products=tuple(
+                as_seen(one, sight.sees, known) for one in every if sight.sees(one.key[0])
+            ),
+            reviews=tuple(
+                one for one in self._store.reviews.facts() if sight.sees_reviews(one.key.namespace)
+            ),
+            conceal=concealing(sight.sees, known),
+        )
+        self._kept[sight] = (self._store.version, made)
+        self._kept.move_to_end(sight)
+        while len(self._kept) > _MOST:
+            self._kept.popitem(last=False)
+        return made

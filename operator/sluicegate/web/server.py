@@ -1,0 +1,124 @@
+"""The process: follows products and reviews, and serves the pages."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from sluicegate.kube.follow import Follower
+from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS
+from sluicegate.web.answering import Answering, secure
+from sluicegate.web.authorization import Authorizer
+from sluicegate.web.pages import PortfolioPages
+from sluicegate.web.rendering import STATIC, Pages
+from sluicegate.web.store import STALE_SECONDS, Store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from sluicegate.kube.client import KubeApi
+    from sluicegate.kube.follow import Lines
+    from sluicegate.kube.transport import Transport
+    from sluicegate.web.identity import ReaderLogin
+
+STATIC_SECONDS: Final = 86_400
+LIMITS: Final = {"max_field_size": 64 * 1024, "max_line_size": 16 * 1024}
+"""Bytes of a header, and of an address: users with hundreds of groups, and tokens with them."""
+_UNAVAILABLE: Final = 503
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSource:
+    """The API server: objects, watches, and questions about readers."""
+
+    api: KubeApi
+    wire: Lines
+    transport: Transport
+    namespaces: tuple[str, ...] = ()
+    """Namespaces that are read; all when there are none."""
+
+
+def application(
+    store: Store,
+    login: ReaderLogin,
+    authorizer: Authorizer,
+    *,
+    primed: Callable[[], bool],
+    clock: Callable[[], float] = time.time,
+) -> web.Application:
+    """The pages, their files, and the probes."""
+    app = web.Application(client_max_size=1024)
+    app.on_response_prepare.append(secure)
+    answering = Answering(store, Pages(clock), login=login, authorizer=authorizer)
+    PortfolioPages(answering).add_to(app.router)
+    for path in sorted(STATIC.iterdir()):
+        app.router.add_get(f"/static/{path.name}", _file(path.name))
+
+    async def healthz(_: web.Request) -> web.Response:
+        silence = store.silence()
+        if silence is not None and silence > STALE_SECONDS:
+            text = f"the API server has not answered for {silence:.0f} s\n"
+            return web.Response(status=_UNAVAILABLE, text=text)
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        if not primed():
+            return web.Response(status=_UNAVAILABLE, text="the products are not read yet\n")
+        return web.Response(text="ok\n")
+
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    return app
+
+
+def _file(name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    body = (STATIC / name).read_bytes()
+    kind = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}[
+        name.rpartition(".")[2]
+    ]
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        headers = {"Cache-Control": f"public, max-age={STATIC_SECONDS}, immutable", "Vary": ""}
+        return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
+
+    return answer
+
+
+@asynccontextmanager
+async def serving(
+    source: ClusterSource, login: ReaderLogin, *, host: str, port: int, store: Store | None = None
+) -> AsyncIterator[int]:
+    """Follow and serve within the context; the port, which the system chose if it was 0."""
+    store = store or Store()
+    followers = [
+        Follower(source.api, source.wire, resource, sink, namespace=namespace)
+        for namespace in source.namespaces or ("",)
+        for resource, sink in (
+            (DATA_PRODUCTS, store.products),
+            (DATA_PRODUCT_REVIEWS, store.reviews),
+        )
+    ]
+    authorizer = Authorizer(source.transport, store.namespaces, time.monotonic)
+    app = application(
+        store, login, authorizer, primed=lambda: all(one.primed.is_set() for one in followers)
+    )
+    async with AsyncExitStack() as stack:
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=2,
+            max_field_size=LIMITS["max_field_size"], max_line_size=LIMITS["max_line_size"],
+        )  # fmt: skip
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, host, port).start()
+        tasks = [asyncio.create_task(one.run()) for one in followers]
+        try:
+            yield int(runner.addresses[0][1])
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,221 @@
+"""What the page holds: slim facts of each product and review, and their objects compressed."""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.product import DataProduct
+from sluicegate.kube.resources import Key
+from sluicegate.ledger.periods import local_day
+from sluicegate.portfolio.facts import facts_of, unreadable
+from sluicegate.reviews.store import UnreadableReview, read_review
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from sluicegate.api.review import DataProductReview
+    from sluicegate.portfolio.facts import ProductFacts
+
+STALE_SECONDS: Final = 600.0
+"""Without an answer of the API server for so long, the page says that it may be out of date."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewFacts:
+    """One review: whose, of which period, where it stands; times are seconds since the epoch."""
+
+    key: Key
+    product: str
+    uid: str
+    first_day: str
+    last_day: str
+    start: int
+    state: str
+    due: int | None
+    sealed: bool
+    signed_by: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def _pack(body: Mapping[str, Any]) -> bytes:
+    return zlib.compress(json.dumps(body, separators=(",", ":")).encode(), 1)
+
+
+def _unpack(packed: bytes) -> Any:
+    return json.loads(zlib.decompress(packed))
+
+
+def _without_managers(body: Mapping[str, Any]) -> dict[str, Any]:
+    meta = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
+    return {**body, "metadata": meta}
+
+
+class Products:
+    """The products; a sink of `sluicegate.kube.follow`."""
+
+    def __init__(self, changed: Callable[[], None], clock: Callable[[], float]) -> None:
+        self._changed = changed
+        self._clock = clock
+        self._facts: dict[Key, ProductFacts] = {}
+        self._bodies: dict[Key, bytes] = {}
+        self.heard_at: float | None = None
+
+    def observe(self, body: Mapping[str, Any]) -> None:
+        """Take in an object; one that can't be read is kept by its name, with the reason."""
+        key = Key(body["metadata"].get("namespace", ""), body["metadata"]["name"])
+        try:
+            facts = facts_of(DataProduct.parse(body))
+        except InvalidProduct as error:
+            facts = unreadable(body, str(error))
+        self._facts[key] = facts
+        self._bodies[key] = _pack(_without_managers(body))
+        self._changed()
+
+    def forget(self, key: Key) -> None:
+        """Drop an object."""
+        self._facts.pop(key, None)
+        self._bodies.pop(key, None)
+        self._changed()
+
+    def listed(self, kept: set[Key], namespace: str) -> None:
+        """Drop what a list doesn't hold."""
+        for key in [one for one in self._facts if namespace in {"", one.namespace}]:
+            if key not in kept:
+                self.forget(key)
+
+    def heard(self) -> None:
+        """Note that the API server has answered."""
+        self.heard_at = self._clock()
+
+    def facts(self) -> Iterable[ProductFacts]:
+        """All of them, by name."""
+        return [self._facts[key] for key in sorted(self._facts)]
+
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces that have products."""
+        return tuple(sorted({key.namespace for key in self._facts}))
+
+    def product(self, key: Key) -> DataProduct | None:
+        """The whole product; None where there is none, or it can't be read."""
+        packed = self._bodies.get(key)
+        if packed is None:
+            return None
+        try:
+            return DataProduct.parse(_unpack(packed))
+        except InvalidProduct:
+            return None
+
+
+class ProductReviews:
+    """The reviews; a sink of `sluicegate.kube.follow`."""
+
+    def __init__(self, changed: Callable[[], None], clock: Callable[[], float]) -> None:
+        self._changed = changed
+        self._clock = clock
+        self._facts: dict[Key, ReviewFacts] = {}
+        self._bodies: dict[Key, bytes] = {}
+        self.heard_at: float | None = None
+
+    def observe(self, body: Mapping[str, Any]) -> None:
+        """Take in an object; one that can't be read is left out, as the operator says so itself."""
+        key = Key(body["metadata"].get("namespace", ""), body["metadata"]["name"])
+        try:
+            self._facts[key] = _facts(key, read_review(body))
+        except UnreadableReview:
+            self.forget(key)
+            return
+        self._bodies[key] = _pack(_without_managers(body))
+        self._changed()
+
+    def forget(self, key: Key) -> None:
+        """Drop an object."""
+        self._facts.pop(key, None)
+        self._bodies.pop(key, None)
+        self._changed()
+
+    def listed(self, kept: set[Key], namespace: str) -> None:
+        """Drop what a list doesn't hold."""
+        for key in [one for one in self._facts if namespace in {"", one.namespace}]:
+            if key not in kept:
+                self.forget(key)
+
+    def heard(self) -> None:
+        """Note that the API server has answered."""
+        self.heard_at = self._clock()
+
+    def facts(self) -> list[ReviewFacts]:
+        """All of them: the newest period first, then by name."""
+        return sorted(self._facts.values(), key=lambda one: (-one.start, one.key))
+
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces that have reviews."""
+        return tuple(sorted({key.namespace for key in self._facts}))
+
+    def of(self, namespace: str, product: str, uid: str) -> list[DataProductReview]:
+        """The reviews of a product, the oldest first; of another one with its name none."""
+        found = [
+            one
+            for one in self._facts.values()
+            if one.key.namespace == namespace
+            and one.product == product
+            and (not uid or not one.uid or one.uid == uid)
+        ]
+        ordered = sorted(found, key=lambda one: one.start)
+        return [read_review(_unpack(self._bodies[one.key])) for one in ordered]
+
+    def review(self, key: Key) -> tuple[DataProductReview, DataProductReview | None] | None:
+        """A review with the one of the period before; None where there is none."""
+        facts = self._facts.get(key)
+        if facts is None:
+            return None
+        every = self.of(key.namespace, facts.product, facts.uid)
+        place = next(n for n, one in enumerate(every) if one.metadata.name == key.name)
+        return every[place], every[place - 1] if place else None
+
+
+class Store:
+    """All that the page holds; `version` changes with each change of it."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
+        self.version = 0
+        self.products = Products(self._changed, clock)
+        self.reviews = ProductReviews(self._changed, clock)
+
+    def _changed(self) -> None:
+        self.version += 1
+
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces that have products or reviews."""
+        return tuple(sorted({*self.products.namespaces(), *self.reviews.namespaces()}))
+
+    def silence(self) -> float | None:
+        """Seconds since the API server last answered about products; None before the first answer."""
+        heard = self.products.heard_at
+        return None if heard is None else max(0.0, self.clock() - heard)
+
+
+def _facts(key: Key, review: DataProductReview) -> ReviewFacts:
+    status, period = review.status, review.spec.period
+    zone = status.time_zone or "UTC"
+    signed = {one.role for one in review.spec.sign_offs}
+    return ReviewFacts(
+        key=key,
+        product=review.spec.product_ref.name,
+        uid=review.spec.product_ref.uid,
+        first_day=local_day(period.start, zone),
+        last_day=local_day(period.end - 1, zone),
+        start=period.start,
+        state=str(status.state),
+        due=status.due_time,
+        sealed=status.seal_time is not None,
+        signed_by=tuple(
+            f"{one.username} ({one.role}: {one.verdict})" for one in review.spec.sign_offs
+        ),
+        missing=tuple(role for role in status.signed_by if role not in signed),
+    )

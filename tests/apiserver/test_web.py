@@ -1,0 +1,261 @@
+"""The portfolio page on a real API server: each reader sees what the API server lets this one list."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+
+from cluster.kinds import install_crds
+from sluicegate.kube.client import KubeApi
+from sluicegate.kube.connections import Connections
+from sluicegate.kube.credentials import login
+from sluicegate.kube.transport import Transport
+from sluicegate.runtime.write_fence import OpenGate
+from sluicegate.web.identity import HeaderLogin, Proxy, TokenLogin
+from sluicegate.web.server import ClusterSource, serving
+from tests.support.apiserver.people import chart
+from tests.support.portfolio.products import degraded, document, waiting_for_approval
+
+if TYPE_CHECKING:
+    from cluster.controlplane import ControlPlane
+
+ONE, TWO, THREE = "web-one", "web-two", "web-three"
+RELEASE = "page-sluicegate"
+ACCOUNT = f"system:serviceaccount:sluicegate-system:{RELEASE}-web"
+SECRET = "between the proxy and the page"
+PRODUCTS = {ONE: "alpha", TWO: "bravo", THREE: "charlie"}
+MANY = ",".join([f"group-{number}" for number in range(299)] + ["team"])
+READERS = {
+    "admin": ("", set(PRODUCTS)),
+    "of-two": ("", {ONE, TWO}),
+    "of-one": ("", {ONE}),
+    "of-many-groups": (MANY, {ONE}),
+    "nobody": ("", set()),
+}
+PATHS = (
+    "/", "/?sort=name", "/portfolio.json", "/portfolio.csv", "/markets", "/markets.json", "/markets.csv",
+    "/graph", "/graph.json", "/graph.csv", "/reviews", "/reviews.json", "/reviews.csv", "/me", "/me.json",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def plane(control_plane: ControlPlane) -> ControlPlane:
+    """A product in each of three namespaces, of which the first depends on the third; readers; the account."""
+    install_crds(control_plane)
+    rules = ("ClusterRole", "ClusterRoleBinding")
+    values = ("web.enabled=true", "web.auth=Token")
+    items = [
+        one
+        for one in chart(RELEASE, *values)
+        if one["kind"] in rules and one["metadata"]["name"].startswith(f"{RELEASE}-web")
+    ]
+    assert len(items) == 4
+    for one in items:  # the page comes with a certificate here, in its account's name
+        if "subjects" in one:
+            one["subjects"] = [
+                {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": ACCOUNT}
+            ]
+    items += [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": one}} for one in PRODUCTS
+    ]
+    apply(control_plane, items)
+    status = {
+        ONE: waiting_for_approval() | {
+            "dependencies": [{"namespace": THREE, "name": "charlie", "state": "Degraded"}],
+            "decision": {"type": "Alert", "reason": "UpstreamDegraded",
+                         "message": f"the upstream {THREE}/charlie is degraded",
+                         "decisionTime": "2026-11-28T09:00:00Z"},
+        },
+        TWO: {}, THREE: degraded(),
+    }  # fmt: skip
+    for namespace, name in PRODUCTS.items():
+        calls = {"dependsOn": [{"namespace": THREE, "name": "charlie"}]} if namespace == ONE else {}
+        body = document(
+            name, namespace, spec=calls | {"domain": f"domain-{name}"}, status=status[namespace]
+        )
+        body["metadata"] = {"name": name, "namespace": namespace}
+        apply(control_plane, [{name: part for name, part in body.items() if name != "status"}])
+        control_plane.kubectl(
+            "patch", "dataproduct", name, "-n", namespace, "--subresource=status", "--type=merge",
+            "-p", json.dumps({"status": body["status"]}),
+        )  # fmt: skip
+    control_plane.kubectl(
+        "create", "clusterrole", "web-reader", "--verb=get,list",
+        "--resource=dataproducts.sluicegate.dev,dataproductreviews.sluicegate.dev",
+    )  # fmt: skip
+    control_plane.kubectl(
+        "create", "clusterrolebinding", "web-admin", "--clusterrole=web-reader", "--user=admin"
+    )
+    for namespace, whom in (
+        (ONE, "--user=of-two"),
+        (TWO, "--user=of-two"),
+        (ONE, "--user=of-one"),
+        (ONE, "--group=team"),
+    ):
+        name = f"web-{whom.partition('=')[2]}"
+        control_plane.kubectl(
+            "create", "rolebinding", name, "-n", namespace, "--clusterrole=web-reader", whom
+        )
+    return control_plane
+
+
+def apply(plane: ControlPlane, items: list[dict]) -> None:
+    listed = {"apiVersion": "v1", "kind": "List", "items": items}
+    plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(listed))
+
+
+@asynccontextmanager
+async def page(plane: ControlPlane, monkeypatch, login_of):
+    """The page as the chart's account, and a client of it."""
+    monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig_for(ACCOUNT)))
+    connections = Connections(login)
+    transport = Transport(connections)
+    api = KubeApi(transport, OpenGate(), field_manager="test")
+    source = ClusterSource(api, connections, transport)
+    async with (
+        serving(source, login_of(transport), host="127.0.0.1", port=0) as port,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client,
+    ):
+
+        async def ready() -> bool:
+            return (await client.get("/readyz")).status == 200
+
+        await until(ready)
+        yield client
+    await transport.close()
+
+
+async def until(holds) -> None:
+    """Return once it holds; the test's own timeout is for what never does."""
+    while not await holds():  # noqa: ASYNC110 - it is over HTTP
+        await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+def proxy(tmp_path):
+    file = tmp_path / "secret"
+    file.write_text(SECRET)
+    return lambda _: HeaderLogin(Proxy((ip_network("127.0.0.0/8"),), file))
+
+
+async def test_each_reader_sees_the_products_of_the_own_namespaces_and_no_word_of_others(
+    plane, monkeypatch, proxy
+):
+    async with page(plane, monkeypatch, proxy) as client:
+        for user, (groups, namespaces) in READERS.items():
+            headers = {
+                "X-Forwarded-User": user,
+                "X-Forwarded-Groups": groups,
+                "X-Sluicegate-Secret": SECRET,
+            }
+            hidden = [word for one in set(PRODUCTS) - namespaces for word in (one, PRODUCTS[one])]
+            told = await (await client.get("/portfolio.json", headers=headers)).json()
+            assert {one["namespace"] for one in told["products"]} == namespaces, user
+            assert told["total"] == len(namespaces)
+            own = [f"/products/{one}/{PRODUCTS[one]}" for one in namespaces]
+            for path in (
+                *PATHS,
+                *(f"{one}{more}" for one in own for more in ("", ".json", ".csv")),
+            ):
+                answer = await client.get(path, headers=headers)
+                text = await answer.text()
+                assert answer.status == 200, (user, path, text)
+                assert not [word for word in hidden if word in text], (user, path)
+            for one in set(PRODUCTS) - namespaces:
+                answer = await client.get(f"/products/{one}/{PRODUCTS[one]}", headers=headers)
+                assert answer.status == 404
+        graph = {"X-Forwarded-User": "of-one", "X-Sluicegate-Secret": SECRET}
+        assert "a product you can't see" in await (await client.get("/graph", headers=graph)).text()
+
+
+async def test_headers_of_another_sender_are_refused(plane, monkeypatch, proxy):
+    async with page(plane, monkeypatch, proxy) as client:
+        for headers in (
+            {"X-Forwarded-User": "admin"},
+            {"X-Forwarded-User": "admin", "X-Sluicegate-Secret": "x"},
+        ):
+            for path in PATHS:
+                assert (await client.get(path, headers=headers)).status == 401
+
+
+async def test_a_token_is_the_api_servers_to_judge(plane, monkeypatch):
+    plane.kubectl("create", "serviceaccount", "reader", "-n", ONE)
+    plane.kubectl(
+        "create",
+        "rolebinding",
+        "web-account",
+        "-n",
+        ONE,
+        "--clusterrole=web-reader",
+        f"--serviceaccount={ONE}:reader",
+    )
+    plane.kubectl("create", "secret", "generic", "bound", "-n", ONE)
+    issue = ("create", "token", "reader", "-n", ONE, "--duration=10m")
+    good, other, ended = (
+        plane.kubectl(*issue, *more).strip()
+        for more in (
+            ("--audience=sluicegate-web",),
+            (),
+            (
+                "--audience=sluicegate-web",
+                "--bound-object-kind=Secret",
+                "--bound-object-name=bound",
+            ),
+        )
+    )
+    plane.kubectl("delete", "secret", "bound", "-n", ONE)
+
+    def by_token(transport):
+        return TokenLogin(transport, "sluicegate-web", time.monotonic)
+
+    async with page(plane, monkeypatch, by_token) as client:
+        for token, status in ((good, 200), (other, 401), (ended, 401), ("guessed", 401)):
+            answer = await client.get("/me.json", headers={"Authorization": f"Bearer {token}"})
+            assert answer.status == status
+        told = await (
+            await client.get("/me.json", headers={"Authorization": f"Bearer {good}"})
+        ).json()
+        assert told["products"] == [ONE]
+        assert told["user"] == f"system:serviceaccount:{ONE}:reader"
+
+
+async def test_the_page_follows_what_changes(plane, monkeypatch, proxy):
+    headers = {"X-Forwarded-User": "admin", "X-Sluicegate-Secret": SECRET}
+    async with page(plane, monkeypatch, proxy) as client:
+
+        async def there() -> bool:
+            told = await (await client.get("/portfolio.json", headers=headers)).json()
+            return "delta" in {one["name"] for one in told["products"]}
+
+        async def gone() -> bool:
+            return not await there()
+
+        assert await gone()
+        body = document("delta", TWO)
+        del body["status"]
+        apply(plane, [{**body, "metadata": {"name": "delta", "namespace": TWO}}])
+        await until(there)
+        plane.kubectl("delete", "dataproduct", "delta", "-n", TWO)
+        await until(gone)
+
+
+def test_the_account_may_read_products_and_nothing_else(plane):
+    def may(verb: str, what: str) -> str:
+        return plane.kubectl(
+            "auth", "can-i", verb, what, "-A", "--as", ACCOUNT, check=False
+        ).strip()
+
+    assert may("watch", "dataproducts.sluicegate.dev") == "yes"
+    assert may("create", "subjectaccessreviews.authorization.k8s.io") == "yes"
+    for verb, what in (
+        ("patch", "dataproducts.sluicegate.dev"), ("patch", "dataproductreviews.sluicegate.dev"),
+        ("list", "secrets"), ("list", "pods"), ("impersonate", "users"),
+    ):  # fmt: skip
+        assert may(verb, what) == "no"

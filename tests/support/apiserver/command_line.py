@@ -1,0 +1,81 @@
+"""Commands of the plugin, run in this process against a stand-in for an API server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.__main__ import main
+from sluicegate.kube.resources import DATA_PRODUCTS
+from tests.support.samples.product_examples import example, full_status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.apiserver.api_stand_in import ApiStandIn
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+
+class CommandLine:
+    """Runs commands with a kubeconfig that names the server."""
+
+    def __init__(self, server: ApiStandIn, folder: Path) -> None:
+        self.server = server
+        self.kubeconfig = folder / "kubeconfig"
+        config = {
+            "current-context": "here",
+            "contexts": [
+                {"name": "here", "context": {"cluster": "c", "user": "u", "namespace": "catalog"}}
+            ],
+            "clusters": [{"name": "c", "cluster": {"server": server.configuration.host}}],
+            "users": [{"name": "u", "user": {"token": "secret"}}],
+        }
+        self.kubeconfig.write_text(json.dumps(config))
+
+    async def __call__(self, *words: str) -> Ran:
+        given = [] if words[0] == "explain" else ["--kubeconfig", str(self.kubeconfig)]
+        arguments = [words[0], *given, *words[1:]]
+        out, err = io.StringIO(), io.StringIO()
+
+        def run() -> int:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                try:
+                    return main(arguments)
+                except SystemExit as stop:  # argparse refuses
+                    return int(stop.code or 0)
+
+        code = await asyncio.to_thread(run)
+        return Ran(code, out.getvalue(), err.getvalue())
+
+    def keep(self, name: str = "pricing", **status: Any) -> dict[str, Any]:
+        """A product with every part of a status, but for those that are given."""
+        document = example()
+        document["metadata"] = {
+            "namespace": "catalog", "name": name, "generation": 3,
+            "creationTimestamp": "2026-01-01T09:00:00Z",
+        }  # fmt: skip
+        told = full_status() | status
+        document["status"] = {key: value for key, value in told.items() if value is not None}
+        document["status"]["candidate"] = {
+            **(document["status"].get("candidate") or {}), "restoring": False,
+        }  # fmt: skip
+        if status.get("candidate", "") is None:
+            del document["status"]["candidate"]
+        return self.server.keep(DATA_PRODUCTS, document)

@@ -1,0 +1,51 @@
+"""The page over products and reviews that a test gives, in this process."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import CookieJar
+from aiohttp.test_utils import TestClient, TestServer
+
+from sluicegate.web.authorization import Authorizer
+from sluicegate.web.identity import AnonymousLogin
+from sluicegate.web.server import LIMITS, application
+from sluicegate.web.store import Store
+from tests.support.apiserver.access_reviews import AccessReviews
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+
+    from sluicegate.web.identity import ReaderLogin
+
+NOW = 1_795_863_600.0
+"""2026-11-28T11:00:00Z"""
+
+
+def store_of(documents: Iterable[dict[str, Any]], reviews: Iterable[dict[str, Any]] = ()) -> Store:
+    store = Store(lambda: NOW)
+    for one in documents:
+        store.products.observe(one)
+    for one in reviews:
+        store.reviews.observe(one)
+    store.products.heard()
+    return store
+
+
+@asynccontextmanager
+async def served(
+    store: Store,
+    login: ReaderLogin | None = None,
+    server: AccessReviews | None = None,
+    clock: Callable[[], float] = lambda: NOW,
+) -> AsyncIterator[TestClient]:
+    """A client of the page; without a login everybody may see all."""
+    server = server or AccessReviews({"everybody": {""}})
+    login = login or AnonymousLogin("everybody", ())
+    authorizer = Authorizer(server.transport(), store.namespaces, clock)
+    app = application(store, login, authorizer, primed=lambda: True, clock=lambda: NOW)
+    server_of = TestServer(app)
+    await server_of.start_server(**LIMITS)
+    async with TestClient(server_of, cookie_jar=CookieJar(unsafe=True)) as client:
+        yield client

@@ -1,0 +1,412 @@
+"""The commands of the plugin over real HTTP: what they read, write and wait for, and their exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import sluicegate.cli
+from sluicegate.__main__ import complete, main
+from sluicegate.api import names
+from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, PODS, Key
+from tests.support.apiserver.api_stand_in import ApiStandIn, failure
+from tests.support.apiserver.command_line import CommandLine
+from tests.support.samples.product_examples import full_status
+from tests.support.waiting import eventually
+
+KEY = Key("catalog", "pricing")
+PATH = DATA_PRODUCTS.path(*KEY)
+SCHEMA = json.loads(
+    (Path(sluicegate.cli.__file__).parent / "schemas" / "output.json").read_text(encoding="utf-8")
+)
+VERSION = {"image": "r.example/a@sha256:" + "c" * 64, "runtimeImage": "r", "source": "Spec"}
+TRIAL = VERSION | {"version": "v2", "revision": "aaaaaaaaaa", "phase": "AwaitingApproval", "weight": 50}  # fmt: skip
+REPLACED = TRIAL | {"version": "v3", "revision": "bbbbbbbbbb"}
+RENEWED = TRIAL | {"revision": "cccccccccc"}
+"""The same bento under the same name, in another runtime."""
+
+
+@pytest.fixture
+async def run(tmp_path):
+    async with ApiStandIn() as server:
+        yield CommandLine(server, tmp_path)
+
+
+def written(server):
+    return [one.body["metadata"]["annotations"] for one in server.sent if one.method == "PATCH"]
+
+
+async def answer(run, **status):
+    """Be the operator: handle the request that comes, with this status."""
+    (found,) = await asyncio.to_thread(eventually, lambda: written(run.server), every=0.01)
+    ((annotation, value),) = found.items()
+    echo = {
+        names.REQUEST_PROMOTE: "promote", names.REQUEST_ABORT: "abort",
+        names.REQUEST_ROLLBACK: "rollbackTo", names.REQUEST_RETRAIN: "retrainRequestedAt",
+    }[annotation]  # fmt: skip
+    live = run.server.objects[PATH]
+    run.server.keep(
+        DATA_PRODUCTS,
+        {**live, "status": live["status"] | status | {"lastHandled": {echo: value}}},
+    )
+    return value
+
+
+@pytest.mark.parametrize(
+    ("words", "annotation", "begins"),
+    [
+        (["promote", "pricing"], names.REQUEST_PROMOTE, "v2/"),
+        (["promote", "pricing", "v2"], names.REQUEST_PROMOTE, "v2/"),
+        (["abort", "catalog/pricing"], names.REQUEST_ABORT, "v2/"),
+        (["rollback", "pricing", "v0"], names.REQUEST_ROLLBACK, "v0/"),
+        (["retrain", "dataproduct.sluicegate.dev/pricing"], names.REQUEST_RETRAIN, "20"),
+    ],
+)
+async def test_an_action_carries_the_version_waits_and_shows_what_happened(
+    run, words, annotation, begins
+):
+    past = VERSION | {"version": "v0", "revision": "dddddddddd", "outcome": "Replaced", "promotionTime": "2026-01-01T00:00:00Z"}  # fmt: skip
+    run.keep(candidate=TRIAL, history=[past])
+    decision = {"type": "Promote", "reason": "CanaryNotWorse", "message": "not worse: 92 of 100"}
+    ran, value = await asyncio.gather(run(*words, "--yes"), answer(run, decision=decision))
+    assert ran.code == 0, ran.err
+    assert "Promote (CanaryNotWorse): not worse: 92 of 100" in ran.out
+    assert written(run.server) == [{annotation: value}]
+    assert value.startswith(begins)
+    assert value.endswith("Z")
+
+
+async def test_an_approval_is_asked_for_with_its_evidence(run, monkeypatch):
+    run.keep(candidate=TRIAL | {"evidence": [{
+        "slo": "accuracy", "promote": "3.4", "promoteAt": "3.0", "rollBack": "-1", "rollBackAt": "4",
+        "candidateBad": 3, "candidateTotal": 40, "stableBad": 90, "stableTotal": 900,
+    }]})  # fmt: skip
+    monkeypatch.setattr(sys, "stdin", Asked(lambda: "n"))
+    ran = await run("promote", "pricing")
+    assert (ran.code, written(run.server)) == (1, [])
+    assert "promote v2 in place of v1" in ran.err
+    assert "evidence in favour 3.4 of 3.0" in ran.err
+    assert "3/40 (7.50 %) of the candidate" in ran.err
+
+
+class Asked(io.StringIO):
+    """A terminal at which somebody does something, and then answers."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self._answer = answer
+
+    def isatty(self):
+        return True
+
+    def readline(self, *_):
+        return f"{self._answer()}\n"
+
+
+@pytest.mark.parametrize("now", [REPLACED, RENEWED, None])
+async def test_an_approval_of_a_candidate_that_was_replaced_meanwhile_writes_nothing(
+    run, monkeypatch, now
+):
+    run.keep(candidate=TRIAL)
+    loop = asyncio.get_running_loop()
+
+    def replace():
+        async def keep():
+            run.keep(candidate=now)
+
+        asyncio.run_coroutine_threadsafe(keep(), loop).result(10)
+        return "y"
+
+    monkeypatch.setattr(sys, "stdin", Asked(replace))
+    ran = await run("promote", "pricing")
+    assert (ran.code, written(run.server)) == (1, [])
+    assert "has changed since it was shown: v2 aaaaaaaaaa then" in ran.err
+
+
+async def test_an_approval_of_another_version_than_the_candidate_writes_nothing(run):
+    run.keep(candidate=REPLACED)
+    ran = await run("promote", "pricing", "v2", "--yes")
+    assert (ran.code, written(run.server)) == (1, [])
+    assert "v2 is not the candidate of catalog/pricing, v3 is" in ran.err
+
+
+async def test_a_write_that_meets_a_newer_object_is_tried_again_while_the_candidate_is_the_same(
+    run,
+):
+    run.keep(candidate=TRIAL)
+    refuse = run.server._is_stale
+    moved = []
+
+    def stale(sent, live):
+        if sent.method == "PATCH" and len(moved) < 2:
+            moved.append(run.server.move(DATA_PRODUCTS, KEY))
+            return True
+        return refuse(sent, live)
+
+    run.server._is_stale = stale
+    ran = await run("promote", "pricing", "--yes", "--no-wait")
+    assert ran.code == 0, ran.err
+    assert names.REQUEST_PROMOTE in run.server.objects[PATH]["metadata"]["annotations"]
+
+
+async def test_the_operators_refusal_is_a_failure(run):
+    run.keep(candidate=TRIAL)
+    decision = {"type": "Alert", "reason": "NotFound", "message": "there is no such candidate"}
+    ran, _ = await asyncio.gather(run("abort", "pricing", "-y"), answer(run, decision=decision))
+    assert ran.code == 1
+    assert "there is no such candidate" in ran.out
+
+
+async def test_an_approval_before_the_last_step_does_not_wait_for_it(run):
+    run.keep(candidate=TRIAL | {"phase": "Stepping", "weight": 5})
+    ran = await run("promote", "pricing", "-y")
+    assert ran.code == 0
+    assert "it counts at the last step, and v2 is at 5 %" in ran.out
+
+
+async def test_nothing_to_act_on_is_wrong_input(run):
+    run.keep(candidate=None, specModel={"version": "v1", "outcome": "Promoted"}, stable=VERSION | {"version": "v8", "revision": "x"})  # fmt: skip
+    document = run.server.objects[PATH]
+    document["spec"]["model"]["bento"]["version"] = "v8"
+    for words in (["promote"], ["abort"], ["rollback", "v77"]):
+        ran = await run(words[0], "pricing", *words[1:], "--yes")
+        assert (ran.code, written(run.server)) == (2, []), ran
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["promote", "pricing", "--yes", "--timeout", "1s"], 3, "timed out: waits for the operator"),
+        (["promote", "pricing", "--yes", "--timeout", "soon"], 2, 'is "soon": write seconds'),
+        (["promote", "pricing"], 2, "add --yes"),
+        (["promote", "nothing", "--yes"], 2, "there is no DataProduct nothing"),
+        (["promote", "a/b/c", "--yes"], 2, "write NAME or NAMESPACE/NAME"),
+        (["get", "-o", "xml"], 2, "invalid choice"),
+        (["status", "pricing", "--for=promoted", "--timeout=1s"], 3, "v2: AwaitingApproval at 50 %"),
+        (["status", "pricing", "--for=promoted", "--version=v1"], 0, "v1 is stable"),
+        (["status", "pricing", "--for=promoted", "--version=v0"], 1, "v0 is Replaced"),
+        (["status", "pricing", "--for=healthy", "--timeout=1s"], 3, "Degraded, Ready=True"),
+        (["status", "pricing", "--version=v1"], 2, "add --for=promoted"),
+        (["status", "pricing", "--for=reviewed"], 0, "each sealed review is signed"),
+    ],
+)  # fmt: skip
+async def test_each_exit_code(run, words, code, said):
+    run.keep(candidate=TRIAL)
+    run.server.keep(DATA_PRODUCT_REVIEWS, review("pricing-2026-01", "Reviewed"))
+    ran = await run(*words)
+    assert ran.code == code, ran
+    assert said in ran.out + ran.err
+
+
+def review(name, state):
+    return {
+        "metadata": {"namespace": "catalog", "name": name, "labels": {names.LABEL_PRODUCT: "pricing"}},
+        "status": {"state": state, "decisions": [
+            {"decisionTime": "2026-01-02T00:00:00Z", "type": "Promote", "reason": "CanaryNotWorse",
+             "message": "95 of 1000", "version": "v0"},
+        ]},
+    }  # fmt: skip
+
+
+async def test_a_wait_ends_with_the_change_that_it_waits_for(run):
+    run.keep(candidate=TRIAL)
+    run.server.keep(DATA_PRODUCT_REVIEWS, review("pricing-2026-01", "ToReview"))
+
+    async def change():
+        watched = DATA_PRODUCTS.path("catalog")
+        await asyncio.to_thread(
+            eventually, lambda: any(one.path == watched for one in run.server.sent), every=0.01
+        )
+        run.keep(candidate=None, stable=VERSION | {"version": "v2", "revision": "x"})
+
+    ran, _ = await asyncio.gather(run("status", "pricing", "--for=promoted"), change())
+    assert ran.code == 0
+    assert "v2 is stable" in ran.out
+    ran = await run("status", "pricing", "--for=reviewed", "--timeout=0")
+    assert ran.code == 3
+    assert "needs signatures: pricing-2026-01 (ToReview)" in ran.out
+
+
+async def test_a_stalled_product_ends_a_wait_for_health(run):
+    stalled = {
+        "type": "Stalled",
+        "status": "True",
+        "reason": "InvalidSpec",
+        "message": "spec.owner",
+    }
+    run.keep(conditions=[stalled], candidate=None)
+    ran = await run("status", "pricing", "--for=healthy")
+    assert (ran.code, "Stalled (InvalidSpec): spec.owner" in ran.out) == (1, True)
+
+
+async def test_a_refused_person_reads_which_verb_and_who_may(run):
+    run.keep(candidate=TRIAL)
+    run.server.refused = {DATA_PRODUCTS.path("")}
+    ran = await run("get", "-A")
+    assert ran.code == 1
+    assert "the verb list on dataproducts.sluicegate.dev in all namespaces is needed" in ran.err
+    assert "-n NAMESPACE" in ran.err
+    run.server._refusal = lambda method, _: None if method == "GET" else failure(403, "Forbidden")
+    ran = await run("promote", "pricing", "--yes")
+    assert ran.code == 1
+    assert "the verb patch on dataproducts.sluicegate.dev in the namespace catalog" in ran.err
+    assert "who may promote: its managers in spec.team (acb)" in ran.err
+
+
+async def test_a_tree_has_what_one_may_list(run):
+    run.keep(candidate=TRIAL)
+    labels = {names.LABEL_PRODUCT: "pricing", names.LABEL_REVISION: "aaaaaaaaaa"}
+    pod = {
+        "metadata": {"namespace": "catalog", "name": "pricing-x", "labels": labels},
+        "status": {"phase": "Pending", "containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]},
+    }  # fmt: skip
+    run.server.keep(PODS, pod)
+    run.server.keep(DATA_PRODUCT_REVIEWS, review("pricing-2026-01", "Overdue"))
+    run.server.refused = {"/api/v1/namespaces/catalog/services"}
+    ran = await run("tree", "pricing")
+    assert ran.out.splitlines() == [
+        "✖ DataProduct/pricing  Degraded",
+        "├─✔ Version/v1  stable, 50 % of the traffic",
+        "├─◌ Version/v2  AwaitingApproval, 50 % of the traffic",
+        "│ └─✖ Pod/pricing-x  Pending, ImagePullBackOff",
+        "├─✖ DataProductReview/pricing-2026-01  Overdue",
+        "├─✔ DataProduct/pricing/pricing  dependency, Healthy",
+        "└─  Service/(services)  not shown: you may not list services",
+    ]
+
+
+async def test_suspend_shows_the_change_for_git_and_makes_it_only_live(run):
+    run.keep(candidate=TRIAL)
+    run.server.objects[PATH]["metadata"]["labels"] = {"kustomize.toolkit.fluxcd.io/name": "shop"}
+    ran = await run("suspend", "pricing")
+    assert ran.code == 0
+    assert ran.out.endswith("spec:\n  suspend: true\n")
+    assert "is applied by the Flux Kustomization shop" in ran.out
+    assert written_specs(run.server) == []
+    ran = await run("suspend", "pricing", "--live")
+    assert ran.code == 0, ran.err
+    assert written_specs(run.server) == [{"suspend": True}]
+    assert "which may revert the change" in ran.err
+
+
+def written_specs(server):
+    return [one.body["spec"] for one in server.sent if one.method == "PATCH"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status", "pricing"], ["history", "pricing"], ["history", "pricing", "--decisions"],
+        ["tree", "pricing"], ["promote", "pricing", "--yes", "--no-wait"], ["resume", "pricing"],
+        ["suspend", "pricing", "--live"], ["graph"],
+    ],
+)  # fmt: skip
+async def test_json_is_by_the_schema_and_yaml_says_the_same(run, words):
+    run.keep(candidate=TRIAL)
+    run.server.keep(DATA_PRODUCT_REVIEWS, review("pricing-2026-01", "Reviewed"))
+    ran = await run(*words, "-o", "json")
+    assert ran.code == 0, ran.err
+    jsonschema.validate(ran.document, SCHEMA)
+    assert (await run(*words, "-o", "yaml")).out.startswith("apiVersion: cli.sluicegate.dev/v1alpha1\nkind:")  # fmt: skip
+
+
+async def test_json_of_an_explanation_is_by_the_schema(run, monkeypatch):
+    run.keep(candidate=TRIAL)
+    monkeypatch.setenv("KUBECONFIG", str(run.kubeconfig))
+    ran = await run("explain", "pricing", "-o", "json")
+    jsonschema.validate(ran.document, SCHEMA)
+    assert "engine" not in ran.document["status"]
+
+
+async def test_needs_are_listed_by_how_pressing_they_are(run):
+    due = {"type": "ReviewDue", "status": "True", "reason": "Overdue", "message": "sign it", "observedGeneration": 3, "lastTransitionTime": "2026-01-01T09:00:00Z"}  # fmt: skip
+    run.keep("ranking", candidate=None, state="Healthy", retraining=None, conditions=[due])
+    run.keep(candidate=full_status()["candidate"] | TRIAL, retraining=None)
+    lines = (await run("get", "-A", "--needs-action")).out.splitlines()
+    assert [line.split()[1] for line in lines[1:]] == ["pricing", "ranking"]
+    assert "Waits for approval" in lines[1]
+    assert "kubectl sluicegate promote catalog/pricing" in lines[1]
+    assert "Review overdue" in lines[2]
+    found = (await run("get", "-A", "--needs-action", "-o", "name")).out.splitlines()
+    assert found == ["dataproduct.sluicegate.dev/pricing", "dataproduct.sluicegate.dev/ranking"]
+
+
+async def test_a_graph_has_the_dependencies_with_their_states(run):
+    document = run.keep()
+    document["spec"]["dependsOn"] = [{"name": "price"}]
+    run.keep("price", state="Degraded")["spec"]["dependsOn"] = []
+    run.keep("alone", state="Healthy")["spec"]["dependsOn"] = []
+    mermaid = (await run("graph")).out.splitlines()
+    assert mermaid[0] == "flowchart LR"
+    assert '  p2["catalog/pricing<br/>Degraded, affected"]' in mermaid
+    assert "  p2 --> p1" in mermaid
+    dot = (await run("graph", "price", "--format", "dot")).out
+    assert '"catalog/pricing" -> "catalog/price";' in dot
+    assert "alone" not in dot
+    ran = await run("graph", "nothing")
+    assert (ran.code, "is not among the 3 products" in ran.err) == (2, True)
+
+
+async def test_commands_options_values_and_products_are_completed(run, monkeypatch, capsys):
+    run.keep()
+    monkeypatch.setenv("KUBECONFIG", str(run.kubeconfig))
+    for words, expected in (
+        (["pro"], ["promote\tapprove a candidate, with its evidence"]),
+        (["get", "--needs-m"], ["--needs-me\tthe same, of products whose team lists you"]),
+        (["status", "--for", "heal"], ["healthy"]),
+        (["promote", "-n", "catalog", "pri"], ["pricing"]),
+        (["promote", "-n", "empty", "pri"], []),
+    ):
+        monkeypatch.setattr(sys, "argv", ["kubectl_complete-sluicegate", *words])
+        assert await asyncio.to_thread(complete) == 0
+        assert capsys.readouterr().out.splitlines() == [*expected, ":4"], words
+    for shell in ("bash", "zsh", "fish"):
+        assert "kubectl_complete-sluicegate" in (await asyncio.to_thread(printed, shell, capsys))
+
+
+def printed(shell, capsys):
+    assert main(["completion", shell]) == 0
+    return capsys.readouterr().out
+
+
+async def test_get_prints_objects_as_kubectl_does(run):
+    run.keep()
+    run.keep("ranking")
+    found = (await run("get", "-o", "json")).document
+    assert (found["kind"], [one["metadata"]["name"] for one in found["items"]]) == ("List", ["pricing", "ranking"])  # fmt: skip
+    assert (await run("get", "pricing", "-o", "json")).document["kind"] == names.KIND
+    assert (await run("get", "-o", "name")).out.splitlines()[0] == "dataproduct.sluicegate.dev/pricing"  # fmt: skip
+    assert (await run("get", "-n", "empty")).out == ""
+
+
+async def test_history_has_each_version_with_its_outcome(run):
+    run.keep(candidate=TRIAL)
+    lines = (await run("history", "pricing")).out.splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [
+        ["v2", "AwaitingApproval"], ["v1", "Stable"], ["v0", "Replaced"],
+    ]  # fmt: skip
+    run.server.keep(DATA_PRODUCT_REVIEWS, review("pricing-2026-01", "Reviewed"))
+    lines = (await run("history", "pricing", "--decisions")).out.splitlines()
+    assert [line.split()[1] for line in lines[1:]] == ["Promote", "Retrain"]
+
+
+def test_no_command_of_the_plugin_imports_a_client_or_the_types():
+    """Each takes longer to import than kubectl takes altogether."""
+    heavy = ["pydantic", "aiohttp", "kubernetes", "requests", "prometheus_client", "kopf", "numpy", "pandas", "bentoml", "matplotlib", "asyncio"]  # fmt: skip
+    code = (
+        "import sys; from sluicegate.__main__ import main\n"
+        "codes = {main([one, 'x', '--kubeconfig', '/nowhere']) for one in sys.argv[1:]}\n"
+        f"print(codes, sorted(set(sys.modules) & set({heavy!r})))"
+    )
+    commands = ("get", "tree", "history", "status", "promote", "abort", "rollback", "retrain", "suspend", "resume")  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code, *commands], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "{2} []", (done.stdout, done.stderr)

@@ -1,0 +1,168 @@
+"""What the plugin prints: kubectl's tables in each width, and nothing that a terminal obeys."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.cli.get import DISPENSABLE, HEADER, row
+from sluicegate.cli.kubectl import facts
+from sluicegate.cli.kubectl.output import as_json, as_yaml
+from sluicegate.cli.kubectl.terminal import UNSAFE, clean, coloured, columns, table
+from tests.support.samples.product_examples import example, full_status
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+HOSTILE = {
+    "\x1b[31mred\x1b[0m": "red",
+    "\x1b]0;title\x07after": "after",
+    "\x1b]8;;https://evil.example\x1b\\link\x1b]8;;\x1b\\": "link",
+    "\x9b2Jcleared": "cleared",
+    "one\ntwo\rthree\tfour": "one twothree four",
+    "\u202egnp.exe": "gnp.exe",
+    "zero\u200bwidth\ufeff": "zerowidth",
+    "\x1bPq#0;2;0;0;0\x1b\\sixel": "sixel",
+    "\x1bcreset": "reset",
+    "plain Größe 価格": "plain Größe 価格",
+}
+
+
+@pytest.mark.parametrize(("text", "shown"), HOSTILE.items(), ids=map(repr, HOSTILE))
+def test_text_of_an_object_is_shown_without_what_a_terminal_obeys(text, shown):
+    assert clean(text) == shown
+
+
+@given(st.text())
+def test_no_text_leaves_a_control_character(text):
+    assert not UNSAFE.search(clean(text))
+
+
+@given(st.recursive(st.text(), lambda inner: st.dictionaries(st.text(), inner), max_leaves=5))
+def test_json_and_yaml_keep_each_text_and_show_no_control_character(value):
+    document = {"text": value}
+    assert json.loads(as_json(document)) == document
+    assert not UNSAFE.search(as_json(document).replace("\n", ""))
+    assert not UNSAFE.search(as_yaml(document).replace("\n", ""))
+
+
+def test_yaml_keeps_hostile_texts():
+    document = {str(number): text for number, text in enumerate(HOSTILE)}
+    assert yaml.safe_load(as_yaml(document)) == document
+
+
+def products() -> list[dict]:
+    found = []
+    for name, state, canary, reason, owner in (
+        ("pricing", "Healthy", "", "", "group:default/pricing"),
+        ("search-ranking", "Degraded", "v16@25", "AwaitingApproval", "group:default/search"),
+        (
+            "delivery-time-estimation",
+            "Unknown",
+            "",
+            "Stalled: InvalidSpec",
+            "group:default/logistics",
+        ),
+    ):
+        document = example()
+        document["metadata"] = {"namespace": "catalog", "name": name, "creationTimestamp": "2026-02-20T00:00:00Z"}  # fmt: skip
+        document["spec"]["owner"] = owner
+        document["status"] = full_status() | {
+            "state": state,
+            "summary": {
+                "slo": "accuracy AtRisk",
+                "model": "v15-2026-02-19",
+                "canary": canary,
+                "reason": reason,
+            },
+        }
+        found.append(document)
+    return found
+
+
+GOLDEN = {
+    80: """\
+NAMESPACE  NAME                      STATE     MODEL           CANARY  REASON
+catalog    pricing                   Healthy   v15-2026-02-19  <none>  <none>
+catalog    search-ranking            Degraded  v15-2026-02-19  v16@25  Awaiting…
+catalog    delivery-time-estimation  Unknown   v15-2026-02-19  <none>  Stalled:…
+""",
+    120: """\
+NAMESPACE  NAME                      STATE     SLO              MODEL           CANARY  TEAM       REASON
+catalog    pricing                   Healthy   accuracy AtRisk  v15-2026-02-19  <none>  pricing    <none>
+catalog    search-ranking            Degraded  accuracy AtRisk  v15-2026-02-19  v16@25  search     AwaitingApproval
+catalog    delivery-time-estimation  Unknown   accuracy AtRisk  v15-2026-02-19  <none>  logistics  Stalled: InvalidSpec
+""",
+    200: """\
+NAMESPACE  NAME                      STATE     SLO              MODEL           CANARY  TEAM       MARKETS      AGE  REASON
+catalog    pricing                   Healthy   accuracy AtRisk  v15-2026-02-19  <none>  pricing    FR,BE,ES,+3  9d   <none>
+catalog    search-ranking            Degraded  accuracy AtRisk  v15-2026-02-19  v16@25  search     FR,BE,ES,+3  9d   AwaitingApproval
+catalog    delivery-time-estimation  Unknown   accuracy AtRisk  v15-2026-02-19  <none>  logistics  FR,BE,ES,+3  9d   Stalled: InvalidSpec
+""",
+}
+
+
+@pytest.mark.parametrize("width", GOLDEN)
+def test_a_narrow_terminal_leaves_columns_out_and_never_cuts_a_name(width):
+    rows = [row(one, NOW) for one in products()]
+    text = table(HEADER, rows, width=width, dispensable=DISPENSABLE)
+    assert text == GOLDEN[width]
+    assert max(map(columns, text.splitlines())) <= width
+
+
+def test_a_pipe_gets_all_columns_whole():
+    rows = [row(one, NOW) for one in products()]
+    assert table(HEADER, rows) == GOLDEN[200]
+
+
+def test_wide_characters_keep_the_columns_in_line():
+    first, second = table(("A", "B"), [("価格", "x")]).splitlines()
+    assert columns(second.partition("x")[0]) == columns(first.partition("B")[0])
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_colours_are_for_terminals_that_want_them(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert coloured(Terminal())
+    assert not coloured(io.StringIO())
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not coloured(Terminal())
+    text = table(("STATE",), [("Healthy",)], colours=True)
+    assert text == "STATE\n\x1b[32mHealthy\x1b[0m\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0s"), (59, "59s"), (119, "119s"), (300, "5m"), (310, "5m10s"), (7200, "2h"),
+     (90_000, "25h"), (5 * 86_400 + 7200, "5d2h"), (40 * 86_400, "40d"), (3 * 31_536_000, "3y")],
+)  # fmt: skip
+def test_an_age_is_short(seconds, shown):
+    assert facts.duration(seconds) == shown
+
+
+def test_products_are_chosen_by_team_market_and_state():
+    one = products()[1]
+    assert facts.matches(one, team="search", market="fr", state="degraded")
+    assert facts.matches(one, team="group:default/search")
+    member = one["spec"]["team"]["members"][0]["username"]
+    assert facts.matches(one, team=member)
+    assert not facts.matches(one, team="pricing")
+    assert not facts.matches(one, market="JP")
+    assert not facts.matches(one, state="Healthy")
+
+
+def test_the_schema_names_each_kind_of_document():
+    path = Path(facts.__file__).parents[1] / "schemas" / "output.json"
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    named = {one["$ref"].rpartition("/")[2] for one in schema["oneOf"]}
+    assert named == {kind for kind, of in schema["$defs"].items() if "apiVersion" in of.get("properties", {})}  # fmt: skip

@@ -1,0 +1,38 @@
+"""The portfolio: 47 valid products, the same each time, which depend on each other in no circle."""
+
+from __future__ import annotations
+
+from demo.portfolio import MARKETS, affected_by, documents, members
+from sluicegate.api.product import DataProduct
+from sluicegate.cli.kubectl import needs
+from sluicegate.portfolio.dependencies import graph_of
+
+
+def test_it_has_47_valid_products_with_owners_markets_and_dependencies():
+    products = [DataProduct.parse(one) for one in documents()]
+    assert len({one.metadata.key for one in products}) == 47
+    assert {market for one in products for market in one.spec.markets} == set(MARKETS)
+    assert len({one.spec.owner for one in products}) == 7
+    known = {one.metadata.key for one in products}
+    called = {(up.namespace, up.name) for one in products for up in one.spec.depends_on}
+    assert called <= known
+    roles = {member.role for one in products for member in one.spec.team.members}
+    assert roles == {"DataProductManager", "DataScientist", "EngineeringManager"}
+    assert len({one.spec.model.bento.digest for one in products}) == 47
+
+
+def test_it_is_the_same_each_time():
+    assert documents() == documents()
+
+
+def test_a_product_comes_after_those_that_it_calls():
+    seen: set[str] = set()
+    for one in members():
+        assert set(one.calls) <= seen
+        seen.add(one.name)
+
+
+def test_the_graph_is_that_of_the_products():
+    graph = graph_of([needs.read(one) for one in documents()])
+    below = {name for name, _ in (edge for edge in graph.near("market-pricing/price").edges)}
+    assert {name.partition("/")[2] for name in below} >= affected_by("price")

@@ -1,0 +1,180 @@
+"""One connection to the API server: TLS by name, proxies, compressed answers, connections that close."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import ssl
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
+import pytest
+
+from sluicegate.kube.direct_client import DirectClient
+from sluicegate.kube.errors import Conflict, KubeError, NotFound, TimedOut, Transient, Unauthorized
+from sluicegate.kube.kubeconfig import Access
+from sluicegate.kube.requests import ApiRequest
+from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from tests.support.processes.certificates import self_signed
+
+KEY = Key("catalog", "pricing")
+READ = ApiRequest("get", "GET", "/x")
+
+
+class Server(BaseHTTPRequestHandler):
+    """Answers each request with what `answers` has next; remembers how it was asked."""
+
+    protocol_version = "HTTP/1.1"
+    answers: ClassVar[list]
+    asked: ClassVar[list]
+
+    def _answer(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.asked.append((self.command, self.path, self.headers))
+        status, headers, body = self.answers.pop(0)
+        if status == 0:
+            self.close_connection = True
+            return
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+        if headers.get("Connection") == "late close":
+            self.close_connection = True
+
+    do_GET = _answer  # noqa: N815 - the standard library calls it so
+    do_PATCH = _answer  # noqa: N815
+    do_CONNECT = _answer  # noqa: N815
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def serving(*answers, context=None):
+    asked: list = []
+    handler = type("Handler", (Server,), {"answers": list(answers), "asked": asked})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield server.server_address[1], asked
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def ok(body=b'{"kind": "X"}', **headers):
+    return 200, headers, body
+
+
+def read(access, *, seconds=None, warn=lambda _: None):
+    """The answer to one request over a connection of its own."""
+    with DirectClient(access, warn) as client:
+        return client.send(READ, seconds=seconds)
+
+
+def failure(status, reason):
+    return status, {}, json.dumps({"kind": "Status", "reason": reason, "message": "no"}).encode()
+
+
+def test_who_asks_is_in_each_request_with_all_groups():
+    headers = (("Authorization", "Bearer t"), ("Impersonate-User", "dpm"),
+               ("Impersonate-Group", "a"), ("Impersonate-Group", "b"))  # fmt: skip
+    with serving(ok(), ok()) as (port, asked):
+        with DirectClient(Access(f"http://127.0.0.1:{port}/base", headers=headers)) as client:
+            client.get(DATA_PRODUCTS, KEY)
+            client.patch(DATA_PRODUCTS, KEY, {"metadata": {}}, resource_version="7")
+        (_, path, first), (method, _, second) = asked
+    assert path == "/base/apis/sluicegate.dev/v1alpha1/namespaces/catalog/dataproducts/pricing"
+    assert first.get_all("Impersonate-Group") == ["a", "b"]
+    assert (method, second["Content-Type"]) == ("PATCH", "application/merge-patch+json")
+
+
+def test_a_compressed_answer_is_read():
+    body = gzip.compress(b'{"kind": "Zipped"}')
+    with serving(ok(body, **{"Content-Encoding": "gzip"})) as (port, _):
+        assert read(Access(f"http://127.0.0.1:{port}")) == {"kind": "Zipped"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (failure(401, "Unauthorized"), Unauthorized), (failure(404, "NotFound"), NotFound),
+        (failure(409, "Conflict"), Conflict), (ok(b"<html>"), Transient), (ok(b"[]"), KubeError),
+    ],
+)  # fmt: skip
+def test_what_is_no_answer_is_an_error_of_its_kind(answer, error):
+    with serving(answer) as (port, _), pytest.raises(error):
+        read(Access(f"http://127.0.0.1:{port}"))
+
+
+def test_a_read_is_sent_again_where_the_server_closed_an_idle_connection_and_a_write_is_not():
+    closed = (0, {}, b"")
+    with serving(ok(), closed, ok(), closed) as (port, asked):
+        with DirectClient(Access(f"http://127.0.0.1:{port}")) as client:
+            client.send(READ)
+            assert client.send(READ) == {"kind": "X"}
+            with pytest.raises(Transient):
+                client.patch(DATA_PRODUCTS, KEY, {}, resource_version=None)
+        assert [method for method, *_ in asked] == ["GET", "GET", "GET", "PATCH"]
+
+
+def test_no_server_and_no_answer_are_told_apart():
+    with serving() as (port, _):
+        pass
+    with pytest.raises(Transient, match="can't be reached"):
+        read(Access(f"http://127.0.0.1:{port}"))
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TimedOut):
+        read(Access(f"http://127.0.0.1:{silent.getsockname()[1]}"), seconds=0.2)
+
+
+def test_warnings_of_the_server_are_handed_on():
+    warned = []
+    headers = {"Warning": '299 - "spec is reserved for \\"edit-spec\\""'}
+    with serving(ok(**headers)) as (port, _):
+        read(Access(f"http://127.0.0.1:{port}"), warn=warned.append)
+    assert warned == ['spec is reserved for "edit-spec"']
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory):
+    certificate, key = self_signed("api.internal")
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    path.write_text(certificate + key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return certificate, context
+
+
+def test_a_server_is_known_by_its_name_or_by_the_one_that_the_kubeconfig_gives_it(tls):
+    certificate, context = tls
+    with serving(ok(), ok(), context=context) as (port, _):
+        access = Access(f"https://127.0.0.1:{port}", authority=certificate)
+        with pytest.raises(Transient, match="CERTIFICATE_VERIFY"):
+            read(access)
+        assert read(replace(access, server_name="api.internal")) == {"kind": "X"}
+        assert read(replace(access, authority="", verify=False)) == {"kind": "X"}
+
+
+def test_a_proxy_is_asked_for_a_tunnel_and_others_than_http_are_refused(monkeypatch):
+    with serving((502, {}, b"")) as (port, asked):
+        with pytest.raises(Transient, match="502"):
+            read(Access("https://api.example:6443", proxy=f"http://127.0.0.1:{port}"))
+        assert [(method, path) for method, path, _ in asked] == [("CONNECT", "api.example:6443")]
+    with serving((502, {}, b"")) as (port, asked):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        for server in ("https://api.example:6443", "https://127.0.0.1:1"):
+            with pytest.raises(Transient):
+                read(Access(server))
+        assert [path for _, path, _ in asked] == ["api.example:6443"]
+    with pytest.raises(KubeError, match="only http:// proxies can"):
+        read(Access("https://api.example", proxy="socks5://p:1"))

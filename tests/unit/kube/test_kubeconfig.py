@@ -1,0 +1,177 @@
+"""A kubeconfig is read as kubectl reads it; what is wrong with it is named."""
+
+from __future__ import annotations
+
+import base64
+import json
+import stat
+import sys
+
+import pytest
+import yaml
+
+from sluicegate.errors import InvalidInput
+from sluicegate.kube.kubeconfig import Selection, in_cluster, read_access
+
+ME = Selection()
+
+
+def config(**user):
+    return {
+        "current-context": "prod",
+        "contexts": [
+            {"name": "prod", "context": {"cluster": "c", "user": "me", "namespace": "catalog"}},
+            {"name": "test", "context": {"cluster": "c", "user": "me"}},
+            {"name": "lost", "context": {"cluster": "gone", "user": "me"}},
+        ],
+        "clusters": [{"name": "c", "cluster": {"server": "https://api.example:6443/k8s/"}}],
+        "users": [{"name": "me", "user": user}],
+    }
+
+
+def written(path, document):
+    path.write_text(yaml.safe_dump(document))
+    return {"KUBECONFIG": str(path), "PATH": "/usr/bin:/bin"}
+
+
+def test_the_context_decides_and_another_may_be_chosen(tmp_path):
+    environment = written(tmp_path / "config", config(token="abc\n"))
+    access = read_access(ME, environment)
+    assert (access.server, access.namespace) == ("https://api.example:6443/k8s", "catalog")
+    assert access.headers == (("Authorization", "Bearer abc"),)
+    assert read_access(Selection(context="test"), environment).namespace == "default"
+
+
+def test_of_several_files_the_first_that_names_something_wins(tmp_path):
+    (tmp_path / "sub").mkdir()
+    written(tmp_path / "one", {"current-context": "test"})
+    second = config(tokenFile="token")
+    written(tmp_path / "sub" / "two", second)
+    (tmp_path / "sub" / "token").write_text("of the file's folder")
+    other = config(token="other")
+    other["clusters"][0]["cluster"]["server"] = "https://other"
+    written(tmp_path / "three", other)
+    paths = [tmp_path / "one", tmp_path / "missing", tmp_path / "sub" / "two", tmp_path / "three"]
+    access = read_access(ME, {"KUBECONFIG": ":".join(map(str, paths))})
+    assert access.server.startswith("https://api.example")
+    assert access.namespace == "default"
+    assert access.headers[0][1] == "Bearer of the file's folder"
+
+
+def test_a_kubeconfig_may_be_json(tmp_path):
+    path = tmp_path / "config"
+    path.write_text(json.dumps(config(username="me", password="pw")))
+    access = read_access(Selection(kubeconfig=str(path)), {})
+    assert access.headers == (("Authorization", f"Basic {base64.b64encode(b'me:pw').decode()}"),)
+
+
+def test_certificates_are_inline_or_in_files(tmp_path):
+    document = config(**{"client-certificate": "me.crt", "client-key-data": base64.b64encode(b"KEY").decode()})  # fmt: skip
+    cluster = document["clusters"][0]["cluster"]
+    cluster |= {
+        "certificate-authority-data": base64.b64encode(b"CA").decode(),
+        "tls-server-name": "inner", "proxy-url": "http://proxy:3128",
+    }  # fmt: skip
+    (tmp_path / "me.crt").write_text("CERT")
+    access = read_access(ME, written(tmp_path / "config", document))
+    assert (access.authority, access.certificate, access.key) == ("CA", "CERT", "KEY")
+    assert (access.server_name, access.proxy, access.verify) == ("inner", "http://proxy:3128", True)
+
+
+def test_a_person_may_be_impersonated(tmp_path):
+    document = config(**{"token": "t", "as": "dpm", "as-groups": ["a", "b"]})
+    environment = written(tmp_path / "config", document)
+    assert read_access(ME, environment).headers[1:] == (
+        ("Impersonate-User", "dpm"), ("Impersonate-Group", "a"), ("Impersonate-Group", "b"),
+    )  # fmt: skip
+    chosen = Selection(user="other", groups=("c",))
+    assert read_access(chosen, environment).headers[1:] == (
+        ("Impersonate-User", "other"), ("Impersonate-Group", "c"),
+    )  # fmt: skip
+
+
+def plugin(tmp_path, body):
+    path = tmp_path / "login"
+    path.write_text(f"#!{sys.executable}\nimport json, os, sys\n{body}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return {
+        "apiVersion": "client.authentication.k8s.io/v1", "command": str(path), "args": ["--for", "me"],
+        "env": [{"name": "REALM", "value": "shop"}], "provideClusterInfo": True,
+        "installHint": "install the login helper",
+    }  # fmt: skip
+
+
+def test_an_exec_plugin_gives_the_token(tmp_path):
+    body = (
+        "info = json.loads(os.environ['KUBERNETES_EXEC_INFO'])\n"
+        "token = ' '.join([*sys.argv[1:], os.environ['REALM'], info['spec']['cluster']['server']])\n"
+        "print(json.dumps({'kind': 'ExecCredential', 'status': {'token': token}}))"
+    )
+    access = read_access(ME, written(tmp_path / "c", config(exec=plugin(tmp_path, body))))
+    assert access.headers[0][1] == "Bearer --for me shop https://api.example:6443/k8s"
+
+
+def test_a_path_of_an_exec_plugin_begins_at_the_file(tmp_path, monkeypatch):
+    monkeypatch.chdir("/")
+    body = "print(json.dumps({'status': {'token': 'here'}}))"
+    own = plugin(tmp_path, body) | {"command": "./login"}
+    assert read_access(ME, written(tmp_path / "c", config(exec=own))).headers[0][1] == "Bearer here"
+
+
+@pytest.mark.parametrize(
+    ("user", "change", "said"),
+    [
+        ({}, {"current-context": ""}, "no context is set"),
+        ({}, {"current-context": "nope"}, "contexts[nope]: is missing in the kubeconfig, which has: lost, prod, test"),
+        ({}, {"current-context": "lost"}, "clusters[gone]: is missing"),
+        ({}, {"clusters": [{"name": "c", "cluster": {}}]}, "clusters[c].server: is missing"),
+        ({"auth-provider": {"name": "gcp"}}, {}, "gcp is no longer part of Kubernetes: use exec"),
+        ({"tokenFile": "/none"}, {}, "/none: can't be read"),
+        ({"client-key-data": "ÿ"}, {}, "client-key-data: is no base64"),
+        ({"exec": {"apiVersion": "v0", "command": "x"}}, {}, "user.exec.apiVersion: is v0"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_with_the_way_out(tmp_path, user, change, said):
+    environment = written(tmp_path / "config", config(**user) | change)
+    with pytest.raises(InvalidInput) as caught:
+        read_access(ME, environment)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [("sys.exit(3)", "ended with exit code 3: log in"), ("print('hi')", "printed no ExecCredential")],
+)  # fmt: skip
+def test_an_exec_plugin_that_fails_is_named(tmp_path, body, said):
+    environment = written(tmp_path / "c", config(exec=plugin(tmp_path, body)))
+    with pytest.raises(InvalidInput, match=said):
+        read_access(ME, environment)
+
+
+def test_an_exec_plugin_that_is_missing_is_named_with_its_hint(tmp_path):
+    missing = plugin(tmp_path, "") | {"command": "/nowhere/login"}
+    with pytest.raises(InvalidInput, match=r"can.t be run .*: install the login helper"):
+        read_access(ME, written(tmp_path / "c", config(exec=missing)))
+
+
+@pytest.mark.parametrize("text", ["[", "{", "- a", "\t:"])
+def test_a_file_that_is_no_kubeconfig_is_named(tmp_path, text):
+    (tmp_path / "config").write_text(text)
+    with pytest.raises(InvalidInput, match="config: is no"):
+        read_access(Selection(kubeconfig=str(tmp_path / "config")), {})
+
+
+def test_no_kubeconfig_at_all_is_told(tmp_path):
+    with pytest.raises(InvalidInput, match="set KUBECONFIG, or give --kubeconfig FILE"):
+        read_access(ME, {"KUBECONFIG": str(tmp_path / "none")})
+
+
+def test_a_pod_uses_its_account_unless_told_otherwise(tmp_path, monkeypatch):
+    for name, text in {"namespace": "ci\n", "ca.crt": "CA", "token": "t"}.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr("sluicegate.kube.kubeconfig.SERVICE_ACCOUNT", tmp_path)
+    pod = {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"}
+    access = read_access(Selection(user="dpm"), pod)
+    assert (access.server, access.namespace) == ("https://[fd00::1]:443", "ci")
+    assert access.headers == (("Authorization", "Bearer t"), ("Impersonate-User", "dpm"))
+    assert not in_cluster(pod | {"KUBECONFIG": "x"})

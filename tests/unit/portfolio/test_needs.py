@@ -1,0 +1,102 @@
+"""Which products need a person, with the reason and the command."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from sluicegate.portfolio.needs import NeedKind, needs_of
+from tests.support.portfolio.products import (
+    WHEN,
+    condition,
+    degraded,
+    product,
+    version,
+    waiting_for_approval,
+)
+
+SUSPENDED = {
+    "retraining": {
+        "suspended": True, "unsuccessfulAttempts": 3,
+        "lastResult": {"outcome": "Rejected", "reason": "WorseOnHoldOut", "completionTime": WHEN},
+    }
+}  # fmt: skip
+TRAINING = {
+    "retraining": {
+        "trigger": {"id": "0a1b2c3d", "cause": "ModelDecay", "version": "v14", "triggerTime": WHEN}
+    }
+}
+PARKED = version("v15", phase="Parked", startTime=WHEN, decisionMessage="the time is over")
+TABLE = {
+    "healthy": ({}, []),
+    "stalled": (
+        {"conditions": [condition("Stalled", "True", "InvalidSpec", "slos: …"),
+                        condition("Ready", "False", "ApplyRefused", "…")]},
+        [NeedKind.STALLED],
+    ),
+    "starting": ({"conditions": [condition("Ready", "False", "Starting")]}, []),
+    "refused": (
+        {"conditions": [condition("Ready", "False", "ApplyRefused", "quota")]}, [NeedKind.NOT_READY],
+    ),
+    "approval": (waiting_for_approval(), [NeedKind.APPROVAL]),
+    "stepping": ({"candidate": version("v15", phase="Stepping", startTime=WHEN)}, []),
+    "its API changes": (
+        {"candidate": version("v15", phase="Starting", startTime=WHEN),
+         "conditions": [condition("RolloutProgressing", "True", "ApiChanged", "a path is gone")]},
+        [NeedKind.APPROVAL],
+    ),
+    "no verdict": ({"candidate": PARKED}, [NeedKind.INCONCLUSIVE]),
+    "retried": ({"candidate": PARKED | {"retryTime": WHEN}}, []),
+    "degraded": (degraded(), [NeedKind.DEGRADED]),
+    "training": (degraded() | TRAINING, []),
+    "a training that a person must ask for": (
+        degraded() | {"retraining": {"pending": TRAINING["retraining"]["trigger"],
+                                     "waitingFor": "ManualMode"}},
+        [NeedKind.DEGRADED],
+    ),
+    "upstream degraded": (degraded("UpstreamDegraded"), []),
+    "a canary is under way": (
+        degraded() | {"candidate": version("v15", phase="Stepping", startTime=WHEN)}, [],
+    ),
+    "suspended": (degraded() | SUSPENDED, [NeedKind.RETRAINING_SUSPENDED]),
+    "review due": (
+        {"conditions": [condition("ReviewDue", "True", "ToReview")]}, [NeedKind.REVIEW_DUE],
+    ),
+    "review late": (
+        {"conditions": [condition("ReviewDue", "True", "Overdue")]}, [NeedKind.REVIEW_OVERDUE],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "kinds"), TABLE.values(), ids=TABLE)
+def test_what_a_product_needs(status, kinds):
+    assert [one.kind for one in needs_of(product(status=status))] == kinds
+
+
+def test_a_need_has_its_numbers_and_since_when():
+    [need] = needs_of(product(status=degraded()))
+    assert "84.2 % (n=1,200)" in need.message
+    assert need.since == 1795856400
+
+
+def test_a_training_that_a_person_must_ask_for_has_its_command():
+    manual = {"retraining": {"pending": TRAINING["retraining"]["trigger"], "waitingFor": "ManualMode"}}  # fmt: skip
+    [need] = needs_of(product(status=degraded() | manual))
+    assert "retrain-requested-at" in need.command
+    [need] = needs_of(product(status=degraded()))
+    assert need.command == ""
+
+
+def test_a_command_names_the_version_and_nothing_in_it_is_shell():
+    bad = "v15'; rm -rf $HOME"
+    [need] = needs_of(product(status=waiting_for_approval(bad)))
+    words = shlex.split(need.command)
+    assert words[:3] == ["kubectl", "annotate", "dataproduct"]
+    assert words[-1] == f"sluicegate.dev/promote={bad}/$(date +%s)"
+
+
+def test_a_product_that_is_deleted_needs_nothing():
+    one = product(status=degraded())
+    meta = one.metadata.model_copy(update={"deletion_timestamp": 1})
+    assert needs_of(one.model_copy(update={"metadata": meta})) == ()

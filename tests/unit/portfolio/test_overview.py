@@ -1,0 +1,116 @@
+"""The sentence, the queue, the rows, the matrix."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api.slo_status import SloState
+from sluicegate.portfolio.facts import HIDDEN, as_seen, concealing, facts_of, unreadable
+from sluicegate.portfolio.matrix import matrix_of
+from sluicegate.portfolio.needs import NeedKind
+from sluicegate.portfolio.overview import Wanted, choices_of, overview_of, rows
+from tests.support.portfolio.products import degraded, product, slo, waiting_for_approval
+
+HEALTHY = facts_of(product("search", "catalog", spec={"owner": "catalog", "markets": ["FR"]}))
+BAD = facts_of(product(status=degraded(), spec={"priority": "Low", "displayName": "Pricing"}))
+WORSE = facts_of(product("ads", status=degraded(), spec={"priority": "Critical"}))
+WAITS = facts_of(product("eta", "logistics", status=waiting_for_approval()))
+ALL = [HEALTHY, BAD, WORSE, WAITS]
+
+
+def test_the_sentence_counts_states_and_needs_and_names_what_is_degraded():
+    assert overview_of(ALL).sentence == (
+        "4 products: 2 healthy, 2 degraded. Degraded: ads, Pricing. 3 need you: 1 approval,"
+        " 2 degradations without a remedy."
+    )
+    assert overview_of([HEALTHY]).sentence == "1 product: 1 healthy. No product needs you."
+    assert overview_of([]).sentence == "You can see no product."
+
+
+def test_the_queue_has_the_most_pressing_first_then_by_priority():
+    queue = overview_of(ALL).queue
+    assert [(one.key[1], need.kind) for one, need in queue] == [
+        ("eta", NeedKind.APPROVAL), ("ads", NeedKind.DEGRADED), ("pricing", NeedKind.DEGRADED),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (Wanted(), {"search", "pricing", "ads", "eta"}),
+        (Wanted(team="catalog"), {"search"}),
+        (Wanted(market="AT"), {"pricing", "ads", "eta"}),
+        (Wanted(state="Degraded"), {"pricing", "ads"}),
+        (Wanted(need="any"), {"pricing", "ads", "eta"}),
+        (Wanted(need="Approval"), {"eta"}),
+        (Wanted(text="LOGISTICS et"), {"eta"}),
+        (Wanted(domain="pricing", namespace="logistics"), {"eta"}),
+    ],
+)
+def test_a_reader_filters(wanted, found):
+    assert {one.key[1] for one in rows(ALL, wanted)} == found
+
+
+def test_a_reader_sorts_and_an_unknown_order_is_that_by_state():
+    by = [one.key[1] for one in rows(ALL, Wanted(), "nonsense")]
+    assert by == ["ads", "pricing", "search", "eta"]
+    assert rows(ALL, Wanted(), "name", backwards=True)[0] is HEALTHY
+    assert rows(ALL, Wanted(), "change")[0] in (BAD, WORSE)
+
+
+def test_choices_are_those_of_the_products():
+    found = choices_of(ALL)
+    assert (found.teams, found.markets) == (("catalog", "pricing"), ("AT", "FR"))
+
+
+def test_the_worst_slo_and_the_largest_drop_have_their_numbers():
+    assert (BAD.level.slo, BAD.level.state, BAD.level.budget_left) == ("accuracy", "Missed", -0.31)
+    assert (BAD.change.drop, BAD.change.lower, BAD.change.total) == (0.039, 0.018, 1200)
+
+
+def test_the_matrix_has_a_state_only_where_one_is_known():
+    found = matrix_of([HEALTHY, BAD])
+    assert found.markets == ("AT", "FR")
+    assert found.rows[0].cells == (None, None)
+    assert found.rows[0].absent == {"AT"}
+    assert found.rows[1].cells == (SloState.MISSED, SloState.MET)
+    assert found.totals[0] == {SloState.MISSED: 1}
+
+
+def test_a_market_that_status_leaves_out_is_met_only_after_one_that_is_met():
+    def by_market(*states):
+        markets = [
+            {"market": one, "state": state} for one, state in zip("XYZ", states, strict=True)
+        ]
+        named = [one | {"market": f"A{one['market']}"} for one in markets]
+        status = {"slos": [slo("accuracy", markets=named)]}
+        spec = {"markets": ["AX", "AY", "AZ", "FR"]}
+        return facts_of(product(spec=spec, status=status)).by_market.get("FR")
+
+    assert by_market("Missed", "Unknown", "Met") == SloState.MET
+    assert by_market("Missed", "Missed", "Unknown") is None
+
+
+def test_an_object_that_cannot_be_read_is_a_product_that_needs_a_person():
+    one = unreadable({"metadata": {"namespace": "a", "name": "b"}}, "spec.owner: is missing")
+    assert [need.kind for need in one.needs] == [NeedKind.STALLED]
+    assert overview_of([one]).states == {"Unknown": 1}
+
+
+def test_a_reader_learns_no_name_of_a_product_that_this_one_may_not_see():
+    text = "UpstreamDegraded: the upstream secret/core is degraded, secret/core-2 is not"
+    depends = {"dependsOn": [{"namespace": "secret", "name": "core"}, {"name": "ads"}]}
+    status = degraded(message=text) | {
+        "dependencies": [{"namespace": "secret", "name": "core", "state": "Degraded"}]
+    }
+    seen = as_seen(facts_of(product(spec=depends, status=status)), {"pricing"}.__contains__)
+    assert [one.key for one in seen.upstream] == [None, ("pricing", "ads")]
+    assert seen.upstream[0].state == "Degraded"
+    assert "secret/core " not in seen.needs[0].message
+    assert "a product you can't see is degraded, secret/core-2" in seen.needs[0].message
+
+
+def test_concealing_takes_whole_names_of_known_products_that_are_not_seen():
+    conceal = concealing({"open"}.__contains__, {("a", "b"), ("open", "b")})
+    text = "a/b, xa/b, a/b-c, open/b, reg/a/b@sha256:1, a/b."
+    assert conceal(text) == f"{HIDDEN}, xa/b, a/b-c, open/b, reg/a/b@sha256:1, {HIDDEN}."

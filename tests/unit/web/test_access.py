@@ -1,0 +1,218 @@
+"""Who reads, and what this reader sees: forged, expired and too many requests see nothing."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from sluicegate.web.identity import HeaderLogin, LocalLogin, Proxy, TokenLogin
+from tests.support.apiserver.access_reviews import AccessReviews
+from tests.support.manual_clock import ManualClock
+from tests.support.portfolio.products import degraded, document, waiting_for_approval
+from tests.support.portfolio.served import served, store_of
+
+CALLS = {"dependsOn": [{"namespace": "secret", "name": "core"}]}
+TEXT = "UpstreamDegraded: the upstream secret/core is degraded"
+STORE = [
+    document("core", "secret", status=degraded(), spec={"displayName": "The Core", "owner": "hidden-team"}),
+    document("eta", "open", spec=CALLS, status=waiting_for_approval() | {
+        "dependencies": [{"namespace": "secret", "name": "core", "state": "Degraded"}],
+        "decision": {"type": "Hold", "reason": "UpstreamDegraded", "message": TEXT,
+                     "decisionTime": "2026-11-28T09:00:00Z"}}),
+]  # fmt: skip
+PATHS = (
+    "/", "/portfolio.json", "/portfolio.csv", "/markets", "/markets.json", "/markets.csv", "/graph",
+    "/graph.json", "/graph.csv", "/reviews", "/products/open/eta", "/products/open/eta.json",
+    "/products/open/eta.csv", "/me", "/me.json",
+)  # fmt: skip
+OPEN = AccessReviews({"ann": {"open"}, "team": {"open"}, "boss": {""}})
+
+
+@pytest.fixture
+def secret(tmp_path):
+    file = tmp_path / "secret"
+    file.write_text("between us\n")
+    return file
+
+
+def behind(secret, peers="127.0.0.0/8", **more):
+    return HeaderLogin(Proxy((ip_network(peers),), secret, **more))
+
+
+def sent(user="ann", groups="", secret="between us"):
+    return {"X-Forwarded-User": user, "X-Forwarded-Groups": groups, "X-Sluicegate-Secret": secret}
+
+
+@pytest.mark.parametrize(
+    "headers", [sent(), sent("carl", ",".join([f"g{n}" for n in range(300)] + ["team"]))]
+)
+async def test_nothing_of_another_namespace_is_on_any_page(secret, headers):
+    async with served(store_of(STORE), behind(secret), OPEN) as page:
+        for path in PATHS:
+            answer = await page.get(path, headers=headers)
+            text = await answer.text()
+            assert answer.status == 200
+            assert "secret" not in text, path
+            assert "core" not in text.lower(), path
+            assert "hidden-team" not in text
+        text = await (await page.get("/", headers=headers)).text()
+        assert "1 product: 1 healthy" in text
+        assert "a product you can't see" in await (await page.get("/graph", headers=headers)).text()
+        for path in (
+            "/products/secret/core",
+            "/products/secret/core.json",
+            "/products/secret/none",
+        ):
+            answer = await page.get(path, headers=headers)
+            assert (answer.status, "can't see" in await answer.text()) == (404, True)
+
+
+async def test_who_may_list_all_sees_all(secret):
+    async with served(store_of(STORE), behind(secret), OPEN) as page:
+        text = await (await page.get("/", headers=sent("boss"))).text()
+        assert "2 products" in text
+        assert "The Core" in text
+
+
+async def test_who_may_list_nothing_sees_nothing(secret):
+    async with served(store_of(STORE), behind(secret), OPEN) as page:
+        assert "You can see no product." in await (await page.get("/", headers=sent("eve"))).text()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {}, sent(secret=""), sent(secret="guessed"), sent(user=""), sent(user="system:admin"),
+        {"X-Forwarded-User": "boss"}, {"X-Forwarded-For": "10.0.0.1", "X-Forwarded-User": "boss"},
+    ],
+)  # fmt: skip
+async def test_headers_that_the_proxy_did_not_send_are_nobodys(secret, headers):
+    async with served(store_of(STORE), behind(secret), OPEN) as page:
+        assert (await page.get("/", headers=headers)).status == 401
+
+
+async def test_two_users_are_none(secret):
+    headers = [
+        ("X-Forwarded-User", "ann"),
+        ("X-Forwarded-User", "boss"),
+        ("X-Sluicegate-Secret", "between us"),
+    ]
+    async with served(store_of(STORE), behind(secret), OPEN) as page:
+        assert (await page.get("/", headers=headers)).status == 401
+
+
+async def test_a_peer_outside_of_the_proxys_addresses_is_refused_whatever_it_sends(secret):
+    async with served(store_of(STORE), behind(secret, "10.0.0.0/8"), OPEN) as page:
+        assert (await page.get("/", headers=sent() | {"X-Forwarded-For": "10.0.0.1"})).status == 401
+
+
+async def test_an_empty_secret_lets_nobody_in(secret):
+    secret.write_text("\n")
+    async with served(store_of(STORE), behind(secret), OPEN) as page:
+        assert (await page.get("/", headers=sent(secret=""))).status == 401
+
+
+async def test_prefixes_are_those_of_the_api_server_and_system_groups_are_dropped(secret):
+    login = behind(secret, user_prefix="oidc:", group_prefix="oidc:")
+    async with served(store_of(STORE), login, AccessReviews({"oidc:team": {""}})) as page:
+        me = await (await page.get("/me.json", headers=sent("ann", "team, system:masters"))).json()
+    assert me["user"] == "oidc:ann"
+    assert me["groups"] == ["oidc:system:masters", "oidc:team", "system:authenticated"]
+    assert me["products"] == "all"
+    async with served(store_of(STORE), behind(secret), OPEN) as page:
+        me = await (await page.get("/me.json", headers=sent("ann", "system:masters"))).json()
+    assert me["groups"] == ["system:authenticated"]
+
+
+async def test_the_api_server_is_asked_once_a_minute_for_each_reader(secret):
+    clock, server = ManualClock(), AccessReviews({"ann": {"open"}})
+    async with served(store_of(STORE), behind(secret), server, clock) as page:
+        for _ in range(5):
+            for path in PATHS:
+                await page.get(path, headers=sent())
+        asked = server.asked.total()
+        assert asked == 6  # products and reviews: all namespaces, then each of the two
+        server.may["ann"] = set()
+        clock.now += 61
+        assert "You can see no product." in await (await page.get("/", headers=sent())).text()
+        assert server.asked.total() == 2 * asked
+
+
+async def test_where_the_api_server_does_not_answer_nothing_is_shown(secret):
+    server = AccessReviews({"ann": {""}})
+    server.away = True
+    async with served(store_of(STORE), behind(secret), server) as page:
+        answer = await page.get("/", headers=sent())
+        assert answer.status == 503
+        assert "The Core" not in await answer.text()
+
+
+# ---- tokens ------------------------------------------------------------------------------
+GOOD = {
+    "authenticated": True, "audiences": ["sluicegate-web"],
+    "user": {"username": "ann", "groups": ["team"], "uid": "u", "extra": {"scopes": ["a"]}},
+}  # fmt: skip
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def test_a_token_is_reviewed_once_a_minute_and_a_bad_one_too():
+    tokens = {"good": GOOD, "other": GOOD | {"audiences": ["https://kubernetes.default.svc"]}}
+    clock, server = ManualClock(), AccessReviews({"team": {"open"}}, tokens)
+    login = TokenLogin(server.transport(), "sluicegate-web", clock)
+    async with served(store_of(STORE), login, server, clock) as page:
+        for _ in range(3):
+            assert (await page.get("/me.json", headers=bearer("good"))).status == 200
+            assert (await page.get("/", headers=bearer("expired"))).status == 401
+            assert (await page.get("/", headers=bearer("other"))).status == 401
+        assert server.asked["TokenReview"] == 3
+        assert (await page.get("/", headers=bearer("x" * 20_000))).status == 401
+        assert (await page.get("/")).status == 401
+        assert server.asked["TokenReview"] == 3
+        server.tokens["good"] = {"authenticated": False}
+        clock.now += 61
+        assert (await page.get("/me.json", headers=bearer("good"))).status == 401
+
+
+async def test_many_new_tokens_of_one_sender_are_not_reviewed():
+    clock, server = ManualClock(), AccessReviews({"team": {"open"}}, {"good": GOOD})
+    login = TokenLogin(server.transport(), "sluicegate-web", clock)
+    async with served(store_of(STORE), login, server, clock) as page:
+        assert (await page.get("/", headers=bearer("good"))).status == 200
+        answers = [(await page.get("/", headers=bearer(f"t{n}"))) for n in range(30)]
+        assert {one.status for one in answers} == {401, 429}
+        assert server.asked["TokenReview"] <= 10
+        assert answers[-1].headers["Retry-After"]
+        assert (await page.get("/", headers=bearer("good"))).status == 200
+
+
+# ---- on this machine ---------------------------------------------------------------------
+async def test_the_token_in_the_address_is_good_for_one_browser():
+    login = LocalLogin("me")
+    async with served(store_of(STORE), login, AccessReviews({})) as page:
+        login.hosts = frozenset({f"127.0.0.1:{page.port}"})
+        assert (await page.get("/")).status == 401
+        assert (await page.get("/?token=guessed")).status == 401
+        token = login.token
+        answer = await page.get(f"/?token={token}")
+        assert (answer.status, answer.url.query_string) == (200, "")
+        [cookie] = page.session.cookie_jar
+        assert cookie["httponly"]
+        assert cookie["samesite"] == "Strict"
+        assert "The Core" in await (await page.get("/")).text()
+        page.session.cookie_jar.clear()
+        assert (await page.get(f"/?token={token}")).status == 401
+
+
+async def test_another_name_that_leads_to_this_machine_is_refused():
+    login = LocalLogin("me")
+    async with served(store_of(STORE), login, AccessReviews({})) as page:
+        login.hosts = frozenset({f"127.0.0.1:{page.port}"})
+        answer = await page.get(
+            f"/?token={login.token}", headers={"Host": f"evil.example:{page.port}"}
+        )
+        assert answer.status == 403
+        assert login.token

@@ -1,0 +1,106 @@
+"""The page in a real browser: everybody can read it, with and without JavaScript, and nothing is from elsewhere."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+
+import pytest
+from playwright.async_api import async_playwright
+
+from tests.support.decisions.reviewed import document_of, sealed_month
+from tests.support.portfolio.products import degraded, document, waiting_for_approval
+from tests.support.portfolio.served import served, store_of
+from tests.support.processes.browser import axe, browser
+
+pytestmark = [pytest.mark.heavy, pytest.mark.slow, pytest.mark.timeout(300)]
+PATHS = (
+    "/", "/markets", "/graph", "/reviews", "/me", "/products/base/core", "/products/logistics/eta",
+    "/products/pricing/pricing", "/reviews/pricing/pricing-2026-11",
+)  # fmt: skip
+FLAGS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+REPORTS = """
+window.reports = [];
+document.addEventListener("securitypolicyviolation", one => reports.push(one.violatedDirective));
+"""
+
+
+def products(more):
+    calls = {"dependsOn": [{"namespace": "base", "name": "core"}]}
+    reviewed = document(status=degraded())
+    reviewed["metadata"]["uid"] = "u-1"
+    return [
+        reviewed,
+        document("core", "base", status=degraded()),
+        document("eta", "logistics", spec=calls, status=waiting_for_approval()),
+        *(document(f"ranker-{number}", "catalog") for number in range(more)),
+    ]
+
+
+@asynccontextmanager
+async def browsing(more=2, **options):
+    """A tab of the browser on the page, which asks nothing of others and sees each request answered."""
+    path = browser()
+    store = store_of(products(more), [document_of(sealed_month(n, wrong=0.1)) for n in (10, 11)])
+    async with served(store) as page, async_playwright() as driver:
+        chromium = await driver.chromium.launch(executable_path=path, args=FLAGS)
+        context = await chromium.new_context(base_url=str(page.make_url("/")), **options)
+        await context.add_init_script(REPORTS)
+        tab = await context.new_page()
+        asked: list[str] = []
+        failed: list[str] = []
+        tab.on("request", lambda one: asked.append(one.url))
+        tab.on("requestfailed", lambda one: failed.append(one.url))
+        yield tab
+        await chromium.close()
+        assert asked
+        assert [one for one in asked if not one.startswith(str(page.make_url("/")))] == []
+        assert failed == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+async def test_each_page_is_accessible_and_no_wider_than_the_window(width, scheme):
+    async with browsing(viewport={"width": width, "height": 900}, color_scheme=scheme) as tab:
+        for path in PATHS:
+            answer = await tab.goto(path)
+            assert answer.status == 200
+            await tab.evaluate(axe())
+            found = await tab.evaluate("axe.run()")
+            told = [
+                (one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]
+            ]
+            assert told == [], path
+            assert "color-contrast" in [one["id"] for one in found["passes"]], (
+                "axe has looked at it"
+            )
+            wide = await tab.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, path
+            assert await tab.evaluate("reports") == [], path
+
+
+async def test_filters_parts_and_links_work_without_javascript():
+    async with browsing(250, java_script_enabled=False) as tab:
+        await tab.goto("/")
+        assert await tab.locator("#products + form + div tbody tr").count() == 200
+        await tab.get_by_role("link", name="Next").click()
+        assert await tab.locator("#products + form + div tbody tr").count() == 53
+        await tab.goto("/")
+        await tab.locator("select[name=state]").select_option("Degraded")
+        await tab.get_by_label("Find").fill("core")
+        await tab.get_by_role("button", name="Filter").click()
+        assert await tab.locator("#products + form + div tbody tr").count() == 1
+        await tab.get_by_role("row").get_by_role("link", name="core").click()
+        assert await tab.get_by_role("heading", name="core").is_visible()
+
+
+async def test_a_choice_filters_at_once_and_a_command_is_copied():
+    async with browsing(permissions=["clipboard-read", "clipboard-write"]) as tab:
+        await tab.goto("/")
+        async with tab.expect_navigation():
+            await tab.get_by_label("Team").select_option("pricing")
+        assert "team=pricing" in tab.url
+        await tab.goto("/products/logistics/eta")
+        await tab.get_by_role("button", name="Copy").first.click()
+        await tab.get_by_role("button", name="Copied").wait_for()
+        copied = await tab.evaluate("navigator.clipboard.readText()")
+        assert copied.startswith("kubectl annotate dataproduct")
+        assert await tab.evaluate("reports") == []

@@ -1,0 +1,264 @@
+"""The pages: what they show, in each form, and that no text of a product acts on them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from tests.support.decisions.reviewed import document_of, sealed_month
+from tests.support.portfolio.products import (
+    condition,
+    degraded,
+    document,
+    version,
+    waiting_for_approval,
+)
+from tests.support.portfolio.served import served, store_of
+
+CORE = document("core", "base", status=degraded())
+CALLS = {"dependsOn": [{"namespace": "base", "name": "core"}]}
+WAITS = document("eta", "logistics", spec=CALLS, status=waiting_for_approval())
+PRICING = document(status=degraded(), spec={"review": {"startDate": "2026-01-01"}})
+PRICING["metadata"]["uid"] = "u-1"
+REVIEWS = [document_of(sealed_month(10, wrong=0.08)), document_of(sealed_month(11, wrong=0.12))]
+PATHS = (
+    "/", "/?state=Degraded&sort=budget&desc=1&q=a", "/markets", "/graph", "/reviews", "/me",
+    "/graph?of=base/core", "/products/base/core", "/products/logistics/eta",
+    "/products/pricing/pricing", "/reviews/pricing/pricing-2026-11",
+)  # fmt: skip
+
+
+@pytest.fixture
+async def page():
+    async with served(store_of([CORE, WAITS, PRICING], REVIEWS)) as client:
+        yield client
+
+
+async def text_of(page, path):
+    answer = await page.get(path)
+    text = await answer.text()
+    assert answer.status == 200, text
+    return text
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_page_is_served_under_a_strict_policy(page, path):
+    answer = await page.get(path)
+    assert answer.status == 200
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    text = await answer.text()
+    assert not re.search(r'\sstyle=|<style|\son[a-z]+=|<script(?! src="/static/)', text)
+    assert not re.search(r'(?:src|href)="(?!/|#|https://)', text)
+
+
+async def test_the_first_page_has_the_sentence_the_queue_and_the_table(page):
+    text = await text_of(page, "/")
+    assert "3 products: 1 healthy, 2 degraded." in text
+    assert text.index("Waits for approval") < text.index("Degraded without a remedy")
+    assert "worse by 3.9 points" in text
+    assert "v15@50" in text
+    assert (
+        '<time datetime="2026-11-28T09:00:00Z" title="2026-11-28 09:00:00 UTC">2 h</time>' in text
+    )
+
+
+async def test_a_product_has_all_that_there_is_to_know(page):
+    text = await text_of(page, "/products/logistics/eta")
+    assert "3.4 of 3.0: reached" in text
+    assert "-2.1 of 4.1<" in text
+    assert 'href="/products/base/core"' in text
+    assert "sluicegate.dev/promote=v15/" in text
+    core = await text_of(page, "/products/base/core")
+    assert 'href="/products/logistics/eta"' in core
+    assert core.index("1. UpstreamDegraded") < core.index("2. RecentRelease")
+    assert "84.2 % (n=1,200)" in core
+
+
+async def test_days_of_ledgers_are_the_line_of_an_slo(page):
+    text = await text_of(page, "/products/pricing/pricing")
+    assert text.count("<polyline") == 2  # availability and accuracy
+    assert "30 days, " in text
+
+
+async def test_a_review_is_the_report_and_says_how_to_sign(page):
+    text = await text_of(page, "/reviews/pricing/pricing-2026-11")
+    assert "Response times, failures, and performance of the model" in text
+    assert "sluicegate review sign pricing/pricing-2026-11" in text
+    [told] = await (await page.get("/reviews/pricing/pricing-2026-11.json")).json()
+    assert told["digestHolds"] is True
+
+
+@pytest.mark.parametrize(
+    ("path", "rows"),
+    [
+        ("/portfolio", 3), ("/portfolio.csv?state=Degraded", 2), ("/markets", 3), ("/graph", 1),
+        ("/reviews", 2), ("/products/base/core", 2), ("/reviews/pricing/pricing-2026-11", 3),
+    ],
+)  # fmt: skip
+async def test_everything_is_there_as_csv_and_json(page, path, rows):
+    plain, _, query = path.removesuffix(".csv").partition(".csv?")
+    text = await text_of(page, f"{plain}.csv?{query}")
+    assert len(list(csv.reader(io.StringIO(text)))) == rows + 1
+    answer = await page.get(f"{plain}.json?{query}")
+    assert answer.content_type == "application/json"
+    assert await answer.json()
+
+
+async def test_an_answer_that_is_known_is_not_sent_again(page):
+    first = await page.get("/", headers={"Accept-Encoding": "gzip"})
+    assert first.headers["Content-Encoding"] == "gzip"
+    again = await page.get("/", headers={"If-None-Match": first.headers["ETag"]})
+    assert again.status == 304
+    assert "Content-Security-Policy" in again.headers
+
+
+@pytest.mark.parametrize(
+    "path", ["/products/base/none", "/reviews/a/b", "/none", "/products/a/b/c"]
+)
+async def test_what_is_not_there_is_not_found_under_the_same_policy(page, path):
+    answer = await page.get(path)
+    assert answer.status == 404
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+async def test_the_page_changes_nothing(page):
+    for path in ("/", "/products/base/core"):
+        assert (await page.post(path)).status == 405
+
+
+async def test_an_object_that_cannot_be_read_is_shown_with_the_reason():
+    broken = document("broken")
+    del broken["spec"]["owner"]
+    async with served(store_of([broken])) as page:
+        assert "Stalled" in await text_of(page, "/")
+        assert "owner" in await text_of(page, "/products/pricing/broken")
+        assert (await page.get("/products/pricing/broken.json")).status == 200
+
+
+# ---- texts that would act ----------------------------------------------------------------
+CORPUS = (
+    "<script>x()</script>", '"><img src=x onerror=x()>', "'><svg onload=x()>", "{{ 7*7 }}{% x %}",
+    "</title><script>x()</script>", "javascript:x()", "</td></table><b>x", "&lt;script&gt;",
+    "=cmd|' /C calc'!A0", "@SUM(1)", "+1", "-1+cmd", "\t=1",
+)  # fmt: skip
+
+
+def poisoned(text, name="bad"):
+    """A product with this text wherever the API server takes one, and one in its status."""
+    spec = {
+        "displayName": text, "domain": text,
+        "description": {"purpose": text, "limitations": text, "usage": text},
+        "team": {"members": [{"username": text, "name": text, "role": "DataScientist"}]},
+        "links": [{"type": "Runbook", "url": "https://wiki.example/a", "title": text}],
+        "businessGoals": [{"name": text, "target": "1"}],
+        "dependsOn": [{"name": "other"}],
+    }  # fmt: skip
+    bad = degraded(text, text)
+    for one in bad["slos"]:
+        one |= {"name": text, "reason": text, "message": text}
+        for market in one.get("markets", ()):
+            market["market"] = text
+    bad["slos"] = bad["slos"][1:]
+    candidate = waiting_for_approval(text)["candidate"] | {"decisionMessage": text}
+    for one in candidate["evidence"]:
+        one["slo"] = text
+    past = version(text, outcome="Replaced", reason=text, promotionTime="2026-01-01T00:00:00Z",
+                   endTime="2026-02-01T00:00:00Z")  # fmt: skip
+    bad |= {
+        "summary": {"slo": text, "model": text, "canary": text, "markets": text, "reason": text},
+        "stable": version(text, promotionTime="2026-02-01T00:00:00Z", image=f"{text}@sha256:{'a' * 64}"),
+        "candidate": candidate, "history": [past], "problems": [text],
+        "conditions": [condition("Degraded", "True", text, text), condition("Stalled", "True", text, text),
+                       condition(text[:60], "True", text, text)],
+        "decision": {"type": text, "reason": text, "message": text, "decisionTime": "2026-01-01T00:00:00Z"},
+        "retraining": {
+            "suspended": True, "job": text, "waitingFor": text, "lastReason": text,
+            "trigger": {"id": "1", "cause": text, "slo": text, "version": text, "message": text,
+                        "triggerTime": "2026-01-01T00:00:00Z"},
+            "pending": {"id": "1", "cause": text, "version": text, "triggerTime": "2026-01-01T00:00:00Z"},
+            "lastResult": {"outcome": "Failed", "reason": text, "message": text, "version": text,
+                           "completionTime": "2026-01-01T00:00:00Z"},
+        },
+    }  # fmt: skip
+    return document(name, spec=spec, status=bad)
+
+
+class Elements(HTMLParser):
+    """Tags of a page, with the attributes that could act."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.acting = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.acting += [
+            (tag, name, value)
+            for name, value in attrs
+            if name.startswith("on")
+            or name in {"style", "srcdoc"}
+            or (
+                name in {"href", "src", "action"}
+                and (value or "").strip().startswith("javascript:")
+            )
+        ]
+
+
+def signed(text):
+    """A review with this text wherever people write into one."""
+    review = document_of(sealed_month(11, wrong=0.1), notes=text)
+    line = text.strip()
+    review["spec"] |= {
+        "decisions": [line], "attendees": [line],
+        "actions": [{"title": line, "owner": line, "dueDate": "2026-11-20"}],
+        "signOffs": [{"username": line, "role": "DataProductManager", "verdict": "Object",
+                      "note": text, "signTime": "2026-12-02T00:00:00Z"}],
+    }  # fmt: skip
+    return review
+
+
+PLACES = (
+    "/", "/markets", "/graph", "/reviews", "/reviews/pricing/pricing-2026-11",
+    *(f"/products/pricing/bad-{number}" for number in range(len(CORPUS))),
+)  # fmt: skip
+TABLES = ("/portfolio.csv", "/reviews.csv", "/products/pricing/bad-8.csv")
+
+
+async def elements_of(texts):
+    """The elements of each page where the products have these texts, and its tables."""
+    products = [poisoned(text, f"bad-{number}") for number, text in enumerate(texts)]
+    found = {}
+    async with served(store_of([*products, document("other")], [signed("".join(texts))])) as page:
+        for path in PLACES:
+            found[path] = Elements()
+            found[path].feed(await text_of(page, path))
+        tables = [await text_of(page, path) for path in TABLES]
+    return found, tables
+
+
+async def test_no_text_of_a_product_becomes_a_part_of_a_page():
+    found, tables = await elements_of(CORPUS)
+    expected, _ = await elements_of([f"word{number}" for number in range(len(CORPUS))])
+    for path in PLACES:
+        assert found[path].acting == []
+        assert found[path].tags == expected[path].tags, f"{path}: an element came of a text"
+    cells = [one for text in tables for row in csv.reader(io.StringIO(text)) for one in row]
+    assert any("calc" in one for one in cells)
+    assert not [one for one in cells if re.match(r"\s*[=+@|%]|\s*-\D", one)]
+
+
+async def test_links_of_a_product_are_https_or_no_links():
+    links = [
+        {"type": "Runbook", "url": "http://wiki.example/a"},
+        {"type": "Card", "url": "https://a.example/"},
+    ]
+    async with served(store_of([document(spec={"links": links})])) as page:
+        text = await text_of(page, "/products/pricing/pricing")
+    assert 'href="https://a.example/"' in text
+    assert "http://wiki.example" not in text
