@@ -155,7 +155,7 @@ def cursor_of(
         retries=candidate.retries if candidate else 0,
         promoted=max([before.promoted, *promotions(status)]),
         ended=max([before.ended, *(one.end_time for one in status.history)]),
-        attempt=max(before.attempt, retraining.number if retraining and retraining.trigger else 0),
+        attempt=max(before.attempt, retraining.number if retraining else 0),
         result=max(
             before.result,
             retraining.last_result.completion_time if retraining and retraining.last_result else 0,
