@@ -37,7 +37,7 @@ LOSSES: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewFacts:
+class ReviewCursor:
     """A sealed review as it was last seen."""
 
     state: str
@@ -78,7 +78,7 @@ class Cursor:
     refused: bool = False
     suspended: bool = False
     count: int = 0
-    reviews: Mapping[str, ReviewFacts] = field(default_factory=dict)
+    reviews: Mapping[str, ReviewCursor] = field(default_factory=dict)
 
     @property
     def is_quiet(self) -> bool:
@@ -124,7 +124,7 @@ def decode(text: str) -> Cursor | None:
         kept = dict(json.loads(text).items())
         values = {name: kept[short] for name, short in _SHORT.items() if short in kept}
         reviews = {
-            str(name): ReviewFacts(str(state), int(signatures))
+            str(name): ReviewCursor(str(state), int(signatures))
             for name, (state, signatures) in values.pop("reviews", {}).items()
         }
     except (ValueError, TypeError, AttributeError):
@@ -135,7 +135,7 @@ def decode(text: str) -> Cursor | None:
 
 
 def cursor_of(
-    status: DataProductStatus, reviews: Mapping[str, ReviewFacts], before: Cursor, uid: str
+    status: DataProductStatus, reviews: Mapping[str, ReviewCursor], before: Cursor, uid: str
 ) -> Cursor:
     """The cursor after a status, from the one before it."""
     conditions, candidate, retraining = status.conditions, status.trial, status.retraining
@@ -155,7 +155,7 @@ def cursor_of(
         retries=candidate.retries if candidate else 0,
         promoted=max([before.promoted, *promotions(status)]),
         ended=max([before.ended, *(one.end_time for one in status.history)]),
-        attempt=max(before.attempt, retraining.number if retraining and retraining.trigger else 0),
+        attempt=max(before.attempt, retraining.number if retraining else 0),
         result=max(
             before.result,
             retraining.last_result.completion_time if retraining and retraining.last_result else 0,

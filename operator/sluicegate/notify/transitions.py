@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sluicegate.api.retraining_status import AttemptResult
     from sluicegate.api.status import DataProductStatus
     from sluicegate.api.versions import PastVersion
-    from sluicegate.notify.cursor import ReviewFacts
+    from sluicegate.notify.cursor import ReviewCursor
 
 LONGEST_TEXT: Final = 700
 """Characters of a message that are kept: the outbox holds hundreds; status has the whole."""
@@ -135,7 +135,7 @@ def deletion(origin: Origin, now: int) -> Transition:
 
 
 def review_transition(
-    name: str, before: ReviewFacts | None, after: ReviewFacts, origin: Origin, *, time: int
+    name: str, before: ReviewCursor | None, after: ReviewCursor, origin: Origin, *, time: int
 ) -> Transition | None:
     """What happened to a sealed review; None if nothing did that is sent."""
     kinds = {

@@ -9,7 +9,7 @@ from sluicegate.api import names
 from sluicegate.api.base import StatusModel, Time
 from sluicegate.api.review import ReviewState
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
-from sluicegate.notify.cursor import ReviewFacts
+from sluicegate.notify.cursor import ReviewCursor
 from sluicegate.notify.transitions import Origin
 from sluicegate.reconcile.live.product import ProductRecord, product_record, unpacked
 from sluicegate.runtime.interfaces import Record, Watched
@@ -52,7 +52,7 @@ class ReviewRecord(Record):
     """
 
     product_uid: str
-    facts: ReviewFacts
+    facts: ReviewCursor
     time: int
 
 
@@ -75,7 +75,7 @@ def review_record(body: Mapping[str, Any]) -> ReviewRecord:
         uid=meta["uid"],
         version=int(meta["resourceVersion"]),
         product_uid=str(product.get("uid") or ""),
-        facts=ReviewFacts(str(status.state), len(spec.get("signOffs") or ())),
+        facts=ReviewCursor(str(status.state), len(spec.get("signOffs") or ())),
         time=status.time,
     )
 

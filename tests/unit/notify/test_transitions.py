@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus
 from sluicegate.notify.catalogue import CATALOGUE, Kind
-from sluicegate.notify.cursor import Cursor, ReviewFacts, cursor_of, decode, encode
+from sluicegate.notify.cursor import Cursor, ReviewCursor, cursor_of, decode, encode
 from sluicegate.notify.transitions import (
     Origin,
     Transition,
@@ -82,7 +82,8 @@ def test_what_was_not_seen_is_found_as_far_as_the_status_shows_it(seed, looks):
     assert shown <= set(of(seldom.found))
     assert len(of(seldom.found)) == len(set(of(seldom.found)))
     assert set(of(seldom.found)) <= set(of(told.found))
-    assert replace(seldom.cursor, count=0) == replace(told.cursor, count=0)
+    for event in ("promoted", "ended", "attempt", "result"):  # a level may be unknown by now
+        assert getattr(seldom.cursor, event) == getattr(told.cursor, event)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.REJECTED, Outcome.IN_PROGRESS])
@@ -168,13 +169,13 @@ def test_another_reason_to_stall_is_another_transition():
 @pytest.mark.parametrize(
     ("before", "after", "kind"),
     [
-        (None, ReviewFacts("ToReview"), Kind.REVIEW_DUE),
-        (ReviewFacts("ToReview"), ReviewFacts("ToReview"), None),
-        (ReviewFacts("ToReview"), ReviewFacts("ToReview", 1), Kind.REVIEW_SIGNED),
-        (ReviewFacts("ToReview"), ReviewFacts("Overdue"), Kind.REVIEW_OVERDUE),
-        (ReviewFacts("Overdue", 1), ReviewFacts("Reviewed", 2), Kind.REVIEW_CLOSED),
-        (ReviewFacts("ToReview"), ReviewFacts("Skipped", 1), Kind.REVIEW_CLOSED),
-        (None, ReviewFacts("NotStarted"), None),
+        (None, ReviewCursor("ToReview"), Kind.REVIEW_DUE),
+        (ReviewCursor("ToReview"), ReviewCursor("ToReview"), None),
+        (ReviewCursor("ToReview"), ReviewCursor("ToReview", 1), Kind.REVIEW_SIGNED),
+        (ReviewCursor("ToReview"), ReviewCursor("Overdue"), Kind.REVIEW_OVERDUE),
+        (ReviewCursor("Overdue", 1), ReviewCursor("Reviewed", 2), Kind.REVIEW_CLOSED),
+        (ReviewCursor("ToReview"), ReviewCursor("Skipped", 1), Kind.REVIEW_CLOSED),
+        (None, ReviewCursor("NotStarted"), None),
     ],
 )
 def test_a_review_is_due_overdue_signed_and_closed(before, after, kind):
