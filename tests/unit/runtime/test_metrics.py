@@ -27,7 +27,9 @@ from sluicegate.runtime.workqueue import WorkQueue
 from tests.support.prometheus.exposed_series import families
 from tests.support.prometheus.rows import Rows
 
-PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
+PAGES = [
+    Path(__file__).parents[3] / "docs" / name for name in ("operations.md", "notifications.md")
+]
 BOUNDED = {
     "controller": "one",
     "name": "one",
@@ -42,6 +44,9 @@ BOUNDED = {
     "phase": "an enumeration of the API",
     "reason": "an enumeration of the API",
     "remedy": "an enumeration",
+    "sink": "the messenger's configuration",
+    "urgency": "an enumeration",
+    "type": "the catalogue of messages",
 }
 """Labels whose values don't grow with the number of products, and why."""
 OF_A_PRODUCT = {"owner", "priority", "reason", "version"}
@@ -52,7 +57,7 @@ BY_PRODUCT = {"namespace", "product", "slo"} | OF_A_PRODUCT
 def documented() -> dict[str, tuple[str, frozenset[str]]]:
     rows = re.findall(
         r"^\| `([a-z_]+)` \| (counter|gauge|histogram) \| ([a-z, ]*)\|",
-        PAGE.read_text(),
+        "".join(page.read_text() for page in PAGES),
         re.MULTILINE,
     )
     return {
