@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
-.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants coverage bench drift cluster cluster-down kubeconfig kubectl images release-notes docs demo demo-down portfolio crds constraints format
+.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants coverage bench drift cluster cluster-down kubeconfig kubectl images release-notes docs demo demo-down demo-web portfolio crds constraints format
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -158,6 +158,9 @@ demo: setup ## The whole story on a real cluster, live: a model decays, and heal
 
 demo-down: setup ## Remove what `make demo` made
 	@$(RUN) python -m demo down
+
+demo-web: setup ## All products of the cluster on a page, in your browser (until Ctrl-C)
+	@KUBECONFIG="$$($(RUN) python -m cluster kubeconfig)" $(RUN) sluicegate web
 
 # What `make demo` says to try: demo-break, demo-retrain, demo-country, demo-history, demo-traffic.
 demo-%: setup
