@@ -78,11 +78,17 @@ class Pages:
         if at is None:
             return Markup("–")
         passed = self._clock() - at
-        text = duration(round(passed)) if passed >= 1 else "now"
+        text = duration(_rounded(passed)) if passed >= 1 else "now"
         when = datetime.fromtimestamp(at, UTC)
         return Markup('<time datetime="{}" title="{}">{}</time>').format(
             f"{when:%Y-%m-%dT%H:%M:%SZ}", f"{when:%Y-%m-%d %H:%M:%S} UTC", text
         )
+
+
+def _rounded(seconds: float) -> int:
+    """An age in whole units of the largest that fits twice."""
+    unit = next((one for one in (86_400, 3_600, 60) if seconds >= 2 * one), 1)
+    return round(seconds / unit) * unit
 
 
 def share_of(bad: int, total: int) -> str:

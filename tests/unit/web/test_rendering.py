@@ -1,0 +1,38 @@
+"""Words of the pages: ages, and changes with their intervals."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from jinja2 import Environment, FileSystemLoader
+
+from sluicegate.reporting import words
+from sluicegate.web import rendering
+
+
+@pytest.mark.parametrize(
+    ("seconds", "age"),
+    [(0, "now"), (45, "45 s"), (119, "119 s"), (339, "6 min"), (7_300, "2 h"), (200_000, "2 d")],
+)
+def test_an_age_is_in_whole_units(seconds, age):
+    text = rendering.Pages(lambda: 1_000_000.0 + seconds).age(1_000_000)
+    assert re.sub("<[^>]*>", "", text) == age
+
+
+@pytest.mark.parametrize(
+    ("drop", "interval", "said"),
+    [
+        (0.005, (-0.004, 0.016), "no evidence of a change"),
+        (0.012, (0.004, 0.020), "worse by 1.2 points"),
+        (-0.012, (-0.020, -0.004), "better by 1.2 points"),
+        (0.012, (None, None), "worse by 1.2 points"),
+    ],
+)
+def test_a_change_whose_interval_holds_none_is_no_evidence(drop, interval, said):
+    environment = Environment(
+        loader=FileSystemLoader(rendering.HERE / "templates"), autoescape=True
+    )
+    environment.filters["points"] = words.points
+    macros = environment.get_template("parts.html").module
+    assert macros.drop_of(drop, *interval) == said
