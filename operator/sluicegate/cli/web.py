@@ -56,6 +56,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--namespace", action="append", default=[], metavar="NAMESPACE",
         help="namespace to read; can be repeated; all when left out",
     )  # fmt: skip
+    parser.add_argument(
+        "--signing", action="store_true",
+        help="let readers sign reviews from the page, with Headers or Token: the account of this process"
+        " impersonates them for that. With Local, you sign with your kubeconfig",
+    )  # fmt: skip
     headers = parser.add_argument_group("Headers")
     headers.add_argument(
         "--proxy-cidr", action="append", default=[], metavar="CIDR",
@@ -79,7 +84,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     others.add_argument("--group", action="append", default=[], help="group of that user")
     parser.add_argument("--log-format", choices=("Text", "JSON"), default="Text")
     parser.epilog = (
-        "Needs the extra `web`. Reads only. What a reader sees is what the API server lets that user"
+        "Needs the extra `web`. Writes nothing but signatures. What a reader sees is what the API server lets that user"
         " list, asked by SubjectAccessReview."
     )
 
@@ -120,6 +125,9 @@ def check(args: argparse.Namespace) -> None:
     if args.auth == "Anonymous" and not args.user:
         text = "name the user whose permissions everybody has, e.g. system:anonymous"
         problems.append(Problem("--user", text))
+    if args.auth == "Anonymous" and args.signing:
+        text = "everybody is the same user with --auth Anonymous, and a signature is one person's"
+        problems.append(Problem("--signing", f"{text}: leave it out"))
     if problems:
         raise InvalidInput(problems)
 
@@ -139,7 +147,9 @@ async def _serve(args: argparse.Namespace) -> None:
         if local:
             namespaces = await readable(transport, namespaces)
         source = ClusterSource(api, connections, transport, namespaces)
-        async with serving(source, asked, host=host, port=port) as chosen:
+        async with serving(
+            source, asked, host=host, port=port, signing=local or args.signing
+        ) as chosen:
             _say(asked, host, chosen)
             await _until_stopped()
     finally:

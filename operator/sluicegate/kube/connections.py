@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
+from multidict import CIMultiDict
 
 from sluicegate.kube.errors import AnswerTooLarge, Transient, from_response
 
@@ -128,7 +129,8 @@ async def exchange(
 
 async def send(client: ApiClient, request: ApiRequest) -> Any:
     """Send a request; return the client's answer, of which the body isn't read yet."""
-    headers = {"Content-Type": request.content_type, "User-Agent": USER_AGENT}
+    headers = CIMultiDict({"Content-Type": request.content_type, "User-Agent": USER_AGENT})
+    headers.extend(request.headers)
     await client.update_params_for_auth(
         headers, [], ["BearerToken"], request.path, request.method, None
     )

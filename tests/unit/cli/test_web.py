@@ -17,6 +17,7 @@ WRONG = {
     "without the proxy's addresses": (["--auth", "Headers", "--proxy-secret-file", "x"], "--proxy-cidr"),
     "without the proxy's secret": (["--auth", "Headers", "--proxy-cidr", "10.0.0.0/8"], "--proxy-secret-file"),
     "addresses that are none": (["--proxy-cidr", "10.0.0.1/8"], 'is "10.0.0.1/8"'),
+    "signatures of everybody": (["--auth", "Anonymous", "--user", "wall", "--signing"], "--signing"),
     "no user": (["--auth", "Anonymous"], "--user"),
 }  # fmt: skip
 
