@@ -22,7 +22,7 @@ from tests.support.waiting import eventually
 NAMESPACE, OTHER, REVIEW = "signed-here", "signed-elsewhere", "pricing-2026-11"
 KEY = Key(NAMESPACE, REVIEW)
 SECRETS = Resource("", "v1", "secrets", "Secret")
-SIGNS, READS = "signs-sluicegate", "reads-sluicegate"
+SIGNS, READS, TOKENS = "signs-sluicegate", "reads-sluicegate", "tokens-sluicegate"
 MANAGER, ENGINEER = "web-manager", "web-engineer"
 ROLES = {MANAGER: "DataProductManager", ENGINEER: "EngineeringManager"}
 SECRET = "between the proxy and the page"
@@ -42,9 +42,13 @@ def plane(control_plane):
     for namespace in (NAMESPACE, OTHER):
         plane.kubectl("create", "namespace", namespace)
     install_policies(plane, SIGNS, "roles.enforce=Deny", f"watchNamespaces={{{NAMESPACE}}}")
-    for release, signing in ((SIGNS, "true"), (READS, "false")):
+    for release, *ours in (
+        (SIGNS, "signing=true"),
+        (READS,),
+        (TOKENS, "signing=true", "auth=Token"),
+    ):
         values = ("web.enabled=true", "web.proxy.cidrs={10.0.0.0/8}", "web.proxy.secretName=s",
-                  f"web.signing={signing}", f"watchNamespaces={{{NAMESPACE}}}")  # fmt: skip
+                  f"watchNamespaces={{{NAMESPACE}}}", *(f"web.{one}" for one in ours))  # fmt: skip
         own = [
             one for one in chart(release, *values)
             if one["metadata"]["name"].startswith(f"{release}-web") and "Role" in one["kind"]
@@ -191,3 +195,24 @@ async def test_what_the_account_may_do_as_others_is_to_patch_reviews_there_and_n
                 await transport.send(requests.as_user(request, **user))
         with pytest.raises(Forbidden, match="cannot patch"):
             await transport.send(patch(DATA_PRODUCT_REVIEWS, KEY, notes))
+
+
+async def test_uid_and_extra_of_a_token_are_passed_on_by_the_account_for_tokens_alone(
+    plane, monkeypatch
+):
+    notes = requests.patch(DATA_PRODUCT_REVIEWS, KEY, {"spec": {"notes": "x"}}, manager="test")
+    request = requests.as_user(
+        notes, MANAGER, groups=("a",), uid="u-1", extra={"example.com/scope": ("b", "c")}
+    )
+    async with cluster_as(plane, monkeypatch, account(TOKENS)) as (_, transport):
+        await transport.send(request)
+    [entry] = [
+        one
+        for one in audited(plane.audit_log, account(TOKENS))
+        if one.get("impersonatedUser", {}).get("username") == MANAGER
+    ]
+    assert entry["impersonatedUser"]["uid"] == "u-1"
+    assert entry["impersonatedUser"]["extra"] == {"example.com/scope": ["b", "c"]}
+    async with cluster_as(plane, monkeypatch, account(SIGNS)) as (_, transport):
+        with pytest.raises(Forbidden, match="impersonate"):
+            await transport.send(request)

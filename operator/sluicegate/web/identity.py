@@ -198,13 +198,12 @@ class TokenLogin:
         headers = {"WWW-Authenticate": 'Bearer realm="sluicegate"'}
         if scheme.casefold() != "bearer" or not token or len(token) > _LONGEST:
             raise AccessRefused(UNAUTHORIZED, "send a bearer token of the cluster", headers)
-        reader = await self._known.get(
-            sha256(token.encode()).digest(), lambda: self._review(request, token)
-        )
+        digest = sha256(token.encode()).digest()
+        reader = await self._known.get(digest, lambda: self._review(request, token))
         if reader is None:
             text = f"the token is expired, unknown, or not for the audience {self._audience}"
             raise AccessRefused(UNAUTHORIZED, text, headers)
-        return replace(reader, session=token.encode())
+        return replace(reader, session=digest)
 
     async def _review(self, request: web.Request, token: str) -> PageReader | None:
         self._admit(request)
