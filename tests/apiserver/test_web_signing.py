@@ -55,8 +55,8 @@ def plane(control_plane):
         ]  # fmt: skip
         for one in own:  # the page comes with a certificate here, in its account's name
             if "subjects" in one:
-                user = {"kind": "User", "name": account(release)}
-                one["subjects"] = [{"apiGroup": "rbac.authorization.k8s.io"} | user]
+                group = {"apiGroup": "rbac.authorization.k8s.io"}
+                one["subjects"] = [{"kind": "User", "name": account(release)} | group]
         listed = {"apiVersion": "v1", "kind": "List", "items": own}
         plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(listed))
     for user in (MANAGER, ENGINEER, "web-outsider"):

@@ -60,7 +60,7 @@ async def browsing(more=2, **options):
         failed: list[str] = []
         tab.on("request", lambda one: asked.append(one.url))
         tab.on("requestfailed", lambda one: failed.append(one.url))
-        await tab.goto(f"/?token={login.token}")
+        await context.request.get(f"/?token={login.token}")
         yield tab
         await chromium.close()
         assert asked
