@@ -128,8 +128,12 @@ async def test_each_reader_sees_the_products_of_the_own_namespaces_and_no_word_o
             }
             hidden = [word for one in set(PRODUCTS) - namespaces for word in (one, PRODUCTS[one])]
             told = await (await client.get("/portfolio.json", headers=headers)).json()
-            assert {one["namespace"] for one in told["products"]} == namespaces, user
-            assert told["total"] == len(namespaces)
+            seen = [one["namespace"] for one in told["products"]]
+            if user == "admin":  # other tests leave products in namespaces of theirs
+                seen = [one for one in seen if one in PRODUCTS]
+            else:
+                assert told["total"] == len(namespaces)
+            assert sorted(seen) == sorted(namespaces), user
             own = [f"/products/{one}/{PRODUCTS[one]}" for one in namespaces]
             for path in (
                 *PATHS,

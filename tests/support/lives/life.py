@@ -35,6 +35,8 @@ APPROVAL_SECONDS: Final = 2100
 """After which somebody looks whether a candidate waits for a person."""
 LOOKS: Final = 3
 """Looks in a row that find all at their goal, some blocks apart."""
+NEVER_PUSHED: Final = "9"
+"""The digest of a version that no step pushes, and so none made anything of."""
 LEASES: Final[Body] = {
     "lease_duration_seconds": 180, "lease_renew_seconds": 120, "lease_retry_seconds": 30,
 }  # fmt: skip
@@ -347,7 +349,7 @@ class Living:
             other.operator.stop.set()
         for replica in self.world.replicas:
             replica.skew = 0.0
-        for digit in "abcdef":
+        for digit in f"abcdef{NEVER_PUSHED}":
             self.world.cluster.set_quality(image(digit), QUALITIES["good"])
         self.world.cluster.set_accepts(accepts=True)
         for number, key in enumerate(self.keys):
@@ -357,14 +359,16 @@ class Living:
                 self.edit(number, suspend=False)
 
     def push(self) -> None:
-        """Push a good version to each product that can be judged."""
+        """Push a good version to each product that can be judged: one that no step has pushed.
+
+        A version that was rejected while it was bad stays rejected under any name.
+        """
         if self.is_over() or not self.world.settings.prometheus_url:
             return
         for number, key in enumerate(self.keys):
             if is_judged(self.spec(number)) and not self.told_of(key):
-                self.edit(
-                    number, model={"bento": bento("f", f"pushed-{self.world.loop.time():.0f}")}
-                )
+                name = f"pushed-{self.world.loop.time():.0f}"
+                self.edit(number, model={"bento": bento(NEVER_PUSHED, name)})
 
     async def reach_goals(self, lacking: Callable[[World, Key], list[str]]) -> None:
         """Let time pass until each product is at its goal; who isn't in time is a violation."""
