@@ -96,7 +96,7 @@ class Connections:
                 async for line in split(response.response.content.iter_any()):
                     yield line
             finally:
-                response.response.close()
+                abandon(response.response)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Transient(f"{request.title}: {type(error).__name__}: {error}") from error
         finally:
@@ -141,6 +141,17 @@ async def send(client: ApiClient, request: ApiRequest) -> Any:
         body=request.body,
         _request_timeout=aiohttp.ClientTimeout(total=request.seconds),
     )
+
+
+def abandon(response: aiohttp.ClientResponse) -> None:
+    """Leave an answer that may go on: its connection is closed at once.
+
+    A TLS connection is otherwise closed by agreement, which outlives whoever has ended by then.
+    """
+    connection = response.connection
+    if connection is not None and isinstance(connection.transport, asyncio.WriteTransport):
+        connection.transport.abort()
+    response.close()
 
 
 async def split(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
