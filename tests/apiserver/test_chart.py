@@ -71,6 +71,10 @@ MISTAKES = {
         "archive.claimName",
     ),
     "a page whose headers anybody may send": ("web.enabled=true", "web.proxy.cidrs"),
+    "signatures of everybody": (
+        "web.enabled=true,web.auth=Anonymous,web.anonymous.user=wall,web.signing=true",
+        "signature",
+    ),
     "a page of no user": ("web.enabled=true,web.auth=Anonymous", "web.anonymous.user"),
     "a proxy's address that is none": ("web.proxy.cidrs={proxy}", "cidrs"),
     "a bucket of an unknown kind": ("archive.url=ftp://b", "archive/url"),
@@ -178,7 +182,7 @@ PROXY = ("--set", "web.enabled=true,web.proxy.cidrs={10.0.0.0/24},web.proxy.secr
 
 @pytest.mark.parametrize(
     "arguments",
-    [PROXY, ("--set", "web.enabled=true,web.auth=Token"),
+    [PROXY, ("--set", "web.enabled=true,web.auth=Token,web.signing=true"),
      ("--set", "web.enabled=true,web.auth=Anonymous,web.anonymous.user=wall"),
      (*PROXY, "--set", "watchNamespaces={catalog,pricing},networkPolicy.enabled=true")],
 )  # fmt: skip
@@ -202,6 +206,15 @@ def test_the_page_starts_with_arguments_that_the_command_takes(arguments):
     )
     assert kinds == {"Deployment", "Service", "ServiceAccount"} | roles
     assert parsed.namespace == (["catalog", "pricing"] if narrow else [])
+    verbs = {
+        verb
+        for one in objects.values()
+        for rule in one.get("rules", ())
+        for verb in rule["verbs"]
+        if "impersonate" in verb
+    }
+    granted = {"impersonate:user-info", "impersonate-on:user-info:patch"}
+    assert verbs == (granted if parsed.signing else set())
 
 
 def test_the_messenger_has_an_account_of_its_own_and_its_configuration():

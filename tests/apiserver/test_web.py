@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
-import aiohttp
 import pytest
 
 from cluster.kinds import install_crds
-from sluicegate.kube.client import KubeApi
-from sluicegate.kube.connections import Connections
-from sluicegate.kube.credentials import login
-from sluicegate.kube.transport import Transport
-from sluicegate.runtime.write_fence import OpenGate
 from sluicegate.web.identity import HeaderLogin, Proxy, TokenLogin
-from sluicegate.web.server import ClusterSource, serving
 from tests.support.apiserver.people import Person, chart
+from tests.support.apiserver.served_page import served_page, until
+from tests.support.apiserver.service_account import expiring_in
 from tests.support.portfolio.products import degraded, document, waiting_for_approval
 
 if TYPE_CHECKING:
@@ -111,31 +104,9 @@ def apply(plane: ControlPlane, items: list[dict]) -> None:
     plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(listed))
 
 
-@asynccontextmanager
-async def page(plane: ControlPlane, monkeypatch, login_of):
+def page(plane: ControlPlane, monkeypatch, login_of):
     """The page as the chart's account, and a client of it."""
-    monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig_for(ACCOUNT)))
-    connections = Connections(login)
-    transport = Transport(connections)
-    api = KubeApi(transport, OpenGate(), field_manager="test")
-    source = ClusterSource(api, connections, transport)
-    async with (
-        serving(source, login_of(transport), host="127.0.0.1", port=0) as port,
-        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client,
-    ):
-
-        async def ready() -> bool:
-            return (await client.get("/readyz")).status == 200
-
-        await until(ready)
-        yield client
-    await transport.close()
-
-
-async def until(holds) -> None:
-    """Return once it holds; the test's own timeout is for what never does."""
-    while not await holds():  # noqa: ASYNC110 - it is over HTTP
-        await asyncio.sleep(0.05)
+    return served_page(plane, monkeypatch, ACCOUNT, login_of)
 
 
 @pytest.fixture
@@ -219,8 +190,12 @@ async def test_a_token_is_the_api_servers_to_judge(plane, monkeypatch):
     def by_token(transport):
         return TokenLogin(transport, "sluicegate-web", time.monotonic)
 
+    later, expired = expiring_in(plane, good, 300), expiring_in(plane, good, -300)
+    judged = (
+        (good, 200), (later, 200), (expired, 401), (other, 401), (ended, 401), ("guessed", 401),
+    )  # fmt: skip
     async with page(plane, monkeypatch, by_token) as client:
-        for token, status in ((good, 200), (other, 401), (ended, 401), ("guessed", 401)):
+        for token, status in judged:
             answer = await client.get("/me.json", headers={"Authorization": f"Bearer {token}"})
             assert answer.status == status
         told = await (

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sluicegate.api.base import rfc3339
 from sluicegate.api.product import DataProduct
-from sluicegate.api.review import DataProductReview, ReviewState, SignVerdict
+from sluicegate.api.review import SignVerdict
 from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.object_name import parse_name
 from sluicegate.cli.reviewed_products import products_in
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
 from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key, Resource
-from sluicegate.ledger.periods import local_day
+from sluicegate.reviews.signing import Signature, role_of, signed
 from sluicegate.reviews.store import read_review
 
 WHO_AM_I = Resource(
@@ -80,55 +79,12 @@ async def _sign(key: Key, args: argparse.Namespace) -> str:
             )
             raise InvalidInput([Problem("review", text)]) from error
         role = role_of(review, username, args.role)
-        now = datetime.now(UTC)
-        entry = {"username": username, "role": role, "verdict": args.verdict,
-                 "note": args.note, "signTime": rfc3339(int(now.timestamp()))}  # fmt: skip
-        signatures = with_signature(review, entry)
+        signature = Signature(username, role, args.verdict, args.note)
+        change = signed(review, signature, at=int(datetime.now(UTC).timestamp()))
         await api.patch(
-            DATA_PRODUCT_REVIEWS, key, {"spec": {"signOffs": signatures}},
-            resource_version=review.metadata.resource_version,
-        )  # fmt: skip
+            DATA_PRODUCT_REVIEWS, key, change, resource_version=review.metadata.resource_version
+        )
     return f"{key} is signed by {username} as {role}: {args.verdict}"
-
-
-def role_of(review: DataProductReview, username: str, asked: str | None) -> str:
-    """The role in which somebody signs.
-
-    Raises
-    ------
-    InvalidInput
-        The review can't be signed, or not by this person so; the message says what to do.
-    """
-    status = review.status
-    if status.seal_time is None:
-        end = local_day(review.spec.period.end, status.time_zone)
-        text = f"isn't sealed yet: its period ends on {end}, sign some days later"
-        raise InvalidInput([Problem("review", text)])
-    if status.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
-        by = ", ".join(status.reviewed_by)
-        raise InvalidInput([Problem("review", f"was signed by {by}: add a note to spec.notes")])
-    roles = [one.role for one in status.team if one.username == username]
-    known = sorted({one.role for one in status.team} | set(status.signed_by))
-    if asked is not None and asked not in known:
-        text = f"neither spec.team nor signedBy has the role {asked}: name {' or '.join(known)}"
-        raise InvalidInput([Problem("role", text)])
-    if asked is not None:
-        return asked  # admission knows who holds the verb `review`
-    if len(roles) == 1:
-        return roles[0]
-    team = ", ".join(f"{one.username} as {one.role}" for one in status.team) or "nobody"
-    text = f"{username} isn't in the team ({team}): with the verb review, name a role with --role"
-    raise InvalidInput([Problem("role", text)])
-
-
-def with_signature(review: DataProductReview, entry: dict[str, str]) -> list[dict[str, object]]:
-    """The signatures with this one, in the place of the same person's in the same role."""
-    kept = [
-        one.to_dict()
-        for one in review.spec.sign_offs
-        if (one.username, one.role) != (entry["username"], entry["role"])
-    ]
-    return [*kept, dict(entry)]
 
 
 async def _products(namespace: str) -> Sequence[DataProduct]:

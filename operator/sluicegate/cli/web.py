@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 import time
@@ -15,8 +16,10 @@ from sluicegate.errors import InvalidInput, Problem, SluicegateError
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
 from sluicegate.kube.credentials import login
-from sluicegate.kube.errors import KubeError
-from sluicegate.kube.requests import ApiRequest
+from sluicegate.kube.errors import Forbidden, KubeError, NotFound
+from sluicegate.kube.kubeconfig import Selection, read_access
+from sluicegate.kube.requests import ApiRequest, list_page
+from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.logs import JsonFormatter, TextFormatter, configure_logging
 from sluicegate.runtime.write_fence import OpenGate
@@ -53,6 +56,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--namespace", action="append", default=[], metavar="NAMESPACE",
         help="namespace to read; can be repeated; all when left out",
     )  # fmt: skip
+    parser.add_argument(
+        "--signing", action="store_true",
+        help="let readers sign reviews from the page, with Headers or Token: the account of this process"
+        " impersonates them for that. With Local, you sign with your kubeconfig",
+    )  # fmt: skip
     headers = parser.add_argument_group("Headers")
     headers.add_argument(
         "--proxy-cidr", action="append", default=[], metavar="CIDR",
@@ -76,7 +84,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     others.add_argument("--group", action="append", default=[], help="group of that user")
     parser.add_argument("--log-format", choices=("Text", "JSON"), default="Text")
     parser.epilog = (
-        "Needs the extra `web`. Reads only. What a reader sees is what the API server lets that user"
+        "Needs the extra `web`. Writes nothing but signatures. What a reader sees is what the API server lets that user"
         " list, asked by SubjectAccessReview."
     )
 
@@ -117,6 +125,9 @@ def check(args: argparse.Namespace) -> None:
     if args.auth == "Anonymous" and not args.user:
         text = "name the user whose permissions everybody has, e.g. system:anonymous"
         problems.append(Problem("--user", text))
+    if args.auth == "Anonymous" and args.signing:
+        text = "everybody is the same user with --auth Anonymous, and a signature is one person's"
+        problems.append(Problem("--signing", f"{text}: leave it out"))
     if problems:
         raise InvalidInput(problems)
 
@@ -132,12 +143,65 @@ async def _serve(args: argparse.Namespace) -> None:
         asked = await _login(args, transport)
         host = args.address or ("127.0.0.1" if local else "0.0.0.0")  # noqa: S104 - behind a Service
         port = args.port if args.port is not None else 0 if local else 8080
-        source = ClusterSource(api, connections, transport, tuple(args.namespace))
-        async with serving(source, asked, host=host, port=port) as chosen:
+        namespaces = tuple(args.namespace)
+        if local:
+            namespaces = await readable(transport, namespaces)
+        source = ClusterSource(api, connections, transport, namespaces)
+        async with serving(
+            source, asked, host=host, port=port, signing=local or args.signing
+        ) as chosen:
             _say(asked, host, chosen)
             await _until_stopped()
     finally:
         await transport.close()
+
+
+async def readable(transport: Transport, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Namespaces that the user of the kubeconfig may list, of those named; none stands for all.
+
+    Without a name: all of them, or else the namespace of the kubeconfig, which is said.
+
+    Raises
+    ------
+    SluicegateError
+        The user may not list one that is named, or neither all nor the kubeconfig's.
+    """
+    refused = [one for one in named or ("",) if not await _may_list(transport, one)]
+    if not refused:
+        return named
+    if named:
+        where = ", ".join(refused)
+        raise SluicegateError(
+            f"--namespace: you may not list DataProducts in {where}: leave it out, or ask for the role"
+            " view there"
+        )
+    own = read_access(Selection(), os.environ).namespace
+    if not await _may_list(transport, own):
+        raise SluicegateError(
+            f"you may list DataProducts neither in all namespaces nor in {own}, the namespace of your"
+            " kubeconfig: name those that you may list by --namespace"
+        )
+    print(
+        f"You may not list DataProducts in all namespaces: the page shows {own}, the namespace of your"
+        " kubeconfig. Name others by --namespace, which can be repeated.",
+        file=sys.stderr,
+    )
+    return (own,)
+
+
+async def _may_list(transport: Transport, namespace: str) -> bool:
+    try:
+        await transport.send(list_page(DATA_PRODUCTS, namespace=namespace, limit=1))
+    except Forbidden:
+        return False
+    except NotFound as error:
+        raise SluicegateError(
+            "the cluster of the kubeconfig does not know DataProducts: install the chart there, or choose"
+            " another cluster by KUBECONFIG"
+        ) from error
+    except KubeError as error:
+        raise SluicegateError(f"the cluster of the kubeconfig can't be read: {error}") from error
+    return True
 
 
 async def _login(args: argparse.Namespace, transport: Transport) -> ReaderLogin:

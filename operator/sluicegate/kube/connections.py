@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
+from multidict import CIMultiDict
 
 from sluicegate.kube.errors import AnswerTooLarge, Transient, from_response
 
@@ -95,7 +96,7 @@ class Connections:
                 async for line in split(response.response.content.iter_any()):
                     yield line
             finally:
-                response.response.close()
+                abandon(response.response)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Transient(f"{request.title}: {type(error).__name__}: {error}") from error
         finally:
@@ -128,7 +129,8 @@ async def exchange(
 
 async def send(client: ApiClient, request: ApiRequest) -> Any:
     """Send a request; return the client's answer, of which the body isn't read yet."""
-    headers = {"Content-Type": request.content_type, "User-Agent": USER_AGENT}
+    headers = CIMultiDict({"Content-Type": request.content_type, "User-Agent": USER_AGENT})
+    headers.extend(request.headers)
     await client.update_params_for_auth(
         headers, [], ["BearerToken"], request.path, request.method, None
     )
@@ -139,6 +141,17 @@ async def send(client: ApiClient, request: ApiRequest) -> Any:
         body=request.body,
         _request_timeout=aiohttp.ClientTimeout(total=request.seconds),
     )
+
+
+def abandon(response: aiohttp.ClientResponse) -> None:
+    """Leave an answer that may go on: its connection is closed at once.
+
+    A TLS connection is otherwise closed by agreement, which outlives whoever has ended by then.
+    """
+    connection = response.connection
+    if connection is not None and isinstance(connection.transport, asyncio.WriteTransport):
+        connection.transport.abort()
+    response.close()
 
 
 async def split(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:

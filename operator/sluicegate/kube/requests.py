@@ -6,12 +6,13 @@ What is sent can so be tested without a server, and the rules that keep two oper
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sluicegate.kube.resources import Key, Resource
 
@@ -34,7 +35,10 @@ MERGE = "application/merge-patch+json"
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """One call: `verb` is its name in metrics, `seconds` the limit for the whole of it."""
+    """One call: `verb` is its name in metrics, `seconds` the limit for the whole of it.
+
+    `headers` are sent one by one, as a name may occur several times.
+    """
 
     verb: str
     method: str
@@ -43,6 +47,7 @@ class ApiRequest:
     body: Mapping[str, Any] | None = None
     content_type: str = JSON
     seconds: float = READ_SECONDS
+    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def target(self) -> str:
@@ -197,6 +202,35 @@ def delete(
         options["preconditions"] = preconditions
     path = resource.path(key.namespace, key.name)
     return ApiRequest("delete", "DELETE", path, body=options, seconds=WRITE_SECONDS)
+
+
+def as_user(
+    request: ApiRequest,
+    user: str,
+    *,
+    groups: Iterable[str] = (),
+    uid: str = "",
+    extra: Mapping[str, Iterable[str]] | None = None,
+) -> ApiRequest:
+    """Send a request in the name of somebody, as far as the account may impersonate this user.
+
+    Raises
+    ------
+    ValueError
+        A name has characters at which a header would end or change, so another user would be named.
+    """
+    headers = [("Impersonate-User", user)]
+    headers += [("Impersonate-Group", group) for group in groups]
+    headers += [("Impersonate-Uid", uid)] if uid else []
+    headers += [
+        (f"Impersonate-Extra-{quote(name, safe='')}", value)
+        for name, values in (extra or {}).items()
+        for value in values
+    ]
+    for name, value in headers:
+        if not value or value != value.strip() or not value.isprintable():
+            raise ValueError(f"{name} can't be sent as a header: {value!r}")
+    return dataclasses.replace(request, headers=(*request.headers, *headers))
 
 
 def at_version(body: Mapping[str, Any], resource_version: str | None) -> Mapping[str, Any]:

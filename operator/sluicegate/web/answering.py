@@ -31,13 +31,18 @@ SECURITY: Final = {
         " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Not `no-referrer`: browsers would then send a form of the page with the Origin `null`.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _LEVEL: Final = 5
 _WORTH: Final = 1024
 """Bytes from which on an answer is compressed."""
+
+MISSING: Final = "There is no such page, or you can't see it."
+HTML, JSON, CSV = "", ".json", ".csv"
+"""Forms of a page, by the end of its address."""
 
 Handler = Callable[["ReaderRequest"], Awaitable[web.Response]]
 
@@ -76,7 +81,7 @@ class ReaderRequest:
         """`.json`, `.csv`, or empty for a page."""
         return self.request.match_info.get("extension", "")
 
-    def html(self, template: str, **values: Any) -> web.Response:
+    def html(self, template: str, status: int = 200, **values: Any) -> web.Response:
         """A page."""
         given = {name: value for name, value in self.request.query.items() if name != "token"}
 
@@ -90,7 +95,7 @@ class ReaderRequest:
                 "stale": self.silence is None or self.silence > STALE_SECONDS, **values,
             },
         )  # fmt: skip
-        return self._send(text, "text/html")
+        return self._send(text, "text/html", status=status)
 
     def json(self, value: Any) -> web.Response:
         """The same facts as JSON."""
@@ -103,19 +108,22 @@ class ReaderRequest:
             text, "text/csv", {"Content-Disposition": f'attachment; filename="{name}.csv"'}
         )
 
-    def _send(self, text: str, kind: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    def _send(
+        self, text: str, kind: str, headers: Mapping[str, str] | None = None, *, status: int = 200
+    ) -> web.Response:
         body = text.encode()
         tag = f'W/"{sha256(body).hexdigest()[:24]}"'
         told = {"ETag": tag, **(headers or {})}
-        if tag in (
-            part.strip() for part in self.request.headers.get("If-None-Match", "").split(",")
-        ):
+        known = self.request.headers.get("If-None-Match", "")
+        if self.request.method != "POST" and tag in (part.strip() for part in known.split(",")):
             return web.Response(status=304, headers=told)
         if len(body) >= _WORTH and "gzip" in self.request.headers.get("Accept-Encoding", ""):
             packer = zlib.compressobj(_LEVEL, wbits=zlib.MAX_WBITS | 16)
             body = packer.compress(body) + packer.flush()
             told["Content-Encoding"] = "gzip"
-        return web.Response(body=body, content_type=kind, charset="utf-8", headers=told)
+        return web.Response(
+            body=body, status=status, content_type=kind, charset="utf-8", headers=told
+        )
 
 
 class Answering:

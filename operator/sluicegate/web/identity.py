@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 PROXY_HEADER: Final = "X-Sluicegate-Secret"
 """With which the proxy proves that it is the proxy."""
 AUTHENTICATED: Final = "system:authenticated"
-_SYSTEM: Final = "system:"
+SYSTEM: Final = "system:"
+"""How names of the cluster's own users and groups begin."""
 _LONGEST: Final = 16_384
 """Characters of a bearer token that is reviewed."""
 _MOST_GROUPS: Final = 1000
@@ -38,13 +39,21 @@ UNAUTHORIZED, TOO_MANY, UNAVAILABLE = 401, 429, 503
 
 @dataclass(frozen=True, slots=True)
 class PageReader:
-    """A user as the API server knows it. `own` says that the page reads with this user's kubeconfig."""
+    """A user as the API server knows it.
+
+    Attributes
+    ----------
+    own : whether the page reads with this user's kubeconfig.
+    session : what only requests of this reader's login have, and other sites can't know; empty for a
+        user that everybody is.
+    """
 
     user: str
     groups: tuple[str, ...] = ()
     uid: str = ""
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
     own: bool = False
+    session: bytes = field(default=b"", compare=False, repr=False)
 
 
 class AccessRefused(SluicegateError):  # noqa: N818 - the request was refused; nothing failed
@@ -67,9 +76,9 @@ class LocalLogin:
     """A browser on this machine: a token in the URL, once, for a cookie of this process."""
 
     def __init__(self, user: str) -> None:
-        self._reader = PageReader(user, own=True)
         self._token: str | None = secrets.token_urlsafe(32)
         self._session = secrets.token_urlsafe(32)
+        self._reader = PageReader(user, own=True, session=self._session.encode())
         self.hosts: frozenset[str] = frozenset()
         """Values of Host that are served: another name that leads here is an attack by DNS."""
 
@@ -129,7 +138,8 @@ class HeaderLogin:
     async def reader(self, request: web.Request) -> PageReader:
         """The user that the proxy names; AccessRefused for any other sender."""
         proxy = self._proxy
-        if not (self._from_proxy(request) and self._has_secret(request)):
+        secret = self._secret(request) if self._from_proxy(request) else b""
+        if not secret:
             raise AccessRefused(
                 UNAUTHORIZED, "this page is served through its authenticating proxy only"
             )
@@ -137,7 +147,7 @@ class HeaderLogin:
         if len(given) != 1 or not given[0].strip():
             raise AccessRefused(UNAUTHORIZED, f"the proxy named no user in the header {proxy.user}")
         user = f"{proxy.user_prefix}{given[0].strip()}"
-        if user.startswith(_SYSTEM):
+        if user.startswith(SYSTEM):
             raise AccessRefused(UNAUTHORIZED, "users of the system are not accepted from a header")
         named = (
             part.strip()
@@ -145,8 +155,8 @@ class HeaderLogin:
             for part in line.split(",")
         )
         groups = {f"{proxy.group_prefix}{one}" for one in named if one}
-        own = sorted(one for one in groups if not one.startswith(_SYSTEM))[:_MOST_GROUPS]
-        return PageReader(user, (*own, AUTHENTICATED))
+        own = sorted(one for one in groups if not one.startswith(SYSTEM))[:_MOST_GROUPS]
+        return PageReader(user, (*own, AUTHENTICATED), session=secret)
 
     def _from_proxy(self, request: web.Request) -> bool:
         """Whether the connection itself comes from the proxy; what a header says of it doesn't count."""
@@ -157,13 +167,15 @@ class HeaderLogin:
         mapped = getattr(address, "ipv4_mapped", None)
         return any((mapped or address) in network for network in self._proxy.peers)
 
-    def _has_secret(self, request: web.Request) -> bool:
+    def _secret(self, request: web.Request) -> bytes:
+        """The proxy's secret, if the request has it; otherwise empty."""
         try:
             wanted = self._proxy.secret.read_bytes().strip()
         except OSError:
-            return False
+            return b""
         given = request.headers.getall(PROXY_HEADER, [])
-        return bool(wanted) and len(given) == 1 and hmac.compare_digest(given[0].encode(), wanted)
+        good = len(given) == 1 and hmac.compare_digest(given[0].encode(), wanted)
+        return wanted if good else b""
 
 
 class TokenLogin:
@@ -186,13 +198,12 @@ class TokenLogin:
         headers = {"WWW-Authenticate": 'Bearer realm="sluicegate"'}
         if scheme.casefold() != "bearer" or not token or len(token) > _LONGEST:
             raise AccessRefused(UNAUTHORIZED, "send a bearer token of the cluster", headers)
-        reader = await self._known.get(
-            sha256(token.encode()).digest(), lambda: self._review(request, token)
-        )
+        digest = sha256(token.encode()).digest()
+        reader = await self._known.get(digest, lambda: self._review(request, token))
         if reader is None:
             text = f"the token is expired, unknown, or not for the audience {self._audience}"
             raise AccessRefused(UNAUTHORIZED, text, headers)
-        return reader
+        return replace(reader, session=digest)
 
     async def _review(self, request: web.Request, token: str) -> PageReader | None:
         self._admit(request)

@@ -1,8 +1,7 @@
-"""The pages: each a view of what the reader may see, as HTML, JSON or CSV."""
+"""The pages of products, and the list of reviews: each a view of what the reader may see, as HTML, JSON or CSV."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
@@ -10,10 +9,9 @@ from aiohttp import web
 from sluicegate.kube.resources import Key
 from sluicegate.portfolio.matrix import matrix_of
 from sluicegate.portfolio.overview import SORTS, Wanted, rows
-from sluicegate.reporting.facts import facts_of
-from sluicegate.reporting.text import as_csv, as_json
 from sluicegate.web import exports
-from sluicegate.web.detail import conceal_review, detail_of
+from sluicegate.web.answering import CSV, JSON, MISSING
+from sluicegate.web.detail import detail_of
 from sluicegate.web.drawing import MOST_NODES, picture_of
 
 if TYPE_CHECKING:
@@ -27,12 +25,10 @@ QUEUE: Final = 30
 """Needs that the first page lists at once; a filter has all of them."""
 _LONGEST: Final = 200
 """Characters of a filter that are read."""
-MISSING: Final = "There is no such page, or you can't see it."
-HTML, JSON, CSV = "", ".json", ".csv"
 
 
 class PortfolioPages:
-    """Handlers of all addresses that show products or reviews."""
+    """Handlers of all addresses that show products, or list reviews."""
 
     def __init__(self, answering: Answering) -> None:
         self._answering = answering
@@ -40,7 +36,6 @@ class PortfolioPages:
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Declare the addresses."""
         extension = r"{extension:(\.json|\.csv)?}"
-        name = r"{namespace:[a-z0-9][-a-z0-9]*}/{name:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?}"
         add = router.add_get
         answer = self._answering.handler
         add("/", answer(self.portfolio))
@@ -49,7 +44,6 @@ class PortfolioPages:
         add(f"/graph{extension}", answer(self.graph))
         add(f"/reviews{extension}", answer(self.reviews))
         add(r"/products/{namespace:[^/]+}/{name:[^/.]+}" + extension, answer(self.product))
-        add(f"/reviews/{name}", answer(self.review))
         add(f"/me{extension}", answer(self.me))
 
     async def portfolio(self, asked: ReaderRequest) -> web.Response:
@@ -147,32 +141,6 @@ class PortfolioPages:
         return asked.html(
             "reviews.html",
             reviews=shown, state=state, states=states, found=len(found), page=page, pages=pages,
-        )  # fmt: skip
-
-    async def review(self, asked: ReaderRequest) -> web.Response:
-        """The report of one review."""
-        name, extension = asked.match["name"], HTML
-        for one in (JSON, CSV):
-            if name.endswith(one):
-                name, extension = name.removesuffix(one), one
-        key = Key(asked.match["namespace"], name)
-        if not asked.sight.sees_reviews(key.namespace):
-            raise web.HTTPNotFound(text=MISSING)
-        found = self._answering.store.reviews.review(key)
-        if found is None:
-            raise web.HTTPNotFound(text=MISSING)
-        review, before = found
-        report = facts_of(review, before)
-        # The digest was checked of the ledger as it is; what is shown names no product of others.
-        shown = conceal_review(report, asked.seen.conceal)
-        if extension == JSON:
-            return asked.json(json.loads(as_json([shown])))
-        if extension == CSV:
-            return asked.csv(as_csv([shown]), name)
-        product = (key.namespace, review.spec.product_ref.name)
-        return asked.html(
-            "review.html",
-            one=shown, key=key, product=product, known=product in asked.seen.by_key,
         )  # fmt: skip
 
     async def me(self, asked: ReaderRequest) -> web.Response:

@@ -16,6 +16,8 @@ from sluicegate.web.answering import Answering, secure
 from sluicegate.web.authorization import Authorizer
 from sluicegate.web.pages import PortfolioPages
 from sluicegate.web.rendering import STATIC, Pages
+from sluicegate.web.review_pages import ReviewPages
+from sluicegate.web.signing import Signing
 from sluicegate.web.store import STALE_SECONDS, Store
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from sluicegate.web.identity import ReaderLogin
 
 STATIC_SECONDS: Final = 86_400
+LARGEST_FORM: Final = 16 * 1024
+"""Bytes: a note of 500 characters has 6,000 at most, encoded as a form."""
 LIMITS: Final = {"max_field_size": 64 * 1024, "max_line_size": 16 * 1024}
 """Bytes of a header, and of an address: users with hundreds of groups, and tokens with them."""
 _UNAVAILABLE: Final = 503
@@ -49,13 +53,15 @@ def application(
     authorizer: Authorizer,
     *,
     primed: Callable[[], bool],
+    signing: Signing | None = None,
     clock: Callable[[], float] = time.time,
 ) -> web.Application:
-    """The pages, their files, and the probes."""
-    app = web.Application(client_max_size=1024)
+    """The pages, their files, and the probes; with `signing`, readers may sign reviews."""
+    app = web.Application(client_max_size=LARGEST_FORM)
     app.on_response_prepare.append(secure)
     answering = Answering(store, Pages(clock), login=login, authorizer=authorizer)
     PortfolioPages(answering).add_to(app.router)
+    ReviewPages(answering, signing).add_to(app.router)
     for path in sorted(STATIC.iterdir()):
         app.router.add_get(f"/static/{path.name}", _file(path.name))
 
@@ -91,9 +97,18 @@ def _file(name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
 
 @asynccontextmanager
 async def serving(
-    source: ClusterSource, login: ReaderLogin, *, host: str, port: int, store: Store | None = None
+    source: ClusterSource,
+    login: ReaderLogin,
+    *,
+    host: str,
+    port: int,
+    store: Store | None = None,
+    signing: bool = False,
 ) -> AsyncIterator[int]:
-    """Follow and serve within the context; the port, which the system chose if it was 0."""
+    """Follow and serve within the context; the port, which the system chose if it was 0.
+
+    `signing` : readers may sign reviews, which the source's account must be allowed to pass on.
+    """
     store = store or Store()
     followers = [
         Follower(source.api, source.wire, resource, sink, namespace=namespace)
@@ -105,8 +120,10 @@ async def serving(
     ]
     authorizer = Authorizer(source.transport, store.namespaces, time.monotonic)
     app = application(
-        store, login, authorizer, primed=lambda: all(one.primed.is_set() for one in followers)
-    )
+        store, login, authorizer,
+        primed=lambda: all(one.primed.is_set() for one in followers),
+        signing=Signing(source.transport, time.time) if signing else None,
+    )  # fmt: skip
     async with AsyncExitStack() as stack:
         runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=2,

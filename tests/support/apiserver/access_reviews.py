@@ -1,4 +1,4 @@
-"""A stand-in for an API server that is asked who somebody is, and what this one may list."""
+"""A stand-in for an API server that is asked who somebody is, what this one may list, and to sign."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ class AccessReviews:
     ----------
     may : namespaces that a user or a group may list; "" stands for all.
     tokens : the status of a TokenReview by token.
+    reviews : DataProductReviews by path, which take patches of their signatures.
+    patches : the patches that were sent. refusal : status, reason and message with which they are refused.
     """
 
     def __init__(
@@ -30,6 +32,9 @@ class AccessReviews:
         self.tokens = dict(tokens or {})
         self.asked: Counter[str] = Counter()
         self.away = False
+        self.reviews: dict[str, dict[str, Any]] = {}
+        self.patches: list[ApiRequest] = []
+        self.refusal: tuple[int, str, str] | None = None
 
     def transport(self) -> Transport:
         return Transport(self)
@@ -38,6 +43,8 @@ class AccessReviews:
         self, request: ApiRequest, most: int | None = None
     ) -> tuple[int, bytes, Mapping[str, str]]:
         assert request.body is not None
+        if request.method == "PATCH":
+            return self._patched(request)
         kind, spec = request.body["kind"], request.body["spec"]
         self.asked[kind] += 1
         if self.away:
@@ -52,6 +59,15 @@ class AccessReviews:
             allowed = any({"", namespace} & self.may.get(one, set()) for one in holders)
             status = {"allowed": allowed}
         return 201, json.dumps({"kind": kind, "status": status}).encode(), {}
+
+    def _patched(self, request: ApiRequest) -> tuple[int, bytes, Mapping[str, str]]:
+        self.patches.append(request)
+        if self.refusal is not None:
+            status, reason, message = self.refusal
+            return status, json.dumps({"reason": reason, "message": message}).encode(), {}
+        assert request.body is not None
+        body = self.reviews[request.path]
+        return 200, json.dumps(body | {"spec": body["spec"] | request.body["spec"]}).encode(), {}
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from sluicegate.web.authorization import Authorizer
 from sluicegate.web.identity import AnonymousLogin
 from sluicegate.web.server import LIMITS, application
+from sluicegate.web.signing import Signing
 from sluicegate.web.store import Store
 from tests.support.apiserver.access_reviews import AccessReviews
 
@@ -39,12 +40,17 @@ async def served(
     login: ReaderLogin | None = None,
     server: AccessReviews | None = None,
     clock: Callable[[], float] = lambda: NOW,
+    *,
+    signing: bool = False,
 ) -> AsyncIterator[TestClient]:
     """A client of the page; without a login everybody may see all."""
     server = server or AccessReviews({"everybody": {""}})
     login = login or AnonymousLogin("everybody", ())
     authorizer = Authorizer(server.transport(), store.namespaces, clock)
-    app = application(store, login, authorizer, primed=lambda: True, clock=lambda: NOW)
+    signs = Signing(server.transport(), lambda: NOW) if signing else None
+    app = application(
+        store, login, authorizer, primed=lambda: True, signing=signs, clock=lambda: NOW
+    )
     server_of = TestServer(app)
     await server_of.start_server(**LIMITS)
     async with TestClient(server_of, cookie_jar=CookieJar(unsafe=True)) as client:

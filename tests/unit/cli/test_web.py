@@ -1,16 +1,23 @@
-"""`sluicegate web` refuses to start where strangers could read."""
+"""`sluicegate web` refuses to start where strangers could read, and reads what one may list."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
+import yaml
 
 from sluicegate.__main__ import main
+from sluicegate.cli.web import readable
+from sluicegate.errors import SluicegateError
+from sluicegate.kube.transport import Transport
 
 WRONG = {
     "on all addresses": (["--address", "0.0.0.0"], "this machine only"),
     "without the proxy's addresses": (["--auth", "Headers", "--proxy-secret-file", "x"], "--proxy-cidr"),
     "without the proxy's secret": (["--auth", "Headers", "--proxy-cidr", "10.0.0.0/8"], "--proxy-secret-file"),
     "addresses that are none": (["--proxy-cidr", "10.0.0.1/8"], 'is "10.0.0.1/8"'),
+    "signatures of everybody": (["--auth", "Anonymous", "--user", "wall", "--signing"], "--signing"),
     "no user": (["--auth", "Anonymous"], "--user"),
 }  # fmt: skip
 
@@ -19,3 +26,56 @@ WRONG = {
 def test_it_says_what_is_missing(arguments, words, capsys):
     assert main(["web", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+class Listing:
+    """An API server on which somebody may list some namespaces ("" stands for all of them)."""
+
+    def __init__(self, *may: str) -> None:
+        self.may = may
+
+    async def exchange(self, request, most=None):
+        namespace = request.path.partition("/namespaces/")[2].partition("/")[0]
+        if "no kind" in self.may:
+            return 404, b"404 page not found", {}
+        if namespace in self.may:
+            return 200, json.dumps({"items": [], "metadata": {}}).encode(), {}
+        return 403, json.dumps({"reason": "Forbidden", "message": "no"}).encode(), {}
+
+
+@pytest.fixture(autouse=True)
+def kubeconfig(tmp_path, monkeypatch):
+    file = tmp_path / "config"
+    context = {"cluster": "c", "user": "me", "namespace": "catalog"}
+    file.write_text(yaml.safe_dump({
+        "current-context": "one", "contexts": [{"name": "one", "context": context}],
+        "clusters": [{"name": "c", "cluster": {"server": "https://api.example"}}],
+        "users": [{"name": "me", "user": {"token": "t"}}],
+    }))  # fmt: skip
+    monkeypatch.setenv("KUBECONFIG", str(file))
+
+
+@pytest.mark.parametrize(
+    ("may", "named", "read"),
+    [
+        (("", "catalog"), (), ()),
+        (("catalog",), (), ("catalog",)),
+        (("pricing", "logistics"), ("pricing", "logistics"), ("pricing", "logistics")),
+    ],
+)
+async def test_it_reads_all_or_what_is_named_or_the_kubeconfigs_namespace(may, named, read, capsys):
+    assert await readable(Transport(Listing(*may)), named) == read
+    assert ("--namespace" in capsys.readouterr().err) == (read != named)
+
+
+@pytest.mark.parametrize(
+    ("may", "named", "words"),
+    [
+        ((), (), "neither in all namespaces nor in catalog.*--namespace"),
+        (("pricing",), ("pricing", "logistics"), "--namespace: you may not list DataProducts in logistics"),
+        (("no kind",), (), "does not know DataProducts: install the chart"),
+    ],
+)  # fmt: skip
+async def test_who_may_list_none_is_told_the_way_out(may, named, words):
+    with pytest.raises(SluicegateError, match=words):
+        await readable(Transport(Listing(*may)), named)

@@ -89,6 +89,21 @@ def test_a_write_ends_two_seconds_before_the_lease_may_be_another_s():
     assert requests.WRITE_SECONDS + 2 <= MARGIN_SECONDS
 
 
+def test_a_request_in_anothers_name_is_sent_for_all_of_the_groups_or_not_at_all():
+    sent = requests.as_user(
+        requests.get(CONFIG_MAPS, KEY), "ann", groups=("a", "b"), uid="u", extra={"X/y z": ["1"]}
+    )
+    assert sent.headers == (
+        ("Impersonate-User", "ann"), ("Impersonate-Group", "a"), ("Impersonate-Group", "b"),
+        ("Impersonate-Uid", "u"), ("Impersonate-Extra-X%2Fy%20z", "1"),
+    )  # fmt: skip
+    # The server trims what it reads of a header, and another header begins on the next line.
+    for name in ("", " ann", "ann\t", "ann\r\nImpersonate-Group: admins", "a\0"):
+        for wrong in ({"user": name}, {"user": "ann", "groups": (name,)}):
+            with pytest.raises(ValueError, match="can't be sent as a header"):
+                requests.as_user(requests.get(CONFIG_MAPS, KEY), **wrong)
+
+
 def test_a_deletion_carries_what_was_observed():
     body = requests.delete(DEPLOYMENTS, KEY, uid="u", resource_version="7").body
     assert body is not None

@@ -10,11 +10,11 @@ from icalendar import Calendar
 
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import Cycle, ReviewCycle
-from sluicegate.cli.review import role_of, with_signature
 from sluicegate.errors import InvalidInput
 from sluicegate.ledger.journal import LATE_DAYS
 from sluicegate.ledger.periods import period_of
 from sluicegate.reporting.agenda import calendar
+from sluicegate.reviews.signing import Signature, role_of, roles_in, signed
 from sluicegate.reviews.store import parse_review
 from tests.support.decisions.reviewed import document_of, month, sealed_month
 from tests.support.samples.product_examples import changed
@@ -40,6 +40,11 @@ def test_who_has_one_role_signs_in_it_and_others_are_told_who_may():
         role_of(SEALED, "acb", "Auditor")
 
 
+def test_who_isnt_in_the_team_may_choose_a_role():
+    assert roles_in(SEALED, "acb") == ("DataProductManager",)
+    assert "DataProductManager" in roles_in(SEALED, "approver")
+
+
 def test_what_isnt_sealed_or_is_signed_isnt_signed():
     with pytest.raises(InvalidInput, match="isn't sealed yet: its period ends on 2026-12-01"):
         role_of(parse_review(month(11, wrong=0.1)), "acb", None)
@@ -52,8 +57,10 @@ def test_what_isnt_sealed_or_is_signed_isnt_signed():
 
 def test_a_signature_replaces_ones_own_and_leaves_those_of_others():
     ours = THEIRS | {"username": "acb", "role": "DataProductManager"}
-    signed = parse_review(document_of(SEALED, signOffs=[THEIRS, ours]))
-    again = with_signature(signed, ours | {"verdict": "Object"})
+    before = parse_review(document_of(SEALED, signOffs=[THEIRS, ours]))
+    change = signed(before, Signature("acb", "DataProductManager", "Object"), at=1_796_461_200)
+    again = change["spec"]["signOffs"]
+    assert again[-1]["signTime"] == "2026-12-05T09:00:00Z"
     assert [(one["username"], one["verdict"]) for one in again] == [
         ("kpl", "Agree"),
         ("acb", "Object"),

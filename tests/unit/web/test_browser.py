@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 from playwright.async_api import async_playwright
 
+from sluicegate.web.identity import LocalLogin
+from tests.support.apiserver.access_reviews import AccessReviews
 from tests.support.decisions.reviewed import document_of, sealed_month
 from tests.support.portfolio.products import degraded, document, waiting_for_approval
 from tests.support.portfolio.served import served, store_of
@@ -18,6 +20,7 @@ PATHS = (
     "/products/pricing/pricing", "/reviews/pricing/pricing-2026-11",
 )  # fmt: skip
 FLAGS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+REVIEWS = "/apis/sluicegate.dev/v1alpha1/namespaces/pricing/dataproductreviews"
 REPORTS = """
 window.reports = [];
 document.addEventListener("securitypolicyviolation", one => reports.push(one.violatedDirective));
@@ -40,8 +43,15 @@ def products(more):
 async def browsing(more=2, **options):
     """A tab of the browser on the page, which asks nothing of others and sees each request answered."""
     path = browser()
-    store = store_of(products(more), [document_of(sealed_month(n, wrong=0.1)) for n in (10, 11)])
-    async with served(store) as page, async_playwright() as driver:
+    reviews = [document_of(sealed_month(number, wrong=0.1)) for number in (10, 11)]
+    server, login = AccessReviews({}), LocalLogin("acb")
+    server.reviews = {f"{REVIEWS}/{one['metadata']['name']}": one for one in reviews}
+    store = store_of(products(more), reviews)
+    async with (
+        served(store, login, server, signing=True) as page,
+        async_playwright() as driver,
+    ):
+        login.hosts = frozenset({f"127.0.0.1:{page.port}"})
         chromium = await driver.chromium.launch(executable_path=path, args=FLAGS)
         context = await chromium.new_context(base_url=str(page.make_url("/")), **options)
         await context.add_init_script(REPORTS)
@@ -50,6 +60,7 @@ async def browsing(more=2, **options):
         failed: list[str] = []
         tab.on("request", lambda one: asked.append(one.url))
         tab.on("requestfailed", lambda one: failed.append(one.url))
+        await context.request.get(f"/?token={login.token}")
         yield tab
         await chromium.close()
         assert asked
@@ -77,7 +88,7 @@ async def test_each_page_is_accessible_and_no_wider_than_the_window(width, schem
             assert await tab.evaluate("reports") == [], path
 
 
-async def test_filters_parts_and_links_work_without_javascript():
+async def test_filters_parts_links_and_signing_work_without_javascript():
     async with browsing(250, java_script_enabled=False) as tab:
         await tab.goto("/")
         assert await tab.locator("#products + form + div tbody tr").count() == 200
@@ -90,6 +101,12 @@ async def test_filters_parts_and_links_work_without_javascript():
         assert await tab.locator("#products + form + div tbody tr").count() == 1
         await tab.get_by_role("row").get_by_role("link", name="core").click()
         assert await tab.get_by_role("heading", name="core").is_visible()
+        await tab.goto("/reviews/pricing/pricing-2026-11")
+        await tab.get_by_label("Verdict").select_option("Object")
+        await tab.get_by_label("Note").fill("the label job was late")
+        await tab.get_by_role("button", name="Sign as acb").click()
+        assert tab.url.endswith("/reviews/pricing/pricing-2026-11")
+        assert await tab.get_by_text("You signed as DataProductManager: Object.").is_visible()
 
 
 async def test_a_choice_filters_at_once_and_a_command_is_copied():

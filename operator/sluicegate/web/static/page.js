@@ -23,6 +23,7 @@ function enhance() {
   }
 }
 async function refresh() {
+  if (document.querySelector("form.sign")) return; // what somebody has read is what they sign
   if (document.hidden || document.activeElement?.closest("form") || !getSelection().isCollapsed) return;
   try {
     const answer = await fetch(location.href);

@@ -1,0 +1,70 @@
+"""The portfolio page over a real API server, as an account of the chart."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from sluicegate.kube.client import KubeApi
+from sluicegate.kube.connections import Connections
+from sluicegate.kube.credentials import login
+from sluicegate.kube.transport import Transport
+from sluicegate.runtime.write_fence import OpenGate
+from sluicegate.web.server import ClusterSource, serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    import pytest
+
+    from cluster.controlplane import ControlPlane
+    from sluicegate.web.identity import ReaderLogin
+
+
+@asynccontextmanager
+async def cluster_as(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, user: str
+) -> AsyncIterator[tuple[Connections, Transport]]:
+    """Requests to the API server as this user."""
+    monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig_for(user)))
+    connections = Connections(login)
+    transport = Transport(connections)
+    try:
+        yield connections, transport
+    finally:
+        await transport.close()
+
+
+@asynccontextmanager
+async def served_page(
+    plane: ControlPlane,
+    monkeypatch: pytest.MonkeyPatch,
+    account: str,
+    login_of: Callable[[Transport], ReaderLogin],
+    *,
+    namespaces: tuple[str, ...] = (),
+    signing: bool = False,
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client of the page, once all is read."""
+    async with cluster_as(plane, monkeypatch, account) as (connections, transport):
+        api = KubeApi(transport, OpenGate(), field_manager="test")
+        source = ClusterSource(api, connections, transport, namespaces)
+        async with (
+            serving(source, login_of(transport), host="127.0.0.1", port=0, signing=signing) as port,
+            aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client,
+        ):
+
+            async def ready() -> bool:
+                return (await client.get("/readyz")).status == 200
+
+            await until(ready)
+            yield client
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Return once it holds; the test's own timeout is for what never does."""
+    while not await holds():  # noqa: ASYNC110 - it is over HTTP
+        await asyncio.sleep(0.05)
