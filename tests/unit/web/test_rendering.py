@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from jinja2 import Environment, FileSystemLoader
@@ -34,5 +35,5 @@ def test_a_change_whose_interval_holds_none_is_no_evidence(drop, interval, said)
         loader=FileSystemLoader(rendering.HERE / "templates"), autoescape=True
     )
     environment.filters["points"] = words.points
-    macros = environment.get_template("parts.html").module
+    macros: Any = environment.get_template("parts.html").module
     assert macros.drop_of(drop, *interval) == said
