@@ -33,11 +33,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the graph."""
-    from sluicegate.cli.kubectl.needs import read  # noqa: PLC0415 - imports the types
+    from sluicegate.portfolio.facts import read_facts  # noqa: PLC0415 - imports the types
 
     with opened(args) as session:
         items = _items(session, args.product)
-        graph = graph_of([read(one) for one in items])
+        graph = graph_of([read_facts(one) for one in items])
         if args.product:
             name = str(session.key(args.product))
             if name not in graph.nodes:

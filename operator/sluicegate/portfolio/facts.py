@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.api.engine import ProductState
+from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.names import ConditionReason, ConditionType
+from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import Lifecycle, Priority
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DependencyState
@@ -17,7 +19,6 @@ from sluicegate.portfolio.needs import Need, NeedKind, needs_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
-    from sluicegate.api.product import DataProduct
     from sluicegate.api.slo_status import SloStatus
 
 ProductKey = tuple[str, str]
@@ -158,6 +159,14 @@ def facts_of(product: DataProduct) -> ProductFacts:
         needs=needs_of(product),
         suspended=spec.suspend,
     )
+
+
+def read_facts(document: Mapping[str, Any]) -> ProductFacts:
+    """The facts of an object as the API server has it; by its name, with why, if it can't be read."""
+    try:
+        return facts_of(DataProduct.parse(document))
+    except InvalidProduct as error:
+        return unreadable(document, str(error))
 
 
 def unreadable(document: Mapping[str, Any], problem: str) -> ProductFacts:

@@ -6,13 +6,15 @@ import json
 import time
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from typing_extensions import override
 
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import Key
 from sluicegate.ledger.periods import local_day
-from sluicegate.portfolio.facts import facts_of, unreadable
+from sluicegate.portfolio.facts import read_facts
 from sluicegate.reviews.store import UnreadableReview, read_review
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     from sluicegate.api.review import DataProductReview
     from sluicegate.portfolio.facts import ProductFacts
+
+Facts = TypeVar("Facts")
 
 STALE_SECONDS: Final = 600.0
 """Without an answer of the API server for so long, the page says that it may be out of date."""
@@ -55,26 +59,29 @@ def _without_managers(body: Mapping[str, Any]) -> dict[str, Any]:
     return {**body, "metadata": meta}
 
 
-class Products:
-    """The products; a sink of `sluicegate.kube.follow`."""
+class _Objects(Generic[Facts]):
+    """Objects of one kind; a sink of `sluicegate.kube.follow`."""
 
     def __init__(self, changed: Callable[[], None], clock: Callable[[], float]) -> None:
         self._changed = changed
         self._clock = clock
-        self._facts: dict[Key, ProductFacts] = {}
+        self._facts: dict[Key, Facts] = {}
         self._bodies: dict[Key, bytes] = {}
         self.heard_at: float | None = None
 
     def observe(self, body: Mapping[str, Any]) -> None:
-        """Take in an object; one that can't be read is kept by its name, with the reason."""
+        """Take in an object; one without facts is left out."""
         key = Key(body["metadata"].get("namespace", ""), body["metadata"]["name"])
-        try:
-            facts = facts_of(DataProduct.parse(body))
-        except InvalidProduct as error:
-            facts = unreadable(body, str(error))
+        facts = self._read(key, body)
+        if facts is None:
+            self.forget(key)
+            return
         self._facts[key] = facts
         self._bodies[key] = _pack(_without_managers(body))
         self._changed()
+
+    def _read(self, key: Key, body: Mapping[str, Any]) -> Facts | None:
+        raise NotImplementedError
 
     def forget(self, key: Key) -> None:
         """Drop an object."""
@@ -92,13 +99,21 @@ class Products:
         """Note that the API server has answered."""
         self.heard_at = self._clock()
 
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces that have objects."""
+        return tuple(sorted({key.namespace for key in self._facts}))
+
+
+class Products(_Objects["ProductFacts"]):
+    """The products; one that can't be read is kept by its name, with the reason."""
+
+    @override
+    def _read(self, key: Key, body: Mapping[str, Any]) -> ProductFacts:
+        return read_facts(body)
+
     def facts(self) -> Iterable[ProductFacts]:
         """All of them, by name."""
         return [self._facts[key] for key in sorted(self._facts)]
-
-    def namespaces(self) -> tuple[str, ...]:
-        """The namespaces that have products."""
-        return tuple(sorted({key.namespace for key in self._facts}))
 
     def product(self, key: Key) -> DataProduct | None:
         """The whole product; None where there is none, or it can't be read."""
@@ -111,50 +126,19 @@ class Products:
             return None
 
 
-class ProductReviews:
-    """The reviews; a sink of `sluicegate.kube.follow`."""
+class ProductReviews(_Objects[ReviewFacts]):
+    """The reviews; one that can't be read is left out, as the operator says so itself."""
 
-    def __init__(self, changed: Callable[[], None], clock: Callable[[], float]) -> None:
-        self._changed = changed
-        self._clock = clock
-        self._facts: dict[Key, ReviewFacts] = {}
-        self._bodies: dict[Key, bytes] = {}
-        self.heard_at: float | None = None
-
-    def observe(self, body: Mapping[str, Any]) -> None:
-        """Take in an object; one that can't be read is left out, as the operator says so itself."""
-        key = Key(body["metadata"].get("namespace", ""), body["metadata"]["name"])
+    @override
+    def _read(self, key: Key, body: Mapping[str, Any]) -> ReviewFacts | None:
         try:
-            self._facts[key] = _facts(key, read_review(body))
+            return _facts(key, read_review(body))
         except UnreadableReview:
-            self.forget(key)
-            return
-        self._bodies[key] = _pack(_without_managers(body))
-        self._changed()
-
-    def forget(self, key: Key) -> None:
-        """Drop an object."""
-        self._facts.pop(key, None)
-        self._bodies.pop(key, None)
-        self._changed()
-
-    def listed(self, kept: set[Key], namespace: str) -> None:
-        """Drop what a list doesn't hold."""
-        for key in [one for one in self._facts if namespace in {"", one.namespace}]:
-            if key not in kept:
-                self.forget(key)
-
-    def heard(self) -> None:
-        """Note that the API server has answered."""
-        self.heard_at = self._clock()
+            return None
 
     def facts(self) -> list[ReviewFacts]:
         """All of them: the newest period first, then by name."""
         return sorted(self._facts.values(), key=lambda one: (-one.start, one.key))
-
-    def namespaces(self) -> tuple[str, ...]:
-        """The namespaces that have reviews."""
-        return tuple(sorted({key.namespace for key in self._facts}))
 
     def of(self, namespace: str, product: str, uid: str) -> list[DataProductReview]:
         """The reviews of a product, the oldest first; of another one with its name none."""

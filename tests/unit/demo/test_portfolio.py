@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from demo.portfolio import MARKETS, affected_by, documents, members
 from sluicegate.api.product import DataProduct
-from sluicegate.cli.kubectl import needs
 from sluicegate.portfolio.dependencies import graph_of
+from sluicegate.portfolio.facts import read_facts
 
 
 def test_it_has_47_valid_products_with_owners_markets_and_dependencies():
@@ -33,6 +33,6 @@ def test_a_product_comes_after_those_that_it_calls():
 
 
 def test_the_graph_is_that_of_the_products():
-    graph = graph_of([needs.read(one) for one in documents()])
+    graph = graph_of([read_facts(one) for one in documents()])
     below = {name for name, _ in (edge for edge in graph.near("market-pricing/price").edges)}
     assert {name.partition("/")[2] for name in below} >= affected_by("price")

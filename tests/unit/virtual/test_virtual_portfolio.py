@@ -9,9 +9,9 @@ import pytest
 
 from demo.portfolio import affected_by, documents, members
 from sluicegate.api.slo_status import SloState
-from sluicegate.cli.kubectl import needs
 from sluicegate.kube.resources import Key
 from sluicegate.portfolio.dependencies import graph_of
+from sluicegate.portfolio.facts import read_facts
 from sluicegate.portfolio.matrix import matrix_of
 from tests.support.virtual.cluster import Quality, Training
 from tests.support.virtual.event_loop import run_virtually
@@ -34,7 +34,7 @@ def quality(name: str, *shifted: str) -> Quality:
 
 
 def facts(world: World) -> list[ProductFacts]:
-    return [needs.read(world.product(Key(one.namespace, one.name))) for one in members()]
+    return [read_facts(world.product(Key(one.namespace, one.name))) for one in members()]
 
 
 def markets_of(world: World, key: Key) -> dict[str, str]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sluicegate.api.errors import InvalidProduct
-from sluicegate.api.product import DataProduct
 from sluicegate.cli.kubectl import facts
 from sluicegate.kube.requests import create
 from sluicegate.kube.resources import Resource
-from sluicegate.portfolio.facts import facts_of, unreadable
+from sluicegate.portfolio.facts import read_facts
 from sluicegate.portfolio.needs import LABELS, NeedKind
 
 if TYPE_CHECKING:
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sluicegate.kube.direct_client import DirectClient
-    from sluicegate.portfolio.facts import ProductFacts
     from sluicegate.portfolio.needs import Need
 
 Body = dict[str, Any]
@@ -49,27 +46,19 @@ def in_team(product: Body, user: str) -> bool:
     )
 
 
-def read(product: Body) -> ProductFacts:
-    """What the portfolio knows of a product, also of one that can't be read."""
-    try:
-        return facts_of(DataProduct.parse(product))
-    except InvalidProduct as error:
-        return unreadable(product, str(error))
-
-
 def needing(found: Sequence[Body]) -> list[Body]:
     """Those of the products that need a person, the most pressing first."""
     ranked = [
         (known.needs[0].kind.rank, known.key, product)
         for product in found
-        if (known := read(product)).needs
+        if (known := read_facts(product)).needs
     ]
     return [product for *_, product in sorted(ranked, key=lambda one: one[:2])]
 
 
 def rows(found: Sequence[Body], now: datetime) -> list[list[str]]:
     """A row for each need, in the order of the header."""
-    needs = [(need, one) for one in map(read, found) for need in one.needs]
+    needs = [(need, one) for one in map(read_facts, found) for need in one.needs]
     needs.sort(key=lambda pair: (pair[0].kind.rank, pair[0].since or 0, pair[1].key))
     return [
         [
