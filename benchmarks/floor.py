@@ -49,7 +49,7 @@ class Floor:
             name="floor",
             version="-",
             makes="the same objects as sluicegate, status included",
-            not_comparable=("It would do the same again after a restart, and notices nothing.",),
+            not_comparable=("It repeats all writes after a restart, and observes nothing.",),
             scenarios=("cold", "starts"),
         )
 

@@ -88,7 +88,7 @@ GROWTH: Final = {
     "common cause": (
         Row("products at once", "commonCause.products"),
         Row("breach to all found degraded, s", "commonCause.breachToAllFoundSeconds"),
-        Row("share blamed on the common cause", "commonCause.blamedOnCommonCause"),
+        Row("share diagnosed as common cause", "commonCause.blamedOnCommonCause"),
         Row("Jobs", "commonCause.jobs"),
     ),
 }
