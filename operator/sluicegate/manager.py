@@ -248,7 +248,7 @@ class Operator:
         await until(drained + FLUSH_SECONDS, self.recorder.flush(), what="the last events")
         await end(tasks)
         deadline = begun + STOP_SECONDS
-        await until(deadline - CLOSE_SECONDS, self._elector.release(), what="the lease's release")
+        await until(deadline - CLOSE_SECONDS, self._elector.release(), what="release of the lease")
         await until(deadline, self._close(), what="closing")
 
     async def _close(self) -> None:
@@ -338,7 +338,7 @@ async def until(deadline: float, work: Awaitable[None], *, what: str) -> None:
         async with asyncio.timeout_at(deadline):
             await work
     except TimeoutError:
-        logger.warning("stopping without an end of %s", what)
+        logger.warning("stopping before the end of %s", what)
 
 
 def identity_of(settings: Settings) -> str:

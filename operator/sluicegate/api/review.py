@@ -125,7 +125,7 @@ class SignOff(ApiModel):
     """One person's signature; only that person can write it."""
 
     username: Line
-    """User name of the signer, as the API server has it."""
+    """User name of the signer, as the API server reports it."""
     role: Word
     """Role of the signer in the product's team."""
     verdict: SignVerdict

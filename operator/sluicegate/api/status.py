@@ -163,7 +163,7 @@ class Diagnosis(StatusModel):
     """Cause of the degradation."""
 
     cause: str
-    """The first check that objects; ModelDecay or ModelTooSlow if none does."""
+    """Name of the first check that objects; ModelDecay or ModelTooSlow if none objects."""
     message: str = ""
     """Explanation of the cause in a sentence."""
     diagnosis_time: Time
@@ -246,7 +246,7 @@ class DataProductStatus(StatusModel):
     stable: Version | None = None
     """Version that was accepted and receives the traffic."""
     candidate: Candidate | None = None
-    """Version on trial before it may become stable."""
+    """Version whose rollout is running; it may become stable."""
     history: Annotated[tuple[PastVersion, ...], Field(max_length=20)] = ()
     """Earlier versions, the newest first."""
     probation: Probation | None = None

@@ -83,7 +83,7 @@ class Follower:
             except _Outdated:
                 await asyncio.sleep(FIRST_PAUSE)
             except (KubeError, ValueError, KeyError) as error:
-                logger.warning("%s: again in %.0f s: %s", self._resource.qualified, pause, error)
+                logger.warning("%s: retried in %.0f s: %s", self._resource.qualified, pause, error)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
                 pause = min(2 * pause, LONGEST_PAUSE)
 

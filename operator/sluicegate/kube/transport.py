@@ -107,7 +107,7 @@ class Transport:
 
     async def _attempt(self, request: ApiRequest, most: int | None) -> bytes:
         if left := self.patience.left:
-            asked = f"{request.title}: not sent, the API server wants to be left alone"
+            asked = f"{request.title}: not sent, as the API server asked its clients to back off"
             raise TooManyRequests(asked, retry_after=left)
         described = {"http.request.method": request.method, "url.path": request.path}
         with self._spans(request.verb, described) as span:

@@ -157,7 +157,7 @@ class PastReader:
                 raise PrometheusError(problem)
             told = [problem] if problem else []
             told += [
-                f"{kind}: Prometheus refused {len(indexes)} blocks, or answered nonsense"
+                f"{kind}: Prometheus refused {len(indexes)} blocks, or its answer is unusable"
                 for (kind, _), indexes in sorted(answers.spoiled.items())
             ]
             past.problems += [one for one in told if one not in past.problems]

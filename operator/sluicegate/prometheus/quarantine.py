@@ -79,7 +79,7 @@ class Quarantine:
     def release(self, place: Place) -> None:
         """Ask about a place together with the others again."""
         if self._entries.pop(place, None) is not None:
-            logger.info("the %s query about %s is answered again", place.kind, _whose(place))
+            logger.info("the %s query for %s succeeds again", place.kind, _whose(place))
 
     def believe_refused(self, kind: QueryKind, index: int) -> None:
         """All were refused: it is nobody's alone, and the search isn't repeated for a while."""
@@ -201,8 +201,8 @@ def halve(scope: Scope, targets: Sequence[Target]) -> list[tuple[Scope, tuple[Ta
 
 
 _TEXT: Final = (
-    "the %s query fails for %s alone, which is left out of it from now on and tried again after a"
-    " growing pause: %s: %s"
+    "the %s query fails for %s only, which is left out of it and retried with growing pauses:"
+    " %s: %s"
 )
 
 

@@ -251,7 +251,7 @@ class EventRecorder:
 
     @staticmethod
     def _give_up(error: KubeError) -> None:
-        logger.info("an event is given up: %s", error)
+        logger.info("an event is dropped: %s", error)
         EVENTS_DROPPED.labels("error").inc()
 
     def _budget(self, uid: str) -> TokenBucket:

@@ -55,8 +55,8 @@ class LeaseTiming:
         """Refuse timings under which two could lead, or the gate would admit no write."""
         if self.renew_deadline <= self.call + self.retry:
             raise ValueError(
-                f"lease: the renew deadline {self.renew_deadline} s must be above"
-                f" a call's {self.call} s and the retry's {self.retry} s together"
+                f"lease: the renew deadline {self.renew_deadline} s must be above the sum"
+                f" of a call's {self.call} s and the retry's {self.retry} s"
             )
         if self.duration < self.renew_deadline + MARGIN_SECONDS:
             raise ValueError(

@@ -174,7 +174,9 @@ class Resync:
                 due.pause = min(LONGEST_REFUSAL if refused else LONGEST_WAIT, due.pause * 2)
                 if not refused or self._refusals.add(resource, namespace):
                     kind, where = resource.qualified, f" in {namespace}" if namespace else ""
-                    logger.warning("list of %s%s again in %.1f s: %s", kind, where, delay, error)
+                    logger.warning(
+                        "list of %s%s is retried in %.1f s: %s", kind, where, delay, error
+                    )
                 if self._refusals.forget(resource, namespace):
                     self._forget(cache, namespace)
             else:
@@ -223,8 +225,8 @@ class Resync:
                 self._vanish(cache, namespace, listing)
             if version is not None and listing.precedes_what_was_known(version):
                 logger.warning(
-                    "the API server shows an older state of %s than it did: it was restored from a"
-                    " backup, so the list is repeated, and counts as it is",
+                    "the API server shows an older state of %s than before, as after a restore from a"
+                    " backup: the list is repeated and replaces the cache",
                     cache.watched.resource.qualified,
                 )
                 cache.outdate(namespace)

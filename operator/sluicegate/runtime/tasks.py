@@ -22,7 +22,7 @@ async def persist(name: str, work: Work) -> None:
         try:
             return await work()
         except Exception:
-            logger.exception("a bug, please report it; %s goes on in %.0f s", name, PAUSE_SECONDS)
+            logger.exception("a bug, please report it; %s continues in %.0f s", name, PAUSE_SECONDS)
             await asyncio.sleep(PAUSE_SECONDS)
 
 

@@ -84,7 +84,7 @@ class Supervisor:
             try:
                 return [one for one in resources if await self._api.served(one)]
             except KubeError as error:
-                logger.warning("which kinds are served? %s", error)
+                logger.warning("the served kinds are unknown: %s", error)
                 await asyncio.sleep(REQUEUE_SECONDS * (0.5 + self._jitter() / 2))
 
 

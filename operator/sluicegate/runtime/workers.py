@@ -174,13 +174,13 @@ class Workers:
         delay = self._queue.retry(key, at_least=at_least, at_most=longest_wait(error))
         expected = isinstance(error, WriteFenced | Conflict)
         level = logging.INFO if expected else logging.WARNING
-        logger.log(level, "again in %.1f s: %s", delay, error)
+        logger.log(level, "retried in %.1f s: %s", delay, error)
         metrics.RECONCILE_ERRORS.labels(metrics.NAME).inc()
         return "error"
 
     def _after_bug(self, key: Key, error: Exception) -> str:
         delay = self._queue.retry(key, at_least=SLOW_RETRY)
-        logger.error("a bug, please report it; again in %.0f s", delay, exc_info=error)
+        logger.error("a bug, please report it; retried in %.0f s", delay, exc_info=error)
         metrics.RECONCILE_BUGS.labels(metrics.NAME).inc()
         metrics.RECONCILE_ERRORS.labels(metrics.NAME).inc()
         return "error"
@@ -199,4 +199,4 @@ def longest_wait(error: KubeError) -> float:
 
 def warn_of_delay() -> None:
     """Tell of a reconcile that lasts; which one comes from the context."""
-    logger.warning("this reconcile has lasted for %.0f s and goes on", LONG_SECONDS)
+    logger.warning("this reconcile has taken %.0f s and continues", LONG_SECONDS)

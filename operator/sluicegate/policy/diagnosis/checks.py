@@ -138,7 +138,7 @@ def node_is_busy(symptoms: Symptoms) -> CheckResult:
     """A node that is overloaded by others makes any version slow, and the one before it too."""
     latency = symptoms.worst.terms.kind is IndicatorKind.LATENCY
     if not latency:
-        return _finding(Reason.NODE_BUSY, objects=False, message="not asked for this indicator")
+        return _finding(Reason.NODE_BUSY, objects=False, message="is for other indicators")
     busy = symptoms.facts.node_busy
     text = "a pod waits for CPU on its node, though it uses no more than it requests"
     clear = "no node is known to keep a pod from the CPU that it requests"
@@ -148,7 +148,7 @@ def node_is_busy(symptoms: Symptoms) -> CheckResult:
 def containers_are_at_their_limits(symptoms: Symptoms) -> CheckResult:
     """Throttled or short of status: resources, not the model. Only latency depends on knowing."""
     if symptoms.worst.terms.kind is not IndicatorKind.LATENCY:
-        return _finding(Reason.CPU_THROTTLED, objects=False, message="not asked for this indicator")
+        return _finding(Reason.CPU_THROTTLED, objects=False, message="is for other indicators")
     facts = symptoms.facts
     if facts.cpu_throttled:
         return _finding(Reason.CPU_THROTTLED, objects=True, message="CPU is throttled at its limit")
@@ -163,9 +163,7 @@ def containers_are_at_their_limits(symptoms: Symptoms) -> CheckResult:
 def traffic_is_far_above_normal(symptoms: Symptoms) -> CheckResult:
     """Each pod serves a multiple of what it is known to serve well."""
     if symptoms.worst.terms.kind not in {IndicatorKind.LATENCY, IndicatorKind.AVAILABILITY}:
-        return _finding(
-            Reason.TRAFFIC_ANOMALY, objects=False, message="not asked for this indicator"
-        )
+        return _finding(Reason.TRAFFIC_ANOMALY, objects=False, message="is for other indicators")
     load = symptoms.load
     if load is None:
         text = "too few blocks with good service to know the normal load"

@@ -68,7 +68,7 @@ def changes(stable: ApiSummary | None, candidate: ApiSummary | None) -> tuple[st
         return ()
     if not (stable.operations and candidate.operations):
         text = f"its {candidate.count} operations differ from the {stable.count} before"
-        return (f"{text}, and are too many to say how",)
+        return (f"{text}, and are too many for a list of the changes",)
     return tuple(_by_operation(stable, candidate))
 
 

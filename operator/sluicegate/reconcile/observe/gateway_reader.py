@@ -90,5 +90,5 @@ class Gateways:
         except NotFound:
             return ABSENT
         except Forbidden:
-            logger.debug("Gateway %s can't be read: its word on the route is taken", key)
+            logger.debug("Gateway %s can't be read: the status of the route is used instead", key)
             return None
