@@ -4,16 +4,12 @@ It lies below everything, as requests to the API server and to Prometheus are sp
 sends traces is `runtime.tracing`; without it `no_spans` is given, which does nothing.
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
+from typing import Protocol, Self, TypeAlias
 
 from typing_extensions import override
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Value: TypeAlias = str | int | float | bool
 

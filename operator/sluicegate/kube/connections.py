@@ -4,24 +4,17 @@ The client's generated models are left aside: bodies stay dictionaries, so a fie
 version of the client doesn't know is neither lost nor refused.
 """
 
-from __future__ import annotations
-
 import asyncio
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import aiohttp
-from kubernetes.aio.client import ApiClient
+from kubernetes.aio.client import ApiClient, Configuration
 from multidict import CIMultiDict
 
 from sluicegate.kube.errors import AnswerTooLarge, Transient, from_response
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator
-
-    from kubernetes.aio.client import Configuration
-
-    from sluicegate.kube.requests import ApiRequest
+from sluicegate.kube.requests import ApiRequest
 
 USER_AGENT = "sluicegate"
 OK = 200

@@ -4,10 +4,8 @@ The same configuration serves the port and Kopf's watches, so that the two can't
 to different clusters.
 """
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING
+from ssl import SSLContext
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -17,9 +15,6 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 
 from sluicegate.kube.errors import Unauthorized
 from sluicegate.kube.kubeconfig import in_cluster
-
-if TYPE_CHECKING:
-    from ssl import SSLContext
 
 # More than workers + events + lease + resync ever have in flight.
 CONNECTIONS = 64

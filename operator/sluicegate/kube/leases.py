@@ -4,20 +4,15 @@ These writes pass no gate: they are what the gate is made of. Each is guarded by
 resourceVersion instead, so of two contenders exactly one succeeds.
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sluicegate.kube import requests
 from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import LEASES, Key
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sluicegate.kube.transport import Transport
+from sluicegate.kube.transport import Transport
 
 MANAGER = "sluicegate-lease"
 

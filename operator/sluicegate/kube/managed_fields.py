@@ -6,18 +6,14 @@ the first page after a restart, it sees a hand edit (the editor took the field o
 ignores what others added.
 """
 
-from __future__ import annotations
-
 import json
 from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sluicegate.api.containers import amount
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
 
 Fields = "Mapping[str, Any]"
 

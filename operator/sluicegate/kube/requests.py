@@ -4,17 +4,13 @@ What is sent can so be tested without a server, and the rules that keep two oper
 (preconditions, field manager, short timeouts of writes) are visible in one place.
 """
 
-from __future__ import annotations
-
 import dataclasses
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlencode
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from sluicegate.kube.resources import Key, Resource
+from sluicegate.kube.resources import Key, Resource
 
 READ_SECONDS = 10.0
 LIST_SECONDS = 15.0  # a page is of bounded size; one that is swallowed must not be waited for long

@@ -1,10 +1,9 @@
 """Sends requests to the API server and turns its failures into ours."""
 
-from __future__ import annotations
-
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import aiohttp
 from prometheus_client import Counter, Histogram
@@ -19,13 +18,8 @@ from sluicegate.kube.errors import (
     from_response,
 )
 from sluicegate.kube.pages import parse
-from sluicegate.spans import no_spans
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from sluicegate.kube.requests import ApiRequest
-    from sluicegate.spans import Spans
+from sluicegate.kube.requests import ApiRequest
+from sluicegate.spans import Spans, no_spans
 
 Body = dict[str, Any]
 

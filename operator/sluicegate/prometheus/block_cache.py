@@ -4,30 +4,24 @@ Every decision is made from here. Nothing in it is state: after a restart the sa
 read again, the newest singly and older ones as sums of twelve.
 """
 
-from __future__ import annotations
-
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Final
 
-from sluicegate.slo.blocks import Quality, Series
+from sluicegate.prometheus.targets import (
+    Past,
+    ProductKey,
+    Readings,
+    SeriesKey,
+    Target,
+    TargetFacts,
+    VersionKey,
+)
+from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.by_market import split_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.means import Means
 from sluicegate.slo.pod_seconds import POD_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-
-    from sluicegate.prometheus.targets import (
-        Past,
-        ProductKey,
-        Readings,
-        SeriesKey,
-        Target,
-        TargetFacts,
-        VersionKey,
-    )
-    from sluicegate.slo.blocks import Block
 
 BLOCKS_PER_SLICE: Final = 1_000
 """Blocks taken in before others get a turn on the event loop: some two milliseconds."""

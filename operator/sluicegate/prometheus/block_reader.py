@@ -8,14 +8,13 @@ refuses a query, or its answer is of no use, only the products that the query fa
 UNAVAILABLE blocks; they are left out, and tried again after a growing pause (see `batch`).
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from sluicegate.prometheus.block_assembly import (
     Answers,
@@ -33,20 +32,15 @@ from sluicegate.prometheus.query_scopes import (
     named_scopes,
     split_scopes,
 )
-from sluicegate.prometheus.targets import Past, Readings
+from sluicegate.prometheus.source import Source
+from sluicegate.prometheus.targets import Past, ProductKey, Readings, Target
 from sluicegate.prometheus.timing import Timing
 from sluicegate.prometheus.unlabelled_pods import adopted
 from sluicegate.slo.blocks import SINGLE_BLOCKS
+from sluicegate.slo.gateway import GatewayMetric
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import ASIDE, QueryKind, render_queries
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-
-    from sluicegate.prometheus.source import Source
-    from sluicegate.prometheus.targets import ProductKey, Target
-    from sluicegate.slo.gateway import GatewayMetric
 
 LONGEST_CANARY: Final = 10_000
 """Canary blocks that one query may ask for; Prometheus refuses more than 11,000 points."""
@@ -100,7 +94,7 @@ class EvaluationSettings:
 class _Asked:
     """What one fetch is about."""
 
-    length: Length
+    length: "Length"
     group: tuple[Target, ...]
     indexes: range
     scopes: Scopes

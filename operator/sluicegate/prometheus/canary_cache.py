@@ -4,18 +4,20 @@ Evidence is computed from all of them anew each time, so none may be dropped whi
 is on its way; there are few such products at a time.
 """
 
-from __future__ import annotations
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
-from sluicegate.prometheus.targets import ProductKey, of_products
+from sluicegate.prometheus.targets import (
+    Mean,
+    ProductKey,
+    Readings,
+    SeriesKey,
+    Target,
+    VersionKey,
+    of_products,
+)
 from sluicegate.slo.blocks import Block, Quality, read_block
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from collections.abc import Set as AbstractSet
-
-    from sluicegate.prometheus.targets import Mean, Readings, SeriesKey, Target, VersionKey
 
 
 class CanaryBlocks:

@@ -1,13 +1,9 @@
 """Where Prometheus is and how patiently it is asked."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MEBIBYTE: Final = 2**20
 

@@ -4,8 +4,6 @@ Everything a library raises is converted here once. The operator treats each of 
 "cannot measure": never as zero, never as good.
 """
 
-from __future__ import annotations
-
 
 class PrometheusError(Exception):
     """No usable answer to a query."""

@@ -11,27 +11,22 @@ operator's memory. Nothing is lost by waiting, as Python parses one at a time an
 urgent doesn't wait for seconds of others.
 """
 
-from __future__ import annotations
-
 import json
+from collections.abc import Callable
+from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import requests
 from typing_extensions import override
 
+from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.errors import (
     MalformedAnswer,
     PartialAnswer,
     PrometheusUnavailable,
     QueryRejected,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from threading import Lock
-
-    from sluicegate.prometheus.endpoint import Endpoint
 
 T_co = TypeVar("T_co", covariant=True)
 Row = dict[str, Any]

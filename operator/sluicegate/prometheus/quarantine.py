@@ -5,22 +5,16 @@ fails for is left (see `batch`). What was found is remembered here, so that the 
 pay for the search again. There is one quarantine per length of block.
 """
 
-from __future__ import annotations
-
 import logging
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sluicegate.prometheus.query_scopes import named_scope, named_scopes, split_scopes
-from sluicegate.prometheus.targets import ProductKey
+from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import QueryKind
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from collections.abc import Set as AbstractSet
-
-    from sluicegate.prometheus.targets import Target
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +83,7 @@ class Quarantine:
         """Whether it makes sense to search for whom this kind fails."""
         return self._unsplit.get(kind, index) <= index
 
-    def of_the_past(self) -> Quarantine:
+    def of_the_past(self) -> "Quarantine":
         """The same places for a query about longer blocks; what is found with it is its own."""
         other = Quarantine(1)
         other._entries = {place: replace(one, due=_NEVER) for place, one in self._entries.items()}

@@ -9,13 +9,12 @@ With S namespaces and at most P products in one of them, each search costs at mo
 while nothing fails.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sluicegate.prometheus.errors import MalformedAnswer, PrometheusError, QueryRejected
 from sluicegate.prometheus.quarantine import (
@@ -23,23 +22,17 @@ from sluicegate.prometheus.quarantine import (
     OTHERS,
     Entry,
     Place,
+    Quarantine,
     covered_by,
     halve,
     scope_of,
 )
-from sluicegate.prometheus.result_table import TableReader
-from sluicegate.prometheus.targets import ProductKey
+from sluicegate.prometheus.result_table import Table, TableReader
+from sluicegate.prometheus.source import Source
+from sluicegate.prometheus.targets import ProductKey, Target
+from sluicegate.slo.gateway import GatewayMetric
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Needs, Query, QueryKind, render_queries, render_targets
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from sluicegate.prometheus.quarantine import Quarantine
-    from sluicegate.prometheus.result_table import Table
-    from sluicegate.prometheus.source import Source
-    from sluicegate.prometheus.targets import Target
-    from sluicegate.slo.gateway import GatewayMetric
 
 MOST_SPLITS: Final = 128
 """Queries of one kind that a fetch may spend on a search; the next one goes on with it."""

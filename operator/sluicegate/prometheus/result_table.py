@@ -1,20 +1,16 @@
 """The rows of one fetch, by what they answer, so that they can be looked up per product."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from sys import intern
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sluicegate.prometheus.errors import MalformedAnswer
+from sluicegate.prometheus.http_session import Row
 from sluicegate.prometheus.metrics import ROWS_SKIPPED
 from sluicegate.prometheus.targets import ProductKey, identity
 from sluicegate.slo import metric_names as names
 from sluicegate.slo.client_errors import answered
 from sluicegate.slo.queries import BY_PREDICTION, BY_VERSION, QueryKind
-
-if TYPE_CHECKING:
-    from sluicegate.prometheus.http_session import Row
 
 Labels = tuple[str, ...]
 Values = dict[int, float]

@@ -1,15 +1,10 @@
 """Who answers queries: a Prometheus, or nobody where none is configured."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Final, NoReturn, Protocol, TypeVar
 
 from sluicegate.prometheus.errors import PrometheusUnavailable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sluicegate.prometheus.http_session import Reader
+from sluicegate.prometheus.http_session import Reader
 
 T = TypeVar("T")
 

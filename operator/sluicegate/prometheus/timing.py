@@ -1,7 +1,5 @@
 """Which blocks are settled, and how products are split over queries. Pure arithmetic."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 

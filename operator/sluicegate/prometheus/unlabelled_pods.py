@@ -1,18 +1,11 @@
 """Rows of pods that are scraped, or that count outcomes, without their revision."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 
-from sluicegate.prometheus.result_table import WITHOUT_VERSION
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from sluicegate.prometheus.result_table import Labels, Table
-    from sluicegate.prometheus.targets import Target
-    from sluicegate.slo.queries import QueryKind
+from sluicegate.prometheus.result_table import WITHOUT_VERSION, Labels, Table
+from sluicegate.prometheus.targets import Target
+from sluicegate.slo.queries import QueryKind
 
 
 def adopted(

@@ -6,19 +6,13 @@ resourceVersion decides which is newer. A list that is older than what was known
 is of a store that was restored from a backup: then what a list holds counts, whatever its version.
 """
 
-from __future__ import annotations
-
 import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from sluicegate.runtime.interfaces import Key, QueuePriority
+from sluicegate.runtime.interfaces import Key, QueuePriority, Record, Resource, Watched
 from sluicegate.runtime.metrics import CACHED, GHOSTS
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
-
-    from sluicegate.runtime.interfaces import Record, Resource, Watched
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +83,7 @@ class Cache:
         old = self._records.get(key)
         return self._drop(key) if old and old.uid == uid else None
 
-    def listing(self, namespace: str = "") -> Listing:
+    def listing(self, namespace: str = "") -> "Listing":
         """Begin to replace the records of a namespace, or of all, by a list."""
         self._listings += 1
         return Listing(self, namespace)

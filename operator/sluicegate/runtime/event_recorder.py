@@ -8,18 +8,18 @@ rollout that steps each few seconds costs no event a step. What the API server c
 moment is sent again under the same name, some times, so it is there once.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging
 import time
 from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import (
     AlreadyExists,
     KubeError,
@@ -29,14 +29,9 @@ from sluicegate.kube.errors import (
 )
 from sluicegate.kube.leases import render_time
 from sluicegate.kube.resources import EVENTS, Key, Resource
+from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.metrics import EVENTS_DROPPED, EVENTS_SENT
 from sluicegate.runtime.rate_limiter import TokenBucket
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from sluicegate.kube.client import KubeApi
-    from sluicegate.runtime.clock import Clock
 
 logger = logging.getLogger(__name__)
 

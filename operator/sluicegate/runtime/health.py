@@ -5,19 +5,13 @@ while the API server answers other requests. A loop that doesn't turn at all ans
 which says the same.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sluicegate.runtime.metrics import LOOP_LAG
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sluicegate.runtime.watch_liveness import Watches
+from sluicegate.runtime.watch_liveness import Watches
 
 BEAT_SECONDS = 0.5
 BEATS = 10

@@ -4,17 +4,13 @@ The runtime knows queues, leases and caches, and nothing of products: the reconc
 rest. They meet in the types of this module.
 """
 
-from __future__ import annotations
-
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from sluicegate.errors import SluicegateError
 from sluicegate.kube.resources import Key, Resource
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
 
 __all__ = [
     "Done",
@@ -99,8 +95,8 @@ class Record:
     urgent: object = None
 
 
-Work: TypeAlias = "Callable[[], Awaitable[None]]"
-Projector: TypeAlias = "Callable[[Mapping[str, Any]], Record | None]"
+Work: TypeAlias = Callable[[], Awaitable[None]]
+Projector: TypeAlias = Callable[[Mapping[str, Any]], Record | None]
 
 
 @dataclass(frozen=True, slots=True)

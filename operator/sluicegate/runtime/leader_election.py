@@ -12,25 +12,18 @@ Rules, each against one way of having two leaders:
   if it was frozen between gate and socket, by the resourceVersion in the request.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from sluicegate.kube.errors import Conflict, KubeError, NotFound
-from sluicegate.kube.leases import LeaseRecord
+from sluicegate.kube.leases import LeaseRecord, LeaseStore
+from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.metrics import LEADING, NAME
 from sluicegate.runtime.write_fence import MARGIN_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from sluicegate.kube.leases import LeaseStore
-    from sluicegate.runtime.clock import Clock
 
 logger = logging.getLogger(__name__)
 

@@ -4,25 +4,20 @@ Those come from context variables, so code that logs needn't carry them around. 
 looks like a credential leaves the process: foreign libraries put URLs and headers into messages.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import logging
 import re
 import secrets
+from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from typing_extensions import override
 
+from sluicegate.kube.resources import Key
 from sluicegate.spans import TRACE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sluicegate.kube.resources import Key
 
 
 class Reconcile(NamedTuple):

@@ -4,8 +4,6 @@ controller-runtime's names and labels where it has the concept; ours start with 
 No label ever names a product: their number is bounded by kinds and results.
 """
 
-from __future__ import annotations
-
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from typing_extensions import override
 

@@ -4,13 +4,9 @@ Callers get their slot in the order in which they ask, and sleep until it comes,
 is starved and no timer has to wake the bucket.
 """
 
-from __future__ import annotations
-
 import asyncio
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from sluicegate.runtime.clock import Clock
+from sluicegate.runtime.clock import Clock
 
 
 class TokenBucket:

@@ -7,25 +7,18 @@ Each kind of each namespace is a list of its own: one that fails is tried again 
 no other waiting.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import Forbidden, KubeError, NotFound
-from sluicegate.runtime.cache import Change
-from sluicegate.runtime.interfaces import QueuePriority
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from sluicegate.kube.client import KubeApi
-    from sluicegate.runtime.cache import Cache, Caches, Listing
-    from sluicegate.runtime.interfaces import Resource
-    from sluicegate.runtime.refused_lists import Refusals
+from sluicegate.runtime.cache import Cache, Caches, Change, Listing
+from sluicegate.runtime.interfaces import QueuePriority, Resource
+from sluicegate.runtime.refused_lists import Refusals
 
 logger = logging.getLogger(__name__)
 

@@ -1,15 +1,10 @@
 """Work that goes on for ever, whatever happens to it."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from sluicegate.runtime.interfaces import Work
+from sluicegate.runtime.interfaces import Work
 
 logger = logging.getLogger(__name__)
 

@@ -6,32 +6,26 @@ looks alive. Kopf begins each watch by a list, of which it is given only the sta
 shows: what came before is for the caches' own list, which reads objects one at a time.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import Any
 from weakref import WeakSet
 
 import aiohttp
+from kubernetes.aio.client import Configuration
 from typing_extensions import override
+from yarl import URL
 
+from sluicegate.kube.backpressure import Patience
 from sluicegate.kube.credentials import bearer_of, tls_of
 from sluicegate.kube.errors import retry_after
 from sluicegate.kube.pages import Page
+from sluicegate.kube.resources import Resource
 from sluicegate.kube.transport import REQUESTS
+from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.metrics import WATCH_AGE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from types import SimpleNamespace
-
-    from kubernetes.aio.client import Configuration
-    from yarl import URL
-
-    from sluicegate.kube.backpressure import Patience
-    from sluicegate.kube.resources import Resource
-    from sluicegate.runtime.clock import Clock
 
 RENEWAL_SECONDS = 300
 """After this the server ends a watch, and Kopf opens it anew."""

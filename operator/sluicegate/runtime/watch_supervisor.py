@@ -5,19 +5,13 @@ and doesn't notice a kind that appears later. So it is started anew, for the kin
 served, each time it ends and each time a missing kind appears.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Collection, Iterable
 
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import KubeError
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable
-
-    from sluicegate.kube.client import KubeApi
-    from sluicegate.kube.resources import Resource
+from sluicegate.kube.resources import Resource
 
 logger = logging.getLogger(__name__)
 

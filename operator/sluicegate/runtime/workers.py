@@ -1,11 +1,9 @@
 """Workers take keys from the queue and reconcile them; errors decide by type what comes next."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from sluicegate.kube.errors import (
     BadRequest,
@@ -17,16 +15,11 @@ from sluicegate.kube.errors import (
     WriteFenced,
 )
 from sluicegate.runtime import metrics
-from sluicegate.runtime.interfaces import Done, InvalidSpec, RequeueAfter
+from sluicegate.runtime.clock import Clock
+from sluicegate.runtime.interfaces import Done, InvalidSpec, Key, Reconciler, RequeueAfter, Result
 from sluicegate.runtime.logs import reconcile_context
-from sluicegate.runtime.workqueue import LAST_RETRY, ShutDown
-from sluicegate.spans import no_spans
-
-if TYPE_CHECKING:
-    from sluicegate.runtime.clock import Clock
-    from sluicegate.runtime.interfaces import Key, Reconciler, Result
-    from sluicegate.runtime.workqueue import WorkQueue
-    from sluicegate.spans import Spans
+from sluicegate.runtime.workqueue import LAST_RETRY, ShutDown, WorkQueue
+from sluicegate.spans import Spans, no_spans
 
 logger = logging.getLogger(__name__)
 

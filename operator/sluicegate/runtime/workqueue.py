@@ -5,19 +5,13 @@ again afterwards, as the worker may have looked before the change. Urgent keys o
 nobody waits for ever.
 """
 
-from __future__ import annotations
-
 import asyncio
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.interfaces import Key, QueuePriority
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sluicegate.runtime.clock import Clock
 
 FIRST_RETRY = 1.0
 LAST_RETRY = 300.0

@@ -4,16 +4,12 @@ In this order, as waiting for the budget takes time in which a lease can run out
 look at the lease and the request nothing waits.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from sluicegate.kube.errors import WriteFenced
+from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.metrics import FENCED
-
-if TYPE_CHECKING:
-    from sluicegate.runtime.clock import Clock
-    from sluicegate.runtime.rate_limiter import TokenBucket
+from sluicegate.runtime.rate_limiter import TokenBucket
 
 MARGIN_SECONDS = 5.0
 """What must be left of the lease: a write takes at most three seconds, the rest is for clocks

@@ -1,19 +1,14 @@
 """What is simulated: a policy from a DataProduct, and traffic that somebody imagines."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from math import ceil, sqrt
 from statistics import quantiles
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.model.terms import Terms
 
 LONGEST_CANARY_BLOCK_SECONDS: Final = 60
 LEAST_PAST_BLOCKS: Final = 30

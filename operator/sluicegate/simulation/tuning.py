@@ -4,17 +4,18 @@ Each alternative is one SLO by itself, replayed by the very rules of the operato
 found is measured by lowering the same history from several moments on.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from math import floor, inf, isfinite, log10, sqrt
 from statistics import median, pstdev
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from sluicegate.api.slos import Slo
 from sluicegate.policy.model.decision import Retrain
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.simulation.replay import Replay
+from sluicegate.simulation.replay_scenario import ReplayBlock, ReplayScenario
 from sluicegate.simulation.scenario import LONGEST_CANARY_BLOCK_SECONDS
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.canary_duration import expected_seconds
@@ -22,12 +23,6 @@ from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import LEAST_BLOCKS, burst_correlation
 from sluicegate.stats.intervals import wilson_upper
 from sluicegate.stats.sequential_test import LEAST_RATIO
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from sluicegate.api.slos import Slo
-    from sluicegate.simulation.replay_scenario import ReplayBlock, ReplayScenario
 
 DAY: Final = 86_400
 HOUR: Final = 3_600

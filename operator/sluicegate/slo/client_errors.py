@@ -5,8 +5,6 @@ A version that answers 400 to every request fails by no SLO: availability counts
 it has. The codes are read with the failures, by one query.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Final
 

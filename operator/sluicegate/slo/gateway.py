@@ -1,10 +1,9 @@
 """What a gateway counted: whose counters, what they call a backend and a route, how to ask for them."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sluicegate.slo import metric_names as names
 from sluicegate.slo.promql import (
@@ -18,9 +17,6 @@ from sluicegate.slo.promql import (
     sum_by,
     tag,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 EVERYTHING: Final = Scope()
 

@@ -9,15 +9,10 @@ its target, so no operator that may meet the same labels twice is given series a
 they are summed first, without whatever label is to be set.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sluicegate.slo import metric_names as names
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 _REGEX_SPECIAL = frozenset(r"\.+*?()|[]{}^$")
 
