@@ -21,7 +21,7 @@ setup: .venv/.synced ## Install uv (if missing) and the locked environment
 .uv/bin/uv:
 	@python3 -m venv .uv && .uv/bin/pip install --quiet uv
 
-.venv/.synced: uv.lock pyproject.toml $(wildcard bentos/*/pyproject.toml) | $(filter .uv/bin/uv,$(UV))
+.venv/.synced: uv.lock pyproject.toml cluster/pyproject.toml $(wildcard bentos/*/pyproject.toml) | $(filter .uv/bin/uv,$(UV))
 	@$(UV) sync --quiet --frozen
 	@touch $@
 
