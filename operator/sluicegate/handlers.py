@@ -30,7 +30,7 @@ LOGIN_SECONDS = 5.0
 
 
 class EndlessBackoff:
-    """Seconds between retries, for ever: by default Kopf gives up after a minute, and exits."""
+    """Seconds between retries, without a limit: Kopf's default ends the process after a minute."""
 
     def __iter__(self) -> Iterator[float]:
         """Grow to the longest pause, with jitter, so that replicas don't come back together."""
@@ -71,7 +71,7 @@ class NothingStored(kopf.DiffBaseStorage):
 
 
 class NothingRemembered:
-    """Remembers nothing of objects: 5 KiB for each product and its children, which nobody reads.
+    """Remembers nothing of objects: 5 KiB for each product and its children, without use.
 
     Kopf keeps what daemons, timers and errors of handlers left behind, and there are none: an
     `on.event` handler that fails is logged. That `spawn_tasks` takes other memories is public; what

@@ -230,7 +230,7 @@ class Operator:
             await end(loops)
 
     async def _wind_down(self, tasks: Sequence[asyncio.Task[None]]) -> None:
-        """Finish what is under way, tell of it, give the lease back, close: by one deadline."""
+        """Complete running work, write events, release the lease, close: by one deadline."""
         logger.info("stopping", extra={"under_way": len(self.queue.working)})
         self._health.stopping = True
         self.queue.shut_down()

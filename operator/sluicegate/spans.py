@@ -1,4 +1,4 @@
-"""The port for traces: whoever does something worth a span is given a `Spans`, and knows no more.
+"""Tracing interface: code that creates spans depends on `Spans` only, not on OpenTelemetry.
 
 It lies below everything, as requests to the API server and to Prometheus are spans too. What
 sends traces is `runtime.tracing`; without it `no_spans` is given, which does nothing.
@@ -34,7 +34,7 @@ class Spans(Protocol):
 
 
 class _Nothing(AbstractContextManager["_Nothing"]):
-    """A span that nobody records; one serves all."""
+    """A span that isn't recorded; one instance serves all."""
 
     @override
     def __enter__(self) -> Self:
@@ -52,5 +52,5 @@ _NOTHING = _Nothing()
 
 
 def no_spans(_name: str, _attributes: Mapping[str, Value] | None = None, /) -> _Nothing:
-    """Return the span that nobody records."""
+    """Return the span that isn't recorded."""
     return _NOTHING

@@ -59,7 +59,7 @@ class ReadinessCheck(StrEnum):
     RETENTION = "Retention"
     """Reviews of six months are kept."""
     RISK_ASSESSED = "RiskAssessed"
-    """Somebody has judged the product's risk."""
+    """A person has assessed the product's risk."""
 
 
 class Exemption(ApiModel):
@@ -330,7 +330,7 @@ class DataProductReviewStatus(StatusModel):
     slos: Annotated[tuple[ReviewSlo, ...], Field(max_length=17), Keyed("name")] = ()
     """Terms of the SLOs in the period."""
     # Atomic: with keys the API server would record the owner of each number, which takes more room
-    # than the numbers, and nobody else writes them.
+    # than the numbers, and no other client writes them.
     days: Annotated[tuple[ReviewDay, ...], Field(max_length=MOST_DAYS)] = ()
     """Counts by day, the oldest first."""
     decisions: Annotated[tuple[ReviewDecision, ...], Field(max_length=MOST_DECISIONS)] = ()

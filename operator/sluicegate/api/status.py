@@ -173,7 +173,7 @@ class Diagnosis(StatusModel):
 
 
 class DependencyState(StrEnum):
-    """What is told about another product."""
+    """The reported state of another product."""
 
     HEALTHY = "Healthy"
     DEGRADED = "Degraded"
@@ -278,7 +278,7 @@ class DataProductStatus(StatusModel):
 
     @property
     def trial(self) -> Candidate | None:
-        """The candidate that is tried; None for an earlier version that comes back."""
+        """The candidate that is tried; None for an earlier version that is restored."""
         candidate = self.candidate
         return None if candidate is None or candidate.restoring else candidate
 

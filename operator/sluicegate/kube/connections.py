@@ -22,7 +22,7 @@ UNAUTHORIZED = 401
 
 
 class Login(Protocol):
-    """Makes the client's configuration, anew each time the credentials were refused."""
+    """Makes the client's configuration, again each time the credentials were refused."""
 
     async def __call__(self) -> Configuration:
         """Return host, certificate authority and credentials."""
@@ -30,7 +30,7 @@ class Login(Protocol):
 
 @dataclass(eq=False, slots=True)
 class Pool:
-    """Connections under one set of credentials; closed when nobody uses a retired one."""
+    """Connections under one set of credentials; a retired one is closed after its last use."""
 
     client: ApiClient
     users: int = 0
@@ -43,7 +43,7 @@ class Pool:
 
 
 class Connections:
-    """A pool that logs in anew once its credentials were refused."""
+    """A pool that logs in again once its credentials were refused."""
 
     def __init__(self, login: Login) -> None:
         """Nothing is opened yet."""
@@ -52,7 +52,7 @@ class Connections:
         self._opening = asyncio.Lock()
 
     async def close(self) -> None:
-        """Close the pool, whoever uses it; the next request opens another."""
+        """Close the pool, also during requests; the next request opens another."""
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.client.close()  # type: ignore[no-untyped-call]
@@ -97,7 +97,7 @@ class Connections:
             await pool.close_if_done()
 
     def _retire(self, pool: Pool) -> None:
-        """Let the next request log in anew; those under way keep their connections."""
+        """Let the next request log in again; running ones keep their connections."""
         pool.retired = True
         if self._pool is pool:
             self._pool = None

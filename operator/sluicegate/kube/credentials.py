@@ -21,10 +21,10 @@ CONNECTIONS = 64
 
 
 async def login() -> Configuration:
-    """Return host, certificate authority and credentials, read anew.
+    """Read host, certificate authority and credentials.
 
     A service account's token is read again by the client each minute; a kubeconfig's token
-    or plugin is read again when the transport logs in anew after a 401.
+    or plugin is read again when the transport logs in again after a 401.
     """
     configuration = Configuration()
     configuration.connection_pool_maxsize = CONNECTIONS
@@ -42,7 +42,7 @@ async def login() -> Configuration:
         raise Unauthorized(
             f"no credentials: {error}; run in a pod with a service account, or set KUBECONFIG"
         ) from error
-    # Left to look at the environment itself, aiohttp does so for each request: two jobs for its
+    # By default, aiohttp reads the environment for each request: two jobs for its
     # threads, for the proxy and for a netrc file, which cost more than the request does.
     configuration.client_session_kwargs = {"trust_env": False}
     configuration.proxy = configuration.proxy or proxy_for(configuration.host)

@@ -57,7 +57,7 @@ class AlreadyExists(Conflict):
 
 
 class Gone(KubeError):
-    """A continue token or a resourceVersion is too old: list anew."""
+    """A continue token or a resourceVersion is too old: list again."""
 
 
 class Invalid(KubeError):

@@ -22,7 +22,7 @@ class LeaseRecord:
     """A Lease as it was read, or as it shall be written.
 
     `resource_version` is empty for one that doesn't exist yet. Times are the holder's wall
-    clock, for people: nobody decides by them.
+    clock, for people: no decision uses them.
     """
 
     holder: str = ""
@@ -48,7 +48,7 @@ class LeaseStore:
             return None
 
     async def write(self, record: LeaseRecord) -> LeaseRecord:
-        """Create or replace the Lease; Conflict when somebody was faster."""
+        """Create or replace the Lease; Conflict if another client was faster."""
         body = render_lease(self._key, record)
         build = requests.replace if record.resource_version else requests.create
         return parse_lease(await self._transport.send(build(LEASES, body, manager=MANAGER)))

@@ -36,7 +36,7 @@ class Page:
 
     @property
     def resource_version(self) -> str:
-        """Which state the page shows; the objects that nobody has asked for are passed over."""
+        """The state that the page shows; unread objects are skipped."""
         return str(self._after().get("resourceVersion", ""))
 
     @property

@@ -90,7 +90,7 @@ def watch(resource: Resource, *, namespace: str = "", version: str, seconds: int
 
 
 def review(resource: Resource, spec: Mapping[str, Any]) -> ApiRequest:
-    """Ask whether somebody is somebody, or may do something: nothing is stored."""
+    """Create a review of a token or of an access: nothing is stored."""
     body = {"apiVersion": resource.api_version, "kind": resource.kind, "spec": spec}
     return ApiRequest("review", "POST", resource.path(), body=body)
 
@@ -208,7 +208,7 @@ def as_user(
     uid: str = "",
     extra: Mapping[str, Iterable[str]] | None = None,
 ) -> ApiRequest:
-    """Send a request in the name of somebody, as far as the account may impersonate this user.
+    """Send a request in the name of a user, as far as the account may impersonate this user.
 
     Raises
     ------

@@ -65,7 +65,7 @@ class Transport:
         on_return: Callable[[float], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing is opened yet; `on_return` is told how long the API server was silent."""
+        """Opens nothing yet; `on_return` is called with the API server's seconds of silence."""
         self._wire = wire
         self._spans = spans
         self._on_return = on_return
@@ -77,8 +77,7 @@ class Transport:
         """Return the answer's object; every failure is a KubeError.
 
         A refused token may have been rotated between two reads of its file, so the next
-        request logs in anew. Only a read is that next request: a write's time is what the
-        lease was checked for.
+        request logs in again. Only a read repeats: the lease was checked for the time of a write.
         """
         return parse_object(request, await self.fetch(request))
 
@@ -96,7 +95,7 @@ class Transport:
         return self._clock() - self._answered_at
 
     async def close(self) -> None:
-        """Close what is open, whoever uses it; the next request opens it anew."""
+        """Close all connections, also during requests; the next request opens new ones."""
         await self._wire.close()
 
     async def _attempt(self, request: ApiRequest, most: int | None) -> bytes:

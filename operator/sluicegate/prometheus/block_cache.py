@@ -65,7 +65,7 @@ class BlockCache:
         async for key, blocks in _in_slices(past.hours.blocks):
             series = self._series.get((past.singles.block_seconds, key))
             if series is None:
-                continue  # nobody asks for it any more, since a moment ago
+                continue  # it was just removed from the targets
             for block in blocks:
                 if block.quality is Quality.COUNTED:
                     series.record_hour(block.index - 1, block.count)
@@ -82,7 +82,7 @@ class BlockCache:
         self._filled |= {target.key: target.block_seconds for target in targets}
 
     def record_unfilled(self, products: Iterable[ProductKey]) -> None:
-        """Blocks of these are missing that can be read now: their past is read anew."""
+        """Missing blocks of these can be read now: their past is read again."""
         for product in products:
             self._filled.pop(product, None)
 
@@ -92,7 +92,7 @@ class BlockCache:
             kept.clear()
 
     def prune(self, targets: Iterable[Target]) -> None:
-        """Forget products, versions, SLOs and lengths that nobody asks for any more."""
+        """Forget products, versions, SLOs and lengths that are no longer targets."""
         live = {(*target.key, version): target for target in targets for version in target.versions}
         for kept in (self._series, self._means):
             for length, key in [*kept]:

@@ -128,7 +128,7 @@ class BlockReader:
         """Of chunks that failed when they were last read: they come after the others."""
 
     def forget(self) -> None:
-        """Begin anew: whoever kept what was read no longer does."""
+        """Start again: the caller has dropped all readings."""
         self._read.clear()
         self._begun.clear()
         self._quarantines.clear()
@@ -136,7 +136,7 @@ class BlockReader:
     def regroup(self, targets: Sequence[Target]) -> Mapping[Length, Sequence[Target]]:
         """The sets of queries that these targets need, each with its products.
 
-        What was read for other sets is forgotten: whoever needs them again begins anew.
+        Readings of other sets are dropped; a set that is needed again is read from its start.
         """
         lengths = group_by_length(targets, self._settings.timing)
         self._everybody = tuple(targets)
@@ -163,7 +163,7 @@ class BlockReader:
     async def fetch_blocks(
         self, length: Length, group: Sequence[Target], now: float
     ) -> tuple[Readings, ...]:
-        """Blocks of one set of queries that have settled since the last call; () when none has.
+        """Blocks of one set of queries that completed since the last call; () when none did.
 
         Products that begin a canary are read from its beginning, in answers of their own. Calls
         for different lengths may overlap, those for one may not.
@@ -236,7 +236,7 @@ class BlockReader:
     async def _go_on(
         self, length: Length, group: tuple[Target, ...], newest: int
     ) -> tuple[Readings, ...]:
-        """What has settled since the last time; nothing when the newest block was read already."""
+        """Blocks that completed since the last time; none if the newest one was read already."""
         read = self._read.get(length, newest - 1)
         if newest <= read:
             return ()
@@ -281,7 +281,7 @@ class BlockReader:
                 break
             if not readings.complete:
                 continue
-            # Whoever left while it was read begins anew when it comes back: nobody keeps the answer.
+            # A target that was removed during the read is read again when it is added again.
             still = self._canaries.get(length, frozenset()) & keys
             self._begun.setdefault(length, set()).update(still)
             self._read.setdefault(length, readings.last)

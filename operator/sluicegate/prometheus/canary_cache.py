@@ -1,7 +1,7 @@
 """The canary blocks of products with a candidate, from an hour before its rollout on.
 
-Evidence is computed from all of them anew each time, so none may be dropped while the candidate
-is on its way; there are few such products at a time.
+Each evaluation computes the evidence from all of them, so none may be dropped during the rollout;
+there are few such products at a time.
 """
 
 from collections.abc import Iterable, Mapping

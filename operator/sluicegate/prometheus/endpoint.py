@@ -19,7 +19,7 @@ class Endpoint:
     ca_file
         PEM bundle that signs the server's certificate; the system's bundle when None.
     token_file
-        Bearer token, read anew before each request: a service account's token rotates.
+        Bearer token, read before each request: a service account's token rotates.
     timeout_seconds
         From the first byte sent to the last one read, retry included.
     connect_seconds

@@ -37,5 +37,5 @@ class MalformedAnswer(PrometheusUnavailable):
 class QueryRejected(PrometheusError):  # noqa: N818  # says what happened, as the others do
     """Prometheus refuses the query (4xx): wrong address, wrong credentials, or series of somebody.
 
-    Where it answers other queries, only whoever this one fails for is to blame.
+    If it answers other queries, the series of this one are the cause.
     """

@@ -1,6 +1,6 @@
 """The HTTP session that prometheus-api-client works on; it makes up for what that lacks.
 
-Left alone, the library waits for ever, retries for ten seconds beyond any timeout, puts a
+By default, the library waits indefinitely, retries for ten seconds beyond any timeout, puts a
 POST's query into the URL, sends one token for life, and throws away status, warnings and
 result type. It does take a session of ours, though: this one sends form bodies, reads the
 token each time, holds one deadline over a request, and hands on only complete answers.

@@ -1,4 +1,4 @@
-"""What the operator tells of its own dealings with Prometheus."""
+"""Metrics of the operator's queries to Prometheus."""
 
 from typing import Final
 

@@ -1,7 +1,7 @@
 """Whom one query can't be asked about: found once, left out of the queries that serve all, retried.
 
-A query that Prometheus refuses, or that has an unusable answer, is split until only whoever it
-fails for is left (see `batch`). What was found is remembered here, so that the next block doesn't
+A query that Prometheus refuses, or that has an unusable answer, is split until only the products
+for which it fails are left (see `query_batch`). They are kept here, so that the next block doesn't
 pay for the search again. There is one quarantine per length of block.
 """
 
@@ -76,7 +76,7 @@ class Quarantine:
             logger.info("the %s query for %s succeeds again", place.kind, _whose(place))
 
     def believe_refused(self, kind: QueryKind, index: int) -> None:
-        """All were refused: it is nobody's alone, and the search isn't repeated for a while."""
+        """All were refused: no single product is the cause, and the search is paused."""
         self._unsplit[kind] = index + self._longest
 
     def may_split(self, kind: QueryKind, index: int) -> bool:
@@ -90,7 +90,7 @@ class Quarantine:
         return other
 
     def prune(self, targets: Iterable[Target], everybody: Iterable[Target]) -> None:
-        """Forget products that nobody asks about any more; of those beside them, who is gone."""
+        """Forget products that are no longer targets, and other pods that are gone."""
         if not self._entries:
             return
         keys, known = ({target.key for target in each} for each in (targets, everybody))
@@ -201,7 +201,7 @@ _TEXT: Final = (
 
 
 def look_at(kind: QueryKind) -> str:
-    """Where to mend what a query fails for."""
+    """Where to fix the cause of a failing query."""
     if kind in {QueryKind.GATEWAY, QueryKind.SENT}:
         return "check the series of its Services and routes in the gateway's request counters"
     return "fix what its pods expose at /metrics, or delete them"

@@ -34,7 +34,7 @@ async def keep_checking_retention(
     longest_block: Callable[[], int] = int,
     wall: Callable[[], float] = time.time,
 ) -> None:
-    """Tell at once and then daily, in the log and as a metric, if the retention is too short.
+    """Report at once and then daily, in the log and as a metric, if the retention is too short.
 
     Nothing else depends on it: what Prometheus remembers is read whatever its limit is.
 

@@ -1,7 +1,6 @@
-"""What is asked for and what comes back, in the operator's words.
+"""Targets and readings: the measurements of each product, and the answers of one fetch for all.
 
-A target says what one product wants to know; readings say what one fetch learned about all
-of them. Between the two lie the queries, which know no single product.
+The queries between them know no single product.
 """
 
 from collections.abc import Callable, Mapping, Sequence

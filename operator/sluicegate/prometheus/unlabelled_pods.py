@@ -14,8 +14,8 @@ def adopted(
     """The tables, where a row that names a version without its revision is of the only one so named.
 
     Series from before an upgrade have no revision, nor has what a service counts with an older
-    library. Where two live versions have one name nobody can tell whose such a row is: it is
-    nobody's.
+    library. If two live versions have one name, such a row is ambiguous and belongs to
+    neither.
     """
     owners = _owners(targets)
     if not owners:

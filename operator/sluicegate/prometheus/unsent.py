@@ -24,7 +24,7 @@ class Unsent:
     """Requests of each product that its gateways sent to no pod, by block."""
 
     def __init__(self, table: Table, targets: Iterable[Target]) -> None:
-        """Where two products' routes are called the same, nobody can tell whose a request was."""
+        """If two products' routes have the same name, a request can't be attributed."""
         self._table = table
         self._times = Counter(route_of(*target.key) for target in targets) if table else Counter()
 

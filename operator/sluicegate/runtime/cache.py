@@ -1,6 +1,6 @@
 """What is known of the cluster: one slim record an object, by kind, and by the product it serves.
 
-Watches tell of changes, lists of the whole. A deletion can fall between the two unseen, so each
+Watches deliver changes, lists the whole state. A deletion can fall between the two unseen, so each
 list replaces its kind: what it doesn't hold is gone. Both arrive interleaved and late; the
 resourceVersion decides which is newer. A list that is older than what was known as it was asked for
 is of a store that was restored from a backup: then what a list holds counts, whatever its version.
@@ -199,7 +199,7 @@ class Caches:
         return iter(self._caches.values())
 
     def written(self, resource: Resource, body: Mapping[str, Any]) -> None:
-        """Take in the answer to a write of ours, so that the next look already sees it."""
+        """Take in the answer to a write of ours, so that the next reconcile sees it."""
         self._caches[resource].observe(body)
 
 

@@ -2,8 +2,8 @@
 
 They wait in a queue of their own, which drops rather than grows. Repeats of an event within ten
 minutes become one series: the first is written at once, the rest are counted and written once,
-when the series has been quiet for a while. An event says nothing else than what was told: another
-text is another event. Of good news of one kind the newest is written, at most one a minute, so a
+when the series has been quiet for a while. An event has exactly the text that was recorded:
+another text is another event. Of good news of one kind the newest is written, one a minute, so a
 rollout that steps each few seconds costs no event a step. What the API server can't take at the
 moment is sent again under the same name, some times, so it is there once.
 """
@@ -143,7 +143,7 @@ class EventRecorder:
             EVENTS_DROPPED.labels("queue").inc()
 
     async def run(self) -> None:
-        """Write notes and finished series for ever."""
+        """Write notes and finished series until cancelled."""
         due = self._clock() + WRITE_SECONDS
         while True:
             note = None
@@ -227,7 +227,7 @@ class EventRecorder:
         await self._try(UnsentEvent(what, send))
 
     async def _try(self, one: UnsentEvent) -> None:
-        """Make a write; one that may succeed later is made again with the next look at the series."""
+        """Make a write; one that may succeed later is repeated at the next check of the series."""
         try:
             await one.send()
         except NotFound:

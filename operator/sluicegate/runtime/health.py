@@ -55,7 +55,7 @@ class Pulse:
         return min(self._lags) if len(self._lags) == BEATS else 0.0
 
     async def run(self) -> None:
-        """Measure for ever."""
+        """Measure until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + self._beat
@@ -88,7 +88,7 @@ class Health:
         self.stopping = False
 
     def alive(self) -> HealthVerdict:
-        """Return what only a restart would cure."""
+        """Return the problems that only a restart resolves."""
         problems = []
         lag, limits = self._pulse.sustained_lag, self._limits
         if lag > limits.lag:

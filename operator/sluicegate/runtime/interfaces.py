@@ -1,7 +1,6 @@
-"""What the runtime asks of the program that plugs into it, and what it answers with.
+"""The interface between the runtime and a reconciler.
 
-The runtime knows queues, leases and caches, and nothing of products: the reconciler knows the
-rest. They meet in the types of this module.
+The runtime knows queues, leases and caches, and no products; the reconciler knows the rest.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -32,8 +31,8 @@ class QueuePriority(IntEnum):
     """Who is served first: the smaller, the sooner."""
 
     URGENT = 0  # a person changed the spec, or asked for something
-    NORMAL = 1  # something moved: a child changed, or a block of a canary has settled
-    BACKGROUND = 2  # nothing is known to have changed: resync, new leader, next block at rest
+    NORMAL = 1  # a child changed, or a block of a canary is complete
+    BACKGROUND = 2  # no known change: resync, new leader, next block of an idle product
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class Record:
     parent
         The product it belongs to; the product's own name for a product.
     uid
-        Tells an object from a later one of the same name.
+        Distinguishes an object from a later one of the same name.
     version
         metadata.resourceVersion as a number; the API server's versions grow, also across kinds.
     urgent

@@ -91,7 +91,7 @@ class Elector:
 
     @property
     def valid_until(self) -> float:
-        """The clock's time until which nobody else can have taken the lease."""
+        """The clock's time until which no other replica can have taken the lease."""
         return self._renewed_at + self._timing.duration
 
     @property
@@ -101,7 +101,7 @@ class Elector:
 
     @property
     def holder(self) -> str:
-        """Who held the lease when it was last read; empty for nobody."""
+        """The holder of the lease when it was last read; empty without one."""
         return self._seen.holder
 
     @property
@@ -109,7 +109,7 @@ class Elector:
         return self._renewed_at + self._timing.renew_deadline
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
-        """Contend for ever: each time the lease is ours, run `lead` until it is lost."""
+        """Contend until cancelled: each time the lease is ours, run `lead` until it is lost."""
         while True:
             await self._acquire()
             try:
@@ -171,7 +171,7 @@ class Elector:
 
     async def _try_acquire(self) -> bool:
         record = await self._read()
-        # Without a Lease, whoever was seen to hold it until now may not have noticed yet.
+        # Without a Lease, its last known holder may not have noticed yet.
         if not self._is_free(record or self._seen):
             return False
         return await self._take(record or LeaseRecord())
@@ -189,7 +189,7 @@ class Elector:
         try:
             written = await self._store.write(replace(self._seen, renewed=self._now()))
         except (Conflict, NotFound):
-            # Somebody else took it, or a person edited or deleted the Lease: the record tells.
+            # Another replica took it, or a person edited or deleted the Lease: the record shows it.
             self._seen = await self._read() or LeaseRecord()
             return not self._lost() and await self._renew()
         self._hold(written, started)

@@ -42,7 +42,7 @@ SECRETS = (
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), "[redacted]"),  # a JSON web token
     (re.compile(r"(?<=://)[^\s/@\"']*:[^\s/@\"']*@"), "[redacted]@"),  # user and password
 )
-"""What is taken out, whoever wrote it; none of the patterns can match beyond a JSON string."""
+"""Secrets that are removed from all lines; no pattern can match beyond a JSON string."""
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from sluicegate.runtime.workqueue import QueueObserver
 
-# They would double the series, and nobody asks for them.
+# They would double the series without use.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 NAME = "dataproduct"

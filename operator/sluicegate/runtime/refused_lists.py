@@ -15,8 +15,8 @@ from sluicegate.runtime.interfaces import Done, Key, Reconciler, Resource, Resul
 from sluicegate.runtime.metrics import REFUSED_LISTS
 
 FORGET_SECONDS = 600.0
-"""After this the objects of a refused kind count as gone: a mistake is mended sooner, and a
-namespace that is deleted must not keep training slots."""
+"""Seconds after which objects of a refused kind count as deleted: a mistake is fixed sooner, and a
+deleted namespace must not keep training slots."""
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Lists every kind in pages: once before the first write, then every few minutes, then on demand.
 
-A watch tells what changes; only a list tells what isn't there any more (a deletion during a gap
-of the watch is never told). Differences are queued, so an unchanged cluster costs a few reads.
+A watch delivers changes; only a list shows which objects no longer exist (deletions during a gap
+of the watch are lost). Differences are queued, so an unchanged cluster costs a few reads.
 
 Each kind of each namespace is a list of its own: one that fails is tried again later, and keeps
 no other waiting.
@@ -47,7 +47,7 @@ class Due:
 
 
 class Resync:
-    """Replaces caches by lists; `on_change` is told each product that has to be reconciled.
+    """Replaces caches by lists; `on_change` is called with each product to be reconciled.
 
     While it is `busy` the list of all kinds is put off, for one interval at most: with thousands
     of products it takes both sides most of a minute's work, to find what watches rarely miss.
@@ -106,7 +106,7 @@ class Resync:
         logger.info("caches are primed", extra={"objects": sum(map(len, self._caches))})
 
     async def run(self) -> None:
-        """List for ever: all kinds each interval ± 20 %, a single one when asked."""
+        """List until cancelled: all kinds each interval ± 20 %, a single one on request."""
         loop = asyncio.get_running_loop()
         # The first one comes early: it finds what was deleted between priming and watching.
         next_full = loop.time() + min(self._interval, FIRST_SECONDS)

@@ -1,4 +1,4 @@
-"""Work that goes on for ever, whatever happens to it."""
+"""Background work that is restarted after any failure."""
 
 import asyncio
 import logging

@@ -27,17 +27,17 @@ SLOW_RETRY = 60.0
 """A bug doesn't go away by itself, and its traceback shouldn't fill the logs."""
 
 SOON_RETRY = 20.0
-"""The most between attempts at what goes away by itself: after its end, nobody waits long."""
+"""Longest pause between retries of a transient failure."""
 
 CONFLICT_RETRY = 5.0
-"""The most between attempts after a Conflict: the object is known anew, there is nothing to wait
-for, and a look from the caches costs little."""
+"""Longest pause between retries after a Conflict: the cache is up to date again, and a reconcile
+from the caches costs little."""
 
 TURN_SECONDS = 0.01
 """How long looks begin in one turn of the event loop: three or four at idle products."""
 
 LONG_SECONDS = 60.0
-"""After this a reconcile is told of while it still lasts: each of its requests takes seconds."""
+"""Reconciles that run longer are logged while still running: each request takes seconds."""
 
 
 class Workers:
@@ -191,5 +191,5 @@ def longest_wait(error: KubeError) -> float:
 
 
 def warn_of_delay() -> None:
-    """Tell of a reconcile that lasts; which one comes from the context."""
+    """Log a reconcile that lasts; the context names it."""
     logger.warning("this reconcile has taken %.0f s and continues", LONG_SECONDS)

@@ -1,7 +1,7 @@
 """The gate that every write passes: first the write budget, then the lease.
 
-In this order, as waiting for the budget takes time in which a lease can run out; between the
-look at the lease and the request nothing waits.
+In this order, as a lease can expire during the wait for the budget; there is no wait between
+the check of the lease and the request.
 """
 
 from typing import Protocol
@@ -21,7 +21,7 @@ class Lease(Protocol):
 
     @property
     def valid_until(self) -> float:
-        """The clock's time until which nobody else can have the lease."""
+        """The clock's time until which no other replica can have the lease."""
 
 
 class WriteFence:

@@ -53,7 +53,7 @@ class TunedValue:
     value : objective or maxDrop; None for the SLO as it is.
     alarms : when it would have become degraded, in seconds. retrainings : how many it had led to.
     detection : median seconds until the drop is found; infinite where it isn't in two days, None
-        where the history doesn't tell.
+        if the history doesn't show it.
     """
 
     value: float | None
@@ -166,7 +166,7 @@ def _with(slo: Slo, value: float, *, objective: bool) -> Slo:
 def _level(counts: Sequence[tuple[int, Count]], whole: Count) -> tuple[float, float]:
     """The usual share of bad events, and by how much that of a day scatters about it.
 
-    The median day, as a history has incidents too; at least what its events can tell from none.
+    The median day, as a history has incidents too; at least what its events distinguish from none.
     """
     days: dict[int, Count] = {}
     for at, count in counts:
@@ -215,7 +215,7 @@ def _alternative(
 
 
 def _alone(scenario: ReplayScenario, slo: Slo) -> ReplayScenario:
-    """The history with this SLO as the only one, so that what happens is its doing."""
+    """The history with this SLO as the only one, so that it causes all decisions."""
     product = scenario.product
     retraining = product.spec.retraining
     gate = retraining and retraining.model_copy(update={"gate": {}})
@@ -230,31 +230,33 @@ def _alone(scenario: ReplayScenario, slo: Slo) -> ReplayScenario:
 
 def _delay(running: Replay, blocks: Sequence[ReplayBlock], slo: str, drop: float) -> float | None:
     """Seconds until a drop is found; infinite if it isn't while it is watched, None if that ends early."""
-    owed = 0.0
+    remainder = 0.0
     begin = blocks[0].at
     for block in blocks:
         if block.at - begin > WATCHED:
             return inf
-        worse, owed = lowered(block, slo, drop, owed)
+        worse, remainder = lowered(block, slo, drop, remainder)
         step = running.advance(worse)
         if step.status.engine.slo(slo).degraded:
             return block.at - begin
     return None
 
 
-def lowered(block: ReplayBlock, slo: str, drop: float, owed: float) -> tuple[ReplayBlock, float]:
-    """The block with so many more bad events, and what is still owed of a whole one."""
+def lowered(
+    block: ReplayBlock, slo: str, drop: float, remainder: float
+) -> tuple[ReplayBlock, float]:
+    """The block with so many more bad events, and the remaining fraction of an event."""
     counts = {}
     for version, read in block.counts.items():
         count = read.get(slo)
         counts[version] = read
         if count is not None and not isinstance(count, Quality):
             bad, total = count
-            owed += drop * total
-            more = min(floor(owed), max(int(total - bad), 0))
-            owed -= more
+            remainder += drop * total
+            more = min(floor(remainder), max(int(total - bad), 0))
+            remainder -= more
             counts[version] = {**read, slo: (bad + more, total)}
-    return replace(block, counts=counts), owed
+    return replace(block, counts=counts), remainder
 
 
 def _proposed(made: list[TunedValue], seconds: float) -> tuple[TunedValue, ...]:

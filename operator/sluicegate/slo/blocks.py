@@ -95,7 +95,7 @@ def read_block(
 class Series:
     """The blocks of one SLO of one version, packed.
 
-    Not frozen, as a cache appends to it; whoever decides only reads.
+    Not frozen, as a cache appends to it; decisions only read it.
     """
 
     __slots__ = (
@@ -104,7 +104,7 @@ class Series:
 
     derived: dict[object, object]
     """What a reader computed from complete hours and may find here again; emptied when one of
-    them changes. Keys tell what it was computed with."""
+    them changes. Keys contain the inputs."""
 
     def __init__(self) -> None:
         self._newest = -1
@@ -212,7 +212,7 @@ class Series:
         Parameters
         ----------
         spans : pairs (after, last) of blocks with after < index ≤ last. Hours that they touch are
-            left out wholly, so that it is the same whichever way the blocks came back.
+            left out completely, so that the way in which the blocks were read doesn't matter.
         """
         other = Series()
         other._newest, other._first_hour = self._newest, self._first_hour

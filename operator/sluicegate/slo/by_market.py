@@ -11,7 +11,7 @@ _SEPARATOR: Final = "@"
 def indicator_label(slo: str, indicator: Indicator) -> str:
     """What the library counts an SLO's events under; empty where it doesn't count them by market.
 
-    Raw counters and gauges are the product's own, whose labels nobody else knows.
+    Raw counters and gauges are the product's own, with unknown labels.
     """
     match indicator.kind:
         case IndicatorKind.AVAILABILITY:

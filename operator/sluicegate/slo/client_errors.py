@@ -1,4 +1,4 @@
-"""Client errors: which answers blame the request, and how they are kept beside the SLOs.
+"""Client errors: responses with 4xx, and how they are kept beside the SLOs.
 
 A version that answers 400 to every request fails by no SLO: availability counts 5xx, latency counts
 2xx. So the share of 4xx is counted for every product that may change its version, whatever SLOs

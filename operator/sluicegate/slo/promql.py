@@ -84,7 +84,7 @@ def sum_by(labels: Sequence[str], expression: str) -> str:
 
 
 def sum_without(label: str, expression: str) -> str:
-    """`expression` without a label; series that nothing else tells apart are added up."""
+    """`expression` without a label; series that no other label distinguishes are summed."""
     return f"sum without ({label}) (\n{expression}\n)"
 
 

@@ -31,7 +31,7 @@ class InSyncCache:
         observation: Observation,
         plan: Plan,
     ) -> bytes:
-        """A digest of all that decides what is applied; empty where it can't be told so cheaply.
+        """A digest of all inputs of the children; empty where it would cost too much.
 
         Parameters
         ----------
