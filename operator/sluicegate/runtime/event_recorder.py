@@ -1,6 +1,6 @@
-"""Events that people see under `kubectl describe`: one per transition, never in the way of work.
+"""Events on objects, as client-go's record.EventRecorder: one per transition; they delay no work.
 
-They wait in a queue of their own, which drops rather than grows. Repeats of an event within ten
+They wait in a queue of their own, which is bounded. Repeats of an event within ten
 minutes become one series: the first is written at once, the rest are counted and written once,
 when the series has been quiet for a while. An event has exactly the text that was recorded:
 another text is another event. Of good news of one kind the newest is written, one a minute, so a

@@ -1,6 +1,6 @@
 """Which replica may write: one holds the Lease, the others are warm and wait.
 
-Rules, each against one way of having two leaders:
+It corresponds to client-go's leaderelection. Each rule prevents one way to two leaders:
 
 - The holder counts its time from *before* it sent the renewal, on its own clock; it stops
   leading when ten of the fifteen seconds are over without another renewal.

@@ -1,8 +1,8 @@
 """Keys that need work: each waits once, is worked on by one worker at a time, and isn't lost.
 
-A key added while it waits is the same work; a key added while a worker has it is worked on
-again afterwards, as the worker may have read before the change. Urgent keys overtake, but
-no key waits indefinitely.
+It corresponds to client-go's workqueue.RateLimitingInterface, with priorities. A key added while it
+waits is the same work; one added while a worker has it is processed again, as the worker may have
+read before the change. Urgent keys overtake, but no key waits indefinitely.
 """
 
 import asyncio
