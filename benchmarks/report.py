@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.bars import BARS, FLOOR, OWN, Bar, failures, figure, same_run
+from benchmarks.acceptance_bars import BARS, FLOOR, OWN, Bar, failures, figure, same_run
+from benchmarks.commentary import NOTES
 from benchmarks.figures import exponent
 from benchmarks.machine import sizes_by_machine, tell_machines
-from benchmarks.notes import NOTES
 from benchmarks.rows import GROWTH, SIDE_BY_SIDE
 
 if TYPE_CHECKING:

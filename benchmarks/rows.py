@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.own import SHORT_BLOCK_SECONDS
+from benchmarks.sluicegate_contender import SHORT_BLOCK_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
