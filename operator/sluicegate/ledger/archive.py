@@ -3,18 +3,13 @@
 The file is the review itself as JSON, so `sluicegate report --from` and `dossier --from` read it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
-from typing import TYPE_CHECKING
 
 from sluicegate.api import names
+from sluicegate.api.review import DataProductReview
 from sluicegate.errors import SluicegateError
 from sluicegate.ledger.journal import digest_of
-
-if TYPE_CHECKING:
-    from sluicegate.api.review import DataProductReview
 
 
 class NotArchived(SluicegateError):  # noqa: N818 - says what is the case

@@ -1,19 +1,13 @@
 """Whether a product has what a product in production needs, and which exemptions hold. Pure."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from sluicegate.api.accountability import RiskClass
+from sluicegate.api.product import DataProductSpec
 from sluicegate.api.product_info import PRODUCT_MANAGER
-from sluicegate.api.review import CheckState, Cycle, ReadinessCheck, ReviewCheck
+from sluicegate.api.review import CheckState, Cycle, Exemption, ReadinessCheck, ReviewCheck
 from sluicegate.api.slos import IndicatorKind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from sluicegate.api.product import DataProductSpec
-    from sluicegate.api.review import Exemption
 
 LEAST_DAYS: Final = 183
 """Six months, for which a deployer of a model keeps its records (EU AI Act, article 26)."""

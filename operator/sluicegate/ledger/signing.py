@@ -1,14 +1,14 @@
 """Who has signed a sealed review, and where it stands. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from sluicegate.api.review import DataProductReviewStatus, ReviewState, SignVerdict
-
-if TYPE_CHECKING:
-    from sluicegate.api.review import DataProductReview, SignOff
+from sluicegate.api.review import (
+    DataProductReview,
+    DataProductReviewStatus,
+    ReviewState,
+    SignOff,
+    SignVerdict,
+)
 
 
 @dataclass(frozen=True, slots=True)

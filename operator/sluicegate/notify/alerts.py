@@ -4,23 +4,17 @@ An Alertmanager forgets alerts that nobody posts again, and its own routing grou
 So it isn't sent messages: the states that are open are posted again and again, each until it ends.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 from sluicegate.api.base import rfc3339
+from sluicegate.api.status import DataProductStatus
 from sluicegate.notify.catalogue import Kind
+from sluicegate.notify.configuration import Configuration
+from sluicegate.notify.cursor import Cursor
 from sluicegate.notify.messages import sinks_of
-from sluicegate.notify.transitions import transitions
+from sluicegate.notify.transitions import Origin, Transition, transitions
 from sluicegate.notify.wording import heading, plain
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sluicegate.api.status import DataProductStatus
-    from sluicegate.notify.configuration import Configuration
-    from sluicegate.notify.cursor import Cursor
-    from sluicegate.notify.transitions import Origin, Transition
 
 POST_SECONDS: Final = 60
 """Between two posts of what is open."""

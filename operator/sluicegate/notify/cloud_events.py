@@ -4,22 +4,17 @@ The id of an event is that of its message, and the same at each attempt: with th
 receiver a repeated event from a new one.
 """
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 from urllib.parse import quote
 
 from sluicegate.api.base import rfc3339
 from sluicegate.api.names import API_VERSION, PLURAL
 from sluicegate.notify.catalogue import DIGEST_TYPE, TEST_TYPE, Urgency
+from sluicegate.notify.messages import Message
+from sluicegate.notify.transitions import Transition
 from sluicegate.notify.wording import wording
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sluicegate.notify.messages import Message
-    from sluicegate.notify.transitions import Transition
 
 SCHEMAS: Final = "https://sluicegate.dev/schemas"
 SEVERITIES: Final = {

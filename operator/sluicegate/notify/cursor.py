@@ -5,21 +5,15 @@ that lasts) keeps its value while the status says Unknown; an event (a promotion
 by its time, which only grows, so that a status that was lost and rebuilt sends nothing twice.
 """
 
-from __future__ import annotations
-
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
-from sluicegate.api.versions import CandidatePhase
+from sluicegate.api.status import Condition, DataProductStatus
+from sluicegate.api.versions import Candidate, CandidatePhase
 from sluicegate.conditions import find_condition
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from sluicegate.api.status import Condition, DataProductStatus
-    from sluicegate.api.versions import Candidate
 
 OWN_TYPE: Final = frozenset({ConditionReason.MODEL_REJECTED, ConditionReason.API_CHANGED})
 """Reasons of Stalled that transitions of the rollout report."""
@@ -88,7 +82,7 @@ class Cursor:
             or self.refused or self.reviews
         )  # fmt: skip
 
-    def without_levels(self) -> Cursor:
+    def without_levels(self) -> "Cursor":
         """The same events, as if all were well: what a product is compared with at first sight."""
         return replace(
             self, degraded=False, stalled="", lost="", upstream=False, approval="", retries=0,

@@ -6,24 +6,19 @@ longer. At least once: a process that is killed between the sink's answer and th
 it sends the message again, with the same id.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from sluicegate.errors import SluicegateError
 from sluicegate.kube.errors import KubeError
 from sluicegate.notify import metrics
+from sluicegate.notify.journal import Journal
+from sluicegate.notify.messages import Message
 from sluicegate.notify.wording import wording
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sluicegate.notify.journal import Journal
-    from sluicegate.notify.messages import Message
-    from sluicegate.runtime.clock import Clock
+from sluicegate.runtime.clock import Clock
 
 logger = logging.getLogger(__name__)
 

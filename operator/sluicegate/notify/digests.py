@@ -1,16 +1,12 @@
 """Digests: once a day, what needs a person and what is degraded. Pure."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from sluicegate.notify.configuration import DigestPlan
-    from sluicegate.notify.cursor import Cursor
+from sluicegate.notify.configuration import DigestPlan
+from sluicegate.notify.cursor import Cursor
 
 DAY: Final = 86_400
 LATEST_HOURS: Final = 12

@@ -7,29 +7,22 @@ is still there. A write of which no answer came makes the memory stale; it is re
 anything is decided by it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import KubeError, NotFound, Transient
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.notify.catalogue import Topic
-from sluicegate.notify.cursor import decode, encode
-from sluicegate.notify.messages import Collected, LastSent, Message, Recent
+from sluicegate.notify.cursor import Cursor, decode, encode
+from sluicegate.notify.messages import Collected, LastSent, Message, MessageBatch, Recent
 from sluicegate.notify.metrics import DROPPED, PENDING
 from sluicegate.notify.transitions import Transition
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from sluicegate.kube.client import KubeApi
-    from sluicegate.notify.cursor import Cursor
-    from sluicegate.notify.messages import MessageBatch
-    from sluicegate.runtime.clock import Clock
+from sluicegate.runtime.clock import Clock
 
 logger = logging.getLogger(__name__)
 

@@ -5,22 +5,15 @@ message, and the order within a product is kept: the n-th transitions of product
 together with n-th ones of others.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from sluicegate.notify.catalogue import DIGEST_TYPE, FOLDING, PRODUCTS, Kind, Topic
-from sluicegate.notify.transitions import Transition
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from sluicegate.notify.configuration import Configuration, When
-    from sluicegate.notify.transitions import Origin
-
+from sluicegate.notify.configuration import Configuration, When
+from sluicegate.notify.transitions import Origin, Transition
 
 SHORT_TEXT: Final = 160
 """Characters of each product's message where there are several."""

@@ -1,20 +1,23 @@
 """Finds the transitions of each product, and puts what was collected into messages when it is time."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import KubeError, NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
 from sluicegate.notify import alerts, digests
+from sluicegate.notify.configuration import Configuration
 from sluicegate.notify.cursor import Cursor, cursor_of
-from sluicegate.notify.messages import MessageBatch, batch_of, concerns, digest_message
+from sluicegate.notify.journal import Journal
+from sluicegate.notify.messages import Message, MessageBatch, batch_of, concerns, digest_message
 from sluicegate.notify.metrics import FOLDED, TRANSITIONS
 from sluicegate.notify.transitions import (
     Origin,
+    Transition,
     deletion,
     numbered,
     review_transition,
@@ -22,18 +25,8 @@ from sluicegate.notify.transitions import (
 )
 from sluicegate.notify.watched import ReviewRecord, origin_of, review_record
 from sluicegate.reconcile.live.product import ProductRecord
-from sluicegate.runtime.interfaces import Done
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
-
-    from sluicegate.kube.client import KubeApi
-    from sluicegate.notify.configuration import Configuration
-    from sluicegate.notify.journal import Journal
-    from sluicegate.notify.messages import Message
-    from sluicegate.notify.transitions import Transition
-    from sluicegate.runtime.cache import Caches
-    from sluicegate.runtime.interfaces import Result
+from sluicegate.runtime.cache import Caches
+from sluicegate.runtime.interfaces import Done, Result
 
 logger = logging.getLogger(__name__)
 

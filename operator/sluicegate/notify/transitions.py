@@ -4,25 +4,19 @@ Nothing is remembered beside the cursor, so that a restart anywhere gives the sa
 order is that of the story: a cause comes before what follows from it.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionType
 from sluicegate.api.outcome import Outcome
+from sluicegate.api.retraining_status import AttemptResult
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import PastVersion
 from sluicegate.notify.catalogue import Kind
-from sluicegate.notify.cursor import Cursor, condition_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from sluicegate.api.retraining_status import AttemptResult
-    from sluicegate.api.status import DataProductStatus
-    from sluicegate.api.versions import PastVersion
-    from sluicegate.notify.cursor import ReviewCursor
+from sluicegate.notify.cursor import Cursor, ReviewCursor, condition_of
 
 LONGEST_TEXT: Final = 700
 """Characters of a message that are kept: the outbox holds hundreds; status has the whole."""

@@ -1,9 +1,8 @@
 """What is watched, and what is kept of it: products, and reviews that wait for signatures."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sluicegate.api import names
 from sluicegate.api.base import StatusModel, Time
@@ -13,9 +12,6 @@ from sluicegate.notify.cursor import ReviewCursor
 from sluicegate.notify.transitions import Origin
 from sluicegate.reconcile.live.product import ProductRecord, product_record, unpacked
 from sluicegate.runtime.interfaces import Record, Watched
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 SEALED: Final = f"{names.LABEL_REVIEW}=sealed"
 """Of reviews: they wait for signatures. Open ones change daily, and closed ones never."""

@@ -5,24 +5,19 @@ terminal escapes and characters that turn the direction of a text are removed; w
 as a mention or as a link is broken by a character that nobody sees, or replaced by its twin.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 import unicodedata
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sluicegate.api.base import rfc3339
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_RETRAIN
 from sluicegate.notify.catalogue import Kind, Urgency
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from sluicegate.notify.messages import Message
-    from sluicegate.notify.transitions import Transition
+from sluicegate.notify.messages import Message
+from sluicegate.notify.transitions import Transition
 
 MOST_LISTED: Final = 30
 """Products that a message about several lists."""

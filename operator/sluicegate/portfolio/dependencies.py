@@ -1,17 +1,11 @@
 """Who depends on whom, and whom a degraded product may affect. Pure."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sluicegate.api.engine import ProductState
 from sluicegate.api.status import DependencyState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from sluicegate.portfolio.facts import ProductFacts, ProductKey
+from sluicegate.portfolio.facts import ProductFacts, ProductKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +32,7 @@ class Graph:
     nodes: Mapping[str, Node]
     edges: tuple[tuple[str, str], ...]
 
-    def near(self, name: str) -> Graph:
+    def near(self, name: str) -> "Graph":
         """The part with all that a product depends on, and all that depends on it."""
         up, down = _reach([name], self.edges), _reach([name], [(b, a) for a, b in self.edges])
         kept = {name, *up, *down}
@@ -47,7 +41,7 @@ class Graph:
             tuple(edge for edge in self.edges if set(edge) <= kept),
         )
 
-    def linked(self) -> Graph:
+    def linked(self) -> "Graph":
         """The part without products that neither call another nor are called."""
         kept = {name for edge in self.edges for name in edge}
         return Graph({one: node for one, node in self.nodes.items() if one in kept}, self.edges)
@@ -58,7 +52,7 @@ def name_of(key: ProductKey) -> str:
     return f"{key[0]}/{key[1]}"
 
 
-def graph_of(products: Sequence[ProductFacts]) -> Graph:
+def graph_of(products: Sequence[ProductFacts]) -> "Graph":
     """The graph of the products that a reader may see, as `as_seen` leaves them.
 
     Each call of a product that the reader may not see leads to a node of its own: whether two

@@ -1,23 +1,18 @@
 """Which products need a person, why, and the command that answers. Pure."""
 
-from __future__ import annotations
-
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sluicegate.api import names
 from sluicegate.api.engine import ProductState
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
+from sluicegate.api.product import DataProduct
 from sluicegate.api.review import ReviewState
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.conditions import find_condition, is_true
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sluicegate.api.product import DataProduct
 
 
 class NeedKind(StrEnum):

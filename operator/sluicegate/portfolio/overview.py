@@ -1,20 +1,13 @@
 """The portfolio in one sentence, its queue of needs, and the rows that a reader asks for. Pure."""
 
-from __future__ import annotations
-
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sluicegate.api.engine import ProductState
-from sluicegate.portfolio.facts import WORST
-from sluicegate.portfolio.needs import NOUNS, NeedKind
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from sluicegate.portfolio.facts import ProductFacts
-    from sluicegate.portfolio.needs import Need
+from sluicegate.portfolio.facts import WORST, ProductFacts
+from sluicegate.portfolio.needs import NOUNS, Need, NeedKind
 
 STATES: Final = (
     ProductState.DEGRADED,

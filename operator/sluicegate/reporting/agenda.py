@@ -1,22 +1,15 @@
 """When reviews come due, as a calendar that other programs read. Needs the extra `report`."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from icalendar import Calendar, Event
 
-from sluicegate.api.review import Cycle
+from sluicegate.api.product import DataProduct
+from sluicegate.api.review import Cycle, ReviewCycle
 from sluicegate.ledger.journal import LATE_DAYS
 from sluicegate.ledger.periods import period_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from sluicegate.api.product import DataProduct
-    from sluicegate.api.review import ReviewCycle
-
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -3,16 +3,12 @@
 Source: the CycloneDX specification, 1.6, `modelCard` (https://cyclonedx.org/docs/1.6/json/).
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
 from sluicegate.stats.evolution import Z
 from sluicegate.stats.intervals import wilson_lower, wilson_upper
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 SPECIFICATION: Final = "1.6"
 

@@ -4,19 +4,14 @@ The measures are those of DORA's State of DevOps reports (dora.dev/guides/dora-m
 models: a deployment is a promotion, and it has failed when the version was rolled back afterwards.
 """
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sluicegate.api.names import DecisionReason, DecisionType
 from sluicegate.api.outcome import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sluicegate.api.review import DataProductReview, ReviewDecision, ReviewVersion
+from sluicegate.api.review import DataProductReview, ReviewDecision, ReviewVersion
 
 WEEK_SECONDS: Final = 7 * 86_400
 _BEGINS: Final = frozenset({DecisionType.RETRAIN, DecisionType.START_ROLLOUT})

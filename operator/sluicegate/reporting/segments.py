@@ -1,19 +1,13 @@
 """A period cut where another version became stable, as a mean over two models describes neither. Pure."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from sluicegate.api.review import DataProductReview, ReviewDay
 from sluicegate.ledger.periods import midnight
 from sluicegate.stats.counts import Count
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sluicegate.api.review import DataProductReview, ReviewDay
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,20 +3,16 @@
 Needs the extra `report`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sluicegate.reporting.charts import BAD, FAINT, GOOD, INK, RC, as_svg
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 ROW_INCHES: Final = 1.9
 MOST_TICKS: Final = 8

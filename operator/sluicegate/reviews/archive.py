@@ -4,15 +4,15 @@ A review's annotation says which state of it the archive has. It is copied again
 signed it, and the operator drops no review whose newest state isn't archived.
 """
 
-from __future__ import annotations
-
 import os
 import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from sluicegate.api.review import DataProductReview
 from sluicegate.ledger.archive import (
     NotArchived,
     file_digest,
@@ -22,13 +22,7 @@ from sluicegate.ledger.archive import (
     require_same_seal,
     require_sealed,
 )
-from sluicegate.reviews.store import CLOSED, SEALED
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from sluicegate.api.review import DataProductReview
-    from sluicegate.reviews.store import ReviewStore
+from sluicegate.reviews.store import CLOSED, SEALED, ReviewStore
 
 BUCKETS = ("s3", "gs", "az")
 """Schemes of buckets that can be written to."""

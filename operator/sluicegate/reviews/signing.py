@@ -1,17 +1,12 @@
 """Who signs a review, in which role, and what is written: for the command and for the page."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sluicegate.api.base import rfc3339
-from sluicegate.api.review import ReviewState
+from sluicegate.api.review import DataProductReview, ReviewState
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.ledger.periods import local_day
-
-if TYPE_CHECKING:
-    from sluicegate.api.review import DataProductReview
 
 
 @dataclass(frozen=True, slots=True)

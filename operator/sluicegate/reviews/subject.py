@@ -1,24 +1,17 @@
 """What the ledger wants to know of a product: read from its spec and its status. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from sluicegate.api.review import ReviewDecision, ReviewSlo, ReviewVersion
+from sluicegate.api.baseline import Baseline
+from sluicegate.api.product import DataProduct
+from sluicegate.api.product_info import TeamMember
+from sluicegate.api.review import ReviewCycle, ReviewDecision, ReviewSlo, ReviewVersion
+from sluicegate.api.status import DataProductStatus
 from sluicegate.kube.resources import Key
-from sluicegate.ledger.readiness import checks
+from sluicegate.ledger.readiness import Missing, checks
 from sluicegate.measurement.store import target_of
-
-if TYPE_CHECKING:
-    from sluicegate.api.baseline import Baseline
-    from sluicegate.api.product import DataProduct
-    from sluicegate.api.product_info import TeamMember
-    from sluicegate.api.review import ReviewCycle
-    from sluicegate.api.status import DataProductStatus
-    from sluicegate.ledger.readiness import Missing
-    from sluicegate.prometheus.targets import Target
-    from sluicegate.prometheus.timing import Timing
+from sluicegate.prometheus.targets import Target
+from sluicegate.prometheus.timing import Timing
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,17 @@
 """Reports on reviews: events on the product, and metrics."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
 from prometheus_client import Gauge
 
 from sluicegate.api.event_reasons import EventReason
-from sluicegate.api.review import ReviewState
+from sluicegate.api.review import DataProductReview, ReviewState
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.ledger.signing import SigningState
+from sluicegate.reviews.rounds import Overview
 from sluicegate.reviews.wording import sentence
-from sluicegate.runtime.event_recorder import EventSubject, Note
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sluicegate.api.review import DataProductReview
-    from sluicegate.ledger.signing import SigningState
-    from sluicegate.reviews.rounds import Overview
-    from sluicegate.runtime.event_recorder import EventRecorder
+from sluicegate.runtime.event_recorder import EventRecorder, EventSubject, Note
 
 REVIEWS = Gauge("sluicegate_reviews", "Reviews by state; open ones are NotStarted.", ["state"])
 DUE = Gauge(

@@ -1,17 +1,10 @@
 """Where a review stands, as people read it: in an event, and in the product's condition. Pure."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from sluicegate.api.names import KIND, ConditionType
-from sluicegate.api.review import ReviewState
+from sluicegate.api.review import DataProductReview, ReviewState
 from sluicegate.conditions import Finding
 from sluicegate.ledger.periods import local_day
-
-if TYPE_CHECKING:
-    from sluicegate.api.review import DataProductReview
-    from sluicegate.ledger.signing import SigningState
+from sluicegate.ledger.signing import SigningState
 
 
 def sentence(review: DataProductReview, where: SigningState) -> str:

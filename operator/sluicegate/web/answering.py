@@ -1,29 +1,19 @@
 """From a request to an answer: who asks, what this reader may see, and how it is sent."""
 
-from __future__ import annotations
-
 import json
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from aiohttp import web
 
-from sluicegate.web.identity import UNAVAILABLE, AccessRefused
-from sluicegate.web.rendering import with_query
-from sluicegate.web.seen import Views
-from sluicegate.web.store import STALE_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sluicegate.web.authorization import Authorizer, Sight
-    from sluicegate.web.identity import PageReader, ReaderLogin
-    from sluicegate.web.rendering import Pages
-    from sluicegate.web.seen import SeenPortfolio
-    from sluicegate.web.store import Store
+from sluicegate.web.authorization import Authorizer, Sight
+from sluicegate.web.identity import UNAVAILABLE, AccessRefused, PageReader, ReaderLogin
+from sluicegate.web.rendering import Pages, with_query
+from sluicegate.web.seen import SeenPortfolio, Views
+from sluicegate.web.store import STALE_SECONDS, Store
 
 SECURITY: Final = {
     "Content-Security-Policy": (

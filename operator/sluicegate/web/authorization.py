@@ -1,22 +1,17 @@
 """What a reader may see: asked of the API server by SubjectAccessReview, with all groups."""
 
-from __future__ import annotations
-
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sluicegate.api import names
 from sluicegate.kube import requests
 from sluicegate.kube.errors import KubeError
 from sluicegate.kube.resources import SUBJECT_ACCESS_REVIEWS
+from sluicegate.kube.transport import Transport
 from sluicegate.web.expiring import Expiring
 from sluicegate.web.identity import KEPT_SECONDS, UNAVAILABLE, AccessRefused, PageReader
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sluicegate.kube.transport import Transport
 
 MOST_READERS: Final = 200
 AT_ONCE: Final = 8

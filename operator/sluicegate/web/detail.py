@@ -1,26 +1,21 @@
 """All that the page of one product shows, gathered from its status and its ledgers."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sluicegate.api import names
 from sluicegate.api.names import ConditionType
+from sluicegate.api.product import DataProduct
+from sluicegate.api.review import DataProductReview
+from sluicegate.api.slo_status import SloStatus
 from sluicegate.conditions import find_condition
 from sluicegate.portfolio.dependencies import dependents_of
+from sluicegate.portfolio.facts import ProductFacts
 from sluicegate.portfolio.needs import request_command
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from sluicegate.api.product import DataProduct
-    from sluicegate.api.review import DataProductReview
-    from sluicegate.api.slo_status import SloStatus
-    from sluicegate.portfolio.facts import ProductFacts
-    from sluicegate.reporting.facts import ReportFacts
-    from sluicegate.web.seen import SeenPortfolio
-    from sluicegate.web.store import ReviewFacts
+from sluicegate.reporting.facts import ReportFacts
+from sluicegate.web.seen import SeenPortfolio
+from sluicegate.web.store import ReviewFacts
 
 HISTORY_DAYS: Final = 30
 Day = tuple[str, int, int]

@@ -1,17 +1,13 @@
 """Places of lines, bars and boxes in a picture; templates draw them as SVG. Pure."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from fast_sugiyama import from_edges
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sluicegate.portfolio.dependencies import Graph, Node
+from sluicegate.portfolio.dependencies import Graph, Node
 
 BOX: Final = (170.0, 44.0)
 """Width and height of a product in the graph, in pixels."""

@@ -1,14 +1,9 @@
 """Answers that are used again for a while: few, short-lived, and each asked for once at a time."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import OrderedDict
-from collections.abc import Hashable
-from typing import TYPE_CHECKING, Generic, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")

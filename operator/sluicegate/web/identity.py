@@ -1,13 +1,13 @@
 """Who reads: established from a request in one of four ways, never guessed."""
 
-from __future__ import annotations
-
 import hmac
 import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 from aiohttp import web
 
@@ -15,14 +15,9 @@ from sluicegate.errors import SluicegateError
 from sluicegate.kube import requests
 from sluicegate.kube.errors import KubeError
 from sluicegate.kube.resources import TOKEN_REVIEWS
+from sluicegate.kube.transport import Transport
 from sluicegate.runtime.rate_limiter import TokenBucket
 from sluicegate.web.expiring import Expiring
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    from sluicegate.kube.transport import Transport
 
 PROXY_HEADER: Final = "X-Sluicegate-Secret"
 """With which the proxy proves that it is the proxy."""

@@ -1,18 +1,16 @@
 """The page of one review: its report, and the form that signs it."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from aiohttp import web
 
-from sluicegate.api.review import ReviewState, SignVerdict
+from sluicegate.api.review import DataProductReview, ReviewState, SignVerdict
 from sluicegate.kube.resources import Key
 from sluicegate.reporting.facts import facts_of
 from sluicegate.reporting.text import as_csv, as_json
 from sluicegate.reviews.signing import roles_in
-from sluicegate.web.answering import CSV, HTML, JSON, MISSING
+from sluicegate.web.answering import CSV, HTML, JSON, MISSING, Answering, ReaderRequest
 from sluicegate.web.detail import conceal_review
 from sluicegate.web.identity import AccessRefused
 from sluicegate.web.rendering import review_url
@@ -21,14 +19,10 @@ from sluicegate.web.signing import (
     GONE,
     LONGEST_NOTE,
     SignForm,
+    Signing,
     SigningRefused,
     is_from_the_page,
 )
-
-if TYPE_CHECKING:
-    from sluicegate.api.review import DataProductReview
-    from sluicegate.web.answering import Answering, ReaderRequest
-    from sluicegate.web.signing import Signing
 
 OPEN: Final = (ReviewState.TO_REVIEW, ReviewState.OVERDUE)
 """States in which a review takes signatures."""

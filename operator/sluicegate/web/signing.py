@@ -1,14 +1,15 @@
 """Signing a review from the page, as the reader: the API server's audit and policies see this person."""
 
-from __future__ import annotations
-
 import hmac
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sluicegate.api.review import SignVerdict
+from aiohttp import web
+
+from sluicegate.api.review import DataProductReview, SignVerdict
 from sluicegate.errors import InvalidInput, SluicegateError
 from sluicegate.kube import requests
 from sluicegate.kube.errors import (
@@ -21,17 +22,9 @@ from sluicegate.kube.errors import (
     Unauthorized,
 )
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
+from sluicegate.kube.transport import Transport
 from sluicegate.reviews.signing import Signature, role_of, signed
-from sluicegate.web.identity import AUTHENTICATED, SYSTEM, UNAVAILABLE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from aiohttp import web
-
-    from sluicegate.api.review import DataProductReview
-    from sluicegate.kube.transport import Transport
-    from sluicegate.web.identity import PageReader
+from sluicegate.web.identity import AUTHENTICATED, SYSTEM, UNAVAILABLE, PageReader
 
 FIELD_MANAGER: Final = "sluicegate-web"
 LONGEST_NOTE: Final = 500
@@ -57,7 +50,7 @@ class SignForm:
     token: str = ""
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> SignForm:
+    def of(cls, fields: Mapping[str, Any]) -> "SignForm":
         """The form in a request; what is no text counts as empty."""
         given = {
             name: value.strip() if isinstance(value := fields.get(name), str) else ""

@@ -1,23 +1,17 @@
 """Posts the states that are open to an Alertmanager, again and again."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from sluicegate.notify import metrics
 from sluicegate.notify.alerts import HOLD_SECONDS, POST_SECONDS, Alert, Labels, ended, identity
+from sluicegate.notify.configuration import AlertmanagerSink
 from sluicegate.notify.delivery import Undelivered
-from sluicegate.notify.sinks.http import deliver
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from sluicegate.notify.configuration import AlertmanagerSink
-    from sluicegate.notify.sinks.http import Http
-    from sluicegate.runtime.clock import Clock
+from sluicegate.notify.sinks.http import Http, deliver
+from sluicegate.runtime.clock import Clock
 
 logger = logging.getLogger(__name__)
 

@@ -1,21 +1,17 @@
 """Chat and mail by Apprise, which knows more than a hundred services."""
 
-from __future__ import annotations
-
 import asyncio
 import importlib
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sluicegate.errors import SluicegateError
 from sluicegate.notify.catalogue import Urgency
+from sluicegate.notify.configuration import AppriseSink
 from sluicegate.notify.delivery import Undelivered
+from sluicegate.notify.messages import Message
 from sluicegate.notify.wording import wording
-
-if TYPE_CHECKING:
-    from sluicegate.notify.configuration import AppriseSink
-    from sluicegate.notify.messages import Message
 
 TYPES: Final = {
     Urgency.NEEDS_PERSON: "warning",

@@ -1,27 +1,21 @@
 """Requests to receivers by HTTP, those of CloudEvents among them; failures name the sink's fault, never its address."""
 
-from __future__ import annotations
-
 import asyncio
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from pathlib import Path
+from typing import Final, Protocol
 
 import aiohttp
 
 from sluicegate.notify.cloud_events import binary, event_of, structured
-from sluicegate.notify.configuration import Mode
+from sluicegate.notify.configuration import CloudEventsSink, HttpSink, Mode
 from sluicegate.notify.delivery import Undelivered
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from sluicegate.notify.configuration import CloudEventsSink, HttpSink
-    from sluicegate.notify.messages import Message
-    from sluicegate.runtime.clock import Clock
+from sluicegate.notify.messages import Message
+from sluicegate.runtime.clock import Clock
 
 ANSWER_SECONDS: Final = 10.0
 REFUSALS: Final = frozenset({400, 413, 415, 422})
