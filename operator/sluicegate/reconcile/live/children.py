@@ -123,7 +123,8 @@ class ParentStatus:
     observed : the older of both conditions' generations.
     message : of the first that isn't True.
     port : of the parent reference; 0 when it names none.
-    denied : Accepted is False: the Gateway has looked at the route and doesn't take it.
+    denied : Accepted is False: the Gateway doesn't take the route.
+    decided : when Accepted became what it is, as the Gateway says; "" where it doesn't.
     """
 
     namespace: str
@@ -135,6 +136,7 @@ class ParentStatus:
     message: str
     port: int = 0
     denied: bool = False
+    decided: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,6 +325,7 @@ def _parent(entry: Mapping[str, Any], namespace: str) -> ParentStatus:
         message=f"{bad.get('reason', '')}: {bad.get('message', '')}" if bad else "",
         port=ref.get("port", 0),
         denied=both[0].get("status") == "False",
+        decided=both[0].get("lastTransitionTime", ""),
     )
 
 
