@@ -166,8 +166,8 @@ def _render(reports: Sequence[ReportFacts], form: str, period: str) -> str:
                 raise NoReportExtra(
                     f"HTML needs {error.name}: install sluicegate[report], or take --format markdown"
                 ) from error
-            title = reports[0].name if len(reports) == 1 else "Products"
-            return page(reports, f"{title}, {period}")
+            whose = reports[0].name if len(reports) == 1 else f"{len(reports)} products"
+            return page(reports, f"Review of {whose}, {period}")
         case _:
             return markdown(reports)
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 from sluicegate.api.review import CheckState, SignVerdict
 from sluicegate.ledger.journal import digest_of
 from sluicegate.ledger.periods import local_day
+from sluicegate.ledger.signing import standing
+from sluicegate.reporting import words
 from sluicegate.reporting.delivery import Delivery, delivery_of
 from sluicegate.reporting.segments import Segment, segments_of
 from sluicegate.slo.budget import budget_remaining
@@ -99,12 +101,21 @@ class ActionFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """A proved change of one SLO, and since when."""
+
+    slo: SloFacts
+    evolution: Evolution
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReportFacts:
     """What a report says of one product and period.
 
     Attributes
     ----------
-    sentence : all of it in one. worst : the largest proved change for the worse, in shares.
+    sentence : all of it in one.
     digest_holds : whether what is sealed is what the digest says; None while it is open.
     decisions : how many by type; causes : of retrainings. promotions, rolled_back : versions.
     missing_days : days of the period that couldn't be read.
@@ -144,15 +155,31 @@ class ReportFacts:
         return tuple(one for one in self.review.status.readiness if one.state is CheckState.MISSING)
 
     @property
+    def unsigned(self) -> tuple[str, ...]:
+        """Roles that have to sign a sealed review, and of which nobody has."""
+        return standing(self.review, 0.0).missing
+
+    @property
+    def move(self) -> Move | None:
+        """The largest proved change for the worse; without one, the largest for the better."""
+        moves = [
+            Move(slo, one, since)
+            for slo in self.slos
+            for one, since in (
+                (slo.against_before, "against the period before"),
+                (slo.against_original, "since the first acceptance"),
+            )
+            if one.change in {PeriodChange.WORSE, PeriodChange.BETTER}
+        ]
+        worst = max(moves, key=lambda one: one.evolution.estimate, default=None)
+        if worst is None or worst.evolution.change is PeriodChange.WORSE:
+            return worst
+        return min(moves, key=lambda one: one.evolution.estimate)
+
+    @property
     def worst(self) -> float:
         """The largest proved change for the worse, in shares of events; 0 without one."""
-        found = [
-            one.estimate
-            for slo in self.slos
-            for one in (slo.against_before, slo.against_original)
-            if one.change is PeriodChange.WORSE
-        ]
-        return max(found, default=0.0)
+        return max(self.move.evolution.estimate, 0.0) if self.move is not None else 0.0
 
 
 def good_share(count: Count) -> float | None:
@@ -190,7 +217,7 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
     every = {one.title: one for one in (*last, *fresh)}
     return ReportFacts(
         review=review,
-        sentence=_sentence(review, slos, kinds, causes),
+        sentence=_sentence(slos, kinds, causes),
         slos=slos,
         quantiles=tuple(_quantiles(status.days, earlier)),
         decisions=kinds,
@@ -335,28 +362,12 @@ def quantile(histogram: Sequence[tuple[float, int]], share: float) -> float | No
     return None
 
 
-def _sentence(
-    review: DataProductReview,
-    slos: Sequence[SloFacts],
-    kinds: Counter[str],
-    causes: Counter[str],
-) -> str:
-    """What there is to know, in one sentence."""
-    worse = [one.name for one in slos if one.against_before.change is PeriodChange.WORSE]
-    better = [one.name for one in slos if one.against_before.change is PeriodChange.BETTER]
-    missed = [one.name for one in slos if one.budget_left is not None and one.budget_left < 0]
-    parts = []
-    if missed:
-        parts.append(
-            f"{_and(missed)} missed {'its objective' if len(missed) == 1 else 'their objectives'}"
-        )
-    if worse:
-        parts.append(f"{_and(worse)} got worse")
-    if better:
-        parts.append(f"{_and(better)} got better")
+def _sentence(slos: Sequence[SloFacts], kinds: Counter[str], causes: Counter[str]) -> str:
+    """What there is to know first."""
+    parts = [told for told in map(_said_of, slos) if told]
     if not parts:
-        parts.append("no SLO was missed, and none has evidence of a change")
-    why = {"Retrain": f" ({', '.join(f'{cause}: {causes[cause]}' for cause in sorted(causes))})"}
+        parts.append("No objective was missed, and no change is proved")
+    why = {"Retrain": f" ({', '.join(words.spoken(cause) for cause in sorted(causes))})"}
     acts = [
         f"{kinds[kind]} {word}{'s' if kinds[kind] > 1 else ''}{why.get(kind, '')}"
         for kind, word in (
@@ -366,10 +377,27 @@ def _sentence(
         )
         if kinds[kind]
     ]
-    name = review.spec.product_ref.name
-    text = f"{name}: {', '.join(parts)}"
-    return f"{text}; {_and(acts)}." if acts else f"{text}; nothing was retrained or promoted."
+    did = f"There {'was' if acts[0].startswith('1 ') else 'were'} {_and(acts)}." if acts else (
+        "Nothing was retrained or promoted."
+    )  # fmt: skip
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}. {did}"
 
 
-def _and(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+def _said_of(slo: SloFacts) -> str:
+    """What of an SLO belongs into the sentence; empty where there is nothing."""
+    missed = slo.budget_left is not None and slo.budget_left < 0
+    parts = [f"missed its objective ({words.percent(slo.share)} of {words.percent(slo.objective)})"]
+    parts = parts if missed else []
+    moved = slo.against_before
+    if moved.change in {PeriodChange.WORSE, PeriodChange.BETTER}:
+        which = moved.change.lower()
+        parts.append(f"got {which} by {words.points(abs(moved.estimate))} points")
+    elif slo.against_original.change is PeriodChange.WORSE:
+        size = words.points(slo.against_original.estimate)
+        parts.append(f"is worse by {size} points than at its first acceptance")
+    return f"{words.subject(slo)} {' and '.join(parts)}" if parts else ""
+
+
+def _and(parts: Sequence[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
 
+from sluicegate.api.review import ReviewState, SignVerdict
+from sluicegate.ledger.periods import local_day
 from sluicegate.policy.model.formatting import duration, events
 from sluicegate.stats.evolution import Evolution, PeriodChange
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sluicegate.reporting.delivery import Delivery
-    from sluicegate.reporting.facts import ActionFacts, SloFacts
+    from sluicegate.reporting.facts import (
+        ActionFacts,
+        MarketFacts,
+        Move,
+        Quantile,
+        ReportFacts,
+        SloFacts,
+    )
     from sluicegate.stats.counts import Count
 
 _SAYS: Final = {
@@ -29,6 +43,90 @@ BANDS: Final = (
     (0.75, "Observe"),
 )
 """Names of what is left of an error budget, up to each share."""
+
+
+VERDICTS: Final = {
+    SignVerdict.AGREE: "agrees",
+    SignVerdict.OBJECT: "objects",
+    SignVerdict.SKIP: "skips it",
+}
+"""What a signer says of a period."""
+
+
+def spoken(word: str) -> str:
+    """A word of the API as people write it: `CanaryNotWorse` is `canary not worse`."""
+    return " ".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^A-Z]+", word)).lower()
+
+
+def span(start: int, end: int, zone: str) -> str:
+    """The days from one moment to another (which is no longer part of it), e.g. 1 to 30 November 2026."""
+    first, last = (datetime.fromtimestamp(one, ZoneInfo(zone or "UTC")) for one in (start, end - 1))
+    month = "" if (first.year, first.month) == (last.year, last.month) else f" {first:%B}"
+    year = "" if first.year == last.year else f" {first.year}"
+    return f"{first.day}{month}{year} to {last.day} {last:%B %Y}"
+
+
+def standing(one: ReportFacts) -> str:
+    """Where the review of a report stands, and who is waited for until when."""
+    status = one.review.status
+    if status.seal_time is None:
+        return "the period goes on"
+    if not one.unsigned:
+        told = (f"{by.username} ({VERDICTS[by.verdict]})" for by in one.signatures)
+        return f"signed by {', '.join(told)}"
+    due = local_day(status.due_time or status.seal_time, status.time_zone)
+    when = f"was due on {due}" if status.state is ReviewState.OVERDUE else f"due on {due}"
+    return f"waits for a signature as {' and as '.join(one.unsigned)}, {when}"
+
+
+def portfolio(reports: Sequence[ReportFacts]) -> str:
+    """Several reports in one sentence."""
+    moves = [one.move.evolution.change for one in reports if one.move is not None]
+    missed = sum(any((slo.budget_left or 0.0) < 0 for slo in one.slos) for one in reports)
+    waiting = [one for one in reports if one.review.status.seal_time and one.unsigned]
+    overdue = sum(one.review.status.state is ReviewState.OVERDUE for one in reports)
+    actions = [act for one in reports for act in one.open_actions]
+    late = sum(act.state == "late" for act in actions)
+    return (
+        f"{len(reports)} products: {moves.count(PeriodChange.WORSE)} got worse, {missed} missed an"
+        f" objective. Reviews that wait for signatures: {len(waiting)}, {overdue} of them overdue."
+        f" Open actions: {len(actions)}, {late} of them late."
+    )
+
+
+def move(one: Move | None) -> str:
+    """The largest proved change of a product."""
+    if one is None:
+        return "no evidence of a change"
+    return f"{one.slo.name} {change(one.evolution)} {one.since}"
+
+
+def compared(one: Evolution, with_what: Count) -> str:
+    """A change; a dash where there is nothing to compare with."""
+    return change(one) if with_what.total else "–"
+
+
+def response_times(quantiles: Sequence[Quantile]) -> str:
+    """Estimates of the times within which shares of the responses were given."""
+    return "; ".join(
+        f"{one.share * 100:.0f} % of the responses {_within(one.seconds)}"
+        + ("" if one.before is None else f" (before: {milliseconds(one.before)})")
+        for one in quantiles
+    )
+
+
+def _within(seconds: float | None) -> str:
+    if seconds is None:
+        return "without an estimate, as it is above the histogram's last bound"
+    return f"within {milliseconds(seconds)}"
+
+
+def market(slo: SloFacts, one: MarketFacts) -> str:
+    """A market's share of good events, and what can be said of it."""
+    if slo.objective is None:
+        return counted(one.count)
+    told = "too few events to tell" if one.state == "Unknown" else one.state.lower()
+    return f"{counted(one.count)}: {told}"
 
 
 def change(one: Evolution) -> str:
