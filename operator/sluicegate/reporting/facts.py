@@ -11,7 +11,6 @@ from sluicegate.api.review import CheckState, SignVerdict
 from sluicegate.ledger.journal import digest_of
 from sluicegate.ledger.periods import local_day
 from sluicegate.ledger.signing import standing
-from sluicegate.reporting import words
 from sluicegate.reporting.delivery import Delivery, delivery_of
 from sluicegate.reporting.segments import Segment, segments_of
 from sluicegate.slo.budget import budget_remaining
@@ -115,7 +114,6 @@ class ReportFacts:
 
     Attributes
     ----------
-    sentence : all of it in one.
     digest_holds : whether what is sealed is what the digest says; None while it is open.
     decisions : how many by type; causes : of retrainings. promotions, rolled_back : versions.
     missing_days : days of the period that couldn't be read.
@@ -124,7 +122,6 @@ class ReportFacts:
     """
 
     review: DataProductReview
-    sentence: str
     slos: tuple[SloFacts, ...]
     quantiles: tuple[Quantile, ...]
     decisions: Counter[str]
@@ -217,7 +214,6 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
     every = {one.title: one for one in (*last, *fresh)}
     return ReportFacts(
         review=review,
-        sentence=_sentence(slos, kinds, causes),
         slos=slos,
         quantiles=tuple(_quantiles(status.days, earlier)),
         decisions=kinds,
@@ -360,44 +356,3 @@ def quantile(histogram: Sequence[tuple[float, int]], share: float) -> float | No
             return low + (bound - low) * within
         low, below = bound, number
     return None
-
-
-def _sentence(slos: Sequence[SloFacts], kinds: Counter[str], causes: Counter[str]) -> str:
-    """What there is to know first."""
-    parts = [told for told in map(_said_of, slos) if told]
-    if not parts:
-        parts.append("No objective was missed, and no change is proved")
-    why = {"Retrain": f" ({', '.join(words.spoken(cause) for cause in sorted(causes))})"}
-    acts = [
-        f"{kinds[kind]} {word}{'s' if kinds[kind] > 1 else ''}{why.get(kind, '')}"
-        for kind, word in (
-            ("Retrain", "retraining"),
-            ("Promote", "promotion"),
-            ("Rollback", "rollback"),
-        )
-        if kinds[kind]
-    ]
-    did = f"There {'was' if acts[0].startswith('1 ') else 'were'} {_and(acts)}." if acts else (
-        "Nothing was retrained or promoted."
-    )  # fmt: skip
-    text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}. {did}"
-
-
-def _said_of(slo: SloFacts) -> str:
-    """What of an SLO belongs into the sentence; empty where there is nothing."""
-    missed = slo.budget_left is not None and slo.budget_left < 0
-    parts = [f"missed its objective ({words.percent(slo.share)} of {words.percent(slo.objective)})"]
-    parts = parts if missed else []
-    moved = slo.against_before
-    if moved.change in {PeriodChange.WORSE, PeriodChange.BETTER}:
-        which = moved.change.lower()
-        parts.append(f"got {which} by {words.points(abs(moved.estimate))} points")
-    elif slo.against_original.change is PeriodChange.WORSE:
-        size = words.points(slo.against_original.estimate)
-        parts.append(f"is worse by {size} points than at its first acceptance")
-    return f"{words.subject(slo)} {' and '.join(parts)}" if parts else ""
-
-
-def _and(parts: Sequence[str]) -> str:
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

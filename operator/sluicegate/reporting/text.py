@@ -57,7 +57,7 @@ def _head(one: ReportFacts) -> Iterator[str]:
     zone = status.time_zone
     yield f"# {one.name}, {words.span(period.start, period.end, zone)}"
     yield ""
-    yield escaped(one.sentence)
+    yield escaped(words.sentence(one))
     yield ""
     sealed = (
         f"sealed {local_day(status.seal_time, zone)}, `{status.digest}`"
@@ -191,7 +191,7 @@ def _json(one: ReportFacts) -> dict[str, Any]:
     return {
         "product": one.name,
         "period": one.review.spec.period.to_dict(),
-        "sentence": one.sentence,
+        "sentence": words.sentence(one),
         "state": str(status.state),
         "digest": status.digest,
         "digestHolds": one.digest_holds,

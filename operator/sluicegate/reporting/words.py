@@ -66,6 +66,47 @@ def span(start: int, end: int, zone: str) -> str:
     return f"{first.day}{month}{year} to {last.day} {last:%B %Y}"
 
 
+def sentence(one: ReportFacts) -> str:
+    """What there is to know first."""
+    parts = [told for told in map(_said_of, one.slos) if told]
+    if not parts:
+        parts.append("No objective was missed, and no change is proved")
+    why = {"Retrain": f" ({', '.join(spoken(cause) for cause in sorted(one.causes))})"}
+    acts = [
+        f"{one.decisions[kind]} {word}{'s' if one.decisions[kind] > 1 else ''}{why.get(kind, '')}"
+        for kind, word in (
+            ("Retrain", "retraining"),
+            ("Promote", "promotion"),
+            ("Rollback", "rollback"),
+        )
+        if one.decisions[kind]
+    ]
+    did = "Nothing was retrained or promoted."
+    if acts:
+        did = f"There {'was' if acts[0].startswith('1 ') else 'were'} {_and(acts)}."
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}. {did}"
+
+
+def _said_of(slo: SloFacts) -> str:
+    """What of an SLO belongs into the sentence; empty where there is nothing."""
+    missed = slo.budget_left is not None and slo.budget_left < 0
+    parts = [f"missed its objective ({percent(slo.share)} of {percent(slo.objective)})"]
+    parts = parts if missed else []
+    moved = slo.against_before
+    if moved.change in {PeriodChange.WORSE, PeriodChange.BETTER}:
+        which = moved.change.lower()
+        parts.append(f"got {which} by {points(abs(moved.estimate))} points")
+    elif slo.against_original.change is PeriodChange.WORSE:
+        size = points(slo.against_original.estimate)
+        parts.append(f"is worse by {size} points than at its first acceptance")
+    return f"{subject(slo)} {' and '.join(parts)}" if parts else ""
+
+
+def _and(parts: Sequence[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
 def standing(one: ReportFacts) -> str:
     """Where the review of a report stands, and who is waited for until when."""
     status = one.review.status

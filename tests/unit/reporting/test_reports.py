@@ -16,7 +16,7 @@ from sluicegate.__main__ import main
 from sluicegate.cli.report import readable, spun
 from sluicegate.reporting.facts import facts_of, quantile
 from sluicegate.reporting.text import as_csv, as_json, markdown
-from sluicegate.reporting.words import budget, change, compared, move, percent, span
+from sluicegate.reporting.words import budget, change, compared, move, percent, sentence, span
 from sluicegate.stats.evolution import PeriodChange
 from tests.support.decisions.reviewed import document_of, sealed_month
 
@@ -42,9 +42,9 @@ def test_each_change_is_said_with_its_interval_or_not_at_all():
     assert compared(availability.against_original, availability.original) == "–"
     assert re.match(
         r"Accuracy missed its objective \([\d.]+ % of 88\.0 %\) and got worse by [\d.]+ points\. ",
-        facts.sentence,
+        sentence(facts),
     )
-    assert "1 retraining (model decay) and 1 promotion" in facts.sentence
+    assert "1 retraining (model decay) and 1 promotion" in sentence(facts)
 
 
 def test_several_products_are_told_in_one_sentence_and_by_their_largest_proved_change():
