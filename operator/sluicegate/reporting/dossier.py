@@ -113,7 +113,7 @@ def _part(product: DataProduct | None, name: str) -> dict[str, Any]:
 def _retention(product: DataProduct | None) -> str:
     cycle = product.spec.review if product is not None else None
     if cycle is None:
-        return "no ledger is opened any more; sealed ones stay until they are deleted by hand"
+        return "no ledger is opened any more; a sealed one stays until its expiryTime"
     return (
         f"the {cycle.keep} newest sealed reviews (one a {cycle.every}) are kept in the cluster; the"
         " archive keeps what it was given"
