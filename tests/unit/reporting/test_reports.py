@@ -183,8 +183,8 @@ def test_the_newest_sealed_period_is_told_when_none_is_named(files, capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["pricing/pricing", "--period", "2026-13"], "there are 2026-10, 2026-11"),
-        (["pricing/gone"], "there is no review of pricing/gone: set spec.review"),
+        (["pricing/pricing", "--period", "2026-13"], "name one of 2026-10, 2026-11"),
+        (["pricing/gone"], "there is no review of pricing/gone: is the name right?"),
         (["pricing"], "write NAMESPACE/NAME"),
         ([], "use --all"),
     ],
