@@ -122,7 +122,7 @@ def _decided(one: ReportFacts) -> Iterator[str]:
 def _to_look_at(one: ReportFacts) -> Iterator[str]:
     readiness = one.review.status.readiness
     yield ""
-    yield "## Objectives to review"
+    yield "## Objectives to reconsider"
     health = [f"- {words.subject(slo)} {slo.health}" for slo in one.slos if slo.health]
     yield from health or ["There are none."]
     yield ""
