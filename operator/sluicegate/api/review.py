@@ -308,7 +308,7 @@ class DataProductReviewStatus(StatusModel):
     state: ReviewState = ReviewState.NOT_STARTED
     """State of the review."""
     due_time: Time | None = None
-    """Time by which the review must be signed."""
+    """Time by which the review must be signed; none if the product was deleted before its end."""
     seal_time: Time | None = None
     """Time at which the ledger was sealed."""
     seal_reason: str = ""

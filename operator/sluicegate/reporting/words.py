@@ -111,11 +111,13 @@ def standing(one: ReportFacts) -> str:
     """Where the review of a report stands, and who is waited for until when."""
     status = one.review.status
     if status.seal_time is None:
-        return "the period goes on"
+        return "the period goes on, and labels of its days may still come"
     if not one.unsigned:
         told = (f"{by.username} ({VERDICTS[by.verdict]})" for by in one.signatures)
         return f"signed by {', '.join(told)}"
-    due = local_day(status.due_time or status.seal_time, status.time_zone)
+    if status.due_time is None:
+        return "not signed: the product was deleted"
+    due = local_day(status.due_time, status.time_zone)
     when = f"was due on {due}" if status.state is ReviewState.OVERDUE else f"due on {due}"
     return f"waits for a signature as {' and as '.join(one.unsigned)}, {when}"
 
@@ -124,7 +126,7 @@ def portfolio(reports: Sequence[ReportFacts]) -> str:
     """Several reports in one sentence."""
     moves = [one.move.evolution.change for one in reports if one.move is not None]
     missed = sum(any((slo.budget_left or 0.0) < 0 for slo in one.slos) for one in reports)
-    waiting = [one for one in reports if one.review.status.seal_time and one.unsigned]
+    waiting = [one for one in reports if one.review.status.due_time and one.unsigned]
     overdue = sum(one.review.status.state is ReviewState.OVERDUE for one in reports)
     actions = [act for one in reports for act in one.open_actions]
     late = sum(act.state == "late" for act in actions)

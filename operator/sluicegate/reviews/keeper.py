@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 from sluicegate.kube.errors import Conflict, KubeError
 from sluicegate.ledger.journal import (
     DAY_SECONDS,
+    PERIOD_OVER,
+    PRODUCT_GONE,
     DayCounts,
     may_be_sealed,
     sealed,
@@ -43,10 +45,6 @@ DELAY_SECONDS: Final = 600
 """After midnight, until the day's last samples are there."""
 OLDEST_SECONDS: Final = 15 * DAY_SECONDS
 """What Prometheus keeps at least: a day that is older can't be read any more."""
-PERIOD_OVER: Final = "PeriodOver"
-PRODUCT_GONE: Final = "ProductGone"
-CYCLE_CHANGED: Final = "CycleChanged"
-"""spec.review is another one now, or none: no visit comes to this review any more."""
 
 
 @dataclass(frozen=True, slots=True)

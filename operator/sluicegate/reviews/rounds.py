@@ -18,18 +18,10 @@ from sluicegate.api.review import ReviewState
 from sluicegate.conditions import Finding, find_condition
 from sluicegate.kube.errors import KubeError, NotFound
 from sluicegate.kube.resources import Key
-from sluicegate.ledger.journal import DAY_SECONDS
+from sluicegate.ledger.journal import CYCLE_CHANGED, DAY_SECONDS, PERIOD_OVER, PRODUCT_GONE
 from sluicegate.ledger.periods import UnknownZone, period_at
 from sluicegate.ledger.signing import SigningState, standing, with_standing
-from sluicegate.reviews.keeper import (
-    CYCLE_CHANGED,
-    DELAY_SECONDS,
-    PERIOD_OVER,
-    PRODUCT_GONE,
-    Keeper,
-    seal,
-    visited_names,
-)
+from sluicegate.reviews.keeper import DELAY_SECONDS, Keeper, seal, visited_names
 from sluicegate.reviews.store import CLOSED, OPEN, SEALED, parse_review
 from sluicegate.reviews.subject import subject_of
 from sluicegate.reviews.wording import finding_of
@@ -88,6 +80,7 @@ class _FollowedReview:
 
     version: str
     product: Key
+    uid: str
     state: ReviewState
     waiting: Waiting | None
 
@@ -263,7 +256,8 @@ class Reviews:
                     known = await self._follow(document, now)
                 if known is not None:
                     seen[key] = known
-                    overview.add(known)
+                    if self._exists(known.product, known.uid):
+                        overview.add(known)  # for a product that is gone nobody has to sign
             self._seen = seen
         except NotFound:
             return 0  # the definition of reviews isn't installed
@@ -294,6 +288,7 @@ class Reviews:
         return _FollowedReview(
             version=review.metadata.resource_version,
             product=Key(review.metadata.namespace, ref.name),
+            uid=ref.uid,
             state=where.state,
             waiting=Waiting(ref.uid, due, finding_of(review, where)) if waits and due else None,
         )

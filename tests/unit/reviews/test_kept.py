@@ -50,6 +50,8 @@ async def test_reviews_of_a_deleted_product_go_once_its_periods_to_keep_are_over
         ends = [one.spec.period.end for one in it.all().values()]
         await it.pass_time(ends[0] + 14 * DAY - it.now - 3600, step=STEP)
         assert len(it.all()) == 2
+        assert "pricing-2026-w39" not in {name for name, _ in it.told}, "nobody has to sign it"
+        assert it.reviews.overview.states == {"NotStarted": 0}
         await it.pass_time(DAY + 7200, step=STEP)
         assert list(it.all()) == ["pricing-2026-w39"]
         await it.pass_time(7 * DAY, step=STEP)
