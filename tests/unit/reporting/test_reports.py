@@ -71,11 +71,11 @@ def test_several_products_are_told_in_one_sentence_and_by_their_largest_proved_c
     ],
 )
 def test_a_period_is_told_by_its_first_and_last_day_where_it_is_reviewed(start, end, says):
-    paris = ZoneInfo("Europe/Paris")
-    bounds = [
-        int(datetime.fromisoformat(one).replace(tzinfo=paris).timestamp()) for one in (start, end)
-    ]
-    assert span(*bounds, "Europe/Paris") == says
+    begin, after = (
+        int(datetime.fromisoformat(one).replace(tzinfo=ZoneInfo("Europe/Paris")).timestamp())
+        for one in (start, end)
+    )
+    assert span(begin, after, "Europe/Paris") == says
 
 
 def test_the_sums_are_those_of_the_days_and_the_budget_follows_from_them():
