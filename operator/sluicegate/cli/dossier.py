@@ -98,7 +98,8 @@ def _of_files(files: Iterable[Path]) -> list[dict[str, Any]]:
         try:
             documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
         except (OSError, yaml.YAMLError) as error:
-            raise InvalidInput([Problem(str(path), f"can't be read: {error}")]) from error
+            why = error.strerror if isinstance(error, OSError) else error
+            raise InvalidInput([Problem(str(path), f"can't be read: {why}")]) from error
         for one in documents:
             found += one.get("items", [one]) if isinstance(one, dict) else []
     return found

@@ -124,10 +124,11 @@ def choose(
     whose = "/".join(wanted) if wanted else "any product"
     if not known:
         text = (
-            f"there is no review of {whose}: set spec.review of the DataProduct, and wait for a day"
+            f"there is no review of {whose}: is the name right? A DataProduct with spec.review has one"
+            " after a day; those of a deleted product are kept for some time, then in the archive (--from)"
         )
     elif period:
-        text = f'there is no period "{period}" of {whose}: there are {", ".join(sorted(set(known))[-6:])}'
+        text = f'there is no period "{period}" of {whose}: name one of {", ".join(sorted(set(known))[-6:])}'
     else:
         text = f"no review of {whose} is sealed yet: name an open one by --period {known[-1]}"
     raise InvalidInput([Problem("period", text)])
@@ -166,8 +167,8 @@ def _render(reports: Sequence[ReportFacts], form: str, period: str) -> str:
                 raise NoReportExtra(
                     f"HTML needs {error.name}: install sluicegate[report], or take --format markdown"
                 ) from error
-            title = reports[0].name if len(reports) == 1 else "Products"
-            return page(reports, f"{title}, {period}")
+            whose = reports[0].name if len(reports) == 1 else f"{len(reports)} products"
+            return page(reports, f"Review of {whose}, {period}")
         case _:
             return markdown(reports)
 
@@ -178,7 +179,8 @@ def _read_files(files: Iterable[Path]) -> list[DataProductReview]:
         try:
             documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
         except (OSError, yaml.YAMLError) as error:
-            raise InvalidInput([Problem(str(path), f"can't be read: {error}")]) from error
+            why = error.strerror if isinstance(error, OSError) else error
+            raise InvalidInput([Problem(str(path), f"can't be read: {why}")]) from error
         for document in documents:
             items = document.get("items", [document]) if isinstance(document, dict) else []
             for item in items:

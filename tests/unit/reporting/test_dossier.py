@@ -68,7 +68,7 @@ def test_what_people_said_of_the_model_and_its_risk_is_passed_on_as_they_wrote_i
     }  # fmt: skip
     assert {one["review"] for one in file["readiness"]} == {"pricing-2026-11"}, "the newest one's"
     text = told(capsys, "--from", files, "--at", "2026-12-31")
-    assert "- trainingData: sales of four weeks" in text
+    assert "- Training data: sales of four weeks" in text
     assert "newest sealed reviews" in text
 
 

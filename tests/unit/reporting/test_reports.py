@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
@@ -14,7 +16,7 @@ from sluicegate.__main__ import main
 from sluicegate.cli.report import readable, spun
 from sluicegate.reporting.facts import facts_of, quantile
 from sluicegate.reporting.text import as_csv, as_json, markdown
-from sluicegate.reporting.words import budget, change, percent
+from sluicegate.reporting.words import budget, change, compared, move, percent, sentence, span
 from sluicegate.stats.evolution import PeriodChange
 from tests.support.decisions.reviewed import document_of, sealed_month
 
@@ -37,10 +39,43 @@ def test_each_change_is_said_with_its_interval_or_not_at_all():
     availability = slo(facts, "availability")
     assert availability.against_before.change is PeriodChange.NO_EVIDENCE
     assert "no evidence of a change" in change(availability.against_before)
-    assert change(availability.against_original) == "too few events"
-    assert "accuracy missed its objective" in facts.sentence
-    assert "accuracy got worse" in facts.sentence
-    assert "1 retraining (ModelDecay: 1) and 1 promotion" in facts.sentence
+    assert compared(availability.against_original, availability.original) == "–"
+    assert re.match(
+        r"Accuracy missed its objective \([\d.]+ % of 88\.0 %\) and got worse by [\d.]+ points\. ",
+        sentence(facts),
+    )
+    assert "1 retraining (model decay) and 1 promotion" in sentence(facts)
+
+
+def test_several_products_are_told_in_one_sentence_and_by_their_largest_proved_change():
+    moved, calm = facts_of(WORSE, CALM), facts_of(CALM, None)
+    assert re.fullmatch(
+        r"accuracy worse by [\d.]+ points \[[\d.]+, [\d.]+\] against the period before",
+        move(moved.move),
+    )
+    assert move(facts_of(CALM, WORSE).move).startswith("accuracy better by ")
+    told = markdown([moved, calm])
+    assert told.startswith("2 products: 1 got worse, 1 missed an objective. Reviews that wait for")
+    assert told.index("| pricing/pricing | accuracy worse by") < told.index(
+        "no evidence of a change"
+    )
+    assert "waits for a signature as DataProductManager, due on 2026-12-11" in told
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "says"),
+    [
+        ("2026-11-01", "2026-12-01", "1 to 30 November 2026"),
+        ("2026-10-26", "2026-11-23", "26 October to 22 November 2026"),
+        ("2026-12-28", "2027-01-04", "28 December 2026 to 3 January 2027"),
+    ],
+)
+def test_a_period_is_told_by_its_first_and_last_day_where_it_is_reviewed(start, end, says):
+    begin, after = (
+        int(datetime.fromisoformat(one).replace(tzinfo=ZoneInfo("Europe/Paris")).timestamp())
+        for one in (start, end)
+    )
+    assert span(begin, after, "Europe/Paris") == says
 
 
 def test_the_sums_are_those_of_the_days_and_the_budget_follows_from_them():
@@ -142,14 +177,14 @@ def files(tmp_path):
 
 def test_the_newest_sealed_period_is_told_when_none_is_named(files, capsys):
     assert main(["report", "pricing/pricing", "--from", str(files)]) == 0
-    assert "# pricing/pricing, 2026-11-01 to 2026-12-01" in capsys.readouterr().out
+    assert "# pricing/pricing, 1 to 30 November 2026" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["pricing/pricing", "--period", "2026-13"], "there are 2026-10, 2026-11"),
-        (["pricing/gone"], "there is no review of pricing/gone: set spec.review"),
+        (["pricing/pricing", "--period", "2026-13"], "name one of 2026-10, 2026-11"),
+        (["pricing/gone"], "there is no review of pricing/gone: is the name right?"),
         (["pricing"], "write NAMESPACE/NAME"),
         ([], "use --all"),
     ],
@@ -169,9 +204,9 @@ def test_what_is_no_review_is_named(tmp_path, capsys):
 def test_readiness_and_delivery_are_told_and_the_wheel_takes_one_product_a_day(files, capsys):
     assert main(["report", "--wheel", "--period", "2026-11", "--from", str(files)]) == 0
     told = capsys.readouterr().out
-    assert "- Runbook Missing: add a link of type Runbook to spec.links" in told
-    assert "- RiskAssessed Exempt: until 2026-12-31: the assessment is under way" in told
-    assert "ProductManager" not in told.split("## Readiness")[1]
+    assert "- runbook missing: add a link of type Runbook to spec.links" in told
+    assert "- risk assessed exempt: until 2026-12-31: the assessment is under way" in told
+    assert "product manager" not in told.split("## Readiness")[1]
     assert "- Lead time: median 1 d from a retraining or a commit to its promotion" in told
     reports = [facts_of(one, None) for one in (CALM, WORSE)]
     assert len({id(spun(reports, f"2026-12-{day:02}")) for day in range(1, 20)}) == 2
