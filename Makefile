@@ -88,7 +88,7 @@ pure: setup ## Unit and golden tests, and the statistics by simulation
 lives: setup ## Random lives of products on virtual time (SEED=7 for one, LIVES=200 for more)
 	PYTHONHASHSEED=0 $(TIER) --numprocesses=2 tests/lives
 
-fuzz: setup ## The same until you stop it; prints seeds, steps a second, and what fails, shrunk
+fuzz: setup ## The same until you stop it, or after STEPS=1000000 (WORKERS=2); what fails is shrunk
 	PYTHONHASHSEED=0 $(RUN) python -m tests.lives.fuzz
 
 bentos: setup ## The sample products, trained and served by BentoML

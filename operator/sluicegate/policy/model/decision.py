@@ -21,7 +21,9 @@ def alert_key(reason: DecisionReason, about: str) -> str:
     return f"{reason}/{about}"
 
 
-NOT_ITS_DOING: Final = frozenset({DecisionReason.INFRASTRUCTURE, DecisionReason.METRICS_LOST})
+NOT_ITS_DOING: Final = frozenset(
+    {DecisionReason.INFRASTRUCTURE, DecisionReason.METRICS_LOST, DecisionReason.NODE_BUSY}
+)
 """Ends of a rollout that say nothing of its candidate: it is tried again by itself."""
 
 
