@@ -122,13 +122,14 @@ def test_values_that_are_left_out_are_shown_with_what_they_follow_from(
     fields = [line.split(": ", 1) for line in derived.splitlines()]
     assert [field.strip() for field, _ in fields] == [
         "rollout.steps",
+        "rollout.maxDurationSeconds",
         "slos, accuracy, maxRegression",
         "retraining.cooldownSeconds",
         "retraining.gate, accuracy",
     ]
     assert "those of 5, 25, 50 % at which 50 requests" in fields[0][1]
-    assert "1,718 events of accuracy" in fields[2][1], "6.2 p(1 − p)/d² at p = ½"
-    assert "need about 687 rows" in fields[3][1]
+    assert "1,718 events of accuracy" in fields[3][1], "6.2 p(1 − p)/d² at p = ½"
+    assert "need about 687 rows" in fields[4][1]
 
 
 def test_nothing_is_derived_where_all_is_given(tmp_path, monkeypatch, capsys):
@@ -136,7 +137,7 @@ def test_nothing_is_derived_where_all_is_given(tmp_path, monkeypatch, capsys):
     slo = {"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.03"}
     given = product(
         {**slo, "maxRegression": "0.01"},
-        rollout={"steps": [50]},
+        rollout={"steps": [50], "maxDurationSeconds": 3600},
         retraining={
             "command": ["train"],
             "output": "registry.example/search",
