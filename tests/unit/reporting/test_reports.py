@@ -7,8 +7,8 @@ import io
 import json
 import re
 from datetime import datetime
-from zoneinfo import ZoneInfo
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import jsonschema
 import pytest
