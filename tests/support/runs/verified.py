@@ -170,7 +170,7 @@ def _read(source: bytes) -> Module:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        elif isinstance(node, ast.If) and getattr(node.test, "id", None) == "TYPE_CHECKING":
             waiting += node.orelse
             continue
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -203,10 +203,18 @@ def _modules(name: str, root: Path) -> tuple[Path, ...]:
     stems = (
         os.path.join(root, source, *parts[:length])  # noqa: PTH118  # thousands; a Path costs ten
         for source in SOURCES
+        if {parts[0], f"{parts[0]}.py"} & _names(root, source)
         for length in range(1, len(parts) + 1)
     )
     found = (path for stem in stems for path in (f"{stem}.py", f"{stem}/__init__.py"))
     return tuple(Path(path) for path in found if os.path.isfile(path))  # noqa: PTH113
+
+
+@cache
+def _names(root: Path, source: str) -> frozenset[str]:
+    """What lies at the top of a source root, so that others' modules aren't looked for there."""
+    folder = root / source
+    return frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()  # noqa: PTH208
 
 
 def _locked(root: Path) -> dict[str, str]:
