@@ -199,7 +199,7 @@ class Cluster:
             self.changes.put_nowait,
             refusals=self.refusals,
             namespaces=("gone", "shop"),
-            interval=0.2,
+            interval=0.05,
             jitter=lambda: 0.0,
         )
 
