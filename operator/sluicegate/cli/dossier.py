@@ -10,15 +10,13 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.kubectl.output import add_output, as_yaml
 from sluicegate.cli.object_name import parse_key
-from sluicegate.cli.report import readable
+from sluicegate.cli.report import objects_in, readable
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
@@ -48,7 +46,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the file."""
     key = parse_key(args.product, argument="product")
-    documents = _of_files(args.files) if args.files else asyncio.run(_of_cluster(key))
+    documents = (
+        [one for _, one in objects_in(args.files)] if args.files else asyncio.run(_of_cluster(key))
+    )
     product, reviews = sorted_out(documents, key)
     if product is None and not reviews:
         text = f"there is neither a DataProduct {key} nor a review of one: is the name right?"
@@ -98,19 +98,6 @@ def sorted_out(
             one = DataProduct.parse(document)
             product = one if one.metadata.key == key else product
     return product, reviews
-
-
-def _of_files(files: Iterable[Path]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for path in files:
-        try:
-            documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-        except (OSError, yaml.YAMLError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            raise InvalidInput([Problem(str(path), f"can't be read: {why}")]) from error
-        for one in documents:
-            found += one.get("items", [one]) if isinstance(one, dict) else []
-    return found
 
 
 async def _of_cluster(key: Key) -> list[dict[str, Any]]:

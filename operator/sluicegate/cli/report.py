@@ -184,21 +184,27 @@ def _render(reports: Sequence[ReportFacts], form: str, period: str) -> str:
 
 def _read_files(files: Iterable[Path]) -> list[DataProductReview]:
     found = []
+    for path, body in objects_in(files):
+        review = parse_review(body) if body.get("kind") == names.REVIEW_KIND else None
+        if review is None:
+            text = f"has an object that is no {names.REVIEW_KIND}: write it with kubectl get dprev -o yaml"
+            raise InvalidInput([Problem(str(path), text)])
+        found.append(review)
+    return found
+
+
+def objects_in(files: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The objects in YAML files, those in lists too. Raises InvalidInput naming what can't be read."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a ledger is long
     for path in files:
         try:
-            read = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+            documents = list(yaml.load_all(path.read_text(encoding="utf-8"), loader))
         except (OSError, yaml.YAMLError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise InvalidInput([Problem(str(path), f"can't be read: {why}")]) from error
-        for one in read:
-            items = one.get("items", [one]) if isinstance(one, dict) else []
-            for item in items:
-                review = parse_review(item) if item.get("kind") == names.REVIEW_KIND else None
-                if review is None:
-                    text = f"has an object that is no {names.REVIEW_KIND}: write it with kubectl get dprev -o yaml"
-                    raise InvalidInput([Problem(str(path), text)])
-                found.append(review)
-    return found
+        for one in documents:
+            for item in one.get("items", [one]) if isinstance(one, dict) else []:
+                yield path, item
 
 
 def readable(bodies: Iterable[Mapping[str, Any]]) -> Iterator[DataProductReview]:

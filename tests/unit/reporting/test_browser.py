@@ -22,7 +22,9 @@ def pages(tmp_path_factory):
         document_of(sealed_month(11, wrong=0.12, austria=0.4), notes="a dip on the 3rd"),
         document_of(sealed_month(11, wrong=0.1, namespace="catalog")),
     ]
-    (folder / "reviews.yaml").write_text(yaml.safe_dump({"kind": "List", "items": items}))
+    (folder / "reviews.yaml").write_text(
+        yaml.dump({"kind": "List", "items": items}, Dumper=yaml.CSafeDumper)
+    )
     arguments = ["--period", "2026-11", "-o", "html", "--from", str(folder / "reviews.yaml")]
     made = {"one": "pricing/pricing", "all": "--all"}
     for name, what in made.items():

@@ -41,7 +41,7 @@ def test_the_definition_writes_no_defaults_that_nobody_could_tell_from_a_choice(
 
 
 @pytest.mark.parametrize(
-    ("requests", "steps"), [(4000, (5, 25, 50)), (100, (25, 50)), (10, (50,)), (0, (5, 25, 50))]
+    ("requests", "steps"), [(334, (5, 25, 50)), (333, (25, 50)), (66, (50,)), (0, (5, 25, 50))]
 )
 def test_steps_are_those_at_which_requests_enough_come_soon(requests, steps):
     assert applied(LEFT_OUT, serving(), seen(requests)).steps == steps
