@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.contenders import CONTENDERS
 from benchmarks.machine import describe_commit, describe_machine, is_same
 from benchmarks.measure import Plan, measure
-from benchmarks.own import SCENARIOS
+from benchmarks.sluicegate_contender import SCENARIOS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

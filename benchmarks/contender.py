@@ -1,7 +1,7 @@
 """What a controller must say of itself to be measured beside the others.
 
 A contender only describes: which objects a user would apply, which process serves them, how
-one sees in an object that it is ready or promoted. The harness (`benchmarks.stage`) does the
+one sees in an object that it is ready or promoted. The harness (`benchmarks.harness`) does the
 rest for everyone alike and from outside: it applies the objects, watches them, counts requests
 in the API server's audit log by the contender's user, and reads memory and CPU from /proc. So
 no figure rests on what a contender reports of itself.
@@ -37,7 +37,7 @@ class Description:
     not_comparable
         Sentences, each a difference that makes a figure look better or worse than it is.
     scenarios
-        Those that mean something for it, out of `benchmarks.own.SCENARIOS`.
+        Those that mean something for it, out of `benchmarks.sluicegate_contender.SCENARIOS`.
     settle_seconds
         How long after serving it has something new to say: the steady state begins after that.
     late_seconds

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.floor import Floor
-from benchmarks.own import Sluicegate
+from benchmarks.baseline_client import Floor
 from benchmarks.peers import argo_rollouts, flagger
 from benchmarks.peers.argo_rollouts import ArgoRollouts
 from benchmarks.peers.flagger import Flagger
+from benchmarks.sluicegate_contender import Sluicegate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

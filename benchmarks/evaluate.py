@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "operator")]
 
 from benchmarks.contender import Product
-from benchmarks.own import SLOS, data_product
+from benchmarks.sluicegate_contender import SLOS, data_product
 from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus

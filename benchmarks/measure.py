@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.own import QUICK_BLOCK_SECONDS, SCENARIOS, SETTLING_BLOCKS
+from benchmarks.harness import open_stage, products
 from benchmarks.scenarios.cold_start import cold_start, warm_up
 from benchmarks.scenarios.common_cause import common_cause
 from benchmarks.scenarios.degradations import degradations
@@ -16,15 +16,15 @@ from benchmarks.scenarios.promotions import promotions
 from benchmarks.scenarios.restart import restart
 from benchmarks.scenarios.starts import starts
 from benchmarks.scenarios.steady import settle, steady
-from benchmarks.stage import open_stage, products
+from benchmarks.sluicegate_contender import QUICK_BLOCK_SECONDS, SCENARIOS, SETTLING_BLOCKS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from benchmarks.contender import Contender, Product
+    from benchmarks.harness import Stage
     from benchmarks.process import Process
     from benchmarks.scenarios.common import Figures
-    from benchmarks.stage import Stage
 
 LARGEST_WAVE: Final = 200
 WAVE_SHARE: Final = 5
@@ -53,7 +53,7 @@ class Plan:
     Attributes
     ----------
     scenarios
-        Names out of `benchmarks.own.SCENARIOS`; "cold" always comes first, and is always run.
+        Names out of `benchmarks.sluicegate_contender.SCENARIOS`; "cold" always comes first, and is always run.
     steady_seconds
         How long the steady state is watched: so long that everything is listed once meanwhile.
     limit_seconds

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.cli import RESULTS
-from benchmarks.own import Sluicegate
+from benchmarks.harness import open_stage, products
 from benchmarks.scenarios.cold_start import cold_start, warm_up
-from benchmarks.stage import open_stage, products
+from benchmarks.sluicegate_contender import Sluicegate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.bars import BARS, FLOOR, OWN, Bar, failures, figure, same_run
+from benchmarks.acceptance_bars import BARS, FLOOR, OWN, Bar, failures, figure, same_run
+from benchmarks.commentary import NOTES
 from benchmarks.figures import exponent
 from benchmarks.machine import sizes_by_machine, tell_machines
-from benchmarks.notes import NOTES
 from benchmarks.rows import GROWTH, SIDE_BY_SIDE
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def render(document: Mapping[str, Any]) -> Iterator[str]:
     yield from _verbs(results, together)
     yield from _requests(results, sizes)
     yield from _profile(document.get("profile"))
-    yield "## What is and what isn't comparable\n"
+    yield "## Limits of the comparison\n"
     for name, one in results.items():
         yield f"- **{name} {one['version']}**: {one['makes']}. {' '.join(one['notComparable'])}"
 
@@ -211,7 +211,7 @@ def _profile(profile: Mapping[str, Any] | None) -> Iterator[str]:
     yield (
         f"Cold start of {profile['products']:,} products and {profile['seconds']:.0f} s after it:"
         f" {profile['cpuSeconds']:.1f} s of work of all threads, sampled (`python -m"
-        " benchmarks.profiling`), by the package that does it or has the standard library do it.\n"
+        " benchmarks.profiling`), by package, including its calls of the standard library.\n"
     )
     yield from _table(["share", "spent in"])
     for name, share in profile["packages"].items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.own import SHORT_BLOCK_SECONDS
+from benchmarks.sluicegate_contender import SHORT_BLOCK_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ GROWTH: Final = {
     "common cause": (
         Row("products at once", "commonCause.products"),
         Row("breach to all found degraded, s", "commonCause.breachToAllFoundSeconds"),
-        Row("share blamed on the common cause", "commonCause.blamedOnCommonCause"),
+        Row("share diagnosed as common cause", "commonCause.blamedOnCommonCause"),
         Row("Jobs", "commonCause.jobs"),
     ),
 }

@@ -208,29 +208,31 @@ def steps() -> list[Body]:
 
 NOT_COMPARABLE: Final = (
     (
-        "It takes the Deployment's place and makes its ReplicaSets itself: what the Deployment "
-        "controller does for the others, it does with requests of its own."
+        "It replaces the Deployment and creates its ReplicaSets itself: it sends the "
+        "requests that the Deployment controller sends for the others."
     ),
     (
-        "The user applies the Service; it makes no Service, no route and no second Deployment, so a "
-        "new product costs the control plane less than one of ours or Flagger's."
+        "The user applies the Service; it creates no Service, no route and no second "
+        "Deployment, so a new product costs the control plane less than one of sluicegate "
+        "or Flagger."
     ),
     (
-        "Without a traffic router a weight is a share of pods: of one replica, each step is one canary "
-        "pod beside one stable pod, whatever the weight says. Nobody's requests are shifted and no "
-        "route is verified."
+        "Without a traffic router a weight is a share of pods: with one replica, each step "
+        "is one canary pod beside one stable pod, whatever the weight is. It shifts no "
+        "requests and verifies no route."
     ),
     (
-        "It compares two numbers with fixed limits; ours counts events and tests a hypothesis, and "
-        "also watches for a decay between releases."
+        "It compares two numbers with fixed limits; sluicegate counts events and tests a "
+        "hypothesis, and also detects a decay between releases."
     ),
     (
-        "Its analysis runs in the background and is asked for no verdict before the next weight: the "
-        "pauses alone decide how long a promotion takes, unless a measurement fails."
+        "Its analysis runs in the background, and the next weight does not wait for a "
+        "verdict: the pauses alone determine the duration of a promotion, unless a "
+        "measurement fails."
     ),
     (
-        "It doesn't give its lease back on SIGTERM: the next process waits until it runs out, 15 s "
-        "later, which is part of its restart."
+        "It doesn't release its lease on SIGTERM: the next process waits for its expiry, 15 "
+        "s later, which is part of its restart."
     ),
-    "It keeps no baseline, no history of models, and has no retraining.",
+    "It has no baseline, no history of models and no retraining.",
 )

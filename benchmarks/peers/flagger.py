@@ -171,39 +171,40 @@ def check(name: str, **limit: int) -> Body:
 
 NOT_COMPARABLE: Final = (
     (
-        "Its work queue admits ten new Canaries a second after the first hundred; no flag changes "
-        "that, so cold start can't be faster than N / 10 seconds."
+        "Its work queue admits ten new Canaries per second after the first hundred, and no "
+        "flag changes that, so a cold start takes at least N / 10 seconds."
     ),
     (
-        "It looks at a Canary when that is new and then once per interval: a minute as it comes, "
-        "ten seconds tuned. One interval is the least time to be ready, and idle costs as many "
-        "looks: what one setting wins the other loses."
+        "It reconciles a Canary when it is created and then once per interval: a minute by "
+        "default, ten seconds tuned. A Canary needs at least one interval to be ready, and "
+        "an idle one is reconciled as often, so each setting has a cost."
     ),
     (
-        "The user's own Deployment runs until Flagger has copied it: each product costs the control "
-        "plane two Deployments and two pods before it serves, ours one."
+        "The user's own Deployment runs until Flagger has copied it: each product costs the "
+        "control plane two Deployments and two pods before it serves; one of sluicegate "
+        "costs one of each."
     ),
     (
-        "It compares two numbers with fixed limits; ours counts events and tests a hypothesis, and "
-        "also watches for a decay between releases."
+        "It compares two numbers with fixed limits; sluicegate counts events and tests a "
+        "hypothesis, and also detects a decay between releases."
     ),
     (
-        "It asks Prometheus twice per canary and interval, ours a fixed number of times per block for "
-        "all products."
+        "It queries Prometheus twice per canary and interval; sluicegate sends a fixed "
+        "number of queries per block for all products."
     ),
     (
-        "A look takes ten reads, and its client sends 100 requests a second as it comes: with a look "
-        "a minute, that limit sets the pace from about 600 products on. Reads per promotion include "
-        "the looks at products that aren't in the wave."
+        "One reconcile takes ten reads, and its client sends 100 requests per second by "
+        "default: with a reconcile per minute, this limit is reached at about 600 products. "
+        "Reads per promotion include reconciles of products outside the wave."
     ),
-    "It gets a weight accepted and goes on; ours also verifies the requests' share.",
+    "It continues when a weight is accepted; sluicegate also verifies the requests' share.",
     (
-        "A promotion ends with the new pod template copied to the primary and rolled out there, so "
-        "each promoted version is started twice."
+        "At the end of a promotion it copies the new pod template to the primary and rolls "
+        "it out there, so each promoted version starts twice."
     ),
     (
-        "It takes no interval under 10 s and acts once per interval, so a promotion of three steps "
-        "lasts six intervals at least; the ideal counts three."
+        "It accepts no interval under 10 s and acts once per interval, so a promotion of "
+        "three steps takes at least six intervals; the ideal has three."
     ),
-    "It keeps no baseline, no history of models, and has no retraining.",
+    "It has no baseline, no history of models and no retraining.",
 )

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from benchmarks.audit import Requests
     from benchmarks.contender import Product
     from benchmarks.figures import Metrics
+    from benchmarks.harness import Stage
     from benchmarks.kube import Watcher
     from benchmarks.process import Process
-    from benchmarks.stage import Stage
 
 Figures = dict[str, Any]
 """Figures by name; the name ends with the unit. None is "couldn't be measured"."""

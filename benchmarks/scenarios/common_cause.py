@@ -9,17 +9,17 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.own import QUICK_BLOCK_SECONDS
+from benchmarks.harness import keys
 from benchmarks.scenarios.common import Figures, Period
 from benchmarks.scenarios.degradations import FINE, WARM_BLOCKS, Jobs, causes, watching
-from benchmarks.stage import keys
+from benchmarks.sluicegate_contender import QUICK_BLOCK_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.contender import Product
+    from benchmarks.harness import Stage
     from benchmarks.process import Process
-    from benchmarks.stage import Stage
 
 WATCHED_BLOCKS: Final = 18
 """After the last was found degraded; a model that decays by itself is retrained within two."""

@@ -18,18 +18,18 @@ from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.own import PRIORITIES, QUICK_BLOCK_SECONDS
+from benchmarks.harness import keys
 from benchmarks.scenarios.common import Figures, Period
-from benchmarks.stage import keys
+from benchmarks.sluicegate_contender import PRIORITIES, QUICK_BLOCK_SECONDS
 from sluicegate.api import names
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from benchmarks.contender import Body, Product
+    from benchmarks.harness import Stage
     from benchmarks.kube import Key
     from benchmarks.process import Process
-    from benchmarks.stage import Stage
 
 JOBS: Final = "/apis/batch/v1/jobs"
 WATCHED_SECONDS: Final = 90.0

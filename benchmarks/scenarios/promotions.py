@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from benchmarks.harness import keys
 from benchmarks.scenarios.common import Figures, Period, writes_until
-from benchmarks.stage import keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.contender import Product
+    from benchmarks.harness import Stage
     from benchmarks.process import Process
-    from benchmarks.stage import Stage
 
 
 async def promotions(

@@ -10,8 +10,8 @@ from benchmarks import audit
 from benchmarks.scenarios.common import Figures, Period
 
 if TYPE_CHECKING:
+    from benchmarks.harness import Stage
     from benchmarks.process import Process
-    from benchmarks.stage import Stage
 
 LEADS: Final = ("leader_election_master_status", 'name="dataproduct"')
 RECONCILES: Final = "controller_runtime_reconcile_total"

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.contender import Product
+    from benchmarks.harness import Stage
     from benchmarks.process import Process
     from benchmarks.scenarios.common import Figures
-    from benchmarks.stage import Stage
 
 
 async def starts(

@@ -15,8 +15,8 @@ from benchmarks.scenarios.common import Figures, Period
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from benchmarks.harness import Stage
     from benchmarks.process import Process
-    from benchmarks.stage import Stage
 
 
 async def settle(stage: Stage, process: Process, *, seconds: float) -> bool:

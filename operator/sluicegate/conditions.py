@@ -83,7 +83,7 @@ def report_conditions(
     """All known conditions after one reconcile.
 
     What nothing was found about keeps its status; what was never observed is Unknown; an
-    abnormal one that nobody confirms is gone; conditions of other writers stay as they are.
+    abnormal one that isn't confirmed is removed; conditions of other writers stay as they are.
     """
     found = {finding.type: finding for finding in findings}
     known = {condition.type: condition for condition in before}

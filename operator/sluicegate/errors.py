@@ -1,4 +1,4 @@
-"""The family of errors that this project raises on purpose, and how a mistake is told."""
+"""The errors that this project raises on purpose, and the form of a reported mistake."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -4,31 +4,25 @@ Only `on.event` handlers: they write nothing to the objects (no finalizer, no an
 progress), so a second replica can watch too, and products can be deleted without the operator.
 """
 
-from __future__ import annotations
-
 import asyncio
 import importlib
 import itertools
 import random
 import time
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import NoneType
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import kopf
 from typing_extensions import override
 
 from sluicegate.kube.credentials import login
-from sluicegate.manager import Operator
+from sluicegate.kube.resources import Resource
+from sluicegate.manager import Operator, Program
+from sluicegate.runtime.interfaces import Watched
 from sluicegate.runtime.watch_liveness import RENEWAL_SECONDS, watching_session
-
-if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-
-    from sluicegate.kube.resources import Resource
-    from sluicegate.manager import Program
-    from sluicegate.runtime.interfaces import Watched
-    from sluicegate.settings import Settings
+from sluicegate.settings import Settings
 
 LONGEST_BACKOFF = 10.0
 LOGIN_SECONDS = 5.0
@@ -36,7 +30,7 @@ LOGIN_SECONDS = 5.0
 
 
 class EndlessBackoff:
-    """Seconds between retries, for ever: by default Kopf gives up after a minute, and exits."""
+    """Seconds between retries, without a limit: Kopf's default ends the process after a minute."""
 
     def __iter__(self) -> Iterator[float]:
         """Grow to the longest pause, with jitter, so that replicas don't come back together."""
@@ -77,7 +71,7 @@ class NothingStored(kopf.DiffBaseStorage):
 
 
 class NothingRemembered:
-    """Remembers nothing of objects: 5 KiB for each product and its children, which nobody reads.
+    """Remembers nothing of objects: 5 KiB for each product and its children, without use.
 
     Kopf keeps what daemons, timers and errors of handlers left behind, and there are none: an
     `on.event` handler that fails is logged. That `spawn_tasks` takes other memories is public; what

@@ -5,8 +5,6 @@ workers work. Stop: no new work → what is under way finishes → events are wr
 given back → connections close. An API server that is away only makes each step wait.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging
@@ -15,19 +13,20 @@ import random
 import secrets
 import signal
 import socket
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from sluicegate.api.names import FIELD_MANAGER
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.leases import LeaseStore
-from sluicegate.kube.resources import Key
+from sluicegate.kube.resources import Key, Resource
 from sluicegate.kube.transport import Transport
-from sluicegate.runtime.cache import Caches
+from sluicegate.runtime.cache import Caches, Change
 from sluicegate.runtime.clock import Clocks
 from sluicegate.runtime.event_recorder import EventRecorder
 from sluicegate.runtime.health import Health, Limits, Pulse
-from sluicegate.runtime.interfaces import QueuePriority
+from sluicegate.runtime.interfaces import QueuePriority, Reconciler, Watched, Work
 from sluicegate.runtime.leader_election import Elector, LeaseTiming
 from sluicegate.runtime.machine import Ports
 from sluicegate.runtime.metrics import QueueMetrics
@@ -41,15 +40,8 @@ from sluicegate.runtime.watch_supervisor import Supervisor
 from sluicegate.runtime.workers import Workers
 from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.runtime.write_fence import WriteFence
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-
-    from sluicegate.kube.resources import Resource
-    from sluicegate.runtime.cache import Change
-    from sluicegate.runtime.interfaces import Reconciler, Watched, Work
-    from sluicegate.settings import Settings
-    from sluicegate.spans import Spans
+from sluicegate.settings import Settings
+from sluicegate.spans import Spans
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +107,7 @@ class Program:
 class Watch(Protocol):
     """Watches the given kinds until something breaks or it is cancelled (see `handlers`)."""
 
-    async def __call__(self, operator: Operator, kinds: Collection[Resource]) -> None:
+    async def __call__(self, operator: "Operator", kinds: Collection[Resource]) -> None:
         """Feed `operator.take_in` with the events of these kinds."""
 
 
@@ -238,7 +230,7 @@ class Operator:
             await end(loops)
 
     async def _wind_down(self, tasks: Sequence[asyncio.Task[None]]) -> None:
-        """Finish what is under way, tell of it, give the lease back, close: by one deadline."""
+        """Complete running work, write events, release the lease, close: by one deadline."""
         logger.info("stopping", extra={"under_way": len(self.queue.working)})
         self._health.stopping = True
         self.queue.shut_down()
@@ -248,7 +240,7 @@ class Operator:
         await until(drained + FLUSH_SECONDS, self.recorder.flush(), what="the last events")
         await end(tasks)
         deadline = begun + STOP_SECONDS
-        await until(deadline - CLOSE_SECONDS, self._elector.release(), what="the lease's release")
+        await until(deadline - CLOSE_SECONDS, self._elector.release(), what="release of the lease")
         await until(deadline, self._close(), what="closing")
 
     async def _close(self) -> None:
@@ -338,7 +330,7 @@ async def until(deadline: float, work: Awaitable[None], *, what: str) -> None:
         async with asyncio.timeout_at(deadline):
             await work
     except TimeoutError:
-        logger.warning("stopping without an end of %s", what)
+        logger.warning("stopping before the end of %s", what)
 
 
 def identity_of(settings: Settings) -> str:

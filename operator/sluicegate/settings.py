@@ -51,7 +51,7 @@ class ServiceKind(Word):
 
 
 class GatewayMetrics(Word):
-    """Whose counters tell the observed share of a canary."""
+    """Source of the counters for the observed share of a canary."""
 
     NONE = "None"
     TRAEFIK = "Traefik"

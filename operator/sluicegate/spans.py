@@ -1,19 +1,15 @@
-"""The port for traces: whoever does something worth a span is given a `Spans`, and knows no more.
+"""Tracing interface: code that creates spans depends on `Spans` only, not on OpenTelemetry.
 
 It lies below everything, as requests to the API server and to Prometheus are spans too. What
 sends traces is `runtime.tracing`; without it `no_spans` is given, which does nothing.
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
+from typing import Protocol, Self, TypeAlias
 
 from typing_extensions import override
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Value: TypeAlias = str | int | float | bool
 
@@ -38,7 +34,7 @@ class Spans(Protocol):
 
 
 class _Nothing(AbstractContextManager["_Nothing"]):
-    """A span that nobody records; one serves all."""
+    """A span that isn't recorded; one instance serves all."""
 
     @override
     def __enter__(self) -> Self:
@@ -56,5 +52,5 @@ _NOTHING = _Nothing()
 
 
 def no_spans(_name: str, _attributes: Mapping[str, Value] | None = None, /) -> _Nothing:
-    """Return the span that nobody records."""
+    """Return the span that isn't recorded."""
     return _NOTHING

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import Key
@@ -38,14 +38,11 @@ from sluicegate.reviews.rounds import ReviewedReconciler, Reviews
 from sluicegate.reviews.store import ReviewStore
 from sluicegate.reviews.telling import export as export_reviews
 from sluicegate.reviews.telling import misconfigured, tell
-from sluicegate.runtime.interfaces import QueuePriority
+from sluicegate.runtime.interfaces import QueuePriority, Work
 from sluicegate.runtime.metrics import EVALUATION_LATENESS
 from sluicegate.settings import GatewayMetrics, Settings
 from sluicegate.slo.gateway import TRAEFIK
 from sluicegate.spans import Spans
-
-if TYPE_CHECKING:
-    from sluicegate.runtime.interfaces import Work
 
 GATEWAYS: Final = {GatewayMetrics.NONE: None, GatewayMetrics.TRAEFIK: TRAEFIK}
 """The counters that each setting stands for."""

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import Plan, measure
-from benchmarks.own import Sluicegate
+from benchmarks.sluicegate_contender import Sluicegate
 
 if TYPE_CHECKING:
     from benchmarks.contender import Contender

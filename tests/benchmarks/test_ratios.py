@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.baseline_client import Floor
 from benchmarks.figures import exponent
-from benchmarks.floor import Floor
 from benchmarks.measure import WAVE_SHARE, Plan
 from tests.benchmarks.measuring import COLD, Found, measured, steady
 

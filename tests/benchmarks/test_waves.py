@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.measure import Plan
-from benchmarks.own import Sluicegate
+from benchmarks.sluicegate_contender import Sluicegate
 from tests.benchmarks.measuring import Found, measured
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(900)]

@@ -26,7 +26,7 @@ class ModelCard(ApiModel):
 
 
 class RiskClass(StrEnum):
-    """The risk that somebody has judged the product to be, in the words of the EU's AI Act."""
+    """The risk of the product as a person assessed it, in the words of the EU's AI Act."""
 
     MINIMAL = "Minimal"
     LIMITED = "Limited"

@@ -1,4 +1,4 @@
-"""What a container of a product asks for and is told: amounts of resources, and variables."""
+"""Resources and environment variables of a product's container."""
 
 import re
 from collections.abc import Mapping

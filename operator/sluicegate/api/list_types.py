@@ -20,7 +20,7 @@ def _refuse_duplicates(keys: list[Any]) -> None:
 
 @dataclass(frozen=True)
 class Keyed:
-    """A list whose items are told apart by these attributes; merged item by item when applied."""
+    """A list whose items these attributes identify; merged item by item when applied."""
 
     keys: tuple[str, ...]
 

@@ -1,7 +1,7 @@
 """Every name the outside world sees, once.
 
 Labels, annotations, condition types and reasons are an interface: dashboards, alerts and
-people's scripts match on them. Nobody formats one in place.
+people's scripts match on them. No other module formats one.
 """
 
 from enum import StrEnum
@@ -71,7 +71,7 @@ ANNOTATION_BASELINE: Final = f"{GROUP}/baseline"
 ANNOTATION_INPUTS_HASH: Final = f"{GROUP}/inputs-hash"
 """Hash of what a pod template is rendered from; a new template needs a new hash."""
 ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
-"""Hash of the pod template as the operator rendered it: tells a hand edit from an upgrade."""
+"""Hash of the pod template as the operator rendered it: a hand edit differs from it."""
 ANNOTATION_TRIGGER: Final = f"{GROUP}/trigger"
 """JSON of the trigger on a training Job."""
 
@@ -79,7 +79,7 @@ ANNOTATION_TRIGGER: Final = f"{GROUP}/trigger"
 REQUEST_RETRAIN: Final = f"{GROUP}/retrain-requested-at"
 """`<token>`: retrain once, whatever the SLOs say."""
 REQUEST_ROLLBACK: Final = f"{GROUP}/rollback-to"
-"""`<version>/<token>`: go back to that version of the history."""
+"""`<version>/<token>`: roll back to that version of the history."""
 REQUEST_PROMOTE: Final = f"{GROUP}/promote"
 """`<token>` or `<version>/<token>`: approve the last step, or try a rejected version again."""
 REQUEST_ABORT: Final = f"{GROUP}/abort"

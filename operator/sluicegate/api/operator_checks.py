@@ -12,7 +12,7 @@ SCRAPES_PER_BLOCK = 4
 
 
 def runtime_image(spec: DataProductSpec, settings: Settings) -> str:
-    """The runtime image that a new version of the product gets; empty when nobody names one."""
+    """The runtime image that a new version of the product gets; empty if none is set."""
     return spec.serving.runtime_image or settings.default_runtime_image
 
 

@@ -209,7 +209,7 @@ class DataProduct(ApiModel):
             field="metadata",
         ),
         Rule(
-            # Of its own namespace the API server tells a rule nothing.
+            # CEL rules don't see the object's own namespace.
             cel="!has(self.spec.dependsOn) || !self.spec.dependsOn.exists(one,"
             " one.name == self.metadata.name && (!has(one.namespace) || one.namespace == ''))",
             holds=lambda self: not self._depends_on_itself,

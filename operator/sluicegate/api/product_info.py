@@ -14,7 +14,7 @@ from sluicegate.api.base import ApiModel, DecimalString, Line, Text, Url, Word
 from sluicegate.api.list_types import Keyed
 
 PRODUCT_MANAGER = "DataProductManager"
-"""The role that a product in production must have somebody in."""
+"""The role of which a product in production needs a member."""
 
 Market = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$", max_length=2)]
 """A country, as ISO 3166-1 alpha-2 writes it."""
@@ -31,7 +31,7 @@ class Lifecycle(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether the product only serves on, without retraining or rollouts."""
+        """Whether the product only keeps serving, without retraining or rollouts."""
         return self in {Lifecycle.DEPRECATED, Lifecycle.RETIRED}
 
 

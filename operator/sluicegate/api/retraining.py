@@ -23,7 +23,7 @@ class RetrainingMode(StrEnum):
     MANUAL = "Manual"
     """People, by annotation; the operator only says that it would."""
     DISABLED = "Disabled"
-    """Nobody."""
+    """No training is started."""
 
 
 class Gate(ApiModel):

@@ -27,7 +27,7 @@ class Trigger(StatusModel):
     first_bad_block_time: Time | None = None
     """End of the first bad block."""
     change_time: Time | None = None
-    """Time at which what is wrong seems to have begun; data since then is of the new world."""
+    """Estimated time of the change that caused the degradation; later data reflect the change."""
     message: str = ""
     """Numbers that led to the training."""
     trigger_time: Time

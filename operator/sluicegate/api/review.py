@@ -59,7 +59,7 @@ class ReadinessCheck(StrEnum):
     RETENTION = "Retention"
     """Reviews of six months are kept."""
     RISK_ASSESSED = "RiskAssessed"
-    """Somebody has judged the product's risk."""
+    """A person has assessed the product's risk."""
 
 
 class Exemption(ApiModel):
@@ -125,7 +125,7 @@ class SignOff(ApiModel):
     """One person's signature; only that person can write it."""
 
     username: Line
-    """User name of the signer, as the API server has it."""
+    """User name of the signer, as the API server reports it."""
     role: Word
     """Role of the signer in the product's team."""
     verdict: SignVerdict
@@ -332,7 +332,7 @@ class DataProductReviewStatus(StatusModel):
     slos: Annotated[tuple[ReviewSlo, ...], Field(max_length=17), Keyed("name")] = ()
     """Terms of the SLOs in the period."""
     # Atomic: with keys the API server would record the owner of each number, which takes more room
-    # than the numbers, and nobody else writes them.
+    # than the numbers, and no other client writes them.
     days: Annotated[tuple[ReviewDay, ...], Field(max_length=MOST_DAYS)] = ()
     """Counts by day, the oldest first."""
     decisions: Annotated[tuple[ReviewDecision, ...], Field(max_length=MOST_DECISIONS)] = ()

@@ -1,4 +1,4 @@
-"""The way back to its best: how the product is retrained and how a new version reaches users."""
+"""Spec of a rollout: how a new version reaches users."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final

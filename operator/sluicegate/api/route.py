@@ -131,7 +131,7 @@ class ValueMatch(ApiModel):
 
 
 class RouteMatch(ApiModel):
-    """All that is given must match."""
+    """One alternative; a request must match all of its fields."""
 
     path: PathMatch | None = None
     """Path that the request must have."""

@@ -137,7 +137,7 @@ class PodAffinityTerm(Passed):
     label_selector: LabelSelector | None = None
     """Selector of the other pods."""
     topology_key: Key
-    """Label of nodes that says what is near."""
+    """Node label whose values are the topology domains."""
     namespaces: Values = ()
     """Namespaces of those pods; the product's own when empty."""
     namespace_selector: LabelSelector | None = None
@@ -193,7 +193,7 @@ class TopologySpreadConstraint(Passed):
     label_selector: LabelSelector | None = None
     """Selector of the pods that count."""
     min_domains: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
-    """Domains that there must be."""
+    """Minimum number of domains."""
     node_affinity_policy: PlainWord | None = None
     """Honor or Ignore: whether nodes that do not match the pods' affinity are left out."""
     node_taints_policy: PlainWord | None = None

@@ -1,4 +1,4 @@
-"""What the product owes: service levels, each as bad events of all events.
+"""Service level objectives of a product, each as bad events of all events.
 
 Everything that decides is a count. A gauge is the exception for numbers that come as no
 count, and speaks more weakly.
@@ -24,19 +24,19 @@ class OnDegraded(StrEnum):
     """What follows when an SLO is degraded and the diagnosis doesn't object."""
 
     AUTO = "Auto"
-    """A recent release goes back; a cause outside the model is waited for; else retrain."""
+    """Roll back a recent release; wait while a cause is outside the model; otherwise retrain."""
     RETRAIN = "Retrain"
     """Retrain, without the check for a recent release."""
     ROLLBACK = "Rollback"
-    """Go back to the version before."""
+    """Roll back to the previous version."""
     ALERT = "Alert"
-    """Tell people, change nothing."""
+    """Emit an alert, and change nothing."""
     IGNORE = "Ignore"
     """Show it, and leave it out of the product's state."""
 
 
 class CanaryEvidence(StrEnum):
-    """Whether an SLO must speak for a candidate before it is promoted. Any may speak against."""
+    """Whether a promotion needs evidence of an SLO in favour. Evidence against always counts."""
 
     REQUIRED = "Required"
     """Always; a candidate waits until it does, or runs out of time."""
@@ -113,7 +113,7 @@ class GaugeDirection(StrEnum):
 
 
 class Gauge(ApiModel):
-    """A number that comes as no count. Prefer counters: a gauge tells nothing of its uncertainty."""
+    """A number that is not a count. Prefer counters: a gauge has no measure of its uncertainty."""
 
     metric: MetricName
     """Name of the gauge metric."""

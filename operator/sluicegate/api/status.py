@@ -163,7 +163,7 @@ class Diagnosis(StatusModel):
     """Cause of the degradation."""
 
     cause: str
-    """The first check that objects; ModelDecay or ModelTooSlow if none does."""
+    """Name of the first check that objects; ModelDecay or ModelTooSlow if none objects."""
     message: str = ""
     """Explanation of the cause in a sentence."""
     diagnosis_time: Time
@@ -173,7 +173,7 @@ class Diagnosis(StatusModel):
 
 
 class DependencyState(StrEnum):
-    """What is told about another product."""
+    """The reported state of another product."""
 
     HEALTHY = "Healthy"
     DEGRADED = "Degraded"
@@ -246,7 +246,7 @@ class DataProductStatus(StatusModel):
     stable: Version | None = None
     """Version that was accepted and receives the traffic."""
     candidate: Candidate | None = None
-    """Version on trial before it may become stable."""
+    """Version whose rollout is running; it may become stable."""
     history: Annotated[tuple[PastVersion, ...], Field(max_length=20)] = ()
     """Earlier versions, the newest first."""
     probation: Probation | None = None
@@ -278,7 +278,7 @@ class DataProductStatus(StatusModel):
 
     @property
     def trial(self) -> Candidate | None:
-        """The candidate that is tried; None for an earlier version that comes back."""
+        """The candidate that is tried; None for an earlier version that is restored."""
         candidate = self.candidate
         return None if candidate is None or candidate.restoring else candidate
 

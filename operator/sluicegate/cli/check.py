@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--serve", action="store_true", help="also start the bento here, until it is ready"
     )
-    parser.epilog = "Exit codes: 0 it runs, 1 a finding prevents it, 2 wrong input."
+    parser.epilog = "Exit codes: 0 no finding prevents it from running, 1 one does, 2 wrong input."
 
 
 def run(args: argparse.Namespace) -> int:

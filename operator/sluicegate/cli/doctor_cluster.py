@@ -201,7 +201,7 @@ def _gateway(body: Body) -> Iterator[Finding]:
         if allowed == "Same":
             yield _note(
                 f"{name}, listener {listener['name']}",
-                f"takes routes of the namespace {meta['namespace']} alone: set"
+                f"accepts routes of the namespace {meta['namespace']} only: set"
                 " allowedRoutes.namespaces.from to All or Selector for products of others",
             )
 
@@ -217,7 +217,7 @@ async def _image_volumes(cluster: _Cluster, namespace: str) -> list[Finding]:
     except KubeError as error:
         if "image" in str(error) and "volume" in str(error).lower():
             return [_no_image_volumes()]
-        return [_warning(where, f"can't be tried in the namespace {namespace}: {error}")]
+        return [_warning(where, f"can't be tested in the namespace {namespace}: {error}")]
     volumes = made["spec"].get("volumes", ())
     kept = any("image" in one for one in volumes if one["name"] == "bento")
     return [] if kept else [_no_image_volumes()]

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     )
     product, reviews = sorted_out(documents, key)
     if product is None and not reviews:
-        text = f"there is neither a DataProduct {key} nor a review of one: is the name right?"
+        text = f"there is neither a DataProduct {key} nor a review of one: check the name"
         raise InvalidInput([Problem("product", text)])
     file = dossier_of(product, reviews, end_of(args.at))
     text = _render(file, args.output)

@@ -22,9 +22,9 @@ _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
-        "Evaluate a product after each block of a recorded or invented history of counts, with the"
-        " very rules of the operator, and print one decision a line. `sluicegate record` writes"
-        " the history of a product."
+        "Evaluate a product after each block of a recorded or synthetic history of counts, with the"
+        " rules of the operator, and print one decision per line. `sluicegate record` writes the"
+        " history of a product."
     )
     parser.add_argument("scenario", metavar="SCENARIO", help="YAML or JSON; - is standard input")
     parser.add_argument(

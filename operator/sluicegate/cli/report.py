@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="all products that you can read")
     parser.add_argument(
         "--wheel", action="store_true",
-        help="of all products one that chance takes, to go through together; the same all day long",
+        help="one product at random for a joint review; the same one all day",
     )  # fmt: skip
     parser.add_argument("--period", help="e.g. 2026-12, 2026-q4, 2026-w49; the newest sealed one")
     parser.add_argument(

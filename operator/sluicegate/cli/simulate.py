@@ -73,7 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="delay until an outcome is known",
     )
     add("--duration-minutes", type=_rate, metavar="M", help="instead of rollout.maxDurationSeconds")
-    add("--runs", type=_count, default=2000, metavar="N", help="canaries to play (default: 2000)")
+    add("--runs", type=_count, default=2000, metavar="N", help="simulated canaries (default: 2000)")
     add("--seed", type=int, default=1, metavar="N", help="same seed, same answer (default: 1)")
     add(
         "--compare",

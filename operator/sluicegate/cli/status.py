@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--timeout", default="5m", help="how long to wait, e.g. 90s (default: 5m)")
     add_output(parser)
-    parser.epilog = f"{CODES} Without --for it waits for nothing."
+    parser.epilog = f"{CODES} Without --for it does not wait."
 
 
 def run(args: argparse.Namespace) -> int:

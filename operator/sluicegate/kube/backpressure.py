@@ -4,14 +4,9 @@ A 429 is meant for the client, not for the one request that happened to get it: 
 worker, the resync or a watch sends meanwhile is as unwelcome.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
 
 LONGEST_SECONDS = 300.0
 """No answer may stop the operator for longer; it may come from a broken proxy."""

@@ -4,21 +4,16 @@ Each write passes one gate first. The gate waits for the write budget and then r
 lease doesn't cover the write any more (see `sluicegate.runtime.write_fence`), so no caller can forget.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
 
 from prometheus_client import Counter
 
 from sluicegate.kube import requests
 from sluicegate.kube.errors import AnswerTooLarge, NotFound, TimedOut
 from sluicegate.kube.pages import MOST_BYTES, Page
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-
-    from sluicegate.kube.resources import Key, Resource
-    from sluicegate.kube.transport import Body, Transport
+from sluicegate.kube.resources import Key, Resource
+from sluicegate.kube.transport import Body, Transport
 
 PAGE = 250
 """Objects of a page, some 30 KiB each; smaller pages would make a resync of 5,000 products more

@@ -4,24 +4,17 @@ The client's generated models are left aside: bodies stay dictionaries, so a fie
 version of the client doesn't know is neither lost nor refused.
 """
 
-from __future__ import annotations
-
 import asyncio
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import aiohttp
-from kubernetes.aio.client import ApiClient
+from kubernetes.aio.client import ApiClient, Configuration
 from multidict import CIMultiDict
 
 from sluicegate.kube.errors import AnswerTooLarge, Transient, from_response
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator
-
-    from kubernetes.aio.client import Configuration
-
-    from sluicegate.kube.requests import ApiRequest
+from sluicegate.kube.requests import ApiRequest
 
 USER_AGENT = "sluicegate"
 OK = 200
@@ -29,7 +22,7 @@ UNAUTHORIZED = 401
 
 
 class Login(Protocol):
-    """Makes the client's configuration, anew each time the credentials were refused."""
+    """Makes the client's configuration, again each time the credentials were refused."""
 
     async def __call__(self) -> Configuration:
         """Return host, certificate authority and credentials."""
@@ -37,7 +30,7 @@ class Login(Protocol):
 
 @dataclass(eq=False, slots=True)
 class Pool:
-    """Connections under one set of credentials; closed when nobody uses a retired one."""
+    """Connections under one set of credentials; a retired one is closed after its last use."""
 
     client: ApiClient
     users: int = 0
@@ -50,7 +43,7 @@ class Pool:
 
 
 class Connections:
-    """A pool that logs in anew once its credentials were refused."""
+    """A pool that logs in again once its credentials were refused."""
 
     def __init__(self, login: Login) -> None:
         """Nothing is opened yet."""
@@ -59,7 +52,7 @@ class Connections:
         self._opening = asyncio.Lock()
 
     async def close(self) -> None:
-        """Close the pool, whoever uses it; the next request opens another."""
+        """Close the pool, also during requests; the next request opens another."""
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.client.close()  # type: ignore[no-untyped-call]
@@ -104,7 +97,7 @@ class Connections:
             await pool.close_if_done()
 
     def _retire(self, pool: Pool) -> None:
-        """Let the next request log in anew; those under way keep their connections."""
+        """Let the next request log in again; running ones keep their connections."""
         pool.retired = True
         if self._pool is pool:
             self._pool = None

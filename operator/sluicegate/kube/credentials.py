@@ -4,10 +4,8 @@ The same configuration serves the port and Kopf's watches, so that the two can't
 to different clusters.
 """
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING
+from ssl import SSLContext
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -18,18 +16,15 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 from sluicegate.kube.errors import Unauthorized
 from sluicegate.kube.kubeconfig import in_cluster
 
-if TYPE_CHECKING:
-    from ssl import SSLContext
-
 # More than workers + events + lease + resync ever have in flight.
 CONNECTIONS = 64
 
 
 async def login() -> Configuration:
-    """Return host, certificate authority and credentials, read anew.
+    """Read host, certificate authority and credentials.
 
     A service account's token is read again by the client each minute; a kubeconfig's token
-    or plugin is read again when the transport logs in anew after a 401.
+    or plugin is read again when the transport logs in again after a 401.
     """
     configuration = Configuration()
     configuration.connection_pool_maxsize = CONNECTIONS
@@ -47,7 +42,7 @@ async def login() -> Configuration:
         raise Unauthorized(
             f"no credentials: {error}; run in a pod with a service account, or set KUBECONFIG"
         ) from error
-    # Left to look at the environment itself, aiohttp does so for each request: two jobs for its
+    # By default, aiohttp reads the environment for each request: two jobs for its
     # threads, for the proxy and for a netrc file, which cost more than the request does.
     configuration.client_session_kwargs = {"trust_env": False}
     configuration.proxy = configuration.proxy or proxy_for(configuration.host)

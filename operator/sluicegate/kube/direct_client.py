@@ -4,28 +4,23 @@ It sends the same requests and raises the same errors as `sluicegate.kube.transp
 nothing but the standard library, as a command starts with each call.
 """
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import json
 import os
 import ssl
 import zlib
-from typing import TYPE_CHECKING, Any, Final, Self
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from typing_extensions import override
 
 from sluicegate.kube import requests
 from sluicegate.kube.errors import Gone, KubeError, TimedOut, Transient, from_response
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from sluicegate.kube.kubeconfig import Access
-    from sluicegate.kube.requests import ApiRequest
-    from sluicegate.kube.resources import Key, Resource
+from sluicegate.kube.kubeconfig import Access
+from sluicegate.kube.requests import ApiRequest
+from sluicegate.kube.resources import Key, Resource
 
 Body = dict[str, Any]
 PAGE: Final = 250

@@ -6,15 +6,11 @@ above this package sees them.
 
 # ruff: noqa: N818  # the classes are named as the API server names its reasons
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from sluicegate.errors import SluicegateError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 LONGEST_DETAIL = 500
 
@@ -61,7 +57,7 @@ class AlreadyExists(Conflict):
 
 
 class Gone(KubeError):
-    """A continue token or a resourceVersion is too old: list anew."""
+    """A continue token or a resourceVersion is too old: list again."""
 
 
 class Invalid(KubeError):

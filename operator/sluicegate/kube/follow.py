@@ -3,24 +3,18 @@
 For processes that read alone, the page for instance; the operator's own watches are Kopf's.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging
 import random
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final, Protocol
 
 from sluicegate.kube import requests
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import KubeError
-from sluicegate.kube.resources import Key
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-
-    from sluicegate.kube.client import KubeApi
-    from sluicegate.kube.requests import ApiRequest
-    from sluicegate.kube.resources import Resource
+from sluicegate.kube.requests import ApiRequest
+from sluicegate.kube.resources import Key, Resource
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +77,7 @@ class Follower:
             except _Outdated:
                 await asyncio.sleep(FIRST_PAUSE)
             except (KubeError, ValueError, KeyError) as error:
-                logger.warning("%s: again in %.0f s: %s", self._resource.qualified, pause, error)
+                logger.warning("%s: retried in %.0f s: %s", self._resource.qualified, pause, error)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
                 pause = min(2 * pause, LONGEST_PAUSE)
 

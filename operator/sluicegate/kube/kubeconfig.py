@@ -5,21 +5,17 @@ it, so this reads the documented format itself: several files, contexts, certifi
 plugins, proxies and impersonation. The operator goes through `sluicegate.kube.credentials`.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sluicegate.errors import InvalidInput, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 EXEC_VERSIONS: Final = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")

@@ -4,20 +4,15 @@ These writes pass no gate: they are what the gate is made of. Each is guarded by
 resourceVersion instead, so of two contenders exactly one succeeds.
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sluicegate.kube import requests
 from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import LEASES, Key
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sluicegate.kube.transport import Transport
+from sluicegate.kube.transport import Transport
 
 MANAGER = "sluicegate-lease"
 
@@ -27,7 +22,7 @@ class LeaseRecord:
     """A Lease as it was read, or as it shall be written.
 
     `resource_version` is empty for one that doesn't exist yet. Times are the holder's wall
-    clock, for people: nobody decides by them.
+    clock, for people: no decision uses them.
     """
 
     holder: str = ""
@@ -53,7 +48,7 @@ class LeaseStore:
             return None
 
     async def write(self, record: LeaseRecord) -> LeaseRecord:
-        """Create or replace the Lease; Conflict when somebody was faster."""
+        """Create or replace the Lease; Conflict if another client was faster."""
         body = render_lease(self._key, record)
         build = requests.replace if record.resource_version else requests.create
         return parse_lease(await self._transport.send(build(LEASES, body, manager=MANAGER)))

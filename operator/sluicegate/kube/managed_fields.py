@@ -6,18 +6,14 @@ the first page after a restart, it sees a hand edit (the editor took the field o
 ignores what others added.
 """
 
-from __future__ import annotations
-
 import json
 from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sluicegate.api.containers import amount
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
 
 Fields = "Mapping[str, Any]"
 
@@ -84,7 +80,7 @@ def has_key(item: Any, key: Mapping[str, Any]) -> bool:
 
 
 def fingerprint(applied: Mapping[str, Any]) -> str:
-    """Return a short digest of an object as applied, or of an owned part: equal if in step.
+    """Return a short digest of an object as applied, or of an owned part: equal if in sync.
 
     Both sides are brought to one form: fields that the server drops (empty or null) and the
     object's identity don't count, numbers and quantities count by their amount, and the order
@@ -113,8 +109,8 @@ def _fingerprint(applied: Mapping[str, Any]) -> str:
 class Digests:
     """The fingerprints that were computed last, by what they were computed from.
 
-    An object is looked at many times between two changes: a Deployment's status tells of each
-    step of its pods, and each look builds what is to be applied anew.
+    An object is compared many times between two changes: a Deployment's status changes with each
+    step of its pods, and each reconcile builds the manifests again.
     """
 
     def __init__(self, most: int) -> None:

@@ -4,16 +4,12 @@ Small objects take twenty times their text once they are parsed, and one that is
 can't be parsed at all. Neither may keep the others of its page from being read.
 """
 
-from __future__ import annotations
-
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterator
+from typing import Any
 
 from sluicegate.kube.errors import Transient
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
 
 MOST_BYTES = 16 * 1024 * 1024
 """Of an answer that is taken; a page of ordinary objects has a third."""
@@ -40,7 +36,7 @@ class Page:
 
     @property
     def resource_version(self) -> str:
-        """Which state the page shows; the objects that nobody has asked for are passed over."""
+        """The state that the page shows; unread objects are skipped."""
         return str(self._after().get("resourceVersion", ""))
 
     @property

@@ -4,17 +4,13 @@ What is sent can so be tested without a server, and the rules that keep two oper
 (preconditions, field manager, short timeouts of writes) are visible in one place.
 """
 
-from __future__ import annotations
-
 import dataclasses
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlencode
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from sluicegate.kube.resources import Key, Resource
+from sluicegate.kube.resources import Key, Resource
 
 READ_SECONDS = 10.0
 LIST_SECONDS = 15.0  # a page is of bounded size; one that is swallowed must not be waited for long
@@ -94,7 +90,7 @@ def watch(resource: Resource, *, namespace: str = "", version: str, seconds: int
 
 
 def review(resource: Resource, spec: Mapping[str, Any]) -> ApiRequest:
-    """Ask whether somebody is somebody, or may do something: nothing is stored."""
+    """Create a review of a token or of an access: nothing is stored."""
     body = {"apiVersion": resource.api_version, "kind": resource.kind, "spec": spec}
     return ApiRequest("review", "POST", resource.path(), body=body)
 
@@ -212,7 +208,7 @@ def as_user(
     uid: str = "",
     extra: Mapping[str, Iterable[str]] | None = None,
 ) -> ApiRequest:
-    """Send a request in the name of somebody, as far as the account may impersonate this user.
+    """Send a request in the name of a user, as far as the account may impersonate this user.
 
     Raises
     ------

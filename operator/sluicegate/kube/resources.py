@@ -4,8 +4,6 @@ Paths are built here and nowhere else, so a kind the operator touches is a line 
 and a reader of the RBAC rules can compare.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote

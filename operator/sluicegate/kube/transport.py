@@ -1,10 +1,9 @@
 """Sends requests to the API server and turns its failures into ours."""
 
-from __future__ import annotations
-
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import aiohttp
 from prometheus_client import Counter, Histogram
@@ -19,13 +18,8 @@ from sluicegate.kube.errors import (
     from_response,
 )
 from sluicegate.kube.pages import parse
-from sluicegate.spans import no_spans
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from sluicegate.kube.requests import ApiRequest
-    from sluicegate.spans import Spans
+from sluicegate.kube.requests import ApiRequest
+from sluicegate.spans import Spans, no_spans
 
 Body = dict[str, Any]
 
@@ -71,7 +65,7 @@ class Transport:
         on_return: Callable[[float], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing is opened yet; `on_return` is told how long the API server was silent."""
+        """Opens nothing yet; `on_return` is called with the API server's seconds of silence."""
         self._wire = wire
         self._spans = spans
         self._on_return = on_return
@@ -83,8 +77,7 @@ class Transport:
         """Return the answer's object; every failure is a KubeError.
 
         A refused token may have been rotated between two reads of its file, so the next
-        request logs in anew. Only a read is that next request: a write's time is what the
-        lease was checked for.
+        request logs in again. Only a read repeats: the lease was checked for the time of a write.
         """
         return parse_object(request, await self.fetch(request))
 
@@ -102,12 +95,12 @@ class Transport:
         return self._clock() - self._answered_at
 
     async def close(self) -> None:
-        """Close what is open, whoever uses it; the next request opens it anew."""
+        """Close all connections, also during requests; the next request opens new ones."""
         await self._wire.close()
 
     async def _attempt(self, request: ApiRequest, most: int | None) -> bytes:
         if left := self.patience.left:
-            asked = f"{request.title}: not sent, the API server wants to be left alone"
+            asked = f"{request.title}: not sent, as the API server asked its clients to back off"
             raise TooManyRequests(asked, retry_after=left)
         described = {"http.request.method": request.method, "url.path": request.path}
         with self._spans(request.verb, described) as span:

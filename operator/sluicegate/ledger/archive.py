@@ -61,7 +61,7 @@ def require_sealed(review: DataProductReview) -> None:
     if review.status.digest != digest_of(review):
         name = f"{review.metadata.namespace}/{review.metadata.name}"
         raise NotArchived(
-            f"{name}: its ledger isn't what was sealed, as its digest doesn't hold; the audit log of the"
+            f"{name}: its ledger isn't the sealed one, because its digest doesn't match; the audit log of the"
             " API server has who wrote its status"
         )
 

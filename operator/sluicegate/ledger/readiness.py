@@ -48,12 +48,12 @@ def checks(spec: DataProductSpec) -> Iterator[Missing]:
     judged = any(one.indicator.kind is IndicatorKind.OUTCOMES for one in spec.slos)
     yield (
         ReadinessCheck.OUTCOME_SLO,
-        _unless(judged, "add an SLO on outcomes: nothing else says whether the model is right"),
+        _unless(judged, "add an SLO on outcomes: nothing else measures whether the model is right"),
     )
     keyed = spec.serving.feedback is not None
     yield (
         ReadinessCheck.FEEDBACK_KEY,
-        _unless(keyed, "set spec.serving.feedback.secretRef: without it no truth is taken"),
+        _unless(keyed, "set spec.serving.feedback.secretRef: without it no label is accepted"),
     )
     pinned = "@sha256:" in (spec.serving.runtime_image or "")
     yield (

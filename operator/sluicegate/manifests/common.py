@@ -1,4 +1,4 @@
-"""What all children share: metadata, labels, owner, and the hash that tells that one changed."""
+"""What all children share: metadata, labels, owner, and the hash that shows a change."""
 
 import hashlib
 import json

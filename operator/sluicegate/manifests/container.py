@@ -64,7 +64,7 @@ def _as_stored(variable: EnvVar) -> Manifest:
     """A variable as the API server keeps it.
 
     It adds a version to a fieldRef, which is one value to it, so that the field would count as
-    changed for ever.
+    changed indefinitely.
     """
     item = variable.to_dict()
     if variable.value_from is not None and variable.value_from.field_ref is not None:

@@ -81,7 +81,7 @@ def build_pod_template(product: DataProduct, version: VersionBase) -> Manifest:
 def inputs_hash(product: DataProduct, version: VersionBase) -> str:
     """Hash of everything in the spec that a version's pod template is rendered from.
 
-    A live Deployment's template is rendered anew only when this changes, so that an upgrade
+    A live Deployment's template is rendered again only when this changes, so that an upgrade
     of the operator restarts no pod.
     """
     serving = product.spec.serving
@@ -131,8 +131,8 @@ def _server(product: DataProduct, version: VersionBase) -> Manifest:
             "volumeMounts": _mounts(product),
             "lifecycle": pre_stop if serving.pre_stop_seconds else None,
             "startupProbe": _probe("/readyz", period=1, failures=serving.progress_deadline_seconds),
-            # A pod that is short of CPU for some seconds answers late; taken out of the Service it
-            # wouldn't answer at all, and with one replica nobody would.
+            # A pod that is short of CPU for some seconds answers late; removed from the Service it
+            # wouldn't answer at all.
             "readinessProbe": _probe("/readyz", period=2, failures=5),
             "livenessProbe": _probe("/livez", period=10, failures=3),
         }

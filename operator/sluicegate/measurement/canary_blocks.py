@@ -32,7 +32,7 @@ class Arms:
     Attributes
     ----------
     counted, gauges : names of the SLOs that count events, and of those that are a mean.
-    requests : name of the series that tells all requests.
+    requests : name of the series of all requests.
     seconds : length of a canary block.
     begins : index of the block in which the rollout began.
     """
@@ -50,7 +50,7 @@ class Arms:
     def blocks(self) -> tuple[CanaryBlock, ...]:
         """All blocks that were read, from an hour before the rollout on, oldest first.
 
-        A day of them is looked at each minute, so those that are known aren't made again.
+        A day of them is evaluated each minute, so known ones aren't built again.
         """
         read = self.canaries.blocks(self.series(self.stable, self.requests))
         made: dict[int, CanaryBlock] = self.canaries.derived(self.product, self)

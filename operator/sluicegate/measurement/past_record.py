@@ -1,10 +1,12 @@
 """What was measured of a product in the past, as a scenario: with the versions that it had then."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import VersionBase
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.measurement.store import series_of, target_of
 from sluicegate.policy.canary.analysis import LOOK_BACK_SECONDS
@@ -13,13 +15,6 @@ from sluicegate.prometheus.targets import REQUESTS
 from sluicegate.simulation.recording import Recording, Stint, arrival, names_of, stints
 from sluicegate.slo.by_market import split_series
 from sluicegate.slo.pod_seconds import POD_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from sluicegate.api.product import DataProduct
-    from sluicegate.api.status import DataProductStatus
-    from sluicegate.api.versions import VersionBase
 
 DAY: Final = 86_400
 MOST_BLOCKS: Final = 25_000

@@ -109,7 +109,7 @@ class ProductBlocks:
         return self._of_stable(self.measurements.blocks.series, *self._counted(), *self._compared())
 
     def pod_seconds(self) -> Series | None:
-        """For how long pods of the stable version answered, by block; None where nobody counts."""
+        """Seconds for which pods of the stable version answered, by block; None if uncounted."""
         target = self._target()
         if target is None or not target.counts_pods:
             return None
@@ -216,7 +216,7 @@ class ProductBlocks:
 
 
 def _requests(target: Target | None) -> str:
-    """The series that tells all requests: that of client errors knows those to unknown paths too."""
+    """The series of all requests: that of client errors includes those to unknown paths."""
     if target is None:
         return REQUESTS
     return CLIENT_ERRORS if target.client_errors else target.requests

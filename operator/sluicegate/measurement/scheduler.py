@@ -2,8 +2,8 @@
 
 A round reads one length for all products that have it: the queries don't depend on how many there
 are. Lengths don't wait for each other. Idle ones may be thousands, whose answers take seconds
-to read, or a minute where Prometheus is slow; a canary's next blocks have settled by then. BlockScheduler
-run on a standby too, so that a new leader has its measurements at once.
+to read, or a minute where Prometheus is slow; a canary's next blocks are complete by then.
+The scheduler runs on a standby too, so that a new leader has its measurements at once.
 """
 
 import asyncio
@@ -31,15 +31,15 @@ AT_ONCE: Final = 200
 PACE_SECONDS: Final = 0.006
 """Between two of those beyond: longer than a reconcile of one takes, so others have their turn.
 
-In one go, the reconciles of thousands would keep whoever comes next waiting for as long as all of them
-take, some ten seconds.
+The reconciles of thousands at once would delay urgent keys by their total duration, some ten
+seconds.
 """
 
 LookAt = Callable[[Key, float, QueuePriority], None]
 
 
 class BlockScheduler:
-    """One round at a time for each length of block, for ever."""
+    """One round at a time for each block length, until cancelled."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class BlockScheduler:
         *,
         wall: Clock = time.time,
     ) -> None:
-        """`look_at` is told each product of which a block settled, in how many seconds, how urgently."""
+        """`look_at` is called with a product with a complete block, the delay and the priority."""
         self._measurements = measurements
         self._evaluation = evaluation
         self._look_at = look_at
@@ -58,10 +58,10 @@ class BlockScheduler:
         self._wall = wall
         self._under_way: dict[Length, asyncio.Task[None]] = {}
         self._due: dict[Length, float] = {}
-        """When the next round begins, by the event loop's clock, which nobody sets back."""
+        """When the next round begins, by the event loop's clock, which is monotonic."""
 
     async def run(self) -> None:
-        """Measure for ever; raise what a round raised."""
+        """Measure until cancelled; raise what a round raised."""
         try:
             while True:
                 await self._begin(self._wall())
@@ -91,7 +91,7 @@ class BlockScheduler:
         with self._spans("measure", described):
             moved = await self._measurements.read_length(self._evaluation, length, now)
         self._call(moved, length)
-        # Whoever came meanwhile has made it due already.
+        # A target that was added meanwhile has made it due already.
         self._due.setdefault(length, asyncio.get_running_loop().time() + self.pause(length, now))
 
     def _call(self, moved: Sequence[Key], length: Length) -> None:

@@ -28,7 +28,7 @@ from sluicegate.stats.dispersion import LEAST_BLOCKS
 logger = logging.getLogger(__name__)
 
 CLOCK_TOLERANCE: Final = 1.0
-"""Seconds within which a clock may go back and forth."""
+"""Seconds by which a clock may be corrected."""
 
 
 class BlockLateness:
@@ -100,7 +100,7 @@ class Measurements:
         return self._unreadable.get(Length(block_seconds, canary=False), {}).get(key, {})
 
     def untold(self, key: Key) -> str:
-        """What can't be read of a product, in words; empty when it is nothing, or was told."""
+        """The unreadable series of a product, in words; empty if none, or if reported before."""
         found = {
             kind: why
             for kept in self._unreadable.values()
@@ -126,7 +126,7 @@ class Measurements:
         return not length.canary and bool(self.blocks.pending(self.groups.get(length, ())))
 
     def urgency(self, key: Key) -> QueuePriority:
-        """How urgent it is to reconcile a product of which a block has settled.
+        """How urgent it is to reconcile a product of which a block is complete.
 
         A canary before idle products: each of its steps would wait for all of them.
         """
@@ -155,7 +155,7 @@ class Measurements:
         return now < self._read_at - CLOCK_TOLERANCE
 
     def prepare(self, evaluation: BlockReader, now: float) -> None:
-        """Know which sets of queries are needed, and forget what nobody asks for any more.
+        """Compute the needed sets of queries, and forget removed targets.
 
         Where the clock was set back all is forgotten; nothing may be under way then.
         """
@@ -173,14 +173,14 @@ class Measurements:
         self.block_lateness.expect(self._block_lengths(), now)
 
     async def read(self, evaluation: BlockReader, now: float) -> list[Key]:
-        """Read what has settled, of all lengths once; return the products to be reconciled for it."""
+        """Read the complete blocks of all lengths once; return the products to be reconciled."""
         self.prepare(evaluation, now)
         reads = [self.read_length(evaluation, length, now) for length in self.groups]
         moved = await asyncio.gather(*reads)
         return list(dict.fromkeys(key for each in moved for key in each))
 
     async def read_length(self, evaluation: BlockReader, length: Length, now: float) -> list[Key]:
-        """Read what has settled of one length; return the products to be reconciled for it.
+        """Read the complete blocks of one length; return the products to be reconciled.
 
         Those aren't that only warm up, unless the reading fails: blocks say nothing of them yet.
         Other lengths may be read meanwhile.
@@ -195,7 +195,7 @@ class Measurements:
         (self._incomplete.discard if complete else self._incomplete.add)(length)
         for readings in fetched:
             await self._record(readings)
-        # Of those that nobody asked for any more when it came, something is kept again.
+        # Readings of targets that were removed meanwhile were kept again.
         self._regroups |= self.groups.get(length) is not group
         if not filled and not fetched:
             return []
@@ -312,7 +312,7 @@ class Measurements:
         return not any(one is not None and one.stale for one in facts)
 
     def _concerns(self, length: Length, target: Target) -> bool:
-        """Whether a product is reconciled as blocks of a length have settled."""
+        """Whether a complete block of a length requeues a product."""
         canary = self.timing.canary_block(target.block_seconds)
         in_canary = target.canary_from is not None
         if length.canary:

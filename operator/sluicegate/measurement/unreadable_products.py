@@ -9,8 +9,8 @@ from prometheus_client import Gauge
 from sluicegate.kube.resources import Key
 
 MOST_NAMED: Final = 20
-"""Series by product at most: pods of any number of products can be unreadable, at any time. Events
-tell of all."""
+"""Maximum number of series by product, as any number of products can be unreadable. Events report
+all of them."""
 
 UNREADABLE = Gauge(
     "sluicegate_unreadable_products",

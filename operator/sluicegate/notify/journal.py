@@ -301,7 +301,7 @@ class Journal:
             self._messages[number] = Message.from_dict(json.loads(text), sinks)
         except (ValueError, TypeError, KeyError):
             logger.warning(
-                "%s%s in the ConfigMap can't be read, and is left alone", beginning, name
+                "%s%s in the ConfigMap can't be read, and is not changed", beginning, name
             )
 
     def _tell(self) -> None:

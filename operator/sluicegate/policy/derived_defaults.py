@@ -16,7 +16,7 @@ from sluicegate.stats.calendar import BLOCKS_PER_HOUR
 from sluicegate.stats.counts import Count
 
 DISCORDANT: Final = 0.1
-"""Share of rows on which one version alone is right, where a result has yet to tell it."""
+"""Assumed share of rows on which one version alone is right, until a result reports it."""
 
 
 def derived(

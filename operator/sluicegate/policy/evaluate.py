@@ -49,7 +49,7 @@ from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.counts import Count
 
 OUTAGE_ALERT_SECONDS: Final = 300
-"""People are told when nothing could be measured for so long."""
+"""Seconds without measurements after which an alert is emitted."""
 MEASUREMENTS: Final = "measurements"
 
 
@@ -144,7 +144,7 @@ def _refreshed(
 
 
 def _restarted(known: SloRecord | None, slo: SloTerms, now: int) -> SloRecord:
-    """An SLO that is another one now begins its evidence anew; a new SLO takes what there is."""
+    """The evidence of a changed SLO starts again; a new SLO uses all blocks."""
     if known is None or not known.terms_hash:
         return (known or SloRecord(steady_start_time=0)).replace(terms_hash=slo.hash)
     return SloRecord(steady_start_time=now, since=now, terms_hash=slo.hash)
@@ -176,7 +176,7 @@ def _without_stable(terms: Terms, status: DataProductStatus) -> Evaluation:
 def _forget_alerts(
     terms: Terms, status: DataProductStatus, observed: Observed
 ) -> DataProductStatus:
-    """Keep only what was told of troubles that are still there."""
+    """Keep the emitted alerts of problems that still exist."""
     if not status.engine.emitted_alerts:
         return status
     assert status.stable is not None
@@ -196,7 +196,7 @@ def _forget_alerts(
 
 
 def _freeze(status: DataProductStatus, assessment: Assessment) -> DataProductStatus:
-    """Keep what stable's blocks before the rollout said of bursts: they won't be read for ever."""
+    """Keep the correlation of stable's blocks before the rollout, which are dropped later."""
     if status.engine.correlation:
         return status
     correlation = {slo.terms.name: slo.correlation for slo in assessment.slos}
@@ -329,14 +329,14 @@ def _about_candidate(terms: Terms, case: _Case) -> _Proposal | None:
 def _is_forced(terms: Terms, approval: ManualRequest) -> bool:
     """Whether a person names the version that is to be promoted, whatever is known of it.
 
-    Where the last step needs an approval it is that, unless nothing could ever speak for a version.
+    If the last step needs an approval, it is that, unless no SLO can ever favour a version.
     """
     automatic = terms.approval is Approval.AUTOMATIC
     return bool(approval.version) and (automatic or not can_be_judged(terms))
 
 
 def _about_measurements(case: _Case) -> list[Alert]:
-    """Tell people once when nothing could be measured for five minutes."""
+    """Alert once when nothing could be measured for five minutes."""
     since = case.status.engine.outage_start_time
     if since is None or case.now - since < OUTAGE_ALERT_SECONDS:
         return []

@@ -1,6 +1,6 @@
 """One-shot requests of people: annotations with a token, each handled once, the last one wins.
 
-They still act while a product is suspended; that is how one gets out of trouble by hand.
+They act during a suspension too, as the way out of a problem by hand.
 """
 
 from dataclasses import dataclass
@@ -147,7 +147,7 @@ def _retrain(
 def _try_again(
     terms: Terms, status: DataProductStatus, observed: Observed, request: ManualRequest
 ) -> Answer | None:
-    """A version that was rejected, or that ran out of time, begins anew."""
+    """A version that was rejected, or inconclusive, starts its rollout again."""
     candidate, stable = status.trial, status.stable
     if candidate is not None and not candidate.parked:
         known = request.version in {"", candidate.release.version}

@@ -24,7 +24,7 @@ LOST: Final = frozenset(
 )
 """Why nothing can be measured, where it isn't only about to be."""
 MOST_RENEWALS: Final = 5
-"""Products in which what serves may be tried in another default runtime image at a time."""
+"""Products that may try another default runtime image at a time."""
 
 
 def handle_unchanged_model(
@@ -32,8 +32,7 @@ def handle_unchanged_model(
 ) -> DataProductStatus:
     """A spec.model that names what is stable is handled without a rollout.
 
-    One that is on its way without a candidate made way for a version that was to come back: it
-    isn't handled.
+    One in progress without a candidate was superseded by a rollback: it isn't handled.
     """
     wanted, stable, model = observed.wanted, status.stable, status.spec_model
     if model and model.outcome is Outcome.IN_PROGRESS and status.trial is None:
@@ -46,7 +45,7 @@ def handle_unchanged_model(
 
 
 def back_to_stable(before: DataProductStatus, status: DataProductStatus) -> Rollback | None:
-    """spec.model went back to stable while a candidate was on its way: the candidate goes."""
+    """spec.model names stable again during a rollout: the candidate is superseded."""
     candidate, stable = status.trial, status.stable
     changed = status.spec_model is not before.spec_model
     if not changed or candidate is None or stable is None:
@@ -133,7 +132,7 @@ def overtakes(
 def retry_due(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
 ) -> Decision | None:
-    """A candidate whose rollout was ended by trouble of the cluster begins again.
+    """A candidate whose rollout a fault of the cluster ended starts again.
 
     It doesn't end a training that began while it found no room.
     """
@@ -177,7 +176,7 @@ def _renewals_full(
 
 
 def _told_once(status: DataProductStatus, obstacle: Hold, wanted: Release) -> Hold | Alert:
-    """Why a pushed model isn't rolled out; people are told once where the measurements are lost."""
+    """Why a pushed model isn't rolled out; one alert if the measurements are lost."""
     name = wanted.version
     known = alert_key(obstacle.reason, name) in status.engine.emitted_alerts
     if status.engine.outage_start_time is None or obstacle.reason not in LOST or known:

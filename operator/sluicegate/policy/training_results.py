@@ -36,7 +36,7 @@ class Arrival:
 def training_ended(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
 ) -> Arrival | None:
-    """Take up the result of a training; one that nobody wants any more ends without."""
+    """Handle the result of a training; one that is superseded is discarded."""
     running = status.training
     if running is not None and (why := _no_longer_wanted(terms)):
         after = status.with_retraining(trigger=None, last_reason=str(Reason.SUPERSEDED))
@@ -142,7 +142,7 @@ def _judged(
     *,
     now: int,
 ) -> Arrival:
-    """What the hold-out says: a cure must not be worse, a challenger must be better."""
+    """Verdict of the hold-out: a remedy must not be worse, a challenger must be better."""
     name = result.release.version
     margins = (
         terms.retraining.hold_out_margins
@@ -178,8 +178,8 @@ def _judged(
 def _is_cure(status: DataProductStatus, result: TrainingSucceeded) -> bool:
     """Whether it may heal what it was trained for.
 
-    One that is only as good as a degraded version heals nothing, and as stable it would make that
-    level the accepted one. Where no pairs are told of the SLO, the gate's word has to do.
+    A version that is only as good as a degraded one is no remedy, and its promotion would accept
+    the degraded level. Without pairs of the SLO, the gate's verdict must suffice.
     """
     running = status.training
     slo = "" if running is None else running.slo

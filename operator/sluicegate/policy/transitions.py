@@ -46,7 +46,7 @@ LONGEST_RETRY_SECONDS: Final = 1800
 
 
 def retry_seconds(retries: int) -> int:
-    """How long a rollout waits that trouble of the cluster has ended so often before: 1, 2, 4 … 30 min."""
+    """Wait before the retry of a rollout, by earlier faults of the cluster: 1, 2, 4 … 30 min."""
     return min(FIRST_RETRY_SECONDS << min(retries, 10), LONGEST_RETRY_SECONDS)
 
 
@@ -248,7 +248,7 @@ def _promote(
 
 
 def _replaced(status: DataProductStatus, before: Version, held: Baselines, now: int) -> PastVersion:
-    """The version that was replaced, with how it did at last: whoever would go back to it has to know."""
+    """The replaced version with its last results, which a later rollback to it considers."""
     worse = {
         name: one.count
         for name, one in held.items()
@@ -303,7 +303,7 @@ def _drop_candidate(
 
 
 def _untried(status: DataProductStatus, candidate: Candidate) -> SpecModel | None:
-    """A spec.model that made way for something else isn't handled: if it is still named, it begins anew."""
+    """A superseded spec.model isn't handled: if it is still named, its rollout starts again."""
     model = status.spec_model
     own = model is not None and model.release == candidate.release
     return None if own and candidate.source is VersionSource.SPEC else model
@@ -325,7 +325,7 @@ def _after_candidate(
 def _return(
     terms: Terms, status: DataProductStatus, decision: Rollback, now: int
 ) -> DataProductStatus:
-    """The stable version goes, an earlier one comes back; a candidate on its way is dropped."""
+    """An earlier version replaces the stable one; a running candidate is dropped."""
     leaving = status.stable
     assert leaving is not None
     entry = next(entry for entry in status.accepted if entry.release == decision.to)

@@ -3,21 +3,23 @@
 Pure, and run in a worker thread: thousands of products would hold up the event loop.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from math import isfinite, nan
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from sluicegate.api.slos import IndicatorKind
-from sluicegate.prometheus.scrape_coverage import Scrapes
+from sluicegate.api.slos import Counters, Gauge, IndicatorKind, Latency
+from sluicegate.prometheus.result_table import Labels, Table, Values
+from sluicegate.prometheus.scrape_coverage import Scrape, Scrapes
 from sluicegate.prometheus.targets import (
     REQUESTS,
     Mean,
     ProductKey,
     SeriesKey,
+    Target,
     TargetFacts,
     VersionKey,
 )
@@ -27,15 +29,6 @@ from sluicegate.slo.by_market import indicator_label, market_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS, Answered
 from sluicegate.slo.pod_seconds import POD_SECONDS
 from sluicegate.slo.queries import Fact, QueryKind
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from collections.abc import Set as AbstractSet
-
-    from sluicegate.api.slos import Counters, Gauge, Latency
-    from sluicegate.prometheus.result_table import Labels, Table, Values
-    from sluicegate.prometheus.scrape_coverage import Scrape
-    from sluicegate.prometheus.targets import Target
 
 ASKED: Final[dict[IndicatorKind, frozenset[QueryKind]]] = {
     IndicatorKind.AVAILABILITY: frozenset({QueryKind.REQUESTS, QueryKind.REQUESTS_BAD}),
@@ -224,7 +217,7 @@ def _read(answers: Answers, target: Target, version: VersionKey, *, slo: str) ->
 
 
 def _gate(
-    answers: Answers, kind: IndicatorKind, version: VersionKey, counts: _BlockCounts
+    answers: Answers, kind: IndicatorKind, version: VersionKey, counts: "_BlockCounts"
 ) -> tuple[Block, ...]:
     """Blocks that hold, or say why they don't."""
     unanswered = answers.unanswered(ASKED[kind], ProductKey(*version[:2]))
@@ -235,7 +228,7 @@ def _gate(
 def _gate_with(
     answers: Answers,
     owner: Labels,
-    counts: _BlockCounts,
+    counts: "_BlockCounts",
     unanswered: AbstractSet[int],
     *,
     scrapes: Callable[[int], Scrape | None] | None = None,
@@ -253,7 +246,7 @@ def _gate_with(
     )
 
 
-def _block(index: int, counts: _BlockCounts, scrape: Scrape | None) -> Block:
+def _block(index: int, counts: "_BlockCounts", scrape: Scrape | None) -> Block:
     if scrape and scrape.duplicated:
         return Block(index, Quality.INVALID)
     if scrape and scrape.stale:

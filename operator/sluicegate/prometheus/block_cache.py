@@ -4,30 +4,24 @@ Every decision is made from here. Nothing in it is state: after a restart the sa
 read again, the newest singly and older ones as sums of twelve.
 """
 
-from __future__ import annotations
-
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Final
 
-from sluicegate.slo.blocks import Quality, Series
+from sluicegate.prometheus.targets import (
+    Past,
+    ProductKey,
+    Readings,
+    SeriesKey,
+    Target,
+    TargetFacts,
+    VersionKey,
+)
+from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.by_market import split_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.means import Means
 from sluicegate.slo.pod_seconds import POD_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-
-    from sluicegate.prometheus.targets import (
-        Past,
-        ProductKey,
-        Readings,
-        SeriesKey,
-        Target,
-        TargetFacts,
-        VersionKey,
-    )
-    from sluicegate.slo.blocks import Block
 
 BLOCKS_PER_SLICE: Final = 1_000
 """Blocks taken in before others get a turn on the event loop: some two milliseconds."""
@@ -71,7 +65,7 @@ class BlockCache:
         async for key, blocks in _in_slices(past.hours.blocks):
             series = self._series.get((past.singles.block_seconds, key))
             if series is None:
-                continue  # nobody asks for it any more, since a moment ago
+                continue  # it was just removed from the targets
             for block in blocks:
                 if block.quality is Quality.COUNTED:
                     series.record_hour(block.index - 1, block.count)
@@ -88,7 +82,7 @@ class BlockCache:
         self._filled |= {target.key: target.block_seconds for target in targets}
 
     def record_unfilled(self, products: Iterable[ProductKey]) -> None:
-        """Blocks of these are missing that can be read now: their past is read anew."""
+        """Missing blocks of these can be read now: their past is read again."""
         for product in products:
             self._filled.pop(product, None)
 
@@ -98,7 +92,7 @@ class BlockCache:
             kept.clear()
 
     def prune(self, targets: Iterable[Target]) -> None:
-        """Forget products, versions, SLOs and lengths that nobody asks for any more."""
+        """Forget products, versions, SLOs and lengths that are no longer targets."""
         live = {(*target.key, version): target for target in targets for version in target.versions}
         for kept in (self._series, self._means):
             for length, key in [*kept]:

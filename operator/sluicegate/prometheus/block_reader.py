@@ -8,14 +8,13 @@ refuses a query, or its answer is of no use, only the products that the query fa
 UNAVAILABLE blocks; they are left out, and tried again after a growing pause (see `batch`).
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from sluicegate.prometheus.block_assembly import (
     Answers,
@@ -33,20 +32,15 @@ from sluicegate.prometheus.query_scopes import (
     named_scopes,
     split_scopes,
 )
-from sluicegate.prometheus.targets import Past, Readings
+from sluicegate.prometheus.source import Source
+from sluicegate.prometheus.targets import Past, ProductKey, Readings, Target
 from sluicegate.prometheus.timing import Timing
 from sluicegate.prometheus.unlabelled_pods import adopted
 from sluicegate.slo.blocks import SINGLE_BLOCKS
+from sluicegate.slo.gateway import GatewayMetric
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import ASIDE, QueryKind, render_queries
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-
-    from sluicegate.prometheus.source import Source
-    from sluicegate.prometheus.targets import ProductKey, Target
-    from sluicegate.slo.gateway import GatewayMetric
 
 LONGEST_CANARY: Final = 10_000
 """Canary blocks that one query may ask for; Prometheus refuses more than 11,000 points."""
@@ -100,7 +94,7 @@ class EvaluationSettings:
 class _Asked:
     """What one fetch is about."""
 
-    length: Length
+    length: "Length"
     group: tuple[Target, ...]
     indexes: range
     scopes: Scopes
@@ -134,7 +128,7 @@ class BlockReader:
         """Of chunks that failed when they were last read: they come after the others."""
 
     def forget(self) -> None:
-        """Begin anew: whoever kept what was read no longer does."""
+        """Start again: the caller has dropped all readings."""
         self._read.clear()
         self._begun.clear()
         self._quarantines.clear()
@@ -142,7 +136,7 @@ class BlockReader:
     def regroup(self, targets: Sequence[Target]) -> Mapping[Length, Sequence[Target]]:
         """The sets of queries that these targets need, each with its products.
 
-        What was read for other sets is forgotten: whoever needs them again begins anew.
+        Readings of other sets are dropped; a set that is needed again is read from its start.
         """
         lengths = group_by_length(targets, self._settings.timing)
         self._everybody = tuple(targets)
@@ -169,7 +163,7 @@ class BlockReader:
     async def fetch_blocks(
         self, length: Length, group: Sequence[Target], now: float
     ) -> tuple[Readings, ...]:
-        """Blocks of one set of queries that have settled since the last call; () when none has.
+        """Blocks of one set of queries that completed since the last call; () when none did.
 
         Products that begin a canary are read from its beginning, in answers of their own. Calls
         for different lengths may overlap, those for one may not.
@@ -242,7 +236,7 @@ class BlockReader:
     async def _go_on(
         self, length: Length, group: tuple[Target, ...], newest: int
     ) -> tuple[Readings, ...]:
-        """What has settled since the last time; nothing when the newest block was read already."""
+        """Blocks that completed since the last time; none if the newest one was read already."""
         read = self._read.get(length, newest - 1)
         if newest <= read:
             return ()
@@ -287,7 +281,7 @@ class BlockReader:
                 break
             if not readings.complete:
                 continue
-            # Whoever left while it was read begins anew when it comes back: nobody keeps the answer.
+            # A target that was removed during the read is read again when it is added again.
             still = self._canaries.get(length, frozenset()) & keys
             self._begun.setdefault(length, set()).update(still)
             self._read.setdefault(length, readings.last)

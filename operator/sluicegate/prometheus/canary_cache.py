@@ -1,28 +1,24 @@
 """The canary blocks of products with a candidate, from an hour before its rollout on.
 
-Evidence is computed from all of them anew each time, so none may be dropped while the candidate
-is on its way; there are few such products at a time.
+Each evaluation computes the evidence from all of them, so none may be dropped during the rollout;
+there are few such products at a time.
 """
 
-from __future__ import annotations
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
-from sluicegate.prometheus.targets import ProductKey, of_products
+from sluicegate.prometheus.targets import (
+    Mean,
+    ProductKey,
+    Readings,
+    SeriesKey,
+    Target,
+    TargetFacts,
+    VersionKey,
+    of_products,
+)
 from sluicegate.slo.blocks import Block, Quality, read_block
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from collections.abc import Set as AbstractSet
-
-    from sluicegate.prometheus.targets import (
-        Mean,
-        Readings,
-        SeriesKey,
-        Target,
-        TargetFacts,
-        VersionKey,
-    )
 
 
 class CanaryBlocks:

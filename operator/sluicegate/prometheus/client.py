@@ -5,37 +5,30 @@ there are only as many threads as queries may be under way. A query that isn't a
 time is given up by the caller at once; its thread follows when the socket times out.
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar, cast
+from types import TracebackType
+from typing import Final, NamedTuple, Self, TypeVar, cast
 
 from prometheus_api_client import PrometheusConnect
 from urllib3.util.retry import Retry
 
+from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.errors import (
     MalformedAnswer,
     PartialAnswer,
     PrometheusError,
     PrometheusUnavailable,
 )
-from sluicegate.prometheus.http_session import QuerySession
+from sluicegate.prometheus.http_session import QuerySession, Reader
 from sluicegate.prometheus.metrics import ABANDONED, ANSWERED, QUERIES, QUERY_TIME, result_of
-from sluicegate.spans import no_spans
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-
-    from sluicegate.prometheus.endpoint import Endpoint
-    from sluicegate.prometheus.http_session import Reader
-    from sluicegate.spans import Spans, Value
+from sluicegate.spans import Spans, Value, no_spans
 
 T = TypeVar("T")
 

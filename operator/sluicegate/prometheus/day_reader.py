@@ -5,33 +5,26 @@ in any time zone consist of whole ones and products share their queries. Every v
 series counts, also one that is long gone.
 """
 
-from __future__ import annotations
-
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import isfinite
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sluicegate.prometheus.block_assembly import assemble_blocks
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.past_blocks import AskedBlocks, ask_blocks, with_every_version
 from sluicegate.prometheus.query_scopes import named_scope
 from sluicegate.prometheus.result_table import TableReader
-from sluicegate.prometheus.targets import REQUESTS, ProductKey
-from sluicegate.slo.blocks import Quality
+from sluicegate.prometheus.source import Source
+from sluicegate.prometheus.targets import REQUESTS, ProductKey, SeriesKey, Target
+from sluicegate.prometheus.timing import Timing
+from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.by_market import split_series
+from sluicegate.slo.gateway import GatewayMetric
 from sluicegate.slo.queries import QueryKind, render_histogram
 from sluicegate.stats.counts import Count
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from sluicegate.prometheus.source import Source
-    from sluicegate.prometheus.targets import SeriesKey, Target
-    from sluicegate.prometheus.timing import Timing
-    from sluicegate.slo.blocks import Block
-    from sluicegate.slo.gateway import GatewayMetric
 
 STEP: Final = 300
 """Seconds of a block: midnight of every time zone is a multiple of it."""

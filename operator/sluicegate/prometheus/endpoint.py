@@ -1,13 +1,9 @@
 """Where Prometheus is and how patiently it is asked."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MEBIBYTE: Final = 2**20
 
@@ -23,7 +19,7 @@ class Endpoint:
     ca_file
         PEM bundle that signs the server's certificate; the system's bundle when None.
     token_file
-        Bearer token, read anew before each request: a service account's token rotates.
+        Bearer token, read before each request: a service account's token rotates.
     timeout_seconds
         From the first byte sent to the last one read, retry included.
     connect_seconds

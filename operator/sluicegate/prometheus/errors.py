@@ -4,8 +4,6 @@ Everything a library raises is converted here once. The operator treats each of 
 "cannot measure": never as zero, never as good.
 """
 
-from __future__ import annotations
-
 
 class PrometheusError(Exception):
     """No usable answer to a query."""
@@ -39,5 +37,5 @@ class MalformedAnswer(PrometheusUnavailable):
 class QueryRejected(PrometheusError):  # noqa: N818  # says what happened, as the others do
     """Prometheus refuses the query (4xx): wrong address, wrong credentials, or series of somebody.
 
-    Where it answers other queries, only whoever this one fails for is to blame.
+    If it answers other queries, the series of this one are the cause.
     """

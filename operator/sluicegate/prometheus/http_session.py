@@ -1,6 +1,6 @@
 """The HTTP session that prometheus-api-client works on; it makes up for what that lacks.
 
-Left alone, the library waits for ever, retries for ten seconds beyond any timeout, puts a
+By default, the library waits indefinitely, retries for ten seconds beyond any timeout, puts a
 POST's query into the URL, sends one token for life, and throws away status, warnings and
 result type. It does take a session of ours, though: this one sends form bodies, reads the
 token each time, holds one deadline over a request, and hands on only complete answers.
@@ -11,27 +11,22 @@ operator's memory. Nothing is lost by waiting, as Python parses one at a time an
 urgent doesn't wait for seconds of others.
 """
 
-from __future__ import annotations
-
 import json
+from collections.abc import Callable
+from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import requests
 from typing_extensions import override
 
+from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.errors import (
     MalformedAnswer,
     PartialAnswer,
     PrometheusUnavailable,
     QueryRejected,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from threading import Lock
-
-    from sluicegate.prometheus.endpoint import Endpoint
 
 T_co = TypeVar("T_co", covariant=True)
 Row = dict[str, Any]

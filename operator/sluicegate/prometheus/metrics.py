@@ -1,15 +1,15 @@
-"""What the operator tells of its own dealings with Prometheus."""
+"""Metrics of the operator's queries to Prometheus."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from sluicegate.prometheus.errors import MalformedAnswer, PartialAnswer, QueryRejected
-
-if TYPE_CHECKING:
-    from sluicegate.prometheus.errors import PrometheusError
+from sluicegate.prometheus.errors import (
+    MalformedAnswer,
+    PartialAnswer,
+    PrometheusError,
+    QueryRejected,
+)
 
 QUERIES: Final = Counter(
     "sluicegate_prometheus_queries_total", "Queries to Prometheus by result.", ["result"]

@@ -1,27 +1,22 @@
 """Blocks of a stretch of the past, of a few products: for records and ledgers, not for decisions."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sluicegate.prometheus.block_assembly import Answers, assemble_blocks
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.quarantine import Quarantine
 from sluicegate.prometheus.query_batch import Batch, Part, needs_of
 from sluicegate.prometheus.query_scopes import named_scope
+from sluicegate.prometheus.source import Source
+from sluicegate.prometheus.targets import SeriesKey, Target
+from sluicegate.prometheus.timing import Timing
+from sluicegate.slo.blocks import Block
+from sluicegate.slo.gateway import GatewayMetric
 from sluicegate.slo.queries import QueryKind, render_queries
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from sluicegate.prometheus.source import Source
-    from sluicegate.prometheus.targets import SeriesKey, Target
-    from sluicegate.prometheus.timing import Timing
-    from sluicegate.slo.blocks import Block
-    from sluicegate.slo.gateway import GatewayMetric
 
 FETCH_SECONDS: Final = 120.0
 _BY_VERSION: Final = frozenset(
@@ -157,7 +152,7 @@ class PastReader:
                 raise PrometheusError(problem)
             told = [problem] if problem else []
             told += [
-                f"{kind}: Prometheus refused {len(indexes)} blocks, or answered nonsense"
+                f"{kind}: Prometheus refused {len(indexes)} blocks, or its answer is unusable"
                 for (kind, _), indexes in sorted(answers.spoiled.items())
             ]
             past.problems += [one for one in told if one not in past.problems]

@@ -1,26 +1,20 @@
 """Whom one query can't be asked about: found once, left out of the queries that serve all, retried.
 
-A query that Prometheus refuses, or that has an unusable answer, is split until only whoever it
-fails for is left (see `batch`). What was found is remembered here, so that the next block doesn't
+A query that Prometheus refuses, or that has an unusable answer, is split until only the products
+for which it fails are left (see `query_batch`). They are kept here, so that the next block doesn't
 pay for the search again. There is one quarantine per length of block.
 """
 
-from __future__ import annotations
-
 import logging
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sluicegate.prometheus.query_scopes import named_scope, named_scopes, split_scopes
-from sluicegate.prometheus.targets import ProductKey
+from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import QueryKind
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from collections.abc import Set as AbstractSet
-
-    from sluicegate.prometheus.targets import Target
 
 logger = logging.getLogger(__name__)
 
@@ -79,24 +73,24 @@ class Quarantine:
     def release(self, place: Place) -> None:
         """Ask about a place together with the others again."""
         if self._entries.pop(place, None) is not None:
-            logger.info("the %s query about %s is answered again", place.kind, _whose(place))
+            logger.info("the %s query for %s succeeds again", place.kind, _whose(place))
 
     def believe_refused(self, kind: QueryKind, index: int) -> None:
-        """All were refused: it is nobody's alone, and the search isn't repeated for a while."""
+        """All were refused: no single product is the cause, and the search is paused."""
         self._unsplit[kind] = index + self._longest
 
     def may_split(self, kind: QueryKind, index: int) -> bool:
         """Whether it makes sense to search for whom this kind fails."""
         return self._unsplit.get(kind, index) <= index
 
-    def of_the_past(self) -> Quarantine:
+    def of_the_past(self) -> "Quarantine":
         """The same places for a query about longer blocks; what is found with it is its own."""
         other = Quarantine(1)
         other._entries = {place: replace(one, due=_NEVER) for place, one in self._entries.items()}
         return other
 
     def prune(self, targets: Iterable[Target], everybody: Iterable[Target]) -> None:
-        """Forget products that nobody asks about any more; of those beside them, who is gone."""
+        """Forget products that are no longer targets, and other pods that are gone."""
         if not self._entries:
             return
         keys, known = ({target.key for target in each} for each in (targets, everybody))
@@ -201,13 +195,13 @@ def halve(scope: Scope, targets: Sequence[Target]) -> list[tuple[Scope, tuple[Ta
 
 
 _TEXT: Final = (
-    "the %s query fails for %s alone, which is left out of it from now on and tried again after a"
-    " growing pause: %s: %s"
+    "the %s query fails for %s only, which is left out of it and retried with growing pauses:"
+    " %s: %s"
 )
 
 
 def look_at(kind: QueryKind) -> str:
-    """Where to mend what a query fails for."""
+    """Where to fix the cause of a failing query."""
     if kind in {QueryKind.GATEWAY, QueryKind.SENT}:
         return "check the series of its Services and routes in the gateway's request counters"
     return "fix what its pods expose at /metrics, or delete them"

@@ -2,20 +2,19 @@
 
 A query is about many products, and Prometheus refuses or answers it as a whole. One that is
 refused, or has an unusable answer, is split and asked again until only the products remain that
-it fails for; nothing is split where Prometheus doesn't answer at all. Where all of those are
-answered for whose sake it is asked, somebody beside them spoils it, and is searched for likewise.
+it fails for; nothing is split where Prometheus doesn't answer at all. If each product alone is
+answered, other pods cause the failure, and are searched for in the same way.
 With S namespaces and at most P products in one of them, each search costs at most
 2 ⌈log₂ S⌉ + 2 ⌈log₂ P⌉ + 4 queries of the kind, in the fetch in which one begins to fail, and none
 while nothing fails.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sluicegate.prometheus.errors import MalformedAnswer, PrometheusError, QueryRejected
 from sluicegate.prometheus.quarantine import (
@@ -23,28 +22,22 @@ from sluicegate.prometheus.quarantine import (
     OTHERS,
     Entry,
     Place,
+    Quarantine,
     covered_by,
     halve,
     scope_of,
 )
-from sluicegate.prometheus.result_table import TableReader
-from sluicegate.prometheus.targets import ProductKey
+from sluicegate.prometheus.result_table import Table, TableReader
+from sluicegate.prometheus.source import Source
+from sluicegate.prometheus.targets import ProductKey, Target
+from sluicegate.slo.gateway import GatewayMetric
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Needs, Query, QueryKind, render_queries, render_targets
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from sluicegate.prometheus.quarantine import Quarantine
-    from sluicegate.prometheus.result_table import Table
-    from sluicegate.prometheus.source import Source
-    from sluicegate.prometheus.targets import Target
-    from sluicegate.slo.gateway import GatewayMetric
 
 MOST_SPLITS: Final = 128
 """Queries of one kind that a fetch may spend on a search; the next one goes on with it."""
 TIMES_HALVED: Final = 3
-"""How often the blocks of one product alone are halved: what fails may lie in few of them."""
+"""How often the blocks of one product are halved: few of them may cause the failure."""
 NOBODY: Final = "-"
 """No label of a pod can be this."""
 
@@ -226,7 +219,7 @@ class Batch:
         return spent <= MOST_SPLITS
 
     async def _answers_at_all(self) -> bool:
-        """Whether Prometheus answers a query about nobody; asked once in a fetch."""
+        """Whether Prometheus answers a query about no product; asked once per fetch."""
         if self._answers is None:
             self._answers = asyncio.create_task(self._ask_about_nobody())
         return await self._answers
@@ -282,9 +275,9 @@ class Batch:
             self._note(Place(kind, *key), why, part)
 
     async def _search_beside(self, part: Part, pieces: Sequence[Part], why: str) -> None:
-        """All who need a part are answered: what fails is of somebody else whose pods it reads.
+        """All products of a part are answered alone: other pods that it reads cause the failure.
 
-        Without a `why` it may be of nobody: all together are too much for one answer.
+        Without a `why` there may be no cause but the size of the whole answer.
         """
         if part.needs is None:
             part = replace(part, needs=_needs(part.query, _asking(part)))

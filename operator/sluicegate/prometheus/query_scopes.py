@@ -1,18 +1,12 @@
 """How products are split over queries. Pure arithmetic."""
 
-from __future__ import annotations
-
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 from zlib import crc32
 
+from sluicegate.prometheus.targets import Target
 from sluicegate.slo.promql import Scope
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from sluicegate.prometheus.targets import Target
-
 
 NAMES_PER_SCOPE: Final = 5_000
 """Namespaces, and products, that a scope names at most, whatever its limit.

@@ -1,20 +1,16 @@
 """The rows of one fetch, by what they answer, so that they can be looked up per product."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from sys import intern
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sluicegate.prometheus.errors import MalformedAnswer
+from sluicegate.prometheus.http_session import Row
 from sluicegate.prometheus.metrics import ROWS_SKIPPED
 from sluicegate.prometheus.targets import ProductKey, identity
 from sluicegate.slo import metric_names as names
 from sluicegate.slo.client_errors import answered
 from sluicegate.slo.queries import BY_PREDICTION, BY_VERSION, QueryKind
-
-if TYPE_CHECKING:
-    from sluicegate.prometheus.http_session import Row
 
 Labels = tuple[str, ...]
 Values = dict[int, float]
@@ -38,7 +34,7 @@ LABELS: Final[dict[QueryKind, Labels]] = {
     QueryKind.SENT: (names.BACKEND, names.FACT),
     QueryKind.HISTOGRAM: (names.NAMESPACE, names.PRODUCT, names.BOUND),
 }
-"""How the rows of each query are told apart, in this order."""
+"""Labels that distinguish the rows of each query, in this order."""
 WITHOUT_VERSION: Final = frozenset({QueryKind.GATEWAY, QueryKind.SENT, QueryKind.HISTOGRAM})
 """Queries whose rows name no version of a product."""
 
@@ -52,7 +48,7 @@ class TableReader:
     def __init__(
         self, kind: QueryKind, *, step: int, skipped: dict[ProductKey, str] | None = None
     ) -> None:
-        """`skipped` is told the products whose rows can't be read, with the reason."""
+        """`skipped` is called with the products whose rows can't be read, and the reason."""
         self._kind = kind
         self._skipped = {} if skipped is None else skipped
         self._step = step
@@ -63,8 +59,8 @@ class TableReader:
     def take(self, row: Row) -> None:
         """Take in a row; rows with the same labels are added up.
 
-        One that can't be read is skipped, and so is its product in this answer: what is missing
-        of it must not pass for zero. A row of nobody spoils the whole answer.
+        An unreadable row is skipped with its product in this answer, because missing rows must not
+        count as zero. An unreadable row without a product makes the whole answer unusable.
         """
         if "histograms" in row:
             self._skip(row["metric"], f"native histograms in the answer to {self._kind}")

@@ -1,22 +1,17 @@
 """Whether Prometheus keeps its samples as long as decisions look back."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.errors import MalformedAnswer, PrometheusError
+from sluicegate.prometheus.http_session import Row
 from sluicegate.prometheus.metrics import RETENTION_SHORT
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sluicegate.prometheus.client import Prometheus
-    from sluicegate.prometheus.http_session import Row
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +34,7 @@ async def keep_checking_retention(
     longest_block: Callable[[], int] = int,
     wall: Callable[[], float] = time.time,
 ) -> None:
-    """Tell at once and then daily, in the log and as a metric, if the retention is too short.
+    """Report at once and then daily, in the log and as a metric, if the retention is too short.
 
     Nothing else depends on it: what Prometheus remembers is read whatever its limit is.
 

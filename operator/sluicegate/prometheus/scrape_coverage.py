@@ -1,17 +1,12 @@
 """How far a block can be trusted: whether it was scraped, by how many, and how recently."""
 
-from __future__ import annotations
-
 from collections import defaultdict
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from sluicegate.prometheus.result_table import Labels, Table
 from sluicegate.slo.queries import Fact
-
-if TYPE_CHECKING:
-    from collections.abc import Set as AbstractSet
-
-    from sluicegate.prometheus.result_table import Labels, Table
 
 STALE_INTERVALS: Final = 2
 """Scrape intervals after which the newest sample of a target that still exists is stale."""

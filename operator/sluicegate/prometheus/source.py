@@ -1,15 +1,10 @@
-"""Who answers queries: a Prometheus, or nobody where none is configured."""
+"""The source of measurements: Prometheus, or none if none is configured."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Final, NoReturn, Protocol, TypeVar
 
 from sluicegate.prometheus.errors import PrometheusUnavailable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sluicegate.prometheus.http_session import Reader
+from sluicegate.prometheus.http_session import Reader
 
 T = TypeVar("T")
 
@@ -34,12 +29,12 @@ class Source(Protocol):
 
 
 class NoSource:
-    """Stands where Prometheus isn't configured: blocks pass, and each is known as not measured.
+    """The source without a Prometheus: each block is complete, and without measurements.
 
     So a product is reconciled as in an outage: a new model waits for a person to promote it, and
-    status says what is missing.
+    status has the reason.
     """
 
     async def query_range(self, *_: object, **__: object) -> NoReturn:
-        """Raise PrometheusUnavailable, which says what to set."""
+        """Raise PrometheusUnavailable with the setting that is missing."""
         raise PrometheusUnavailable(UNCONFIGURED)

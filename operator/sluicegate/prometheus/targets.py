@@ -1,22 +1,17 @@
-"""What is asked for and what comes back, in the operator's words.
+"""Targets and readings: the measurements of each product, and the answers of one fetch for all.
 
-A target says what one product wants to know; readings say what one fetch learned about all
-of them. Between the two lie the queries, which know no single product.
+The queries between them know no single product.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from sys import intern
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
-
-    from sluicegate.api.slos import Indicator
-    from sluicegate.slo.blocks import Block, Quality
-    from sluicegate.slo.queries import QueryKind
+from sluicegate.api.slos import Indicator
+from sluicegate.slo.blocks import Block, Quality
+from sluicegate.slo.queries import QueryKind
 
 REQUESTS: Final = ""
 """The SLO name under which a version's requests are kept when no SLO of its own counts them."""
@@ -197,7 +192,7 @@ class Readings:
     unreadable: Mapping[ProductKey, Mapping[QueryKind, str]] = field(default_factory=dict)
     released: frozenset[ProductKey] = frozenset()
 
-    def only(self, products: AbstractSet[ProductKey]) -> Readings:
+    def only(self, products: AbstractSet[ProductKey]) -> "Readings":
         """The same without the blocks of other products."""
         return replace(
             self,

@@ -1,6 +1,4 @@
-"""Which blocks are settled, and how products are split over queries. Pure arithmetic."""
-
-from __future__ import annotations
+"""Which blocks are complete, and how products are split over queries. Pure arithmetic."""
 
 from dataclasses import dataclass
 from typing import Final

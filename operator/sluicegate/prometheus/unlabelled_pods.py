@@ -1,18 +1,11 @@
 """Rows of pods that are scraped, or that count outcomes, without their revision."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 
-from sluicegate.prometheus.result_table import WITHOUT_VERSION
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from sluicegate.prometheus.result_table import Labels, Table
-    from sluicegate.prometheus.targets import Target
-    from sluicegate.slo.queries import QueryKind
+from sluicegate.prometheus.result_table import WITHOUT_VERSION, Labels, Table
+from sluicegate.prometheus.targets import Target
+from sluicegate.slo.queries import QueryKind
 
 
 def adopted(
@@ -21,8 +14,8 @@ def adopted(
     """The tables, where a row that names a version without its revision is of the only one so named.
 
     Series from before an upgrade have no revision, nor has what a service counts with an older
-    library. Where two live versions have one name nobody can tell whose such a row is: it is
-    nobody's.
+    library. If two live versions have one name, such a row is ambiguous and belongs to
+    neither.
     """
     owners = _owners(targets)
     if not owners:

@@ -4,21 +4,16 @@ Pods count what they answer. While there is none, or the one that there is takes
 gateway answers 503 and 502 by itself, and the product's own counters see nothing of that.
 """
 
-from __future__ import annotations
-
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from sluicegate.prometheus.result_table import Table
+from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.gateway import Sent, route_of
 from sluicegate.stats.counts import Count
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from sluicegate.prometheus.result_table import Table
-    from sluicegate.prometheus.targets import ProductKey, Target
 
 Values = dict[int, float]
 _WITHOUT_PODS: Final = frozenset({Quality.NO_SERIES, Quality.LOW_COVERAGE})
@@ -29,7 +24,7 @@ class Unsent:
     """Requests of each product that its gateways sent to no pod, by block."""
 
     def __init__(self, table: Table, targets: Iterable[Target]) -> None:
-        """Where two products' routes are called the same, nobody can tell whose a request was."""
+        """If two products' routes have the same name, a request can't be attributed."""
         self._table = table
         self._times = Counter(route_of(*target.key) for target in targets) if table else Counter()
 

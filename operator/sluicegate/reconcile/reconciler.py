@@ -97,7 +97,7 @@ class Decided:
     ----------
     observation : what was observed, with what follows from the step.
     plan : what is to be. refusal : why the product can't have the route of its spec.
-    basis : a digest of all that its children are built from. untold : status can wait.
+    basis : a digest of the inputs of its children. untold : the write of status can wait.
     """
 
     observation: Observation
@@ -133,7 +133,7 @@ class ProductReconciler:
 
     @property
     def writer(self) -> StatusWriter:
-        """Writes its status, and what people are told."""
+        """Writes its status and events."""
         refresh = self.settings.numbers_refresh_seconds
         store = StatusStore(self.applier.api, self.applier.caches, self.overlaps)
         return StatusWriter(store, self.recorder, self.metrics, refresh)
@@ -144,10 +144,10 @@ class ProductReconciler:
         return self.keeper.claims
 
     async def begin(self) -> None:
-        """Know who trains and who is bad before anybody may train, as this replica begins to lead.
+        """Read the state of all products before any may train, as this replica begins to lead.
 
-        A budget counts those that began before, and so does a common cause. What was known of a
-        time in which this replica led before may be weeks old.
+        The budget and common causes include what began before. State from an earlier term of this
+        replica may be weeks old.
         """
         self.overlaps.begin()
         self.starts.term = int(self.wall())
@@ -217,7 +217,7 @@ class ProductReconciler:
             decided = await self._decided(seen)
             children = self._built(seen, decided)
             span.set("sluicegate.decision", decision_of(decided.plan))
-        # Before anything is waited for: whoever is judged meanwhile must see the slot as taken.
+        # Before the first await: products that are evaluated meanwhile must see the slot as taken.
         self._stand(record.key, decided.plan, decided.observation)
         if text := self.measurements.untold(record.key):
             self.writer.tell(record, (unreadable(text),))
@@ -392,7 +392,7 @@ class ProductReconciler:
         plan: Plan,
         children: tuple[Child, ...] | None,
     ) -> None:
-        """Write what differs; no children are given of whom all are known to be in sync."""
+        """Apply the children that differ. `children` is None if all are known to be in sync."""
         if children is not None and not observation.is_frozen(plan.status):
             try:
                 await self.keeper.keep(record, observation, children)
@@ -414,7 +414,7 @@ class ProductReconciler:
 
     # ---- after ------------------------------------------------------------------------------
     def _stand(self, key: Key, plan: Plan, observation: Observation) -> None:
-        """Let the others know how this product does."""
+        """Update the snapshot that other products read."""
         before = self.fleet.dependency(key)
         if self.fleet.record(key, snapshot_of(observation, plan)):
             self.slots.call_next(observation.now)

@@ -1,4 +1,4 @@
-"""What is told of reviews: events on the product, and metrics."""
+"""Reports on reviews: events on the product, and metrics."""
 
 from __future__ import annotations
 

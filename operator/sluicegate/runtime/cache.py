@@ -1,24 +1,18 @@
 """What is known of the cluster: one slim record an object, by kind, and by the product it serves.
 
-Watches tell of changes, lists of the whole. A deletion can fall between the two unseen, so each
+Watches deliver changes, lists the whole state. A deletion can fall between the two unseen, so each
 list replaces its kind: what it doesn't hold is gone. Both arrive interleaved and late; the
 resourceVersion decides which is newer. A list that is older than what was known as it was asked for
 is of a store that was restored from a backup: then what a list holds counts, whatever its version.
 """
 
-from __future__ import annotations
-
 import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from sluicegate.runtime.interfaces import Key, QueuePriority
+from sluicegate.runtime.interfaces import Key, QueuePriority, Record, Resource, Watched
 from sluicegate.runtime.metrics import CACHED, GHOSTS
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
-
-    from sluicegate.runtime.interfaces import Record, Resource, Watched
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +83,7 @@ class Cache:
         old = self._records.get(key)
         return self._drop(key) if old and old.uid == uid else None
 
-    def listing(self, namespace: str = "") -> Listing:
+    def listing(self, namespace: str = "") -> "Listing":
         """Begin to replace the records of a namespace, or of all, by a list."""
         self._listings += 1
         return Listing(self, namespace)
@@ -205,7 +199,7 @@ class Caches:
         return iter(self._caches.values())
 
     def written(self, resource: Resource, body: Mapping[str, Any]) -> None:
-        """Take in the answer to a write of ours, so that the next look already sees it."""
+        """Take in the answer to a write of ours, so that the next reconcile sees it."""
         self._caches[resource].observe(body)
 
 

@@ -1,7 +1,5 @@
 """Time for the machinery; everything that waits, fences or dates takes it as an argument."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +27,7 @@ class Clocks:
     Attributes
     ----------
     steady : seconds that only grow; their zero means nothing. For time-outs, leases and pauses.
-    wall : seconds since 1970, which somebody may set; for dates and for blocks.
+    wall : seconds since 1970, which may be set back; for dates and for blocks.
     """
 
     steady: Clock = boottime

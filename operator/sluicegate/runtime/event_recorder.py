@@ -1,25 +1,25 @@
-"""Events that people see under `kubectl describe`: one per transition, never in the way of work.
+"""Events on objects, as client-go's record.EventRecorder: one per transition; they delay no work.
 
-They wait in a queue of their own, which drops rather than grows. Repeats of an event within ten
+They wait in a queue of their own, which is bounded. Repeats of an event within ten
 minutes become one series: the first is written at once, the rest are counted and written once,
-when the series has been quiet for a while. An event says nothing else than what was told: another
-text is another event. Of good news of one kind the newest is written, at most one a minute, so a
+when the series has been quiet for a while. An event has exactly the text that was recorded:
+another text is another event. Of good news of one kind the newest is written, one a minute, so a
 rollout that steps each few seconds costs no event a step. What the API server can't take at the
 moment is sent again under the same name, some times, so it is there once.
 """
-
-from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
 import time
 from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import (
     AlreadyExists,
     KubeError,
@@ -29,14 +29,9 @@ from sluicegate.kube.errors import (
 )
 from sluicegate.kube.leases import render_time
 from sluicegate.kube.resources import EVENTS, Key, Resource
+from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.metrics import EVENTS_DROPPED, EVENTS_SENT
 from sluicegate.runtime.rate_limiter import TokenBucket
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from sluicegate.kube.client import KubeApi
-    from sluicegate.runtime.clock import Clock
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +143,7 @@ class EventRecorder:
             EVENTS_DROPPED.labels("queue").inc()
 
     async def run(self) -> None:
-        """Write notes and finished series for ever."""
+        """Write notes and finished series until cancelled."""
         due = self._clock() + WRITE_SECONDS
         while True:
             note = None
@@ -232,7 +227,7 @@ class EventRecorder:
         await self._try(UnsentEvent(what, send))
 
     async def _try(self, one: UnsentEvent) -> None:
-        """Make a write; one that may succeed later is made again with the next look at the series."""
+        """Make a write; one that may succeed later is repeated at the next check of the series."""
         try:
             await one.send()
         except NotFound:
@@ -251,7 +246,7 @@ class EventRecorder:
 
     @staticmethod
     def _give_up(error: KubeError) -> None:
-        logger.info("an event is given up: %s", error)
+        logger.info("an event is dropped: %s", error)
         EVENTS_DROPPED.labels("error").inc()
 
     def _budget(self, uid: str) -> TokenBucket:

@@ -5,19 +5,13 @@ while the API server answers other requests. A loop that doesn't turn at all ans
 which says the same.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sluicegate.runtime.metrics import LOOP_LAG
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sluicegate.runtime.watch_liveness import Watches
+from sluicegate.runtime.watch_liveness import Watches
 
 BEAT_SECONDS = 0.5
 BEATS = 10
@@ -61,7 +55,7 @@ class Pulse:
         return min(self._lags) if len(self._lags) == BEATS else 0.0
 
     async def run(self) -> None:
-        """Measure for ever."""
+        """Measure until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + self._beat
@@ -94,7 +88,7 @@ class Health:
         self.stopping = False
 
     def alive(self) -> HealthVerdict:
-        """Return what only a restart would cure."""
+        """Return the problems that only a restart resolves."""
         problems = []
         lag, limits = self._pulse.sustained_lag, self._limits
         if lag > limits.lag:

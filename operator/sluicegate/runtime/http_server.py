@@ -1,16 +1,11 @@
 """The operator's own HTTP server: metrics for Prometheus, probes for the kubelet."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sluicegate.runtime.health import Health, HealthVerdict
+from sluicegate.runtime.health import Health, HealthVerdict
 
 UNAVAILABLE = 503
 

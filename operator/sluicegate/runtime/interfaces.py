@@ -1,20 +1,15 @@
-"""What the runtime asks of the program that plugs into it, and what it answers with.
+"""The interface between the runtime and a reconciler.
 
-The runtime knows queues, leases and caches, and nothing of products: the reconciler knows the
-rest. They meet in the types of this module.
+The runtime knows queues, leases and caches, and no products; the reconciler knows the rest.
 """
 
-from __future__ import annotations
-
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from sluicegate.errors import SluicegateError
 from sluicegate.kube.resources import Key, Resource
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
 
 __all__ = [
     "Done",
@@ -36,8 +31,8 @@ class QueuePriority(IntEnum):
     """Who is served first: the smaller, the sooner."""
 
     URGENT = 0  # a person changed the spec, or asked for something
-    NORMAL = 1  # something moved: a child changed, or a block of a canary has settled
-    BACKGROUND = 2  # nothing is known to have changed: resync, new leader, next block at rest
+    NORMAL = 1  # a child changed, or a block of a canary is complete
+    BACKGROUND = 2  # no known change: resync, new leader, next block of an idle product
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +80,7 @@ class Record:
     parent
         The product it belongs to; the product's own name for a product.
     uid
-        Tells an object from a later one of the same name.
+        Distinguishes an object from a later one of the same name.
     version
         metadata.resourceVersion as a number; the API server's versions grow, also across kinds.
     urgent
@@ -99,8 +94,8 @@ class Record:
     urgent: object = None
 
 
-Work: TypeAlias = "Callable[[], Awaitable[None]]"
-Projector: TypeAlias = "Callable[[Mapping[str, Any]], Record | None]"
+Work: TypeAlias = Callable[[], Awaitable[None]]
+Projector: TypeAlias = Callable[[Mapping[str, Any]], Record | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Which replica may write: one holds the Lease, the others are warm and wait.
 
-Rules, each against one way of having two leaders:
+It corresponds to client-go's leaderelection. Each rule prevents one way to two leaders:
 
 - The holder counts its time from *before* it sent the renewal, on its own clock; it stops
   leading when ten of the fifteen seconds are over without another renewal.
@@ -12,25 +12,18 @@ Rules, each against one way of having two leaders:
   if it was frozen between gate and socket, by the resourceVersion in the request.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from sluicegate.kube.errors import Conflict, KubeError, NotFound
-from sluicegate.kube.leases import LeaseRecord
+from sluicegate.kube.leases import LeaseRecord, LeaseStore
+from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.metrics import LEADING, NAME
 from sluicegate.runtime.write_fence import MARGIN_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from sluicegate.kube.leases import LeaseStore
-    from sluicegate.runtime.clock import Clock
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +48,8 @@ class LeaseTiming:
         """Refuse timings under which two could lead, or the gate would admit no write."""
         if self.renew_deadline <= self.call + self.retry:
             raise ValueError(
-                f"lease: the renew deadline {self.renew_deadline} s must be above"
-                f" a call's {self.call} s and the retry's {self.retry} s together"
+                f"lease: the renew deadline {self.renew_deadline} s must be above the sum"
+                f" of a call's {self.call} s and the retry's {self.retry} s"
             )
         if self.duration < self.renew_deadline + MARGIN_SECONDS:
             raise ValueError(
@@ -98,7 +91,7 @@ class Elector:
 
     @property
     def valid_until(self) -> float:
-        """The clock's time until which nobody else can have taken the lease."""
+        """The clock's time until which no other replica can have taken the lease."""
         return self._renewed_at + self._timing.duration
 
     @property
@@ -108,7 +101,7 @@ class Elector:
 
     @property
     def holder(self) -> str:
-        """Who held the lease when it was last read; empty for nobody."""
+        """The holder of the lease when it was last read; empty without one."""
         return self._seen.holder
 
     @property
@@ -116,7 +109,7 @@ class Elector:
         return self._renewed_at + self._timing.renew_deadline
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
-        """Contend for ever: each time the lease is ours, run `lead` until it is lost."""
+        """Contend until cancelled: each time the lease is ours, run `lead` until it is lost."""
         while True:
             await self._acquire()
             try:
@@ -178,7 +171,7 @@ class Elector:
 
     async def _try_acquire(self) -> bool:
         record = await self._read()
-        # Without a Lease, whoever was seen to hold it until now may not have noticed yet.
+        # Without a Lease, its last known holder may not have noticed yet.
         if not self._is_free(record or self._seen):
             return False
         return await self._take(record or LeaseRecord())
@@ -196,7 +189,7 @@ class Elector:
         try:
             written = await self._store.write(replace(self._seen, renewed=self._now()))
         except (Conflict, NotFound):
-            # Somebody else took it, or a person edited or deleted the Lease: the record tells.
+            # Another replica took it, or a person edited or deleted the Lease: the record shows it.
             self._seen = await self._read() or LeaseRecord()
             return not self._lost() and await self._renew()
         self._hold(written, started)

@@ -4,25 +4,20 @@ Those come from context variables, so code that logs needn't carry them around. 
 looks like a credential leaves the process: foreign libraries put URLs and headers into messages.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import logging
 import re
 import secrets
+from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from typing_extensions import override
 
+from sluicegate.kube.resources import Key
 from sluicegate.spans import TRACE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sluicegate.kube.resources import Key
 
 
 class Reconcile(NamedTuple):
@@ -47,7 +42,7 @@ SECRETS = (
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), "[redacted]"),  # a JSON web token
     (re.compile(r"(?<=://)[^\s/@\"']*:[^\s/@\"']*@"), "[redacted]@"),  # user and password
 )
-"""What is taken out, whoever wrote it; none of the patterns can match beyond a JSON string."""
+"""Secrets that are removed from all lines; no pattern can match beyond a JSON string."""
 
 
 @contextlib.contextmanager

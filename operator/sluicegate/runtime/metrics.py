@@ -4,14 +4,12 @@ controller-runtime's names and labels where it has the concept; ours start with 
 No label ever names a product: their number is bounded by kinds and results.
 """
 
-from __future__ import annotations
-
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from typing_extensions import override
 
 from sluicegate.runtime.workqueue import QueueObserver
 
-# They would double the series, and nobody asks for them.
+# They would double the series without use.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 NAME = "dataproduct"

@@ -1,16 +1,12 @@
 """A token bucket: how many writes a second the operator allows itself.
 
-Callers get their slot in the order in which they ask, and sleep until it comes, so nobody
-is starved and no timer has to wake the bucket.
+Callers get their slots in the order of their calls, and sleep until then, so no caller starves
+and no timer has to wake the bucket.
 """
 
-from __future__ import annotations
-
 import asyncio
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from sluicegate.runtime.clock import Clock
+from sluicegate.runtime.clock import Clock
 
 
 class TokenBucket:

@@ -7,23 +7,16 @@ forgotten, nothing is reconciled, as what is there would be taken for absent and
 other namespaces go on.
 """
 
-from __future__ import annotations
-
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from sluicegate.runtime.interfaces import Done
+from sluicegate.runtime.clock import Clock
+from sluicegate.runtime.interfaces import Done, Key, Reconciler, Resource, Result
 from sluicegate.runtime.metrics import REFUSED_LISTS
 
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from sluicegate.runtime.clock import Clock
-    from sluicegate.runtime.interfaces import Key, Reconciler, Resource, Result
-
 FORGET_SECONDS = 600.0
-"""After this the objects of a refused kind count as gone: a mistake is mended sooner, and a
-namespace that is deleted must not keep training slots."""
+"""Seconds after which objects of a refused kind count as deleted: a mistake is fixed sooner, and a
+deleted namespace must not keep training slots."""
 
 
 @dataclass

@@ -1,31 +1,24 @@
 """Lists every kind in pages: once before the first write, then every few minutes, then on demand.
 
-A watch tells what changes; only a list tells what isn't there any more (a deletion during a gap
-of the watch is never told). Differences are queued, so an unchanged cluster costs a few reads.
+A watch delivers changes; only a list shows which objects no longer exist (deletions during a gap
+of the watch are lost). Differences are queued, so an unchanged cluster costs a few reads.
 
 Each kind of each namespace is a list of its own: one that fails is tried again later, and keeps
 no other waiting.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import Forbidden, KubeError, NotFound
-from sluicegate.runtime.cache import Change
-from sluicegate.runtime.interfaces import QueuePriority
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from sluicegate.kube.client import KubeApi
-    from sluicegate.runtime.cache import Cache, Caches, Listing
-    from sluicegate.runtime.interfaces import Resource
-    from sluicegate.runtime.refused_lists import Refusals
+from sluicegate.runtime.cache import Cache, Caches, Change, Listing
+from sluicegate.runtime.interfaces import QueuePriority, Resource
+from sluicegate.runtime.refused_lists import Refusals
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +47,7 @@ class Due:
 
 
 class Resync:
-    """Replaces caches by lists; `on_change` is told each product that has to be reconciled.
+    """Replaces caches by lists; `on_change` is called with each product to be reconciled.
 
     While it is `busy` the list of all kinds is put off, for one interval at most: with thousands
     of products it takes both sides most of a minute's work, to find what watches rarely miss.
@@ -113,7 +106,7 @@ class Resync:
         logger.info("caches are primed", extra={"objects": sum(map(len, self._caches))})
 
     async def run(self) -> None:
-        """List for ever: all kinds each interval ± 20 %, a single one when asked."""
+        """List until cancelled: all kinds each interval ± 20 %, a single one on request."""
         loop = asyncio.get_running_loop()
         # The first one comes early: it finds what was deleted between priming and watching.
         next_full = loop.time() + min(self._interval, FIRST_SECONDS)
@@ -174,7 +167,9 @@ class Resync:
                 due.pause = min(LONGEST_REFUSAL if refused else LONGEST_WAIT, due.pause * 2)
                 if not refused or self._refusals.add(resource, namespace):
                     kind, where = resource.qualified, f" in {namespace}" if namespace else ""
-                    logger.warning("list of %s%s again in %.1f s: %s", kind, where, delay, error)
+                    logger.warning(
+                        "list of %s%s is retried in %.1f s: %s", kind, where, delay, error
+                    )
                 if self._refusals.forget(resource, namespace):
                     self._forget(cache, namespace)
             else:
@@ -223,8 +218,8 @@ class Resync:
                 self._vanish(cache, namespace, listing)
             if version is not None and listing.precedes_what_was_known(version):
                 logger.warning(
-                    "the API server shows an older state of %s than it did: it was restored from a"
-                    " backup, so the list is repeated, and counts as it is",
+                    "the API server shows an older state of %s than before, as after a restore from a"
+                    " backup: the list is repeated and replaces the cache",
                     cache.watched.resource.qualified,
                 )
                 cache.outdate(namespace)

@@ -1,15 +1,10 @@
-"""Work that goes on for ever, whatever happens to it."""
-
-from __future__ import annotations
+"""Background work that is restarted after any failure."""
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from sluicegate.runtime.interfaces import Work
+from sluicegate.runtime.interfaces import Work
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +17,7 @@ async def persist(name: str, work: Work) -> None:
         try:
             return await work()
         except Exception:
-            logger.exception("a bug, please report it; %s goes on in %.0f s", name, PAUSE_SECONDS)
+            logger.exception("a bug, please report it; %s continues in %.0f s", name, PAUSE_SECONDS)
             await asyncio.sleep(PAUSE_SECONDS)
 
 

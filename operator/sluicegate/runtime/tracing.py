@@ -4,24 +4,17 @@ Everything else about traces is OpenTelemetry's own business and follows its own
 (OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, OTEL_RESOURCE_ATTRIBUTES, …).
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import threading
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import Span as Recorded
 
 from sluicegate.errors import InvalidInput, Problem
-from sluicegate.spans import TRACE, no_spans
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.trace import Span as Recorded
-
-    from sluicegate.spans import Span, Spans, Value
+from sluicegate.spans import TRACE, Span, Spans, Value, no_spans
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 FLUSH_SECONDS = 1.0

@@ -1,40 +1,34 @@
 """When each resource's watch last received an event or bookmark, and whether it had a gap.
 
-Kopf keeps its streams to itself, but not its requests: a session of ours tells of each. A watch
+Kopf doesn't expose its streams, but its requests go through a session of the operator's. A watch
 is renewed every few minutes, so one that hasn't been for long is dead even if the connection
 looks alive. Kopf begins each watch by a list, of which it is given only the state that the list
 shows: what came before is for the caches' own list, which reads objects one at a time.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import Any
 from weakref import WeakSet
 
 import aiohttp
+from kubernetes.aio.client import Configuration
 from typing_extensions import override
+from yarl import URL
 
+from sluicegate.kube.backpressure import Patience
 from sluicegate.kube.credentials import bearer_of, tls_of
 from sluicegate.kube.errors import retry_after
 from sluicegate.kube.pages import Page
+from sluicegate.kube.resources import Resource
 from sluicegate.kube.transport import REQUESTS
+from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.metrics import WATCH_AGE
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from types import SimpleNamespace
-
-    from kubernetes.aio.client import Configuration
-    from yarl import URL
-
-    from sluicegate.kube.backpressure import Patience
-    from sluicegate.kube.resources import Resource
-    from sluicegate.runtime.clock import Clock
-
 RENEWAL_SECONDS = 300
-"""After this the server ends a watch, and Kopf opens it anew."""
+"""Seconds after which the server ends a watch, and Kopf opens it again."""
 
 ANSWER_SECONDS = 10.0
 """How long an answer may take to begin. The API server begins a watch's at once, and Kopf itself
@@ -50,7 +44,7 @@ HTTP_TOO_MANY_REQUESTS = 429
 
 
 class Watches:
-    """The state of all watches; `on_gap` is told each kind that has to be listed anew."""
+    """The state of all watches; `on_gap` is called with each kind that must be listed again."""
 
     def __init__(
         self, resources: Iterable[Resource], clock: Clock, on_gap: Callable[[Resource], None]
@@ -80,9 +74,9 @@ class Watches:
         self._open.add(response)
 
     def renew(self) -> None:
-        """Close all streams, so that Kopf opens them anew and goes on where they were.
+        """Close all streams, so that Kopf opens them again and continues.
 
-        After an outage nobody knows which of them still lead somewhere.
+        After an outage it is unknown which of them still work.
         """
         for response in list(self._open):
             response.close()

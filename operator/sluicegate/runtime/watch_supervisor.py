@@ -1,23 +1,17 @@
 """Keeps the watches going whatever happens to them: a kind may come and go, Kopf may give up.
 
-Kopf ends when one of its watches fails for good (a 404, as the kind's definition was deleted)
-and doesn't notice a kind that appears later. So it is started anew, for the kinds that are
-served, each time it ends and each time a missing kind appears.
+Kopf ends when one of its watches fails permanently (a 404, as the kind's definition was deleted)
+and doesn't notice a kind that appears later. So it is restarted, for the kinds that are served,
+each time it ends and each time a missing kind appears.
 """
-
-from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Collection, Iterable
 
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import KubeError
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable
-
-    from sluicegate.kube.client import KubeApi
-    from sluicegate.kube.resources import Resource
+from sluicegate.kube.resources import Resource
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +22,9 @@ PAUSE_SECONDS = 5.0
 
 
 class Supervisor:
-    """Runs `watch` over the kinds that are served, for ever.
+    """Runs `watch` over the kinds that are served, until cancelled.
 
-    `on_missing` is told the kinds that aren't: whatever was known of them is gone.
+    `on_missing` is called with the kinds that aren't: their objects are gone.
     """
 
     def __init__(
@@ -49,7 +43,7 @@ class Supervisor:
         self._jitter = jitter
 
     async def run(self) -> None:
-        """Watch for ever."""
+        """Watch until cancelled."""
         while True:
             served = await self._served(self._resources)
             missing = [one for one in self._resources if one not in served]
@@ -75,7 +69,7 @@ class Supervisor:
     async def _appearance(self, missing: Collection[Resource]) -> None:
         if not missing:
             await asyncio.Event().wait()
-        while not await self._served(missing):  # noqa: ASYNC110  # the API server doesn't tell
+        while not await self._served(missing):  # noqa: ASYNC110  # the API server sends no event
             await asyncio.sleep(REQUEUE_SECONDS * (0.5 + self._jitter() / 2))
         logger.info("a kind that was missing is served")
 
@@ -84,7 +78,7 @@ class Supervisor:
             try:
                 return [one for one in resources if await self._api.served(one)]
             except KubeError as error:
-                logger.warning("which kinds are served? %s", error)
+                logger.warning("the served kinds are unknown: %s", error)
                 await asyncio.sleep(REQUEUE_SECONDS * (0.5 + self._jitter() / 2))
 
 

@@ -1,11 +1,9 @@
 """Workers take keys from the queue and reconcile them; errors decide by type what comes next."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from sluicegate.kube.errors import (
     BadRequest,
@@ -17,16 +15,11 @@ from sluicegate.kube.errors import (
     WriteFenced,
 )
 from sluicegate.runtime import metrics
-from sluicegate.runtime.interfaces import Done, InvalidSpec, RequeueAfter
+from sluicegate.runtime.clock import Clock
+from sluicegate.runtime.interfaces import Done, InvalidSpec, Key, Reconciler, RequeueAfter, Result
 from sluicegate.runtime.logs import reconcile_context
-from sluicegate.runtime.workqueue import LAST_RETRY, ShutDown
-from sluicegate.spans import no_spans
-
-if TYPE_CHECKING:
-    from sluicegate.runtime.clock import Clock
-    from sluicegate.runtime.interfaces import Key, Reconciler, Result
-    from sluicegate.runtime.workqueue import WorkQueue
-    from sluicegate.spans import Spans
+from sluicegate.runtime.workqueue import LAST_RETRY, ShutDown, WorkQueue
+from sluicegate.spans import Spans, no_spans
 
 logger = logging.getLogger(__name__)
 
@@ -34,17 +27,17 @@ SLOW_RETRY = 60.0
 """A bug doesn't go away by itself, and its traceback shouldn't fill the logs."""
 
 SOON_RETRY = 20.0
-"""The most between attempts at what goes away by itself: after its end, nobody waits long."""
+"""Longest pause between retries of a transient failure."""
 
 CONFLICT_RETRY = 5.0
-"""The most between attempts after a Conflict: the object is known anew, there is nothing to wait
-for, and a look from the caches costs little."""
+"""Longest pause between retries after a Conflict: the cache is up to date again, and a reconcile
+from the caches costs little."""
 
 TURN_SECONDS = 0.01
 """How long looks begin in one turn of the event loop: three or four at idle products."""
 
 LONG_SECONDS = 60.0
-"""After this a reconcile is told of while it still lasts: each of its requests takes seconds."""
+"""Reconciles that run longer are logged while still running: each request takes seconds."""
 
 
 class Workers:
@@ -174,13 +167,13 @@ class Workers:
         delay = self._queue.retry(key, at_least=at_least, at_most=longest_wait(error))
         expected = isinstance(error, WriteFenced | Conflict)
         level = logging.INFO if expected else logging.WARNING
-        logger.log(level, "again in %.1f s: %s", delay, error)
+        logger.log(level, "retried in %.1f s: %s", delay, error)
         metrics.RECONCILE_ERRORS.labels(metrics.NAME).inc()
         return "error"
 
     def _after_bug(self, key: Key, error: Exception) -> str:
         delay = self._queue.retry(key, at_least=SLOW_RETRY)
-        logger.error("a bug, please report it; again in %.0f s", delay, exc_info=error)
+        logger.error("a bug, please report it; retried in %.0f s", delay, exc_info=error)
         metrics.RECONCILE_BUGS.labels(metrics.NAME).inc()
         metrics.RECONCILE_ERRORS.labels(metrics.NAME).inc()
         return "error"
@@ -198,5 +191,5 @@ def longest_wait(error: KubeError) -> float:
 
 
 def warn_of_delay() -> None:
-    """Tell of a reconcile that lasts; which one comes from the context."""
-    logger.warning("this reconcile has lasted for %.0f s and goes on", LONG_SECONDS)
+    """Log a reconcile that lasts; the context names it."""
+    logger.warning("this reconcile has taken %.0f s and continues", LONG_SECONDS)

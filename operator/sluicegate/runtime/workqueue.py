@@ -1,23 +1,17 @@
 """Keys that need work: each waits once, is worked on by one worker at a time, and isn't lost.
 
-A key added while it waits is the same work; a key added while a worker has it is worked on
-again afterwards, as the worker may have looked before the change. Urgent keys overtake, but
-nobody waits for ever.
+It corresponds to client-go's workqueue.RateLimitingInterface, with priorities. A key added while it
+waits is the same work; one added while a worker has it is processed again, as the worker may have
+read before the change. Urgent keys overtake, but no key waits indefinitely.
 """
-
-from __future__ import annotations
 
 import asyncio
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.interfaces import Key, QueuePriority
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sluicegate.runtime.clock import Clock
 
 FIRST_RETRY = 1.0
 LAST_RETRY = 300.0
@@ -56,7 +50,7 @@ class QueueObserver:
         """A worker got a key after `waited` seconds."""
 
     def retried(self) -> None:
-        """A key will come back after a failure."""
+        """A key will be added again after a failure."""
 
 
 class WorkQueue:
@@ -213,8 +207,8 @@ class WorkQueue:
     def _next_priority(self) -> QueuePriority | None:
         """Whose turn it is: the most urgent's; every other time theirs who have waited too long.
 
-        Of several such classes it is the one that has waited longest by the measure of its
-        patience: so none waits for ever, and the less urgent wait longer.
+        Of several such classes it is the one that has waited longest relative to its limit: so none
+        waits indefinitely, and the less urgent wait longer.
         """
         first = next((one for one, keys in self._ready.items() if keys), None)
         longest = max(PATIENCE, key=self._impatience)
@@ -222,7 +216,7 @@ class WorkQueue:
         return longest if self._indulged else first
 
     def _impatience(self, priority: QueuePriority) -> float:
-        """How long a class has waited, in units of its patience; 0 when nobody waits."""
+        """How long a class has waited, relative to its limit; 0 when no key waits."""
         keys = self._ready[priority]
         if not keys:
             return 0.0

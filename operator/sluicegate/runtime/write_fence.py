@@ -1,19 +1,15 @@
 """The gate that every write passes: first the write budget, then the lease.
 
-In this order, as waiting for the budget takes time in which a lease can run out; between the
-look at the lease and the request nothing waits.
+In this order, as a lease can expire during the wait for the budget; there is no wait between
+the check of the lease and the request.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from sluicegate.kube.errors import WriteFenced
+from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.metrics import FENCED
-
-if TYPE_CHECKING:
-    from sluicegate.runtime.clock import Clock
-    from sluicegate.runtime.rate_limiter import TokenBucket
+from sluicegate.runtime.rate_limiter import TokenBucket
 
 MARGIN_SECONDS = 5.0
 """What must be left of the lease: a write takes at most three seconds, the rest is for clocks
@@ -25,7 +21,7 @@ class Lease(Protocol):
 
     @property
     def valid_until(self) -> float:
-        """The clock's time until which nobody else can have the lease."""
+        """The clock's time until which no other replica can have the lease."""
 
 
 class WriteFence:

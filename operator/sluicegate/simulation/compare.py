@@ -22,7 +22,7 @@ class ComparisonRow:
 
 
 def compare(scenario: Scenario, runs: int, seed: int) -> Iterator[ComparisonRow]:
-    """Each rule over so many canaries. The rivals look at blocks as minutes."""
+    """Each rule over so many canaries. The other tools take blocks as minutes."""
     for rule in RULES:
         seen = scenario if rule == OURS else _in_time(scenario)
         traffic = SimulatedTraffic(seen, runs, seed)
@@ -30,7 +30,7 @@ def compare(scenario: Scenario, runs: int, seed: int) -> Iterator[ComparisonRow]
 
 
 def _in_time(scenario: Scenario) -> Scenario:
-    """What somebody would have the other rules look at: not what has no events or late ones.
+    """The SLOs that the other rules use: those with events that aren't late.
 
     No value is a failed check to them, and would send every candidate back.
     """

@@ -1,18 +1,14 @@
 """A history under another policy: what the same events would have led to."""
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from sluicegate.api.product import DataProduct
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.simulation.replay_scenario import ReplayScenario
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
-    from sluicegate.api.product import DataProduct
-
-
-def with_policy(scenario: ReplayScenario, product: "DataProduct") -> ReplayScenario:
+def with_policy(scenario: ReplayScenario, product: DataProduct) -> ReplayScenario:
     """The scenario with another DataProduct, that of another name too.
 
     Baselines that were counted with another indicator are left out by the engine itself.
@@ -34,7 +30,7 @@ def with_policy(scenario: ReplayScenario, product: "DataProduct") -> ReplayScena
     )
 
 
-def _problems(recorded: "DataProduct", product: "DataProduct") -> "Iterator[Problem]":
+def _problems(recorded: DataProduct, product: DataProduct) -> Iterator[Problem]:
     mine, theirs = product.spec.analysis.block_seconds, recorded.spec.analysis.block_seconds
     if mine != theirs:
         yield Problem(

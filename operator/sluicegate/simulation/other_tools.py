@@ -1,11 +1,11 @@
 """Rules of others on the same traffic: short re-implementations of what is published.
 
-They aren't those programs. Each has the settings of its own documentation, and thresholds of
-somebody who knows stable's true ratio: half a margin above it. Sources, read 2026:
+They aren't those programs. Each has the settings of its own documentation, and thresholds derived
+from stable's true ratio: half a margin above it. Sources, read 2026:
 
 - Flagger: fluxcd/flagger, docs/gitbook/usage/how-it-works.md (interval 1m, threshold 10,
   maxWeight 50, stepWeight 5) and pkg/controller/scheduler.go (failed checks add up over the whole
-  canary and are looked at in the next interval; no values is a failed check).
+  canary and are checked in the next interval; no values is a failed check).
 - Argo Rollouts: argoproj/argo-rollouts, docs/features/analysis.md (background analysis, interval
   5m, failureLimit 3, steps 20/40/60/80 with 10 minutes each) and analysis/analysis.go
   (consecutiveErrorLimit 4; more failures than the limit abort).
@@ -41,7 +41,7 @@ def _verdicts(promoted: Bools, rolled_back: Bools) -> Ints:
 
 
 class FlaggerLike:
-    """A point value against a threshold each minute; so many failures in all, and it goes back."""
+    """A value against a threshold each minute; with so many failures it is rolled back."""
 
     def __init__(self, scenario: Scenario, runs: int) -> None:
         self._limit = _thresholds(scenario)

@@ -1,7 +1,7 @@
 """Whether each SLO can answer in time at the imagined traffic, as planning expects it.
 
-An SLO that can't needn't speak for a candidate, so one that is worse there may be promoted. Who
-tunes a policy has to see that beside the shares.
+An SLO that can't need not favour a candidate, so one that is worse in it may be promoted. The
+output shows that beside the shares.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Outlook:
     Attributes
     ----------
     margin : δ. minutes : until an equal candidate has passed; infinite when it never has.
-    must_speak : whether it must speak for a candidate at this traffic. Each canary plans with what
+    must_speak : whether it must favour a candidate at this traffic. Each canary plans with what
         it measures, so near the limit some do otherwise.
     """
 

@@ -3,30 +3,23 @@
 Times in it are seconds since 1970, so that hours and days are those of the clock.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import yaml
 
 from sluicegate.api.base import rfc3339
-from sluicegate.api.versions import VersionSource
+from sluicegate.api.baseline import Baseline
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import VersionBase, VersionSource
 from sluicegate.simulation.replay_scenario import CLIENT_ERRORS_FIELD
 from sluicegate.simulation.scenario_fields import QUALITIES
-from sluicegate.slo.blocks import Quality
+from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from sluicegate.api.baseline import Baseline
-    from sluicegate.api.status import DataProductStatus
-    from sluicegate.api.versions import VersionBase
-    from sluicegate.slo.blocks import Block
-    from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import Count
 
 OPEN: Final = 2**40
 """The end of a stint that goes on."""

@@ -88,7 +88,7 @@ class _Happened:
 
 
 class Replay:
-    """A replay that goes on block by block, as whoever asks for it has the next one.
+    """A replay that continues block by block.
 
     Everything around the decisions is here: series that grow, events that come, versions that train.
     """
@@ -242,7 +242,7 @@ class Replay:
         return status
 
     def _find_orphan(self, before: DataProductStatus, evaluation: Evaluation) -> None:
-        """A training that was superseded may still report: its result is nobody's."""
+        """A training that was superseded may still report: its result is discarded."""
         ended = before.training is not None and self.status.training is None
         if ended and not evaluation.training_taken_up:
             self._orphan = before.parent

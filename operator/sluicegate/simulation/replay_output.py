@@ -1,4 +1,4 @@
-"""How a replay is told: one JSON object an evaluation, or a table for people."""
+"""Output of a replay: one JSON object per evaluation, or a table."""
 
 import json
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,7 @@
 """A scenario to replay: a product and a history of counts, checked field by field.
 
-A mistake is told by its path and with a way out, all mistakes at once, as a person writes these
-files by hand.
+All mistakes are reported at once, each with its path and a way out, as people write these files by
+hand.
 """
 
 import json

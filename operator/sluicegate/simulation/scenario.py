@@ -1,7 +1,6 @@
-"""What is simulated: a policy from a DataProduct, and traffic that somebody imagines."""
+"""Input of a simulation: a policy from a DataProduct, and assumed traffic."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from math import ceil, sqrt
@@ -10,9 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+if TYPE_CHECKING:  # the verified canaries don't depend on the policy's terms
     from sluicegate.policy.model.terms import Terms
 
 LONGEST_CANARY_BLOCK_SECONDS: Final = 60
@@ -33,7 +30,7 @@ class SimulatedVerdict(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Imagined:
-    """The traffic that somebody imagines.
+    """Assumed traffic.
 
     Attributes
     ----------
@@ -59,7 +56,7 @@ class Stream:
 
     Attributes
     ----------
-    margin : δ. evidence : whether it must speak for a candidate.
+    margin : δ. evidence : whether it must favour a candidate.
     stable_bad, candidate_bad : true bad ratios.
     per_block : mean number of events of both arms in a canary block.
     delay : blocks until an event is counted.
@@ -142,12 +139,12 @@ class SimulationSummary:
         }
 
 
-def without_gauges(terms: Terms) -> Terms:
-    """The terms without gauges, whose values nobody can imagine as a rate."""
+def without_gauges(terms: "Terms") -> "Terms":
+    """The terms without gauges, whose values aren't rates."""
     return replace(terms, slos=tuple(slo for slo in terms.slos if slo.gauge is None))
 
 
-def scenario_of(terms: Terms, imagined: Imagined) -> Scenario:
+def scenario_of(terms: "Terms", imagined: Imagined) -> Scenario:
     """The canary of a product in this traffic.
 
     Requests feed availability and latency, labels everything else.

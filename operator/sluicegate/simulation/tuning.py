@@ -4,17 +4,18 @@ Each alternative is one SLO by itself, replayed by the very rules of the operato
 found is measured by lowering the same history from several moments on.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from math import floor, inf, isfinite, log10, sqrt
 from statistics import median, pstdev
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from sluicegate.api.slos import Slo
 from sluicegate.policy.model.decision import Retrain
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.simulation.replay import Replay
+from sluicegate.simulation.replay_scenario import ReplayBlock, ReplayScenario
 from sluicegate.simulation.scenario import LONGEST_CANARY_BLOCK_SECONDS
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.canary_duration import expected_seconds
@@ -22,12 +23,6 @@ from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import LEAST_BLOCKS, burst_correlation
 from sluicegate.stats.intervals import wilson_upper
 from sluicegate.stats.sequential_test import LEAST_RATIO
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from sluicegate.api.slos import Slo
-    from sluicegate.simulation.replay_scenario import ReplayBlock, ReplayScenario
 
 DAY: Final = 86_400
 HOUR: Final = 3_600
@@ -58,7 +53,7 @@ class TunedValue:
     value : objective or maxDrop; None for the SLO as it is.
     alarms : when it would have become degraded, in seconds. retrainings : how many it had led to.
     detection : median seconds until the drop is found; infinite where it isn't in two days, None
-        where the history doesn't tell.
+        if the history doesn't show it.
     """
 
     value: float | None
@@ -171,7 +166,7 @@ def _with(slo: Slo, value: float, *, objective: bool) -> Slo:
 def _level(counts: Sequence[tuple[int, Count]], whole: Count) -> tuple[float, float]:
     """The usual share of bad events, and by how much that of a day scatters about it.
 
-    The median day, as a history has incidents too; at least what its events can tell from none.
+    The median day, as a history has incidents too; at least what its events distinguish from none.
     """
     days: dict[int, Count] = {}
     for at, count in counts:
@@ -220,7 +215,7 @@ def _alternative(
 
 
 def _alone(scenario: ReplayScenario, slo: Slo) -> ReplayScenario:
-    """The history with this SLO as the only one, so that what happens is its doing."""
+    """The history with this SLO as the only one, so that it causes all decisions."""
     product = scenario.product
     retraining = product.spec.retraining
     gate = retraining and retraining.model_copy(update={"gate": {}})
@@ -235,31 +230,33 @@ def _alone(scenario: ReplayScenario, slo: Slo) -> ReplayScenario:
 
 def _delay(running: Replay, blocks: Sequence[ReplayBlock], slo: str, drop: float) -> float | None:
     """Seconds until a drop is found; infinite if it isn't while it is watched, None if that ends early."""
-    owed = 0.0
+    remainder = 0.0
     begin = blocks[0].at
     for block in blocks:
         if block.at - begin > WATCHED:
             return inf
-        worse, owed = lowered(block, slo, drop, owed)
+        worse, remainder = lowered(block, slo, drop, remainder)
         step = running.advance(worse)
         if step.status.engine.slo(slo).degraded:
             return block.at - begin
     return None
 
 
-def lowered(block: ReplayBlock, slo: str, drop: float, owed: float) -> tuple[ReplayBlock, float]:
-    """The block with so many more bad events, and what is still owed of a whole one."""
+def lowered(
+    block: ReplayBlock, slo: str, drop: float, remainder: float
+) -> tuple[ReplayBlock, float]:
+    """The block with so many more bad events, and the remaining fraction of an event."""
     counts = {}
     for version, read in block.counts.items():
         count = read.get(slo)
         counts[version] = read
         if count is not None and not isinstance(count, Quality):
             bad, total = count
-            owed += drop * total
-            more = min(floor(owed), max(int(total - bad), 0))
-            owed -= more
+            remainder += drop * total
+            more = min(floor(remainder), max(int(total - bad), 0))
+            remainder -= more
             counts[version] = {**read, slo: (bad + more, total)}
-    return replace(block, counts=counts), owed
+    return replace(block, counts=counts), remainder
 
 
 def _proposed(made: list[TunedValue], seconds: float) -> tuple[TunedValue, ...]:

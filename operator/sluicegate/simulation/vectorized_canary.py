@@ -16,7 +16,7 @@ LEAST_REQUESTS: Final = 50
 
 
 class Judge(Protocol):
-    """Looks at each block, moves the share, and comes to a verdict."""
+    """Evaluates each block, moves the share, and reaches a verdict."""
 
     share: Floats
     """The candidate's share of the traffic, by run."""

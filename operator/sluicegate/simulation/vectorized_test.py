@@ -75,7 +75,7 @@ def burst_correlation(bad: Floats, total: Floats, late: Bools) -> Floats:
 
     Parameters
     ----------
-    late : which blocks lie on the present level; the others are held against their own.
+    late : blocks on the present level; the others are compared with their own.
     """
     filled = total > 0
     count = filled.sum(axis=0)

@@ -9,10 +9,8 @@ sums of twelve were read back after a restart. Sums take room only as far back a
 Counts may arrive in any order; a block that is recorded again replaces what it said before.
 """
 
-from __future__ import annotations
-
 from array import array
-from collections.abc import Iterator, Sequence  # noqa: TC003 - one import style
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from math import ceil, isfinite
@@ -97,7 +95,7 @@ def read_block(
 class Series:
     """The blocks of one SLO of one version, packed.
 
-    Not frozen, as a cache appends to it; whoever decides only reads.
+    Not frozen, as a cache appends to it; decisions only read it.
     """
 
     __slots__ = (
@@ -106,7 +104,7 @@ class Series:
 
     derived: dict[object, object]
     """What a reader computed from complete hours and may find here again; emptied when one of
-    them changes. Keys tell what it was computed with."""
+    them changes. Keys contain the inputs."""
 
     def __init__(self) -> None:
         self._newest = -1
@@ -208,13 +206,13 @@ class Series:
             self._hour_bad = _moved(self._hour_bad, known, last, room)
             self._hour_total = _moved(self._hour_total, known, last, room)
 
-    def without(self, spans: Sequence[tuple[int, int]]) -> Series:
+    def without(self, spans: Sequence[tuple[int, int]]) -> "Series":
         """A copy without the events of some blocks, to be read only.
 
         Parameters
         ----------
         spans : pairs (after, last) of blocks with after < index ≤ last. Hours that they touch are
-            left out wholly, so that it is the same whichever way the blocks came back.
+            left out completely, so that the way in which the blocks were read doesn't matter.
         """
         other = Series()
         other._newest, other._first_hour = self._newest, self._first_hour
@@ -263,7 +261,7 @@ class Series:
         slot = hour % len(self._hour_bad)
         return Count(self._hour_bad[slot], self._hour_total[slot])
 
-    def hours(self, first: int, last: int) -> tuple[array[int], array[int]]:
+    def hours(self, first: int, last: int) -> tuple["array[int]", "array[int]"]:
         """Bad and total of the hours from `first` up to and including `last`; zero if not kept."""
         newest = hour_of(self._newest)
         low, high = max(first, newest - len(self._hour_bad) + 1, 0), min(last, newest)
@@ -320,16 +318,16 @@ def hour_of(index: int) -> int:
     return (index - 1) // BLOCKS_PER_HOUR
 
 
-def _zeros(length: int) -> array[int]:
+def _zeros(length: int) -> "array[int]":
     return array(_WIDTHS[0][0], bytes(length))
 
 
-def _padded(values: array[int], before: int, after: int) -> array[int]:
+def _padded(values: "array[int]", before: int, after: int) -> "array[int]":
     code, size = values.typecode, values.itemsize
     return array(code, bytes(before * size)) + values + array(code, bytes(after * size))
 
 
-def _put(values: array[int], slot: int, value: int) -> array[int]:
+def _put(values: "array[int]", slot: int, value: int) -> "array[int]":
     """Set one value; a count that doesn't fit widens the array."""
     value = max(value, 0)
     try:
@@ -340,7 +338,7 @@ def _put(values: array[int], slot: int, value: int) -> array[int]:
     return values
 
 
-def _moved(values: array[int], first: int, last: int, room: int) -> array[int]:
+def _moved(values: "array[int]", first: int, last: int, room: int) -> "array[int]":
     """A ring in more room; entries first … last are what is in it."""
     wider = array(values.typecode, bytes(room * values.itemsize))
     for entry in range(first, last + 1):
@@ -353,7 +351,7 @@ def _slots(before: int, index: int, size: int) -> Iterator[int]:
     return (entry % size for entry in range(max(before, index - size) + 1, index + 1))
 
 
-def _ring(values: array[int], first: int, last: int) -> array[int]:
+def _ring(values: "array[int]", first: int, last: int) -> "array[int]":
     """Entries first … last of a ring, in order; at most its size."""
     size = len(values)
     low, high = first % size, last % size + 1

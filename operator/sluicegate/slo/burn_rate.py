@@ -54,16 +54,16 @@ FAST: Final = (
     Row(288, 24, 3.0, 0.95, Level.AT_RISK),
     Row(864, 72, 1.0, 0.95, Level.AT_RISK),
 )
-"""For what every request tells: availability and latency."""
+"""For availability and latency, which every request measures."""
 SLOW: Final = (
     Row(288, 24, 1.0, 0.999998, Level.MISSED),
     Row(288, 24, 1.0, 0.95, Level.AT_RISK),
     Row(2016, 288, 1.0, 0.99999, Level.MISSED),
 )
-"""For what few events tell, and late: outcomes and the product's own counters.
+"""For few and late events: outcomes and the product's own counters.
 
 At a burn rate of 1 the threshold is the objective itself, where a product may well stay, and each
-block is a new look at it. At 99 % every product that keeps its objective exactly is Missed within a
+block is a new test. At 99 % every product that keeps its objective exactly is Missed within a
 year; at these confidences one in twenty or fewer is (tests/simulation).
 """
 

@@ -1,13 +1,8 @@
 """How counts by market are named: in series of the library, and in the blocks that are kept."""
 
-from __future__ import annotations
+from typing import Final
 
-from typing import TYPE_CHECKING, Final
-
-from sluicegate.api.slos import IndicatorKind
-
-if TYPE_CHECKING:
-    from sluicegate.api.slos import Indicator
+from sluicegate.api.slos import Indicator, IndicatorKind
 
 _SEPARATOR: Final = "@"
 """No SLO has it in its name."""
@@ -16,7 +11,7 @@ _SEPARATOR: Final = "@"
 def indicator_label(slo: str, indicator: Indicator) -> str:
     """What the library counts an SLO's events under; empty where it doesn't count them by market.
 
-    Raw counters and gauges are the product's own, whose labels nobody else knows.
+    Raw counters and gauges are the product's own, with unknown labels.
     """
     match indicator.kind:
         case IndicatorKind.AVAILABILITY:

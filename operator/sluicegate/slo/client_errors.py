@@ -1,11 +1,9 @@
-"""Client errors: which answers blame the request, and how they are kept beside the SLOs.
+"""Client errors: responses with 4xx, and how they are kept beside the SLOs.
 
 A version that answers 400 to every request fails by no SLO: availability counts 5xx, latency counts
 2xx. So the share of 4xx is counted for every product that may change its version, whatever SLOs
 it has. The codes are read with the failures, by one query.
 """
-
-from __future__ import annotations
 
 from enum import StrEnum
 from typing import Final

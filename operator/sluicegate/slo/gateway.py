@@ -1,10 +1,9 @@
 """What a gateway counted: whose counters, what they call a backend and a route, how to ask for them."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sluicegate.slo import metric_names as names
 from sluicegate.slo.promql import (
@@ -18,9 +17,6 @@ from sluicegate.slo.promql import (
     sum_by,
     tag,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 EVERYTHING: Final = Scope()
 
@@ -40,9 +36,9 @@ class Sent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RouterMetric:
-    """A gateway's counter of requests by route, those included that it sent to nobody.
+    """A gateway's counter of requests by route, including those that reached no backend.
 
-    `label` is the one that tells routes apart; `before` and `after` are patterns (RE2) of what the
+    `label` identifies the route; `before` and `after` are patterns (RE2) of what the
     gateway puts around namespace and name of an HTTPRoute. `code` is the label of the status code.
     """
 
@@ -57,7 +53,7 @@ class RouterMetric:
 class GatewayMetric:
     """A gateway's request counter, which also sees requests that no pod answered.
 
-    `label` is the one that tells backends apart, such as `service` of Traefik's
+    `label` identifies the backend, such as `service` of Traefik's
     `traefik_service_requests_total`. A gateway's series carry its own namespace, not the
     product's, so `namespaces` are those of the gateways. `before` and `after` are patterns (RE2)
     of what the gateway puts around a backend's name. `router` counts requests that were sent to no
@@ -97,7 +93,7 @@ TRAEFIK: Final = GatewayMetric(
 def backend_of(namespace: str, service: str) -> str:
     """What a gateway's counter calls a Service, inside its label.
 
-    Where `a-b`/`c` and `a`/`b-c` both exist, the revision in a version's Service tells them apart.
+    If `a-b`/`c` and `a`/`b-c` both exist, the revision in a version's Service differs.
     """
     return f"{namespace}-{service}"
 

@@ -1,7 +1,7 @@
 """The block means of one gauge, packed like the counts of blocks.py: newest singly, older as sums.
 
-What is kept comes back after a restart: the newest blocks are read again singly, and older ones as
-means of twelve.
+After a restart all of it is read again: the newest blocks individually, and older ones as means of
+twelve.
 """
 
 from array import array
@@ -31,14 +31,14 @@ class Values(NamedTuple):
 class Means:
     """The means of one gauge of one version by block; a block without a fresh value has none.
 
-    Not frozen, as a cache appends to it; whoever decides only reads.
+    Not frozen, as a cache appends to it; decisions only read it.
     """
 
     __slots__ = ("_blocks", "_newest", "_numbers", "_singles", "_totals", "derived")
 
     derived: dict[object, object]
     """What a reader computed from complete sums and may find here again; emptied when one of them
-    changes. Keys tell what it was computed with."""
+    changes. Keys contain the inputs."""
 
     def __init__(self, values: Iterable[tuple[int, float]] = ()) -> None:
         """Begin with the means of these blocks, oldest first."""

@@ -1,7 +1,5 @@
 """Names of metrics and labels that queries read and rules record, each said once."""
 
-from __future__ import annotations
-
 from typing import Final
 
 # Labels every series of a product's pods carries (target labels, set by relabelling).

@@ -9,15 +9,10 @@ its target, so no operator that may meet the same labels twice is given series a
 they are summed first, without whatever label is to be set.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sluicegate.slo import metric_names as names
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 _REGEX_SPECIAL = frozenset(r"\.+*?()|[]{}^$")
 
@@ -89,7 +84,7 @@ def sum_by(labels: Sequence[str], expression: str) -> str:
 
 
 def sum_without(label: str, expression: str) -> str:
-    """`expression` without a label; series that nothing else tells apart are added up."""
+    """`expression` without a label; series that no other label distinguishes are summed."""
     return f"sum without ({label}) (\n{expression}\n)"
 
 

@@ -8,16 +8,17 @@ The bad requests have no `or 0 * requests` arm: who reads the answers knows that
 beside a request series means zero, and the requests need not be evaluated twice.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
+from sluicegate.api.slos import Indicator
 from sluicegate.slo import metric_names as names
-from sluicegate.slo.gateway import render_gateway, render_sent
+from sluicegate.slo.gateway import GatewayMetric, render_gateway, render_sent
 from sluicegate.slo.promql import (
+    Scope,
     any_arm,
     any_of,
     quote,
@@ -27,13 +28,6 @@ from sluicegate.slo.promql import (
     sum_by,
     tag,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from sluicegate.api.slos import Indicator
-    from sluicegate.slo.gateway import GatewayMetric
-    from sluicegate.slo.promql import Scope
 
 T = TypeVar("T")
 
@@ -156,7 +150,7 @@ class Needs:
             }.get(kind, True)
         )
 
-    def only(self, names: frozenset[str]) -> Needs:
+    def only(self, names: frozenset[str]) -> "Needs":
         """The same with no other raw counters and gauges than these."""
         return replace(
             self,
@@ -165,7 +159,7 @@ class Needs:
         )
 
     @classmethod
-    def of(cls, indicators: Iterable[Indicator], *, markets: bool = False) -> Needs:
+    def of(cls, indicators: Iterable[Indicator], *, markets: bool = False) -> "Needs":
         """What all these indicators need together."""
         every = tuple(indicators)
         counters = [each.counters for each in every if each.counters]

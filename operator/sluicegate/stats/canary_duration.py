@@ -1,8 +1,9 @@
 """How long a canary will take, and whether there is traffic enough for an answer at all.
 
-The answer decides only whether an SLO must speak for a candidate; every SLO with events may speak
-against it. Expected growth of the evidence is summed over the steps, each at its own share: the
-formula for a canary far smaller than stable promises half the time it takes near equal arms.
+The answer decides only whether an SLO must favour a candidate; the evidence of every SLO with
+events against it counts. Expected growth of the evidence is summed over the steps, each at its
+own share: the formula for a canary far smaller than stable gives half the real time near equal
+shares.
 """
 
 from functools import lru_cache
@@ -88,5 +89,5 @@ def expected_seconds(
 
 
 def events_to_roll_back(ratio: float, margin: float) -> float:
-    """Canary events until one worse by the margin is taken back, beside a far larger stable."""
+    """Canary events until one worse by the margin is rolled back, beside a far larger stable."""
     return log(1 / ALPHA) / divergence(ratio + margin, ratio)

@@ -1,7 +1,7 @@
 """Has the share of bad events risen since some moment? Two samples, of which neither is known exactly.
 
-What came before the moment, a baseline's own counts included, is held against what came after it,
-for each moment that is possible. A baseline of a thousand rows is then a sample of a thousand
+The events before each possible moment, a baseline's own counts included, are compared with those
+after it. A baseline of a thousand rows is then a sample of a thousand
 rows: how sure it is shows in the statistic, and takes nothing of the drop that is looked for.
 
 S = max over moments k and alternatives d of
@@ -33,7 +33,7 @@ class ChangePoint(NamedTuple):
 
     Attributes
     ----------
-    statistic : S; 0 where nothing speaks for a change.
+    statistic : S; 0 without evidence of a change.
     start : how many of the units came before it.
     after : the events since then.
     """
@@ -56,7 +56,7 @@ def strongest(
     *,
     phi: float = 1.0,
 ) -> ChangePoint:
-    """The change for the worse that the units speak for most.
+    """The most likely change for the worse.
 
     What came after it has to be worse than the baseline, too, by half of the least alternative: a
     version that did better than accepted for a while may fall back to what was accepted.
@@ -84,7 +84,7 @@ def _likeliest(
     """Where and by how much it rose, by the normal approximation; -1 where it didn't.
 
     One pass without a logarithm: the difference D of two ratios has the variance v, and
-    (D d − d²/2)/v is what speaks for a rise by d.
+    (D d − d²/2)/v is the evidence for a rise by d.
     """
     after_bad = after_total = 0
     all_bad = sum(bad for bad, _ in units)
@@ -124,7 +124,7 @@ def strongest_within(
     *,
     phi: float = 1.0,
 ) -> ChangePoint:
-    """The same, where events may only be held against earlier ones of their own stratum.
+    """The same, with events compared only with earlier ones of their own stratum.
 
     The hours of the day are strata: whatever p each of them has, S is the sum of theirs, with one
     d and one moment for all. A swing that comes again each day is then no change, and a change is
@@ -152,7 +152,7 @@ def strongest_within(
 def _likeliest_within(
     strata: Sequence[int], accepted: Count, units: Sequence[tuple[int, int]], drops: Sequence[float]
 ) -> tuple[int, float]:
-    """As `_likeliest`: with D and v by stratum, what speaks for a rise by d is d ΣD/v − d²/2 Σ1/v.
+    """As `_likeliest`: with D and v by stratum, the one for a rise by d is d ΣD/v − d²/2 Σ1/v.
 
     The level after a moment is that before it, over all strata, and the mean rise within them.
     """

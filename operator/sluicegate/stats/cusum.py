@@ -3,7 +3,7 @@
 Each alternative keeps the largest log-likelihood ratio over all starting points of "since then it
 is worse". exp(S) is an e-detector under any ratio at or below the baseline's upper bound, constant
 or not, so the mean time between false alarms is at least A blocks, and there is no window to
-choose. An interval that is looked at hourly alarms on half of all unchanged products in a month.
+choose. An interval that is checked hourly alarms on half of all unchanged products in a month.
 
 Source: J. Shin, A. Ramdas, A. Rinaldo, "E-detectors: a nonparametric framework for sequential
 change detection" (2023).
@@ -20,7 +20,7 @@ HOURLY_BLOCKS: Final = 87_600
 DAILY_BLOCKS: Final = 3_650
 """A for days: the same ten years."""
 PROBATION_BLOCKS: Final = 1_000
-"""A during a probation: there is a cheap way back, so it may be quicker to take it."""
+"""A during a probation: a rollback is cheap, so the alarm may be quicker."""
 FACTORS: Final = (1, 2, 4)
 """Alternatives lie this many times `maxDrop` from the baseline."""
 _NEAR_CERTAIN: Final = 20
@@ -91,7 +91,7 @@ class Progress:
     def leads_to(self, first: int, last: int) -> bool:
         """Whether one may go on from here to `last` and get what a start at `first` would give.
 
-        Two recursions agree for ever once the one that began earlier has touched 0: so a window
+        Two recursions agree once the one that began earlier has touched 0: so a window
         that slides costs nothing, unless S has been above 0 ever since it began.
         """
         return self.start <= first and self.next <= last + 1 and min(self.zeros) >= first

@@ -55,7 +55,7 @@ def burst_correlation(counts: Iterable[tuple[int, int]], *, shift: int = 0) -> f
 
     Parameters
     ----------
-    shift : blocks before this one lie on another level (`level_shift`), and are held against it.
+    shift : blocks before this one are on another level (`level_shift`), and compared with that.
     """
     counts = list(counts)
     parts = [[one for one in part if one[1] > 0] for part in (counts[:shift], counts[shift:])]

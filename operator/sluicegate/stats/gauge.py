@@ -1,7 +1,7 @@
 """Numbers that come as no count: a second, weaker path.
 
-A bare gauge tells nothing of its own uncertainty, so normality and independence of its blocks are
-assumed, and 28 blocks have to be seen before anything is said. Ask for counters instead.
+A gauge has no measure of its uncertainty, so normality and independence of its blocks are assumed,
+and a verdict needs 28 blocks. Prefer counters.
 
 Sources: D. Siegmund, Sequential Analysis (1985), for the CUSUM's bounds; I. Waudby-Smith et al.,
 "Time-uniform central limit theory and asymptotic confidence sequences" (2024), for the canary.

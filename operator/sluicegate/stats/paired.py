@@ -1,6 +1,6 @@
-"""Two versions scored on the same rows: what they disagree on is all that tells them apart.
+"""Two versions scored on the same rows: only the discordant rows distinguish them.
 
-What is hard for both cancels, so far fewer rows tell than two independent samples need: the
+Rows that are difficult for both cancel, so fewer rows suffice than with independent samples: the
 variance of the difference is that of the discordant rows alone.
 
 Sources: Q. McNemar, Psychometrika 12 (1947) 153–157, exact by the binomial distribution;
@@ -94,7 +94,7 @@ class PairedEvidence:
 def weigh(pairs: Pairs, margin: float) -> PairedEvidence:
     """The evidence of rows, each an independent one.
 
-    A row tells D = 1 (the candidate alone is wrong), −1 (stable alone) or 0. While E[D] ≥ δ the
+    A row has D = 1 (the candidate alone is wrong), −1 (stable alone) or 0. While E[D] ≥ δ the
     capital 1 + λ(δ − D) has a mean of at most 1, for each bet λ that can't ruin it; so has the
     mixture over bets, and by Ville's inequality it ever reaches 1/α in at most α. The same with
     D against "not worse" (E[D] ≤ 0), and with −D against "not better".

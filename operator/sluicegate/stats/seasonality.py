@@ -2,8 +2,8 @@
 
 A season is what comes again, so one day shows none: whatever changed at noon is an effect of that
 day's hours. Nor does it show a change, as a swing looks the same. So after one day, hours that
-differ (a χ² test) are held against nothing but themselves: the next day tells which of the two it
-was, and a change at noon is seen in the hours after midnight. From two days on they have to swing
+differ (a χ² test) are compared only with themselves: the next day shows which of the two it was,
+and a change at noon is seen in the hours after midnight. From two days on they have to swing
 alike; what happened on one of them alone is no season.
 
 A swing of ±30 % without any drift makes an hourly test alarm in a quarter of all two-month runs;
@@ -26,7 +26,7 @@ _TERMS: Final = 500
 
 
 def settling_sums(calendar: Calendar) -> int:
-    """How many sums of blocks tell a season from a change: two days of them."""
+    """How many sums of blocks distinguish a season from a change: two days of them."""
     return calendar.sums(LEAST_DAYS * HOURS_A_DAY)
 
 

@@ -1,4 +1,4 @@
-"""Is the canary worse? Evidence that may be looked at after every block and keeps its promise.
+"""Is the canary worse? Evidence that is valid after every block.
 
 Two e-processes an SLO: one grows when the candidate isn't worse than stable by the margin δ, one
 when it isn't as good. Each block multiplies both by a factor whose mean is at most 1 while the
@@ -59,7 +59,7 @@ class SequentialEvidence:
     def after(self, paired: PairedEvidence) -> SequentialEvidence:
         """These blocks after rows that both versions were scored on: the factors multiply.
 
-        What speaks against a candidate has to be seen in its traffic.
+        Evidence against a candidate must come from its traffic.
         """
         promote, better = self.promote + paired.promote, self.better + paired.better
         return replace(self, promote=promote, better=better)

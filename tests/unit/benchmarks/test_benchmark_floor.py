@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
+from benchmarks.baseline_client import SERVED, STAND_INS, render_template
 from benchmarks.contender import Product
-from benchmarks.floor import SERVED, STAND_INS, render_template
-from benchmarks.own import data_product
+from benchmarks.sluicegate_contender import data_product
 from tests.support.decisions.rollout_world import BLOCK, NAME, World
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import cli
-from benchmarks.bars import BARS
+from benchmarks.acceptance_bars import BARS
 from benchmarks.report import missed, render, write_page
 
 MACHINE = {

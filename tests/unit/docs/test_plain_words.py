@@ -44,6 +44,7 @@ BANNED = {
     r"in the dark": "without data",
 }
 """Words to avoid as regular expressions, with those of the field for each."""
+PAGES = ("*.md", "docs/*.md", "docs/adr/*.md", "tests/README.md", "cluster/README.md", "bentos/*/README.md", "gitops/README.md")  # fmt: skip
 PATTERN = re.compile(rf"\b({'|'.join(BANNED)})\b", re.IGNORECASE)
 
 
@@ -101,20 +102,26 @@ def literal_texts() -> Iterator[tuple[str, str]]:
 
 
 def page_texts() -> Iterator[tuple[str, str]]:
-    """Lines of the pages for users.
-
-    The glossary names the words to avoid itself; the page of benchmarks is generated with its figures.
-    """
-    pages = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CHANGELOG.md"]
+    """Lines of the pages for users and contributors; the glossary itself lists the words to avoid."""
+    pages = [path for pattern in PAGES for path in sorted(ROOT.glob(pattern))]
     for page in pages:
-        if page.name in {"glossary.md", "benchmarks.md"}:
+        if page.name == "glossary.md":
             continue
         for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
-            yield f"{page.name}:{number}", line
+            yield f"{page.relative_to(ROOT)}:{number}", line
+
+
+def help_texts() -> Iterator[tuple[str, str]]:
+    """The help of the targets of `make`."""
+    for line in (ROOT / "Makefile").read_text(encoding="utf-8").splitlines():
+        if "## " in line:
+            yield "Makefile", line.partition("## ")[2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("texts", [schema_texts, alert_texts, literal_texts, page_texts])
+@pytest.mark.parametrize(
+    "texts", [schema_texts, alert_texts, literal_texts, page_texts, help_texts]
+)
 def test_a_text_has_the_words_of_the_field(texts):
     read = list(texts())
     assert len(read) > 30

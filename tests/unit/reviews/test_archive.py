@@ -78,7 +78,7 @@ async def test_a_ledger_that_was_changed_is_refused_by_name_and_stops_no_other(t
         keep(server, NOVEMBER)
         done = await archive.copy()
         assert (done.written, done.refused) == (1, 1)
-        assert "pricing/pricing-2026-10: its ledger isn't what was sealed" in said[0]
+        assert "pricing/pricing-2026-10: its ledger isn't the sealed one" in said[0]
         assert names.ANNOTATION_ARCHIVED not in stored(server, OCTOBER)["metadata"].get(
             "annotations", {}
         )

@@ -224,7 +224,7 @@ def operator(tmp_path) -> Iterator[Operator]:
 @pytest.mark.slow
 def test_without_an_api_server_it_lives_isnt_ready_and_says_so_in_json_without_secrets(operator):
     assert get(operator.port, "/readyz") == (503, "the caches are not primed yet\n")
-    eventually(lambda: "again in" in operator.log.read_text(), what="it says that it waits")
+    eventually(lambda: "retried in" in operator.log.read_text(), what="it says that it waits")
     assert get(operator.port, "/healthz") == (200, "ok\n")
     operator.process.send_signal(signal.SIGTERM)
     assert operator.process.wait(30) == 0

@@ -94,7 +94,7 @@ def configure_action(parser: argparse.ArgumentParser, *, version: str | None) ->
     if version is not None:
         parser.add_argument("version", metavar="VERSION", nargs="?", default="", help=version)
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask, for scripts")
-    parser.add_argument("--dry-run", action="store_true", help="show what would be asked for")
+    parser.add_argument("--dry-run", action="store_true", help="show the request without making it")
     parser.add_argument(
         "--no-wait", dest="wait", action="store_false", help="do not wait for the operator's answer"
     )
@@ -117,13 +117,13 @@ def run_action(action: Action, args: argparse.Namespace) -> int:
         if args.dry_run:
             return REACHED
         if not args.yes and not _agreed(f"{request.sentence} of {key}?"):
-            say("Nothing was asked for.")
+            say("Nothing was requested.")
             return FAILED
         value = _value(request)
         _write(session, key, action, request, value=value)
         say(f"► {action.annotation}={value} is set")
         if not args.wait:
-            outcome = WaitResult(REACHED, "asked for; the answer is not waited for")
+            outcome = WaitResult(REACHED, "requested, without waiting for the answer")
         elif why := action.pending(product):
             outcome = WaitResult(REACHED, why)
         else:

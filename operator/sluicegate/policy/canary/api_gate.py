@@ -1,8 +1,8 @@
 """A candidate that breaks its clients' requests gets none before a person says so.
 
-Its pods are up and its API is known, so it waits before its first share; that time counts against
-no deadline. Whoever knows that no client uses what is gone lets it take its canary, which then
-holds its client errors against stable's.
+It waits before its first share, when its pods are ready and its API is known; that time counts
+against no deadline. A person who knows that no client uses the removed parts starts its canary,
+which then compares its client errors with stable's.
 """
 
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE
@@ -24,7 +24,7 @@ def is_held(status: DataProductStatus, observed: Observed) -> bool:
 
 
 def objection(status: DataProductStatus, observed: Observed) -> Alert | Hold | None:
-    """What people are told of a candidate that is held, once; None when none is."""
+    """The alert about a candidate that is held, emitted once; None if none is."""
     candidate, stable = status.trial, status.stable
     if candidate is None or stable is None or not is_held(status, observed):
         return None

@@ -22,7 +22,7 @@ class GaugeEvidence:
     ----------
     terms : the SLO. pairs : blocks with values of both arms.
     interval : bounds on candidate − stable, higher being better; None while there are too few.
-    required : whether it must speak for the candidate.
+    required : whether it must favour the candidate.
     """
 
     terms: SloTerms

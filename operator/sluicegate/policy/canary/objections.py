@@ -1,4 +1,4 @@
-"""What stands in the way of a candidate's next step: what is missing, and what speaks against it."""
+"""Objections to a candidate's next step: missing evidence, and evidence against it."""
 
 from typing import Final
 
@@ -39,7 +39,7 @@ _UNMEASURED: Final = {
 
 
 def can_be_judged(terms: Terms) -> bool:
-    """Whether any SLO could ever speak for a candidate."""
+    """Whether any SLO can ever favour a candidate."""
     return any(slo.canary_evidence is not CanaryEvidence.POST_PROMOTION for slo in terms.deciding)
 
 
@@ -106,7 +106,7 @@ def _not_yet(candidate: Candidate, assessment: Assessment) -> Hold | None:
 def _too_bad(
     terms: Terms, status: DataProductStatus, candidate: Candidate, assessment: Assessment
 ) -> Hold | None:
-    """At the last step: nobody is promoted who misses the objective, or the first acceptance."""
+    """At the last step: no candidate below the objective or the first acceptance is promoted."""
     if next_share(terms, candidate) is not None:
         return None
     leaning = next((slo for slo in assessment.slos if slo.leans_against), None)
@@ -124,7 +124,7 @@ def _too_bad(
 
 
 def against(status: DataProductStatus, candidate: Candidate, assessment: Assessment) -> Hold | None:
-    """What speaks against a candidate, be it not enough to take it back: no word of a person outweighs it."""
+    """Evidence against a candidate, even too little for a rollback: a person can't overrule it."""
     if assessment.mismatch is not None:
         return _mismatched(candidate, assessment.mismatch)
     worse = next((slo for slo in assessment.slos if slo.evidence.roll_back > 0), None)

@@ -22,7 +22,7 @@ AT_FAULT: Final = frozenset(
         Reason.SERVICE_NOT_FOUND,
     }
 )
-"""Why an earlier version that didn't come back isn't tried again: its own pods."""
+"""Reasons after which an earlier version isn't restored again: its own pods failed."""
 
 
 def conclude(
@@ -32,7 +32,7 @@ def conclude(
 
     Parameters
     ----------
-    attribution : whose trouble it is that no pod of it is ready.
+    attribution : the cause if no pod of it is ready.
     """
     if candidate.phase is CandidatePhase.PROMOTING:
         return _promoted(status, candidate, stable)
@@ -58,7 +58,7 @@ def outcome_of(decision: Rollback | Inconclusive) -> Outcome:
 def without_return(
     status: DataProductStatus, candidate: Candidate, now: int
 ) -> tuple[PastVersion, ...]:
-    """The history once a version didn't come back; if its pods are at fault, it isn't tried again.
+    """The history after a failed rollback; its own pods' failure excludes another try.
 
     A person may still ask for it.
     """

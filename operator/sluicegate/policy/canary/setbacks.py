@@ -44,7 +44,7 @@ def setback(status: DataProductStatus, observed: Observed) -> Rollback | None:
 
 
 def _not_up(candidate: Candidate, seen: RolloutObservation) -> Failure | None:
-    """Hopeless pods, or pods that took too long."""
+    """Unrecoverable pods, or pods past their deadline."""
     own = (
         candidate.restoring
         or seen.attribution is None
@@ -59,7 +59,7 @@ def _not_up(candidate: Candidate, seen: RolloutObservation) -> Failure | None:
 
 
 def _not_taken(candidate: Candidate, seen: RolloutObservation) -> Failure | None:
-    """It has all of the traffic, and serves nobody, or the traffic was seen not to follow.
+    """It has all of the traffic without a ready pod, or the traffic was seen not to follow.
 
     Where the traffic merely can't be counted, the pods of stable wait.
     """
@@ -72,7 +72,7 @@ def _not_taken(candidate: Candidate, seen: RolloutObservation) -> Failure | None
 
 
 def _attributed(candidate: Candidate, seen: RolloutObservation, text: str) -> Failure:
-    """An earlier version that doesn't come up isn't tried again, whoever is to blame."""
+    """An earlier version that doesn't start isn't tried again, whatever the cause."""
     own = seen.attribution is None or candidate.restoring
     return Failure(
         Reason.CANARY_NOT_READY if own or not seen.attribution else seen.attribution.reason, text

@@ -1,1 +1,1 @@
-"""Why a product is degraded, and what cures it."""
+"""The cause of a degradation, and its remedy."""

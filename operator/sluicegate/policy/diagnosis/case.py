@@ -21,9 +21,9 @@ class Case:
     ----------
     result : what it shows. trigger : name of this degradation.
     diagnosis : its cause. now : in seconds.
-    before : the version to go back to; None when none is kept.
-    objection : why that one is no cure; empty when it is one.
-    suspected : whether the version that serves is, and not the world, of what is bad.
+    before : the version that a rollback would restore; None when none is kept.
+    objection : why that version is no remedy; empty if it is one.
+    suspected : whether the stable version, and not its surroundings, is suspected as the cause.
     """
 
     terms: Terms
@@ -39,11 +39,11 @@ class Case:
 
     @property
     def may_return(self) -> bool:
-        """Whether a version is kept that would be a cure."""
+        """Whether a version is kept that would be a remedy."""
         return self.before is not None and not self.objection and self.suspected
 
     def has_told(self, moment: int) -> float:
-        """Of the events that tell a drop: the share that has come since `moment`, in seconds."""
+        """Share of the events needed to detect a drop that arrived since `moment`, in seconds."""
         slo = self.result.terms
         baseline = None if self.result.baseline is None else self.result.baseline.count
         return labels.since(self.terms, self.observed, slo.name, moment) / labels.needed(
@@ -62,7 +62,7 @@ class Case:
 
     @property
     def changed(self) -> int | None:
-        """When the change began, in seconds: what is older tells a training of another world."""
+        """Estimated begin of the change, in seconds: older data are from before it."""
         drift = self.result.drift
         if drift is None or drift.changed is None:
             return None

@@ -1,8 +1,8 @@
 """Why is the product degraded? Named checks in one visible order; the first objection wins.
 
-A retraining doesn't mend an overloaded node, a broken upstream or a gateway that fails everybody,
-and training on what a broken upstream delivered makes it worse. So every cause outside the model
-is ruled out first. "Unknown" objects only where a wrong cure would follow.
+A retraining doesn't fix an overloaded node, a broken upstream or a failing gateway, and a training
+on the data of a broken upstream makes the model worse. So every cause outside the model is ruled
+out first. "Unknown" objects only where a wrong remedy would follow.
 """
 
 from collections.abc import Callable
@@ -35,9 +35,9 @@ class CheckResult:
 
     Attributes
     ----------
-    check : its reason, should it object.
-    verdict : objects, is clear, or couldn't tell.
-    message : the numbers behind it.
+    check : reason of its objection.
+    verdict : Objects, Clear or Unknown.
+    message : numbers behind the verdict.
     """
 
     check: Reason
@@ -138,7 +138,7 @@ def node_is_busy(symptoms: Symptoms) -> CheckResult:
     """A node that is overloaded by others makes any version slow, and the one before it too."""
     latency = symptoms.worst.terms.kind is IndicatorKind.LATENCY
     if not latency:
-        return _finding(Reason.NODE_BUSY, objects=False, message="not asked for this indicator")
+        return _finding(Reason.NODE_BUSY, objects=False, message="is for other indicators")
     busy = symptoms.facts.node_busy
     text = "a pod waits for CPU on its node, though it uses no more than it requests"
     clear = "no node is known to keep a pod from the CPU that it requests"
@@ -148,7 +148,7 @@ def node_is_busy(symptoms: Symptoms) -> CheckResult:
 def containers_are_at_their_limits(symptoms: Symptoms) -> CheckResult:
     """Throttled or short of status: resources, not the model. Only latency depends on knowing."""
     if symptoms.worst.terms.kind is not IndicatorKind.LATENCY:
-        return _finding(Reason.CPU_THROTTLED, objects=False, message="not asked for this indicator")
+        return _finding(Reason.CPU_THROTTLED, objects=False, message="is for other indicators")
     facts = symptoms.facts
     if facts.cpu_throttled:
         return _finding(Reason.CPU_THROTTLED, objects=True, message="CPU is throttled at its limit")
@@ -163,9 +163,7 @@ def containers_are_at_their_limits(symptoms: Symptoms) -> CheckResult:
 def traffic_is_far_above_normal(symptoms: Symptoms) -> CheckResult:
     """Each pod serves a multiple of what it is known to serve well."""
     if symptoms.worst.terms.kind not in {IndicatorKind.LATENCY, IndicatorKind.AVAILABILITY}:
-        return _finding(
-            Reason.TRAFFIC_ANOMALY, objects=False, message="not asked for this indicator"
-        )
+        return _finding(Reason.TRAFFIC_ANOMALY, objects=False, message="is for other indicators")
     load = symptoms.load
     if load is None:
         text = "too few blocks with good service to know the normal load"
@@ -179,12 +177,12 @@ def traffic_is_far_above_normal(symptoms: Symptoms) -> CheckResult:
 
 
 def is_recent(stable: Version, age_seconds: int, day_seconds: int) -> bool:
-    """Whether a release is young enough to be suspected; a version that came back isn't one."""
+    """Whether the release is recent enough to be suspected; a restored version isn't one."""
     return not stable.restored and age_seconds < day_seconds
 
 
 def release_is_recent(symptoms: Symptoms) -> CheckResult:
-    """What changed last is the first suspect, as long as there is a version that would be a cure."""
+    """The last release is the first suspect, if there is a version that would be a remedy."""
     young = is_recent(symptoms.stable, symptoms.age_seconds, symptoms.day_seconds)
     recent = symptoms.can_return and young
     text = (

@@ -2,9 +2,9 @@
 
 An upstream's incident ends, the labels of its time stay in windows of days and in the CUSUM. So
 when a cause outside the model ends, the blocks of its time are left out for good: evidence before
-and after them counts, and a decay is found though an upstream fails each few hours. A verdict has
-to be confirmed anew. The few hourly means of a gauge begin anew instead. Where nothing measured
-meanwhile was worse than what is accepted, there is nothing to leave out.
+and after them counts, and a decay is found even if an upstream fails every few hours. A verdict
+must be confirmed again. The few hourly means of a gauge start again instead. If no measurement in
+that time was worse than accepted, no block is ignored.
 """
 
 from collections.abc import Iterable
@@ -47,7 +47,7 @@ def disturbed(
 ) -> DataProductStatus:
     """DataProductStatus with the causes outside the model that began or ended with this block.
 
-    An SLO whose evidence begins anew is to be judged again.
+    An SLO whose evidence starts again is evaluated again.
     """
     if observed.problem is not None:
         return status  # what was measured meanwhile may not be read yet
@@ -92,14 +92,14 @@ def _without(terms: Terms, known: SloRecord, result: SloResult, block: int) -> S
     end = terms.block_end(block)
     if result.terms.gauge is not None:
         return SloRecord(steady_start_time=end, since=end, terms_hash=known.terms_hash)
-    anew = SloRecord(
+    restarted = SloRecord(
         steady_start_time=end,
         since=known.since,
         terms_hash=known.terms_hash,
         ignored_intervals=known.ignored_intervals,
     )
     begun = known.disturbance_start_time // terms.block_seconds - BEFORE_BLOCKS
-    return leave_out(anew, begun + 1, block, terms.block_seconds)
+    return leave_out(restarted, begun + 1, block, terms.block_seconds)
 
 
 def _is_hidden(result: SloResult, causes: dict[str, Reason]) -> bool:

@@ -1,7 +1,7 @@
-"""Whether going back to the version before would cure what is bad: never a smaller harm for a larger.
+"""Whether a rollback to the previous version would be a remedy, and not a larger harm.
 
-The version before was replaced for something. It is no cure where it did no better, and none
-where it was worse in another service level by more than what is bad now. Harms are compared in
+The previous version was replaced for a reason. It is no remedy if it was no better, or if it was
+worse in another service level by more than the present regression. Harms are compared in
 points of bad events, by what each version was counted with.
 """
 

@@ -1,7 +1,7 @@
-"""What to do about a degraded SLO of the stable version: diagnosis first, cure second.
+"""The remedy for a degraded SLO of the stable version, after its diagnosis.
 
-Probation outranks what the spec wants; then `onDegraded` chooses which checks are made and what
-follows when none of them objects. What was told to people already is not told again.
+Probation has precedence over the spec; then `onDegraded` selects the checks, and the action if none
+of them objects. An alert is emitted once.
 """
 
 from dataclasses import dataclass, replace
@@ -154,7 +154,7 @@ def waiting(
 
 
 def _checks(status: DataProductStatus, result: SloResult, *, may_return: bool) -> tuple[Check, ...]:
-    """The checks to make. Without a version that would be a cure, probation changes nothing."""
+    """The checks to make. Without a version that would be a remedy, probation changes nothing."""
     if status.probation is not None and may_return:
         return PROBATION_CHECKS
     match result.terms.on_degraded:
@@ -174,7 +174,7 @@ def _objection(
     *,
     results: tuple[SloResult, ...],
 ) -> str:
-    """Why the version before is no cure; empty when it is one, or there is none."""
+    """Why the previous version is no remedy; empty if it is one, or there is none."""
     if before is None or status.stable is None or result.state is SloState.UNKNOWN:
         return ""
     series = observed.counts(status.stable.version, result.terms.name)
@@ -184,7 +184,7 @@ def _objection(
 
 # ---- what follows ---------------------------------------------------------------------------
 def _decide(case: Case) -> Remedy:
-    """What is done; where the version before would have come back, and is no cure, people are told."""
+    """The action; an alert if a rollback was due and the previous version is no remedy."""
     chosen = _choose(case)
     if not _refuses(case) or chosen.reason in _PASSING or case.result.state is SloState.UNKNOWN:
         return chosen
@@ -203,7 +203,7 @@ def _decide(case: Case) -> Remedy:
 
 
 def _refuses(case: Case) -> bool:
-    """Whether it would have gone back, if the version before were a cure."""
+    """Whether it would be rolled back if the previous version were a remedy."""
     if case.before is None or not case.objection:
         return False
     stable = case.status.stable
@@ -301,7 +301,7 @@ def _return(case: Case, reason: Reason, why: str) -> Rollback | Alert | Hold:
 
 
 def _before(status: DataProductStatus) -> PastVersion | None:
-    """The version to go back to; None when none is kept that wasn't taken back itself."""
+    """The version to restore; None if all kept versions were rolled back themselves."""
     if status.probation is not None:
         for entry in status.accepted:
             if entry.version == status.probation.against and not entry.withdrawn:
@@ -310,7 +310,7 @@ def _before(status: DataProductStatus) -> PastVersion | None:
 
 
 def _tell(case: Case, reason: Reason, why: str) -> Alert | Hold:
-    """Tell people, or wait silently if they were told of this already."""
+    """An alert, or a Hold if it was emitted before."""
     message = f"{case.text}; {why}"
     if alert_key(reason, case.trigger) in case.status.engine.emitted_alerts:
         return Hold(reason=reason, message=message, numbers=case.numbers)

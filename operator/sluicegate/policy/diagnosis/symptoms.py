@@ -1,4 +1,4 @@
-"""What the diagnosis of a degraded SLO looks at: the SLO itself, its load, and all around it."""
+"""The input of the diagnosis of a degraded SLO: the SLO itself, its load, its surroundings."""
 
 from dataclasses import dataclass
 
@@ -19,18 +19,18 @@ from sluicegate.stats.canary_duration import warmed_up
 
 @dataclass(frozen=True, slots=True)
 class Symptoms:
-    """What the diagnosis looks at.
+    """Input of the diagnosis.
 
     Attributes
     ----------
     worst : the SLO that is asked about. degraded : all SLOs that are degraded.
     facts, portfolio : what the cluster and the neighbours say.
     problem : why the newest block couldn't be read.
-    stable : the version that serves. can_return : whether a version before it is kept that would
-        be a cure.
+    stable : the stable version. can_return : whether a version before it is kept that would be
+        a remedy.
     age_seconds : how long it has been stable. day_seconds : a day; a younger release is suspect.
-    load : requests a pod, now and normally; None while nothing tells what is normal.
-    present : what the newest events say.
+    load : requests a pod, now and normally; None while the normal load is unknown.
+    present : level of the newest events.
     """
 
     worst: SloResult

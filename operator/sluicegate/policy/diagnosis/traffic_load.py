@@ -1,6 +1,6 @@
 """Whether each pod serves far more than it is known to serve well.
 
-A surge makes any model slow, and no training mends that. What is normal comes from the production
+A surge makes any model slow, and no training fixes that. The normal load comes from the production
 baseline. It takes a day, so until it is there the load that the version was seen to serve well
 stands in: the mean since it was accepted, without the blocks that are being judged and without
 any stretch in which the SLO was as bad as now. So a surge never becomes normal by lasting, and a
@@ -27,7 +27,7 @@ from sluicegate.stats.intervals import Z95, wilson_lower
 WINDOWS: Final = (3, 12)
 """Blocks: a surge is seen as soon as it is confirmed, and remembered for twelve."""
 LEAST_BLOCKS: Final = 6
-"""Blocks with events that tell what is normal; with fewer nothing is claimed."""
+"""Blocks with events that the normal load needs; with fewer it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def load_of(
     pods: float,
     pod_seconds: Series | None = None,
 ) -> Load | None:
-    """The load at block `now`; None while nothing tells what is normal, or no pod is ready.
+    """The load at block `now`; None while the normal load is unknown, or no pod is ready.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class _Past:
     def _stretches(self) -> Iterator[tuple[Count, int, float]]:
         """Each sum of twelve with any events, its blocks, and those blocks times their pods.
 
-        Of the newest, what is there; blocks of which nobody counted the pods are left out.
+        The newest ones that exist; blocks without a count of pods are left out.
         """
         series, after, last = self.series, self.after, self.last
         singles_from = max(series.newest - SINGLE_BLOCKS, after)

@@ -2,7 +2,7 @@
 
 Both versions' pods leave a summary of their API behind (`sluicegate_service.api_summary` says what
 is in it). New operations, new optional fields of a request and new fields of an answer break
-nobody. Where a summary holds digests only, all that is different counts as changed: a person knows.
+no client. If a summary has digests only, each difference counts as a change, for a person to check.
 """
 
 import json
@@ -68,7 +68,7 @@ def changes(stable: ApiSummary | None, candidate: ApiSummary | None) -> tuple[st
         return ()
     if not (stable.operations and candidate.operations):
         text = f"its {candidate.count} operations differ from the {stable.count} before"
-        return (f"{text}, and are too many to say how",)
+        return (f"{text}, and are too many for a list of the changes",)
     return tuple(_by_operation(stable, candidate))
 
 

@@ -1,7 +1,7 @@
 """What is kept, within what status can hold.
 
-SLOs are renamed and troubles last, so what is kept by their names would grow without end, and a
-status beyond its schema is refused as a whole: then no decision is carried out any more.
+SLOs are renamed and problems last, so records by their names would grow indefinitely, and the API
+server refuses a status beyond its schema as a whole: then no decision is carried out any more.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from sluicegate.slo.client_errors import CLIENT_ERRORS
 T = TypeVar("T")
 
 MOST_ALERTS: Final = 32
-"""Alerts that status can hold; the newest are kept, so an older one may be told again."""
+"""Alerts that status can hold; the newest are kept, so an older one may be emitted again."""
 MOST_SLOS: Final = 17
 """Sixteen SLOs and the share of client errors."""
 

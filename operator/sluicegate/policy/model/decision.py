@@ -1,7 +1,7 @@
 """What one evaluation may decide: a closed union, one type an outcome.
 
-Whoever acts on a decision matches it exhaustively, so that a new outcome fails the type checker
-wherever it isn't handled. Done and blocked are different values: a retraining that waits for its
+Callers match a decision exhaustively, so that a new outcome fails the type checker wherever it
+isn't handled. Done and blocked are different values: a retraining that waits for its
 cooldown is a `Hold` whose reason says so, never a `Retrain` with a flag.
 """
 
@@ -17,7 +17,7 @@ from sluicegate.stats.paired import Pairs
 
 
 def alert_key(reason: DecisionReason, about: str) -> str:
-    """What is kept of an alert, so that people are told once."""
+    """Key of an alert, so that it is emitted once."""
     return f"{reason}/{about}"
 
 
@@ -52,12 +52,12 @@ class Hold(_Explained):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert(_Explained):
-    """Tell people once; change nothing.
+    """An alert that is emitted once; it changes nothing.
 
     Attributes
     ----------
-    about : what it is about: the trigger of a degradation, a version, the measurements. Reason and
-        this together are told once; empty for what can't come twice.
+    about : its subject: the trigger of a degradation, a version, the measurements. Each pair of
+        reason and subject is emitted once; empty for an alert that can't recur.
     """
 
     type: ClassVar = DecisionType.ALERT
@@ -73,7 +73,7 @@ class Retrain(_Explained):
     trigger : eight hex digits that name this need; the same need has the same name after a restart.
     slo : the service level that asks for it; empty when a person does.
     parent : the version to start from.
-    changed : when what is wrong seems to have begun, in seconds; None where nothing tells.
+    changed : estimated begin of the degradation, in seconds; None if unknown.
     attempt : 1 for the first; counts what came after the last promotion.
     """
 

@@ -1,4 +1,4 @@
-"""Versions before: which one to go back to, and which are kept."""
+"""Earlier versions: the one that a rollback restores, and those that are kept."""
 
 from collections.abc import Iterable
 from typing import Final

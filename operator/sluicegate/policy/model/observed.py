@@ -94,8 +94,8 @@ class RolloutObservation:
     frozen : spec.suspend holds it.
     wants_share : it waits for pods for its next share. waited : for how long, in seconds.
     deadline : for how long it may, in seconds.
-    problem : what its pods say. hopeless : no time mends that.
-    attribution : whose trouble it would be that no pod is ready; None for a version that comes back.
+    problem : report of its pods. hopeless : whether it is unrecoverable.
+    attribution : the cause if no pod is ready; None for a version that is restored.
     serves, stable_serves : whether a pod of it, and of stable, is ready.
     given_since : seconds since its share was last changed.
     not_followed : how the traffic differs from that share; empty while it follows, or isn't counted.
@@ -134,7 +134,7 @@ class Portfolio:
     namespaces_share : the shares of their products that did, summed.
     silent : share of those whose SLO of this kind has no data any more, by kind of indicator.
     slot : whether this product may train now, by budget and priority.
-    renewing : in how many others what serves is tried in another runtime image.
+    renewing : number of other products that try another runtime image.
     """
 
     products: int = 1
@@ -157,7 +157,7 @@ class TrainingSucceeded:
     parent : version that it started from.
     release : what it made.
     evaluation, stable_evaluation : hold-out counts by SLO of both versions on the same rows.
-    pairs : those rows by who was right, by SLO; empty where the training doesn't tell.
+    pairs : those rows by which version was right, by SLO; empty if not reported.
     """
 
     trigger: str
@@ -205,8 +205,8 @@ class Observed:
 
     Attributes
     ----------
-    block : index of the newest block that is settled; everything is judged at its end.
-    problem : why the newest block couldn't be read; None when it could.
+    block : index of the newest complete block; evaluations are at its end.
+    problem : why the newest block couldn't be read; None if it was read.
     problems : why it couldn't be read for single SLOs, by name.
     series : blocks by version and SLO.
     markets : blocks of the stable version by SLO and market, where they are counted so.

@@ -15,7 +15,7 @@ def pending(status: DataProductStatus, observed: Observed) -> tuple[ManualReques
 
 
 def approves(status: DataProductStatus, observed: Observed) -> ManualRequest | None:
-    """The request that lets the candidate take its last step; None when nobody asked."""
+    """The request that approves the candidate's last step; None without one."""
     if status.trial is None or status.trial.parked:
         return None
     for request in pending(status, observed):

@@ -58,11 +58,11 @@ class SloTerms:
     Attributes
     ----------
     name, kind, on_degraded, canary_evidence, seasonality : as in the spec.
-    objective, allowed_bad : share of good events owed, and of bad ones allowed; None without one.
+    objective, allowed_bad : least share of good events, largest of bad ones; None without one.
     drop : d, how far the bad ratio may rise above the baseline.
     drop_given : whether a person chose it; otherwise it grows to what the baseline supports.
     margin : δ, by how much a candidate may be worse. margin_given : whether a person chose it;
-        otherwise it grows with what few rows can tell, to `drop` at the most.
+        otherwise it follows from the rows, at most `drop`.
     lag_blocks : how long good events lag.
     thresholds : burn-rate rows that can trip; empty without an objective.
     least_events : events below which the SLO says nothing.
@@ -128,7 +128,7 @@ class RetrainingTerms:
     Attributes
     ----------
     hold_out_margins : allowed regression on the hold-out, by SLO.
-    cooldown_given : whether a person chose the cooldown; else it ends once a drop could be told.
+    cooldown_given : whether a person chose the cooldown; else it ends once a drop is detectable.
     schedule : when a challenger is trained; None for never.
     gated : SLOs that the spec lists in its gate; a result must hold counts of them.
     """

@@ -9,8 +9,8 @@ from typing import Final
 from sluicegate.api.product_info import Priority
 
 AGEING_SECONDS: Final = 6 * 3600
-"""After so long a product waits as one of the next higher priority: priorities are the products'
-own word, and those that call themselves Critical would go first for ever."""
+"""Seconds after which a waiting product counts as one of the next higher priority: owners set the
+priority, and Critical products would otherwise always go first."""
 
 
 # ---- the portfolio --------------------------------------------------------------------------

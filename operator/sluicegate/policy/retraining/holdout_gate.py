@@ -2,7 +2,7 @@
 
 Both versions are scored on the same rows. A bare comparison would refuse an equal version half of
 the time, and accept a worse one on a small hold-out; the bound of the difference does neither, and
-says how many rows are missing when it can't tell. Where the training reports which of both was
+gives the number of missing rows if there is no verdict. If the training reports which of both was
 right on each row, the rows that both got right or wrong cancel, and a third of the rows suffices
 (docs/adr/0013).
 """
@@ -36,7 +36,7 @@ class HoldOut:
     verdict : see `GateVerdict`.
     difference : candidate − stable, with one-sided 95 % bounds; None without counts of both.
     margin : what the upper bound may be.
-    needed : events an arm that would tell, when the hold-out is too small; None for "not known".
+    needed : events per version for a verdict, if the hold-out is too small; None if unknown.
     """
 
     slo: str

@@ -1,4 +1,4 @@
-"""How many events have told how a product does, and how many it takes to tell a drop.
+"""The number of events about a product, and the number that is needed to detect a drop.
 
 Times that are given in hours fit one product and not the next: one has ten thousand labels an
 hour, another fifty a day. What a pause or a period is for is counted in labels instead.
@@ -17,7 +17,7 @@ Z_TOLD: Final = Z95 + quantile(0.8)
 
 
 def needed(slo: SloTerms, baseline: Count | None) -> int:
-    """Events that tell a drop by `maxDrop` from none."""
+    """Events that distinguish a drop by `maxDrop` from none."""
     p = 0.5 if baseline is None or baseline.ratio is None else baseline.ratio
     p = min(p + slo.drop / 2, 0.5)
     return ceil(Z_TOLD**2 * p * (1 - p) / slo.drop**2)

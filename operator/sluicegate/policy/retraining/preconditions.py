@@ -1,7 +1,7 @@
 """May the product be retrained now? Preconditions as named checks, and the portfolio's budget.
 
-Retraining on what a broken world delivered can loop for ever, so attempts that don't end in a
-promotion make the next one wait twice as long, and three in a row need a person.
+Retrainings on broken data could loop, so after an attempt without a promotion the next one waits
+twice as long, and after three in a row a person must act.
 """
 
 from collections.abc import Callable
@@ -26,9 +26,9 @@ LONGEST_COOLDOWN: Final = 7 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class RetrainingRequest:
-    """A product that wants to be retrained, with what the checks look at.
+    """A product for which a retraining is due, with the input of the checks.
 
-    `has_told`: of the events that tell a drop, the share that has come since a moment in seconds.
+    `has_told`: share of the events needed to detect a drop that arrived since a time in seconds.
     """
 
     terms: Terms
@@ -56,7 +56,7 @@ Check = Callable[[RetrainingRequest], Obstacle | None]
 
 
 def life_has_ended(request: RetrainingRequest) -> Obstacle | None:
-    """Deprecated and retired products only serve on."""
+    """Deprecated and retired products only keep serving."""
     if not request.terms.ended:
         return None
     text = f"the product is {request.terms.lifecycle}, so it isn't retrained"
@@ -93,7 +93,7 @@ def one_is_under_way(request: RetrainingRequest) -> Obstacle | None:
 
 
 def a_candidate_is_tried(request: RetrainingRequest) -> Obstacle | None:
-    """A candidate on its way may be the cure."""
+    """A candidate may be the remedy."""
     candidate = request.status.trial
     if candidate is None or not candidate.tried:
         return None
@@ -139,10 +139,10 @@ def cooldown_lasts(request: RetrainingRequest) -> Obstacle | None:
 
 
 def _enough_is_told(request: RetrainingRequest, ends: int) -> bool:
-    """Where no cooldown is given: whether the events that tell a drop have come since it began.
+    """Without a given cooldown: whether enough events to detect a drop arrived since it began.
 
-    After a failure a day is waited for, and longer after the next: labels tell nothing of why. One
-    that the hold-out found to be worse met no user; newer rows may make the next one better.
+    After a failure the cooldown is a day, and longer after the next: labels don't show the reason.
+    A version that was worse on the hold-out had no users; newer rows may make the next one better.
     """
     retraining = request.terms.retraining
     if retraining is None or retraining.cooldown_given or request.has_told is None:

@@ -39,7 +39,7 @@ def upper_bound(count: Count, phi: float) -> float:
 
 
 def detectable_drop(count: Count, phi: float) -> float:
-    """The least rise of the bad ratio that a baseline of this size can tell from chance."""
+    """The least rise of the bad ratio that a baseline of this size distinguishes from chance."""
     p = ratio_of(count)
     return sqrt(PRECISION * p * (1 - p) * phi / (count.total + 1))
 
@@ -89,7 +89,7 @@ def from_production(
 
     Parameters
     ----------
-    now : newest settled block. since : blocks up to this one are warm-up or another time.
+    now : newest complete block. since : blocks up to this one are warm-up, or too old.
     pod_seconds : how long its pods answered by block, where an autoscaler changes their number.
 
     Call it only while the SLO is Met, or it learns the decay; what came before the SLO was last

@@ -1,9 +1,9 @@
 """Client errors as every canary and every probation is judged by, whatever SLOs the product has.
 
-A version that changes its API fails by no SLO: to clients its 4xx are failures, to the product they
-are the clients'. So its share of 4xx is held against stable's in the same blocks, by the test that
-SLOs are judged by; what both versions answer so says nothing. It is a veto: it must be shown that
-the share isn't larger by the margin, and that alone promotes nobody (docs/adr/0004).
+A version that changes its API misses no SLO: its 4xx are failures for clients, but the product
+counts them as the clients' own. So its share of 4xx is compared with stable's in the same blocks,
+by the test of SLOs; 4xx of both versions are no evidence. It is a veto: the share must be shown not
+to be larger by the margin, and that alone promotes no candidate (docs/adr/0004).
 """
 
 from collections.abc import Mapping, Sequence

@@ -77,8 +77,8 @@ def _steady(record: SloRecord, result: SloResult, block_end: int) -> SloRecord:
 def product_state(results: Iterable[tuple[SloResult, SloRecord]]) -> ProductState:
     """The state of a product from its deciding SLOs and what is kept of them.
 
-    A confirmed SLO stays Degraded until it has recovered, be it unknown for a while. A product with
-    an SLO that nothing measures isn't Healthy, as nobody knows.
+    A confirmed SLO stays Degraded until it has recovered, even if it is temporarily Unknown. A
+    product with an SLO without measurements isn't Healthy.
     """
     deciding = [(result, record) for result, record in results if result.terms.deciding]
     if all(result.state is SloState.UNKNOWN for result, _ in deciding):

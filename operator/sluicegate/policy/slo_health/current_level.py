@@ -40,8 +40,8 @@ class Present:
 
     Attributes
     ----------
-    bad : whether they are worse than what is accepted; None while they can't tell.
-    message : the numbers behind it.
+    bad : whether they are worse than accepted; None without a verdict.
+    message : numbers behind the verdict.
     """
 
     bad: bool | None
@@ -95,7 +95,7 @@ def present_of(
 
 
 def _needed(terms: SloTerms, baseline: Baseline | None, limit: float) -> float:
-    """Events that tell anything: where most are bad by their nature, it is the good ones that do."""
+    """Events that carry information: if most are bad by nature, these are the good ones."""
     ratio = None if baseline is None else ratio_of(baseline.count)
     return max(terms.least_events(ratio), least_total(max(1 - limit, LEAST_GOOD)), 1)
 

@@ -25,15 +25,15 @@ labels of a day's predictions may come a day later, and until then their SLO is 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the gates look at.
+    """Input of the gates.
 
     Attributes
     ----------
     terms : the SLO.
     series : its blocks for the stable version; None when the version has none at all.
     version_has_series : whether any SLO of the version had a series in the newest block.
-    now : index of the newest settled block.
-    since : blocks up to this one are warm-up, or of another time.
+    now : index of the newest complete block.
+    since : blocks up to this one are warm-up, or too old.
     problem : why the newest block couldn't be read.
     version : the stable version.
     """

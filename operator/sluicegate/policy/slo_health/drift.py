@@ -68,15 +68,15 @@ def drift_of(
     it, so it knows how sure both are. Both begin with the first whole hour after the baseline's
     last block and after `since`.
 
-    Where the hours of the day differ, or may (`seasonality.hour_matters`), an hour says nothing of
-    another one: both look at whole days, and the two-sample test holds each hour against the same
-    hour of earlier days, those of the baseline included.
+    If the hours of the day differ, or may (`seasonality.hour_matters`), they can't be compared with
+    each other: both use whole days, and the two-sample test compares each hour with the same hour
+    of earlier days, those of the baseline included.
 
     Parameters
     ----------
     known_since : blocks after this one are of the same version and may show whether the hours of
         the day differ; as `since` when left out.
-    mean : A, in hours, and in days where it looks at days; ten years when left out. A baseline that
+    mean : A, in hours, or in days if it uses days; ten years when left out. A baseline that
         isn't the version's own has one, and is tested by the CUSUM alone, as what this version did
         before says nothing about the other.
     """
@@ -174,7 +174,7 @@ def _two_sample(
     *,
     same_hours: bool = False,
 ) -> Drift | None:
-    """The most likely change; None where no number of events could tell it from the baseline."""
+    """The most likely change; None if no number of events distinguishes it from the baseline."""
     units, first, last, mean = stretch
     count, phi = baseline.count, baseline.phi
     least = terms.drop if terms.drop_given else max(terms.drop, detectable_drop(count, phi))

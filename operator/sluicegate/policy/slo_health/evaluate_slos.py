@@ -1,6 +1,6 @@
 """How the stable version does: each SLO judged, remembered, and its baseline learnt.
 
-What lasts is kept in status; what is judged comes from the blocks, anew each time.
+Lasting state is in status; each evaluation reads the blocks again.
 """
 
 from collections.abc import Mapping
@@ -201,9 +201,9 @@ _TOO_LITTLE = frozenset({Reason.INSUFFICIENT_DATA, Reason.BASELINE_TOO_SMALL})
 
 
 def _may_be_learnt_from(result: SloResult, known: SloRecord) -> bool:
-    """Whether the SLO is as it should be, as far as anything tells.
+    """Whether the SLO is known to be met, so that the baseline may be learnt.
 
-    Without an objective nothing tells before there is a baseline, so it is learnt then, too.
+    Without an objective this is unknown before there is a baseline, so it is learnt then, too.
     """
     untroubled = not known.degraded and known.steady_start_time is not None
     silent = result.state is SloState.UNKNOWN and result.reason in _TOO_LITTLE

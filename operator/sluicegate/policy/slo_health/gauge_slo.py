@@ -30,7 +30,7 @@ from sluicegate.stats.gauge import (
 )
 
 RECENT: Final = 4
-"""Blocks that the absolute bound looks at."""
+"""Blocks that the absolute bound uses."""
 LEAST_VALUES: Final = 3
 """Of them that hold a value, for the present to be known."""
 MOST_VALUES: Final = 384

@@ -27,8 +27,8 @@ _UNKNOWN: Final[Mapping[Reason, str]] = {
     Reason.WARMING_UP: "the version was promoted a moment ago",
     Reason.NO_FEEDBACK_KEY: "it can't be measured, as serving.feedback is missing:"
     " set serving.feedback.secretRef",
-    Reason.NO_LABELS: "no label of this version has been counted for a day: send the truth of its"
-    " predictions to /feedback, with their tokens",
+    Reason.NO_LABELS: "no label of this version has been counted for a day: send the outcomes of"
+    " its predictions to /feedback, with their tokens",
     Reason.STALE: "the newest value is older than staleAfterSeconds",
     Reason.BASELINE_TOO_SMALL: "its baseline is too small to distinguish a drop of {drop} from chance",
     Reason.INSUFFICIENT_DATA: "too few events yet to judge ({count} in the {window})",

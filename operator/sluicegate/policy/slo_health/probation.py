@@ -1,8 +1,8 @@
-"""After a promotion: the version before comes back at the first sign that this one is worse.
+"""After a promotion: the previous version is restored at the first evidence that this one is worse.
 
-The same detector as against the own baseline, but against that of the version before, and a
-hundred times quicker to alarm, as the way back is cheap while the version before is still kept.
-It lasts until as many events have come, late labels included, as it takes to tell.
+The detector is that of the own baseline, but against the baseline of the previous version, and a
+hundred times quicker to alarm, as a rollback is cheap while the previous version is kept. It lasts
+until enough events for a verdict have arrived, late labels included.
 """
 
 from collections.abc import Mapping
@@ -24,9 +24,9 @@ from sluicegate.stats.cusum import PROBATION_BLOCKS
 
 LEAST_HOURS: Final = 3
 LEAST_BLOCKS: Final = 3 * BLOCKS_PER_HOUR
-"""The detector looks at whole sums of twelve: however long a block is, it needs three of them."""
+"""The detector uses whole sums of twelve; it needs three of them for any block length."""
 MOST_HOURS: Final = 7 * HOURS_A_DAY
-"""A version whose labels never come isn't on probation for ever, but for a week of the clock."""
+"""Limit of a probation without labels: a week of the clock."""
 
 
 def judge(

@@ -22,7 +22,7 @@ from sluicegate.stats.counts import NOTHING, Count
 CALM_SHARE: Final = 0.9
 """Of a threshold: below it a degraded SLO begins to count as recovered."""
 SPOKEN_HOURS: Final = HOURS_A_DAY
-"""Within them enough events have to come, where only a baseline tells, to say "fine"."""
+"""Blocks within which enough events must arrive for Met, if there is only a baseline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,8 @@ def judge(
 
     Parameters
     ----------
-    series : blocks of the stable version. baseline : what it was accepted with.
-    now : newest settled block. since : blocks up to this one don't count.
+    series : blocks of the stable version. baseline : that of its acceptance.
+    now : newest complete block. since : blocks up to this one don't count.
     drift_since : blocks up to this one belong to the baseline, or don't count.
     shown_since : blocks up to this one aren't shown either, as another version served.
     """

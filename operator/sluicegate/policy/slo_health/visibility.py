@@ -48,7 +48,7 @@ def describe_visibility(found: Visibility, drop: float) -> str:
 
 
 def _before(accepted: Count, since: Count) -> Count:
-    """What a change is held against: the baseline, and what production has shown since."""
+    """The reference for a change: the baseline, and the events in production since."""
     if since.total >= accepted.total:
         return since
     return Count(accepted.bad + since.bad, accepted.total + since.total)

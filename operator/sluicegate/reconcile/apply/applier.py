@@ -1,7 +1,7 @@
 """Writes what differs, and nothing else: children by server-side apply, leftovers by deletion.
 
-The answer to each write goes into the caches, so the next look already sees it and the echo of
-the watch changes nothing.
+The answer to each write goes into the caches, so the next reconcile sees it, and the watch's event
+for it changes nothing.
 
 Each write is for the very object that was observed, at the version at which it was observed: so
 one that arrives late can't undo what a successor has written meanwhile. Others move versions too
@@ -58,7 +58,7 @@ _REFUSALS: Final = (BadRequest, Conflict, Forbidden, Invalid, NotFound, WebhookF
 
 
 def _urgency(error: KubeError | NameConflict) -> int:
-    """A stranger's name is told and looked for again; after a Conflict the object is known anew."""
+    """A name conflict is reported and checked again; a Conflict updates the cache."""
     return 0 if isinstance(error, NameConflict) else 1 if isinstance(error, Conflict) else 2
 
 
@@ -70,7 +70,7 @@ class Applier:
     caches: Caches
 
     async def apply(self, product: ProductRecord, children: Iterable[Child]) -> None:
-        """Apply each child that differs from what lives; NameConflict for a stranger.
+        """Apply each child that differs from the live object; NameConflict for one not owned by us.
 
         Traffic leaves a version before anything else is written, and a child that is refused
         keeps no other one from being written: a route has to be changed most of all when the
@@ -122,7 +122,7 @@ class Applier:
         return not (there and any(weights.get(name, 0) < weight for name, weight in live.weights))
 
     def _check_is_going(self, product: ProductRecord, child: Child, live: ChildRecord) -> None:
-        """Wait for what belonged to a deleted product of this name; NameConflict for a stranger."""
+        """Wait for a deleted product's object of this name; NameConflict if another owns it."""
         if live.owner and live.parent == product.key:
             raise Conflict(
                 f"{child.resource.kind} {child.key} of the deleted DataProduct is still"
@@ -133,7 +133,7 @@ class Applier:
     async def create_job(self, manifest: Manifest) -> None:
         """Create a training Job; the product's own of that name is the same training.
 
-        NameConflict for a stranger: its end would be taken for this training's.
+        NameConflict for one not owned by us: its end would count as the end of this training.
         """
         try:
             body = await self.api.create(JOBS, manifest)
@@ -180,7 +180,7 @@ class Applier:
         return record
 
     async def _create(self, child: Child) -> None:
-        """Create what the cache doesn't hold; a stranger of that name is left alone."""
+        """Create an object that the cache lacks; one of that name not owned by us isn't changed."""
         try:
             body = await self.api.apply(child.resource, child.manifest, resource_version=ABSENT)
         except Conflict:
@@ -193,7 +193,7 @@ class Applier:
             self.caches.written(child.resource, body)
             live = self._live(child.resource, child.key)
             if live is None or live.fingerprint != child.fingerprint:
-                raise  # no watch will tell: its echo changes nothing any more
+                raise  # no watch event follows: the cache has the object already
         else:
             self.caches.written(child.resource, body)
 
@@ -210,7 +210,7 @@ class Applier:
             manifest = await self._with_live_template(manifest, live)
             if fingerprint(manifest) == live.fingerprint:
                 return
-        # The version alone would let a late write create anew what was deleted meanwhile.
+        # The version alone would let a late write create a deleted object again.
         observed = manifest | {"metadata": manifest["metadata"] | {"uid": live.uid}}
         async with reread_after_conflict(self.api, self.caches, child.resource, child.key):
             body = await self.api.apply(

@@ -90,7 +90,7 @@ class ChildKeeper:
             await self.applier.rehearse(record, children)
         except (Invalid, Forbidden) as error:
             obstacle = obstacle_of(error)
-        except KubeError as error:  # say a webhook without dry runs: the write itself will tell
+        except KubeError as error:  # e.g. a webhook without dry runs: the write reports it
             logger.info("a dry run failed: %s", error)
         return with_obstacle(observation, obstacle)
 

@@ -5,22 +5,16 @@ work of reconciling an idle product; of those there are thousands, one reconcile
 built from and compared with is the same as the last time, so is the outcome.
 """
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING
 
+from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, VersionBase
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sluicegate.api.status import DataProductStatus
-    from sluicegate.kube.resources import Key
-    from sluicegate.reconcile.decide.planner import Plan
-    from sluicegate.reconcile.live.product import ProductRecord
-    from sluicegate.reconcile.observe.observation import Observation
-    from sluicegate.runtime.cache import Caches
+from sluicegate.kube.resources import Key
+from sluicegate.reconcile.decide.planner import Plan
+from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.reconcile.observe.observation import Observation
+from sluicegate.runtime.cache import Caches
 
 
 class InSyncCache:
@@ -37,7 +31,7 @@ class InSyncCache:
         observation: Observation,
         plan: Plan,
     ) -> bytes:
-        """A digest of all that decides what is applied; empty where it can't be told so cheaply.
+        """A digest of all inputs of the children; empty where it would cost too much.
 
         Parameters
         ----------

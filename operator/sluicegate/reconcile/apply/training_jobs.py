@@ -21,7 +21,7 @@ from sluicegate.settings import Settings
 logger = logging.getLogger(__name__)
 
 KEEP_SECONDS: Final = 3600
-"""How long a Job can be looked at after its result is in status."""
+"""Time for which a Job is kept after its result is in status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Trainer:
     async def keep(
         self, record: ProductRecord, observation: Observation, status: DataProductStatus
     ) -> None:
-        """Start the training that status asks for; end what nobody waits for any more."""
+        """Start the training that status asks for; delete Jobs whose result isn't needed."""
         wanted = wanted_job(record.key, status)
         for job in self.applier.caches[JOBS].children(record.key):
             assert isinstance(job, JobRecord)

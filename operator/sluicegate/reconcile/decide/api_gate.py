@@ -13,7 +13,7 @@ def at_the_gate(
 ) -> tuple[Progress, DataProductStatus]:
     """How far a candidate that has no share yet may go, and the status for that.
 
-    While it waits for a person its pods may come and go: only what no time mends ends it.
+    While it waits for a person its pods may fail: only an unrecoverable problem ends it.
     """
     observed = observation.observed
     if is_held(status, observed):
@@ -32,7 +32,7 @@ def at_the_gate(
 
 
 def comparison_of(status: DataProductStatus) -> str:
-    """What is told of a comparison that couldn't be made; empty when it was."""
+    """The clause about a comparison that failed; empty if it succeeded."""
     candidate, stable = status.candidate, status.stable
     if (
         candidate is None

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class EventNote:
-    """Something that people are told by an event; a quiet one is only logged.
+    """An event to emit; a quiet one is only logged.
 
-    That a rollout goes on is told when the traffic follows, and all steps share one series.
+    Progress events are emitted once the traffic has shifted; all steps share one series.
     """
 
     reason: str

@@ -1,4 +1,4 @@
-"""One step of one product, pure: from what was observed to what is to be, and what to tell.
+"""One step of one product, pure: from the observation to the desired state, and the events.
 
 First what was decided earlier is carried on, then the newest blocks are judged, then the new
 decision is written down. A decision is remembered as done only when the traffic has followed.
@@ -50,8 +50,8 @@ class Plan:
     ----------
     status : what is, and what is remembered; conditions and summary are still the old ones.
     allocation : which versions are to live, with how many pods and which share.
-    evaluation : what the newest blocks said; None when they weren't judged.
-    told : what people are told.
+    evaluation : of the newest blocks; None if they weren't evaluated.
+    told : events to emit.
     """
 
     status: DataProductStatus
@@ -214,7 +214,7 @@ def _alerted(status: DataProductStatus, decision: Alert) -> DataProductStatus:
 def _promote(
     observation: Observation, status: DataProductStatus, decision: Promote
 ) -> DataProductStatus:
-    """Begin to give everything; what the new version will be held against is fixed now."""
+    """Begin to give it all traffic; the baselines of its probation are fixed now."""
     status = status.with_engine(candidate_baselines=dict(decision.candidate_baselines))
     return status.with_candidate(
         phase=CandidatePhase.PROMOTING,
@@ -271,7 +271,7 @@ def _turn_back(
 
 
 def _is_told_by_the_traffic(decision: Decision) -> bool:
-    """Whether the event comes when the traffic follows; whoever pushed a model knows it already."""
+    """Whether the event is emitted only once the traffic has shifted."""
     pushed = isinstance(decision, StartRollout) and decision.source is VersionSource.SPEC
     return pushed or isinstance(decision, Advance | Promote)
 
@@ -279,7 +279,7 @@ def _is_told_by_the_traffic(decision: Decision) -> bool:
 def _told(
     observation: Observation, status: DataProductStatus, decision: Decision
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """The decision as status shows it, and as people are told."""
+    """The decision as status shows it, and its event."""
     shown = decision_status(decision.type, decision.reason, decision.message, now=observation.now)
     unproved = isinstance(decision, Promote) and decision.reason not in _ON_EVIDENCE
     warning = unproved or isinstance(decision, Alert | Rollback | Inconclusive | Retrain)

@@ -13,7 +13,7 @@ from sluicegate.reconcile.traffic.split_verification import VerificationLevel
 from sluicegate.runtime.interfaces import Done, RequeueAfter, Result
 
 CONFLICT_SECONDS: Final = 30
-"""How often to look whether a stranger still has one of our names: strangers aren't watched."""
+"""Interval of checks for a name conflict with an object not owned by us: these aren't watched."""
 REQUEUE_SECONDS: Final = 5
 """While traffic moves, or a first version starts: how often to look, should no event come."""
 
@@ -25,9 +25,9 @@ def requeue_after(  # noqa: PLR0911 - one a reason to look
 
     Parameters
     ----------
-    observation : what the step was made from; its status is the one from before.
-    conflicted : one of the product's names is a stranger's.
-    untold : what the step led to isn't written to status yet.
+    observation : input of the step, with the status before it.
+    conflicted : an object not owned by us has one of the product's names.
+    untold : the status after the step isn't written yet.
     """
     if conflicted:
         return RequeueAfter(CONFLICT_SECONDS)
@@ -35,9 +35,9 @@ def requeue_after(  # noqa: PLR0911 - one a reason to look
     phase = None if candidate is None else candidate.phase
     if phase not in (None, CandidatePhase.PARKED) or untold:
         if phase is CandidatePhase.AWAITING_APPROVAL and _has_its_share(observation, plan):
-            # It waits for a person, for days maybe; its blocks and its pods tell of themselves.
+            # It may wait for a person for days; blocks and pods enqueue it by themselves.
             return RequeueAfter(max(REQUEUE_SECONDS, observation.terms.block_seconds))
-        # Of a canary that starts, only its pods can tell something.
+        # Only the pods of a canary that starts can change something.
         first = plan.status.stable is None
         starts = phase is CandidatePhase.STARTING and not untold and not first
         return RequeueAfter(UNREADY_SECONDS if starts else REQUEUE_SECONDS)
@@ -62,7 +62,7 @@ def requeue_after(  # noqa: PLR0911 - one a reason to look
 
 
 def next_for(refusal: RouteRefusal | None, result: Result) -> Result:
-    """When to requeue: soon, where no event tells that a refusal ends."""
+    """When to requeue: soon, if no event reports the end of a refusal."""
     passes = refusal is not None and refusal.passes and isinstance(result, Done)
     return RequeueAfter(CONFLICT_SECONDS) if passes else result
 

@@ -42,7 +42,7 @@ def decision_status(kind: str, reason: str, message: str, *, now: int) -> Decisi
 def advance(
     observation: Observation, status: DataProductStatus, move: RolloutMove | None
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """Go as far as the cluster allows, and what people are told of it."""
+    """The status as far as the cluster has followed, and the events to emit."""
     if move is None or status.candidate is None:
         return status, ()
     found = move.found
@@ -70,7 +70,7 @@ def advance(
 def _uncounted(
     observation: Observation, status: DataProductStatus, seconds: int
 ) -> tuple[EventNote, ...]:
-    """That pods go though nobody could see whether requests still reached them."""
+    """The event for pods that are removed although their requests couldn't be counted."""
     candidate, stable = status.candidate, status.stable
     if not seconds or candidate is None or stable is None:
         return ()
@@ -134,7 +134,7 @@ def _serves_all(candidate: Candidate) -> EventNote:
 def _waiting(
     observation: Observation, after: DataProductStatus, decision: Rollback | Inconclusive
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """Trouble of the cluster, or of Prometheus, ended it: no verdict, no history, another try."""
+    """A fault of the cluster or of Prometheus ended it: no verdict, no history, another try."""
     waiting = after.candidate
     assert waiting is not None
     assert waiting.retry_time is not None

@@ -93,7 +93,7 @@ def _moved_at(observation: Observation, status: DataProductStatus) -> float:
 def _attribution(
     observation: Observation, status: DataProductStatus, candidate: Candidate
 ) -> Attribution | None:
-    """Whose trouble it would be that no pod of a candidate is ready; None for a first version."""
+    """The cause if no pod of a candidate is ready; None for a first version."""
     if status.stable is None:
         return None
     live = observation.live.get(candidate.revision)

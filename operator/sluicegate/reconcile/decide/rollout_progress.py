@@ -1,8 +1,8 @@
 """Carries a rollout on by what is observed: pods first, then weight, then a look, then the rest.
 
 A decision says where to go; this says how far one may go now. Each function takes a status and
-gives the next, so a restart continues from what was written. Nothing here weighs evidence, or
-rolls back: what keeps a candidate from going on is told to the decision (policy/canary/setbacks.py).
+gives the next, so a restart continues from what was written. Nothing here weighs evidence or
+rolls back: the decision gets the obstacles of a candidate (policy/canary/setbacks.py).
 """
 
 from collections.abc import Mapping
@@ -43,8 +43,8 @@ class RolloutState:
     live : Deployments by revision.
     split : how far the split in force is verified; None without a split.
     requests : of both versions since the last change of weight.
-    problem : the candidate's pod that tells best why it isn't ready.
-    attribution : whose trouble it would be that none is; None for a first version.
+    problem : the candidate's pod that best explains why it isn't ready.
+    attribution : the cause if none is ready; None for a first version.
     moved_at : when the weights in force were written, in seconds.
     term : since when this replica leads, in seconds: what waits for pods waits since then at most.
     """
@@ -90,8 +90,8 @@ class Completed:
 
     Attributes
     ----------
-    uncounted : for how many seconds nobody could tell whether requests still reach the pods that
-        go; 0 where the traffic was seen to follow.
+    uncounted : seconds for which requests to the pods to be removed couldn't be counted; 0 where
+        the traffic was seen to follow.
     """
 
     candidate: Candidate
@@ -265,7 +265,7 @@ def _reason(problem: PodState) -> DecisionReason:
 
 
 def rolled_back(candidate: Candidate, reason: DecisionReason, message: str, now: int) -> Candidate:
-    """The candidate on its way back from `now`, in seconds: weight to zero first, pods after."""
+    """The candidate rolled back from `now`, in seconds: first the weight to zero, then the pods."""
     return candidate.model_copy(
         update={
             "phase": CandidatePhase.ROLLING_BACK,

@@ -1,7 +1,7 @@
 """Whether the pods of stable are those that the spec asks for, or still on their way. Pure.
 
-`spec.serving` is changed in place: a Deployment replaces its pods one by one, and where the new ones
-don't come up, the old ones serve on for ever. What an autoscaler does, or a pod that is evicted, is
+`spec.serving` is changed in place: a Deployment replaces its pods one by one, and if the new ones
+don't start, the old ones keep serving. What an autoscaler does, or a pod that is evicted, is
 no change of the spec.
 """
 

@@ -1,8 +1,8 @@
 """A status that was lost, rebuilt from what the cluster still shows, before anything is written.
 
-Each Deployment remembers its version, and when and with what it was accepted; the route says who
-gets the requests. What neither tells (evidence, attempts, cooldowns) is gone: a canary that was
-under way gives its share back and is drained, as always, and a spec.model begins anew.
+Each Deployment has its version, its acceptance and its baseline in annotations; the route has the
+shares of the requests. The rest (evidence, attempts, cooldowns) is lost: a running canary returns
+its share and is drained, and the rollout of spec.model starts again.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -192,8 +192,8 @@ def _handled_model(
 ) -> SpecModel | None:
     """What became of spec.model; None lets it begin (again).
 
-    One that isn't stable counts as handled: with a retrained stable version nothing would tell a
-    spec.model that is long past from a new one. But where its Deployment is there and was never
+    One that isn't stable counts as handled: with a retrained stable version, an old spec.model
+    can't be distinguished from a new one. But where its Deployment is there and was never
     promoted, it was on its way, or waited to be tried again.
     """
     its = live.get(wanted.revision)
@@ -217,10 +217,10 @@ def handled_requests(product: DataProduct) -> LastHandled | None:
 
 
 def was_there_before(status: DataProductStatus, kinds: Iterable[str]) -> bool:
-    """Whether a product without a stable version once had one, as far as anything still tells.
+    """Whether a product without a stable version once had one, as far as objects show it.
 
-    A status of which parts are left tells, and so does a child that no Deployment belongs to. An
-    emptied status and no child at all can't be told from a new product.
+    Remaining parts of a status show it, and so does a child without a Deployment. An empty status
+    without any child can't be distinguished from a new product.
 
     Parameters
     ----------

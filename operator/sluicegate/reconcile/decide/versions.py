@@ -1,4 +1,4 @@
-"""Which version is which: identities from the spec, the first one, those that come back or go."""
+"""Identities of versions: of the spec, the first one, restored and rolled back ones."""
 
 from typing import Final, TypeVar
 
@@ -26,7 +26,7 @@ def first_candidate(
 ) -> Candidate:
     """The version that is to serve first: it takes everything once it is ready.
 
-    A new spec.model replaces one that isn't ready yet at once: nobody uses it.
+    A new spec.model replaces one that isn't ready yet at once, as it has no traffic.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def acceptance_time(candidate: Candidate, now: int) -> int:
 
 
 def returning_candidate(status: DataProductStatus, to: Release, now: int) -> Candidate | None:
-    """An earlier version on its way back; None when status doesn't keep it any more."""
+    """The candidate that restores an earlier version; None if status no longer has it."""
     entry = next((one for one in status.history if one.release == to), None)
     if entry is None:
         return None
@@ -64,7 +64,7 @@ def returning_candidate(status: DataProductStatus, to: Release, now: int) -> Can
 
 
 def refused_version(candidate: Candidate, outcome: Outcome, reason: str, now: int) -> PastVersion:
-    """A candidate that went back, for the history: it can be read, not returned to."""
+    """A rolled back candidate, for the history: it can't be restored."""
     return PastVersion(**candidate.identity_fields, outcome=outcome, reason=reason, end_time=now)
 
 
@@ -100,7 +100,7 @@ def without_twin(status: DataProductStatus) -> DataProductStatus:
 
 
 def version_reused(status: DataProductStatus, wanted: VersionBase) -> Finding | None:
-    """Another digest under a version's name: labels of measurements could no longer tell them."""
+    """Another digest under a version's name: measurements couldn't distinguish them."""
     for one in status.versions:
         if one.version == wanted.version and one.digest != wanted.digest and status.stable:
             text = (

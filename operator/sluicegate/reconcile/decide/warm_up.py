@@ -39,7 +39,7 @@ def just_took_over(stable: Version, block_seconds: int, *, now: int) -> bool:
 def only_warms_up(observation: Observation, plan: Plan) -> bool:
     """Whether a product's first version serves as it should, and nothing else is under way.
 
-    What was told before counts too: should it have been a problem, its end is to be told.
+    The last report counts too: the end of a problem must be reported.
     """
     before, after = observation.product.status, plan.status
     if after.stable is None or after.candidate is not None or after.history:

@@ -1,7 +1,7 @@
 """How many lengths of blocks the products of a namespace may use together.
 
-Each length in use is a set of queries about all products, whoever chose it: with a length of its own
-for each of its products, one namespace could keep Prometheus busy for everybody. The oldest
+Each length in use is a set of queries about all products, so with a length of its own
+for each of its products, one namespace could overload Prometheus for all. The oldest
 products' lengths hold, so none that is measured loses its own by a product that comes later.
 """
 

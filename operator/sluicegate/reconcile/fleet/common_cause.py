@@ -2,7 +2,7 @@
 
 Names, owners and numbers of products are a tenant's own to choose; namespaces aren't. So a
 product counts the products of its own namespace one by one, and each other namespace as one, by
-the share of its products. A namespace full of throw-away products vetoes nobody else.
+the share of its products. A namespace full of throw-away products vetoes no other.
 
 `spec.owner` isn't counted, neither instead of the namespace nor beside it. As many owners as
 products would be as many voices, and who names the owner of others would be taken for one of them

@@ -1,13 +1,13 @@
-"""Two operators over one product: one of them leaves it alone, and both say so.
+"""Two operators over one product: one of them skips it, and both report it.
 
-Each writes into status which operator it is. One that finds another's name there, after it wrote its
-own, knows that both are at work: two that merely follow one another, as a release is installed anew,
-never do. The one that watches fewer namespaces keeps the product, of two alike the one whose name
-comes first. The other tries again every ten minutes, so it takes over should the first be gone, and
-what both write meanwhile is bounded.
+Each operator writes its identity into status. If one finds another identity there after it wrote
+its own, both are running; two that follow one another, as after a reinstallation, never do. The
+one that watches fewer namespaces keeps the product; otherwise the one whose name comes first. The
+other retries every ten minutes, so it takes over if the first is gone, and the writes of both are
+bounded.
 
-A status that a newer version of the operator wrote, and that isn't understood here in each part, is left
-alone as long as it is so: what would be written in its place lacks what isn't understood.
+A status of a newer version that this operator doesn't understand completely isn't changed: the new
+status would lack the unknown parts.
 """
 
 import re
@@ -51,8 +51,8 @@ class Meeting:
 
     Attributes
     ----------
-    wait : seconds for which the product is left alone; 0 for not at all.
-    news : what people are told; empty when they were told before.
+    wait : seconds for which the product is skipped; 0 for not at all.
+    news : text of the event to emit; empty if it was emitted before.
     reason : of the event.
     """
 
@@ -108,7 +108,7 @@ class OperatorOverlaps:
 
         Parameters
         ----------
-        other : whose name is there; None for nobody's. now : in seconds.
+        other : the operator in status, if any. now : in seconds.
         is_readable : whether all of the status has a meaning here.
         """
         if other is not None and _is_newer(other, self.me) and not is_readable():

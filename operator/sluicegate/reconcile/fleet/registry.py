@@ -46,7 +46,7 @@ class FleetRegistry:
         # Slots are asked for often and wanted rarely: who trains or waits is kept apart.
         self._applying: set[Key] = set()
         self._turning: set[Key] = set()
-        # At a start each product's state changes: nobody looks through all for who calls it.
+        # At a start each state changes: a search of all products for its callers is too slow.
         self._dependents: dict[Key, dict[Key, None]] = {}
         self._bad: set[Key] = set()
         self._renewing: set[Key] = set()
@@ -135,7 +135,7 @@ class FleetRegistry:
         return had
 
     def dependency(self, key: Key) -> DependencyState:
-        """What is told about a product to those that depend on it."""
+        """The state of a product that its dependents may read."""
         if (snapshot := self._snapshots.get(key)) is None:
             return DependencyState.NOT_FOUND
         match snapshot.state:
@@ -277,7 +277,7 @@ class FleetRegistry:
         waiting = [each for one, each in applicants.items() if one not in training]
         running = [applicants[one] for one in training]
         admitted = admit(waiting, running, self._budget, now)
-        # Who was given a slot keeps it, should the write that tells of it have to be repeated.
+        # A product keeps its slot if the write of it has to be repeated.
         return frozenset({*training, *(Key(one.namespace, one.name) for one in admitted)})
 
     def _applicant(self, key: Key, now: int) -> Applicant:

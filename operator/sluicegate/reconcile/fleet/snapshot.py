@@ -1,4 +1,4 @@
-"""What the others may know of a product after a step: whoever depends on it, or waits for a slot."""
+"""The state of a product that dependents, and products that wait for a slot, may read."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -39,7 +39,7 @@ class ProductSnapshot:
     waiting_since : it wants a slot since then; None when it doesn't.
     aside : it couldn't be reconciled, so no slot is kept for it until it can.
     judged : end of the newest block that it was judged by, in seconds.
-    renews : what serves is tried in another runtime image.
+    renews : the stable bento is tried in another runtime image.
     """
 
     state: ProductState = ProductState.UNKNOWN
@@ -95,7 +95,7 @@ class ProductSnapshot:
         return (begin, end) if begin <= end else None
 
     def following(self, before: "ProductSnapshot") -> "ProductSnapshot":
-        """The same, with what only the one before can tell."""
+        """The same, with what only the previous snapshot has."""
         waits = [since for since in (self.waiting_since, before.waiting_since) if since is not None]
         same = before.reserved and self.reserved and before.reserved.job == self.reserved.job
         return replace(

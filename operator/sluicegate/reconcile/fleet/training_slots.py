@@ -1,7 +1,7 @@
 """When a training has a slot: its Job runs, or is created in this very step.
 
-A trigger alone has none. Its Job may be refused, for as long as nobody mends what is wrong, and
-others would wait for that.
+A trigger alone has none: its Job may be refused until a person fixes the cause, and other products
+would wait for that.
 """
 
 from dataclasses import dataclass

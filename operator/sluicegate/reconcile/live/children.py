@@ -1,7 +1,7 @@
 """What is kept of each live object: the few fields that a step decides by.
 
-Thousands of products share one process, so full objects are looked at once, as they arrive, and
-let go. A child's record holds a fingerprint of the part that is ours: where it equals the
+Thousands of products share one process, so full objects are read once, as they arrive, and
+dropped. A child's record holds a fingerprint of the part that is ours: where it equals the
 fingerprint of what would be applied, nothing is written, after a restart as well.
 """
 
@@ -80,8 +80,8 @@ class DeploymentRecord(ChildRecord):
         none. Of `current` and `total` only this is compared: that a pod was made is no reason to
         look.
     stuck : the progress deadline is exceeded.
-    rolling : the pods of the newest template aren't all up yet; as far as `current` tells.
-    scaled : somebody else (an autoscaler) sets the number of replicas.
+    rolling : the pods of the newest template aren't all up yet; as far as `current` shows.
+    scaled : an autoscaler, or another client, sets the number of replicas.
     moved : when it was made, or a condition of it last changed or made progress, in seconds.
     refused : why the API server takes no pod of it, a quota say; empty while it does.
     """
@@ -123,8 +123,8 @@ class ParentStatus:
     observed : the older of both conditions' generations.
     message : of the first that isn't True.
     port : of the parent reference; 0 when it names none.
-    denied : Accepted is False: the Gateway doesn't take the route.
-    decided : when Accepted became what it is, as the Gateway says; "" where it doesn't.
+    denied : Accepted is False: the Gateway has rejected the route.
+    decided : when Accepted became what it is, as the Gateway reports it; "" if it doesn't.
     """
 
     namespace: str
@@ -165,7 +165,7 @@ class RouteRecord(ChildRecord):
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The spec without the backends as parsed JSON, parsed anew each time."""
+        """The spec without the backends as parsed JSON, parsed at each call."""
         return unpacked(self.packed_spec)
 
 
@@ -380,13 +380,13 @@ def watched() -> tuple[Watched, ...]:
 
 
 STARTING_SECONDS: Final = 10
-"""From a Deployment's last change for better or worse until its pods have something to tell."""
+"""From a Deployment's last change until its pods may have news."""
 
 
 def is_starting(live: Iterable[DeploymentRecord], now: int) -> bool:
-    """Whether pods aren't ready that may be within a moment; they are to be looked at after it.
+    """Whether pods aren't ready that may be within a moment; they are read after it.
 
-    A clock that differs from the API server's makes that "no": then they are looked at at once.
+    With a clock that differs from the API server's it returns False: then they are read at once.
     """
     return has_just_changed((one for one in live if one.ready < one.replicas), now)
 

@@ -1,4 +1,4 @@
-"""Whose trouble it is that a candidate's pods don't serve: its own, or that of what is around it.
+"""The cause if a candidate's pods don't serve: the candidate itself, or its surroundings.
 
 A drained node, a full quota or a registry that is away say nothing of a model, so they end no
 rollout for good. What a container did itself, or lacks, does.
@@ -12,7 +12,7 @@ from sluicegate.reconcile.live.children import DeploymentRecord
 from sluicegate.reconcile.live.pods import PodState, problem_of
 
 GRACE_SECONDS: Final = 30
-"""From when a candidate's traffic went back, as no pod was ready, until it is judged."""
+"""From the return of a candidate's traffic, as no pod was ready, until the cause is determined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Attribution:
 
     @property
     def own(self) -> bool:
-        """Whether the candidate is to blame."""
+        """Whether the candidate is the cause."""
         return self.reason is not DecisionReason.INFRASTRUCTURE
 
 
@@ -42,7 +42,7 @@ def attribution_of(
     settled: bool,
     overdue: bool = False,
 ) -> Attribution:
-    """Whose trouble it is; the first that applies.
+    """The first cause that applies.
 
     Parameters
     ----------
@@ -101,9 +101,9 @@ def _silent(
     settled: bool,
     overdue: bool,
 ) -> Attribution:
-    """No pod says anything: what runs for long enough without becoming ready is to blame itself.
+    """No pod reports a reason: a pod that runs long enough without becoming ready is the cause.
 
-    One that is made in place of an evicted one starts anew, which takes minutes for a large model.
+    The replacement of an evicted pod starts again, which takes minutes for a large model.
     """
     if candidate is not None and candidate.ready > 0:
         return _around("no pod was ready")
@@ -133,7 +133,7 @@ def failing(
 def is_down(
     stable: DeploymentRecord | None, pods: tuple[PodState, ...], *, now: int, patience: int
 ) -> bool:
-    """Whether the version that serves serves nobody, and won't before long.
+    """Whether no pod of the stable version is ready, and none will be soon.
 
     Parameters
     ----------

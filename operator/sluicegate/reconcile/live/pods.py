@@ -34,15 +34,15 @@ class TrainingExit:
 
 
 RESTARTS_OF_A_LOOP: Final = 3
-"""Restarts after which a container that never became ready is called broken."""
-HOPELESS: Final = frozenset(
+"""Restarts after which a container that never became ready counts as broken."""
+UNRECOVERABLE: Final = frozenset(
     {"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "CreateContainerError"}
 )
-"""Reasons of a waiting container that don't mend themselves."""
+"""Unrecoverable reasons of a waiting container."""
 PULL_FAILED: Final = frozenset({"ErrImagePull", "ImagePullBackOff"})
 ABSENT: Final = ("not found", "manifest unknown", "name unknown")
-"""What registries and container runtimes say of an image that isn't there; anything else of a pull
-that failed is trouble of the registry or the way to it."""
+"""What registries and container runtimes say of an image that isn't there; any other failure of
+a pull is a fault of the registry or the network."""
 RUNTIME_CHECK: Final = "runtime-check"
 """Name of the init container that compares the bento with the runtime and with the spec."""
 TRAINER: Final = "trainer"
@@ -66,7 +66,7 @@ class PodState:
     ready : it takes requests.
     out_of_memory : a container was killed for its memory since it started.
     problem : what keeps it from becoming ready, in a sentence; empty when nothing is known.
-    unrecoverable : the trouble doesn't go away by itself.
+    unrecoverable : the problem doesn't end by itself.
     mismatch : the runtime lacks what the bento's lock file asks for.
     misnamed : the bento's entry service has another name than in the spec.
     unmounted : it waits for what it mounts.
@@ -77,7 +77,7 @@ class PodState:
     api : the API of the version that it serves, once the runtime check has passed; None if unknown.
     feedback : what the Secret of spec.serving.feedback lacked when it started, "has no key hmac";
         empty when it lacked nothing, or isn't wanted.
-    outside : the trouble isn't its own: its node, the scheduler, the registry, or it was evicted.
+    outside : the cause is outside the pod: its node, the scheduler, the registry, or an eviction.
     crashed : a container ended with an error, now or the last time.
     waiting : no container of it has started.
     starting : a container of it hasn't passed its startup probe.
@@ -115,15 +115,15 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         *_statuses(status, "initContainerStatuses"),
         *_statuses(status, "containerStatuses"),
     ]
-    troubles = [problem for one in containers if (problem := _problem(one)) is not None]
+    problems = [problem for one in containers if (problem := _problem(one)) is not None]
     unmounted = ""
     taken = _taken_away(body)
     passed = _left_by_check(status)
     if taken:  # how its containers ended then says nothing
-        troubles = [_Trouble(taken, outside=True)]
-    elif not troubles and (around := _unscheduled(status) or _unreachable(status)):
-        troubles = [_Trouble(around, outside=True)]
-    elif not troubles:
+        problems = [_Problem(taken, outside=True)]
+    elif not problems and (around := _unscheduled(status) or _unreachable(status)):
+        problems = [_Problem(around, outside=True)]
+    elif not problems:
         unmounted = _unmounted(body.get("spec") or {}, status)
     beside = list(_statuses(status, "containerStatuses"))
     trainer = next((one for one in beside if one["name"] == TRAINER), beside[0] if beside else {})
@@ -135,17 +135,17 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
             for one in status.get("conditions") or ()
         ),
         out_of_memory=any(_is_kill(_terminated(one)) for one in containers),
-        problem=troubles[0].text if troubles else unmounted,
-        unrecoverable=any(problem.unrecoverable for problem in troubles),
-        mismatch=any(problem.mismatch for problem in troubles),
-        misnamed=any(problem.misnamed for problem in troubles),
+        problem=problems[0].text if problems else unmounted,
+        unrecoverable=any(problem.unrecoverable for problem in problems),
+        mismatch=any(problem.mismatch for problem in problems),
+        misnamed=any(problem.misnamed for problem in problems),
         unmounted=bool(unmounted),
-        absent=any(problem.absent for problem in troubles),
+        absent=any(problem.absent for problem in problems),
         ended=_ended(trainer),
         killed_at=_killed_at(containers),
         api=parse_summary(passed),
         feedback=_feedback(passed),
-        outside=bool(troubles) and all(problem.outside for problem in troubles),
+        outside=bool(problems) and all(problem.outside for problem in problems),
         crashed=any(_terminated(one).get("exitCode") for one in containers),
         waiting=not any("running" in (one.get("state") or {}) for one in containers),
         starting=any(one.get("started") is False for one in beside),
@@ -166,7 +166,7 @@ def _killed_at(containers: list[Mapping[str, Any]]) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Trouble:
+class _Problem:
     text: str
     unrecoverable: bool = False
     mismatch: bool = False
@@ -188,7 +188,7 @@ def _terminated(container: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
-def _problem(container: Mapping[str, Any]) -> _Trouble | None:
+def _problem(container: Mapping[str, Any]) -> _Problem | None:
     if container.get("ready"):
         return None
     name = container["name"]
@@ -198,18 +198,18 @@ def _problem(container: Mapping[str, Any]) -> _Trouble | None:
     if ended.get("exitCode") and name == RUNTIME_CHECK:
         said = ended.get("message", "").strip()
         misnamed = said.startswith(SERVICE_NOT_FOUND)
-        return _Trouble(said, unrecoverable=True, mismatch=not misnamed, misnamed=misnamed)
+        return _Problem(said, unrecoverable=True, mismatch=not misnamed, misnamed=misnamed)
     if ended.get("exitCode"):
         said = ended.get("message", "").strip() or "it left no message"
         text = f"container {name} ended with {ended['exitCode']} ({ended.get('reason')}): {said}"
-        return _Trouble(text, unrecoverable=container.get("restartCount", 0) >= RESTARTS_OF_A_LOOP)
+        return _Problem(text, unrecoverable=container.get("restartCount", 0) >= RESTARTS_OF_A_LOOP)
     if reason in PULL_FAILED:
         # The kubelet says this of an image volume too, so the message names the image, not we.
         text = f"container {name} waits for an image that can't be pulled: {message}"
         absent = any(words in message.lower() for words in ABSENT)
-        return _Trouble(text, unrecoverable=absent, absent=absent, outside=not absent)
-    if reason in HOPELESS:
-        return _Trouble(f"container {name}: {reason}: {message}", unrecoverable=True)
+        return _Problem(text, unrecoverable=absent, absent=absent, outside=not absent)
+    if reason in UNRECOVERABLE:
+        return _Problem(f"container {name}: {reason}: {message}", unrecoverable=True)
     return None
 
 
@@ -304,7 +304,7 @@ def secret_lacks(pods: Iterable[PodState], revision: str) -> str:
 
 
 def api_of(pods: Iterable[PodState], revision: str) -> ApiSummary | None:
-    """The API of a version, as any of its pods tells it."""
+    """The API of a version, as one of its pods reports it."""
     return next((pod.api for pod in of_revision(pods, revision) if pod.api is not None), None)
 
 
@@ -324,10 +324,10 @@ def of_job(pods: Iterable[PodState], job: str) -> TrainingExit:
 
 
 def problem_of(pods: Iterable[PodState]) -> PodState | None:
-    """The pod that tells best why a version isn't ready: a hopeless one first."""
+    """The pod that best explains why a version isn't ready; unrecoverable problems first."""
     troubled = sorted((pod for pod in pods if pod.problem), key=lambda pod: not pod.unrecoverable)
     return troubled[0] if troubled else None
 
 
 UNREADY_SECONDS: Final = 10
-"""The same for pods that aren't: how often a start that fails is looked at."""
+"""The same for pods that aren't: the interval of reads while a start fails."""

@@ -72,7 +72,7 @@ class ProductRecord(Record):
         return _written_by(self.packed_status)
 
     def has_readable_status(self) -> bool:
-        """Whether all of the status has a meaning here, found out anew each time."""
+        """Whether this operator understands all of the status; checked at each call."""
         return is_readable(_text(self.packed_status))
 
     @property

@@ -1,7 +1,7 @@
 """Are the Gateways of a route in service? Read while that matters, each at most once a moment.
 
-Gateways are other people's objects in other namespaces, and all products share a few. So they
-aren't watched: they are read while a route waits to be verified, and never for a product at rest.
+Gateways belong to others, are in other namespaces, and all products share a few. So they aren't
+watched: they are read while a route waits to be verified, and never for an idle product.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ def parent_key(parent: ParentRef, namespace: str) -> Key:
 def needs_gateway_check(product: DataProduct, route: RouteRecord | None) -> bool:
     """Whether it matters now: the route is taken, and it isn't known yet that it is in service.
 
-    Or no version is stable yet: that a Gateway doesn't exist is told before a model is loaded.
+    Or no version is stable yet: a missing Gateway is reported before a model is loaded.
     """
     spec, status = product.spec.route, product.status
     if spec is not None and status.stable is None:
@@ -90,5 +90,5 @@ class Gateways:
         except NotFound:
             return ABSENT
         except Forbidden:
-            logger.debug("Gateway %s can't be read: its word on the route is taken", key)
+            logger.debug("Gateway %s can't be read: the status of the route is used instead", key)
             return None

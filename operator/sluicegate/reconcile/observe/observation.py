@@ -1,4 +1,4 @@
-"""Everything that one step looks at, read once into one frozen value."""
+"""The input of one step, read once into one frozen value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -76,13 +76,13 @@ class Observation:
     gateways : what its Gateways say of themselves, as far as that had to be asked.
     lost : it once had a stable version, of which nothing is left.
     begun : since when this operator has reconciled it, in seconds; None for now.
-    term : since when this replica leads, in seconds; nobody did anything for a candidate in the
-        hours before in which none led.
+    term : since when this replica leads, in seconds; time without a leader counts against no
+        candidate.
     job : of the training under way; None while it isn't there.
     trains : a Job of the product runs, be it one that is no longer wanted.
     refusal : why the Job of the training under way isn't there; empty when nothing is known.
     most_training_seconds : that a training may take, whatever the product asks for.
-    review : what is to be said of its review; None while nobody has to sign.
+    review : report on its review; None while no signature is due.
     """
 
     product: DataProduct

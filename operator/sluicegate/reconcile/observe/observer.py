@@ -191,7 +191,7 @@ class Observer:
         return route if isinstance(route, RouteRecord) and route.owner == record.uid else None
 
     def jobs(self, record: ProductRecord) -> tuple[JobRecord, ...]:
-        """The product's training Jobs, those that nobody waits for any more included."""
+        """The product's training Jobs, including those whose result isn't needed any more."""
         found = self.caches[JOBS].children(record.key)
         return tuple(one for one in found if isinstance(one, JobRecord) and one.owner == record.uid)
 
@@ -227,7 +227,7 @@ class Observer:
                 yield other
 
     def _may_know(self, key: Key, other: Key) -> bool:
-        """Whether a product is told how another one does."""
+        """Whether a product may see the state of another one."""
         return self.share_states or other.namespace == key.namespace
 
 

@@ -1,8 +1,8 @@
-"""Reads pods where they may have something to tell, and no more often than they can.
+"""Reads pods only while their state may matter, and at most as often as it can change.
 
 Pods aren't watched: at 5,000 products they would be most of what there is. What matters of them
 shows in the Deployment too, so while all are ready they are read again only when that changes,
-and pods that have only just changed are given a moment: most have nothing to tell then. Of two
+and pods that have just changed are given a moment: most have no news then. Of two
 hundred canaries that began at once they were listed 536 times in 40 s, on a control plane whose
 CPU was all that these starts waited for.
 
@@ -33,7 +33,7 @@ BELIEVED_SECONDS: Final = 60
 """How long pods that are all ready count as they were read, should no Deployment change."""
 
 Sight = tuple[object, ...]
-"""What the pods were read at: a read at the same tells nothing new."""
+"""The state at the last read: a read at the same state brings nothing new."""
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class PodReads:
         now: int,
         unlabelled: bool = False,
     ) -> tuple[PodState, ...]:
-        """The product's pods, if any of them may have something to tell.
+        """The product's pods, if the state of any may matter.
 
         Parameters
         ----------
@@ -76,7 +76,7 @@ class PodReads:
         ended = ended or _is_at_the_gate(status, live, pods) or (first and self._may_rest(now))
         given = is_starting(live.values(), now)
         if status.candidate is not None and not troubled:
-            given = has_just_changed(live.values(), now)  # ready or not: it is looked at again
+            given = has_just_changed(live.values(), now)  # ready or not: it is reconciled again
         if at != sight and (ended or not given):
             pods = await self._read(record.key)
             self._known[record.key] = (sight, pods)
@@ -102,7 +102,7 @@ class PodReads:
         return pods
 
     def _may_rest(self, now: int) -> bool:
-        """Whether pods that serve well may be read: thousands may start at once, or be seen anew."""
+        """Whether pods that serve well may be read: thousands may start at once."""
         if now == self._rested_at:
             return False
         self._rested_at = now

@@ -20,7 +20,7 @@ from sluicegate.reconcile.routes.kept_route import with_kept_route
 def claiming(
     claims: Claims, record: ProductRecord, route: Callable[[], RouteRecord | None]
 ) -> Iterator[None]:
-    """One reconcile of a product: what it reserves is live in the end, or nobody waits for it.
+    """One reconcile of a product: its reservation becomes live, or is released in the end.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def kept_product(
 
 
 def without_split(observation: Observation) -> Observation:
-    """A refused product without a route has no split to wait for: what goes back has gone back."""
+    """A refused product without a route has no split to wait for: a rollback is complete."""
     return replace(observation, split=None) if observation.route is None else observation
 
 

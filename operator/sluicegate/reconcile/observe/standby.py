@@ -15,13 +15,13 @@ from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.runtime.cache import Cache
 
 REQUEUE_SECONDS: Final = 5.0
-"""Between two looks at the products: far less than a block, in which nothing is missed."""
+"""Interval of reads of the cache; far shorter than a block, so that no block is missed."""
 PRODUCTS_PER_TURN: Final = 10
 """Parsed before others get a turn on the event loop: a millisecond or two."""
 
 
 class Standby:
-    """Keeps the measurements' targets by the products in the cache, while somebody else leads."""
+    """Updates the measurements' targets from the cache while another replica leads."""
 
     def __init__(
         self, products: Cache, measurements: Measurements, leads: Callable[[], bool]
@@ -33,7 +33,7 @@ class Standby:
         """The version of each record that was parsed."""
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Read indefinitely."""
         while True:
             await self.look()
             await asyncio.sleep(REQUEUE_SECONDS)

@@ -1,7 +1,7 @@
-"""What a change of the conditions tells people, as events. Pure.
+"""Events for changes of conditions. Pure.
 
-Decisions are told as they are made; this is for what happens to a product: its spec is refused, its
-pods are gone, its first version fails. Each is told once, as status remembers what was said.
+Decisions have events of their own; these are for other changes: a refused spec, lost pods, a first
+version that fails. Each is emitted once, as status has the last report.
 """
 
 from collections.abc import Iterator

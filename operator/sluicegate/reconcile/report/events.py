@@ -38,7 +38,7 @@ def emit_refusal(
 
 
 def is_news(recorded: DataProductStatus) -> bool:
-    """Whether a refusal is to be told: once, as status remembers it."""
+    """Whether a refusal is new: its event is emitted once, as status has it afterwards."""
     ready = find_condition(recorded.conditions, ConditionType.READY)
     return ready is None or ready.reason != ConditionReason.ROUTE_SHADOWED
 

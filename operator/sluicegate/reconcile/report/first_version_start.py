@@ -23,7 +23,7 @@ fourteen a second."""
 class FirstStarts:
     """Products without a version that serves, and since when each has been reconciled.
 
-    Kept in memory alone: after a restart they are reconciled anew.
+    Only in memory: after a restart all of them are reconciled again.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class FirstStarts:
         return self.begun.setdefault(key, now)
 
     def end(self, key: Key, plan: Plan) -> None:
-        """Status was written: if it says that a version serves, nobody waits for it any more."""
+        """Status was written: once it has a stable version, the start is over."""
         if plan.status.stable is not None:
             self.forget(key)
 

@@ -62,7 +62,7 @@ def _waits(observation: Observation, plan: Plan) -> bool:
 def _silent(observation: Observation, status: DataProductStatus) -> dict[str, bool]:
     """By kind of indicator of which there was data, whether an SLO has none any more.
 
-    One that never had any says nothing of what all share: nobody has wired its labels yet.
+    One that never had any doesn't count: its labels aren't connected yet.
     """
     stable, spec = status.stable, observation.product.spec
     kinds = {slo.name: slo.indicator.kind.value for slo in spec.slos}

@@ -15,14 +15,14 @@ from sluicegate.reconcile.live.pods import PodState, of_revision, secret_lacks
 from sluicegate.reconcile.observe.observation import Observation, lacks_labels
 
 _LASTS: Final = frozenset({DecisionReason.ROUTING_MISMATCH, DecisionReason.INVALID_DATA})
-"""Why a canary stays at its share until somebody mends what sends or counts its requests."""
+"""Reasons that hold a canary until a person fixes the source or the counters of its requests."""
 _SILENT: Final = frozenset(
     {DecisionReason.NO_DATA, DecisionReason.NO_TRAFFIC, DecisionReason.NO_LABELS}
 )
 
 
 def first_reason(pod: PodState | None) -> Reason:
-    """Why the first version has failed; `pod` is the one that tells best."""
+    """Why the first version has failed; `pod` is the one that explains it best."""
     if pod is not None and pod.misnamed:
         return Reason.SERVICE_NOT_FOUND
     return Reason.RUNTIME_MISMATCH if pod and pod.mismatch else Reason.INITIAL_VERSION_FAILED
@@ -55,8 +55,8 @@ def with_secret(
 ) -> Iterator[Finding]:
     """The findings; where no label is counted, with the Secret that feedback can't do without.
 
-    The operator reads no Secrets. Its pods know whether theirs can be used, and tell it as they
-    start; before that it can only name what to look at.
+    The operator reads no Secrets. Pods report at their start whether theirs is usable; before that
+    the message can only name the Secret.
     """
     for finding in findings:
         if finding.type == Type.METRICS_AVAILABLE and lacks_labels(

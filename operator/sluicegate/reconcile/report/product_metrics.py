@@ -2,8 +2,8 @@
 
 Totals have no label that grows with the number of products. Series by name do, so they are
 bounded: as many as a setting allows, by turns of the namespaces, the most pressing product of each
-first. How pressing a product is, it says itself, so those of one namespace push nobody out. They
-are told by the leader only, written anew for each scrape, and so gone with their product.
+first. Its owner sets the priority, so the products of one namespace displace no others. Only the
+leader exports them, computed at each scrape, so they end with their product.
 """
 
 import asyncio
@@ -116,7 +116,7 @@ class ProductMetrics:
         self._figures.pop(key, None)
 
     async def publish(self) -> None:
-        """Let the metrics tell of products, for as long as this runs: while this replica leads."""
+        """Export the metrics of products as long as this runs: while this replica leads."""
         self._leading = True
         try:
             await asyncio.Event().wait()
@@ -125,7 +125,7 @@ class ProductMetrics:
             self._figures.clear()
 
     def export(self, now: float) -> None:
-        """Write the gauges anew; `now` in seconds since 1970."""
+        """Compute the gauges; `now` in seconds since 1970."""
         for gauge in (*_TOTALS, *_OWN):
             gauge.clear()
         figures = self._figures if self._leading else {}
@@ -152,7 +152,7 @@ def by_turns(figures: Mapping[Key, ProductFigures], limit: int) -> list[Key]:
 
 
 def _export_totals(figures: Iterable[ProductFigures], now: float) -> None:
-    """Also what there is none of: a series that is missing can't be told from one that is 0."""
+    """Zeros too: an absent series would be ambiguous."""
     figures = tuple(figures)
     states = Counter((one.state, one.priority) for one in figures)
     for state in STATES:

@@ -1,4 +1,4 @@
-"""What metrics tell of one product, taken from its status: small, as there is one a product."""
+"""The metrics of one product, from its status; small, as there is one for each product."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -67,7 +67,7 @@ class ProductFigures:
     Attributes
     ----------
     stalled : reason of the condition; empty while it isn't stalled.
-    due : when the candidate should have done what it is doing; None when nobody waits for that.
+    due : deadline of the candidate's phase; None without one.
     degraded_since, promotion_time, due : seconds since 1970.
     owner : as the spec has it. stable_version : its name; empty before the first.
     slos : those that count events.
@@ -91,7 +91,7 @@ class ProductFigures:
 
     @property
     def rank(self) -> int:
-        """Who is told of by name first; the smaller, the sooner."""
+        """Rank for metrics by name; lower values are exported first."""
         return self.priority.rank
 
     def overdue(self, now: float) -> float:
@@ -106,7 +106,7 @@ REFUSED: Final = ProductFigures(stalled=ConditionReason.INVALID_SPEC)
 def figures_of(
     product: DataProduct, status: DataProductStatus, reason: DecisionReason | None
 ) -> ProductFigures:
-    """What metrics tell of a product.
+    """The metrics of a product.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def _waits_for_a_person(status: DataProductStatus) -> bool:
 def _due(product: DataProduct, status: DataProductStatus) -> float | None:
     """When the candidate should have done what it is doing; the operator itself acts then.
 
-    A first version that doesn't become ready is stalled, which is told apart.
+    A first version that doesn't become ready is stalled, which has its own metric.
     """
     candidate = status.candidate
     if candidate is None or status.stable is None or product.spec.suspend:

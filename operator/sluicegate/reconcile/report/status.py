@@ -198,7 +198,7 @@ def summary(
 
 
 def _reason(conditions: tuple[Condition, ...]) -> str:
-    """Why somebody has to look, in one word; empty when nobody has to."""
+    """Why a person must act, in one word; otherwise empty."""
     by_kind = {one.type: one for one in conditions}
     if (stalled := by_kind.get(Type.STALLED)) is not None:
         return stalled.reason

@@ -23,7 +23,7 @@ from sluicegate.runtime.event_recorder import EventRecorder
 from sluicegate.runtime.interfaces import InvalidSpec, Result
 
 MOST_PROBLEMS: Final = 64
-"""Mistakes of a spec that are told; there may be as many as it has fields."""
+"""Maximum number of reported mistakes; there may be as many as fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class StatusWriter:
         *,
         told: tuple[EventNote, ...] = (),
     ) -> ProductRecord:
-        """Report and tell, if there is something new; return the product as it then is.
+        """Write status and emit events, if there is news; return the product afterwards.
 
         `recorded` is the status of the record; what the step began with may have been restored.
         """

@@ -1,8 +1,8 @@
 """Which product may have which requests, where several claim the same.
 
-Who serves keeps it: a live HTTPRoute that its Gateway has accepted holds what it claims, whoever
-is older and whatever is more specific. What an HTTPRoute doesn't claim yet is new, whoever edits
-it in. Who doesn't serve claims nothing against one who does. Of products that are both about to
+A live HTTPRoute that its Gateway has accepted keeps what it claims, even against older products and
+more specific matches. A claim that an HTTPRoute doesn't have yet is new, also in an old product. A
+product that doesn't serve claims nothing against one that does. Of products that are both about to
 serve the elder goes first. All of it is read from live objects, so a restart finds the same.
 
 Products of one namespace may nest their routes in each other on purpose: there, only claims that
@@ -45,7 +45,7 @@ class RouteRefusal:
 
     @property
     def message(self) -> str:
-        """What whoever is refused is told; without names of other namespaces."""
+        """Message for the refused product; without names of other namespaces."""
         verb = "is served by" if self.strength is Strength.HELD else "was claimed first by"
         return (
             f"spec.route: {self.claim} {verb} {self._named(self.other)}, which keeps it: change"
@@ -55,7 +55,7 @@ class RouteRefusal:
 
     @property
     def notice(self) -> str:
-        """What whoever keeps the requests is told; without names of other namespaces."""
+        """Message for the product that keeps the requests; without names of other namespaces."""
         return (
             f"spec.route: {self._named(self.key)} claims requests of {self.kept}; this product"
             " keeps them, and the other route isn't written. No action is needed, unless the"
@@ -70,7 +70,7 @@ class RouteRefusal:
 class Claims:
     """Who claims what, of all products. Used from the event loop only.
 
-    `wake` is told each product that is refused, when what it is refused for has changed.
+    `wake` is called with each refused product when the cause of its refusal has changed.
     """
 
     def __init__(self, wake: Callable[[Key], None] = lambda _: None) -> None:
@@ -91,7 +91,7 @@ class Claims:
             self._listeners[gateway] = listeners
 
     def record(self, record: ProductRecord, route: RouteRecord | None) -> None:
-        """Take in what a product claims and has now; read anew only if one of them has changed.
+        """Update the claims of a product; read again only if its spec or its route has changed.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class Claims:
         return tuple(one for one in entry.live.parents if one in kept)
 
     def release(self, key: Key) -> None:
-        """The look at a product has ended: from now on what lives counts."""
+        """The reconcile of a product has ended: from now on live objects count."""
         if (entry := self._entries.get(key)) is not None:
             entry.reserved = False
 
@@ -150,10 +150,10 @@ class Claims:
             self._wake_waiting(key)
 
     def outlive(self, key: Key, route: RouteRecord) -> None:
-        """The product isn't known, and its HTTPRoute lives: nobody else gets what that serves.
+        """The product isn't known, and its HTTPRoute lives: no other product gets its requests.
 
-        It is gone and its route follows it; or a list that failed has hidden it for a moment, and
-        whoever is seen first when it is back would take over its requests.
+        The product is deleted and its route follows; or a failed list has hidden it, and another
+        product would take over its requests.
         """
         if (entry := self._entries.get(key)) is None:
             return
@@ -207,7 +207,7 @@ class Claims:
                 if refusal is None:
                     continue
                 if standing[0] is Strength.WANTED and self._is_refused(other, now):
-                    continue  # it never writes that route, so nobody waits for it
+                    continue  # it never writes that route
                 return refusal
         return None
 

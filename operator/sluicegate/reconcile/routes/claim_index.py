@@ -1,4 +1,4 @@
-"""Finds the claims that may meet one, without a look at all of them."""
+"""Finds the claims that may overlap with one, without a scan of all claims."""
 
 from collections.abc import Iterable, Iterator
 
@@ -19,8 +19,8 @@ Paths = dict[str, dict[Key, None]]
 class RouteIndex:
     """Products by Gateway, host and first segment of a path.
 
-    A concrete host looks at itself and the wildcards above it, however many hosts there are; a
-    wildcard looks at the names of all hosts of its Gateway.
+    A concrete host checks itself and the wildcards above it, however many hosts there are; a
+    wildcard checks the names of all hosts of its Gateway.
     """
 
     def __init__(self) -> None:

@@ -111,7 +111,7 @@ def read_entry(
     entry = RouteEntry(key, (record.created, key.namespace, key.name))
     entry.wanted = claim_of(record.route, key.namespace)
     entry.contends = _is_about_to_serve(record) if before is None else before.contends
-    # A route that somebody deleted is made anew before anybody else takes what it had.
+    # A route that was deleted by hand is created again before another product takes its requests.
     vanished = before is not None and route is None and bool(before.held)
     entry.reserved = before is not None and (before.reserved or vanished)
     if route is not None:
@@ -124,9 +124,9 @@ def _take_in(
 ) -> None:
     """Read what an HTTPRoute claims, and which of its parents take it.
 
-    A parent that took the route and says nothing any more still counts: a Gateway that is
-    replaced, or whose controller starts anew, says nothing for a while. After a restart of the
-    operator, status tells of it.
+    A parent that accepted the route and no longer reports it still counts: a Gateway that is
+    replaced, or whose controller restarts, doesn't report for a while. After a restart of the
+    operator, status has it.
     """
     entry.live = claim_of(route.spec, route.key.namespace)
     entry.written = route.created

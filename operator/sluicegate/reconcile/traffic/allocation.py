@@ -60,7 +60,7 @@ class Allocation:
 
 
 def previous_version(status: DataProductStatus) -> PastVersion | None:
-    """The version before stable that is kept at zero replicas, to go back to at once."""
+    """The previous version, kept at zero replicas for an immediate rollback."""
     live = {one.revision for one in (status.stable, status.candidate) if one}
     for past in status.history:
         if past.outcome is Outcome.REPLACED and past.revision not in live:
@@ -148,7 +148,7 @@ def allocation_of(
 def _with_kept(
     status: DataProductStatus, allocation: Allocation, have: Mapping[str, int]
 ) -> Allocation:
-    """Without a route: what goes back gives up pods only while stable lacks some.
+    """Without a route: a rolled back candidate gives up pods only while stable lacks some.
 
     It may have more than the surge allows, from when there was a route, through which requests
     still come for a moment.
@@ -237,7 +237,7 @@ def _stable(product: DataProduct, status: DataProductStatus, stable_pods: int) -
 def _beside(product: DataProduct, status: DataProductStatus, stable_pods: int) -> Allocation:
     """Without a route, where an autoscaler owns stable's pods: the candidate's come in addition.
 
-    Whoever took pods from stable would fight the autoscaler for their number.
+    Taking pods from stable would conflict with the autoscaler.
     """
     stable, candidate = status.stable, status.candidate
     assert stable is not None
@@ -330,7 +330,7 @@ def _draining(candidate: Candidate, stable_pods: int) -> int:
 
 
 def share_in_force(candidate: Candidate) -> int:
-    """The share that the candidate has by now, in percent; none once it goes back."""
+    """The present share of the candidate, in percent; 0 once it is rolled back."""
     back = candidate.phase in (CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED)
     return 0 if back else candidate.weight
 

@@ -146,7 +146,7 @@ def verify_share(
     weight : the candidate's, in percent.
     requests : counted since the change.
     seconds : since the change.
-    gateway : the gateway counted them, so nobody went past it and too small a share is a fault.
+    gateway : the gateway counted them, so no request bypassed it, and too small a share is a fault.
     """
     level, message = accepted
     total = requests.stable + requests.candidate

@@ -1,7 +1,7 @@
 """The floor: a bare client that sends the same five writes per product and does nothing else.
 
 It reads nothing back, waits for no pod and no gateway and decides nothing, so the time until
-its Deployments are available is the control plane's own. `python -m benchmarks.floor` is its
+its Deployments are available is the control plane's own. `python -m benchmarks.baseline_client` is its
 process: it watches DataProducts only to learn that one was applied.
 """
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.contender import Description, Product, Program
 from benchmarks.kube import Client, key_of, path_of
-from benchmarks.own import RUNTIME, Sluicegate, data_product
+from benchmarks.sluicegate_contender import RUNTIME, Sluicegate, data_product
 from sluicegate.api.product import DataProduct
 from sluicegate.manifests.plan import first_children, spec_version
 from sluicegate.settings import Settings
@@ -49,7 +49,7 @@ class Floor:
             name="floor",
             version="-",
             makes="the same objects as sluicegate, status included",
-            not_comparable=("It would do the same again after a restart, and notices nothing.",),
+            not_comparable=("It repeats all writes after a restart, and observes nothing.",),
             scenarios=("cold", "starts"),
         )
 
@@ -60,7 +60,7 @@ class Floor:
     def program(self, surroundings: Surroundings) -> Program:
         """The module itself."""
         where = {"KUBECONFIG": str(surroundings.kubeconfig)}
-        return Program((sys.executable, "-m", "benchmarks.floor"), where)
+        return Program((sys.executable, "-m", "benchmarks.baseline_client"), where)
 
     def objects(self, product: Product) -> tuple[Body, ...]:
         """One DataProduct."""

@@ -22,10 +22,10 @@ from benchmarks.figures import Metrics
 from benchmarks.gateway import ROUTES, Gateway
 from benchmarks.kube import Client, RequestFailed, Watcher
 from benchmarks.measurements import Measurements
-from benchmarks.own import shares
 from benchmarks.peers.answers import answer
 from benchmarks.process import Process
 from benchmarks.prometheus_stand_in import PrometheusStandIn
+from benchmarks.sluicegate_contender import shares
 from cluster.controlplane import ControlPlane, Options
 from cluster.ports import free_ports
 

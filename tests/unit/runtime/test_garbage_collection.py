@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from sluicegate.runtime.gc_tuning import THRESHOLDS, collect_seldom
+from sluicegate.runtime.machine import THRESHOLDS, collect_seldom
 
 
 class Node:

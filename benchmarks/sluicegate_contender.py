@@ -81,8 +81,8 @@ class Sluicegate:
             name="sluicegate",
             version=version("sluicegate"),
             makes=(
-                "1 Deployment and 1 headless Service per version, 1 Service and 1 HTTPRoute per"
-                " product; judges four SLOs against a Prometheus"
+                "1 Deployment and 1 headless Service per version, 1 Service and 1 HTTPRoute "
+                "per product; evaluates four SLOs against a Prometheus"
             ),
             not_comparable=NOT_COMPARABLE,
             scenarios=OWN_SCENARIOS,
