@@ -88,7 +88,7 @@ pure: setup ## Unit and golden tests, and the statistics by simulation
 lives: setup ## Random histories of products on virtual time (SEED=7 for one, LIVES=200 for more)
 	PYTHONHASHSEED=0 $(TIER) --numprocesses=2 tests/lives
 
-fuzz: setup ## The same until you stop it; prints seeds, steps per second, and reduced failures
+fuzz: setup ## The same until you stop it, or after STEPS=1000000 (WORKERS=2); failures are reduced
 	PYTHONHASHSEED=0 $(RUN) python -m tests.lives.fuzz
 
 bentos: setup ## Train and serve the sample products with BentoML
@@ -137,9 +137,11 @@ drift: setup ## Measure decisions on streams that drift, beside river's detector
 	$(RUN) --group benchmarks python -m benchmarks.drift $(if $(FOLDER),--folder $(FOLDER)) --output docs/drift.json
 	$(RUN) --group benchmarks python -m benchmarks.drift.report
 
-bench: setup ## Measure the operator, its peers and a bare client (hours), and write docs/benchmarks.md (SIZES="50 500")
+bench: setup ## Measure the operator, its peers and a bare client (hours), and write docs/benchmarks.md; then page and messenger (SIZES="50 500")
 	$(RUN) python -m benchmarks --sizes $(SIZES) $(if $(CONTENDERS),--contenders $(CONTENDERS))
 	$(RUN) python -m benchmarks.report
+	$(RUN) python -m benchmarks.web --products 500 5000
+	$(RUN) python -m benchmarks.notify --products 500 5000
 
 cluster: setup ## Start a Kubernetes with registry, gateway and Prometheus
 	@$(RUN) python -m cluster up

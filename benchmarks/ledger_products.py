@@ -76,7 +76,7 @@ def namespace_of(number: int) -> str:
 
 def month_so_far(one: ReviewSubject, period: Period, now: float) -> DataProductReviewStatus:
     """A ledger of all days that are over at this moment."""
-    status = opened(one)
+    status = opened(one, period)
     markets = {market: Count(40, 1_000) for market in MARKETS}
     counts = DayCounts(
         slos=dict.fromkeys(SLOS, Count(240, 6_000)),

@@ -25,6 +25,7 @@ from sluicegate.kube.resources import (
     HTTP_ROUTES,
     SERVICES,
     Key,
+    Resource,
 )
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
@@ -424,3 +425,4 @@ async def test_a_list_comes_in_pages_of_one_state_and_by_labels(api, namespace):
 async def test_which_kinds_are_served_is_known(api):
     assert await api.served(DATA_PRODUCTS)
     assert await api.served(CONFIG_MAPS)
+    assert not await api.served(Resource("example.com", "v1", "unknowns", "Unknown"))

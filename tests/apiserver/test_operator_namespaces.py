@@ -1,4 +1,4 @@
-"""The operator under the chart's own Roles, one namespace of which is gone, and comes back."""
+"""Which namespaces an operator watches: one that is gone and comes back, one that another watches."""
 
 from __future__ import annotations
 
@@ -9,10 +9,19 @@ import pytest
 
 from cluster.kinds import install_crds
 from tests.apiserver.test_chart import rendered
-from tests.support.failures.replicas import Replica, apply, product, read, ready_in_turn
+from tests.support.failures.replicas import (
+    Replica,
+    apply,
+    audited_writes,
+    product,
+    read,
+    ready_in_turn,
+)
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cluster.controlplane import ControlPlane
 
 pytestmark = pytest.mark.timeout(300)
@@ -112,3 +121,79 @@ def test_a_namespace_whose_role_is_gone_stops_no_other_and_is_taken_up_when_it_i
             lambda: is_followed(control_plane, namespace), seconds=60, what="the other is served on"
         )
         assert operator.leads()
+
+
+OVERLAPS = "sluicegate_overlapping_products"
+
+
+def operator(
+    plane: ControlPlane, name: str, folder: Path, namespace: str, **settings: str
+) -> Replica:
+    """An operator of its own, by its Lease, in the namespace of its products."""
+    extra = {
+        "SLUICEGATE_NAMESPACE": namespace,
+        "SLUICEGATE_LEASE_NAME": name,
+        **{f"SLUICEGATE_{setting}": value for setting, value in settings.items()},
+    }
+    return Replica(plane, name, folder, extra=extra)
+
+
+def who_reported_overlap(plane: ControlPlane, namespace: str) -> set[str]:
+    """The operators that have an event OperatorOverlap in a namespace."""
+    events = read(plane, "events.events.k8s.io", "-n", namespace)
+    told = [one for one in events if one["reason"] == "OperatorOverlap"]
+    return {one["reportingInstance"].partition("_")[0] for one in told}
+
+
+def test_of_two_operators_over_one_namespace_one_skips_the_product_and_both_say_so(
+    control_plane, namespace, tmp_path
+):
+    """Their settings differ, so each would write a status that the other replaces."""
+    install_crds(control_plane)
+    apply(control_plane, product(namespace, "cars"))
+    narrow = operator(
+        *(control_plane, "narrow", tmp_path, namespace),
+        WATCH_NAMESPACES=namespace,
+        DEFAULT_RUNTIME_IMAGE=f"registry.example/runtime@sha256:{'d' * 64}",
+    )
+    with ready_in_turn([narrow]):
+        eventually(lambda: is_followed(control_plane, namespace), what="it is reconciled")
+        wide = operator(control_plane, "wide", tmp_path, namespace)
+        with ready_in_turn([wide]):
+            eventually(
+                lambda: who_reported_overlap(control_plane, namespace) == {"narrow", "wide"},
+                what="both report it by an event",
+            )
+            eventually(
+                lambda: narrow.metric(OVERLAPS) == wide.metric(OVERLAPS) == 1,
+                what="the alert of both fires",
+            )
+            eventually(lambda: overlap_of(control_plane, namespace), what="status says it")
+            said = overlap_of(control_plane, namespace)
+            assert f"{namespace}/narrow reconciles the product" in said
+            assert f"set SLUICEGATE_EXCLUDED_NAMESPACES={namespace}" in said
+            assert writers_since_an_edit(control_plane, namespace) == {"narrow"}
+        told = operator(
+            *(control_plane, "excluded", tmp_path, namespace), EXCLUDED_NAMESPACES=namespace
+        )
+        with ready_in_turn([told]):
+            assert writers_since_an_edit(control_plane, namespace) == {"narrow"}
+            assert told.metric(OVERLAPS) == 0
+
+
+def overlap_of(plane: ControlPlane, namespace: str) -> str:
+    """The message of the condition OperatorOverlap of the product; empty without one."""
+    (one,) = read(plane, "dataproducts", "-n", namespace)
+    conditions = one["status"].get("conditions") or ()
+    return next((each["message"] for each in conditions if each["type"] == "OperatorOverlap"), "")
+
+
+def writers_since_an_edit(plane: ControlPlane, namespace: str) -> set[str]:
+    """Who writes the product's status for a new spec."""
+    users = ("narrow", "wide", "excluded")
+    target = f"dataproducts/{namespace}/cars"
+    before = len([one for one in audited_writes(plane, users) if one.target == target])
+    edit(plane, namespace, f"group:default/owners-{before}")
+    eventually(lambda: is_followed(plane, namespace), what="the new spec is reconciled")
+    writes = [one for one in audited_writes(plane, users) if one.target == target]
+    return {one.user for one in writes[before:]}

@@ -29,9 +29,6 @@ from tests.support.failures.replicas import product
 MANAGER = "sluicegate"
 
 
-UNKNOWN = Resource("example.com", "v1", "unknowns", "Unknown")
-
-
 @pytest.fixture(scope="module", autouse=True)
 def crds(control_plane):
     install_crds(control_plane)
@@ -80,23 +77,6 @@ def deployment(namespace: str, *, memory: str = "512Mi") -> dict:
     }
 
 
-async def test_what_is_applied_can_be_read(api, namespace):
-    await api.apply(CONFIG_MAPS, config_map(namespace, x="1"))
-    assert (await api.get(CONFIG_MAPS, Key(namespace, "a")))["data"] == {"x": "1"}
-
-
-async def test_applying_at_an_old_version_is_a_conflict_and_changes_nothing(api, namespace):
-    old = await api.apply(CONFIG_MAPS, config_map(namespace, x="1"))
-    await api.apply(CONFIG_MAPS, config_map(namespace, x="2"))
-    with pytest.raises(errors.Conflict):
-        await api.apply(
-            CONFIG_MAPS,
-            config_map(namespace, x="3"),
-            resource_version=old["metadata"]["resourceVersion"],
-        )
-    assert (await api.get(CONFIG_MAPS, Key(namespace, "a")))["data"] == {"x": "2"}
-
-
 @pytest.mark.parametrize(
     ("resource", "build"),
     [
@@ -112,58 +92,6 @@ async def test_an_object_that_must_be_absent_is_created_once_and_never_overwritt
     await api.apply(resource, body, resource_version=ABSENT)
     with pytest.raises(errors.Conflict):
         await api.apply(resource, body, resource_version=ABSENT)
-
-
-async def test_a_list_comes_in_pages_of_one_state(api, namespace):
-    for number in range(5):
-        await api.apply(CONFIG_MAPS, config_map(namespace, f"c{number}"))
-    pages = [
-        (len(tuple(page.items)), page.resource_version)
-        async for page in api.pages(CONFIG_MAPS, namespace=namespace, labels="of=test", chunk=2)
-    ]
-    assert [length for length, _ in pages] == [2, 2, 1]
-    assert len({version for _, version in pages}) == 1
-
-
-async def test_status_is_applied_beside_the_spec(api, namespace):
-    made = await api.apply(DATA_PRODUCTS, product(namespace, "a"))
-    status = {
-        "metadata": {"namespace": namespace, "name": "a"},
-        "status": {"observedGeneration": made["metadata"]["generation"]},
-    }
-    written = await api.apply_status(
-        DATA_PRODUCTS, status, resource_version=made["metadata"]["resourceVersion"]
-    )
-    assert written["spec"] == made["spec"]
-    assert written["status"]["observedGeneration"] == 1
-
-
-async def test_a_status_of_a_product_that_is_gone_is_not_found(api, namespace):
-    body = {"metadata": {"namespace": namespace, "name": "a"}, "status": {}}
-    with pytest.raises(errors.NotFound):
-        await api.apply_status(DATA_PRODUCTS, body, resource_version=None)
-
-
-async def test_deleting_another_object_of_the_same_name_is_a_conflict(api, namespace):
-    await api.apply(CONFIG_MAPS, config_map(namespace))
-    with pytest.raises(errors.Conflict):
-        await api.delete(CONFIG_MAPS, Key(namespace, "a"), uid="another")
-
-
-async def test_a_deletion_and_a_patch_at_an_old_version_are_conflicts(api, namespace):
-    key = Key(namespace, "a")
-    old = (await api.apply(CONFIG_MAPS, config_map(namespace)))["metadata"]
-    new = (await api.patch(CONFIG_MAPS, key, {"metadata": {"annotations": {"x": "1"}}}))["metadata"]
-    version = old["resourceVersion"]
-    with pytest.raises(errors.Conflict):
-        await api.delete(CONFIG_MAPS, key, uid=old["uid"], resource_version=version)
-    with pytest.raises(errors.Conflict):
-        await api.patch(
-            CONFIG_MAPS, key, {"metadata": {"annotations": {"x": "2"}}}, resource_version=version
-        )
-    await api.delete(CONFIG_MAPS, key, uid=new["uid"], resource_version=new["resourceVersion"])
-    with pytest.raises(errors.NotFound):
-        await api.get(CONFIG_MAPS, key)
 
 
 @pytest.mark.parametrize(
@@ -195,29 +123,11 @@ async def test_annotations_are_merged_and_removed(api, namespace):
     assert (await api.get(CONFIG_MAPS, key))["metadata"]["annotations"] == {"y": "2"}
 
 
-async def test_creating_twice_says_that_it_already_exists(api, namespace):
-    await api.create(CONFIG_MAPS, config_map(namespace))
-    with pytest.raises(errors.AlreadyExists):
-        await api.create(CONFIG_MAPS, config_map(namespace))
-
-
 async def test_a_refusal_by_the_schema_names_the_field(api, namespace):
     wrong = deployment(namespace)
     wrong["spec"]["replicas"] = -1
     with pytest.raises(errors.Invalid, match=r"spec\.replicas"):
         await api.apply(DEPLOYMENTS, wrong)
-
-
-async def test_a_try_stores_nothing(api, namespace):
-    await api.try_apply(CONFIG_MAPS, config_map(namespace))
-    with pytest.raises(errors.NotFound):
-        await api.get(CONFIG_MAPS, Key(namespace, "a"))
-
-
-async def test_kinds_that_are_not_installed_are_not_served(api):
-    assert await api.served(DEPLOYMENTS)
-    assert await api.served(DATA_PRODUCTS)
-    assert not await api.served(UNKNOWN)
 
 
 async def test_a_user_without_rights_is_told_so(control_plane, monkeypatch, namespace):
@@ -258,12 +168,6 @@ async def test_of_two_that_take_a_lease_at_the_same_version_one_gets_a_conflict(
         await store.write(LeaseRecord(holder="b"))
 
 
-async def test_what_we_own_of_a_live_object_equals_what_we_applied(api, namespace):
-    body = deployment(namespace)
-    live = await api.apply(DEPLOYMENTS, body)
-    assert fingerprint(owned_part(live, MANAGER)) == fingerprint(body)
-
-
 async def test_what_others_add_does_not_count_as_a_difference(api, namespace):
     body = deployment(namespace)
     await api.apply(DEPLOYMENTS, body)
@@ -272,14 +176,6 @@ async def test_what_others_add_does_not_count_as_a_difference(api, namespace):
         DEPLOYMENTS, Key(namespace, "web"), {"metadata": {"annotations": {"by": "somebody"}}}
     )
     assert fingerprint(owned_part(live, MANAGER)) == fingerprint(body)
-
-
-async def test_a_hand_edit_of_a_field_of_ours_counts_as_a_difference(api, namespace):
-    body = deployment(namespace)
-    await api.apply(DEPLOYMENTS, body)
-    other = api_of_another(api)
-    live = await other.patch(DEPLOYMENTS, Key(namespace, "web"), {"spec": {"replicas": 5}})
-    assert fingerprint(owned_part(live, MANAGER)) != fingerprint(body)
 
 
 async def test_amounts_are_compared_and_not_their_spelling(api, namespace):

@@ -1,6 +1,8 @@
-"""`make fuzz`: lives, one after the other, until it is told to stop.
+"""`make fuzz`: lives, in as many processes as WORKERS says, until it is told to stop.
 
-Prints each seed, how many steps a second it took, and what fails, shrunk. SEED is where it begins.
+Prints each seed, how many steps a second there were in all, and what fails, shrunk; at the end one
+line that sums up. SEED is where it begins, STEPS after how many steps it ends. A life follows from
+its seed alone, whichever process lives it, and the lines come in the order of the seeds.
 """
 
 from __future__ import annotations
@@ -8,36 +10,103 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
 from itertools import count
+from multiprocessing import Pool
 
-from tests.support.lives.life import draw_life, live
+from tests.support.lives.life import draw_life, is_blind, live
 from tests.support.lives.telling import told
+
+AHEAD = 32
+"""Lives that wait for each process, so that none is idle while one is shrunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a life: `text` is what failed, shrunk; empty where nothing did."""
+
+    seed: int
+    steps: int
+    known: tuple[str, ...]
+    text: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of all lives so far."""
+
+    begun: float = field(default_factory=time.monotonic)
+    steps: int = 0
+    failed: list[int] = field(default_factory=list)
+    lives: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    """How often each kind of step was drawn."""
+
+    def take_in(self, outcome: Outcome) -> None:
+        """Count a life, and print its line."""
+        life = draw_life(outcome.seed)
+        self.lives += 1
+        self.steps += outcome.steps
+        self.kinds.update(one.kind for one in life.steps)
+        self.kinds.update(["no Prometheus at all"] * is_blind(life))
+        known = f"; known: {', '.join(outcome.known)}" if outcome.known else ""
+        print(
+            f"seed {outcome.seed}: {outcome.steps} steps, {self.steps} in all,"
+            f" {self.rate():.0f} a second{known}",
+            flush=True,
+        )
+        if outcome.text:
+            self.failed.append(outcome.seed)
+            print(outcome.text, flush=True)
+
+    def rate(self) -> float:
+        """Steps a second."""
+        return self.steps / (time.monotonic() - self.begun)
+
+    def __str__(self) -> str:
+        """In a line."""
+        failed = f" ({', '.join(map(str, self.failed))})" if self.failed else ""
+        kinds = ", ".join(f"{name} {times}" for name, times in sorted(self.kinds.items()))
+        return (
+            f"{self.steps} steps of {self.lives} lives, {self.rate():.0f} a second,"
+            f" {len(self.failed)} lives failed{failed}; switched on: {kinds}"
+        )
 
 
 def main() -> None:
-    """Live for ever."""
+    """Live until there were enough steps, or for ever."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    workers = int(os.environ.get("WORKERS") or os.cpu_count() or 1)
+    enough = float(os.environ.get("STEPS") or "inf")
+    seeds, tally = count(int(os.environ.get("SEED") or "1")), Tally()
+    with Pool(workers, initializer=_begin) as pool:
+        waiting = deque(pool.apply_async(_live, (next(seeds),)) for _ in range(AHEAD * workers))
+        try:
+            while tally.steps < enough:
+                waiting.append(pool.apply_async(_live, (next(seeds),)))
+                tally.take_in(waiting.popleft().get())
+        except KeyboardInterrupt:
+            pass
+    print(tally, flush=True)
+
+
+def _begin() -> None:
+    """Begin a process; who stops it is the one that began it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     logging.getLogger("sluicegate").addHandler(logging.NullHandler())
     logging.getLogger("sluicegate").propagate = False
     gc.freeze()  # what is imported stays
-    steps, failed, begun = 0, 0, time.monotonic()
-    try:
-        for seed in count(int(os.environ.get("SEED", "1"))):
-            life = draw_life(seed)
-            lived = live(life)
-            steps += lived.steps
-            rate = steps / (time.monotonic() - begun)
-            known = ", ".join(sorted({one.name for one in lived.known}))
-            print(
-                f"seed {seed}: {lived.steps} steps, {steps} in all, {rate:.0f} a second"
-                f"{f'; known: {known}' if known else ''}",
-                flush=True,
-            )
-            if lived.violations:
-                failed += 1
-                print(told(life, lived.violations[0]), flush=True)
-    except KeyboardInterrupt:
-        print(f"{steps} steps, {failed} lives failed")
+
+
+def _live(seed: int) -> Outcome:
+    life = draw_life(seed)
+    lived = live(life)
+    text = told(life, lived.violations[0]) if lived.violations else ""
+    return Outcome(seed, lived.steps, tuple(sorted({one.name for one in lived.known})), text)
 
 
 if __name__ == "__main__":

@@ -212,7 +212,7 @@ def sources(root: Path = ROOT, where: Iterable[str] = WHERE) -> Iterator[Path]:
     """The modules of packages, or modules themselves, within the operator's code."""
     for each in where:
         path = root / CODE / each
-        yield from [path] if path.is_file() else sorted(path.glob("*.py"))
+        yield from [path] if path.is_file() else sorted(path.rglob("*.py"))
 
 
 def generated(path: Path, root: Path = ROOT) -> Iterator[Mutant]:

@@ -157,7 +157,7 @@ async def until_counted(url: str) -> int:
 async def tables(prometheus: Prometheus, first: int, last: int) -> dict[QueryKind, Table]:
     """What blocks first … last count, by kind of query."""
     found = {}
-    for query in render_queries(Scope(), BLOCK, Needs.of(SLOS.values()), infrastructure=False):
+    for query in render_queries(Scope(), BLOCK, Needs.of(SLOS.values()), canary=True):
         found[query.kind] = await prometheus.query_range(
             query.text,
             start=first * BLOCK,

@@ -308,11 +308,11 @@ class DataProductReviewStatus(StatusModel):
     state: ReviewState = ReviewState.NOT_STARTED
     """State of the review."""
     due_time: Time | None = None
-    """Time by which the review must be signed."""
+    """Time by which the review must be signed; none if the product was deleted before its end."""
     seal_time: Time | None = None
     """Time at which the ledger was sealed."""
     seal_reason: str = ""
-    """Reason of the seal: PeriodOver or ProductGone."""
+    """Reason of the seal: PeriodOver, ProductGone or CycleChanged."""
     digest: str = ""
     """Digest (sha256) of the sealed ledger; `sluicegate report` verifies it."""
     review_time: Time | None = None
@@ -325,6 +325,8 @@ class DataProductReviewStatus(StatusModel):
     """Roles that must sign the review."""
     grace_days: int = 0
     """Days after the seal in which the review must be signed."""
+    expiry_time: Time | None = None
+    """Time after which the review is deleted if the product is deleted or no longer reviewed."""
     team: Annotated[tuple[TeamMember, ...], Field(max_length=64), Keyed("username")] = ()
     """Members of the team and their roles when the review was opened."""
     slos: Annotated[tuple[ReviewSlo, ...], Field(max_length=17), Keyed("name")] = ()

@@ -1,11 +1,15 @@
 """Spec of a rollout: how a new version reaches users."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
 from sluicegate.api.base import ApiModel, Rule
+
+DEFAULT_MAX_DURATION_SECONDS: Final = 14_400
+DEFAULT_STEPS: Final = (5, 25, 50)
+"""Shares that a rollout chooses its steps from, where the spec names none."""
 
 
 class Approval(StrEnum):
@@ -21,19 +25,25 @@ class Rollout(ApiModel):
     cel_rules: ClassVar = (
         Rule(
             cel="!has(self.steps) || self.steps.all(i, step, i == 0 || self.steps[i - 1] < step)",
-            holds=lambda self: all(a < b for a, b in zip(self.steps, self.steps[1:], strict=False)),
+            holds=lambda self: all(
+                a < b for a, b in zip(self.steps or (), (self.steps or ())[1:], strict=False)
+            ),
             message="steps must increase from one to the next, e.g. [5, 25, 50]; 100 follows by itself",
             field="steps",
         ),
     )
 
-    steps: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=99)], ...], Field(min_length=1, max_length=20)
-    ] = (5, 25, 50)
-    """Shares of the traffic, in percent, that a candidate has to pass."""
-    max_duration_seconds: Annotated[int, Field(ge=10, le=2_678_400)] = 14_400
+    steps: (
+        Annotated[
+            tuple[Annotated[int, Field(ge=1, le=99)], ...], Field(min_length=1, max_length=20)
+        ]
+        | None
+    ) = None
+    """Shares of the traffic, in percent, that a candidate has to pass. Without them those of 5, 25
+    and 50 at which 50 requests of the candidate come within 15 minutes, 50 at least."""
+    max_duration_seconds: Annotated[int, Field(ge=10, le=2_678_400)] | None = None
     """Maximum duration of a rollout. A candidate without a verdict by then is rolled back as
-    inconclusive, which does not count as a failed training."""
+    inconclusive, which does not count as a failed training. Without it four hours."""
     approval: Approval = Approval.AUTOMATIC
     """Manual waits before the promotion for the annotation sluicegate.dev/promote."""
     history_limit: Annotated[int, Field(ge=1, le=20)] = 10

@@ -13,6 +13,7 @@ from sluicegate.api.base import Counted, Events, Number, Paired, StatusModel, Ti
 from sluicegate.api.baseline import Baselines
 from sluicegate.api.list_types import Keyed
 from sluicegate.api.outcome import OF_PAST_VERSION, Outcome
+from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS, Rollout
 
 REVISION_LENGTH: Final = 10
 
@@ -206,6 +207,17 @@ class ApiComparison(StrEnum):
     UNKNOWN = "Unknown"
 
 
+class DerivedRollout(StatusModel):
+    """Fields of spec.rollout that the spec leaves out, as they apply to one rollout."""
+
+    steps: Annotated[tuple[Annotated[int, Field(ge=1, le=99)], ...], Field(max_length=20)] = ()
+    """Shares of the traffic that the candidate has to pass, in percent; empty if the spec has them."""
+    max_duration_seconds: int | None = None
+    """Maximum duration of the rollout; left out if the spec has it."""
+    message: str = ""
+    """Measurements that they were derived from, in words."""
+
+
 class Candidate(VersionBase):
     """A version that wants to become stable."""
 
@@ -235,6 +247,8 @@ class Candidate(VersionBase):
     """Total time for which spec.suspend has held the rollout; it counts against no deadline."""
     evidence: Annotated[tuple[Evidence, ...], Field(max_length=17), Keyed("slo")] = ()
     """Evidence of the SLOs and of the share of client errors so far."""
+    derived: DerivedRollout | None = None
+    """Values for this rollout where spec.rollout has none, fixed when it starts."""
     expected_seconds: int | None = None
     """Estimated duration of the rollout for a candidate that equals the stable version, at this
     traffic."""
@@ -281,6 +295,12 @@ class Candidate(VersionBase):
     def changes_api(self) -> bool:
         """Whether it took traffic although it changes stable's API, as a person has let it."""
         return self.api == ApiComparison.CHANGED
+
+    def most_seconds(self, rollout: Rollout) -> int:
+        """How long its rollout may last from its first traffic on, with the time it was held."""
+        derived = self.derived.max_duration_seconds if self.derived else None
+        most = rollout.max_duration_seconds or derived or DEFAULT_MAX_DURATION_SECONDS
+        return most + self.suspended_seconds
 
     def step_of(self, steps: Sequence[int]) -> int:
         """Number of the step of the spec, from 1, whose share it has or is beyond.

@@ -10,14 +10,13 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.cli.cluster_access import kube_api
+from sluicegate.cli.kubectl.output import add_output, as_yaml
 from sluicegate.cli.object_name import parse_key
-from sluicegate.cli.report import readable
+from sluicegate.cli.report import objects_in, readable
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
@@ -33,8 +32,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at", help="a date: reviews that were sealed by its end are used; today when left out"
     )
-    parser.add_argument("--format", choices=("markdown", "json", "cyclonedx"), default="markdown")
-    parser.add_argument("--output", type=Path, help="file to write; standard output when left out")
+    add_output(parser, formats=("markdown", "json", "yaml", "cyclonedx"))
+    parser.add_argument("--file", type=Path, help="file to write; standard output when left out")
     parser.add_argument(
         "--from", dest="files", type=Path, nargs="+", default=[],
         help="files with the product and its reviews (YAML or JSON, lists too), not the cluster",
@@ -47,20 +46,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the file."""
     key = parse_key(args.product, argument="product")
-    documents = _of_files(args.files) if args.files else asyncio.run(_of_cluster(key))
+    documents = (
+        [one for _, one in objects_in(args.files)] if args.files else asyncio.run(_of_cluster(key))
+    )
     product, reviews = sorted_out(documents, key)
     if product is None and not reviews:
         text = f"there is neither a DataProduct {key} nor a review of one: check the name"
         raise InvalidInput([Problem("product", text)])
     file = dossier_of(product, reviews, end_of(args.at))
-    told = cyclonedx(file) if args.format == "cyclonedx" else file
-    text = markdown(file) if args.format == "markdown" else json.dumps(told, indent=2) + "\n"
-    if args.output:
-        args.output.write_text(text, encoding="utf-8")
-        print(args.output)
+    text = _render(file, args.output)
+    if args.file:
+        args.file.write_text(text, encoding="utf-8")
+        print(args.file)
     else:
         print(text, end="")
     return 0
+
+
+def _render(file: dict[str, Any], form: str) -> str:
+    if form == "markdown":
+        return markdown(file)
+    if form == "yaml":
+        return as_yaml(file)
+    return json.dumps(cyclonedx(file) if form == "cyclonedx" else file, indent=2) + "\n"
 
 
 def end_of(day: str | None) -> int:
@@ -90,18 +98,6 @@ def sorted_out(
             one = DataProduct.parse(document)
             product = one if one.metadata.key == key else product
     return product, reviews
-
-
-def _of_files(files: Iterable[Path]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for path in files:
-        try:
-            documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-        except (OSError, yaml.YAMLError) as error:
-            raise InvalidInput([Problem(str(path), f"can't be read: {error}")]) from error
-        for one in documents:
-            found += one.get("items", [one]) if isinstance(one, dict) else []
-    return found
 
 
 async def _of_cluster(key: Key) -> list[dict[str, Any]]:

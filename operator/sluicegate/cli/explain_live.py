@@ -34,7 +34,11 @@ class Live:
     def lines(self) -> list[str]:
         """The same for people."""
         found = judged_lines(self.product, self.evaluation)
-        return [*found, *derived_lines(self.terms, self.evaluation, self.observed)]
+        return [
+            *found,
+            *rollout_lines(self.product),
+            *derived_lines(self.terms, self.evaluation, self.observed),
+        ]
 
     @property
     def as_object(self) -> dict[str, Any]:
@@ -63,6 +67,13 @@ def judged_lines(product: DataProduct, evaluation: Evaluation) -> Iterator[str]:
         seen = visibility(result, product.spec.analysis.block_seconds)
         if seen is not None:
             yield f"    {describe_visibility(seen, result.terms.drop)}"
+
+
+def rollout_lines(product: DataProduct) -> Iterator[str]:
+    """What the rollout under way began with, where the spec leaves it out."""
+    candidate = product.status.candidate
+    if candidate is not None and candidate.derived is not None:
+        yield f"rollout of {candidate.version}, derived when it started: {candidate.derived.message}"
 
 
 def derived_lines(terms: Terms, evaluation: Evaluation, observed: Observed) -> Iterator[str]:

@@ -31,6 +31,15 @@ def product_findings(product: DataProduct) -> Iterator[Finding]:
         )
     if spec.retraining:
         yield from _names(spec.retraining.gate, slos, "spec.retraining.gate")
+    filled = {one.role for one in spec.team.members} if spec.team else set()
+    wanted = spec.review.signed_by if spec.review else ()
+    if unfilled := [role for role in wanted if role not in filled]:
+        yield Finding(
+            Severity.WARNING,
+            "spec.review.signedBy",
+            f"has {' and '.join(unfilled)}, and no member of the team has that role, so no review is"
+            " ever signed: add one to spec.team.members, or name a role that somebody has",
+        )
     if spec.model.bento.digest == PLACEHOLDER:
         yield Finding(
             Severity.NOTE,

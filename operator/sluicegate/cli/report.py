@@ -16,17 +16,19 @@ import yaml
 from sluicegate.api import names
 from sluicegate.api.review import DataProductReview
 from sluicegate.cli.cluster_access import kube_api
+from sluicegate.cli.kubectl import output
+from sluicegate.cli.kubectl.output import add_output, document
 from sluicegate.cli.object_name import parse_key
 from sluicegate.cli.report_live import with_what_is_new
 from sluicegate.cli.reviewed_products import products_in
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.reporting.facts import ReportFacts, facts_of
-from sluicegate.reporting.text import as_csv, as_json, markdown
+from sluicegate.reporting.text import as_csv, documents, markdown
 from sluicegate.reviews.store import UnreadableReview, parse_review, read_review
 from sluicegate.settings import parse_settings
 
-FORMATS = ("html", "markdown", "json", "csv")
+FORMATS = ("markdown", "html", "json", "yaml", "csv", "name")
 
 
 class NoReportExtra(SluicegateError):  # noqa: N818 - says what is the case
@@ -49,13 +51,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="of a period that goes on, with the days that its ledger hasn't got yet, today so far"
         " among them; read from SLUICEGATE_PROMETHEUS_URL",
     )  # fmt: skip
-    parser.add_argument("--format", choices=FORMATS, default="markdown")
-    parser.add_argument("--output", type=Path, help="file to write; standard output when left out")
+    add_output(parser, formats=FORMATS)
+    parser.add_argument("--file", type=Path, help="file to write; standard output when left out")
     parser.add_argument(
         "--from", dest="files", type=Path, nargs="+", default=[],
         help="files with reviews (YAML or JSON, lists too), instead of the cluster",
     )  # fmt: skip
-    parser.epilog = "Uses the kubeconfig as kubectl does. HTML needs the extra `report`."
+    parser.epilog = (
+        "Uses the kubeconfig as kubectl does. HTML needs the extra `report`. Exit codes: 0 done,"
+        " 1 failed, 2 wrong input."
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,10 +76,10 @@ def run(args: argparse.Namespace) -> int:
     reports = sorted(chosen, key=lambda one: (-one.worst, one.name))
     if args.wheel:
         reports = [spun(reports, f"{datetime.now(UTC):%Y-%m-%d}")]
-    text = _render(reports, args.format, args.period or "newest period")
-    if args.output:
-        args.output.write_text(text, encoding="utf-8")
-        print(args.output)
+    text = _render(reports, args.output, args.period or "newest period")
+    if args.file:
+        args.file.write_text(text, encoding="utf-8")
+        print(args.file)
     else:
         print(text, end="")
     return 0
@@ -124,10 +129,11 @@ def choose(
     whose = "/".join(wanted) if wanted else "any product"
     if not known:
         text = (
-            f"there is no review of {whose}: set spec.review of the DataProduct, and wait for a day"
+            f"there is no review of {whose}: is the name right? A DataProduct with spec.review has one"
+            " after a day; those of a deleted product are kept for some time, then in the archive (--from)"
         )
     elif period:
-        text = f'there is no period "{period}" of {whose}: there are {", ".join(sorted(set(known))[-6:])}'
+        text = f'there is no period "{period}" of {whose}: name one of {", ".join(sorted(set(known))[-6:])}'
     else:
         text = f"no review of {whose} is sealed yet: name an open one by --period {known[-1]}"
     raise InvalidInput([Problem("period", text)])
@@ -155,8 +161,12 @@ def _place(ordered: Sequence[DataProductReview], period: str) -> int | None:
 
 def _render(reports: Sequence[ReportFacts], form: str, period: str) -> str:
     match form:
-        case "json":
-            return as_json(reports)
+        case "json" | "yaml":
+            told = document("ProductReports", reports=documents(reports))
+            return output.as_json(told) if form == "json" else output.as_yaml(told)
+        case "name":
+            kind = f"{names.REVIEW_SINGULAR}.{names.GROUP}"
+            return "".join(f"{kind}/{one.review.metadata.name}\n" for one in reports)
         case "csv":
             return as_csv(reports)
         case "html":
@@ -164,37 +174,44 @@ def _render(reports: Sequence[ReportFacts], form: str, period: str) -> str:
                 from sluicegate.reporting.page import page  # noqa: PLC0415 - an extra
             except ImportError as error:
                 raise NoReportExtra(
-                    f"HTML needs {error.name}: install sluicegate[report], or take --format markdown"
+                    f"HTML needs {error.name}: install sluicegate[report], or take -o markdown"
                 ) from error
-            title = reports[0].name if len(reports) == 1 else "Products"
-            return page(reports, f"{title}, {period}")
+            whose = reports[0].name if len(reports) == 1 else f"{len(reports)} products"
+            return page(reports, f"Review of {whose}, {period}")
         case _:
             return markdown(reports)
 
 
 def _read_files(files: Iterable[Path]) -> list[DataProductReview]:
     found = []
-    for path in files:
-        try:
-            documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-        except (OSError, yaml.YAMLError) as error:
-            raise InvalidInput([Problem(str(path), f"can't be read: {error}")]) from error
-        for document in documents:
-            items = document.get("items", [document]) if isinstance(document, dict) else []
-            for item in items:
-                review = parse_review(item) if item.get("kind") == names.REVIEW_KIND else None
-                if review is None:
-                    text = f"has an object that is no {names.REVIEW_KIND}: write it with kubectl get dprev -o yaml"
-                    raise InvalidInput([Problem(str(path), text)])
-                found.append(review)
+    for path, body in objects_in(files):
+        review = parse_review(body) if body.get("kind") == names.REVIEW_KIND else None
+        if review is None:
+            text = f"has an object that is no {names.REVIEW_KIND}: write it with kubectl get dprev -o yaml"
+            raise InvalidInput([Problem(str(path), text)])
+        found.append(review)
     return found
 
 
-def readable(documents: Iterable[Mapping[str, Any]]) -> Iterator[DataProductReview]:
-    """The reviews among documents; of one that can't be read a sentence on standard error."""
-    for document in documents:
+def objects_in(files: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The objects in YAML files, those in lists too. Raises InvalidInput naming what can't be read."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a ledger is long
+    for path in files:
         try:
-            yield read_review(document)
+            documents = list(yaml.load_all(path.read_text(encoding="utf-8"), loader))
+        except (OSError, yaml.YAMLError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise InvalidInput([Problem(str(path), f"can't be read: {why}")]) from error
+        for one in documents:
+            for item in one.get("items", [one]) if isinstance(one, dict) else []:
+                yield path, item
+
+
+def readable(bodies: Iterable[Mapping[str, Any]]) -> Iterator[DataProductReview]:
+    """The reviews among objects; of one that can't be read a sentence on standard error."""
+    for body in bodies:
+        try:
+            yield read_review(body)
         except UnreadableReview as error:
             print(f"left out: {error}", file=sys.stderr)
 

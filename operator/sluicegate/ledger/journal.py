@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 LATE_DAYS: Final = 3
 """Days after its end at which a day is read once more, and then never: samples may arrive late."""
 DAY_SECONDS: Final = 86_400
+PERIOD_OVER: Final = "PeriodOver"
+PRODUCT_GONE: Final = "ProductGone"
+CYCLE_CHANGED: Final = "CycleChanged"
+"""spec.review is another one now, or none: no visit comes to this review any more."""
 _SEALED: Final = (
     "timeZone",
     "signedBy",
@@ -163,7 +167,10 @@ def may_be_sealed(period: Period, now: float) -> bool:
 
 
 def sealed(review: DataProductReview, now: float, *, because: str) -> DataProductReviewStatus:
-    """The status of a review that is sealed now: each day final, with digest and due date."""
+    """The status of a review that is sealed now: each day final, with digest and due date.
+
+    Who may sign for a product that is gone still may, and nobody has to.
+    """
     status = review.status
     days = tuple(day.model_copy(update={"final": True}) for day in status.days)
     status = status.model_copy(
@@ -172,7 +179,9 @@ def sealed(review: DataProductReview, now: float, *, because: str) -> DataProduc
             "state": ReviewState.TO_REVIEW,
             "seal_time": int(now),
             "seal_reason": because,
-            "due_time": int(now) + status.grace_days * DAY_SECONDS,
+            "due_time": None
+            if because == PRODUCT_GONE
+            else int(now) + status.grace_days * DAY_SECONDS,
         }
     )
     closed = review.model_copy(update={"status": status})

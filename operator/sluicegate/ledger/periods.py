@@ -117,6 +117,17 @@ def before(cycle: ReviewCycle, period: Period) -> Period | None:
     return period_of(cycle, period.first - timedelta(days=1))
 
 
+def kept_until(cycle: ReviewCycle, period: Period) -> int:
+    """When as many periods as `keep` says have passed since the end of this one, in seconds since 1970."""
+    end = period
+    for _ in range(cycle.keep):
+        following = period_of(cycle, end.after)
+        if following is None:
+            break
+        end = following
+    return end.end
+
+
 def named(cycle: ReviewCycle, name: str, *, until: date) -> Period:
     """The period of this name; NoPeriod says which there are, up to a day."""
     found: list[str] = []

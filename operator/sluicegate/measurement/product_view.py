@@ -99,6 +99,11 @@ class ProductBlocks:
         key = VersionKey(*self.product.metadata.key, series_of(version))
         return self.measurements.blocks.facts(key, self.block_seconds)
 
+    def canary_facts(self, version: VersionBase) -> TargetFacts | None:
+        """The same by canary blocks: a candidate may be judged before a block is over."""
+        key = VersionKey(*self.product.metadata.key, series_of(version))
+        return self.measurements.canaries.facts(key)
+
     def series(self) -> dict[str, dict[str, Series]]:
         """Blocks of the stable version, by version and SLO."""
         return self._of_stable(self.measurements.blocks.series, *self._counted(), *self._compared())

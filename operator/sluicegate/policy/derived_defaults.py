@@ -6,7 +6,7 @@ from typing import Final
 
 from sluicegate.api.retraining import DEFAULT_COOLDOWN_SECONDS
 from sluicegate.policy.canary.objections import LEAST_REQUESTS
-from sluicegate.policy.canary.steps import SOON_SECONDS, fitted
+from sluicegate.policy.canary.rollout_defaults import SOON_SECONDS, derive, describe_steps
 from sluicegate.policy.model.formatting import duration, points
 from sluicegate.policy.model.hold_out_margin import Z_POWER, HoldOutMargin
 from sluicegate.policy.model.observed import Observed
@@ -31,6 +31,8 @@ def derived(
     """
     if not terms.steps_given:
         yield f"rollout.steps: {_steps(terms, observed)}"
+    if not terms.duration_given:
+        yield f"rollout.maxDurationSeconds: {duration(terms.max_duration_seconds)}"
     quality = [slo for slo in terms.deciding if slo.tells_quality]
     for slo in quality:
         if not slo.margin_given:
@@ -51,8 +53,8 @@ def _steps(terms: Terms, observed: Observed | None) -> str:
     rule = f"{LEAST_REQUESTS} requests of the candidate come within {duration(SOON_SECONDS)}"
     if observed is None:
         return f"those of {listed} % at which {rule}; the last one where none does"
-    chosen = ", ".join(str(share) for share in fitted(terms, observed).steps)
-    return f"{chosen} %, of {listed} % those at which {rule} at the present rate"
+    chosen = describe_steps(derive(terms, observed).steps)
+    return f"{chosen}, of {listed} % those at which {rule} at the present rate"
 
 
 def _regression(slo: SloTerms) -> str:

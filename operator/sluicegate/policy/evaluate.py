@@ -5,7 +5,7 @@ then let everything that applies propose a decision; the one that precedes is ma
 here waits, reads or writes, and evaluating the same block twice changes nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sluicegate.api.engine import ProductState, SloRecord
@@ -15,7 +15,7 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
 from sluicegate.policy import manual_requests, new_versions, training_results
-from sluicegate.policy.canary import api_gate, steps, verdict
+from sluicegate.policy.canary import api_gate, rollout_defaults, verdict
 from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.assessment import Assessment
 from sluicegate.policy.canary.objections import can_be_judged
@@ -90,8 +90,13 @@ def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: i
     terms : what it is judged by. status : what the last evaluation left.
     observed : what was read. now : in seconds; waits and cooldowns are counted by it.
     """
+    terms = rollout_defaults.applied(terms, status, observed)
+    found = _evaluated(terms, status, observed, now)
+    return replace(found, decision=rollout_defaults.recorded(terms, found.decision))
+
+
+def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:
     before = status
-    terms = steps.fitted(terms, observed)
     if status.stable is not None and status.carried_out:
         return _under_way(terms, status, observed, now)
     status = _refreshed(terms, status, observed, now)

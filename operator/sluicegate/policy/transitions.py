@@ -166,6 +166,8 @@ def _start(
         decision.source,
         cause=training.cause if training else "",
         phase=CandidatePhase.STARTING,
+        target=decision.weight,
+        derived=decision.derived,
         start_time=now,
         evaluation=dict(decision.evaluation),
         pairs=dict(decision.pairs),

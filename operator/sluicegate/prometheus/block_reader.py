@@ -344,7 +344,7 @@ class BlockReader:
             by_scopes[chosen].add(kind)
         unasked = QueryKind.SENT if canary else QueryKind.GATEWAY
         gateway = self._settings.gateway
-        render = partial(render_queries, infrastructure=not canary, gateway=gateway)
+        render = partial(render_queries, canary=canary, gateway=gateway)
         for chosen, kinds in by_scopes.items():
             for scope in chosen:
                 for query in render(scope, seconds, needs):

@@ -14,6 +14,7 @@ from sluicegate.prometheus.targets import (
     Readings,
     SeriesKey,
     Target,
+    TargetFacts,
     VersionKey,
     of_products,
 )
@@ -27,6 +28,7 @@ class CanaryBlocks:
         self._blocks: dict[SeriesKey, dict[int, Block]] = {}
         self._means: dict[SeriesKey, dict[int, Mean]] = {}
         self._scraped: dict[VersionKey, set[int]] = {}
+        self._facts: dict[VersionKey, TargetFacts] = {}
         self._sent: dict[tuple[int, int], dict[str, float]] = {}
         """What the gateway sent, by length of block and index, then by backend."""
         self._lengths: dict[ProductKey, int] = {}
@@ -51,6 +53,7 @@ class CanaryBlocks:
             known = self._scraped.setdefault(version, set())
             known.difference_update(range(readings.first, readings.last + 1))
             known |= scraped
+        self._facts.update(readings.facts)
         if readings.gateway is not None:
             for index in range(readings.first, readings.last + 1):
                 # Added, as products that begin are read apart from those that go on.
@@ -95,6 +98,7 @@ class CanaryBlocks:
         self._blocks = of_products(self._blocks, stays)
         self._means = of_products(self._means, stays)
         self._scraped = of_products(self._scraped, stays)
+        self._facts = of_products(self._facts, stays)
         for product in products:
             self._derived.pop(product, None)
             self._lengths.pop(product, None)
@@ -134,6 +138,10 @@ class CanaryBlocks:
     def scraped(self, version: VersionKey) -> AbstractSet[int]:
         """The blocks in which pods of the version are known to have answered a scrape."""
         return self._scraped.get(version, frozenset())
+
+    def facts(self, version: VersionKey) -> TargetFacts | None:
+        """What else is known of a version, in the block that was read last."""
+        return self._facts.get(version)
 
 
 def _products(readings: Readings) -> set[ProductKey]:

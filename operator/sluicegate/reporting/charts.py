@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from sluicegate.reporting.words import market
 
 if TYPE_CHECKING:
     from sluicegate.reporting.facts import SloFacts
 
 GOOD, BAD, INK, FAINT = "#1b6e53", "#b3261e", "#1d2733", "#9aa5b1"
+WIDTH: Final = 4.8
+"""Of a chart, in inches: two stand beside each other on a page of A4."""
 RC: Final[Any] = {  # its own type lists every key there is
     "svg.hashsalt": "sluicegate", "svg.fonttype": "none", "font.family": "sans-serif",
     "font.size": 9, "axes.edgecolor": FAINT, "axes.labelcolor": INK, "text.color": INK,
@@ -21,53 +26,55 @@ RC: Final[Any] = {  # its own type lists every key there is
 
 
 def days_chart(slo: SloFacts) -> str:
-    """The share of good events of each day against the objective; days outside are marked."""
+    """The share of good events of each day against the objective; days below it are marked."""
     with mpl.rc_context(RC):
-        figure = Figure(figsize=(4.8, 1.7), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 1.6), layout="constrained")
         axes = figure.add_subplot()
         known = [(place, one) for place, (_, one) in enumerate(slo.days) if one.total]
         shares = [100 * (1 - one.bad / one.total) for _, one in known]
         axes.plot([place for place, _ in known], shares, color=INK, linewidth=1.2, zorder=2)
         if slo.objective is not None:
             axes.axhline(100 * slo.objective, color=GOOD, linewidth=1, linestyle="--", zorder=1)
-            outside = [
+            below = [
                 (place, share)
                 for (place, _), share in zip(known, shares, strict=True)
                 if share < 100 * slo.objective
             ]
             axes.scatter(
-                [place for place, _ in outside], [share for _, share in outside],
+                [place for place, _ in below], [share for _, share in below],
                 color=BAD, marker="v", s=22, zorder=3,
             )  # fmt: skip
         ticks = range(0, len(slo.days), max(len(slo.days) // 6, 1))
         axes.set_xticks(list(ticks), [slo.days[tick][0][5:] for tick in ticks])
-        axes.set_ylabel("good, %")
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.ticklabel_format(axis="y", useOffset=False)
+        axes.grid(axis="y", color=FAINT, alpha=0.3, linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.01)
         return as_svg(figure)
 
 
 def markets_chart(slo: SloFacts) -> str:
-    """The share of good events by market; those that are too few to say anything are hatched."""
+    """The share of good events by market; those of which nothing can be said are hatched."""
     with mpl.rc_context(RC):
         shown = [one for one in slo.markets if one.count.total][:12][::-1]
-        figure = Figure(figsize=(3.4, 0.5 + 0.24 * len(shown)), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 0.35 + 0.24 * len(shown)), layout="constrained")
         axes = figure.add_subplot()
         colours = {"Met": GOOD, "Missed": BAD, "Unknown": "white"}
         for place, one in enumerate(shown):
             share = 100 * (1 - one.count.bad / one.count.total)
+            unknown = one.state == "Unknown"
             axes.barh(
-                place, share, color=colours[one.state], edgecolor=INK, linewidth=0.6, height=0.7,
-                hatch="////" if one.state == "Unknown" else None,
+                place, share, color=colours[one.state], edgecolor=FAINT if unknown else "none",
+                linewidth=0.6, height=0.7, hatch="////" if unknown else None,
             )  # fmt: skip
-            axes.text(1.5, place, f"{share:.1f} % {one.state}", va="center", fontsize=8,
-                      color=INK if one.state == "Unknown" else "white",
-                      backgroundcolor="white" if one.state == "Unknown" else "none")  # fmt: skip
+            axes.text(103, place, market(slo, one), va="center", fontsize=8)
         if slo.objective is not None:
             axes.axvline(100 * slo.objective, color=INK, linewidth=1, linestyle="--")
         axes.set_yticks(range(len(shown)), [one.market for one in shown])
         axes.set_xlim(0, 100)
-        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(axis="y", length=0)
         return as_svg(figure)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sluicegate.api.base import rfc3339
 from sluicegate.ledger.journal import digest_of
 from sluicegate.reporting.text import escaped
+from sluicegate.reporting.words import percent, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -52,7 +53,7 @@ def dossier_of(
     broken = [one.metadata.name for one in sealed if one not in good]
     return {
         "at": rfc3339(at),
-        "general": _general(product),
+        "general": _general(product, ordered),
         "modelCard": _part(product, "modelCard"),
         "risk": _part(product, "compliance"),
         "oversight": _oversight(product, good),
@@ -81,9 +82,13 @@ def dossier_of(
     }  # fmt: skip
 
 
-def _general(product: DataProduct | None) -> dict[str, Any]:
+def _general(product: DataProduct | None, reviews: Sequence[DataProductReview]) -> dict[str, Any]:
     if product is None:
-        return {"note": "the product is deleted; its ledgers have the following"}
+        gone = f"{reviews[0].metadata.namespace}/{reviews[0].spec.product_ref.name}"
+        return {
+            "product": gone,
+            "note": "the product is deleted; its ledgers have the following",
+        }
     spec = product.spec
     told = spec.description.to_dict() if spec.description else {}
     return {
@@ -108,7 +113,7 @@ def _part(product: DataProduct | None, name: str) -> dict[str, Any]:
 def _retention(product: DataProduct | None) -> str:
     cycle = product.spec.review if product is not None else None
     if cycle is None:
-        return "no ledger is opened any more; sealed ones stay until they are deleted by hand"
+        return "no ledger is opened any more; a sealed one stays until its expiryTime"
     return (
         f"the {cycle.keep} newest sealed reviews (one a {cycle.every}) are kept in the cluster; the"
         " archive keeps what it was given"
@@ -178,9 +183,14 @@ def _monitoring(product: DataProduct | None) -> dict[str, Any]:
 
 def markdown(file: dict[str, Any]) -> str:
     """The technical file as Markdown: lists of fields, and a table where there are rows."""
-    lines = [f"# Technical file, as of {file['at']}", ""]
+    lines = [f"# Technical file of {file['general']['product']}, as of {file['at']}", ""]
+    shares = [
+        {**row, "good": percent(1 - row["bad"] / row["total"] if row["total"] else None)}
+        for row in file["performance"]
+    ]
     for key, title in SECTIONS:
-        lines += [f"## {title}", "", *_shown(file[key]), ""]
+        shown = shares if key == "performance" else file[key]
+        lines += [f"## {title}", "", *_shown(shown), ""]
     lines.append("Records of the product; no statement that a law is met.")
     return "\n".join(lines) + "\n"
 
@@ -191,24 +201,25 @@ def _shown(value: Any) -> Iterator[str]:
             yield "There are no records."
         for name, item in value.items():
             if isinstance(item, list) and item and isinstance(item[0], dict):
-                yield f"{name}:"
-                yield ""
-                yield from _table(item)
-            elif isinstance(item, dict):
-                yield f"- {name}: {escaped(', '.join(f'{k} {v}' for k, v in item.items()))}"
-            elif item:
-                text = ", ".join(map(str, item)) if isinstance(item, list) else str(item)
-                yield f"- {name}: {escaped(text)}"
+                yield from ("", f"{spoken(name).capitalize()}:", "", *_table(item), "")
+            elif isinstance(item, dict) or item:
+                yield f"- {spoken(name).capitalize()}: {escaped(_joined(item))}"
     elif value:
         yield from _table(value)
     else:
         yield "There are no records."
 
 
+def _joined(value: Any) -> str:
+    """A value in one line; what is empty in it is left out."""
+    if isinstance(value, dict):
+        return ", ".join(f"{spoken(name)} {_joined(one)}" for name, one in value.items() if one)
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def _table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    yield "| " + " | ".join(columns) + " |"
+    yield "| " + " | ".join(map(spoken, columns)) + " |"
     yield "|" + "---|" * len(columns)
     for row in rows:
         yield "| " + " | ".join(escaped(str(row.get(name, ""))) for name in columns) + " |"
-    yield ""

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final
 from sluicegate.api.review import CheckState, SignVerdict
 from sluicegate.ledger.journal import digest_of
 from sluicegate.ledger.periods import local_day
+from sluicegate.ledger.signing import standing
 from sluicegate.reporting.delivery import Delivery, delivery_of
+from sluicegate.reporting.response_times import histogram_of, quantile
 from sluicegate.reporting.segments import Segment, segments_of
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.counts import Count
@@ -99,12 +101,20 @@ class ActionFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """A proved change of one SLO, and since when."""
+
+    slo: SloFacts
+    evolution: Evolution
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReportFacts:
     """What a report says of one product and period.
 
     Attributes
     ----------
-    sentence : all of it in one. worst : the largest proved change for the worse, in shares.
     digest_holds : whether what is sealed is what the digest says; None while it is open.
     decisions : how many by type; causes : of retrainings. promotions, rolled_back : versions.
     missing_days : days of the period that couldn't be read.
@@ -113,7 +123,6 @@ class ReportFacts:
     """
 
     review: DataProductReview
-    sentence: str
     slos: tuple[SloFacts, ...]
     quantiles: tuple[Quantile, ...]
     decisions: Counter[str]
@@ -144,15 +153,31 @@ class ReportFacts:
         return tuple(one for one in self.review.status.readiness if one.state is CheckState.MISSING)
 
     @property
+    def unsigned(self) -> tuple[str, ...]:
+        """Roles that have to sign a sealed review, and of which nobody has."""
+        return standing(self.review, 0.0).missing
+
+    @property
+    def move(self) -> Move | None:
+        """The largest proved change for the worse; without one, the largest for the better."""
+        moves = [
+            Move(slo, one, since)
+            for slo in self.slos
+            for one, since in (
+                (slo.against_before, "against the period before"),
+                (slo.against_original, "since the first acceptance"),
+            )
+            if one.change in {PeriodChange.WORSE, PeriodChange.BETTER}
+        ]
+        worst = max(moves, key=lambda one: one.evolution.estimate, default=None)
+        if worst is None or worst.evolution.change is PeriodChange.WORSE:
+            return worst
+        return min(moves, key=lambda one: one.evolution.estimate)
+
+    @property
     def worst(self) -> float:
         """The largest proved change for the worse, in shares of events; 0 without one."""
-        found = [
-            one.estimate
-            for slo in self.slos
-            for one in (slo.against_before, slo.against_original)
-            if one.change is PeriodChange.WORSE
-        ]
-        return max(found, default=0.0)
+        return max(self.move.evolution.estimate, 0.0) if self.move is not None else 0.0
 
 
 def good_share(count: Count) -> float | None:
@@ -190,7 +215,6 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
     every = {one.title: one for one in (*last, *fresh)}
     return ReportFacts(
         review=review,
-        sentence=_sentence(review, slos, kinds, causes),
         slos=slos,
         quantiles=tuple(_quantiles(status.days, earlier)),
         decisions=kinds,
@@ -302,74 +326,7 @@ def _health(count: Count, left: float | None) -> str:
 
 
 def _quantiles(days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]) -> list[Quantile]:
-    now, before = _histogram(days), _histogram(earlier)
+    now, before = histogram_of(days), histogram_of(earlier)
     if not now:
         return []
     return [Quantile(one, quantile(now, one), quantile(before, one)) for one in QUANTILES]
-
-
-def _histogram(days: Sequence[ReviewDay]) -> list[tuple[float, int]]:
-    found: Counter[float] = Counter()
-    for day in days:
-        for bound, number in day.responses.items():
-            found[float(bound)] += number
-    return sorted(found.items())
-
-
-def quantile(histogram: Sequence[tuple[float, int]], share: float) -> float | None:
-    """The estimate of a quantile from cumulative counts by bound, in seconds.
-
-    Interpolated within the bound that it lies in, as Prometheus does; None where it lies beyond the
-    last one, or nothing was counted.
-    """
-    if not histogram or not histogram[-1][1]:
-        return None
-    wanted, low, below = share * histogram[-1][1], 0.0, 0
-    for bound, number in histogram:
-        if number >= wanted:
-            if bound == float("inf"):
-                return None
-            within = (wanted - below) / (number - below) if number > below else 1.0
-            return low + (bound - low) * within
-        low, below = bound, number
-    return None
-
-
-def _sentence(
-    review: DataProductReview,
-    slos: Sequence[SloFacts],
-    kinds: Counter[str],
-    causes: Counter[str],
-) -> str:
-    """What there is to know, in one sentence."""
-    worse = [one.name for one in slos if one.against_before.change is PeriodChange.WORSE]
-    better = [one.name for one in slos if one.against_before.change is PeriodChange.BETTER]
-    missed = [one.name for one in slos if one.budget_left is not None and one.budget_left < 0]
-    parts = []
-    if missed:
-        parts.append(
-            f"{_and(missed)} missed {'its objective' if len(missed) == 1 else 'their objectives'}"
-        )
-    if worse:
-        parts.append(f"{_and(worse)} got worse")
-    if better:
-        parts.append(f"{_and(better)} got better")
-    if not parts:
-        parts.append("no SLO was missed, and none has evidence of a change")
-    why = {"Retrain": f" ({', '.join(f'{cause}: {causes[cause]}' for cause in sorted(causes))})"}
-    acts = [
-        f"{kinds[kind]} {word}{'s' if kinds[kind] > 1 else ''}{why.get(kind, '')}"
-        for kind, word in (
-            ("Retrain", "retraining"),
-            ("Promote", "promotion"),
-            ("Rollback", "rollback"),
-        )
-        if kinds[kind]
-    ]
-    name = review.spec.product_ref.name
-    text = f"{name}: {', '.join(parts)}"
-    return f"{text}; {_and(acts)}." if acts else f"{text}; nothing was retrained or promoted."
-
-
-def _and(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from sluicegate.api.review import ReviewState
 from sluicegate.ledger.periods import local_day, local_minute
 from sluicegate.reporting import words
 from sluicegate.reporting.charts import days_chart, markets_chart
@@ -36,7 +35,6 @@ def page(reports: Sequence[ReportFacts], title: str) -> str:
         markets=_markets,
         day=local_day,
         minute=local_minute,
-        overdue=ReviewState.OVERDUE,
     )
     return environment.get_template("report.html").render(reports=reports, title=title)
 

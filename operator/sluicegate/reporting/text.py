@@ -25,8 +25,23 @@ COLUMNS = (
 
 
 def markdown(reports: Sequence[ReportFacts]) -> str:
-    """One section a product."""
-    return "\n".join(line for one in reports for line in (*_section(one), ""))
+    """One section a product; before those of several, what moved most."""
+    head = _portfolio(reports) if len(reports) > 1 else iter(())
+    return "\n".join([*head, *(line for one in reports for line in (*_section(one), ""))])
+
+
+def _portfolio(reports: Sequence[ReportFacts]) -> Iterator[str]:
+    yield escaped(words.portfolio(reports))
+    yield ""
+    yield "| product | largest proved change | review | checks missing | open actions |"
+    yield "|---|---|---|---|---|"
+    for one in reports:
+        cells = (
+            one.name, words.move(one.move), words.standing(one),
+            str(len(one.missing)), str(len(one.open_actions)),
+        )  # fmt: skip
+        yield "| " + " | ".join(map(escaped, cells)) + " |"
+    yield ""
 
 
 def _section(one: ReportFacts) -> Iterator[str]:
@@ -40,22 +55,21 @@ def _section(one: ReportFacts) -> Iterator[str]:
 def _head(one: ReportFacts) -> Iterator[str]:
     status, period = one.review.status, one.review.spec.period
     zone = status.time_zone
-    begin, end = local_day(period.start, zone), local_day(period.end, zone)
-    yield f"# {one.name}, {begin} to {end}"
+    yield f"# {one.name}, {words.span(period.start, period.end, zone)}"
     yield ""
-    yield escaped(one.sentence)
+    yield escaped(words.sentence(one))
     yield ""
     sealed = (
         f"sealed {local_day(status.seal_time, zone)}, `{status.digest}`"
         if status.seal_time
-        else "open: the period goes on"
+        else "not sealed"
     )
     broken = (
         " **The digest does not match: the ledger was changed.**"
         if one.digest_holds is False
         else ""
     )
-    yield f"State: {status.state} ({sealed}).{broken}"
+    yield f"State: {escaped(words.standing(one))} ({sealed}).{broken}"
     for signed in one.objections:
         yield f"**{escaped(signed.username)} ({signed.role}) objects.**"
     if one.missing_days:
@@ -66,7 +80,7 @@ def _service_levels(one: ReportFacts) -> Iterator[str]:
     yield ""
     yield (
         "| SLO | this period | objective | the period before | change | at acceptance | change since"
-        " | error budget | days outside |"
+        " | error budget | days missed |"
     )
     yield "|---|---|---|---|---|---|---|---|---|"
     for slo in one.slos:
@@ -75,9 +89,9 @@ def _service_levels(one: ReportFacts) -> Iterator[str]:
             words.counted(slo.count),
             words.percent(slo.objective),
             words.counted(slo.before),
-            words.change(slo.against_before),
+            words.compared(slo.against_before, slo.before),
             words.counted(slo.original),
-            words.change(slo.against_original),
+            words.compared(slo.against_original, slo.original),
             words.budget(slo.budget_left),
             str(slo.outside),
         )
@@ -85,13 +99,8 @@ def _service_levels(one: ReportFacts) -> Iterator[str]:
     yield from _markets(one.slos)
     yield from _segments(one)
     if one.quantiles:
-        told = ", ".join(
-            f"p{one_of.share * 100:.0f} {words.milliseconds(one_of.seconds)}"
-            f" (before: {words.milliseconds(one_of.before)})"
-            for one_of in one.quantiles
-        )
         yield ""
-        yield f"Response times, estimates from the histogram: {told}."
+        yield f"Response times (estimates): {words.response_times(one.quantiles)}."
 
 
 def _decided(one: ReportFacts) -> Iterator[str]:
@@ -100,7 +109,7 @@ def _decided(one: ReportFacts) -> Iterator[str]:
     yield "## Decisions"
     for made in status.decisions:
         when = local_minute(made.decision_time, zone)
-        yield f"- {when} {made.type} ({made.reason}): {escaped(made.message)}"
+        yield f"- {when} {made.type} ({words.spoken(made.reason)}): {escaped(made.message)}"
     if status.earlier_decisions:
         yield f"- and {sum(status.earlier_decisions.values())} earlier ones"
     if not status.decisions:
@@ -113,13 +122,16 @@ def _decided(one: ReportFacts) -> Iterator[str]:
 def _to_look_at(one: ReportFacts) -> Iterator[str]:
     readiness = one.review.status.readiness
     yield ""
-    yield "## Objectives to review"
+    yield "## Objectives to reconsider"
     health = [f"- {words.subject(slo)} {slo.health}" for slo in one.slos if slo.health]
     yield from health or ["There are none."]
     yield ""
     yield "## Readiness"
     unmet = [check for check in readiness if check.state is not CheckState.MET]
-    yield from (f"- {check.name} {check.state}: {escaped(check.message)}" for check in unmet)
+    yield from (
+        f"- {words.spoken(check.name)} {check.state.lower()}: {escaped(check.message)}"
+        for check in unmet
+    )
     if not unmet:
         yield "All is met." if readiness else "It isn't recorded."
 
@@ -135,7 +147,7 @@ def _people(one: ReportFacts) -> Iterator[str]:
     for signed in one.signatures:
         note = f": {escaped(signed.note)}" if signed.note else ""
         when = local_day(signed.sign_time, one.review.status.time_zone)
-        yield f"- {signed.username} ({signed.role}) {signed.verdict} {when}{note}"
+        yield f"- {signed.username} ({signed.role}) {words.VERDICTS[signed.verdict]}, {when}{note}"
     if not (one.open_actions or one.signatures or one.review.spec.decisions):
         yield "None yet."
     if one.review.spec.notes:
@@ -156,10 +168,7 @@ def _markets(slos: Sequence[SloFacts]) -> Iterator[str]:
     for slo in slos:
         if slo.markets:
             told = ", ".join(
-                f"{one.market} {one.state} ({words.percent(1 - one.count.bad / one.count.total)},"
-                f" n={one.count.total:,})"
-                for one in slo.markets
-                if one.count.total
+                f"{one.market} {words.market(slo, one)}" for one in slo.markets if one.count.total
             )
             yield ""
             yield f"{words.subject(slo)} by market: {told}."
@@ -174,7 +183,12 @@ def escaped(text: str) -> str:
 
 def as_json(reports: Sequence[ReportFacts]) -> str:
     """A list, one item a product."""
-    return json.dumps([_json(one) for one in reports], indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(documents(reports), indent=2, ensure_ascii=False) + "\n"
+
+
+def documents(reports: Sequence[ReportFacts]) -> list[dict[str, Any]]:
+    """What JSON and YAML have."""
+    return [_json(one) for one in reports]
 
 
 def _json(one: ReportFacts) -> dict[str, Any]:
@@ -182,7 +196,7 @@ def _json(one: ReportFacts) -> dict[str, Any]:
     return {
         "product": one.name,
         "period": one.review.spec.period.to_dict(),
-        "sentence": one.sentence,
+        "sentence": words.sentence(one),
         "state": str(status.state),
         "digest": status.digest,
         "digestHolds": one.digest_holds,

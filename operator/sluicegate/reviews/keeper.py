@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sluicegate.kube.errors import Conflict, KubeError
 from sluicegate.ledger.journal import (
     DAY_SECONDS,
+    PERIOD_OVER,
+    PRODUCT_GONE,
     DayCounts,
     may_be_sealed,
     sealed,
@@ -22,7 +24,7 @@ from sluicegate.ledger.journal import (
     with_decision,
     with_versions,
 )
-from sluicegate.ledger.periods import before, local_day, period_at
+from sluicegate.ledger.periods import before, kept_until, local_day, period_at, zone_of
 from sluicegate.ledger.readiness import judged_on
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.targets import ProductKey
@@ -43,8 +45,6 @@ DELAY_SECONDS: Final = 600
 """After midnight, until the day's last samples are there."""
 OLDEST_SECONDS: Final = 15 * DAY_SECONDS
 """What Prometheus keeps at least: a day that is older can't be read any more."""
-PERIOD_OVER: Final = "PeriodOver"
-PRODUCT_GONE: Final = "ProductGone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,8 @@ class Keeper:
         found = []
         last = before(subject.cycle, period)
         if last is not None:
-            review = await self.store.read(review_key(subject.key, last))
-            if review is not None and review.spec.product_ref.uid == subject.uid:
+            review = await self._own(subject, last)
+            if review is not None:
                 found.append((last, review))
         review = await self._opened(subject, period, now)
         if review is not None:
@@ -133,6 +133,14 @@ class Keeper:
             for which, one in found
             if one.status.seal_time is None
         ]
+
+    async def _own(self, subject: ReviewSubject, period: Period) -> DataProductReview | None:
+        """The product's review of a period; None where only another product of its name has one."""
+        for uid in ("", subject.uid):
+            review = await self.store.read(review_key(subject.key, period, uid))
+            if review is not None and review.spec.product_ref.uid == subject.uid:
+                return review
+        return None
 
     async def _opened(
         self, subject: ReviewSubject, period: Period, now: float
@@ -148,14 +156,15 @@ class Keeper:
         if review is None or review.spec.product_ref.uid == subject.uid:
             return review
         if review.status.seal_time is None:
-            await seal_gone(self.store, review, now)
+            await seal(self.store, review, now, because=PRODUCT_GONE)
         key = review_key(subject.key, period, subject.uid)
         return await self.store.read(key) or await self.store.open(subject, key, period)
 
     async def _drop_beyond(self, subject: ReviewSubject, period: Period) -> None:
         """Drop what is beyond `keep`; what can't be keeps nobody from the period that begins."""
         try:
-            staying = await self.store.drop_beyond(subject.key, subject.cycle, period)
+            newest = review_key(subject.key, period)
+            staying = await self.store.drop_beyond(subject.key, subject.cycle.keep, newest)
         except UnreadableReview as error:
             self.wrong(subject.key, str(error))
             return
@@ -178,12 +187,19 @@ class Keeper:
     ) -> Ledger:
         status = review.status
         if not status.time_zone:
-            status = opened(subject)
+            status = opened(subject, period)
+        # A time zone holds for a whole period: another one would count an hour twice, or never.
+        period = replace(period, zone=zone_of(status.time_zone))
         if period.end > now:  # afterwards what holds is the next period's
             today = local_day(int(now), status.time_zone)
             ready = judged_on(subject.checks, subject.cycle.exemptions, today)
             status = status.model_copy(
-                update={"slos": subject.slos, "team": subject.team, "readiness": ready}
+                update={
+                    "slos": subject.slos,
+                    "team": subject.team,
+                    "readiness": ready,
+                    "expiry_time": kept_until(subject.cycle, period),
+                }
             )
         newest = () if subject.decision is None else (subject.decision,)
         for made in (*decisions, *newest):
@@ -232,10 +248,22 @@ class Keeper:
             await self.store.label(review, SEALED)
 
 
-async def seal_gone(store: ReviewStore, review: DataProductReview, now: float) -> None:
-    """Seal the review of a product that is gone, with what is in it."""
-    await store.record(review, sealed(review, now, because=PRODUCT_GONE))
+async def seal(store: ReviewStore, review: DataProductReview, now: float, *, because: str) -> None:
+    """Seal a review with what is in it."""
+    await store.record(review, sealed(review, now, because=because))
     await store.label(review, SEALED)
+
+
+def visited_names(subject: ReviewSubject, now: float) -> set[str]:
+    """Names of the reviews that a visit to a product comes to."""
+    period = period_at(subject.cycle, now)
+    last = before(subject.cycle, period) if period is not None else None
+    return {
+        review_key(subject.key, one, uid).name
+        for one in (period, last)
+        if one is not None
+        for uid in ("", subject.uid)
+    }
 
 
 def counts_of(span: DaySpan) -> DayCounts:

@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
-from sluicegate.api.names import ConditionType
+from sluicegate.api.names import LABEL_PRODUCT, ConditionType
 from sluicegate.api.review import ReviewState
 from sluicegate.conditions import Finding, find_condition
 from sluicegate.kube.errors import KubeError, NotFound
 from sluicegate.kube.resources import Key
-from sluicegate.ledger.journal import DAY_SECONDS
+from sluicegate.ledger.journal import CYCLE_CHANGED, DAY_SECONDS, PERIOD_OVER, PRODUCT_GONE
 from sluicegate.ledger.periods import UnknownZone, period_at
 from sluicegate.ledger.signing import SigningState, standing, with_standing
-from sluicegate.reviews.keeper import DELAY_SECONDS, Keeper, seal_gone
+from sluicegate.reviews.keeper import DELAY_SECONDS, Keeper, seal, visited_names
 from sluicegate.reviews.store import CLOSED, OPEN, SEALED, parse_review
 from sluicegate.reviews.subject import subject_of
 from sluicegate.reviews.wording import finding_of
@@ -80,6 +80,7 @@ class _FollowedReview:
 
     version: str
     product: Key
+    uid: str
     state: ReviewState
     waiting: Waiting | None
 
@@ -134,6 +135,8 @@ class Reviews:
         self._wake = wake
         self._namespaces = namespaces
         self._known: dict[Key, _Known] = {}
+        self._unreviewed: set[Key] = set()
+        """Products that were seen without a review since the last sweep."""
         self._decisions: dict[Key, list[ReviewDecision]] = defaultdict(list)
         self._began = wall()
         self._next_signed = 0.0
@@ -162,7 +165,9 @@ class Reviews:
         if subject is None:
             self._known.pop(key, None)
             self._decisions.pop(key, None)
+            self._unreviewed.add(key)
             return
+        self._unreviewed.discard(key)
         known = self._known.get(key)
         now = self._wall()
         if known is None:
@@ -251,7 +256,8 @@ class Reviews:
                     known = await self._follow(document, now)
                 if known is not None:
                     seen[key] = known
-                    overview.add(known)
+                    if self._exists(known.product, known.uid):
+                        overview.add(known)  # for a product that is gone nobody has to sign
             self._seen = seen
         except NotFound:
             return 0  # the definition of reviews isn't installed
@@ -282,24 +288,55 @@ class Reviews:
         return _FollowedReview(
             version=review.metadata.resource_version,
             product=Key(review.metadata.namespace, ref.name),
+            uid=ref.uid,
             state=where.state,
             waiting=Waiting(ref.uid, due, finding_of(review, where)) if waits and due else None,
         )
 
     async def _sweep(self, now: float) -> None:
-        """Seal the open reviews of products that are gone."""
+        """Seal the open reviews that no visit comes to any more, and drop old ones without a product."""
         try:
             async for review in self._store.labelled(OPEN, self._namespaces):
-                ref = review.spec.product_ref
-                key = Key(review.metadata.namespace, ref.name)
                 if review.status.seal_time is not None:
                     await self._store.label(review, SEALED)  # it was ended between the two writes
-                elif not self._exists(key, ref.uid):
-                    await seal_gone(self._store, review, now)
+                    continue
+                because = self._left(review, now)
+                if because is not None:
+                    await seal(self._store, review, now, because=because)
+            for label in (SEALED, CLOSED):
+                async for document in self._store.documents(label, self._namespaces):
+                    await self._drop_expired(document, now)
         except NotFound:
             return
         except KubeError as error:
-            logger.warning("reviews of deleted products are sealed later: %s", error)
+            logger.warning("reviews of deleted products are sealed and dropped later: %s", error)
+        else:
+            self._unreviewed.clear()
+
+    def _left(self, review: DataProductReview, now: float) -> str | None:
+        """Why no visit comes to an open review any more; None where one does, or it isn't known yet."""
+        key = Key(review.metadata.namespace, review.spec.product_ref.name)
+        if not self._exists(key, review.spec.product_ref.uid):
+            return PRODUCT_GONE
+        known = self._known.get(key)
+        if known is None and key not in self._unreviewed:
+            return None
+        if known is not None and (
+            not self._can_be_held(known)
+            or review.metadata.name in visited_names(known.subject, now)
+        ):
+            return None
+        return PERIOD_OVER if review.spec.period.end <= now else CYCLE_CHANGED
+
+    async def _drop_expired(self, document: Mapping[str, Any], now: float) -> None:
+        """Drop a review whose product is gone, or isn't reviewed any more, once its time is over."""
+        labels = document["metadata"].get("labels") or {}
+        key = Key(document["metadata"]["namespace"], labels.get(LABEL_PRODUCT, ""))
+        review = None if key in self._known else parse_review(document)
+        if review is None or review.status.expiry_time is None or now < review.status.expiry_time:
+            return
+        if key in self._unreviewed or not self._exists(key, review.spec.product_ref.uid):
+            await self._store.drop(review)
 
 
 def next_visit(subject: ReviewSubject, now: float) -> float:

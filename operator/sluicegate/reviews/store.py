@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -15,19 +15,16 @@ from sluicegate.errors import SluicegateError
 from sluicegate.kube.errors import AlreadyExists, NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
 from sluicegate.ledger.archive import is_archived
-from sluicegate.ledger.periods import before
+from sluicegate.ledger.periods import kept_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from sluicegate.api.review import ReviewCycle
     from sluicegate.kube.client import KubeApi
     from sluicegate.ledger.periods import Period
     from sluicegate.reviews.subject import ReviewSubject
 
 OPEN, SEALED, CLOSED = "open", "sealed", "closed"
-MOST_ABSENT: Final = 2
-"""Periods in a row without a review, after which no older one is looked for."""
 
 
 def review_key(product: Key, period: Period, uid: str = "") -> Key:
@@ -73,13 +70,14 @@ def read_review(document: Mapping[str, Any]) -> DataProductReview:
         ) from error
 
 
-def opened(subject: ReviewSubject) -> DataProductReviewStatus:
+def opened(subject: ReviewSubject, period: Period) -> DataProductReviewStatus:
     """What a review says when it is opened."""
     cycle = subject.cycle
     return DataProductReviewStatus(
         time_zone=cycle.time_zone,
         signed_by=cycle.signed_by,
         grace_days=cycle.grace_days,
+        expiry_time=kept_until(cycle, period),
         team=subject.team,
         slos=subject.slos,
     )
@@ -185,26 +183,31 @@ class ReviewStore:
             {"metadata": {"annotations": {names.ANNOTATION_ARCHIVED: digest}}},
         )
 
-    async def drop_beyond(self, product: Key, cycle: ReviewCycle, period: Period) -> int:
-        """Delete the sealed reviews beyond `keep`, the oldest first; return how many have to stay.
+    async def drop_beyond(self, product: Key, keep: int, newest: Key) -> int:
+        """Delete sealed reviews of a product's name that are older than `keep` others; return how many stay.
 
-        Those before them went in the periods before, so it ends at the second one that isn't there.
+        Whatever they are called: those of a former cycle, and of a former product of that name, too.
+
+        Parameters
+        ----------
+        newest : the review of the period that goes on, which doesn't count.
         """
-        old: Period | None = period
-        for _ in range(cycle.keep + 1):
-            old = before(cycle, old) if old is not None else None
         found: list[DataProductReview] = []
-        absent = 0
-        while old is not None and absent < MOST_ABSENT:
-            review = await self.read(review_key(product, old))
-            if review is None:
-                absent += 1
-            elif review.status.seal_time is not None:
-                found.append(review)
-            old = before(cycle, old)
-        stay = [one for one in found if self.archived and not is_archived(one)]
-        for one in reversed(found):
-            if one not in stay:
-                key = Key(one.metadata.namespace, one.metadata.name)
-                await self.api.delete(DATA_PRODUCT_REVIEWS, key)
-        return len(stay)
+        labels = f"{names.LABEL_PRODUCT}={product.name}"
+        async for page in self.api.pages(
+            DATA_PRODUCT_REVIEWS, namespace=product.namespace, labels=labels, chunk=50
+        ):
+            found += [read_review(document) for document in page.items]
+        others = [one for one in found if one.metadata.name != newest.name]
+        others.sort(key=lambda one: one.spec.period.start, reverse=True)
+        old = [one for one in others[keep:] if one.status.seal_time is not None]
+        dropped = [await self.drop(one) for one in reversed(old)]
+        return dropped.count(False)
+
+    async def drop(self, review: DataProductReview) -> bool:
+        """Delete a review, unless the archive hasn't got it as it is; return whether it is deleted."""
+        if self.archived and not is_archived(review):
+            return False
+        key = Key(review.metadata.namespace, review.metadata.name)
+        await self.api.delete(DATA_PRODUCT_REVIEWS, key)
+        return True

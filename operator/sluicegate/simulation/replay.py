@@ -84,6 +84,7 @@ class _Happened:
     pods_unhealthy: bool = False
     pods_unhealthy_since: int = 0
     node_busy: bool = False
+    canary_node_busy: bool = False
 
 
 class Replay:
@@ -141,6 +142,8 @@ class Replay:
             happened.pods_unhealthy = change.pods_unhealthy
         if change.node_busy is not None:
             happened.node_busy = change.node_busy
+        if change.canary_node_busy is not None:
+            happened.canary_node_busy = change.canary_node_busy
 
     def _happen(self, event: Event) -> None:
         match event:
@@ -185,6 +188,7 @@ class Replay:
                 pods_unhealthy=happened.pods_unhealthy,
                 canary_unhealthy=self._canary_unhealthy(),
                 node_busy=happened.node_busy,
+                canary_node_busy=happened.canary_node_busy,
                 cpu_throttled=False,
                 memory_pressure=False,
             ),

@@ -83,6 +83,7 @@ class FactsChange:
     upstream_degraded: tuple[str, ...] | None
     pods_unhealthy: bool | None
     node_busy: bool | None
+    canary_node_busy: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,17 +266,16 @@ def _unavailable(reader: FieldReader, fields: Mapping[str, Any], path: str) -> R
 
 
 def _fact(reader: FieldReader, value: object, path: str) -> tuple[int, FactsChange]:
-    known = ("at", "upstreamDegraded", "podsUnhealthy", "nodeBusy")
+    truths = ("podsUnhealthy", "nodeBusy", "canaryNodeBusy")
+    known = ("at", "upstreamDegraded", *truths)
     fields = reader.fields(value, path, known, ("at",))
     upstream = fields.get("upstreamDegraded")
     names = None
     if upstream is not None:
         listed = reader.items(upstream, f"{path}.upstreamDegraded")
         names = tuple(reader.text(name, where) for where, name in listed)
-    unhealthy, busy = (
-        _truth(reader, fields, path, name=name) for name in ("podsUnhealthy", "nodeBusy")
-    )
-    return reader.second(fields, path), FactsChange(names, unhealthy, busy)
+    found = (_truth(reader, fields, path, name=name) for name in truths)
+    return reader.second(fields, path), FactsChange(names, *found)
 
 
 def _truth(

@@ -179,11 +179,11 @@ def render_queries(
     window_seconds: int,
     needs: Needs,
     *,
-    infrastructure: bool = True,
+    canary: bool = False,
     gateway: GatewayMetric | None = None,
 ) -> tuple[Query, ...]:
     """All queries for blocks of `window_seconds`, to be evaluated at a block's end."""
-    queries = tuple(_queries(scope, window_seconds, needs, infrastructure=infrastructure))
+    queries = tuple(_queries(scope, window_seconds, needs, canary=canary))
     if gateway is None:
         return queries
     counted = Query(QueryKind.GATEWAY, render_gateway(gateway, window_seconds, scope))
@@ -192,7 +192,7 @@ def render_queries(
     return *queries, counted, Query(QueryKind.SENT, render_sent(gateway, window_seconds, scope))
 
 
-def _queries(scope: Scope, window: int, needs: Needs, *, infrastructure: bool) -> Iterator[Query]:
+def _queries(scope: Scope, window: int, needs: Needs, *, canary: bool) -> Iterator[Query]:
     yield Query(QueryKind.TARGETS, render_targets(scope, window))
     yield Query(QueryKind.REQUESTS, render_requests(scope, window))
     yield Query(QueryKind.REQUESTS_BAD, render_unsuccessful(scope, window))
@@ -208,11 +208,11 @@ def _queries(scope: Scope, window: int, needs: Needs, *, infrastructure: bool) -
     gauges = _render_chunks(sorted(needs.gauges), partial(render_gauges, scope, window))
     for text, chunk_of_gauges in gauges:
         yield Query(QueryKind.GAUGES, text, frozenset(chunk_of_gauges))
-    if infrastructure:  # nor are markets asked about for a canary, which is judged as a whole
+    measured = max(window, KUBELET_SECONDS)
+    yield Query(QueryKind.CPU, render_cpu(scope, measured))
+    if not canary:  # which is judged as a whole, and by what its pods show
         if needs.markets:
             yield Query(QueryKind.MARKETS, render_markets(scope, window))
-        measured = max(window, KUBELET_SECONDS)
-        yield Query(QueryKind.CPU, render_cpu(scope, measured))
         yield Query(QueryKind.MEMORY, render_memory(scope, measured))
 
 

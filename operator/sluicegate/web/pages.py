@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from sluicegate.api.engine import ProductState
 from sluicegate.kube.resources import Key
-from sluicegate.portfolio.matrix import matrix_of
+from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.overview import SORTS, Wanted, rows
 from sluicegate.web import exports
 from sluicegate.web.answering import CSV, JSON, MISSING
@@ -41,6 +43,7 @@ class PortfolioPages:
         add("/", answer(self.portfolio))
         add(r"/portfolio{extension:\.json|\.csv}", answer(self.portfolio))
         add(f"/markets{extension}", answer(self.markets))
+        add(r"/markets/{market:[^/.]+}" + extension, answer(self.market))
         add(f"/graph{extension}", answer(self.graph))
         add(f"/reviews{extension}", answer(self.reviews))
         add(r"/products/{namespace:[^/]+}/{name:[^/.]+}" + extension, answer(self.product))
@@ -57,7 +60,7 @@ class PortfolioPages:
             return asked.json(exports.portfolio_json(seen.overview, found))
         if asked.extension == CSV:
             return asked.csv(exports.portfolio_csv(found), "portfolio")
-        page, pages, shown = _paged(asked, found)
+        page, pages, shown = paged(asked, found)
         return asked.html(
             "portfolio.html",
             overview=seen.overview, queue=seen.overview.queue[:QUEUE], choices=seen.choices,
@@ -74,11 +77,29 @@ class PortfolioPages:
             return asked.json(exports.matrix_json(matrix))
         if asked.extension == CSV:
             return asked.csv(exports.matrix_csv(matrix), "markets")
-        page, pages, shown = _paged(asked, matrix.rows)
+        page, pages, shown = paged(asked, matrix.rows)
         return asked.html(
             "markets.html",
             matrix=matrix, wanted=wanted, choices=asked.seen.choices, page=page, pages=pages,
             rows=shown,
+        )  # fmt: skip
+
+    async def market(self, asked: ReaderRequest) -> web.Response:
+        """The products of one market, the worst first."""
+        market = asked.match["market"]
+        found = market_of(asked.seen.products, market)
+        if not found:
+            raise web.HTTPNotFound(text=MISSING)
+        if asked.extension == JSON:
+            return asked.json(exports.market_json(market, found))
+        if asked.extension == CSV:
+            return asked.csv(exports.market_csv(found), "market")
+        page, pages, shown = paged(asked, found)
+        counts = Counter(str(one.level.state) if one.level else "" for one in found)
+        return asked.html(
+            "market.html",
+            market=market, found=len(found), counts=counts, rows=shown, page=page, pages=pages,
+            alone=sum(one.alone for one in found), named=market in asked.seen.choices.markets,
         )  # fmt: skip
 
     async def graph(self, asked: ReaderRequest) -> web.Response:
@@ -94,14 +115,14 @@ class PortfolioPages:
         if asked.extension == CSV:
             return asked.csv(exports.graph_csv(graph), "graph")
         picture = picture_of(graph) if 0 < len(graph.nodes) <= MOST_NODES else None
+        affected = {
+            name: [other for other, node in sorted(graph.nodes.items()) if name in node.causes]
+            for name, one in graph.nodes.items() if one.state == ProductState.DEGRADED
+        }  # fmt: skip
         return asked.html(
             "graph.html",
-            graph=graph, picture=picture, of=of,
-            degraded=[one for _, one in sorted(graph.nodes.items()) if one.state == "Degraded"],
-            affected={
-                name: [other for other, node in graph.nodes.items() if name in node.causes]
-                for name, one in graph.nodes.items() if one.state == "Degraded"
-            },
+            graph=graph, picture=picture, of=of, affected=affected,
+            degraded=sorted(affected, key=lambda name: (-len(affected[name]), name)),
         )  # fmt: skip
 
     async def product(self, asked: ReaderRequest) -> web.Response:
@@ -136,7 +157,7 @@ class PortfolioPages:
             return asked.json(exports.reviews_json(found))
         if asked.extension == CSV:
             return asked.csv(exports.reviews_csv(found), "reviews")
-        page, pages, shown = _paged(asked, found)
+        page, pages, shown = paged(asked, found)
         states = sorted({one.state for one in every})
         return asked.html(
             "reviews.html",
@@ -149,12 +170,19 @@ class PortfolioPages:
         told: dict[str, Any] = {
             "user": asked.reader.user,
             "groups": list(asked.reader.groups),
-            "products": "all" if sight.products is None else sorted(sight.products),
-            "reviews": "all" if sight.reviews is None else sorted(sight.reviews),
+            "products": self._seen_namespaces(sight.products),
+            "reviews": self._seen_namespaces(sight.reviews),
         }
         if asked.extension == JSON:
             return asked.json(told)
         return asked.html("me.html", me=told)
+
+    def _seen_namespaces(self, allowed: frozenset[str] | None) -> str | list[str]:
+        """Those that the reader may see (None: all), as far as the page reads them."""
+        read = self._answering.store.read
+        if allowed is None:
+            return sorted(read) or "all"
+        return sorted(allowed.intersection(read) if read else allowed)
 
 
 def wanted_of(query: Any) -> Wanted:
@@ -167,7 +195,8 @@ def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 1  # noqa: PLR2004 - digits
 
 
-def _paged(asked: ReaderRequest, items: Any) -> tuple[int, int, Any]:
+def paged(asked: ReaderRequest, items: Any) -> tuple[int, int, Any]:
+    """Which part of a list is asked for, of how many, and what is in it."""
     pages = max(1, -(-len(items) // PAGE))
     page = min(max(1, _number(asked.query.get("page", ""))), pages)
     return page, pages, items[(page - 1) * PAGE : page * PAGE]

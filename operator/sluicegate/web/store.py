@@ -140,8 +140,13 @@ class ProductReviews(_Objects[ReviewFacts]):
         """All of them: the newest period first, then by name."""
         return sorted(self._facts.values(), key=lambda one: (-one.start, one.key))
 
-    def of(self, namespace: str, product: str, uid: str) -> list[DataProductReview]:
-        """The reviews of a product, the oldest first; of another one with its name none."""
+    def of(
+        self, namespace: str, product: str, uid: str, *, newest: int = 0
+    ) -> list[DataProductReview]:
+        """The reviews of a product, the oldest first; of another one with its name none.
+
+        With `newest` only so many.
+        """
         found = [
             one
             for one in self._facts.values()
@@ -150,7 +155,7 @@ class ProductReviews(_Objects[ReviewFacts]):
             and (not uid or not one.uid or one.uid == uid)
         ]
         ordered = sorted(found, key=lambda one: one.start)
-        return [read_review(_unpack(self._bodies[one.key])) for one in ordered]
+        return [read_review(_unpack(self._bodies[one.key])) for one in ordered[-newest:]]
 
     def review(self, key: Key) -> tuple[DataProductReview, DataProductReview | None] | None:
         """A review with the one of the period before; None where there is none."""
@@ -163,9 +168,15 @@ class ProductReviews(_Objects[ReviewFacts]):
 
 
 class Store:
-    """All that the page holds; `version` changes with each change of it."""
+    """All that the page holds, of the namespaces in `read` (empty: of all).
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    `version` changes with each change of it.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.time, *, read: tuple[str, ...] = ()
+    ) -> None:
+        self.read = read
         self.clock = clock
         self.version = 0
         self.products = Products(self._changed, clock)

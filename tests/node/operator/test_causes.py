@@ -1,6 +1,6 @@
 """The same symptom, other causes: the diagnosis comes before the cure.
 
-tests/unit/test_policy_diagnosis tells all of it; a pod that is throttled is seen here alone, as its
+tests/unit/policy/diagnosis tells all of it; a pod that is throttled is seen here alone, as its
 facts come from the kubelet.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.node.learner import EVALUATION, Visitors, accuracy, learner
-from tests.support.node.live_product import LiveProduct, conditions
+from tests.support.node.learner import EVALUATION, accuracy
+from tests.support.node.live_product import conditions
 
 pytestmark = [pytest.mark.story, pytest.mark.timeout(500)]
 LATENCY = {
@@ -40,56 +40,6 @@ def is_told(status):
 
 def state_of(status, name):
     return next(one["state"] for one in status["slos"] if one["name"] == name)
-
-
-@pytest.mark.nightly
-def test_accuracy_that_falls_right_after_a_promotion_brings_the_version_before_back(world):
-    spec = {"rollout": {"steps": [50]}, "retraining": world.retraining()}
-    product = world.spec("v1", **spec)
-    world.product.apply(product)
-    world.product.until_ready()
-    with world.visitors() as visitors:
-        image = world.bentos.image("v2-narrow", fault="narrow")
-        product["spec"]["model"]["bento"] |= {"image": image, "version": "v2-narrow"}
-        world.product.apply(product)
-        world.product.until_stable("v2-narrow", seconds=200)
-        visitors.comparisons = 2
-        status = world.product.until_stable("v1", seconds=240)
-
-    assert not visitors.tally.failures
-    assert status["decision"]["reason"] == "ProbationFailed"
-    assert status["stable"]["restored"]
-    assert status["specModel"]["outcome"] == "RolledBack"
-    assert not world.product.listed("batch/v1/jobs")
-
-
-@pytest.mark.nightly
-def test_a_product_waits_while_one_that_it_depends_on_is_degraded(world):
-    upstream = LiveProduct(world.backend, world.namespace, "upstream")
-    host = f"upstream.{world.namespace}.example"
-    image = world.bentos.image("v1")
-    upstream.apply(
-        learner(image, "v1", runtime=world.runtime, host=host, name="upstream", slos=[accuracy()])
-    )
-    world.product.apply(
-        world.spec("v1", dependsOn=[{"name": "upstream"}], retraining=world.retraining())
-    )
-    for product in (upstream, world.product):
-        product.until_ready()
-    with (
-        world.visitors(per_second=15) as visitors,
-        Visitors(world.where.gateway, host, per_second=15) as others,
-    ):
-        others.world = "after"
-        upstream.until(is_degraded, seconds=240, what="upstream to be degraded")
-        visitors.world = "after"
-        status = world.product.until(is_degraded, seconds=240, what="learner to be degraded")
-        told = world.product.until(is_told, what="people to be told")
-
-    assert cause(status) == told["decision"]["reason"] == "UpstreamDegraded"
-    assert conditions(status)["DependenciesHealthy"] == "False"
-    assert not world.product.listed("batch/v1/jobs")
-    assert not visitors.tally.failures
 
 
 def slow_product(world, *, cpu="2", env=None, **spec):

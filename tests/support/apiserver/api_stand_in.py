@@ -234,7 +234,13 @@ class ApiStandIn:
             if sent.observed[0]:
                 return failure(409, "Conflict")  # a uid is of an object that is there
             return web.json_response(self._store(path, sent.body))
-        meta = live["metadata"] | sent.body.get("metadata", {})
+        known, given = live["metadata"], sent.body.get("metadata", {})
+        maps = {
+            name: known.get(name, {}) | given[name]
+            for name in ("labels", "annotations")
+            if name in given
+        }
+        meta = known | given | maps
         return web.json_response(self._store(path, live | sent.body | {"metadata": meta}))
 
     def _is_stale(self, sent: Sent, live: Body) -> bool:

@@ -65,6 +65,8 @@ class One:
     written: int = 0
     words: dict[str, str] = field(default_factory=dict)
     """Status of Accepted by the number of the parentRef."""
+    said: int = 0
+    """When the Gateways began to say so."""
 
     def record(self) -> ProductRecord:
         stable = {"stable": STABLE} if self.stable else {}
@@ -95,7 +97,13 @@ class One:
         parents = [
             {
                 "parentRef": reference,
-                "conditions": [{"type": "Accepted", "status": self.words[str(number)]}],
+                "conditions": [
+                    {
+                        "type": "Accepted",
+                        "status": self.words[str(number)],
+                        "lastTransitionTime": rfc3339(self.said),
+                    }
+                ],
             }
             for number, reference in enumerate(self.live["parentRefs"])
             if str(number) in self.words
@@ -165,6 +173,7 @@ class Routed:
         assert one.live is not None
         parents = range(len(one.live["parentRefs"]))
         one.words = {str(number): word for number in parents} if word else {}
+        one.said = self.now
         self.see(key)
 
     def see(self, key: Key) -> None:
@@ -174,7 +183,7 @@ class Routed:
     def route(self, key: Key) -> RouteRecord | None:
         """Its HTTPRoute: the same record while nothing of it changes, as the cache has it."""
         one = self.products[key]
-        content = repr((one.live, one.words, one.written))
+        content = repr((one.live, one.words, one.said, one.written))
         if self._routes.get(key, ("", None))[0] != content:
             self._routes[key] = content, one.http_route()
         return self._routes[key][1]

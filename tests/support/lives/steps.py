@@ -26,6 +26,7 @@ QUALITIES: Final = {
     "wrong": Quality(wrong=0.4),
     "failing": Quality(failed=0.3),
     "slow": Quality(slow=0.6),
+    "on a busy node": Quality(slow=0.6, waited=0.5),
     "crashes": Quality(problem="CrashLoopBackOff"),
     "no image": Quality(problem="ImagePullBackOff"),
     "starts slowly": Quality(start=120.0),

@@ -21,7 +21,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[3]
 RECORD = ROOT / "tests" / "verified.json"
 SOURCES = ("", "operator", "bentos/service/src", "bentos/market/src")
 """Where an import of ours is looked for, below the repository's top."""
+PROJECT = "sluicegate"
 MADE = ("__pycache__", ".venv", ".pytest_cache", ".hypothesis")
 """Folders of what runs leave behind."""
 
@@ -39,13 +40,15 @@ class Suite:
     """Some of the tests, and what they judge besides what they import.
 
     `tests` and `files` are files or folders, relative to the repository's top; `packages` are
-    names in uv.lock, of which the locked version counts.
+    names in uv.lock, and `groups` the project's dependency groups: of these, and of all that they
+    need, the locked versions count.
     """
 
     name: str
     tests: tuple[str, ...]
     files: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
     def holds(self, path: Path) -> bool:
         """Whether a test file is one of the suite's."""
@@ -68,12 +71,14 @@ SUITES = (
     Suite(
         "bentos",
         ("tests/bentos",),
-        ("bentos", "tests/data/faulty", "uv.lock"),
+        ("bentos", "tests/data/faulty"),
+        groups=("serving",),
     ),
     Suite(
         "cluster",
         ("tests/node/cluster", "tests/apiserver/test_control_plane.py", "tests/unit/cluster"),
-        ("cluster", "bentos/service", "tests/data", "charts/sluicegate/Chart.yaml", "uv.lock"),
+        ("cluster", "bentos/service", "tests/data", "charts/sluicegate/Chart.yaml"),
+        groups=("cluster", "gateway", "serving"),
     ),
 )
 
@@ -87,9 +92,8 @@ def content(suite: Suite, root: Path = ROOT) -> str:
         source = path.read_bytes()
         text = source if path in named or path.suffix != ".py" else _read(source).code
         digest.update(hashlib.sha256(text).digest())
-    if suite.packages:
-        locked = _locked(root)
-        digest.update("".join(f"{name}=={locked[name]}\0" for name in suite.packages).encode())
+    for name, version in sorted(_locked(suite, root)):
+        digest.update(f"{name}=={version}\0".encode())
     return digest.hexdigest()
 
 
@@ -170,7 +174,7 @@ def _read(source: bytes) -> Module:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        elif isinstance(node, ast.If) and getattr(node.test, "id", None) == "TYPE_CHECKING":
             waiting += node.orelse
             continue
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -203,12 +207,40 @@ def _modules(name: str, root: Path) -> tuple[Path, ...]:
     stems = (
         os.path.join(root, source, *parts[:length])  # noqa: PTH118  # thousands; a Path costs ten
         for source in SOURCES
+        if {parts[0], f"{parts[0]}.py"} & _names(root, source)
         for length in range(1, len(parts) + 1)
     )
     found = (path for stem in stems for path in (f"{stem}.py", f"{stem}/__init__.py"))
     return tuple(Path(path) for path in found if os.path.isfile(path))  # noqa: PTH113
 
 
-def _locked(root: Path) -> dict[str, str]:
-    lock = tomllib.loads((root / "uv.lock").read_text(encoding="utf-8"))
-    return {package["name"]: package["version"] for package in lock["package"]}
+@cache
+def _names(root: Path, source: str) -> frozenset[str]:
+    """What lies at the top of a source root, so that others' modules aren't looked for there."""
+    folder = root / source
+    return frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()  # noqa: PTH208
+
+
+def _locked(suite: Suite, root: Path) -> set[tuple[str, str]]:
+    """The packages of a suite and all that these need, with each version that is locked of them."""
+    if not (suite.packages or suite.groups):
+        return set()
+    packages: dict[str, list[dict[str, Any]]] = {}
+    for one in tomllib.loads((root / "uv.lock").read_text(encoding="utf-8"))["package"]:
+        packages.setdefault(one["name"], []).append(one)
+    waiting = [{"name": name} for name in suite.packages]
+    for group in suite.groups:
+        waiting += packages[PROJECT][0]["dev-dependencies"][group]
+    found: set[tuple[str, str]] = set()
+    seen: set[tuple[str, str]] = set()
+    while waiting:
+        wanted = waiting.pop()
+        for extra in ("", *wanted.get("extra", ())):
+            if (wanted["name"], extra) in seen:
+                continue
+            seen.add((wanted["name"], extra))
+            for package in packages[wanted["name"]]:
+                found.add((package["name"], package["version"]))
+                more = package.get("optional-dependencies", {}).get(extra, [])
+                waiting += more if extra else package.get("dependencies", [])
+    return found

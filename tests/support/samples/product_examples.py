@@ -95,6 +95,7 @@ def full_status() -> dict[str, Any]:
             "shares": [{"weight": 5, "startTime": when}, {"weight": 25, "startTime": when}],
             "startTime": when, "firstTrafficTime": when, "retryTime": when, "retries": 1,
             "waitStartTime": when, "target": 25, "capacity": 4, "suspendTime": when, "suspendedSeconds": 60, "expectedSeconds": 1200,
+            "derived": {"steps": [25, 50], "maxDurationSeconds": 14400, "message": "3 requests a minute"},
             "evaluation": counts, "pairs": pairs, "trigger": "0a1b2c3d",
             "restoring": True, "requested": True,
             "decisionReason": "CanaryWorse",

@@ -243,8 +243,9 @@ class Cluster:
             seen.add(version)
             service = body["metadata"]["annotations"].get(names.ANNOTATION_SERVICE, "")
             counted = self.traffic.versions.setdefault(version, Counted(service))
-            rate = self.rates[key] * shares.get(deployment, 0.0)
-            counted.set_rates(now, pods, _events(rate, self.quality_of(body)))
+            rate, quality = self.rates[key] * shares.get(deployment, 0.0), self.quality_of(body)
+            counted.set_rates(now, pods, _events(rate, quality))
+            counted.waited = quality.waited
         for version, counted in self.traffic.versions.items():
             if version[:2] == key and version not in seen:
                 counted.set_rates(now, 0, {})

@@ -20,6 +20,7 @@ from typing_extensions import override
 from benchmarks.prometheus_stand_in import Lie, Row, envelope, recognise, row
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.http_session import QuerySession
+from sluicegate.slo.queries import Fact
 from tests.support.prometheus.selectors import Matcher, all_match, parse_matchers
 from tests.support.virtual.event_loop import virtual_loop
 
@@ -35,6 +36,8 @@ SCRAPE: Final = 15.0
 """Seconds between two scrapes."""
 LOOK_BACK: Final = 300.0
 """Seconds after which a series without a sample is gone."""
+CPUS_USED: Final = 0.05
+"""By the pod of a version that uses most."""
 EXACT: Final = 1e-6
 """Seconds and events that arithmetic may lose."""
 URL: Final = "http://prometheus.virtual:9090"
@@ -302,11 +305,14 @@ def _targets(version: Version, counted: Counted, blocks: list[Block]) -> Any:
         yield {**_labels(version), "sluicegate_fact": fact}, values
 
 
-def _throttled(version: Version, counted: Counted, blocks: list[Block]) -> Any:
+def _cpu(version: Version, counted: Counted, blocks: list[Block]) -> Any:
     """A share of a growth needs two samples."""
+    grown = [one.index for one in blocks if one.scrapes > 1]
     if counted.throttled is not None:
-        shares = {one.index: counted.throttled for one in blocks if one.scrapes > 1}
-        yield _labels(version), shares
+        yield _labels(version), dict.fromkeys(grown, counted.throttled)
+    if counted.waited is not None:
+        for fact, value in ((Fact.WAITED, counted.waited), (Fact.USED, CPUS_USED)):
+            yield {**_labels(version), "sluicegate_fact": fact}, dict.fromkeys(grown, value)
 
 
 def _memory(version: Version, counted: Counted, blocks: list[Block]) -> Any:
@@ -323,6 +329,6 @@ _READ: dict[str, Any] = {
     "labelled": _labelled,
     "markets": _markets,
     "targets": _targets,
-    "cpu": _throttled,
+    "cpu": _cpu,
     "memory": _memory,
 }

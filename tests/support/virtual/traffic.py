@@ -72,6 +72,7 @@ class Counted:
     there: Curve = field(default_factory=Curve)
     events: dict[str, Curve] = field(default_factory=dict)
     throttled: float | None = 0.01
+    waited: float | None = None
     memory: float | None = 0.4
     gauge: float = 0.0
 

@@ -35,6 +35,8 @@ class Quality:
     ----------
     failed : answered 5xx. refused : answered 4xx. slow : slower than every bound.
     wrong : of the predictions whose truth becomes known.
+    waited : share of time in which its pods wait for a CPU of their node; None where no kubelet
+        says so.
     by_market : the same in markets that are counted, between which requests are split evenly; with
         any, `wrong` is their mean.
     start : seconds until a pod is ready. problem : why none ever is, e.g. CrashLoopBackOff, or
@@ -45,6 +47,7 @@ class Quality:
     refused: float = 0.0
     slow: float = 0.01
     wrong: float = 0.1
+    waited: float | None = None
     start: float = 8.0
     problem: str = ""
     by_market: tuple[tuple[str, float], ...] = ()

@@ -13,6 +13,7 @@ from benchmarks.drift.picture import picture
 from benchmarks.drift.streams import InvalidStreamError
 
 ROWS = 9_000
+trains = pytest.mark.slow  # to import scikit-learn takes seconds
 
 
 def shifting(rows=ROWS):
@@ -29,6 +30,7 @@ def trainer():
     return Trainer(shifting(), BAYES)
 
 
+@trains
 def test_a_sudden_drift_is_healed_with_the_defaults(trainer):
     healed, left = Loop(trainer, DEFAULTS, 0).run(), run(NEVER, trainer, 0)
     assert healed.accuracy > left.accuracy + 0.15
@@ -37,6 +39,7 @@ def test_a_sudden_drift_is_healed_with_the_defaults(trainer):
     assert healed.answered[0] < 2_700
 
 
+@trains
 def test_a_slow_turn_is_healed_by_challengers():
     turning = Trainer(streams.rotating(9_000), BAYES)
     healed, left = Loop(turning, SCHEDULED, 0).run(), run(NEVER, turning, 0)
@@ -44,12 +47,14 @@ def test_a_slow_turn_is_healed_by_challengers():
     assert len(healed.trainings) <= (9_000 - streams.STREAM_START) / 500
 
 
+@trains
 def test_nothing_is_retrained_where_nothing_drifts():
     for policy in (DEFAULTS, SCHEDULED):
         left_alone = Loop(Trainer(streams.steady(6_000), BAYES), policy, 0).run()
         assert (left_alone.decays, left_alone.promotions) == (0, ())
 
 
+@trains
 def test_the_same_seed_draws_the_same_traffic():
     short = Trainer(shifting(5_800), BAYES)
     runs = [Loop(short, SCHEDULED, seed).run().wrong.tolist() for seed in (1, 1, 2)]
@@ -67,6 +72,7 @@ def files(tmp_path):
     return features, labels
 
 
+@trains
 def test_any_stream_can_be_given_and_results_are_written(files, tmp_path, capsys):
     features, labels = files
     output = tmp_path / "results.json"
@@ -131,6 +137,7 @@ def test_a_picture_has_a_line_for_each_policy_and_each_drift():
     assert all(f">{policy}<" in drawn for policy in ("ours", "never"))
 
 
+@trains
 def test_a_run_tells_its_course_by_the_thousand(trainer):
     told = run(NEVER, trainer, 0).as_object()
     assert len(told["course"]) == (ROWS - streams.STREAM_START) // 1_000

@@ -164,6 +164,20 @@ def test_what_does_not_fit_the_product_names_field_and_way_out(
     assert [line for line in lines if said in line], lines
 
 
+def test_a_review_that_nobody_can_sign_is_told(tmp_path: Path, capsys):
+    review = {"every": "Month", "startDate": "2026-12-01", "signedBy": ["Auditor"]}
+    team = {"members": [{"username": "acb", "role": "DataProductManager"}]}
+    bento = a_bento(tmp_path / "b")
+
+    code, (line, *_) = checked(capsys, bento, a_product(tmp_path, review=review, team=team))
+
+    assert code == 0
+    assert "spec.review.signedBy: has Auditor, and no member of the team has that role" in line
+    team["members"].append({"username": "kpl", "role": "Auditor"})
+    _, lines = checked(capsys, bento, a_product(tmp_path, review=review, team=team))
+    assert not [line for line in lines if "signedBy" in line]
+
+
 def test_feedback_needs_its_route(tmp_path: Path, capsys):
     bento = a_bento(tmp_path / "b")
     (bento / "apis/openapi.yaml").write_text("paths: {/price: {post: {}}}\n")

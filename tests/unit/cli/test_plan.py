@@ -27,6 +27,20 @@ def test_the_json_is_a_list_that_kubectl_takes(capsys):
     }  # fmt: skip
 
 
+def test_names_are_those_of_kubectl_and_wide_has_the_images(capsys):
+    assert main(["plan", str(EXAMPLE), "-o", "name"]) == 0
+    kinds = {one.partition("/")[0] for one in capsys.readouterr().out.split()}
+    assert kinds == {
+        "deployment.apps", "service", "httproute.gateway.networking.k8s.io",
+        "poddisruptionbudget.policy",
+    }  # fmt: skip
+    assert main(["plan", str(EXAMPLE), "-o", "wide"]) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.endswith("IMAGES")
+    (deployment,) = (row for row in rows if " Deployment " in row)
+    assert "@sha256:" in deployment
+
+
 def test_products_are_found_among_other_documents(tmp_path, capsys):
     other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
     file = write(tmp_path / "all.yaml", other, example(), changed({"metadata.name": "two"}))
@@ -108,13 +122,14 @@ def test_values_that_are_left_out_are_shown_with_what_they_follow_from(
     fields = [line.split(": ", 1) for line in derived.splitlines()]
     assert [field.strip() for field, _ in fields] == [
         "rollout.steps",
+        "rollout.maxDurationSeconds",
         "slos, accuracy, maxRegression",
         "retraining.cooldownSeconds",
         "retraining.gate, accuracy",
     ]
     assert "those of 5, 25, 50 % at which 50 requests" in fields[0][1]
-    assert "1,718 events of accuracy" in fields[2][1], "6.2 p(1 − p)/d² at p = ½"
-    assert "need about 687 rows" in fields[3][1]
+    assert "1,718 events of accuracy" in fields[3][1], "6.2 p(1 − p)/d² at p = ½"
+    assert "need about 687 rows" in fields[4][1]
 
 
 def test_nothing_is_derived_where_all_is_given(tmp_path, monkeypatch, capsys):
@@ -122,7 +137,7 @@ def test_nothing_is_derived_where_all_is_given(tmp_path, monkeypatch, capsys):
     slo = {"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.03"}
     given = product(
         {**slo, "maxRegression": "0.01"},
-        rollout={"steps": [50]},
+        rollout={"steps": [50], "maxDurationSeconds": 3600},
         retraining={
             "command": ["train"],
             "output": "registry.example/search",

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-from cel import evaluate
 from lupa import lua51
 
 GITOPS = Path(__file__).resolve().parents[3] / "gitops"
@@ -114,6 +113,8 @@ def test_argo_cd_shows_what_a_person_has_to_know(body: dict[str, Any], argo: str
 
 @pytest.mark.parametrize(("body", "_argo", "flux"), STATES.values(), ids=STATES)
 def test_flux_finds_exactly_one_of_its_three_states(body: dict[str, Any], _argo: str, flux: str):
+    from cel import evaluate  # brings a command line along, which takes a second to import
+
     documents = yaml.safe_load_all((GITOPS / "flux" / "products.yaml").read_text())
     (kustomization,) = (one for one in documents if one["kind"] == "Kustomization")
     (expressions,) = kustomization["spec"]["healthCheckExprs"]

@@ -43,7 +43,7 @@ def test_markets_cost_one_query_a_block_length_whatever_the_number_of_products()
     for query in render_queries(Scope(), 300, without):
         more.remove(query.kind)
     assert more == [QueryKind.MARKETS]
-    canary = render_queries(Scope(), 60, everybody, infrastructure=False)
+    canary = render_queries(Scope(), 60, everybody, canary=True)
     assert QueryKind.MARKETS not in {query.kind for query in canary}
 
 

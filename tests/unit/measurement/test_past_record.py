@@ -87,7 +87,7 @@ async def recorded(
             made, lines = await record(
                 DataProduct.parse(document), document, reader, days=days, now=NOW
             )
-    file = yaml.safe_load("\n".join(lines))
+    file = yaml.load("\n".join(lines), yaml.CSafeLoader)
     parse_scenario(file)
     return made.notes[:-1], file
 

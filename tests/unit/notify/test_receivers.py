@@ -14,8 +14,6 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from cloudevents.core.bindings.http import HTTPMessage, from_http
-from cloudevents.core.formats.json import JSONFormat
 from jsonschema import Draft202012Validator
 
 import sluicegate.notify
@@ -92,6 +90,9 @@ class Bus:
 @pytest.mark.parametrize("mode", ["Structured", "Binary"])
 @pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES)
 async def test_an_event_is_one_for_the_sdk_and_for_its_schema(mode, message):
+    from cloudevents.core.bindings.http import HTTPMessage, from_http
+    from cloudevents.core.formats.json import JSONFormat
+
     async with Bus() as bus:
         await bus.receiver(mode=mode).send(message, 7)
     [(headers, body)] = bus.got

@@ -11,7 +11,6 @@ from sluicegate.api.names import (
 )
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.versions import CandidatePhase
-from sluicegate.manifests.version_annotations import memory_annotations
 from tests.support.decisions.rollout_world import (
     World,
     broken_pod,
@@ -238,40 +237,6 @@ def test_what_stable_did_beside_the_candidate_is_what_the_new_version_is_held_ag
     watched(world.push("b", "v2"))
     held = world.current.engine.probation_baselines["accuracy"]
     assert held.bad / held.total == pytest.approx(0.15, abs=0.01)
-
-
-def written(world: World) -> dict[str, object]:
-    """Each object of the product as it is applied, by name."""
-    objects: dict[str, object] = {"status": world.status, "route": world.written}
-    objects["service"] = world.selected
-    for key, one in world.pods.items():
-        objects[f"deployment {key}"] = (one.wanted, memory_annotations(one.version))
-        objects[f"service {key}"] = ""
-    return objects
-
-
-def test_a_promotion_of_three_steps_costs_at_most_eighteen_writes():
-    world = serving(serving={"replicas": 1}).push("b", "v2")
-    steps, before = len(world.history), written(world)
-    writes: list[str] = []
-    for _ in range(100):
-        world._pass_block()
-        for _ in range(4):
-            world.step()
-            after = written(world)
-            writes += [name for name in after if before.get(name) != after[name]]
-            before = after
-        if finished(world):
-            break
-    assert world.serving == "v2"
-    kinds = [name.partition(" ")[0] for name in writes]
-    assert kinds.count("status") <= 6, "one write a step, with the verification of the last"
-    assert kinds.count("route") == 4
-    told = [one for step in world.history[steps:] for one in step.told if not one.quiet]
-    series = [(one.reason, one.action) for one in told]
-    events = sum(min(series.count(one), 2) for one in set(series))  # a series: begin and count
-    assert events <= 3
-    assert len(writes) + events <= 18, writes
 
 
 def test_a_promotion_that_fails_leaves_stables_probation_as_it_was():

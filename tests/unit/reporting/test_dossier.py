@@ -32,7 +32,7 @@ def files(tmp_path):
         product, document_of(OCTOBER), document_of(NOVEMBER, signOffs=[SIGNED]), month(12, wrong=0.1),
     ]  # fmt: skip
     path = tmp_path / "all.yaml"
-    path.write_text(yaml.safe_dump({"kind": "List", "items": items}))
+    path.write_text(yaml.dump({"kind": "List", "items": items}, Dumper=yaml.CSafeDumper))
     return path
 
 
@@ -42,7 +42,7 @@ def told(capsys, *arguments):
 
 
 def test_every_count_is_the_sum_of_the_days_of_a_sealed_ledger(files, capsys):
-    file = json.loads(told(capsys, "--from", files, "--format", "json", "--at", "2026-12-31"))
+    file = json.loads(told(capsys, "--from", files, "-o", "json", "--at", "2026-12-31"))
     ledgers = {one.metadata.name: one for one in (OCTOBER, NOVEMBER)}
     assert len(file["performance"]) == 6
     for row in file["performance"]:
@@ -60,7 +60,7 @@ def test_every_count_is_the_sum_of_the_days_of_a_sealed_ledger(files, capsys):
 
 
 def test_what_people_said_of_the_model_and_its_risk_is_passed_on_as_they_wrote_it(files, capsys):
-    file = json.loads(told(capsys, "--from", files, "--format", "json", "--at", "2026-12-31"))
+    file = json.loads(told(capsys, "--from", files, "-o", "json", "--at", "2026-12-31"))
     assert file["modelCard"] == {"trainingData": "sales of four weeks", "outOfScope": "lorries"}
     assert file["risk"]["riskClass"] == "Minimal"
     assert {one["name"]: one["state"] for one in file["readiness"]} == {
@@ -68,17 +68,17 @@ def test_what_people_said_of_the_model_and_its_risk_is_passed_on_as_they_wrote_i
     }  # fmt: skip
     assert {one["review"] for one in file["readiness"]} == {"pricing-2026-11"}, "the newest one's"
     text = told(capsys, "--from", files, "--at", "2026-12-31")
-    assert "- trainingData: sales of four weeks" in text
+    assert "- Training data: sales of four weeks" in text
     assert "newest sealed reviews" in text
 
 
 @pytest.mark.slow
 def test_as_cyclonedx_it_holds_to_the_schema_and_has_a_metric_of_each_sum(files, capsys):
     arguments = ("--from", files, "--at", "2026-12-31")
-    text = told(capsys, *arguments, "--format", "cyclonedx")
+    text = told(capsys, *arguments, "-o", "cyclonedx")
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
-    assert told(capsys, *arguments, "--format", "cyclonedx") == text
-    file = json.loads(told(capsys, *arguments, "--format", "json"))
+    assert told(capsys, *arguments, "-o", "cyclonedx") == text
+    file = json.loads(told(capsys, *arguments, "-o", "json"))
     card = json.loads(text)["components"][-1]["modelCard"]
     metrics = card["quantitativeAnalysis"]["performanceMetrics"]
     assert len(metrics) == len(file["performance"])
@@ -91,23 +91,23 @@ def test_as_cyclonedx_it_holds_to_the_schema_and_has_a_metric_of_each_sum(files,
 
 
 def test_of_a_date_only_what_was_sealed_by_then_counts(files, capsys):
-    file = json.loads(told(capsys, "--from", files, "--format", "json", "--at", "2026-11-15"))
+    file = json.loads(told(capsys, "--from", files, "-o", "json", "--at", "2026-11-15"))
     assert {one["review"] for one in file["performance"]} == {"pricing-2026-10"}
 
 
 def test_a_ledger_whose_digest_doesnt_hold_is_named_and_counts_for_nothing(files, capsys):
-    documents = yaml.safe_load(files.read_text())
+    documents = yaml.load(files.read_text(), yaml.CSafeLoader)
     documents["items"][1]["status"]["days"][0]["slos"][0]["bad"] += 1
-    files.write_text(yaml.safe_dump(documents))
-    file = json.loads(told(capsys, "--from", files, "--format", "json", "--at", "2026-12-31"))
+    files.write_text(yaml.dump(documents, Dumper=yaml.CSafeDumper))
+    file = json.loads(told(capsys, "--from", files, "-o", "json", "--at", "2026-12-31"))
     assert file["records"]["digestDoesNotHold"] == ["pricing-2026-10"]
     assert {one["review"] for one in file["performance"]} == {"pricing-2026-11"}
 
 
 def test_it_survives_its_product_and_never_says_that_a_law_is_met(files, capsys):
-    documents = yaml.safe_load(files.read_text())
+    documents = yaml.load(files.read_text(), yaml.CSafeLoader)
     del documents["items"][0]
-    files.write_text(yaml.safe_dump(documents))
+    files.write_text(yaml.dump(documents, Dumper=yaml.CSafeDumper))
     text = told(capsys, "--from", files)
     assert "the product is deleted" in text
     assert "complian" not in text.lower()
@@ -115,9 +115,9 @@ def test_it_survives_its_product_and_never_says_that_a_law_is_met(files, capsys)
 
 
 def test_what_people_wrote_is_no_markup(files, capsys):
-    documents = yaml.safe_load(files.read_text())
+    documents = yaml.load(files.read_text(), yaml.CSafeLoader)
     documents["items"][0]["spec"]["description"]["purpose"] = "<script>x</script> | [a](b)"
-    files.write_text(yaml.safe_dump(documents))
+    files.write_text(yaml.dump(documents, Dumper=yaml.CSafeDumper))
     text = told(capsys, "--from", files)
     assert "\\<script\\>" in text
     assert "\\| \\[a\\]" in text

@@ -6,15 +6,21 @@ import csv
 import io
 import json
 import re
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import jsonschema
 import pytest
 import yaml
 
+import sluicegate.cli
 from sluicegate.__main__ import main
 from sluicegate.cli.report import readable, spun
-from sluicegate.reporting.facts import facts_of, quantile
+from sluicegate.reporting.facts import facts_of
+from sluicegate.reporting.response_times import quantile, quantiles_of_sum
 from sluicegate.reporting.text import as_csv, as_json, markdown
-from sluicegate.reporting.words import budget, change, percent
+from sluicegate.reporting.words import budget, change, compared, move, percent, sentence, span
 from sluicegate.stats.evolution import PeriodChange
 from tests.support.decisions.reviewed import document_of, sealed_month
 
@@ -37,10 +43,43 @@ def test_each_change_is_said_with_its_interval_or_not_at_all():
     availability = slo(facts, "availability")
     assert availability.against_before.change is PeriodChange.NO_EVIDENCE
     assert "no evidence of a change" in change(availability.against_before)
-    assert change(availability.against_original) == "too few events"
-    assert "accuracy missed its objective" in facts.sentence
-    assert "accuracy got worse" in facts.sentence
-    assert "1 retraining (ModelDecay: 1) and 1 promotion" in facts.sentence
+    assert compared(availability.against_original, availability.original) == "–"
+    assert re.match(
+        r"Accuracy missed its objective \([\d.]+ % of 88\.0 %\) and got worse by [\d.]+ points\. ",
+        sentence(facts),
+    )
+    assert "1 retraining (model decay) and 1 promotion" in sentence(facts)
+
+
+def test_several_products_are_told_in_one_sentence_and_by_their_largest_proved_change():
+    moved, calm = facts_of(WORSE, CALM), facts_of(CALM, None)
+    assert re.fullmatch(
+        r"accuracy worse by [\d.]+ points \[[\d.]+, [\d.]+\] against the period before",
+        move(moved.move),
+    )
+    assert move(facts_of(CALM, WORSE).move).startswith("accuracy better by ")
+    told = markdown([moved, calm])
+    assert told.startswith("2 products: 1 got worse, 1 missed an objective. Reviews that wait for")
+    assert told.index("| pricing/pricing | accuracy worse by") < told.index(
+        "no evidence of a change"
+    )
+    assert "waits for a signature as DataProductManager, due on 2026-12-11" in told
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "says"),
+    [
+        ("2026-11-01", "2026-12-01", "1 to 30 November 2026"),
+        ("2026-10-26", "2026-11-23", "26 October to 22 November 2026"),
+        ("2026-12-28", "2027-01-04", "28 December 2026 to 3 January 2027"),
+    ],
+)
+def test_a_period_is_told_by_its_first_and_last_day_where_it_is_reviewed(start, end, says):
+    begin, after = (
+        int(datetime.fromisoformat(one).replace(tzinfo=ZoneInfo("Europe/Paris")).timestamp())
+        for one in (start, end)
+    )
+    assert span(begin, after, "Europe/Paris") == says
 
 
 def test_the_sums_are_those_of_the_days_and_the_budget_follows_from_them():
@@ -123,6 +162,22 @@ def test_a_quantile_is_interpolated_within_its_bound_and_unknown_beyond_the_last
     assert found == (None if seconds is None else pytest.approx(seconds))
 
 
+def test_the_quantile_of_a_sum_is_less_than_the_sum_of_quantiles():
+    even = [(1.0, 1000), (float("inf"), 1000)]  # any time up to a second
+    half, late = quantiles_of_sum([even, even], (0.5, 0.95))
+    assert half == pytest.approx(1.0, abs=0.03)
+    assert late == pytest.approx(2 - 0.1**0.5, abs=0.03)  # and not 1.9
+    assert quantiles_of_sum([even], (0.95,)) == pytest.approx((0.95,), abs=0.001)
+
+
+def test_the_quantile_of_a_sum_is_unknown_where_one_of_them_is():
+    even = [(1.0, 1000), (float("inf"), 1000)]
+    slow = [(1.0, 900), (float("inf"), 1000)]
+    assert quantiles_of_sum([even, slow], (0.5, 0.95))[1] is None
+    assert quantiles_of_sum([even, []], (0.5,)) == (None,)
+    assert quantiles_of_sum([], (0.5,)) == (None,)
+
+
 def test_shares_and_budgets_are_said_with_the_digits_that_matter():
     assert [percent(one) for one in (0.881, 0.9956, 0.99984, None)] == [
         "88.1 %", "99.56 %", "99.984 %", "–",
@@ -136,20 +191,20 @@ def test_shares_and_budgets_are_said_with_the_digits_that_matter():
 def files(tmp_path):
     path = tmp_path / "reviews.yaml"
     listed = {"kind": "List", "items": [document_of(one) for one in (CALM, WORSE)]}
-    path.write_text(yaml.safe_dump(listed))
+    path.write_text(yaml.dump(listed, Dumper=yaml.CSafeDumper))
     return path
 
 
 def test_the_newest_sealed_period_is_told_when_none_is_named(files, capsys):
     assert main(["report", "pricing/pricing", "--from", str(files)]) == 0
-    assert "# pricing/pricing, 2026-11-01 to 2026-12-01" in capsys.readouterr().out
+    assert "# pricing/pricing, 1 to 30 November 2026" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["pricing/pricing", "--period", "2026-13"], "there are 2026-10, 2026-11"),
-        (["pricing/gone"], "there is no review of pricing/gone: set spec.review"),
+        (["pricing/pricing", "--period", "2026-13"], "name one of 2026-10, 2026-11"),
+        (["pricing/gone"], "there is no review of pricing/gone: is the name right?"),
         (["pricing"], "write NAMESPACE/NAME"),
         ([], "use --all"),
     ],
@@ -166,12 +221,29 @@ def test_what_is_no_review_is_named(tmp_path, capsys):
     assert "kubectl get dprev -o yaml" in capsys.readouterr().err
 
 
+def test_each_format_of_the_command_has_the_same_product(files, capsys):
+    def said(form):
+        arguments = ["--all", "--period", "2026-11", "--from", str(files), "-o", form]
+        assert main(["report", *arguments]) == 0
+        return capsys.readouterr().out
+
+    schema = json.loads(
+        (Path(sluicegate.cli.__file__).parent / "schemas" / "output.json").read_text()
+    )
+    found = json.loads(said("json"))
+    jsonschema.validate(found, schema)
+    assert yaml.safe_load(said("yaml")) == found
+    names = said("name").split()
+    assert len(names) == len(found["reports"])
+    assert "dataproductreview.sluicegate.dev/pricing-2026-11" in names
+
+
 def test_readiness_and_delivery_are_told_and_the_wheel_takes_one_product_a_day(files, capsys):
     assert main(["report", "--wheel", "--period", "2026-11", "--from", str(files)]) == 0
     told = capsys.readouterr().out
-    assert "- Runbook Missing: add a link of type Runbook to spec.links" in told
-    assert "- RiskAssessed Exempt: until 2026-12-31: the assessment is under way" in told
-    assert "ProductManager" not in told.split("## Readiness")[1]
+    assert "- runbook missing: add a link of type Runbook to spec.links" in told
+    assert "- risk assessed exempt: until 2026-12-31: the assessment is under way" in told
+    assert "product manager" not in told.split("## Readiness")[1]
     assert "- Lead time: median 1 d from a retraining or a commit to its promotion" in told
     reports = [facts_of(one, None) for one in (CALM, WORSE)]
     assert len({id(spun(reports, f"2026-12-{day:02}")) for day in range(1, 20)}) == 2
@@ -180,13 +252,13 @@ def test_readiness_and_delivery_are_told_and_the_wheel_takes_one_product_a_day(f
 @pytest.mark.slow
 def test_the_page_stands_alone_and_escapes_what_people_wrote(files, tmp_path):
     hostile = '<script>alert("x")</script>'
-    documents = yaml.safe_load(files.read_text())
+    documents = yaml.load(files.read_text(), yaml.CSafeLoader)
     documents["items"][1]["spec"] |= {"notes": hostile, "decisions": [hostile]}
     documents["items"][1]["status"]["decisions"][0]["message"] = hostile
-    files.write_text(yaml.safe_dump(documents))
+    files.write_text(yaml.dump(documents, Dumper=yaml.CSafeDumper))
     out = tmp_path / "report.html"
-    arguments = ["report", "--all", "--period", "2026-11", "--format", "html"]
-    assert main([*arguments, "--output", str(out), "--from", str(files)]) == 0
+    arguments = ["report", "--all", "--period", "2026-11", "-o", "html"]
+    assert main([*arguments, "--file", str(out), "--from", str(files)]) == 0
     text = out.read_text()
     assert "<script" not in text
     assert "&lt;script&gt;" in text
@@ -194,7 +266,7 @@ def test_the_page_stands_alone_and_escapes_what_people_wrote(files, tmp_path):
     assert "url(http" not in text
     assert text.count("<svg") == 4  # three by day, one by market
     again = tmp_path / "again.html"
-    assert main([*arguments, "--output", str(again), "--from", str(files)]) == 0
+    assert main([*arguments, "--file", str(again), "--from", str(files)]) == 0
     assert again.read_text() == text, "the same ledger gives the same page"
 
 

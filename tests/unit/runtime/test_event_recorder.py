@@ -62,6 +62,13 @@ async def test_bad_news_of_another_text_is_another_event(server, recorder):
     assert events(server) == [("v1: no memory", 1), ("v2: no disk", 1)]
 
 
+async def test_a_noisy_object_is_cut_off_after_twenty_five_events(server, recorder):
+    for number in range(35):
+        recorder.record(step(f"v{number}: no memory", "Warning"))
+    await recorder.flush()
+    assert events(server) == [(f"v{number}: no memory", 1) for number in range(25)]
+
+
 async def test_a_repeat_is_counted(server, recorder):
     await tell(recorder, *[step("v1: no memory", "Warning")] * 3)
     await recorder.flush()

@@ -83,14 +83,14 @@ async def test_a_list_that_is_older_than_what_is_known_is_of_a_restored_store_an
 
 @contextlib.asynccontextmanager
 async def resyncing(busy: Callable[[ApiStandIn], bool], changes: Callable[[Change], None]):
-    """A resync every 0.6 s, for the length of a block, of a server that an object vanishes from."""
+    """A resync every 0.3 s, for the length of a block, of a server that an object vanishes from."""
     async with ApiStandIn() as server:
         server.keep(CONFIG_MAPS, {"metadata": {"namespace": A.namespace, "name": A.name}})
         resync = Resync(
             server.api,
             Caches([Watched(CONFIG_MAPS, project)]),
             changes,
-            interval=0.6,
+            interval=0.3,
             **PLAIN,
             busy=lambda: busy(server),
         )
@@ -199,7 +199,7 @@ class Cluster:
             self.changes.put_nowait,
             refusals=self.refusals,
             namespaces=("gone", "shop"),
-            interval=0.2,
+            interval=0.05,
             jitter=lambda: 0.0,
         )
 

@@ -124,8 +124,10 @@ def test_nine_queries_two_of_infrastructure_and_one_per_fifty_counters_at_most()
 
 
 def test_what_nobody_counts_is_not_asked():
-    kinds = [query.kind for query in render_queries(Scope(), 300, Needs(), infrastructure=False)]
-    assert kinds == [QueryKind.TARGETS, QueryKind.REQUESTS, QueryKind.REQUESTS_BAD]
+    kinds = [query.kind for query in render_queries(Scope(), 300, Needs(), canary=True)]
+    assert kinds == [
+        QueryKind.TARGETS, QueryKind.REQUESTS, QueryKind.REQUESTS_BAD, QueryKind.CPU,
+    ]  # fmt: skip
 
 
 def test_thousands_of_products_need_the_queries_of_the_indicators_they_share():

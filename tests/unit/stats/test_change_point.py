@@ -4,8 +4,6 @@ from math import log
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize_scalar
-from scipy.stats import binom
 
 from sluicegate.stats.change_point import (
     alternatives,
@@ -21,6 +19,8 @@ DROPS = (0.03, 0.06, 0.12)
 
 def ratio(before, after, rise):
     """The likelihood ratio of two samples, the best p by a general optimiser."""
+    from scipy.optimize import minimize_scalar
+    from scipy.stats import binom
 
     def unlikely(p, rise):
         return -binom.logpmf(before[0], before[1], p) - binom.logpmf(after[0], after[1], p + rise)
@@ -43,6 +43,7 @@ def exact(baseline, units, drops):
     return found
 
 
+@pytest.mark.slow  # to import SciPy takes seconds
 @pytest.mark.parametrize("seed", range(6))
 def test_the_statistic_is_the_likelihood_ratio_at_the_moment_that_speaks_most(seed):
     random = np.random.default_rng(seed)

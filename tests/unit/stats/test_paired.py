@@ -5,7 +5,6 @@ from math import comb, exp, isclose, log
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.stats.intervals import Z95, newcombe
@@ -19,8 +18,11 @@ from sluicegate.stats.paired import (
 )
 
 
+@pytest.mark.slow  # to import SciPy takes seconds
 @pytest.mark.parametrize(("better", "worse"), [(0, 0), (1, 0), (5, 9), (40, 12), (300, 281)])
 def test_the_share_of_luck_is_that_of_the_exact_mcnemar_test(better, worse):
+    from scipy.stats import binomtest
+
     found = better_by_chance(Pairs(1000, better, worse, 50))
     expected = (
         binomtest(better, better + worse, 0.5, alternative="greater").pvalue

@@ -158,3 +158,46 @@ def test_a_busy_node_sends_no_healthy_version_back_to_the_one_before(busy, end):
     if busy:
         assert len(made) == 3, "nor is it sent back or retrained when the node is calm again"
         assert (lines[-1]["stable"], lines[-1]["state"]) == ("v2", "Healthy")
+
+
+@pytest.mark.parametrize(
+    ("busy", "ends"),
+    [
+        (True, [("Inconclusive", "NodeBusy"), ("StartRollout", "Infrastructure")]),
+        (False, [("Rollback", "CanaryWorse")]),
+    ],
+)
+def test_a_busy_node_under_the_candidate_alone_is_no_fault_of_the_candidate(busy, ends):
+    """v2 is slow where it runs, and nowhere else: it is tried again, and then promoted."""
+    calm = 100
+
+    def script(index):
+        counts = {"v1": version(0.1)}
+        if index > 50:
+            counts["v2"] = version(0.1, slow=0.2 if index < calm else 0.016)
+        return counts
+
+    events = [{"at": 50 * BLOCK, "modelChanged": {"version": "v2"}}]
+    facts = [{"at": 0, "canaryNodeBusy": busy}, {"at": calm * BLOCK, "canaryNodeBusy": False}]
+    wanted = product(EASY, QUICK, ACCURACY, rollout={"steps": [50]})
+    lines = run(scenario(script, 260, product=wanted, events=events, facts=facts))
+    made = acts(lines)
+    assert made[0] == ("StartRollout", "ModelChanged")
+    assert made[1 : len(ends) + 1] == ends
+    assert lines[-1]["stable"] == ("v2" if busy else "v1")
+
+
+def test_a_busy_node_excuses_a_slow_candidate_and_no_failing_one():
+    def script(index):
+        counts = {"v1": version(0.1)}
+        if index > 50:
+            counts["v2"] = version(0.1, slow=0.2, failing=0.2)
+        return counts
+
+    events = [{"at": 50 * BLOCK, "modelChanged": {"version": "v2"}}]
+    facts = [{"at": 0, "canaryNodeBusy": True}]
+    wanted = product(EASY, QUICK, ACCURACY, rollout={"steps": [50]})
+    lines = run(scenario(script, 120, product=wanted, events=events, facts=facts))
+    assert acts(lines) == [("StartRollout", "ModelChanged"), ("Rollback", "CanaryWorse")]
+    (back,) = [line["decision"] for line in lines if line["decision"]["type"] == "Rollback"]
+    assert "worse in availability" in back["message"]

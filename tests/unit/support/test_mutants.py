@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from tests.mutants.__main__ import SURVIVORS
-from tests.mutants.mutant import ROOT, Mutant, NotApplicableError, named_mutants
-from tests.mutants.sites import Sites, drawn_mutants
+from tests.mutants.mutant import CODE, ROOT, Mutant, NotApplicableError, named_mutants
+from tests.mutants.sites import Sites, drawn_mutants, sources
 
 NAMED = {one.name: one for one in named_mutants()}
 
@@ -70,6 +70,11 @@ def test_what_is_changed_of_a_piece_of_code(source, changed):
 def plain(source: str) -> str:
     """Code without parentheses that change nothing."""
     return ast.unparse(ast.parse(source))
+
+
+def test_others_are_drawn_of_the_rooms_of_a_package_too():
+    files = {path.relative_to(ROOT / CODE).as_posix() for path in sources(where=["policy"])}
+    assert {"policy/evaluate.py", "policy/canary/analysis.py"} <= files
 
 
 @pytest.mark.slow

@@ -42,6 +42,42 @@ def test_a_change_of_what_a_suite_judges_changes_its_hash(checkout, changed):
     assert content(SUITE, checkout) != before
 
 
+LOCK = """
+[[package]]
+name = "sluicegate"
+version = "0.1.0"
+[package.dev-dependencies]
+serving = [{ name = "bentoml", extra = ["io"] }]
+tests = [{ name = "pytest" }]
+"""
+LOCKED = {
+    "bentoml": """dependencies = [{ name = "attrs" }]
+[package.optional-dependencies]
+io = [{ name = "pillow" }]
+more = [{ name = "torch" }]""",
+    "attrs": 'dependencies = [{ name = "bentoml" }]',
+    **dict.fromkeys(("pillow", "torch", "pytest"), ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("package", "counts"),
+    [("bentoml", True), ("attrs", True), ("pillow", True), ("torch", False), ("pytest", False)],
+)
+def test_of_a_group_all_that_it_needs_is_judged_and_no_other_package(checkout, package, counts):
+    suite = Suite("demo", ("tests/demo",), groups=("serving",))
+
+    def hashed(**versions):
+        rows = (
+            f'[[package]]\nname = "{name}"\nversion = "{versions.get(name, "1")}"\n{more}\n'
+            for name, more in LOCKED.items()
+        )
+        (checkout / "uv.lock").write_text(LOCK + "".join(rows))
+        return content(suite, checkout)
+
+    assert (hashed() != hashed(**{package: "2"})) is counts
+
+
 @pytest.mark.parametrize("changed", ["operator/sluicegate/kube.py", "README.md"])
 def test_a_change_of_anything_else_does_not(checkout, changed):
     before = content(SUITE, checkout)

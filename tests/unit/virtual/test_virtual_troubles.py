@@ -6,7 +6,8 @@ import pytest
 
 from sluicegate.kube.resources import EVENTS
 from sluicegate.prometheus.targets import ProductKey
-from tests.support.decisions.rollout_world import image
+from tests.support.decisions.rollout_world import RUNTIME, image
+from tests.support.lives.products import LATENCY
 from tests.support.prometheus.selecting import Poison
 from tests.support.virtual.cluster import Quality, Training
 from tests.support.virtual.event_loop import run_virtually
@@ -18,6 +19,7 @@ from tests.support.virtual.stories import (
     RARELY,
     TRAINED,
     product,
+    pushed,
     serving,
     slo,
     trainings,
@@ -80,5 +82,32 @@ def test_a_product_whose_series_spoil_a_query_is_told_so_by_an_event_and_others_
             assert about["kind"] == "DataProduct"
             assert "labelled" in told["note"]
             assert "rejected 422" in told["note"]
+
+    run_virtually(story())
+
+
+@pytest.mark.slow
+def test_a_candidate_on_a_busy_node_goes_back_and_is_promoted_once_the_node_is_calm():
+    serves = {"runtimeImage": RUNTIME, "resources": {"requests": {"cpu": "100m"}}}
+
+    async def story() -> None:
+        async with World() as world:
+            key = world.apply(product(model=pushed("a", "va"), slos=[LATENCY], serving=serves))
+            world.start(**RARELY)
+            await world.until(lambda: serving(world, key) == "va", seconds=60)
+            await world.run(HOUR)
+            world.cluster.set_quality(image("b"), Quality(slow=0.6, waited=0.5))
+            world.edit(key, model=pushed("b", "vb"))
+
+            def parked() -> bool:
+                candidate = world.status(key).get("candidate") or {}
+                return candidate.get("phase") == "Parked"
+
+            await world.until(parked, seconds=2 * HOUR, what="it waits for another try")
+            assert "waits for CPU on its node" in world.status(key)["decision"]["message"]
+            assert serving(world, key) == "va"
+            world.cluster.set_quality(image("b"), Quality())
+            await world.until(lambda: serving(world, key) == "vb", seconds=6 * HOUR)
+            assert not world.errors.found
 
     run_virtually(story())

@@ -11,7 +11,7 @@ from sluicegate.api.baseline import Baseline, Baselines, BaselineSource
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.rollout import Approval
-from sluicegate.api.slos import CanaryEvidence
+from sluicegate.api.slos import CanaryEvidence, IndicatorKind
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
 from sluicegate.policy.canary.analysis import began
@@ -68,8 +68,9 @@ def decide(  # noqa: PLR0911 - one an outcome
     rollback = _rollback(status, candidate, assessment, facts)
     if rollback is not None:
         return rollback
-    if facts.canary_lost:
-        return _lost(candidate, facts.canary_lost)
+    faultless = _faultless(candidate, assessment, facts)
+    if faultless is not None:
+        return faultless
     if facts.stable_down:
         return _take_over(terms, status, candidate, assessment, now=now)
     held = obstacle(terms, status, candidate, assessment, facts=facts)
@@ -103,7 +104,8 @@ def _rollback(
     name = candidate.release.version
     if facts.canary_unhealthy:
         return _back(status, candidate, Reason.CANARY_NOT_READY, f"{name}'s pods aren't healthy")
-    worst = max(assessment.slos, key=lambda s: s.evidence.roll_back - s.roll_back_at, default=None)
+    own = [slo for slo in assessment.slos if not (facts.canary_node_busy and _is_latency(slo))]
+    worst = max(own, key=lambda s: s.evidence.roll_back - s.roll_back_at, default=None)
     if worst is not None and worst.speaks_against:
         return _back(
             status, candidate, Reason.CANARY_WORSE, _worse(name, worst), numbers=numbers_of(worst)
@@ -127,6 +129,14 @@ def _rollback(
     return None
 
 
+def _faultless(candidate: Candidate, assessment: Assessment, facts: Facts) -> Inconclusive | None:
+    """The end of a try that says nothing of the candidate, where nothing else speaks against it."""
+    if facts.canary_lost:
+        return _lost(candidate, facts.canary_lost)
+    slow = next((slo for slo in assessment.slos if slo.speaks_against), None)
+    return None if slow is None else _on_a_busy_node(candidate, slow)
+
+
 def _lost(candidate: Candidate, why: str) -> Inconclusive:
     """Nobody answers its share of the requests, so it goes at once; whose doing it is shows later."""
     return Inconclusive(
@@ -134,6 +144,25 @@ def _lost(candidate: Candidate, why: str) -> Inconclusive:
         message=f"{candidate.release.version} has no ready pod ({why}); its traffic returns to stable at once",
         candidate=candidate.release,
     )
+
+
+def _on_a_busy_node(candidate: Candidate, slow: SloEvidence) -> Inconclusive:
+    """A node that is overloaded by others makes any version slow."""
+    name = candidate.release.version
+    text = (
+        f"{_worse(name, slow)}; but a pod of {name} waits for CPU on its node, though it uses no more"
+        " than it requests; its traffic returns to stable"
+    )
+    return Inconclusive(
+        reason=Reason.NODE_BUSY,
+        message=text,
+        numbers=numbers_of(slow),
+        candidate=candidate.release,
+    )
+
+
+def _is_latency(slo: SloEvidence) -> bool:
+    return slo.terms.kind is IndicatorKind.LATENCY
 
 
 def _back(

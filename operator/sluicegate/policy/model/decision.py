@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 
 from sluicegate.api.baseline import Baselines
 from sluicegate.api.names import DecisionReason, DecisionType
-from sluicegate.api.versions import Release, VersionSource
+from sluicegate.api.versions import DerivedRollout, Release, VersionSource
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
 
@@ -21,7 +21,9 @@ def alert_key(reason: DecisionReason, about: str) -> str:
     return f"{reason}/{about}"
 
 
-NOT_ITS_DOING: Final = frozenset({DecisionReason.INFRASTRUCTURE, DecisionReason.METRICS_LOST})
+NOT_ITS_DOING: Final = frozenset(
+    {DecisionReason.INFRASTRUCTURE, DecisionReason.METRICS_LOST, DecisionReason.NODE_BUSY}
+)
 """Ends of a rollout that say nothing of its candidate: it is tried again by itself."""
 
 
@@ -96,6 +98,7 @@ class StartRollout(_Explained):
     trigger : name of the training that made it; empty for one that the spec names.
     superseded : candidate that it replaces: its weight goes to zero first.
     handles : the spec.model that is handled by it, where that isn't the candidate.
+    derived : what spec.rollout leaves out, as it applies to this rollout; None where it has all.
     """
 
     type: ClassVar = DecisionType.START_ROLLOUT
@@ -107,6 +110,7 @@ class StartRollout(_Explained):
     trigger: str = ""
     superseded: Release | None = None
     handles: Release | None = None
+    derived: DerivedRollout | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,7 +53,8 @@ class Facts:
     canary_unhealthy : the candidate's pods fail by what they do themselves.
     canary_lost : why none of them is ready, where that isn't known to be the candidate's doing;
         empty while one is.
-    node_busy : a node doesn't give a pod of stable the CPU that it requests.
+    node_busy, canary_node_busy : a node doesn't give a pod of stable, or of the candidate, the CPU
+        that it requests.
     cpu_throttled, memory_pressure : stable's containers are at their limits.
     pods : ready pods of stable, over those when the baseline was taken (1.0 = as many).
     split_verified : the route in force has the weight that was last asked for.
@@ -67,6 +68,7 @@ class Facts:
     canary_unhealthy: bool = False
     canary_lost: str = ""
     node_busy: bool = False
+    canary_node_busy: bool = False
     cpu_throttled: bool | None = None
     memory_pressure: bool | None = None
     pods: float = 1.0

@@ -20,8 +20,9 @@ from sluicegate.api.retraining import (
     RetrainingMode,
     Schedule,
 )
-from sluicegate.api.rollout import Approval
+from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS, DEFAULT_STEPS, Approval
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind, OnDegraded, Seasonality, Slo
+from sluicegate.api.versions import DerivedRollout
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.slo.burn_rate import FAST, SLOW, Row, Threshold, thresholds
 from sluicegate.stats.calendar import CLOCK, HOUR_SECONDS, Calendar
@@ -144,7 +145,7 @@ class RetrainingTerms:
 class Terms:
     """What one product is judged by; see the fields of the same names in the spec.
 
-    `steps_given`: a person chose the steps. `names_runtime`: its runtime image is its own, not the operator's default. `routed`: a route
+    `steps_given`, `duration_given`: a person chose them. `derived`: what applies where nobody did. `names_runtime`: its runtime image is its own, not the operator's default. `routed`: a route
     splits its traffic; otherwise the pods of both versions share it by their number.
     """
 
@@ -163,6 +164,8 @@ class Terms:
     names_runtime: bool = True
     routed: bool = True
     steps_given: bool = True
+    duration_given: bool = True
+    derived: DerivedRollout | None = None
 
     @property
     def day_seconds(self) -> int:
@@ -220,9 +223,10 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
         ),
         block_seconds=calendar.block_seconds,
         calendar=calendar,
-        steps=spec.rollout.steps,
-        steps_given="steps" in spec.rollout.model_fields_set,
-        max_duration_seconds=spec.rollout.max_duration_seconds,
+        steps=spec.rollout.steps or DEFAULT_STEPS,
+        steps_given=spec.rollout.steps is not None,
+        max_duration_seconds=spec.rollout.max_duration_seconds or DEFAULT_MAX_DURATION_SECONDS,
+        duration_given=spec.rollout.max_duration_seconds is not None,
         approval=spec.rollout.approval,
         history_limit=spec.rollout.history_limit,
         retraining=retraining,

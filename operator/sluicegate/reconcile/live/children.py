@@ -124,6 +124,7 @@ class ParentStatus:
     message : of the first that isn't True.
     port : of the parent reference; 0 when it names none.
     denied : Accepted is False: the Gateway has rejected the route.
+    decided : when Accepted became what it is, as the Gateway reports it; "" if it doesn't.
     """
 
     namespace: str
@@ -135,6 +136,7 @@ class ParentStatus:
     message: str
     port: int = 0
     denied: bool = False
+    decided: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,6 +325,7 @@ def _parent(entry: Mapping[str, Any], namespace: str) -> ParentStatus:
         message=f"{bad.get('reason', '')}: {bad.get('message', '')}" if bad else "",
         port=ref.get("port", 0),
         denied=both[0].get("status") == "False",
+        decided=both[0].get("lastTransitionTime", ""),
     )
 
 

@@ -275,6 +275,8 @@ def _facts(measured: ProductBlocks, seen: _Seen) -> Facts:
         canary_unhealthy=attribution is not None and attribution.own,
         canary_lost=attribution.text if attribution is not None and not attribution.own else "",
         node_busy=is_node_busy(found, resources),
+        canary_node_busy=candidate is not None
+        and is_node_busy(measured.canary_facts(candidate), resources),
         cpu_throttled=lacking.cpu,
         memory_pressure=lacking.memory,
         pods=(serving.ready if serving else 0) / product.spec.serving.base_replicas,

@@ -196,7 +196,6 @@ def _due(product: DataProduct, status: DataProductStatus) -> float | None:
             return changed + product.spec.serving.progress_deadline_seconds
         case CandidatePhase.STEPPING:
             begun = candidate.first_traffic_time or candidate.start_time
-            most = product.spec.rollout.max_duration_seconds + candidate.suspended_seconds
-            return begun + most
+            return begun + candidate.most_seconds(product.spec.rollout)
         case CandidatePhase.AWAITING_APPROVAL | CandidatePhase.PARKED:
             return None

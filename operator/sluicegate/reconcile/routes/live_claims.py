@@ -1,7 +1,7 @@
 """What one product's route claims, and how well each part of that stands: read from live objects."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 from typing import Final
@@ -13,7 +13,8 @@ from sluicegate.reconcile.routes.claim_reading import claim_of
 from sluicegate.reconcile.routes.claims import Claim, Parent
 
 SILENT_SECONDS: Final = 30
-"""For so long a route that its Gateway says nothing of counts as about to serve."""
+"""For so long a route counts as about to serve that its Gateway says nothing of, or denies after
+it took it: a Gateway that starts anew may deny for a moment what it goes on to serve."""
 _NOT_WRITTEN: Final = "~"
 """In place of a creationTimestamp: later than each of them."""
 
@@ -40,6 +41,7 @@ class RouteEntry:
     wanted, live : what the spec claims, and what the HTTPRoute does; None for nothing.
     written : when the HTTPRoute was created.
     held : parents that take the HTTPRoute. denied : parents that don't.
+    lapsed : of those that don't, the ones that took it before, and since when they don't.
     contends : the operator would write the route of the spec now.
     reserved : it is about to.
     """
@@ -51,6 +53,7 @@ class RouteEntry:
     written: str = _NOT_WRITTEN
     held: frozenset[Parent] = frozenset()
     denied: frozenset[Parent] = frozenset()
+    lapsed: Mapping[Parent, float] = field(default_factory=dict)
     contends: bool = False
     reserved: bool = False
 
@@ -61,10 +64,11 @@ class RouteEntry:
         return wanted is None or (live is not None and wanted.is_within(live))
 
     def open(self, now: float) -> frozenset[Parent]:
-        """Parents of the HTTPRoute that say nothing of it, while they may be about to."""
+        """Parents of the HTTPRoute that may be about to take it, or to take it again."""
+        again = frozenset(one for one, at in self.lapsed.items() if now - at <= SILENT_SECONDS)
         if self.live is None or now - _seconds(self.written) > SILENT_SECONDS:
-            return frozenset()
-        return frozenset(self.live.parents) - self.held - self.denied
+            return again
+        return again | (frozenset(self.live.parents) - self.held - self.denied)
 
     def parts(self, now: float) -> Iterator[tuple[Standing, Claim]]:
         """What it claims, and how well, best first."""
@@ -136,11 +140,19 @@ def _take_in(
         if parent not in held and any(one.denied for one in said)
     }
     silent = set(entry.live.parents) - held - denied
+    since: Mapping[Parent, float] = {}
+    taken = frozenset(denied) if _was_accepted(record) else frozenset[Parent]()
     if before is not None:
         held |= silent & before.held
+        since = before.lapsed  # some Gateways give each answer a time of its own: the first counts
+        taken = before.held | since.keys()
     elif not route.parents and _was_accepted(record):
         held |= silent
     entry.held, entry.denied = frozenset(held), frozenset(denied)
+    entry.lapsed = {
+        one: since.get(one, max(_seconds(said.decided) for said in words[one]))
+        for one in denied & taken
+    }
 
 
 def _words(route: RouteRecord, parent: Parent) -> list[ParentStatus]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct, DataProductSpec
+from sluicegate.api.rollout import DEFAULT_STEPS
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase, PastVersion, VersionBase
 
@@ -70,10 +71,10 @@ def previous_version(status: DataProductStatus) -> PastVersion | None:
 def target_weight(spec: DataProductSpec, candidate: Candidate) -> int:
     """The share that the candidate is to get next, or has, in percent."""
     match candidate.phase:
+        # As it was decided: an edit of the steps moves no traffic.
         case CandidatePhase.STARTING:
-            return spec.rollout.steps[0]
+            return candidate.target or (spec.rollout.steps or DEFAULT_STEPS)[0]
         case CandidatePhase.STEPPING | CandidatePhase.AWAITING_APPROVAL:
-            # As it was decided: an edit of the steps moves no traffic.
             return max(candidate.target, candidate.weight)
         case CandidatePhase.PROMOTING:
             return FULL
@@ -91,7 +92,7 @@ def pods_for(spec: DataProductSpec, weight: int, stable: int) -> int:
     """
     if weight == 0:
         return 0
-    if weight >= spec.rollout.steps[-1]:
+    if weight >= (spec.rollout.steps or DEFAULT_STEPS)[-1]:
         return stable
     return max(1, ceil(weight * stable / FULL))
 

@@ -69,9 +69,9 @@ ABORT = {
 }
 
 
-def answer(phase: str, annotation: str, approval: str) -> tuple[object, ...]:
+def answer(phase: str, annotation: str, approval: str, **spec: bool) -> tuple[object, ...]:
     """Kind and reason of the decision, and whether the token is handled; no reason of a Hold."""
-    terms = judged_by(ACCURACY, rollout={"approval": approval, "steps": [5, 50]})
+    terms = judged_by(ACCURACY, rollout={"approval": approval, "steps": [5, 50]}, **spec)
     one = CANDIDATES[phase]
     status = serving(
         stable=stable(since=START - 86_400),
@@ -110,6 +110,12 @@ def test_a_promote_acts_in_each_phase_or_waits_for_its_end_or_is_refused_at_once
     """An approval of a candidate that has steps before it opens the last one, and no other."""
     early = approval == "Manual" and phase == "Stepping"
     assert answer(phase, REQUEST_PROMOTE, approval) == (LATER if early else PROMOTE[phase])
+
+
+@pytest.mark.parametrize("annotation", [REQUEST_ABORT, REQUEST_PROMOTE])
+@pytest.mark.parametrize("phase", CANDIDATES)
+def test_a_person_is_answered_alike_where_the_product_is_suspended(phase, annotation):
+    assert answer(phase, annotation, "Manual", suspend=True) == answer(phase, annotation, "Manual")
 
 
 def test_no_phase_is_left_out():

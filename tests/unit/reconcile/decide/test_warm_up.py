@@ -8,6 +8,7 @@ import pytest
 
 from sluicegate.api import names
 from sluicegate.api.names import DecisionReason
+from sluicegate.conditions import Finding
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.decide.warm_up import just_took_over, only_warms_up
 from sluicegate.reconcile.report.fleet_update import snapshot_of
@@ -73,6 +74,22 @@ def test_whatever_else_is_under_way_or_was_told_is_a_reason_to_look(world, what)
     what(world)
     assert not warms_up(world)
     assert not warms_up(world, DecisionReason.BACKFILLING)
+
+
+@pytest.mark.parametrize(
+    "obstacle",
+    [
+        {"conflict": "route / is another's"},
+        {"refused": "exceeded quota"},
+        {"stalled": Finding(names.ConditionType.STALLED, "True", "VersionReused")},
+    ],
+    ids=lambda one: next(iter(one)),
+)
+def test_what_keeps_the_spec_from_being_in_force_is_a_reason_to_look(world, obstacle):
+    observation = world.observation()
+    plan = make_plan(observation)
+    assert only_warms_up(observation, plan)
+    assert not only_warms_up(replace(observation, **obstacle), plan)
 
 
 def test_a_version_that_only_just_took_over_is_not_silent(world):

@@ -6,16 +6,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sluicegate.api.base import rfc3339
 from sluicegate.kube.errors import Invalid
 from sluicegate.reconcile.observe.refused_route import claiming
 from sluicegate.runtime.interfaces import Key
-from tests.support.apiserver.routed_products import WEB, Routed, routed, ruled, taken
+from tests.support.apiserver.routed_products import START, WEB, Routed, routed, ruled, taken
 
 # Promised, so written as numbers here.
 SILENT_SECONDS = 30
 
 EXACT = {"type": "Exact", "value": "/search"}
 WITH_A_HEADER = {"headers": [{"type": "RegularExpression", "name": "user-agent", "value": ".*"}]}
+ACCEPTED = {
+    "traffic": {
+        "mode": "Gateway",
+        "weight": 0,
+        "verification": "Accepted",
+        "writeTime": rfc3339(START),
+        "acceptanceTime": rfc3339(START),
+    }
+}
 LISTENER_A, LISTENER_B = ([WEB | {"sectionName": name}] for name in ("a", "b"))
 THEFTS = {
     "the exact path": ruled({"path": EXACT}),
@@ -116,6 +126,37 @@ def test_whose_route_the_gateway_denies_claims_nothing_and_gives_the_route_up(wo
     assert world.look(squatter).other == checkout
     # Or it would take the requests once its namespace is admitted.
     assert world.products[squatter].live is None
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_gateway_that_denies_for_a_moment_what_it_took_gives_it_to_nobody(world, restarts):
+    victim = world.serve("catalog/search", routed("/search"))
+    thief = world.create("b/thief", routed("/search/rank"))
+    world.say(victim, "False")
+    if restarts:
+        world.products[victim].status = ACCEPTED
+        world.restart()
+    refusal = world.look(thief)
+    assert (refusal.other, refusal.passes) == (victim, True)
+    world.now += SILENT_SECONDS - 5
+    world.say(victim, "False")  # a Gateway that gives each answer a time of its own
+    world.now += 4
+    assert world.refused(thief)
+    world.say(victim, "True")
+    world.now += SILENT_SECONDS
+    assert world.look(thief).passes is False
+    assert not world.refused(victim)
+
+
+def test_a_gateway_that_goes_on_denying_what_it_took_sets_it_free(world):
+    former = world.serve("catalog/search", routed("/search"))
+    successor = world.create("b/next", routed("/search/rank"))
+    for _ in range(SILENT_SECONDS):
+        world.say(former, "False")
+        assert world.refused(successor)
+        world.now += 1
+    world.now += 1
+    assert not world.refused(successor)
 
 
 def test_a_route_that_the_gateway_passes_over_claims_something_for_a_moment_alone(world):
@@ -279,10 +320,7 @@ def test_a_route_that_somebody_deletes_is_made_anew_before_another_takes_it(worl
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_gateway_that_says_nothing_for_a_while_takes_nothing_from_who_serves(world, restarted):
     waiting = world.create("b/waiting", routed("/x"))
-    moment = "2026-01-01T00:00:00Z"
-    traffic = {"mode": "Gateway", "weight": 0, "verification": "Accepted", "writeTime": moment}
-    accepted = {"traffic": traffic | {"acceptanceTime": moment}}
-    holder = world.create("catalog/holder", routed("/x"), status=accepted)
+    holder = world.create("catalog/holder", routed("/x"), status=ACCEPTED)
     assert not world.refused(holder)
     world.say(holder, "True")
     world.say(holder, "")

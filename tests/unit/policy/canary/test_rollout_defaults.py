@@ -1,0 +1,72 @@
+"""Steps and duration where the spec names none: from what comes, and fixed for one rollout."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sluicegate.api.crd import build_crd
+from sluicegate.policy.canary.rollout_defaults import applied
+from sluicegate.policy.evaluate import evaluate
+from sluicegate.policy.transitions import apply_decision
+from tests.support.decisions.judged import (
+    BLOCK,
+    V1,
+    V2,
+    judged_by,
+    observed,
+    series,
+    serving,
+)
+from tests.support.decisions.rollout_world import World, document
+from tests.support.decisions.scenarios import ACCURACY
+
+NOW = 24 * BLOCK
+LEFT_OUT = judged_by(ACCURACY, rollout=None)
+
+
+def seen(requests: int, *, wanted=V1):
+    """Blocks in each of which so many requests of v1 came."""
+    counts = series(*[(0, requests)] * 24)
+    return replace(observed(block=24, series={"v1": {"accuracy": counts}}), wanted=wanted)
+
+
+def test_the_definition_writes_no_defaults_that_nobody_could_tell_from_a_choice():
+    (version,) = build_crd()["spec"]["versions"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    rollout = spec["properties"]["rollout"]["properties"]
+    assert "default" not in rollout["steps"]
+    assert "default" not in rollout["maxDurationSeconds"]
+
+
+@pytest.mark.parametrize(
+    ("requests", "steps"), [(334, (5, 25, 50)), (333, (25, 50)), (66, (50,)), (0, (5, 25, 50))]
+)
+def test_steps_are_those_at_which_requests_enough_come_soon(requests, steps):
+    assert applied(LEFT_OUT, serving(), seen(requests)).steps == steps
+
+
+def test_what_a_person_chose_applies_at_any_traffic():
+    chosen = judged_by(ACCURACY, rollout={"steps": [5, 50], "maxDurationSeconds": 60})
+    terms = applied(chosen, serving(), seen(10))
+    assert (terms.steps, terms.max_duration_seconds, terms.derived) == ((5, 50), 60, None)
+
+
+def test_what_applies_is_fixed_when_the_rollout_starts():
+    status = serving()
+    decision = evaluate(LEFT_OUT, status, seen(100, wanted=V2), NOW).decision
+    assert decision.weight == 25
+    status = apply_decision(LEFT_OUT, status, decision, NOW)
+    assert status.candidate.derived.steps == (25, 50)
+    assert "20 requests a minute" in status.candidate.derived.message
+    assert applied(LEFT_OUT, status, seen(4000)).steps == (25, 50)
+
+
+def test_the_first_share_is_the_one_that_was_decided():
+    """The layout took the first of the default steps, whatever the decision said."""
+    world = World(spec=document(rollout=None), rate=5)
+    world.until(lambda world: world.serving == "v1").run(36).push("b", "v2")
+    world.until(lambda world: world.current.candidate and world.current.candidate.weight)
+    assert world.current.candidate.weight == 50
+    assert world.current.candidate.derived.steps == (50,)

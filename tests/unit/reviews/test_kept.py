@@ -1,0 +1,104 @@
+"""How long reviews are kept: none stays open for ever, and none for ever without its product."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.prometheus_stand_in import Lie
+from sluicegate.ledger.journal import LATE_DAYS, digest_of
+from tests.support.decisions.ledger_world import KEY, ZONE, counted, world
+from tests.support.decisions.recorded_days import DAY
+
+pytestmark = pytest.mark.slow
+STEP = 12 * 3600
+
+
+def reasons(it):
+    """Why each review is sealed; empty while it is open."""
+    return {name: one.status.seal_reason for name, one in it.all().items()}
+
+
+async def test_another_cycle_seals_the_review_of_the_former_one_and_drops_it_in_its_turn():
+    async with world() as it:
+        await it.pass_time(5 * DAY, step=STEP / 2)
+        await it.pass_time(2 * DAY, step=STEP / 2, every="Week", keep=2)
+        assert reasons(it) == {"pricing-2026-09": "CycleChanged", "pricing-2026-w38": ""}
+        month = it.all()["pricing-2026-09"]
+        assert month.status.digest == digest_of(month)
+        assert {"2026-09-20", "2026-09-23"} <= {day.date for day in month.status.days}
+        await it.pass_time(21 * DAY, step=STEP / 2, every="Week", keep=2)
+        assert sorted(reasons(it)) == [f"pricing-2026-w{week}" for week in (39, 40, 41)]
+
+
+async def test_a_product_that_is_no_longer_reviewed_has_its_open_review_sealed():
+    async with world() as it:
+        await it.pass_time(3 * DAY, step=STEP)
+        for _ in range(4):  # each reconcile says so anew
+            it.reviews.know(KEY, None)
+            it.now += STEP
+            await it.reviews.round(it.reader)
+        assert reasons(it) == {"pricing-2026-09": "CycleChanged"}
+
+
+async def test_reviews_of_a_deleted_product_go_once_its_periods_to_keep_are_over():
+    async with world() as it:
+        await it.pass_time(11 * DAY, step=STEP, every="Week", keep=2)
+        it.there = False
+        it.reviews.know(KEY, None)
+        await it.pass_time(2 * DAY, step=STEP)
+        assert reasons(it) == {"pricing-2026-w38": "PeriodOver", "pricing-2026-w39": "ProductGone"}
+        ends = [one.spec.period.end for one in it.all().values()]
+        await it.pass_time(ends[0] + 14 * DAY - it.now - 3600, step=STEP)
+        assert len(it.all()) == 2
+        assert "pricing-2026-w39" not in {name for name, _ in it.told}, "nobody has to sign it"
+        assert it.reviews.overview.states == {"NotStarted": 0}
+        await it.pass_time(DAY + 7200, step=STEP)
+        assert list(it.all()) == ["pricing-2026-w39"]
+        await it.pass_time(7 * DAY, step=STEP)
+        assert not it.all()
+
+
+async def test_without_a_copy_in_the_archive_no_review_of_a_deleted_product_goes():
+    async with world(archived=True) as it:
+        await it.pass_time(3 * DAY, step=STEP, every="Week", keep=2)
+        it.there = False
+        it.reviews.know(KEY, None)
+        await it.pass_time(40 * DAY, step=STEP)
+        assert reasons(it) == {"pricing-2026-w38": "ProductGone"}
+
+
+async def test_the_second_product_of_a_name_has_its_review_sealed_at_the_end_of_its_period():
+    async with world() as it:
+        await it.pass_time(3 * DAY, step=STEP)
+        it.uid = "0123456789-another"
+        it.start()
+        await it.pass_time((8 + LATE_DAYS + 2) * DAY, step=STEP)
+        assert reasons(it) == {
+            "pricing-2026-09": "ProductGone",
+            "pricing-2026-09-01234567": "PeriodOver",
+            "pricing-2026-10": "",
+        }
+
+
+async def test_after_weeks_without_measurements_each_review_is_sealed_all_the_same():
+    async with world() as it:
+        await it.pass_time(2 * DAY, step=STEP, every="Week")
+        it.stand_in.lies[""] = Lie.ERROR_503
+        await it.pass_time(28 * DAY, step=DAY, every="Week")
+        it.stand_in.lies.clear()
+        await it.pass_time(4 * DAY, step=STEP, every="Week")
+        found = reasons(it)
+        assert list(found) == [f"pricing-2026-w{week}" for week in range(38, 43)]
+        assert [why for name, why in found.items() if name < "pricing-2026-w41"] == [
+            "PeriodOver"
+        ] * 3
+
+
+async def test_another_time_zone_holds_from_the_next_period_on():
+    async with world() as it:
+        await it.pass_time(5 * DAY, step=STEP)
+        await it.pass_time(12 * DAY, step=STEP, timeZone="America/New_York")
+        september, october = it.all().values()
+        truth = it.history.recount(ZONE, until=september.spec.period.end)
+        assert counted({"": september}) == truth
+        assert (september.status.time_zone, october.status.time_zone) == (ZONE, "America/New_York")
