@@ -117,8 +117,8 @@ class DataProductSpec(ApiModel):
     """Products that this one calls. While one of them is degraded, this product is not
     retrained."""
     journeys: Annotated[tuple[JourneyPlace, ...], Field(max_length=16), Keyed("name")] = ()
-    """Customers' journeys that the product is a step of; the portfolio page shows each with all its
-    products. The operator decides nothing by them."""
+    """Customers' journeys in which the product is a step; the portfolio page shows each with all its
+    products. They affect no decision."""
     business_goals: Annotated[tuple[BusinessGoal, ...], Field(max_length=16), Keyed("name")] = ()
     """Contribution of the product to the business."""
     support: Annotated[tuple[SupportChannel, ...], Field(max_length=16), Keyed("channel")] = ()

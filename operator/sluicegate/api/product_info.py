@@ -106,7 +106,7 @@ JourneyName = Annotated[
 
 
 class JourneyPlace(ApiModel):
-    """A customer's journey that the product is a step of."""
+    """A customer's journey in which the product is a step."""
 
     name: JourneyName
     """Name of the journey, the same in all its products, e.g. buy-a-car."""

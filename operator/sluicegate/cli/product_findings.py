@@ -38,7 +38,7 @@ def product_findings(product: DataProduct) -> Iterator[Finding]:
             Severity.WARNING,
             "spec.review.signedBy",
             f"has {' and '.join(unfilled)}, and no member of the team has that role, so no review is"
-            " ever signed: add one to spec.team.members, or name a role that somebody has",
+            " ever signed: add one to spec.team.members, or name a role of a member",
         )
     if spec.model.bento.digest == PLACEHOLDER:
         yield Finding(

@@ -168,7 +168,7 @@ def market(slo: SloFacts, one: MarketFacts) -> str:
     """A market's share of good events, and what can be said of it."""
     if slo.objective is None:
         return counted(one.count)
-    told = "too few events to tell" if one.state == "Unknown" else one.state.lower()
+    told = "too few events" if one.state == "Unknown" else one.state.lower()
     return f"{counted(one.count)}: {told}"
 
 
