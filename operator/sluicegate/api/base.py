@@ -248,6 +248,12 @@ def _pair(value: object) -> object:
     return pair
 
 
+def _schema_of_counts(texts: dict[str, str]) -> WithJsonSchema:
+    whole = {"type": "integer", "minimum": 0, "maximum": _MOST_EVENTS}
+    properties = {name: whole | {"description": text} for name, text in texts.items()}
+    return WithJsonSchema({"type": "object", "required": [*texts], "properties": properties})
+
+
 _MOST_EVENTS = 2**53
 Events = Annotated[int, Field(ge=0, le=_MOST_EVENTS)]
 """How many events."""
@@ -255,24 +261,7 @@ Counted = Annotated[
     InstanceOf[Count],
     BeforeValidator(_pair),
     PlainSerializer(lambda pair: pair._asdict(), return_type=dict[str, int], when_used="json"),
-    WithJsonSchema(
-        {
-            "type": "object",
-            "required": ["bad", "total"],
-            "properties": {
-                name: {
-                    "type": "integer",
-                    "minimum": 0,
-                    "maximum": _MOST_EVENTS,
-                    "description": text,
-                }
-                for name, text in (
-                    ("bad", "Number of bad events."),
-                    ("total", "Number of all events."),
-                )
-            },
-        }
-    ),
+    _schema_of_counts({"bad": "Number of bad events.", "total": "Number of all events."}),
 ]
 """Bad events of all events."""
 
@@ -306,23 +295,9 @@ Paired = Annotated[
         return_type=dict[str, int],
         when_used="json",
     ),
-    WithJsonSchema(
-        {
-            "type": "object",
-            "required": list(_PAIR_FIELDS),
-            "properties": {
-                name: {
-                    "type": "integer",
-                    "minimum": 0,
-                    "maximum": _MOST_EVENTS,
-                    "description": text,
-                }
-                for name, (_, text) in _PAIR_FIELDS.items()
-            },
-        }
-    ),
+    _schema_of_counts({name: text for name, (_, text) in _PAIR_FIELDS.items()}),
 ]
-"""Rows that two versions were scored on, by who was right."""
+"""Rows that two versions were scored on, by which of them was right."""
 
 
 # ---- strings -----------------------------------------------------------------------------

@@ -159,19 +159,17 @@ class Observer:
     # ---- the cluster ------------------------------------------------------------------------
     def live(self, record: ProductRecord) -> dict[str, DeploymentRecord]:
         """The product's Deployments by revision."""
-        found = (one for one in self.caches[DEPLOYMENTS].children(record.key))
         return {
             one.label(names.LABEL_REVISION): one
-            for one in found
+            for one in self.caches[DEPLOYMENTS].children(record.key)
             if isinstance(one, DeploymentRecord) and one.owner == record.uid
         }
 
     def services(self, record: ProductRecord) -> dict[str, ServiceRecord]:
         """The Services of the product's versions by revision."""
-        found = (one for one in self.caches[SERVICES].children(record.key))
         return {
             one.label(names.LABEL_REVISION): one
-            for one in found
+            for one in self.caches[SERVICES].children(record.key)
             if isinstance(one, ServiceRecord) and one.owner == record.uid
         }
 
