@@ -5,6 +5,7 @@ newest block that was measured, with requests of the candidate in it, lets it go
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from sluicegate.api.baseline import Baseline, Baselines, BaselineSource
@@ -44,7 +45,7 @@ from sluicegate.slo.client_errors import CLIENT_ERRORS
 
 SILENT_BLOCKS: Final = 10
 LOST_SECONDS: Final = 1800
-"""Without measurements for so long a candidate is taken back without a verdict."""
+"""Seconds without measurements after which a candidate is rolled back without a verdict."""
 
 
 def decide(  # noqa: PLR0911 - one an outcome
@@ -63,7 +64,7 @@ def decide(  # noqa: PLR0911 - one an outcome
     Parameters
     ----------
     now : in seconds. approved : a person has agreed to the last step.
-    forced : a person wants it promoted although nothing is known of it.
+    forced : a person requests its promotion without evidence.
     """
     rollback = _rollback(status, candidate, assessment, facts)
     if rollback is not None:
@@ -71,19 +72,23 @@ def decide(  # noqa: PLR0911 - one an outcome
     faultless = _faultless(candidate, assessment, facts)
     if faultless is not None:
         return faultless
-    if facts.stable_down:
-        return _take_over(terms, status, candidate, assessment, now=now)
+    promote = partial(_promote, terms, status, candidate, assessment, now=now)
+    if facts.stable_down:  # its requests fail, so the candidate is accepted as a first version is
+        return promote(reason=Reason.STABLE_NOT_READY, because=", of which no pod is ready")
     held = obstacle(terms, status, candidate, assessment, facts=facts)
     if held is not None and forced and held.reason in LACKING:
         objection = against(status, candidate, assessment)
         if objection is None:
-            return _forced(terms, status, candidate, assessment, lacks=held, now=now)
+            because = f" as requested by {REQUEST_PROMOTE}, without evidence: {held.message}"
+            return promote(reason=Reason.PROMOTE_REQUESTED, because=because, numbers=held.numbers)
         held = objection
     share = next_share(terms, candidate)
     last = share is None
     waits = last and held is None and terms.approval is Approval.MANUAL and not approved
     if last and held is None and not waits:
-        return _promote(terms, status, candidate, assessment, now=now)
+        text, numbers = _not_worse(assessment)
+        because = f": {text}{_unheard(assessment)}"
+        return promote(reason=Reason.CANARY_NOT_WORSE, because=because, numbers=numbers)
     if (
         not waits
         and (end := _inconclusive(terms, status, candidate, assessment, now=now)) is not None
@@ -138,7 +143,7 @@ def _faultless(candidate: Candidate, assessment: Assessment, facts: Facts) -> In
 
 
 def _lost(candidate: Candidate, why: str) -> Inconclusive:
-    """Nobody answers its share of the requests, so it goes at once; whose doing it is shows later."""
+    """No pod answers its share of the requests, so that returns at once; the cause shows later."""
     return Inconclusive(
         reason=Reason.INFRASTRUCTURE,
         message=f"{candidate.release.version} has no ready pod ({why}); its traffic returns to stable at once",
@@ -190,7 +195,7 @@ def _worse(name: str, slo: SloEvidence) -> str:
 
 # ---- on -------------------------------------------------------------------------------------
 def _not_worse(assessment: Assessment) -> tuple[str, dict[str, float]]:
-    """The SLO that was least sure speaks for all."""
+    """The numbers of the SLO with the least evidence."""
     slo = min(assessment.vouching, key=lambda slo: slo.evidence.promote, default=None)
     if slo is None:
         names = ", ".join(gauge.terms.name for gauge in assessment.counted_gauges)
@@ -209,14 +214,17 @@ def _promote(
     assessment: Assessment,
     *,
     now: int,
+    reason: Reason,
+    because: str,
+    numbers: Mapping[str, float] | None = None,
 ) -> Promote:
+    """The promotion; `because` follows the names of both versions."""
     assert status.stable is not None
-    text, numbers = _not_worse(assessment)
     replaced = status.stable.release
     return Promote(
-        reason=Reason.CANARY_NOT_WORSE,
-        message=f"{candidate.release.version} replaces {replaced.version}: {text}{_unheard(assessment)}",
-        numbers=numbers,
+        reason=reason,
+        message=f"{candidate.release.version} replaces {replaced.version}{because}",
+        numbers=numbers or {},
         candidate=candidate.release,
         replaced=replaced,
         candidate_baselines=_candidate_baselines(
@@ -236,61 +244,14 @@ def _unheard(assessment: Assessment) -> str:
     return f"; without enough evidence in {' and '.join(silent)}, IfAvailable" if silent else ""
 
 
-def _take_over(
-    terms: Terms,
-    status: DataProductStatus,
-    candidate: Candidate,
-    assessment: Assessment,
-    *,
-    now: int,
-) -> Promote:
-    """Nobody is served but by the candidate, so it is taken as a first version is."""
-    assert status.stable is not None
-    replaced = status.stable.release
-    return Promote(
-        reason=Reason.STABLE_NOT_READY,
-        message=f"{candidate.release.version} replaces {replaced.version}, of which no pod is ready",
-        candidate=candidate.release,
-        replaced=replaced,
-        candidate_baselines=_candidate_baselines(
-            status.stable.baseline, assessment.slos, terms, now
-        ),
-    )
-
-
-def _forced(
-    terms: Terms,
-    status: DataProductStatus,
-    candidate: Candidate,
-    assessment: Assessment,
-    *,
-    lacks: Hold,
-    now: int,
-) -> Promote:
-    """A person's word in the stead of evidence that isn't there."""
-    assert status.stable is not None
-    name, replaced = candidate.release.version, status.stable.release
-    return Promote(
-        reason=Reason.PROMOTE_REQUESTED,
-        message=f"{name} replaces {replaced.version} as requested by {REQUEST_PROMOTE}, without evidence:"
-        f" {lacks.message}",
-        numbers=lacks.numbers,
-        candidate=candidate.release,
-        replaced=replaced,
-        candidate_baselines=_candidate_baselines(
-            status.stable.baseline, assessment.slos, terms, now
-        ),
-    )
-
-
 def _candidate_baselines(
     accepted: Baselines, evidence: tuple[SloEvidence, ...], terms: Terms, now: int
 ) -> dict[str, Baseline]:
-    """What the new version is held against: the baseline of the version before.
+    """The baselines of the candidate's probation: those of the previous version.
 
-    Where that one did worse beside the candidate than when it was accepted, what it did then
-    counts: going back to it would be no cure. Its blocks then tell how it scatters as well;
-    taken for independent, bursts of ρ = .01 fail the probation of every eighth equal version.
+    If that one was worse beside the candidate than at its acceptance, the later result counts: a
+    rollback would be no remedy. The dispersion comes from the same blocks; if they counted as
+    independent, bursts of ρ = .01 would fail the probation of every eighth equal version.
     """
     held = dict(accepted)
     for slo in evidence:
