@@ -24,10 +24,10 @@ from aiohttp import web
 
 from benchmarks.contender import Product, Program
 from benchmarks.figures import Metrics
+from benchmarks.harness import namespace, namespaces, products
 from benchmarks.kube import Client
-from benchmarks.own import data_product
 from benchmarks.process import Process
-from benchmarks.stage import namespace, namespaces, products
+from benchmarks.sluicegate_contender import data_product
 from cluster.controlplane import ControlPlane, Options
 from cluster.kinds import install_crds
 from cluster.ports import free_ports
