@@ -1,28 +1,25 @@
 """What is written into an open review, and how it is sealed. Pure: a status in, a status out."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sluicegate.api.review import (
     MOST_DECISIONS,
     MOST_VERSIONS,
+    DataProductReview,
     DataProductReviewStatus,
     DaySlo,
     ReviewDay,
+    ReviewDecision,
     ReviewState,
+    ReviewVersion,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from sluicegate.api.review import DataProductReview, ReviewDecision, ReviewVersion
-    from sluicegate.ledger.periods import Day, Period
-    from sluicegate.stats.counts import Count
+from sluicegate.ledger.periods import Day, Period
+from sluicegate.stats.counts import Count
 
 LATE_DAYS: Final = 3
 """Days after its end at which a day is read once more, and then never: samples may arrive late."""

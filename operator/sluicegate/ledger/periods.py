@@ -3,18 +3,14 @@
 A day is from midnight to midnight there, so it has 23 or 25 hours where the clocks change.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sluicegate.api.review import Cycle, ReviewCycle
 from sluicegate.errors import SluicegateError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _DAYS: Final = {Cycle.WEEK: 7, Cycle.FOUR_WEEKS: 28}
 _MONTHS: Final = {Cycle.MONTH: 1, Cycle.QUARTER: 3}

@@ -1,26 +1,20 @@
 """What there is to know of one product among many: slim, so that thousands are held at once. Pure."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sluicegate.api.engine import ProductState
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import Lifecycle, Priority
-from sluicegate.api.slo_status import SloState
+from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import DependencyState
 from sluicegate.conditions import find_condition
 from sluicegate.portfolio.needs import Need, NeedKind, needs_of
 from sluicegate.portfolio.shares import JourneyShares, shares_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping
-
-    from sluicegate.api.slo_status import SloStatus
 
 ProductKey = tuple[str, str]
 """Namespace and name."""

@@ -1,16 +1,11 @@
 """Journeys of customers through products: what each step adds, and which is the weakest link. Pure."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from sluicegate.portfolio.facts import ProductFacts
-    from sluicegate.portfolio.shares import ServedShare
+from sluicegate.portfolio.facts import ProductFacts
+from sluicegate.portfolio.shares import ServedShare
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,11 @@
 """Products by market, and one market with its products. Pure."""
 
-from __future__ import annotations
-
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sluicegate.api.slo_status import SloState
-from sluicegate.portfolio.facts import WORST
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sluicegate.portfolio.facts import MarketLevel, ProductFacts
+from sluicegate.portfolio.facts import WORST, MarketLevel, ProductFacts
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,11 @@
 """What share of its requests a product answers, and answers in time, for its journeys. Pure."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from sluicegate.api.product import DataProduct
 from sluicegate.api.slos import IndicatorKind
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sluicegate.api.product import DataProduct
 
 _SERVING: Final = frozenset({IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY})
 

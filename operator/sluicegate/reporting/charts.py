@@ -1,18 +1,14 @@
 """Charts of a report, as SVG that stands in the page itself. Needs the extra `report`."""
 
-from __future__ import annotations
-
 import io
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from sluicegate.reporting.facts import SloFacts
 from sluicegate.reporting.words import market
-
-if TYPE_CHECKING:
-    from sluicegate.reporting.facts import SloFacts
 
 GOOD, BAD, INK, FAINT = "#1b6e53", "#b3261e", "#1d2733", "#9aa5b1"
 WIDTH: Final = 4.8

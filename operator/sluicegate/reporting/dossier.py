@@ -4,20 +4,15 @@ It is evidence, not advice: it says what was recorded, and never that a product 
 Every number is of a sealed review whose digest holds, or of the spec; others are left out by name.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from sluicegate.api.base import rfc3339
+from sluicegate.api.product import DataProduct
+from sluicegate.api.review import DataProductReview
 from sluicegate.ledger.journal import digest_of
 from sluicegate.reporting.text import escaped
 from sluicegate.reporting.words import percent, spoken
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from sluicegate.api.product import DataProduct
-    from sluicegate.api.review import DataProductReview
 
 SECTIONS = (
     ("general", "General description"),

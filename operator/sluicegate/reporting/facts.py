@@ -1,13 +1,21 @@
 """What a report says of one product and period: read from its ledger and the one before. Pure."""
 
-from __future__ import annotations
-
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from sluicegate.api.review import CheckState, SignVerdict
+from sluicegate.api.review import (
+    CheckState,
+    DataProductReview,
+    ReviewAction,
+    ReviewCheck,
+    ReviewDay,
+    ReviewSlo,
+    SignOff,
+    SignVerdict,
+)
 from sluicegate.ledger.journal import digest_of
 from sluicegate.ledger.periods import local_day
 from sluicegate.ledger.signing import standing
@@ -18,18 +26,6 @@ from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.counts import Count
 from sluicegate.stats.evolution import Evolution, PeriodChange, evolution
 from sluicegate.stats.intervals import Z95, wilson_lower, wilson_upper
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from sluicegate.api.review import (
-        DataProductReview,
-        ReviewAction,
-        ReviewCheck,
-        ReviewDay,
-        ReviewSlo,
-        SignOff,
-    )
 
 NEVER_AT_RISK: Final = 0.1
 """Share of the error budget below which nobody would have noticed a stricter objective."""

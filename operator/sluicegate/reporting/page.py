@@ -1,9 +1,8 @@
 """A report as one HTML file that opens without a network, and prints. Needs the extra `report`."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -11,11 +10,7 @@ from markupsafe import Markup
 from sluicegate.ledger.periods import local_day, local_minute
 from sluicegate.reporting import words
 from sluicegate.reporting.charts import days_chart, markets_chart
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sluicegate.reporting.facts import ReportFacts, SloFacts
+from sluicegate.reporting.facts import ReportFacts, SloFacts
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 

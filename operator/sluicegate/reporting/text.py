@@ -1,21 +1,16 @@
 """Reports as Markdown, JSON and CSV. Pure."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sluicegate.api.review import CheckState
 from sluicegate.ledger.periods import local_day, local_minute
 from sluicegate.reporting import words
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from sluicegate.reporting.facts import ActionFacts, ReportFacts, SloFacts
+from sluicegate.reporting.facts import ActionFacts, ReportFacts, SloFacts
 
 COLUMNS = (
     "product", "period", "slo", "bad", "total", "share", "objective", "budget_left",

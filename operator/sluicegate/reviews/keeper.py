@@ -4,14 +4,15 @@ A visit is idempotent, and nothing is kept between two: whatever ends the operat
 finds in the review which days are there and reads the others. So each day is counted exactly once.
 """
 
-from __future__ import annotations
-
 import logging
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from sluicegate.api.review import DataProductReview, DataProductReviewStatus, ReviewDecision
 from sluicegate.kube.errors import Conflict, KubeError
+from sluicegate.kube.resources import Key
 from sluicegate.ledger.journal import (
     DAY_SECONDS,
     PERIOD_OVER,
@@ -24,20 +25,13 @@ from sluicegate.ledger.journal import (
     with_decision,
     with_versions,
 )
-from sluicegate.ledger.periods import before, kept_until, local_day, period_at, zone_of
+from sluicegate.ledger.periods import Day, Period, before, kept_until, local_day, period_at, zone_of
 from sluicegate.ledger.readiness import judged_on
+from sluicegate.prometheus.day_reader import DayReader, DaySpan
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.targets import ProductKey
 from sluicegate.reviews.store import SEALED, ReviewStore, UnreadableReview, opened, review_key
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from sluicegate.api.review import DataProductReview, DataProductReviewStatus, ReviewDecision
-    from sluicegate.kube.resources import Key
-    from sluicegate.ledger.periods import Day, Period
-    from sluicegate.prometheus.day_reader import DayReader, DaySpan
-    from sluicegate.reviews.subject import ReviewSubject
+from sluicegate.reviews.subject import ReviewSubject
 
 logger = logging.getLogger(__name__)
 

@@ -4,39 +4,30 @@ Runs on the leader only. Visits of a day are spread over twenty hours by a hash 
 that writes never come in a crowd; so are those after a start, which write nothing that is there.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from zlib import crc32
 
 from sluicegate.api.names import LABEL_PRODUCT, ConditionType
-from sluicegate.api.review import ReviewState
+from sluicegate.api.product import DataProduct
+from sluicegate.api.review import DataProductReview, ReviewDecision, ReviewState
 from sluicegate.conditions import Finding, find_condition
 from sluicegate.kube.errors import KubeError, NotFound
 from sluicegate.kube.resources import Key
 from sluicegate.ledger.journal import CYCLE_CHANGED, DAY_SECONDS, PERIOD_OVER, PRODUCT_GONE
-from sluicegate.ledger.periods import UnknownZone, period_at
+from sluicegate.ledger.periods import Period, UnknownZone, period_at
 from sluicegate.ledger.signing import SigningState, standing, with_standing
+from sluicegate.prometheus.day_reader import DayReader
+from sluicegate.prometheus.timing import Timing
 from sluicegate.reviews.keeper import DELAY_SECONDS, Keeper, seal, visited_names
-from sluicegate.reviews.store import CLOSED, OPEN, SEALED, parse_review
-from sluicegate.reviews.subject import subject_of
+from sluicegate.reviews.store import CLOSED, OPEN, SEALED, ReviewStore, parse_review
+from sluicegate.reviews.subject import ReviewSubject, subject_of
 from sluicegate.reviews.wording import finding_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from sluicegate.api.product import DataProduct
-    from sluicegate.api.review import DataProductReview, ReviewDecision
-    from sluicegate.ledger.periods import Period
-    from sluicegate.prometheus.day_reader import DayReader
-    from sluicegate.prometheus.timing import Timing
-    from sluicegate.reviews.store import ReviewStore
-    from sluicegate.reviews.subject import ReviewSubject
-    from sluicegate.runtime.interfaces import Reconciler, Result
+from sluicegate.runtime.interfaces import Reconciler, Result
 
 logger = logging.getLogger(__name__)
 

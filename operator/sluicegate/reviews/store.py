@@ -1,9 +1,8 @@
 """The reviews of a product at the API server: opened, read, recorded in, sealed, and dropped."""
 
-from __future__ import annotations
-
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -12,17 +11,12 @@ from sluicegate.api.base import rfc3339
 from sluicegate.api.extent import compact
 from sluicegate.api.review import DataProductReview, DataProductReviewStatus
 from sluicegate.errors import SluicegateError
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import AlreadyExists, NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
 from sluicegate.ledger.archive import is_archived
-from sluicegate.ledger.periods import kept_until
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-
-    from sluicegate.kube.client import KubeApi
-    from sluicegate.ledger.periods import Period
-    from sluicegate.reviews.subject import ReviewSubject
+from sluicegate.ledger.periods import Period, kept_until
+from sluicegate.reviews.subject import ReviewSubject
 
 OPEN, SEALED, CLOSED = "open", "sealed", "closed"
 

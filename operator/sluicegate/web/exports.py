@@ -1,26 +1,20 @@
 """The same facts as the pages have, as JSON and as CSV. Pure."""
 
-from __future__ import annotations
-
 import csv
 import io
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sluicegate.api.base import rfc3339
-from sluicegate.portfolio.facts import HIDDEN
+from sluicegate.portfolio.dependencies import Graph
+from sluicegate.portfolio.facts import HIDDEN, ProductFacts
+from sluicegate.portfolio.journeys import Journey
+from sluicegate.portfolio.matrix import MarketProduct, Matrix
+from sluicegate.portfolio.overview import PortfolioOverview
+from sluicegate.portfolio.shares import ServedShare
 from sluicegate.reporting.text import cell
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from sluicegate.portfolio.dependencies import Graph
-    from sluicegate.portfolio.facts import ProductFacts
-    from sluicegate.portfolio.journeys import Journey
-    from sluicegate.portfolio.matrix import MarketProduct, Matrix
-    from sluicegate.portfolio.overview import PortfolioOverview
-    from sluicegate.portfolio.shares import ServedShare
-    from sluicegate.web.detail import Detail
-    from sluicegate.web.store import ReviewFacts
+from sluicegate.web.detail import Detail
+from sluicegate.web.store import ReviewFacts
 
 COLUMNS = (
     "namespace", "name", "title", "team", "domain", "lifecycle", "priority", "markets", "state",

@@ -1,12 +1,11 @@
 """Pages from templates: autoescaped, with words and times as people read them."""
 
-from __future__ import annotations
-
 import hashlib
 import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -17,14 +16,9 @@ from sluicegate.ledger.periods import local_day, local_minute
 from sluicegate.policy.model.formatting import duration
 from sluicegate.portfolio.needs import LABELS
 from sluicegate.reporting import words
+from sluicegate.reporting.facts import SloFacts
 from sluicegate.stats.counts import Count
-from sluicegate.web.drawing import bullet_of, spark_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from sluicegate.reporting.facts import SloFacts
-    from sluicegate.web.drawing import Spark
+from sluicegate.web.drawing import Spark, bullet_of, spark_of
 
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"

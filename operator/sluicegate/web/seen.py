@@ -1,23 +1,17 @@
 """The portfolio as one reader sees it: filtered before anything is counted, drawn or written."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sluicegate.portfolio.dependencies import Graph, graph_of
-from sluicegate.portfolio.facts import as_seen, concealing
+from sluicegate.portfolio.facts import ProductFacts, ProductKey, as_seen, concealing
 from sluicegate.portfolio.journeys import Journey, journeys_of
 from sluicegate.portfolio.overview import Choices, PortfolioOverview, choices_of, overview_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sluicegate.portfolio.facts import ProductFacts, ProductKey
-    from sluicegate.web.authorization import Sight
-    from sluicegate.web.store import ReviewFacts, Store
+from sluicegate.web.authorization import Sight
+from sluicegate.web.store import ReviewFacts, Store
 
 _MOST: Final = 32
 """Views that are kept: readers with the same permissions share one."""

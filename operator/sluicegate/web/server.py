@@ -1,33 +1,27 @@
 """The process: follows products and reviews, and serves the pages."""
 
-from __future__ import annotations
-
 import asyncio
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aiohttp import web
 
-from sluicegate.kube.follow import Follower
+from sluicegate.kube.client import KubeApi
+from sluicegate.kube.follow import Follower, Lines
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS
+from sluicegate.kube.transport import Transport
 from sluicegate.web.answering import Answering, secure
 from sluicegate.web.authorization import Authorizer
+from sluicegate.web.identity import ReaderLogin
 from sluicegate.web.journey_pages import JourneyPages
 from sluicegate.web.pages import PortfolioPages
 from sluicegate.web.rendering import STATIC, Pages
 from sluicegate.web.review_pages import ReviewPages
 from sluicegate.web.signing import Signing
 from sluicegate.web.store import STALE_SECONDS, Store
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from sluicegate.kube.client import KubeApi
-    from sluicegate.kube.follow import Lines
-    from sluicegate.kube.transport import Transport
-    from sluicegate.web.identity import ReaderLogin
 
 STATIC_SECONDS: Final = 86_400
 LARGEST_FORM: Final = 16 * 1024

@@ -1,27 +1,21 @@
 """What the page holds: slim facts of each product and review, and their objects compressed."""
 
-from __future__ import annotations
-
 import json
 import time
 import zlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from typing_extensions import override
 
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct
+from sluicegate.api.review import DataProductReview
 from sluicegate.kube.resources import Key
 from sluicegate.ledger.periods import local_day
-from sluicegate.portfolio.facts import read_facts
+from sluicegate.portfolio.facts import ProductFacts, read_facts
 from sluicegate.reviews.store import UnreadableReview, read_review
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from sluicegate.api.review import DataProductReview
-    from sluicegate.portfolio.facts import ProductFacts
 
 Facts = TypeVar("Facts")
 
