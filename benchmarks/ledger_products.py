@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.prometheus_stand_in import row
 from sluicegate.api.product import DataProduct
-from sluicegate.ledger.journal import DayCounts, with_day
+from sluicegate.ledger.journal import DayCounts, with_day, with_versions
+from sluicegate.ledger.periods import local_day
+from sluicegate.ledger.readiness import judged_on
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.day_reader import DayReader
 from sluicegate.prometheus.endpoint import Endpoint
@@ -75,8 +77,11 @@ def namespace_of(number: int) -> str:
 
 
 def month_so_far(one: ReviewSubject, period: Period, now: float) -> DataProductReviewStatus:
-    """A ledger of all days that are over at this moment."""
-    status = opened(one, period)
+    """A ledger of all days that are over at this moment, as the operator's visits leave it."""
+    today = local_day(int(now), one.cycle.time_zone)
+    ready = judged_on(one.checks, one.cycle.exemptions, today)
+    status = opened(one, period).model_copy(update={"readiness": ready})
+    status = with_versions(status, one.versions, period)
     markets = {market: Count(40, 1_000) for market in MARKETS}
     counts = DayCounts(
         slos=dict.fromkeys(SLOS, Count(240, 6_000)),

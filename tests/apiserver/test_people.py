@@ -186,6 +186,35 @@ def test_the_largest_team_that_may_be_written_is_judged_like_any_other(people):
     )
 
 
+def test_the_policies_take_a_small_part_of_the_time_of_an_update(people):
+    """By the API server's own clocks, so that a busy machine slows both of what is compared."""
+    plane, _ = people
+    manager = Person(plane, "manager")
+    before = seconds_spent(plane)
+    for _ in range(300):
+        assert manager.patch(MINE, CHANGES["promote"]).allowed
+    policies, whole = (now - then for now, then in zip(seconds_spent(plane), before, strict=True))
+    assert 0 < policies < 0.2 * whole
+
+
+def seconds_spent(plane):
+    """In the policies that see an update, and in all changes of DataProducts, since the server's start."""
+    wanted = [
+        ("apiserver_admission_controller_admission_duration_seconds_sum",
+         {'name="ValidatingAdmissionPolicy"', 'operation="UPDATE"'}),
+        ("apiserver_request_duration_seconds_sum", {f'resource="{names.PLURAL}"', 'verb="PATCH"'}),
+    ]  # fmt: skip
+    lines = plane.kubectl("get", "--raw", "/metrics").splitlines()
+    return [
+        sum(
+            float(line.rpartition(" ")[2])
+            for line in lines
+            if line.startswith(name) and all(label in line for label in labels)
+        )
+        for name, labels in wanted
+    ]
+
+
 def test_a_request_that_is_there_stays_and_may_be_taken_away_by_anybody_who_may_annotate(people):
     plane, _ = people
     editor, set_by = Person(plane, "editor"), Person(plane, "manager-of-search")
