@@ -18,7 +18,7 @@ from tests.support.lives.telling import told
 SEEDS = (
     [int(os.environ["SEED"])]
     if "SEED" in os.environ
-    else list(range(1, int(os.environ.get("LIVES", "8")) + 1))
+    else list(range(1, int(os.environ.get("LIVES", "30")) + 1))
 )
 
 

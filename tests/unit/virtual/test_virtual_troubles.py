@@ -104,7 +104,9 @@ def test_a_candidate_on_a_busy_node_goes_back_and_is_promoted_once_the_node_is_c
                 return candidate.get("phase") == "Parked"
 
             await world.until(parked, seconds=2 * HOUR, what="it waits for another try")
-            assert "waits for CPU on its node" in world.status(key)["decision"]["message"]
+            decision = world.status(key)["decision"]
+            assert (decision["type"], decision["reason"]) == ("Inconclusive", "NodeBusy")
+            assert "waits for CPU on its node" in decision["message"]
             assert serving(world, key) == "va"
             world.cluster.set_quality(image("b"), Quality())
             await world.until(lambda: serving(world, key) == "vb", seconds=6 * HOUR)

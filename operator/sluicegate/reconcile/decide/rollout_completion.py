@@ -4,7 +4,7 @@ from typing import assert_never
 
 from sluicegate.api.base import rfc3339
 from sluicegate.api.event_reasons import EventReason
-from sluicegate.api.names import ConditionReason, DecisionReason, DecisionType
+from sluicegate.api.names import ConditionReason, DecisionType
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, DecisionStatus
 from sluicegate.api.versions import Candidate, CandidatePhase
@@ -143,9 +143,7 @@ def _waiting(
         f" at {rfc3339(waiting.retry_time)[11:19]} UTC"
     )
     told = EventNote(EventReason.ROLLOUT_WAITS, "Retry", text, warning=True)
-    shown = decision_status(
-        DecisionType.INCONCLUSIVE, DecisionReason.INFRASTRUCTURE, text, now=observation.now
-    )
+    shown = decision_status(DecisionType.INCONCLUSIVE, decision.reason, text, now=observation.now)
     return after.replace(decision=shown), (told,)
 
 
