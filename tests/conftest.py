@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from tests.support.waiting import assert_bars
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
 pytest_plugins = ["tests.support.runs.lanes", "tests.support.runs.verified_plugin"]
@@ -90,12 +90,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[None]:
+def pytest_collection() -> Generator[None, object, object]:
     """What is imported and collected stays, so the collector needn't look at it again and again."""
     gc.disable()
-    yield
-    gc.enable()
-    gc.freeze()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import QueryKind, render_queries
 from sluicegate.stats.counts import Count
-from tests.support.decisions.rollout_world import serving_world
+from tests.support.decisions.rollout_world import document, serving_world
 from tests.support.samples.product_examples import changed
 
 if TYPE_CHECKING:
@@ -103,9 +103,9 @@ def blocks(newest, *counts):
     return made
 
 
-def world_with(**markets):
+def world_with(spec=None, **markets):
     """A product that serves, and what is counted of its first SLO by market."""
-    observation = serving_world(30).observation()
+    observation = serving_world(30, **(spec or {})).observation()
     status = observation.product.status
     slo = status.slos[0]
     newest = observation.observed.block
@@ -133,6 +133,39 @@ def test_status_names_the_three_worst_markets_and_the_diagnosis_the_one_that_is_
     assert after.diagnosis.cause == "ModelDecay"  # evidence only
     again = with_markets(observation, after)
     assert len(again.diagnosis.evidence) == 1
+
+
+BAD, FINE = [(400, 900)] * 12, [(0, 900)] * 12
+
+
+def test_where_two_markets_are_bad_none_is_bad_alone():
+    observation, status, _ = world_with(FR=BAD, AT=BAD, IT=FINE)
+    degraded = tuple(slo.model_copy(update={"degraded": True}) for slo in status.slos)
+    diagnosis = Diagnosis(cause="ModelDecay", diagnosis_time=0)
+    after = with_markets(
+        observation, status.model_copy(update={"slos": degraded, "diagnosis": diagnosis})
+    )
+    assert after.diagnosis == diagnosis
+    assert [one.state for one in after.slos[0].markets[:2]] == [SloState.MISSED] * 2
+
+
+LEARNT = {"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.05"}
+BENTO = document()["spec"]["model"]["bento"]
+
+
+def test_without_an_objective_a_market_is_judged_by_what_was_accepted_or_not_at_all():
+    """Nine of ten were right in the evaluation, and five points fewer are allowed."""
+    accepted = {"bento": BENTO, "evaluation": {"accuracy": {"bad": 1000, "total": 10_000}}}
+    markets = {"AT": [(100, 900)] * 12, "FR": [(180, 900)] * 12}
+    found, status, _ = world_with({"slos": [LEARNT], "model": accepted}, **markets)
+    after = with_markets(found, status)
+    assert [(one.market, one.state) for one in after.slos[0].markets] == [
+        ("FR", SloState.MISSED), ("AT", SloState.MET),
+    ]  # fmt: skip
+    assert after.diagnosis is None
+    unknown = [slo.model_copy(update={"baseline_ratio": None}) for slo in status.slos]
+    after = with_markets(found, status.model_copy(update={"slos": tuple(unknown)}))
+    assert after.slos[0].markets == ()
 
 
 def test_a_product_that_doesnt_count_by_market_is_told_nothing_of_it():
