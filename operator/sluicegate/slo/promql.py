@@ -14,18 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sluicegate.api.bound_promql import quote as quote  # noqa: PLC0414 - part of this grammar
 from sluicegate.slo import metric_names as names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _REGEX_SPECIAL = frozenset(r"\.+*?()|[]{}^$")
-
-
-def quote(value: str) -> str:
-    r"""A PromQL string literal: quotes, backslashes and line breaks can't end it."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
 
 
 def escape_regex(value: str) -> str:
