@@ -105,7 +105,13 @@ def page_texts() -> Iterator[tuple[str, str]]:
 
     The glossary names the words to avoid itself; the page of benchmarks is generated with its figures.
     """
-    pages = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CHANGELOG.md"]
+    tutorials = sorted((ROOT / "docs/tutorials").glob("*.md"))
+    pages = [
+        *sorted((ROOT / "docs").glob("*.md")),
+        *tutorials,
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+    ]
     for page in pages:
         if page.name in {"glossary.md", "benchmarks.md"}:
             continue
