@@ -59,6 +59,7 @@ def patience(*lies: Lie | None) -> float:
 
 
 _MARKS = (
+    ("promql", '"sluicegate_fact", "good"'),
     ("sent", "traefik_router_requests_total"),
     ("gateway", "sluicegate_backend"),
     ("cpu", "container_cpu_cfs_throttled_periods_total"),

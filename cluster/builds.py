@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -211,7 +212,8 @@ def program(name: str) -> Path:
 
 def module_folder(module: str) -> Path:
     """Where the sources of a pinned module lie, for the files that it ships beside its code."""
-    return _module_folder(module, GO_FOLDER / module.rsplit("/", 1)[-1])
+    unversioned = re.sub(r"/v\d+$", "", module)
+    return _module_folder(module, GO_FOLDER / unversioned.rsplit("/", 1)[-1])
 
 
 def _module_folder(module: str, folder: Path) -> Path:

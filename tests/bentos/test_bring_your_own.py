@@ -7,8 +7,6 @@ import hashlib
 import io
 import json
 import os
-import re
-import shlex
 import subprocess
 import sys
 import tarfile
@@ -16,10 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-import yaml
 
 from sluicegate.__main__ import main
-from sluicegate.cli.init import TEMPLATES
 from sluicegate_service.oci import LAYER_TYPE, MANIFEST_TYPE, Layer, compose, digest_of
 from sluicegate_service.runtime_image import PLACE
 from tests.support.samples.bentos import bento_environment, write_bento, write_wheel
@@ -41,52 +37,6 @@ def python(folder: Path, *arguments: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-
-
-def steps(readme: Path) -> list[list[str]]:
-    """The commands of a product's README, but those that make its environment or ask a cluster."""
-    blocks = re.findall(r"```console\n(.*?)```", readme.read_text(), re.DOTALL)
-    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    return [
-        shlex.split(line.removeprefix("uv run --no-project "))
-        for line in lines
-        if not line.startswith(("uv venv", "kubectl"))
-    ]
-
-
-@pytest.mark.parametrize("template", TEMPLATES)
-def test_the_commands_of_a_templates_readme_lead_to_a_bento_in_the_registry(
-    template: str, registry: str, tmp_path: Path, capfd, monkeypatch
-):
-    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("SLUICEGATE_PLAIN_HTTP_REGISTRIES", registry)
-    monkeypatch.chdir(tmp_path)
-    name = f"cars-{template}"
-    where = ["--template", template, "--directory", ".", "--registry", f"{registry}/bentos"]
-    assert main(["init", name, *where]) == 0
-
-    ran = [words[:2] for words in steps(tmp_path / "README.md") if follow(words, tmp_path)]
-
-    assert ["sluicegate", "check"] in ran
-    assert ran[-1] == ["sluicegate", "pack"]
-    block = yaml.safe_load(capfd.readouterr().out.split("bento:", 1)[1].replace("\n  ", "\n"))
-    product = tmp_path / "product.yaml"
-    product.write_text(
-        re.sub(r"image: \S+", f"image: {block['image']}", product.read_text(), count=1)
-    )
-    bento = f"{name}:v1" if template == "plain" else "bento"
-    assert main(["check", bento, str(product), "--serve"]) == 0
-    assert capfd.readouterr().out == "it fits\n"
-
-
-def follow(words: list[str], folder: Path) -> bool:
-    """Run one command of a README."""
-    program, *arguments = words
-    if program == "sluicegate":
-        assert main(arguments[: arguments.index(">")] if ">" in arguments else arguments) == 0
-    else:
-        python(folder, *(arguments if program == "python" else ["-m", program, *arguments]))
-    return True
 
 
 def test_a_service_that_does_not_start_says_why(tmp_path: Path, capfd):

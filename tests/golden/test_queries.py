@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from sluicegate.api.slos import PromqlRatio
 from sluicegate.slo.gateway import TRAEFIK, render_gateway
 from sluicegate.slo.promql import Scope
-from sluicegate.slo.queries import Needs, render_queries
+from sluicegate.slo.queries import Needs, render_queries, render_ratio
 
 GOLDENS = Path(__file__).parent / "queries"
 NEEDS = Needs(
@@ -22,6 +23,16 @@ TEXTS = {
     "requests_scoped.promql": render_queries(Scope(("catalog", "pricing"), ("a.b",)), 60, NEEDS)[
         1
     ].text
+    + "\n",
+    "promql.promql": render_ratio(
+        ("catalog", "search"),
+        "orders",
+        PromqlRatio(
+            good='sum by (version) (increase(orders_total{result="ok"}[$block]))',
+            total="sum by (version) (increase(orders_total[$block]))",
+        ),
+        300,
+    )
     + "\n",
     "gateway.promql": render_gateway(
         TRAEFIK, 60, Scope(("catalog",), ("search-ranking", "pricing"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from sluicegate.api.bound_promql import UnboundPromql, bind
 from sluicegate.api.pod_template import check_pod_template
 from sluicegate.api.product import DataProductSpec
 from sluicegate.api.product_info import Lifecycle
@@ -27,6 +28,7 @@ def check_context(spec: DataProductSpec, settings: Settings) -> tuple[Problem, .
     return (
         *_check_runtime(spec, settings),
         *_check_blocks(spec, settings),
+        *_check_promql(spec),
         *(check_pod_template(template) if template is not None else ()),
     )
 
@@ -41,6 +43,16 @@ def _check_runtime(spec: DataProductSpec, settings: Settings) -> Iterator[Proble
         yield Problem(
             path, f'is "{image}", but in Production it must be named by digest: add @sha256:…'
         )
+
+
+def _check_promql(spec: DataProductSpec) -> Iterator[Problem]:
+    for number, slo in enumerate(spec.slos):
+        ratio = slo.indicator.promql
+        for name in ("good", "total") if ratio else ():
+            try:
+                bind(getattr(ratio, name), "of-the-product", spec.analysis.block_seconds)
+            except UnboundPromql as error:
+                yield Problem(f"spec.slos[{number}].indicator.promql.{name}", str(error))
 
 
 def _check_blocks(spec: DataProductSpec, settings: Settings) -> Iterator[Problem]:

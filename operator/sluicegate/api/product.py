@@ -31,7 +31,7 @@ from sluicegate.api.review import ReviewCycle
 from sluicegate.api.rollout import Rollout
 from sluicegate.api.route import Route
 from sluicegate.api.serving import DEFAULT_BUCKETS_MILLISECONDS, Serving
-from sluicegate.api.slos import Analysis, Slo
+from sluicegate.api.slos import MOST_PROMQL, Analysis, Slo
 from sluicegate.api.status import DataProductStatus
 
 _BOUNDS = ", ".join(map(str, DEFAULT_BUCKETS_MILLISECONDS))
@@ -63,6 +63,16 @@ class DataProductSpec(ApiModel):
             message="serving.runtimeImage must be named by digest (…@sha256:…) once lifecycle is"
             " Production",
             field="serving",
+        ),
+        Rule(
+            cel="!has(self.slos) || self.slos.filter(slo, has(slo.indicator.promql)).size() <="
+            f" {MOST_PROMQL}",
+            holds=lambda self: (
+                sum(slo.indicator.promql is not None for slo in self.slos) <= MOST_PROMQL
+            ),
+            message=f"at most {MOST_PROMQL} SLOs may be measured by promql, as each costs a query of"
+            " its own: use counters or events for the others",
+            field="slos",
         ),
         Rule(
             cel="!has(self.slos) || self.slos.all(slo, !has(slo.indicator.latency) ||"

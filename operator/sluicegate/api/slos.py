@@ -6,7 +6,7 @@ count, and speaks more weakly.
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, StringConstraints
 
@@ -17,6 +17,10 @@ MetricName = Annotated[
     str, StringConstraints(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]{0,127}$", max_length=128)
 ]
 """Name of a counter or gauge that the product exports."""
+PromqlExpression = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+"""An instant vector of PromQL; `$block` is the length of a block."""
+MOST_PROMQL: Final = 2
+"""SLOs of a product that have a query of their own."""
 LagSeconds = Annotated[int, Field(ge=0, le=604_800)]
 
 
@@ -64,6 +68,7 @@ class IndicatorKind(StrEnum):
     EVENTS = "events"
     COUNTERS = "counters"
     GAUGE = "gauge"
+    PROMQL = "promql"
 
 
 class Availability(ApiModel):
@@ -125,6 +130,27 @@ class Gauge(ApiModel):
     """Age beyond which a sample counts as missing."""
 
 
+class PromqlRatio(ApiModel):
+    """Good and all events of a block by two expressions; bad is total less good.
+
+    The operator adds the namespace of the product to each selector. Each such SLO costs a query of
+    its own in each block.
+    """
+
+    cel_rules: ClassVar = (
+        Rule(
+            cel="self.good.contains('$block') && self.total.contains('$block')",
+            holds=lambda self: "$block" in self.good and "$block" in self.total,
+            message="good and total must count the events of a block: write increase(…[$block])",
+        ),
+    )
+
+    good: PromqlExpression
+    """Good events in a block by label `version`, as sum by (version) (increase(good_total[$block]))."""
+    total: PromqlExpression
+    """All events in a block by label `version`."""
+
+
 _KINDS = tuple(IndicatorKind)
 
 
@@ -136,7 +162,7 @@ class Indicator(ApiModel):
             cel="[" + ", ".join(f"has(self.{kind})" for kind in _KINDS) + "]"
             ".filter(given, given).size() == 1",
             holds=lambda self: sum(getattr(self, kind) is not None for kind in _KINDS) == 1,
-            message="set exactly one of availability, latency, outcomes, events, counters and gauge",
+            message="set exactly one of availability, latency, outcomes, events, counters, gauge and promql",
         ),
     )
 
@@ -155,6 +181,8 @@ class Indicator(ApiModel):
     """Two counters of the product's own."""
     gauge: Gauge | None = None
     """A measured value that is not a count of events."""
+    promql: PromqlRatio | None = None
+    """Events by two expressions of PromQL, where no counter of the product's pods has them."""
 
     @property
     def kind(self) -> IndicatorKind:

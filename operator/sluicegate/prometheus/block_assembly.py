@@ -37,11 +37,12 @@ ASKED: Final[dict[IndicatorKind, frozenset[QueryKind]]] = {
     IndicatorKind.EVENTS: frozenset({QueryKind.EVENTS}),
     IndicatorKind.COUNTERS: frozenset({QueryKind.COUNTERS}),
     IndicatorKind.GAUGE: frozenset({QueryKind.GAUGES}),
+    IndicatorKind.PROMQL: frozenset({QueryKind.PROMQL}),
 }
 """Which answers an indicator is made of; without one of them it can't be read."""
 
 SCORED_ELSEWHERE: Final = frozenset(
-    {IndicatorKind.OUTCOMES, IndicatorKind.EVENTS, IndicatorKind.COUNTERS}
+    {IndicatorKind.OUTCOMES, IndicatorKind.EVENTS, IndicatorKind.COUNTERS, IndicatorKind.PROMQL}
 )
 """Counted by whichever pod learns the truth, so the product's scrapes cover them."""
 
@@ -304,6 +305,10 @@ def _counts(answers: Answers, target: Target, version: VersionKey, *, slo: str) 
         case IndicatorKind.COUNTERS:
             assert indicator.counters
             return _counters(answers.table(QueryKind.COUNTERS), version, indicator.counters)
+        case IndicatorKind.PROMQL:
+            rows = answers.table(QueryKind.PROMQL)
+            total, good = (rows.get((*version, slo, each)) for each in (Fact.TOTAL, Fact.GOOD))
+            return _BlockCounts(total, goods=good or NOTHING)
         case IndicatorKind.GAUGE:
             raise ValueError(f"SLO {slo!r} is a gauge: it has means, no counts")
 

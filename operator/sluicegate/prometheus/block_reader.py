@@ -25,7 +25,7 @@ from sluicegate.prometheus.block_assembly import (
     assemble_scraped,
 )
 from sluicegate.prometheus.quarantine import Quarantine
-from sluicegate.prometheus.query_batch import Batch, Part, needs_of
+from sluicegate.prometheus.query_batch import Batch, Part, needs_of, own_parts
 from sluicegate.prometheus.query_scopes import (
     chunk_by_hash,
     named_scope,
@@ -350,6 +350,7 @@ class BlockReader:
                 for query in render(scope, seconds, needs):
                     if query.kind in kinds and query.kind is not unasked:
                         yield Part(query, scope, group, asked.indexes)
+        yield from own_parts(group, asked.indexes, seconds)
 
 
 def _named(group: Sequence[Target]) -> Sequence[Scope]:

@@ -9,7 +9,7 @@ from typing import Final
 from sluicegate.prometheus.block_assembly import Answers, assemble_blocks
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.quarantine import Quarantine
-from sluicegate.prometheus.query_batch import Batch, Part, needs_of
+from sluicegate.prometheus.query_batch import Batch, Part, needs_of, own_parts
 from sluicegate.prometheus.query_scopes import named_scope
 from sluicegate.prometheus.source import Source
 from sluicegate.prometheus.targets import SeriesKey, Target
@@ -22,7 +22,8 @@ FETCH_SECONDS: Final = 120.0
 _BY_VERSION: Final = frozenset(
     {
         QueryKind.REQUESTS, QueryKind.REQUESTS_BAD, QueryKind.LATENCY, QueryKind.LABELLED,
-        QueryKind.EVENTS, QueryKind.MARKETS, QueryKind.COUNTERS, QueryKind.TARGETS,
+        QueryKind.EVENTS, QueryKind.MARKETS, QueryKind.COUNTERS, QueryKind.PROMQL,
+        QueryKind.TARGETS,
     }
 )  # fmt: skip
 UNASKED: Final = frozenset({QueryKind.CPU, QueryKind.MEMORY, QueryKind.GATEWAY, QueryKind.GAUGES})
@@ -71,6 +72,7 @@ async def ask_blocks(
         for query in render_queries(scope, asked.step, needs, gateway=gateway)
         if query.kind not in UNASKED
     ]
+    parts += own_parts(asked.targets, asked.indexes, asked.step)
     try:
         async with asyncio.timeout(FETCH_SECONDS):
             await batch.ask_all(parts, ())

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
+from sluicegate.api.bound_promql import UnboundPromql
 from sluicegate.prometheus.errors import MalformedAnswer, PrometheusError, QueryRejected
 from sluicegate.prometheus.quarantine import (
     ANYWHERE,
@@ -27,17 +28,29 @@ from sluicegate.prometheus.quarantine import (
     halve,
     scope_of,
 )
+from sluicegate.prometheus.query_scopes import named_scope
 from sluicegate.prometheus.result_table import Table, TableReader
 from sluicegate.prometheus.source import Source
 from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.slo.gateway import GatewayMetric
 from sluicegate.slo.promql import Scope
-from sluicegate.slo.queries import Needs, Query, QueryKind, render_queries, render_targets
+from sluicegate.slo.queries import (
+    Needs,
+    Query,
+    QueryKind,
+    render_queries,
+    render_ratio,
+    render_targets,
+)
 
 MOST_SPLITS: Final = 128
 """Queries of one kind that a fetch may spend on a search; the next one goes on with it."""
 TIMES_HALVED: Final = 3
 """How often the blocks of one product are halved: few of them may cause the failure."""
+ALONE_SECONDS: Final = 10.0
+"""Timeout of a product's own query."""
+ALONE_AT_ONCE: Final = 4
+"""Own queries in progress together, so that they delay no query for all."""
 NOBODY: Final = "-"
 """No label of a pod can be this."""
 
@@ -100,6 +113,7 @@ class Batch:
         self._answered: set[QueryKind] = set()
         self._found: dict[Place, Entry] = {}
         self._answers: asyncio.Task[bool] | None = None
+        self._alone: list[Part] = []
         self.tables: dict[QueryKind, Table] = defaultdict(dict)
         self.failures: dict[QueryKind, str] = {}
         self.spoiled: defaultdict[tuple[QueryKind, ProductKey], set[int]] = defaultdict(set)
@@ -116,6 +130,12 @@ class Batch:
 
         What is in quarantine is left out of the parts; for the products `tried` it is tried again.
         """
+        own = QueryKind.PROMQL
+        held = self._quarantine.held(own)
+        self._alone = [
+            part for part in parts if part.query.kind is own and part.targets[0].key not in held
+        ]
+        parts = [part for part in parts if part.query.kind is not own]
         self._open = Counter(part.query.kind for part in parts)
         for kind in QueryKind:
             for key, why in self._quarantine.held(kind).items():
@@ -128,6 +148,9 @@ class Batch:
             if QueryKind.TARGETS not in self.failures:
                 tries = [self._try(place, tried) for place in due]
                 await asyncio.gather(*map(self._answer, rest), *tries)
+                places = asyncio.Semaphore(ALONE_AT_ONCE)
+                alone = tuple(self._alone)
+                await asyncio.gather(*(self._answer_alone(part, places) for part in alone))
         finally:
             self._remember()
 
@@ -135,6 +158,9 @@ class Batch:
         """What isn't answered by now has failed."""
         for kind in +self._open:
             self.failures.setdefault(kind, f"no answer within {seconds:g} s in all")
+        for part in self._alone:
+            why = f"no answer within {seconds:g} s in all"
+            self._spoil(part.query.kind, part.targets[0].key, part.indexes, why)
         if self._answers is not None:
             self._answers.cancel()
 
@@ -153,6 +179,19 @@ class Batch:
     async def _answer(self, part: Part) -> None:
         await self._ask(part)
         self._open[part.query.kind] -= 1
+
+    async def _answer_alone(self, part: Part, places: asyncio.Semaphore) -> None:
+        """Ask a product's own query: whatever it fails with is that product's alone."""
+        async with places:
+            try:
+                async with asyncio.timeout(ALONE_SECONDS):
+                    await self._take(part)
+            except (PrometheusError, TimeoutError) as error:
+                kind, key = part.query.kind, part.targets[0].key
+                why = str(error) or f"no answer within {ALONE_SECONDS:g} s"
+                self._spoil(kind, key, part.indexes, why)
+                self._note(Place(kind, *key), why, part)
+        self._alone.remove(part)
 
     async def _ask(self, part: Part) -> bool:
         """Ask, and for less where that fails; whether the part as a whole was answered."""
@@ -335,13 +374,18 @@ class Batch:
         newest = range(self._indexes[-1], self._indexes[-1] + 1)
         needs = needs_of(covered)
         own = bool(covered) and place.product != OTHERS and needs.asks(place.kind)
+        alone = place.kind is QueryKind.PROMQL
+        asked = self._queries(place.kind, scope, needs if own else needs_of(tried))
+        parts = [Part(query, scope, covered, newest) for query in asked]
         try:
-            for query in self._queries(place.kind, scope, needs if own else needs_of(tried)):
-                await self._take(Part(query, scope, covered, newest))
+            async with asyncio.timeout(ALONE_SECONDS if alone else None):
+                for part in list(own_parts(covered, newest, self._step)) if alone else parts:
+                    await self._take(part)
         except (QueryRejected, MalformedAnswer):
             self._quarantine.failed_again(place, newest[0])
-        except PrometheusError:
-            return
+        except (PrometheusError, TimeoutError):
+            if alone:
+                self._quarantine.failed_again(place, newest[0])
         else:
             self._quarantine.release(place)
             key = ProductKey(place.namespace, place.product)
@@ -363,6 +407,22 @@ def _asking(part: Part) -> list[Target]:
     if part.needs is not None:
         return list(part.targets)
     return [target for target in part.targets if _needs(part.query, [target]).asks(kind)]
+
+
+def own_parts(targets: Iterable[Target], indexes: range, step: int) -> Iterator[Part]:
+    """The queries that single products bring: one for each indicator of PromQL.
+
+    One that can't be bound is asked by nobody; the product is InvalidSpec.
+    """
+    for target in targets:
+        for slo, indicator in target.slos.items():
+            if indicator.promql:
+                try:
+                    text = render_ratio(target.key, slo, indicator.promql, step)
+                except UnboundPromql:
+                    continue
+                query = Query(QueryKind.PROMQL, text)
+                yield Part(query, named_scope([target]), (target,), indexes)
 
 
 def needs_of(targets: Iterable[Target]) -> Needs:

@@ -27,6 +27,7 @@ LABELS: Final[dict[QueryKind, Labels]] = {
     QueryKind.MARKETS: (*BY_PREDICTION, names.INDICATOR, names.OUTCOME, names.MARKET),
     QueryKind.COUNTERS: (*BY_VERSION, *BY_PREDICTION[2:], names.COUNTER, names.LAG),
     QueryKind.GAUGES: (*BY_VERSION, names.COUNTER, names.FACT),
+    QueryKind.PROMQL: (*BY_VERSION, names.COUNTER, names.FACT),
     QueryKind.TARGETS: (*BY_VERSION, names.FACT),
     QueryKind.CPU: (*BY_VERSION, names.FACT),
     QueryKind.MEMORY: BY_VERSION,

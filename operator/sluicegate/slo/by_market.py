@@ -11,7 +11,7 @@ _SEPARATOR: Final = "@"
 def indicator_label(slo: str, indicator: Indicator) -> str:
     """What the library counts an SLO's events under; empty where it doesn't count them by market.
 
-    Raw counters and gauges are the product's own, with unknown labels.
+    Raw counters, gauges and PromQL are the product's own, with unknown labels.
     """
     match indicator.kind:
         case IndicatorKind.AVAILABILITY:
@@ -24,7 +24,7 @@ def indicator_label(slo: str, indicator: Indicator) -> str:
         case IndicatorKind.EVENTS:
             assert indicator.events
             return indicator.events.indicator or slo
-        case IndicatorKind.COUNTERS | IndicatorKind.GAUGE:
+        case IndicatorKind.COUNTERS | IndicatorKind.GAUGE | IndicatorKind.PROMQL:
             return ""
 
 

@@ -12,15 +12,10 @@ they are summed first, without whatever label is to be set.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from sluicegate.api.bound_promql import quote as quote  # noqa: PLC0414 - part of this grammar
 from sluicegate.slo import metric_names as names
 
 _REGEX_SPECIAL = frozenset(r"\.+*?()|[]{}^$")
-
-
-def quote(value: str) -> str:
-    r"""A PromQL string literal: quotes, backslashes and line breaks can't end it."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
 
 
 def escape_regex(value: str) -> str:

@@ -1,7 +1,8 @@
 """Every question the operator asks Prometheus, for all products at once.
 
 How many queries there are depends on which kinds of indicators exist, never on how many
-products do: nine at most, two of the infrastructure, and one per fifty raw counters. Only
+products do: nine at most, two of the infrastructure, and one per fifty raw counters. The exception are
+indicators of PromQL, each of which is a query of one product (`render_ratio`). Only
 where a scope names thousands of products does a query have room for fewer counters.
 
 The bad requests have no `or 0 * requests` arm: who reads the answers knows that no bad series
@@ -14,7 +15,8 @@ from enum import StrEnum
 from functools import partial
 from typing import Final, TypeVar
 
-from sluicegate.api.slos import Indicator
+from sluicegate.api.bound_promql import bind
+from sluicegate.api.slos import Indicator, PromqlRatio
 from sluicegate.slo import metric_names as names
 from sluicegate.slo.gateway import GatewayMetric, render_gateway, render_sent
 from sluicegate.slo.promql import (
@@ -61,6 +63,7 @@ class QueryKind(StrEnum):
     MARKETS = "markets"
     COUNTERS = "counters"
     GAUGES = "gauges"
+    PROMQL = "promql"
     TARGETS = "targets"
     CPU = "cpu"
     MEMORY = "memory"
@@ -103,6 +106,10 @@ class Fact(StrEnum):
     """Share of time in which something in the pod of most could run and had no CPU."""
     USED = "used"
     """CPUs that the pod of most used."""
+    GOOD = "good"
+    """Good events by a product's own expression."""
+    TOTAL = "total"
+    """All events by a product's own expression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +304,25 @@ def _gauge(scope: Scope, window: int, name: str) -> Iterator[str]:
     }
     for fact, expression in facts.items():
         yield tag(tag(expression, names.COUNTER, name), names.FACT, fact)
+
+
+def render_ratio(key: tuple[str, str], slo: str, ratio: PromqlRatio, window: int) -> str:
+    """Good and all events by a product's own expressions, as series of that product.
+
+    Raises
+    ------
+    UnboundPromql
+        An expression can't be bound to the product's namespace.
+    """
+    namespace, product = key
+    owner = {names.NAMESPACE: namespace, names.PRODUCT: product, names.COUNTER: slo}
+    arms = []
+    for fact, expression in ((Fact.GOOD, ratio.good), (Fact.TOTAL, ratio.total)):
+        arm = sum_by(BY_VERSION[2:], bind(expression, namespace, window))
+        for label, value in {**owner, names.FACT: fact}.items():
+            arm = tag(arm, label, value)
+        arms.append(arm)
+    return any_arm(arms)
 
 
 def render_targets(scope: Scope, window: int) -> str:

@@ -30,6 +30,8 @@ class ProductBlocks:
     gauge: float | None = None
     gauge_age: float = 1
     counters: dict[tuple[str, int], float] = field(default_factory=dict)
+    ratios: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Good and all events by the name of an SLO that PromQL measures."""
     targets: int = 2
     duplicates: int = 0
     age: float = 1
@@ -130,6 +132,13 @@ def _gauges(_: float, version: ProductBlocks) -> Answer:
         yield {**labels, "sluicegate_fact": "age"}, version.gauge_age
 
 
+def _ratios(_: float, version: ProductBlocks) -> Answer:
+    for slo, counts in version.ratios.items():
+        for fact, value in zip(("good", "total"), counts, strict=True):
+            labels = {"sluicegate_counter": slo, "sluicegate_fact": fact}
+            yield {**_by_version(version), **labels}, value
+
+
 def _targets(scrapes: float, version: ProductBlocks) -> Answer:
     if not version.targets:
         return
@@ -162,6 +171,7 @@ _ROWS = {
     "events": _events,
     "counters": _counters,
     "gauges": _gauges,
+    "promql": _ratios,
     "targets": _targets,
     "cpu": _throttled,
     "memory": _memory,

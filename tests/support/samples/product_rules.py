@@ -34,6 +34,17 @@ def template(metadata: Any = None, **spec: Any) -> Change:
     return {"spec.retraining.command": REMOVED, "spec.retraining.podTemplate": body}
 
 
+def promql(good: str) -> dict[str, Any]:
+    """An indicator by two expressions."""
+    return {"promql": {"good": good, "total": "sum(increase(b[$block]))"}}
+
+
+def counted(number: int) -> dict[str, Any]:
+    """An SLO that a query of its own measures."""
+    indicator = promql("sum(increase(a[$block]))")
+    return {"name": f"own-{number}", "indicator": indicator, "objective": "0.9"}
+
+
 EXTENSION = {
     "type": "ExtensionRef",
     "extensionRef": {"group": "traefik.io", "kind": "Middleware", "name": "a"},
@@ -58,6 +69,20 @@ RULES = (
         "spec.model",
         "names an SLO that isn't in slos",
         ({"spec.slos": REMOVED},),
+    ),
+    Case(
+        "an expression counts the events of a block",
+        {"spec.slos.0.indicator": promql("sum(increase(a[$block]))")},
+        {"spec.slos.0.indicator": promql("sum(increase(a[5m]))")},
+        "spec.slos[0].indicator.promql",
+        "must count the events of a block",
+    ),
+    Case(
+        "few service levels have a query of their own",
+        {f"spec.slos.{one}": counted(one) for one in range(2)},
+        {f"spec.slos.{one}": counted(one) for one in range(3)},
+        "spec.slos",
+        "at most 2 SLOs may be measured by promql",
     ),
     Case(
         "a bento is an image or an archive",

@@ -133,9 +133,16 @@ class ServedProduct:
 
 @contextmanager
 def served(bento: Path, folder: Path, **environment: str) -> Iterator[ServedProduct]:
-    """The bento behind the launcher, as in a pod of the operator's."""
+    """A sample product's bento behind the launcher."""
     document = json.loads((bento / "src" / "model.json").read_text())
     assert document["effort"], "a bento of these products carries a model card"
+    with launched(bento, folder, **environment) as product:
+        yield product
+
+
+@contextmanager
+def launched(bento: Path, folder: Path, **environment: str) -> Iterator[ServedProduct]:
+    """Any bento behind the launcher, as in a pod of the operator's."""
     folder.mkdir(parents=True, exist_ok=True)
     api, metrics = free_port(), free_port()
     process = start(

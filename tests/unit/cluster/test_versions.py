@@ -49,10 +49,17 @@ def test_each_go_mod_requires_the_pinned_version(recipe):
     assert required(GO_FOLDER / recipe.folder)[recipe.module] == recipe.version
 
 
-def test_the_gateway_api_module_is_the_pinned_one():
-    module = "sigs.k8s.io/gateway-api"
-
-    assert required(GO_FOLDER / "gateway-api")[module] == versions().modules[module]
+@pytest.mark.parametrize(
+    ("folder", "module"),
+    [
+        ("gateway-api", "sigs.k8s.io/gateway-api"),
+        ("kustomize-controller", "github.com/fluxcd/kustomize-controller"),
+        ("source-controller", "github.com/fluxcd/source-controller"),
+        ("argo-cd", "github.com/argoproj/argo-cd/v3"),
+    ],
+)
+def test_a_module_of_which_files_are_read_is_the_pinned_one(folder, module):
+    assert required(GO_FOLDER / folder)[module] == versions().modules[module]
 
 
 @pytest.mark.parametrize("folder", ["kube", "kubeadm"])

@@ -10,10 +10,12 @@ import yaml
 
 from cluster.addons.scraping import configuration
 from sluicegate.settings import parse_settings
+from tests.support.pages.steps import blocks
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGE = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
-BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+INSTALL = ROOT / "docs" / "install.md"
+PAGE = INSTALL.read_text(encoding="utf-8")
+BLOCKS = [yaml.safe_load(one.text) for one in blocks(INSTALL) if one.language == "yaml"]
 
 
 def job(name: str) -> dict[str, object]:

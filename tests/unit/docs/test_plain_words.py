@@ -44,7 +44,7 @@ BANNED = {
     r"in the dark": "without data",
 }
 """Words to avoid as regular expressions, with those of the field for each."""
-PAGES = ("*.md", "docs/*.md", "docs/adr/*.md", "tests/README.md", "cluster/README.md", "bentos/*/README.md", "gitops/README.md")  # fmt: skip
+PAGES = ("*.md", "docs/*.md", "docs/adr/*.md", "docs/tutorials/*.md", "tests/README.md", "cluster/README.md", "bentos/*/README.md", "gitops/README.md")  # fmt: skip
 PATTERN = re.compile(rf"\b({'|'.join(BANNED)})\b", re.IGNORECASE)
 
 

@@ -1,0 +1,179 @@
+"""PromQL that a user wrote, bound to the namespace of the product.
+
+The expression is parsed, and printed again node by node with a matcher of the namespace in every
+selector: text of the user never reaches a query as it is. A node that isn't known here is refused,
+since nobody could say which series it reads.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from functools import lru_cache
+from math import isinf, isnan
+from typing import TYPE_CHECKING, Any, Final
+
+import promql_parser as ast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+BLOCK: Final = "$block"
+"""What a user writes for the length of a block."""
+LONGEST_RANGE: Final = timedelta(days=1)
+NAMESPACE: Final = "namespace"
+"""The target label that every selector of a user's expression is bound by."""
+_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_UNBOUND: Final = {"info": "it reads series of every namespace beside those that it is given"}
+"""Functions that read more series than their arguments select, with the reason."""
+_OPERATORS: Final = (
+    (ast.MatchOp.Equal, "="),
+    (ast.MatchOp.NotEqual, "!="),
+    (ast.MatchOp.Re, "=~"),
+    (ast.MatchOp.NotRe, "!~"),
+)
+_SIDES: Final = (
+    (ast.VectorMatchCardinality.ManyToOne, "group_left"),
+    (ast.VectorMatchCardinality.OneToMany, "group_right"),
+)
+_NO_VECTOR: Final = (
+    ast.MatrixSelector, ast.SubqueryExpr, ast.NumberLiteral, ast.StringLiteral,
+)  # fmt: skip
+
+
+def quote(value: str) -> str:
+    r"""A PromQL string literal: quotes, backslashes and line breaks can't end it."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+class UnboundPromql(ValueError):  # noqa: N818 - says what is the case
+    """The expression can't be read, or nobody can say which series it reads."""
+
+
+@lru_cache(maxsize=4096)
+def bind(expression: str, namespace: str, window_seconds: int) -> str:
+    """The expression with `$block` filled in, reading series of the namespace alone.
+
+    Raises
+    ------
+    UnboundPromql
+        It is no PromQL, or can't be bound; the text continues the name of the field.
+    """
+    text = expression.replace(BLOCK, f"{window_seconds}s")
+    try:
+        tree = ast.parse(text)
+    except ValueError as error:
+        raise UnboundPromql(f"is no PromQL ({error}): correct it") from error
+    if isinstance(tree, _NO_VECTOR):
+        raise UnboundPromql(
+            "must be an instant vector, e.g. sum by (version) (increase(…[$block]))"
+        )
+    return _text(tree, f"{NAMESPACE}={quote(namespace)}")
+
+
+def _text(node: Any, bound: str) -> str:  # noqa: C901, PLR0911 - a kind of node each
+    match node:
+        case ast.NumberLiteral():
+            return _number(node.val)
+        case ast.StringLiteral():
+            return quote(node.val)
+        case ast.ParenExpr():
+            return f"({_text(node.expr, bound)})"
+        case ast.UnaryExpr():
+            return f"-({_text(node.expr, bound)})"
+        case ast.BinaryExpr():
+            left, right = _text(node.lhs, bound), _text(node.rhs, bound)
+            return f"({left}) {node.op} {_matching(node.modifier)} ({right})"
+        case ast.AggregateExpr():
+            return _aggregate(node, bound)
+        case ast.Call():
+            return _call(node, bound)
+        case ast.VectorSelector():
+            return _selector(node, bound) + _moved(node)
+        case ast.MatrixSelector():
+            selected = node.vector_selector
+            if node.range > LONGEST_RANGE:
+                raise UnboundPromql("has a range of more than a day: write $block, or at most 1d")
+            return f"{_selector(selected, bound)}[{_duration(node.range)}]{_moved(selected)}"
+        case ast.SubqueryExpr():
+            raise UnboundPromql(
+                "has a subquery, which costs a query a step: write a range of a selector"
+            )
+        case _:
+            kind = type(node).__name__
+            raise UnboundPromql(f"has a part that can't be bound to the namespace: {kind}")
+
+
+def _selector(node: ast.VectorSelector, bound: str) -> str:
+    matchers = node.matchers
+    if matchers.or_matchers:
+        raise UnboundPromql("has matchers joined by `or`: write two selectors instead")
+    found = [bound]
+    for one in matchers.matchers:
+        if one.name == NAMESPACE:
+            raise UnboundPromql("has a matcher of namespace, which the operator sets: remove it")
+        (label,) = _labels([one.name])
+        (operator,) = (text for known, text in _OPERATORS if known == one.op)
+        found.append(f"{label}{operator}{quote(one.value)}")
+    if node.name and not any(one.name == "__name__" for one in matchers.matchers):
+        found.append(f"__name__={quote(node.name)}")
+    return f"{{{', '.join(found)}}}"
+
+
+def _moved(node: ast.VectorSelector) -> str:
+    if node.at is not None:
+        raise UnboundPromql("has the modifier `@`: a block is evaluated at its end, remove it")
+    return f" offset {_duration(node.offset)}" if node.offset else ""
+
+
+def _aggregate(node: ast.AggregateExpr, bound: str) -> str:
+    by = ""
+    if node.modifier is not None:
+        word = "by" if node.modifier.type == ast.AggModifierType.By else "without"
+        by = f" {word} ({', '.join(_labels(node.modifier.labels))})"
+    parameter = "" if node.param is None else f"{_text(node.param, bound)}, "
+    return f"{node.op}{by} ({parameter}{_text(node.expr, bound)})"
+
+
+def _call(node: ast.Call, bound: str) -> str:
+    name = node.func.name
+    if name in _UNBOUND:
+        raise UnboundPromql(f"calls {name}(), but {_UNBOUND[name]}: remove it")
+    return f"{name}({', '.join(_text(each, bound) for each in node.args)})"
+
+
+def _matching(modifier: ast.BinModifier | None) -> str:
+    if modifier is None:
+        return ""
+    words = ["bool"] if modifier.return_bool else []
+    if modifier.fill_values.lhs is not None or modifier.fill_values.rhs is not None:
+        raise UnboundPromql("fills in values of missing series: add `or` with a vector instead")
+    if modifier.matching is not None:
+        on = modifier.matching.type == ast.LabelModifierType.Include
+        words.append(
+            f"{'on' if on else 'ignoring'} ({', '.join(_labels(modifier.matching.labels))})"
+        )
+    for card, side in _SIDES:
+        if card == modifier.card:
+            words.append(f"{side} ({', '.join(_labels(modifier.group_labels or ()))})")
+    return " ".join(words)
+
+
+def _labels(labels: Iterable[str]) -> list[str]:
+    found = list(labels)
+    for label in found:
+        if not _LABEL.fullmatch(label):
+            raise UnboundPromql(f"names the label {label!r}: only letters, digits and _ are read")
+    return found
+
+
+def _number(value: float) -> str:
+    if isnan(value):
+        return "NaN"
+    return ("Inf" if value > 0 else "-Inf") if isinf(value) else repr(value)
+
+
+def _duration(length: timedelta) -> str:
+    milliseconds = round(length.total_seconds() * 1000)
+    return f"{milliseconds}ms"

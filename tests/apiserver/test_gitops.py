@@ -1,0 +1,76 @@
+"""The examples of gitops/, admitted by the definitions of Flux and Argo CD.
+
+HelmRelease is left out, as the module of its controller can't be had; unit tests read it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from cluster.builds import module_folder
+from cluster.definitions import wait_until_established
+
+if TYPE_CHECKING:
+    from cluster.controlplane import ControlPlane
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFINITIONS = {
+    "github.com/fluxcd/kustomize-controller": "config/crd/bases/*.yaml",
+    "github.com/fluxcd/source-controller": "config/crd/bases/*_gitrepositories.yaml",
+    "github.com/argoproj/argo-cd/v3": "manifests/crds/application-crd.yaml",
+}
+UNKNOWN = {"HelmRelease"}
+NAMES = (
+    "kustomizations.kustomize.toolkit.fluxcd.io",
+    "gitrepositories.source.toolkit.fluxcd.io",
+    "applications.argoproj.io",
+)
+EXAMPLES = ("flux/operator.yaml", "flux/products.yaml", "argocd/application.yaml")
+
+
+@pytest.fixture(scope="module")
+def plane(control_plane: ControlPlane) -> ControlPlane:
+    for module, files in DEFINITIONS.items():
+        for file in module_folder(module).glob(files):
+            control_plane.kubectl("apply", "--server-side", "-f", str(file))
+    wait_until_established(control_plane.kubectl, *(f"crd/{name}" for name in NAMES))
+    for namespace in ("flux-system", "argocd"):
+        control_plane.kubectl("create", "namespace", namespace)
+    return control_plane
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_is_admitted_with_each_of_its_fields(plane: ControlPlane, example: str):
+    documents = yaml.safe_load_all((ROOT / "gitops" / example).read_text(encoding="utf-8"))
+    known = [one for one in documents if one and one["kind"] not in UNKNOWN]
+
+    said = plane.kubectl(
+        "apply", "--server-side", "--validate=strict", "-f", "-", stdin=yaml.safe_dump_all(known)
+    )
+
+    assert said.count("serverside-applied") == len(known) > 0
+
+
+def test_argo_cd_s_own_configmap_takes_health_and_actions(plane: ControlPlane):
+    patch = ROOT / "gitops/argocd/argocd-cm.yaml"
+    plane.kubectl("create", "configmap", "argocd-cm", "-n", "argocd")
+
+    plane.kubectl("-n", "argocd", "patch", "configmap", "argocd-cm", "--patch-file", str(patch))
+
+    found = json.loads(plane.kubectl("get", "configmap", "argocd-cm", "-n", "argocd", "-o", "json"))
+    assert found["data"] == yaml.safe_load(patch.read_text())["data"]
+
+
+def test_a_field_that_they_do_not_have_would_be_refused(plane: ControlPlane):
+    (product, *_) = yaml.safe_load_all((ROOT / "gitops/flux/products.yaml").read_text())
+    product["spec"]["healthCheckExpressions"] = product["spec"].pop("healthCheckExprs")
+
+    with pytest.raises(Exception, match="healthCheckExpressions"):
+        plane.kubectl(
+            "apply", "--server-side", "--validate=strict", "-f", "-", stdin=yaml.safe_dump(product)
+        )

@@ -1,0 +1,92 @@
+"""The tutorials' commands that handle bentos, typed as their readers type them.
+
+`uv pip install` asks no index: it is asked whether this environment has what the page wants.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.pages.shell import Shell
+from tests.support.pages.steps import ROOT, TUTORIALS, File, steps
+from tests.support.pages.tiers import BENTOS, BOTH, tier
+from tests.support.samples.products import ONE_THREAD, launched
+
+PAGES = {page.stem: page for page in TUTORIALS}
+KEYS = {"hmac": "k" * 32, "bearer": "b" * 32}
+
+
+def environment(home: Path, registry: str) -> dict[str, str]:
+    """The reader's: the programs of this environment, a store of its own."""
+    programs = Path(sys.executable).parent
+    return {
+        "HOME": str(home),
+        "BENTOML_HOME": str(home / "bentoml"),
+        "VIRTUAL_ENV": str(programs.parent),
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "SLUICEGATE": str(ROOT),
+        "SLUICEGATE_PLAIN_HTTP_REGISTRIES": registry,
+        "BEARER": KEYS["bearer"],
+        **ONE_THREAD,
+    }
+
+
+def follow(page: str, shell: Shell, stack: ExitStack, *, bento: str = "") -> None:
+    """What a page says of bentos; `bento` is served when it is asked for predictions."""
+    served = False
+    for step in steps(PAGES[page]):
+        if isinstance(step, File):
+            shell.write(step)
+            continue
+        if tier(step) not in {BENTOS, BOTH} or "openssl" in step.text:
+            continue
+        if step.words[0] == "curl" and not served:
+            shell.spells |= serve(Path(shell.folder) / bento, shell.folder, stack)
+            served = True
+        if step.text.startswith("uv pip install"):
+            step = replace(step, text=f"{step.text} --dry-run --offline")  # noqa: PLW2901
+        if not step.text.startswith("export"):
+            shell.run(step)
+
+
+def serve(bento: Path, folder: Path, stack: ExitStack) -> dict[str, str]:
+    """Serve a bento; how the pages' address of its route is spelled, which the gateway rewrites."""
+    secret = folder / "secret"
+    secret.mkdir(exist_ok=True)
+    for name, key in KEYS.items():
+        (secret / name).write_text(key)
+    name = bento.parent.name
+    product = stack.enter_context(
+        launched(
+            bento, folder / f"served-{name}", SLUICEGATE_NAMESPACE="shop", SLUICEGATE_PRODUCT=name,
+            SLUICEGATE_VERSION="v1", SLUICEGATE_FEEDBACK_DIRECTORY=str(secret),
+        )
+    )  # fmt: skip
+    return {f"$GATEWAY/{name}": product.url}
+
+
+@pytest.mark.parametrize(
+    ("pages", "bento"),
+    [
+        (["first-product", "service-levels", "canary", "rollback"], "bentoml/bentos/iris/v1"),
+        (["feedback", "retraining"], "digits/bento"),
+        (["own-model"], ""),
+    ],
+    ids=["iris", "digits", "wines"],
+)
+def test_the_commands_of_the_tutorials_do_what_the_pages_say(
+    pages: list[str], bento: str, registry: str, tmp_path: Path
+):
+    spells = {"registry.example": registry}
+    with ExitStack() as stack:
+        shell = stack.enter_context(
+            Shell(tmp_path, env=environment(tmp_path, registry), spells=spells)
+        )
+        for page in pages:
+            follow(page, shell, stack, bento=bento)

@@ -1,0 +1,168 @@
+"""A user's PromQL, bound to a namespace, before two real Prometheuses that differ in other namespaces.
+
+Whatever is written, both answer the same: so it reads nothing of the others. And where there are no
+others, what is bound answers as what was written: so nothing else of it is changed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sluicegate.api.bound_promql import bind
+from tests.support.processes.running import free_port, running
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.timeout(300)
+
+OWN, OTHER = "shop", "rival"
+MINUTES = 30
+
+
+def exposition(namespaces: tuple[str, ...], newest: int) -> str:
+    """Counters of two versions, each half minute, as OpenMetrics: those of others count faster."""
+    lines = ["# TYPE a counter", "# TYPE b counter"]
+    for metric in ("a", "b"):
+        for namespace in namespaces:
+            for version, pace in (("v1", 3), ("v2", 7)):
+                labels = f'namespace="{namespace}",version="{version}",kind="{metric * 2}"'
+                for number in range(2 * MINUTES + 1):
+                    at = newest - 30 * (2 * MINUTES - number)
+                    value = number * pace * (1 if namespace == OWN else 100)
+                    lines.append(f"{metric}_total{{{labels}}} {value} {at}")
+    return "\n".join([*lines, "# EOF", ""])
+
+
+@dataclass(frozen=True)
+class Servers:
+    """With the other namespace, and without it."""
+
+    shared: str
+    alone: str
+    now: int
+
+    def ask(self, url: str, expression: str) -> object:
+        """What is answered at this moment, or that it is refused."""
+        answer = requests.get(
+            f"{url}/api/v1/query", {"query": expression, "time": self.now}, timeout=30
+        ).json()
+        if answer["status"] != "success":
+            return answer["errorType"]
+        rows = answer["data"]["result"]
+        return sorted((sorted(row["metric"].items()), row["value"]) for row in rows)
+
+
+@pytest.fixture(scope="module")
+def servers(
+    prometheus_program: Path, promtool: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Servers]:
+    folder = tmp_path_factory.mktemp("bound")
+    now = int(time.time()) // 60 * 60 - 3 * 3600  # blocks that lie in the past
+    with ExitStack() as stack:
+        urls = []
+        for name, namespaces in (("shared", (OWN, OTHER)), ("alone", (OWN,))):
+            text, data, port = folder / f"{name}.txt", folder / name, free_port()
+            text.write_text(exposition(namespaces, now))
+            subprocess.run(
+                [promtool, "tsdb", "create-blocks-from", "openmetrics", text, data],
+                check=True,
+                capture_output=True,
+            )
+            config = folder / "prometheus.yml"
+            config.write_text("{}")
+            command = [
+                str(prometheus_program), f"--config.file={config}", f"--storage.tsdb.path={data}",
+                f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=10d",
+                "--enable-feature=promql-experimental-functions",
+            ]  # fmt: skip
+            stack.enter_context(running(command, log=folder / f"{name}.log"))
+            urls.append(f"http://127.0.0.1:{port}")
+        for url in urls:
+            eventually(partial(_answers, url), seconds=60, what=f"{url} to answer")
+        yield Servers(urls[0], urls[1], now)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/-/ready", timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+SELECTORS = st.sampled_from(
+    ["a_total", 'a_total{version="v1"}', 'b_total{version=~"v.*"}', '{__name__=~"[ab]_total"}',
+     'a_total{version!="v2"}', 'b_total{kind!~"b+"}', "missing_total", 'a_total{nothing=""}',
+     "a_total offset 5m", '{version="v1", __name__!="a_total"}'],
+)  # fmt: skip
+LABELS = st.lists(st.sampled_from(["version", "kind", "namespace"]), unique=True).map(", ".join)
+
+
+def combined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    ranges = st.sampled_from(["$block", "7m"])
+    return st.one_of(
+        st.builds("({}) {} ({})".format, inner, st.sampled_from(["+", "/", "> bool"]), inner),
+        st.builds("({}) {} ({})".format, inner, st.sampled_from(["and", "or", "unless"]), inner),
+        st.builds("({}) * on ({}) ({})".format, inner, LABELS, inner),
+        st.builds("({}) - ignoring ({}) ({})".format, inner, LABELS, inner),
+        st.builds("({}) * on (version) group_left () ({})".format, inner, inner),
+        st.builds(
+            "{} by ({}) ({})".format, st.sampled_from(["sum", "max", "count"]), LABELS, inner
+        ),
+        st.builds("{} without ({}) ({})".format, st.sampled_from(["sum", "avg"]), LABELS, inner),
+        st.builds("topk by ({}) (1, {})".format, LABELS, inner),
+        st.builds('count_values("seen", {})'.format, inner),
+        st.builds(
+            'label_replace({}, "{}", "x", "", "")'.format,
+            inner,
+            st.sampled_from(["namespace", "y"]),
+        ),
+        st.builds(
+            "{}({}[{}])".format,
+            st.sampled_from(["increase", "max_over_time"]),
+            SELECTORS.filter(lambda text: "offset" not in text),
+            ranges,
+        ),
+        st.builds(
+            "{}({})".format, st.sampled_from(["absent", "scalar", "abs", "-", "sort"]), inner
+        ).map(
+            lambda text: (
+                text.replace("scalar(", "vector(scalar(") + (")" if "scalar(" in text else "")
+            )
+        ),
+    )
+
+
+EXPRESSIONS = st.recursive(SELECTORS, combined, max_leaves=6)
+
+
+@given(expression=EXPRESSIONS)
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_it_reads_its_own_namespace_and_all_else_of_it_stays(servers: Servers, expression: str):
+    bound = bind(expression, OWN, 300)
+    written = expression.replace("$block", "300s")
+
+    answer = servers.ask(servers.shared, bound)
+
+    assert answer == servers.ask(servers.alone, bound)
+    assert answer == servers.ask(servers.alone, written)
+
+
+def test_the_other_namespace_would_have_been_seen(servers: Servers):
+    written = "sum(increase(a_total[300s]))"
+    assert servers.ask(servers.shared, written) != servers.ask(servers.alone, written)
+    assert servers.ask(servers.alone, written)

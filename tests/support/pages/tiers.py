@@ -1,0 +1,46 @@
+"""Which tier of the tests runs a command of a page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.support.pages.steps import Command
+
+CLUSTER = "apiserver"
+BENTOS = "bentos"
+BOTH = "both"
+EVERYWHERE = frozenset({"cd", "export", "sluicegate init"})
+"""What a reader's shell needs for all that follows."""
+ELSEWHERE = {
+    "make setup": ".github/workflows/check.yml",
+    "make images": "tests/bentos/test_pushed_images.py",
+    "docker build": ".github/workflows/release.yml",
+    "docker push": ".github/workflows/release.yml",
+    "kubectl -n monitoring port-forward": "",
+}
+"""How commands begin that no page's test runs, with where they run: nowhere, if that is empty."""
+ON_CLUSTER = frozenset({"kubectl", "helm"})
+ON_BENTOS = frozenset({"uv", "curl"})
+OF_BENTOS = frozenset({"check", "pack", "train", "runtime-constraints", "runtime-image"})
+"""Commands of sluicegate that handle a bento."""
+
+
+def tier(command: Command) -> str:
+    """The tier that runs a command; empty where none does.
+
+    Raises
+    ------
+    KeyError
+        No tier knows the program.
+    """
+    if command.text.startswith(tuple(ELSEWHERE)):
+        return ""
+    words = command.words
+    if words[0] in EVERYWHERE or " ".join(words[:2]) in EVERYWHERE:
+        return BOTH
+    if words[0] in ON_BENTOS or (words[0] == "sluicegate" and words[1] in OF_BENTOS):
+        return BENTOS
+    if words[0] in ON_CLUSTER or words[0] == "sluicegate":
+        return CLUSTER
+    raise KeyError(f"no test runs {command.text!r}")

@@ -1,0 +1,94 @@
+"""Each command of a tutorial and of the install page is run by a test; the reader of pages reads them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sluicegate.cli.init import TEMPLATES, template
+from tests.support.pages.steps import ROOT, TUTORIALS, Command, File, commands, prints, steps
+from tests.support.pages.tiers import BENTOS, BOTH, CLUSTER, ELSEWHERE, tier
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INSTALL = ROOT / "docs/install.md"
+OF_TEMPLATES = {"plain": "first-product", "outcomes": "feedback retraining"}
+"""The tutorials in which a template is used."""
+
+
+@pytest.mark.parametrize("page", [*TUTORIALS, INSTALL], ids=lambda page: page.stem)
+def test_each_command_is_run_by_the_test_of_a_tier(page: Path):
+    found = commands(page)
+
+    assert found
+    assert {tier(command) for command in found} <= {BENTOS, BOTH, CLUSTER, ""}
+
+
+def test_where_commands_run_that_no_page_s_test_runs():
+    for place in filter(None, ELSEWHERE.values()):
+        assert (ROOT / place).exists(), place
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_the_readme_of_a_template_says_nothing_that_no_tutorial_says(name: str, tmp_path: Path):
+    words = {"name": {"plain": "iris", "outcomes": "digits"}[name], "namespace": "shop",
+             "registry": "registry.example/bentos"}  # fmt: skip
+    text = dict(template(name))["README.md"]
+    for word, value in words.items():
+        text = text.replace("{{" + word + "}}", value)
+    readme = tmp_path / "README.md"
+    readme.write_text(text)
+    told = {
+        " ".join(command.words[:3])
+        for page in OF_TEMPLATES[name].split()
+        for command in commands(ROOT / f"docs/tutorials/{page}.md")
+    }
+
+    for command in commands(readme):
+        for part in command.text.split(";"):
+            assert " ".join(Command(part).words[:3]) in told, part
+
+
+def test_a_page_is_read_as_its_reader_reads_it(tmp_path: Path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        """\
+```console
+one  # a remark
+two \\
+    words
+```
+
+```text
+printed
+```
+
+```yaml title="a.yaml"
+x: 1
+```
+
+```yaml
+an: illustration
+```
+
+```console title="refused"
+three
+```
+"""
+    )
+
+    assert list(steps(page)) == [
+        Command("one"),
+        Command("two      words", "printed\n"),
+        File("a.yaml", {"x": 1}),
+        Command("three", refused=True),
+    ]
+
+
+def test_what_a_page_shows_is_compared_but_for_what_it_leaves_out():
+    assert prints("NAME  STATE\niris  …\n", "NAME     STATE\niris     Healthy  1m")
+    assert prints("…\nlast\n", "first\nsecond\nlast\n")
+    assert not prints("iris  …\n", "iris Healthy\nwines Healthy\n")
+    assert not prints("{}\n", "[]\n")

@@ -1,0 +1,113 @@
+"""A product's own PromQL: a query of that product alone, whose failure is that product's alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn
+from sluicegate.api.slos import Indicator
+from sluicegate.prometheus import query_batch
+from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
+from sluicegate.prometheus.client import Prometheus
+from sluicegate.prometheus.endpoint import Endpoint
+from sluicegate.prometheus.targets import ProductKey, SeriesKey, Target
+from sluicegate.slo.blocks import Block, Quality
+from sluicegate.stats.counts import Count
+from tests.support.prometheus.fetching import fetch_all
+from tests.support.prometheus.measured_world import ProductBlocks, World
+
+NOW = 300 * 1_000 + 60.0
+RATIO = {
+    "good": 'sum by (version) (increase(orders_total{outcome="ok"}[$block]))',
+    "total": "sum by (version) (increase(orders_total[$block]))",
+}
+SLOS = {"availability": Indicator(availability={}), "orders": Indicator(promql=RATIO)}
+
+
+def target(name: str) -> Target:
+    return Target(key=ProductKey("shop", name), versions=("v1",), slos=SLOS)
+
+
+def world(*names: str) -> World:
+    return World(
+        [
+            ProductBlocks(namespace="shop", product=name, ratios={"orders": (97, 100)})
+            for name in names
+        ]
+    )
+
+
+async def fetches(server: PrometheusStandIn, *names: str, times: int = 1):
+    endpoint = Endpoint(url=server.url, timeout_seconds=20)
+    async with Prometheus(endpoint) as prometheus:
+        reader = BlockReader(prometheus, EvaluationSettings(jitter_seconds=0))
+        targets = [target(name) for name in names]
+        read = []
+        for number in range(times):
+            read += await fetch_all(reader, targets, NOW + 300 * number)
+        return read
+
+
+def newest(readings, product: str, slo: str) -> Block:
+    return readings.blocks[SeriesKey("shop", product, "v1", slo)][-1]
+
+
+async def test_good_and_all_events_come_from_one_query_of_each_product():
+    async with PrometheusStandIn(world("iris", "wines")) as server:
+        (readings,) = await fetches(server, "iris", "wines")
+
+    assert server.asked["promql"] == 2
+    texts = [form["query"] for form in server.forms if '"sluicegate_fact", "good"' in form["query"]]
+    assert all(text.count('{namespace="shop"') == 2 for text in texts)
+    expected = Block(1000, Quality.COUNTED, Count(3, 100))
+    assert [newest(readings, name, "orders") for name in ("iris", "wines")] == [expected] * 2
+
+
+@pytest.mark.parametrize(
+    "lie", [Lie.REJECTED_422, Lie.ERROR_503, Lie.HANGS, Lie.NOT_JSON, Lie.MALFORMED_ROW]
+)
+async def test_one_that_fails_costs_nobody_else_anything(lie: Lie, monkeypatch):
+    monkeypatch.setattr(query_batch, "ALONE_SECONDS", 0.5 if lie is Lie.HANGS else 20)
+
+    def fault(kind: str, form: dict[str, str]) -> Lie | None:
+        return lie if kind == "promql" and '"iris"' in form["query"] else None
+
+    async with PrometheusStandIn(world("iris", "wines"), fault=fault) as server:
+        first, second = await fetches(server, "iris", "wines", times=2)
+
+    for readings in (first, second):
+        assert readings.complete
+        assert newest(readings, "iris", "orders").quality is Quality.UNAVAILABLE
+        assert newest(readings, "iris", "availability").quality is Quality.COUNTED
+        assert newest(readings, "wines", "orders").quality is Quality.COUNTED
+        assert ProductKey("shop", "iris") in readings.unreadable
+    assert second.blocks.keys() == first.blocks.keys()
+
+
+async def test_one_that_goes_on_failing_is_asked_after_growing_pauses():
+    def fault(kind: str, _: dict[str, str]) -> Lie | None:
+        return Lie.REJECTED_422 if kind == "promql" else None
+
+    async with PrometheusStandIn(world("iris"), fault=fault) as server:
+        await fetches(server, "iris", times=8)
+
+    assert server.asked["promql"] == 5, "at blocks 0, 1, 3, 5 and 7: ten minutes at most"
+
+
+async def test_one_that_is_answered_again_is_read_again():
+    broken = [True]
+
+    def fault(kind: str, _: dict[str, str]) -> Lie | None:
+        return Lie.REJECTED_422 if kind == "promql" and broken[0] else None
+
+    async with PrometheusStandIn(world("iris"), fault=fault) as server:
+        endpoint = Endpoint(url=server.url, timeout_seconds=20)
+        async with Prometheus(endpoint) as prometheus:
+            reader = BlockReader(prometheus, EvaluationSettings(jitter_seconds=0))
+            await fetch_all(reader, [target("iris")], NOW)
+            broken[0] = False
+            tried = [await fetch_all(reader, [target("iris")], NOW + 300 * one) for one in (1, 2)]
+
+    (first,), (second,) = tried
+    assert ProductKey("shop", "iris") in first.released
+    assert newest(second, "iris", "orders") == Block(1002, Quality.COUNTED, Count(3, 100))
