@@ -70,6 +70,14 @@ TEAMS: Final = (
         "ticket-routing", "reply-suggestion < ticket-routing", "call-forecast",
     )),
 )  # fmt: skip
+JOURNEYS: Final = {
+    "buy-a-car": (
+        "homepage-order", "search-ranking", "price", "instalment", "insurance-quote", "delivery-time",
+    ),
+    "sell-a-car": ("photo-damage", "damage-cost", "trade-in", "inspection-slot"),
+    "get-help": ("ticket-routing", "reply-suggestion", "warranty-price"),
+}  # fmt: skip
+"""What a customer meets, in this order."""
 CRITICAL: Final = frozenset({"price", "search-ranking", "credit-score", "delivery-time"})
 MANAGER_OF_ALL: Final = "kpl"
 
@@ -176,6 +184,10 @@ def _document(member: Member, named: dict[str, Member]) -> Object:
         ]},
         "dependsOn": [
             {"name": called, "namespace": named[called].namespace} for called in member.calls
+        ],
+        "journeys": [
+            {"name": name, "step": products.index(member.name) + 1}
+            for name, products in JOURNEYS.items() if member.name in products
         ],
         "analysis": {"blockSeconds": BLOCK_SECONDS},
     }  # fmt: skip

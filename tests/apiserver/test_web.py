@@ -34,6 +34,7 @@ READERS = {
 }
 PATHS = (
     "/", "/?sort=name", "/portfolio.json", "/portfolio.csv", "/markets", "/markets.json", "/markets.csv",
+    "/markets/FR", "/markets/FR.json", "/markets/FR.csv", "/journeys", "/journeys.json", "/journeys.csv",
     "/graph", "/graph.json", "/graph.csv", "/reviews", "/reviews.json", "/reviews.csv", "/me", "/me.json",
 )  # fmt: skip
 
@@ -71,7 +72,10 @@ def plane(control_plane: ControlPlane) -> ControlPlane:
     for namespace, name in PRODUCTS.items():
         calls = {"dependsOn": [{"namespace": THREE, "name": "charlie"}]} if namespace == ONE else {}
         body = document(
-            name, namespace, spec=calls | {"domain": f"domain-{name}"}, status=status[namespace]
+            name,
+            namespace,
+            spec=calls | {"domain": f"domain-{name}", "journeys": [{"name": "buy", "step": 1}]},
+            status=status[namespace],
         )
         body["metadata"] = {"name": name, "namespace": namespace}
         apply(control_plane, [{name: part for name, part in body.items() if name != "status"}])
@@ -116,38 +120,40 @@ def proxy(tmp_path):
     return lambda _: HeaderLogin(Proxy((ip_network("127.0.0.0/8"),), file))
 
 
-async def test_each_reader_sees_the_products_of_the_own_namespaces_and_no_word_of_others(
-    plane, monkeypatch, proxy
+@pytest.mark.parametrize("user", READERS)
+async def test_a_reader_sees_the_products_of_the_own_namespaces_and_no_word_of_others(
+    plane, monkeypatch, proxy, user
 ):
+    groups, namespaces = READERS[user]
+    headers = {
+        "X-Forwarded-User": user, "X-Forwarded-Groups": groups, "X-Sluicegate-Secret": SECRET,
+    }  # fmt: skip
+    hidden = [word for one in set(PRODUCTS) - namespaces for word in (one, PRODUCTS[one])]
+    own = [f"/products/{one}/{PRODUCTS[one]}" for one in namespaces]
+    paths = (*PATHS, *(f"{one}{more}" for one in own for more in ("", ".json", ".csv")))
     async with page(plane, monkeypatch, proxy) as client:
-        for user, (groups, namespaces) in READERS.items():
-            headers = {
-                "X-Forwarded-User": user,
-                "X-Forwarded-Groups": groups,
-                "X-Sluicegate-Secret": SECRET,
-            }
-            hidden = [word for one in set(PRODUCTS) - namespaces for word in (one, PRODUCTS[one])]
-            told = await (await client.get("/portfolio.json", headers=headers)).json()
-            seen = [one["namespace"] for one in told["products"]]
-            if user == "admin":  # other tests leave products in namespaces of theirs
-                seen = [one for one in seen if one in PRODUCTS]
-            else:
-                assert told["total"] == len(namespaces)
-            assert sorted(seen) == sorted(namespaces), user
-            own = [f"/products/{one}/{PRODUCTS[one]}" for one in namespaces]
-            for path in (
-                *PATHS,
-                *(f"{one}{more}" for one in own for more in ("", ".json", ".csv")),
-            ):
-                answer = await client.get(path, headers=headers)
-                text = await answer.text()
-                assert answer.status == 200, (user, path, text)
-                assert not [word for word in hidden if word in text], (user, path)
-            for one in set(PRODUCTS) - namespaces:
-                answer = await client.get(f"/products/{one}/{PRODUCTS[one]}", headers=headers)
-                assert answer.status == 404
-        graph = {"X-Forwarded-User": "of-one", "X-Sluicegate-Secret": SECRET}
-        assert "a product you can't see" in await (await client.get("/graph", headers=graph)).text()
+        told = await (await client.get("/portfolio.json", headers=headers)).json()
+        seen = [one["namespace"] for one in told["products"]]
+        if user == "admin":  # other tests leave products in namespaces of theirs
+            seen = [one for one in seen if one in PRODUCTS]
+        else:
+            assert told["total"] == len(namespaces)
+        assert sorted(seen) == sorted(namespaces)
+        for path in paths:
+            answer = await client.get(path, headers=headers)
+            text = await answer.text()
+            known = bool(namespaces) or not path.startswith("/markets/")
+            assert answer.status == (200 if known else 404), (path, text)
+            assert not [word for word in hidden if word in text], path
+        for one in set(PRODUCTS) - namespaces:
+            answer = await client.get(f"/products/{one}/{PRODUCTS[one]}", headers=headers)
+            assert answer.status == 404
+        journey = await (await client.get("/journeys.json", headers=headers)).json()
+        steps = [step["namespace"] for one in journey for step in one["steps"]]
+        assert sorted(steps) == sorted(namespaces)
+        if user == "of-one":
+            graph = await (await client.get("/graph", headers=headers)).text()
+            assert "a product you can't see" in graph
 
 
 async def test_headers_of_another_sender_are_refused(plane, monkeypatch, proxy):
@@ -191,13 +197,15 @@ async def test_a_token_is_the_api_servers_to_judge(plane, monkeypatch):
         return TokenLogin(transport, "sluicegate-web", time.monotonic)
 
     later, expired = expiring_in(plane, good, 300), expiring_in(plane, good, -300)
-    judged = (
-        (good, 200), (later, 200), (expired, 401), (other, 401), (ended, 401), ("guessed", 401),
-    )  # fmt: skip
+    judged = {
+        "good": (good, 200), "expires later": (later, 200), "expired": (expired, 401),
+        "of another audience": (other, 401), "of a secret that is gone": (ended, 401),
+        "guessed": ("guessed", 401),
+    }  # fmt: skip
     async with page(plane, monkeypatch, by_token) as client:
-        for token, status in judged:
+        for name, (token, status) in judged.items():
             answer = await client.get("/me.json", headers={"Authorization": f"Bearer {token}"})
-            assert answer.status == status
+            assert answer.status == status, name
         told = await (
             await client.get("/me.json", headers={"Authorization": f"Bearer {good}"})
         ).json()

@@ -18,6 +18,7 @@ from sluicegate.api.product_info import (
     BusinessGoal,
     Dependency,
     Description,
+    JourneyPlace,
     Lifecycle,
     Link,
     Market,
@@ -115,6 +116,9 @@ class DataProductSpec(ApiModel):
     ] = ()
     """Products that this one calls. While one of them is degraded, this product is not
     retrained."""
+    journeys: Annotated[tuple[JourneyPlace, ...], Field(max_length=16), Keyed("name")] = ()
+    """Customers' journeys that the product is a step of; the portfolio page shows each with all its
+    products. The operator decides nothing by them."""
     business_goals: Annotated[tuple[BusinessGoal, ...], Field(max_length=16), Keyed("name")] = ()
     """Contribution of the product to the business."""
     support: Annotated[tuple[SupportChannel, ...], Field(max_length=16), Keyed("channel")] = ()

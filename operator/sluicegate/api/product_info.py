@@ -99,6 +99,21 @@ class Dependency(ApiModel):
     """Name of the other product."""
 
 
+JourneyName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)
+]
+"""Name of a journey, as an address can hold it."""
+
+
+class JourneyPlace(ApiModel):
+    """A customer's journey that the product is a step of."""
+
+    name: JourneyName
+    """Name of the journey, the same in all its products, e.g. buy-a-car."""
+    step: Annotated[int, Field(ge=1, le=64)]
+    """Position in the journey, from 1; products that a customer meets together have the same."""
+
+
 class BusinessGoal(ApiModel):
     """A number of the business that the product contributes to."""
 

@@ -15,6 +15,7 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DependencyState
 from sluicegate.conditions import find_condition
 from sluicegate.portfolio.needs import Need, NeedKind, needs_of
+from sluicegate.portfolio.shares import JourneyShares, shares_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
@@ -65,6 +66,20 @@ class AcceptanceChange:
 
 
 @dataclass(frozen=True, slots=True)
+class MarketLevel:
+    """How a product does in one market: the worst state of its SLOs there.
+
+    `slo` is the SLO that has it; `ratio` its share of good events there, of `total`. Without a name
+    it is only known that none is missed.
+    """
+
+    state: SloState
+    slo: str = ""
+    ratio: float | None = None
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Trained:
     """How the last training ended, or that one is under way (`Training`) or waits (`Waiting`)."""
 
@@ -85,6 +100,7 @@ class ProductFacts:
     model, model_since : what serves, and since when. canary : `v15@25`, or its phase; or empty.
     review : ToReview or Overdue while a review is due, otherwise empty.
     by_market : the worst state of its SLOs by market, of the markets that something is known of.
+    journeys : its place in journeys, and what it adds to them; None for one that is in none.
     needs : what it needs of a person, the most pressing first.
     problem : why the object can't be read; empty for one that can.
     """
@@ -108,7 +124,8 @@ class ProductFacts:
     canary: str = ""
     trained: Trained | None = None
     review: str = ""
-    by_market: Mapping[str, SloState] = field(default_factory=dict)
+    by_market: Mapping[str, MarketLevel] = field(default_factory=dict)
+    journeys: JourneyShares | None = None
     upstream: tuple[Upstream, ...] = ()
     needs: tuple[Need, ...] = ()
     suspended: bool = False
@@ -155,6 +172,7 @@ def facts_of(product: DataProduct) -> ProductFacts:
         trained=_trained(product),
         review=due.reason if due is not None and due.status == "True" else "",
         by_market=_markets(status.slos, spec.markets),
+        journeys=shares_of(product),
         upstream=tuple(upstream),
         needs=needs_of(product),
         suspended=spec.suspend,
@@ -232,11 +250,6 @@ class _Either:
         return key in self.one or key in self.other
 
 
-def worst_of(states: list[SloState]) -> SloState:
-    """The worst of some states; Unknown of none."""
-    return min(states, key=_RANKS.__getitem__, default=SloState.UNKNOWN)
-
-
 def _level(slos: tuple[SloStatus, ...]) -> WorstLevel | None:
     if not slos:
         return None
@@ -280,22 +293,33 @@ def _trained(product: DataProduct) -> Trained | None:
     return None
 
 
-def _markets(slos: tuple[SloStatus, ...], markets: tuple[str, ...]) -> dict[str, SloState]:
+def _markets(slos: tuple[SloStatus, ...], markets: tuple[str, ...]) -> dict[str, MarketLevel]:
     """The worst state by market, of the markets that something is known of.
 
     Status names the three worst markets of an SLO, the met ones last: one that it does not name is
     met where a met one is among the three, and otherwise not known.
     """
-    found: dict[str, list[SloState]] = {}
+    found: dict[str, list[MarketLevel]] = {}
     for slo in slos:
-        named = {one.market: one.state for one in slo.markets}
-        rest = SloState.MET in named.values() and len(named) == _SHOWN
+        named = {
+            one.market: MarketLevel(
+                one.state, slo.name, None if one.ratio is None else float(one.ratio), one.total
+            )
+            for one in slo.markets
+        }
+        rest = len(named) == _SHOWN and any(one.state is SloState.MET for one in named.values())
         for market in (*markets, *(one for one in named if one not in markets)):
             if market in named:
                 found.setdefault(market, []).append(named[market])
             elif rest:
-                found.setdefault(market, []).append(SloState.MET)
-    return {market: worst_of(states) for market, states in found.items()}
+                found.setdefault(market, []).append(_MET_TOO)
+    return {
+        market: min(levels, key=lambda one: (_RANKS[one.state], not one.slo))
+        for market, levels in found.items()
+    }
+
+
+_MET_TOO: Final = MarketLevel(SloState.MET)
 
 
 _SHOWN: Final = 3

@@ -1,4 +1,4 @@
-"""Products by market: where one has a bad day, and where all have. Pure."""
+"""Products by market, and one market with its products. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sluicegate.api.slo_status import SloState
+from sluicegate.portfolio.facts import WORST
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sluicegate.api.slo_status import SloState
-    from sluicegate.portfolio.facts import ProductFacts
+    from sluicegate.portfolio.facts import MarketLevel, ProductFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ def matrix_of(products: Sequence[ProductFacts]) -> Matrix:
     made = tuple(
         MarketRow(
             product=one,
-            cells=tuple(one.by_market.get(market) for market in markets),
+            cells=tuple(_state(one, market) for market in markets),
             absent=frozenset(markets) - set(one.markets) - set(one.by_market),
         )
         for one in products
@@ -52,3 +54,43 @@ def matrix_of(products: Sequence[ProductFacts]) -> Matrix:
         for place in range(len(markets))
     )
     return Matrix(markets, made, totals)
+
+
+def _state(product: ProductFacts, market: str) -> SloState | None:
+    level = product.by_market.get(market)
+    return None if level is None else level.state
+
+
+@dataclass(frozen=True, slots=True)
+class MarketProduct:
+    """A product in one market.
+
+    `level` is None where nothing is known. `alone` says that the market is the only one of several
+    in which it misses an SLO.
+    """
+
+    product: ProductFacts
+    level: MarketLevel | None
+    alone: bool
+
+
+def market_of(products: Sequence[ProductFacts], market: str) -> list[MarketProduct]:
+    """The products that serve a market, or are measured there, the worst first."""
+    found = [
+        MarketProduct(one, one.by_market.get(market), _alone(one, market))
+        for one in products
+        if market in one.markets or market in one.by_market
+    ]
+    return sorted(
+        found,
+        key=lambda one: (
+            WORST.index(one.level.state) if one.level else len(WORST),
+            one.product.priority.rank,
+            one.product.key,
+        ),
+    )
+
+
+def _alone(product: ProductFacts, market: str) -> bool:
+    missed = [name for name, one in product.by_market.items() if one.state is SloState.MISSED]
+    return missed == [market] and len(product.by_market) > 1

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
     from sluicegate.portfolio.dependencies import Graph
     from sluicegate.portfolio.facts import ProductFacts
-    from sluicegate.portfolio.matrix import Matrix
+    from sluicegate.portfolio.journeys import Journey
+    from sluicegate.portfolio.matrix import MarketProduct, Matrix
     from sluicegate.portfolio.overview import PortfolioOverview
+    from sluicegate.portfolio.shares import ServedShare
     from sluicegate.web.detail import Detail
     from sluicegate.web.store import ReviewFacts
 
@@ -69,7 +71,8 @@ def product_json(one: ProductFacts) -> dict[str, Any]:
             "outcome": trained.outcome, "reason": trained.reason, "time": _time(trained.time),
         },
         "review": one.review,
-        "byMarket": {market: str(state) for market, state in one.by_market.items()},
+        "byMarket": {market: str(level.state) for market, level in one.by_market.items()},
+        "journeys": dict(one.journeys.steps) if one.journeys else {},
         "dependsOn": [_upstream(up) for up in one.upstream],
         "needs": [
             {"kind": str(need.kind), "message": need.message, "since": _time(need.since),
@@ -142,6 +145,96 @@ def matrix_csv(matrix: Matrix) -> str:
         for row in matrix.rows
     )
     return table(rows, ("namespace", "name", *matrix.markets))
+
+
+def market_json(market: str, found: Iterable[MarketProduct]) -> dict[str, Any]:
+    """Products in one market, the worst first."""
+    return {
+        "market": market,
+        "products": [
+            {
+                "namespace": one.product.key[0], "name": one.product.key[1],
+                "title": one.product.title, "state": str(one.product.state),
+                "here": one.level and {
+                    "state": str(one.level.state), "slo": one.level.slo,
+                    "ratio": one.level.ratio, "events": one.level.total,
+                },
+                "alone": one.alone,
+            }
+            for one in found
+        ],
+    }  # fmt: skip
+
+
+def market_csv(found: Iterable[MarketProduct]) -> str:
+    """A row a product."""
+    rows = (
+        (*one.product.key, one.product.title, one.product.team, str(one.product.state),
+         one.level and str(one.level.state), one.level and one.level.slo,
+         one.level and one.level.ratio, one.level and one.level.total, one.alone)
+        for one in found
+    )  # fmt: skip
+    columns = (
+        "namespace",
+        "name",
+        "title",
+        "team",
+        "state",
+        "stateHere",
+        "slo",
+        "ratio",
+        "events",
+        "alone",
+    )
+    return table(rows, columns)
+
+
+def journeys_json(found: Iterable[Journey]) -> list[dict[str, Any]]:
+    """Journeys with their steps in order."""
+    return [
+        {
+            "name": one.name, "answered": one.answered, "stepsCounted": one.counted,
+            "inTime": one.in_time, "stepsTimed": one.timed, "milliseconds": one.milliseconds,
+            "weakest": one.weakest and "/".join(one.weakest.product.key),
+            "steps": [
+                {
+                    "step": step.number, "namespace": step.product.key[0],
+                    "name": step.product.key[1], "title": step.product.title,
+                    "state": str(step.product.state), "answered": _share(step.answered),
+                    "inTime": _share(step.in_time),
+                }
+                for step in one.steps
+            ],
+        }
+        for one in found
+    ]  # fmt: skip
+
+
+def _share(one: ServedShare | None) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    return {
+        "slo": one.slo,
+        "ratio": one.ratio,
+        "events": one.total,
+        "milliseconds": one.milliseconds,
+    }
+
+
+def journeys_csv(found: Iterable[Journey]) -> str:
+    """A row a step."""
+    rows = (
+        (one.name, step.number, *step.product.key, str(step.product.state),
+         step.answered and step.answered.ratio, step.answered and step.answered.total,
+         step.in_time and step.in_time.ratio, step.in_time and step.in_time.total,
+         step.in_time and step.in_time.milliseconds, step == one.weakest)
+        for one in found for step in one.steps
+    )  # fmt: skip
+    columns = (
+        "journey", "step", "namespace", "name", "state", "answered", "requests", "inTime", "timed",
+        "milliseconds", "weakest",
+    )  # fmt: skip
+    return table(rows, columns)
 
 
 def graph_json(graph: Graph) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from sluicegate.api.engine import ProductState
 from sluicegate.kube.resources import Key
-from sluicegate.portfolio.matrix import matrix_of
+from sluicegate.portfolio.dependencies import name_of
+from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.overview import SORTS, Wanted, rows
 from sluicegate.web import exports
 from sluicegate.web.answering import CSV, JSON, MISSING
@@ -41,6 +44,9 @@ class PortfolioPages:
         add("/", answer(self.portfolio))
         add(r"/portfolio{extension:\.json|\.csv}", answer(self.portfolio))
         add(f"/markets{extension}", answer(self.markets))
+        add(r"/markets/{market:[^/.]+}" + extension, answer(self.market))
+        add(f"/journeys{extension}", answer(self.journeys))
+        add(r"/journeys/{journey:[^/.]+}" + extension, answer(self.journey))
         add(f"/graph{extension}", answer(self.graph))
         add(f"/reviews{extension}", answer(self.reviews))
         add(r"/products/{namespace:[^/]+}/{name:[^/.]+}" + extension, answer(self.product))
@@ -81,6 +87,47 @@ class PortfolioPages:
             rows=shown,
         )  # fmt: skip
 
+    async def market(self, asked: ReaderRequest) -> web.Response:
+        """The products of one market, the worst first."""
+        market = asked.match["market"]
+        found = market_of(asked.seen.products, market)
+        if not found:
+            raise web.HTTPNotFound(text=MISSING)
+        if asked.extension == JSON:
+            return asked.json(exports.market_json(market, found))
+        if asked.extension == CSV:
+            return asked.csv(exports.market_csv(found), "market")
+        page, pages, shown = _paged(asked, found)
+        counts = Counter(str(one.level.state) if one.level else "" for one in found)
+        return asked.html(
+            "market.html",
+            market=market, found=len(found), counts=counts, rows=shown, page=page, pages=pages,
+            alone=sum(one.alone for one in found), named=market in asked.seen.choices.markets,
+        )  # fmt: skip
+
+    async def journeys(self, asked: ReaderRequest) -> web.Response:
+        """All journeys."""
+        found = list(asked.seen.journeys.values())
+        if asked.extension == JSON:
+            return asked.json(exports.journeys_json(found))
+        if asked.extension == CSV:
+            return asked.csv(exports.journeys_csv(found), "journeys")
+        page, pages, shown = _paged(asked, found)
+        return asked.html("journeys.html", journeys=shown, page=page, pages=pages)
+
+    async def journey(self, asked: ReaderRequest) -> web.Response:
+        """The steps of one journey, in order."""
+        found = asked.seen.journeys.get(asked.match["journey"])
+        if found is None:
+            raise web.HTTPNotFound(text=MISSING)
+        if asked.extension == JSON:
+            return asked.json(exports.journeys_json([found])[0])
+        if asked.extension == CSV:
+            return asked.csv(exports.journeys_csv([found]), found.name)
+        nodes = asked.seen.graph.nodes
+        causes = {one.product.key: nodes[name_of(one.product.key)].causes for one in found.steps}
+        return asked.html("journey.html", journey=found, causes=causes, nodes=nodes)
+
     async def graph(self, asked: ReaderRequest) -> web.Response:
         """Who depends on whom; with `of` the part around one product."""
         graph: Graph = asked.seen.graph.linked()
@@ -94,14 +141,14 @@ class PortfolioPages:
         if asked.extension == CSV:
             return asked.csv(exports.graph_csv(graph), "graph")
         picture = picture_of(graph) if 0 < len(graph.nodes) <= MOST_NODES else None
+        affected = {
+            name: [other for other, node in sorted(graph.nodes.items()) if name in node.causes]
+            for name, one in graph.nodes.items() if one.state == ProductState.DEGRADED
+        }  # fmt: skip
         return asked.html(
             "graph.html",
-            graph=graph, picture=picture, of=of,
-            degraded=[one for _, one in sorted(graph.nodes.items()) if one.state == "Degraded"],
-            affected={
-                name: [other for other, node in graph.nodes.items() if name in node.causes]
-                for name, one in graph.nodes.items() if one.state == "Degraded"
-            },
+            graph=graph, picture=picture, of=of, affected=affected,
+            degraded=sorted(affected, key=lambda name: (-len(affected[name]), name)),
         )  # fmt: skip
 
     async def product(self, asked: ReaderRequest) -> web.Response:
@@ -149,12 +196,19 @@ class PortfolioPages:
         told: dict[str, Any] = {
             "user": asked.reader.user,
             "groups": list(asked.reader.groups),
-            "products": "all" if sight.products is None else sorted(sight.products),
-            "reviews": "all" if sight.reviews is None else sorted(sight.reviews),
+            "products": self._seen_namespaces(sight.products),
+            "reviews": self._seen_namespaces(sight.reviews),
         }
         if asked.extension == JSON:
             return asked.json(told)
         return asked.html("me.html", me=told)
+
+    def _seen_namespaces(self, allowed: frozenset[str] | None) -> str | list[str]:
+        """Those that the reader may see (None: all), as far as the page reads them."""
+        read = self._answering.store.read
+        if allowed is None:
+            return sorted(read) or "all"
+        return sorted(allowed.intersection(read) if read else allowed)
 
 
 def wanted_of(query: Any) -> Wanted:

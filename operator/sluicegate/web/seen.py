@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sluicegate.portfolio.dependencies import Graph, graph_of
 from sluicegate.portfolio.facts import as_seen, concealing
+from sluicegate.portfolio.journeys import Journey, journeys_of
 from sluicegate.portfolio.overview import Choices, PortfolioOverview, choices_of, overview_of
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ class SeenPortfolio:
     def graph(self) -> Graph:
         """Who depends on whom."""
         return graph_of(self.products)
+
+    @cached_property
+    def journeys(self) -> dict[str, Journey]:
+        """Journeys by name."""
+        return journeys_of(self.products)
 
     @cached_property
     def by_key(self) -> dict[ProductKey, ProductFacts]:

@@ -109,7 +109,7 @@ async def serving(
 
     `signing` : readers may sign reviews, which the source's account must be allowed to pass on.
     """
-    store = store or Store()
+    store = store or Store(read=source.namespaces)
     followers = [
         Follower(source.api, source.wire, resource, sink, namespace=namespace)
         for namespace in source.namespaces or ("",)

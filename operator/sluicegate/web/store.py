@@ -163,9 +163,15 @@ class ProductReviews(_Objects[ReviewFacts]):
 
 
 class Store:
-    """All that the page holds; `version` changes with each change of it."""
+    """All that the page holds, of the namespaces in `read` (empty: of all).
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    `version` changes with each change of it.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.time, *, read: tuple[str, ...] = ()
+    ) -> None:
+        self.read = read
         self.clock = clock
         self.version = 0
         self.products = Products(self._changed, clock)

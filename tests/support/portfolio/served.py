@@ -24,8 +24,12 @@ NOW = 1_795_863_600.0
 """2026-11-28T11:00:00Z"""
 
 
-def store_of(documents: Iterable[dict[str, Any]], reviews: Iterable[dict[str, Any]] = ()) -> Store:
-    store = Store(lambda: NOW)
+def store_of(
+    documents: Iterable[dict[str, Any]],
+    reviews: Iterable[dict[str, Any]] = (),
+    read: tuple[str, ...] = (),
+) -> Store:
+    store = Store(lambda: NOW, read=read)
     for one in documents:
         store.products.observe(one)
     for one in reviews:

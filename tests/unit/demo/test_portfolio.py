@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from demo.portfolio import MARKETS, affected_by, documents, members
+from demo.portfolio import JOURNEYS, MARKETS, affected_by, documents, members
 from sluicegate.api.product import DataProduct
 from sluicegate.portfolio.dependencies import graph_of
 from sluicegate.portfolio.facts import read_facts
+from sluicegate.portfolio.journeys import journeys_of
 
 
 def test_it_has_47_valid_products_with_owners_markets_and_dependencies():
@@ -19,6 +20,12 @@ def test_it_has_47_valid_products_with_owners_markets_and_dependencies():
     roles = {member.role for one in products for member in one.spec.team.members}
     assert roles == {"DataProductManager", "DataScientist", "EngineeringManager"}
     assert len({one.spec.model.bento.digest for one in products}) == 47
+
+
+def test_each_journey_has_its_products_in_order():
+    found = journeys_of([read_facts(one) for one in documents()])
+    steps = {name: tuple(s.product.key[1] for s in one.steps) for name, one in found.items()}
+    assert steps == JOURNEYS
 
 
 def test_it_is_the_same_each_time():

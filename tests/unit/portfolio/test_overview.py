@@ -6,7 +6,7 @@ import pytest
 
 from sluicegate.api.slo_status import SloState
 from sluicegate.portfolio.facts import HIDDEN, as_seen, concealing, facts_of, unreadable
-from sluicegate.portfolio.matrix import matrix_of
+from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.needs import NeedKind
 from sluicegate.portfolio.overview import Wanted, choices_of, overview_of, rows
 from tests.support.portfolio.products import degraded, product, slo, waiting_for_approval
@@ -77,6 +77,17 @@ def test_the_matrix_has_a_state_only_where_one_is_known():
     assert found.totals[0] == {SloState.MISSED: 1}
 
 
+def test_a_market_has_the_worst_first_and_says_where_it_alone_is_bad():
+    found = market_of([HEALTHY, BAD, WORSE], "AT")
+    assert [(one.product.key[1], one.alone) for one in found] == [("ads", True), ("pricing", True)]
+    assert (found[0].level.slo, found[0].level.ratio, found[0].level.total) == (
+        "accuracy",
+        0.71,
+        310,
+    )
+    assert [one.level for one in market_of([HEALTHY], "FR")] == [None]
+
+
 def test_a_market_that_status_leaves_out_is_met_only_after_one_that_is_met():
     def by_market(*states):
         markets = [
@@ -87,7 +98,7 @@ def test_a_market_that_status_leaves_out_is_met_only_after_one_that_is_met():
         spec = {"markets": ["AX", "AY", "AZ", "FR"]}
         return facts_of(product(spec=spec, status=status)).by_market.get("FR")
 
-    assert by_market("Missed", "Unknown", "Met") == SloState.MET
+    assert by_market("Missed", "Unknown", "Met").state == SloState.MET
     assert by_market("Missed", "Missed", "Unknown") is None
 
 

@@ -12,17 +12,20 @@ from tests.support.manual_clock import ManualClock
 from tests.support.portfolio.products import degraded, document, waiting_for_approval
 from tests.support.portfolio.served import served, store_of
 
-CALLS = {"dependsOn": [{"namespace": "secret", "name": "core"}]}
+JOURNEY = [{"name": "buy", "step": 1}]
+CALLS = {"dependsOn": [{"namespace": "secret", "name": "core"}], "journeys": JOURNEY}
 TEXT = "UpstreamDegraded: the upstream secret/core is degraded"
 STORE = [
-    document("core", "secret", status=degraded(), spec={"displayName": "The Core", "owner": "hidden-team"}),
+    document("core", "secret", status=degraded(), spec={"displayName": "The Core", "owner": "hidden-team", "journeys": JOURNEY}),
     document("eta", "open", spec=CALLS, status=waiting_for_approval() | {
         "dependencies": [{"namespace": "secret", "name": "core", "state": "Degraded"}],
         "decision": {"type": "Hold", "reason": "UpstreamDegraded", "message": TEXT,
                      "decisionTime": "2026-11-28T09:00:00Z"}}),
 ]  # fmt: skip
 PATHS = (
-    "/", "/portfolio.json", "/portfolio.csv", "/markets", "/markets.json", "/markets.csv", "/graph",
+    "/", "/portfolio.json", "/portfolio.csv", "/markets", "/markets.json", "/markets.csv", "/markets/FR",
+    "/markets/FR.json", "/markets/FR.csv", "/journeys", "/journeys.json", "/journeys.csv",
+    "/journeys/buy", "/journeys/buy.json", "/journeys/buy.csv", "/graph",
     "/graph.json", "/graph.csv", "/reviews", "/products/open/eta", "/products/open/eta.json",
     "/products/open/eta.csv", "/me", "/me.json",
 )  # fmt: skip
@@ -73,6 +76,21 @@ async def test_who_may_list_all_sees_all(secret):
         text = await (await page.get("/", headers=sent("boss"))).text()
         assert "2 products" in text
         assert "The Core" in text
+
+
+@pytest.mark.parametrize(
+    ("read", "user", "told"),
+    [
+        ((), "boss", "all"),
+        (("open",), "boss", ["open"]),
+        ((), "ann", ["open"]),
+        (("secret",), "ann", []),
+    ],
+)
+async def test_a_reader_is_told_the_namespaces_that_the_page_reads(secret, read, user, told):
+    async with served(store_of(STORE, read=read), behind(secret), OPEN) as page:
+        found = await (await page.get("/me.json", headers=sent(user))).json()
+    assert (found["products"], found["reviews"]) == (told, told)
 
 
 async def test_who_may_list_nothing_sees_nothing(secret):

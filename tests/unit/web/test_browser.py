@@ -16,7 +16,7 @@ from tests.support.processes.browser import axe, browser
 
 pytestmark = [pytest.mark.heavy, pytest.mark.slow, pytest.mark.timeout(300)]
 PATHS = (
-    "/", "/markets", "/graph", "/reviews", "/me", "/products/base/core", "/products/logistics/eta",
+    "/", "/markets", "/markets/AT", "/journeys", "/journeys/buy", "/graph", "/reviews", "/me", "/products/base/core", "/products/logistics/eta",
     "/products/pricing/pricing", "/reviews/pricing/pricing-2026-11",
 )  # fmt: skip
 FLAGS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
@@ -28,12 +28,17 @@ document.addEventListener("securitypolicyviolation", one => reports.push(one.vio
 
 
 def products(more):
-    calls = {"dependsOn": [{"namespace": "base", "name": "core"}]}
+    calls = {"dependsOn": [{"namespace": "base", "name": "core"}],
+             "journeys": [{"name": "buy", "step": 1}]}  # fmt: skip
+    called = {
+        "journeys": [{"name": "buy", "step": 2}],
+        "slos": [{"name": "availability", "indicator": {"availability": {}}, "objective": "0.999"}],
+    }
     reviewed = document(status=degraded())
     reviewed["metadata"]["uid"] = "u-1"
     return [
         reviewed,
-        document("core", "base", status=degraded()),
+        document("core", "base", status=degraded(), spec=called),
         document("eta", "logistics", spec=calls, status=waiting_for_approval()),
         *(document(f"ranker-{number}", "catalog") for number in range(more)),
     ]

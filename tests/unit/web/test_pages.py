@@ -19,14 +19,23 @@ from tests.support.portfolio.products import (
 )
 from tests.support.portfolio.served import served, store_of
 
-CORE = document("core", "base", status=degraded())
-CALLS = {"dependsOn": [{"namespace": "base", "name": "core"}]}
+JOURNEY = "buy-a-car"
+INDICATORS = [
+    {"name": "availability", "indicator": {"availability": {}}, "objective": "0.999"},
+    {"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.88"},
+]  # fmt: skip
+CORE = document("core", "base", status=degraded(),
+                spec={"journeys": [{"name": JOURNEY, "step": 2}], "slos": INDICATORS})  # fmt: skip
+CALLS = {
+    "dependsOn": [{"namespace": "base", "name": "core"}], "journeys": [{"name": JOURNEY, "step": 1}],
+}  # fmt: skip
 WAITS = document("eta", "logistics", spec=CALLS, status=waiting_for_approval())
 PRICING = document(status=degraded(), spec={"review": {"startDate": "2026-01-01"}})
 PRICING["metadata"]["uid"] = "u-1"
 REVIEWS = [document_of(sealed_month(10, wrong=0.08)), document_of(sealed_month(11, wrong=0.12))]
 PATHS = (
-    "/", "/?state=Degraded&sort=budget&desc=1&q=a", "/markets", "/graph", "/reviews", "/me",
+    "/", "/?state=Degraded&sort=budget&desc=1&q=a", "/markets", "/markets/AT", "/journeys",
+    "/journeys/buy-a-car", "/graph", "/reviews", "/me",
     "/graph?of=base/core", "/products/base/core", "/products/logistics/eta",
     "/products/pricing/pricing", "/reviews/pricing/pricing-2026-11",
 )  # fmt: skip
@@ -80,6 +89,23 @@ async def test_a_product_has_all_that_there_is_to_know(page):
     assert "84.2 % (n=1,200)" in core
 
 
+async def test_a_market_has_its_products_with_their_numbers_there(page):
+    text = await text_of(page, "/markets/AT")
+    assert "3 products: 2 miss a service level here, 0 meet all, 1 has no verdict." in text
+    assert "Of 2, no other market is missed." in text
+    assert text.index("pricing/pricing") < text.index("logistics/eta")
+    assert "71.0 %<small>n=310</small>" in text
+
+
+async def test_a_journey_has_its_steps_in_order_and_the_weakest_link(page):
+    text = await text_of(page, "/journeys/buy-a-car")
+    assert "99.990 % of the journeys get an answer at each of the 1 steps" in text
+    assert "The weakest link is core" in text
+    assert text.index("logistics/eta") < text.index("base/core")
+    assert "affected by core" in text
+    assert 'href="/journeys/buy-a-car"' in await text_of(page, "/products/base/core")
+
+
 async def test_days_of_ledgers_are_the_line_of_an_slo(page):
     text = await text_of(page, "/products/pricing/pricing")
     assert text.count("<polyline") == 2  # availability and accuracy
@@ -97,7 +123,8 @@ async def test_a_review_is_the_report_and_says_how_to_sign(page):
 @pytest.mark.parametrize(
     ("path", "rows"),
     [
-        ("/portfolio", 3), ("/portfolio.csv?state=Degraded", 2), ("/markets", 3), ("/graph", 1),
+        ("/portfolio", 3), ("/portfolio.csv?state=Degraded", 2), ("/markets", 3), ("/markets/AT", 3),
+        ("/journeys", 2), ("/journeys/buy-a-car", 2), ("/graph", 1),
         ("/reviews", 2), ("/products/base/core", 2), ("/reviews/pricing/pricing-2026-11", 3),
     ],
 )  # fmt: skip
@@ -119,7 +146,15 @@ async def test_an_answer_that_is_known_is_not_sent_again(page):
 
 
 @pytest.mark.parametrize(
-    "path", ["/products/base/none", "/reviews/a/b", "/none", "/products/a/b/c"]
+    "path",
+    [
+        "/products/base/none",
+        "/reviews/a/b",
+        "/markets/XX",
+        "/journeys/none",
+        "/none",
+        "/products/a/b/c",
+    ],
 )
 async def test_what_is_not_there_is_not_found_under_the_same_policy(page, path):
     answer = await page.get(path)
@@ -157,7 +192,8 @@ def poisoned(text, name="bad"):
         "team": {"members": [{"username": text, "name": text, "role": "DataScientist"}]},
         "links": [{"type": "Runbook", "url": "https://wiki.example/a", "title": text}],
         "businessGoals": [{"name": text, "target": "1"}],
-        "dependsOn": [{"name": "other"}],
+        "dependsOn": [{"name": "other"}], "journeys": [{"name": "buy", "step": 1}],
+        "slos": INDICATORS,
     }  # fmt: skip
     bad = degraded(text, text)
     for one in bad["slos"]:
@@ -224,7 +260,8 @@ def signed(text):
 
 
 PLACES = (
-    "/", "/markets", "/graph", "/reviews", "/reviews/pricing/pricing-2026-11",
+    "/", "/markets", "/markets/FR", "/journeys", "/journeys/buy", "/graph", "/reviews",
+    "/reviews/pricing/pricing-2026-11",
     *(f"/products/pricing/bad-{number}" for number in range(len(CORPUS))),
 )  # fmt: skip
 TABLES = ("/portfolio.csv", "/reviews.csv", "/products/pricing/bad-8.csv")

@@ -1,0 +1,77 @@
+"""Journeys of customers through products: what each step adds, and which is the weakest link. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sluicegate.portfolio.facts import ProductFacts
+    from sluicegate.portfolio.shares import ServedShare
+
+
+@dataclass(frozen=True, slots=True)
+class JourneyStep:
+    """One product of a journey; products of the same `number` are met together."""
+
+    number: int
+    product: ProductFacts
+    answered: ServedShare | None
+    in_time: ServedShare | None
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """Products in the order in which a customer meets them.
+
+    Attributes
+    ----------
+    answered : share of journeys in which each step answers; in_time : in which each does within its
+        bound, which is `milliseconds` for all of them together. Both are products of the steps'
+        shares, as if failures were independent; failures that come together hit fewer journeys.
+        None where no step is measured; `counted` and `timed` say how many are.
+    weakest : the step that most requests fail at; None where no request fails.
+    """
+
+    name: str
+    steps: tuple[JourneyStep, ...]
+    answered: float | None
+    counted: int
+    in_time: float | None
+    timed: int
+    milliseconds: int
+    weakest: JourneyStep | None
+
+
+def journeys_of(products: Iterable[ProductFacts]) -> dict[str, Journey]:
+    """The journeys by name, made of the products that a reader may see."""
+    steps: dict[str, list[JourneyStep]] = {}
+    for one in products:
+        if one.journeys is None:
+            continue
+        for name, number in one.journeys.steps.items():
+            step = JourneyStep(number, one, one.journeys.answered, one.journeys.in_time)
+            steps.setdefault(name, []).append(step)
+    return {name: _journey(name, found) for name, found in sorted(steps.items())}
+
+
+def _journey(name: str, found: list[JourneyStep]) -> Journey:
+    steps = tuple(sorted(found, key=lambda one: (one.number, one.product.key)))
+    answered = [one.answered.ratio for one in steps if one.answered]
+    timed = [one.in_time for one in steps if one.in_time]
+    failing = [one for one in steps if one.answered and one.answered.ratio < 1]
+    return Journey(
+        name=name,
+        steps=steps,
+        answered=prod(answered) if answered else None,
+        counted=len(answered),
+        in_time=prod(one.ratio for one in timed) if timed else None,
+        timed=len(timed),
+        milliseconds=sum(one.milliseconds or 0 for one in timed),
+        weakest=min(
+            failing, key=lambda one: one.answered.ratio if one.answered else 1, default=None
+        ),
+    )

@@ -1,0 +1,61 @@
+"""What share of its requests a product answers, and answers in time, for its journeys. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sluicegate.api.slos import IndicatorKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sluicegate.api.product import DataProduct
+
+_SERVING: Final = frozenset({IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY})
+
+
+@dataclass(frozen=True, slots=True)
+class ServedShare:
+    """What share of requests is answered, or answered within `milliseconds`; `total` is their number."""
+
+    slo: str
+    ratio: float
+    total: int
+    milliseconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JourneyShares:
+    """A product in journeys: its step in each, and what it adds to them; None where nothing is measured."""
+
+    steps: Mapping[str, int]
+    answered: ServedShare | None
+    in_time: ServedShare | None
+
+
+def shares_of(product: DataProduct) -> JourneyShares | None:
+    """What a product adds to its journeys; None for one that is in none.
+
+    Of several SLOs of a kind, the one with the smallest share counts.
+    """
+    if not product.spec.journeys:
+        return None
+    found: dict[IndicatorKind, ServedShare] = {}
+    status = {one.name: one for one in product.status.slos}
+    for spec in product.spec.slos:
+        told, kind = status.get(spec.name), spec.indicator.kind
+        if told is None or told.ratio is None or kind not in _SERVING:
+            continue
+        bound = spec.indicator.latency
+        share = ServedShare(
+            spec.name, float(told.ratio), told.total or 0,
+            bound.threshold_milliseconds if bound else None,
+        )  # fmt: skip
+        if kind not in found or share.ratio < found[kind].ratio:
+            found[kind] = share
+    return JourneyShares(
+        steps={one.name: one.step for one in product.spec.journeys},
+        answered=found.get(IndicatorKind.AVAILABILITY),
+        in_time=found.get(IndicatorKind.LATENCY),
+    )
