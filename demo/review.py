@@ -35,7 +35,7 @@ def write_review(backend: Backend, prometheus: str) -> Path:
         "SLUICEGATE_SCRAPE_INTERVAL_SECONDS": SCRAPE_SECONDS,
         "SLUICEGATE_SETTLE_SECONDS": SCRAPE_SECONDS,
     }
-    command = ["report", "--all", "--live", "--format", "html", "--output", str(PAGE)]
+    command = ["report", "--all", "--live", "-o", "html", "--file", str(PAGE)]
     done = subprocess.run(
         [sys.executable, "-m", "sluicegate", *command],
         env=environment, capture_output=True, text=True, check=False, timeout=SECONDS,

@@ -125,6 +125,10 @@ def test_the_command_signs_as_whom_the_api_server_takes_one_for(reviews, monkeyp
         monkeypatch.setenv("KUBECONFIG", str(reviews.kubeconfig_for(user)))
         assert main(arguments) == 0, capsys.readouterr().err
         assert f"is signed by {user} as {role}: Object" in capsys.readouterr().out
+    assert main([*arguments, "-o", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["kind"] == names.REVIEW_KIND
+    assert {one["username"] for one in told["spec"]["signOffs"]} == {ENGINEER, MANAGER}
     path = path_of(NAMESPACE, "toreview", plural=names.REVIEW_PLURAL)
     stored = Person(reviews, "").send("GET", path).body["spec"]["signOffs"]
     assert {one["username"] for one in stored} == {ENGINEER, MANAGER}

@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.cli.cluster_access import kube_api
+from sluicegate.cli.kubectl.output import add_output, as_yaml
 from sluicegate.cli.object_name import parse_key
 from sluicegate.cli.report import readable
 from sluicegate.errors import InvalidInput, Problem
@@ -33,8 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at", help="a date: reviews that were sealed by its end are used; today when left out"
     )
-    parser.add_argument("--format", choices=("markdown", "json", "cyclonedx"), default="markdown")
-    parser.add_argument("--output", type=Path, help="file to write; standard output when left out")
+    add_output(parser, formats=("markdown", "json", "yaml", "cyclonedx"))
+    parser.add_argument("--file", type=Path, help="file to write; standard output when left out")
     parser.add_argument(
         "--from", dest="files", type=Path, nargs="+", default=[],
         help="files with the product and its reviews (YAML or JSON, lists too), not the cluster",
@@ -53,14 +54,21 @@ def run(args: argparse.Namespace) -> int:
         text = f"there is neither a DataProduct {key} nor a review of one: is the name right?"
         raise InvalidInput([Problem("product", text)])
     file = dossier_of(product, reviews, end_of(args.at))
-    told = cyclonedx(file) if args.format == "cyclonedx" else file
-    text = markdown(file) if args.format == "markdown" else json.dumps(told, indent=2) + "\n"
-    if args.output:
-        args.output.write_text(text, encoding="utf-8")
-        print(args.output)
+    text = _render(file, args.output)
+    if args.file:
+        args.file.write_text(text, encoding="utf-8")
+        print(args.file)
     else:
         print(text, end="")
     return 0
+
+
+def _render(file: Mapping[str, Any], form: str) -> str:
+    if form == "markdown":
+        return markdown(file)
+    if form == "yaml":
+        return as_yaml(dict(file))
+    return json.dumps(cyclonedx(file) if form == "cyclonedx" else file, indent=2) + "\n"
 
 
 def end_of(day: str | None) -> int:

@@ -14,7 +14,7 @@ from sluicegate.api.base import rfc3339
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.explain_live import Live, look
-from sluicegate.cli.kubectl.output import add_output, document, write, write_lines
+from sluicegate.cli.kubectl.output import add_output, document, write, write_lines, write_names
 from sluicegate.cli.object_name import parse_name
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.settings import Settings, parse_settings
@@ -23,7 +23,7 @@ from sluicegate.settings import Settings, parse_settings
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("product", help="NAMESPACE/NAME of a DataProduct, or NAME")
-    add_output(parser, formats=("table", "json", "yaml"))
+    add_output(parser)
     parser.epilog = (
         "Uses the kubeconfig as kubectl does. With SLUICEGATE_PROMETHEUS_URL set, the newest blocks"
         " are read and evaluated too; SLUICEGATE_SCRAPE_INTERVAL_SECONDS and _SETTLE_SECONDS as"
@@ -43,7 +43,10 @@ async def _explain(key: Key, settings: Settings, output: str) -> None:
         body = await api.get(DATA_PRODUCTS, key)
     product = DataProduct.parse(body)
     live = await look(product, settings) if settings.prometheus_url else None
-    if output != "table":
+    if output == "name":
+        write_names([body])
+        return
+    if output in {"json", "yaml"}:
         write(_document(key, body, live), output)
         return
     write_lines(status_lines(product))

@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sluicegate.cli.kubectl.output import add_output, document, write
+from sluicegate.cli.kubectl import facts
+from sluicegate.cli.kubectl.output import add_output, document, write, write_names
 from sluicegate.cli.kubectl.session import Session, add_access, opened, refusals
 from sluicegate.cli.kubectl.terminal import clean, say
 from sluicegate.errors import InvalidInput, Problem
@@ -23,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all-namespaces", "-A", action="store_true", help="of all namespaces")
     parser.add_argument("--format", choices=("mermaid", "dot"), default="mermaid",
                         help="language of the graph (default: mermaid)")  # fmt: skip
-    add_output(parser, formats=("table", "json", "yaml"))
+    add_output(parser)
     add_access(parser)
     parser.epilog = (
         "Each node names its state; a product below a degraded one is marked as affected. Exit codes:"
@@ -44,7 +45,10 @@ def run(args: argparse.Namespace) -> int:
                 known = f"is not among the {len(graph.nodes)} products: see `get -A`"
                 raise InvalidInput([Problem(name, known)])
             graph = graph.near(name)
-    if args.output != "table":
+    if args.output == "name":
+        write_names([one for one in items if str(facts.key(one)) in graph.nodes])
+        return 0
+    if args.output in {"json", "yaml"}:
         write(_document(graph), args.output)
         return 0
     written = dot(graph) if args.format == "dot" else mermaid(graph)

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.names import KIND, LABEL_REVISION, LABEL_VERSION
 from sluicegate.api.operator_checks import check_context, runtime_image
 from sluicegate.api.product import DataProduct
+from sluicegate.cli.kubectl.output import add_output
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.plan import example_training, first_children, spec_version
@@ -29,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         " operator's settings are taken from the environment (SLUICEGATE_*)."
     )
     parser.add_argument("file", metavar="FILE", help="YAML or JSON; - is standard input")
-    parser.add_argument("--output", "-o", choices=("table", "yaml", "json"), default="table")
+    add_output(parser)
     parser.add_argument("--training", action="store_true", help="also show the Job of a retraining")
 
 
@@ -43,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         for child in _children(product, settings, training=args.training)
     ]
     print(_FORMATS[args.output](children), end="")
-    if args.output == "table":
+    if args.output in {"table", "wide"}:
         for product in products:
             for line in _derived(product, settings):
                 print(line)
@@ -102,15 +104,38 @@ def _as_json(children: list[Manifest]) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": children}, indent=2) + "\n"
 
 
-def _as_table(children: list[Manifest]) -> str:
-    rows = [("NAMESPACE", "KIND", "NAME", "WHAT")]
+def _as_table(children: list[Manifest], *, wide: bool = False) -> str:
+    rows = [("NAMESPACE", "KIND", "NAME", "WHAT", "IMAGES")]
     rows += [
-        (child["metadata"]["namespace"], child["kind"], child["metadata"]["name"], _what(child))
+        (child["metadata"]["namespace"], child["kind"], child["metadata"]["name"], _what(child),
+         ", ".join(sorted(set(_images(child)))))
         for child in children
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = ["  ".join(map(str.ljust, row, (*widths, 0))).rstrip() for row in rows]
+    ]  # fmt: skip
+    shown = rows if wide else [row[:-1] for row in rows]
+    widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]) - 1)]
+    lines = ["  ".join(map(str.ljust, row, (*widths, 0))).rstrip() for row in shown]
     return "\n".join(lines) + "\n"
+
+
+def _images(part: Any) -> Iterator[str]:
+    if isinstance(part, Mapping):
+        if isinstance(part.get("image"), str):
+            yield part["image"]
+        for one in part.values():
+            yield from _images(one)
+    elif isinstance(part, list | tuple):
+        for one in part:
+            yield from _images(one)
+
+
+def _as_names(children: list[Manifest]) -> str:
+    """As `-o name` of kubectl has them: KIND.GROUP/NAME."""
+    return "".join(f"{_kind(child)}/{child['metadata']['name']}\n" for child in children)
+
+
+def _kind(child: Manifest) -> str:
+    group, _, version = child["apiVersion"].rpartition("/")
+    return f"{child['kind'].lower()}.{group}" if version and group else child["kind"].lower()
 
 
 def _what(child: Manifest) -> str:
@@ -144,4 +169,6 @@ _WORDS: Final[Mapping[str, Callable[[Manifest], str]]] = {
     ),
     "Job": lambda child: f"at most {child['spec']['activeDeadlineSeconds']} s",
 }
-_FORMATS = {"table": _as_table, "yaml": _as_yaml, "json": _as_json}
+_FORMATS = {
+    "table": _as_table, "wide": partial(_as_table, wide=True), "yaml": _as_yaml, "json": _as_json, "name": _as_names,
+}  # fmt: skip

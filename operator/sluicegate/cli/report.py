@@ -16,17 +16,19 @@ import yaml
 from sluicegate.api import names
 from sluicegate.api.review import DataProductReview
 from sluicegate.cli.cluster_access import kube_api
+from sluicegate.cli.kubectl import output
+from sluicegate.cli.kubectl.output import add_output, document
 from sluicegate.cli.object_name import parse_key
 from sluicegate.cli.report_live import with_what_is_new
 from sluicegate.cli.reviewed_products import products_in
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.reporting.facts import ReportFacts, facts_of
-from sluicegate.reporting.text import as_csv, as_json, markdown
+from sluicegate.reporting.text import as_csv, documents, markdown
 from sluicegate.reviews.store import UnreadableReview, parse_review, read_review
 from sluicegate.settings import parse_settings
 
-FORMATS = ("html", "markdown", "json", "csv")
+FORMATS = ("markdown", "html", "json", "yaml", "csv", "name")
 
 
 class NoReportExtra(SluicegateError):  # noqa: N818 - says what is the case
@@ -49,13 +51,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="of a period that goes on, with the days that its ledger hasn't got yet, today so far"
         " among them; read from SLUICEGATE_PROMETHEUS_URL",
     )  # fmt: skip
-    parser.add_argument("--format", choices=FORMATS, default="markdown")
-    parser.add_argument("--output", type=Path, help="file to write; standard output when left out")
+    add_output(parser, formats=FORMATS)
+    parser.add_argument("--file", type=Path, help="file to write; standard output when left out")
     parser.add_argument(
         "--from", dest="files", type=Path, nargs="+", default=[],
         help="files with reviews (YAML or JSON, lists too), instead of the cluster",
     )  # fmt: skip
-    parser.epilog = "Uses the kubeconfig as kubectl does. HTML needs the extra `report`."
+    parser.epilog = (
+        "Uses the kubeconfig as kubectl does. HTML needs the extra `report`. Exit codes: 0 done,"
+        " 1 failed, 2 wrong input."
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,10 +76,10 @@ def run(args: argparse.Namespace) -> int:
     reports = sorted(chosen, key=lambda one: (-one.worst, one.name))
     if args.wheel:
         reports = [spun(reports, f"{datetime.now(UTC):%Y-%m-%d}")]
-    text = _render(reports, args.format, args.period or "newest period")
-    if args.output:
-        args.output.write_text(text, encoding="utf-8")
-        print(args.output)
+    text = _render(reports, args.output, args.period or "newest period")
+    if args.file:
+        args.file.write_text(text, encoding="utf-8")
+        print(args.file)
     else:
         print(text, end="")
     return 0
@@ -155,8 +160,12 @@ def _place(ordered: Sequence[DataProductReview], period: str) -> int | None:
 
 def _render(reports: Sequence[ReportFacts], form: str, period: str) -> str:
     match form:
-        case "json":
-            return as_json(reports)
+        case "json" | "yaml":
+            told = document("ProductReports", reports=documents(reports))
+            return output.as_json(told) if form == "json" else output.as_yaml(told)
+        case "name":
+            kind = f"{names.REVIEW_SINGULAR}.{names.GROUP}"
+            return "".join(f"{kind}/{one.review.metadata.name}\n" for one in reports)
         case "csv":
             return as_csv(reports)
         case "html":
@@ -164,7 +173,7 @@ def _render(reports: Sequence[ReportFacts], form: str, period: str) -> str:
                 from sluicegate.reporting.page import page  # noqa: PLC0415 - an extra
             except ImportError as error:
                 raise NoReportExtra(
-                    f"HTML needs {error.name}: install sluicegate[report], or take --format markdown"
+                    f"HTML needs {error.name}: install sluicegate[report], or take -o markdown"
                 ) from error
             title = reports[0].name if len(reports) == 1 else "Products"
             return page(reports, f"{title}, {period}")
@@ -176,11 +185,11 @@ def _read_files(files: Iterable[Path]) -> list[DataProductReview]:
     found = []
     for path in files:
         try:
-            documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+            read = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
         except (OSError, yaml.YAMLError) as error:
             raise InvalidInput([Problem(str(path), f"can't be read: {error}")]) from error
-        for document in documents:
-            items = document.get("items", [document]) if isinstance(document, dict) else []
+        for one in read:
+            items = one.get("items", [one]) if isinstance(one, dict) else []
             for item in items:
                 review = parse_review(item) if item.get("kind") == names.REVIEW_KIND else None
                 if review is None:
@@ -190,11 +199,11 @@ def _read_files(files: Iterable[Path]) -> list[DataProductReview]:
     return found
 
 
-def readable(documents: Iterable[Mapping[str, Any]]) -> Iterator[DataProductReview]:
-    """The reviews among documents; of one that can't be read a sentence on standard error."""
-    for document in documents:
+def readable(bodies: Iterable[Mapping[str, Any]]) -> Iterator[DataProductReview]:
+    """The reviews among objects; of one that can't be read a sentence on standard error."""
+    for body in bodies:
         try:
-            yield read_review(document)
+            yield read_review(body)
         except UnreadableReview as error:
             print(f"left out: {error}", file=sys.stderr)
 

@@ -5,10 +5,13 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import SignVerdict
 from sluicegate.cli.cluster_access import kube_api
+from sluicegate.cli.kubectl.output import add_output, objects, write
 from sluicegate.cli.object_name import parse_name
 from sluicegate.cli.reviewed_products import products_in
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
@@ -36,21 +39,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     sign.add_argument("--verdict", choices=[str(one) for one in SignVerdict], default="Agree")
     sign.add_argument("--note", default="", help="note, at most 500 characters")
+    add_output(sign)
     calendar = acts.add_parser("calendar", help="write the due dates of reviews as iCalendar")
     calendar.add_argument(
         "--namespace", default="", help="products as NAMESPACE/NAME; all when left out"
     )
-    calendar.add_argument(
-        "--output", type=Path, help="file to write; standard output when left out"
+    calendar.add_argument("--file", type=Path, help="file to write; standard output when left out")
+    parser.epilog = (
+        "Uses the kubeconfig as kubectl does. A calendar needs the extra `report`. Exit codes: 0 done,"
+        " 1 failed, 2 wrong input."
     )
-    parser.epilog = "Uses the kubeconfig as kubectl does. A calendar needs the extra `report`."
 
 
 def run(args: argparse.Namespace) -> int:
     """Sign, or write the calendar."""
     if args.act == "sign":
         key = parse_name(args.review, argument="review", example="pricing/pricing-2026-12")
-        print(asyncio.run(_sign(key, args)))
+        sentence, body = asyncio.run(_sign(key, args))
+        if args.output == "name":
+            print(f"{names.REVIEW_SINGULAR}.{names.GROUP}/{key.name}")
+        elif args.output in {"json", "yaml"}:
+            write(objects([body], single=True), args.output)
+        else:
+            print(sentence)
         return 0
     try:
         from sluicegate.reporting.agenda import calendar  # noqa: PLC0415 - an extra
@@ -59,15 +70,16 @@ def run(args: argparse.Namespace) -> int:
             f"a calendar needs {error.name}: install sluicegate[report]"
         ) from error
     text = calendar(asyncio.run(_products(args.namespace)))
-    if args.output:
-        args.output.write_text(text, encoding="utf-8", newline="")
-        print(args.output)
+    if args.file:
+        args.file.write_text(text, encoding="utf-8", newline="")
+        print(args.file)
     else:
         print(text, end="")
     return 0
 
 
-async def _sign(key: Key, args: argparse.Namespace) -> str:
+async def _sign(key: Key, args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    """Sign; what was done in a sentence, and the review as the API server has it then."""
     async with kube_api("sluicegate-review") as api:
         answer = await api.create(WHO_AM_I, {"metadata": {}})
         username = str(answer["status"]["userInfo"]["username"])
@@ -81,10 +93,10 @@ async def _sign(key: Key, args: argparse.Namespace) -> str:
         role = role_of(review, username, args.role)
         signature = Signature(username, role, args.verdict, args.note)
         change = signed(review, signature, at=int(datetime.now(UTC).timestamp()))
-        await api.patch(
+        body = await api.patch(
             DATA_PRODUCT_REVIEWS, key, change, resource_version=review.metadata.resource_version
         )
-    return f"{key} is signed by {username} as {role}: {args.verdict}"
+    return f"{key} is signed by {username} as {role}: {args.verdict}", dict(body)
 
 
 async def _products(namespace: str) -> Sequence[DataProduct]:

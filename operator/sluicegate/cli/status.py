@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sluicegate.api.names import LABEL_PRODUCT
 from sluicegate.cli.kubectl import facts
-from sluicegate.cli.kubectl.output import add_output, document, write
+from sluicegate.cli.kubectl.output import add_output, document, write, write_names
 from sluicegate.cli.kubectl.session import Session, add_product, opened, refusals
 from sluicegate.cli.kubectl.terminal import clean, say
 from sluicegate.cli.kubectl.waiting import (
@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         " otherwise that of spec.model)",
     )  # fmt: skip
     parser.add_argument("--timeout", default="5m", help="how long to wait, e.g. 90s (default: 5m)")
-    add_output(parser, formats=("table", "json", "yaml"))
+    add_output(parser)
     parser.epilog = f"{CODES} Without --for it waits for nothing."
 
 
@@ -159,7 +159,10 @@ def reviews(found: list[Body]) -> WaitResult:
 
 
 def _print(product: Body, outcome: WaitResult, output: str) -> None:
-    if output == "table":
+    if output == "name":
+        write_names([product])
+        return
+    if output in {"table", "wide"}:
         for line in lines(product):
             print(clean(line))
         if outcome.message:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sluicegate.api.names import LABEL_PRODUCT, LABEL_REVISION
 from sluicegate.cli.kubectl import facts
-from sluicegate.cli.kubectl.output import Document, add_output, document, write
+from sluicegate.cli.kubectl.output import Document, add_output, document, write, write_names
 from sluicegate.cli.kubectl.session import Session, add_product, opened
 from sluicegate.cli.kubectl.terminal import clean
 from sluicegate.kube.errors import Forbidden, NotFound
@@ -55,7 +55,7 @@ class TreeNode:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_product(parser)
-    add_output(parser, formats=("table", "json", "yaml"))
+    add_output(parser)
     parser.epilog = "Exit codes: 0 done, 1 failed, 2 wrong input."
 
 
@@ -70,7 +70,9 @@ def run(args: argparse.Namespace) -> int:
         TreeNode(one.kind, f"({one.plural})", "", f"not shown: you may not list {one.qualified}")
         for one in hidden
     ]
-    if args.output == "table":
+    if args.output == "name":
+        write_names([product])
+    elif args.output in {"table", "wide"}:
         print("\n".join(lines(root)))
     else:
         write(document("ProductTree", namespace=key.namespace, root=root.document()), args.output)

@@ -174,7 +174,12 @@ def escaped(text: str) -> str:
 
 def as_json(reports: Sequence[ReportFacts]) -> str:
     """A list, one item a product."""
-    return json.dumps([_json(one) for one in reports], indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(documents(reports), indent=2, ensure_ascii=False) + "\n"
+
+
+def documents(reports: Sequence[ReportFacts]) -> list[dict[str, Any]]:
+    """What JSON and YAML have."""
+    return [_json(one) for one in reports]
 
 
 def _json(one: ReportFacts) -> dict[str, Any]:

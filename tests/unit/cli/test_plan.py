@@ -27,6 +27,20 @@ def test_the_json_is_a_list_that_kubectl_takes(capsys):
     }  # fmt: skip
 
 
+def test_names_are_those_of_kubectl_and_wide_has_the_images(capsys):
+    assert main(["plan", str(EXAMPLE), "-o", "name"]) == 0
+    kinds = {one.partition("/")[0] for one in capsys.readouterr().out.split()}
+    assert kinds == {
+        "deployment.apps", "service", "httproute.gateway.networking.k8s.io",
+        "poddisruptionbudget.policy",
+    }  # fmt: skip
+    assert main(["plan", str(EXAMPLE), "-o", "wide"]) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.endswith("IMAGES")
+    (deployment,) = (row for row in rows if " Deployment " in row)
+    assert "@sha256:" in deployment
+
+
 def test_products_are_found_among_other_documents(tmp_path, capsys):
     other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
     file = write(tmp_path / "all.yaml", other, example(), changed({"metadata.name": "two"}))

@@ -317,6 +317,19 @@ async def test_json_is_by_the_schema_and_yaml_says_the_same(run, words):
     assert (await run(*words, "-o", "yaml")).out.startswith("apiVersion: cli.sluicegate.dev/v1alpha1\nkind:")  # fmt: skip
 
 
+@pytest.mark.parametrize("command", ["status", "tree", "explain", "graph", "get"])
+async def test_each_command_that_reads_prints_the_name_alone_and_knows_wide(
+    run, command, monkeypatch
+):
+    run.keep(candidate=TRIAL)["spec"]["dependsOn"] = []
+    monkeypatch.setenv("KUBECONFIG", str(run.kubeconfig))
+    assert (
+        await run(command, "pricing", "-o", "name")
+    ).out == "dataproduct.sluicegate.dev/pricing\n"
+    wide = await run(command, "pricing", "-o", "wide")
+    assert (wide.code, "pricing" in wide.out) == (0, True)
+
+
 async def test_json_of_an_explanation_is_by_the_schema(run, monkeypatch):
     run.keep(candidate=TRIAL)
     monkeypatch.setenv("KUBECONFIG", str(run.kubeconfig))

@@ -23,10 +23,10 @@ def pages(tmp_path_factory):
         document_of(sealed_month(11, wrong=0.1, namespace="catalog")),
     ]
     (folder / "reviews.yaml").write_text(yaml.safe_dump({"kind": "List", "items": items}))
-    arguments = ["--period", "2026-11", "--format", "html", "--from", str(folder / "reviews.yaml")]
+    arguments = ["--period", "2026-11", "-o", "html", "--from", str(folder / "reviews.yaml")]
     made = {"one": "pricing/pricing", "all": "--all"}
     for name, what in made.items():
-        assert main(["report", what, *arguments, "--output", str(folder / f"{name}.html")]) == 0
+        assert main(["report", what, *arguments, "--file", str(folder / f"{name}.html")]) == 0
     return {name: folder / f"{name}.html" for name in made}
 
 

@@ -42,7 +42,7 @@ def told(capsys, *arguments):
 
 
 def test_every_count_is_the_sum_of_the_days_of_a_sealed_ledger(files, capsys):
-    file = json.loads(told(capsys, "--from", files, "--format", "json", "--at", "2026-12-31"))
+    file = json.loads(told(capsys, "--from", files, "-o", "json", "--at", "2026-12-31"))
     ledgers = {one.metadata.name: one for one in (OCTOBER, NOVEMBER)}
     assert len(file["performance"]) == 6
     for row in file["performance"]:
@@ -60,7 +60,7 @@ def test_every_count_is_the_sum_of_the_days_of_a_sealed_ledger(files, capsys):
 
 
 def test_what_people_said_of_the_model_and_its_risk_is_passed_on_as_they_wrote_it(files, capsys):
-    file = json.loads(told(capsys, "--from", files, "--format", "json", "--at", "2026-12-31"))
+    file = json.loads(told(capsys, "--from", files, "-o", "json", "--at", "2026-12-31"))
     assert file["modelCard"] == {"trainingData": "sales of four weeks", "outOfScope": "lorries"}
     assert file["risk"]["riskClass"] == "Minimal"
     assert {one["name"]: one["state"] for one in file["readiness"]} == {
@@ -75,10 +75,10 @@ def test_what_people_said_of_the_model_and_its_risk_is_passed_on_as_they_wrote_i
 @pytest.mark.slow
 def test_as_cyclonedx_it_holds_to_the_schema_and_has_a_metric_of_each_sum(files, capsys):
     arguments = ("--from", files, "--at", "2026-12-31")
-    text = told(capsys, *arguments, "--format", "cyclonedx")
+    text = told(capsys, *arguments, "-o", "cyclonedx")
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
-    assert told(capsys, *arguments, "--format", "cyclonedx") == text
-    file = json.loads(told(capsys, *arguments, "--format", "json"))
+    assert told(capsys, *arguments, "-o", "cyclonedx") == text
+    file = json.loads(told(capsys, *arguments, "-o", "json"))
     card = json.loads(text)["components"][-1]["modelCard"]
     metrics = card["quantitativeAnalysis"]["performanceMetrics"]
     assert len(metrics) == len(file["performance"])
@@ -91,7 +91,7 @@ def test_as_cyclonedx_it_holds_to_the_schema_and_has_a_metric_of_each_sum(files,
 
 
 def test_of_a_date_only_what_was_sealed_by_then_counts(files, capsys):
-    file = json.loads(told(capsys, "--from", files, "--format", "json", "--at", "2026-11-15"))
+    file = json.loads(told(capsys, "--from", files, "-o", "json", "--at", "2026-11-15"))
     assert {one["review"] for one in file["performance"]} == {"pricing-2026-10"}
 
 
@@ -99,7 +99,7 @@ def test_a_ledger_whose_digest_doesnt_hold_is_named_and_counts_for_nothing(files
     documents = yaml.safe_load(files.read_text())
     documents["items"][1]["status"]["days"][0]["slos"][0]["bad"] += 1
     files.write_text(yaml.safe_dump(documents))
-    file = json.loads(told(capsys, "--from", files, "--format", "json", "--at", "2026-12-31"))
+    file = json.loads(told(capsys, "--from", files, "-o", "json", "--at", "2026-12-31"))
     assert file["records"]["digestDoesNotHold"] == ["pricing-2026-10"]
     assert {one["review"] for one in file["performance"]} == {"pricing-2026-11"}
 

@@ -6,10 +6,13 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
+import sluicegate.cli
 from sluicegate.__main__ import main
 from sluicegate.cli.report import readable, spun
 from sluicegate.reporting.facts import facts_of, quantile
@@ -166,6 +169,23 @@ def test_what_is_no_review_is_named(tmp_path, capsys):
     assert "kubectl get dprev -o yaml" in capsys.readouterr().err
 
 
+def test_each_format_of_the_command_has_the_same_product(files, capsys):
+    def said(form):
+        arguments = ["--all", "--period", "2026-11", "--from", str(files), "-o", form]
+        assert main(["report", *arguments]) == 0
+        return capsys.readouterr().out
+
+    schema = json.loads(
+        (Path(sluicegate.cli.__file__).parent / "schemas" / "output.json").read_text()
+    )
+    found = json.loads(said("json"))
+    jsonschema.validate(found, schema)
+    assert yaml.safe_load(said("yaml")) == found
+    names = said("name").split()
+    assert len(names) == len(found["reports"])
+    assert "dataproductreview.sluicegate.dev/pricing-2026-11" in names
+
+
 def test_readiness_and_delivery_are_told_and_the_wheel_takes_one_product_a_day(files, capsys):
     assert main(["report", "--wheel", "--period", "2026-11", "--from", str(files)]) == 0
     told = capsys.readouterr().out
@@ -185,8 +205,8 @@ def test_the_page_stands_alone_and_escapes_what_people_wrote(files, tmp_path):
     documents["items"][1]["status"]["decisions"][0]["message"] = hostile
     files.write_text(yaml.safe_dump(documents))
     out = tmp_path / "report.html"
-    arguments = ["report", "--all", "--period", "2026-11", "--format", "html"]
-    assert main([*arguments, "--output", str(out), "--from", str(files)]) == 0
+    arguments = ["report", "--all", "--period", "2026-11", "-o", "html"]
+    assert main([*arguments, "--file", str(out), "--from", str(files)]) == 0
     text = out.read_text()
     assert "<script" not in text
     assert "&lt;script&gt;" in text
@@ -194,7 +214,7 @@ def test_the_page_stands_alone_and_escapes_what_people_wrote(files, tmp_path):
     assert "url(http" not in text
     assert text.count("<svg") == 4  # three by day, one by market
     again = tmp_path / "again.html"
-    assert main([*arguments, "--output", str(again), "--from", str(files)]) == 0
+    assert main([*arguments, "--file", str(again), "--from", str(files)]) == 0
     assert again.read_text() == text, "the same ledger gives the same page"
 
 

@@ -59,7 +59,7 @@ async def test_the_command_reads_cluster_and_prometheus_and_writes_a_page(tmp_pa
         now = it.now
         monkeypatch.setattr("sluicegate.cli.report.time", SimpleNamespace(time=lambda: now))
         page = tmp_path / "page.html"
-        arguments = ["--live", "--format", "html", "--output", str(page)]
+        arguments = ["--live", "-o", "html", "--file", str(page)]
         assert await asyncio.to_thread(main, ["report", "--all", *arguments]) == 0
         text = page.read_text()
         assert "the period goes on" in text
