@@ -23,6 +23,9 @@ STATES: Final = (
 """By the value of `sluicegate_product_state`."""
 
 
+LEGEND: Final = {"displayMode": "list", "placement": "bottom"}
+
+
 @dataclass(frozen=True, slots=True)
 class Panel:
     """One panel: legends and expressions, what they are counted in, how wide it is."""
@@ -145,7 +148,7 @@ def _panel(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
             "defaults": {"unit": panel.unit, "mappings": _mappings() if panel.states else []},
             "overrides": [],
         },
-        "options": {"legend": {"displayMode": "list", "placement": "bottom"}},
+        "options": {} if panel.kind == "stat" else {"legend": LEGEND},
         "targets": [
             {"refId": chr(ord("A") + index), "expr": expression, "legendFormat": legend}
             for index, (legend, expression) in enumerate(panel.series)

@@ -1,0 +1,168 @@
+"""Each panel of the Grafana boards draws something: asked of a real Prometheus, and read by Grafana's types."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import requests
+import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from sluicegate.slo import metric_names
+from tests.prometheus.test_dashboard import (
+    BOARDS,
+    FILES,
+    PROCESS,
+    TARGET,
+    VARIABLES,
+    metrics_of,
+    panels,
+    services,
+)  # fmt: skip
+from tests.support.processes.running import free_port, running
+from tests.support.prometheus.exposed_series import exposed_labels
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.timeout(180)
+SELECTED = re.compile(r"\b([a-z_]+)\{([^}]*)\}")
+MATCHED = re.compile(r'([a-z_]+)\s*(=~|=|!=|!~)\s*"([^"]*)"')
+BOUNDS = ("0.1", "1", "+Inf")
+PANELS = {
+    f"{file.removesuffix('.json')}: {panel['title']} {number}": target["expr"]
+    for file in BOARDS
+    for panel in panels(file)
+    for number, target in enumerate(panel["targets"])
+}
+
+
+def filled(expression: str) -> str:
+    """An expression with all of what one may choose at the top of a board."""
+    for variable, value in VARIABLES.items():
+        expression = expression.replace(variable, value)
+    return expression.replace('namespace=".*"', 'namespace="x"').replace(
+        'product=".*"', 'product="x"'
+    )
+
+
+def series() -> dict[str, set[tuple[tuple[str, str], ...]]]:
+    """Label sets by metric, as far as the panels select by their values; any other label is x."""
+    exposed = exposed_labels() | services() | dict.fromkeys(PROCESS, frozenset())
+    found: dict[str, set[tuple[tuple[str, str], ...]]] = {}
+    for expression in map(filled, PANELS.values()):
+        asked = [(name, "") for name in metrics_of(expression)] + SELECTED.findall(expression)
+        for name, inside in asked:
+            labels = dict.fromkeys({*exposed[name], *TARGET, *metric_names.TARGET}, "x")
+            for label, operator, value in MATCHED.findall(inside):
+                if operator in {"=", "=~"} and value != ".*":
+                    labels[label] = value.split("|")[0].replace("..", "00")
+            bounds = BOUNDS if "le" in exposed[name] else ("",)
+            for bound in bounds:
+                chosen = labels | ({"le": bound} if bound else {})
+                found.setdefault(name, set()).add(tuple(sorted(chosen.items())))
+    return found
+
+
+class Page(ThreadingHTTPServer):
+    """A page with all of these series, each larger at each scrape."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.scrapes = 0
+        self.series = series()
+
+    def text(self) -> str:
+        self.scrapes += 1
+        lines = []
+        for name, label_sets in sorted(self.series.items()):
+            for labels in sorted(label_sets):
+                shown = ",".join(f'{label}="{value}"' for label, value in labels)
+                scale = BOUNDS.index(dict(labels).get("le", "0.1")) + 1
+                lines.append(f"{name}{{{shown}}} {self.scrapes * scale}")
+        return "\n".join(lines) + "\n"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Page
+
+    def do_GET(self) -> None:
+        body = self.server.text().encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def scraped(prometheus_program, tmp_path_factory):
+    """Asks a Prometheus that has scraped the page three times; the samples of an answer."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    with Page() as page:
+        threading.Thread(target=page.serve_forever, daemon=True).start()
+        target = f"127.0.0.1:{page.server_address[1]}"
+        config = {
+            "scrape_configs": [
+                {"job_name": "x", "scrape_interval": "1s", "honor_labels": True,
+                 "static_configs": [{"targets": [target]}]},
+            ],
+        }  # fmt: skip
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+        port = free_port()
+        command = [
+            str(prometheus_program), f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'tsdb'}", f"--web.listen-address=127.0.0.1:{port}",
+        ]  # fmt: skip
+
+        def ask(query: str) -> list[float]:
+            answer = requests.get(
+                f"http://127.0.0.1:{port}/api/v1/query", {"query": query}, timeout=30
+            )
+            assert answer.ok, answer.text
+            return [float(one["value"][1]) for one in answer.json()["data"]["result"]]
+
+        def ready() -> bool:
+            try:
+                return max(ask('count_over_time(sluicegate_products{job="x"}[5m])'), default=0) >= 3
+            except requests.RequestException:
+                return False
+
+        with running(command, log=folder / "prometheus.log"):
+            eventually(ready, seconds=60, what="three scrapes")
+            yield ask
+        page.shutdown()
+
+
+@pytest.mark.parametrize("expression", PANELS.values(), ids=PANELS)
+def test_a_panel_draws_something_where_all_that_it_asks_for_is_there(scraped, expression):
+    found = scraped(filled(expression))
+    assert [one for one in found if not math.isnan(one)], filled(expression)
+
+
+@pytest.mark.parametrize("file", BOARDS)
+def test_grafanas_types_know_each_field_of_a_board(file):
+    """Reading by its types and writing again loses what Grafana doesn't know."""
+    register_default_plugins()
+    board = json.loads((FILES / file).read_text(encoding="utf-8"))
+    known = json.loads(JSONEncoder().encode(Dashboard.from_json(board)))
+    assert list(lost(board, known)) == []
+
+
+def lost(one, other, path=""):
+    """Paths whose value differs in `other`, or that it doesn't have."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name, part in one.items():
+            yield from lost(part, other.get(name), f"{path}.{name}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, (part, same) in enumerate(zip(one, other, strict=True)):
+            yield from lost(part, same, f"{path}[{number}]")
+    elif one != other:
+        yield f"{path}: {one!r}, not {other!r}"
