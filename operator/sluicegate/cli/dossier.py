@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -63,11 +63,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _render(file: Mapping[str, Any], form: str) -> str:
+def _render(file: dict[str, Any], form: str) -> str:
     if form == "markdown":
         return markdown(file)
     if form == "yaml":
-        return as_yaml(dict(file))
+        return as_yaml(file)
     return json.dumps(cyclonedx(file) if form == "cyclonedx" else file, indent=2) + "\n"
 
 

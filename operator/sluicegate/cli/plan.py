@@ -169,6 +169,6 @@ _WORDS: Final[Mapping[str, Callable[[Manifest], str]]] = {
     ),
     "Job": lambda child: f"at most {child['spec']['activeDeadlineSeconds']} s",
 }
-_FORMATS = {
+_FORMATS: Final[Mapping[str, Callable[[list[Manifest]], str]]] = {
     "table": _as_table, "wide": partial(_as_table, wide=True), "yaml": _as_yaml, "json": _as_json, "name": _as_names,
 }  # fmt: skip
