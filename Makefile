@@ -137,9 +137,11 @@ drift: setup ## Streams that drift under our decisions, beside river's detectors
 	$(RUN) --group benchmarks python -m benchmarks.drift $(if $(FOLDER),--folder $(FOLDER)) --output docs/drift.json
 	$(RUN) --group benchmarks python -m benchmarks.drift.report
 
-bench: setup ## Measure the operator, its peers and the floor (hours), and write docs/benchmarks.md (SIZES="50 500")
+bench: setup ## Measure the operator, its peers and the floor (hours), and write docs/benchmarks.md; then page and messenger (SIZES="50 500")
 	$(RUN) python -m benchmarks --sizes $(SIZES) $(if $(CONTENDERS),--contenders $(CONTENDERS))
 	$(RUN) python -m benchmarks.report
+	$(RUN) python -m benchmarks.web --products 500 5000
+	$(RUN) python -m benchmarks.notify --products 500 5000
 
 cluster: setup ## A running Kubernetes with registry, gateway and Prometheus
 	@$(RUN) python -m cluster up
