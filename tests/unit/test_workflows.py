@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,43 @@ def release_of(folder: Path, version: str) -> Path:
         f"# Changelog\n\n## [Unreleased]\n\n## [{version}] - 2026-12-01\n\n- New.\n\n## [0.0.1]\n\n- Old.\n"
     )
     return folder
+
+
+def test_a_release_has_the_plugin_for_krew_which_runs_the_package_of_that_version(tmp_path: Path):
+    url = "https://github.com/example/sluicegate/releases/download/v1.2.3"
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        command = [sys.executable, ROOT / ".ci/krew.py", "1.2.3", url, tmp_path / folder]
+        subprocess.run(command, check=True)
+    packed = (tmp_path / "one/kubectl-sluicegate.tar.gz").read_bytes()
+    assert packed == (tmp_path / "two/kubectl-sluicegate.tar.gz").read_bytes()
+    manifest = yaml.safe_load((tmp_path / "one/sluicegate.yaml").read_text())
+    (platform,) = manifest["spec"]["platforms"]
+    assert platform["sha256"] == hashlib.sha256(packed).hexdigest()
+    assert platform["uri"] == f"{url}/kubectl-sluicegate.tar.gz"
+    assert manifest["spec"]["homepage"] == "https://github.com/example/sluicegate"
+    with tarfile.open(tmp_path / "one/kubectl-sluicegate.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    assert (tmp_path / "LICENSE").exists(), "krew asks for it"
+    program = tmp_path / platform["bin"]
+    missing = subprocess.run(
+        ["/bin/sh", program],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (missing.returncode, "needs uv" in missing.stderr) == (1, True)
+    fake = tmp_path / "uvx"
+    fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    fake.chmod(0o755)
+    done = subprocess.run(
+        ["/bin/sh", program, "get", "-l", "a in (b, c)"],
+        env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == [
+        "--quiet", "--from", "sluicegate[web]==1.2.3", "kubectl-sluicegate", "get", "-l", "a in (b, c)",
+    ]  # fmt: skip
 
 
 def test_a_release_says_what_its_version_changes(tmp_path: Path):
