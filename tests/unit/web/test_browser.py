@@ -13,16 +13,20 @@ from tests.support.decisions.reviewed import document_of, sealed_month
 from tests.support.portfolio.products import degraded, document, waiting_for_approval
 from tests.support.portfolio.served import served, store_of
 from tests.support.processes.browser import axe, browser
+from tests.unit.web.test_pages import poisoned, signed
 
 pytestmark = [pytest.mark.heavy, pytest.mark.slow, pytest.mark.timeout(300)]
 PATHS = (
     "/", "/markets", "/markets/AT", "/journeys", "/journeys/buy", "/graph", "/reviews", "/me", "/products/base/core", "/products/logistics/eta",
     "/products/pricing/pricing", "/reviews/pricing/pricing-2026-11",
 )  # fmt: skip
+POISON = "</title><script>x()</script>\"'><img src=x onerror=x()><svg onload=x()>"
 FLAGS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 REVIEWS = "/apis/sluicegate.dev/v1alpha1/namespaces/pricing/dataproductreviews"
 REPORTS = """
 window.reports = [];
+window.ran = 0;
+window.x = () => { ran += 1; };
 document.addEventListener("securitypolicyviolation", one => reports.push(one.violatedDirective));
 """
 
@@ -45,13 +49,19 @@ def products(more):
 
 
 @asynccontextmanager
-async def browsing(more=2, **options):
-    """A tab of the browser on the page, which asks nothing of others and sees each request answered."""
+async def browsing(more=2, poison="", **options):
+    """A tab of the browser on the page, which asks nothing of others and sees each request answered.
+
+    `poison` is the text that all products and a review have wherever they have one.
+    """
     path = browser()
     reviews = [document_of(sealed_month(number, wrong=0.1)) for number in (10, 11)]
+    shown = products(more)
+    if poison:
+        shown, reviews = [poisoned(poison), document("other")], [signed(poison)]
     server, login = AccessReviews({}), LocalLogin("acb")
     server.reviews = {f"{REVIEWS}/{one['metadata']['name']}": one for one in reviews}
-    store = store_of(products(more), reviews)
+    store = store_of(shown, reviews)
     async with (
         served(store, login, server, signing=True) as page,
         async_playwright() as driver,
@@ -91,6 +101,18 @@ async def test_each_page_is_accessible_and_no_wider_than_the_window(width, schem
             wide = await tab.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, path
             assert await tab.evaluate("reports") == [], path
+
+
+async def test_no_text_of_a_product_runs_in_a_browser():
+    async with browsing(poison=POISON) as tab:
+        for path in (
+            "/", "/markets", "/markets/FR", "/journeys", "/journeys/buy", "/graph", "/reviews",
+            "/products/pricing/bad", "/reviews/pricing/pricing-2026-11",
+        ):  # fmt: skip
+            answer = await tab.goto(path)
+            assert answer.status == 200, path
+            assert "x()" in await answer.text() or path in {"/journeys", "/graph"}, path
+            assert await tab.evaluate("[ran, reports]") == [0, []], path
 
 
 async def test_filters_parts_links_and_signing_work_without_javascript():
