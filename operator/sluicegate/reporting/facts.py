@@ -11,6 +11,7 @@ from sluicegate.api.review import CheckState, SignVerdict
 from sluicegate.ledger.journal import digest_of
 from sluicegate.ledger.periods import local_day
 from sluicegate.reporting.delivery import Delivery, delivery_of
+from sluicegate.reporting.response_times import histogram_of, quantile
 from sluicegate.reporting.segments import Segment, segments_of
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.counts import Count
@@ -302,37 +303,10 @@ def _health(count: Count, left: float | None) -> str:
 
 
 def _quantiles(days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]) -> list[Quantile]:
-    now, before = _histogram(days), _histogram(earlier)
+    now, before = histogram_of(days), histogram_of(earlier)
     if not now:
         return []
     return [Quantile(one, quantile(now, one), quantile(before, one)) for one in QUANTILES]
-
-
-def _histogram(days: Sequence[ReviewDay]) -> list[tuple[float, int]]:
-    found: Counter[float] = Counter()
-    for day in days:
-        for bound, number in day.responses.items():
-            found[float(bound)] += number
-    return sorted(found.items())
-
-
-def quantile(histogram: Sequence[tuple[float, int]], share: float) -> float | None:
-    """The estimate of a quantile from cumulative counts by bound, in seconds.
-
-    Interpolated within the bound that it lies in, as Prometheus does; None where it lies beyond the
-    last one, or nothing was counted.
-    """
-    if not histogram or not histogram[-1][1]:
-        return None
-    wanted, low, below = share * histogram[-1][1], 0.0, 0
-    for bound, number in histogram:
-        if number >= wanted:
-            if bound == float("inf"):
-                return None
-            within = (wanted - below) / (number - below) if number > below else 1.0
-            return low + (bound - low) * within
-        low, below = bound, number
-    return None
 
 
 def _sentence(

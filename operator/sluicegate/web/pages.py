@@ -9,7 +9,6 @@ from aiohttp import web
 
 from sluicegate.api.engine import ProductState
 from sluicegate.kube.resources import Key
-from sluicegate.portfolio.dependencies import name_of
 from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.overview import SORTS, Wanted, rows
 from sluicegate.web import exports
@@ -45,8 +44,6 @@ class PortfolioPages:
         add(r"/portfolio{extension:\.json|\.csv}", answer(self.portfolio))
         add(f"/markets{extension}", answer(self.markets))
         add(r"/markets/{market:[^/.]+}" + extension, answer(self.market))
-        add(f"/journeys{extension}", answer(self.journeys))
-        add(r"/journeys/{journey:[^/.]+}" + extension, answer(self.journey))
         add(f"/graph{extension}", answer(self.graph))
         add(f"/reviews{extension}", answer(self.reviews))
         add(r"/products/{namespace:[^/]+}/{name:[^/.]+}" + extension, answer(self.product))
@@ -63,7 +60,7 @@ class PortfolioPages:
             return asked.json(exports.portfolio_json(seen.overview, found))
         if asked.extension == CSV:
             return asked.csv(exports.portfolio_csv(found), "portfolio")
-        page, pages, shown = _paged(asked, found)
+        page, pages, shown = paged(asked, found)
         return asked.html(
             "portfolio.html",
             overview=seen.overview, queue=seen.overview.queue[:QUEUE], choices=seen.choices,
@@ -80,7 +77,7 @@ class PortfolioPages:
             return asked.json(exports.matrix_json(matrix))
         if asked.extension == CSV:
             return asked.csv(exports.matrix_csv(matrix), "markets")
-        page, pages, shown = _paged(asked, matrix.rows)
+        page, pages, shown = paged(asked, matrix.rows)
         return asked.html(
             "markets.html",
             matrix=matrix, wanted=wanted, choices=asked.seen.choices, page=page, pages=pages,
@@ -97,36 +94,13 @@ class PortfolioPages:
             return asked.json(exports.market_json(market, found))
         if asked.extension == CSV:
             return asked.csv(exports.market_csv(found), "market")
-        page, pages, shown = _paged(asked, found)
+        page, pages, shown = paged(asked, found)
         counts = Counter(str(one.level.state) if one.level else "" for one in found)
         return asked.html(
             "market.html",
             market=market, found=len(found), counts=counts, rows=shown, page=page, pages=pages,
             alone=sum(one.alone for one in found), named=market in asked.seen.choices.markets,
         )  # fmt: skip
-
-    async def journeys(self, asked: ReaderRequest) -> web.Response:
-        """All journeys."""
-        found = list(asked.seen.journeys.values())
-        if asked.extension == JSON:
-            return asked.json(exports.journeys_json(found))
-        if asked.extension == CSV:
-            return asked.csv(exports.journeys_csv(found), "journeys")
-        page, pages, shown = _paged(asked, found)
-        return asked.html("journeys.html", journeys=shown, page=page, pages=pages)
-
-    async def journey(self, asked: ReaderRequest) -> web.Response:
-        """The steps of one journey, in order."""
-        found = asked.seen.journeys.get(asked.match["journey"])
-        if found is None:
-            raise web.HTTPNotFound(text=MISSING)
-        if asked.extension == JSON:
-            return asked.json(exports.journeys_json([found])[0])
-        if asked.extension == CSV:
-            return asked.csv(exports.journeys_csv([found]), found.name)
-        nodes = asked.seen.graph.nodes
-        causes = {one.product.key: nodes[name_of(one.product.key)].causes for one in found.steps}
-        return asked.html("journey.html", journey=found, causes=causes, nodes=nodes)
 
     async def graph(self, asked: ReaderRequest) -> web.Response:
         """Who depends on whom; with `of` the part around one product."""
@@ -183,7 +157,7 @@ class PortfolioPages:
             return asked.json(exports.reviews_json(found))
         if asked.extension == CSV:
             return asked.csv(exports.reviews_csv(found), "reviews")
-        page, pages, shown = _paged(asked, found)
+        page, pages, shown = paged(asked, found)
         states = sorted({one.state for one in every})
         return asked.html(
             "reviews.html",
@@ -221,7 +195,8 @@ def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 1  # noqa: PLR2004 - digits
 
 
-def _paged(asked: ReaderRequest, items: Any) -> tuple[int, int, Any]:
+def paged(asked: ReaderRequest, items: Any) -> tuple[int, int, Any]:
+    """Which part of a list is asked for, of how many, and what is in it."""
     pages = max(1, -(-len(items) // PAGE))
     page = min(max(1, _number(asked.query.get("page", ""))), pages)
     return page, pages, items[(page - 1) * PAGE : page * PAGE]

@@ -14,6 +14,7 @@ from sluicegate.kube.follow import Follower
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS
 from sluicegate.web.answering import Answering, secure
 from sluicegate.web.authorization import Authorizer
+from sluicegate.web.journey_pages import JourneyPages
 from sluicegate.web.pages import PortfolioPages
 from sluicegate.web.rendering import STATIC, Pages
 from sluicegate.web.review_pages import ReviewPages
@@ -61,6 +62,7 @@ def application(
     app.on_response_prepare.append(secure)
     answering = Answering(store, Pages(clock), login=login, authorizer=authorizer)
     PortfolioPages(answering).add_to(app.router)
+    JourneyPages(answering).add_to(app.router)
     ReviewPages(answering, signing).add_to(app.router)
     for path in sorted(STATIC.iterdir()):
         app.router.add_get(f"/static/{path.name}", _file(path.name))

@@ -140,8 +140,13 @@ class ProductReviews(_Objects[ReviewFacts]):
         """All of them: the newest period first, then by name."""
         return sorted(self._facts.values(), key=lambda one: (-one.start, one.key))
 
-    def of(self, namespace: str, product: str, uid: str) -> list[DataProductReview]:
-        """The reviews of a product, the oldest first; of another one with its name none."""
+    def of(
+        self, namespace: str, product: str, uid: str, *, newest: int = 0
+    ) -> list[DataProductReview]:
+        """The reviews of a product, the oldest first; of another one with its name none.
+
+        With `newest` only so many.
+        """
         found = [
             one
             for one in self._facts.values()
@@ -150,7 +155,7 @@ class ProductReviews(_Objects[ReviewFacts]):
             and (not uid or not one.uid or one.uid == uid)
         ]
         ordered = sorted(found, key=lambda one: one.start)
-        return [read_review(_unpack(self._bodies[one.key])) for one in ordered]
+        return [read_review(_unpack(self._bodies[one.key])) for one in ordered[-newest:]]
 
     def review(self, key: Key) -> tuple[DataProductReview, DataProductReview | None] | None:
         """A review with the one of the period before; None where there is none."""

@@ -15,7 +15,8 @@ import yaml
 import sluicegate.cli
 from sluicegate.__main__ import main
 from sluicegate.cli.report import readable, spun
-from sluicegate.reporting.facts import facts_of, quantile
+from sluicegate.reporting.facts import facts_of
+from sluicegate.reporting.response_times import quantile, quantiles_of_sum
 from sluicegate.reporting.text import as_csv, as_json, markdown
 from sluicegate.reporting.words import budget, change, percent
 from sluicegate.stats.evolution import PeriodChange
@@ -124,6 +125,22 @@ def test_a_quantile_is_interpolated_within_its_bound_and_unknown_beyond_the_last
     histogram = [(0.05, 40), (0.1, 70), (0.25, 95), (0.5, 99), (float("inf"), 100)]
     found = quantile(histogram, share)
     assert found == (None if seconds is None else pytest.approx(seconds))
+
+
+def test_the_quantile_of_a_sum_is_less_than_the_sum_of_quantiles():
+    even = [(1.0, 1000), (float("inf"), 1000)]  # any time up to a second
+    half, late = quantiles_of_sum([even, even], (0.5, 0.95))
+    assert half == pytest.approx(1.0, abs=0.03)
+    assert late == pytest.approx(2 - 0.1**0.5, abs=0.03)  # and not 1.9
+    assert quantiles_of_sum([even], (0.95,)) == pytest.approx((0.95,), abs=0.001)
+
+
+def test_the_quantile_of_a_sum_is_unknown_where_one_of_them_is():
+    even = [(1.0, 1000), (float("inf"), 1000)]
+    slow = [(1.0, 900), (float("inf"), 1000)]
+    assert quantiles_of_sum([even, slow], (0.5, 0.95))[1] is None
+    assert quantiles_of_sum([even, []], (0.5,)) == (None,)
+    assert quantiles_of_sum([], (0.5,)) == (None,)
 
 
 def test_shares_and_budgets_are_said_with_the_digits_that_matter():

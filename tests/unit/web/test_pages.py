@@ -103,7 +103,19 @@ async def test_a_journey_has_its_steps_in_order_and_the_weakest_link(page):
     assert "The weakest link is core" in text
     assert text.index("logistics/eta") < text.index("base/core")
     assert "affected by core" in text
+    assert "All answers together" not in text, "core has no ledger"
     assert 'href="/journeys/buy-a-car"' in await text_of(page, "/products/base/core")
+
+
+async def test_a_journey_whose_steps_have_ledgers_has_its_response_times():
+    place = {"journeys": [{"name": "buy", "step": 1}], "review": {"startDate": "2026-01-01"}}
+    product = document(spec=place)
+    product["metadata"]["uid"] = "u-1"
+    async with served(store_of([product], REVIEWS)) as page:
+        text = await text_of(page, "/journeys/buy")
+        told = await (await page.get("/journeys/buy.json")).json()
+    assert re.search(r"All answers together take \d+ ms in half of the journeys", text)
+    assert 0 < told["responseSeconds"]["p50"] < told["responseSeconds"]["p95"]
 
 
 async def test_days_of_ledgers_are_the_line_of_an_slo(page):
