@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Histogram = Sequence[tuple[float, int]]
 """Cumulative counts by upper bound in seconds, the last one of all responses (+Inf)."""
-DRAWS: Final = 2000
+DRAWS: Final = 1000
 """Of each histogram, evenly over its shares: a quantile of a sum is then right to some percent."""
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sluicegate.portfolio.journeys import Journey
     from sluicegate.web.answering import Answering, ReaderRequest
 
-MOST_STEPS: Final = 32
+MOST_STEPS: Final = 16
 """Steps whose ledgers are read for a page; a longer journey has no response time."""
 DAYS: Final = 7
 SHARES: Final = (0.5, 0.95)
