@@ -9,7 +9,12 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import read_status
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.manifests.plan import spec_version
-from sluicegate.reconcile.decide.status_recovery import restored_status, was_there_before
+from sluicegate.reconcile.decide.status_recovery import (
+    Children,
+    known_status,
+    restored_status,
+    was_there_before,
+)
 from sluicegate.reconcile.decide.versions import first_candidate
 from tests.support.decisions.rollout_world import RUNTIME, START, World, document
 from tests.support.decisions.rollouts import ROUTES, serving, watched
@@ -38,6 +43,26 @@ def test_a_product_at_rest_gets_its_status_back_and_nothing_moves(route):
     assert world.condition("Ready") == ("True", "Serving")
     world.run(20)
     assert at_rest(world) == {"v1": 0, "v2": 4}
+
+
+def test_what_is_still_known_beside_the_lost_versions_is_kept_and_the_rest_is_told_as_restored():
+    world = watched(serving().push("b", "v2")).run(4)
+    product, before = world.product, world.current
+    read = {key: world._deployment(key, one) for key, one in world.pods.items()}
+    children = Children(live=lambda: read, route=world._route, kinds=lambda: ())
+    found, told = known_status(
+        product.model_copy(update={"status": before.replace(stable=None)}),
+        spec_version(product, RUNTIME),
+        children,
+        starting=False,
+        lost=set(),
+        now=world.now,
+    )
+    assert found.status.stable.release == before.stable.release
+    assert found.status.history == before.history
+    assert found.status.decision == before.decision is not None
+    assert found.status.engine.original_baseline == before.engine.original_baseline
+    assert [one.reason for one in told] == ["StateRestored"]
 
 
 @pytest.mark.parametrize("weight", [5, 25, 50, 100])

@@ -1,0 +1,38 @@
+"""The route that lives, read back as a spec: what is kept of it while the wanted one is refused."""
+
+from __future__ import annotations
+
+from sluicegate.api import names
+from sluicegate.api.product import DataProduct
+from sluicegate.reconcile.live.children import route_record
+from sluicegate.reconcile.routes.claim_reading import parent_of
+from sluicegate.reconcile.routes.kept_route import with_kept_route
+from tests.support.decisions.rollout_world import document
+
+WEB, INTERNAL = ({"name": name, "namespace": "gateway"} for name in ("web", "internal"))
+
+
+def kept(**spec):
+    """What is kept of a product's HTTPRoute with this spec, at the Gateway web."""
+    meta = {
+        "namespace": "catalog",
+        "name": "search",
+        "uid": "u",
+        "resourceVersion": "1",
+        "labels": {names.LABEL_PRODUCT: "search"},
+    }
+    live = {"parentRefs": [WEB], "hostnames": ["cars.example"], "rules": [{}], **spec}
+    record = route_record({"metadata": meta, "spec": live})
+    product = DataProduct.parse(document())
+    found = with_kept_route(product, record, [parent_of(WEB, "catalog")])
+    return found and found.spec.route
+
+
+def test_what_lives_is_kept_at_the_parents_that_keep_it_alone():
+    assert kept().hostnames == ("cars.example",)
+    assert [one.name for one in kept(parentRefs=[WEB, INTERNAL]).parent_refs] == ["web"]
+
+
+def test_a_route_that_somebody_changed_to_what_no_spec_can_say_stays_as_it_is(caplog):
+    assert kept(hostnames=["not a host"]) is None
+    assert "was changed by hand and stays as it is" in caplog.text
