@@ -2,7 +2,7 @@
 
 Prints each seed, how many steps a second there were in all, and what fails, shrunk; at the end one
 line that sums up. SEED is where it begins, STEPS after how many steps it ends. A life follows from
-its seed alone, whichever process lives it, and the lines come in the order of the seeds.
+its seed alone, whichever process lives it.
 """
 
 from __future__ import annotations
@@ -12,16 +12,14 @@ import logging
 import os
 import signal
 import time
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import count
 from multiprocessing import Pool
+from queue import SimpleQueue
 
 from tests.support.lives.life import draw_life, is_blind, live
 from tests.support.lives.telling import told
-
-AHEAD = 32
-"""Lives that wait for each process, so that none is idle while one is shrunk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +81,19 @@ def main() -> None:
     enough = float(os.environ.get("STEPS") or "inf")
     seeds, tally = count(int(os.environ.get("SEED") or "1")), Tally()
     with Pool(workers, initializer=_begin) as pool:
-        waiting = deque(pool.apply_async(_live, (next(seeds),)) for _ in range(AHEAD * workers))
+        done: SimpleQueue[Outcome | BaseException] = SimpleQueue()
+
+        def begin() -> None:
+            pool.apply_async(_live, (next(seeds),), callback=done.put, error_callback=done.put)
+
         try:
+            for _ in range(2 * workers):
+                begin()
             while tally.steps < enough:
-                waiting.append(pool.apply_async(_live, (next(seeds),)))
-                tally.take_in(waiting.popleft().get())
+                begin()
+                if isinstance(outcome := done.get(), BaseException):
+                    raise outcome
+                tally.take_in(outcome)
         except KeyboardInterrupt:
             pass
     print(tally, flush=True)

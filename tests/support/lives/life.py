@@ -147,6 +147,7 @@ class Living:
     keys: list[Key] = field(default_factory=list)
     number: int = 0
     rests: int = 0
+    mended: bool = False
     after_decision: dict[str, set[str]] = field(default_factory=dict)
     """Kinds of steps that were carried out, by product."""
     others: list[Replica] = field(default_factory=list)
@@ -201,6 +202,18 @@ class Living:
             self.safety.approved[key] = self.world.loop.time()
         if self.world.server.find(DATA_PRODUCTS, key) is not None:
             self.world.annotate(key, **{name: value})
+
+    def ask_later(self, seconds: float, product: int, name: str, value: str) -> None:
+        """Ask for something after a while, unless all is mended by then.
+
+        Else a person's wish for another version would come after the one that is to serve.
+        """
+
+        def ask() -> None:
+            if not self.mended:
+                self.annotate(product, name, value)
+
+        self.later(seconds, ask)
 
     def approve(self, product: int) -> None:
         """Promote the candidate that waits for a person, unless somebody has asked for that."""
@@ -352,6 +365,7 @@ class Living:
     # ---- the end ------------------------------------------------------------------------------
     def mend(self) -> None:
         """Mend everything, and let people want what serves."""
+        self.mended = True
         self.world.network.faults.clear()
         self.world.network.watch_faults.clear()
         self.see()

@@ -206,7 +206,7 @@ def interfere(life: Living, product: int, digit: str, request: str, seconds: int
     push(life, product, digit)
     token = f"token-{life.number}-later"
     named = {names.REQUEST_ROLLBACK: f"va/{token}", names.REQUEST_PROMOTE: f"v{digit}/{token}"}
-    life.later(seconds, lambda: life.annotate(product, request, named.get(request, token)))
+    life.ask_later(seconds, product, request, named.get(request, token))
 
 
 @_kind(1)
