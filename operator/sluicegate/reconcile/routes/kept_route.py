@@ -39,6 +39,10 @@ def with_kept_route(
     try:
         kept = Route.model_validate_json(json.dumps({**spec, "parentRefs": references}))
     except ValidationError as error:
-        logger.warning("HTTPRoute %s was changed by hand and is not changed: %s", route.key, error)
+        logger.warning(
+            "HTTPRoute %s was changed by hand; the operator leaves it as it is: %s",
+            route.key,
+            error,
+        )
         return None
     return product.model_copy(update={"spec": product.spec.model_copy(update={"route": kept})})

@@ -35,4 +35,4 @@ def test_what_lives_is_kept_at_the_parents_that_keep_it_alone():
 
 def test_a_route_that_somebody_changed_to_what_no_spec_can_say_stays_as_it_is(caplog):
     assert kept(hostnames=["not a host"]) is None
-    assert "was changed by hand and stays as it is" in caplog.text
+    assert "was changed by hand; the operator leaves it as it is" in caplog.text
