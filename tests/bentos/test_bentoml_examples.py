@@ -45,7 +45,12 @@ def of_flowers(product: ServedProduct) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "asked"), [("graph", of_graph), ("tables", of_tables), ("flowers", of_flowers)]
+    ("name", "asked"),
+    [
+        pytest.param("graph", of_graph, marks=pytest.mark.nightly),
+        pytest.param("tables", of_tables, marks=pytest.mark.nightly),
+        ("flowers", of_flowers),
+    ],
 )
 def test_a_bento_of_bentomls_examples_is_packed_and_served(
     name: str, asked, registry: str, tmp_path: Path, capsys, monkeypatch

@@ -76,7 +76,8 @@ def serve(bento: Path, folder: Path, stack: ExitStack) -> dict[str, str]:
     [
         (["first-product", "service-levels", "canary", "rollback"], "bentoml/bentos/iris/v1"),
         (["feedback", "retraining"], "digits/bento"),
-        (["own-model"], ""),
+        # Nightly, as the examples of BentoML have a model of the store in each run.
+        pytest.param(["own-model"], "", marks=pytest.mark.nightly),
     ],
     ids=["iris", "digits", "wines"],
 )

@@ -307,8 +307,10 @@ def _counts(answers: Answers, target: Target, version: VersionKey, *, slo: str) 
             return _counters(answers.table(QueryKind.COUNTERS), version, indicator.counters)
         case IndicatorKind.PROMQL:
             rows = answers.table(QueryKind.PROMQL)
-            total, good = (rows.get((*version, slo, each)) for each in (Fact.TOTAL, Fact.GOOD))
-            return _BlockCounts(total, goods=good or NOTHING)
+            totals, goods = (
+                rows.get((*version, slo, each), NOTHING) for each in (Fact.TOTAL, Fact.GOOD)
+            )
+            return _both(totals, goods)
         case IndicatorKind.GAUGE:
             raise ValueError(f"SLO {slo!r} is a gauge: it has means, no counts")
 
@@ -360,11 +362,15 @@ def _outcomes(good: Values | None, bad: Values | None) -> _BlockCounts:
 
 
 def _counters(rows: Table, version: VersionKey, counters: Counters) -> _BlockCounts:
-    """Total less good, where both are there: a counter that isn't exported isn't zero."""
     totals = rows.get((*version, counters.total, str(counters.lag_seconds)), NOTHING)
     goods = rows.get((*version, counters.good, "0"), NOTHING)
+    return _both(totals, goods, lagging=counters.lag_seconds > 0)
+
+
+def _both(totals: Values, goods: Values, *, lagging: bool = False) -> _BlockCounts:
+    """Total less good, where both are there: what isn't exported isn't zero."""
     both = {index: total for index, total in totals.items() if index in goods}
-    return _BlockCounts(both or None, goods=goods, lagging=counters.lag_seconds > 0)
+    return _BlockCounts(both or None, goods=goods, lagging=lagging)
 
 
 def _means(answers: Answers, version: VersionKey, gauge: Gauge) -> tuple[Mean, ...]:

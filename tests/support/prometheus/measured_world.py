@@ -30,7 +30,7 @@ class ProductBlocks:
     gauge: float | None = None
     gauge_age: float = 1
     counters: dict[tuple[str, int], float] = field(default_factory=dict)
-    ratios: dict[str, tuple[float, float]] = field(default_factory=dict)
+    ratios: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
     """Good and all events by the name of an SLO that PromQL measures."""
     targets: int = 2
     duplicates: int = 0

@@ -63,6 +63,15 @@ async def test_good_and_all_events_come_from_one_query_of_each_product():
     assert [newest(readings, name, "orders") for name in ("iris", "wines")] == [expected] * 2
 
 
+@pytest.mark.parametrize("counts", [(None, 100), (97, None)])
+async def test_without_a_series_of_good_or_of_all_events_it_is_unknown(counts):
+    truth = World([ProductBlocks(namespace="shop", product="iris", ratios={"orders": counts})])
+    async with PrometheusStandIn(truth) as server:
+        (readings,) = await fetches(server, "iris")
+
+    assert newest(readings, "iris", "orders").quality is Quality.NO_SERIES
+
+
 @pytest.mark.parametrize(
     "lie", [Lie.REJECTED_422, Lie.ERROR_503, Lie.HANGS, Lie.NOT_JSON, Lie.MALFORMED_ROW]
 )
