@@ -34,7 +34,7 @@ async def server():
 
 @pytest.fixture
 async def prometheus(server):
-    async with Prometheus(Endpoint(url=server.url, timeout_seconds=1)) as opened:
+    async with Prometheus(Endpoint(url=server.url, timeout_seconds=60)) as opened:
         yield opened
 
 
