@@ -67,7 +67,7 @@ bars: programs ## How long takeover, recovery and stop take, alone on the machin
 verify: verify-canaries verify-degradation verify-bentos verify-cluster ## Whole suites; writes on which content they passed
 
 verify-canaries: setup
-	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_canary_bars.py tests/simulation/test_compare_table.py
+	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_canary_bars.py tests/simulation/test_compare_table.py tests/simulation/test_label_bars.py
 
 verify-degradation: setup
 	$(PYTEST) --record-verified --numprocesses=2 tests/simulation/test_degradation.py

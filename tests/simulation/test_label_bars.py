@@ -23,7 +23,7 @@ from tests.support.decisions.canary_products import canary_terms
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
 
-RUNS = 100
+RUNS = 400
 BAR = 0.05 + 3 * sqrt(0.05 * 0.95 / RUNS)
 DECIDED = 0.8
 LABELS = 0.01
@@ -67,7 +67,9 @@ def test_a_duration_that_is_too_short_lets_a_worse_candidate_through():
 
 
 @pytest.mark.parametrize("margin", [pytest.param(0.015, marks=LONG), 0.03])
-@pytest.mark.parametrize("per_minute", [pytest.param(60, marks=LONG), 600])
+@pytest.mark.parametrize(
+    "per_minute", [pytest.param(60, marks=LONG), pytest.param(600, marks=pytest.mark.anchor)]
+)
 def test_rows_that_both_versions_were_scored_on_decide_with_few_labels(per_minute, margin):
     scenario = imagined(per_minute, margin)
     equal, alone = paired(scenario, margin, ROWS[margin], worse=0.0)
