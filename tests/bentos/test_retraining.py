@@ -3,6 +3,7 @@
 import json
 import statistics
 import time
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -84,6 +85,28 @@ async def test_the_retrained_version_serves_and_is_right_on_the_moved_market(
         tally = await send(product, Sellers(seed=21), moved, requests=200)
     assert (tally.failed, list(tally.versions)) == (0, ["v2"])
     assert tally.versions["v2"].accuracy > 0.88
+
+
+@pytest.mark.parametrize(("days", "taken"), [(10.5, 10), (3.5, 28), (40.5, 28), (None, 28)])
+def test_a_training_takes_the_days_since_the_change_where_they_suffice(market, days, taken):
+    trigger = {} if days is None else {"changeTime": _ago(days)}
+    environment = {"USED_CAR_MARKET": market.dump(), "SLUICEGATE_TRIGGER": json.dumps(trigger)}
+    for kind in (PricingRecipe, RankingRecipe):
+        assert kind.from_environment(environment).days == taken
+
+
+def test_data_since_the_change_makes_the_better_model(market):
+    """Of four weeks only ten days are of the new world."""
+    moved = market.with_shock("DieselPricesFall").later(10)
+    wrong = [
+        bad_ratio(recipe.evaluate(recipe.fit(lighter=True), lighter=False))
+        for recipe in (PricingRecipe(moved, days=10), PricingRecipe(moved))
+    ]
+    assert wrong[0] < wrong[1] - 0.01
+
+
+def _ago(days):
+    return (datetime.now(UTC) - timedelta(days=days)).isoformat()
 
 
 @pytest.mark.grid

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
@@ -16,14 +17,17 @@ import sklearn
 from typing_extensions import override
 
 from pricing.model import FULL, LIGHT, PricingModel, within_tolerance
+from sluicegate_service.environment import TRIGGER
 from sluicegate_service.recipes import JoblibRecipe
-from sluicegate_service.training import Counts, Evaluation
+from sluicegate_service.training import Counts, Evaluation, Trigger
 from used_car_market import Market, MarketError, draw_sales
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DAYS: Final = 28
+LEAST_DAYS: Final = 7
+"""Days since a change that suffice: a model of them is as good, and of the new world."""
 SALES_A_DAY: Final = 700
 # The gate asks whether a candidate may be one point worse; equality shows with 10,000 rows.
 HOLD_OUT_DAYS: Final = 7
@@ -37,20 +41,24 @@ class PricingRecipe(JoblibRecipe):
     market: Market
     source: Path = Path(__file__).parent.parent
     name: str = "pricing"
+    days: int = DAYS
     model_type: ClassVar[type] = PricingModel
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """The recipe for the market that the environment describes."""
         try:
-            return cls(Market.from_environment(environment))
+            market = Market.from_environment(environment)
         except MarketError as error:
             raise SystemExit(f"training pricing failed: {error}") from error
+        trigger = Trigger.parse(environment.get(TRIGGER) or "{}")
+        days = trigger.days_of_data(datetime.now(UTC), least=LEAST_DAYS, most=DAYS)
+        return cls(market, days=days)
 
     @override
     def fit(self, *, lighter: bool) -> PricingModel:
-        """Learn from the sales of the last four weeks."""
-        sales = draw_sales(self.market, days=DAYS, per_day=SALES_A_DAY)
+        """Learn from the sales of the last four weeks, or since the change if that is enough."""
+        sales = draw_sales(self.market, days=self.days, per_day=SALES_A_DAY)
         return PricingModel.fit(sales.cars.columns(), sales.price, LIGHT if lighter else FULL)
 
     @override
@@ -68,7 +76,7 @@ class PricingRecipe(JoblibRecipe):
         super().save(model, folder)
         card = {
             "effort": model.effort,
-            "trainedOn": f"{DAYS * SALES_A_DAY} sales of the {DAYS} days up to {self.market.today}",
+            "trainedOn": f"{self.days * SALES_A_DAY} sales of the {self.days} days up to {self.market.today}",
             "scikit-learn": sklearn.__version__,
         }
         (folder / "model.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
@@ -16,8 +17,9 @@ import sklearn
 from typing_extensions import override
 
 from search_ranking.model import FULL, LIGHT, RankingModel, first_page
+from sluicegate_service.environment import TRIGGER
 from sluicegate_service.recipes import JoblibRecipe
-from sluicegate_service.training import Counts, Evaluation
+from sluicegate_service.training import Counts, Evaluation, Trigger
 from used_car_market import Market, MarketError, Searches, draw_searches
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DAYS: Final = 28
+LEAST_DAYS: Final = 7
+"""Days since a change that suffice: a model of them is as good, and of the new world."""
 SEARCHES_A_DAY: Final = 300
 # The gate asks whether a candidate may be one point worse. A gain shows with 5,000 rows; that a
 # lighter model is as good as the full one takes more than twice as many.
@@ -43,20 +47,24 @@ class RankingRecipe(JoblibRecipe):
     market: Market
     source: Path = Path(__file__).parent.parent
     name: str = "search-ranking"
+    days: int = DAYS
     model_type: ClassVar[type] = RankingModel
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """The recipe for the market that the environment describes."""
         try:
-            return cls(Market.from_environment(environment))
+            market = Market.from_environment(environment)
         except MarketError as error:
             raise SystemExit(f"training search-ranking failed: {error}") from error
+        trigger = Trigger.parse(environment.get(TRIGGER) or "{}")
+        days = trigger.days_of_data(datetime.now(UTC), least=LEAST_DAYS, most=DAYS)
+        return cls(market, days=days)
 
     @override
     def fit(self, *, lighter: bool) -> RankingModel:
-        """Learn from the searches of the last four weeks."""
-        searches = draw_searches(self.market, days=DAYS, per_day=SEARCHES_A_DAY)
+        """Learn from the searches of the last four weeks, or since the change if that is enough."""
+        searches = draw_searches(self.market, days=self.days, per_day=SEARCHES_A_DAY)
         return RankingModel.fit(
             *columns(searches), searches.opened, effort=LIGHT if lighter else FULL
         )
@@ -79,7 +87,7 @@ class RankingRecipe(JoblibRecipe):
         card = {
             "effort": model.effort.name,
             "shortlist": model.effort.shortlist,
-            "trainedOn": f"{DAYS * SEARCHES_A_DAY} searches of the {DAYS} days up to"
+            "trainedOn": f"{self.days * SEARCHES_A_DAY} searches of the {self.days} days up to"
             f" {self.market.today}",
             "scikit-learn": sklearn.__version__,
         }

@@ -43,7 +43,8 @@ class Rollout(ApiModel):
     and 50 at which 50 requests of the candidate come within 15 minutes, 50 at least."""
     max_duration_seconds: Annotated[int, Field(ge=10, le=2_678_400)] | None = None
     """Maximum duration of a rollout. A candidate without a verdict by then is rolled back as
-    inconclusive, which does not count as a failed training. Without it four hours."""
+    inconclusive, which does not count as a failed training. Without it the duration follows the
+    labels: three times what an equal candidate takes, from four hours to 14 days."""
     approval: Approval = Approval.AUTOMATIC
     """Manual waits before the promotion for the annotation sluicegate.dev/promote."""
     history_limit: Annotated[int, Field(ge=1, le=20)] = 10

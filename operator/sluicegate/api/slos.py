@@ -45,7 +45,8 @@ class CanaryEvidence(StrEnum):
     REQUIRED = "Required"
     """Always; a candidate waits until it does, or runs out of time."""
     IF_AVAILABLE = "IfAvailable"
-    """If the traffic planned within the rollout's duration suffices for an answer."""
+    """If an equal candidate can get an answer within rollout.maxDurationSeconds; without that
+    field, always where an SLO about the answers has had any events in the last week."""
     POST_PROMOTION = "PostPromotion"
     """Never; the probation after the promotion watches it."""
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.plan import read_products
 from sluicegate.errors import InvalidInput, Problem
+from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.simulation.outlook import outlook
 from sluicegate.simulation.scenario import (
@@ -113,7 +114,8 @@ def _terms(product: DataProduct, args: argparse.Namespace) -> Terms:
         raise InvalidInput(
             [Problem("--duration-minutes", "is 0: give at least one block, e.g. 60")]
         )
-    return replace(terms, max_duration_seconds=round(args.duration_minutes * 60))
+    seconds = round(args.duration_minutes * 60)
+    return replace(terms, max_duration_seconds=seconds, duration_given=True)
 
 
 def _imagined(product: DataProduct, args: argparse.Namespace) -> Imagined:
@@ -150,6 +152,7 @@ def _answer(terms: Terms, scenario: Scenario, args: argparse.Namespace) -> dict[
     summary = simulate(scenario, args.runs, args.seed)
     answer: dict[str, Any] = summary.to_json()
     answer["slos"] = {one.slo: one.to_json() for one in outlook(scenario)}
+    answer["maxDurationSeconds"] = scenario.blocks * scenario.block_seconds
     if args.compare:
         answer["compare"] = _compared(scenario, summary, args)
     if not args.no_degradation:
@@ -177,12 +180,14 @@ def _print_json(answer: dict[str, Any]) -> None:
 def _print_table(answer: dict[str, Any]) -> None:
     rows = answer.get("compare", [{"rule": "Sluicegate", **answer}])
     _print_rows([HEADINGS, *(_cells(row) for row in rows)])
-    print(f"{answer['runs']} runs; ± is one standard error")
+    longest = duration(answer["maxDurationSeconds"])
+    print(f"{answer['runs']} runs; ± is one standard error; a rollout lasts {longest} at most")
     for name, slo in answer["slos"].items():
         if not slo["mustSpeak"]:
             print(
                 f"{name} is not required for a promotion at this traffic: a candidate that is worse in"
-                " it may be promoted. Set canaryEvidence: Required, a wider maxRegression or a longer duration"
+                " it may be promoted. Leave out rollout.maxDurationSeconds, so that the duration follows"
+                " the labels, or set canaryEvidence: Required, or a wider maxRegression"
             )
     if "degradation" in answer:
         print()

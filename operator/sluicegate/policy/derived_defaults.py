@@ -1,12 +1,20 @@
 """Values that the spec leaves out and the operator takes from what it measures, in sentences."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import ceil
 from typing import Final
 
 from sluicegate.api.retraining import DEFAULT_COOLDOWN_SECONDS
+from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS
 from sluicegate.policy.canary.objections import LEAST_REQUESTS
-from sluicegate.policy.canary.rollout_defaults import SOON_SECONDS, derive, describe_steps
+from sluicegate.policy.canary.rollout_defaults import (
+    LONGEST_SECONDS,
+    SOON_SECONDS,
+    TIMES_PLANNED,
+    derive,
+    describe_steps,
+)
 from sluicegate.policy.model.formatting import duration, points
 from sluicegate.policy.model.hold_out_margin import Z_POWER, HoldOutMargin
 from sluicegate.policy.model.observed import Observed
@@ -32,7 +40,7 @@ def derived(
     if not terms.steps_given:
         yield f"rollout.steps: {_steps(terms, observed)}"
     if not terms.duration_given:
-        yield f"rollout.maxDurationSeconds: {duration(terms.max_duration_seconds)}"
+        yield f"rollout.maxDurationSeconds: {_duration(terms, observed)}"
     quality = [slo for slo in terms.deciding if slo.tells_quality]
     for slo in quality:
         if not slo.margin_given:
@@ -55,6 +63,16 @@ def _steps(terms: Terms, observed: Observed | None) -> str:
         return f"those of {listed} % at which {rule}; the last one where none does"
     chosen = describe_steps(derive(terms, observed).steps)
     return f"{chosen}, of {listed} % those at which {rule} at the present rate"
+
+
+def _duration(terms: Terms, observed: Observed | None) -> str:
+    least, most = duration(DEFAULT_MAX_DURATION_SECONDS), duration(LONGEST_SECONDS)
+    if observed is None:
+        return (
+            f"{TIMES_PLANNED} times what an equal candidate takes with the labels that come,"
+            f" {least} at least, {most} at most"
+        )
+    return derive(replace(terms, steps_given=True), observed).message
 
 
 def _regression(slo: SloTerms) -> str:

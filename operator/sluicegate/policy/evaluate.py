@@ -92,7 +92,7 @@ def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: i
     """
     terms = rollout_defaults.applied(terms, status, observed)
     found = _evaluated(terms, status, observed, now)
-    return replace(found, decision=rollout_defaults.recorded(terms, found.decision))
+    return replace(found, decision=rollout_defaults.recorded(terms, observed, found.decision))
 
 
 def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:

@@ -30,6 +30,7 @@ class Delivery:
     failed : promoted versions that were rolled back.
     recovery_seconds : the median from the promotion of such a version to its end.
     reworked : promotions that a decayed model, or a rollback, had made necessary.
+    challengers : promotions of versions that were trained although nothing was wrong.
     """
 
     promotions: int = 0
@@ -38,6 +39,7 @@ class Delivery:
     failed: int = 0
     recovery_seconds: float | None = None
     reworked: int = 0
+    challengers: int = 0
 
 
 def delivery_of(review: DataProductReview) -> Delivery:
@@ -50,7 +52,7 @@ def delivery_of(review: DataProductReview) -> Delivery:
         one for one in promoted if one.outcome == Outcome.ROLLED_BACK and one.end_time is not None
     ]
     made = [_one(promotion, decisions) for promotion in _promotions(decisions)]
-    leads = [lead for lead, _ in made if lead is not None]
+    leads = [one.lead for one in made if one.lead is not None]
     times = [_served(one) for one in failed]
     return Delivery(
         promotions=len(made),
@@ -58,8 +60,18 @@ def delivery_of(review: DataProductReview) -> Delivery:
         lead_seconds=median(leads) if leads else None,
         failed=len(failed),
         recovery_seconds=median(times) if times else None,
-        reworked=sum(reworked for _, reworked in made),
+        reworked=sum(one.reworked for one in made),
+        challengers=sum(one.challenger for one in made),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Promotion:
+    """Seconds from the beginning of what was promoted, and what had made it necessary."""
+
+    lead: float | None
+    reworked: bool
+    challenger: bool
 
 
 def _promotions(decisions: Sequence[ReviewDecision]) -> list[int]:
@@ -67,8 +79,11 @@ def _promotions(decisions: Sequence[ReviewDecision]) -> list[int]:
     return [place for place, one in enumerate(decisions) if one.type == DecisionType.PROMOTE]
 
 
-def _one(place: int, decisions: Sequence[ReviewDecision]) -> tuple[float | None, bool]:
-    """Seconds from the beginning of what was promoted, and whether it was rework."""
+def _one(place: int, decisions: Sequence[ReviewDecision]) -> _Promotion:
+    """The promotion at this place.
+
+    A challenger that wasn't promoted ends without a decision, so earlier ones don't belong to it.
+    """
     earlier = list(decisions[:place])
     ends = [
         number
@@ -77,10 +92,18 @@ def _one(place: int, decisions: Sequence[ReviewDecision]) -> tuple[float | None,
     ]
     last = ends[-1] if ends else -1
     begins = [one for one in earlier[last + 1 :] if one.type in _BEGINS]
+    trained = [place for place, one in enumerate(begins) if one.type == DecisionType.RETRAIN]
+    challenger = bool(trained) and begins[trained[-1]].reason == DecisionReason.SCHEDULED
+    begins = begins[trained[-1] :] if challenger else [one for one in begins if not _is_spare(one)]
     after_rollback = last >= 0 and earlier[last].type == DecisionType.ROLLBACK
     decayed = any(one.reason in _UNPLANNED for one in begins)
     lead = float(decisions[place].decision_time - begins[0].decision_time) if begins else None
-    return lead, after_rollback or decayed
+    return _Promotion(lead, (after_rollback or decayed) and not challenger, challenger)
+
+
+def _is_spare(decision: ReviewDecision) -> bool:
+    """Whether it trains a challenger."""
+    return decision.type == DecisionType.RETRAIN and decision.reason == DecisionReason.SCHEDULED
 
 
 def _served(version: ReviewVersion) -> float:

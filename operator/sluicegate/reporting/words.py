@@ -219,7 +219,7 @@ def counted(count: Count) -> str:
 
 
 def delivery(one: Delivery) -> list[tuple[str, str]]:
-    """DORA's five, by name."""
+    """DORA's five, by name, and how many promotions were of challengers."""
     some = one.promotions
     return [
         ("Promotion frequency", f"{some} in the period, {one.per_week:.2g} a week"),
@@ -227,6 +227,7 @@ def delivery(one: Delivery) -> list[tuple[str, str]]:
         ("Change-fail rate", _of(one.failed, some, "rolled back after the promotion")),
         ("Recovery time", _time(one.recovery_seconds, "from such a promotion to its rollback")),
         ("Rework rate", _of(one.reworked, some, "made necessary by a decayed model or a rollback")),
+        ("Challengers", _of(one.challengers, some, "trained although no service level was missed")),
     ]
 
 

@@ -56,7 +56,7 @@ def _one(scenario: Scenario, stream: Stream) -> Outlook:
         case CanaryEvidence.REQUIRED:
             must_speak = True
         case CanaryEvidence.IF_AVAILABLE:
-            must_speak = blocks <= scenario.blocks
+            must_speak = (scenario.waits and stream.labels) or blocks <= scenario.blocks
         case CanaryEvidence.POST_PROMOTION:
             must_speak = False
     return Outlook(stream.name, stream.margin, blocks * scenario.minutes_per_block, must_speak)

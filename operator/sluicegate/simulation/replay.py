@@ -2,6 +2,8 @@
 
 The very functions that the operator calls are called here; only the world is another. Actions
 take effect at once, and a version's counts are what the file says, whatever share it was given.
+A file may have blocks of an hour; a canary is judged in blocks of five minutes at most all the
+same, with the file's counts spread evenly over them.
 """
 
 from bisect import bisect_right
@@ -45,6 +47,9 @@ from sluicegate.stats.dispersion import LEAST_BLOCKS
 Versions = Mapping[str, Mapping[str, Block]]
 """Blocks by version and SLO."""
 SUPERSEDED_TRAINING = "superseded"
+_NONE = Count(0, 0)
+LONGEST_CANARY_BLOCK_SECONDS = 300
+"""A canary's steps last seven blocks at least, so they must not be hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,8 @@ class Replay:
         self._orphan: Release | None = None
         ends = [0, *(block.at for block in scenario.blocks)]
         gaps = (later - earlier for earlier, later in pairwise(ends))
-        self._canary_seconds = min(gaps, default=self.terms.block_seconds)
+        self._file_seconds = min(gaps, default=self.terms.block_seconds)
+        self._canary_seconds = min(self._file_seconds, LONGEST_CANARY_BLOCK_SECONDS)
 
     def advance(self, block: ReplayBlock) -> ReplayStep:
         """One block: let happen what is due, read, evaluate, act."""
@@ -170,7 +176,14 @@ class Replay:
                 already = series.block(index).count
                 total = Count(already.bad + one.count.bad, already.total + one.count.total)
                 series.record(replace(one, count=total))
-        self._read.append((block.at, _quality(block), read))
+        parts = max(self._file_seconds // self._canary_seconds, 1)
+        for part in range(1, parts + 1):
+            end = block.at - (parts - part) * self._canary_seconds
+            share = {
+                version: {name: _part(one, part, parts) for name, one in blocks.items()}
+                for version, blocks in read.items()
+            }
+            self._read.append((end, _quality(block), share))
 
     def _observed(self, block: ReplayBlock, index: int) -> Observed:
         happened = self._happened
@@ -255,6 +268,14 @@ def _initial(terms: Terms, stable: Release, scenario: ReplayScenario) -> DataPro
         stable=Version.of(stable, VersionSource.SPEC, promotion_time=since, baseline=baseline),
         spec_model=SpecModel.of(stable, Outcome.PROMOTED, since),
     )
+
+
+def _part(block: Block, part: int, parts: int) -> Block:
+    """One of equal parts of a block: its events are spread evenly, and the bad ones over them."""
+    bad, total = block.count
+    before, after = total * (part - 1) // parts, total * part // parts
+    share = Count(bad * after // total - bad * before // total, after - before) if total else _NONE
+    return replace(block, count=share)
 
 
 def _quality(block: ReplayBlock) -> Quality:

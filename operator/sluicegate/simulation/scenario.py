@@ -8,6 +8,8 @@ from statistics import quantiles
 from typing import TYPE_CHECKING, Final
 
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind
+from sluicegate.policy.canary.pace import LabelPace
+from sluicegate.policy.canary.rollout_defaults import longest_seconds
 
 if TYPE_CHECKING:  # the verified canaries don't depend on the policy's terms
     from sluicegate.policy.model.terms import Terms
@@ -16,6 +18,7 @@ LONGEST_CANARY_BLOCK_SECONDS: Final = 60
 LEAST_PAST_BLOCKS: Final = 30
 SECONDS_PER_HOUR: Final = 3_600
 BLOCKS_PER_DECILE: Final = 10
+MOST_BLOCKS: Final = 1_000
 _REQUESTS: Final = frozenset({IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY})
 
 
@@ -62,6 +65,7 @@ class Stream:
     delay : blocks until an event is counted.
     lag : blocks after the start that are no evidence, as good events are still to come.
     allowed_bad : share that the objective allows; 1 without one.
+    labels : it is about the answers, and events of it come.
     """
 
     name: str
@@ -73,6 +77,7 @@ class Stream:
     delay: int = 0
     lag: int = 0
     allowed_bad: float = 1.0
+    labels: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ class Scenario:
     block_seconds : of a canary block.
     blocks : how many fit into the rollout's longest duration.
     burst_correlation, daily_swing : as imagined.
+    waits : the duration follows the labels, so an SLO that has any must speak.
     """
 
     streams: tuple[Stream, ...]
@@ -94,6 +100,7 @@ class Scenario:
     blocks: int
     burst_correlation: float = 0.0
     daily_swing: float = 0.0
+    waits: bool = False
 
     @property
     def past_blocks(self) -> int:
@@ -147,9 +154,14 @@ def without_gauges(terms: "Terms") -> "Terms":
 def scenario_of(terms: "Terms", imagined: Imagined) -> Scenario:
     """The canary of a product in this traffic.
 
-    Requests feed availability and latency, labels everything else.
+    Requests feed availability and latency, labels everything else. A rollout that waits for days
+    is played in longer blocks, so that there are no more than `MOST_BLOCKS`.
     """
+    longest = terms.max_duration_seconds
+    if not terms.duration_given:
+        longest, _ = longest_seconds(terms, _paces(terms, imagined), {})
     seconds = min(terms.block_seconds, LONGEST_CANARY_BLOCK_SECONDS)
+    seconds *= ceil(longest / seconds / MOST_BLOCKS)
     minutes = seconds / 60
     streams = []
     for slo in terms.deciding:
@@ -169,16 +181,27 @@ def scenario_of(terms: "Terms", imagined: Imagined) -> Scenario:
                 delay,
                 ceil(slo.lag_blocks * terms.block_seconds / seconds),
                 1.0 if slo.allowed_bad is None else slo.allowed_bad,
+                labels=slo.tells_quality and rate > 0,
             )
         )
     return Scenario(
         tuple(streams),
         terms.steps,
         seconds,
-        terms.max_duration_seconds // seconds,
+        longest // seconds,
         imagined.burst_correlation,
         imagined.daily_swing,
+        waits=not terms.duration_given,
     )
+
+
+def _paces(terms: Terms, imagined: Imagined) -> dict[str, LabelPace]:
+    rate, delay = imagined.labels_per_minute / 60, imagined.label_delay_minutes * 60
+    return {
+        slo.name: LabelPace(rate, imagined.stable_bad.get(slo.name, 0.0), delay)
+        for slo in terms.deciding
+        if slo.tells_quality and rate > 0
+    }
 
 
 def summarise(verdicts: list[SimulatedVerdict], minutes: list[float]) -> SimulationSummary:

@@ -5,6 +5,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from sluicegate.api.slos import CanaryEvidence
+from sluicegate.policy.canary.pace import SLOW_SECONDS
 from sluicegate.simulation import vectorized_test
 from sluicegate.simulation.scenario import Scenario, SimulatedVerdict, SimulationSummary, summarise
 from sluicegate.simulation.traffic import Bools, Floats, Ints, SimulatedArms, SimulatedTraffic
@@ -35,6 +36,7 @@ class Sequential:
         self._margin = np.array([s.margin for s in scenario.streams])[:, None]
         self._allowed = np.array([s.allowed_bad for s in scenario.streams])[:, None]
         self._lag = np.array([s.lag for s in scenario.streams])[:, None]
+        self._labels = np.array([s.labels for s in scenario.streams])[:, None]
         self._bound = rollback_bound(len(scenario.streams))
         blocks = np.arange(len(past))[:, None, None]
         late = blocks >= vectorized_test.level_shift(past_bad, past)
@@ -132,10 +134,17 @@ class Sequential:
             margin=self._margin,
             correlation=self._correlation[:, runs],
         )
-        required: Bools = np.less_equal(blocks + self._lag, self._scenario.blocks)
+        blocks = blocks + self._lag
+        required: Bools = np.less_equal(blocks, self._scenario.blocks)
         for row, stream in enumerate(self._scenario.streams):
             if stream.evidence is not CanaryEvidence.IF_AVAILABLE:
                 required[row] = stream.evidence is CanaryEvidence.REQUIRED
+            elif stream.labels and self._scenario.waits:
+                required[row] = True
+        slow = self._labels & (blocks * self._scenario.block_seconds > SLOW_SECONDS)
+        quick: Bools = np.logical_or.reduce(required & ~slow, axis=0)
+        early = self.step[runs] < len(self._steps) - 1
+        required &= ~(slow & quick & early)
         return required
 
     def _leans_against(self, runs: Ints) -> Bools:

@@ -242,6 +242,11 @@ class Series:
         return self._newest
 
     @property
+    def first_hour(self) -> int:
+        """The first hour that was recorded, if it is kept; one that doesn't come without any."""
+        return self._first_hour
+
+    @property
     def had_events(self) -> bool:
         """Whether there were any in the blocks and hours that are kept."""
         return any(self._hour_total) or any(self._total)

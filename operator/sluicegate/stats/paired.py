@@ -20,7 +20,7 @@ from sluicegate.stats.intervals import Z95, Difference
 SHOWN_BETTER: Final = 0.01
 """Share of the candidates that are no better and are taken for better all the same."""
 _HALF: Final = 0.5
-_BETS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
+_BETS: Final = (0.05, 0.1, 0.2, 0.4)
 """Shares of the capital that are bet on a row, of the most that it can bear; mixed evenly."""
 
 

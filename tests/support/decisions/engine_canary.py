@@ -19,6 +19,7 @@ from sluicegate.policy.model.observed import CanaryBlock, Facts, Observed
 from sluicegate.policy.transitions import with_share
 from sluicegate.simulation.scenario import Scenario, SimulatedVerdict
 from sluicegate.slo.blocks import Block, Quality
+from tests.support.decisions.judged import series
 
 if TYPE_CHECKING:
     from sluicegate.policy.model.terms import Terms
@@ -35,6 +36,9 @@ class Canary:
     def __init__(self, terms: Terms, scenario: Scenario, past: list[CanaryBlock]) -> None:
         self._terms, self._seconds = terms, scenario.block_seconds
         self._blocks = past
+        self._series = {
+            "stable": {one.name: series((0, 1)) for one in scenario.streams if one.labels}
+        }
         start = past[-1].end
         candidate = Candidate.of(
             Release("candidate"),
@@ -55,6 +59,7 @@ class Canary:
         self._blocks.append(block)
         observed = Observed(
             block=block.end // self._terms.block_seconds,
+            series=self._series,
             canary_blocks=tuple(self._blocks),
             canary_block_seconds=self._seconds,
         )

@@ -125,9 +125,21 @@ def test_what_needs_no_numpy_imports_none():
 
 def test_an_slo_that_cannot_answer_in_time_is_named(product, capsys):
     rates = ["--labels-per-minute", "1", "--stable-bad", "accuracy=0.1", "--no-degradation"]
+    rates += ["--duration-minutes", "240"]
     assert _simulate(product, *rates) == 0
     assert "accuracy is not required for a promotion" in capsys.readouterr().out
     assert _simulate(product, *rates, "--output", "json") == 0
     slos = json.loads(capsys.readouterr().out)["slos"]
     assert slos["availability"]["mustSpeak"]
     assert not slos["accuracy"]["mustSpeak"]
+
+
+def test_without_a_duration_a_rollout_lasts_until_the_labels_have_come(product, capsys):
+    rates = ["--labels-per-minute", "1", "--stable-bad", "accuracy=0.1", "--no-degradation"]
+    assert _simulate(product, *rates, "--candidate-bad", "accuracy=0.2", "--output", "json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["slos"]["accuracy"]["mustSpeak"]
+    assert answer["maxDurationSeconds"] > 14_400
+    assert answer["promoted"] <= 0.1, "worse by the margin of five points and five more"
+    assert _simulate(product, *rates, "--labels-per-minute", "0") == 0
+    assert "accuracy is not required" in capsys.readouterr().out, "no label will ever come"

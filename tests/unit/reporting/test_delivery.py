@@ -38,7 +38,7 @@ def review(decisions, versions=()):
 def test_a_period_without_promotions_has_no_times_and_no_rates():
     found = delivery_of(review([(1, "Alert", "BudgetBurning")]))
     assert found == Delivery()
-    assert [value for _, value in delivery(found)] == ["0 in the period, 0 a week", *["–"] * 4]
+    assert [value for _, value in delivery(found)] == ["0 in the period, 0 a week", *["–"] * 5]
 
 
 def test_lead_times_begin_with_what_led_to_the_promotion_and_not_with_what_ended_before():
@@ -82,6 +82,29 @@ def test_a_promoted_version_that_was_rolled_back_has_failed_and_what_follows_is_
     told = dict(delivery(found))
     assert told["Change-fail rate"] == "1 of 2 rolled back after the promotion"
     assert told["Recovery time"].startswith("median 3 h from such a promotion")
+
+
+def test_a_challenger_is_counted_as_such_and_its_lead_time_begins_with_its_own_training():
+    found = delivery_of(
+        review(
+            [
+                (1, "Retrain", "Scheduled"),
+                (20, "Retrain", "Scheduled"),
+                (22, "StartRollout", "GatePassed"),
+                (26, "Promote", "CanaryNotWorse"),
+                (40, "Retrain", "Scheduled"),
+                (60, "Retrain", "ModelDecay"),
+                (61, "StartRollout", "GatePassed"),
+                (64, "Promote", "CanaryNotWorse"),
+            ]
+        )
+    )
+    assert (found.promotions, found.challengers, found.reworked) == (2, 1, 1)
+    assert found.lead_seconds == (6 + 4) / 2 * HOUR
+    assert (
+        dict(delivery(found))["Challengers"]
+        == "1 of 2 trained although no service level was missed"
+    )
 
 
 def test_a_candidate_that_was_never_promoted_fails_no_deployment():

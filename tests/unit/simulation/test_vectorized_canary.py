@@ -1,5 +1,7 @@
 """The vectorised judge and the engine are one rule: same blocks, same decisions, same block."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
@@ -35,21 +37,23 @@ def imagined_canaries(draw):
         draw(st.sampled_from([0.0, 7.0])),
     )
     evidence = draw(st.sampled_from(["Required", "IfAvailable", "PostPromotion"]))
-    return canary_terms(*SLOS[: len(names)], evidence=evidence, maxDurationSeconds=2400), traffic
+    terms = canary_terms(*SLOS[: len(names)], evidence=evidence, maxDurationSeconds=2400)
+    return terms, traffic, draw(st.booleans())
 
 
 def stable_that_changes_level():
     """Its daily swing takes it to where everything is bad, in the hour before the canary."""
     traffic = Imagined(600.0, 0.0, {"availability": 1.0}, {"availability": 0.0}, 0.0, 0.8, 0.0)
-    return canary_terms(SLOS[0], evidence="IfAvailable", maxDurationSeconds=2400), traffic
+    return canary_terms(SLOS[0], evidence="IfAvailable", maxDurationSeconds=2400), traffic, False
 
 
 @settings(max_examples=max(settings.default.max_examples // 10, 1))
 @given(imagined_canaries(), st.integers(0, 2**20))
 @example(canary=stable_that_changes_level(), seed=0)
 def test_both_judges_decide_the_same_at_the_same_blocks(canary, seed):
-    terms, imagined = canary
-    scenario = scenario_of(terms, imagined)
+    terms, imagined, waits = canary
+    scenario = replace(scenario_of(terms, imagined), waits=waits)
+    terms = replace(terms, duration_given=not waits)
     traffic = SimulatedTraffic(scenario, RUNS, seed)
     past_bad, past = traffic.past()
     judge = Sequential(scenario, past_bad, past)

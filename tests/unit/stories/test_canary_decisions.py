@@ -72,7 +72,8 @@ def test_an_inconclusive_candidate_is_kept_without_traffic_and_held_against_nobo
             counts["v2"] = {"availability": count(0, 2), "accuracy": count(0, 1)}
         return counts
 
-    lines = run(scenario(script, 260, product=one_step(), events=[trained()]))
+    four_hours = product(EASY, ACCURACY, rollout={"steps": [50], "maxDurationSeconds": 14_400})
+    lines = run(scenario(script, 260, product=four_hours, events=[trained()]))
     line = first(lines, "Inconclusive")
     assert line["decision"]["reason"] == "MaxDuration"
     assert (line["stable"], line["candidate"], line["weight"]) == ("v1", "v2", 0)

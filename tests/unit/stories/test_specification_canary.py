@@ -209,7 +209,8 @@ def test_a_canary_that_nobody_can_see_never_advances(trouble):
 
 def test_a_candidate_with_too_little_traffic_ends_after_its_time():
     traffic = {"availability": 40, "accuracy": 4}
-    lines = world(good(), traffic=traffic, last=120).play()
+    four_hours = product(EASY, ACCURACY, rollout={"maxDurationSeconds": 14_400})
+    lines = world(good(), product=four_hours, traffic=traffic, last=120).play()
     start = decisions(lines, "StartRollout")[0]["at"]
     over = decisions(lines, "Inconclusive")[0]["at"]
     assert over - start == pytest.approx(14_400, abs=BLOCK)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -61,6 +61,19 @@ class Trigger:
             return datetime.fromisoformat(text) if isinstance(text, str) else None
         except ValueError:
             return None
+
+    def days_of_data(self, now: datetime, *, least: int, most: int) -> int:
+        """Days up to `now` to train on: those since the change where they suffice, else `most`.
+
+        Parameters
+        ----------
+        now : with its time zone.
+        least : days with rows enough for a model. most : days that are taken without a change.
+        """
+        if self.changed is None:
+            return most
+        since = (now - self.changed) // timedelta(days=1)
+        return since if least <= since < most else most
 
     @property
     def too_slow(self) -> bool:

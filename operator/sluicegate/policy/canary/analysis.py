@@ -9,14 +9,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
-from sluicegate.policy.canary.assessment import Assessment, SloEvidence
+from sluicegate.policy.canary.assessment import Assessment, SloEvidence, without_slow
 from sluicegate.policy.canary.gauge_evidence import weigh
-from sluicegate.policy.model.hold_out_margin import HoldOutMargin
+from sluicegate.policy.canary.objections import next_share
+from sluicegate.policy.canary.pace import LabelPace, weekly_pace
 from sluicegate.policy.model.observed import CanaryBlock, Observed
-from sluicegate.policy.model.terms import MOST_MARGIN, SloTerms, Terms
+from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.client_errors import watched
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
@@ -29,7 +31,6 @@ from sluicegate.stats.dispersion import (
     dispersion,
     level_shift,
 )
-from sluicegate.stats.paired import Pairs
 from sluicegate.stats.paired import weigh as weigh_pairs
 from sluicegate.stats.sequential_test import (
     SequentialEvidence,
@@ -64,12 +65,20 @@ def assess(
     newest = blocks[-1] if blocks else None
     judged = watched(terms, observed.canary_blocks)
     arms = _Arms(before, counted, newest.end if newest else 0, seconds, len(judged))
+    slos = tuple(
+        _slo_evidence(
+            slo,
+            terms,
+            status,
+            candidate,
+            arms=arms,
+            pace=weekly_pace(terms, observed, slo.name) if slo.tells_quality else None,
+        )
+        for slo in judged
+        if slo.gauge is None
+    )
     return Assessment(
-        slos=tuple(
-            _slo_evidence(slo, terms, status, candidate, arms=arms)
-            for slo in judged
-            if slo.gauge is None
-        ),
+        slos=slos if next_share(terms, candidate) is None else without_slow(slos),
         dwell=len(usable),
         requests=sum(_requests(block) for block in usable),
         newest=newest.quality if newest else Quality.MISSING,
@@ -163,7 +172,13 @@ def look_back(blocks: Sequence[CanaryBlock], since: int, seconds: int) -> list[C
 
 # ---- evidence -------------------------------------------------------------------------------
 def _slo_evidence(
-    slo: SloTerms, terms: Terms, status: DataProductStatus, candidate: Candidate, *, arms: _Arms
+    slo: SloTerms,
+    terms: Terms,
+    status: DataProductStatus,
+    candidate: Candidate,
+    *,
+    arms: _Arms,
+    pace: LabelPace | None,
 ) -> SloEvidence:
     found = [block.stable.get(slo.name) for block in arms.before]
     before = [one.count for one in found if one is not None and one.quality is Quality.COUNTED]
@@ -176,12 +191,13 @@ def _slo_evidence(
     pairs = list(_pairs(slo, status, candidate, arms, lag_seconds=lag))
     blocks = sum(ours is not None for ours, _ in pairs)
     rows = candidate.pairs.get(slo.name)
-    margin = _margin(slo, rows)
+    margin = slo.margin_by(rows)
     evidence = gather(pairs, past, margin=margin, correlation=correlation)
     paired = None if rows is None else weigh_pairs(rows, margin)
+    usual = 0.0 if pace is None else pace.per_second
     expected = lag + expected_seconds(
         terms.steps,
-        events_per_second=_rate(before, evidence, blocks) / arms.seconds,
+        events_per_second=max(_rate(before, evidence, blocks) / arms.seconds, usual),
         ratio=expected_ratio(_sum(past, evidence.stable), margin),
         margin=margin,
         block_seconds=arms.seconds,
@@ -191,7 +207,7 @@ def _slo_evidence(
     return SloEvidence(
         slo,
         evidence if paired is None else evidence.after(paired),
-        _must_speak(slo, expected, terms.max_duration_seconds),
+        _must_speak(slo, terms, expected, comes=pace is not None or evidence.candidate.total > 0),
         promotion_bound(candidate.step_of(terms.steps), len(terms.steps)),
         rollback_bound(arms.slos),
         correlation,
@@ -205,16 +221,15 @@ def _slo_evidence(
     )
 
 
-def _margin(slo: SloTerms, rows: Pairs | None) -> float:
-    """δ: as given, else what the rows that both versions were scored on can tell, up to maxDrop."""
-    if rows is None or slo.margin_given:
-        return slo.margin
-    return min(HoldOutMargin(slo.margin, slo.drop).of(rows), MOST_MARGIN)
-
-
 def _is_late(terms: Terms, candidate: Candidate, arms: _Arms) -> bool:
-    """Whether the steps so far have taken their part of the duration, but for a step's least blocks."""
-    most = terms.max_duration_seconds - NEEDED_BLOCKS * arms.seconds
+    """Whether the steps so far have taken their part of the duration, but for a step's least blocks.
+
+    Of a duration that waits for labels, requests need no more than what applies without them.
+    """
+    longest = terms.max_duration_seconds
+    if not terms.duration_given:
+        longest = min(longest, DEFAULT_MAX_DURATION_SECONDS)
+    most = longest - NEEDED_BLOCKS * arms.seconds
     return (
         arms.newest - began(candidate) >= candidate.step_of(terms.steps) / len(terms.steps) * most
     )
@@ -234,12 +249,18 @@ def _rate(before: Sequence[Count], evidence: SequentialEvidence, blocks: int) ->
     return max(then, both / blocks if blocks else 0.0)
 
 
-def _must_speak(slo: SloTerms, expected: float, limit: int) -> bool:
+def _must_speak(slo: SloTerms, terms: Terms, expected: float, *, comes: bool) -> bool:
+    """Whether a promotion needs it.
+
+    Where a person chose the rollout's duration, it is what an equal candidate can pass in; else
+    the duration follows the labels, and an SLO that has any is waited for.
+    """
     match slo.canary_evidence:
         case CanaryEvidence.REQUIRED:
             return True
         case CanaryEvidence.IF_AVAILABLE:
-            return expected <= limit
+            waited_for = slo.tells_quality and comes and not terms.duration_given
+            return waited_for or expected <= terms.max_duration_seconds
         case CanaryEvidence.POST_PROMOTION:
             return False
 

@@ -1,10 +1,11 @@
 """All that is known of a candidate, and which of it a promotion rests on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.policy.canary.gauge_evidence import GaugeEvidence
+from sluicegate.policy.canary.pace import SLOW_SECONDS
 from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.client_errors import is_implicit
 from sluicegate.slo.blocks import Quality
@@ -48,6 +49,11 @@ class SloEvidence:
     late: bool = False
     paired: PairedEvidence | None = None
     margin: float = 0.0
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it is about the answers, and an equal candidate takes long in it."""
+        return self.terms.tells_quality and self.expected > SLOW_SECONDS
 
     @property
     def must_speak(self) -> bool:
@@ -99,6 +105,16 @@ class SloEvidence:
     def speaks_against(self) -> bool:
         """Whether it is sure enough that the candidate is worse."""
         return self.evidence.roll_back >= self.roll_back_at
+
+
+def without_slow(slos: tuple[SloEvidence, ...]) -> tuple[SloEvidence, ...]:
+    """The evidence for a step before the last: what is slow isn't waited for if another SLO speaks.
+
+    A small share protects from what requests show at once; labels tell most at the last share.
+    """
+    if not any(slo.required and not slo.is_slow and not is_implicit(slo.terms) for slo in slos):
+        return slos
+    return tuple(replace(slo, required=slo.required and not slo.is_slow) for slo in slos)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,71 +1,137 @@
-"""Steps and duration of a rollout where the spec names none: what the traffic that comes can show.
+"""Steps and duration of a rollout where the spec names none: what the events that come can show.
 
 A step has to show some requests of the candidate. A share at which they take hours exposes no
 fewer users, only the same number later; so with little traffic a rollout begins with a larger one.
+The duration follows the labels, as a rollout that ends before they come says nothing of the answers.
 What applies is fixed when the rollout starts, and status.candidate.derived shows it.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
+from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import DerivedRollout
 from sluicegate.policy.canary.objections import LEAST_REQUESTS
+from sluicegate.policy.canary.pace import LabelPace, planned_seconds, weekly_pace
 from sluicegate.policy.model.decision import Decision, StartRollout
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import Observed
-from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.stats.paired import Pairs
+from sluicegate.stats.paired import weigh as weigh_pairs
 
 SOON_SECONDS: Final = 900
 """Within which a step is to show its requests."""
 RATE_BLOCKS: Final = 24
 """Blocks that the rate of requests is taken from."""
+TIMES_PLANNED: Final = 3
+"""A rollout may last so many times what an equal candidate takes on average: 88 to 93 % of them
+have a verdict by then, 75 to 87 % at twice the average."""
+LONGEST_SECONDS: Final = 14 * 86_400
+"""Not longer, however few labels come: what Prometheus keeps, and a candidate that is still new."""
 
 
 def applied(terms: Terms, status: DataProductStatus, observed: Observed) -> Terms:
-    """The terms with what the spec leaves out: as the rollout under way began, else as it would now."""
+    """The terms with what the spec leaves out: as the rollout under way began with, else as it would now."""
     if terms.steps_given and terms.duration_given:
         return terms
     trial = status.trial
-    under_way = trial.derived if trial is not None and not trial.parked else None
-    derived = under_way or derive(terms, observed)
-    return replace(
-        terms,
-        steps=terms.steps if terms.steps_given else derived.steps or terms.steps,
-        max_duration_seconds=terms.max_duration_seconds
-        if terms.duration_given
-        else derived.max_duration_seconds or terms.max_duration_seconds,
-        derived=derived,
-    )
+    if trial is None or trial.parked:
+        return terms if terms.steps_given else replace(terms, steps=_steps(terms, observed))
+    derived = trial.derived or derive(terms, observed, trial.pairs)
+    steps = terms.steps if terms.steps_given else derived.steps or terms.steps
+    longest = None if terms.duration_given else derived.max_duration_seconds
+    return replace(terms, steps=steps, max_duration_seconds=longest or terms.max_duration_seconds)
 
 
-def recorded(terms: Terms, decision: Decision) -> Decision:
-    """The decision; one that starts a rollout with the derived values that its terms apply."""
-    if not isinstance(decision, StartRollout) or terms.derived is None:
+def recorded(terms: Terms, observed: Observed, decision: Decision) -> Decision:
+    """The decision; one that starts a rollout with what the spec leaves out."""
+    if not isinstance(decision, StartRollout) or (terms.steps_given and terms.duration_given):
         return decision
-    return replace(decision, derived=terms.derived)
+    return replace(decision, derived=derive(terms, observed, decision.pairs))
 
 
-def derive(terms: Terms, observed: Observed) -> DerivedRollout:
-    """What a rollout that started now would take where the spec leaves it out."""
+def derive(
+    terms: Terms, observed: Observed, pairs: Mapping[str, Pairs] | None = None
+) -> DerivedRollout:
+    """What a rollout that started now would take where the spec leaves it out.
+
+    Parameters
+    ----------
+    pairs : of the candidate's hold-out, by SLO.
+    """
+    steps = terms.steps if terms.steps_given else _steps(terms, observed)
+    paces = {
+        slo.name: pace
+        for slo in terms.deciding
+        if slo.tells_quality and (pace := weekly_pace(terms, observed, slo.name)) is not None
+    }
+    longest, why = longest_seconds(replace(terms, steps=steps), paces, pairs or {})
     rate = _requests_per_second(terms, observed)
-    steps = terms.steps
-    if rate > 0:
-        shown = tuple(
-            share for share in steps if share / 100 * rate * SOON_SECONDS >= LEAST_REQUESTS
-        )
-        steps = shown or steps[-1:]
-    text = f"{rate * 60:,.3g} requests a minute of all versions" if rate else "no requests yet"
+    told = [] if terms.steps_given else [f"{describe_steps(steps)} at {_per_minute(rate)}"]
+    told += [] if terms.duration_given else [f"{duration(longest)} at most {why}"]
     return DerivedRollout(
         steps=() if terms.steps_given else steps,
-        max_duration_seconds=None if terms.duration_given else terms.max_duration_seconds,
-        message=f"{text}: {describe_steps(steps)}; {duration(terms.max_duration_seconds)} at most",
+        max_duration_seconds=None if terms.duration_given else longest,
+        message="; ".join(told),
     )
+
+
+def longest_seconds(
+    terms: Terms, paces: Mapping[str, LabelPace], pairs: Mapping[str, Pairs]
+) -> tuple[int, str]:
+    """How long a rollout may last for the labels that come, and what it follows from.
+
+    Parameters
+    ----------
+    paces : of the SLOs about the answers that have labels. pairs : of the hold-out, by SLO.
+    """
+    found = list(_planned(terms, paces, pairs))
+    if not found:
+        return DEFAULT_MAX_DURATION_SECONDS, "as no labels come"
+    seconds, slo = max(found, key=lambda one: one[0])
+    wanted = TIMES_PLANNED * seconds
+    longest = round(min(max(wanted, DEFAULT_MAX_DURATION_SECONDS), LONGEST_SECONDS))
+    needs = f"an equal candidate takes {duration(seconds)}" if seconds < _NEVER else "none comes"
+    per_day = paces[slo.name].per_second * 86_400
+    return longest, f"as {per_day:,.3g} labels of {slo.name} a day come, with which {needs}"
+
+
+_NEVER: Final = 10 * 365 * 86_400
+
+
+def _planned(
+    terms: Terms, paces: Mapping[str, LabelPace], pairs: Mapping[str, Pairs]
+) -> Iterator[tuple[float, SloTerms]]:
+    for slo in terms.deciding:
+        pace = paces.get(slo.name)
+        if pace is None:
+            continue
+        rows = pairs.get(slo.name)
+        margin = slo.margin_by(rows)
+        known = 0.0 if rows is None else weigh_pairs(rows, margin).promote
+        yield planned_seconds(terms, slo, pace, margin=margin, known=known), slo
+
+
+def _steps(terms: Terms, observed: Observed) -> tuple[int, ...]:
+    rate = _requests_per_second(terms, observed)
+    if rate == 0:
+        return terms.steps
+    shown = tuple(
+        share for share in terms.steps if share / 100 * rate * SOON_SECONDS >= LEAST_REQUESTS
+    )
+    return shown or terms.steps[-1:]
 
 
 def describe_steps(steps: tuple[int, ...]) -> str:
     """Shares in words."""
     return f"{', '.join(str(share) for share in steps)} %"
+
+
+def _per_minute(rate: float) -> str:
+    return f"{rate * 60:,.3g} requests a minute" if rate else "no requests yet"
 
 
 def _requests_per_second(terms: Terms, observed: Observed) -> float:

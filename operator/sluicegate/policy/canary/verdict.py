@@ -234,14 +234,19 @@ def _promote(
 
 
 def _unheard(assessment: Assessment) -> str:
-    """A clause about the SLOs without whose evidence a candidate is promoted, IfAvailable as it is."""
-    silent = [
-        f"{slo.terms.name} ({events(slo.evidence.candidate.total)})"
-        for slo in assessment.slos
-        if slo.terms.canary_evidence is CanaryEvidence.IF_AVAILABLE
-        and not (slo.required or slo.speaks_for or is_implicit(slo.terms))
-    ]
-    return f"; without enough evidence in {' and '.join(silent)}, IfAvailable" if silent else ""
+    """A clause about the SLOs without whose evidence a candidate is promoted, by what lets it."""
+    clauses = []
+    for lets in (CanaryEvidence.IF_AVAILABLE, CanaryEvidence.POST_PROMOTION):
+        silent = [
+            f"{slo.terms.name} ({events(slo.evidence.candidate.total)})"
+            for slo in assessment.slos
+            if slo.terms.canary_evidence is lets
+            and not (slo.required or slo.speaks_for or is_implicit(slo.terms))
+        ]
+        clauses += (
+            [f"; without enough evidence in {' and '.join(silent)}, {lets}"] if silent else []
+        )
+    return "".join(clauses)
 
 
 def _candidate_baselines(

@@ -22,11 +22,11 @@ from sluicegate.api.retraining import (
 )
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS, DEFAULT_STEPS, Approval
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind, OnDegraded, Seasonality, Slo
-from sluicegate.api.versions import DerivedRollout
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.slo.burn_rate import FAST, SLOW, Row, Threshold, thresholds
 from sluicegate.stats.calendar import CLOCK, HOUR_SECONDS, Calendar
 from sluicegate.stats.intervals import least_total
+from sluicegate.stats.paired import Pairs
 
 DROPS_IN_BUDGET: Final = 2
 """Without `maxDrop`, half of what the objective allows is the drop that matters."""
@@ -111,6 +111,12 @@ class SloTerms:
         """Whether it says how good the answers are, not only how they are served."""
         return self.kind not in _REQUEST_KINDS and self.gauge is None
 
+    def margin_by(self, rows: Pairs | None) -> float:
+        """δ: as given, else what rows that both versions were scored on can tell, up to maxDrop."""
+        if rows is None or self.margin_given:
+            return self.margin
+        return min(HoldOutMargin(self.margin, self.drop).of(rows), MOST_MARGIN)
+
     def least_events(self, baseline_ratio: float | None = None) -> float:
         """Events at which none bad would show the ratio to be within what is allowed."""
         q = (
@@ -145,7 +151,7 @@ class RetrainingTerms:
 class Terms:
     """What one product is judged by; see the fields of the same names in the spec.
 
-    `steps_given`, `duration_given`: a person chose them. `derived`: what applies where nobody did. `names_runtime`: its runtime image is its own, not the operator's default. `routed`: a route
+    `steps_given`, `duration_given`: a person chose them. `names_runtime`: its runtime image is its own, not the operator's default. `routed`: a route
     splits its traffic; otherwise the pods of both versions share it by their number.
     """
 
@@ -165,7 +171,6 @@ class Terms:
     routed: bool = True
     steps_given: bool = True
     duration_given: bool = True
-    derived: DerivedRollout | None = None
 
     @property
     def day_seconds(self) -> int:

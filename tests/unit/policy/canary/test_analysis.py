@@ -10,11 +10,13 @@ from sluicegate.api.engine import OriginalBaseline, SloRecord
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
+from sluicegate.api.slos import CanaryEvidence
 from sluicegate.api.status import SpecModel
 from sluicegate.api.versions import PastVersion, VersionSource
 from sluicegate.policy.canary.analysis import assess
-from sluicegate.policy.canary.assessment import Assessment, SloEvidence
+from sluicegate.policy.canary.assessment import Assessment, SloEvidence, without_slow
 from sluicegate.policy.canary.gauge_evidence import GaugeEvidence
+from sluicegate.policy.canary.pace import SLOW_SECONDS
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import (
@@ -257,6 +259,23 @@ def test_a_promotion_names_what_it_was_decided_without(promote, said):
     decision = last_step(passed(availability, labels))
     assert isinstance(decision, Promote)
     assert ("without enough evidence in accuracy (n=20), IfAvailable" in decision.message) is said
+
+
+def test_a_promotion_names_what_is_judged_after_it():
+    availability = speaking(Count(0, 9000), Count(0, 9000), slo=TERMS.slos[0])
+    later = replace(SLO, canary_evidence=CanaryEvidence.POST_PROMOTION)
+    labels = speaking(Count(2, 20), Count(2, 20), slo=later, required=False, promote=0.0)
+    decision = last_step(passed(availability, labels))
+    assert "without enough evidence in accuracy (n=20), PostPromotion" in decision.message
+
+
+def test_before_the_last_step_slow_labels_are_not_waited_for_if_another_slo_speaks():
+    availability = speaking(Count(0, 9000), Count(0, 9000), slo=TERMS.slos[0])
+    slow = replace(EQUAL, expected=SLOW_SECONDS + 1.0)
+    assert [slo.required for slo in without_slow((availability, slow))] == [True, False]
+    assert [slo.required for slo in without_slow((availability, EQUAL))] == [True, True]
+    alone = without_slow((slow,))
+    assert [slo.required for slo in alone] == [True], "nothing else could favour the candidate"
 
 
 # ---- gauges ---------------------------------------------------------------------------------

@@ -1,0 +1,94 @@
+"""How fast the labels of a product come, and how long a rollout that waits for them takes.
+
+Some products have thousands of labels a minute, others one batch a day. A rate that is taken from
+the last hour tells nothing of the latter, so it is that of the last week, as far as it is kept.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS
+from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.slo.blocks import hour_of
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
+from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS, expected_seconds
+from sluicegate.stats.sequential_test import LEAST_RATIO
+
+WEEK_SECONDS: Final = 7 * 86_400
+SLOW_SECONDS: Final = DEFAULT_MAX_DURATION_SECONDS
+"""An SLO that needs longer for all steps is waited for at the last one alone, if another speaks."""
+CANARY_BLOCK_SECONDS: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPace:
+    """How the events of one SLO come.
+
+    Attributes
+    ----------
+    per_second : events of all versions. ratio : share of the bad ones.
+    gap_seconds : the longest time without any, in whole sums of blocks; 0 where each had some.
+    """
+
+    per_second: float
+    ratio: float
+    gap_seconds: float = 0.0
+
+
+def weekly_pace(terms: Terms, observed: Observed, slo: str) -> LabelPace | None:
+    """The pace of an SLO's events in the last week; None where none came."""
+    found = [series[slo] for series in observed.series.values() if slo in series]
+    unit = BLOCKS_PER_HOUR * terms.block_seconds
+    last = hour_of(observed.block)
+    first = max(last - min(WEEK_SECONDS // unit, HOURS) + 1, 0)
+    first = max(first, min((one.first_hour for one in found), default=first))
+    bad, total = 0, [0] * max(last - first + 1, 0)
+    for one in found:
+        wrong, all_ = one.hours(first, last)
+        bad += sum(wrong)
+        total = [a + b for a, b in zip(total, all_, strict=True)]
+    events = sum(total)
+    if not events:
+        return None
+    held = [place for place, count in enumerate(total) if count]
+    gap = max(later - earlier for earlier, later in pairwise([-1, *held, len(total)])) - 1
+    return LabelPace(events / (len(total) * unit), bad / events, gap * unit)
+
+
+def planned_seconds(
+    terms: Terms, slo: SloTerms, pace: LabelPace, *, margin: float, known: float = 0.0
+) -> float:
+    """Mean time until an equal candidate has passed, infinite where no label comes.
+
+    Parameters
+    ----------
+    margin : δ. known : ln E that is there before the first step.
+    """
+    ratio = min(max(pace.ratio, LEAST_RATIO), 1 - margin - LEAST_RATIO)
+
+    def with_steps(steps: tuple[int, ...]) -> float:
+        return expected_seconds(
+            steps,
+            events_per_second=pace.per_second,
+            ratio=ratio,
+            margin=margin,
+            block_seconds=CANARY_BLOCK_SECONDS,
+            known=known,
+        )
+
+    seconds = with_steps(terms.steps)
+    if seconds > SLOW_SECONDS and _others_speak(terms, slo):
+        earlier = len(terms.steps) - 1
+        seconds = with_steps(terms.steps[-1:]) + earlier * dwell_seconds(CANARY_BLOCK_SECONDS)
+    return slo.lag_blocks * terms.block_seconds + seconds + pace.gap_seconds
+
+
+def dwell_seconds(block_seconds: float) -> float:
+    """The least that a step takes."""
+    return (WARM_UP_BLOCKS + LEAST_BLOCKS) * block_seconds
+
+
+def _others_speak(terms: Terms, slo: SloTerms) -> bool:
+    return any(not one.tells_quality for one in terms.deciding if one is not slo)

@@ -1,0 +1,67 @@
+"""Labels that come slowly: how fast, how long a rollout waits for them, and what is let through."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.policy.canary.pace import planned_seconds, weekly_pace
+from sluicegate.policy.canary.rollout_defaults import LONGEST_SECONDS, derive
+from sluicegate.stats.paired import Pairs
+from tests.support.decisions.judged import BLOCK, judged_by, observed, series
+from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
+
+DAY = 86_400 // BLOCK
+HOUR = 3600
+LEFT_OUT = judged_by(AVAILABILITY, ACCURACY, rollout=None)
+SLO = LEFT_OUT.slos[1]
+
+
+def batches(labels: int, days: int = 7):
+    """One batch of labels a day, a tenth of them bad, beside requests in each block."""
+    counts = [(labels // 10, labels) if index % DAY == 0 else (0, 0) for index in range(DAY * days)]
+    requests = [(0, 600)] * len(counts)
+    return observed(
+        block=len(counts), series={"v1": {"accuracy": series(*counts), "availability": series(*requests)}}
+    )  # fmt: skip
+
+
+def test_the_pace_of_one_batch_a_day_is_that_of_the_week():
+    pace = weekly_pace(LEFT_OUT, batches(480), "accuracy")
+    assert pace.per_second * 86_400 == pytest.approx(480, rel=0.01)
+    assert pace.ratio == pytest.approx(0.1)
+    assert pace.gap_seconds == 23 * HOUR
+
+
+def test_labels_in_each_hour_leave_no_gap_and_none_at_all_no_pace():
+    steady = series(*[(1, 10)] * 600)
+    assert weekly_pace(LEFT_OUT, observed(block=600, series={"v1": {"accuracy": steady}}), "accuracy").gap_seconds == 0  # fmt: skip
+    assert weekly_pace(LEFT_OUT, batches(0), "accuracy") is None
+
+
+def test_a_young_product_has_the_pace_of_the_blocks_that_it_has():
+    young = series(*[(1, 10)] * 48, first=5 * DAY + 1)
+    pace = weekly_pace(LEFT_OUT, observed(block=5 * DAY + 48, series={"v1": {"accuracy": young}}), "accuracy")  # fmt: skip
+    assert pace.per_second * BLOCK == pytest.approx(10)
+
+
+def test_a_rollout_lasts_until_slow_labels_have_come():
+    few, many = derive(LEFT_OUT, batches(20_000)), derive(LEFT_OUT, batches(2_000_000))
+    assert few.max_duration_seconds > 24 * HOUR, "a batch a day, and more than one is needed"
+    assert "labels of accuracy a day" in few.message
+    assert few.max_duration_seconds > many.max_duration_seconds >= 4 * HOUR
+    assert derive(LEFT_OUT, batches(48)).max_duration_seconds == LONGEST_SECONDS
+    assert derive(LEFT_OUT, batches(0)).max_duration_seconds == 4 * HOUR
+
+
+def test_rows_that_both_were_scored_on_shorten_the_wait():
+    observed = batches(20_000)
+    rows = {"accuracy": Pairs(1700, 60, 60, 180)}
+    with_rows = derive(LEFT_OUT, observed, rows).max_duration_seconds
+    assert with_rows < derive(LEFT_OUT, observed).max_duration_seconds
+
+
+def test_labels_are_waited_for_at_the_largest_share_where_requests_speak_before():
+    pace = weekly_pace(LEFT_OUT, batches(20_000), "accuracy")
+    beside = planned_seconds(LEFT_OUT, SLO, pace, margin=SLO.margin)
+    alone = planned_seconds(judged_by(ACCURACY, rollout=None), SLO, pace, margin=SLO.margin)
+    assert beside - pace.gap_seconds < (alone - pace.gap_seconds) / 2
