@@ -5,14 +5,12 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from math import ceil, sqrt
 from statistics import quantiles
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind
 from sluicegate.policy.canary.pace import LabelPace
 from sluicegate.policy.canary.rollout_defaults import longest_seconds
-
-if TYPE_CHECKING:  # the verified canaries don't depend on the policy's terms
-    from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.model.terms import Terms
 
 LONGEST_CANARY_BLOCK_SECONDS: Final = 60
 LEAST_PAST_BLOCKS: Final = 30
@@ -146,12 +144,12 @@ class SimulationSummary:
         }
 
 
-def without_gauges(terms: "Terms") -> "Terms":
+def without_gauges(terms: Terms) -> Terms:
     """The terms without gauges, whose values aren't rates."""
     return replace(terms, slos=tuple(slo for slo in terms.slos if slo.gauge is None))
 
 
-def scenario_of(terms: "Terms", imagined: Imagined) -> Scenario:
+def scenario_of(terms: Terms, imagined: Imagined) -> Scenario:
     """The canary of a product in this traffic.
 
     Requests feed availability and latency, labels everything else. A rollout that waits for days
