@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import isinf, isnan
 from typing import TYPE_CHECKING, Any, Final
 
 import promql_parser as ast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 BLOCK: Final = "$block"
 """What a user writes for the length of a block."""
@@ -24,8 +24,16 @@ LONGEST_RANGE: Final = timedelta(days=1)
 NAMESPACE: Final = "namespace"
 """The target label that every selector of a user's expression is bound by."""
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_UNBOUND: Final = {"info": "it reads series of every namespace beside those that it is given"}
-"""Functions that read more series than their arguments select, with the reason."""
+MOST_NESTED: Final = 50
+"""Operators, calls and parentheses around one another: each is a few frames of Python's stack."""
+_OF_THE_RANGE: Final = "the blocks that are read together differ from time to time"
+_UNBOUND: Final = {
+    "info": "it reads series of every namespace beside those that it is given",
+    "start": _OF_THE_RANGE, "end": _OF_THE_RANGE, "range": _OF_THE_RANGE,
+}  # fmt: skip
+"""Functions of more than their arguments and the time of a block, with the reason."""
+_SIGNS: Final = re.compile(r"(?:[-+]\s*){10}")
+"""What takes the parser a tenth of a second."""
 _OPERATORS: Final = (
     (ast.MatchOp.Equal, "="),
     (ast.MatchOp.NotEqual, "!="),
@@ -51,7 +59,6 @@ class UnboundPromql(ValueError):  # noqa: N818 - says what is the case
     """The expression can't be read, or nobody can say which series it reads."""
 
 
-@lru_cache(maxsize=4096)
 def bind(expression: str, namespace: str, window_seconds: int) -> str:
     """The expression with `$block` filled in, reading series of the namespace alone.
 
@@ -60,35 +67,63 @@ def bind(expression: str, namespace: str, window_seconds: int) -> str:
     UnboundPromql
         It is no PromQL, or can't be bound; the text continues the name of the field.
     """
-    text = expression.replace(BLOCK, f"{window_seconds}s")
+    text, wrong = _bind(expression, namespace, window_seconds)
+    if wrong:
+        raise UnboundPromql(wrong)
+    return text
+
+
+@lru_cache(maxsize=4096)
+def _bind(expression: str, namespace: str, window_seconds: int) -> tuple[str, str]:
+    """The bound text, or what is wrong: what is refused isn't parsed anew in each block."""
+    try:
+        tree = _parse(expression.replace(BLOCK, f"{window_seconds}s"))
+        return _text(tree, f"{NAMESPACE}={quote(namespace)}", MOST_NESTED), ""
+    except UnboundPromql as error:
+        return "", str(error)
+
+
+def _parse(text: str) -> Any:
+    if _SIGNS.search(text):
+        raise UnboundPromql("has a long row of signs: write one")
     try:
         tree = ast.parse(text)
-    except ValueError as error:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except (
+        BaseException
+    ) as error:  # a panic of the parser is no Exception, and would end the operator
         raise UnboundPromql(f"is no PromQL ({error}): correct it") from error
     if isinstance(tree, _NO_VECTOR):
         raise UnboundPromql(
             "must be an instant vector, e.g. sum by (version) (increase(…[$block]))"
         )
-    return _text(tree, f"{NAMESPACE}={quote(namespace)}")
+    return tree
 
 
-def _text(node: Any, bound: str) -> str:  # noqa: C901, PLR0911 - a kind of node each
+def _text(node: Any, bound: str, left: int) -> str:  # noqa: C901, PLR0911, PLR0912 - a kind each
+    """`left` is how many levels may follow."""
+    if not left:
+        raise UnboundPromql(
+            f"nests operators, calls and parentheses more than {MOST_NESTED} deep: simplify it"
+        )
+    inner = partial(_text, bound=bound, left=left - 1)
     match node:
         case ast.NumberLiteral():
             return _number(node.val)
         case ast.StringLiteral():
             return quote(node.val)
         case ast.ParenExpr():
-            return f"({_text(node.expr, bound)})"
+            return f"({inner(node.expr)})"
         case ast.UnaryExpr():
-            return f"-({_text(node.expr, bound)})"
+            return f"-({inner(node.expr)})"
         case ast.BinaryExpr():
-            left, right = _text(node.lhs, bound), _text(node.rhs, bound)
-            return f"({left}) {node.op} {_matching(node.modifier)} ({right})"
+            matching = _matching(node.modifier)
+            return f"({inner(node.lhs)}) {node.op} {matching} ({inner(node.rhs)})"
         case ast.AggregateExpr():
-            return _aggregate(node, bound)
+            return _aggregate(node, inner)
         case ast.Call():
-            return _call(node, bound)
+            return _call(node, inner)
         case ast.VectorSelector():
             return _selector(node, bound) + _moved(node)
         case ast.MatrixSelector():
@@ -127,20 +162,20 @@ def _moved(node: ast.VectorSelector) -> str:
     return f" offset {_duration(node.offset)}" if node.offset else ""
 
 
-def _aggregate(node: ast.AggregateExpr, bound: str) -> str:
+def _aggregate(node: ast.AggregateExpr, inner: Callable[[Any], str]) -> str:
     by = ""
     if node.modifier is not None:
         word = "by" if node.modifier.type == ast.AggModifierType.By else "without"
         by = f" {word} ({', '.join(_labels(node.modifier.labels))})"
-    parameter = "" if node.param is None else f"{_text(node.param, bound)}, "
-    return f"{node.op}{by} ({parameter}{_text(node.expr, bound)})"
+    parameter = "" if node.param is None else f"{inner(node.param)}, "
+    return f"{node.op}{by} ({parameter}{inner(node.expr)})"
 
 
-def _call(node: ast.Call, bound: str) -> str:
+def _call(node: ast.Call, inner: Callable[[Any], str]) -> str:
     name = node.func.name
     if name in _UNBOUND:
         raise UnboundPromql(f"calls {name}(), but {_UNBOUND[name]}: remove it")
-    return f"{name}({', '.join(_text(each, bound) for each in node.args)})"
+    return f"{name}({', '.join(map(inner, node.args))})"
 
 
 def _matching(modifier: ast.BinModifier | None) -> str:

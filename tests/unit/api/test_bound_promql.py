@@ -51,6 +51,14 @@ def test_each_selector_gets_the_namespace(expression: str, bound: str):
         ("max_over_time(rate(a[1m])[1d:1s])", "has a subquery"),
         ("rate(a[2d])", "more than a day"),
         ('sum by ("a b") (c)', "names the label 'a b'"),
+        ("a offset Inf", "is no PromQL"),  # the parser panics, which is no Exception
+        ("a offset -NaN", "is no PromQL"),
+        ("vector(end() - start())", "calls "),
+        ("-" * 999 + "a", "a long row of signs"),
+        ("(" * 499 + "a" + ")" * 499, "more than 50 deep"),
+        ("sum(" * 199 + "a" + ")" * 199, "more than 50 deep"),
+        ("+".join(["a"] * 500), "more than 50 deep"),
+        ("^".join(["a"] * 500), "more than 50 deep"),
     ],
 )
 def test_what_cannot_be_bound_is_refused_with_the_way_out(expression: str, says: str):
