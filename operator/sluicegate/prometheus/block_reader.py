@@ -25,7 +25,7 @@ from sluicegate.prometheus.block_assembly import (
     assemble_scraped,
 )
 from sluicegate.prometheus.quarantine import Quarantine
-from sluicegate.prometheus.query_batch import Batch, Part, needs_of, own_parts
+from sluicegate.prometheus.query_batch import Batch, Part, has_own, needs_of, own_parts
 from sluicegate.prometheus.query_scopes import (
     chunk_by_hash,
     named_scope,
@@ -192,10 +192,12 @@ class BlockReader:
         """The past of these products, some at a time.
 
         A chunk that fails doesn't hold up the next one; where Prometheus can't say whom it
-        scrapes, or three fail, the rest waits for the next time.
+        scrapes, three fail, or products' own queries take too long, the rest waits for the next time.
         Singles come first in each answer: sums of twelve replace what they add up to.
         """
         timing, failures = self._settings.timing, 0
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.fetch_seconds
         for chunk in self._chunks(targets):
             for length, group in group_by_length(chunk, timing).items():
                 if length.canary:
@@ -206,6 +208,8 @@ class BlockReader:
                 if past.singles.complete and past.hours.complete:
                     self._failed -= keys
                     yield past
+                    if loop.time() > deadline and any(map(has_own, group)):
+                        return
                     continue
                 self._failed |= keys
                 failures += 1
@@ -214,8 +218,15 @@ class BlockReader:
                     return
 
     def _chunks(self, targets: Sequence[Target]) -> list[tuple[Target, ...]]:
-        """Some products at a time; those whose reading failed the last time come last."""
-        chunks = chunk_by_hash(targets, self._settings.products_per_backfill)
+        """Some products at a time; those with queries of their own, and those that failed, come last."""
+        chunks = [
+            chunk
+            for own in (False, True)
+            for chunk in chunk_by_hash(
+                [one for one in targets if has_own(one) is own],
+                self._settings.products_per_backfill,
+            )
+        ]
         return sorted(chunks, key=lambda chunk: any(one.key in self._failed for one in chunk))
 
     async def _past(self, length: Length, group: tuple[Target, ...], newest: int) -> Past:
@@ -314,9 +325,10 @@ class BlockReader:
             everybody=self._everybody,
             gateway=self._settings.gateway,
         )
+        own = await own_parts(asked.group, asked.indexes, seconds)
         try:
             async with asyncio.timeout(self._settings.fetch_seconds):
-                await batch.ask_all(list(self._parts(asked)), tried)
+                await batch.ask_all([*self._parts(asked), *own], tried)
         except TimeoutError:
             batch.give_up(self._settings.fetch_seconds)
         answers = Answers(
@@ -350,7 +362,6 @@ class BlockReader:
                 for query in render(scope, seconds, needs):
                     if query.kind in kinds and query.kind is not unasked:
                         yield Part(query, scope, group, asked.indexes)
-        yield from own_parts(group, asked.indexes, seconds)
 
 
 def _named(group: Sequence[Target]) -> Sequence[Scope]:

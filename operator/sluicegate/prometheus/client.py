@@ -11,10 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, NamedTuple, Self, TypeVar, cast
+from weakref import WeakValueDictionary
 
 from prometheus_api_client import PrometheusConnect
 from urllib3.util.retry import Retry
@@ -36,6 +37,8 @@ _PAUSE: Final = 0.1
 """Seconds before the one retry, at least; twice that at most."""
 _GRACE: Final = 0.5
 """Seconds beyond the time-out for an answer that is already being parsed."""
+OWN_SECONDS: Final = 10.0
+"""Time-out of a query that only one product needs."""
 
 
 class _Question(NamedTuple):
@@ -73,6 +76,10 @@ class Prometheus:
         self._turn, self._urgent_turn = threading.Lock(), threading.Lock()
         self._others = asyncio.Semaphore(max(endpoint.concurrency - 1, 1))
         """Queries under way that aren't urgent: one place is left for those that are."""
+        self._own = asyncio.Semaphore(max(endpoint.concurrency // 2, 1))
+        """Of those, queries that only one product needs: others find a place beside them."""
+        self._namespaces: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """Of those, one of a namespace at a time."""
         self._clients: list[PrometheusConnect] = []
         self._threads = ThreadPoolExecutor(endpoint.concurrency, thread_name_prefix="prometheus")
 
@@ -102,12 +109,15 @@ class Prometheus:
         step: int,
         reader: Callable[[], Reader[T]],
         urgent: bool = False,
+        own_of: str = "",
     ) -> T:
         """The values of `text` at start, start + step … end, as a reader makes of the rows.
 
         Readers work in a worker thread, one at a time: thousands of rows would hold up the event
         loop, and those of several answers take too much memory. An urgent query waits for no
-        other to be answered, nor for its rows to be read.
+        other to be answered, nor for its rows to be read. `own_of` is the namespace of the one
+        product that needs the query: it isn't urgent, waits for others of its namespace, and has
+        less time.
 
         Raises
         ------
@@ -115,42 +125,65 @@ class Prometheus:
             No complete answer in time; which one says why.
         """
         self.asked += 1
+        seconds = self.endpoint.timeout_seconds
+        if own_of:
+            urgent, seconds = False, min(seconds, OWN_SECONDS)
 
         def ask() -> T:
             client, session = self._of_this_thread()
             session.reader, session.turn = reader, self._urgent_turn if urgent else self._turn
             # The session has put what the reader made of the rows in their place.
-            return cast("T", self._ask(client, _Question(text, start, end, step)))
+            return cast("T", self._ask(client, _Question(text, start, end, step), seconds))
 
         described: dict[str, Value] = {
             "db.system": "prometheus",
             "db.query.text": text,
             "sluicegate.step": step,
         }
-        async with nullcontext() if urgent else self._others:
-            result, sent = ABANDONED, self._clock()
-            try:
-                with self._spans("query", described):
-                    answer = await self._answer(ask)
-                result = ANSWERED
-            except PrometheusError as error:
-                result = result_of(error)
-                raise
-            finally:
-                QUERIES.labels(result).inc()
-                QUERY_TIME.observe(self._clock() - sent)
-            return answer
-
-    async def _answer(self, ask: Callable[[], T]) -> T:
-        answer = asyncio.get_running_loop().run_in_executor(self._threads, ask)
-        seconds = self.endpoint.timeout_seconds
+        give_back = await self._place(urgent=urgent, own_of=own_of)
+        result, sent = ABANDONED, self._clock()
         try:
-            return await asyncio.wait_for(answer, seconds + _GRACE)
+            with self._spans("query", described):
+                answer = await self._answer(ask, seconds, give_back)
+            result = ANSWERED
+        except PrometheusError as error:
+            result = result_of(error)
+            raise
+        finally:
+            QUERIES.labels(result).inc()
+            QUERY_TIME.observe(self._clock() - sent)
+        return answer
+
+    async def _place(self, *, urgent: bool, own_of: str) -> Callable[[], None]:
+        """Wait for a place for a query; what is returned gives it back."""
+        queues: list[asyncio.Lock | asyncio.Semaphore] = [] if urgent else [self._others]
+        if own_of:
+            of_namespace = self._namespaces.setdefault(own_of, asyncio.Lock())
+            queues = [of_namespace, self._own, self._others]
+        with ExitStack() as places:
+            for queue in queues:
+                await queue.acquire()
+                places.callback(queue.release)
+            return places.pop_all().close
+
+    async def _answer(
+        self, ask: Callable[[], T], seconds: float, give_back: Callable[[], None]
+    ) -> T:
+        """The place is given back by the thread: that of a query that was given up is still busy."""
+        loop = asyncio.get_running_loop()
+
+        def end(_: object) -> None:
+            with suppress(RuntimeError):  # nobody waits for a place any more
+                loop.call_soon_threadsafe(give_back)
+
+        answer = self._threads.submit(ask)
+        answer.add_done_callback(end)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(answer), seconds + _GRACE)
         except TimeoutError as error:
             raise PrometheusUnavailable(f"Prometheus didn't answer within {seconds:g} s") from error
 
-    def _ask(self, client: PrometheusConnect, question: _Question) -> object:
-        seconds = self.endpoint.timeout_seconds
+    def _ask(self, client: PrometheusConnect, question: _Question, seconds: float) -> object:
         deadline = self._clock() + seconds
         try:
             return _send(client, question, seconds)

@@ -72,7 +72,7 @@ async def ask_blocks(
         for query in render_queries(scope, asked.step, needs, gateway=gateway)
         if query.kind not in UNASKED
     ]
-    parts += own_parts(asked.targets, asked.indexes, asked.step)
+    parts += await own_parts(asked.targets, asked.indexes, asked.step)
     try:
         async with asyncio.timeout(FETCH_SECONDS):
             await batch.ask_all(parts, ())

@@ -115,10 +115,17 @@ class Quarantine:
             if place.kind is kind and place.product != OTHERS
         }
 
-    def due(self, index: int) -> list[Place]:
-        """What is to be tried at this block; those that have waited longest come first."""
-        ripe = [(entry.due, place) for place, entry in self._entries.items() if entry.due <= index]
-        return [place for _, place in sorted(ripe)[:TRIES_PER_FETCH]]
+    def due(self, index: int, *, own: bool = False) -> list[Place]:
+        """What is to be tried at this block; those that have waited longest come first.
+
+        Products' own queries are tried apart: however many fail, none takes the place of another try.
+        """
+        ripe = [
+            (entry.due, place)
+            for place, entry in self._entries.items()
+            if entry.due <= index and (place.kind is QueryKind.PROMQL) is own
+        ]
+        return [place for _, place in sorted(ripe)[: None if own else TRIES_PER_FETCH]]
 
     def scopes(
         self,

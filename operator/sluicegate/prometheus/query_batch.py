@@ -10,6 +10,7 @@ while nothing fails.
 """
 
 import asyncio
+import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -47,10 +48,8 @@ MOST_SPLITS: Final = 128
 """Queries of one kind that a fetch may spend on a search; the next one goes on with it."""
 TIMES_HALVED: Final = 3
 """How often the blocks of one product are halved: few of them may cause the failure."""
-ALONE_SECONDS: Final = 10.0
-"""Timeout of a product's own query."""
-ALONE_AT_ONCE: Final = 4
-"""Own queries in progress together, so that they delay no query for all."""
+ALONE_SECONDS: Final = 15.0
+"""For all products' own queries of a fetch: what serves all waits for them no longer."""
 NOBODY: Final = "-"
 """No label of a pod can be this."""
 
@@ -148,21 +147,33 @@ class Batch:
             if QueryKind.TARGETS not in self.failures:
                 tries = [self._try(place, tried) for place in due]
                 await asyncio.gather(*map(self._answer, rest), *tries)
-                places = asyncio.Semaphore(ALONE_AT_ONCE)
-                alone = tuple(self._alone)
-                await asyncio.gather(*(self._answer_alone(part, places) for part in alone))
+                await self._ask_alone(tried)
         finally:
             self._remember()
+
+    async def _ask_alone(self, tried: Sequence[Target]) -> None:
+        """Ask products' own queries: last, and those in quarantine after those that aren't."""
+        random.shuffle(self._alone)  # where time isn't enough, not the same always come last
+        tries = self._quarantine.due(self._indexes[-1], own=True) if tried else []
+        try:
+            async with asyncio.timeout(ALONE_SECONDS):
+                await asyncio.gather(*map(self._answer_alone, tuple(self._alone)))
+                await asyncio.gather(*(self._try(place, tried) for place in tries))
+        except TimeoutError:
+            self._give_up_alone(ALONE_SECONDS, "the products' own queries")
 
     def give_up(self, seconds: float) -> None:
         """What isn't answered by now has failed."""
         for kind in +self._open:
             self.failures.setdefault(kind, f"no answer within {seconds:g} s in all")
-        for part in self._alone:
-            why = f"no answer within {seconds:g} s in all"
-            self._spoil(part.query.kind, part.targets[0].key, part.indexes, why)
+        self._give_up_alone(seconds, "all queries")
         if self._answers is not None:
             self._answers.cancel()
+
+    def _give_up_alone(self, seconds: float, what: str) -> None:
+        for part in self._alone:
+            why = f"no answer within the {seconds:g} s of {what}"
+            self._spoil(part.query.kind, part.targets[0].key, part.indexes, why)
 
     def _remember(self) -> None:
         """Put into quarantine what was found, unless the search for it found everybody."""
@@ -180,17 +191,14 @@ class Batch:
         await self._ask(part)
         self._open[part.query.kind] -= 1
 
-    async def _answer_alone(self, part: Part, places: asyncio.Semaphore) -> None:
+    async def _answer_alone(self, part: Part) -> None:
         """Ask a product's own query: whatever it fails with is that product's alone."""
-        async with places:
-            try:
-                async with asyncio.timeout(ALONE_SECONDS):
-                    await self._take(part)
-            except (PrometheusError, TimeoutError) as error:
-                kind, key = part.query.kind, part.targets[0].key
-                why = str(error) or f"no answer within {ALONE_SECONDS:g} s"
-                self._spoil(kind, key, part.indexes, why)
-                self._note(Place(kind, *key), why, part)
+        try:
+            await self._take(part)
+        except PrometheusError as error:
+            kind, key = part.query.kind, part.targets[0].key
+            self._spoil(kind, key, part.indexes, str(error))
+            self._note(Place(kind, *key), str(error), part)
         self._alone.remove(part)
 
     async def _ask(self, part: Part) -> bool:
@@ -208,6 +216,7 @@ class Batch:
     async def _take(self, part: Part) -> None:
         """Ask for a part and take its answer in."""
         kind, step = part.query.kind, self._step
+        alone = kind is QueryKind.PROMQL
         skipped: dict[ProductKey, str] = {}
         table = await self._prometheus.query_range(
             part.query.text,
@@ -216,6 +225,7 @@ class Batch:
             step=step,
             reader=partial(TableReader, kind, step=step, skipped=skipped),
             urgent=self._urgent,
+            own_of=part.targets[0].key.namespace if alone else "",
         )
         self._answered.add(kind)
         merged = self.tables[kind]
@@ -378,12 +388,11 @@ class Batch:
         asked = self._queries(place.kind, scope, needs if own else needs_of(tried))
         parts = [Part(query, scope, covered, newest) for query in asked]
         try:
-            async with asyncio.timeout(ALONE_SECONDS if alone else None):
-                for part in list(own_parts(covered, newest, self._step)) if alone else parts:
-                    await self._take(part)
+            for part in _own_parts(covered, newest, self._step) if alone else parts:
+                await self._take(part)
         except (QueryRejected, MalformedAnswer):
             self._quarantine.failed_again(place, newest[0])
-        except (PrometheusError, TimeoutError):
+        except PrometheusError:
             if alone:
                 self._quarantine.failed_again(place, newest[0])
         else:
@@ -409,11 +418,24 @@ def _asking(part: Part) -> list[Target]:
     return [target for target in part.targets if _needs(part.query, [target]).asks(kind)]
 
 
-def own_parts(targets: Iterable[Target], indexes: range, step: int) -> Iterator[Part]:
+def has_own(target: Target) -> bool:
+    """Whether a product brings queries of its own."""
+    return any(slo.promql for slo in target.slos.values())
+
+
+async def own_parts(targets: Iterable[Target], indexes: range, step: int) -> list[Part]:
     """The queries that single products bring: one for each indicator of PromQL.
 
-    One that can't be bound is asked by nobody; the product is InvalidSpec.
+    One that can't be bound is asked by nobody; the product is InvalidSpec. Expressions are parsed
+    in a thread: thousands may take seconds.
     """
+    owners = list(filter(has_own, targets))
+    if not owners:
+        return []
+    return await asyncio.to_thread(lambda: list(_own_parts(owners, indexes, step)))
+
+
+def _own_parts(targets: Iterable[Target], indexes: range, step: int) -> Iterator[Part]:
     for target in targets:
         for slo, indicator in target.slos.items():
             if indicator.promql:

@@ -23,6 +23,7 @@ class Source(Protocol):
         step: int,
         reader: Callable[[], Reader[T]],
         urgent: bool = False,
+        own_of: str = "",
     ) -> T:
         """See `Prometheus.query_range`."""
         ...

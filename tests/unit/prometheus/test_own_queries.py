@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
 import pytest
 
 from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn
 from sluicegate.api.slos import Indicator
-from sluicegate.prometheus import query_batch
+from sluicegate.prometheus import client, query_batch
 from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
+from sluicegate.prometheus.quarantine import Entry, Place, Quarantine
 from sluicegate.prometheus.targets import ProductKey, SeriesKey, Target
 from sluicegate.slo.blocks import Block, Quality
+from sluicegate.slo.queries import QueryKind
 from sluicegate.stats.counts import Count
 from tests.support.prometheus.fetching import fetch_all
 from tests.support.prometheus.measured_world import ProductBlocks, World
+from tests.support.prometheus.rows import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 NOW = 300 * 1_000 + 60.0
 RATIO = {
@@ -24,8 +35,8 @@ RATIO = {
 SLOS = {"availability": Indicator(availability={}), "orders": Indicator(promql=RATIO)}
 
 
-def target(name: str) -> Target:
-    return Target(key=ProductKey("shop", name), versions=("v1",), slos=SLOS)
+def target(name: str, namespace: str = "shop", slos: dict[str, Indicator] = SLOS) -> Target:
+    return Target(key=ProductKey(namespace, name), versions=("v1",), slos=slos)
 
 
 def world(*names: str) -> World:
@@ -35,6 +46,12 @@ def world(*names: str) -> World:
             for name in names
         ]
     )
+
+
+@asynccontextmanager
+async def evaluating(server: PrometheusStandIn, **how: float) -> AsyncIterator[BlockReader]:
+    async with Prometheus(Endpoint(url=server.url, timeout_seconds=20)) as prometheus:
+        yield BlockReader(prometheus, EvaluationSettings(jitter_seconds=0, **how))
 
 
 async def fetches(server: PrometheusStandIn, *names: str, times: int = 1):
@@ -76,7 +93,7 @@ async def test_without_a_series_of_good_or_of_all_events_it_is_unknown(counts):
     "lie", [Lie.REJECTED_422, Lie.ERROR_503, Lie.HANGS, Lie.NOT_JSON, Lie.MALFORMED_ROW]
 )
 async def test_one_that_fails_costs_nobody_else_anything(lie: Lie, monkeypatch):
-    monkeypatch.setattr(query_batch, "ALONE_SECONDS", 0.5 if lie is Lie.HANGS else 20)
+    monkeypatch.setattr(client, "OWN_SECONDS", 0.5 if lie is Lie.HANGS else 20)
 
     def fault(kind: str, form: dict[str, str]) -> Lie | None:
         return lie if kind == "promql" and '"iris"' in form["query"] else None
@@ -120,3 +137,61 @@ async def test_one_that_is_answered_again_is_read_again():
     (first,), (second,) = tried
     assert ProductKey("shop", "iris") in first.released
     assert newest(second, "iris", "orders") == Block(1002, Quality.COUNTED, Count(3, 100))
+
+
+async def test_an_expression_that_the_parser_panics_at_costs_nobody_else_anything():
+    panics = {**RATIO, "good": "sum(increase(a[$block] offset Inf))"}
+    slos = SLOS | {"orders": Indicator(promql=panics)}
+    async with PrometheusStandIn(world("iris", "wines")) as server, evaluating(server) as reader:
+        (readings,) = await fetch_all(reader, [target("iris", slos=slos), target("wines")], NOW)
+
+    assert server.asked["promql"] == 1
+    assert newest(readings, "iris", "availability").quality is Quality.COUNTED
+    assert newest(readings, "wines", "orders").quality is Quality.COUNTED
+
+
+async def test_slow_ones_of_a_namespace_keep_no_place_from_those_of_another(monkeypatch):
+    def fault(kind: str, form: dict[str, str]) -> Lie | None:
+        return Lie.HANGS if kind == "promql" and '"evil"' in form["query"] else None
+
+    monkeypatch.setattr(query_batch, "ALONE_SECONDS", 2.0)
+    evil = [target(f"e{number:02}", "evil") for number in range(40)]
+    async with (
+        PrometheusStandIn(world("iris"), fault=fault) as server,
+        evaluating(server, fetch_seconds=4.0) as reader,
+    ):
+        for number in range(2):
+            (readings,) = await fetch_all(reader, [*evil, target("iris")], NOW + 300 * number)
+            assert readings.complete
+            assert newest(readings, "iris", "orders").quality is Quality.COUNTED
+            assert newest(readings, "iris", "availability").quality is Quality.COUNTED
+
+
+async def test_those_that_were_given_up_take_no_place_of_what_is_urgent():
+    def fault(kind: str, _: dict[str, str]) -> Lie | None:
+        return Lie.HANGS if kind == "promql" else None
+
+    text = 'label_replace(a, "sluicegate_fact", "good", "", "")'
+    async with PrometheusStandIn(world("iris"), fault=fault) as server:
+        endpoint = Endpoint(url=server.url, timeout_seconds=20)
+        async with Prometheus(endpoint) as prometheus:
+            ask = partial(prometheus.query_range, start=300, end=300, step=300, reader=Rows)
+            for number in range(8):
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.1):
+                        await ask(text, own_of=f"evil-{number}", urgent=True)
+            async with asyncio.timeout(5):
+                await ask("sum(up)", urgent=True)
+                await ask("sum(up)")
+
+
+def test_those_that_are_due_displace_no_other_try():
+    quarantine = Quarantine(300)
+    for number in range(100):
+        place = Place(QueryKind.PROMQL, "evil", f"e{number}")
+        quarantine.note(place, Entry("too slow", due=1))
+    late = Place(QueryKind.REQUESTS, "shop", "iris")
+    quarantine.note(late, Entry("refused", due=2))
+
+    assert quarantine.due(2) == [late]
+    assert len(quarantine.due(2, own=True)) == 100
