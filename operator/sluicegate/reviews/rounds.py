@@ -7,16 +7,17 @@ that writes never come in a crowd; so are those after a start, which write nothi
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 from zlib import crc32
 
-from sluicegate.api.names import LABEL_PRODUCT, ConditionType
+from sluicegate.api.names import ConditionType
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview, ReviewDecision, ReviewState
 from sluicegate.conditions import Finding, find_condition
-from sluicegate.kube.errors import KubeError, NotFound
+from sluicegate.kube.errors import Conflict, Forbidden, Invalid, KubeError, NotFound
 from sluicegate.kube.resources import Key
 from sluicegate.ledger.journal import CYCLE_CHANGED, DAY_SECONDS, PERIOD_OVER, PRODUCT_GONE
 from sluicegate.ledger.periods import Period, UnknownZone, period_at
@@ -46,6 +47,8 @@ SIGNED_SECONDS: Final = 60.0
 READS_PER_SECOND: Final = 10
 """Reviews that wait for signatures are read no faster than this."""
 SWEEP_SECONDS: Final = DAY_SECONDS
+_OF_ONE: Final = (Conflict, Forbidden, Invalid, NotFound)
+"""Why a review can't be written, which says nothing of others."""
 
 
 @dataclass(slots=True)
@@ -132,6 +135,7 @@ class Reviews:
         self._began = wall()
         self._next_signed = 0.0
         self._next_sweep = 0.0
+        self._latest = 0.0
         self.overview = Overview()
         self._seen: dict[Key, _FollowedReview] = {}
         self._followed = False
@@ -190,6 +194,9 @@ class Reviews:
     async def round(self, reader: DayReader) -> None:
         """Visit all whose time has come, and look after what waits for signatures."""
         now = self._wall()
+        if now < self._latest - ROUND_SECONDS:
+            self.begin()  # the clock was set back: what is planned may be years ahead
+        self._latest = now
         due = [one for one in self._known.values() if one.due <= now and self._can_be_held(one)]
         due.sort(key=lambda one: one.due)
         for start in range(0, len(due), AT_ONCE):
@@ -238,18 +245,21 @@ class Reviews:
         overview, read = Overview(), 0
         try:
             seen: dict[Key, _FollowedReview] = {}
+            failures: list[str] = []
             async for document in self._store.documents(SEALED, self._namespaces):
                 read += 1
                 meta = document["metadata"]
                 key, version = Key(meta["namespace"], meta["name"]), meta["resourceVersion"]
                 known = self._seen.get(key)
                 if known is None or known.version != version or known.ends(now):
-                    known = await self._follow(document, now)
+                    with _noted(failures):
+                        known = await self._follow(document, now)
                 if known is not None:
                     seen[key] = known
                     if self._exists(known.product, known.uid):
                         overview.add(known)  # for a product that is gone nobody has to sign
             self._seen = seen
+            _warn("%d reviews that wait for signatures are written later, the first: %s", failures)
         except NotFound:
             return 0  # the definition of reviews isn't installed
         except KubeError as error:
@@ -286,29 +296,38 @@ class Reviews:
 
     async def _sweep(self, now: float) -> None:
         """Seal the open reviews that no visit comes to any more, and drop old ones without a product."""
+        failures: list[str] = []
         try:
             async for review in self._store.labelled(OPEN, self._namespaces):
-                if review.status.seal_time is not None:
-                    await self._store.label(review, SEALED)  # it was ended between the two writes
-                    continue
-                because = self._left(review, now)
-                if because is not None:
-                    await seal(self._store, review, now, because=because)
+                with _noted(failures):
+                    await self._seal_left(review, now)
             for label in (SEALED, CLOSED):
                 async for document in self._store.documents(label, self._namespaces):
-                    await self._drop_expired(document, now)
+                    with _noted(failures):
+                        await self._drop_expired(document, now)
         except NotFound:
             return
         except KubeError as error:
             logger.warning("reviews of deleted products are sealed and dropped later: %s", error)
         else:
             self._unreviewed.clear()
+        _warn("%d reviews are sealed or dropped a day later, the first: %s", failures)
+
+    async def _seal_left(self, review: DataProductReview, now: float) -> None:
+        if review.status.seal_time is not None:
+            await self._store.label(review, SEALED)  # it was ended between the two writes
+            return
+        because = self._left(review, now)
+        if because is not None:
+            await seal(self._store, review, now, because=because)
 
     def _left(self, review: DataProductReview, now: float) -> str | None:
         """Why no visit comes to an open review any more; None where one does, or it isn't known yet."""
         key = Key(review.metadata.namespace, review.spec.product_ref.name)
         if not self._exists(key, review.spec.product_ref.uid):
             return PRODUCT_GONE
+        if now < review.spec.period.start:
+            return None  # the clock was ahead: visits come to it once it begins
         known = self._known.get(key)
         if known is None and key not in self._unreviewed:
             return None
@@ -321,13 +340,29 @@ class Reviews:
 
     async def _drop_expired(self, document: Mapping[str, Any], now: float) -> None:
         """Drop a review whose product is gone, or isn't reviewed any more, once its time is over."""
-        labels = document["metadata"].get("labels") or {}
-        key = Key(document["metadata"]["namespace"], labels.get(LABEL_PRODUCT, ""))
+        ref = (document.get("spec") or {}).get("productRef") or {}
+        key = Key(document["metadata"]["namespace"], ref.get("name", ""))
         review = None if key in self._known else parse_review(document)
-        if review is None or review.status.expiry_time is None or now < review.status.expiry_time:
+        if review is None or review.status.seal_time is None:
+            return
+        if review.status.expiry_time is None or now < review.status.expiry_time:
             return
         if key in self._unreviewed or not self._exists(key, review.spec.product_ref.uid):
             await self._store.drop(review)
+
+
+@contextmanager
+def _noted(failures: list[str]) -> Iterator[None]:
+    """What keeps one review from being written keeps no other."""
+    try:
+        yield
+    except _OF_ONE as error:
+        failures.append(str(error))
+
+
+def _warn(text: str, failures: list[str]) -> None:
+    if failures:
+        logger.warning(text, len(failures), failures[0])
 
 
 def next_visit(subject: ReviewSubject, now: float) -> float:

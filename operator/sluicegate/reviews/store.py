@@ -12,7 +12,7 @@ from sluicegate.api.extent import compact
 from sluicegate.api.review import DataProductReview, DataProductReviewStatus
 from sluicegate.errors import SluicegateError
 from sluicegate.kube.client import KubeApi
-from sluicegate.kube.errors import AlreadyExists, NotFound
+from sluicegate.kube.errors import AlreadyExists, Conflict, NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
 from sluicegate.ledger.archive import is_archived
 from sluicegate.ledger.periods import Period, kept_until
@@ -192,16 +192,33 @@ class ReviewStore:
             DATA_PRODUCT_REVIEWS, namespace=product.namespace, labels=labels, chunk=50
         ):
             found += [read_review(document) for document in page.items]
-        others = [one for one in found if one.metadata.name != newest.name]
+        # Whoever signs may write labels: they find a review, but don't say whose it is.
+        others = [
+            one
+            for one in found
+            if one.metadata.name != newest.name and one.spec.product_ref.name == product.name
+        ]
         others.sort(key=lambda one: one.spec.period.start, reverse=True)
         old = [one for one in others[keep:] if one.status.seal_time is not None]
         dropped = [await self.drop(one) for one in reversed(old)]
         return dropped.count(False)
 
     async def drop(self, review: DataProductReview) -> bool:
-        """Delete a review, unless the archive hasn't got it as it is; return whether it is deleted."""
+        """Delete a review, unless the archive hasn't got it as it is; return whether it is gone.
+
+        One that was signed since it was read stays: the archive hasn't got the signature.
+        """
         if self.archived and not is_archived(review):
             return False
-        key = Key(review.metadata.namespace, review.metadata.name)
-        await self.api.delete(DATA_PRODUCT_REVIEWS, key)
+        meta = review.metadata
+        try:
+            await self.api.delete(
+                DATA_PRODUCT_REVIEWS,
+                Key(meta.namespace, meta.name),
+                resource_version=meta.resource_version,
+            )
+        except Conflict:
+            return False
+        except NotFound:
+            return True
         return True

@@ -5,12 +5,19 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.prometheus_stand_in import Lie
+from sluicegate.api.names import LABEL_PRODUCT
+from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
 from sluicegate.ledger.journal import LATE_DAYS, digest_of
+from sluicegate.reviews.store import ReviewStore
 from tests.support.decisions.ledger_world import KEY, ZONE, counted, world
-from tests.support.decisions.recorded_days import DAY
+from tests.support.decisions.recorded_days import DAY, NAMESPACE
 
 pytestmark = pytest.mark.slow
 STEP = 12 * 3600
+
+
+def path(name):
+    return DATA_PRODUCT_REVIEWS.path(NAMESPACE, name)
 
 
 def reasons(it):
@@ -65,6 +72,59 @@ async def test_without_a_copy_in_the_archive_no_review_of_a_deleted_product_goes
         it.reviews.know(KEY, None)
         await it.pass_time(40 * DAY, step=STEP)
         assert reasons(it) == {"pricing-2026-w38": "ProductGone"}
+
+
+async def test_labels_that_somebody_wrote_drop_no_review():
+    async with world() as it:
+        await it.pass_time(15 * DAY, step=STEP, every="Week", keep=2)
+        kept = it.server.objects[path("pricing-2026-w38")]
+        of_another = {**kept["spec"], "productRef": {"name": "stock", "uid": "u-2"}}
+        meta = kept["metadata"] | {"name": "stock-2026-w38"}
+        it.server.keep(DATA_PRODUCT_REVIEWS, {**kept, "metadata": meta, "spec": of_another})
+        meta = kept["metadata"] | {"labels": kept["metadata"]["labels"] | {LABEL_PRODUCT: "gone"}}
+        it.server.keep(DATA_PRODUCT_REVIEWS, {**kept, "metadata": meta})
+        it.reviews.know(Key(NAMESPACE, "stock"), None)
+        it.now += DAY
+
+        await it.pass_time(5 * DAY, step=STEP, every="Week", keep=2)
+        assert "stock-2026-w38" in it.all(), (
+            "it bears the label of a product that has enough others"
+        )
+        await it.pass_time(9 * DAY, step=STEP, every="Week", keep=50)
+        assert "pricing-2026-w38" in it.all(), "its product keeps more by now"
+
+
+async def test_a_review_that_cannot_be_written_keeps_no_other():
+    async with world() as it:
+        await it.pass_time(11 * DAY, step=STEP, every="Week", keep=2)
+        it.there = False
+        it.reviews.know(KEY, None)
+        it.server.refused.add(path("pricing-2026-w38"))
+        await it.pass_time(28 * DAY, step=STEP)
+        assert list(it.all()) == ["pricing-2026-w38"]
+        it.server.refused.clear()
+        await it.pass_time(DAY + STEP, step=STEP)
+        assert not it.all()
+
+
+async def test_a_review_that_was_signed_since_it_was_read_stays():
+    async with world() as it:
+        await it.pass_time(9 * DAY, step=STEP, every="Week")
+        read = it.all()["pricing-2026-w38"]
+        it.sign("pricing-2026-w38", "Owner")
+
+        assert not await ReviewStore(it.server.behind(it.gate)).drop(read)
+        assert "pricing-2026-w38" in it.all()
+
+
+async def test_a_clock_that_is_set_back_keeps_no_visit_waiting_and_closes_no_later_period():
+    async with world() as it:
+        it.now += 40 * DAY
+        await it.pass_time(STEP, step=STEP)
+        it.now -= 40 * DAY
+        await it.pass_time(2 * DAY, step=STEP)
+        assert reasons(it) == {"pricing-2026-09": "", "pricing-2026-10": ""}
+        assert it.all()["pricing-2026-09"].status.days
 
 
 async def test_the_second_product_of_a_name_has_its_review_sealed_at_the_end_of_its_period():
