@@ -39,6 +39,9 @@ LABELS: Final[dict[QueryKind, Labels]] = {
 WITHOUT_VERSION: Final = frozenset({QueryKind.GATEWAY, QueryKind.SENT, QueryKind.HISTOGRAM})
 """Queries whose rows name no version of a product."""
 
+MOST_OWN_ROWS: Final = 200
+"""Rows of a product's own query: good and all events of its versions, of which twenty are kept."""
+
 
 class TableReader:
     """Rows as a table, with the transformations that every kind needs: see `_row_key`.
@@ -66,6 +69,11 @@ class TableReader:
         if "histograms" in row:
             self._skip(row["metric"], f"native histograms in the answer to {self._kind}")
             return
+        if self._kind is QueryKind.PROMQL and len(self._table) >= MOST_OWN_ROWS:
+            raise MalformedAnswer(
+                f"more than {MOST_OWN_ROWS} series in the answer to {self._kind}: its labels version and"
+                " revision have too many values"
+            )
         try:
             values = self._table[_row_key(self._kind, row["metric"])]
             for at, value in row["values"]:

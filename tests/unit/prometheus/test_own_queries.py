@@ -15,7 +15,9 @@ from sluicegate.prometheus import client, query_batch
 from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
+from sluicegate.prometheus.errors import MalformedAnswer
 from sluicegate.prometheus.quarantine import Entry, Place, Quarantine
+from sluicegate.prometheus.result_table import TableReader
 from sluicegate.prometheus.targets import ProductKey, SeriesKey, Target
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.queries import QueryKind
@@ -137,6 +139,19 @@ async def test_one_that_is_answered_again_is_read_again():
     (first,), (second,) = tried
     assert ProductKey("shop", "iris") in first.released
     assert newest(second, "iris", "orders") == Block(1002, Quality.COUNTED, Count(3, 100))
+
+
+def test_one_with_thousands_of_versions_is_not_read_into_memory():
+    reader = TableReader(QueryKind.PROMQL, step=300)
+
+    def take(version: str) -> None:
+        labels = {"namespace": "shop", "product": "iris", "version": version}
+        reader.take({"metric": labels, "values": [[300, "1"]]})
+
+    for number in range(200):
+        take(f"v{number}")
+    with pytest.raises(MalformedAnswer, match="more than 200 series"):
+        take("v200")
 
 
 async def test_an_expression_that_the_parser_panics_at_costs_nobody_else_anything():
