@@ -162,6 +162,29 @@ def test_it_reads_its_own_namespace_and_all_else_of_it_stays(servers: Servers, e
     assert answer == servers.ask(servers.alone, written)
 
 
+HOSTILE = [
+    '{__name__=~".+"}', '{"a_total", version!=""}', 'a_total # } or {namespace="rival"}',
+    'a_total{version!="\\", namespace=\\"rival"}', 'a_total{version!=`"} or a_total{x="`}',
+    'a_total{version=~"$block|v1"}', 'a_total{version=~"v1\\nx|v1"}', 'a_total{version!="\\x00\\u2028"}',
+    'label_replace(a_total, "namespace", "rival", "", "") or a_total',
+    'a_total * on () group_left () sum(label_replace(b_total, "namespace", "rival", "", ""))',
+    'label_join(a_total, "__name__", "", "kind")', 'count_values("namespace", a_total)',
+    'sum by (__name__, namespace) ({version=~".+"})', "vector(time())", "absent(c_total)",
+    'absent(c_total{product="x"}) or a_total', "limitk(1, a_total)", "limit_ratio(0.5, a_total)",
+    'sort_by_label(a_total, "namespace")', "a_total offset -5m", "increase(a_total[1d])",
+    "a_total and on () vector(1)", "-a_total ^ 2", "a_total unless b_total or a_total and b_total",
+    "quantile by (namespace) (0.5, a_total)", "a_total / 0 - a_total / 0", "timestamp(a_total)",
+    "scalar(a_total) + a_total", "topk(scalar(sum(a_total)), a_total)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", HOSTILE)
+def test_no_trick_reads_another_namespace(servers: Servers, expression: str):
+    bound = bind(expression, OWN, 300)
+
+    assert servers.ask(servers.shared, bound) == servers.ask(servers.alone, bound)
+
+
 def test_the_other_namespace_would_have_been_seen(servers: Servers):
     written = "sum(increase(a_total[300s]))"
     assert servers.ask(servers.shared, written) != servers.ask(servers.alone, written)
