@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,8 @@ from sluicegate.errors import InvalidInput, Problem
 from sluicegate.spans import TRACE, Span, Spans, Value, no_spans
 
 if TYPE_CHECKING:  # an extra, which an installation without traces doesn't have
+    from collections.abc import Iterator, Mapping
+
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span as Recorded
 
