@@ -9,12 +9,14 @@ import contextlib
 import threading
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import Span as Recorded
+from typing import TYPE_CHECKING
 
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.spans import TRACE, Span, Spans, Value, no_spans
+
+if TYPE_CHECKING:  # they are of the extra `tracing`, without which the operator starts too
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Span as Recorded
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 FLUSH_SECONDS = 1.0
@@ -24,7 +26,7 @@ FLUSH_SECONDS = 1.0
 class Tracing:
     """Where spans go, for the life of the process."""
 
-    def __init__(self, provider: TracerProvider | None = None) -> None:
+    def __init__(self, provider: "TracerProvider | None" = None) -> None:
         self._provider = provider
 
     @property
@@ -53,7 +55,7 @@ class Tracing:
 class SpanRecorder:
     """Opens spans of OpenTelemetry's."""
 
-    def __init__(self, provider: TracerProvider) -> None:
+    def __init__(self, provider: "TracerProvider") -> None:
         self._tracer = provider.get_tracer("sluicegate")
 
     @contextlib.contextmanager
@@ -75,7 +77,7 @@ class Open:
 
     __slots__ = ("_span",)
 
-    def __init__(self, span: Recorded) -> None:
+    def __init__(self, span: "Recorded") -> None:
         self._span = span
 
     def set(self, name: str, value: Value) -> None:
@@ -104,7 +106,7 @@ def open_tracing(endpoint: str, *, instance: str) -> Tracing:
     return Tracing(provider)
 
 
-def _provider(endpoint: str, instance: str) -> TracerProvider:
+def _provider(endpoint: str, instance: str) -> "TracerProvider":
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415  # optional
         OTLPSpanExporter,
     )
