@@ -4,17 +4,20 @@ Everything else about traces is OpenTelemetry's own business and follows its own
 (OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, OTEL_RESOURCE_ATTRIBUTES, …).
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.spans import TRACE, Span, Spans, Value, no_spans
 
-if TYPE_CHECKING:  # they are of the extra `tracing`, without which the operator starts too
+if TYPE_CHECKING:  # an extra, which an installation without traces doesn't have
+    from collections.abc import Iterator, Mapping
+
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span as Recorded
 
@@ -26,7 +29,7 @@ FLUSH_SECONDS = 1.0
 class Tracing:
     """Where spans go, for the life of the process."""
 
-    def __init__(self, provider: "TracerProvider | None" = None) -> None:
+    def __init__(self, provider: TracerProvider | None = None) -> None:
         self._provider = provider
 
     @property
@@ -55,7 +58,7 @@ class Tracing:
 class SpanRecorder:
     """Opens spans of OpenTelemetry's."""
 
-    def __init__(self, provider: "TracerProvider") -> None:
+    def __init__(self, provider: TracerProvider) -> None:
         self._tracer = provider.get_tracer("sluicegate")
 
     @contextlib.contextmanager
@@ -77,7 +80,7 @@ class Open:
 
     __slots__ = ("_span",)
 
-    def __init__(self, span: "Recorded") -> None:
+    def __init__(self, span: Recorded) -> None:
         self._span = span
 
     def set(self, name: str, value: Value) -> None:
@@ -106,7 +109,7 @@ def open_tracing(endpoint: str, *, instance: str) -> Tracing:
     return Tracing(provider)
 
 
-def _provider(endpoint: str, instance: str) -> "TracerProvider":
+def _provider(endpoint: str, instance: str) -> TracerProvider:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415  # optional
         OTLPSpanExporter,
     )
