@@ -90,7 +90,7 @@ def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: i
     terms : what it is judged by. status : what the last evaluation left.
     observed : what was read. now : in seconds; waits and cooldowns are counted by it.
     """
-    terms = rollout_defaults.applied(terms, status, observed)
+    terms = rollout_defaults.of_next(terms, observed)
     found = _evaluated(terms, status, observed, now)
     return replace(found, decision=rollout_defaults.recorded(terms, observed, found.decision))
 
@@ -107,11 +107,11 @@ def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now:
     if state is not ProductState.UNKNOWN and state is not status.engine.last_known_state:
         status = status.with_engine(last_known_state=state)
     status = _forget_alerts(terms, status, observed)
-    assessment = None
+    current, assessment = rollout_defaults.of_current(terms, status, observed), None
     if status.trial is not None and status.trial.weight > 0:
-        assessment = assess(terms, status, status.trial, observed)
+        assessment = assess(current, status, status.trial, observed)
         status = _freeze(status, assessment)
-    case = _Case(before, status, observed, results, assessment, state, now)
+    case = _Case(before, status, observed, results, assessment, state, now, current)
     made, diagnosis = _decide(terms, case, remedies)
     return Evaluation(
         made.decision,
@@ -221,7 +221,7 @@ def _under_way(terms: Terms, status: DataProductStatus, observed: Observed, now:
 # ---- deciding -------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """What the proposals are made from."""
+    """What the proposals are made from; `current` are the terms of the rollout in progress."""
 
     before: DataProductStatus
     status: DataProductStatus
@@ -230,6 +230,7 @@ class _Case:
     assessment: Assessment | None
     state: ProductState
     now: int
+    current: Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +254,7 @@ def _decide(
     if terms.suspend:
         text = "spec.suspend is set: nothing is changed. " + _summary(terms, case)
         proposals.append(_Proposal(Hold(reason=Reason.SUSPENDED, message=text), status))
-        canary = _about_candidate(terms, case) if _is_asked(case) else None
+        canary = _about_candidate(case) if _is_asked(case) else None
         proposals += [canary] if canary else []
     else:
         proposals += _about_versions(terms, case)
@@ -288,7 +289,7 @@ def _about_versions(terms: Terms, case: _Case) -> list[_Proposal]:
     arrival = training_results.training_ended(terms, status, observed, now)
     if arrival is not None:
         found.append(_Proposal(arrival.decision, arrival.status, arrival.taken_up))
-    canary = _about_candidate(terms, case)
+    canary = _about_candidate(case)
     if canary is not None and not (
         isinstance(changed, StartRollout) and not isinstance(canary.decision, Rollback)
     ):
@@ -303,7 +304,7 @@ def _is_asked(case: _Case) -> bool:
     return candidate is not None and (candidate.requested or approved)
 
 
-def _about_candidate(terms: Terms, case: _Case) -> _Proposal | None:
+def _about_candidate(case: _Case) -> _Proposal | None:
     status, observed = case.status, case.observed
     held = api_gate.objection(status, observed)
     if held is not None:
@@ -312,14 +313,14 @@ def _about_candidate(terms: Terms, case: _Case) -> _Proposal | None:
         return None
     approval = approves(status, observed)
     decision = verdict.decide(
-        terms,
+        case.current,
         status,
         status.trial,
         case.assessment,
         facts=observed.facts,
         now=case.now,
         approved=approval is not None,
-        forced=approval is not None and _is_forced(terms, approval),
+        forced=approval is not None and _is_forced(case.current, approval),
     )
     ended = isinstance(decision, Promote | Rollback | Inconclusive)
     over = approval is not None and ended and decision.reason not in NOT_ITS_DOING

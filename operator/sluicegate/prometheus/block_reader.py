@@ -42,8 +42,10 @@ from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import ASIDE, QueryKind, render_queries
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 
-LONGEST_CANARY: Final = 10_000
-"""Canary blocks that one query may ask for; Prometheus refuses more than 11,000 points."""
+LONGEST_QUERY: Final = 10_000
+"""Blocks that one query may ask for; Prometheus refuses more than 11,000 points."""
+LONGEST_CANARY: Final = 5 * LONGEST_QUERY
+"""Blocks of a canary that are read again after a start: the longest rollout at blocks of a minute."""
 NAMED_SHARE: Final = 0.5
 """Of all products; where a length has fewer, its queries name them.
 
@@ -251,7 +253,7 @@ class BlockReader:
         read = self._read.get(length, newest - 1)
         if newest <= read:
             return ()
-        kept = LONGEST_CANARY if length.canary else SINGLE_BLOCKS
+        kept = LONGEST_QUERY if length.canary else SINGLE_BLOCKS
         await asyncio.sleep(random.random() * self._settings.jitter_seconds)
         indexes = range(max(read + 1 - REREAD, newest - kept + 1, 1), newest + 1)
         asked = _Asked(
@@ -281,12 +283,16 @@ class BlockReader:
         for chunk in self._chunks(group):
             begin = min(target.canary_from or 0 for target in chunk) // length.block_seconds
             first = min(max(begin, newest - LONGEST_CANARY + 1, 1), newest)
-            indexes = range(first, newest + 1)
-            scopes = self._scopes(length, chunk)
-            asked = _Asked(length, chunk, indexes, scopes, self._quarantine(length))
-            readings = await self._ask(asked, urgent=True)
-            keys = {target.key for target in chunk}
-            read.append(readings)
+            scopes, keys = self._scopes(length, chunk), {target.key for target in chunk}
+            found: list[Readings] = []
+            for last in range(newest, first - 1, -LONGEST_QUERY):
+                indexes = range(max(last - LONGEST_QUERY + 1, first), last + 1)
+                asked = _Asked(length, chunk, indexes, scopes, self._quarantine(length))
+                readings = await self._ask(asked, urgent=True)
+                found.append(readings)
+                if not readings.complete:
+                    break
+            read += reversed(found)  # facts are those of the newest block
             (self._failed.difference_update if readings.complete else self._failed.update)(keys)
             if QueryKind.TARGETS in readings.failed or loop.time() > deadline:
                 break
@@ -295,7 +301,7 @@ class BlockReader:
             # A target that was removed during the read is read again when it is added again.
             still = self._canaries.get(length, frozenset()) & keys
             self._begun.setdefault(length, set()).update(still)
-            self._read.setdefault(length, readings.last)
+            self._read.setdefault(length, newest)
         return tuple(read)
 
     def _scopes(self, length: Length, group: tuple[Target, ...]) -> Scopes:

@@ -28,7 +28,11 @@ def days_chart(slo: SloFacts) -> str:
         axes = figure.add_subplot()
         known = [(place, one) for place, (_, one) in enumerate(slo.days) if one.total]
         shares = [100 * (1 - one.bad / one.total) for _, one in known]
-        axes.plot([place for place, _ in known], shares, color=INK, linewidth=1.2, zorder=2)
+        dot = "o" if len(known) == 1 else None  # one day has no line
+        axes.plot(
+            [place for place, _ in known], shares,
+            color=INK, linewidth=1.2, marker=dot, markersize=4, zorder=2,
+        )  # fmt: skip
         if slo.objective is not None:
             axes.axhline(100 * slo.objective, color=GOOD, linewidth=1, linestyle="--", zorder=1)
             below = [

@@ -4,17 +4,22 @@ Everything else about traces is OpenTelemetry's own business and follows its own
 (OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, OTEL_RESOURCE_ATTRIBUTES, …).
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import Span as Recorded
+from typing import TYPE_CHECKING
 
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.spans import TRACE, Span, Spans, Value, no_spans
+
+if TYPE_CHECKING:  # an extra, which an installation without traces doesn't have
+    from collections.abc import Iterator, Mapping
+
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Span as Recorded
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 FLUSH_SECONDS = 1.0

@@ -28,6 +28,7 @@ from sluicegate.policy.retraining.preconditions import RetrainingRequest as Aske
 from sluicegate.policy.retraining.preconditions import obstacle
 from sluicegate.policy.training_results import training_ended
 from sluicegate.stats.counts import Count
+from sluicegate.stats.paired import Pairs
 from tests.support.decisions.judged import V1, V2, candidate, judged_by, parked, serving
 from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
 
@@ -127,8 +128,10 @@ def test_to_promote_a_parked_candidate_begins_anew_and_is_no_approval():
     """Else it would jump to the last step without having taken one."""
     status = serving(candidate=PARKED)
     assert approves(status, asked(REQUEST_PROMOTE)) is None
-    found = answer(asked(REQUEST_PROMOTE), candidate=PARKED)
+    rows = {"accuracy": Pairs(1700, 60, 60, 180)}
+    found = answer(asked(REQUEST_PROMOTE), candidate=PARKED.replace(pairs=rows))
     assert isinstance(found.decision, StartRollout)
+    assert found.decision.pairs == rows, "what its hold-out showed still counts"
     assert (found.decision.candidate, found.decision.weight) == (V2, TERMS.steps[0])
     assert found.decision.source is VersionSource.RETRAINING
 

@@ -1,11 +1,12 @@
 """What is read of a canary, and what is kept of it."""
 
+from itertools import pairwise
 from math import nan
 
 import pytest
 
 from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn
-from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
+from sluicegate.prometheus.block_reader import LONGEST_QUERY, BlockReader, EvaluationSettings
 from sluicegate.prometheus.canary_cache import CanaryBlocks
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
@@ -117,6 +118,19 @@ async def test_a_canary_that_begins_is_read_from_its_beginning_and_the_others_go
         "product-1": (timing.newest_settled(NOW, seconds), newest),
         "product-2": (began // seconds, newest),
     }
+
+
+async def test_a_canary_of_two_weeks_is_read_from_its_beginning_in_stretches_of_one_query():
+    """A new leader knew the last week alone, and the labels before were lost to the evidence."""
+    timing = Timing()
+    seconds, now = timing.canary_block(60), NOW + 15 * 86_400
+    began = int(NOW) // seconds * seconds
+    readings, _ = await fetch(World([FULL]), target(1, canary_from=began), now=now)
+    stretches = [(one.first, one.last) for one in readings if one.canary]
+    assert stretches[0][0] == began // seconds
+    assert stretches[-1][1] == timing.newest_settled(now, seconds)
+    assert all(last - first < LONGEST_QUERY for first, last in stretches)
+    assert all(last + 1 == first for (_, last), (first, _) in pairwise(stretches))
 
 
 async def test_a_canary_whose_blocks_get_another_length_is_read_from_its_beginning_again():

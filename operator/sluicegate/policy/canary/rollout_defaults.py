@@ -33,17 +33,27 @@ LONGEST_SECONDS: Final = 14 * 86_400
 """Not longer, however few labels come: what Prometheus keeps, and a candidate that is still new."""
 
 
-def applied(terms: Terms, status: DataProductStatus, observed: Observed) -> Terms:
-    """The terms with what the spec leaves out: as the rollout under way began with, else as it would now."""
-    if terms.steps_given and terms.duration_given:
-        return terms
+def of_next(terms: Terms, observed: Observed) -> Terms:
+    """The terms with the steps of a rollout that starts now."""
+    return terms if terms.steps_given else replace(terms, steps=_steps(terms, observed))
+
+
+def of_current(terms: Terms, status: DataProductStatus, observed: Observed) -> Terms:
+    """The terms with what the spec leaves out as the rollout in progress began with it.
+
+    A field that was removed from the spec since then has the value that it would start with now.
+    """
     trial = status.trial
-    if trial is None or trial.parked:
-        return terms if terms.steps_given else replace(terms, steps=_steps(terms, observed))
-    derived = trial.derived or derive(terms, observed, trial.pairs)
-    steps = terms.steps if terms.steps_given else derived.steps or terms.steps
-    longest = None if terms.duration_given else derived.max_duration_seconds
-    return replace(terms, steps=steps, max_duration_seconds=longest or terms.max_duration_seconds)
+    if trial is None or trial.parked or (terms.steps_given and terms.duration_given):
+        return terms
+    known = trial.derived or DerivedRollout()
+    steps, longest = terms.steps, terms.max_duration_seconds
+    if not terms.steps_given:
+        steps = known.steps or _steps(terms, observed)
+    if not terms.duration_given:
+        found = known if known.max_duration_seconds else derive(terms, observed, trial.pairs)
+        longest = found.max_duration_seconds or longest
+    return replace(terms, steps=steps, max_duration_seconds=longest)
 
 
 def recorded(terms: Terms, observed: Observed, decision: Decision) -> Decision:

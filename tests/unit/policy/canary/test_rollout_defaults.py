@@ -7,13 +7,15 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.api.crd import build_crd
-from sluicegate.policy.canary.rollout_defaults import applied
+from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS
+from sluicegate.policy.canary.rollout_defaults import derive, of_current, of_next
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.transitions import apply_decision
 from tests.support.decisions.judged import (
     BLOCK,
     V1,
     V2,
+    V3,
     judged_by,
     observed,
     series,
@@ -32,6 +34,12 @@ def seen(requests: int, *, wanted=V1):
     return replace(observed(block=24, series={"v1": {"accuracy": counts}}), wanted=wanted)
 
 
+def started(terms=LEFT_OUT):
+    """Status once v2 has begun, while 100 requests a block came."""
+    decision = evaluate(terms, serving(), seen(100, wanted=V2), NOW).decision
+    return apply_decision(terms, serving(), decision, NOW)
+
+
 def test_the_definition_writes_no_defaults_that_nobody_could_tell_from_a_choice():
     (version,) = build_crd()["spec"]["versions"]
     spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
@@ -44,24 +52,39 @@ def test_the_definition_writes_no_defaults_that_nobody_could_tell_from_a_choice(
     ("requests", "steps"), [(334, (5, 25, 50)), (333, (25, 50)), (66, (50,)), (0, (5, 25, 50))]
 )
 def test_steps_are_those_at_which_requests_enough_come_soon(requests, steps):
-    assert applied(LEFT_OUT, serving(), seen(requests)).steps == steps
+    assert of_next(LEFT_OUT, seen(requests)).steps == steps
 
 
 def test_what_a_person_chose_applies_at_any_traffic():
     chosen = judged_by(ACCURACY, rollout={"steps": [5, 50], "maxDurationSeconds": 60})
-    terms = applied(chosen, serving(), seen(10))
+    terms = of_current(of_next(chosen, seen(10)), started(), seen(10))
     assert (terms.steps, terms.max_duration_seconds) == ((5, 50), 60)
     assert evaluate(chosen, serving(), seen(10, wanted=V2), NOW).decision.derived is None
 
 
 def test_what_applies_is_fixed_when_the_rollout_starts():
-    status = serving()
-    decision = evaluate(LEFT_OUT, status, seen(100, wanted=V2), NOW).decision
-    assert decision.weight == 25
-    status = apply_decision(LEFT_OUT, status, decision, NOW)
+    status = started()
+    assert status.candidate.target == 25
     assert status.candidate.derived.steps == (25, 50)
     assert "20 requests a minute" in status.candidate.derived.message
-    assert applied(LEFT_OUT, status, seen(4000)).steps == (25, 50)
+    assert of_current(LEFT_OUT, status, seen(4000)).steps == (25, 50)
+
+
+def test_a_version_that_supersedes_a_candidate_takes_the_steps_of_the_traffic_by_then():
+    decision = evaluate(LEFT_OUT, started(), seen(4000, wanted=V3), NOW).decision
+    assert (decision.candidate, decision.weight) == (V3, 5)
+    assert decision.derived.steps == (5, 25, 50)
+    assert "it gets 5 %" in decision.message
+
+
+def test_a_field_that_is_removed_during_a_rollout_follows_from_what_comes_by_then():
+    """Without one the default applied, and ended a rollout of a day after four hours."""
+    chosen = judged_by(ACCURACY, rollout={"maxDurationSeconds": 86_400})
+    status = started(chosen)
+    assert status.candidate.derived.max_duration_seconds is None
+    longest = derive(LEFT_OUT, seen(5)).max_duration_seconds
+    assert longest > DEFAULT_MAX_DURATION_SECONDS
+    assert of_current(LEFT_OUT, status, seen(5)).max_duration_seconds == longest
 
 
 def test_the_first_share_is_the_one_that_was_decided():
