@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -51,7 +51,7 @@ def world(*names: str) -> World:
 
 
 @asynccontextmanager
-async def evaluating(server: PrometheusStandIn, **how: float) -> AsyncIterator[BlockReader]:
+async def evaluating(server: PrometheusStandIn, **how: Any) -> AsyncIterator[BlockReader]:
     async with Prometheus(Endpoint(url=server.url, timeout_seconds=20)) as prometheus:
         yield BlockReader(prometheus, EvaluationSettings(jitter_seconds=0, **how))
 
@@ -198,6 +198,27 @@ async def test_those_that_were_given_up_take_no_place_of_what_is_urgent():
             async with asyncio.timeout(5):
                 await ask("sum(up)", urgent=True)
                 await ask("sum(up)")
+
+
+@pytest.mark.slow
+async def test_pasts_with_slow_ones_come_last_and_hold_up_no_block():
+    def fault(kind: str, _: dict[str, str]) -> Lie | None:
+        return Lie.HANGS if kind == "promql" else None
+
+    evil = [target(f"e{number}", "evil") for number in range(8)]
+    plain = [
+        target(f"p{number}", slos={"availability": Indicator(availability={})})
+        for number in range(3)
+    ]
+    async with (
+        PrometheusStandIn(world("p0", "p1", "p2"), fault=fault) as server,
+        evaluating(server, fetch_seconds=2.0, products_per_backfill=1) as reader,
+    ):
+        chunks = [past.targets async for past in reader.backfill([*evil, *plain], NOW)]
+
+    read = [one.key.product for chunk in chunks for one in chunk]
+    assert set(read[:3]) == {"p0", "p1", "p2"}
+    assert 3 < len(read) < 11, "the others are read beside the next block"
 
 
 def test_those_that_are_due_displace_no_other_try():
