@@ -146,6 +146,11 @@ def recipes() -> dict[str, Recipe]:
         "coredns": Recipe("coredns", "github.com/coredns/coredns"),
         "prometheus": _prometheus("prometheus"),
         "promtool": _prometheus("promtool"),
+        "alertmanager": Recipe(
+            "alertmanager",
+            "github.com/prometheus/alertmanager",
+            package="github.com/prometheus/alertmanager/cmd/alertmanager",
+        ),
         "helm": Recipe(
             "helm",
             "helm.sh/helm/v4",

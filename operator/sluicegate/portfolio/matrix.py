@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sluicegate.api.slo_status import SloState
-from sluicegate.portfolio.facts import WORST, MarketLevel, ProductFacts
+from sluicegate.portfolio.facts import WORST, MarketLevel, ProductFacts, ProductKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,10 @@ class Matrix:
 
 
 def matrix_of(products: Sequence[ProductFacts]) -> Matrix:
-    """The matrix of these products in their order; markets that only a status names come last."""
+    """The matrix of these products, that with the worst state in any market first.
+
+    Markets that only a status names come last.
+    """
     served = sorted({market for one in products for market in one.markets})
     more = sorted({market for one in products for market in one.by_market} - set(served))
     markets = (*served, *more)
@@ -40,13 +43,18 @@ def matrix_of(products: Sequence[ProductFacts]) -> Matrix:
             cells=tuple(_state(one, market) for market in markets),
             absent=frozenset(markets) - set(one.markets) - set(one.by_market),
         )
-        for one in products
+        for one in sorted(products, key=lambda one: _worst_first(one, *one.by_market.values()))
     )
     totals = tuple(
         Counter(state for row in made if (state := row.cells[place]) is not None)
         for place in range(len(markets))
     )
     return Matrix(markets, made, totals)
+
+
+def _worst_first(product: ProductFacts, *levels: MarketLevel | None) -> tuple[int, int, ProductKey]:
+    ranks = (WORST.index(one.state) for one in levels if one)
+    return min(ranks, default=len(WORST)), product.priority.rank, product.key
 
 
 def _state(product: ProductFacts, market: str) -> SloState | None:
@@ -74,14 +82,7 @@ def market_of(products: Sequence[ProductFacts], market: str) -> list[MarketProdu
         for one in products
         if market in one.markets or market in one.by_market
     ]
-    return sorted(
-        found,
-        key=lambda one: (
-            WORST.index(one.level.state) if one.level else len(WORST),
-            one.product.priority.rank,
-            one.product.key,
-        ),
-    )
+    return sorted(found, key=lambda one: _worst_first(one.product, one.level))
 
 
 def _alone(product: ProductFacts, market: str) -> bool:

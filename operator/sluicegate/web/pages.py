@@ -71,7 +71,7 @@ class PortfolioPages:
     async def markets(self, asked: ReaderRequest) -> web.Response:
         """Products by market; with `market` only those that serve it."""
         wanted = wanted_of(asked.query)
-        found = rows(asked.seen.products, wanted, "name")
+        found = rows(asked.seen.products, wanted)
         matrix = matrix_of([one for one in found if one.markets or one.by_market])
         if asked.extension == JSON:
             return asked.json(exports.matrix_json(matrix))

@@ -6,10 +6,13 @@ facts come from the kubelet.
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.support.node.learner import EVALUATION, accuracy
 from tests.support.node.live_product import conditions
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.story, pytest.mark.timeout(500)]
 LATENCY = {
@@ -55,6 +58,18 @@ def slow_product(world, *, cpu="2", env=None, **spec):
     return product
 
 
+def answered_per_second(world):
+    """What the pods can answer at most, by two hundred answers."""
+    visitors = world.visitors(per_second=200)
+    visitors.at_once = 8
+    tally = visitors.tally
+    with visitors:
+        eventually(lambda: tally.answered >= 50, seconds=60, what="50 answers")
+        begun, before = time.monotonic(), tally.answered
+        eventually(lambda: tally.answered >= before + 200, seconds=120, what="200 answers more")
+        return (tally.answered - before) / (time.monotonic() - begun)
+
+
 @pytest.mark.nightly
 def test_a_model_that_requests_ask_too_much_of_is_replaced_by_a_lighter_one(world):
     world.product.apply(slow_product(world, rollout={"steps": [50]}))
@@ -81,10 +96,11 @@ def test_slowness_of_a_throttled_pod_is_reported_and_nothing_is_retrained(world)
     for cpu in ("2", "80m"):
         world.product.apply(slow_product(world, cpu=cpu))
         world.product.until_ready()
-    # More than a twelfth of a core can do on any machine, and never so many at once that it has no
-    # time left to be scraped: how slow a request is then is told by the limit, not by the machine.
-    visitors = world.visitors(per_second=60)
-    visitors.at_once = 8
+    # As many at once as are answered in half a second: on any machine each waits longer than the
+    # objective allows, and a scrape still gets its answer.
+    rate = answered_per_second(world)
+    visitors = world.visitors(per_second=1.5 * rate)
+    visitors.at_once = max(2, round(rate / 2))
     with visitors:
         status = world.product.until(is_degraded, seconds=240, what="Degraded")
         told = world.product.until(is_told, what="people to be told")

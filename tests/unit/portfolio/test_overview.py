@@ -71,10 +71,26 @@ def test_the_worst_slo_and_the_largest_drop_have_their_numbers():
 def test_the_matrix_has_a_state_only_where_one_is_known():
     found = matrix_of([HEALTHY, BAD])
     assert found.markets == ("AT", "FR")
-    assert found.rows[0].cells == (None, None)
-    assert found.rows[0].absent == {"AT"}
-    assert found.rows[1].cells == (SloState.MISSED, SloState.MET)
+    assert found.rows[0].cells == (SloState.MISSED, SloState.MET)
+    assert found.rows[1].cells == (None, None)
+    assert found.rows[1].absent == {"AT"}
     assert found.totals[0] == {SloState.MISSED: 1}
+
+
+def test_the_matrix_has_the_product_with_the_worst_state_in_any_market_first():
+    def named(name, *states):
+        markets = [
+            {"market": one, "state": state} for one, state in zip(("AT", "FR"), states, strict=True)
+        ]
+        return facts_of(product(name, status={"slos": [slo("accuracy", markets=markets)]}))
+
+    met, unknown, risky = (
+        named(name, "Met", state)
+        for name, state in (("b", "Met"), ("c", "Unknown"), ("d", "AtRisk"))
+    )
+    found = matrix_of([HEALTHY, met, unknown, risky, BAD, WORSE])
+    names = [row.product.key[1] for row in found.rows]
+    assert names == ["ads", "pricing", "d", "c", "b", "search"]
 
 
 def test_a_market_has_the_worst_first_and_says_where_it_alone_is_bad():

@@ -1,0 +1,217 @@
+"""What a real Alertmanager makes of the states that `sluicegate notify` posts to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+import yaml
+
+from cluster.builds import program
+from sluicegate.notify.alerts import HOLD_SECONDS, Alert, alert_of, open_states
+from sluicegate.notify.configuration import AlertmanagerSink
+from sluicegate.notify.cursor import Cursor, cursor_of
+from sluicegate.notify.sinks.alertmanager import AlertmanagerLoop
+from sluicegate.notify.sinks.http import AiohttpClient
+from sluicegate.notify.transitions import Origin
+from tests.support.processes.running import free_port, running
+from tests.support.receivers.told_product import ToldProduct
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+
+@dataclass
+class Alertmanager:
+    """The server; `pages` are the notifications that it has sent."""
+
+    url: str
+    pages: list[dict[str, Any]] = field(default_factory=list)
+
+    def api(self, method: str, path: str, **more: Any) -> Any:
+        answer = requests.request(method, f"{self.url}/api/v2/{path}", timeout=10, **more)
+        assert answer.ok, answer.text
+        return answer.json() if answer.content else None
+
+    def groups(self) -> dict[str, dict[str, str]]:
+        """By alertname: the state of each product's alert."""
+        return {
+            group["labels"]["alertname"]: {
+                one["labels"]["product"]: one["status"]["state"] for one in group["alerts"]
+            }
+            for group in self.api("GET", "alerts/groups")
+        }
+
+    def paged(self) -> list[dict[str, str]]:
+        """Of each notification: the status of each product's alert."""
+        return [
+            {one["labels"]["product"]: one["status"] for one in page["alerts"]}
+            for page in self.pages
+        ]
+
+    def tells(self, **expected: str) -> bool:
+        """Whether the last notification has these statuses of products, and perhaps others."""
+        return bool(self.pages) and expected.items() <= self.paged()[-1].items()
+
+
+@pytest.fixture(scope="module")
+def alertmanager_program() -> Path:
+    return program("alertmanager")
+
+
+@pytest.fixture
+def alertmanager(alertmanager_program: Path, tmp_path: Path) -> Iterator[Alertmanager]:
+    port = free_port()
+    server = Alertmanager(f"http://127.0.0.1:{port}")
+
+    class Pager(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            server.pages.append(json.loads(body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Pager) as pager:
+        threading.Thread(target=pager.serve_forever, args=(0.01,), daemon=True).start()
+        hook = {"url": f"http://127.0.0.1:{pager.server_address[1]}/", "send_resolved": True}
+        config = {
+            "route": {"receiver": "pager", "group_by": ["alertname", "namespace"],
+                      "group_wait": "100ms", "group_interval": "100ms", "repeat_interval": "1h"},
+            "receivers": [{"name": "pager", "webhook_configs": [hook]}],
+        }  # fmt: skip
+        (tmp_path / "alertmanager.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        command = [
+            str(alertmanager_program), f"--config.file={tmp_path / 'alertmanager.yml'}",
+            f"--storage.path={tmp_path / 'data'}", "--cluster.listen-address=",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ]  # fmt: skip
+        with running(command, log=tmp_path / "alertmanager.log"):
+            eventually(lambda: _ready(server.url), seconds=60, what="Alertmanager to be ready")
+            yield server
+        pager.shutdown()
+
+
+def _ready(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/-/ready", timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+class Messenger:
+    """Posts the states of products in one namespace, as its loop does each minute."""
+
+    def __init__(self, url: str, http: AiohttpClient, *names: str, late: int = 0) -> None:
+        """`late`: by how many seconds its clock is behind."""
+        self._clock = lambda: time.time() - late
+        self.products = {name: ToldProduct(int(self._clock())) for name in names}
+        self._sink = AlertmanagerSink.model_validate({"kind": "Alertmanager", "url": url})
+        self._http = http
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was posted."""
+        self._loop = AlertmanagerLoop(
+            "on-call", self._sink, self._http, states=self._states, wall=self._clock
+        )
+
+    def _states(self) -> list[Alert]:
+        return [
+            alert_of(one, "production", "https://products.example", self._clock())
+            for name, told in self.products.items()
+            for one in open_states(
+                cursor_of(told.status, {}, Cursor(), name), told.status, Origin("catalog", name)
+            )
+        ]
+
+    async def post(self) -> None:
+        assert await self._loop.post(), "Alertmanager did not accept it"
+
+
+@asynccontextmanager
+async def degraded(url: str, *names: str, late: int = 0) -> AsyncIterator[Messenger]:
+    """A messenger of products that are degraded, which has posted once."""
+    client = AiohttpClient()
+    keeping = asyncio.ensure_future(client.keep())
+    await asyncio.sleep(0)
+    messenger = Messenger(url, client, *names, late=late)
+    for told in messenger.products.values():
+        told.degrade()
+    try:
+        await messenger.post()
+        yield messenger
+    finally:
+        keeping.cancel()
+        await asyncio.wait([keeping])
+
+
+async def test_the_states_of_a_namespace_are_one_group_which_is_told_once_and_resolved(
+    alertmanager,
+):
+    async with degraded(alertmanager.url, "search", "pricing") as messenger:
+        eventually(lambda: alertmanager.tells(search="firing", pricing="firing"))
+        assert alertmanager.groups() == {
+            "SluicegateDegraded": {"search": "active", "pricing": "active"}
+        }
+        before = len(alertmanager.pages)
+        await messenger.post()
+        messenger.restart()
+        await messenger.post()
+        messenger.products["search"].recover()
+        await messenger.post()
+        eventually(lambda: alertmanager.tells(search="resolved", pricing="firing"))
+        await messenger.post()
+        messenger.products["pricing"].recover()
+        await messenger.post()
+        eventually(lambda: alertmanager.tells(pricing="resolved"))
+        await messenger.post()
+        assert alertmanager.groups() == {}
+    assert [one["status"] for one in alertmanager.pages[before:]] == ["firing", "resolved"]
+
+
+async def test_another_reason_is_another_alert_of_the_same_group(alertmanager):
+    def reasons() -> set[tuple[str, str]]:
+        page = alertmanager.pages[-1]
+        return {(one["labels"]["reason"], one["status"]) for one in page["alerts"]}
+
+    async with degraded(alertmanager.url, "search") as messenger:
+        eventually(lambda: alertmanager.pages and reasons() == {("ModelDecay", "firing")})
+        messenger.products["search"].degrade("TrafficAnomaly")
+        await messenger.post()
+        eventually(lambda: reasons() >= {("ModelDecay", "resolved"), ("TrafficAnomaly", "firing")})
+
+
+async def test_a_silence_of_a_product_leaves_the_others_of_its_group(alertmanager):
+    silence = {
+        "matchers": [{"name": "product", "value": "search", "isRegex": False, "isEqual": True}],
+        "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2999-01-01T00:00:00Z",
+        "createdBy": "on-call", "comment": "known",
+    }  # fmt: skip
+    alertmanager.api("POST", "silences", json=silence)
+    async with degraded(alertmanager.url, "search", "pricing"):
+        eventually(lambda: alertmanager.tells(pricing="firing"))
+        assert alertmanager.groups() == {
+            "SluicegateDegraded": {"search": "suppressed", "pricing": "active"}
+        }
+        assert not any("search" in page for page in alertmanager.paged())
+
+
+async def test_what_a_messenger_has_posted_ends_without_it(alertmanager):
+    # The clock is behind, so that the alert lasts ten seconds more.
+    async with degraded(alertmanager.url, "search", late=HOLD_SECONDS - 10):
+        eventually(lambda: alertmanager.tells(search="firing"))
+    eventually(lambda: alertmanager.tells(search="resolved"))
+    assert alertmanager.groups() == {}
