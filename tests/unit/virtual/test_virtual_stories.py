@@ -190,6 +190,7 @@ EDITS: dict[str, tuple[Callable[[World, Key], tuple[Resource, Key]], Callable[[B
     "more pods": (_scaled, lambda _: {"spec": {"replicas": 5}}),
     "another image": (_scaled, _with_image),
     "no label": (_scaled, lambda _: {"metadata": {"labels": {names.LABEL_PRODUCT: None}}}),
+    "not watched": (_scaled, lambda _: {"metadata": {"labels": {names.LABEL_MANAGED_BY: None}}}),
     "another selector": (
         _service,
         lambda _: {"spec": {"selector": {names.LABEL_PRODUCT: "other"}}},

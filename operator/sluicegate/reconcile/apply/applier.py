@@ -187,22 +187,12 @@ class Applier:
             body = await self.api.get(child.resource, child.key)
             if not _belongs_to(body, child.manifest):
                 raise NameConflict(child.resource, child.key) from None
-            if names.LABEL_PRODUCT not in (body["metadata"].get("labels") or {}):
-                self.caches.written(child.resource, await self._label_again(child, body))
-                return
             self.caches.written(child.resource, body)
             live = self._live(child.resource, child.key)
             if live is None or live.fingerprint != child.fingerprint:
                 raise  # no watch event follows: the cache has the object already
         else:
             self.caches.written(child.resource, body)
-
-    async def _label_again(self, child: Child, body: Manifest) -> Manifest:
-        """Apply a child that lacks the label by which it is watched, as it was just read."""
-        meta = {"uid": body["metadata"]["uid"]}
-        observed = child.manifest | {"metadata": child.manifest["metadata"] | meta}
-        version = body["metadata"]["resourceVersion"]
-        return await self.api.apply(child.resource, observed, resource_version=version)
 
     async def _update(self, child: Child, live: ChildRecord) -> None:
         manifest = child.manifest

@@ -197,21 +197,27 @@ class JobRecord(ChildRecord):
 
 
 def _child(body: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Arguments of ChildRecord; None for an object that belongs to no product."""
+    """Arguments of ChildRecord; None for an object that belongs to no product.
+
+    The owner tells which product, and only where there is none the label, which anybody may edit:
+    a Deployment of a former version that has lost it is still to be scaled down and deleted.
+    """
     meta = body["metadata"]
     labels = meta.get("labels") or {}
-    product = labels.get(names.LABEL_PRODUCT, "")
-    if not product:
-        return None
     annotations = meta.get("annotations") or {}
     references: list[dict[str, Any]] = meta.get("ownerReferences") or []
-    owner: dict[str, Any] = next((ref for ref in references if ref.get("controller")), {})
+    owner: dict[str, Any] = next(
+        (ref for ref in references if ref.get("controller") and ref.get("kind") == names.KIND), {}
+    )
+    product: str = owner.get("name") or labels.get(names.LABEL_PRODUCT, "")
+    if not product:
+        return None
     return {
         "key": Key(meta["namespace"], meta["name"]),
         "parent": Key(meta["namespace"], product),
         "uid": meta["uid"],
         "version": int(meta["resourceVersion"]),
-        "owner": owner.get("uid", "") if owner.get("kind") == names.KIND else "",
+        "owner": owner.get("uid", ""),
         "fingerprint": owned_fingerprint(body, names.FIELD_MANAGER),
         "labels": _own(labels),
         "annotations": _own(annotations),

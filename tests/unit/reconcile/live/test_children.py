@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sluicegate.api import names
-from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS
-from sluicegate.reconcile.live.children import DeploymentRecord, deployment_record
+from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, Key
+from sluicegate.reconcile.live.children import DeploymentRecord, deployment_record, watched
 from sluicegate.reconcile.live.product import REQUESTS, product_record
-from sluicegate.runtime.cache import Cache
+from sluicegate.runtime.cache import Cache, Caches
 from sluicegate.runtime.interfaces import QueuePriority, Watched
 from tests.support.decisions.rollout_world import World, document
 
@@ -71,6 +71,26 @@ READY = {"replicas": 2, "readyReplicas": 2}
 )
 def test_what_a_step_decides_by_is_a_reason_to_look(before, after, matters):
     assert (before != after) is matters
+
+
+@pytest.mark.parametrize("label", [None, "trucks"])
+def test_a_child_is_its_owners_whatever_somebody_makes_of_its_label(label):
+    """A Deployment of a former version isn't applied anew: nothing else tells of it."""
+    caches = Caches(watched())
+    body = deployment()
+    owner = {"kind": names.KIND, "name": "cars", "uid": "of-cars", "controller": True}
+    body["metadata"]["ownerReferences"] = [owner]
+    caches.written(DEPLOYMENTS, body)
+    body["metadata"] |= {
+        "labels": {names.LABEL_PRODUCT: label} if label else {},
+        "resourceVersion": "8",
+    }
+    change = caches[DEPLOYMENTS].observe(body)
+    assert change is not None
+    assert change.product == Key("shop", "cars")
+    (child,) = caches[DEPLOYMENTS].children(change.product)
+    assert isinstance(child, DeploymentRecord)
+    assert (child.version, child.owner) == (8, "of-cars")
 
 
 def product(version: int, **meta: Any) -> dict[str, Any]:
