@@ -426,7 +426,9 @@ def test_its_notes_say_what_a_fresh_install_lacks():
 def test_the_values_of_the_install_page_render_with_what_it_turns_on(tmp_path: Path):
     page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
     (values,) = (
-        block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "image:" in block
+        block
+        for block in re.findall(r"```yaml[^\n]*\n(.*?)```", page, re.DOTALL)
+        if "image:" in block
     )
     (tmp_path / "values.yaml").write_text(values)
 

@@ -61,7 +61,7 @@ def test_a_cluster_says_what_it_lacks_and_is_silent_once_it_is_there(
     _, lines = told(bare, capsys, monkeypatch)
     (line,) = (line for line in lines if "gateway" in line.lower())
     assert line.startswith(
-        "note: Gateway gateway/web, listener http: takes routes of the namespace"
+        "note: Gateway gateway/web, listener http: accepts routes of the namespace"
     )
 
     install_gateway(bare, "idle", programmed=False)
