@@ -170,16 +170,21 @@ class Prometheus:
         self, ask: Callable[[], T], seconds: float, give_back: Callable[[], None]
     ) -> T:
         """The place is given back by the thread: that of a query that was given up is still busy."""
-        loop = asyncio.get_running_loop()
+        loop, begun = asyncio.get_running_loop(), False
 
-        def end(_: object) -> None:
-            with suppress(RuntimeError):  # nobody waits for a place any more
-                loop.call_soon_threadsafe(give_back)
+        def ask_and_end() -> T:
+            nonlocal begun
+            begun = True
+            try:
+                return ask()
+            finally:
+                with suppress(RuntimeError):  # nobody waits for a place any more
+                    loop.call_soon_threadsafe(give_back)
 
-        answer = self._threads.submit(ask)
-        answer.add_done_callback(end)
+        answer = loop.run_in_executor(self._threads, ask_and_end)
+        answer.add_done_callback(lambda _: None if begun else give_back())
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(answer), seconds + _GRACE)
+            return await asyncio.wait_for(answer, seconds + _GRACE)
         except TimeoutError as error:
             raise PrometheusUnavailable(f"Prometheus didn't answer within {seconds:g} s") from error
 
