@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sluicegate.api.bound_promql import bind
@@ -149,6 +149,7 @@ EXPRESSIONS = st.recursive(SELECTORS, combined, max_leaves=6)
 
 
 @given(expression=EXPRESSIONS)
+@example(expression='sum(a_total) + absent(c_total{kind!~"b+"})')
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -19,7 +19,7 @@ from typing_extensions import override
 from pricing.model import FULL, LIGHT, PricingModel, within_tolerance
 from sluicegate_service.environment import TRIGGER
 from sluicegate_service.recipes import JoblibRecipe
-from sluicegate_service.training import Counts, Evaluation, Trigger
+from sluicegate_service.training import Counts, Evaluation, TrainingError, Trigger
 from used_car_market import Market, MarketError, draw_sales
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ class PricingRecipe(JoblibRecipe):
         """The recipe for the market that the environment describes."""
         try:
             market = Market.from_environment(environment)
-        except MarketError as error:
+            trigger = Trigger.parse(environment.get(TRIGGER) or "{}")
+        except (MarketError, TrainingError) as error:
             raise SystemExit(f"training pricing failed: {error}") from error
-        trigger = Trigger.parse(environment.get(TRIGGER) or "{}")
         days = trigger.days_of_data(datetime.now(UTC), least=LEAST_DAYS, most=DAYS)
         return cls(market, days=days)
 

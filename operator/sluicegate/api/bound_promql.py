@@ -32,6 +32,8 @@ _UNBOUND: Final = {
     "start": _OF_THE_RANGE, "end": _OF_THE_RANGE, "range": _OF_THE_RANGE,
 }  # fmt: skip
 """Functions of more than their arguments and the time of a block, with the reason."""
+_OF_MATCHERS: Final = frozenset({"absent", "absent_over_time"})
+"""Functions that make labels of matchers: the one that is added is to make none."""
 _SIGNS: Final = re.compile(r"(?:[-+]\s*){10}")
 """What takes the parser a tenth of a second."""
 _OPERATORS: Final = (
@@ -175,7 +177,10 @@ def _call(node: ast.Call, inner: Callable[[Any], str]) -> str:
     name = node.func.name
     if name in _UNBOUND:
         raise UnboundPromql(f"calls {name}(), but {_UNBOUND[name]}: remove it")
-    return f"{name}({', '.join(map(inner, node.args))})"
+    text = f"{name}({', '.join(map(inner, node.args))})"
+    if name in _OF_MATCHERS:
+        return f'label_replace({text}, "{NAMESPACE}", "", "", "")'
+    return text
 
 
 def _matching(modifier: ast.BinModifier | None) -> str:

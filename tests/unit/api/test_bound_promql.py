@@ -32,6 +32,8 @@ GOOD = 'sum by (version) (increase(orders_total{outcome="ok"}[$block]))'
         ("-a > bool 2", '(-({namespace="shop", __name__="a"})) > bool (2.0)'),
         ('label_replace(a, "namespace", "x", "", "")',
          'label_replace({namespace="shop", __name__="a"}, "namespace", "x", "", "")'),
+        ("absent(a)",  # which makes labels of matchers
+         'label_replace(absent({namespace="shop", __name__="a"}), "namespace", "", "", "")'),
     ],
 )  # fmt: skip
 def test_each_selector_gets_the_namespace(expression: str, bound: str):
