@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import promql_parser as ast
 
+from sluicegate.api.promql_text import UnboundPromql, quote
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -49,16 +51,6 @@ _SIDES: Final = (
 _NO_VECTOR: Final = (
     ast.MatrixSelector, ast.SubqueryExpr, ast.NumberLiteral, ast.StringLiteral,
 )  # fmt: skip
-
-
-def quote(value: str) -> str:
-    r"""A PromQL string literal: quotes, backslashes and line breaks can't end it."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
-
-
-class UnboundPromql(ValueError):  # noqa: N818 - says what is the case
-    """The expression can't be read, or nobody can say which series it reads."""
 
 
 def bind(expression: str, namespace: str, window_seconds: int) -> str:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from sluicegate.api.bound_promql import UnboundPromql, bind
 from sluicegate.api.pod_template import check_pod_template
 from sluicegate.api.product import DataProductSpec
 from sluicegate.api.product_info import Lifecycle
+from sluicegate.api.promql_text import UnboundPromql
 from sluicegate.errors import Problem
 from sluicegate.settings import Settings
 
@@ -48,7 +48,11 @@ def _check_runtime(spec: DataProductSpec, settings: Settings) -> Iterator[Proble
 def _check_promql(spec: DataProductSpec) -> Iterator[Problem]:
     for number, slo in enumerate(spec.slos):
         ratio = slo.indicator.promql
-        for name in ("good", "total") if ratio else ():
+        if ratio is None:
+            continue
+        from sluicegate.api.bound_promql import bind  # noqa: PLC0415 - its parser takes memory
+
+        for name in ("good", "total"):
             try:
                 bind(getattr(ratio, name), "of-the-product", spec.analysis.block_seconds)
             except UnboundPromql as error:

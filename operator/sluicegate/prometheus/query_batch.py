@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from sluicegate.api.bound_promql import UnboundPromql
+from sluicegate.api.promql_text import UnboundPromql
 from sluicegate.prometheus.errors import MalformedAnswer, PrometheusError, QueryRejected
 from sluicegate.prometheus.quarantine import (
     ANYWHERE,

@@ -12,7 +12,7 @@ they are summed first, without whatever label is to be set.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sluicegate.api.bound_promql import quote as quote  # noqa: PLC0414 - part of this grammar
+from sluicegate.api.promql_text import quote as quote  # noqa: PLC0414 - part of this grammar
 from sluicegate.slo import metric_names as names
 
 _REGEX_SPECIAL = frozenset(r"\.+*?()|[]{}^$")

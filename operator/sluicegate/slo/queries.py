@@ -15,7 +15,6 @@ from enum import StrEnum
 from functools import partial
 from typing import Final, TypeVar
 
-from sluicegate.api.bound_promql import bind
 from sluicegate.api.slos import Indicator, PromqlRatio
 from sluicegate.slo import metric_names as names
 from sluicegate.slo.gateway import GatewayMetric, render_gateway, render_sent
@@ -314,6 +313,8 @@ def render_ratio(key: tuple[str, str], slo: str, ratio: PromqlRatio, window: int
     UnboundPromql
         An expression can't be bound to the product's namespace.
     """
+    from sluicegate.api.bound_promql import bind  # noqa: PLC0415 - its parser takes memory
+
     namespace, product = key
     owner = {names.NAMESPACE: namespace, names.PRODUCT: product, names.COUNTER: slo}
     arms = []

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.api.bound_promql import UnboundPromql, bind, quote
+from sluicegate.api.bound_promql import bind
 from sluicegate.api.operator_checks import check_context
 from sluicegate.api.product import DataProduct
+from sluicegate.api.promql_text import UnboundPromql, quote
 from sluicegate.settings import parse_settings
 from tests.support.samples.product_examples import changed
 
