@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import log1p, sqrt
+from math import inf, log1p, sqrt
 from typing import Final
 
 from sluicegate.stats.dispersion import UPPER, independent_share
@@ -30,6 +30,8 @@ PRIOR_CORRELATION: Final = 0.07
 """ρ before that: the largest that was found on whole days of published streams (docs/adr/0018)."""
 MOST_STAKE: Final = 0.5
 """Of the stake that a single row could lose all of."""
+MOST_BLOCKS: Final = 10_000
+"""Blocks that planning looks ahead."""
 NO_ROWS: Final = Pairs(0, 0, 0, 0)
 
 
@@ -94,6 +96,8 @@ class BlockEvidence:
 def expected_rows(psi: float, margin: float, ln_evidence: float) -> float:
     """Mean rows until an equal candidate has this much evidence, by single rows; 0 when it has it.
 
+    Infinite without a margin.
+
     Parameters
     ----------
     psi : ψ, share of the rows on which one alone is wrong, within (0, 1).
@@ -102,12 +106,12 @@ def expected_rows(psi: float, margin: float, ln_evidence: float) -> float:
     bet = min(margin / psi, MOST_STAKE / (1 - margin))
     growth = psi / 2 * (log1p(bet * (1 + margin)) + log1p(-bet * (1 - margin)))
     growth += (1 - psi) * log1p(bet * margin)
-    return max(ln_evidence, 0.0) / growth
+    return max(ln_evidence, 0.0) / growth if growth > 0 else inf
 
 
 @lru_cache(maxsize=2**10)
 def expected_blocks(rows: float, needed: float) -> float:
-    """Blocks of independent rows until they count as many as are needed.
+    """Blocks of independent rows until they count as many as are needed; infinite for years of them.
 
     Parameters
     ----------
@@ -117,6 +121,8 @@ def expected_blocks(rows: float, needed: float) -> float:
         return needed / rows
     counted, blocks = 0.0, 0
     while counted < needed:
+        if blocks >= MOST_BLOCKS:
+            return inf
         error = UPPER * sqrt(2 / blocks) / (rows - 1) if blocks >= FEW_BLOCKS else PRIOR_CORRELATION
         counted += rows * independent_share(rows, min(error, 1.0))
         blocks += 1

@@ -1,7 +1,7 @@
 """Evidence of blocks of paired rows: as a direct computation has it, and within its promise."""
 
 from itertools import product
-from math import comb, exp, log, sqrt
+from math import comb, exp, inf, log, sqrt
 
 import pytest
 
@@ -10,6 +10,7 @@ from sluicegate.stats.paired_blocks import (
     FEW_BLOCKS,
     PRIOR_CORRELATION,
     BlockEvidence,
+    expected_blocks,
     expected_rows,
 )
 
@@ -139,3 +140,10 @@ def test_rows_of_single_blocks_take_as_many_as_expected():
         evidence = evidence.after(row, MARGIN, known)
     assert expected_rows(psi, MARGIN, evidence.promote) == pytest.approx(len(rows), rel=1e-3)
     assert expected_rows(psi, MARGIN, -1.0) == 0
+
+
+def test_blocks_are_planned_with_the_discount_and_not_for_ever():
+    assert expected_blocks(5_000, 732) == 6, "five blocks of 14 rows, then hundreds a block"
+    assert expected_blocks(0.5, 10) == 20
+    assert expected_blocks(2, 1e9) == inf
+    assert expected_rows(0.1, 0.0, 3.0) == inf
