@@ -64,10 +64,14 @@ def _is(need: Need, word: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PortfolioOverview:
-    """Counts of products by state and of needs by kind, the queue, and all of it in one sentence."""
+    """Counts of products by state and of needs by kind, the queue, and all of it in one sentence.
+
+    `needy` are the products that need a person: one may be in the queue more than once.
+    """
 
     sentence: str
     total: int
+    needy: int
     states: Counter[ProductState]
     kinds: Counter[NeedKind]
     queue: tuple[tuple[ProductFacts, Need], ...]
@@ -86,13 +90,16 @@ def overview_of(products: Sequence[ProductFacts]) -> PortfolioOverview:
         ),
     )
     kinds = Counter(need.kind for _, need in queue)
-    return PortfolioOverview(
-        _sentence(products, states, kinds), len(products), states, kinds, tuple(queue)
-    )
+    needy = sum(bool(one.needs) for one in products)
+    sentence = _sentence(products, states, kinds, needy)
+    return PortfolioOverview(sentence, len(products), needy, states, kinds, tuple(queue))
 
 
 def _sentence(
-    products: Sequence[ProductFacts], states: Counter[ProductState], kinds: Counter[NeedKind]
+    products: Sequence[ProductFacts],
+    states: Counter[ProductState],
+    kinds: Counter[NeedKind],
+    needy: int,
 ) -> str:
     if not products:
         return "You can see no product."
@@ -109,11 +116,10 @@ def _sentence(
         text += f". Degraded: {told}{more}"
     if not kinds:
         return f"{text}. No product needs you."
-    wanted = sum(bool(one.needs) for one in products)
     said = ", ".join(
         f"{kinds[one]:,} {NOUNS[one][kinds[one] > 1]}" for one in NeedKind if kinds[one]
     )
-    return f"{text}. {wanted:,} need{'' if wanted > 1 else 's'} you: {said}."
+    return f"{text}. {needy:,} need{'' if needy > 1 else 's'} you: {said}."
 
 
 SORTS: Final[dict[str, Callable[[ProductFacts], tuple[object, ...]]]] = {

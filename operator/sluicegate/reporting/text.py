@@ -16,7 +16,7 @@ from sluicegate.reporting.facts import ActionFacts, ReportFacts, SloFacts
 COLUMNS = (
     "product", "period", "slo", "bad", "total", "share", "objective", "budget_left",
     "days_outside", "change", "change_estimate", "change_lower", "change_upper",
-    "change_since_acceptance", "state", "digest", "pod_hours", "core_hours", "memory_gib_hours",
+    "change_since_acceptance", "state", "digest", "pod_hours", "cpu_hours", "memory_gib_hours",
     "gpu_hours",
 )  # fmt: skip
 

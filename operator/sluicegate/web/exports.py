@@ -22,7 +22,7 @@ COLUMNS = (
     "stateSince", "reason", "slo", "sloState", "budgetLeft", "model", "modelSince", "canary",
     "changeSlo", "ratio", "accepted", "drop", "dropLower", "dropUpper", "events",
     "training", "trainingReason", "trainingTime", "review", "needs", "problem",
-    "hoursDays", "podHours", "coreHours", "memoryGibHours", "gpuHours",
+    "hoursDays", "podHours", "cpuHours", "memoryGibHours", "gpuHours",
 )  # fmt: skip
 
 

@@ -140,7 +140,7 @@ async def test_what_pods_reserved_is_on_the_page_of_a_product_and_orders_the_tab
     }
     assert [one["resourceHours"] for one in others] == [None, None]
     rows = list(csv.DictReader(io.StringIO(await text_of(page, "/portfolio.csv?sort=hours"))))
-    assert [row["coreHours"] for row in rows] == ["168.0", "", ""]
+    assert [row["cpuHours"] for row in rows] == ["168.0", "", ""]
     assert '<td class="later number">24</td>' in await text_of(page, "/?sort=hours")
 
 
@@ -192,6 +192,18 @@ async def test_what_is_not_there_is_not_found_under_the_same_policy(page, path):
     answer = await page.get(path)
     assert answer.status == 404
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize("path", ["/products/base/none", "/none/at/all"])
+async def test_a_browser_gets_a_page_of_what_is_not_there_with_the_way_back(page, path):
+    answer = await page.get(path, headers=BROWSER)
+    text = await answer.text()
+    assert (answer.status, answer.content_type) == (404, "text/html")
+    assert "There is no such page, or you can&#39;t see it." in text
+    assert '<a href="/markets">' in text
 
 
 async def test_the_page_changes_nothing(page):
