@@ -93,7 +93,8 @@ def _laid_out(edges: tuple[tuple[int, int], ...], many: int) -> _Layout:
         if edges
         else ()
     )  # fmt: skip
-    for points, _, _, calls in layouts:
+    for points, _, _, drawn in layouts:
+        calls = tuple(drawn or ())
         column = {y: place for place, y in enumerate(sorted({-y for _, (_, y) in points}))}
         least = min(x for _, (x, _) in points)
         found = {

@@ -313,7 +313,9 @@ def detail_json(detail: Detail) -> dict[str, Any]:
 
 def hours_json(one: ResourceHours | None) -> dict[str, Any] | None:
     """Hours of pods, and of what they reserved, in so many days."""
-    return one and {"days": one.days, "pods": one.pods, "reserved": dict(one.reserved)}
+    if one is None:
+        return None
+    return {"days": one.days, "pods": one.pods, "reserved": dict(one.reserved)}
 
 
 def detail_csv(detail: Detail) -> str:
