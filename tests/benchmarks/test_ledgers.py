@@ -16,7 +16,7 @@ PRODUCTS = 4
 @pytest.mark.timeout(400)
 def test_a_product_costs_one_write_a_day_and_neither_a_restart_nor_waiting_any():
     command = [sys.executable, "-m", "benchmarks.ledger", "--products", str(PRODUCTS)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     found = json.loads(done.stdout)
     writes = {name: found[name]["writes"] for name in ("restart", "day")}
     assert writes == {"restart": 0, "day": PRODUCTS}
