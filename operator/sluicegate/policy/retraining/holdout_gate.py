@@ -11,11 +11,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from math import ceil
+from typing import Final
 
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.stats.counts import Count
-from sluicegate.stats.intervals import Z95, Difference, newcombe, total_for_margin
-from sluicegate.stats.paired import Pairs, difference, is_shown_better, rows_for_margin
+from sluicegate.stats.intervals import Z95, Difference, newcombe
+from sluicegate.stats.paired import Pairs, difference, is_shown_better
+
+_MOST_TIMES: Final = 30
+"""Nobody has a hold-out that is a thousand times as large."""
 
 
 class GateVerdict(Enum):
@@ -75,15 +79,17 @@ def judge(
     elif found.lower > allowed:
         verdict = GateVerdict.WORSE
     else:
-        needed = _needed(candidate, stable, allowed, pairs)
+        needed = _needed(found, allowed, candidate.total)
     return HoldOut(slo, verdict, candidate, stable, found, allowed, needed, pairs)
 
 
-def _needed(candidate: Count, stable: Count, margin: float, pairs: Pairs | None) -> int | None:
-    if pairs is not None:
-        return ceil(rows_for_margin((pairs.discordant + 1) / (pairs.total + 2), margin, Z95))
-    pooled = (candidate.bad + stable.bad) / (candidate.total + stable.total)
-    return total_for_margin(pooled, margin)
+def _needed(found: Difference, margin: float, rows: int) -> int | None:
+    """Rows at which this difference would be decided, as a bound's distance falls with their root."""
+    gap = margin - found.estimate
+    distance = found.upper - found.estimate if gap >= 0 else found.estimate - found.lower
+    if abs(gap) * _MOST_TIMES < distance:
+        return None
+    return ceil(rows * (distance / gap) ** 2)
 
 
 def judge_all(
