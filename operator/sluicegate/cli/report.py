@@ -20,7 +20,7 @@ from sluicegate.cli.kubectl import output
 from sluicegate.cli.kubectl.output import add_output, document
 from sluicegate.cli.object_name import parse_key
 from sluicegate.cli.report_live import with_what_is_new
-from sluicegate.cli.reviewed_products import products_in
+from sluicegate.cli.reviewed_products import naming_namespaces, products_in
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.reporting.facts import ReportFacts, facts_of
@@ -44,6 +44,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wheel", action="store_true",
         help="one product at random for a joint review; the same one all day",
+    )  # fmt: skip
+    parser.add_argument(
+        "--namespace", dest="namespaces", action="append", default=[], metavar="NAMESPACE",
+        help="with --all or --wheel: only of this namespace; may be given several times",
     )  # fmt: skip
     parser.add_argument("--period", help="e.g. 2026-12, 2026-q4, 2026-w49; the newest sealed one")
     parser.add_argument(
@@ -69,9 +73,12 @@ def run(args: argparse.Namespace) -> int:
     if args.live and args.files:
         raise InvalidInput([Problem("live", "reads a cluster: leave out --from")])
     if args.files:
-        reviews = _read_files(args.files)
+        among = set(args.namespaces)
+        reviews = [
+            one for one in _read_files(args.files) if not among or one.metadata.namespace in among
+        ]
     else:
-        reviews = asyncio.run(_read_cluster(wanted, live=args.live))
+        reviews = asyncio.run(_read_cluster(wanted, args.namespaces, live=args.live))
     chosen = choose(reviews, wanted, args.period or "", open_too=args.live)
     reports = sorted(chosen, key=lambda one: (-one.worst, one.name))
     if args.wheel:
@@ -88,11 +95,12 @@ def run(args: argparse.Namespace) -> int:
 def _product(args: argparse.Namespace) -> tuple[str, str] | None:
     """Which product; None for all."""
     if (args.all or args.wheel) == bool(args.product):
-        raise InvalidInput(
-            [Problem("product", "give one as NAMESPACE/NAME, or use --all or --wheel")]
-        )
+        text = "give one as NAMESPACE/NAME, before --from, or use --all or --wheel"
+        raise InvalidInput([Problem("product", text)])
     if args.all or args.wheel:
         return None
+    if args.namespaces:
+        raise InvalidInput([Problem("namespace", "is for --all: a product is NAMESPACE/NAME")])
     return parse_key(args.product, argument="product")
 
 
@@ -216,22 +224,26 @@ def readable(bodies: Iterable[Mapping[str, Any]]) -> Iterator[DataProductReview]
             print(f"left out: {error}", file=sys.stderr)
 
 
-async def _read_cluster(wanted: tuple[str, str] | None, *, live: bool) -> list[DataProductReview]:
+async def _read_cluster(
+    wanted: tuple[str, str] | None, among: Sequence[str], *, live: bool
+) -> list[DataProductReview]:
     """The reviews of one product, or of all; live with the days that they haven't got yet."""
     settings = parse_settings(os.environ, refuse_unknown=False)
     if live and not settings.prometheus_url:
         raise InvalidInput(
             [Problem("live", "set SLUICEGATE_PROMETHEUS_URL to where Prometheus answers")]
         )
-    namespace = wanted[0] if wanted else ""
+    namespaces = [wanted[0]] if wanted else among or [""]
     labels = f"{names.LABEL_PRODUCT}={wanted[1]}" if wanted else ""
     found: list[DataProductReview] = []
     async with kube_api() as api:
-        async for page in api.pages(
-            DATA_PRODUCT_REVIEWS, namespace=namespace, labels=labels, chunk=50
-        ):
-            found += readable(page.items)
-        if live:
-            products = await products_in(api, namespace)
-            found = await with_what_is_new(found, products, settings, time.time())
-    return found
+        for namespace in namespaces:
+            with naming_namespaces(namespace):
+                async for page in api.pages(
+                    DATA_PRODUCT_REVIEWS, namespace=namespace, labels=labels, chunk=50
+                ):
+                    found += readable(page.items)
+        if not live:
+            return found
+        products = [one for each in namespaces for one in await products_in(api, each)]
+    return await with_what_is_new(found, products, settings, time.time())

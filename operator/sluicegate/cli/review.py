@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_output(sign)
     calendar = acts.add_parser("calendar", help="write the due dates of reviews as iCalendar")
     calendar.add_argument(
-        "--namespace", default="", help="products as NAMESPACE/NAME; all when left out"
+        "--namespace", default="", help="namespace of the products; all when left out"
     )
     calendar.add_argument("--file", type=Path, help="file to write; standard output when left out")
     parser.epilog = (
