@@ -21,7 +21,7 @@ from sluicegate.cli.kubectl.output import add_output, document
 from sluicegate.cli.object_name import parse_key
 from sluicegate.cli.report_live import with_what_is_new
 from sluicegate.cli.reviewed_products import products_in
-from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.errors import InvalidInput, MissingExtra, Problem
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.reporting.facts import ReportFacts, facts_of
 from sluicegate.reporting.text import as_csv, documents, markdown
@@ -29,10 +29,6 @@ from sluicegate.reviews.store import UnreadableReview, parse_review, read_review
 from sluicegate.settings import parse_settings
 
 FORMATS = ("markdown", "html", "json", "yaml", "csv", "name")
-
-
-class NoReportExtra(SluicegateError):  # noqa: N818 - says what is the case
-    """The extra that is needed isn't installed."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -173,7 +169,7 @@ def _render(reports: Sequence[ReportFacts], form: str, period: str) -> str:
             try:
                 from sluicegate.reporting.page import page  # noqa: PLC0415 - an extra
             except ImportError as error:
-                raise NoReportExtra(
+                raise MissingExtra(
                     f"HTML needs {error.name}: install sluicegate[report], or take -o markdown"
                 ) from error
             whose = reports[0].name if len(reports) == 1 else f"{len(reports)} products"

@@ -14,7 +14,7 @@ from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.kubectl.output import add_output, objects, write
 from sluicegate.cli.object_name import parse_name
 from sluicegate.cli.reviewed_products import products_in
-from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.errors import InvalidInput, MissingExtra, Problem
 from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key, Resource
 from sluicegate.reviews.signing import Signature, role_of, signed
@@ -23,10 +23,6 @@ from sluicegate.reviews.store import read_review
 WHO_AM_I = Resource(
     "authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False
 )
-
-
-class NoCalendarExtra(SluicegateError):  # noqa: N818 - says what is the case
-    """The extra that is needed isn't installed."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -66,9 +62,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         from sluicegate.reporting.agenda import calendar  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise NoCalendarExtra(
-            f"a calendar needs {error.name}: install sluicegate[report]"
-        ) from error
+        raise MissingExtra(f"a calendar needs {error.name}: install sluicegate[report]") from error
     text = calendar(asyncio.run(_products(args.namespace)))
     if args.file:
         args.file.write_text(text, encoding="utf-8", newline="")

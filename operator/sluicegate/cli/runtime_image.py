@@ -17,10 +17,6 @@ from sluicegate_service.runtime_image import (
 )
 
 
-class ImageFailed(SluicegateError):  # noqa: N818 - says what is the case
-    """There is no such image; the message says why."""
-
-
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
@@ -63,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             else:
                 print(_push(args, lines))
     except (BentoInvalid, PushError) as error:
-        raise ImageFailed(str(error)) from error
+        raise SluicegateError(str(error)) from error
     return 0
 
 

@@ -31,10 +31,6 @@ DEFAULT_SECONDS: Final = 7200
 PYTHONS: Final = ("python", "python3")
 
 
-class LocalTrainingFailed(SluicegateError):  # noqa: N818 - says what is the case
-    """The training gave no result; the message says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What is run: `retraining` None runs the default, without a product."""
@@ -90,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
             asked = Asked(bento, product, args.slo, output.as_uri())
             return _train(asked, Path(scratch))
     except BentoInvalid as error:
-        raise LocalTrainingFailed(str(error)) from error
+        raise SluicegateError(str(error)) from error
 
 
 def _product(path: str) -> DataProduct:
@@ -122,13 +118,13 @@ def _train(asked: Asked, scratch: Path) -> int:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise LocalTrainingFailed(
+        raise SluicegateError(
             f"took longer than retraining.timeoutSeconds ({seconds} s)"
         ) from error
     except OSError as error:
-        raise LocalTrainingFailed(f"retraining.command can't be started: {error}") from error
+        raise SluicegateError(f"retraining.command can't be started: {error}") from error
     if ended.returncode:
-        raise LocalTrainingFailed(f"the training exited with {ended.returncode}; see above")
+        raise SluicegateError(f"the training exited with {ended.returncode}; see above")
     report = _report(message.read_text(encoding="utf-8"), asked)
     margins, gated = _gate(asked, report)
     print(f"\nresult: version {report.version}, {report.image.rpartition('@')[2]}")
@@ -197,10 +193,10 @@ def _report(text: str, asked: Asked) -> Report:
         report = Report.model_validate({**document, "image": f"registry.example/local@{digest}"})
     except ValidationError as error:
         said = "; ".join(str(problem(one)) for one in error.errors())
-        raise LocalTrainingFailed(f"the operator can't read the result: {said}") from error
+        raise SluicegateError(f"the operator can't read the result: {said}") from error
     except (ValueError, KeyError, TypeError) as error:
         said = "it is empty" if not text.strip() else f"it is {text[:200]!r}"
-        raise LocalTrainingFailed(
+        raise SluicegateError(
             f"the training succeeded, but its termination message is not a result ({said}): write"
             f" one JSON object to ${names.TERMINATION_LOG}, or call sluicegate_service.trainer.main"
         ) from error
@@ -209,7 +205,7 @@ def _report(text: str, asked: Asked) -> Report:
             {*report.evaluation, *report.stable_evaluation} - set(_slos(asked.product))
         )
         if strange:
-            raise LocalTrainingFailed(
+            raise SluicegateError(
                 f"the evaluation names {', '.join(strange)}, and spec.slos has"
                 f" {', '.join(_slos(asked.product)) or 'none'}: correct the name in the training's code"
             )

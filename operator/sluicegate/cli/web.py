@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.errors import InvalidInput, MissingExtra, Problem, SluicegateError
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
 from sluicegate.kube.credentials import login
@@ -32,10 +32,6 @@ if TYPE_CHECKING:
 AUTHS = ("Local", "Headers", "Token", "Anonymous")
 AUDIENCE = "sluicegate-web"
 _WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-
-
-class NoWebExtra(SluicegateError):  # noqa: N818 - says what is the case
-    """The extra that is needed isn't installed."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -97,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         import sluicegate.web.server  # noqa: F401, PLC0415 - an extra
     except ImportError as error:
-        raise NoWebExtra(f"the page needs {error.name}: install sluicegate[web]") from error
+        raise MissingExtra(f"the page needs {error.name}: install sluicegate[web]") from error
     asyncio.run(_serve(args))
     return 0
 

@@ -17,10 +17,6 @@ from sluicegate.errors import InvalidInput, Problem, SluicegateError
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 
 
-class WritebackFailed(SluicegateError):  # noqa: N818 - says what is the case
-    """Git refused; the message is its own."""
-
-
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
@@ -121,4 +117,4 @@ def _git(folder: Path, *arguments: str) -> None:
     )
     if done.returncode:
         said = (done.stderr or done.stdout).strip()
-        raise WritebackFailed(f"git {arguments[0]}: {said}")
+        raise SluicegateError(f"git {arguments[0]}: {said}")
