@@ -14,7 +14,7 @@ from sluicegate.cli.project_findings import is_project, project_findings
 from sluicegate.cli.serving_trial import trial
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate_service.bentos import Bento, BentoInvalid
-from sluicegate_service.findings import Finding, Severity, bento_findings
+from sluicegate_service.findings import Finding, bento_findings
 
 PRODUCT_FILE: Final = "product.yaml"
 SUFFIXES: Final = (".yaml", ".yml", ".json")
@@ -86,7 +86,7 @@ def _product(path: Path, found: list[DataProduct]) -> Iterator[Finding]:
             yield from product_findings(product)
     except InvalidInput as error:
         for problem in error.problems:
-            yield Finding(Severity.ERROR, problem.path or str(path), problem.message)
+            yield Finding.error(problem.path or str(path), problem.message)
 
 
 def _project(
@@ -108,7 +108,7 @@ def _bento(
     try:
         bento = stack.enter_context(opened(path))
     except BentoInvalid as error:
-        yield Finding(Severity.ERROR, str(path), str(error))
+        yield Finding.error(str(path), str(error))
         return
     found.append(bento)
     yield from bento_findings(bento, packages)
