@@ -16,13 +16,9 @@ from sluicegate.cli.object_name import parse_name
 from sluicegate.cli.reviewed_products import products_in
 from sluicegate.errors import InvalidInput, MissingExtra, Problem
 from sluicegate.kube.errors import NotFound
-from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key, Resource
+from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, SUBJECT_REVIEWS, Key
 from sluicegate.reviews.signing import Signature, role_of, signed
 from sluicegate.reviews.store import read_review
-
-WHO_AM_I = Resource(
-    "authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False
-)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 async def _sign(key: Key, args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     """Sign; what was done in a sentence, and the review as the API server has it then."""
     async with kube_api("sluicegate-review") as api:
-        answer = await api.create(WHO_AM_I, {"metadata": {}})
+        answer = await api.create(SUBJECT_REVIEWS, {"metadata": {}})
         username = str(answer["status"]["userInfo"]["username"])
         try:
             review = read_review(await api.get(DATA_PRODUCT_REVIEWS, key))

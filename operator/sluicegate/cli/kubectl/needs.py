@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.cli.kubectl import facts
 from sluicegate.kube.requests import create
-from sluicegate.kube.resources import Resource
+from sluicegate.kube.resources import SUBJECT_REVIEWS
 from sluicegate.portfolio.facts import read_facts
 from sluicegate.portfolio.needs import LABELS, NeedKind
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 Body = dict[str, Any]
 
-WHO_AM_I: Final = Resource(
-    "authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False
-)
 HEADER: Final = ("NAMESPACE", "NAME", "NEEDS", "SINCE", "COMMAND", "MESSAGE")
 DISPENSABLE: Final = ("SINCE", "COMMAND")
 COMMANDS: Final = {
@@ -35,7 +32,7 @@ COMMANDS: Final = {
 
 def username(client: DirectClient) -> str:
     """The name that the API server has for who asks."""
-    answer = client.send(create(WHO_AM_I, {"metadata": {}}, manager=""))
+    answer = client.send(create(SUBJECT_REVIEWS, {"metadata": {}}, manager=""))
     return str(facts.part(answer, "status", "userInfo").get("username", ""))
 
 
