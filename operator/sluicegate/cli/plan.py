@@ -16,6 +16,7 @@ from sluicegate.api.names import KIND, LABEL_REVISION, LABEL_VERSION
 from sluicegate.api.operator_checks import check_context, runtime_image
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.kubectl.output import add_output
+from sluicegate.cli.kubectl.terminal import aligned
 from sluicegate.errors import InvalidInput, Problem
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.plan import example_training, first_children, spec_version
@@ -112,9 +113,7 @@ def _as_table(children: list[Manifest], *, wide: bool = False) -> str:
         for child in children
     ]  # fmt: skip
     shown = rows if wide else [row[:-1] for row in rows]
-    widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]) - 1)]
-    lines = ["  ".join(map(str.ljust, row, (*widths, 0))).rstrip() for row in shown]
-    return "\n".join(lines) + "\n"
+    return "\n".join(aligned(shown)) + "\n"
 
 
 def _images(part: Any) -> Iterator[str]:

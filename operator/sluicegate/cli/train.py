@@ -18,10 +18,11 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.retraining import DEFAULT_HOLD_OUT_REGRESSION, Retraining
 from sluicegate.cli.bento_files import opened
 from sluicegate.cli.plan import read_products
-from sluicegate.cli.training_gate import lines, outcome
+from sluicegate.cli.training_gate import lines, worst
 from sluicegate.errors import InvalidInput, Problem, SluicegateError
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.terms import hold_out_margin
+from sluicegate.policy.retraining.holdout_gate import GateVerdict
 from sluicegate.reconcile.observe.training_result import Report
 from sluicegate_service import environment as names
 from sluicegate_service.bentos import Bento, BentoInvalid
@@ -130,7 +131,7 @@ def _train(asked: Asked, scratch: Path) -> int:
     print(f"\nresult: version {report.version}, {report.image.rpartition('@')[2]}")
     for line in lines(report, margins, gated):
         print(line)
-    return 0 if outcome(report, margins, gated).is_passed else 1
+    return 0 if worst(report, margins, gated).verdict is GateVerdict.PASSED else 1
 
 
 def _command(words: Sequence[str]) -> list[str]:
