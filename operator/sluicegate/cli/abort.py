@@ -24,8 +24,7 @@ def run(args: argparse.Namespace) -> int:
 
 def identify(product: Body) -> tuple[str, ...]:
     """Version and revision of the candidate; empty without one."""
-    trial = facts.part(product, "status", "candidate")
-    return (str(trial.get("version")), str(trial.get("revision"))) if trial else ()
+    return facts.identity(facts.part(product, "status", "candidate"))
 
 
 def ask(product: Body, version: str) -> Request:

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 def identify(product: Body) -> tuple[str, ...]:
     """Version and revision of what would be promoted; empty for nothing."""
     if trial := facts.candidate(product):
-        return str(trial.get("version")), str(trial.get("revision"))
+        return facts.identity(trial)
     model = facts.part(product, "status", "specModel")
     stable = facts.part(product, "status", "stable")
     if model.get("outcome") in AGAIN and model.get("image") != stable.get("image"):

@@ -27,8 +27,7 @@ def run(args: argparse.Namespace) -> int:
 
 def identify(product: Body) -> tuple[str, ...]:
     """Version and revision of the stable version, from which the training starts."""
-    stable = facts.part(product, "status", "stable")
-    return (str(stable.get("version")), str(stable.get("revision"))) if stable else ()
+    return facts.identity(facts.part(product, "status", "stable"))
 
 
 def ask(product: Body, _: str) -> Request:

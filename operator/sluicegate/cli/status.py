@@ -113,8 +113,7 @@ def promoted(product: Body, version: str) -> WaitResult:
         return WaitResult(None, "the operator has not reconciled this spec yet")
     status = facts.part(product, "status")
     stable, trial = facts.part(status, "stable"), facts.candidate(product)
-    tried = trial.get("version") == version
-    if tried:
+    if trial.get("version") == version:
         return _tried(product, trial)
     if stable.get("version") == version:
         return WaitResult(REACHED, f"{version} is stable")
@@ -129,10 +128,10 @@ def promoted(product: Body, version: str) -> WaitResult:
 
 
 def _tried(product: Body, trial: Body) -> WaitResult:
-    version, phase = trial.get("version"), trial.get("phase")
-    if phase == "Parked" and not trial.get("retryTime"):
+    if trial.get("phase") == "Parked" and not trial.get("retryTime"):
+        version = trial.get("version")
         return WaitResult(FAILED, f"{version} ended without a verdict: {_last(product)}")
-    return WaitResult(None, f"{version}: {phase} at {trial.get('weight', 0)} %")
+    return WaitResult(None, facts.step_line(trial))
 
 
 def _stalled(product: Body) -> WaitResult | None:
@@ -186,9 +185,7 @@ def lines(product: Body) -> list[str]:
     stable = facts.part(status, "stable").get("version", "none")
     found = [f"{key}: {facts.state_of(product)}, stable {stable}"]
     if trial:
-        found.append(
-            f"candidate {trial.get('version')}: {trial.get('phase')} at {trial.get('weight', 0)} %"
-        )
+        found.append(f"candidate {facts.step_line(trial)}")
     found += [
         f"SLO {slo.get('name')}: {slo.get('state')} {slo.get('message', '')}".rstrip()
         for slo in facts.entries(status, "slos")

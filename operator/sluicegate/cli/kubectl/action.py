@@ -113,13 +113,15 @@ def run_action(action: Action, args: argparse.Namespace) -> int:
         key = session.key(args.product)
         product = session.product(key)
         request = action.ask(product, getattr(args, "version", ""))
-        _show(key, request)
+        say(clean(f"{key}: {request.sentence}"))
+        for line in request.details:
+            say(clean(f"  {line}"))
         if args.dry_run:
             return REACHED
         if not args.yes and not _agreed(f"{request.sentence} of {key}?"):
             say("Nothing was requested.")
             return FAILED
-        value = _value(request)
+        value = f"{request.version}/{token()}" if request.version else token()
         _write(session, key, action, request, value=value)
         say(f"► {action.annotation}={value} is set")
         if not args.wait:
@@ -143,28 +145,13 @@ def token() -> str:
 def answered(product: Body, action: Action, value: str) -> WaitResult:
     """Whether the operator handled a request, and how."""
     if facts.part(product, "status", "lastHandled").get(action.echo) != value:
-        return WaitResult(None, f"waits for the operator ({_phase(product)})")
+        trial = facts.part(product, "status", "candidate")
+        step = facts.step_line(trial) if trial else "no candidate"
+        return WaitResult(None, f"waits for the operator ({step})")
     decision = facts.part(product, "status", "decision")
     text = facts.decision_line(product) or "handled"
     refused = decision.get("type") == "Alert" and decision.get("reason") in REFUSALS
     return WaitResult(FAILED if refused else REACHED, text)
-
-
-def _phase(product: Body) -> str:
-    trial = facts.part(product, "status", "candidate")
-    if not trial:
-        return "no candidate"
-    return f"{trial.get('version')}: {trial.get('phase')} at {trial.get('weight', 0)} %"
-
-
-def _value(request: Request) -> str:
-    return f"{request.version}/{token()}" if request.version else token()
-
-
-def _show(key: Key, request: Request) -> None:
-    say(clean(f"{key}: {request.sentence}"))
-    for line in request.details:
-        say(clean(f"  {line}"))
 
 
 def _agreed(question: str) -> bool:
