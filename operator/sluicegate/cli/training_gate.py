@@ -9,7 +9,7 @@ from sluicegate.policy.model.formatting import events, percent, points
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.retraining.holdout_gate import GateVerdict, HoldOut, judge, judge_all
 from sluicegate.reconcile.observe.training_result import Report
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import NOTHING, Count
 
 HEADER: Final = ("SLO", "NEW VERSION", "STABLE", "REGRESSION", "ALLOWED", "VERDICT")
 WORDS: Final = {
@@ -35,12 +35,11 @@ def lines(
 ) -> Iterator[str]:
     """The table, and the verdict in a sentence."""
     new, stable = _counts(report.evaluation), _counts(report.stable_evaluation)
-    nothing = Count(0, 0)
     judged = [
         judge(
             slo,
-            new.get(slo, nothing),
-            stable.get(slo, nothing),
+            new.get(slo, NOTHING),
+            stable.get(slo, NOTHING),
             margin,
             pairs=report.pairs.get(slo),
         )

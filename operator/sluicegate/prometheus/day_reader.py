@@ -24,7 +24,7 @@ from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.by_market import split_series
 from sluicegate.slo.gateway import GatewayMetric
 from sluicegate.slo.queries import QueryKind, render_histogram
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import NOTHING, Count, summed
 
 STEP: Final = 300
 """Seconds of a block: midnight of every time zone is a multiple of it."""
@@ -164,19 +164,15 @@ def _pieces(spans: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
 
 def _add(span: DaySpan, key: SeriesKey, chosen: Sequence[Block]) -> None:
     """Add the blocks of one SLO of one version to what is known of a span."""
-    count = Count(sum(one.count.bad for one in chosen), sum(one.count.total for one in chosen))
+    count = summed(one.count for one in chosen)
     slo, market = split_series(key.slo)
     if market:
         of = span.markets.setdefault(slo, {})
-        of[market] = _sum(of.get(market), count)
+        of[market] = summed((of.get(market, NOTHING), count))
         return
-    span.slos[slo] = _sum(span.slos.get(slo), count)
+    span.slos[slo] = summed((span.slos.get(slo, NOTHING), count))
     if count.total:
         span.versions.add(key.version)
     known = [one for one in chosen if one.quality is not Quality.NO_SERIES]
     span.blocks += len(known)
     span.good += sum(one.quality is Quality.COUNTED for one in known)
-
-
-def _sum(one: Count | None, other: Count) -> Count:
-    return other if one is None else Count(one.bad + other.bad, one.total + other.total)

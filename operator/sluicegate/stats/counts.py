@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Count(NamedTuple):
@@ -18,3 +21,9 @@ class Count(NamedTuple):
 
 
 NOTHING: Final = Count(0, 0)
+
+
+def summed(counts: Iterable[tuple[int, int]]) -> Count:
+    """All events of some counts together."""
+    every = list(counts)
+    return Count(sum(bad for bad, _ in every), sum(total for _, total in every))
