@@ -185,15 +185,10 @@ def _stalled(condition: Condition | None) -> str:
 
 
 def _lost(condition: Condition | None, before: str) -> str:
-    match condition:
-        case None:
-            return before
-        case _ if condition.status == "False":
-            return condition.reason if condition.reason in LOSSES else ""
-        case _ if condition.status == "True":
-            return ""
-        case _:
-            return before
+    if condition is None or condition.status == "Unknown":
+        return before
+    lost = condition.status == "False" and condition.reason in LOSSES
+    return condition.reason if lost else ""
 
 
 def _upstream(condition: Condition | None, *, before: bool) -> bool:
