@@ -51,7 +51,7 @@ def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
         versions=tuple(_versions(status)),
         decision=_decision(status),
         target=target_of(product, timing),
-        checks=tuple(checks(product.spec)),
+        checks=checks(product.spec),
     )
 
 
