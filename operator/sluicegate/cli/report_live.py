@@ -12,7 +12,7 @@ from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.day_reader import STEP, DayReader
 from sluicegate.prometheus.targets import ProductKey
 from sluicegate.prometheus.timing import SCRAPES_PER_BLOCK
-from sluicegate.reviews.keeper import OLDEST_SECONDS, counts_of
+from sluicegate.reviews.keeper import OLDEST_SECONDS
 from sluicegate.reviews.subject import subject_of
 from sluicegate.wiring import endpoint_of, timing_of
 
@@ -58,9 +58,9 @@ async def with_what_is_new(
             read = await reader.read([subject.target], [(one.begin, one.end) for one in days])
             status = review.status
             for day in days:
-                span = read.get((ProductKey(*subject.key), (day.begin, day.end)))
-                if span is not None:
-                    status = with_day(status, day, counts_of(span), now)
+                counts = read.get((ProductKey(*subject.key), (day.begin, day.end)))
+                if counts is not None:
+                    status = with_day(status, day, counts, now)
             made[place] = review.model_copy(update={"status": status})
     return made
 

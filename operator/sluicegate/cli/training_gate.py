@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
-from sluicegate.api.model import Counts
+from sluicegate.api.model import counts_of
 from sluicegate.cli.kubectl.terminal import aligned
 from sluicegate.policy.model.formatting import events, percent, points
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
@@ -22,8 +22,8 @@ WORDS: Final = {
 def worst(report: Report, margins: Mapping[str, HoldOutMargin], gated: Collection[str]) -> HoldOut:
     """The operator's verdict, by the worst SLO. `gated` SLOs need counts of both versions."""
     return judge_all(
-        _counts(report.evaluation),
-        _counts(report.stable_evaluation),
+        counts_of(report.evaluation),
+        counts_of(report.stable_evaluation),
         margins,
         gated,
         pairs=report.pairs,
@@ -34,7 +34,7 @@ def lines(
     report: Report, margins: Mapping[str, HoldOutMargin], gated: Collection[str]
 ) -> Iterator[str]:
     """The table, and the verdict in a sentence."""
-    new, stable = _counts(report.evaluation), _counts(report.stable_evaluation)
+    new, stable = counts_of(report.evaluation), counts_of(report.stable_evaluation)
     judged = [
         judge(
             slo,
@@ -75,7 +75,3 @@ def _sentence(one: HoldOut) -> str:
                 return f"gate: rejected (HoldOutTooSmall); there are no counts of {which} for both"
             rows = f"about {one.needed:,}" if one.needed else "far more"
             return f"gate: rejected (HoldOutTooSmall); {rows} rows a version are needed"
-
-
-def _counts(evaluation: Mapping[str, Counts]) -> dict[str, Count]:
-    return {slo: Count(counts.bad, counts.total) for slo, counts in evaluation.items()}

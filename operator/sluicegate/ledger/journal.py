@@ -21,6 +21,7 @@ from sluicegate.api.review import (
 from sluicegate.ledger.periods import Day, Period
 from sluicegate.stats.counts import Count
 
+MOST_VERSIONS_OF_A_DAY: Final = 16
 LATE_DAYS: Final = 3
 """Days after its end at which a day is read once more, and then never: samples may arrive late."""
 DAY_SECONDS: Final = 86_400
@@ -42,22 +43,29 @@ _SEALED: Final = (
 """Parts of a status that the digest covers."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DayCounts:
-    """What was read of one product and day.
+    """What was read of one product and day, or part of a day.
 
     Attributes
     ----------
     slos : events by SLO. markets : the same by SLO and market.
     answers : successful answers within each bound, as the histogram writes it.
-    measured : share of the day's blocks that hold. versions : those with events.
+    versions : those with events.
+    blocks, good : blocks of its SLOs in all, and those that hold.
     """
 
-    slos: Mapping[str, Count] = field(default_factory=dict)
-    markets: Mapping[str, Mapping[str, Count]] = field(default_factory=dict)
-    answers: Mapping[str, int] = field(default_factory=dict)
-    measured: float = 0.0
-    versions: tuple[str, ...] = ()
+    slos: dict[str, Count] = field(default_factory=dict)
+    markets: dict[str, dict[str, Count]] = field(default_factory=dict)
+    answers: dict[str, int] = field(default_factory=dict)
+    versions: set[str] = field(default_factory=set)
+    blocks: int = 0
+    good: int = 0
+
+    @property
+    def measured(self) -> float:
+        """Share of the blocks that hold."""
+        return self.good / self.blocks if self.blocks else 0.0
 
 
 def wanted_days(
@@ -111,7 +119,7 @@ def with_day(
             for name, count in sorted(counts.slos.items())
         ),
         responses=dict(counts.answers),
-        versions=counts.versions,
+        versions=tuple(sorted(counts.versions))[:MOST_VERSIONS_OF_A_DAY],
     )
     known = {one.date: one for one in status.days}
     before = known.get(made.date)

@@ -7,11 +7,12 @@ series counts, also one that is long gone.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from math import isfinite
 from typing import Final
 
+from sluicegate.ledger.journal import DayCounts
 from sluicegate.prometheus.block_assembly import assemble_blocks
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.past_blocks import AskedBlocks, ask_blocks, with_every_version
@@ -24,7 +25,7 @@ from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.by_market import split_series
 from sluicegate.slo.gateway import GatewayMetric
 from sluicegate.slo.queries import QueryKind, render_histogram
-from sluicegate.stats.counts import NOTHING, Count, summed
+from sluicegate.stats.counts import NOTHING, summed
 
 STEP: Final = 300
 """Seconds of a block: midnight of every time zone is a multiple of it."""
@@ -32,30 +33,6 @@ HISTOGRAM_STEP: Final = 3_600
 """Seconds of a block of the histogram, from which estimates are made, no decisions."""
 MOST_BLOCKS: Final = 1_200
 """Of one query: some four days."""
-
-
-@dataclass(slots=True)
-class DaySpan:
-    """What was read of one product between two moments.
-
-    Attributes
-    ----------
-    slos : events by SLO. markets : the same by SLO and market.
-    answers : successful answers within each bound. versions : those with events.
-    blocks, good : blocks of its SLOs in all, and those that hold.
-    """
-
-    slos: dict[str, Count] = field(default_factory=dict)
-    markets: dict[str, dict[str, Count]] = field(default_factory=dict)
-    answers: dict[str, int] = field(default_factory=dict)
-    versions: set[str] = field(default_factory=set)
-    blocks: int = 0
-    good: int = 0
-
-    @property
-    def measured(self) -> float:
-        """Share of the blocks that hold."""
-        return self.good / self.blocks if self.blocks else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +50,9 @@ class DayReader:
     gateway: GatewayMetric | None = None
     step: int = STEP
 
-    @property
-    def _histogram_step(self) -> int:
-        return HISTOGRAM_STEP if self.step == STEP else self.step
-
     async def read(
         self, targets: Sequence[Target], spans: Sequence[tuple[int, int]]
-    ) -> dict[tuple[ProductKey, tuple[int, int]], DaySpan]:
+    ) -> dict[tuple[ProductKey, tuple[int, int]], DayCounts]:
         """What these products did in each of these spans, which don't overlap.
 
         Parameters
@@ -91,14 +64,14 @@ class DayReader:
         PrometheusError
             Some of it couldn't be read; what was is lost, and read again next time.
         """
-        found: dict[tuple[ProductKey, tuple[int, int]], DaySpan] = {}
+        found: dict[tuple[ProductKey, tuple[int, int]], DayCounts] = {}
         for piece in _pieces(spans):
             found |= await self._piece(tuple(targets), piece)
         return found
 
     async def _piece(
         self, targets: tuple[Target, ...], spans: Sequence[tuple[int, int]]
-    ) -> dict[tuple[ProductKey, tuple[int, int]], DaySpan]:
+    ) -> dict[tuple[ProductKey, tuple[int, int]], DayCounts]:
         step = self.step
         indexes = range(spans[0][0] // step + 1, spans[-1][1] // step + 1)
         asked = AskedBlocks(targets, indexes, step)
@@ -109,7 +82,7 @@ class DayReader:
             raise PrometheusError(problem)
         every = with_every_version(answers, targets)
         read = await asyncio.to_thread(lambda: dict(assemble_blocks(answers, every)))
-        found = {(one.key, span): DaySpan() for one in targets for span in spans}
+        found = {(one.key, span): DayCounts() for one in targets for span in spans}
         for key, blocks in read.items():
             if key.slo == REQUESTS:
                 continue
@@ -124,10 +97,10 @@ class DayReader:
         self,
         targets: tuple[Target, ...],
         spans: Sequence[tuple[int, int]],
-        found: Mapping[tuple[ProductKey, tuple[int, int]], DaySpan],
+        found: Mapping[tuple[ProductKey, tuple[int, int]], DayCounts],
     ) -> None:
         """Successful answers by bound. Hours that lie in two days are the first one's."""
-        step = self._histogram_step
+        step = HISTOGRAM_STEP if self.step == STEP else self.step
         text = render_histogram(named_scope(targets), step)
         first, last = spans[0][0] // step + 1, -(-spans[-1][1] // step)
         table = await self.source.query_range(
@@ -162,7 +135,7 @@ def _pieces(spans: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
     return pieces
 
 
-def _add(span: DaySpan, key: SeriesKey, chosen: Sequence[Block]) -> None:
+def _add(span: DayCounts, key: SeriesKey, chosen: Sequence[Block]) -> None:
     """Add the blocks of one SLO of one version to what is known of a span."""
     count = summed(one.count for one in chosen)
     slo, market = split_series(key.slo)
