@@ -32,3 +32,8 @@ class InvalidInput(SluicegateError):  # noqa: N818 - the input is invalid; nothi
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+
+def invalid(path: str, message: str) -> InvalidInput:
+    """The error of one mistake."""
+    return InvalidInput([Problem(path, message)])

@@ -6,7 +6,7 @@ from typing import Any, Final
 from sluicegate.api.names import REQUEST_ABORT
 from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.action import Action, Request, Stale, configure_action, run_action
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 
 Body = dict[str, Any]
 
@@ -31,7 +31,7 @@ def ask(product: Body, version: str) -> Request:
     """The rollback of the candidate."""
     identity, key = identify(product), facts.key(product)
     if not identity:
-        raise InvalidInput([Problem(str(key), "has no candidate: there is nothing to abort")])
+        raise invalid(str(key), "has no candidate: there is nothing to abort")
     if version and version != identity[0]:
         raise Stale(
             f"{version} is not the candidate of {key}, {identity[0]} is: nothing was written"

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sluicegate.cli.cluster_access import kube_api
-from sluicegate.errors import InvalidInput, MissingExtra, Problem
+from sluicegate.errors import MissingExtra, invalid
 from sluicegate.reviews.archive import BUCKETS, Archive, Archived, ArchivePlace, Bucket, Folder
 from sluicegate.reviews.store import ReviewStore
 
@@ -58,12 +58,10 @@ def place_of(text: str) -> ArchivePlace:
         return Bucket(text)
     if "://" in text:
         known = ", ".join(f"{one}://" for one in BUCKETS)
-        raise InvalidInput(
-            [Problem("to", f'is "{text}": write a folder, or a bucket by {known} and its name')]
-        )
+        raise invalid("to", f'is "{text}": write a folder, or a bucket by {known} and its name')
     folder = Path(text)
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise InvalidInput([Problem("to", f"{text} is no folder that can be written to: make it")])
+        raise invalid("to", f"{text} is no folder that can be written to: make it")
     return Folder(folder)
 
 

@@ -12,7 +12,7 @@ from sluicegate.cli.plan import read_products
 from sluicegate.cli.product_findings import fit_findings, product_findings
 from sluicegate.cli.project_findings import is_project, project_findings
 from sluicegate.cli.serving_trial import trial
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import InvalidInput, invalid
 from sluicegate_service.bentos import Bento, BentoInvalid
 from sluicegate_service.findings import Finding, bento_findings
 
@@ -96,7 +96,7 @@ def _project(
         problem = (
             "has neither a bento (bento.yaml) nor a project to build one from (bentofile.yaml)"
         )
-        raise InvalidInput([Problem(str(folder), problem)])
+        raise invalid(str(folder), problem)
     yield from project_findings(folder, packages)
     if (folder / PRODUCT_FILE).is_file():
         yield from _product(folder / PRODUCT_FILE, products)

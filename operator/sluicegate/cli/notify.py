@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import yaml
 
 from sluicegate.api.product import read_status_json, status_text
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 from sluicegate.notify.catalogue import TEST_TYPE
 from sluicegate.notify.cloud_events import event_of
 from sluicegate.notify.configuration import AlertmanagerSink, Configuration, load
@@ -86,7 +86,7 @@ async def _test(configuration: Configuration, name: str) -> int:
     if sink is None or isinstance(sink, AlertmanagerSink):
         known = [one for one, kept in configuration.sinks.items() if kept.kind != "Alertmanager"]
         text = f'is "{name}": name a sink that receives messages: {", ".join(known) or "there is none"}'
-        raise InvalidInput([Problem("test", text)])
+        raise invalid("test", text)
     client = AiohttpClient()
     keeping = asyncio.ensure_future(client.keep())
     now = int(time.time())
@@ -111,7 +111,7 @@ def _document(path: Path) -> dict[str, Any]:
         meta |= {"namespace": meta.get("namespace") or "default", "name": str(meta["name"])}
     except (OSError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
         problem = "is no DataProduct in YAML: write it by kubectl get dataproduct NAME -o yaml"
-        raise InvalidInput([Problem(str(path), problem)]) from error
+        raise invalid(str(path), problem) from error
     meta.setdefault("uid", "")
     meta["resourceVersion"] = "1"
     return {**document, "metadata": meta}

@@ -17,7 +17,7 @@ from sluicegate.api.operator_checks import check_context, runtime_image
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.kubectl.output import add_output
 from sluicegate.cli.kubectl.terminal import aligned
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.plan import example_training, first_children, spec_version
 from sluicegate.policy.derived_defaults import derived
@@ -74,7 +74,7 @@ def read_documents(file: str) -> list[dict[str, Any]]:
         if isinstance(document, dict) and document.get("kind") == KIND
     ]
     if not found:
-        raise InvalidInput([Problem(file, f"holds no {KIND}: give a file with at least one")])
+        raise invalid(file, f"holds no {KIND}: give a file with at least one")
     return found
 
 
@@ -83,9 +83,9 @@ def _documents(file: str) -> list[Any]:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
         return list(yaml.safe_load_all(text))
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput([Problem(file, f"can't be read: {error}")]) from error
+        raise invalid(file, f"can't be read: {error}") from error
     except yaml.YAMLError as error:
-        raise InvalidInput([Problem(file, f"is no YAML: {error}")]) from error
+        raise invalid(file, f"is no YAML: {error}") from error
 
 
 def _children(product: DataProduct, settings: Settings, *, training: bool) -> list[Manifest]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.action import Action, Request, Stale, configure_action, run_action
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 
 Body = dict[str, Any]
 
@@ -51,7 +51,7 @@ def ask(product: Body, version: str) -> Request:
     key, stable = facts.key(product), facts.part(product, "status", "stable").get("version", "none")
     if not identity:
         text = f"has no candidate, and {stable} is stable: there is nothing to promote"
-        raise InvalidInput([Problem(str(key), text)])
+        raise invalid(str(key), text)
     if version and version != identity[0]:
         raise Stale(
             f"{version} is not the candidate of {key}, {identity[0]} is: nothing was written"

@@ -21,7 +21,7 @@ from sluicegate.cli.kubectl.output import add_output, document
 from sluicegate.cli.object_name import parse_key
 from sluicegate.cli.report_live import with_what_is_new
 from sluicegate.cli.reviewed_products import products_in
-from sluicegate.errors import InvalidInput, MissingExtra, Problem
+from sluicegate.errors import MissingExtra, invalid
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.reporting.facts import ReportFacts, facts_of
 from sluicegate.reporting.text import as_csv, documents, markdown
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the report."""
     wanted = _product(args)
     if args.live and args.files:
-        raise InvalidInput([Problem("live", "reads a cluster: leave out --from")])
+        raise invalid("live", "reads a cluster: leave out --from")
     if args.files:
         reviews = _read_files(args.files)
     else:
@@ -84,9 +84,7 @@ def run(args: argparse.Namespace) -> int:
 def _product(args: argparse.Namespace) -> tuple[str, str] | None:
     """Which product; None for all."""
     if (args.all or args.wheel) == bool(args.product):
-        raise InvalidInput(
-            [Problem("product", "give one as NAMESPACE/NAME, or use --all or --wheel")]
-        )
+        raise invalid("product", "give one as NAMESPACE/NAME, or use --all or --wheel")
     if args.all or args.wheel:
         return None
     return parse_key(args.product, argument="product")
@@ -132,7 +130,7 @@ def choose(
         text = f'there is no period "{period}" of {whose}: name one of {", ".join(sorted(set(known))[-6:])}'
     else:
         text = f"no review of {whose} is sealed yet: name an open one by --period {known[-1]}"
-    raise InvalidInput([Problem("period", text)])
+    raise invalid("period", text)
 
 
 def spun(reports: Sequence[ReportFacts], day: str) -> ReportFacts:
@@ -184,7 +182,7 @@ def _read_files(files: Iterable[Path]) -> list[DataProductReview]:
         review = parse_review(body) if body.get("kind") == names.REVIEW_KIND else None
         if review is None:
             text = f"has an object that is no {names.REVIEW_KIND}: write it with kubectl get dprev -o yaml"
-            raise InvalidInput([Problem(str(path), text)])
+            raise invalid(str(path), text)
         found.append(review)
     return found
 
@@ -197,7 +195,7 @@ def objects_in(files: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
             documents = list(yaml.load_all(path.read_text(encoding="utf-8"), loader))
         except (OSError, yaml.YAMLError) as error:
             why = error.strerror if isinstance(error, OSError) else error
-            raise InvalidInput([Problem(str(path), f"can't be read: {why}")]) from error
+            raise invalid(str(path), f"can't be read: {why}") from error
         for one in documents:
             for item in one.get("items", [one]) if isinstance(one, dict) else []:
                 yield path, item
@@ -216,9 +214,7 @@ async def _read_cluster(wanted: tuple[str, str] | None, *, live: bool) -> list[D
     """The reviews of one product, or of all; live with the days that they haven't got yet."""
     settings = parse_settings(os.environ, refuse_unknown=False)
     if live and not settings.prometheus_url:
-        raise InvalidInput(
-            [Problem("live", "set SLUICEGATE_PROMETHEUS_URL to where Prometheus answers")]
-        )
+        raise invalid("live", "set SLUICEGATE_PROMETHEUS_URL to where Prometheus answers")
     namespace = wanted[0] if wanted else ""
     labels = f"{names.LABEL_PRODUCT}={wanted[1]}" if wanted else ""
     found: list[DataProductReview] = []

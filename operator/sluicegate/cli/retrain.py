@@ -6,7 +6,7 @@ from typing import Any, Final
 from sluicegate.api.names import REQUEST_RETRAIN
 from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.action import Action, Request, configure_action, run_action
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 
 Body = dict[str, Any]
 
@@ -35,7 +35,7 @@ def ask(product: Body, _: str) -> Request:
     identity = identify(product)
     if not identity:
         text = "has no stable version yet: a training needs one to start from"
-        raise InvalidInput([Problem(str(facts.key(product)), text)])
+        raise invalid(str(facts.key(product)), text)
     training = facts.part(product, "status", "retraining")
     last = facts.part(training, "lastResult")
     details = [f"attempts in a row without a promotion: {training.get('unsuccessfulAttempts', 0)}"]

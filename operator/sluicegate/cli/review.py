@@ -14,7 +14,7 @@ from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.kubectl.output import add_output, objects, write
 from sluicegate.cli.object_name import parse_name
 from sluicegate.cli.reviewed_products import products_in
-from sluicegate.errors import InvalidInput, MissingExtra, Problem
+from sluicegate.errors import MissingExtra, invalid
 from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, SUBJECT_REVIEWS, Key
 from sluicegate.reviews.signing import Signature, role_of, signed
@@ -79,7 +79,7 @@ async def _sign(key: Key, args: argparse.Namespace) -> tuple[str, dict[str, Any]
             text = (
                 f"there is no {key}: `kubectl get dprev -n {key.namespace}` lists those there are"
             )
-            raise InvalidInput([Problem("review", text)]) from error
+            raise invalid("review", text) from error
         role = role_of(review, username, args.role)
         signature = Signature(username, role, args.verdict, args.note)
         change = signed(review, signature, at=int(datetime.now(UTC).timestamp()))

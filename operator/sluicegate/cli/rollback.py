@@ -6,7 +6,7 @@ from typing import Any, Final
 from sluicegate.api.names import REQUEST_ROLLBACK
 from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.action import Action, Request, configure_action, run_action
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 
 Body = dict[str, Any]
 
@@ -45,7 +45,7 @@ def ask(product: Body, version: str) -> Request:
     if chosen is None:
         name = version or "an earlier version"
         text = f"{name} is not in the history of {facts.key(product)}, which keeps: {known}"
-        raise InvalidInput([Problem("VERSION", text)])
+        raise invalid("VERSION", text)
     degraded = ", ".join(map(str, chosen.get("degraded") or ())) or "none"
     details = [
         f"{chosen.get('version')}: revision {chosen.get('revision')}, {chosen.get('image')}",

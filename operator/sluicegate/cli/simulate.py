@@ -10,7 +10,7 @@ from typing import Any, Final
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.kubectl.terminal import aligned
 from sluicegate.cli.plan import read_products
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import InvalidInput, Problem, invalid
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.simulation.outlook import outlook
@@ -98,14 +98,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Play and print."""
     if find_spec("numpy") is None:
-        raise InvalidInput([Problem("simulate", "needs NumPy: pip install 'sluicegate[simulate]'")])
+        raise invalid("simulate", "needs NumPy: pip install 'sluicegate[simulate]'")
     product = next(iter(read_products(args.file)))
     terms = _terms(product, args)
     scenario = scenario_of(terms, _imagined(product, args))
     if not scenario.streams:
-        raise InvalidInput(
-            [Problem("spec.slos", "has no SLO that counts events: add one to simulate")]
-        )
+        raise invalid("spec.slos", "has no SLO that counts events: add one to simulate")
     answer = _answer(terms, scenario, args)
     if args.output == "json":
         print(json.dumps(answer, ensure_ascii=False))
@@ -119,9 +117,7 @@ def _terms(product: DataProduct, args: argparse.Namespace) -> Terms:
     if args.duration_minutes is None:
         return terms
     if args.duration_minutes <= 0:
-        raise InvalidInput(
-            [Problem("--duration-minutes", "is 0: give at least one block, e.g. 60")]
-        )
+        raise invalid("--duration-minutes", "is 0: give at least one block, e.g. 60")
     seconds = round(args.duration_minutes * 60)
     return replace(terms, max_duration_seconds=seconds, duration_given=True)
 

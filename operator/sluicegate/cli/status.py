@@ -17,7 +17,7 @@ from sluicegate.cli.kubectl.waiting import (
     seconds_of,
     wait,
 )
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
 
 Body = dict[str, Any]
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the state; wait for it, if asked to."""
     seconds = seconds_of(args.timeout)
     if args.version and args.goal != "promoted":
-        raise InvalidInput([Problem("--version", "is about a promotion: add --for=promoted")])
+        raise invalid("--version", "is about a promotion: add --for=promoted")
     with opened(args) as session:
         key = session.key(args.product)
         product = session.product(key)

@@ -19,7 +19,7 @@ from sluicegate.api.retraining import DEFAULT_HOLD_OUT_REGRESSION, Retraining
 from sluicegate.cli.bento_files import opened
 from sluicegate.cli.plan import read_products
 from sluicegate.cli.training_gate import lines, worst
-from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.errors import SluicegateError, invalid
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.terms import hold_out_margin
 from sluicegate.policy.retraining.holdout_gate import GateVerdict
@@ -76,11 +76,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, print, and judge; 0 if the gate lets the result pass."""
     if not args.local:
-        raise InvalidInput([Problem("--local", "is missing: add it to train on this machine")])
+        raise invalid("--local", "is missing: add it to train on this machine")
     product = _product(args.product) if args.product else None
     if product and args.slo and args.slo not in _slos(product):
         known = ", ".join(_slos(product)) or "none"
-        raise InvalidInput([Problem("--slo", f"is {args.slo}, and spec.slos has {known}")])
+        raise invalid("--slo", f"is {args.slo}, and spec.slos has {known}")
     try:
         with opened(args.bento) as bento, tempfile.TemporaryDirectory() as scratch:
             output = (args.output or Path(scratch) / "pushed").absolute()
@@ -93,13 +93,13 @@ def run(args: argparse.Namespace) -> int:
 def _product(path: str) -> DataProduct:
     found = list(read_products(path))
     if len(found) != 1:
-        raise InvalidInput([Problem(path, f"holds {len(found)} products: give a file with one")])
+        raise invalid(path, f"holds {len(found)} products: give a file with one")
     (product,) = found
     if product.spec.retraining is None:
-        raise InvalidInput([Problem("spec.retraining", f"is missing in {path}: add it")])
+        raise invalid("spec.retraining", f"is missing in {path}: add it")
     if not product.spec.retraining.command:
         message = "needs an image of its own and a cluster: only retraining.command runs here"
-        raise InvalidInput([Problem("spec.retraining.podTemplate", message)])
+        raise invalid("spec.retraining.podTemplate", message)
     return product
 
 

@@ -12,7 +12,7 @@ from sluicegate.api.base import rfc3339
 from sluicegate.cli.kubectl.terminal import aligned
 from sluicegate.cli.plan import read_products
 from sluicegate.cli.replay import read_scenario
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 from sluicegate.simulation.other_policy import with_policy
 from sluicegate.simulation.tuning import Margin, TunedValue, Tuning, as_seconds, tune
 
@@ -51,15 +51,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the proposals, and draw them where a picture is wanted."""
     if args.picture and find_spec("matplotlib") is None:
-        needs = "needs Matplotlib: pip install 'sluicegate[report]'"
-        raise InvalidInput([Problem("--picture", needs)])
+        raise invalid("--picture", "needs Matplotlib: pip install 'sluicegate[report]'")
     scenario = read_scenario(args.scenario)
     if args.policy:
         scenario = with_policy(scenario, next(iter(read_products(args.policy))))
     found = list(tune(scenario, args.drop))
     if not found:
         problem = "holds no events of an SLO that counts them: record a longer history"
-        raise InvalidInput([Problem(args.scenario, problem)])
+        raise invalid(args.scenario, problem)
     if args.output == "json":
         print(json.dumps({"slos": [_object(one) for one in found]}, ensure_ascii=False))
     else:

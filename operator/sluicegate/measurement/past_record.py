@@ -7,7 +7,7 @@ from typing import Any, Final
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import VersionBase
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 from sluicegate.measurement.store import series_of, target_of
 from sluicegate.policy.canary.analysis import LOOK_BACK_SECONDS
 from sluicegate.prometheus.past_blocks import Era, PastReader
@@ -42,13 +42,11 @@ async def record(
     newest = reader.timing.newest_settled(now, seconds)
     past = stints(product.status)
     if not past:
-        problem = "no version of it is stable yet: record it once it serves"
-        raise InvalidInput([Problem("product", problem)])
+        raise invalid("product", "no version of it is stable yet: record it once it serves")
     wanted = min(int(days * DAY / seconds), MOST_BLOCKS)
     first = max(newest - wanted, past[0].begin // seconds) + 1
     if first > newest:
-        problem = "no block of it is complete yet: record it later"
-        raise InvalidInput([Problem("product", problem)])
+        raise invalid("product", "no block of it is complete yet: record it later")
     past = [one for one in past if one.end > first * seconds]
     versions = _versions_since(product.status, (first - 1) * seconds)
     recording = _begin(body, past[0], first * seconds)

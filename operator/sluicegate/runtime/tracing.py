@@ -12,7 +12,7 @@ import threading
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 from sluicegate.runtime.tasks import set_within
 from sluicegate.spans import TRACE, Span, Spans, Value, no_spans
 
@@ -104,7 +104,7 @@ def open_tracing(endpoint: str, *, instance: str) -> Tracing:
             f'is "{endpoint}", and {error.name} isn\'t installed: install sluicegate[tracing],'
             " or remove the variable"
         )
-        raise InvalidInput([Problem(ENDPOINT, text)]) from error
+        raise invalid(ENDPOINT, text) from error
     return Tracing(provider)
 
 

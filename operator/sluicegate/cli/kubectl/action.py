@@ -26,7 +26,7 @@ from sluicegate.cli.kubectl.waiting import (
     seconds_of,
     wait,
 )
-from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.errors import SluicegateError, invalid
 from sluicegate.kube.errors import Conflict, Forbidden
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 
@@ -163,7 +163,7 @@ def _agreed(question: str) -> bool:
         No person can be asked.
     """
     if not sys.stdin.isatty():
-        raise InvalidInput([Problem("--yes", "no terminal to ask on: add --yes")])
+        raise invalid("--yes", "no terminal to ask on: add --yes")
     say(clean(f"{question} [y/N]"))
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
