@@ -16,6 +16,7 @@ from sluicegate.kube.resources import (
     SERVICES,
     Key,
     Resource,
+    key_of,
 )
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.deployment import build_deployment
@@ -44,8 +45,7 @@ class Child:
     @property
     def key(self) -> Key:
         """Its name."""
-        meta = self.manifest["metadata"]
-        return Key(meta["namespace"], meta["name"])
+        return key_of(self.manifest)
 
 
 def build_children(

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from sluicegate.api import names
 from sluicegate.api.status import DataProductStatus
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.resources import DATA_PRODUCTS
@@ -23,8 +22,6 @@ class StatusStore:
     async def write(self, record: ProductRecord, status: DataProductStatus) -> ProductRecord:
         """Write a status over that of the record; the product as it then is."""
         body = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.KIND,
             "metadata": {"name": record.key.name, "namespace": record.key.namespace},
             "status": status.model_copy(update={"written_by": self.overlaps.me}).to_dict(),
         }
