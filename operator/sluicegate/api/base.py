@@ -78,6 +78,10 @@ class ApiModel(BaseModel):
             )
         return self
 
+    def replace(self, **update: object) -> Self:
+        """A copy with other values of some fields, which aren't validated."""
+        return self.model_copy(update=update)
+
     def to_dict(self, only: set[str] | None = None) -> dict[str, Any]:
         """The object as the API server has it: camelCase, JSON values, nothing that is None.
 
@@ -101,10 +105,6 @@ class StatusModel(ApiModel):
     """
 
     model_config = ConfigDict(extra="ignore")
-
-    def replace(self, **update: object) -> Self:
-        """A copy with other values of some fields, which aren't validated."""
-        return self.model_copy(update=update)
 
     @model_serializer(mode="wrap")
     def _leave_out_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

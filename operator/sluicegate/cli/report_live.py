@@ -61,7 +61,7 @@ async def with_what_is_new(
                 counts = read.get((ProductKey(*subject.key), (day.begin, day.end)))
                 if counts is not None:
                     status = with_day(status, day, counts, now)
-            made[place] = review.model_copy(update={"status": status})
+            made[place] = review.replace(status=status)
     return made
 
 

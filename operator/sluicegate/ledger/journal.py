@@ -124,9 +124,9 @@ def with_day(
     known = {one.date: one for one in status.days}
     before = known.get(made.date)
     if before is not None and float(before.coverage) > float(made.coverage):
-        made = before.model_copy(update={"final": made.final})
+        made = before.replace(final=made.final)
     known[made.date] = made
-    return status.model_copy(update={"days": tuple(known[one] for one in sorted(known))})
+    return status.replace(days=tuple(known[one] for one in sorted(known)))
 
 
 def with_decision(
@@ -140,9 +140,7 @@ def with_decision(
     for one in every[:-MOST_DECISIONS]:
         earlier[f"{one.type}/{one.reason}"] += 1
     kept = tuple(every[-MOST_DECISIONS:])
-    return status.model_copy(
-        update={"decisions": kept, "earlier_decisions": dict(sorted(earlier.items()))}
-    )
+    return status.replace(decisions=kept, earlier_decisions=dict(sorted(earlier.items())))
 
 
 def _same(one: ReviewDecision, other: ReviewDecision) -> bool:
@@ -163,7 +161,7 @@ def with_versions(
         if one.promotion_time < end and (one.end_time is None or one.end_time > begin):
             known[one.version, one.digest, one.promotion_time] = one
     ordered = sorted(known.values(), key=lambda one: one.promotion_time)
-    return status.model_copy(update={"versions": tuple(ordered[-MOST_VERSIONS:])})
+    return status.replace(versions=tuple(ordered[-MOST_VERSIONS:]))
 
 
 def may_be_sealed(period: Period, now: float) -> bool:
@@ -177,21 +175,17 @@ def sealed(review: DataProductReview, now: float, *, because: str) -> DataProduc
     Who may sign for a product that is gone still may, and nobody has to.
     """
     status = review.status
-    days = tuple(day.model_copy(update={"final": True}) for day in status.days)
-    status = status.model_copy(
-        update={
-            "days": days,
-            "state": ReviewState.TO_REVIEW,
-            "seal_time": int(now),
-            "seal_reason": because,
-            "due_time": None
-            if because == PRODUCT_GONE
-            else int(now) + status.grace_days * DAY_SECONDS,
-        }
+    days = tuple(day.replace(final=True) for day in status.days)
+    status = status.replace(
+        days=days,
+        state=ReviewState.TO_REVIEW,
+        seal_time=int(now),
+        seal_reason=because,
+        due_time=None if because == PRODUCT_GONE else int(now) + status.grace_days * DAY_SECONDS,
     )
-    closed = review.model_copy(update={"status": status})
+    closed = review.replace(status=status)
     # The digest covers what is sealed, so the rest of the status may go on.
-    return status.model_copy(update={"digest": digest_of(closed)})
+    return status.replace(digest=digest_of(closed))
 
 
 def digest_of(review: DataProductReview) -> str:

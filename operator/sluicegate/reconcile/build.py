@@ -125,7 +125,7 @@ def _as_foreseen(version: VersionBase, live: DeploymentRecord) -> VersionBase:
     if _counts(before.baseline) != _counts(version.baseline):
         return version  # another evaluation, or another indicator
     foreseen = {"promotion_time": before.promotion_time, "baseline": before.baseline}
-    return version.model_copy(update=foreseen)
+    return version.replace(**foreseen)
 
 
 def _counts(baseline: Mapping[str, Baseline]) -> dict[str, tuple[object, ...]]:

@@ -187,13 +187,11 @@ class Keeper:
         if period.end > now:  # afterwards what holds is the next period's
             today = local_day(int(now), status.time_zone)
             ready = judged_on(subject.checks, subject.cycle.exemptions, today)
-            status = status.model_copy(
-                update={
-                    "slos": subject.slos,
-                    "team": subject.team,
-                    "readiness": ready,
-                    "expiry_time": kept_until(subject.cycle, period),
-                }
+            status = status.replace(
+                slos=subject.slos,
+                team=subject.team,
+                readiness=ready,
+                expiry_time=kept_until(subject.cycle, period),
             )
         newest = () if subject.decision is None else (subject.decision,)
         for made in (*decisions, *newest):
@@ -234,11 +232,11 @@ class Keeper:
         review = ledger.review
         closes = may_be_sealed(ledger.period, now - DELAY_SECONDS) and not _owes(ledger, read, now)
         if closes:
-            status = sealed(review.model_copy(update={"status": status}), now, because=PERIOD_OVER)
+            status = sealed(review.replace(status=status), now, because=PERIOD_OVER)
         if status.to_dict() != review.status.to_dict():
             await self.store.record(review, status)
         if closes:
-            self.told(review.model_copy(update={"status": status}))
+            self.told(review.replace(status=status))
             await self.store.label(review, SEALED)
 
 

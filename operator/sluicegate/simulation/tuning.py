@@ -160,7 +160,7 @@ def _with(slo: Slo, value: float, *, objective: bool) -> Slo:
     """The SLO with nothing else to be judged by than this objective or this drop."""
     text = f"{value:.9f}".rstrip("0")
     change = {"objective": text, "max_drop": None} if objective else {"objective": None, "max_drop": text}  # fmt: skip
-    return slo.model_copy(update=change)
+    return slo.replace(**change)
 
 
 def _level(counts: Sequence[tuple[int, Count]], whole: Count) -> tuple[float, float]:
@@ -218,11 +218,11 @@ def _alone(scenario: ReplayScenario, slo: Slo) -> ReplayScenario:
     """The history with this SLO as the only one, so that it causes all decisions."""
     product = scenario.product
     retraining = product.spec.retraining
-    gate = retraining and retraining.model_copy(update={"gate": {}})
-    spec = product.spec.model_copy(update={"slos": (slo,), "retraining": gate})
+    gate = retraining and retraining.replace(gate={})
+    spec = product.spec.replace(slos=(slo,), retraining=gate)
     return replace(
         scenario,
-        product=product.model_copy(update={"spec": spec}),
+        product=product.replace(spec=spec),
         accepted={name: count for name, count in scenario.accepted.items() if name == slo.name},
         baselines={name: one for name, one in scenario.baselines.items() if name == slo.name},
     )

@@ -103,14 +103,14 @@ _TEXTS: Final = frozenset({"message", "decision_message", "problems"})
 
 def conceal_status(product: DataProduct, conceal: Callable[[str], str]) -> DataProduct:
     """The product with the names of others out of the sentences of its status."""
-    return product.model_copy(update={"status": _concealed(product.status, conceal)})
+    return product.replace(status=_concealed(product.status, conceal))
 
 
 def conceal_review(report: ReportFacts, conceal: Callable[[str], str]) -> ReportFacts:
     """The report with the names of others out of its decisions."""
     review = report.review
     status = _concealed(review.status, conceal)
-    return replace(report, review=review.model_copy(update={"status": status}))
+    return replace(report, review=review.replace(status=status))
 
 
 def _concealed(part: Any, conceal: Callable[[str], str]) -> Any:
@@ -129,7 +129,7 @@ def _concealed(part: Any, conceal: Callable[[str], str]) -> Any:
             new = _concealed(value, conceal)
         if new is not value:
             changed[name] = new
-    return part.model_copy(update=changed) if changed else part
+    return part.replace(**changed) if changed else part
 
 
 def _history(ledgers: Iterable[DataProductReview]) -> dict[str, dict[str, tuple[int, int]]]:

@@ -23,7 +23,7 @@ class StatusStore:
         """Write a status over that of the record; the product as it then is."""
         body = {
             "metadata": {"name": record.key.name, "namespace": record.key.namespace},
-            "status": status.model_copy(update={"written_by": self.overlaps.me}).to_dict(),
+            "status": status.replace(written_by=self.overlaps.me).to_dict(),
         }
         caches = self.caches
         async with reread_after_conflict(self.api, caches, DATA_PRODUCTS, record.key):
