@@ -49,17 +49,13 @@ class Cache:
         """Return the record of an object."""
         return self._records.get(key)
 
-    def children(self, parent: Key) -> Collection[Record]:
-        """Return the records that belong to a product."""
-        return self._by_parent.get(parent, {}).values()
+    def children(self, parent: Key) -> tuple[Record, ...]:
+        """Return the records that belong to a product, as they are now."""
+        return tuple(self._by_parent.get(parent, {}).values())
 
     def __iter__(self) -> Iterator[Key]:
         """Iterate over the names of all objects of the kind."""
         return iter(tuple(self._records))
-
-    def parents(self) -> Collection[Key]:
-        """Return the products that have an object of this kind."""
-        return self._by_parent.keys()
 
     def observe(self, body: Mapping[str, Any]) -> Change | None:
         """Take in an object as it arrived; return what has to be done about it, if anything."""

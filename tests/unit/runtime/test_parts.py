@@ -118,6 +118,19 @@ def test_a_deletion_is_work_once_and_a_late_one_of_a_former_object_is_not(cache)
     assert not cache.children(PRODUCT)
 
 
+def test_who_goes_through_children_meets_those_that_were_there(cache):
+    for key in (A, B):
+        cache.observe(body(key, 1))
+
+    met = []
+    for child in cache.children(PRODUCT):
+        met.append(child.key)
+        cache.forget(body(child.key, 2))
+
+    assert met == [A, B]
+    assert not cache.children(PRODUCT)
+
+
 def test_an_object_that_goes_to_another_product_leaves_its_former_one(cache):
     cache.observe(body(A, 1))
     cache.observe(body(A, 2, parent="other"))
