@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -57,32 +58,24 @@ async def cluster_findings(namespace: str) -> list[Finding]:
     """What is missing in the cluster that the kubeconfig names."""
     async with transport() as opened:
         try:
-            return await _findings(_Cluster(opened), namespace)
+            api = KubeApi(opened, OpenGate(), field_manager="sluicegate-doctor")
+            return await _findings(_Cluster(opened, api), namespace)
         except KubeError as error:
             return [Finding.error("API server", f"can't be reached: {error}")]
 
 
+@dataclass(frozen=True, slots=True)
 class _Cluster:
     """Reads, and one dry run."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        self._api = KubeApi(transport, OpenGate(), field_manager="sluicegate-doctor")
-
-    async def version(self) -> Body:
-        return await self._transport.send(ApiRequest("get", "GET", "/version"))
-
-    async def serves(self, resource: Resource) -> bool:
-        return await self._api.served(resource)
+    transport: Transport
+    api: KubeApi
 
     async def all(self, resource: Resource) -> list[Body]:
         found: list[Body] = []
-        async for page in self._api.pages(resource):
+        async for page in self.api.pages(resource):
             found += page.items
         return found
-
-    async def get(self, resource: Resource, key: Key) -> Body:
-        return await self._api.get(resource, key)
 
     async def tries_pod(self, namespace: str) -> Body:
         request = ApiRequest(
@@ -92,12 +85,12 @@ class _Cluster:
             query=(("dryRun", "All"),),
             body={"apiVersion": "v1", "kind": "Pod", **IMAGE_VOLUME},
         )
-        return await self._transport.send(request)
+        return await self.transport.send(request)
 
 
 async def _findings(cluster: _Cluster, namespace: str) -> list[Finding]:
-    found = list(_version(await cluster.version()))
-    if not await cluster.serves(DATA_PRODUCTS):
+    found = list(_version(await cluster.transport.send(ApiRequest("get", "GET", "/version"))))
+    if not await cluster.api.served(DATA_PRODUCTS):
         found.append(
             Finding.error(
                 "CRD dataproducts.sluicegate.dev",
@@ -110,7 +103,7 @@ async def _findings(cluster: _Cluster, namespace: str) -> list[Finding]:
     found += await _gateways(cluster)
     found += await _image_volumes(cluster, namespace)
     found += _nodes(await cluster.all(NODES))
-    if not await cluster.serves(POD_METRICS):
+    if not await cluster.api.served(POD_METRICS):
         found.append(
             Finding.note(
                 "metrics-server",
@@ -127,7 +120,7 @@ async def _operators(cluster: _Cluster) -> list[Finding]:
     found = []
     for key in leases:
         try:
-            spec = (await cluster.get(LEASES, key)).get("spec", {})
+            spec = (await cluster.api.get(LEASES, key)).get("spec", {})
         except NotFound:
             found.append(
                 Finding.warning(f"operator {key}", "its Lease is gone: is the chart installed?")
@@ -177,7 +170,7 @@ def _version(version: Body) -> Iterator[Finding]:
 
 
 async def _gateways(cluster: _Cluster) -> list[Finding]:
-    if not (await cluster.serves(HTTP_ROUTES) and await cluster.serves(GATEWAYS)):
+    if not (await cluster.api.served(HTTP_ROUTES) and await cluster.api.served(GATEWAYS)):
         return [
             Finding.error(
                 "Gateway API",
