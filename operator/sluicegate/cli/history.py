@@ -47,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
         for one in versions:
             print(clean(one.get("version")))
     elif args.decisions:
-        _print(DECISIONS, [_decision_row(one) for one in decisions], args)
+        names = ("decisionTime", "type", "reason", "version", "message")
+        rows = [[str(one.get(name, "")) for name in names] for one in decisions]
+        _print(DECISIONS, rows, args)
     else:
         wide = args.output == "wide"
         now = datetime.now(UTC)
@@ -70,11 +72,6 @@ def row(version: Body, now: datetime, *, wide: bool = False) -> list[str]:
         *([str(version.get("image", ""))] if wide else []),
         str(version.get("reason", "")),
     ]
-
-
-def _decision_row(one: Body) -> list[str]:
-    names = ("decisionTime", "type", "reason", "version", "message")
-    return [str(one.get(name, "")) for name in names]
 
 
 def _print(header: tuple[str, ...], rows: list[list[str]], args: argparse.Namespace) -> None:

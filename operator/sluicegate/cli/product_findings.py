@@ -21,7 +21,7 @@ def product_findings(product: DataProduct) -> Iterator[Finding]:
     """What a product alone tells: what it asks for and can't have."""
     spec = product.spec
     slos = [slo.name for slo in spec.slos]
-    truth = _needs_truth(product)
+    truth = [slo.name for slo in spec.slos if slo.indicator.kind is IndicatorKind.OUTCOMES]
     if truth and spec.serving.feedback is None:
         yield Finding.error(
             "spec.serving.feedback",
@@ -61,10 +61,6 @@ def fit_findings(product: DataProduct, bento: Bento) -> Iterator[Finding]:
     yield from _feedback(product, bento)
     if product.spec.retraining and product.spec.retraining.command:
         yield from _training(product.spec.retraining.command, bento)
-
-
-def _needs_truth(product: DataProduct) -> list[str]:
-    return [slo.name for slo in product.spec.slos if slo.indicator.kind is IndicatorKind.OUTCOMES]
 
 
 def _names(named: Any, slos: Sequence[str], where: str) -> Iterator[Finding]:

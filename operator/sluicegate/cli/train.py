@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -108,8 +108,9 @@ def _train(asked: Asked, scratch: Path) -> int:
     message.touch()
     command = _command(asked.retraining.command if asked.retraining else DEFAULT_COMMAND)
     seconds = asked.retraining.timeout_seconds if asked.retraining else DEFAULT_SECONDS
-    for name in _unset(asked):
-        print(f"note: {name} comes from an object of the cluster: export it to set it here")
+    for one in _variables(asked):
+        if one.value is None and one.name not in os.environ:
+            print(f"note: {one.name} comes from an object of the cluster: export it to set it here")
     try:
         ended = subprocess.run(
             command,
@@ -177,12 +178,6 @@ def _trigger(asked: Asked) -> dict[str, str]:
 
 def _variables(asked: Asked) -> Sequence[Any]:
     return asked.retraining.env if asked.retraining else ()
-
-
-def _unset(asked: Asked) -> Iterator[str]:
-    return (
-        one.name for one in _variables(asked) if one.value is None and one.name not in os.environ
-    )
 
 
 def _report(text: str, asked: Asked) -> Report:

@@ -79,7 +79,7 @@ def detail_of(
     ledgers: Iterable[DataProductReview],
 ) -> Detail:
     """The page of one product as a reader sees it: names of others are out of all its texts."""
-    concealed = conceal_status(product, seen.conceal)
+    concealed = product.replace(status=_concealed(product.status, seen.conceal))
     history = _history(ledgers)
     node = seen.graph.nodes.get(f"{facts.key[0]}/{facts.key[1]}")
     return Detail(
@@ -99,11 +99,6 @@ def detail_of(
 
 
 _TEXTS: Final = frozenset({"message", "decision_message", "problems"})
-
-
-def conceal_status(product: DataProduct, conceal: Callable[[str], str]) -> DataProduct:
-    """The product with the names of others out of the sentences of its status."""
-    return product.replace(status=_concealed(product.status, conceal))
 
 
 def conceal_review(report: ReportFacts, conceal: Callable[[str], str]) -> ReportFacts:
