@@ -133,7 +133,8 @@ def with_decision(
     status: DataProductReviewStatus, decision: ReviewDecision
 ) -> DataProductReviewStatus:
     """The status with a decision; the same when it is there. The oldest are only counted."""
-    if any(_same(one, decision) for one in status.decisions):
+    known = {(one.decision_time, one.type, one.reason) for one in status.decisions}
+    if (decision.decision_time, decision.type, decision.reason) in known:
         return status
     every = sorted((*status.decisions, decision), key=lambda one: one.decision_time)
     earlier = Counter(status.earlier_decisions)
@@ -141,14 +142,6 @@ def with_decision(
         earlier[f"{one.type}/{one.reason}"] += 1
     kept = tuple(every[-MOST_DECISIONS:])
     return status.replace(decisions=kept, earlier_decisions=dict(sorted(earlier.items())))
-
-
-def _same(one: ReviewDecision, other: ReviewDecision) -> bool:
-    return (one.decision_time, one.type, one.reason) == (
-        other.decision_time,
-        other.type,
-        other.reason,
-    )
 
 
 def with_versions(
