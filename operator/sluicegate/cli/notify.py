@@ -1,14 +1,13 @@
 """`sluicegate notify`: send a message for each transition of a product; or check how it would."""
 
-from __future__ import annotations
-
-import argparse  # noqa: TC003 - as in the other commands
+import argparse
 import asyncio
 import json
 import os
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import yaml
 
@@ -19,15 +18,10 @@ from sluicegate.notify.cloud_events import event_of
 from sluicegate.notify.configuration import AlertmanagerSink, Configuration, load
 from sluicegate.notify.cursor import Cursor, cursor_of
 from sluicegate.notify.messages import Collected, Message, batch_of
-from sluicegate.notify.transitions import transitions
+from sluicegate.notify.transitions import Transition, transitions
 from sluicegate.notify.watched import origin_of
 from sluicegate.notify.wording import wording
 from sluicegate.reconcile.live.product import product_record
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from sluicegate.notify.transitions import Transition
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

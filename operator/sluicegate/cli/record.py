@@ -1,14 +1,13 @@
 """`sluicegate record`: a product's past, from Prometheus, as a scenario to replay and to tune with."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.cluster_access import kube_api
@@ -20,12 +19,8 @@ from sluicegate.measurement.past_record import record
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.past_blocks import PastReader
 from sluicegate.settings import Settings, parse_settings
+from sluicegate.simulation.recording import Recording
 from sluicegate.wiring import GATEWAYS, endpoint_of, timing_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from sluicegate.simulation.recording import Recording
 
 MOST_DAYS: Final = 90
 
