@@ -45,11 +45,6 @@ class KubeApi:
         self._limits: dict[Resource, int] = {}
         """Objects a page, of kinds whose objects are large."""
 
-    @property
-    def field_manager(self) -> str:
-        """The name under which the server remembers which fields are ours."""
-        return self._manager
-
     async def get(self, resource: Resource, key: Key) -> Body:
         """Return an object; NotFound when there is none."""
         return await self._read(requests.get(resource, key))
