@@ -2,14 +2,12 @@
 
 import argparse
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.action import Action, Request, Stale, configure_action, run_action
 from sluicegate.errors import invalid
-
-Body = dict[str, Any]
 
 AGAIN: Final = frozenset({"RolledBack", "Inconclusive"})
 """Outcomes of spec.model after which it may be tried again."""
@@ -29,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     return run_action(PROMOTION, args)
 
 
-def identify(product: Body) -> tuple[str, ...]:
+def identify(product: facts.Body) -> tuple[str, ...]:
     """Version and revision of what would be promoted; empty for nothing."""
     if trial := facts.candidate(product):
         return facts.identity(trial)
@@ -45,7 +43,7 @@ def identify(product: Body) -> tuple[str, ...]:
     return ()
 
 
-def ask(product: Body, version: str) -> Request:
+def ask(product: facts.Body, version: str) -> Request:
     """The approval of the candidate."""
     identity = identify(product)
     key, stable = facts.key(product), facts.part(product, "status", "stable").get("version", "none")
@@ -64,7 +62,7 @@ def ask(product: Body, version: str) -> Request:
     return Request(sentence, list(_details(product, trial)), identity[0], identity)
 
 
-def _details(product: Body, trial: Body) -> Iterator[str]:
+def _details(product: facts.Body, trial: facts.Body) -> Iterator[str]:
     model = facts.part(product, "status", "specModel")
     if trial:
         yield f"revision {trial.get('revision')}, from {trial.get('source')}, {trial.get('image')}"
@@ -81,7 +79,7 @@ def _details(product: Body, trial: Body) -> Iterator[str]:
         yield f"stable now: {slo.get('name')} {slo.get('state')} {slo.get('message', '')}".rstrip()
 
 
-def pending(product: Body) -> str:
+def pending(product: facts.Body) -> str:
     """Why an approval is not answered soon."""
     trial = facts.candidate(product)
     reason = facts.condition(product, "RolloutProgressing").get("reason")

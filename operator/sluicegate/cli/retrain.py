@@ -1,14 +1,12 @@
 """`sluicegate retrain`: ask for a training, whatever the service levels are."""
 
 import argparse
-from typing import Any, Final
+from typing import Final
 
 from sluicegate.api.names import REQUEST_RETRAIN
 from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.action import Action, Request, configure_action, run_action
 from sluicegate.errors import invalid
-
-Body = dict[str, Any]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,12 +23,12 @@ def run(args: argparse.Namespace) -> int:
     return run_action(RETRAINING, args)
 
 
-def identify(product: Body) -> tuple[str, ...]:
+def identify(product: facts.Body) -> tuple[str, ...]:
     """Version and revision of the stable version, from which the training starts."""
     return facts.identity(facts.part(product, "status", "stable"))
 
 
-def ask(product: Body, _: str) -> Request:
+def ask(product: facts.Body, _: str) -> Request:
     """The training of the stable version's successor."""
     identity = identify(product)
     if not identity:

@@ -1,14 +1,12 @@
 """`sluicegate rollback`: restore an earlier version of the history."""
 
 import argparse
-from typing import Any, Final
+from typing import Final
 
 from sluicegate.api.names import REQUEST_ROLLBACK
 from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.action import Action, Request, configure_action, run_action
 from sluicegate.errors import invalid
-
-Body = dict[str, Any]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,12 +25,12 @@ def run(args: argparse.Namespace) -> int:
     return run_action(ROLLBACK, args)
 
 
-def identify(product: Body) -> tuple[str, ...]:
+def identify(product: facts.Body) -> tuple[str, ...]:
     """Version and revision of the stable version, which is replaced."""
     return facts.identity(facts.part(product, "status", "stable"))
 
 
-def ask(product: Body, version: str) -> Request:
+def ask(product: facts.Body, version: str) -> Request:
     """The rollback to a version of the history."""
     stable = facts.part(product, "status", "stable")
     accepted = [

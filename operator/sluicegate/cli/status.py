@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from sluicegate.api.names import LABEL_PRODUCT
 from sluicegate.cli.kubectl import facts
@@ -19,8 +19,6 @@ from sluicegate.cli.kubectl.waiting import (
 )
 from sluicegate.errors import invalid
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
-
-Body = dict[str, Any]
 
 GOALS: Final = ("healthy", "promoted", "reviewed")
 
@@ -62,15 +60,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _judge(
-    session: Session, key: Key, product: Body, args: argparse.Namespace
-) -> Callable[[Body], WaitResult]:
+    session: Session, key: Key, product: facts.Body, args: argparse.Namespace
+) -> Callable[[facts.Body], WaitResult]:
     if args.goal == "healthy":
         return healthy
     if args.goal == "promoted":
         version = args.version or awaited_version(product)
         return lambda body: promoted(body, version)
 
-    def reviewed(_: Body) -> WaitResult:
+    def reviewed(_: facts.Body) -> WaitResult:
         with refusals("list", DATA_PRODUCT_REVIEWS, key.namespace):
             return reviews(
                 list(
@@ -84,7 +82,7 @@ def _judge(
     return reviewed
 
 
-def healthy(product: Body) -> WaitResult:
+def healthy(product: facts.Body) -> WaitResult:
     """Whether the product is Healthy and Ready as its spec is now."""
     if not facts.observed(product):
         return WaitResult(None, "the operator has not reconciled this spec yet")
@@ -98,7 +96,7 @@ def healthy(product: Body) -> WaitResult:
     )
 
 
-def awaited_version(product: Body) -> str:
+def awaited_version(product: facts.Body) -> str:
     """The version that a promotion is waited for."""
     wanted = str(facts.part(product, "spec", "model", "bento").get("version", ""))
     taken = facts.part(product, "status", "specModel")
@@ -107,7 +105,7 @@ def awaited_version(product: Body) -> str:
     return str(facts.candidate(product).get("version") or wanted)
 
 
-def promoted(product: Body, version: str) -> WaitResult:
+def promoted(product: facts.Body, version: str) -> WaitResult:
     """Whether a version is stable, or ended otherwise."""
     if not facts.observed(product):
         return WaitResult(None, "the operator has not reconciled this spec yet")
@@ -127,25 +125,25 @@ def promoted(product: Body, version: str) -> WaitResult:
     return _stalled(product) or WaitResult(None, f"{version} is no candidate yet")
 
 
-def _tried(product: Body, trial: Body) -> WaitResult:
+def _tried(product: facts.Body, trial: facts.Body) -> WaitResult:
     if trial.get("phase") == "Parked" and not trial.get("retryTime"):
         version = trial.get("version")
         return WaitResult(FAILED, f"{version} ended without a verdict: {_last(product)}")
     return WaitResult(None, facts.step_line(trial))
 
 
-def _stalled(product: Body) -> WaitResult | None:
+def _stalled(product: facts.Body) -> WaitResult | None:
     one = facts.condition(product, "Stalled")
     if one.get("status") != "True":
         return None
     return WaitResult(FAILED, f"Stalled ({one.get('reason')}): {one.get('message', '')}")
 
 
-def _last(product: Body) -> str:
+def _last(product: facts.Body) -> str:
     return facts.decision_line(product) or "no decision was made"
 
 
-def reviews(found: list[Body]) -> WaitResult:
+def reviews(found: list[facts.Body]) -> WaitResult:
     """Whether the sealed reviews of a product have their signatures."""
     states = {one["metadata"]["name"]: facts.part(one, "status").get("state") for one in found}
     waiting = sorted(name for name, state in states.items() if state in {"ToReview", "Overdue"})
@@ -157,7 +155,7 @@ def reviews(found: list[Body]) -> WaitResult:
     return WaitResult(REACHED, "each sealed review is signed")
 
 
-def _print(product: Body, outcome: WaitResult, output: str) -> None:
+def _print(product: facts.Body, outcome: WaitResult, output: str) -> None:
     if output == "name":
         write_names([product])
         return
@@ -179,7 +177,7 @@ def _print(product: Body, outcome: WaitResult, output: str) -> None:
     write(answer, output)
 
 
-def lines(product: Body) -> list[str]:
+def lines(product: facts.Body) -> list[str]:
     """State, versions, service levels, and what a person must do, a line each."""
     status, key, trial = facts.part(product, "status"), facts.key(product), facts.candidate(product)
     stable = facts.part(status, "stable").get("version", "none")

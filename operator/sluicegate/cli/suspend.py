@@ -4,7 +4,7 @@ The spec usually belongs to Git, so the change is shown, and made only with --li
 """
 
 import argparse
-from typing import Any, Final
+from typing import Final
 
 from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.output import add_output
@@ -13,8 +13,6 @@ from sluicegate.cli.kubectl.session import add_product, opened, refusals
 from sluicegate.cli.kubectl.terminal import clean, say
 from sluicegate.cli.kubectl.waiting import CODES, REACHED, WaitResult, seconds_of, wait
 from sluicegate.kube.resources import DATA_PRODUCTS
-
-Body = dict[str, Any]
 
 GIT_OPS: Final = {
     "kustomize.toolkit.fluxcd.io/name": "the Flux Kustomization",
@@ -64,14 +62,14 @@ def run(args: argparse.Namespace, *, suspend: bool = True) -> int:
     return _report(product, outcome, args)
 
 
-def _reconciled(product: Body) -> WaitResult:
+def _reconciled(product: facts.Body) -> WaitResult:
     word = _word(bool(facts.part(product, "spec").get("suspend")))
     if facts.observed(product):
         return WaitResult(REACHED, f"spec.suspend is {word}, and the operator has reconciled it")
     return WaitResult(None, f"spec.suspend is {word}; waits for the operator")
 
 
-def _owner(product: Body) -> str:
+def _owner(product: facts.Body) -> str:
     meta = product["metadata"]
     marks = {**facts.part(meta, "labels"), **facts.part(meta, "annotations")}
     for name, who in GIT_OPS.items():
@@ -80,7 +78,7 @@ def _owner(product: Body) -> str:
     return ""
 
 
-def _report(product: Body, outcome: WaitResult, args: argparse.Namespace) -> int:
+def _report(product: facts.Body, outcome: WaitResult, args: argparse.Namespace) -> int:
     request = _word(bool(facts.part(product, "spec").get("suspend")))
     return report(product, outcome, action=args.command, request=request, output=args.output)
 

@@ -11,7 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.output import add_output
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sluicegate.cli.kubectl.session import Session
-
-Body = dict[str, Any]
 
 ATTEMPTS: Final = 10
 """Writes that may meet an object that changed meanwhile; its status does so with each evaluation."""
@@ -83,9 +81,9 @@ class Action:
     verb: str
     annotation: str
     echo: str
-    ask: Callable[[Body, str], Request]
-    identify: Callable[[Body], tuple[str, ...]]
-    pending: Callable[[Body], str] = lambda _: ""
+    ask: Callable[[facts.Body, str], Request]
+    identify: Callable[[facts.Body], tuple[str, ...]]
+    pending: Callable[[facts.Body], str] = lambda _: ""
 
 
 def configure_action(parser: argparse.ArgumentParser, *, version: str | None) -> None:
@@ -142,7 +140,7 @@ def token() -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
 
 
-def answered(product: Body, action: Action, value: str) -> WaitResult:
+def answered(product: facts.Body, action: Action, value: str) -> WaitResult:
     """Whether the operator handled a request, and how."""
     if facts.part(product, "status", "lastHandled").get(action.echo) != value:
         trial = facts.part(product, "status", "candidate")
@@ -190,7 +188,7 @@ def _write(session: Session, key: Key, action: Action, request: Request, *, valu
     raise Stale(f"{key} changes with every write: nothing was written, run the command again")
 
 
-def _refusal(said: str, action: Action, key: Key, product: Body) -> str:
+def _refusal(said: str, action: Action, key: Key, product: facts.Body) -> str:
     text = refusal(said, "patch", DATA_PRODUCTS.qualified, key.namespace)
     if action.annotation in text:
         return text  # the admission policy's own words name who may
