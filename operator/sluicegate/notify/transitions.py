@@ -5,10 +5,10 @@ order is that of the story: a cause comes before what follows from it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import chain
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionType
 from sluicegate.api.outcome import Outcome
@@ -79,19 +79,6 @@ class Transition:
     version: str = ""
     decision: Mapping[str, Any] | None = None
     folded: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values; what is empty is left out."""
-        kept = {name: value for name, value in asdict(self).items() if value or name == "time"}
-        kept["origin"] = {name: value for name, value in kept["origin"].items() if value}
-        return kept
-
-    @classmethod
-    def from_dict(cls, kept: Mapping[str, Any]) -> Self:
-        """What `to_dict` gave; ValueError, TypeError or KeyError for anything else."""
-        origin = {**kept["origin"]}
-        origin["markets"] = tuple(origin.get("markets", ()))
-        return cls(**{**kept, "kind": Kind(kept["kind"]), "origin": Origin(**origin)})
 
 
 def transitions(
