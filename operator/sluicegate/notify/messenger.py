@@ -34,7 +34,6 @@ from sluicegate.notify.watched import ReviewRecord, origin_of, review_record
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.runtime.cache import Caches
 from sluicegate.runtime.interfaces import Done, Result
-from sluicegate.runtime.tasks import set_within
 
 logger = logging.getLogger(__name__)
 
@@ -159,10 +158,16 @@ class Messenger:
                 await self.step()
             except KubeError as error:
                 logger.warning("messages wait for the API server: %s", error)
-            pause = TICK_SECONDS if self._journal.collected else IDLE_SECONDS
-            if await set_within(self._changed, pause):
-                self._changed.clear()
-                await asyncio.sleep(SETTLE_SECONDS)
+            await self._pause(TICK_SECONDS if self._journal.collected else IDLE_SECONDS)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        self._changed.clear()
+        await asyncio.sleep(SETTLE_SECONDS)
 
     async def step(self) -> None:
         """Make the messages that are due, if any are."""
