@@ -54,7 +54,7 @@ async def with_what_is_new(
             for day in days:
                 counts = read.get((ProductKey(*subject.key), (day.begin, day.end)))
                 if counts is not None:
-                    status = with_day(status, day, counts, now)
+                    status = with_day(status, day, counts, now, requests=subject.requests)
             made[place] = review.replace(status=status)
     return made
 

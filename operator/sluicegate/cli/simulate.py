@@ -105,6 +105,8 @@ def run(args: argparse.Namespace) -> int:
     if not scenario.streams:
         raise invalid("spec.slos", "has no SLO that counts events: add one to simulate")
     answer = _answer(terms, scenario, args)
+    if product.spec.rollout.shadow is not None:
+        answer["shadowSeconds"] = product.spec.rollout.shadow.interval_seconds
     if args.output == "json":
         print(json.dumps(answer, ensure_ascii=False))
     else:
@@ -113,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _terms(product: DataProduct, args: argparse.Namespace) -> Terms:
-    terms = without_gauges(terms_of(product))
+    terms = replace(without_gauges(terms_of(product)), shadow_seconds=None)  # the canary alone
     if args.duration_minutes is None:
         return terms
     if args.duration_minutes <= 0:
@@ -182,6 +184,11 @@ def _print_table(answer: dict[str, Any]) -> None:
     print("\n".join(aligned([HEADINGS, *map(_cells, rows)])))
     longest = duration(answer["maxDurationSeconds"])
     print(f"{answer['runs']} runs; ± is one standard error; a rollout lasts {longest} at most")
+    if "shadowSeconds" in answer:
+        print(
+            f"rollout.shadow, a Job every {duration(answer['shadowSeconds'])}, isn't simulated: the canary"
+            " decides here by its own labels, which take several times as many"
+        )
     for name, slo in answer["slos"].items():
         if not slo["mustSpeak"]:
             print(

@@ -53,6 +53,7 @@ class DayCounts:
     answers : successful answers within each bound, as the histogram writes it.
     versions : those with events.
     blocks, good : blocks of its SLOs in all, and those that hold.
+    pod_seconds : how long its pods answered scrapes, summed over the pods.
     """
 
     slos: dict[str, Count] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class DayCounts:
     versions: set[str] = field(default_factory=set)
     blocks: int = 0
     good: int = 0
+    pod_seconds: int = 0
 
     @property
     def measured(self) -> float:
@@ -95,12 +97,24 @@ def _is_to_be_read(day: Day, final: Mapping[str, bool], now: float) -> bool:
 
 
 def with_day(
-    status: DataProductReviewStatus, day: Day, counts: DayCounts, now: float
+    status: DataProductReviewStatus,
+    day: Day,
+    counts: DayCounts,
+    now: float,
+    *,
+    requests: Mapping[str, str] | None = None,
 ) -> DataProductReviewStatus:
     """The status with what was read of a day, in the place of what was read before.
 
-    A day that was read better before keeps that, as Prometheus may have lost samples since.
+    A day that was read better before keeps that, as Prometheus may have lost samples since. `requests`
+    is what one pod requests now, by resource: a day keeps those of when it was first read.
     """
+    known = {one.date: one for one in status.days}
+    before = known.get(day.date.isoformat())
+    if before is not None and before.pod_seconds:
+        requests = before.pod_requests
+    elif not counts.pod_seconds:
+        requests = None
     made = ReviewDay(
         date=day.date.isoformat(),
         final=now >= day.end + LATE_DAYS * DAY_SECONDS,
@@ -120,9 +134,9 @@ def with_day(
         ),
         responses=dict(counts.answers),
         versions=tuple(sorted(counts.versions))[:MOST_VERSIONS_OF_A_DAY],
+        pod_seconds=counts.pod_seconds or None,
+        pod_requests=dict(requests or {}),
     )
-    known = {one.date: one for one in status.days}
-    before = known.get(made.date)
     if before is not None and float(before.coverage) > float(made.coverage):
         made = before.replace(final=made.final)
     known[made.date] = made

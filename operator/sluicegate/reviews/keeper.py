@@ -228,7 +228,7 @@ class Keeper:
         for day in ledger.days:
             counts = read.get((key, (day.begin, day.end)))
             if counts is not None:
-                status = with_day(status, day, counts, now)
+                status = with_day(status, day, counts, now, requests=ledger.subject.requests)
         review = ledger.review
         closes = may_be_sealed(ledger.period, now - DELAY_SECONDS) and not _owes(ledger, read, now)
         if closes:

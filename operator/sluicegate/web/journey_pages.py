@@ -11,7 +11,7 @@ from sluicegate.portfolio.facts import ProductKey
 from sluicegate.portfolio.journeys import Journey
 from sluicegate.reporting.response_times import Histogram, histogram_of, quantile, quantiles_of_sum
 from sluicegate.web import exports
-from sluicegate.web.answering import CSV, JSON, MISSING, Answering, ReaderRequest
+from sluicegate.web.answering import CSV, JSON, Answering, ReaderRequest
 from sluicegate.web.pages import paged
 
 MOST_STEPS: Final = 16
@@ -59,7 +59,7 @@ class JourneyPages:
         """The steps of one journey, in order."""
         found = asked.seen.journeys.get(asked.match["journey"])
         if found is None:
-            raise web.HTTPNotFound(text=MISSING)
+            raise web.HTTPNotFound
         if asked.extension == CSV:
             return asked.csv(exports.journeys_csv([found]), found.name)
         times = self._times(asked, found)
