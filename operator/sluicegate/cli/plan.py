@@ -112,7 +112,7 @@ def _as_json(children: list[Manifest]) -> str:
 def _as_table(children: list[Manifest], *, wide: bool = False) -> str:
     rows = [("NAMESPACE", "KIND", "NAME", "WHAT", "IMAGES")]
     rows += [
-        (child["metadata"]["namespace"], child["kind"], child["metadata"]["name"], _WORDS.get(child["kind"], lambda _: "")(child),
+        (child["metadata"]["namespace"], child["kind"], child["metadata"]["name"], _what(child),
          ", ".join(sorted(set(_images(child)))))
         for child in children
     ]  # fmt: skip
@@ -141,6 +141,12 @@ def _kind(child: Manifest) -> str:
     return f"{child['kind'].lower()}.{group}" if version and group else child["kind"].lower()
 
 
+def _what(child: Manifest) -> str:
+    """The point of a child in a few words."""
+    describe = _WORDS.get(child["kind"])
+    return describe(child) if describe else ""
+
+
 def _deployment(child: Manifest) -> str:
     return f"{child['metadata']['labels'][LABEL_VERSION]}, {child['spec']['replicas']} pod(s)"
 
@@ -156,7 +162,7 @@ def _route(child: Manifest) -> str:
     return f"{', '.join(child['spec'].get('hostnames', ['*']))} → {weights}"
 
 
-_WORDS: Final[Mapping[str, Callable[[Manifest], str]]] = {  # the point of a child in a few words
+_WORDS: Final[Mapping[str, Callable[[Manifest], str]]] = {
     "Deployment": _deployment,
     "Service": _service,
     "HTTPRoute": _route,

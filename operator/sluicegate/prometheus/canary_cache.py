@@ -6,7 +6,6 @@ there are few such products at a time.
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from itertools import chain
 from typing import Any
 
 from sluicegate.prometheus.targets import (
@@ -147,5 +146,6 @@ class CanaryBlocks:
 
 def _products(readings: Readings) -> set[ProductKey]:
     """Products that canary blocks were read of."""
-    keys = chain(readings.scraped, readings.blocks, readings.means)
-    return {ProductKey(key.namespace, key.product) for key in keys}
+    found = {ProductKey(key.namespace, key.product) for key in readings.scraped}
+    found |= {ProductKey(key.namespace, key.product) for key in readings.blocks}
+    return found | {ProductKey(key.namespace, key.product) for key in readings.means}
