@@ -60,7 +60,7 @@ async def with_what_is_new(
             for day in days:
                 span = read.get((ProductKey(*subject.key), (day.begin, day.end)))
                 if span is not None:
-                    status = with_day(status, day, counts_of(span), now)
+                    status = with_day(status, day, counts_of(span, subject), now)
             made[place] = review.model_copy(update={"status": status})
     return made
 

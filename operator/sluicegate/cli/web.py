@@ -26,6 +26,7 @@ from sluicegate.runtime.write_fence import OpenGate
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from sluicegate.web.identity import ReaderLogin
 
@@ -109,14 +110,9 @@ def check(args: argparse.Namespace) -> None:
         text = f'is "{args.address}": with --auth Local the page is for this machine only; leave it out'
         problems.append(Problem("--address", text))
     if args.auth == "Headers":
-        if not args.proxy_cidr:
-            text = (
-                "name the addresses of the proxy, e.g. 10.0.0.0/24: others could send the headers"
-            )
-            problems.append(Problem("--proxy-cidr", text))
-        if args.proxy_secret_file is None:
-            text = "name a file with a secret that only the proxy and this page know"
-            problems.append(Problem("--proxy-secret-file", text))
+        problems += _proxy_problems(args)
+    if args.port is not None and args.port not in range(65_536):
+        problems.append(Problem("--port", f"is {args.port}: choose one from 0 to 65535"))
     for one in args.proxy_cidr:
         try:
             ip_network(one)
@@ -130,6 +126,26 @@ def check(args: argparse.Namespace) -> None:
         problems.append(Problem("--signing", f"{text}: leave it out"))
     if problems:
         raise InvalidInput(problems)
+
+
+def _proxy_problems(args: argparse.Namespace) -> Iterator[Problem]:
+    """Why others than the proxy could send its headers, or it could not."""
+    if not args.proxy_cidr:
+        text = "name the addresses of the proxy, e.g. 10.0.0.0/24: others could send the headers"
+        yield Problem("--proxy-cidr", text)
+    text = _secret_problem(args.proxy_secret_file)
+    if text:
+        yield Problem("--proxy-secret-file", text)
+
+
+def _secret_problem(file: Path | None) -> str:
+    """Why no request would ever be accepted from the proxy; empty where one may be."""
+    if file is None:
+        return "name a file with a secret that only the proxy and this page know"
+    try:
+        return "" if file.read_bytes().strip() else f'is "{file}": the file is empty'
+    except OSError as error:
+        return f'is "{file}", which can\'t be read: {error.strerror}'
 
 
 async def _serve(args: argparse.Namespace) -> None:
@@ -147,11 +163,16 @@ async def _serve(args: argparse.Namespace) -> None:
         if local:
             namespaces = await readable(transport, namespaces)
         source = ClusterSource(api, connections, transport, namespaces)
-        async with serving(
-            source, asked, host=host, port=port, signing=local or args.signing
-        ) as chosen:
-            _say(asked, host, chosen)
-            await _until_stopped()
+        try:
+            async with serving(
+                source, asked, host=host, port=port, signing=local or args.signing
+            ) as chosen:
+                _say(asked, host, chosen)
+                await _until_stopped()
+        except OSError as error:
+            raise SluicegateError(
+                f"--address, --port: {host}:{port} can't be listened on: {error.strerror or error}"
+            ) from error
     finally:
         await transport.close()
 

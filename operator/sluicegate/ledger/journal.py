@@ -51,6 +51,7 @@ class DayCounts:
     slos : events by SLO. markets : the same by SLO and market.
     answers : successful answers within each bound, as the histogram writes it.
     measured : share of the day's blocks that hold. versions : those with events.
+    pod_seconds : how long its pods answered. pod_requests : what one pod requests now, by resource.
     """
 
     slos: Mapping[str, Count] = field(default_factory=dict)
@@ -58,6 +59,8 @@ class DayCounts:
     answers: Mapping[str, int] = field(default_factory=dict)
     measured: float = 0.0
     versions: tuple[str, ...] = ()
+    pod_seconds: int = 0
+    pod_requests: Mapping[str, str] = field(default_factory=dict)
 
 
 def wanted_days(
@@ -91,8 +94,11 @@ def with_day(
 ) -> DataProductReviewStatus:
     """The status with what was read of a day, in the place of what was read before.
 
-    A day that was read better before keeps that, as Prometheus may have lost samples since.
+    A day that was read better before keeps that, as Prometheus may have lost samples since. What its
+    pods requested is what they did when it was first read.
     """
+    known = {one.date: one for one in status.days}
+    before = known.get(day.date.isoformat())
     made = ReviewDay(
         date=day.date.isoformat(),
         final=now >= day.end + LATE_DAYS * DAY_SECONDS,
@@ -112,9 +118,11 @@ def with_day(
         ),
         responses=dict(counts.answers),
         versions=counts.versions,
+        pod_seconds=counts.pod_seconds or None,
+        pod_requests=dict(
+            before.pod_requests if before and before.pod_seconds else counts.pod_requests
+        ),
     )
-    known = {one.date: one for one in status.days}
-    before = known.get(made.date)
     if before is not None and float(before.coverage) > float(made.coverage):
         made = before.model_copy(update={"final": made.final})
     known[made.date] = made

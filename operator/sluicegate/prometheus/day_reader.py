@@ -7,7 +7,7 @@ series counts, also one that is long gone.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import isfinite
 from typing import Final
@@ -18,11 +18,12 @@ from sluicegate.prometheus.past_blocks import AskedBlocks, ask_blocks, with_ever
 from sluicegate.prometheus.query_scopes import named_scope
 from sluicegate.prometheus.result_table import TableReader
 from sluicegate.prometheus.source import Source
-from sluicegate.prometheus.targets import REQUESTS, ProductKey, SeriesKey, Target
+from sluicegate.prometheus.targets import ProductKey, SeriesKey, Target
 from sluicegate.prometheus.timing import Timing
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.by_market import split_series
 from sluicegate.slo.gateway import GatewayMetric
+from sluicegate.slo.pod_seconds import POD_SECONDS
 from sluicegate.slo.queries import QueryKind, render_histogram
 from sluicegate.stats.counts import Count
 
@@ -43,6 +44,7 @@ class DaySpan:
     slos : events by SLO. markets : the same by SLO and market.
     answers : successful answers within each bound. versions : those with events.
     blocks, good : blocks of its SLOs in all, and those that hold.
+    pod_seconds : how long its pods answered scrapes, summed over the pods.
     """
 
     slos: dict[str, Count] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class DaySpan:
     versions: set[str] = field(default_factory=set)
     blocks: int = 0
     good: int = 0
+    pod_seconds: int = 0
 
     @property
     def measured(self) -> float:
@@ -101,6 +104,8 @@ class DayReader:
     ) -> dict[tuple[ProductKey, tuple[int, int]], DaySpan]:
         step = self.step
         indexes = range(spans[0][0] // step + 1, spans[-1][1] // step + 1)
+        # The query of the targets is asked in any case, so pods cost no further one.
+        targets = tuple(replace(one, counts_pods=True) for one in targets)
         asked = AskedBlocks(targets, indexes, step)
         answers, problem = await ask_blocks(
             self.source, asked, self.timing, namespaces=self.namespaces, gateway=self.gateway
@@ -110,13 +115,16 @@ class DayReader:
         every = with_every_version(answers, targets)
         read = await asyncio.to_thread(lambda: dict(assemble_blocks(answers, every)))
         found = {(one.key, span): DaySpan() for one in targets for span in spans}
+        slos = {one.key: one.slos for one in targets}
         for key, blocks in read.items():
-            if key.slo == REQUESTS:
-                continue
+            product = ProductKey(key.namespace, key.product)
             for begin, end in spans:
                 low, high = begin // step + 1 - indexes[0], end // step + 1 - indexes[0]
-                product = ProductKey(key.namespace, key.product)
-                _add(found[product, (begin, end)], key, blocks[low:high])
+                span, chosen = found[product, (begin, end)], blocks[low:high]
+                if key.slo == POD_SECONDS:
+                    span.pod_seconds += sum(one.count.total for one in chosen)
+                elif split_series(key.slo)[0] in slos[product]:
+                    _add(span, key, chosen)
         await self._add_histogram(targets, spans, found)
         return found
 

@@ -18,6 +18,7 @@ from sluicegate.api.review import (
 )
 from sluicegate.ledger.journal import digest_of
 from sluicegate.ledger.periods import local_day
+from sluicegate.ledger.resource_hours import ResourceHours, hours_of
 from sluicegate.ledger.signing import standing
 from sluicegate.reporting.delivery import Delivery, delivery_of
 from sluicegate.reporting.response_times import histogram_of, quantile
@@ -114,6 +115,7 @@ class ReportFacts:
     digest_holds : whether what is sealed is what the digest says; None while it is open.
     decisions : how many by type; causes : of retrainings. promotions, rolled_back : versions.
     missing_days : days of the period that couldn't be read.
+    hours : what its pods reserved; None where that isn't recorded.
     delivery : how new versions reached users. segments : the period by version.
     last_actions : those of the period before. open_actions : all that aren't done.
     """
@@ -127,6 +129,7 @@ class ReportFacts:
     rolled_back: int
     missing_days: int
     digest_holds: bool | None
+    hours: ResourceHours | None
     delivery: Delivery
     segments: tuple[Segment, ...]
     last_actions: tuple[ActionFacts, ...]
@@ -219,6 +222,7 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
         rolled_back=kinds["Rollback"],
         missing_days=max(wanted - len(status.days), 0) if status.seal_time else 0,
         digest_holds=None if not status.digest else status.digest == digest_of(review),
+        hours=hours_of(status.days),
         delivery=delivery_of(review),
         segments=segments_of(review),
         last_actions=tuple(last),

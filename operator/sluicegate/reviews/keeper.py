@@ -230,7 +230,8 @@ class Keeper:
         for day in ledger.days:
             span = read.get((key, (day.begin, day.end)))
             if span is not None:
-                status = with_day(status, day, counts_of(span), now)
+                counts = counts_of(span, ledger.subject)
+                status = with_day(status, day, counts, now)
         review = ledger.review
         closes = may_be_sealed(ledger.period, now - DELAY_SECONDS) and not _owes(ledger, read, now)
         if closes:
@@ -260,7 +261,7 @@ def visited_names(subject: ReviewSubject, now: float) -> set[str]:
     }
 
 
-def counts_of(span: DaySpan) -> DayCounts:
+def counts_of(span: DaySpan, subject: ReviewSubject) -> DayCounts:
     """What was read of a day, as the journal takes it."""
     return DayCounts(
         slos=span.slos,
@@ -268,6 +269,8 @@ def counts_of(span: DaySpan) -> DayCounts:
         answers=span.answers,
         measured=span.measured,
         versions=tuple(sorted(span.versions))[:16],
+        pod_seconds=span.pod_seconds,
+        pod_requests=subject.requests if span.pod_seconds else {},
     )
 
 

@@ -1,6 +1,7 @@
 """What the ledger wants to know of a product: read from its spec and its status. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from sluicegate.api.baseline import Baseline
 from sluicegate.api.product import DataProduct
@@ -22,7 +23,7 @@ class ReviewSubject:
     ----------
     target : what to read of it; None before a version serves.
     checks : what a product in production needs, and the way out where this one hasn't got it.
-    decision : its newest decision.
+    decision : its newest decision. requests : what one of its pods requests, by resource.
     """
 
     key: Key
@@ -34,6 +35,7 @@ class ReviewSubject:
     decision: ReviewDecision | None
     target: Target | None
     checks: tuple[Missing, ...] = ()
+    requests: Mapping[str, str] = field(default_factory=dict)
 
 
 def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
@@ -52,6 +54,7 @@ def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
         decision=_decision(status),
         target=target_of(product, timing),
         checks=tuple(checks(product.spec)),
+        requests=product.spec.serving.resources.reserved(),
     )
 
 

@@ -10,6 +10,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.api.slo_status import SloStatus
 from sluicegate.conditions import find_condition
+from sluicegate.ledger.resource_hours import ResourceHours, hours_of
 from sluicegate.portfolio.dependencies import dependents_of
 from sluicegate.portfolio.facts import ProductFacts
 from sluicegate.portfolio.needs import request_command
@@ -60,7 +61,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """The page of one product."""
+    """The page of one product; `hours` are those of the last days that ledgers have."""
 
     facts: ProductFacts
     product: DataProduct
@@ -70,6 +71,7 @@ class Detail:
     causes: tuple[str, ...]
     reviews: tuple[ReviewFacts, ...]
     commands: tuple[Command, ...]
+    hours: ResourceHours | None
 
 
 def detail_of(
@@ -80,7 +82,8 @@ def detail_of(
 ) -> Detail:
     """The page of one product as a reader sees it: names of others are out of all its texts."""
     concealed = conceal_status(product, seen.conceal)
-    history = _history(ledgers)
+    every = tuple(ledgers)
+    history = _history(every)
     node = seen.graph.nodes.get(f"{facts.key[0]}/{facts.key[1]}")
     return Detail(
         facts=facts,
@@ -95,6 +98,7 @@ def detail_of(
             if (one.key.namespace, one.product) == facts.key and one.uid in {"", facts.uid}
         ),
         commands=tuple(_commands(concealed)),
+        hours=_hours(every),
     )
 
 
@@ -140,6 +144,11 @@ def _history(ledgers: Iterable[DataProductReview]) -> dict[str, dict[str, tuple[
             for slo in day.slos:
                 found.setdefault(slo.name, {})[day.date] = (slo.bad, slo.total)
     return found
+
+
+def _hours(ledgers: Iterable[DataProductReview]) -> ResourceHours | None:
+    days = {day.date: day for ledger in ledgers for day in ledger.status.days}
+    return hours_of(days[date] for date in sorted(days)[-HISTORY_DAYS:])
 
 
 def _row(

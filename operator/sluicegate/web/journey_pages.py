@@ -10,7 +10,7 @@ from aiohttp import web
 from sluicegate.portfolio.dependencies import name_of
 from sluicegate.reporting.response_times import Histogram, histogram_of, quantile, quantiles_of_sum
 from sluicegate.web import exports
-from sluicegate.web.answering import CSV, JSON, MISSING
+from sluicegate.web.answering import CSV, JSON
 from sluicegate.web.pages import paged
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class JourneyPages:
         """The steps of one journey, in order."""
         found = asked.seen.journeys.get(asked.match["journey"])
         if found is None:
-            raise web.HTTPNotFound(text=MISSING)
+            raise web.HTTPNotFound
         if asked.extension == CSV:
             return asked.csv(exports.journeys_csv([found]), found.name)
         times = self._times(asked, found)

@@ -12,7 +12,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.overview import SORTS, Wanted, rows
 from sluicegate.web import exports
-from sluicegate.web.answering import CSV, JSON, MISSING
+from sluicegate.web.answering import CSV, JSON
 from sluicegate.web.detail import detail_of
 from sluicegate.web.drawing import MOST_NODES, picture_of
 
@@ -48,6 +48,14 @@ class PortfolioPages:
         add(f"/reviews{extension}", answer(self.reviews))
         add(r"/products/{namespace:[^/]+}/{name:[^/.]+}" + extension, answer(self.product))
         add(f"/me{extension}", answer(self.me))
+
+    def add_missing_to(self, router: web.UrlDispatcher) -> None:
+        """Declare what answers all other addresses; last, as the first that fits answers."""
+        router.add_get("/{rest:.*}", self._answering.handler(self.missing))
+
+    async def missing(self, asked: ReaderRequest) -> web.Response:  # noqa: ARG002 - as all have it
+        """No page."""
+        raise web.HTTPNotFound
 
     async def portfolio(self, asked: ReaderRequest) -> web.Response:
         """The sentence, the queue, the table."""
@@ -89,7 +97,7 @@ class PortfolioPages:
         market = asked.match["market"]
         found = market_of(asked.seen.products, market)
         if not found:
-            raise web.HTTPNotFound(text=MISSING)
+            raise web.HTTPNotFound
         if asked.extension == JSON:
             return asked.json(exports.market_json(market, found))
         if asked.extension == CSV:
@@ -130,7 +138,7 @@ class PortfolioPages:
         key = (asked.match["namespace"], asked.match["name"])
         facts = asked.seen.by_key.get(key)
         if facts is None:
-            raise web.HTTPNotFound(text=MISSING)
+            raise web.HTTPNotFound
         product = self._answering.store.products.product(Key(*key))
         if product is None:
             if asked.extension == JSON:

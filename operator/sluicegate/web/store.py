@@ -14,18 +14,23 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.kube.resources import Key
 from sluicegate.ledger.periods import local_day
+from sluicegate.ledger.resource_hours import ResourceHours, hours_of
 from sluicegate.portfolio.facts import ProductFacts, read_facts
 from sluicegate.reviews.store import UnreadableReview, read_review
 
 Facts = TypeVar("Facts")
 
+HOURS_DAYS: Final = 7
 STALE_SECONDS: Final = 600.0
 """Without an answer of the API server for so long, the page says that it may be out of date."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewFacts:
-    """One review: whose, of which period, where it stands; times are seconds since the epoch."""
+    """One review: whose, of which period, where it stands; times are seconds since the epoch.
+
+    `hours` are those of the last days that it has, at most `HOURS_DAYS`.
+    """
 
     key: Key
     product: str
@@ -38,6 +43,7 @@ class ReviewFacts:
     sealed: bool
     signed_by: tuple[str, ...]
     missing: tuple[str, ...]
+    hours: ResourceHours | None = None
 
 
 def _pack(body: Mapping[str, Any]) -> bytes:
@@ -207,4 +213,5 @@ def _facts(key: Key, review: DataProductReview) -> ReviewFacts:
             f"{one.username} ({one.role}: {one.verdict})" for one in review.spec.sign_offs
         ),
         missing=tuple(role for role in status.signed_by if role not in signed),
+        hours=hours_of(status.days[-HOURS_DAYS:]),
     )

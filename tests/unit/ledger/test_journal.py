@@ -74,6 +74,12 @@ def test_a_day_is_read_when_it_is_over_and_once_more_when_nothing_comes_any_more
     assert not wanted(again, 10 * late)
 
 
+def test_a_day_without_pods_is_as_an_older_version_wrote_it():
+    """Otherwise the digests of reviews that are sealed already would not hold any more."""
+    (day,) = with_day(EMPTY, DAYS[0], counts(10), DAYS[0].end).days
+    assert set(day.to_dict()) == {"date", "final", "coverage", "slos"}
+
+
 def decision(number, kind="Retrain"):
     return ReviewDecision(decision_time=number, type=kind, reason="ModelDecay", version="v1")
 

@@ -151,6 +151,7 @@ def test_json_and_csv_say_the_same():
         row = rows[one["name"]]
         assert (int(row["bad"]), int(row["total"])) == (one["bad"], one["total"])
         assert row["change"] == one["changes"]["before"]["change"]
+        assert float(row["cpu_hours"]) == told["resourceHours"]["reserved"]["cpu"] == 720
 
 
 @pytest.mark.parametrize(
