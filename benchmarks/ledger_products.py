@@ -88,8 +88,9 @@ def month_so_far(one: ReviewSubject, period: Period, now: float) -> DataProductR
         slos=dict.fromkeys(SLOS, Count(240, 6_000)),
         markets=dict.fromkeys(SLOS, markets),
         answers=dict.fromkeys(BOUNDS, 5_000),
-        measured=1.0,
-        versions=("v1",),
+        versions={"v1"},
+        blocks=1,
+        good=1,
     )
     for day in period.days():
         if day.end <= now:

@@ -21,7 +21,7 @@ from sluicegate.cli.kubectl.output import add_output, document
 from sluicegate.cli.object_name import parse_key
 from sluicegate.cli.report_live import with_what_is_new
 from sluicegate.cli.reviewed_products import naming_namespaces, products_in
-from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.errors import MissingExtra, invalid
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.reporting.facts import ReportFacts, facts_of
 from sluicegate.reporting.text import as_csv, documents, markdown
@@ -29,10 +29,6 @@ from sluicegate.reviews.store import UnreadableReview, parse_review, read_review
 from sluicegate.settings import parse_settings
 
 FORMATS = ("markdown", "html", "json", "yaml", "csv", "name")
-
-
-class NoReportExtra(SluicegateError):  # noqa: N818 - says what is the case
-    """The extra that is needed isn't installed."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the report."""
     wanted = _product(args)
     if args.live and args.files:
-        raise InvalidInput([Problem("live", "reads a cluster: leave out --from")])
+        raise invalid("live", "reads a cluster: leave out --from")
     if args.files:
         among = set(args.namespaces)
         reviews = [
@@ -96,11 +92,11 @@ def _product(args: argparse.Namespace) -> tuple[str, str] | None:
     """Which product; None for all."""
     if (args.all or args.wheel) == bool(args.product):
         text = "give one as NAMESPACE/NAME, before --from, or use --all or --wheel"
-        raise InvalidInput([Problem("product", text)])
+        raise invalid("product", text)
     if args.all or args.wheel:
         return None
     if args.namespaces:
-        raise InvalidInput([Problem("namespace", "is for --all: a product is NAMESPACE/NAME")])
+        raise invalid("namespace", "is for --all: a product is NAMESPACE/NAME")
     return parse_key(args.product, argument="product")
 
 
@@ -144,7 +140,7 @@ def choose(
         text = f'there is no period "{period}" of {whose}: name one of {", ".join(sorted(set(known))[-6:])}'
     else:
         text = f"no review of {whose} is sealed yet: name an open one by --period {known[-1]}"
-    raise InvalidInput([Problem("period", text)])
+    raise invalid("period", text)
 
 
 def spun(reports: Sequence[ReportFacts], day: str) -> ReportFacts:
@@ -181,7 +177,7 @@ def _render(reports: Sequence[ReportFacts], form: str, period: str) -> str:
             try:
                 from sluicegate.reporting.page import page  # noqa: PLC0415 - an extra
             except ImportError as error:
-                raise NoReportExtra(
+                raise MissingExtra(
                     f"HTML needs {error.name}: install sluicegate[report], or take -o markdown"
                 ) from error
             whose = reports[0].name if len(reports) == 1 else f"{len(reports)} products"
@@ -196,7 +192,7 @@ def _read_files(files: Iterable[Path]) -> list[DataProductReview]:
         review = parse_review(body) if body.get("kind") == names.REVIEW_KIND else None
         if review is None:
             text = f"has an object that is no {names.REVIEW_KIND}: write it with kubectl get dprev -o yaml"
-            raise InvalidInput([Problem(str(path), text)])
+            raise invalid(str(path), text)
         found.append(review)
     return found
 
@@ -209,7 +205,7 @@ def objects_in(files: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
             documents = list(yaml.load_all(path.read_text(encoding="utf-8"), loader))
         except (OSError, yaml.YAMLError) as error:
             why = error.strerror if isinstance(error, OSError) else error
-            raise InvalidInput([Problem(str(path), f"can't be read: {why}")]) from error
+            raise invalid(str(path), f"can't be read: {why}") from error
         for one in documents:
             for item in one.get("items", [one]) if isinstance(one, dict) else []:
                 yield path, item
@@ -230,9 +226,7 @@ async def _read_cluster(
     """The reviews of one product, or of all; live with the days that they haven't got yet."""
     settings = parse_settings(os.environ, refuse_unknown=False)
     if live and not settings.prometheus_url:
-        raise InvalidInput(
-            [Problem("live", "set SLUICEGATE_PROMETHEUS_URL to where Prometheus answers")]
-        )
+        raise invalid("live", "set SLUICEGATE_PROMETHEUS_URL to where Prometheus answers")
     namespaces = [wanted[0]] if wanted else among or [""]
     labels = f"{names.LABEL_PRODUCT}={wanted[1]}" if wanted else ""
     found: list[DataProductReview] = []

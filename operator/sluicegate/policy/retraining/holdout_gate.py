@@ -14,7 +14,7 @@ from math import ceil
 from typing import Final
 
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import NOTHING, Count
 from sluicegate.stats.intervals import Z95, Difference, newcombe
 from sluicegate.stats.paired import Pairs, difference, is_shown_better
 
@@ -109,12 +109,11 @@ def judge_all(
     pairs : the same rows by which of both was right, by SLO, where that is known.
     gated : SLOs that need counts of both; another one without them says nothing. One must speak.
     """
-    nothing = Count(0, 0)
     verdicts = [
         judge(
             slo,
-            candidate.get(slo, nothing),
-            stable.get(slo, nothing),
+            candidate.get(slo, NOTHING),
+            stable.get(slo, NOTHING),
             margin,
             pairs=(pairs or {}).get(slo),
         )
@@ -122,7 +121,7 @@ def judge_all(
         if slo in gated or (slo in candidate and slo in stable)
     ]
     if not verdicts:
-        return HoldOut("", GateVerdict.TOO_SMALL, nothing, nothing, None, 0.0)
+        return HoldOut("", GateVerdict.TOO_SMALL, NOTHING, NOTHING, None, 0.0)
     worst = max(verdicts, key=lambda verdict: verdict.verdict.value)
     if worst.verdict is GateVerdict.PASSED:  # then the one that says most for it speaks
         return next((one for one in verdicts if one.is_better), worst)
