@@ -32,7 +32,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("file", metavar="FILE", help="YAML or JSON; - is standard input")
     add_output(parser)
-    parser.add_argument("--training", action="store_true", help="also show the Job of a retraining")
+    parser.add_argument(
+        "--training",
+        action="store_true",
+        help="also show the Jobs of a retraining and of a shadow phase",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

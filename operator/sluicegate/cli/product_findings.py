@@ -66,6 +66,11 @@ def fit_findings(product: DataProduct, bento: Bento) -> Iterator[Finding]:
     yield from _feedback(product, bento)
     if product.spec.retraining and product.spec.retraining.command:
         yield from _training(product.spec.retraining.command, bento)
+    shadow = product.spec.rollout.shadow
+    if shadow is not None and not (
+        product.spec.retraining and product.spec.retraining.pod_template
+    ):
+        yield from _absent(shadow.command, bento, "spec.rollout.shadow.command", "the code")
 
 
 def _needs_truth(product: DataProduct) -> list[str]:
@@ -106,20 +111,24 @@ def _has_route(bento: Bento, route: str) -> bool:
 
 
 def _training(command: Sequence[str], bento: Bento) -> Iterator[Finding]:
-    where, source = "spec.retraining.command", bento.folder / "src"
+    yield from _absent(command, bento, "spec.retraining.command", "the training code")
+    for name in _started_file(command) or ():
+        path = bento.folder / "src" / name
+        if path.is_file() and TRAINER in path.read_text(encoding="utf-8", errors="replace"):
+            yield from _rebuilds(bento.folder / "src")
+            return
+
+
+def _absent(command: Sequence[str], bento: Bento, where: str, what: str) -> Iterator[Finding]:
+    """That the bento lacks the file which a command starts."""
     wanted = _started_file(command)
-    if wanted is None:
-        return
-    found = [source / name for name in wanted if (source / name).is_file()]
-    if not found:
+    if wanted and not any((bento.folder / "src" / name).is_file() for name in wanted):
         yield Finding(
             Severity.ERROR,
             where,
-            f"is {' '.join(command)}, and the bento's src has no {wanted[0]}: include the training"
-            " code in the bento (bentofile.yaml: include)",
+            f"is {' '.join(command)}, and the bento's src has no {wanted[0]}: include {what} in the"
+            " bento (bentofile.yaml: include)",
         )
-    elif TRAINER in found[0].read_text(encoding="utf-8", errors="replace"):
-        yield from _rebuilds(source)
 
 
 def _started_file(command: Sequence[str]) -> tuple[str, ...] | None:

@@ -102,12 +102,14 @@ def run(args: argparse.Namespace) -> int:
             [Problem("spec.slos", "has no SLO that counts events: add one to simulate")]
         )
     answer = _answer(terms, scenario, args)
+    if product.spec.rollout.shadow is not None:
+        answer["shadowSeconds"] = product.spec.rollout.shadow.interval_seconds
     _PRINTERS[args.output](answer)
     return 0
 
 
 def _terms(product: DataProduct, args: argparse.Namespace) -> Terms:
-    terms = without_gauges(terms_of(product))
+    terms = replace(without_gauges(terms_of(product)), shadow_seconds=None)  # the canary alone
     if args.duration_minutes is None:
         return terms
     if args.duration_minutes <= 0:
@@ -182,6 +184,11 @@ def _print_table(answer: dict[str, Any]) -> None:
     _print_rows([HEADINGS, *(_cells(row) for row in rows)])
     longest = duration(answer["maxDurationSeconds"])
     print(f"{answer['runs']} runs; ± is one standard error; a rollout lasts {longest} at most")
+    if "shadowSeconds" in answer:
+        print(
+            f"rollout.shadow, a Job every {duration(answer['shadowSeconds'])}, isn't simulated: the canary"
+            " decides here by its own labels, which take several times as many"
+        )
     for name, slo in answer["slos"].items():
         if not slo["mustSpeak"]:
             print(

@@ -409,7 +409,8 @@ class ProductReconciler:
                 raise
             if self.keeper.obstacles.pop(record.key, None) is not None:
                 self.queue.add(record.key, QueuePriority.NORMAL)
-        if observation.may_train(plan.status):
+        shadows = plan.status.shadow is not None and not observation.is_frozen(plan.status)
+        if shadows or observation.may_train(plan.status):
             await self.trainer.keep(record, observation, plan.status)
 
     # ---- after ------------------------------------------------------------------------------

@@ -62,6 +62,7 @@ SUITES = (
             "tests/simulation/test_canary_bars.py",
             "tests/simulation/test_compare_table.py",
             "tests/simulation/test_label_bars.py",
+            "tests/simulation/test_shadow_bars.py",
         ),
         ("tests/simulation/anchors/canaries.json", "tests/simulation/anchors/comparison.txt"),
         packages=("numpy",),

@@ -260,6 +260,8 @@ def _rollout(observation: Observation, status: DataProductStatus) -> Finding:
     if changed := _api_changed(observation, status):
         return Finding(kind, "False", Reason.API_CHANGED, changed)
     problem = words_of(observation, candidate.revision)
+    if not problem and candidate.shadow is not None:
+        problem = candidate.shadow.message
     text = f"{candidate.version} at {candidate.weight} %. {problem}".strip()
     return Finding(kind, "True", Reason(candidate.phase), text)
 
