@@ -294,7 +294,7 @@ class DataProduct(ApiModel):
             product = cls.model_validate_json(document, by_name=False)
         except ValidationError as error:
             raise InvalidProduct(map(problem, error.errors())) from error
-        return product.model_copy(update={"status": status})
+        return product.replace(status=status)
 
 
 def status_text(status: object) -> str:

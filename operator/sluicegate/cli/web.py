@@ -10,16 +10,16 @@ import sys
 import time
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.errors import InvalidInput, MissingExtra, Problem, SluicegateError
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
 from sluicegate.kube.credentials import login
 from sluicegate.kube.errors import Forbidden, KubeError, NotFound
 from sluicegate.kube.kubeconfig import Selection, read_access
-from sluicegate.kube.requests import ApiRequest, list_page
-from sluicegate.kube.resources import DATA_PRODUCTS
+from sluicegate.kube.requests import create, list_page
+from sluicegate.kube.resources import DATA_PRODUCTS, SUBJECT_REVIEWS
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.logs import JsonFormatter, TextFormatter, configure_logging
 from sluicegate.runtime.write_fence import OpenGate
@@ -32,11 +32,6 @@ if TYPE_CHECKING:
 
 AUTHS = ("Local", "Headers", "Token", "Anonymous")
 AUDIENCE = "sluicegate-web"
-_WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-
-
-class NoWebExtra(SluicegateError):  # noqa: N818 - says what is the case
-    """The extra that is needed isn't installed."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         import sluicegate.web.server  # noqa: F401, PLC0415 - an extra
     except ImportError as error:
-        raise NoWebExtra(f"the page needs {error.name}: install sluicegate[web]") from error
+        raise MissingExtra(f"the page needs {error.name}: install sluicegate[web]") from error
     asyncio.run(_serve(args))
     return 0
 
@@ -255,11 +250,8 @@ async def _login(args: argparse.Namespace, transport: Transport) -> ReaderLogin:
 
 async def _own_name(transport: Transport) -> str:
     """The user of the kubeconfig; any KubeError says that there is no cluster to read."""
-    body: dict[str, Any] = {
-        "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview",
-    }  # fmt: skip
     try:
-        answer = await transport.send(ApiRequest("review", "POST", _WHO, body=body))
+        answer = await transport.send(create(SUBJECT_REVIEWS, {"metadata": {}}, manager=""))
     except KubeError as error:
         raise SluicegateError(f"the cluster of the kubeconfig can't be read: {error}") from error
     return str(answer.get("status", {}).get("userInfo", {}).get("username", ""))

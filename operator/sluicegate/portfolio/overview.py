@@ -8,7 +8,7 @@ from typing import Final
 from sluicegate.api.engine import ProductState
 from sluicegate.ledger.resource_hours import CPU
 from sluicegate.portfolio.facts import WORST, ProductFacts
-from sluicegate.portfolio.needs import NOUNS, Need, NeedKind
+from sluicegate.portfolio.needs import Need, NeedKind
 
 STATES: Final = (
     ProductState.DEGRADED,
@@ -18,12 +18,6 @@ STATES: Final = (
 )
 """States of products, the worst first."""
 _RANKS: Final = {state: place for place, state in enumerate(STATES)}
-_WORDS: Final = {
-    ProductState.HEALTHY: "healthy",
-    ProductState.DEGRADING: "degrading",
-    ProductState.DEGRADED: "degraded",
-    ProductState.UNKNOWN: "unknown",
-}
 _NAMED: Final = 3
 """Degraded products that the sentence names."""
 _LAST: Final = 2**62
@@ -104,7 +98,7 @@ def _sentence(
     if not products:
         return "You can see no product."
     number = len(products)
-    parts = [f"{states[one]:,} {_WORDS[one]}" for one in reversed(STATES) if states[one]]
+    parts = [f"{states[one]:,} {one.lower()}" for one in reversed(STATES) if states[one]]
     bad = sorted(
         (one for one in products if one.state is ProductState.DEGRADED),
         key=lambda one: (one.priority.rank, one.key),
@@ -116,9 +110,7 @@ def _sentence(
         text += f". Degraded: {told}{more}"
     if not kinds:
         return f"{text}. No product needs you."
-    said = ", ".join(
-        f"{kinds[one]:,} {NOUNS[one][kinds[one] > 1]}" for one in NeedKind if kinds[one]
-    )
+    said = ", ".join(one.counted(kinds[one]) for one in NeedKind if kinds[one])
     return f"{text}. {needy:,} need{'' if needy > 1 else 's'} you: {said}."
 
 

@@ -315,7 +315,7 @@ class ProductReconciler:
         conflicted = key in self.keeper.obstacles
         soon = requeue_after(observation, plan, conflicted=conflicted, untold=decided.untold)
         result = next_for(decided.refusal, soon)
-        after = seen.product.model_copy(update={"status": plan.status})
+        after = seen.product.replace(status=plan.status)
         self.measurements.want(
             key,
             target_of(after, self.measurements.timing),

@@ -1,32 +1,26 @@
 """How a report says things: changes, shares, budgets, in words that hold up. Pure."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from sluicegate.api.review import ReviewState, SignVerdict
 from sluicegate.ledger.periods import local_day
-from sluicegate.ledger.resource_hours import CPU, MEMORY
+from sluicegate.ledger.resource_hours import CPU, MEMORY, ResourceHours
 from sluicegate.policy.model.formatting import duration, events
+from sluicegate.reporting.delivery import Delivery
+from sluicegate.reporting.facts import (
+    ActionFacts,
+    MarketFacts,
+    Move,
+    Quantile,
+    ReportFacts,
+    SloFacts,
+)
+from sluicegate.stats.counts import Count
 from sluicegate.stats.evolution import Evolution, PeriodChange
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sluicegate.ledger.resource_hours import ResourceHours
-    from sluicegate.reporting.delivery import Delivery
-    from sluicegate.reporting.facts import (
-        ActionFacts,
-        MarketFacts,
-        Move,
-        Quantile,
-        ReportFacts,
-        SloFacts,
-    )
-    from sluicegate.stats.counts import Count
 
 _SAYS: Final = {
     PeriodChange.WORSE: "worse by {size} points [{low}, {high}]",

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from sluicegate.kube.resources import key_of
 from sluicegate.runtime.interfaces import Key, QueuePriority, Record, Resource, Watched
 from sluicegate.runtime.metrics import CACHED, GHOSTS
 
@@ -202,5 +203,4 @@ class Caches:
 def identity_of(body: Mapping[str, Any]) -> tuple[Key, str, int]:
     """Return name, uid and version of an object."""
     meta = body["metadata"]
-    key = Key(meta.get("namespace", ""), meta["name"])
-    return key, meta["uid"], int(meta["resourceVersion"])
+    return key_of(body), meta["uid"], int(meta["resourceVersion"])

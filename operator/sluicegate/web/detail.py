@@ -81,7 +81,7 @@ def detail_of(
     ledgers: Iterable[DataProductReview],
 ) -> Detail:
     """The page of one product as a reader sees it: names of others are out of all its texts."""
-    concealed = conceal_status(product, seen.conceal)
+    concealed = product.replace(status=_concealed(product.status, seen.conceal))
     every = tuple(ledgers)
     history = _history(every)
     node = seen.graph.nodes.get(f"{facts.key[0]}/{facts.key[1]}")
@@ -105,16 +105,11 @@ def detail_of(
 _TEXTS: Final = frozenset({"message", "decision_message", "problems"})
 
 
-def conceal_status(product: DataProduct, conceal: Callable[[str], str]) -> DataProduct:
-    """The product with the names of others out of the sentences of its status."""
-    return product.model_copy(update={"status": _concealed(product.status, conceal)})
-
-
 def conceal_review(report: ReportFacts, conceal: Callable[[str], str]) -> ReportFacts:
     """The report with the names of others out of its decisions."""
     review = report.review
     status = _concealed(review.status, conceal)
-    return replace(report, review=review.model_copy(update={"status": status}))
+    return replace(report, review=review.replace(status=status))
 
 
 def _concealed(part: Any, conceal: Callable[[str], str]) -> Any:
@@ -133,7 +128,7 @@ def _concealed(part: Any, conceal: Callable[[str], str]) -> Any:
             new = _concealed(value, conceal)
         if new is not value:
             changed[name] = new
-    return part.model_copy(update=changed) if changed else part
+    return part.replace(**changed) if changed else part
 
 
 def _history(ledgers: Iterable[DataProductReview]) -> dict[str, dict[str, tuple[int, int]]]:

@@ -1,25 +1,19 @@
 """The pages of products, and the list of reviews: each a view of what the reader may see, as HTML, JSON or CSV."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from aiohttp import web
 
 from sluicegate.api.engine import ProductState
 from sluicegate.kube.resources import Key
+from sluicegate.portfolio.facts import ProductFacts
 from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.overview import SORTS, Wanted, rows
 from sluicegate.web import exports
-from sluicegate.web.answering import CSV, JSON
+from sluicegate.web.answering import CSV, JSON, Answering, ReaderRequest
 from sluicegate.web.detail import detail_of
 from sluicegate.web.drawing import MOST_NODES, picture_of
-
-if TYPE_CHECKING:
-    from sluicegate.portfolio.dependencies import Graph
-    from sluicegate.portfolio.facts import ProductFacts
-    from sluicegate.web.answering import Answering, ReaderRequest
 
 PAGE: Final = 200
 """Products of a page."""
@@ -112,7 +106,7 @@ class PortfolioPages:
 
     async def graph(self, asked: ReaderRequest) -> web.Response:
         """Who depends on whom; with `of` the part around one product."""
-        graph: Graph = asked.seen.graph.linked()
+        graph = asked.seen.graph.linked()
         of = asked.query.get("of", "")[:_LONGEST]
         if of in asked.seen.graph.nodes:
             graph = asked.seen.graph.near(of)

@@ -12,7 +12,7 @@ from typing_extensions import override
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
-from sluicegate.kube.resources import Key
+from sluicegate.kube.resources import Key, key_of
 from sluicegate.ledger.periods import local_day
 from sluicegate.ledger.resource_hours import ResourceHours, hours_of
 from sluicegate.portfolio.facts import ProductFacts, read_facts
@@ -71,7 +71,7 @@ class _Objects(Generic[Facts]):
 
     def observe(self, body: Mapping[str, Any]) -> None:
         """Take in an object; one without facts is left out."""
-        key = Key(body["metadata"].get("namespace", ""), body["metadata"]["name"])
+        key = key_of(body)
         facts = self._read(key, body)
         if facts is None:
             self.forget(key)

@@ -81,8 +81,15 @@ SUITES = (
     ),
     Suite(
         "cluster",
-        ("tests/node/cluster", "tests/apiserver/test_control_plane.py", "tests/unit/cluster"),
-        ("cluster", "bentos/service", "tests/data", "charts/sluicegate/Chart.yaml"),
+        ("tests/node/cluster", "tests/apiserver/test_control_plane.py"),
+        (
+            "cluster",
+            "bentos/service",
+            "charts/sluicegate/Chart.yaml",
+            "tests/data/churn",
+            "tests/data/small_service.py",
+            "tests/data/tls_file_server.py",
+        ),
         groups=("cluster", "gateway", "serving"),
     ),
 )

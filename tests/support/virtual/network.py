@@ -7,11 +7,13 @@ import json
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.kube.errors import AnswerTooLarge
 from tests.support.virtual.admission import Refused
+from tests.support.virtual.event_loop import virtual_loop
 
 if TYPE_CHECKING:
     import random
@@ -105,7 +107,7 @@ class Line:
             if isinstance(fault, Refused):
                 raise fault
             body = self._ask(request)
-            status, headers = 200, {}
+            status, headers = 200, {"Date": formatdate(virtual_loop().wall(), usegmt=True)}
         except Refused as refusal:
             status, body, headers = refusal.status, refusal.body(), refusal.headers
         if fault is Trouble.UNANSWERED:

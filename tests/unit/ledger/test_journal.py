@@ -34,7 +34,7 @@ EMPTY = DataProductReviewStatus()
 
 
 def counts(total, measured=1.0):
-    return DayCounts(slos={"accuracy": Count(1, total)}, measured=measured)
+    return DayCounts(slos={"accuracy": Count(1, total)}, blocks=100, good=round(100 * measured))
 
 
 def test_a_day_is_final_once_it_is_read_three_days_after_its_end():

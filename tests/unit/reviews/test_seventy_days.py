@@ -105,6 +105,15 @@ async def test_a_day_costs_one_write_and_a_restart_none():
         assert len(it.server.writes) - start == 5
 
 
+async def test_a_period_costs_five_writes_beside_those_of_its_days():
+    """It is opened; its last three days are read again, which seals it; and a label says so."""
+    async with world() as it:
+        await it.pass_time(6 * DAY, step=8 * 3600, every="Week")
+        before = len(it.server.writes)
+        await it.pass_time(7 * DAY, step=8 * 3600, every="Week")
+        assert len(it.server.writes) - before == 7 + 5
+
+
 async def test_days_that_prometheus_couldnt_be_asked_about_are_filled_in():
     async with world() as it:
         await it.pass_time(2 * DAY)

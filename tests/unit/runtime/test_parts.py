@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
+from prometheus_client import REGISTRY
 from yarl import URL
 
 from sluicegate.kube import errors
@@ -330,6 +331,34 @@ async def test_thousands_of_keys_that_need_nothing_leave_others_their_turns(cloc
         await asyncio.gather(Workers(queue, FromCaches(), count=8).run(), others())
     most = max(seen.count(one) for one in set(seen))
     assert most <= 4, "so many were reconciled in one turn of the loop"
+
+
+async def test_how_long_looks_have_been_under_way_is_exported_and_nothing_while_none_is(clock):
+    begun, finish = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        async def reconcile(self, _: Key) -> Done:
+            begun.set()
+            await finish.wait()
+            return Done()
+
+    def exported() -> list[float | None]:
+        workers.export()
+        names = ("workqueue_longest_running_processor_seconds", "workqueue_unfinished_work_seconds")
+        return [REGISTRY.get_sample_value(name, {"name": NAME}) for name in names]
+
+    queue = WorkQueue(clock, jitter=lambda: 1.0)
+    workers = Workers(queue, Slow(), count=1, clock=clock)
+    assert exported() == [0.0, 0.0]
+    queue.add(A)
+    running = asyncio.create_task(workers.run())
+    await begun.wait()
+    clock.now += 7.0
+    assert exported() == [7.0, 7.0]
+    finish.set()
+    queue.shut_down()
+    await running
+    assert exported() == [0.0, 0.0]
 
 
 async def test_on_shut_down_what_is_under_way_is_finished(clock):

@@ -52,6 +52,16 @@ def candidate(product: Body) -> Body:
     return {} if found.get("restoring") else found
 
 
+def identity(version: Body) -> tuple[str, ...]:
+    """Version and revision, by which a version is known again; empty for none."""
+    return (str(version.get("version")), str(version.get("revision"))) if version else ()
+
+
+def step_line(trial: Body) -> str:
+    """Version, phase and share of a candidate."""
+    return f"{trial.get('version')}: {trial.get('phase')} at {trial.get('weight', 0)} %"
+
+
 def observed(product: Body) -> bool:
     """Whether status is about the spec as it is."""
     seen = part(product, "status").get("observedGeneration", -1)

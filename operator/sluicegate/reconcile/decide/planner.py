@@ -167,8 +167,8 @@ def _apply_decision(
         case StartRollout():
             status = _start(observation, status, decision)
         case Advance():
-            if _is_known(status, decision):
-                return status, ()
+            if status.candidate and status.candidate.target == decision.weight:
+                return status, ()  # the share was decided already: its pods are on their way
             status = status.with_candidate(
                 step=decision.step,
                 target=decision.weight,
@@ -201,11 +201,6 @@ def _record_evaluation(
     if evaluation.training_taken_up:
         status = with_result(observation, status, evaluation.decision)
     return status
-
-
-def _is_known(status: DataProductStatus, decision: Advance) -> bool:
-    """Whether the share was decided already: its pods are on their way."""
-    return status.candidate is not None and status.candidate.target == decision.weight
 
 
 def _alerted(status: DataProductStatus, decision: Alert) -> DataProductStatus:

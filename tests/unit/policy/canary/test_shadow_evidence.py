@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf, log
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.shadow import ShadowStatus
+from sluicegate.api.versions import VersionSource
 from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.shadow_evidence import (
     is_due,
@@ -16,11 +18,22 @@ from sluicegate.policy.canary.shadow_evidence import (
     with_rows,
 )
 from sluicegate.policy.canary.verdict import decide
-from sluicegate.policy.model.decision import Hold, Promote, Rollback
+from sluicegate.policy.model.decision import Hold, Promote, Rollback, StartRollout
 from sluicegate.policy.model.observed import Facts
+from sluicegate.policy.transitions import apply_decision
 from sluicegate.stats.paired import Pairs
 from sluicegate.stats.sequential_test import rollback_bound
-from tests.support.decisions.judged import START, both_arms, candidate, judged_by, observed, serving
+from tests.support.decisions.judged import (
+    START,
+    V2,
+    V3,
+    both_arms,
+    candidate,
+    judged_by,
+    observed,
+    parked,
+    serving,
+)
 from tests.support.decisions.scenarios import ACCURACY
 
 if TYPE_CHECKING:
@@ -132,3 +145,31 @@ def test_more_labels_take_fewer_days(a_day):
     fewer = planned_shadow_seconds(86_400, a_day / 2 / 86_400, margin=0.03)
     assert 5 * 86_400 < more <= fewer
     assert planned_shadow_seconds(86_400, 0, margin=0.03) == inf
+
+
+def test_rows_of_the_hold_out_and_of_the_shadow_phase_add_up():
+    judged, hold_out = terms(), Pairs(4500, 210, 200, 90)
+    one = shadowed(judged, EQUAL)
+    (alone,) = judge(judged, one).slos
+    (both,) = judge(judged, one.replace(pairs={"accuracy": hold_out})).slos
+    assert both.paired is not None
+    assert both.paired.promote > 1
+    assert both.evidence.promote == pytest.approx(alone.evidence.promote + both.paired.promote)
+
+
+def test_a_rollout_that_is_tried_again_goes_on_with_its_rows():
+    judged = terms()
+    before = parked(shadowed(judged, EQUAL, EQUAL)).replace(retries=1, retry_time=START)
+    again = StartRollout(
+        reason=Reason.INFRASTRUCTURE,
+        message="",
+        candidate=V2,
+        source=VersionSource.SPEC,
+        weight=50,
+    )
+    after = apply_decision(judged, serving(candidate=before), again, START + 60).candidate
+    assert after.shadow == before.shadow
+    other = apply_decision(
+        judged, serving(candidate=before), replace(again, candidate=V3), START + 60
+    )
+    assert other.candidate.shadow is None
