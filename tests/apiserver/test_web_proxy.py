@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import asynccontextmanager
 from functools import partial
 from ipaddress import ip_network
@@ -25,7 +24,7 @@ from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 RELEASE = "proxied-sluicegate"
-HERE, THERE, REVIEW = "proxied-here", "proxied-there", "alpha-2026-11"
+HERE, THERE, REVIEW = "proxied-here", "proxied-there", "alpha-2024-11"
 PRODUCTS = {HERE: "alpha", THERE: "bravo"}
 OF_ONE, OF_A_GROUP, NOBODY = "anna@example.com", "ben@example.com", "carl@example.com"
 PEOPLE = {OF_ONE: ["readers"], OF_A_GROUP: ["team-there", "readers"], NOBODY: []}
@@ -81,11 +80,11 @@ def plane(control_plane):
         "apiVersion": names.API_VERSION, "kind": names.REVIEW_KIND,
         "metadata": {"name": REVIEW, "namespace": HERE},
         "spec": {"productRef": {"name": "alpha", "uid": "u"},
-                 "period": {"startTime": "2026-11-01T00:00:00Z", "endTime": "2026-12-01T00:00:00Z"}},
+                 "period": {"startTime": "2024-11-01T00:00:00Z", "endTime": "2024-12-01T00:00:00Z"}},
     }  # fmt: skip
     assert admin.create(review, dry=False).allowed
     status = {
-        "state": "ToReview", "sealTime": "2026-12-04T00:00:00Z", "timeZone": "UTC",
+        "state": "ToReview", "sealTime": "2024-12-04T00:00:00Z", "timeZone": "UTC",
         "signedBy": ["DataProductManager"],
         "team": [{"username": f"oidc:{OF_ONE}", "role": "DataProductManager"}],
     }  # fmt: skip
@@ -162,7 +161,7 @@ async def test_a_review_is_signed_in_a_browser_as_the_person_who_logged_in(plane
         await tab.goto(f"{proxy}/reviews/{HERE}/{REVIEW}")
         await tab.get_by_label("Note").fill("signed behind the proxy")
         await tab.get_by_role("button", name=f"Sign as oidc:{OF_ONE}").click()
-        assert await tab.get_by_text("You signed as DataProductManager: Agree.").is_visible()
+        await tab.get_by_text("You signed as DataProductManager: Agree.").wait_for()
         await chromium.close()
     stored = Person(plane, "").send("GET", path_of(HERE, REVIEW, plural=names.REVIEW_PLURAL)).body
     [signature] = stored["spec"]["signOffs"]
@@ -177,4 +176,4 @@ async def test_a_review_is_signed_in_a_browser_as_the_person_who_logged_in(plane
     ]
     assert (entry["verb"], entry["user"]["username"]) == ("patch", account_of(RELEASE))
     assert set(entry["impersonatedUser"]["groups"]) == {"oidc:readers", "system:authenticated"}
-    assert json.dumps(entry).count("impersonate:user-info") >= 1
+    assert entry["authenticationMetadata"]["impersonationConstraint"] == "impersonate:user-info"

@@ -23,7 +23,7 @@ from tests.support.apiserver.served_page import (
 )
 from tests.support.waiting import eventually
 
-NAMESPACE, OTHER, REVIEW = "signed-here", "signed-elsewhere", "pricing-2026-11"
+NAMESPACE, OTHER, REVIEW = "signed-here", "signed-elsewhere", "pricing-2024-11"
 KEY = Key(NAMESPACE, REVIEW)
 SECRETS = Resource("", "v1", "secrets", "Secret")
 SIGNS, READS, TOKENS = "signs-sluicegate", "reads-sluicegate", "tokens-sluicegate"
@@ -51,8 +51,6 @@ def plane(control_plane):
             plane, release, "web.proxy.cidrs={10.0.0.0/8}", "web.proxy.secretName=s",
             f"watchNamespaces={{{NAMESPACE}}}", *(f"web.{one}" for one in ours),
         )  # fmt: skip
-    for user in (MANAGER, ENGINEER, "web-outsider"):
-        bind(plane, f"{SIGNS}-product-manager", user, NAMESPACE)
     plane.kubectl(
         "create", "role", "reader", "-n", NAMESPACE, "--verb=get,list",
         "--resource=dataproducts.sluicegate.dev,dataproductreviews.sluicegate.dev",
@@ -60,34 +58,36 @@ def plane(control_plane):
     plane.kubectl(
         "create", "rolebinding", "reader", "-n", NAMESPACE, "--role=reader", "--user=web-reader"
     )
+    for user in (MANAGER, "web-outsider", ENGINEER):
+        bind(plane, f"{SIGNS}-product-manager", user, NAMESPACE)
     admin = Person(plane, "")
     body = {
         "apiVersion": names.API_VERSION, "kind": names.REVIEW_KIND,
         "metadata": {"name": REVIEW, "namespace": NAMESPACE},
         "spec": {"productRef": {"name": "pricing", "uid": "u"},
-                 "period": {"startTime": "2026-11-01T00:00:00Z", "endTime": "2026-12-01T00:00:00Z"}},
+                 "period": {"startTime": "2024-11-01T00:00:00Z", "endTime": "2024-12-01T00:00:00Z"}},
     }  # fmt: skip
     eventually(lambda: admin.create(body).allowed, what="the definition")
     assert admin.create(body, dry=False).allowed
     team = [{"username": user, "role": role} for user, role in ROLES.items()]
-    status = {"state": "ToReview", "sealTime": "2026-12-04T00:00:00Z", "team": team,
+    status = {"state": "ToReview", "sealTime": "2024-12-04T00:00:00Z", "team": team,
               "signedBy": sorted(ROLES.values()), "timeZone": "UTC"}  # fmt: skip
     path = f"{path_of(*KEY, plural=names.REVIEW_PLURAL)}/status"
     told = admin.send("PATCH", path, {"status": status}, kind=MERGE)
     assert told.allowed, told.refusal
     forged = {"spec": {"signOffs": [signature(MANAGER)]}}
-    eventually(
-        lambda: Person(plane, ENGINEER).send(
+    eventually(  # the last who got a role is refused by the policy
+        lambda: "must be your own" in Person(plane, ENGINEER).send(
             "PATCH", path_of(*KEY, plural=names.REVIEW_PLURAL), forged, kind=MERGE, dryRun="All"
         ).refusal,
-        what="the policy to be in force",
+        what="the roles and the policy to be in force",
     )  # fmt: skip
     return plane
 
 
 def signature(user):
     return {"username": user, "role": ROLES.get(user, MANAGER), "verdict": "Agree",
-            "signTime": "2026-12-06T09:00:00Z"}  # fmt: skip
+            "signTime": "2024-12-06T09:00:00Z"}  # fmt: skip
 
 
 @pytest.fixture

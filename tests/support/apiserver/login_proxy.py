@@ -11,7 +11,7 @@ import requests
 import yaml
 
 from cluster.builds import program
-from tests.support.pages.steps import blocks
+from tests.support.pages.steps import File, commands, steps
 from tests.support.processes.running import free_port, running
 from tests.support.waiting import eventually
 
@@ -28,7 +28,7 @@ def login_proxy(
 ) -> Iterator[str]:
     """The address of the proxy, by which people log in: each login is that of the next of them.
 
-    Its configuration is that of the documentation, with the addresses of the test.
+    Its configuration and its command are those of the documentation, with addresses and files of the test.
 
     Parameters
     ----------
@@ -42,21 +42,27 @@ def login_proxy(
     with running([str(program("mockoidc")), *given], log=told):
         client = eventually(lambda: json.loads(told.read_text() or "null"), what="the provider")
         assert client is not None
-        (block,) = [one for one in blocks(PAGE) if one.title == "oauth2-proxy.yaml"]
-        config = yaml.safe_load(block.text)
+        (config,) = [
+            step.content
+            for step in steps(PAGE)
+            if isinstance(step, File) and step.name == "oauth2-proxy.yaml"
+        ]
         address = f"127.0.0.1:{free_port()}"
         config["server"]["bindAddress"] = address
         (provider,) = config["providers"]
-        del provider["clientSecretFile"]
-        provider |= {"clientID": client["clientID"], "clientSecret": client["clientSecret"]}
+        for name, text in (("client", client["clientSecret"]), ("cookie", COOKIE_SECRET)):
+            (scratch / name).write_text(text)
+        provider |= {"clientID": client["clientID"], "clientSecretFile": str(scratch / "client")}
         provider["oidcConfig"]["issuerURL"] = client["issuer"]
         config["injectRequestHeaders"][-1]["values"][0]["secretSource"]["fromFile"] = str(secret)
         config["upstreamConfig"]["upstreams"][0]["uri"] = upstream
         file = scratch / "oauth2-proxy.yaml"
         file.write_text(yaml.safe_dump(config))
+        (shown,) = [one.words for one in commands(PAGE) if one.words[0] == "oauth2-proxy"]
+        # What is given again is the test's own: its files, and HTTP on loopback.
         command = [
-            str(program("oauth2-proxy")), f"--alpha-config={file}", "--email-domain=*",
-            "--cookie-samesite=lax", f"--cookie-secret={COOKIE_SECRET}", "--cookie-secure=false",
+            str(program(shown[0])), *shown[1:], f"--alpha-config={file}",
+            f"--cookie-secret-file={scratch / 'cookie'}", "--cookie-secure=false",
             f"--redirect-url=http://{address}/oauth2/callback", "--skip-provider-button",
         ]  # fmt: skip
         log = scratch / "proxy.log"
