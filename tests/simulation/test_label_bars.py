@@ -130,6 +130,6 @@ def paired(scenario, margin: float, rows: int, *, worse: float):
 
 def test_a_product_without_labels_is_promoted_by_what_it_has():
     scenario = imagined(600, 0.03)
-    silent = replace(scenario.streams[1], per_block=0.0, labels=False)
+    silent = replace(scenario.streams[1], per_block=0.0)
     summary = simulate(replace(scenario, streams=(scenario.streams[0], silent), blocks=240), 200, 1)
     assert summary.promoted >= DECIDED

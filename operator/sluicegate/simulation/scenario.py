@@ -63,7 +63,7 @@ class Stream:
     delay : blocks until an event is counted.
     lag : blocks after the start that are no evidence, as good events are still to come.
     allowed_bad : share that the objective allows; 1 without one.
-    labels : it is about the answers, and events of it come.
+    answers : it is about the answers, so its events are labels.
     """
 
     name: str
@@ -75,7 +75,12 @@ class Stream:
     delay: int = 0
     lag: int = 0
     allowed_bad: float = 1.0
-    labels: bool = False
+    answers: bool = False
+
+    @property
+    def labels(self) -> bool:
+        """Whether labels of it come."""
+        return self.answers and self.per_block > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +184,7 @@ def scenario_of(terms: Terms, imagined: Imagined) -> Scenario:
                 delay,
                 ceil(slo.lag_blocks * terms.block_seconds / seconds),
                 1.0 if slo.allowed_bad is None else slo.allowed_bad,
-                labels=slo.tells_quality and rate > 0,
+                answers=slo.tells_quality,
             )
         )
     return Scenario(

@@ -36,7 +36,7 @@ class Sequential:
         self._margin = np.array([s.margin for s in scenario.streams])[:, None]
         self._allowed = np.array([s.allowed_bad for s in scenario.streams])[:, None]
         self._lag = np.array([s.lag for s in scenario.streams])[:, None]
-        self._labels = np.array([s.labels for s in scenario.streams])[:, None]
+        self._answers = np.array([s.answers for s in scenario.streams])[:, None]
         self._bound = rollback_bound(len(scenario.streams))
         blocks = np.arange(len(past))[:, None, None]
         late = blocks >= vectorized_test.level_shift(past_bad, past)
@@ -141,7 +141,7 @@ class Sequential:
                 required[row] = stream.evidence is CanaryEvidence.REQUIRED
             elif stream.labels and self._scenario.waits:
                 required[row] = True
-        slow = self._labels & (blocks * self._scenario.block_seconds > SLOW_SECONDS)
+        slow = self._answers & (blocks * self._scenario.block_seconds > SLOW_SECONDS)
         quick: Bools = np.logical_or.reduce(required & ~slow, axis=0)
         early = self.step[runs] < len(self._steps) - 1
         required &= ~(slow & quick & early)

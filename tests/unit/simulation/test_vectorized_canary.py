@@ -47,9 +47,16 @@ def stable_that_changes_level():
     return canary_terms(SLOS[0], evidence="IfAvailable", maxDurationSeconds=2400), traffic, False
 
 
+def required_without_labels():
+    """What is about the answers has none, so the steps before the last don't wait for it."""
+    traffic = Imagined(60.0, 0.0, {}, {}, 0.0, 0.0, 0.0)
+    return canary_terms(*SLOS, evidence="Required", maxDurationSeconds=2400), traffic, False
+
+
 @settings(max_examples=max(settings.default.max_examples // 10, 1))
 @given(imagined_canaries(), st.integers(0, 2**20))
 @example(canary=stable_that_changes_level(), seed=0)
+@example(canary=required_without_labels(), seed=0)
 def test_both_judges_decide_the_same_at_the_same_blocks(canary, seed):
     terms, imagined, waits = canary
     scenario = replace(scenario_of(terms, imagined), waits=waits)
