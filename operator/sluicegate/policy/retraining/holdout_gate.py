@@ -87,7 +87,7 @@ def _needed(found: Difference, margin: float, rows: int) -> int | None:
     """Rows at which this difference would be decided, as a bound's distance falls with their root."""
     gap = margin - found.estimate
     distance = found.upper - found.estimate if gap >= 0 else found.estimate - found.lower
-    if abs(gap) * _MOST_TIMES < distance:
+    if abs(gap) * _MOST_TIMES <= distance:
         return None
     return ceil(rows * (distance / gap) ** 2)
 
