@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +34,7 @@ KUBE_PROGRAMS = (
     "kubectl",
     "kubelet",
 )
+ARGO_CD_PROGRAMS = ("argocd-application-controller", "argocd-repo-server", "argocd-redis")
 
 
 # kwok does nothing without being told how nodes and pods live; these are its own defaults.
@@ -94,6 +94,7 @@ _PROMETHEUS = "github.com/prometheus/prometheus"
 _METRICS_SERVER = "sigs.k8s.io/metrics-server"
 _FLAGGER = "github.com/fluxcd/flagger"
 _ARGO_ROLLOUTS = "github.com/argoproj/argo-rollouts"
+_ARGO_CD = "github.com/argoproj/argo-cd/v3"
 
 
 def _kubernetes(folder: str, package: str = ".", links: tuple[str, ...] = ()) -> Recipe:
@@ -132,6 +133,11 @@ def _prometheus(program: str) -> Recipe:
         tags="remove_all_sd enable_kubernetes_sd",
         settings={"github.com/prometheus/common/version.Version": versions().prometheus},
     )
+
+
+def _flux(controller: str) -> Recipe:
+    module = f"github.com/fluxcd/{controller}"
+    return Recipe("flux", module, package=module)
 
 
 def recipes() -> dict[str, Recipe]:
@@ -186,6 +192,14 @@ def recipes() -> dict[str, Recipe]:
                 f"{_ARGO_ROLLOUTS}/utils/version.version": versions().modules[_ARGO_ROLLOUTS]
             },
         ),
+        "source-controller": _flux("source-controller"),
+        "kustomize-controller": _flux("kustomize-controller"),
+        "argo-cd": Recipe(
+            "argo-cd",
+            _ARGO_CD,
+            settings={f"{_ARGO_CD}/common.version": versions().modules[_ARGO_CD]},
+            links=ARGO_CD_PROGRAMS,
+        ),
     }
 
 
@@ -217,8 +231,9 @@ def program(name: str) -> Path:
 
 def module_folder(module: str) -> Path:
     """Where the sources of a pinned module lie, for the files that it ships beside its code."""
-    unversioned = re.sub(r"/v\d+$", "", module)
-    return _module_folder(module, GO_FOLDER / unversioned.rsplit("/", 1)[-1])
+    built = {recipe.module: recipe.folder for recipe in recipes().values()}
+    folder = built.get(module, module.rsplit("/", 1)[-1])
+    return _module_folder(module, GO_FOLDER / folder)
 
 
 def _module_folder(module: str, folder: Path) -> Path:

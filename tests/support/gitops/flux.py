@@ -1,0 +1,135 @@
+"""Flux: its source-controller and kustomize-controller, as programs of this machine."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from cluster.builds import module_folder, program
+from cluster.definitions import wait_until_established
+from sluicegate.kube.resources import Resource
+from tests.support.gitops.reconciling import (
+    EXAMPLES,
+    PROGRAMS,
+    Cluster,
+    Program,
+    Seen,
+    Verdict,
+    programs,
+)
+from tests.support.node.live_product import get, merge_patch
+from tests.support.processes.running import free_port
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NAMESPACE = "flux-system"
+SOURCES = Resource("source.toolkit.fluxcd.io", "v1", "gitrepositories", "GitRepository")
+KUSTOMIZATIONS = Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations", "Kustomization")
+CONTROLLERS = PROGRAMS["Flux"]
+VERDICTS = {"True": Verdict.GREEN, "False": Verdict.RED, "Unknown": Verdict.WAITS}
+_tokens = count(1)
+
+
+@dataclass(frozen=True)
+class Flux:
+    """Flux on a cluster."""
+
+    cluster: Cluster
+
+    def follow(self, name: str, url: str) -> None:
+        """Apply gitops/flux/products.yaml for another repository, under another name."""
+        documents = list(yaml.safe_load_all((EXAMPLES / "flux/products.yaml").read_text()))
+        source, kustomization = documents
+        source["metadata"]["name"] = kustomization["metadata"]["name"] = name
+        source["spec"]["url"] = url
+        kustomization["spec"]["sourceRef"]["name"] = name
+        self.cluster.kubectl(
+            "apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(documents)
+        )
+
+    def forget(self, name: str) -> None:
+        """Delete both; the products of the folder are pruned."""
+        for resource in (KUSTOMIZATIONS, SOURCES):
+            self.cluster.kubectl(
+                "delete", resource.qualified, name, "-n", NAMESPACE, "--ignore-not-found"
+            )
+
+    def fetch(self, name: str) -> None:
+        """Ask for it as `flux reconcile source git` does."""
+        self._ask(SOURCES, name)
+
+    def reconcile(self, name: str) -> None:
+        """Ask for it as `flux reconcile kustomization` does; it ends with the health checks."""
+        self._ask(KUSTOMIZATIONS, name)
+
+    def seen(self, name: str) -> Seen:
+        """The condition Ready of the Kustomization."""
+        found = self._read(KUSTOMIZATIONS, name)
+        status = found.get("status", {})
+        conditions = {one["type"]: one for one in status.get("conditions", ())}
+        ready = conditions.get("Ready")
+        commit = status.get("lastAttemptedRevision", "").rpartition(":")[2]
+        if ready is None or ready["observedGeneration"] != found["metadata"]["generation"]:
+            return Seen(commit, Verdict.WAITS, "", "")
+        return Seen(
+            commit, VERDICTS[ready["status"]], ready["lastTransitionTime"], ready["message"]
+        )
+
+    def _ask(self, resource: Resource, name: str) -> None:
+        token = f"test-{next(_tokens)}"
+        body = {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": token}}}
+        merge_patch(self.cluster.kubeconfig, resource.path(NAMESPACE, name), body)
+
+        def handled() -> bool:
+            status = self._read(resource, name).get("status", {})
+            return bool(status.get("lastHandledReconcileAt") == token)
+
+        eventually(handled, seconds=60, what=f"{resource.kind} {name} reconciled")
+
+    def _read(self, resource: Resource, name: str) -> dict[str, Any]:
+        return get(self.cluster.kubeconfig, resource.path(NAMESPACE, name))
+
+
+@contextmanager
+def flux(cluster: Cluster, folder: Path) -> Iterator[Flux]:
+    """Flux for the length of a block; its definitions are gone afterwards."""
+    definitions = [
+        f"--filename={module_folder(f'github.com/fluxcd/{name}') / 'config/crd/bases'}"
+        for name in CONTROLLERS
+    ]
+    cluster.kubectl("apply", "--server-side", *definitions)
+    wait_until_established(cluster.kubectl, *definitions)
+    cluster.kubectl("create", "namespace", NAMESPACE)
+    try:
+        with programs(folder, *_programs(cluster, folder)):
+            yield Flux(cluster)
+    finally:
+        cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+        cluster.kubectl("delete", *definitions, "--wait=false")
+
+
+def _programs(cluster: Cluster, folder: Path) -> Iterator[Program]:
+    storage = free_port()
+    stored = (
+        f"--storage-path={folder}",
+        f"--storage-addr=127.0.0.1:{storage}",
+        f"--storage-adv-addr=127.0.0.1:{storage}",
+    )
+    for name in CONTROLLERS:
+        health = free_port()
+        command = (
+            str(program(name)),
+            *(stored if name == "source-controller" else ()),
+            f"--health-addr=127.0.0.1:{health}",
+            f"--metrics-addr=127.0.0.1:{free_port()}",
+            "--log-level=info",
+        )
+        environment = {"KUBECONFIG": str(cluster.kubeconfig), "RUNTIME_NAMESPACE": NAMESPACE}
+        yield Program(command, f"http://127.0.0.1:{health}/readyz", environment)
