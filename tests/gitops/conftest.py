@@ -16,11 +16,16 @@ from tests.support.gitops.git_server import GitServer, git_server
 from tests.support.gitops.reconciling import OPERATOR, PROGRAMS, TOOL, Cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from tests.support.gitops.reconciling import Reconciler
 
-TOOLS = {"Flux": flux, "Argo CD": argo_cd}
+TOOLS: dict[str, Callable[[Cluster, Path], AbstractContextManager[Reconciler]]] = {
+    "Flux": flux,
+    "Argo CD": argo_cd,
+}
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
