@@ -76,7 +76,7 @@ verify-bentos: setup
 	$(PYTEST) --record-verified tests/bentos
 
 verify-cluster: programs
-	$(PYTEST) --record-verified --numprocesses=4 tests/node/cluster tests/apiserver/test_control_plane.py tests/unit/cluster
+	$(PYTEST) --record-verified --numprocesses=4 tests/node/cluster tests/apiserver/test_control_plane.py
 
 programs: setup ## Build the programs of the cluster into the cache (minutes, once)
 	@$(RUN) python -m cluster build etcd kube containerd containerd-shim-runc-v2 ctr coredns prometheus promtool alertmanager helm kwok metrics-server pause >/dev/null

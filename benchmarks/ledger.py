@@ -1,9 +1,10 @@
 """What the ledgers of thousands of products cost: `python -m benchmarks.ledger --products 5000`.
 
-A real etcd and API server hold a review of a month that is nearly over for each product. One day goes
-by on a simulated clock, with each round of the operator's; a Prometheus that is told what to say
-answers from a process of its own. What is reported is this process' processor time, which is the
-operator's, its writes by hour, its queries, and what lies in etcd.
+A real etcd and API server hold a review of a month that is nearly over for each product. The operator
+starts, and a day passes on a simulated clock, with each of its rounds; then all reviews wait for
+signatures. A Prometheus whose answers are given runs in a process of its own. The figures are this
+process' processor time and memory, which are the operator's, its writes by hour, and the bytes in
+etcd: other work on the machine doesn't change them. Each phase is reported as it ends.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import asyncio
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -34,15 +36,16 @@ from cluster.controlplane import ControlPlane, Options
 from cluster.kinds import install_crds
 from sluicegate.cli.cluster_access import transport
 from sluicegate.kube.client import KubeApi
-from sluicegate.kube.errors import TimedOut
+from sluicegate.kube.errors import Conflict, Transient
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
-from sluicegate.ledger.journal import DAY_SECONDS
+from sluicegate.ledger.journal import DAY_SECONDS, LATE_DAYS, PERIOD_OVER
 from sluicegate.ledger.periods import period_at
-from sluicegate.reviews.rounds import READS_PER_SECOND, ROUND_SECONDS, Reviews
+from sluicegate.reviews.keeper import seal
+from sluicegate.reviews.rounds import READS_PER_SECOND, ROUND_SECONDS, SIGNED_SECONDS, Reviews
 from sluicegate.reviews.store import ReviewStore, review_key
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from benchmarks.prometheus_stand_in import Row
     from sluicegate.prometheus.day_reader import DayReader
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 AT_ONCE: Final = 4
+MONTHS: Final = 12
 RESTART_HOURS: Final = 2
 """Before the day that is measured the operator starts, and reads each open review."""
 ANSWERS: Final = "answers"
@@ -99,69 +103,85 @@ def prometheus() -> Iterator[str]:
 
 # ---- the measurement ---------------------------------------------------------------------------
 async def measure(plane: ControlPlane, url: str, count: int) -> dict[str, Any]:
-    """Fill the ledgers, let a day go by, and say what it cost."""
+    """Fill the ledgers, start, let a day pass, and wait for signatures: what each of them costs."""
     gate, began = Counting(), TODAY.timestamp()
     subjects = [subject(number) for number in range(count)]
+    figures: dict[str, Any] = {}
+
+    def report(name: str, found: object) -> None:
+        figures[name] = found
+        sys.stderr.write(f"{name}: {json.dumps(found)}\n")
+
+    report("products", count)
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(transport())
         store = ReviewStore(KubeApi(opened, gate, field_manager="sluicegate"))
         await fill(store, subjects, began - DAY_SECONDS)
-        size = await stored_bytes(store.api, subjects[0])
+        report("memoryMiBBefore", most_memory())
         reader = await stack.enter_async_context(days_from(url))
-        reviews = Reviews(
-            store,
-            wall=lambda: gate.now,
-            exists=lambda *_: True,
-            tell=lambda *_: None,
-            misconfigured=lambda _, text: sys.exit(text),
-            wake=lambda _: None,
-        )
+        reviews = watching(store, gate)
         gate.now = began - RESTART_HOURS * 3600  # all that is over is in the ledgers
         for one in subjects:
             reviews.know(one.key, one)
-        figures: dict[str, Any] = {"products": count}
-        figures["restart"] = await passed(reviews, reader, gate, hours=RESTART_HOURS)
-        figures["day"] = await passed(reviews, reader, gate, hours=24)
-        figures["bytesOfAReview"] = {
-            "before": size,
-            "after": await stored_bytes(store.api, subjects[0]),
-        }
-        figures["signatures"] = await follow(reviews, reader, gate, subjects)
-    figures["etcdMiB"] = etcd_bytes(plane) / 2**20
+        report("restart", await passed(reviews, reader, gate, hours=RESTART_HOURS))
+        report("day", await passed(reviews, reader, gate, hours=24))
+        report("memoryMiB", most_memory())
+        size = stored_bytes(plane, subjects[0])
+        report("bytesOfAReview", size)
+        report("etcdMiBAYear", MONTHS * count * size / 2**20)
+        report("waiting", await wait_for_signatures(store, reader, gate, subjects))
+    report("etcdMiB", etcd_bytes(plane) / 2**20)
     return figures
+
+
+def watching(store: ReviewStore, gate: Counting) -> Reviews:
+    """The operator's part that holds reviews, as it is after a start."""
+    return Reviews(
+        store,
+        wall=lambda: gate.now,
+        exists=lambda *_: True,
+        tell=lambda *_: None,
+        misconfigured=lambda _, text: sys.exit(text),
+        wake=lambda _: None,
+    )
 
 
 async def fill(store: ReviewStore, subjects: list[ReviewSubject], now: float) -> None:
     """Create each product's review, with the month so far in it."""
     period = period_at(subjects[0].cycle, MONTH.timestamp())
     assert period is not None
-    slots = asyncio.Semaphore(AT_ONCE)
 
     async def one(it: ReviewSubject) -> None:
+        review = await store.open(it, review_key(it.key, period), period)
+        assert review is not None
+        await store.record(review, month_so_far(it, period, now))
+
+    await some_at_once(one, subjects)
+
+
+async def some_at_once(act: Callable[[T], Awaitable[None]], things: Iterable[T]) -> None:
+    """Do it to all of them, a few at a time; again where no answer comes in time, as on a busy machine."""
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(it: T) -> None:
         async with slots:
-            await patiently(lambda: store.open(it, review_key(it.key, period), period))
-            review = await patiently(lambda: store.read(review_key(it.key, period)))
-            assert review is not None
-            await patiently(lambda: store.record(review, month_so_far(it, period, now)))
+            while True:
+                try:
+                    await act(it)
+                except (Conflict, Transient):  # a write without an answer may have been made
+                    await asyncio.sleep(1.0)
+                else:
+                    return
 
     async with asyncio.TaskGroup() as group:
-        for it in subjects:
+        for it in things:
             group.create_task(one(it))
-
-
-async def patiently(call: Callable[[], Awaitable[T]]) -> T:
-    """Call again while nobody answers in time: the machine has other work."""
-    while True:
-        try:
-            return await call()
-        except TimedOut:
-            await asyncio.sleep(1.0)
 
 
 async def passed(
     reviews: Reviews, reader: DayReader, gate: Counting, *, hours: int
 ) -> dict[str, Any]:
-    """Let hours go by in rounds of the operator's; what they cost."""
+    """Let hours pass in rounds of the operator's; what they cost."""
     gate.hours.clear()
     begin, wall, cpu = gate.now, time.monotonic(), time.process_time()
     while gate.now < begin + hours * 3600:
@@ -178,33 +198,50 @@ async def passed(
     }
 
 
-async def follow(
-    reviews: Reviews, reader: DayReader, gate: Counting, subjects: list[ReviewSubject]
+async def wait_for_signatures(
+    store: ReviewStore, reader: DayReader, gate: Counting, subjects: list[ReviewSubject]
 ) -> dict[str, Any]:
-    """Seal all of them, and say what it costs to wait for their signatures."""
-    gate.now += 5 * DAY_SECONDS
+    """Seal all reviews, and say what it costs to wait for their signatures, once they are known."""
+    gate.now += LATE_DAYS * DAY_SECONDS
+    period = period_at(subjects[0].cycle, MONTH.timestamp())
+    assert period is not None
+
+    async def one(it: ReviewSubject) -> None:
+        review = await store.read(review_key(it.key, period))
+        assert review is not None
+        await seal(store, review, gate.now, because=PERIOD_OVER)
+
+    await some_at_once(one, subjects)
+    reviews, every = watching(store, gate), max(SIGNED_SECONDS, len(subjects) / READS_PER_SECOND)
     reviews.begin()
-    sealing = await passed(reviews, reader, gate, hours=2)
-    gate.now += DAY_SECONDS
-    figures: dict[str, Any] = {"sealing": sealing}
-    every = max(60.0, len(subjects) / READS_PER_SECOND)
-    figures["everySeconds"] = every
-    for name in ("first", "again"):
-        gate.now += every
-        cpu = time.process_time()
+
+    async def look() -> dict[str, Any]:
+        gate.hours.clear()
+        cpu, begin = time.process_time(), gate.now
         await reviews.round(reader)
-        spent = time.process_time() - cpu
-        figures[name] = {"cpuSeconds": spent, "shareOfACore": spent / every}
-    figures["waiting"] = len(reviews.overview.waiting)
-    return figures
+        spent, gate.now = time.process_time() - cpu, begin + every
+        writes = sum(gate.hours.values())
+        return {"cpuSeconds": spent, "shareOfACore": spent / every, "writes": writes}
+
+    return {
+        "everySeconds": every,
+        "start": await look(),
+        "later": await look(),
+        "reviews": len(reviews.overview.waiting),
+    }
 
 
-async def stored_bytes(api: KubeApi, one: ReviewSubject) -> int:
-    """Bytes of a product's review as etcd has it, but for the server's record of managers."""
+def most_memory() -> float:
+    """The most memory that this process has had, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def stored_bytes(plane: ControlPlane, one: ReviewSubject) -> int:
+    """Bytes of a product's review, with the API server's record of managers, as etcd has it."""
     period = period_at(one.cycle, MONTH.timestamp())
     assert period is not None
-    body = await api.get(DATA_PRODUCT_REVIEWS, review_key(Key(*one.key), period))
-    return len(json.dumps(body, separators=(",", ":")))
+    path = DATA_PRODUCT_REVIEWS.path(*review_key(Key(*one.key), period))
+    return len(plane.kubectl("get", "--raw", path))
 
 
 def etcd_bytes(plane: ControlPlane) -> int:

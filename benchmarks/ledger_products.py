@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.prometheus_stand_in import row
+from benchmarks.prometheus_stand_in import format_value
 from sluicegate.api.product import DataProduct
 from sluicegate.ledger.journal import DayCounts, with_day, with_versions
 from sluicegate.ledger.periods import local_day
@@ -87,8 +88,9 @@ def month_so_far(one: ReviewSubject, period: Period, now: float) -> DataProductR
         slos=dict.fromkeys(SLOS, Count(240, 6_000)),
         markets=dict.fromkeys(SLOS, markets),
         answers=dict.fromkeys(BOUNDS, 5_000),
-        measured=1.0,
-        versions=("v1",),
+        versions={"v1"},
+        blocks=1,
+        good=1,
     )
     for day in period.days():
         if day.end <= now:
@@ -129,7 +131,14 @@ def rows_of(kind: str, indexes: range, step: int, products: set[tuple[str, str]]
                 labels["revision"] = revision
             if "prediction_version" in labels:
                 labels["prediction_revision"] = revision
-            yield row(dict.fromkeys(indexes, float(value)), step, **where, **labels)
+            yield {"metric": where | labels, "values": same(indexes, step, value)}
+
+
+@cache
+def same(indexes: range, step: int, value: int) -> list[list[float | str]]:
+    """A row's values, the same in each block: shared by the rows of all products."""
+    text = format_value(value)
+    return [[index * step, text] for index in indexes]
 
 
 def asked_for(query: str) -> set[tuple[str, str]]:

@@ -8,7 +8,6 @@ that are, the requests to the API server, memory, and the size of the ConfigMap 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import sys
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 from aiohttp import web
 
+from benchmarks.by_products import print_by_products
 from benchmarks.contender import Product, Program
 from benchmarks.figures import Metrics
 from benchmarks.harness import namespace, namespaces, products
@@ -209,13 +209,5 @@ async def requests(port: int) -> int:
     )
 
 
-def main() -> None:
-    """Measure, and print the figures as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.notify", description=__doc__)
-    parser.add_argument("--products", type=int, nargs="+", default=[500, 5000])
-    for count in parser.parse_args().products:
-        print(json.dumps(asyncio.run(measure(count)), indent=2))  # noqa: T201 - its answer
-
-
 if __name__ == "__main__":
-    main()
+    print_by_products("notify", __doc__, measure)

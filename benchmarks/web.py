@@ -9,7 +9,6 @@ while it was viewed.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
@@ -23,6 +22,8 @@ from typing import Any, Final
 
 import aiohttp
 from aiohttp import web
+
+from benchmarks.by_products import print_by_products
 
 READERS: Final = 5
 VIEWS: Final = 60
@@ -194,13 +195,5 @@ def _kubeconfig(port: int) -> str:
     )  # fmt: skip
 
 
-def main() -> None:
-    """Measure, and print the figures as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.web", description=__doc__)
-    parser.add_argument("--products", type=int, nargs="+", default=[500, 5000])
-    for count in parser.parse_args().products:
-        print(json.dumps(asyncio.run(measure(count)), indent=2))  # noqa: T201 - its answer
-
-
 if __name__ == "__main__":
-    main()
+    print_by_products("web", __doc__, measure)

@@ -169,6 +169,7 @@ def _document(member: Member, named: dict[str, Member]) -> Object:
     team = member.team
     document = copy.deepcopy(team.sample.file())
     spec = document["spec"]
+    spec["rollout"].pop("shadow", None)  # its Jobs' pods have no containers
     document["metadata"] = {"name": member.name, "namespace": member.namespace}
     title = member.name.replace("-", " ")
     spec |= {

@@ -70,6 +70,7 @@ def fitted(product: Object, model: Model, *, repository: str) -> Object:
         slo.update(SLOS.get(slo["name"], {}))
     spec["retraining"] |= {"output": repository, "timeoutSeconds": 300, "cooldownSeconds": 300}
     spec["rollout"] |= {"maxDurationSeconds": 900}
+    spec["rollout"].pop("shadow", None)  # labels come within seconds here, so the canary decides
     # The month that it is, or there would be no ledger yet.
     spec["review"]["startDate"] = f"{datetime.now(UTC):%Y-%m}-01"
     return product

@@ -181,7 +181,7 @@ def with_fresh_numbers(
         return before
     if same and before.to_dict() == after.to_dict():
         return before
-    return after.model_copy(update={"last_refresh_time": now})
+    return after.replace(last_refresh_time=now)
 
 
 def _is_due(before: DataProductStatus, now: int, refresh_seconds: float) -> bool:
@@ -212,22 +212,20 @@ def _meaning_of_slo(slo: SloStatus) -> tuple[object, ...]:
 def _bare(status: DataProductStatus, names: Iterable[str]) -> DataProductStatus:
     """The status with these parts without numbers and wording."""
     parts = {name: _BARE[name](getattr(status, name)) for name in names if name in _BARE}
-    return status.model_copy(update=parts)
+    return status.replace(**parts)
 
 
 def _without(blank: Mapping[str, Any]) -> Callable[[StatusModel | None], StatusModel | None]:
-    return lambda part: part and part.model_copy(update=blank)
+    return lambda part: part and part.replace(**blank)
 
 
 def _bare_conditions(conditions: Conditions) -> Conditions:
-    return tuple(
-        one if one.reason in _NAMED else one.model_copy(update=_WORDING) for one in conditions
-    )
+    return tuple(one if one.reason in _NAMED else one.replace(**_WORDING) for one in conditions)
 
 
 def _bare_diagnosis(told: Diagnosis | None) -> Diagnosis | None:
-    return told and told.model_copy(
-        update={"message": "", "diagnosis_time": 0, "evidence": _each(told.evidence, _WORDING)}
+    return told and told.replace(
+        message="", diagnosis_time=0, evidence=_each(told.evidence, _WORDING)
     )
 
 
@@ -235,7 +233,7 @@ def _bare_slo(slo: SloStatus) -> SloStatus:
     """Which markets are bad is news; which others come next to them isn't."""
     bad = _each((one for one in slo.markets if one.state is SloState.MISSED), _NUMBERS_OF_MARKET)
     markets = tuple(sorted(bad, key=lambda one: one.market))
-    return slo.model_copy(update={**_NUMBERS_OF_SLO, "markets": markets})
+    return slo.replace(**_NUMBERS_OF_SLO, markets=markets)
 
 
 def _nothing(_: object) -> None:
@@ -243,7 +241,7 @@ def _nothing(_: object) -> None:
 
 
 def _each(parts: Iterable[AModel], blank: Mapping[str, Any]) -> tuple[AModel, ...]:
-    return tuple(part.model_copy(update=blank) for part in parts)
+    return tuple(part.replace(**blank) for part in parts)
 
 
 _MEANING: Final[Mapping[str, Callable[[Any], tuple[object, ...]]]] = {

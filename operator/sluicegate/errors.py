@@ -19,7 +19,11 @@ class Problem:
 
 
 class SluicegateError(Exception):
-    """Root of the family."""
+    """Root of the family; raised as such where nobody but the person at the command handles it."""
+
+
+class MissingExtra(SluicegateError):  # noqa: N818 - says what is the case
+    """An extra that is needed isn't installed; the message names it."""
 
 
 class InvalidInput(SluicegateError):  # noqa: N818 - the input is invalid; nothing failed
@@ -28,3 +32,8 @@ class InvalidInput(SluicegateError):  # noqa: N818 - the input is invalid; nothi
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+
+def invalid(path: str, message: str) -> InvalidInput:
+    """The error of one mistake."""
+    return InvalidInput([Problem(path, message)])

@@ -8,7 +8,6 @@ import asyncio
 import importlib
 import itertools
 import random
-import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import NoneType
@@ -47,9 +46,9 @@ class Pace:
 
     async def wait(self) -> None:
         """Return when the last one passed long enough ago."""
-        left = self._passed_at + self._seconds - time.monotonic()
-        await asyncio.sleep(max(0.0, left))
-        self._passed_at = time.monotonic()
+        clock = asyncio.get_running_loop().time
+        await asyncio.sleep(max(0.0, self._passed_at + self._seconds - clock()))
+        self._passed_at = clock()
 
 
 class NothingStored(kopf.DiffBaseStorage):

@@ -164,9 +164,9 @@ class Settings(BaseSettings):
     write_burst: int = Field(400, ge=1, le=10_000)
     """Writes in a burst above the rate."""
     max_concurrent_retrainings: int = Field(2, ge=0, le=1000)
-    """Maximum number of concurrent retrainings of all products."""
+    """Maximum number of concurrent retrainings and Jobs of shadow phases of all products."""
     max_retrainings_per_namespace: int = Field(1, ge=0, le=1000)
-    """Maximum number of concurrent retrainings in one namespace."""
+    """Maximum number of them in one namespace."""
     max_retraining_seconds: int = Field(86_400, ge=10, le=604_800)
     """Maximum duration of a retraining. A longer spec.retraining.timeoutSeconds is limited to it,
     which the condition RetrainingActive reports.

@@ -179,9 +179,13 @@ def _reviews(tools: Tools) -> Reviews:
         record = products.get(key)
         misconfigured(tools.recorder, key, record.uid if record else "", text)
 
+    def wall() -> float:
+        # A node's clock may be wrong unnoticed, and a review that is sealed too early stays so.
+        return tools.api.server_time() or tools.clocks.wall()
+
     return Reviews(
         ReviewStore(tools.api, archived=tools.settings.reviews_archived),
-        wall=tools.clocks.wall,
+        wall=wall,
         exists=exists,
         tell=partial(tell, tools.recorder),
         misconfigured=tell_misconfigured,

@@ -186,7 +186,7 @@ PROXY = ("--set", "web.enabled=true,web.proxy.cidrs={10.0.0.0/24},web.proxy.secr
      ("--set", "web.enabled=true,web.auth=Anonymous,web.anonymous.user=wall"),
      (*PROXY, "--set", "watchNamespaces={catalog,pricing},networkPolicy.enabled=true")],
 )  # fmt: skip
-def test_the_page_starts_with_arguments_that_the_command_takes(arguments):
+def test_the_page_starts_with_arguments_that_the_command_takes(arguments, tmp_path):
     objects = {
         (one["kind"], one["metadata"]["name"], one["metadata"].get("namespace")): one
         for one in rendered(*arguments)
@@ -194,7 +194,10 @@ def test_the_page_starts_with_arguments_that_the_command_takes(arguments):
     }
     pod = objects["Deployment", "sluicegate-web", "sluicegate"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    parsed = _parser("web").parse_args(container["args"])
+    mounted = tmp_path / "secret"
+    mounted.write_text("of the proxy")
+    given = [one.replace("/secrets/proxy/secret", str(mounted)) for one in container["args"]]
+    parsed = _parser("web").parse_args(given)
     check(parsed)
     assert "env" not in container
     narrow = "watchNamespaces={catalog,pricing},networkPolicy.enabled=true" in arguments

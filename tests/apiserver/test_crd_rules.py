@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
@@ -130,11 +130,7 @@ def _paths(value: Any, path: str = "") -> list[str]:
 
 
 @given(path=st.sampled_from(_paths(example())), value=VALUES)
-@settings(
-    max_examples=400,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=400, derandomize=True)
 def test_the_types_and_the_api_server_agree_on_any_changed_field(products, path, value):
     document = changed({path: value})
     by_server, by_types = products.refusal(document), _refused_by_types(document)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from benchmarks.prometheus_stand_in import PrometheusStandIn
 from cluster.builds import program
 from cluster.controlplane import ControlPlane, Options
 from cluster.kinds import install_gateway, install_gateway_api
+from tests.support.meanwhile import meanwhile
 from tests.support.node.live_product import get, merge_patch
 from tests.support.pages.shell import Shell
 from tests.support.pages.steps import ROOT, Command, File, steps
@@ -102,22 +102,17 @@ def shell(control_plane: ControlPlane, tmp_path: Path) -> Iterator[Shell]:
 @pytest.fixture(autouse=True)
 def kubelet_of_tests(control_plane: ControlPlane) -> Iterator[None]:
     """Ends the pod of `helm test`, which no node runs here."""
-    over = threading.Event()
     path = "/api/v1/namespaces/sluicegate-system/pods"
 
     def end() -> None:
-        while not over.wait(0.3):
-            for pod in get(control_plane.kubeconfig, path)["items"]:
-                if "helm.sh/hook" in pod["metadata"].get("annotations", {}):
-                    status = {"status": {"phase": "Succeeded"}}
-                    name = pod["metadata"]["name"]
-                    merge_patch(control_plane.kubeconfig, f"{path}/{name}/status", status)
+        for pod in get(control_plane.kubeconfig, path)["items"]:
+            if "helm.sh/hook" in pod["metadata"].get("annotations", {}):
+                status = {"status": {"phase": "Succeeded"}}
+                name = pod["metadata"]["name"]
+                merge_patch(control_plane.kubeconfig, f"{path}/{name}/status", status)
 
-    thread = threading.Thread(target=end, name="kubelet")
-    thread.start()
-    yield
-    over.set()
-    thread.join()
+    with meanwhile(end, every=0.3):
+        yield
 
 
 def test_each_command_of_the_install_page_does_what_it_says(

@@ -115,7 +115,7 @@ def test_a_namespace_whose_role_is_gone_stops_no_other_and_is_taken_up_when_it_i
         eventually(
             lambda: is_followed(control_plane, gone), seconds=90, what="what is back is served on"
         )
-        control_plane.kubectl("delete", "namespace", gone, "--wait=true", "--timeout=60s")
+        control_plane.kubectl("delete", "namespace", gone, "--wait=true", "--timeout=110s")
         edit(control_plane, namespace, "group:default/catalog")
         eventually(
             lambda: is_followed(control_plane, namespace), seconds=60, what="the other is served on"

@@ -22,12 +22,12 @@ TEAM = [
     {"username": ENGINEER, "role": "EngineeringManager"},
     {"username": SCIENTIST, "role": "DataScientist"},
 ]
-AT = "2026-12-06T09:00:00Z"
+SEALED, AT = "2025-12-04T00:00:00Z", "2025-12-06T09:00:00Z"
 
 
 def document(name, **spec):
     ref = {"name": "pricing", "uid": "u"}
-    period = {"startTime": "2026-11-01T00:00:00Z", "endTime": "2026-12-01T00:00:00Z"}
+    period = {"startTime": "2025-11-01T00:00:00Z", "endTime": "2025-12-01T00:00:00Z"}
     return {
         "apiVersion": names.API_VERSION,
         "kind": names.REVIEW_KIND,
@@ -64,7 +64,7 @@ def reviews(control_plane):
         status = {"state": state, "team": TEAM, "signedBy": ["DataProductManager"]}
         path = f"{path_of(NAMESPACE, name, plural=names.REVIEW_PLURAL)}/status"
         if state != "NotStarted":
-            status["sealTime"] = "2026-12-04T00:00:00Z"
+            status["sealTime"] = SEALED
         told = admin.send("PATCH", path, {"status": status}, kind=MERGE)
         assert told.allowed, told.refusal
     eventually(
@@ -96,6 +96,9 @@ MATRIX = {
         "outsider", "toreview", [signature("outsider", "DataProductManager")],
         "gives outsider no such role"),
     "before the seal": (MANAGER, "notstarted", [OURS], "the period is not over"),
+    "at a time before the seal": (
+        MANAGER, "toreview", [signature(MANAGER, "DataProductManager", signTime="2025-12-03T23:59:59Z")],
+        f"signTime must not be before the seal ({SEALED})"),
     "after each role has": (MANAGER, "reviewed", [OURS], "each role has signed"),
 }  # fmt: skip
 
@@ -139,6 +142,21 @@ def test_the_command_signs_as_whom_the_api_server_takes_one_for(reviews, monkeyp
     assert "gives outsider no such role" in capsys.readouterr().err
 
 
+def test_a_manager_of_one_namespace_reports_on_it_and_is_told_how(reviews, monkeypatch, capsys):
+    monkeypatch.setenv("KUBECONFIG", str(reviews.kubeconfig_for(MANAGER)))
+    for command in (["report", "--all"], ["report", "--wheel"], ["review", "calendar"]):
+        assert main(command) == 2
+        assert "name each namespace that you may read by --namespace" in capsys.readouterr().err
+    report = ["report", "--all", "--period", "november", "-o", "name"]
+    assert main([*report, "--namespace", NAMESPACE]) == 2
+    assert 'there is no period "november" of any product' in capsys.readouterr().err
+    sealed = [*report[:2], "-o", "name", "--namespace", NAMESPACE]
+    assert main(sealed) == 0
+    assert capsys.readouterr().out.startswith(f"{names.REVIEW_SINGULAR}.{names.GROUP}/")
+    assert main(["review", "calendar", "--namespace", NAMESPACE]) == 0
+    assert "BEGIN:VCALENDAR" in capsys.readouterr().out
+
+
 def test_notes_are_for_everybody_who_may_patch_and_the_ledger_is_for_nobody(reviews):
     person = Person(reviews, SCIENTIST)
     path = path_of(NAMESPACE, "toreview", plural=names.REVIEW_PLURAL)
@@ -146,6 +164,23 @@ def test_notes_are_for_everybody_who_may_patch_and_the_ledger_is_for_nobody(revi
     assert person.send("PATCH", path, notes, kind=MERGE, dryRun="All").allowed
     forged = {"status": {"days": []}}
     assert "forbidden" in person.send("PATCH", f"{path}/status", forged, kind=MERGE).refusal
+
+
+def test_nobody_hides_a_review_that_is_due_from_the_operator_which_finds_it_by_its_labels(reviews):
+    path = path_of(NAMESPACE, "overdue", plural=names.REVIEW_PLURAL)
+    operator = f"system:serviceaccount:sluicegate-system:{RELEASE}"
+    bind(reviews, f"{RELEASE}-product-manager", operator, NAMESPACE)
+
+    def labelled(user, **labels):
+        change = {"metadata": {"labels": labels}}
+        return Person(reviews, user).send("PATCH", path, change, kind=MERGE, dryRun="All")
+
+    eventually(
+        lambda: labelled(operator, **{names.LABEL_REVIEW: "closed"}).allowed, what="its right"
+    )
+    for label in (names.LABEL_REVIEW, names.LABEL_PRODUCT):
+        assert "for the operator alone" in labelled(MANAGER, **{label: "closed"}).refusal
+    assert labelled(MANAGER, **{"cost-center": "search"}).allowed
 
 
 def test_the_archive_copies_by_the_rights_of_its_account_and_nobody_else_says_that_it_did(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -75,6 +76,16 @@ def deployment(namespace: str, *, memory: str = "512Mi") -> dict:
             },
         },
     }
+
+
+async def test_the_time_is_the_api_servers(api):
+    assert api.server_time() is None
+    before = datetime.now(UTC).timestamp()
+    await api.get(NAMESPACES, Key("", "default"))
+    told = api.server_time()
+    assert told is not None
+    second = 1.0  # what a Date leaves out
+    assert before - second <= told <= datetime.now(UTC).timestamp()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from cluster.controlplane import ControlPlane, Options
 from cluster.kinds import install_crds, install_gateway_api
 from sluicegate.kube.resources import DATA_PRODUCTS, HTTP_ROUTES
 from tests.support.apiserver.accepting_gateway import accepting
+from tests.support.meanwhile import meanwhile
 from tests.support.node.live_product import get, merge_patch
 from tests.support.pages.shell import Shell
 from tests.support.pages.steps import TUTORIALS, Command, File, steps
@@ -90,24 +90,6 @@ class Traffic:
             service=product.capitalize(),
         )  # fmt: skip
         self.scene.truth.show(does, since=time.time() if since is None else since)
-
-
-@contextmanager
-def followed(traffic: Traffic) -> Iterator[None]:
-    """Let traffic follow the routes for the length of a block."""
-    over = threading.Event()
-
-    def follow() -> None:
-        while not over.wait(0.5):
-            traffic.follow()
-
-    thread = threading.Thread(target=follow, name="traffic")
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +176,7 @@ def reading(plane: ControlPlane, folder: Path) -> Iterator[Reader]:
         traffic = Traffic(scene)
         for product in ("iris", "wines", "digits"):
             traffic.send(product, "v1", 1.0, since=0.0)
-        with followed(traffic), Shell(folder, env=environment) as shell:
+        with meanwhile(traffic.follow, every=0.5), Shell(folder, env=environment) as shell:
             yield Reader(scene, shell)
 
 

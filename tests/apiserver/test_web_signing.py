@@ -19,7 +19,7 @@ from tests.support.apiserver.people import MERGE, Person, bind, chart, install_p
 from tests.support.apiserver.served_page import cluster_as, served_page
 from tests.support.waiting import eventually
 
-NAMESPACE, OTHER, REVIEW = "signed-here", "signed-elsewhere", "pricing-2026-11"
+NAMESPACE, OTHER, REVIEW = "signed-here", "signed-elsewhere", "pricing-2026-09"
 KEY = Key(NAMESPACE, REVIEW)
 SECRETS = Resource("", "v1", "secrets", "Secret")
 SIGNS, READS, TOKENS = "signs-sluicegate", "reads-sluicegate", "tokens-sluicegate"
@@ -73,12 +73,12 @@ def plane(control_plane):
         "apiVersion": names.API_VERSION, "kind": names.REVIEW_KIND,
         "metadata": {"name": REVIEW, "namespace": NAMESPACE},
         "spec": {"productRef": {"name": "pricing", "uid": "u"},
-                 "period": {"startTime": "2026-11-01T00:00:00Z", "endTime": "2026-12-01T00:00:00Z"}},
+                 "period": {"startTime": "2026-09-01T00:00:00Z", "endTime": "2026-10-01T00:00:00Z"}},
     }  # fmt: skip
     eventually(lambda: admin.create(body).allowed, what="the definition")
     assert admin.create(body, dry=False).allowed
     team = [{"username": user, "role": role} for user, role in ROLES.items()]
-    status = {"state": "ToReview", "sealTime": "2026-12-04T00:00:00Z", "team": team,
+    status = {"state": "ToReview", "sealTime": "2026-10-04T00:00:00Z", "team": team,
               "signedBy": sorted(ROLES.values()), "timeZone": "UTC"}  # fmt: skip
     path = f"{path_of(*KEY, plural=names.REVIEW_PLURAL)}/status"
     told = admin.send("PATCH", path, {"status": status}, kind=MERGE)
@@ -95,7 +95,7 @@ def plane(control_plane):
 
 def signature(user):
     return {"username": user, "role": ROLES.get(user, MANAGER), "verdict": "Agree",
-            "signTime": "2026-12-06T09:00:00Z"}  # fmt: skip
+            "signTime": "2026-10-06T09:00:00Z"}  # fmt: skip
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from search_ranking.recipe import RankingRecipe, columns
 
 from sluicegate.stats.intervals import newcombe
 from tests.bentos.sending import send
-from tests.support.samples.products import identity, pull, retrain, served
+from tests.support.samples.products import identity, pull, retrain, run_training, served
 from used_car_market import SHOCKS, draw_searches
 from used_car_market.exchanges import Sellers
 
@@ -75,6 +75,26 @@ def test_pricing_loses_accuracy_to_falling_diesel_prices_and_wins_it_back(
     assert before - during > 0.08
     assert abs(after - before) < 0.01
     assert passes_the_gate(result)
+
+
+def test_the_shadow_phase_scores_both_versions_and_sees_the_cure(
+    pricing_bento, retrained_pricing, moved, tmp_path
+):
+    """The command of the sample, run as its Job runs it: on the sales of one day."""
+    _, candidate = retrained_pricing
+    variables = {
+        "SLUICEGATE_SINCE": "2026-09-01T00:00:00Z",
+        "SLUICEGATE_UNTIL": "2026-09-02T00:00:00Z",
+        "SLUICEGATE_STABLE": str(pricing_bento),
+        "SLUICEGATE_CANDIDATE": str(candidate),
+        "SLUICEGATE_TERMINATION_LOG": str(tmp_path / "log"),
+        "USED_CAR_MARKET": moved.dump(),
+    }
+    finished = run_training(candidate / "src", ["shadow"], env=variables)
+    assert finished.returncode == 0, finished.stderr
+    rows = json.loads((tmp_path / "log").read_text())["pairs"]["accuracy"]
+    assert sum(rows.values()) == 1_500
+    assert rows["onlyStableWrong"] > 2 * rows["onlyCandidateWrong"]
 
 
 async def test_the_retrained_version_serves_and_is_right_on_the_moved_market(

@@ -13,6 +13,7 @@ from cluster.kinds import install_crds, install_gateway_api
 from tests.support.apiserver.accepting_gateway import accepting
 from tests.support.apiserver.invariants import AUDIT_POLICY, Promises
 from tests.support.failures.proxied_operator import ProxiedOperator, proxied_operator
+from tests.support.failures.replicas import SHIPPED_LEASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,8 +87,8 @@ def start(
 def operator(
     start: Callable[..., AbstractContextManager[ProxiedOperator]],
 ) -> Iterator[ProxiedOperator]:
-    """The only operator of the namespace."""
-    with start() as started:
+    """The only operator of the namespace, with the lease as it ships: it outlasts a busy machine."""
+    with start(extra=SHIPPED_LEASE) as started:
         yield started
 
 

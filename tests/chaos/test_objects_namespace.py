@@ -38,7 +38,7 @@ def test_a_namespace_is_deleted_in_the_middle_of_a_rollout(control_plane, make_n
             )
         (before,) = read(control_plane, "deployments", "-n", own)
         apply(control_plane, product(gone, "cars", version="v2"), product(own, "another"))
-        control_plane.kubectl("delete", "namespace", gone, "--timeout=60s")
+        control_plane.kubectl("delete", "namespace", gone, "--timeout=110s")
         assert operator.leads()
         assert operator.get("/healthz")[0] == 200
         after = next(

@@ -136,7 +136,7 @@ def fresh_namespace(cluster: Backend, config: pytest.Config) -> Iterator[str]:
         cluster.run_kubectl("create", "namespace", name)
         try:
             # Pods are refused until the controller manager has made it.
-            account = ("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
+            account = ("wait", "--for=create", "serviceaccount/default", "--timeout=110s")
             cluster.run_kubectl(*account, "-n", name)
             yield name
         finally:

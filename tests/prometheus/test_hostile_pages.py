@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 
 from sluicegate.slo.gateway import TRAEFIK, backend_of, render_gateway
 from sluicegate.slo.promql import Scope, quote
@@ -142,13 +142,7 @@ def test_the_queries_are_answered_beside_what_once_stopped_them(promtool):
     check(always(), promtool)
 
 
-@settings(
-    max_examples=40,
-    deadline=None,
-    phases=[Phase.explicit, Phase.generate],
-    print_blob=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=40, phases=[Phase.explicit, Phase.generate], print_blob=True)
 @given(drawn=pods())
 def test_the_queries_are_answered_whatever_pods_expose_and_products_name(drawn, promtool):
     check(drawn, promtool)

@@ -1,6 +1,6 @@
 """The promise for SLOs about the answers: wrong in at most 5 % both ways where any labels come.
 
-One request in a hundred gets a label. A candidate is worse by δ in accuracy and equal in
+One request in a hundred gets a label, or each. A candidate is worse by δ in accuracy and equal in
 availability, which alone used to promote it before its labels came. The rollout's duration is the
 one that follows from the labels, up to two weeks. A candidate of a training comes with pairs of its
 hold-out; with as many rows as paired evidence needs (docs/adr/0013), most equal ones are decided.
@@ -35,14 +35,22 @@ ROWS = {0.015: 7_114, 0.03: 1_646}
 """Paired rows by δ, within which nine in ten equal candidates had a verdict when all were shadowed."""
 
 
-def imagined(per_minute: float, margin: float, *, worse: float = 0.0, **rollout: object):
-    """A product with a rare failure and few labels, its candidate worse in accuracy by so much."""
-    slos = ("availability", "0.99", "0.001"), ("accuracy", "0.8", str(margin))
+def imagined(
+    per_minute: float,
+    margin: float,
+    *,
+    worse: float = 0.0,
+    slo: str = "accuracy",
+    labels: float = LABELS,
+    **rollout: object,
+):
+    """A product with a rare failure and few labels, its candidate worse in an SLO by so much."""
+    slos = ("availability", "0.99", "0.001"), (slo, "0.8", str(margin))
     traffic = Imagined(
         per_minute,
-        LABELS * per_minute,
-        {"availability": 0.001, "accuracy": BAD},
-        {"availability": 0.001, "accuracy": BAD + worse},
+        labels * per_minute,
+        {"availability": 0.001, slo: BAD},
+        {"availability": 0.001, slo: BAD + worse},
     )
     return scenario_of(canary_terms(*slos, evidence="IfAvailable", **rollout), traffic)
 
@@ -58,6 +66,31 @@ def test_a_candidate_is_wrongly_judged_in_one_of_twenty_at_most(per_minute, marg
     assert worse.promoted <= BAR, worse
     if per_minute >= 600:  # with fewer labels two weeks don't suffice
         assert equal.promoted + equal.rolled_back >= DECIDED, equal
+
+
+@pytest.mark.parametrize("labels", [LABELS, 1.0], ids=["few", "all"])
+@pytest.mark.parametrize(
+    ("slo", "margin"),
+    [
+        ("accuracy", 0.03),
+        ("events", 0.03),
+        ("counters", 0.03),
+        ("promql", 0.03),
+        pytest.param("accuracy", 0.015, marks=LONG),
+        pytest.param("events", 0.015, marks=LONG),
+    ],
+)
+def test_every_kind_of_slo_about_the_answers_keeps_the_promise(slo, margin, labels):
+    def judged(**candidate: float):
+        found = imagined(1_200, margin, slo=slo, labels=labels, **candidate)
+        assert found.streams[1].labels, "it is waited for"
+        return found
+
+    equal = simulate(judged(), RUNS, seed=5)
+    worse = simulate(judged(worse=margin), RUNS, seed=6)
+    assert equal.rolled_back <= BAR, equal
+    assert worse.promoted <= BAR, worse
+    assert equal.promoted + equal.rolled_back >= DECIDED, equal
 
 
 def test_a_duration_that_is_too_short_lets_a_worse_candidate_through():

@@ -19,7 +19,8 @@ T = TypeVar("T")
 
 EXCUSE = 4
 PRESSURE = Path("/proc/pressure/cpu")
-"""Since when the machine runs, how long some task waited for a core; not every kernel says it."""
+"""How long some task has waited for a core since the machine runs; where the kernel doesn't say it, each
+wait is taken for one for a core."""
 
 _bars = [False]
 
@@ -69,5 +70,5 @@ def _pressure() -> float:
     try:
         some = PRESSURE.read_text(encoding="ascii").partition("\n")[0]
     except OSError:
-        return 0.0
+        return time.monotonic()
     return int(some.rpartition("=")[2]) / 1e6

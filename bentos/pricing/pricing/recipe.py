@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
@@ -67,6 +67,17 @@ class PricingRecipe(JoblibRecipe):
         sales = draw_sales(
             self.market, days=HOLD_OUT_DAYS, per_day=HOLD_OUT_SALES_A_DAY, stream="hold-out"
         )
+        right = within_tolerance(model.predict(sales.cars.columns()), sales.price)
+        return {"accuracy": Counts.of(~right)}
+
+    def evaluate_labelled(
+        self, model: PricingModel, since: datetime, until: datetime
+    ) -> Evaluation:
+        """Score the sales that became known in an interval, as many as come in so much of a day."""
+        count = round(HOLD_OUT_SALES_A_DAY * ((until - since) / timedelta(days=1)))
+        if count <= 0:
+            return {"accuracy": Counts.of([])}
+        sales = draw_sales(self.market, days=1, per_day=count, stream=f"sold by {until}")
         right = within_tolerance(model.predict(sales.cars.columns()), sales.price)
         return {"accuracy": Counts.of(~right)}
 

@@ -78,6 +78,10 @@ class ApiModel(BaseModel):
             )
         return self
 
+    def replace(self, **update: object) -> Self:
+        """A copy with other values of some fields, which aren't validated."""
+        return self.model_copy(update=update)
+
     def to_dict(self, only: set[str] | None = None) -> dict[str, Any]:
         """The object as the API server has it: camelCase, JSON values, nothing that is None.
 
@@ -102,10 +106,6 @@ class StatusModel(ApiModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    def replace(self, **update: object) -> Self:
-        """A copy with other values of some fields, which aren't validated."""
-        return self.model_copy(update=update)
-
     @model_serializer(mode="wrap")
     def _leave_out_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         dumped: dict[str, Any] = handler(self)
@@ -113,7 +113,8 @@ class StatusModel(ApiModel):
         return {
             key: value
             for key, value in dumped.items()
-            if value or key in required or not _empty(value)
+            # 0 and False say something; an empty text, list or object doesn't.
+            if value or key in required or isinstance(value, int | float)
         }
 
 
@@ -122,10 +123,6 @@ def _required(kind: type[BaseModel]) -> frozenset[str]:
     """Required fields by both of their names, as a serialiser doesn't know which one is asked for."""
     fields = [(name, field) for name, field in kind.model_fields.items() if field.is_required()]
     return frozenset({name for name, _ in fields} | {field.alias or name for name, field in fields})
-
-
-def _empty(value: object) -> bool:
-    return value is None or (isinstance(value, str | list | tuple | dict) and not value)
 
 
 # ---- numbers: decimal strings outside, Decimal inside -----------------------------------

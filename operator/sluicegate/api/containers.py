@@ -73,9 +73,13 @@ class Resources(ApiModel):
     )
     """Resources that the container may use at most."""
 
+    def reserved(self) -> dict[str, str]:
+        """Resources that are reserved, by name: what is only limited is requested by its limit."""
+        return {**self.limits, **self.requests}
+
     def names(self, resource: str) -> bool:
         """Whether a resource is asked for; what is only limited is asked for by its limit."""
-        return resource in self.requests or resource in self.limits
+        return resource in self.reserved()
 
 
 class KeyRef(ApiModel):

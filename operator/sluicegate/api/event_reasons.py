@@ -14,6 +14,8 @@ class EventReason(StrEnum):
     """An earlier version serves all traffic again."""
     ROLLOUT_WAITS = "RolloutWaits"
     """A fault of the cluster or of Prometheus ended a rollout; the operator retries it."""
+    SHADOW_NOT_COUNTED = "ShadowNotCounted"
+    """A Job of the shadow phase has no result that counts."""
     DRAIN_NOT_COUNTED = "DrainNotCounted"
     """Pods are scaled down although their requests could not be counted."""
     UNREADABLE_SERIES = "UnreadableSeries"

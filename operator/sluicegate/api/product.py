@@ -92,6 +92,17 @@ class DataProductSpec(ApiModel):
             message="model.evaluation names an SLO that isn't in slos: correct its name, or remove it",
             field="model",
         ),
+        Rule(
+            cel="!has(self.rollout) || !has(self.rollout.shadow) || has(self.slos) &&"
+            " self.slos.exists(slo, !has(slo.indicator.availability) && !has(slo.indicator.latency)"
+            " && !has(slo.indicator.gauge))",
+            holds=lambda self: (
+                self.rollout.shadow is None or any(slo.tells_quality for slo in self.slos)
+            ),
+            message="rollout.shadow scores answers: add an SLO about them to slos (outcomes, events,"
+            " counters or promql), or remove it",
+            field="rollout",
+        ),
     )
 
     display_name: Annotated[str, StringConstraints(min_length=1, max_length=120)] | None = None
@@ -283,7 +294,7 @@ class DataProduct(ApiModel):
             product = cls.model_validate_json(document, by_name=False)
         except ValidationError as error:
             raise InvalidProduct(map(problem, error.errors())) from error
-        return product.model_copy(update={"status": status})
+        return product.replace(status=status)
 
 
 def status_text(status: object) -> str:

@@ -102,8 +102,9 @@ class Retraining(ApiModel):
     """Deadline of a training Job, from the time at which it should be created. The operator may
     have a lower limit: SLUICEGATE_MAX_RETRAINING_SECONDS, one day by default."""
     cooldown_seconds: Annotated[int, Field(ge=0, le=2_678_400)] | None = None
-    """Pause after an attempt; it doubles, up to a week, after each that wasn't promoted. Without it
-    the pause lasts until there are enough events to detect a drop of maxDrop, a day at most."""
+    """Pause after an attempt; it doubles, up to a week, after each that failed or was worse. Without it
+    the pause lasts until there are enough events to detect a drop of maxDrop, and twice as many after
+    each that was no remedy, a day at most."""
     schedule: Schedule | None = None
     """Trains challengers although nothing is wrong; one is served only if it is shown to be better."""
     gate: Annotated[dict[SloName, Gate], Field(max_length=16)] = Field(default_factory=dict)

@@ -24,6 +24,7 @@ from sluicegate.api.base import (
     Url,
     Word,
 )
+from sluicegate.api.containers import Quantity
 from sluicegate.api.list_types import Keyed, Unique
 from sluicegate.api.product_info import PRODUCT_MANAGER, TeamMember
 
@@ -226,6 +227,11 @@ class ReviewDay(StatusModel):
     them."""
     versions: Annotated[tuple[str, ...], Field(max_length=16)] = ()
     """Versions that had events on that day."""
+    # None, not 0: a day of an older version has no such part, and its digest must still hold.
+    pod_seconds: Events | None = None
+    """Seconds for which the product's pods answered scrapes, summed over the pods."""
+    pod_requests: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(default_factory=dict)
+    """Resources that one pod requested when the day was first read, by resource."""
 
 
 class ReviewDecision(StatusModel):

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Final
 from pydantic import Field
 
 from sluicegate.api.base import ApiModel, Rule
+from sluicegate.api.shadow import Shadow
 
 DEFAULT_MAX_DURATION_SECONDS: Final = 14_400
 DEFAULT_STEPS: Final = (5, 25, 50)
@@ -49,3 +50,6 @@ class Rollout(ApiModel):
     """Manual waits before the promotion for the annotation sluicegate.dev/promote."""
     history_limit: Annotated[int, Field(ge=1, le=20)] = 10
     """Number of versions that are kept for a rollback."""
+    shadow: Shadow | None = None
+    """Scores stable and candidate on rows that were labelled after the training. It runs beside the
+    canary and exposes no user; of the SLOs that it scores, the canary's counts only guard."""

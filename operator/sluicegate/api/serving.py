@@ -90,7 +90,7 @@ class Serving(ApiModel):
         Rule(
             cel="!has(self.latencyBucketsMilliseconds) || self.latencyBucketsMilliseconds.all(i, bound,"
             " i == 0 || self.latencyBucketsMilliseconds[i - 1] < bound)",
-            holds=lambda self: _increasing(self.latency_buckets_milliseconds),
+            holds=lambda self: all(a < b for a, b in pairwise(self.latency_buckets_milliseconds)),
             message="latencyBucketsMilliseconds must increase from one to the next",
             field="latencyBucketsMilliseconds",
         ),
@@ -159,7 +159,3 @@ class Serving(ApiModel):
     def buckets_milliseconds(self) -> tuple[int, ...]:
         """The histogram bounds in use."""
         return self.latency_buckets_milliseconds or DEFAULT_BUCKETS_MILLISECONDS
-
-
-def _increasing(values: tuple[int, ...]) -> bool:
-    return all(a < b for a, b in pairwise(values))

@@ -72,6 +72,14 @@ class IndicatorKind(StrEnum):
     PROMQL = "promql"
 
 
+QUALITY_KINDS: Final = frozenset(IndicatorKind) - {
+    IndicatorKind.AVAILABILITY,
+    IndicatorKind.LATENCY,
+    IndicatorKind.GAUGE,
+}
+"""Kinds that say how good the answers are, not only how they are served."""
+
+
 class Availability(ApiModel):
     """Bad: answered with 5xx, or by no pod. All: requests to the service's API routes."""
 
@@ -262,6 +270,11 @@ class Slo(ApiModel):
     """Whether a promotion needs evidence of this SLO in favour of the candidate."""
     seasonality: Seasonality = Seasonality.AUTO
     """Periodic swing that counts as normal."""
+
+    @property
+    def tells_quality(self) -> bool:
+        """Whether it says how good the answers are."""
+        return self.indicator.kind in QUALITY_KINDS
 
     @property
     def allowed_bad(self) -> float | None:

@@ -21,6 +21,7 @@ from sluicegate.api.names import (
 )
 from sluicegate.api.outcome import OF_SPEC_MODEL, Outcome
 from sluicegate.api.retraining_status import MOST_FAILURES, RetrainingStatus, Trigger
+from sluicegate.api.shadow import ShadowStatus
 from sluicegate.api.slo_status import SloStatus
 from sluicegate.api.versions import (
     Candidate,
@@ -281,6 +282,11 @@ class DataProductStatus(StatusModel):
         """The candidate that is tried; None for an earlier version that is restored."""
         candidate = self.candidate
         return None if candidate is None or candidate.restoring else candidate
+
+    @property
+    def shadow(self) -> ShadowStatus | None:
+        """The shadow phase of the candidate that is tried; None before its first step."""
+        return self.trial.shadow if self.trial is not None else None
 
     @property
     def carried_out(self) -> bool:

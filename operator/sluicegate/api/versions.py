@@ -14,6 +14,7 @@ from sluicegate.api.baseline import Baselines
 from sluicegate.api.list_types import Keyed
 from sluicegate.api.outcome import OF_PAST_VERSION, Outcome
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS, Rollout
+from sluicegate.api.shadow import ShadowStatus
 
 REVISION_LENGTH: Final = 10
 
@@ -256,6 +257,10 @@ class Candidate(VersionBase):
     """Hold-out counts of the version, by SLO name."""
     pairs: Annotated[dict[str, Paired], Field(max_length=16)] = Field(default_factory=dict)
     """Rows of its hold-out by which of it and stable was right, by SLO name."""
+    data_end_time: Time | None = None
+    """End of the data that it was trained on, as far as it is known; the shadow phase begins there."""
+    shadow: ShadowStatus | None = None
+    """Shadow phase: both versions on rows that were labelled after the training."""
     trigger: str = ""
     """Id of the trigger of the training that made it; empty for spec.model."""
     restoring: bool = False

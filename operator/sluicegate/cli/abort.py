@@ -1,14 +1,12 @@
 """`sluicegate abort`: roll a candidate back."""
 
 import argparse
-from typing import Any, Final
+from typing import Final
 
 from sluicegate.api.names import REQUEST_ABORT
 from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.action import Action, Request, Stale, configure_action, run_action
-from sluicegate.errors import InvalidInput, Problem
-
-Body = dict[str, Any]
+from sluicegate.errors import invalid
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,17 +20,16 @@ def run(args: argparse.Namespace) -> int:
     return run_action(ABORTION, args)
 
 
-def identify(product: Body) -> tuple[str, ...]:
+def identify(product: facts.Body) -> tuple[str, ...]:
     """Version and revision of the candidate; empty without one."""
-    trial = facts.part(product, "status", "candidate")
-    return (str(trial.get("version")), str(trial.get("revision"))) if trial else ()
+    return facts.identity(facts.part(product, "status", "candidate"))
 
 
-def ask(product: Body, version: str) -> Request:
+def ask(product: facts.Body, version: str) -> Request:
     """The rollback of the candidate."""
     identity, key = identify(product), facts.key(product)
     if not identity:
-        raise InvalidInput([Problem(str(key), "has no candidate: there is nothing to abort")])
+        raise invalid(str(key), "has no candidate: there is nothing to abort")
     if version and version != identity[0]:
         raise Stale(
             f"{version} is not the candidate of {key}, {identity[0]} is: nothing was written"

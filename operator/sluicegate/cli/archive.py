@@ -8,15 +8,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sluicegate.cli.cluster_access import kube_api
-from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.errors import MissingExtra, invalid
 from sluicegate.reviews.archive import BUCKETS, Archive, Archived, ArchivePlace, Bucket, Folder
 from sluicegate.reviews.store import ReviewStore
 
 FIELD_MANAGER = "sluicegate-archive"
-
-
-class NoExtra(SluicegateError):  # noqa: N818 - says what is the case
-    """The extra that is needed isn't installed."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -58,16 +54,14 @@ def place_of(text: str) -> ArchivePlace:
         try:
             import obstore  # noqa: F401, PLC0415 - an extra
         except ImportError as error:
-            raise NoExtra("a bucket needs obstore: install sluicegate[archive]") from error
+            raise MissingExtra("a bucket needs obstore: install sluicegate[archive]") from error
         return Bucket(text)
     if "://" in text:
         known = ", ".join(f"{one}://" for one in BUCKETS)
-        raise InvalidInput(
-            [Problem("to", f'is "{text}": write a folder, or a bucket by {known} and its name')]
-        )
+        raise invalid("to", f'is "{text}": write a folder, or a bucket by {known} and its name')
     folder = Path(text)
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise InvalidInput([Problem("to", f"{text} is no folder that can be written to: make it")])
+        raise invalid("to", f"{text} is no folder that can be written to: make it")
     return Folder(folder)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 from sluicegate_service.bentos import Bento, BentoInvalid, extract, read_bento
 from sluicegate_service.constraints import FILE, packages_of
 from sluicegate_service.findings import Finding, Severity
@@ -57,9 +57,9 @@ def packages_in(constraints: Path | None) -> Mapping[str, str]:
     try:
         return packages_of(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput([Problem(str(path), f"can't be read: {error}")]) from error
+        raise invalid(str(path), f"can't be read: {error}") from error
     except BentoInvalid as error:
-        raise InvalidInput([Problem(str(path), str(error))]) from error
+        raise invalid(str(path), str(error)) from error
 
 
 def blocking(findings: Iterable[Finding]) -> list[Finding]:

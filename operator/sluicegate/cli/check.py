@@ -12,9 +12,9 @@ from sluicegate.cli.plan import read_products
 from sluicegate.cli.product_findings import fit_findings, product_findings
 from sluicegate.cli.project_findings import is_project, project_findings
 from sluicegate.cli.serving_trial import trial
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import InvalidInput, invalid
 from sluicegate_service.bentos import Bento, BentoInvalid
-from sluicegate_service.findings import Finding, Severity, bento_findings
+from sluicegate_service.findings import Finding, bento_findings
 
 PRODUCT_FILE: Final = "product.yaml"
 SUFFIXES: Final = (".yaml", ".yml", ".json")
@@ -86,7 +86,7 @@ def _product(path: Path, found: list[DataProduct]) -> Iterator[Finding]:
             yield from product_findings(product)
     except InvalidInput as error:
         for problem in error.problems:
-            yield Finding(Severity.ERROR, problem.path or str(path), problem.message)
+            yield Finding.error(problem.path or str(path), problem.message)
 
 
 def _project(
@@ -96,7 +96,7 @@ def _project(
         problem = (
             "has neither a bento (bento.yaml) nor a project to build one from (bentofile.yaml)"
         )
-        raise InvalidInput([Problem(str(folder), problem)])
+        raise invalid(str(folder), problem)
     yield from project_findings(folder, packages)
     if (folder / PRODUCT_FILE).is_file():
         yield from _product(folder / PRODUCT_FILE, products)
@@ -108,7 +108,7 @@ def _bento(
     try:
         bento = stack.enter_context(opened(path))
     except BentoInvalid as error:
-        yield Finding(Severity.ERROR, str(path), str(error))
+        yield Finding.error(str(path), str(error))
         return
     found.append(bento)
     yield from bento_findings(bento, packages)

@@ -10,7 +10,7 @@ from sluicegate.cli.doctor_cluster import cluster_findings
 from sluicegate.cli.doctor_prometheus import PrometheusReader, prometheus_findings
 from sluicegate.cli.kubectl.output import add_output, document, write
 from sluicegate.settings import Settings, parse_settings
-from sluicegate_service.findings import Finding, Severity
+from sluicegate_service.findings import Finding
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 def _of_prometheus(url: str, settings: Settings) -> list[Finding]:
     if not url:
         message = "no address is given: --prometheus URL, or set SLUICEGATE_PROMETHEUS_URL"
-        return [Finding(Severity.ERROR, "settings.prometheusUrl", message)]
+        return [Finding.error("settings.prometheusUrl", message)]
     with PrometheusReader(url, settings) as reader:
         return list(prometheus_findings(reader, settings))
 

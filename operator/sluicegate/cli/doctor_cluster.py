@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from sluicegate.kube.resources import (
 )
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
-from sluicegate_service.findings import Finding, Severity
+from sluicegate_service.findings import Finding
 
 LEAST_KUBERNETES: Final = (1, 33)
 """The first version whose kubelet mounts image volumes without an alpha gate."""
@@ -57,32 +58,24 @@ async def cluster_findings(namespace: str) -> list[Finding]:
     """What is missing in the cluster that the kubeconfig names."""
     async with transport() as opened:
         try:
-            return await _findings(_Cluster(opened), namespace)
+            api = KubeApi(opened, OpenGate(), field_manager="sluicegate-doctor")
+            return await _findings(_Cluster(opened, api), namespace)
         except KubeError as error:
-            return [_error("API server", f"can't be reached: {error}")]
+            return [Finding.error("API server", f"can't be reached: {error}")]
 
 
+@dataclass(frozen=True, slots=True)
 class _Cluster:
     """Reads, and one dry run."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        self._api = KubeApi(transport, OpenGate(), field_manager="sluicegate-doctor")
-
-    async def version(self) -> Body:
-        return await self._transport.send(ApiRequest("get", "GET", "/version"))
-
-    async def serves(self, resource: Resource) -> bool:
-        return await self._api.served(resource)
+    transport: Transport
+    api: KubeApi
 
     async def all(self, resource: Resource) -> list[Body]:
         found: list[Body] = []
-        async for page in self._api.pages(resource):
+        async for page in self.api.pages(resource):
             found += page.items
         return found
-
-    async def get(self, resource: Resource, key: Key) -> Body:
-        return await self._api.get(resource, key)
 
     async def tries_pod(self, namespace: str) -> Body:
         request = ApiRequest(
@@ -92,14 +85,14 @@ class _Cluster:
             query=(("dryRun", "All"),),
             body={"apiVersion": "v1", "kind": "Pod", **IMAGE_VOLUME},
         )
-        return await self._transport.send(request)
+        return await self.transport.send(request)
 
 
 async def _findings(cluster: _Cluster, namespace: str) -> list[Finding]:
-    found = list(_version(await cluster.version()))
-    if not await cluster.serves(DATA_PRODUCTS):
+    found = list(_version(await cluster.transport.send(ApiRequest("get", "GET", "/version"))))
+    if not await cluster.api.served(DATA_PRODUCTS):
         found.append(
-            _error(
+            Finding.error(
                 "CRD dataproducts.sluicegate.dev",
                 "does not exist: install the chart, or apply crds/ before it",
             )
@@ -110,9 +103,9 @@ async def _findings(cluster: _Cluster, namespace: str) -> list[Finding]:
     found += await _gateways(cluster)
     found += await _image_volumes(cluster, namespace)
     found += _nodes(await cluster.all(NODES))
-    if not await cluster.serves(POD_METRICS):
+    if not await cluster.api.served(POD_METRICS):
         found.append(
-            _note(
+            Finding.note(
                 "metrics-server",
                 "does not exist, so serving.autoscaling can't work: install it, or set replicas",
             )
@@ -127,9 +120,11 @@ async def _operators(cluster: _Cluster) -> list[Finding]:
     found = []
     for key in leases:
         try:
-            spec = (await cluster.get(LEASES, key)).get("spec", {})
+            spec = (await cluster.api.get(LEASES, key)).get("spec", {})
         except NotFound:
-            found.append(_warning(f"operator {key}", "its Lease is gone: is the chart installed?"))
+            found.append(
+                Finding.warning(f"operator {key}", "its Lease is gone: is the chart installed?")
+            )
             continue
         except Forbidden:
             continue  # an operator's namespace isn't everybody's to read
@@ -140,7 +135,7 @@ async def _operators(cluster: _Cluster) -> list[Finding]:
             text = (
                 f"has not renewed its Lease since {renewed:%Y-%m-%d %H:%M:%S} UTC: check its pods"
             )
-            found.append(_warning(f"operator {key}", text))
+            found.append(Finding.warning(f"operator {key}", text))
     return found
 
 
@@ -155,9 +150,11 @@ async def _policies(cluster: _Cluster) -> list[Finding]:
         text = (
             "no policy limits who approves: set roles.enforce of the chart to Audit, later to Deny"
         )
-        return [_note("roles", text)]
+        return [Finding.note("roles", text)]
     return [
-        _note("roles", f"{one['policyName']} only warns: set roles.enforce of the chart to Deny")
+        Finding.note(
+            "roles", f"{one['policyName']} only warns: set roles.enforce of the chart to Deny"
+        )
         for one in specs
         if "Deny" not in one.get("validationActions", ())
     ]
@@ -169,13 +166,13 @@ def _version(version: Body) -> Iterator[Finding]:
     )
     if (major, minor) < LEAST_KUBERNETES:
         wanted = ".".join(map(str, LEAST_KUBERNETES))
-        yield _error("Kubernetes", f"is {major}.{minor}, and {wanted} is needed: upgrade it")
+        yield Finding.error("Kubernetes", f"is {major}.{minor}, and {wanted} is needed: upgrade it")
 
 
 async def _gateways(cluster: _Cluster) -> list[Finding]:
-    if not (await cluster.serves(HTTP_ROUTES) and await cluster.serves(GATEWAYS)):
+    if not (await cluster.api.served(HTTP_ROUTES) and await cluster.api.served(GATEWAYS)):
         return [
-            _error(
+            Finding.error(
                 "Gateway API",
                 "v1 isn't served: install its standard channel (gateway-api's standard-install.yaml)"
                 " and a Gateway controller; without spec.route products serve inside the cluster"
@@ -184,7 +181,9 @@ async def _gateways(cluster: _Cluster) -> list[Finding]:
         ]
     gateways = await cluster.all(GATEWAYS)
     if not gateways:
-        return [_warning("Gateway", "there is none: make one for spec.route.parentRefs to name")]
+        return [
+            Finding.warning("Gateway", "there is none: make one for spec.route.parentRefs to name")
+        ]
     return [finding for one in gateways for finding in _gateway(one)]
 
 
@@ -195,11 +194,11 @@ def _gateway(body: Body) -> Iterator[Finding]:
     programmed = conditions.get("Programmed", {})
     if programmed.get("status") != "True":
         said = programmed.get("message") or "no controller has reported on it"
-        yield _warning(name, f"isn't programmed ({said}): its routes serve no requests")
+        yield Finding.warning(name, f"isn't programmed ({said}): its routes serve no requests")
     for listener in body["spec"].get("listeners", ()):
         allowed = listener.get("allowedRoutes", {}).get("namespaces", {}).get("from", "Same")
         if allowed == "Same":
-            yield _note(
+            yield Finding.note(
                 f"{name}, listener {listener['name']}",
                 f"accepts routes of the namespace {meta['namespace']} only: set"
                 " allowedRoutes.namespaces.from to All or Selector for products of others",
@@ -212,19 +211,21 @@ async def _image_volumes(cluster: _Cluster, namespace: str) -> list[Finding]:
         made = await cluster.tries_pod(namespace)
     except NotFound:
         return [
-            _error(where, f"the namespace {namespace} does not exist: choose one with --namespace")
+            Finding.error(
+                where, f"the namespace {namespace} does not exist: choose one with --namespace"
+            )
         ]
     except KubeError as error:
         if "image" in str(error) and "volume" in str(error).lower():
             return [_no_image_volumes()]
-        return [_warning(where, f"can't be tested in the namespace {namespace}: {error}")]
+        return [Finding.warning(where, f"can't be tested in the namespace {namespace}: {error}")]
     volumes = made["spec"].get("volumes", ())
     kept = any("image" in one for one in volumes if one["name"] == "bento")
     return [] if kept else [_no_image_volumes()]
 
 
 def _no_image_volumes() -> Finding:
-    return _error(
+    return Finding.error(
         "image volumes",
         "are not accepted by the API server: turn on the feature gate ImageVolume on it and on the"
         " kubelets, or give bentos as archives (spec.model.bento.url)",
@@ -239,20 +240,8 @@ def _nodes(nodes: list[Body]) -> Iterator[Finding]:
         numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
         if least and numbers and numbers < least:
             wanted = ".".join(map(str, least))
-            yield _error(
+            yield Finding.error(
                 f"node {body['metadata']['name']}",
                 f"has {name} {version}, which mounts no image volumes: {wanted} or later does;"
                 " upgrade it, or give bentos as archives (spec.model.bento.url)",
             )
-
-
-def _error(where: str, message: str) -> Finding:
-    return Finding(Severity.ERROR, where, message)
-
-
-def _warning(where: str, message: str) -> Finding:
-    return Finding(Severity.WARNING, where, message)
-
-
-def _note(where: str, message: str) -> Finding:
-    return Finding(Severity.NOTE, where, message)

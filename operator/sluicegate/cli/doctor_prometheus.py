@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from types import TracebackType
 from typing import Any, Final, Self
 
 import requests
 
 from sluicegate.prometheus.retention import DAY, RETENTION_METRIC, needed_retention
 from sluicegate.settings import GatewayMetrics, Settings
-from sluicegate_service.findings import Finding, Severity
+from sluicegate_service.findings import Finding
 
 REQUESTS: Final = "bentoml_service_request_total"
 """The counter of each product's pods."""
@@ -39,12 +38,7 @@ class PrometheusReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._session.close()
 
     def rows(self, query: str) -> list[tuple[Mapping[str, str], float]]:
@@ -87,7 +81,7 @@ def prometheus_findings(reader: PrometheusReader, settings: Settings) -> Iterato
     try:
         reader.rows("vector(1)")
     except NoAnswer as error:
-        yield _error(
+        yield Finding.error(
             reader.url,
             f"does not answer: {error}; from outside the cluster, use `kubectl -n monitoring port-forward"
             " svc/prometheus 9090` and --prometheus http://127.0.0.1:9090",
@@ -100,27 +94,26 @@ def prometheus_findings(reader: PrometheusReader, settings: Settings) -> Iterato
         if settings.gateway_metrics is GatewayMetrics.TRAEFIK:
             yield from _traefik(reader)
     except NoAnswer as error:
-        yield _error(reader.url, f"stopped answering: {error}")
+        yield Finding.error(reader.url, f"stopped answering: {error}")
 
 
 def _products(reader: PrometheusReader, settings: Settings) -> Iterator[Finding]:
     where = "products' pods"
     if not reader.rows(f"count({REQUESTS})"):
-        yield Finding(
-            Severity.NOTE,
+        yield Finding.note(
             where,
             "no target with a request is scraped: run this again once a product serves",
         )
         return
     for label in LABELS:
         if lacking := reader.rows(f'count({REQUESTS}{{{label}=""}})'):
-            yield _error(
+            yield Finding.error(
                 where,
                 f"{lacking[0][1]:g} series have no label {label}: the scrape job must add it"
                 f" (relabelling: docs/install.md, podMonitor.enabled in the chart)",
             )
     if reader.rows(f'count({REQUESTS}{{exported_endpoint!=""}})'):
-        yield _error(
+        yield Finding.error(
             where,
             "the target has a label endpoint, so BentoML's own became exported_endpoint: drop it"
             " (relabelling: {action: labeldrop, regex: endpoint})",
@@ -131,7 +124,7 @@ def _products(reader: PrometheusReader, settings: Settings) -> Iterator[Finding]
 def _interval(reader: PrometheusReader, settings: Settings) -> Iterator[Finding]:
     slowest, assumed = reader.scrape_seconds(), settings.scrape_interval_seconds
     if slowest > assumed:
-        yield _error(
+        yield Finding.error(
             "scrape interval",
             f"of products' pods is {slowest:g} s, and the operator assumes {assumed:g} s: set"
             f" settings.scrapeIntervalSeconds to {slowest:g}, or scrape them more often",
@@ -142,12 +135,9 @@ def _retention(reader: PrometheusReader) -> Iterator[Finding]:
     rows = reader.rows(f"min({RETENTION_METRIC} > 0)")
     seconds = rows[0][1] if rows else _seconds(reader.retention())
     if not seconds:
-        yield Finding(
-            Severity.NOTE, "retention", f"is unknown; {needed_retention() // DAY} days are needed"
-        )
+        yield Finding.note("retention", f"is unknown; {needed_retention() // DAY} days are needed")
     elif seconds < needed_retention():
-        yield Finding(
-            Severity.WARNING,
+        yield Finding.warning(
             "retention",
             f"is {seconds / DAY:.1f} days, so evidence is lost when the operator restarts: set"
             f" --storage.tsdb.retention.time to {needed_retention() // DAY}d or more",
@@ -165,8 +155,7 @@ def _seconds(text: str) -> float:
 def _containers(reader: PrometheusReader) -> Iterator[Finding]:
     where = "cAdvisor"
     if not reader.rows('count(container_memory_working_set_bytes{container!=""})'):
-        yield Finding(
-            Severity.WARNING,
+        yield Finding.warning(
             where,
             "is not scraped: memory and CPU throttling are unknown, so the cause of slow pods is not"
             " found, and their model is not rolled back; scrape the kubelets' /metrics/cadvisor",
@@ -174,17 +163,13 @@ def _containers(reader: PrometheusReader) -> Iterator[Finding]:
         return
     lacking = 'count(container_memory_working_set_bytes{container!="",pod=""})'
     if reader.rows(lacking):
-        yield _error(where, "its series have no label pod: keep the kubelet's labels")
+        yield Finding.error(where, "its series have no label pod: keep the kubelet's labels")
 
 
 def _traefik(reader: PrometheusReader) -> Iterator[Finding]:
     if not reader.rows('count(traefik_service_requests_total{service!=""})'):
-        yield _error(
+        yield Finding.error(
             "Traefik",
             "no traefik_service_requests_total with a label service is scraped, and"
             " settings.gatewayMetrics is Traefik: scrape its pods, or set it to None",
         )
-
-
-def _error(where: str, message: str) -> Finding:
-    return Finding(Severity.ERROR, where, message)

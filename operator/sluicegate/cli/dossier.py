@@ -17,7 +17,7 @@ from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.kubectl.output import add_output, as_yaml
 from sluicegate.cli.object_name import parse_key
 from sluicegate.cli.report import objects_in, readable
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
 from sluicegate.reporting.cyclonedx import cyclonedx
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     product, reviews = sorted_out(documents, key)
     if product is None and not reviews:
         text = f"there is neither a DataProduct {key} nor a review of one: check the name"
-        raise InvalidInput([Problem("product", text)])
+        raise invalid("product", text)
     file = dossier_of(product, reviews, end_of(args.at))
     text = _render(file, args.output)
     if args.file:
@@ -78,7 +78,7 @@ def end_of(day: str | None) -> int:
     try:
         following = date.fromisoformat(day) + timedelta(days=1)
     except ValueError:
-        raise InvalidInput([Problem("at", f'is "{day}": write a date as 2026-12-31')]) from None
+        raise invalid("at", f'is "{day}": write a date as 2026-12-31') from None
     return int(datetime(following.year, following.month, following.day, tzinfo=UTC).timestamp())
 
 

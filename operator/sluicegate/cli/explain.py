@@ -10,8 +10,9 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from sluicegate.api.base import rfc3339
+from sluicegate.api.base import number, rfc3339
 from sluicegate.api.product import DataProduct
+from sluicegate.api.shadow import ShadowStatus
 from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.explain_live import Live, look
 from sluicegate.cli.kubectl.output import add_output, document, write, write_lines, write_names
@@ -75,8 +76,25 @@ def status_lines(product: DataProduct) -> Iterator[str]:
                 f"    {evidence.slo}: for it {evidence.promote} of {evidence.promote_at}, against it"
                 f" {evidence.roll_back} of {evidence.roll_back_at}"
             )
+        yield from _shadow_lines(one.shadow)
     if status.decision is not None:
         made = status.decision
         yield f"  last decision {made.type} ({made.reason}) at {rfc3339(made.decision_time)}: {made.message}"
     for condition in status.conditions:
         yield f"  {condition.type}={condition.status} {condition.reason} {condition.message}".rstrip()
+
+
+def _shadow_lines(shadow: ShadowStatus | None) -> Iterator[str]:
+    """Both versions on rows that were labelled after the training, and what its Jobs wait for."""
+    if shadow is None:
+        return
+    yield f"    shadow phase: rows labelled up to {rfc3339(shadow.since_time)} are scored"
+    for one in shadow.evidence:
+        rows = one.pairs
+        yield (
+            f"    {one.slo} in the shadow phase: {rows.total:,} rows in {one.blocks} intervals,"
+            f" {rows.only_candidate_wrong:,} wrong of the candidate alone, {rows.only_stable_wrong:,}"
+            f" of stable alone; for it {number(one.promote)}, against it {number(one.roll_back)}"
+        )
+    if shadow.message:
+        yield f"    {shadow.reason}: {shadow.message}"

@@ -31,14 +31,13 @@ class Live:
     evaluation: Evaluation
 
     @property
-    def lines(self) -> list[str]:
-        """The same for people."""
-        found = judged_lines(self.product, self.evaluation)
-        return [
-            *found,
-            *rollout_lines(self.product),
-            *derived_lines(self.terms, self.evaluation, self.observed),
-        ]
+    def lines(self) -> Iterator[str]:
+        """The same for people: what the blocks say, and what was derived where the spec leaves it out."""
+        yield from judged_lines(self.product, self.evaluation)
+        rollout = self.product.status.candidate
+        if rollout is not None and rollout.derived is not None:
+            yield f"rollout of {rollout.version}, derived when it started: {rollout.derived.message}"
+        yield from derived_lines(self.terms, self.evaluation, self.observed)
 
     @property
     def as_object(self) -> dict[str, Any]:
@@ -67,13 +66,6 @@ def judged_lines(product: DataProduct, evaluation: Evaluation) -> Iterator[str]:
         seen = visibility(result, product.spec.analysis.block_seconds)
         if seen is not None:
             yield f"    {describe_visibility(seen, result.terms.drop)}"
-
-
-def rollout_lines(product: DataProduct) -> Iterator[str]:
-    """What the rollout under way began with, where the spec leaves it out."""
-    candidate = product.status.candidate
-    if candidate is not None and candidate.derived is not None:
-        yield f"rollout of {candidate.version}, derived when it started: {candidate.derived.message}"
 
 
 def derived_lines(terms: Terms, evaluation: Evaluation, observed: Observed) -> Iterator[str]:

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.output import add_output, objects, write, write_names
@@ -13,8 +13,6 @@ from sluicegate.cli.kubectl.session import Session, add_product, opened, refusal
 from sluicegate.cli.kubectl.terminal import coloured, say, table, width_of
 from sluicegate.kube.errors import Gone, Transient
 from sluicegate.kube.resources import DATA_PRODUCTS
-
-Body = dict[str, Any]
 
 STATES: Final = ("Healthy", "Degrading", "Degraded", "Unknown")
 HEADER: Final = ("NAMESPACE", "NAME", "STATE", "SLO", "MODEL", "CANARY", "TEAM", "MARKETS", "AGE", "REASON")  # fmt: skip
@@ -74,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _needs(session: Session, found: list[Body], args: argparse.Namespace) -> int:
+def _needs(session: Session, found: list[facts.Body], args: argparse.Namespace) -> int:
     """Print what the products need of a person."""
     from sluicegate.cli.kubectl import needs  # noqa: PLC0415 - imports the types
 
@@ -96,7 +94,7 @@ def _needs(session: Session, found: list[Body], args: argparse.Namespace) -> int
     return 0
 
 
-def _selected(session: Session, args: argparse.Namespace) -> Iterator[Body]:
+def _selected(session: Session, args: argparse.Namespace) -> Iterator[facts.Body]:
     if args.product:
         yield session.product(session.key(args.product))
         return
@@ -108,11 +106,11 @@ def _selected(session: Session, args: argparse.Namespace) -> Iterator[Body]:
                 yield product
 
 
-def _wanted(product: Body, args: argparse.Namespace) -> bool:
+def _wanted(product: facts.Body, args: argparse.Namespace) -> bool:
     return facts.matches(product, team=args.team, market=args.market, state=args.state)
 
 
-def _print(found: list[Body], args: argparse.Namespace, *, headers: bool) -> None:
+def _print(found: list[facts.Body], args: argparse.Namespace, *, headers: bool) -> None:
     if args.output in {"json", "yaml"}:
         for one in found:
             one.update(apiVersion=DATA_PRODUCTS.api_version, kind=DATA_PRODUCTS.kind)
@@ -128,7 +126,7 @@ def _print(found: list[Body], args: argparse.Namespace, *, headers: bool) -> Non
         say(f"No products found{where}.")
 
 
-def _table(found: list[Body], args: argparse.Namespace, *, headers: bool) -> None:
+def _table(found: list[facts.Body], args: argparse.Namespace, *, headers: bool) -> None:
     wide = args.output == "wide"
     first = 0 if args.all_namespaces else 1
     header = (*HEADER[first:-1], *(WIDE if wide else ()), HEADER[-1])
@@ -143,7 +141,7 @@ def _table(found: list[Body], args: argparse.Namespace, *, headers: bool) -> Non
     sys.stdout.flush()
 
 
-def row(product: Body, now: datetime, *, wide: bool = False) -> list[str]:
+def row(product: facts.Body, now: datetime, *, wide: bool = False) -> list[str]:
     """Cells of a product, in the order of the header."""
     spec, summary = facts.part(product, "spec"), facts.part(product, "status", "summary")
     meta = product["metadata"]
@@ -169,7 +167,7 @@ def row(product: Body, now: datetime, *, wide: bool = False) -> list[str]:
     return [str(cell or "") for cell in (*cells, summary.get("reason"))]
 
 
-def _follow(session: Session, args: argparse.Namespace, found: list[Body]) -> None:
+def _follow(session: Session, args: argparse.Namespace, found: list[facts.Body]) -> None:
     """Print a row for each change of the products; a watch that ends begins again."""
     shown = {facts.key(one): row(one, NEVER, wide=True) for one in found}
     key = session.key(args.product) if args.product else None

@@ -8,7 +8,7 @@ from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.output import add_output, document, write, write_names
 from sluicegate.cli.kubectl.session import Session, add_access, opened, refusals
 from sluicegate.cli.kubectl.terminal import clean, say
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 from sluicegate.kube.errors import Forbidden
 from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.portfolio.dependencies import Graph, graph_of
@@ -42,8 +42,7 @@ def run(args: argparse.Namespace) -> int:
         if args.product:
             name = str(session.key(args.product))
             if name not in graph.nodes:
-                known = f"is not among the {len(graph.nodes)} products: see `get -A`"
-                raise InvalidInput([Problem(name, known)])
+                raise invalid(name, f"is not among the {len(graph.nodes)} products: see `get -A`")
             graph = graph.near(name)
     if args.output == "name":
         write_names([one for one in items if str(facts.key(one)) in graph.nodes])

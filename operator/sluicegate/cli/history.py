@@ -3,7 +3,7 @@
 import argparse
 import sys
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from sluicegate.api.names import LABEL_PRODUCT
 from sluicegate.cli.kubectl import facts
@@ -11,8 +11,6 @@ from sluicegate.cli.kubectl.output import add_output, document, write
 from sluicegate.cli.kubectl.session import Session, add_product, opened, refusals
 from sluicegate.cli.kubectl.terminal import clean, coloured, say, table, width_of
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
-
-Body = dict[str, Any]
 
 HEADER: Final = ("VERSION", "OUTCOME", "TRAFFIC", "SOURCE", "SINCE", "UNTIL", "REVISION", "REASON")
 WIDE: Final = ("IMAGE",)
@@ -47,7 +45,9 @@ def run(args: argparse.Namespace) -> int:
         for one in versions:
             print(clean(one.get("version")))
     elif args.decisions:
-        _print(DECISIONS, [_decision_row(one) for one in decisions], args)
+        names = ("decisionTime", "type", "reason", "version", "message")
+        rows = [[str(one.get(name, "")) for name in names] for one in decisions]
+        _print(DECISIONS, rows, args)
     else:
         wide = args.output == "wide"
         now = datetime.now(UTC)
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def row(version: Body, now: datetime, *, wide: bool = False) -> list[str]:
+def row(version: facts.Body, now: datetime, *, wide: bool = False) -> list[str]:
     """Cells of a version, in the order of the header."""
     weight = version.get("weight")
     return [
@@ -72,11 +72,6 @@ def row(version: Body, now: datetime, *, wide: bool = False) -> list[str]:
     ]
 
 
-def _decision_row(one: Body) -> list[str]:
-    names = ("decisionTime", "type", "reason", "version", "message")
-    return [str(one.get(name, "")) for name in names]
-
-
 def _print(header: tuple[str, ...], rows: list[list[str]], args: argparse.Namespace) -> None:
     if not rows:
         say("There is no history yet.")
@@ -86,9 +81,9 @@ def _print(header: tuple[str, ...], rows: list[list[str]], args: argparse.Namesp
     sys.stdout.write(text)
 
 
-def _decisions(session: Session, key: Key, product: Body) -> list[Body]:
+def _decisions(session: Session, key: Key, product: facts.Body) -> list[facts.Body]:
     """Decisions of all reviews that are kept, and the last of status, the newest first."""
-    found: dict[tuple[str, str, str], Body] = {}
+    found: dict[tuple[str, str, str], facts.Body] = {}
     with refusals("list", DATA_PRODUCT_REVIEWS, key.namespace):
         for review in session.client.items(
             DATA_PRODUCT_REVIEWS, namespace=key.namespace, labels=f"{LABEL_PRODUCT}={key.name}"
@@ -100,5 +95,5 @@ def _decisions(session: Session, key: Key, product: Body) -> list[Body]:
     return sorted(found.values(), key=lambda one: str(one.get("decisionTime")), reverse=True)
 
 
-def _identity(one: Body) -> tuple[str, str, str]:
+def _identity(one: facts.Body) -> tuple[str, str, str]:
     return str(one.get("decisionTime")), str(one.get("type")), str(one.get("reason"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from sluicegate.api.names import MAX_NAME_LENGTH
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import InvalidInput, Problem, invalid
 from sluicegate_service.constraints import FILE, packages_of
 
 TEMPLATES: Final = {
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
             f'is "{args.name}": a product\'s name has at most {MAX_NAME_LENGTH} characters of a-z,'
             " 0-9 and '-', and begins with a letter, e.g. search-ranking"
         )
-        raise InvalidInput([Problem("NAME", problem)])
+        raise invalid("NAME", problem)
     folder: Path = args.directory or Path(args.name)
     words = _words(args)
     written = {folder / name: _filled(text, words) for name, text in template(args.template)}

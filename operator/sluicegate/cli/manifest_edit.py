@@ -8,7 +8,7 @@ from typing import Final
 import yaml
 
 from sluicegate.api.names import KIND
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 from sluicegate.kube.resources import Key
 
 PLACE: Final = ("spec", "model", "bento")
@@ -39,7 +39,7 @@ def find_product(files: Iterable[Path], key: Key) -> Edit:
     found = [edit for path in files for edit in _in(path, key)]
     if len(found) != 1:
         what = "none of the files has" if not found else "more than one document has"
-        raise InvalidInput([Problem(str(key), f"{what} this {KIND}: name the one file that does")])
+        raise invalid(str(key), f"{what} this {KIND}: name the one file that does")
     return found[0]
 
 
@@ -65,12 +65,12 @@ def _in(path: Path, key: Key) -> Iterator[Edit]:
         text = path.read_bytes().decode()
         documents = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput([Problem(str(path), f"can't be read: {error}")]) from error
+        raise invalid(str(path), f"can't be read: {error}") from error
     except yaml.YAMLError as error:
         message = (
             f"is no plain YAML ({str(error).splitlines()[0]}): templates can't be written back"
         )
-        raise InvalidInput([Problem(str(path), message)]) from error
+        raise invalid(str(path), message) from error
     for document in documents:
         if _is(document, key):
             yield Edit(
@@ -99,19 +99,19 @@ def _scalar(path: Path, text: str, document: yaml.Node, name: str) -> Scalar:
         found = _entry(node, step)
         if found is None:
             message = "isn't written out in the file (a merge key, or another layer, holds it)"
-            raise InvalidInput([Problem(f"{path}: {where}", f"{message}: write it there")])
+            raise invalid(f"{path}: {where}", f"{message}: write it there")
         key, node = found
         if node.start_mark.index < key.end_mark.index:
             message = "is an alias of another place: write it out to have it written back"
-            raise InvalidInput([Problem(f"{path}: {where}", message)])
+            raise invalid(f"{path}: {where}", message)
     start, end = node.start_mark.index, node.end_mark.index
     written = text[start:end]
     if not isinstance(node, yaml.ScalarNode) or written[:1] in "&!|>" or "\n" in written:
         message = "isn't a text of one line (an anchor, a tag or a block): write it plainly"
-        raise InvalidInput([Problem(f"{path}: {where}", message)])
+        raise invalid(f"{path}: {where}", message)
     if "{{" in written:
         message = "is a template: write back to the file that it takes its values from"
-        raise InvalidInput([Problem(f"{path}: {where}", message)])
+        raise invalid(f"{path}: {where}", message)
     return Scalar(str(node.value), written, start, end)
 
 

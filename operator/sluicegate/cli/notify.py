@@ -1,33 +1,27 @@
 """`sluicegate notify`: send a message for each transition of a product; or check how it would."""
 
-from __future__ import annotations
-
-import argparse  # noqa: TC003 - as in the other commands
+import argparse
 import asyncio
 import json
 import os
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import yaml
 
 from sluicegate.api.product import read_status_json, status_text
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 from sluicegate.notify.catalogue import TEST_TYPE
 from sluicegate.notify.cloud_events import event_of
 from sluicegate.notify.configuration import AlertmanagerSink, Configuration, load
 from sluicegate.notify.cursor import Cursor, cursor_of
 from sluicegate.notify.messages import Collected, Message, batch_of
-from sluicegate.notify.transitions import transitions
+from sluicegate.notify.transitions import Transition, transitions
 from sluicegate.notify.watched import origin_of
 from sluicegate.notify.wording import wording
 from sluicegate.reconcile.live.product import product_record
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from sluicegate.notify.transitions import Transition
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +80,7 @@ async def _test(configuration: Configuration, name: str) -> int:
     if sink is None or isinstance(sink, AlertmanagerSink):
         known = [one for one, kept in configuration.sinks.items() if kept.kind != "Alertmanager"]
         text = f'is "{name}": name a sink that receives messages: {", ".join(known) or "there is none"}'
-        raise InvalidInput([Problem("test", text)])
+        raise invalid("test", text)
     client = AiohttpClient()
     keeping = asyncio.ensure_future(client.keep())
     now = int(time.time())
@@ -111,7 +105,7 @@ def _document(path: Path) -> dict[str, Any]:
         meta |= {"namespace": meta.get("namespace") or "default", "name": str(meta["name"])}
     except (OSError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
         problem = "is no DataProduct in YAML: write it by kubectl get dataproduct NAME -o yaml"
-        raise InvalidInput([Problem(str(path), problem)]) from error
+        raise invalid(str(path), problem) from error
     meta.setdefault("uid", "")
     meta["resourceVersion"] = "1"
     return {**document, "metadata": meta}

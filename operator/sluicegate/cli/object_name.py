@@ -2,7 +2,7 @@
 
 import os
 
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 from sluicegate.kube.kubeconfig import Selection, read_access
 from sluicegate.kube.resources import Key
 
@@ -17,8 +17,7 @@ def parse_key(text: str, *, argument: str, example: str = "catalog/search-rankin
     """
     namespace, slash, name = text.partition("/")
     if not (namespace and slash and name):
-        problem = f'is "{text}": write NAMESPACE/NAME, e.g. {example}'
-        raise InvalidInput([Problem(argument, problem)])
+        raise invalid(argument, f'is "{text}": write NAMESPACE/NAME, e.g. {example}')
     return Key(namespace, name)
 
 

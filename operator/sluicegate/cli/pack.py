@@ -11,10 +11,6 @@ from sluicegate_service.findings import bento_findings
 from sluicegate_service.push import PushError, pack_and_push
 
 
-class PackFailed(SluicegateError):  # noqa: N818  # says what is the case
-    """The bento isn't in the registry; the message names the reference and the way out."""
-
-
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
@@ -51,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
             image = pack_and_push(bento.folder, args.reference, plain_http=args.plain_http)
             print(image if args.quiet else bento_block(bento, image))
     except (BentoInvalid, PushError) as error:
-        raise PackFailed(str(error)) from error
+        raise SluicegateError(str(error)) from error
     return 0
 
 
@@ -65,7 +61,7 @@ def _check(bento: Bento, constraints: Path | None) -> None:
     for finding in findings:
         print(finding.line(), file=sys.stderr)
     if blocking(findings):
-        raise PackFailed(
+        raise SluicegateError(
             "nothing was pushed, as the runtime image can't serve this bento (see above);"
             " --constraints FILE names another runtime's packages, --unchecked pushes anyway"
         )

@@ -16,7 +16,8 @@ from sluicegate.api.names import KIND, LABEL_REVISION, LABEL_VERSION
 from sluicegate.api.operator_checks import check_context, runtime_image
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.kubectl.output import add_output
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.cli.kubectl.terminal import aligned
+from sluicegate.errors import invalid
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.plan import example_training, first_children, spec_version
 from sluicegate.policy.derived_defaults import derived
@@ -32,7 +33,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("file", metavar="FILE", help="YAML or JSON; - is standard input")
     add_output(parser)
-    parser.add_argument("--training", action="store_true", help="also show the Job of a retraining")
+    parser.add_argument(
+        "--training",
+        action="store_true",
+        help="also show the Jobs of a retraining and of a shadow phase",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,7 +78,7 @@ def read_documents(file: str) -> list[dict[str, Any]]:
         if isinstance(document, dict) and document.get("kind") == KIND
     ]
     if not found:
-        raise InvalidInput([Problem(file, f"holds no {KIND}: give a file with at least one")])
+        raise invalid(file, f"holds no {KIND}: give a file with at least one")
     return found
 
 
@@ -82,9 +87,9 @@ def _documents(file: str) -> list[Any]:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
         return list(yaml.safe_load_all(text))
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput([Problem(file, f"can't be read: {error}")]) from error
+        raise invalid(file, f"can't be read: {error}") from error
     except yaml.YAMLError as error:
-        raise InvalidInput([Problem(file, f"is no YAML: {error}")]) from error
+        raise invalid(file, f"is no YAML: {error}") from error
 
 
 def _children(product: DataProduct, settings: Settings, *, training: bool) -> list[Manifest]:
@@ -112,9 +117,7 @@ def _as_table(children: list[Manifest], *, wide: bool = False) -> str:
         for child in children
     ]  # fmt: skip
     shown = rows if wide else [row[:-1] for row in rows]
-    widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]) - 1)]
-    lines = ["  ".join(map(str.ljust, row, (*widths, 0))).rstrip() for row in shown]
-    return "\n".join(lines) + "\n"
+    return "\n".join(aligned(shown)) + "\n"
 
 
 def _images(part: Any) -> Iterator[str]:

@@ -9,7 +9,7 @@ import yaml
 from sluicegate.api.product import DataProduct
 from sluicegate.api.slos import IndicatorKind
 from sluicegate_service.bentos import Bento
-from sluicegate_service.findings import Finding, Severity
+from sluicegate_service.findings import Finding
 
 PLACEHOLDER: Final = "sha256:" + "0" * 64
 FEEDBACK: Final = "/feedback"
@@ -21,10 +21,9 @@ def product_findings(product: DataProduct) -> Iterator[Finding]:
     """What a product alone tells: what it asks for and can't have."""
     spec = product.spec
     slos = [slo.name for slo in spec.slos]
-    truth = _needs_truth(product)
+    truth = [slo.name for slo in spec.slos if slo.indicator.kind is IndicatorKind.OUTCOMES]
     if truth and spec.serving.feedback is None:
-        yield Finding(
-            Severity.ERROR,
+        yield Finding.error(
             "spec.serving.feedback",
             f"is missing, and {', '.join(truth)} is counted from feedback at /feedback:"
             " add feedback: {secretRef: {name: …}}",
@@ -34,15 +33,13 @@ def product_findings(product: DataProduct) -> Iterator[Finding]:
     filled = {one.role for one in spec.team.members} if spec.team else set()
     wanted = spec.review.signed_by if spec.review else ()
     if unfilled := [role for role in wanted if role not in filled]:
-        yield Finding(
-            Severity.WARNING,
+        yield Finding.warning(
             "spec.review.signedBy",
             f"has {' and '.join(unfilled)}, and no member of the team has that role, so no review is"
             " ever signed: add one to spec.team.members, or name a role of a member",
         )
     if spec.model.bento.digest == PLACEHOLDER:
-        yield Finding(
-            Severity.NOTE,
+        yield Finding.note(
             "spec.model.bento.image",
             "is a placeholder: replace it with the block that `sluicegate pack` prints",
         )
@@ -52,32 +49,30 @@ def fit_findings(product: DataProduct, bento: Bento) -> Iterator[Finding]:
     """What the product says of its bento, held against the bento."""
     named = product.spec.model.bento
     if named.service != bento.service:
-        yield Finding(
-            Severity.ERROR,
+        yield Finding.error(
             "spec.model.bento.service",
             f"is {named.service}, and the bento's entry service is {bento.service}: set it to that",
         )
     if named.version != bento.version:
-        yield Finding(
-            Severity.ERROR,
+        yield Finding.error(
             "spec.model.bento.version",
             f"is {named.version}, and the bento's is {bento.version}: set it to that",
         )
     yield from _feedback(product, bento)
     if product.spec.retraining and product.spec.retraining.command:
         yield from _training(product.spec.retraining.command, bento)
-
-
-def _needs_truth(product: DataProduct) -> list[str]:
-    return [slo.name for slo in product.spec.slos if slo.indicator.kind is IndicatorKind.OUTCOMES]
+    shadow = product.spec.rollout.shadow
+    if shadow is not None and not (
+        product.spec.retraining and product.spec.retraining.pod_template
+    ):
+        yield from _absent(shadow.command, bento, "spec.rollout.shadow.command", "the code")
 
 
 def _names(named: Any, slos: Sequence[str], where: str) -> Iterator[Finding]:
     for name in named:
         if name not in slos:
             known = ", ".join(slos) or "none"
-            yield Finding(
-                Severity.ERROR,
+            yield Finding.error(
                 f"{where}.{name}",
                 f"is no SLO of this product (it has {known}): correct the name",
             )
@@ -87,8 +82,7 @@ def _feedback(product: DataProduct, bento: Bento) -> Iterator[Finding]:
     if product.spec.serving.feedback is None:
         return
     if not _has_route(bento, FEEDBACK):
-        yield Finding(
-            Severity.ERROR,
+        yield Finding.error(
             "spec.serving.feedback",
             f"is set, and the bento has no POST {FEEDBACK}: derive the service from"
             " sluicegate_service.product.ProductService, or remove feedback",
@@ -106,20 +100,23 @@ def _has_route(bento: Bento, route: str) -> bool:
 
 
 def _training(command: Sequence[str], bento: Bento) -> Iterator[Finding]:
-    where, source = "spec.retraining.command", bento.folder / "src"
+    yield from _absent(command, bento, "spec.retraining.command", "the training code")
+    for name in _started_file(command) or ():
+        path = bento.folder / "src" / name
+        if path.is_file() and TRAINER in path.read_text(encoding="utf-8", errors="replace"):
+            yield from _rebuilds(bento.folder / "src")
+            return
+
+
+def _absent(command: Sequence[str], bento: Bento, where: str, what: str) -> Iterator[Finding]:
+    """That the bento lacks the file which a command starts."""
     wanted = _started_file(command)
-    if wanted is None:
-        return
-    found = [source / name for name in wanted if (source / name).is_file()]
-    if not found:
-        yield Finding(
-            Severity.ERROR,
+    if wanted and not any((bento.folder / "src" / name).is_file() for name in wanted):
+        yield Finding.error(
             where,
-            f"is {' '.join(command)}, and the bento's src has no {wanted[0]}: include the training"
-            " code in the bento (bentofile.yaml: include)",
+            f"is {' '.join(command)}, and the bento's src has no {wanted[0]}: include {what} in the"
+            " bento (bentofile.yaml: include)",
         )
-    elif TRAINER in found[0].read_text(encoding="utf-8", errors="replace"):
-        yield from _rebuilds(source)
 
 
 def _started_file(command: Sequence[str]) -> tuple[str, ...] | None:
@@ -140,8 +137,7 @@ def _started_file(command: Sequence[str]) -> tuple[str, ...] | None:
 def _rebuilds(source: Path) -> Iterator[Finding]:
     path = source / "bentofile.yaml"
     if not path.is_file():
-        yield Finding(
-            Severity.ERROR,
+        yield Finding.error(
             "src/bentofile.yaml",
             "isn't in the bento, and the training builds the next version with it: add"
             " bentofile.yaml to its own include",
@@ -149,8 +145,7 @@ def _rebuilds(source: Path) -> Iterator[Finding]:
         return
     options = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     if (options.get("python") or {}).get("lock_packages", True):
-        yield Finding(
-            Severity.ERROR,
+        yield Finding.error(
             "src/bentofile.yaml: python.lock_packages",
             "must be false: the training builds the next version without access to a package index",
         )

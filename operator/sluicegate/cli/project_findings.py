@@ -9,7 +9,7 @@ import yaml
 
 from sluicegate_service.bentos import BentoInvalid
 from sluicegate_service.constraints import MARKERS
-from sluicegate_service.findings import Finding, Severity
+from sluicegate_service.findings import Finding
 from sluicegate_service.requirements import Wanted, compare, parse_requirements
 
 BUILD_FILES: Final = ("bentofile.yaml", "pyproject.toml")
@@ -24,26 +24,24 @@ def project_findings(folder: Path, packages: Mapping[str, str]) -> Iterator[Find
     """What will keep the bento that is built of `folder` from a runtime with `packages`."""
     name, options = _options(folder)
     if options is None:
-        yield Finding(Severity.ERROR, name, "can't be read: correct its syntax")
+        yield Finding.error(name, "can't be read: correct its syntax")
         return
     yield from _service(folder, name, options)
     python = options.get("python") or {}
     try:
         wanted = parse_requirements(_requirements(folder, python), MARKERS)
     except (OSError, BentoInvalid) as error:
-        yield Finding(Severity.ERROR, f"{name}: python", f"{error}")
+        yield Finding.error(f"{name}: python", f"{error}")
         return
     for mismatch in compare(Wanted(tuple(wanted)), packages.get):
-        yield Finding(
-            Severity.ERROR,
+        yield Finding.error(
             f"{name}: python.packages: {mismatch.name}",
             f"is {mismatch.wanted}, and the runtime has {mismatch.found or 'nothing'}: use its"
             " version (`sluicegate runtime-constraints`), or build a runtime image with the bento's"
             " packages (`sluicegate runtime-image`)",
         )
     if python.get("lock_packages", True) and wanted:
-        yield Finding(
-            Severity.WARNING,
+        yield Finding.warning(
             f"{name}: python.lock_packages",
             "is true, so the bento locks the newest versions when it is built: build in an"
             " environment of the runtime's versions, or set it to false and name versions",
@@ -68,8 +66,7 @@ def _service(folder: Path, name: str, options: Mapping[str, Any]) -> Iterator[Fi
     module = service.partition(":")[0]
     path = module.removesuffix(".py").replace(".", "/")
     if not any((folder / one).is_file() for one in (f"{path}.py", f"{path}/__init__.py")):
-        yield Finding(
-            Severity.ERROR,
+        yield Finding.error(
             f"{name}: service",
             f"is {service}, and there is no {path}.py beside it: name MODULE:CLASS of the service",
         )

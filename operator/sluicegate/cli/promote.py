@@ -2,14 +2,12 @@
 
 import argparse
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.action import Action, Request, Stale, configure_action, run_action
-from sluicegate.errors import InvalidInput, Problem
-
-Body = dict[str, Any]
+from sluicegate.errors import invalid
 
 AGAIN: Final = frozenset({"RolledBack", "Inconclusive"})
 """Outcomes of spec.model after which it may be tried again."""
@@ -29,10 +27,10 @@ def run(args: argparse.Namespace) -> int:
     return run_action(PROMOTION, args)
 
 
-def identify(product: Body) -> tuple[str, ...]:
+def identify(product: facts.Body) -> tuple[str, ...]:
     """Version and revision of what would be promoted; empty for nothing."""
     if trial := facts.candidate(product):
-        return str(trial.get("version")), str(trial.get("revision"))
+        return facts.identity(trial)
     model = facts.part(product, "status", "specModel")
     stable = facts.part(product, "status", "stable")
     if model.get("outcome") in AGAIN and model.get("image") != stable.get("image"):
@@ -45,13 +43,13 @@ def identify(product: Body) -> tuple[str, ...]:
     return ()
 
 
-def ask(product: Body, version: str) -> Request:
+def ask(product: facts.Body, version: str) -> Request:
     """The approval of the candidate."""
     identity = identify(product)
     key, stable = facts.key(product), facts.part(product, "status", "stable").get("version", "none")
     if not identity:
         text = f"has no candidate, and {stable} is stable: there is nothing to promote"
-        raise InvalidInput([Problem(str(key), text)])
+        raise invalid(str(key), text)
     if version and version != identity[0]:
         raise Stale(
             f"{version} is not the candidate of {key}, {identity[0]} is: nothing was written"
@@ -64,7 +62,7 @@ def ask(product: Body, version: str) -> Request:
     return Request(sentence, list(_details(product, trial)), identity[0], identity)
 
 
-def _details(product: Body, trial: Body) -> Iterator[str]:
+def _details(product: facts.Body, trial: facts.Body) -> Iterator[str]:
     model = facts.part(product, "status", "specModel")
     if trial:
         yield f"revision {trial.get('revision')}, from {trial.get('source')}, {trial.get('image')}"
@@ -81,7 +79,7 @@ def _details(product: Body, trial: Body) -> Iterator[str]:
         yield f"stable now: {slo.get('name')} {slo.get('state')} {slo.get('message', '')}".rstrip()
 
 
-def pending(product: Body) -> str:
+def pending(product: facts.Body) -> str:
     """Why an approval is not answered soon."""
     trial = facts.candidate(product)
     reason = facts.condition(product, "RolloutProgressing").get("reason")

@@ -1,31 +1,26 @@
 """`sluicegate record`: a product's past, from Prometheus, as a scenario to replay and to tune with."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.object_name import parse_key
 from sluicegate.cli.plan import read_documents
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.measurement.past_record import record
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.past_blocks import PastReader
 from sluicegate.settings import Settings, parse_settings
+from sluicegate.simulation.recording import Recording
 from sluicegate.wiring import GATEWAYS, endpoint_of, timing_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from sluicegate.simulation.recording import Recording
 
 MOST_DAYS: Final = 90
 
@@ -64,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     settings = parse_settings(os.environ, refuse_unknown=False)
     if not settings.prometheus_url:
         problem = "is empty: set it to the URL of the Prometheus that the operator reads"
-        raise InvalidInput([Problem("SLUICEGATE_PROMETHEUS_URL", problem)])
+        raise invalid("SLUICEGATE_PROMETHEUS_URL", problem)
     body = _product_of(args)
     if args.policy:
         body = {**body, "spec": _one(args.policy)["spec"]}
@@ -93,15 +88,14 @@ def _product_of(args: argparse.Namespace) -> dict[str, Any]:
     found = (body["metadata"].get("namespace"), body["metadata"].get("name"))
     if found != key:
         problem = f"holds {found[0]}/{found[1]}, not {args.product}: give the file of this product"
-        raise InvalidInput([Problem("--from-file", problem)])
+        raise invalid("--from-file", problem)
     return body
 
 
 def _one(file: str) -> dict[str, Any]:
     documents = read_documents(file)
     if len(documents) != 1:
-        problem = f"holds {len(documents)} DataProducts: give a file with one"
-        raise InvalidInput([Problem(file, problem)])
+        raise invalid(file, f"holds {len(documents)} DataProducts: give a file with one")
     DataProduct.parse(documents[0])
     return documents[0]
 

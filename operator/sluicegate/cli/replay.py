@@ -9,7 +9,7 @@ from typing import Final
 import yaml
 
 from sluicegate.cli.plan import read_products
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 from sluicegate.simulation.other_policy import with_policy
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_output import json_lines, table
@@ -58,8 +58,7 @@ def read_scenario(file: str) -> ReplayScenario:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
         document = yaml.load(text, Loader=_LOADER)  # noqa: S506 - both loaders are safe
     except OSError as error:
-        message = f"can't be read ({error.strerror}): give a file that exists"
-        raise InvalidInput([Problem(file, message)]) from error
+        raise invalid(file, f"can't be read ({error.strerror}): give a file that exists") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidInput([Problem(file, f"is neither YAML nor JSON: {error}")]) from error
+        raise invalid(file, f"is neither YAML nor JSON: {error}") from error
     return parse_scenario(document)

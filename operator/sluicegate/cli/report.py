@@ -20,8 +20,8 @@ from sluicegate.cli.kubectl import output
 from sluicegate.cli.kubectl.output import add_output, document
 from sluicegate.cli.object_name import parse_key
 from sluicegate.cli.report_live import with_what_is_new
-from sluicegate.cli.reviewed_products import products_in
-from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.cli.reviewed_products import naming_namespaces, products_in
+from sluicegate.errors import MissingExtra, invalid
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.reporting.facts import ReportFacts, facts_of
 from sluicegate.reporting.text import as_csv, documents, markdown
@@ -29,10 +29,6 @@ from sluicegate.reviews.store import UnreadableReview, parse_review, read_review
 from sluicegate.settings import parse_settings
 
 FORMATS = ("markdown", "html", "json", "yaml", "csv", "name")
-
-
-class NoReportExtra(SluicegateError):  # noqa: N818 - says what is the case
-    """The extra that is needed isn't installed."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +40,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wheel", action="store_true",
         help="one product at random for a joint review; the same one all day",
+    )  # fmt: skip
+    parser.add_argument(
+        "--namespace", dest="namespaces", action="append", default=[], metavar="NAMESPACE",
+        help="with --all or --wheel: only of this namespace; may be given several times",
     )  # fmt: skip
     parser.add_argument("--period", help="e.g. 2026-12, 2026-q4, 2026-w49; the newest sealed one")
     parser.add_argument(
@@ -67,11 +67,14 @@ def run(args: argparse.Namespace) -> int:
     """Write the report."""
     wanted = _product(args)
     if args.live and args.files:
-        raise InvalidInput([Problem("live", "reads a cluster: leave out --from")])
+        raise invalid("live", "reads a cluster: leave out --from")
     if args.files:
-        reviews = _read_files(args.files)
+        among = set(args.namespaces)
+        reviews = [
+            one for one in _read_files(args.files) if not among or one.metadata.namespace in among
+        ]
     else:
-        reviews = asyncio.run(_read_cluster(wanted, live=args.live))
+        reviews = asyncio.run(_read_cluster(wanted, args.namespaces, live=args.live))
     chosen = choose(reviews, wanted, args.period or "", open_too=args.live)
     reports = sorted(chosen, key=lambda one: (-one.worst, one.name))
     if args.wheel:
@@ -88,11 +91,12 @@ def run(args: argparse.Namespace) -> int:
 def _product(args: argparse.Namespace) -> tuple[str, str] | None:
     """Which product; None for all."""
     if (args.all or args.wheel) == bool(args.product):
-        raise InvalidInput(
-            [Problem("product", "give one as NAMESPACE/NAME, or use --all or --wheel")]
-        )
+        text = "give one as NAMESPACE/NAME, before --from, or use --all or --wheel"
+        raise invalid("product", text)
     if args.all or args.wheel:
         return None
+    if args.namespaces:
+        raise invalid("namespace", "is for --all: a product is NAMESPACE/NAME")
     return parse_key(args.product, argument="product")
 
 
@@ -136,7 +140,7 @@ def choose(
         text = f'there is no period "{period}" of {whose}: name one of {", ".join(sorted(set(known))[-6:])}'
     else:
         text = f"no review of {whose} is sealed yet: name an open one by --period {known[-1]}"
-    raise InvalidInput([Problem("period", text)])
+    raise invalid("period", text)
 
 
 def spun(reports: Sequence[ReportFacts], day: str) -> ReportFacts:
@@ -173,7 +177,7 @@ def _render(reports: Sequence[ReportFacts], form: str, period: str) -> str:
             try:
                 from sluicegate.reporting.page import page  # noqa: PLC0415 - an extra
             except ImportError as error:
-                raise NoReportExtra(
+                raise MissingExtra(
                     f"HTML needs {error.name}: install sluicegate[report], or take -o markdown"
                 ) from error
             whose = reports[0].name if len(reports) == 1 else f"{len(reports)} products"
@@ -188,7 +192,7 @@ def _read_files(files: Iterable[Path]) -> list[DataProductReview]:
         review = parse_review(body) if body.get("kind") == names.REVIEW_KIND else None
         if review is None:
             text = f"has an object that is no {names.REVIEW_KIND}: write it with kubectl get dprev -o yaml"
-            raise InvalidInput([Problem(str(path), text)])
+            raise invalid(str(path), text)
         found.append(review)
     return found
 
@@ -201,7 +205,7 @@ def objects_in(files: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
             documents = list(yaml.load_all(path.read_text(encoding="utf-8"), loader))
         except (OSError, yaml.YAMLError) as error:
             why = error.strerror if isinstance(error, OSError) else error
-            raise InvalidInput([Problem(str(path), f"can't be read: {why}")]) from error
+            raise invalid(str(path), f"can't be read: {why}") from error
         for one in documents:
             for item in one.get("items", [one]) if isinstance(one, dict) else []:
                 yield path, item
@@ -216,22 +220,24 @@ def readable(bodies: Iterable[Mapping[str, Any]]) -> Iterator[DataProductReview]
             print(f"left out: {error}", file=sys.stderr)
 
 
-async def _read_cluster(wanted: tuple[str, str] | None, *, live: bool) -> list[DataProductReview]:
+async def _read_cluster(
+    wanted: tuple[str, str] | None, among: Sequence[str], *, live: bool
+) -> list[DataProductReview]:
     """The reviews of one product, or of all; live with the days that they haven't got yet."""
     settings = parse_settings(os.environ, refuse_unknown=False)
     if live and not settings.prometheus_url:
-        raise InvalidInput(
-            [Problem("live", "set SLUICEGATE_PROMETHEUS_URL to where Prometheus answers")]
-        )
-    namespace = wanted[0] if wanted else ""
+        raise invalid("live", "set SLUICEGATE_PROMETHEUS_URL to where Prometheus answers")
+    namespaces = [wanted[0]] if wanted else among or [""]
     labels = f"{names.LABEL_PRODUCT}={wanted[1]}" if wanted else ""
     found: list[DataProductReview] = []
     async with kube_api() as api:
-        async for page in api.pages(
-            DATA_PRODUCT_REVIEWS, namespace=namespace, labels=labels, chunk=50
-        ):
-            found += readable(page.items)
-        if live:
-            products = await products_in(api, namespace)
-            found = await with_what_is_new(found, products, settings, time.time())
-    return found
+        for namespace in namespaces:
+            with naming_namespaces(namespace):
+                async for page in api.pages(
+                    DATA_PRODUCT_REVIEWS, namespace=namespace, labels=labels, chunk=50
+                ):
+                    found += readable(page.items)
+        if not live:
+            return found
+        products = [one for each in namespaces for one in await products_in(api, each)]
+    return await with_what_is_new(found, products, settings, time.time())

@@ -1,28 +1,22 @@
 """What a report adds to ledgers that are open: days that they haven't got yet, today's so far among them."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from sluicegate.api.product import DataProduct
+from sluicegate.api.review import DataProductReview
 from sluicegate.kube.resources import Key
 from sluicegate.ledger.journal import with_day
 from sluicegate.ledger.periods import Day, Period, local_day, zone_of
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.day_reader import STEP, DayReader
 from sluicegate.prometheus.targets import ProductKey
-from sluicegate.prometheus.timing import SCRAPES_PER_BLOCK
-from sluicegate.reviews.keeper import OLDEST_SECONDS, counts_of
+from sluicegate.prometheus.timing import SCRAPES_PER_BLOCK, Timing
+from sluicegate.reviews.keeper import OLDEST_SECONDS
 from sluicegate.reviews.subject import subject_of
+from sluicegate.settings import Settings
 from sluicegate.wiring import endpoint_of, timing_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from sluicegate.api.product import DataProduct
-    from sluicegate.api.review import DataProductReview
-    from sluicegate.prometheus.timing import Timing
-    from sluicegate.settings import Settings
 
 MINUTE: Final = 60
 
@@ -58,10 +52,10 @@ async def with_what_is_new(
             read = await reader.read([subject.target], [(one.begin, one.end) for one in days])
             status = review.status
             for day in days:
-                span = read.get((ProductKey(*subject.key), (day.begin, day.end)))
-                if span is not None:
-                    status = with_day(status, day, counts_of(span), now)
-            made[place] = review.model_copy(update={"status": status})
+                counts = read.get((ProductKey(*subject.key), (day.begin, day.end)))
+                if counts is not None:
+                    status = with_day(status, day, counts, now, requests=subject.requests)
+            made[place] = review.replace(status=status)
     return made
 
 

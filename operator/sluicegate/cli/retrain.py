@@ -1,14 +1,12 @@
 """`sluicegate retrain`: ask for a training, whatever the service levels are."""
 
 import argparse
-from typing import Any, Final
+from typing import Final
 
 from sluicegate.api.names import REQUEST_RETRAIN
 from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.action import Action, Request, configure_action, run_action
-from sluicegate.errors import InvalidInput, Problem
-
-Body = dict[str, Any]
+from sluicegate.errors import invalid
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,18 +23,17 @@ def run(args: argparse.Namespace) -> int:
     return run_action(RETRAINING, args)
 
 
-def identify(product: Body) -> tuple[str, ...]:
+def identify(product: facts.Body) -> tuple[str, ...]:
     """Version and revision of the stable version, from which the training starts."""
-    stable = facts.part(product, "status", "stable")
-    return (str(stable.get("version")), str(stable.get("revision"))) if stable else ()
+    return facts.identity(facts.part(product, "status", "stable"))
 
 
-def ask(product: Body, _: str) -> Request:
+def ask(product: facts.Body, _: str) -> Request:
     """The training of the stable version's successor."""
     identity = identify(product)
     if not identity:
         text = "has no stable version yet: a training needs one to start from"
-        raise InvalidInput([Problem(str(facts.key(product)), text)])
+        raise invalid(str(facts.key(product)), text)
     training = facts.part(product, "status", "retraining")
     last = facts.part(training, "lastResult")
     details = [f"attempts in a row without a promotion: {training.get('unsuccessfulAttempts', 0)}"]

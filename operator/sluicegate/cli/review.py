@@ -14,19 +14,11 @@ from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.kubectl.output import add_output, objects, write
 from sluicegate.cli.object_name import parse_name
 from sluicegate.cli.reviewed_products import products_in
-from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.errors import MissingExtra, invalid
 from sluicegate.kube.errors import NotFound
-from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key, Resource
+from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, SUBJECT_REVIEWS, Key
 from sluicegate.reviews.signing import Signature, role_of, signed
 from sluicegate.reviews.store import read_review
-
-WHO_AM_I = Resource(
-    "authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False
-)
-
-
-class NoCalendarExtra(SluicegateError):  # noqa: N818 - says what is the case
-    """The extra that is needed isn't installed."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_output(sign)
     calendar = acts.add_parser("calendar", help="write the due dates of reviews as iCalendar")
     calendar.add_argument(
-        "--namespace", default="", help="products as NAMESPACE/NAME; all when left out"
+        "--namespace", default="", help="namespace of the products; all when left out"
     )
     calendar.add_argument("--file", type=Path, help="file to write; standard output when left out")
     parser.epilog = (
@@ -66,9 +58,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         from sluicegate.reporting.agenda import calendar  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise NoCalendarExtra(
-            f"a calendar needs {error.name}: install sluicegate[report]"
-        ) from error
+        raise MissingExtra(f"a calendar needs {error.name}: install sluicegate[report]") from error
     text = calendar(asyncio.run(_products(args.namespace)))
     if args.file:
         args.file.write_text(text, encoding="utf-8", newline="")
@@ -81,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 async def _sign(key: Key, args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     """Sign; what was done in a sentence, and the review as the API server has it then."""
     async with kube_api("sluicegate-review") as api:
-        answer = await api.create(WHO_AM_I, {"metadata": {}})
+        answer = await api.create(SUBJECT_REVIEWS, {"metadata": {}})
         username = str(answer["status"]["userInfo"]["username"])
         try:
             review = read_review(await api.get(DATA_PRODUCT_REVIEWS, key))
@@ -89,7 +79,7 @@ async def _sign(key: Key, args: argparse.Namespace) -> tuple[str, dict[str, Any]
             text = (
                 f"there is no {key}: `kubectl get dprev -n {key.namespace}` lists those there are"
             )
-            raise InvalidInput([Problem("review", text)]) from error
+            raise invalid("review", text) from error
         role = role_of(review, username, args.role)
         signature = Signature(username, role, args.verdict, args.note)
         change = signed(review, signature, at=int(datetime.now(UTC).timestamp()))

@@ -1,14 +1,12 @@
 """`sluicegate rollback`: restore an earlier version of the history."""
 
 import argparse
-from typing import Any, Final
+from typing import Final
 
 from sluicegate.api.names import REQUEST_ROLLBACK
 from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.action import Action, Request, configure_action, run_action
-from sluicegate.errors import InvalidInput, Problem
-
-Body = dict[str, Any]
+from sluicegate.errors import invalid
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,13 +25,12 @@ def run(args: argparse.Namespace) -> int:
     return run_action(ROLLBACK, args)
 
 
-def identify(product: Body) -> tuple[str, ...]:
+def identify(product: facts.Body) -> tuple[str, ...]:
     """Version and revision of the stable version, which is replaced."""
-    stable = facts.part(product, "status", "stable")
-    return (str(stable.get("version")), str(stable.get("revision"))) if stable else ()
+    return facts.identity(facts.part(product, "status", "stable"))
 
 
-def ask(product: Body, version: str) -> Request:
+def ask(product: facts.Body, version: str) -> Request:
     """The rollback to a version of the history."""
     stable = facts.part(product, "status", "stable")
     accepted = [
@@ -46,7 +43,7 @@ def ask(product: Body, version: str) -> Request:
     if chosen is None:
         name = version or "an earlier version"
         text = f"{name} is not in the history of {facts.key(product)}, which keeps: {known}"
-        raise InvalidInput([Problem("VERSION", text)])
+        raise invalid("VERSION", text)
     degraded = ", ".join(map(str, chosen.get("degraded") or ())) or "none"
     details = [
         f"{chosen.get('version')}: revision {chosen.get('revision')}, {chosen.get('image')}",

@@ -1,21 +1,16 @@
 """`sluicegate run`: the operator itself, configured by the environment."""
 
-from __future__ import annotations
-
+import argparse
 import logging
 import os
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Mapping
+from typing import NoReturn
 
 from sluicegate import handlers
+from sluicegate.manager import Program
 from sluicegate.runtime.logs import JsonFormatter, TextFormatter, configure_logging
 from sluicegate.settings import LogFormat, parse_settings
 from sluicegate.wiring import PROGRAM
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Mapping
-
-    from sluicegate.manager import Program
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

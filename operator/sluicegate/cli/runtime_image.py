@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from sluicegate.cli.bento_files import opened, packages_in
-from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.errors import SluicegateError, invalid
 from sluicegate_service.base_image import ArchiveSource, RegistrySource
 from sluicegate_service.bentos import Bento, BentoInvalid
 from sluicegate_service.constraints import PYTHON
@@ -15,10 +15,6 @@ from sluicegate_service.runtime_image import (
     dockerfile,
     packages_to_add,
 )
-
-
-class ImageFailed(SluicegateError):  # noqa: N818 - says what is the case
-    """There is no such image; the message says why."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the image, and print it by digest."""
     if (args.reference is None) == (args.docker is None):
-        raise InvalidInput([Problem("REF", "give either REF to push to, or --docker FOLDER")])
+        raise invalid("REF", "give either REF to push to, or --docker FOLDER")
     try:
         with opened(args.bento) as bento:
             _same_python(bento)
@@ -63,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             else:
                 print(_push(args, lines))
     except (BentoInvalid, PushError) as error:
-        raise ImageFailed(str(error)) from error
+        raise SluicegateError(str(error)) from error
     return 0
 
 

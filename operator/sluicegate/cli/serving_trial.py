@@ -12,7 +12,7 @@ from typing import Final
 
 import requests
 
-from sluicegate_service.findings import Finding, Severity
+from sluicegate_service.findings import Finding
 
 DEADLINE_SECONDS: Final = 120.0
 PAUSE_SECONDS: Final = 0.2
@@ -25,8 +25,7 @@ def trial(bento: Path) -> Finding | None:
     It runs in this Python, with its packages: where these are the runtime's, so is the answer.
     """
     if importlib.util.find_spec("bentoml") is None:
-        return Finding(
-            Severity.ERROR,
+        return Finding.error(
             "--serve",
             "needs BentoML in this environment: install the bento's packages, with"
             " -c <(sluicegate runtime-constraints)",
@@ -67,7 +66,7 @@ def _served(bento: Path, scratch: Path) -> Finding | None:
     if ready:
         return None
     said = "\n".join(log.read_text(errors="replace").splitlines()[-LAST_LINES:])
-    return Finding(Severity.ERROR, "serving", f"it does not become ready; its output:\n{said}")
+    return Finding.error("serving", f"it does not become ready; its output:\n{said}")
 
 
 def _becomes_ready(process: subprocess.Popen[bytes], url: str) -> bool:

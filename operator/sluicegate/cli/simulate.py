@@ -2,15 +2,15 @@
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
 from dataclasses import replace
 from importlib.util import find_spec
 from math import isfinite
 from typing import Any, Final
 
 from sluicegate.api.product import DataProduct
+from sluicegate.cli.kubectl.terminal import aligned
 from sluicegate.cli.plan import read_products
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import InvalidInput, Problem, invalid
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.simulation.outlook import outlook
@@ -37,12 +37,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--requests-per-minute",
-        type=_rate,
+        type=_number,
         required=True,
         metavar="N",
         help="of both arms together",
     )
-    add("--labels-per-minute", type=_rate, default=0.0, metavar="N", help="of both arms together")
+    add("--labels-per-minute", type=_number, default=0.0, metavar="N", help="of both arms together")
     for arm in ("stable", "candidate"):
         add(
             f"--{arm}-bad",
@@ -68,12 +68,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--label-delay-minutes",
-        type=_rate,
+        type=_number,
         default=0.0,
         metavar="M",
         help="delay until an outcome is known",
     )
-    add("--duration-minutes", type=_rate, metavar="M", help="instead of rollout.maxDurationSeconds")
+    add(
+        "--duration-minutes",
+        type=_number,
+        metavar="M",
+        help="instead of rollout.maxDurationSeconds",
+    )
     add("--runs", type=_count, default=2000, metavar="N", help="simulated canaries (default: 2000)")
     add("--seed", type=int, default=1, metavar="N", help="same seed, same answer (default: 1)")
     add(
@@ -93,27 +98,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Play and print."""
     if find_spec("numpy") is None:
-        raise InvalidInput([Problem("simulate", "needs NumPy: pip install 'sluicegate[simulate]'")])
+        raise invalid("simulate", "needs NumPy: pip install 'sluicegate[simulate]'")
     product = next(iter(read_products(args.file)))
     terms = _terms(product, args)
     scenario = scenario_of(terms, _imagined(product, args))
     if not scenario.streams:
-        raise InvalidInput(
-            [Problem("spec.slos", "has no SLO that counts events: add one to simulate")]
-        )
+        raise invalid("spec.slos", "has no SLO that counts events: add one to simulate")
     answer = _answer(terms, scenario, args)
-    _PRINTERS[args.output](answer)
+    if product.spec.rollout.shadow is not None:
+        answer["shadowSeconds"] = product.spec.rollout.shadow.interval_seconds
+    if args.output == "json":
+        print(json.dumps(answer, ensure_ascii=False))
+    else:
+        _print_table(answer)
     return 0
 
 
 def _terms(product: DataProduct, args: argparse.Namespace) -> Terms:
-    terms = without_gauges(terms_of(product))
+    terms = replace(without_gauges(terms_of(product)), shadow_seconds=None)  # the canary alone
     if args.duration_minutes is None:
         return terms
     if args.duration_minutes <= 0:
-        raise InvalidInput(
-            [Problem("--duration-minutes", "is 0: give at least one block, e.g. 60")]
-        )
+        raise invalid("--duration-minutes", "is 0: give at least one block, e.g. 60")
     seconds = round(args.duration_minutes * 60)
     return replace(terms, max_duration_seconds=seconds, duration_given=True)
 
@@ -173,15 +179,16 @@ def _compared(
     ]
 
 
-def _print_json(answer: dict[str, Any]) -> None:
-    print(json.dumps(answer, ensure_ascii=False))
-
-
 def _print_table(answer: dict[str, Any]) -> None:
     rows = answer.get("compare", [{"rule": "Sluicegate", **answer}])
-    _print_rows([HEADINGS, *(_cells(row) for row in rows)])
+    print("\n".join(aligned([HEADINGS, *map(_cells, rows)])))
     longest = duration(answer["maxDurationSeconds"])
     print(f"{answer['runs']} runs; ± is one standard error; a rollout lasts {longest} at most")
+    if "shadowSeconds" in answer:
+        print(
+            f"rollout.shadow, a Job every {duration(answer['shadowSeconds'])}, isn't simulated: the canary"
+            " decides here by its own labels, which take several times as many"
+        )
     for name, slo in answer["slos"].items():
         if not slo["mustSpeak"]:
             print(
@@ -193,11 +200,9 @@ def _print_table(answer: dict[str, Any]) -> None:
         print()
         headings = ("slo", "false alarms a year", "found degraded", "median min", "p90 min")
         found = answer["degradation"].items()
-        _print_rows([headings, *((name, *map(_shown, _degraded(one))) for name, one in found)])
-
-
-def _degraded(one: dict[str, Any]) -> list[Any]:
-    return [one[key] for key in ("falseAlarmsPerYear", "detected", "medianMinutes", "p90Minutes")]
+        keys = ("falseAlarmsPerYear", "detected", "medianMinutes", "p90Minutes")
+        cells = [(name, *(_shown(one[key]) for key in keys)) for name, one in found]
+        print("\n".join(aligned([headings, *cells])))
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -212,21 +217,6 @@ def _shown(value: float | None) -> str:
     return "-" if value is None else f"{value:g}"
 
 
-def _print_rows(rows: Iterable[tuple[str, ...]]) -> None:
-    listed = list(rows)
-    widths = [max(map(len, column)) for column in zip(*listed, strict=True)]
-    for row in listed:
-        print(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        )
-
-
-_PRINTERS: Final[dict[str, Callable[[dict[str, Any]], None]]] = {
-    "json": _print_json,
-    "table": _print_table,
-}
-
-
 # ---- one option -------------------------------------------------------------------------------
 def _number(text: str) -> float:
     try:
@@ -236,10 +226,6 @@ def _number(text: str) -> float:
     if not isfinite(value) or value < 0:
         raise argparse.ArgumentTypeError(f'"{text}" is no number of at least 0: write e.g. 0.01')
     return value
-
-
-def _rate(text: str) -> float:
-    return _number(text)
 
 
 def _share(text: str) -> float:

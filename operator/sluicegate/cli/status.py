@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from sluicegate.api.names import LABEL_PRODUCT
 from sluicegate.cli.kubectl import facts
@@ -17,10 +17,8 @@ from sluicegate.cli.kubectl.waiting import (
     seconds_of,
     wait,
 )
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
-
-Body = dict[str, Any]
 
 GOALS: Final = ("healthy", "promoted", "reviewed")
 
@@ -46,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the state; wait for it, if asked to."""
     seconds = seconds_of(args.timeout)
     if args.version and args.goal != "promoted":
-        raise InvalidInput([Problem("--version", "is about a promotion: add --for=promoted")])
+        raise invalid("--version", "is about a promotion: add --for=promoted")
     with opened(args) as session:
         key = session.key(args.product)
         product = session.product(key)
@@ -62,15 +60,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _judge(
-    session: Session, key: Key, product: Body, args: argparse.Namespace
-) -> Callable[[Body], WaitResult]:
+    session: Session, key: Key, product: facts.Body, args: argparse.Namespace
+) -> Callable[[facts.Body], WaitResult]:
     if args.goal == "healthy":
         return healthy
     if args.goal == "promoted":
         version = args.version or awaited_version(product)
         return lambda body: promoted(body, version)
 
-    def reviewed(_: Body) -> WaitResult:
+    def reviewed(_: facts.Body) -> WaitResult:
         with refusals("list", DATA_PRODUCT_REVIEWS, key.namespace):
             return reviews(
                 list(
@@ -84,7 +82,7 @@ def _judge(
     return reviewed
 
 
-def healthy(product: Body) -> WaitResult:
+def healthy(product: facts.Body) -> WaitResult:
     """Whether the product is Healthy and Ready as its spec is now."""
     if not facts.observed(product):
         return WaitResult(None, "the operator has not reconciled this spec yet")
@@ -98,7 +96,7 @@ def healthy(product: Body) -> WaitResult:
     )
 
 
-def awaited_version(product: Body) -> str:
+def awaited_version(product: facts.Body) -> str:
     """The version that a promotion is waited for."""
     wanted = str(facts.part(product, "spec", "model", "bento").get("version", ""))
     taken = facts.part(product, "status", "specModel")
@@ -107,14 +105,13 @@ def awaited_version(product: Body) -> str:
     return str(facts.candidate(product).get("version") or wanted)
 
 
-def promoted(product: Body, version: str) -> WaitResult:
+def promoted(product: facts.Body, version: str) -> WaitResult:
     """Whether a version is stable, or ended otherwise."""
     if not facts.observed(product):
         return WaitResult(None, "the operator has not reconciled this spec yet")
     status = facts.part(product, "status")
     stable, trial = facts.part(status, "stable"), facts.candidate(product)
-    tried = trial.get("version") == version
-    if tried:
+    if trial.get("version") == version:
         return _tried(product, trial)
     if stable.get("version") == version:
         return WaitResult(REACHED, f"{version} is stable")
@@ -128,25 +125,25 @@ def promoted(product: Body, version: str) -> WaitResult:
     return _stalled(product) or WaitResult(None, f"{version} is no candidate yet")
 
 
-def _tried(product: Body, trial: Body) -> WaitResult:
-    version, phase = trial.get("version"), trial.get("phase")
-    if phase == "Parked" and not trial.get("retryTime"):
+def _tried(product: facts.Body, trial: facts.Body) -> WaitResult:
+    if trial.get("phase") == "Parked" and not trial.get("retryTime"):
+        version = trial.get("version")
         return WaitResult(FAILED, f"{version} ended without a verdict: {_last(product)}")
-    return WaitResult(None, f"{version}: {phase} at {trial.get('weight', 0)} %")
+    return WaitResult(None, facts.step_line(trial))
 
 
-def _stalled(product: Body) -> WaitResult | None:
+def _stalled(product: facts.Body) -> WaitResult | None:
     one = facts.condition(product, "Stalled")
     if one.get("status") != "True":
         return None
     return WaitResult(FAILED, f"Stalled ({one.get('reason')}): {one.get('message', '')}")
 
 
-def _last(product: Body) -> str:
+def _last(product: facts.Body) -> str:
     return facts.decision_line(product) or "no decision was made"
 
 
-def reviews(found: list[Body]) -> WaitResult:
+def reviews(found: list[facts.Body]) -> WaitResult:
     """Whether the sealed reviews of a product have their signatures."""
     states = {one["metadata"]["name"]: facts.part(one, "status").get("state") for one in found}
     waiting = sorted(name for name, state in states.items() if state in {"ToReview", "Overdue"})
@@ -158,7 +155,7 @@ def reviews(found: list[Body]) -> WaitResult:
     return WaitResult(REACHED, "each sealed review is signed")
 
 
-def _print(product: Body, outcome: WaitResult, output: str) -> None:
+def _print(product: facts.Body, outcome: WaitResult, output: str) -> None:
     if output == "name":
         write_names([product])
         return
@@ -180,15 +177,13 @@ def _print(product: Body, outcome: WaitResult, output: str) -> None:
     write(answer, output)
 
 
-def lines(product: Body) -> list[str]:
+def lines(product: facts.Body) -> list[str]:
     """State, versions, service levels, and what a person must do, a line each."""
     status, key, trial = facts.part(product, "status"), facts.key(product), facts.candidate(product)
     stable = facts.part(status, "stable").get("version", "none")
     found = [f"{key}: {facts.state_of(product)}, stable {stable}"]
     if trial:
-        found.append(
-            f"candidate {trial.get('version')}: {trial.get('phase')} at {trial.get('weight', 0)} %"
-        )
+        found.append(f"candidate {facts.step_line(trial)}")
     found += [
         f"SLO {slo.get('name')}: {slo.get('state')} {slo.get('message', '')}".rstrip()
         for slo in facts.entries(status, "slos")

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,10 +18,11 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.retraining import DEFAULT_HOLD_OUT_REGRESSION, Retraining
 from sluicegate.cli.bento_files import opened
 from sluicegate.cli.plan import read_products
-from sluicegate.cli.training_gate import lines, outcome
-from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.cli.training_gate import lines, worst
+from sluicegate.errors import SluicegateError, invalid
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.terms import hold_out_margin
+from sluicegate.policy.retraining.holdout_gate import GateVerdict
 from sluicegate.reconcile.observe.training_result import Report
 from sluicegate_service import environment as names
 from sluicegate_service.bentos import Bento, BentoInvalid
@@ -29,10 +30,6 @@ from sluicegate_service.bentos import Bento, BentoInvalid
 DEFAULT_COMMAND: Final = ("python", "-m", "train")
 DEFAULT_SECONDS: Final = 7200
 PYTHONS: Final = ("python", "python3")
-
-
-class LocalTrainingFailed(SluicegateError):  # noqa: N818 - says what is the case
-    """The training gave no result; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,30 +76,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, print, and judge; 0 if the gate lets the result pass."""
     if not args.local:
-        raise InvalidInput([Problem("--local", "is missing: add it to train on this machine")])
+        raise invalid("--local", "is missing: add it to train on this machine")
     product = _product(args.product) if args.product else None
     if product and args.slo and args.slo not in _slos(product):
         known = ", ".join(_slos(product)) or "none"
-        raise InvalidInput([Problem("--slo", f"is {args.slo}, and spec.slos has {known}")])
+        raise invalid("--slo", f"is {args.slo}, and spec.slos has {known}")
     try:
         with opened(args.bento) as bento, tempfile.TemporaryDirectory() as scratch:
             output = (args.output or Path(scratch) / "pushed").absolute()
             asked = Asked(bento, product, args.slo, output.as_uri())
             return _train(asked, Path(scratch))
     except BentoInvalid as error:
-        raise LocalTrainingFailed(str(error)) from error
+        raise SluicegateError(str(error)) from error
 
 
 def _product(path: str) -> DataProduct:
     found = list(read_products(path))
     if len(found) != 1:
-        raise InvalidInput([Problem(path, f"holds {len(found)} products: give a file with one")])
+        raise invalid(path, f"holds {len(found)} products: give a file with one")
     (product,) = found
     if product.spec.retraining is None:
-        raise InvalidInput([Problem("spec.retraining", f"is missing in {path}: add it")])
+        raise invalid("spec.retraining", f"is missing in {path}: add it")
     if not product.spec.retraining.command:
         message = "needs an image of its own and a cluster: only retraining.command runs here"
-        raise InvalidInput([Problem("spec.retraining.podTemplate", message)])
+        raise invalid("spec.retraining.podTemplate", message)
     return product
 
 
@@ -111,8 +108,9 @@ def _train(asked: Asked, scratch: Path) -> int:
     message.touch()
     command = _command(asked.retraining.command if asked.retraining else DEFAULT_COMMAND)
     seconds = asked.retraining.timeout_seconds if asked.retraining else DEFAULT_SECONDS
-    for name in _unset(asked):
-        print(f"note: {name} comes from an object of the cluster: export it to set it here")
+    for one in _variables(asked):
+        if one.value is None and one.name not in os.environ:
+            print(f"note: {one.name} comes from an object of the cluster: export it to set it here")
     try:
         ended = subprocess.run(
             command,
@@ -122,19 +120,19 @@ def _train(asked: Asked, scratch: Path) -> int:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise LocalTrainingFailed(
+        raise SluicegateError(
             f"took longer than retraining.timeoutSeconds ({seconds} s)"
         ) from error
     except OSError as error:
-        raise LocalTrainingFailed(f"retraining.command can't be started: {error}") from error
+        raise SluicegateError(f"retraining.command can't be started: {error}") from error
     if ended.returncode:
-        raise LocalTrainingFailed(f"the training exited with {ended.returncode}; see above")
+        raise SluicegateError(f"the training exited with {ended.returncode}; see above")
     report = _report(message.read_text(encoding="utf-8"), asked)
     margins, gated = _gate(asked, report)
     print(f"\nresult: version {report.version}, {report.image.rpartition('@')[2]}")
     for line in lines(report, margins, gated):
         print(line)
-    return 0 if outcome(report, margins, gated).is_passed else 1
+    return 0 if worst(report, margins, gated).verdict is GateVerdict.PASSED else 1
 
 
 def _command(words: Sequence[str]) -> list[str]:
@@ -182,12 +180,6 @@ def _variables(asked: Asked) -> Sequence[Any]:
     return asked.retraining.env if asked.retraining else ()
 
 
-def _unset(asked: Asked) -> Iterator[str]:
-    return (
-        one.name for one in _variables(asked) if one.value is None and one.name not in os.environ
-    )
-
-
 def _report(text: str, asked: Asked) -> Report:
     """The result, as the operator would read it. It refuses what the operator would refuse."""
     try:
@@ -197,10 +189,10 @@ def _report(text: str, asked: Asked) -> Report:
         report = Report.model_validate({**document, "image": f"registry.example/local@{digest}"})
     except ValidationError as error:
         said = "; ".join(str(problem(one)) for one in error.errors())
-        raise LocalTrainingFailed(f"the operator can't read the result: {said}") from error
+        raise SluicegateError(f"the operator can't read the result: {said}") from error
     except (ValueError, KeyError, TypeError) as error:
         said = "it is empty" if not text.strip() else f"it is {text[:200]!r}"
-        raise LocalTrainingFailed(
+        raise SluicegateError(
             f"the training succeeded, but its termination message is not a result ({said}): write"
             f" one JSON object to ${names.TERMINATION_LOG}, or call sluicegate_service.trainer.main"
         ) from error
@@ -209,7 +201,7 @@ def _report(text: str, asked: Asked) -> Report:
             {*report.evaluation, *report.stable_evaluation} - set(_slos(asked.product))
         )
         if strange:
-            raise LocalTrainingFailed(
+            raise SluicegateError(
                 f"the evaluation names {', '.join(strange)}, and spec.slos has"
                 f" {', '.join(_slos(asked.product)) or 'none'}: correct the name in the training's code"
             )

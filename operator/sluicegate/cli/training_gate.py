@@ -1,15 +1,15 @@
 """The hold-out gate over one result, as a table."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
-from sluicegate.api.model import Counts
+from sluicegate.api.model import counts_of
+from sluicegate.cli.kubectl.terminal import aligned
 from sluicegate.policy.model.formatting import events, percent, points
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.retraining.holdout_gate import GateVerdict, HoldOut, judge, judge_all
 from sluicegate.reconcile.observe.training_result import Report
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import NOTHING, Count
 
 HEADER: Final = ("SLO", "NEW VERSION", "STABLE", "REGRESSION", "ALLOWED", "VERDICT")
 WORDS: Final = {
@@ -19,30 +19,14 @@ WORDS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class GateOutcome:
-    """What the gate says of the whole result."""
-
-    worst: HoldOut
-
-    @property
-    def is_passed(self) -> bool:
-        """Whether the new version may have traffic."""
-        return self.worst.verdict is GateVerdict.PASSED
-
-
-def outcome(
-    report: Report, margins: Mapping[str, HoldOutMargin], gated: Collection[str]
-) -> GateOutcome:
-    """The operator's verdict. `gated` SLOs need counts of both versions."""
-    return GateOutcome(
-        judge_all(
-            _counts(report.evaluation),
-            _counts(report.stable_evaluation),
-            margins,
-            gated,
-            pairs=report.pairs,
-        )
+def worst(report: Report, margins: Mapping[str, HoldOutMargin], gated: Collection[str]) -> HoldOut:
+    """The operator's verdict, by the worst SLO. `gated` SLOs need counts of both versions."""
+    return judge_all(
+        counts_of(report.evaluation),
+        counts_of(report.stable_evaluation),
+        margins,
+        gated,
+        pairs=report.pairs,
     )
 
 
@@ -50,13 +34,12 @@ def lines(
     report: Report, margins: Mapping[str, HoldOutMargin], gated: Collection[str]
 ) -> Iterator[str]:
     """The table, and the verdict in a sentence."""
-    new, stable = _counts(report.evaluation), _counts(report.stable_evaluation)
-    nothing = Count(0, 0)
+    new, stable = counts_of(report.evaluation), counts_of(report.stable_evaluation)
     judged = [
         judge(
             slo,
-            new.get(slo, nothing),
-            stable.get(slo, nothing),
+            new.get(slo, NOTHING),
+            stable.get(slo, NOTHING),
             margin,
             pairs=report.pairs.get(slo),
         )
@@ -64,10 +47,8 @@ def lines(
         if slo in new or slo in stable or slo in gated
     ]
     rows = [HEADER, *(_row(one) for one in judged)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
-    for row in rows:
-        yield "  ".join(map(str.ljust, row, widths)).rstrip()
-    yield _sentence(outcome(report, margins, gated).worst)
+    yield from aligned(rows)
+    yield _sentence(worst(report, margins, gated))
 
 
 def _row(one: HoldOut) -> tuple[str, ...]:
@@ -82,19 +63,15 @@ def _share(count: Count) -> str:
     return f"{percent(1 - (count.ratio or 0.0))} ({events(count.total)})" if count.total else "–"
 
 
-def _sentence(worst: HoldOut) -> str:
-    match worst.verdict:
+def _sentence(one: HoldOut) -> str:
+    match one.verdict:
         case GateVerdict.PASSED:
             return "gate: passed; the operator would start a canary"
         case GateVerdict.WORSE:
-            return f"gate: rejected (WorseOnHoldOut); {worst.slo} is worse by more than the margin"
+            return f"gate: rejected (WorseOnHoldOut); {one.slo} is worse by more than the margin"
         case GateVerdict.TOO_SMALL:
-            if worst.difference is None:
-                which = worst.slo or "any SLO"
+            if one.difference is None:
+                which = one.slo or "any SLO"
                 return f"gate: rejected (HoldOutTooSmall); there are no counts of {which} for both"
-            rows = f"about {worst.needed:,}" if worst.needed else "far more"
+            rows = f"about {one.needed:,}" if one.needed else "far more"
             return f"gate: rejected (HoldOutTooSmall); {rows} rows a version are needed"
-
-
-def _counts(evaluation: Mapping[str, Counts]) -> dict[str, Count]:
-    return {slo: Count(counts.bad, counts.total) for slo, counts in evaluation.items()}

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from sluicegate.api.names import LABEL_PRODUCT, LABEL_REVISION
 from sluicegate.cli.kubectl import facts
@@ -23,8 +23,6 @@ from sluicegate.kube.resources import (
     Key,
     Resource,
 )
-
-Body = dict[str, Any]
 
 KINDS: Final = (
     DEPLOYMENTS, PODS, SERVICES, HTTP_ROUTES, HORIZONTAL_POD_AUTOSCALERS, POD_DISRUPTION_BUDGETS,
@@ -79,9 +77,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _objects(session: Session, key: Key) -> tuple[dict[str, list[Body]], list[Resource]]:
+def _objects(session: Session, key: Key) -> tuple[dict[str, list[facts.Body]], list[Resource]]:
     """Objects of the product by kind, and the kinds that the person may not list."""
-    found: dict[str, list[Body]] = {}
+    found: dict[str, list[facts.Body]] = {}
     hidden: list[Resource] = []
     labels = f"{LABEL_PRODUCT}={key.name}"
     for resource in KINDS:
@@ -96,7 +94,7 @@ def _objects(session: Session, key: Key) -> tuple[dict[str, list[Body]], list[Re
     return found, hidden
 
 
-def tree(product: Body, found: Mapping[str, list[Body]]) -> TreeNode:
+def tree(product: facts.Body, found: Mapping[str, list[facts.Body]]) -> TreeNode:
     """The product, below it its versions with their objects, then what all versions share."""
     status, name = facts.part(product, "status"), product["metadata"]["name"]
     state = facts.state_of(product)
@@ -124,7 +122,9 @@ def tree(product: Body, found: Mapping[str, list[Body]]) -> TreeNode:
     return root
 
 
-def _version(version: Body, mark: str, text: str, found: Mapping[str, list[Body]]) -> TreeNode:
+def _version(
+    version: facts.Body, mark: str, text: str, found: Mapping[str, list[facts.Body]]
+) -> TreeNode:
     node = TreeNode("Version", str(version.get("version")), mark, text)
     revision = version.get("revision")
     for kind in ("Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"):
@@ -137,22 +137,22 @@ def _version(version: Body, mark: str, text: str, found: Mapping[str, list[Body]
     return node
 
 
-def _revision(body: Body) -> str | None:
+def _revision(body: facts.Body) -> str | None:
     return facts.part(body, "metadata", "labels").get(LABEL_REVISION)
 
 
-def _object(kind: str, body: Body) -> TreeNode:
+def _object(kind: str, body: facts.Body) -> TreeNode:
     state, message = _STATES.get(kind, lambda _: ("", ""))(body)
     return TreeNode(kind, body["metadata"]["name"], state, message)
 
 
-def _deployment(body: Body) -> tuple[str, str]:
+def _deployment(body: facts.Body) -> tuple[str, str]:
     wanted = facts.part(body, "spec").get("replicas", 0)
     ready = facts.part(body, "status").get("readyReplicas", 0)
     return ("ok" if ready >= wanted else "waiting"), f"{ready}/{wanted} ready"
 
 
-def _pod(body: Body) -> tuple[str, str]:
+def _pod(body: facts.Body) -> tuple[str, str]:
     status = facts.part(body, "status")
     waits = [
         str(facts.part(one, "state", "waiting").get("reason"))
@@ -167,14 +167,14 @@ def _pod(body: Body) -> tuple[str, str]:
     return ("failed" if failed else "waiting"), ", ".join([phase, *waits])
 
 
-def _job(body: Body) -> tuple[str, str]:
+def _job(body: facts.Body) -> tuple[str, str]:
     status = facts.part(body, "status")
     if status.get("succeeded"):
         return "ok", "succeeded"
     return ("waiting", "running") if status.get("active") else ("failed", "not running")
 
 
-def _route(body: Body) -> tuple[str, str]:
+def _route(body: facts.Body) -> tuple[str, str]:
     rules = facts.entries(body, "spec", "rules")
     weights = ", ".join(
         f"{one.get('name')} {one.get('weight', 1)}"
@@ -189,7 +189,7 @@ def _route(body: Body) -> tuple[str, str]:
     return ("ok" if accepted and all(accepted) else "waiting"), weights
 
 
-def _review(body: Body) -> tuple[str, str]:
+def _review(body: facts.Body) -> tuple[str, str]:
     state = str(facts.part(body, "status").get("state", "NotStarted"))
     mark = {"Reviewed": "ok", "Overdue": "failed", "ToReview": "waiting"}.get(state, "")
     return mark, state

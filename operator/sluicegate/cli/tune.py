@@ -2,16 +2,17 @@
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.util import find_spec
 from math import isinf
 from pathlib import Path
 from typing import Any
 
 from sluicegate.api.base import rfc3339
+from sluicegate.cli.kubectl.terminal import aligned
 from sluicegate.cli.plan import read_products
 from sluicegate.cli.replay import read_scenario
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 from sluicegate.simulation.other_policy import with_policy
 from sluicegate.simulation.tuning import Margin, TunedValue, Tuning, as_seconds, tune
 
@@ -50,15 +51,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the proposals, and draw them where a picture is wanted."""
     if args.picture and find_spec("matplotlib") is None:
-        needs = "needs Matplotlib: pip install 'sluicegate[report]'"
-        raise InvalidInput([Problem("--picture", needs)])
+        raise invalid("--picture", "needs Matplotlib: pip install 'sluicegate[report]'")
     scenario = read_scenario(args.scenario)
     if args.policy:
         scenario = with_policy(scenario, next(iter(read_products(args.policy))))
     found = list(tune(scenario, args.drop))
     if not found:
         problem = "holds no events of an SLO that counts them: record a longer history"
-        raise InvalidInput([Problem(args.scenario, problem)])
+        raise invalid(args.scenario, problem)
     if args.output == "json":
         print(json.dumps({"slos": [_object(one) for one in found]}, ensure_ascii=False))
     else:
@@ -108,21 +108,21 @@ def _alternative(one: TunedValue, name: str) -> dict[str, Any]:
 def _table(one: Tuning) -> Iterator[str]:
     good = 1 - one.count.bad / one.count.total
     yield (
-        f"{one.slo}: {_percent(good)} good of {one.count.total:,} events, {one.per_minute:.4g} a minute"
+        f"{one.slo}: {100 * good:.4g} % good of {one.count.total:,} events, {one.per_minute:.4g} a minute"
         " in the last day"
     )
-    drop = f"a drop of {_points(one.drop)} is found after".upper()
+    drop = f"a drop of {100 * one.drop:.3g} points is found after".upper()
     heads = ("", "ALARMS", "RETRAININGS", drop, "")
     rows = [heads, ("as it is", *_effect(one.now), "")]
     for field, found in (("objective", one.objectives), ("maxDrop", one.drops)):
         rows += [(f'{field}: "{_text(each.value)}"', *_effect(each), _mark(each)) for each in found]
-    yield from _aligned(rows)
+    yield from (f"  {line}" for line in aligned(rows))
     canaries = [("", "CANARY OF AN EQUAL VERSION", "")]
     canaries += [
         (f'maxRegression: "{_text(each.value)}"', _time(each.canary), _mark(each))
         for each in one.margins
     ]
-    yield from _aligned(canaries)
+    yield from (f"  {line}" for line in aligned(canaries))
     when = [at for at in one.now.alarms if at > EPOCH_LIKE]
     if when:
         yield f"alarms as it is: {', '.join(map(rfc3339, when[:10]))}"
@@ -150,21 +150,6 @@ def _time(seconds: float | None) -> str:
 
 def _text(value: float | None) -> str:
     return "" if value is None else f"{value:.9f}".rstrip("0")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.4g} %"
-
-
-def _points(drop: float) -> str:
-    return f"{100 * drop:.3g} points"
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield f"  {'  '.join(cells)}".rstrip()
 
 
 # ---- picture ---------------------------------------------------------------------------------

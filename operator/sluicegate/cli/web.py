@@ -10,32 +10,28 @@ import sys
 import time
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.errors import InvalidInput, MissingExtra, Problem, SluicegateError
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
 from sluicegate.kube.credentials import login
 from sluicegate.kube.errors import Forbidden, KubeError, NotFound
 from sluicegate.kube.kubeconfig import Selection, read_access
-from sluicegate.kube.requests import ApiRequest, list_page
-from sluicegate.kube.resources import DATA_PRODUCTS
+from sluicegate.kube.requests import create, list_page
+from sluicegate.kube.resources import DATA_PRODUCTS, SUBJECT_REVIEWS
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.logs import JsonFormatter, TextFormatter, configure_logging
 from sluicegate.runtime.write_fence import OpenGate
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from sluicegate.web.identity import ReaderLogin
 
 AUTHS = ("Local", "Headers", "Token", "Anonymous")
 AUDIENCE = "sluicegate-web"
-_WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-
-
-class NoWebExtra(SluicegateError):  # noqa: N818 - says what is the case
-    """The extra that is needed isn't installed."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -97,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         import sluicegate.web.server  # noqa: F401, PLC0415 - an extra
     except ImportError as error:
-        raise NoWebExtra(f"the page needs {error.name}: install sluicegate[web]") from error
+        raise MissingExtra(f"the page needs {error.name}: install sluicegate[web]") from error
     asyncio.run(_serve(args))
     return 0
 
@@ -109,14 +105,9 @@ def check(args: argparse.Namespace) -> None:
         text = f'is "{args.address}": with --auth Local the page is for this machine only; leave it out'
         problems.append(Problem("--address", text))
     if args.auth == "Headers":
-        if not args.proxy_cidr:
-            text = (
-                "name the addresses of the proxy, e.g. 10.0.0.0/24: others could send the headers"
-            )
-            problems.append(Problem("--proxy-cidr", text))
-        if args.proxy_secret_file is None:
-            text = "name a file with a secret that only the proxy and this page know"
-            problems.append(Problem("--proxy-secret-file", text))
+        problems += _proxy_problems(args)
+    if args.port is not None and args.port not in range(65_536):
+        problems.append(Problem("--port", f"is {args.port}: choose one from 0 to 65535"))
     for one in args.proxy_cidr:
         try:
             ip_network(one)
@@ -130,6 +121,26 @@ def check(args: argparse.Namespace) -> None:
         problems.append(Problem("--signing", f"{text}: leave it out"))
     if problems:
         raise InvalidInput(problems)
+
+
+def _proxy_problems(args: argparse.Namespace) -> Iterator[Problem]:
+    """Why others than the proxy could send its headers, or it could not."""
+    if not args.proxy_cidr:
+        text = "name the addresses of the proxy, e.g. 10.0.0.0/24: others could send the headers"
+        yield Problem("--proxy-cidr", text)
+    text = _secret_problem(args.proxy_secret_file)
+    if text:
+        yield Problem("--proxy-secret-file", text)
+
+
+def _secret_problem(file: Path | None) -> str:
+    """Why no request would ever be accepted from the proxy; empty where one may be."""
+    if file is None:
+        return "name a file with a secret that only the proxy and this page know"
+    try:
+        return "" if file.read_bytes().strip() else f'is "{file}": the file is empty'
+    except OSError as error:
+        return f'is "{file}", which can\'t be read: {error.strerror}'
 
 
 async def _serve(args: argparse.Namespace) -> None:
@@ -147,11 +158,16 @@ async def _serve(args: argparse.Namespace) -> None:
         if local:
             namespaces = await readable(transport, namespaces)
         source = ClusterSource(api, connections, transport, namespaces)
-        async with serving(
-            source, asked, host=host, port=port, signing=local or args.signing
-        ) as chosen:
-            _say(asked, host, chosen)
-            await _until_stopped()
+        try:
+            async with serving(
+                source, asked, host=host, port=port, signing=local or args.signing
+            ) as chosen:
+                _say(asked, host, chosen)
+                await _until_stopped()
+        except OSError as error:
+            raise SluicegateError(
+                f"--address, --port: {host}:{port} can't be listened on: {error.strerror or error}"
+            ) from error
     finally:
         await transport.close()
 
@@ -234,11 +250,8 @@ async def _login(args: argparse.Namespace, transport: Transport) -> ReaderLogin:
 
 async def _own_name(transport: Transport) -> str:
     """The user of the kubeconfig; any KubeError says that there is no cluster to read."""
-    body: dict[str, Any] = {
-        "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview",
-    }  # fmt: skip
     try:
-        answer = await transport.send(ApiRequest("review", "POST", _WHO, body=body))
+        answer = await transport.send(create(SUBJECT_REVIEWS, {"metadata": {}}, manager=""))
     except KubeError as error:
         raise SluicegateError(f"the cluster of the kubeconfig can't be read: {error}") from error
     return str(answer.get("status", {}).get("userInfo", {}).get("username", ""))

@@ -13,12 +13,8 @@ import yaml
 from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.manifest_edit import Edit, find_product, replaced
 from sluicegate.cli.object_name import parse_key
-from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.errors import SluicegateError, invalid
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
-
-
-class WritebackFailed(SluicegateError):  # noqa: N818 - says what is the case
-    """Git refused; the message is its own."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -72,9 +68,7 @@ def _why_not(edit: Edit, live: Mapping[str, Any], image: str) -> str:
     if not image:
         return "no version is stable yet: nothing to write"
     if "://" in image:
-        raise InvalidInput(
-            [Problem("status.stable.image", f"is {image}: only images by digest are written back")]
-        )
+        raise invalid("status.stable.image", f"is {image}: only images by digest are written back")
     if edit.image.value == image:
         return f"{edit.path} names the stable version: nothing to write"
     judged = {str(one.get("image")) for one in status.get("history") or ()}
@@ -90,9 +84,9 @@ def _given(file: str) -> dict[str, Any]:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
         document = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInput([Problem("--live", f"can't be read: {error}")]) from error
+        raise invalid("--live", f"can't be read: {error}") from error
     if not isinstance(document, dict):
-        raise InvalidInput([Problem("--live", "holds no object: give one DataProduct")])
+        raise invalid("--live", "holds no object: give one DataProduct")
     return document
 
 
@@ -121,4 +115,4 @@ def _git(folder: Path, *arguments: str) -> None:
     )
     if done.returncode:
         said = (done.stderr or done.stdout).strip()
-        raise WritebackFailed(f"git {arguments[0]}: {said}")
+        raise SluicegateError(f"git {arguments[0]}: {said}")

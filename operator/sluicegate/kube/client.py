@@ -45,10 +45,9 @@ class KubeApi:
         self._limits: dict[Resource, int] = {}
         """Objects a page, of kinds whose objects are large."""
 
-    @property
-    def field_manager(self) -> str:
-        """The name under which the server remembers which fields are ours."""
-        return self._manager
+    def server_time(self) -> float | None:
+        """Return the API server's time in seconds since 1970; None before an answer says it."""
+        return self._transport.server_time()
 
     async def get(self, resource: Resource, key: Key) -> Body:
         """Return an object; NotFound when there is none."""

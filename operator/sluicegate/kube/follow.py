@@ -14,7 +14,7 @@ from sluicegate.kube import requests
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import KubeError
 from sluicegate.kube.requests import ApiRequest
-from sluicegate.kube.resources import Key, Resource
+from sluicegate.kube.resources import Key, Resource, key_of
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Follower:
         version = ""
         async for page in self._api.pages(self._resource, namespace=self._namespace):
             for body in page.items:
-                kept.add(_key(body))
+                kept.add(key_of(body))
                 self._sink.observe(body)
                 await asyncio.sleep(0)  # requests are answered meanwhile
             version = page.resource_version
@@ -107,7 +107,7 @@ class Follower:
                 case "ERROR":
                     raise _Outdated
                 case "DELETED":
-                    self._sink.forget(_key(body))
+                    self._sink.forget(key_of(body))
                 case "ADDED" | "MODIFIED":
                     self._sink.observe(body)
                 case _:
@@ -115,8 +115,3 @@ class Follower:
             version = str(body["metadata"]["resourceVersion"])
             self._sink.heard()
         return version
-
-
-def _key(body: Mapping[str, Any]) -> Key:
-    meta = body["metadata"]
-    return Key(meta.get("namespace", ""), meta["name"])

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 EXEC_VERSIONS: Final = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
@@ -77,13 +77,13 @@ def read_access(selection: Selection, environment: Mapping[str, str]) -> Access:
     name = selection.context or str(config.get("current-context") or "")
     if not name:
         shown = os.pathsep.join(map(str, paths))
-        raise _wrong("current-context", f"no context is set in {shown}: choose one by --context")
+        raise invalid("current-context", f"no context is set in {shown}: choose one by --context")
     context = _entry(config, "contexts", name)
     cluster = _entry(config, "clusters", str(context.get("cluster", "")))
     user = _entry(config, "users", str(context.get("user", ""))) if context.get("user") else {}
     server = str(cluster.get("server") or "")
     if not server:
-        raise _wrong(f"clusters[{context.get('cluster')}].server", "is missing: write its URL")
+        raise invalid(f"clusters[{context.get('cluster')}].server", "is missing: write its URL")
     access = Access(
         server=server.rstrip("/"),
         namespace=str(context.get("namespace") or "default"),
@@ -124,7 +124,7 @@ def _merged(paths: Sequence[Path]) -> Entry:
     present = [path for path in paths if path.is_file()]
     if not present:
         shown = os.pathsep.join(map(str, paths))
-        raise _wrong(
+        raise invalid(
             "kubeconfig", f"there is no {shown}: set KUBECONFIG, or give --kubeconfig FILE"
         )
     for path in present:
@@ -150,11 +150,11 @@ def _document(path: Path) -> Entry:
 
             document = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     except ValueError as error:
-        raise _wrong(str(path), f"is no JSON: {error}") from error
+        raise invalid(str(path), f"is no JSON: {error}") from error
     except Exception as error:  # yaml.YAMLError, which is imported only where it may be raised
-        raise _wrong(str(path), f"is no YAML: {str(error).splitlines()[0]}") from error
+        raise invalid(str(path), f"is no YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(document, dict):
-        raise _wrong(str(path), "is no kubeconfig: write a mapping with clusters, users, contexts")
+        raise invalid(str(path), "is no kubeconfig: write a mapping with clusters, users, contexts")
     return document
 
 
@@ -162,7 +162,7 @@ def _entry(config: Entry, kind: str, name: str) -> Entry:
     found = config[kind].get(name)
     if found is None:
         known = ", ".join(sorted(config[kind])) or "none"
-        raise _wrong(f"{kind}[{name}]", f"is missing in the kubeconfig, which has: {known}")
+        raise invalid(f"{kind}[{name}]", f"is missing in the kubeconfig, which has: {known}")
     entry: Entry = found
     return entry
 
@@ -170,7 +170,7 @@ def _entry(config: Entry, kind: str, name: str) -> Entry:
 def _with_user(access: Access, user: Entry, environment: Mapping[str, str]) -> Access:
     if "auth-provider" in user:
         name = user["auth-provider"].get("name", "")
-        raise _wrong("user.auth-provider", f"{name} is no longer part of Kubernetes: use exec")
+        raise invalid("user.auth-provider", f"{name} is no longer part of Kubernetes: use exec")
     access = replace(
         access, certificate=_pem(user, "client-certificate"), key=_pem(user, "client-key")
     )
@@ -199,7 +199,7 @@ def _executed(plugin: Entry, folder: str, access: Access, environment: Mapping[s
     """Run an exec plugin and return its status: a token, or a certificate with its key."""
     version = str(plugin.get("apiVersion", ""))
     if version not in EXEC_VERSIONS:
-        raise _wrong("user.exec.apiVersion", f"is {version}: use {EXEC_VERSIONS[0]}")
+        raise invalid("user.exec.apiVersion", f"is {version}: use {EXEC_VERSIONS[0]}")
     spec: Entry = {"interactive": sys.stdin.isatty()}
     if plugin.get("provideClusterInfo"):
         authority = base64.b64encode(access.authority.encode()).decode()
@@ -219,13 +219,15 @@ def _executed(plugin: Entry, folder: str, access: Access, environment: Mapping[s
         )
     except OSError as error:
         hint = str(plugin.get("installHint") or "install it").strip()
-        raise _wrong("user.exec.command", f"{command[0]} can't be run ({error}): {hint}") from error
+        raise invalid(
+            "user.exec.command", f"{command[0]} can't be run ({error}): {hint}"
+        ) from error
     if done.returncode:
-        raise _wrong("user.exec", f"{command[0]} ended with exit code {done.returncode}: log in")
+        raise invalid("user.exec", f"{command[0]} ended with exit code {done.returncode}: log in")
     try:
         status = json.loads(done.stdout)["status"]
     except (ValueError, LookupError, TypeError) as error:
-        raise _wrong("user.exec", f"{command[0]} printed no ExecCredential: {error}") from error
+        raise invalid("user.exec", f"{command[0]} printed no ExecCredential: {error}") from error
     return status if isinstance(status, dict) else {}
 
 
@@ -249,7 +251,7 @@ def _pem(entry: Entry, name: str) -> str:
         try:
             return base64.b64decode(str(data), validate=False).decode()
         except ValueError as error:
-            raise _wrong(f"{name}-data", f"is no base64 of PEM: {error}") from error
+            raise invalid(f"{name}-data", f"is no base64 of PEM: {error}") from error
     return _text(_path(entry, name)) if entry.get(name) else ""
 
 
@@ -262,8 +264,4 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise _wrong(str(path), f"can't be read: {error}") from error
-
-
-def _wrong(where: str, message: str) -> InvalidInput:
-    return InvalidInput([Problem(where, message)])
+        raise invalid(str(path), f"can't be read: {error}") from error

@@ -27,12 +27,8 @@ class Page:
     def __init__(self, text: str) -> None:
         """Take the JSON of a list; where it is none, Transient is raised as it is read."""
         self._meta: Any = None
-        self._items = self._parse(text)
-
-    @property
-    def items(self) -> Iterator[dict[str, Any]]:
+        self.items = self._parse(text)
         """The objects, each parsed when it is asked for, and once."""
-        return self._items
 
     @property
     def resource_version(self) -> str:
@@ -45,7 +41,7 @@ class Page:
         return str(self._after().get("continue") or "")
 
     def _after(self) -> dict[str, Any]:
-        for _ in self._items:
+        for _ in self.items:
             pass
         return self._meta if isinstance(self._meta, dict) else {}
 

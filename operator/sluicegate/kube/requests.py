@@ -91,8 +91,7 @@ def watch(resource: Resource, *, namespace: str = "", version: str, seconds: int
 
 def review(resource: Resource, spec: Mapping[str, Any]) -> ApiRequest:
     """Create a review of a token or of an access: nothing is stored."""
-    body = {"apiVersion": resource.api_version, "kind": resource.kind, "spec": spec}
-    return ApiRequest("review", "POST", resource.path(), body=body)
+    return ApiRequest("review", "POST", resource.path(), body=_typed(resource, {"spec": spec}))
 
 
 def discovery(resource: Resource) -> ApiRequest:
@@ -117,45 +116,23 @@ def apply(
     """
     meta = body["metadata"]
     path = resource.path(meta.get("namespace", ""), meta["name"], subresource=subresource)
-    query = [("fieldManager", manager), ("force", "true")]
-    query += [("dryRun", "All")] if dry_run else []
-    full = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
-    return ApiRequest(
-        "apply",
-        "PATCH",
-        path,
-        query=tuple(query),
-        body=at_version(full, resource_version),
-        content_type=APPLY,
-        seconds=WRITE_SECONDS,
-    )
+    options = [("force", "true")]
+    options += [("dryRun", "All")] if dry_run else []
+    full = at_version(_typed(resource, body), resource_version)
+    return _write("apply", "PATCH", path, full, manager=manager, options=options, kind=APPLY)
 
 
 def create(resource: Resource, body: Mapping[str, Any], *, manager: str) -> ApiRequest:
     """Create an object; one of that name makes the server answer 409 AlreadyExists."""
-    full = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
-    return ApiRequest(
-        "create",
-        "POST",
-        resource.path(body["metadata"].get("namespace", "")),
-        query=(("fieldManager", manager),),
-        body=full,
-        seconds=WRITE_SECONDS,
-    )
+    path = resource.path(body["metadata"].get("namespace", ""))
+    return _write("create", "POST", path, _typed(resource, body), manager=manager)
 
 
 def replace(resource: Resource, body: Mapping[str, Any], *, manager: str) -> ApiRequest:
     """Replace an object whole; its metadata.resourceVersion is the precondition."""
     meta = body["metadata"]
-    full = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
-    return ApiRequest(
-        "update",
-        "PUT",
-        resource.path(meta.get("namespace", ""), meta["name"]),
-        query=(("fieldManager", manager),),
-        body=full,
-        seconds=WRITE_SECONDS,
-    )
+    path = resource.path(meta.get("namespace", ""), meta["name"])
+    return _write("update", "PUT", path, _typed(resource, body), manager=manager)
 
 
 def patch(
@@ -167,15 +144,8 @@ def patch(
     resource_version: str | None = None,
 ) -> ApiRequest:
     """Merge `body` into an object; None deletes a field."""
-    return ApiRequest(
-        "patch",
-        "PATCH",
-        resource.path(key.namespace, key.name),
-        query=(("fieldManager", manager),),
-        body=at_version(body, resource_version),
-        content_type=MERGE,
-        seconds=WRITE_SECONDS,
-    )
+    path, full = resource.path(key.namespace, key.name), at_version(body, resource_version)
+    return _write("patch", "PATCH", path, full, manager=manager, kind=MERGE)
 
 
 def delete(
@@ -227,6 +197,24 @@ def as_user(
         if not value or value != value.strip() or not value.isprintable():
             raise ValueError(f"{name} can't be sent as a header: {value!r}")
     return dataclasses.replace(request, headers=(*request.headers, *headers))
+
+
+def _typed(resource: Resource, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"apiVersion": resource.api_version, "kind": resource.kind, **body}
+
+
+def _write(
+    verb: str,
+    method: str,
+    path: str,
+    body: Mapping[str, Any],
+    *,
+    manager: str,
+    options: Iterable[tuple[str, str]] = (),
+    kind: str = JSON,
+) -> ApiRequest:
+    query = (("fieldManager", manager), *options)
+    return ApiRequest(verb, method, path, query, body, content_type=kind, seconds=WRITE_SECONDS)
 
 
 def at_version(body: Mapping[str, Any], resource_version: str | None) -> Mapping[str, Any]:

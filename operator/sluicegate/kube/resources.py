@@ -4,8 +4,9 @@ Paths are built here and nowhere else, so a kind the operator touches is a line 
 and a reader of the RBAC rules can compare.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from typing_extensions import override
@@ -23,6 +24,12 @@ class Key(NamedTuple):
     def __str__(self) -> str:
         """Print as `namespace/name`, the form of logs and events."""
         return f"{self.namespace}/{self.name}"
+
+
+def key_of(body: Mapping[str, Any]) -> Key:
+    """Return the name of an object as the API server has it."""
+    meta = body["metadata"]
+    return Key(meta.get("namespace", ""), meta["name"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,10 @@ HORIZONTAL_POD_AUTOSCALERS = Resource(
 SUBJECT_ACCESS_REVIEWS = Resource(
     "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
 )
+SUBJECT_REVIEWS = Resource(
+    "authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False
+)
+"""Answers who asks."""
 TOKEN_REVIEWS = Resource(
     "authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False
 )

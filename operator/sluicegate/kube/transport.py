@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 import aiohttp
@@ -70,6 +71,7 @@ class Transport:
         self._spans = spans
         self._on_return = on_return
         self._answered_at = float("-inf")
+        self._dated = ("", 0.0)
         self._clock = clock
         self.patience = Patience(clock)
 
@@ -94,6 +96,14 @@ class Transport:
         """Return the seconds since the API server last answered as one that works."""
         return self._clock() - self._answered_at
 
+    def server_time(self) -> float | None:
+        """Return the API server's time in seconds since 1970; None before an answer has a Date."""
+        date, at = self._dated
+        try:
+            return parsedate_to_datetime(date).timestamp() + self._clock() - at
+        except ValueError:
+            return None
+
     async def close(self) -> None:
         """Close all connections, also during requests; the next request opens new ones."""
         await self._wire.close()
@@ -106,6 +116,8 @@ class Transport:
         with self._spans(request.verb, described) as span:
             status, body, headers = await self._counted(request, most)
             span.set("http.response.status_code", status)
+            if date := headers.get("Date"):
+                self._dated = (date, self._clock())
             if status // 100 != 2:  # noqa: PLR2004  # an HTTP status is its own name
                 error = from_response(request.title, status, body, headers)
                 self._take_in(error)

@@ -21,6 +21,7 @@ from sluicegate.api.review import (
 from sluicegate.ledger.periods import Day, Period
 from sluicegate.stats.counts import Count
 
+MOST_VERSIONS_OF_A_DAY: Final = 16
 LATE_DAYS: Final = 3
 """Days after its end at which a day is read once more, and then never: samples may arrive late."""
 DAY_SECONDS: Final = 86_400
@@ -42,22 +43,31 @@ _SEALED: Final = (
 """Parts of a status that the digest covers."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DayCounts:
-    """What was read of one product and day.
+    """What was read of one product and day, or part of a day.
 
     Attributes
     ----------
     slos : events by SLO. markets : the same by SLO and market.
     answers : successful answers within each bound, as the histogram writes it.
-    measured : share of the day's blocks that hold. versions : those with events.
+    versions : those with events.
+    blocks, good : blocks of its SLOs in all, and those that hold.
+    pod_seconds : how long its pods answered scrapes, summed over the pods.
     """
 
-    slos: Mapping[str, Count] = field(default_factory=dict)
-    markets: Mapping[str, Mapping[str, Count]] = field(default_factory=dict)
-    answers: Mapping[str, int] = field(default_factory=dict)
-    measured: float = 0.0
-    versions: tuple[str, ...] = ()
+    slos: dict[str, Count] = field(default_factory=dict)
+    markets: dict[str, dict[str, Count]] = field(default_factory=dict)
+    answers: dict[str, int] = field(default_factory=dict)
+    versions: set[str] = field(default_factory=set)
+    blocks: int = 0
+    good: int = 0
+    pod_seconds: int = 0
+
+    @property
+    def measured(self) -> float:
+        """Share of the blocks that hold."""
+        return self.good / self.blocks if self.blocks else 0.0
 
 
 def wanted_days(
@@ -87,12 +97,24 @@ def _is_to_be_read(day: Day, final: Mapping[str, bool], now: float) -> bool:
 
 
 def with_day(
-    status: DataProductReviewStatus, day: Day, counts: DayCounts, now: float
+    status: DataProductReviewStatus,
+    day: Day,
+    counts: DayCounts,
+    now: float,
+    *,
+    requests: Mapping[str, str] | None = None,
 ) -> DataProductReviewStatus:
     """The status with what was read of a day, in the place of what was read before.
 
-    A day that was read better before keeps that, as Prometheus may have lost samples since.
+    A day that was read better before keeps that, as Prometheus may have lost samples since. `requests`
+    is what one pod requests now, by resource: a day keeps those of when it was first read.
     """
+    known = {one.date: one for one in status.days}
+    before = known.get(day.date.isoformat())
+    if before is not None and before.pod_seconds:
+        requests = before.pod_requests
+    elif not counts.pod_seconds:
+        requests = None
     made = ReviewDay(
         date=day.date.isoformat(),
         final=now >= day.end + LATE_DAYS * DAY_SECONDS,
@@ -111,38 +133,29 @@ def with_day(
             for name, count in sorted(counts.slos.items())
         ),
         responses=dict(counts.answers),
-        versions=counts.versions,
+        versions=tuple(sorted(counts.versions))[:MOST_VERSIONS_OF_A_DAY],
+        pod_seconds=counts.pod_seconds or None,
+        pod_requests=dict(requests or {}),
     )
-    known = {one.date: one for one in status.days}
-    before = known.get(made.date)
     if before is not None and float(before.coverage) > float(made.coverage):
-        made = before.model_copy(update={"final": made.final})
+        made = before.replace(final=made.final)
     known[made.date] = made
-    return status.model_copy(update={"days": tuple(known[one] for one in sorted(known))})
+    return status.replace(days=tuple(known[one] for one in sorted(known)))
 
 
 def with_decision(
     status: DataProductReviewStatus, decision: ReviewDecision
 ) -> DataProductReviewStatus:
     """The status with a decision; the same when it is there. The oldest are only counted."""
-    if any(_same(one, decision) for one in status.decisions):
+    known = {(one.decision_time, one.type, one.reason) for one in status.decisions}
+    if (decision.decision_time, decision.type, decision.reason) in known:
         return status
     every = sorted((*status.decisions, decision), key=lambda one: one.decision_time)
     earlier = Counter(status.earlier_decisions)
     for one in every[:-MOST_DECISIONS]:
         earlier[f"{one.type}/{one.reason}"] += 1
     kept = tuple(every[-MOST_DECISIONS:])
-    return status.model_copy(
-        update={"decisions": kept, "earlier_decisions": dict(sorted(earlier.items()))}
-    )
-
-
-def _same(one: ReviewDecision, other: ReviewDecision) -> bool:
-    return (one.decision_time, one.type, one.reason) == (
-        other.decision_time,
-        other.type,
-        other.reason,
-    )
+    return status.replace(decisions=kept, earlier_decisions=dict(sorted(earlier.items())))
 
 
 def with_versions(
@@ -155,7 +168,7 @@ def with_versions(
         if one.promotion_time < end and (one.end_time is None or one.end_time > begin):
             known[one.version, one.digest, one.promotion_time] = one
     ordered = sorted(known.values(), key=lambda one: one.promotion_time)
-    return status.model_copy(update={"versions": tuple(ordered[-MOST_VERSIONS:])})
+    return status.replace(versions=tuple(ordered[-MOST_VERSIONS:]))
 
 
 def may_be_sealed(period: Period, now: float) -> bool:
@@ -169,21 +182,17 @@ def sealed(review: DataProductReview, now: float, *, because: str) -> DataProduc
     Who may sign for a product that is gone still may, and nobody has to.
     """
     status = review.status
-    days = tuple(day.model_copy(update={"final": True}) for day in status.days)
-    status = status.model_copy(
-        update={
-            "days": days,
-            "state": ReviewState.TO_REVIEW,
-            "seal_time": int(now),
-            "seal_reason": because,
-            "due_time": None
-            if because == PRODUCT_GONE
-            else int(now) + status.grace_days * DAY_SECONDS,
-        }
+    days = tuple(day.replace(final=True) for day in status.days)
+    status = status.replace(
+        days=days,
+        state=ReviewState.TO_REVIEW,
+        seal_time=int(now),
+        seal_reason=because,
+        due_time=None if because == PRODUCT_GONE else int(now) + status.grace_days * DAY_SECONDS,
     )
-    closed = review.model_copy(update={"status": status})
+    closed = review.replace(status=status)
     # The digest covers what is sealed, so the rest of the status may go on.
-    return status.model_copy(update={"digest": digest_of(closed)})
+    return status.replace(digest=digest_of(closed))
 
 
 def digest_of(review: DataProductReview) -> str:

@@ -16,11 +16,7 @@ _DAYS: Final = {Cycle.WEEK: 7, Cycle.FOUR_WEEKS: 28}
 _MONTHS: Final = {Cycle.MONTH: 1, Cycle.QUARTER: 3}
 
 
-class NoPeriod(SluicegateError):  # noqa: N818 - says what is the case
-    """There is no such period; the message says which there are."""
-
-
-class UnknownZone(SluicegateError):  # noqa: N818 - the same
+class UnknownZone(SluicegateError):  # noqa: N818 - says what is the case
     """The time zone isn't known; the message says what to write."""
 
 
@@ -122,19 +118,6 @@ def kept_until(cycle: ReviewCycle, period: Period) -> int:
             break
         end = following
     return end.end
-
-
-def named(cycle: ReviewCycle, name: str, *, until: date) -> Period:
-    """The period of this name; NoPeriod says which there are, up to a day."""
-    found: list[str] = []
-    period = period_of(cycle, until)
-    while period is not None:
-        if period.name == name:
-            return period
-        found.append(period.name)
-        period = before(cycle, period)
-    newest = ", ".join(found[:3]) or f"none before {cycle.start_date}"
-    raise NoPeriod(f"there is no period {name!r}: the newest are {newest}")
 
 
 def _named(cycle: ReviewCycle, first: date, after: date, zone: ZoneInfo) -> Period:

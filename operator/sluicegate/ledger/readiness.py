@@ -1,6 +1,6 @@
 """Whether a product has what a product in production needs, and which exemptions hold. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from sluicegate.api.accountability import RiskClass
@@ -17,54 +17,35 @@ Missing = tuple[ReadinessCheck, str]
 """A check, and the way out where it isn't met; else an empty text."""
 
 
-def checks(spec: DataProductSpec) -> Iterator[Missing]:
+def checks(spec: DataProductSpec) -> tuple[Missing, ...]:
     """Each check of a product."""
     team = spec.team.members if spec.team else ()
     managed = any(one.role == PRODUCT_MANAGER for one in team)
-    yield (
-        ReadinessCheck.PRODUCT_MANAGER,
-        _unless(managed, f"add a {PRODUCT_MANAGER} to spec.team.members"),
-    )
     told = spec.description
     carded = told is not None and bool(told.purpose and told.limitations and told.usage)
     linked = {one.type for one in spec.links}
-    yield (
-        ReadinessCheck.MODEL_CARD,
-        _unless(
-            carded or "ModelCard" in linked,
-            "write purpose, limitations and usage into spec.description, or link a ModelCard",
-        ),
-    )
-    yield (
-        ReadinessCheck.RUNBOOK,
-        _unless("Runbook" in linked, "add a link of type Runbook to spec.links"),
-    )
     judged = any(one.indicator.kind is IndicatorKind.OUTCOMES for one in spec.slos)
-    yield (
-        ReadinessCheck.OUTCOME_SLO,
-        _unless(judged, "add an SLO on outcomes: nothing else measures whether the model is right"),
-    )
-    keyed = spec.serving.feedback is not None
-    yield (
-        ReadinessCheck.FEEDBACK_KEY,
-        _unless(keyed, "set spec.serving.feedback.secretRef: without it no label is accepted"),
-    )
     pinned = "@sha256:" in (spec.serving.runtime_image or "")
-    yield (
-        ReadinessCheck.RUNTIME_BY_DIGEST,
-        _unless(pinned, "name spec.serving.runtimeImage by its digest"),
-    )
     cycle = spec.review
     kept = cycle is not None and cycle.keep * _DAYS[cycle.every] >= LEAST_DAYS
-    yield (
-        ReadinessCheck.RETENTION,
-        _unless(kept, "raise spec.review.keep to six months of reviews, or archive them"),
-    )
     risk = spec.compliance.risk_class if spec.compliance else RiskClass.UNASSESSED
-    yield (
-        ReadinessCheck.RISK_ASSESSED,
-        _unless(risk is not RiskClass.UNASSESSED, "set spec.compliance.riskClass"),
-    )
+    rows = (
+        (ReadinessCheck.PRODUCT_MANAGER, managed, f"add a {PRODUCT_MANAGER} to spec.team.members"),
+        (ReadinessCheck.MODEL_CARD, carded or "ModelCard" in linked,
+         "write purpose, limitations and usage into spec.description, or link a ModelCard"),
+        (ReadinessCheck.RUNBOOK, "Runbook" in linked,
+         "add a link of type Runbook to spec.links"),
+        (ReadinessCheck.OUTCOME_SLO, judged,
+         "add an SLO on outcomes: nothing else measures whether the model is right"),
+        (ReadinessCheck.FEEDBACK_KEY, spec.serving.feedback is not None,
+         "set spec.serving.feedback.secretRef: without it no label is accepted"),
+        (ReadinessCheck.RUNTIME_BY_DIGEST, pinned, "name spec.serving.runtimeImage by its digest"),
+        (ReadinessCheck.RETENTION, kept,
+         "raise spec.review.keep to six months of reviews, or archive them"),
+        (ReadinessCheck.RISK_ASSESSED, risk is not RiskClass.UNASSESSED,
+         "set spec.compliance.riskClass"),
+    )  # fmt: skip
+    return tuple((check, "" if met else way_out) for check, met, way_out in rows)
 
 
 def judged_on(
@@ -87,7 +68,3 @@ def _judged(
         return ReviewCheck(name=str(name), state=CheckState.MISSING, message=text)
     text = f"until {exemption.end_date}: {exemption.reason}"
     return ReviewCheck(name=str(name), state=CheckState.EXEMPT, message=text)
-
-
-def _unless(met: object, way_out: str) -> str:
-    return "" if met else way_out

@@ -64,12 +64,8 @@ def standing(review: DataProductReview, now: float) -> SigningState:
 def with_standing(status: DataProductReviewStatus, where: SigningState) -> DataProductReviewStatus:
     """The status with where it stands; what is sealed stays as it is."""
     done = where.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}
-    return status.model_copy(
-        update={
-            "state": where.state,
-            "reviewed_by": tuple(dict.fromkeys(one.username for one in where.signed)),
-            "review_time": max((one.sign_time for one in where.signed), default=None)
-            if done
-            else None,
-        }
+    return status.replace(
+        state=where.state,
+        reviewed_by=tuple(dict.fromkeys(one.username for one in where.signed)),
+        review_time=max((one.sign_time for one in where.signed), default=None) if done else None,
     )

@@ -1,5 +1,6 @@
 """How a bento gets into a pod: mounted as an image volume, or fetched by an init container."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.api.product import DataProduct
@@ -16,38 +17,59 @@ def is_fetched(image: str) -> bool:
     return "://" in image
 
 
-def bento_volume(version: VersionBase) -> Manifest:
+@dataclass(frozen=True, slots=True)
+class BentoPlace:
+    """Where a bento lies in a pod: its mount path, and the names of its volumes and of its fetch."""
+
+    path: str = BENTO_PATH
+    volume: str = "bento"
+    claim: str = "claim"
+    fetch: str = "fetch"
+
+    @property
+    def mount(self) -> Manifest:
+        """The bento, read-only."""
+        return {"name": self.volume, "mountPath": self.path, "readOnly": True}
+
+
+SERVED: Final = BentoPlace()
+"""The one bento of a server, or of a training."""
+
+
+def bento_volume(version: VersionBase, place: BentoPlace = SERVED) -> Manifest:
     """The volume that holds the bento."""
     if is_fetched(version.image):
-        return {"name": "bento", "emptyDir": {}}
+        return {"name": place.volume, "emptyDir": {}}
     reference = {"reference": version.image, "pullPolicy": "IfNotPresent"}
-    return {"name": "bento", "image": reference}
+    return {"name": place.volume, "image": reference}
 
 
-def fetch_volumes(version: VersionBase) -> list[Manifest]:
+def fetch_volumes(version: VersionBase, place: BentoPlace = SERVED) -> list[Manifest]:
     """The claim that the archive lies on, when it lies on one."""
     if not version.image.startswith(_CLAIM_SCHEME):
         return []
     claim = version.image.removeprefix(_CLAIM_SCHEME).partition("/")[0]
-    return [{"name": "claim", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}]
+    return [{"name": place.claim, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}]
 
 
-def fetch_containers(product: DataProduct, version: VersionBase) -> list[Manifest]:
+def fetch_containers(
+    product: DataProduct, version: VersionBase, place: BentoPlace = SERVED
+) -> list[Manifest]:
     """The init container that fetches an archive and checks its sha256; none for an image."""
     if not is_fetched(version.image):
         return []
     url, _, checksum = version.image.partition("#sha256:")
     credentials = product.spec.model.bento.credentials_secret_ref
-    mounts = [{"name": "bento", "mountPath": BENTO_PATH}, *scratch_mounts()]
+    mounts = [{"name": place.volume, "mountPath": place.path}, *scratch_mounts()]
     if url.startswith(_CLAIM_SCHEME):
-        mounts.append({"name": "claim", "mountPath": CLAIM_PATH, "readOnly": True})
+        mounts.append({"name": place.claim, "mountPath": CLAIM_PATH, "readOnly": True})
     return [
         without_empty(
             {
-                "name": "fetch",
+                "name": place.fetch,
                 "image": version.runtime_image,
                 "imagePullPolicy": "IfNotPresent",
-                "command": ["python", "-m", "sluicegate_service.fetch", url, checksum, BENTO_PATH],
+                "command": ["python", "-m", "sluicegate_service.fetch", url, checksum, place.path],
                 "envFrom": [{"secretRef": {"name": credentials.name}}] if credentials else [],
                 "resources": without_empty(product.spec.serving.resources.to_dict()),
                 "securityContext": container_security(),

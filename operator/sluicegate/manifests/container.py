@@ -85,11 +85,6 @@ def scratch_mounts() -> list[Manifest]:
     ]
 
 
-def bento_mount() -> Manifest:
-    """The bento, read-only."""
-    return {"name": "bento", "mountPath": BENTO_PATH, "readOnly": True}
-
-
 def _threads(resources: Resources) -> int:
     """Threads of numeric libraries: as many as there are CPUs asked for, at least one."""
     cpu = resources.requests.get("cpu") or resources.limits.get("cpu") or "1"

@@ -1,5 +1,6 @@
 """Names of the objects of a product, all derived, all within Kubernetes' 63 characters."""
 
+from hashlib import sha256
 from typing import Final
 
 TRIGGER_LENGTH: Final = 8
@@ -8,6 +9,12 @@ TRIGGER_LENGTH: Final = 8
 def version_name(product: str, revision: str) -> str:
     """Name of a version's Deployment and Service."""
     return f"{product}-{revision}"
+
+
+def shadow_job_name(product: str, revision: str, began: int, number: int) -> str:
+    """Name of a Job of a shadow phase: of the candidate's rollout that began at this second."""
+    rollout = sha256(f"{revision} {began}".encode()).hexdigest()[:TRIGGER_LENGTH]
+    return f"{product}-shadow-{rollout}-{number}"
 
 
 def job_name(product: str, trigger: str, attempt: int) -> str:

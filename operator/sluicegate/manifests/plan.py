@@ -7,7 +7,7 @@ from sluicegate.api.retraining_status import Trigger
 from sluicegate.api.versions import VersionBase, VersionSource, revision_of
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.deployment import build_deployment
-from sluicegate.manifests.names import TRIGGER_LENGTH, version_name
+from sluicegate.manifests.names import TRIGGER_LENGTH, shadow_job_name, version_name
 from sluicegate.manifests.route import Backend, build_route
 from sluicegate.manifests.scaling import (
     build_autoscaler,
@@ -15,6 +15,7 @@ from sluicegate.manifests.scaling import (
     needs_disruption_budget,
 )
 from sluicegate.manifests.service import build_stable_service, build_version_service
+from sluicegate.manifests.shadow import ShadowInterval, build_shadow_job
 from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.settings import Settings
 
@@ -56,9 +57,13 @@ def first_children(
 
 
 def example_training(product: DataProduct, version: VersionBase) -> list[Manifest]:
-    """The Job that a person's request would start; none when the product isn't retrained."""
+    """The Jobs that a person's request, and the shadow phase of its result, would start."""
+    shadow = product.spec.rollout.shadow
+    scored = (
+        [] if shadow is None else [build_shadow_job(product, shadow, _example(product, version))]
+    )
     if product.spec.retraining is None:
-        return []
+        return scored
     trigger = Trigger(
         id=EXAMPLE_TRIGGER,
         cause="Requested",
@@ -67,4 +72,10 @@ def example_training(product: DataProduct, version: VersionBase) -> list[Manifes
         trigger_time=0,
     )
     attempt = Attempt(trigger=trigger, number=1, stable=version)
-    return [build_training_job(product, product.spec.retraining, attempt)]
+    return [build_training_job(product, product.spec.retraining, attempt), *scored]
+
+
+def _example(product: DataProduct, version: VersionBase) -> ShadowInterval:
+    """An interval in which the version would be compared with itself."""
+    name = shadow_job_name(product.metadata.name, version.revision, 0, 1)
+    return ShadowInterval(name=name, stable=version, candidate=version, since=0, until=0)

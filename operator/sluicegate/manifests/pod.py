@@ -12,7 +12,12 @@ from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
 from sluicegate.api.serving import DEFAULT_MAX_REQUEST_BYTES, Serving
 from sluicegate.api.versions import VersionBase
-from sluicegate.manifests.bento import bento_volume, fetch_containers, fetch_volumes
+from sluicegate.manifests.bento import (
+    SERVED,
+    bento_volume,
+    fetch_containers,
+    fetch_volumes,
+)
 from sluicegate.manifests.common import (
     HTTP_PORT,
     METRICS_PORT,
@@ -25,7 +30,6 @@ from sluicegate.manifests.common import (
 from sluicegate.manifests.container import (
     BENTO_PATH,
     bento_environment,
-    bento_mount,
     container_security,
     environment,
     pod_security,
@@ -183,7 +187,7 @@ def _bucket_override(product: DataProduct, version: VersionBase) -> str:
 
 def _mounts(product: DataProduct) -> list[Manifest]:
     """Of the server and of the check before it, which says what the feedback Secret lacks."""
-    mounts = [bento_mount(), *scratch_mounts()]
+    mounts = [SERVED.mount, *scratch_mounts()]
     if product.spec.serving.feedback:
         mounts.append({"name": "feedback", "mountPath": FEEDBACK_PATH, "readOnly": True})
     return mounts

@@ -14,12 +14,16 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.retraining import Retraining
 from sluicegate.api.retraining_status import Trigger
 from sluicegate.api.versions import VersionBase
-from sluicegate.manifests.bento import bento_volume, fetch_containers, fetch_volumes
+from sluicegate.manifests.bento import (
+    SERVED,
+    bento_volume,
+    fetch_containers,
+    fetch_volumes,
+)
 from sluicegate.manifests.common import Manifest, labels, metadata, without_empty
 from sluicegate.manifests.container import (
     BENTO_PATH,
     bento_environment,
-    bento_mount,
     container_security,
     environment,
     pod_security,
@@ -68,15 +72,21 @@ def build_training_job(product: DataProduct, retraining: Retraining, attempt: At
     }
     if retraining.pod_template is not None:
         template = merge_template(retraining.pod_template.to_dict(), template)
+    seconds = min(retraining.timeout_seconds, attempt.most_seconds)
+    return one_pod_job(metadata(product, name, own_labels, annotations), template, seconds=seconds)
+
+
+def one_pod_job(meta: Manifest, template: Manifest, *, seconds: int) -> Manifest:
+    """A Job of one pod, which isn't tried again unless the pod was taken away; `seconds` it may take."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": metadata(product, name, own_labels, annotations),
+        "metadata": meta,
         "spec": {
             "backoffLimit": 0,
             "completions": 1,
             "parallelism": 1,
-            "activeDeadlineSeconds": min(retraining.timeout_seconds, attempt.most_seconds),
+            "activeDeadlineSeconds": seconds,
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {"rules": [_IGNORE_DISRUPTION]},
             "template": template,
@@ -137,7 +147,7 @@ def _environment(product: DataProduct, retraining: Retraining, attempt: Attempt)
 
 
 def _mounts(retraining: Retraining) -> list[Manifest]:
-    mounts = [bento_mount(), *scratch_mounts()]
+    mounts = [SERVED.mount, *scratch_mounts()]
     if retraining.push_secret_ref:
         mounts.append({"name": "push", "mountPath": PUSH_PATH, "readOnly": True})
     return mounts

@@ -16,7 +16,10 @@ def merge_template(template: Manifest, base: Manifest) -> Manifest:
     spec["containers"] = [_merge_trainer(trainer, ours["containers"][0])]
     spec["initContainers"] = [
         *ours.get("initContainers", []),
-        *(_secured(container) for container in user.get("initContainers") or []),
+        *(
+            one | {"securityContext": container_security()}
+            for one in user.get("initContainers") or []
+        ),
     ]
     spec["volumes"] = ours["volumes"] + (user.get("volumes") or [])
     metadata = template.get("metadata") or {}
@@ -52,7 +55,3 @@ def _merge_trainer(theirs: Manifest, ours: Manifest) -> Manifest:
 def _mounts(theirs: Manifest, ours: list[Manifest]) -> list[Manifest]:
     taken = {mount["mountPath"] for mount in ours}
     return [mount for mount in theirs.get("volumeMounts") or [] if mount["mountPath"] not in taken]
-
-
-def _secured(container: Manifest) -> Manifest:
-    return container | {"securityContext": container_security()}

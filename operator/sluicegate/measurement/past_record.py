@@ -7,7 +7,7 @@ from typing import Any, Final
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import VersionBase
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 from sluicegate.measurement.store import series_of, target_of
 from sluicegate.policy.canary.analysis import LOOK_BACK_SECONDS
 from sluicegate.prometheus.past_blocks import Era, PastReader
@@ -42,13 +42,11 @@ async def record(
     newest = reader.timing.newest_settled(now, seconds)
     past = stints(product.status)
     if not past:
-        problem = "no version of it is stable yet: record it once it serves"
-        raise InvalidInput([Problem("product", problem)])
+        raise invalid("product", "no version of it is stable yet: record it once it serves")
     wanted = min(int(days * DAY / seconds), MOST_BLOCKS)
     first = max(newest - wanted, past[0].begin // seconds) + 1
     if first > newest:
-        problem = "no block of it is complete yet: record it later"
-        raise InvalidInput([Problem("product", problem)])
+        raise invalid("product", "no block of it is complete yet: record it later")
     past = [one for one in past if one.end > first * seconds]
     versions = _versions_since(product.status, (first - 1) * seconds)
     recording = _begin(body, past[0], first * seconds)
@@ -159,9 +157,10 @@ class _Making:
         recording = self.recording
         earliest, covered = min(recording.blocks) - self.seconds, 0
         names = {name for read in recording.blocks.values() for name in read}
-        firsts = (recording.first_events(name) for name in names - {recording.version})
-        lasts = [recording.last_events(name) for name in names]
-        for at in sorted(one for one in firsts if one is not None):
+        eventful = {name: ends for name in names if (ends := recording.eventful(name))}
+        firsts = [ends[0] for name, ends in eventful.items() if name != recording.version]
+        lasts = [ends[-1] for ends in eventful.values()]
+        for at in sorted(firsts):
             over = min((end for end in lasts if at <= end), default=at)
             end = min(over + LOOK_BACK_SECONDS, at + LONGEST_CANARY, newest)
             if end > covered:
@@ -174,9 +173,8 @@ class _Making:
         found = {name for read in recording.blocks.values() for name in read}
         names = names_of({*found, first})
         for name in sorted(found - {first}):
-            at = recording.first_events(name)
-            if at is not None:
-                before = max((one for one in recording.blocks if one < at), default=at)
+            if ends := recording.eventful(name):
+                before = max((one for one in recording.blocks if one < ends[0]), default=ends[0])
                 known = self.versions.get(name)
                 event, missing = arrival(names[name], known, before, self.product.status)
                 recording.events.append(event)

@@ -10,9 +10,7 @@ from typing import Any, Final
 from sluicegate.api.base import rfc3339
 from sluicegate.api.status import DataProductStatus
 from sluicegate.notify.catalogue import Kind
-from sluicegate.notify.configuration import Configuration
 from sluicegate.notify.cursor import Cursor
-from sluicegate.notify.messages import sinks_of
 from sluicegate.notify.transitions import Origin, Transition, transitions
 from sluicegate.notify.wording import heading, plain
 
@@ -70,8 +68,3 @@ def ended(alert: Alert, now: float) -> Alert:
 def identity(alert: Alert) -> Labels:
     """What makes an alert the same one for Alertmanager."""
     return tuple(sorted(alert["labels"].items()))
-
-
-def goes_to(one: Transition, sink: str, configuration: Configuration) -> bool:
-    """Whether the routes lead a state to an Alertmanager."""
-    return sink in sinks_of(one, configuration)

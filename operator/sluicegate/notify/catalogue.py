@@ -4,8 +4,6 @@ Types are an interface: routes, schemas and receivers match on them. The page
 docs/notification-catalogue.md is written from this list.
 """
 
-from __future__ import annotations
-
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
@@ -80,7 +78,7 @@ class Kind(StrEnum):
     DELETED = "deleted"
 
     @property
-    def entry(self) -> CatalogueEntry:
+    def entry(self) -> "CatalogueEntry":
         """What the catalogue says of it."""
         return CATALOGUE[self]
 

@@ -211,9 +211,13 @@ def load(path: Path) -> Configuration:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidConfiguration([Problem(str(path), f"can't be read: {error}")]) from error
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidConfiguration([Problem(str(path), f"can't be read: {reason}")]) from error
     except yaml.YAMLError as error:
         raise InvalidConfiguration([Problem(str(path), f"is no YAML: {error}")]) from error
+    if not isinstance(document, dict):
+        text = "holds no configuration: write a mapping with sinks and routes"
+        raise InvalidConfiguration([Problem(str(path), text)])
     return parse(document)
 
 

@@ -5,10 +5,11 @@ that lasts) keeps its value while the status says Unknown; an event (a promotion
 by its time, which only grows, so that a status that was lost and rebuilt sends nothing twice.
 """
 
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Final, NamedTuple
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
 from sluicegate.api.status import Condition, DataProductStatus
@@ -30,8 +31,7 @@ LOSSES: Final = frozenset(
 """Reasons of MetricsAvailable that are faults; without traffic there is nothing to measure."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReviewCursor:
+class ReviewCursor(NamedTuple):
     """A sealed review as it was last seen."""
 
     state: str
@@ -41,6 +41,8 @@ class ReviewCursor:
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """Times in seconds since 1970, 0 for never; words are empty for what doesn't hold.
+
+    An alias is the name in the journal, as thousands of products share a ConfigMap.
 
     Attributes
     ----------
@@ -56,23 +58,23 @@ class Cursor:
     reviews : sealed reviews that aren't closed, by name.
     """
 
-    uid: str = ""
-    degraded: bool = False
-    stalled: str = ""
-    lost: str = ""
-    upstream: bool = False
-    candidate: str = ""
-    weight: int = 0
-    approval: str = ""
-    retries: int = 0
-    promoted: int = 0
-    ended: int = 0
-    attempt: int = 0
-    result: int = 0
-    refused: bool = False
-    suspended: bool = False
-    count: int = 0
-    reviews: Mapping[str, ReviewCursor] = field(default_factory=dict)
+    uid: Annotated[str, Field(alias="u")] = ""
+    degraded: Annotated[bool, Field(alias="d")] = False
+    stalled: Annotated[str, Field(alias="s")] = ""
+    lost: Annotated[str, Field(alias="l")] = ""
+    upstream: Annotated[bool, Field(alias="y")] = False
+    candidate: Annotated[str, Field(alias="c")] = ""
+    weight: Annotated[int, Field(alias="w")] = 0
+    approval: Annotated[str, Field(alias="a")] = ""
+    retries: Annotated[int, Field(alias="n")] = 0
+    promoted: Annotated[int, Field(alias="p")] = 0
+    ended: Annotated[int, Field(alias="e")] = 0
+    attempt: Annotated[int, Field(alias="t")] = 0
+    result: Annotated[int, Field(alias="r")] = 0
+    refused: Annotated[bool, Field(alias="f")] = False
+    suspended: Annotated[bool, Field(alias="x")] = False
+    count: Annotated[int, Field(alias="k")] = 0
+    reviews: Annotated[Mapping[str, ReviewCursor], Field(alias="v")] = field(default_factory=dict)
 
     @property
     def is_quiet(self) -> bool:
@@ -90,42 +92,21 @@ class Cursor:
         )  # fmt: skip
 
 
-_SHORT: Final = {
-    "uid": "u", "degraded": "d", "stalled": "s", "lost": "l", "upstream": "y", "candidate": "c",
-    "weight": "w", "approval": "a", "retries": "n", "promoted": "p", "ended": "e", "attempt": "t",
-    "result": "r", "refused": "f", "suspended": "x", "count": "k",
-    "reviews": "v",
-}  # fmt: skip
-"""Names in the cursor, which thousands of products share a ConfigMap for."""
-_EMPTY: Final = Cursor()
+_JSON: Final = TypeAdapter(Cursor)
 
 
 def encode(cursor: Cursor) -> str:
     """A cursor as short JSON; what is empty is left out."""
-    kept: dict[str, Any] = {
-        short: getattr(cursor, name)
-        for name, short in _SHORT.items()
-        if getattr(cursor, name) != getattr(_EMPTY, name)
-    }
-    if cursor.reviews:
-        kept["v"] = {name: [one.state, one.signatures] for name, one in cursor.reviews.items()}
-    return json.dumps(kept, separators=(",", ":"), sort_keys=True)
+    empty = None if cursor.reviews else {"reviews"}
+    return _JSON.dump_json(cursor, by_alias=True, exclude_defaults=True, exclude=empty).decode()
 
 
 def decode(text: str) -> Cursor | None:
     """What `encode` wrote; None for anything else."""
     try:
-        kept = dict(json.loads(text).items())
-        values = {name: kept[short] for name, short in _SHORT.items() if short in kept}
-        reviews = {
-            str(name): ReviewCursor(str(state), int(signatures))
-            for name, (state, signatures) in values.pop("reviews", {}).items()
-        }
-    except (ValueError, TypeError, AttributeError):
+        return _JSON.validate_json(text, strict=True)
+    except ValidationError:
         return None
-    wrong = [one for one in fields(Cursor) if one.name in values
-             and type(values[one.name]) is not type(getattr(_EMPTY, one.name))]  # fmt: skip
-    return None if wrong else Cursor(**values, reviews=reviews)
 
 
 def cursor_of(
@@ -185,15 +166,10 @@ def _stalled(condition: Condition | None) -> str:
 
 
 def _lost(condition: Condition | None, before: str) -> str:
-    match condition:
-        case None:
-            return before
-        case _ if condition.status == "False":
-            return condition.reason if condition.reason in LOSSES else ""
-        case _ if condition.status == "True":
-            return ""
-        case _:
-            return before
+    if condition is None or condition.status == "Unknown":
+        return before
+    lost = condition.status == "False" and condition.reason in LOSSES
+    return condition.reason if lost else ""
 
 
 def _upstream(condition: Condition | None, *, before: bool) -> bool:

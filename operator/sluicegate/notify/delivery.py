@@ -19,6 +19,7 @@ from sluicegate.notify.journal import Journal
 from sluicegate.notify.messages import Message
 from sluicegate.notify.wording import wording
 from sluicegate.runtime.clock import Clock
+from sluicegate.runtime.tasks import set_within
 
 logger = logging.getLogger(__name__)
 
@@ -103,14 +104,7 @@ class SinkLoop:
                 logger.warning("sink %s waits for the API server: %s", self._sink, error)
                 pause = JOURNAL_PAUSE
             if pause > 0:
-                await self._sleep(pause)
-
-    async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+                await set_within(self._wake, pause)
 
     async def _step(self) -> float:
         """Send the next message that may be sent; return the seconds until there may be one."""

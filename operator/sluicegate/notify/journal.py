@@ -11,8 +11,10 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
 
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import KubeError, NotFound, Transient
@@ -33,6 +35,9 @@ STUCK_SECONDS: Final = 300
 
 CURSOR, COLLECTED, MESSAGE, SINKS, RECENT, DIGEST = "p.", "t.", "m.", "s.", "f.", "d."
 """Beginnings of the keys, each followed by `namespace.name`, by a number, or by a digest's name."""
+
+_COLLECTED: Final = TypeAdapter(tuple[int, Transition])
+_MESSAGE: Final = TypeAdapter(Message)
 
 Changes = dict[str, str | None]
 
@@ -142,7 +147,7 @@ class Journal:
             self._need_fresh()
             changes: Changes = {f"{COLLECTED}{number:012}": None for number in batch.taken}
             for at, message in enumerate(batch.messages, start=self._next):
-                changes[f"{MESSAGE}{at:012}"] = _dumped(message.to_dict())
+                changes[f"{MESSAGE}{at:012}"] = _message_json(message)
                 changes[f"{SINKS}{at:012}"] = " ".join(message.sinks)
             changes |= self._recent_changes(batch.recent)
             changes |= {f"{DIGEST}{name}": day for name, day in days.items()}
@@ -195,7 +200,7 @@ class Journal:
         for entry in entries:
             changes |= entry.changes
             for one in entry.transitions:
-                changes[f"{COLLECTED}{number:012}"] = _dumped([since, one.to_dict()])
+                changes[f"{COLLECTED}{number:012}"] = _transition_json(since, one)
                 number += 1
         error: KubeError = Transient("the write of others that wait was interrupted")
         try:
@@ -283,16 +288,16 @@ class Journal:
                 if text is None:
                     self._collected.pop(number, None)
                     return
-                since, kept = json.loads(text)
-                self._collected[number] = Collected(number, since, Transition.from_dict(kept))
+                since, found = _COLLECTED.validate_json(text)
+                self._collected[number] = Collected(number, since, found)
                 return
             text = self._data.get(f"{MESSAGE}{name}")
             sinks = tuple(self._data.get(f"{SINKS}{name}", "").split())
             if text is None or not sinks:
                 self._messages.pop(number, None)
                 return
-            self._messages[number] = Message.from_dict(json.loads(text), sinks)
-        except (ValueError, TypeError, KeyError):
+            self._messages[number] = replace(_MESSAGE.validate_json(text), sinks=sinks)
+        except ValidationError:
             logger.warning(
                 "%s%s in the ConfigMap can't be read, and is not changed", beginning, name
             )
@@ -304,6 +309,16 @@ class Journal:
 
 def _of(key: Key) -> str:
     return f"{CURSOR}{key.namespace}.{key.name}"
+
+
+def _transition_json(since: int, one: Transition) -> str:
+    return _COLLECTED.dump_json((since, one), exclude_defaults=True).decode()
+
+
+def _message_json(one: Message) -> str:
+    """A message without its sinks, which change and are kept beside it."""
+    empty = {"sinks"} if one.digest else {"sinks", "digest"}
+    return _MESSAGE.dump_json(one, exclude=empty, exclude_defaults=True).decode()
 
 
 def _dumped(value: Any) -> str:

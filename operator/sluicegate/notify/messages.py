@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from sluicegate.notify.catalogue import DIGEST_TYPE, FOLDING, PRODUCTS, Kind, Topic
 from sluicegate.notify.configuration import Configuration, When
@@ -46,26 +46,6 @@ class Message:
     def products(self) -> frozenset[str]:
         """Paths of the products that it is about."""
         return frozenset(one.origin.path for one in self.transitions)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values without the sinks, which change; what is empty is left out."""
-        kept: dict[str, Any] = {
-            "id": self.id,
-            "type": self.type,
-            "time": self.time,
-            "made": self.made,
-        }
-        if self.transitions:
-            kept["transitions"] = [one.to_dict() for one in self.transitions]
-        if self.digest:
-            kept["digest"] = dict(self.digest)
-        return kept
-
-    @classmethod
-    def from_dict(cls, kept: Mapping[str, Any], sinks: tuple[str, ...]) -> Self:
-        """What `to_dict` gave; ValueError, TypeError or KeyError for anything else."""
-        found = tuple(Transition.from_dict(one) for one in kept.get("transitions", ()))
-        return cls(**{**kept, "sinks": sinks, "transitions": found})
 
 
 @dataclass(frozen=True, slots=True)

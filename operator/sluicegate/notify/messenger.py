@@ -13,7 +13,14 @@ from sluicegate.notify import alerts, digests
 from sluicegate.notify.configuration import Configuration
 from sluicegate.notify.cursor import Cursor, cursor_of
 from sluicegate.notify.journal import Journal
-from sluicegate.notify.messages import Message, MessageBatch, batch_of, concerns, digest_message
+from sluicegate.notify.messages import (
+    Message,
+    MessageBatch,
+    batch_of,
+    concerns,
+    digest_message,
+    sinks_of,
+)
 from sluicegate.notify.metrics import FOLDED, TRANSITIONS
 from sluicegate.notify.transitions import (
     Origin,
@@ -208,5 +215,5 @@ class Messenger:
             for _, record, cursor in self._known()
             if not cursor.is_quiet or cursor.upstream
             for one in alerts.open_states(cursor, record.status, origin_of(record))
-            if alerts.goes_to(one, sink, configuration)
+            if sink in sinks_of(one, configuration)
         ]

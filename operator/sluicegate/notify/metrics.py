@@ -1,7 +1,5 @@
 """Metrics of `sluicegate notify`, beside those of the runtime."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram

@@ -1,29 +1,25 @@
 """The messenger as a program of the runtime: the operator's queue, lease and watches, nothing of its work."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from sluicegate.kube.resources import Key
 from sluicegate.manager import Controller, Program, Tools, spread
-from sluicegate.notify.configuration import AlertmanagerSink, AppriseSink, CloudEventsSink
-from sluicegate.notify.delivery import SinkLoop
+from sluicegate.notify.configuration import (
+    AlertmanagerSink,
+    AppriseSink,
+    CloudEventsSink,
+    Configuration,
+)
+from sluicegate.notify.delivery import Receiver, SinkLoop
 from sluicegate.notify.journal import Journal
 from sluicegate.notify.messenger import Messenger
 from sluicegate.notify.sinks.alertmanager import AlertmanagerLoop
 from sluicegate.notify.sinks.apprise import AppriseReceiver, load
-from sluicegate.notify.sinks.http import AiohttpClient, CloudEventsReceiver
+from sluicegate.notify.sinks.http import AiohttpClient, CloudEventsReceiver, Http
 from sluicegate.notify.watched import watched
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sluicegate.notify.configuration import Configuration
-    from sluicegate.notify.delivery import Receiver
-    from sluicegate.notify.sinks.http import Http
-    from sluicegate.runtime.clock import Clock
-    from sluicegate.runtime.interfaces import Work
+from sluicegate.runtime.clock import Clock
+from sluicegate.runtime.interfaces import Work
 
 LEASE = "sluicegate-notify"
 """Default name of the Lease; the ConfigMap has the same name."""
@@ -49,7 +45,7 @@ def build(configuration: Configuration, http: Callable[[], Http], tools: Tools) 
         excluded=settings.excluded_namespaces,
     )
     client = http()
-    leading: dict[str, Work] = {"dispatch": messenger.dispatch, "connections": client.keep}
+    leading = dict[str, Work](dispatch=messenger.dispatch, connections=client.keep)
     for name, sink in configuration.sinks.items():
         if isinstance(sink, AlertmanagerSink):
             posts = AlertmanagerLoop(

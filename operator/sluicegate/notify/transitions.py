@@ -5,16 +5,14 @@ order is that of the story: a cause comes before what follows from it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import chain
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionType
 from sluicegate.api.outcome import Outcome
-from sluicegate.api.retraining_status import AttemptResult
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import PastVersion
 from sluicegate.notify.catalogue import Kind
 from sluicegate.notify.cursor import Cursor, ReviewCursor, condition_of
 
@@ -81,19 +79,6 @@ class Transition:
     version: str = ""
     decision: Mapping[str, Any] | None = None
     folded: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values; what is empty is left out."""
-        kept = {name: value for name, value in asdict(self).items() if value or name == "time"}
-        kept["origin"] = {name: value for name, value in kept["origin"].items() if value}
-        return kept
-
-    @classmethod
-    def from_dict(cls, kept: Mapping[str, Any]) -> Self:
-        """What `to_dict` gave; ValueError, TypeError or KeyError for anything else."""
-        origin = {**kept["origin"]}
-        origin["markets"] = tuple(origin.get("markets", ()))
-        return cls(**{**kept, "kind": Kind(kept["kind"]), "origin": Origin(**origin)})
 
 
 def transitions(
@@ -187,7 +172,10 @@ class _Teller:
         if last is not None and last.completion_time > self.before.result:
             kind = RESULTS.get(last.outcome)
             if kind is not None:
-                yield self._result(kind, last)
+                yield self._made(
+                    kind, last.completion_time, reason=last.reason, message=last.message,
+                    version=last.version,
+                )  # fmt: skip
         if self.after.suspended and not self.before.suspended:
             since, reason, message = condition_of(self.status, ConditionType.RETRAINING_ACTIVE)
             time = last.completion_time if last else since
@@ -229,12 +217,9 @@ class _Teller:
         for place, one in enumerate(self.status.history):
             kind = ENDINGS.get(one.outcome)
             if kind is not None and one.end_time > self.before.ended:
-                yield self._ending(kind, one, newest=place == 0)
-
-    def _ending(self, kind: Kind, one: PastVersion, *, newest: bool) -> Transition:
-        return self._decided(
-            kind, one.end_time, version=one.version, newest=newest, reason=one.reason
-        )
+                yield self._decided(
+                    kind, one.end_time, version=one.version, newest=place == 0, reason=one.reason
+                )
 
     def rollout(self) -> Iterator[Transition]:
         """A candidate begins, receives more traffic, waits for a person, or for another try."""
@@ -271,8 +256,7 @@ class _Teller:
         if now and now != was:
             yield self._condition(Kind.STALLED, ConditionType.STALLED)
         elif was and not now:
-            _, _, message = condition_of(self.status, ConditionType.READY)
-            time, _, _ = condition_of(self.status, ConditionType.READY)
+            time, _, message = condition_of(self.status, ConditionType.READY)
             yield self._made(Kind.UNSTALLED, time, message=message, mark=was)
 
     def _condition(self, kind: Kind, of: ConditionType) -> Transition:
@@ -282,12 +266,6 @@ class _Teller:
             message = "; ".join(filter(None, [message, diagnosis.message if diagnosis else ""]))
         return self._made(kind, since, reason=reason, message=message, mark=reason)
 
-    def _result(self, kind: Kind, last: AttemptResult) -> Transition:
-        return self._made(
-            kind, last.completion_time, reason=last.reason, message=last.message,
-            version=last.version,
-        )  # fmt: skip
-
     def _decided(
         self, kind: Kind, time: int, *, version: str, newest: bool, reason: str = "",
         message: str = "", mark: str = "",
@@ -295,13 +273,11 @@ class _Teller:
         """A transition with the numbers of its decision, if that is the last one of the status."""
         decision = self.status.decision
         if not newest or decision is None or decision.type != DECISIONS.get(kind):
-            return self._made(
-                kind, time, reason=reason, message=message, version=version, mark=mark
-            )
-        text = ". ".join(filter(None, [message, decision.message]))
+            decision = None
+        text = ". ".join(filter(None, [message, decision.message if decision else ""]))
         return self._made(
-            kind, time, reason=reason or decision.reason, message=text, version=version,
-            mark=mark, decision=decision.to_dict(),
+            kind, time, reason=reason or (decision.reason if decision else ""), message=text,
+            version=version, mark=mark, decision=decision and decision.to_dict(),
         )  # fmt: skip
 
     def _numbers(self, message: str) -> str:

@@ -86,8 +86,8 @@ def _cooldown(terms: Terms, quality: list[SloTerms], accepted: dict[str, Count])
     )
     least = duration(BLOCKS_PER_HOUR * terms.block_seconds)
     return (
-        f"until {needed} have come, which show a drop of maxDrop; {least} at least,"
-        f" {duration(DEFAULT_COOLDOWN_SECONDS)} at most"
+        f"until {needed} have come, which show a drop of maxDrop, and about twice as many after each"
+        f" version that is no remedy; {least} at least, {duration(DEFAULT_COOLDOWN_SECONDS)} at most"
     )
 
 

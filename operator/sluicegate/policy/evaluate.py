@@ -323,7 +323,7 @@ def _about_candidate(case: _Case) -> _Proposal | None:
         forced=approval is not None and _is_forced(case.current, approval),
     )
     ended = isinstance(decision, Promote | Rollback | Inconclusive)
-    over = approval is not None and ended and decision.reason not in NOT_ITS_DOING
+    over = ended and decision.reason not in NOT_ITS_DOING
     return _Proposal(decision, handled(status, approval) if over and approval else status)
 
 

@@ -230,6 +230,7 @@ def _start_trained(
             weight=terms.steps[0],
             evaluation=result.evaluation,
             pairs=result.pairs,
+            data_end=result.data_end,
             trigger=result.trigger,
             superseded=parked.release if parked else None,
         ),

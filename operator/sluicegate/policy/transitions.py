@@ -171,13 +171,17 @@ def _start(
         start_time=now,
         evaluation=dict(decision.evaluation),
         pairs=dict(decision.pairs),
+        data_end_time=None if terms.shadow_seconds is None else decision.data_end,
         trigger=decision.trigger,
         requested=terms.suspend,  # nothing else starts one then
     )
     before = status.trial
     if before is not None and before.release == decision.candidate:
         candidate = candidate.replace(
-            retries=before.retries, api=before.api if before.changes_api else None
+            retries=before.retries,
+            api=before.api if before.changes_api else None,
+            data_end_time=before.data_end_time,
+            shadow=before.shadow,  # its rows aren't scored twice
         )
     model = status.spec_model
     if decision.source is VersionSource.SPEC:

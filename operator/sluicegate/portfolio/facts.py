@@ -13,6 +13,7 @@ from sluicegate.api.product_info import Lifecycle, Priority
 from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import DependencyState
 from sluicegate.conditions import find_condition
+from sluicegate.ledger.resource_hours import ResourceHours
 from sluicegate.portfolio.needs import Need, NeedKind, needs_of
 from sluicegate.portfolio.shares import JourneyShares, shares_of
 
@@ -96,6 +97,7 @@ class ProductFacts:
     by_market : the worst state of its SLOs by market, of the markets that something is known of.
     journeys : its place in journeys, and what it adds to them; None for one that is in none.
     needs : what it needs of a person, the most pressing first.
+    hours : what its pods reserved in the last days of its ledger; None where no ledger says so.
     problem : why the object can't be read; empty for one that can.
     """
 
@@ -123,6 +125,7 @@ class ProductFacts:
     upstream: tuple[Upstream, ...] = ()
     needs: tuple[Need, ...] = ()
     suspended: bool = False
+    hours: ResourceHours | None = None
     problem: str = ""
 
     @property

@@ -12,7 +12,7 @@ from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import ReviewState
 from sluicegate.api.versions import CandidatePhase
-from sluicegate.conditions import find_condition, is_true
+from sluicegate.conditions import find_condition
 
 
 class NeedKind(StrEnum):
@@ -40,31 +40,31 @@ class NeedKind(StrEnum):
         """0 for the most pressing one."""
         return _RANKS[self]
 
+    def counted(self, number: int) -> str:
+        """So many needs of this kind, in words."""
+        return f"{number:,} {_WORDS[self][1 + (number > 1)]}"
+
 
 _RANKS: Final = {kind: place for place, kind in enumerate(NeedKind)}
-
-LABELS: Final = {
-    NeedKind.STALLED: "Stalled",
-    NeedKind.NOT_READY: "Not ready",
-    NeedKind.APPROVAL: "Waits for approval",
-    NeedKind.RETRAINING_SUSPENDED: "Retraining suspended",
-    NeedKind.DEGRADED: "Degraded without a remedy",
-    NeedKind.INCONCLUSIVE: "Rollout without a verdict",
-    NeedKind.REVIEW_OVERDUE: "Review overdue",
-    NeedKind.REVIEW_DUE: "Review due",
-}
-"""The same as people read it."""
-NOUNS: Final = {
-    NeedKind.STALLED: ("stalled product", "stalled products"),
-    NeedKind.NOT_READY: ("product not ready", "products not ready"),
-    NeedKind.APPROVAL: ("approval", "approvals"),
-    NeedKind.RETRAINING_SUSPENDED: ("suspended retraining", "suspended retrainings"),
-    NeedKind.DEGRADED: ("degradation without a remedy", "degradations without a remedy"),
-    NeedKind.INCONCLUSIVE: ("rollout without a verdict", "rollouts without a verdict"),
-    NeedKind.REVIEW_OVERDUE: ("overdue review", "overdue reviews"),
-    NeedKind.REVIEW_DUE: ("review to sign", "reviews to sign"),
-}
-"""One, and several of a kind."""
+_WORDS: Final = {
+    NeedKind.STALLED: ("Stalled", "stalled product", "stalled products"),
+    NeedKind.NOT_READY: ("Not ready", "product not ready", "products not ready"),
+    NeedKind.APPROVAL: ("Waits for approval", "approval", "approvals"),
+    NeedKind.RETRAINING_SUSPENDED: (
+        "Retraining suspended", "suspended retraining", "suspended retrainings",
+    ),
+    NeedKind.DEGRADED: (
+        "Degraded without a remedy",
+        "degradation without a remedy", "degradations without a remedy",
+    ),
+    NeedKind.INCONCLUSIVE: (
+        "Rollout without a verdict", "rollout without a verdict", "rollouts without a verdict",
+    ),
+    NeedKind.REVIEW_OVERDUE: ("Review overdue", "overdue review", "overdue reviews"),
+    NeedKind.REVIEW_DUE: ("Review due", "review to sign", "reviews to sign"),
+}  # fmt: skip
+"""Each as people read it of a product, of one, and of several."""
+LABELS: Final = {kind: label for kind, (label, *_) in _WORDS.items()}
 _REFUSED: Final = frozenset(
     {
         ConditionReason.PODS_NOT_READY,
@@ -167,11 +167,9 @@ def _degraded(product: DataProduct) -> Iterator[Need]:
 
 
 def _review(product: DataProduct) -> Iterator[Need]:
-    conditions = product.status.conditions
-    if not is_true(conditions, ConditionType.REVIEW_DUE):
+    due = find_condition(product.status.conditions, ConditionType.REVIEW_DUE)
+    if due is None or due.status != "True":
         return
-    due = find_condition(conditions, ConditionType.REVIEW_DUE)
-    assert due is not None
     late = due.reason == ReviewState.OVERDUE
     namespace, name = product.metadata.key
     labels = f"{names.LABEL_PRODUCT}={name},{names.LABEL_REVIEW}=sealed"

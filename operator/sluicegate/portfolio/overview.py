@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.api.engine import ProductState
+from sluicegate.ledger.resource_hours import CPU
 from sluicegate.portfolio.facts import WORST, ProductFacts
-from sluicegate.portfolio.needs import NOUNS, Need, NeedKind
+from sluicegate.portfolio.needs import Need, NeedKind
 
 STATES: Final = (
     ProductState.DEGRADED,
@@ -17,12 +18,6 @@ STATES: Final = (
 )
 """States of products, the worst first."""
 _RANKS: Final = {state: place for place, state in enumerate(STATES)}
-_WORDS: Final = {
-    ProductState.HEALTHY: "healthy",
-    ProductState.DEGRADING: "degrading",
-    ProductState.DEGRADED: "degraded",
-    ProductState.UNKNOWN: "unknown",
-}
 _NAMED: Final = 3
 """Degraded products that the sentence names."""
 _LAST: Final = 2**62
@@ -63,10 +58,14 @@ def _is(need: Need, word: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PortfolioOverview:
-    """Counts of products by state and of needs by kind, the queue, and all of it in one sentence."""
+    """Counts of products by state and of needs by kind, the queue, and all of it in one sentence.
+
+    `needy` are the products that need a person: one may be in the queue more than once.
+    """
 
     sentence: str
     total: int
+    needy: int
     states: Counter[ProductState]
     kinds: Counter[NeedKind]
     queue: tuple[tuple[ProductFacts, Need], ...]
@@ -85,18 +84,21 @@ def overview_of(products: Sequence[ProductFacts]) -> PortfolioOverview:
         ),
     )
     kinds = Counter(need.kind for _, need in queue)
-    return PortfolioOverview(
-        _sentence(products, states, kinds), len(products), states, kinds, tuple(queue)
-    )
+    needy = sum(bool(one.needs) for one in products)
+    sentence = _sentence(products, states, kinds, needy)
+    return PortfolioOverview(sentence, len(products), needy, states, kinds, tuple(queue))
 
 
 def _sentence(
-    products: Sequence[ProductFacts], states: Counter[ProductState], kinds: Counter[NeedKind]
+    products: Sequence[ProductFacts],
+    states: Counter[ProductState],
+    kinds: Counter[NeedKind],
+    needy: int,
 ) -> str:
     if not products:
         return "You can see no product."
     number = len(products)
-    parts = [f"{states[one]:,} {_WORDS[one]}" for one in reversed(STATES) if states[one]]
+    parts = [f"{states[one]:,} {one.lower()}" for one in reversed(STATES) if states[one]]
     bad = sorted(
         (one for one in products if one.state is ProductState.DEGRADED),
         key=lambda one: (one.priority.rank, one.key),
@@ -108,11 +110,8 @@ def _sentence(
         text += f". Degraded: {told}{more}"
     if not kinds:
         return f"{text}. No product needs you."
-    wanted = sum(bool(one.needs) for one in products)
-    said = ", ".join(
-        f"{kinds[one]:,} {NOUNS[one][kinds[one] > 1]}" for one in NeedKind if kinds[one]
-    )
-    return f"{text}. {wanted:,} need{'' if wanted > 1 else 's'} you: {said}."
+    said = ", ".join(one.counted(kinds[one]) for one in NeedKind if kinds[one])
+    return f"{text}. {needy:,} need{'' if needy > 1 else 's'} you: {said}."
 
 
 SORTS: Final[dict[str, Callable[[ProductFacts], tuple[object, ...]]]] = {
@@ -127,9 +126,15 @@ SORTS: Final[dict[str, Callable[[ProductFacts], tuple[object, ...]]]] = {
     "change": lambda one: (-one.change.drop if one.change else 1.0,),
     "training": lambda one: (-(one.trained.time or 0) if one.trained else 1,),
     "priority": lambda one: (one.priority.rank,),
+    "hours": lambda one: (-core_hours(one),),
     "review": lambda one: ({"Overdue": 0, "ToReview": 1}.get(one.review, 2),),
 }
 """Keys of a sort by the name that the address has; the most remarkable first."""
+
+
+def core_hours(one: ProductFacts) -> float:
+    """Core hours that its pods reserved on a day; 0 where they aren't known."""
+    return one.hours.reserved.get(CPU, 0.0) / one.hours.days if one.hours else 0.0
 
 
 def _budget(one: ProductFacts) -> float:

@@ -110,25 +110,31 @@ def assemble_blocks(
     """
     everybody = tuple(targets)
     unsent = Unsent(answers.table(QueryKind.SENT), everybody)
-    for target in everybody:
+    for target, version in _versions(everybody):
+        if target.requests is REQUESTS:
+            counts = _availability(answers, target, version)
+            blocks = _gate(answers, IndicatorKind.AVAILABILITY, version, counts)
+            yield SeriesKey(*version, REQUESTS), blocks
+        if target.client_errors:
+            errors = _client_errors(answers, target, version)
+            blocks = _gate(answers, IndicatorKind.AVAILABILITY, version, errors)
+            yield SeriesKey(*version, CLIENT_ERRORS), blocks
+        if target.counts_pods:
+            yield SeriesKey(*version, POD_SECONDS), _pod_seconds(answers, version)
+        yield from _by_market(answers, target, version)
+        for slo, indicator in target.slos.items():
+            if not indicator.gauge:
+                counts = _counts(answers, target, version, slo=slo)
+                blocks = _gate(answers, indicator.kind, version, counts)
+                if version.version == target.versions[0] and indicator.availability:
+                    blocks = unsent.added(target.key, blocks)
+                yield SeriesKey(*version, slo), blocks
+
+
+def _versions(targets: Iterable[Target]) -> Iterator[tuple[Target, VersionKey]]:
+    for target in targets:
         for name in target.versions:
-            version = VersionKey(*target.key, name)
-            serves = name == target.versions[0]
-            if target.requests is REQUESTS:
-                yield SeriesKey(*version, REQUESTS), _requests(answers, target, version)
-            if target.client_errors:
-                errors = _client_errors(answers, target, version)
-                blocks = _gate(answers, IndicatorKind.AVAILABILITY, version, errors)
-                yield SeriesKey(*version, CLIENT_ERRORS), blocks
-            if target.counts_pods:
-                yield SeriesKey(*version, POD_SECONDS), _pod_seconds(answers, version)
-            yield from _by_market(answers, target, version)
-            for slo, indicator in target.slos.items():
-                if not indicator.gauge:
-                    blocks = _read(answers, target, version, slo=slo)
-                    if serves and indicator.availability:
-                        blocks = unsent.added(target.key, blocks)
-                    yield SeriesKey(*version, slo), blocks
+            yield target, VersionKey(*target.key, name)
 
 
 def _by_market(
@@ -151,12 +157,10 @@ def assemble_means(
     answers: Answers, targets: Iterable[Target]
 ) -> Iterator[tuple[SeriesKey, tuple[Mean, ...]]]:
     """The block means of every gauge of every live version."""
-    for target in targets:
-        for name in target.versions:
-            version = VersionKey(*target.key, name)
-            for slo, indicator in target.slos.items():
-                if indicator.gauge:
-                    yield SeriesKey(*version, slo), _means(answers, version, indicator.gauge)
+    for target, version in _versions(targets):
+        for slo, indicator in target.slos.items():
+            if indicator.gauge:
+                yield SeriesKey(*version, slo), _means(answers, version, indicator.gauge)
 
 
 def assemble_facts(
@@ -164,34 +168,28 @@ def assemble_facts(
 ) -> Iterator[tuple[VersionKey, TargetFacts]]:
     """What else is known of every live version at the newest block."""
     newest = answers.indexes[-1]
-    for target in targets:
-        for name in target.versions:
-            version = VersionKey(*target.key, name)
-            scrape = answers.scrapes.of(version, newest)
-            yield (
-                version,
-                TargetFacts(
-                    coverage=scrape.coverage if scrape else None,
-                    scraped=bool(scrape and scrape.scraped),
-                    stale=bool(scrape and scrape.stale),
-                    duplicated=scrape.duplicated if scrape else 0,
-                    cpu_throttled=_value(answers, QueryKind.CPU, (*version, "")),
-                    cpu_waited=_value(answers, QueryKind.CPU, (*version, Fact.WAITED)),
-                    cpus_used=_value(answers, QueryKind.CPU, (*version, Fact.USED)),
-                    memory_used=_value(answers, QueryKind.MEMORY, version),
-                ),
-            )
+    for _, version in _versions(targets):
+        scrape = answers.scrapes.of(version, newest)
+        facts = TargetFacts(
+            coverage=scrape.coverage if scrape else None,
+            scraped=bool(scrape and scrape.scraped),
+            stale=bool(scrape and scrape.stale),
+            duplicated=scrape.duplicated if scrape else 0,
+            cpu_throttled=_value(answers, QueryKind.CPU, (*version, "")),
+            cpu_waited=_value(answers, QueryKind.CPU, (*version, Fact.WAITED)),
+            cpus_used=_value(answers, QueryKind.CPU, (*version, Fact.USED)),
+            memory_used=_value(answers, QueryKind.MEMORY, version),
+        )
+        yield version, facts
 
 
 def assemble_scraped(
     answers: Answers, targets: Iterable[Target]
 ) -> Iterator[tuple[VersionKey, frozenset[int]]]:
     """The blocks in which pods of each live version answered a scrape."""
-    for target in targets:
-        for name in target.versions:
-            version = VersionKey(*target.key, name)
-            found = ((index, answers.scrapes.of(version, index)) for index in answers.indexes)
-            yield version, frozenset(index for index, one in found if one and one.scraped)
+    for _, version in _versions(targets):
+        found = ((index, answers.scrapes.of(version, index)) for index in answers.indexes)
+        yield version, frozenset(index for index, one in found if one and one.scraped)
 
 
 def assemble_gateway(answers: Answers) -> dict[str, Values] | None:
@@ -200,21 +198,10 @@ def assemble_gateway(answers: Answers) -> dict[str, Values] | None:
     return None if table is None else {backend: values for (backend,), values in table.items()}
 
 
-def _requests(answers: Answers, target: Target, version: VersionKey) -> tuple[Block, ...]:
-    return _gate(
-        answers, IndicatorKind.AVAILABILITY, version, _availability(answers, target, version)
-    )
-
-
 def _pod_seconds(answers: Answers, version: VersionKey) -> tuple[Block, ...]:
     """For how long its pods answered, as the events of a block."""
     found = ((index, answers.scrapes.of(version, index)) for index in answers.indexes)
     return tuple(read_block(index, 0, one.pod_seconds if one else None) for index, one in found)
-
-
-def _read(answers: Answers, target: Target, version: VersionKey, *, slo: str) -> tuple[Block, ...]:
-    counts = _counts(answers, target, version, slo=slo)
-    return _gate(answers, target.slos[slo].kind, version, counts)
 
 
 def _gate(

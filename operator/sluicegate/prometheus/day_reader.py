@@ -7,24 +7,26 @@ series counts, also one that is long gone.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 from math import isfinite
 from typing import Final
 
+from sluicegate.ledger.journal import DayCounts
 from sluicegate.prometheus.block_assembly import assemble_blocks
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.past_blocks import AskedBlocks, ask_blocks, with_every_version
 from sluicegate.prometheus.query_scopes import named_scope
 from sluicegate.prometheus.result_table import TableReader
 from sluicegate.prometheus.source import Source
-from sluicegate.prometheus.targets import REQUESTS, ProductKey, SeriesKey, Target
+from sluicegate.prometheus.targets import ProductKey, SeriesKey, Target
 from sluicegate.prometheus.timing import Timing
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.by_market import split_series
 from sluicegate.slo.gateway import GatewayMetric
+from sluicegate.slo.pod_seconds import POD_SECONDS
 from sluicegate.slo.queries import QueryKind, render_histogram
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import NOTHING, summed
 
 STEP: Final = 300
 """Seconds of a block: midnight of every time zone is a multiple of it."""
@@ -32,30 +34,6 @@ HISTOGRAM_STEP: Final = 3_600
 """Seconds of a block of the histogram, from which estimates are made, no decisions."""
 MOST_BLOCKS: Final = 1_200
 """Of one query: some four days."""
-
-
-@dataclass(slots=True)
-class DaySpan:
-    """What was read of one product between two moments.
-
-    Attributes
-    ----------
-    slos : events by SLO. markets : the same by SLO and market.
-    answers : successful answers within each bound. versions : those with events.
-    blocks, good : blocks of its SLOs in all, and those that hold.
-    """
-
-    slos: dict[str, Count] = field(default_factory=dict)
-    markets: dict[str, dict[str, Count]] = field(default_factory=dict)
-    answers: dict[str, int] = field(default_factory=dict)
-    versions: set[str] = field(default_factory=set)
-    blocks: int = 0
-    good: int = 0
-
-    @property
-    def measured(self) -> float:
-        """Share of the blocks that hold."""
-        return self.good / self.blocks if self.blocks else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +51,9 @@ class DayReader:
     gateway: GatewayMetric | None = None
     step: int = STEP
 
-    @property
-    def _histogram_step(self) -> int:
-        return HISTOGRAM_STEP if self.step == STEP else self.step
-
     async def read(
         self, targets: Sequence[Target], spans: Sequence[tuple[int, int]]
-    ) -> dict[tuple[ProductKey, tuple[int, int]], DaySpan]:
+    ) -> dict[tuple[ProductKey, tuple[int, int]], DayCounts]:
         """What these products did in each of these spans, which don't overlap.
 
         Parameters
@@ -91,16 +65,18 @@ class DayReader:
         PrometheusError
             Some of it couldn't be read; what was is lost, and read again next time.
         """
-        found: dict[tuple[ProductKey, tuple[int, int]], DaySpan] = {}
+        found: dict[tuple[ProductKey, tuple[int, int]], DayCounts] = {}
         for piece in _pieces(spans):
             found |= await self._piece(tuple(targets), piece)
         return found
 
     async def _piece(
         self, targets: tuple[Target, ...], spans: Sequence[tuple[int, int]]
-    ) -> dict[tuple[ProductKey, tuple[int, int]], DaySpan]:
+    ) -> dict[tuple[ProductKey, tuple[int, int]], DayCounts]:
         step = self.step
         indexes = range(spans[0][0] // step + 1, spans[-1][1] // step + 1)
+        # The query of the targets is asked in any case, so pods cost no further one.
+        targets = tuple(replace(one, counts_pods=True) for one in targets)
         asked = AskedBlocks(targets, indexes, step)
         answers, problem = await ask_blocks(
             self.source, asked, self.timing, namespaces=self.namespaces, gateway=self.gateway
@@ -109,14 +85,17 @@ class DayReader:
             raise PrometheusError(problem)
         every = with_every_version(answers, targets)
         read = await asyncio.to_thread(lambda: dict(assemble_blocks(answers, every)))
-        found = {(one.key, span): DaySpan() for one in targets for span in spans}
+        found = {(one.key, span): DayCounts() for one in targets for span in spans}
+        slos = {one.key: one.slos for one in targets}
         for key, blocks in read.items():
-            if key.slo == REQUESTS:
-                continue
+            product = ProductKey(key.namespace, key.product)
             for begin, end in spans:
                 low, high = begin // step + 1 - indexes[0], end // step + 1 - indexes[0]
-                product = ProductKey(key.namespace, key.product)
-                _add(found[product, (begin, end)], key, blocks[low:high])
+                span, chosen = found[product, (begin, end)], blocks[low:high]
+                if key.slo == POD_SECONDS:
+                    span.pod_seconds += sum(one.count.total for one in chosen)
+                elif split_series(key.slo)[0] in slos[product]:
+                    _add(span, key, chosen)
         await self._add_histogram(targets, spans, found)
         return found
 
@@ -124,10 +103,10 @@ class DayReader:
         self,
         targets: tuple[Target, ...],
         spans: Sequence[tuple[int, int]],
-        found: Mapping[tuple[ProductKey, tuple[int, int]], DaySpan],
+        found: Mapping[tuple[ProductKey, tuple[int, int]], DayCounts],
     ) -> None:
         """Successful answers by bound. Hours that lie in two days are the first one's."""
-        step = self._histogram_step
+        step = HISTOGRAM_STEP if self.step == STEP else self.step
         text = render_histogram(named_scope(targets), step)
         first, last = spans[0][0] // step + 1, -(-spans[-1][1] // step)
         table = await self.source.query_range(
@@ -162,21 +141,17 @@ def _pieces(spans: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
     return pieces
 
 
-def _add(span: DaySpan, key: SeriesKey, chosen: Sequence[Block]) -> None:
+def _add(span: DayCounts, key: SeriesKey, chosen: Sequence[Block]) -> None:
     """Add the blocks of one SLO of one version to what is known of a span."""
-    count = Count(sum(one.count.bad for one in chosen), sum(one.count.total for one in chosen))
+    count = summed(one.count for one in chosen)
     slo, market = split_series(key.slo)
     if market:
         of = span.markets.setdefault(slo, {})
-        of[market] = _sum(of.get(market), count)
+        of[market] = summed((of.get(market, NOTHING), count))
         return
-    span.slos[slo] = _sum(span.slos.get(slo), count)
+    span.slos[slo] = summed((span.slos.get(slo, NOTHING), count))
     if count.total:
         span.versions.add(key.version)
     known = [one for one in chosen if one.quality is not Quality.NO_SERIES]
     span.blocks += len(known)
     span.good += sum(one.quality is Quality.COUNTED for one in known)
-
-
-def _sum(one: Count | None, other: Count) -> Count:
-    return other if one is None else Count(one.bad + other.bad, one.total + other.total)

@@ -16,6 +16,7 @@ from sluicegate.kube.resources import (
     SERVICES,
     Key,
     Resource,
+    key_of,
 )
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.deployment import build_deployment
@@ -44,8 +45,7 @@ class Child:
     @property
     def key(self) -> Key:
         """Its name."""
-        meta = self.manifest["metadata"]
-        return Key(meta["namespace"], meta["name"])
+        return key_of(self.manifest)
 
 
 def build_children(
@@ -125,7 +125,7 @@ def _as_foreseen(version: VersionBase, live: DeploymentRecord) -> VersionBase:
     if _counts(before.baseline) != _counts(version.baseline):
         return version  # another evaluation, or another indicator
     foreseen = {"promotion_time": before.promotion_time, "baseline": before.baseline}
-    return version.model_copy(update=foreseen)
+    return version.replace(**foreseen)
 
 
 def _counts(baseline: Mapping[str, Baseline]) -> dict[str, tuple[object, ...]]:

@@ -315,7 +315,7 @@ class ProductReconciler:
         conflicted = key in self.keeper.obstacles
         soon = requeue_after(observation, plan, conflicted=conflicted, untold=decided.untold)
         result = next_for(decided.refusal, soon)
-        after = seen.product.model_copy(update={"status": plan.status})
+        after = seen.product.replace(status=plan.status)
         self.measurements.want(
             key,
             target_of(after, self.measurements.timing),
@@ -409,7 +409,8 @@ class ProductReconciler:
                 raise
             if self.keeper.obstacles.pop(record.key, None) is not None:
                 self.queue.add(record.key, QueuePriority.NORMAL)
-        if observation.may_train(plan.status):
+        shadows = plan.status.shadow is not None and not observation.is_frozen(plan.status)
+        if shadows or observation.may_train(plan.status):
             await self.trainer.keep(record, observation, plan.status)
 
     # ---- after ------------------------------------------------------------------------------

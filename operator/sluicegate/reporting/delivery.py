@@ -51,7 +51,8 @@ def delivery_of(review: DataProductReview) -> Delivery:
     failed = [
         one for one in promoted if one.outcome == Outcome.ROLLED_BACK and one.end_time is not None
     ]
-    made = [_one(promotion, decisions) for promotion in _promotions(decisions)]
+    places = [place for place, one in enumerate(decisions) if one.type == DecisionType.PROMOTE]
+    made = [_one(place, decisions) for place in places]
     leads = [one.lead for one in made if one.lead is not None]
     times = [_served(one) for one in failed]
     return Delivery(
@@ -72,11 +73,6 @@ class _Promotion:
     lead: float | None
     reworked: bool
     challenger: bool
-
-
-def _promotions(decisions: Sequence[ReviewDecision]) -> list[int]:
-    """Places of the promotions among the decisions, which are in the order of time."""
-    return [place for place, one in enumerate(decisions) if one.type == DecisionType.PROMOTE]
 
 
 def _one(place: int, decisions: Sequence[ReviewDecision]) -> _Promotion:

@@ -1,7 +1,7 @@
 """What a report says of one product and period: read from its ledger and the one before. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -18,12 +18,13 @@ from sluicegate.api.review import (
 )
 from sluicegate.ledger.journal import digest_of
 from sluicegate.ledger.periods import local_day
+from sluicegate.ledger.resource_hours import ResourceHours, hours_of
 from sluicegate.ledger.signing import standing
 from sluicegate.reporting.delivery import Delivery, delivery_of
 from sluicegate.reporting.response_times import histogram_of, quantile
 from sluicegate.reporting.segments import Segment, segments_of
 from sluicegate.slo.budget import budget_remaining
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.evolution import Evolution, PeriodChange, evolution
 from sluicegate.stats.intervals import Z95, wilson_lower, wilson_upper
 
@@ -72,8 +73,8 @@ class SloFacts:
 
     @property
     def share(self) -> float | None:
-        """Share of good events."""
-        return good_share(self.count)
+        """Share of good events; None without any."""
+        return 1 - self.count.bad / self.count.total if self.count.total else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class ReportFacts:
     digest_holds : whether what is sealed is what the digest says; None while it is open.
     decisions : how many by type; causes : of retrainings. promotions, rolled_back : versions.
     missing_days : days of the period that couldn't be read.
+    hours : what its pods reserved; None where that isn't recorded.
     delivery : how new versions reached users. segments : the period by version.
     last_actions : those of the period before. open_actions : all that aren't done.
     """
@@ -127,6 +129,7 @@ class ReportFacts:
     rolled_back: int
     missing_days: int
     digest_holds: bool | None
+    hours: ResourceHours | None
     delivery: Delivery
     segments: tuple[Segment, ...]
     last_actions: tuple[ActionFacts, ...]
@@ -176,11 +179,6 @@ class ReportFacts:
         return max(self.move.evolution.estimate, 0.0) if self.move is not None else 0.0
 
 
-def good_share(count: Count) -> float | None:
-    """Share of good events; None without any."""
-    return 1 - count.bad / count.total if count.total else None
-
-
 def facts_of(review: DataProductReview, before: DataProductReview | None) -> ReportFacts:
     """What a report says.
 
@@ -219,6 +217,7 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
         rolled_back=kinds["Rollback"],
         missing_days=max(wanted - len(status.days), 0) if status.seal_time else 0,
         digest_holds=None if not status.digest else status.digest == digest_of(review),
+        hours=hours_of(status.days),
         delivery=delivery_of(review),
         segments=segments_of(review),
         last_actions=tuple(last),
@@ -236,8 +235,8 @@ def _slo(slo: ReviewSlo, days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]
     now, before = _days(slo.name, days), _days(slo.name, earlier)
     allowed = None if slo.objective is None else float(1 - Decimal(slo.objective))
     margin = _margin(slo, allowed)
-    count = _sum(one for _, one in now)
-    original = Count(*slo.original) if slo.original else Count(0, 0)
+    count = summed(one for _, one in now)
+    original = Count(*slo.original) if slo.original else NOTHING
     left = None if allowed is None else budget_remaining(count, allowed)
     return SloFacts(
         name=slo.name,
@@ -251,7 +250,7 @@ def _slo(slo: ReviewSlo, days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]
             for _, one in now
         ),
         budget_left=left if count.total else None,
-        before=_sum(one for _, one in before),
+        before=summed(one for _, one in before),
         original=original,
         against_before=evolution(
             [one for _, one in now], [one for _, one in before], margin=margin
@@ -278,11 +277,6 @@ def _days(name: str, days: Sequence[ReviewDay]) -> list[tuple[str, Count]]:
     ]
 
 
-def _sum(counts: Iterable[Count]) -> Count:
-    every = list(counts)
-    return Count(sum(one.bad for one in every), sum(one.total for one in every))
-
-
 def _markets(
     name: str, days: Sequence[ReviewDay], allowed: float | None
 ) -> tuple[MarketFacts, ...]:
@@ -290,8 +284,7 @@ def _markets(
     for day in days:
         for slo in day.slos:
             for market, (bad, total) in slo.markets.items() if slo.name == name else ():
-                known = found.get(market, Count(0, 0))
-                found[market] = Count(known.bad + bad, known.total + total)
+                found[market] = summed((found.get(market, NOTHING), (bad, total)))
     made = [MarketFacts(market, one, _state(one, allowed)) for market, one in found.items()]
     return tuple(
         sorted(made, key=lambda one: (-one.count.bad / max(one.count.total, 1), one.market))

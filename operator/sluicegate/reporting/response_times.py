@@ -1,16 +1,13 @@
 """Response times from the histograms of ledgers: of a product, and of several in a row. Pure."""
 
-from __future__ import annotations
-
 import random
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import ceil, inf, isinf
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from sluicegate.api.review import ReviewDay
+from sluicegate.api.review import ReviewDay
 
 Histogram = Sequence[tuple[float, int]]
 """Cumulative counts by upper bound in seconds, the last one of all responses (+Inf)."""

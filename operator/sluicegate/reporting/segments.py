@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from sluicegate.api.review import DataProductReview, ReviewDay
 from sluicegate.ledger.periods import midnight
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import NOTHING, Count, summed
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,6 @@ def _sums(days: list[ReviewDay]) -> dict[str, Count]:
     found: dict[str, Count] = {}
     for day in days:
         for slo in day.slos:
-            known = found.get(slo.name, Count(0, 0))
-            found[slo.name] = Count(known.bad + slo.bad, known.total + slo.total)
+            known = found.get(slo.name, NOTHING)
+            found[slo.name] = summed((known, (slo.bad, slo.total)))
     return found

@@ -9,13 +9,15 @@ from typing import Any, Final
 
 from sluicegate.api.review import CheckState
 from sluicegate.ledger.periods import local_day, local_minute
+from sluicegate.ledger.resource_hours import CPU, MEMORY, ResourceHours
 from sluicegate.reporting import words
 from sluicegate.reporting.facts import ActionFacts, ReportFacts, SloFacts
 
 COLUMNS = (
     "product", "period", "slo", "bad", "total", "share", "objective", "budget_left",
     "days_outside", "change", "change_estimate", "change_lower", "change_upper",
-    "change_since_acceptance", "state", "digest",
+    "change_since_acceptance", "state", "digest", "pod_hours", "cpu_hours", "memory_gib_hours",
+    "gpu_hours",
 )  # fmt: skip
 
 
@@ -96,6 +98,9 @@ def _service_levels(one: ReportFacts) -> Iterator[str]:
     if one.quantiles:
         yield ""
         yield f"Response times (estimates): {words.response_times(one.quantiles)}."
+    if one.hours is not None:
+        yield ""
+        yield f"Reserved by serving pods: {escaped(words.reserved(one.hours))}."
 
 
 def _decided(one: ReportFacts) -> Iterator[str]:
@@ -201,6 +206,8 @@ def _json(one: ReportFacts) -> dict[str, Any]:
             {"quantile": q.share, "secondsEstimate": q.seconds, "before": q.before}
             for q in one.quantiles
         ],
+        "resourceHours": one.hours
+        and {"days": one.hours.days, "pods": one.hours.pods, "reserved": dict(one.hours.reserved)},
         "decisions": dict(sorted(one.decisions.items())),
         "retrainingCauses": dict(sorted(one.causes.items())),
         "delivery": {_camel(name): value for name, value in asdict(one.delivery).items()},
@@ -273,10 +280,18 @@ def as_csv(reports: Sequence[ReportFacts]) -> str:
                     slo.count.total, _number(slo.share), _number(slo.objective),
                     _number(slo.budget_left), slo.outside, moved.change, _number(moved.estimate),
                     _number(moved.lower), _number(moved.upper), slo.against_original.change,
-                    one.review.status.state, one.review.status.digest,
+                    one.review.status.state, one.review.status.digest, *_hours(one.hours),
                 ]
             )  # fmt: skip
     return text.getvalue()
+
+
+def _hours(one: ResourceHours | None) -> tuple[str, ...]:
+    """Hours of the product, in the row of each of its SLOs."""
+    if one is None:
+        return ("", "", "", "")
+    known = (one.pods, one.reserved.get(CPU), one.reserved.get(MEMORY), one.gpus)
+    return tuple(map(_number, known))
 
 
 def _number(value: float | None) -> str:

@@ -1,30 +1,26 @@
 """How a report says things: changes, shares, budgets, in words that hold up. Pure."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from sluicegate.api.review import ReviewState, SignVerdict
 from sluicegate.ledger.periods import local_day
+from sluicegate.ledger.resource_hours import CPU, MEMORY, ResourceHours
 from sluicegate.policy.model.formatting import duration, events
+from sluicegate.reporting.delivery import Delivery
+from sluicegate.reporting.facts import (
+    ActionFacts,
+    MarketFacts,
+    Move,
+    Quantile,
+    ReportFacts,
+    SloFacts,
+)
+from sluicegate.stats.counts import Count
 from sluicegate.stats.evolution import Evolution, PeriodChange
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sluicegate.reporting.delivery import Delivery
-    from sluicegate.reporting.facts import (
-        ActionFacts,
-        MarketFacts,
-        Move,
-        Quantile,
-        ReportFacts,
-        SloFacts,
-    )
-    from sluicegate.stats.counts import Count
 
 _SAYS: Final = {
     PeriodChange.WORSE: "worse by {size} points [{low}, {high}]",
@@ -36,6 +32,8 @@ _SMALL: Final = 0.1
 """Percentage points, below which more digits are needed."""
 _NINES: Final = (0.99, 0.999)
 """Shares from which on another digit matters."""
+_WHOLE: Final = 10
+"""Hours from which on no digit after the point matters."""
 BANDS: Final = (
     (0.0, "Exhausted"),
     (0.25, "Unhealthy"),
@@ -216,6 +214,21 @@ def counted(count: Count) -> str:
     if not count.total:
         return "–"
     return f"{percent(1 - count.bad / count.total)} ({events(count.total)})"
+
+
+def reserved(one: ResourceHours) -> str:
+    """What pods reserved, e.g. 168 pod hours: 84 core hours, 168 GiB hours of memory."""
+    named = {CPU: "core hours", MEMORY: "GiB hours of memory"}
+    told = [
+        f"{hours(value)} {named.get(name, f'hours of {name}')}"
+        for name, value in one.reserved.items()
+    ]
+    return f"{hours(one.pods)} pod hours{': ' if told else ', without requests'}{', '.join(told)}"
+
+
+def hours(value: float) -> str:
+    """A number of hours, with as many digits as it needs."""
+    return f"{value:,.0f}" if value >= _WHOLE or not value else f"{value:.2g}"
 
 
 def delivery(one: Delivery) -> list[tuple[str, str]]:

@@ -27,7 +27,7 @@ from sluicegate.ledger.journal import (
 )
 from sluicegate.ledger.periods import Day, Period, before, kept_until, local_day, period_at, zone_of
 from sluicegate.ledger.readiness import judged_on
-from sluicegate.prometheus.day_reader import DayReader, DaySpan
+from sluicegate.prometheus.day_reader import DayReader
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.targets import ProductKey
 from sluicegate.reviews.store import SEALED, ReviewStore, UnreadableReview, opened, review_key
@@ -187,13 +187,11 @@ class Keeper:
         if period.end > now:  # afterwards what holds is the next period's
             today = local_day(int(now), status.time_zone)
             ready = judged_on(subject.checks, subject.cycle.exemptions, today)
-            status = status.model_copy(
-                update={
-                    "slos": subject.slos,
-                    "team": subject.team,
-                    "readiness": ready,
-                    "expiry_time": kept_until(subject.cycle, period),
-                }
+            status = status.replace(
+                slos=subject.slos,
+                team=subject.team,
+                readiness=ready,
+                expiry_time=kept_until(subject.cycle, period),
             )
         newest = () if subject.decision is None else (subject.decision,)
         for made in (*decisions, *newest):
@@ -206,14 +204,14 @@ class Keeper:
 
     async def _read(
         self, ledgers: Sequence[Ledger]
-    ) -> dict[tuple[ProductKey, tuple[int, int]], DaySpan]:
+    ) -> dict[tuple[ProductKey, tuple[int, int]], DayCounts]:
         """The days of all of them, of as many products at a time as want the same."""
         groups: dict[tuple[tuple[int, int], ...], dict[Key, Ledger]] = defaultdict(dict)
         for one in ledgers:
             if one.days and one.subject.target is not None:
                 spans = tuple((day.begin, day.end) for day in one.days)
                 groups[spans][one.subject.key] = one
-        read: dict[tuple[ProductKey, tuple[int, int]], DaySpan] = {}
+        read: dict[tuple[ProductKey, tuple[int, int]], DayCounts] = {}
         for spans, group in groups.items():
             targets = [one.subject.target for one in group.values() if one.subject.target]
             read |= await self.reader.read(targets, spans)
@@ -222,23 +220,23 @@ class Keeper:
     async def _record(
         self,
         ledger: Ledger,
-        read: dict[tuple[ProductKey, tuple[int, int]], DaySpan],
+        read: dict[tuple[ProductKey, tuple[int, int]], DayCounts],
         now: float,
     ) -> None:
         """Write what is new, and seal what is over; nothing where nothing is."""
         status, key = ledger.status, ProductKey(*ledger.subject.key)
         for day in ledger.days:
-            span = read.get((key, (day.begin, day.end)))
-            if span is not None:
-                status = with_day(status, day, counts_of(span), now)
+            counts = read.get((key, (day.begin, day.end)))
+            if counts is not None:
+                status = with_day(status, day, counts, now, requests=ledger.subject.requests)
         review = ledger.review
         closes = may_be_sealed(ledger.period, now - DELAY_SECONDS) and not _owes(ledger, read, now)
         if closes:
-            status = sealed(review.model_copy(update={"status": status}), now, because=PERIOD_OVER)
+            status = sealed(review.replace(status=status), now, because=PERIOD_OVER)
         if status.to_dict() != review.status.to_dict():
             await self.store.record(review, status)
         if closes:
-            self.told(review.model_copy(update={"status": status}))
+            self.told(review.replace(status=status))
             await self.store.label(review, SEALED)
 
 
@@ -260,19 +258,8 @@ def visited_names(subject: ReviewSubject, now: float) -> set[str]:
     }
 
 
-def counts_of(span: DaySpan) -> DayCounts:
-    """What was read of a day, as the journal takes it."""
-    return DayCounts(
-        slos=span.slos,
-        markets=span.markets,
-        answers=span.answers,
-        measured=span.measured,
-        versions=tuple(sorted(span.versions))[:16],
-    )
-
-
 def _owes(
-    ledger: Ledger, read: dict[tuple[ProductKey, tuple[int, int]], DaySpan], now: float
+    ledger: Ledger, read: dict[tuple[ProductKey, tuple[int, int]], DayCounts], now: float
 ) -> bool:
     """Whether a day of it can still be read that wasn't: it is waited for as long as it can be."""
     if ledger.subject.target is None:

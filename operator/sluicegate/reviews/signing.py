@@ -5,7 +5,7 @@ from typing import Any
 
 from sluicegate.api.base import rfc3339
 from sluicegate.api.review import DataProductReview, ReviewState
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 from sluicegate.ledger.periods import local_day
 
 
@@ -45,23 +45,22 @@ def role_of(review: DataProductReview, username: str, asked: str | None) -> str:
     status = review.status
     if status.seal_time is None:
         end = local_day(review.spec.period.end, status.time_zone)
-        text = f"isn't sealed yet: its period ends on {end}, sign some days later"
-        raise InvalidInput([Problem("review", text)])
+        raise invalid("review", f"isn't sealed yet: its period ends on {end}, sign some days later")
     if status.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
         by = ", ".join(status.reviewed_by)
-        raise InvalidInput([Problem("review", f"was signed by {by}: add a note to spec.notes")])
+        raise invalid("review", f"was signed by {by}: add a note to spec.notes")
     roles = [one.role for one in status.team if one.username == username]
     known = known_roles(review)
     if asked is not None and asked not in known:
         text = f"neither spec.team nor signedBy has the role {asked}: name {' or '.join(known)}"
-        raise InvalidInput([Problem("role", text)])
+        raise invalid("role", text)
     if asked is not None:
         return asked  # admission knows who holds the verb `review`
     if len(roles) == 1:
         return roles[0]
     team = ", ".join(f"{one.username} as {one.role}" for one in status.team) or "nobody"
     text = f"{username} isn't in the team ({team}): with the verb review, name a role with --role"
-    raise InvalidInput([Problem("role", text)])
+    raise invalid("role", text)
 
 
 def signed(review: DataProductReview, signature: Signature, *, at: int) -> dict[str, Any]:

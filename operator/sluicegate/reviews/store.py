@@ -131,8 +131,6 @@ class ReviewStore:
     async def record(self, review: DataProductReview, status: DataProductReviewStatus) -> None:
         """Write a status, unless the review was written by another since it was read."""
         body = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.REVIEW_KIND,
             "metadata": {"name": review.metadata.name, "namespace": review.metadata.namespace},
             "status": status.to_dict(),
         }

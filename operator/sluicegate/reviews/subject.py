@@ -1,12 +1,14 @@
 """What the ledger wants to know of a product: read from its spec and its status. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from sluicegate.api.baseline import Baseline
 from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import TeamMember
 from sluicegate.api.review import ReviewCycle, ReviewDecision, ReviewSlo, ReviewVersion
 from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import VersionBase
 from sluicegate.kube.resources import Key
 from sluicegate.ledger.readiness import Missing, checks
 from sluicegate.measurement.store import target_of
@@ -22,7 +24,7 @@ class ReviewSubject:
     ----------
     target : what to read of it; None before a version serves.
     checks : what a product in production needs, and the way out where this one hasn't got it.
-    decision : its newest decision.
+    decision : its newest decision. requests : what one of its pods requests, by resource.
     """
 
     key: Key
@@ -34,6 +36,7 @@ class ReviewSubject:
     decision: ReviewDecision | None
     target: Target | None
     checks: tuple[Missing, ...] = ()
+    requests: Mapping[str, str] = field(default_factory=dict)
 
 
 def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
@@ -51,7 +54,8 @@ def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
         versions=tuple(_versions(status)),
         decision=_decision(status),
         target=target_of(product, timing),
-        checks=tuple(checks(product.spec)),
+        checks=checks(product.spec),
+        requests=product.spec.serving.resources.reserved(),
     )
 
 
@@ -81,31 +85,24 @@ def _counts(baseline: Baseline | None) -> tuple[int, ...]:
 
 def _versions(status: DataProductStatus) -> list[ReviewVersion]:
     found = [
-        ReviewVersion(
-            version=one.version,
-            digest=one.digest,
-            source=str(one.source),
-            cause=one.cause,
-            promotion_time=one.promotion_time,
-            end_time=one.end_time,
-            outcome=str(one.outcome),
-            reason=one.reason,
+        _version(one, one.promotion_time).replace(
+            end_time=one.end_time, outcome=str(one.outcome), reason=one.reason
         )
         for one in status.history
         if one.promotion_time is not None
     ]
-    if status.stable is not None:
-        stable = status.stable
-        found.append(
-            ReviewVersion(
-                version=stable.version,
-                digest=stable.digest,
-                source=str(stable.source),
-                cause=stable.cause,
-                promotion_time=stable.promotion_time,
-            )
-        )
-    return found
+    stable = status.stable
+    return [*found, _version(stable, stable.promotion_time)] if stable else found
+
+
+def _version(one: VersionBase, promotion_time: int) -> ReviewVersion:
+    return ReviewVersion(
+        version=one.version,
+        digest=one.digest,
+        source=str(one.source),
+        cause=one.cause,
+        promotion_time=promotion_time,
+    )
 
 
 def _decision(status: DataProductStatus) -> ReviewDecision | None:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from sluicegate.kube.resources import key_of
 from sluicegate.runtime.interfaces import Key, QueuePriority, Record, Resource, Watched
 from sluicegate.runtime.metrics import CACHED, GHOSTS
 
@@ -48,17 +49,13 @@ class Cache:
         """Return the record of an object."""
         return self._records.get(key)
 
-    def children(self, parent: Key) -> Collection[Record]:
-        """Return the records that belong to a product."""
-        return self._by_parent.get(parent, {}).values()
+    def children(self, parent: Key) -> tuple[Record, ...]:
+        """Return the records that belong to a product, as they are now."""
+        return tuple(self._by_parent.get(parent, {}).values())
 
     def __iter__(self) -> Iterator[Key]:
         """Iterate over the names of all objects of the kind."""
         return iter(tuple(self._records))
-
-    def parents(self) -> Collection[Key]:
-        """Return the products that have an object of this kind."""
-        return self._by_parent.keys()
 
     def observe(self, body: Mapping[str, Any]) -> Change | None:
         """Take in an object as it arrived; return what has to be done about it, if anything."""
@@ -206,5 +203,4 @@ class Caches:
 def identity_of(body: Mapping[str, Any]) -> tuple[Key, str, int]:
     """Return name, uid and version of an object."""
     meta = body["metadata"]
-    key = Key(meta.get("namespace", ""), meta["name"])
-    return key, meta["uid"], int(meta["resourceVersion"])
+    return key_of(body), meta["uid"], int(meta["resourceVersion"])

@@ -1,6 +1,7 @@
-"""Background work that is restarted after any failure."""
+"""Background work that is restarted after any failure, and its waits."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable
 
@@ -19,6 +20,14 @@ async def persist(name: str, work: Work) -> None:
         except Exception:
             logger.exception("a bug, please report it; %s continues in %.0f s", name, PAUSE_SECONDS)
             await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait until an event is set, or for so long; return whether it is set."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
 
 
 async def end(tasks: Iterable[asyncio.Future[None]]) -> None:

@@ -12,7 +12,8 @@ import threading
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
+from sluicegate.runtime.tasks import set_within
 from sluicegate.spans import TRACE, Span, Spans, Value, no_spans
 
 if TYPE_CHECKING:  # an extra, which an installation without traces doesn't have
@@ -50,9 +51,7 @@ class Tracing:
                 loop.call_soon_threadsafe(sent.set)
 
         threading.Thread(target=send, name="last traces", daemon=True).start()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FLUSH_SECONDS):
-                await sent.wait()
+        await set_within(sent, FLUSH_SECONDS)
 
 
 class SpanRecorder:
@@ -105,7 +104,7 @@ def open_tracing(endpoint: str, *, instance: str) -> Tracing:
             f'is "{endpoint}", and {error.name} isn\'t installed: install sluicegate[tracing],'
             " or remove the variable"
         )
-        raise InvalidInput([Problem(ENDPOINT, text)]) from error
+        raise invalid(ENDPOINT, text) from error
     return Tracing(provider)
 
 

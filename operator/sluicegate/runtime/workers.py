@@ -124,7 +124,12 @@ class Workers:
         try:
             with self._spans("reconcile", described) as span, reconcile_context(key) as reconcile:
                 span.set("sluicegate.reconcile_id", reconcile)
-                late = asyncio.get_running_loop().call_later(LONG_SECONDS, warn_of_delay)
+                late = asyncio.get_running_loop().call_later(
+                    LONG_SECONDS,
+                    logger.warning,
+                    "this reconcile has taken %.0f s and continues",
+                    LONG_SECONDS,
+                )
                 try:
                     outcome = await self._attempt(key)
                 finally:
@@ -188,8 +193,3 @@ def longest_wait(error: KubeError) -> float:
             return LAST_RETRY  # it stays wrong until a person does something
         case _:
             return SOON_RETRY
-
-
-def warn_of_delay() -> None:
-    """Log a reconcile that lasts; the context names it."""
-    logger.warning("this reconcile has taken %.0f s and continues", LONG_SECONDS)

@@ -88,27 +88,13 @@ class Recording:
             if block.quality not in _UNCHANGED:
                 kept[slo] = block
 
-    def first_events(self, version: str) -> int | None:
-        """End of the first block with events of a version; None without any."""
-        return next(
-            (
-                at
-                for at in sorted(self.blocks)
-                if any(one.count.total for one in self.blocks[at].get(version, {}).values())
-            ),
-            None,
-        )
-
-    def last_events(self, version: str) -> int:
-        """End of the last block with events of a version; 0 without any."""
-        return max(
-            (
-                at
-                for at, read in self.blocks.items()
-                if any(one.count.total for one in read.get(version, {}).values())
-            ),
-            default=0,
-        )
+    def eventful(self, version: str) -> list[int]:
+        """Ends of the blocks with events of a version, in order."""
+        return [
+            at
+            for at, read in sorted(self.blocks.items())
+            if any(one.count.total for one in read.get(version, {}).values())
+        ]
 
     def text(self, stable_at: Sequence[tuple[int, str]], unavailable: str) -> Iterator[str]:
         """The file, line by line.

@@ -41,13 +41,12 @@ from sluicegate.simulation.replay_scenario import (
 )
 from sluicegate.slo.blocks import Block, Quality, Series, read_block
 from sluicegate.slo.client_errors import CLIENT_ERRORS
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.dispersion import LEAST_BLOCKS
 
 Versions = Mapping[str, Mapping[str, Block]]
 """Blocks by version and SLO."""
 SUPERSEDED_TRAINING = "superseded"
-_NONE = Count(0, 0)
 LONGEST_CANARY_BLOCK_SECONDS = 300
 """A canary's steps last seven blocks at least, so they must not be hours."""
 
@@ -173,9 +172,8 @@ class Replay:
         for version, blocks in read.items():
             for name, one in blocks.items():
                 series = self._series[version][name]
-                already = series.block(index).count
-                total = Count(already.bad + one.count.bad, already.total + one.count.total)
-                series.record(replace(one, count=total))
+                count = summed((series.block(index).count, one.count))
+                series.record(replace(one, count=count))
         parts = max(self._file_seconds // self._canary_seconds, 1)
         for part in range(1, parts + 1):
             end = block.at - (parts - part) * self._canary_seconds
@@ -274,7 +272,9 @@ def _part(block: Block, part: int, parts: int) -> Block:
     """One of equal parts of a block: its events are spread evenly, and the bad ones over them."""
     bad, total = block.count
     before, after = total * (part - 1) // parts, total * part // parts
-    share = Count(bad * after // total - bad * before // total, after - before) if total else _NONE
+    share = (
+        Count(bad * after // total - bad * before // total, after - before) if total else NOTHING
+    )
     return replace(block, count=share)
 
 

@@ -7,6 +7,7 @@ hand.
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -148,15 +149,11 @@ def _scenario(reader: FieldReader, document: object) -> ReplayScenario | None:
         version,
         accepted,
         tuple(blocks),
-        tuple(sorted(facts, key=_when)),
-        tuple(sorted(events, key=_when)),
+        tuple(sorted(facts, key=itemgetter(0))),
+        tuple(sorted(events, key=itemgetter(0))),
         baselines,
         reader.second(top, "", "promotionTime"),
     )
-
-
-def _when(entry: tuple[int, object]) -> int:
-    return entry[0]
 
 
 def _product(reader: FieldReader, value: object) -> DataProduct | None:
@@ -185,13 +182,10 @@ def _baselines(reader: FieldReader, value: object, slos: frozenset[str]) -> dict
         try:
             found[name] = Baseline.model_validate_json(json.dumps(baseline, default=str))
         except ValidationError as error:
-            wrong = "; ".join(f"{_place(one['loc'])}: {one['msg']}" for one in error.errors())
+            places = ((".".join(map(str, one["loc"])), one["msg"]) for one in error.errors())
+            wrong = "; ".join(f"{place}: {said}" for place, said in places)
             reader.wrong(path, f"{wrong}: write it as status.stable.baseline has it")
     return found
-
-
-def _place(loc: tuple[int | str, ...]) -> str:
-    return ".".join(map(str, loc))
 
 
 def _blocks(reader: FieldReader, value: object, slos: frozenset[str] | None) -> list[ReplayBlock]:

@@ -19,7 +19,7 @@ from sluicegate.simulation.replay_scenario import ReplayBlock, ReplayScenario
 from sluicegate.simulation.scenario import LONGEST_CANARY_BLOCK_SECONDS
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.canary_duration import expected_seconds
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.dispersion import LEAST_BLOCKS, burst_correlation
 from sluicegate.stats.intervals import wilson_upper
 from sluicegate.stats.sequential_test import LEAST_RATIO
@@ -125,7 +125,7 @@ def _counts(scenario: ReplayScenario, slo: str) -> Iterator[tuple[int, Count]]:
 def _tune(
     scenario: ReplayScenario, slo: Slo, counts: list[tuple[int, Count]], drop: float | None
 ) -> Tuning:
-    whole = _sum(count for _, count in counts)
+    whole = summed(count for _, count in counts)
     seconds = counts[-1][0] - counts[0][0] + scenario.product.spec.analysis.block_seconds
     usual, spread = _level(counts, whole)
     looked_for = drop or slo.drop or BUDGETS_OF_A_DROP * (slo.allowed_bad or usual)
@@ -160,7 +160,7 @@ def _with(slo: Slo, value: float, *, objective: bool) -> Slo:
     """The SLO with nothing else to be judged by than this objective or this drop."""
     text = f"{value:.9f}".rstrip("0")
     change = {"objective": text, "max_drop": None} if objective else {"objective": None, "max_drop": text}  # fmt: skip
-    return slo.model_copy(update=change)
+    return slo.replace(**change)
 
 
 def _level(counts: Sequence[tuple[int, Count]], whole: Count) -> tuple[float, float]:
@@ -170,7 +170,7 @@ def _level(counts: Sequence[tuple[int, Count]], whole: Count) -> tuple[float, fl
     """
     days: dict[int, Count] = {}
     for at, count in counts:
-        days[(at - 1) // DAY] = _sum((days.get((at - 1) // DAY, Count(0, 0)), count))
+        days[(at - 1) // DAY] = summed((days.get((at - 1) // DAY, NOTHING), count))
     full = [one for one in days.values() if one.total]
     usual = median(one.bad / one.total for one in full)
     usual = max(usual, wilson_upper(0, whole.total, _Z))
@@ -218,11 +218,11 @@ def _alone(scenario: ReplayScenario, slo: Slo) -> ReplayScenario:
     """The history with this SLO as the only one, so that it causes all decisions."""
     product = scenario.product
     retraining = product.spec.retraining
-    gate = retraining and retraining.model_copy(update={"gate": {}})
-    spec = product.spec.model_copy(update={"slos": (slo,), "retraining": gate})
+    gate = retraining and retraining.replace(gate={})
+    spec = product.spec.replace(slos=(slo,), retraining=gate)
     return replace(
         scenario,
-        product=product.model_copy(update={"spec": spec}),
+        product=product.replace(spec=spec),
         accepted={name: count for name, count in scenario.accepted.items() if name == slo.name},
         baselines={name: one for name, one in scenario.baselines.items() if name == slo.name},
     )
@@ -277,7 +277,7 @@ def _margins(
     terms = terms_of(_alone(scenario, slo).product)
     current = terms.slos[0].margin
     newest = [count for _, count in counts if count.total][-LEAST_BLOCKS:]
-    level = _sum(newest)
+    level = summed(newest)
     ratio, correlation = level.bad / max(level.total, 1), burst_correlation(newest)
     rate, seconds = _recent_rate(counts), min(terms.block_seconds, LONGEST_CANARY_BLOCK_SECONDS)
 
@@ -314,17 +314,10 @@ def _recent_rate(counts: Sequence[tuple[int, Count]]) -> float:
 def _hours(counts: Iterable[tuple[int, Count]]) -> Iterator[tuple[int, float]]:
     hours: dict[int, Count] = {}
     for at, count in counts:
-        hours[(at - 1) // HOUR] = _sum((hours.get((at - 1) // HOUR, Count(0, 0)), count))
+        hours[(at - 1) // HOUR] = summed((hours.get((at - 1) // HOUR, NOTHING), count))
     for hour, count in hours.items():
         if count.total:
             yield (hour + 1) * HOUR, 1 - count.bad / count.total
-
-
-def _sum(counts: Iterable[Count]) -> Count:
-    bad = total = 0
-    for count in counts:
-        bad, total = bad + count.bad, total + count.total
-    return Count(bad, total)
 
 
 def as_seconds(value: float | None) -> int | None:

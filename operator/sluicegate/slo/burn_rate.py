@@ -14,7 +14,7 @@ from enum import IntEnum
 from typing import Final
 
 from sluicegate.slo.blocks import Series
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import NOTHING, Count
 from sluicegate.stats.intervals import least_total, quantile, wilson_lower
 
 LEAST_BAD: Final = 3
@@ -119,11 +119,7 @@ def read(
     if long.bad < LEAST_BAD or long.bad <= threshold.ratio * long.total:
         return Reading(threshold, long, 0.0, tripped=False, blocks=blocks)
     lower = wilson_lower(long.bad / phi, long.total / phi, threshold.z)
-    tripped = lower > threshold.ratio and _still_happens(
-        threshold, series.window(now, row.short, since)
-    )
+    # The short window tells whether it still happens.
+    short = series.window(now, row.short, since) if lower > threshold.ratio else NOTHING
+    tripped = short.bad > threshold.ratio * short.total
     return Reading(threshold, long, lower, tripped, blocks)
-
-
-def _still_happens(threshold: Threshold, short: Count) -> bool:
-    return short.total > 0 and short.bad > threshold.ratio * short.total

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from math import log, sqrt
 from typing import Final, NamedTuple
 
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import NOTHING, Count, summed
 
 FACTORS: Final = (1, 2, 4)
 """Alternatives lie this many times `maxDrop` above what came before."""
@@ -68,13 +68,8 @@ def strongest(
     """
     place, drop = _likeliest(baseline, units, drops)
     if place < 0:
-        return ChangePoint(0.0, len(units), Count(0, 0))
-    after = Count(sum(bad for bad, _ in units[place:]), sum(total for _, total in units[place:]))
-    earlier = units[:place]
-    before = Count(
-        baseline.bad + sum(bad for bad, _ in earlier),
-        baseline.total + sum(total for _, total in earlier),
-    )
+        return ChangePoint(0.0, len(units), NOTHING)
+    before, after = summed((baseline, *units[:place])), summed(units[place:])
     return ChangePoint(max(_ratio(before, after, drop) / phi, 0.0), place, after)
 
 
@@ -137,7 +132,7 @@ def strongest_within(
     """
     place, drop = _likeliest_within(strata, accepted, units, drops)
     if place < 0:
-        return ChangePoint(0.0, len(units), Count(0, 0))
+        return ChangePoint(0.0, len(units), NOTHING)
     cells: dict[int, list[list[int]]] = {}
     for position, (stratum, (bad, total)) in enumerate(zip(strata, units, strict=True)):
         cell = cells.setdefault(stratum, [[0, 0], [0, 0]])[position >= place]
@@ -145,8 +140,7 @@ def strongest_within(
         cell[1] += total
     both = [(Count(*before), Count(*after)) for before, after in cells.values()]
     statistic = sum(_ratio(before, after, drop) for before, after in both if before[1] and after[1])
-    after = Count(sum(bad for bad, _ in units[place:]), sum(total for _, total in units[place:]))
-    return ChangePoint(max(statistic / phi, 0.0), place, after)
+    return ChangePoint(max(statistic / phi, 0.0), place, summed(units[place:]))
 
 
 def _likeliest_within(

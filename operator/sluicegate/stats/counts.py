@@ -1,7 +1,6 @@
 """Bad events of all events."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 
@@ -18,3 +17,9 @@ class Count(NamedTuple):
 
 
 NOTHING: Final = Count(0, 0)
+
+
+def summed(counts: Iterable[tuple[int, int]]) -> Count:
+    """All events of some counts together."""
+    every = list(counts)
+    return Count(sum(bad for bad, _ in every), sum(total for _, total in every))

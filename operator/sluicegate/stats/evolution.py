@@ -15,7 +15,7 @@ from enum import StrEnum
 from statistics import NormalDist
 from typing import Final
 
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import Count, summed
 from sluicegate.stats.intervals import newcombe
 
 CONFIDENCE: Final = 0.975
@@ -55,7 +55,7 @@ class Evolution:
 def dispersion(days: Sequence[Count]) -> float:
     """Pearson's φ of the days' shares of bad events: 1 for chance, more where days differ."""
     known = [day for day in days if day.total]
-    bad, total = sum(day.bad for day in known), sum(day.total for day in known)
+    bad, total = summed(known)
     if len(known) < LEAST_DAYS or not 0 < bad < total:
         return 1.0
     share = bad / total
@@ -74,7 +74,7 @@ def evolution(
     margin : a change that matters; an interval that is wider than this is too wide to say "none".
     fixed : whether `before` is one count, a baseline, whose days aren't known.
     """
-    ours, theirs = _sum(now), _sum(before)
+    ours, theirs = summed(now), summed(before)
     if not ours.total or not theirs.total:
         return Evolution(PeriodChange.TOO_FEW)
     phi_now = dispersion(now)
@@ -87,10 +87,6 @@ def evolution(
         return Evolution(PeriodChange.BETTER, *found)
     narrow = difference.upper < margin and difference.lower > -margin
     return Evolution(PeriodChange.NO_EVIDENCE if narrow else PeriodChange.TOO_FEW, *found)
-
-
-def _sum(days: Sequence[Count]) -> Count:
-    return Count(sum(day.bad for day in days), sum(day.total for day in days))
 
 
 def _spread(count: Count, phi: float) -> tuple[float, float]:

@@ -9,15 +9,12 @@ Sources: E. B. Wilson, JASA 22 (1927) 209–212; R. G. Newcombe, Statistics in M
 
 from dataclasses import dataclass
 from functools import cache
-from math import ceil, sqrt
+from math import sqrt
 from statistics import NormalDist
 from typing import Final
 
 Z95: Final = NormalDist().inv_cdf(0.95)
 """One-sided 95 %."""
-
-_MOST_EVENTS: Final = 10**12
-"""Beyond this no hold-out is proposed; the margin is simply too small."""
 
 
 @cache
@@ -70,26 +67,3 @@ def newcombe(one: tuple[float, float], other: tuple[float, float], z: float) -> 
 def least_total(ratio: float) -> float:
     """Events at which none bad puts the Wilson upper bound at `ratio`: fewer can't say "met"."""
     return Z95 * Z95 * (1 - ratio) / ratio
-
-
-def total_for_margin(ratio: float, margin: float) -> int | None:
-    """Events an arm at which two equal arms of this bad ratio differ by at most `margin`.
-
-    None when no practical number would do (margin 0). Found by doubling and bisection, as
-    Newcombe's bound has no closed inverse.
-    """
-
-    def suffices(total: int) -> bool:
-        arm = (ratio * total, float(total))
-        return newcombe(arm, arm, Z95).upper <= margin
-
-    high = 1
-    while not suffices(high):
-        high *= 2
-        if high > _MOST_EVENTS:
-            return None
-    low = high // 2
-    while high - low > 1:
-        middle = ceil((low + high) / 2)
-        low, high = (low, middle) if suffices(middle) else (middle, high)
-    return high

@@ -70,17 +70,6 @@ def is_shown_better(pairs: Pairs) -> bool:
     return better_by_chance(pairs) <= SHOWN_BETTER
 
 
-def rows_for_margin(discordance: float, margin: float, z: float) -> float:
-    """Rows at which an equal candidate's bound lies within the margin: n = z² ψ/δ².
-
-    Parameters
-    ----------
-    discordance : ψ, share of the rows on which one alone is wrong.
-    z : of the bound, and of the share of equal candidates that are to pass, summed.
-    """
-    return z * z * discordance / (margin * margin)
-
-
 @dataclass(frozen=True, slots=True)
 class PairedEvidence:
     """ln E of "not worse by δ", of "worse" and of "better", and the rows they rest on."""

@@ -30,7 +30,13 @@ _LEVEL: Final = 5
 _WORTH: Final = 1024
 """Bytes from which on an answer is compressed."""
 
-MISSING: Final = "There is no such page, or you can't see it."
+_MISSING: Final = "There is no such page, or you can't see it."
+_TITLES: Final = {
+    401: "Not logged in",
+    403: "Not allowed",
+    404: "Not found",
+    429: "Too many requests",
+}
 HTML, JSON, CSV = "", ".json", ".csv"
 """Forms of a page, by the end of its address."""
 
@@ -132,17 +138,38 @@ class Answering:
         """What answers a request by this page."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
+            reader = PageReader("")
             try:
-                return await of(await self._asked(request))
+                reader = await self._login.reader(request)
+                return await of(await self._asked(request, reader))
             except AccessRefused as refusal:
-                return web.Response(
-                    status=refusal.status, text=f"{refusal}\n", headers=refusal.headers
-                )
+                status, text, headers = refusal.status, str(refusal), refusal.headers
+            except web.HTTPNotFound:
+                status, text, headers = web.HTTPNotFound.status_code, _MISSING, {}
+            return self._refused(request, reader, status, text=text, headers=headers)
 
         return answer
 
-    async def _asked(self, request: web.Request) -> ReaderRequest:
-        reader = await self._login.reader(request)
+    def _refused(
+        self,
+        request: web.Request,
+        reader: PageReader,
+        status: int,
+        *,
+        text: str,
+        headers: Mapping[str, str],
+    ) -> web.Response:
+        """Why a request is not answered: as a page for a browser, otherwise as a line."""
+        if "text/html" not in request.headers.get("Accept", ""):
+            return web.Response(status=status, text=f"{text}\n", headers=headers)
+        shown = {
+            "reader": reader, "path": request.path, "stale": False, "text": text[0].upper() + text[1:],
+            "title": _TITLES.get(status, "Not available now"),
+        }  # fmt: skip
+        page = self._pages.render("refused.html", shown)
+        return web.Response(status=status, text=page, content_type="text/html", headers=headers)
+
+    async def _asked(self, request: web.Request, reader: PageReader) -> ReaderRequest:
         silence = self.store.silence()
         if silence is None:
             raise AccessRefused(

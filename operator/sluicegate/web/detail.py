@@ -10,6 +10,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.api.slo_status import SloStatus
 from sluicegate.conditions import find_condition
+from sluicegate.ledger.resource_hours import ResourceHours, hours_of
 from sluicegate.portfolio.dependencies import dependents_of
 from sluicegate.portfolio.facts import ProductFacts
 from sluicegate.portfolio.needs import request_command
@@ -60,7 +61,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """The page of one product."""
+    """The page of one product; `hours` are those of the last days that ledgers have."""
 
     facts: ProductFacts
     product: DataProduct
@@ -70,6 +71,7 @@ class Detail:
     causes: tuple[str, ...]
     reviews: tuple[ReviewFacts, ...]
     commands: tuple[Command, ...]
+    hours: ResourceHours | None
 
 
 def detail_of(
@@ -79,8 +81,9 @@ def detail_of(
     ledgers: Iterable[DataProductReview],
 ) -> Detail:
     """The page of one product as a reader sees it: names of others are out of all its texts."""
-    concealed = conceal_status(product, seen.conceal)
-    history = _history(ledgers)
+    concealed = product.replace(status=_concealed(product.status, seen.conceal))
+    every = tuple(ledgers)
+    history = _history(every)
     node = seen.graph.nodes.get(f"{facts.key[0]}/{facts.key[1]}")
     return Detail(
         facts=facts,
@@ -95,22 +98,18 @@ def detail_of(
             if (one.key.namespace, one.product) == facts.key and one.uid in {"", facts.uid}
         ),
         commands=tuple(_commands(concealed)),
+        hours=_hours(every),
     )
 
 
 _TEXTS: Final = frozenset({"message", "decision_message", "problems"})
 
 
-def conceal_status(product: DataProduct, conceal: Callable[[str], str]) -> DataProduct:
-    """The product with the names of others out of the sentences of its status."""
-    return product.model_copy(update={"status": _concealed(product.status, conceal)})
-
-
 def conceal_review(report: ReportFacts, conceal: Callable[[str], str]) -> ReportFacts:
     """The report with the names of others out of its decisions."""
     review = report.review
     status = _concealed(review.status, conceal)
-    return replace(report, review=review.model_copy(update={"status": status}))
+    return replace(report, review=review.replace(status=status))
 
 
 def _concealed(part: Any, conceal: Callable[[str], str]) -> Any:
@@ -129,7 +128,7 @@ def _concealed(part: Any, conceal: Callable[[str], str]) -> Any:
             new = _concealed(value, conceal)
         if new is not value:
             changed[name] = new
-    return part.model_copy(update=changed) if changed else part
+    return part.replace(**changed) if changed else part
 
 
 def _history(ledgers: Iterable[DataProductReview]) -> dict[str, dict[str, tuple[int, int]]]:
@@ -140,6 +139,11 @@ def _history(ledgers: Iterable[DataProductReview]) -> dict[str, dict[str, tuple[
             for slo in day.slos:
                 found.setdefault(slo.name, {})[day.date] = (slo.bad, slo.total)
     return found
+
+
+def _hours(ledgers: Iterable[DataProductReview]) -> ResourceHours | None:
+    days = {day.date: day for ledger in ledgers for day in ledger.status.days}
+    return hours_of(days[date] for date in sorted(days)[-HISTORY_DAYS:])
 
 
 def _row(

@@ -49,10 +49,13 @@ def picture_of(graph: Graph) -> Picture:
     names = sorted(graph.nodes)
     number = {name: place for place, name in enumerate(names)}
     edges = [(number[one], number[other]) for one, other in graph.edges if one != other]
-    places = _placed(tuple(edges), len(names))
-    boxes = {name: Box(graph.nodes[name], *places[number[name]]) for name in names}
+    layout = _laid_out(tuple(edges), len(names))
+    boxes = {name: Box(graph.nodes[name], *layout.corners[number[name]]) for name in names}
     arrows = tuple(
-        Arrow(_curve(boxes[one], boxes[other]), _affected(graph, one, other))
+        Arrow(
+            _curve(boxes[one], layout.passed.get((number[one], number[other]), ()), boxes[other]),
+            _affected(graph, one, other),
+        )
         for one, other in graph.edges
         if one != other
     )
@@ -61,45 +64,78 @@ def picture_of(graph: Graph) -> Picture:
     return Picture(width, height, tuple(boxes.values()), arrows)
 
 
+Corner = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Corners of the boxes, and of the gaps between boxes that a call over several layers passes."""
+
+    corners: dict[int, Corner]
+    passed: dict[tuple[int, int], tuple[Corner, ...]]
+
+
 @lru_cache(maxsize=32)
-def _placed(edges: tuple[tuple[int, int], ...], many: int) -> dict[int, tuple[float, float]]:
-    """The corner of each box. Parts that aren't connected lie below each other.
+def _laid_out(edges: tuple[tuple[int, int], ...], many: int) -> _Layout:
+    """Where everything is. Parts that aren't connected lie below each other.
 
     Kept, as states change often and calls seldom.
     """
-    found: dict[int, tuple[float, float]] = {}
+    layout = _Layout({}, {})
     top = _MARGIN
-    # The library's layers go down: they are laid to the right here, as names need width.
+    # The library's layers go down: they are laid to the right here, as names need width. It numbers
+    # the gaps itself, so boxes have texts as names.
     layouts = (
-        from_edges(list(edges), vertex_spacing=BOX[1] + GAPS[1], dummy_vertices=False)
+        from_edges(
+            [(str(one), str(other)) for one, other in edges],
+            vertex_spacing=BOX[1] + GAPS[1], dummy_vertices=True, dummy_size=GAPS[1],
+        )
         if edges
         else ()
-    )
-    for points, *_ in layouts:
+    )  # fmt: skip
+    for points, _, _, drawn in layouts:
+        calls = tuple(drawn or ())
         column = {y: place for place, y in enumerate(sorted({-y for _, (_, y) in points}))}
         least = min(x for _, (x, _) in points)
-        for node, (x, y) in points:
-            left = _MARGIN + column[-y] * (BOX[0] + GAPS[0])
-            found[int(node)] = (left, top + x - least)
-        top = max(y for _, y in (found[int(node)] for node, _ in points)) + BOX[1] + GAPS[1]
+        found = {
+            node: (_MARGIN + column[-y] * (BOX[0] + GAPS[0]), top + x - least)
+            for node, (x, y) in points
+        }
+        layout.corners.update(
+            {int(node): at for node, at in found.items() if isinstance(node, str)}
+        )
+        follows = {one: other for one, other in calls if isinstance(one, int)}
+        for one, other in calls:
+            gap, gaps = other, []
+            while isinstance(gap, int):
+                gaps.append(found[gap])
+                gap = follows[gap]
+            if gaps and isinstance(one, str):
+                layout.passed[int(one), int(gap)] = tuple(gaps)
+        top = max(y for _, y in found.values()) + BOX[1] + GAPS[1]
     for node in range(many):
-        if node not in found:
-            found[node] = (_MARGIN, top)
+        if node not in layout.corners:
+            layout.corners[node] = (_MARGIN, top)
             top += BOX[1] + GAPS[1]
-    return found
+    return layout
 
 
-def _curve(one: Box, other: Box) -> str:
-    """From the right side of a caller to the left side of what it calls; backwards in a circle."""
+def _curve(one: Box, gaps: Sequence[Corner], other: Box) -> str:
+    """From the right side of a caller to the left side of what it calls; backwards in a circle.
+
+    Through the gaps between the boxes of the layers on its way.
+    """
     width, height = BOX
-    forward = one.x < other.x
-    start = (one.x + width if forward else one.x, one.y + height / 2)
-    end = (other.x if forward else other.x + width, other.y + height / 2)
-    middle = (start[0] + end[0]) / 2
-    return (
-        f"M{start[0]:.1f},{start[1]:.1f} C{middle:.1f},{start[1]:.1f}"
-        f" {middle:.1f},{end[1]:.1f} {end[0]:.1f},{end[1]:.1f}"
-    )
+    left, right = (0.0, width) if one.x < other.x else (width, 0.0)
+    x, y = one.x + right, one.y + height / 2
+    path = [f"M{x:.1f},{y:.1f}"]
+    for corner in (*gaps, (other.x, other.y)):
+        end, level = corner[0] + left, corner[1] + height / 2
+        middle = (x + end) / 2
+        path.append(f"C{middle:.1f},{y:.1f} {middle:.1f},{level:.1f} {end:.1f},{level:.1f}")
+        x, y = corner[0] + right, level
+        path.append(f"H{x:.1f}")
+    return " ".join(path[:-1])
 
 
 def _affected(graph: Graph, one: str, other: str) -> bool:

@@ -44,7 +44,7 @@ class Expiring(Generic[K, V]):
             self._kept.move_to_end(key)
             return found[1]
         if (asked := self._asked.get(key)) is None:
-            asked = self._asked[key] = asyncio.ensure_future(_await(ask))
+            asked = self._asked[key] = asyncio.ensure_future(ask())
             asked.add_done_callback(lambda done: self._ended(key, done))
         return await asyncio.shield(asked)
 
@@ -52,7 +52,3 @@ class Expiring(Generic[K, V]):
         del self._asked[key]
         if not done.cancelled() and done.exception() is None:
             self.put(key, done.result())
-
-
-async def _await(ask: Callable[[], Awaitable[V]]) -> V:
-    return await ask()

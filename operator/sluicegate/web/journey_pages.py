@@ -1,24 +1,18 @@
 """The pages of journeys: all of them, and one with its steps and the response times of their ledgers."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aiohttp import web
 
 from sluicegate.portfolio.dependencies import name_of
+from sluicegate.portfolio.facts import ProductKey
+from sluicegate.portfolio.journeys import Journey
 from sluicegate.reporting.response_times import Histogram, histogram_of, quantile, quantiles_of_sum
 from sluicegate.web import exports
-from sluicegate.web.answering import CSV, JSON, MISSING
+from sluicegate.web.answering import CSV, JSON, Answering, ReaderRequest
 from sluicegate.web.pages import paged
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sluicegate.portfolio.facts import ProductKey
-    from sluicegate.portfolio.journeys import Journey
-    from sluicegate.web.answering import Answering, ReaderRequest
 
 MOST_STEPS: Final = 16
 """Steps whose ledgers are read for a page; a longer journey has no response time."""
@@ -65,7 +59,7 @@ class JourneyPages:
         """The steps of one journey, in order."""
         found = asked.seen.journeys.get(asked.match["journey"])
         if found is None:
-            raise web.HTTPNotFound(text=MISSING)
+            raise web.HTTPNotFound
         if asked.extension == CSV:
             return asked.csv(exports.journeys_csv([found]), found.name)
         times = self._times(asked, found)

@@ -1,25 +1,19 @@
 """The pages of products, and the list of reviews: each a view of what the reader may see, as HTML, JSON or CSV."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from aiohttp import web
 
 from sluicegate.api.engine import ProductState
 from sluicegate.kube.resources import Key
+from sluicegate.portfolio.facts import ProductFacts
 from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.overview import SORTS, Wanted, rows
 from sluicegate.web import exports
-from sluicegate.web.answering import CSV, JSON, MISSING
+from sluicegate.web.answering import CSV, JSON, Answering, ReaderRequest
 from sluicegate.web.detail import detail_of
 from sluicegate.web.drawing import MOST_NODES, picture_of
-
-if TYPE_CHECKING:
-    from sluicegate.portfolio.dependencies import Graph
-    from sluicegate.portfolio.facts import ProductFacts
-    from sluicegate.web.answering import Answering, ReaderRequest
 
 PAGE: Final = 200
 """Products of a page."""
@@ -48,6 +42,14 @@ class PortfolioPages:
         add(f"/reviews{extension}", answer(self.reviews))
         add(r"/products/{namespace:[^/]+}/{name:[^/.]+}" + extension, answer(self.product))
         add(f"/me{extension}", answer(self.me))
+
+    def add_missing_to(self, router: web.UrlDispatcher) -> None:
+        """Declare what answers all other addresses; last, as the first that fits answers."""
+        router.add_get("/{rest:.*}", self._answering.handler(self.missing))
+
+    async def missing(self, asked: ReaderRequest) -> web.Response:  # noqa: ARG002 - as all have it
+        """No page."""
+        raise web.HTTPNotFound
 
     async def portfolio(self, asked: ReaderRequest) -> web.Response:
         """The sentence, the queue, the table."""
@@ -89,7 +91,7 @@ class PortfolioPages:
         market = asked.match["market"]
         found = market_of(asked.seen.products, market)
         if not found:
-            raise web.HTTPNotFound(text=MISSING)
+            raise web.HTTPNotFound
         if asked.extension == JSON:
             return asked.json(exports.market_json(market, found))
         if asked.extension == CSV:
@@ -104,7 +106,7 @@ class PortfolioPages:
 
     async def graph(self, asked: ReaderRequest) -> web.Response:
         """Who depends on whom; with `of` the part around one product."""
-        graph: Graph = asked.seen.graph.linked()
+        graph = asked.seen.graph.linked()
         of = asked.query.get("of", "")[:_LONGEST]
         if of in asked.seen.graph.nodes:
             graph = asked.seen.graph.near(of)
@@ -130,7 +132,7 @@ class PortfolioPages:
         key = (asked.match["namespace"], asked.match["name"])
         facts = asked.seen.by_key.get(key)
         if facts is None:
-            raise web.HTTPNotFound(text=MISSING)
+            raise web.HTTPNotFound
         product = self._answering.store.products.product(Key(*key))
         if product is None:
             if asked.extension == JSON:

@@ -10,7 +10,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.reporting.facts import facts_of
 from sluicegate.reporting.text import as_csv, as_json
 from sluicegate.reviews.signing import roles_in
-from sluicegate.web.answering import CSV, HTML, JSON, MISSING, Answering, ReaderRequest
+from sluicegate.web.answering import CSV, HTML, JSON, Answering, ReaderRequest
 from sluicegate.web.detail import conceal_review
 from sluicegate.web.identity import AccessRefused
 from sluicegate.web.rendering import review_url
@@ -71,7 +71,7 @@ class ReviewPages:
             body = await self._signing.sign(asked.reader, key, review, form)
         except SigningRefused as refusal:
             if refusal.status == GONE:
-                raise web.HTTPNotFound(text=MISSING) from refusal
+                raise web.HTTPNotFound from refusal
             return self._page(asked, key, review, before, form=form, refusal=refusal)
         self._answering.store.reviews.observe(body)  # the watch brings it only a moment later
         raise web.HTTPSeeOther(review_url(key))
@@ -82,7 +82,7 @@ class ReviewPages:
         """A review that the reader may see, and the one of the period before."""
         found = self._answering.store.reviews.review(key)
         if found is None or not asked.sight.sees_reviews(key.namespace):
-            raise web.HTTPNotFound(text=MISSING)
+            raise web.HTTPNotFound
         return found
 
     def _page(

@@ -1,8 +1,8 @@
 """The portfolio as one reader sees it: filtered before anything is counted, drawn or written."""
 
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -66,13 +66,17 @@ class Views:
             return kept[1]
         every = tuple(self._store.products.facts())
         known = frozenset(one.key for one in every)
+        reviews = tuple(
+            one for one in self._store.reviews.facts() if sight.sees_reviews(one.key.namespace)
+        )
+        hours = _hours(reviews)
         made = SeenPortfolio(
             products=tuple(
-                as_seen(one, sight.sees, known) for one in every if sight.sees(one.key[0])
+                _with_hours(as_seen(one, sight.sees, known), hours)
+                for one in every
+                if sight.sees(one.key[0])
             ),
-            reviews=tuple(
-                one for one in self._store.reviews.facts() if sight.sees_reviews(one.key.namespace)
-            ),
+            reviews=reviews,
             conceal=concealing(sight.sees, known),
         )
         self._kept[sight] = (self._store.version, made)
@@ -80,3 +84,19 @@ class Views:
         while len(self._kept) > _MOST:
             self._kept.popitem(last=False)
         return made
+
+
+def _hours(reviews: Iterable[ReviewFacts]) -> dict[ProductKey, ReviewFacts]:
+    """The newest review of each product that has hours; the reviews begin with the newest period."""
+    found: dict[ProductKey, ReviewFacts] = {}
+    for one in reviews:
+        if one.hours is not None:
+            found.setdefault((one.key.namespace, one.product), one)
+    return found
+
+
+def _with_hours(facts: ProductFacts, hours: dict[ProductKey, ReviewFacts]) -> ProductFacts:
+    review = hours.get(facts.key)
+    if review is None or review.uid not in {"", facts.uid}:
+        return facts
+    return replace(facts, hours=review.hours)

@@ -55,7 +55,8 @@ def application(
     app = web.Application(client_max_size=LARGEST_FORM)
     app.on_response_prepare.append(secure)
     answering = Answering(store, Pages(clock), login=login, authorizer=authorizer)
-    PortfolioPages(answering).add_to(app.router)
+    portfolio = PortfolioPages(answering)
+    portfolio.add_to(app.router)
     JourneyPages(answering).add_to(app.router)
     ReviewPages(answering, signing).add_to(app.router)
     for path in sorted(STATIC.iterdir()):
@@ -75,6 +76,7 @@ def application(
 
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
+    portfolio.add_missing_to(app.router)
     return app
 
 

@@ -12,20 +12,25 @@ from typing_extensions import override
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
-from sluicegate.kube.resources import Key
+from sluicegate.kube.resources import Key, key_of
 from sluicegate.ledger.periods import local_day
+from sluicegate.ledger.resource_hours import ResourceHours, hours_of
 from sluicegate.portfolio.facts import ProductFacts, read_facts
 from sluicegate.reviews.store import UnreadableReview, read_review
 
 Facts = TypeVar("Facts")
 
+HOURS_DAYS: Final = 7
 STALE_SECONDS: Final = 600.0
 """Without an answer of the API server for so long, the page says that it may be out of date."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewFacts:
-    """One review: whose, of which period, where it stands; times are seconds since the epoch."""
+    """One review: whose, of which period, where it stands; times are seconds since the epoch.
+
+    `hours` are those of the last days that it has, at most `HOURS_DAYS`.
+    """
 
     key: Key
     product: str
@@ -38,6 +43,7 @@ class ReviewFacts:
     sealed: bool
     signed_by: tuple[str, ...]
     missing: tuple[str, ...]
+    hours: ResourceHours | None = None
 
 
 def _pack(body: Mapping[str, Any]) -> bytes:
@@ -65,7 +71,7 @@ class _Objects(Generic[Facts]):
 
     def observe(self, body: Mapping[str, Any]) -> None:
         """Take in an object; one without facts is left out."""
-        key = Key(body["metadata"].get("namespace", ""), body["metadata"]["name"])
+        key = key_of(body)
         facts = self._read(key, body)
         if facts is None:
             self.forget(key)
@@ -207,4 +213,5 @@ def _facts(key: Key, review: DataProductReview) -> ReviewFacts:
             f"{one.username} ({one.role}: {one.verdict})" for one in review.spec.sign_offs
         ),
         missing=tuple(role for role in status.signed_by if role not in signed),
+        hours=hours_of(status.days[-HOURS_DAYS:]),
     )

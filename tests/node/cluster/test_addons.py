@@ -109,8 +109,8 @@ def split(world: World) -> World:
     for version in WEIGHTS:
         world.backend.run_kubectl(
             *("rollout", "status", f"deployment/churn-{version}", "-n", world.namespace),
-            "--timeout=120s",
-            timeout=130,
+            "--timeout=230s",
+            timeout=240,
         )
     eventually(lambda: world.predict().status_code == 200, what="an answer through the gateway")
     return world

@@ -61,8 +61,8 @@ class FileServer:
         self.backend.run_kubectl("apply", "-n", self.namespace, "-f", "-", stdin=listed)
 
     def wait(self, pod: str, condition: str) -> None:
-        arguments = ("wait", f"pod/{pod}", condition, "-n", self.namespace, "--timeout=90s")
-        self.backend.run_kubectl(*arguments, timeout=100)
+        arguments = ("wait", f"pod/{pod}", condition, "-n", self.namespace, "--timeout=230s")
+        self.backend.run_kubectl(*arguments, timeout=240)
 
     def pod(
         self,

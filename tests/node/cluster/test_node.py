@@ -106,7 +106,7 @@ def served(cluster: Backend, shared_namespace: str, runtime_image: str) -> str:
     """The namespace in which two pods of the small service are Ready, and its Service leads there."""
     create(cluster, shared_namespace, *serving(runtime_image))
     here = ("-n", shared_namespace)
-    cluster.run_kubectl("rollout", "status", "deployment/small", *here, "--timeout=100s")
+    cluster.run_kubectl("rollout", "status", "deployment/small", *here, "--timeout=110s")
     connected_service(cluster, shared_namespace, "small", port=80)
     return shared_namespace
 
@@ -176,7 +176,7 @@ def test_a_jobs_termination_message_is_read_back(cluster, namespace, runtime_ima
         },
     }
     create(cluster, namespace, job)
-    wait = ("wait", "--for=condition=complete", "job/train", "--timeout=60s")
+    wait = ("wait", "--for=condition=complete", "job/train", "--timeout=110s")
     cluster.run_kubectl(*wait, "-n", namespace)
 
     question = ("get", "pods", "-l", "job-name=train", "-n", namespace, "-o", "json")

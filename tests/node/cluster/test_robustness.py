@@ -95,7 +95,7 @@ def start_pod(node: LocalNode) -> None:
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "still"}, "spec": spec}
     eventually(lambda: "default" in node.run_kubectl("get", "serviceaccounts", "-o", "name"))
     node.run_kubectl("create", "-f", "-", stdin=json.dumps(pod))
-    node.run_kubectl("wait", "--for=condition=Ready", "pod/still", "--timeout=60s")
+    node.run_kubectl("wait", "--for=condition=Ready", "pod/still", "--timeout=110s")
 
 
 def programs_of(shell: Shell) -> list[str]:

@@ -62,7 +62,7 @@ def test_a_product_is_served_through_the_gateway_and_leaves_nothing_behind(world
     assert status["observedGeneration"] == 1
     assert status["summary"]["model"] == "v1"
 
-    world.backend.run_kubectl("delete", "dprod", "learner", "-n", world.namespace, timeout=60)
+    world.backend.run_kubectl("delete", "dprod", "learner", "-n", world.namespace)
 
     eventually(
         lambda: children(world).keys() <= before.keys(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from urllib3.exceptions import HTTPError
 
 from cluster.errors import ClusterError
 from sluicegate.kube.resources import HTTP_ROUTES
+from tests.support.meanwhile import meanwhile
 from tests.support.node.live_product import get, merge_patch
 
 if TYPE_CHECKING:
@@ -21,21 +21,14 @@ if TYPE_CHECKING:
 @contextmanager
 def accepting(plane: ControlPlane, *, every: float = 0.3) -> Iterator[None]:
     """Accept every route of the cluster as it is written, for the length of a block."""
-    over = threading.Event()
 
     def accept() -> None:
-        while not over.wait(every):
-            with suppress(ClusterError, HTTPError):  # the API server is away
-                for route in get(plane.kubeconfig, HTTP_ROUTES.path())["items"]:
-                    _take(plane, route)
+        with suppress(ClusterError, HTTPError):  # the API server is away
+            for route in get(plane.kubeconfig, HTTP_ROUTES.path())["items"]:
+                _take(plane, route)
 
-    thread = threading.Thread(target=accept, name="gateway")
-    thread.start()
-    try:
+    with meanwhile(accept, every=every):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def _take(plane: ControlPlane, route: dict[str, Any]) -> None:

@@ -7,6 +7,14 @@ INDICATORS = {
     "availability": {"availability": {}},
     "latency": {"latency": {"thresholdMilliseconds": 250}},
     "accuracy": {"outcomes": {}},
+    "events": {"events": {"lagSeconds": 3600}},
+    "counters": {"counters": {"good": "clicks", "total": "searches", "lagSeconds": 600}},
+    "promql": {
+        "promql": {
+            "good": "sum by (version) (increase(sold_total[$block]))",
+            "total": "sum by (version) (increase(offered_total[$block]))",
+        }
+    },
 }
 
 

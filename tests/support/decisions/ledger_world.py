@@ -65,6 +65,7 @@ class World:
         self.woken: list[Key] = []
         self.there = True
         self.uid = uid
+        self.serving: dict[str, object] = {}
         self.decision = None
         self.conditions: list[dict[str, object]] = []
         self._parsed: dict[str, DataProduct] = {}
@@ -87,7 +88,8 @@ class World:
     def product(self, **review) -> DataProduct:
         """The product as it is now; parsed once in each state."""
         second = self.now >= BEGIN + self.history.switch * DAY
-        state = json.dumps([second, self.decision, self.uid, self.conditions, review])
+        known = [second, self.decision, self.uid, self.conditions, self.serving, review]
+        state = json.dumps(known)
         if state not in self._parsed:
             self._parsed[state] = self._product(second=second, **review)
         return self._parsed[state]
@@ -121,6 +123,7 @@ class World:
              "spec.slos": slos, "spec.dependsOn": [], "spec.model.evaluation": {},
              "spec.retraining.gate": {}, "spec.markets": ["FR", "AT"], "spec.review": cycle,
              "status": status}
+            | {f"spec.serving.{name}": value for name, value in self.serving.items()}
         )  # fmt: skip
         return DataProduct.parse(document)
 

@@ -49,6 +49,7 @@ def month(
                     {"name": "accuracy", "bad": sum(one[0] for one in markets.values()),
                      "total": sum(labels.values()), "markets": markets},
                 ],
+                "podSeconds": 2 * 86_400, "podRequests": {"cpu": "500m", "memory": "1Gi"},
                 "responses": {bound: int(share * requests) for bound, share in BOUNDS.items()},
             }
         )  # fmt: skip

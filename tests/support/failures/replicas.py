@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import urllib.request
@@ -116,10 +115,10 @@ class Replica:
         self.process.wait(15)
 
     def wait(self, seconds: float = 30) -> int:
-        try:
-            return self.process.wait(seconds)
-        except subprocess.TimeoutExpired as error:
-            raise AssertionError(f"{self.name} doesn't end; {self.tail()}") from error
+        eventually(
+            lambda: self.process.poll() is not None, seconds=seconds, what=f"{self.name} ends"
+        )
+        return self.process.wait()
 
     def logged(self, message: str) -> datetime | None:
         """When it last said so in its log; None if it didn't."""

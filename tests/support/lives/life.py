@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, Key
+from sluicegate.manifests.shadow import CANDIDATE, STABLE
 from tests.support.decisions.rollout_world import image
 from tests.support.lives.goal import is_judged, missing, unproven
 from tests.support.lives.known import KNOWN, Known
@@ -16,7 +17,7 @@ from tests.support.lives.products import BLOCK, MAX_DURATION, OUTPUT, bento, dra
 from tests.support.lives.safety import Safety, Violation
 from tests.support.lives.steps import KINDS, QUALITIES, Step, draw_step
 from tests.support.virtual.admission import Refused
-from tests.support.virtual.cluster import Training, bento_of, digest_of
+from tests.support.virtual.cluster import Quality, Training, bento_of, digest_of
 from tests.support.virtual.event_loop import run_virtually
 from tests.support.virtual.operator import SETTINGS, World
 
@@ -172,9 +173,39 @@ class Living:
                 "stableEvaluation": {"accuracy": counts | {"bad": 4000}},
             }
             self.world.cluster.trainings[key] = Training(seconds=120, report=report)
+            self.world.cluster.shadows[key] = self.scored
         for _ in range(self.world.dice.choice((1, 1, 1, 2))):
             self.world.start(**LEASES)
         self.later(APPROVAL_SECONDS, self.approve_all)
+
+    def scored(self, job: Body) -> Training:
+        """What a Job of a shadow phase reports of two versions that are as good as their requests say."""
+        pod, rows = job["spec"]["template"]["spec"], 500
+        known = {
+            one["name"]: digest_of(one["image"]["reference"])
+            for one in pod["volumes"]
+            if "image" in one
+        }
+        known |= {  # an archive is fetched: its address, its checksum, where to
+            one["volumeMounts"][0]["name"]: one["command"][-2]
+            for one in pod.get("initContainers") or ()
+        }
+        stable, candidate = (
+            self.world.cluster.qualities.get(known[name], Quality()).wrong
+            for name in (STABLE.volume, CANDIDATE.volume)
+        )
+        alone = [
+            round(rows * (0.05 + max(worse, 0.0)))
+            for worse in (stable - candidate, candidate - stable)
+        ]
+        both = round(rows * min(stable, candidate) / 2)
+        pairs = {
+            "onlyStableWrong": alone[0],
+            "onlyCandidateWrong": alone[1],
+            "bothWrong": both,
+            "bothRight": max(rows - sum(alone) - both, 0),
+        }
+        return Training(seconds=30, report={"pairs": {"accuracy": pairs}})
 
     # ---- what steps use -----------------------------------------------------------------------
     def spec(self, product: int) -> Body:

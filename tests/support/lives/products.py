@@ -92,6 +92,8 @@ def draw_product(dice: random.Random, number: int) -> Body:
         }
     if spec["priority"] == "High":
         spec["rollout"]["approval"] = "Manual"
+    if spec["priority"] in ("Low", "Medium") and any(one["name"] == "accuracy" for one in slos):
+        spec["rollout"]["shadow"] = {"command": ["score"], "intervalSeconds": 2 * BLOCK}
     if number and dice.random() < 0.2:
         first = {"namespace": NAMESPACES[0], "name": "product-0"}
         spec["dependsOn"] = [first]

@@ -179,9 +179,10 @@ class Safety:
         if now.get("phase") == "Promoting" and was.get("phase") != "Promoting":
             self._check_approval(key, after["spec"], decision)
         fresh = decision.get("type") in BY_DATA and decision != earlier
+        of_pods = decision.get("reason") == "StableNotReady"  # which no measurement has to confirm
         requested = self.world.loop.time() - self.asked.get(key, float("-inf")) < 3600
         slos = after["spec"].get("slos")
-        if fresh and slos and not requested and self._is_blind():
+        if fresh and slos and not (requested or of_pods) and self._is_blind():
             self.report("decided blindly", key, f"{decision}")
 
     def _check_approval(self, key: Key, spec: Body, decision: Body) -> None:

@@ -62,6 +62,7 @@ SUITES = (
             "tests/simulation/test_canary_bars.py",
             "tests/simulation/test_compare_table.py",
             "tests/simulation/test_label_bars.py",
+            "tests/simulation/test_shadow_bars.py",
         ),
         ("tests/simulation/anchors/canaries.json", "tests/simulation/anchors/comparison.txt"),
         packages=("numpy",),
@@ -80,8 +81,15 @@ SUITES = (
     ),
     Suite(
         "cluster",
-        ("tests/node/cluster", "tests/apiserver/test_control_plane.py", "tests/unit/cluster"),
-        ("cluster", "bentos/service", "tests/data", "charts/sluicegate/Chart.yaml"),
+        ("tests/node/cluster", "tests/apiserver/test_control_plane.py"),
+        (
+            "cluster",
+            "bentos/service",
+            "charts/sluicegate/Chart.yaml",
+            "tests/data/churn",
+            "tests/data/small_service.py",
+            "tests/data/tls_file_server.py",
+        ),
         groups=("cluster", "gateway", "serving"),
     ),
 )

@@ -96,7 +96,15 @@ def full_status() -> dict[str, Any]:
             "startTime": when, "firstTrafficTime": when, "retryTime": when, "retries": 1,
             "waitStartTime": when, "target": 25, "capacity": 4, "suspendTime": when, "suspendedSeconds": 60, "expectedSeconds": 1200,
             "derived": {"steps": [25, 50], "maxDurationSeconds": 14400, "message": "3 requests a minute"},
-            "evaluation": counts, "pairs": pairs, "trigger": "0a1b2c3d",
+            "evaluation": counts, "pairs": pairs, "trigger": "0a1b2c3d", "dataEndTime": when,
+            "shadow": {
+                "sinceTime": when, "untilTime": when, "job": "a-shadow-0a1b2c3d-2", "startedJobs": 2,
+                "startTime": when, "blocks": 1, "reason": "NoSlot", "message": "…",
+                "evidence": [{
+                    "slo": "accuracy", "termsHash": "ef", "blocks": 1, "pairs": pairs["accuracy"],
+                    "squares": "0.25", "correlation": "0.07", "promote": "1.2", "rollBack": "-0.4",
+                }],
+            },
             "restoring": True, "requested": True,
             "decisionReason": "CanaryWorse",
             "decisionMessage": "…", "api": "Kept",

@@ -54,6 +54,7 @@ NEW_PREFIX = {
     "type": "URLRewrite",
     "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}},
 }
+SHADOW = {"command": ["python", "-m", "shadow"], "intervalSeconds": 86_400}
 RULES = (
     Case(
         "bad events are part of all events",
@@ -309,6 +310,29 @@ RULES = (
         "spec.rollout.steps",
         "steps must increase",
         ({"spec.rollout.steps": [5, 5]},),
+    ),
+    Case(
+        "a shadow phase has answers to score",
+        {"spec.rollout.shadow": SHADOW},
+        {
+            "spec.rollout.shadow": SHADOW,
+            "spec.model.evaluation": REMOVED,
+            "spec.retraining.gate": REMOVED,
+            "spec.slos": [
+                {"name": "up", "indicator": {"availability": {}}, "objective": "0.9"},
+                {"name": "basket", "indicator": {"gauge": {"metric": "a"}}, "maxDrop": "1"},
+            ],
+        },
+        "spec.rollout",
+        "add an SLO about them to slos",
+        (
+            {
+                "spec.rollout.shadow": SHADOW,
+                "spec.model.evaluation": REMOVED,
+                "spec.retraining.gate": REMOVED,
+                "spec.slos": REMOVED,
+            },
+        ),
     ),
     Case(
         "a path or rules",

@@ -23,7 +23,7 @@ from tests.support.virtual.trainings import Training, Trainings
 from tests.support.virtual.workloads import Pod, Quality, Workloads, stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.support.virtual.event_loop import VirtualLoop
 
@@ -49,6 +49,7 @@ class Cluster:
     qualities : by bento (its image or URL, wherever it is kept); any other is good.
     rates : requests a second, by namespace and product.
     trainings : how trainings go, by namespace and product.
+    shadows : how the Jobs of a shadow phase go, by the same; each is asked for with its Job.
     accepts : whether the gateway takes routes.
     """
 
@@ -56,6 +57,9 @@ class Cluster:
     qualities: dict[str, Quality] = field(default_factory=dict)
     rates: dict[Key, float] = field(default_factory=lambda: defaultdict(lambda: 20.0))
     trainings: dict[Key, Training] = field(default_factory=lambda: defaultdict(Training))
+    shadows: dict[Key, Callable[[Body], Training]] = field(
+        default_factory=lambda: defaultdict(lambda: lambda _: Training())
+    )
     load: dict[Key, int] = field(default_factory=dict)
     """Pods that a product's autoscaler finds right."""
     accepts: bool = True
@@ -112,7 +116,9 @@ class Cluster:
 
     def _plan(self, job: Body) -> Training:
         meta = job["metadata"]
-        return self.trainings[Key(meta["namespace"], meta["labels"][names.LABEL_PRODUCT])]
+        key = Key(meta["namespace"], meta["labels"][names.LABEL_PRODUCT])
+        is_training = names.ANNOTATION_TRIGGER in meta.get("annotations", {})
+        return self.trainings[key] if is_training else self.shadows[key](job)
 
     # ---- what follows what is written ---------------------------------------------------------
     def _changed(self, resource: Resource, before: Body | None, after: Body | None) -> None:

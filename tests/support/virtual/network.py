@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.kube.errors import AnswerTooLarge
 from tests.support.virtual.admission import Refused
+from tests.support.virtual.event_loop import VirtualLoop
 
 if TYPE_CHECKING:
     import random
@@ -105,7 +108,7 @@ class Line:
             if isinstance(fault, Refused):
                 raise fault
             body = self._ask(request)
-            status, headers = 200, {}
+            status, headers = 200, {"Date": formatdate(self._now(), usegmt=True)}
         except Refused as refusal:
             status, body, headers = refusal.status, refusal.body(), refusal.headers
         if fault is Trouble.UNANSWERED:
@@ -114,6 +117,12 @@ class Line:
         if most is not None and len(text) > most:
             raise AnswerTooLarge(f"{request.title}: the answer has more than {most} bytes")
         return status, text, headers
+
+    @staticmethod
+    def _now() -> float:
+        """The server's clock: that of the loop, or the machine's for a client in real time."""
+        loop = asyncio.get_running_loop()
+        return loop.wall() if isinstance(loop, VirtualLoop) else time.time()
 
     def _arrive_late(self, request: ApiRequest) -> None:
         with suppress(Refused):  # nobody waits for the answer

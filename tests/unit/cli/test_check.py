@@ -149,6 +149,10 @@ def test_a_service_that_starts_a_server_of_its_own_is_named(tmp_path: Path, caps
             "spec.retraining.gate.acc: is no SLO of this product (it has accuracy): correct",
         ),
         (
+            {"rollout": {"shadow": {"command": ["python", "-m", "shadow"], "intervalSeconds": 60}}},
+            "spec.rollout.shadow.command: is python -m shadow, and the bento's src has no shadow.py",
+        ),
+        (
             {"retraining__command": ["python", "-m", "retrain"]},
             "is python -m retrain, and the bento's src has no retrain.py",
         ),

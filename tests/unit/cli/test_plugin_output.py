@@ -12,6 +12,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluicegate.api.product import DataProduct
+from sluicegate.cli.explain import status_lines
 from sluicegate.cli.get import DISPENSABLE, HEADER, row
 from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.output import as_json, as_yaml
@@ -166,3 +168,20 @@ def test_the_schema_names_each_kind_of_document():
     schema = json.loads(path.read_text(encoding="utf-8"))
     named = {one["$ref"].rpartition("/")[2] for one in schema["oneOf"]}
     assert named == {kind for kind, of in schema["$defs"].items() if "apiVersion" in of.get("properties", {})}  # fmt: skip
+
+
+def test_the_rows_of_a_shadow_phase_are_said_beside_the_evidence_of_the_canary():
+    told = list(facts.evidence_lines(full_status()["candidate"]))
+    rows = full_status()["candidate"]["shadow"]["evidence"][0]["pairs"]
+    (said,) = [line for line in told if "labelled after the training" in line]
+    assert said.startswith(f"accuracy on rows labelled after the training: {sum(rows.values()):,}")
+    assert f"{rows['onlyCandidateWrong']:,} wrong of the candidate alone" in said
+    assert "shadow phase, NoSlot: …" in told
+
+
+def test_explain_says_what_the_shadow_phase_has_scored_and_what_it_waits_for():
+    product = DataProduct.parse(example() | {"status": full_status()})
+    told = "\n".join(status_lines(product))
+    assert "accuracy in the shadow phase: " in told
+    assert "for it 1.2, against it -0.4" in told
+    assert "    NoSlot: …" in told

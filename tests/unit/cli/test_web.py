@@ -18,6 +18,15 @@ WRONG = {
     "without the proxy's secret": (["--auth", "Headers", "--proxy-cidr", "10.0.0.0/8"], "--proxy-secret-file"),
     "addresses that are none": (["--proxy-cidr", "10.0.0.1/8"], 'is "10.0.0.1/8"'),
     "signatures of everybody": (["--auth", "Anonymous", "--user", "wall", "--signing"], "--signing"),
+    "a secret that can't be read": (
+        ["--auth", "Headers", "--proxy-cidr", "10.0.0.0/8", "--proxy-secret-file", "/none"],
+        'is "/none", which can\'t be read: No such file or directory',
+    ),
+    "an empty secret": (
+        ["--auth", "Headers", "--proxy-cidr", "10.0.0.0/8", "--proxy-secret-file", "/dev/null"],
+        "the file is empty",
+    ),
+    "a port that is none": (["--port", "99999"], "--port: is 99999: choose one from 0 to 65535"),
     "no user": (["--auth", "Anonymous"], "--user"),
 }  # fmt: skip
 
@@ -53,6 +62,12 @@ def kubeconfig(tmp_path, monkeypatch):
         "users": [{"name": "me", "user": {"token": "t"}}],
     }))  # fmt: skip
     monkeypatch.setenv("KUBECONFIG", str(file))
+
+
+def test_an_address_of_another_machine_is_named(capsys):
+    where = ["--address", "192.0.2.1", "--port", "8080"]
+    assert main(["web", "--auth", "Anonymous", "--user", "wall", *where]) != 0
+    assert "192.0.2.1:8080 can't be listened on" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,16 @@ from typing import ClassVar
 import pytest
 
 from sluicegate.kube.direct_client import DirectClient
-from sluicegate.kube.errors import Conflict, KubeError, NotFound, TimedOut, Transient, Unauthorized
+from sluicegate.kube.errors import (
+    Conflict,
+    Forbidden,
+    Gone,
+    KubeError,
+    NotFound,
+    TimedOut,
+    Transient,
+    Unauthorized,
+)
 from sluicegate.kube.kubeconfig import Access
 from sluicegate.kube.requests import ApiRequest
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
@@ -125,6 +134,25 @@ def test_a_read_is_sent_again_where_the_server_closed_an_idle_connection_and_a_w
             with pytest.raises(Transient):
                 client.patch(DATA_PRODUCTS, KEY, {}, resource_version=None)
         assert [method for method, *_ in asked] == ["GET", "GET", "GET", "PATCH"]
+
+
+def test_a_watch_yields_each_change_and_tells_why_it_ends():
+    changes = [("ADDED", {"kind": "X"}), ("MODIFIED", {"kind": "Y"})]
+    lines = [json.dumps({"type": kind, "object": body}) for kind, body in changes]
+    old = json.dumps({"type": "ERROR", "object": {"message": "too old"}})
+    answers = (ok("\n".join(lines).encode()), failure(403, "Forbidden"), ok(old.encode()))
+    with (
+        serving(*answers) as (port, asked),
+        DirectClient(Access(f"http://127.0.0.1:{port}")) as client,
+    ):
+        assert list(client.watch(DATA_PRODUCTS, name="pricing", seconds=7)) == changes
+        with pytest.raises(Forbidden):
+            list(client.watch(DATA_PRODUCTS))
+        with pytest.raises(Gone, match="too old"):
+            list(client.watch(DATA_PRODUCTS))
+    assert asked[0][1].endswith(
+        "?watch=true&timeoutSeconds=7&fieldSelector=metadata.name%3Dpricing"
+    )
 
 
 def test_no_server_and_no_answer_are_told_apart():

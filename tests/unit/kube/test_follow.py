@@ -11,7 +11,7 @@ from sluicegate.kube import follow
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import split
 from sluicegate.kube.errors import Transient
-from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.kube.resources import DATA_PRODUCTS, Key, key_of
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
 
@@ -110,4 +110,4 @@ async def test_lines_of_any_length_are_whole_and_a_rest_is_none():
 
 
 def test_keys_are_namespace_and_name():
-    assert follow._key(body("x")) == Key("a", "x")
+    assert key_of(body("x")) == Key("a", "x")

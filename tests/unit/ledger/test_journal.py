@@ -34,7 +34,7 @@ EMPTY = DataProductReviewStatus()
 
 
 def counts(total, measured=1.0):
-    return DayCounts(slos={"accuracy": Count(1, total)}, measured=measured)
+    return DayCounts(slos={"accuracy": Count(1, total)}, blocks=100, good=round(100 * measured))
 
 
 def test_a_day_is_final_once_it_is_read_three_days_after_its_end():
@@ -72,6 +72,12 @@ def test_a_day_is_read_when_it_is_over_and_once_more_when_nothing_comes_any_more
     assert (wanted(read, 1), wanted(read, late - 1), wanted(read, late)) == (False, False, True)
     again = with_day(read, day, counts(12), day.end + late)
     assert not wanted(again, 10 * late)
+
+
+def test_a_day_without_pods_is_as_an_older_version_wrote_it():
+    """Otherwise the digests of reviews that are sealed already would not hold any more."""
+    (day,) = with_day(EMPTY, DAYS[0], counts(10), DAYS[0].end).days
+    assert set(day.to_dict()) == {"date", "final", "coverage", "slos"}
 
 
 def decision(number, kind="Retrain"):

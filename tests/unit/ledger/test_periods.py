@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sluicegate.api.review import Cycle, ReviewCycle
-from sluicegate.ledger.periods import NoPeriod, UnknownZone, before, named, period_at, period_of
+from sluicegate.ledger.periods import UnknownZone, before, period_at, period_of
 
 
 def cycle(every="Month", starts="2026-01-15", zone="Europe/Paris"):
@@ -64,12 +64,6 @@ def test_periods_and_days_leave_no_gap_and_begin_on_whole_blocks(every, zone, da
     assert (after.first, before(it, after)) == (period.after, period)
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo(zone)).timestamp()
     assert period_at(it, noon) == period
-    assert named(it, period.name, until=day + timedelta(days=1)) is not None
-
-
-def test_a_period_that_doesnt_exist_is_told_with_those_that_do():
-    with pytest.raises(NoPeriod, match=r"2026-13.*the newest are 2026-05, 2026-04, 2026-03"):
-        named(cycle(), "2026-13", until=date(2026, 5, 9))
 
 
 def test_a_zone_that_doesnt_exist_is_told_with_how_to_write_one():

@@ -27,6 +27,7 @@ from sluicegate.manifests.pod import build_pod_template, inputs_hash
 from sluicegate.manifests.route import Backend, build_route
 from sluicegate.manifests.scaling import build_disruption_budget
 from sluicegate.manifests.service import build_stable_service, build_version_service
+from sluicegate.manifests.shadow import ShadowInterval, build_shadow_job
 from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.manifests.version_annotations import memory_annotations, read_version
 from sluicegate.settings import ServiceKind
@@ -61,11 +62,27 @@ def job_of(**changes: Any) -> dict[str, Any]:
     return build_training_job(owner, owner.spec.retraining, attempt)
 
 
+def shadow_job_of(**changes: Any) -> dict[str, Any]:
+    spec = {"command": ["score"], "intervalSeconds": 3600, "timeoutSeconds": 60}
+    owner = product(**{"spec.rollout.shadow": spec} | changes)
+    interval = ShadowInterval(
+        name="search-shadow-0a1b2c3d-1",
+        stable=version_of(owner),
+        candidate=version_of(owner).replace(
+            version="v2", image=f"registry.example/other@sha256:{HEX}"
+        ),
+        since=0,
+        until=3600,
+    )
+    return build_shadow_job(owner, owner.spec.rollout.shadow, interval)
+
+
 # ---- names ---------------------------------------------------------------------------------
 def test_the_longest_names_fit():
     longest = "a" * names.MAX_NAME_LENGTH
     assert len(derived.version_name(longest, "0" * REVISION_LENGTH)) <= 63
     assert len(derived.job_name(longest, "0" * derived.TRIGGER_LENGTH, 999_999)) <= 63
+    assert len(derived.shadow_job_name(longest, "0" * REVISION_LENGTH, 0, 99_999)) <= 63
 
 
 def test_a_revision_is_a_bento_in_a_runtime():
@@ -452,3 +469,58 @@ def test_a_template_has_a_size():
     large = {"spec": {"containers": [{"args": ["x" * 8000] * 5}]}}
     (problem,) = check_pod_template(TrainingTemplate.model_validate_json(json.dumps(large)))
     assert "bytes" in problem.message
+
+
+# ---- shadow phase --------------------------------------------------------------------------
+def test_a_shadow_job_has_both_bentos_and_the_interval():
+    job = shadow_job_of()
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    mounted = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
+    images = {one["name"]: one["image"]["reference"] for one in pod["volumes"] if "image" in one}
+    assert images[mounted["/candidate"]] == f"registry.example/other@sha256:{HEX}"
+    assert images[mounted["/stable"]] != images[mounted["/candidate"]]
+    assert container["command"] == ["score"]
+    told = env_of(container)
+    assert told["SLUICEGATE_SINCE"] == "1970-01-01T00:00:00Z"
+    assert told["SLUICEGATE_UNTIL"] == "1970-01-01T01:00:00Z"
+    assert job["spec"]["activeDeadlineSeconds"] == 60
+    assert job["spec"]["backoffLimit"] == 0
+
+
+def test_a_shadow_job_of_archives_fetches_both():
+    archive = BENTO_URL | {"spec.model.bento.sha256": HEX}
+    owner = product(**archive)
+    interval = ShadowInterval(
+        name="one", stable=version_of(owner), candidate=version_of(owner), since=0, until=1
+    )
+    shadow = product(
+        **{"spec.rollout.shadow": {"command": ["score"], "intervalSeconds": 60}}
+    ).spec.rollout.shadow
+    pod = build_shadow_job(owner, shadow, interval)["spec"]["template"]["spec"]
+    assert [one["command"][-1] for one in pod["initContainers"]] == ["/stable", "/candidate"]
+    assert len({one["name"] for one in pod["initContainers"]}) == 2
+    names_of = [one["name"] for one in pod["volumes"]]
+    assert len(set(names_of)) == len(names_of)
+
+
+def test_a_shadow_job_has_the_template_of_trainings_and_its_own_command():
+    trainer = {
+        "name": "train", "image": "registry.example/own:1", "command": ["train"], "args": ["-v"],
+        "env": [{"name": "WAREHOUSE", "value": "w"}], "resources": {"requests": {"cpu": "2"}},
+    }  # fmt: skip
+    template = {
+        "spec.retraining.command": REMOVED,
+        "spec.retraining.podTemplate": {
+            "spec": {"containers": [trainer], "nodeSelector": {"disk": "ssd"}}
+        },
+    }
+    pod = shadow_job_of(**template)["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["nodeSelector"] == {"disk": "ssd"}
+    assert container["image"] == "registry.example/own:1"
+    assert container["command"] == ["score"]
+    assert "args" not in container
+    assert env_of(container)["WAREHOUSE"] == "w"
+    assert container["resources"] == {"requests": {"cpu": "2"}}
+    assert container["workingDir"] == "/candidate/src"

@@ -78,7 +78,7 @@ def test_a_file_that_holds_none_is_refused(text, tmp_path):
     path = tmp_path / "notify.yaml"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(InvalidConfiguration):
+    with pytest.raises(InvalidConfiguration, match=r"notify\.yaml: "):
         load(path)
 
 

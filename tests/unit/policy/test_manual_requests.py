@@ -264,6 +264,32 @@ def test_one_row_is_compared_and_none_is_not():
         assert (found.verdict, found.difference) == (GateVerdict.TOO_SMALL, None)
 
 
+@pytest.mark.parametrize(
+    ("better", "worse", "verdict"),
+    [(50, 50, GateVerdict.PASSED), (45, 50, GateVerdict.PASSED), (40, 60, GateVerdict.WORSE)],
+)
+def test_the_rows_that_a_small_hold_out_is_said_to_need_decide(better, worse, verdict):
+    """More than there are, and as many of the same kind aren't too few again."""
+
+    def judged(times: float):
+        rows = (round(times * n) for n in (950 - better - worse, better, worse, 50))
+        pairs = Pairs(*rows)
+        ours = Count(pairs.only_candidate_wrong + pairs.both_wrong, pairs.total)
+        theirs = Count(pairs.only_stable_wrong + pairs.both_wrong, pairs.total)
+        return judge("accuracy", ours, theirs, POINT, pairs=pairs)
+
+    found = judged(1)
+    assert found.verdict is GateVerdict.TOO_SMALL
+    assert found.needed > 1_000
+    assert judged(1.02 * found.needed / 1_000).verdict is verdict
+
+
+def test_a_margin_of_one_point_at_ten_percent_needs_about_4900_rows():
+    needed = judge("accuracy", Count(50, 500), Count(50, 500), POINT).needed
+    assert needed == pytest.approx(4_900, rel=0.02)
+    assert judge("accuracy", Count(55, 500), Count(50, 500), POINT).needed is None, "no number does"
+
+
 def test_a_result_without_counts_of_the_gate_gets_no_traffic():
     made = replace(result("b"), evaluation=FINE, stable_evaluation=FINE)
     observed = Observed(block=NOW // 300, wanted=V1, training=made)

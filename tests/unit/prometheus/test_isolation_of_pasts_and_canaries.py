@@ -75,6 +75,18 @@ async def test_a_backfill_stops_where_nothing_is_answered():
         assert total(server) <= 4, "two for singles and two for hours, as each is tried twice"
 
 
+async def test_after_three_chunks_that_fail_the_rest_of_the_past_waits():
+    keys = products(5, 8)
+    asked = []
+    for lies in ({}, {"requests": Lie.ERROR_503}):
+        async with prometheus_of(keys, lies=lies, products_per_backfill=4) as (server, evaluation):
+            await fill(evaluation, [target(key, slos=AVAILABILITY) for key in keys])
+            asked.append(server.asked["targets"])
+    chunks = asked[0] / 2
+    assert chunks > 3
+    assert asked[1] == 3 * 2, "singles and hours of three"
+
+
 # ---- canaries --------------------------------------------------------------------------------
 async def test_a_canarys_blocks_are_isolated_too_and_read_from_the_beginning_when_mended():
     keys = products(2, 6)

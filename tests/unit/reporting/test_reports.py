@@ -151,6 +151,7 @@ def test_json_and_csv_say_the_same():
         row = rows[one["name"]]
         assert (int(row["bad"]), int(row["total"])) == (one["bad"], one["total"])
         assert row["change"] == one["changes"]["before"]["change"]
+        assert float(row["cpu_hours"]) == told["resourceHours"]["reserved"]["cpu"] == 720
 
 
 @pytest.mark.parametrize(
@@ -207,6 +208,8 @@ def test_the_newest_sealed_period_is_told_when_none_is_named(files, capsys):
         (["pricing/gone"], "there is no review of pricing/gone: is the name right?"),
         (["pricing"], "write NAMESPACE/NAME"),
         ([], "use --all"),
+        (["pricing/pricing", "--namespace", "pricing"], "a product is NAMESPACE/NAME"),
+        (["--all", "--namespace", "other"], "there is no review of any product"),
     ],
 )
 def test_a_question_that_is_wrong_is_answered_with_what_to_ask(files, capsys, arguments, says):

@@ -73,6 +73,25 @@ async def test_labels_that_come_three_days_late_are_in_the_day_they_belong_to():
         assert early != late == truth
 
 
+async def test_a_day_has_the_time_of_its_pods_what_one_requested_then_and_no_series_but_slos():
+    scaled = {"replicas": None, "autoscaling": {"minReplicas": 1, "maxReplicas": 3}}
+    async with world() as it:
+        it.serving = scaled | {
+            "resources": {"requests": {"cpu": "500m"}, "limits": {"memory": "2Gi"}}
+        }
+        await it.pass_time(2 * DAY)
+        it.serving = scaled | {"resources": {"requests": {"cpu": "2"}}}
+        await it.pass_time(4 * DAY)
+        (review,) = it.all().values()
+        assert {slo.name for day in review.status.days for slo in day.slos} == {
+            "availability", "latency", "accuracy",
+        }  # fmt: skip
+        first, *_, last = review.status.days
+        assert first.final
+        assert (first.pod_seconds, first.pod_requests) == (DAY, {"cpu": "500m", "memory": "2Gi"})
+        assert last.pod_requests == {"cpu": "2"}
+
+
 async def test_a_day_costs_one_write_and_a_restart_none():
     async with world() as it:
         await it.pass_time(3 * DAY + 22 * 3600)  # each product's visit is within 21 hours
@@ -84,6 +103,15 @@ async def test_a_day_costs_one_write_and_a_restart_none():
         start = len(it.server.writes)
         await it.pass_time(5 * DAY)
         assert len(it.server.writes) - start == 5
+
+
+async def test_a_period_costs_five_writes_beside_those_of_its_days():
+    """It is opened; its last three days are read again, which seals it; and a label says so."""
+    async with world() as it:
+        await it.pass_time(6 * DAY, step=8 * 3600, every="Week")
+        before = len(it.server.writes)
+        await it.pass_time(7 * DAY, step=8 * 3600, every="Week")
+        assert len(it.server.writes) - before == 7 + 5
 
 
 async def test_days_that_prometheus_couldnt_be_asked_about_are_filled_in():

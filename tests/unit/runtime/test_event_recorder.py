@@ -8,6 +8,7 @@ import itertools
 import pytest
 
 from sluicegate.kube.resources import CONFIG_MAPS, EVENTS, Key
+from sluicegate.runtime import event_recorder
 from sluicegate.runtime.event_recorder import (
     EventRecorder,
     EventSeries,
@@ -100,6 +101,15 @@ async def test_what_is_held_is_written_as_the_process_ends(server, recorder):
     await tell(recorder, step("5 %"), step("25 %"))
     await recorder.flush()
     assert events(server) == [("5 %", 1), ("25 %", 1)]
+
+
+async def test_of_more_series_than_are_kept_the_oldest_is_forgotten(server, recorder, monkeypatch):
+    monkeypatch.setattr(event_recorder, "KNOWN_SERIES", 2)
+    first, second, third = (step(f"v{number}: no memory", "Warning") for number in range(3))
+    await tell(recorder, first, second, third, third, first)
+    await recorder.flush()
+    counted = [("v0: no memory", 1)] * 2 + [("v1: no memory", 1), ("v2: no memory", 2)]
+    assert sorted(events(server)) == counted
 
 
 async def test_series_are_written_and_forgotten_while_others_keep_coming(server, recorder, clock):

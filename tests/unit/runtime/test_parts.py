@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
+from prometheus_client import REGISTRY
 from yarl import URL
 
 from sluicegate.kube import errors
@@ -115,6 +116,19 @@ def test_a_deletion_is_work_once_and_a_late_one_of_a_former_object_is_not(cache)
     assert cache.forget(body(A, 2, uid="first")) is None
     assert cache.forget(body(A, 4, uid="second")) == Change(PRODUCT, QueuePriority.NORMAL)
     assert cache.forget(body(A, 4, uid="second")) is None
+    assert not cache.children(PRODUCT)
+
+
+def test_who_goes_through_children_meets_those_that_were_there(cache):
+    for key in (A, B):
+        cache.observe(body(key, 1))
+
+    met = []
+    for child in cache.children(PRODUCT):
+        met.append(child.key)
+        cache.forget(body(child.key, 2))
+
+    assert met == [A, B]
     assert not cache.children(PRODUCT)
 
 
@@ -317,6 +331,34 @@ async def test_thousands_of_keys_that_need_nothing_leave_others_their_turns(cloc
         await asyncio.gather(Workers(queue, FromCaches(), count=8).run(), others())
     most = max(seen.count(one) for one in set(seen))
     assert most <= 4, "so many were reconciled in one turn of the loop"
+
+
+async def test_how_long_looks_have_been_under_way_is_exported_and_nothing_while_none_is(clock):
+    begun, finish = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        async def reconcile(self, _: Key) -> Done:
+            begun.set()
+            await finish.wait()
+            return Done()
+
+    def exported() -> list[float | None]:
+        workers.export()
+        names = ("workqueue_longest_running_processor_seconds", "workqueue_unfinished_work_seconds")
+        return [REGISTRY.get_sample_value(name, {"name": NAME}) for name in names]
+
+    queue = WorkQueue(clock, jitter=lambda: 1.0)
+    workers = Workers(queue, Slow(), count=1, clock=clock)
+    assert exported() == [0.0, 0.0]
+    queue.add(A)
+    running = asyncio.create_task(workers.run())
+    await begun.wait()
+    clock.now += 7.0
+    assert exported() == [7.0, 7.0]
+    finish.set()
+    queue.shut_down()
+    await running
+    assert exported() == [0.0, 0.0]
 
 
 async def test_on_shut_down_what_is_under_way_is_finished(clock):

@@ -144,7 +144,7 @@ def test_a_token_counts_once(secret):
 
 
 @given(respelt=st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_a_token_counts_once_however_it_is_spelled(secret, respelt):
     desk = Desk(secret)
     token = desk.feedback.token(7)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 
@@ -221,3 +222,10 @@ def test_a_name_that_is_taken_costs_no_build(tmp_path, monkeypatch):
 
     assert trainer._publish(None, None, task) == ("r@sha256:1", "v4")
     assert built == ["v4"]
+
+
+def test_a_result_says_when_its_data_ended():
+    ended = datetime(2026, 9, 1, 9, tzinfo=UTC)
+    result = TrainingResult("image", "v2", {}, {}, data_end=ended)
+    assert json.loads(result.dump())["dataEndTime"] == "2026-09-01T09:00:00+00:00"
+    assert "dataEndTime" not in json.loads(TrainingResult("image", "v2", {}, {}).dump())

@@ -9,7 +9,6 @@ from sluicegate.stats.intervals import (
     least_total,
     newcombe,
     quantile,
-    total_for_margin,
     wilson_lower,
     wilson_upper,
 )
@@ -78,13 +77,3 @@ def test_nothing_counted_says_nothing():
 def test_least_samples_are_those_of_the_design(ratio, least):
     assert round(least_total(ratio)) == least
     assert wilson_upper(0, least_total(ratio), Z95) == pytest.approx(ratio)
-
-
-def test_a_margin_of_one_point_at_ten_percent_needs_about_4900_rows():
-    needed = total_for_margin(0.1, 0.01)
-    assert needed == pytest.approx(4900, rel=0.01)
-    assert newcombe((0.1 * needed, needed), (0.1 * needed, needed), Z95).upper <= 0.01
-
-
-def test_no_number_of_rows_shows_a_margin_of_nothing():
-    assert total_for_margin(0.1, 0.0) is None

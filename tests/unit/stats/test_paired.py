@@ -13,7 +13,6 @@ from sluicegate.stats.paired import (
     better_by_chance,
     difference,
     is_shown_better,
-    rows_for_margin,
     weigh,
 )
 
@@ -68,12 +67,6 @@ def test_a_margin_lies_between_what_is_asked_and_what_may_be_lost():
     assert HoldOutMargin(0.02, 0.02).of(few) == 0.02, "a person chose it"
     assert HoldOutMargin(0.01, 0.03).of(None) == 0.01, "no pairs: as without them"
     assert HoldOutMargin(0.01, 0.004).of(few) == 0.01
-
-
-def test_rows_for_a_margin_suffice():
-    rows = round(rows_for_margin(0.1, 0.01, Z95))
-    equal = Pairs(rows - 2 * round(0.05 * rows), round(0.05 * rows), round(0.05 * rows), 0)
-    assert isclose(difference(equal).upper, 0.01, rel_tol=0.01)
 
 
 @pytest.mark.parametrize(

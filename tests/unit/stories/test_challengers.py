@@ -1,9 +1,14 @@
 """Challengers: trained although nothing is wrong, and served only if shown to be better."""
 
+from itertools import pairwise
+
 import pytest
 
-from sluicegate.simulation.replay import replay
-from sluicegate.simulation.replay_scenario import parse_scenario
+from sluicegate.policy.model.decision import Retrain
+from sluicegate.simulation.replay import Replay, replay
+from sluicegate.simulation.replay_scenario import Retrained, parse_scenario
+from sluicegate.stats.counts import Count
+from sluicegate.stats.paired import Pairs
 from tests.support.decisions.scenarios import (
     ACCURACY,
     BLOCK,
@@ -229,6 +234,29 @@ def test_the_cooldown_ends_once_a_drop_could_be_told(ended, labels):
     if labels is not None:
         least, most = labels
         assert least <= 50 * (turns[1] - 90) <= most
+
+
+def test_what_no_training_remedies_is_tried_ever_more_rarely():
+    """Each pause is as long as the degradation has lasted, once that is longer than a drop takes to show."""
+    history = parse_scenario(
+        scenario(
+            lambda index: {"v1": {"accuracy": count(6 if index < 60 else 10, 50)}},
+            280,
+            product=defaults(),
+            accepted={"accuracy": count(60, 500)},
+        )
+    )
+    world, turns = Replay(history), []
+    for block in history.blocks:
+        if isinstance(world.advance(block).evaluation.decision, Retrain):
+            turns.append(block.at // BLOCK)
+            counts = {"accuracy": Count(76, 500)}, {"accuracy": Count(74, 500)}
+            equal = Retrained(f"v{len(turns) + 1}", *counts, {"accuracy": Pairs(400, 24, 26, 50)})
+            world.expect([(block.at + BLOCK, equal)])
+    pauses = [later - earlier for earlier, later in pairwise(turns)]
+    assert 16 <= pauses[0] <= 18, "about 800 labels tell three points of 12 %"
+    assert len(pauses) >= 4
+    assert all(later >= 1.9 * earlier for earlier, later in pairwise(pauses[1:]))
 
 
 # ---- probation of a version that was shown to be better ------------------------------------------

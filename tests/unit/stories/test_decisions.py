@@ -341,7 +341,7 @@ def test_a_hold_out_too_small_names_the_rows_that_are_needed():
     )
     decision = at(run(scenario(decaying(), 140, events=[event])), TRAINED * BLOCK)["decision"]
     assert (decision["type"], decision["reason"]) == ("Alert", "HoldOutTooSmall")
-    assert "about 4,877 rows" in decision["message"]
+    assert "about 5,186 rows" in decision["message"]
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from sluicegate.portfolio.dependencies import graph_of
@@ -51,4 +53,28 @@ def test_a_caller_is_left_of_what_it_calls_and_no_boxes_overlap():
         assert 0 <= x <= picture.width - BOX[0]
         assert 0 <= y <= picture.height - BOX[1]
     assert sum(arrow.affected for arrow in picture.arrows) == 4
+
+
+def test_a_call_over_several_layers_passes_between_the_boxes_of_these():
+    calls = {"a": "bcd", "b": "e", "c": "e", "d": "e", "e": "f", "f": "a"}
+    calls["a"] += "ef"
+    products = [
+        facts_of(product(name, spec={"dependsOn": [{"name": one} for one in called]}))
+        for name, called in calls.items()
+    ]
+    picture = picture_of(graph_of(products))
+    (width, height), long = BOX, 0
+    for arrow in picture.arrows:
+        steps = re.findall(r"([\d.]+) H([\d.]+)", arrow.path)
+        long += bool(steps)
+        for level, end in steps:
+            for box in picture.boxes:
+                beside = box.x in {float(end), float(end) - width}
+                assert not (beside and box.y < float(level) < box.y + height), arrow.path
+    assert long == 3, "to e, to f, and back to a"
+
+
+def test_the_same_graph_gives_the_same_picture():
+    products = [facts_of(product("a", spec={"dependsOn": [{"name": "b"}]})), facts_of(product("b"))]
+    picture = picture_of(graph_of(products))
     assert picture == picture_of(graph_of(products))

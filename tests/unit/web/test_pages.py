@@ -124,6 +124,26 @@ async def test_days_of_ledgers_are_the_line_of_an_slo(page):
     assert "30 days, " in text
 
 
+async def test_what_pods_reserved_is_on_the_page_of_a_product_and_orders_the_table(page):
+    text = await text_of(page, "/products/pricing/pricing")
+    assert (
+        "in 30 days of the ledgers: 1,440 pod hours: 720 core hours, 1,440 GiB hours of memory."
+        in text
+    )
+    told = await (await page.get("/portfolio.json?sort=hours")).json()
+    first, *others = told["products"]
+    assert first["name"] == "pricing"
+    assert first["resourceHours"] == {
+        "days": 7,
+        "pods": 336,
+        "reserved": {"cpu": 168, "memory": 336},
+    }
+    assert [one["resourceHours"] for one in others] == [None, None]
+    rows = list(csv.DictReader(io.StringIO(await text_of(page, "/portfolio.csv?sort=hours"))))
+    assert [row["cpuHours"] for row in rows] == ["168.0", "", ""]
+    assert '<td class="later number">24</td>' in await text_of(page, "/?sort=hours")
+
+
 async def test_a_review_is_the_report_and_says_how_to_sign(page):
     text = await text_of(page, "/reviews/pricing/pricing-2026-11")
     assert "Response times, failures, and performance of the model" in text
@@ -172,6 +192,18 @@ async def test_what_is_not_there_is_not_found_under_the_same_policy(page, path):
     answer = await page.get(path)
     assert answer.status == 404
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize("path", ["/products/base/none", "/none/at/all"])
+async def test_a_browser_gets_a_page_of_what_is_not_there_with_the_way_back(page, path):
+    answer = await page.get(path, headers=BROWSER)
+    text = await answer.text()
+    assert (answer.status, answer.content_type) == (404, "text/html")
+    assert "There is no such page, or you can&#39;t see it." in text
+    assert '<a href="/markets">' in text
 
 
 async def test_the_page_changes_nothing(page):

@@ -42,6 +42,16 @@ DEFAULT_BENTO: Final = "/bento"
 TERMINATION_LOG: Final = "SLUICEGATE_TERMINATION_LOG"
 DEFAULT_TERMINATION_LOG: Final = "/dev/termination-log"
 
+# ---- in Jobs of a shadow phase -----------------------------------------------------------
+SINCE: Final = "SLUICEGATE_SINCE"
+"""Time after which the label of a row came, as RFC 3339."""
+UNTIL: Final = "SLUICEGATE_UNTIL"
+"""Time by which it came."""
+STABLE: Final = "SLUICEGATE_STABLE"
+DEFAULT_STABLE: Final = "/stable"
+CANDIDATE: Final = "SLUICEGATE_CANDIDATE"
+DEFAULT_CANDIDATE: Final = "/candidate"
+
 # ---- metrics -----------------------------------------------------------------------------
 LABELLED_METRIC: Final = "sluicegate_predictions_labelled_total"
 EVENTS_METRIC: Final = "sluicegate_indicator_events_total"

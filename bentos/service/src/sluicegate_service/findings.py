@@ -56,6 +56,21 @@ class Finding:
     where: str
     message: str
 
+    @classmethod
+    def error(cls, where: str, message: str) -> Finding:
+        """It won't run."""
+        return cls(Severity.ERROR, where, message)
+
+    @classmethod
+    def warning(cls, where: str, message: str) -> Finding:
+        """It runs, and somebody should know."""
+        return cls(Severity.WARNING, where, message)
+
+    @classmethod
+    def note(cls, where: str, message: str) -> Finding:
+        """What it can't do."""
+        return cls(Severity.NOTE, where, message)
+
     def line(self) -> str:
         """As a command prints it."""
         return f"{self.severity}: {self.where}: {self.message}"
@@ -74,22 +89,19 @@ def _models(bento: Bento) -> Iterator[Finding]:
     try:
         require_models(bento)
     except BentoInvalid as error:
-        yield Finding(Severity.ERROR, "models", str(error))
+        yield Finding.error("models", str(error))
 
 
 def _links(bento: Bento) -> Iterator[Finding]:
     for path in sorted(bento.folder.rglob("*")):
         if path.is_symlink():
             name = str(path.relative_to(bento.folder))
-            yield Finding(
-                Severity.ERROR, name, "is a symbolic link: a bento must hold its files itself"
-            )
+            yield Finding.error(name, "is a symbolic link: a bento must hold its files itself")
 
 
 def _python(bento: Bento) -> Iterator[Finding]:
     if bento.python and bento.python.split(".")[:2] != PYTHON.split("."):
-        yield Finding(
-            Severity.ERROR,
+        yield Finding.error(
             "bento.yaml: image.python_version",
             f"is {bento.python}, and the runtime image has Python {PYTHON}: set python_version to"
             f' "{PYTHON}" (bentofile.yaml: docker.python_version) and build again',
@@ -100,11 +112,11 @@ def _requirements(bento: Bento, packages: Mapping[str, str]) -> Iterator[Finding
     try:
         found = [_of(mismatch) for mismatch in lacking(bento, packages)]
     except BentoInvalid as error:
-        yield Finding(Severity.ERROR, "env/python", str(error))
+        yield Finding.error("env/python", str(error))
         return
     yield from found
     if any(one.severity is Severity.ERROR for one in found):
-        yield Finding(Severity.NOTE, "requirements", WAYS_OUT)
+        yield Finding.note("requirements", WAYS_OUT)
 
 
 def lacking(bento: Bento, packages: Mapping[str, str]) -> list[Mismatch]:
@@ -123,13 +135,11 @@ def _of(mismatch: Mismatch) -> Finding:
     where = f"requirements: {mismatch.name}"
     found = mismatch.found or "nothing"
     if mismatch.tolerable:
-        return Finding(
-            Severity.WARNING,
+        return Finding.warning(
             where,
             f"is {mismatch.wanted}, and the runtime has {found}: another patch release, which passes",
         )
-    return Finding(
-        Severity.ERROR,
+    return Finding.error(
         where,
         f"is {mismatch.wanted}, and the runtime has {found}",
     )
@@ -138,8 +148,7 @@ def _of(mismatch: Mismatch) -> Finding:
 def _entry(bento: Bento) -> Iterator[Finding]:
     for path in sorted((bento.folder / "src").rglob("*.py")):
         for name in _commands(path):
-            yield Finding(
-                Severity.ERROR,
+            yield Finding.error(
                 f"{path.relative_to(bento.folder)}: {name}.__command__",
                 "starts a server of its own, whose requests can't be counted: define the API with"
                 " @bentoml.api, and call the server from there",

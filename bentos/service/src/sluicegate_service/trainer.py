@@ -38,7 +38,11 @@ Model = TypeVar("Model")
 
 
 class Recipe(Protocol[Model]):
-    """What is a product's own in its training. `folder` is a bento's `src`, or the repository's."""
+    """What is a product's own in its training. `folder` is a bento's `src`, or the repository's.
+
+    A recipe that reads its data long before it ends may have `data_end`, the time (with its zone) at
+    which that ended: a shadow phase scores rows that were labelled since then.
+    """
 
     name: str
     source: Path
@@ -85,7 +89,8 @@ def retrain(recipe: Recipe[Model], task: TrainingTask) -> TrainingResult:
     stable_evaluation = _evaluate(recipe, stable, "stable", lighter=lighter)
     pairs = paired(evaluation, stable_evaluation)
     image, version = _publish(recipe, candidate, task)
-    result = TrainingResult(image, version, evaluation, stable_evaluation, pairs)
+    data_end = getattr(recipe, "data_end", None)
+    result = TrainingResult(image, version, evaluation, stable_evaluation, pairs, data_end)
     result.write(task.termination_log)
     _say(f"{version} is {image}")
     return result

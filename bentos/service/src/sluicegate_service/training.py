@@ -200,6 +200,8 @@ class TrainingResult:
     evaluation: Evaluation
     stable_evaluation: Evaluation
     pairs: Mapping[str, Pairs] = field(default_factory=dict)
+    data_end: datetime | None = None
+    """End of the data that was read, with its time zone; None for the end of the training."""
 
     def dump(self) -> str:
         """The one JSON object; TrainingError when it is longer than 3,500 bytes."""
@@ -210,7 +212,9 @@ class TrainingResult:
             "stableEvaluation": _counts(self.stable_evaluation),
         }
         if self.pairs:
-            document["pairs"] = {slo: _rows(pairs) for slo, pairs in self.pairs.items()}
+            document["pairs"] = {slo: rows_of(pairs) for slo, pairs in self.pairs.items()}
+        if self.data_end is not None:
+            document["dataEndTime"] = self.data_end.isoformat(timespec="seconds")
         text = json.dumps(document, separators=(",", ":"))
         if len(text.encode()) > MAX_RESULT_BYTES:
             raise TrainingError(
@@ -221,13 +225,18 @@ class TrainingResult:
 
     def write(self, path: Path) -> None:
         """Write it as the termination message."""
-        try:
-            path.write_text(self.dump(), encoding="utf-8")
-        except OSError as error:
-            raise TrainingError(
-                f"the result can't be written to {path}: {error.strerror}; set"
-                f" {names.TERMINATION_LOG} to a file that can be"
-            ) from error
+        write_result(path, self.dump())
+
+
+def write_result(path: Path, text: str) -> None:
+    """Write a result as the termination message; TrainingError if the file can't be written."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TrainingError(
+            f"the result can't be written to {path}: {error.strerror}; set"
+            f" {names.TERMINATION_LOG} to a file that can be"
+        ) from error
 
 
 def next_version(version: str) -> str:
@@ -249,7 +258,8 @@ def _required(environment: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _rows(pairs: Pairs) -> dict[str, int]:
+def rows_of(pairs: Pairs) -> dict[str, int]:
+    """Pairs as the operator reads them."""
     return {
         "bothRight": pairs.both_right,
         "onlyStableWrong": pairs.only_stable_wrong,

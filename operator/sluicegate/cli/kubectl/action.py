@@ -11,7 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.output import add_output
@@ -26,7 +26,7 @@ from sluicegate.cli.kubectl.waiting import (
     seconds_of,
     wait,
 )
-from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.errors import SluicegateError, invalid
 from sluicegate.kube.errors import Conflict, Forbidden
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sluicegate.cli.kubectl.session import Session
-
-Body = dict[str, Any]
 
 ATTEMPTS: Final = 10
 """Writes that may meet an object that changed meanwhile; its status does so with each evaluation."""
@@ -83,9 +81,9 @@ class Action:
     verb: str
     annotation: str
     echo: str
-    ask: Callable[[Body, str], Request]
-    identify: Callable[[Body], tuple[str, ...]]
-    pending: Callable[[Body], str] = lambda _: ""
+    ask: Callable[[facts.Body, str], Request]
+    identify: Callable[[facts.Body], tuple[str, ...]]
+    pending: Callable[[facts.Body], str] = lambda _: ""
 
 
 def configure_action(parser: argparse.ArgumentParser, *, version: str | None) -> None:
@@ -113,13 +111,15 @@ def run_action(action: Action, args: argparse.Namespace) -> int:
         key = session.key(args.product)
         product = session.product(key)
         request = action.ask(product, getattr(args, "version", ""))
-        _show(key, request)
+        say(clean(f"{key}: {request.sentence}"))
+        for line in request.details:
+            say(clean(f"  {line}"))
         if args.dry_run:
             return REACHED
         if not args.yes and not _agreed(f"{request.sentence} of {key}?"):
             say("Nothing was requested.")
             return FAILED
-        value = _value(request)
+        value = f"{request.version}/{token()}" if request.version else token()
         _write(session, key, action, request, value=value)
         say(f"► {action.annotation}={value} is set")
         if not args.wait:
@@ -140,31 +140,16 @@ def token() -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
 
 
-def answered(product: Body, action: Action, value: str) -> WaitResult:
+def answered(product: facts.Body, action: Action, value: str) -> WaitResult:
     """Whether the operator handled a request, and how."""
     if facts.part(product, "status", "lastHandled").get(action.echo) != value:
-        return WaitResult(None, f"waits for the operator ({_phase(product)})")
+        trial = facts.part(product, "status", "candidate")
+        step = facts.step_line(trial) if trial else "no candidate"
+        return WaitResult(None, f"waits for the operator ({step})")
     decision = facts.part(product, "status", "decision")
     text = facts.decision_line(product) or "handled"
     refused = decision.get("type") == "Alert" and decision.get("reason") in REFUSALS
     return WaitResult(FAILED if refused else REACHED, text)
-
-
-def _phase(product: Body) -> str:
-    trial = facts.part(product, "status", "candidate")
-    if not trial:
-        return "no candidate"
-    return f"{trial.get('version')}: {trial.get('phase')} at {trial.get('weight', 0)} %"
-
-
-def _value(request: Request) -> str:
-    return f"{request.version}/{token()}" if request.version else token()
-
-
-def _show(key: Key, request: Request) -> None:
-    say(clean(f"{key}: {request.sentence}"))
-    for line in request.details:
-        say(clean(f"  {line}"))
 
 
 def _agreed(question: str) -> bool:
@@ -176,7 +161,7 @@ def _agreed(question: str) -> bool:
         No person can be asked.
     """
     if not sys.stdin.isatty():
-        raise InvalidInput([Problem("--yes", "no terminal to ask on: add --yes")])
+        raise invalid("--yes", "no terminal to ask on: add --yes")
     say(clean(f"{question} [y/N]"))
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
@@ -203,7 +188,7 @@ def _write(session: Session, key: Key, action: Action, request: Request, *, valu
     raise Stale(f"{key} changes with every write: nothing was written, run the command again")
 
 
-def _refusal(said: str, action: Action, key: Key, product: Body) -> str:
+def _refusal(said: str, action: Action, key: Key, product: facts.Body) -> str:
     text = refusal(said, "patch", DATA_PRODUCTS.qualified, key.namespace)
     if action.annotation in text:
         return text  # the admission policy's own words name who may

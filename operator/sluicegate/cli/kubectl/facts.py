@@ -52,6 +52,16 @@ def candidate(product: Body) -> Body:
     return {} if found.get("restoring") else found
 
 
+def identity(version: Body) -> tuple[str, ...]:
+    """Version and revision, by which a version is known again; empty for none."""
+    return (str(version.get("version")), str(version.get("revision"))) if version else ()
+
+
+def step_line(trial: Body) -> str:
+    """Version, phase and share of a candidate."""
+    return f"{trial.get('version')}: {trial.get('phase')} at {trial.get('weight', 0)} %"
+
+
 def observed(product: Body) -> bool:
     """Whether status is about the spec as it is."""
     seen = part(product, "status").get("observedGeneration", -1)
@@ -161,6 +171,16 @@ def evidence_lines(trial: Body) -> Iterator[str]:
             f" against {one.get('rollBack')} of {one.get('rollBackAt')};"
             f" bad {_share(one, 'candidate')} of the candidate, {_share(one, 'stable')} of stable{needed}"
         )
+    shadow = part(trial, "shadow")
+    for one in entries(shadow, "evidence"):
+        rows = part(one, "pairs")
+        yield (
+            f"{one.get('slo')} on rows labelled after the training: {sum(rows.values()):,} in"
+            f" {one.get('blocks', 0)} intervals, {rows.get('onlyCandidateWrong', 0):,} wrong of the"
+            f" candidate alone, {rows.get('onlyStableWrong', 0):,} of stable alone"
+        )
+    if shadow.get("message"):
+        yield f"shadow phase, {shadow.get('reason')}: {shadow['message']}"
     counts = trial.get("evaluation")
     for slo, pair in (counts if isinstance(counts, dict) else {}).items():
         yield f"{slo}: {pair.get('bad')} of {pair.get('total')} bad on the hold-out"

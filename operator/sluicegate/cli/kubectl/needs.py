@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sluicegate.cli.kubectl import facts
 from sluicegate.kube.requests import create
-from sluicegate.kube.resources import Resource
+from sluicegate.kube.resources import SUBJECT_REVIEWS
 from sluicegate.portfolio.facts import read_facts
 from sluicegate.portfolio.needs import LABELS, NeedKind
 
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from sluicegate.kube.direct_client import DirectClient
     from sluicegate.portfolio.needs import Need
 
-Body = dict[str, Any]
-
-WHO_AM_I: Final = Resource(
-    "authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False
-)
 HEADER: Final = ("NAMESPACE", "NAME", "NEEDS", "SINCE", "COMMAND", "MESSAGE")
 DISPENSABLE: Final = ("SINCE", "COMMAND")
 COMMANDS: Final = {
@@ -35,18 +30,18 @@ COMMANDS: Final = {
 
 def username(client: DirectClient) -> str:
     """The name that the API server has for who asks."""
-    answer = client.send(create(WHO_AM_I, {"metadata": {}}, manager=""))
+    answer = client.send(create(SUBJECT_REVIEWS, {"metadata": {}}, manager=""))
     return str(facts.part(answer, "status", "userInfo").get("username", ""))
 
 
-def in_team(product: Body, user: str) -> bool:
+def in_team(product: facts.Body, user: str) -> bool:
     """Whether spec.team lists a user."""
     return any(
         one.get("username") == user for one in facts.entries(product, "spec", "team", "members")
     )
 
 
-def needing(found: Sequence[Body]) -> list[Body]:
+def needing(found: Sequence[facts.Body]) -> list[facts.Body]:
     """Those of the products that need a person, the most pressing first."""
     ranked = [
         (known.needs[0].kind.rank, known.key, product)
@@ -56,7 +51,7 @@ def needing(found: Sequence[Body]) -> list[Body]:
     return [product for *_, product in sorted(ranked, key=lambda one: one[:2])]
 
 
-def rows(found: Sequence[Body], now: datetime) -> list[list[str]]:
+def rows(found: Sequence[facts.Body], now: datetime) -> list[list[str]]:
     """A row for each need, in the order of the header."""
     needs = [(need, one) for one in map(read_facts, found) for need in one.needs]
     needs.sort(key=lambda pair: (pair[0].kind.rank, pair[0].since or 0, pair[1].key))

@@ -27,8 +27,7 @@ def report(
     elif output == "table":
         print(clean(f"{MARKS.get(code, '◌')} {key}: {outcome.message}"))
         if trial := facts.candidate(product):
-            phase, weight = trial.get("phase"), trial.get("weight", 0)
-            print(clean(f"  candidate {trial.get('version')}: {phase} at {weight} %"))
+            print(clean(f"  candidate {facts.step_line(trial)}"))
     else:
         answer = document(
             "ActionResult", namespace=key.namespace, name=key.name, action=action, request=request,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.api.names import GROUP, PLURAL
 from sluicegate.cli.kubectl.terminal import clean, say
-from sluicegate.errors import InvalidInput, Problem, SluicegateError
+from sluicegate.errors import SluicegateError, invalid
 from sluicegate.kube.direct_client import DirectClient
 from sluicegate.kube.errors import Forbidden, NotFound
 from sluicegate.kube.kubeconfig import Access, Selection, read_access
@@ -63,7 +63,7 @@ class Session:
                     f"there is no DataProduct {key.name} in the namespace {key.namespace}:"
                     " `kubectl sluicegate get -A` lists those there are"
                 )
-                raise InvalidInput([Problem("NAME", text)]) from error
+                raise invalid("NAME", text) from error
 
 
 def add_product(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> None:
@@ -104,7 +104,7 @@ def key_of(text: str, namespace: str) -> Key:
     """The product that is meant by a text; of NAME alone in `namespace`."""
     kind, slash, name = text.rpartition("/")
     if not name or "/" in kind:
-        raise InvalidInput([Problem("NAME", f'is "{text}": write NAME or NAMESPACE/NAME')])
+        raise invalid("NAME", f'is "{text}": write NAME or NAMESPACE/NAME')
     if not slash or kind.partition(".")[0] in {"dprod", "dataproduct", PLURAL}:
         return Key(namespace, name)
     return Key(kind, name)

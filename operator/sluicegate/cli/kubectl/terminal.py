@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 NONE: Final = "<none>"
 GAP: Final = "  "
@@ -102,6 +102,13 @@ def table(
         _line([line[column] for column in shown], sizes, colours=colours and number >= headers)
         for number, line in enumerate(lines)
     )
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of a table of the command's own words, header included: nothing is cut or coloured."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield GAP.join(map(str.ljust, row, widths)).rstrip()
 
 
 def _line(cells: Sequence[str], sizes: Sequence[int], *, colours: bool) -> str:

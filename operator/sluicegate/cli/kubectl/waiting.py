@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.cli.kubectl.session import refusals
-from sluicegate.errors import InvalidInput, Problem
+from sluicegate.errors import invalid
 from sluicegate.kube.errors import Gone, Transient
 from sluicegate.kube.resources import DATA_PRODUCTS
 
@@ -54,7 +54,7 @@ def seconds_of(text: str) -> float:
     found = DURATION.fullmatch(text)
     if not text or found is None:
         problem = f'is "{text}": write seconds or a duration, e.g. 90s, 5m or 1h30m'
-        raise InvalidInput([Problem("--timeout", problem)])
+        raise invalid("--timeout", problem)
     hours, minutes, seconds = (int(one or 0) for one in found.groups())
     return float(3600 * hours + 60 * minutes + seconds)
 

@@ -12,6 +12,7 @@ from sluicegate.notify.configuration import AlertmanagerSink
 from sluicegate.notify.delivery import Undelivered
 from sluicegate.notify.sinks.http import Http, deliver
 from sluicegate.runtime.clock import Clock
+from sluicegate.runtime.tasks import set_within
 
 logger = logging.getLogger(__name__)
 
@@ -49,12 +50,8 @@ class AlertmanagerLoop:
         while True:
             self.changed.clear()
             pause = POST_SECONDS if await self.post() else RETRY_SECONDS
-            try:
-                async with asyncio.timeout(pause):
-                    await self.changed.wait()
-            except TimeoutError:
-                continue
-            await asyncio.sleep(SETTLE_SECONDS)
+            if await set_within(self.changed, pause):
+                await asyncio.sleep(SETTLE_SECONDS)
 
     async def post(self) -> bool:
         """Post what is open and what has just ended; return whether it was accepted."""

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sluicegate.errors import SluicegateError
+from sluicegate.errors import MissingExtra
 from sluicegate.notify.catalogue import Urgency
 from sluicegate.notify.configuration import AppriseSink
 from sluicegate.notify.delivery import Undelivered
@@ -21,16 +21,12 @@ TYPES: Final = {
 }
 
 
-class NoApprise(SluicegateError):  # noqa: N818 - says what is the case
-    """The extra that is needed isn't installed."""
-
-
 def load() -> Any:
-    """The library; NoApprise where it is missing."""
+    """The library; MissingExtra where it is missing."""
     try:
         library = importlib.import_module("apprise")
     except ImportError as error:
-        raise NoApprise("chat and mail need Apprise: install sluicegate[notify]") from error
+        raise MissingExtra("chat and mail need Apprise: install sluicegate[notify]") from error
     # Its log lines hold addresses, whose parts are secrets.
     logging.getLogger("apprise").disabled = True
     return library

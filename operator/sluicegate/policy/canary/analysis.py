@@ -6,7 +6,7 @@ keeps is when which weight was given, and stable's burst correlation before the 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS
@@ -17,6 +17,12 @@ from sluicegate.policy.canary.assessment import Assessment, SloEvidence, without
 from sluicegate.policy.canary.gauge_evidence import weigh
 from sluicegate.policy.canary.objections import next_share
 from sluicegate.policy.canary.pace import LabelPace, weekly_pace
+from sluicegate.policy.canary.shadow_evidence import (
+    evidence_of,
+    expected_shadow_seconds,
+    hold_out_of,
+    is_shadowed,
+)
 from sluicegate.policy.model.observed import CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.client_errors import watched
@@ -31,7 +37,6 @@ from sluicegate.stats.dispersion import (
     dispersion,
     level_shift,
 )
-from sluicegate.stats.paired import weigh as weigh_pairs
 from sluicegate.stats.sequential_test import (
     SequentialEvidence,
     better_bound,
@@ -64,7 +69,10 @@ def assess(
     usable = [block for block in evident if _in_step(block, candidate)]
     newest = blocks[-1] if blocks else None
     judged = watched(terms, observed.canary_blocks)
-    arms = _Arms(before, counted, newest.end if newest else 0, seconds, len(judged))
+    shadowed = frozenset(slo.name for slo in judged if is_shadowed(terms, candidate, slo))
+    arms = _Arms(
+        before, counted, newest.end if newest else 0, seconds, len(judged) + len(shadowed), shadowed
+    )
     slos = tuple(
         _slo_evidence(
             slo,
@@ -91,7 +99,7 @@ def assess(
                 slo,
                 [pair[0] - pair[1] for block in evident if (pair := block.gauges.get(slo.name))],
                 terms,
-                slos=len(judged),
+                slos=arms.slos,
                 block_seconds=seconds,
             )
             for slo in terms.deciding
@@ -136,7 +144,8 @@ class _Arms:
     """Counted blocks of both arms, oldest first: stable's before the rollout, and all since it began.
 
     With each of these is whether it is evidence. `newest` is when the newest block ended, counted
-    or not; `slos` is how many SLOs are judged.
+    or not; `slos` is how many comparisons may take it back: one an SLO, and one more for each of
+    those that the shadow phase scores, `shadowed`.
     """
 
     before: list[CanaryBlock]
@@ -144,6 +153,7 @@ class _Arms:
     newest: int
     seconds: int
     slos: int
+    shadowed: frozenset[str] = frozenset()
 
 
 def _pairs(
@@ -193,21 +203,38 @@ def _slo_evidence(
     rows = candidate.pairs.get(slo.name)
     margin = slo.margin_by(rows)
     evidence = gather(pairs, past, margin=margin, correlation=correlation)
-    paired = None if rows is None else weigh_pairs(rows, margin)
+    paired = hold_out_of(slo, candidate)
+    known_evidence = 0.0 if paired is None else paired.promote
     usual = 0.0 if pace is None else pace.per_second
-    expected = lag + expected_seconds(
-        terms.steps,
-        events_per_second=max(_rate(before, evidence, blocks) / arms.seconds, usual),
-        ratio=expected_ratio(_sum(past, evidence.stable), margin),
-        margin=margin,
-        block_seconds=arms.seconds,
-        correlation=correlation,
-        known=0.0 if paired is None else paired.promote,
-    )
+    rate = max(_rate(before, evidence, blocks) / arms.seconds, usual)
+    shadow = evidence_of(slo, candidate) if slo.name in arms.shadowed else None
+    if shadow is None or terms.shadow_seconds is None:
+        expected = lag + expected_seconds(
+            terms.steps,
+            events_per_second=rate,
+            ratio=expected_ratio(_sum(past, evidence.stable), margin),
+            margin=margin,
+            block_seconds=arms.seconds,
+            correlation=correlation,
+            known=known_evidence,
+        )
+    else:
+        evidence = replace(evidence, promote=shadow.promote, better=0.0)
+        expected = expected_shadow_seconds(
+            terms.shadow_seconds,
+            candidate,
+            rate,
+            shadow=shadow,
+            margin=margin,
+            known=known_evidence,
+            rows=rows,
+        )
+    comes = pace is not None or evidence.candidate.total > 0
+    comes = comes or (shadow is not None and shadow.blocks > 0)
     return SloEvidence(
         slo,
         evidence if paired is None else evidence.after(paired),
-        _must_speak(slo, terms, expected, comes=pace is not None or evidence.candidate.total > 0),
+        _must_speak(slo, terms, expected, comes=comes),
         promotion_bound(candidate.step_of(terms.steps), len(terms.steps)),
         rollback_bound(arms.slos),
         correlation,
@@ -218,6 +245,7 @@ def _slo_evidence(
         _is_late(terms, candidate, arms),
         paired,
         margin,
+        shadow,
     )
 
 

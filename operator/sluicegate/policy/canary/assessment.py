@@ -13,6 +13,7 @@ from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import independent_share
 from sluicegate.stats.intervals import newcombe, quantile
 from sluicegate.stats.paired import PairedEvidence
+from sluicegate.stats.paired_blocks import BlockEvidence
 from sluicegate.stats.sequential_test import SequentialEvidence
 
 Z_SURELY: Final = quantile(0.95)
@@ -33,6 +34,8 @@ class SloEvidence:
     correlation : ρ of stable before the rollout. expected : seconds an equal candidate takes in all; infinite without events.
     margin : δ, by how much it may be worse.
     paired : the part of the evidence that is of rows which both versions were scored on.
+    shadow : the part that is of rows labelled after the training, where a shadow phase scores them:
+        then nothing of `evidence.promote` is of the canary's counts.
     dispersion : φ of stable's blocks before the rollout and beside the candidate.
     """
 
@@ -49,6 +52,7 @@ class SloEvidence:
     late: bool = False
     paired: PairedEvidence | None = None
     margin: float = 0.0
+    shadow: BlockEvidence | None = None
 
     @property
     def is_slow(self) -> bool:
@@ -99,12 +103,24 @@ class SloEvidence:
     def leans_against(self) -> bool:
         """Whether it needn't speak, and what little it has seen looks worse more than as good."""
         free = self.terms.canary_evidence is CanaryEvidence.IF_AVAILABLE and not self.required
-        return free and self.evidence.roll_back > 0 and not self._yields
+        return free and self.looks_worse and not self._yields
+
+    @property
+    def looks_worse(self) -> bool:
+        """Whether what it has seen looks worse more than as good, in the canary or beside it."""
+        return self.evidence.roll_back > 0 or (
+            self.shadow is not None and self.shadow.roll_back > 0
+        )
 
     @property
     def speaks_against(self) -> bool:
         """Whether it is sure enough that the candidate is worse."""
         return self.evidence.roll_back >= self.roll_back_at
+
+    @property
+    def is_worse_in_shadow(self) -> bool:
+        """Whether rows that were labelled after the training are sure enough that it is worse."""
+        return self.shadow is not None and self.shadow.roll_back >= self.roll_back_at
 
 
 def without_slow(slos: tuple[SloEvidence, ...]) -> tuple[SloEvidence, ...]:

@@ -16,6 +16,7 @@ from sluicegate.policy.slo_health.client_errors import shown
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.canary_duration import LEAST_BLOCKS
 from sluicegate.stats.intervals import Z95, newcombe, wilson_lower
+from sluicegate.stats.paired_blocks import BlockEvidence
 
 LEAST_REQUESTS: Final = 50
 """Requests of the candidate that a step needs."""
@@ -96,7 +97,7 @@ def _not_yet(candidate: Candidate, assessment: Assessment) -> Hold | None:
     if silent:
         slo = min(silent, key=lambda slo: slo.evidence.promote)
         text = (
-            f"{name} stays at {candidate.weight} %: {slo.terms.name} has {both_arms(slo)}, evidence"
+            f"{name} stays at {candidate.weight} %: {slo.terms.name} has {basis(slo)}, evidence"
             f" {slo.evidence.promote:.1f} of {slo.promote_at:.1f}"
         )
         return Hold(reason=Reason.COLLECTING_EVIDENCE, message=text, numbers=numbers_of(slo))
@@ -127,7 +128,7 @@ def against(status: DataProductStatus, candidate: Candidate, assessment: Assessm
     """Evidence against a candidate, even too little for a rollback: a person can't overrule it."""
     if assessment.mismatch is not None:
         return _mismatched(candidate, assessment.mismatch)
-    worse = next((slo for slo in assessment.slos if slo.evidence.roll_back > 0), None)
+    worse = next((slo for slo in assessment.slos if slo.looks_worse), None)
     if worse is not None:
         return _leaning(candidate, worse)
     return _below_standard(status, candidate, assessment)
@@ -147,7 +148,7 @@ def _leaning(candidate: Candidate, slo: SloEvidence) -> Hold:
     """Too few events for an answer aren't an approval while they look worse (docs/adr/0004)."""
     text = (
         f"{candidate.release.version} stays at {candidate.weight} %: {slo.terms.name} has too few"
-        f" events for a verdict, and they point to a regression: {both_arms(slo)}"
+        f" events for a verdict, and they point to a regression: {basis(slo)}"
     )
     return Hold(reason=Reason.COLLECTING_EVIDENCE, message=text, numbers=numbers_of(slo))
 
@@ -216,6 +217,22 @@ def both_arms(slo: SloEvidence) -> str:
     return (
         f"{percent(shown(slo.terms, ours.ratio or 0.0))} ({events(ours.total)}) against stable's"
         f" {percent(shown(slo.terms, theirs.ratio or 0.0))} ({events(theirs.total)}) in the same blocks"
+    )
+
+
+def basis(slo: SloEvidence) -> str:
+    """What its evidence rests on, in words: the rows of a shadow phase, else both arms."""
+    return both_arms(slo) if slo.shadow is None else shadow_rows(slo.shadow)
+
+
+def shadow_rows(shadow: BlockEvidence) -> str:
+    """The rows that both versions were scored on after the training, in words."""
+    rows = shadow.pairs
+    if not rows.total:
+        return "no rows that were labelled after the training"
+    return (
+        f"{rows.total:,} rows that were labelled after the training: {rows.only_candidate_wrong:,}"
+        f" wrong of the candidate alone, {rows.only_stable_wrong:,} of stable alone"
     )
 
 

@@ -15,6 +15,7 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import DerivedRollout
 from sluicegate.policy.canary.objections import LEAST_REQUESTS
 from sluicegate.policy.canary.pace import LabelPace, planned_seconds, weekly_pace
+from sluicegate.policy.canary.shadow_evidence import is_scored, planned_shadow_seconds
 from sluicegate.policy.model.decision import Decision, StartRollout
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import Observed
@@ -122,7 +123,13 @@ def _planned(
         rows = pairs.get(slo.name)
         margin = slo.margin_by(rows)
         known = 0.0 if rows is None else weigh_pairs(rows, margin).promote
-        yield planned_seconds(terms, slo, pace, margin=margin, known=known), slo
+        if terms.shadow_seconds is not None and is_scored(slo):
+            seconds = planned_shadow_seconds(
+                terms.shadow_seconds, pace.per_second, margin=margin, known=known, rows=rows
+            )
+            yield seconds + pace.gap_seconds, slo
+        else:
+            yield planned_seconds(terms, slo, pace, margin=margin, known=known), slo
 
 
 def _steps(terms: Terms, observed: Observed) -> tuple[int, ...]:

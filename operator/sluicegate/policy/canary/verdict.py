@@ -20,11 +20,13 @@ from sluicegate.policy.canary.assessment import Assessment, SloEvidence
 from sluicegate.policy.canary.objections import (
     LACKING,
     against,
+    basis,
     both_arms,
     can_be_judged,
     next_share,
     numbers_of,
     obstacle,
+    shadow_rows,
 )
 from sluicegate.policy.model.decision import (
     Advance,
@@ -115,6 +117,14 @@ def _rollback(
         return _back(
             status, candidate, Reason.CANARY_WORSE, _worse(name, worst), numbers=numbers_of(worst)
         )
+    shadow = next((slo for slo in assessment.slos if slo.is_worse_in_shadow), None)
+    if shadow is not None and shadow.shadow is not None:
+        text = (
+            f"{name} is worse in {shadow.terms.name}: of {shadow_rows(shadow.shadow)}; the evidence is"
+            f" at {shadow.shadow.roll_back:.1f} of {shadow.roll_back_at:.1f}"
+        )
+        numbers = numbers_of(shadow) | {"rollBack": shadow.shadow.roll_back}
+        return _back(status, candidate, Reason.SHADOW_WORSE, text, numbers=numbers)
     gauge = next((one for one in assessment.gauges if one.speaks_against), None)
     if gauge is not None and gauge.interval is not None:
         text = (
@@ -201,7 +211,7 @@ def _not_worse(assessment: Assessment) -> tuple[str, dict[str, float]]:
         names = ", ".join(gauge.terms.name for gauge in assessment.counted_gauges)
         return f"not worse in {names}", {}
     text = (
-        f"not worse by {points(slo.margin)} in {slo.terms.name}: {both_arms(slo)}, evidence"
+        f"not worse by {points(slo.margin)} in {slo.terms.name}: {basis(slo)}, evidence"
         f" {slo.evidence.promote:.1f} of {slo.promote_at:.1f}"
     )
     return text, numbers_of(slo)
@@ -343,7 +353,9 @@ def _inconclusive(
     text = f"{name} has no verdict after {duration(took)}"
     silent = min(assessment.slos, key=lambda slo: slo.evidence.promote, default=None)
     if silent is not None:
-        text += f": {silent.terms.name} has {both_arms(silent)}, evidence {silent.evidence.promote:.1f} of"
+        text += (
+            f": {silent.terms.name} has {basis(silent)}, evidence {silent.evidence.promote:.1f} of"
+        )
         text += f" {silent.promote_at:.1f}"
     return Inconclusive(
         reason=Reason.MAX_DURATION,

@@ -51,6 +51,12 @@ class Case:
         )
 
     @property
+    def degraded_since(self) -> int | None:
+        """End of the first bad block, in seconds."""
+        streak = self.status.engine.slo(self.result.terms.name).streak
+        return None if streak is None else self.terms.block_end(streak.first)
+
+    @property
     def text(self) -> str:
         """What the SLO shows, as the begin of a message."""
         return capitalised(describe(self.result, self.terms.block_seconds))

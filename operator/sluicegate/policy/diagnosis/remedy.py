@@ -252,7 +252,12 @@ def _retrain_or_tell(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
     if case.diagnosis.cause is Reason.AVAILABILITY_ONLY:
         return _tell(case, Reason.AVAILABILITY_ONLY, case.diagnosis.message)
     request = preconditions.RetrainingRequest(
-        case.terms, case.status, case.observed.portfolio, case.now, case.has_told
+        case.terms,
+        case.status,
+        case.observed.portfolio,
+        case.now,
+        case.has_told,
+        case.degraded_since,
     )
     obstacle = preconditions.obstacle(request)
     if obstacle is None and not case.result.fresh:

@@ -21,7 +21,7 @@ from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.slo.blocks import SINGLE_BLOCKS, Quality, Series, hour_of
 from sluicegate.slo.burn_rate import Level
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import Count, summed
 from sluicegate.stats.intervals import Z95, wilson_lower
 
 WINDOWS: Final = (3, 12)
@@ -142,8 +142,7 @@ class _Past:
         )
         for _, group in groupby(singles, key=itemgetter(2)):
             known = [(count, pods) for count, pods, _ in group if pods > 0]
-            count = Count(sum(one.bad for one, _ in known), sum(one.total for one, _ in known))
-            yield count, len(known), sum(pods for _, pods in known)
+            yield summed(count for count, _ in known), len(known), sum(pods for _, pods in known)
 
     def _pods_of_hour(self, hour: int) -> float:
         if self.pod_seconds is None:

@@ -95,6 +95,7 @@ class StartRollout(_Explained):
     source : where it came from.
     weight : share in percent.
     evaluation : its hold-out counts by SLO. pairs : the same rows by which of both was right.
+    data_end : when the data ended that it was trained on, in seconds; None if unknown.
     trigger : name of the training that made it; empty for one that the spec names.
     superseded : candidate that it replaces: its weight goes to zero first.
     handles : the spec.model that is handled by it, where that isn't the candidate.
@@ -107,6 +108,7 @@ class StartRollout(_Explained):
     weight: int
     evaluation: Mapping[str, Count] = field(default_factory=dict)
     pairs: Mapping[str, Pairs] = field(default_factory=dict)
+    data_end: int | None = None
     trigger: str = ""
     superseded: Release | None = None
     handles: Release | None = None

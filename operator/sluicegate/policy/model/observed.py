@@ -158,6 +158,7 @@ class TrainingSucceeded:
     release : what it made.
     evaluation, stable_evaluation : hold-out counts by SLO of both versions on the same rows.
     pairs : those rows by which version was right, by SLO; empty if not reported.
+    data_end : when the data ended that it was trained on, in seconds; None if unknown.
     """
 
     trigger: str
@@ -166,6 +167,7 @@ class TrainingSucceeded:
     evaluation: Mapping[str, Count]
     stable_evaluation: Mapping[str, Count]
     pairs: Mapping[str, Pairs] = field(default_factory=dict)
+    data_end: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,24 @@ class TrainingFailed:
 
 
 TrainingResult = TrainingSucceeded | TrainingFailed
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowCounted:
+    """Rows that a Job of the shadow phase scored, by SLO."""
+
+    pairs: Mapping[str, Pairs]
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowFailed:
+    """Why a Job of the shadow phase counts for nothing."""
+
+    reason: DecisionReason
+    message: str
+
+
+ShadowResult = ShadowCounted | ShadowFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +238,7 @@ class Observed:
     wanted : spec.model; None in a product that isn't parsed.
     wanted_evaluation : its hold-out counts by SLO.
     training : the result of a training that isn't taken up yet.
+    shadow : the result of the shadow Job that status names, once it has ended.
     facts : what the cluster says.
     rollout : how a candidate's pods and traffic follow; None without one.
     portfolio : what the others do.
@@ -236,6 +257,7 @@ class Observed:
     wanted: Release | None = None
     wanted_evaluation: Mapping[str, Count] = field(default_factory=dict)
     training: TrainingResult | None = None
+    shadow: ShadowResult | None = None
     facts: Facts = field(default_factory=Facts)
     rollout: RolloutObservation | None = None
     portfolio: Portfolio = field(default_factory=Portfolio)

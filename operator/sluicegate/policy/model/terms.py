@@ -21,7 +21,14 @@ from sluicegate.api.retraining import (
     Schedule,
 )
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS, DEFAULT_STEPS, Approval
-from sluicegate.api.slos import CanaryEvidence, IndicatorKind, OnDegraded, Seasonality, Slo
+from sluicegate.api.slos import (
+    QUALITY_KINDS,
+    CanaryEvidence,
+    IndicatorKind,
+    OnDegraded,
+    Seasonality,
+    Slo,
+)
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.slo.burn_rate import FAST, SLOW, Row, Threshold, thresholds
 from sluicegate.stats.calendar import CLOCK, HOUR_SECONDS, Calendar
@@ -109,7 +116,7 @@ class SloTerms:
     @property
     def tells_quality(self) -> bool:
         """Whether it says how good the answers are, not only how they are served."""
-        return self.kind not in _REQUEST_KINDS and self.gauge is None
+        return self.kind in QUALITY_KINDS
 
     def margin_by(self, rows: Pairs | None) -> float:
         """δ: as given, else what rows that both versions were scored on can tell, up to maxDrop."""
@@ -151,6 +158,7 @@ class RetrainingTerms:
 class Terms:
     """What one product is judged by; see the fields of the same names in the spec.
 
+    `shadow_seconds`: interval of the shadow phase; None without one.
     `steps_given`, `duration_given`: a person chose them. `names_runtime`: its runtime image is its own, not the operator's default. `routed`: a route
     splits its traffic; otherwise the pods of both versions share it by their number.
     """
@@ -171,6 +179,7 @@ class Terms:
     routed: bool = True
     steps_given: bool = True
     duration_given: bool = True
+    shadow_seconds: int | None = None
 
     @property
     def day_seconds(self) -> int:
@@ -239,6 +248,7 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
         suspend=spec.suspend,
         names_runtime=spec.serving.runtime_image is not None,
         routed=spec.route is not None,
+        shadow_seconds=spec.rollout.shadow.interval_seconds if spec.rollout.shadow else None,
     )
 
 

@@ -46,7 +46,7 @@ class Budget:
 
 
 def admit(
-    waiting: Iterable[Applicant], running: Iterable[Applicant], budget: Budget, now: int = 0
+    waiting: Iterable[Applicant], running: Iterable[Applicant], budget: Budget, now: int
 ) -> tuple[Applicant, ...]:
     """Who of the waiting may start now.
 

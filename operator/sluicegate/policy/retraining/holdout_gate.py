@@ -11,11 +11,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from math import ceil
+from typing import Final
 
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
-from sluicegate.stats.counts import Count
-from sluicegate.stats.intervals import Z95, Difference, newcombe, total_for_margin
-from sluicegate.stats.paired import Pairs, difference, is_shown_better, rows_for_margin
+from sluicegate.stats.counts import NOTHING, Count
+from sluicegate.stats.intervals import Z95, Difference, newcombe
+from sluicegate.stats.paired import Pairs, difference, is_shown_better
+
+_MOST_TIMES: Final = 30
+"""Nobody has a hold-out that is a thousand times as large."""
 
 
 class GateVerdict(Enum):
@@ -75,15 +79,17 @@ def judge(
     elif found.lower > allowed:
         verdict = GateVerdict.WORSE
     else:
-        needed = _needed(candidate, stable, allowed, pairs)
+        needed = _needed(found, allowed, candidate.total)
     return HoldOut(slo, verdict, candidate, stable, found, allowed, needed, pairs)
 
 
-def _needed(candidate: Count, stable: Count, margin: float, pairs: Pairs | None) -> int | None:
-    if pairs is not None:
-        return ceil(rows_for_margin((pairs.discordant + 1) / (pairs.total + 2), margin, Z95))
-    pooled = (candidate.bad + stable.bad) / (candidate.total + stable.total)
-    return total_for_margin(pooled, margin)
+def _needed(found: Difference, margin: float, rows: int) -> int | None:
+    """Rows at which this difference would be decided, as a bound's distance falls with their root."""
+    gap = margin - found.estimate
+    distance = found.upper - found.estimate if gap >= 0 else found.estimate - found.lower
+    if abs(gap) * _MOST_TIMES < distance:
+        return None
+    return ceil(rows * (distance / gap) ** 2)
 
 
 def judge_all(
@@ -103,12 +109,11 @@ def judge_all(
     pairs : the same rows by which of both was right, by SLO, where that is known.
     gated : SLOs that need counts of both; another one without them says nothing. One must speak.
     """
-    nothing = Count(0, 0)
     verdicts = [
         judge(
             slo,
-            candidate.get(slo, nothing),
-            stable.get(slo, nothing),
+            candidate.get(slo, NOTHING),
+            stable.get(slo, NOTHING),
             margin,
             pairs=(pairs or {}).get(slo),
         )
@@ -116,7 +121,7 @@ def judge_all(
         if slo in gated or (slo in candidate and slo in stable)
     ]
     if not verdicts:
-        return HoldOut("", GateVerdict.TOO_SMALL, nothing, nothing, None, 0.0)
+        return HoldOut("", GateVerdict.TOO_SMALL, NOTHING, NOTHING, None, 0.0)
     worst = max(verdicts, key=lambda verdict: verdict.verdict.value)
     if worst.verdict is GateVerdict.PASSED:  # then the one that says most for it speaks
         return next((one for one in verdicts if one.is_better), worst)

@@ -29,6 +29,7 @@ class RetrainingRequest:
     """A product for which a retraining is due, with the input of the checks.
 
     `has_told`: share of the events needed to detect a drop that arrived since a time in seconds.
+    `degraded_since`: end of the first bad block, in seconds.
     """
 
     terms: Terms
@@ -36,6 +37,7 @@ class RetrainingRequest:
     portfolio: Portfolio
     now: int
     has_told: Callable[[int], float] | None = None
+    degraded_since: int | None = None
 
     @property
     def trained(self) -> RetrainingStatus:
@@ -143,6 +145,8 @@ def _enough_is_told(request: RetrainingRequest, ends: int) -> bool:
 
     After a failure the cooldown is a day, and longer after the next: labels don't show the reason.
     A version that was worse on the hold-out had no users; newer rows may make the next one better.
+    What no training remedies is tried ever more rarely: if more events came from the first bad
+    block to the last attempt, as many again are needed.
     """
     retraining = request.terms.retraining
     if retraining is None or retraining.cooldown_given or request.has_told is None:
@@ -153,7 +157,12 @@ def _enough_is_told(request: RetrainingRequest, ends: int) -> bool:
     begun = ends - cooldown(request.terms, request.trained)
     hour = BLOCKS_PER_HOUR * request.terms.block_seconds
     least = max(hour, 2 * (request.trained.last_duration_seconds or 0))
-    return request.now - begun >= least and request.has_told(begun) >= 1 << failures
+    if request.now - begun < least:
+        return False
+    told = request.has_told(begun)
+    first = begun if request.degraded_since is None else min(request.degraded_since, begun)
+    before = request.has_told(first) - told
+    return told >= max(1 << failures, before)
 
 
 def no_slot_is_free(request: RetrainingRequest) -> Obstacle | None:

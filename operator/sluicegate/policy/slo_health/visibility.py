@@ -6,7 +6,7 @@ from typing import Final
 from sluicegate.policy.model.formatting import duration, points
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.stats.change_point import events_to_see, least_drop
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import Count, summed
 
 DAY_SECONDS: Final = 86_400
 
@@ -51,4 +51,4 @@ def _before(accepted: Count, since: Count) -> Count:
     """The reference for a change: the baseline, and the events in production since."""
     if since.total >= accepted.total:
         return since
-    return Count(accepted.bad + since.bad, accepted.total + since.total)
+    return summed((accepted, since))

@@ -13,8 +13,9 @@ of them is a few milliseconds old, so none loses for ever.
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from sluicegate.api import names
@@ -32,7 +33,7 @@ from sluicegate.kube.errors import (
 )
 from sluicegate.kube.managed_fields import fingerprint, owned_part
 from sluicegate.kube.requests import ABSENT
-from sluicegate.kube.resources import DEPLOYMENTS, JOBS, SERVICES, Key, Resource
+from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, Key, Resource
 from sluicegate.manifests.common import Manifest
 from sluicegate.reconcile.build import Child
 from sluicegate.reconcile.live.children import ChildRecord, DeploymentRecord, RouteRecord
@@ -55,11 +56,23 @@ class NameConflict(SluicegateError):  # noqa: N818 - the name of the condition's
 
 _REFUSALS: Final = (BadRequest, Conflict, Forbidden, Invalid, NotFound, WebhookFailed, NameConflict)
 """Answers about one object alone. After any other one, e.g. no answer, nothing else is tried."""
+_DIRECTING: Final = frozenset({SERVICES, HTTP_ROUTES})
+"""Kinds that say which pods get requests."""
 
 
 def _urgency(error: KubeError | NameConflict) -> int:
     """A name conflict is reported and checked again; a Conflict updates the cache."""
     return 0 if isinstance(error, NameConflict) else 1 if isinstance(error, Conflict) else 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """A change of one object; left out once one of a kind that it waits for was refused."""
+
+    resource: Resource
+    key: Key
+    send: Callable[[], Awaitable[None]]
+    waits_for: frozenset[Resource] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +82,58 @@ class Applier:
     api: KubeApi
     caches: Caches
 
-    async def apply(self, product: ProductRecord, children: Iterable[Child]) -> None:
-        """Apply each child that differs from the live object; NameConflict for one not owned by us.
+    async def apply(
+        self,
+        product: ProductRecord,
+        children: Collection[Child],
+        leftovers: Collection[tuple[Resource, ChildRecord]] = (),
+    ) -> None:
+        """Write each child that differs from the live object, and delete the leftovers.
 
-        Traffic leaves a version before anything else is written, and a child that is refused
-        keeps no other one from being written: a route has to be changed most of all when the
-        Deployments can't be. The refusal that is tried again first is raised in the end.
+        What is refused keeps nothing from being written but what waits for it: a route has to be
+        changed most of all when the Deployments can't be. The refusal that is tried again first is
+        raised in the end: NameConflict for an object not owned by us.
         """
-        refusals: list[KubeError | NameConflict] = []
-        for child in sorted(children, key=self._takes_no_traffic):
+        refused: dict[Resource, KubeError | NameConflict] = {}
+        for write in self._writes(product, children, leftovers):
+            if not refused.keys().isdisjoint(write.waits_for):
+                continue
             try:
-                await self._apply_one(product, child)
+                await write.send()
             except _REFUSALS as error:
-                logger.info("%s %s isn't written: %s", child.resource.kind, child.key, error)
-                refusals.append(error)
-        if refusals:
-            raise min(refusals, key=_urgency)
+                logger.info("%s %s isn't written: %s", write.resource.kind, write.key, error)
+                refused[write.resource] = min(
+                    refused.get(write.resource, error), error, key=_urgency
+                )
+        if refused:
+            raise min(refused.values(), key=_urgency)
+
+    def _writes(
+        self,
+        product: ProductRecord,
+        children: Collection[Child],
+        leftovers: Collection[tuple[Resource, ChildRecord]],
+    ) -> Iterator[_Write]:
+        """The writes in their order, in which each request finds a pod.
+
+        Traffic leaves a version first. A Deployment gives up pods when all that directs requests
+        is as it should be, routes that are to go included; other leftovers go when all else is.
+        """
+        apply = partial(self._apply_one, product)
+        for child in sorted(children, key=self._takes_no_traffic):
+            if not self._gives_up_pods(child):
+                yield _Write(child.resource, child.key, partial(apply, child))
+        for resource, record in leftovers:
+            if resource == HTTP_ROUTES:
+                yield _Write(resource, record.key, partial(self.delete, resource, record))
+        for child in filter(self._gives_up_pods, children):
+            yield _Write(child.resource, child.key, partial(apply, child), _DIRECTING)
+        everything = frozenset(cache.watched.resource for cache in self.caches)
+        for resource, record in leftovers:
+            if resource != HTTP_ROUTES:
+                yield _Write(
+                    resource, record.key, partial(self.delete, resource, record), everything
+                )
 
     async def rehearse(self, product: ProductRecord, children: Iterable[Child]) -> None:
         """Let the API server check each change of a child, and store nothing; raise its refusal.
@@ -107,6 +156,10 @@ class Applier:
             self._check_is_going(product, child, live)
         elif live.fingerprint != child.fingerprint:
             await self._update(child, live)
+
+    def _gives_up_pods(self, child: Child) -> bool:
+        live, wanted = self._live(child.resource, child.key), child.manifest["spec"].get("replicas")
+        return isinstance(live, DeploymentRecord) and wanted is not None and wanted < live.replicas
 
     def _takes_no_traffic(self, child: Child) -> bool:
         """False for the route, if a version's weight goes down and each backend is there."""

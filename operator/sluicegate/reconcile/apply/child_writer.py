@@ -105,16 +105,18 @@ class ChildKeeper:
         refused = observation.shadowed and not observation.route_kept
         if refused:
             children = tuple(one for one in children if one.resource != HTTP_ROUTES)
+        left_alone = refused and self.claims.serves(record.key, observation.now)
+        leftovers = [
+            (resource, leftover)
+            for resource, leftover in self.applier.leftovers(record, children)
+            if resource != HTTP_ROUTES or not left_alone
+        ]
         try:
-            await self.applier.apply(record, children)
+            await self.applier.apply(record, children, leftovers)
         except (KubeError, NameConflict) as error:
             if (obstacle := obstacle_of(error)) is not None:
                 self.obstacles[record.key] = obstacle
             raise
-        left_alone = refused and self.claims.serves(record.key, observation.now)
-        for resource, leftover in tuple(self.applier.leftovers(record, children)):
-            if resource != HTTP_ROUTES or not left_alone:
-                await self.applier.delete(resource, leftover)
 
 
 def _changes_stable(observation: Observation, children: tuple[Child, ...], *, new: bool) -> bool:

@@ -1,7 +1,9 @@
-"""Training Jobs: created once for a trigger that status holds, cleaned up when it holds a result."""
+"""Jobs of trainings and shadow phases: created once for what status names, cleaned up after it."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from sluicegate.api import names
@@ -10,9 +12,11 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.conditions import Finding
 from sluicegate.kube.errors import BadRequest, Invalid, NotFound
 from sluicegate.kube.resources import JOBS, SERVICE_ACCOUNTS, Key
+from sluicegate.manifests.common import Manifest
+from sluicegate.manifests.shadow import ShadowInterval, build_shadow_job
 from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.reconcile.apply.applier import Applier, NameConflict
-from sluicegate.reconcile.fleet.training_slots import JobRefusal, wanted_job
+from sluicegate.reconcile.fleet.training_slots import JobRefusal, wanted_job, wanted_shadow_job
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observation import Observation
@@ -36,20 +40,37 @@ class Trainer:
     async def keep(
         self, record: ProductRecord, observation: Observation, status: DataProductStatus
     ) -> None:
-        """Start the training that status asks for; delete Jobs whose result isn't needed."""
-        wanted = wanted_job(record.key, status)
+        """Start the Jobs that status asks for; delete those whose result isn't needed."""
+        training = wanted_job(record.key, status)
+        shadow = wanted_shadow_job(record.key, status)
         for job in self.applier.caches[JOBS].children(record.key):
             assert isinstance(job, JobRecord)
-            if job.owner == record.uid and job.key != wanted:
+            if job.owner == record.uid and job.key not in {training, shadow}:
                 await self._retire(job)
-        if wanted is None:
+        if training is None and shadow is None:
             self.refusals.pop(record.key, None)
-            return
+        if training is not None and observation.may_train(status):
+            starts = observation.starts_training(status)
+            build = partial(self._training, observation, status)
+            await self._keep_one(record, training, build if starts else None, observation)
+        if shadow is not None:
+            starts = observation.starts_shadow(status)
+            build = partial(self._shadow, observation, status, shadow.name)
+            await self._keep_one(record, shadow, build if starts else None, observation)
+
+    async def _keep_one(
+        self,
+        record: ProductRecord,
+        wanted: Key,
+        build: Callable[[], Manifest] | None,
+        observation: Observation,
+    ) -> None:
+        """Create a Job if it is to start now; `build` makes it."""
         live = self.applier.caches[JOBS].get(wanted)
         if isinstance(live, JobRecord) and live.owner != record.uid:
             self.refuse(record.key, wanted.name, str(NameConflict(JOBS, wanted)))
-        elif live is None and observation.starts_training(status):
-            await self._start(record.key, wanted, observation, status)
+        elif live is None and build is not None:
+            await self._start(record.key, wanted, build, observation)
 
     def refuse(self, product: Key, job: str, message: str, *, final: bool = False) -> None:
         """Remember why a Job isn't there, for the product's status and the attempt's end."""
@@ -79,29 +100,17 @@ class Trainer:
         )
 
     async def _start(
-        self, product: Key, job: Key, observation: Observation, status: DataProductStatus
+        self, product: Key, job: Key, build: Callable[[], Manifest], observation: Observation
     ) -> None:
         """Create the Job. What would be refused again ends the attempt, by the next reconcile."""
-        one, retraining = status.retraining, observation.product.spec.retraining
-        assert one is not None
-        assert one.trigger is not None
-        assert status.stable is not None
-        assert retraining is not None
         if (forbidden := await self.forbidden(observation)) is not None:
             self.refuse(product, job.name, forbidden.message)
             return
-        attempt = Attempt(
-            trigger=one.trigger,
-            number=one.number,
-            stable=status.stable,
-            plain_http_registries=self.settings.plain_http_registries,
-            most_seconds=self.settings.max_retraining_seconds,
-        )
         try:
-            manifest = build_training_job(observation.product, retraining, attempt)
+            manifest = build()
         except Exception as error:
-            logger.exception("a bug: no Job can be made of spec.retraining")
-            text = f"no Job can be made of spec.retraining ({type(error).__name__}: {error})"
+            logger.exception("a bug: no Job can be made of the spec")
+            text = f"no Job can be made of the spec ({type(error).__name__}: {error})"
             self.refuse(product, job.name, text, final=True)
             return
         try:
@@ -112,6 +121,38 @@ class Trainer:
             self.refuse(product, job.name, str(error))
         else:
             self.refusals.pop(product, None)
+
+    def _training(self, observation: Observation, status: DataProductStatus) -> Manifest:
+        one, retraining = status.retraining, observation.product.spec.retraining
+        assert one is not None
+        assert one.trigger is not None
+        assert status.stable is not None
+        assert retraining is not None
+        attempt = Attempt(
+            trigger=one.trigger,
+            number=one.number,
+            stable=status.stable,
+            plain_http_registries=self.settings.plain_http_registries,
+            most_seconds=self.settings.max_retraining_seconds,
+        )
+        return build_training_job(observation.product, retraining, attempt)
+
+    def _shadow(self, observation: Observation, status: DataProductStatus, name: str) -> Manifest:
+        spec, shadow = observation.product.spec.rollout.shadow, status.shadow
+        assert spec is not None
+        assert shadow is not None
+        assert shadow.until_time is not None
+        assert status.stable is not None
+        assert status.candidate is not None
+        interval = ShadowInterval(
+            name=name,
+            stable=status.stable,
+            candidate=status.candidate,
+            since=shadow.since_time,
+            until=shadow.until_time,
+            most_seconds=self.settings.max_retraining_seconds,
+        )
+        return build_shadow_job(observation.product, spec, interval)
 
     async def _retire(self, job: JobRecord) -> None:
         if not job.finished:

@@ -39,19 +39,15 @@ def with_figures(
     )
     candidate = status.candidate
     if candidate is not None and evaluation.assessment is not None:
-        candidate = candidate.model_copy(
-            update={
-                "evidence": tuple(_evidence(slo) for slo in evaluation.assessment.slos),
-                "expected_seconds": _expected(evaluation.assessment),
-            }
+        candidate = candidate.replace(
+            evidence=tuple(_evidence(slo) for slo in evaluation.assessment.slos),
+            expected_seconds=_expected(evaluation.assessment),
         )
-    return status.model_copy(
-        update={
-            "state": evaluation.state,
-            "slos": slos,
-            "candidate": candidate,
-            "diagnosis": _diagnosis(status, evaluation.diagnosis, now),
-        }
+    return status.replace(
+        state=evaluation.state,
+        slos=slos,
+        candidate=candidate,
+        diagnosis=_diagnosis(status, evaluation.diagnosis, now),
     )
 
 
@@ -96,7 +92,7 @@ def _slo(
     if result.drift is not None:
         update["statistic"] = number(result.drift.statistic)
         update["statistic_bound"] = number(result.drift.bound)
-    return before.model_copy(update=update)
+    return before.replace(**update)
 
 
 def _good(bad: float | None) -> float | None:

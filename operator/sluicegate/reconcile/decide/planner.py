@@ -30,6 +30,7 @@ from sluicegate.reconcile.decide.retraining_attempt import with_job, with_pendin
 from sluicegate.reconcile.decide.rollout_completion import advance, after_decision, decision_status
 from sluicegate.reconcile.decide.rollout_observation import RolloutMove, allocation, observe_rollout
 from sluicegate.reconcile.decide.rollout_progress import rolled_back
+from sluicegate.reconcile.decide.shadow_phase import with_shadow
 from sluicegate.reconcile.decide.versions import (
     first_candidate,
     referred_to,
@@ -75,6 +76,8 @@ def make_plan(observation: Observation) -> Plan:
         move = None
     if not told:
         status, told = advance(observation, status, move)
+    status, more = with_shadow(observation, status)
+    told += more
     if status.stable is not None and not status.carried_out:
         facts = None if move is None or told else move.facts
         evaluation = _evaluated(observation, status, facts)
@@ -164,8 +167,8 @@ def _apply_decision(
         case StartRollout():
             status = _start(observation, status, decision)
         case Advance():
-            if _is_known(status, decision):
-                return status, ()
+            if status.candidate and status.candidate.target == decision.weight:
+                return status, ()  # the share was decided already: its pods are on their way
             status = status.with_candidate(
                 step=decision.step,
                 target=decision.weight,
@@ -198,11 +201,6 @@ def _record_evaluation(
     if evaluation.training_taken_up:
         status = with_result(observation, status, evaluation.decision)
     return status
-
-
-def _is_known(status: DataProductStatus, decision: Advance) -> bool:
-    """Whether the share was decided already: its pods are on their way."""
-    return status.candidate is not None and status.candidate.target == decision.weight
 
 
 def _alerted(status: DataProductStatus, decision: Alert) -> DataProductStatus:

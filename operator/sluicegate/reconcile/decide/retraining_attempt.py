@@ -13,7 +13,13 @@ from sluicegate.policy.model.decision import Alert, Decision, StartRollout
 from sluicegate.policy.model.observed import TrainingSucceeded
 from sluicegate.reconcile.observe.observation import Observation
 
-_REFUSALS: Final = frozenset({DecisionReason.WORSE_ON_HOLD_OUT, DecisionReason.HOLD_OUT_TOO_SMALL})
+_REFUSALS: Final = frozenset(
+    {
+        DecisionReason.WORSE_ON_HOLD_OUT,
+        DecisionReason.HOLD_OUT_TOO_SMALL,
+        DecisionReason.NOT_SHOWN_BETTER,
+    }
+)
 
 
 def with_job(observation: Observation, status: DataProductStatus) -> DataProductStatus:

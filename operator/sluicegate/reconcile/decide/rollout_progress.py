@@ -266,11 +266,9 @@ def _reason(problem: PodState) -> DecisionReason:
 
 def rolled_back(candidate: Candidate, reason: DecisionReason, message: str, now: int) -> Candidate:
     """The candidate rolled back from `now`, in seconds: first the weight to zero, then the pods."""
-    return candidate.model_copy(
-        update={
-            "phase": CandidatePhase.ROLLING_BACK,
-            "decision_reason": str(reason),
-            "decision_message": message,
-            "wait_start_time": now,
-        }
+    return candidate.replace(
+        phase=CandidatePhase.ROLLING_BACK,
+        decision_reason=str(reason),
+        decision_message=message,
+        wait_start_time=now,
     )

@@ -82,7 +82,7 @@ def known_status(
         restored = restored.replace(**kept).with_engine(
             original_baseline=engine.original_baseline, emitted_alerts=engine.emitted_alerts
         )
-        return product.model_copy(update={"status": restored}), (told,)
+        return product.replace(status=restored), (told,)
     if not was_there_before(product.status, children.kinds()):
         return product, ()
     lost.add(key)
@@ -235,5 +235,5 @@ def was_there_before(status: DataProductStatus, kinds: Iterable[str]) -> bool:
 def with_requests_handled(product: DataProduct) -> DataProduct:
     """The product with every request that it has now as handled."""
     handled = product.status.last_handled or handled_requests(product)
-    status = product.status.model_copy(update={"last_handled": handled})
-    return product.model_copy(update={"status": status})
+    status = product.status.replace(last_handled=handled)
+    return product.replace(status=status)

@@ -111,7 +111,11 @@ class OperatorOverlaps:
         other : the operator in status, if any. now : in seconds.
         is_readable : whether all of the status has a meaning here.
         """
-        if other is not None and _is_newer(other, self.me) and not is_readable():
+        if (
+            other is not None
+            and _release(other.version) > _release(self.me.version)
+            and not is_readable()
+        ):
             return self._leave(key, other, now)
         self._newer.pop(key, None)
         left = self._left.get(key)
@@ -165,10 +169,6 @@ class OperatorOverlaps:
 
 def _rank(one: WrittenBy) -> tuple[bool, str]:
     return one.scope is OperatorScope.CLUSTER, _name(one)
-
-
-def _is_newer(one: WrittenBy, other: WrittenBy) -> bool:
-    return _release(one.version) > _release(other.version)
 
 
 def _release(text: str) -> tuple[int, ...]:

@@ -57,6 +57,12 @@ def wanted_job(product: Key, status: DataProductStatus) -> Key | None:
     return Key(product.namespace, job_name(product.name, one.trigger.id, one.number))
 
 
+def wanted_shadow_job(product: Key, status: DataProductStatus) -> Key | None:
+    """The Job of the shadow phase that status names; None while none is to run."""
+    shadow = status.shadow
+    return Key(product.namespace, shadow.job) if shadow is not None and shadow.job else None
+
+
 def runs(job: JobRecord, now: int, most_seconds: int) -> bool:
     """Whether a Job takes a slot. One that is being deleted starts no pods any more.
 

@@ -13,7 +13,6 @@ from typing import Final
 
 from sluicegate.api.names import ConditionType
 from sluicegate.api.product import DataProduct
-from sluicegate.api.route import ParentRef
 from sluicegate.api.versions import SplitLevel
 from sluicegate.conditions import is_true
 from sluicegate.kube.client import KubeApi
@@ -28,11 +27,6 @@ logger = logging.getLogger(__name__)
 
 FRESH_SECONDS: Final = 4.0
 """How long what was read of a Gateway is believed."""
-
-
-def parent_key(parent: ParentRef, namespace: str) -> Key:
-    """The Gateway that a route in this namespace names."""
-    return Key(parent.namespace or namespace, parent.name)
 
 
 def needs_gateway_check(product: DataProduct, route: RouteRecord | None) -> bool:
@@ -65,7 +59,9 @@ class Gateways:
         spec = product.spec.route
         if spec is None or not needs_gateway_check(product, route):
             return {}
-        keys = {parent_key(one, product.metadata.namespace) for one in spec.parent_refs}
+        keys = {
+            Key(one.namespace or product.metadata.namespace, one.name) for one in spec.parent_refs
+        }
         states = {key: await self._state(key) for key in sorted(keys)}
         return {key: state for key, state in states.items() if state is not None}
 

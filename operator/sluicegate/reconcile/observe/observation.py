@@ -12,6 +12,7 @@ from sluicegate.api.versions import VersionBase
 from sluicegate.conditions import Finding
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.canary_blocks import Requests
+from sluicegate.policy.canary.shadow_evidence import is_tried
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.reconcile.live.children import DeploymentRecord, JobRecord, RouteRecord
@@ -81,6 +82,8 @@ class Observation:
     job : of the training under way; None while it isn't there.
     trains : a Job of the product runs, be it one that is no longer wanted.
     refusal : why the Job of the training under way isn't there; empty when nothing is known.
+    shadow_job : of the shadow phase; None while it isn't there.
+    shadow_refusal : why it isn't there; empty when nothing is known.
     most_training_seconds : that a training may take, whatever the product asks for.
     review : report on its review; None while no signature is due.
     """
@@ -110,6 +113,8 @@ class Observation:
     job: JobRecord | None = None
     trains: bool = False
     refusal: str = ""
+    shadow_job: JobRecord | None = None
+    shadow_refusal: str = ""
     most_training_seconds: int = 604_800
     review: Finding | None = None
 
@@ -167,6 +172,19 @@ class Observation:
         if not self.may_train(status):
             return False
         return self.is_new(status) or (self.job is None and self.observed.portfolio.slot)
+
+    def starts_shadow(self, status: DataProductStatus) -> bool:
+        """Whether the Job of the shadow phase that this status names is to be created in this step.
+
+        One that was just decided has its slot; one that isn't there yet asks again.
+        """
+        before, after = self.product.status.shadow, status.shadow
+        if after is None or not after.job or self.product.spec.rollout.shadow is None:
+            return False
+        if self.trains or self.is_frozen(status) or not is_tried(status):
+            return False
+        is_new = before is None or before.job != after.job
+        return is_new or (self.shadow_job is None and self.observed.portfolio.slot)
 
     @property
     def is_forbidden(self) -> bool:

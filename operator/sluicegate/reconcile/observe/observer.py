@@ -8,7 +8,7 @@ from sluicegate.api import names
 from sluicegate.api.model import counts_of
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
-from sluicegate.api.status import DataProductStatus, DependencyState, DependencyStatus
+from sluicegate.api.status import DependencyState, DependencyStatus
 from sluicegate.api.versions import VersionBase
 from sluicegate.conditions import Finding
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, Key
@@ -26,7 +26,13 @@ from sluicegate.policy.model.observed import (
 )
 from sluicegate.policy.model.terms import Terms
 from sluicegate.reconcile.fleet.registry import FleetRegistry
-from sluicegate.reconcile.fleet.training_slots import JobRefusal, is_overdue, runs, wanted_job
+from sluicegate.reconcile.fleet.training_slots import (
+    JobRefusal,
+    is_overdue,
+    runs,
+    wanted_job,
+    wanted_shadow_job,
+)
 from sluicegate.reconcile.live.children import (
     ChildRecord,
     DeploymentRecord,
@@ -41,6 +47,7 @@ from sluicegate.reconcile.observe.container_limits import at_limit, is_node_busy
 from sluicegate.reconcile.observe.gateway_reader import Gateways
 from sluicegate.reconcile.observe.observation import Observation, lacks_labels
 from sluicegate.reconcile.observe.pod_reader import PodReads
+from sluicegate.reconcile.observe.shadow_result import scores, shadow_of
 from sluicegate.reconcile.observe.traffic_split import split_of
 from sluicegate.reconcile.observe.training_result import training_result
 from sluicegate.reconcile.traffic.split_verification import Split
@@ -86,9 +93,13 @@ class Observer:
         measured = ProductBlocks(self.measurements, product, changed)
         jobs = self.jobs(record)
         job = next((one for one in jobs if one.key == wanted_job(record.key, product.status)), None)
-        refusal = self._refusal(record.key, product.status)
+        scoring = wanted_shadow_job(record.key, product.status)
+        shadow = next((one for one in jobs if one.key == scoring), None)
+        refusal = self._refusal(record.key, job=wanted_job(record.key, product.status))
+        refused = self._refusal(record.key, job=scoring)
         silent = lacks_labels(product.spec, product.status)
-        pods = await self.pods.of(record, product.status, live, job, now=now, unlabelled=silent)
+        awaited = [one for one in (job, shadow) if one is not None]
+        pods = await self.pods.of(record, product.status, live, awaited, now=now, unlabelled=silent)
         requests = measured.requests()
         gateways = await self.gateways.of(product, route)
         split = split_of(measured, route, requests, gateways, now=now)
@@ -139,9 +150,15 @@ class Observer:
             refusal=refusal.message if refusal else "",
             most_training_seconds=self.most_training_seconds,
             review=self.review(product),
+            shadow_job=shadow,
+            shadow_refusal=refused.message if refused else "",
         )
-        training = _training(observation, refusal)
-        return replace(observation, observed=replace(observation.observed, training=training))
+        results = replace(
+            observation.observed,
+            training=_training(observation, refusal),
+            shadow=shadow_of(observation, refused),
+        )
+        return replace(observation, observed=results)
 
     def portfolio(
         self, record: ProductRecord, product: DataProduct, block: int, now: int
@@ -149,6 +166,7 @@ class Observer:
         """What a decision may know of the others at this moment."""
         retraining = product.status.retraining
         waits = retraining is not None and retraining.trigger is not None
+        waits = waits or scores(product, now)
         return self.fleet.portfolio(
             record.key,
             now,
@@ -193,9 +211,9 @@ class Observer:
         found = self.caches[JOBS].children(record.key)
         return tuple(one for one in found if isinstance(one, JobRecord) and one.owner == record.uid)
 
-    def _refusal(self, key: Key, status: DataProductStatus) -> JobRefusal | None:
-        """Why the Job of the training under way isn't there, as far as it was tried."""
-        job, refusal = wanted_job(key, status), self.refusals.get(key)
+    def _refusal(self, key: Key, *, job: Key | None) -> JobRefusal | None:
+        """Why a Job that is wanted isn't there, as far as it was tried."""
+        refusal = self.refusals.get(key)
         return refusal if refusal and job and refusal.job == job.name else None
 
     def _dependencies(self, key: Key, product: DataProduct) -> Iterator[DependencyStatus]:

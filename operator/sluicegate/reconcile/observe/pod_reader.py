@@ -10,7 +10,7 @@ Pods that serve well are read in one case: a product of which no label is counte
 whether the Secret that labels need can be used. That is once a Deployment, and once a second of all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from zlib import crc32
@@ -50,7 +50,7 @@ class PodReads:
         record: ProductRecord,
         status: DataProductStatus,
         live: Mapping[str, DeploymentRecord],
-        job: JobRecord | None,
+        jobs: Sequence[JobRecord],
         *,
         now: int,
         unlabelled: bool = False,
@@ -59,18 +59,18 @@ class PodReads:
 
         Parameters
         ----------
-        live : Deployments by revision. job : of the training under way. now : in seconds.
+        live : Deployments by revision. jobs : those whose results are waited for. now : in seconds.
         unlabelled : no label of the product is counted, though its spec says how they come.
         """
         unready = any(one.ready < one.replicas or one.rolling for one in live.values())
         troubled = any(slo.streak is not None for slo in status.engine.slos.values())
-        ended = job is not None and job.finished
+        ended = any(job.finished for job in jobs)
         if not (unready or troubled or ended or status.candidate is not None):
             return (
                 await self._at_rest(record.key, live, now) if unlabelled else self._drop(record.key)
             )
         period = UNREADY_SECONDS if unready else BELIEVED_SECONDS
-        sight = _sight(live, job, (now + ahead(record.key)) // period)
+        sight = _sight(live, jobs, (now + ahead(record.key)) // period)
         at, pods = self._known.get(record.key, ((), ()))
         first = unlabelled and status.stable is None and not unready and not pods
         ended = ended or _is_at_the_gate(status, live, pods) or (first and self._may_rest(now))
@@ -95,7 +95,7 @@ class PodReads:
     ) -> tuple[PodState, ...]:
         """The pods of a product of which no label is counted, as they were at this Deployment."""
         at, pods = self._known.get(key, ((), ()))
-        sight = _sight(live, None, 0)
+        sight = _sight(live, (), 0)
         if live and at[:1] != sight[:1] and self._may_rest(now):
             pods = await self._read(key)
             self._known[key] = (sight, pods)
@@ -134,6 +134,6 @@ def ahead(key: Key) -> int:
     return crc32(str(key).encode())
 
 
-def _sight(live: Mapping[str, DeploymentRecord], job: JobRecord | None, period: int) -> Sight:
+def _sight(live: Mapping[str, DeploymentRecord], jobs: Sequence[JobRecord], period: int) -> Sight:
     versions = tuple(sorted((one.uid, one.version) for one in live.values()))
-    return versions, job and (job.uid, job.version), period
+    return versions, tuple((job.uid, job.version) for job in jobs), period

@@ -4,24 +4,21 @@ The Job writes one JSON object to its termination message (see `sluicegate_servi
 Anything else is a failed attempt; its message is kept for the person who reads the status.
 """
 
-import json
 from collections.abc import Collection
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from sluicegate.api.base import BentoVersion, Paired, PinnedImage, StatusModel
-from sluicegate.api.errors import problem
+from sluicegate.api.base import BentoVersion, Paired, PinnedImage, StatusModel, Time
 from sluicegate.api.model import Counts, counts_of
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.versions import Release
-from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import TrainingFailed, TrainingResult, TrainingSucceeded
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.pods import TrainingExit
+from sluicegate.reconcile.observe.job_message import JobWords, job_failure, json_object, tail, why
 
-MESSAGE_LIMIT: Final = 1500
-"""Characters of a Job's message and log tail that are kept in status."""
+TRAINING: Final = JobWords("the training", "retraining")
 
 
 class Report(StatusModel):
@@ -37,6 +34,8 @@ class Report(StatusModel):
     """The same hold-out scored with stable."""
     pairs: dict[str, Paired] = Field(default_factory=dict, max_length=16)
     """Rows of the hold-out by which of both was right, by SLO; a paired test then judges."""
+    data_end_time: Time | None = None
+    """End of the data that it read; rows that were labelled later are new to both versions."""
 
     @model_validator(mode="after")
     def _one_hold_out(self) -> Self:
@@ -76,15 +75,15 @@ def training_result(
     slos : names that its evaluations may have; None for any.
     """
     if not job.succeeded:
-        return _failure(job, ended, trigger)
+        return TrainingFailed(trigger, *job_failure(job, ended, TRAINING))
     try:
-        report = Report.model_validate_json(_json_object(ended.message))
+        report = Report.model_validate_json(json_object(ended.message))
     except (ValidationError, ValueError) as error:
         return TrainingFailed(
             trigger,
             DecisionReason.INVALID_RESULT,
-            f"the training succeeded, but its termination message is not a result ({_why(error)});"
-            f" message: {_tail(ended.message)}",
+            f"the training succeeded, but its termination message is not a result ({why(error)});"
+            f" message: {tail(ended.message)}",
         )
     named = {*report.evaluation, *report.stable_evaluation}  # of pairs, too
     if slos is not None and (strange := sorted(named - set(slos))):
@@ -115,56 +114,11 @@ def training_result(
         evaluation=counts_of(report.evaluation),
         stable_evaluation=counts_of(report.stable_evaluation),
         pairs=report.pairs,
+        data_end=_data_end(report, ended),
     )
 
 
-def _failure(job: JobRecord, ended: TrainingExit, trigger: str) -> TrainingFailed:
-    if job.reason == "DeadlineExceeded":
-        # At its deadline a Job deletes the pods that run, and their status says no more.
-        deleted = "its pod is deleted, so its last message is not known"
-        said = deleted if ended.exit_code is None else _said(ended)
-        return TrainingFailed(
-            trigger,
-            DecisionReason.TIMED_OUT,
-            f"the training took longer than retraining.timeoutSeconds{_limit(job)}; {said}",
-        )
-    code = "never ran" if ended.exit_code is None else f"exited with {ended.exit_code}"
-    if ended.reason == "OOMKilled":
-        code += " (OOMKilled): raise the memory limit in retraining.resources"
-    elif ended.exit_code is None and job.message:
-        code += f" ({job.message})"
-    return TrainingFailed(
-        trigger, DecisionReason.JOB_FAILED, f"the training {code}; {_said(ended)}"
-    )
-
-
-def _limit(job: JobRecord) -> str:
-    return f" ({duration(job.deadline)})" if job.deadline else ""
-
-
-def _said(ended: TrainingExit) -> str:
-    return f"message: {_tail(ended.message)}" if ended.message.strip() else "it left no message"
-
-
-def _tail(message: str) -> str:
-    text = message.strip()
-    return text if len(text) <= MESSAGE_LIMIT else f"…{text[-MESSAGE_LIMIT:]}"
-
-
-def _json_object(message: str) -> str:
-    """The message, if it is one JSON object; ValueError says what it is instead."""
-    if not message.strip():
-        raise ValueError("it is empty")
-    try:
-        value: Any = json.loads(message)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"it is a JSON {type(value).__name__}, not an object")  # noqa: TRY004
-    return message
-
-
-def _why(error: ValueError) -> str:
-    if isinstance(error, ValidationError):
-        return "; ".join(str(problem(one)) for one in error.errors())
-    return "it is no JSON" if isinstance(error, json.JSONDecodeError) else str(error)
+def _data_end(report: Report, ended: TrainingExit) -> int | None:
+    """When its data ended, in seconds: as reported, at its own end at the latest; None if unknown."""
+    known = [moment for moment in (report.data_end_time, ended.ended_at) if moment]
+    return min(known, default=None)

@@ -19,7 +19,6 @@ from sluicegate.api.versions import CandidatePhase
 from sluicegate.conditions import (
     Finding,
 )
-from sluicegate.kube.resources import Key
 from sluicegate.policy.canary.api_gate import explain, is_held
 from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck, rolling, words_of
 from sluicegate.reconcile.live.pods import of_revision, problem_of
@@ -95,14 +94,13 @@ def _first_ready(observation: Observation, status: DataProductStatus) -> Finding
     text = words_of(observation, candidate.revision)
     if _first_has_failed(observation, status):
         return Finding(Type.READY, "False", Reason.INITIAL_VERSION_FAILED, text)
-    absent = (f"Gateway {key} {ABSENT.objection(None)}" for key in _absent(observation))
+    absent = (
+        f"Gateway {key} {ABSENT.objection(None)}"
+        for key, state in observation.gateways.items()
+        if state == ABSENT
+    )
     text = ". ".join(["no version is stable yet", *absent, *filter(None, [text])])
     return Finding(Type.READY, "False", Reason.PROGRESSING, text)
-
-
-def _absent(observation: Observation) -> list[Key]:
-    """Gateways of the route that don't exist."""
-    return [key for key, state in observation.gateways.items() if state == ABSENT]
 
 
 def _first_has_failed(observation: Observation, status: DataProductStatus) -> bool:
@@ -260,6 +258,8 @@ def _rollout(observation: Observation, status: DataProductStatus) -> Finding:
     if changed := _api_changed(observation, status):
         return Finding(kind, "False", Reason.API_CHANGED, changed)
     problem = words_of(observation, candidate.revision)
+    if not problem and candidate.shadow is not None:
+        problem = candidate.shadow.message
     text = f"{candidate.version} at {candidate.weight} %. {problem}".strip()
     return Finding(kind, "True", Reason(candidate.phase), text)
 

@@ -22,7 +22,11 @@ def snapshot_of(observation: Observation, plan: Plan) -> ProductSnapshot:
     ]
     # In blocks that were shorter until a moment ago, what happened lies far ahead.
     streaks = [first for first in firsts if first <= now]
-    starts = observation.starts_training(status)
+    starts = ""
+    if observation.starts_training(status) and status.retraining:
+        starts = status.retraining.job
+    elif observation.starts_shadow(status) and status.shadow:
+        starts = status.shadow.job
     evaluated = plan.evaluation is not None and status.state is not ProductState.UNKNOWN
     return ProductSnapshot(
         state=status.state or ProductState.UNKNOWN,
@@ -36,8 +40,8 @@ def snapshot_of(observation: Observation, plan: Plan) -> ProductSnapshot:
             for one in spec.depends_on
         ),
         priority=spec.priority,
-        training=observation.trains or starts,
-        reserved=Reserved(status.retraining.job, now) if status.retraining and starts else None,
+        training=observation.trains or bool(starts),
+        reserved=Reserved(starts, now) if starts else None,
         trained_at=now if observation.trains or starts else None,
         waiting_since=min(streaks, default=now) if _waits(observation, plan) else None,
         judged=block * seconds,
@@ -52,11 +56,24 @@ def _waits(observation: Observation, plan: Plan) -> bool:
     is kept for it meanwhile.
     """
     status = plan.status
+    if _shadow_waits(observation, status):
+        return True
     if status.retraining is None or status.retraining.trigger is None:
         decision = plan.evaluation.decision if plan.evaluation else None
         return decision is not None and decision.reason is DecisionReason.NO_SLOT
     without = observation.job is None and not observation.trains and not observation.refusal
     return without and observation.may_train(status) and not observation.starts_training(status)
+
+
+def _shadow_waits(observation: Observation, status: DataProductStatus) -> bool:
+    """Whether a Job of the shadow phase would start at once if it had a slot."""
+    shadow = status.shadow
+    if shadow is None or observation.trains or observation.is_frozen(status):
+        return False
+    if not shadow.job:
+        return shadow.reason == DecisionReason.NO_SLOT
+    waits = observation.shadow_job is None and not observation.shadow_refusal
+    return waits and not observation.starts_shadow(status)
 
 
 def _silent(observation: Observation, status: DataProductStatus) -> dict[str, bool]:

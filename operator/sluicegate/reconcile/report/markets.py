@@ -20,10 +20,9 @@ def with_markets(observation: Observation, status: DataProductStatus) -> DataPro
     before = {slo.name: slo for slo in observation.product.status.slos}
     states = {slo.name: _judged(observation, slo, before.get(slo.name)) for slo in status.slos}
     slos = tuple(
-        slo.model_copy(update={"markets": tuple(map(_shown, states[slo.name][:SHOWN]))})
-        for slo in status.slos
+        slo.replace(markets=tuple(map(_shown, states[slo.name][:SHOWN]))) for slo in status.slos
     )
-    status = status.model_copy(update={"slos": slos})
+    status = status.replace(slos=slos)
     diagnosis = status.diagnosis
     if diagnosis is None:
         return status
@@ -32,8 +31,8 @@ def with_markets(observation: Observation, status: DataProductStatus) -> DataPro
         return status
     evidence = [one for one in diagnosis.evidence if one.check != MARKET_ALONE]
     found = DiagnosisEvidence(check=MARKET_ALONE, verdict=CheckVerdict.CLEAR, message=text)
-    told = diagnosis.model_copy(update={"evidence": (*evidence, found)})
-    return status.model_copy(update={"diagnosis": told})
+    told = diagnosis.replace(evidence=(*evidence, found))
+    return status.replace(diagnosis=told)
 
 
 def _judged(

@@ -62,13 +62,11 @@ def report(observation: Observation, plan: Plan) -> DataProductStatus:
     """The status to write: that of the step, with conditions, traffic and summary."""
     product = observation.product
     known = _with_what_was_known(observation, with_markets(observation, plan.status))
-    status = known.model_copy(
-        update={
-            "observed_generation": product.metadata.generation,
-            "dependencies": observation.dependencies,
-            "problems": (),
-            "traffic": traffic_of(observation, plan.status, plan.allocation),
-        }
+    status = known.replace(
+        observed_generation=product.metadata.generation,
+        dependencies=observation.dependencies,
+        problems=(),
+        traffic=traffic_of(observation, plan.status, plan.allocation),
     )
     conditions = report_conditions(
         product.status.conditions,
@@ -79,9 +77,7 @@ def report(observation: Observation, plan: Plan) -> DataProductStatus:
         generation=product.metadata.generation,
         now=observation.now,
     )
-    return status.model_copy(
-        update={"conditions": conditions, "summary": summary(observation, status, conditions)}
-    )
+    return status.replace(conditions=conditions, summary=summary(observation, status, conditions))
 
 
 def report_invalid(
@@ -89,16 +85,12 @@ def report_invalid(
 ) -> DataProductStatus:
     """The status of a product whose spec can't be carried out: as before, and what is wrong."""
     finding = Finding(Type.STALLED, "True", Reason.INVALID_SPEC, "; ".join(problems))
-    words = (before.summary or Summary()).model_copy(update={"reason": str(Reason.INVALID_SPEC)})
-    return before.model_copy(
-        update={
-            "observed_generation": generation,
-            "problems": problems,
-            "summary": words,
-            "conditions": report_conditions(
-                before.conditions, [finding], generation=generation, now=now
-            ),
-        }
+    words = (before.summary or Summary()).replace(reason=str(Reason.INVALID_SPEC))
+    return before.replace(
+        observed_generation=generation,
+        problems=problems,
+        summary=words,
+        conditions=report_conditions(before.conditions, [finding], generation=generation, now=now),
     )
 
 
@@ -124,7 +116,7 @@ def _with_what_was_known(observation: Observation, status: DataProductStatus) ->
     if not (reread or (young and is_unread(before) and is_unread(status))):
         return status
     known = {"slos": before.slos, "state": before.state, "diagnosis": before.diagnosis}
-    return status.model_copy(update=known)
+    return status.replace(**known)
 
 
 def due(
@@ -165,16 +157,11 @@ def _only_verified(before: DataProductStatus, after: DataProductStatus) -> bool:
     others = [one for one in after.conditions if one.type != kind]
     known = find_condition(before.conditions, kind)
     kept = {one.type: one for one in (*others, *([known] if known else []))}
-    unverified = after.model_copy(
-        update={
-            "traffic": after.traffic.model_copy(
-                update={
-                    "verification": before.traffic.verification,
-                    "acceptance_time": before.traffic.acceptance_time,
-                }
-            ),
-            "conditions": tuple(kept[one.type] for one in after.conditions if one.type in kept),
-        }
+    unverified = after.replace(
+        traffic=after.traffic.replace(
+            verification=before.traffic.verification, acceptance_time=before.traffic.acceptance_time
+        ),
+        conditions=tuple(kept[one.type] for one in after.conditions if one.type in kept),
     )
     return same_meaning(before, unverified)
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from sluicegate.api import names
 from sluicegate.api.status import DataProductStatus
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.resources import DATA_PRODUCTS
@@ -23,10 +22,8 @@ class StatusStore:
     async def write(self, record: ProductRecord, status: DataProductStatus) -> ProductRecord:
         """Write a status over that of the record; the product as it then is."""
         body = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.KIND,
             "metadata": {"name": record.key.name, "namespace": record.key.namespace},
-            "status": status.model_copy(update={"written_by": self.overlaps.me}).to_dict(),
+            "status": status.replace(written_by=self.overlaps.me).to_dict(),
         }
         caches = self.caches
         async with reread_after_conflict(self.api, caches, DATA_PRODUCTS, record.key):

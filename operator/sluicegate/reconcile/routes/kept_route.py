@@ -45,4 +45,4 @@ def with_kept_route(
             error,
         )
         return None
-    return product.model_copy(update={"spec": product.spec.model_copy(update={"route": kept})})
+    return product.replace(spec=product.spec.replace(route=kept))

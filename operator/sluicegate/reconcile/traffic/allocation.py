@@ -284,8 +284,8 @@ def with_capacity(
     needed = min(ceil(stable_pods * FULL / (FULL - weight)), scaling.max_replicas)
     if product.spec.route is None:
         needed = stable_pods  # each of its pods is there for all of the traffic
-    known = candidate.model_copy(update={"capacity": max(needed, stable_pods)})
-    return status.model_copy(update={"candidate": known})
+    known = candidate.replace(capacity=max(needed, stable_pods))
+    return status.replace(candidate=known)
 
 
 def _by_replicas(

@@ -65,6 +65,13 @@ def test_a_return_has_to_take_bad_events_away(version, counts, why):
     assert bool(found) == bool(why)
 
 
+@pytest.mark.parametrize(("bad", "cures"), [(750, True), (749, False)])
+def test_half_of_the_answers_above_what_is_allowed_outweigh_that_it_was_degraded_too(bad, cures):
+    (slo,) = judged_by({**ACCURACY, "objective": "0.75"}).slos
+    found = said(before(degraded=("accuracy",)), Harm(missed(slo), (Count(bad, 1000),)))
+    assert (found == "") is cures
+
+
 @pytest.mark.parametrize(
     ("mean", "degraded", "cures"),
     [(50.0, (), True), (40.0, (), False), (39.0, (), False), (50.0, ("basket",), False)],

@@ -159,6 +159,13 @@ def test_a_field_of_any_name_is_missed(name: str):
     assert found == f"POST /classify: {name} is new and required"
 
 
+@pytest.mark.parametrize(("length", "shown"), [(80, "x" * 80), (81, "x" * 79 + "…")])
+def test_of_a_long_name_a_message_has_eighty_characters(length: int, shown: str):
+    before = accepting(object_of("id", id=TEXT, **{"x" * length: TEXT}))
+    (found,) = compared(before, accepting(object_of("id", id=TEXT)))
+    assert found == f"POST /classify: {shown} is no longer accepted"
+
+
 def test_another_content_type_is_another_request():
     def as_kind(kind: str) -> Schema:
         one = operation(ACCEPTS, RETURNS)

@@ -318,13 +318,13 @@ def test_the_most_pressing_train_first_then_those_that_waited_longest():
         applicant("early", since=1),
         applicant("pressing", Priority.CRITICAL, since=99),
     ]
-    assert [one.name for one in admit(waiting, [], Budget())] == ["pressing", "early"]
+    assert [one.name for one in admit(waiting, [], Budget(), 0)] == ["pressing", "early"]
 
 
 def test_a_namespace_has_one_slot_and_the_operator_two():
     waiting = [applicant("a", namespace="n"), applicant("b", namespace="n"), applicant("z")]
-    assert [one.name for one in admit(waiting, [], Budget())] == ["a", "z"]
-    assert admit(waiting, [applicant("x"), applicant("y")], Budget()) == ()
+    assert [one.name for one in admit(waiting, [], Budget(), 0)] == ["a", "z"]
+    assert admit(waiting, [applicant("x"), applicant("y")], Budget(), 0) == ()
 
 
 @pytest.mark.parametrize(
@@ -356,9 +356,9 @@ def test_of_one_priority_the_namespace_goes_first_that_had_a_slot_longest_ago():
 def test_slots_go_round_the_namespaces_before_one_has_a_second():
     waiting = [applicant(f"a{n}", namespace="a") for n in range(3)]
     waiting.append(applicant("z", since=99))
-    assert [one.name for one in admit(waiting, [], Budget(3, 3))] == ["a0", "z", "a1"]
+    assert [one.name for one in admit(waiting, [], Budget(3, 3), 0)] == ["a0", "z", "a1"]
     trains = [applicant("a9", namespace="a")]
-    assert [one.name for one in admit(waiting, trains, Budget(2, 2))] == ["z"]
+    assert [one.name for one in admit(waiting, trains, Budget(2, 2), 0)] == ["z"]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,11 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.versions import Probation
 from sluicegate.policy.slo_health import probation
+from sluicegate.policy.slo_health.client_errors import client_errors, judge_client_errors
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.blocks import Block, Quality
+from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.counts import Count
 from tests.support.decisions.judged import baseline, judged_by, observed, series, serving, stable
 from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
@@ -55,6 +57,21 @@ def test_an_slo_that_is_not_measured_now_fails_no_probation(state, reason, back)
 def test_a_version_as_good_as_the_one_before_stays_as_it_was_judged(state):
     before = SloResult(SLO, state, Reason.INSUFFICIENT_DATA)
     assert judged(before, GOOD * 60) in {before, replace(before, as_before=True)}
+
+
+@pytest.mark.parametrize("requests", [600, 0])
+def test_more_client_errors_than_before_are_confirmed_by_blocks_that_have_requests(requests):
+    slo = client_errors(TERMS)
+    status = serving(
+        probation=Probation(version="v1", against="v2", start_time=0),
+        probation_baselines={CLIENT_ERRORS: baseline(slo, 6, 6000)},
+    )
+    refused = series(*WORSE * 59, (requests // 2, requests))
+    found = judge_client_errors(
+        TERMS, status, status.stable, {CLIENT_ERRORS: refused}, observed=observed(block=60)
+    )
+    assert found is not None
+    assert (found.state, found.fresh) == (SloState.MISSED, requests > 0)
 
 
 # ---- its end --------------------------------------------------------------------------------

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sluicegate.api import names
-from sluicegate.kube.errors import Conflict
+from sluicegate.kube.errors import Conflict, Invalid
 from sluicegate.kube.requests import ABSENT
 from sluicegate.kube.resources import (
     DEPLOYMENTS,
@@ -16,7 +18,7 @@ from sluicegate.kube.resources import (
     SERVICES,
     Key,
 )
-from sluicegate.reconcile.build import build_children
+from sluicegate.reconcile.build import Child, build_children
 from sluicegate.reconcile.traffic.allocation import allocation_of
 from sluicegate.settings import ServiceKind
 from tests.support.decisions.rollout_world import RUNTIME, World, document
@@ -51,6 +53,31 @@ async def live(server, reconciler, record, children):
     await reconciler.applier.apply(record, children)
     server.sent.clear()
     return children
+
+
+def changed(child: Child, **fields: object) -> Child:
+    manifest = {**child.manifest, "spec": {**child.manifest["spec"], **fields}}
+    return replace(child, manifest=manifest, fingerprint=f"{child.fingerprint} changed")
+
+
+@pytest.fixture
+async def fewer(server, reconciler, record, children) -> list[Child]:
+    """The children, of which the Deployment lives with two pods and is to have one."""
+
+    def with_pods(count: int, **of_services: object) -> list[Child]:
+        per_kind = {DEPLOYMENTS: {"replicas": count}, SERVICES: of_services}
+        return [changed(one, **per_kind.get(one.resource, {})) for one in children]
+
+    await reconciler.applier.apply(record, with_pods(2))
+    return [
+        replace(one, fingerprint=f"{one.fingerprint} again")
+        for one in with_pods(1, selector={"sluicegate.dev/revision": "another"})
+    ]
+
+
+def pods(server) -> int:
+    (deployment,) = (one for path, one in server.objects.items() if "deployments" in path)
+    return deployment["spec"]["replicas"]
 
 
 def observed(reconciler, resource, key) -> tuple[str, str]:
@@ -120,6 +147,37 @@ async def test_what_was_deleted_meanwhile_is_not_made_anew_by_a_late_update(
     with pytest.raises(Conflict):
         await reconciler.applier.apply(record, [route])
     assert HTTP_ROUTES.path(*route.key) not in server.objects
+
+
+async def test_a_deployment_gives_up_pods_once_all_that_directs_requests_is_in_force(
+    server, reconciler, record, fewer
+):
+    server.invalid.add("services")
+    routed = [one for one in fewer if one.resource != HTTP_ROUTES]
+    leftovers = list(reconciler.applier.leftovers(record, routed))
+
+    with pytest.raises(Invalid):
+        await reconciler.applier.apply(record, routed, leftovers)
+    assert pods(server) == 2
+    assert not [one for one in server.objects if "httproutes" in one]
+
+    server.invalid.clear()
+    await reconciler.applier.apply(record, routed)
+    assert pods(server) == 1
+
+
+async def test_a_leftover_that_is_refused_keeps_no_route_from_going(
+    server, reconciler, record, live
+):
+    server.invalid.add("services")
+    leftovers = list(reconciler.applier.leftovers(record, ()))
+    leftovers.sort(key=lambda leftover: leftover[0] != SERVICES)
+
+    with pytest.raises(Invalid):
+        await reconciler.applier.apply(record, (), leftovers)
+
+    assert not [one for one in server.objects if "httproutes" in one]
+    assert [one for one in server.objects if "deployments" in one]
 
 
 async def test_what_is_gone_already_needs_no_deletion(server, reconciler, record, live):

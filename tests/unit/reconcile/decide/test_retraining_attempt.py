@@ -13,8 +13,9 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import AttemptResult, RetrainingStatus
 from sluicegate.api.versions import VersionSource
 from sluicegate.conditions import find_condition
+from sluicegate.policy.model.decision import Alert, Hold
 from sluicegate.reconcile.decide.planner import make_plan
-from sluicegate.reconcile.decide.retraining_attempt import with_outcome
+from sluicegate.reconcile.decide.retraining_attempt import with_outcome, with_result
 from sluicegate.reconcile.report.status import report
 from tests.support.decisions.rollout_world import World, image
 
@@ -55,6 +56,24 @@ def test_the_attempt_that_made_a_candidate_ends_as_the_candidate_does(world, out
 )
 def test_what_became_of_another_candidate_is_not_told_of_the_attempt(world, fields):
     assert told(world, Outcome.ROLLED_BACK, **fields).outcome is Outcome.IN_PROGRESS
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "outcome"),
+    [
+        (Alert, DecisionReason.WORSE_ON_HOLD_OUT, Outcome.REJECTED),
+        (Alert, DecisionReason.HOLD_OUT_TOO_SMALL, Outcome.REJECTED),
+        (Alert, DecisionReason.NOT_SHOWN_BETTER, Outcome.REJECTED),
+        (Alert, DecisionReason.JOB_FAILED, Outcome.FAILED),
+        (Hold, DecisionReason.SUPERSEDED, Outcome.SUPERSEDED),
+    ],
+    ids=["worse", "too small", "no remedy", "failed", "superseded"],
+)
+def test_a_version_that_the_gate_refuses_is_rejected(world, kind, reason, outcome):
+    """And no message says that its training failed."""
+    status = world.current.replace(retraining=RetrainingStatus())
+    after = with_result(world.observation(), status, kind(reason=reason, message="why"))
+    assert after.retraining.last_result.outcome is outcome
 
 
 def condition_of(world: World, retraining: RetrainingStatus) -> Condition:

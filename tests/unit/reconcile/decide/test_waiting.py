@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from sluicegate.policy.model.observed import Portfolio
+from sluicegate.policy.model.observed import Facts, Portfolio
 from tests.support.decisions.rollout_world import World, document
 
 TRAINING = {"command": ["train"], "output": "registry.example/bentos/search"}
@@ -33,6 +33,14 @@ def test_a_retraining_that_is_due_says_what_it_waits_for(mode, waits):
     assert (retraining.pending.cause, retraining.pending.slo) == ("ModelDecay", "accuracy")
     assert retraining.pending.version == "v1"
     assert retraining.trigger is None
+
+
+def test_what_no_training_would_cure_waits_for_none():
+    world = degraded()
+    world.facts = Facts(upstream_degraded=("pricing",))
+    world.run()
+    assert world.condition("Degraded") == ("True", "UpstreamDegraded")
+    assert world.current.retraining is None
 
 
 def test_waiting_costs_no_write_a_block():

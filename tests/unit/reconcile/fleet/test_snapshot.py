@@ -192,6 +192,12 @@ def test_a_persons_request_waits_since_it_was_made_and_jumps_no_line():
     assert standing_after(world).following(first).waiting_since == world.now - 3600
 
 
+def test_a_product_that_has_trained_waits_for_no_slot_until_it_is_to_train_again():
+    world = World(spec=document(retraining=TRAINING)).until(lambda world: world.serving == "v1")
+    world.status["retraining"] = {"lastResult": RESULT, "unsuccessfulAttempts": 1}
+    assert standing_after(world).waiting_since is None
+
+
 def test_an_owner_that_a_product_declares_makes_nothing_of_it_to_others():
     """Namespaces are counted, which tenants can't choose: see `common_cause`."""
     owners = ("group:default/catalog", "group:default/catalog", "group:default/other")

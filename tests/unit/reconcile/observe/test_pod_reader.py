@@ -59,7 +59,7 @@ def reads():
 
 async def asks(reads, world, live, status=None, now=MINUTE):
     before = reads.api.asked.copy()
-    await reads.of(RECORD, status or world.current, live, None, now=now)
+    await reads.of(RECORD, status or world.current, live, (), now=now)
     asked = reads.api.asked - before
     assert set(asked) <= {SEARCH}
     return asked.total()
@@ -77,7 +77,7 @@ async def test_without_labels_pods_that_serve_are_read_once_a_deployment(reads, 
 
     async def asked(live, now):
         before = reads.api.asked.total()
-        await reads.of(RECORD, rest, live, None, now=now, unlabelled=True)
+        await reads.of(RECORD, rest, live, (), now=now, unlabelled=True)
         return reads.api.asked.total() - before
 
     found = [await asked(live, MINUTE + n) for n in (0, 1, 600, 6000)]
@@ -91,7 +91,7 @@ async def test_of_all_products_without_labels_one_a_second_is_read(reads, world)
     for second in range(3):
         for number in range(20):
             one = SimpleNamespace(key=Key("catalog", f"search-{number}"))
-            await reads.of(one, rest, seen(world), None, now=MINUTE + second, unlabelled=True)
+            await reads.of(one, rest, seen(world), (), now=MINUTE + second, unlabelled=True)
     assert reads.api.asked.total() == 3
 
 
@@ -108,7 +108,7 @@ async def test_without_labels_the_first_pods_are_read_as_they_become_ready(
     found = []
     for one in (live, ready, ready):
         before = reads.api.asked.total()
-        await reads.of(RECORD, status, one, None, now=MINUTE, unlabelled=unlabelled)
+        await reads.of(RECORD, status, one, (), now=MINUTE, unlabelled=unlabelled)
         found.append(reads.api.asked.total() - before)
     assert found == expected
 
@@ -131,7 +131,7 @@ async def test_products_with_a_canary_dont_all_read_in_the_same_second(reads, wo
     asked = [0]
     for second in range(BELIEVED_SECONDS + 1):
         for one in many:
-            await reads.of(one, world.current, live, None, now=MINUTE + second)
+            await reads.of(one, world.current, live, (), now=MINUTE + second)
         asked.append(reads.api.asked.total())
     first, *later = [after - before for before, after in pairwise(asked)]
     assert first == 300
@@ -194,7 +194,7 @@ async def test_a_training_that_has_ended_is_read_whatever_starts_beside_it(reads
     name, one = next(iter(seen(world).items()))
     starting = seen(world) | {name: replace(one, ready=0, replicas=2, moved=MINUTE)}
     job = SimpleNamespace(uid="job", version=1, finished=True)
-    await reads.of(RECORD, world.current, starting, job, now=MINUTE)
+    await reads.of(RECORD, world.current, starting, [job], now=MINUTE)
     assert reads.api.asked == {SEARCH: 1}
 
 

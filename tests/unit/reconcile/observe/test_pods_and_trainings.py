@@ -227,6 +227,24 @@ def result(ended: TrainingExit, **of_job: Any):
     return training_result(job(**of_job), ended, "0a1b2c3d", PARENT, output=OUTPUT)
 
 
+@pytest.mark.parametrize(
+    ("reported", "ended_at", "expected"),
+    [
+        (None, 0, None),
+        (None, 1_000, 1_000),
+        ("1970-01-01T00:10:00Z", 1_000, 600),
+        ("1970-01-01T01:00:00Z", 1_000, 1_000),  # not after its own end
+    ],
+)
+def test_the_data_of_a_training_ended_when_it_says_and_not_after_itself(
+    reported, ended_at, expected
+):
+    report = GOOD | ({"dataEndTime": reported} if reported else {})
+    made = result(TrainingExit(json.dumps(report), 0, ended_at=ended_at))
+    assert isinstance(made, TrainingSucceeded)
+    assert made.data_end == expected
+
+
 def test_a_training_that_made_a_version_gives_it_with_both_evaluations():
     made = result(TrainingExit(json.dumps(GOOD), 0))
     assert isinstance(made, TrainingSucceeded)

@@ -12,6 +12,7 @@ import pytest
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_ROLLBACK, DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import RetrainingStatus, Trigger
+from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import SpecModel
 from sluicegate.manifests.plan import spec_version
 from sluicegate.policy.model.decision import Hold
@@ -175,6 +176,28 @@ def test_a_canary_whose_counts_cant_be_true_is_a_reason():
     found = report(observation, step).summary
     assert found is not None
     assert found.reason == "InvalidData"
+
+
+@pytest.mark.parametrize(
+    ("states", "shown"),
+    [
+        (("Met", "Met"), "Met"),
+        (("Met", "Unknown"), "second Unknown"),
+        (("Unknown", "AtRisk"), "second AtRisk"),
+        (("Missed", "AtRisk"), "first Missed"),
+    ],
+)
+def test_the_column_of_service_levels_shows_the_worst_of_them(states, shown):
+    observation = serving().observation()
+    step = make_plan(observation)
+    one = step.status.slos[0]
+    slos = tuple(
+        one.model_copy(update={"name": name, "state": SloState(state)})
+        for name, state in zip(("first", "second"), states, strict=True)
+    )
+    found = report(observation, replace(step, status=step.status.replace(slos=slos))).summary
+    assert found is not None
+    assert found.slo == shown
 
 
 def test_pods_that_don_t_come_up_are_a_reason():

@@ -54,6 +54,15 @@ def test_a_version_that_cant_be_measured_says_so():
     assert world.current.slos[0].reason == DecisionReason.PROMETHEUS_UNAVAILABLE
 
 
+@pytest.mark.parametrize("rate", [0, 4000])
+def test_a_version_that_nobody_asks_for_long_says_so_and_no_more_that_it_warms_up(rate):
+    world = World(spec=document(), rate=rate)
+    world.until(lambda world: world.serving == "v1").run(8)
+    world.rate = 0
+    reasons = [world.run().current.slos[0].reason for _ in range(30)]
+    assert reasons[-1] == DecisionReason.NO_TRAFFIC
+
+
 def test_an_outage_of_prometheus_is_news():
     world = served(36)
     before, after = written(world, DecisionReason.PROMETHEUS_UNAVAILABLE)

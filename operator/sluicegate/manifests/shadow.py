@@ -1,0 +1,131 @@
+"""The Job of a shadow phase: both bentos, and rows that were labelled in one interval.
+
+What the command finds: the bentos at /stable and /candidate, the SLUICEGATE_* variables below, and
+/dev/termination-log, to which it writes one JSON object (see sluicegate_service.shadow). The pod is
+that of trainings: their template, service account and secrets.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sluicegate.api.base import rfc3339
+from sluicegate.api.names import Component
+from sluicegate.api.product import DataProduct
+from sluicegate.api.shadow import Shadow
+from sluicegate.api.versions import VersionBase
+from sluicegate.manifests.bento import BentoPlace, bento_volume, fetch_containers, fetch_volumes
+from sluicegate.manifests.common import Manifest, labels, metadata, without_empty
+from sluicegate.manifests.container import (
+    bento_environment,
+    container_security,
+    environment,
+    pod_security,
+    scratch_mounts,
+    scratch_volumes,
+)
+from sluicegate.manifests.training import one_pod_job
+from sluicegate.manifests.training_template import merge_template
+
+STABLE: Final = BentoPlace("/stable")
+CANDIDATE: Final = BentoPlace(
+    "/candidate", "sluicegate-candidate", "sluicegate-candidate-claim", "fetch-candidate"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowInterval:
+    """What one Job scores.
+
+    Attributes
+    ----------
+    name : of the Job.
+    stable, candidate : the versions.
+    since, until : rows whose label came after the one and by the other count, in seconds.
+    most_seconds : that it may take, whatever the product asks for (a setting of the operator).
+    """
+
+    name: str
+    stable: VersionBase
+    candidate: VersionBase
+    since: int
+    until: int
+    most_seconds: int = 604_800
+
+
+def build_shadow_job(product: DataProduct, shadow: Shadow, interval: ShadowInterval) -> Manifest:
+    """The Job of one interval. Its name says which one, so that it can't start twice."""
+    own_labels = labels(product, Component.TRAINER)
+    template = {
+        "metadata": {"labels": own_labels},
+        "spec": _pod_spec(product, shadow, interval),
+    }
+    retraining = product.spec.retraining
+    if retraining is not None and retraining.pod_template is not None:
+        template = _as_ours(
+            merge_template(retraining.pod_template.to_dict(), template), shadow, template
+        )
+    seconds = min(shadow.timeout_seconds, interval.most_seconds)
+    return one_pod_job(metadata(product, interval.name, own_labels), template, seconds=seconds)
+
+
+def _as_ours(merged: Manifest, shadow: Shadow, ours: Manifest) -> Manifest:
+    """A template of trainings with what the shadow phase runs, in the template's image."""
+    (container,) = merged["spec"]["containers"]
+    (own,) = ours["spec"]["containers"]
+    kept = {key: value for key, value in container.items() if key != "args"}
+    kept |= {"command": own["command"], "workingDir": own["workingDir"]}
+    if shadow.resources.requests or shadow.resources.limits:
+        kept["resources"] = own["resources"]
+    return merged | {"spec": merged["spec"] | {"containers": [kept]}}
+
+
+def _pod_spec(product: DataProduct, shadow: Shadow, interval: ShadowInterval) -> Manifest:
+    account = product.spec.retraining.service_account_name if product.spec.retraining else None
+    secrets = product.spec.serving.image_pull_secrets
+    both = ((interval.stable, STABLE), (interval.candidate, CANDIDATE))
+    return without_empty(
+        {
+            "restartPolicy": "Never",
+            "serviceAccountName": account,
+            "automountServiceAccountToken": account is not None,
+            "enableServiceLinks": False,
+            "securityContext": pod_security(),
+            "imagePullSecrets": [ref.to_dict() for ref in secrets],
+            "initContainers": [
+                container
+                for version, place in both
+                for container in fetch_containers(product, version, place)
+            ],
+            "containers": [_scorer(product, shadow, interval)],
+            "volumes": [
+                *(bento_volume(version, place) for version, place in both),
+                *(volume for version, place in both for volume in fetch_volumes(version, place)),
+                *scratch_volumes(),
+            ],
+        }
+    )
+
+
+def _scorer(product: DataProduct, shadow: Shadow, interval: ShadowInterval) -> Manifest:
+    values = bento_environment(product, shadow.resources) | {
+        "SLUICEGATE_STABLE": STABLE.path,
+        "SLUICEGATE_STABLE_VERSION": interval.stable.version,
+        "SLUICEGATE_CANDIDATE": CANDIDATE.path,
+        "SLUICEGATE_CANDIDATE_VERSION": interval.candidate.version,
+        "SLUICEGATE_SINCE": rfc3339(interval.since),
+        "SLUICEGATE_UNTIL": rfc3339(interval.until),
+    }
+    return without_empty(
+        {
+            "name": "trainer",
+            "image": interval.candidate.runtime_image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": list(shadow.command),
+            "workingDir": f"{CANDIDATE.path}/src",
+            "env": environment(values, shadow.env),
+            "resources": without_empty(shadow.resources.to_dict()),
+            "securityContext": container_security(),
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            "volumeMounts": [STABLE.mount, CANDIDATE.mount, *scratch_mounts()],
+        }
+    )

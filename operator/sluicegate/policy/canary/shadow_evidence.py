@@ -1,0 +1,161 @@
+"""What the shadow phase says of a candidate: both versions on rows labelled after the training.
+
+A labelled request that the candidate answered is a row of the shadow phase, too. So for an SLO
+that it scores, the canary's counts are evidence against a candidate alone (docs/adr/0018).
+"""
+
+from collections.abc import Mapping
+from math import inf
+from typing import Final
+
+from sluicegate.api.base import number
+from sluicegate.api.shadow import ShadowEvidence, ShadowStatus
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Candidate, CandidatePhase
+from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.policy.slo_health.client_errors import is_implicit
+from sluicegate.stats.paired import PairedEvidence, Pairs, weigh
+from sluicegate.stats.paired_blocks import (
+    NO_ROWS,
+    BlockEvidence,
+    discordance,
+    expected_blocks,
+    expected_rows,
+    plus,
+)
+from sluicegate.stats.sequential_test import promotion_bound
+
+USUAL_DISCORDANCE: Final = 0.1
+"""Share of rows on which one version alone is right, until rows are known."""
+
+
+def is_scored(slo: SloTerms) -> bool:
+    """Whether a shadow phase may score it: an SLO of the spec about the answers."""
+    return slo.tells_quality and slo.deciding and not is_implicit(slo)
+
+
+def is_tried(status: DataProductStatus) -> bool:
+    """Whether a candidate is tried beside stable, so that a shadow phase runs."""
+    candidate = status.trial
+    if candidate is None or status.stable is None or status.carried_out:
+        return False
+    return candidate.phase is not CandidatePhase.PARKED
+
+
+def is_due(shadow: ShadowStatus, interval: int, now: int) -> bool:
+    """Whether the next Job may start: an interval after the last one did, and with one to score."""
+    begun = (
+        shadow.since_time
+        if shadow.start_time is None
+        else max(shadow.start_time, shadow.since_time)
+    )
+    return not shadow.job and now >= begun + interval
+
+
+def is_shadowed(terms: Terms, candidate: Candidate, slo: SloTerms) -> bool:
+    """Whether the shadow phase decides about it in the stead of the canary's counts.
+
+    Each one that it may score does until a result names any; from then on, those that are named.
+    """
+    if terms.shadow_seconds is None or not is_scored(slo):
+        return False
+    named = {one.slo for one in candidate.shadow.evidence} if candidate.shadow else set[str]()
+    return not named or slo.name in named
+
+
+def hold_out_of(slo: SloTerms, candidate: Candidate) -> PairedEvidence | None:
+    """The evidence of the rows from before the end of its training; None without any."""
+    rows = candidate.pairs.get(slo.name)
+    return None if rows is None else weigh(rows, slo.margin_by(rows))
+
+
+def evidence_of(slo: SloTerms, candidate: Candidate) -> BlockEvidence:
+    """The evidence of the rows so far; none of an SLO that was changed since."""
+    found = candidate.shadow.evidence if candidate.shadow else ()
+    one = next((one for one in found if (one.slo, one.terms_hash) == (slo.name, slo.hash)), None)
+    if one is None:
+        return BlockEvidence()
+    return BlockEvidence(one.pairs, one.blocks, one.squares, one.promote, one.roll_back)
+
+
+def with_rows(
+    terms: Terms, candidate: Candidate, shadow: ShadowStatus, pairs: Mapping[str, Pairs]
+) -> ShadowStatus:
+    """The shadow phase after the rows of one more interval, which ended at `shadow.until_time`.
+
+    Parameters
+    ----------
+    pairs : rows by SLO; those of names that the spec no longer has don't count.
+    """
+    known = {one.slo: one for one in shadow.evidence}
+    for slo in terms.slos:
+        if slo.name in pairs and is_scored(slo):
+            rows = candidate.pairs.get(slo.name)
+            after = evidence_of(slo, candidate.replace(shadow=shadow)).after(
+                pairs[slo.name], slo.margin_by(rows), rows or NO_ROWS
+            )
+            known[slo.name] = ShadowEvidence(
+                slo=slo.name,
+                terms_hash=slo.hash,
+                blocks=after.blocks,
+                pairs=after.pairs,
+                squares=after.squares,
+                correlation=number(after.correlation()),
+                promote=after.promote,
+                roll_back=after.roll_back,
+            )
+    return shadow.replace(
+        since_time=shadow.since_time if shadow.until_time is None else shadow.until_time,
+        blocks=shadow.blocks + 1,
+        evidence=tuple(known[slo.name] for slo in terms.slos if slo.name in known),
+    )
+
+
+def planned_shadow_seconds(
+    interval: int,
+    labels_per_second: float,
+    *,
+    margin: float,
+    known: float = 0.0,
+    rows: Pairs | None = None,
+) -> float:
+    """Mean time until an equal candidate has passed by the shadow phase alone; infinite without labels.
+
+    Parameters
+    ----------
+    interval : of its Jobs, in seconds. margin : δ. known : ln E that is there before.
+    rows : earlier ones that both versions were scored on.
+    """
+    if not labels_per_second:
+        return inf
+    psi = discordance(rows) if rows is not None and rows.total else USUAL_DISCORDANCE
+    needed = expected_rows(psi, margin, promotion_bound(1, 1) - known)
+    return interval * expected_blocks(labels_per_second * interval, needed)
+
+
+def expected_shadow_seconds(
+    interval: int,
+    candidate: Candidate,
+    labels_per_second: float,
+    *,
+    shadow: BlockEvidence,
+    margin: float,
+    known: float,
+    rows: Pairs | None,
+) -> float:
+    """The same for a candidate that is tried, of which rows may be known.
+
+    Parameters
+    ----------
+    labels_per_second : as Prometheus counts them; 0 where it counts none.
+    shadow : the evidence so far.
+    """
+    lasted = candidate.shadow.since_time - candidate.start_time if candidate.shadow else 0
+    seen = shadow.pairs.total / lasted if lasted > 0 else 0.0
+    return planned_shadow_seconds(
+        interval,
+        max(labels_per_second, seen),
+        margin=margin,
+        known=known,
+        rows=plus(shadow.pairs, rows or NO_ROWS),
+    )

@@ -1,0 +1,86 @@
+"""What a Job of the shadow phase says: rows that count, or one clear reason why there are none."""
+
+from collections.abc import Collection
+from typing import Final
+
+from pydantic import ValidationError
+
+from sluicegate.api.base import Paired, StatusModel
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.product import DataProduct
+from sluicegate.policy.canary.shadow_evidence import is_due, is_scored, is_tried
+from sluicegate.policy.model.formatting import duration
+from sluicegate.policy.model.observed import ShadowCounted, ShadowFailed, ShadowResult
+from sluicegate.reconcile.fleet.training_slots import JobRefusal, is_overdue
+from sluicegate.reconcile.live.children import JobRecord
+from sluicegate.reconcile.live.pods import TrainingExit, of_job
+from sluicegate.reconcile.observe.job_message import JobWords, job_failure, json_object, tail, why
+from sluicegate.reconcile.observe.observation import Observation
+
+SHADOW: Final = JobWords("The shadow Job", "rollout.shadow")
+
+
+class ShadowReport(StatusModel):
+    """The one JSON object that a Job of the shadow phase writes."""
+
+    pairs: dict[str, Paired]
+    """Rows by which of both versions was right, by SLO; empty when there were none."""
+
+
+def scores(product: DataProduct, now: int) -> bool:
+    """Whether the shadow phase wants a training slot now, or soon."""
+    shadow, status = product.spec.rollout.shadow, product.status
+    if shadow is None or not is_tried(status):
+        return False
+    known = status.shadow
+    return known is None or bool(known.job) or is_due(known, shadow.interval_seconds, now)
+
+
+def shadow_of(observation: Observation, refusal: JobRefusal | None) -> ShadowResult | None:
+    """The result of the Job that status names, once it has ended, or won't be there."""
+    spec, status = observation.product.spec.rollout.shadow, observation.product.status.shadow
+    if spec is None or status is None or not status.job:
+        return None
+    job = observation.shadow_job
+    if job is not None and job.finished:
+        slos = [slo.name for slo in observation.terms.slos if is_scored(slo)]
+        return shadow_result(job, of_job(observation.pods, job.key.name), slos)
+    if refusal is not None and refusal.final:
+        text = f"{SHADOW.name} is refused: {refusal.message}"
+        return ShadowFailed(DecisionReason.JOB_REFUSED, text)
+    most = observation.most_training_seconds
+    allowed = min(spec.timeout_seconds, most)
+    text = ""
+    if job is not None and is_overdue(job, observation.now, most):
+        text = f"{SHADOW.name} {job.key.name} hasn't ended, though it may take {duration(allowed)}"
+    elif job is None and refusal and observation.now >= (status.start_time or 0) + allowed:
+        text = f"{SHADOW.name} couldn't be created within {duration(allowed)}: {refusal.message}"
+    return ShadowFailed(DecisionReason.TIMED_OUT, text) if text else None
+
+
+def shadow_result(job: JobRecord, ended: TrainingExit, slos: Collection[str]) -> ShadowResult:
+    """The result of a Job that has ended.
+
+    Parameters
+    ----------
+    job : the Job; `finished` holds. ended : what its container left behind.
+    slos : names that its rows may have.
+    """
+    if not job.succeeded:
+        return ShadowFailed(*job_failure(job, ended, SHADOW))
+    try:
+        report = ShadowReport.model_validate_json(json_object(ended.message))
+    except (ValidationError, ValueError) as error:
+        text = (
+            f"{SHADOW.name} succeeded, but its termination message is not a result ({why(error)})"
+        )
+        return ShadowFailed(
+            DecisionReason.INVALID_RESULT, f"{text}; message: {tail(ended.message)}"
+        )
+    if strange := sorted(set(report.pairs) - set(slos)):
+        text = (
+            f"{SHADOW.name}'s result names {', '.join(strange)}, and the SLOs about the answers are"
+            f" {', '.join(slos)}: correct the name in the command's code"
+        )
+        return ShadowFailed(DecisionReason.INVALID_RESULT, text)
+    return ShadowCounted(report.pairs)

@@ -1,0 +1,175 @@
+"""Evidence of the shadow phase beside the canary's: what counts for a candidate, and what against it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf, log
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.shadow import ShadowStatus
+from sluicegate.api.versions import VersionSource
+from sluicegate.policy.canary.analysis import assess
+from sluicegate.policy.canary.shadow_evidence import (
+    is_due,
+    planned_shadow_seconds,
+    with_rows,
+)
+from sluicegate.policy.canary.verdict import decide
+from sluicegate.policy.model.decision import Hold, Promote, Rollback, StartRollout
+from sluicegate.policy.model.observed import Facts
+from sluicegate.policy.transitions import apply_decision
+from sluicegate.stats.paired import Pairs
+from sluicegate.stats.sequential_test import rollback_bound
+from tests.support.decisions.judged import (
+    START,
+    V2,
+    V3,
+    both_arms,
+    candidate,
+    judged_by,
+    observed,
+    parked,
+    serving,
+)
+from tests.support.decisions.scenarios import ACCURACY
+
+if TYPE_CHECKING:
+    from sluicegate.policy.canary.assessment import Assessment
+    from sluicegate.policy.model.terms import Terms
+
+SHADOW = {"command": ["score"], "intervalSeconds": 86_400}
+ONE_STEP = {"steps": [50], "maxDurationSeconds": 1_209_600}
+EQUAL, WORSE = Pairs(1700, 100, 100, 100), Pairs(1700, 40, 160, 100)
+CLICKS = {
+    "name": "clicks",
+    "indicator": {"counters": {"good": "clicked_total", "total": "served_total"}},
+    "maxDrop": "0.05",
+}
+GOOD = {"accuracy": (80, 1000), "clicks": (80, 1000)}
+
+
+def terms(*slos: dict, **rollout: object) -> Terms:
+    return judged_by(*(slos or (ACCURACY,)), rollout={**ONE_STEP, "shadow": SHADOW, **rollout})
+
+
+def shadowed(judged: Terms, *blocks: Pairs, slo: str = "accuracy"):
+    """v2 at its last share, with these intervals of rows."""
+    one = candidate(50)
+    shadow = ShadowStatus(since_time=START)
+    for number, rows in enumerate(blocks, start=1):
+        shadow = shadow.replace(until_time=START + 86_400 * number)
+        shadow = with_rows(judged, one.replace(shadow=shadow), shadow, {slo: rows})
+    return one.replace(shadow=shadow)
+
+
+def judge(judged: Terms, one, *, blocks: int = 60) -> Assessment:
+    """What is known with canary blocks in which both arms are alike."""
+    status = serving(candidate=one)
+    return assess(judged, status, one, observed(both_arms(GOOD, GOOD, blocks)))
+
+
+def decided(judged: Terms, one, assessment: Assessment):
+    status = serving(candidate=one)
+    return decide(judged, status, one, assessment, facts=Facts(), now=START + 7200, approved=False)
+
+
+def test_the_canary_of_an_slo_with_a_shadow_phase_is_no_evidence_for_the_candidate():
+    alone = judged_by(ACCURACY, rollout=ONE_STEP)
+    (canary,) = judge(alone, candidate(50)).slos
+    (beside,) = judge(terms(), shadowed(terms())).slos
+    assert canary.evidence.promote > log(20), "else it shows nothing"
+    assert beside.evidence.promote == 0
+    assert beside.evidence.roll_back == canary.evidence.roll_back
+    held = decided(terms(), shadowed(terms()), judge(terms(), shadowed(terms())))
+    assert isinstance(held, Hold)
+    assert "no rows that were labelled after the training" in held.message
+
+
+def test_rows_that_were_labelled_after_the_training_promote():
+    judged = terms()
+    one = shadowed(judged, *[EQUAL] * 16)
+    made = decided(judged, one, judge(judged, one))
+    assert isinstance(made, Promote)
+    assert "32,000 rows that were labelled after the training" in made.message
+
+
+def test_rows_against_a_candidate_take_it_back():
+    judged = terms()
+    one = shadowed(judged, *[WORSE] * 8)
+    made = decided(judged, one, judge(judged, one))
+    assert isinstance(made, Rollback)
+    assert made.reason is Reason.SHADOW_WORSE
+    assert "1,280 wrong of the candidate alone" in made.message
+
+
+def test_each_comparison_has_its_part_of_the_error():
+    (alone,) = judge(judged_by(ACCURACY, rollout=ONE_STEP), candidate(50)).slos
+    (beside,) = judge(terms(), shadowed(terms())).slos
+    assert alone.roll_back_at == rollback_bound(1)
+    assert beside.roll_back_at == rollback_bound(2)
+
+
+def test_an_slo_that_no_result_names_is_judged_by_the_canary():
+    judged = terms(ACCURACY, CLICKS)
+    before = {slo.terms.name: slo.shadow for slo in judge(judged, shadowed(judged)).slos}
+    after = {slo.terms.name: slo.shadow for slo in judge(judged, shadowed(judged, EQUAL)).slos}
+    assert before["clicks"] is not None, "a result may still name it"
+    assert after["clicks"] is None
+    assert after["accuracy"] is not None
+
+
+def test_an_slo_that_is_changed_begins_anew():
+    judged, other = terms(), terms({**ACCURACY, "maxDrop": "0.07"})
+    one = shadowed(judged, EQUAL, EQUAL)
+    (found,) = judge(other, one).slos
+    assert found.shadow is not None
+    assert found.shadow.blocks == 0
+    again = with_rows(other, one, one.shadow.replace(until_time=START), {"accuracy": EQUAL})
+    assert again.evidence[0].blocks == 1
+
+
+def test_an_interval_that_is_counted_moves_the_next_one():
+    shadow = shadowed(terms(), EQUAL).shadow
+    assert shadow.since_time == START + 86_400
+    assert not is_due(shadow, 86_400, START + 2 * 86_400 - 1)
+    assert is_due(shadow, 86_400, START + 2 * 86_400)
+    assert not is_due(shadow.replace(job="one"), 86_400, START + 9 * 86_400)
+
+
+@pytest.mark.parametrize("a_day", [200, 5_000])
+def test_more_labels_take_fewer_days(a_day):
+    more = planned_shadow_seconds(86_400, a_day / 86_400, margin=0.03)
+    fewer = planned_shadow_seconds(86_400, a_day / 2 / 86_400, margin=0.03)
+    assert 5 * 86_400 < more <= fewer
+    assert planned_shadow_seconds(86_400, 0, margin=0.03) == inf
+
+
+def test_rows_of_the_hold_out_and_of_the_shadow_phase_add_up():
+    judged, hold_out = terms(), Pairs(4500, 210, 200, 90)
+    one = shadowed(judged, EQUAL)
+    (alone,) = judge(judged, one).slos
+    (both,) = judge(judged, one.replace(pairs={"accuracy": hold_out})).slos
+    assert both.paired is not None
+    assert both.paired.promote > 1
+    assert both.evidence.promote == pytest.approx(alone.evidence.promote + both.paired.promote)
+
+
+def test_a_rollout_that_is_tried_again_goes_on_with_its_rows():
+    judged = terms()
+    before = parked(shadowed(judged, EQUAL, EQUAL)).replace(retries=1, retry_time=START)
+    again = StartRollout(
+        reason=Reason.INFRASTRUCTURE,
+        message="",
+        candidate=V2,
+        source=VersionSource.SPEC,
+        weight=50,
+    )
+    after = apply_decision(judged, serving(candidate=before), again, START + 60).candidate
+    assert after.shadow == before.shadow
+    other = apply_decision(
+        judged, serving(candidate=before), replace(again, candidate=V3), START + 60
+    )
+    assert other.candidate.shadow is None

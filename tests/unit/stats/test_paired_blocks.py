@@ -1,0 +1,149 @@
+"""Evidence of blocks of paired rows: as a direct computation has it, and within its promise."""
+
+from itertools import product
+from math import comb, exp, inf, log, sqrt
+
+import pytest
+
+from sluicegate.stats.paired import Pairs
+from sluicegate.stats.paired_blocks import (
+    FEW_BLOCKS,
+    PRIOR_CORRELATION,
+    BlockEvidence,
+    expected_blocks,
+    expected_rows,
+)
+
+MARGIN = 0.03
+HOLD_OUT = Pairs(430, 20, 25, 25)
+BLOCKS = [
+    Pairs(30, 3, 2, 5),
+    Pairs(35, 2, 6, 5),
+    Pairs(90, 9, 4, 10),
+    Pairs(12, 0, 1, 2),
+    Pairs(40, 4, 4, 4),
+    Pairs(50, 1, 9, 6),
+    Pairs(44, 6, 0, 3),
+    Pairs(41, 2, 3, 0),
+]
+
+
+def gathered(blocks: list[Pairs], known: Pairs = HOLD_OUT) -> BlockEvidence:
+    evidence = BlockEvidence()
+    for block in blocks:
+        evidence = evidence.after(block, MARGIN, known)
+    return evidence
+
+
+def correlation_of(blocks: list[Pairs]) -> float:
+    """ρ from the list of blocks, by its definition."""
+    if len(blocks) < FEW_BLOCKS:
+        return PRIOR_CORRELATION
+    sums = [block.only_candidate_wrong - block.only_stable_wrong for block in blocks]
+    sizes = [sum(block) for block in blocks]
+    mean = sum(sums) / sum(sizes)
+    psi = (0.5 + sum(block.discordant for block in blocks)) / (1 + sum(sizes))
+    squares = [(s - n * mean) ** 2 / (n * psi) for s, n in zip(sums, sizes, strict=True)]
+    residual = sum(squares) / (len(blocks) - 1)
+    upper = max(residual - 1, 0) + 4 * sqrt(2 / len(blocks)) * max(residual, 1)
+    return upper / (sum(sizes) / len(blocks) - 1)
+
+
+def capital_of(blocks: list[Pairs], direction: str) -> float:
+    """The capital, row by row: a stake known before each block, each row's factor to its power."""
+    capital = 1.0
+    for place, block in enumerate(blocks):
+        earlier = [HOLD_OUT, *blocks[:place]]
+        psi = (0.5 + sum(one.discordant for one in earlier)) / (1 + sum(map(sum, earlier)))
+        weight = 1 / (1 + (sum(block) - 1) * correlation_of(blocks[:place]))
+        same = block.both_right + block.both_wrong
+        differences = [-1] * block.only_stable_wrong + [1] * block.only_candidate_wrong + [0] * same
+        for difference in differences:
+            if direction == "promote":
+                stake = min(MARGIN / psi, 0.5 / (1 - MARGIN))
+                factor = 1 + stake * (MARGIN - difference)
+            else:
+                factor = 1 + min(MARGIN / psi, 0.5) * difference
+            capital *= factor**weight
+    return capital
+
+
+@pytest.mark.parametrize("direction", ["promote", "roll_back"])
+def test_sums_give_what_the_rows_give_one_by_one(direction):
+    found = getattr(gathered(BLOCKS), direction)
+    assert found == pytest.approx(log(capital_of(BLOCKS, direction)), rel=1e-9)
+
+
+@pytest.mark.parametrize("count", range(len(BLOCKS) + 1))
+def test_the_correlation_of_sums_is_that_of_the_blocks(count):
+    found = gathered(BLOCKS[:count]).correlation()
+    assert found == pytest.approx(correlation_of(BLOCKS[:count]), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("chances", "margin", "direction"),
+    [
+        ((0.85, 0.05, 0.08, 0.02), 0.03, "promote"),
+        ((0.55, 0.10, 0.25, 0.10), 0.15, "promote"),
+        ((0.80, 0.10, 0.10, 0.00), 0.02, "roll_back"),
+        ((0.20, 0.40, 0.40, 0.00), 0.30, "roll_back"),
+    ],
+)
+def test_the_mean_of_the_evidence_is_at_most_one_while_the_opposite_holds(
+    chances, margin, direction
+):
+    """Exact enumeration over two blocks of four rows: the second's stake follows from the first."""
+    outcomes = [
+        (Pairs(4 - sum(rows), *rows), chance)
+        for rows in product(range(5), repeat=3)
+        if sum(rows) <= 4 and (chance := _chance(Pairs(4 - sum(rows), *rows), chances)) > 0
+    ]
+    mean = sum(
+        first_chance
+        * second_chance
+        * exp(getattr(BlockEvidence().after(first, margin).after(second, margin), direction))
+        for first, first_chance in outcomes
+        for second, second_chance in outcomes
+    )
+    assert mean <= 1 + 1e-9
+
+
+def _chance(pairs: Pairs, chances: tuple[float, ...]) -> float:
+    ways, left = 1.0, sum(pairs)
+    for count, chance in zip(pairs, chances, strict=True):
+        ways *= comb(left, count) * chance**count
+        left -= count
+    return ways
+
+
+def test_a_block_without_rows_changes_nothing():
+    evidence = gathered(BLOCKS)
+    assert evidence.after(Pairs(0, 0, 0, 0), MARGIN, HOLD_OUT) == evidence
+
+
+def test_a_difference_with_its_own_days_counts_less_than_the_same_rows_without():
+    even = gathered([Pairs(80, 10, 10, 0)] * 8)
+    bursts = gathered([Pairs(80, 20, 0, 0), Pairs(80, 0, 20, 0)] * 4)
+    assert bursts.correlation() > 5 * even.correlation()
+    block = Pairs(90, 6, 4, 0)
+    added = [one.after(block, MARGIN).promote - one.promote for one in (even, bursts)]
+    assert 0 < added[1] < added[0] / 2
+
+
+def test_rows_of_single_blocks_take_as_many_as_expected():
+    """A block of one row is never discounted, so the growth of the evidence is the rule's own."""
+    psi = 0.1
+    evidence = BlockEvidence()
+    rows = [Pairs(0, 1, 0, 0), Pairs(0, 0, 1, 0), *[Pairs(1, 0, 0, 0)] * 18]
+    known = Pairs(899_999, 50_000, 50_000, 0)
+    for row in rows:
+        evidence = evidence.after(row, MARGIN, known)
+    assert expected_rows(psi, MARGIN, evidence.promote) == pytest.approx(len(rows), rel=1e-3)
+    assert expected_rows(psi, MARGIN, -1.0) == 0
+
+
+def test_blocks_are_planned_with_the_discount_and_not_for_ever():
+    assert expected_blocks(5_000, 732) == 6, "five blocks of 14 rows, then hundreds a block"
+    assert expected_blocks(0.5, 10) == 20
+    assert expected_blocks(2, 1e9) == inf
+    assert expected_rows(0.1, 0.0, 3.0) == inf

@@ -1,0 +1,204 @@
+"""The shadow phase on virtual time: Jobs that score both versions, and what follows from their rows."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sluicegate.kube.resources import EVENTS, JOBS, Key
+from tests.support.decisions.rollout_world import image
+from tests.support.virtual.cluster import Training
+from tests.support.virtual.event_loop import run_virtually
+from tests.support.virtual.operator import World
+from tests.support.virtual.stories import HOUR, RARELY, TRAINED, product, pushed, serving, weight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Body = dict[str, Any]
+INTERVAL = 900
+SPEC = {"command": ["python", "-m", "shadow"], "intervalSeconds": INTERVAL, "timeoutSeconds": 600}
+ROLLOUT = {"steps": [50], "maxDurationSeconds": 86_400, "shadow": SPEC}
+EQUAL = {"bothRight": 1700, "onlyStableWrong": 100, "onlyCandidateWrong": 100, "bothWrong": 100}
+WORSE = EQUAL | {"onlyStableWrong": 50, "onlyCandidateWrong": 150}
+
+
+def reporting(*reports: Body) -> Callable[[Body], Training]:
+    """Jobs that report these rows of accuracy, one after the other, the last of them for ever."""
+    left = list(reports)
+
+    def plan(_: Body) -> Training:
+        rows = left.pop(0) if len(left) > 1 else left[0]
+        return Training(seconds=30, report={"pairs": {"accuracy": rows}})
+
+    return plan
+
+
+def shadow(world: World, key: Key) -> Body:
+    """The shadow phase in status; empty without one."""
+    found: Body = (world.status(key).get("candidate") or {}).get("shadow") or {}
+    return found
+
+
+def evidence(world: World, key: Key) -> Body:
+    """The evidence of the rows of accuracy; empty before there are any."""
+    return next(iter(shadow(world, key).get("evidence") or ()), {})
+
+
+def shadow_jobs(world: World, key: Key) -> list[Body]:
+    """The Jobs of the shadow phase that are there."""
+    return [one for one in world.server.all(JOBS, key.namespace) if "-shadow-" in name_of(one)]
+
+
+def name_of(body: Body) -> str:
+    return str(body["metadata"]["name"])
+
+
+def variables(job: Body) -> dict[str, str]:
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    return {one["name"]: one.get("value", "") for one in container["env"]}
+
+
+async def with_candidate(world: World, plan: Callable[[Body], Training], **spec: Any) -> Key:
+    """A product whose v2 has its share of the traffic; Jobs of its shadow phase go by the plan."""
+    key = world.apply(product(rollout=ROLLOUT, **spec))
+    world.cluster.shadows[key] = plan
+    world.start(**RARELY)
+    await world.until(lambda: serving(world, key) == "v1", seconds=60)
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: weight(world, key) == 50, seconds=600)
+    return key
+
+
+@pytest.mark.slow
+def test_rows_of_each_interval_are_scored_once_and_decide():
+    """The canary's labels would promote within the hour; an SLO with a shadow phase waits for rows."""
+
+    async def story() -> None:
+        async with World() as world:
+            key = await with_candidate(world, reporting(EQUAL))
+            seen: dict[str, tuple[str, str]] = {}
+            rows = 0
+            while serving(world, key) == "v1":
+                for job in shadow_jobs(world, key):
+                    told = variables(job)
+                    seen[name_of(job)] = told["SLUICEGATE_SINCE"], told["SLUICEGATE_UNTIL"]
+                rows = evidence(world, key).get("blocks", rows)
+                await world.run(10)
+            intervals = list(seen.values())
+            assert len(intervals) >= 6, "five intervals count for little, as ρ isn't known"
+            assert rows >= 5
+            assert all(one[1] == following[0] for one, following in pairwise(intervals)), intervals
+            assert "labelled after the training" in world.status(key)["decision"]["message"]
+            assert not world.errors.found
+
+    run_virtually(story())
+
+
+@pytest.mark.slow
+def test_rows_against_a_candidate_take_it_back_though_its_canary_is_fine():
+    async def story() -> None:
+        async with World() as world:
+            key = await with_candidate(world, reporting(WORSE))
+            await world.until(
+                lambda: world.condition(key, "Stalled").get("reason") == "ModelRejected",
+                seconds=6 * HOUR,
+            )
+            assert world.status(key)["history"][0]["reason"] == "ShadowWorse"
+            await world.until(lambda: not _running(world, key), seconds=600)
+            assert not world.errors.found
+
+    run_virtually(story())
+
+
+def _running(world: World, key: Key) -> list[Body]:
+    return [
+        one for one in shadow_jobs(world, key) if not (one.get("status") or {}).get("conditions")
+    ]
+
+
+def test_a_job_without_a_result_moves_nothing_and_says_so():
+    async def story() -> None:
+        async with World() as world:
+            key = await with_candidate(world, lambda _: Training(seconds=30))
+            await world.until(lambda: bool(shadow(world, key).get("reason")), seconds=2 * INTERVAL)
+            first = shadow(world, key)
+            assert first["reason"] == "JobFailed"
+            assert "exited with 1" in first["message"]
+            await world.until(lambda: shadow(world, key)["startedJobs"] == 2, seconds=2 * INTERVAL)
+            assert shadow(world, key)["sinceTime"] == first["sinceTime"]
+            assert not evidence(world, key)
+            told = {one["reason"] for one in world.server.all(EVENTS, key.namespace)}
+            assert "ShadowNotCounted" in told
+            world.cluster.shadows[key] = reporting(EQUAL)
+            await world.until(lambda: bool(evidence(world, key)), seconds=3 * INTERVAL)
+            assert not shadow(world, key).get("reason")
+            assert not world.errors.found
+
+    run_virtually(story())
+
+
+def test_a_restart_between_intervals_changes_no_evidence():
+    async def story() -> None:
+        through, restarted = await _four_blocks(), await _four_blocks(restarts=True)
+        assert through == restarted
+        assert through["pairs"]["bothWrong"] == 307
+
+    run_virtually(story())
+
+
+async def _four_blocks(*, restarts: bool = False) -> Body:
+    """The evidence of four intervals; another replica takes over after the second."""
+    async with World() as world:
+        key = await with_candidate(world, reporting(EQUAL, WORSE, EQUAL | {"bothWrong": 7}, EQUAL))
+        await world.until(lambda: evidence(world, key).get("blocks") == 2, seconds=4 * INTERVAL)
+        if restarts:
+            world.replicas[-1].kill()
+            world.start(**RARELY)
+        await world.until(lambda: evidence(world, key).get("blocks") == 4, seconds=4 * INTERVAL)
+        assert not world.errors.found
+        return evidence(world, key)
+
+
+def test_a_job_waits_for_a_training_slot():
+    async def story() -> None:
+        async with World() as world:
+            other = world.apply(product("pricing"))
+            key = await with_candidate(world, reporting(EQUAL))
+            world.cluster.trainings[other] = Training(seconds=3 * HOUR, report=TRAINED)
+            await world.until(lambda: serving(world, other) == "v1", seconds=60)
+            world.annotate(other, **{"sluicegate.dev/retrain-requested-at": "now"})
+            await world.until(
+                lambda: shadow(world, key).get("reason") == "NoSlot", seconds=2 * INTERVAL
+            )
+            assert not _running(world, key)
+            started = shadow(world, key).get("startedJobs", 0)
+            await world.until(
+                lambda: shadow(world, key).get("startedJobs", 0) > started, seconds=4 * HOUR
+            )
+            assert not world.errors.found
+
+    run_virtually(story())
+
+
+def test_without_a_shadow_phase_no_job_and_no_field_is_written():
+    async def story() -> None:
+        async with World() as world:
+            key = world.apply(product())
+            world.cluster.trainings[key] = Training(seconds=60, report=TRAINED)
+            world.start(**RARELY)
+            await world.until(lambda: serving(world, key) == "v1", seconds=60)
+            world.annotate(key, **{"sluicegate.dev/retrain-requested-at": "now"})
+            await world.until(lambda: bool(world.status(key).get("candidate")), seconds=HOUR)
+            assert {"shadow", "dataEndTime"}.isdisjoint(world.status(key)["candidate"])
+            world.edit(key, model=pushed("b", "v2"))
+            await world.until(
+                lambda: (world.status(key).get("candidate") or {}).get("image") == image("b"),
+                seconds=HOUR,
+            )
+            assert not shadow(world, key)
+            assert not shadow_jobs(world, key)
+
+    run_virtually(story())
