@@ -79,7 +79,7 @@ verify-cluster: programs
 	$(PYTEST) --record-verified --numprocesses=4 tests/node/cluster tests/apiserver/test_control_plane.py
 
 programs: setup ## Build the programs of the cluster into the cache (minutes, once)
-	@$(RUN) python -m cluster build etcd kube containerd containerd-shim-runc-v2 ctr coredns prometheus promtool alertmanager helm kwok metrics-server pause >/dev/null
+	@$(RUN) python -m cluster build etcd kube containerd containerd-shim-runc-v2 ctr coredns prometheus promtool alertmanager helm kwok metrics-server oauth2-proxy mockoidc pause >/dev/null
 
 pure: setup ## Unit and golden tests, and the statistics by simulation
 	$(TIER) --numprocesses=2 tests/unit tests/golden tests/simulation

@@ -93,6 +93,7 @@ _CONTAINERD = "github.com/containerd/containerd/v2"
 _PROMETHEUS = "github.com/prometheus/prometheus"
 _METRICS_SERVER = "sigs.k8s.io/metrics-server"
 _FLAGGER = "github.com/fluxcd/flagger"
+_OAUTH2_PROXY = "github.com/oauth2-proxy/oauth2-proxy/v7"
 _ARGO_ROLLOUTS = "github.com/argoproj/argo-rollouts"
 _ARGO_CD = "github.com/argoproj/argo-cd/v3"
 
@@ -176,6 +177,14 @@ def recipes() -> dict[str, Recipe]:
                 f"{_METRICS_SERVER}/pkg/version.gitVersion": versions().modules[_METRICS_SERVER]
             },
         ),
+        # Only the test of the portfolio page behind a proxy asks for the next two.
+        "oauth2-proxy": Recipe(
+            "oauth2-proxy",
+            _OAUTH2_PROXY,
+            package=_OAUTH2_PROXY,
+            settings={f"{_OAUTH2_PROXY}/pkg/version.VERSION": versions().modules[_OAUTH2_PROXY]},
+        ),
+        "mockoidc": Recipe("mockoidc", "github.com/oauth2-proxy/mockoidc"),
         "pause": Recipe("pause", module=""),
         "actionlint": Recipe(
             "actionlint",

@@ -11,8 +11,8 @@ import pytest
 
 from cluster.kinds import install_crds
 from sluicegate.web.identity import HeaderLogin, Proxy, TokenLogin
-from tests.support.apiserver.people import Person, chart
-from tests.support.apiserver.served_page import served_page, until
+from tests.support.apiserver.people import Person
+from tests.support.apiserver.served_page import account_of, install_account, served_page, until
 from tests.support.apiserver.service_account import expiring_in
 from tests.support.portfolio.products import degraded, document, waiting_for_approval
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ONE, TWO, THREE = "web-one", "web-two", "web-three"
 RELEASE = "page-sluicegate"
-ACCOUNT = f"system:serviceaccount:sluicegate-system:{RELEASE}-web"
+ACCOUNT = account_of(RELEASE)
 SECRET = "between the proxy and the page"
 PRODUCTS = {ONE: "alpha", TWO: "bravo", THREE: "charlie"}
 MANY = ",".join([f"group-{number}" for number in range(299)] + ["team"])
@@ -43,20 +43,8 @@ PATHS = (
 def plane(control_plane: ControlPlane) -> ControlPlane:
     """A product in each of three namespaces, of which the first depends on the third; readers; the account."""
     install_crds(control_plane)
-    rules = ("ClusterRole", "ClusterRoleBinding")
-    values = ("web.enabled=true", "web.auth=Token")
+    assert len(install_account(control_plane, RELEASE, "web.auth=Token")) == 4
     items = [
-        one
-        for one in chart(RELEASE, *values)
-        if one["kind"] in rules and one["metadata"]["name"].startswith(f"{RELEASE}-web")
-    ]
-    assert len(items) == 4
-    for one in items:  # the page comes with a certificate here, in its account's name
-        if "subjects" in one:
-            one["subjects"] = [
-                {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": ACCOUNT}
-            ]
-    items += [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": one}} for one in PRODUCTS
     ]
     apply(control_plane, items)

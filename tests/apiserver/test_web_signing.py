@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from ipaddress import ip_network
 
@@ -15,11 +14,16 @@ from sluicegate.kube.errors import Forbidden
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key, Resource
 from sluicegate.web.identity import HeaderLogin, Proxy
 from tests.support.apiserver.audit import audited
-from tests.support.apiserver.people import MERGE, Person, bind, chart, install_policies, path_of
-from tests.support.apiserver.served_page import cluster_as, served_page
+from tests.support.apiserver.people import MERGE, Person, bind, install_policies, path_of
+from tests.support.apiserver.served_page import (
+    account_of,
+    cluster_as,
+    install_account,
+    served_page,
+)
 from tests.support.waiting import eventually
 
-NAMESPACE, OTHER, REVIEW = "signed-here", "signed-elsewhere", "pricing-2026-09"
+NAMESPACE, OTHER, REVIEW = "signed-here", "signed-elsewhere", "pricing-2024-11"
 KEY = Key(NAMESPACE, REVIEW)
 SECRETS = Resource("", "v1", "secrets", "Secret")
 SIGNS, READS, TOKENS = "signs-sluicegate", "reads-sluicegate", "tokens-sluicegate"
@@ -28,10 +32,6 @@ ROLES = {MANAGER: "DataProductManager", ENGINEER: "EngineeringManager"}
 SECRET = "between the proxy and the page"
 GROUPS = {f"web-group-{number}" for number in range(300)}
 SAME = {"Sec-Fetch-Site": "same-origin"}
-
-
-def account(release):
-    return f"system:serviceaccount:sluicegate-system:{release}-web"
 
 
 @pytest.fixture(scope="module")
@@ -47,20 +47,10 @@ def plane(control_plane):
         (READS,),
         (TOKENS, "signing=true", "auth=Token"),
     ):
-        values = ("web.enabled=true", "web.proxy.cidrs={10.0.0.0/8}", "web.proxy.secretName=s",
-                  f"watchNamespaces={{{NAMESPACE}}}", *(f"web.{one}" for one in ours))  # fmt: skip
-        own = [
-            one for one in chart(release, *values)
-            if one["metadata"]["name"].startswith(f"{release}-web") and "Role" in one["kind"]
-        ]  # fmt: skip
-        for one in own:  # the page comes with a certificate here, in its account's name
-            if "subjects" in one:
-                group = {"apiGroup": "rbac.authorization.k8s.io"}
-                one["subjects"] = [{"kind": "User", "name": account(release)} | group]
-        listed = {"apiVersion": "v1", "kind": "List", "items": own}
-        plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(listed))
-    for user in (MANAGER, ENGINEER, "web-outsider"):
-        bind(plane, f"{SIGNS}-product-manager", user, NAMESPACE)
+        install_account(
+            plane, release, "web.proxy.cidrs={10.0.0.0/8}", "web.proxy.secretName=s",
+            f"watchNamespaces={{{NAMESPACE}}}", *(f"web.{one}" for one in ours),
+        )  # fmt: skip
     plane.kubectl(
         "create", "role", "reader", "-n", NAMESPACE, "--verb=get,list",
         "--resource=dataproducts.sluicegate.dev,dataproductreviews.sluicegate.dev",
@@ -68,34 +58,36 @@ def plane(control_plane):
     plane.kubectl(
         "create", "rolebinding", "reader", "-n", NAMESPACE, "--role=reader", "--user=web-reader"
     )
+    for user in (MANAGER, "web-outsider", ENGINEER):
+        bind(plane, f"{SIGNS}-product-manager", user, NAMESPACE)
     admin = Person(plane, "")
     body = {
         "apiVersion": names.API_VERSION, "kind": names.REVIEW_KIND,
         "metadata": {"name": REVIEW, "namespace": NAMESPACE},
         "spec": {"productRef": {"name": "pricing", "uid": "u"},
-                 "period": {"startTime": "2026-09-01T00:00:00Z", "endTime": "2026-10-01T00:00:00Z"}},
+                 "period": {"startTime": "2024-11-01T00:00:00Z", "endTime": "2024-12-01T00:00:00Z"}},
     }  # fmt: skip
     eventually(lambda: admin.create(body).allowed, what="the definition")
     assert admin.create(body, dry=False).allowed
     team = [{"username": user, "role": role} for user, role in ROLES.items()]
-    status = {"state": "ToReview", "sealTime": "2026-10-04T00:00:00Z", "team": team,
+    status = {"state": "ToReview", "sealTime": "2024-12-04T00:00:00Z", "team": team,
               "signedBy": sorted(ROLES.values()), "timeZone": "UTC"}  # fmt: skip
     path = f"{path_of(*KEY, plural=names.REVIEW_PLURAL)}/status"
     told = admin.send("PATCH", path, {"status": status}, kind=MERGE)
     assert told.allowed, told.refusal
     forged = {"spec": {"signOffs": [signature(MANAGER)]}}
-    eventually(
-        lambda: Person(plane, ENGINEER).send(
+    eventually(  # the last who got a role is refused by the policy
+        lambda: "must be your own" in Person(plane, ENGINEER).send(
             "PATCH", path_of(*KEY, plural=names.REVIEW_PLURAL), forged, kind=MERGE, dryRun="All"
         ).refusal,
-        what="the policy to be in force",
+        what="the roles and the policy to be in force",
     )  # fmt: skip
     return plane
 
 
 def signature(user):
     return {"username": user, "role": ROLES.get(user, MANAGER), "verdict": "Agree",
-            "signTime": "2026-10-06T09:00:00Z"}  # fmt: skip
+            "signTime": "2024-12-06T09:00:00Z"}  # fmt: skip
 
 
 @pytest.fixture
@@ -106,7 +98,7 @@ def page(plane, monkeypatch, tmp_path):
 
     def of(release):
         return served_page(
-            plane, monkeypatch, account(release), lambda _: proxy,
+            plane, monkeypatch, account_of(release), lambda _: proxy,
             namespaces=(NAMESPACE,), signing=True,
         )  # fmt: skip
 
@@ -136,7 +128,7 @@ async def test_the_audit_log_and_the_object_have_the_person_and_the_page(plane, 
         one
         for one in audited(plane.audit_log, MANAGER)
         if one.get("impersonatedUser", {}).get("username") == MANAGER
-        and one["user"]["username"] == account(SIGNS)
+        and one["user"]["username"] == account_of(SIGNS)
     ]
     assert set(entry["impersonatedUser"]["groups"]) == GROUPS | {"system:authenticated"}
     assert entry["verb"] == "patch"
@@ -186,7 +178,7 @@ async def test_what_the_account_may_do_as_others_is_to_patch_reviews_there_and_n
             "impersonate",
         ),
     ]  # fmt: skip
-    async with cluster_as(plane, monkeypatch, account(SIGNS)) as (_, transport):
+    async with cluster_as(plane, monkeypatch, account_of(SIGNS)) as (_, transport):
         await transport.send(
             requests.as_user(patch(DATA_PRODUCT_REVIEWS, KEY, notes), user=MANAGER)
         )
@@ -204,15 +196,15 @@ async def test_uid_and_extra_of_a_token_are_passed_on_by_the_account_for_tokens_
     request = requests.as_user(
         notes, MANAGER, groups=("a",), uid="u-1", extra={"example.com/scope": ("b", "c")}
     )
-    async with cluster_as(plane, monkeypatch, account(TOKENS)) as (_, transport):
+    async with cluster_as(plane, monkeypatch, account_of(TOKENS)) as (_, transport):
         await transport.send(request)
     [entry] = [
         one
-        for one in audited(plane.audit_log, account(TOKENS))
+        for one in audited(plane.audit_log, account_of(TOKENS))
         if one.get("impersonatedUser", {}).get("username") == MANAGER
     ]
     assert entry["impersonatedUser"]["uid"] == "u-1"
     assert entry["impersonatedUser"]["extra"] == {"example.com/scope": ["b", "c"]}
-    async with cluster_as(plane, monkeypatch, account(SIGNS)) as (_, transport):
+    async with cluster_as(plane, monkeypatch, account_of(SIGNS)) as (_, transport):
         with pytest.raises(Forbidden, match="impersonate"):
             await transport.send(request)

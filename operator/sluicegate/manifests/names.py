@@ -11,10 +11,10 @@ def version_name(product: str, revision: str) -> str:
     return f"{product}-{revision}"
 
 
-def shadow_job_name(product: str, revision: str, began: int, number: int) -> str:
-    """Name of a Job of a shadow phase: of the candidate's rollout that began at this second."""
-    rollout = sha256(f"{revision} {began}".encode()).hexdigest()[:TRIGGER_LENGTH]
-    return f"{product}-shadow-{rollout}-{number}"
+def shadow_job_name(product: str, revision: str, named: int, number: int) -> str:
+    """Name of a Job of the candidate's shadow phase, which no other has; `named` at this second."""
+    own = sha256(f"{revision} {named}".encode()).hexdigest()[:TRIGGER_LENGTH]
+    return f"{product}-shadow-{own}-{number}"
 
 
 def job_name(product: str, trigger: str, attempt: int) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
@@ -14,6 +15,7 @@ from sluicegate.kube.credentials import login
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
 from sluicegate.web.server import ClusterSource, serving
+from tests.support.apiserver.people import chart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -36,6 +38,27 @@ async def cluster_as(
         yield connections, transport
     finally:
         await transport.close()
+
+
+def account_of(release: str) -> str:
+    """The page's account, as the API server calls it."""
+    return f"system:serviceaccount:sluicegate-system:{release}-web"
+
+
+def install_account(plane: ControlPlane, release: str, *values: str) -> list[dict[str, Any]]:
+    """Apply what the chart lets the page's account do; here the page comes with a certificate in its name."""
+    items = [
+        one
+        for one in chart(release, "web.enabled=true", *values)
+        if one["metadata"]["name"].startswith(f"{release}-web") and "Role" in one["kind"]
+    ]
+    for one in items:
+        if "subjects" in one:
+            group = {"apiGroup": "rbac.authorization.k8s.io"}
+            one["subjects"] = [{"kind": "User", "name": account_of(release)} | group]
+    listed = {"apiVersion": "v1", "kind": "List", "items": items}
+    plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(listed))
+    return items
 
 
 @asynccontextmanager

@@ -162,6 +162,23 @@ async def _four_blocks(*, restarts: bool = False) -> Body:
         return evidence(world, key)
 
 
+def test_a_phase_that_is_set_again_takes_no_result_of_the_one_before():
+    async def story() -> None:
+        async with World() as world:
+            key = await with_candidate(world, reporting(EQUAL))
+            await world.until(lambda: bool(evidence(world, key)), seconds=2 * INTERVAL)
+            before = {name_of(job) for job in shadow_jobs(world, key)}
+            world.edit(key, rollout=ROLLOUT | {"approval": "Manual", "shadow": None})
+            await world.until(lambda: not shadow(world, key), seconds=60)
+            world.edit(key, rollout=ROLLOUT | {"approval": "Manual"})
+            await world.until(lambda: bool(shadow(world, key).get("job")), seconds=2 * INTERVAL)
+            assert before
+            assert shadow(world, key)["job"] not in before
+            assert not world.errors.found
+
+    run_virtually(story())
+
+
 def test_a_job_waits_for_a_training_slot():
     async def story() -> None:
         async with World() as world:

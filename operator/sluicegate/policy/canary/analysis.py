@@ -229,12 +229,12 @@ def _slo_evidence(
             known=known_evidence,
             rows=rows,
         )
-    comes = pace is not None or evidence.candidate.total > 0
-    comes = comes or (shadow is not None and shadow.blocks > 0)
+    comes = pace is not None or evidence.candidate.total > 0 or shadow is not None
+    unheard = shadow is not None and not shadow.blocks
     return SloEvidence(
         slo,
         evidence if paired is None else evidence.after(paired),
-        _must_speak(slo, terms, expected, comes=comes),
+        _must_speak(slo, terms, expected, comes=comes, unheard=unheard),
         promotion_bound(candidate.step_of(terms.steps), len(terms.steps)),
         rollback_bound(arms.slos),
         correlation,
@@ -277,18 +277,21 @@ def _rate(before: Sequence[Count], evidence: SequentialEvidence, blocks: int) ->
     return max(then, both / blocks if blocks else 0.0)
 
 
-def _must_speak(slo: SloTerms, terms: Terms, expected: float, *, comes: bool) -> bool:
+def _must_speak(
+    slo: SloTerms, terms: Terms, expected: float, *, comes: bool, unheard: bool
+) -> bool:
     """Whether a promotion needs it.
 
     Where a person chose the rollout's duration, it is what an equal candidate can pass in; else
-    the duration follows the labels, and an SLO that has any is waited for.
+    the duration follows the labels, and an SLO that has any is waited for. `unheard`: a shadow
+    phase scores it and has no rows yet. It is waited for, or a command that fails would promote.
     """
     match slo.canary_evidence:
         case CanaryEvidence.REQUIRED:
             return True
         case CanaryEvidence.IF_AVAILABLE:
             waited_for = slo.tells_quality and comes and not terms.duration_given
-            return waited_for or expected <= terms.max_duration_seconds
+            return waited_for or unheard or expected <= terms.max_duration_seconds
         case CanaryEvidence.POST_PROMOTION:
             return False
 

@@ -99,6 +99,12 @@ def longest_seconds(
     ----------
     paces : of the SLOs about the answers that have labels. pairs : of the hold-out, by SLO.
     """
+    if terms.shadow_seconds is not None:
+        # Its command may find labels that Prometheus doesn't count.
+        uncounted = [one for one in terms.deciding if is_scored(one) and one.name not in paces]
+        if uncounted:
+            why = f"as a shadow phase waits for labels of {uncounted[0].name}, which aren't counted"
+            return LONGEST_SECONDS, why
     found = list(_planned(terms, paces, pairs))
     if not found:
         return DEFAULT_MAX_DURATION_SECONDS, "as no labels come"

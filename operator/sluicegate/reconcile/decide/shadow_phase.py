@@ -23,7 +23,7 @@ def with_shadow(
         return status, ()
     shadow = candidate.shadow
     if spec is None or not is_tried(status):
-        kept = None if spec is None or shadow is None else shadow.replace(**_IDLE)
+        kept = None if spec is None or shadow is None else shadow.replace(**_IDLE, **_SILENT)
         return (status if kept == shadow else status.with_candidate(shadow=kept)), ()
     if shadow is None:
         begun = candidate.data_end_time or candidate.start_time
@@ -69,8 +69,9 @@ def _with_next(
         text = "The next shadow Job waits for a training slot"
         return shadow.replace(reason=str(DecisionReason.NO_SLOT), message=text)
     number = shadow.started_jobs + 1
+    # Not the rollout's start: a phase that is removed and set again counts its Jobs anew.
     name = shadow_job_name(
-        observation.product.metadata.name, candidate.revision, candidate.start_time, number
+        observation.product.metadata.name, candidate.revision, observation.now, number
     )
     waited = _SILENT if shadow.reason == DecisionReason.NO_SLOT else {}
     return shadow.replace(

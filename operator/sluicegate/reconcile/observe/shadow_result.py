@@ -1,14 +1,14 @@
 """What a Job of the shadow phase says: rows that count, or one clear reason why there are none."""
 
 from collections.abc import Collection
-from typing import Final
+from typing import Final, Self
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from sluicegate.api.base import Paired, StatusModel
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
-from sluicegate.policy.canary.shadow_evidence import is_due, is_scored, is_tried
+from sluicegate.policy.canary.shadow_evidence import is_due, is_tried
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import ShadowCounted, ShadowFailed, ShadowResult
 from sluicegate.reconcile.fleet.training_slots import JobRefusal, is_overdue
@@ -17,6 +17,8 @@ from sluicegate.reconcile.live.pods import TrainingExit, of_job
 from sluicegate.reconcile.observe.job_message import JobWords, job_failure, json_object, tail, why
 from sluicegate.reconcile.observe.observation import Observation
 
+MOST_ROWS: Final = 10**9
+"""Of one result, so that the sum of all fits into status, which would else be refused for good."""
 SHADOW: Final = JobWords("The shadow Job", "rollout.shadow")
 
 
@@ -25,6 +27,13 @@ class ShadowReport(StatusModel):
 
     pairs: dict[str, Paired]
     """Rows by which of both versions was right, by SLO; empty when there were none."""
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        for slo, rows in self.pairs.items():
+            if rows.total > MOST_ROWS:
+                raise ValueError(f"pairs.{slo} has more than {MOST_ROWS:,} rows")
+        return self
 
 
 def scores(product: DataProduct, now: int) -> bool:
@@ -43,7 +52,7 @@ def shadow_of(observation: Observation, refusal: JobRefusal | None) -> ShadowRes
         return None
     job = observation.shadow_job
     if job is not None and job.finished:
-        slos = [slo.name for slo in observation.terms.slos if is_scored(slo)]
+        slos = [slo.name for slo in observation.terms.slos if slo.tells_quality]
         return shadow_result(job, of_job(observation.pods, job.key.name), slos)
     if refusal is not None and refusal.final:
         text = f"{SHADOW.name} is refused: {refusal.message}"

@@ -5,6 +5,7 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.kube.resources import Key
+from sluicegate.policy.canary.shadow_evidence import is_tried
 from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.decide.warm_up import just_took_over
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot, renews_runtime
@@ -68,7 +69,9 @@ def _waits(observation: Observation, plan: Plan) -> bool:
 def _shadow_waits(observation: Observation, status: DataProductStatus) -> bool:
     """Whether a Job of the shadow phase would start at once if it had a slot."""
     shadow = status.shadow
-    if shadow is None or observation.trains or observation.is_frozen(status):
+    if shadow is None or not is_tried(status):
+        return False
+    if observation.trains or observation.is_frozen(status):
         return False
     if not shadow.job:
         return shadow.reason == DecisionReason.NO_SLOT

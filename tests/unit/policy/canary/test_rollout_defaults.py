@@ -94,3 +94,15 @@ def test_the_first_share_is_the_one_that_was_decided():
     world.until(lambda world: world.current.candidate and world.current.candidate.weight)
     assert world.current.candidate.weight == 50
     assert world.current.candidate.derived.steps == (50,)
+
+
+def test_a_shadow_phase_has_time_for_labels_that_aren_t_counted():
+    unlabelled = replace(observed(block=24), wanted=V1)
+    shadowed = replace(LEFT_OUT, shadow_seconds=86_400)
+
+    alone = derive(LEFT_OUT, unlabelled)
+    beside = derive(shadowed, unlabelled)
+
+    assert alone.max_duration_seconds == DEFAULT_MAX_DURATION_SECONDS
+    assert beside.max_duration_seconds == 14 * 86_400
+    assert "a shadow phase waits for labels of accuracy" in beside.message

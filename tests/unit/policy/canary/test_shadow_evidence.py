@@ -34,7 +34,7 @@ from tests.support.decisions.judged import (
     parked,
     serving,
 )
-from tests.support.decisions.scenarios import ACCURACY
+from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
 
 if TYPE_CHECKING:
     from sluicegate.policy.canary.assessment import Assessment
@@ -137,6 +137,20 @@ def test_an_interval_that_is_counted_moves_the_next_one():
     assert not is_due(shadow, 86_400, START + 2 * 86_400 - 1)
     assert is_due(shadow, 86_400, START + 2 * 86_400)
     assert not is_due(shadow.replace(job="one"), 86_400, START + 9 * 86_400)
+
+
+@pytest.mark.parametrize("given", [{}, {"maxDurationSeconds": 14_400}])
+def test_without_rows_an_slo_with_a_shadow_phase_is_waited_for(given):
+    """No label reaches Prometheus: only the Jobs say anything of the answers."""
+    rollout = {"steps": [50], "shadow": SHADOW, **given}
+    judged = judged_by(AVAILABILITY, ACCURACY, rollout=rollout)
+    one = candidate(50)
+    requests = both_arms({"availability": (1, 100_000)}, {"availability": (1, 100_000)}, 60)
+    found = assess(judged, serving(candidate=one), one, observed(requests))
+    up, accuracy = (slo for slo in found.slos if slo.terms.name in {"availability", "accuracy"})
+    assert up.speaks_for, "else it is what holds the candidate"
+    assert accuracy.required
+    assert isinstance(decided(judged, one, found), Hold)
 
 
 @pytest.mark.parametrize("a_day", [200, 5_000])

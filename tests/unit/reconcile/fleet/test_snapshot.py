@@ -9,6 +9,7 @@ import pytest
 from sluicegate.api import names
 from sluicegate.api.engine import ProductState
 from sluicegate.api.names import DecisionReason
+from sluicegate.api.versions import CandidatePhase
 from sluicegate.kube.resources import Key
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.retraining.budget import Budget
@@ -190,6 +191,17 @@ def test_a_persons_request_waits_since_it_was_made_and_jumps_no_line():
     assert first.waiting_since == world.now
     world.now += 3600
     assert standing_after(world).following(first).waiting_since == world.now - 3600
+
+
+def test_a_shadow_phase_waits_for_a_slot_only_while_its_candidate_is_tried():
+    shadow = {"command": ["score"], "intervalSeconds": 10 * BLOCK}
+    rollout = {"steps": [50], "maxDurationSeconds": 3600, "shadow": shadow}
+    world = World(spec=document(rollout=rollout)).until(lambda world: world.serving == "v1")
+    world.portfolio = Portfolio(slot=False)
+    world.push("b", "v2").until(lambda world: standing_after(world).waiting_since is not None)
+    world.until(lambda world: world.current.candidate.phase is CandidatePhase.PARKED)
+    assert standing_after(world).waiting_since is None
+    assert not world.current.candidate.shadow.reason
 
 
 def test_a_product_that_has_trained_waits_for_no_slot_until_it_is_to_train_again():

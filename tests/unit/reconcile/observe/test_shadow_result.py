@@ -37,6 +37,7 @@ def test_rows_are_counted_by_slo():
         ({"pairs": {"accuracy": {"bothRight": 1}}}, "bothWrong, onlyCandidateWrong"),
         ({"pairs": {"accuracy": ROWS | {"bothWrong": -1}}}, "must be whole numbers from 0"),
         ({"pairs": {"accuracy": ROWS | {"bothWrong": 1.5}}}, "must be whole numbers from 0"),
+        ({"pairs": {"accuracy": ROWS | {"bothRight": 10**9 + 1}}}, "more than 1,000,000,000 rows"),
         (
             {"pairs": {"acuracy": ROWS}},
             "names acuracy, and the SLOs about the answers are accuracy",
