@@ -1,4 +1,4 @@
-"""An API server with the operator and a Git server, and Flux and Argo CD beside them."""
+"""An API server with the operator and a Git server, and Flux beside them."""
 
 from __future__ import annotations
 
@@ -10,40 +10,21 @@ from cluster.builds import program
 from cluster.controlplane import ControlPlane, Options
 from cluster.kinds import install_crds, install_gateway_api
 from tests.support.failures.replicas import replicas
-from tests.support.gitops.argo_cd import argo_cd
-from tests.support.gitops.flux import flux
+from tests.support.gitops.flux import CONTROLLERS, OPERATOR, flux
 from tests.support.gitops.git_server import GitServer, git_server
-from tests.support.gitops.reconciling import OPERATOR, PROGRAMS, TOOL, Cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
-    from pathlib import Path
-
-    from tests.support.gitops.reconciling import Reconciler
-
-TOOLS: dict[str, Callable[[Cluster, Path], AbstractContextManager[Reconciler]]] = {
-    "Flux": flux,
-    "Argo CD": argo_cd,
-}
+    from collections.abc import Iterator
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build what is missing before the first test: a test's timeout is for the test."""
-    if session.config.option.collectonly:
+    if session.config.option.collectonly or not session.items:
         return
-    params = (getattr(item, "callspec", None) for item in session.items)
-    tools = {one.params["tool"] for one in params if one and "tool" in one.params}
-    if tools:
-        capture = session.config.pluginmanager.getplugin("capturemanager")
-        with capture.global_and_fixture_disabled():
-            for name in (
-                "etcd",
-                "kube",
-                "kwok",
-                *(one for tool in tools for one in PROGRAMS[tool]),
-            ):
-                program(name)
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        for name in ("etcd", "kube", "kwok", *CONTROLLERS):
+            program(name)
 
 
 @pytest.fixture(scope="session")
@@ -73,14 +54,10 @@ def git(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
         yield started
 
 
-@pytest.fixture(scope="module", params=TOOLS)
-def tool(
-    request: pytest.FixtureRequest,
-    control_plane: ControlPlane,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Reconciler]:
-    """Each of them, under an account of its own."""
-    kubeconfig = control_plane.kubeconfig_for(TOOL, ("system:masters",))
-    cluster = Cluster(control_plane.kubectl, kubeconfig)
-    with TOOLS[request.param](cluster, tmp_path_factory.mktemp("tool")) as started:
-        yield started
+@pytest.fixture(scope="session")
+def flux_runs(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Flux, under an account of its own."""
+    with flux(control_plane, tmp_path_factory.mktemp("flux")):
+        yield

@@ -20,7 +20,6 @@ from cluster.builds import program
 from cluster.cache import cache_folder, lock_folder
 from cluster.images import BuiltImage, build, describe
 from cluster.local import LocalNode
-from tests.support.gitops.reconciling import PROGRAMS
 from tests.support.node.evidence import add_evidence, evidence, what_happened
 
 if TYPE_CHECKING:
@@ -77,9 +76,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if "cluster" in wanted:
         capture = session.config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
-            if any(item.get_closest_marker("gitops") for item in session.items):
-                for name in itertools.chain.from_iterable(PROGRAMS.values()):
-                    program(name)
             attendance = session.config.stash[ATTENDANCE] = Attendance(choose_backend())
             attendance.arrive()
             if "runtime_image" in wanted:

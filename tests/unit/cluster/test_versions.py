@@ -54,6 +54,7 @@ def test_each_go_mod_requires_the_pinned_version(recipe):
     [
         ("gateway-api", "sigs.k8s.io/gateway-api"),
         ("helm-controller", "github.com/fluxcd/helm-controller"),
+        ("argo-cd", "github.com/argoproj/argo-cd/v3"),
     ],
 )
 def test_a_module_of_which_files_are_read_is_the_pinned_one(folder, module):
