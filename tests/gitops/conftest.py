@@ -29,8 +29,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
-    """etcd, API server, controllers, scheduler and two fake nodes."""
-    with ControlPlane(Options(fake_nodes=2)) as started:
+    """etcd, API server, controllers, scheduler and two fake nodes; all requests are in its audit log."""
+    with ControlPlane(Options(audit=True, fake_nodes=2)) as started:
         install_crds(started)
         install_gateway_api(started)
         yield started

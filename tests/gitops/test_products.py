@@ -1,6 +1,7 @@
 """Flux reconciles products from Git, as the example in gitops/flux has it do.
 
-The controllers and the operator are real; pods are kwok's, so a test decides whether they start.
+The controllers and the operator are real, and all that they write is in the API server's audit log;
+pods are kwok's, so a test decides whether they start.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sluicegate.kube.resources import DATA_PRODUCTS
+from tests.support.apiserver.audit import audited
+from tests.support.failures.replicas import WRITES
 from tests.support.failures.replicas import product as plain_product
-from tests.support.gitops.flux import Folder, Verdict, followed
+from tests.support.gitops.flux import FLUX, OPERATOR, Folder, Verdict, followed
 from tests.support.node.live_product import get
 from tests.support.waiting import eventually
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(300)
 
+RECONCILES = 30
 RUNTIME = f"registry.example/runtime@sha256:{'d' * 64}"
 _numbers = itertools.count(1)
 
@@ -99,6 +103,18 @@ def shop(
     control_plane.kubectl("delete", "namespace", name, "--wait=false")
 
 
+def own_writes(plane: ControlPlane, namespace: str) -> list[str]:
+    """What the operator and Flux wrote to products and their children; no dry runs."""
+    return [
+        f"{entry['user']['username']}: {entry['verb']} {entry['requestURI']}"
+        for entry in audited(plane.audit_log, namespace)
+        if entry["user"].get("username") in {OPERATOR, FLUX}
+        and entry["verb"] in WRITES
+        and entry["objectRef"].get("namespace") == namespace
+        and "dryRun=All" not in entry["requestURI"]
+    ]
+
+
 def test_it_is_green_when_the_product_serves_and_not_before(shop: Shop):
     commit = shop.folder.commit(shop.product(nodeSelector={"example.com/shop": shop.namespace}))
 
@@ -157,3 +173,36 @@ def test_a_rejected_model_is_red_until_git_names_another(shop: Shop):
 
     assert shop.condition("Ready")["status"] == "True", "v1 still serves"
     shop.green(shop.product())
+
+
+def test_thirty_reconciles_during_a_canary_find_no_difference_and_nobody_writes(shop: Shop):
+    in_git = shop.product(version="v2")
+    shop.green(shop.product())
+    eventually(lambda: shop.serves("v1"), seconds=60, what="v1 serves")
+    commit = shop.green(in_git)
+    eventually(lambda: shop.live()["status"].get("candidate", {}).get("weight"), what="a canary")
+    shop.plane.kubectl(
+        "annotate", "-n", shop.namespace, "dprod/cars", "example.com/note=a person's",
+        "--field-manager=person",
+    )  # fmt: skip
+    # Without a manager of its own it would be kubectl's, and Flux takes back what is kubectl's.
+    settled = shop.live()
+    before = own_writes(shop.plane, shop.namespace)
+
+    for _ in range(RECONCILES):
+        seen = shop.folder.reconcile()
+        assert (seen.commit, seen.verdict) == (commit, Verdict.GREEN)
+
+    assert own_writes(shop.plane, shop.namespace) == before
+    assert shop.live() == settled
+    # That it would have been seen: what Git has is put back, and the canary goes on.
+    shop.plane.kubectl(
+        "patch", "dprod/cars", "-n", shop.namespace, "--type=merge", "-p",
+        '{"spec": {"owner": "group:default/somebody"}}',
+    )  # fmt: skip
+    shop.folder.reconcile()
+    eventually(
+        lambda: shop.live()["spec"]["owner"] == in_git["spec"]["owner"], what="the owner put back"
+    )
+    assert shop.has_candidate("v2")
+    assert shop.live()["status"]["stable"]["version"] == "v1"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "gitops" / "flux" / "products.yaml"
 OPERATOR, FLUX = "gitops-operator", "gitops-flux"
-"""Accounts of the operator and of Flux."""
+"""Accounts of the operator and of Flux, by which the audit log tells who wrote."""
 NAMESPACE = "flux-system"
 CONTROLLERS = ("source-controller", "kustomize-controller")
 SOURCES = Resource("source.toolkit.fluxcd.io", "v1", "gitrepositories", "GitRepository")
