@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
-.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind mutants coverage bench drift cluster cluster-down kubeconfig kubectl images release-notes docs demo demo-down demo-web portfolio crds constraints format
+.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind gitops mutants coverage bench drift cluster cluster-down kubeconfig kubectl images release-notes docs demo demo-down demo-web portfolio crds constraints format
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,6 +117,11 @@ stories: programs ## Only the long node tests of the operator: drift, retraining
 
 kind: setup ## Tests on kind with its own engine and node image, without a registry (Debian, root; minutes)
 	$(RUN) python -m tests.kind
+
+# Out of `make test` for its build: two programs of 1,700 packages, which nothing else needs.
+gitops: programs ## Flux, built from its modules, reconciles products on an API server (builds for minutes, once)
+	@$(RUN) python -m cluster build source-controller kustomize-controller >/dev/null
+	$(TIER) tests/gitops
 
 # All named mutants, or MUTANTS="R17 P28"; COUNT=40 SEED=1 draws others in addition, of all
 # packages or of those in WHERE="policy kube".

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -135,6 +134,11 @@ def _prometheus(program: str) -> Recipe:
     )
 
 
+def _flux(controller: str) -> Recipe:
+    module = f"github.com/fluxcd/{controller}"
+    return Recipe("flux", module, package=module)
+
+
 def recipes() -> dict[str, Recipe]:
     """What can be built, by name."""
     return {
@@ -195,6 +199,8 @@ def recipes() -> dict[str, Recipe]:
                 f"{_ARGO_ROLLOUTS}/utils/version.version": versions().modules[_ARGO_ROLLOUTS]
             },
         ),
+        "source-controller": _flux("source-controller"),
+        "kustomize-controller": _flux("kustomize-controller"),
     }
 
 
@@ -226,8 +232,9 @@ def program(name: str) -> Path:
 
 def module_folder(module: str) -> Path:
     """Where the sources of a pinned module lie, for the files that it ships beside its code."""
-    unversioned = re.sub(r"/v\d+$", "", module)
-    return _module_folder(module, GO_FOLDER / unversioned.rsplit("/", 1)[-1])
+    built = {recipe.module: recipe.folder for recipe in recipes().values()}
+    folder = built.get(module, module.rsplit("/", 1)[-1])
+    return _module_folder(module, GO_FOLDER / folder)
 
 
 def _module_folder(module: str, folder: Path) -> Path:

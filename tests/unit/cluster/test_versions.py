@@ -54,8 +54,6 @@ def test_each_go_mod_requires_the_pinned_version(recipe):
     [
         ("gateway-api", "sigs.k8s.io/gateway-api"),
         ("helm-controller", "github.com/fluxcd/helm-controller"),
-        ("kustomize-controller", "github.com/fluxcd/kustomize-controller"),
-        ("source-controller", "github.com/fluxcd/source-controller"),
         ("argo-cd", "github.com/argoproj/argo-cd/v3"),
     ],
 )

@@ -1,0 +1,208 @@
+"""Flux reconciles products from Git, as the example in gitops/flux has it do.
+
+The controllers and the operator are real, and all that they write is in the API server's audit log;
+pods are kwok's, so a test decides whether they start.
+"""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sluicegate.kube.resources import DATA_PRODUCTS
+from tests.support.apiserver.audit import audited
+from tests.support.failures.replicas import WRITES
+from tests.support.failures.replicas import product as plain_product
+from tests.support.gitops.flux import FLUX, OPERATOR, Folder, Verdict, followed
+from tests.support.node.live_product import get
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cluster.controlplane import ControlPlane
+    from tests.support.gitops.git_server import GitServer
+
+pytestmark = pytest.mark.timeout(300)
+
+RECONCILES = 30
+RUNTIME = f"registry.example/runtime@sha256:{'d' * 64}"
+_numbers = itertools.count(1)
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A namespace whose products are in Git."""
+
+    plane: ControlPlane
+    namespace: str
+    folder: Folder
+
+    def product(self, name: str = "cars", version: str = "v1", **serving: Any) -> Body:
+        """A product; its digest follows from the version."""
+        body = plain_product(self.namespace, name, version=version)
+        digest = version.encode().hex()[-1] * 64
+        body["spec"]["model"]["bento"]["image"] = f"registry.example/bentos/{name}@sha256:{digest}"
+        body["spec"]["serving"] = {"runtimeImage": RUNTIME, **serving}
+        return body
+
+    def live(self, name: str = "cars") -> Body:
+        return get(self.plane.kubeconfig, DATA_PRODUCTS.path(self.namespace, name))
+
+    def condition(self, kind: str, name: str = "cars") -> Body:
+        found = self.live(name).get("status", {}).get("conditions", [])
+        return next((one for one in found if one["type"] == kind), {})
+
+    def serves(self, version: str, name: str = "cars") -> bool:
+        """Whether a version is stable, and nothing is under way."""
+        status = self.live(name).get("status", {})
+        stable = status.get("stable", {}).get("version")
+        return bool(stable == version and not status.get("candidate"))
+
+    def has_candidate(self, version: str) -> bool:
+        return bool(self.live()["status"].get("candidate", {}).get("version") == version)
+
+    def ask(self, request: str, name: str = "cars") -> None:
+        """Ask for something as a person does: by an annotation, which isn't in Git."""
+        self.plane.kubectl(
+            "annotate", "-n", self.namespace, f"dprod/{name}", f"sluicegate.dev/{request}"
+        )
+
+    @contextmanager
+    def full_nodes(self) -> Iterator[None]:
+        """No pod finds a node for the length of a block; those that run stay."""
+        nodes = self.plane.kubectl("get", "nodes", "--output=name").split()
+        self.plane.kubectl("cordon", *nodes)
+        try:
+            yield
+        finally:
+            self.plane.kubectl("uncordon", *nodes)
+
+    def green(self, *products: Body) -> str:
+        """Commit products, and wait until Flux is content."""
+        commit = self.folder.commit(*products)
+        self.folder.until(Verdict.GREEN, commit)
+        return commit
+
+
+@pytest.fixture
+def shop(
+    control_plane: ControlPlane, operator: None, git: GitServer, flux_runs: None
+) -> Iterator[Shop]:
+    """An empty namespace, and a repository for it that Flux follows."""
+    name = f"shop-{next(_numbers)}"
+    control_plane.kubectl("create", "namespace", name)
+    with followed(control_plane, name, git.repository(name)) as folder:
+        yield Shop(control_plane, name, folder)
+    control_plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def own_writes(plane: ControlPlane, namespace: str) -> list[str]:
+    """What the operator and Flux wrote to products and their children; no dry runs."""
+    return [
+        f"{entry['user']['username']}: {entry['verb']} {entry['requestURI']}"
+        for entry in audited(plane.audit_log, namespace)
+        if entry["user"].get("username") in {OPERATOR, FLUX}
+        and entry["verb"] in WRITES
+        and entry["objectRef"].get("namespace") == namespace
+        and "dryRun=All" not in entry["requestURI"]
+    ]
+
+
+def test_it_is_green_when_the_product_serves_and_not_before(shop: Shop):
+    commit = shop.folder.commit(shop.product(nodeSelector={"example.com/shop": shop.namespace}))
+
+    shop.folder.until(Verdict.WAITS, commit)
+    eventually(lambda: shop.condition("Ready").get("status") == "False", what="it waits for pods")
+    assert shop.folder.seen().verdict is Verdict.WAITS
+
+    shop.plane.kubectl(
+        "label", "nodes", "--all", "--overwrite", f"example.com/shop={shop.namespace}"
+    )
+    seen = shop.folder.until(Verdict.GREEN, commit)
+
+    ready = shop.condition("Ready")
+    assert ready["status"] == "True"
+    assert seen.since >= ready["lastTransitionTime"]
+
+
+def test_a_canary_holds_nothing_up(shop: Shop):
+    shop.green(shop.product())
+    eventually(lambda: shop.serves("v1"), seconds=60, what="v1 serves")
+
+    shop.green(shop.product(version="v2"), shop.product("vans"))
+
+    assert shop.serves("v1", "vans")
+    eventually(lambda: shop.has_candidate("v2"), what="a canary")
+    assert shop.folder.reconcile().verdict is Verdict.GREEN
+    assert shop.has_candidate("v2")
+    assert shop.live()["status"]["stable"]["version"] == "v1"
+
+
+def test_an_invalid_spec_is_red(shop: Shop):
+    invalid = shop.product()
+    del invalid["spec"]["serving"]["runtimeImage"]
+
+    commit = shop.folder.commit(invalid)
+    seen = shop.folder.until(Verdict.RED, commit)
+
+    assert shop.condition("Stalled")["reason"] == "InvalidSpec"
+    assert "cars" in seen.said or "InvalidSpec" in seen.said
+    shop.green(shop.product())
+
+
+def test_a_rejected_model_is_red_until_git_names_another(shop: Shop):
+    shop.green(shop.product())
+    eventually(lambda: shop.serves("v1"), seconds=60, what="v1 serves")
+    with shop.full_nodes():  # no pod of v2 starts, so it has no requests to end before it goes
+        commit = shop.green(shop.product(version="v2"))
+        eventually(lambda: shop.has_candidate("v2"), what="a candidate")
+
+        shop.ask("abort=v2/by-hand")
+        eventually(
+            lambda: shop.condition("Stalled").get("reason") == "ModelRejected", what="rejected"
+        )
+    shop.folder.reconcile()
+    shop.folder.until(Verdict.RED, commit)
+
+    assert shop.condition("Ready")["status"] == "True", "v1 still serves"
+    shop.green(shop.product())
+
+
+def test_thirty_reconciles_during_a_canary_find_no_difference_and_nobody_writes(shop: Shop):
+    in_git = shop.product(version="v2")
+    shop.green(shop.product())
+    eventually(lambda: shop.serves("v1"), seconds=60, what="v1 serves")
+    commit = shop.green(in_git)
+    eventually(lambda: shop.live()["status"].get("candidate", {}).get("weight"), what="a canary")
+    shop.plane.kubectl(
+        "annotate", "-n", shop.namespace, "dprod/cars", "example.com/note=a person's",
+        "--field-manager=person",
+    )  # fmt: skip
+    # Without a manager of its own it would be kubectl's, and Flux takes back what is kubectl's.
+    settled = shop.live()
+    before = own_writes(shop.plane, shop.namespace)
+
+    for _ in range(RECONCILES):
+        seen = shop.folder.reconcile()
+        assert (seen.commit, seen.verdict) == (commit, Verdict.GREEN)
+
+    assert own_writes(shop.plane, shop.namespace) == before
+    assert shop.live() == settled
+    # That it would have been seen: what Git has is put back, and the canary goes on.
+    shop.plane.kubectl(
+        "patch", "dprod/cars", "-n", shop.namespace, "--type=merge", "-p",
+        '{"spec": {"owner": "group:default/somebody"}}',
+    )  # fmt: skip
+    shop.folder.reconcile()
+    eventually(
+        lambda: shop.live()["spec"]["owner"] == in_git["spec"]["owner"], what="the owner put back"
+    )
+    assert shop.has_candidate("v2")
+    assert shop.live()["status"]["stable"]["version"] == "v1"
