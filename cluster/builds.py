@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -233,7 +234,7 @@ def program(name: str) -> Path:
 def module_folder(module: str) -> Path:
     """Where the sources of a pinned module lie, for the files that it ships beside its code."""
     built = {recipe.module: recipe.folder for recipe in recipes().values()}
-    folder = built.get(module, module.rsplit("/", 1)[-1])
+    folder = built.get(module, re.sub(r"/v\d+$", "", module).rsplit("/", 1)[-1])
     return _module_folder(module, GO_FOLDER / folder)
 
 
