@@ -25,7 +25,8 @@ from sluicegate.kube.resources import Key, Resource
 Body = dict[str, Any]
 PAGE: Final = 250
 WATCH_SECONDS: Final = 300
-FIELD_MANAGER: Final = "kubectl-sluicegate"
+FIELD_MANAGER: Final = "sluicegate-plugin"
+"""Not kubectl…: Flux removes what managers with that prefix wrote to an object that it applies."""
 USER_AGENT: Final = "kubectl-sluicegate"
 GZIP: Final = 31
 """Window bits with which zlib reads gzip."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -105,6 +106,16 @@ def test_who_asks_is_in_each_request_with_all_groups():
     assert path == "/base/apis/sluicegate.dev/v1alpha1/namespaces/catalog/dataproducts/pricing"
     assert first.get_all("Impersonate-Group") == ["a", "b"]
     assert (method, second["Content-Type"]) == ("PATCH", "application/merge-patch+json")
+
+
+def test_flux_undoes_nothing_that_a_person_asked_for():
+    # Flux takes over the fields of each manager whose name begins with kubectl.
+    with serving(ok()) as (port, asked):
+        with DirectClient(Access(f"http://127.0.0.1:{port}")) as client:
+            client.patch(DATA_PRODUCTS, KEY, {"metadata": {}}, resource_version="7")
+        ((_, path, _),) = asked
+    (manager,) = parse_qs(urlsplit(path).query)["fieldManager"]
+    assert not manager.startswith("kubectl")
 
 
 def test_a_compressed_answer_is_read():
