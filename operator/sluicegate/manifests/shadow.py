@@ -14,16 +14,9 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.shadow import Shadow
 from sluicegate.api.versions import VersionBase
 from sluicegate.manifests.bento import BentoPlace, bento_volume, fetch_containers, fetch_volumes
-from sluicegate.manifests.common import Manifest, labels, metadata, without_empty
-from sluicegate.manifests.container import (
-    bento_environment,
-    container_security,
-    environment,
-    pod_security,
-    scratch_mounts,
-    scratch_volumes,
-)
-from sluicegate.manifests.training import one_pod_job
+from sluicegate.manifests.common import Manifest, labels, metadata
+from sluicegate.manifests.container import bento_environment, scratch_mounts, scratch_volumes
+from sluicegate.manifests.training import one_pod_job, trainer_container, trainer_pod
 from sluicegate.manifests.training_template import merge_template
 
 STABLE: Final = BentoPlace("/stable")
@@ -80,29 +73,20 @@ def _as_ours(merged: Manifest, shadow: Shadow, ours: Manifest) -> Manifest:
 
 
 def _pod_spec(product: DataProduct, shadow: Shadow, interval: ShadowInterval) -> Manifest:
-    account = product.spec.retraining.service_account_name if product.spec.retraining else None
-    secrets = product.spec.serving.image_pull_secrets
     both = ((interval.stable, STABLE), (interval.candidate, CANDIDATE))
-    return without_empty(
-        {
-            "restartPolicy": "Never",
-            "serviceAccountName": account,
-            "automountServiceAccountToken": account is not None,
-            "enableServiceLinks": False,
-            "securityContext": pod_security(),
-            "imagePullSecrets": [ref.to_dict() for ref in secrets],
-            "initContainers": [
-                container
-                for version, place in both
-                for container in fetch_containers(product, version, place)
-            ],
-            "containers": [_scorer(product, shadow, interval)],
-            "volumes": [
-                *(bento_volume(version, place) for version, place in both),
-                *(volume for version, place in both for volume in fetch_volumes(version, place)),
-                *scratch_volumes(),
-            ],
-        }
+    return trainer_pod(
+        product,
+        fetch=[
+            container
+            for version, place in both
+            for container in fetch_containers(product, version, place)
+        ],
+        container=_scorer(product, shadow, interval),
+        volumes=[
+            *(bento_volume(version, place) for version, place in both),
+            *(volume for version, place in both for volume in fetch_volumes(version, place)),
+            *scratch_volumes(),
+        ],
     )
 
 
@@ -115,17 +99,10 @@ def _scorer(product: DataProduct, shadow: Shadow, interval: ShadowInterval) -> M
         "SLUICEGATE_SINCE": rfc3339(interval.since),
         "SLUICEGATE_UNTIL": rfc3339(interval.until),
     }
-    return without_empty(
-        {
-            "name": "trainer",
-            "image": interval.candidate.runtime_image,
-            "imagePullPolicy": "IfNotPresent",
-            "command": list(shadow.command),
-            "workingDir": f"{CANDIDATE.path}/src",
-            "env": environment(values, shadow.env),
-            "resources": without_empty(shadow.resources.to_dict()),
-            "securityContext": container_security(),
-            "terminationMessagePolicy": "FallbackToLogsOnError",
-            "volumeMounts": [STABLE.mount, CANDIDATE.mount, *scratch_mounts()],
-        }
+    return trainer_container(
+        shadow,
+        interval.candidate,
+        bento=CANDIDATE.path,
+        values=values,
+        mounts=[STABLE.mount, CANDIDATE.mount, *scratch_mounts()],
     )

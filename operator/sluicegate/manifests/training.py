@@ -13,6 +13,7 @@ from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
 from sluicegate.api.retraining import Retraining
 from sluicegate.api.retraining_status import Trigger
+from sluicegate.api.shadow import Shadow
 from sluicegate.api.versions import VersionBase
 from sluicegate.manifests.bento import (
     SERVED,
@@ -68,7 +69,18 @@ def build_training_job(product: DataProduct, retraining: Retraining, attempt: At
     annotations = {names.ANNOTATION_TRIGGER: _trigger_json(attempt.trigger)}
     template = {
         "metadata": {"labels": own_labels},
-        "spec": _pod_spec(product, retraining, attempt),
+        "spec": trainer_pod(
+            product,
+            fetch=fetch_containers(product, attempt.stable),
+            container=trainer_container(
+                retraining,
+                attempt.stable,
+                bento=BENTO_PATH,
+                values=_environment(product, retraining, attempt),
+                mounts=_mounts(retraining),
+            ),
+            volumes=_volumes(retraining, attempt),
+        ),
     }
     if retraining.pod_template is not None:
         template = merge_template(retraining.pod_template.to_dict(), template)
@@ -94,8 +106,11 @@ def one_pod_job(meta: Manifest, template: Manifest, *, seconds: int) -> Manifest
     }
 
 
-def _pod_spec(product: DataProduct, retraining: Retraining, attempt: Attempt) -> Manifest:
-    account = retraining.service_account_name
+def trainer_pod(
+    product: DataProduct, *, fetch: list[Manifest], container: Manifest, volumes: list[Manifest]
+) -> Manifest:
+    """The pod of a Job of the product's own code, as the service account of its trainings."""
+    account = product.spec.retraining.service_account_name if product.spec.retraining else None
     secrets = product.spec.serving.image_pull_secrets
     return without_empty(
         {
@@ -105,26 +120,39 @@ def _pod_spec(product: DataProduct, retraining: Retraining, attempt: Attempt) ->
             "enableServiceLinks": False,
             "securityContext": pod_security(),
             "imagePullSecrets": [ref.to_dict() for ref in secrets],
-            "initContainers": fetch_containers(product, attempt.stable),
-            "containers": [_trainer(product, retraining, attempt)],
-            "volumes": _volumes(retraining, attempt),
+            "initContainers": fetch,
+            "containers": [container],
+            "volumes": volumes,
         }
     )
 
 
-def _trainer(product: DataProduct, retraining: Retraining, attempt: Attempt) -> Manifest:
+def trainer_container(
+    job: Retraining | Shadow,
+    version: VersionBase,
+    *,
+    bento: str,
+    values: dict[str, str],
+    mounts: list[Manifest],
+) -> Manifest:
+    """The container that runs a command of the product in the version's image.
+
+    Parameters
+    ----------
+    bento : path at which the bento lies that has the command's code. values : our variables.
+    """
     return without_empty(
         {
             "name": "trainer",
-            "image": attempt.stable.runtime_image,
+            "image": version.runtime_image,
             "imagePullPolicy": "IfNotPresent",
-            "command": list(retraining.command),
-            "workingDir": f"{BENTO_PATH}/src",
-            "env": environment(_environment(product, retraining, attempt), retraining.env),
-            "resources": without_empty(retraining.resources.to_dict()),
+            "command": list(job.command),
+            "workingDir": f"{bento}/src",
+            "env": environment(values, job.env),
+            "resources": without_empty(job.resources.to_dict()),
             "securityContext": container_security(),
             "terminationMessagePolicy": "FallbackToLogsOnError",
-            "volumeMounts": _mounts(retraining),
+            "volumeMounts": mounts,
         }
     )
 
