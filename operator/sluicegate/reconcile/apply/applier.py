@@ -94,19 +94,19 @@ class Applier:
         changed most of all when the Deployments can't be. The refusal that is tried again first is
         raised in the end: NameConflict for an object not owned by us.
         """
-        refused: dict[Resource, KubeError | NameConflict] = {}
+        refusals: list[KubeError | NameConflict] = []
+        refused: set[Resource] = set()
         for write in self._writes(product, children, leftovers):
-            if not refused.keys().isdisjoint(write.waits_for):
+            if not refused.isdisjoint(write.waits_for):
                 continue
             try:
                 await write.send()
             except _REFUSALS as error:
                 logger.info("%s %s isn't written: %s", write.resource.kind, write.key, error)
-                refused[write.resource] = min(
-                    refused.get(write.resource, error), error, key=_urgency
-                )
-        if refused:
-            raise min(refused.values(), key=_urgency)
+                refusals.append(error)
+                refused.add(write.resource)
+        if refusals:
+            raise min(refusals, key=_urgency)
 
     def _writes(
         self,
