@@ -118,9 +118,9 @@ stories: programs ## Only the long node tests of the operator: drift, retraining
 kind: setup ## Tests on kind with its own engine and node image, without a registry (Debian, root; minutes)
 	$(RUN) python -m tests.kind
 
-# Out of `make test` for its build: two programs of 1,700 packages, which nothing else needs.
-gitops: programs ## Flux, built from its modules, reconciles products on an API server (builds for minutes, once)
-	@$(RUN) python -m cluster build source-controller kustomize-controller >/dev/null
+# Out of `make test` for its build: three programs of 1,700 packages and more each, which nothing else needs.
+gitops: programs ## Flux and Argo CD, built from their modules, reconcile products on an API server (needs redis-server; builds for minutes, once)
+	@$(RUN) python -m cluster build source-controller kustomize-controller argo-cd >/dev/null
 	$(TIER) tests/gitops
 
 # All named mutants, or MUTANTS="R17 P28"; COUNT=40 SEED=1 draws others in addition, of all

@@ -35,6 +35,7 @@ KUBE_PROGRAMS = (
     "kubectl",
     "kubelet",
 )
+ARGO_CD_PROGRAMS = ("argocd-application-controller", "argocd-repo-server", "argocd-server")
 
 
 # kwok does nothing without being told how nodes and pods live; these are its own defaults.
@@ -95,6 +96,7 @@ _METRICS_SERVER = "sigs.k8s.io/metrics-server"
 _FLAGGER = "github.com/fluxcd/flagger"
 _OAUTH2_PROXY = "github.com/oauth2-proxy/oauth2-proxy/v7"
 _ARGO_ROLLOUTS = "github.com/argoproj/argo-rollouts"
+_ARGO_CD = "github.com/argoproj/argo-cd/v3"
 
 
 def _kubernetes(folder: str, package: str = ".", links: tuple[str, ...] = ()) -> Recipe:
@@ -202,6 +204,13 @@ def recipes() -> dict[str, Recipe]:
         ),
         "source-controller": _flux("source-controller"),
         "kustomize-controller": _flux("kustomize-controller"),
+        "argo-cd": Recipe(
+            "argo-cd",
+            _ARGO_CD,
+            # Its server refuses requests, its own included, of a version with a `v`.
+            settings={f"{_ARGO_CD}/common.version": versions().modules[_ARGO_CD].removeprefix("v")},
+            links=ARGO_CD_PROGRAMS,
+        ),
     }
 
 

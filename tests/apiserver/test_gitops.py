@@ -1,6 +1,6 @@
 """The examples of gitops/, admitted by the definitions of Flux and Argo CD.
 
-What the controllers of Flux make of them is in tests/gitops.
+What their controllers make of them is in tests/gitops.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An API server with the operator and a Git server, and Flux beside them."""
+"""An API server with the operator and a Git server, and Flux or Argo CD beside them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,24 @@ import pytest
 from cluster.builds import program
 from cluster.controlplane import ControlPlane, Options
 from cluster.kinds import install_crds, install_gateway_api
+from cluster.prerequisites import missing_packages, require_packages
 from tests.support.failures.replicas import replicas
-from tests.support.gitops.flux import CONTROLLERS, OPERATOR, flux
+from tests.support.gitops.argo_cd import PACKAGES, argo_cd
+from tests.support.gitops.flux import CONTROLLERS, flux
 from tests.support.gitops.git_server import GitServer, git_server
+from tests.support.gitops.reconciling import OPERATOR, TOOL, Cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from tests.support.gitops.reconciling import Tool
+
+TOOLS: dict[str, Callable[[Cluster, Path], AbstractContextManager[Tool]]] = {
+    "Flux": flux,
+    "Argo CD": argo_cd,
+}
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -23,8 +35,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        for name in ("etcd", "kube", "kwok", *CONTROLLERS):
+        for name in ("etcd", "kube", "kwok", *CONTROLLERS, "argo-cd"):
             program(name)
+        if missing := missing_packages(PACKAGES):
+            require_packages(missing)
 
 
 @pytest.fixture(scope="session")
@@ -54,10 +68,14 @@ def git(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
         yield started
 
 
-@pytest.fixture(scope="session")
-def flux_runs(
-    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[None]:
-    """Flux, under an account of its own."""
-    with flux(control_plane, tmp_path_factory.mktemp("flux")):
-        yield
+@pytest.fixture(scope="module", params=TOOLS)
+def tool(
+    request: pytest.FixtureRequest,
+    control_plane: ControlPlane,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Tool]:
+    """One after the other, under an account of its own."""
+    kubeconfig = control_plane.kubeconfig_for(TOOL, ("system:masters",))
+    cluster = Cluster(control_plane.kubectl, kubeconfig)
+    with TOOLS[request.param](cluster, tmp_path_factory.mktemp("tool")) as started:
+        yield started

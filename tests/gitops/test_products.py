@@ -1,4 +1,4 @@
-"""Flux reconciles products from Git, as the example in gitops/flux has it do.
+"""Flux and Argo CD reconcile products from Git, as the examples in gitops/ have them do.
 
 The controllers and the operator are real, and all that they write is in the API server's audit log;
 pods are kwok's, so a test decides whether they start.
@@ -17,15 +17,18 @@ from sluicegate.kube.resources import DATA_PRODUCTS
 from tests.support.apiserver.audit import audited
 from tests.support.failures.replicas import WRITES
 from tests.support.failures.replicas import product as plain_product
-from tests.support.gitops.flux import FLUX, OPERATOR, Folder, Verdict, followed
+from tests.support.gitops.argo_cd import ArgoCD
+from tests.support.gitops.reconciling import OPERATOR, TOOL, Folder, Verdict, followed
 from tests.support.node.live_product import get
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
     from cluster.controlplane import ControlPlane
     from tests.support.gitops.git_server import GitServer
+    from tests.support.gitops.reconciling import Tool
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -68,10 +71,14 @@ class Shop:
     def has_candidate(self, version: str) -> bool:
         return bool(self.live()["status"].get("candidate", {}).get("version") == version)
 
-    def ask(self, request: str, name: str = "cars") -> None:
+    def ask(self, request: str) -> None:
         """Ask for something as a person does: by an annotation, which isn't in Git."""
+        self.annotate(f"sluicegate.dev/{request}")
+
+    def annotate(self, annotation: str) -> None:
+        """Annotate under a manager of its own: Flux takes back what is kubectl's."""
         self.plane.kubectl(
-            "annotate", "-n", self.namespace, f"dprod/{name}", f"sluicegate.dev/{request}"
+            "annotate", "-n", self.namespace, "dprod/cars", annotation, "--field-manager=person"
         )
 
     @contextmanager
@@ -85,30 +92,53 @@ class Shop:
             self.plane.kubectl("uncordon", *nodes)
 
     def green(self, *products: Body) -> str:
-        """Commit products, and wait until Flux is content."""
+        """Commit products, and wait until the tool is content."""
         commit = self.folder.commit(*products)
         self.folder.until(Verdict.GREEN, commit)
         return commit
 
+    def canary(self) -> str:
+        """Commit v1 and, once it serves, v2: a canary of one step, which nothing measures."""
+        self.green(self.product())
+        eventually(lambda: self.serves("v1"), seconds=60, what="v1 serves")
+        product = self.product(version="v2")
+        product["spec"]["rollout"] = {"steps": [50]}
+        commit = self.green(product)
+        eventually(
+            lambda: self.live()["status"].get("candidate", {}).get("weight"), what="a canary"
+        )
+        return commit
+
+    def promotes(self, version: str) -> bool:
+        """Whether a version has all of the traffic, by a decision that stands."""
+        found = self.live()["status"].get("candidate", {})
+        return bool(found.get("version") == version and found.get("phase") == "Promoting")
+
+    def is_left_alone(self, commit: str, *, by: AbstractSet[str]) -> None:
+        """Reconcile time and again, while none of these accounts may write."""
+        before = writes(self.plane, self.namespace, by)
+        for _ in range(RECONCILES):
+            seen = self.folder.reconcile()
+            assert (seen.commit, seen.verdict) == (commit, Verdict.GREEN)
+        assert writes(self.plane, self.namespace, by) == before
+
 
 @pytest.fixture
-def shop(
-    control_plane: ControlPlane, operator: None, git: GitServer, flux_runs: None
-) -> Iterator[Shop]:
-    """An empty namespace, and a repository for it that Flux follows."""
+def shop(control_plane: ControlPlane, operator: None, git: GitServer, tool: Tool) -> Iterator[Shop]:
+    """An empty namespace, and a repository for it that Flux or Argo CD follows."""
     name = f"shop-{next(_numbers)}"
     control_plane.kubectl("create", "namespace", name)
-    with followed(control_plane, name, git.repository(name)) as folder:
+    with followed(tool, name, git.repository(name)) as folder:
         yield Shop(control_plane, name, folder)
     control_plane.kubectl("delete", "namespace", name, "--wait=false")
 
 
-def own_writes(plane: ControlPlane, namespace: str) -> list[str]:
-    """What the operator and Flux wrote to products and their children; no dry runs."""
+def writes(plane: ControlPlane, namespace: str, by: AbstractSet[str]) -> list[str]:
+    """What accounts wrote to products and their children; no dry runs."""
     return [
         f"{entry['user']['username']}: {entry['verb']} {entry['requestURI']}"
         for entry in audited(plane.audit_log, namespace)
-        if entry["user"].get("username") in {OPERATOR, FLUX}
+        if entry["user"].get("username") in by
         and entry["verb"] in WRITES
         and entry["objectRef"].get("namespace") == namespace
         and "dryRun=All" not in entry["requestURI"]
@@ -176,33 +206,47 @@ def test_a_rejected_model_is_red_until_git_names_another(shop: Shop):
 
 
 def test_thirty_reconciles_during_a_canary_find_no_difference_and_nobody_writes(shop: Shop):
-    in_git = shop.product(version="v2")
-    shop.green(shop.product())
-    eventually(lambda: shop.serves("v1"), seconds=60, what="v1 serves")
-    commit = shop.green(in_git)
-    eventually(lambda: shop.live()["status"].get("candidate", {}).get("weight"), what="a canary")
-    shop.plane.kubectl(
-        "annotate", "-n", shop.namespace, "dprod/cars", "example.com/note=a person's",
-        "--field-manager=person",
-    )  # fmt: skip
-    # Without a manager of its own it would be kubectl's, and Flux takes back what is kubectl's.
+    commit = shop.canary()
+    shop.annotate("example.com/note=a person's")
     settled = shop.live()
-    before = own_writes(shop.plane, shop.namespace)
 
-    for _ in range(RECONCILES):
-        seen = shop.folder.reconcile()
-        assert (seen.commit, seen.verdict) == (commit, Verdict.GREEN)
+    shop.is_left_alone(commit, by={OPERATOR, TOOL})
 
-    assert own_writes(shop.plane, shop.namespace) == before
     assert shop.live() == settled
     # That it would have been seen: what Git has is put back, and the canary goes on.
+    owner = shop.live()["spec"]["owner"]
     shop.plane.kubectl(
         "patch", "dprod/cars", "-n", shop.namespace, "--type=merge", "-p",
         '{"spec": {"owner": "group:default/somebody"}}',
     )  # fmt: skip
     shop.folder.reconcile()
-    eventually(
-        lambda: shop.live()["spec"]["owner"] == in_git["spec"]["owner"], what="the owner put back"
-    )
+    eventually(lambda: shop.live()["spec"]["owner"] == owner, what="the owner put back")
     assert shop.has_candidate("v2")
     assert shop.live()["status"]["stable"]["version"] == "v1"
+
+
+def test_self_healing_takes_no_promotion_back(shop: Shop):
+    commit = shop.canary()
+    shop.ask("promote=v2/by-hand")
+    eventually(lambda: shop.promotes("v2"), what="the promotion")
+
+    shop.is_left_alone(commit, by={TOOL})
+
+    assert shop.promotes("v2")
+
+
+@pytest.mark.parametrize("tool", ["Argo CD"], indirect=True)
+def test_an_action_of_argo_cd_asks_the_operator_and_changes_nothing_else(shop: Shop):
+    argo_cd = shop.folder.tool
+    assert isinstance(argo_cd, ArgoCD)
+    shop.canary()
+    before = shop.live()
+    assert argo_cd.actions(shop.namespace, "cars") == {"promote", "abort"}
+
+    argo_cd.act(shop.namespace, "cars", "promote")
+    eventually(lambda: shop.promotes("v2"), what="the promotion")
+
+    after = shop.live()
+    assert after["spec"] == before["spec"]
+    added = set(after["metadata"]["annotations"]) - set(before["metadata"].get("annotations", {}))
+    assert added == {"sluicegate.dev/promote"}
