@@ -113,7 +113,7 @@ class ReportFacts:
     Attributes
     ----------
     digest_holds : whether what is sealed is what the digest says; None while it is open.
-    decisions : how many by type; causes : of retrainings. promotions, rolled_back : versions.
+    decisions : how many by type; causes : of retrainings.
     missing_days : days of the period that couldn't be read.
     hours : what its pods reserved; None where that isn't recorded.
     delivery : how new versions reached users. segments : the period by version.
@@ -125,8 +125,6 @@ class ReportFacts:
     quantiles: tuple[Quantile, ...]
     decisions: Counter[str]
     causes: Counter[str]
-    promotions: int
-    rolled_back: int
     missing_days: int
     digest_holds: bool | None
     hours: ResourceHours | None
@@ -213,8 +211,6 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
         quantiles=tuple(_quantiles(status.days, earlier)),
         decisions=kinds,
         causes=causes,
-        promotions=kinds["Promote"],
-        rolled_back=kinds["Rollback"],
         missing_days=max(wanted - len(status.days), 0) if status.seal_time else 0,
         digest_holds=None if not status.digest else status.digest == digest_of(review),
         hours=hours_of(status.days),

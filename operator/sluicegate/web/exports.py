@@ -287,7 +287,7 @@ def detail_json(detail: Detail) -> dict[str, Any]:
         },
         "resourceHours": hours_json(detail.hours),
         "dependents": [{"namespace": one.key[0], "name": one.key[1]} for one in detail.dependents],
-        "commands": {one.label: one.text for one in detail.commands},
+        "commands": dict(detail.commands),
     }
 
 
