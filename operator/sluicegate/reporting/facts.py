@@ -231,7 +231,8 @@ def _slo(slo: ReviewSlo, days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]
     now, before = _days(slo.name, days), _days(slo.name, earlier)
     allowed = None if slo.objective is None else float(1 - Decimal(slo.objective))
     margin = _margin(slo, allowed)
-    count = summed(one for _, one in now)
+    counts, earlier_counts = [one for _, one in now], [one for _, one in before]
+    count = summed(counts)
     original = Count(*slo.original) if slo.original else NOTHING
     left = None if allowed is None else budget_remaining(count, allowed)
     return SloFacts(
@@ -243,15 +244,13 @@ def _slo(slo: ReviewSlo, days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]
         days=tuple(now),
         outside=sum(
             allowed is not None and one.total > 0 and one.bad > allowed * one.total
-            for _, one in now
+            for one in counts
         ),
         budget_left=left if count.total else None,
-        before=summed(one for _, one in before),
+        before=summed(earlier_counts),
         original=original,
-        against_before=evolution(
-            [one for _, one in now], [one for _, one in before], margin=margin
-        ),
-        against_original=evolution([one for _, one in now], [original], margin=margin, fixed=True),
+        against_before=evolution(counts, earlier_counts, margin=margin),
+        against_original=evolution(counts, [original], margin=margin, fixed=True),
         markets=_markets(slo.name, days, allowed),
         health=_health(count, left),
     )
