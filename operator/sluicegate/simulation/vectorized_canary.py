@@ -62,10 +62,7 @@ class Sequential:
         ratio = vectorized_test.expected_ratio(
             self._past_bad[:, live], self._past[:, live], self._margin
         )
-        promote, back = vectorized_test.block_factors(
-            arms, ratio, self._margin, self._correlation[:, live]
-        )
-        better = vectorized_test.better_factor(
+        promote, back, better = vectorized_test.block_factors(
             arms, ratio, self._margin, self._correlation[:, live]
         )
         self.promote[:, live] += np.where(counts, promote, 0.0)
