@@ -9,15 +9,16 @@ from typing import Any, Final
 
 from sluicegate.api.review import CheckState
 from sluicegate.ledger.periods import local_day, local_minute
-from sluicegate.ledger.resource_hours import CPU, MEMORY, ResourceHours
+from sluicegate.ledger.resource_hours import row_of
 from sluicegate.reporting import words
-from sluicegate.reporting.facts import ActionFacts, ReportFacts, SloFacts
+from sluicegate.reporting.facts import ActionFacts, Quantile, ReportFacts, SloFacts
 
 COLUMNS = (
     "product", "period", "slo", "bad", "total", "share", "objective", "budget_left",
     "days_outside", "change", "change_estimate", "change_lower", "change_upper",
     "change_since_acceptance", "state", "digest", "pod_hours", "cpu_hours", "memory_gib_hours",
-    "gpu_hours",
+    "gpu_hours", "training_hours", "training_cpu_hours", "training_memory_gib_hours",
+    "training_gpu_hours",
 )  # fmt: skip
 
 
@@ -98,9 +99,12 @@ def _service_levels(one: ReportFacts) -> Iterator[str]:
     if one.quantiles:
         yield ""
         yield f"Response times (estimates): {words.response_times(one.quantiles)}."
-    if one.hours is not None:
+    if one.hours is not None and one.hours.days:
         yield ""
         yield f"Reserved by serving pods: {escaped(words.reserved(one.hours))}."
+    if one.hours is not None and one.hours.trainings:
+        yield ""
+        yield f"Reserved by trainings: {escaped(words.trained(one.hours))}."
 
 
 def _decided(one: ReportFacts) -> Iterator[str]:
@@ -202,12 +206,8 @@ def _json(one: ReportFacts) -> dict[str, Any]:
         "digestHolds": one.digest_holds,
         "missingDays": one.missing_days,
         "slos": [_json_slo(slo) for slo in one.slos],
-        "responseTimes": [
-            {"quantile": q.share, "secondsEstimate": q.seconds, "before": q.before}
-            for q in one.quantiles
-        ],
-        "resourceHours": one.hours
-        and {"days": one.hours.days, "pods": one.hours.pods, "reserved": dict(one.hours.reserved)},
+        "responseTimes": response_times(one.quantiles),
+        "resourceHours": one.hours and one.hours.document(),
         "decisions": dict(sorted(one.decisions.items())),
         "retrainingCauses": dict(sorted(one.causes.items())),
         "delivery": {_camel(name): value for name, value in asdict(one.delivery).items()},
@@ -228,6 +228,14 @@ def _json(one: ReportFacts) -> dict[str, Any]:
         "openActions": [_action(act) for act in one.open_actions],
         "signOffs": [signed.to_dict() for signed in one.signatures],
     }
+
+
+def response_times(quantiles: Sequence[Quantile]) -> list[dict[str, float | None]]:
+    """Response times for JSON."""
+    return [
+        {"quantile": one.share, "secondsEstimate": one.seconds, "before": one.before}
+        for one in quantiles
+    ]
 
 
 def _action(act: ActionFacts) -> dict[str, str]:
@@ -280,18 +288,10 @@ def as_csv(reports: Sequence[ReportFacts]) -> str:
                     slo.count.total, _number(slo.share), _number(slo.objective),
                     _number(slo.budget_left), slo.outside, moved.change, _number(moved.estimate),
                     _number(moved.lower), _number(moved.upper), slo.against_original.change,
-                    one.review.status.state, one.review.status.digest, *_hours(one.hours),
+                    one.review.status.state, one.review.status.digest, *map(_number, row_of(one.hours)),
                 ]
             )  # fmt: skip
     return text.getvalue()
-
-
-def _hours(one: ResourceHours | None) -> tuple[str, ...]:
-    """Hours of the product, in the row of each of its SLOs."""
-    if one is None:
-        return ("", "", "", "")
-    known = (one.pods, one.reserved.get(CPU), one.reserved.get(MEMORY), one.gpus)
-    return tuple(map(_number, known))
 
 
 def _number(value: float | None) -> str:
