@@ -141,25 +141,30 @@ def allocation_of(
     """
     allocation = _asked(product, status, stable_pods, followed=followed, ready=ready)
     if product.spec.route is None and have:
-        allocation = _with_kept(status, allocation, have)
+        allocation = _with_kept(product, status, allocation, have)
     return _once_each(allocation)
 
 
 def _with_kept(
-    status: DataProductStatus, allocation: Allocation, have: Mapping[str, int]
+    product: DataProduct, status: DataProductStatus, allocation: Allocation, have: Mapping[str, int]
 ) -> Allocation:
-    """Without a route: a rolled back candidate gives up pods only while stable lacks some.
+    """Without a route: the pods that a candidate keeps of those from when there was one.
 
-    It may have more than the surge allows, from when there was a route, through which requests
-    still come for a moment.
+    Requests still come through the deleted route for a moment. They may be more than the surge,
+    which bounds only what is started.
     """
     candidate = status.candidate
-    if candidate is None or candidate.phase is not CandidatePhase.ROLLING_BACK:
+    if candidate is None:
         return allocation
     stable = allocation.placements[0]
-    if have.get(stable.version.revision, 0) < stable.replicas:
-        return allocation
-    kept = min(have.get(candidate.revision, 0), stable.replicas)
+    share = candidate.weight
+    if candidate.phase is CandidatePhase.ROLLING_BACK:
+        # It gives up pods only while stable lacks some.
+        share = FULL if have.get(stable.version.revision, 0) >= stable.replicas else 0
+    elif product.spec.serving.autoscaling is None or candidate.phase is CandidatePhase.PARKED:
+        # Where stable's pods make room for the candidate's, the split has enough of both.
+        share = 0
+    kept = min(have.get(candidate.revision, 0), ceil(share * stable.replicas / FULL))
     placements = (
         replace(one, replicas=max(one.replicas, kept)) if one.version is candidate else one
         for one in allocation.placements

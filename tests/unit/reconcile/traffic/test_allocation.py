@@ -99,6 +99,28 @@ def test_what_goes_back_after_its_route_was_taken_away_gives_pods_only_to_stable
     assert (allocation.replicas("a"), allocation.replicas("b")) == (2, kept)
 
 
+@pytest.mark.parametrize("phase", ["Stepping", "Promoting"])
+@given(weight=st.integers(1, 99), stable=st.integers(2, 40), more=st.integers(0, 40))
+def test_a_share_keeps_its_pods_when_its_route_is_taken_away(phase, weight, stable, more):
+    """Beside an autoscaler the surge is half of stable's pods, and 99 % of the requests need all."""
+    scaling = {"autoscaling": {"minReplicas": 2, "maxReplicas": 80}}
+    serving = {**scaling, "resources": {"requests": {"cpu": "1"}}}
+    since = "2026-01-01T09:00:00Z"
+    status = {
+        "stable": version("a") | {"promotionTime": since},
+        "candidate": version("b")
+        | {"phase": phase, "weight": weight, "target": weight, "startTime": since},
+    }
+    product = DataProduct.parse(document(route=None, serving=serving))
+    needed = ceil(weight * stable / FULL)
+    have = {"a": stable, "b": needed + more}
+    allocation = allocation_of(product, read_status(status), stable_pods=stable, have=have)
+    assert allocation.replicas("a") == stable
+    assert allocation.replicas("b") >= needed
+    alone = allocation_of(product, read_status(status), stable_pods=stable)
+    assert allocation.replicas("b") <= max(needed, alone.replicas("b")), "kept, and none is added"
+
+
 # ---- verification -----------------------------------------------------------------------------
 WEB = ParentRef(name="web", namespace="gateway")
 EDGE = ParentRef(name="edge", namespace="gateway")
