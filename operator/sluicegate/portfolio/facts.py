@@ -1,7 +1,7 @@
 """What there is to know of one product among many: slim, so that thousands are held at once. Pure."""
 
 import re
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -27,10 +27,13 @@ _RANKS: Final = {state: place for place, state in enumerate(WORST)}
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A product that another one calls; `key` is None for one that the reader may not see."""
+    """A product that another one calls; `key` is None for one that the reader may not see.
+
+    `state` is what the caller's status says of it, or its own.
+    """
 
     key: ProductKey | None
-    state: DependencyState
+    state: DependencyState | ProductState
     in_cycle: bool = False
 
 
@@ -97,7 +100,7 @@ class ProductFacts:
     by_market : the worst state of its SLOs by market, of the markets that something is known of.
     journeys : its place in journeys, and what it adds to them; None for one that is in none.
     needs : what it needs of a person, the most pressing first.
-    hours : what its pods reserved in the last days of its ledger; None where no ledger says so.
+    hours : what its pods and trainings reserved in the last days of its ledger; None where no ledger says so.
     problem : why the object can't be read; empty for one that can.
     """
 
@@ -223,6 +226,26 @@ def as_seen(
         ),
         needs=tuple(replace(one, message=conceal(one.message)) for one in facts.needs),
     )
+
+
+def with_states(products: Iterable[ProductFacts]) -> list[ProductFacts]:
+    """These products; of what one calls and is among them, the state is its own.
+
+    What a status says of an upstream is of the last evaluation, and other pages would say another thing.
+    """
+    every = list(products)
+    states = {one.key: one.state for one in every}
+    return [
+        replace(
+            one,
+            upstream=tuple(
+                replace(up, state=states[up.key]) if up.key in states else up for up in one.upstream
+            ),
+        )
+        if one.upstream
+        else one
+        for one in every
+    ]
 
 
 def concealing(

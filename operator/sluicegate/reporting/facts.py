@@ -115,7 +115,7 @@ class ReportFacts:
     digest_holds : whether what is sealed is what the digest says; None while it is open.
     decisions : how many by type; causes : of retrainings.
     missing_days : days of the period that couldn't be read.
-    hours : what its pods reserved; None where that isn't recorded.
+    hours : what its pods and trainings reserved; None where that isn't recorded.
     delivery : how new versions reached users. segments : the period by version.
     last_actions : those of the period before. open_actions : all that aren't done.
     """
@@ -208,12 +208,12 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
     return ReportFacts(
         review=review,
         slos=slos,
-        quantiles=tuple(_quantiles(status.days, earlier)),
+        quantiles=quantiles_of(status.days, earlier),
         decisions=kinds,
         causes=causes,
         missing_days=max(wanted - len(status.days), 0) if status.seal_time else 0,
         digest_holds=None if not status.digest else status.digest == digest_of(review),
-        hours=hours_of(status.days),
+        hours=hours_of(status.days, status.trainings),
         delivery=delivery_of(review),
         segments=segments_of(review),
         last_actions=tuple(last),
@@ -309,8 +309,9 @@ def _health(count: Count, left: float | None) -> str:
     return ""
 
 
-def _quantiles(days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]) -> list[Quantile]:
+def quantiles_of(days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]) -> tuple[Quantile, ...]:
+    """Response times of some days beside those of earlier ones; empty where the days have none."""
     now, before = histogram_of(days), histogram_of(earlier)
     if not now:
-        return []
-    return [Quantile(one, quantile(now, one), quantile(before, one)) for one in QUANTILES]
+        return ()
+    return tuple(Quantile(one, quantile(now, one), quantile(before, one)) for one in QUANTILES)

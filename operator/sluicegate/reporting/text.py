@@ -8,15 +8,16 @@ from typing import Any, Final
 
 from sluicegate.api.review import CheckState
 from sluicegate.ledger.periods import local_day, local_minute
-from sluicegate.ledger.resource_hours import CPU, MEMORY, ResourceHours
+from sluicegate.ledger.resource_hours import row_of
 from sluicegate.reporting import words
-from sluicegate.reporting.facts import ActionFacts, ReportFacts, SloFacts
+from sluicegate.reporting.facts import ActionFacts, Quantile, ReportFacts, SloFacts
 
 COLUMNS = (
     "product", "period", "slo", "bad", "total", "share", "objective", "budget_left",
     "days_outside", "change", "change_estimate", "change_lower", "change_upper",
     "change_since_acceptance", "state", "digest", "pod_hours", "cpu_hours", "memory_gib_hours",
-    "gpu_hours",
+    "gpu_hours", "training_hours", "training_cpu_hours", "training_memory_gib_hours",
+    "training_gpu_hours",
 )  # fmt: skip
 
 
@@ -97,9 +98,12 @@ def _service_levels(one: ReportFacts) -> Iterator[str]:
     if one.quantiles:
         yield ""
         yield f"Response times (estimates): {words.response_times(one.quantiles)}."
-    if one.hours is not None:
+    if one.hours is not None and one.hours.days:
         yield ""
         yield f"Reserved by serving pods: {escaped(words.reserved(one.hours))}."
+    if one.hours is not None and one.hours.trainings:
+        yield ""
+        yield f"Reserved by trainings: {escaped(words.trained(one.hours))}."
 
 
 def _decided(one: ReportFacts) -> Iterator[str]:
@@ -196,12 +200,8 @@ def _json(one: ReportFacts) -> dict[str, Any]:
         "digestHolds": one.digest_holds,
         "missingDays": one.missing_days,
         "slos": [_json_slo(slo) for slo in one.slos],
-        "responseTimes": [
-            {"quantile": q.share, "secondsEstimate": q.seconds, "before": q.before}
-            for q in one.quantiles
-        ],
-        "resourceHours": one.hours
-        and {"days": one.hours.days, "pods": one.hours.pods, "reserved": dict(one.hours.reserved)},
+        "responseTimes": response_times(one.quantiles),
+        "resourceHours": one.hours and one.hours.document(),
         "decisions": dict(sorted(one.decisions.items())),
         "retrainingCauses": dict(sorted(one.causes.items())),
         "delivery": {_camel(name): value for name, value in asdict(one.delivery).items()},
@@ -222,6 +222,14 @@ def _json(one: ReportFacts) -> dict[str, Any]:
         "openActions": [_action(act) for act in one.open_actions],
         "signOffs": [signed.to_dict() for signed in one.signatures],
     }
+
+
+def response_times(quantiles: Sequence[Quantile]) -> list[dict[str, float | None]]:
+    """Response times for JSON."""
+    return [
+        {"quantile": one.share, "secondsEstimate": one.seconds, "before": one.before}
+        for one in quantiles
+    ]
 
 
 def _action(act: ActionFacts) -> dict[str, str]:
@@ -271,15 +279,8 @@ def _row(one: ReportFacts, slo: SloFacts) -> tuple[object, ...]:
         slo.count.bad, slo.count.total, _number(slo.share), _number(slo.objective),
         _number(slo.budget_left), slo.outside, moved.change, _number(moved.estimate),
         _number(moved.lower), _number(moved.upper), slo.against_original.change,
-        status.state, status.digest, *map(_number, hours_cells(one.hours)),
+        status.state, status.digest, *map(_number, row_of(one.hours)),
     )  # fmt: skip
-
-
-def hours_cells(one: ResourceHours | None) -> tuple[float | None, ...]:
-    """Hours of pods, of cores, of GiB of memory and of GPUs; None where they aren't known."""
-    if one is None:
-        return (None,) * 4
-    return one.pods, one.reserved.get(CPU), one.reserved.get(MEMORY), one.gpus
 
 
 def _number(value: float | None) -> str:

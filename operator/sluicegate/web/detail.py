@@ -7,19 +7,22 @@ from typing import Any, Final
 from sluicegate.api import names
 from sluicegate.api.names import ConditionType
 from sluicegate.api.product import DataProduct
-from sluicegate.api.review import DataProductReview
+from sluicegate.api.review import DataProductReview, ReviewDay
 from sluicegate.api.slo_status import SloStatus
 from sluicegate.api.versions import VersionBase
 from sluicegate.conditions import find_condition
-from sluicegate.ledger.resource_hours import ResourceHours, hours_of
-from sluicegate.portfolio.dependencies import dependents_of
+from sluicegate.ledger.resource_hours import ResourceHours, ended_on, hours_of
+from sluicegate.portfolio.dependencies import Node, dependents_of
 from sluicegate.portfolio.facts import ProductFacts
 from sluicegate.portfolio.needs import request_command
-from sluicegate.reporting.facts import ReportFacts
+from sluicegate.reporting.facts import Quantile, ReportFacts, quantiles_of
 from sluicegate.web.seen import SeenPortfolio
 from sluicegate.web.store import ReviewFacts
 
 HISTORY_DAYS: Final = 30
+NEWEST_REVIEWS: Final = 6
+"""Ledgers that have these days, also where each is of a week."""
+WEEK: Final = 7
 Day = tuple[str, int, int]
 """Date, bad events, all events."""
 
@@ -60,6 +63,7 @@ class Detail:
     ----------
     commands : by what a person may do, the command that does it.
     hours : those of the last days that ledgers have.
+    response_times : those of the last week that ledgers have, beside the week before.
     """
 
     facts: ProductFacts
@@ -67,10 +71,11 @@ class Detail:
     slos: tuple[SloRow, ...]
     timeline: tuple[TimelineEntry, ...]
     dependents: tuple[ProductFacts, ...]
-    causes: tuple[str, ...]
+    causes: tuple[Node, ...]
     reviews: tuple[ReviewFacts, ...]
     commands: Mapping[str, str]
     hours: ResourceHours | None
+    response_times: tuple[Quantile, ...]
 
 
 def detail_of(
@@ -90,7 +95,7 @@ def detail_of(
         slos=tuple(_row(one, concealed, history) for one in concealed.status.slos),
         timeline=tuple(_timeline(concealed)),
         dependents=tuple(dependents_of(seen.products, facts.key)),
-        causes=node.causes if node else (),
+        causes=tuple(seen.graph.nodes[name] for name in node.causes) if node else (),
         reviews=tuple(
             one
             for one in seen.reviews
@@ -98,6 +103,7 @@ def detail_of(
         ),
         commands=dict(_commands(concealed)),
         hours=_hours(every),
+        response_times=_response_times(every),
     )
 
 
@@ -141,8 +147,22 @@ def _history(ledgers: Iterable[DataProductReview]) -> dict[str, dict[str, tuple[
 
 
 def _hours(ledgers: Iterable[DataProductReview]) -> ResourceHours | None:
+    every = tuple(ledgers)
+    days = _days(every)[-HISTORY_DAYS:]
+    dates = {day.date for day in days}
+    trainings = {one.job: one for ledger in every for one in ended_on(ledger.status, dates)}
+    return hours_of(days, trainings.values())
+
+
+def _response_times(ledgers: Iterable[DataProductReview]) -> tuple[Quantile, ...]:
+    days = _days(ledgers)
+    return quantiles_of(days[-WEEK:], days[-2 * WEEK : -WEEK])
+
+
+def _days(ledgers: Iterable[DataProductReview]) -> list[ReviewDay]:
+    """The days of ledgers, the oldest first."""
     days = {day.date: day for ledger in ledgers for day in ledger.status.days}
-    return hours_of(days[date] for date in sorted(days)[-HISTORY_DAYS:])
+    return [days[date] for date in sorted(days)]
 
 
 def _row(

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sluicegate.api.base import rfc3339
-from sluicegate.ledger.resource_hours import ResourceHours
+from sluicegate.ledger.resource_hours import row_of
 from sluicegate.portfolio.dependencies import Graph
 from sluicegate.portfolio.facts import HIDDEN, ProductFacts
 from sluicegate.portfolio.journeys import Journey
 from sluicegate.portfolio.matrix import MarketProduct, Matrix
 from sluicegate.portfolio.overview import PortfolioOverview
 from sluicegate.portfolio.shares import ServedShare
-from sluicegate.reporting.text import cell, csv_text, hours_cells
+from sluicegate.reporting.text import cell, csv_text, response_times
 from sluicegate.web.detail import Detail
 from sluicegate.web.store import ReviewFacts
 
@@ -20,7 +20,8 @@ COLUMNS = (
     "stateSince", "reason", "slo", "sloState", "budgetLeft", "model", "modelSince", "canary",
     "changeSlo", "ratio", "accepted", "drop", "dropLower", "dropUpper", "events",
     "training", "trainingReason", "trainingTime", "review", "needs", "problem",
-    "hoursDays", "podHours", "cpuHours", "memoryGibHours", "gpuHours",
+    "hoursDays", "podHours", "cpuHours", "memoryGibHours", "gpuHours", "trainingHours",
+    "trainingCpuHours", "trainingMemoryGibHours", "trainingGpuHours",
 )  # fmt: skip
 
 
@@ -63,7 +64,7 @@ def product_json(one: ProductFacts) -> dict[str, Any]:
              "command": need.command}
             for need in one.needs
         ],
-        "resourceHours": hours_json(one.hours),
+        "resourceHours": one.hours and one.hours.document(),
         "problem": one.problem,
     }  # fmt: skip
 
@@ -101,7 +102,7 @@ def _row(one: ProductFacts) -> tuple[object, ...]:
         change and change.total,
         trained and trained.outcome, trained and trained.reason, trained and _time(trained.time),
         one.review, " ".join(str(need.kind) for need in one.needs), one.problem,
-        one.hours and one.hours.days, *hours_cells(one.hours),
+        one.hours and one.hours.days, *row_of(one.hours),
     )  # fmt: skip
 
 
@@ -285,17 +286,11 @@ def detail_json(detail: Detail) -> dict[str, Any]:
             one.status.name: [{"date": d, "bad": bad, "total": total} for d, bad, total in one.days]
             for one in detail.slos
         },
-        "resourceHours": hours_json(detail.hours),
+        "responseTimes": response_times(detail.response_times),
+        "resourceHours": detail.hours and detail.hours.document(),
         "dependents": [{"namespace": one.key[0], "name": one.key[1]} for one in detail.dependents],
         "commands": dict(detail.commands),
     }
-
-
-def hours_json(one: ResourceHours | None) -> dict[str, Any] | None:
-    """Hours of pods, and of what they reserved, in so many days."""
-    if one is None:
-        return None
-    return {"days": one.days, "pods": one.pods, "reserved": dict(one.reserved)}
 
 
 def detail_csv(detail: Detail) -> str:

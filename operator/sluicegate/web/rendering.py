@@ -15,7 +15,6 @@ import sluicegate.reporting
 from sluicegate.ledger.periods import local_day, local_minute
 from sluicegate.policy.model.formatting import duration
 from sluicegate.portfolio.needs import LABELS
-from sluicegate.portfolio.overview import core_hours
 from sluicegate.reporting import words
 from sluicegate.reporting.facts import SloFacts
 from sluicegate.stats.counts import Count
@@ -59,7 +58,7 @@ class Pages:
         )  # fmt: skip
         self._environment.tests["https"] = lambda url: bool(safe_url(str(url)))
         self._environment.globals.update(
-            words=words, duration=duration, core_hours=core_hours, share_of=share_of, labels=LABELS, bullet=bullet_of, spark=spark_of, static=static_url,
+            words=words, duration=duration, share_of=share_of, labels=LABELS, bullet=bullet_of, spark=spark_of, static=static_url,
             url_of=url_of, svg=svg_of, with_query=with_query,
             day=local_day, minute=local_minute, days=_days, markets=_markets,
         )  # fmt: skip

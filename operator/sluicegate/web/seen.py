@@ -6,7 +6,7 @@ from functools import cached_property, lru_cache
 from typing import Final
 
 from sluicegate.portfolio.dependencies import Graph, graph_of
-from sluicegate.portfolio.facts import ProductFacts, ProductKey, as_seen, concealing
+from sluicegate.portfolio.facts import ProductFacts, ProductKey, as_seen, concealing, with_states
 from sluicegate.portfolio.journeys import Journey, journeys_of
 from sluicegate.portfolio.overview import Choices, PortfolioOverview, choices_of, overview_of
 from sluicegate.web.authorization import Sight
@@ -74,9 +74,11 @@ class Views:
         hours = _hours(reviews)
         return SeenPortfolio(
             products=tuple(
-                _with_hours(as_seen(one, sight.sees, known), hours)
-                for one in every
-                if sight.sees(one.key[0])
+                with_states(
+                    _with_hours(as_seen(one, sight.sees, known), hours)
+                    for one in every
+                    if sight.sees(one.key[0])
+                )
             ),
             reviews=reviews,
             conceal=concealing(sight.sees, known.__contains__),

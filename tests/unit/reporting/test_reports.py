@@ -152,6 +152,9 @@ def test_json_and_csv_say_the_same():
         assert (int(row["bad"]), int(row["total"])) == (one["bad"], one["total"])
         assert row["change"] == one["changes"]["before"]["change"]
         assert float(row["cpu_hours"]) == told["resourceHours"]["reserved"]["cpu"] == 720
+        trainings = told["resourceHours"]["trainings"]
+        assert float(row["training_hours"]) == trainings["hours"] == 3
+        assert float(row["training_cpu_hours"]) == trainings["reserved"]["cpu"] == 12
 
 
 @pytest.mark.parametrize(
