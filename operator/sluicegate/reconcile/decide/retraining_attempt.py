@@ -25,8 +25,8 @@ _REFUSALS: Final = frozenset(
 def with_job(observation: Observation, status: DataProductStatus) -> DataProductStatus:
     """The status with the name of the Job of the training that begins."""
     one = status.retraining
-    if one is None or one.trigger is None:
-        return status
+    assert one is not None
+    assert one.trigger is not None
     name = job_name(observation.product.metadata.name, one.trigger.id, one.number)
     return status.with_retraining(job=name)
 

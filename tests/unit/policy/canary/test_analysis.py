@@ -59,6 +59,11 @@ CONVERSION = {
     },
     "maxDrop": "0.05",
 }
+QUICK = {
+    "name": "latency",
+    "indicator": {"latency": {"thresholdMilliseconds": 250}},
+    "objective": "0.95",
+}
 BASKET = {
     "name": "basket",
     "indicator": {"gauge": {"metric": "mean_basket_value"}},
@@ -237,6 +242,27 @@ def test_the_last_number_that_holds_nobody(fields):
 def test_ten_silent_blocks_take_a_candidate_back():
     decision = last_step(passed(EQUAL, silent=10))
     assert (type(decision), decision.reason) == (Rollback, Reason.CANARY_NO_DATA)
+
+
+@pytest.mark.parametrize(
+    ("worse", "kind", "reason"),
+    [
+        (["latency"], Inconclusive, Reason.NODE_BUSY),
+        (["accuracy"], Rollback, Reason.CANARY_WORSE),
+        (["latency", "accuracy"], Rollback, Reason.CANARY_WORSE),
+    ],
+    ids=["slow", "wrong", "both"],
+)
+def test_a_busy_node_excuses_a_slow_candidate_and_no_failing_one(worse, kind, reason):
+    terms = judged_by(QUICK, ACCURACY, rollout=ONE_STEP)
+    found = [
+        speaking(Count(90, 100), Count(10, 100), slo=slo, roll_back=9.0)
+        for slo in terms.slos
+        if slo.name in worse
+    ]
+    decision = last_step(passed(*found), terms=terms, facts=Facts(canary_node_busy=True))
+    assert (type(decision), decision.reason) == (kind, reason)
+    assert f"worse in {worse[-1]}" in decision.message
 
 
 def test_a_candidate_for_which_nothing_can_speak_is_held():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -160,6 +161,21 @@ def test_what_a_pipeline_reads(make, change, ready, reconciling, stalled):
     told = {kind: one and (one.status, one.reason) for kind, one in found.items()}
     assert told == {"Ready": ready, "Reconciling": reconciling, "Stalled": stalled}
     assert status.observed_generation == world.product.metadata.generation
+
+
+@pytest.mark.parametrize(
+    ("change", "ready"),
+    [(as_it_is, SERVING), (a_pod_is_evicted, STARTING)],
+    ids=["all", "all but one"],
+)
+def test_a_change_of_pods_is_over_once_all_of_them_are_ready(change, ready):
+    world = serving()
+    begun = pods_on_their_way(world.observation())
+    world.status = json.loads(json.dumps(report(begun, make_plan(begun)).to_dict()))
+    observation = change(world.observation())
+    found = find_condition(report(observation, make_plan(observation)).conditions, "Ready")
+    assert found is not None
+    assert (found.status, found.reason) == ready
 
 
 @pytest.mark.parametrize("make", [starting, failed])
