@@ -1,10 +1,11 @@
 """What a decision may know of a rollout: how far its pods and the traffic have followed. Pure."""
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate
-from sluicegate.policy.model.observed import RolloutObservation
+from sluicegate.api.versions import Candidate, SplitMode
+from sluicegate.policy.model.observed import Failure, RolloutObservation
 from sluicegate.policy.transitions import accepted_version
 from sluicegate.reconcile.decide.rollout_progress import (
     Progress,
@@ -13,10 +14,13 @@ from sluicegate.reconcile.decide.rollout_progress import (
     facts_of,
     progress,
 )
-from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, Attribution, attribution_of
+from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, attribution_of
 from sluicegate.reconcile.live.pods import of_revision, problem_of
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.traffic.allocation import Allocation, allocation_of, share_in_force
+
+REMOVAL_SECONDS: Final = 60
+"""How long requests may come through an HTTPRoute that was deleted; gateways follow in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ def observe_rollout(observation: Observation, status: DataProductStatus) -> Roll
         attribution=_attribution(observation, status, candidate),
         moved_at=_moved_at(observation, status),
         term=observation.term,
+        drained=_is_drained(observation),
     )
     frozen = observation.is_frozen(status)
     found = progress(observation.product, status, allocation(observation, status), rolling)
@@ -58,17 +63,38 @@ def allocation(observation: Observation, status: DataProductStatus) -> Allocatio
     live = observation.live.get(candidate.revision) if candidate else None
     known = candidate.capacity if candidate is not None and observation.scales else 0
     base = observation.product.spec.serving.base_replicas
+    pods = {revision: one.replicas for revision, one in observation.live.items()}
     allocation = allocation_of(
         observation.product,
         status,
         stable_pods=max(known, base) if known else observation.stable_pods,
         followed=observation.followed,
         ready=live.ready if live else 0,
-        have={revision: one.replicas for revision, one in observation.live.items()},
+        kept=None if _is_drained(observation) else pods,
     )
     if status.stable is None and status.candidate is not None and observation.product.spec.route:
         return _foreseen(observation, status.candidate, allocation)
     return allocation
+
+
+def route_removal_time(observation: Observation) -> int | None:
+    """When the route was last there that the spec has no more; None if none was in this rollout."""
+    traffic = observation.product.status.traffic
+    if observation.product.spec.route is not None or traffic is None:
+        return None
+    if traffic.mode is SplitMode.GATEWAY or observation.route is not None:
+        return observation.now
+    return traffic.route_removal_time
+
+
+def _is_drained(observation: Observation) -> bool:
+    """Whether no request comes any more through a route that was removed.
+
+    Until then its weights hold, by which one version may have 99 % of the requests, and a gateway
+    that refused the newest ones has those before.
+    """
+    removed = route_removal_time(observation)
+    return removed is None or observation.now - removed >= REMOVAL_SECONDS
 
 
 def _foreseen(observation: Observation, candidate: Candidate, allocation: Allocation) -> Allocation:
@@ -92,7 +118,7 @@ def _moved_at(observation: Observation, status: DataProductStatus) -> float:
 
 def _attribution(
     observation: Observation, status: DataProductStatus, candidate: Candidate
-) -> Attribution | None:
+) -> Failure | None:
     """The cause if no pod of a candidate is ready; None for a first version."""
     if status.stable is None:
         return None
