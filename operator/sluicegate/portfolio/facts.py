@@ -217,7 +217,7 @@ def as_seen(
     named = {one.key for one in facts.upstream if one.key is not None}
     if all(sees(key[0]) for key in named) and not facts.needs:
         return facts
-    conceal = concealing(sees, _Either(named, known))
+    conceal = concealing(sees, lambda key: key in named or key in known)
     return replace(
         facts,
         upstream=tuple(
@@ -248,26 +248,19 @@ def with_states(products: Iterable[ProductFacts]) -> list[ProductFacts]:
     ]
 
 
-def concealing(sees: Callable[[str], bool], known: Container[ProductKey]) -> Callable[[str], str]:
+def concealing(
+    sees: Callable[[str], bool], known: Callable[[ProductKey], bool]
+) -> Callable[[str], str]:
     """What replaces the names (`namespace/name`) of known products that a reader may not see."""
 
     def replaced(found: re.Match[str]) -> str:
-        hidden = not sees(found[1]) and (found[1], found[2]) in known
+        hidden = not sees(found[1]) and known((found[1], found[2]))
         return HIDDEN if hidden else found[0]
 
     return lambda text: _NAMED.sub(replaced, text)
 
 
 _NAMED: Final = re.compile(r"(?<![-\w./@])([a-z0-9][-a-z0-9]*)/([a-z][-a-z0-9]*)(?![-\w/@])")
-
-
-@dataclass(frozen=True, slots=True)
-class _Either:
-    one: Container[ProductKey]
-    other: Container[ProductKey]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.one or key in self.other
 
 
 def _level(slos: tuple[SloStatus, ...]) -> WorstLevel | None:

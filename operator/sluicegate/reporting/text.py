@@ -1,9 +1,8 @@
-"""Reports as Markdown, JSON and CSV. Pure."""
+"""Reports as Markdown, as plain data for JSON and YAML, and as CSV. Pure."""
 
 import csv
 import io
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -185,11 +184,6 @@ def escaped(text: str) -> str:
     return text.replace("\n", " ")
 
 
-def as_json(reports: Sequence[ReportFacts]) -> str:
-    """A list, one item a product."""
-    return json.dumps(documents(reports), indent=2, ensure_ascii=False) + "\n"
-
-
 def documents(reports: Sequence[ReportFacts]) -> list[dict[str, Any]]:
     """What JSON and YAML have."""
     return [_json(one) for one in reports]
@@ -275,33 +269,37 @@ def _json_slo(slo: SloFacts) -> dict[str, Any]:
 
 def as_csv(reports: Sequence[ReportFacts]) -> str:
     """A row a product and SLO."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    for one in reports:
-        begin = local_day(one.review.spec.period.start, one.review.status.time_zone)
-        for slo in one.slos:
-            moved = slo.against_before
-            writer.writerow(
-                [
-                    one.name, begin, cell(slo.name), slo.count.bad,
-                    slo.count.total, _number(slo.share), _number(slo.objective),
-                    _number(slo.budget_left), slo.outside, moved.change, _number(moved.estimate),
-                    _number(moved.lower), _number(moved.upper), slo.against_original.change,
-                    one.review.status.state, one.review.status.digest, *map(_number, row_of(one.hours)),
-                ]
-            )  # fmt: skip
-    return text.getvalue()
+    return csv_text((_row(one, slo) for one in reports for slo in one.slos), COLUMNS)
+
+
+def _row(one: ReportFacts, slo: SloFacts) -> tuple[object, ...]:
+    status, moved = one.review.status, slo.against_before
+    return (
+        one.name, local_day(one.review.spec.period.start, status.time_zone), cell(slo.name),
+        slo.count.bad, slo.count.total, _number(slo.share), _number(slo.objective),
+        _number(slo.budget_left), slo.outside, moved.change, _number(moved.estimate),
+        _number(moved.lower), _number(moved.upper), slo.against_original.change,
+        status.state, status.digest, *map(_number, row_of(one.hours)),
+    )  # fmt: skip
 
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def cell(text: str) -> str:
-    """Text that a spreadsheet doesn't take for a formula."""
-    begins = text.lstrip(" ")[:1]
-    return f"'{text}" if begins in _FORMULAS and begins else text
+def csv_text(rows: Iterable[Iterable[object]], columns: Sequence[str]) -> str:
+    """CSV of these rows below the names of their columns."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def cell(value: object) -> object:
+    """Text that a spreadsheet doesn't take for a formula; a value that is no text stays."""
+    begins = value.lstrip(" ")[:1] if isinstance(value, str) else ""
+    return f"'{value}" if begins and begins in _FORMULAS else value
 
 
 _FORMULAS: Final = frozenset("=+-@\t\r\n|%")

@@ -40,7 +40,6 @@ class ReviewFacts:
     start: int
     state: str
     due: int | None
-    sealed: bool
     signed_by: tuple[str, ...]
     missing: tuple[str, ...]
     hours: ResourceHours | None = None
@@ -209,7 +208,6 @@ def _facts(key: Key, review: DataProductReview) -> ReviewFacts:
         start=period.start,
         state=str(status.state),
         due=status.due_time,
-        sealed=status.seal_time is not None,
         signed_by=tuple(
             f"{one.username} ({one.role}: {one.verdict})" for one in review.spec.sign_offs
         ),

@@ -183,6 +183,6 @@ def test_a_review_is_signed_once_each_role_has_signed_after_the_seal(
 def test_a_disagreement_is_kept_and_a_role_that_nobody_has_is_named():
     made = review(("acb", "DataProductManager", "Object", AFTER), signed_by=BOTH)
     where = standing(made, SOON)
-    assert [one.username for one in where.objections] == ["acb"]
+    assert [(one.username, one.verdict) for one in where.signed] == [("acb", "Object")]
     assert (where.missing, where.unfilled) == (("EngineeringManager",), ("EngineeringManager",))
     assert with_standing(made.status, where).reviewed_by == ("acb",)

@@ -10,7 +10,6 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining_status import RetrainingStatus, Trigger
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.retraining.preconditions import (
-    LEAST_AGE_BLOCKS,
     RetrainingRequest,
     cooldown,
     obstacle,
@@ -20,7 +19,7 @@ from tests.support.decisions.judged import BLOCK, candidate, judged_by, parked, 
 from tests.support.decisions.scenarios import ACCURACY
 
 TRAINING = {"command": ["train"], "output": "registry.example/search"}
-NOW = LEAST_AGE_BLOCKS * BLOCK
+NOW = 14 * BLOCK
 """Stable is accepted at 0, so that it is just old enough."""
 WHY = Trigger(id="t", cause="ModelDecay", slo="accuracy", version="v1", trigger_time=NOW - 600)
 

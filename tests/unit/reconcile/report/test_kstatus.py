@@ -103,6 +103,14 @@ def a_pod_is_evicted(observation: Observation) -> Observation:
     return replace(observation, live=short)
 
 
+def its_deployment_is_gone(observation: Observation) -> Observation:
+    assert observation.product.status.stable is not None
+    gone = observation.product.status.stable.revision
+    return replace(
+        observation, live={key: one for key, one in observation.live.items() if key != gone}
+    )
+
+
 def about_to_change(observation: Observation) -> Observation:
     return replace(observation, changing=True)
 
@@ -141,6 +149,9 @@ TABLE: dict[str, tuple[Callable[[], World], Change, EventNote, EventNote, EventN
     ),
     "it is refused": (serving, refused, ("False", "ApplyRefused"), None, ("True", "ApplyRefused")),
     "no pod is ready": (without_pods, as_it_is, ("False", "PodsNotReady"), None, None),
+    "its Deployment is gone": (
+        serving, its_deployment_is_gone, ("False", "PodsNotReady"), None, None,
+    ),
     "no Gateway takes it": (serving, taken_by_nobody, ("False", "RouteNotAccepted"), None, None),
     "a route that is taken": (serving, in_conflict, ("False", "RouteShadowed"), None, None),
     "a stranger's name": (serving, with_a_stranger, ("False", "NameConflict"), None, None),
