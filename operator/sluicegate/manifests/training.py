@@ -146,7 +146,7 @@ def trainer_container(
             "name": "trainer",
             "image": version.runtime_image,
             "imagePullPolicy": "IfNotPresent",
-            "command": list(job.command),
+            "command": list(job.command or ()),
             "workingDir": f"{bento}/src",
             "env": environment(values, job.env),
             "resources": without_empty(job.resources.to_dict()),

@@ -1,7 +1,7 @@
 """Every question the operator asks Prometheus, for all products at once.
 
 How many queries there are depends on which kinds of indicators exist, never on how many
-products do: nine at most, two of the infrastructure, and one per fifty raw counters. The exception are
+products do: ten at most, two of the infrastructure, and one per fifty raw counters. The exception are
 indicators of PromQL, each of which is a query of one product (`render_ratio`). Only
 where a scope names thousands of products does a query have room for fewer counters.
 
@@ -37,8 +37,11 @@ NAMES_PER_QUERY: Final = 50
 LONGEST_QUERY: Final = 8 * 2**20
 """Bytes. Go reads 10 MiB of a form, and in a longer one Prometheus finds no parameter at all."""
 
-NO_PRODUCT_ENDPOINT: Final = "/(livez|readyz|healthz|metrics|feedback|docs\\.json|schema\\.json)?"
-"""Paths that BentoML counts though no user of the product asked anything."""
+NO_PRODUCT_ENDPOINT: Final = (
+    "/((livez|readyz|healthz|metrics|feedback|docs\\.json|schema\\.json)?|-/mirrored/.*)"
+)
+"""Paths that BentoML counts though no user of the product asked anything; those of mirrored requests
+are `MIRRORED_PATH` of the library."""
 UNKNOWN_PATH: Final = "404|405"
 """BentoML counts any path under its raw name; only unknown ones have nothing but these codes."""
 
@@ -51,6 +54,14 @@ BY_PREDICTION: Final = (
 )
 
 
+BY_SHADOW: Final = (
+    names.NAMESPACE,
+    names.PRODUCT,
+    names.SHADOW_VERSION,
+    names.SHADOW_REVISION,
+)
+
+
 class QueryKind(StrEnum):
     """What a query answers; the value names it in logs and metrics."""
 
@@ -58,6 +69,7 @@ class QueryKind(StrEnum):
     REQUESTS_BAD = "requests_bad"
     LATENCY = "latency"
     LABELLED = "labelled"
+    PAIRED = "paired"
     EVENTS = "events"
     MARKETS = "markets"
     COUNTERS = "counters"
@@ -134,6 +146,8 @@ class Needs:
         Raw counters with the seconds by which they are read late.
     gauges
         Gauges by name.
+    paired
+        Whether any product counts outcomes of two versions, by our library.
     """
 
     thresholds: frozenset[int] = frozenset()
@@ -142,6 +156,7 @@ class Needs:
     markets: bool = False
     counters: frozenset[tuple[str, int]] = frozenset()
     gauges: frozenset[str] = frozenset()
+    paired: bool = False
 
     def asks(self, kind: QueryKind) -> bool:
         """Whether a query of this kind is asked for the sake of these."""
@@ -149,6 +164,7 @@ class Needs:
             {
                 QueryKind.LATENCY: self.thresholds,
                 QueryKind.LABELLED: self.labelled,
+                QueryKind.PAIRED: self.paired,
                 QueryKind.EVENTS: self.events,
                 QueryKind.MARKETS: self.markets,
                 QueryKind.COUNTERS: self.counters,
@@ -165,7 +181,9 @@ class Needs:
         )
 
     @classmethod
-    def of(cls, indicators: Iterable[Indicator], *, markets: bool = False) -> "Needs":
+    def of(
+        cls, indicators: Iterable[Indicator], *, markets: bool = False, paired: bool = False
+    ) -> "Needs":
         """What all these indicators need together."""
         every = tuple(indicators)
         counters = [each.counters for each in every if each.counters]
@@ -174,6 +192,7 @@ class Needs:
             labelled=any(each.outcomes for each in every),
             events=any(each.events for each in every),
             markets=markets,
+            paired=paired,
             counters=frozenset((each.good, 0) for each in counters)
             | frozenset((each.total, each.lag_seconds) for each in counters),
             gauges=frozenset(each.gauge.metric for each in every if each.gauge),
@@ -216,6 +235,8 @@ def _queries(scope: Scope, window: int, needs: Needs, *, canary: bool) -> Iterat
         yield Query(QueryKind.GAUGES, text, frozenset(chunk_of_gauges))
     measured = max(window, KUBELET_SECONDS)
     yield Query(QueryKind.CPU, render_cpu(scope, measured))
+    if canary and needs.paired:
+        yield Query(QueryKind.PAIRED, render_paired(scope, window))
     if not canary:  # which is judged as a whole, and by what its pods show
         if needs.markets:
             yield Query(QueryKind.MARKETS, render_markets(scope, window))
@@ -262,6 +283,13 @@ def render_labelled(scope: Scope, window: int) -> str:
     """Predictions whose truth became known, by the version that made them and by outcome."""
     selector = select(names.LABELLED, scope.matchers())
     return sum_by((*BY_PREDICTION, names.OUTCOME), _count(selector, window, scope))
+
+
+def render_paired(scope: Scope, window: int) -> str:
+    """Predictions of two versions for one request, by both versions and both outcomes."""
+    selector = select(names.PAIRED, scope.matchers())
+    labels = (*BY_SHADOW, *BY_PREDICTION[2:], names.OUTCOME, names.SHADOW_OUTCOME)
+    return sum_by(labels, _count(selector, window, scope))
 
 
 def render_events(scope: Scope, window: int) -> str:

@@ -13,6 +13,7 @@ from sluicegate.api.product import DataProduct, DataProductSpec
 from sluicegate.api.rollout import DEFAULT_STEPS
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase, PastVersion, VersionBase
+from sluicegate.policy.canary.shadow_evidence import is_tried
 
 FULL: Final = 100
 SURGE: Final = 1.5
@@ -47,12 +48,14 @@ class Allocation:
     weights : revision and share in percent of those that take traffic; empty before the first.
     selected : revision that the product's own Service picks; None when it picks all of them.
     needed : ready pods that the candidate needs before it takes its next share.
+    mirrored_to : revision that mirrored requests go to; empty while no candidate is tried.
     """
 
     placements: tuple[Placement, ...]
     weights: tuple[tuple[str, int], ...]
     selected: str | None
     needed: int = 0
+    mirrored_to: str = ""
 
     def replicas(self, revision: str) -> int:
         """Pods that a version is to have; 0 for one that doesn't live."""
@@ -142,7 +145,9 @@ def allocation_of(
     allocation = _asked(product, status, stable_pods, followed=followed, ready=ready)
     if product.spec.route is None and have:
         allocation = _with_kept(status, allocation, have)
-    return _once_each(allocation)
+    mirrored = product.spec.rollout.mirror is not None and is_tried(status)
+    revision = status.trial.revision if mirrored and status.trial else ""
+    return replace(_once_each(allocation), mirrored_to=revision)
 
 
 def _with_kept(
