@@ -1,5 +1,7 @@
 """`python -m tests.mutants`: change the operator's code a little, and see whether a test notices.
 
+Of the drawn mutants that no test notices, mypy may refuse some: they are killed, too.
+
 Ends with 1 if a named mutant survives that `survivors.yaml` doesn't list, if a listed one is
 killed (then it is to be taken out of the list: it may only get shorter), if a named mutant doesn't
 fit the code any more, or if more of the drawn ones survive than the list allows.
@@ -18,14 +20,14 @@ import yaml
 
 from tests.mutants.covering import Given, measured
 from tests.mutants.mutant import named_mutants
-from tests.mutants.running import Fate, judge
+from tests.mutants.running import Fate, Verdict, judge
 from tests.mutants.sites import WHERE, drawn_mutants
+from tests.mutants.typed import refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.mutants.mutant import Mutant
-    from tests.mutants.running import Verdict
 
 SURVIVORS = Path(__file__).with_name("survivors.yaml")
 
@@ -40,10 +42,11 @@ def main() -> int:
         return 2
     drawn = [] if asked.names else drawn_mutants(asked.count, asked.seed, where=asked.where)
     covering = Given(frozenset(asked.tests)) if asked.tests else measured(fresh=asked.fresh)
-    verdicts = []
+    verdicts: list[Verdict] = []
     for verdict in judge([*named, *drawn], covering, workers=asked.workers):
         _tell(verdict)
         verdicts.append(verdict)
+    verdicts = _by_types(verdicts, drawn)
     allowed = yaml.safe_load(SURVIVORS.read_text(encoding="utf-8"))
     problems = [
         *_of_named([one for one in verdicts if one.mutant in named], allowed["named"] or {}),
@@ -74,6 +77,16 @@ def _tell(verdict: Verdict) -> None:
     print(f"{mutant.name}  {verdict.fate}{tests}{by}", flush=True)
     if verdict.fate is not Fate.KILLED:
         print(f"    {mutant.file}: {mutant.rule}", flush=True)
+
+
+def _by_types(verdicts: list[Verdict], drawn: Sequence[Mutant]) -> list[Verdict]:
+    """The verdicts, with mypy's on drawn mutants of which no test says anything."""
+    silent = {Fate.SURVIVED, Fate.UNEXECUTED}
+    alive = [one.mutant for one in verdicts if one.mutant in drawn and one.fate in silent]
+    killed = {one: Verdict(one, Fate.KILLED, "mypy") for one in refused(alive)} if alive else {}
+    for verdict in killed.values():
+        _tell(verdict)
+    return [killed.get(one.mutant, one) for one in verdicts]
 
 
 def _of_named(verdicts: Sequence[Verdict], allowed: dict[str, str]) -> list[str]:

@@ -58,14 +58,14 @@ def judge(
     mutants: Sequence[Mutant], covering: Covering | Given, *, workers: int
 ) -> Iterator[Verdict]:
     """Verdicts in the order of the mutants, each as soon as it is there."""
-    with _copies(workers) as copies, ThreadPoolExecutor(workers) as pool:
+    with copies(workers) as free, ThreadPoolExecutor(workers) as pool:
 
         def one(mutant: Mutant) -> Verdict:
-            copy = copies.get()
+            copy = free.get()
             try:
                 return _judge(mutant, copy, covering)
             finally:
-                copies.put(copy)
+                free.put(copy)
 
         yield from pool.map(one, mutants)
 
@@ -134,7 +134,7 @@ def _run(mutant: Mutant, copy: Path, tests: set[str]) -> Verdict:
 
 
 @contextmanager
-def _copies(number: int) -> Iterator[SimpleQueue[Path]]:
+def copies(number: int) -> Iterator[SimpleQueue[Path]]:
     """Copies of the tree as it is, changes that aren't committed and new files included."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],

@@ -54,6 +54,8 @@ TOLD = (ast.JoinedStr, ast.Assert, ast.arg, ast.Import, ast.ImportFrom)
 """Of these nothing is decided: texts, types, and what the linter and the type checker see."""
 QUIET = {"logger", "logging", "warnings"}
 """Objects whose calls only tell people."""
+SYMMETRIC = {"max", "min"}
+"""Functions of which swapped arguments are the same program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,8 @@ class Sites(ast.NodeVisitor):
             return
         first, second = [*node.args, None, None][:2]
         plain = (ast.Name, ast.Attribute)
-        if isinstance(first, plain) and isinstance(second, plain):
+        same = isinstance(node.func, ast.Name) and node.func.id in SYMMETRIC
+        if isinstance(first, plain) and isinstance(second, plain) and not same:
             begin, end = self._span(first)[0], self._span(second)[1]
             between = self._raw[self._span(first)[1] : self._span(second)[0]].decode()
             after = self._text(second) + between + self._text(first)

@@ -297,6 +297,8 @@ class Living:
         def apply() -> None:
             self.world.apply(document)
             self.touch(product)
+            if self.mended:
+                self.edit(product, suspend=False)  # as of those that were there by then
 
         self.later(5, apply)
 

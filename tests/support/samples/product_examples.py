@@ -131,6 +131,7 @@ def full_status() -> dict[str, Any]:
                 "image": version["image"], "evaluation": counts, "stableEvaluation": counts, "pairs": pairs,
                 "completionTime": when,
             },
+            "lastJob": {"job": "a-train-0a1b2c3d-1", "startTime": when, "endTime": when, "requests": {"cpu": "2"}},
         },
         "slos": [{
             "name": "accuracy", "state": "Missed", "reason": "BaselineDropped", "message": "…",
@@ -154,7 +155,7 @@ def full_status() -> dict[str, Any]:
         },
         "traffic": {
             "mode": "Gateway", "weight": 25, "verification": "Observed", "writeTime": when, "acceptanceTime": when,
-            "observedShare": "0.24", "requests": 900, "podShare": "0.25",
+            "observedShare": "0.24", "requests": 900, "podShare": "0.25", "routeRemovalTime": when,
         },
         "lastHandled": {
             "retrainRequestedAt": "a", "rollbackTo": "v0/b", "promote": "c", "abort": "d",

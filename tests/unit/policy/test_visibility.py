@@ -56,3 +56,8 @@ def test_half_of_the_labels_take_twice_as_long():
 def test_nothing_is_promised_where_nothing_is_tested_or_counted():
     assert seen(Count(50, 500), drift=False) is None
     assert seen(Count(50, 500), labels=0) is None
+
+
+def test_nothing_accepted_and_nothing_seen_since_show_no_drop():
+    found = seen(Count(0, 0))
+    assert (found.least_drop, found.seconds) == (1.0, None)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from itertools import count
 
 import pytest
 from prometheus_client import REGISTRY
@@ -91,14 +92,19 @@ async def test_nobody_listening_is_unavailable():
             await ask(prometheus)
 
 
-async def test_a_failed_connection_is_tried_once_more():
+@pytest.mark.parametrize(("takes", "times"), [(1, 2), (6, 1)], ids=["at once", "late"])
+async def test_a_connection_that_failed_at_once_is_tried_once_more(takes, times):
+    """Of ten seconds more than a half has to be left."""
+    clock = count(0, takes).__next__
     async with (
         PrometheusStandIn(two_blocks, {"": Lie.REFUSED}) as server,
-        Prometheus(Endpoint(url=server.url)) as prometheus,
+        Prometheus(
+            Endpoint(url=server.url, timeout_seconds=10), clock=clock, sleep=lambda _: None
+        ) as prometheus,
     ):
         with pytest.raises(PrometheusUnavailable):
             await ask(prometheus)
-    assert server.asked.total() == 2
+    assert server.asked.total() == times
 
 
 async def test_a_query_that_is_refused_is_not_tried_again():

@@ -185,19 +185,3 @@ def test_a_busy_node_under_the_candidate_alone_is_no_fault_of_the_candidate(busy
     assert made[0] == ("StartRollout", "ModelChanged")
     assert made[1 : len(ends) + 1] == ends
     assert lines[-1]["stable"] == ("v2" if busy else "v1")
-
-
-def test_a_busy_node_excuses_a_slow_candidate_and_no_failing_one():
-    def script(index):
-        counts = {"v1": version(0.1)}
-        if index > 50:
-            counts["v2"] = version(0.1, slow=0.2, failing=0.2)
-        return counts
-
-    events = [{"at": 50 * BLOCK, "modelChanged": {"version": "v2"}}]
-    facts = [{"at": 0, "canaryNodeBusy": True}]
-    wanted = product(EASY, QUICK, ACCURACY, rollout={"steps": [50]})
-    lines = run(scenario(script, 120, product=wanted, events=events, facts=facts))
-    assert acts(lines) == [("StartRollout", "ModelChanged"), ("Rollback", "CanaryWorse")]
-    (back,) = [line["decision"] for line in lines if line["decision"]["type"] == "Rollback"]
-    assert "worse in availability" in back["message"]

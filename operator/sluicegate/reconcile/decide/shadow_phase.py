@@ -9,7 +9,7 @@ from sluicegate.api.shadow import Mirror, ShadowStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.manifests.names import shadow_job_name
 from sluicegate.policy.canary.shadow_evidence import is_due, is_tried, with_rows
-from sluicegate.policy.model.observed import ShadowCounted, ShadowFailed
+from sluicegate.policy.model.observed import Failure, ShadowCounted
 from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.observe.observation import Observation
 
@@ -54,7 +54,7 @@ def _with_result(
             ended = shadow if until is None else shadow.replace(until_time=until)
             counted = with_rows(observation.terms, status.trial, ended, pairs)
             return counted.replace(**_IDLE, **_lacking(counted, spec.mirror)), ()
-        case ShadowFailed(reason, message):
+        case Failure(reason, message):
             text = f"{message}; its interval is scored again"[:4096]
             told = EventNote(EventReason.SHADOW_NOT_COUNTED, "Score", text, warning=True)
             return shadow.replace(**_IDLE, reason=str(reason), message=text), (told,)
@@ -65,7 +65,7 @@ def _lacking(shadow: ShadowStatus, mirror: Mirror | None) -> dict[str, str]:
     if mirror is None or shadow.evidence:
         return _SILENT
     text = (
-        f"no labelled answer carries both predictions, with {mirror.percent} % of the requests mirrored:"
+        f"No labelled answer carries both predictions, with {mirror.percent} % of the requests mirrored:"
         " the service has to return `await self.tokens(predictions)`, both versions within"
         f" {mirror.timeout_milliseconds} ms (sluicegate_mirrored_requests_total counts what becomes of"
         " them), and labels have to come"

@@ -129,7 +129,7 @@ def allocation_of(
     stable_pods: int,
     followed: bool = False,
     ready: int | None = None,
-    have: Mapping[str, int] | None = None,
+    kept: Mapping[str, int] | None = None,
 ) -> Allocation:
     """The layout that status asks for.
 
@@ -140,35 +140,23 @@ def allocation_of(
     stable_pods : pods that stable has (an autoscaler may have raised them), at least the spec's.
     followed : the Gateways have taken a candidate's 100 %, so the product's own Service may follow.
     ready : the candidate's ready pods; None for all that it is to have.
-    have : pods that the live versions are to have by now, by revision.
+    kept : pods that the versions don't give up for the moment, by revision; None for none.
     """
     allocation = _asked(product, status, stable_pods, followed=followed, ready=ready)
-    if product.spec.route is None and have:
-        allocation = _with_kept(status, allocation, have)
     mirrored = product.spec.rollout.mirror is not None and is_tried(status)
     revision = status.trial.revision if mirrored and status.trial else ""
-    return replace(_once_each(allocation), mirrored_to=revision)
+    whole = _with_kept(allocation, stable_pods, kept) if kept else allocation
+    return replace(_once_each(whole), mirrored_to=revision)
 
 
-def _with_kept(
-    status: DataProductStatus, allocation: Allocation, have: Mapping[str, int]
-) -> Allocation:
-    """Without a route: a rolled back candidate gives up pods only while stable lacks some.
-
-    It may have more than the surge allows, from when there was a route, through which requests
-    still come for a moment.
-    """
-    candidate = status.candidate
-    if candidate is None or candidate.phase is not CandidatePhase.ROLLING_BACK:
-        return allocation
-    stable = allocation.placements[0]
-    if have.get(stable.version.revision, 0) < stable.replicas:
-        return allocation
-    kept = min(have.get(candidate.revision, 0), stable.replicas)
-    placements = (
-        replace(one, replicas=max(one.replicas, kept)) if one.version is candidate else one
-        for one in allocation.placements
-    )
+def _with_kept(allocation: Allocation, stable_pods: int, kept: Mapping[str, int]) -> Allocation:
+    """No version gives up pods; one is added only where all of them stay within the surge."""
+    most = most_pods(stable_pods)
+    placements: list[Placement] = []
+    for one in allocation.placements:
+        has, others = kept.get(one.version.revision, 0), sum(each.replicas for each in placements)
+        wanted = one.replicas if not placements else min(one.replicas, most - others)
+        placements.append(replace(one, replicas=max(wanted, has)))
     return replace(allocation, placements=tuple(placements))
 
 

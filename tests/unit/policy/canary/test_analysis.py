@@ -16,7 +16,6 @@ from sluicegate.api.versions import PastVersion, VersionSource
 from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence, without_slow
 from sluicegate.policy.canary.gauge_evidence import GaugeEvidence
-from sluicegate.policy.canary.pace import SLOW_SECONDS
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import (
@@ -58,6 +57,11 @@ CONVERSION = {
         "counters": {"good": "clicked_total", "total": "served_total", "lagSeconds": 1800}
     },
     "maxDrop": "0.05",
+}
+QUICK = {
+    "name": "latency",
+    "indicator": {"latency": {"thresholdMilliseconds": 250}},
+    "objective": "0.95",
 }
 BASKET = {
     "name": "basket",
@@ -239,6 +243,27 @@ def test_ten_silent_blocks_take_a_candidate_back():
     assert (type(decision), decision.reason) == (Rollback, Reason.CANARY_NO_DATA)
 
 
+@pytest.mark.parametrize(
+    ("worse", "kind", "reason"),
+    [
+        (["latency"], Inconclusive, Reason.NODE_BUSY),
+        (["accuracy"], Rollback, Reason.CANARY_WORSE),
+        (["latency", "accuracy"], Rollback, Reason.CANARY_WORSE),
+    ],
+    ids=["slow", "wrong", "both"],
+)
+def test_a_busy_node_excuses_a_slow_candidate_and_no_failing_one(worse, kind, reason):
+    terms = judged_by(QUICK, ACCURACY, rollout=ONE_STEP)
+    found = [
+        speaking(Count(90, 100), Count(10, 100), slo=slo, roll_back=9.0)
+        for slo in terms.slos
+        if slo.name in worse
+    ]
+    decision = last_step(passed(*found), terms=terms, facts=Facts(canary_node_busy=True))
+    assert (type(decision), decision.reason) == (kind, reason)
+    assert f"worse in {worse[-1]}" in decision.message
+
+
 def test_a_candidate_for_which_nothing_can_speak_is_held():
     free = replace(EQUAL, required=False, evidence=replace(EQUAL.evidence, promote=0.0))
     assert last_step(passed(free)).reason is Reason.INSUFFICIENT_DATA
@@ -271,7 +296,7 @@ def test_a_promotion_names_what_is_judged_after_it():
 
 def test_before_the_last_step_slow_labels_are_not_waited_for_if_another_slo_speaks():
     availability = speaking(Count(0, 9000), Count(0, 9000), slo=TERMS.slos[0])
-    slow = replace(EQUAL, expected=SLOW_SECONDS + 1.0)
+    slow = replace(EQUAL, expected=4 * 3600 + 1.0)
     assert [slo.required for slo in without_slow((availability, slow))] == [True, False]
     assert [slo.required for slo in without_slow((availability, EQUAL))] == [True, True]
     alone = without_slow((slow,))

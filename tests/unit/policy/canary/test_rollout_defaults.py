@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.api.crd import build_crd
-from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS
 from sluicegate.policy.canary.rollout_defaults import derive, of_current, of_next
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.transitions import apply_decision
@@ -83,7 +82,7 @@ def test_a_field_that_is_removed_during_a_rollout_follows_from_what_comes_by_the
     status = started(chosen)
     assert status.candidate.derived.max_duration_seconds is None
     longest = derive(LEFT_OUT, seen(5)).max_duration_seconds
-    assert longest > DEFAULT_MAX_DURATION_SECONDS
+    assert longest > 4 * 3600
     assert of_current(LEFT_OUT, status, seen(5)).max_duration_seconds == longest
 
 
@@ -103,6 +102,6 @@ def test_a_shadow_phase_has_time_for_labels_that_aren_t_counted():
     alone = derive(LEFT_OUT, unlabelled)
     beside = derive(shadowed, unlabelled)
 
-    assert alone.max_duration_seconds == DEFAULT_MAX_DURATION_SECONDS
+    assert alone.max_duration_seconds == 4 * 3600
     assert beside.max_duration_seconds == 14 * 86_400
     assert "a shadow phase waits for labels of accuracy" in beside.message

@@ -1,4 +1,4 @@
-"""Burn rates, confirmation and hysteresis; preconditions and the budget of the portfolio."""
+"""Burn rates, confirmation and hysteresis; the budget of the portfolio."""
 
 from dataclasses import replace
 
@@ -12,7 +12,6 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import Priority
-from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import PastVersion, Release, VersionSource
@@ -24,7 +23,6 @@ from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.retraining.budget import Applicant, Budget, admit
 from sluicegate.policy.retraining.holdout_gate import GateVerdict
 from sluicegate.policy.retraining.holdout_gate import judge as judge_hold_out
-from sluicegate.policy.retraining.preconditions import cooldown, trigger_of
 from sluicegate.policy.slo_health.confirmation import confirm, product_state
 from sluicegate.policy.slo_health.ratio_slo import SloResult, judge
 from sluicegate.slo.blocks import Block, Quality, Series
@@ -359,19 +357,6 @@ def test_slots_go_round_the_namespaces_before_one_has_a_second():
     assert [one.name for one in admit(waiting, [], Budget(3, 3), 0)] == ["a0", "z", "a1"]
     trains = [applicant("a9", namespace="a")]
     assert [one.name for one in admit(waiting, trains, Budget(2, 2), 0)] == ["z"]
-
-
-@pytest.mark.parametrize(
-    ("failures", "last", "days"), [(0, 0, 1), (1, 0, 2), (2, 0, 4), (3, 0, 7), (0, 86_400, 2)]
-)
-def test_cooldowns_double_up_to_a_week(failures, last, days):
-    trained = RetrainingStatus(unsuccessful_attempts=failures, last_duration_seconds=last)
-    assert cooldown(TERMS, trained) == days * 86_400
-
-
-def test_the_same_need_has_the_same_name():
-    assert trigger_of(TERMS, "v1", "accuracy", 7) == trigger_of(TERMS, "v1", "accuracy", 7)
-    assert len({trigger_of(TERMS, "v1", "accuracy", block) for block in range(50)}) == 50
 
 
 # ---- the way back ---------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.policy.slo_health import gauge_slo
 from sluicegate.policy.slo_health.drift import drift_of
@@ -167,6 +168,14 @@ def test_a_gauge_that_swings_with_the_hour_is_judged_by_the_means_of_days():
     assert judged(swinging()) is SloState.MISSED
     assert judged(swinging(), daily=True) is SloState.MET
     assert judged(swinging(fall=6.0), daily=True) is SloState.MISSED
+
+
+@pytest.mark.parametrize(
+    ("since", "reason"), [(NOW, Reason.WARMING_UP), (NOW - 1, Reason.INSUFFICIENT_DATA)]
+)
+def test_a_gauge_is_judged_from_the_first_block_that_counts(since, reason):
+    found = gauge_slo.judge(GAUGE, swinging(last=NOW), None, now=NOW, since=since, drift_since=0)
+    assert (found.reason, found.gauge) == (reason, 105.0)
 
 
 def test_a_gauge_that_never_varied_says_nothing_of_a_distance():

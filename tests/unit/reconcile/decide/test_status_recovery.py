@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_ROLLBACK
@@ -112,6 +114,20 @@ def test_a_spec_that_names_an_older_version_than_the_retrained_one_isnt_rolled_o
     world.run(30)
     assert world.serving == "v2"
     assert world.current.spec_model.outcome == "Superseded"
+
+
+@pytest.mark.parametrize(
+    ("ready", "routed", "restored"), [(4, False, True), (0, True, True), (0, False, False)]
+)
+def test_a_version_that_serves_nobody_yet_is_no_status_to_restore(ready, routed, restored):
+    """Its Deployment says that it was promoted, but no pod is ready and nothing leads to it."""
+    world = serving()
+    live = {key: world._deployment(key, one) for key, one in world.pods.items()}
+    live = {key: replace(one, ready=ready) for key, one in live.items()}
+    wanted = spec_version(world.product, RUNTIME)
+    route = world._route() if routed else None
+    found = restored_status(world.product, wanted, live, route, now=world.now)
+    assert (found is not None) is restored
 
 
 def test_a_first_version_on_its_way_has_nothing_to_restore():

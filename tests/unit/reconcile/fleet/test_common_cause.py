@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sluicegate.reconcile.fleet.common_cause import Overlaps, Together
+import pytest
+
+from sluicegate.reconcile.fleet.common_cause import Overlaps, Silence, Together
 
 
 def test_where_nothing_happened_nobody_shares_anything():
@@ -21,3 +23,25 @@ def test_another_namespace_counts_once_by_the_share_of_its_products():
     assert overlaps.most("pricing") == Together(3, 1, 0.5)
     assert overlaps.most("of-nobody") == Together(0, 2, 1.25)
     assert overlaps.most("catalog").parties == 2
+
+
+SILENT = {"catalog": [True, True, False], "pricing": [True, False], "search": [True]}
+
+
+def silence(*namespaces: str) -> Silence:
+    """Products with outcomes, which are silent as listed, and one without."""
+    flags = [(name, {"outcomes": mute}) for name in namespaces for mute in SILENT[name]]
+    return Silence([*flags, ("support", {"latency": False})])
+
+
+def test_each_namespace_sees_its_own_silent_products_and_others_by_their_share():
+    found = silence("catalog", "pricing", "search")
+    assert found.shares("catalog") == {"outcomes": (2 + 1 / 2 + 1) / (3 + 2)}
+    assert found.shares("search") == {"outcomes": (1 + 2 / 3 + 1 / 2) / (1 + 2)}
+    assert found.shares("support") == {"outcomes": pytest.approx((2 / 3 + 1 / 2 + 1) / 3)}
+
+
+def test_few_silent_products_share_no_cause():
+    found = silence("pricing", "search")
+    assert found.shares("pricing") == {}
+    assert found.shares("support") == {}

@@ -10,7 +10,12 @@ import pytest
 
 from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, Key
-from sluicegate.reconcile.live.children import DeploymentRecord, deployment_record, watched
+from sluicegate.reconcile.live.children import (
+    DeploymentRecord,
+    deployment_record,
+    route_record,
+    watched,
+)
 from sluicegate.reconcile.live.product import REQUESTS, product_record
 from sluicegate.runtime.cache import Cache, Caches
 from sluicegate.runtime.interfaces import QueuePriority, Watched
@@ -71,6 +76,15 @@ READY = {"replicas": 2, "readyReplicas": 2}
 )
 def test_what_a_step_decides_by_is_a_reason_to_look(before, after, matters):
     assert (before != after) is matters
+
+
+def test_a_backend_without_a_weight_has_one_as_in_the_gateway_api():
+    route = deployment() | {
+        "spec": {"rules": [{"backendRefs": [{"name": "a"}, {"name": "b", "weight": 0}]}]}
+    }
+    found = route_record(route)
+    assert found is not None
+    assert found.weights == (("a", 1), ("b", 0))
 
 
 @pytest.mark.parametrize("label", [None, "trucks"])

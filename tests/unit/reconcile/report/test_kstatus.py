@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -102,6 +103,14 @@ def a_pod_is_evicted(observation: Observation) -> Observation:
     return replace(observation, live=short)
 
 
+def its_deployment_is_gone(observation: Observation) -> Observation:
+    assert observation.product.status.stable is not None
+    gone = observation.product.status.stable.revision
+    return replace(
+        observation, live={key: one for key, one in observation.live.items() if key != gone}
+    )
+
+
 def about_to_change(observation: Observation) -> Observation:
     return replace(observation, changing=True)
 
@@ -140,6 +149,9 @@ TABLE: dict[str, tuple[Callable[[], World], Change, EventNote, EventNote, EventN
     ),
     "it is refused": (serving, refused, ("False", "ApplyRefused"), None, ("True", "ApplyRefused")),
     "no pod is ready": (without_pods, as_it_is, ("False", "PodsNotReady"), None, None),
+    "its Deployment is gone": (
+        serving, its_deployment_is_gone, ("False", "PodsNotReady"), None, None,
+    ),
     "no Gateway takes it": (serving, taken_by_nobody, ("False", "RouteNotAccepted"), None, None),
     "a route that is taken": (serving, in_conflict, ("False", "RouteShadowed"), None, None),
     "a stranger's name": (serving, with_a_stranger, ("False", "NameConflict"), None, None),
@@ -160,6 +172,21 @@ def test_what_a_pipeline_reads(make, change, ready, reconciling, stalled):
     told = {kind: one and (one.status, one.reason) for kind, one in found.items()}
     assert told == {"Ready": ready, "Reconciling": reconciling, "Stalled": stalled}
     assert status.observed_generation == world.product.metadata.generation
+
+
+@pytest.mark.parametrize(
+    ("change", "ready"),
+    [(as_it_is, SERVING), (a_pod_is_evicted, STARTING)],
+    ids=["all", "all but one"],
+)
+def test_a_change_of_pods_is_over_once_all_of_them_are_ready(change, ready):
+    world = serving()
+    begun = pods_on_their_way(world.observation())
+    world.status = json.loads(json.dumps(report(begun, make_plan(begun)).to_dict()))
+    observation = change(world.observation())
+    found = find_condition(report(observation, make_plan(observation)).conditions, "Ready")
+    assert found is not None
+    assert (found.status, found.reason) == ready
 
 
 @pytest.mark.parametrize("make", [starting, failed])

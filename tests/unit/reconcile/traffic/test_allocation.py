@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sluicegate.api.product import DataProduct, read_status
 from sluicegate.api.route import ParentRef
+from sluicegate.kube.resources import Key
 from sluicegate.measurement.canary_blocks import Requests, count_requests
 from sluicegate.reconcile.live.children import ParentStatus, RouteRecord
 from sluicegate.reconcile.traffic.allocation import FULL, allocation_of, pods_for, split_by_replicas
@@ -19,7 +20,6 @@ from sluicegate.reconcile.traffic.split_verification import (
     verify_acceptance,
     verify_share,
 )
-from sluicegate.runtime.interfaces import Key
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.stats.counts import Count
 from tests.support.decisions.rollout_world import RUNTIME, document, image
@@ -67,36 +67,32 @@ def version(digit: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "serving",
-    [
-        {"replicas": 2},
-        {
-            "autoscaling": {"minReplicas": 2, "maxReplicas": 8},
-            "resources": {"requests": {"cpu": "1"}},
-        },
-    ],
-    ids=["fixed", "scaled"],
+SCALED = {"minReplicas": 2, "maxReplicas": 80}
+RESOURCES = {"requests": {"cpu": "1"}}
+
+
+@pytest.mark.parametrize("phase", ["Stepping", "Promoting", "RollingBack", "Parked"])
+@pytest.mark.parametrize("scaled", [False, True], ids=["fixed", "scaled"])
+@given(
+    weight=st.integers(1, 99), wanted=st.integers(2, 40), has=st.tuples(*[st.integers(0, 40)] * 2)
 )
-@pytest.mark.parametrize(
-    ("stable", "candidate", "kept"),
-    [(2, 2, 2), (1, 2, 1), (2, 1, 1), (2, 4, 2)],
-    ids=["stable has its pods", "stable lacks one", "few", "too many"],
-)
-def test_what_goes_back_after_its_route_was_taken_away_gives_pods_only_to_stable(
-    serving, stable, candidate, kept
+def test_pods_that_are_kept_stay_and_none_is_started_beyond_the_surge(
+    phase, scaled, weight, wanted, has
 ):
-    """Its share comes through the route for a moment yet; the surge is for what is added."""
+    serving = {"autoscaling": SCALED, "resources": RESOURCES} if scaled else {"replicas": wanted}
     since = "2026-01-01T09:00:00Z"
-    back = {"phase": "RollingBack", "weight": 99, "startTime": since}
     status = {
         "stable": version("a") | {"promotionTime": since},
-        "candidate": version("b") | back,
+        "candidate": version("b")
+        | {"phase": phase, "weight": weight, "target": weight, "startTime": since},
     }
     product = DataProduct.parse(document(route=None, serving=serving))
-    have = {"a": stable, "b": candidate}
-    allocation = allocation_of(product, read_status(status), stable_pods=2, have=have)
-    assert (allocation.replicas("a"), allocation.replicas("b")) == (2, kept)
+    kept = dict(zip("ab", has, strict=True))
+    allocation = allocation_of(product, read_status(status), stable_pods=wanted, kept=kept)
+    pods = {name: allocation.replicas(name) for name in "ab"}
+    assert all(pods[name] >= kept[name] for name in "ab")
+    added = pods["b"] > kept["b"]
+    assert not added or sum(pods.values()) <= max(wanted + 1, ceil(SURGE * wanted))
 
 
 # ---- verification -----------------------------------------------------------------------------

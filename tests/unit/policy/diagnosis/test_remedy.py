@@ -1,0 +1,63 @@
+"""The remedy of a degraded SLO, from its diagnosis and the version before."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api.engine import SloRecord
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.slo_status import SloState
+from sluicegate.api.versions import PastVersion, VersionSource
+from sluicegate.policy.diagnosis.remedy import remedies_for
+from sluicegate.policy.model.decision import Alert, Hold
+from sluicegate.policy.slo_health.ratio_slo import SloResult
+from tests.support.decisions.judged import (
+    BLOCK,
+    START,
+    V1,
+    V2,
+    judged_by,
+    observed,
+    series,
+    serving,
+    stable,
+)
+from tests.support.decisions.scenarios import ACCURACY
+
+TERMS = judged_by({**ACCURACY, "objective": "0.8", "onDegraded": "Rollback"})
+(SLO,) = TERMS.slos
+BAD, GOOD = (800, 1000), (50, 1000)
+
+
+def remedy(newest: tuple[int, int], *, before: PastVersion):
+    """What is done about v1, which is degraded; its newest two hours are alike."""
+    blocks = series(*[newest] * 24, first=START // BLOCK)
+    status = serving(
+        stable=stable(since=START - 86_400),
+        history=(before,),
+        slos={"accuracy": SloRecord(degraded=True, since=START - 86_400)},
+    )
+    read = observed(block=START // BLOCK + 23, series={V1.version: {"accuracy": blocks}})
+    result = SloResult(SLO, SloState.MISSED, Reason.OBJECTIVE_MISSED)
+    ((found, _),) = remedies_for(TERMS, status, read, (result,), now=START + 24 * BLOCK)
+    return found
+
+
+def replaced(**fields) -> PastVersion:
+    return PastVersion.of(
+        V2, VersionSource.SPEC, outcome=Outcome.REPLACED, promotion_time=0, end_time=START, **fields
+    )
+
+
+@pytest.mark.parametrize(
+    ("newest", "kind", "reason", "says"),
+    [(BAD, Alert, Reason.RETURN_REFUSED, True), (GOOD, Hold, Reason.RECOVERED, False)],
+    ids=["bad", "recovered"],
+)
+def test_that_the_version_before_is_no_remedy_is_said_of_what_is_still_bad(
+    newest, kind, reason, says
+):
+    found = remedy(newest, before=replaced(record={"accuracy": {"bad": 900, "total": 1000}}))
+    assert (type(found), found.reason) == (kind, reason)
+    assert ("not rolled back: v2 isn't known to do better" in found.message) is says

@@ -1,0 +1,144 @@
+"""What stands in the way of a retraining, and which of several is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.retraining_status import RetrainingStatus, Trigger
+from sluicegate.policy.model.observed import Portfolio
+from sluicegate.policy.retraining.preconditions import (
+    RetrainingRequest,
+    cooldown,
+    obstacle,
+    trigger_of,
+)
+from tests.support.decisions.judged import BLOCK, candidate, judged_by, parked, serving
+from tests.support.decisions.scenarios import ACCURACY
+
+TRAINING = {"command": ["train"], "output": "registry.example/search"}
+NOW = 14 * BLOCK
+"""Stable is accepted at 0, so that it is just old enough."""
+WHY = Trigger(id="t", cause="ModelDecay", slo="accuracy", version="v1", trigger_time=NOW - 600)
+
+
+def asked(retraining=TRAINING, now=NOW, slot=True, **fields) -> RetrainingRequest:
+    """A request of a product that may be retrained, but for what is given."""
+    spec = {name: fields.pop(name) for name in ("lifecycle",) if name in fields}
+    trained = RetrainingStatus(
+        **{name: fields.pop(name) for name in RetrainingStatus.model_fields if name in fields}
+    )
+    status = serving(retraining=trained, **fields)
+    terms = judged_by(ACCURACY, retraining=retraining, **spec)
+    return RetrainingRequest(terms, status, Portfolio(slot=slot), now)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "says", "needs_person"),
+    [
+        ({"lifecycle": "Deprecated"}, Reason.LIFECYCLE_ENDED, "is Deprecated", True),
+        ({"retraining": None}, Reason.RETRAINING_DISABLED, "is missing", True),
+        (
+            {"retraining": {**TRAINING, "mode": "Disabled"}},
+            Reason.RETRAINING_DISABLED,
+            "is Disabled",
+            True,
+        ),
+        ({"trigger": WHY, "attempt": 2}, Reason.ALREADY_RETRAINING, "2 has run for 10 min", False),
+        ({"candidate": candidate(5)}, Reason.CANARY_IN_PROGRESS, "v2 is being tried at 5 %", False),
+        ({"unsuccessful_attempts": 3}, Reason.RETRAIN_SUSPENDED, "3 attempts in a row", True),
+        (
+            {"retraining": {**TRAINING, "mode": "Manual"}},
+            Reason.MANUAL_MODE,
+            "retrain-requested-at",
+            True,
+        ),
+        ({"stable": None}, Reason.NO_STABLE, "no version", False),
+        ({"now": NOW - 1}, Reason.VERSION_TOO_YOUNG, "13 blocks old, 14 are needed", False),
+        ({"next_allowed_time": NOW + 1}, Reason.COOLING_DOWN, "another 1 s", False),
+        ({"slot": False}, Reason.NO_SLOT, "other products", False),
+    ],
+)
+def test_each_obstacle_says_what_it_is_and_who_takes_it_away(fields, reason, says, needs_person):
+    found = obstacle(asked(**fields))
+    assert found is not None
+    assert (found.reason, found.needs_person) == (reason, needs_person)
+    assert says in found.message
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"candidate": parked(candidate(5))},
+        {"unsuccessful_attempts": 2},
+        {"next_allowed_time": NOW},
+    ],
+)
+def test_the_last_number_that_is_no_obstacle(fields):
+    assert obstacle(asked(**fields)) is None
+
+
+@pytest.mark.parametrize(
+    ("failures", "last", "days"), [(0, 0, 1), (1, 0, 2), (2, 0, 4), (3, 0, 7), (0, 86_400, 2)]
+)
+def test_cooldowns_double_up_to_a_week(failures, last, days):
+    trained = RetrainingStatus(unsuccessful_attempts=failures, last_duration_seconds=last)
+    assert cooldown(asked().terms, trained) == days * 86_400
+
+
+DAY, HOUR = 86_400, 12 * BLOCK
+
+
+@pytest.mark.parametrize(
+    ("fields", "told", "over"),
+    [
+        ({}, lambda _since: 1.0, True),
+        ({}, lambda _since: 0.99, False),
+        ({"retraining": {**TRAINING, "cooldownSeconds": DAY}}, lambda _since: 9.0, False),
+        ({"passed": HOUR - 1}, lambda _since: 9.0, False),
+        ({"last_duration_seconds": HOUR}, lambda _since: 9.0, False),
+        ({"unsuccessful_attempts": 1, "last_reason": "TimedOut"}, lambda _since: 9.0, False),
+        ({"unsuccessful_attempts": 1, "last_reason": "WorseOnHoldOut"}, lambda _since: 2.0, True),
+        ({"unsuccessful_attempts": 1, "last_reason": "WorseOnHoldOut"}, lambda _since: 1.9, False),
+    ],
+    ids=[
+        "enough events", "too few events", "a given cooldown", "within an hour",
+        "within twice the last training", "another failure", "worse on the hold-out",
+        "worse on the hold-out and too few events",
+    ],
+)  # fmt: skip
+def test_enough_events_end_a_cooldown_that_nobody_chose(fields, told, over):
+    request = asked(**{name: value for name, value in fields.items() if name != "passed"})
+    ends = NOW + cooldown(request.terms, request.trained)
+    status = request.status.with_retraining(next_allowed_time=ends)
+    found = obstacle(
+        replace(request, status=status, now=NOW + fields.get("passed", HOUR), has_told=told)
+    )
+    assert (found is None) is over
+
+
+@pytest.mark.parametrize(
+    ("bad_for", "over"), [(HOUR, True), (2 * HOUR, False)], ids=["as many", "twice as many"]
+)
+def test_what_no_training_remedies_is_tried_after_as_many_events_again(bad_for, over):
+    """Events come evenly, a detectable drop's worth an hour, and one hour of the cooldown is over."""
+    request = asked()
+    now = NOW + HOUR
+    status = request.status.with_retraining(next_allowed_time=NOW + DAY)
+    again = replace(
+        request,
+        status=status,
+        now=now,
+        has_told=lambda since: (now - since) / HOUR,
+        degraded_since=NOW - bad_for,
+    )
+    assert (obstacle(again) is None) is over
+
+
+def test_the_same_need_has_the_same_name():
+    terms = asked().terms
+    assert trigger_of(terms, "v1", "accuracy", 7) == trigger_of(terms, "v1", "accuracy", 7)
+    assert len({trigger_of(terms, "v1", "accuracy", block) for block in range(50)}) == 50

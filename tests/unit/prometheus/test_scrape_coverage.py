@@ -1,0 +1,63 @@
+"""How far a block of a version can be trusted, from its targets' scrapes."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.prometheus.scrape_coverage import Scrape, Scrapes
+from sluicegate.slo.queries import Fact
+
+OWNER, VERSION = ("shop", "search"), "v1"
+BLOCK, INTERVAL = 300, 30
+ALL = BLOCK / INTERVAL
+
+
+def scrape(*, attempted: float = ALL, **facts: float) -> Scrape | None:
+    """Block 7 of a version; some pod of another product was scraped so often."""
+    table = {(*OWNER, VERSION, Fact[name]): {7: value} for name, value in facts.items()}
+    table["else", "where", "v", Fact.LONGEST] = {7: attempted}
+    made = Scrapes(table, block_seconds=BLOCK, interval_seconds=INTERVAL)
+    return made.of((*OWNER, VERSION), 7)
+
+
+def test_a_block_in_which_each_scrape_succeeded_is_covered():
+    found = scrape(SCRAPES=ALL, UP=ALL, AGE=5)
+    assert found == Scrape(1.0, scraped=True, stale=False, duplicated=0, pod_seconds=BLOCK)
+
+
+@pytest.mark.parametrize(
+    "facts", [{"UP": 0}, {}], ids=["all failed", "none is told to have succeeded"]
+)
+def test_a_block_in_which_each_scrape_failed_is_covered_by_none(facts):
+    found = scrape(SCRAPES=ALL, **facts)
+    assert found == Scrape(0.0, scraped=False, stale=False, duplicated=0)
+
+
+def test_scrapes_that_prometheus_never_tried_are_missing_too():
+    found = scrape(SCRAPES=5, UP=4, attempted=5)
+    assert found is not None
+    assert found.coverage == pytest.approx(4 / 5 * 5 / 10)
+    assert found.pod_seconds == pytest.approx(4 * INTERVAL / (5 / 10))
+
+
+@pytest.mark.parametrize(("age", "stale"), [(2 * INTERVAL, False), (2 * INTERVAL + 1, True)])
+def test_two_intervals_without_a_sample_make_a_target_stale(age, stale):
+    found = scrape(SCRAPES=ALL, UP=ALL, AGE=age)
+    assert found is not None
+    assert found.stale is stale
+
+
+def test_of_several_targets_the_newest_sample_counts_and_scrapes_add_up():
+    table = {
+        (*OWNER, version, fact): {7: value}
+        for version, age in (("v1", 500.0), ("v2", 4.0))
+        for fact, value in ((Fact.SCRAPES, ALL), (Fact.UP, ALL), (Fact.AGE, age))
+    }
+    table[*OWNER, "v1", Fact.LONGEST] = {7: 3 * ALL}  # no more than all can be attempted
+    made = Scrapes(table, block_seconds=BLOCK, interval_seconds=INTERVAL)
+    assert made.of(OWNER, 7) == Scrape(
+        1.0, scraped=True, stale=False, duplicated=0, pod_seconds=2 * BLOCK
+    )
+    assert made.of((*OWNER, "v1"), 8) is None
+    assert made.of(("else", "where"), 7) is None
+    assert made.indexes(OWNER) == {7}
