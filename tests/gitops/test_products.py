@@ -23,6 +23,7 @@ from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
     from cluster.controlplane import ControlPlane
     from tests.support.gitops.git_server import GitServer
@@ -68,10 +69,14 @@ class Shop:
     def has_candidate(self, version: str) -> bool:
         return bool(self.live()["status"].get("candidate", {}).get("version") == version)
 
-    def ask(self, request: str, name: str = "cars") -> None:
+    def ask(self, request: str) -> None:
         """Ask for something as a person does: by an annotation, which isn't in Git."""
+        self.annotate(f"sluicegate.dev/{request}")
+
+    def annotate(self, annotation: str) -> None:
+        """Annotate under a manager of its own: Flux takes back what is kubectl's."""
         self.plane.kubectl(
-            "annotate", "-n", self.namespace, f"dprod/{name}", f"sluicegate.dev/{request}"
+            "annotate", "-n", self.namespace, "dprod/cars", annotation, "--field-manager=person"
         )
 
     @contextmanager
@@ -90,6 +95,31 @@ class Shop:
         self.folder.until(Verdict.GREEN, commit)
         return commit
 
+    def canary(self) -> str:
+        """Commit v1 and, once it serves, v2: a canary of one step, which nothing measures."""
+        self.green(self.product())
+        eventually(lambda: self.serves("v1"), seconds=60, what="v1 serves")
+        product = self.product(version="v2")
+        product["spec"]["rollout"] = {"steps": [50]}
+        commit = self.green(product)
+        eventually(
+            lambda: self.live()["status"].get("candidate", {}).get("weight"), what="a canary"
+        )
+        return commit
+
+    def promotes(self, version: str) -> bool:
+        """Whether a version has all of the traffic, by a decision that stands."""
+        found = self.live()["status"].get("candidate", {})
+        return bool(found.get("version") == version and found.get("phase") == "Promoting")
+
+    def is_left_alone(self, commit: str, *, by: AbstractSet[str]) -> None:
+        """Reconcile time and again, while none of these accounts may write."""
+        before = writes(self.plane, self.namespace, by)
+        for _ in range(RECONCILES):
+            seen = self.folder.reconcile()
+            assert (seen.commit, seen.verdict) == (commit, Verdict.GREEN)
+        assert writes(self.plane, self.namespace, by) == before
+
 
 @pytest.fixture
 def shop(
@@ -103,12 +133,12 @@ def shop(
     control_plane.kubectl("delete", "namespace", name, "--wait=false")
 
 
-def own_writes(plane: ControlPlane, namespace: str) -> list[str]:
-    """What the operator and Flux wrote to products and their children; no dry runs."""
+def writes(plane: ControlPlane, namespace: str, by: AbstractSet[str]) -> list[str]:
+    """What accounts wrote to products and their children; no dry runs."""
     return [
         f"{entry['user']['username']}: {entry['verb']} {entry['requestURI']}"
         for entry in audited(plane.audit_log, namespace)
-        if entry["user"].get("username") in {OPERATOR, FLUX}
+        if entry["user"].get("username") in by
         and entry["verb"] in WRITES
         and entry["objectRef"].get("namespace") == namespace
         and "dryRun=All" not in entry["requestURI"]
@@ -176,33 +206,30 @@ def test_a_rejected_model_is_red_until_git_names_another(shop: Shop):
 
 
 def test_thirty_reconciles_during_a_canary_find_no_difference_and_nobody_writes(shop: Shop):
-    in_git = shop.product(version="v2")
-    shop.green(shop.product())
-    eventually(lambda: shop.serves("v1"), seconds=60, what="v1 serves")
-    commit = shop.green(in_git)
-    eventually(lambda: shop.live()["status"].get("candidate", {}).get("weight"), what="a canary")
-    shop.plane.kubectl(
-        "annotate", "-n", shop.namespace, "dprod/cars", "example.com/note=a person's",
-        "--field-manager=person",
-    )  # fmt: skip
-    # Without a manager of its own it would be kubectl's, and Flux takes back what is kubectl's.
+    commit = shop.canary()
+    shop.annotate("example.com/note=a person's")
     settled = shop.live()
-    before = own_writes(shop.plane, shop.namespace)
 
-    for _ in range(RECONCILES):
-        seen = shop.folder.reconcile()
-        assert (seen.commit, seen.verdict) == (commit, Verdict.GREEN)
+    shop.is_left_alone(commit, by={OPERATOR, FLUX})
 
-    assert own_writes(shop.plane, shop.namespace) == before
     assert shop.live() == settled
     # That it would have been seen: what Git has is put back, and the canary goes on.
+    owner = shop.live()["spec"]["owner"]
     shop.plane.kubectl(
         "patch", "dprod/cars", "-n", shop.namespace, "--type=merge", "-p",
         '{"spec": {"owner": "group:default/somebody"}}',
     )  # fmt: skip
     shop.folder.reconcile()
-    eventually(
-        lambda: shop.live()["spec"]["owner"] == in_git["spec"]["owner"], what="the owner put back"
-    )
+    eventually(lambda: shop.live()["spec"]["owner"] == owner, what="the owner put back")
     assert shop.has_candidate("v2")
     assert shop.live()["status"]["stable"]["version"] == "v1"
+
+
+def test_self_healing_takes_no_promotion_back(shop: Shop):
+    commit = shop.canary()
+    shop.ask("promote=v2/by-hand")
+    eventually(lambda: shop.promotes("v2"), what="the promotion")
+
+    shop.is_left_alone(commit, by={FLUX})
+
+    assert shop.promotes("v2")

@@ -166,6 +166,7 @@ def test_pods_stay_until_a_route_that_was_removed_gets_no_request(scaled, back):
             await world.run(30)
             if back:
                 world.cluster.set_accepts(accepts=False)
+                world.cluster.set_rate(key, 0.0 if scaled else 20.0)  # then all blocks are quiet
                 world.annotate(key, **{names.REQUEST_ABORT: "v2/1"})
                 await world.run(HOUR / 4)
             safety.touch(key)

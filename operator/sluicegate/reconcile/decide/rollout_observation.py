@@ -45,6 +45,7 @@ def observe_rollout(observation: Observation, status: DataProductStatus) -> Roll
         attribution=_attribution(observation, status, candidate),
         moved_at=_moved_at(observation, status),
         term=observation.term,
+        drained=_is_drained(observation),
     )
     frozen = observation.is_frozen(status)
     found = progress(observation.product, status, allocation(observation, status), rolling)
@@ -62,13 +63,14 @@ def allocation(observation: Observation, status: DataProductStatus) -> Allocatio
     live = observation.live.get(candidate.revision) if candidate else None
     known = candidate.capacity if candidate is not None and observation.scales else 0
     base = observation.product.spec.serving.base_replicas
+    pods = {revision: one.replicas for revision, one in observation.live.items()}
     allocation = allocation_of(
         observation.product,
         status,
         stable_pods=max(known, base) if known else observation.stable_pods,
         followed=observation.followed,
         ready=live.ready if live else 0,
-        kept=_kept(observation),
+        kept=None if _is_drained(observation) else pods,
     )
     if status.stable is None and status.candidate is not None and observation.product.spec.route:
         return _foreseen(observation, status.candidate, allocation)
@@ -85,16 +87,14 @@ def route_removal_time(observation: Observation) -> int | None:
     return traffic.route_removal_time
 
 
-def _kept(observation: Observation) -> dict[str, int] | None:
-    """The pods of all versions while requests may still come through a route that was removed.
+def _is_drained(observation: Observation) -> bool:
+    """Whether no request comes any more through a route that was removed.
 
     Until then its weights hold, by which one version may have 99 % of the requests, and a gateway
     that refused the newest ones has those before.
     """
     removed = route_removal_time(observation)
-    if removed is None or observation.now - removed >= REMOVAL_SECONDS:
-        return None
-    return {revision: one.replicas for revision, one in observation.live.items()}
+    return removed is None or observation.now - removed >= REMOVAL_SECONDS
 
 
 def _foreseen(observation: Observation, candidate: Candidate, allocation: Allocation) -> Allocation:
@@ -108,14 +108,12 @@ def _moved_at(observation: Observation, status: DataProductStatus) -> float:
     """When the weights in force were written, in seconds; 0 before.
 
     The API server may refuse the route for long after they were decided, so its own record of the
-    last change counts too; and so does the removal of a route, until which its weights held.
+    last change counts too.
     """
     candidate, traffic, route = status.candidate, status.traffic, observation.route
-    removed = route_removal_time(observation) or 0
     if candidate is None or traffic is None or traffic.weight != share_in_force(candidate):
-        return removed
-    changed = 0 if route is None else route.changed_by(observation.now)
-    return max(traffic.write_time, changed, removed)
+        return 0.0
+    return max(traffic.write_time, 0 if route is None else route.changed_by(observation.now))
 
 
 def _attribution(

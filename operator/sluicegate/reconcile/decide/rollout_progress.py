@@ -47,6 +47,7 @@ class RolloutState:
     attribution : the cause if none is ready; None for a first version.
     moved_at : when the weights in force were written, in seconds.
     term : since when this replica leads, in seconds: what waits for pods waits since then at most.
+    drained : no request comes any more through a route that was removed.
     """
 
     now: int
@@ -57,6 +58,7 @@ class RolloutState:
     attribution: Failure | None = None
     moved_at: float = 0.0
     term: int = 0
+    drained: bool = True
 
     def ready(self, revision: str) -> int:
         """Ready pods of a version."""
@@ -69,7 +71,9 @@ class RolloutState:
     @property
     def accepted(self) -> bool:
         """Whether the weights in force are those of the route, and each Gateway took them."""
-        return self.split is None or self.split.level >= VerificationLevel.ACCEPTED
+        if self.split is None:
+            return self.drained
+        return self.split.level >= VerificationLevel.ACCEPTED
 
 
 @dataclass(frozen=True, slots=True)
