@@ -15,7 +15,11 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from sluicegate.api.versions import CandidatePhase
+from sluicegate.reconcile.report.product_sample import RemedyState
 from sluicegate.slo import metric_names
+from sluicegate_service import markets
+from sluicegate_service.outcomes import Event, Outcome
 from tests.prometheus.test_dashboard import (
     BOARDS,
     FILES,
@@ -145,6 +149,27 @@ def scraped(prometheus_program, tmp_path_factory):
 def test_a_panel_draws_something_where_all_that_it_asks_for_is_there(scraped, expression):
     found = scraped(filled(expression))
     assert [one for one in found if not math.isnan(one)], filled(expression)
+
+
+VALUES = {
+    "sluicegate_candidates": {"phase": set(CandidatePhase)},
+    "sluicegate_degraded_longest_seconds": {"remedy": set(RemedyState)},
+    "sluicegate_predictions_labelled_total": {"outcome": set(Outcome)},
+    "sluicegate_indicator_events_total": {"outcome": set(Event)},
+    "sluicegate_market_events_total": {
+        "outcome": {markets.GOOD, markets.BAD},
+        "indicator": {markets.AVAILABILITY, markets.OUTCOMES},
+    },
+}
+"""Values of labels, by the code that sets them."""
+
+
+@pytest.mark.parametrize("expression", PANELS.values(), ids=PANELS)
+def test_a_panel_selects_only_values_that_somebody_sets(expression):
+    for name, inside in SELECTED.findall(expression):
+        for label, operator, value in MATCHED.findall(inside):
+            if operator == "=" and "$" not in value:
+                assert value in VALUES[name][label], f"{name}: {label}={value}"
 
 
 @pytest.mark.parametrize("file", BOARDS)

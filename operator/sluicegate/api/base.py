@@ -4,7 +4,7 @@ A rule is declared next to the fields it binds, once as CEL for the API server a
 Python predicate for objects that never saw it (replay files, objects stored before the rule).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -29,6 +29,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from sluicegate.api.names import RESERVED_PREFIXES
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
 
@@ -49,6 +50,18 @@ class Rule:
     holds: Callable[[Any], bool]
     message: str
     field: str = ""
+
+
+def no_reserved_keys(field: str, labels: Callable[[Any], Iterable[str]]) -> Rule:
+    """The labels that are the operator's can't be set in this field."""
+    return Rule(
+        cel=f"!has(self.{field}) || self.{field}.all(key, !key.startsWith('sluicegate.dev/')"
+        " && !key.startsWith('app.kubernetes.io/'))",
+        holds=lambda self: not any(key.startswith(RESERVED_PREFIXES) for key in labels(self)),
+        message=f"{field} must not set sluicegate.dev/* or app.kubernetes.io/*, which are the"
+        " operator's: use a prefix of your own",
+        field=field,
+    )
 
 
 class ApiModel(BaseModel):
@@ -191,15 +204,12 @@ Time = Annotated[
 """A moment, in whole seconds since the epoch; RFC 3339 in UTC outside."""
 
 Since = Annotated[
-    int,
-    Field(ge=_FIRST_SECOND, le=_LAST_SECOND),
-    BeforeValidator(_seconds),
+    Time,
     PlainSerializer(
         lambda seconds: rfc3339(seconds) if seconds else None,
         return_type=str | None,
         when_used="json",
     ),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """A moment from which on something counts; 0, which is left out, for "from the beginning"."""
 
@@ -214,22 +224,19 @@ def _float(value: object) -> object:
     return float(value) if isinstance(value, int | str) else value
 
 
-_EXACT_SCHEMA = WithJsonSchema({"type": "string", "maxLength": _LONGEST_NUMBER})
 Exact = Annotated[
     float,
     BeforeValidator(_float),
     PlainSerializer(_exact, return_type=str, when_used="json"),
-    _EXACT_SCHEMA,
+    WithJsonSchema({"type": "string", "maxLength": _LONGEST_NUMBER}),
 ]
 """A number that the engine computes with; a decimal string outside, from which it comes back exactly."""
 
 ExactOrZero = Annotated[
-    float,
-    BeforeValidator(_float),
+    Exact,
     PlainSerializer(
         lambda value: _exact(value) if value else None, return_type=str | None, when_used="json"
     ),
-    _EXACT_SCHEMA,
 ]
 """The same; zero is left out."""
 

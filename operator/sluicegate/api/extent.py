@@ -40,17 +40,14 @@ def without_nulls(value: Any, levels: int = MAX_LEVELS) -> Any:
 
     RecursionError when more than so many objects and lists lie within each other.
     """
-    if isinstance(value, dict):
-        if not levels:
-            raise RecursionError
-        below = levels - 1
-        return {k: without_nulls(item, below) for k, item in value.items() if item is not None}
+    if not isinstance(value, dict | list):
+        return value
+    if not levels:
+        raise RecursionError
+    below = levels - 1
     if isinstance(value, list):
-        if not levels:
-            raise RecursionError
-        below = levels - 1
         return [without_nulls(item, below) for item in value]
-    return value
+    return {k: without_nulls(item, below) for k, item in value.items() if item is not None}
 
 
 def compact(value: Any) -> str:

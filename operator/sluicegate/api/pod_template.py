@@ -9,10 +9,9 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
-from sluicegate.api.base import ObjectName, Rule
+from sluicegate.api.base import ObjectName, Rule, no_reserved_keys
 from sluicegate.api.extent import compact
 from sluicegate.api.model import LocalRef
-from sluicegate.api.names import RESERVED_PREFIXES
 from sluicegate.api.scheduling import (
     Affinity,
     Key,
@@ -73,16 +72,7 @@ class TemplateSpec(Passed):
 class TemplateMetadata(Passed):
     """Labels and annotations of the pod."""
 
-    cel_rules: ClassVar = (
-        Rule(
-            cel="!has(self.labels) || self.labels.all(key, !key.startsWith('sluicegate.dev/')"
-            " && !key.startsWith('app.kubernetes.io/'))",
-            holds=lambda self: not any(key.startswith(RESERVED_PREFIXES) for key in self.labels),
-            message="labels must not set sluicegate.dev/* or app.kubernetes.io/*, which are the"
-            " operator's: use a prefix of your own",
-            field="labels",
-        ),
-    )
+    cel_rules: ClassVar = (no_reserved_keys("labels", lambda self: self.labels),)
 
     labels: Labels = Field(default_factory=dict)
     """Labels of the training pod."""

@@ -111,6 +111,12 @@ class Retraining(ApiModel):
     """Margins on the hold-out by SLO name. For one that isn't listed 0.01; where the training
     reports pairs, what the hold-out's size and discordance need, up to maxDrop."""
 
+    def reserved(self) -> dict[str, str]:
+        """Resources that the training container reserves, by name."""
+        if self.pod_template is None:
+            return self.resources.reserved()
+        return self.pod_template.spec.containers[0].reserved()
+
     def hold_out_regression(self, slo: str) -> float | None:
         """The margin on the hold-out for this SLO; None where the gate doesn't list it."""
         gate = self.gate.get(slo)

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from sluicegate.api.base import Counted, Paired, StatusModel, Time
+from sluicegate.api.containers import Quantity
 from sluicegate.api.outcome import OF_TRAINING, Outcome
 
 MOST_FAILURES: Final = 3
@@ -59,6 +60,19 @@ class AttemptResult(StatusModel):
     """Time at which the attempt ended."""
 
 
+class EndedTraining(StatusModel):
+    """A training that has ended, whatever became of it, and the resources that its pod requested."""
+
+    job: str
+    """Name of the training's Job."""
+    start_time: Time
+    """Time at which the attempt began."""
+    end_time: Time
+    """Time at which the attempt ended."""
+    requests: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(default_factory=dict)
+    """Resources that the training container requested, by resource."""
+
+
 class RetrainingStatus(StatusModel):
     """Retraining: the running attempt, the last one, and the time of the next."""
 
@@ -91,6 +105,8 @@ class RetrainingStatus(StatusModel):
     """Reason for which the last attempt ended, in one word."""
     last_result: AttemptResult | None = None
     """Result of the last attempt."""
+    last_job: EndedTraining | None = None
+    """Newest Job that has ended, or that was given up; the ledger records what it reserved."""
 
     @property
     def number(self) -> int:

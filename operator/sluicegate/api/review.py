@@ -27,10 +27,12 @@ from sluicegate.api.base import (
 from sluicegate.api.containers import Quantity
 from sluicegate.api.list_types import Keyed, Unique
 from sluicegate.api.product_info import PRODUCT_MANAGER, TeamMember
+from sluicegate.api.retraining_status import EndedTraining
 
 MOST_DAYS = 92
 MOST_DECISIONS = 200
 MOST_VERSIONS = 64
+MOST_TRAININGS = 200
 
 
 class Cycle(StrEnum):
@@ -349,6 +351,8 @@ class DataProductReviewStatus(StatusModel):
     """Number of earlier decisions by type and reason (Type/Reason)."""
     versions: Annotated[tuple[ReviewVersion, ...], Field(max_length=MOST_VERSIONS)] = ()
     """Versions that were stable in the period, the oldest first."""
+    trainings: Annotated[tuple[EndedTraining, ...], Field(max_length=MOST_TRAININGS)] = ()
+    """Last trainings that ended in the period, the oldest first."""
     readiness: Annotated[tuple[ReviewCheck, ...], Field(max_length=16), Keyed("name")] = ()
     """Checks of what a product in production needs, on the last recorded day."""
 

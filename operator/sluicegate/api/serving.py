@@ -5,12 +5,11 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, StringConstraints
 
-from sluicegate.api.base import ApiModel, ImageReference, ObjectName, Rule
+from sluicegate.api.base import ApiModel, ImageReference, ObjectName, Rule, no_reserved_keys
 from sluicegate.api.containers import EnvVars, Resources
 from sluicegate.api.list_types import Keyed
 from sluicegate.api.markets import MarketSource
 from sluicegate.api.model import LocalRef
-from sluicegate.api.names import RESERVED_PREFIXES
 from sluicegate.api.scheduling import (
     Affinity,
     LabelKey,
@@ -57,10 +56,6 @@ class Feedback(ApiModel):
     make it; pods mount it. Without it predictions carry no token and /feedback answers 503."""
 
 
-def _reserved(labels: dict[str, str]) -> bool:
-    return any(key.startswith(RESERVED_PREFIXES) for key in labels)
-
-
 class Serving(ApiModel):
     """How the model's pods run. All versions that live take a change in place, but for runtimeImage."""
 
@@ -79,14 +74,7 @@ class Serving(ApiModel):
             message="autoscaling needs resources.requests.cpu: its target is in percent of that",
             field="autoscaling",
         ),
-        Rule(
-            cel="!has(self.podLabels) || self.podLabels.all(key, !key.startsWith('sluicegate.dev/')"
-            " && !key.startsWith('app.kubernetes.io/'))",
-            holds=lambda self: not _reserved(self.pod_labels),
-            message="podLabels must not set sluicegate.dev/* or app.kubernetes.io/*, which are the"
-            " operator's: use a prefix of your own",
-            field="podLabels",
-        ),
+        no_reserved_keys("podLabels", lambda self: self.pod_labels),
         Rule(
             cel="!has(self.latencyBucketsMilliseconds) || self.latencyBucketsMilliseconds.all(i, bound,"
             " i == 0 || self.latencyBucketsMilliseconds[i - 1] < bound)",

@@ -147,3 +147,7 @@ class TemplateContainer(Passed):
     """Resource requests and limits of the container."""
     volume_mounts: Annotated[tuple[TemplateMount, ...], Field(max_length=32)] = ()
     """Volumes that are mounted into the container."""
+
+    def reserved(self) -> dict[str, str]:
+        """Resources that are reserved for it, by name: what is only limited is requested by its limit."""
+        return {**self.resources.limits, **self.resources.requests} if self.resources else {}

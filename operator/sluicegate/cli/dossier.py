@@ -14,7 +14,7 @@ from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.cli.cluster_access import kube_api
-from sluicegate.cli.kubectl.output import add_output, as_yaml
+from sluicegate.cli.kubectl.output import add_output, as_yaml, write_text
 from sluicegate.cli.object_name import parse_key
 from sluicegate.cli.report import objects_in, readable
 from sluicegate.errors import invalid
@@ -54,12 +54,7 @@ def run(args: argparse.Namespace) -> int:
         text = f"there is neither a DataProduct {key} nor a review of one: check the name"
         raise invalid("product", text)
     file = dossier_of(product, reviews, end_of(args.at))
-    text = _render(file, args.output)
-    if args.file:
-        args.file.write_text(text, encoding="utf-8")
-        print(args.file)
-    else:
-        print(text, end="")
+    write_text(_render(file, args.output), args.file)
     return 0
 
 

@@ -13,11 +13,11 @@ from typing import Any
 from sluicegate.api.base import number, rfc3339
 from sluicegate.api.product import DataProduct
 from sluicegate.api.shadow import ShadowStatus
-from sluicegate.cli.cluster_access import kube_api
+from sluicegate.cli.cluster_access import product_of
 from sluicegate.cli.explain_live import Live, look
 from sluicegate.cli.kubectl.output import add_output, document, write, write_lines, write_names
 from sluicegate.cli.object_name import parse_name
-from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.kube.resources import Key
 from sluicegate.settings import Settings, parse_settings
 
 
@@ -40,8 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _explain(key: Key, settings: Settings, output: str) -> None:
-    async with kube_api() as api:
-        body = await api.get(DATA_PRODUCTS, key)
+    body = await product_of(key)
     product = DataProduct.parse(body)
     live = await look(product, settings) if settings.prometheus_url else None
     if output == "name":

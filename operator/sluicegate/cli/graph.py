@@ -69,13 +69,10 @@ def _items(session: Session, product: str) -> list[dict[str, Any]]:
 
 
 def _document(graph: Graph) -> dict[str, Any]:
-    def key(name: str) -> tuple[str, str]:
-        namespace, _, own = name.partition("/")
-        return namespace, own
-
     products = [
-        {"namespace": key(name)[0], "name": key(name)[1], "state": node.state}
-        for name, node in sorted(graph.nodes.items())
+        {"namespace": namespace, "name": name, "state": graph.nodes[label].state}
+        for label in sorted(graph.nodes)
+        for namespace, _, name in [label.partition("/")]
     ]
     edges = [{"from": caller, "to": called} for caller, called in graph.edges]
     return document("ProductGraph", products=products, dependencies=edges)

@@ -5,12 +5,11 @@ import sys
 from datetime import UTC, datetime
 from typing import Final
 
-from sluicegate.api.names import LABEL_PRODUCT
 from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.output import add_output, document, write
-from sluicegate.cli.kubectl.session import Session, add_product, opened, refusals
+from sluicegate.cli.kubectl.session import Session, add_product, opened
 from sluicegate.cli.kubectl.terminal import clean, coloured, say, table, width_of
-from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
+from sluicegate.kube.resources import Key
 
 HEADER: Final = ("VERSION", "OUTCOME", "TRAFFIC", "SOURCE", "SINCE", "UNTIL", "REVISION", "REASON")
 WIDE: Final = ("IMAGE",)
@@ -84,12 +83,9 @@ def _print(header: tuple[str, ...], rows: list[list[str]], args: argparse.Namesp
 def _decisions(session: Session, key: Key, product: facts.Body) -> list[facts.Body]:
     """Decisions of all reviews that are kept, and the last of status, the newest first."""
     found: dict[tuple[str, str, str], facts.Body] = {}
-    with refusals("list", DATA_PRODUCT_REVIEWS, key.namespace):
-        for review in session.client.items(
-            DATA_PRODUCT_REVIEWS, namespace=key.namespace, labels=f"{LABEL_PRODUCT}={key.name}"
-        ):
-            for one in facts.entries(review, "status", "decisions"):
-                found[_identity(one)] = one
+    for review in session.reviews(key):
+        for one in facts.entries(review, "status", "decisions"):
+            found[_identity(one)] = one
     if last := facts.part(product, "status", "decision"):
         found.setdefault(_identity(last), last)
     return sorted(found.values(), key=lambda one: str(one.get("decisionTime")), reverse=True)

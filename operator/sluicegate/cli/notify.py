@@ -5,7 +5,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -136,15 +136,7 @@ def _dry_run(
 
 
 def _transitions(before: dict[str, Any], after: dict[str, Any]) -> Sequence[Transition]:
-    record = product_record(after)
-    was, now = _cursors(before, after)
-    status = read_status_json(status_text(after.get("status")))
-    return transitions(was, now, status, origin_of(record))
-
-
-def _cursors(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Cursor]:
-    kept = Cursor()
-    for document in (before, after):
-        status = read_status_json(status_text(document.get("status")))
-        kept = cursor_of(status, {}, kept, "")
-        yield kept
+    earlier, status = (read_status_json(status_text(one.get("status"))) for one in (before, after))
+    was = cursor_of(earlier, {}, Cursor(), "")
+    now = cursor_of(status, {}, was, "")
+    return transitions(was, now, status, origin_of(product_record(after)))

@@ -1,30 +1,15 @@
 """`sluicegate promote`: approve a candidate's last step, or try a version again."""
 
-import argparse
 from collections.abc import Iterator
 from typing import Final
 
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.cli.kubectl import facts
-from sluicegate.cli.kubectl.action import Action, Request, Stale, configure_action, run_action
+from sluicegate.cli.kubectl.action import Action, Request, require_candidate
 from sluicegate.errors import invalid
 
 AGAIN: Final = frozenset({"RolledBack", "Inconclusive"})
 """Outcomes of spec.model after which it may be tried again."""
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
-    parser.description = (
-        "Approve the candidate of a product with its evidence, or try a version again that ended"
-        " without being promoted. Refused if the candidate is replaced meanwhile."
-    )
-    configure_action(parser, version="the version that is approved (default: the candidate)")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Show the evidence, ask, approve, wait."""
-    return run_action(PROMOTION, args)
 
 
 def identify(product: facts.Body) -> tuple[str, ...]:
@@ -50,16 +35,13 @@ def ask(product: facts.Body, version: str) -> Request:
     if not identity:
         text = f"has no candidate, and {stable} is stable: there is nothing to promote"
         raise invalid(str(key), text)
-    if version and version != identity[0]:
-        raise Stale(
-            f"{version} is not the candidate of {key}, {identity[0]} is: nothing was written"
-        )
+    require_candidate(key, identity[0], version)
     trial = facts.candidate(product)
     if not trial or trial.get("phase") == "Parked":
         sentence = f"try {identity[0]} again in place of {stable}"
     else:
         sentence = f"promote {identity[0]} in place of {stable}"
-    return Request(sentence, list(_details(product, trial)), identity[0], identity)
+    return Request(sentence, list(_details(product, trial)), identity[0])
 
 
 def _details(product: facts.Body, trial: facts.Body) -> Iterator[str]:
@@ -91,4 +73,12 @@ def pending(product: facts.Body) -> str:
     return ""
 
 
-PROMOTION: Final = Action("promote", REQUEST_PROMOTE, "promote", ask, identify, pending)
+PROMOTION: Final = Action(
+    "promote", REQUEST_PROMOTE, "promote", identify, ask,
+    "Approve the candidate of a product with its evidence, or try a version again that ended"
+    " without being promoted. Refused if the candidate is replaced meanwhile.",
+    version="the version that is approved (default: the candidate)",
+    pending=pending,
+)  # fmt: skip
+configure: Final = PROMOTION.configure
+run: Final = PROMOTION.run

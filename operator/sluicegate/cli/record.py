@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from sluicegate.api.product import DataProduct
-from sluicegate.cli.cluster_access import kube_api
+from sluicegate.cli.cluster_access import product_of
 from sluicegate.cli.object_name import parse_key
 from sluicegate.cli.plan import read_documents
 from sluicegate.errors import invalid
-from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.measurement.past_record import record
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.past_blocks import PastReader
@@ -78,12 +77,7 @@ def run(args: argparse.Namespace) -> int:
 def _product_of(args: argparse.Namespace) -> dict[str, Any]:
     key = parse_key(args.product, argument="product")
     if args.from_file is None:
-
-        async def read() -> dict[str, Any]:
-            async with kube_api() as api:
-                return dict(await api.get(DATA_PRODUCTS, key))
-
-        return asyncio.run(read())
+        return asyncio.run(product_of(key))
     body = _one(args.from_file)
     found = (body["metadata"].get("namespace"), body["metadata"].get("name"))
     if found != key:

@@ -17,7 +17,7 @@ from sluicegate.api import names
 from sluicegate.api.review import DataProductReview
 from sluicegate.cli.cluster_access import kube_api
 from sluicegate.cli.kubectl import output
-from sluicegate.cli.kubectl.output import add_output, document
+from sluicegate.cli.kubectl.output import add_output, document, write_text
 from sluicegate.cli.object_name import parse_key
 from sluicegate.cli.report_live import with_what_is_new
 from sluicegate.cli.reviewed_products import naming_namespaces, products_in
@@ -79,12 +79,7 @@ def run(args: argparse.Namespace) -> int:
     reports = sorted(chosen, key=lambda one: (-one.worst, one.name))
     if args.wheel:
         reports = [spun(reports, f"{datetime.now(UTC):%Y-%m-%d}")]
-    text = _render(reports, args.output, args.period or "newest period")
-    if args.file:
-        args.file.write_text(text, encoding="utf-8")
-        print(args.file)
-    else:
-        print(text, end="")
+    write_text(_render(reports, args.output, args.period or "newest period"), args.file)
     return 0
 
 

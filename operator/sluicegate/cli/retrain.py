@@ -1,36 +1,16 @@
 """`sluicegate retrain`: ask for a training, whatever the service levels are."""
 
-import argparse
 from typing import Final
 
 from sluicegate.api.names import REQUEST_RETRAIN
 from sluicegate.cli.kubectl import facts
-from sluicegate.cli.kubectl.action import Action, Request, configure_action, run_action
+from sluicegate.cli.kubectl.action import Action, Request
 from sluicegate.errors import invalid
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
-    parser.description = (
-        "Ask for one training of a product. It also ends a suspension after three attempts without"
-        " a promotion."
-    )
-    configure_action(parser, version=None)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Show the last attempt, ask, retrain, wait."""
-    return run_action(RETRAINING, args)
-
-
-def identify(product: facts.Body) -> tuple[str, ...]:
-    """Version and revision of the stable version, from which the training starts."""
-    return facts.identity(facts.part(product, "status", "stable"))
 
 
 def ask(product: facts.Body, _: str) -> Request:
     """The training of the stable version's successor."""
-    identity = identify(product)
+    identity = facts.stable_identity(product)
     if not identity:
         text = "has no stable version yet: a training needs one to start from"
         raise invalid(str(facts.key(product)), text)
@@ -42,7 +22,14 @@ def ask(product: facts.Body, _: str) -> Request:
         details.append(text)
     if training.get("waitingFor"):
         details.append(f"a training waits already: {training['waitingFor']}")
-    return Request(f"retrain {identity[0]}", details, "", identity)
+    return Request(f"retrain {identity[0]}", details)
 
 
-RETRAINING: Final = Action("retrain", REQUEST_RETRAIN, "retrainRequestedAt", ask, identify)
+RETRAINING: Final = Action(
+    "retrain", REQUEST_RETRAIN, "retrainRequestedAt", facts.stable_identity, ask,
+    "Ask for one training of a product. It also ends a suspension after three attempts without a"
+    " promotion.",
+)  # fmt: skip
+"""The training starts from the stable version."""
+configure: Final = RETRAINING.configure
+run: Final = RETRAINING.run

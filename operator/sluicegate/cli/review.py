@@ -11,7 +11,7 @@ from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import SignVerdict
 from sluicegate.cli.cluster_access import kube_api
-from sluicegate.cli.kubectl.output import add_output, objects, write
+from sluicegate.cli.kubectl.output import add_output, objects, write, write_text
 from sluicegate.cli.object_name import parse_name
 from sluicegate.cli.reviewed_products import products_in
 from sluicegate.errors import MissingExtra, invalid
@@ -59,12 +59,7 @@ def run(args: argparse.Namespace) -> int:
         from sluicegate.reporting.agenda import calendar  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise MissingExtra(f"a calendar needs {error.name}: install sluicegate[report]") from error
-    text = calendar(asyncio.run(_products(args.namespace)))
-    if args.file:
-        args.file.write_text(text, encoding="utf-8", newline="")
-        print(args.file)
-    else:
-        print(text, end="")
+    write_text(calendar(asyncio.run(_products(args.namespace))), args.file)
     return 0
 
 

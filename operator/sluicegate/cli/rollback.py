@@ -1,33 +1,11 @@
 """`sluicegate rollback`: restore an earlier version of the history."""
 
-import argparse
 from typing import Final
 
 from sluicegate.api.names import REQUEST_ROLLBACK
 from sluicegate.cli.kubectl import facts
-from sluicegate.cli.kubectl.action import Action, Request, configure_action, run_action
+from sluicegate.cli.kubectl.action import Action, Request
 from sluicegate.errors import invalid
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
-    parser.description = (
-        "Restore a version that was stable before, without steps. The stable version is replaced at"
-        " once, so this is for a version that serves badly."
-    )
-    configure_action(
-        parser, version="the version to restore (default: the one that was stable before)"
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Show both versions, ask, roll back, wait."""
-    return run_action(ROLLBACK, args)
-
-
-def identify(product: facts.Body) -> tuple[str, ...]:
-    """Version and revision of the stable version, which is replaced."""
-    return facts.identity(facts.part(product, "status", "stable"))
 
 
 def ask(product: facts.Body, version: str) -> Request:
@@ -52,7 +30,15 @@ def ask(product: facts.Body, version: str) -> Request:
         f"SLOs that were degraded when it was replaced: {degraded}",
     ]
     sentence = f"restore {chosen.get('version')} in place of {stable.get('version')}"
-    return Request(sentence, details, str(chosen.get("version")), identify(product))
+    return Request(sentence, details, str(chosen.get("version")))
 
 
-ROLLBACK: Final = Action("rollback", REQUEST_ROLLBACK, "rollbackTo", ask, identify)
+ROLLBACK: Final = Action(
+    "rollback", REQUEST_ROLLBACK, "rollbackTo", facts.stable_identity, ask,
+    "Restore a version that was stable before, without steps. The stable version is replaced at"
+    " once, so this is for a version that serves badly.",
+    version="the version to restore (default: the one that was stable before)",
+)  # fmt: skip
+"""The rollback replaces the stable version."""
+configure: Final = ROLLBACK.configure
+run: Final = ROLLBACK.run

@@ -4,10 +4,9 @@ import argparse
 from collections.abc import Callable
 from typing import Final
 
-from sluicegate.api.names import LABEL_PRODUCT
 from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.output import add_output, document, write, write_names
-from sluicegate.cli.kubectl.session import Session, add_product, opened, refusals
+from sluicegate.cli.kubectl.session import Session, add_product, opened
 from sluicegate.cli.kubectl.terminal import clean, say
 from sluicegate.cli.kubectl.waiting import (
     CODES,
@@ -18,7 +17,7 @@ from sluicegate.cli.kubectl.waiting import (
     wait,
 )
 from sluicegate.errors import invalid
-from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
+from sluicegate.kube.resources import Key
 
 GOALS: Final = ("healthy", "promoted", "reviewed")
 
@@ -67,19 +66,7 @@ def _judge(
     if args.goal == "promoted":
         version = args.version or awaited_version(product)
         return lambda body: promoted(body, version)
-
-    def reviewed(_: facts.Body) -> WaitResult:
-        with refusals("list", DATA_PRODUCT_REVIEWS, key.namespace):
-            return reviews(
-                list(
-                    session.client.items(
-                        DATA_PRODUCT_REVIEWS, namespace=key.namespace,
-                        labels=f"{LABEL_PRODUCT}={key.name}",
-                    )
-                )
-            )  # fmt: skip
-
-    return reviewed
+    return lambda _: reviews(session.reviews(key))
 
 
 def healthy(product: facts.Body) -> WaitResult:

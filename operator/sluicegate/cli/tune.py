@@ -64,10 +64,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("\n\n".join("\n".join(_table(one)) for one in found))
     if args.picture:
-        from sluicegate.reporting.tuning_chart import Panel, tuning_chart  # noqa: PLC0415 - Matplotlib is an extra
+        from sluicegate.cli.tuning_chart import tuning_chart  # noqa: PLC0415 - Matplotlib is an extra
 
-        panels = [Panel(**_panel(one)) for one in found]
-        Path(args.picture).write_text(tuning_chart(panels), encoding="utf-8")
+        Path(args.picture).write_text(tuning_chart(found), encoding="utf-8")
     return 0
 
 
@@ -150,19 +149,6 @@ def _time(seconds: float | None) -> str:
 
 def _text(value: float | None) -> str:
     return "" if value is None else f"{value:.9f}".rstrip("0")
-
-
-# ---- picture ---------------------------------------------------------------------------------
-def _panel(one: Tuning) -> dict[str, Any]:
-    return {
-        "name": one.slo,
-        "hours": one.hours,
-        "objective": one.objective,
-        "proposed": next((each.value for each in one.objectives if each.proposed), None),
-        "alarms": one.now.alarms,
-        "margins": tuple((each.value, each.canary) for each in one.margins),
-        "margin": next((each.value for each in one.margins if each.proposed), None),
-    }
 
 
 def _share(text: str) -> float:

@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
-from sluicegate.cli.cluster_access import kube_api
+from sluicegate.cli.cluster_access import product_of
 from sluicegate.cli.manifest_edit import Edit, find_product, replaced
 from sluicegate.cli.object_name import parse_key
 from sluicegate.errors import SluicegateError, invalid
-from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.kube.resources import Key
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write status.stable into the file that holds the product."""
     key = parse_key(args.product, argument="--product")
-    live = _given(args.live) if args.live else asyncio.run(_read(key))
+    live = _given(args.live) if args.live else asyncio.run(product_of(key))
     edit = find_product(args.files, key)
     stable = (live.get("status") or {}).get("stable") or {}
     image, version = str(stable.get("image", "")), str(stable.get("version", ""))
@@ -88,11 +88,6 @@ def _given(file: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise invalid("--live", "holds no object: give one DataProduct")
     return document
-
-
-async def _read(key: Key) -> dict[str, Any]:
-    async with kube_api() as api:
-        return await api.get(DATA_PRODUCTS, key)
 
 
 def _commit(edit: Edit, key: Key, live: Mapping[str, Any], branch: str) -> None:

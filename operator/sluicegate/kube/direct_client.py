@@ -19,6 +19,7 @@ from typing_extensions import override
 from sluicegate.kube import requests
 from sluicegate.kube.errors import Gone, KubeError, TimedOut, Transient, from_response
 from sluicegate.kube.kubeconfig import Access
+from sluicegate.kube.pages import parse_object
 from sluicegate.kube.requests import ApiRequest
 from sluicegate.kube.resources import Key, Resource
 
@@ -92,13 +93,7 @@ class DirectClient:
         if answer.getheader("Content-Encoding") == "gzip":
             body = zlib.decompress(body, GZIP)
         self._check(request, answer, body)
-        try:
-            parsed = json.loads(body)
-        except ValueError as error:
-            raise Transient(f"{request.title}: the answer is not JSON: {error}") from error
-        if not isinstance(parsed, dict):
-            raise KubeError(f"{request.title}: the answer is not an object")
-        return parsed
+        return parse_object(request.title, body)
 
     def watch(
         self, resource: Resource, *, namespace: str = "", name: str = "", seconds: float = 0,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Generator, Iterator
 from typing import Any
 
-from sluicegate.kube.errors import Transient
+from sluicegate.kube.errors import KubeError, Transient
 
 MOST_BYTES = 16 * 1024 * 1024
 """Of an answer that is taken; a page of ordinary objects has a third."""
@@ -82,6 +82,17 @@ def _value(text: str, at: int) -> tuple[Any, int]:
     except RecursionError:
         shallow, end = cut(text, at)
         return json.loads(shallow), end
+
+
+def parse_object(title: str, body: bytes) -> dict[str, Any]:
+    """Return the JSON object of an answer that isn't an error, to the request of this title."""
+    try:
+        answer = parse(body.decode())
+    except ValueError as error:
+        raise Transient(f"{title}: the answer is not JSON: {error}") from error
+    if not isinstance(answer, dict):
+        raise KubeError(f"{title}: the answer is not an object")
+    return answer
 
 
 def parse(text: str) -> Any:

@@ -18,7 +18,7 @@ from sluicegate.kube.errors import (
     Unauthorized,
     from_response,
 )
-from sluicegate.kube.pages import parse
+from sluicegate.kube.pages import parse_object
 from sluicegate.kube.requests import ApiRequest
 from sluicegate.spans import Spans, no_spans
 
@@ -81,7 +81,7 @@ class Transport:
         A refused token may have been rotated between two reads of its file, so the next
         request logs in again. Only a read repeats: the lease was checked for the time of a write.
         """
-        return parse_object(request, await self.fetch(request))
+        return parse_object(request.title, await self.fetch(request))
 
     async def fetch(self, request: ApiRequest, *, most: int | None = None) -> bytes:
         """Return the answer's text, as `send` does; AnswerTooLarge above so many bytes."""
@@ -151,14 +151,3 @@ class Transport:
             REQUESTS.labels(code=code, method=request.method, verb=request.verb).inc()
             REQUEST_TIME.labels(verb=request.verb).observe(self._clock() - sent)
         return answer
-
-
-def parse_object(request: ApiRequest, body: bytes) -> Body:
-    """Return the JSON object of a 2xx answer."""
-    try:
-        answer = parse(body.decode())
-    except ValueError as error:
-        raise Transient(f"{request.title}: the answer is not JSON: {error}") from error
-    if not isinstance(answer, dict):
-        raise KubeError(f"{request.title}: the answer is not an object")
-    return answer

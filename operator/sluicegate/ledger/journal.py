@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from sluicegate.api.retraining_status import EndedTraining
 from sluicegate.api.review import (
     MOST_DECISIONS,
+    MOST_TRAININGS,
     MOST_VERSIONS,
     DataProductReview,
     DataProductReviewStatus,
@@ -38,6 +40,7 @@ _SEALED: Final = (
     "decisions",
     "earlierDecisions",
     "versions",
+    "trainings",
     "readiness",
 )
 """Parts of a status that the digest covers."""
@@ -141,6 +144,32 @@ def with_day(
         made = before.replace(final=made.final)
     known[made.date] = made
     return status.replace(days=tuple(known[one] for one in sorted(known)))
+
+
+Note = ReviewDecision | EndedTraining
+"""What happened at a moment, and is recorded in the period of that moment."""
+
+
+def with_notes(
+    status: DataProductReviewStatus, notes: Iterable[Note], period: Period
+) -> DataProductReviewStatus:
+    """The status with the decisions of the period, and the trainings that ended in it."""
+    for one in notes:
+        if isinstance(one, EndedTraining):
+            if period.begin <= one.end_time < period.end:
+                status = with_training(status, one)
+        elif period.begin <= one.decision_time < period.end:
+            status = with_decision(status, one)
+    return status
+
+
+def with_training(
+    status: DataProductReviewStatus, training: EndedTraining
+) -> DataProductReviewStatus:
+    """The status with a training that has ended; the same when it is there. The newest are kept."""
+    known = {(one.job, one.start_time): one for one in (*status.trainings, training)}
+    every = sorted(known.values(), key=lambda one: one.end_time)
+    return status.replace(trainings=tuple(every[-MOST_TRAININGS:]))
 
 
 def with_decision(

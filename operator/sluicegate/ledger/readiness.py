@@ -59,12 +59,11 @@ def judged_on(
 def _judged(
     name: ReadinessCheck, way_out: str, exemption: Exemption | None, today: str
 ) -> ReviewCheck:
+    state, text = CheckState.MISSING, way_out
     if not way_out:
-        return ReviewCheck(name=str(name), state=CheckState.MET)
-    if exemption is None:
-        return ReviewCheck(name=str(name), state=CheckState.MISSING, message=way_out)
-    if exemption.end_date < today:
+        state = CheckState.MET
+    elif exemption is not None and exemption.end_date < today:
         text = f"its exemption ended on {exemption.end_date}: {way_out}"
-        return ReviewCheck(name=str(name), state=CheckState.MISSING, message=text)
-    text = f"until {exemption.end_date}: {exemption.reason}"
-    return ReviewCheck(name=str(name), state=CheckState.EXEMPT, message=text)
+    elif exemption is not None:
+        state, text = CheckState.EXEMPT, f"until {exemption.end_date}: {exemption.reason}"
+    return ReviewCheck(name=str(name), state=state, message=text)

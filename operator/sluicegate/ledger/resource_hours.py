@@ -1,15 +1,17 @@
-"""What a product's serving pods reserved: their time, times the requests of one pod. Pure.
+"""What a product's pods and trainings reserved: their time, times the requests of one. Pure.
 
 Hours, not money: a ledger knows no prices, and what is reserved is what others can't have.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from sluicegate.api.containers import amount
-from sluicegate.api.review import ReviewDay
+from sluicegate.api.retraining_status import EndedTraining
+from sluicegate.api.review import DataProductReviewStatus, ReviewDay
+from sluicegate.ledger.periods import local_day
 
 HOUR_SECONDS: Final = 3_600
 CPU: Final = "cpu"
@@ -24,28 +26,90 @@ class ResourceHours:
 
     Attributes
     ----------
-    days : days of which they are known. pods : hours of pods.
-    reserved : by resource: core hours of `cpu`, GiB hours of memory and storage, otherwise hours of one.
+    days : days of which they are known. pods : hours of serving pods.
+    reserved : of these pods, by resource: core hours of `cpu`, GiB hours of memory and storage,
+        otherwise hours of one.
+    trainings : how many ended. training : their hours. trained : like `reserved`, of them.
     """
 
     days: int
     pods: float
     reserved: Mapping[str, float]
+    trainings: int = 0
+    training: float = 0.0
+    trained: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def gpus(self) -> float:
-        """Hours of GPUs, of whichever vendor."""
-        return sum(hours for name, hours in self.reserved.items() if name.endswith("/gpu"))
+    def cores_a_day(self) -> float:
+        """Core hours on one of the days, of pods and trainings."""
+        return (self.reserved.get(CPU, 0.0) + self.trained.get(CPU, 0.0)) / max(self.days, 1)
+
+    @property
+    def gpus_a_day(self) -> float:
+        """Hours of GPUs on one of the days, of pods and trainings."""
+        return (_gpus(self.reserved) + _gpus(self.trained)) / max(self.days, 1)
+
+    def document(self) -> dict[str, Any]:
+        """All of it for JSON."""
+        trainings = {
+            "number": self.trainings,
+            "hours": self.training,
+            "reserved": dict(self.trained),
+        }
+        return {
+            "days": self.days,
+            "pods": self.pods,
+            "reserved": dict(self.reserved),
+            "trainings": trainings,
+        }
 
 
-def hours_of(days: Iterable[ReviewDay]) -> ResourceHours | None:
-    """The hours of these days; None where none of them has any."""
-    counted = [(day.pod_seconds / HOUR_SECONDS, day) for day in days if day.pod_seconds]
-    reserved: defaultdict[str, float] = defaultdict(float)
-    for hours, day in counted:
-        for name, requested in day.pod_requests.items():
-            reserved[name] += hours * float(amount(requested)) / _UNITS.get(name, 1.0)
-    if not counted:
+def row_of(one: ResourceHours | None) -> tuple[float | None, ...]:
+    """Eight columns: hours of pods, then core, GiB and GPU hours of these; the same of trainings."""
+    if one is None:
+        return (None,) * 8
+    return tuple(
+        value
+        for hours, of in ((one.pods, one.reserved), (one.training, one.trained))
+        for value in (hours, of.get(CPU), of.get(MEMORY), _gpus(of))
+    )
+
+
+def _gpus(reserved: Mapping[str, float]) -> float:
+    """Hours of GPUs, of whichever vendor."""
+    return sum(hours for name, hours in reserved.items() if name.endswith("/gpu"))
+
+
+def hours_of(
+    days: Iterable[ReviewDay], trainings: Iterable[EndedTraining] = ()
+) -> ResourceHours | None:
+    """The hours of these days and trainings; None where none of them has any."""
+    counted = [
+        (day.pod_seconds / HOUR_SECONDS, day.pod_requests) for day in days if day.pod_seconds
+    ]
+    ended = [((one.end_time - one.start_time) / HOUR_SECONDS, one.requests) for one in trainings]
+    if not counted and not ended:
         return None
-    pods = sum(hours for hours, _ in counted)
-    return ResourceHours(len(counted), pods, dict(sorted(reserved.items())))
+    return ResourceHours(
+        days=len(counted),
+        pods=sum(hours for hours, _ in counted),
+        reserved=_reserved(counted),
+        trainings=len(ended),
+        training=sum(hours for hours, _ in ended),
+        trained=_reserved(ended),
+    )
+
+
+def _reserved(spans: Iterable[tuple[float, Mapping[str, str]]]) -> dict[str, float]:
+    """Hours by resource, of spans of hours with the requests of one container."""
+    found: defaultdict[str, float] = defaultdict(float)
+    for hours, requests in spans:
+        for name, requested in requests.items():
+            found[name] += hours * float(amount(requested)) / _UNITS.get(name, 1.0)
+    return dict(sorted(found.items()))
+
+
+def ended_on(status: DataProductReviewStatus, dates: Collection[str]) -> list[EndedTraining]:
+    """The trainings of a ledger that ended on one of these days."""
+    zone = status.time_zone or "UTC"
+    return [one for one in status.trainings if local_day(one.end_time, zone) in dates]

@@ -19,14 +19,12 @@ class SigningState:
     ----------
     state : as status shows it. signed : signatures that count, the oldest first.
     missing : roles of which nobody has signed. unfilled : those of them that nobody has.
-    objections : signatures that object; a review with some is reviewed all the same.
     """
 
     state: ReviewState
     signed: tuple[SignOff, ...] = ()
     missing: tuple[str, ...] = ()
     unfilled: tuple[str, ...] = ()
-    objections: tuple[SignOff, ...] = ()
 
 
 def standing(review: DataProductReview, now: float) -> SigningState:
@@ -57,7 +55,6 @@ def standing(review: DataProductReview, now: float) -> SigningState:
         signed=tuple(counted),
         missing=missing,
         unfilled=tuple(role for role in missing if role not in filled),
-        objections=tuple(one for one in counted if one.verdict is SignVerdict.OBJECT),
     )
 
 

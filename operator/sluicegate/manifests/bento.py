@@ -5,8 +5,8 @@ from typing import Final
 
 from sluicegate.api.product import DataProduct
 from sluicegate.api.versions import VersionBase
-from sluicegate.manifests.common import Manifest, without_empty
-from sluicegate.manifests.container import BENTO_PATH, container_security, scratch_mounts
+from sluicegate.manifests.common import Manifest
+from sluicegate.manifests.container import BENTO_PATH, container, scratch_mounts
 
 CLAIM_PATH: Final = "/claim"
 _CLAIM_SCHEME: Final = "pvc://"
@@ -64,17 +64,12 @@ def fetch_containers(
     if url.startswith(_CLAIM_SCHEME):
         mounts.append({"name": place.claim, "mountPath": CLAIM_PATH, "readOnly": True})
     return [
-        without_empty(
-            {
-                "name": place.fetch,
-                "image": version.runtime_image,
-                "imagePullPolicy": "IfNotPresent",
-                "command": ["python", "-m", "sluicegate_service.fetch", url, checksum, place.path],
-                "envFrom": [{"secretRef": {"name": credentials.name}}] if credentials else [],
-                "resources": without_empty(product.spec.serving.resources.to_dict()),
-                "securityContext": container_security(),
-                "terminationMessagePolicy": "FallbackToLogsOnError",
-                "volumeMounts": mounts,
-            }
+        container(
+            place.fetch,
+            version.runtime_image,
+            ["python", "-m", "sluicegate_service.fetch", url, checksum, place.path],
+            resources=product.spec.serving.resources,
+            mounts=mounts,
+            envFrom=[{"secretRef": {"name": credentials.name}}] if credentials else [],
         )
     ]

@@ -6,7 +6,7 @@ from typing import Final
 
 from sluicegate.api.containers import EnvVar, Resources, amount
 from sluicegate.api.product import DataProduct
-from sluicegate.manifests.common import Manifest
+from sluicegate.manifests.common import Manifest, without_empty
 
 BENTO_PATH: Final = "/bento"
 HOME_PATH: Final = "/var/lib/bentoml"
@@ -33,6 +33,31 @@ def container_security() -> Manifest:
         "runAsNonRoot": True,
         "capabilities": {"drop": ["ALL"]},
     }
+
+
+def container(
+    name: str,
+    image: str,
+    command: Sequence[str],
+    *,
+    resources: Resources,
+    mounts: Sequence[Manifest],
+    **others: object,
+) -> Manifest:
+    """A container of ours, without the fields that are empty."""
+    return without_empty(
+        {
+            "name": name,
+            "image": image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": list(command),
+            **others,
+            "resources": without_empty(resources.to_dict()),
+            "securityContext": container_security(),
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            "volumeMounts": list(mounts),
+        }
+    )
 
 
 def bento_environment(product: DataProduct, resources: Resources) -> dict[str, str]:

@@ -30,7 +30,7 @@ from sluicegate.manifests.common import (
 from sluicegate.manifests.container import (
     BENTO_PATH,
     bento_environment,
-    container_security,
+    container,
     environment,
     pod_security,
     scratch_mounts,
@@ -118,29 +118,26 @@ def grace_seconds(product: DataProduct) -> int:
 def _server(product: DataProduct, version: VersionBase) -> Manifest:
     serving = product.spec.serving
     pre_stop = {"preStop": {"sleep": {"seconds": serving.pre_stop_seconds}}}
-    return without_empty(
-        {
-            "name": "server",
-            "image": version.runtime_image,
-            "imagePullPolicy": "IfNotPresent",
-            "command": ["python", "-m", "sluicegate_service.launcher", BENTO_PATH],
-            "env": environment(_server_environment(product, version), serving.env),
-            "ports": [
-                {"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"},
-                {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"},
-            ],
-            "resources": without_empty(serving.resources.to_dict()),
-            "securityContext": container_security(),
-            "terminationMessagePolicy": "FallbackToLogsOnError",
-            "volumeMounts": _mounts(product),
-            "lifecycle": pre_stop if serving.pre_stop_seconds else None,
-            "startupProbe": _probe("/readyz", period=1, failures=serving.progress_deadline_seconds),
-            # A pod that is short of CPU for some seconds answers late; removed from the Service it
-            # wouldn't answer at all.
-            "readinessProbe": _probe("/readyz", period=2, failures=5),
-            "livenessProbe": _probe("/livez", period=10, failures=3),
-        }
+    server = container(
+        "server",
+        version.runtime_image,
+        ["python", "-m", "sluicegate_service.launcher", BENTO_PATH],
+        resources=serving.resources,
+        mounts=_mounts(product),
+        env=environment(_server_environment(product, version), serving.env),
+        ports=[
+            {"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"},
+            {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"},
+        ],
     )
+    server |= {"lifecycle": pre_stop} if serving.pre_stop_seconds else {}
+    return server | {
+        "startupProbe": _probe("/readyz", period=1, failures=serving.progress_deadline_seconds),
+        # A pod that is short of CPU for some seconds answers late; removed from the Service it
+        # wouldn't answer at all.
+        "readinessProbe": _probe("/readyz", period=2, failures=5),
+        "livenessProbe": _probe("/livez", period=10, failures=3),
+    }
 
 
 def _server_environment(product: DataProduct, version: VersionBase) -> dict[str, str]:
@@ -211,24 +208,19 @@ def _runtime_check(product: DataProduct, version: VersionBase) -> Manifest:
     It says what the feedback Secret lacks, too, which keeps no pod from serving.
     """
     resources = product.spec.serving.resources
-    return without_empty(
-        {
-            "name": "runtime-check",
-            "image": version.runtime_image,
-            "imagePullPolicy": "IfNotPresent",
-            "command": ["python", "-m", "sluicegate_service.runtime_check", BENTO_PATH],
-            "env": environment(
-                bento_environment(product, resources)
-                # An older runtime doesn't know the variable, and goes on as ever.
-                | {"SLUICEGATE_ENTRY_SERVICE": version.service}
-                | _feedback_environment(product),
-                (),
-            ),
-            "resources": without_empty(resources.to_dict()),
-            "securityContext": container_security(),
-            "terminationMessagePolicy": "FallbackToLogsOnError",
-            "volumeMounts": _mounts(product),
-        }
+    return container(
+        "runtime-check",
+        version.runtime_image,
+        ["python", "-m", "sluicegate_service.runtime_check", BENTO_PATH],
+        resources=resources,
+        mounts=_mounts(product),
+        env=environment(
+            bento_environment(product, resources)
+            # An older runtime doesn't know the variable, and goes on as ever.
+            | {"SLUICEGATE_ENTRY_SERVICE": version.service}
+            | _feedback_environment(product),
+            (),
+        ),
     )
 
 

@@ -25,7 +25,7 @@ from sluicegate.manifests.common import Manifest, labels, metadata, without_empt
 from sluicegate.manifests.container import (
     BENTO_PATH,
     bento_environment,
-    container_security,
+    container,
     environment,
     pod_security,
     scratch_mounts,
@@ -141,19 +141,14 @@ def trainer_container(
     ----------
     bento : path at which the bento lies that has the command's code. values : our variables.
     """
-    return without_empty(
-        {
-            "name": "trainer",
-            "image": version.runtime_image,
-            "imagePullPolicy": "IfNotPresent",
-            "command": list(job.command),
-            "workingDir": f"{bento}/src",
-            "env": environment(values, job.env),
-            "resources": without_empty(job.resources.to_dict()),
-            "securityContext": container_security(),
-            "terminationMessagePolicy": "FallbackToLogsOnError",
-            "volumeMounts": mounts,
-        }
+    return container(
+        "trainer",
+        version.runtime_image,
+        job.command,
+        resources=job.resources,
+        mounts=mounts,
+        workingDir=f"{bento}/src",
+        env=environment(values, job.env),
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from sluicegate.api.extent import compact
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import KubeError, NotFound, Transient
 from sluicegate.kube.resources import CONFIG_MAPS, Key
@@ -188,7 +189,7 @@ class Journal:
         for (path, topic), sent in recent.items():
             name = f"{RECENT}{path.replace('/', '.', 1)}"
             wanted.setdefault(name, {})[topic] = [sent.times, sent.last]
-        texts = {name: _dumped(value) for name, value in wanted.items()}
+        texts = {name: compact(value) for name, value in wanted.items()}
         gone = {name for name in self._data if name.startswith(RECENT)} - texts.keys()
         changed = {name: text for name, text in texts.items() if self._data.get(name) != text}
         return {**dict.fromkeys(gone), **changed}
@@ -319,7 +320,3 @@ def _message_json(one: Message) -> str:
     """A message without its sinks, which change and are kept beside it."""
     empty = {"sinks"} if one.digest else {"sinks", "digest"}
     return _MESSAGE.dump_json(one, exclude=empty, exclude_defaults=True).decode()
-
-
-def _dumped(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

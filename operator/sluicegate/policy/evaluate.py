@@ -30,6 +30,7 @@ from sluicegate.policy.model.decision import (
     Hold,
     Inconclusive,
     Promote,
+    Proposal,
     Rollback,
     StartRollout,
     alert_key,
@@ -46,7 +47,7 @@ from sluicegate.policy.slo_health.evaluate_slos import judge_stable
 from sluicegate.policy.slo_health.messages import capitalised, joined
 from sluicegate.policy.slo_health.ratio_slo import SloResult, is_suspected, unknown
 from sluicegate.slo.client_errors import CLIENT_ERRORS
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import NOTHING
 
 OUTAGE_ALERT_SECONDS: Final = 300
 """Seconds without measurements after which an alert is emitted."""
@@ -168,7 +169,7 @@ def _judged(
 
 
 def _without_stable(terms: Terms, status: DataProductStatus) -> Evaluation:
-    results = tuple(unknown(slo, Reason.NO_STABLE, Count(0, 0), None) for slo in terms.slos)
+    results = tuple(unknown(slo, Reason.NO_STABLE, NOTHING, None) for slo in terms.slos)
     hold = Hold(reason=Reason.NO_STABLE, message="No version has been accepted yet")
     return Evaluation(hold, ProductState.UNKNOWN, results, None, None, status)
 
@@ -206,14 +207,12 @@ def _freeze(status: DataProductStatus, assessment: Assessment) -> DataProductSta
 # ---- while a decision is carried out --------------------------------------------------------
 def _under_way(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:
     """What may still end a promotion: a person, another spec.model, its pods, the traffic."""
-    asked = manual_requests.answers(terms, status, observed, now)
-    proposals = [_Proposal(answer.decision, answer.status) for answer in asked]
+    proposals = manual_requests.answers(terms, status, observed, now)
     others = (setback(status, observed), new_versions.overtakes(terms, status, observed, now))
-    proposals += [_Proposal(one, status) for one in others if one is not None]
+    proposals += [Proposal(one, status) for one in others if one is not None]
     text = "the last decision about the candidate is being carried out"
-    proposals.append(_Proposal(Hold(reason=Reason.CANARY_IN_PROGRESS, message=text), status))
-    decision = foremost(proposal.decision for proposal in proposals)
-    made = next(proposal for proposal in proposals if proposal.decision is decision)
+    proposals.append(Proposal(Hold(reason=Reason.CANARY_IN_PROGRESS, message=text), status))
+    made = foremost(proposals)
     state = status.state or ProductState.UNKNOWN
     return Evaluation(made.decision, state, (), None, None, made.status, judged=False)
 
@@ -233,27 +232,17 @@ class _Case:
     current: Terms
 
 
-@dataclass(frozen=True, slots=True)
-class _Proposal:
-    """A decision that applies, and what is remembered if it is made."""
-
-    decision: Decision
-    status: DataProductStatus
-    takes_up_training: bool = False
-
-
 def _decide(
     terms: Terms, case: _Case, remedies: list[tuple[Remedy, DiagnosisResult]]
-) -> tuple[_Proposal, DiagnosisResult | None]:
+) -> tuple[Proposal, DiagnosisResult | None]:
     """Let everything that applies propose, and make the decision that precedes."""
     status, observed, now = case.status, case.observed, case.now
-    asked = manual_requests.answers(terms, status, observed, now)
-    proposals = [_Proposal(answer.decision, answer.status) for answer in asked]
+    proposals = manual_requests.answers(terms, status, observed, now)
     back = setback(status, observed)
-    proposals += [] if back is None else [_Proposal(back, status)]
+    proposals += [] if back is None else [Proposal(back, status)]
     if terms.suspend:
         text = "spec.suspend is set: nothing is changed. " + _summary(terms, case)
-        proposals.append(_Proposal(Hold(reason=Reason.SUSPENDED, message=text), status))
+        proposals.append(Proposal(Hold(reason=Reason.SUSPENDED, message=text), status))
         canary = _about_candidate(case) if _is_asked(case) else None
         proposals += [canary] if canary else []
     else:
@@ -263,32 +252,31 @@ def _decide(
             *_about_measurements(case),
             _hold(terms, case),
         ]
-        proposals += [_Proposal(decision, status) for decision in others]
+        proposals += [Proposal(decision, status) for decision in others]
         suspected = any(is_suspected(result) for result in case.results)
         challenger = challengers.due(terms, status, observed, suspected=suspected, now=now)
-        proposals += [] if challenger is None else [_Proposal(challenger, status)]
-    decision = foremost(proposal.decision for proposal in proposals)
-    made = next(proposal for proposal in proposals if proposal.decision is decision)
-    causes = [diagnosis for remedy, diagnosis in remedies if remedy is decision]
+        proposals += [] if challenger is None else [Proposal(challenger, status)]
+    made = foremost(proposals)
+    causes = [diagnosis for remedy, diagnosis in remedies if remedy is made.decision]
     causes += [diagnosis for _, diagnosis in remedies]
     return made, causes[0] if causes else None
 
 
-def _about_versions(terms: Terms, case: _Case) -> list[_Proposal]:
+def _about_versions(terms: Terms, case: _Case) -> list[Proposal]:
     status, observed, now = case.status, case.observed, case.now
     superseded = new_versions.back_to_stable(case.before, status)
     if superseded is not None:
-        return [_Proposal(superseded, status)]
-    found: list[_Proposal] = []
+        return [Proposal(superseded, status)]
+    found: list[Proposal] = []
     changed = new_versions.model_changed(terms, status, observed)
     if changed is not None:
-        found.append(_Proposal(changed, status))
+        found.append(Proposal(changed, status))
     again = new_versions.retry_due(terms, status, observed, now)
     if again is not None and changed is None:
-        found.append(_Proposal(again, status))
+        found.append(Proposal(again, status))
     arrival = training_results.training_ended(terms, status, observed, now)
     if arrival is not None:
-        found.append(_Proposal(arrival.decision, arrival.status, arrival.taken_up))
+        found.append(arrival)
     canary = _about_candidate(case)
     if canary is not None and not (
         isinstance(changed, StartRollout) and not isinstance(canary.decision, Rollback)
@@ -304,11 +292,11 @@ def _is_asked(case: _Case) -> bool:
     return candidate is not None and (candidate.requested or approved)
 
 
-def _about_candidate(case: _Case) -> _Proposal | None:
+def _about_candidate(case: _Case) -> Proposal | None:
     status, observed = case.status, case.observed
     held = api_gate.objection(status, observed)
     if held is not None:
-        return _Proposal(held, status)
+        return Proposal(held, status)
     if status.trial is None or case.assessment is None:
         return None
     approval = approves(status, observed)
@@ -324,7 +312,7 @@ def _about_candidate(case: _Case) -> _Proposal | None:
     )
     ended = isinstance(decision, Promote | Rollback | Inconclusive)
     over = ended and decision.reason not in NOT_ITS_DOING
-    return _Proposal(decision, handled(status, approval) if over and approval else status)
+    return Proposal(decision, handled(status, approval) if over and approval else status)
 
 
 def _is_forced(terms: Terms, approval: ManualRequest) -> bool:

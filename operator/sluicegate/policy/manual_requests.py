@@ -3,14 +3,12 @@
 They act during a suspension too, as the way out of a problem by hand.
 """
 
-from dataclasses import dataclass
-
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_RETRAIN, REQUEST_ROLLBACK
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import CandidatePhase, Release, VersionSource
-from sluicegate.policy.model.decision import Alert, Decision, Hold, Retrain, Rollback, StartRollout
+from sluicegate.policy.model.decision import Alert, Hold, Proposal, Retrain, Rollback, StartRollout
 from sluicegate.policy.model.history import named
 from sluicegate.policy.model.observed import ManualRequest, Observed
 from sluicegate.policy.model.pending_requests import handled, pending
@@ -18,15 +16,9 @@ from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import preconditions
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a request leads to, and what is remembered if that is decided."""
-
-    decision: Decision
-    status: DataProductStatus
-
-
-def answers(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> list[Answer]:
+def answers(
+    terms: Terms, status: DataProductStatus, observed: Observed, now: int
+) -> list[Proposal]:
     """What the pending requests lead to. An approval isn't among them: it opens the last step.
 
     While a decision about the candidate is carried out, all wait but those that would end it.
@@ -50,26 +42,24 @@ def _ends(status: DataProductStatus, request: ManualRequest) -> bool:
 
 def _answer(
     terms: Terms, status: DataProductStatus, observed: Observed, request: ManualRequest, *, now: int
-) -> Answer | None:
-    match request.annotation:
-        case str() as name if name == REQUEST_ABORT:
-            return _abort(status, observed, request)
-        case str() as name if name == REQUEST_ROLLBACK:
-            return _roll_back(status, observed, request, now=now)
-        case str() as name if name == REQUEST_RETRAIN:
-            return _retrain(terms, status, observed, request, now=now)
-        case str() as name if name == REQUEST_PROMOTE:
-            return _try_again(terms, status, observed, request)
-        case _:
-            return None
+) -> Proposal | None:
+    if request.annotation == REQUEST_ABORT:
+        return _abort(status, observed, request)
+    if request.annotation == REQUEST_ROLLBACK:
+        return _roll_back(status, observed, request, now=now)
+    if request.annotation == REQUEST_RETRAIN:
+        return _retrain(terms, status, observed, request, now=now)
+    if request.annotation == REQUEST_PROMOTE:
+        return _try_again(terms, status, observed, request)
+    return None
 
 
-def _refuse(status: DataProductStatus, request: ManualRequest, text: str) -> Answer:
+def _refuse(status: DataProductStatus, request: ManualRequest, text: str) -> Proposal:
     message = f"{request.annotation}={request.value}: {text}"
-    return Answer(Alert(reason=Reason.NOT_FOUND, message=message), handled(status, request))
+    return Proposal(Alert(reason=Reason.NOT_FOUND, message=message), handled(status, request))
 
 
-def _abort(status: DataProductStatus, observed: Observed, request: ManualRequest) -> Answer:
+def _abort(status: DataProductStatus, observed: Observed, request: ManualRequest) -> Proposal:
     """A person takes a candidate back: until the product's own Service follows it, not later."""
     candidate, stable = status.candidate, status.stable
     if candidate is None or stable is None or request.version not in {"", candidate.version}:
@@ -89,12 +79,12 @@ def _abort(status: DataProductStatus, observed: Observed, request: ManualRequest
     decision = Rollback(
         reason=Reason.ABORT_REQUESTED, message=message, leaving=candidate.release, to=stable.release
     )
-    return Answer(decision, handled(status, request))
+    return Proposal(decision, handled(status, request))
 
 
 def _roll_back(
     status: DataProductStatus, observed: Observed, request: ManualRequest, *, now: int
-) -> Answer:
+) -> Proposal:
     stable = status.stable
     entry = named(status.accepted, request.version)
     if stable is None or entry is None or entry.release == stable.release:
@@ -104,7 +94,9 @@ def _roll_back(
     decision = Rollback(
         reason=Reason.ROLLBACK_REQUESTED, message=message, leaving=stable.release, to=entry.release
     )
-    return Answer(decision, handled(_without_model(status, observed, stable.release, now), request))
+    return Proposal(
+        decision, handled(_without_model(status, observed, stable.release, now), request)
+    )
 
 
 def _without_model(
@@ -120,7 +112,7 @@ def _without_model(
 
 def _retrain(
     terms: Terms, status: DataProductStatus, observed: Observed, request: ManualRequest, *, now: int
-) -> Answer:
+) -> Proposal:
     stable = status.stable
     if stable is None:
         return _refuse(status, request, "no version has been accepted yet")
@@ -130,7 +122,7 @@ def _retrain(
         return _refuse(status, request, obstacle.message)
     if obstacle is not None:
         message = f"the requested retraining waits: {obstacle.message}"
-        return Answer(Hold(reason=obstacle.reason, message=message), status)
+        return Proposal(Hold(reason=obstacle.reason, message=message), status)
     status = status.with_retraining(unsuccessful_attempts=0)
     version = stable.release.version
     decision = Retrain(
@@ -141,12 +133,12 @@ def _retrain(
         parent=stable.release,
         attempt=1,
     )
-    return Answer(decision, handled(status, request))
+    return Proposal(decision, handled(status, request))
 
 
 def _try_again(
     terms: Terms, status: DataProductStatus, observed: Observed, request: ManualRequest
-) -> Answer | None:
+) -> Proposal | None:
     """A version that was rejected, or inconclusive, starts its rollout again."""
     candidate, stable = status.trial, status.stable
     if candidate is not None and not candidate.parked:
@@ -177,7 +169,7 @@ def _try_again(
         trigger=again.trigger if again else "",
         superseded=parked if again is None else None,
     )
-    return Answer(decision, handled(status, request))
+    return Proposal(decision, handled(status, request))
 
 
 def _waits(status: DataProductStatus, observed: Observed) -> bool:
@@ -189,7 +181,7 @@ def _waits(status: DataProductStatus, observed: Observed) -> bool:
 
 def _start_unmeasured(
     terms: Terms, status: DataProductStatus, observed: Observed, request: ManualRequest
-) -> Answer | None:
+) -> Proposal | None:
     """A version that waits for measurements begins; the same word then promotes it.
 
     Where all is measured it begins anyway, so nothing is answered yet.
@@ -207,4 +199,4 @@ def _start_unmeasured(
         evaluation=observed.wanted_evaluation,
         superseded=candidate.release if candidate else None,
     )
-    return Answer(decision, status)
+    return Proposal(decision, status)

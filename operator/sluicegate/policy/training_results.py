@@ -1,13 +1,11 @@
 """The result of a training: discarded, refused by the hold-out, or rolled out."""
 
-from dataclasses import dataclass
-
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining import DEFAULT_HOLD_OUT_REGRESSION
 from sluicegate.api.retraining_status import MOST_FAILURES
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Release, VersionSource
-from sluicegate.policy.model.decision import Alert, Decision, Hold, StartRollout
+from sluicegate.policy.model.decision import Alert, Hold, Proposal, StartRollout
 from sluicegate.policy.model.formatting import events, percent, points
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import Observed, TrainingFailed, TrainingSucceeded
@@ -17,32 +15,16 @@ from sluicegate.policy.retraining import challenger, holdout_gate, preconditions
 from sluicegate.stats.paired import is_shown_better
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """What an arrival leads to.
-
-    Attributes
-    ----------
-    decision : what to do.
-    status : what is remembered if that is decided.
-    taken_up : whether the arrival is over with that; one that has to wait comes again.
-    """
-
-    decision: Decision
-    status: DataProductStatus
-    taken_up: bool = True
-
-
 def training_ended(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
-) -> Arrival | None:
+) -> Proposal | None:
     """Handle the result of a training; one that is superseded is discarded."""
     running = status.training
     if running is not None and (why := _no_longer_wanted(terms)):
         after = status.with_retraining(trigger=None, last_reason=str(Reason.SUPERSEDED))
         text = f"the training under way is superseded: {why}"
         alert = Alert(reason=Reason.SUPERSEDED, message=text)
-        return Arrival(alert, after)
+        return Proposal(alert, after, takes_up_training=True)
     match observed.training:
         case None:
             return None
@@ -59,7 +41,7 @@ def _no_longer_wanted(terms: Terms) -> str:
     return f"the product is {terms.lifecycle}" if terms.ended else ""
 
 
-def _failed(terms: Terms, status: DataProductStatus, failed: TrainingFailed, now: int) -> Arrival:
+def _failed(terms: Terms, status: DataProductStatus, failed: TrainingFailed, now: int) -> Proposal:
     running = status.training
     if running is None or failed.trigger != running.id:
         return _discard(status, failed.trigger, "a training that is no longer wanted has failed")
@@ -73,12 +55,12 @@ def _is_ours(status: DataProductStatus, trigger: str) -> bool:
     return trigger == "" if running is None else trigger == running.id
 
 
-def _discard(status: DataProductStatus, trigger: str, text: str) -> Arrival:
+def _discard(status: DataProductStatus, trigger: str, text: str) -> Proposal:
     running = status.training
     if running is not None and running.id == trigger:
         status = status.with_retraining(trigger=None)
     status = status.with_retraining(last_reason=str(Reason.SUPERSEDED))
-    return Arrival(Hold(reason=Reason.SUPERSEDED, message=text), status)
+    return Proposal(Hold(reason=Reason.SUPERSEDED, message=text), status, takes_up_training=True)
 
 
 def _attempt_over(
@@ -89,15 +71,13 @@ def _attempt_over(
     *,
     now: int,
     failed: bool = True,
-) -> Arrival:
+) -> Proposal:
     after = preconditions.ended(terms, status, now=now, reason=reason, failed=failed)
     failures = after.retraining.unsuccessful_attempts if after.retraining else 0
     if failed:
         text += f" (attempt {failures} of {MOST_FAILURES} without a promotion)"
-    return Arrival(
-        Alert(reason=reason, message=text, numbers={"failures": failures}),
-        after,
-    )
+    alert = Alert(reason=reason, message=text, numbers={"failures": failures})
+    return Proposal(alert, after, takes_up_training=True)
 
 
 def _is_taken(status: DataProductStatus, stable: Release, made: Release) -> bool:
@@ -118,7 +98,7 @@ def _succeeded(
     result: TrainingSucceeded,
     *,
     now: int,
-) -> Arrival:
+) -> Proposal:
     stable = status.stable
     name = result.release.version
     if stable is None or result.parent != stable.release or not _is_ours(status, result.trigger):
@@ -141,7 +121,7 @@ def _judged(
     result: TrainingSucceeded,
     *,
     now: int,
-) -> Arrival:
+) -> Proposal:
     """Verdict of the hold-out: a remedy must not be worse, a challenger must be better."""
     name = result.release.version
     margins = (
@@ -188,7 +168,7 @@ def _is_cure(status: DataProductStatus, result: TrainingSucceeded) -> bool:
 
 def _not_better(
     status: DataProductStatus, name: str, verdict: holdout_gate.HoldOut, *, now: int
-) -> Arrival:
+) -> Proposal:
     """A challenger that isn't shown to be better is no failure: the next one has its turn."""
     running = status.training
     assert running is not None
@@ -198,14 +178,12 @@ def _not_better(
         last_duration_seconds=now - running.trigger_time,
         last_reason=str(Reason.NOT_SHOWN_BETTER),
     )
-    return Arrival(
-        Hold(
-            reason=Reason.NOT_SHOWN_BETTER,
-            message=f"the challenger {name} isn't served, as it isn't shown to be better: {text}",
-            numbers=_numbers(verdict),
-        ),
-        after,
+    hold = Hold(
+        reason=Reason.NOT_SHOWN_BETTER,
+        message=f"the challenger {name} isn't served, as it isn't shown to be better: {text}",
+        numbers=_numbers(verdict),
     )
+    return Proposal(hold, after, takes_up_training=True)
 
 
 def _start_trained(
@@ -215,27 +193,25 @@ def _start_trained(
     result: TrainingSucceeded,
     *,
     verdict: holdout_gate.HoldOut,
-) -> Arrival:
+) -> Proposal:
     obstacle = cannot_start(terms, observed, result.release)
     if obstacle is not None:
-        return Arrival(obstacle, status, taken_up=False)
+        return Proposal(obstacle, status)
     parked = status.trial
-    return Arrival(
-        StartRollout(
-            reason=Reason.GATE_PASSED,
-            message=f"{result.release.version} gets {terms.steps[0]} % of the traffic: {_compared(verdict)}",
-            numbers=_numbers(verdict),
-            candidate=result.release,
-            source=VersionSource.RETRAINING,
-            weight=terms.steps[0],
-            evaluation=result.evaluation,
-            pairs=result.pairs,
-            data_end=result.data_end,
-            trigger=result.trigger,
-            superseded=parked.release if parked else None,
-        ),
-        status,
+    start = StartRollout(
+        reason=Reason.GATE_PASSED,
+        message=f"{result.release.version} gets {terms.steps[0]} % of the traffic: {_compared(verdict)}",
+        numbers=_numbers(verdict),
+        candidate=result.release,
+        source=VersionSource.RETRAINING,
+        weight=terms.steps[0],
+        evaluation=result.evaluation,
+        pairs=result.pairs,
+        data_end=result.data_end,
+        trigger=result.trigger,
+        superseded=parked.release if parked else None,
     )
+    return Proposal(start, status, takes_up_training=True)
 
 
 def _compared(verdict: holdout_gate.HoldOut) -> str:

@@ -34,17 +34,18 @@ class Graph:
 
     def near(self, name: str) -> "Graph":
         """The part with all that a product depends on, and all that depends on it."""
-        up, down = _reach([name], self.edges), _reach([name], [(b, a) for a, b in self.edges])
-        kept = {name, *up, *down}
-        return Graph(
-            {one: node for one, node in self.nodes.items() if one in kept},
-            tuple(edge for edge in self.edges if set(edge) <= kept),
-        )
+        called, callers = _adjacent(self.edges), _adjacent((b, a) for a, b in self.edges)
+        return self._of({name, *_walk(name, called), *_walk(name, callers)})
 
     def linked(self) -> "Graph":
         """The part without products that neither call another nor are called."""
-        kept = {name for edge in self.edges for name in edge}
-        return Graph({one: node for one, node in self.nodes.items() if one in kept}, self.edges)
+        return self._of({name for edge in self.edges for name in edge})
+
+    def _of(self, kept: set[str]) -> "Graph":
+        return Graph(
+            {one: node for one, node in self.nodes.items() if one in kept},
+            tuple(edge for edge in self.edges if kept.issuperset(edge)),
+        )
 
 
 def name_of(key: ProductKey) -> str:
@@ -81,20 +82,16 @@ def dependents_of(products: Iterable[ProductFacts], key: ProductKey) -> list[Pro
 
 
 def _with_causes(nodes: dict[str, Node], edges: list[tuple[str, str]]) -> dict[str, Node]:
-    callers = _adjacent([(called, caller) for caller, called in edges])
+    callers = _adjacent((called, caller) for caller, called in edges)
     causes: dict[str, list[str]] = {}
     for name, node in sorted(nodes.items()):
         if node.state == ProductState.DEGRADED:
-            for affected in _walk([name], callers) - {name}:
+            for affected in _walk(name, callers) - {name}:
                 causes.setdefault(affected, []).append(name)
     return {
         name: Node(name, node.state, node.facts, tuple(causes.get(name, ())))
         for name, node in nodes.items()
     }
-
-
-def _reach(start: Iterable[str], edges: Iterable[tuple[str, str]]) -> set[str]:
-    return _walk(start, _adjacent(edges))
 
 
 def _adjacent(edges: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -104,8 +101,8 @@ def _adjacent(edges: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return found
 
 
-def _walk(start: Iterable[str], adjacent: Mapping[str, list[str]]) -> set[str]:
-    found, open_ = set[str](), list(start)
+def _walk(start: str, adjacent: Mapping[str, list[str]]) -> set[str]:
+    found, open_ = set[str](), [start]
     while open_:
         for one in adjacent.get(open_.pop(), ()):
             if one not in found:

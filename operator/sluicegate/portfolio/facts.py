@@ -1,7 +1,7 @@
 """What there is to know of one product among many: slim, so that thousands are held at once. Pure."""
 
 import re
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -27,10 +27,13 @@ _RANKS: Final = {state: place for place, state in enumerate(WORST)}
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A product that another one calls; `key` is None for one that the reader may not see."""
+    """A product that another one calls; `key` is None for one that the reader may not see.
+
+    `state` is what the caller's status says of it, or its own.
+    """
 
     key: ProductKey | None
-    state: DependencyState
+    state: DependencyState | ProductState
     in_cycle: bool = False
 
 
@@ -97,7 +100,7 @@ class ProductFacts:
     by_market : the worst state of its SLOs by market, of the markets that something is known of.
     journeys : its place in journeys, and what it adds to them; None for one that is in none.
     needs : what it needs of a person, the most pressing first.
-    hours : what its pods reserved in the last days of its ledger; None where no ledger says so.
+    hours : what its pods and trainings reserved in the last days of its ledger; None where no ledger says so.
     problem : why the object can't be read; empty for one that can.
     """
 
@@ -214,7 +217,7 @@ def as_seen(
     named = {one.key for one in facts.upstream if one.key is not None}
     if all(sees(key[0]) for key in named) and not facts.needs:
         return facts
-    conceal = concealing(sees, _Either(named, known))
+    conceal = concealing(sees, lambda key: key in named or key in known)
     return replace(
         facts,
         upstream=tuple(
@@ -225,26 +228,39 @@ def as_seen(
     )
 
 
-def concealing(sees: Callable[[str], bool], known: Container[ProductKey]) -> Callable[[str], str]:
+def with_states(products: Iterable[ProductFacts]) -> list[ProductFacts]:
+    """These products; of what one calls and is among them, the state is its own.
+
+    What a status says of an upstream is of the last evaluation, and other pages would say another thing.
+    """
+    every = list(products)
+    states = {one.key: one.state for one in every}
+    return [
+        replace(
+            one,
+            upstream=tuple(
+                replace(up, state=states[up.key]) if up.key in states else up for up in one.upstream
+            ),
+        )
+        if one.upstream
+        else one
+        for one in every
+    ]
+
+
+def concealing(
+    sees: Callable[[str], bool], known: Callable[[ProductKey], bool]
+) -> Callable[[str], str]:
     """What replaces the names (`namespace/name`) of known products that a reader may not see."""
 
     def replaced(found: re.Match[str]) -> str:
-        hidden = not sees(found[1]) and (found[1], found[2]) in known
+        hidden = not sees(found[1]) and known((found[1], found[2]))
         return HIDDEN if hidden else found[0]
 
     return lambda text: _NAMED.sub(replaced, text)
 
 
 _NAMED: Final = re.compile(r"(?<![-\w./@])([a-z0-9][-a-z0-9]*)/([a-z][-a-z0-9]*)(?![-\w/@])")
-
-
-@dataclass(frozen=True, slots=True)
-class _Either:
-    one: Container[ProductKey]
-    other: Container[ProductKey]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.one or key in self.other
 
 
 def _level(slos: tuple[SloStatus, ...]) -> WorstLevel | None:

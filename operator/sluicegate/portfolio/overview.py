@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.api.engine import ProductState
-from sluicegate.ledger.resource_hours import CPU
 from sluicegate.portfolio.facts import WORST, ProductFacts
 from sluicegate.portfolio.needs import Need, NeedKind
 
@@ -126,15 +125,10 @@ SORTS: Final[dict[str, Callable[[ProductFacts], tuple[object, ...]]]] = {
     "change": lambda one: (-one.change.drop if one.change else 1.0,),
     "training": lambda one: (-(one.trained.time or 0) if one.trained else 1,),
     "priority": lambda one: (one.priority.rank,),
-    "hours": lambda one: (-core_hours(one),),
+    "hours": lambda one: (-one.hours.cores_a_day if one.hours else 0.0,),
     "review": lambda one: ({"Overdue": 0, "ToReview": 1}.get(one.review, 2),),
 }
 """Keys of a sort by the name that the address has; the most remarkable first."""
-
-
-def core_hours(one: ProductFacts) -> float:
-    """Core hours that its pods reserved on a day; 0 where they aren't known."""
-    return one.hours.reserved.get(CPU, 0.0) / one.hours.days if one.hours else 0.0
 
 
 def _budget(one: ProductFacts) -> float:

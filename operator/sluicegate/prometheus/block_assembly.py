@@ -97,8 +97,7 @@ class Answers:
     ) -> Values | None:
         """A version's values; of its entry service alone, where the target names it."""
         chosen = (service,) if service else self.services.get(version, ())
-        rows = [self.table(kind).get((*version, each, *rest)) for each in chosen]
-        return _sum(row for row in rows if row is not None)
+        return _sum(self.table(kind).get((*version, each, *rest)) for each in chosen)
 
 
 def assemble_blocks(
@@ -319,8 +318,8 @@ def _client_errors(answers: Answers, target: Target, version: VersionKey) -> _Bl
     )
     requests = answers.of_service(QueryKind.REQUESTS, version, service)
     return _BlockCounts(
-        totals=_sum(row for row in (requests, unknown) if row is not None),
-        bads=_sum(row for row in (refused, unknown) if row is not None),
+        totals=_sum((requests, unknown)),
+        bads=_sum((refused, unknown)),
     )
 
 
@@ -386,9 +385,9 @@ def _value(answers: Answers, kind: QueryKind, labels: Labels) -> float | None:
     return value if value is not None and isfinite(value) else None
 
 
-def _sum(rows: Iterable[Values]) -> Values | None:
+def _sum(rows: Iterable[Values | None]) -> Values | None:
     """Values added up by block; None when there is no row at all."""
-    present = list(rows)
+    present = [row for row in rows if row is not None]
     if len(present) <= 1:
         return present[0] if present else None
     total: dict[int, float] = defaultdict(float)

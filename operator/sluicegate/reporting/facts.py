@@ -113,9 +113,9 @@ class ReportFacts:
     Attributes
     ----------
     digest_holds : whether what is sealed is what the digest says; None while it is open.
-    decisions : how many by type; causes : of retrainings. promotions, rolled_back : versions.
+    decisions : how many by type; causes : of retrainings.
     missing_days : days of the period that couldn't be read.
-    hours : what its pods reserved; None where that isn't recorded.
+    hours : what its pods and trainings reserved; None where that isn't recorded.
     delivery : how new versions reached users. segments : the period by version.
     last_actions : those of the period before. open_actions : all that aren't done.
     """
@@ -125,8 +125,6 @@ class ReportFacts:
     quantiles: tuple[Quantile, ...]
     decisions: Counter[str]
     causes: Counter[str]
-    promotions: int
-    rolled_back: int
     missing_days: int
     digest_holds: bool | None
     hours: ResourceHours | None
@@ -210,14 +208,12 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
     return ReportFacts(
         review=review,
         slos=slos,
-        quantiles=tuple(_quantiles(status.days, earlier)),
+        quantiles=quantiles_of(status.days, earlier),
         decisions=kinds,
         causes=causes,
-        promotions=kinds["Promote"],
-        rolled_back=kinds["Rollback"],
         missing_days=max(wanted - len(status.days), 0) if status.seal_time else 0,
         digest_holds=None if not status.digest else status.digest == digest_of(review),
-        hours=hours_of(status.days),
+        hours=hours_of(status.days, status.trainings),
         delivery=delivery_of(review),
         segments=segments_of(review),
         last_actions=tuple(last),
@@ -235,7 +231,8 @@ def _slo(slo: ReviewSlo, days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]
     now, before = _days(slo.name, days), _days(slo.name, earlier)
     allowed = None if slo.objective is None else float(1 - Decimal(slo.objective))
     margin = _margin(slo, allowed)
-    count = summed(one for _, one in now)
+    counts, earlier_counts = [one for _, one in now], [one for _, one in before]
+    count = summed(counts)
     original = Count(*slo.original) if slo.original else NOTHING
     left = None if allowed is None else budget_remaining(count, allowed)
     return SloFacts(
@@ -247,15 +244,13 @@ def _slo(slo: ReviewSlo, days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]
         days=tuple(now),
         outside=sum(
             allowed is not None and one.total > 0 and one.bad > allowed * one.total
-            for _, one in now
+            for one in counts
         ),
         budget_left=left if count.total else None,
-        before=summed(one for _, one in before),
+        before=summed(earlier_counts),
         original=original,
-        against_before=evolution(
-            [one for _, one in now], [one for _, one in before], margin=margin
-        ),
-        against_original=evolution([one for _, one in now], [original], margin=margin, fixed=True),
+        against_before=evolution(counts, earlier_counts, margin=margin),
+        against_original=evolution(counts, [original], margin=margin, fixed=True),
         markets=_markets(slo.name, days, allowed),
         health=_health(count, left),
     )
@@ -314,8 +309,9 @@ def _health(count: Count, left: float | None) -> str:
     return ""
 
 
-def _quantiles(days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]) -> list[Quantile]:
+def quantiles_of(days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]) -> tuple[Quantile, ...]:
+    """Response times of some days beside those of earlier ones; empty where the days have none."""
     now, before = histogram_of(days), histogram_of(earlier)
     if not now:
-        return []
-    return [Quantile(one, quantile(now, one), quantile(before, one)) for one in QUANTILES]
+        return ()
+    return tuple(Quantile(one, quantile(now, one), quantile(before, one)) for one in QUANTILES)

@@ -1,23 +1,23 @@
-"""Reports as Markdown, JSON and CSV. Pure."""
+"""Reports as Markdown, as plain data for JSON and YAML, and as CSV. Pure."""
 
 import csv
 import io
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 from sluicegate.api.review import CheckState
 from sluicegate.ledger.periods import local_day, local_minute
-from sluicegate.ledger.resource_hours import CPU, MEMORY, ResourceHours
+from sluicegate.ledger.resource_hours import row_of
 from sluicegate.reporting import words
-from sluicegate.reporting.facts import ActionFacts, ReportFacts, SloFacts
+from sluicegate.reporting.facts import ActionFacts, Quantile, ReportFacts, SloFacts
 
 COLUMNS = (
     "product", "period", "slo", "bad", "total", "share", "objective", "budget_left",
     "days_outside", "change", "change_estimate", "change_lower", "change_upper",
     "change_since_acceptance", "state", "digest", "pod_hours", "cpu_hours", "memory_gib_hours",
-    "gpu_hours",
+    "gpu_hours", "training_hours", "training_cpu_hours", "training_memory_gib_hours",
+    "training_gpu_hours",
 )  # fmt: skip
 
 
@@ -98,9 +98,12 @@ def _service_levels(one: ReportFacts) -> Iterator[str]:
     if one.quantiles:
         yield ""
         yield f"Response times (estimates): {words.response_times(one.quantiles)}."
-    if one.hours is not None:
+    if one.hours is not None and one.hours.days:
         yield ""
         yield f"Reserved by serving pods: {escaped(words.reserved(one.hours))}."
+    if one.hours is not None and one.hours.trainings:
+        yield ""
+        yield f"Reserved by trainings: {escaped(words.trained(one.hours))}."
 
 
 def _decided(one: ReportFacts) -> Iterator[str]:
@@ -181,11 +184,6 @@ def escaped(text: str) -> str:
     return text.replace("\n", " ")
 
 
-def as_json(reports: Sequence[ReportFacts]) -> str:
-    """A list, one item a product."""
-    return json.dumps(documents(reports), indent=2, ensure_ascii=False) + "\n"
-
-
 def documents(reports: Sequence[ReportFacts]) -> list[dict[str, Any]]:
     """What JSON and YAML have."""
     return [_json(one) for one in reports]
@@ -202,12 +200,8 @@ def _json(one: ReportFacts) -> dict[str, Any]:
         "digestHolds": one.digest_holds,
         "missingDays": one.missing_days,
         "slos": [_json_slo(slo) for slo in one.slos],
-        "responseTimes": [
-            {"quantile": q.share, "secondsEstimate": q.seconds, "before": q.before}
-            for q in one.quantiles
-        ],
-        "resourceHours": one.hours
-        and {"days": one.hours.days, "pods": one.hours.pods, "reserved": dict(one.hours.reserved)},
+        "responseTimes": response_times(one.quantiles),
+        "resourceHours": one.hours and one.hours.document(),
         "decisions": dict(sorted(one.decisions.items())),
         "retrainingCauses": dict(sorted(one.causes.items())),
         "delivery": {_camel(name): value for name, value in asdict(one.delivery).items()},
@@ -228,6 +222,14 @@ def _json(one: ReportFacts) -> dict[str, Any]:
         "openActions": [_action(act) for act in one.open_actions],
         "signOffs": [signed.to_dict() for signed in one.signatures],
     }
+
+
+def response_times(quantiles: Sequence[Quantile]) -> list[dict[str, float | None]]:
+    """Response times for JSON."""
+    return [
+        {"quantile": one.share, "secondsEstimate": one.seconds, "before": one.before}
+        for one in quantiles
+    ]
 
 
 def _action(act: ActionFacts) -> dict[str, str]:
@@ -267,41 +269,37 @@ def _json_slo(slo: SloFacts) -> dict[str, Any]:
 
 def as_csv(reports: Sequence[ReportFacts]) -> str:
     """A row a product and SLO."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    for one in reports:
-        begin = local_day(one.review.spec.period.start, one.review.status.time_zone)
-        for slo in one.slos:
-            moved = slo.against_before
-            writer.writerow(
-                [
-                    one.name, begin, cell(slo.name), slo.count.bad,
-                    slo.count.total, _number(slo.share), _number(slo.objective),
-                    _number(slo.budget_left), slo.outside, moved.change, _number(moved.estimate),
-                    _number(moved.lower), _number(moved.upper), slo.against_original.change,
-                    one.review.status.state, one.review.status.digest, *_hours(one.hours),
-                ]
-            )  # fmt: skip
-    return text.getvalue()
+    return csv_text((_row(one, slo) for one in reports for slo in one.slos), COLUMNS)
 
 
-def _hours(one: ResourceHours | None) -> tuple[str, ...]:
-    """Hours of the product, in the row of each of its SLOs."""
-    if one is None:
-        return ("", "", "", "")
-    known = (one.pods, one.reserved.get(CPU), one.reserved.get(MEMORY), one.gpus)
-    return tuple(map(_number, known))
+def _row(one: ReportFacts, slo: SloFacts) -> tuple[object, ...]:
+    status, moved = one.review.status, slo.against_before
+    return (
+        one.name, local_day(one.review.spec.period.start, status.time_zone), cell(slo.name),
+        slo.count.bad, slo.count.total, _number(slo.share), _number(slo.objective),
+        _number(slo.budget_left), slo.outside, moved.change, _number(moved.estimate),
+        _number(moved.lower), _number(moved.upper), slo.against_original.change,
+        status.state, status.digest, *map(_number, row_of(one.hours)),
+    )  # fmt: skip
 
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def cell(text: str) -> str:
-    """Text that a spreadsheet doesn't take for a formula."""
-    begins = text.lstrip(" ")[:1]
-    return f"'{text}" if begins in _FORMULAS and begins else text
+def csv_text(rows: Iterable[Iterable[object]], columns: Sequence[str]) -> str:
+    """CSV of these rows below the names of their columns."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def cell(value: object) -> object:
+    """Text that a spreadsheet doesn't take for a formula; a value that is no text stays."""
+    begins = value.lstrip(" ")[:1] if isinstance(value, str) else ""
+    return f"'{value}" if begins and begins in _FORMULAS else value
 
 
 _FORMULAS: Final = frozenset("=+-@\t\r\n|%")

@@ -1,7 +1,7 @@
 """How a report says things: changes, shares, budgets, in words that hold up. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -218,12 +218,22 @@ def counted(count: Count) -> str:
 
 def reserved(one: ResourceHours) -> str:
     """What pods reserved, e.g. 168 pod hours: 84 core hours, 168 GiB hours of memory."""
+    return f"{hours(one.pods)} pod hours{_resources(one.reserved)}"
+
+
+def trained(one: ResourceHours) -> str:
+    """What trainings reserved, e.g. 2.5 hours in 3 trainings: 10 core hours."""
+    some = "1 training" if one.trainings == 1 else f"{one.trainings} trainings"
+    told = hours(one.training)
+    return f"{told} hour{'' if told == '1' else 's'} in {some}{_resources(one.trained)}"
+
+
+def _resources(reserved: Mapping[str, float]) -> str:
     named = {CPU: "core hours", MEMORY: "GiB hours of memory"}
     told = [
-        f"{hours(value)} {named.get(name, f'hours of {name}')}"
-        for name, value in one.reserved.items()
+        f"{hours(value)} {named.get(name, f'hours of {name}')}" for name, value in reserved.items()
     ]
-    return f"{hours(one.pods)} pod hours{': ' if told else ', without requests'}{', '.join(told)}"
+    return f": {', '.join(told)}" if told else ", without requests"
 
 
 def hours(value: float) -> str:

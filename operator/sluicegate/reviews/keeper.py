@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sluicegate.api.review import DataProductReview, DataProductReviewStatus, ReviewDecision
+from sluicegate.api.review import DataProductReview, DataProductReviewStatus
 from sluicegate.kube.errors import Conflict, KubeError
 from sluicegate.kube.resources import Key
 from sluicegate.ledger.journal import (
@@ -18,11 +18,12 @@ from sluicegate.ledger.journal import (
     PERIOD_OVER,
     PRODUCT_GONE,
     DayCounts,
+    Note,
     may_be_sealed,
     sealed,
     wanted_days,
     with_day,
-    with_decision,
+    with_notes,
     with_versions,
 )
 from sluicegate.ledger.periods import Day, Period, before, kept_until, local_day, period_at, zone_of
@@ -70,20 +71,20 @@ class Keeper:
     async def visit(
         self,
         subjects: Sequence[ReviewSubject],
-        decisions: dict[Key, list[ReviewDecision]],
+        notes: dict[Key, list[Note]],
         now: float,
     ) -> set[Key]:
         """Bring the open reviews of these products up to date; return those that were visited.
 
         Parameters
         ----------
-        decisions : what was decided since the last visit, as far as this process knows.
+        notes : what happened since the last visit, as far as this process knows.
         """
         failed: set[Key] = set()
         ledgers: list[Ledger] = []
         for subject in subjects:
             try:
-                ledgers += await self._ledgers(subject, decisions.get(subject.key, []), now)
+                ledgers += await self._ledgers(subject, notes.get(subject.key, []), now)
             except UnreadableReview as error:
                 self.wrong(subject.key, str(error))
                 failed.add(subject.key)  # somebody may correct it
@@ -107,7 +108,7 @@ class Keeper:
         return {one.key for one in subjects} - failed
 
     async def _ledgers(
-        self, subject: ReviewSubject, decisions: Sequence[ReviewDecision], now: float
+        self, subject: ReviewSubject, notes: Sequence[Note], now: float
     ) -> list[Ledger]:
         """The product's reviews that aren't sealed: this period's, and the last one's for some days."""
         period = period_at(subject.cycle, now)
@@ -123,7 +124,7 @@ class Keeper:
         if review is not None:
             found.append((period, review))
         return [
-            self._ledger(subject, which, one, decisions=decisions, now=now)
+            self._ledger(subject, which, one, notes=notes, now=now)
             for which, one in found
             if one.status.seal_time is None
         ]
@@ -176,7 +177,7 @@ class Keeper:
         period: Period,
         review: DataProductReview,
         *,
-        decisions: Sequence[ReviewDecision],
+        notes: Sequence[Note],
         now: float,
     ) -> Ledger:
         status = review.status
@@ -193,10 +194,7 @@ class Keeper:
                 readiness=ready,
                 expiry_time=kept_until(subject.cycle, period),
             )
-        newest = () if subject.decision is None else (subject.decision,)
-        for made in (*decisions, *newest):
-            if period.begin <= made.decision_time < period.end:
-                status = with_decision(status, made)
+        status = with_notes(status, (*notes, *subject.newest), period)
         status = with_versions(status, subject.versions, period)
         over = now - DELAY_SECONDS
         days = wanted_days(status, period, over, oldest=now - OLDEST_SECONDS)

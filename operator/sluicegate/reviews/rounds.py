@@ -15,11 +15,17 @@ from zlib import crc32
 
 from sluicegate.api.names import ConditionType
 from sluicegate.api.product import DataProduct
-from sluicegate.api.review import DataProductReview, ReviewDecision, ReviewState
+from sluicegate.api.review import DataProductReview, ReviewState
 from sluicegate.conditions import Finding, find_condition
 from sluicegate.kube.errors import Conflict, Forbidden, Invalid, KubeError, NotFound
 from sluicegate.kube.resources import Key
-from sluicegate.ledger.journal import CYCLE_CHANGED, DAY_SECONDS, PERIOD_OVER, PRODUCT_GONE
+from sluicegate.ledger.journal import (
+    CYCLE_CHANGED,
+    DAY_SECONDS,
+    PERIOD_OVER,
+    PRODUCT_GONE,
+    Note,
+)
 from sluicegate.ledger.periods import Period, UnknownZone, period_at
 from sluicegate.ledger.signing import SigningState, standing, with_standing
 from sluicegate.prometheus.day_reader import DayReader
@@ -41,7 +47,7 @@ SLOT_SECONDS: Final = 300
 START_SECONDS: Final = 3600
 """Over which the first visits after a start are spread."""
 DECISION_SECONDS: Final = 5.0
-"""After a decision, as its next one may come along."""
+"""After a decision or the end of a training, as the next one may come along."""
 RETRY_SECONDS: Final = 300.0
 SIGNED_SECONDS: Final = 60.0
 READS_PER_SECOND: Final = 10
@@ -131,7 +137,7 @@ class Reviews:
         self._known: dict[Key, _Known] = {}
         self._unreviewed: set[Key] = set()
         """Products that were seen without a review since the last sweep."""
-        self._decisions: dict[Key, list[ReviewDecision]] = defaultdict(list)
+        self._notes: dict[Key, list[Note]] = defaultdict(list)
         self._began = wall()
         self._next_signed = 0.0
         self._next_sweep = 0.0
@@ -159,7 +165,7 @@ class Reviews:
         """Take in how a product is now; None for one that isn't reviewed, or is gone."""
         if subject is None:
             self._known.pop(key, None)
-            self._decisions.pop(key, None)
+            self._notes.pop(key, None)
             self._unreviewed.add(key)
             return
         self._unreviewed.discard(key)
@@ -169,9 +175,9 @@ class Reviews:
             late = _hash(key) % START_SECONDS if now < self._began + START_SECONDS else 0.0
             self._known[key] = _Known(subject, now + late)
             return
-        made, before = subject.decision, known.subject.decision
-        if made is not None and made != before:
-            self._decisions[key].append(made)
+        news = [one for one in subject.newest if one not in known.subject.newest]
+        if news:
+            self._notes[key] += news
             known.due = min(known.due, now + DECISION_SECONDS)
         if subject.cycle != known.subject.cycle:
             known.due, known.wrong = now, ""
@@ -209,7 +215,7 @@ class Reviews:
             self._next_sweep = now + SWEEP_SECONDS
 
     async def _visit(self, reader: DayReader, due: list[_Known], now: float) -> None:
-        told = {one.subject.key: self._decisions.pop(one.subject.key, []) for one in due}
+        told = {one.subject.key: self._notes.pop(one.subject.key, []) for one in due}
         keeper = Keeper(
             self._store,
             reader,
@@ -223,7 +229,7 @@ class Reviews:
                 one.due = next_visit(one.subject, now)
             else:
                 one.due = now + RETRY_SECONDS
-                self._decisions[key] = [*told[key], *self._decisions.pop(key, [])]
+                self._notes[key] = [*told[key], *self._notes.pop(key, [])]
 
     def _can_be_held(self, known: _Known) -> bool:
         try:

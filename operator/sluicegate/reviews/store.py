@@ -140,10 +140,7 @@ class ReviewStore:
 
     async def label(self, review: DataProductReview, value: str) -> None:
         """Say in a label where it is, so that it is found without reading all."""
-        key = Key(review.metadata.namespace, review.metadata.name)
-        await self.api.patch(
-            DATA_PRODUCT_REVIEWS, key, {"metadata": {"labels": {names.LABEL_REVIEW: value}}}
-        )
+        await self._mark(review, {"labels": {names.LABEL_REVIEW: value}})
 
     async def labelled(
         self, value: str, namespaces: tuple[str, ...]
@@ -168,12 +165,11 @@ class ReviewStore:
 
     async def mark_archived(self, review: DataProductReview, digest: str) -> None:
         """Say on a review which state of it the archive has."""
+        await self._mark(review, {"annotations": {names.ANNOTATION_ARCHIVED: digest}})
+
+    async def _mark(self, review: DataProductReview, metadata: Mapping[str, Any]) -> None:
         key = Key(review.metadata.namespace, review.metadata.name)
-        await self.api.patch(
-            DATA_PRODUCT_REVIEWS,
-            key,
-            {"metadata": {"annotations": {names.ANNOTATION_ARCHIVED: digest}}},
-        )
+        await self.api.patch(DATA_PRODUCT_REVIEWS, key, {"metadata": metadata})
 
     async def drop_beyond(self, product: Key, keep: int, newest: Key) -> int:
         """Delete sealed reviews of a product's name that are older than `keep` others; return how many stay.

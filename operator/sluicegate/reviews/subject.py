@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from sluicegate.api.baseline import Baseline
 from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import TeamMember
+from sluicegate.api.retraining_status import EndedTraining
 from sluicegate.api.review import ReviewCycle, ReviewDecision, ReviewSlo, ReviewVersion
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import VersionBase
 from sluicegate.kube.resources import Key
+from sluicegate.ledger.journal import Note
 from sluicegate.ledger.readiness import Missing, checks
 from sluicegate.measurement.store import target_of
 from sluicegate.prometheus.targets import Target
@@ -24,7 +26,8 @@ class ReviewSubject:
     ----------
     target : what to read of it; None before a version serves.
     checks : what a product in production needs, and the way out where this one hasn't got it.
-    decision : its newest decision. requests : what one of its pods requests, by resource.
+    decision : its newest decision. training : the newest that has ended.
+    requests : what one of its pods requests, by resource.
     """
 
     key: Key
@@ -37,6 +40,12 @@ class ReviewSubject:
     target: Target | None
     checks: tuple[Missing, ...] = ()
     requests: Mapping[str, str] = field(default_factory=dict)
+    training: EndedTraining | None = None
+
+    @property
+    def newest(self) -> tuple[Note, ...]:
+        """The newest that status says of it."""
+        return tuple(one for one in (self.decision, self.training) if one is not None)
 
 
 def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
@@ -56,6 +65,7 @@ def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
         target=target_of(product, timing),
         checks=checks(product.spec),
         requests=product.spec.serving.resources.reserved(),
+        training=status.retraining.last_job if status.retraining else None,
     )
 
 

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from sluicegate.kube.resources import key_of
-from sluicegate.runtime.interfaces import Key, QueuePriority, Record, Resource, Watched
+from sluicegate.kube.resources import Key, Resource, key_of
+from sluicegate.runtime.interfaces import QueuePriority, Record, Watched
 from sluicegate.runtime.metrics import CACHED, GHOSTS
 
 logger = logging.getLogger(__name__)

@@ -11,21 +11,6 @@ from typing import Any, Protocol, TypeAlias
 from sluicegate.errors import SluicegateError
 from sluicegate.kube.resources import Key, Resource
 
-__all__ = [
-    "Done",
-    "InvalidSpec",
-    "Key",
-    "Projector",
-    "QueuePriority",
-    "Reconciler",
-    "Record",
-    "RequeueAfter",
-    "Resource",
-    "Result",
-    "Watched",
-    "Work",
-]
-
 
 class QueuePriority(IntEnum):
     """Who is served first: the smaller, the sooner."""

@@ -10,8 +10,9 @@ other namespaces go on.
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from sluicegate.kube.resources import Key, Resource
 from sluicegate.runtime.clock import Clock
-from sluicegate.runtime.interfaces import Done, Key, Reconciler, Resource, Result
+from sluicegate.runtime.interfaces import Done, Reconciler, Result
 from sluicegate.runtime.metrics import REFUSED_LISTS
 
 FORGET_SECONDS = 600.0

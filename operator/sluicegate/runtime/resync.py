@@ -16,8 +16,9 @@ from typing import Any
 
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import Forbidden, KubeError, NotFound
+from sluicegate.kube.resources import Resource
 from sluicegate.runtime.cache import Cache, Caches, Change, Listing
-from sluicegate.runtime.interfaces import QueuePriority, Resource
+from sluicegate.runtime.interfaces import QueuePriority
 from sluicegate.runtime.refused_lists import Refusals
 
 logger = logging.getLogger(__name__)

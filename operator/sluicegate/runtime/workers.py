@@ -14,9 +14,10 @@ from sluicegate.kube.errors import (
     TooManyRequests,
     WriteFenced,
 )
+from sluicegate.kube.resources import Key
 from sluicegate.runtime import metrics
 from sluicegate.runtime.clock import Clock
-from sluicegate.runtime.interfaces import Done, InvalidSpec, Key, Reconciler, RequeueAfter, Result
+from sluicegate.runtime.interfaces import Done, InvalidSpec, Reconciler, RequeueAfter, Result
 from sluicegate.runtime.logs import reconcile_context
 from sluicegate.runtime.workqueue import LAST_RETRY, ShutDown, WorkQueue
 from sluicegate.spans import Spans, no_spans

@@ -10,8 +10,9 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sluicegate.kube.resources import Key
 from sluicegate.runtime.clock import Clock
-from sluicegate.runtime.interfaces import Key, QueuePriority
+from sluicegate.runtime.interfaces import QueuePriority
 
 FIRST_RETRY = 1.0
 LAST_RETRY = 300.0

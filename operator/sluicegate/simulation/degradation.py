@@ -5,7 +5,7 @@ CUSUM bank over hours against a baseline of their own; degraded after three bad 
 Daily blocks, weekdays and probation are left out: they are for swings and for new versions.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
 
@@ -75,21 +75,11 @@ def degradation(terms: Terms, scenario: Scenario, seed: int) -> list[Degradation
 def _analysis(terms: Terms, scenario: Scenario, stream: Stream) -> Scenario:
     """The same traffic of one SLO, cut into the blocks of the analysis."""
     longer = terms.block_seconds / scenario.block_seconds
-    one = Stream(
-        stream.name,
-        stream.margin,
-        stream.evidence,
-        stream.stable_bad,
-        stream.candidate_bad,
-        stream.per_block * longer,
-    )
-    return Scenario(
-        (one,),
-        (1,),
-        terms.block_seconds,
-        WATCHED_BLOCKS,
-        scenario.burst_correlation,
-        scenario.daily_swing,
+    return replace(
+        scenario,
+        streams=(replace(stream, per_block=stream.per_block * longer, delay=0),),
+        block_seconds=terms.block_seconds,
+        blocks=WATCHED_BLOCKS,
     )
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from sluicegate.simulation.mann_whitney import is_high
 from sluicegate.simulation.scenario import Scenario, SimulatedVerdict
 from sluicegate.simulation.traffic import Bools, Floats, Ints, SimulatedArms
+from sluicegate.simulation.vectorized_canary import verdicts
 
 FLAGGER_THRESHOLD, FLAGGER_STEP, FLAGGER_MOST = 10, 5, 50
 ARGO_SHARES: Final = (0.2, 0.4, 0.6, 0.8)
@@ -33,11 +34,6 @@ KAYENTA_PASS, KAYENTA_MARGINAL = 0.95, 0.75
 
 def _thresholds(scenario: Scenario) -> Floats:
     return np.array([s.stable_bad + s.margin / 2 for s in scenario.streams])[:, None]
-
-
-def _verdicts(promoted: Bools, rolled_back: Bools) -> Ints:
-    verdict = np.where(promoted, SimulatedVerdict.PROMOTED, SimulatedVerdict.RUNNING)
-    return np.where(rolled_back, SimulatedVerdict.ROLLED_BACK, verdict).astype(np.int64)
 
 
 class FlaggerLike:
@@ -57,7 +53,7 @@ class FlaggerLike:
         self._failed[live] += fails
         self._weight[live] += np.where(fails | back | promoted, 0, FLAGGER_STEP)
         self.share[live] = self._weight[live] / 100
-        return _verdicts(promoted, back)
+        return verdicts(promoted, back)
 
 
 class ArgoRolloutsLike:
@@ -83,7 +79,7 @@ class ArgoRolloutsLike:
         back: Bools = np.any(over, axis=0, keepdims=True)[0]
         step = self._minute // ARGO_STEP_MINUTES
         self.share[:] = ARGO_SHARES[min(step, len(ARGO_SHARES) - 1)]
-        return _verdicts(np.full(len(live), step >= len(ARGO_SHARES)) & ~back, back)
+        return verdicts(np.full(len(live), step >= len(ARGO_SHARES)) & ~back, back)
 
     def _measure(self) -> None:
         bad, events = (

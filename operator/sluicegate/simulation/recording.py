@@ -19,7 +19,6 @@ from sluicegate.simulation.replay_scenario import CLIENT_ERRORS_FIELD
 from sluicegate.simulation.scenario_fields import QUALITIES
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
-from sluicegate.stats.counts import Count
 
 OPEN: Final = 2**40
 """The end of a stint that goes on."""
@@ -147,7 +146,7 @@ def _name(slo: str) -> str:
 
 
 def _told(block: Block) -> object:
-    return _WORDS.get(block.quality) or {"bad": block.count.bad, "total": block.count.total}
+    return _WORDS.get(block.quality) or block.count._asdict()
 
 
 def arrival(
@@ -170,13 +169,9 @@ def arrival(
             f"{name} came from a training whose hold-out counts are no longer in status: it comes"
             " as a change of spec.model."
         )
-    came = {
-        "version": name,
-        "evaluation": _counts(result.evaluation),
-        "stableEvaluation": _counts(result.stable_evaluation),
-    }
+    evaluation, stable = (
+        {slo: count._asdict() for slo, count in counts.items()}
+        for counts in (result.evaluation, result.stable_evaluation)
+    )
+    came = {"version": name, "evaluation": evaluation, "stableEvaluation": stable}
     return {"at": at, "retrained": came}, ""
-
-
-def _counts(evaluation: Mapping[str, Count]) -> dict[str, dict[str, int]]:
-    return {name: {"bad": count.bad, "total": count.total} for name, count in evaluation.items()}

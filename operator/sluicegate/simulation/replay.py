@@ -9,7 +9,7 @@ same, with the file's counts spread evenly over them.
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 
 from sluicegate.api.names import DecisionReason as Reason
@@ -82,13 +82,10 @@ class _Happened:
     """What has happened and isn't dealt with yet, or holds until it is said otherwise."""
 
     wanted: Release
+    facts: Facts
     wanted_evaluation: Mapping[str, Count] = field(default_factory=dict)
     results: deque[Retrained | RetrainingFailed] = field(default_factory=deque)
-    upstream_degraded: tuple[str, ...] = ()
-    pods_unhealthy: bool = False
     pods_unhealthy_since: int = 0
-    node_busy: bool = False
-    canary_node_busy: bool = False
 
 
 class Replay:
@@ -102,7 +99,7 @@ class Replay:
         stable = Release(scenario.version)
         self.status = _initial(self.terms, stable, scenario)
         self._facts, self._events = deque(scenario.facts), deque(scenario.events)
-        self._happened = _Happened(stable)
+        self._happened = _Happened(stable, Facts(cpu_throttled=False, memory_pressure=False))
         self._series: dict[str, dict[str, Series]] = {}
         self._read: list[tuple[int, Quality, Versions]] = []
         self._orphan: Release | None = None
@@ -139,16 +136,10 @@ class Replay:
 
     def _change_facts(self, at: int, change: FactsChange) -> None:
         happened = self._happened
-        if change.upstream_degraded is not None:
-            happened.upstream_degraded = change.upstream_degraded
-        if change.pods_unhealthy is not None:
-            if change.pods_unhealthy and not happened.pods_unhealthy:
-                happened.pods_unhealthy_since = at
-            happened.pods_unhealthy = change.pods_unhealthy
-        if change.node_busy is not None:
-            happened.node_busy = change.node_busy
-        if change.canary_node_busy is not None:
-            happened.canary_node_busy = change.canary_node_busy
+        if change.pods_unhealthy and not happened.facts.pods_unhealthy:
+            happened.pods_unhealthy_since = at
+        changed = {name: fact for name, fact in asdict(change).items() if fact is not None}
+        happened.facts = replace(happened.facts, **changed)
 
     def _happen(self, event: Event) -> None:
         match event:
@@ -194,21 +185,13 @@ class Replay:
             wanted=happened.wanted,
             wanted_evaluation=happened.wanted_evaluation,
             training=self._training(),
-            facts=Facts(
-                upstream_degraded=happened.upstream_degraded,
-                pods_unhealthy=happened.pods_unhealthy,
-                canary_unhealthy=self._canary_unhealthy(),
-                node_busy=happened.node_busy,
-                canary_node_busy=happened.canary_node_busy,
-                cpu_throttled=False,
-                memory_pressure=False,
-            ),
+            facts=replace(happened.facts, canary_unhealthy=self._canary_unhealthy()),
         )
 
     def _canary_unhealthy(self) -> bool:
         """Pods that fell ill since the candidate takes traffic are taken for the candidate's."""
         candidate = self.status.trial
-        if candidate is None or candidate.parked or not self._happened.pods_unhealthy:
+        if candidate is None or candidate.parked or not self._happened.facts.pods_unhealthy:
             return False
         return self._happened.pods_unhealthy_since > began(candidate)
 

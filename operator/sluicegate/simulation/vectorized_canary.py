@@ -26,6 +26,12 @@ class Judge(Protocol):
         """Verdicts of the runs that are left, after one more block of theirs."""
 
 
+def verdicts(promoted: Bools, rolled_back: Bools) -> Ints:
+    """Verdicts of runs; one that is both is rolled back, one that is neither goes on."""
+    verdict = np.where(promoted, SimulatedVerdict.PROMOTED, SimulatedVerdict.RUNNING)
+    return np.where(rolled_back, SimulatedVerdict.ROLLED_BACK, verdict).astype(np.int64)
+
+
 class Sequential:
     """Block-wise e-processes with steps, dwell and warm-up."""
 
@@ -62,10 +68,7 @@ class Sequential:
         ratio = vectorized_test.expected_ratio(
             self._past_bad[:, live], self._past[:, live], self._margin
         )
-        promote, back = vectorized_test.block_factors(
-            arms, ratio, self._margin, self._correlation[:, live]
-        )
-        better = vectorized_test.better_factor(
+        promote, back, better = vectorized_test.block_factors(
             arms, ratio, self._margin, self._correlation[:, live]
         )
         self.promote[:, live] += np.where(counts, promote, 0.0)
@@ -103,11 +106,7 @@ class Sequential:
         passed = ready & last
         passed[passed] = self._meets_objectives(live[passed]) & ~self._leans_against(live[passed])
         self._advance(live[ready & ~last])
-        return np.where(
-            back,
-            SimulatedVerdict.ROLLED_BACK,
-            np.where(passed, SimulatedVerdict.PROMOTED, SimulatedVerdict.RUNNING),
-        ).astype(np.int64)
+        return verdicts(passed, back)
 
     def _all_spoke(self, runs: Ints, speaks: Bools) -> Bools:
         """Whether what a promotion rests on has spoken, as policy.canary counts it."""

@@ -140,39 +140,26 @@ def expected_ratio(bad: Floats, total: Floats, margin: Floats) -> Floats:
 
 def block_factors(
     arms: SimulatedArms, ratio: Floats, margin: Floats, correlation: Floats
-) -> tuple[Floats, Floats]:
-    """Both factors of one block as logarithms, as stats.sequential_test.block_factor."""
-    both, (canary_share, canary), (stable_share, stable) = _independent(arms, correlation)
+) -> tuple[Floats, Floats, Floats]:
+    """The factors of one block as logarithms, as stats.sequential_test.block_factor."""
+    both = (arms.canary > 0) & (arms.stable > 0)
+    canary_share, stable_share = (
+        independent_share(one, correlation) for one in (arms.canary, arms.stable)
+    )
+    canary = np.where(both, arms.canary * canary_share, 1.0)
+    stable = np.where(both, arms.stable * stable_share, 1.0)
     null = nearest_null(canary, stable, ratio, margin)
-    pooled = (canary * (ratio + margin) + stable * ratio) / (canary + stable)
     promote = canary_share * _likelihood(arms.canary_bad, arms.canary, ratio, null + margin)
     promote += stable_share * _likelihood(arms.stable_bad, arms.stable, ratio, null)
-    back = canary_share * _likelihood(arms.canary_bad, arms.canary, ratio + margin, pooled)
-    back += stable_share * _likelihood(arms.stable_bad, arms.stable, ratio, pooled)
-    return np.where(both, promote, 0.0), np.where(both, back, 0.0)
 
+    def against(wanted: Floats) -> Floats:
+        pooled = (canary * wanted + stable * ratio) / (canary + stable)
+        factor = canary_share * _likelihood(arms.canary_bad, arms.canary, wanted, pooled)
+        factor += stable_share * _likelihood(arms.stable_bad, arms.stable, ratio, pooled)
+        return np.where(both, factor, 0.0)
 
-def _independent(
-    arms: SimulatedArms, correlation: Floats
-) -> tuple[NDArray[np.bool_], tuple[Floats, Floats], tuple[Floats, Floats]]:
-    """Where both arms have events; of each arm the share that counts as independent, and how many."""
-    both = (arms.canary > 0) & (arms.stable > 0)
-    shares = [independent_share(one, correlation) for one in (arms.canary, arms.stable)]
-    canary = np.where(both, arms.canary * shares[0], 1.0)
-    stable = np.where(both, arms.stable * shares[1], 1.0)
-    return both, (shares[0], canary), (shares[1], stable)
-
-
-def better_factor(
-    arms: SimulatedArms, ratio: Floats, margin: Floats, correlation: Floats
-) -> Floats:
-    """As stats.sequential_test.better_factor."""
-    both, (canary_share, canary), (stable_share, stable) = _independent(arms, correlation)
-    below = np.maximum(ratio - margin, ratio / 2)
-    pooled = (canary * below + stable * ratio) / (canary + stable)
-    better = canary_share * _likelihood(arms.canary_bad, arms.canary, below, pooled)
-    better += stable_share * _likelihood(arms.stable_bad, arms.stable, ratio, pooled)
-    return np.where(both, better, 0.0)
+    better = against(np.maximum(ratio - margin, ratio / 2))
+    return np.where(both, promote, 0.0), against(ratio + margin), better
 
 
 def _likelihood(bad: Floats, total: Floats, ratio: Floats, null: Floats) -> Floats:

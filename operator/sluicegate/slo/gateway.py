@@ -9,7 +9,6 @@ from sluicegate.slo import metric_names as names
 from sluicegate.slo.promql import (
     Scope,
     any_arm,
-    any_of,
     escape_regex,
     quote,
     render_count,
@@ -149,11 +148,7 @@ class _Counter:
 
 
 def _by_backend(gateway: GatewayMetric, counter: _Counter, window: int) -> str:
-    namespace = (
-        any_of(names.NAMESPACE, gateway.namespaces)
-        if gateway.namespaces
-        else f'{names.NAMESPACE}!=""'
-    )
+    namespace = Scope(gateway.namespaces).namespace_matcher()
     # A product's pod may expose whatever it likes, also under the name of the gateway's counter.
     of_gateway = [namespace, f'{names.PRODUCT}=""']
     label, pattern = counter.label, quote(counter.pattern)

@@ -49,6 +49,12 @@ BY_PREDICTION: Final = (
     names.PREDICTION_VERSION,
     names.PREDICTION_REVISION,
 )
+OUTCOMES: Final = {
+    names.LABELLED: (names.OUTCOME,),
+    names.INDICATOR_EVENTS: (names.INDICATOR, names.OUTCOME),
+    names.MARKET_EVENTS: (names.INDICATOR, names.OUTCOME, names.MARKET),
+}
+"""Labels of counters of outcomes: of predictions, of the products' own indicators, by market."""
 
 
 class QueryKind(StrEnum):
@@ -205,9 +211,9 @@ def _queries(scope: Scope, window: int, needs: Needs, *, canary: bool) -> Iterat
     if needs.thresholds:
         yield Query(QueryKind.LATENCY, render_latency(scope, window, needs.thresholds))
     if needs.labelled:
-        yield Query(QueryKind.LABELLED, render_labelled(scope, window))
+        yield Query(QueryKind.LABELLED, render_outcomes(scope, window, names.LABELLED))
     if needs.events:
-        yield Query(QueryKind.EVENTS, render_events(scope, window))
+        yield Query(QueryKind.EVENTS, render_outcomes(scope, window, names.INDICATOR_EVENTS))
     counters = _render_chunks(sorted(needs.counters), partial(render_counters, scope, window))
     for text, chunk in counters:
         yield Query(QueryKind.COUNTERS, text, frozenset(name for name, _ in chunk))
@@ -218,7 +224,7 @@ def _queries(scope: Scope, window: int, needs: Needs, *, canary: bool) -> Iterat
     yield Query(QueryKind.CPU, render_cpu(scope, measured))
     if not canary:  # which is judged as a whole, and by what its pods show
         if needs.markets:
-            yield Query(QueryKind.MARKETS, render_markets(scope, window))
+            yield Query(QueryKind.MARKETS, render_outcomes(scope, window, names.MARKET_EVENTS))
         yield Query(QueryKind.MEMORY, render_memory(scope, measured))
 
 
@@ -258,24 +264,10 @@ def bound_spellings(threshold_milliseconds: int) -> tuple[str, ...]:
     return (exact, exact.removesuffix(".0")) if exact.endswith(".0") else (exact,)
 
 
-def render_labelled(scope: Scope, window: int) -> str:
-    """Predictions whose truth became known, by the version that made them and by outcome."""
-    selector = select(names.LABELLED, scope.matchers())
-    return sum_by((*BY_PREDICTION, names.OUTCOME), _count(selector, window, scope))
-
-
-def render_events(scope: Scope, window: int) -> str:
-    """Good and bad events of the products' own indicators."""
-    selector = select(names.INDICATOR_EVENTS, scope.matchers())
-    labels = (*BY_PREDICTION, names.INDICATOR, names.OUTCOME)
-    return sum_by(labels, _count(selector, window, scope))
-
-
-def render_markets(scope: Scope, window: int) -> str:
-    """Good and bad events of all indicators by market, of all products that count so."""
-    selector = select(names.MARKET_EVENTS, scope.matchers())
-    labels = (*BY_PREDICTION, names.INDICATOR, names.OUTCOME, names.MARKET)
-    return sum_by(labels, _count(selector, window, scope))
+def render_outcomes(scope: Scope, window: int, metric: str) -> str:
+    """Predictions and events whose outcome became known, by the version that made them."""
+    selector = select(metric, scope.matchers())
+    return sum_by((*BY_PREDICTION, *OUTCOMES[metric]), _count(selector, window, scope))
 
 
 def render_counters(scope: Scope, window: int, counters: Sequence[tuple[str, int]]) -> str:
@@ -346,27 +338,17 @@ def render_cpu(scope: Scope, window: int) -> str:
     `WAITED` is the share of time in which something in it could run and had no CPU, `USED` the CPUs
     that it used.
     """
+
+    def used(function: str, metric: str, *, of_pods: str) -> str:
+        pods = _by_pod("sum", f"{function}({_container(metric, scope)}[{window}s])")
+        return _by_version(of_pods, pods, scope, window)
+
     throttled, periods = (
-        sum_by(
-            BY_VERSION,
-            _of_product(
-                _by_pod("sum", f"increase({_container(each, scope)}[{window}s])"), scope, window
-            ),
-        )
-        for each in (names.CPU_THROTTLED, names.CPU_PERIODS)
+        used("increase", each, of_pods="sum") for each in (names.CPU_THROTTLED, names.CPU_PERIODS)
     )
     of_most = {Fact.WAITED: names.CPU_WAITED, Fact.USED: names.CPU_USED}
-    arms = [
-        tag(_most(f"rate({_container(each, scope)}[{window}s])", scope, window), names.FACT, fact)
-        for fact, each in of_most.items()
-    ]
-    return any_arm([f"{throttled}\n/\n({periods} > 0)", *arms])
-
-
-def _most(expression: str, scope: Scope, window: int) -> str:
-    """The pod of a version with most of what its containers add up to."""
-    product = _of_product(_by_pod("sum", expression), scope, window)
-    return f"max by ({', '.join(BY_VERSION)}) (\n{product}\n)"
+    most = [tag(used("rate", of, of_pods="max"), names.FACT, fact) for fact, of in of_most.items()]
+    return any_arm([f"{throttled}\n/\n({periods} > 0)", *most])
 
 
 def render_memory(scope: Scope, window: int) -> str:
@@ -375,8 +357,7 @@ def render_memory(scope: Scope, window: int) -> str:
     limit = f"({_container(names.MEMORY_LIMIT, scope)} > 0)"
     on = f"{names.NAMESPACE}, {names.POD}, container"
     share = f"max by ({on}) ({used})\n/\nmax by ({on}) ({limit})"
-    product = _of_product(_by_pod("max", share), scope, window)
-    return f"max by ({', '.join(BY_VERSION)}) (\n{product}\n)"
+    return _by_version("max", _by_pod("max", share), scope, window)
 
 
 def _bento(metric: str, scope: Scope, matchers: Sequence[str]) -> str:
@@ -398,8 +379,8 @@ def _by_pod(operator: str, expression: str) -> str:
     return f"{operator} by ({names.NAMESPACE}, {names.POD}) ({expression})"
 
 
-def _of_product(expression: str, scope: Scope, window: int) -> str:
-    """`expression`, one series a pod, with the product and version that the pod belongs to.
+def _by_version(operator: str, expression: str, scope: Scope, window: int) -> str:
+    """`expression`, one series a pod, over the pods of a version.
 
     A pod whose labels were changed has belonged to two of them in the window: it counts for the
     one as which it was scraped most often. Two owners would have the whole query refused.
@@ -409,7 +390,7 @@ def _of_product(expression: str, scope: Scope, window: int) -> str:
     on = f"{names.NAMESPACE}, {names.POD}"
     owner = f"topk by ({on}) (1, max by ({by}) (count_over_time({up}[{window}s])))"
     joined = f"* on ({on}) group_left ({', '.join(BY_VERSION[1:])}) (\n0 * {owner} + 1\n)"
-    return f"{expression}\n{joined}"
+    return f"{operator} by ({', '.join(BY_VERSION)}) (\n{expression}\n{joined}\n)"
 
 
 def _render_chunks(

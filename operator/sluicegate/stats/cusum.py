@@ -15,16 +15,14 @@ from functools import lru_cache
 from math import log
 from typing import Final
 
+from sluicegate.stats.change_point import alternatives
+
 HOURLY_BLOCKS: Final = 87_600
 """A for hours: ten years between false alarms."""
 DAILY_BLOCKS: Final = 3_650
 """A for days: the same ten years."""
 PROBATION_BLOCKS: Final = 1_000
 """A during a probation: a rollback is cheap, so the alarm may be quicker."""
-FACTORS: Final = (1, 2, 4)
-"""Alternatives lie this many times `maxDrop` from the baseline."""
-_NEAR_CERTAIN: Final = 20
-"""An alternative must leave a twentieth of the good events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +54,9 @@ def bank(ratio: float, upper: float, drop: float, mean_blocks: int) -> Bank | No
     drop : d, how far the ratio may rise.
     mean_blocks : A, mean number of blocks between false alarms.
     """
-    most = 1 - (1 - ratio) / _NEAR_CERTAIN
-    ratios = [ratio + factor * drop for factor in FACTORS]
+    risen = (ratio + rise for rise in alternatives(ratio, drop))
     kept = tuple(
-        Alternative(p, log(p / upper), log((1 - p) / (1 - upper)))
-        for p in ratios
-        if upper < p < most
+        Alternative(p, log(p / upper), log((1 - p) / (1 - upper))) for p in risen if p > upper
     )
     return Bank(kept, log(len(kept) * mean_blocks)) if kept else None
 

@@ -25,19 +25,14 @@ MOST: Final = 10.0
 """An estimate above says that something else is wrong; it mustn't silence every alarm."""
 
 
-def dispersion(counts: Iterable[tuple[int, int]]) -> float:
-    """φ of (bad, total) by block, within [1, 10]; 1 when fewer than 30 blocks hold events."""
+def dispersion(
+    counts: Iterable[tuple[int, int]], *, least: int = LEAST_BLOCKS, most: float = MOST
+) -> float:
+    """φ of (bad, total) by block, within [1, most]; 1 when fewer than `least` blocks hold events."""
     blocks = [(bad, total) for bad, total in counts if total > 0]
-    if len(blocks) < LEAST_BLOCKS:
+    if len(blocks) < least:
         return 1.0
-    total_bad = sum(bad for bad, _ in blocks)
-    total = sum(total for _, total in blocks)
-    if total_bad in (0, total):
-        return 1.0
-    ratio = total_bad / total
-    variance = ratio * (1 - ratio)
-    pearson = sum((bad - count * ratio) ** 2 / (count * variance) for bad, count in blocks)
-    return min(max(pearson / (len(blocks) - 1), 1.0), MOST)
+    return min(max(sum(_residuals(blocks)) / (len(blocks) - 1), 1.0), most)
 
 
 UPPER: Final = 4.0

@@ -16,6 +16,7 @@ from statistics import NormalDist
 from typing import Final
 
 from sluicegate.stats.counts import Count, summed
+from sluicegate.stats.dispersion import dispersion
 from sluicegate.stats.intervals import newcombe
 
 CONFIDENCE: Final = 0.975
@@ -52,18 +53,6 @@ class Evolution:
     phi: float = 1.0
 
 
-def dispersion(days: Sequence[Count]) -> float:
-    """Pearson's φ of the days' shares of bad events: 1 for chance, more where days differ."""
-    known = [day for day in days if day.total]
-    bad, total = summed(known)
-    if len(known) < LEAST_DAYS or not 0 < bad < total:
-        return 1.0
-    share = bad / total
-    squares = sum((day.bad - day.total * share) ** 2 / day.total for day in known)
-    phi = squares / (share * (1 - share)) / (len(known) - 1)
-    return min(max(phi, 1.0), LARGEST_PHI)
-
-
 def evolution(
     now: Sequence[Count], before: Sequence[Count], *, margin: float, fixed: bool = False
 ) -> Evolution:
@@ -77,8 +66,8 @@ def evolution(
     ours, theirs = summed(now), summed(before)
     if not ours.total or not theirs.total:
         return Evolution(PeriodChange.TOO_FEW)
-    phi_now = dispersion(now)
-    phi_before = phi_now if fixed else dispersion(before)
+    phi_now = _of_days(now)
+    phi_before = phi_now if fixed else _of_days(before)
     difference = newcombe(_spread(ours, phi_now), _spread(theirs, phi_before), Z)
     found = (difference.estimate, difference.lower, difference.upper, max(phi_now, phi_before))
     if difference.lower > 0:
@@ -87,6 +76,10 @@ def evolution(
         return Evolution(PeriodChange.BETTER, *found)
     narrow = difference.upper < margin and difference.lower > -margin
     return Evolution(PeriodChange.NO_EVIDENCE if narrow else PeriodChange.TOO_FEW, *found)
+
+
+def _of_days(days: Sequence[Count]) -> float:
+    return dispersion(days, least=LEAST_DAYS, most=LARGEST_PHI)
 
 
 def _spread(count: Count, phi: float) -> tuple[float, float]:

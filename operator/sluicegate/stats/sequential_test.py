@@ -40,10 +40,11 @@ _BISECTIONS: Final = 60
 
 
 class Factor(NamedTuple):
-    """What one block adds to ln E of promoting and of rolling back."""
+    """What one block adds to ln E of promoting, of rolling back, and of "better"."""
 
     promote: float
     roll_back: float
+    better: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,61 +99,41 @@ def _independent(count: Count, correlation: float) -> tuple[float, float]:
     return count.total * share, share
 
 
+@lru_cache(maxsize=2**16)
 def block_factor(
     candidate: Count, stable: Count, ratio: float, margin: float, *, correlation: float = 0.0
 ) -> Factor:
-    """Logarithms of both factors of one block.
+    """Logarithms of one block's factors; remembered, as each evaluation goes over the newest blocks again.
 
     Each arm counts with the size that independent events would have: n/(1 + (n − 1)ρ).
 
+    The bet on "better" is that the candidate is δ below p, or half of p where that is less; the
+    nearest pair without a difference is the pooled one, so the mean is at most 1 for an equal
+    candidate, too.
+
     Parameters
     ----------
-    candidate, stable : the block's events. An arm without any makes both factors 1.
+    candidate, stable : the block's events. An arm without any makes all factors 1.
     ratio : p, from stable's earlier blocks only; within (0, 1 − margin).
     margin : δ.
     correlation : ρ, how alike two events of one block are (slo.dispersion.burst_correlation).
     """
     if candidate.total == 0 or stable.total == 0:
-        return Factor(0.0, 0.0)
+        return Factor(0.0, 0.0, 0.0)
     canary_events, canary_share = _independent(candidate, correlation)
     stable_events, stable_share = _independent(stable, correlation)
     null = nearest_null(canary_events, stable_events, ratio, margin)
     promote = canary_share * _likelihood(candidate, ratio, null + margin)
     promote += stable_share * _likelihood(stable, ratio, null)
-    weighted = canary_events * (ratio + margin) + stable_events * ratio
-    pooled = weighted / (canary_events + stable_events)
-    roll_back = canary_share * _likelihood(candidate, ratio + margin, pooled)
-    roll_back += stable_share * _likelihood(stable, ratio, pooled)
-    return Factor(promote, roll_back)
 
+    def against(wanted: float) -> float:
+        """The candidate at this ratio, and stable at p, against one ratio of both."""
+        weighted = canary_events * wanted + stable_events * ratio
+        pooled = weighted / (canary_events + stable_events)
+        factor = canary_share * _likelihood(candidate, wanted, pooled)
+        return factor + stable_share * _likelihood(stable, ratio, pooled)
 
-def better_factor(
-    candidate: Count, stable: Count, ratio: float, margin: float, *, correlation: float = 0.0
-) -> float:
-    """Logarithm of one block's factor against "the candidate isn't better"; arguments as above.
-
-    The bet is that the candidate is δ below p, or half of p where that is less; the nearest pair
-    without a difference is the pooled one, so the mean is at most 1 for an equal candidate, too.
-    """
-    if candidate.total == 0 or stable.total == 0:
-        return 0.0
-    canary_events, canary_share = _independent(candidate, correlation)
-    stable_events, stable_share = _independent(stable, correlation)
-    below = max(ratio - margin, ratio / 2)
-    pooled = (canary_events * below + stable_events * ratio) / (canary_events + stable_events)
-    factor = canary_share * _likelihood(candidate, below, pooled)
-    return factor + stable_share * _likelihood(stable, ratio, pooled)
-
-
-@lru_cache(maxsize=2**16)
-def _factors(
-    arms: tuple[Count, Count], ratio: float, margin: float, correlation: float
-) -> tuple[float, float, float]:
-    """All three factors of a block; remembered, as each evaluation goes over the newest blocks again."""
-    candidate, stable = arms
-    factor = block_factor(candidate, stable, ratio, margin, correlation=correlation)
-    better = better_factor(candidate, stable, ratio, margin, correlation=correlation)
-    return factor.promote, factor.roll_back, better
+    return Factor(promote, against(ratio + margin), against(max(ratio - margin, ratio / 2)))
 
 
 class _Sums(NamedTuple):
@@ -207,10 +188,10 @@ def _added(sums: _Sums, blocks: Sequence[Arms], margin: float, correlation: floa
         past_total += stable.total
         if candidate is None:
             continue
-        factors = _factors((candidate, stable), ratio, margin, correlation)
-        promote += factors[0]
-        roll_back += factors[1]
-        better += factors[2]
+        factor = block_factor(candidate, stable, ratio, margin, correlation=correlation)
+        promote += factor.promote
+        roll_back += factor.roll_back
+        better += factor.better
         candidate_bad += candidate.bad
         candidate_total += candidate.total
         stable_bad += stable.bad

@@ -1,7 +1,6 @@
 """From a request to an answer: who asks, what this reader may see, and how it is sent."""
 
 import json
-import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -26,7 +25,6 @@ SECURITY: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_LEVEL: Final = 5
 _WORTH: Final = 1024
 """Bytes from which on an answer is compressed."""
 
@@ -113,13 +111,12 @@ class ReaderRequest:
         known = self.request.headers.get("If-None-Match", "")
         if self.request.method != "POST" and tag in (part.strip() for part in known.split(",")):
             return web.Response(status=304, headers=told)
-        if len(body) >= _WORTH and "gzip" in self.request.headers.get("Accept-Encoding", ""):
-            packer = zlib.compressobj(_LEVEL, wbits=zlib.MAX_WBITS | 16)
-            body = packer.compress(body) + packer.flush()
-            told["Content-Encoding"] = "gzip"
-        return web.Response(
+        answer = web.Response(
             body=body, status=status, content_type=kind, charset="utf-8", headers=told
         )
+        if len(body) >= _WORTH and "gzip" in self.request.headers.get("Accept-Encoding", ""):
+            answer.enable_compression(web.ContentCoding.gzip)
+        return answer
 
 
 class Answering:

@@ -1,24 +1,28 @@
 """All that the page of one product shows, gathered from its status and its ledgers."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sluicegate.api import names
 from sluicegate.api.names import ConditionType
 from sluicegate.api.product import DataProduct
-from sluicegate.api.review import DataProductReview
+from sluicegate.api.review import DataProductReview, ReviewDay
 from sluicegate.api.slo_status import SloStatus
+from sluicegate.api.versions import VersionBase
 from sluicegate.conditions import find_condition
-from sluicegate.ledger.resource_hours import ResourceHours, hours_of
-from sluicegate.portfolio.dependencies import dependents_of
+from sluicegate.ledger.resource_hours import ResourceHours, ended_on, hours_of
+from sluicegate.portfolio.dependencies import Node, dependents_of
 from sluicegate.portfolio.facts import ProductFacts
 from sluicegate.portfolio.needs import request_command
-from sluicegate.reporting.facts import ReportFacts
+from sluicegate.reporting.facts import Quantile, ReportFacts, quantiles_of
 from sluicegate.web.seen import SeenPortfolio
 from sluicegate.web.store import ReviewFacts
 
 HISTORY_DAYS: Final = 30
+NEWEST_REVIEWS: Final = 6
+"""Ledgers that have these days, also where each is of a week."""
+WEEK: Final = 7
 Day = tuple[str, int, int]
 """Date, bad events, all events."""
 
@@ -52,26 +56,26 @@ class TimelineEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """What somebody may do, and the command that does it."""
-
-    label: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Detail:
-    """The page of one product; `hours` are those of the last days that ledgers have."""
+    """The page of one product.
+
+    Attributes
+    ----------
+    commands : by what a person may do, the command that does it.
+    hours : those of the last days that ledgers have.
+    response_times : those of the last week that ledgers have, beside the week before.
+    """
 
     facts: ProductFacts
     product: DataProduct
     slos: tuple[SloRow, ...]
     timeline: tuple[TimelineEntry, ...]
     dependents: tuple[ProductFacts, ...]
-    causes: tuple[str, ...]
+    causes: tuple[Node, ...]
     reviews: tuple[ReviewFacts, ...]
-    commands: tuple[Command, ...]
+    commands: Mapping[str, str]
     hours: ResourceHours | None
+    response_times: tuple[Quantile, ...]
 
 
 def detail_of(
@@ -91,14 +95,15 @@ def detail_of(
         slos=tuple(_row(one, concealed, history) for one in concealed.status.slos),
         timeline=tuple(_timeline(concealed)),
         dependents=tuple(dependents_of(seen.products, facts.key)),
-        causes=node.causes if node else (),
+        causes=tuple(seen.graph.nodes[name] for name in node.causes) if node else (),
         reviews=tuple(
             one
             for one in seen.reviews
             if (one.key.namespace, one.product) == facts.key and one.uid in {"", facts.uid}
         ),
-        commands=tuple(_commands(concealed)),
+        commands=dict(_commands(concealed)),
         hours=_hours(every),
+        response_times=_response_times(every),
     )
 
 
@@ -142,8 +147,22 @@ def _history(ledgers: Iterable[DataProductReview]) -> dict[str, dict[str, tuple[
 
 
 def _hours(ledgers: Iterable[DataProductReview]) -> ResourceHours | None:
+    every = tuple(ledgers)
+    days = _days(every)[-HISTORY_DAYS:]
+    dates = {day.date for day in days}
+    trainings = {one.job: one for ledger in every for one in ended_on(ledger.status, dates)}
+    return hours_of(days, trainings.values())
+
+
+def _response_times(ledgers: Iterable[DataProductReview]) -> tuple[Quantile, ...]:
+    days = _days(ledgers)
+    return quantiles_of(days[-WEEK:], days[-2 * WEEK : -WEEK])
+
+
+def _days(ledgers: Iterable[DataProductReview]) -> list[ReviewDay]:
+    """The days of ledgers, the oldest first."""
     days = {day.date: day for ledger in ledgers for day in ledger.status.days}
-    return hours_of(days[date] for date in sorted(days)[-HISTORY_DAYS:])
+    return [days[date] for date in sorted(days)]
 
 
 def _row(
@@ -160,50 +179,41 @@ def _row(
     return SloRow(slo, kind, tuple((date, *counts) for date, counts in days), outside)
 
 
-def _timeline(product: DataProduct) -> Iterable[TimelineEntry]:
+def _timeline(product: DataProduct) -> Iterator[TimelineEntry]:
     """Versions, the newest first."""
     status = product.status
-    if status.candidate is not None:
-        one = status.candidate
-        yield TimelineEntry(
-            one.version, str(one.phase), one.decision_reason, str(one.source), one.digest,
-            one.start_time, None,
-        )  # fmt: skip
-    if status.stable is not None:
-        stable = status.stable
+    if (one := status.candidate) is not None:
+        yield _entry(one, str(one.phase), one.decision_reason, start=one.start_time)
+    if (stable := status.stable) is not None:
         reason = "restored" if stable.restored else ""
-        yield TimelineEntry(
-            stable.version, "Stable", reason, str(stable.source), stable.digest,
-            stable.promotion_time, None,
-        )  # fmt: skip
+        yield _entry(stable, "Stable", reason, start=stable.promotion_time)
     for past in status.history:
-        yield TimelineEntry(
-            past.version, str(past.outcome), past.reason, str(past.source), past.digest,
-            past.promotion_time, past.end_time,
-        )  # fmt: skip
+        yield _entry(
+            past, str(past.outcome), past.reason, start=past.promotion_time, end=past.end_time
+        )
 
 
-def _commands(product: DataProduct) -> Iterable[Command]:
-    """What a person may do now."""
+def _entry(
+    one: VersionBase, outcome: str, reason: str, *, start: int | None, end: int | None = None
+) -> TimelineEntry:
+    return TimelineEntry(one.version, outcome, reason, str(one.source), one.digest, start, end)
+
+
+def _commands(product: DataProduct) -> Iterator[tuple[str, str]]:
+    """What a person may do now, each with its command."""
     status = product.status
     namespace, name = product.metadata.key
     rollout = find_condition(status.conditions, ConditionType.ROLLOUT_PROGRESSING)
     if status.candidate is not None:
         version = status.candidate.version
-        yield Command(
-            f"Approve {version}", request_command(product, names.REQUEST_PROMOTE, version)
-        )
+        yield f"Approve {version}", request_command(product, names.REQUEST_PROMOTE, version)
         if not status.candidate.parked or rollout is None:
-            yield Command(
-                f"Abort the rollout of {version}",
-                request_command(product, names.REQUEST_ABORT, version),
-            )
+            command = request_command(product, names.REQUEST_ABORT, version)
+            yield f"Abort the rollout of {version}", command
     if product.spec.retraining is not None:
-        yield Command("Retrain", request_command(product, names.REQUEST_RETRAIN, ""))
+        yield "Retrain", request_command(product, names.REQUEST_RETRAIN, "")
     if status.accepted:
         before = status.accepted[0].version
-        yield Command(
-            f"Roll back to {before}", request_command(product, names.REQUEST_ROLLBACK, before)
-        )
-    yield Command("Explain, with live numbers", f"sluicegate explain {namespace}/{name}")
-    yield Command("Read the object", f"kubectl get dataproduct -n {namespace} {name} -o yaml")
+        yield f"Roll back to {before}", request_command(product, names.REQUEST_ROLLBACK, before)
+    yield "Explain, with live numbers", f"sluicegate explain {namespace}/{name}"
+    yield "Read the object", f"kubectl get dataproduct -n {namespace} {name} -o yaml"

@@ -152,7 +152,6 @@ class Spark:
     ----------
     line : points of a polyline. objective : height of the objective; None without one.
     outside : places of the days on which the objective was missed.
-    low : the share at the bottom of the box; the top is 100 %.
     """
 
     width: float
@@ -160,7 +159,6 @@ class Spark:
     line: str
     objective: float | None
     outside: tuple[tuple[float, float], ...]
-    low: float
 
 
 def spark_of(
@@ -192,7 +190,6 @@ def spark_of(
             for point, (_, share) in zip(points, shares, strict=True)
             if objective is not None and share < objective
         ),
-        low=low,
     )  # fmt: skip
 
 

@@ -1,19 +1,17 @@
 """The same facts as the pages have, as JSON and as CSV. Pure."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sluicegate.api.base import rfc3339
-from sluicegate.ledger.resource_hours import CPU, MEMORY, ResourceHours
+from sluicegate.ledger.resource_hours import row_of
 from sluicegate.portfolio.dependencies import Graph
 from sluicegate.portfolio.facts import HIDDEN, ProductFacts
 from sluicegate.portfolio.journeys import Journey
 from sluicegate.portfolio.matrix import MarketProduct, Matrix
 from sluicegate.portfolio.overview import PortfolioOverview
 from sluicegate.portfolio.shares import ServedShare
-from sluicegate.reporting.text import cell
+from sluicegate.reporting.text import cell, csv_text, response_times
 from sluicegate.web.detail import Detail
 from sluicegate.web.store import ReviewFacts
 
@@ -22,23 +20,14 @@ COLUMNS = (
     "stateSince", "reason", "slo", "sloState", "budgetLeft", "model", "modelSince", "canary",
     "changeSlo", "ratio", "accepted", "drop", "dropLower", "dropUpper", "events",
     "training", "trainingReason", "trainingTime", "review", "needs", "problem",
-    "hoursDays", "podHours", "cpuHours", "memoryGibHours", "gpuHours",
+    "hoursDays", "podHours", "cpuHours", "memoryGibHours", "gpuHours", "trainingHours",
+    "trainingCpuHours", "trainingMemoryGibHours", "trainingGpuHours",
 )  # fmt: skip
 
 
-def table(rows: Iterable[Sequence[object]], columns: Sequence[str]) -> str:
-    """CSV of these rows; no text in it begins a formula in a spreadsheet."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return text.getvalue()
-
-
-def _cell(value: object) -> object:
-    if value is None:
-        return ""
-    return cell(str(value)) if isinstance(value, str) else value
+def _table(rows: Iterable[Iterable[object]], columns: Sequence[str]) -> str:
+    """CSV in which no text begins a formula in a spreadsheet."""
+    return csv_text((map(cell, row) for row in rows), columns)
 
 
 def product_json(one: ProductFacts) -> dict[str, Any]:
@@ -75,7 +64,7 @@ def product_json(one: ProductFacts) -> dict[str, Any]:
              "command": need.command}
             for need in one.needs
         ],
-        "resourceHours": hours_json(one.hours),
+        "resourceHours": one.hours and one.hours.document(),
         "problem": one.problem,
     }  # fmt: skip
 
@@ -98,7 +87,7 @@ def portfolio_json(overview: PortfolioOverview, products: Sequence[ProductFacts]
 
 def portfolio_csv(products: Iterable[ProductFacts]) -> str:
     """A row a product."""
-    return table(map(_row, products), COLUMNS)
+    return _table(map(_row, products), COLUMNS)
 
 
 def _row(one: ProductFacts) -> tuple[object, ...]:
@@ -113,14 +102,8 @@ def _row(one: ProductFacts) -> tuple[object, ...]:
         change and change.total,
         trained and trained.outcome, trained and trained.reason, trained and _time(trained.time),
         one.review, " ".join(str(need.kind) for need in one.needs), one.problem,
-        *_hours(one.hours),
+        one.hours and one.hours.days, *row_of(one.hours),
     )  # fmt: skip
-
-
-def _hours(one: ResourceHours | None) -> tuple[float | None, ...]:
-    if one is None:
-        return (None,) * 5
-    return one.days, one.pods, one.reserved.get(CPU), one.reserved.get(MEMORY), one.gpus
 
 
 def matrix_json(matrix: Matrix) -> dict[str, Any]:
@@ -148,7 +131,7 @@ def matrix_csv(matrix: Matrix) -> str:
         (*row.product.key, *(None if state is None else str(state) for state in row.cells))
         for row in matrix.rows
     )
-    return table(rows, ("namespace", "name", *matrix.markets))
+    return _table(rows, ("namespace", "name", *matrix.markets))
 
 
 def market_json(market: str, found: Iterable[MarketProduct]) -> dict[str, Any]:
@@ -190,7 +173,7 @@ def market_csv(found: Iterable[MarketProduct]) -> str:
         "events",
         "alone",
     )
-    return table(rows, columns)
+    return _table(rows, columns)
 
 
 def journeys_json(found: Iterable[Journey]) -> list[dict[str, Any]]:
@@ -238,7 +221,7 @@ def journeys_csv(found: Iterable[Journey]) -> str:
         "journey", "step", "namespace", "name", "state", "answered", "requests", "inTime", "timed",
         "milliseconds", "weakest",
     )  # fmt: skip
-    return table(rows, columns)
+    return _table(rows, columns)
 
 
 def graph_json(graph: Graph) -> dict[str, Any]:
@@ -259,7 +242,7 @@ def graph_csv(graph: Graph) -> str:
         (_label(graph, one), graph.nodes[one].state, _label(graph, other), graph.nodes[other].state)
         for one, other in graph.edges
     )
-    return table(rows, ("product", "state", "calls", "stateOfCalled"))
+    return _table(rows, ("product", "state", "calls", "stateOfCalled"))
 
 
 def _label(graph: Graph, name: str) -> str:
@@ -281,16 +264,14 @@ def reviews_json(reviews: Iterable[ReviewFacts]) -> list[dict[str, Any]]:
 
 
 def reviews_csv(reviews: Iterable[ReviewFacts]) -> str:
-    """A row a review."""
-    rows = (
-        (one.key.namespace, one.key.name, one.product, one.first_day, one.last_day, one.state,
-         _time(one.due), ", ".join(one.signed_by), ", ".join(one.missing))
-        for one in reviews
+    """A row a review, with what its JSON has."""
+    return _table(
+        (
+            [", ".join(value) if isinstance(value, list) else value for value in one.values()]
+            for one in reviews_json(reviews)
+        ),
+        ("namespace", "name", "product", "firstDay", "lastDay", "state", "due", "signedBy", "missing"),
     )  # fmt: skip
-    columns = (
-        "namespace", "name", "product", "firstDay", "lastDay", "state", "due", "signedBy", "missing",
-    )  # fmt: skip
-    return table(rows, columns)
 
 
 def detail_json(detail: Detail) -> dict[str, Any]:
@@ -305,17 +286,11 @@ def detail_json(detail: Detail) -> dict[str, Any]:
             one.status.name: [{"date": d, "bad": bad, "total": total} for d, bad, total in one.days]
             for one in detail.slos
         },
-        "resourceHours": hours_json(detail.hours),
+        "responseTimes": response_times(detail.response_times),
+        "resourceHours": detail.hours and detail.hours.document(),
         "dependents": [{"namespace": one.key[0], "name": one.key[1]} for one in detail.dependents],
-        "commands": {one.label: one.text for one in detail.commands},
+        "commands": dict(detail.commands),
     }
-
-
-def hours_json(one: ResourceHours | None) -> dict[str, Any] | None:
-    """Hours of pods, and of what they reserved, in so many days."""
-    if one is None:
-        return None
-    return {"days": one.days, "pods": one.pods, "reserved": dict(one.reserved)}
 
 
 def detail_csv(detail: Detail) -> str:
@@ -331,7 +306,7 @@ def detail_csv(detail: Detail) -> str:
         "slo", "state", "reason", "ratio", "bad", "total", "objective", "budgetLeft", "accepted",
         "drop", "daysOutside", "message",
     )  # fmt: skip
-    return table(rows, columns)
+    return _table(rows, columns)
 
 
 def _number(value: str | None) -> float | None:

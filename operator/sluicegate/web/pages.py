@@ -12,7 +12,7 @@ from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.overview import SORTS, Wanted, rows
 from sluicegate.web import exports
 from sluicegate.web.answering import CSV, JSON, Answering, ReaderRequest
-from sluicegate.web.detail import detail_of
+from sluicegate.web.detail import NEWEST_REVIEWS, detail_of
 from sluicegate.web.drawing import MOST_NODES, picture_of
 
 PAGE: Final = 200
@@ -139,7 +139,7 @@ class PortfolioPages:
                 return asked.json({"product": exports.product_json(facts)})
             return asked.html("unreadable.html", facts=facts)
         ledgers = (
-            self._answering.store.reviews.of(*key, facts.uid)
+            self._answering.store.reviews.of(*key, facts.uid, newest=NEWEST_REVIEWS)
             if asked.sight.sees_reviews(key[0])
             else []
         )
@@ -151,19 +151,29 @@ class PortfolioPages:
         return asked.html("product.html", it=detail, names=_titles(asked.seen.products))
 
     async def reviews(self, asked: ReaderRequest) -> web.Response:
-        """All reviews, the newest period first; with `state` those in a state."""
-        state = asked.query.get("state", "")
+        """All reviews, the newest period first; `q` is in a name, `period` and `state` are exact."""
+        text, state, begin = (
+            asked.query.get(name, "")[:_LONGEST] for name in ("q", "state", "period")
+        )
         every = asked.seen.reviews
-        found = [one for one in every if state in {"", one.state}]
+        found = [
+            one
+            for one in every
+            if state in {"", one.state}
+            and begin in {"", one.first_day}
+            and text.lower() in f"{one.key.namespace}/{one.product}"
+        ]
         if asked.extension == JSON:
             return asked.json(exports.reviews_json(found))
         if asked.extension == CSV:
             return asked.csv(exports.reviews_csv(found), "reviews")
         page, pages, shown = paged(asked, found)
         states = sorted({one.state for one in every})
+        periods = sorted({one.first_day for one in every}, reverse=True)
         return asked.html(
             "reviews.html",
-            reviews=shown, state=state, states=states, found=len(found), page=page, pages=pages,
+            reviews=shown, text=text, state=state, states=states, begin=begin, periods=periods,
+            found=len(found), page=page, pages=pages,
         )  # fmt: skip
 
     async def me(self, asked: ReaderRequest) -> web.Response:

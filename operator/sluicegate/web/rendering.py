@@ -15,7 +15,6 @@ import sluicegate.reporting
 from sluicegate.ledger.periods import local_day, local_minute
 from sluicegate.policy.model.formatting import duration
 from sluicegate.portfolio.needs import LABELS
-from sluicegate.portfolio.overview import core_hours
 from sluicegate.reporting import words
 from sluicegate.reporting.facts import SloFacts
 from sluicegate.stats.counts import Count
@@ -59,8 +58,8 @@ class Pages:
         )  # fmt: skip
         self._environment.tests["https"] = lambda url: bool(safe_url(str(url)))
         self._environment.globals.update(
-            words=words, duration=duration, core_hours=core_hours, share_of=share_of, labels=LABELS, bullet=bullet_of, spark=spark_of, static=static_url,
-            product_url=product_url, review_url=review_url, market_url=market_url, journey_url=journey_url, svg=svg_of, with_query=with_query,
+            words=words, duration=duration, share_of=share_of, labels=LABELS, bullet=bullet_of, spark=spark_of, static=static_url,
+            url_of=url_of, svg=svg_of, with_query=with_query,
             day=local_day, minute=local_minute, days=_days, markets=_markets,
         )  # fmt: skip
 
@@ -124,24 +123,9 @@ def safe_url(url: str) -> str:
     return url if url.startswith("https://") else ""
 
 
-def product_url(key: tuple[str, str], extension: str = "") -> str:
-    """The page of a product."""
-    return f"/products/{quote(key[0], safe='')}/{quote(key[1], safe='')}{extension}"
-
-
-def review_url(key: tuple[str, str], extension: str = "") -> str:
-    """The page of a review."""
-    return f"/reviews/{quote(key[0], safe='')}/{quote(key[1], safe='')}{extension}"
-
-
-def market_url(market: str, extension: str = "") -> str:
-    """The page of a market."""
-    return f"/markets/{quote(market, safe='')}{extension}"
-
-
-def journey_url(name: str, extension: str = "") -> str:
-    """The page of a journey."""
-    return f"/journeys/{quote(name, safe='')}{extension}"
+def url_of(kind: str, *names: str, extension: str = "") -> str:
+    """The page of one of a kind: `products` and `reviews` have two names, the other kinds one."""
+    return "/".join(["", kind, *(quote(name, safe="") for name in names)]) + extension
 
 
 def with_query(path: str, given: Mapping[str, str], **changed: object) -> str:

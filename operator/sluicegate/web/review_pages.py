@@ -1,6 +1,5 @@
 """The page of one review: its report, and the form that signs it."""
 
-import json
 from typing import Any, Final
 
 from aiohttp import web
@@ -8,12 +7,12 @@ from aiohttp import web
 from sluicegate.api.review import DataProductReview, ReviewState, SignVerdict
 from sluicegate.kube.resources import Key
 from sluicegate.reporting.facts import facts_of
-from sluicegate.reporting.text import as_csv, as_json
+from sluicegate.reporting.text import as_csv, documents
 from sluicegate.reviews.signing import roles_in
 from sluicegate.web.answering import CSV, HTML, JSON, Answering, ReaderRequest
 from sluicegate.web.detail import conceal_review
 from sluicegate.web.identity import AccessRefused
-from sluicegate.web.rendering import review_url
+from sluicegate.web.rendering import url_of
 from sluicegate.web.signing import (
     FORBIDDEN,
     GONE,
@@ -55,7 +54,7 @@ class ReviewPages:
             return self._page(asked, key, review, before)
         shown = conceal_review(facts_of(review, before), asked.seen.conceal)
         if extension == JSON:
-            return asked.json(json.loads(as_json([shown])))
+            return asked.json(documents([shown]))
         return asked.csv(as_csv([shown]), name)
 
     async def sign(self, asked: ReaderRequest) -> web.Response:
@@ -74,7 +73,7 @@ class ReviewPages:
                 raise web.HTTPNotFound from refusal
             return self._page(asked, key, review, before, form=form, refusal=refusal)
         self._answering.store.reviews.observe(body)  # the watch brings it only a moment later
-        raise web.HTTPSeeOther(review_url(key))
+        raise web.HTTPSeeOther(url_of("reviews", *key))
 
     def _found(
         self, asked: ReaderRequest, key: Key

@@ -1,13 +1,12 @@
 """The portfolio as one reader sees it: filtered before anything is counted, drawn or written."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 from sluicegate.portfolio.dependencies import Graph, graph_of
-from sluicegate.portfolio.facts import ProductFacts, ProductKey, as_seen, concealing
+from sluicegate.portfolio.facts import ProductFacts, ProductKey, as_seen, concealing, with_states
 from sluicegate.portfolio.journeys import Journey, journeys_of
 from sluicegate.portfolio.overview import Choices, PortfolioOverview, choices_of, overview_of
 from sluicegate.web.authorization import Sight
@@ -56,34 +55,34 @@ class Views:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._kept: OrderedDict[Sight, tuple[int, SeenPortfolio]] = OrderedDict()
+        self._version = store.version
+        self._kept = lru_cache(maxsize=_MOST)(self._made)
 
     def seen(self, sight: Sight) -> SeenPortfolio:
         """All that a reader may see."""
-        kept = self._kept.get(sight)
-        if kept is not None and kept[0] == self._store.version:
-            self._kept.move_to_end(sight)
-            return kept[1]
+        if self._version != self._store.version:
+            self._version = self._store.version
+            self._kept.cache_clear()
+        return self._kept(sight)
+
+    def _made(self, sight: Sight) -> SeenPortfolio:
         every = tuple(self._store.products.facts())
         known = frozenset(one.key for one in every)
         reviews = tuple(
             one for one in self._store.reviews.facts() if sight.sees_reviews(one.key.namespace)
         )
         hours = _hours(reviews)
-        made = SeenPortfolio(
+        return SeenPortfolio(
             products=tuple(
-                _with_hours(as_seen(one, sight.sees, known), hours)
-                for one in every
-                if sight.sees(one.key[0])
+                with_states(
+                    _with_hours(as_seen(one, sight.sees, known), hours)
+                    for one in every
+                    if sight.sees(one.key[0])
+                )
             ),
             reviews=reviews,
-            conceal=concealing(sight.sees, known),
+            conceal=concealing(sight.sees, known.__contains__),
         )
-        self._kept[sight] = (self._store.version, made)
-        self._kept.move_to_end(sight)
-        while len(self._kept) > _MOST:
-            self._kept.popitem(last=False)
-        return made
 
 
 def _hours(reviews: Iterable[ReviewFacts]) -> dict[ProductKey, ReviewFacts]:

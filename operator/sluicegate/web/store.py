@@ -14,7 +14,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.kube.resources import Key, key_of
 from sluicegate.ledger.periods import local_day
-from sluicegate.ledger.resource_hours import ResourceHours, hours_of
+from sluicegate.ledger.resource_hours import ResourceHours, ended_on, hours_of
 from sluicegate.portfolio.facts import ProductFacts, read_facts
 from sluicegate.reviews.store import UnreadableReview, read_review
 
@@ -40,7 +40,6 @@ class ReviewFacts:
     start: int
     state: str
     due: int | None
-    sealed: bool
     signed_by: tuple[str, ...]
     missing: tuple[str, ...]
     hours: ResourceHours | None = None
@@ -199,6 +198,7 @@ def _facts(key: Key, review: DataProductReview) -> ReviewFacts:
     status, period = review.status, review.spec.period
     zone = status.time_zone or "UTC"
     signed = {one.role for one in review.spec.sign_offs}
+    days = status.days[-HOURS_DAYS:]
     return ReviewFacts(
         key=key,
         product=review.spec.product_ref.name,
@@ -208,10 +208,9 @@ def _facts(key: Key, review: DataProductReview) -> ReviewFacts:
         start=period.start,
         state=str(status.state),
         due=status.due_time,
-        sealed=status.seal_time is not None,
         signed_by=tuple(
             f"{one.username} ({one.role}: {one.verdict})" for one in review.spec.sign_offs
         ),
         missing=tuple(role for role in status.signed_by if role not in signed),
-        hours=hours_of(status.days[-HOURS_DAYS:]),
+        hours=hours_of(days, ended_on(status, {day.date for day in days})),
     )

@@ -67,6 +67,7 @@ class World:
         self.uid = uid
         self.serving: dict[str, object] = {}
         self.decision = None
+        self.trained: dict[str, object] | None = None
         self.conditions: list[dict[str, object]] = []
         self._parsed: dict[str, DataProduct] = {}
         self.stand_in: PrometheusStandIn | None = None
@@ -88,7 +89,9 @@ class World:
     def product(self, **review) -> DataProduct:
         """The product as it is now; parsed once in each state."""
         second = self.now >= BEGIN + self.history.switch * DAY
-        known = [second, self.decision, self.uid, self.conditions, self.serving, review]
+        known = [
+            second, self.decision, self.trained, self.uid, self.conditions, self.serving, review,
+        ]  # fmt: skip
         state = json.dumps(known)
         if state not in self._parsed:
             self._parsed[state] = self._product(second=second, **review)
@@ -109,6 +112,8 @@ class World:
         status = {"stable": stable, "history": [first] if second else []}
         if self.decision is not None:
             status["decision"] = self.decision
+        if self.trained is not None:
+            status["retraining"] = {"lastJob": self.trained}
         if self.conditions:
             status["conditions"] = self.conditions
         slos = [

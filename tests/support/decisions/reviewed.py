@@ -91,6 +91,11 @@ def month(
                  "reason": "CanaryNotWorse", "message": "v14 isn't worse by 1.5 points",
                  "version": "v14"},
             ],
+            "trainings": [
+                {"job": "pricing-train-0a1b2c3d-1", "startTime": rfc3339(start + 9 * 86_400),
+                 "endTime": rfc3339(start + 9 * 86_400 + 3 * 3600),
+                 "requests": {"cpu": "4", "memory": "8Gi"}},
+            ],
             "versions": [
                 {"version": "v14", "source": "Retraining",
                  "promotionTime": rfc3339(start + 10 * 86_400)},

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sluicegate.api import names
 from sluicegate.api.product import DataProduct, read_status
 from sluicegate.api.status import DataProductStatus
+from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.plan import spec_version
 from sluicegate.manifests.version_annotations import memory_annotations
@@ -34,7 +35,6 @@ from sluicegate.reconcile.report.status import due, report, verified_seconds
 from sluicegate.reconcile.report.traffic_status import with_first_split
 from sluicegate.reconcile.traffic.allocation import allocation_of
 from sluicegate.reconcile.traffic.split_verification import verify_acceptance, verify_share
-from sluicegate.runtime.interfaces import Key
 from sluicegate.stats.counts import Count
 from tests.support.decisions.rollout_counts import Counted, RolloutCounts
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
-import tarfile
 from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cluster.cache import cache_folder
+from cluster.prerequisites import is_debian, require_packages
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-AXE = "axe-core@4.14.1"
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-pdf-header-footer",
     "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=20000",
@@ -43,26 +43,23 @@ axe.run().then(found => {{
 
 @cache
 def axe() -> str:
-    """The text of axe-core; needs npm."""
-    folder = cache_folder() / "npm"
-    folder.mkdir(parents=True, exist_ok=True)
-    archive = folder / f"{AXE.replace('@', '-')}.tgz"
-    if not archive.is_file():
-        subprocess.run(
-            ["npm", "pack", "--silent", AXE], cwd=folder, check=True, capture_output=True
-        )
-    with tarfile.open(archive) as files:
-        inside = files.extractfile("package/axe.min.js")
-        assert inside is not None
-        return inside.read().decode()
+    """The text of axe-core."""
+    return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
 def browser() -> str:
-    """The path of a browser; the test is skipped where there is none."""
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None or shutil.which("npm") is None:
-        pytest.skip(f"needs npm, and a browser: one of {', '.join(BROWSERS)}")
+    """The path of a browser, installed on Debian as root; elsewhere the test is skipped without one."""
+    found = _found()
+    if found is None and is_debian() and os.geteuid() == 0:
+        require_packages([BROWSERS[0]])
+        found = _found()
+    if found is None:
+        pytest.skip(f"needs a browser: one of {', '.join(BROWSERS)}")
     return found
+
+
+def _found() -> str | None:
+    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
 
 def _browse(page: Path, scratch: Path, *flags: str) -> str:

@@ -131,6 +131,7 @@ def full_status() -> dict[str, Any]:
                 "image": version["image"], "evaluation": counts, "stableEvaluation": counts, "pairs": pairs,
                 "completionTime": when,
             },
+            "lastJob": {"job": "a-train-0a1b2c3d-1", "startTime": when, "endTime": when, "requests": {"cpu": "2"}},
         },
         "slos": [{
             "name": "accuracy", "state": "Missed", "reason": "BaselineDropped", "message": "…",

@@ -34,6 +34,13 @@ def test_it_is_a_valid_product_of_this_clusters_images(sample):
     assert product.metadata.namespace == sample.namespace
 
 
+def test_a_sample_has_a_team_markets_and_a_review_that_the_team_can_sign(sample):
+    spec = DataProduct.parse(fitted(sample.file(), MODEL, repository=REPOSITORY)).spec
+    assert set(spec.review.signed_by) <= {one.role for one in spec.team.members}
+    assert len(spec.markets) > 1
+    assert spec.serving.market is not None
+
+
 def test_what_a_team_wrote_of_its_product_stays(sample):
     written, applied = sample.file(), fitted(sample.file(), MODEL, repository=REPOSITORY)
     assert {**applied["spec"], **dict.fromkeys(OURS, 0)} == {

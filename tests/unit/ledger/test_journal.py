@@ -6,8 +6,10 @@ from datetime import date
 
 import pytest
 
+from sluicegate.api.retraining_status import EndedTraining
 from sluicegate.api.review import (
     MOST_DECISIONS,
+    MOST_TRAININGS,
     DataProductReview,
     DataProductReviewStatus,
     ReviewDecision,
@@ -20,6 +22,7 @@ from sluicegate.ledger.journal import (
     wanted_days,
     with_day,
     with_decision,
+    with_training,
     with_versions,
 )
 from sluicegate.ledger.periods import Period, zone_of
@@ -92,6 +95,17 @@ def test_the_oldest_decisions_are_only_counted():
     assert len(status.decisions) == MOST_DECISIONS
     assert status.decisions[0].decision_time == 5
     assert status.earlier_decisions == {"Retrain/ModelDecay": 5}
+
+
+def test_the_newest_trainings_are_kept():
+    ended = [
+        EndedTraining(job=f"train-{number}", start_time=number, end_time=number + 60)
+        for number in range(MOST_TRAININGS + 2)
+    ]
+    status = EMPTY
+    for one in (*reversed(ended), ended[-1]):
+        status = with_training(status, one)
+    assert list(status.trainings) == ended[2:]
 
 
 def test_versions_are_those_that_were_stable_in_the_period():
@@ -169,6 +183,6 @@ def test_a_review_is_signed_once_each_role_has_signed_after_the_seal(
 def test_a_disagreement_is_kept_and_a_role_that_nobody_has_is_named():
     made = review(("acb", "DataProductManager", "Object", AFTER), signed_by=BOTH)
     where = standing(made, SOON)
-    assert [one.username for one in where.objections] == ["acb"]
+    assert [(one.username, one.verdict) for one in where.signed] == [("acb", "Object")]
     assert (where.missing, where.unfilled) == (("EngineeringManager",), ("EngineeringManager",))
     assert with_standing(made.status, where).reviewed_by == ("acb",)

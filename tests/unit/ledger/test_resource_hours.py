@@ -1,13 +1,17 @@
-"""Hours that pods reserved: their time, times what each requested on that day."""
+"""Hours that pods and trainings reserved: their time, times what each requested."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 
 from sluicegate.api.containers import Resources
-from sluicegate.api.review import ReviewDay
-from sluicegate.ledger.resource_hours import hours_of
-from sluicegate.reporting.words import reserved
+from sluicegate.api.retraining import Retraining
+from sluicegate.api.retraining_status import EndedTraining
+from sluicegate.api.review import DataProductReviewStatus, ReviewDay
+from sluicegate.ledger.resource_hours import ended_on, hours_of, row_of
+from sluicegate.reporting.words import reserved, trained
 
 
 def day(pods, **requests):
@@ -26,7 +30,7 @@ def test_hours_are_the_sum_of_each_days_pods_times_its_requests():
 def test_units_are_those_that_people_count_in():
     hours = hours_of([day(1, **{"nvidia.com/gpu": "1", "memory": "512M"})])
     assert hours is not None
-    assert hours.gpus == pytest.approx(24)
+    assert hours.gpus_a_day == pytest.approx(24)
     assert hours.reserved["memory"] == pytest.approx(24 * 512e6 / 2**30)
     assert "24 hours of nvidia.com/gpu" in reserved(hours)
 
@@ -41,3 +45,41 @@ def test_pods_without_requests_have_hours_and_days_without_pods_have_none():
 def test_what_is_only_limited_is_reserved_by_its_limit():
     given = Resources(requests={"cpu": "1"}, limits={"cpu": "2", "nvidia.com/gpu": "1"})
     assert given.reserved() == {"cpu": "1", "nvidia.com/gpu": "1"}
+
+
+def ended(job, end, hours, **requests):
+    return EndedTraining(job=job, start_time=end - hours * 3600, end_time=end, requests=requests)
+
+
+def test_trainings_are_counted_beside_pods():
+    gpu = {"nvidia.com/gpu": "2"}
+    trainings = [ended("a", 90_000, 2, cpu="4", **gpu), ended("b", 90_000, 1, cpu="4")]
+    hours = hours_of([day(1, cpu="1")], trainings)
+    assert hours is not None
+    assert trained(hours) == "3 hours in 2 trainings: 12 core hours, 4 hours of nvidia.com/gpu"
+    assert (hours.cores_a_day, hours.gpus_a_day) == (36, 4)
+    assert row_of(hours) == (24, 24, None, 0, 3, 12, None, 4)
+    alone = hours_of([], trainings[1:])
+    assert alone is not None
+    assert (alone.pods, trained(alone)) == (0, "1 hour in 1 training: 4 core hours")
+
+
+def test_a_training_is_of_the_day_on_which_it_ended_in_the_reviews_time_zone():
+    late = ended("a", 1_793_574_000, 1)  # 2026-11-01T23:00:00Z
+    status = DataProductReviewStatus(time_zone="Europe/Paris", trainings=(late,))
+    assert ended_on(status, {"2026-11-02"}) == [late]
+    assert ended_on(status, {"2026-11-01"}) == []
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"command": ["train"], "resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "3"}}},
+        {"podTemplate": {"spec": {"containers": [{"resources": {"limits": {"cpu": "2"}}}]}}},
+    ],
+    ids=["a command", "a template"],
+)
+def test_a_training_reserves_what_its_container_requests(how):
+    given = {"output": "registry.example/bentos/search"} | how
+    made = Retraining.model_validate_json(json.dumps(given), by_name=False)
+    assert made.reserved() == {"cpu": "2"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from sluicegate.api.names import (
     REQUEST_RETRAIN,
     DecisionReason,
@@ -81,6 +83,31 @@ def test_an_attempt_that_isnt_counted_shares_no_jobs_name_with_the_next():
         assert (after.unsuccessful_attempts, after.last_reason) == (0, "HoldOutTooSmall")
     assert len(triggers) == 1, "it is one need all the time"
     assert len(set(jobs)) == 3
+
+
+@pytest.mark.parametrize(
+    ("end", "requests"),
+    [("its result", {"cpu": "2", "memory": "4Gi"}), ("its spec is removed", {})],
+)
+def test_a_training_leaves_its_time_and_what_it_reserved_however_it_ends(end, requests):
+    asked = {"requests": {"cpu": "2"}, "limits": {"memory": "4Gi", "cpu": "3"}}
+    world = serving(retraining=TRAINING | {"resources": asked})
+    world.requests[REQUEST_RETRAIN] = "one"
+    world.settle()
+    one = started(world)
+    world.run(2)
+    if end == "its result":
+        failed = TrainingFailed(one.trigger.id, DecisionReason.JOB_FAILED, "no such column")
+        ended(world, failed)
+    else:
+        del world.spec["spec"]["retraining"]
+        world.step()
+    last = world.current.retraining.last_job
+    assert (last.job, last.start_time) == (one.job, one.start_time)
+    assert one.start_time < last.end_time <= world.now
+    assert last.requests == requests
+    world.run()
+    assert world.current.retraining.last_job == last
 
 
 def test_a_training_that_an_older_operator_started_keeps_its_jobs_name():

@@ -19,7 +19,7 @@ from sluicegate.__main__ import main
 from sluicegate.cli.report import readable, spun
 from sluicegate.reporting.facts import facts_of
 from sluicegate.reporting.response_times import quantile, quantiles_of_sum
-from sluicegate.reporting.text import as_csv, as_json, markdown
+from sluicegate.reporting.text import as_csv, documents, markdown
 from sluicegate.reporting.words import budget, change, compared, move, percent, sentence, span
 from sluicegate.stats.evolution import PeriodChange
 from tests.support.decisions.reviewed import document_of, sealed_month
@@ -145,13 +145,16 @@ def test_who_objects_is_named_above_all_numbers():
 
 def test_json_and_csv_say_the_same():
     facts = facts_of(WORSE, CALM)
-    (told,) = json.loads(as_json([facts]))
+    (told,) = documents([facts])
     rows = {row["slo"]: row for row in csv.DictReader(io.StringIO(as_csv([facts])))}
     for one in told["slos"]:
         row = rows[one["name"]]
         assert (int(row["bad"]), int(row["total"])) == (one["bad"], one["total"])
         assert row["change"] == one["changes"]["before"]["change"]
         assert float(row["cpu_hours"]) == told["resourceHours"]["reserved"]["cpu"] == 720
+        trainings = told["resourceHours"]["trainings"]
+        assert float(row["training_hours"]) == trainings["hours"] == 3
+        assert float(row["training_cpu_hours"]) == trainings["reserved"]["cpu"] == 12
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from sluicegate.api.base import rfc3339
 from sluicegate.api.review import ReadinessCheck
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.ledger.journal import LATE_DAYS, digest_of
+from sluicegate.ledger.resource_hours import hours_of
 from tests.support.decisions.ledger_world import BEGIN, DAYS, KEY, ZONE, counted, world
 from tests.support.decisions.recorded_days import DAY, NAMESPACE
 
@@ -142,6 +143,27 @@ async def test_each_decision_is_there_once_and_comes_soon():
         assert [one.message for one in review.status.decisions] == ["n=0", "n=1", "n=2"]
         assert {one.version for one in review.status.decisions} == {"v1"}
         assert {one.name for one in review.status.readiness} == set(ReadinessCheck)
+
+
+async def test_each_training_is_there_once_in_the_period_in_which_it_ended():
+    async with world(share=0.2) as it:
+        await it.pass_time(9 * DAY + 7200)
+        for number in range(4):  # from 29 September to 2 October
+            began, ended = (rfc3339(int(it.now) - ago) for ago in (5400, 1800))
+            it.trained = {"job": f"train-{number}", "startTime": began, "endTime": ended,
+                          "requests": {"cpu": "4"}}  # fmt: skip
+            await it.pass_time(DAY)
+        assert it.gate.kills
+        first, second = (one.status for _, one in sorted(it.all().items()))
+        assert [one.job for one in first.trainings] == ["train-0", "train-1"]
+        assert [one.job for one in second.trainings] == ["train-2", "train-3"]
+        hours = hours_of((), second.trainings)
+        assert (hours.trainings, hours.training, hours.trained) == (2, 2, {"cpu": 8})
+        await it.pass_time(3 * DAY)
+        (sealed, _) = (one for _, one in sorted(it.all().items()))
+        assert sealed.status.digest == digest_of(sealed)
+        without = sealed.model_copy(update={"status": sealed.status.replace(trainings=())})
+        assert sealed.status.digest != digest_of(without)
 
 
 async def test_a_review_outlives_its_product_and_is_sealed_with_what_it_has():

@@ -18,7 +18,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from sluicegate.runtime.interfaces import Key, QueuePriority
+from sluicegate.kube.resources import Key
+from sluicegate.runtime.interfaces import QueuePriority
 from sluicegate.runtime.workqueue import ShutDown, WorkQueue
 from tests.support.manual_clock import ManualClock
 

@@ -13,7 +13,7 @@ from sluicegate.simulation.traffic import SimulatedArms, SimulatedTraffic
 from sluicegate.simulation.vectorized_canary import Sequential
 from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import burst_correlation, level_shift
-from sluicegate.stats.sequential_test import better_factor, block_factor, nearest_null
+from sluicegate.stats.sequential_test import block_factor, nearest_null
 from tests.support.decisions.canary_products import canary_terms
 from tests.support.decisions.engine_canary import Canary, canary_block
 
@@ -122,15 +122,8 @@ ratios = st.floats(1e-6, 0.6)
 def test_the_vectorised_factors_are_the_engines(*, candidate, stable, ratio, margin, correlation):
     arms = SimulatedArms(*(np.array([float(number)]) for number in (*candidate, *stable)))
     about = tuple(np.array([number]) for number in (ratio, margin, correlation))
-    ours = (
-        *vectorized_test.block_factors(arms, *about),
-        vectorized_test.better_factor(arms, *about),
-    )
-    block = (Count(*candidate), Count(*stable), ratio, margin)
-    engine = [
-        *block_factor(*block, correlation=correlation),
-        better_factor(*block, correlation=correlation),
-    ]
+    ours = vectorized_test.block_factors(arms, *about)
+    engine = block_factor(Count(*candidate), Count(*stable), ratio, margin, correlation=correlation)
     # A sum of up to a million logarithms' worth of events, whose rounding is relative to its terms.
     scale = 1e-9 * (1 + candidate[1] + stable[1])
     assert [float(one[0]) for one in ours] == pytest.approx(engine, rel=1e-8, abs=scale)

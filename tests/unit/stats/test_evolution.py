@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sluicegate.stats.counts import Count
-from sluicegate.stats.evolution import PeriodChange, dispersion, evolution
+from sluicegate.stats.evolution import PeriodChange, evolution
 from sluicegate.stats.intervals import newcombe
 
 MONTHS = 2000
@@ -84,14 +84,15 @@ def test_a_change_has_its_size_and_its_interval():
 def test_days_that_differ_more_than_chance_widen_the_interval():
     calm = [Count(100, 1000)] * 30
     wild = [Count(40, 1000), Count(160, 1000)] * 15
-    assert dispersion(calm) == 1.0
-    assert dispersion(wild) > 20
     narrow, wide = (evolution(days, calm, margin=0.03) for days in (calm, wild))
+    assert narrow.phi == 1.0
+    assert wide.phi > 20
     assert wide.upper - wide.lower > 2 * (narrow.upper - narrow.lower)
 
 
 def test_of_few_days_the_scatter_says_nothing():
-    assert dispersion([Count(1, 100), Count(99, 100)]) == 1.0
+    few = [Count(1, 100), Count(99, 100)]
+    assert evolution(few, few, margin=0.03).phi == 1.0
 
 
 def test_the_dispersion_is_pearsons():
@@ -99,4 +100,5 @@ def test_the_dispersion_is_pearsons():
     bad = rng.binomial(200, rng.beta(20, 180, size=30))
     share = bad.sum() / (30 * 200)
     chi = ((bad - 200 * share) ** 2 / (200 * share * (1 - share))).sum()
-    assert dispersion([Count(int(one), 200) for one in bad]) == pytest.approx(chi / 29)
+    days = [Count(int(one), 200) for one in bad]
+    assert evolution(days, days, margin=0.03).phi == pytest.approx(chi / 29)

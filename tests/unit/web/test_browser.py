@@ -23,6 +23,10 @@ PATHS = (
 POISON = "</title><script>x()</script>\"'><img src=x onerror=x()><svg onload=x()>"
 FLAGS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 REVIEWS = "/apis/sluicegate.dev/v1alpha1/namespaces/pricing/dataproductreviews"
+SIDEWAYS = """
+[...document.querySelectorAll(".wide")]
+  .filter(one => one.scrollWidth > one.clientWidth).map(one => one.ariaLabel)
+"""
 REPORTS = """
 window.reports = [];
 window.ran = 0;
@@ -101,6 +105,8 @@ async def test_each_page_is_accessible_and_no_wider_than_the_window(width, schem
             wide = await tab.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, path
             assert await tab.evaluate("reports") == [], path
+            if path.startswith(("/products/", "/reviews/")):
+                assert await tab.evaluate(SIDEWAYS) == [], f"{path}: to be read by scrolling"
 
 
 async def test_no_text_of_a_product_runs_in_a_browser():

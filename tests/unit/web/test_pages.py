@@ -85,8 +85,21 @@ async def test_a_product_has_all_that_there_is_to_know(page):
     assert "sluicegate.dev/promote=v15/" in text
     core = await text_of(page, "/products/base/core")
     assert 'href="/products/logistics/eta"' in core
-    assert core.index("1. UpstreamDegraded") < core.index("2. RecentRelease")
+    assert core.index("1. Upstream degraded") < core.index("2. Recent release")
     assert "84.2 % (n=1,200)" in core
+
+
+async def test_a_product_says_of_those_that_it_calls_what_their_own_pages_say(page):
+    """Its status is of its last evaluation, and hasn't heard of the degraded one yet."""
+    assert not WAITS["status"].get("dependencies")
+    text = await text_of(page, "/products/logistics/eta")
+    found = re.search(r"<h3>Calls</h3>.*?</ul>", text, re.DOTALL)
+    assert "Degraded" in found[0]
+    assert "In the blast radius" in text
+    told = await (await page.get("/products/logistics/eta.json")).json()
+    (called,) = told["product"]["dependsOn"]
+    assert called == {"namespace": "base", "name": "core", "state": "Degraded"}
+    assert "In the blast radius" not in await text_of(page, "/products/base/core")
 
 
 async def test_a_market_has_its_products_with_their_numbers_there(page):
@@ -99,7 +112,7 @@ async def test_a_market_has_its_products_with_their_numbers_there(page):
 
 async def test_a_journey_has_its_steps_in_order_and_the_weakest_link(page):
     text = await text_of(page, "/journeys/buy-a-car")
-    assert "99.990 % of the journeys get an answer at each of the 1 steps" in text
+    assert "99.990 % of the journeys get an answer at the only step that is measured" in text
     assert "The weakest link is core" in text
     assert text.index("logistics/eta") < text.index("base/core")
     assert "affected by core" in text
@@ -124,12 +137,38 @@ async def test_days_of_ledgers_are_the_line_of_an_slo(page):
     assert "30 days, " in text
 
 
+async def test_a_product_has_its_response_times_beside_those_of_the_week_before(page):
+    text = await text_of(page, "/products/pricing/pricing")
+    assert re.search(r"50 % of the responses within 6\d ms \(before: 6\d ms\)", text)
+    told = await (await page.get("/products/pricing/pricing.json")).json()
+    assert [one["quantile"] for one in told["responseTimes"]] == [0.5, 0.95, 0.99]
+    assert "Response times" not in await text_of(page, "/products/base/core")
+
+
+async def test_reviews_are_found_by_product_period_and_state(page):
+    for query, names in (
+        ("", ["pricing-2026-11", "pricing-2026-10"]),
+        ("period=2026-10-01", ["pricing-2026-10"]),
+        ("q=PRIC&state=ToReview&period=2026-11-01", ["pricing-2026-11"]),
+        ("q=search", []),
+    ):
+        text = await text_of(page, f"/reviews?{query}")
+        assert re.findall(r"<small>pricing/(pricing-[-0-9]+)</small>", text) == names
+        told = await (await page.get(f"/reviews.json?{query}")).json()
+        assert [one["name"] for one in told] == names
+    assert '<option value="2026-10-01" selected>' in await text_of(
+        page, "/reviews?period=2026-10-01"
+    )
+
+
 async def test_what_pods_reserved_is_on_the_page_of_a_product_and_orders_the_table(page):
     text = await text_of(page, "/products/pricing/pricing")
     assert (
         "in 30 days of the ledgers: 1,440 pod hours: 720 core hours, 1,440 GiB hours of memory."
         in text
     )
+    trained = "3 hours in 1 training: 12 core hours, 24 GiB hours of memory."
+    assert f"Reserved by trainings in these days: {trained}" in text
     told = await (await page.get("/portfolio.json?sort=hours")).json()
     first, *others = told["products"]
     assert first["name"] == "pricing"
@@ -137,10 +176,12 @@ async def test_what_pods_reserved_is_on_the_page_of_a_product_and_orders_the_tab
         "days": 7,
         "pods": 336,
         "reserved": {"cpu": 168, "memory": 336},
+        "trainings": {"number": 0, "hours": 0, "reserved": {}},
     }
     assert [one["resourceHours"] for one in others] == [None, None]
     rows = list(csv.DictReader(io.StringIO(await text_of(page, "/portfolio.csv?sort=hours"))))
     assert [row["cpuHours"] for row in rows] == ["168.0", "", ""]
+    assert [row["trainingHours"] for row in rows] == ["0", "", ""]
     assert '<td class="later number">24</td>' in await text_of(page, "/?sort=hours")
 
 

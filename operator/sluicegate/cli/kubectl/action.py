@@ -55,13 +55,11 @@ class Request:
     sentence : what happens, e.g. `promote v15`.
     details : what it is decided by, a line each.
     version : what the annotation names; empty for requests about no version.
-    identity : what must still be the case when it is written; compared with what `identify` gives.
     """
 
     sentence: str
     details: Sequence[str]
-    version: str
-    identity: tuple[str, ...]
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,66 +70,79 @@ class Action:
     ----------
     verb : what RBAC calls it. annotation, echo : where it is written, and its field of
         status.lastHandled.
+    identify : what the request is about, as the product is; empty where there is nothing.
     ask : what is asked for, of a product and the version on the command line; InvalidInput or Stale
         where there is nothing of the kind.
-    identify : what the request is about, as the product is.
+    description : of the command. version : the meaning of VERSION, None without one.
     pending : why a request may wait for long, e.g. for the last step; empty where it does not.
     """
 
     verb: str
     annotation: str
     echo: str
-    ask: Callable[[facts.Body, str], Request]
     identify: Callable[[facts.Body], tuple[str, ...]]
+    ask: Callable[[facts.Body, str], Request]
+    description: str
+    version: str | None = None
     pending: Callable[[facts.Body], str] = lambda _: ""
 
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the command's arguments."""
+        parser.description = self.description
+        add_product(parser)
+        if self.version is not None:
+            parser.add_argument(
+                "version", metavar="VERSION", nargs="?", default="", help=self.version
+            )
+        parser.add_argument("--yes", "-y", action="store_true", help="do not ask, for scripts")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="show the request without making it"
+        )
+        parser.add_argument(
+            "--no-wait", dest="wait", action="store_false",
+            help="do not wait for the operator's answer",
+        )  # fmt: skip
+        parser.add_argument("--timeout", default="1m", help="how long to wait (default: 1m)")
+        add_output(parser, formats=("table", "json", "yaml", "name"))
+        parser.epilog = (
+            f"{CODES} Evidence, questions and progress are on standard error; the result is on"
+            " standard output."
+        )
 
-def configure_action(parser: argparse.ArgumentParser, *, version: str | None) -> None:
-    """Declare what all actions take; `version` is the meaning of VERSION, None without one."""
-    add_product(parser)
-    if version is not None:
-        parser.add_argument("version", metavar="VERSION", nargs="?", default="", help=version)
-    parser.add_argument("--yes", "-y", action="store_true", help="do not ask, for scripts")
-    parser.add_argument("--dry-run", action="store_true", help="show the request without making it")
-    parser.add_argument(
-        "--no-wait", dest="wait", action="store_false", help="do not wait for the operator's answer"
-    )
-    parser.add_argument("--timeout", default="1m", help="how long to wait (default: 1m)")
-    add_output(parser, formats=("table", "json", "yaml", "name"))
-    parser.epilog = (
-        f"{CODES} Evidence, questions and progress are on standard error; the result is on standard"
-        " output."
-    )
+    def run(self, args: argparse.Namespace) -> int:
+        """Show what is asked for, ask the person, then the operator; print what came of it."""
+        seconds = seconds_of(args.timeout)
+        with opened(args) as session:
+            key = session.key(args.product)
+            product = session.product(key)
+            request = self.ask(product, getattr(args, "version", ""))
+            say(clean(f"{key}: {request.sentence}"))
+            for line in request.details:
+                say(clean(f"  {line}"))
+            if args.dry_run:
+                return REACHED
+            if not args.yes and not _agreed(f"{request.sentence} of {key}?"):
+                say("Nothing was requested.")
+                return FAILED
+            value = f"{request.version}/{token()}" if request.version else token()
+            _write(session, key, self, self.identify(product), value=value)
+            say(f"► {self.annotation}={value} is set")
+            if not args.wait:
+                outcome = WaitResult(REACHED, "requested, without waiting for the answer")
+            elif why := self.pending(product):
+                outcome = WaitResult(REACHED, why)
+            else:
+                outcome, product = wait(
+                    session, key, lambda body: answered(body, self, value), seconds,
+                    progress=lambda text: say(f"◎ {clean(text)}"),
+                )  # fmt: skip
+        return report(product, outcome, action=self.verb, request=value, output=args.output)
 
 
-def run_action(action: Action, args: argparse.Namespace) -> int:
-    """Ask the person, then the operator; print what came of it."""
-    seconds = seconds_of(args.timeout)
-    with opened(args) as session:
-        key = session.key(args.product)
-        product = session.product(key)
-        request = action.ask(product, getattr(args, "version", ""))
-        say(clean(f"{key}: {request.sentence}"))
-        for line in request.details:
-            say(clean(f"  {line}"))
-        if args.dry_run:
-            return REACHED
-        if not args.yes and not _agreed(f"{request.sentence} of {key}?"):
-            say("Nothing was requested.")
-            return FAILED
-        value = f"{request.version}/{token()}" if request.version else token()
-        _write(session, key, action, request, value=value)
-        say(f"► {action.annotation}={value} is set")
-        if not args.wait:
-            outcome = WaitResult(REACHED, "requested, without waiting for the answer")
-        elif why := action.pending(product):
-            outcome = WaitResult(REACHED, why)
-        else:
-            outcome, product = wait(
-                session, key, lambda body: answered(body, action, value), seconds,
-                progress=lambda text: say(f"◎ {clean(text)}"),
-            )  # fmt: skip
-    return report(product, outcome, action=action.verb, request=value, output=args.output)
+def require_candidate(key: Key, candidate: str, named: str) -> None:
+    """Refuse a version on the command line that is another one than the candidate; empty for none."""
+    if named and named != candidate:
+        raise Stale(f"{named} is not the candidate of {key}, {candidate} is: nothing was written")
 
 
 def token() -> str:
@@ -166,13 +177,15 @@ def _agreed(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
-def _write(session: Session, key: Key, action: Action, request: Request, *, value: str) -> None:
+def _write(
+    session: Session, key: Key, action: Action, identity: tuple[str, ...], *, value: str
+) -> None:
     """Set the annotation, on the object that has what was shown."""
     body = {"metadata": {"annotations": {action.annotation: value}}}
     for _ in range(ATTEMPTS):
         product = session.product(key)
-        if (now := action.identify(product)) != request.identity:
-            shown, found = " ".join(request.identity) or "nothing", " ".join(now) or "nothing"
+        if (now := action.identify(product)) != identity:
+            shown, found = " ".join(identity) or "nothing", " ".join(now) or "nothing"
             raise Stale(
                 f"{key} has changed since it was shown: {clean(shown)} then, {clean(found)} now; nothing was"
                 f" written: run the command again, and decide about what is there"

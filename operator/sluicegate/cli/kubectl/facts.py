@@ -57,6 +57,11 @@ def identity(version: Body) -> tuple[str, ...]:
     return (str(version.get("version")), str(version.get("revision"))) if version else ()
 
 
+def stable_identity(product: Body) -> tuple[str, ...]:
+    """Version and revision of the stable version; empty before the first."""
+    return identity(part(product, "status", "stable"))
+
+
 def step_line(trial: Body) -> str:
     """Version, phase and share of a candidate."""
     return f"{trial.get('version')}: {trial.get('phase')} at {trial.get('weight', 0)} %"

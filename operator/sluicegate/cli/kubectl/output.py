@@ -16,6 +16,7 @@ from sluicegate.cli.kubectl.terminal import UNSAFE, clean
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
 FORMATS: Final = ("table", "wide", "json", "yaml", "name")
 API_VERSION: Final = f"cli.{GROUP}/v1alpha1"
@@ -70,6 +71,15 @@ def as_yaml(answer: Document) -> str:
         allow_unicode=not UNSAFE.search(plain),
         width=100,
     )
+
+
+def write_text(text: str, file: Path | None) -> None:
+    """Write a text into a file, whose name is printed; to standard output without one."""
+    if file:
+        file.write_text(text, encoding="utf-8", newline="")
+        print(file)
+    else:
+        print(text, end="")
 
 
 def write_names(found: Sequence[Document]) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sluicegate.api.names import GROUP, SINGULAR
 from sluicegate.cli.kubectl import facts
-from sluicegate.cli.kubectl.output import document, write
+from sluicegate.cli.kubectl.output import document, write, write_names
 from sluicegate.cli.kubectl.terminal import clean
 from sluicegate.cli.kubectl.waiting import FAILED, REACHED, TIMED_OUT
 
@@ -23,7 +22,7 @@ def report(
     key = facts.key(product)
     code = TIMED_OUT if outcome.code is None else outcome.code
     if output == "name":
-        print(f"{SINGULAR}.{GROUP}/{key.name}")
+        write_names([product])
     elif output == "table":
         print(clean(f"{MARKS.get(code, '◌')} {key}: {outcome.message}"))
         if trial := facts.candidate(product):

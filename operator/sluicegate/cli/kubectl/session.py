@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sluicegate.api.names import GROUP, PLURAL
+from sluicegate.api.names import GROUP, LABEL_PRODUCT, PLURAL
 from sluicegate.cli.kubectl.terminal import clean, say
 from sluicegate.errors import SluicegateError, invalid
 from sluicegate.kube.direct_client import DirectClient
 from sluicegate.kube.errors import Forbidden, NotFound
 from sluicegate.kube.kubeconfig import Access, Selection, read_access
-from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
 
 if TYPE_CHECKING:
     import argparse
@@ -64,6 +64,13 @@ class Session:
                     " `kubectl sluicegate get -A` lists those there are"
                 )
                 raise invalid("NAME", text) from error
+
+    def reviews(self, key: Key) -> list[Body]:
+        """The reviews of a product; Refused where the person may not list them."""
+        with refusals("list", DATA_PRODUCT_REVIEWS, key.namespace):
+            labels = f"{LABEL_PRODUCT}={key.name}"
+            found = self.client.items(DATA_PRODUCT_REVIEWS, namespace=key.namespace, labels=labels)
+            return list(found)
 
 
 def add_product(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> None:

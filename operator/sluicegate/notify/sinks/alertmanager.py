@@ -70,16 +70,12 @@ class AlertmanagerLoop:
         alerts = [*found.values(), *(alert for _, alert in self._ended.values())]
         if not alerts:
             return True
+        body = json.dumps(alerts).encode()
+        headers = {"Content-Type": "application/json"}
         try:
-            sink = self._sink.model_copy(
-                update={"url": self._sink.address().rstrip("/") + PATH, "url_file": None}
-            )
-            body = json.dumps(alerts).encode()
-            headers = {"Content-Type": "application/json"}
-            await deliver(self._http, sink, headers, body, wall=self._wall)
-        except (Undelivered, OSError, ValueError) as error:
-            cause = error.cause if isinstance(error, Undelivered) else "configuration"
-            metrics.FAILED.labels(self._name, cause).inc()
-            logger.warning("sink %s did not accept the alerts: %s", self._name, cause)
+            await deliver(self._http, self._sink, headers, body, wall=self._wall, path=PATH)
+        except Undelivered as error:
+            metrics.FAILED.labels(self._name, error.cause).inc()
+            logger.warning("sink %s did not accept the alerts: %s", self._name, error.cause)
             return False
         return True

@@ -69,9 +69,10 @@ class AiohttpClient:
 
 
 async def deliver(
-    http: Http, sink: HttpSink, headers: Mapping[str, str], body: bytes, *, wall: Clock
-) -> None:
-    """Post a body to a sink.
+    http: Http, sink: HttpSink, headers: Mapping[str, str], body: bytes, *, wall: Clock,
+    path: str = "",
+) -> None:  # fmt: skip
+    """Post a body to a sink; `path` is below its address.
 
     Raises
     ------
@@ -79,7 +80,7 @@ async def deliver(
         It wasn't accepted.
     """
     try:
-        url = sink.address()
+        url = sink.address().rstrip("/") + path if path else sink.address()
         sent = {**headers, "User-Agent": "sluicegate-notify"}
         if sink.token_file is not None:
             token = sink.token_file.read_text(encoding="utf-8").strip()

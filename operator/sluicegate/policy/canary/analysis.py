@@ -30,7 +30,7 @@ from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.canary_duration import LEAST_BLOCKS as NEEDED_BLOCKS
 from sluicegate.stats.canary_duration import WARM_UP_BLOCKS, expected_seconds
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.dispersion import (
     LEAST_BLOCKS,
     burst_correlation,
@@ -53,7 +53,6 @@ SHARE_BLOCKS: Final = 5
 SHARE_FACTOR: Final = 2
 EXPECTED_REQUESTS: Final = 20
 """Expected requests from which on none at all, or too few by the gateway, are a mismatch."""
-_NONE: Final = Count(0, 0)
 _REQUEST_KINDS: Final = (IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY)
 
 
@@ -194,7 +193,7 @@ def _slo_evidence(
     before = [one.count for one in found if one is not None and one.quality is Quality.COUNTED]
     shift = level_shift(tuple(before))
     recent = before[shift:]
-    past = Count(sum(count.bad for count in recent), sum(count.total for count in recent))
+    past = summed(recent)
     known = status.engine.correlation.get(slo.name)
     correlation = burst_correlation(before, shift=shift) if known is None else known
     lag = slo.lag_blocks * terms.block_seconds
@@ -212,7 +211,7 @@ def _slo_evidence(
         expected = lag + expected_seconds(
             terms.steps,
             events_per_second=rate,
-            ratio=expected_ratio(_sum(past, evidence.stable), margin),
+            ratio=expected_ratio(summed((past, evidence.stable)), margin),
             margin=margin,
             block_seconds=arms.seconds,
             correlation=correlation,
@@ -261,10 +260,6 @@ def _is_late(terms: Terms, candidate: Candidate, arms: _Arms) -> bool:
     return (
         arms.newest - began(candidate) >= candidate.step_of(terms.steps) / len(terms.steps) * most
     )
-
-
-def _sum(one: Count, other: Count) -> Count:
-    return Count(one.bad + other.bad, one.total + other.total)
 
 
 def _rate(before: Sequence[Count], evidence: SequentialEvidence, blocks: int) -> float:
@@ -372,6 +367,6 @@ def _shares(terms: Terms, blocks: Sequence[CanaryBlock]) -> list[tuple[int, int]
 
 
 def _share(block: CanaryBlock, slo: str) -> tuple[int, int]:
-    ours = _count(block.candidate.get(slo)) or _NONE
-    theirs = _count(block.stable.get(slo)) or _NONE
+    ours = _count(block.candidate.get(slo)) or NOTHING
+    theirs = _count(block.stable.get(slo)) or NOTHING
     return ours.total, ours.total + theirs.total

@@ -137,11 +137,11 @@ def against(status: DataProductStatus, candidate: Candidate, assessment: Assessm
 def _below_standard(
     status: DataProductStatus, candidate: Candidate, assessment: Assessment
 ) -> Hold | None:
-    for slo in assessment.slos:
-        held = _misses_objective(candidate, slo) or _walks_away(status, candidate, slo)
-        if held is not None:
-            return held
-    return None
+    held = (
+        _misses_objective(candidate, slo) or _walks_away(status, candidate, slo)
+        for slo in assessment.slos
+    )
+    return next(filter(None, held), None)
 
 
 def _leaning(candidate: Candidate, slo: SloEvidence) -> Hold:

@@ -11,6 +11,7 @@ from typing import ClassVar, Final
 
 from sluicegate.api.baseline import Baselines
 from sluicegate.api.names import DecisionReason, DecisionType
+from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import DerivedRollout, Release, VersionSource
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
@@ -181,6 +182,23 @@ PRECEDENCE: Final = tuple(DecisionType)
 """Of several decisions that apply, the one whose type comes first is made."""
 
 
-def foremost(decisions: Iterable[Decision]) -> Decision:
-    """The decision that precedes all others; of one type, the first. ValueError without any."""
-    return min(decisions, key=lambda decision: PRECEDENCE.index(decision.type))
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A decision that applies.
+
+    Attributes
+    ----------
+    decision : what to do.
+    status : what is remembered if that is decided.
+    takes_up_training : whether the result of a training is over with that; one that has to wait
+        comes again.
+    """
+
+    decision: Decision
+    status: DataProductStatus
+    takes_up_training: bool = False
+
+
+def foremost(proposals: Iterable[Proposal]) -> Proposal:
+    """The proposal that precedes all others; of one type, the first. ValueError without any."""
+    return min(proposals, key=lambda one: PRECEDENCE.index(one.decision.type))

@@ -78,10 +78,21 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why pods of a version don't serve: a reason, and the cause in a sentence."""
+    """Why pods of a version don't serve, or why a Job counts for nothing.
+
+    Attributes
+    ----------
+    reason : INFRASTRUCTURE, or what the version itself did.
+    message : the cause in a sentence.
+    """
 
     reason: DecisionReason
     message: str
+
+    @property
+    def own(self) -> bool:
+        """Whether the version is the cause."""
+        return self.reason is not DecisionReason.INFRASTRUCTURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,15 +200,7 @@ class ShadowCounted:
     pairs: Mapping[str, Pairs]
 
 
-@dataclass(frozen=True, slots=True)
-class ShadowFailed:
-    """Why a Job of the shadow phase counts for nothing."""
-
-    reason: DecisionReason
-    message: str
-
-
-ShadowResult = ShadowCounted | ShadowFailed
+ShadowResult = ShadowCounted | Failure
 
 
 @dataclass(frozen=True, slots=True)

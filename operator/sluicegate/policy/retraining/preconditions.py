@@ -197,11 +197,7 @@ def obstacle(
     request: RetrainingRequest, checks: tuple[Check, ...] = PRECONDITIONS
 ) -> Obstacle | None:
     """The first precondition that isn't met; None when the training may start."""
-    for check in checks:
-        found = check(request)
-        if found is not None:
-            return found
-    return None
+    return next(filter(None, (check(request) for check in checks)), None)
 
 
 def trigger_of(terms: Terms, version: str, slo: str, first_bad: int | str) -> str:

@@ -108,11 +108,7 @@ GATES: Final[tuple[Gate, ...]] = (
 
 def objection(view: View) -> Reason | None:
     """Why the SLO is Unknown; None when it may be judged."""
-    for gate in GATES:
-        reason = gate(view)
-        if reason is not None:
-            return reason
-    return None
+    return next(filter(None, (gate(view) for gate in GATES)), None)
 
 
 def evidence_since(terms: Terms, stable: Version, known: SloRecord) -> int:

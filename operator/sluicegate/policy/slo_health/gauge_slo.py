@@ -14,7 +14,7 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.policy.model.terms import GaugeTerms, SloTerms
 from sluicegate.policy.slo_health.current_level import LEAST_SHARE, Z_STILL_BAD, Present
 from sluicegate.policy.slo_health.drift import Drift
-from sluicegate.policy.slo_health.ratio_slo import SloResult
+from sluicegate.policy.slo_health.ratio_slo import STATES, SloResult
 from sluicegate.slo.burn_rate import Level
 from sluicegate.slo.means import Means, Values, add
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar, Units
@@ -65,11 +65,7 @@ def judge(
     missed = gauge.bound is not None and _misses(gauge, readings, now, since)
     level = max(Level.MISSED if missed else Level.MET, drift.level if drift else Level.MET)
     reason = Reason.OBJECTIVE_MISSED if missed else Reason.BASELINE_DROPPED
-    state = {
-        Level.MET: SloState.MET,
-        Level.AT_RISK: SloState.AT_RISK,
-        Level.MISSED: SloState.MISSED,
-    }[level]
+    state = STATES[level]
     if level is Level.MET:
         reason = Reason.WITHIN_OBJECTIVE
         if gauge.bound is None and drift is None:

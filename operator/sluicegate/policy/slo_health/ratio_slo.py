@@ -62,7 +62,7 @@ class SloResult:
     shown: int = 0
 
 
-_STATES: Final = {
+STATES: Final = {
     Level.MET: SloState.MET,
     Level.AT_RISK: SloState.AT_RISK,
     Level.MISSED: SloState.MISSED,
@@ -122,7 +122,7 @@ def judge(
     absolute = tripped.threshold.row.level if tripped else Level.MET
     relative = drift.level if drift else Level.MET
     level = max(absolute, relative)
-    state, reason = _STATES[level], _reason(level, relative, drift)
+    state, reason = STATES[level], _reason(level, relative, drift)
     if level is Level.MET and not any(readings):
         silent = _silence(terms, series, baseline, drift, now=now, since=since)
         state, reason = (SloState.UNKNOWN, silent) if silent else (state, reason)

@@ -26,7 +26,12 @@ from sluicegate.policy.model.decision import (
 from sluicegate.policy.model.observed import RolloutObservation
 from sluicegate.reconcile.decide.evaluation_status import with_figures
 from sluicegate.reconcile.decide.events import EventNote
-from sluicegate.reconcile.decide.retraining_attempt import with_job, with_pending, with_result
+from sluicegate.reconcile.decide.retraining_attempt import (
+    with_ended_training,
+    with_job,
+    with_pending,
+    with_result,
+)
 from sluicegate.reconcile.decide.rollout_completion import advance, after_decision, decision_status
 from sluicegate.reconcile.decide.rollout_observation import RolloutMove, allocation, observe_rollout
 from sluicegate.reconcile.decide.rollout_progress import rolled_back
@@ -86,7 +91,7 @@ def make_plan(observation: Observation) -> Plan:
         if isinstance(evaluation.decision, Advance | Promote):  # the pods may be there already
             status, more = advance(observation, status, observe_rollout(observation, status))
             told += more
-    status = bounded(observation.terms, status)
+    status = bounded(observation.terms, with_ended_training(observation, status))
     status = with_capacity(observation.product, status, observation.stable_pods)
     return Plan(status, allocation(observation, status), evaluation, told)
 

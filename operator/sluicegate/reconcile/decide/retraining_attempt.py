@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.outcome import Outcome
-from sluicegate.api.retraining_status import AttemptResult, Trigger
+from sluicegate.api.retraining_status import AttemptResult, EndedTraining, Trigger
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, VersionSource
 from sluicegate.manifests.names import job_name
@@ -29,6 +29,23 @@ def with_job(observation: Observation, status: DataProductStatus) -> DataProduct
     assert one.trigger is not None
     name = job_name(observation.product.metadata.name, one.trigger.id, one.number)
     return status.with_retraining(job=name)
+
+
+def with_ended_training(observation: Observation, status: DataProductStatus) -> DataProductStatus:
+    """The status; a training that is no longer under way leaves what it reserved, however it ended."""
+    before, after = observation.product.status.retraining, status.retraining
+    if before is None or not before.job or before.start_time is None:
+        return status
+    if after is not None and after.job == before.job:
+        return status
+    retraining = observation.product.spec.retraining
+    ended = EndedTraining(
+        job=before.job,
+        start_time=before.start_time,
+        end_time=observation.now,
+        requests=retraining.reserved() if retraining else {},
+    )
+    return status.with_retraining(last_job=ended)
 
 
 def with_pending(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
-from sluicegate.policy.model.observed import RolloutObservation
+from sluicegate.policy.model.observed import Failure, RolloutObservation
 from sluicegate.policy.transitions import accepted_version
 from sluicegate.reconcile.decide.rollout_progress import (
     Progress,
@@ -13,7 +13,7 @@ from sluicegate.reconcile.decide.rollout_progress import (
     facts_of,
     progress,
 )
-from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, Attribution, attribution_of
+from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, attribution_of
 from sluicegate.reconcile.live.pods import of_revision, problem_of
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.traffic.allocation import Allocation, allocation_of, share_in_force
@@ -92,7 +92,7 @@ def _moved_at(observation: Observation, status: DataProductStatus) -> float:
 
 def _attribution(
     observation: Observation, status: DataProductStatus, candidate: Candidate
-) -> Attribution | None:
+) -> Failure | None:
     """The cause if no pod of a candidate is ready; None for a first version."""
     if status.stable is None:
         return None

@@ -18,7 +18,7 @@ from sluicegate.measurement.canary_blocks import Requests
 from sluicegate.policy.model.observed import Failure, RolloutObservation
 from sluicegate.policy.transitions import with_share
 from sluicegate.reconcile.live.children import DeploymentRecord
-from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, Attribution
+from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS
 from sluicegate.reconcile.live.pods import PodState
 from sluicegate.reconcile.traffic.allocation import FULL, Allocation, target_weight
 from sluicegate.reconcile.traffic.split_verification import Split, VerificationLevel, is_drained
@@ -54,7 +54,7 @@ class RolloutState:
     split: Split | None = None
     requests: Requests = field(default_factory=Requests)
     problem: PodState | None = None
-    attribution: Attribution | None = None
+    attribution: Failure | None = None
     moved_at: float = 0.0
     term: int = 0
 
@@ -132,7 +132,7 @@ def facts_of(
     """What a decision may know of the rollout of `status.candidate`; there is a candidate."""
     candidate, stable = status.candidate, status.stable
     assert candidate is not None
-    problem, attribution, split = rolling.problem, rolling.attribution, rolling.split
+    problem, split = rolling.problem, rolling.split
     weight = target_weight(product.spec, candidate)
     promoting = candidate.phase is CandidatePhase.PROMOTING
     followed = split is None or (rolling.accepted and not split.mismatched)
@@ -141,9 +141,9 @@ def facts_of(
         wants_share=candidate.weight < FULL if promoting else candidate.weight != weight,
         waited=rolling.now - max(candidate.wait_start_time or candidate.start_time, rolling.term),
         deadline=product.spec.serving.progress_deadline_seconds,
-        problem=None if problem is None else Failure(_reason(problem), problem.problem),
+        problem=None if problem is None else Failure(problem.reason, problem.problem),
         unrecoverable=problem is not None and problem.unrecoverable,
-        attribution=None if attribution is None else Failure(attribution.reason, attribution.text),
+        attribution=rolling.attribution,
         serves=rolling.ready(candidate.revision) > 0,
         stable_serves=stable is not None and rolling.ready(stable.revision) > 0,
         given_since=rolling.now - _changed_at(candidate),
@@ -254,14 +254,6 @@ def _judged(candidate: Candidate, rolling: RolloutState) -> bool:
     ):
         return True
     return rolling.now - candidate.wait_start_time >= GRACE_SECONDS
-
-
-def _reason(problem: PodState) -> DecisionReason:
-    if problem.misnamed:
-        return DecisionReason.SERVICE_NOT_FOUND
-    if problem.mismatch:
-        return DecisionReason.RUNTIME_MISMATCH
-    return DecisionReason.IMAGE_NOT_FOUND if problem.absent else DecisionReason.CANARY_NOT_READY
 
 
 def rolled_back(candidate: Candidate, reason: DecisionReason, message: str, now: int) -> Candidate:

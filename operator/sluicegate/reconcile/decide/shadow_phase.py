@@ -6,7 +6,7 @@ from sluicegate.api.shadow import ShadowStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.manifests.names import shadow_job_name
 from sluicegate.policy.canary.shadow_evidence import is_due, is_tried, with_rows
-from sluicegate.policy.model.observed import ShadowCounted, ShadowFailed
+from sluicegate.policy.model.observed import Failure, ShadowCounted
 from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.observe.observation import Observation
 
@@ -45,7 +45,7 @@ def _with_result(
         case ShadowCounted(pairs):
             counted = with_rows(observation.terms, status.trial, shadow, pairs)
             return counted.replace(**_IDLE, **_SILENT), ()
-        case ShadowFailed(reason, message):
+        case Failure(reason, message):
             text = f"{message}; its interval is scored again"[:4096]
             told = EventNote(EventReason.SHADOW_NOT_COUNTED, "Score", text, warning=True)
             return shadow.replace(**_IDLE, reason=str(reason), message=text), (told,)

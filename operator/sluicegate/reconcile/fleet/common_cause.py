@@ -10,7 +10,7 @@ and silence theirs. A namespace is given by who administers the cluster, and so 
 it. A tenant with several has a voice for each.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -118,13 +118,13 @@ class Silence:
 
     def __init__(self, flags: Iterable[tuple[str, Mapping[str, bool]]]) -> None:
         """`flags` say of each product, with its namespace, which kinds it has and whether silent."""
-        having: dict[str, dict[str, int]] = {}
-        silent: dict[str, dict[str, int]] = {}
+        having = defaultdict[str, Counter[str]](Counter)
+        silent = defaultdict[str, Counter[str]](Counter)
         for namespace, kinds in flags:
             for kind, mute in kinds.items():
-                _count(having.setdefault(kind, {}), namespace)
+                having[kind][namespace] += 1
                 if mute:
-                    _count(silent.setdefault(kind, {}), namespace)
+                    silent[kind][namespace] += 1
         self._kinds = {
             kind: _Flags(having[kind], mute, sum(n / having[kind][one] for one, n in mute.items()))
             for kind, mute in silent.items()
@@ -134,7 +134,3 @@ class Silence:
         """By kind: the share that is silent, as a namespace sees it."""
         found = {kind: flags.share(namespace) for kind, flags in self._kinds.items()}
         return {kind: share for kind, share in found.items() if share}
-
-
-def _count(counts: dict[str, int], namespace: str) -> None:
-    counts[namespace] = counts.get(namespace, 0) + 1

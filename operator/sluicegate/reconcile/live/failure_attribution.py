@@ -4,34 +4,15 @@ A drained node, a full quota or a registry that is away say nothing of a model, 
 rollout for good. What a container did itself, or lacks, does.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.api.names import DecisionReason
+from sluicegate.policy.model.observed import Failure
 from sluicegate.reconcile.live.children import DeploymentRecord
 from sluicegate.reconcile.live.pods import PodState, problem_of
 
 GRACE_SECONDS: Final = 30
 """From the return of a candidate's traffic, as no pod was ready, until the cause is determined."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attribution:
-    """Why pods of a candidate don't serve.
-
-    Attributes
-    ----------
-    reason : INFRASTRUCTURE, or what the candidate itself did.
-    text : the cause in a sentence.
-    """
-
-    reason: DecisionReason
-    text: str
-
-    @property
-    def own(self) -> bool:
-        """Whether the candidate is the cause."""
-        return self.reason is not DecisionReason.INFRASTRUCTURE
 
 
 def attribution_of(
@@ -41,7 +22,7 @@ def attribution_of(
     *,
     settled: bool,
     overdue: bool = False,
-) -> Attribution:
+) -> Failure:
     """The first cause that applies.
 
     Parameters
@@ -60,33 +41,33 @@ def attribution_of(
     )
 
 
-def _lacking(pods: tuple[PodState, ...]) -> Attribution | None:
+def _lacking(pods: tuple[PodState, ...]) -> Failure | None:
     """Something is missing that no other node would have, or it needs more than its limit."""
     for pod in pods:
         if pod.unrecoverable and (pod.mismatch or pod.absent or not pod.crashed):
-            return Attribution(_reason(pod), pod.problem)
+            return Failure(pod.reason, pod.problem)
     killed = any(pod.out_of_memory and not pod.outside for pod in pods)
     return _own("it was killed at its memory limit") if killed else None
 
 
-def _shared(stable: DeploymentRecord | None) -> Attribution | None:
+def _shared(stable: DeploymentRecord | None) -> Failure | None:
     ill = stable is None or stable.ready < stable.replicas
     return _around("stable's pods aren't ready either") if ill else None
 
 
-def _looping(pods: tuple[PodState, ...]) -> Attribution | None:
+def _looping(pods: tuple[PodState, ...]) -> Failure | None:
     pod = problem_of(pod for pod in pods if pod.unrecoverable)
     return None if pod is None else _own(pod.problem)
 
 
-def _outside(candidate: DeploymentRecord | None, pods: tuple[PodState, ...]) -> Attribution | None:
+def _outside(candidate: DeploymentRecord | None, pods: tuple[PodState, ...]) -> Failure | None:
     texts = [pod.problem for pod in pods if pod.outside]
     if candidate is not None and candidate.refused:
         texts.append(candidate.refused)
     return _around(texts[0]) if texts else None
 
 
-def _crashed(pods: tuple[PodState, ...]) -> Attribution | None:
+def _crashed(pods: tuple[PodState, ...]) -> Failure | None:
     pod = problem_of(pods)
     if pod is not None:
         return _own(pod.problem)
@@ -100,7 +81,7 @@ def _silent(
     *,
     settled: bool,
     overdue: bool,
-) -> Attribution:
+) -> Failure:
     """No pod reports a reason: a pod that runs long enough without becoming ready is the cause.
 
     The replacement of an evicted pod starts again, which takes minutes for a large model.
@@ -119,7 +100,7 @@ def failing(
     candidate: DeploymentRecord | None,
     pods: tuple[PodState, ...],
     stable: DeploymentRecord | None,
-) -> Attribution | None:
+) -> Failure | None:
     """Why a candidate that takes traffic has to give it back; None while it serves.
 
     None of its pods is ready, or one is being killed for what it does itself.
@@ -144,15 +125,9 @@ def is_down(
     return any(pod.unrecoverable for pod in pods) or now - stable.moved >= patience
 
 
-def _reason(pod: PodState) -> DecisionReason:
-    if pod.mismatch:
-        return DecisionReason.RUNTIME_MISMATCH
-    return DecisionReason.IMAGE_NOT_FOUND if pod.absent else DecisionReason.CANARY_NOT_READY
+def _own(text: str) -> Failure:
+    return Failure(DecisionReason.CANARY_NOT_READY, text)
 
 
-def _own(text: str) -> Attribution:
-    return Attribution(DecisionReason.CANARY_NOT_READY, text)
-
-
-def _around(text: str) -> Attribution:
-    return Attribution(DecisionReason.INFRASTRUCTURE, text)
+def _around(text: str) -> Failure:
+    return Failure(DecisionReason.INFRASTRUCTURE, text)

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sluicegate.api import names
+from sluicegate.api.names import DecisionReason
 from sluicegate.policy.model.api_changes import ApiSummary, parse_summary
 
 
@@ -101,6 +102,15 @@ class PodState:
     killed_at: int | None = None
     api: ApiSummary | None = None
     feedback: str = ""
+
+    @property
+    def reason(self) -> DecisionReason:
+        """What its problem is."""
+        if self.misnamed:
+            return DecisionReason.SERVICE_NOT_FOUND
+        if self.mismatch:
+            return DecisionReason.RUNTIME_MISMATCH
+        return DecisionReason.IMAGE_NOT_FOUND if self.absent else DecisionReason.CANARY_NOT_READY
 
     def was_killed_since(self, since: int) -> bool:
         """Whether a container ran out of memory at `since`, in seconds, or later."""

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -25,6 +25,8 @@ from sluicegate.api.status import DataProductStatus, WrittenBy
 from sluicegate.errors import Problem
 from sluicegate.kube.resources import Key
 from sluicegate.runtime.interfaces import Record
+
+SpecView = TypeVar("SpecView", bound=BaseModel)
 
 REQUESTS: Final = (
     names.REQUEST_RETRAIN,
@@ -81,30 +83,29 @@ class ProductRecord(Record):
 
         Empty without one, and when it is malformed.
         """
-        text = _text(self.packed_spec)
-        try:
-            _RouteView.model_validate_json(text)
-        except ValidationError:
+        if self._part(_RouteView) is None:
             return {}
-        route: dict[str, Any] = json.loads(text).get("route") or {}
+        route: dict[str, Any] = json.loads(_text(self.packed_spec)).get("route") or {}
         return route
 
     @property
     def suspended(self) -> bool:
         """Whether the spec is suspended, parsed each time; so is one that is malformed."""
-        try:
-            return _SuspendView.model_validate_json(_text(self.packed_spec)).suspend
-        except ValidationError:
-            return True
+        view = self._part(_SuspendView)
+        return view is None or view.suspend
 
     @property
     def block_seconds(self) -> int:
         """Length of the spec's blocks, parsed each time; the default if it is malformed."""
-        try:
-            view = _AnalysisView.model_validate_json(_text(self.packed_spec))
-        except ValidationError:
-            view = _AnalysisView()
+        view = self._part(_AnalysisView) or _AnalysisView()
         return view.analysis.block_seconds
+
+    def _part(self, view: type[SpecView]) -> SpecView | None:
+        """A part of the spec; None if it is malformed."""
+        try:
+            return view.model_validate_json(_text(self.packed_spec))
+        except ValidationError:
+            return None
 
     def parse(self) -> DataProduct:
         """The product; InvalidProduct as `DataProduct.parse` raises it."""

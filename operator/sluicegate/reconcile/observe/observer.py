@@ -289,7 +289,7 @@ def _facts(measured: ProductBlocks, seen: _Seen) -> Facts:
             patience=product.spec.serving.progress_deadline_seconds,
         ),
         canary_unhealthy=attribution is not None and attribution.own,
-        canary_lost=attribution.text if attribution is not None and not attribution.own else "",
+        canary_lost=attribution.message if attribution is not None and not attribution.own else "",
         node_busy=is_node_busy(found, resources),
         canary_node_busy=candidate is not None
         and is_node_busy(measured.canary_facts(candidate), resources),

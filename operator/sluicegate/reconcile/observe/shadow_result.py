@@ -10,7 +10,7 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.policy.canary.shadow_evidence import is_due, is_tried
 from sluicegate.policy.model.formatting import duration
-from sluicegate.policy.model.observed import ShadowCounted, ShadowFailed, ShadowResult
+from sluicegate.policy.model.observed import Failure, ShadowCounted, ShadowResult
 from sluicegate.reconcile.fleet.training_slots import JobRefusal, is_overdue
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.pods import TrainingExit, of_job
@@ -56,7 +56,7 @@ def shadow_of(observation: Observation, refusal: JobRefusal | None) -> ShadowRes
         return shadow_result(job, of_job(observation.pods, job.key.name), slos)
     if refusal is not None and refusal.final:
         text = f"{SHADOW.name} is refused: {refusal.message}"
-        return ShadowFailed(DecisionReason.JOB_REFUSED, text)
+        return Failure(DecisionReason.JOB_REFUSED, text)
     most = observation.most_training_seconds
     allowed = min(spec.timeout_seconds, most)
     text = ""
@@ -64,7 +64,7 @@ def shadow_of(observation: Observation, refusal: JobRefusal | None) -> ShadowRes
         text = f"{SHADOW.name} {job.key.name} hasn't ended, though it may take {duration(allowed)}"
     elif job is None and refusal and observation.now >= (status.start_time or 0) + allowed:
         text = f"{SHADOW.name} couldn't be created within {duration(allowed)}: {refusal.message}"
-    return ShadowFailed(DecisionReason.TIMED_OUT, text) if text else None
+    return Failure(DecisionReason.TIMED_OUT, text) if text else None
 
 
 def shadow_result(job: JobRecord, ended: TrainingExit, slos: Collection[str]) -> ShadowResult:
@@ -76,20 +76,18 @@ def shadow_result(job: JobRecord, ended: TrainingExit, slos: Collection[str]) ->
     slos : names that its rows may have.
     """
     if not job.succeeded:
-        return ShadowFailed(*job_failure(job, ended, SHADOW))
+        return Failure(*job_failure(job, ended, SHADOW))
     try:
         report = ShadowReport.model_validate_json(json_object(ended.message))
     except (ValidationError, ValueError) as error:
         text = (
             f"{SHADOW.name} succeeded, but its termination message is not a result ({why(error)})"
         )
-        return ShadowFailed(
-            DecisionReason.INVALID_RESULT, f"{text}; message: {tail(ended.message)}"
-        )
+        return Failure(DecisionReason.INVALID_RESULT, f"{text}; message: {tail(ended.message)}")
     if strange := sorted(set(report.pairs) - set(slos)):
         text = (
             f"{SHADOW.name}'s result names {', '.join(strange)}, and the SLOs about the answers are"
             f" {', '.join(slos)}: correct the name in the command's code"
         )
-        return ShadowFailed(DecisionReason.INVALID_RESULT, text)
+        return Failure(DecisionReason.INVALID_RESULT, text)
     return ShadowCounted(report.pairs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.policy.canary.analysis import assess
-from sluicegate.stats import sequential_test
+from sluicegate.stats.sequential_test import block_factor
 from tests.support.decisions.judged import (
     CANARY,
     START,
@@ -37,8 +37,8 @@ def test_a_look_after_fourteen_days_computes_the_factors_of_new_blocks_alone():
         )
     ]
     known = assess(TERMS, status, one, observed(blocks[:-1]))
-    before = sequential_test._factors.cache_info().misses
+    before = block_factor.cache_info().misses
     after = assess(TERMS, status, one, observed(blocks))
-    computed = sequential_test._factors.cache_info().misses
+    computed = block_factor.cache_info().misses
     assert after.slos[0].blocks == known.slos[0].blocks + 1 > FORTNIGHT - 10
     assert computed - before == 1

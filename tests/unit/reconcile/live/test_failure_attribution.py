@@ -116,13 +116,13 @@ PULLING = 'failed to resolve reference "r/a": failed to do request: dial tcp: i/
 def test_trouble_of_node_scheduler_or_registry_isnt_the_candidates(body, says):
     attribution = attribution_of(deployment(), (pod_state(body),), deployment(1), settled=True)
     assert attribution.reason is INFRASTRUCTURE
-    assert says in attribution.text
+    assert says in attribution.message
 
 
 def test_a_full_quota_is_told_in_the_api_servers_words():
     attribution = attribution_of(deployment(0, QUOTA), (), deployment(1), settled=True)
     assert attribution.reason is INFRASTRUCTURE
-    assert "exceeded quota" in attribution.text
+    assert "exceeded quota" in attribution.message
 
 
 @pytest.mark.parametrize("body", [pod(), pod(ended(1, 1)), pod(ended(137, 5))])
@@ -156,7 +156,7 @@ def test_what_hits_stable_as_well_isnt_the_candidates(body):
 def test_what_a_candidate_does_itself_is_its_own(body, reason, says):
     attribution = attribution_of(deployment(), (pod_state(body),), deployment(1), settled=True)
     assert attribution.reason is reason
-    assert says in attribution.text
+    assert says in attribution.message
 
 
 def test_an_image_that_isnt_there_is_the_candidates_whatever_stable_does():

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sluicegate.policy.model.observed import ShadowCounted, ShadowFailed
+from sluicegate.policy.model.observed import Failure, ShadowCounted
 from sluicegate.reconcile.live.pods import TrainingExit
 from sluicegate.reconcile.observe.shadow_result import shadow_result
 from sluicegate.stats.paired import Pairs
@@ -16,7 +16,7 @@ ROWS = {"bothRight": 90, "onlyStableWrong": 4, "onlyCandidateWrong": 3, "bothWro
 SLOS = ("accuracy", "relevance")
 
 
-def told(report: object) -> ShadowCounted | ShadowFailed:
+def told(report: object) -> ShadowCounted | Failure:
     """What a Job that succeeded with this message says."""
     text = report if isinstance(report, str) else json.dumps(report)
     return shadow_result(job("Complete"), TrainingExit(text, 0), SLOS)
@@ -50,7 +50,7 @@ def test_rows_are_counted_by_slo():
 )
 def test_a_message_that_is_no_result_counts_for_nothing(report, why):
     found = told(report)
-    assert isinstance(found, ShadowFailed)
+    assert isinstance(found, Failure)
     assert found.reason == "InvalidResult"
     assert why in found.message
 
@@ -69,7 +69,7 @@ def test_a_message_that_is_no_result_counts_for_nothing(report, why):
 )
 def test_a_job_that_fails_says_how(ended, reason, says):
     found = shadow_result(job("Failed"), ended, SLOS)
-    assert isinstance(found, ShadowFailed)
+    assert isinstance(found, Failure)
     assert found.reason == reason
     assert says in found.message
 
@@ -77,6 +77,6 @@ def test_a_job_that_fails_says_how(ended, reason, says):
 def test_a_job_that_takes_too_long_names_its_limit():
     late = job("Failed", reason="DeadlineExceeded")
     found = shadow_result(late, TrainingExit(), SLOS)
-    assert isinstance(found, ShadowFailed)
+    assert isinstance(found, Failure)
     assert found.reason == "TimedOut"
     assert "longer than rollout.shadow.timeoutSeconds" in found.message

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from sluicegate.api.base import rfc3339
 from sluicegate.kube.errors import Invalid
+from sluicegate.kube.resources import Key
 from sluicegate.reconcile.observe.refused_route import claiming
-from sluicegate.runtime.interfaces import Key
 from tests.support.apiserver.routed_products import START, WEB, Routed, routed, ruled, taken
 
 # Promised, so written as numbers here.

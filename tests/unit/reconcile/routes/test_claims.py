@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from sluicegate.kube.resources import Key
 from sluicegate.reconcile.routes.claim_index import RouteIndex
 from sluicegate.reconcile.routes.claim_reading import claim_of, listeners_of
-from sluicegate.runtime.interfaces import Key
 from tests.support.apiserver.routed_products import WEB, routed, ruled, taken
 
 # Promised, so written as numbers here.

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sluicegate.api.product import DataProduct, read_status
 from sluicegate.api.route import ParentRef
+from sluicegate.kube.resources import Key
 from sluicegate.measurement.canary_blocks import Requests, count_requests
 from sluicegate.reconcile.live.children import ParentStatus, RouteRecord
 from sluicegate.reconcile.traffic.allocation import FULL, allocation_of, pods_for, split_by_replicas
@@ -19,7 +20,6 @@ from sluicegate.reconcile.traffic.split_verification import (
     verify_acceptance,
     verify_share,
 )
-from sluicegate.runtime.interfaces import Key
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.stats.counts import Count
 from tests.support.decisions.rollout_world import RUNTIME, document, image
