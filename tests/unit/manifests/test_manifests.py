@@ -391,7 +391,7 @@ WILD_TEMPLATE = {
                     {"name": "bento", "emptyDir": {}}],
     },
 }  # fmt: skip
-TAME_TEMPLATE = {
+TAME_TEMPLATE: dict[str, Any] = {
     "metadata": {"labels": {"team": "a"}},
     "spec": {
         "terminationGracePeriodSeconds": 7,
