@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cluster.prerequisites import is_debian, require_packages
+from cluster.errors import MissingPrerequisiteError
+from cluster.prerequisites import require_packages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +34,8 @@ axe.run().then(found => {{
     violations: found.violations.map(one => [one.id, one.impact, one.nodes.map(node => node.html)]),
     passes: found.passes.map(one => one.id),
     wide: document.documentElement.scrollWidth, window: window.innerWidth,
+    sideways: [...document.querySelectorAll(".wide")]
+      .filter(one => one.scrollWidth > one.clientWidth).map(one => one.ariaLabel),
   }});
   document.body.append(told);
 }});
@@ -49,12 +51,14 @@ def axe() -> str:
 
 def browser() -> str:
     """The path of a browser, installed on Debian as root; elsewhere the test is skipped without one."""
-    found = _found()
-    if found is None and is_debian() and os.geteuid() == 0:
+    if (found := _found()) is not None:
+        return found
+    try:
         require_packages([BROWSERS[0]])
-        found = _found()
-    if found is None:
-        pytest.skip(f"needs a browser: one of {', '.join(BROWSERS)}")
+    except MissingPrerequisiteError as error:
+        pytest.skip(f"needs one of {', '.join(BROWSERS)}: {error}")
+    found = _found()
+    assert found is not None
     return found
 
 

@@ -155,7 +155,7 @@ def full_status() -> dict[str, Any]:
         },
         "traffic": {
             "mode": "Gateway", "weight": 25, "verification": "Observed", "writeTime": when, "acceptanceTime": when,
-            "observedShare": "0.24", "requests": 900, "podShare": "0.25",
+            "observedShare": "0.24", "requests": 900, "podShare": "0.25", "routeRemovalTime": when,
         },
         "lastHandled": {
             "retrainRequestedAt": "a", "rollbackTo": "v0/b", "promote": "c", "abort": "d",

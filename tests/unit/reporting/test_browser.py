@@ -39,6 +39,7 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(pages, tmp_path,
     assert "color-contrast" in found["passes"], "axe has looked at it"
     assert found["violations"] == []
     assert found["wide"] <= found["window"]
+    assert found["sideways"] == [], "to be read by scrolling"
 
 
 def test_a_product_prints_on_three_pages_at_most(pages, tmp_path):

@@ -136,6 +136,53 @@ def test_pods_stay_until_a_route_that_was_refused_for_minutes_has_moved():
     run_virtually(story())
 
 
+@pytest.mark.parametrize("scaled", [False, True], ids=["fixed", "scaled"])
+@pytest.mark.parametrize("back", [False, True], ids=["in a step", "while it goes back"])
+def test_pods_stay_until_a_route_that_was_removed_gets_no_request(scaled, back):
+    """The gateway refuses its newest weights, and follows its removal seconds later.
+
+    A deadline had passed meanwhile, by which the pods of a version that goes back are deleted.
+    """
+    number: Body = {"replicas": 2}
+    if scaled:
+        number = {"autoscaling": {"minReplicas": 2, "maxReplicas": 8}}
+    resources = {"requests": {"cpu": "100m"}}
+
+    async def story() -> None:
+        async with World() as world:
+            safety = Safety(world)
+            spec = {
+                "serving": number | {"resources": resources},
+                "rollout": {"steps": [99]},
+                "analysis": {"blockSeconds": 60},
+            }
+            key = world.apply(product(**spec))
+            world.start(**RARELY)
+            await world.until(lambda: serving(world, key) == "v1", seconds=60)
+            # By its pods alone the candidate would have too few of the scaled, stable of the fixed.
+            world.cluster.set_accepts(accepts=scaled or back)
+            world.edit(key, model=pushed("b", "v2"))
+            await world.until(lambda: weight(world, key) == 99, seconds=120)
+            await world.run(30)
+            if back:
+                world.cluster.set_accepts(accepts=False)
+                world.annotate(key, **{names.REQUEST_ABORT: "v2/1"})
+                await world.run(HOUR / 4)
+            safety.touch(key)
+            world.edit(key, route=None)
+            await world.run(60)
+            assert not safety.found
+            await world.until(lambda: _pods_of(world, key) <= 3, seconds=1200)
+            assert not safety.found
+            assert not world.errors.found
+
+    run_virtually(story())
+
+
+def _pods_of(world: World, key: Key) -> int:
+    return len(world.cluster.pods_of(key))
+
+
 @pytest.mark.slow
 def test_a_bad_version_is_taken_back_and_stable_goes_on_serving():
     async def story() -> None:

@@ -1,9 +1,10 @@
 """What a decision may know of a rollout: how far its pods and the traffic have followed. Pure."""
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate
+from sluicegate.api.versions import Candidate, SplitMode
 from sluicegate.policy.model.observed import Failure, RolloutObservation
 from sluicegate.policy.transitions import accepted_version
 from sluicegate.reconcile.decide.rollout_progress import (
@@ -17,6 +18,9 @@ from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, attribu
 from sluicegate.reconcile.live.pods import of_revision, problem_of
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.traffic.allocation import Allocation, allocation_of, share_in_force
+
+REMOVAL_SECONDS: Final = 60
+"""How long requests may come through an HTTPRoute that was deleted; gateways follow in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +68,33 @@ def allocation(observation: Observation, status: DataProductStatus) -> Allocatio
         stable_pods=max(known, base) if known else observation.stable_pods,
         followed=observation.followed,
         ready=live.ready if live else 0,
-        have={revision: one.replicas for revision, one in observation.live.items()},
+        kept=_kept(observation),
     )
     if status.stable is None and status.candidate is not None and observation.product.spec.route:
         return _foreseen(observation, status.candidate, allocation)
     return allocation
+
+
+def route_removal_time(observation: Observation) -> int | None:
+    """When the route was last there that the spec has no more; None if none was in this rollout."""
+    traffic = observation.product.status.traffic
+    if observation.product.spec.route is not None or traffic is None:
+        return None
+    if traffic.mode is SplitMode.GATEWAY or observation.route is not None:
+        return observation.now
+    return traffic.route_removal_time
+
+
+def _kept(observation: Observation) -> dict[str, int] | None:
+    """The pods of all versions while requests may still come through a route that was removed.
+
+    Until then its weights hold, by which one version may have 99 % of the requests, and a gateway
+    that refused the newest ones has those before.
+    """
+    removed = route_removal_time(observation)
+    if removed is None or observation.now - removed >= REMOVAL_SECONDS:
+        return None
+    return {revision: one.replicas for revision, one in observation.live.items()}
 
 
 def _foreseen(observation: Observation, candidate: Candidate, allocation: Allocation) -> Allocation:
@@ -82,12 +108,14 @@ def _moved_at(observation: Observation, status: DataProductStatus) -> float:
     """When the weights in force were written, in seconds; 0 before.
 
     The API server may refuse the route for long after they were decided, so its own record of the
-    last change counts too.
+    last change counts too; and so does the removal of a route, until which its weights held.
     """
     candidate, traffic, route = status.candidate, status.traffic, observation.route
+    removed = route_removal_time(observation) or 0
     if candidate is None or traffic is None or traffic.weight != share_in_force(candidate):
-        return 0.0
-    return max(traffic.write_time, 0 if route is None else route.changed_by(observation.now))
+        return removed
+    changed = 0 if route is None else route.changed_by(observation.now)
+    return max(traffic.write_time, changed, removed)
 
 
 def _attribution(

@@ -7,6 +7,7 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import SplitLevel, SplitMode, Traffic
 from sluicegate.manifests.names import version_name
 from sluicegate.reconcile.decide.planner import Plan
+from sluicegate.reconcile.decide.rollout_observation import route_removal_time
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.traffic.allocation import Allocation, share_in_force
 from sluicegate.reconcile.traffic.split_verification import (
@@ -48,6 +49,7 @@ def traffic_of(
             verification=SplitLevel.WRITTEN,
             write_time=since,
             pod_share=real,
+            route_removal_time=route_removal_time(observation) if candidate is not None else None,
         )
     split = observation.split
     level = SplitLevel.WRITTEN

@@ -126,7 +126,7 @@ def allocation_of(
     stable_pods: int,
     followed: bool = False,
     ready: int | None = None,
-    have: Mapping[str, int] | None = None,
+    kept: Mapping[str, int] | None = None,
 ) -> Allocation:
     """The layout that status asks for.
 
@@ -137,38 +137,20 @@ def allocation_of(
     stable_pods : pods that stable has (an autoscaler may have raised them), at least the spec's.
     followed : the Gateways have taken a candidate's 100 %, so the product's own Service may follow.
     ready : the candidate's ready pods; None for all that it is to have.
-    have : pods that the live versions are to have by now, by revision.
+    kept : pods that the versions don't give up for the moment, by revision; None for none.
     """
     allocation = _asked(product, status, stable_pods, followed=followed, ready=ready)
-    if product.spec.route is None and have:
-        allocation = _with_kept(product, status, allocation, have)
-    return _once_each(allocation)
+    return _once_each(_with_kept(allocation, stable_pods, kept) if kept else allocation)
 
 
-def _with_kept(
-    product: DataProduct, status: DataProductStatus, allocation: Allocation, have: Mapping[str, int]
-) -> Allocation:
-    """Without a route: the pods that a candidate keeps of those from when there was one.
-
-    Requests still come through the deleted route for a moment. They may be more than the surge,
-    which bounds only what is started.
-    """
-    candidate = status.candidate
-    if candidate is None:
-        return allocation
-    stable = allocation.placements[0]
-    share = candidate.weight
-    if candidate.phase is CandidatePhase.ROLLING_BACK:
-        # It gives up pods only while stable lacks some.
-        share = FULL if have.get(stable.version.revision, 0) >= stable.replicas else 0
-    elif product.spec.serving.autoscaling is None or candidate.phase is CandidatePhase.PARKED:
-        # Where stable's pods make room for the candidate's, the split has enough of both.
-        share = 0
-    kept = min(have.get(candidate.revision, 0), ceil(share * stable.replicas / FULL))
-    placements = (
-        replace(one, replicas=max(one.replicas, kept)) if one.version is candidate else one
-        for one in allocation.placements
-    )
+def _with_kept(allocation: Allocation, stable_pods: int, kept: Mapping[str, int]) -> Allocation:
+    """No version gives up pods; one is added only where all of them stay within the surge."""
+    most = most_pods(stable_pods)
+    placements: list[Placement] = []
+    for one in allocation.placements:
+        has, others = kept.get(one.version.revision, 0), sum(each.replicas for each in placements)
+        wanted = one.replicas if not placements else min(one.replicas, most - others)
+        placements.append(replace(one, replicas=max(wanted, has)))
     return replace(allocation, placements=tuple(placements))
 
 

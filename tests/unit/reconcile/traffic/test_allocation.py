@@ -67,44 +67,19 @@ def version(digit: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "serving",
-    [
-        {"replicas": 2},
-        {
-            "autoscaling": {"minReplicas": 2, "maxReplicas": 8},
-            "resources": {"requests": {"cpu": "1"}},
-        },
-    ],
-    ids=["fixed", "scaled"],
+SCALED = {"minReplicas": 2, "maxReplicas": 80}
+RESOURCES = {"requests": {"cpu": "1"}}
+
+
+@pytest.mark.parametrize("phase", ["Stepping", "Promoting", "RollingBack", "Parked"])
+@pytest.mark.parametrize("scaled", [False, True], ids=["fixed", "scaled"])
+@given(
+    weight=st.integers(1, 99), wanted=st.integers(2, 40), has=st.tuples(*[st.integers(0, 40)] * 2)
 )
-@pytest.mark.parametrize(
-    ("stable", "candidate", "kept"),
-    [(2, 2, 2), (1, 2, 1), (2, 1, 1), (2, 4, 2)],
-    ids=["stable has its pods", "stable lacks one", "few", "too many"],
-)
-def test_what_goes_back_after_its_route_was_taken_away_gives_pods_only_to_stable(
-    serving, stable, candidate, kept
+def test_pods_that_are_kept_stay_and_none_is_started_beyond_the_surge(
+    phase, scaled, weight, wanted, has
 ):
-    """Its share comes through the route for a moment yet; the surge is for what is added."""
-    since = "2026-01-01T09:00:00Z"
-    back = {"phase": "RollingBack", "weight": 99, "startTime": since}
-    status = {
-        "stable": version("a") | {"promotionTime": since},
-        "candidate": version("b") | back,
-    }
-    product = DataProduct.parse(document(route=None, serving=serving))
-    have = {"a": stable, "b": candidate}
-    allocation = allocation_of(product, read_status(status), stable_pods=2, have=have)
-    assert (allocation.replicas("a"), allocation.replicas("b")) == (2, kept)
-
-
-@pytest.mark.parametrize("phase", ["Stepping", "Promoting"])
-@given(weight=st.integers(1, 99), stable=st.integers(2, 40), more=st.integers(0, 40))
-def test_a_share_keeps_its_pods_when_its_route_is_taken_away(phase, weight, stable, more):
-    """Beside an autoscaler the surge is half of stable's pods, and 99 % of the requests need all."""
-    scaling = {"autoscaling": {"minReplicas": 2, "maxReplicas": 80}}
-    serving = {**scaling, "resources": {"requests": {"cpu": "1"}}}
+    serving = {"autoscaling": SCALED, "resources": RESOURCES} if scaled else {"replicas": wanted}
     since = "2026-01-01T09:00:00Z"
     status = {
         "stable": version("a") | {"promotionTime": since},
@@ -112,13 +87,12 @@ def test_a_share_keeps_its_pods_when_its_route_is_taken_away(phase, weight, stab
         | {"phase": phase, "weight": weight, "target": weight, "startTime": since},
     }
     product = DataProduct.parse(document(route=None, serving=serving))
-    needed = ceil(weight * stable / FULL)
-    have = {"a": stable, "b": needed + more}
-    allocation = allocation_of(product, read_status(status), stable_pods=stable, have=have)
-    assert allocation.replicas("a") == stable
-    assert allocation.replicas("b") >= needed
-    alone = allocation_of(product, read_status(status), stable_pods=stable)
-    assert allocation.replicas("b") <= max(needed, alone.replicas("b")), "kept, and none is added"
+    kept = dict(zip("ab", has, strict=True))
+    allocation = allocation_of(product, read_status(status), stable_pods=wanted, kept=kept)
+    pods = {name: allocation.replicas(name) for name in "ab"}
+    assert all(pods[name] >= kept[name] for name in "ab")
+    added = pods["b"] > kept["b"]
+    assert not added or sum(pods.values()) <= max(wanted + 1, ceil(SURGE * wanted))
 
 
 # ---- verification -----------------------------------------------------------------------------
