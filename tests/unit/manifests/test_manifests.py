@@ -414,7 +414,7 @@ WILD_TEMPLATE = {
                     {"name": "bento", "emptyDir": {}}],
     },
 }  # fmt: skip
-TAME_TEMPLATE = {
+TAME_TEMPLATE: dict[str, Any] = {
     "metadata": {"labels": {"team": "a"}},
     "spec": {
         "terminationGracePeriodSeconds": 7,
@@ -461,6 +461,26 @@ def test_what_is_enforced_is_set_over_a_template():
     assert [v["name"] for v in spec["volumes"]].count("bento") == 1
     assert template["metadata"]["labels"] | {"team": "a"} == template["metadata"]["labels"]
     assert template["metadata"]["labels"][names.LABEL_COMPONENT] == "trainer"
+
+
+def test_what_a_template_may_say_is_kept():
+    own = {
+        "args": ["--fast"], "workingDir": "/src", "imagePullPolicy": "Always",
+        "envFrom": [{"configMapRef": {"name": "a"}}], "resources": {"requests": {"cpu": "1"}},
+    }  # fmt: skip
+    (wanted,) = TAME_TEMPLATE["spec"]["containers"]
+    spec = {**TAME_TEMPLATE["spec"], "containers": [wanted | own]}
+    template = template_of({"metadata": {"annotations": {"team": "a"}}, "spec": spec})
+    trainer = template["spec"]["containers"][0]
+    assert {name: trainer[name] for name in own} == own
+    assert {"name": "data", "mountPath": "/data"} in trainer["volumeMounts"]
+    assert {"name": "data", "emptyDir": {}} in template["spec"]["volumes"]
+    assert "get" in [one["name"] for one in template["spec"]["initContainers"]]
+    assert template["metadata"]["annotations"] == {"team": "a"}
+    without = template_of(TAME_TEMPLATE)["spec"]["containers"][0]
+    assert (
+        without["resources"] == job_of()["spec"]["template"]["spec"]["containers"][0]["resources"]
+    )
 
 
 WRONG_SHAPES = [
