@@ -70,6 +70,7 @@ _MARKS = (
     ("requests_bad", '=~"[45].."'),
     ("requests", "bentoml_service_request_total"),
     ("labelled", "sluicegate_predictions_labelled_total"),
+    ("paired", "sluicegate_predictions_paired_total"),
     ("events", "sluicegate_indicator_events_total"),
     ("gauges", "avg_over_time"),
     ("counters", "sluicegate_counter"),

@@ -1,5 +1,6 @@
 """Every query as text, so that a change of one is seen in review."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from sluicegate.api.slos import PromqlRatio
 from sluicegate.slo.gateway import TRAEFIK, render_gateway
 from sluicegate.slo.promql import Scope
-from sluicegate.slo.queries import Needs, render_queries, render_ratio
+from sluicegate.slo.queries import Needs, QueryKind, render_queries, render_ratio
 
 GOLDENS = Path(__file__).parent / "queries"
 NEEDS = Needs(
@@ -20,6 +21,11 @@ NEEDS = Needs(
 )
 TEXTS = {
     **{f"{q.kind}.promql": q.text + "\n" for q in render_queries(Scope(), 300, NEEDS)},
+    **{
+        f"{q.kind}.promql": q.text + "\n"
+        for q in render_queries(Scope(), 300, replace(NEEDS, paired=True), canary=True)
+        if q.kind is QueryKind.PAIRED
+    },
     "requests_scoped.promql": render_queries(Scope(("catalog", "pricing"), ("a.b",)), 60, NEEDS)[
         1
     ].text

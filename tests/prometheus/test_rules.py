@@ -87,6 +87,32 @@ def test_outcomes_belong_to_the_version_that_predicted(promtool: Path, tmp_path:
     check_values(promtool, tmp_path, series, {query(QueryKind.LABELLED): samples})
 
 
+def test_pairs_belong_to_the_version_that_answered_and_the_one_that_was_mirrored_to(
+    promtool: Path, tmp_path: Path
+):
+    def by(outcome: str, said: str, shadow: str) -> str:
+        return (
+            f'outcome="{outcome}", shadow_outcome="{said}", prediction_version="v1",'
+            f' prediction_revision="a", shadow_version="{shadow}", shadow_revision="b"'
+        )
+
+    name = "sluicegate_predictions_paired_total"
+    series = [
+        up(),
+        {"series": f"{name}{{{TARGET}, {by('correct', 'wrong', 'v2')}}}", "values": "0+1x40"},
+        {"series": f"{name}{{{TARGET}, {by('wrong', 'correct', 'v2')}}}", "values": "0+2x40"},
+        # The first pair of a version, whose series wasn't there before.
+        {"series": f"{name}{{{TARGET}, {by('wrong', 'wrong', 'v3')}}}", "values": "_x17 3x30"},
+    ]
+    product = 'namespace="catalog", product="search"'
+    samples = [
+        {"labels": f"{{{product}, {by('correct', 'wrong', 'v2')}}}", "value": 10},
+        {"labels": f"{{{product}, {by('wrong', 'correct', 'v2')}}}", "value": 20},
+        {"labels": f"{{{product}, {by('wrong', 'wrong', 'v3')}}}", "value": 3},
+    ]
+    check_values(promtool, tmp_path, series, {query(QueryKind.PAIRED): samples})
+
+
 def test_good_and_bad_events_are_counted_by_market(promtool: Path, tmp_path: Path):
     def by(labels: str) -> str:
         return (

@@ -65,10 +65,11 @@ class Pricing(ProductService):
             raise bentoml.exceptions.BadInput(f"send 1 to 1,000 cars, not {len(cars)}")
         # In a thread: the probes are answered while the trees are walked.
         values = await asyncio.to_thread(self._predict, cars)
+        # One request may ask about cars of several markets.
+        markets = [car.country for car in cars]
+        signed = await self.tokens(values, markets=markets) if tokens else [None] * len(cars)
         prices = [
-            # One request may ask about cars of several markets.
-            Price(price=value, token=self.token(value, market=car.country) if tokens else None)
-            for car, value in zip(cars, values, strict=True)
+            Price(price=value, token=token) for value, token in zip(values, signed, strict=True)
         ]
         return Prices(version=self.version, prices=prices)
 

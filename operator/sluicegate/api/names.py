@@ -270,6 +270,8 @@ class DecisionReason(StrEnum):
     CANARY_NO_DATA = "CanaryNoData"
     CANARY_WORSE = "CanaryWorse"
     CANARY_NOT_WORSE = "CanaryNotWorse"
+    NO_PAIRS = "NoPairs"
+    """No labelled answer carries the predictions of both versions."""
     SHADOW_WORSE = "ShadowWorse"
     """The candidate is worse on rows that were labelled after its training."""
     STABLE_NOT_READY = "StableNotReady"

@@ -103,6 +103,22 @@ class DataProductSpec(ApiModel):
             " counters or promql), or remove it",
             field="rollout",
         ),
+        Rule(
+            cel="!has(self.rollout) || !has(self.rollout.shadow) || !has(self.rollout.shadow.mirror)"
+            " || has(self.serving.feedback) && has(self.slos) &&"
+            " self.slos.exists(slo, has(slo.indicator.outcomes))",
+            holds=lambda self: (
+                self.rollout.shadow is None
+                or self.rollout.shadow.mirror is None
+                or (
+                    self.serving.feedback is not None
+                    and any(slo.indicator.outcomes for slo in self.slos)
+                )
+            ),
+            message="rollout.shadow.mirror compares the outcomes of signed predictions: set"
+            " serving.feedback and add an SLO with the indicator outcomes, or use rollout.shadow.command",
+            field="rollout",
+        ),
     )
 
     display_name: Annotated[str, StringConstraints(min_length=1, max_length=120)] | None = None

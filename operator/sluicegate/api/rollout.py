@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Final
 from pydantic import Field
 
 from sluicegate.api.base import ApiModel, Rule
-from sluicegate.api.shadow import Shadow
+from sluicegate.api.shadow import Mirror, Shadow
 
 DEFAULT_MAX_DURATION_SECONDS: Final = 14_400
 DEFAULT_STEPS: Final = (5, 25, 50)
@@ -51,5 +51,11 @@ class Rollout(ApiModel):
     history_limit: Annotated[int, Field(ge=1, le=20)] = 10
     """Number of versions that are kept for a rollback."""
     shadow: Shadow | None = None
-    """Scores stable and candidate on rows that were labelled after the training. It runs beside the
-    canary and exposes no user; of the SLOs that it scores, the canary's counts only guard."""
+    """Scores stable and candidate on the same rows, labelled after the training: by Jobs, or by
+    mirrored requests. It runs beside the canary and exposes no user; of the SLOs that it scores, the
+    canary's counts only guard."""
+
+    @property
+    def mirror(self) -> Mirror | None:
+        """How requests are mirrored to a candidate; None where they aren't."""
+        return None if self.shadow is None else self.shadow.mirror

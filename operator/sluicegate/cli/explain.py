@@ -84,7 +84,7 @@ def status_lines(product: DataProduct) -> Iterator[str]:
 
 
 def _shadow_lines(shadow: ShadowStatus | None) -> Iterator[str]:
-    """Both versions on rows that were labelled after the training, and what its Jobs wait for."""
+    """Both versions on rows that were labelled after the training, and what they wait for."""
     if shadow is None:
         return
     yield f"    shadow phase: rows labelled up to {rfc3339(shadow.since_time)} are scored"

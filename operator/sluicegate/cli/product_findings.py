@@ -62,8 +62,10 @@ def fit_findings(product: DataProduct, bento: Bento) -> Iterator[Finding]:
     if product.spec.retraining and product.spec.retraining.command:
         yield from _training(product.spec.retraining.command, bento)
     shadow = product.spec.rollout.shadow
-    if shadow is not None and not (
-        product.spec.retraining and product.spec.retraining.pod_template
+    if (
+        shadow is not None
+        and shadow.command
+        and not (product.spec.retraining and product.spec.retraining.pod_template)
     ):
         yield from _absent(shadow.command, bento, "spec.rollout.shadow.command", "the code")
 

@@ -115,7 +115,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _terms(product: DataProduct, args: argparse.Namespace) -> Terms:
-    terms = replace(without_gauges(terms_of(product)), shadow_seconds=None)  # the canary alone
+    terms = replace(
+        without_gauges(terms_of(product)), shadow_seconds=None, mirrored=None
+    )  # the canary alone
     if args.duration_minutes is None:
         return terms
     if args.duration_minutes <= 0:
@@ -186,8 +188,8 @@ def _print_table(answer: dict[str, Any]) -> None:
     print(f"{answer['runs']} runs; ± is one standard error; a rollout lasts {longest} at most")
     if "shadowSeconds" in answer:
         print(
-            f"rollout.shadow, a Job every {duration(answer['shadowSeconds'])}, isn't simulated: the canary"
-            " decides here by its own labels, which take several times as many"
+            f"rollout.shadow, by intervals of {duration(answer['shadowSeconds'])}, isn't simulated: the"
+            " canary decides here by its own labels, which take several times as many"
         )
     for name, slo in answer["slos"].items():
         if not slo["mustSpeak"]:

@@ -11,6 +11,11 @@ def version_name(product: str, revision: str) -> str:
     return f"{product}-{revision}"
 
 
+def candidate_name(product: str) -> str:
+    """Name of the Service that mirrored requests go to, whichever version the candidate is."""
+    return f"{product}-candidate"
+
+
 def shadow_job_name(product: str, revision: str, named: int, number: int) -> str:
     """Name of a Job of the candidate's shadow phase, which no other has; `named` at this second."""
     own = sha256(f"{revision} {named}".encode()).hexdigest()[:TRIGGER_LENGTH]

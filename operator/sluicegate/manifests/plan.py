@@ -14,7 +14,11 @@ from sluicegate.manifests.scaling import (
     build_disruption_budget,
     needs_disruption_budget,
 )
-from sluicegate.manifests.service import build_stable_service, build_version_service
+from sluicegate.manifests.service import (
+    build_candidate_service,
+    build_stable_service,
+    build_version_service,
+)
 from sluicegate.manifests.shadow import ShadowInterval, build_shadow_job
 from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.settings import Settings
@@ -45,6 +49,8 @@ def first_children(
         build_deployment(product, version, replicas=spec.serving.base_replicas),
         build_stable_service(product, version.revision),
     ]
+    if spec.rollout.mirror:
+        children.append(build_candidate_service(product, ""))
     if spec.route:
         children.append(build_version_service(product, version, kind=settings.service_kind))
         name = version_name(product.metadata.name, version.revision)
@@ -60,7 +66,9 @@ def example_training(product: DataProduct, version: VersionBase) -> list[Manifes
     """The Jobs that a person's request, and the shadow phase of its result, would start."""
     shadow = product.spec.rollout.shadow
     scored = (
-        [] if shadow is None else [build_shadow_job(product, shadow, _example(product, version))]
+        []
+        if shadow is None or shadow.command is None
+        else [build_shadow_job(product, shadow, _example(product, version))]
     )
     if product.spec.retraining is None:
         return scored

@@ -36,6 +36,7 @@ from sluicegate.manifests.container import (
     scratch_mounts,
     scratch_volumes,
 )
+from sluicegate.manifests.names import candidate_name
 
 FEEDBACK_PATH: Final = "/var/run/sluicegate/feedback"
 DRAIN_SECONDS: Final = 5
@@ -101,6 +102,7 @@ def inputs_hash(product: DataProduct, version: VersionBase) -> str:
                 mode="json", by_alias=True, exclude={*NOT_IN_PODS, *unset}
             ),
             **({"markets": markets_of(product)} if serving.market else {}),
+            **({"mirror": mirror.to_dict()} if (mirror := product.spec.rollout.mirror) else {}),
         }
     )
 
@@ -151,9 +153,18 @@ def _server_environment(product: DataProduct, version: VersionBase) -> dict[str,
         values["SLUICEGATE_MAX_REQUEST_BYTES"] = str(serving.max_request_bytes)
     if serving.market:
         values["SLUICEGATE_MARKETS"] = json.dumps(markets_of(product), separators=(",", ":"))
+    if mirror := product.spec.rollout.mirror:
+        values["SLUICEGATE_MIRROR"] = json.dumps(
+            {"url": _candidate_url(product), **mirror.to_dict()}, separators=(",", ":")
+        )
     if serving.latency_buckets_milliseconds:
         values["BENTOML_CONFIG_OVERRIDES"] = _bucket_override(product, version)
     return values
+
+
+def _candidate_url(product: DataProduct) -> str:
+    meta = product.metadata
+    return f"http://{candidate_name(meta.name)}.{meta.namespace}.svc:{HTTP_PORT}"
 
 
 def _feedback_environment(product: DataProduct) -> dict[str, str]:

@@ -1,13 +1,14 @@
-"""The Services: one a version, for the route's weights, and the product's own, for its callers."""
+"""The Services: one a version, for the route's weights; the product's own; one for mirrored requests."""
 
 from sluicegate.api import names
 from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
 from sluicegate.api.versions import VersionBase
 from sluicegate.manifests.common import HTTP_PORT, Manifest, labels, metadata, pods_of, sealed
-from sluicegate.manifests.names import version_name
+from sluicegate.manifests.names import candidate_name, version_name
 from sluicegate.settings import ServiceKind
 
+_NO_REVISION = "none"
 _PORTS = [{"name": "http", "port": HTTP_PORT, "targetPort": "http", "protocol": "TCP"}]
 
 
@@ -36,6 +37,23 @@ def build_stable_service(product: DataProduct, revision: str | None) -> Manifest
         name=product.metadata.name,
         labels=labels(product, Component.SERVER),
         spec={"type": "ClusterIP", "selector": pods_of(product, revision), "ports": _PORTS},
+    )
+
+
+def build_candidate_service(product: DataProduct, revision: str) -> Manifest:
+    """The Service that mirrored requests go to: the candidate's pods; with `revision` empty none.
+
+    Pods know its name from their start, so a rollout restarts none of them.
+    """
+    return _service(
+        product,
+        name=candidate_name(product.metadata.name),
+        labels=labels(product, Component.SERVER),
+        spec={
+            "type": "ClusterIP",
+            "selector": pods_of(product, revision or _NO_REVISION),
+            "ports": _PORTS,
+        },
     )
 
 

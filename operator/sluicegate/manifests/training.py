@@ -144,7 +144,7 @@ def trainer_container(
     return container(
         "trainer",
         version.runtime_image,
-        job.command,
+        job.command or (),
         resources=job.resources,
         mounts=mounts,
         workingDir=f"{bento}/src",

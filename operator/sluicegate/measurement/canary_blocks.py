@@ -10,9 +10,17 @@ from sluicegate.api.versions import VersionBase
 from sluicegate.manifests.names import version_name
 from sluicegate.policy.model.observed import NO_VALUES, CanaryBlock
 from sluicegate.prometheus.canary_cache import CanaryBlocks
-from sluicegate.prometheus.targets import ProductKey, SeriesKey, VersionKey, identity
+from sluicegate.prometheus.targets import (
+    PAIRED_SERIES,
+    ProductKey,
+    SeriesKey,
+    VersionKey,
+    identity,
+)
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.gateway import backend_of
+from sluicegate.stats.counts import NOTHING
+from sluicegate.stats.paired import Pairs
 
 _BLIND: Final = frozenset({Quality.UNAVAILABLE, Quality.LOW_COVERAGE, Quality.MISSING})
 
@@ -86,6 +94,7 @@ class Arms:
                 canary_up=index in scraped,
                 gauges=self._means(index),
                 sent=self._pair(index),
+                pairs=self._outcomes(index),
             )
             if index > self.begins
             else CanaryBlock(index * self.seconds, _quality(read[index]), _at(stables, index))
@@ -102,6 +111,17 @@ class Arms:
         candidate, stable = self.sent(self.candidate, index), self.sent(self.stable, index)
         known = {candidate.quality, stable.quality} - {Quality.NO_SERIES} == {Quality.COUNTED}
         return (candidate.count.total, stable.count.total) if known else None
+
+    def _outcomes(self, index: int) -> Pairs | None:
+        """Labelled requests of one block that both predicted for; None where none are counted."""
+        right, wrong = (
+            self.canaries.blocks(self.series(self.candidate, name)).get(index)
+            for name in PAIRED_SERIES.values()
+        )
+        if right is None and wrong is None:
+            return None
+        alone, both = (one.count if one is not None else NOTHING for one in (right, wrong))
+        return Pairs(alone.total - alone.bad, both.total - both.bad, alone.bad, both.bad)
 
     def _counts(self, arm: Arm) -> dict[str, Mapping[int, Block]]:
         return {name: self.canaries.blocks(self.series(arm, name)) for name in self.counted}

@@ -369,4 +369,5 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         client_errors=canary_from is not None or status.probation is not None,
         counts_pods=product.spec.serving.autoscaling is not None,
         markets=(*product.spec.markets, OTHER) if product.spec.serving.market else (),
+        paired=canary_from is not None and product.spec.rollout.mirror is not None,
     )

@@ -15,6 +15,7 @@ from sluicegate.api.slos import Counters, Gauge, IndicatorKind, Latency
 from sluicegate.prometheus.result_table import Labels, Table, Values
 from sluicegate.prometheus.scrape_coverage import Scrape, Scrapes
 from sluicegate.prometheus.targets import (
+    PAIRED_SERIES,
     REQUESTS,
     Mean,
     ProductKey,
@@ -121,6 +122,8 @@ def assemble_blocks(
         if target.counts_pods:
             yield SeriesKey(*version, POD_SECONDS), _pod_seconds(answers, version)
         yield from _by_market(answers, target, version)
+        if target.paired and version.version != target.versions[0]:
+            yield from _paired(answers, target, version)
         for slo, indicator in target.slos.items():
             if not indicator.gauge:
                 counts = _counts(answers, target, version, slo=slo)
@@ -150,6 +153,25 @@ def _by_market(
             counts = _outcomes(good, bad)
             blocks = _gate_with(answers, version[:2], counts, unanswered, scrapes=scrapes)
             yield SeriesKey(*version, market_series(slo, market)), blocks
+
+
+def _paired(
+    answers: Answers, target: Target, version: VersionKey
+) -> Iterator[tuple[SeriesKey, tuple[Block, ...]]]:
+    """What a candidate predicted for requests that stable answered, by stable's outcome."""
+    rows, kinds = answers.table(QueryKind.PAIRED), frozenset({QueryKind.PAIRED})
+    unanswered = answers.unanswered(kinds, target.key)
+    for outcome, name in PAIRED_SERIES.items():
+        right, wrong = (
+            rows.get((*target.key, target.versions[0], version.version, outcome, one))
+            for one in ("correct", "wrong")
+        )
+        if right is not None or wrong is not None:
+            counts = _outcomes(right, wrong)
+            yield (
+                SeriesKey(*version, name),
+                _gate_with(answers, version[:2], counts, unanswered),
+            )
 
 
 def assemble_means(

@@ -451,4 +451,8 @@ def needs_of(targets: Iterable[Target]) -> Needs:
     """What these products ask for together."""
     asked = tuple(targets)
     indicators = (slo for target in asked for slo in target.slos.values())
-    return Needs.of(indicators, markets=any(target.markets for target in asked))
+    return Needs.of(
+        indicators,
+        markets=any(target.markets for target in asked),
+        paired=any(target.paired for target in asked),
+    )

@@ -10,7 +10,7 @@ from sluicegate.prometheus.metrics import ROWS_SKIPPED
 from sluicegate.prometheus.targets import ProductKey, identity
 from sluicegate.slo import metric_names as names
 from sluicegate.slo.client_errors import answered
-from sluicegate.slo.queries import BY_PREDICTION, BY_VERSION, QueryKind
+from sluicegate.slo.queries import BY_PREDICTION, BY_VERSION, OUTCOMES, QueryKind
 
 Labels = tuple[str, ...]
 Values = dict[int, float]
@@ -23,6 +23,7 @@ LABELS: Final[dict[QueryKind, Labels]] = {
     QueryKind.REQUESTS_BAD: (*BY_VERSION, names.SERVICE, names.CODE),
     QueryKind.LATENCY: (*BY_VERSION, names.SERVICE, names.BOUND),
     QueryKind.LABELLED: (*BY_PREDICTION, names.OUTCOME),
+    QueryKind.PAIRED: (*BY_PREDICTION, *OUTCOMES[names.PAIRED]),
     QueryKind.EVENTS: (*BY_PREDICTION, names.INDICATOR, names.OUTCOME),
     QueryKind.MARKETS: (*BY_PREDICTION, names.INDICATOR, names.OUTCOME, names.MARKET),
     QueryKind.COUNTERS: (*BY_VERSION, *BY_PREDICTION[2:], names.COUNTER, names.LAG),
@@ -113,6 +114,8 @@ def _row_key(kind: QueryKind, metric: dict[str, Any]) -> Labels:
         predicted = found[4:6]
         del found[4:6]
         found[2:4] = predicted if predicted[0] else found[2:4]
+    if kind is QueryKind.PAIRED:
+        found[4:6] = [identity(*found[4:6])]
     if kind not in WITHOUT_VERSION:
         found[2:4] = [identity(*found[2:4])]
     return tuple(found)

@@ -15,6 +15,9 @@ from sluicegate.slo.queries import QueryKind
 
 REQUESTS: Final = ""
 """The SLO name under which a version's requests are kept when no SLO of its own counts them."""
+PAIRED_SERIES: Final = {"correct": "@stable-right", "wrong": "@stable-wrong"}
+"""Names under which pairs are kept, by the outcome of stable's answer: the candidate's outcomes for
+the same requests. No SLO has such a name."""
 
 
 def identity(version: str, revision: str = "") -> str:
@@ -80,6 +83,8 @@ class Target:
         Whether the number of its pods is wanted by block: where an autoscaler changes it.
     markets
         Markets by which events are counted, `other` among them; none where they aren't.
+    paired
+        Whether pairs of outcomes are wanted: while requests are mirrored to a candidate.
     """
 
     key: ProductKey
@@ -93,6 +98,7 @@ class Target:
     client_errors: bool = False
     counts_pods: bool = False
     markets: tuple[str, ...] = ()
+    paired: bool = False
 
     def service_of(self, version: str) -> str:
         """Name of a version's entry service."""

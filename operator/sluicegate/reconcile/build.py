@@ -27,7 +27,11 @@ from sluicegate.manifests.scaling import (
     build_disruption_budget,
     needs_disruption_budget,
 )
-from sluicegate.manifests.service import build_stable_service, build_version_service
+from sluicegate.manifests.service import (
+    build_candidate_service,
+    build_stable_service,
+    build_version_service,
+)
 from sluicegate.manifests.version_annotations import read_version
 from sluicegate.reconcile.live.children import DeploymentRecord, ServiceRecord
 from sluicegate.reconcile.traffic.allocation import Allocation, Placement
@@ -96,6 +100,8 @@ def _manifests(
             yield SERVICES, build_version_service(product, version, kind=kind_of(version.revision))
     if allocation.placements:
         yield SERVICES, build_stable_service(product, allocation.selected)
+        if product.spec.rollout.mirror is not None:
+            yield SERVICES, build_candidate_service(product, allocation.mirrored_to)
         yield from _scaling(product, allocation.placements[0])
     if product.spec.route is not None and allocation.weights:
         name = product.metadata.name

@@ -9,6 +9,8 @@ VERSION: Final = "version"
 REVISION: Final = "revision"
 PREDICTION_VERSION: Final = "prediction_version"
 PREDICTION_REVISION: Final = "prediction_revision"
+SHADOW_VERSION: Final = "shadow_version"
+SHADOW_REVISION: Final = "shadow_revision"
 TARGET: Final = ("namespace", "pod", "job", "instance", "product", "version", "revision")
 """A target while it belongs to one product and version: a pod's labels can be changed."""
 
@@ -22,10 +24,12 @@ BOUND: Final = "le"
 
 # Metrics of the library that services import.
 LABELLED: Final = "sluicegate_predictions_labelled_total"
+PAIRED: Final = "sluicegate_predictions_paired_total"
 INDICATOR_EVENTS: Final = "sluicegate_indicator_events_total"
 MARKET_EVENTS: Final = "sluicegate_market_events_total"
 MARKET: Final = "market"
 OUTCOME: Final = "outcome"
+SHADOW_OUTCOME: Final = "shadow_outcome"
 INDICATOR: Final = "indicator"
 
 # Prometheus' own and the kubelet's.

@@ -1,7 +1,7 @@
 """Every question the operator asks Prometheus, for all products at once.
 
 How many queries there are depends on which kinds of indicators exist, never on how many
-products do: nine at most, two of the infrastructure, and one per fifty raw counters. The exception are
+products do: ten at most, two of the infrastructure, and one per fifty raw counters. The exception are
 indicators of PromQL, each of which is a query of one product (`render_ratio`). Only
 where a scope names thousands of products does a query have room for fewer counters.
 
@@ -37,8 +37,11 @@ NAMES_PER_QUERY: Final = 50
 LONGEST_QUERY: Final = 8 * 2**20
 """Bytes. Go reads 10 MiB of a form, and in a longer one Prometheus finds no parameter at all."""
 
-NO_PRODUCT_ENDPOINT: Final = "/(livez|readyz|healthz|metrics|feedback|docs\\.json|schema\\.json)?"
-"""Paths that BentoML counts though no user of the product asked anything."""
+NO_PRODUCT_ENDPOINT: Final = (
+    "/((livez|readyz|healthz|metrics|feedback|docs\\.json|schema\\.json)?|-/mirrored/.*)"
+)
+"""Paths that BentoML counts though no user of the product asked anything; those of mirrored requests
+are `MIRRORED_PATH` of the library."""
 UNKNOWN_PATH: Final = "404|405"
 """BentoML counts any path under its raw name; only unknown ones have nothing but these codes."""
 
@@ -53,8 +56,15 @@ OUTCOMES: Final = {
     names.LABELLED: (names.OUTCOME,),
     names.INDICATOR_EVENTS: (names.INDICATOR, names.OUTCOME),
     names.MARKET_EVENTS: (names.INDICATOR, names.OUTCOME, names.MARKET),
+    names.PAIRED: (
+        names.SHADOW_VERSION,
+        names.SHADOW_REVISION,
+        names.OUTCOME,
+        names.SHADOW_OUTCOME,
+    ),
 }
-"""Labels of counters of outcomes: of predictions, of the products' own indicators, by market."""
+"""Labels of counters of outcomes: of predictions, of the products' own indicators, by market, and of
+the predictions of two versions for one request."""
 
 
 class QueryKind(StrEnum):
@@ -64,6 +74,7 @@ class QueryKind(StrEnum):
     REQUESTS_BAD = "requests_bad"
     LATENCY = "latency"
     LABELLED = "labelled"
+    PAIRED = "paired"
     EVENTS = "events"
     MARKETS = "markets"
     COUNTERS = "counters"
@@ -140,6 +151,8 @@ class Needs:
         Raw counters with the seconds by which they are read late.
     gauges
         Gauges by name.
+    paired
+        Whether any product counts outcomes of two versions, by our library.
     """
 
     thresholds: frozenset[int] = frozenset()
@@ -148,6 +161,7 @@ class Needs:
     markets: bool = False
     counters: frozenset[tuple[str, int]] = frozenset()
     gauges: frozenset[str] = frozenset()
+    paired: bool = False
 
     def asks(self, kind: QueryKind) -> bool:
         """Whether a query of this kind is asked for the sake of these."""
@@ -155,6 +169,7 @@ class Needs:
             {
                 QueryKind.LATENCY: self.thresholds,
                 QueryKind.LABELLED: self.labelled,
+                QueryKind.PAIRED: self.paired,
                 QueryKind.EVENTS: self.events,
                 QueryKind.MARKETS: self.markets,
                 QueryKind.COUNTERS: self.counters,
@@ -171,7 +186,9 @@ class Needs:
         )
 
     @classmethod
-    def of(cls, indicators: Iterable[Indicator], *, markets: bool = False) -> "Needs":
+    def of(
+        cls, indicators: Iterable[Indicator], *, markets: bool = False, paired: bool = False
+    ) -> "Needs":
         """What all these indicators need together."""
         every = tuple(indicators)
         counters = [each.counters for each in every if each.counters]
@@ -180,6 +197,7 @@ class Needs:
             labelled=any(each.outcomes for each in every),
             events=any(each.events for each in every),
             markets=markets,
+            paired=paired,
             counters=frozenset((each.good, 0) for each in counters)
             | frozenset((each.total, each.lag_seconds) for each in counters),
             gauges=frozenset(each.gauge.metric for each in every if each.gauge),
@@ -222,6 +240,8 @@ def _queries(scope: Scope, window: int, needs: Needs, *, canary: bool) -> Iterat
         yield Query(QueryKind.GAUGES, text, frozenset(chunk_of_gauges))
     measured = max(window, KUBELET_SECONDS)
     yield Query(QueryKind.CPU, render_cpu(scope, measured))
+    if canary and needs.paired:
+        yield Query(QueryKind.PAIRED, render_outcomes(scope, window, names.PAIRED))
     if not canary:  # which is judged as a whole, and by what its pods show
         if needs.markets:
             yield Query(QueryKind.MARKETS, render_outcomes(scope, window, names.MARKET_EVENTS))

@@ -25,6 +25,7 @@ NEEDS = Needs(
     counters=frozenset({("served_total", 600), ("clicked_total", 0)}),
     gauges=frozenset({"basket_value"}),
     markets=True,
+    paired=True,
 )
 TARGET = 'namespace="catalog", product="search", version="v1", pod="p-0", job="j", instance="i"'
 OTHER = TARGET.replace("p-0", "p-1").replace('"i"', '"k"')
@@ -72,7 +73,12 @@ def check_values_at(
 
 
 def query(kind: QueryKind) -> str:
-    return next(q.text for q in render_queries(Scope(), 300, NEEDS) if q.kind is kind)
+    asked = (
+        one
+        for canary in (False, True)
+        for one in render_queries(Scope(), 300, NEEDS, canary=canary)
+    )
+    return next(one.text for one in asked if one.kind is kind)
 
 
 def count(value: float) -> list[dict]:

@@ -76,7 +76,7 @@ SUITES = (
     Suite(
         "bentos",
         ("tests/bentos",),
-        ("bentos", "tests/data/faulty"),
+        ("bentos", "tests/data/faulty", "tests/data/multiplied"),
         groups=("serving",),
     ),
     Suite(

@@ -40,7 +40,13 @@ FIELDS = (
         {"spec.rollout.shadow": {"command": ["a"], "intervalSeconds": 10, "env": [], "timeoutSeconds": 10}},
         {"spec.rollout.shadow": {"command": [], "intervalSeconds": 10}},
         "spec.rollout.shadow.command", "",
-        ({"spec.rollout.shadow": {"intervalSeconds": 10}},),
+    ),
+    Case(
+        "a mirror has a share",
+        {"spec.rollout.shadow": {"mirror": {"percent": 100}, "intervalSeconds": 10}},
+        {"spec.rollout.shadow": {"mirror": {"percent": 0}, "intervalSeconds": 10}},
+        "spec.rollout.shadow.mirror.percent", "",
+        ({"spec.rollout.shadow": {"mirror": {"percent": 101}, "intervalSeconds": 10}},),
     ),
     Case(
         "a shadow phase has an interval",

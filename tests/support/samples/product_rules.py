@@ -54,6 +54,7 @@ NEW_PREFIX = {
     "type": "URLRewrite",
     "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}},
 }
+MIRROR = {"mirror": {"percent": 10}, "intervalSeconds": 3600}
 SHADOW = {"command": ["python", "-m", "shadow"], "intervalSeconds": 86_400}
 RULES = (
     Case(
@@ -333,6 +334,21 @@ RULES = (
                 "spec.slos": REMOVED,
             },
         ),
+    ),
+    Case(
+        "a shadow phase has a command or a mirror",
+        {"spec.rollout.shadow": MIRROR},
+        {"spec.rollout.shadow": SHADOW | MIRROR},
+        "spec.rollout.shadow.command",
+        "exactly one of command",
+        ({"spec.rollout.shadow": {"intervalSeconds": 3600}},),
+    ),
+    Case(
+        "a mirror compares outcomes of signed predictions",
+        {"spec.rollout.shadow": MIRROR},
+        {"spec.rollout.shadow": MIRROR, "spec.serving.feedback": REMOVED},
+        "spec.rollout",
+        "rollout.shadow.mirror compares the outcomes",
     ),
     Case(
         "a path or rules",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -63,6 +64,8 @@ class Cluster:
     load: dict[Key, int] = field(default_factory=dict)
     """Pods that a product's autoscaler finds right."""
     accepts: bool = True
+    pairs: bool = True
+    """Whether services return tokens with both predictions of a mirrored request."""
     traffic: Traffic = field(default_factory=Traffic)
     _weights: dict[Key, dict[str, int]] = field(default_factory=dict)
     """Of routes, as the data plane has them."""
@@ -250,11 +253,42 @@ class Cluster:
             service = body["metadata"]["annotations"].get(names.ANNOTATION_SERVICE, "")
             counted = self.traffic.versions.setdefault(version, Counted(service))
             rate, quality = self.rates[key] * shares.get(deployment, 0.0), self.quality_of(body)
-            counted.set_rates(now, pods, _events(rate, quality))
+            events = _events(rate, quality)
+            if mirrored_to := self._mirrored_to(body, ready):
+                events |= dict(self._pairs(events, quality, body, mirrored_to))
+            counted.set_rates(now, pods, events)
             counted.waited = quality.waited
         for version, counted in self.traffic.versions.items():
             if version[:2] == key and version not in seen:
                 counted.set_rates(now, 0, {})
+
+    def _mirrored_to(self, deployment: Body, ready: dict[Key, int]) -> Body | None:
+        """The Deployment of another version that requests are mirrored to; None without one."""
+        mirror = _mirror_of(deployment)
+        if mirror is None or not self.pairs:
+            return None
+        name, namespace, *_ = mirror["url"].removeprefix("http://").split(".")
+        service = self.server.find(SERVICES, Key(namespace, name))
+        selector = (service or {}).get("spec", {}).get("selector") or {}
+        for one, pods in ready.items():
+            chosen = pods and selector.items() <= self.workloads.of(one)[0].labels.items()
+            if selector and chosen and one.name != deployment["metadata"]["name"]:
+                return self.server.find(DEPLOYMENTS, one)
+        return None
+
+    def _pairs(
+        self, events: dict[str, float], quality: Quality, deployment: Body, other: Body
+    ) -> Iterator[tuple[str, float]]:
+        """Outcomes of both versions, which are wrong regardless of each other: `correct/wrong>v2/0123`."""
+        labels = other["spec"]["template"]["metadata"]["labels"]
+        name = f"{labels[names.LABEL_VERSION]}/{labels[names.LABEL_REVISION]}"
+        mirror = _mirror_of(deployment)
+        assert mirror is not None
+        shadow = self.quality_of(other)
+        known = (events["correct"] + events["wrong"]) * mirror["percent"] / 100
+        for outcome, share in (("correct", 1 - quality.wrong), ("wrong", quality.wrong)):
+            for said, part in (("correct", 1 - shadow.wrong), ("wrong", shadow.wrong)):
+                yield f"{outcome}/{said}>{name}", known * share * part
 
     def _shares(self, key: Key, ready: dict[Key, int]) -> dict[Key, float]:
         """Of the requests, by Deployment; those to a version without pods fail unseen."""
@@ -274,6 +308,15 @@ class Cluster:
         }
         total = sum(picked.values())
         return {one: pods / total for one, pods in picked.items()}
+
+
+def _mirror_of(deployment: Body) -> Body | None:
+    """How its pods mirror requests; None where they don't."""
+    (server,) = deployment["spec"]["template"]["spec"]["containers"]
+    found = {one["name"]: one.get("value", "") for one in server.get("env") or ()}
+    text = found.get("SLUICEGATE_MIRROR")
+    mirror: Body | None = json.loads(text) if text else None
+    return mirror
 
 
 def bento_of(deployment: Body) -> str:

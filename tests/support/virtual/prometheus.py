@@ -285,6 +285,18 @@ def _labelled(version: Version, counted: Counted, blocks: list[Block]) -> Any:
         yield labels, _counts(counted, outcome, blocks)
 
 
+def _paired(version: Version, counted: Counted, blocks: list[Block]) -> Any:
+    """Outcomes of two versions for one request."""
+    for name in counted.events:
+        outcomes, _, shadow = name.partition(">")
+        if shadow:
+            outcome, _, said = outcomes.partition("/")
+            shadow_version, _, revision = shadow.partition("/")
+            labels = {**_by_prediction(version), "outcome": outcome, "shadow_outcome": said}
+            labels |= {"shadow_version": shadow_version, "shadow_revision": revision}
+            yield labels, _counts(counted, name, blocks)
+
+
 def _markets(version: Version, counted: Counted, blocks: list[Block]) -> Any:
     """Outcomes by market, which is all that is counted so here."""
     for name in counted.events:
@@ -327,6 +339,7 @@ _READ: dict[str, Any] = {
     "requests_bad": _bad,
     "latency": _latency,
     "labelled": _labelled,
+    "paired": _paired,
     "markets": _markets,
     "targets": _targets,
     "cpu": _cpu,

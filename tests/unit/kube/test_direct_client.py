@@ -204,10 +204,14 @@ def test_a_server_is_known_by_its_name_or_by_the_one_that_the_kubeconfig_gives_i
 
 
 def test_a_proxy_is_asked_for_a_tunnel_and_others_than_http_are_refused(monkeypatch):
-    with serving((502, {}, b"")) as (port, asked):
-        with pytest.raises(Transient, match="502"):
-            read(Access("https://api.example:6443", proxy=f"http://127.0.0.1:{port}"))
-        assert [(method, path) for method, path, _ in asked] == [("CONNECT", "api.example:6443")]
+    for server, tunnel in (
+        ("api.example:6443", "api.example:6443"),
+        ("api.example", "api.example:443"),
+    ):
+        with serving((502, {}, b"")) as (port, asked):
+            with pytest.raises(Transient, match="502"):
+                read(Access(f"https://{server}", proxy=f"http://127.0.0.1:{port}"))
+            assert [(method, path) for method, path, _ in asked] == [("CONNECT", tunnel)]
     with serving((502, {}, b"")) as (port, asked):
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")

@@ -26,12 +26,17 @@ from sluicegate.manifests.plan import spec_version
 from sluicegate.manifests.pod import build_pod_template, inputs_hash
 from sluicegate.manifests.route import Backend, build_route
 from sluicegate.manifests.scaling import build_disruption_budget
-from sluicegate.manifests.service import build_stable_service, build_version_service
+from sluicegate.manifests.service import (
+    build_candidate_service,
+    build_stable_service,
+    build_version_service,
+)
 from sluicegate.manifests.shadow import ShadowInterval, build_shadow_job
 from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.manifests.version_annotations import memory_annotations, read_version
 from sluicegate.settings import ServiceKind
 from sluicegate_service.markets import Markets
+from sluicegate_service.mirroring import Mirror
 from tests.support.samples.product_examples import BENTO_URL, HEX, REMOVED, changed
 
 RUNTIME = "registry.example/runtime@sha256:" + "d" * 64
@@ -215,6 +220,24 @@ def test_where_events_are_counted_by_market_its_markets_and_thresholds_are_in_th
     assert found.thresholds == (250,)
 
 
+def test_a_mirror_is_in_the_pods_as_the_library_reads_it_and_leads_to_the_candidates_service():
+    shadow = {"mirror": {"percent": 10}, "intervalSeconds": 3600}
+    owner, other = product(**{"spec.rollout.shadow": shadow}), product()
+    version = version_of(owner)
+    assert inputs_hash(owner, version) != inputs_hash(other, version_of(other))
+    (server,) = build_pod_template(owner, version)["spec"]["containers"]
+    found = Mirror.from_environment(env_of(server))
+    service = build_candidate_service(owner, version.revision)
+    meta, (port,) = service["metadata"], service["spec"]["ports"]
+    url = f"http://{meta['name']}.{meta['namespace']}.svc:{port['port']}"
+    assert found == Mirror(url, share=0.1, seconds=0.1, most=4)
+    assert service["spec"]["selector"]["sluicegate.dev/revision"] == version.revision
+    nobody = build_candidate_service(owner, "")["spec"]["selector"]
+    assert nobody["sluicegate.dev/revision"] == "none"
+    (server,) = build_pod_template(other, version_of(other))["spec"]["containers"]
+    assert Mirror.from_environment(env_of(server)) is None
+
+
 @pytest.mark.parametrize(
     ("changes", "released"),
     [
@@ -391,7 +414,7 @@ WILD_TEMPLATE = {
                     {"name": "bento", "emptyDir": {}}],
     },
 }  # fmt: skip
-TAME_TEMPLATE = {
+TAME_TEMPLATE: dict[str, Any] = {
     "metadata": {"labels": {"team": "a"}},
     "spec": {
         "terminationGracePeriodSeconds": 7,
@@ -438,6 +461,26 @@ def test_what_is_enforced_is_set_over_a_template():
     assert [v["name"] for v in spec["volumes"]].count("bento") == 1
     assert template["metadata"]["labels"] | {"team": "a"} == template["metadata"]["labels"]
     assert template["metadata"]["labels"][names.LABEL_COMPONENT] == "trainer"
+
+
+def test_what_a_template_may_say_is_kept():
+    own = {
+        "args": ["--fast"], "workingDir": "/src", "imagePullPolicy": "Always",
+        "envFrom": [{"configMapRef": {"name": "a"}}], "resources": {"requests": {"cpu": "1"}},
+    }  # fmt: skip
+    (wanted,) = TAME_TEMPLATE["spec"]["containers"]
+    spec = {**TAME_TEMPLATE["spec"], "containers": [wanted | own]}
+    template = template_of({"metadata": {"annotations": {"team": "a"}}, "spec": spec})
+    trainer = template["spec"]["containers"][0]
+    assert {name: trainer[name] for name in own} == own
+    assert {"name": "data", "mountPath": "/data"} in trainer["volumeMounts"]
+    assert {"name": "data", "emptyDir": {}} in template["spec"]["volumes"]
+    assert "get" in [one["name"] for one in template["spec"]["initContainers"]]
+    assert template["metadata"]["annotations"] == {"team": "a"}
+    without = template_of(TAME_TEMPLATE)["spec"]["containers"][0]
+    assert (
+        without["resources"] == job_of()["spec"]["template"]["spec"]["containers"][0]["resources"]
+    )
 
 
 WRONG_SHAPES = [

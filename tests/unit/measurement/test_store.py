@@ -197,6 +197,10 @@ async def test_of_a_product_whose_past_is_not_read_nothing_is_said(evaluation):
     assert measured.problem() is DecisionReason.BACKFILLING
     await measured.measurements.read(evaluation, NOW)
     assert measured.problem() is None
+    metadata = product.metadata.model_copy(update={"name": "late"})
+    late = product.model_copy(update={"metadata": metadata})
+    measured.measurements.want(Key(*metadata.key), store.target_of(late, Timing()))
+    assert OfOneProduct(measured.measurements, late).problem() is DecisionReason.BACKFILLING
 
 
 async def test_samples_that_have_not_come_for_long_are_no_measurements(server, evaluation):

@@ -153,13 +153,17 @@ async def test_a_token_that_is_missing_is_unavailable_and_says_which(tmp_path):
 @pytest.mark.parametrize(("urgent", "allowed"), [(6, 3), (0, 2)])
 async def test_no_more_queries_are_under_way_than_allowed(urgent, allowed):
     under_way, most = 0, 0
+    full = asyncio.Event()
 
     class Slow(PrometheusStandIn):
         async def _answer(self, request):
             nonlocal under_way, most
             under_way += 1
             most = max(most, under_way)
-            await asyncio.sleep(0.02)
+            if most == allowed:
+                full.set()
+            await full.wait()
+            await asyncio.sleep(0.02)  # in which one too many would come
             under_way -= 1
             return await super()._answer(request)
 

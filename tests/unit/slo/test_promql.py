@@ -160,5 +160,6 @@ def test_probes_feedback_and_unknown_paths_count_for_nothing():
         for query in render_queries(Scope(), 300, Needs())
         if query.kind is QueryKind.REQUESTS
     )
-    assert "/(livez|readyz|healthz|metrics|feedback|docs\\\\.json|schema\\\\.json)?" in requests
+    own = "(livez|readyz|healthz|metrics|feedback|docs\\\\.json|schema\\\\.json)?"
+    assert f"/({own}|-/mirrored/.*)" in requests
     assert 'http_response_code!~"404|405"' in requests

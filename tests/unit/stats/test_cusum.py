@@ -245,6 +245,13 @@ def test_hours_that_differ_may_be_a_season_after_a_day_and_are_one_if_two_swing_
     assert hour_matters(swinging(5), 7, 1.0), "wherever it begins"
 
 
+@pytest.mark.parametrize(("evening", "matters"), [((300, 1000), True), ((0, 0), False)])
+def test_two_hours_with_events_are_enough_to_differ(evening, matters):
+    hours = [(0, 0)] * 24
+    hours[9], hours[18] = (100, 1000), evening
+    assert hour_matters(hours, 0, 1.0) is matters
+
+
 @pytest.mark.parametrize("start", [6, 12, 18, 30, 36, 42])
 def test_a_decay_is_no_season_once_two_days_are_known(start):
     source = random.Random(start)

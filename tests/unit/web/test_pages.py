@@ -20,6 +20,7 @@ from tests.support.portfolio.products import (
 from tests.support.portfolio.served import served, store_of
 
 JOURNEY = "buy-a-car"
+CORE_LINK = '<a href="/products/base/core">core</a>'
 INDICATORS = [
     {"name": "availability", "indicator": {"availability": {}}, "objective": "0.999"},
     {"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.88"},
@@ -95,7 +96,8 @@ async def test_a_product_says_of_those_that_it_calls_what_their_own_pages_say(pa
     text = await text_of(page, "/products/logistics/eta")
     found = re.search(r"<h3>Calls</h3>.*?</ul>", text, re.DOTALL)
     assert "Degraded" in found[0]
-    assert "In the blast radius" in text
+    assert f"In the blast radius</strong> of {CORE_LINK}" in text
+    assert f"<li>{CORE_LINK}" in await text_of(page, "/graph")
     told = await (await page.get("/products/logistics/eta.json")).json()
     (called,) = told["product"]["dependsOn"]
     assert called == {"namespace": "base", "name": "core", "state": "Degraded"}
@@ -115,7 +117,7 @@ async def test_a_journey_has_its_steps_in_order_and_the_weakest_link(page):
     assert "99.990 % of the journeys get an answer at the only step that is measured" in text
     assert "The weakest link is core" in text
     assert text.index("logistics/eta") < text.index("base/core")
-    assert "affected by core" in text
+    assert f"affected by {CORE_LINK}" in text
     assert "All answers together" not in text, "core has no ledger"
     assert 'href="/journeys/buy-a-car"' in await text_of(page, "/products/base/core")
 

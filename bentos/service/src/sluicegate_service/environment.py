@@ -27,6 +27,8 @@ MAX_REQUEST_BYTES: Final = "SLUICEGATE_MAX_REQUEST_BYTES"
 DEFAULT_MAX_REQUEST_BYTES: Final = 10 * 1024 * 1024
 MARKETS: Final = "SLUICEGATE_MARKETS"
 """JSON: `spec.markets`, where a request names its own (`serving.market`), and latency thresholds."""
+MIRROR: Final = "SLUICEGATE_MIRROR"
+"""JSON: `rollout.shadow.mirror`, and the URL at which the candidate answers."""
 ENTRY_SERVICE: Final = "SLUICEGATE_ENTRY_SERVICE"
 """`spec.model.bento.service`: the service whose series are read."""
 
@@ -52,9 +54,15 @@ DEFAULT_STABLE: Final = "/stable"
 CANDIDATE: Final = "SLUICEGATE_CANDIDATE"
 DEFAULT_CANDIDATE: Final = "/candidate"
 
+# ---- between pods of two versions --------------------------------------------------------
+MIRRORED_PATH: Final = "/-/mirrored"
+"""In front of the path of a mirrored request, in BentoML's metrics: no indicator counts it."""
+
 # ---- metrics -----------------------------------------------------------------------------
 LABELLED_METRIC: Final = "sluicegate_predictions_labelled_total"
+PAIRED_METRIC: Final = "sluicegate_predictions_paired_total"
 EVENTS_METRIC: Final = "sluicegate_indicator_events_total"
 MARKETS_METRIC: Final = "sluicegate_market_events_total"
 REFUSED_METRIC: Final = "sluicegate_requests_refused_total"
+MIRRORED_METRIC: Final = "sluicegate_mirrored_requests_total"
 SECRET_METRIC: Final = "sluicegate_feedback_secret_usable"  # noqa: S105 - a name

@@ -29,7 +29,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from sluicegate_service.environment import NAMESPACE, PRODUCT, REVISION, VERSION
 from sluicegate_service.keys import UNUSABLE, KeyFileError, KeyFiles
 from sluicegate_service.markets import Markets, current_market
-from sluicegate_service.tokens import ExpiredTokenError, Prediction, TokenError, TokenSigner
+from sluicegate_service.tokens import (
+    ExpiredTokenError,
+    Prediction,
+    ShadowPrediction,
+    TokenError,
+    TokenSigner,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -139,10 +145,13 @@ class Feedback:
     markets: Markets | None = field(default_factory=lambda: Markets.from_environment(os.environ))
     _seen: SeenTokens = field(default_factory=SeenTokens, init=False)
 
-    def token(self, value: Any, *, market: str | None = None) -> str | None:
+    def token(
+        self, value: Any, *, market: str | None = None, shadow: ShadowPrediction | None = None
+    ) -> str | None:
         """A token for a prediction that was just made; None without a key to sign it.
 
         `market` is the prediction's, where one request asks about several; else it is the request's.
+        `shadow` is another version's prediction for the same request.
         """
         keys = self.keys.signing()
         if not keys:
@@ -156,6 +165,7 @@ class Feedback:
             revision=self.settings.revision,
             market=about,
             now=self.clock(),
+            shadow=shadow,
         )
 
     def receive(self, labels: Sequence[Label], authorization: str | None) -> Answer:
@@ -213,7 +223,29 @@ class Feedback:
         self.counters.count(score.outcome, **made_by)
         for indicator, event in score.events.items():
             self.counters.count_event(indicator, event, **made_by)
+        self._count_pair(prediction, score.outcome, label.truth)
         return []
+
+    def _count_pair(self, prediction: Prediction, outcome: Outcome, truth: Any) -> None:
+        """Count both versions' predictions where the token has both; only its outcome, not events.
+
+        An event may be what the answer brought about, and only one of them was answered.
+        """
+        shadow = prediction.shadow
+        if shadow is None:
+            return
+        try:
+            other = self.score(shadow.value, truth).outcome
+        except (InvalidTruthError, *_UNREADABLE):
+            # Of another form than the answer's: a candidate that predicts something else.
+            log.warning("the shadow's prediction can't be compared with a truth", exc_info=True)
+            return
+        self.counters.count_pair(
+            outcome,
+            other,
+            prediction=(prediction.version, prediction.revision),
+            shadow=(shadow.version, shadow.revision),
+        )
 
     def _market(self, prediction: Prediction) -> str:
         """What a prediction's outcome is counted under: a market that is still the product's."""

@@ -115,10 +115,33 @@ def load_application(options: Options) -> Application:
         on_started=_Started(keys, secret_gauge()),
         on_unknown=counter_of(service.name, bento.name, bento.version),
         guarded=_limited(
-            _by_market(application, declared - {feedback.path}),
+            _mirrored(
+                _by_market(application, declared - {feedback.path}),
+                declared - {feedback.path},
+                keys,
+            ),
             feedback if feedback.path in declared else None,
         ),
     )
+
+
+def _mirrored(application: Application, paths: frozenset[str], keys: KeyFiles) -> Application:
+    """The application with requests mirrored, where the product says so."""
+    from sluicegate_service.feedback import Settings  # noqa: PLC0415 - only where it is used
+    from sluicegate_service.mirroring import (  # noqa: PLC0415 - the same
+        Mirror,
+        MirroredRequests,
+        count_mirrored,
+    )
+
+    try:
+        mirror = Mirror.from_environment(os.environ)
+    except ValueError as error:
+        raise LaunchError(str(error)) from error
+    if mirror is None:
+        return application
+    identity = Settings.from_environment(os.environ)
+    return MirroredRequests(application, mirror, paths, identity, keys, count_mirrored())
 
 
 def _by_market(application: Application, counted: frozenset[str]) -> Application:

@@ -1,7 +1,8 @@
 """What became of predictions, as counters that the operator reads.
 
 The labels are `prediction_version` and `prediction_revision`, the version that made the prediction:
-the pod that learns the truth may serve another one.
+the pod that learns the truth may serve another one. `shadow_version` and `shadow_revision` are those
+of the version that predicted for a mirror of the same request.
 """
 
 import os
@@ -12,10 +13,11 @@ from typing import Final, Self
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter
 
-from sluicegate_service.environment import EVENTS_METRIC, LABELLED_METRIC
+from sluicegate_service.environment import EVENTS_METRIC, LABELLED_METRIC, PAIRED_METRIC
 from sluicegate_service.markets import BAD, GOOD, OUTCOMES, Markets, know, market_events
 
 _PREDICTED: Final = ("prediction_version", "prediction_revision")
+_SHADOW: Final = ("shadow_version", "shadow_revision")
 
 
 class Outcome(StrEnum):
@@ -44,7 +46,7 @@ class Event(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OutcomeCounters:
-    """The two counter families; one instance a process.
+    """The counter families; one instance a process.
 
     Each version's series begin at 0, so that a rate over the first block isn't blind to the first
     outcomes. In BentoML's workers prometheus_client's multi-process mode adds them up.
@@ -52,6 +54,7 @@ class OutcomeCounters:
 
     labelled: Counter
     events: Counter
+    paired: Counter
     indicators: tuple[str, ...] = field(default=())
     markets: Counter | None = None
     codes: frozenset[str] = frozenset()
@@ -81,6 +84,12 @@ class OutcomeCounters:
                 ["indicator", "outcome", *_PREDICTED],
                 registry=registry,
             ),
+            paired=Counter(
+                PAIRED_METRIC,
+                "Predictions of two versions for one request whose truth is known.",
+                ["outcome", "shadow_outcome", *_PREDICTED, *_SHADOW],
+                registry=registry,
+            ),
             indicators=indicators,
             markets=market_events(registry) if markets else None,
             codes=markets.codes if markets else frozenset(),
@@ -107,6 +116,22 @@ class OutcomeCounters:
         predicted = dict(zip(_PREDICTED, (version, revision), strict=True))
         self.labelled.labels(outcome=outcome.value, **predicted).inc()
         self._count_market(OUTCOMES, GOOD if outcome is Outcome.CORRECT else BAD, market, predicted)
+
+    def count_pair(
+        self,
+        outcome: Outcome,
+        shadow_outcome: Outcome,
+        *,
+        prediction: tuple[str, str],
+        shadow: tuple[str, str],
+    ) -> None:
+        """Count the predictions of two versions for one request.
+
+        `prediction`, `shadow`: version and revision of the one that was answered, and of the other.
+        """
+        names = dict(zip((*_PREDICTED, *_SHADOW), (*prediction, *shadow), strict=True))
+        outcomes = {"outcome": outcome.value, "shadow_outcome": shadow_outcome.value}
+        self.paired.labels(**outcomes, **names).inc()
 
     def count_event(
         self,

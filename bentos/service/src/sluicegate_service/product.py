@@ -4,7 +4,7 @@
     class Pricing(ProductService):
         @bentoml.api(route="/price")
         async def price(self, cars: list[Car]) -> Prices:
-            ...                                      # self.token(price) beside each price
+            ...                                      # await self.tokens(prices), one beside each
 
         def score(self, prediction, truth):          # right, or not
             return within_tolerance(prediction, truth["price"])
@@ -18,14 +18,18 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from functools import cache, cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import bentoml
 
 from sluicegate_service.feedback import Feedback, Label, Score, Settings
 from sluicegate_service.keys import KeyFiles
 from sluicegate_service.markets import current_market
+from sluicegate_service.mirroring import Received, Sent, current_request
 from sluicegate_service.outcomes import Event, Outcome, OutcomeCounters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @cache
@@ -73,8 +77,37 @@ class ProductService:
         """
         return self._feedback.token(prediction, market=market)
 
+    async def tokens(
+        self, predictions: Sequence[Any], *, markets: Sequence[str] | None = None
+    ) -> list[str | None]:
+        """What to return beside each prediction of one request; call it once a request.
+
+        Where the request was mirrored (`rollout.shadow.mirror`), it waits for the candidate's
+        predictions within the time budget, and the tokens carry them, sealed. `markets` are those
+        of the predictions, where one request asks about several.
+        """
+        about = current_request.get()
+        if isinstance(about, Received):  # what is answered stays between two pods
+            about.predictions = list(predictions)
+            return [None] * len(predictions)
+        count = len(predictions)
+        shadows = await about.shadows(count) if isinstance(about, Sent) else (None,) * count
+        return [
+            self._feedback.token(prediction, market=market, shadow=shadow)
+            for prediction, market, shadow in zip(
+                predictions, markets or (None,) * count, shadows, strict=True
+            )
+        ]
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether this request is a copy that no user gets an answer to: leave out side effects."""
+        return isinstance(current_request.get(), Received)
+
     def count(self, indicator: str, *, good: bool) -> None:
-        """Count one event of an indicator of this version."""
+        """Count one event of an indicator of this version; of a mirrored request, nothing."""
+        if self.is_mirrored:
+            return
         self._counters.count_event(
             indicator,
             Event.of(good=good),

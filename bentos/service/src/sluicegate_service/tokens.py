@@ -7,6 +7,9 @@ product has a wrong signature here, even where two products share a key.
 
     token = base64url(payload) "." base64url(HMAC-SHA256(key, context ‖ payload))
 
+Where requests are mirrored, the token also carries the prediction of another version for the same
+request. Its holder may not see that one, so it is sealed (see `sealing`).
+
 base64url has many spellings of the same bytes (padding, bits that are cut off), so only the one that
 `issue` writes is a token, and a token's identity is that of its payload.
 """
@@ -21,6 +24,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
+from sluicegate_service.sealing import Seal, UnsealableError
+
 MAX_TOKEN_BYTES: Final = 4096
 MIN_KEY_BYTES: Final = 16
 
@@ -31,6 +36,7 @@ _CONTEXT: Final = b"sluicegate prediction token 1"
 # Two predictions of the same value in the same second must be two tokens, or the second one's
 # truth would be taken for a repetition.
 _NONCE_BYTES: Final = 9
+_SHADOW: Final = "the prediction of a shadow"
 
 
 class TokenError(Exception):
@@ -46,10 +52,20 @@ class ExpiredTokenError(TokenError):
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowPrediction:
+    """What another version predicted for the same request: the value (JSON), and which version."""
+
+    value: Any
+    version: str
+    revision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """What a token says: the predicted value (JSON), who made it, and when (Unix seconds).
 
-    `identity` is the same for every text that says this, and for no other prediction.
+    `identity` is the same for every text that says this, and for no other prediction. `shadow` is
+    another version's prediction for the same request, where one was mirrored.
     """
 
     value: Any
@@ -58,6 +74,7 @@ class Prediction:
     revision: str = ""
     market: str = ""
     identity: bytes = field(default=b"", compare=False, repr=False)
+    shadow: ShadowPrediction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +100,27 @@ class TokenSigner:
             raise ValueError("no hmac key: a token cannot be signed")
 
     def issue(
-        self, value: Any, *, version: str, now: float, revision: str = "", market: str = ""
+        self,
+        value: Any,
+        *,
+        version: str,
+        now: float,
+        revision: str = "",
+        market: str = "",
+        shadow: ShadowPrediction | None = None,
     ) -> str:
-        """A token for a prediction just made; `value` must be small and JSON."""
+        """A token for a prediction just made; `value` must be small and JSON.
+
+        A `shadow` for which the token has no room is left out.
+        """
         body = {"p": value, "v": version, "t": int(now), "n": secrets.token_urlsafe(_NONCE_BYTES)}
         body |= ({"r": revision} if revision else {}) | ({"m": market} if market else {})
-        payload = json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
-        token = f"{_encode(payload)}.{_encode(self._signature(self.keys[0], payload))}"
+        if shadow is not None:
+            sealed = self._seal.close([shadow.value, shadow.version, shadow.revision])
+            token = self._signed(body | {"s": sealed})
+            if len(token) <= MAX_TOKEN_BYTES:
+                return token
+        token = self._signed(body)
         if len(token) > MAX_TOKEN_BYTES:
             raise ValueError(
                 f"the prediction makes a token of {len(token)} bytes, more than {MAX_TOKEN_BYTES}: "
@@ -107,8 +138,7 @@ class TokenSigner:
         ExpiredTokenError
             It was issued more than `lifetime_seconds` ago.
         """
-        payload = self._verified(token)
-        prediction = _prediction(payload)
+        prediction = self._prediction(self._verified(token))
         if prediction.issued_at > now + CLOCK_SKEW_SECONDS:
             raise InvalidTokenError(
                 f"the prediction is of the future, by more than {CLOCK_SKEW_SECONDS} s:"
@@ -120,6 +150,14 @@ class TokenSigner:
                 f"the prediction is {int(age)} s old; tokens count for {self.lifetime_seconds} s"
             )
         return prediction
+
+    @property
+    def _seal(self) -> Seal:
+        return Seal(self.namespace, self.product, self.keys, _SHADOW)
+
+    def _signed(self, body: dict[str, Any]) -> str:
+        payload = json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+        return f"{_encode(payload)}.{_encode(self._signature(self.keys[0], payload))}"
 
     def _verified(self, token: str) -> bytes:
         if len(token) > MAX_TOKEN_BYTES:
@@ -143,19 +181,32 @@ class TokenSigner:
         text = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hmac.new(key, text, sha256).digest()
 
+    def _prediction(self, payload: bytes) -> Prediction:
+        """What a signed payload says; a key may have signed other things than predictions."""
+        try:
+            match json.loads(payload):
+                case {"p": value, "v": str(version), "t": int(issued_at), **rest} if issued_at >= 0:
+                    revision, market = rest.get("r", ""), rest.get("m", "")
+                    told, shadow = sha256(payload).digest(), self._shadow(rest.get("s"))
+                    if isinstance(revision, str) and isinstance(market, str):
+                        return Prediction(value, version, issued_at, revision, market, told, shadow)
+        except (ValueError, RecursionError) as error:
+            raise InvalidTokenError("no prediction token: its payload is no JSON") from error
+        raise InvalidTokenError("no prediction token: its payload is of another form")
 
-def _prediction(payload: bytes) -> Prediction:
-    """What a signed payload says; a key may have signed other things than predictions."""
-    try:
-        match json.loads(payload):
-            case {"p": value, "v": str(version), "t": int(issued_at), **rest} if issued_at >= 0:
-                revision, market = rest.get("r", ""), rest.get("m", "")
-                told = sha256(payload).digest()
-                if isinstance(revision, str) and isinstance(market, str):
-                    return Prediction(value, version, issued_at, revision, market, told)
-    except (ValueError, RecursionError) as error:
-        raise InvalidTokenError("no prediction token: its payload is no JSON") from error
-    raise InvalidTokenError("no prediction token: its payload is of another form")
+    def _shadow(self, sealed: object) -> ShadowPrediction | None:
+        """The other version's prediction; None without one, and for what a newer library writes."""
+        if not isinstance(sealed, str):
+            return None
+        try:
+            said = self._seal.open(sealed)
+        except UnsealableError:
+            return None
+        match said:
+            case [value, str(version), str(revision)]:
+                return ShadowPrediction(value, version, revision)
+            case _:
+                return None
 
 
 def _encode(data: bytes) -> str:

@@ -22,6 +22,7 @@ from sluicegate.policy.canary.shadow_evidence import (
     expected_shadow_seconds,
     hold_out_of,
     is_shadowed,
+    rows_per_second,
 )
 from sluicegate.policy.model.observed import CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
@@ -222,7 +223,7 @@ def _slo_evidence(
         expected = expected_shadow_seconds(
             terms.shadow_seconds,
             candidate,
-            rate,
+            rows_per_second(terms, rate),
             shadow=shadow,
             margin=margin,
             known=known_evidence,

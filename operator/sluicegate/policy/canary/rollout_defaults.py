@@ -15,7 +15,11 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import DerivedRollout
 from sluicegate.policy.canary.objections import LEAST_REQUESTS
 from sluicegate.policy.canary.pace import LabelPace, planned_seconds, weekly_pace
-from sluicegate.policy.canary.shadow_evidence import is_scored, planned_shadow_seconds
+from sluicegate.policy.canary.shadow_evidence import (
+    is_scored,
+    planned_shadow_seconds,
+    rows_per_second,
+)
 from sluicegate.policy.model.decision import Decision, StartRollout
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import Observed
@@ -99,9 +103,11 @@ def longest_seconds(
     ----------
     paces : of the SLOs about the answers that have labels. pairs : of the hold-out, by SLO.
     """
-    if terms.shadow_seconds is not None:
+    if terms.shadow_seconds is not None and terms.mirrored is None:
         # Its command may find labels that Prometheus doesn't count.
-        uncounted = [one for one in terms.deciding if is_scored(one) and one.name not in paces]
+        uncounted = [
+            one for one in terms.deciding if is_scored(terms, one) and one.name not in paces
+        ]
         if uncounted:
             why = f"as a shadow phase waits for labels of {uncounted[0].name}, which aren't counted"
             return LONGEST_SECONDS, why
@@ -129,9 +135,10 @@ def _planned(
         rows = pairs.get(slo.name)
         margin = slo.margin_by(rows)
         known = 0.0 if rows is None else weigh_pairs(rows, margin).promote
-        if terms.shadow_seconds is not None and is_scored(slo):
+        if terms.shadow_seconds is not None and is_scored(terms, slo):
+            per_second = rows_per_second(terms, pace.per_second)
             seconds = planned_shadow_seconds(
-                terms.shadow_seconds, pace.per_second, margin=margin, known=known, rows=rows
+                terms.shadow_seconds, per_second, margin=margin, known=known, rows=rows
             )
             yield seconds + pace.gap_seconds, slo
         else:

@@ -10,6 +10,7 @@ from typing import Final
 
 from sluicegate.api.base import number
 from sluicegate.api.shadow import ShadowEvidence, ShadowStatus
+from sluicegate.api.slos import IndicatorKind
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase
 from sluicegate.policy.model.terms import SloTerms, Terms
@@ -29,9 +30,23 @@ USUAL_DISCORDANCE: Final = 0.1
 """Share of rows on which one version alone is right, until rows are known."""
 
 
-def is_scored(slo: SloTerms) -> bool:
-    """Whether a shadow phase may score it: an SLO of the spec about the answers."""
-    return slo.tells_quality and slo.deciding and not is_implicit(slo)
+def is_scored(terms: Terms, slo: SloTerms) -> bool:
+    """Whether a shadow phase may score it: an SLO of the spec about the answers.
+
+    Of mirrored requests outcomes are: an event, as a click, may be what the answer brought about.
+    """
+    scored = terms.mirrored is None or slo.kind is IndicatorKind.OUTCOMES
+    return scored and slo.tells_quality and slo.deciding and not is_implicit(slo)
+
+
+def rows_per_second(terms: Terms, labels_per_second: float) -> float:
+    """Rows that labels of both versions make: all of them, or those of requests that are mirrored.
+
+    Of these, requests that the candidate answers at the last share aren't.
+    """
+    if terms.mirrored is None:
+        return labels_per_second
+    return labels_per_second * terms.mirrored * (1 - max(terms.steps) / 100)
 
 
 def is_tried(status: DataProductStatus) -> bool:
@@ -57,7 +72,7 @@ def is_shadowed(terms: Terms, candidate: Candidate, slo: SloTerms) -> bool:
 
     Each one that it may score does until a result names any; from then on, those that are named.
     """
-    if terms.shadow_seconds is None or not is_scored(slo):
+    if terms.shadow_seconds is None or not is_scored(terms, slo):
         return False
     named = {one.slo for one in candidate.shadow.evidence} if candidate.shadow else set[str]()
     return not named or slo.name in named
@@ -89,7 +104,7 @@ def with_rows(
     """
     known = {one.slo: one for one in shadow.evidence}
     for slo in terms.slos:
-        if slo.name in pairs and is_scored(slo):
+        if slo.name in pairs and is_scored(terms, slo):
             rows = candidate.pairs.get(slo.name)
             after = evidence_of(slo, candidate.replace(shadow=shadow)).after(
                 pairs[slo.name], slo.margin_by(rows), rows or NO_ROWS
@@ -123,7 +138,7 @@ def planned_shadow_seconds(
 
     Parameters
     ----------
-    interval : of its Jobs, in seconds. margin : δ. known : ln E that is there before.
+    interval : in seconds. labels_per_second : those that make a row. margin : δ. known : ln E that is there before.
     rows : earlier ones that both versions were scored on.
     """
     if not labels_per_second:
@@ -147,7 +162,7 @@ def expected_shadow_seconds(
 
     Parameters
     ----------
-    labels_per_second : as Prometheus counts them; 0 where it counts none.
+    labels_per_second : those that make a row, as Prometheus counts them; 0 where it counts none.
     shadow : the evidence so far.
     """
     lasted = candidate.shadow.since_time - candidate.start_time if candidate.shadow else 0

@@ -28,6 +28,7 @@ class CanaryBlock:
     canary_up : whether the candidate's pods answered their scrapes.
     gauges : means of (candidate, stable) by SLO, where both have one.
     sent : requests that the gateway sent to (candidate, stable); None where it doesn't say.
+    pairs : labelled requests that both predicted for, as they are mirrored; None without any.
     """
 
     end: int
@@ -37,6 +38,7 @@ class CanaryBlock:
     canary_up: bool = True
     gauges: Mapping[str, tuple[float, float]] = field(default_factory=lambda: NO_VALUES)
     sent: tuple[int, int] | None = None
+    pairs: Pairs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +197,16 @@ TrainingResult = TrainingSucceeded | TrainingFailed
 
 @dataclass(frozen=True, slots=True)
 class ShadowCounted:
-    """Rows that a Job of the shadow phase scored, by SLO."""
+    """Rows of an interval of the shadow phase, by SLO.
+
+    Attributes
+    ----------
+    pairs : empty when there were none. until : end of the interval, in seconds; None for that which
+        status names.
+    """
 
     pairs: Mapping[str, Pairs]
+    until: int | None = None
 
 
 ShadowResult = ShadowCounted | Failure
@@ -241,7 +250,8 @@ class Observed:
     wanted : spec.model; None in a product that isn't parsed.
     wanted_evaluation : its hold-out counts by SLO.
     training : the result of a training that isn't taken up yet.
-    shadow : the result of the shadow Job that status names, once it has ended.
+    shadow : the result of the shadow Job that status names, once it has ended; with mirrored
+        requests, the rows of an interval that is over.
     facts : what the cluster says.
     rollout : how a candidate's pods and traffic follow; None without one.
     portfolio : what the others do.

@@ -158,7 +158,8 @@ class RetrainingTerms:
 class Terms:
     """What one product is judged by; see the fields of the same names in the spec.
 
-    `shadow_seconds`: interval of the shadow phase; None without one.
+    `shadow_seconds`: interval of the shadow phase; None without one. `mirrored`: share of the requests
+    that are mirrored for it; None where Jobs read labelled rows.
     `steps_given`, `duration_given`: a person chose them. `names_runtime`: its runtime image is its own, not the operator's default. `routed`: a route
     splits its traffic; otherwise the pods of both versions share it by their number.
     """
@@ -180,6 +181,7 @@ class Terms:
     steps_given: bool = True
     duration_given: bool = True
     shadow_seconds: int | None = None
+    mirrored: float | None = None
 
     @property
     def day_seconds(self) -> int:
@@ -249,6 +251,7 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
         names_runtime=spec.serving.runtime_image is not None,
         routed=spec.route is not None,
         shadow_seconds=spec.rollout.shadow.interval_seconds if spec.rollout.shadow else None,
+        mirrored=mirror.percent / 100 if (mirror := spec.rollout.mirror) else None,
     )
 
 

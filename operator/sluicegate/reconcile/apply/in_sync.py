@@ -53,6 +53,7 @@ class InSyncCache:
             ],
             allocation.weights,
             allocation.selected,
+            allocation.mirrored_to,
             [
                 (child.key, child.version)
                 for cache in self._caches

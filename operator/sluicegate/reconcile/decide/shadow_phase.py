@@ -1,8 +1,11 @@
-"""The shadow phase in status: rows that came, and the next Job, which is named before it is created."""
+"""The shadow phase in status: rows that came, and the next Job, which is named before it is created.
+
+Where requests are mirrored there are no Jobs: the rows of an interval are those that were counted.
+"""
 
 from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.names import DecisionReason
-from sluicegate.api.shadow import ShadowStatus
+from sluicegate.api.shadow import Mirror, ShadowStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.manifests.names import shadow_job_name
 from sluicegate.policy.canary.shadow_evidence import is_due, is_tried, with_rows
@@ -17,7 +20,7 @@ _SILENT = {"reason": "", "message": ""}
 def with_shadow(
     observation: Observation, status: DataProductStatus
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """The status with what the ended Job says, and the name of the next one if it is due."""
+    """The status with the rows of an interval that is over, and the name of the next Job if it is due."""
     candidate, spec = status.trial, observation.product.spec.rollout.shadow
     if candidate is None or observation.is_frozen(status):
         return status, ()
@@ -26,10 +29,14 @@ def with_shadow(
         kept = None if spec is None or shadow is None else shadow.replace(**_IDLE, **_SILENT)
         return (status if kept == shadow else status.with_candidate(shadow=kept)), ()
     if shadow is None:
-        begun = candidate.data_end_time or candidate.start_time
+        begun = candidate.start_time
+        if spec.mirror is None:  # a Job also reads what was labelled while it was trained
+            begun = candidate.data_end_time or begun
         shadow = ShadowStatus(since_time=min(begun, observation.now))
+    if spec.mirror is not None and shadow.job:  # of the command that the spec had before
+        shadow = shadow.replace(**_IDLE, **_SILENT)
     shadow, told = _with_result(observation, status, shadow)
-    if is_due(shadow, spec.interval_seconds, observation.now):
+    if spec.mirror is None and is_due(shadow, spec.interval_seconds, observation.now):
         shadow = _with_next(observation, status, shadow)
     return (status if shadow == candidate.shadow else status.with_candidate(shadow=shadow)), told
 
@@ -37,18 +44,33 @@ def with_shadow(
 def _with_result(
     observation: Observation, status: DataProductStatus, shadow: ShadowStatus
 ) -> tuple[ShadowStatus, tuple[EventNote, ...]]:
-    """Count the rows of the Job that ended; one without a result moves nothing."""
+    """Count the rows of an interval that is over; a Job without a result moves nothing."""
     assert status.trial is not None
-    match observation.observed.shadow if shadow.job else None:
+    spec = observation.product.spec.rollout
+    match observation.observed.shadow if shadow.job or spec.mirror else None:
         case None:
             return _refused(observation, shadow), ()
-        case ShadowCounted(pairs):
-            counted = with_rows(observation.terms, status.trial, shadow, pairs)
-            return counted.replace(**_IDLE, **_SILENT), ()
+        case ShadowCounted(pairs, until):
+            ended = shadow if until is None else shadow.replace(until_time=until)
+            counted = with_rows(observation.terms, status.trial, ended, pairs)
+            return counted.replace(**_IDLE, **_lacking(counted, spec.mirror)), ()
         case Failure(reason, message):
             text = f"{message}; its interval is scored again"[:4096]
             told = EventNote(EventReason.SHADOW_NOT_COUNTED, "Score", text, warning=True)
             return shadow.replace(**_IDLE, reason=str(reason), message=text), (told,)
+
+
+def _lacking(shadow: ShadowStatus, mirror: Mirror | None) -> dict[str, str]:
+    """Why mirrored requests tell nothing yet; nothing while they do."""
+    if mirror is None or shadow.evidence:
+        return _SILENT
+    text = (
+        f"No labelled answer carries both predictions, with {mirror.percent} % of the requests mirrored:"
+        " the service has to return `await self.tokens(predictions)`, both versions within"
+        f" {mirror.timeout_milliseconds} ms (sluicegate_mirrored_requests_total counts what becomes of"
+        " them), and labels have to come"
+    )
+    return {"reason": str(DecisionReason.NO_PAIRS), "message": text}
 
 
 def _refused(observation: Observation, shadow: ShadowStatus) -> ShadowStatus:

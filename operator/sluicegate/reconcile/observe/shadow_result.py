@@ -1,6 +1,10 @@
-"""What a Job of the shadow phase says: rows that count, or one clear reason why there are none."""
+"""What the shadow phase says: rows that count, or one clear reason why there are none.
+
+They are the result of a Job or, where requests are mirrored, what was counted in an interval.
+"""
 
 from collections.abc import Collection
+from itertools import takewhile
 from typing import Final, Self
 
 from pydantic import ValidationError, model_validator
@@ -8,7 +12,7 @@ from pydantic import ValidationError, model_validator
 from sluicegate.api.base import Paired, StatusModel
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
-from sluicegate.policy.canary.shadow_evidence import is_due, is_tried
+from sluicegate.policy.canary.shadow_evidence import is_due, is_scored, is_tried
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import Failure, ShadowCounted, ShadowResult
 from sluicegate.reconcile.fleet.training_slots import JobRefusal, is_overdue
@@ -16,6 +20,8 @@ from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.pods import TrainingExit, of_job
 from sluicegate.reconcile.observe.job_message import JobWords, job_failure, json_object, tail, why
 from sluicegate.reconcile.observe.observation import Observation
+from sluicegate.slo.blocks import Quality
+from sluicegate.stats.paired_blocks import NO_ROWS, plus
 
 MOST_ROWS: Final = 10**9
 """Of one result, so that the sum of all fits into status, which would else be refused for good."""
@@ -39,16 +45,23 @@ class ShadowReport(StatusModel):
 def scores(product: DataProduct, now: int) -> bool:
     """Whether the shadow phase wants a training slot now, or soon."""
     shadow, status = product.spec.rollout.shadow, product.status
-    if shadow is None or not is_tried(status):
+    if shadow is None or shadow.command is None or not is_tried(status):
         return False
     known = status.shadow
     return known is None or bool(known.job) or is_due(known, shadow.interval_seconds, now)
 
 
 def shadow_of(observation: Observation, refusal: JobRefusal | None) -> ShadowResult | None:
-    """The result of the Job that status names, once it has ended, or won't be there."""
+    """The result of the Job that status names, once it has ended, or won't be there.
+
+    Where requests are mirrored, the rows of an interval that is over.
+    """
     spec, status = observation.product.spec.rollout.shadow, observation.product.status.shadow
-    if spec is None or status is None or not status.job:
+    if spec is None or status is None:
+        return None
+    if spec.mirror is not None:
+        return _counted(observation, status.since_time, spec.interval_seconds)
+    if not status.job:
         return None
     job = observation.shadow_job
     if job is not None and job.finished:
@@ -65,6 +78,22 @@ def shadow_of(observation: Observation, refusal: JobRefusal | None) -> ShadowRes
     elif job is None and refusal and observation.now >= (status.start_time or 0) + allowed:
         text = f"{SHADOW.name} couldn't be created within {duration(allowed)}: {refusal.message}"
     return Failure(DecisionReason.TIMED_OUT, text) if text else None
+
+
+def _counted(observation: Observation, since: int, interval: int) -> ShadowCounted | None:
+    """The pairs that were counted since then; None before the interval is over."""
+    newest_first = reversed(observation.observed.canary_blocks)
+    blocks = list(takewhile(lambda block: block.end > since, newest_first))
+    until = next((one.end for one in blocks if one.quality is Quality.COUNTED), since)
+    if until < since + interval:
+        return None
+    rows = NO_ROWS
+    for block in blocks:
+        if block.pairs is not None and block.end <= until:
+            rows = plus(rows, block.pairs)
+    terms = observation.terms
+    scored = [slo.name for slo in terms.slos if is_scored(terms, slo)] if rows.total else []
+    return ShadowCounted(dict.fromkeys(scored, rows), until)
 
 
 def shadow_result(job: JobRecord, ended: TrainingExit, slos: Collection[str]) -> ShadowResult:

@@ -13,6 +13,7 @@ from sluicegate.api.product import DataProduct, DataProductSpec
 from sluicegate.api.rollout import DEFAULT_STEPS
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase, PastVersion, VersionBase
+from sluicegate.policy.canary.shadow_evidence import is_tried
 
 FULL: Final = 100
 SURGE: Final = 1.5
@@ -47,12 +48,14 @@ class Allocation:
     weights : revision and share in percent of those that take traffic; empty before the first.
     selected : revision that the product's own Service picks; None when it picks all of them.
     needed : ready pods that the candidate needs before it takes its next share.
+    mirrored_to : revision that mirrored requests go to; empty while no candidate is tried.
     """
 
     placements: tuple[Placement, ...]
     weights: tuple[tuple[str, int], ...]
     selected: str | None
     needed: int = 0
+    mirrored_to: str = ""
 
     def replicas(self, revision: str) -> int:
         """Pods that a version is to have; 0 for one that doesn't live."""
@@ -140,7 +143,10 @@ def allocation_of(
     kept : pods that the versions don't give up for the moment, by revision; None for none.
     """
     allocation = _asked(product, status, stable_pods, followed=followed, ready=ready)
-    return _once_each(_with_kept(allocation, stable_pods, kept) if kept else allocation)
+    mirrored = product.spec.rollout.mirror is not None and is_tried(status)
+    revision = status.trial.revision if mirrored and status.trial else ""
+    whole = _with_kept(allocation, stable_pods, kept) if kept else allocation
+    return replace(_once_each(whole), mirrored_to=revision)
 
 
 def _with_kept(allocation: Allocation, stable_pods: int, kept: Mapping[str, int]) -> Allocation:

@@ -329,6 +329,13 @@ def test_a_product_with_nothing_but_a_gauge_is_decided_by_it(gauge, reason):
     assert decision.reason is reason
 
 
+def test_a_gauge_that_need_not_speak_keeps_no_candidate_from_the_last_step():
+    unsure = weighed(-9.0, 3.0, required=False)
+    assert isinstance(last_step(passed(EQUAL, gauges=(unsure,))), Promote)
+    held = last_step(passed(EQUAL, gauges=(replace(unsure, required=True),)))
+    assert held.reason is Reason.COLLECTING_EVIDENCE
+
+
 def test_what_need_not_speak_carries_a_promotion_only_where_nothing_must():
     free = speaking(Count(1000, 10_000), Count(1000, 10_000), required=False)
     must, better = weighed(-0.1, 3.0), weighed(0.1, 3.0, required=False)

@@ -6,11 +6,11 @@ import pytest
 
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
-from sluicegate.api.versions import CandidatePhase
-from sluicegate.policy.canary.outcome import conclude, outcome_of
+from sluicegate.api.versions import CandidatePhase, PastVersion, VersionSource
+from sluicegate.policy.canary.outcome import conclude, outcome_of, without_return
 from sluicegate.policy.model.decision import Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import Failure
-from tests.support.decisions.judged import candidate, serving, stable
+from tests.support.decisions.judged import START, V2, V3, candidate, serving, stable
 
 LOOP = Failure(Reason.CANARY_NOT_READY, "crash loop")
 NODE = Failure(Reason.INFRASTRUCTURE, "a node is gone")
@@ -61,3 +61,27 @@ def test_a_candidate_with_all_traffic_is_promoted_and_an_earlier_version_is_a_ro
     decision = conclude(serving(candidate=back), back, stable(), LOOP)
     assert isinstance(decision, Rollback)
     assert decision.to == back.release
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome", "end"),
+    [
+        (Reason.CANARY_NOT_READY, Outcome.FAILED, START),
+        (Reason.IMAGE_NOT_FOUND, Outcome.FAILED, START),
+        (Reason.RUNTIME_MISMATCH, Outcome.FAILED, START),
+        (Reason.SERVICE_NOT_FOUND, Outcome.FAILED, START),
+        (Reason.SUPERSEDED, Outcome.REPLACED, 20),
+        (Reason.INFRASTRUCTURE, Outcome.REPLACED, 20),
+    ],
+)
+def test_an_earlier_version_is_not_restored_again_once_its_own_pods_failed(reason, outcome, end):
+    history = tuple(
+        PastVersion.of(
+            one, VersionSource.SPEC, outcome=Outcome.REPLACED, promotion_time=at, end_time=at
+        )
+        for one, at in ((V3, 30), (V2, 20))
+    )
+    back = candidate(5).replace(restoring=True, decision_reason=str(reason))
+    found = without_return(serving(history=history), back, START)
+    told = {one.release: (one.outcome, one.end_time) for one in found}
+    assert told == {V2: (outcome, end), V3: (Outcome.REPLACED, 30)}

@@ -15,6 +15,7 @@ from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.shadow_evidence import (
     is_due,
     planned_shadow_seconds,
+    rows_per_second,
     with_rows,
 )
 from sluicegate.policy.canary.verdict import decide
@@ -74,6 +75,29 @@ def judge(judged: Terms, one, *, blocks: int = 60) -> Assessment:
 def decided(judged: Terms, one, assessment: Assessment):
     status = serving(candidate=one)
     return decide(judged, status, one, assessment, facts=Facts(), now=START + 7200, approved=False)
+
+
+MIRROR = {"mirror": {"percent": 20}, "intervalSeconds": 3600}
+
+
+def test_mirrored_requests_score_outcomes_and_other_slos_are_the_canarys():
+    """A click may be what the answer brought about, and only stable's was shown."""
+    mirrored = terms(ACCURACY, CLICKS, shadow=MIRROR)
+    unheard = shadowed(mirrored)
+    accuracy, clicks = judge(mirrored, unheard).slos
+    assert accuracy.evidence.promote == 0
+    assert clicks.evidence.promote > log(20)
+    assert clicks.shadow is None
+    heard = shadowed(mirrored, *[EQUAL] * 20)
+    accuracy, clicks = judge(mirrored, heard).slos
+    jobs = terms(ACCURACY, CLICKS)
+    assert accuracy.shadow == judge(jobs, shadowed(jobs, *[EQUAL] * 20)).slos[0].shadow
+    assert isinstance(decided(mirrored, heard, judge(mirrored, heard)), Promote)
+
+
+def test_labels_make_rows_as_far_as_requests_of_stable_are_mirrored():
+    assert rows_per_second(terms(), 10.0) == 10.0
+    assert rows_per_second(terms(shadow=MIRROR), 10.0) == pytest.approx(10 * 0.2 * 0.5)
 
 
 def test_the_canary_of_an_slo_with_a_shadow_phase_is_no_evidence_for_the_candidate():

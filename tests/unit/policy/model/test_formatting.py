@@ -1,0 +1,61 @@
+"""Numbers and times in messages."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.policy.model.formatting import duration, events, percent, points
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [
+        (0.842, "84.2 %"),
+        (0.99, "99.0 %"),
+        (0.9951, "99.51 %"),
+        (0.999, "99.90 %"),
+        (0.9995, "99.950 %"),
+        (0.01, "1.0 %"),
+        (0.0099, "0.99 %"),
+        (0.0009, "0.090 %"),
+        (1.0, "100 %"),
+        (1 - 1e-12, "100 %"),
+        (0.0, "0 %"),
+        (-0.25, "-25.0 %"),
+    ],
+)
+def test_a_share_has_more_digits_the_nearer_it_is_to_none_or_all(ratio, text):
+    assert percent(ratio) == text
+
+
+@pytest.mark.parametrize(
+    ("difference", "text"),
+    [(0.03, "3 points"), (0.004, "0.4 points"), (0.01, "1 point"), (0.012345, "1.23 points")],
+)
+def test_a_difference_of_shares_is_in_points(difference, text):
+    assert points(difference) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.25, "0.25 s"),
+        (1, "1 s"),
+        (60, "1 min"),
+        (90, "90 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (3600, "1 h"),
+        (5400, "90 min"),
+        (7200, "2 h"),
+        (86_400, "1 d"),
+        (90_000, "25 h"),
+        (216_000, "2.5 d"),
+    ],
+)
+def test_a_time_is_in_the_largest_unit_of_which_there_are_two_or_whole_ones(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_a_sample_size_has_its_thousands_apart():
+    assert events(1000) == "n=1,000"

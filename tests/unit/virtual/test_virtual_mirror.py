@@ -1,0 +1,175 @@
+"""Mirrored requests on virtual time: pairs that pods count, and what follows from them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from sluicegate.kube.resources import DEPLOYMENTS, JOBS, SERVICES, Key
+from tests.support.decisions.rollout_world import image
+from tests.support.virtual.cluster import Quality, Training
+from tests.support.virtual.event_loop import run_virtually
+from tests.support.virtual.operator import World
+from tests.support.virtual.stories import HOUR, RARELY, product, pushed, serving, weight
+
+Body = dict[str, Any]
+INTERVAL = 300
+MIRROR = {"percent": 50}
+ROLLOUT = {
+    "steps": [1],
+    "maxDurationSeconds": 86_400,
+    "shadow": {"mirror": MIRROR, "intervalSeconds": INTERVAL},
+}
+FEEDBACK = {"secretRef": {"name": "feedback"}}
+WORSE = Quality(wrong=0.16)
+
+
+def mirroring(**spec: Any) -> Body:
+    """A product whose requests are mirrored to a candidate."""
+    body = product(**{"rollout": ROLLOUT, **spec})
+    body["spec"]["serving"]["feedback"] = FEEDBACK
+    return body
+
+
+def shadow(world: World, key: Key) -> Body:
+    """The shadow phase in status; empty without one."""
+    found: Body = (world.status(key).get("candidate") or {}).get("shadow") or {}
+    return found
+
+
+def evidence(world: World, key: Key) -> Body:
+    """The evidence of the rows of accuracy; empty before there are any."""
+    return next(iter(shadow(world, key).get("evidence") or ()), {})
+
+
+def selected(world: World, key: Key) -> str:
+    """The revision that mirrored requests go to."""
+    service = world.server.find(SERVICES, Key(key.namespace, f"{key.name}-candidate"))
+    assert service is not None
+    return str(service["spec"]["selector"]["sluicegate.dev/revision"])
+
+
+def templates(world: World, key: Key) -> dict[str, Body]:
+    """Pod templates by Deployment."""
+    found = world.server.all(DEPLOYMENTS, key.namespace)
+    return {one["metadata"]["name"]: one["spec"]["template"] for one in found}
+
+
+async def with_candidate(world: World, quality: Quality, **spec: Any) -> Key:
+    """A product whose v2, which behaves so, has its share of the traffic."""
+    world.cluster.set_quality(image("b"), quality)
+    key = world.apply(mirroring(**spec))
+    world.start(**RARELY)
+    await world.until(lambda: serving(world, key) == "v1", seconds=60)
+    if "mirror" in world.product(key)["spec"]["rollout"]["shadow"]:
+        assert selected(world, key) == "none"
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: weight(world, key) == 1, seconds=600)
+    return key
+
+
+@pytest.mark.slow
+def test_pairs_of_stables_requests_promote_an_equal_candidate_with_a_hundredth_of_the_traffic():
+    async def story() -> None:
+        async with World() as world:
+            key = await with_candidate(world, Quality())
+            revision = world.status(key)["candidate"]["revision"]
+            assert selected(world, key) == revision
+            before = templates(world, key)
+            rows: list[int] = []
+            while serving(world, key) == "v1":
+                if (found := evidence(world, key)) and found["blocks"] > len(rows):
+                    rows.append(sum(found["pairs"].values()))
+                await world.run(10)
+            assert len(rows) >= 5, "five intervals count for little, as ρ isn't known"
+            assert "labelled after the training" in world.status(key)["decision"]["message"]
+            await world.until(lambda: selected(world, key) == "none", seconds=600)
+            after = templates(world, key)
+            assert all(after[name] == before[name] for name in after), "a rollout restarts no pod"
+            assert not list(world.server.all(JOBS, key.namespace))
+            assert not world.errors.found
+
+    run_virtually(story())
+
+
+@pytest.mark.slow
+def test_pairs_against_a_candidate_take_it_back_before_its_own_labels_do():
+    async def story() -> None:
+        async with World() as world:
+            key = await with_candidate(world, WORSE)
+            await world.until(
+                lambda: world.condition(key, "Stalled").get("reason") == "ModelRejected",
+                seconds=12 * HOUR,
+            )
+            assert world.status(key)["history"][0]["reason"] == "ShadowWorse"
+            await world.until(lambda: selected(world, key) == "none", seconds=600)
+            assert not world.errors.found
+
+    run_virtually(story())
+
+
+def test_each_interval_is_counted_once_though_another_replica_goes_on():
+    """All pairs until the end of the last interval, to those between two scrapes, are the evidence's."""
+
+    async def story() -> None:
+        async with World() as world:
+            key = await with_candidate(world, Quality())
+            await world.until(lambda: evidence(world, key).get("blocks") == 1, seconds=3 * INTERVAL)
+            world.replicas[-1].kill()
+            world.start(**RARELY)
+            await world.until(lambda: evidence(world, key).get("blocks") == 3, seconds=4 * INTERVAL)
+            since = datetime.fromisoformat(shadow(world, key)["sinceTime"]).timestamp()
+            until = since - world.loop.wall() + world.loop.time()
+            happened = sum(
+                curve.at(until)
+                for counted in world.cluster.traffic.versions.values()
+                for name, curve in counted.events.items()
+                if ">" in name
+            )
+            rows = evidence(world, key)["pairs"]
+            assert sum(rows.values()) == pytest.approx(happened, rel=0.05)
+            assert rows["onlyStableWrong"] == pytest.approx(rows["onlyCandidateWrong"], abs=3)
+            assert not world.errors.found
+
+    run_virtually(story())
+
+
+def test_a_job_ends_when_requests_are_mirrored_instead():
+    async def story() -> None:
+        async with World() as world:
+            jobs = {"command": ["python", "-m", "shadow"], "intervalSeconds": INTERVAL}
+            before = ROLLOUT | {"shadow": jobs}
+            key = Key("catalog", "search")
+            world.cluster.shadows[key] = lambda _: Training(seconds=HOUR)
+            assert await with_candidate(world, Quality(), rollout=before) == key
+            await world.until(lambda: bool(shadow(world, key).get("job")), seconds=2 * INTERVAL)
+            world.edit(key, rollout={"shadow": ROLLOUT["shadow"] | {"command": None}})
+            await world.until(lambda: bool(evidence(world, key)), seconds=3 * INTERVAL)
+            assert not shadow(world, key).get("job")
+            assert not list(world.server.all(JOBS, key.namespace))
+            assert not world.errors.found
+
+    run_virtually(story())
+
+
+def test_a_candidate_without_pairs_waits_and_status_says_what_is_missing():
+    """A service that still signs its predictions one by one, say."""
+
+    async def story() -> None:
+        async with World() as world:
+            world.cluster.pairs = False
+            key = await with_candidate(world, Quality())
+            await world.until(lambda: bool(shadow(world, key).get("reason")), seconds=2 * INTERVAL)
+            assert shadow(world, key)["reason"] == "NoPairs"
+            assert "self.tokens" in world.condition(key, "RolloutProgressing")["message"]
+            await world.run(HOUR)
+            assert weight(world, key) == 1
+            world.cluster.pairs = True
+            world.cluster.set_rate(key, 20.0)
+            await world.until(lambda: bool(evidence(world, key)), seconds=2 * INTERVAL)
+            assert not shadow(world, key).get("reason")
+            assert not world.errors.found
+
+    run_virtually(story())
