@@ -7,15 +7,17 @@ from math import pi, sin
 import pytest
 
 from sluicegate.api.baseline import BaselineSource
+from sluicegate.api.engine import SloRecord
 from sluicegate.api.slo_status import SloState
 from sluicegate.policy.slo_health import gauge_slo
+from sluicegate.policy.slo_health.evaluate_slos import judge_stable
 from sluicegate.prometheus.block_cache import BlockCache
 from sluicegate.prometheus.targets import Mean, Past, Readings, SeriesKey
 from sluicegate.slo.blocks import SINGLE_BLOCKS, Quality
 from sluicegate.slo.means import Means, Values
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar
 from sluicegate.stats.counts import NOTHING
-from tests.support.decisions.judged import baseline, judged_by
+from tests.support.decisions.judged import baseline, judged_by, observed, serving, stable
 
 HOUR, DAY = 3_600, 86_400
 BASKET = {
@@ -64,6 +66,18 @@ def test_a_baseline_takes_twenty_eight_hours_of_the_clock(seconds):
     assert found.deviation == pytest.approx(7, abs=1.5)
     assert state(slo, swinging(seconds, 66), found) is SloState.MET
     assert state(slo, swinging(seconds, 66, fall=15, fall_from=40), found) is SloState.MISSED
+
+
+@pytest.mark.parametrize(("fall", "state"), [(0, SloState.MET), (40, SloState.MISSED)])
+def test_a_baseline_is_not_learnt_from_a_miss_that_is_not_confirmed_yet(fall, state):
+    terms = judged_by({**BASKET, "indicator": {"gauge": {"metric": "basket", "bound": "80"}}})
+    steady = SloRecord(steady_start_time=300, terms_hash=terms.slos[0].hash)
+    values = swinging(300, 31, fall=fall, fall_from=30.75)
+    read = observed(block=values.newest, gauges={"v1": {"basket": values}})
+    (result,), after = judge_stable(terms, serving(slos={"basket": steady}), stable(), read)
+    assert result.state is state
+    assert not after.engine.slo("basket").degraded
+    assert ("basket" in after.stable.baseline) is (state is SloState.MET)
 
 
 @pytest.mark.parametrize(
