@@ -45,7 +45,7 @@ def observe_rollout(observation: Observation, status: DataProductStatus) -> Roll
         attribution=_attribution(observation, status, candidate),
         moved_at=_moved_at(observation, status),
         term=observation.term,
-        drained=_is_drained(observation),
+        route_gone=_is_route_gone(observation),
     )
     frozen = observation.is_frozen(status)
     found = progress(observation.product, status, allocation(observation, status), rolling)
@@ -70,7 +70,7 @@ def allocation(observation: Observation, status: DataProductStatus) -> Allocatio
         stable_pods=max(known, base) if known else observation.stable_pods,
         followed=observation.followed,
         ready=live.ready if live else 0,
-        kept=None if _is_drained(observation) else pods,
+        kept=None if _is_route_gone(observation) else pods,
     )
     if status.stable is None and status.candidate is not None and observation.product.spec.route:
         return _foreseen(observation, status.candidate, allocation)
@@ -87,7 +87,7 @@ def route_removal_time(observation: Observation) -> int | None:
     return traffic.route_removal_time
 
 
-def _is_drained(observation: Observation) -> bool:
+def _is_route_gone(observation: Observation) -> bool:
     """Whether no request comes any more through a route that was removed.
 
     Until then its weights hold, by which one version may have 99 % of the requests, and a gateway

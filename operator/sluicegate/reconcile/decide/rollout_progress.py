@@ -47,7 +47,7 @@ class RolloutState:
     attribution : the cause if none is ready; None for a first version.
     moved_at : when the weights in force were written, in seconds.
     term : since when this replica leads, in seconds: what waits for pods waits since then at most.
-    drained : no request comes any more through a route that was removed.
+    route_gone : no request comes any more through a route that was removed.
     """
 
     now: int
@@ -58,7 +58,7 @@ class RolloutState:
     attribution: Failure | None = None
     moved_at: float = 0.0
     term: int = 0
-    drained: bool = True
+    route_gone: bool = True
 
     def ready(self, revision: str) -> int:
         """Ready pods of a version."""
@@ -72,7 +72,7 @@ class RolloutState:
     def accepted(self) -> bool:
         """Whether the weights in force are those of the route, and each Gateway took them."""
         if self.split is None:
-            return self.drained
+            return self.route_gone
         return self.split.level >= VerificationLevel.ACCEPTED
 
 
