@@ -155,6 +155,10 @@ VALUES = {
     "sluicegate_candidates": {"phase": set(CandidatePhase)},
     "sluicegate_degraded_longest_seconds": {"remedy": set(RemedyState)},
     "sluicegate_predictions_labelled_total": {"outcome": set(Outcome)},
+    "sluicegate_predictions_paired_total": {
+        "outcome": set(Outcome),
+        "shadow_outcome": set(Outcome),
+    },
     "sluicegate_indicator_events_total": {"outcome": set(Event)},
     "sluicegate_market_events_total": {
         "outcome": {markets.GOOD, markets.BAD},
