@@ -67,6 +67,16 @@ def version(digit: str) -> dict[str, str]:
     }  # fmt: skip
 
 
+def candidate_status(phase: str, weight: int = 10) -> dict[str, object]:
+    """Status with a candidate that has a share of the traffic, in percent."""
+    since = "2026-01-01T09:00:00Z"
+    shares = {"phase": phase, "weight": weight, "target": weight, "startTime": since}
+    return {
+        "stable": version("a") | {"promotionTime": since},
+        "candidate": version("b") | shares,
+    }
+
+
 SCALED = {"minReplicas": 2, "maxReplicas": 80}
 RESOURCES = {"requests": {"cpu": "1"}}
 
@@ -80,12 +90,7 @@ def test_pods_that_are_kept_stay_and_none_is_started_beyond_the_surge(
     phase, scaled, weight, wanted, has
 ):
     serving = {"autoscaling": SCALED, "resources": RESOURCES} if scaled else {"replicas": wanted}
-    since = "2026-01-01T09:00:00Z"
-    status = {
-        "stable": version("a") | {"promotionTime": since},
-        "candidate": version("b")
-        | {"phase": phase, "weight": weight, "target": weight, "startTime": since},
-    }
+    status = candidate_status(phase, weight)
     product = DataProduct.parse(document(route=None, serving=serving))
     kept = dict(zip("ab", has, strict=True))
     allocation = allocation_of(product, read_status(status), stable_pods=wanted, kept=kept)
@@ -93,6 +98,34 @@ def test_pods_that_are_kept_stay_and_none_is_started_beyond_the_surge(
     assert all(pods[name] >= kept[name] for name in "ab")
     added = pods["b"] > kept["b"]
     assert not added or sum(pods.values()) <= max(wanted + 1, ceil(SURGE * wanted))
+
+
+@pytest.mark.parametrize("scaled", [False, True], ids=["fixed", "scaled"])
+@pytest.mark.parametrize("routed", [True, False], ids=["routed", "replicas"])
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_requests_are_mirrored_to_a_candidate_while_it_is_tried(scaled, routed, mirrored):
+    serving = {"autoscaling": SCALED, "resources": RESOURCES} if scaled else {"replicas": 4}
+    shadow = {"mirror": {"percent": 10}} if mirrored else {"command": ["score"]}
+    body = document(
+        serving=serving | {"feedback": {"secretRef": {"name": "feedback"}}},
+        rollout={"steps": [10, 50], "shadow": shadow | {"intervalSeconds": 600}},
+        **({} if routed else {"route": None}),
+    )
+    product = DataProduct.parse(body)
+    found = {
+        phase: allocation_of(product, read_status(candidate_status(phase)), stable_pods=4)
+        for phase in (
+            "Starting",
+            "Stepping",
+            "AwaitingApproval",
+            "Promoting",
+            "RollingBack",
+            "Parked",
+        )
+    }
+    tried = {phase for phase, layout in found.items() if layout.mirrored_to == "b"}
+    assert tried == ({"Starting", "Stepping", "AwaitingApproval"} if mirrored else set())
+    assert all(layout.mirrored_to == "" for phase, layout in found.items() if phase not in tried)
 
 
 # ---- verification -----------------------------------------------------------------------------
