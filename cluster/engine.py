@@ -19,7 +19,7 @@ PREFIX = "sluicegate.local"  # no registry has it
 INFORMATION = "{{.OperatingSystem}} {{.SecurityOptions}}"
 ENDPOINT = "{{.Endpoints.docker.Host}}"
 BUILD_SECONDS = 3600.0  # packages come over a slow line, too
-OTHERWISE = f"use the local node with {BACKEND_VARIABLE}={LOCAL}"
+OTHERWISE = f"use the local node with {BACKEND_VARIABLE}={LOCAL} (Debian with Go, as root)"
 
 
 def refusal() -> str:

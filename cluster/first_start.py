@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cluster.backend import KIND
-from cluster.builds import elapsed, is_built
+from cluster.builds import is_built
 from cluster.cache import cache_folder
 from cluster.engine import has_image, was_built
 from cluster.kind import node_image
@@ -70,11 +70,11 @@ def told(works: Sequence[Work]) -> Iterator[str]:
     megabytes, seconds = sum(one.megabytes for one in works), sum(one.seconds for one in works)
     yield (
         f"The first start on this machine takes {_size(megabytes)} over the network, and about "
-        f"{elapsed(seconds)} of two idle cores:"
+        f"{_time(seconds)} of two idle cores:"
     )
     for one in works:
-        time = elapsed(one.seconds) if one.seconds else ""
-        yield f"  {one.what:<58}{_size(one.megabytes) if one.megabytes else '':>8}  {time:>12}".rstrip()
+        time = _time(one.seconds) if one.seconds else ""
+        yield f"  {one.what:<58}{_size(one.megabytes) if one.megabytes else '':>8}  {time:>6}".rstrip()
     yield "All of it is kept for later starts."
 
 
@@ -98,6 +98,10 @@ def _on_local_node() -> Iterator[Work]:
         yield TOOLS["helm"]
     images = cache_folder() / "images"
     yield from (work for name, work in MADE.items() if not any(images.glob(f"{name}-*.tar")))
+
+
+def _time(seconds: int) -> str:
+    return f"{round(seconds / 60)} min" if seconds >= 60 else f"{seconds} s"  # noqa: PLR2004
 
 
 def _size(megabytes: int) -> str:

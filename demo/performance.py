@@ -48,6 +48,7 @@ def perform(backend: Backend, terminal: Terminal) -> int:
     """Tell the story; 0 if all of it really happened."""
     for line in told(first_start(backend)):
         terminal.say(line)
+    terminal.say("A cluster starts within about two minutes; then the story takes six.")
     began, market = time.monotonic(), Market()
     products_to_apply = _prepare(backend, terminal, market)
     prepared = time.monotonic() - began
