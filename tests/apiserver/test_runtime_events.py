@@ -12,6 +12,7 @@ from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.clock import boottime
 from sluicegate.runtime.event_recorder import EventRecorder, EventSubject, Note
+from sluicegate.runtime.metrics import EVENTS_DROPPED
 from sluicegate.runtime.write_fence import OpenGate
 from tests.support.failures.replicas import read
 
@@ -52,5 +53,10 @@ async def test_a_note_becomes_an_event_about_its_object_and_a_repeat_is_counted_
 
 
 async def test_an_event_in_a_namespace_that_is_gone_is_given_up(recorder):
+    def given_up() -> float:
+        return EVENTS_DROPPED.labels("namespace")._value.get()
+
+    before = given_up()
     recorder.record(note("no-such-namespace"))
     await recorder.flush()
+    assert given_up() == before + 1

@@ -16,7 +16,7 @@ import requests
 import yaml
 
 from cluster.builds import program
-from sluicegate.notify.alerts import HOLD_SECONDS, Alert, alert_of, open_states
+from sluicegate.notify.alerts import Alert, alert_of, open_states
 from sluicegate.notify.configuration import AlertmanagerSink
 from sluicegate.notify.cursor import Cursor, cursor_of
 from sluicegate.notify.sinks.alertmanager import AlertmanagerLoop
@@ -210,8 +210,8 @@ async def test_a_silence_of_a_product_leaves_the_others_of_its_group(alertmanage
 
 
 async def test_what_a_messenger_has_posted_ends_without_it(alertmanager):
-    # The clock is behind, so that the alert lasts ten seconds more.
-    async with degraded(alertmanager.url, "search", late=HOLD_SECONDS - 10):
+    # It ends four minutes after the last post. The clock is behind, so ten seconds of them are left.
+    async with degraded(alertmanager.url, "search", late=4 * 60 - 10):
         eventually(lambda: alertmanager.tells(search="firing"))
     eventually(lambda: alertmanager.tells(search="resolved"))
     assert alertmanager.groups() == {}

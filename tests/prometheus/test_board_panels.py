@@ -130,7 +130,7 @@ def scraped(prometheus_program, tmp_path_factory):
             answer = requests.get(
                 f"http://127.0.0.1:{port}/api/v1/query", {"query": query}, timeout=30
             )
-            assert answer.ok, answer.text
+            answer.raise_for_status()  # 503 while it starts
             return [float(one["value"][1]) for one in answer.json()["data"]["result"]]
 
         def ready() -> bool:

@@ -20,6 +20,17 @@ ELSEWHERE = {
     "kubectl -n monitoring port-forward": "",
 }
 """How commands begin that no page's test runs, with where they run: nowhere, if that is empty."""
+FOLLOWED: dict[str, tuple[tuple[str, ...], ...]] = {
+    CLUSTER: (
+        ("first-product", "service-levels", "canary", "rollback", "own-model", "feedback", "retraining"),
+    ),
+    BENTOS: (
+        ("first-product", "service-levels", "canary", "rollback"),
+        ("feedback", "retraining"),
+        ("own-model",),
+    ),
+}  # fmt: skip
+"""The tutorials that a tier follows, one after the other: readers that begin anew."""
 ON_CLUSTER = frozenset({"kubectl", "helm"})
 ON_BENTOS = frozenset({"uv", "curl"})
 OF_BENTOS = frozenset({"check", "pack", "train", "runtime-constraints", "runtime-image"})

@@ -8,8 +8,6 @@ import pytest
 
 from sluicegate.api.retraining_status import EndedTraining
 from sluicegate.api.review import (
-    MOST_DECISIONS,
-    MOST_TRAININGS,
     DataProductReview,
     DataProductReviewStatus,
     ReviewDecision,
@@ -89,10 +87,10 @@ def decision(number, kind="Retrain"):
 
 def test_the_oldest_decisions_are_only_counted():
     status = EMPTY
-    for number in range(MOST_DECISIONS + 5):
+    for number in range(205):
         status = with_decision(status, decision(number))
         status = with_decision(status, decision(number))
-    assert len(status.decisions) == MOST_DECISIONS
+    assert len(status.decisions) == 200
     assert status.decisions[0].decision_time == 5
     assert status.earlier_decisions == {"Retrain/ModelDecay": 5}
 
@@ -100,12 +98,12 @@ def test_the_oldest_decisions_are_only_counted():
 def test_the_newest_trainings_are_kept():
     ended = [
         EndedTraining(job=f"train-{number}", start_time=number, end_time=number + 60)
-        for number in range(MOST_TRAININGS + 2)
+        for number in range(202)
     ]
     status = EMPTY
     for one in (*reversed(ended), ended[-1]):
         status = with_training(status, one)
-    assert list(status.trainings) == ended[2:]
+    assert list(status.trainings) == ended[2:], "the newest 200"
 
 
 def test_versions_are_those_that_were_stable_in_the_period():

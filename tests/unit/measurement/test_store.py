@@ -79,6 +79,16 @@ async def test_nothing_is_owed_once_all_is_answered_and_something_while_it_is_no
     assert newest(measurements) is Quality.COUNTED
 
 
+async def test_a_past_that_could_not_be_read_between_two_blocks_is_owed(
+    server, evaluation, measurements
+):
+    await measurements.read(evaluation, NOW)
+    measurements.want(VANS, target(VANS))
+    server.lies[""] = Lie.ERROR_503
+    await measurements.read(evaluation, NOW + 10)
+    assert measurements.owes(AT_REST)
+
+
 async def test_a_product_whose_past_was_read_between_two_blocks_is_looked_at(
     evaluation, measurements
 ):

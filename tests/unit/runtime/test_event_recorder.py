@@ -70,10 +70,31 @@ async def test_a_noisy_object_is_cut_off_after_twenty_five_events(server, record
     assert events(server) == [(f"v{number}: no memory", 1) for number in range(25)]
 
 
+async def test_a_noisy_object_has_one_more_event_each_five_minutes(server, recorder, clock):
+    def told() -> int:
+        recorder.record(step(f"{clock.now}", "Warning"))
+        return recorder._queue.qsize()
+
+    for _ in range(25):
+        recorder.record(step("no memory", "Warning"))
+    clock.now += 299
+    assert told() == 25
+    clock.now += 2
+    assert [told(), told()] == [26, 26]
+
+
 async def test_a_repeat_is_counted(server, recorder):
     await tell(recorder, *[step("v1: no memory", "Warning")] * 3)
     await recorder.flush()
     assert events(server) == [("v1: no memory", 3)]
+
+
+async def test_a_repeat_after_ten_quiet_minutes_is_an_event_of_its_own(server, recorder, clock):
+    await tell(recorder, step("v1: no memory", "Warning"))
+    for quiet in (599, 600):
+        clock.now += quiet
+        await tell(recorder, step("v1: no memory", "Warning"))
+    assert events(server) == [("v1: no memory", 2), ("v1: no memory", 1)]
 
 
 async def test_of_good_news_the_newest_is_written_each_three_minutes(server, recorder, clock):

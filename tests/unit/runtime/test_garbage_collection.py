@@ -18,11 +18,12 @@ class Node:
 
 @pytest.fixture(autouse=True)
 def collector():
-    """Leave the collector as it was."""
+    """Begin with nothing frozen, and leave the collector as tests/conftest.py set it up."""
     before = gc.get_threshold()
-    yield
     gc.unfreeze()
+    yield
     gc.set_threshold(*before)
+    gc.freeze()
 
 
 def abandoned() -> weakref.ref:

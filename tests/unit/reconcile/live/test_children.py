@@ -87,6 +87,20 @@ def test_a_backend_without_a_weight_has_one_as_in_the_gateway_api():
     assert found.weights == (("a", 1), ("b", 0))
 
 
+@pytest.mark.parametrize(("accepted", "resolved"), [("True", "False"), ("False", "True")])
+def test_a_gateway_that_accepts_a_route_may_not_find_its_backends(accepted, resolved):
+    conditions = [
+        {"type": kind, "status": said, "reason": f"{kind}{said}", "message": "", "observedGeneration": 1}
+        for kind, said in (("Accepted", accepted), ("ResolvedRefs", resolved))
+    ]  # fmt: skip
+    gateway = {"parentRef": {"name": "web"}, "conditions": conditions}
+    found = route_record(deployment() | {"spec": {}, "status": {"parents": [gateway]}})
+    assert found is not None
+    (parent,) = found.parents
+    assert (parent.accepted, parent.resolved) == (accepted == "True", resolved == "True")
+    assert "False" in parent.message
+
+
 @pytest.mark.parametrize("label", [None, "trucks"])
 def test_a_child_is_its_owners_whatever_somebody_makes_of_its_label(label):
     """A Deployment of a former version isn't applied anew: nothing else tells of it."""

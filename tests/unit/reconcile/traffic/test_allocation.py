@@ -71,6 +71,36 @@ SCALED = {"minReplicas": 2, "maxReplicas": 80}
 RESOURCES = {"requests": {"cpu": "1"}}
 
 
+def trying(phase: str, weight: int) -> dict[str, object]:
+    """The status while v2 has this share."""
+    since = "2026-01-01T09:00:00Z"
+    times = {"phase": phase, "weight": weight, "target": weight, "startTime": since}
+    return {
+        "stable": version("a") | {"promotionTime": since},
+        "candidate": version("b") | times,
+    }
+
+
+@pytest.mark.parametrize(
+    ("route", "followed", "weight", "selected"),
+    [
+        (True, False, FULL, "a"),
+        (True, True, FULL, "b"),
+        (True, True, 50, "a"),
+        (False, False, FULL, "b"),
+        (False, False, 50, None),
+        (False, False, 0, "a"),
+    ],
+)
+def test_the_products_service_follows_a_gateway_or_splits_by_pods(
+    route, followed, weight, selected
+):
+    beside = {"route": None, "serving": {"autoscaling": SCALED, "resources": RESOURCES}}
+    product = DataProduct.parse(document(**({} if route else beside)))
+    status = read_status(trying("Promoting", weight))
+    assert allocation_of(product, status, stable_pods=4, followed=followed).selected == selected
+
+
 @pytest.mark.parametrize("phase", ["Stepping", "Promoting", "RollingBack", "Parked"])
 @pytest.mark.parametrize("scaled", [False, True], ids=["fixed", "scaled"])
 @given(
@@ -80,15 +110,10 @@ def test_pods_that_are_kept_stay_and_none_is_started_beyond_the_surge(
     phase, scaled, weight, wanted, has
 ):
     serving = {"autoscaling": SCALED, "resources": RESOURCES} if scaled else {"replicas": wanted}
-    since = "2026-01-01T09:00:00Z"
-    status = {
-        "stable": version("a") | {"promotionTime": since},
-        "candidate": version("b")
-        | {"phase": phase, "weight": weight, "target": weight, "startTime": since},
-    }
+    status = read_status(trying(phase, weight))
     product = DataProduct.parse(document(route=None, serving=serving))
     kept = dict(zip("ab", has, strict=True))
-    allocation = allocation_of(product, read_status(status), stable_pods=wanted, kept=kept)
+    allocation = allocation_of(product, status, stable_pods=wanted, kept=kept)
     pods = {name: allocation.replicas(name) for name in "ab"}
     assert all(pods[name] >= kept[name] for name in "ab")
     added = pods["b"] > kept["b"]
