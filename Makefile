@@ -111,7 +111,7 @@ chaos: programs ## Faults between real processes; tests/unit/virtual has the lon
 	$(TIER) --numprocesses=3 --dist loadfile tests/chaos
 
 # They mostly wait: for blocks, for pods, for the truth. So four share the node and two cores.
-ON_NODE = $(TIER) --numprocesses=4 tests/node
+ON_NODE = $(TIER) --numprocesses=4 -m "not gitops" tests/node
 
 node: programs ## Tests on a real node, which is started if necessary; several at a time
 	$(ON_NODE)
@@ -123,9 +123,9 @@ kind: setup ## Tests on kind with its own engine and node image, without a regis
 	$(RUN) python -m tests.kind
 
 # Out of `make test` for its build: three programs of 1,700 packages and more each, which nothing else needs.
-gitops: programs ## Flux and Argo CD, built from their modules, reconcile products on an API server (needs redis-server; builds for minutes, once)
+gitops: programs ## Flux and Argo CD, built from their modules, reconcile products on an API server and on a node (needs redis-server; builds for minutes, once)
 	@$(RUN) python -m cluster build source-controller kustomize-controller argo-cd >/dev/null
-	$(TIER) tests/gitops
+	$(TIER) --numprocesses=2 tests/gitops tests/node/operator/test_gitops.py
 
 # All named mutants, or MUTANTS="R17 P28"; COUNT=40 SEED=1 draws others in addition, of all
 # packages or of those in WHERE="policy kube".

@@ -22,9 +22,12 @@ EACH: Final = "{{namespace}}/{{product}}"
 WINDOW: Final = "$__rate_interval"
 LABELLED: Final = "sluicegate_predictions_labelled_total"
 MARKETS: Final = "sluicegate_market_events_total"
+MIRRORED: Final = "sluicegate_mirrored_requests_total"
+PAIRED: Final = "sluicegate_predictions_paired_total"
 REQUESTS: Final = "bentoml_service_request_total"
 FAILED: Final = 'http_response_code=~"5.."'
 WRONG: Final = 'outcome="wrong"'
+SHADOW_WRONG: Final = 'shadow_outcome="wrong"'
 BAD: Final = 'outcome="bad"'
 ALL_OUTCOMES: Final = f'{NAMESPACES},indicator="outcomes"'
 OWN_OUTCOMES: Final = f'{ONE},indicator="outcomes"'
@@ -132,6 +135,19 @@ PRODUCT_ROWS: Final[Rows] = (
               "cps"),
         Panel("Share of bad events of own indicators",
               (("{{indicator}}", share("sluicegate_indicator_events_total", BAD, "indicator", ONE)),),
+              "percentunit"),
+    )),
+    ("Requests mirrored to the candidate", (
+        Panel("Mirrored requests by result",
+              (("{{result}}", f"sum by (result) (rate({MIRRORED}{{{ONE}}}[{WINDOW}]))"),), "reqps",
+              text="Requests to which the candidate's answer was late or failed have no pair."),
+        Panel("Pairs of known outcomes a second",
+              (("stable {{outcome}}, candidate {{shadow_outcome}}",
+                f"sum by (outcome, shadow_outcome) (rate({PAIRED}{{{ONE}}}[{WINDOW}]))"),),
+              "cps"),
+        Panel("Share of wrong predictions on the same requests",
+              (("stable beside {{shadow_version}}", share(PAIRED, WRONG, "shadow_version", ONE)),
+               ("{{shadow_version}}", share(PAIRED, SHADOW_WRONG, "shadow_version", ONE))),
               "percentunit"),
     )),
     ("Markets", (

@@ -6,17 +6,25 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
+from sluicegate.__main__ import main
 from sluicegate.slo.queries import NO_PRODUCT_ENDPOINT
 from sluicegate_service.bentos import extract
 from tests.support.processes.running import free_port
 from tests.support.samples.bentos import bento_environment
-from tests.support.samples.products import BEARER, ServedProduct, identity, launched
+from tests.support.samples.products import (
+    BEARER,
+    ONE_THREAD,
+    ServedProduct,
+    identity,
+    launched,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,23 +57,38 @@ def bento(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "unpacked"
 
 
-@pytest.fixture(scope="module")
-def pods(
-    bento: Path, secret: Path, tmp_path_factory: pytest.TempPathFactory
+@contextmanager
+def mirroring(
+    bento: Path, name: str, secret: Path, folder: Path
 ) -> Iterator[tuple[ServedProduct, ServedProduct]]:
     """A pod of the stable version, and one of the candidate that it mirrors to."""
-    folder, nowhere = tmp_path_factory.mktemp("pods"), f"http://127.0.0.1:{free_port()}"
+    nowhere = f"http://127.0.0.1:{free_port()}"
 
     def pod_of(version: str, factor: int, url: str) -> dict[str, str]:
         mirror = {"url": url, "percent": 100, "timeoutMilliseconds": 60_000, "maxConcurrency": 4}
         more = {"SLUICEGATE_REVISION": version * 5, "FACTOR": str(factor)}
         more["SLUICEGATE_MIRROR"] = json.dumps(mirror)
-        return identity("multiplied", version, secret) | more
+        return identity(name, version, secret) | more
 
     with launched(bento, folder / "v2", **pod_of("v2", 3, nowhere)) as candidate:
         settings = pod_of("v1", 2, candidate.url)
         with launched(bento, folder / "v1", **settings) as stable:
             yield stable, candidate
+
+
+@pytest.fixture(scope="module")
+def pods(
+    bento: Path, secret: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[ServedProduct, ServedProduct]]:
+    with mirroring(bento, "multiplied", secret, tmp_path_factory.mktemp("pods")) as both:
+        yield both
+
+
+def feedback(product: ServedProduct, *labels: dict[str, object]) -> dict[str, object]:
+    """What a pod answers to labels."""
+    answer = product.post("/feedback", {"labels": labels}, Authorization=f"Bearer {BEARER}")
+    found: dict[str, object] = answer.json()
+    return found
 
 
 def endpoints(product: ServedProduct) -> dict[str, float]:
@@ -83,8 +106,7 @@ def test_the_label_of_an_answer_counts_for_both_versions_and_only_one_was_asked(
         {"token": token, "truth": truth}
         for token, truth in zip(answer["tokens"], (2, 3, 7, 0), strict=True)
     ]
-    heard = candidate.post("/feedback", {"labels": labels}, Authorization=f"Bearer {BEARER}")
-    assert heard.json() == {"counted": 4, "refused": []}
+    assert feedback(candidate, *labels) == {"counted": 4, "refused": []}
     # Labels' values in alphabetical order: outcome, prediction's revision and version, the shadow's.
     both = ("v1" * 5, "v1")
     assert candidate.counters(PAIRED) == {
@@ -114,3 +136,20 @@ def test_users_get_no_mirror_of_their_own(pods):
     mine = candidate.post("/multiply", {"numbers": [1]}, **{"sluicegate-mirrored": "a"})
     assert mine.status_code == 403
     assert candidate.post("/-/mirrored/multiply", {"numbers": [1]}).status_code == 404
+
+
+def test_answers_of_the_template_with_outcomes_carry_both_predictions(secret: Path, tmp_path: Path):
+    source = tmp_path / "digits"
+    assert main(["init", "digits", "--template", "outcomes", "--directory", str(source)]) == 0
+    subprocess.run(
+        [sys.executable, "train.py", "build", "v1", "bento", "--lighter"],
+        cwd=source,
+        env=bento_environment(tmp_path / "home", **ONE_THREAD),
+        check=True,
+    )
+    with mirroring(source / "bento", "digits", secret, tmp_path) as (stable, _):
+        (row,) = stable.post("/predict", {"rows": [[0.0] * 64]}).json()
+        label = {"token": row["token"], "truth": row["label"]}
+        assert feedback(stable, label) == {"counted": 1, "refused": []}
+        (pair,) = stable.counters(PAIRED)
+        assert pair == ("correct", "v1" * 5, "v1", "correct", "v2" * 5, "v2")

@@ -130,7 +130,8 @@ def scraped(prometheus_program, tmp_path_factory):
             answer = requests.get(
                 f"http://127.0.0.1:{port}/api/v1/query", {"query": query}, timeout=30
             )
-            answer.raise_for_status()  # 503 while it starts
+            if not answer.ok:  # not ready yet, or an expression that it refuses
+                raise requests.HTTPError(answer.text)
             return [float(one["value"][1]) for one in answer.json()["data"]["result"]]
 
         def ready() -> bool:
@@ -155,6 +156,10 @@ VALUES = {
     "sluicegate_candidates": {"phase": set(CandidatePhase)},
     "sluicegate_degraded_longest_seconds": {"remedy": set(RemedyState)},
     "sluicegate_predictions_labelled_total": {"outcome": set(Outcome)},
+    "sluicegate_predictions_paired_total": {
+        "outcome": set(Outcome),
+        "shadow_outcome": set(Outcome),
+    },
     "sluicegate_indicator_events_total": {"outcome": set(Event)},
     "sluicegate_market_events_total": {
         "outcome": {markets.GOOD, markets.BAD},

@@ -56,7 +56,12 @@ def services() -> dict[str, frozenset[str]]:
     counters = OutcomeCounters.create(version="v1", registry=CollectorRegistry(), environment={})
     ours = {
         f"{one._name}_total": frozenset(one._labelnames)
-        for one in (counters.labelled, counters.events, market_events(CollectorRegistry()))
+        for one in (
+            counters.labelled,
+            counters.events,
+            counters.paired,
+            market_events(CollectorRegistry()),
+        )
     }
     requests = frozenset({metric_names.ENDPOINT, metric_names.CODE, metric_names.SERVICE})
     return ours | {
@@ -64,6 +69,7 @@ def services() -> dict[str, frozenset[str]]:
         metric_names.DURATION_BUCKETS: requests | {metric_names.BOUND},
         metric_names.UP: frozenset(),
         environment.REFUSED_METRIC: frozenset({"reason"}),
+        environment.MIRRORED_METRIC: frozenset({"result"}),
     }
 
 

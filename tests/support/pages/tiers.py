@@ -17,9 +17,9 @@ ELSEWHERE = {
     "make images": "tests/bentos/test_pushed_images.py",
     "docker build": ".github/workflows/release.yml",
     "docker push": ".github/workflows/release.yml",
-    "kubectl -n monitoring port-forward": "",
+    "kubectl -n monitoring port-forward": "tests/node/cluster/test_node.py",
 }
-"""How commands begin that no page's test runs, with where they run: nowhere, if that is empty."""
+"""How commands begin that no page's test runs, with where they run."""
 FOLLOWED: dict[str, tuple[tuple[str, ...], ...]] = {
     CLUSTER: (
         ("first-product", "service-levels", "canary", "rollback", "own-model", "feedback", "retraining"),

@@ -173,3 +173,18 @@ def test_a_candidate_without_pairs_waits_and_status_says_what_is_missing():
             assert not world.errors.found
 
     run_virtually(story())
+
+
+def test_where_no_outcome_decides_no_pairs_are_missing():
+    """Pairs come, and no SLO is scored by them: nobody has to change the service."""
+
+    async def story() -> None:
+        async with World() as world:
+            ignored = product()["spec"]["slos"][0] | {"onDegraded": "Ignore"}
+            served = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.9"}
+            key = await with_candidate(world, Quality(), slos=[ignored, served])
+            await world.until(lambda: shadow(world, key).get("blocks") == 1, seconds=3 * INTERVAL)
+            assert not shadow(world, key).get("reason")
+            assert not world.errors.found
+
+    run_virtually(story())

@@ -8,8 +8,9 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.shadow import Mirror, ShadowStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.manifests.names import shadow_job_name
-from sluicegate.policy.canary.shadow_evidence import is_due, is_tried, with_rows
+from sluicegate.policy.canary.shadow_evidence import is_due, is_scored, is_tried, with_rows
 from sluicegate.policy.model.observed import Failure, ShadowCounted
+from sluicegate.policy.model.terms import Terms
 from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.observe.observation import Observation
 
@@ -53,16 +54,16 @@ def _with_result(
         case ShadowCounted(pairs, until):
             ended = shadow if until is None else shadow.replace(until_time=until)
             counted = with_rows(observation.terms, status.trial, ended, pairs)
-            return counted.replace(**_IDLE, **_lacking(counted, spec.mirror)), ()
+            return counted.replace(**_IDLE, **_lacking(counted, spec.mirror, observation.terms)), ()
         case Failure(reason, message):
             text = f"{message}; its interval is scored again"[:4096]
             told = EventNote(EventReason.SHADOW_NOT_COUNTED, "Score", text, warning=True)
             return shadow.replace(**_IDLE, reason=str(reason), message=text), (told,)
 
 
-def _lacking(shadow: ShadowStatus, mirror: Mirror | None) -> dict[str, str]:
-    """Why mirrored requests tell nothing yet; nothing while they do."""
-    if mirror is None or shadow.evidence:
+def _lacking(shadow: ShadowStatus, mirror: Mirror | None, terms: Terms) -> dict[str, str]:
+    """Why mirrored requests tell nothing yet; nothing while they do, or where no SLO asks for it."""
+    if mirror is None or shadow.evidence or not any(is_scored(terms, slo) for slo in terms.slos):
         return _SILENT
     text = (
         f"No labelled answer carries both predictions, with {mirror.percent} % of the requests mirrored:"

@@ -143,10 +143,7 @@ def allocation_of(
     kept : pods that the versions don't give up for the moment, by revision; None for none.
     """
     allocation = _asked(product, status, stable_pods, followed=followed, ready=ready)
-    mirrored = product.spec.rollout.mirror is not None and is_tried(status)
-    revision = status.trial.revision if mirrored and status.trial else ""
-    whole = _with_kept(allocation, stable_pods, kept) if kept else allocation
-    return replace(_once_each(whole), mirrored_to=revision)
+    return _once_each(_with_kept(allocation, stable_pods, kept) if kept else allocation)
 
 
 def _with_kept(allocation: Allocation, stable_pods: int, kept: Mapping[str, int]) -> Allocation:
@@ -214,7 +211,9 @@ def _by_weight(product: DataProduct, status: DataProductStatus, stable_pods: int
         weight = share_in_force(candidate)
         pairs = ((stable.revision, FULL - weight), (candidate.revision, weight))
         weights = [pair for pair in pairs if pair[1]]
-    return Allocation((*placements, *_previous(status)), tuple(weights), stable.revision, pods)
+    placements += _previous(status)
+    mirrored_to = _mirrored_to(product, status)
+    return Allocation(tuple(placements), tuple(weights), stable.revision, pods, mirrored_to)
 
 
 def _stable(product: DataProduct, status: DataProductStatus, stable_pods: int) -> Placement:
@@ -243,7 +242,7 @@ def _beside(product: DataProduct, status: DataProductStatus, stable_pods: int) -
     pods = max(needed, _added(candidate.weight, stable_pods))
     placements = (ours, Placement(candidate, pods), *_previous(status))
     selected = {FULL: candidate.revision, 0: stable.revision}.get(share_in_force(candidate))
-    return Allocation(placements, (), selected, needed)
+    return Allocation(placements, (), selected, needed, _mirrored_to(product, status))
 
 
 def _added(weight: int, stable_pods: int) -> int:
@@ -298,7 +297,7 @@ def _by_replicas(
         ours, theirs = _paced(ours, needed, stable_pods, needed if ready is None else ready)
     placements = (Placement(stable, ours), Placement(candidate, theirs), *_previous(status))
     selected = {FULL: candidate.revision, 0: stable.revision}.get(share_in_force(candidate))
-    return Allocation(placements, (), selected, needed)
+    return Allocation(placements, (), selected, needed, _mirrored_to(product, status))
 
 
 def _wanted(spec: DataProductSpec, candidate: Candidate, stable_pods: int) -> tuple[int, int]:
@@ -320,6 +319,12 @@ def _draining(candidate: Candidate, stable_pods: int) -> int:
     if candidate.weight < FULL:
         before = split_by_replicas(candidate.weight, stable_pods)[1]
     return min(before, most_pods(stable_pods) - stable_pods)
+
+
+def _mirrored_to(product: DataProduct, status: DataProductStatus) -> str:
+    """The revision that mirrored requests go to; empty without a mirror, or a candidate that is tried."""
+    mirrored = product.spec.rollout.mirror is not None and is_tried(status)
+    return status.trial.revision if mirrored and status.trial is not None else ""
 
 
 def share_in_force(candidate: Candidate) -> int:

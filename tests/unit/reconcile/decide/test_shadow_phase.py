@@ -17,6 +17,7 @@ def test_a_refusal_of_any_length_fits_the_status():
     observation = replace(world.observation(), shadow_refusal="quota exceeded " * 1000)
     status, _ = with_shadow(observation, world.current)
     shadow = status.trial.shadow
+    assert shadow.job.startswith("search-shadow-")
     assert shadow.reason == "JobRefused"
     assert shadow.message.startswith("The shadow Job isn't created: quota exceeded")
     assert len(shadow.message) == 4096

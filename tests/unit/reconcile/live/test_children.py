@@ -43,6 +43,16 @@ def deployment(
     }
 
 
+def refused(why: str) -> DeploymentRecord:
+    """A Deployment of which the API server takes no pod."""
+    body = deployment()
+    body["status"]["conditions"] = [{"type": "ReplicaFailure", "status": "True", "message": why}]
+    found = deployment_record(body)
+    assert found is not None
+    assert found.refused == why
+    return found
+
+
 def record(**changes: int) -> DeploymentRecord:
     found = deployment_record(deployment(**changes))
     assert found is not None
@@ -58,6 +68,7 @@ READY = {"replicas": 2, "readyReplicas": 2}
     [
         (record(observedGeneration=0), record(), False),
         (record(), record(**MADE), False),
+        (refused("exceeded quota: a"), refused("exceeded quota: b"), False),
         (record(**MADE), record(**READY | {"readyReplicas": 1}), True),
         (record(**READY), record(**MADE), True),
         (record(**READY), record(**READY, generation=2), True),
@@ -67,6 +78,7 @@ READY = {"replicas": 2, "readyReplicas": 2}
     ids=[
         "it was seen",
         "pods were made",
+        "it is refused in other words",
         "the first is ready",
         "none is ready any more",
         "its newest form isn't seen yet",

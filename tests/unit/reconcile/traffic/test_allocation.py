@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import ceil
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,9 @@ from sluicegate.reconcile.traffic.split_verification import (
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.stats.counts import Count
 from tests.support.decisions.rollout_world import RUNTIME, document, image
+
+if TYPE_CHECKING:
+    from sluicegate.api.status import DataProductStatus
 
 # Promised, so written as numbers here.
 SURGE = 1.5
@@ -67,18 +71,20 @@ def version(digit: str) -> dict[str, str]:
     }  # fmt: skip
 
 
+def candidate_status(phase: str, weight: int = 10) -> DataProductStatus:
+    """Status with a candidate that has a share of the traffic, in percent."""
+    since = "2026-01-01T09:00:00Z"
+    shares = {"phase": phase, "weight": weight, "target": weight, "startTime": since}
+    return read_status(
+        {
+            "stable": version("a") | {"promotionTime": since},
+            "candidate": version("b") | shares,
+        }
+    )
+
+
 SCALED = {"minReplicas": 2, "maxReplicas": 80}
 RESOURCES = {"requests": {"cpu": "1"}}
-
-
-def trying(phase: str, weight: int) -> dict[str, object]:
-    """The status while v2 has this share."""
-    since = "2026-01-01T09:00:00Z"
-    times = {"phase": phase, "weight": weight, "target": weight, "startTime": since}
-    return {
-        "stable": version("a") | {"promotionTime": since},
-        "candidate": version("b") | times,
-    }
 
 
 @pytest.mark.parametrize(
@@ -97,7 +103,7 @@ def test_the_products_service_follows_a_gateway_or_splits_by_pods(
 ):
     beside = {"route": None, "serving": {"autoscaling": SCALED, "resources": RESOURCES}}
     product = DataProduct.parse(document(**({} if route else beside)))
-    status = read_status(trying("Promoting", weight))
+    status = candidate_status("Promoting", weight)
     assert allocation_of(product, status, stable_pods=4, followed=followed).selected == selected
 
 
@@ -110,7 +116,7 @@ def test_pods_that_are_kept_stay_and_none_is_started_beyond_the_surge(
     phase, scaled, weight, wanted, has
 ):
     serving = {"autoscaling": SCALED, "resources": RESOURCES} if scaled else {"replicas": wanted}
-    status = read_status(trying(phase, weight))
+    status = candidate_status(phase, weight)
     product = DataProduct.parse(document(route=None, serving=serving))
     kept = dict(zip("ab", has, strict=True))
     allocation = allocation_of(product, status, stable_pods=wanted, kept=kept)
@@ -118,6 +124,34 @@ def test_pods_that_are_kept_stay_and_none_is_started_beyond_the_surge(
     assert all(pods[name] >= kept[name] for name in "ab")
     added = pods["b"] > kept["b"]
     assert not added or sum(pods.values()) <= max(wanted + 1, ceil(SURGE * wanted))
+
+
+@pytest.mark.parametrize("scaled", [False, True], ids=["fixed", "scaled"])
+@pytest.mark.parametrize("routed", [True, False], ids=["routed", "replicas"])
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_requests_are_mirrored_to_a_candidate_while_it_is_tried(scaled, routed, mirrored):
+    serving = {"autoscaling": SCALED, "resources": RESOURCES} if scaled else {"replicas": 4}
+    shadow = {"mirror": {"percent": 10}} if mirrored else {"command": ["score"]}
+    body = document(
+        serving=serving | {"feedback": {"secretRef": {"name": "feedback"}}},
+        rollout={"steps": [10, 50], "shadow": shadow | {"intervalSeconds": 600}},
+        **({} if routed else {"route": None}),
+    )
+    product = DataProduct.parse(body)
+    found = {
+        phase: allocation_of(product, candidate_status(phase), stable_pods=4)
+        for phase in (
+            "Starting",
+            "Stepping",
+            "AwaitingApproval",
+            "Promoting",
+            "RollingBack",
+            "Parked",
+        )
+    }
+    tried = {phase for phase, layout in found.items() if layout.mirrored_to == "b"}
+    assert tried == ({"Starting", "Stepping", "AwaitingApproval"} if mirrored else set())
+    assert all(layout.mirrored_to == "" for phase, layout in found.items() if phase not in tried)
 
 
 # ---- verification -----------------------------------------------------------------------------
