@@ -123,13 +123,13 @@ def engine(store: Path, *, group: int, reaches_registries: bool = False) -> Iter
     name = f"sluicegate-engine-{os.getpid()}"
     # A socket's path has at most 107 characters, so it is not in the cache folder.
     with (
-        tempfile.TemporaryDirectory(prefix="sluicegate-engine-") as short,
+        _folder(Path(tempfile.mkdtemp(prefix="sluicegate-engine-"))) as short,
         contextlib.nullcontext() if reaches_registries else _network(name),
     ):
-        Path(short).chmod(0o711)
+        short.chmod(0o711)
         namespace = "" if reaches_registries else name
-        made = Engine(name, Path(short) / "docker.sock", namespace)
-        with _daemon(made, Path(short), store, group):
+        made = Engine(name, short / "docker.sock", namespace)
+        with _daemon(made, short, store, group):
             yield made
 
 
@@ -145,6 +145,7 @@ def _network(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _folder(store: Path) -> Iterator[Path]:
+    """A folder that is removed with all that the engine has left mounted in it."""
     try:
         yield store
     finally:
