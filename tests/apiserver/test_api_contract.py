@@ -5,7 +5,6 @@ The stories and lives on virtual time hold as far as these two agree.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 import time
@@ -39,7 +38,7 @@ from tests.support.virtual.api_server import ApiServer
 from tests.support.virtual.network import Line, Network
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 Body = dict[str, Any]
 
@@ -527,69 +526,3 @@ async def test_a_watch_ends_with_a_bookmark_at_which_the_next_goes_on(api, watch
     second = await api.apply(HTTP_ROUTES, route(namespace, weight=2))
     async with aclosing(watch(HTTP_ROUTES, namespace, since)) as events:
         assert await anext(events) == {"type": "MODIFIED", "object": second}
-
-
-# ---- too many requests --------------------------------------------------------------------------
-CROWD = "crowd"
-NO_SEAT: list[Body] = [
-    {
-        "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
-        "kind": "PriorityLevelConfiguration",
-        "metadata": {"name": CROWD},
-        "spec": {
-            "type": "Limited",
-            "limited": {"nominalConcurrencyShares": 0, "limitResponse": {"type": "Reject"}},
-        },
-    },
-    {
-        "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
-        "kind": "FlowSchema",
-        "metadata": {"name": CROWD},
-        "spec": {
-            "priorityLevelConfiguration": {"name": CROWD},
-            "matchingPrecedence": 2,
-            "rules": [
-                {
-                    "subjects": [{"kind": "User", "user": {"name": CROWD}}],
-                    "resourceRules": [
-                        {
-                            "verbs": ["*"],
-                            "apiGroups": ["*"],
-                            "resources": ["*"],
-                            "namespaces": ["*"],
-                        }
-                    ],
-                }
-            ],
-        },
-    },
-]
-"""The real server's priority and fairness: no request of this user is ever carried out."""
-
-
-@pytest.fixture
-def crowded(wire, control_plane, monkeypatch) -> Iterator[Transport]:
-    """The way of a client that has no seat at the server."""
-    if isinstance(wire, Line):
-        refusal = Refused(429, "TooManyRequests", "too many requests", **{"Retry-After": "1"})
-        wire.network.faults[CROWD] = lambda *_: refusal
-        yield Transport(wire)
-        return
-    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": NO_SEAT})
-    control_plane.kubectl("create", "-f", "-", stdin=listed)
-    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig_for(CROWD)))
-    yield Transport(wire)
-    control_plane.kubectl("delete", "-f", "-", stdin=listed)
-
-
-async def test_a_client_without_a_seat_is_told_for_how_long_to_be_silent(crowded, namespace):
-    refusal = None
-    while refusal is None:
-        try:
-            await crowded.send(requests.get(CONFIG_MAPS, Key(namespace, "a")))
-        except errors.Forbidden:  # limits are in force a moment after they were written
-            await asyncio.sleep(0.1)
-        except errors.TooManyRequests as error:
-            refusal = error
-    assert refusal.retry_after == 1.0
-    await crowded.close()
