@@ -25,6 +25,7 @@ WORKDIR /source
 COPY pyproject.toml uv.lock ./
 COPY bentos/service/pyproject.toml bentos/service/
 COPY bentos/market/pyproject.toml bentos/market/
+COPY cluster/pyproject.toml cluster/
 
 FROM packages AS runtime-packages
 RUN uv export --frozen --quiet --no-emit-workspace --only-group=serving > requirements.txt \

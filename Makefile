@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
-.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-bentos verify-cluster programs pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind gitops mutants coverage bench drift cluster cluster-down kubeconfig kubectl images release-notes docs demo demo-down demo-web portfolio crds constraints format
+.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-bentos verify-cluster programs counts pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind gitops mutants coverage bench drift cluster cluster-down kubeconfig kubectl images release-notes docs demo demo-down demo-web portfolio crds constraints format
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,7 +50,7 @@ unit: setup ## Unit and golden tests, except those that take minutes
 
 # Two lanes: what computes, and what waits (for clocks, pods, leases). What a change elsewhere can't
 # break is left out while it is as when all of it passed: tests/support/runs/verified.py.
-COMPUTING := lint types layers pure lives bentos benchmarks prometheus
+COMPUTING := lint types layers pure lives bentos counts
 WAITING := programs workflows chaos node apiserver
 LANE = $(MAKE) --no-print-directory --keep-going WHOLE=$(WHOLE)
 
@@ -78,6 +78,10 @@ verify-bentos: setup
 verify-cluster: programs
 	$(PYTEST) --record-verified --numprocesses=4 tests/node/cluster tests/apiserver/test_control_plane.py
 
+# Both wait more than they compute, and share nothing.
+counts:
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target benchmarks prometheus
+
 programs: setup ## Build the programs of the cluster into the cache (minutes, once)
 	@$(RUN) python -m cluster build etcd kube containerd containerd-shim-runc-v2 ctr coredns prometheus promtool alertmanager helm kwok metrics-server oauth2-proxy mockoidc pause >/dev/null
 
@@ -95,10 +99,10 @@ bentos: setup ## Train and serve the sample products with BentoML
 	$(TIER) tests/bentos
 
 prometheus: programs ## Counts and rules, against a real Prometheus
-	$(TIER) tests/prometheus
+	$(TIER) --numprocesses=2 tests/prometheus
 
 apiserver: programs ## Tests against a real API server, without a node
-	$(TIER) --numprocesses=2 tests/apiserver
+	$(TIER) --numprocesses=3 tests/apiserver
 
 benchmarks: programs ## Exact numbers of writes and requests of the operator
 	$(TIER) --numprocesses=2 tests/benchmarks
@@ -107,7 +111,7 @@ chaos: programs ## Faults between real processes; tests/unit/virtual has the lon
 	$(TIER) --numprocesses=3 --dist loadfile tests/chaos
 
 # They mostly wait: for blocks, for pods, for the truth. So four share the node and two cores.
-ON_NODE = $(TIER) --numprocesses=4 tests/node
+ON_NODE = $(TIER) --numprocesses=4 -m "not gitops" tests/node
 
 node: programs ## Tests on a real node, which is started if necessary; several at a time
 	$(ON_NODE)
@@ -119,9 +123,9 @@ kind: setup ## Tests on kind with its own engine and node image, without a regis
 	$(RUN) python -m tests.kind
 
 # Out of `make test` for its build: three programs of 1,700 packages and more each, which nothing else needs.
-gitops: programs ## Flux and Argo CD, built from their modules, reconcile products on an API server (needs redis-server; builds for minutes, once)
+gitops: programs ## Flux and Argo CD, built from their modules, reconcile products on an API server and on a node (needs redis-server; builds for minutes, once)
 	@$(RUN) python -m cluster build source-controller kustomize-controller argo-cd >/dev/null
-	$(TIER) tests/gitops
+	$(TIER) --numprocesses=2 tests/gitops tests/node/operator/test_gitops.py
 
 # All named mutants, or MUTANTS="R17 P28"; COUNT=40 SEED=1 draws others in addition, of all
 # packages or of those in WHERE="policy kube".

@@ -85,6 +85,10 @@ class Backend(Protocol):
         """Make the images of an OCI archive known to the node."""
         ...
 
+    def provide_image(self, name: str) -> str:
+        """Have an image of `cluster/images` on the node; the reference by which pods name it."""
+        ...
+
     def apply(self, manifest: str) -> None:
         """Apply YAML or JSON by server-side apply."""
         ...

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from cluster.cache import cache_folder, fresh_folder, locked
 from cluster.errors import NO_SPACE, BuildError, disk_full, require_space
-from cluster.prerequisites import require_go
+from cluster.toolchain import go_command
 from cluster.versions import versions
 
 GO_FOLDER = Path(__file__).with_name("go")
@@ -232,12 +231,21 @@ def program(name: str) -> Path:
     if recipe is None:
         known = ", ".join(sorted([*recipes(), *KUBE_PROGRAMS]))
         raise BuildError(f"there is no program {name!r} to build; known are {known}")
-    folder = cache_folder() / "programs" / name / f"{recipe.version}-{recipe.key()}"
+    folder = _folder(name, recipe)
     if not (folder / name).exists():
         with locked(f"build-{name}", on_wait=lambda: _say(f"waiting for a build of {name}")):
             if not (folder / name).exists():
                 _build(name, recipe, folder)
     return folder / name
+
+
+def is_built(name: str) -> bool:
+    """Whether the cache has a program of `recipes()`."""
+    return (_folder(name, recipes()[name]) / name).exists()
+
+
+def _folder(name: str, recipe: Recipe) -> Path:
+    return cache_folder() / "programs" / name / f"{recipe.version}-{recipe.key()}"
 
 
 def module_folder(module: str) -> Path:
@@ -248,9 +256,8 @@ def module_folder(module: str) -> Path:
 
 
 def _module_folder(module: str, folder: Path) -> Path:
-    require_go()
     answer = subprocess.run(
-        ["go", "mod", "download", "-json", module],
+        [*go_command(folder, {}), "mod", "download", "-json", module],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -262,7 +269,6 @@ def _module_folder(module: str, folder: Path) -> Path:
 
 
 def _build(name: str, recipe: Recipe, folder: Path) -> None:
-    require_go()
     require_space(cache_folder(), SPACE_MIB, f"build {name}")
     started = time.monotonic()
     with fresh_folder(folder) as scratch:
@@ -279,16 +285,16 @@ def _build(name: str, recipe: Recipe, folder: Path) -> None:
 def _go_build(name: str, recipe: Recipe, scratch: Path) -> None:
     log = cache_folder() / "logs" / f"build-{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=readonly"}
-    if recipe.folder not in {"kind", "helm", "actionlint"}:
-        # What runs on the node is a Linux program, wherever it is built.
-        environment["GOOS"] = "linux"
-    command = ["go", "build", *recipe.flags(), "-o", str(scratch / name), recipe.package]
+    # What runs on the node is a Linux program, wherever it is built.
+    system = sys.platform if recipe.folder in {"kind", "helm", "actionlint"} else "linux"
+    settings = {"CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=readonly", "GOOS": system}
+    module = GO_FOLDER / recipe.folder
+    build = ("build", *recipe.flags(), "-o", str(scratch / name), recipe.package)
+    command = [*go_command(module, settings), *build]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
-            cwd=GO_FOLDER / recipe.folder,
-            env=environment,
+            cwd=module,
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -59,7 +59,13 @@ def run(
     return done.stdout
 
 
-def follow(*command: str, log: Path, timeout: float, folder: Path) -> None:
+def follow(
+    *command: str,
+    log: Path,
+    timeout: float,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+) -> None:
     """Run a program that takes minutes and show what it says as it says it.
 
     All of it is kept in `log`.
@@ -76,7 +82,7 @@ def follow(*command: str, log: Path, timeout: float, folder: Path) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=system_environment(),
+            env={**system_environment(), **(environment or {})},
             cwd=folder,
         ) as process,
     ):

@@ -1,17 +1,38 @@
-"""The Docker engine that kind runs its node in: whether it fits, and the image that it needs."""
+"""The Docker engine that kind runs its node in: whether it fits, what it pulls and builds."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 from cluster.backend import BACKEND_VARIABLE, LOCAL
-from cluster.commands import run, succeeds, system_environment
+from cluster.cache import locked
+from cluster.commands import follow, run, succeeds, system_environment
 from cluster.errors import ClusterError, MissingPrerequisiteError
+from cluster.identity import CHECKOUT
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PREFIX = "sluicegate.local"  # no registry has it
 INFORMATION = "{{.OperatingSystem}} {{.SecurityOptions}}"
 ENDPOINT = "{{.Endpoints.docker.Host}}"
-OTHERWISE = f"use the local node with {BACKEND_VARIABLE}={LOCAL}"
+BUILD_SECONDS = 3600.0  # packages come over a slow line, too
+OTHERWISE = f"use the local node with {BACKEND_VARIABLE}={LOCAL} (Debian with Go, as root)"
+
+
+def refusal() -> str:
+    """The way out where an engine is there that this user may not use; nothing otherwise."""
+    try:
+        run("docker", "version")
+    except ClusterError as error:
+        if "permission denied" in str(error):
+            return (
+                "let your user use the Docker engine that is here (`sudo usermod --append "
+                "--groups docker $USER`, and log in again)"
+            )
+    return ""
 
 
 def require_engine() -> None:
@@ -21,7 +42,9 @@ def require_engine() -> None:
     an engine that runs on this machine as root gives a route.
     """
     if not succeeds("docker", "version"):
-        raise MissingPrerequisiteError(f"no Docker engine answers: start it, or {OTHERWISE}")
+        raise MissingPrerequisiteError(
+            f"no Docker engine answers: {refusal() or 'start it'}, or {OTHERWISE}"
+        )
     if why := _unreachable():
         raise MissingPrerequisiteError(
             f"{why}, and this machine has no route to its containers, where the registry, the "
@@ -43,24 +66,52 @@ def _unreachable() -> str:
     return "the Docker engine runs rootless" if "name=rootless" in about else ""
 
 
-def pull(image: str, *, another: str) -> None:
+def pull(image: str, *, what: str, otherwise: str = OTHERWISE) -> None:
     """Have the engine pull an image that it lacks, however long that takes, and show how it goes.
-
-    `another` is the environment variable that names another image.
 
     Raises
     ------
     ClusterError
-        It can't be pulled.
+        It can't be pulled; the message ends with `otherwise`.
     """
-    if succeeds("docker", "image", "inspect", image):
+    if has_image(image):
         return
-    print(f"pulling the node image {image}", file=sys.stderr, flush=True)
+    print(f"pulling the {what} {image}", file=sys.stderr, flush=True)
     done = subprocess.run(
         ["docker", "pull", image], stdout=sys.stderr, env=system_environment(), check=False
     )
     if done.returncode:
-        raise ClusterError(
-            f"the node image {image} can't be pulled: see above, name another with {another}, "
-            f"or {OTHERWISE}"
-        )
+        raise ClusterError(f"the {what} {image} can't be pulled: see above, {otherwise}")
+
+
+def build_image(target: str, *, log: Path) -> str:
+    """Build a target of the Dockerfile and show how it goes; a reference by its content.
+
+    What was built before is taken from the engine's cache. One is built after the other, so that
+    they share their first stages.
+
+    Raises
+    ------
+    ClusterError
+        It can't be built; the message has the last lines.
+    """
+    newest = f"{PREFIX}/{target}:newest"
+    build = ("docker", "build", f"--target={target}", f"--tag={newest}", str(CHECKOUT))
+    with locked("docker-build"):
+        # An attestation has the time in it, so that each build would be another image.
+        plain = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+        follow(*build, log=log, timeout=BUILD_SECONDS, folder=CHECKOUT, environment=plain)
+        content = run("docker", "image", "inspect", "--format={{.Id}}", newest)
+        reference = f"{PREFIX}/{target}:{content.removeprefix('sha256:')[:12]}"
+        run("docker", "tag", newest, reference)
+    return reference
+
+
+def was_built(target: str) -> bool:
+    """Whether some state of the Dockerfile's target is in the engine."""
+    return has_image(f"{PREFIX}/{target}:newest")
+
+
+def has_image(reference: str) -> bool:
+    """Whether the engine has an image of this name."""
+    return succeeds("docker", "image", "inspect", reference)

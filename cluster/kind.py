@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 from cluster.apiclient import wait_until
 from cluster.backend import KIND, Component
-from cluster.builds import program
 from cluster.cache import locked, write_atomically
 from cluster.commands import follow, run, succeeds
-from cluster.engine import pull, require_engine
+from cluster.engine import OTHERWISE, build_image, pull, require_engine
 from cluster.errors import ClusterError
 from cluster.identity import CHECKOUT, Identity
 from cluster.kind_requests import lower_system_requests, write_patches
 from cluster.loading import first_load, forget_loads
+from cluster.tools import tool
 from cluster.versions import versions
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ NODE_IMAGE_VARIABLE = "SLUICEGATE_NODE_IMAGE"
 NETWORK_VARIABLE = "KIND_EXPERIMENTAL_DOCKER_NETWORK"
 START_SECONDS = 600.0
 READY_SECONDS = 120.0
+PULL_SECONDS = 1800.0
 UNITS = ("containerd", "kubelet")
 
 
@@ -156,6 +157,17 @@ class KindCluster:
             if wanted:
                 self._kind("load", "image-archive", str(archive), *self._name)
 
+    def provide_image(self, name: str) -> str:
+        """Pull the image that its project publishes, else build it by the Dockerfile; on the node.
+
+        Raises
+        ------
+        ClusterError
+            It can't be pulled or built.
+        """
+        published = versions().published.get(name)
+        return self._pulled(published) if published else self._built(name)
+
     def apply(self, manifest: str) -> None:
         """Apply YAML or JSON by server-side apply."""
         manager = "--field-manager=sluicegate-cluster"
@@ -197,6 +209,42 @@ class KindCluster:
             log_command=(*on_node, "journalctl", "--no-pager", f"--unit={name}"),
         )
 
+    def _pulled(self, published: str) -> str:
+        # Beside a digest the node's containerd keeps no tag.
+        repository, _, digest = published.partition("@")
+        reference = f"{repository.rpartition(':')[0]}@{digest}"
+        if not self._digest(reference):
+            print(f"the node pulls {published}", file=sys.stderr, flush=True)
+            try:
+                self._ctr("pull", reference, timeout=PULL_SECONDS)
+            except ClusterError as error:
+                last = str(error).splitlines()[-1]
+                raise ClusterError(
+                    f"the node can't pull {published}: {last}; try again, or {OTHERWISE}"
+                ) from error
+        return reference
+
+    def _built(self, name: str) -> str:
+        self.state.mkdir(parents=True, exist_ok=True)
+        built = build_image(name, log=self.state / f"build-{name}.log")
+        with locked(f"load-{self._identity.name}-{name}"):
+            if not self._digest(built):
+                self._kind("load", "docker-image", built, *self._name)
+            digest = self._digest(built)
+            reference = f"{built.rpartition(':')[0]}@{digest}"
+            # The name that pods use, which loading by tag doesn't make.
+            self._ctr("tag", "--force", built, reference)
+        return reference
+
+    def _digest(self, reference: str) -> str:
+        """The digest that the node has an image under; empty if it has none of this name."""
+        listed = self._ctr("ls", f"name=={reference}").splitlines()[1:]
+        return next((line.split()[2] for line in listed), "")
+
+    def _ctr(self, *arguments: str, timeout: float = 120.0) -> str:
+        command = ("docker", "exec", self.node, "ctr", "--namespace=k8s.io", "images")
+        return run(*command, *arguments, timeout=timeout)
+
     @property
     def _name(self) -> tuple[str, str]:
         return ("--name", self._identity.name)
@@ -206,7 +254,8 @@ class KindCluster:
         forget_loads(self._identity)
         write_patches(self.state)
         image = node_image()
-        pull(image, another=NODE_IMAGE_VARIABLE)
+        another = f"name another with {NODE_IMAGE_VARIABLE}, or {OTHERWISE}"
+        pull(image, what="node image", otherwise=another)
         create = ("create", "cluster", f"--config={CONFIGURATION}", f"--image={image}")
         follow(
             *self._kind_command(*create, f"--kubeconfig={self.kubeconfig}", *self._name),
@@ -223,7 +272,7 @@ class KindCluster:
     def _kind_command(self, *arguments: str) -> tuple[str, ...]:
         # Relative host paths in the configuration are the cluster's own folder's.
         self.state.mkdir(parents=True, exist_ok=True)
-        return (shutil.which("kind") or str(program("kind")), *arguments)
+        return (tool("kind"), *arguments)
 
     def _docker(self, *arguments: str) -> str:
         return run("docker", *arguments)

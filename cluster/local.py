@@ -131,7 +131,7 @@ class LocalNode:
             require_node_prerequisites()
             require_space(self.state, SPACE_MIB, "start the cluster")
             programs = {name: program(name) for name in PROGRAMS}
-            pause = _pause_image()
+            pause = _built("pause")
             self._forget_earlier_boot()
             settings = self._prepare(programs, pause.reference)
             self._start(settings, pause)
@@ -166,6 +166,12 @@ class LocalNode:
             return []
         others = [name for name in self.processes.names() if name not in COMPONENTS]
         return [self._component(name) for name in (*COMPONENTS, *others)]
+
+    def provide_image(self, name: str) -> str:
+        """Build an image without an engine, unless the cache has it, and load it."""
+        image = _built(name)
+        self.load_image(image.archive)
+        return image.pinned_reference
 
     def load_image(self, archive: Path) -> None:
         """Make the images of an OCI archive known to the node; once an archive, whoever asks."""
@@ -311,7 +317,7 @@ def resident_memory(pid: int) -> int | None:
     return next((int(line.split()[1]) // 1024 for line in lines if line[:6] == "VmRSS:"), None)
 
 
-def _pause_image() -> BuiltImage:
+def _built(name: str) -> BuiltImage:
     from cluster.images import build, describe  # noqa: PLC0415 - `status` doesn't need it
 
-    return build(describe("pause"), cache=cache_folder(), program=program)
+    return build(describe(name), cache=cache_folder(), program=program)

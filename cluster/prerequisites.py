@@ -7,15 +7,14 @@ Debian and we are root, it is installed.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from cluster.cache import locked
+from cluster.engine import refusal
 from cluster.errors import MissingPrerequisiteError
-from cluster.versions import versions
 
 CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 CNI_PLUGINS = ("bridge", "host-local", "loopback", "portmap")
@@ -84,9 +83,10 @@ def require_linux_root() -> None:
             "a virtual one will do"
         )
     if os.geteuid() != 0:
+        otherwise = refusal() or "start a Docker engine"
         raise MissingPrerequisiteError(
             "the local node needs root for namespaces, mounts and cgroups: run the command with "
-            "sudo, or start a Docker engine, then the cluster runs in kind"
+            f"sudo, or {otherwise}, then the cluster runs in kind"
         )
 
 
@@ -118,23 +118,3 @@ def _apt_get(arguments: list[str], packages: list[str], command: str) -> None:
 def is_debian() -> bool:
     """Whether apt-get is this system's own package manager."""
     return Path("/etc/debian_version").exists() and shutil.which("apt-get") is not None
-
-
-def require_go() -> None:
-    """Programs are built from Go modules; Debian's own Go is too old for them."""
-    wanted = versions().go
-    advice = f"install Go ≥ {wanted} (https://go.dev/dl) and put it on PATH"
-    if not shutil.which("go"):
-        raise MissingPrerequisiteError(f"missing: go, to build the cluster's programs: {advice}")
-    answer = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=True)
-    found = parse_go_version(answer.stdout)
-    if found < parse_go_version(wanted):
-        raise MissingPrerequisiteError(f"Go is {answer.stdout.strip()}, too old: {advice}")
-
-
-def parse_go_version(text: str) -> tuple[int, int]:
-    """`go1.26.8` or `1.26` as (1, 26)."""
-    matched = re.search(r"(\d+)\.(\d+)", text)
-    if not matched:
-        raise MissingPrerequisiteError(f"go reports the version {text!r}, which has no number")
-    return int(matched[1]), int(matched[2])

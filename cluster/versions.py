@@ -20,7 +20,10 @@ VERSIONS_FILE = Path(__file__).with_name("versions.toml")
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """What is pinned: Go modules with their leading `v`, everything else without."""
+    """What is pinned: Go modules with their leading `v`, everything else without.
+
+    `published` are images by tag and digest, by the names that `cluster/images` has for them.
+    """
 
     go: str
     python: str
@@ -28,6 +31,7 @@ class Versions:
     modules: Mapping[str, str]
     packages: Mapping[str, str]
     wheels: Mapping[str, str]
+    published: Mapping[str, str]
     kind_image: str
     kind_least: str
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from cluster import addons
 from cluster.builds import elapsed
 from cluster.errors import ClusterError
+from cluster.first_start import first_start, told
 from cluster.identity import CHECKOUT
 from demo import products, setup
 from demo.bentos import kept
@@ -45,6 +46,9 @@ Four things to try now; each sends its own traffic and shows what comes of it:
 
 def perform(backend: Backend, terminal: Terminal) -> int:
     """Tell the story; 0 if all of it really happened."""
+    for line in told(first_start(backend)):
+        terminal.say(line)
+    terminal.say("A cluster starts within about two minutes; then the story takes six.")
     began, market = time.monotonic(), Market()
     products_to_apply = _prepare(backend, terminal, market)
     prepared = time.monotonic() - began
@@ -89,7 +93,7 @@ def _prepare(backend: Backend, terminal: Terminal, market: Market) -> list[Objec
     run = f"demo-{time.time():.0f}"
     for sample, bento in zip(SAMPLES, bentos, strict=True):
         repository = f"{where.registry}/{run}/{sample.name}"
-        model = products.Model(bento.push(repository), bento, images.runtime.pinned_reference)
+        model = products.Model(bento.push(repository), bento, images.runtime)
         rendered.append(products.fitted(sample.file(), model, repository=repository))
     return rendered
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cluster import addons
-from cluster.builds import program
-from cluster.cache import cache_folder, write_atomically
+from cluster.cache import write_atomically
 from cluster.commands import run
 from cluster.errors import ClusterError
 from cluster.identity import CHECKOUT
-from cluster.images import build, describe
+from cluster.tools import tool
 from demo.errors import DemoError
 from demo.products import BLOCK_SECONDS
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from cluster.addons import Addresses
     from cluster.backend import Backend
-    from cluster.images import BuiltImage
 
 CHART = CHECKOUT / "charts" / "sluicegate"
 RELEASE = "sluicegate"
@@ -34,10 +32,10 @@ INSTALL_SECONDS = 180
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """What runs: the operator, and the runtime that serves and trains bentos."""
+    """References by digest: of the operator, and of the runtime that serves and trains bentos."""
 
-    operator: BuiltImage
-    runtime: BuiltImage
+    operator: str
+    runtime: str
 
 
 def start_cluster(backend: Backend) -> bool:
@@ -60,16 +58,9 @@ def _mark(backend: Backend) -> Path:
 
 
 def load_images(backend: Backend) -> Images:
-    """Build what isn't in the cache, and make both images known to the node."""
-    cache = cache_folder()
-
-    def load(name: str) -> BuiltImage:
-        built = build(describe(name), cache=cache, program=program)
-        backend.load_image(built.archive)
-        return built
-
+    """Build what isn't there yet, and make both images known to the node."""
     with ThreadPoolExecutor(2) as pool:
-        operator, runtime = pool.map(load, ("operator", "runtime"))
+        operator, runtime = pool.map(backend.provide_image, ("operator", "runtime"))
     return Images(operator, runtime)
 
 
@@ -96,7 +87,7 @@ def install_operator(backend: Backend, images: Images, where: Addresses) -> None
 
 def chart_values(images: Images, where: Addresses) -> dict[str, object]:
     """Values of the chart: images of this cluster, and blocks of seconds instead of minutes."""
-    repository, _, digest = images.operator.pinned_reference.partition("@")
+    repository, _, digest = images.operator.partition("@")
     return {
         "image": {"repository": repository, "digest": digest, "pullPolicy": "Never"},
         "resources": {
@@ -105,7 +96,7 @@ def chart_values(images: Images, where: Addresses) -> dict[str, object]:
         },
         "settings": {
             "prometheusUrl": where.prometheus_in_pods,
-            "defaultRuntimeImage": images.runtime.pinned_reference,
+            "defaultRuntimeImage": images.runtime,
             # Prometheus scrapes each second here, so that a block of 5 s holds enough scrapes.
             "scrapeIntervalSeconds": 1,
             "settleSeconds": 1,
@@ -145,7 +136,7 @@ def _asked(ask: Callable[..., str], question: tuple[str, ...]) -> str:
 
 def _helm(backend: Backend, *arguments: str, stdin: str | None = None) -> str:
     return run(
-        *(str(program("helm")), *arguments),
+        *(tool("helm"), *arguments),
         *(f"--kubeconfig={backend.kubeconfig}", f"--namespace={NAMESPACE}"),
         stdin=stdin,
         timeout=INSTALL_SECONDS + 30,

@@ -47,10 +47,13 @@ def up(backend: Backend, options: Options | None = None) -> bool:
     """
     chosen = options or Options.from_environment()
     where = addresses(backend)
-    makers = (registry, gateway, prometheus)
+    makers = {"registry": registry, "traefik": gateway, "prometheus": prometheus}
     with locked(f"addons-{backend.identity.name}"), ThreadPoolExecutor(len(makers)) as pool:
         there = installed(backend)
-        addons: list[Addon] = list(pool.map(lambda make: make(where, chosen), makers))
+        images = pool.map(backend.provide_image, makers)
+        addons: list[Addon] = [
+            make(where, chosen, image) for make, image in zip(makers.values(), images, strict=True)
+        ]
         changed = list(pool.map(lambda addon: ensure(backend, addon, there), addons))
     return any(changed)
 
@@ -66,7 +69,8 @@ def add_metrics_server(backend: Backend) -> bool:
         It didn't become ready; the message has its events.
     """
     with locked(f"addons-{backend.identity.name}"):
-        addon = metrics_server(addresses(backend), Options.from_environment())
+        image = backend.provide_image("metrics-server")
+        addon = metrics_server(addresses(backend), Options.from_environment(), image)
         return ensure(backend, addon, installed(backend))
 
 

@@ -16,7 +16,6 @@ from cluster.errors import ClusterError
 
 if TYPE_CHECKING:
     from cluster.backend import Backend
-    from cluster.images import BuiltImage
 
 Manifest = Mapping[str, Any]
 READY_SECONDS = 90
@@ -45,7 +44,6 @@ class Addon:
 
     name: str
     namespace: str
-    image: BuiltImage
     objects: tuple[Manifest, ...]
     answers_at: str = ""
     conditions: tuple[str, ...] = ()
@@ -73,7 +71,6 @@ def ensure(backend: Backend, addon: Addon, there: Mapping[str, str]) -> bool:
     """Install `addon` unless it is `there` in the same state; True if it was installed."""
     if there.get(addon.name) == addon.state:
         return False
-    backend.load_image(addon.image.archive)
     addon.prepare(backend)
     backend.apply(_list(addon.objects))
     _wait(backend, addon)

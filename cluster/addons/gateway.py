@@ -11,7 +11,6 @@ from cluster.addons.addon import Addon, Manifest
 from cluster.addons.addresses import GATEWAY_PORT, Addresses
 from cluster.addons.manifests import Server, namespace, reader, rule, server_objects
 from cluster.definitions import wait_until_established
-from cluster.images import build, describe
 from cluster.versions import versions
 
 if TYPE_CHECKING:
@@ -54,13 +53,12 @@ ARGUMENTS = (
 )
 
 
-def gateway(where: Addresses, _options: Options) -> Addon:
+def gateway(where: Addresses, _options: Options, image: str) -> Addon:
     """The add-on: the Gateway `web` in the namespace `gateway`, open to routes of all."""
-    image = build(describe("traefik"))
     server = Server(
         name="traefik",
         namespace=NAMESPACE,
-        image=image.pinned_reference,
+        image=image,
         user=65532,
         arguments=(*ARGUMENTS, f"--providers.kubernetesgateway.statusaddress.ip={where.node}"),
         ports={"web": WEB_PORT, "metrics": CONTROL_PORT},
@@ -82,7 +80,6 @@ def gateway(where: Addresses, _options: Options) -> Addon:
     return Addon(
         name=server.name,
         namespace=NAMESPACE,
-        image=image,
         objects=objects,
         answers_at=f"http://{where.node}:{GATEWAY_PORT}/",
         conditions=(f"gateway/{GATEWAY}", "--for=condition=Programmed"),

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from cluster.addons.addon import Addon, Manifest
 from cluster.addons.manifests import Server, namespace, reader, rule, server_objects
-from cluster.images import build, describe
 
 if TYPE_CHECKING:
     from cluster.addons.addresses import Addresses
@@ -18,13 +17,12 @@ GROUP, VERSION = "metrics.k8s.io", "v1beta1"
 RBAC = "rbac.authorization.k8s.io"
 
 
-def metrics_server(_where: Addresses, _options: Options) -> Addon:
+def metrics_server(_where: Addresses, _options: Options, image: str) -> Addon:
     """The add-on; it is ready once it has measured."""
-    image = build(describe(NAME))
     server = Server(
         name=NAME,
         namespace=NAMESPACE,
-        image=image.pinned_reference,
+        image=image,
         user=65534,
         arguments=(
             "--secure-port=10250",
@@ -47,7 +45,6 @@ def metrics_server(_where: Addresses, _options: Options) -> Addon:
     return Addon(
         name=NAME,
         namespace=NAMESPACE,
-        image=image,
         objects=(
             namespace(NAMESPACE),
             *reader(NAME, NAMESPACE, _rules()),

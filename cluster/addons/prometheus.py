@@ -9,7 +9,6 @@ from cluster.addons.addon import Addon, Manifest
 from cluster.addons.addresses import PROMETHEUS_PORT, Addresses
 from cluster.addons.manifests import Server, namespace, reader, rule, server_objects
 from cluster.addons.scraping import configuration
-from cluster.images import build, describe
 
 if TYPE_CHECKING:
     from cluster.addons.options import Options
@@ -18,13 +17,12 @@ NAMESPACE = "monitoring"
 DATA = "/prometheus"
 
 
-def prometheus(where: Addresses, options: Options) -> Addon:
+def prometheus(where: Addresses, options: Options, image: str) -> Addon:
     """The add-on; its data lives as long as the pod."""
-    image = build(describe("prometheus"))
     server = Server(
         name="prometheus",
         namespace=NAMESPACE,
-        image=image.pinned_reference,
+        image=image,
         user=65534,
         arguments=(
             "--config.file=/etc/prometheus/prometheus.json",
@@ -48,7 +46,6 @@ def prometheus(where: Addresses, options: Options) -> Addon:
     return Addon(
         name=server.name,
         namespace=NAMESPACE,
-        image=image,
         objects=(
             namespace(NAMESPACE),
             *reader("prometheus", NAMESPACE, _rules()),

@@ -8,7 +8,6 @@ from cluster.addons.addon import Addon
 from cluster.addons.addresses import REGISTRY_PORT, Addresses
 from cluster.addons.manifests import Server, namespace, server_objects
 from cluster.cache import write_atomically
-from cluster.images import build, describe
 
 if TYPE_CHECKING:
     from cluster.addons.options import Options
@@ -32,13 +31,12 @@ server = "http://{host}"
 """
 
 
-def registry(where: Addresses, _options: Options) -> Addon:
+def registry(where: Addresses, _options: Options, image: str) -> Addon:
     """The add-on; what is pushed lives as long as the pod."""
-    image = build(describe("registry"))
     server = Server(
         name="registry",
         namespace=NAMESPACE,
-        image=image.pinned_reference,
+        image=image,
         user=65534,
         arguments=("serve", "/etc/registry/config.yml"),
         ports={"http": 5000},
@@ -53,7 +51,6 @@ def registry(where: Addresses, _options: Options) -> Addon:
     return Addon(
         name=server.name,
         namespace=NAMESPACE,
-        image=image,
         objects=(namespace(NAMESPACE), *server_objects(server)),
         answers_at=f"http://{where.registry}/v2/",
         prepare=lambda backend: _tell_containerd(backend, where.registry),

@@ -28,6 +28,7 @@ def assemble(stage: Path, source: str) -> None:
         path.write_text(text, encoding="utf-8")
     for picture in (ROOT / "docs").glob("*.svg"):
         shutil.copyfile(picture, stage / "docs" / picture.name)
+    shutil.copytree(ROOT / "docs/pictures", stage / "docs/pictures")
     shutil.copyfile(CONFIGURATION, stage / CONFIGURATION.name)
 
 

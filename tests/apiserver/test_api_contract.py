@@ -5,8 +5,12 @@ The stories and lives on virtual time hold as far as these two agree.
 
 from __future__ import annotations
 
+import asyncio
+import json
 import random
 import time
+from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,11 +34,12 @@ from sluicegate.kube.resources import (
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
 from tests.support.decisions.rollout_world import document, image
+from tests.support.virtual.admission import Refused
 from tests.support.virtual.api_server import ApiServer
 from tests.support.virtual.network import Line, Network
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
 Body = dict[str, Any]
 
@@ -48,18 +53,48 @@ def crds(control_plane):
 
 
 @pytest.fixture(params=["real", "in memory"])
-async def transport(request, control_plane, monkeypatch, namespace) -> AsyncIterator[Transport]:
+def wire(request, control_plane, monkeypatch, namespace) -> Connections | Line:
     # How long a write may take isn't what is tested here, and the machine may be busy.
     monkeypatch.setattr(requests, "WRITE_SECONDS", 60.0)
     monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
     if request.param == "real":
-        opened = Transport(Connections(login))
-    else:
-        server = ApiServer(time.time)
-        server.namespaces.add(namespace)
-        opened = Transport(Line(Network(server, random.Random(0)), "one"))
+        return Connections(login)
+    server = ApiServer(time.time)
+    server.namespaces.add(namespace)
+    return Line(Network(server, random.Random(0)), "one")
+
+
+@pytest.fixture
+async def transport(wire) -> AsyncIterator[Transport]:
+    opened = Transport(wire)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def watch(wire) -> Callable[..., AsyncGenerator[Body]]:
+    """Open a watch, and yield its events until the server ends it."""
+
+    async def events(
+        resource: Resource, namespace: str, since: str, *, labels: str = "", seconds: int = 600
+    ) -> AsyncGenerator[Body]:
+        if isinstance(wire, Line):
+            try:
+                stream = wire.watch(resource, namespace, labels, int(since), seconds=seconds)
+            except Refused as refusal:
+                yield {"type": "ERROR", "object": refusal.body()}
+                return
+            with suppress(EOFError):
+                while True:
+                    yield await stream.take()
+            return
+        selector = (("labelSelector", labels),) if labels else ()
+        asked = requests.watch(resource, namespace=namespace, version=since, seconds=seconds)
+        async with aclosing(wire.lines(replace(asked, query=asked.query + selector))) as lines:
+            async for line in lines:
+                yield json.loads(line)
+
+    return events
 
 
 @pytest.fixture
@@ -426,3 +461,135 @@ async def test_which_kinds_are_served_is_known(api):
     assert await api.served(DATA_PRODUCTS)
     assert await api.served(CONFIG_MAPS)
     assert not await api.served(Resource("example.com", "v1", "unknowns", "Unknown"))
+
+
+# ---- watches ------------------------------------------------------------------------------------
+async def test_a_watch_tells_each_change_of_its_namespace_once_and_in_order(api, watch, namespace):
+    first = await api.apply(HTTP_ROUTES, route(namespace, weight=1))
+    async with aclosing(watch(HTTP_ROUTES, namespace, version(first))) as events:
+        await api.apply(HTTP_ROUTES, route("default", weight=1))
+        second = await api.apply(HTTP_ROUTES, route(namespace, weight=2))
+        assert await anext(events) == {"type": "MODIFIED", "object": second}
+        await api.apply(HTTP_ROUTES, route(namespace, weight=2))  # changes nothing
+        await api.delete(HTTP_ROUTES, Key("default", "web"))
+        await api.delete(HTTP_ROUTES, Key(namespace, "web"))
+        deleted = await anext(events)
+        third = await api.apply(HTTP_ROUTES, route(namespace, weight=3))
+        assert await anext(events) == {"type": "ADDED", "object": third}
+    at = {"resourceVersion": version(deleted["object"])}
+    last = second | {"metadata": second["metadata"] | at}
+    assert deleted == {"type": "DELETED", "object": last}
+    assert int(version(second)) < int(version(last)) < int(version(third))
+
+
+async def test_what_comes_to_have_the_labels_is_added_and_what_loses_them_deleted(
+    api, other, watch, namespace
+):
+    plain = config_map(namespace)
+    labels = plain["metadata"].pop("labels")
+    created = await api.create(CONFIG_MAPS, plain)
+    changes: list[Body] = [
+        {"metadata": {"labels": labels}}, {"data": {"b": "1"}}, {"metadata": {"labels": None}}
+    ]  # fmt: skip
+    written = [await other.patch(CONFIG_MAPS, Key(namespace, "a"), one) for one in changes]
+    since = version(created)
+    async with aclosing(watch(CONFIG_MAPS, namespace, since, labels="of=test")) as events:
+        told = [await anext(events) for _ in written]
+    assert [one["type"] for one in told] == ["ADDED", "MODIFIED", "DELETED"]
+    assert [version(one["object"]) for one in told] == [version(one) for one in written]
+    assert told[-1]["object"]["metadata"]["labels"] == labels, "as it was"
+
+
+async def test_a_watch_from_before_what_is_kept_is_told_so_and_a_list_says_where_to_begin(
+    api, other, watch, namespace
+):
+    await other.create(DATA_PRODUCTS, product(namespace))
+    async with aclosing(watch(DATA_PRODUCTS, namespace, "1")) as events:
+        (told,) = [one async for one in events]
+    assert told["type"] == "ERROR"
+    assert (told["object"]["code"], told["object"]["reason"]) == (410, "Expired")
+    (page,) = [one async for one in api.pages(DATA_PRODUCTS, namespace=namespace)]
+    change = {"spec": {"priority": "High"}}
+    edited = await other.patch(DATA_PRODUCTS, Key(namespace, "search"), change)
+    async with aclosing(watch(DATA_PRODUCTS, namespace, page.resource_version)) as events:
+        assert await anext(events) == {"type": "MODIFIED", "object": edited}
+
+
+async def test_a_watch_ends_with_a_bookmark_at_which_the_next_goes_on(api, watch, namespace):
+    first = await api.apply(HTTP_ROUTES, route(namespace, weight=1))
+    told: list[Body] = []
+    while not told:  # a server without a core for the two seconds before the end leaves it out
+        async with aclosing(watch(HTTP_ROUTES, namespace, version(first), seconds=4)) as events:
+            told = [one async for one in events]
+    assert {one["type"] for one in told} == {"BOOKMARK"}
+    since = version(told[-1]["object"])
+    assert int(since) >= int(version(first))
+    second = await api.apply(HTTP_ROUTES, route(namespace, weight=2))
+    async with aclosing(watch(HTTP_ROUTES, namespace, since)) as events:
+        assert await anext(events) == {"type": "MODIFIED", "object": second}
+
+
+# ---- too many requests --------------------------------------------------------------------------
+CROWD = "crowd"
+NO_SEAT: list[Body] = [
+    {
+        "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
+        "kind": "PriorityLevelConfiguration",
+        "metadata": {"name": CROWD},
+        "spec": {
+            "type": "Limited",
+            "limited": {"nominalConcurrencyShares": 0, "limitResponse": {"type": "Reject"}},
+        },
+    },
+    {
+        "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
+        "kind": "FlowSchema",
+        "metadata": {"name": CROWD},
+        "spec": {
+            "priorityLevelConfiguration": {"name": CROWD},
+            "matchingPrecedence": 2,
+            "rules": [
+                {
+                    "subjects": [{"kind": "User", "user": {"name": CROWD}}],
+                    "resourceRules": [
+                        {
+                            "verbs": ["*"],
+                            "apiGroups": ["*"],
+                            "resources": ["*"],
+                            "namespaces": ["*"],
+                        }
+                    ],
+                }
+            ],
+        },
+    },
+]
+"""The real server's priority and fairness: no request of this user is ever carried out."""
+
+
+@pytest.fixture
+def crowded(wire, control_plane, monkeypatch) -> Iterator[Transport]:
+    """The way of a client that has no seat at the server."""
+    if isinstance(wire, Line):
+        refusal = Refused(429, "TooManyRequests", "too many requests", **{"Retry-After": "1"})
+        wire.network.faults[CROWD] = lambda *_: refusal
+        yield Transport(wire)
+        return
+    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": NO_SEAT})
+    control_plane.kubectl("create", "-f", "-", stdin=listed)
+    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig_for(CROWD)))
+    yield Transport(wire)
+    control_plane.kubectl("delete", "-f", "-", stdin=listed)
+
+
+async def test_a_client_without_a_seat_is_told_for_how_long_to_be_silent(crowded, namespace):
+    refusal = None
+    while refusal is None:
+        try:
+            await crowded.send(requests.get(CONFIG_MAPS, Key(namespace, "a")))
+        except errors.Forbidden:  # limits are in force a moment after they were written
+            await asyncio.sleep(0.1)
+        except errors.TooManyRequests as error:
+            refusal = error
+    assert refusal.retry_after == 1.0
+    await crowded.close()

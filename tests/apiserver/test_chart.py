@@ -262,6 +262,16 @@ def test_only_the_messenger_may_reach_the_ports_of_sinks():
     assert not [one for one in rendered() if "notify" in one["metadata"]["name"]]
 
 
+@pytest.mark.parametrize("arguments", WAYS.values(), ids=WAYS)
+def test_kustomize_takes_what_it_renders(arguments, tmp_path: Path):
+    """Flux has Kustomize label it. Kustomize refuses a key that is there twice; Helm takes it."""
+    text = helm("template", "sluicegate", str(CHART), *arguments).stdout
+    (tmp_path / "rendered.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "kustomization.yaml").write_text("resources: [rendered.yaml]", encoding="utf-8")
+
+    subprocess.run([program("kubectl"), "kustomize", tmp_path], capture_output=True, check=True)
+
+
 def test_no_service_of_its_namespace_gives_it_variables_that_are_no_settings():
     """`SLUICEGATE_…_SERVICE_HOST` is no setting: a Service of such a name kept it from starting."""
     (deployment,) = (one for one in rendered() if one["kind"] == "Deployment")

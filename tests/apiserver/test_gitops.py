@@ -31,7 +31,12 @@ NAMES = (
     "gitrepositories.source.toolkit.fluxcd.io",
     "applications.argoproj.io",
 )
-EXAMPLES = ("flux/operator.yaml", "flux/products.yaml", "argocd/application.yaml")
+EXAMPLES = (
+    "flux/operator.yaml",
+    "flux/products.yaml",
+    "argocd/operator.yaml",
+    "argocd/application.yaml",
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +67,16 @@ def test_argo_cd_s_own_configmap_takes_health_and_actions(plane: ControlPlane):
 
     found = json.loads(plane.kubectl("get", "configmap", "argocd-cm", "-n", "argocd", "-o", "json"))
     assert found["data"] == yaml.safe_load(patch.read_text())["data"]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "crds").iterdir()), ids=lambda file: file.stem)
+def test_a_definition_of_ours_is_stored_as_it_is_written(plane: ControlPlane, file: Path):
+    """Argo CD would apply another one for ever: what isn't stored is a difference."""
+    plane.kubectl("apply", "--server-side", "-f", str(file))
+
+    stored = json.loads(plane.kubectl("get", "-f", str(file), "-o", "json"))["spec"]
+
+    assert stored == yaml.safe_load(file.read_text())["spec"] | {"conversion": {"strategy": "None"}}
 
 
 def test_a_field_that_they_do_not_have_would_be_refused(plane: ControlPlane):

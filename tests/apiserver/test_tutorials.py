@@ -27,7 +27,7 @@ from tests.support.meanwhile import meanwhile
 from tests.support.node.live_product import get, merge_patch
 from tests.support.pages.shell import Shell
 from tests.support.pages.steps import TUTORIALS, Command, File, steps
-from tests.support.pages.tiers import BOTH, CLUSTER, tier
+from tests.support.pages.tiers import BOTH, CLUSTER, FOLLOWED, tier
 from tests.support.prometheus.measured_world import ProductBlocks
 from tests.support.samples.judged_products import BLOCK_SECONDS, Judged, judged
 from tests.support.waiting import eventually
@@ -183,8 +183,7 @@ def reading(plane: ControlPlane, folder: Path) -> Iterator[Reader]:
 def test_the_tutorials_lead_from_a_first_product_to_a_retrained_one(
     control_plane: ControlPlane, tmp_path: Path
 ):
+    (pages,) = FOLLOWED[CLUSTER]
     with reading(control_plane, tmp_path) as reader:
-        for page in (
-            "first-product", "service-levels", "canary", "rollback", "own-model", "feedback", "retraining",
-        ):  # fmt: skip
+        for page in pages:
             reader.follow(page)

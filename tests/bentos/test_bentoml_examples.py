@@ -1,7 +1,7 @@
-"""Bentos as BentoML's own examples build them, without a line for Sluicegate, served as in a pod.
+"""Bentos as BentoML's own examples, without a line for Sluicegate, served as in a pod.
 
-They are small equivalents of `inference-graph`, `io-descriptors` and `task_classification`: the
-originals load models of gigabytes, or packages that no product here needs.
+They are small equivalents of `inference-graph`, `io-descriptors` and `task_classification`; the
+originals are in test_bentoml_originals.py.
 """
 
 from __future__ import annotations

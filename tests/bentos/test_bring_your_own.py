@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import json
 import os
 import subprocess
 import sys
@@ -13,18 +12,16 @@ import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
-import requests
 
 from sluicegate.__main__ import main
-from sluicegate_service.oci import LAYER_TYPE, MANIFEST_TYPE, Layer, compose, digest_of
+from sluicegate_service.oci import digest_of
 from sluicegate_service.runtime_image import PLACE
 from tests.support.samples.bentos import bento_environment, write_bento, write_wheel
+from tests.support.samples.images import archive_of_a_base, blob, read
 from tests.support.samples.products import ONE_THREAD
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-BASE = {"config": {"Env": ["PATH=/bin", "PYTHONPATH=/opt/sluicegate:/opt/python"], "User": "1034"}}
 
 
 def python(folder: Path, *arguments: str) -> None:
@@ -47,28 +44,6 @@ def test_a_service_that_does_not_start_says_why(tmp_path: Path, capfd):
 
     assert main(["check", str(bento), "--serve"]) == 1
     assert "it does not become ready; its output:" in capfd.readouterr().out
-
-
-def archive_of_a_base(path: Path) -> bytes:
-    """An OCI archive of a runtime image that holds one file; that layer's bytes."""
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as tar:
-        tar.addfile(tarfile.TarInfo("etc/base"))
-    layer = content.getvalue()
-    config, manifest = compose(
-        BASE, [Layer(LAYER_TYPE, digest_of(layer), len(layer), digest_of(layer))]
-    )
-    index = {"schemaVersion": 2, "manifests": [manifest.descriptor(MANIFEST_TYPE)]}
-    blobs = {"index.json": json.dumps(index).encode()} | {
-        f"blobs/{digest_of(data).replace(':', '/')}": data
-        for data in (layer, config.data, manifest.data)
-    }
-    with tarfile.open(path, "w") as tar:
-        for name, data in blobs.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            tar.addfile(entry, io.BytesIO(data))
-    return layer
 
 
 @pytest.mark.parametrize("locked", [True, False])
@@ -136,20 +111,6 @@ def test_another_python_is_refused_as_no_package_changes_it(tmp_path: Path, caps
 
     assert main(["runtime-image", str(bento), "r.example/x:1", "--base", "r.example/run:1"]) == 1
     assert 'set python_version to "3.11"' in capsys.readouterr().err
-
-
-def blob(registry: str, repository: str, kind: str, reference: str) -> bytes:
-    answer = requests.get(
-        f"http://{registry}/v2/{repository}/{kind}/{reference}",
-        headers={"Accept": MANIFEST_TYPE},
-        timeout=10,
-    )
-    answer.raise_for_status()
-    return answer.content
-
-
-def read(registry: str, repository: str, kind: str, reference: str) -> dict:
-    return json.loads(blob(registry, repository, kind, reference))
 
 
 def test_a_package_that_a_bento_brings_as_a_wheel_is_served(tmp_path: Path, capfd, monkeypatch):

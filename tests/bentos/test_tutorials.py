@@ -15,10 +15,11 @@ import pytest
 
 from tests.support.pages.shell import Shell
 from tests.support.pages.steps import ROOT, TUTORIALS, File, steps
-from tests.support.pages.tiers import BENTOS, BOTH, tier
+from tests.support.pages.tiers import BENTOS, BOTH, FOLLOWED, tier
 from tests.support.samples.products import ONE_THREAD, launched
 
 PAGES = {page.stem: page for page in TUTORIALS}
+IRIS, DIGITS, WINES = FOLLOWED[BENTOS]
 KEYS = {"hmac": "k" * 32, "bearer": "b" * 32}
 
 
@@ -74,15 +75,14 @@ def serve(bento: Path, folder: Path, stack: ExitStack) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("pages", "bento"),
     [
-        (["first-product", "service-levels", "canary", "rollback"], "bentoml/bentos/iris/v1"),
-        (["feedback", "retraining"], "digits/bento"),
+        pytest.param(IRIS, "bentoml/bentos/iris/v1", id="iris"),
+        pytest.param(DIGITS, "digits/bento", id="digits"),
         # Nightly, as the examples of BentoML have a model of the store in each run.
-        pytest.param(["own-model"], "", marks=pytest.mark.nightly),
+        pytest.param(WINES, "", id="wines", marks=pytest.mark.nightly),
     ],
-    ids=["iris", "digits", "wines"],
 )
 def test_the_commands_of_the_tutorials_do_what_the_pages_say(
-    pages: list[str], bento: str, registry: str, tmp_path: Path
+    pages: tuple[str, ...], bento: str, registry: str, tmp_path: Path
 ):
     spells = {"registry.example": registry}
     with ExitStack() as stack:

@@ -6,39 +6,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cluster.builds import program
 from cluster.controlplane import ControlPlane, Options
 from cluster.kinds import install_crds, install_gateway_api
-from cluster.prerequisites import missing_packages, require_packages
 from tests.support.failures.replicas import replicas
-from tests.support.gitops.argo_cd import PACKAGES, argo_cd
-from tests.support.gitops.flux import CONTROLLERS, flux
 from tests.support.gitops.git_server import GitServer, git_server
 from tests.support.gitops.reconciling import OPERATOR, TOOL, Cluster
+from tests.support.gitops.tools import TOOLS, build_tools
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from tests.support.gitops.reconciling import Tool
 
-TOOLS: dict[str, Callable[[Cluster, Path], AbstractContextManager[Tool]]] = {
-    "Flux": flux,
-    "Argo CD": argo_cd,
-}
-
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build what is missing before the first test: a test's timeout is for the test."""
-    if session.config.option.collectonly or not session.items:
-        return
-    capture = session.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        for name in ("etcd", "kube", "kwok", *CONTROLLERS, "argo-cd"):
-            program(name)
-        if missing := missing_packages(PACKAGES):
-            require_packages(missing)
+    """Build what is missing."""
+    build_tools(session, "etcd", "kube", "kwok", "helm")
 
 
 @pytest.fixture(scope="session")

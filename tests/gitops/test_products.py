@@ -149,6 +149,7 @@ def test_it_is_green_when_the_product_serves_and_not_before(shop: Shop):
     commit = shop.folder.commit(shop.product(nodeSelector={"example.com/shop": shop.namespace}))
 
     shop.folder.until(Verdict.WAITS, commit)
+    shop.plane.kubectl("wait", "--for=create", "dprod/cars", "-n", shop.namespace, "--timeout=60s")
     eventually(lambda: shop.condition("Ready").get("status") == "False", what="it waits for pods")
     assert shop.folder.seen().verdict is Verdict.WAITS
 

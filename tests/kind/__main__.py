@@ -1,7 +1,9 @@
 """Kind where no registry is reached: `python -m tests.kind [arguments of pytest]`.
 
-Builds outside what the cluster needs, starts an engine in a network of its own, builds the node
-image in it, and runs the tests there: kind's own, and those that both backends pass.
+Builds outside what the cluster needs, and images that ask for packages in an engine that has the
+machine's network. Then it starts one in a network of its own, on the same images, builds the node
+image in it, and runs the tests there: first the whole demonstration, as a person without the rights
+of root sees it, then kind's own tests, and those that both backends pass.
 """
 
 from __future__ import annotations
@@ -25,15 +27,19 @@ from cluster.errors import ClusterError
 from cluster.identity import CLUSTER_VARIABLE, Identity
 from cluster.images import build, describe
 from cluster.kind import NODE_IMAGE_VARIABLE
-from tests.kind.engine import Engine, engine, may_raise_limits
+from tests.kind.engine import Engine, empty_store, engine, may_raise_limits
+from tests.kind.laptop import DOCKER_GROUP, HOME_VARIABLE, Laptop, make_laptop
 from tests.kind.node_image import write_context
+from tests.kind.stand_ins import make_stand_ins
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+DEMO = ("tests/kind/test_demo.py",)
+"""Alone, as it would be on a person's machine: the others start clusters of their own beside it."""
 TESTS = (
-    "tests/kind",
+    "tests/kind/test_lifecycle.py",
     *(f"tests/node/cluster/test_{name}.py" for name in ("node", "fetch", "addons")),
 )
 IMAGES = ("registry", "traefik", "prometheus", "runtime")
@@ -44,23 +50,53 @@ def main(arguments: list[str]) -> int:
     """Pytest's exit code; 1 if it didn't get that far."""
     try:
         _build_outside()
-        with engine() as own, _cluster() as name:
-            _build_node_image(own)
-            return subprocess.run(
-                [*own.prefix, sys.executable, "-m", "pytest", *(arguments or TESTS)],
-                cwd=REPOSITORY,
-                env={
-                    **system_environment(),
-                    **own.environment,
-                    BACKEND_VARIABLE: KIND,
-                    CLUSTER_VARIABLE: name,
-                    NODE_IMAGE_VARIABLE: TAG,
-                },
-                check=False,
-            ).returncode
+        with (
+            empty_store() as store,
+            tempfile.TemporaryDirectory(prefix="sluicegate-laptop-") as home,
+            _cluster() as name,
+        ):
+            with engine(store, group=DOCKER_GROUP, reaches_registries=True) as own:
+                make_stand_ins(own)
+                laptop = _build_with_packages(own, Path(home))
+                _build_node_image(own)
+            with engine(store, group=DOCKER_GROUP) as own:
+                runs = [arguments] if arguments else [DEMO, TESTS]
+                return max([_run_tests(own, tests, name, laptop) for tests in runs])
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+def _run_tests(own: Engine, tests: Sequence[str], cluster: str, laptop: Laptop) -> int:
+    return subprocess.run(
+        [*own.prefix, sys.executable, "-m", "pytest", *tests],
+        cwd=REPOSITORY,
+        env={
+            **system_environment(),
+            **own.environment,
+            BACKEND_VARIABLE: KIND,
+            CLUSTER_VARIABLE: cluster,
+            NODE_IMAGE_VARIABLE: TAG,
+            HOME_VARIABLE: str(laptop.home),
+        },
+        check=False,
+    ).returncode
+
+
+def _build_with_packages(own: Engine, home: Path) -> Laptop:
+    """What needs Debian's and Python's packages: a laptop, its environment, and its images.
+
+    The demonstration finds each step of the images' build in the engine's cache, since it is the
+    same Dockerfile on the same files.
+    """
+    with _told("a laptop and its images"):
+        laptop = make_laptop(home, own)
+        build = ("docker", "build", "--network=host", "--target=operator", ".")
+        for command in (("make", "setup"), build):
+            done = laptop.run(*command, **own.environment)
+            if done.returncode:
+                raise ClusterError(f"`{' '.join(command)}` failed: {done.stdout}")
+    return laptop
 
 
 @contextlib.contextmanager
@@ -76,19 +112,28 @@ def _cluster() -> Iterator[str]:
 def _build_outside() -> None:
     """What asks for modules, packages or wheels: the engine's network has no way out."""
     program("kind")
+    program("helm")
     module_folder(GATEWAY_MODULE)
     for name in IMAGES:
         build(describe(name))
 
 
 def _build_node_image(own: Engine) -> None:
-    started = time.monotonic()
-    print("building the node image …", file=sys.stderr, flush=True)
-    with tempfile.TemporaryDirectory(prefix="kind-node-", dir=cache_folder()) as folder:
+    with (
+        _told("the node image"),
+        tempfile.TemporaryDirectory(prefix="kind-node-", dir=cache_folder()) as folder,
+    ):
         write_context(Path(folder), restricted=not may_raise_limits())
-        own.run("docker", "build", "--network=none", f"--tag={TAG}", folder)
+        own.run("docker", "build", "--network=host", f"--tag={TAG}", folder)
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    started = time.monotonic()
+    print(f"building {what} …", file=sys.stderr, flush=True)
+    yield
     took = elapsed(time.monotonic() - started)
-    print(f"built the node image in {took}", file=sys.stderr, flush=True)
+    print(f"built {what} in {took}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """A Docker engine of its own, in a network namespace that reaches nothing but itself.
 
 Its bridges, its firewall rules and the ports that it publishes are in there only, so that nothing
-else on the machine is touched, and nothing that is built or run inside asks a registry.
+else on the machine is touched, and nothing that is built or run inside asks a registry. Before
+that, an engine outside, without a network of its own, may fill the same store with images whose
+builds ask for packages.
 """
 
 from __future__ import annotations
@@ -58,10 +60,14 @@ os.execv("{runc}", ["runc", *arguments])
 
 @dataclass(frozen=True)
 class Engine:
-    """A running engine: how to run something beside it, and where its client finds it."""
+    """A running engine: how to run something beside it, and where its client finds it.
 
-    namespace: str
+    `namespace` is that of its network; without one it shares the machine's.
+    """
+
+    name: str
     socket: Path
+    namespace: str = ""
 
     @property
     def prefix(self) -> tuple[str, ...]:
@@ -69,7 +75,8 @@ class Engine:
 
         Not `ip netns exec`: that mounts a new /sys, in which there are no cgroups.
         """
-        return ("nsenter", f"--net=/run/netns/{self.namespace}", "--")
+        inside = ("nsenter", f"--net=/run/netns/{self.namespace}", "--")
+        return inside if self.namespace else ()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -89,8 +96,8 @@ def may_raise_limits() -> bool:
 
 
 @contextlib.contextmanager
-def engine() -> Iterator[Engine]:
-    """An engine with an empty store, which is gone with all that it holds when the block ends.
+def empty_store() -> Iterator[Path]:
+    """What engines keep their images in, one after the other; gone when the block ends.
 
     Raises
     ------
@@ -100,17 +107,29 @@ def engine() -> Iterator[Engine]:
     require_linux_root()
     if missing := missing_packages(PROGRAMS):
         require_packages(missing)
-    name = f"sluicegate-engine-{os.getpid()}"
     parent = cache_folder() / "engines"
     parent.mkdir(exist_ok=True)
+    with _folder(Path(tempfile.mkdtemp(dir=parent))) as store:
+        yield store
+
+
+@contextlib.contextmanager
+def engine(store: Path, *, group: int, reaches_registries: bool = False) -> Iterator[Engine]:
+    """An engine that the members of `group` may use; its containers end with the block.
+
+    With `reaches_registries`, builds with `--network=host` have the machine's network, and there is
+    no other.
+    """
+    name = f"sluicegate-engine-{os.getpid()}"
     # A socket's path has at most 107 characters, so it is not in the cache folder.
     with (
-        tempfile.TemporaryDirectory(prefix="sluicegate-engine-") as short,
-        _folder(Path(tempfile.mkdtemp(dir=parent))) as store,
-        _network(name),
+        _folder(Path(tempfile.mkdtemp(prefix="sluicegate-engine-"))) as short,
+        contextlib.nullcontext() if reaches_registries else _network(name),
     ):
-        made = Engine(name, Path(short) / "docker.sock")
-        with _daemon(made, Path(short), store):
+        short.chmod(0o711)
+        namespace = "" if reaches_registries else name
+        made = Engine(name, short / "docker.sock", namespace)
+        with _daemon(made, short, store, group):
             yield made
 
 
@@ -126,6 +145,7 @@ def _network(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _folder(store: Path) -> Iterator[Path]:
+    """A folder that is removed with all that the engine has left mounted in it."""
     try:
         yield store
     finally:
@@ -137,19 +157,21 @@ def _folder(store: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _daemon(made: Engine, short: Path, store: Path) -> Iterator[None]:
+def _daemon(made: Engine, short: Path, store: Path, group: int) -> Iterator[None]:
     log = cache_folder() / "logs" / "engine.log"
     log.parent.mkdir(exist_ok=True)
     command = [
         *made.prefix,
         "dockerd",
         f"--host=unix://{made.socket}",
+        f"--group={group}",
         f"--data-root={store / 'data'}",
         f"--exec-root={short / 'exec'}",
         f"--pidfile={short / 'pid'}",
         f"--config-file={_configuration(short)}",
         "--exec-opt=native.cgroupdriver=cgroupfs",
-        f"--cgroup-parent=/{made.namespace}",
+        f"--cgroup-parent=/{made.name}",
+        *(() if made.namespace else ("--bridge=none", "--iptables=false", "--ip-forward=false")),
         *_runtime(short),
     ]
     with log.open("wb") as output:
@@ -161,7 +183,7 @@ def _daemon(made: Engine, short: Path, store: Path) -> Iterator[None]:
             failed=lambda: StartError(f"dockerd ended; see {log}") if process.poll() else None,
             what=f"dockerd didn't answer (see {log})",
         )
-        _prefer(made.namespace)
+        _prefer(made.name)
         yield
     finally:
         try:
@@ -170,7 +192,7 @@ def _daemon(made: Engine, short: Path, store: Path) -> Iterator[None]:
         finally:
             process.terminate()
             process.wait(STOP_SECONDS)
-            _forget_cgroups(made.namespace)
+            _forget_cgroups(made.name)
 
 
 def _remove_containers(made: Engine) -> None:

@@ -11,27 +11,21 @@ import json
 import re
 import shutil
 import subprocess
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 from cluster.builds import KUBE_PROGRAMS, module_folder, program
 from cluster.cache import cache_folder
-from cluster.images import archive
+from cluster.images import archive, build, describe
 from cluster.images.description import Debian, ImageDescription, Runtime
 from cluster.images.layers import Layer, LayerStore
-from cluster.images.tarballs import write_tree
+from cluster.images.tarballs import add_bytes, write_tree
 from cluster.versions import versions
 from sluicegate_service import oci
 
 KIND_MODULE = "sigs.k8s.io/kind"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# As kind's base image has, without what only its storage tests and rootless engines need.
-NODE_PACKAGES = (
-    *("bash", "ca-certificates", "conntrack", "containernetworking-plugins", "curl", "dbus"),
-    *("e2fsprogs", "ethtool", "iproute2", "iptables", "jq", "kmod", "libseccomp2", "mount"),
-    *("nftables", "pigz", "procps", "runc", "socat", "systemd", "tar", "usr-is-merged"),
-    "util-linux",
-)
 PROXY_PACKAGES = ("conntrack", "iptables", "kmod", "nftables", "usr-is-merged")
 # kind gives its only node this part of 10.244.0.0/16; kindnetd would write the same by itself.
 POD_NETWORK = {
@@ -67,8 +61,6 @@ def write_context(folder: Path, *, restricted: bool) -> None:
     """
     shutil.copyfile(Path(__file__).with_name("Dockerfile"), folder / "Dockerfile")
     store = LayerStore(cache_folder() / "layers")
-    base = store.debian(Debian(suite=versions().debian, packages=NODE_PACKAGES))
-    shutil.copyfile(base.path, folder / "debian.tar")
     _write_root(folder / "root")
     if restricted:
         _raise_no_limit(folder / "root")
@@ -115,6 +107,25 @@ def _write_images(folder: Path, store: LayerStore) -> None:
         layers = [store.program(program(name), target)]
         _archive(folder, name, layers, [one for one in wanted if f"/{name}:" in one], target)
     (folder / "kube-layer.tar").unlink()
+    for name, published in versions().published.items():
+        repository, _, digest = published.partition("@")
+        _copy_under_name(folder, name, f"{repository.rpartition(':')[0]}@{digest}")
+
+
+def _copy_under_name(folder: Path, name: str, reference: str) -> None:
+    """Our own image of an add-on's program, under the name that its project publishes it by."""
+    with tarfile.open(build(describe(name)).archive) as source:
+        index = json.load(source.extractfile("index.json"))
+        manifest = index["manifests"][0]
+        manifest["annotations"] = {archive.NAME: reference}
+        with tarfile.open(folder / "images" / f"{name}.tar", "w") as target:
+            for member in source:
+                if member.name == "index.json":
+                    add_bytes(
+                        target, member.name, json.dumps({**index, "manifests": [manifest]}).encode()
+                    )
+                else:
+                    target.addfile(member, source.extractfile(member) if member.isfile() else None)
 
 
 def _kubeadm_images() -> list[str]:

@@ -1,7 +1,8 @@
 """Random lives of products: nothing unsafe ever happens, and each product reaches its goal.
 
 `make lives` lives those of the seeds from 1 on; `SEED=7 make lives` only that of one. `LIVES` says
-how many. A life that fails is shrunk, and printed as the list of its steps.
+how many; without either they have 100,000 steps at least (conftest.py). A life that fails is
+shrunk, and printed as the list of its steps.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 
 import pytest
 
+from tests.lives.conftest import LIVES, STEPS
 from tests.support.lives.known import KNOWN
 from tests.support.lives.life import Life, draw_life, live
 from tests.support.lives.shrink import shrunk
@@ -18,15 +20,16 @@ from tests.support.lives.telling import told
 SEEDS = (
     [int(os.environ["SEED"])]
     if "SEED" in os.environ
-    else list(range(1, int(os.environ.get("LIVES", "30")) + 1))
+    else list(range(1, int(os.environ.get("LIVES", LIVES)) + 1))
 )
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_life_is_safe_and_ends_at_its_goals(seed):
+def test_a_life_is_safe_and_ends_at_its_goals(seed, record_property):
     life = draw_life(seed)
     lived = live(life)
+    record_property(STEPS, lived.steps)
     if lived.violations:
         pytest.fail(told(life, lived.violations[0]), pytrace=False)
 

@@ -65,10 +65,14 @@ def test_each_team_of_codeowners_is_explained_and_owns_something():
     assert explained == owning
 
 
-def test_renovates_pattern_finds_what_it_is_to_keep_new():
-    (manager,) = json.loads((ROOT / "renovate.json").read_text())["customManagers"]
+@pytest.mark.parametrize(("file", "least"), [("Dockerfile", 1), ("cluster/versions.toml", 4)])
+def test_renovates_pattern_finds_what_it_is_to_keep_new(file, least):
+    managers = json.loads((ROOT / "renovate.json").read_text())["customManagers"]
+    (manager,) = (
+        one for one in managers if re.search(one["managerFilePatterns"][0].strip("/"), file)
+    )
     pattern = manager["matchStrings"][0].replace("(?<", "(?P<")
-    assert re.search(pattern, (ROOT / "Dockerfile").read_text())
+    assert len(re.findall(pattern, (ROOT / file).read_text())) == least
 
 
 def notes(version: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:

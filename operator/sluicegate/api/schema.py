@@ -55,11 +55,10 @@ class _Structural:
     def convert(self, schema: Schema, kind: type[ApiModel] | None = None) -> Schema:
         schema, kind = self._resolve(schema, kind)
         if "x-kubernetes-int-or-string" in schema:
-            return dict(schema)
+            return _tidied(schema)
         result = {key: value for key, value in schema.items() if key not in _DROPPED}
         result |= self._constant(schema) | self._children(schema) | _map_values(self, schema)
-        result |= _integer(schema)
-        _tidy_default(result)
+        result = _tidied(result | _integer(schema))
         rules = [_validation(rule) for rule in kind.cel_rules] if kind else []
         rules += _key_rules(schema)
         return result | ({"x-kubernetes-validations": rules} if rules else {})
@@ -110,10 +109,13 @@ def _integer(schema: Schema) -> Schema:
     return {"format": "int64"} if schema.get("type") == "integer" else {}
 
 
-def _tidy_default(schema: Schema) -> None:
-    """Keep the defaults that say something; `{}` lets an object with defaults inside appear."""
-    if "default" in schema and schema["default"] in (None, []):
-        del schema["default"]
+def _tidied(schema: Schema) -> Schema:
+    """Leave out what says nothing: what isn't stored is a difference for Argo CD, time and again.
+
+    The default `{}` lets an object with defaults inside appear.
+    """
+    empty: dict[str, tuple[object, ...]] = {"default": (None, []), "properties": ({},)}
+    return {key: value for key, value in schema.items() if value not in empty.get(key, ())}
 
 
 def _key_rules(schema: Schema) -> list[Schema]:

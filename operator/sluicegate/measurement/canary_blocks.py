@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import ceil
 from typing import Final
 
@@ -17,9 +18,8 @@ from sluicegate.prometheus.targets import (
     VersionKey,
     identity,
 )
-from sluicegate.slo.blocks import Block, Quality
+from sluicegate.slo.blocks import Block, BlockRow, BlockValue, Quality
 from sluicegate.slo.gateway import backend_of
-from sluicegate.stats.counts import NOTHING
 from sluicegate.stats.paired import Pairs
 
 _BLIND: Final = frozenset({Quality.UNAVAILABLE, Quality.LOW_COVERAGE, Quality.MISSING})
@@ -62,11 +62,12 @@ class Arms:
         """
         read = self.canaries.blocks(self.series(self.stable, self.requests))
         made: dict[int, CanaryBlock] = self.canaries.derived(self.product, self)
-        unmade = sorted(read.keys() - made.keys())
+        known = read.indexes()
+        unmade = [index for index in known if index not in made]
         if unmade:
             # What holds for all of them is found once.
             made.update(zip(unmade, self._make(unmade, read), strict=True))
-        return tuple(made[index] for index in sorted(made))
+        return tuple(made[index] for index in known)
 
     def series(self, arm: Arm, name: str) -> SeriesKey:
         """The key of one SLO's series of an arm."""
@@ -76,19 +77,22 @@ class Arms:
         """All requests of an arm, in the blocks that began at this moment, in seconds, or later."""
         blocks = self.canaries.blocks(self.series(arm, self.requests))
         first = ceil(moment / self.seconds) + 1
-        yield from (blocks[index] for index in sorted(one for one in blocks if one >= first))
+        for index in blocks.indexes():
+            if index >= first:
+                value = blocks.value(index)
+                yield Block(index, value.quality, value.count)
 
     def sent(self, arm: Arm, index: int) -> Block:
         """What the gateway sent to an arm in one block; MISSING where it didn't say."""
         return self.canaries.sent(arm.backend, self.seconds, index)
 
-    def _make(self, indexes: list[int], read: Mapping[int, Block]) -> list[CanaryBlock]:
+    def _make(self, indexes: list[int], read: BlockRow) -> list[CanaryBlock]:
         stables, candidates = self._counts(self.stable), self._counts(self.candidate)
         scraped = self.canaries.scraped(VersionKey(*self.product, self.candidate.version))
         return [
             CanaryBlock(
                 end=index * self.seconds,
-                quality=_quality(read[index]),
+                quality=_quality(read.value(index)),
                 stable=_at(stables, index),
                 candidate=_at(candidates, index),
                 canary_up=index in scraped,
@@ -97,7 +101,7 @@ class Arms:
                 pairs=self._outcomes(index),
             )
             if index > self.begins
-            else CanaryBlock(index * self.seconds, _quality(read[index]), _at(stables, index))
+            else CanaryBlock(index * self.seconds, _quality(read.value(index)), _at(stables, index))
             for index in indexes
         ]
 
@@ -115,15 +119,15 @@ class Arms:
     def _outcomes(self, index: int) -> Pairs | None:
         """Labelled requests of one block that both predicted for; None where none are counted."""
         right, wrong = (
-            self.canaries.blocks(self.series(self.candidate, name)).get(index)
+            self.canaries.blocks(self.series(self.candidate, name)).value(index)
             for name in PAIRED_SERIES.values()
         )
-        if right is None and wrong is None:
+        if right.quality is wrong.quality is Quality.MISSING:
             return None
-        alone, both = (one.count if one is not None else NOTHING for one in (right, wrong))
+        alone, both = right.count, wrong.count
         return Pairs(alone.total - alone.bad, both.total - both.bad, alone.bad, both.bad)
 
-    def _counts(self, arm: Arm) -> dict[str, Mapping[int, Block]]:
+    def _counts(self, arm: Arm) -> dict[str, BlockRow]:
         return {name: self.canaries.blocks(self.series(arm, name)) for name in self.counted}
 
     def _means(self, index: int) -> Mapping[str, tuple[float, float]]:
@@ -146,15 +150,19 @@ def arm_of(product: DataProduct, version: VersionBase) -> Arm:
     )
 
 
-def _at(arm: Mapping[str, Mapping[int, Block]], index: int) -> dict[str, Block]:
-    """The block of each SLO; MISSING where it was never read."""
-    return {
-        name: blocks.get(index) or Block(index, Quality.MISSING) for name, blocks in arm.items()
-    }
+def _at(arm: Mapping[str, BlockRow], index: int) -> Mapping[str, BlockValue]:
+    """What one block says of each SLO; MISSING where it was never read."""
+    return _said(tuple(arm), tuple(blocks.value(index) for blocks in arm.values()))
 
 
-def _quality(block: Block) -> Quality:
-    return block.quality if block.quality in _BLIND else Quality.COUNTED
+@lru_cache(maxsize=1024)
+def _said(slos: tuple[str, ...], values: tuple[BlockValue, ...]) -> Mapping[str, BlockValue]:
+    """The values by SLO; blocks without traffic, or without a series, say the same."""
+    return dict(zip(slos, values, strict=True))
+
+
+def _quality(value: BlockValue) -> Quality:
+    return value.quality if value.quality in _BLIND else Quality.COUNTED
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,14 +187,13 @@ class Measurements:
         """
         group = self.groups[length]
         filled = await self._fill(evaluation, () if length.canary else group, now)
-        begun = time.monotonic()
-        fetched = await evaluation.fetch_blocks(length, group, now)
+        begun, fetched, complete = time.monotonic(), False, True
+        async for readings in evaluation.fetch_blocks(length, group, now):
+            fetched, complete = True, complete and readings.complete
+            await self._record(readings)
         if fetched:
             EVALUATION_TIME.observe(time.monotonic() - begun)
-        complete = all(readings.complete for readings in fetched)
         (self._incomplete.discard if complete else self._incomplete.add)(length)
-        for readings in fetched:
-            await self._record(readings)
         # Readings of targets that were removed meanwhile were kept again.
         self._regroups |= self.groups.get(length) is not group
         if not filled and not fetched:

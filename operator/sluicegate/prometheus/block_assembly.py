@@ -76,6 +76,11 @@ class Answers:
         return self.tables.get(kind, {})
 
     @cached_property
+    def silent(self) -> Mapping[int, Block]:
+        """The blocks of what has no series, which are the same for all."""
+        return {index: Block(index, Quality.NO_SERIES) for index in self.indexes}
+
+    @cached_property
     def scrapes(self) -> Scrapes:
         """How well each version was scraped."""
         return Scrapes(
@@ -250,7 +255,7 @@ def _gate_with(
         if index in unanswered
         else _block(index, counts, scrape_at(index))
         if index in known
-        else Block(index, Quality.NO_SERIES)
+        else answers.silent[index]
         for index in answers.indexes
     )
 

@@ -164,11 +164,12 @@ class BlockReader:
 
     async def fetch_blocks(
         self, length: Length, group: Sequence[Target], now: float
-    ) -> tuple[Readings, ...]:
-        """Blocks of one set of queries that completed since the last call; () when none did.
+    ) -> AsyncIterator[Readings]:
+        """Blocks of one set of queries that completed since the last call; none when none did.
 
-        Products that begin a canary are read from its beginning, in answers of their own. Calls
-        for different lengths may overlap, those for one may not.
+        Products that begin a canary are read from its beginning, in answers of their own, which
+        take MiBs: the caller packs one before the next is read. Calls for different lengths may
+        overlap, those for one may not.
 
         Parameters
         ----------
@@ -182,13 +183,13 @@ class BlockReader:
             # The clock was set back: what was read lay in the future, where nothing was yet.
             self._read.pop(length)
             self._begun.pop(length, None)
-        if not length.canary:
-            return await self._go_on(length, tuple(group), newest)
-        begun = self._begun.get(length, set())
+        begun = self._begun.get(length, set()) if length.canary else {one.key for one in group}
         known = tuple(target for target in group if target.key in begun)
         new = tuple(target for target in group if target.key not in begun)
-        went_on = await self._go_on(length, known, newest) if known else ()
-        return went_on + await self._begin(length, new, newest)
+        if known and (readings := await self._go_on(length, known, newest)):
+            yield readings
+        async for readings in self._begin(length, new, newest):
+            yield readings
 
     async def backfill(self, targets: Sequence[Target], now: float) -> AsyncIterator[Past]:
         """The past of these products, some at a time.
@@ -248,11 +249,11 @@ class BlockReader:
 
     async def _go_on(
         self, length: Length, group: tuple[Target, ...], newest: int
-    ) -> tuple[Readings, ...]:
-        """Blocks that completed since the last time; none if the newest one was read already."""
+    ) -> Readings | None:
+        """Blocks that completed since the last time; None if the newest one was read already."""
         read = self._read.get(length, newest - 1)
         if newest <= read:
-            return ()
+            return None
         kept = LONGEST_QUERY if length.canary else SINGLE_BLOCKS
         await asyncio.sleep(random.random() * self._settings.jitter_seconds)
         indexes = range(max(read + 1 - REREAD, newest - kept + 1, 1), newest + 1)
@@ -267,11 +268,11 @@ class BlockReader:
         else:
             # Asked for again next time, and no further back than from here.
             self._read.setdefault(length, readings.first)
-        return (readings,)
+        return readings
 
     async def _begin(
         self, length: Length, group: tuple[Target, ...], newest: int
-    ) -> tuple[Readings, ...]:
+    ) -> AsyncIterator[Readings]:
         """All canary blocks of products that have a candidate now, read some products at a time.
 
         Ends early when Prometheus can't say whom it scrapes, or takes too long; who wasn't read
@@ -279,7 +280,6 @@ class BlockReader:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.fetch_seconds
-        read: list[Readings] = []
         for chunk in self._chunks(group):
             begin = min(target.canary_from or 0 for target in chunk) // length.block_seconds
             first = min(max(begin, newest - LONGEST_CANARY + 1, 1), newest)
@@ -292,17 +292,16 @@ class BlockReader:
                 found.append(readings)
                 if not readings.complete:
                     break
-            read += reversed(found)  # facts are those of the newest block
             (self._failed.difference_update if readings.complete else self._failed.update)(keys)
+            if readings.complete:
+                # A target that was removed during the read is read again when it is added again.
+                still = self._canaries.get(length, frozenset()) & keys
+                self._begun.setdefault(length, set()).update(still)
+                self._read.setdefault(length, newest)
+            for each in reversed(found):  # facts are those of the newest block
+                yield each
             if QueryKind.TARGETS in readings.failed or loop.time() > deadline:
-                break
-            if not readings.complete:
-                continue
-            # A target that was removed during the read is read again when it is added again.
-            still = self._canaries.get(length, frozenset()) & keys
-            self._begun.setdefault(length, set()).update(still)
-            self._read.setdefault(length, newest)
-        return tuple(read)
+                return
 
     def _scopes(self, length: Length, group: tuple[Target, ...]) -> Scopes:
         """What a query of this length asks for, of these products or of some of them."""

@@ -4,7 +4,7 @@ Each evaluation computes the evidence from all of them, so none may be dropped d
 there are few such products at a time.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -18,14 +18,14 @@ from sluicegate.prometheus.targets import (
     VersionKey,
     of_products,
 )
-from sluicegate.slo.blocks import Block, Quality, read_block
+from sluicegate.slo.blocks import Block, BlockRow, Quality, read_block
 
 
 class CanaryBlocks:
     """Canary blocks by version and SLO. Used from the event loop only."""
 
     def __init__(self) -> None:
-        self._blocks: dict[SeriesKey, dict[int, Block]] = {}
+        self._blocks: dict[SeriesKey, BlockRow] = {}
         self._means: dict[SeriesKey, dict[int, Mean]] = {}
         self._scraped: dict[VersionKey, set[int]] = {}
         self._facts: dict[VersionKey, TargetFacts] = {}
@@ -45,8 +45,7 @@ class CanaryBlocks:
                 self._forget({product})
                 self._lengths[product] = readings.block_seconds
         for key, blocks in readings.blocks.items():
-            kept = self._blocks.setdefault(key, {})
-            kept.update((block.index, block) for block in blocks)
+            self._blocks.setdefault(key, BlockRow()).update(blocks)
         for key, means in readings.means.items():
             self._means.setdefault(key, {}).update((mean.index, mean) for mean in means)
         for version, scraped in readings.scraped.items():
@@ -119,9 +118,9 @@ class CanaryBlocks:
         """Whether a gateway said anything."""
         return bool(self._sent)
 
-    def blocks(self, key: SeriesKey) -> Mapping[int, Block]:
-        """The blocks of one series by index; empty where nothing was read."""
-        return self._blocks.get(key, {})
+    def blocks(self, key: SeriesKey) -> BlockRow:
+        """The blocks of one series; empty where nothing was read."""
+        return self._blocks.get(key) or BlockRow()
 
     def mean(self, key: SeriesKey, index: int) -> float | None:
         """A gauge's mean in one block; None without a fresh value."""

@@ -143,7 +143,7 @@ def _counts(baseline: Mapping[str, Baseline]) -> dict[str, tuple[object, ...]]:
 
 def _replicas(placement: Placement, live: DeploymentRecord | None) -> int | None:
     """The number to apply; None once an autoscaler owns it."""
-    if placement.autoscaled and live is not None and placement.replicas:
+    if placement.autoscaled and live is not None:
         return None if live.scaled and live.replicas else max(live.replicas, placement.replicas)
     return placement.replicas
 

@@ -39,13 +39,13 @@ from sluicegate.simulation.replay_scenario import (
     Retrained,
     RetrainingFailed,
 )
-from sluicegate.slo.blocks import Block, Quality, Series, read_block
+from sluicegate.slo.blocks import Block, BlockValue, Quality, Series, read_block
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.dispersion import LEAST_BLOCKS
 
-Versions = Mapping[str, Mapping[str, Block]]
-"""Blocks by version and SLO."""
+Versions = Mapping[str, Mapping[str, BlockValue]]
+"""What a block says, by version and SLO."""
 SUPERSEDED_TRAINING = "superseded"
 LONGEST_CANARY_BLOCK_SECONDS = 300
 """A canary's steps last seven blocks at least, so they must not be hours."""
@@ -251,14 +251,14 @@ def _initial(terms: Terms, stable: Release, scenario: ReplayScenario) -> DataPro
     )
 
 
-def _part(block: Block, part: int, parts: int) -> Block:
+def _part(block: Block, part: int, parts: int) -> BlockValue:
     """One of equal parts of a block: its events are spread evenly, and the bad ones over them."""
     bad, total = block.count
     before, after = total * (part - 1) // parts, total * part // parts
     share = (
         Count(bad * after // total - bad * before // total, after - before) if total else NOTHING
     )
-    return replace(block, count=share)
+    return BlockValue(block.quality, share)
 
 
 def _quality(block: ReplayBlock) -> Quality:

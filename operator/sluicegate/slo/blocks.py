@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from math import ceil, isfinite
 from typing import Final
 
@@ -57,6 +58,20 @@ _QUALITIES: Final = tuple(Quality)
 
 
 @dataclass(frozen=True, slots=True)
+class BlockValue:
+    """What a block said, whichever block it is.
+
+    Attributes
+    ----------
+    quality : whether the count may be used.
+    count : the events; zero unless the quality is COUNTED.
+    """
+
+    quality: Quality
+    count: Count = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """What one block said about one SLO of one version.
 
@@ -90,6 +105,47 @@ def read_block(
         return Block(index, Quality.INVALID)
     whole = round(total)
     return Block(index, Quality.COUNTED, Count(min(round(bad), whole), whole))
+
+
+class BlockRow:
+    """Consecutive blocks of one SLO of one version, packed: a few bytes each.
+
+    A canary keeps thousands of them, and the objects of one block take two hundred bytes.
+    """
+
+    __slots__ = ("_bad", "_first", "_quality", "_total")
+
+    def __init__(self, blocks: Sequence[Block] = ()) -> None:
+        """Begin with these blocks, whose indexes are consecutive."""
+        self._first = blocks[0].index if blocks else 0
+        self._quality = bytearray(block.quality for block in blocks)
+        self._bad = _packed([block.count.bad for block in blocks])
+        self._total = _packed([block.count.total for block in blocks])
+
+    def update(self, blocks: Sequence[Block]) -> None:
+        """Take in consecutive blocks; one that is read again replaces what it said before."""
+        other = BlockRow(blocks)
+        if not self._quality:
+            self._first = other._first
+        before = max(self._first - other._first, 0)
+        place = other._first - self._first + before
+        after = max(place + len(other._quality) - before - len(self._quality), 0)
+        self._first -= before
+        self._quality = bytearray(before) + self._quality + bytearray(after)
+        self._quality[place : place + len(other._quality)] = other._quality
+        self._bad = _replaced(_padded(self._bad, before, after), place, other._bad)
+        self._total = _replaced(_padded(self._total, before, after), place, other._total)
+
+    def indexes(self) -> list[int]:
+        """The blocks that were read, oldest first."""
+        return [index for index, quality in enumerate(self._quality, self._first) if quality]
+
+    def value(self, index: int) -> BlockValue:
+        """What the block of this index said; MISSING when it was never read."""
+        place = index - self._first
+        if not 0 <= place < len(self._quality):
+            return _value(Quality.MISSING, 0, 0)
+        return _value(self._quality[place], self._bad[place], self._total[place])
 
 
 class Series:
@@ -323,6 +379,12 @@ def hour_of(index: int) -> int:
     return (index - 1) // BLOCKS_PER_HOUR
 
 
+@lru_cache(maxsize=1024)
+def _value(quality: int, bad: int, total: int) -> BlockValue:
+    """One object for equal values, as most blocks say what many others do."""
+    return BlockValue(_QUALITIES[quality], Count(bad, total))
+
+
 def _zeros(length: int) -> "array[int]":
     return array(_WIDTHS[0][0], bytes(length))
 
@@ -340,6 +402,21 @@ def _put(values: "array[int]", slot: int, value: int) -> "array[int]":
     except OverflowError:
         values = array(next(code for code, limit in _WIDTHS if value < limit), values)
         values[slot] = value
+    return values
+
+
+def _packed(values: Sequence[int]) -> "array[int]":
+    most = max(values, default=0)
+    return array(next(code for code, limit in _WIDTHS if most < limit), values)
+
+
+def _replaced(values: "array[int]", place: int, others: "array[int]") -> "array[int]":
+    """Set the values from one place on; whichever is narrower is widened."""
+    code = max(values, others, key=lambda one: one.itemsize).typecode
+    values, others = (
+        each if each.typecode == code else array(code, each) for each in (values, others)
+    )
+    values[place : place + len(others)] = others
     return values
 
 

@@ -83,35 +83,38 @@ def _laid_out(edges: tuple[tuple[int, int], ...], many: int) -> _Layout:
     """
     layout = _Layout({}, {})
     top = _MARGIN
-    # The library's layers go down: they are laid to the right here, as names need width. It numbers
-    # the gaps itself, so boxes have texts as names.
+    linked = sorted({node for edge in edges for node in edge})
+    number = {node: place for place, node in enumerate(linked)}
+    # The library's layers go down: they are laid to the right here, as names need width. It puts
+    # nodes into a set, so they are numbers: a text's hash differs from process to process. Numbers
+    # from the number of nodes on are those that it gives to the gaps.
     layouts = (
         from_edges(
-            [(str(one), str(other)) for one, other in edges],
+            [(number[one], number[other]) for one, other in edges],
             vertex_spacing=BOX[1] + GAPS[1], dummy_vertices=True, dummy_size=GAPS[1],
         )
         if edges
         else ()
     )  # fmt: skip
     for points, _, _, drawn in layouts:
-        calls = tuple(drawn or ())
+        calls = tuple((int(one), int(other)) for one, other in drawn or ())
         column = {y: place for place, y in enumerate(sorted({-y for _, (_, y) in points}))}
         least = min(x for _, (x, _) in points)
         found = {
-            node: (_MARGIN + column[-y] * (BOX[0] + GAPS[0]), top + x - least)
+            int(node): (_MARGIN + column[-y] * (BOX[0] + GAPS[0]), top + x - least)
             for node, (x, y) in points
         }
         layout.corners.update(
-            {int(node): at for node, at in found.items() if isinstance(node, str)}
+            {linked[node]: at for node, at in found.items() if node < len(linked)}
         )
-        follows = {one: other for one, other in calls if isinstance(one, int)}
+        follows = {one: other for one, other in calls if one >= len(linked)}
         for one, other in calls:
             gap, gaps = other, []
-            while isinstance(gap, int):
+            while gap >= len(linked):
                 gaps.append(found[gap])
                 gap = follows[gap]
-            if gaps and isinstance(one, str):
-                layout.passed[int(one), int(gap)] = tuple(gaps)
+            if gaps and one < len(linked):
+                layout.passed[linked[one], linked[gap]] = tuple(gaps)
         top = max(y for _, y in found.values()) + BOX[1] + GAPS[1]
     for node in range(many):
         if node not in layout.corners:

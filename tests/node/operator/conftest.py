@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cluster.definitions import wait_until_established
+from tests.support.gitops.tools import build_tools
 from tests.support.node.evidence import evidence
 from tests.support.node.learner import NAME, Bentos, Visitors, feedback_secret, learner
 from tests.support.node.live_product import LiveProduct
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from cluster.backend import Backend
 
 CRDS = Path(__file__).resolve().parents[3] / "crds"
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build Flux and Argo CD for the tests that want them."""
+    if any(item.get_closest_marker("gitops") for item in session.items):
+        build_tools(session)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from sluicegate.policy.model.decision import Advance, Inconclusive, Promote, Rol
 from sluicegate.policy.model.observed import CanaryBlock, Facts, Observed
 from sluicegate.policy.transitions import with_share
 from sluicegate.simulation.scenario import Scenario, SimulatedVerdict
-from sluicegate.slo.blocks import Block, Quality
+from sluicegate.slo.blocks import BlockValue, Quality
 from tests.support.decisions.judged import series
 
 if TYPE_CHECKING:
@@ -94,6 +94,6 @@ def canary_block(end: int, arms: dict[str, tuple[Count, Count]]) -> CanaryBlock:
     return CanaryBlock(
         end,
         Quality.COUNTED,
-        stable={name: Block(0, Quality.COUNTED, pair[1]) for name, pair in arms.items()},
-        candidate={name: Block(0, Quality.COUNTED, pair[0]) for name, pair in arms.items()},
+        stable={name: BlockValue(Quality.COUNTED, pair[1]) for name, pair in arms.items()},
+        candidate={name: BlockValue(Quality.COUNTED, pair[0]) for name, pair in arms.items()},
     )

@@ -18,7 +18,7 @@ from sluicegate.api.versions import (
 )
 from sluicegate.policy.model.observed import CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms, terms_of
-from sluicegate.slo.blocks import Block, Quality, Series
+from sluicegate.slo.blocks import Block, BlockValue, Quality, Series
 from sluicegate.stats.counts import Count
 from tests.support.decisions.scenarios import product
 
@@ -77,9 +77,9 @@ def serving(**fields: Any) -> DataProductStatus:
     return DataProductStatus(**{"stable": stable(), "engine": EngineState(**engine), **fields})
 
 
-def readings(counts: Arm) -> dict[str, Block]:
-    """Blocks of one arm."""
-    return {slo: Block(0, Quality.COUNTED, Count(*one)) for slo, one in counts.items()}
+def readings(counts: Arm) -> dict[str, BlockValue]:
+    """What a block says of one arm."""
+    return {slo: BlockValue(Quality.COUNTED, Count(*one)) for slo, one in counts.items()}
 
 
 def both_arms(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sluicegate.measurement.canary_blocks import Requests, count_requests
 from sluicegate.policy.model.observed import CanaryBlock
-from sluicegate.slo.blocks import Block, Quality, Series
+from sluicegate.slo.blocks import Block, BlockValue, Quality, Series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.counts import Count
 
@@ -79,7 +79,7 @@ class RolloutCounts:
             self._arms = Arms(revisions)
         known = self._arms.blocks
         for one in self.blocks[len(known) :]:
-            arms = (one.of(revision) for revision in revisions)
+            arms = (values(one.of(revision)) for revision in revisions)
             known.append(CanaryBlock(one.end, one.quality, *arms))
         return tuple(known)
 
@@ -120,3 +120,8 @@ class CountedBlock:
         if counted is not None and counted.client_errors is not None:
             found[CLIENT_ERRORS] = Block(self.index, Quality.COUNTED, counted.client_errors)
         return found
+
+
+def values(blocks: Mapping[str, Block]) -> dict[str, BlockValue]:
+    """What the blocks say."""
+    return {slo: BlockValue(block.quality, block.count) for slo, block in blocks.items()}

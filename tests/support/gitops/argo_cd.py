@@ -43,9 +43,17 @@ class ArgoCD:
 
     def follow(self, name: str, url: str) -> None:
         """A refresh is both: it reads the repository and compares."""
-        application = yaml.safe_load((EXAMPLES / "argocd/application.yaml").read_text())
+        self._follow("application.yaml", name, url)
+
+    def install_operator(self, name: str, url: str, namespace: str) -> None:
+        """Follow the chart of a repository as gitops/argocd/operator.yaml says."""
+        self._follow("operator.yaml", name, url, namespace=namespace)
+
+    def _follow(self, example: str, name: str, url: str, **destination: str) -> None:
+        application = yaml.safe_load((EXAMPLES / "argocd" / example).read_text())
         application["metadata"]["name"] = name
         application["spec"]["source"]["repoURL"] = url
+        application["spec"]["destination"].update(destination)
         self.cluster.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(application))
         self.reconcile(name)
 
@@ -105,6 +113,8 @@ def _resource(name: str, product: str) -> dict[str, str]:
 
 def _messages(status: dict[str, Any]) -> Iterator[str]:
     for resource in status.get("resources", ()):
+        if resource.get("status") == "OutOfSync":
+            yield f"{resource['kind']} {resource['name']} is OutOfSync"
         if message := resource.get("health", {}).get("message"):
             yield f"{resource['name']}: {message}"
     for condition in status.get("conditions", ()):
@@ -130,7 +140,7 @@ def argo_cd(cluster: Cluster, folder: Path) -> Iterator[ArgoCD]:
         "ARGOCD_ASK_PASS_SOCK": str(folder / "ask-pass.sock"),
         "ARGOCD_TLS_DATA_PATH": str(folder / "tls"),
         "ARGOCD_SSH_DATA_PATH": str(folder / "ssh"),
-        "PATH": f"{_scripts(sources, folder)}:{os.environ['PATH']}",
+        "PATH": f"{_scripts(sources, folder)}:{program('helm').parent}:{os.environ['PATH']}",
         "REDIS_SERVER": f"127.0.0.1:{cache}",
         "TMPDIR": str(folder),
     }

@@ -36,6 +36,10 @@ class Repository:
         for product in products:
             path = products_folder / f"{product['metadata']['name']}.yaml"
             path.write_text(yaml.safe_dump(product), encoding="utf-8")
+        return self.commit()
+
+    def commit(self) -> str:
+        """The hash of a commit of all that the folder has."""
         self._git("add", "--all")
         self._git("commit", "--quiet", "--message=A change")
         return self._git("rev-parse", "HEAD").strip()

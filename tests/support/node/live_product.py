@@ -87,10 +87,11 @@ class LiveProduct:
         )
 
     def annotate(self, request: str, value: str) -> None:
-        """Make a one-shot request."""
+        """Make a one-shot request; under a manager of its own, because Flux removes what is kubectl's."""
         annotation = f"sluicegate.dev/{request}={value}"
         self.backend.run_kubectl(
-            *("annotate", "--overwrite", "-n", self.namespace, f"dprod/{self.name}", annotation)
+            *("annotate", "--overwrite", "--field-manager=person", "-n", self.namespace),
+            *(f"dprod/{self.name}", annotation),
         )
 
     def read(self) -> Object:

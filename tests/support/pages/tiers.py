@@ -17,9 +17,20 @@ ELSEWHERE = {
     "make images": "tests/bentos/test_pushed_images.py",
     "docker build": ".github/workflows/release.yml",
     "docker push": ".github/workflows/release.yml",
-    "kubectl -n monitoring port-forward": "",
+    "kubectl -n monitoring port-forward": "tests/node/cluster/test_node.py",
 }
-"""How commands begin that no page's test runs, with where they run: nowhere, if that is empty."""
+"""How commands begin that no page's test runs, with where they run."""
+FOLLOWED: dict[str, tuple[tuple[str, ...], ...]] = {
+    CLUSTER: (
+        ("first-product", "service-levels", "canary", "rollback", "own-model", "feedback", "retraining"),
+    ),
+    BENTOS: (
+        ("first-product", "service-levels", "canary", "rollback"),
+        ("feedback", "retraining"),
+        ("own-model",),
+    ),
+}  # fmt: skip
+"""The tutorials that a tier follows, one after the other: readers that begin anew."""
 ON_CLUSTER = frozenset({"kubectl", "helm"})
 ON_BENTOS = frozenset({"uv", "curl"})
 OF_BENTOS = frozenset({"check", "pack", "train", "runtime-constraints", "runtime-image"})

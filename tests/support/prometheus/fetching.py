@@ -13,8 +13,9 @@ from sluicegate.prometheus.endpoint import Endpoint
 from tests.support.prometheus.measured_world import ProductBlocks, World
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
+    from sluicegate.prometheus.block_reader import Length
     from sluicegate.prometheus.targets import Readings, Target
 
 
@@ -23,8 +24,15 @@ async def fetch_all(
 ) -> tuple[Readings, ...]:
     """What has settled of each set of queries that these targets need."""
     groups = evaluation.regroup(targets)
-    asked = [evaluation.fetch_blocks(length, group, now) for length, group in groups.items()]
+    asked = [fetch_length(evaluation, length, group, now) for length, group in groups.items()]
     return tuple(readings for answered in await asyncio.gather(*asked) for readings in answered)
+
+
+async def fetch_length(
+    evaluation: BlockReader, length: Length, group: Sequence[Target], now: float
+) -> list[Readings]:
+    """What has settled of one set of queries."""
+    return [readings async for readings in evaluation.fetch_blocks(length, group, now)]
 
 
 def cars_and_vans() -> PrometheusStandIn:

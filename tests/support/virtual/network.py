@@ -158,7 +158,13 @@ class Line:
             if fault is not None:
                 raise ConnectionRefusedError(fault.value)
 
-    def watch(self, resource: Resource, namespace: str, labels: str, since: int) -> Stream:
-        """Open a watch."""
+    def watch(
+        self, resource: Resource, namespace: str, labels: str, since: int, *, seconds: float
+    ) -> Stream:
+        """Open a watch, which the server ends after so many seconds."""
         self.check_watch(resource)
-        return self.network.server.watch(resource, namespace, labels, since)
+        server = self.network.server
+        stream = server.watch(resource, namespace, labels, since)
+        loop = asyncio.get_running_loop()
+        loop.call_later(seconds, lambda: stream.expire(server.version))
+        return stream

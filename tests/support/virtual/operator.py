@@ -165,7 +165,7 @@ class Replica:
                     line.check_watch(kind)
                     since = line.network.server.version
                     watches.requested(base % {"limit": "1"})
-                stream = line.watch(kind, namespace, labels, since)
+                stream = line.watch(kind, namespace, labels, since, seconds=RENEWAL_SECONDS)
             except Refused as refusal:
                 if refusal.status == 404:
                     raise
@@ -183,13 +183,13 @@ class Replica:
 
     async def _feed(self, kind: Resource, stream: Stream, since: int) -> int:
         """Hand on the events of a watch until it ends; return the version of the last one."""
-        with contextlib.suppress(TimeoutError, EOFError):
-            async with asyncio.timeout(RENEWAL_SECONDS):
-                while True:
-                    event = await stream.take()
+        with contextlib.suppress(EOFError):
+            while True:
+                event = await stream.take()
+                if event["type"] != "BOOKMARK":  # which Kopf hands to nobody
                     await asyncio.sleep(self.world.network.seconds() / 4)
                     self.operator.take_in(kind, event)
-                    since = int(event["object"]["metadata"]["resourceVersion"])
+                since = int(event["object"]["metadata"]["resourceVersion"])
         stream.close()
         return since
 

@@ -31,6 +31,8 @@ Owner = tuple[str, str, str]
 
 NO_STATUS: Final = {resources.CONFIG_MAPS, resources.LEASES, resources.EVENTS}
 """Kinds without a status; who owns their fields isn't recorded, as nobody asks."""
+FIRST_VERSION: Final = 1000
+"""What the store begins with; what came before it is forgotten."""
 MOST_EVENTS: Final = 500
 """Events that are kept; the real server forgets them after an hour."""
 
@@ -49,8 +51,10 @@ class Store:
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
         self._objects: dict[Resource, dict[Key, Stored]] = defaultdict(dict)
-        self._watched: dict[Resource, Watchable] = defaultdict(Watchable)
-        self.version = 1000
+        self._watched: dict[Resource, Watchable] = defaultdict(
+            lambda: Watchable(forgotten=FIRST_VERSION)
+        )
+        self.version = FIRST_VERSION
         self.namespaces: set[str] = {"default"}
         self.unserved: set[Resource] = set()
         self.on_change: list[Callable[[Resource, Body | None, Body | None], None]] = []

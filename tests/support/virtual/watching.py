@@ -50,6 +50,13 @@ class Stream:
     swallows: bool = False
     """Whether events get lost, as they do while a proxy holds the line."""
 
+    def expire(self, version: int) -> None:
+        """End the watch at its time, after a bookmark of the version at which the next may begin."""
+        if not self.swallows:
+            meta = {"resourceVersion": str(version)}
+            self._events.put_nowait({"type": "BOOKMARK", "object": {"metadata": meta}})
+        self._events.put_nowait(None)
+
     def close(self) -> None:
         """End the watch."""
         self.closed = True
@@ -78,7 +85,7 @@ class Stream:
         elif was:
             assert change.before is not None
             meta = change.before["metadata"] | {"resourceVersion": str(change.version)}
-            gone = change.after or change.before | {"metadata": meta}
+            gone = change.before | {"metadata": meta}
             self._events.put_nowait({"type": "DELETED", "object": gone})
 
 

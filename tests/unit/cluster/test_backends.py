@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 import stat
@@ -12,16 +11,19 @@ import pytest
 import yaml
 
 from cluster.addons import Addresses, Options
+from cluster.addons.gateway import gateway
+from cluster.addons.prometheus import prometheus
+from cluster.addons.registry import registry
 from cluster.backend_choice import choose_backend, fitting_backend
 from cluster.cli import main
 from cluster.errors import ClusterError, MissingPrerequisiteError
 from cluster.identity import CHECKOUT, Identity
-from cluster.images import BuiltImage
 from cluster.images.description import Debian
 from cluster.images.layers import _bootstrap
 from cluster.kind import CONFIGURATION, KindCluster
 from cluster.local import LocalNode
-from cluster.prerequisites import missing_packages, parse_go_version, require_packages
+from cluster.prerequisites import missing_packages, require_packages
+from cluster.toolchain import parse_go_version
 from cluster.versions import versions
 from demo.bentos import Bento
 from demo.products import Model, fitted
@@ -103,11 +105,14 @@ def test_an_unknown_backend_is_refused(machine, monkeypatch):
         choose_backend()
 
 
+KIND = {"version": f"echo kind {versions().modules['sigs.k8s.io/kind']} go1.26 linux/amd64"}
+
+
 @pytest.fixture
 def kind(machine):
     """Kind and an engine whose node is Ready, with a kubectl of its own."""
     machine.install("docker")
-    machine.install("kind")
+    machine.install("kind", **KIND)
     machine.install("kubectl", **{"--kubeconfig": 'case "$*" in *"get node"*) printf True ;; esac'})
     cluster = KindCluster(Identity("mine"))
     cluster.state.mkdir(parents=True)
@@ -171,7 +176,7 @@ def test_without_the_node_image_the_ways_out_are_named(machine, kind):
 
 def test_what_kind_says_is_shown_and_kept_and_only_its_end_is_in_the_error(machine, kind, capsys):
     body = "seq 1 200 >&2; echo kubeadm gave up >&2; exit 1"
-    machine.install("kind", **{"create cluster": body})
+    machine.install("kind", **{"create cluster": body}, **KIND)
 
     with pytest.raises(ClusterError) as told:
         kind.up()
@@ -205,12 +210,12 @@ def test_an_engine_whose_containers_are_out_of_reach_is_refused_at_once(
 
 
 def test_a_kind_cluster_whose_creation_was_interrupted_is_created_anew(machine, kind):
-    machine.install("kind", get="echo mine")
+    machine.install("kind", get="echo mine", **KIND)
 
     kind.up()
 
     calls = [call.split()[1] for call in machine.calls() if call.startswith("kind ")]
-    assert calls == ["get", "delete", "create"]
+    assert [call for call in calls if call != "version"] == ["get", "delete", "create"]
 
 
 def test_a_kind_node_that_was_stopped_is_started_and_waited_for(machine, kind):
@@ -222,7 +227,7 @@ def test_a_kind_node_that_was_stopped_is_started_and_waited_for(machine, kind):
     machine.install(
         "kubectl", **{"--kubeconfig": f'test -e "$0.ready" && printf True || {refused}'}
     )
-    machine.install("kind", get="echo mine")
+    machine.install("kind", get="echo mine", **KIND)
 
     assert kind.up()
 
@@ -242,9 +247,7 @@ def test_who_waited_for_another_s_start_of_kind_starts_nothing(machine, kind):
     assert all(call.startswith("kubectl ") for call in machine.calls()[before:])
 
 
-def test_two_cpus_are_enough_for_kind_s_own_components_and_the_demonstration(
-    machine, kind, monkeypatch
-):
+def test_two_cpus_are_enough_for_kind_s_own_components_and_the_demonstration(machine, kind):
     machine.install(
         "kubectl",
         **{"--kubeconfig": 'case "$*" in *"get node"*) printf True ;; *get*) echo there ;; esac'},
@@ -266,10 +269,10 @@ def test_two_cpus_are_enough_for_kind_s_own_components_and_the_demonstration(
     assert any(
         "scale deployment/coredns" in one and "--replicas=1" in one for one in machine.calls()
     )
-    assert asked + requested_by_addons(monkeypatch) + requested_by_demonstration() <= 2000
+    assert asked + requested_by_addons() + requested_by_demonstration() <= 2000
 
 
-BUILT = BuiltImage(Path("/nowhere"), "r:1", f"sha256:{'0' * 64}")
+IMAGE = f"r@sha256:{'0' * 64}"
 
 
 def millicores(resources) -> int:
@@ -277,15 +280,13 @@ def millicores(resources) -> int:
     return int(cpu.removesuffix("m")) if cpu.endswith("m") else 1000 * int(cpu)
 
 
-def requested_by_addons(monkeypatch) -> int:
-    """What the manifests of all add-ons request; their images needn't be built for it."""
+def requested_by_addons() -> int:
+    """What the manifests of all add-ons request."""
     where, asked = Addresses("10.1.0.2"), 0
-    for name in ("registry", "gateway", "prometheus"):
-        module = importlib.import_module(f"cluster.addons.{name}")
-        monkeypatch.setattr(module, "build", lambda _: BUILT)
-        objects = getattr(module, name)(where, Options()).objects
+    for addon in (registry, gateway, prometheus):
+        objects = addon(where, Options(), IMAGE).objects
         workloads = [one for one in objects if one["kind"] == "Deployment"]
-        assert workloads, name
+        assert workloads, addon
         for one in workloads:
             pod = one["spec"]["template"]["spec"]
             asked += sum(millicores(part["resources"]) for part in pod["containers"])
@@ -295,7 +296,7 @@ def requested_by_addons(monkeypatch) -> int:
 def requested_by_demonstration() -> int:
     """The operator's replicas; both products with a canary each, and one training."""
     values = yaml.safe_load((CHECKOUT / "charts" / "sluicegate" / "values.yaml").read_text())
-    ours = chart_values(Images(BUILT, BUILT), Addresses("10.1.0.2"))
+    ours = chart_values(Images(IMAGE, IMAGE), Addresses("10.1.0.2"))
     asked = (values | ours)["replicas"] * millicores(ours["resources"])
     model = Model("r@sha256:0", Bento(Path("/nowhere"), "v1", {}), "r@sha256:0")
     trainings = []
@@ -332,6 +333,70 @@ def test_kind_loads_an_archive_once_and_again_into_a_node_that_was_made_anew(
     kind.up()
     kind.load_image(archive)
     assert machine.calls().count(load) == 2
+
+
+def test_a_published_image_is_pulled_by_digest_into_a_node_that_lacks_it(machine, kind):
+    published = versions().published["prometheus"]
+    name = f"docker.io/prom/prometheus@{published.partition('@')[2]}"
+    there = f"{machine.folder}/pulled"
+    images = "exec mine-control-plane ctr --namespace=k8s.io images"
+    machine.install(
+        "docker",
+        **{
+            f"{images} ls": f"echo REF TYPE DIGEST; test ! -e {there} || echo {name} index sha256:0",
+            f"{images} pull": f"touch {there}",
+        },
+    )
+
+    assert [kind.provide_image("prometheus") for _ in range(2)] == [name, name]
+
+    assert machine.calls().count(f"docker {images} pull {name}") == 1
+
+
+def test_a_published_image_that_cannot_be_pulled_is_one_sentence(machine, kind):
+    body = "echo resolving; echo no such host >&2; exit 1"
+    machine.install(
+        "docker", **{"exec mine-control-plane ctr --namespace=k8s.io images pull": body}
+    )
+
+    with pytest.raises(
+        ClusterError, match=r"can't pull docker.io/library/traefik:v3.*no such host; try again, or"
+    ):
+        kind.provide_image("traefik")
+
+
+def test_an_image_of_the_dockerfile_is_built_and_named_by_the_digest_that_the_node_has_it_by(
+    machine, kind
+):
+    built = "sluicegate.local/operator:0123456789ab"
+    there = f"{machine.folder}/loaded"
+    images = "exec mine-control-plane ctr --namespace=k8s.io images"
+    machine.install(
+        "docker",
+        **{
+            "image inspect": "echo sha256:0123456789abcdef",
+            f"{images} ls": f"echo REF TYPE DIGEST; test ! -e {there} || echo {built} index sha256:12",
+        },
+    )
+    machine.install("kind", **{"load docker-image": f"touch {there}"}, **KIND)
+
+    for _ in range(2):
+        assert kind.provide_image("operator") == "sluicegate.local/operator@sha256:12"
+
+    calls = machine.calls()
+    assert calls.count(f"kind load docker-image {built} --name mine") == 1
+    assert f"docker {images} tag --force {built} sluicegate.local/operator@sha256:12" in calls
+    assert any(call.startswith("docker build --target=operator ") for call in calls)
+
+
+@pytest.mark.parametrize("backend", ["kind", "local"])
+def test_a_user_who_may_not_use_the_engine_that_is_here_is_told_so(machine, monkeypatch, backend):
+    said = "permission denied while trying to connect to the Docker daemon socket"
+    machine.install("docker", version=f"echo {said} >&2; exit 1")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+
+    with pytest.raises(MissingPrerequisiteError, match="usermod --append --groups docker"):
+        choose_backend(backend, Identity("mine")).up()
 
 
 def test_kind_deletes_the_cluster_by_name(machine, kind):

@@ -123,6 +123,16 @@ def test_each_layer_is_copied_from_where_it_was_made(dockerfile, described):
     }
 
 
+def test_uv_finds_each_project_of_the_workspace(dockerfile):
+    members = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]
+    copied = " ".join(dockerfile["packages"].all("COPY")).split()
+    sent = re.findall(r"^!(.+)", (ROOT / ".dockerignore").read_text(), flags=re.MULTILINE)
+
+    for project in (f"{member}/pyproject.toml" for member in members["members"]):
+        assert project in copied
+        assert any(Path(project).is_relative_to(path) for path in sent)
+
+
 def test_uv_is_the_locked_one(dockerfile):
     lock = tomllib.loads((ROOT / "uv.lock").read_text())
     (version,) = [entry["version"] for entry in lock["package"] if entry["name"] == "uv"]

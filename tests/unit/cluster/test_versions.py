@@ -11,6 +11,7 @@ import yaml
 
 from cluster.builds import GO_FOLDER, recipes
 from cluster.components import fake_node
+from cluster.images import describe
 from cluster.versions import versions
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -112,6 +113,13 @@ def test_the_images_use_the_pinned_debian_and_python():
     suites = {d["debian"]["suite"] for d in descriptions if "debian" in d}
 
     assert suites == {versions().debian}
+
+
+@pytest.mark.parametrize(("name", "published"), sorted(versions().published.items()))
+def test_a_published_image_is_pinned_and_of_the_major_version_that_is_built(name, published):
+    tag = re.fullmatch(r"[a-z0-9.]+\.[a-z]+/[a-z/-]+:v?([\d.]+)@sha256:[0-9a-f]{64}", published)[1]
+
+    assert number(tag)[0] == number(describe(name).version)[0]
 
 
 def test_a_recipe_s_key_changes_with_its_flags():

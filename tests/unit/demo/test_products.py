@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from cluster.addons import Addresses
-from cluster.images import BuiltImage
 from demo.bentos import Bento, content_key
 from demo.products import SLOS, Model, fitted
 from demo.samples import SAMPLES
@@ -74,7 +73,7 @@ def test_a_bento_is_trained_anew_when_a_file_or_the_market_changes(tmp_path):
 
 
 def test_the_chart_gets_the_image_by_digest_and_the_scrape_interval_of_this_cluster():
-    image = BuiltImage(Path("operator.tar"), "sluicegate.local/operator:0.1.0", DIGEST)
+    image = f"sluicegate.local/operator@{DIGEST}"
     values = chart_values(Images(image, image), Addresses("10.1.0.2"))
     assert values["image"]["repository"] == "sluicegate.local/operator"
     assert values["image"]["digest"] == DIGEST

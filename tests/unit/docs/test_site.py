@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from docs.site import pages
-from docs.site.build import main
+from docs.site.build import CONFIGURATION, main
+from docs.site.reference import PAGES
 from sluicegate.__main__ import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -58,6 +59,19 @@ def test_no_page_asks_another_server_for_anything(site: Path):
         if not address.startswith("https://sluicegate.dev/")
     }
     assert loaded == set()
+
+
+@pytest.mark.slow
+def test_pictures_are_on_the_site(site: Path):
+    named = re.findall(r'<img[^>]* src="([^"]+\.png)"', (site / "web/index.html").read_text())
+    assert named
+    assert [one for one in named if not (site / "web" / one).is_file()] == []
+
+
+def test_each_page_is_in_the_navigation():
+    """The generator is silent about a page that nobody finds."""
+    navigation = set(re.findall(r'"([\w/.-]+\.md)"', CONFIGURATION.read_text(encoding="utf-8")))
+    assert navigation == {*pages.pages().values(), *PAGES}
 
 
 def test_a_link_that_leads_nowhere_is_named(monkeypatch, tmp_path: Path):

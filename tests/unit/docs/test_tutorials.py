@@ -8,7 +8,7 @@ import pytest
 
 from sluicegate.cli.init import TEMPLATES, template
 from tests.support.pages.steps import ROOT, TUTORIALS, Command, File, commands, prints, steps
-from tests.support.pages.tiers import BENTOS, BOTH, CLUSTER, ELSEWHERE, tier
+from tests.support.pages.tiers import BENTOS, BOTH, CLUSTER, ELSEWHERE, FOLLOWED, tier
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,16 +18,27 @@ OF_TEMPLATES = {"plain": "first-product", "outcomes": "feedback retraining"}
 """The tutorials in which a template is used."""
 
 
-@pytest.mark.parametrize("page", [*TUTORIALS, INSTALL], ids=lambda page: page.stem)
-def test_each_command_is_run_by_the_test_of_a_tier(page: Path):
-    found = commands(page)
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_each_command_is_run_by_the_test_of_a_tier_that_follows_its_page(page: Path):
+    found = {tier(command) for command in commands(page)} - {""}
+    needed = {CLUSTER, BENTOS} if BOTH in found else found
 
     assert found
-    assert {tier(command) for command in found} <= {BENTOS, BOTH, CLUSTER, ""}
+    for each in needed:
+        assert page.stem in sum(FOLLOWED[each], ()), each
+
+
+def test_each_command_of_the_install_page_is_run_on_an_api_server():
+    assert {tier(command) for command in commands(INSTALL)} == {CLUSTER, ""}
+
+
+def test_no_tier_follows_a_page_that_is_gone():
+    followed = {page for readers in FOLLOWED.values() for pages in readers for page in pages}
+    assert followed == {page.stem for page in TUTORIALS}
 
 
 def test_where_commands_run_that_no_page_s_test_runs():
-    for place in filter(None, ELSEWHERE.values()):
+    for place in ELSEWHERE.values():
         assert (ROOT / place).exists(), place
 
 

@@ -15,10 +15,11 @@ from sluicegate.api.product import DataProduct
 from sluicegate.errors import InvalidInput
 from sluicegate.measurement import past_record
 from sluicegate.measurement.past_record import record
+from sluicegate.measurement.store import target_of
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.errors import PrometheusError
-from sluicegate.prometheus.past_blocks import PastReader
+from sluicegate.prometheus.past_blocks import Era, PastReader
 from sluicegate.prometheus.timing import Timing
 from sluicegate.simulation.replay_scenario import parse_scenario
 from tests.support.decisions.scenarios import AVAILABILITY, product
@@ -130,6 +131,21 @@ async def test_a_rollout_is_in_canary_blocks_from_an_hour_before_it_on():
     assert len({later - earlier for earlier, later in pairwise(short)}) == 1
 
 
+async def test_each_block_is_read_once_though_eras_follow_one_another():
+    timing, indexes = Timing(scrape_seconds=30), range(NEWEST - 11, NEWEST + 1)
+    target = target_of(DataProduct.parse(body()), timing)
+    assert target is not None
+    eras = [Era(target, (NEWEST - 5) * BLOCK), Era(target, NEWEST * BLOCK)]
+    async with (
+        PrometheusStandIn(Rows(measured("v1", OLD)), {}) as server,
+        Prometheus(Endpoint(url=server.url, timeout_seconds=patience())) as prometheus,
+    ):
+        past = await PastReader(prometheus, timing).read(eras, indexes, BLOCK)
+    assert past.blocks
+    for blocks in past.blocks.values():
+        assert [one.index for one in blocks] == list(indexes)
+
+
 async def test_what_prometheus_refuses_is_unavailable_and_said():
     notes, file = await recorded(
         body(), Rows(measured("v1", OLD)), lies={"labelled": Lie.ERROR_500}
@@ -168,6 +184,12 @@ async def test_what_is_not_in_a_record_is_said():
         "No block has series of: clicks.",
         "The first 10.0 h have no series: Prometheus keeps less.",
     ]
+
+
+async def test_a_single_block_that_prometheus_does_not_keep_is_said():
+    hidden = measured("v1", OLD, only=lambda index: index > NEWEST - 143)
+    notes, _ = await recorded(body(), Rows(hidden))
+    assert notes == ["The first 0.1 h have no series: Prometheus keeps less."]
 
 
 async def test_a_record_is_bounded(monkeypatch: pytest.MonkeyPatch):

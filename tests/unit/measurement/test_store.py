@@ -20,7 +20,7 @@ from sluicegate.prometheus.targets import REQUESTS, Mean, ProductKey, Readings, 
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reconcile.live.children import ParentStatus, RouteRecord
 from sluicegate.reconcile.observe.traffic_split import split_of
-from sluicegate.slo.blocks import Block, Quality
+from sluicegate.slo.blocks import Block, BlockValue, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.gateway import backend_of
 from sluicegate.stats.counts import Count
@@ -77,6 +77,16 @@ async def test_nothing_is_owed_once_all_is_answered_and_something_while_it_is_no
     assert CARS in await measurements.read(evaluation, NOW + 10)
     assert not measurements.owes(AT_REST)
     assert newest(measurements) is Quality.COUNTED
+
+
+async def test_a_past_that_could_not_be_read_between_two_blocks_is_owed(
+    server, evaluation, measurements
+):
+    await measurements.read(evaluation, NOW)
+    measurements.want(VANS, target(VANS))
+    server.lies[""] = Lie.ERROR_503
+    await measurements.read(evaluation, NOW + 10)
+    assert measurements.owes(AT_REST)
 
 
 async def test_a_product_whose_past_was_read_between_two_blocks_is_looked_at(
@@ -181,10 +191,10 @@ async def test_a_canary_is_read_anew_when_the_clock_is_set_back_within_a_block(
     measurements.want(CARS, target(CARS, canary_from=int(NOW) - 3600))
     await measurements.read(evaluation, NOW + 10)
     key = SeriesKey(*CARS, "v1", "availability")
-    known = measurements.canaries.blocks(key).keys()
+    known = measurements.canaries.blocks(key).indexes()
     assert len(known) > 10
     await measurements.read(evaluation, NOW + 5)
-    assert measurements.canaries.blocks(key).keys() == known
+    assert measurements.canaries.blocks(key).indexes() == known
 
 
 # ---- one product's -----------------------------------------------------------------------
@@ -387,7 +397,7 @@ def test_canary_blocks_that_are_known_are_not_made_again_but_those_that_were_rea
     assert [new is old for new, old in zip(after, before, strict=True)] == [
         True, True, False, True, True
     ]  # fmt: skip
-    assert after[2].candidate[slo] == counted
+    assert after[2].candidate[slo] == BlockValue(Quality.COUNTED, Count(1, 7))
 
 
 @pytest.mark.parametrize("of_all", [False, True])
@@ -426,7 +436,7 @@ def test_canary_blocks_of_another_length_do_not_stand_beside_these():
     index = last.end // seconds + 1
     counted = [Block(index, Quality.COUNTED, Count(0, 9))]
     read_again(measured, index, index, block_seconds=seconds, blocks={stable: counted})
-    assert list(measured.measurements.canaries.blocks(stable)) == [index]
+    assert measured.measurements.canaries.blocks(stable).indexes() == [index]
 
 
 def verified(measured: OfOneProduct) -> tuple[float, bool]:

@@ -257,6 +257,15 @@ def test_an_slo_of_the_gate_needs_counts_of_both_versions():
     assert (gated.slo, gated.verdict) == ("accuracy", GateVerdict.TOO_SMALL)
 
 
+def test_of_slos_that_pass_the_one_that_is_shown_to_be_better_speaks():
+    rows = Pairs(8600, 700, 100, 600)
+    ours, theirs = {"accuracy": Count(700, 10_000)}, {"accuracy": Count(1300, 10_000)}
+    margins = {"availability": POINT, "accuracy": POINT}
+    found = judge_all(ours | FINE, theirs | FINE, margins, pairs={"accuracy": rows})
+    assert (found.slo, found.verdict) == ("accuracy", GateVerdict.PASSED)
+    assert judge_all(ours | FINE, theirs | FINE, margins).slo == "availability", "the first"
+
+
 def test_one_row_is_compared_and_none_is_not():
     assert judge("accuracy", Count(0, 1), Count(0, 1), POINT).difference is not None
     for ours, theirs in ((0, 1), (1, 0)):

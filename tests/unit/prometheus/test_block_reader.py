@@ -26,7 +26,7 @@ from tests.support.prometheus.evaluations import (
     newest,
     target,
 )
-from tests.support.prometheus.fetching import evaluating
+from tests.support.prometheus.fetching import evaluating, fetch_length
 from tests.support.prometheus.measured_world import ProductBlocks, World
 
 
@@ -358,9 +358,9 @@ async def test_the_few_do_not_wait_for_the_answers_of_the_many():
     ):
         evaluation.regroup(few + many)
         held = server.held[300] = Held()
-        late = asyncio.create_task(evaluation.fetch_blocks(Length(300, canary=False), many, NOW))
+        late = asyncio.create_task(fetch_length(evaluation, Length(300, canary=False), many, NOW))
         await held.asked.wait()
-        (readings,) = await evaluation.fetch_blocks(Length(60, canary=False), few, NOW)
+        (readings,) = await fetch_length(evaluation, Length(60, canary=False), few, NOW)
         assert readings.complete
         assert not late.done()
         held.released.set()

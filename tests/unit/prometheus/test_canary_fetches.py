@@ -42,8 +42,8 @@ async def test_a_canary_without_series_is_told_from_one_that_nobody_scrapes(targ
     kept = await canary_blocks(ProductBlocks(), silent)
     version = VersionKey("catalog", "search-ranking", "v2")
     blocks = kept.blocks(SeriesKey(*version, "availability"))
-    newest = max(blocks)
-    assert blocks[newest].quality is Quality.NO_SERIES
+    newest = blocks.indexes()[-1]
+    assert blocks.value(newest).quality is Quality.NO_SERIES
     assert (newest in kept.scraped(version)) is scraped
     assert newest in kept.scraped(VERSION)
 
@@ -52,7 +52,7 @@ async def test_the_means_of_both_arms_of_a_canary_are_kept_where_they_are_fresh(
     stale = ProductBlocks(version="v2", gauge=40.0, gauge_age=901)
     for candidate, mean in ((ProductBlocks(version="v2", gauge=40.0), 40.0), (stale, None)):
         kept = await canary_blocks(ProductBlocks(gauge=41.5), candidate)
-        newest = max(kept.blocks(AVAILABILITY))
+        newest = kept.blocks(AVAILABILITY).indexes()[-1]
         assert kept.mean(SeriesKey(*VERSION, "basket"), newest) == 41.5
         theirs = SeriesKey("catalog", "search-ranking", "v2", "basket")
         assert kept.mean(theirs, newest) == mean
@@ -85,9 +85,9 @@ async def test_what_a_gateway_sent_is_told_from_what_it_does_not_say(sent, lie, 
 
 async def test_what_a_canary_was_is_forgotten_with_its_candidate():
     kept = await canary_blocks(ProductBlocks(gauge=41.5), ProductBlocks(version="v2"))
-    newest = max(kept.blocks(AVAILABILITY))
+    newest = kept.blocks(AVAILABILITY).indexes()[-1]
     kept.prune([target()])
-    assert not kept.blocks(AVAILABILITY)
+    assert not kept.blocks(AVAILABILITY).indexes()
     assert kept.mean(SeriesKey(*VERSION, "basket"), newest) is None
     assert not kept.scraped(VERSION)
 

@@ -164,6 +164,21 @@ async def test_a_write_whose_token_is_refused_is_not_sent_again(server, transpor
     assert server.tokens == ["token-1", "token-2"]
 
 
+async def test_after_a_watch_whose_token_is_refused_the_next_one_logs_in_anew(server, logins):
+    async def two(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=b"first\nsecond\n")
+
+    server.says(401)
+    server.answers.append(two)
+    wire = Connections(logins)
+    watch = requests.watch(CONFIG_MAPS, namespace="shop", version="1", seconds=60)
+    with pytest.raises(errors.Unauthorized):
+        [line async for line in wire.lines(watch)]
+    assert [line async for line in wire.lines(watch)] == [b"first", b"second"]
+    assert server.tokens == ["token-1", "token-2"]
+    await wire.close()
+
+
 async def test_a_refused_token_disturbs_no_request_that_is_under_way(server, transport):
     under_way, go_on = asyncio.Event(), asyncio.Event()
 

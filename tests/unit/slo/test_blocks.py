@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.slo.blocks import Block, Quality, Series, hour_of, read_block
+from sluicegate.slo.blocks import Block, BlockRow, BlockValue, Quality, Series, hour_of, read_block
 from sluicegate.stats.counts import Count
 
 BLOCKS_PER_HOUR = 12
@@ -174,3 +174,43 @@ def test_a_block_with_too_few_scrapes_is_dropped(coverage, quality):
     block = read_block(1, 1, 10, coverage=coverage)
     assert block.quality is quality
     assert block.count.total == (10 if quality is Quality.COUNTED else 0)
+
+
+# ---- rows of a canary ----------------------------------------------------------------------
+FETCHES = st.lists(
+    st.tuples(
+        st.integers(1, 60),
+        st.lists(
+            st.tuples(st.sampled_from(list(Quality)[1:]), st.integers(0, 2**53)),
+            min_size=1,
+            max_size=9,
+        ),
+    )
+)
+
+
+@given(FETCHES)
+def test_a_row_says_of_each_block_what_was_read_last(fetches):
+    row, said = BlockRow(), {}
+    for first, read in fetches:
+        blocks = [
+            Block(index, quality, Count(total // 3, total))
+            for index, (quality, total) in enumerate(read, start=first)
+        ]
+        row.update(blocks)
+        said |= {block.index: BlockValue(block.quality, block.count) for block in blocks}
+    assert row.indexes() == sorted(said)
+    never = BlockValue(Quality.MISSING)
+    assert all(row.value(index) == said.get(index, never) for index in range(80))
+
+
+def test_a_row_takes_a_few_bytes_a_block():
+    blocks, row = (
+        [Block(index, Quality.COUNTED, Count(index, 300)) for index in range(1000)],
+        BlockRow(),
+    )
+    tracemalloc.start()
+    row.update(blocks)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 8 * len(blocks)

@@ -128,6 +128,13 @@ def test_the_statistic_is_the_sum_of_the_likelihood_ratios_of_the_strata():
     assert found.statistic == pytest.approx(expected, abs=0.05)
 
 
+def test_a_moment_with_no_stratum_on_both_sides_is_none():
+    """Strata 1 and 2 end before it, and the rises that were taken away leave a float's noise."""
+    units = [(1, 10), (5, 10), (3, 10), (4, 10), (1, 10), (5, 10), (5, 10)]
+    found = strongest_within([0, 1, 2, 1, 2, 1, 2], Count(1, 10), units, (0.03,))
+    assert found.start == 5
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_swing_is_no_change_within_its_hours(seed):
     units, accepted = swinging(6, seed=seed), Count(50, 500)

@@ -227,3 +227,10 @@ def test_whether_a_gauge_must_speak_for_a_candidate(evidence, seconds, differenc
     (slo,) = terms.slos
     found = weigh(slo, differences, terms, slos=1, block_seconds=seconds)
     assert (found.required, found.pairs) == (required, len(differences))
+
+
+def test_a_gauge_with_nothing_but_a_bound_need_not_speak_for_a_candidate():
+    """It allows no difference, and no number of values shows that there is none."""
+    slo = {"name": "basket", "indicator": BASKET["indicator"], "canaryEvidence": "IfAvailable"}
+    terms = terms_of(DataProduct.parse(product(slo)))
+    assert not weigh(terms.slos[0], [0.1], terms, slos=1, block_seconds=60).required

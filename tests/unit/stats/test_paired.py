@@ -40,6 +40,13 @@ def test_rows_that_both_got_wrong_cancel():
     assert one.lower < one.estimate < one.upper
 
 
+def test_without_discordant_rows_the_bounds_are_those_of_half_a_row_in_each_cell():
+    """Agresti's and Min's: one discordant row of n + 2, so an error of 1/(n + 2)."""
+    found = difference(Pairs(450, 0, 0, 48))
+    assert (found.estimate, found.upper) == (0, pytest.approx(Z95 / 500))
+    assert found.lower == pytest.approx(-Z95 / 500)
+
+
 def test_the_bound_misses_in_about_one_of_twenty():
     random = np.random.default_rng(1)
     chances = (0.7, 0.08, 0.11, 0.11)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -53,6 +56,23 @@ def test_a_caller_is_left_of_what_it_calls_and_no_boxes_overlap():
         assert 0 <= x <= picture.width - BOX[0]
         assert 0 <= y <= picture.height - BOX[1]
     assert sum(arrow.affected for arrow in picture.arrows) == 4
+
+
+def test_the_same_graph_gives_the_same_picture_in_another_process():
+    """Two replicas of the page, and the same after a restart: hashes of texts differ there."""
+    code = (
+        "from sluicegate.web.drawing import _laid_out;"
+        "edges = tuple((n, m) for n in range(12) for m in (n // 2 + 12, n // 3 + 18));"
+        "print(sorted(_laid_out(edges, 25).corners.items()))"
+    )
+    pictures = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True, capture_output=True, text=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }  # fmt: skip
+    assert len(pictures) == 1
 
 
 def test_a_call_over_several_layers_passes_between_the_boxes_of_these():

@@ -27,7 +27,7 @@ from sluicegate.policy.canary.shadow_evidence import (
 from sluicegate.policy.model.observed import CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.client_errors import watched
-from sluicegate.slo.blocks import Block, Quality
+from sluicegate.slo.blocks import BlockValue, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.canary_duration import LEAST_BLOCKS as NEEDED_BLOCKS
 from sluicegate.stats.canary_duration import WARM_UP_BLOCKS, expected_seconds
@@ -135,8 +135,8 @@ def _counted(
     return found
 
 
-def _count(block: Block | None) -> Count | None:
-    return block.count if block is not None and block.quality is Quality.COUNTED else None
+def _count(value: BlockValue | None) -> Count | None:
+    return value.count if value is not None and value.quality is Quality.COUNTED else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def weekly_pace(terms: Terms, observed: Observed, slo: str) -> LabelPace | None:
 
 
 def planned_seconds(
-    terms: Terms, slo: SloTerms, pace: LabelPace, *, margin: float, known: float = 0.0
+    terms: Terms, slo: SloTerms, pace: LabelPace, *, margin: float, known: float
 ) -> float:
     """Mean time until an equal candidate has passed, infinite where no label comes.
 

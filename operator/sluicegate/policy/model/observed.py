@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.versions import Release
-from sluicegate.slo.blocks import Block, Quality, Series
+from sluicegate.slo.blocks import BlockValue, Quality, Series
 from sluicegate.slo.means import Means
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
@@ -24,7 +24,7 @@ class CanaryBlock:
     ----------
     end : when it ended, in seconds.
     quality : COUNTED when the reading succeeded with enough scrapes.
-    stable, candidate : blocks by SLO; an SLO that is missing has no series.
+    stable, candidate : what it says of each SLO; an SLO that is missing has no series.
     canary_up : whether the candidate's pods answered their scrapes.
     gauges : means of (candidate, stable) by SLO, where both have one.
     sent : requests that the gateway sent to (candidate, stable); None where it doesn't say.
@@ -33,8 +33,8 @@ class CanaryBlock:
 
     end: int
     quality: Quality
-    stable: Mapping[str, Block] = field(default_factory=dict)
-    candidate: Mapping[str, Block] = field(default_factory=lambda: NO_VALUES)
+    stable: Mapping[str, BlockValue] = field(default_factory=dict)
+    candidate: Mapping[str, BlockValue] = field(default_factory=lambda: NO_VALUES)
     canary_up: bool = True
     gauges: Mapping[str, tuple[float, float]] = field(default_factory=lambda: NO_VALUES)
     sent: tuple[int, int] | None = None

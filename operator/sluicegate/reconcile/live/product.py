@@ -36,8 +36,8 @@ REQUESTS: Final = (
 )
 LONGEST_REQUEST: Final = 253
 """Characters of a one-shot annotation: a token, or a version and a token. Status echoes it."""
-RECENT: Final = 64
-"""Products of which the parsed form is kept, some megabytes: few change between two looks."""
+RECENT: Final = 16
+"""Products of which the parsed form is kept, 90 KiB each: those that the workers are at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

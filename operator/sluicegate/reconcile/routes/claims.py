@@ -38,8 +38,8 @@ class Parent:
     """
 
     gateway: Gateway
-    section: str = ""
-    port: int = 0
+    section: str
+    port: int
 
     @property
     def is_gateway(self) -> bool:

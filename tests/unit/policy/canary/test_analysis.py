@@ -430,6 +430,17 @@ def test_an_approval_ends_with_the_candidate_that_it_was_for(blocks, seconds, fa
     assert (known is not None and known.promote == "one") is handled
 
 
+@pytest.mark.parametrize(
+    ("terms", "value", "kind"),
+    [(TERMS, "v2/one", Promote), (TERMS, "one", Hold), (MANUAL, "v2/one", Hold)],
+    ids=["named", "whichever is tried", "an approval"],
+)
+def test_only_whoever_names_a_version_promotes_it_without_evidence(terms, value, kind):
+    requests = (ManualRequest(REQUEST_PROMOTE, value),)
+    found = decided(ALIKE[:3], terms=terms, seconds=300, requests=requests)
+    assert isinstance(found.decision, kind)
+
+
 def test_without_an_approval_people_are_told_once_that_it_is_waited_for():
     first = decided(ALIKE, terms=MANUAL)
     assert isinstance(first.decision, Alert)

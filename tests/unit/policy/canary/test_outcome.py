@@ -54,6 +54,15 @@ def test_history_says_how_it_ended(reason, outcome):
     assert outcome_of(ended(reason)) is outcome
 
 
+@pytest.mark.parametrize(
+    ("decided", "says"), [("as told", "as told"), ("", "v2 serves all traffic")]
+)
+def test_a_promotion_says_what_it_was_decided_by(decided, says):
+    promoting = candidate(5, 100).replace(phase=CandidatePhase.PROMOTING, decision_message=decided)
+    found = conclude(serving(candidate=promoting), promoting, stable(), None)
+    assert found.message == says
+
+
 def test_a_candidate_with_all_traffic_is_promoted_and_an_earlier_version_is_a_rollback():
     promoting = candidate(5, 100).replace(phase=CandidatePhase.PROMOTING)
     assert isinstance(conclude(serving(candidate=promoting), promoting, stable(), None), Promote)

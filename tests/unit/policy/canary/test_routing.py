@@ -13,7 +13,7 @@ from sluicegate.policy.model.decision import StartRollout
 from sluicegate.policy.model.observed import CanaryBlock, Observed
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.transitions import apply_decision, with_share
-from sluicegate.slo.blocks import Block, Quality
+from sluicegate.slo.blocks import BlockValue, Quality
 from sluicegate.stats.counts import Count
 from tests.support.decisions.scenarios import product
 
@@ -38,7 +38,7 @@ def mismatch(pods: tuple[int, int], sent: list[tuple[int, int] | None], weight: 
     status = apply_decision(terms, status, start, BEGIN)
     status = status.replace(candidate=with_share(status.candidate, weight, BEGIN))
     ours, theirs = (
-        {AVAILABILITY["name"]: Block(0, Quality.COUNTED, Count(0, total))} for total in pods
+        {AVAILABILITY["name"]: BlockValue(Quality.COUNTED, Count(0, total))} for total in pods
     )
     blocks = tuple(
         CanaryBlock(BEGIN + 60 * number, Quality.COUNTED, theirs, ours, sent=one)

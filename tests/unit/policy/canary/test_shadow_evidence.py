@@ -195,6 +195,19 @@ def test_rows_of_the_hold_out_and_of_the_shadow_phase_add_up():
     assert both.evidence.promote == pytest.approx(alone.evidence.promote + both.paired.promote)
 
 
+def test_what_the_hold_out_showed_sets_the_stake_of_the_first_interval():
+    """Of rows of which nothing is known, one version alone may be wrong on each other one."""
+    judged, one = terms({**ACCURACY, "maxRegression": "0.02"}), candidate(50)
+    shadow = ShadowStatus(since_time=START, until_time=START + 86_400)
+
+    def first(**known: Pairs):
+        counted = with_rows(judged, one.replace(pairs=known), shadow, {"accuracy": EQUAL})
+        return counted.evidence[0]
+
+    assert 0 < first().promote < first(accuracy=EQUAL).promote
+    assert first().pairs == first(accuracy=EQUAL).pairs == EQUAL
+
+
 def test_a_rollout_that_is_tried_again_goes_on_with_its_rows():
     judged = terms()
     before = parked(shadowed(judged, EQUAL, EQUAL)).replace(retries=1, retry_time=START)

@@ -159,6 +159,15 @@ def test_a_field_of_any_name_is_missed(name: str):
     assert found == f"POST /classify: {name} is new and required"
 
 
+@pytest.mark.parametrize(("fields", "more"), [("abcde", ""), ("abcdef", " and 1 more")])
+def test_five_changes_of_an_operation_are_named(fields: str, more: str):
+    accepts = object_of(**dict.fromkeys(fields, TEXT))
+    before, now = (document(op=operation(one, RETURNS)) for one in (accepts, object_of()))
+    (found,) = compared(before, now)
+    assert found.count("is no longer accepted") == 5
+    assert found.endswith(f"is no longer accepted{more}")
+
+
 @pytest.mark.parametrize(("length", "shown"), [(80, "x" * 80), (81, "x" * 79 + "…")])
 def test_of_a_long_name_a_message_has_eighty_characters(length: int, shown: str):
     before = accepting(object_of("id", id=TEXT, **{"x" * length: TEXT}))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.baseline import BaselineSource
-from sluicegate.policy.slo_health.baseline import decides, usable
+from sluicegate.policy.slo_health.baseline import decides, from_evaluation, usable
 from sluicegate.policy.slo_health.ratio_slo import blocks_shown
+from sluicegate.stats.counts import Count
 from tests.support.decisions.judged import baseline, judged_by
 from tests.support.decisions.scenarios import ACCURACY
 
@@ -21,6 +22,11 @@ def test_a_baseline_counts_that_was_counted_by_the_same_indicator(counted, count
     known = baseline(SLO, 10, 100, indicator_hash=counted)
     assert usable(known, SLO) == (known if counts else None)
     assert usable(None, SLO) is None
+
+
+def test_a_hold_out_without_rows_is_no_baseline():
+    found = from_evaluation({"accuracy": Count(0, 0), "gone": Count(1, 10)}, (SLO,), 0)
+    assert found == {}
 
 
 @pytest.mark.parametrize(

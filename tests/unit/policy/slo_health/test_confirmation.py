@@ -401,6 +401,13 @@ def test_a_decay_before_a_canary_is_no_burst():
     assert burst_correlation(blocks, shift=shift) < 0.005
 
 
+@pytest.mark.parametrize(("requests", "place"), [(3, 5), (2, 0)])
+def test_a_level_without_bad_events_is_as_unsure_as_one_event_of_its_own(requests, place):
+    """Fifteen good events, then half of thousands bad: 7.1 standard deviations; ten are 5.0."""
+    blocks = ((0, requests),) * 5 + ((500, 1000),) * 5
+    assert level_shift(blocks) == place
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("total", "ratio", "rho"),

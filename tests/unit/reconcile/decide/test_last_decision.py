@@ -27,6 +27,15 @@ def test_a_candidate_that_can_t_start_is_the_last_decision():
     assert "No module named 'lightgbm'" in decision.message
 
 
+def test_a_rollout_is_told_once_when_the_candidate_takes_its_share():
+    world = serving()
+    begun = len(world.history)
+    world.push("b", "v2")
+    world.until(lambda one: one.current.candidate and one.current.candidate.weight == 5).run(2)
+    told = [note for step in world.history[begun:] for note in step.told if not note.quiet]
+    assert [note.reason for note in told] == ["CanaryWeightIncreased"]
+
+
 def last_after_the_start(world: World) -> DecisionStatus:
     """status.decision, as soon as it is another one than that the rollout begins."""
     world.until(lambda one: (told := one.current.decision) and told.type != "StartRollout")

@@ -62,6 +62,17 @@ def test_what_was_pending_is_the_trigger_once_a_slot_is_free():
     assert retraining.waiting_for == ""
 
 
+def test_without_a_stable_version_or_a_training_in_the_spec_no_job_starts():
+    """Somebody edited status or spec; an attempt that has its slot would be built of nothing."""
+    world = degraded()
+    world.portfolio = Portfolio(slot=True)
+    status = world.run().current
+    assert world.observation().starts_training(status)
+    assert not world.observation().starts_training(status.replace(stable=None))
+    del world.spec["spec"]["retraining"]
+    assert not world.observation().starts_training(status)
+
+
 @pytest.mark.parametrize(("attempts", "suspended"), [(2, False), (3, True)])
 def test_three_attempts_without_a_promotion_suspend_retraining(attempts, suspended):
     world = degraded()
@@ -76,9 +87,12 @@ def test_a_split_says_when_its_gateways_took_it():
     world = World().until(lambda one: one.serving == "v1").run(36)
     first = world.current.traffic.acceptance_time
     assert first is not None
+    written = world.current.traffic.write_time
     world.run(20)
     assert world.current.traffic.acceptance_time == first
+    assert world.current.traffic.write_time == written
     world.push("b", "v2").until(lambda one: one.current.candidate is not None).run(14)
     traffic = world.current.traffic
     assert traffic.weight > 0
+    assert traffic.write_time > written
     assert traffic.acceptance_time is None or traffic.acceptance_time >= traffic.write_time

@@ -41,6 +41,10 @@ def test_each_namespace_sees_its_own_silent_products_and_others_by_their_share()
     assert found.shares("support") == {"outcomes": pytest.approx((2 / 3 + 1 / 2 + 1) / 3)}
 
 
+def test_two_products_of_one_namespace_share_a_cause_without_others():
+    assert silence("catalog").shares("catalog") == {"outcomes": 2 / 3}
+
+
 def test_few_silent_products_share_no_cause():
     found = silence("pricing", "search")
     assert found.shares("pricing") == {}

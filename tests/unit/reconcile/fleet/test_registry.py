@@ -56,6 +56,14 @@ def test_a_namespace_has_its_own_limit():
     assert fleet.portfolio(key("c", "other"), NOW).slot
 
 
+def test_a_slot_is_free_by_whoever_had_it_and_by_nobody_else():
+    fleet = FleetRegistry(Budget(1, 1))
+    idle, training = ProductSnapshot(), ProductSnapshot(training=True)
+    assert [fleet.record(key("a"), one) for one in (idle, idle, training, training, idle)] == [
+        False, False, False, False, True,
+    ]  # fmt: skip
+
+
 def turning(priority: Priority, *, judged: int) -> ProductSnapshot:
     return ProductSnapshot(
         state=ProductState.DEGRADING, priority=priority, bad_since=NOW - 600, judged=judged

@@ -204,6 +204,16 @@ def test_a_shadow_phase_waits_for_a_slot_only_while_its_candidate_is_tried():
     assert not world.current.candidate.shadow.reason
 
 
+def test_a_training_waits_for_a_slot_until_its_job_is_there():
+    world = World(spec=document(retraining=TRAINING)).until(lambda world: world.serving == "v1")
+    world.status["retraining"] = {"trigger": TRIGGER, "attempt": 1}
+    world.portfolio = Portfolio(slot=False)
+    observation = world.observation()
+    ended = replace(observation, job=job(finished=True))
+    found = [snapshot_of(one, make_plan(one)).waiting_since for one in (observation, ended)]
+    assert found == [world.now, None]
+
+
 def test_a_product_that_has_trained_waits_for_no_slot_until_it_is_to_train_again():
     world = World(spec=document(retraining=TRAINING)).until(lambda world: world.serving == "v1")
     world.status["retraining"] = {"lastResult": RESULT, "unsuccessfulAttempts": 1}

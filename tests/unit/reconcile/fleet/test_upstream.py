@@ -94,3 +94,22 @@ def test_status_shows_how_the_called_products_do_now(world):
         one = DependencyStatus(namespace="catalog", name="pricing", state=state)
         observation = replace(world.observation(), dependencies=(one,))
         assert report(observation, make_plan(observation)).dependencies == (one,)
+
+
+@pytest.mark.parametrize(
+    ("states", "condition"),
+    [
+        ((), ("Unknown", "NoDependencies")),
+        ((DependencyState.HEALTHY,), ("True", "AllHealthy")),
+        ((DependencyState.HEALTHY, DependencyState.NOT_FOUND), ("Unknown", "DependencyUnknown")),
+        ((DependencyState.UNKNOWN, DependencyState.DEGRADED), ("False", "DependencyDegraded")),
+    ],
+)
+def test_a_condition_sums_up_the_called_products(world, states, condition):
+    called = tuple(
+        DependencyStatus(namespace="catalog", name="pricing", state=state) for state in states
+    )
+    observation = replace(world.observation(), dependencies=called)
+    conditions = report(observation, make_plan(observation)).conditions
+    (found,) = [one for one in conditions if one.type == "DependenciesHealthy"]
+    assert (found.status, found.reason) == condition

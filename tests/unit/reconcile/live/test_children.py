@@ -43,6 +43,16 @@ def deployment(
     }
 
 
+def refused(why: str) -> DeploymentRecord:
+    """A Deployment of which the API server takes no pod."""
+    body = deployment()
+    body["status"]["conditions"] = [{"type": "ReplicaFailure", "status": "True", "message": why}]
+    found = deployment_record(body)
+    assert found is not None
+    assert found.refused == why
+    return found
+
+
 def record(**changes: int) -> DeploymentRecord:
     found = deployment_record(deployment(**changes))
     assert found is not None
@@ -58,6 +68,7 @@ READY = {"replicas": 2, "readyReplicas": 2}
     [
         (record(observedGeneration=0), record(), False),
         (record(), record(**MADE), False),
+        (refused("exceeded quota: a"), refused("exceeded quota: b"), False),
         (record(**MADE), record(**READY | {"readyReplicas": 1}), True),
         (record(**READY), record(**MADE), True),
         (record(**READY), record(**READY, generation=2), True),
@@ -67,6 +78,7 @@ READY = {"replicas": 2, "readyReplicas": 2}
     ids=[
         "it was seen",
         "pods were made",
+        "it is refused in other words",
         "the first is ready",
         "none is ready any more",
         "its newest form isn't seen yet",
@@ -85,6 +97,20 @@ def test_a_backend_without_a_weight_has_one_as_in_the_gateway_api():
     found = route_record(route)
     assert found is not None
     assert found.weights == (("a", 1), ("b", 0))
+
+
+@pytest.mark.parametrize(("accepted", "resolved"), [("True", "False"), ("False", "True")])
+def test_a_gateway_that_accepts_a_route_may_not_find_its_backends(accepted, resolved):
+    conditions = [
+        {"type": kind, "status": said, "reason": f"{kind}{said}", "message": "", "observedGeneration": 1}
+        for kind, said in (("Accepted", accepted), ("ResolvedRefs", resolved))
+    ]  # fmt: skip
+    gateway = {"parentRef": {"name": "web"}, "conditions": conditions}
+    found = route_record(deployment() | {"spec": {}, "status": {"parents": [gateway]}})
+    assert found is not None
+    (parent,) = found.parents
+    assert (parent.accepted, parent.resolved) == (accepted == "True", resolved == "True")
+    assert "False" in parent.message
 
 
 @pytest.mark.parametrize("label", [None, "trucks"])

@@ -70,6 +70,15 @@ def test_a_pod_that_isnt_ready_says_why_and_whether_it_mends_itself(body, unreco
     assert bool(state.problem) == bool(says)
 
 
+@pytest.mark.parametrize("ready", [True, False])
+def test_a_pod_is_ready_by_its_condition_of_that_name(ready):
+    conditions = [
+        {"type": "PodScheduled", "status": "True"},
+        {"type": "Ready", "status": str(ready)},
+    ]
+    assert pod_state(pod({}, conditions=conditions)).ready is ready
+
+
 def test_a_container_killed_for_memory_is_remembered_after_its_restart():
     body = pod({**crashed(1, "OOMKilled", 137), "ready": True, "state": {"running": {}}})
     assert pod_state(body).out_of_memory

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import ceil
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,9 @@ from sluicegate.reconcile.traffic.split_verification import (
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.stats.counts import Count
 from tests.support.decisions.rollout_world import RUNTIME, document, image
+
+if TYPE_CHECKING:
+    from sluicegate.api.status import DataProductStatus
 
 # Promised, so written as numbers here.
 SURGE = 1.5
@@ -67,18 +71,40 @@ def version(digit: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def candidate_status(phase: str, weight: int = 10) -> dict[str, object]:
+def candidate_status(phase: str, weight: int = 10) -> DataProductStatus:
     """Status with a candidate that has a share of the traffic, in percent."""
     since = "2026-01-01T09:00:00Z"
     shares = {"phase": phase, "weight": weight, "target": weight, "startTime": since}
-    return {
-        "stable": version("a") | {"promotionTime": since},
-        "candidate": version("b") | shares,
-    }
+    return read_status(
+        {
+            "stable": version("a") | {"promotionTime": since},
+            "candidate": version("b") | shares,
+        }
+    )
 
 
 SCALED = {"minReplicas": 2, "maxReplicas": 80}
 RESOURCES = {"requests": {"cpu": "1"}}
+
+
+@pytest.mark.parametrize(
+    ("route", "followed", "weight", "selected"),
+    [
+        (True, False, FULL, "a"),
+        (True, True, FULL, "b"),
+        (True, True, 50, "a"),
+        (False, False, FULL, "b"),
+        (False, False, 50, None),
+        (False, False, 0, "a"),
+    ],
+)
+def test_the_products_service_follows_a_gateway_or_splits_by_pods(
+    route, followed, weight, selected
+):
+    beside = {"route": None, "serving": {"autoscaling": SCALED, "resources": RESOURCES}}
+    product = DataProduct.parse(document(**({} if route else beside)))
+    status = candidate_status("Promoting", weight)
+    assert allocation_of(product, status, stable_pods=4, followed=followed).selected == selected
 
 
 @pytest.mark.parametrize("phase", ["Stepping", "Promoting", "RollingBack", "Parked"])
@@ -93,7 +119,7 @@ def test_pods_that_are_kept_stay_and_none_is_started_beyond_the_surge(
     status = candidate_status(phase, weight)
     product = DataProduct.parse(document(route=None, serving=serving))
     kept = dict(zip("ab", has, strict=True))
-    allocation = allocation_of(product, read_status(status), stable_pods=wanted, kept=kept)
+    allocation = allocation_of(product, status, stable_pods=wanted, kept=kept)
     pods = {name: allocation.replicas(name) for name in "ab"}
     assert all(pods[name] >= kept[name] for name in "ab")
     added = pods["b"] > kept["b"]
@@ -113,7 +139,7 @@ def test_requests_are_mirrored_to_a_candidate_while_it_is_tried(scaled, routed, 
     )
     product = DataProduct.parse(body)
     found = {
-        phase: allocation_of(product, read_status(candidate_status(phase)), stable_pods=4)
+        phase: allocation_of(product, candidate_status(phase), stable_pods=4)
         for phase in (
             "Starting",
             "Stepping",

@@ -1,0 +1,108 @@
+"""What a first start has to pull and to build on this machine, told before it begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cluster.backend import KIND
+from cluster.builds import is_built
+from cluster.cache import cache_folder
+from cluster.engine import has_image, was_built
+from cluster.kind import node_image
+from cluster.toolchain import IMAGE as GO_IMAGE
+from cluster.toolchain import runs_in_container
+from cluster.tools import on_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cluster.backend import Backend
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Something to make once: `megabytes` over the network, `seconds` of two idle cores.
+
+    A pull has no seconds: they depend on the line.
+    """
+
+    what: str
+    megabytes: int
+    seconds: int = 0
+
+
+# Measured cold on two cores: compiled, and the zips of the Go modules that go in.
+PROGRAMS: Final = {
+    "kube": Work("Kubernetes, compiled", 105, 405),
+    "etcd": Work("etcd, compiled", 75, 45),
+    "containerd": Work("containerd, compiled", 155, 30),
+    "containerd-shim-runc-v2": Work("containerd's shim, compiled", 0, 15),
+    "ctr": Work("containerd's client, compiled", 0, 15),
+    "coredns": Work("CoreDNS, compiled", 45, 60),
+    "prometheus": Work("Prometheus, compiled", 185, 150),
+}
+TOOLS: Final = {
+    "kind": Work("kind, compiled (put v0.33 on PATH to avoid it)", 5, 30),
+    "helm": Work("Helm, compiled (put v4 on PATH to avoid it)", 140, 90),
+}
+# Compressed sizes of images, of packages and of wheels.
+GO: Final = Work(f"{GO_IMAGE}, to compile with", 300)
+PUBLISHED: Final = Work("images of Prometheus, Traefik and the registry", 200)
+DOCKERFILE: Final = Work("images of the operator and the runtime, by docker build", 400, 180)
+MADE: Final = {
+    "operator": Work("image of the operator", 60, 45),
+    "runtime": Work("image of the runtime", 300, 90),
+    "registry": Work("image of the registry", 30, 20),
+    "traefik": Work("image of Traefik", 60, 10),
+}
+
+
+def first_start(backend: Backend) -> tuple[Work, ...]:
+    """What isn't there yet of all that the demonstration runs on; nothing after the first time."""
+    return tuple(_on_kind(backend) if backend.kind == KIND else _on_local_node())
+
+
+def told(works: Sequence[Work]) -> Iterator[str]:
+    """The same for people: a line each, and what it comes to."""
+    if not works:
+        return
+    megabytes, seconds = sum(one.megabytes for one in works), sum(one.seconds for one in works)
+    yield (
+        f"The first start on this machine takes {_size(megabytes)} over the network, and about "
+        f"{_time(seconds)} of two idle cores:"
+    )
+    for one in works:
+        time = _time(one.seconds) if one.seconds else ""
+        yield f"  {one.what:<58}{_size(one.megabytes) if one.megabytes else '':>8}  {time:>6}".rstrip()
+    yield "All of it is kept for later starts."
+
+
+def _on_kind(backend: Backend) -> Iterator[Work]:
+    missing = [name for name in TOOLS if not on_path(name) and not is_built(name)]
+    if runs_in_container() and not has_image(GO_IMAGE):
+        yield GO
+    yield from (TOOLS[name] for name in missing)
+    image = node_image()
+    if not has_image(image):
+        yield Work(f"node image {image.partition('@')[0]}", 450)
+    if not backend.is_ready():
+        yield PUBLISHED
+    if not all(was_built(target) for target in ("operator", "runtime")):
+        yield DOCKERFILE
+
+
+def _on_local_node() -> Iterator[Work]:
+    yield from (work for name, work in PROGRAMS.items() if not is_built(name))
+    if not on_path("helm") and not is_built("helm"):
+        yield TOOLS["helm"]
+    images = cache_folder() / "images"
+    yield from (work for name, work in MADE.items() if not any(images.glob(f"{name}-*.tar")))
+
+
+def _time(seconds: int) -> str:
+    return f"{round(seconds / 60)} min" if seconds >= 60 else f"{seconds} s"  # noqa: PLR2004
+
+
+def _size(megabytes: int) -> str:
+    return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes} MB"  # noqa: PLR2004

@@ -1,0 +1,105 @@
+"""What a first start announces: what is missing, how much comes over the network, and how long."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+
+from cluster import builds
+from cluster.backend_choice import choose_backend
+from cluster.cache import cache_folder
+from cluster.first_start import PROGRAMS, first_start, told
+from cluster.identity import Identity
+from cluster.local import PROGRAMS as OF_THE_NODE
+from cluster.toolchain import IMAGE as GO_IMAGE
+from cluster.versions import versions
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    """PATH is this folder alone."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr("cluster.commands.SYSTEM_PATH", "")
+    monkeypatch.setenv("SLUICEGATE_CACHE", str(tmp_path / "cache"))
+    return folder
+
+
+def install(path, name, body):
+    program = path / name
+    program.write_text(f"#!/bin/sh\n{body}\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+
+def announced(backend):
+    return "\n".join(told(first_start(choose_backend(backend, Identity("mine")))))
+
+
+LACKS_ALL = 'case "$1" in image) exit 1 ;; esac'
+
+
+def test_on_a_machine_with_docker_alone_go_s_image_and_the_tools_are_announced(path):
+    install(path, "docker", LACKS_ALL)
+
+    said = announced("kind")
+
+    for what in (
+        GO_IMAGE,
+        "kind, compiled",
+        "Helm, compiled",
+        "kindest/node:v1.37",
+        "docker build",
+    ):
+        assert what in said
+    assert "etcd" not in said
+    assert said.startswith("The first start on this machine takes 1.5 GB over the network")
+
+
+def test_tools_on_path_are_not_announced(path):
+    install(path, "docker", LACKS_ALL)
+    install(path, "go", f"echo go{versions().go}")
+    install(path, "kind", f"echo kind {versions().modules['sigs.k8s.io/kind']}")
+    install(path, "helm", "echo v4.3.1")
+
+    said = announced("kind")
+
+    assert "compiled" not in said
+    assert GO_IMAGE not in said
+    assert "kindest/node" in said
+
+
+def test_what_the_engine_has_is_not_announced(path):
+    install(path, "docker", "")
+    install(path, "kind", f"echo kind {versions().modules['sigs.k8s.io/kind']}")
+    install(path, "helm", "echo v4.3.1")
+
+    said = announced("kind")
+
+    assert "Prometheus, Traefik and the registry" in said
+    assert "docker build" not in said
+    assert "kindest/node" not in said
+
+
+def test_on_a_machine_without_docker_each_program_and_image_is_announced_once(path):
+    said = announced("local")
+
+    assert [line for line in PROGRAMS.values() if line.what not in said] == []
+    assert "16 min" in said
+
+    for name in (*PROGRAMS, "helm"):
+        recipe = builds.recipes()[name]
+        folder = cache_folder() / "programs" / name / f"{recipe.version}-{recipe.key()}"
+        folder.mkdir(parents=True)
+        (folder / name).touch()
+    for name in ("operator", "runtime", "registry", "traefik"):
+        images = cache_folder() / "images"
+        images.mkdir(exist_ok=True)
+        (images / f"{name}-0123456789ab.tar").touch()
+    assert announced("local") == ""
+
+
+def test_each_program_of_the_node_is_announced():
+    built = {"kube" if name.startswith("kube") else name for name in OF_THE_NODE}
+    assert built <= set(PROGRAMS)

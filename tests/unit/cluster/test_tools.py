@@ -1,0 +1,82 @@
+"""Programs of the host: those on PATH, those of a Go that is there, those of a Go in a container."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from cluster import builds
+from cluster.cache import cache_folder
+from cluster.errors import MissingPrerequisiteError
+from cluster.toolchain import IMAGE, go_command
+from cluster.tools import on_path
+from cluster.versions import versions
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    """PATH is this folder alone."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr("cluster.commands.SYSTEM_PATH", "")
+    monkeypatch.setenv("SLUICEGATE_CACHE", str(tmp_path / "cache"))
+    return folder
+
+
+def install(path, name, said=""):
+    program = path / name
+    program.write_text(f"#!/bin/sh\necho '{said}'\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return str(program)
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "is_taken"),
+    [
+        ("helm", 'version.BuildInfo{Version:"v4.3.1", GoVersion:"go1.26.8"}', True),
+        ("helm", 'version.BuildInfo{Version:"v3.19.0", GoVersion:"go1.24.7"}', False),
+        ("kind", f"kind {versions().modules['sigs.k8s.io/kind']} go1.26.8 linux/amd64", True),
+        ("kind", "kind v1.0.0 go1.27.0 darwin/arm64", True),
+        ("kind", "kind v0.20.0 go1.20.4 linux/amd64", False),
+        ("kind", "", False),
+    ],
+)
+def test_a_tool_on_path_is_taken_if_it_is_new_enough(path, name, said, is_taken):
+    found = install(path, name, said)
+
+    assert on_path(name) == (found if is_taken else None)
+
+
+def test_the_machine_s_own_go_is_taken_if_it_is_new_enough(path):
+    install(path, "go", f"go{versions().go}.1")
+    install(path, "docker")
+
+    assert go_command(builds.GO_FOLDER / "kind", {"GOOS": "linux"}) == ["env", "GOOS=linux", "go"]
+
+
+@pytest.mark.parametrize("own", ["", "go1.19.8"])
+def test_without_a_go_that_will_do_it_runs_in_a_container_as_this_user(path, own):
+    if own:
+        install(path, "go", own)
+    install(path, "docker")
+    module = builds.GO_FOLDER / "kind"
+
+    command = go_command(module, {"GOOS": "darwin"})
+
+    assert command[:3] == ["docker", "run", "--rm"]
+    assert command[-2:] == [IMAGE, "go"]
+    assert {
+        f"--user={os.getuid()}:{os.getgid()}",
+        f"--workdir={module}",
+        "--env=GOOS=darwin",
+        f"--volume={module}:{module}:ro",
+        f"--volume={cache_folder()}:{cache_folder()}",
+    } <= set(command)
+
+
+def test_with_neither_go_nor_an_engine_both_ways_out_are_named(path):
+    with pytest.raises(MissingPrerequisiteError, match=r"install Go ≥ .*start a Docker engine"):
+        builds.program("kind")

@@ -1,0 +1,35 @@
+"""When a model of the spec is tried: another bento, and the same one in another runtime."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.status import SpecModel
+from sluicegate.policy.evaluate import evaluate
+from sluicegate.policy.model.decision import StartRollout
+from tests.support.decisions.judged import START, V2, judged_by, observed, serving
+from tests.support.decisions.scenarios import ACCURACY
+
+NEWER_RUNTIME = replace(V2, runtime_image="registry.example/runtime@sha256:new")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "tried"),
+    [
+        (Outcome.PROMOTED, "v1"),
+        (Outcome.SUPERSEDED, "v1"),
+        (Outcome.ROLLED_BACK, "v2"),
+        (Outcome.INCONCLUSIVE, "v2"),
+    ],
+)
+def test_another_runtime_brings_back_no_model_that_has_been_replaced(outcome, tried):
+    """What serves by now is tried in it; a model that was refused may do better in another one."""
+    status = serving(spec_model=SpecModel.of(V2, outcome, START))
+    seen = replace(observed(), wanted=NEWER_RUNTIME)
+    decision = evaluate(judged_by(ACCURACY), status, seen, START + 60).decision
+    assert isinstance(decision, StartRollout)
+    assert decision.candidate.version == tried
+    assert decision.candidate.runtime_image == NEWER_RUNTIME.runtime_image

@@ -1,0 +1,23 @@
+"""What status says while a Job of the shadow phase can't be created."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sluicegate.reconcile.decide.shadow_phase import with_shadow
+from tests.support.decisions.rollout_world import World, document
+
+
+def test_a_refusal_of_any_length_fits_the_status():
+    """The API server refuses the whole status otherwise."""
+    phase = {"command": ["score"], "intervalSeconds": 300}
+    world = World(spec=document(rollout={"steps": [50], "shadow": phase}))
+    world.until(lambda one: one.serving == "v1").run(3).push("b", "v2")
+    world.until(lambda one: one.current.trial and one.current.trial.shadow.job)
+    observation = replace(world.observation(), shadow_refusal="quota exceeded " * 1000)
+    status, _ = with_shadow(observation, world.current)
+    shadow = status.trial.shadow
+    assert shadow.job.startswith("search-shadow-")
+    assert shadow.reason == "JobRefused"
+    assert shadow.message.startswith("The shadow Job isn't created: quota exceeded")
+    assert len(shadow.message) == 4096
