@@ -30,6 +30,7 @@ class Outcome:
     steps: int
     known: tuple[str, ...]
     text: str
+    mirrored: int
 
 
 @dataclass(slots=True)
@@ -40,6 +41,8 @@ class Tally:
     steps: int = 0
     failed: list[int] = field(default_factory=list)
     lives: int = 0
+    mirrored: int = 0
+    """Rows of mirrored requests that became evidence."""
     kinds: Counter[str] = field(default_factory=Counter)
     """How often each kind of step was drawn."""
 
@@ -48,6 +51,7 @@ class Tally:
         life = draw_life(outcome.seed)
         self.lives += 1
         self.steps += outcome.steps
+        self.mirrored += outcome.mirrored
         self.kinds.update(one.kind for one in life.steps)
         self.kinds.update(["no Prometheus at all"] * is_blind(life))
         known = f"; known: {', '.join(outcome.known)}" if outcome.known else ""
@@ -70,7 +74,8 @@ class Tally:
         kinds = ", ".join(f"{name} {times}" for name, times in sorted(self.kinds.items()))
         return (
             f"{self.steps} steps of {self.lives} lives, {self.rate():.0f} a second,"
-            f" {len(self.failed)} lives failed{failed}; switched on: {kinds}"
+            f" {len(self.failed)} lives failed{failed}; {self.mirrored} rows of mirrored requests;"
+            f" switched on: {kinds}"
         )
 
 
@@ -112,7 +117,8 @@ def _live(seed: int) -> Outcome:
     life = draw_life(seed)
     lived = live(life)
     text = told(life, lived.violations[0]) if lived.violations else ""
-    return Outcome(seed, lived.steps, tuple(sorted({one.name for one in lived.known})), text)
+    known = tuple(sorted({one.name for one in lived.known}))
+    return Outcome(seed, lived.steps, known, text, lived.mirrored)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,13 @@ def test_what_is_known_still_happens_and_is_excluded_rightly():
         )
 
 
+def test_rows_of_mirrored_requests_become_evidence():
+    """Of the version that is pushed at the end, to a product that was drawn with a mirror."""
+    lived = live(draw_life(57, length=0))
+    assert not lived.violations
+    assert lived.mirrored > 1000
+
+
 def test_a_life_is_shrunk_to_the_steps_that_matter():
     life = draw_life(3, length=30)
     wanted = {life.steps[4], life.steps[21]}

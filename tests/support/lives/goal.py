@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.api import names
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, Key
+from tests.support.lives.mirroring import lacks_of_mirror, rows_in
+from tests.support.lives.products import MAX_DURATION
 from tests.support.lives.safety import weights_of
 from tests.support.virtual.cluster import digest_of
 
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 Body = dict[str, Any]
 
 RESTS = frozenset({"Parked"})
+REQUESTS_PER_SECOND = 20.0
+"""Of each product once all is mended."""
+LEAST_ROWS = 2000
+"""With which an equal candidate passes within the longest rollout."""
 
 
 def missing(world: World, key: Key) -> list[str]:
@@ -30,6 +36,8 @@ def is_judged(spec: Body) -> bool:
         one.get("onDegraded") != "Ignore" and one.get("canaryEvidence") != "PostPromotion"
         for one in spec.get("slos") or ()
     )
+    if rows_in(spec, MAX_DURATION, REQUESTS_PER_SECOND) < LEAST_ROWS:
+        return False  # too few requests are mirrored for a verdict in time
     return speaks and (spec.get("rollout") or {}).get("approval", "Automatic") == "Automatic"
 
 
@@ -69,6 +77,7 @@ def _missing(world: World, key: Key) -> Iterator[str]:
     yield from _of_pods(world, key, stable)
     yield from _of_route(world, key, body, stable)
     yield from _of_training(world, key)
+    yield from lacks_of_mirror(world, key, body["spec"], status)
 
 
 def _waits_for_a_person(status: Body) -> bool:

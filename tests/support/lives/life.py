@@ -11,7 +11,7 @@ from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, Key
 from sluicegate.manifests.shadow import CANDIDATE, STABLE
 from tests.support.decisions.rollout_world import image
-from tests.support.lives.goal import is_judged, missing, unproven
+from tests.support.lives.goal import REQUESTS_PER_SECOND, is_judged, missing, unproven
 from tests.support.lives.known import KNOWN, Known
 from tests.support.lives.products import BLOCK, MAX_DURATION, OUTPUT, bento, draw_product
 from tests.support.lives.safety import Safety, Violation
@@ -71,11 +71,13 @@ class Lived:
     Attributes
     ----------
     violations : that aren't known. known : those that are. steps : how many reconciles there were.
+    mirrored : rows of mirrored requests that became evidence.
     """
 
     violations: tuple[Violation, ...]
     known: tuple[Violation, ...]
     steps: int
+    mirrored: int
 
 
 def draw_life(seed: int, *, length: int = 40, without: Collection[str] = ()) -> Life:
@@ -122,7 +124,7 @@ async def _live(life: Life, known: Sequence[Known]) -> Lived:
             await living.reach_goals(missing)
             living.push()
             await living.reach_goals(unproven)
-        return Lived(*living.told(), world.steps)
+        return Lived(*living.told(), world.steps, living.safety.mirrors.rows)
 
 
 def is_blind(life: Life) -> bool:
@@ -412,7 +414,7 @@ class Living:
             self.world.cluster.set_quality(image(digit), QUALITIES["good"])
         self.world.cluster.set_accepts(accepts=True)
         for number, key in enumerate(self.keys):
-            self.world.cluster.set_rate(key, 20.0)
+            self.world.cluster.set_rate(key, REQUESTS_PER_SECOND)
             self.world.cluster.load.pop(key, None)
             if self.spec(number).get("suspend"):
                 self.edit(number, suspend=False)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from tests.support.decisions.rollout_world import GATEWAY, RUNTIME, image
+from tests.support.virtual.structural import product_schema
 
 if TYPE_CHECKING:
     import random
@@ -51,6 +53,23 @@ def draw_slos(dice: random.Random) -> list[Body]:
     ]
 
 
+def draw_shadow(dice: random.Random) -> Body:
+    """A shadow phase: by Jobs, or by mirrored requests with any values that the CRD takes."""
+    if dice.random() < 0.3:
+        return {"command": ["score"], "intervalSeconds": 2 * BLOCK}
+    schema = product_schema()["properties"]["spec"]["properties"]["rollout"]["properties"]["shadow"]
+    values = schema["properties"]["mirror"]["properties"]
+    mirror = {name: _draw_integer(dice, values[name]) for name in sorted(values)}
+    return {"mirror": mirror, "intervalSeconds": dice.choice((10, BLOCK, 2 * BLOCK, 10 * BLOCK))}
+
+
+def _draw_integer(dice: random.Random, schema: Body) -> int:
+    """Any that the schema allows; its bounds and its default more often."""
+    low, high = schema["minimum"], schema["maximum"]
+    usual, other = schema.get("default", high), dice.randint(low, high)
+    return int(dice.choice((low, high, usual, usual, other, other)))
+
+
 def route(number: int) -> Body:
     """A route of a product's own."""
     return {**GATEWAY, "path": f"/product-{number}"}
@@ -92,8 +111,11 @@ def draw_product(dice: random.Random, number: int) -> Body:
         }
     if spec["priority"] == "High":
         spec["rollout"]["approval"] = "Manual"
-    if spec["priority"] in ("Low", "Medium") and any(one["name"] == "accuracy" for one in slos):
-        spec["rollout"]["shadow"] = {"command": ["score"], "intervalSeconds": 2 * BLOCK}
+    if spec["priority"] != "Critical" and any(one["name"] == "accuracy" for one in slos):
+        # Of a copy: all else of a seed's products is as it was before there were mirrors.
+        shadow = draw_shadow(copy(dice))
+        if spec["priority"] != "High" or "mirror" in shadow:
+            spec["rollout"]["shadow"] = shadow
     if number and dice.random() < 0.2:
         first = {"namespace": NAMESPACES[0], "name": "product-0"}
         spec["dependsOn"] = [first]

@@ -15,9 +15,11 @@ from sluicegate.kube.resources import (
     EVENTS,
     HTTP_ROUTES,
     LEASES,
+    SERVICES,
     Key,
     Resource,
 )
+from tests.support.lives.mirroring import Mirrors
 from tests.support.lives.products import MAX_DURATION
 from tests.support.virtual.api_server import target_of
 
@@ -79,6 +81,7 @@ class Safety:
 
     def __post_init__(self) -> None:
         """Begin to watch."""
+        self.mirrors = Mirrors(self.world, self.report)
         self.world.server.on_change.append(self._changed)
         self.world.network.refused.append(self._refused)
         self.world.on_step.append(self._stepped)
@@ -127,6 +130,7 @@ class Safety:
                 self.report("spec written", key, request.title)
             elif before is not None and after is not None:
                 self._check_status(key, before, after)
+                self.mirrors.check_evidence(key, before, after)
             return
         key = Key(meta["namespace"], (meta.get("labels") or {}).get(names.LABEL_PRODUCT, ""))
         self._check_owner(key, before, after, replica)
@@ -134,6 +138,8 @@ class Safety:
             self._check_route(key, before, after)
         if resource == DEPLOYMENTS:
             self._check_deployment(key, before, after)
+        if resource == SERVICES and after is not None and self._is_there(key):
+            self.mirrors.check_service(key, after, self.world.status(key))
 
     def _check_owner(self, key: Key, before: Body | None, after: Body | None, replica: str) -> None:
         for body in filter(None, (before, after)):
@@ -152,6 +158,7 @@ class Safety:
 
     def _check_route(self, key: Key, before: Body | None, after: Body) -> None:
         weights, was = weights_of(after), weights_of(before)
+        self.mirrors.check_route(key, weights)
         if weights and sum(weights.values()) != 100:
             self.report("weights", key, f"the weights are {weights}")
         status = self.world.status(key) if self._is_there(key) else {}

@@ -9,7 +9,7 @@ from benchmarks.prometheus_stand_in import Lie
 from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, HTTP_ROUTES
 from tests.support.decisions.rollout_world import image
-from tests.support.lives.products import BLOCK, STEPS, bento, draw_slos, route
+from tests.support.lives.products import BLOCK, STEPS, bento, draw_shadow, draw_slos, route
 from tests.support.virtual.admission import Refused
 from tests.support.virtual.cluster import Quality
 from tests.support.virtual.network import Trouble
@@ -134,6 +134,16 @@ def runtime(life: Living, product: int, digit: str) -> None:
 def steps(life: Living, product: int, shares: tuple[int, ...]) -> None:
     """Edit the steps of the rollout."""
     life.edit(product, rollout={"steps": list(shares)})
+
+
+@_kind(3, lambda dice, products: (dice.randrange(products), dice.randrange(10_000)))
+def shadow(life: Living, product: int, seed: int) -> None:
+    """Score both versions in another way, or no longer."""
+    import random  # the draw is repeated from its seed
+
+    dice = random.Random(seed)
+    drawn = {"command": None, "mirror": None, **draw_shadow(dice)}
+    life.edit(product, rollout={"shadow": drawn if dice.random() < 0.7 else None})
 
 
 @_kind(2)

@@ -37,6 +37,8 @@ FOLLOW_SECONDS: Final = 2.0
 COLLECT_SECONDS: Final = 1.0
 """After which what belonged to a deleted object is collected."""
 AUTOSCALER_SECONDS: Final = 15.0
+FASTEST_MILLISECONDS: Final = 5
+"""In which a version answers what isn't slow: the first bound of the request histogram."""
 KNOWN_TRUTHS: Final = 0.5
 """Of all predictions, how many get a truth."""
 
@@ -279,13 +281,18 @@ class Cluster:
     def _pairs(
         self, events: dict[str, float], quality: Quality, deployment: Body, other: Body
     ) -> Iterator[tuple[str, float]]:
-        """Outcomes of both versions, which are wrong regardless of each other: `correct/wrong>v2/0123`."""
+        """Outcomes of both versions, which are wrong regardless of each other: `correct/wrong>v2/0123`.
+
+        Of the requests to which the other version answers in time.
+        """
         labels = other["spec"]["template"]["metadata"]["labels"]
         name = f"{labels[names.LABEL_VERSION]}/{labels[names.LABEL_REVISION]}"
         mirror = _mirror_of(deployment)
         assert mirror is not None
         shadow = self.quality_of(other)
-        known = (events["correct"] + events["wrong"]) * mirror["percent"] / 100
+        in_time = mirror["timeoutMilliseconds"] >= FASTEST_MILLISECONDS
+        answered = (1 - shadow.failed - shadow.refused) * (1 - shadow.slow) * in_time
+        known = (events["correct"] + events["wrong"]) * answered * mirror["percent"] / 100
         for outcome, share in (("correct", 1 - quality.wrong), ("wrong", quality.wrong)):
             for said, part in (("correct", 1 - shadow.wrong), ("wrong", shadow.wrong)):
                 yield f"{outcome}/{said}>{name}", known * share * part
