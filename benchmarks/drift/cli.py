@@ -24,6 +24,7 @@ library river that train and serve at once. The first 2,000 rows train a version
 accept it, and the rest is served.
 """
 DEFAULT_POLICIES: Final = (*own.OWN, *peers.PEERS)
+POLICIES: Final = (*DEFAULT_POLICIES, own.MIRRORED)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,7 +103,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--shuffles", type=int, default=0, help="add so many shuffles of each stream"
     )
     parser.add_argument("--rows", type=int, help="use the first rows of each stream only")
-    parser.add_argument("--policies", nargs="+", choices=DEFAULT_POLICIES, default=DEFAULT_POLICIES)
+    parser.add_argument("--policies", nargs="+", choices=POLICIES, default=DEFAULT_POLICIES)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--model", choices=models.KINDS, default=models.BOOSTING)
     parser.add_argument("--output", type=Path, help="write the results here, as JSON")

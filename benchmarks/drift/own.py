@@ -14,13 +14,18 @@ import numpy as np
 from benchmarks.drift.run import Run, run_of
 from benchmarks.drift.streams import FIRST_ROWS, STREAM_START
 from sluicegate.api.product import DataProduct
+from sluicegate.api.shadow import ShadowStatus
+from sluicegate.policy.canary.shadow_evidence import is_tried, with_rows
 from sluicegate.policy.model.decision import Promote, Retrain
 from sluicegate.simulation.replay import Replay
 from sluicegate.simulation.replay_scenario import ReplayBlock, ReplayScenario, Retrained
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
+from sluicegate.stats.paired_blocks import NO_ROWS, plus
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from benchmarks.drift.models import Model, Trainer
     from sluicegate.policy.model.decision import Decision
 
@@ -39,6 +44,8 @@ MAX_DROP: Final = "0.03"
 DEFAULTS: Final = "sluicegate-defaults"
 SCHEDULED: Final = "sluicegate"
 OWN: Final = (SCHEDULED, DEFAULTS)
+MIRRORED: Final = "sluicegate-mirrored"
+"""The scheduled one, with all requests of stable mirrored to the candidate."""
 SCHEDULE_LABELS: Final = 1_000
 
 
@@ -48,8 +55,11 @@ def product(policy: str, **spec: Any) -> DataProduct:
         "command": ["python", "-m", "train"],
         "output": "registry.example/stream",
     }
-    if policy == SCHEDULED:
+    if policy in {SCHEDULED, MIRRORED}:
         retraining["schedule"] = {"everyLabels": SCHEDULE_LABELS}
+    if policy == MIRRORED:
+        shadow = {"mirror": {"percent": 100}, "intervalSeconds": BLOCK_SECONDS}
+        spec = {"rollout": {"shadow": shadow}} | spec
     return DataProduct.parse(
         {
             "apiVersion": "sluicegate.dev/v1alpha1",
@@ -92,6 +102,8 @@ class Loop:
         self._trainings: list[int] = []
         self._promotions: list[tuple[int, str]] = []
         self._decays = 0
+        self._mirrored = NO_ROWS
+        """Rows of stable's share that the candidate was scored on, in the interval that runs."""
         self._log: list[str] = []
 
     def run(self) -> Run:
@@ -123,7 +135,7 @@ class Loop:
         assert before.stable is not None
         stable = self._models[before.stable.release.version]
         counts = {before.stable.release.version: stable.wrong[start:end]}
-        trial = before.trial
+        trial, rows = before.trial, NO_ROWS
         self._served[start:end] = stable.wrong[start:end]
         if trial is not None:
             name = trial.release.version
@@ -131,13 +143,31 @@ class Loop:
             chosen = self._random.random(end - start) < trial.weight / 100
             counts[before.stable.release.version] = stable.wrong[start:end][~chosen]
             counts[name] = candidate.wrong[start:end][chosen]
+            rows = _pairs(candidate.wrong[start:end][~chosen], stable.wrong[start:end][~chosen])
             self._served[start:end][chosen] = candidate.wrong[start:end][chosen]
         block = ReplayBlock(
             now,
             {name: {SLO: (int(wrong.sum()), len(wrong))} for name, wrong in counts.items()},
         )
         step = self._world.advance(block)
+        if self._policy == MIRRORED:
+            self._score("" if trial is None else trial.release.version, rows, now)
         self._follow(step.evaluation.decision, now, end)
+
+    def _score(self, tried: str, rows: Pairs, now: int) -> None:
+        """Count rows of stable's share for the candidate, an interval at a time, as the operator does."""
+        status = self._world.status
+        candidate = status.trial
+        if candidate is None or candidate.release.version != tried or not is_tried(status):
+            self._mirrored = NO_ROWS
+            return
+        self._mirrored = plus(self._mirrored, rows)
+        shadow = candidate.shadow or ShadowStatus(since_time=candidate.start_time)
+        if now >= shadow.since_time + BLOCK_SECONDS:
+            ended, pairs = shadow.replace(until_time=now), {SLO: self._mirrored}
+            shadow = with_rows(self._world.terms, candidate, ended, pairs).replace(until_time=None)
+            self._mirrored = NO_ROWS
+        self._world.status = status.with_candidate(shadow=shadow)
 
     def _follow(self, decision: Decision, now: int, end: int) -> None:
         match decision:
@@ -166,7 +196,7 @@ class Loop:
             version,
             {SLO: _count(model, end - held, end)},
             {SLO: _count(parent, end - held, end)},
-            {SLO: _pairs(model, parent, end - held, end)},
+            {SLO: _pairs(model.wrong[end - held : end], parent.wrong[end - held : end])},
         )
         self._world.expect([(now + BLOCK_SECONDS, result)])
 
@@ -202,8 +232,8 @@ def _count(model: Model, first: int, last: int) -> Count:
     return Count(int(wrong.sum()), len(wrong))
 
 
-def _pairs(candidate: Model, stable: Model, first: int, last: int) -> Pairs:
-    ours, theirs = candidate.wrong[first:last], stable.wrong[first:last]
+def _pairs(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Pairs:
+    """Rows by which version was wrong, the candidate first."""
     return Pairs(
         int((~ours & ~theirs).sum()),
         int((~ours & theirs).sum()),

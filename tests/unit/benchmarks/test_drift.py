@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.drift import cli, streams
 from benchmarks.drift.models import BAYES, Trainer
-from benchmarks.drift.own import DEFAULTS, SCHEDULED, Loop
+from benchmarks.drift.own import DEFAULTS, MIRRORED, SCHEDULED, SLO, Loop
 from benchmarks.drift.peers import NEVER, run
 from benchmarks.drift.picture import picture
 from benchmarks.drift.streams import InvalidStreamError
@@ -37,6 +37,15 @@ def test_a_sudden_drift_is_healed_with_the_defaults(trainer):
     assert healed.decays >= 1
     assert healed.answered[0] is not None
     assert healed.answered[0] < 2_700
+
+
+@trains
+def test_rows_of_stables_share_speak_for_a_candidate_where_requests_are_mirrored(trainer):
+    healed = Loop(trainer, MIRRORED, 0).run()
+    assert healed.answered[0] is not None
+    promoted = next(text for text in healed.log if "Promote" in text)
+    assert f"not worse by 3 points in {SLO}" in promoted
+    assert "rows that were labelled after the training" in promoted
 
 
 @trains
