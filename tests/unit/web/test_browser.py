@@ -122,22 +122,27 @@ async def test_no_text_of_a_product_runs_in_a_browser():
 
 
 async def test_filters_parts_links_and_signing_work_without_javascript():
+    """A click alone ends when the next page has begun to come, not when all of it is there."""
     async with browsing(250, java_script_enabled=False) as tab:
         await tab.goto("/")
         assert await tab.locator("#products + form + div tbody tr").count() == 200
-        await tab.get_by_role("link", name="Next").click()
+        async with tab.expect_navigation():
+            await tab.get_by_role("link", name="Next").click()
         assert await tab.locator("#products + form + div tbody tr").count() == 53
         await tab.goto("/")
         await tab.locator("select[name=state]").select_option("Degraded")
         await tab.get_by_label("Find").fill("core")
-        await tab.get_by_role("button", name="Filter").click()
+        async with tab.expect_navigation():
+            await tab.get_by_role("button", name="Filter").click()
         assert await tab.locator("#products + form + div tbody tr").count() == 1
-        await tab.get_by_role("row").get_by_role("link", name="core").click()
+        async with tab.expect_navigation():
+            await tab.get_by_role("row").get_by_role("link", name="core").click()
         assert await tab.get_by_role("heading", name="core").is_visible()
         await tab.goto("/reviews/pricing/pricing-2026-11")
         await tab.get_by_label("Verdict").select_option("Object")
         await tab.get_by_label("Note").fill("the label job was late")
-        await tab.get_by_role("button", name="Sign as acb").click()
+        async with tab.expect_navigation():
+            await tab.get_by_role("button", name="Sign as acb").click()
         assert tab.url.endswith("/reviews/pricing/pricing-2026-11")
         assert await tab.get_by_text("You signed as DataProductManager: Object.").is_visible()
 
