@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import stat
-
-import pytest
-
 from cluster import builds
 from cluster.backend_choice import choose_backend
 from cluster.cache import cache_folder
@@ -16,23 +12,6 @@ from cluster.toolchain import IMAGE as GO_IMAGE
 from cluster.versions import versions
 
 
-@pytest.fixture
-def path(tmp_path, monkeypatch):
-    """PATH is this folder alone."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setattr("cluster.commands.SYSTEM_PATH", "")
-    monkeypatch.setenv("SLUICEGATE_CACHE", str(tmp_path / "cache"))
-    return folder
-
-
-def install(path, name, body):
-    program = path / name
-    program.write_text(f"#!/bin/sh\n{body}\n")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-
-
 def announced(backend):
     return "\n".join(told(first_start(choose_backend(backend, Identity("mine")))))
 
@@ -40,8 +19,8 @@ def announced(backend):
 LACKS_ALL = 'case "$1" in image) exit 1 ;; esac'
 
 
-def test_on_a_machine_with_docker_alone_go_s_image_and_the_tools_are_announced(path):
-    install(path, "docker", LACKS_ALL)
+def test_on_a_machine_with_docker_alone_go_s_image_and_the_tools_are_announced(install):
+    install("docker", LACKS_ALL)
 
     said = announced("kind")
 
@@ -57,11 +36,11 @@ def test_on_a_machine_with_docker_alone_go_s_image_and_the_tools_are_announced(p
     assert said.startswith("The first start on this machine takes 1.5 GB over the network")
 
 
-def test_tools_on_path_are_not_announced(path):
-    install(path, "docker", LACKS_ALL)
-    install(path, "go", f"echo go{versions().go}")
-    install(path, "kind", f"echo kind {versions().modules['sigs.k8s.io/kind']}")
-    install(path, "helm", "echo v4.3.1")
+def test_tools_on_path_are_not_announced(install):
+    install("docker", LACKS_ALL)
+    install("go", f"echo go{versions().go}")
+    install("kind", f"echo kind {versions().modules['sigs.k8s.io/kind']}")
+    install("helm", "echo v4.3.1")
 
     said = announced("kind")
 
@@ -70,10 +49,10 @@ def test_tools_on_path_are_not_announced(path):
     assert "kindest/node" in said
 
 
-def test_what_the_engine_has_is_not_announced(path):
-    install(path, "docker", "")
-    install(path, "kind", f"echo kind {versions().modules['sigs.k8s.io/kind']}")
-    install(path, "helm", "echo v4.3.1")
+def test_what_the_engine_has_is_not_announced(install):
+    install("docker", "")
+    install("kind", f"echo kind {versions().modules['sigs.k8s.io/kind']}")
+    install("helm", "echo v4.3.1")
 
     said = announced("kind")
 

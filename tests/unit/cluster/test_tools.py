@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 
 import pytest
 
@@ -13,24 +12,6 @@ from cluster.errors import MissingPrerequisiteError
 from cluster.toolchain import IMAGE, go_command
 from cluster.tools import on_path
 from cluster.versions import versions
-
-
-@pytest.fixture
-def path(tmp_path, monkeypatch):
-    """PATH is this folder alone."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setattr("cluster.commands.SYSTEM_PATH", "")
-    monkeypatch.setenv("SLUICEGATE_CACHE", str(tmp_path / "cache"))
-    return folder
-
-
-def install(path, name, said=""):
-    program = path / name
-    program.write_text(f"#!/bin/sh\necho '{said}'\n")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    return str(program)
 
 
 @pytest.mark.parametrize(
@@ -44,24 +25,24 @@ def install(path, name, said=""):
         ("kind", "", False),
     ],
 )
-def test_a_tool_on_path_is_taken_if_it_is_new_enough(path, name, said, is_taken):
-    found = install(path, name, said)
+def test_a_tool_on_path_is_taken_if_it_is_new_enough(install, name, said, is_taken):
+    found = install(name, f"echo '{said}'")
 
     assert on_path(name) == (found if is_taken else None)
 
 
-def test_the_machine_s_own_go_is_taken_if_it_is_new_enough(path):
-    install(path, "go", f"go{versions().go}.1")
-    install(path, "docker")
+def test_the_machine_s_own_go_is_taken_if_it_is_new_enough(install):
+    install("go", f"echo go{versions().go}.1")
+    install("docker", "")
 
     assert go_command(builds.GO_FOLDER / "kind", {"GOOS": "linux"}) == ["env", "GOOS=linux", "go"]
 
 
 @pytest.mark.parametrize("own", ["", "go1.19.8"])
-def test_without_a_go_that_will_do_it_runs_in_a_container_as_this_user(path, own):
+def test_without_a_go_that_will_do_it_runs_in_a_container_as_this_user(install, own):
     if own:
-        install(path, "go", own)
-    install(path, "docker")
+        install("go", f"echo {own}")
+    install("docker", "")
     module = builds.GO_FOLDER / "kind"
 
     command = go_command(module, {"GOOS": "darwin"})
