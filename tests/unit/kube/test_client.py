@@ -49,15 +49,6 @@ def test_paths_are_those_of_the_api_server(path, expected):
     assert path == expected
 
 
-def test_an_apply_is_forced_and_names_manager_kind_and_observed_version():
-    request = requests.apply(DEPLOYMENTS, BODY, manager="me", resource_version="7")
-    assert dict(request.query) == {"fieldManager": "me", "force": "true"}
-    assert request.content_type == requests.APPLY
-    assert request.body is not None
-    assert request.body["kind"] == "Deployment"
-    assert request.body["metadata"] == {"namespace": "shop", "name": "a", "resourceVersion": "7"}
-
-
 def test_building_a_request_leaves_the_body_as_it_was():
     before = json.dumps(BODY)
     requests.apply(DEPLOYMENTS, BODY, manager="me", resource_version="7")
@@ -79,11 +70,6 @@ def test_no_write_may_take_longer_than_three_seconds(request_):
     assert request_.seconds <= 3
 
 
-def test_an_answer_that_is_swallowed_is_waited_for_ten_seconds_and_a_page_for_fifteen():
-    assert requests.get(DEPLOYMENTS, KEY).seconds == 10
-    assert requests.list_page(DEPLOYMENTS, limit=500).seconds == 15
-
-
 def test_a_write_ends_two_seconds_before_the_lease_may_be_another_s():
     assert MARGIN_SECONDS >= 5
     assert requests.WRITE_SECONDS + 2 <= MARGIN_SECONDS
@@ -102,15 +88,6 @@ def test_a_request_in_anothers_name_is_sent_for_all_of_the_groups_or_not_at_all(
         for wrong in ({"user": name}, {"user": "ann", "groups": (name,)}):
             with pytest.raises(ValueError, match="can't be sent as a header"):
                 requests.as_user(requests.get(CONFIG_MAPS, KEY), **wrong)
-
-
-def test_a_deletion_carries_what_was_observed():
-    body = requests.delete(DEPLOYMENTS, KEY, uid="u", resource_version="7").body
-    assert body is not None
-    assert body["preconditions"] == {"uid": "u", "resourceVersion": "7"}
-    bare = requests.delete(DEPLOYMENTS, KEY).body
-    assert bare is not None
-    assert "preconditions" not in bare
 
 
 @pytest.mark.parametrize(
@@ -139,27 +116,6 @@ def test_an_answer_becomes_the_error_of_its_kind_with_the_servers_words(status, 
     assert type(error) is kind
     assert "the server's words" in str(error)
     assert str(error).startswith("get /x")
-
-
-@pytest.mark.parametrize(
-    ("headers", "body", "seconds"),
-    [
-        ({"Retry-After": "7"}, {}, 7),
-        ({}, {"details": {"retryAfterSeconds": 3}}, 3),
-        ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, {}, 1),
-        ({}, {}, 1),
-    ],
-)
-def test_a_429_tells_how_long_to_wait(headers, body, seconds):
-    error = errors.from_response("get /x", 429, json.dumps(body).encode(), headers)
-    assert isinstance(error, errors.TooManyRequests)
-    assert error.retry_after == seconds
-
-
-def test_an_answer_of_a_proxy_that_is_no_json_is_told_as_it_is():
-    error = errors.from_response("get /x", 502, b"<html>bad gateway</html>", {})
-    assert isinstance(error, errors.Transient)
-    assert "bad gateway" in str(error)
 
 
 def test_types_too_wrong_for_anything_to_be_applied_are_no_fault_that_passes():

@@ -166,6 +166,34 @@ def test_a_watch_yields_each_change_and_tells_why_it_ends():
     )
 
 
+@pytest.mark.parametrize(("seconds", "asked"), [(0, 300), (0.2, 1), (90, 90), (1000, 300)])
+def test_a_watch_is_as_long_as_is_asked_for_and_five_minutes_at_most(seconds, asked):
+    with serving(ok(b"")) as (port, seen):
+        with DirectClient(Access(f"http://127.0.0.1:{port}")) as client:
+            assert list(client.watch(DATA_PRODUCTS, seconds=seconds, labels="a=b")) == []
+        ((_, path, headers),) = seen
+    assert parse_qs(urlsplit(path).query) == {
+        "watch": ["true"], "timeoutSeconds": [str(asked)], "labelSelector": ["a=b"],
+    }  # fmt: skip
+    assert headers["Accept-Encoding"] is None
+
+
+def test_a_list_is_read_page_by_page():
+    pages = [{"items": [1, 2], "metadata": {"continue": "t"}}, {"items": [3]}, {"metadata": None}]
+    answers = [ok(json.dumps(page).encode()) for page in pages]
+    with (
+        serving(*answers) as (port, seen),
+        DirectClient(Access(f"http://127.0.0.1:{port}")) as client,
+    ):
+        assert list(client.items(DATA_PRODUCTS, namespace="a", labels="x=y")) == [1, 2, 3]
+        assert list(client.items(DATA_PRODUCTS)) == []
+    assert [parse_qs(urlsplit(path).query) for _, path, _ in seen] == [
+        {"limit": ["250"], "labelSelector": ["x=y"]},
+        {"limit": ["250"], "labelSelector": ["x=y"], "continue": ["t"]},
+        {"limit": ["250"]},
+    ]
+
+
 def test_no_server_and_no_answer_are_told_apart():
     with serving() as (port, _):
         pass

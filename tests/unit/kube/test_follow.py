@@ -13,7 +13,9 @@ from sluicegate.kube.connections import split
 from sluicegate.kube.errors import Transient
 from sluicegate.kube.resources import DATA_PRODUCTS, Key, key_of
 from sluicegate.kube.transport import Transport
+from sluicegate.runtime.tasks import end
 from sluicegate.runtime.write_fence import OpenGate
+from tests.support.virtual.event_loop import run_virtually, virtual_loop
 
 
 def body(name, version="1"):
@@ -111,3 +113,43 @@ async def test_lines_of_any_length_are_whole_and_a_rest_is_none():
 
 def test_keys_are_namespace_and_name():
     assert key_of(body("x")) == Key("a", "x")
+
+
+class Failing(Server):
+    """A server that fails from one moment on until another; when it was asked for a list."""
+
+    def __init__(self, *spans):
+        super().__init__([], [])
+        self.spans, self.asked, self.seconds = spans, [], set()
+
+    async def exchange(self, request, most=None):
+        now = virtual_loop().time()
+        self.asked.append(round(now))
+        if any(begin <= now < end for begin, end in self.spans):
+            return 500, b"{}", {}
+        return 200, b'{"metadata": {"resourceVersion": "5"}, "items": []}', {}
+
+    async def lines(self, request):
+        self.seconds.add(dict(request.query)["timeoutSeconds"])
+        await asyncio.sleep(50)
+        yield json.dumps({"type": "ERROR", "object": {}}).encode()
+
+
+def test_lists_that_fail_are_repeated_after_pauses_of_half_a_minute_at_most(monkeypatch):
+    monkeypatch.setattr(follow.random, "uniform", lambda low, high: high)
+
+    async def story():
+        server = Failing((0, 70), (190, 196))
+        api = KubeApi(Transport(server), OpenGate(), field_manager="test")
+        follower = follow.Follower(api, server, DATA_PRODUCTS, Kept())
+        running = asyncio.create_task(follower.run())
+        await asyncio.sleep(80)
+        assert server.asked == [0, 1, 3, 7, 15, 31, 61]
+        assert not follower.primed.is_set()
+        await asyncio.sleep(120)
+        # At 91 it is answered; a watch that can't go on ends after 50 s, and is listed after one.
+        assert server.asked[7:] == [91, 142, 193, 194, 196], "the pauses begin anew"
+        assert server.seconds == {"240"}
+        await end([running])
+
+    run_virtually(story())

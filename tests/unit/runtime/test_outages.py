@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING, Never
 
@@ -132,19 +131,6 @@ async def test_reads_and_writes_of_the_port_wait_until_they_are_welcome(server, 
     assert time.monotonic() - began >= 0.2
 
 
-def test_nobody_is_patient_for_ever():
-    patience = Patience()
-    patience.ask(10 * LONGEST_SECONDS)
-    assert patience.left <= LONGEST_SECONDS
-
-
-def test_a_shorter_wish_does_not_end_a_longer_one():
-    patience = Patience()
-    patience.ask(100)
-    patience.ask(1)
-    assert patience.left > 90
-
-
 # ---- credentials ------------------------------------------------------------------------
 
 
@@ -236,19 +222,6 @@ def test_kopf_never_waits_longer_than_the_longest_backoff():
 
 
 # ---- silence and return -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("status", "heard"),
-    [(200, True), (404, True), (409, True), (401, False), (429, False), (503, False)],
-)
-async def test_only_an_answer_of_a_server_that_works_ends_its_silence(
-    server, transport, status, heard
-):
-    server.says(status, Retry_After="0")
-    with pytest.raises(errors.KubeError) if status != 200 else contextlib.nullcontext():
-        await transport.send(READ)
-    assert (transport.silence() < 60) is heard
 
 
 async def test_a_return_is_told_with_the_length_of_the_silence(server, logins):

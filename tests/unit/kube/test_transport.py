@@ -1,0 +1,207 @@
+"""What an answer of the API server changes for the requests that follow it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from math import inf
+
+import aiohttp
+import pytest
+from prometheus_client import REGISTRY
+
+from sluicegate.kube import requests
+from sluicegate.kube.backpressure import Patience
+from sluicegate.kube.errors import (
+    KubeError,
+    NotFound,
+    TimedOut,
+    TooManyRequests,
+    Transient,
+    Unauthorized,
+    from_response,
+)
+from sluicegate.kube.resources import CONFIG_MAPS, Key
+from sluicegate.kube.transport import Transport
+from tests.support.manual_clock import ManualClock
+from tests.support.virtual.event_loop import run_virtually, virtual_loop
+
+READ = requests.get(CONFIG_MAPS, Key("shop", "a"))
+WRITE = requests.patch(CONFIG_MAPS, Key("shop", "a"), {}, manager="test")
+DATE = "Sun, 29 Nov 2026 08:00:00 GMT"
+
+
+class Server:
+    """Plays the API server: each answer is a status and its headers, or an error of the connection."""
+
+    def __init__(self, *answers) -> None:
+        self.answers, self.asked = list(answers), 0
+
+    async def exchange(self, request, most=None):
+        self.asked += 1
+        answer = self.answers.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+        status, headers = answer if isinstance(answer, tuple) else (answer, {})
+        return status, b'{"kind": "X"}', headers
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def test_the_servers_time_goes_on_with_our_clock():
+    clock = ManualClock()
+    transport = Transport(Server(200, (404, {"Date": DATE}), 200), clock=clock)
+    assert transport.server_time() is None
+    await transport.send(READ)
+    assert transport.server_time() is None
+    with pytest.raises(NotFound):
+        await transport.send(READ)
+    clock.now += 7
+    assert transport.server_time() == 1_795_939_200 + 7
+    await transport.send(READ)
+    assert transport.server_time() == 1_795_939_200 + 7
+
+
+@pytest.mark.parametrize(
+    ("status", "heard"),
+    [
+        (200, True),
+        (404, True),
+        (409, True),
+        (422, True),
+        (401, False),
+        (429, False),
+        (500, False),
+        (503, False),
+    ],
+)
+async def test_silence_ends_with_an_answer_of_a_server_that_works(status, heard):
+    clock, silences = ManualClock(), []
+    server = Server(200, status, status, 200)
+    transport = Transport(server, clock=clock, on_return=silences.append)
+    assert transport.silence() == inf
+    await transport.send(READ)
+    clock.now += 5
+    if status == 200:
+        await transport.send(READ)
+    else:
+        with pytest.raises(KubeError):
+            await transport.send(READ)
+    assert transport.silence() == (0 if heard else 5)
+    assert silences == ([inf, 5] if heard else [inf])
+
+
+async def test_what_must_wait_is_not_sent_until_the_server_is_patient_again():
+    clock = ManualClock()
+    server = Server((429, {"Retry-After": "20"}), 200)
+    transport = Transport(server, clock=clock)
+    with pytest.raises(TooManyRequests):
+        await transport.send(READ)
+    clock.now += 15
+    with pytest.raises(TooManyRequests, match="not sent") as caught:
+        await transport.send(READ)
+    assert (caught.value.retry_after, caught.value.status, server.asked) == (5, 429, 1)
+    clock.now += 5
+    assert await transport.send(READ) == {"kind": "X"}
+
+
+async def test_a_read_whose_token_was_refused_is_sent_once_more_and_a_write_is_not():
+    server = Server(401, 200, 401, 401, 401)
+    transport = Transport(server)
+    assert await transport.send(READ) == {"kind": "X"}
+    for request, times in ((WRITE, 3), (READ, 5)):
+        with pytest.raises(Unauthorized):
+            await transport.send(request)
+        assert server.asked == times
+
+
+def test_an_answer_that_does_not_come_is_given_up_in_the_time_of_its_request():
+    class Hanging(Server):
+        async def exchange(self, request, most=None):
+            await asyncio.Event().wait()
+
+    async def story() -> None:
+        for request, seconds in ((READ, 10), (WRITE, 3)):
+            begun = virtual_loop().time()
+            with pytest.raises(TimedOut, match=f"no answer in {seconds}.0 s"):
+                await Transport(Hanging()).send(request)
+            assert virtual_loop().time() - begun == pytest.approx(seconds, abs=0.01)
+
+    run_virtually(story())
+
+
+def counted(**labels: str) -> float:
+    return REGISTRY.get_sample_value("rest_client_requests_total", labels) or 0.0
+
+
+async def test_each_request_is_counted_by_its_status():
+    server = Server(200, OSError("broken"), aiohttp.ClientError("gone"))
+    transport = Transport(server)
+    before = [counted(code=code, method="GET", verb="get") for code in ("200", "<error>")]
+    await transport.send(READ)
+    for error in ("OSError: broken", "ClientError: gone"):
+        with pytest.raises(Transient, match=error):
+            await transport.send(READ)
+    after = [counted(code=code, method="GET", verb="get") for code in ("200", "<error>")]
+    assert [new - old for new, old in zip(after, before, strict=True)] == [1, 2]
+
+
+def test_the_longest_wish_counts_for_five_minutes_at_most():
+    clock = ManualClock()
+    patience = Patience(clock)
+    assert patience.left == 0
+    for seconds, left in ((7, 7), (3, 7), (299, 299), (1000, 300)):
+        patience.ask(seconds)
+        assert patience.left == left
+    clock.now += 299
+    assert patience.left == 1
+    clock.now += 2
+    assert patience.left == 0
+
+
+def test_who_waits_goes_on_when_the_last_wish_is_over():
+    async def story() -> None:
+        patience = Patience(virtual_loop().time)
+        patience.ask(5)
+        waiting = asyncio.create_task(patience.wait())
+        await asyncio.sleep(3)
+        patience.ask(10)
+        await waiting
+        assert virtual_loop().time() == pytest.approx(13, abs=0.01)
+        await patience.wait()
+        assert virtual_loop().time() == pytest.approx(13, abs=0.01)
+
+    run_virtually(story())
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "text"),
+    [
+        (404, {"reason": "NotFound", "message": "no a"}, "get /x: 404 NotFound: no a"),
+        (502, "<html>", "get /x: 502: <html>"),
+        (502, "x" * 600, "get /x: 502: " + "x" * 500),
+        (500, [], "get /x: 500: []"),
+        (500, {"message": None, "reason": None}, 'get /x: 500: {"message": null, "reason": null}'),
+    ],
+)
+def test_an_error_says_what_was_asked_and_what_was_answered(status, body, text):
+    sent = body if isinstance(body, str) else json.dumps(body)
+    error = from_response("get /x", status, sent.encode(), {})
+    assert str(error) == text
+    assert error.status == status
+    assert error.reason == ("NotFound" if status == 404 else "")
+
+
+@pytest.mark.parametrize(
+    ("headers", "details", "seconds"),
+    [
+        ({"Retry-After": "-3"}, {}, 0), ({"Retry-After": "2.5"}, {"retryAfterSeconds": 9}, 2.5),
+        ({"Retry-After": "soon"}, {"retryAfterSeconds": 9}, 9), ({}, [], 1), ({}, None, 1),
+        ({"Retry-After": DATE}, {}, 1),
+    ],
+)  # fmt: skip
+def test_a_429_is_waited_for_as_its_header_says_or_its_body_or_a_second(headers, details, seconds):
+    error = from_response("get /x", 429, json.dumps({"details": details}).encode(), headers)
+    assert isinstance(error, TooManyRequests)
+    assert error.retry_after == seconds
