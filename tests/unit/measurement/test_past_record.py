@@ -193,6 +193,7 @@ async def test_a_single_block_that_prometheus_does_not_keep_is_said():
 
 
 async def test_a_record_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    assert past_record.MOST_BLOCKS == 25_000
     monkeypatch.setattr(past_record, "MOST_BLOCKS", 36)
 
     notes, file = await recorded(body(), Rows(measured("v1", OLD)), days=14)
@@ -218,6 +219,7 @@ async def test_two_revisions_of_a_version_are_two_in_the_file():
     _, file = await recorded(body(**status), Rows(measured("v1", OLD), measured("v1", NEW)), days=2)
 
     assert file["version"] == f"v1/{OLD}"
+    assert file["blocks"][0]["at"] == DAY_AGO - 9000 + BLOCK
     assert file["events"][0]["modelChanged"] == {"version": f"v1/{NEW}"}
 
 
@@ -228,12 +230,21 @@ async def test_a_baseline_comes_along_unless_it_was_learnt_within_the_record():
 
     stable = version(
         "v1", OLD, promotionTime=rfc3339(DAY_AGO - 864_000),
-        baseline={"availability": baseline(DAY_AGO), "accuracy": baseline(NEWEST * BLOCK)},
+        baseline={
+            "availability": baseline((NEWEST - 143) * BLOCK),
+            "accuracy": baseline((NEWEST - 143) * BLOCK + 1),
+        },
     )  # fmt: skip
 
     _, file = await recorded(body(stable=stable), Rows(measured("v1", OLD)))
 
     assert file["baselines"].keys() == {"availability"}
+
+
+async def test_a_version_that_is_younger_than_a_block_has_no_past_yet():
+    young = version("v1", OLD, promotionTime=rfc3339(NEWEST * BLOCK))
+    with pytest.raises(InvalidInput, match="no block of it is complete yet"):
+        await recorded(body(stable=young), Rows())
 
 
 async def test_a_product_without_a_stable_version_has_no_past():

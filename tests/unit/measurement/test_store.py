@@ -13,6 +13,7 @@ from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
 from sluicegate.measurement import store
+from sluicegate.measurement.canary_blocks import Requests
 from sluicegate.measurement.product_view import ProductBlocks as OfOneProduct
 from sluicegate.measurement.store import Measurements
 from sluicegate.prometheus.block_reader import Length
@@ -220,6 +221,80 @@ async def test_samples_that_have_not_come_for_long_are_no_measurements(server, e
     server.rows = World([ProductBlocks(product=key[1], age=600)])
     await measured.measurements.read(evaluation, NOW)
     assert measured.problem() is DecisionReason.PROMETHEUS_STALE
+
+
+@pytest.mark.parametrize("serves", [False, True])
+def test_of_a_product_without_a_candidate_nothing_is_compared(serves):
+    world = Rollout().until(lambda world: world.serving == "v1")
+    product = world.product if serves else DataProduct.parse(document())
+    measurements, key = Measurements(Timing()), Key(*product.metadata.key)
+    measured = OfOneProduct(measurements, product)
+    for wanted in (None, store.target_of(product, Timing())):
+        measurements.want(key, wanted)
+        assert (measured.canary_blocks(), measured.requests()) == ((), Requests())
+        assert (measured.sent(), measured.pod_seconds(), measured.markets()) == (None, None, {})
+        assert measured.series().keys() == ({"v1"} if serves else set())
+    assert (store.target_of(product, Timing()) is None) is not serves
+
+
+def test_a_candidate_that_was_given_no_share_yet_has_no_requests_since_then():
+    measured = in_a_canary({"v1": 150, "v2": 50}, {"v1": 0, "v2": 7})
+    assert measured.requests() == Requests(750, 250, 5)
+    assert measured.sent() == Requests(0, 35, 5, 5)
+    status = measured.product.status
+    without = status.candidate.model_copy(update={"shares": ()})
+    early = OfOneProduct(
+        measured.measurements,
+        measured.product.model_copy(
+            update={"status": status.model_copy(update={"candidate": without})}
+        ),
+    )
+    assert (early.requests(), early.sent()) == (Requests(), None)
+    assert in_a_canary({"v1": 150}, {"v1": 0, "v2": 0}).sent() is None
+
+
+AVAILABLE = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.99"}
+
+
+@pytest.mark.parametrize(
+    ("lies", "problems", "problem"),
+    [
+        ({}, {}, None),
+        ({"labelled": Lie.ERROR_503}, {"accuracy": "PrometheusUnavailable"}, None),
+        ({"labelled": Lie.REJECTED_422}, {"accuracy": "UnreadableSeries"}, None),
+        ({"cpu": Lie.ERROR_503}, {}, None),
+        (
+            {"labelled": Lie.REJECTED_422, "requests": Lie.ERROR_503},
+            {"accuracy": "UnreadableSeries", "availability": "PrometheusUnavailable"},
+            "PrometheusUnavailable",
+        ),
+        (
+            {"labelled": Lie.REJECTED_422, "requests": Lie.REJECTED_422},
+            {"accuracy": "UnreadableSeries", "availability": "UnreadableSeries"},
+            "UnreadableSeries",
+        ),
+        (
+            {"": Lie.ERROR_503},
+            {"accuracy": "PrometheusUnavailable", "availability": "PrometheusUnavailable"},
+            "PrometheusUnavailable",
+        ),
+    ],
+    ids=["nothing", "one", "one alone", "no count", "two reasons", "both alone", "all"],
+)
+async def test_each_slo_says_why_it_has_no_newest_block_and_a_product_if_none_has(
+    server, evaluation, lies, problems, problem
+):
+    world = Rollout(spec=document(slos=[ACCURACY, AVAILABLE]))
+    product = world.until(lambda world: world.serving == "v1").product
+    measured, key = OfOneProduct(Measurements(Timing()), product), product.metadata.key
+    wanted = replace(store.target_of(product, Timing()), evidence_from=NOW)  # it has no past
+    measured.measurements.want(Key(*key), wanted)
+    version = wanted.versions[0]
+    server.rows = World([ProductBlocks(namespace=key[0], product=key[1], version=version)])
+    server.lies |= lies
+    await measured.measurements.read(evaluation, NOW)
+    assert measured.problems() == problems
+    assert measured.problem() == problem
 
 
 AUTOSCALED = {
