@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 
 import pytest
 
@@ -136,7 +137,7 @@ class Failing(Server):
 
 
 def test_lists_that_fail_are_repeated_after_pauses_of_half_a_minute_at_most(monkeypatch):
-    monkeypatch.setattr(follow.random, "uniform", lambda low, high: high)
+    monkeypatch.setattr(random, "uniform", lambda low, high: high)
 
     async def story():
         server = Failing((0, 70), (190, 196))
