@@ -11,6 +11,7 @@ import pytest
 
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
+from sluicegate.measurement import scheduler, store
 from sluicegate.measurement.scheduler import BlockScheduler
 from sluicegate.measurement.store import Measurements
 from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
@@ -81,6 +82,12 @@ def told(story) -> None:
             await end([rounds.running])
 
     run_virtually(run())
+
+
+def test_a_round_has_its_documented_pauses():
+    assert (scheduler.SHORTEST_PAUSE, scheduler.GATHER_SECONDS) == (0.25, 1.0)
+    assert (scheduler.AT_ONCE, scheduler.PACE_SECONDS) == (200, 0.006)
+    assert store.CLOCK_TOLERANCE == 1.0
 
 
 def test_a_block_is_read_as_soon_as_it_has_settled_and_its_product_is_looked_at():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf, nan
 
 import pytest
@@ -26,6 +27,7 @@ from sluicegate.prometheus.targets import (
     Target,
     TargetFacts,
 )
+from sluicegate.prometheus.unsent import Unsent
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.pod_seconds import POD_SECONDS
@@ -285,6 +287,7 @@ def test_beside_its_slos_a_product_has_what_it_asks_for():
             (*PRODUCT, "v1", "v2", "correct", "correct"): {FIRST: 7.0},
             (*PRODUCT, "v1", "v2", "correct", "wrong"): {FIRST: 2.0},
             (*PRODUCT, "v2", "v1", "wrong", "wrong"): {FIRST: 9.0},
+            (*PRODUCT, "v1", "v1", "correct", "wrong"): {FIRST: 9.0},
         },
     )  # fmt: skip
     found = {
@@ -305,6 +308,59 @@ def test_beside_its_slos_a_product_has_what_it_asks_for():
     assert {version.version: at for version, at in scraped.items()} == {
         "v1": {FIRST, SECOND}, "v2": frozenset(),
     }  # fmt: skip
+
+
+def test_what_any_pod_may_count_is_worth_what_the_scrapes_of_all_versions_are():
+    """Those of v1 are stale; v2 has no pods, and what it predicted is scored elsewhere."""
+    asked = Target(
+        key=PRODUCT, versions=("v1", "v2"), service=SERVICE, paired=True, markets=("FR",),
+        slos={"accuracy": Indicator(outcomes={}), "availability": Indicator(availability={})},
+    )  # fmt: skip
+    v2 = (*PRODUCT, "v2")
+    answers = answered(
+        targets={**SCRAPED, (*VERSION, "age"): {FIRST: 61.0, SECOND: 60.0}},
+        requests={(*v2, SERVICE): {FIRST: 1.0, SECOND: 1.0}},
+        labelled={(*v2, "correct"): {FIRST: 1.0, SECOND: 1.0}},
+        markets={(*v2, "outcomes", "good", "FR"): {FIRST: 1.0, SECOND: 1.0}},
+        paired={(*PRODUCT, "v1", "v2", "correct", "correct"): {FIRST: 1.0, SECOND: 1.0}},
+    )
+    found = {
+        key.slo: [one.quality.name for one in blocks]
+        for key, blocks in assemble_blocks(answers, [asked])
+        if key.version == "v2"
+    }
+    stale = ["UNAVAILABLE", "COUNTED"]
+    assert found == {
+        "accuracy": stale, "accuracy@FR": stale, "@stable-right": stale,
+        "availability": ["COUNTED", "COUNTED"], "availability@FR": ["UNAVAILABLE", "NO_SERIES"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sent", "blocks", "expected"),
+    [
+        ({"unsent": 5.0}, [("COUNTED", 1, 10)], ("COUNTED", 6, 15)),
+        ({"unsent": 5.0, "own": 5.0}, [("COUNTED", 1, 10)], ("COUNTED", 1, 10)),
+        ({"unsent": 4.0, "own": 5.0, "refused": 2.0}, [("COUNTED", 1, 10)], ("COUNTED", 3, 12)),
+        ({"unsent": inf}, [("COUNTED", 1, 10)], ("COUNTED", 1, 10)),
+        ({"unsent": 1.0}, [("COUNTED", 1, 10)], ("COUNTED", 2, 11)),
+        ({"unsent": 5.0, "routed": 9.4}, [("NO_SERIES", 0, 0)], ("COUNTED", 5, 9)),
+        ({"unsent": 5.0, "routed": 3.0}, [("LOW_COVERAGE", 0, 0)], ("COUNTED", 5, 5)),
+        ({"unsent": 5.0, "routed": nan}, [("NO_SERIES", 0, 0)], ("COUNTED", 5, 5)),
+        ({"unsent": 5.0}, [("INVALID", 0, 0)], ("INVALID", 0, 0)),
+        ({"routed": 9.0}, [("NO_SERIES", 0, 0)], ("NO_SERIES", 0, 0)),
+    ],
+)
+def test_requests_that_reached_no_pod_are_failures(sent, blocks, expected):
+    table = {("catalog-search", fact): {FIRST: value} for fact, value in sent.items()}
+    before = [Block(FIRST, Quality[quality], Count(bad, total)) for quality, bad, total in blocks]
+    (found,) = Unsent(table, [target()]).added(PRODUCT, before)
+    assert (found.quality.name, *found.count) == expected
+    assert found.index == FIRST
+    other = Target(key=ProductKey("catalog-search", "x"), versions=("v1",), slos={})
+    assert Unsent(table, [target(), other]).added(other.key, before) == tuple(before)
+    twin = replace(target(), key=ProductKey("catalog", "search"))
+    assert Unsent(table, [target(), twin]).added(PRODUCT, before) == tuple(before), "whose are they"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 )
 
 from sluicegate.kube.resources import Key
+from sluicegate.runtime import workqueue
 from sluicegate.runtime.interfaces import QueuePriority
 from sluicegate.runtime.workqueue import ShutDown, WorkQueue
 from tests.support.manual_clock import ManualClock
@@ -38,6 +39,30 @@ def clock() -> ManualClock:
 @pytest.fixture
 def queue(clock: ManualClock) -> WorkQueue:
     return WorkQueue(clock, jitter=lambda: 1.0)
+
+
+def test_who_waits_how_long_is_documented():
+    assert workqueue.PATIENCE == PATIENCE
+    assert (workqueue.FIRST_RETRY, workqueue.LEAST_PATIENCE) == (1.0, 1.0)
+    assert workqueue.LAST_RETRY == LAST_RETRY
+    assert workqueue.GRAIN == 0.001
+
+
+@pytest.mark.parametrize(
+    ("priority", "seconds"), [("URGENT", 1.0), ("NORMAL", 1.0), ("BACKGROUND", 30.0)]
+)
+def test_a_key_that_has_waited_as_long_as_its_class_is_patient_keeps_its_place(
+    queue, clock, priority, seconds
+):
+    for waited, expected in ((seconds - 0.01, [B, A]), (seconds, [A, B])):
+        for key in (A, B):
+            queue.add(key, QueuePriority[priority])
+        clock.now += waited
+        queue.add(A, QueuePriority[priority])
+        taken = drain(queue)
+        assert taken == (expected if priority != "BACKGROUND" else [A, B])
+        for key in taken:
+            queue.done(key)
 
 
 def drain(queue: WorkQueue) -> list[Key]:
