@@ -92,19 +92,20 @@ async def test_nobody_listening_is_unavailable():
             await ask(prometheus)
 
 
-@pytest.mark.parametrize(("takes", "times"), [(1, 2), (6, 1)], ids=["at once", "late"])
+@pytest.mark.parametrize(("takes", "times"), [(1, 2), (4.7, 2), (4.95, 1), (6, 1)])
 async def test_a_connection_that_failed_at_once_is_tried_once_more(takes, times):
-    """Of ten seconds more than a half has to be left."""
-    clock = count(0, takes).__next__
+    """Of ten seconds more than a half has to be left, after a pause of a tenth or two."""
+    clock, pauses = count(0, takes).__next__, []
     async with (
         PrometheusStandIn(two_blocks, {"": Lie.REFUSED}) as server,
         Prometheus(
-            Endpoint(url=server.url, timeout_seconds=10), clock=clock, sleep=lambda _: None
+            Endpoint(url=server.url, timeout_seconds=10), clock=clock, sleep=pauses.append
         ) as prometheus,
     ):
         with pytest.raises(PrometheusUnavailable):
             await ask(prometheus)
     assert server.asked.total() == times
+    assert [0.1 <= pause <= 0.2 for pause in pauses] == [True] * (times - 1)
 
 
 async def test_a_query_that_is_refused_is_not_tried_again():
