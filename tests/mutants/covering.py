@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -50,7 +51,8 @@ class Covering:
 
         What only a fixture executes may be judged by any test of its file, as the fixture may
         serve them all. A line that is executed at import (a constant, a field) is judged by all
-        tests that execute any line of the file.
+        tests that execute any line of the file, and by those of each file that imports it: a test
+        that compares a constant with its number executes nothing.
         """
         contexts = self._data.contexts_by_lineno(str(self._root / path))
         wanted = set(lines)
@@ -59,6 +61,7 @@ class Covering:
             if not found:
                 return set()
             found = {one for held in contexts.values() for one in held}
+            return _selected(found - {""}) | importing(path, self._root)
         return _selected(found - {""})
 
 
@@ -71,6 +74,22 @@ class Given:
     def tests(self, path: Path, lines: Iterable[int]) -> set[str]:
         """All of them."""
         return set(self.files)
+
+
+def importing(path: Path, root: Path = ROOT) -> set[str]:
+    """Test files that import the module of this path."""
+    package, _, name = ".".join(path.relative_to(CODE.parent).with_suffix("").parts).rpartition(".")
+    import_ = re.compile(
+        rf"^\s*from {re.escape(package)}(?:\.{name} import|"
+        rf" import (?:\([^)]*|[^\n(]*)\b{name}\b)",
+        re.MULTILINE,
+    )
+    return {
+        file.relative_to(root).as_posix()
+        for tier in TIERS
+        for file in (root / tier).rglob("test_*.py")
+        if import_.search(file.read_text(encoding="utf-8"))
+    }
 
 
 def _selected(contexts: Iterable[str]) -> set[str]:

@@ -135,7 +135,7 @@ def test_an_ending_pod_has_time_for_its_longest_request():
 
 @pytest.mark.parametrize(
     ("resources", "threads"),
-    [({}, "1"), ({"requests": {"cpu": "500m"}}, "1"), ({"requests": {"cpu": "2500m"}}, "3"),
+    [({}, "1"), ({"requests": {"cpu": "0"}}, "1"), ({"requests": {"cpu": "500m"}}, "1"), ({"requests": {"cpu": "2500m"}}, "3"),
      ({"limits": {"cpu": 4}}, "4")],
 )  # fmt: skip
 def test_numeric_libraries_use_the_cpus_that_were_asked_for(resources, threads):

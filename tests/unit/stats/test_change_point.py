@@ -245,6 +245,8 @@ def test_what_falls_back_to_what_was_accepted_is_no_change_within_strata_either(
 def test_alternatives_leave_some_good_events():
     assert alternatives(0.1, 0.03) == pytest.approx((0.03, 0.06, 0.12))
     assert alternatives(0.9, 0.03) == pytest.approx((0.03, 0.06))
+    assert alternatives(0.8, 0.1898) == pytest.approx((0.1898,))
+    assert alternatives(0.8, 0.1902) == (), "a twentieth of them"
 
 
 def test_the_least_drop_that_can_be_seen_is_seen_and_half_of_it_is_not():

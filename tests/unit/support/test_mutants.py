@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.mutants.__main__ import SURVIVORS
+from tests.mutants.covering import importing
 from tests.mutants.mutant import CODE, ROOT, Mutant, NotApplicableError, named_mutants
 from tests.mutants.sites import Sites, drawn_mutants, sources
 
@@ -37,6 +38,25 @@ def test_the_lines_of_a_change_are_those_that_differ():
     before, text = "b = 1\nc = 1\nd = 1", "a = 1\nb = 1\nc = 1\nd = 1\ne = 1\n"
     assert list(Mutant("x", "", before, "b = 1\nc = 2\nd = 1", "").lines(text)) == [3, 4]
     assert list(Mutant("x", "", "c = 1", "c = 2", "").lines(text)) == [3]
+
+
+@pytest.mark.parametrize(
+    ("source", "imports"),
+    [
+        ("from sluicegate.stats.gauge import beyond_bound", True),
+        ("from sluicegate.stats import gauge", True),
+        ("from sluicegate.stats import (\n    cusum,\n    gauge,\n)", True),
+        ("def f():\n    from sluicegate.stats import gauge as g", True),
+        ("from sluicegate.stats import (\n    cusum,\n)\ngauge = 1", False),
+        ("from sluicegate.stats.gauges import x\nfrom sluicegate.api import gauge", False),
+    ],
+)
+def test_a_constant_is_judged_by_each_test_file_that_imports_its_module(tmp_path, source, imports):
+    test = tmp_path / "tests" / "unit" / "stats" / "test_x.py"
+    test.parent.mkdir(parents=True)
+    test.write_text(source, encoding="utf-8")
+    found = importing(CODE / "stats" / "gauge.py", tmp_path)
+    assert found == ({"tests/unit/stats/test_x.py"} if imports else set())
 
 
 @pytest.mark.parametrize(
