@@ -104,6 +104,7 @@ def test_a_request_in_anothers_name_is_sent_for_all_of_the_groups_or_not_at_all(
         (413, "RequestEntityTooLarge", errors.Invalid),
         (415, "UnsupportedMediaType", errors.BadRequest),
         (422, "Invalid", errors.Invalid),
+        (428, "", errors.Transient),
         (429, "TooManyRequests", errors.TooManyRequests),
         (500, "InternalError", errors.Transient),
         (503, "ServiceUnavailable", errors.Transient),
@@ -116,6 +117,11 @@ def test_an_answer_becomes_the_error_of_its_kind_with_the_servers_words(status, 
     assert type(error) is kind
     assert "the server's words" in str(error)
     assert str(error).startswith("get /x")
+
+
+def test_a_webhook_that_can_t_be_asked_is_told_from_a_server_that_fails():
+    body = json.dumps({"message": 'failed calling webhook "x": no route'}).encode()
+    assert type(errors.from_response("apply /x", 500, body, {})) is errors.WebhookFailed
 
 
 def test_types_too_wrong_for_anything_to_be_applied_are_no_fault_that_passes():
@@ -133,8 +139,9 @@ def test_a_lease_survives_being_written_and_read():
 
 
 def test_a_lease_that_others_left_bare_reads_as_held_by_nobody():
-    bare = {"metadata": {"resourceVersion": "7"}, "spec": {}}
-    assert parse_lease(bare) == LeaseRecord("", 0, None, None, 0, "7")
+    for spec in ({}, None, {"renewTime": "soon", "acquireTime": ""}):
+        bare = {"metadata": {"resourceVersion": "7"}, "spec": spec}
+        assert parse_lease(bare) == LeaseRecord("", 0, None, None, 0, "7")
 
 
 @given(st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30)), st.integers(-12, 12))  # noqa: DTZ001
@@ -263,3 +270,4 @@ def test_fingerprints_are_kept_of_what_was_seen_last():
 
 def test_the_fingerprint_leaves_out_what_is_never_owned():
     assert fingerprint({**BODY, "apiVersion": "apps/v1"}) == fingerprint({"spec": {"replicas": 1}})
+    assert fingerprint({"metadata": {"labels": {"a": "b"}}}) != fingerprint({"metadata": None})

@@ -123,6 +123,7 @@ def test_a_path_of_an_exec_plugin_begins_at_the_file(tmp_path, monkeypatch):
     [
         ({}, {"current-context": ""}, "no context is set"),
         ({}, {"current-context": "nope"}, "contexts[nope]: is missing in the kubeconfig, which has: lost, prod, test"),
+        ({}, {"contexts": None}, "contexts[prod]: is missing in the kubeconfig, which has: none"),
         ({}, {"current-context": "lost"}, "clusters[gone]: is missing"),
         ({}, {"clusters": [{"name": "c", "cluster": {}}]}, "clusters[c].server: is missing"),
         ({"auth-provider": {"name": "gcp"}}, {}, "gcp is no longer part of Kubernetes: use exec"),
@@ -152,6 +153,9 @@ def test_an_exec_plugin_that_is_missing_is_named_with_its_hint(tmp_path):
     missing = plugin(tmp_path, "") | {"command": "/nowhere/login"}
     with pytest.raises(InvalidInput, match=r"can.t be run .*: install the login helper"):
         read_access(ME, written(tmp_path / "c", config(exec=missing)))
+    del missing["installHint"]
+    with pytest.raises(InvalidInput, match=r"can.t be run .*: install it"):
+        read_access(ME, written(tmp_path / "c", config(exec=missing)))
 
 
 @pytest.mark.parametrize("text", ["[", "{", "- a", "\t:"])
@@ -174,4 +178,6 @@ def test_a_pod_uses_its_account_unless_told_otherwise(tmp_path, monkeypatch):
     access = read_access(Selection(user="dpm"), pod)
     assert (access.server, access.namespace) == ("https://[fd00::1]:443", "ci")
     assert access.headers == (("Authorization", "Bearer t"), ("Impersonate-User", "dpm"))
+    assert in_cluster(pod)
     assert not in_cluster(pod | {"KUBECONFIG": "x"})
+    assert not in_cluster({})

@@ -129,6 +129,15 @@ async def test_a_product_that_only_warms_up_is_not_looked_at_until_its_first_blo
     assert CARS in await measurements.read(evaluation, NOW + 900)
 
 
+async def test_a_product_that_warms_up_is_looked_at_when_it_alone_can_t_be_read(server, evaluation):
+    measurements = Measurements(Timing())
+    measurements.want(CARS, target(CARS, evidence_from=NOW + 900), warms_up=True)
+    assert CARS not in await measurements.read(evaluation, NOW)
+    server.lies["requests"] = Lie.REJECTED_422
+    assert CARS in await measurements.read(evaluation, NOW + 300)
+    assert not measurements.problem(300)
+
+
 async def test_a_product_that_warms_up_is_looked_at_when_its_samples_are_stale(server, evaluation):
     measurements = Measurements(Timing())
     young = target(CARS, evidence_from=NOW + 900)

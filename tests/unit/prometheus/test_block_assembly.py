@@ -363,6 +363,22 @@ def test_requests_that_reached_no_pod_are_failures(sent, blocks, expected):
     assert Unsent(table, [target(), twin]).added(PRODUCT, before) == tuple(before), "whose are they"
 
 
+def test_requests_that_reached_no_pod_are_failures_of_stables_availability_alone():
+    slos = {"availability": Indicator(availability={}), "accuracy": Indicator(outcomes={})}
+    asked = Target(key=PRODUCT, versions=("v1", "v2"), slos=slos, service=SERVICE)
+    rows = {(*PRODUCT, version, SERVICE): {FIRST: 10.0} for version in ("v1", "v2")}
+    answers = answered(
+        requests=rows,
+        labelled={(*VERSION, "correct"): {FIRST: 10.0}},
+        sent={("catalog-search", "unsent"): {FIRST: 5.0}},
+    )
+    found = {key[2:]: blocks[0].count for key, blocks in assemble_blocks(answers, [asked])}
+    assert found == {
+        ("v1", "availability"): Count(5, 15), ("v2", "availability"): Count(0, 10),
+        ("v1", "accuracy"): Count(0, 10), ("v2", "accuracy"): Count(0, 0),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("row", "key"),
     [

@@ -198,6 +198,30 @@ def test_events_that_are_left_out_take_their_whole_hours_with_them(totals, drawn
     ], "the series itself stays as it is"
 
 
+@pytest.mark.parametrize(
+    ("span", "hours", "singles"),
+    [
+        ((0, 1000), set(range(34)), set(range(329, 401))),
+        ((327, 328), {27}, set()),  # the oldest block that isn't kept singly has the newest's place
+        ((328, 329), {27}, {329}),
+        ((399, 400), {33}, {400}),
+        ((400, 401), {33}, set()),
+        ((11, 12), {0}, set()),
+        ((12, 13), {1}, set()),
+        ((-9, -5), set(), set()),
+        ((5, 5), {0}, set()),
+    ],
+)
+def test_no_other_hours_and_blocks_are_left_out(span, hours, singles):
+    series = series_of([(index, (1, 2)) for index in range(1, 401)])
+    left = series.without([span])
+    assert {hour for hour in range(34) if left.hour(hour) != series.hour(hour)} == hours
+    changed = {
+        index for index in range(402) if left.block(index).count != series.block(index).count
+    }
+    assert changed == singles
+
+
 def test_what_was_computed_without_some_events_is_found_again_for_the_same_ones():
     series = series_of([(index, (1, 2)) for index in range(1, 100)])
     one = series.without([(3, 9)])

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.api.slos import Indicator
-from sluicegate.slo.gateway import GatewayMetric, render_gateway
+from sluicegate.slo import queries
+from sluicegate.slo.gateway import TRAEFIK, GatewayMetric, render_gateway, render_sent
 from sluicegate.slo.promql import Scope, any_of, escape_regex, quote, render_count
 from sluicegate.slo.queries import Needs, QueryKind, bound_spellings, render_queries
 
@@ -121,6 +122,35 @@ def test_nine_queries_two_of_infrastructure_and_one_per_fifty_counters_at_most()
     assert len(of_counters) == 3
     assert len(others) <= 9
     assert len(queries) - len(of_counters) - len(others) == 2
+
+
+def test_a_query_that_has_room_for_no_name_asks_for_one(monkeypatch):
+    counters = frozenset({("a_total", 0), ("b_total", 0)})
+    monkeypatch.setattr(queries, "LONGEST_QUERY", 1)
+    asked = render_queries(Scope(), 300, Needs(counters=counters, gauges=frozenset({"g"})))
+    assert [one.names for one in asked if one.names] == [{"a_total"}, {"b_total"}, {"g"}]
+
+
+@pytest.mark.parametrize(
+    ("scope", "backend"),
+    [
+        (Scope(), ".*"),
+        (Scope(("a",)), "(?:a)-.+-[0-9a-f]+"),
+        (Scope((), ("x", "b.c")), ".+-(?:b\\.c|x)-[0-9a-f]+"),
+    ],
+)
+def test_a_gateways_backends_are_those_of_the_scope(scope, backend):
+    assert GatewayMetric("m", "l", before="<", after=">").pattern(scope) == f"<({backend})>"
+
+
+def test_a_gateway_that_counts_no_routes_can_t_be_asked_for_them():
+    gateway = GatewayMetric("m", "l")
+    with pytest.raises(ValueError, match="m: its gateway doesn't count by route"):
+        render_sent(gateway, 60)
+    kinds = [one.kind for one in render_queries(Scope(), 60, Needs(), gateway=gateway)]
+    assert (kinds.count(QueryKind.GATEWAY), kinds.count(QueryKind.SENT)) == (1, 0)
+    kinds = [one.kind for one in render_queries(Scope(), 60, Needs(), gateway=TRAEFIK)]
+    assert (kinds.count(QueryKind.GATEWAY), kinds.count(QueryKind.SENT)) == (1, 1)
 
 
 def test_what_nobody_counts_is_not_asked():

@@ -132,6 +132,25 @@ def test_the_moment_is_the_likeliest_and_its_evidence_the_likelihood_ratio(seed)
         assert found.statistic == 0
 
 
+@pytest.mark.parametrize(
+    ("known", "units"),
+    [
+        (Count(0, 1000), [(0, 200), (20, 200)]),
+        (Count(10, 100), [(30, 30)]),
+        (Count(0, 50), [(40, 40)]),
+        (Count(300, 300), [(0, 400), (300, 400)]),
+    ],
+    ids=["nothing bad before", "nothing good after", "neither", "nothing good at first"],
+)
+def test_the_likelihood_holds_where_nothing_is_bad_or_nothing_good(known, units):
+    _, place, drop = likeliest(known, units, (0.06,))
+    found = strongest(known, units, (0.06,))
+    assert found.start == place
+    if drop:
+        before = np.sum([known, *units[:place]], axis=0)
+        assert found.statistic == pytest.approx(at_its_best(before, found.after, drop), rel=0.02)
+
+
 @pytest.mark.parametrize("seed", range(40, 80))
 def test_within_strata_it_is_the_likeliest_of_all_strata_together(seed):
     units, known = drawn(seed), Count(*((11, 100), (90, 1000), (3, 60))[seed % 3])
