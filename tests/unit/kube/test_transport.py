@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 
 from sluicegate.kube import requests
 from sluicegate.kube.backpressure import Patience
+from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import (
     KubeError,
     NotFound,
@@ -19,6 +20,7 @@ from sluicegate.kube.errors import (
     TooManyRequests,
     Transient,
     Unauthorized,
+    WriteFenced,
     from_response,
 )
 from sluicegate.kube.resources import CONFIG_MAPS, Key
@@ -205,3 +207,45 @@ def test_a_429_is_waited_for_as_its_header_says_or_its_body_or_a_second(headers,
     error = from_response("get /x", 429, json.dumps({"details": details}).encode(), headers)
     assert isinstance(error, TooManyRequests)
     assert error.retry_after == seconds
+
+
+class Refusing:
+    """A gate that lets no write pass."""
+
+    async def admit(self):
+        raise WriteFenced("no lease")
+
+
+async def test_a_trial_passes_no_gate_as_nothing_is_stored():
+    sent = []
+
+    class Recording(Server):
+        async def exchange(self, request, most=None):
+            sent.append(request)
+            return await super().exchange(request, most)
+
+    api = KubeApi(Transport(Recording(200)), Refusing(), field_manager="test")
+    body = {"metadata": {"namespace": "shop", "name": "a"}}
+    assert await api.try_apply(CONFIG_MAPS, body) == {"kind": "X"}
+    assert dict(sent[0].query) == {"fieldManager": "test", "force": "true", "dryRun": "All"}
+    with pytest.raises(WriteFenced):
+        await api.apply(CONFIG_MAPS, body)
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "served"),
+    [
+        (200, {"resources": [{"name": "pods"}, {"name": "configmaps"}]}, True),
+        (200, {"resources": [{"name": "pods"}]}, False),
+        (200, {"resources": None}, False),
+        (404, {}, False),
+    ],
+)
+async def test_a_kind_is_served_that_its_group_lists(status, answer, served):
+    class Listing(Server):
+        async def exchange(self, request, most=None):
+            return status, json.dumps(answer).encode(), {}
+
+    api = KubeApi(Transport(Listing()), Refusing(), field_manager="test")
+    assert await api.served(CONFIG_MAPS) is served
