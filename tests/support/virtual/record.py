@@ -35,6 +35,7 @@ COUNTED: Final = frozenset({"conditions", "diagnosis", "evidence", "slos"})
 """Parts that are shown once more than numbers differ."""
 NAMES: Final = ("name", "type", "slo", "revision", "version", "at", "username")
 """What tells the items of a list apart."""
+HASH: Final = re.compile(r"\b[0-9a-f]{16}\b")
 MOST_SHOWN: Final = 40
 """Characters of what a field was; of a longer text only what it is."""
 
@@ -68,7 +69,7 @@ class Record:
         if leader is not None:
             leader.scrape()
             self._lines += [f"    {line}" for line in _metrics()]
-        return "\n".join(self._lines) + "\n"
+        return numbered("\n".join(self._lines) + "\n")
 
     def _time(self) -> str:
         seconds = int(self._world.loop.time())
@@ -178,6 +179,12 @@ def _by_name(items: list[Body]) -> Body:
 def _shown(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     return re.sub(r"sha256:(.)\1{63}", r"\1", re.sub(r"2026-01-01T(\d\d:\d\d:\d\d)Z", r"\1", text))
+
+
+def numbered(text: str) -> str:
+    """The text with hashes of manifests by their order: it tells when they change, not what they are."""
+    known: dict[str, str] = {}
+    return HASH.sub(lambda found: known.setdefault(found[0], f"hash-{len(known) + 1}"), text)
 
 
 def _metrics() -> Iterator[str]:
