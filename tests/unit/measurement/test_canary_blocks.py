@@ -19,7 +19,7 @@ COUNTED, NOTHING, LOST = Quality.COUNTED, Quality.NO_SERIES, Quality.UNAVAILABLE
 
 def arms(kept: CanaryBlocks, *, begins: int = 10) -> Arms:
     return Arms(
-        kept, PRODUCT, Arm("v1", "one"), Arm("v2", "two"), counted=("slo",), gauges=("basket",),
+        kept, PRODUCT, Arm("v1", "one"), Arm("v2", "two"), counted=("slo",), gauges=("basket", "visits"),
         requests="", seconds=60, begins=begins,
     )  # fmt: skip
 
@@ -50,7 +50,8 @@ def test_a_block_holds_what_was_read_of_both_arms_and_before_the_rollout_of_stab
         means={
             SeriesKey(*version, "basket"): [Mean(11, COUNTED, value), Mean(12, quality, value)]
             for version, value, quality in ((V1, 41.0, COUNTED), (V2, 40.0, NOTHING))
-        },
+        }
+        | {SeriesKey(*V2, "visits"): [Mean(11, COUNTED, 7.0)]},
         scraped={V1: frozenset({11, 12}), V2: frozenset({11})},
         gateway={"one": {11: 15.0, 12: 16.0}, "two": {12: 4.0}},
     )

@@ -252,6 +252,12 @@ def test_what_a_query_says_nothing_of_is_unavailable_and_other_queries_hold():
     assert qualities(spoiled=other) == dict.fromkeys(slos, fine)
 
 
+def test_a_version_is_scraped_where_a_scrape_succeeded():
+    tried = {**SCRAPED, (*VERSION, "up"): {FIRST: 0.0, SECOND: 1.0}}
+    ((_, scraped),) = assemble_scraped(answered(targets=tried), [target()])
+    assert scraped == {SECOND}
+
+
 def test_facts_are_those_of_the_newest_block():
     answers = answered(
         targets={**SCRAPED, (*VERSION, "duplicates"): {SECOND: 2.0}},

@@ -141,6 +141,17 @@ def test_what_was_scraped_is_what_was_read_last_of_each_block():
     assert kept.scraped(VersionKey(*SEARCH, "v2")) == frozenset()
 
 
+@pytest.mark.parametrize("of", ["blocks", "means", "scraped"])
+def test_blocks_of_another_length_are_other_times(of):
+    """Whatever is read of a product in blocks of another length replaces all that was known."""
+    kept, mean = CanaryBlocks(), {KEY: [Mean(11, Quality.COUNTED, 4.0)]}
+    kept.record(canary(means=mean, scraped={V1: frozenset({11})}))
+    one = {"blocks": {KEY: counted(13)}, "means": {KEY: []}, "scraped": {V1: frozenset()}}[of]
+    kept.record(canary(block_seconds=120, first=13, last=13, **{"blocks": {}} | {of: one}))
+    assert kept.blocks(KEY).indexes() == ([13] if of == "blocks" else [])
+    assert (kept.mean(KEY, 11), kept.scraped(V1)) == (None, frozenset())
+
+
 def test_what_was_computed_of_a_block_goes_when_it_is_read_again():
     kept = CanaryBlocks()
     kept.record(canary())
