@@ -143,8 +143,9 @@ async def test_each_request_is_counted_by_its_status():
     before = [counted(code=code, method="GET", verb="get") for code in ("200", "<error>")]
     await transport.send(READ)
     for error in ("OSError: broken", "ClientError: gone"):
-        with pytest.raises(Transient, match=error):
+        with pytest.raises(Transient, match=error) as caught:
             await transport.send(READ)
+        assert (caught.value.status, caught.value.reason) == (0, "")
     after = [counted(code=code, method="GET", verb="get") for code in ("200", "<error>")]
     assert [new - old for new, old in zip(after, before, strict=True)] == [1, 2]
 

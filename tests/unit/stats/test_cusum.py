@@ -90,6 +90,9 @@ def test_each_kind_of_day_is_judged_by_its_own_bank(counts, kinds, first):
     found = cusum.advance_strata(cusum.begin(banks[0], first), banks, counts, 2.0)
     assert found.values == pytest.approx(sums, rel=1e-9, abs=1e-9)
     assert (found.start, found.next) == (first, first + len(counts))
+    start = cusum.begin(banks[0], first)
+    plain = cusum.advance_strata(start, banks, counts)
+    assert plain == cusum.advance_strata(start, banks, counts, 1.0)
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 1)), min_size=30, max_size=700))
