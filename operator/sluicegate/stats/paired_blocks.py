@@ -18,14 +18,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import inf, log1p, sqrt
+from math import copysign, inf, log1p, sqrt
 from typing import Final
 
 from sluicegate.stats.dispersion import UPPER, independent_share
 from sluicegate.stats.paired import Pairs
 
 FEW_BLOCKS: Final = 5
-"""Blocks from which on their scatter is measured."""
+"""Blocks from which on their scatter and their mean are measured."""
 PRIOR_CORRELATION: Final = 0.07
 """ρ before that: the largest that was found on whole days of published streams (docs/adr/0018)."""
 MOST_STAKE: Final = 0.5
@@ -68,6 +68,19 @@ class BlockEvidence:
         error = UPPER * sqrt(2 / self.blocks) * max(residual, 1.0)
         return min((max(residual - 1, 0.0) + error) / (mean - 1), 1.0)
 
+    def _lead(self) -> float:
+        """The mean D so far, a standard error nearer to 0; 0 where that changes its sign.
+
+        The stake that grows fastest is near (δ − μ)/ψ: for a candidate that is better by far many
+        times that of an equal one, so it takes a fraction of the labels.
+        """
+        if self.blocks < FEW_BLOCKS:
+            return 0.0
+        share = independent_share(self.pairs.total / self.blocks, self.correlation())
+        error = sqrt(discordance(self.pairs) / (share * self.pairs.total))
+        mean = _difference(self.pairs) / self.pairs.total
+        return copysign(max(abs(mean) - error, 0.0), mean)
+
     def after(self, block: Pairs, margin: float, known: Pairs = NO_ROWS) -> BlockEvidence:
         """The evidence with one block more; one without rows changes nothing.
 
@@ -78,9 +91,10 @@ class BlockEvidence:
         if not block.total:
             return self
         counted = independent_share(block.total, self.correlation())
-        stake = margin / discordance(plus(self.pairs, known))
+        psi, lead = discordance(plus(self.pairs, known)), self._lead()
         gains, losses = block.only_stable_wrong, block.only_candidate_wrong
-        bet, against = min(stake, MOST_STAKE / (1 - margin)), min(stake, MOST_STAKE)
+        bet = min((margin + max(-lead, 0.0)) / psi, MOST_STAKE / (1 - margin))
+        against = min((margin + max(lead, 0.0)) / psi, MOST_STAKE)
         promote = gains * log1p(bet * (1 + margin)) + losses * log1p(-bet * (1 - margin))
         promote += (block.both_right + block.both_wrong) * log1p(bet * margin)
         roll_back = losses * log1p(against) + gains * log1p(-against)

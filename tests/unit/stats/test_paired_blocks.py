@@ -49,6 +49,18 @@ def correlation_of(blocks: list[Pairs]) -> float:
     return upper / (sum(sizes) / len(blocks) - 1)
 
 
+def lead_of(blocks: list[Pairs]) -> float:
+    """The mean difference of earlier blocks, a standard error nearer to none."""
+    if len(blocks) < FEW_BLOCKS:
+        return 0.0
+    rows = sum(map(sum, blocks))
+    mean = sum(one.only_candidate_wrong - one.only_stable_wrong for one in blocks) / rows
+    psi = (0.5 + sum(one.discordant for one in blocks)) / (1 + rows)
+    alike = 1 + (rows / len(blocks) - 1) * correlation_of(blocks)
+    error = sqrt(psi * alike / rows)
+    return 0.0 if abs(mean) < error else mean - error if mean > 0 else mean + error
+
+
 def capital_of(blocks: list[Pairs], direction: str) -> float:
     """The capital, row by row: a stake known before each block, each row's factor to its power."""
     capital = 1.0
@@ -56,22 +68,39 @@ def capital_of(blocks: list[Pairs], direction: str) -> float:
         earlier = [HOLD_OUT, *blocks[:place]]
         psi = (0.5 + sum(one.discordant for one in earlier)) / (1 + sum(map(sum, earlier)))
         weight = 1 / (1 + (sum(block) - 1) * correlation_of(blocks[:place]))
+        lead = lead_of(blocks[:place])
         same = block.both_right + block.both_wrong
         differences = [-1] * block.only_stable_wrong + [1] * block.only_candidate_wrong + [0] * same
         for difference in differences:
             if direction == "promote":
-                stake = min(MARGIN / psi, 0.5 / (1 - MARGIN))
+                stake = min((MARGIN + max(-lead, 0)) / psi, 0.5 / (1 - MARGIN))
                 factor = 1 + stake * (MARGIN - difference)
             else:
-                factor = 1 + min(MARGIN / psi, 0.5) * difference
+                factor = 1 + min((MARGIN + max(lead, 0)) / psi, 0.5) * difference
             capital *= factor**weight
     return capital
 
 
+BETTER = [Pairs(60, 30, 6, 4), Pairs(52, 33, 9, 6), Pairs(50, 40, 5, 5)] * 2
+WORSE = [Pairs(rest, worse, better, both) for rest, better, worse, both in BETTER]
+
+
+@pytest.mark.parametrize("blocks", [BLOCKS, BETTER, WORSE], ids=["alike", "better", "worse"])
 @pytest.mark.parametrize("direction", ["promote", "roll_back"])
-def test_sums_give_what_the_rows_give_one_by_one(direction):
-    found = getattr(gathered(BLOCKS), direction)
-    assert found == pytest.approx(log(capital_of(BLOCKS, direction)), rel=1e-9)
+def test_sums_give_what_the_rows_give_one_by_one(direction, blocks):
+    found = getattr(gathered(blocks), direction)
+    assert found == pytest.approx(log(capital_of(blocks, direction)), rel=1e-9)
+
+
+@pytest.mark.parametrize(("blocks", "direction"), [(BETTER, "promote"), (WORSE, "roll_back")])
+def test_more_is_staked_on_a_difference_that_earlier_blocks_show(blocks, direction):
+    """The same block after blocks that show nothing, and after those that show its like."""
+    alike = gathered([Pairs(60, 18, 18, 4)] * len(blocks))
+    added = [
+        getattr(one.after(blocks[0], MARGIN), direction) - getattr(one, direction)
+        for one in (alike, gathered(blocks))
+    ]
+    assert added[1] > 2 * added[0] > 0
 
 
 @pytest.mark.parametrize("count", range(len(BLOCKS) + 1))

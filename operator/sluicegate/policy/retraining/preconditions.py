@@ -22,6 +22,10 @@ from sluicegate.stats.canary_duration import WARM_UP_BLOCKS
 LEAST_AGE_BLOCKS: Final = WARM_UP_BLOCKS + 12
 """A version younger than this hasn't shown what it can do: it is blocks that show it, not hours."""
 LONGEST_COOLDOWN: Final = 7 * 86_400
+_BY_HOLD_OUT: Final = frozenset(
+    {Reason.WORSE_ON_HOLD_OUT, Reason.HOLD_OUT_TOO_SMALL, Reason.NOT_SHOWN_BETTER}
+)
+"""Reasons of attempts that ended with the verdict of their hold-out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +148,15 @@ def _enough_is_told(request: RetrainingRequest, ends: int) -> bool:
     """Without a given cooldown: whether enough events to detect a drop arrived since it began.
 
     After a failure the cooldown is a day, and longer after the next: labels don't show the reason.
-    A version that was worse on the hold-out had no users; newer rows may make the next one better.
-    What no training remedies is tried ever more rarely: if more events came from the first bad
-    block to the last attempt, as many again are needed.
+    If the last attempt ended with its hold-out, its version had no users, and newer rows may make
+    the next one better. What no training remedies is tried ever more rarely: if more events came
+    from the first bad block to the last attempt, as many again are needed.
     """
     retraining = request.terms.retraining
     if retraining is None or retraining.cooldown_given or request.has_told is None:
         return False
     failures = request.trained.unsuccessful_attempts
-    if failures and request.trained.last_reason != Reason.WORSE_ON_HOLD_OUT:
+    if failures and request.trained.last_reason not in _BY_HOLD_OUT:
         return False
     begun = ends - cooldown(request.terms, request.trained)
     hour = BLOCKS_PER_HOUR * request.terms.block_seconds

@@ -103,11 +103,14 @@ DAY, HOUR = 86_400, 12 * BLOCK
         ({"unsuccessful_attempts": 1, "last_reason": "TimedOut"}, lambda _since: 9.0, False),
         ({"unsuccessful_attempts": 1, "last_reason": "WorseOnHoldOut"}, lambda _since: 2.0, True),
         ({"unsuccessful_attempts": 1, "last_reason": "WorseOnHoldOut"}, lambda _since: 1.9, False),
+        ({"unsuccessful_attempts": 1, "last_reason": "HoldOutTooSmall"}, lambda _since: 2.0, True),
+        ({"unsuccessful_attempts": 1, "last_reason": "NotShownBetter"}, lambda _since: 2.0, True),
     ],
     ids=[
         "enough events", "too few events", "a given cooldown", "within an hour",
         "within twice the last training", "another failure", "worse on the hold-out",
-        "worse on the hold-out and too few events",
+        "worse on the hold-out and too few events", "too small a hold-out after a failure",
+        "not shown better after a failure",
     ],
 )  # fmt: skip
 def test_enough_events_end_a_cooldown_that_nobody_chose(fields, told, over):
