@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,7 @@ from cluster.engine import has_image, was_built
 from cluster.kind import node_image
 from cluster.toolchain import IMAGE as GO_IMAGE
 from cluster.toolchain import runs_in_container
-from cluster.tools import on_path
+from cluster.tools import LEAST, on_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,6 +46,10 @@ PROGRAMS: Final = {
 TOOLS: Final = {
     "kind": Work("kind, compiled (put v0.33 on PATH to avoid it)", 5, 30),
     "helm": Work("Helm, compiled (put v4 on PATH to avoid it)", 140, 90),
+    # Elsewhere than on Linux, where the node's own runs.
+    "kubectl": Work(
+        "kubectl, compiled (put v{}.{} on PATH to avoid it)".format(*LEAST["kubectl"]), 100, 90
+    ),
 }
 # Compressed sizes of images, of packages and of wheels.
 GO: Final = Work(f"{GO_IMAGE}, to compile with", 300)
@@ -58,9 +63,12 @@ MADE: Final = {
 }
 
 
-def first_start(backend: Backend) -> tuple[Work, ...]:
-    """What isn't there yet of all that the demonstration runs on; nothing after the first time."""
-    return tuple(_on_kind(backend) if backend.kind == KIND else _on_local_node())
+def first_start(backend: Backend, system: str = sys.platform) -> tuple[Work, ...]:
+    """What isn't there yet of all that the demonstration runs on; nothing after the first time.
+
+    `system` is this machine's, as `sys.platform` has it.
+    """
+    return tuple(_on_kind(backend, system) if backend.kind == KIND else _on_local_node())
 
 
 def told(works: Sequence[Work]) -> Iterator[str]:
@@ -78,8 +86,9 @@ def told(works: Sequence[Work]) -> Iterator[str]:
     yield "All of it is kept for later starts."
 
 
-def _on_kind(backend: Backend) -> Iterator[Work]:
-    missing = [name for name in TOOLS if not on_path(name) and not is_built(name)]
+def _on_kind(backend: Backend, system: str) -> Iterator[Work]:
+    needed = [name for name in TOOLS if name != "kubectl" or system != "linux"]
+    missing = [name for name in needed if not on_path(name) and not is_built(name)]
     if runs_in_container() and not has_image(GO_IMAGE):
         yield GO
     yield from (TOOLS[name] for name in missing)
