@@ -142,8 +142,8 @@ coverage: setup ## Branch coverage of decisions by the tests of `make unit`: 95 
 	done; exit $$failed
 
 SIZES ?= 50 500 1000 5000
-drift: setup ## Measure decisions on streams that drift, beside river's detectors (minutes; FOLDER= with Elec2 and SEA)
-	$(RUN) --group benchmarks python -m benchmarks.drift $(if $(FOLDER),--folder $(FOLDER)) --output docs/drift.json
+drift: setup ## Measure decisions on streams that drift, beside river's detectors (half an hour; FOLDER= with Elec2, SEA and volumes)
+	$(RUN) --group benchmarks python -m benchmarks.drift --generated $(if $(FOLDER),--folder $(FOLDER) --volumes) --output docs/drift.json
 	$(RUN) --group benchmarks python -m benchmarks.drift.report
 
 bench: setup ## Measure the operator, its peers and a bare client (hours), and write docs/benchmarks.md; then page and messenger (SIZES="50 500")

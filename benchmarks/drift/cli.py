@@ -75,7 +75,10 @@ def streams_of(options: argparse.Namespace) -> Iterator[Stream]:
     found = [streams.parse(argument) for argument in options.stream]
     if options.folder:
         found += streams.published(options.folder)
-    found = found or list(streams.generated())
+    if options.folder and options.volumes:
+        found += streams.at_volumes(options.folder)
+    if options.generated or not found:
+        found += streams.generated()
     for stream in found:
         yield stream.first(options.rows)
         for seed in range(options.shuffles):
@@ -98,6 +101,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--folder", type=Path, help="has elec2_data.dat.gz, sea_data.csv.gz and their labels"
+    )
+    parser.add_argument(
+        "--generated",
+        action="store_true",
+        help="add generated streams; without others they are all",
+    )
+    parser.add_argument(
+        "--volumes",
+        action="store_true",
+        help="add generated streams whose rows come as the folder's counts of requests do",
     )
     parser.add_argument(
         "--shuffles", type=int, default=0, help="add so many shuffles of each stream"

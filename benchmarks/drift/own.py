@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from benchmarks.drift.run import Run, run_of
-from benchmarks.drift.streams import FIRST_ROWS, STREAM_START
+from benchmarks.drift.streams import BLOCK_SECONDS, FIRST_ROWS, STREAM_START
 from sluicegate.api.product import DataProduct
 from sluicegate.api.shadow import ShadowStatus
 from sluicegate.policy.canary.shadow_evidence import is_tried, with_rows
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from sluicegate.policy.model.decision import Decision
 
 SLO: Final = "accuracy"
-BLOCK_SECONDS: Final = 300
 PARTS: Final = 5
 """A block of 300 s comes in parts of 60 s: the blocks that a canary is judged in."""
 PART_SECONDS: Final = 60
@@ -108,14 +107,8 @@ class Loop:
 
     def run(self) -> Run:
         """Until the stream's last whole block."""
-        stream = self._stream
-        rows = stream.rows_per_block
-        edges = [STREAM_START + round(part * rows / PARTS) for part in range(PARTS + 1)]
-        part, start = 0, STREAM_START
-        while start < len(stream.labels):
-            whole, rest = divmod(part + 1, PARTS)
-            end = min(whole * rows + edges[rest], len(stream.labels))
-            part += 1
+        stream, start = self._stream, STREAM_START
+        for part, end in enumerate(stream.ends(PARTS), 1):
             self._advance(part * PART_SECONDS, start, end)
             start = end
         return run_of(
@@ -202,9 +195,7 @@ class Loop:
 
     def _changed(self, decision: Retrain) -> int | None:
         """The row at which the world is thought to have changed; None where nothing tells."""
-        if decision.changed is None:
-            return None
-        return STREAM_START + round(decision.changed / BLOCK_SECONDS * self._stream.rows_per_block)
+        return None if decision.changed is None else self._stream.row_at(decision.changed)
 
     def _answered(self) -> list[int | None]:
         """Rows from each drift until a model mostly of the new concept serves all."""

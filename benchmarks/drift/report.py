@@ -39,8 +39,12 @@ rows, serve the new model from the next row on, and have no hold-out.
 Streams: [Elec2](https://www.openml.org/d/151) (Harries, 1999; without its date column, 48 rows a block of
 five minutes) and [SEA](https://github.com/vlosing/driftDatasets) (Street and Kim, 2001; 50 rows a block,
 abrupt changes at 12,500, 25,000 and 37,500). `python -m benchmarks.drift` without a folder runs generated
-ones: random rows with the concepts of SEA, a boundary that rotates slowly, and one that is fixed. `--stream
-NAME=FEATURES.csv,LABELS.csv,ROWS_PER_BLOCK` adds another one.
+ones: random rows with the concepts of SEA (`sea-generated`), a boundary that rotates slowly, and one that is
+fixed (`steady`). `--volumes` lets the labels of generated ones come as real requests did: 47,000 labels in
+proportion to the counts of five minutes of a load balancer (`ELB`, two weeks) and of messages about two
+companies (`AMZN`, `KO`, eight weeks), all of the
+[Numenta Anomaly Benchmark](https://github.com/numenta/NAB). `--stream
+NAME=FEATURES.csv,LABELS.csv,ROWS_PER_BLOCK` adds another stream.
 
 "accuracy" is that of all rows after the first 3,000, "worst" that of the worst 1,000 consecutive rows, and
 "answered after" the number of rows from each drift until a version serves that was trained mostly on rows of

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import dataclass, replace
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -19,10 +20,17 @@ FIRST_ROWS: Final = 2_000
 ACCEPTED_ROWS: Final = 1_000
 """Rows after them: the hold-out that it is accepted with."""
 STREAM_START: Final = FIRST_ROWS + ACCEPTED_ROWS
+BLOCK_SECONDS: Final = 300
 GENERATED_ROWS: Final = 50_000
 NOISE: Final = 0.1
 SEA_THRESHOLDS: Final = (8.0, 9.0, 7.0, 9.5)
 """Sums of the first two numbers at which the class changes, by quarter (Street and Kim, 2001)."""
+VOLUMES: Final = {
+    "ELB": "elb_request_count_8c0756",
+    "AMZN": "Twitter_volume_AMZN",
+    "KO": "Twitter_volume_KO",
+}
+"""Files of the Numenta Anomaly Benchmark: requests or messages that came in each five minutes."""
 
 
 class InvalidStreamError(Exception):
@@ -39,6 +47,8 @@ class Stream:
     features : shape (rows, columns). labels : shape (rows,).
     rows_per_block : how many come in a block of 300 s.
     drifts : rows at which the concept is known to change.
+    volume : how many come in each block, from `STREAM_START` on, where that varies;
+        `rows_per_block` of them after its end.
     """
 
     name: str
@@ -46,6 +56,23 @@ class Stream:
     labels: NDArray[np.int64]
     rows_per_block: int
     drifts: tuple[int, ...] = ()
+    volume: tuple[int, ...] = ()
+
+    def ends(self, parts: int) -> Iterator[int]:
+        """The row after the last one that has come, by part of a block, until all have come."""
+        came = STREAM_START
+        for rows in chain(self.volume, repeat(self.rows_per_block)):
+            for part in range(1, parts + 1):
+                if came + round((part - 1) * rows / parts) >= len(self.labels):
+                    return
+                yield min(came + round(part * rows / parts), len(self.labels))
+            came += rows
+
+    def row_at(self, seconds: float) -> int:
+        """The row that comes so many seconds after `STREAM_START`."""
+        blocks, came = seconds / BLOCK_SECONDS, np.cumsum([0, *self.volume])
+        later = max(blocks - len(self.volume), 0) * self.rows_per_block
+        return STREAM_START + round(float(np.interp(blocks, np.arange(len(came)), came)) + later)
 
     def first(self, rows: int | None) -> Stream:
         """Its first rows only; all of it for None."""
@@ -120,14 +147,17 @@ def of_files(
     return Stream(name, table, classes, rows_per_block, drifts)
 
 
-def _table(path: Path) -> NDArray[np.float64]:
+def _text(path: Path) -> str:
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt") as file:
-            text = file.read()
+            return str(file.read())
     except OSError as error:
         raise InvalidStreamError(f"{path} can't be read: {error.strerror or error}") from error
-    rows = [line.replace(",", " ").split() for line in text.splitlines() if line.strip()]
+
+
+def _table(path: Path) -> NDArray[np.float64]:
+    rows = [line.replace(",", " ").split() for line in _text(path).splitlines() if line.strip()]
     try:
         table = np.array(rows, dtype=np.float64)
     except ValueError as error:
@@ -158,6 +188,29 @@ def rotating(rows: int = GENERATED_ROWS, seed: int = 7) -> Stream:
     labels = (np.cos(angle) * table[:, 0] + np.sin(angle) * table[:, 1] > 0).astype(np.int64)
     labels ^= random.random(rows) < NOISE
     return Stream("rotating", table, labels, 50)
+
+
+def at_volume(stream: Stream, name: str, path: Path) -> Stream:
+    """The stream, with as many rows in each block as a file counts: a header, then times and counts.
+
+    If these are more than the stream has rows, it has the same share of each of them.
+    """
+    counts = np.cumsum([0, *_counts(path)])
+    rows = len(stream.labels) - STREAM_START
+    came = counts if counts[-1] <= rows else counts * rows // counts[-1]
+    kept = stream.first(STREAM_START + int(came[-1]))
+    volume = tuple(np.diff(came).tolist())
+    return replace(kept, name=f"{stream.name}-{name}", volume=volume)
+
+
+def _counts(path: Path) -> list[int]:
+    lines = _text(path).splitlines()[1:]
+    try:
+        return [round(float(line.rpartition(",")[2])) for line in lines if line.strip()]
+    except ValueError as error:
+        raise InvalidStreamError(
+            f"{path} must hold a time and a count in each line after the first: {error}"
+        ) from error
 
 
 def steady(rows: int = GENERATED_ROWS, seed: int = 7) -> Stream:
@@ -198,3 +251,11 @@ def published(folder: Path) -> tuple[Stream, ...]:
             )
         )
     return tuple(found)
+
+
+def at_volumes(folder: Path) -> Iterator[Stream]:
+    """Generated streams at each volume of the folder: one that drifts, and one that doesn't."""
+    for name, file in VOLUMES.items():
+        path = folder / f"{file}.csv.gz"
+        if path.exists():
+            yield from (at_volume(stream, name, path) for stream in (sea(), steady()))

@@ -26,7 +26,7 @@ sys.path.extend(str(source) for source in SOURCES.values())
 collect_ignore = [] if "BENTOML_EXAMPLES" in os.environ else ["test_bentoml_originals.py"]
 
 
-@pytest.hookimpl(tryfirst=True)  # before tests/conftest.py doubles what it finds
+@pytest.hookimpl(tryfirst=True)  # before tests/support/runs/scheduling.py doubles what it finds
 def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:

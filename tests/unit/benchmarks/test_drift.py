@@ -1,5 +1,7 @@
 """The closed loop over streams that drift, and over streams that don't."""
 
+import dataclasses
+import gzip
 import json
 
 import numpy as np
@@ -135,6 +137,56 @@ def test_features_and_labels_belong_together(files, tmp_path):
     few.write_text("1\n" * 100)
     with pytest.raises(InvalidStreamError, match="needs more"):
         streams.of_files("x", few, few, 30)
+
+
+# ---- volumes ----------------------------------------------------------------------------------
+def test_rows_come_as_a_file_counts_them_and_evenly_after_it(tmp_path):
+    counted = tmp_path / "counted.csv"
+    counted.write_text("timestamp,value\n2015-02-26 21:42:53,40.0\n2015-02-26 21:47:53,0\n")
+    stream = streams.at_volume(shifting(streams.STREAM_START + 100), "day", counted)
+    assert stream.name == "shifting-day"
+    assert stream.volume == (40, 0)
+    ends = [end - streams.STREAM_START for end in stream.ends(2)]
+    assert ends == [20, 40]
+    longer = dataclasses.replace(shifting(streams.STREAM_START + 100), volume=(40, 0))
+    assert [end - streams.STREAM_START for end in longer.ends(1)] == [40, 40, 90, 100]
+    rows = [longer.row_at(seconds) - streams.STREAM_START for seconds in (150, 300, 450, 600, 900)]
+    assert rows == [20, 40, 40, 40, 90]
+
+
+def test_of_more_counts_than_rows_each_is_taken_by_the_same_share(tmp_path):
+    counted = tmp_path / "counted.csv"
+    counted.write_text("timestamp,value\nmonday,300\ntuesday,100\n")
+    stream = streams.at_volume(shifting(streams.STREAM_START + 40), "week", counted)
+    assert stream.volume == (30, 10)
+    counted.write_text("timestamp,value\nmonday,many\n")
+    with pytest.raises(InvalidStreamError, match="a time and a count in each line"):
+        streams.at_volume(stream, "week", counted)
+
+
+def test_volumes_of_a_folder_and_generated_streams_are_added_on_demand(tmp_path):
+    with gzip.open(tmp_path / "elb_request_count_8c0756.csv.gz", "wt") as file:
+        file.write("timestamp,value\n2014-04-10 00:04:00,94.0\n")
+
+    def names(*arguments):
+        asked = cli.parse(["--folder", str(tmp_path), *arguments])
+        return [stream.name for stream in cli.streams_of(asked)]
+
+    generated = ["sea-generated", "rotating", "steady"]
+    volumes = ["sea-generated-ELB", "steady-ELB"]
+    assert names() == generated
+    assert names("--volumes") == volumes
+    assert names("--volumes", "--generated") == volumes + generated
+
+
+@trains
+def test_the_operator_decides_the_same_where_a_volume_is_even():
+    """A volume of 50 rows a block is what the stream has without one."""
+    stream = shifting(6_000)
+    even = dataclasses.replace(stream, volume=(50,) * 20)
+    runs = [Loop(Trainer(one, BAYES), DEFAULTS, 0).run() for one in (stream, even)]
+    assert runs[0].log == runs[1].log
+    assert runs[0].log
 
 
 # ---- the page ---------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import nan
 from typing import TYPE_CHECKING
 
 from benchmarks.prometheus_stand_in import PrometheusStandIn, Row, patience, row
@@ -11,7 +13,8 @@ from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.day_reader import DayReader
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.timing import Timing
-from tests.support.decisions.scenarios import AVAILABILITY, product
+from sluicegate.stats.counts import Count
+from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY, product
 from tests.support.prometheus.measured_world import ProductBlocks, World
 
 if TYPE_CHECKING:
@@ -50,3 +53,87 @@ async def test_an_hour_at_the_border_of_two_days_counts_in_one_of_them():
     ):
         found = await DayReader(prometheus, Timing()).read([target], spans)
     assert [found[target.key, span].answers for span in spans] == [{"+Inf": 24}] * 2
+
+
+async def read_days(spans, *slos, answers=rows, markets=(), **changes):
+    """What one product did in each of these spans, and the ranges that were asked for."""
+    target = target_of(DataProduct.parse({**product(*slos), "status": STATUS}), Timing())
+    assert target is not None
+    async with (
+        PrometheusStandIn(answers, {}) as server,
+        Prometheus(Endpoint(url=server.url, timeout_seconds=patience())) as prometheus,
+    ):
+        reader = DayReader(prometheus, Timing(), **changes)
+        found = await reader.read([replace(target, markets=markets)], spans)
+        ranges = {
+            (int(form["step"]), int(form["start"]), int(form["end"])) for form in server.forms
+        }
+    return [found[target.key, span] for span in spans], sorted(ranges)
+
+
+async def test_a_day_is_the_sum_of_its_blocks():
+    versions = [
+        ProductBlocks(product="search", requests=10, bad=1),
+        ProductBlocks(product="search", version="v0", requests=0, correct=3, wrong=2, targets=0),
+        ProductBlocks(product="search", version="gone", requests=0, correct=0, wrong=0, targets=0),
+        ProductBlocks(product="other"),
+    ]
+    half = BEGIN + DAY // 2
+    versions[0].only = lambda index: index * 300 > half
+
+    def shown(kind: str, indexes: range, step: int) -> Iterator[Row]:
+        if kind == "histogram":
+            labels = {"namespace": "catalog", "product": "search"}
+            for bound, value in (("+Inf", 10.0), ("0.25", 7.4), ("1", nan)):
+                yield row(dict.fromkeys(indexes, value), step, **labels, le=bound)
+            yield row(dict.fromkeys(indexes, 5.0), step, namespace="a", product="b", le="+Inf")
+        elif kind == "markets":
+            labels = {
+                "namespace": "catalog", "product": "search", "prediction_version": "v1",
+                "indicator": "outcomes", "market": "FR",
+            }  # fmt: skip
+            for outcome, value in (("good", 4.0), ("bad", 1.0)):
+                yield row(dict.fromkeys(indexes, value), step, **labels, outcome=outcome)
+        else:
+            yield from World(versions)(kind, indexes, step)
+
+    spans = [(BEGIN, BEGIN + DAY), (BEGIN + DAY, BEGIN + 2 * DAY)]
+    days, ranges = await read_days(
+        spans, AVAILABILITY, ACCURACY, answers=shown, markets=("FR", "other")
+    )
+    assert ranges == [
+        (300, BEGIN + 300, BEGIN + 2 * DAY), (3600, BEGIN + 3600, BEGIN + 2 * DAY),
+    ]  # fmt: skip
+    first, second = days
+    # Availability: v1 in the second half of the first day, v0 and gone all day; accuracy likewise.
+    assert first.slos == {
+        "availability": Count(144, 1440),
+        "accuracy": Count(144 * 5 + 288 * 2, 144 * 50 + 288 * 5),
+    }
+    assert second.slos == {
+        "availability": Count(288, 2880),
+        "accuracy": Count(288 * 5 + 288 * 2, 288 * 50 + 288 * 5),
+    }
+    assert first.markets["accuracy"]["FR"] == Count(288, 288 * 5)
+    assert first.answers == {"+Inf": 240, "0.25": round(24 * 7.4), "1.0": 0}
+    assert first.versions == {"v1", "v0"}
+    assert (first.pod_seconds, second.pod_seconds) == (DAY, 2 * DAY)
+    assert first.blocks == 2 * 144 + 4 * 288
+    assert second.blocks == 2 * 288 + 4 * 288
+    assert (first.good, second.good) == (first.blocks, second.blocks)
+    assert first.measured == 1.0
+
+
+async def test_days_that_follow_each_other_share_queries_of_four_days_at_most():
+    spans = [(BEGIN + number * DAY, BEGIN + (number + 1) * DAY) for number in (0, 1, 2, 3, 4, 7)]
+    _, ranges = await read_days(spans, AVAILABILITY)
+    assert [one[1:] for one in ranges if one[0] == 300] == [
+        (BEGIN + 300, BEGIN + 4 * DAY),
+        (BEGIN + 4 * DAY + 300, BEGIN + 5 * DAY),
+        (BEGIN + 7 * DAY + 300, BEGIN + 8 * DAY),
+    ]
+
+
+async def test_a_young_day_is_made_of_shorter_blocks_the_histogram_too():
+    _, ranges = await read_days([(BEGIN, BEGIN + 600)], AVAILABILITY, step=60)
+    assert ranges == [(60, BEGIN + 60, BEGIN + 600)]

@@ -176,6 +176,88 @@ def test_a_block_with_too_few_scrapes_is_dropped(coverage, quality):
     assert block.count.total == (10 if quality is Quality.COUNTED else 0)
 
 
+@given(
+    st.dictionaries(st.integers(1, 1300), st.integers(0, 300), min_size=1, max_size=150),
+    st.lists(st.tuples(st.integers(0, 1300), st.integers(0, 200)), max_size=3),
+)
+def test_events_that_are_left_out_take_their_whole_hours_with_them(totals, drawn):
+    series = series_of((index, (totals[index] // 3, totals[index])) for index in sorted(totals))
+    newest, spans = max(totals), [(after, after + length) for after, length in drawn]
+    left = series.without(spans)
+    touched = {hour_of(index) for after, last in spans for index in range(after + 1, last + 1)}
+    gone = {index for after, last in spans for index in range(after + 1, last + 1)}
+    for hour in range(hour_of(newest) + 2):
+        assert left.hour(hour) == (Count(0, 0) if hour in touched else series.hour(hour))
+    for index in range(-1, newest + 2):
+        before, after = series.block(index), left.block(index)
+        assert after.quality is before.quality
+        assert after.count == (Count(0, 0) if index in gone else before.count)
+    assert left.newest == series.newest
+    assert [series.block(one).count.total for one in totals if one > newest - 72] == [
+        totals[one] for one in totals if one > newest - 72
+    ], "the series itself stays as it is"
+
+
+def test_what_was_computed_without_some_events_is_found_again_for_the_same_ones():
+    series = series_of([(index, (1, 2)) for index in range(1, 100)])
+    one = series.without([(3, 9)])
+    one.derived["mine"] = 1
+    assert series.without([(3, 9)]).derived == {"mine": 1}
+    assert series.without([(3, 10)]).derived == {}
+    assert series.without([(3, 9)]).derived == {}
+    series.without([(3, 9)]).derived["mine"] = 1
+    series.record(Block(100, Quality.COUNTED))
+    assert series.without([(3, 9)]).derived == {"mine": 1}, "the newest changes no complete hour"
+    series.record(Block(50, Quality.COUNTED))
+    assert series.derived == {}
+
+
+def test_blocks_are_kept_singly_for_six_hours():
+    series = series_of([(index, (1, index)) for index in range(1, 101)])
+    assert [one.index for one in series.blocks(0, 200)] == list(range(29, 101))
+    assert [one.index for one in series.blocks(97, 99)] == [98, 99]
+    for index, quality in ((28, "MISSING"), (29, "COUNTED"), (100, "COUNTED"), (101, "MISSING")):
+        assert series.block(index).quality.name == quality
+    assert series.block(-1).quality is Quality.MISSING
+    assert series.block(29).count == Count(1, 29)
+    few = series_of([(3, (1, 2))])
+    assert [few.block(index).quality.name for index in (0, 2, 3)] == [
+        "MISSING",
+        "MISSING",
+        "COUNTED",
+    ]
+    assert few.block(-1).quality is Quality.MISSING
+
+
+def test_the_first_hour_is_that_of_the_oldest_block_that_is_kept():
+    series = Series()
+    assert series.first_hour > 10**9
+    assert (series.newest, series.had_events) == (-1, False)
+    series.record(Block(30, Quality.COUNTED, Count(0, 0)))
+    assert (series.first_hour, series.newest, series.had_events) == (2, 30, False)
+    series.record(Block(31, Quality.COUNTED, Count(0, 1)))
+    assert series.had_events
+    series.record_hour(1, Count(1, 1))
+    assert series.first_hour == 1
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 5), (5, 12), (3, 3), (4, 2), (-5, -3), (9, 400)])
+def test_hours_that_are_not_kept_are_zero(first, last):
+    series = series_of([(index, (1, 2)) for index in range(49, 109)])
+    kept = {4: 12, 5: 12, 6: 12, 7: 12, 8: 12}
+    bad, total = series.hours(first, last)
+    assert list(bad) == [kept.get(hour, 0) for hour in range(first, last + 1)]
+    assert list(total) == [2 * kept.get(hour, 0) for hour in range(first, last + 1)]
+
+
+def test_what_a_block_may_say_has_its_limits():
+    assert read_block(1, 0, 2**53).count == Count(0, 2**53)
+    assert read_block(1, 102, 100).count == Count(100, 100)
+    assert read_block(1, 0.4, 0.6).count == Count(0, 1)
+    assert read_block(1, -0.1, 0.0).quality is Quality.INVALID
+    assert read_block(1, None, None) == Block(1, Quality.NO_SERIES, Count(0, 0))
+
+
 # ---- rows of a canary ----------------------------------------------------------------------
 FETCHES = st.lists(
     st.tuples(

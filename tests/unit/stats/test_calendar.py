@@ -17,7 +17,7 @@ from sluicegate.policy.slo_health.ratio_slo import judge
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_scenario import parse_scenario
 from sluicegate.slo.blocks import Block, Quality, Series
-from sluicegate.stats.calendar import Calendar
+from sluicegate.stats.calendar import CLOCK, Calendar
 from sluicegate.stats.counts import Count
 from tests.support.decisions.histories import draw
 from tests.support.decisions.judged import judged_by, observed, series, serving, stable
@@ -41,17 +41,34 @@ def test_a_sum_lies_in_the_hour_and_the_day_in_which_it_begins(seconds, hour, nu
 
 
 @pytest.mark.parametrize(
-    ("seconds", "hour", "sums"), [(300, 3600, 24), (60, 3600, 120), (3600, 3600, 2), (5, 60, 24)]
+    ("seconds", "hour", "a_day", "blocks", "hours", "days"),
+    [
+        (300, 3600, 24, 288, 3600, 86_400),
+        (60, 3600, 120, 1440, 3600, 86_400),
+        (7, 3600, 1029, 12_343, 924, 86_400),  # thirty hours aren't kept: eleven sums are one
+        (3600, 3600, 2, 24, 43_200, 86_400),
+        (10_800, 3600, 1, 8, 129_600, 129_600),
+        (5, 60, 24, 288, 60, 1440),
+    ],
 )
-def test_a_day_has_as_many_sums_as_its_hours(seconds, hour, sums):
-    assert Calendar(seconds, hour).sums(24) == sums
+def test_units_are_the_clocks_unless_sums_are_longer_or_not_kept(
+    seconds, hour, a_day, blocks, hours, days
+):
+    calendar = Calendar(seconds, hour)
+    assert (calendar.sums(24), calendar.blocks(24)) == (a_day, blocks)
+    assert (calendar.hours.seconds, calendar.days.seconds) == (hours, days)
+    assert calendar.each_sum.are_sums
+    assert calendar.hours.are_sums is (hours == 12 * seconds)
+    assert calendar.hours_as_sums(24) == max(round(24 * hour / (12 * seconds)), 1)
+    assert calendar.hours_as_sums(1) == max(round(hour / (12 * seconds)), 1)
+    assert calendar.hour_of_day(1000) == 1000 * 12 * seconds // hour % 24
+    assert calendar.keeps(24) is (a_day <= 336)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "hour", "day"), [(60, 3600, 1440), (300, 3600, 288), (3600, 3600, 24), (5, 60, 288)]
-)
-def test_a_day_has_as_many_blocks_as_its_hours(seconds, hour, day):
-    assert Calendar(seconds, hour).blocks(24) == day
+def test_fourteen_days_are_kept_at_blocks_of_five_minutes():
+    assert Calendar().keeps(336)
+    assert not Calendar().keeps(337)
+    assert Calendar() == Calendar(300, 3600) == CLOCK
 
 
 @pytest.mark.parametrize(("seconds", "blocks"), [(60, 4032), (300, 4032), (600, 2016), (3600, 336)])

@@ -20,7 +20,7 @@ from sluicegate.stats.counts import Count
 from sluicegate.stats.seasonality import chi_square_tail, hour_matters
 from tests.support.decisions.scenarios import ACCURACY, product
 
-A = cusum.HOURLY_BLOCKS
+A = 87_600
 ACCEPTED = Baseline.of(Count(100, 1000), 0, 0, BaselineSource.EVALUATION)
 
 
@@ -69,6 +69,29 @@ def test_going_on_is_exactly_starting_over(counts, cut, first):
         assert whole.values == anew.values
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "leads"),
+    [(2, 9, True), (5, 9, True), (2, 99, True), (1, 9, False), (2, 8, False), (6, 9, False)],
+)
+def test_one_may_go_on_from_an_earlier_start_that_touched_zero_since(first, last, leads):
+    """Begun with block 2, of which 10 comes next; one sum was last 0 before block 5."""
+    at = cusum.Progress((1.0, 2.0), (5, 7), start=2, next=10)
+    assert at.leads_to(first, last) is leads
+
+
+@given(blocks, st.integers(1, 3), st.integers(0, 5))
+def test_each_kind_of_day_is_judged_by_its_own_bank(counts, kinds, first):
+    banks = [cusum.bank(0.1, 0.12 - 0.001 * kind, 0.03, A) for kind in range(kinds)]
+    sums = [0.0] * 3
+    for index, (bad, total) in enumerate(counts, start=first):
+        for place, one in enumerate(banks[index % kinds].alternatives):
+            step = bad * one.per_bad + (total - bad) * one.per_good
+            sums[place] = max(0.0, sums[place] + step / 2.0)
+    found = cusum.advance_strata(cusum.begin(banks[0], first), banks, counts, 2.0)
+    assert found.values == pytest.approx(sums, rel=1e-9, abs=1e-9)
+    assert (found.start, found.next) == (first, first + len(counts))
+
+
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 1)), min_size=30, max_size=700))
 def test_a_product_that_is_followed_is_judged_as_one_that_is_new(rows):
     slo, followed = terms(), Series()
@@ -112,6 +135,11 @@ def test_the_bound_counts_the_alternatives_that_are_left(kept, drop):
     bank = cusum.bank(0.1, 0.12, drop, A)
     assert len(bank.alternatives) == kept
     assert bank.bound == pytest.approx(math.log(kept * A))
+
+
+def test_ten_years_lie_between_two_false_alarms_and_a_thousand_blocks_in_a_probation():
+    assert (cusum.HOURLY_BLOCKS, cusum.DAILY_BLOCKS) == (10 * 365 * 24, 10 * 365)
+    assert cusum.PROBATION_BLOCKS == 1_000
 
 
 def test_three_alternatives_are_bad_at_twelve_and_a_half():
@@ -220,17 +248,6 @@ def test_the_tail_of_chi_square_equals_scipy(value, degrees):
     assert chi_square_tail(value, degrees) == pytest.approx(
         chi2.sf(value, degrees), rel=1e-9, abs=1e-13
     )
-
-
-def test_the_hour_test_is_that_of_scipy():
-    from scipy.stats import chi2_contingency
-
-    source = random.Random(3)
-    for spread in (15, 40):  # the same day twice, so that only χ² decides
-        day = [(100 + source.randint(-spread, spread), 1000) for _ in range(24)]
-        table = [[2 * bad, 2 * (total - bad)] for bad, total in day]
-        expected = chi2_contingency(table, correction=False).pvalue < 0.01
-        assert hour_matters(day * 2, 0, 1.0) is bool(expected)
 
 
 def swinging(days, swing=0.5):

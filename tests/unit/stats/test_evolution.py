@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sluicegate.stats.counts import Count
-from sluicegate.stats.evolution import PeriodChange, evolution
+from sluicegate.stats.evolution import Evolution, PeriodChange, evolution
 from sluicegate.stats.intervals import newcombe
 
 MONTHS = 2000
@@ -67,7 +67,8 @@ def test_what_is_too_small_to_say_anything_isnt_called_unchanged():
     many = [Count(100, 1000)] * 30
     assert evolution(many, many, margin=0.03).change is PeriodChange.NO_EVIDENCE
     assert evolution(many, [], margin=0.03).change is PeriodChange.TOO_FEW
-    assert evolution([], many, margin=0.03).change is PeriodChange.TOO_FEW
+    nothing = Evolution(PeriodChange.TOO_FEW, 0.0, 0.0, 0.0, 1.0)
+    assert evolution([], many, margin=0.03) == Evolution(PeriodChange.TOO_FEW) == nothing
 
 
 def test_a_change_has_its_size_and_its_interval():
@@ -90,9 +91,36 @@ def test_days_that_differ_more_than_chance_widen_the_interval():
     assert wide.upper - wide.lower > 2 * (narrow.upper - narrow.lower)
 
 
-def test_of_few_days_the_scatter_says_nothing():
-    few = [Count(1, 100), Count(99, 100)]
-    assert evolution(few, few, margin=0.03).phi == 1.0
+@pytest.mark.parametrize(("days", "phi"), [(6, 1.0), (7, 50.0)])
+def test_of_less_than_a_week_the_scatter_says_nothing_and_of_more_not_everything(days, phi):
+    wild = [Count(1, 1000), Count(999, 1000)] * 4
+    assert evolution(wild[:days], wild[:days], margin=0.03).phi == phi
+
+
+@pytest.mark.parametrize(("fixed", "phi_before"), [(False, 2.0), (True, 8.0)])
+def test_each_side_is_worth_as_many_events_as_its_days_allow(fixed, phi_before):
+    """A baseline of one count scatters as the days that are compared with it."""
+
+    def scattered(phi, bad):
+        distance = (phi * 0.9 * bad * 29 / 30) ** 0.5
+        return [Count(bad - distance, 1000), Count(bad + distance, 1000)] * 15
+
+    now, before = scattered(8.0, 100), scattered(2.0, 100)
+    found = evolution(now, before, margin=0.03, fixed=fixed)
+    z = NormalDist().inv_cdf(0.975)
+    expected = newcombe((3000 / 8, 30_000 / 8), (3000 / phi_before, 30_000 / phi_before), z)
+    assert (found.lower, found.upper) == pytest.approx((expected.lower, expected.upper))
+    assert found.phi == pytest.approx(8.0)
+    assert evolution(before, now, margin=0.03).phi == pytest.approx(8.0)
+
+
+@pytest.mark.parametrize(("now", "before"), [(103, 100), (97, 100)])
+def test_no_evidence_needs_an_interval_within_the_margin(now, before):
+    days = [[Count(bad, 1000)] * 5 for bad in (now, before)]
+    found = evolution(*days, margin=1.0)
+    widest = max(found.upper, -found.lower)
+    assert evolution(*days, margin=widest + 1e-9).change is PeriodChange.NO_EVIDENCE
+    assert evolution(*days, margin=widest).change is PeriodChange.TOO_FEW
 
 
 def test_the_dispersion_is_pearsons():

@@ -21,6 +21,8 @@ from sluicegate.slo.blocks import Quality
 from sluicegate.slo.means import Means
 from sluicegate.stats.counts import NOTHING
 from sluicegate.stats.gauge import (
+    DAILY_BOUND,
+    HOURLY_BOUND,
     beyond_bound,
     difference_interval,
     gauge_baseline,
@@ -63,15 +65,19 @@ def test_the_cusum_is_the_formula_of_the_design():
     baseline = gauge_baseline([9.0, 11.0] * 14)
     assert baseline.mean == 10
     s = 0.0
-    values = [8.0, 7.0, 12.0, 6.0]
+    values = [30.0, 8.0, 7.0, 12.0, 6.0]
     for value in values:
         s = max(0.0, s - (value - 10) / baseline.deviation - 0.5)
     assert gauge_cusum(values, baseline) == s
 
 
-@pytest.mark.parametrize("values", [[], [1.0] * 27, [1.0] * 40])
+@pytest.mark.parametrize("values", [[], [9.0, 11.0] * 13 + [9.0], [1.0] * 40])
 def test_too_few_blocks_or_none_that_vary_are_no_baseline(values):
     assert gauge_baseline(values) is None
+
+
+def test_the_bounds_are_those_of_ten_years_of_hours_and_two_and_a_half_of_days():
+    assert (HOURLY_BOUND, DAILY_BOUND) == (9.5, 5.0)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +89,8 @@ def test_a_bound_is_missed_in_three_of_four_blocks(values, beyond):
 
 
 def test_a_difference_needs_twenty_pairs():
-    assert difference_interval([0.1, -0.1] * 9, 0.05) is None
+    assert difference_interval([0.1] * 20, 0.05) is None, "it never varies"
+    assert difference_interval([*[0.1, -0.1] * 9, 0.1], 0.05) is None
     interval = difference_interval([0.1, -0.1] * 10, 0.05)
     rho2 = (-2 * math.log(0.1) + math.log(1 - 2 * math.log(0.1))) / 60
     sd = math.sqrt(0.01 * 20 / 19)

@@ -113,6 +113,47 @@ def test_evidence_grows_with_what_is_shown_and_only_with_that():
     assert weigh(Pairs(0, 0, 0, 0), 0.03).promote == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.parametrize(("only", "shown"), [(6, False), (7, True)])
+def test_better_is_shown_at_one_percent(only, shown):
+    """Each of so many discordant rows is for the candidate: by chance in one of 2ⁿ."""
+    assert better_by_chance(Pairs(50, only, 0, 3)) == pytest.approx(0.5**only)
+    assert is_shown_better(Pairs(50, only, 0, 3)) is shown
+    assert better_by_chance(Pairs(50, 0, 0, 3)) == 1.0
+    assert better_by_chance(Pairs(50, 0, only, 3)) == 1.0
+    assert better_by_chance(Pairs(50, 2, 1, 3)) == pytest.approx(4 / 8)
+
+
+@pytest.mark.parametrize("margin", [0.03, 0.2])
+def test_the_evidence_is_the_mean_of_the_capitals_of_four_bets(margin):
+    pairs = Pairs(40, 6, 2, 5)
+
+    def capital(gains, losses, margin):
+        bets = [share / (1 - margin) for share in (0.05, 0.1, 0.2, 0.4)]
+        return sum(
+            (1 + bet * (margin + 1)) ** gains
+            * (1 + bet * (margin - 1)) ** losses
+            * (1 + bet * margin) ** 45
+            for bet in bets
+        ) / len(bets)  # fmt: skip
+
+    found = weigh(pairs, margin)
+    assert exp(found.promote) == pytest.approx(capital(6, 2, margin))
+    assert exp(found.roll_back) == pytest.approx(capital(2, 6, 0.0))
+    assert exp(found.better) == pytest.approx(capital(6, 2, 0.0))
+    assert found.pairs == pairs
+
+
+def test_bounds_of_a_difference_are_agrestis_and_mins():
+    found, z = difference(Pairs(40, 6, 2, 5), 2.0), 2.0
+    mean, share = -4 / 55, 9 / 55
+    error = ((share - mean**2) / 55) ** 0.5
+    assert found.estimate == pytest.approx(-4 / 53)
+    assert (found.lower, found.upper) == pytest.approx((mean - z * error, mean + z * error))
+    assert difference(Pairs(0, 0, 0, 0)).estimate == 0.0
+    assert difference(Pairs(0, 9, 0, 0), 9.0).lower == -1.0
+    assert difference(Pairs(0, 0, 9, 0), 9.0).upper == 1.0
+
+
 def test_better_is_more_than_not_worse():
     assert is_shown_better(Pairs(400, 60, 20, 20))
     assert not is_shown_better(Pairs(400, 21, 20, 20))

@@ -7,13 +7,13 @@ import pytest
 
 from sluicegate.stats.paired import Pairs
 from sluicegate.stats.paired_blocks import (
-    FEW_BLOCKS,
-    PRIOR_CORRELATION,
     BlockEvidence,
     expected_blocks,
     expected_rows,
 )
 
+FEW_BLOCKS = 5
+PRIOR_CORRELATION = 0.07
 MARGIN = 0.03
 HOLD_OUT = Pairs(430, 20, 25, 25)
 BLOCKS = [
@@ -146,4 +146,26 @@ def test_blocks_are_planned_with_the_discount_and_not_for_ever():
     assert expected_blocks(5_000, 732) == 6, "five blocks of 14 rows, then hundreds a block"
     assert expected_blocks(0.5, 10) == 20
     assert expected_blocks(2, 1e9) == inf
+    assert expected_blocks(1, 10) == 10
+    assert expected_blocks(50, 0) == 0
+
+
+@pytest.mark.parametrize("rows", [2, 30, 5_000])
+@pytest.mark.parametrize("needed", [1, 40, 700])
+def test_a_planned_block_counts_with_the_correlation_that_is_measured_by_then(rows, needed):
+    counted, blocks = 0.0, 0
+    while counted < needed:
+        correlation = 0.07 if blocks < 5 else min(4 * sqrt(2 / blocks) / (rows - 1), 1)
+        counted += rows / (1 + (rows - 1) * correlation)
+        blocks += 1
+    assert expected_blocks(rows, needed) == blocks
+
+
+def test_planning_looks_ten_thousand_blocks_ahead():
+    """Of two rows each: their correlation is then 4 √(2/n)."""
+    counted = sum(
+        2 / (1 + min(4 * sqrt(2 / block), 1) if block >= 5 else 1.07) for block in range(10_000)
+    )
+    assert expected_blocks(2, counted - 1e-6) == 10_000
+    assert expected_blocks(2, counted + 1e-6) == inf
     assert expected_rows(0.1, 0.0, 3.0) == inf

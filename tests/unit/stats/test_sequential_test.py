@@ -14,11 +14,13 @@ from sluicegate.stats.canary_duration import (
     events_to_roll_back,
     expected_seconds,
     growth,
+    warmed_up,
 )
 from sluicegate.stats.counts import Count
+from sluicegate.stats.paired import PairedEvidence, Pairs
 from sluicegate.stats.sequential_test import (
-    ALPHA,
-    STRETCH,
+    SequentialEvidence,
+    better_bound,
     block_factor,
     expected_ratio,
     gather,
@@ -26,6 +28,8 @@ from sluicegate.stats.sequential_test import (
     promotion_bound,
     rollback_bound,
 )
+
+STRETCH = 64
 
 
 @pytest.mark.parametrize(
@@ -76,9 +80,9 @@ def better(*block):
 
 def _chances(size, rate):
     """Of each number of successes in so many trials."""
-    from scipy.stats import binom
-
-    return binom.pmf(range(size + 1), size, rate).tolist()
+    return [
+        math.comb(size, one) * rate**one * (1 - rate) ** (size - one) for one in range(size + 1)
+    ]
 
 
 def mean_factor(sizes, rates, ratio, margin, *, of):
@@ -169,6 +173,8 @@ def test_bounds_are_those_of_the_error_rates():
     assert promotion_bound(3, 3) == pytest.approx(math.log(20))
     assert promotion_bound(1, 3) == pytest.approx(math.log(20) / 3)
     assert rollback_bound(3) == pytest.approx(math.log(60))
+    assert rollback_bound(0) == rollback_bound(1) == pytest.approx(math.log(20))
+    assert better_bound(1, 4, 3) == pytest.approx(math.log(60) / 4)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +191,7 @@ def test_bounds_are_those_of_the_error_rates():
     ],
 )
 def test_planned_events_are_those_of_the_design(ratio, margin, promote, roll_back):
-    assert round(math.log(1 / ALPHA) / divergence(ratio, ratio + margin)) == promote
+    assert round(math.log(20) / divergence(ratio, ratio + margin)) == promote
     assert round(events_to_roll_back(ratio, margin)) == roll_back
 
 
@@ -203,6 +209,90 @@ def test_without_events_a_canary_never_ends():
     assert math.isinf(
         expected_seconds((5, 50), events_per_second=0, ratio=0.1, margin=0.03, block_seconds=60)
     )
+
+
+@pytest.mark.parametrize("known", [0.0, 1.2])
+@pytest.mark.parametrize("correlation", [0.0, 0.01])
+def test_a_canary_takes_as_long_as_its_evidence_needs_at_each_share(known, correlation):
+    """Blocks of a minute with 240 events of both arms; each step needs half of ln 20."""
+    expected, gathered = 0.0, known
+    for step, weight in ((1, 0.05), (2, 0.5)):
+        lacking = max(step * math.log(20) / 2 - gathered, 0)
+        gathered += lacking
+        arms = [240 * part for part in (weight, 1 - weight)]
+        ours, theirs = (n / (1 + (n - 1) * correlation) for n in arms)
+        a_block = growth(ours / (ours + theirs), 0.1, 0.03) * (ours + theirs)
+        expected += 60 * max(lacking / a_block, 5) + 60 * 2
+    found = expected_seconds(
+        (5, 50), events_per_second=4, ratio=0.1, margin=0.03, block_seconds=60,
+        correlation=correlation, known=known,
+    )  # fmt: skip
+    assert found == pytest.approx(expected)
+    if not known and not correlation:
+        assert found == expected_seconds(
+            (5, 50), events_per_second=4, ratio=0.1, margin=0.03, block_seconds=60
+        )
+
+
+def test_the_growth_of_the_evidence_is_the_relative_entropy_of_the_nearest_null():
+    nulls = [0.07 + step * 1e-6 for step in range(1, 30_000)]
+    for weight in (0.05, 0.5):
+        nearest = min(
+            weight * divergence(0.1, s + 0.03) + (1 - weight) * divergence(0.1, s) for s in nulls
+        )
+        assert growth(weight, 0.1, 0.03) == pytest.approx(nearest, rel=1e-8)
+    assert growth(0.5, 0.0, 0.03) == growth(0.5, 1e-6, 0.03)
+    assert growth(0.5, 1.0, 0.03) == growth(0.5, 0.97 - 1e-6, 0.03)
+
+
+def test_relative_entropy_has_its_limits():
+    assert divergence(0.0, 0.25) == pytest.approx(math.log(4 / 3))
+    assert divergence(1.0, 0.25) == pytest.approx(math.log(4))
+    assert divergence(0.5, 0.25) == pytest.approx(math.log(2 / math.sqrt(3)))
+
+
+def test_two_blocks_after_the_route_is_accepted_are_no_evidence():
+    assert [warmed_up(at, 300) for at in (0, 1, 300, 300.5)] == [2, 3, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("past", "margin", "ratio"),
+    [
+        ((9, 99), 0.03, 0.095),
+        ((0, 0), 0.6, 0.4 - 1e-6),
+        ((0, 10**9), 0.03, 1e-6),
+        ((0, 0), 0.1, 0.5),
+    ],
+)
+def test_the_next_block_is_expected_to_be_as_stable_was(past, margin, ratio):
+    assert expected_ratio(Count(*past), margin) == pytest.approx(ratio, rel=1e-9)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.02])
+@pytest.mark.parametrize(("ratio", "margin"), [(0.1, 0.03), (0.01, 0.03)])
+def test_a_block_bets_on_the_margin_with_its_independent_events(ratio, margin, correlation):
+    """The three likelihood ratios of the documentation, event by event."""
+    ours, theirs = Count(4, 50), Count(60, 400)
+
+    def log_likelihood(count, p):
+        share = 1 / (1 + (count.total - 1) * correlation)
+        return share * (count.bad * math.log(p) + (count.total - count.bad) * math.log(1 - p))
+
+    sizes = [one.total / (1 + (one.total - 1) * correlation) for one in (ours, theirs)]
+    null = nearest_null(sizes[0], sizes[1], ratio, margin)
+    found = block_factor(ours, theirs, ratio, margin, correlation=correlation)
+    assert found.promote == pytest.approx(
+        log_likelihood(ours, ratio) + log_likelihood(theirs, ratio)
+        - log_likelihood(ours, null + margin) - log_likelihood(theirs, null)
+    )  # fmt: skip
+    for evidence, bet in (
+        (found.roll_back, ratio + margin), (found.better, max(ratio - margin, ratio / 2)),
+    ):  # fmt: skip
+        pooled = (sizes[0] * bet + sizes[1] * ratio) / sum(sizes)
+        assert evidence == pytest.approx(
+            log_likelihood(ours, bet) + log_likelihood(theirs, ratio)
+            - log_likelihood(ours, pooled) - log_likelihood(theirs, pooled)
+        )  # fmt: skip
 
 
 def test_plenty_of_events_leave_dwell_and_warm_up():
@@ -224,6 +314,7 @@ def test_plenty_of_events_leave_dwell_and_warm_up():
 def test_evidence_is_the_sum_of_the_blocks_factors_however_it_is_remembered(drawn):
     blocks = [(one and Count(*one), Count(*other)) for one, other in drawn]
     past, expected = Count(3, 100), [0.0, 0.0, 0.0]
+    both = [(one, other) for one, other in blocks if one is not None]
     for candidate, stable in blocks:
         ratio = expected_ratio(past, 0.02)
         past = Count(past.bad + stable.bad, past.total + stable.total)
@@ -234,6 +325,10 @@ def test_evidence_is_the_sum_of_the_blocks_factors_however_it_is_remembered(draw
     for _ in range(2):
         found = gather(blocks, Count(3, 100), margin=0.02, correlation=0.001)
         assert [found.promote, found.roll_back, found.better] == expected
+        assert (found.candidate, found.stable) == tuple(
+            Count(sum(one[arm].bad for one in both), sum(one[arm].total for one in both))
+            for arm in (0, 1)
+        )
 
 
 def test_a_look_at_more_blocks_than_are_remembered_singly_computes_the_new_ones_alone(monkeypatch):
@@ -252,7 +347,16 @@ def test_a_look_at_more_blocks_than_are_remembered_singly_computes_the_new_ones_
     assert 0 < few.cache_info().misses - before <= len(canaries)
 
 
+def test_without_blocks_there_is_no_evidence():
+    nothing = SequentialEvidence(0.0, 0.0, Count(0, 0), Count(0, 0), 0.0)
+    assert gather([], Count(3, 100), margin=0.02) == SequentialEvidence() == nothing
+    known = PairedEvidence(1.0, -2.0, 0.5, Pairs(9, 3, 1, 0))
+    after = nothing.after(known)
+    assert (after.promote, after.roll_back, after.better) == (1.0, 0.0, 0.5)
+
+
 def test_what_is_remembered_is_bounded(monkeypatch):
+    assert sequential_test.STRETCH * sequential_test.MOST_STRETCHES == 2_097_152, "blocks"
     monkeypatch.setattr(sequential_test, "MOST_STRETCHES", 3)
     monkeypatch.setattr(sequential_test, "_KNOWN", {})
     gather([(Count(1, 10), Count(1, 10))] * 9 * STRETCH, Count(1, 100), margin=0.02)

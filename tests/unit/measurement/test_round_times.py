@@ -1,0 +1,159 @@
+"""When Prometheus is asked: as each block settles, each ten seconds while it fails; on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sluicegate.api.slos import Indicator
+from sluicegate.kube.resources import Key
+from sluicegate.measurement.scheduler import BlockScheduler
+from sluicegate.measurement.store import Measurements
+from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
+from sluicegate.prometheus.errors import PrometheusUnavailable
+from sluicegate.prometheus.targets import ProductKey, Target
+from sluicegate.prometheus.timing import Timing
+from sluicegate.runtime.tasks import end
+from tests.support.virtual.event_loop import EPOCH, run_virtually, virtual_loop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CARS, VANS = Key("catalog", "cars"), Key("catalog", "vans")
+
+
+def target(key: Key = CARS, **changes) -> Target:
+    slos = {"availability": Indicator(availability={})}
+    settings = {"key": ProductKey(*key), "versions": ("v1",), "slos": slos}
+    return Target(**settings | changes)
+
+
+@dataclass
+class Silent:
+    """Plays Prometheus: has no series, or doesn't answer; when it was asked for which length."""
+
+    fails: Callable[[float], bool] = lambda _: False
+    asked: list[tuple[float, int]] = field(default_factory=list)
+
+    async def query_range(self, text, *, start, end, step, reader, urgent=False, own_of=""):
+        now = virtual_loop().time()
+        self.asked.append((now, step))
+        if self.fails(now):
+            raise PrometheusUnavailable("it is away")
+        return reader().result()
+
+    def times(self, step: int) -> list[float]:
+        """The seconds at which blocks of a length were asked for."""
+        return sorted({round(at, 1) for at, one in self.asked if one == step})
+
+
+@dataclass
+class Rounds:
+    """The rounds, and what they say to look at."""
+
+    prometheus: Silent
+    measurements: Measurements = field(default_factory=lambda: Measurements(Timing()))
+    looked: list[tuple[float, Key]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        reader = BlockReader(self.prometheus, EvaluationSettings(jitter_seconds=0))
+        wall = virtual_loop().wall
+        self.scheduler = BlockScheduler(self.measurements, reader, self._look_at, wall=wall)
+        self.running = asyncio.create_task(self.scheduler.run())
+
+    def _look_at(self, key: Key, late: float, _: object) -> None:
+        self.looked.append((round(virtual_loop().time() + late, 1), key))
+
+
+def told(story) -> None:
+    """Run rounds for a while, in a story that begins as a block ends."""
+
+    async def run() -> None:
+        assert EPOCH % 3600 == 0
+        rounds = Rounds(Silent())
+        try:
+            await story(rounds)
+        finally:
+            await end([rounds.running])
+
+    run_virtually(run())
+
+
+def test_a_block_is_read_as_soon_as_it_has_settled_and_its_product_is_looked_at():
+    async def story(rounds: Rounds) -> None:
+        rounds.measurements.want(CARS, target())
+        await asyncio.sleep(700)
+        assert rounds.prometheus.times(300) == pytest.approx([0, 60, 360, 660], abs=0.11)
+        assert [key for _, key in rounds.looked] == [CARS] * 4
+        assert [at for at, _ in rounds.looked] == pytest.approx([0, 60, 360, 660], abs=0.11)
+
+    told(story)
+
+
+def test_a_product_that_comes_is_read_after_a_second_in_which_others_come():
+    async def story(rounds: Rounds) -> None:
+        await asyncio.sleep(100.5)
+        rounds.measurements.want(CARS, target())
+        await asyncio.sleep(0.5)
+        rounds.measurements.want(VANS, target(VANS))
+        await asyncio.sleep(10)
+        assert rounds.prometheus.times(300) == pytest.approx([101.5], abs=0.11)
+        assert {key for _, key in rounds.looked} == {CARS, VANS}
+
+    told(story)
+
+
+@pytest.mark.parametrize(("seconds", "pause"), [(300, 10.0), (5, 5.0)])
+def test_what_is_not_answered_is_asked_for_again_each_ten_seconds_or_each_block(seconds, pause):
+    async def story(rounds: Rounds) -> None:
+        rounds.prometheus.fails = lambda now: now > 66
+        rounds.measurements.want(CARS, target(block_seconds=seconds))
+        await asyncio.sleep(66)
+        rounds.prometheus.asked.clear()
+        await asyncio.sleep(380)
+        times = rounds.prometheus.times(seconds)
+        assert len(times) > 5
+        gaps = [later - earlier for earlier, later in pairwise(times)]
+        assert gaps == pytest.approx([pause] * len(gaps), abs=0.11)
+
+    told(story)
+
+
+def test_a_canary_is_read_in_blocks_of_its_own():
+    async def story(rounds: Rounds) -> None:
+        rounds.measurements.want(CARS, target(canary_from=int(EPOCH) - 3600))
+        await asyncio.sleep(400)
+        canary = [at for at in rounds.prometheus.times(120) if at > 2]
+        assert canary == pytest.approx([60, 180, 300], abs=0.11)
+        assert rounds.prometheus.times(300) == pytest.approx([0, 60, 360], abs=0.11)
+
+    told(story)
+
+
+def test_lateness_is_that_of_the_oldest_block_that_is_not_complete():
+    async def story(rounds: Rounds) -> None:
+        wall, late = virtual_loop().wall, rounds.measurements.block_lateness.lateness
+        rounds.prometheus.fails = lambda now: 300 < now < 1000
+        rounds.measurements.want(CARS, target())
+        for seconds, expected in ((50, 0), (300, 0), (50, 40), (300, 340), (320, 0)):
+            await asyncio.sleep(seconds)
+            assert late(wall()) == pytest.approx(expected, abs=0.5)
+
+    told(story)
+
+
+def test_products_that_are_many_are_looked_at_one_after_the_other():
+    async def story(rounds: Rounds) -> None:
+        many = [Key("catalog", f"p{number:04}") for number in range(300)]
+        for key in many:
+            rounds.measurements.want(key, target(key))
+        await asyncio.sleep(70)
+        last = [at for at, _ in rounds.looked if at > 50]
+        assert len(last) == 300
+        assert (min(last), max(last)) == pytest.approx((60.0, 60.6), abs=0.11)
+
+    told(story)

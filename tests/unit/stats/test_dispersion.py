@@ -1,0 +1,129 @@
+"""How much more counts scatter than chance lets them: McCullagh's and Nelder's formula, and its limits.
+
+The numbers of the documentation are written here as numbers.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+import pytest
+
+from sluicegate.stats.dispersion import (
+    burst_correlation,
+    dispersion,
+    independent_share,
+    level_shift,
+)
+
+RANDOM = np.random.default_rng(5)
+EVENTS = RANDOM.integers(40, 400, size=60)
+BURSTS = [(int(RANDOM.binomial(n, RANDOM.beta(3, 27))), int(n)) for n in EVENTS]
+CALM = [(int(RANDOM.binomial(n, 0.1)), int(n)) for n in EVENTS]
+
+
+def pearson(counts):
+    """χ² of each block about the ratio of all."""
+    bad, total = np.array([one for one in counts if one[1]], dtype=float).T
+    ratio = bad.sum() / total.sum()
+    return (bad - total * ratio) ** 2 / (total * ratio * (1 - ratio))
+
+
+@pytest.mark.parametrize("counts", [BURSTS, BURSTS[:30], [(0, 0), *BURSTS[:30]]])
+def test_the_dispersion_is_the_mean_chi_square_of_a_degree_of_freedom(counts):
+    squares = pearson(counts)
+    assert 1 < dispersion(counts) < 10
+    assert dispersion(counts) == pytest.approx(squares.sum() / (len(squares) - 1), rel=1e-12)
+    assert dispersion(counts[-29:]) == 1.0, "fewer than thirty blocks with events"
+
+
+def test_the_dispersion_lies_between_one_and_ten():
+    assert dispersion([(10, 100)] * 40) == 1.0
+    assert dispersion([(0, 1000), (1000, 1000)] * 20) == 10.0
+    assert dispersion([(0, 1000), (1000, 1000)] * 20, most=50.0) == 50.0
+    assert dispersion([(5, 5)] * 40) == 1.0
+
+
+def upper_correlation(*levels):
+    """ρ of its definition: four standard errors above the mean residual, for the mean block."""
+    squares = np.concatenate([pearson(level) for level in levels])
+    blocks, events = len(squares), sum(n for level in levels for _, n in level)
+    mean = squares.sum() / (blocks - len(levels)) + 4 * squares.std() / sqrt(blocks)
+    return (mean - 1) / (events / blocks - 1)
+
+
+@pytest.mark.parametrize("counts", [BURSTS, CALM, BURSTS[:30], [(0, 0), *BURSTS[:30], (0, 0)]])
+def test_the_correlation_of_a_burst_is_an_upper_bound(counts):
+    found = burst_correlation(counts)
+    assert found == pytest.approx(upper_correlation([one for one in counts if one[1]]), rel=1e-12)
+
+
+def test_blocks_of_two_levels_scatter_about_their_own():
+    high = [(bad + n // 4, n) for bad, n in BURSTS[20:]]
+    found = burst_correlation([*BURSTS[:20], *high], shift=20)
+    assert found == pytest.approx(upper_correlation(BURSTS[:20], high), rel=1e-12)
+    assert burst_correlation([*BURSTS[:20], *high]) > 2 * found
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [[], BURSTS[:29], [(0, 9)] * 40, [(9, 9)] * 40, [(0, 1), (1, 1)] * 20],
+    ids=["none", "29 blocks", "nothing bad", "all bad", "one event a block"],
+)
+def test_without_thirty_blocks_that_can_differ_nothing_is_known_of_bursts(counts):
+    assert burst_correlation(counts) == 0.0
+
+
+def test_a_correlation_is_one_at_most_and_none_of_blocks_that_agree():
+    assert burst_correlation([(0, 100), (100, 100)] * 20) == 1.0
+    assert burst_correlation([(10, 100)] * 40) == 0.0
+    assert burst_correlation([(1, 2), *[(0, 1)] * 39]) == 1.0
+
+
+def squared_distance(early, late):
+    """The difference of two levels in its standard deviations, squared, scatter within included."""
+    (bad0, n0), (bad1, n1) = (np.sum(part, axis=0) for part in (early, late))
+    variances = [max(b / n * (1 - b / n), 1 / n) / n for b, n in ((bad0, n0), (bad1, n1))]
+    within = sum(pearson(part).sum() if np.sum(part, axis=0)[0] else 0 for part in (early, late))
+    degrees = len(early) + len(late) - 2
+    return (bad0 / n0 - bad1 / n1) ** 2 / sum(variances) / max(within / degrees, 1)
+
+
+def naive_shift(blocks):
+    distances = {
+        split: squared_distance(blocks[:split], blocks[split:])
+        for split in range(5, len(blocks) - 4)
+    }
+    split = max(distances, key=distances.__getitem__, default=0)
+    return split if distances and distances[split] > 49 else 0
+
+
+@pytest.mark.parametrize("rise", range(0, 60, 3))
+@pytest.mark.parametrize("place", [5, 17, 55])
+@pytest.mark.parametrize("drawn", [CALM, BURSTS], ids=["calm", "bursts"])
+def test_a_shift_of_the_level_is_seven_standard_deviations(drawn, rise, place):
+    blocks = [*drawn[:place], *((min(bad + n * rise // 100, n), n) for bad, n in drawn[place:])]
+    assert level_shift(tuple(blocks)) == naive_shift(blocks)
+
+
+def test_what_makes_no_level_is_no_shift():
+    low, high = [(0, 1000)], [(500, 1000)]
+    assert level_shift((*low * 5, *high * 5)) == 5
+    assert level_shift((*low * 4, *high * 5)) == 0, "a level has five blocks"
+    assert level_shift((*low * 5, *high * 4)) == 0
+    assert level_shift((*low * 4, (0, 0), *high * 4, (0, 0))) == 0, "that hold events"
+    assert level_shift(tuple(low * 20)) == 0
+    assert level_shift(tuple([(7, 7)] * 20)) == 0
+
+
+def test_the_first_of_two_equal_splits_is_the_shift():
+    assert level_shift((*[(0, 1000)] * 9, (0, 0), (0, 0), *[(500, 1000)] * 9)) == 9
+
+
+@pytest.mark.parametrize(
+    ("total", "correlation", "share"),
+    [(0, 0.5, 1), (1, 0.5, 1), (11, 0.1, 0.5), (101, 0.01, 0.5), (100, 0, 1)],
+)
+def test_a_block_counts_as_many_independent_events(total, correlation, share):
+    assert independent_share(total, correlation) == share

@@ -1,0 +1,130 @@
+"""Whether the hour of the day matters: at which numbers the verdict turns, against NumPy and tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sluicegate.stats.calendar import Calendar
+from sluicegate.stats.seasonality import chi_square_tail, hour_matters, settling_sums
+
+CRITICAL = 41.638398
+"""χ² of 23 degrees of freedom at 1 %, of any table."""
+HOURS = np.arange(24)
+DAY = [(1000 + 37 * (hour % 5) - 20 * (hour % 3), 10_000 + 100 * hour) for hour in range(24)]
+
+
+def chi_square(hours):
+    bad, total = np.array(hours, dtype=float).T
+    ratio = bad.sum() / total.sum()
+    return ((bad - total * ratio) ** 2 / (total * ratio * (1 - ratio))).sum()
+
+
+@pytest.mark.parametrize(
+    ("value", "degrees", "tail"),
+    [
+        (3.841459, 1, 0.05), (6.634897, 1, 0.01), (5.991465, 2, 0.05), (CRITICAL, 23, 0.01),
+        (13.090514, 23, 0.95), (35.172462, 23, 0.05), (0.0, 3, 1.0), (-1.0, 3, 1.0),
+    ],
+)  # fmt: skip
+def test_the_tail_of_chi_square_is_that_of_the_tables(value, degrees, tail):
+    assert chi_square_tail(value, degrees) == pytest.approx(tail, rel=1e-6)
+
+
+def test_two_degrees_of_freedom_have_a_closed_form():
+    for value in (1e-6, 0.5, 3.9, 4.1, 60.0, 700.0):
+        assert chi_square_tail(value, 2) == pytest.approx(np.exp(-value / 2), rel=1e-12, abs=1e-15)
+
+
+@pytest.mark.parametrize("first", [0, 7, 24 * 20_000 + 13])
+def test_a_day_of_hours_matters_at_one_percent(first):
+    phi = chi_square(DAY) / CRITICAL
+    assert hour_matters(DAY, first, 0.999 * phi)
+    assert not hour_matters(DAY, first, 1.001 * phi)
+    assert not hour_matters(DAY[:-1], first, 0.5 * phi), "less than a day says nothing"
+
+
+def test_hours_of_several_days_are_summed_before_they_are_compared():
+    three = [(bad + 40 * day, total) for day in range(3) for bad, total in DAY]
+    summed = [tuple(map(sum, zip(*three[hour::24], strict=True))) for hour in range(24)]
+    phi = chi_square(summed) / CRITICAL
+    assert hour_matters(three, 0, 0.999 * phi)
+    assert not hour_matters(three, 0, 1.001 * phi)
+
+
+@pytest.mark.parametrize(("bad", "matters"), [(119, False), (120, True)])
+def test_fewer_than_five_bad_events_an_hour_say_nothing(bad, matters):
+    assert hour_matters([(bad, 500), *[(0, 500)] * 23], 0, 1.0) is matters
+
+
+def test_all_good_or_all_bad_is_no_swing():
+    assert not hour_matters([(0, 500)] * 24, 0, 1.0)
+    assert not hour_matters([(500, 500)] * 24, 0, 1.0)
+    assert not hour_matters([(250, 500), *[(0, 0)] * 23], 0, 1.0), "one hour differs from none"
+
+
+def z_of_days(odd, even):
+    """√(n − 2) times the correlation of two days, each without its slope."""
+    places = np.arange(len(odd))
+    rests = [day - np.polyval(np.polyfit(places, day, 1), places) for day in (odd, even)]
+    return np.corrcoef(*rests)[0, 1] * np.sqrt(len(odd) - 2)
+
+
+def two_days(alike, hours=24, slope=0.0):
+    """Two days that have a part of their swing in common, of a million events an hour."""
+    common = np.sin(HOURS[:hours] * np.pi / 6)
+    own = np.cos(HOURS[:hours] * np.pi / 5), np.cos(HOURS[:hours] * np.pi / 3 + 1)
+    slant = slope * HOURS[:hours]
+    days = [
+        np.round(1e6 * (0.2 + slant + 0.05 * (alike * common + (1 - alike) * mine))) for mine in own
+    ]
+    rest = [(0, 0)] * (24 - hours)
+    return [one for day in days for one in [*((int(bad), 10**6) for bad in day), *rest]], days
+
+
+@pytest.mark.parametrize(("hours", "slope"), [(24, 0.0), (24, 0.004), (12, 0.0), (8, 0.0)])
+def test_two_days_are_a_season_where_their_swings_correlate_at_one_percent(hours, slope):
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        counts, _ = two_days(middle, hours, slope)
+        low, high = (low, middle) if hour_matters(counts, 0, 1.0) else (middle, high)
+    assert z_of_days(*two_days(high, hours, slope)[1]) == pytest.approx(2.326348, rel=1e-3)
+
+
+@pytest.mark.parametrize("first", [0, 24 * 7])
+def test_days_are_halved_by_turns(first):
+    unlike = two_days(0.0)[0]
+    assert not hour_matters([*unlike, *unlike], first, 1.0)
+    assert hour_matters([*unlike[:24] * 2, *unlike[24:] * 2], first, 1.0)
+
+
+def test_hours_that_one_half_of_the_days_lacks_are_not_compared():
+    counts = two_days(0.9)[0]
+    assert hour_matters([*counts[:36], *[(0, 0)] * 12], 0, 1.0)
+    assert hour_matters([*[(0, 0)] * 12, *counts[12:]], 0, 1.0)
+
+
+def test_three_hours_correlate_by_chance():
+    assert not hour_matters(two_days(1.0, 3)[0], 0, 1.0)
+
+
+def test_days_that_do_not_swing_have_no_season():
+    flat = [(100_000, 10**6)] * 24
+    swing, _ = two_days(1.0)
+    assert not hour_matters([*flat, *swing[:24]], 0, 1.0)
+
+
+@pytest.mark.parametrize(("seconds", "sums"), [(300, 48), (60, 240), (3600, 4)])
+def test_two_days_of_sums_distinguish_a_season_from_a_change(seconds, sums):
+    assert settling_sums(Calendar(seconds)) == sums
+
+
+@pytest.mark.parametrize(("seconds", "an_hour"), [(300, 1), (60, 5)])
+def test_hours_that_differ_may_be_a_season_until_two_days_are_known(seconds, an_hour):
+    unlike = [one for one in two_days(0.0)[0] for _ in range(an_hour)]
+    calendar = Calendar(seconds)
+    assert not hour_matters(unlike[: 24 * an_hour - 1], 0, 1.0, calendar)
+    assert hour_matters(unlike[: 24 * an_hour], 0, 1.0, calendar)
+    assert hour_matters(unlike[:-1], 0, 1.0, calendar)
+    assert not hour_matters(unlike, 0, 1.0, calendar)
