@@ -46,8 +46,10 @@ class Shell:
         self.volumes = self._volumes()
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        # Whoever starts these tests in the background has them ignore Ctrl-C.
+        heeds = ("env", "--default-signal=INT")
         return subprocess.Popen(
-            [sys.executable, "-m", "cluster", *arguments],
+            [*heeds, sys.executable, "-m", "cluster", *arguments],
             cwd=REPOSITORY,
             env={**os.environ, CLUSTER_VARIABLE: self.cluster.identity.name, **environment},
             stdin=subprocess.PIPE,
