@@ -14,18 +14,25 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cluster.cache import cache_folder, fresh_folder, locked
 from cluster.errors import NO_SPACE, BuildError, disk_full, require_space
 from cluster.toolchain import go_command
 from cluster.versions import versions
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 GO_FOLDER = Path(__file__).with_name("go")
 # Measured cold: Go's own build cache for Kubernetes takes 2.5 GiB, the others about 0.5 GiB each.
 SPACE_MIB = 1_500
 REPORT_SECONDS = 15.0
+# A build fetches and links with one core or none; the other build compiles meanwhile.
+BUILDS_AT_ONCE = 2
 KUBE_PROGRAMS = (
     "kube-apiserver",
     "kube-controller-manager",
@@ -247,6 +254,29 @@ def program(name: str, system: str = sys.platform) -> Path:
             if not (folder / name).exists():
                 _build(name, recipe, folder, system)
     return folder / name
+
+
+def build_all(names: Iterable[str]) -> dict[str, Path]:
+    """Paths of several programs, by name; of those that aren't in the cache, two are built at a time.
+
+    Kubernetes comes first: it takes half of the time, and leaves most packages of those that
+    follow in Go's build cache.
+
+    Raises
+    ------
+    BuildError
+        As `program`; the build beside it ends first.
+    """
+    wanted = list(names)
+    recipe_names = dict.fromkeys("kube" if name in KUBE_PROGRAMS else name for name in wanted)
+    with ThreadPoolExecutor(BUILDS_AT_ONCE) as pool:
+        try:
+            for _ in pool.map(program, sorted(recipe_names, key=lambda name: name != "kube")):
+                pass
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return {name: program(name) for name in wanted}
 
 
 def is_built(name: str) -> bool:

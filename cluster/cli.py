@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cluster.backend import BACKEND_VARIABLE, KIND, LOCAL, Backend
 from cluster.backend_choice import choose_backend
-from cluster.builds import elapsed, program, recipes
+from cluster.builds import build_all, elapsed, program, recipes
 from cluster.cache import CACHE_VARIABLE, cache_folder
 from cluster.errors import ClusterError, disk_full, is_full
 from cluster.identity import CLUSTER_VARIABLE
@@ -208,6 +208,6 @@ def _kubectl(parsed: argparse.Namespace) -> int:
 
 
 def _build(parsed: argparse.Namespace) -> int:
-    for name in parsed.program or recipes():
-        print(program(name))
+    for path in build_all(parsed.program or recipes()).values():
+        print(path)
     return 0

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from cluster import components
 from cluster.apiclient import Api, answers, wait_until
-from cluster.builds import program
+from cluster.builds import build_all
 from cluster.commands import run
 from cluster.ports import free_ports
 from cluster.processes import Command, Processes
@@ -171,9 +171,8 @@ class ControlPlane:
             process.signal(number)
 
     def _make_settings(self, listening: components.Listening) -> components.ControlPlaneSettings:
-        programs = {name: program(name) for name in PROGRAMS}
-        if self.options.fake_nodes:
-            programs[components.KWOK] = program(components.KWOK)
+        simulator = (components.KWOK,) if self.options.fake_nodes else ()
+        programs = build_all((*PROGRAMS, *simulator))
         return components.ControlPlaneSettings(
             folder=self.folder,
             listening=listening,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cluster.backend import KIND
-from cluster.builds import is_built
+from cluster.builds import build_all, is_built
 from cluster.cache import cache_folder
 from cluster.engine import has_image, was_built
 from cluster.kind import node_image
+from cluster.local import built_image
+from cluster.prerequisites import require_node_prerequisites
 from cluster.toolchain import IMAGE as GO_IMAGE
 from cluster.toolchain import runs_in_container
 from cluster.tools import LEAST, on_path
@@ -84,6 +87,23 @@ def told(works: Sequence[Work]) -> Iterator[str]:
         time = _time(one.seconds) if one.seconds else ""
         yield f"  {one.what:<58}{_size(one.megabytes) if one.megabytes else '':>8}  {time:>6}".rstrip()
     yield "All of it is kept for later starts."
+
+
+def prepare() -> None:
+    """Make what the local node lacks: images beside programs, which leave the network idle.
+
+    Raises
+    ------
+    ClusterError
+        A prerequisite is missing, or something wasn't built; the message has its last words.
+    """
+    require_node_prerequisites()
+    programs = [*PROGRAMS, *(() if on_path("helm") else ("helm",))]
+    with ThreadPoolExecutor(1 + len(MADE)) as pool:
+        making = [pool.submit(built_image, name) for name in MADE]
+        making.append(pool.submit(build_all, programs))
+        for made in as_completed(making):
+            made.result()
 
 
 def _on_kind(backend: Backend, system: str) -> Iterator[Work]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from cluster import cgroups, components, leftovers, network, node
 from cluster.apiclient import Api, answers, listens, wait_until
 from cluster.backend import LOCAL, Component
-from cluster.builds import program
+from cluster.builds import build_all, program
 from cluster.cache import cache_folder, locked, write_atomically
 from cluster.commands import run, system_environment
 from cluster.errors import ClusterError, StartError, require_space
@@ -134,8 +134,8 @@ class LocalNode:
             refuse_foreign(self._identity)
             require_node_prerequisites()
             require_space(self.state, SPACE_MIB, "start the cluster")
-            programs = {name: program(name) for name in PROGRAMS}
-            pause = _built("pause")
+            programs = build_all(PROGRAMS)
+            pause = built_image("pause")
             self._forget_earlier_boot()
             settings = self._prepare(programs, pause.reference)
             self._start(settings, pause)
@@ -173,7 +173,7 @@ class LocalNode:
 
     def provide_image(self, name: str) -> str:
         """Build an image without an engine, unless the cache has it, and load it."""
-        image = _built(name)
+        image = built_image(name)
         self.load_image(image.archive)
         return image.pinned_reference
 
@@ -321,7 +321,8 @@ def resident_memory(pid: int) -> int | None:
     return next((int(line.split()[1]) // 1024 for line in lines if line[:6] == "VmRSS:"), None)
 
 
-def _built(name: str) -> BuiltImage:
+def built_image(name: str) -> BuiltImage:
+    """An image of `cluster/images`, made unless the cache has it."""
     from cluster.images import build, describe  # noqa: PLC0415 - `status` doesn't need it
 
     return build(describe(name), cache=cache_folder(), program=program)

@@ -9,9 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from cluster import addons
+from cluster.backend import LOCAL
 from cluster.builds import elapsed
 from cluster.errors import ClusterError
-from cluster.first_start import first_start, told
+from cluster.first_start import first_start, prepare, told
 from cluster.identity import CHECKOUT
 from demo import products, setup
 from demo.bentos import kept
@@ -74,6 +75,8 @@ def _prepare(backend: Backend, terminal: Terminal, market: Market) -> list[Objec
             "nothing left of an earlier demonstration",
             lambda: products.remove_namespaces(backend),
         )
+    if backend.kind == LOCAL:
+        step("programs and images", prepare)
     step("cluster with registry, gateway and Prometheus", lambda: setup.start_cluster(backend))
     where = addons.addresses(backend)
     images = step("images of operator and runtime", lambda: setup.load_images(backend))

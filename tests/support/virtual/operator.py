@@ -56,10 +56,6 @@ class _NoServer:
         """Nothing listens."""
 
 
-def _listen(_: Health, __: Callable[[], None], ___: int) -> _NoServer:
-    return _NoServer()
-
-
 async def _collect_nothing() -> None:
     await asyncio.Event().wait()
 
@@ -96,7 +92,7 @@ class Replica:
         ports = Ports(
             clocks=Clocks(steady=loop.time, wall=lambda: loop.wall() + self.skew),
             connect=self._connect,
-            listen=_listen,
+            listen=self._listen,
             collect=_collect_nothing,
             beat=60.0,
         )
@@ -135,6 +131,10 @@ class Replica:
             line.cut = True
         assert self._running is not None
         self._running.cancel()
+
+    def _listen(self, _: Health, before_scrape: Callable[[], None], __: int) -> _NoServer:
+        self.scrape = before_scrape
+        return _NoServer()
 
     def _connect(self) -> Line:
         self.lines.append(Line(self.world.network, self.name))

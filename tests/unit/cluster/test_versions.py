@@ -70,6 +70,22 @@ def test_kubernetes_staging_modules_have_the_release_of_kubernetes(folder):
     assert set(replaced.values()) == {versions().kubernetes.replace("v1.", "v0.", 1)}
 
 
+def test_what_most_programs_compile_they_compile_once():
+    """Another version of client-go alone costs a cold start half a minute of two cores."""
+    folders = ("kube", "helm", "prometheus", "coredns", "containerd", "etcd", "kwok")
+    asked: dict[str, list[str]] = {}
+    for folder in folders:
+        for module, version in required(GO_FOLDER / folder).items():
+            asked.setdefault(module, []).append(version)
+    shared = {module: set(each) for module, each in asked.items() if len(each) > 2}
+    # Compiled on Windows alone; and replaced in Kubernetes' own go.mod, whatever it asks for.
+    for exempt in ("github.com/Microsoft/go-winio", "k8s.io/cri-streaming"):
+        shared.pop(exempt, None)
+
+    assert "k8s.io/client-go" in shared
+    assert {module: each for module, each in shared.items() if len(each) > 1} == {}
+
+
 @pytest.mark.parametrize("folder", GO_MODULES, ids=lambda folder: folder.name)
 def test_no_module_asks_for_a_newer_go_than_the_prerequisites_say(folder):
     asked = re.search(r"^go (\S+)", (folder / "go.mod").read_text(), flags=re.MULTILINE)[1]

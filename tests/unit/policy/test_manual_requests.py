@@ -150,6 +150,12 @@ def test_an_approval_of_a_candidate_that_is_not_there_is_refused():
     assert not answers(TERMS, serving(candidate=TRIED), asked(REQUEST_PROMOTE), NOW)
 
 
+def test_a_promotion_of_what_serves_is_refused_whatever_is_known_of_the_spec():
+    """A status that was restored doesn't know which spec.model was handled."""
+    found = answer(asked(REQUEST_PROMOTE, "v1/one", problem=Reason.PROMETHEUS_UNAVAILABLE))
+    assert isinstance(found.decision, Alert)
+
+
 # ---- results of trainings -------------------------------------------------------------------
 def result(trigger: str, parent: Release = V1) -> TrainingSucceeded:
     counts = {"accuracy": Count(500, 10_000)}

@@ -20,7 +20,7 @@ from sluicegate.kube.resources import (
 from tests.support.decisions.rollout_world import image
 from tests.support.lives.safety import Safety
 from tests.support.virtual.admission import Refused
-from tests.support.virtual.cluster import Quality, Training
+from tests.support.virtual.cluster import Training
 from tests.support.virtual.event_loop import run_virtually
 from tests.support.virtual.operator import SETTINGS, World
 from tests.support.virtual.stories import (
@@ -182,37 +182,6 @@ def test_pods_stay_until_a_route_that_was_removed_gets_no_request(scaled, back):
 
 def _pods_of(world: World, key: Key) -> int:
     return len(world.cluster.pods_of(key))
-
-
-@pytest.mark.slow
-def test_a_bad_version_is_taken_back_and_stable_goes_on_serving():
-    async def story() -> None:
-        async with World() as world:
-            key = world.apply(product())
-            world.cluster.set_quality(image("b"), Quality(wrong=0.4))
-            world.start(**RARELY)
-            await world.until(lambda: serving(world, key) == "v1", seconds=60)
-            await world.run(HOUR / 4)
-            world.edit(key, model=pushed("b", "v2"))
-            await world.until(
-                lambda: world.condition(key, "Stalled").get("reason") == "ModelRejected",
-                seconds=6 * HOUR,
-            )
-            assert world.status(key)["stable"]["version"] == "v1"
-            await world.until(
-                lambda: len(list(world.server.all(DEPLOYMENTS))) == 1 or _no_pods(world, "v2"),
-                seconds=HOUR,
-            )
-            assert not world.errors.found
-
-    run_virtually(story())
-
-
-def _no_pods(world: World, version: str) -> bool:
-    return all(
-        pod.labels["sluicegate.dev/version"] != version
-        for pod in world.cluster.workloads.pods.values()
-    )
 
 
 def _scaled(world: World, key: Key) -> tuple[Resource, Key]:

@@ -62,6 +62,13 @@ def test_slos_that_were_renamed_and_alerts_that_go_on_leave_a_status_that_is_val
     assert bounded(terms, after) is after
 
 
+@pytest.mark.parametrize(("known", "kept"), [(17, 17), (18, 1)])
+def test_correlations_of_other_slos_go_once_status_cannot_hold_them(known: int, kept: int):
+    terms = terms_of(product([ACCURACY | {"name": NAMES[0]}]))
+    status = DataProductStatus().with_engine(correlation=dict.fromkeys(NAMES[:known], 0.1))
+    assert len(bounded(terms, status).engine.correlation) == kept
+
+
 def test_a_candidate_keeps_its_first_share_and_its_newest():
     candidate = Candidate(
         version="v2", image=image("b"), runtime_image=RUNTIME, revision="0123456789",
