@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -100,7 +100,7 @@ def prepare() -> None:
     require_node_prerequisites()
     programs = [*PROGRAMS, *(() if on_path("helm") else ("helm",))]
     with ThreadPoolExecutor(1 + len(MADE)) as pool:
-        making = [pool.submit(built_image, name) for name in MADE]
+        making: list[Future[object]] = [pool.submit(built_image, name) for name in MADE]
         making.append(pool.submit(build_all, programs))
         for made in as_completed(making):
             made.result()
