@@ -56,13 +56,8 @@ class Backend(Protocol):
         ...
 
     @property
-    def node_address(self) -> str:
-        """Where the node is reached from the host and from pods."""
-        ...
-
-    @property
     def registry_hosts(self) -> Path:
-        """Folder on the host that is containerd's `config_path`: `<host:port>/hosts.toml`."""
+        """Folder on this machine that is containerd's `config_path`: `<host>_<port>_/hosts.toml`."""
         ...
 
     def up(self) -> bool:
@@ -75,6 +70,10 @@ class Backend(Protocol):
 
     def is_ready(self) -> bool:
         """Whether everything runs and the node is Ready."""
+        ...
+
+    def reached_at(self, port: int) -> str:
+        """`host:port` at which this machine reaches a port of the node."""
         ...
 
     def components(self) -> list[Component]:

@@ -58,7 +58,8 @@ KWOK_STAGES = (
 class Recipe:
     """How one program is built: its module, the package in it, and the linker's settings.
 
-    `files` are paths in the module that the program needs at hand; they lie beside it then.
+    `files` are paths in the module that the program needs at hand; they lie beside it then. A
+    program `of_host` runs on this machine; the others run on the node, which is Linux.
     """
 
     folder: str
@@ -68,6 +69,7 @@ class Recipe:
     settings: dict[str, str] = field(default_factory=dict)
     links: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    of_host: bool = False
 
     @property
     def version(self) -> str:
@@ -105,7 +107,9 @@ _ARGO_ROLLOUTS = "github.com/argoproj/argo-rollouts"
 _ARGO_CD = "github.com/argoproj/argo-cd/v3"
 
 
-def _kubernetes(folder: str, package: str = ".", links: tuple[str, ...] = ()) -> Recipe:
+def _kubernetes(
+    folder: str, package: str = ".", links: tuple[str, ...] = (), *, of_host: bool = False
+) -> Recipe:
     # Without these, clients see v0.0.0 and version checks go wrong.
     version = versions().kubernetes
     major, minor, _ = version.removeprefix("v").split(".")
@@ -119,6 +123,7 @@ def _kubernetes(folder: str, package: str = ".", links: tuple[str, ...] = ()) ->
             f"{_COMPONENT_VERSION}.gitMinor": minor,
         },
         links=links,
+        of_host=of_host,
     )
 
 
@@ -154,6 +159,8 @@ def recipes() -> dict[str, Recipe]:
         "etcd": Recipe("etcd", "go.etcd.io/etcd/server/v3"),
         "kube": _kubernetes("kube", links=KUBE_PROGRAMS),
         "kubeadm": _kubernetes("kubeadm", "k8s.io/kubernetes/cmd/kubeadm"),
+        # Only where `kube`, which holds it, doesn't run: see `program`.
+        "kubectl": _kubernetes("kube", "k8s.io/kubernetes/cmd/kubectl", of_host=True),
         "containerd": _containerd("containerd"),
         "containerd-shim-runc-v2": _containerd("containerd-shim-runc-v2"),
         "ctr": _containerd("ctr"),
@@ -172,6 +179,7 @@ def recipes() -> dict[str, Recipe]:
             settings={
                 "helm.sh/helm/v4/internal/version.version": versions().modules["helm.sh/helm/v4"]
             },
+            of_host=True,
         ),
         "kwok": Recipe(
             "kwok", "sigs.k8s.io/kwok", package="sigs.k8s.io/kwok/cmd/kwok", files=KWOK_STAGES
@@ -197,8 +205,9 @@ def recipes() -> dict[str, Recipe]:
             "actionlint",
             "github.com/rhysd/actionlint",
             package="github.com/rhysd/actionlint/cmd/actionlint",
+            of_host=True,
         ),
-        "kind": Recipe("kind", "sigs.k8s.io/kind", package="sigs.k8s.io/kind"),
+        "kind": Recipe("kind", "sigs.k8s.io/kind", package="sigs.k8s.io/kind", of_host=True),
         "flagger": Recipe("flagger", _FLAGGER, package=f"{_FLAGGER}/cmd/flagger"),
         "argo-rollouts": Recipe(
             "argo-rollouts",
@@ -220,10 +229,11 @@ def recipes() -> dict[str, Recipe]:
     }
 
 
-def program(name: str) -> Path:
+def program(name: str, system: str = sys.platform) -> Path:
     """Path of a program, built if it isn't in the cache.
 
-    `name` is one of `recipes()` or a program inside `kube`, such as `kubectl`.
+    `name` is one of `recipes()` or a program inside `kube`, such as `kubelet`. `system` is this
+    machine's, as `sys.platform` has it.
 
     Raises
     ------
@@ -232,9 +242,9 @@ def program(name: str) -> Path:
     DiskFullError
         The disk ran full.
     """
-    if name in KUBE_PROGRAMS:
-        return program("kube").with_name(name)
     recipe = recipes().get(name)
+    if name in KUBE_PROGRAMS and (system == "linux" or recipe is None):
+        return program("kube").with_name(name)
     if recipe is None:
         known = ", ".join(sorted([*recipes(), *KUBE_PROGRAMS]))
         raise BuildError(f"there is no program {name!r} to build; known are {known}")
@@ -242,7 +252,7 @@ def program(name: str) -> Path:
     if not (folder / name).exists():
         with locked(f"build-{name}", on_wait=lambda: _say(f"waiting for a build of {name}")):
             if not (folder / name).exists():
-                _build(name, recipe, folder)
+                _build(name, recipe, folder, system)
     return folder / name
 
 
@@ -298,11 +308,11 @@ def _module_folder(module: str, folder: Path) -> Path:
     return Path(json.loads(answer.stdout)["Dir"])
 
 
-def _build(name: str, recipe: Recipe, folder: Path) -> None:
+def _build(name: str, recipe: Recipe, folder: Path, system: str) -> None:
     require_space(cache_folder(), SPACE_MIB, f"build {name}")
     started = time.monotonic()
     with fresh_folder(folder) as scratch:
-        _go_build(name, recipe, scratch)
+        _go_build(name, recipe, scratch, system if recipe.of_host else "linux")
         for link in recipe.links:
             (scratch / link).symlink_to(name)
         if recipe.files:
@@ -312,11 +322,9 @@ def _build(name: str, recipe: Recipe, folder: Path) -> None:
     _say(f"built {name} {recipe.version} in {elapsed(time.monotonic() - started)}")
 
 
-def _go_build(name: str, recipe: Recipe, scratch: Path) -> None:
+def _go_build(name: str, recipe: Recipe, scratch: Path, system: str) -> None:
     log = cache_folder() / "logs" / f"build-{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    # What runs on the node is a Linux program, wherever it is built.
-    system = sys.platform if recipe.folder in {"kind", "helm", "actionlint"} else "linux"
     settings = {"CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=readonly", "GOOS": system}
     module = GO_FOLDER / recipe.folder
     build = ("build", *recipe.flags(), "-o", str(scratch / name), recipe.package)

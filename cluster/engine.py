@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PREFIX = "sluicegate.local"  # no registry has it
-INFORMATION = "{{.OperatingSystem}} {{.SecurityOptions}}"
 ENDPOINT = "{{.Endpoints.docker.Host}}"
 BUILD_SECONDS = 3600.0  # packages come over a slow line, too
 OTHERWISE = f"use the local node with {BACKEND_VARIABLE}={LOCAL} (Debian with Go, as root)"
@@ -36,34 +35,21 @@ def refusal() -> str:
 
 
 def require_engine() -> None:
-    """Raise `MissingPrerequisiteError` unless an engine answers whose containers we can reach.
+    """Raise `MissingPrerequisiteError` unless an engine of this machine answers.
 
-    The registry, the gateway and Prometheus are reached at the node's own address, to which only
-    an engine that runs on this machine as root gives a route.
+    It may run in a virtual machine or rootless: all that is needed are ports that it forwards, and
+    folders of this machine that it mounts.
     """
     if not succeeds("docker", "version"):
         raise MissingPrerequisiteError(
             f"no Docker engine answers: {refusal() or 'start it'}, or {OTHERWISE}"
         )
-    if why := _unreachable():
-        raise MissingPrerequisiteError(
-            f"{why}, and this machine has no route to its containers, where the registry, the "
-            f"gateway and Prometheus answer: use an engine that runs on Linux itself as root, or "
-            f"{OTHERWISE}"
-        )
-
-
-def _unreachable() -> str:
-    """What keeps this machine from the engine's containers; nothing if it reaches them."""
-    if sys.platform != "linux":
-        return "the Docker engine runs in a virtual machine"
     endpoint = run("docker", "context", "inspect", "--format", ENDPOINT).strip()
     if endpoint and not endpoint.startswith("unix://"):
-        return f"the Docker engine runs on another machine ({endpoint})"
-    about = run("docker", "info", "--format", INFORMATION)
-    if "Docker Desktop" in about:
-        return "Docker Desktop runs its engine in a virtual machine"
-    return "the Docker engine runs rootless" if "name=rootless" in about else ""
+        raise MissingPrerequisiteError(
+            f"the Docker engine runs on another machine ({endpoint}), which neither forwards ports "
+            f"to this one nor mounts its folders: use an engine of this machine, or {OTHERWISE}"
+        )
 
 
 def pull(image: str, *, what: str, otherwise: str = OTHERWISE) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,7 @@ from cluster.local import built_image
 from cluster.prerequisites import require_node_prerequisites
 from cluster.toolchain import IMAGE as GO_IMAGE
 from cluster.toolchain import runs_in_container
-from cluster.tools import on_path
+from cluster.tools import LEAST, on_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,6 +49,10 @@ PROGRAMS: Final = {
 TOOLS: Final = {
     "kind": Work("kind, compiled (put v0.33 on PATH to avoid it)", 5, 30),
     "helm": Work("Helm, compiled (put v4 on PATH to avoid it)", 140, 90),
+    # Elsewhere than on Linux, where the node's own runs.
+    "kubectl": Work(
+        "kubectl, compiled (put v{}.{} on PATH to avoid it)".format(*LEAST["kubectl"]), 100, 90
+    ),
 }
 # Compressed sizes of images, of packages and of wheels.
 GO: Final = Work(f"{GO_IMAGE}, to compile with", 300)
@@ -61,9 +66,12 @@ MADE: Final = {
 }
 
 
-def first_start(backend: Backend) -> tuple[Work, ...]:
-    """What isn't there yet of all that the demonstration runs on; nothing after the first time."""
-    return tuple(_on_kind(backend) if backend.kind == KIND else _on_local_node())
+def first_start(backend: Backend, system: str = sys.platform) -> tuple[Work, ...]:
+    """What isn't there yet of all that the demonstration runs on; nothing after the first time.
+
+    `system` is this machine's, as `sys.platform` has it.
+    """
+    return tuple(_on_kind(backend, system) if backend.kind == KIND else _on_local_node())
 
 
 def told(works: Sequence[Work]) -> Iterator[str]:
@@ -92,14 +100,15 @@ def prepare() -> None:
     require_node_prerequisites()
     programs = [*PROGRAMS, *(() if on_path("helm") else ("helm",))]
     with ThreadPoolExecutor(1 + len(MADE)) as pool:
-        making = [pool.submit(built_image, name) for name in MADE]
+        making: list[Future[object]] = [pool.submit(built_image, name) for name in MADE]
         making.append(pool.submit(build_all, programs))
         for made in as_completed(making):
             made.result()
 
 
-def _on_kind(backend: Backend) -> Iterator[Work]:
-    missing = [name for name in TOOLS if not on_path(name) and not is_built(name)]
+def _on_kind(backend: Backend, system: str) -> Iterator[Work]:
+    needed = [name for name in TOOLS if name != "kubectl" or system != "linux"]
+    missing = [name for name in needed if not on_path(name) and not is_built(name)]
     if runs_in_container() and not has_image(GO_IMAGE):
         yield GO
     yield from (TOOLS[name] for name in missing)

@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from cluster.apiclient import wait_until
 from cluster.backend import KIND, Component
@@ -24,12 +24,8 @@ from cluster.loading import first_load, forget_loads
 from cluster.tools import tool
 from cluster.versions import versions
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 CONFIGURATION = CHECKOUT / "kind-config.yaml"
 NODE_IMAGE_VARIABLE = "SLUICEGATE_NODE_IMAGE"
-NETWORK_VARIABLE = "KIND_EXPERIMENTAL_DOCKER_NETWORK"
 START_SECONDS = 600.0
 READY_SECONDS = 120.0
 PULL_SECONDS = 1800.0
@@ -41,9 +37,10 @@ class KindCluster:
 
     kind = KIND
 
-    def __init__(self, identity: Identity) -> None:
-        """Nothing is started here."""
+    def __init__(self, identity: Identity, system: str = sys.platform) -> None:
+        """Nothing is started here; `system` is this machine's, as `sys.platform` has it."""
         self._identity = identity
+        self._system = system
 
     @property
     def identity(self) -> Identity:
@@ -67,21 +64,14 @@ class KindCluster:
 
     @property
     def kubectl(self) -> Path:
-        """The node's own, which is static."""
+        """The node's own on Linux, where it runs, since it is static; elsewhere a tool."""
+        if self._system != "linux":
+            return Path(tool("kubectl"))
         own = self.state / "kubectl"
         if not own.exists():
             self.state.mkdir(parents=True, exist_ok=True)
             self._docker("cp", f"{self.node}:/usr/bin/kubectl", str(own))
         return own
-
-    @property
-    def node_address(self) -> str:
-        """The node's address in Docker's network; a host reaches it where Docker runs natively."""
-        network = os.environ.get(NETWORK_VARIABLE) or "kind"
-        of = (
-            f'{{{{with index .NetworkSettings.Networks "{network}"}}}}{{{{.IPAddress}}}}{{{{end}}}}'
-        )
-        return self._docker("inspect", "--format", of, self.node).strip()
 
     @property
     def registry_hosts(self) -> Path:
@@ -139,6 +129,23 @@ class KindCluster:
             return self.run_kubectl(*ask, ready) == "True"
         except ClusterError:
             return False
+
+    def reached_at(self, port: int) -> str:
+        """`host:port` at which this machine reaches a port of the node; the engine forwards it.
+
+        Raises
+        ------
+        ClusterError
+            The node doesn't run, or was created without this port.
+        """
+        try:
+            return self._docker("port", self.node, f"{port}/tcp").strip()
+        except ClusterError as error:
+            raise ClusterError(
+                f"{error}: `python -m cluster up` starts a node that was stopped; one that was "
+                "created by hand, or by another version of this checkout, goes by "
+                "`python -m cluster down`"
+            ) from error
 
     def components(self) -> list[Component]:
         """The node's container and its units; the rest are pods in kube-system."""

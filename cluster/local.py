@@ -96,6 +96,10 @@ class LocalNode:
         """Where the node is reached from the host and from pods."""
         return str(self._addresses.node)
 
+    def reached_at(self, port: int) -> str:
+        """`host:port` at which this machine reaches a port of the node."""
+        return f"{self.node_address}:{port}"
+
     @property
     def registry_hosts(self) -> Path:
         """Containerd's `config_path`."""

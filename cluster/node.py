@@ -47,7 +47,7 @@ class NodeSettings:
 
     @property
     def registry_hosts(self) -> Path:
-        """Containerd's folder of `<host:port>/hosts.toml`."""
+        """Containerd's folder of `<host>_<port>_/hosts.toml`."""
         return self.folder / "registries"
 
     @property

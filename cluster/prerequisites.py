@@ -75,12 +75,15 @@ def require_image_prerequisites() -> None:
         require_packages(missing)
 
 
-def require_linux_root() -> None:
-    """The local node makes namespaces, mounts and cgroups, which takes Linux and root."""
-    if sys.platform != "linux":
+def require_linux_root(system: str = sys.platform) -> None:
+    """The local node makes namespaces, mounts and cgroups, which takes Linux and root.
+
+    `system` is this machine's, as `sys.platform` has it.
+    """
+    if system != "linux":
         raise MissingPrerequisiteError(
-            f"the cluster needs Linux, this is {sys.platform}: run it on a Linux machine, "
-            "a virtual one will do"
+            f"the local node needs Linux, this is {system}: {refusal() or 'start a Docker engine'}, "
+            "then the cluster runs in kind"
         )
     if os.geteuid() != 0:
         otherwise = refusal() or "start a Docker engine"
@@ -90,8 +93,14 @@ def require_linux_root() -> None:
         )
 
 
-def require_packages(packages: list[str]) -> None:
+def require_packages(packages: list[str], system: str = sys.platform) -> None:
     """Install Debian packages if this is Debian and we are root; else say how."""
+    if system != "linux":
+        raise MissingPrerequisiteError(
+            f"missing: {', '.join(packages)}. That takes Debian, this is {system}: where a Docker "
+            "engine answers, the cluster runs in kind, and `docker build` makes the images "
+            "(docs/install.md)"
+        )
     command = f"apt-get update && apt-get install -y {' '.join(packages)}"
     if not (is_debian() and os.geteuid() == 0):
         raise MissingPrerequisiteError(f"missing: {', '.join(packages)}. Install with: {command}")

@@ -10,17 +10,9 @@ from typing import Final
 from cluster.builds import program
 from cluster.versions import versions
 
-LEAST: Final = {
-    # An earlier kind doesn't know the node image's containerd configuration.
-    "kind": versions().modules["sigs.k8s.io/kind"],
-    # Helm 3 has no server-side apply.
-    "helm": "v4.0",
-}
-"""What must be on PATH at least, as major and minor version."""
-
 
 def tool(name: str) -> str:
-    """Path of `kind` or `helm`.
+    """Path of `kind`, `helm` or `kubectl`.
 
     Raises
     ------
@@ -37,11 +29,26 @@ def on_path(name: str) -> str | None:
     found = shutil.which(name)
     if found is None:
         return None
-    said = subprocess.run([found, "version"], capture_output=True, text=True, check=False).stdout
-    return found if _number(said) >= _number(LEAST[name]) else None
+    question = [found, *QUESTION.get(name, ("version",))]
+    said = subprocess.run(question, capture_output=True, text=True, check=False).stdout
+    return found if _number(said) >= LEAST[name] else None
 
 
 def _number(text: str) -> tuple[int, int]:
     """`kind v0.33.0 go1.26.8 linux/amd64` as (0, 33); without a version, (0, 0)."""
     matched = re.search(r"\bv(\d+)\.(\d+)", text)
     return (int(matched[1]), int(matched[2])) if matched else (0, 0)
+
+
+_major, _minor = _number(versions().kubernetes)
+LEAST: Final = {
+    # An earlier kind doesn't know the node image's containerd configuration.
+    "kind": _number(versions().modules["sigs.k8s.io/kind"]),
+    # Helm 3 has no server-side apply.
+    "helm": (4, 0),
+    # Kubernetes supports a client that is one minor version older than the API server.
+    "kubectl": (_major, _minor - 1),
+}
+"""What must be on PATH at least: major and minor version."""
+QUESTION: Final = {"kubectl": ("version", "--client")}
+"""The arguments that ask a program for its version, where `version` alone asks a server, too."""

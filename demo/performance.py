@@ -95,8 +95,8 @@ def _prepare(backend: Backend, terminal: Terminal, market: Market) -> list[Objec
     # A repository of this run: a version never changes, and each story has a v1 and a v2 of its own.
     run = f"demo-{time.time():.0f}"
     for sample, bento in zip(SAMPLES, bentos, strict=True):
-        repository = f"{where.registry}/{run}/{sample.name}"
-        model = products.Model(bento.push(repository), bento, images.runtime)
+        repository = f"{where.registry_in_pods}/{run}/{sample.name}"
+        model = products.Model(bento.push(where.here(repository)), bento, images.runtime)
         rendered.append(products.fitted(sample.file(), model, repository=repository))
     return rendered
 

@@ -102,7 +102,7 @@ def chart_values(images: Images, where: Addresses) -> dict[str, object]:
             "settleSeconds": 1,
             # Twelve blocks, as at blocks of 300 s: a day takes 24 minutes.
             "hourSeconds": 12 * BLOCK_SECONDS,
-            "plainHttpRegistries": where.registry,
+            "plainHttpRegistries": where.registry_in_pods,
         },
     }
 

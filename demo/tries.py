@@ -23,6 +23,7 @@ from used_car_market import Market
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cluster.addons import Addresses
     from cluster.backend import Backend
     from demo.terminal import Terminal
 
@@ -44,7 +45,8 @@ def break_new_version(backend: Backend, terminal: Terminal) -> int:
         " into spec.model, as a Git push would.\n"
     )
     terminal.live(f"  … training {version}")
-    changed = _with_model(found, version)
+    where = addons.addresses(backend)
+    changed = _with_model(found, version, where)
     with visitors(telling):
         telling.until(measured())
         with spec_model_restored(telling, found):
@@ -190,13 +192,13 @@ def _market(backend: Backend) -> Market:
     return Market.parse(document["data"][products.MARKET_KEY])
 
 
-def _with_model(product: Object, version: str) -> Object:
+def _with_model(product: Object, version: str, where: Addresses) -> Object:
     """The product with a model of the first day's market, and nothing else changed."""
     repository = product["spec"]["retraining"]["output"]
     runtime = product["spec"]["serving"]["runtimeImage"]
     with tempfile.TemporaryDirectory(prefix="sluicegate-demo-") as scratch:
         bento = train(PRICING, version, Market(), Path(scratch) / "bento")
-        model = products.Model(bento.push(repository), bento, runtime)
+        model = products.Model(bento.push(where.here(repository)), bento, runtime)
     return products.fitted(_to_apply(product), model, repository=repository)
 
 

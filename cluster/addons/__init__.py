@@ -1,7 +1,7 @@
 """What a cluster has beside Kubernetes: a registry, a gateway and Prometheus, as pods.
 
-They are the same on any backend and reached under the same addresses from the host, from pods
-and from the node: the node's address and a fixed port each.
+They are the same on any backend: pods reach them by their Services, and this machine by a port
+each, which the backend knows.
 """
 
 from __future__ import annotations
@@ -78,5 +78,6 @@ def describe(backend: Backend) -> Iterable[str]:
     """How to reach them, a line each."""
     where = addresses(backend)
     yield f"registry    {where.registry}   (sluicegate pack --plain-http BENTO {where.registry}/NAME)"
+    yield f"            {where.registry_in_pods} in pods, which push trained versions there"
     yield f"gateway     {where.gateway}   (parentRefs: name: web, namespace: gateway)"
     yield f"prometheus  {where.prometheus}   (in pods: {where.prometheus_in_pods})"

@@ -15,31 +15,32 @@ PROMETHEUS_PORT = 30090
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """The add-ons of a cluster whose node is at `node`."""
+    """The add-ons of a cluster: where this machine reaches them, and by which Services pods do.
 
-    node: str
+    They differ, because an engine in a virtual machine gives this machine ports, and no route to
+    the node. The node pulls by both names of the registry.
+    """
 
-    @property
-    def registry(self) -> str:
-        """Host and port of the registry, the same in every reference, wherever it is used."""
-        return f"{self.node}:{REGISTRY_PORT}"
+    registry: str
+    """Host and port in references that are pushed from here."""
+    gateway: str
+    """URL of the gateway."""
+    prometheus: str
+    """URL of Prometheus."""
+    registry_in_pods: str = "registry.registry.svc:5000"
+    """Host and port in references that pods push."""
+    prometheus_in_pods: str = "http://prometheus.monitoring.svc:9090"
 
-    @property
-    def gateway(self) -> str:
-        """URL of the gateway."""
-        return f"http://{self.node}:{GATEWAY_PORT}"
-
-    @property
-    def prometheus(self) -> str:
-        """URL of Prometheus."""
-        return f"http://{self.node}:{PROMETHEUS_PORT}"
-
-    @property
-    def prometheus_in_pods(self) -> str:
-        """The same by its Service, which stays when the node's address changes."""
-        return "http://prometheus.monitoring.svc:9090"
+    def here(self, repository: str) -> str:
+        """What this machine calls a repository that pods push to."""
+        host, slash, path = repository.partition("/")
+        return f"{self.registry}{slash}{path}" if host == self.registry_in_pods else repository
 
 
 def addresses(backend: Backend) -> Addresses:
     """Where the add-ons of `backend` are reached."""
-    return Addresses(backend.node_address)
+    return Addresses(
+        registry=backend.reached_at(REGISTRY_PORT),
+        gateway=f"http://{backend.reached_at(GATEWAY_PORT)}",
+        prometheus=f"http://{backend.reached_at(PROMETHEUS_PORT)}",
+    )

@@ -37,6 +37,7 @@ KINDS = (
 )
 ARGUMENTS = (
     "--providers.kubernetesgateway",
+    f"--providers.kubernetesgateway.statusaddress.hostname=traefik.{NAMESPACE}.svc",
     # A weight that is written should be served soon: what is observed next depends on it.
     "--providers.providersthrottleduration=200ms",
     f"--entrypoints.web.address=:{WEB_PORT}",
@@ -60,7 +61,7 @@ def gateway(where: Addresses, _options: Options, image: str) -> Addon:
         namespace=NAMESPACE,
         image=image,
         user=65532,
-        arguments=(*ARGUMENTS, f"--providers.kubernetesgateway.statusaddress.ip={where.node}"),
+        arguments=ARGUMENTS,
         ports={"web": WEB_PORT, "metrics": CONTROL_PORT},
         node_port=GATEWAY_PORT,
         ready_path="/ping",
@@ -81,7 +82,7 @@ def gateway(where: Addresses, _options: Options, image: str) -> Addon:
         name=server.name,
         namespace=NAMESPACE,
         objects=objects,
-        answers_at=f"http://{where.node}:{GATEWAY_PORT}/",
+        answers_at=f"{where.gateway}/",
         conditions=(f"gateway/{GATEWAY}", "--for=condition=Programmed"),
         prepare=_install_definitions,
         fingerprint=versions().modules[MODULE],

@@ -1,4 +1,4 @@
-"""A registry for bentos: plain HTTP, one name for the host, for pods and for containerd."""
+"""A registry for bentos: plain HTTP, by a port of this machine, and by its Service in pods."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ storage:
   delete: {{enabled: true}}
 http: {{addr: ":5000"}}
 """
-HOSTS = """\
-server = "http://{host}"
+# kube-proxy forwards the node's own connections to its port, also from the loopback interface.
+HOSTS = f"""\
+server = "http://127.0.0.1:{REGISTRY_PORT}"
 
-[host."http://{host}"]
+[host."http://127.0.0.1:{REGISTRY_PORT}"]
   capabilities = ["pull", "resolve"]
 """
 
@@ -53,11 +54,14 @@ def registry(where: Addresses, _options: Options, image: str) -> Addon:
         namespace=NAMESPACE,
         objects=(namespace(NAMESPACE), *server_objects(server)),
         answers_at=f"http://{where.registry}/v2/",
-        prepare=lambda backend: _tell_containerd(backend, where.registry),
-        fingerprint=HOSTS.format(host=where.registry),
+        prepare=lambda backend: _tell_containerd(backend, where),
+        fingerprint=f"{where.registry} {where.registry_in_pods} {HOSTS}",
     )
 
 
-def _tell_containerd(backend: Backend, host: str) -> None:
-    """Without this, containerd asks the host for TLS; it reads the file at each pull."""
-    write_atomically(backend.registry_hosts / host / "hosts.toml", HOSTS.format(host=host))
+def _tell_containerd(backend: Backend, where: Addresses) -> None:
+    """Both names lead the node to its own port; containerd reads the files at each pull."""
+    for name in (where.registry, where.registry_in_pods):
+        # As containerd spells `host:port` where a name of a folder can't have a colon.
+        folder = backend.registry_hosts / f"{name.replace(':', '_')}_"
+        write_atomically(folder / "hosts.toml", HOSTS)

@@ -42,7 +42,7 @@ TESTS = (
     "tests/kind/test_lifecycle.py",
     *(f"tests/node/cluster/test_{name}.py" for name in ("node", "fetch", "addons")),
 )
-IMAGES = ("registry", "traefik", "prometheus", "runtime")
+IMAGES = ("registry", "traefik", "prometheus", "operator", "runtime")
 TAG = "sluicegate.local/kind-node:test"
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cluster.addons.addresses import REGISTRY_PORT
 from cluster.backend_choice import choose_backend
 from cluster.commands import run, succeeds
 from cluster.identity import CLUSTER_VARIABLE, Identity
@@ -45,8 +46,10 @@ class Shell:
         self.volumes = self._volumes()
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        # Whoever starts these tests in the background has them ignore Ctrl-C.
+        heeds = ("env", "--default-signal=INT")
         return subprocess.Popen(
-            [sys.executable, "-m", "cluster", *arguments],
+            [*heeds, sys.executable, "-m", "cluster", *arguments],
             cwd=REPOSITORY,
             env={**os.environ, CLUSTER_VARIABLE: self.cluster.identity.name, **environment},
             stdin=subprocess.PIPE,
@@ -116,14 +119,14 @@ def test_a_start_that_was_interrupted_is_made_good_beside_another_cluster(shell,
 
 
 def test_a_node_that_was_stopped_is_started_with_all_that_it_had(shell):
-    birth = shell.birth()
+    birth, port = shell.birth(), shell.cluster.reached_at(REGISTRY_PORT)
     run("docker", "stop", shell.cluster.node)
     assert shell.run("status").returncode == 1
 
     again = shell.run("up", "--bare")
 
     assert again.returncode == 0, again.stderr
-    assert shell.birth() == birth
+    assert (shell.birth(), shell.cluster.reached_at(REGISTRY_PORT)) == (birth, port)
     assert shell.run("status").returncode == 0
 
 

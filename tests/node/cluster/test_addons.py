@@ -218,22 +218,35 @@ def test_a_version_is_never_overwritten(world: World, tmp_path: Path):
         pack_and_push(other, repository, plain_http=True)
 
 
-def test_a_push_from_a_pod_gives_the_digest_of_a_push_from_the_host(world: World, namespace: str):
-    repository, _, digest = world.references["v1"].partition("@")
+def test_a_push_from_a_pod_gives_the_digest_of_a_push_from_the_host_and_is_mounted_by_it(
+    world: World, namespace: str
+):
+    here, _, digest = world.references["v1"].partition("@")
+    path = here.removeprefix(f"{world.where.registry}/")
+    repository = f"{world.where.registry_in_pods}/{path}-again"
     program = (
         "from pathlib import Path; from sluicegate_service.push import pack_and_push;"
-        f"print(pack_and_push(Path('/bento'), '{repository}-again', plain_http=True))"
+        f"print(pack_and_push(Path('/bento'), '{repository}', plain_http=True))"
     )
-    pushing = container("push", world.runtime, "python", "-c", program)
-    spec = pod_spec(image_volume(world.references["v1"]), pushing)
-    create(world.backend, namespace, pod("push", spec))
+
+    said = ended(world, namespace, "push", world.references["v1"], program)
+
+    assert said == f"{repository}@{digest}"
+    assert world.where.here(repository) == f"{here}-again"
+    program = "print('bento.yaml' in __import__('os').listdir('/bento'))"
+    assert ended(world, namespace, "read", said, program) == "True"
+
+
+def ended(world: World, namespace: str, name: str, bento: str, program: str) -> str:
+    """What a program prints in a pod in which a bento is mounted."""
+    running = container(name, world.runtime, "python", "-c", program)
+    create(world.backend, namespace, pod(name, pod_spec(image_volume(bento), running)))
     eventually(
-        lambda: pod_status(world.backend, namespace, "push").get("phase") == "Succeeded",
+        lambda: pod_status(world.backend, namespace, name).get("phase") == "Succeeded",
         seconds=90,
-        what="the push",
+        what=f"the end of the pod {name}",
     )
-    said = world.backend.run_kubectl("logs", "push", "-n", namespace)
-    assert said.strip() == f"{repository}-again@{digest}"
+    return world.backend.run_kubectl("logs", name, "-n", namespace).strip()
 
 
 def test_a_reference_that_does_not_exist_is_named_in_the_pods_state(world: World, namespace: str):

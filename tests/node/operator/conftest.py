@@ -73,7 +73,7 @@ class World:
         env = more.pop("env", {})
         return {
             "command": ["python", "-m", "train"],
-            "output": f"{self.where.registry}/{self.namespace}/learner",
+            "output": f"{self.where.registry_in_pods}/{self.namespace}/learner",
             "cooldownSeconds": 600,
             "env": [{"name": name, "value": value} for name, value in env.items()],
             **more,
@@ -111,7 +111,8 @@ def world(
     """An empty namespace, with the learner's Secret and an operator of its own."""
     cluster.run_kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps(feedback_secret()))
     log = tmp_path / "operator.log"
-    operator = OperatorProcess(cluster, where.registry, prometheus, namespace, log, settings)
+    registry = where.registry_in_pods
+    operator = OperatorProcess(cluster, registry, prometheus, namespace, log, settings)
     product = LiveProduct(cluster, namespace, NAME)
     with evidence(pytestconfig, "log of the operator", log.read_text):
         operator.start()

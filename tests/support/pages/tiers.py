@@ -13,11 +13,11 @@ BOTH = "both"
 EVERYWHERE = frozenset({"cd", "export", "sluicegate init"})
 """What a reader's shell needs for all that follows."""
 ELSEWHERE = {
-    "make setup": ".github/workflows/check.yml",
-    "make images": "tests/bentos/test_pushed_images.py",
-    "docker build": ".github/workflows/release.yml",
-    "docker push": ".github/workflows/release.yml",
-    "kubectl -n monitoring port-forward": "tests/node/cluster/test_node.py",
+    "make setup": "tests/kind/__main__.py",
+    "make images": "tests/kind/test_demo.py",
+    "docker build": "tests/kind/test_demo.py",
+    "docker push": "tests/kind/test_demo.py",
+    "kubectl -n monitoring port-forward": "tests/kind/test_demo.py",
 }
 """How commands begin that no page's test runs, with where they run."""
 FOLLOWED: dict[str, tuple[tuple[str, ...], ...]] = {

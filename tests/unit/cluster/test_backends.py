@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import stat
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
 from cluster.addons import Addresses, Options
+from cluster.addons.addresses import GATEWAY_PORT, PROMETHEUS_PORT, REGISTRY_PORT
 from cluster.addons.gateway import gateway
 from cluster.addons.prometheus import prometheus
 from cluster.addons.registry import registry
@@ -22,7 +25,7 @@ from cluster.images.description import Debian
 from cluster.images.layers import _bootstrap
 from cluster.kind import CONFIGURATION, KindCluster
 from cluster.local import LocalNode
-from cluster.prerequisites import missing_packages, require_packages
+from cluster.prerequisites import missing_packages, require_linux_root, require_packages
 from cluster.toolchain import parse_go_version
 from cluster.versions import versions
 from demo.bentos import Bento
@@ -189,24 +192,49 @@ def test_what_kind_says_is_shown_and_kept_and_only_its_end_is_in_the_error(machi
     assert "\n100\n" not in str(told.value)
 
 
-@pytest.mark.parametrize(
-    ("call", "answer", "why"),
-    [
-        ("info", "Docker Desktop []", "virtual machine"),
-        ("info", "Debian [name=seccomp name=rootless]", "rootless"),
-        ("context", "ssh://me@build.example", r"another machine \(ssh://me@build.example\)"),
-        ("context", "tcp://192.0.2.7:2375", r"another machine \(tcp://192.0.2.7:2375\)"),
-    ],
-)
-def test_an_engine_whose_containers_are_out_of_reach_is_refused_at_once(
-    machine, kind, call, answer, why
-):
-    machine.install("docker", **{call: f'echo "{answer}"'})
+@pytest.mark.parametrize("endpoint", ["ssh://me@build.example", "tcp://192.0.2.7:2375"])
+def test_an_engine_of_another_machine_is_refused_at_once(machine, kind, endpoint):
+    machine.install("docker", context=f'echo "{endpoint}"')
 
-    with pytest.raises(MissingPrerequisiteError, match=f"{why}.*SLUICEGATE_BACKEND=local"):
+    refused = re.escape(f"another machine ({endpoint})") + ".*SLUICEGATE_BACKEND=local"
+    with pytest.raises(MissingPrerequisiteError, match=refused):
         kind.up()
 
     assert not any(call.startswith("kind create") for call in machine.calls())
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "unix:///var/run/docker.sock",
+        "unix:///run/user/1000/docker.sock",  # rootless
+        "unix:///Users/me/.docker/run/docker.sock",  # Docker Desktop on macOS
+        "unix:///home/me/.docker/desktop/docker.sock",
+        "unix:///Users/me/.colima/default/docker.sock",
+    ],
+)
+def test_an_engine_of_this_machine_will_do_wherever_it_runs_its_containers(machine, kind, endpoint):
+    machine.install("docker", context=f'echo "{endpoint}"')
+
+    assert kind.up()
+
+
+@pytest.mark.parametrize(
+    ("system", "machine_s", "is_taken_from_path"),
+    [("linux", "v1.37.2", False), ("darwin", "v1.37.2", True), ("darwin", "v1.36.0", True)],
+)
+def test_the_node_s_own_kubectl_is_taken_where_it_runs_and_the_machine_s_elsewhere(
+    machine, system, machine_s, is_taken_from_path
+):
+    machine.install("docker")
+    machine.install("kubectl", **{"version --client": f"echo Client Version: {machine_s}"})
+    cluster = KindCluster(Identity("mine"), system)
+
+    kubectl = cluster.kubectl
+
+    assert (kubectl == machine.folder / "kubectl") is is_taken_from_path
+    copy = f"docker cp mine-control-plane:/usr/bin/kubectl {cluster.state / 'kubectl'}"
+    assert (copy in machine.calls()) is not is_taken_from_path
 
 
 def test_a_kind_cluster_whose_creation_was_interrupted_is_created_anew(machine, kind):
@@ -273,6 +301,7 @@ def test_two_cpus_are_enough_for_kind_s_own_components_and_the_demonstration(mac
 
 
 IMAGE = f"r@sha256:{'0' * 64}"
+WHERE = Addresses("127.0.0.1:5", "http://127.0.0.1:8", "http://127.0.0.1:9")
 
 
 def millicores(resources) -> int:
@@ -282,9 +311,9 @@ def millicores(resources) -> int:
 
 def requested_by_addons() -> int:
     """What the manifests of all add-ons request."""
-    where, asked = Addresses("10.1.0.2"), 0
+    asked = 0
     for addon in (registry, gateway, prometheus):
-        objects = addon(where, Options(), IMAGE).objects
+        objects = addon(WHERE, Options(), IMAGE).objects
         workloads = [one for one in objects if one["kind"] == "Deployment"]
         assert workloads, addon
         for one in workloads:
@@ -296,7 +325,7 @@ def requested_by_addons() -> int:
 def requested_by_demonstration() -> int:
     """The operator's replicas; both products with a canary each, and one training."""
     values = yaml.safe_load((CHECKOUT / "charts" / "sluicegate" / "values.yaml").read_text())
-    ours = chart_values(Images(IMAGE, IMAGE), Addresses("10.1.0.2"))
+    ours = chart_values(Images(IMAGE, IMAGE), WHERE)
     asked = (values | ours)["replicas"] * millicores(ours["resources"])
     model = Model("r@sha256:0", Bento(Path("/nowhere"), "v1", {}), "r@sha256:0")
     trainings = []
@@ -406,15 +435,30 @@ def test_kind_deletes_the_cluster_by_name(machine, kind):
     assert not kind.state.exists()
 
 
-def test_kind_s_node_address_is_the_one_in_kind_s_network(machine, monkeypatch):
-    networks = 'case "$*" in *"Networks \\"{}\\""*) echo 172.18.0.2 ;; *) echo 172.18.0.2172.19.0.2 ;; esac'
-    machine.install("docker", inspect=networks.format("kind"))
+def test_a_port_of_kind_s_node_is_reached_where_the_engine_forwards_it(machine):
+    machine.install("docker", **{"port mine-control-plane 30500/tcp": "echo 127.0.0.1:41234"})
 
-    assert KindCluster(Identity("mine")).node_address == "172.18.0.2"
+    assert KindCluster(Identity("mine")).reached_at(30500) == "127.0.0.1:41234"
 
-    monkeypatch.setenv("KIND_EXPERIMENTAL_DOCKER_NETWORK", "other")
-    machine.install("docker", inspect=networks.format("other"))
-    assert KindCluster(Identity("mine")).node_address == "172.18.0.2"
+
+def test_a_node_that_lacks_a_port_is_told_with_the_way_out(machine):
+    machine.install("docker", port="echo no public port >&2; exit 1")
+
+    with pytest.raises(ClusterError, match=r"no public port.*cluster up.*cluster down"):
+        KindCluster(Identity("mine")).reached_at(30500)
+
+
+def test_the_node_finds_the_registry_by_its_name_here_and_by_its_name_in_pods(machine, kind):
+    registry(WHERE, Options(), IMAGE).prepare(kind)
+
+    for folder in ("127.0.0.1_5_", "registry.registry.svc_5000_"):
+        hosts = tomllib.loads((kind.registry_hosts / folder / "hosts.toml").read_text())
+        assert list(hosts["host"]) == ["http://127.0.0.1:30500"]
+
+
+def test_this_machine_has_another_name_for_a_repository_that_pods_push_to():
+    assert WHERE.here(f"{WHERE.registry_in_pods}/shop/iris") == "127.0.0.1:5/shop/iris"
+    assert WHERE.here("registry.example/shop/iris") == "registry.example/shop/iris"
 
 
 def test_logs_of_a_kind_node_and_its_units_are_printed(machine, kind, capfd):
@@ -447,11 +491,29 @@ def test_kind_without_an_engine_is_one_sentence(machine):
 
 
 def test_two_checkouts_can_have_a_kind_cluster_each():
-    """Everything that a node takes of the host is its own."""
+    """Everything that a node takes of the host is its own: kind finds a free port where none is named."""
     (node,) = yaml.safe_load(CONFIGURATION.read_text())["nodes"]
 
-    assert not node.get("extraPortMappings")
+    assert not any("hostPort" in port for port in node["extraPortMappings"])
     assert not any(mount["hostPath"].startswith("/") for mount in node["extraMounts"])
+
+
+def test_kind_s_node_has_a_port_on_loopback_for_each_add_on_that_is_reached_from_here():
+    (node,) = yaml.safe_load(CONFIGURATION.read_text())["nodes"]
+    published = {port["containerPort"] for port in node["extraPortMappings"]}
+
+    assert published == {REGISTRY_PORT, GATEWAY_PORT, PROMETHEUS_PORT}
+    assert {port["listenAddress"] for port in node["extraPortMappings"]} == {"127.0.0.1"}
+
+
+def test_on_macos_there_is_no_local_node_and_kind_is_named(machine):
+    with pytest.raises(MissingPrerequisiteError, match=r"Linux, this is darwin.*engine.*in kind"):
+        require_linux_root("darwin")
+
+
+def test_on_macos_docker_build_is_named_where_images_would_need_debian_s_packages():
+    with pytest.raises(MissingPrerequisiteError, match=r"mmdebstrap.*this is darwin.*docker build"):
+        require_packages(["mmdebstrap"], "darwin")
 
 
 def test_all_missing_programs_are_named_at_once():

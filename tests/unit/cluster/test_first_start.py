@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from cluster import builds
 from cluster.backend_choice import choose_backend
 from cluster.cache import cache_folder
@@ -12,8 +14,8 @@ from cluster.toolchain import IMAGE as GO_IMAGE
 from cluster.versions import versions
 
 
-def announced(backend):
-    return "\n".join(told(first_start(choose_backend(backend, Identity("mine")))))
+def announced(backend, system="linux"):
+    return "\n".join(told(first_start(choose_backend(backend, Identity("mine")), system)))
 
 
 LACKS_ALL = 'case "$1" in image) exit 1 ;; esac'
@@ -47,6 +49,16 @@ def test_tools_on_path_are_not_announced(install):
     assert "compiled" not in said
     assert GO_IMAGE not in said
     assert "kindest/node" in said
+
+
+@pytest.mark.parametrize(("system", "is_announced"), [("linux", False), ("darwin", True)])
+def test_a_kubectl_is_announced_where_the_node_s_own_does_not_run(install, system, is_announced):
+    install("docker", LACKS_ALL)
+
+    assert ("kubectl, compiled" in announced("kind", system)) is is_announced
+
+    install("kubectl", 'test "$2" = --client && echo Client Version: v1.37.2')
+    assert "kubectl, compiled" not in announced("kind", system)
 
 
 def test_what_the_engine_has_is_not_announced(install):

@@ -23,12 +23,48 @@ from cluster.versions import versions
         ("kind", "kind v1.0.0 go1.27.0 darwin/arm64", True),
         ("kind", "kind v0.20.0 go1.20.4 linux/amd64", False),
         ("kind", "", False),
+        ("kubectl", "Client Version: v1.37.2\nKustomize Version: v5.7.1", True),
+        ("kubectl", "Client Version: v1.36.0\nKustomize Version: v5.7.1", True),
+        ("kubectl", "Client Version: v1.35.4\nKustomize Version: v5.7.1", False),
     ],
 )
 def test_a_tool_on_path_is_taken_if_it_is_new_enough(install, name, said, is_taken):
     found = install(name, f"echo '{said}'")
 
     assert on_path(name) == (found if is_taken else None)
+
+
+BUILDS = """\
+case "$1" in
+  env) echo go1.99.0 ;;
+  build) for word; do test "$last" = -o && echo "$GOOS $*" > "$word"; last="$word"; done ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "system", "built", "package", "goos"),
+    [
+        ("kubectl", "linux", "kube", ".", "linux"),
+        ("kubectl", "darwin", "kubectl", "k8s.io/kubernetes/cmd/kubectl", "darwin"),
+        ("kubelet", "darwin", "kube", ".", "linux"),
+        ("kind", "linux", "kind", "sigs.k8s.io/kind", "linux"),
+        ("kind", "darwin", "kind", "sigs.k8s.io/kind", "darwin"),
+        ("helm", "darwin", "helm", "helm.sh/helm/v4/cmd/helm", "darwin"),
+        ("etcd", "darwin", "etcd", ".", "linux"),
+    ],
+)
+def test_what_runs_on_this_machine_is_built_for_it_and_what_runs_on_the_node_for_linux(
+    install, name, system, built, package, goos
+):
+    install("env", 'exec /usr/bin/env "$@"')
+    install("go", BUILDS)
+
+    program = builds.program(name, system)
+
+    assert program.name == name
+    said = program.with_name(built).read_text().split()
+    assert (said[0], said[-1]) == (goos, package)
 
 
 def test_the_machine_s_own_go_is_taken_if_it_is_new_enough(install):

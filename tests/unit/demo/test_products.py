@@ -14,7 +14,8 @@ from demo.setup import Images, chart_values
 from sluicegate.api.product import DataProduct
 
 DIGEST = f"sha256:{'a' * 64}"
-REPOSITORY = "10.1.0.2:30500/bentos/sample"
+WHERE = Addresses("127.0.0.1:5", "http://127.0.0.1:8", "http://127.0.0.1:9")
+REPOSITORY = f"{WHERE.registry_in_pods}/bentos/sample"
 BENTO = Bento(Path("/nowhere"), "v1", {"accuracy": {"bad": 80, "total": 1000}})
 MODEL = Model(f"{REPOSITORY}@{DIGEST}", BENTO, f"sluicegate.local/runtime@{DIGEST}")
 OURS = {"model", "serving", "analysis", "slos", "retraining", "rollout", "review"}
@@ -74,8 +75,8 @@ def test_a_bento_is_trained_anew_when_a_file_or_the_market_changes(tmp_path):
 
 def test_the_chart_gets_the_image_by_digest_and_the_scrape_interval_of_this_cluster():
     image = f"sluicegate.local/operator@{DIGEST}"
-    values = chart_values(Images(image, image), Addresses("10.1.0.2"))
+    values = chart_values(Images(image, image), WHERE)
     assert values["image"]["repository"] == "sluicegate.local/operator"
     assert values["image"]["digest"] == DIGEST
     assert values["settings"]["scrapeIntervalSeconds"] == 1
-    assert values["settings"]["plainHttpRegistries"] == "10.1.0.2:30500"
+    assert values["settings"]["plainHttpRegistries"] == "registry.registry.svc:5000"
