@@ -110,6 +110,7 @@ def test_pairs_against_a_candidate_take_it_back_before_its_own_labels_do():
     run_virtually(story())
 
 
+@pytest.mark.slow
 def test_each_interval_is_counted_once_though_another_replica_goes_on():
     """All pairs until the end of the last interval, to those between two scrapes, are the evidence's."""
 
@@ -154,6 +155,7 @@ def test_a_job_ends_when_requests_are_mirrored_instead():
     run_virtually(story())
 
 
+@pytest.mark.slow
 def test_a_candidate_without_pairs_waits_and_status_says_what_is_missing():
     """A service that still signs its predictions one by one, say."""
 

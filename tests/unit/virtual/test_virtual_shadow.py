@@ -119,6 +119,7 @@ def _running(world: World, key: Key) -> list[Body]:
     ]
 
 
+@pytest.mark.slow
 def test_a_job_without_a_result_moves_nothing_and_says_so():
     async def story() -> None:
         async with World() as world:
@@ -140,6 +141,7 @@ def test_a_job_without_a_result_moves_nothing_and_says_so():
     run_virtually(story())
 
 
+@pytest.mark.slow
 def test_a_restart_between_intervals_changes_no_evidence():
     async def story() -> None:
         through, restarted = await _four_blocks(), await _four_blocks(restarts=True)
@@ -179,6 +181,7 @@ def test_a_phase_that_is_set_again_takes_no_result_of_the_one_before():
     run_virtually(story())
 
 
+@pytest.mark.slow
 def test_a_job_waits_for_a_training_slot():
     async def story() -> None:
         async with World() as world:
