@@ -70,7 +70,10 @@ class KindCluster:
         own = self.state / "kubectl"
         if not own.exists():
             self.state.mkdir(parents=True, exist_ok=True)
-            self._docker("cp", f"{self.node}:/usr/bin/kubectl", str(own))
+            # A copy that was interrupted is half a program.
+            copied = own.with_suffix(f".{os.getpid()}")
+            self._docker("cp", f"{self.node}:/usr/bin/kubectl", str(copied))
+            copied.replace(own)
         return own
 
     @property
