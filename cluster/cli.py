@@ -28,7 +28,7 @@ environment:
   {CACHE_VARIABLE}      folder for programs, images and clusters; otherwise ~/.cache/sluicegate
   SLUICEGATE_NODE_IMAGE image of kind's node; otherwise the pinned one
 
-what is needed is built on first use (about 15 minutes for everything on 2 cores) and kept
+what is needed is built on first use (about 10 minutes for everything on 2 cores) and kept
 in the cache folder; later starts take seconds.
 """
 

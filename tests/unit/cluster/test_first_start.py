@@ -77,7 +77,7 @@ def test_on_a_machine_without_docker_each_program_and_image_is_announced_once(pa
     said = announced("local")
 
     assert [line for line in PROGRAMS.values() if line.what not in said] == []
-    assert "16 min" in said
+    assert "8 min" in said
 
     for name in (*PROGRAMS, "helm"):
         recipe = builds.recipes()[name]
