@@ -165,6 +165,7 @@ async def test_an_expression_that_the_parser_panics_at_costs_nobody_else_anythin
     assert newest(readings, "wines", "orders").quality is Quality.COUNTED
 
 
+@pytest.mark.slow
 async def test_slow_ones_of_a_namespace_keep_no_place_from_those_of_another(monkeypatch):
     def fault(kind: str, form: dict[str, str]) -> Lie | None:
         return Lie.HANGS if kind == "promql" and '"evil"' in form["query"] else None

@@ -66,6 +66,7 @@ def documented() -> dict[str, tuple[str, frozenset[str]]]:
     }
 
 
+@pytest.mark.slow
 def test_each_family_is_documented_with_its_labels_and_no_other():
     assert documented() == families()
 

@@ -137,6 +137,7 @@ def test_each_interval_is_counted_once_though_another_replica_goes_on():
     run_virtually(story())
 
 
+@pytest.mark.slow
 def test_a_job_ends_when_requests_are_mirrored_instead():
     async def story() -> None:
         async with World() as world:

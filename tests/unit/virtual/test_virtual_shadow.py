@@ -164,6 +164,7 @@ async def _four_blocks(*, restarts: bool = False) -> Body:
         return evidence(world, key)
 
 
+@pytest.mark.slow
 def test_a_phase_that_is_set_again_takes_no_result_of_the_one_before():
     async def story() -> None:
         async with World() as world:

@@ -58,6 +58,7 @@ def test_a_caller_is_left_of_what_it_calls_and_no_boxes_overlap():
     assert sum(arrow.affected for arrow in picture.arrows) == 4
 
 
+@pytest.mark.slow
 def test_the_same_graph_gives_the_same_picture_in_another_process():
     """Two replicas of the page, and the same after a restart: hashes of texts differ there."""
     code = (

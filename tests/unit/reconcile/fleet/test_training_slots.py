@@ -312,6 +312,7 @@ async def happen(fleet: Fleet, random: Random) -> None:
             await fleet.restart()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))]
 )
