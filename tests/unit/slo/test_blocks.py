@@ -178,7 +178,7 @@ def test_a_block_with_too_few_scrapes_is_dropped(coverage, quality):
 
 @given(
     st.dictionaries(st.integers(1, 1300), st.integers(0, 300), min_size=1, max_size=150),
-    st.lists(st.tuples(st.integers(0, 1300), st.integers(0, 200)), max_size=3),
+    st.lists(st.tuples(st.integers(0, 1300), st.integers(1, 200)), max_size=3),
 )
 def test_events_that_are_left_out_take_their_whole_hours_with_them(totals, drawn):
     series = series_of((index, (totals[index] // 3, totals[index])) for index in sorted(totals))
