@@ -29,7 +29,9 @@ quick: setup ## Before each commit: style, and the tests of a minute
 	$(RUN) ruff check --quiet .
 	$(PYTEST) -q --numprocesses=2 --hypothesis-profile=quick -m "not heavy and not slow" tests/unit tests/golden
 
-check: lint types layers unit ## All fast checks that need no cluster
+check: setup ## All fast checks that need no cluster
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types layers
+	@$(MAKE) --no-print-directory unit
 
 lint: setup ## Style: ruff's rules and formatting; no unused code (vulture)
 	$(RUN) ruff check .
