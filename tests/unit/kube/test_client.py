@@ -271,3 +271,6 @@ def test_fingerprints_are_kept_of_what_was_seen_last():
 def test_the_fingerprint_leaves_out_what_is_never_owned():
     assert fingerprint({**BODY, "apiVersion": "apps/v1"}) == fingerprint({"spec": {"replicas": 1}})
     assert fingerprint({"metadata": {"labels": {"a": "b"}}}) != fingerprint({"metadata": None})
+    named = {"metadata": {"name": "a", "namespace": "b", "labels": {"a": "b"}}, "kind": "X"}
+    assert fingerprint(named) == fingerprint({"metadata": {"labels": {"a": "b"}}})
+    assert fingerprint(named) != fingerprint({})

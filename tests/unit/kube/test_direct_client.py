@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from sluicegate.kube.direct_client import DirectClient
+from sluicegate.kube.direct_client import DirectClient, connect
 from sluicegate.kube.errors import (
     Conflict,
     Forbidden,
@@ -85,10 +85,10 @@ def ok(body=b'{"kind": "X"}', **headers):
     return 200, headers, body
 
 
-def read(access, *, seconds=None, warn=lambda _: None):
+def read(access, *, seconds=10.0, warn=lambda _: None):
     """The answer to one request over a connection of its own."""
     with DirectClient(access, warn) as client:
-        return client.send(READ, seconds=seconds)
+        return client.send(replace(READ, seconds=seconds))
 
 
 def failure(status, reason):
@@ -229,6 +229,19 @@ def test_a_server_is_known_by_its_name_or_by_the_one_that_the_kubeconfig_gives_i
             read(access)
         assert read(replace(access, server_name="api.internal")) == {"kind": "X"}
         assert read(replace(access, authority="", verify=False)) == {"kind": "X"}
+
+
+@pytest.mark.parametrize(
+    ("server", "place"),
+    [
+        ("https://api.example", ("api.example", 443)), ("https://[fd00::1]", ("fd00::1", 443)),
+        ("https://[fd00::1]:6443", ("fd00::1", 6443)), ("http://api.example", ("api.example", 80)),
+    ],
+)  # fmt: skip
+def test_the_port_is_that_of_the_scheme_unless_it_is_given(server, place):
+    for name in ("", "inner"):
+        connection = connect(Access(server, server_name=name))
+        assert (connection.host, connection.port) == place
 
 
 def test_a_proxy_is_asked_for_a_tunnel_and_others_than_http_are_refused(monkeypatch):
