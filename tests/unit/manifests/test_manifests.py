@@ -151,9 +151,13 @@ def test_a_variable_of_the_user_replaces_ours_and_none_comes_twice():
 
 
 def test_bounds_of_the_product_reach_the_service():
-    override = env_of(pod_of()["containers"][0])["BENTOML_CONFIG_OVERRIDES"]
-    buckets = json.loads(override)["services"]["SearchRanking"]["metrics"]["duration"]["buckets"]
-    assert buckets == [0.01, 0.05, 0.1, 0.25, 1.0]
+    """Under the name that the version's entry service has; where it isn't known, the product's."""
+    owner = product()
+    for own, service in (("SearchRanking", "SearchRanking"), ("Old", "Old"), ("", "SearchRanking")):
+        pod = build_pod_template(owner, version_of(owner).replace(service=own))["spec"]
+        override = json.loads(env_of(pod["containers"][0])["BENTOML_CONFIG_OVERRIDES"])
+        buckets = [0.01, 0.05, 0.1, 0.25, 1.0]
+        assert override == {"services": {service: {"metrics": {"duration": {"buckets": buckets}}}}}
 
 
 def test_without_a_key_there_is_no_feedback():
@@ -279,6 +283,14 @@ def test_a_lost_status_is_rebuilt_from_the_deployment():
     remembered = read_version(body["labels"], body["annotations"])
     hashed = body["annotations"][names.ANNOTATION_INPUTS_HASH]
     assert remembered == accepted().model_copy(update={"inputs_hash": hashed})
+
+
+def test_the_memory_of_a_version_doesnt_depend_on_the_order_of_its_baselines():
+    one = accepted()
+    two = one.model_copy(update={"baseline": {"a": one.baseline["accuracy"]} | dict(one.baseline)})
+    other = two.model_copy(update={"baseline": dict(reversed(two.baseline.items()))})
+    assert list(two.baseline) != list(other.baseline)
+    assert memory_annotations(two) == memory_annotations(other)
 
 
 def test_a_version_that_was_never_promoted_is_not_remembered_as_stable():
@@ -568,3 +580,7 @@ def test_a_shadow_job_has_the_template_of_trainings_and_its_own_command():
     assert env_of(container)["WAREHOUSE"] == "w"
     assert container["resources"] == {"requests": {"cpu": "2"}}
     assert container["workingDir"] == "/candidate/src"
+    for own in ({"limits": {"memory": "1Gi"}}, {"requests": {"cpu": "3"}}):
+        shadow = {"command": ["score"], "intervalSeconds": 60, "resources": own}
+        job = shadow_job_of(**template, **{"spec.rollout.shadow": shadow})
+        assert job["spec"]["template"]["spec"]["containers"][0]["resources"] == own
