@@ -18,6 +18,7 @@ from sluicegate.kube.managed_fields import (
     fingerprint,
     owned_fingerprint,
     owned_part,
+    written_at,
 )
 from sluicegate.kube.resources import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, Key
 
@@ -169,6 +170,13 @@ def test_what_we_applied_to_the_status_is_not_ours_in_the_spec():
     own = {"manager": "me", "operation": "Apply", "fieldsV1": {"f:spec": {"f:a": {}}}}
     body["metadata"]["managedFields"].append(own)
     assert owned_part(body, "me") == {"spec": {"a": 1}}
+
+
+def test_when_we_last_applied_something_is_told_by_the_server():
+    body = live({"f:spec": {}})
+    assert (written_at(body, "me"), written_at({}, "me")) == (0, 0)
+    body["metadata"]["managedFields"][0]["time"] = "2026-11-29T08:00:00Z"
+    assert (written_at(body, "me"), written_at(body, "somebody")) == (1_795_939_200, 0)
 
 
 def test_items_of_a_list_map_are_owned_by_their_key():

@@ -222,6 +222,14 @@ def test_no_other_hours_and_blocks_are_left_out(span, hours, singles):
     assert changed == singles
 
 
+def test_the_oldest_hour_that_is_kept_can_be_left_out_and_the_one_before_it_takes_nothing():
+    series = series_of([(12 * hour + 1, (1, 2)) for hour in range(341)])
+    oldest, newest = 340 - HOURS + 1, 340
+    left = series.without([(12 * (oldest - 1), 12 * (oldest + 1))])
+    assert [hour for hour in range(342) if left.hour(hour) != series.hour(hour)] == [oldest]
+    assert left.hour(newest) == Count(1, 2), "it lies where the one before the oldest did"
+
+
 def test_what_was_computed_without_some_events_is_found_again_for_the_same_ones():
     series = series_of([(index, (1, 2)) for index in range(1, 100)])
     one = series.without([(3, 9)])
