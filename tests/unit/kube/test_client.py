@@ -139,6 +139,14 @@ def test_a_lease_survives_being_written_and_read():
     assert parse_lease(render_lease(KEY, record)) == record
 
 
+def test_a_lease_that_nobody_took_holds_for_fifteen_seconds():
+    assert LeaseRecord() == LeaseRecord("", 15, None, None, 0, "")
+    assert render_lease(KEY, LeaseRecord("a")) == {
+        "metadata": {"namespace": "shop", "name": "a"},
+        "spec": {"holderIdentity": "a", "leaseDurationSeconds": 15, "leaseTransitions": 0},
+    }
+
+
 def test_a_lease_that_others_left_bare_reads_as_held_by_nobody():
     for spec in ({}, None, {"renewTime": "soon", "acquireTime": ""}):
         bare = {"metadata": {"resourceVersion": "7"}, "spec": spec}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import socket
 import ssl
 import threading
@@ -119,9 +120,11 @@ def test_flux_undoes_nothing_that_a_person_asked_for():
 
 
 def test_a_compressed_answer_is_read():
-    body = gzip.compress(b'{"kind": "Zipped"}')
-    with serving(ok(body, **{"Content-Encoding": "gzip"})) as (port, _):
-        assert read(Access(f"http://127.0.0.1:{port}")) == {"kind": "Zipped"}
+    far = random.Random(1).randbytes(12_000).hex()  # comes again further back than a half window
+    body = {"kind": "Zipped", "data": [far, far]}
+    sent = gzip.compress(json.dumps(body).encode())
+    with serving(ok(sent, **{"Content-Encoding": "gzip"})) as (port, _):
+        assert read(Access(f"http://127.0.0.1:{port}")) == body
 
 
 @pytest.mark.parametrize(
@@ -164,6 +167,7 @@ def test_a_watch_yields_each_change_and_tells_why_it_ends():
     assert asked[0][1].endswith(
         "?watch=true&timeoutSeconds=7&fieldSelector=metadata.name%3Dpricing"
     )
+    assert asked[1][1].endswith("?watch=true&timeoutSeconds=300")
 
 
 @pytest.mark.parametrize(("seconds", "asked"), [(0, 300), (0.2, 1), (90, 90), (1000, 300)])

@@ -58,6 +58,13 @@ def test_a_block_that_is_recorded_again_replaces_what_it_said():
     assert series.hour(0) == Count(1, 20)
 
 
+def test_a_sum_that_was_read_can_be_less_than_a_block_that_is_recorded_again_takes_away():
+    series = series_of([(1, (10, 10))])
+    series.record_hour(0, Count(4, 7))
+    series.record(Block(1, Quality.COUNTED, Count(0, 0)))
+    assert series.hour(0) == Count(0, 0)
+
+
 def test_single_blocks_and_sums_of_twelve_give_the_same_long_window():
     counts = [(index, (index % 2, 10)) for index in range(1, 1001)]
     singles = series_of(counts)

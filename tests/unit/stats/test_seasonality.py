@@ -117,7 +117,7 @@ def test_three_hours_correlate_by_chance():
 
 
 def test_days_that_do_not_swing_have_no_season():
-    flat = [(100_000, 10**6)] * 24
+    flat = [(500_000, 10**6)] * 24
     swing, _ = two_days(1.0)
     assert not hour_matters([*flat, *swing[:24]], 0, 1.0)
 
