@@ -11,12 +11,12 @@ import pytest
 from sluicegate.api import names
 from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.pod_template import TrainingTemplate, check_pod_template
 from sluicegate.api.product import DataProduct
 from sluicegate.api.retraining_status import Trigger
 from sluicegate.api.versions import (
     REVISION_LENGTH,
-    Outcome,
     PastVersion,
     Version,
     VersionBase,
