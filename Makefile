@@ -131,7 +131,7 @@ gitops: programs ## Flux and Argo CD, built from their modules, reconcile produc
 
 # All named mutants, or MUTANTS="R17 P28"; COUNT=40 SEED=1 draws others in addition, of all
 # packages or of those in WHERE="policy kube".
-mutants: setup ## Mutation tests: change single places, and check that a test fails (half an hour)
+mutants: setup ## Mutation tests: change single places, and check that a test fails (minutes)
 	$(RUN) python -m tests.mutants $(MUTANTS) --count $(or $(COUNT),0) --seed $(or $(SEED),1) --workers $(or $(WORKERS),2) $(if $(WHERE),--where $(WHERE))
 
 # What is traced is those packages alone; to trace all costs three times the tests.

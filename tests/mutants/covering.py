@@ -29,6 +29,8 @@ FAST = "not heavy"
 """Marker expression of the tests that mutants are run against."""
 OTHERS = ("benchmarks", "cluster", "demo", "market", "service")
 """Folders of tests/unit that don't run the operator's code."""
+TRACED_SECONDS = 600
+"""A test takes several times as long under coverage; its own limit would end the whole run."""
 KEPT = ROOT / ".mutants"
 DATA = KEPT / "coverage"
 HASHES = KEPT / "hashes.json"
@@ -124,7 +126,8 @@ def run_under_coverage(what: Iterable[str], *, append: bool) -> None:
     settings.write_text(SETTINGS + f"data_file = {DATA}\n")
     ignored = [f"--ignore=tests/unit/{name}" for name in OTHERS]
     arguments = [
-        *("-q", "-m", FAST, "-n", str(os.cpu_count() or 1), *ignored),
+        *("-q", "-m", FAST, "-n", str(os.cpu_count() or 1), f"--timeout={TRACED_SECONDS}"),
+        *ignored,
         *("--cov", f"--cov-config={settings}", "--cov-context=test", "--cov-report="),
         *(["--cov-append"] if append else []),
     ]

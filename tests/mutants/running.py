@@ -6,31 +6,30 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import count
+from itertools import count, groupby
 from pathlib import Path
 from queue import SimpleQueue
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from tests.mutants.chosen import LISTED
-from tests.mutants.covering import FAST
+import pytest
+
+from tests.mutants.forked import Ended, import_libraries_once, patient, run_forked
 from tests.mutants.mutant import ROOT, Mutant, NotApplicableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from tests.mutants.covering import Covering, Given
 
-TEST_SECONDS = 60
-"""A test that takes longer has noticed something: the mutant has it wait for ever."""
 RUN_SECONDS = 900
+"""A mutant that takes longer has no verdict."""
 LONG = ("tests/golden/", "tests/unit/stories/", "tests/unit/virtual/")
-TESTS_FAILED = 1
 STEPS = count(2_000_000_000)
 """Times of change of mutated files: Python's cache of bytecode tells texts apart by them."""
 
@@ -59,6 +58,7 @@ def judge(
     mutants: Sequence[Mutant], covering: Covering | Given, *, workers: int
 ) -> Iterator[Verdict]:
     """Verdicts in the order of the mutants, each as soon as it is there."""
+    import_libraries_once()
     with copies(workers) as free, ThreadPoolExecutor(workers) as pool:
 
         def one(mutant: Mutant) -> Verdict:
@@ -96,47 +96,52 @@ def _write(path: Path, text: str) -> None:
     os.utime(path, (moment, moment))
 
 
-def _run(mutant: Mutant, copy: Path, tests: set[str]) -> Verdict:
-    listed = copy / ".tests"
-    listed.write_text("\n".join(sorted(tests)), encoding="utf-8")
-    files = sorted({test.partition("::")[0] for test in tests}, key=_by_length)
-    files = [file for file in files if (copy / file).is_file()]
-    sources = [copy / "operator", copy / "bentos/service/src", copy / "bentos/market/src", copy]
-    environment = {
-        **os.environ,
-        LISTED: str(listed),
-        "PYTHONPATH": os.pathsep.join(map(str, sources)),
-    }
-    command = [
-        *(sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-m", FAST),
-        *("-p", "tests.mutants.chosen", "-p", "no:cacheprovider", f"--timeout={TEST_SECONDS}"),
-        *files,
+def _run(mutant: Mutant, copy: Path, tests: Collection[str]) -> Verdict:
+    files = [
+        file for file in {test.partition("::")[0] for test in tests} if (copy / file).is_file()
     ]
-    try:
-        done = subprocess.run(
-            command,
-            cwd=copy,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=RUN_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return Verdict(mutant, Fate.UNFINISHED, f"longer than {RUN_SECONDS} s", len(tests))
-    noticed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", done.stdout, re.MULTILINE)
-    if done.returncode == 0:
-        return Verdict(mutant, Fate.SURVIVED, tests=len(tests))
-    if noticed is None and done.returncode != TESTS_FAILED and "Timeout" not in done.stderr:
-        told = (done.stdout + done.stderr).strip().splitlines()
-        return Verdict(mutant, Fate.UNFINISHED, " ".join(told[-3:]), len(tests))
-    by = noticed.group(1) if noticed else "a test that doesn't end"
-    return Verdict(mutant, Fate.KILLED, by, len(tests))
+    until, codes = monotonic() + patient(RUN_SECONDS), set()
+    for group in nearest_first(files, mutant.file):
+        ended = run_forked(copy, group, tests, until - monotonic())
+        verdict = judged(mutant, ended, len(tests))
+        if verdict.fate is not Fate.SURVIVED:
+            return verdict
+        codes.add(ended.code)
+    if codes <= {pytest.ExitCode.NO_TESTS_COLLECTED}:
+        return Verdict(mutant, Fate.UNFINISHED, "the tests aren't there any more", len(tests))
+    return Verdict(mutant, Fate.SURVIVED, tests=len(tests))
 
 
-def _by_length(file: str) -> tuple[bool, str]:
-    """Files in an order; last those of long stories, as the first test that fails ends the run."""
-    return file.startswith(LONG), file
+def nearest_first(files: Iterable[str], module: str) -> list[list[str]]:
+    """Test files in groups, each to be run when none before it has noticed the mutant.
+
+    First the module's own file, then those of its package, then others, last long stories.
+    """
+    own = f"tests/unit/{Path(module).with_name('test_' + Path(module).name).as_posix()}"
+    package = f"tests/unit/{Path(module).parts[0]}/"
+
+    def distance(file: str) -> int:
+        if file.startswith(LONG):
+            return 3
+        return 0 if file == own else 1 if file.startswith(package) else 2
+
+    ordered = sorted(files, key=lambda file: (distance(file), file))
+    return [list(group) for _, group in groupby(ordered, distance)]
+
+
+def judged(mutant: Mutant, ended: Ended, tests: int) -> Verdict:
+    """What the end of a run says; it survives a run that has none of the tests, too."""
+    if ended.code is None:
+        return Verdict(mutant, Fate.UNFINISHED, f"longer than {RUN_SECONDS} s", tests)
+    if ended.code in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
+        return Verdict(mutant, Fate.SURVIVED, tests=tests)
+    noticed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", ended.told, re.MULTILINE)
+    if noticed is not None:
+        return Verdict(mutant, Fate.KILLED, noticed.group(1), tests)
+    if ended.code == pytest.ExitCode.TESTS_FAILED or "Timeout" in ended.told:
+        return Verdict(mutant, Fate.KILLED, "a test that doesn't end", tests)
+    last = " ".join(ended.told.strip().splitlines()[-3:])
+    return Verdict(mutant, Fate.UNFINISHED, last, tests)
 
 
 @contextmanager

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import os
 
 import pytest
 import yaml
 
 from tests.mutants.__main__ import SURVIVORS
 from tests.mutants.covering import importing
+from tests.mutants.forked import Ended, patient, run_forked
 from tests.mutants.mutant import CODE, ROOT, Mutant, NotApplicableError, named_mutants
+from tests.mutants.running import Fate, judged, nearest_first
 from tests.mutants.sites import Sites, drawn_mutants, sources
 
 NAMED = {one.name: one for one in named_mutants()}
@@ -118,3 +121,82 @@ def test_drawn_mutants_are_python_and_not_what_was_there():
         changed = mutant.applied(text)
         assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(text)), mutant.name
         assert text[mutant.at :].startswith(mutant.before), mutant.name
+
+
+def test_the_nearest_tests_run_first_and_long_stories_last():
+    files = {
+        "tests/golden/test_stories.py",
+        "tests/unit/kube/test_apply.py",
+        "tests/unit/policy/canary/test_analysis.py",
+        "tests/unit/policy/canary/test_verdict.py",
+        "tests/unit/policy/test_evaluate.py",
+        "tests/unit/virtual/test_faults.py",
+    }
+    assert nearest_first(files, "policy/canary/analysis.py") == [
+        ["tests/unit/policy/canary/test_analysis.py"],
+        ["tests/unit/policy/canary/test_verdict.py", "tests/unit/policy/test_evaluate.py"],
+        ["tests/unit/kube/test_apply.py"],
+        ["tests/golden/test_stories.py", "tests/unit/virtual/test_faults.py"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "told", "fate", "by"),
+    [
+        (0, "2 passed", Fate.SURVIVED, ""),
+        (5, "no tests ran", Fate.SURVIVED, ""),
+        (1, "x\nFAILED a.py::b[c d] - assert 1\n", Fate.KILLED, "a.py::b[c d]"),
+        (2, "ERROR a.py\n", Fate.KILLED, "a.py"),
+        (1, "+++ Timeout +++\n", Fate.KILLED, "a test that doesn't end"),
+        (4, "ERROR: usage\nsay\nwhat\nis wrong", Fate.UNFINISHED, "say what is wrong"),
+        (-9, "..", Fate.UNFINISHED, ".."),
+        (None, "..", Fate.UNFINISHED, "longer than 900 s"),
+    ],
+)
+def test_what_the_end_of_a_run_says_about_a_mutant(code, told, fate, by):
+    verdict = judged(NAMED["P05"], Ended(code, told), 7)
+    assert (verdict.fate, verdict.by, verdict.tests) == (fate, by, 7)
+
+
+@pytest.mark.parametrize(("load", "seconds"), [(0.5, 60), (2, 60), (8, 240)])
+def test_a_limit_is_longer_on_a_machine_with_other_work(monkeypatch, load, seconds):
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0, 0))
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert patient(60) == seconds
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A tree whose module a test imports."""
+    (tmp_path / "operator").mkdir()
+    (tmp_path / "operator" / "mutated.py").write_text("VALUE = 2\n", encoding="utf-8")
+    (tmp_path / "test_value.py").write_text(VALUES, encoding="utf-8")
+    return tmp_path
+
+
+VALUES = """\
+import threading
+from mutated import VALUE
+
+def test_passes():
+    assert VALUE == 2
+
+def test_fails():
+    assert VALUE == 1
+
+def test_hangs():
+    threading.Event().wait()
+"""
+
+
+@pytest.mark.slow
+def test_a_run_has_the_chosen_tests_of_its_copy_and_ends_with_the_first_that_fails(copy):
+    passing = run_forked(copy, ["test_value.py"], {"test_value.py::test_passes"}, 60)
+    assert (passing.code, "1 passed, 2 deselected" in passing.told) == (0, True)
+    failing = run_forked(copy, ["test_value.py"], {"test_value.py"}, 60)
+    assert (failing.code, "FAILED test_value.py::test_fails" in failing.told) == (1, True)
+
+
+@pytest.mark.slow
+def test_a_run_that_does_not_end_is_stopped(copy):
+    assert run_forked(copy, ["test_value.py"], {"test_value.py::test_hangs"}, 0.5).code is None
