@@ -82,7 +82,13 @@ def test_the_bounds_are_those_of_ten_years_of_hours_and_two_and_a_half_of_days()
 
 @pytest.mark.parametrize(
     ("values", "beyond"),
-    [([79, 79, 79], True), ([79, 81, 79, 79], True), ([79, 79, 81, 81], False), ([79], False)],
+    [
+        ([79, 79, 79], True),
+        ([79, 81, 79, 79], True),
+        ([79, 79, 81, 81], False),
+        ([79], False),
+        ([79, 79, 80], False),
+    ],
 )
 def test_a_bound_is_missed_in_three_of_four_blocks(values, beyond):
     assert beyond_bound(values, 80) is beyond
