@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.runs.collector import collect_rarely
 from tests.support.waiting import assert_bars
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         gc.enable()
-        gc.freeze()
+        collect_rarely()
 
 
 @pytest.fixture

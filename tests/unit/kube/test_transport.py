@@ -24,7 +24,8 @@ from sluicegate.kube.errors import (
     from_response,
 )
 from sluicegate.kube.resources import CONFIG_MAPS, Key
-from sluicegate.kube.transport import Transport
+from sluicegate.kube.transport import REQUEST_TIME, Transport
+from sluicegate.prometheus.metrics import QUERY_TIME
 from tests.support.manual_clock import ManualClock
 from tests.support.virtual.event_loop import run_virtually, virtual_loop
 
@@ -148,6 +149,20 @@ async def test_each_request_is_counted_by_its_status():
         assert (caught.value.status, caught.value.reason) == (0, "")
     after = [counted(code=code, method="GET", verb="get") for code in ("200", "<error>")]
     assert [new - old for new, old in zip(after, before, strict=True)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("metric", "bounds"),
+    [
+        (REQUEST_TIME.labels(verb="get"), [0.005, 0.025, 0.1, 0.25, 0.5, 1, 3, 10, 30, inf]),
+        (QUERY_TIME, [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60, inf]),
+    ],
+)
+def test_durations_are_counted_up_to_the_longest_that_is_waited_for(metric, bounds):
+    (found,) = metric.collect()
+    assert (
+        sorted({float(one.labels["le"]) for one in found.samples if "le" in one.labels}) == bounds
+    )
 
 
 def test_the_longest_wish_counts():
