@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cache
 from itertools import product as every
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.slow
 GOLDENS = Path(__file__).parent / "service_levels"
 NEWEST = 12 * 30 + 5
 GAUGE = {"metric": "basket"}
-SLOS = {
+SLOS: dict[str, dict[str, Any]] = {
     "availability": AVAILABILITY,
     "latency": LATENCY,
     "accuracy": ACCURACY,
@@ -117,8 +118,8 @@ def shown(name, history, accepted, **given) -> list[str]:
     (slo,) = terms.slos
     since = given.get("since", 0) * BLOCK
     known, held = {}, {}
-    if ACCEPTED[accepted] is not None:
-        total, production = ACCEPTED[accepted]
+    if compared := ACCEPTED[accepted]:
+        total, production = compared
         bad = round(total * USUAL.get(slo.name, (100, 0.1))[1])
         one = baseline(slo, bad, total, mean=100.0, deviation=2.0, phi=1.2)
         if production:
