@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.runs.collector import collect_rarely
 from tests.support.waiting import assert_bars
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         gc.enable()
-        collect_rarely()
+        gc.freeze()
 
 
 @pytest.fixture
