@@ -68,6 +68,15 @@ def recorded(begin: int, days: int, seed: int, switch: int) -> dict[int, Recorde
     return found
 
 
+@cache
+def kept_rows(*_: int) -> dict[tuple[str, int, bool], Keyed]:
+    """What was made of rows by kind, block, and whether its late labels are in, of `recorded`.
+
+    A day is read again and again, and by each test.
+    """
+    return {}
+
+
 @dataclass
 class History:
     """The truth, and the stand-in's rows of as much of it as is there at a moment."""
@@ -80,10 +89,10 @@ class History:
     """The day from which v2 serves."""
     blocks: dict[int, Recorded] = field(default_factory=dict)
     _kept: dict[tuple[str, int, bool], Keyed] = field(default_factory=dict)
-    """Rows by kind, block, and whether its late labels are in: a day is read again and again."""
 
     def __post_init__(self) -> None:
         self.blocks = recorded(self.begin, self.days, self.seed, self.switch)
+        self._kept = kept_rows(self.begin, self.days, self.seed, self.switch)
 
     # ---- what Prometheus says -------------------------------------------------------------
     def __call__(self, kind: str, indexes: range, step: int) -> Iterator[Row]:
