@@ -182,6 +182,14 @@ def test_of_few_events_it_is_the_likeliest_moment_too(strata, known, units):
     assert strongest_within(strata, Count(*known), units, (0.03, 0.06)).start == place
 
 
+def test_a_stratum_that_had_no_bad_event_before_has_its_part_of_the_evidence():
+    units = [(0, 100), (2, 100), (9, 100), (12, 100)]
+    found = strongest_within([0, 1, 0, 1], Count(0, 100), units, (0.06,))
+    expected = at_its_best((0, 100), (9, 100), 0.06) + at_its_best((2, 100), (12, 100), 0.06)
+    assert found.start == 2
+    assert found.statistic == pytest.approx(expected, rel=0.02)
+
+
 def test_the_moment_of_a_clear_change_is_found():
     units = [(30, 300)] * 20 + [(60, 300)] * 4
     found = strongest(Count(100, 1000), units, DROPS)
@@ -214,7 +222,7 @@ def test_dispersion_divides_the_evidence():
 
 @pytest.mark.parametrize("units", [[], [(0, 0)] * 5, [(0, 10)] * 5])
 def test_nothing_is_no_change(units):
-    assert strongest(Count(10, 100), units, DROPS).statistic == 0
+    assert strongest(Count(10, 100), units, DROPS) == (0, len(units), (0, 0))
     assert strongest_within([0] * len(units), Count(10, 100), units, DROPS).statistic == 0
 
 
@@ -314,6 +322,7 @@ def test_the_least_drop_has_the_evidence_of_its_bound(before, after, phi):
     bad, total = before
     p, n = (bad + 0.5) / (total + 1), total * after / (total + after)
     drop = least_drop(Count(*before), after, 1.5, phi)
+    assert least_drop(Count(*before), after, 1.5) == least_drop(Count(*before), after, 1.5, 1.0)
     assert drop**2 * n / (2 * p * (1 - p) * phi) == pytest.approx(1.5)
 
 
