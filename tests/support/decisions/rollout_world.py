@@ -220,7 +220,7 @@ class World:
     def run(self, blocks: int = 1) -> World:
         """Let blocks pass, each followed by steps until nothing more is to be written."""
         for _ in range(blocks):
-            self._pass_block()
+            self.pass_block()
             self.settle()
         return self
 
@@ -378,7 +378,8 @@ class World:
             one.there, one.ready = min(one.there, one.wanted), min(one.ready, one.wanted)
             one.scaled = True
 
-    def _pass_block(self) -> None:
+    def pass_block(self) -> None:
+        """What a block brings; no step is made."""
         self.now += BLOCK
         self._scale()
         self.counts.add(

@@ -81,7 +81,7 @@ def test_a_gateway_is_asked_only_while_a_taken_route_isnt_verified():
     assert not needs_gateway_check(world.product, world._route()), "it serves already"
     world.push("b", "v2").until(lambda w: w.current.candidate and w.current.candidate.weight == 5)
     assert not needs_gateway_check(world.product, world._route()), "the route isn't taken yet"
-    world._pass_block()
+    world.pass_block()
     assert needs_gateway_check(world.product, world._route())
     world.run(14)
     assert not needs_gateway_check(world.product, world._route()), "it is verified"
