@@ -174,8 +174,13 @@ def test_within_strata_it_is_the_likeliest_of_all_strata_together(seed):
         ([1, 0, 0, 1], (1, 10), [(0, 2), (19, 20), (3, 10), (9, 20)]),
         ([1, 0, 0, 1], (5, 10), [(0, 10), (1, 10), (3, 5), (2, 5)]),
         ([1, 0, 0, 1, 1], (1, 10), [(7, 10), (4, 20), (8, 10), (0, 5), (4, 10)]),
+        ([0, 0, 1, 0, 0], (0, 10), [(8, 20), (13, 20), (2, 2), (3, 20), (1, 2)]),
+        ([0, 0, 1, 0, 0], (1, 10), [(14, 20), (2, 5), (2, 10), (0, 2), (6, 10)]),
+        ([1, 0, 1, 1], (5, 10), [(7, 10), (0, 10), (2, 2), (3, 5)]),
+        ([0, 1, 0, 1], (5, 10), [(7, 10), (9, 10), (14, 20), (10, 10)]),
+        ([0, 0], (5, 10), [(1, 10), (1, 2)]),
+        ([1, 0, 1], (5, 10), [(0, 5), (5, 10), (1, 5)]),
     ],
-    ids=["few events", "fewer", "at the level", "a rise in fewer than a fall"],
 )
 def test_of_few_events_it_is_the_likeliest_moment_too(strata, known, units):
     _, place, _ = likeliest(known, units, (0.03, 0.06), strata)
@@ -341,6 +346,11 @@ def test_events_after_a_drop_reach_the_bound(bad, raised):
     events = 1000 * needed / (1000 + needed)
     assert events == pytest.approx(2 * 0.5 * 2.0 * raised * (1 - raised) / 0.04**2, rel=1e-6)
     assert events_to_see(Count(bad // 10, 100), 0.04, 0.5, 2.0) is None
+
+
+def test_as_many_events_before_as_are_needed_after_suffice_for_none():
+    assert events_to_see(Count(50, 100), 0.5, 50.0) is None
+    assert events_to_see(Count(50, 101), 0.5, 50.0) is not None
 
 
 def test_so_many_events_are_needed_to_see_a_drop():
