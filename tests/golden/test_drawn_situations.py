@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
-from enum import IntEnum, StrEnum
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from sluicegate.api.versions import Release
 from sluicegate.policy import manual_requests, new_versions, training_results
 from sluicegate.policy.canary.setbacks import setback
 from sluicegate.policy.derived_defaults import derived
@@ -18,6 +16,7 @@ from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.retraining import challenger
 from sluicegate.policy.slo_health.messages import describe, numbers_of
 from sluicegate.policy.transitions import apply_decision
+from tests.support.decisions.changes import changes, plain
 from tests.support.decisions.situations import Situation, situation
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def told(seed: int) -> Iterator[str]:
     given = situation(seed)
     found = evaluate(given.terms, given.status, given.observed, given.now)
     yield f"{seed} {found.state}"
-    yield from _changes(given.status, found.status, "  ")
+    yield from (f"  {line}" for line in changes(given.status, found.status))
     yield from _decided(given, found.decision, found.status)
     for decision, status in _proposed(given, found):
         if decision != found.decision:
@@ -81,9 +80,9 @@ def _decided(given: Situation, decision: Decision, status: DataProductStatus) ->
     told = {one.name: getattr(decision, one.name) for one in fields(decision)}
     shown = {name: one for name, one in told.items() if one and name not in {"reason", "message"}}
     if shown:
-        yield f"    {_plain(shown)}"
+        yield f"    {plain(shown)}"
     after = apply_decision(given.terms, status, decision, given.now)
-    yield from _changes(status, after, "    ")
+    yield from (f"    {line}" for line in changes(status, after))
 
 
 def _shown(given: Situation, found: Evaluation) -> Iterator[str]:
@@ -91,52 +90,14 @@ def _shown(given: Situation, found: Evaluation) -> Iterator[str]:
     for slo in found.slos:
         yield f"  {slo.state} {slo.reason}: {describe(slo, given.terms.block_seconds)}"
         known = (slo.fresh, slo.calm, slo.probation, slo.as_before, slo.shown, *slo.budget)
-        yield f"    {_plain([numbers_of(slo), *known])}"
+        yield f"    {plain([numbers_of(slo), *known])}"
     for check in found.diagnosis.findings if found.diagnosis else ():
         yield f"  {check.verdict} {check.check}: {check.message}"
     seen = found.assessment
     if seen is not None:
         lists = {"slos", "gauges"}
-        yield f"  {_plain([getattr(seen, f.name) for f in fields(seen) if f.name not in lists])}"
+        yield f"  {plain([getattr(seen, f.name) for f in fields(seen) if f.name not in lists])}"
         evidence: list[SloEvidence | GaugeEvidence] = [*seen.slos, *seen.gauges]
         for one in evidence:
             values = [getattr(one, f.name) for f in fields(one) if f.name != "terms"]
-            yield f"    {one.terms.name} {_plain(values)}"
-
-
-def _changes(before: DataProductStatus, after: DataProductStatus, indent: str) -> Iterator[str]:
-    yield from _differing(_dumped(before), _dumped(after), "", indent)
-
-
-def _dumped(status: DataProductStatus) -> dict[str, Any]:
-    return status.model_dump(mode="json", exclude_defaults=True)
-
-
-def _differing(before: Any, after: Any, path: str, indent: str) -> Iterator[str]:
-    if before == after:
-        return
-    if isinstance(before, dict) and isinstance(after, dict):
-        for name in sorted(before.keys() | after.keys()):
-            inner = f"{path}.{name}" if path else name
-            yield from _differing(before.get(name), after.get(name), inner, indent)
-    elif isinstance(before, list) and isinstance(after, list):
-        gone = sum(one not in after for one in before)
-        new = [one for one in after if one not in before]
-        yield f"{indent}{path}: {_plain(new)}, {gone} gone"
-    else:
-        yield f"{indent}{path}: {_plain(after)}"
-
-
-def _plain(value: Any) -> Any:
-    """As it is read: a float's noise isn't, and of a record its values are."""
-    if isinstance(value, float):
-        return float(f"{value:.6g}")
-    if isinstance(value, dict):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, Release):
-        return value.version
-    if isinstance(value, IntEnum | StrEnum):
-        return value.name
-    if is_dataclass(value):
-        return [_plain(getattr(value, one.name)) for one in fields(value)]
-    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+            yield f"    {one.terms.name} {plain(values)}"
