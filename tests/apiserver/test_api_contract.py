@@ -532,38 +532,37 @@ async def test_a_watch_ends_with_a_bookmark_at_which_the_next_goes_on(api, watch
 
 
 # ---- too many requests --------------------------------------------------------------------------
-CROWD = "crowd"
 FLOWS = "flowcontrol.apiserver.k8s.io/v1"
 
 
 def one_at_a_time(namespace: str) -> list[Body]:
-    """A user of a namespace whose priority level has no seats.
+    """A user, named as the namespace, whose priority level has no seats.
 
     Such a level carries out a request as long as it carries out no other, and queues none.
     """
     everything = {name: ["*"] for name in ("verbs", "apiGroups", "resources", "namespaces")}
-    user = {"kind": "User", "user": {"name": CROWD}}
+    user = {"kind": "User", "user": {"name": namespace}}
     limited = {"nominalConcurrencyShares": 0, "lendablePercent": 0, "borrowingLimitPercent": 0}
     rbac = "rbac.authorization.k8s.io"
     return [
         {
-            "apiVersion": FLOWS, "kind": "PriorityLevelConfiguration", "metadata": {"name": CROWD},
+            "apiVersion": FLOWS, "kind": "PriorityLevelConfiguration", "metadata": {"name": namespace},
             "spec": {
                 "type": "Limited", "limited": limited | {"limitResponse": {"type": "Reject"}},
             },
         },
         {
-            "apiVersion": FLOWS, "kind": "FlowSchema", "metadata": {"name": CROWD},
+            "apiVersion": FLOWS, "kind": "FlowSchema", "metadata": {"name": namespace},
             "spec": {
-                "priorityLevelConfiguration": {"name": CROWD}, "matchingPrecedence": 2,
+                "priorityLevelConfiguration": {"name": namespace}, "matchingPrecedence": 2,
                 "rules": [{"subjects": [user], "resourceRules": [everything]}],
             },
         },
         {
             "apiVersion": f"{rbac}/v1", "kind": "RoleBinding",
-            "metadata": {"name": CROWD, "namespace": namespace},
+            "metadata": {"name": namespace, "namespace": namespace},
             "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "edit"},
-            "subjects": [{"apiGroup": rbac, "kind": "User", "name": CROWD}],
+            "subjects": [{"apiGroup": rbac, "kind": "User", "name": namespace}],
         },
     ]  # fmt: skip
 
@@ -589,10 +588,10 @@ async def seat(wire, control_plane, monkeypatch, namespace) -> AsyncIterator[asy
     """Another request has the only seat of this client's until the event is set."""
     ends = asyncio.Event()
     if isinstance(wire, Line):
-        wire.network.faults[CROWD] = lambda *_: None if ends.is_set() else Crowded()
+        wire.network.faults["crowd"] = lambda *_: None if ends.is_set() else Crowded()
         yield ends
         return
-    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig_for(CROWD)))
+    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig_for(namespace)))
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": one_at_a_time(namespace)})
     uids = ("-o", "jsonpath={.metadata.uid} ")
     level = control_plane.kubectl("create", "-f", "-", *uids, stdin=listed).split()[0]
