@@ -38,7 +38,7 @@ SPECS = {
         {"name": "outcomes", "indicator": {"outcomes": {}}, "maxDrop": "0.04", "maxRegression": "0.01",
          "seasonality": "Weekly", "onDegraded": "Rollback"},
         {"name": "events", "indicator": {"events": {"lagSeconds": 86_400}}, "objective": "0.05"},
-        {"name": "gauge", "indicator": {"gauge": {"metric": "basket"}}, "maxDrop": "0.4"},
+        {"name": "gauge", "indicator": {"gauge": {"metric": "basket"}}, "maxDrop": "4"},
         rollout={"steps": [10, 90], "maxDurationSeconds": 600, "approval": "Manual", "historyLimit": 3,
                  "shadow": {"intervalSeconds": 60, "mirror": {"percent": 25}}},
         route={"parentRefs": [{"name": "web", "namespace": "gateway"}]},
@@ -82,5 +82,5 @@ def _fields(slo: SloTerms) -> Iterator[tuple[str, Any]]:
     yield "tells_quality", slo.tells_quality
     if slo.gauge is None:
         yield "least_events", [round(slo.least_events(ratio), 3) for ratio in (None, 0.1, 0.99)]
-    rows = (None, Pairs(0, 0, 0, 0), Pairs(900, 40, 40, 20), Pairs(9, 1, 1, 0))
-    yield "margin_by", [round(slo.margin_by(pairs), 5) for pairs in rows]
+        rows = (None, Pairs(0, 0, 0, 0), Pairs(900, 40, 40, 20), Pairs(9, 1, 1, 0))
+        yield "margin_by", [round(slo.margin_by(pairs), 5) for pairs in rows]

@@ -285,7 +285,7 @@ def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
         allowed_bad=allowed,
         drop=drop,
         drop_given=slo.drop is not None,
-        margin=min(_margin(slo, kind, drop), MOST_MARGIN),
+        margin=_margin(slo, kind, drop),
         margin_given=slo.regression is not None,
         lag_blocks=lag_blocks,
         thresholds=_thresholds(FAST if fast else SLOW, allowed, lag_blocks),
@@ -318,13 +318,15 @@ def _thresholds(
 
 
 def _margin(slo: Slo, kind: IndicatorKind, drop: float) -> float:
-    """δ: as given, else half of maxDrop as given, else the objective's share."""
+    """δ: as given, else half of maxDrop as given, else the objective's share; a gauge's in its unit."""
     if slo.regression is not None:
-        return slo.regression
-    if slo.drop is not None:
-        return slo.drop / DROPS_IN_BUDGET
-    allowed = slo.allowed_bad or drop
-    return allowed if kind is IndicatorKind.AVAILABILITY else allowed / 2
+        margin = slo.regression
+    elif slo.drop is not None:
+        margin = slo.drop / DROPS_IN_BUDGET
+    else:
+        allowed = slo.allowed_bad or drop
+        margin = allowed if kind is IndicatorKind.AVAILABILITY else allowed / 2
+    return margin if kind is IndicatorKind.GAUGE else min(margin, MOST_MARGIN)
 
 
 def _short_hash(text: str) -> str:
