@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +21,11 @@ from sluicegate.reconcile.live.failure_attribution import attribution_of, failin
 from sluicegate.reconcile.live.pods import TrainingExit, of_job, pod_state, problem_of
 from sluicegate.reconcile.live.product import product_record
 from sluicegate.reconcile.routes.gateway_state import gateway_state
+from tests.support.decisions.combinations import combined
 from tests.support.decisions.rollout_world import broken_pod
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from sluicegate.reconcile.live.children import DeploymentRecord
     from sluicegate.reconcile.live.pods import PodState
@@ -489,26 +489,6 @@ PAIRS = {
         ("killed and evicted", "a crash"),
     )
 }
-
-
-def by_outcome(outcomes: Mapping[tuple[str, ...], str]) -> str:
-    """The outcomes, and of which of all combinations they are."""
-    found: dict[str, list[str]] = {}
-    for combination, each in outcomes.items():
-        found.setdefault(each, []).append(", ".join(combination))
-    return "".join(
-        f"{each}:\n" + "".join(f"  {one}\n" for one in combinations)
-        for each, combinations in found.items()
-    )
-
-
-def combined(judge: Callable[..., str], *tables: Mapping[str, Any]) -> str:
-    return by_outcome(
-        {
-            tuple(names): judge(*(table[name] for table, name in zip(tables, names, strict=True)))
-            for names in product(*tables)
-        }
-    )
 
 
 PODSETS = {"none": (), **{name: (one,) for name, one in FAULTS.items()}, **PAIRS}

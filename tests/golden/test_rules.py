@@ -1,0 +1,683 @@
+"""What the pure rules of a step say of each combination of their inputs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.product import DataProduct
+from sluicegate.api.retraining_status import RetrainingStatus, Trigger
+from sluicegate.api.route import ParentRef
+from sluicegate.api.shadow import ShadowStatus
+from sluicegate.api.slo_status import SloState, SloStatus
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import (
+    Candidate,
+    CandidatePhase,
+    PastVersion,
+    Release,
+    Share,
+    Version,
+    VersionSource,
+)
+from sluicegate.conditions import Finding
+from sluicegate.kube.resources import Key
+from sluicegate.measurement.canary_blocks import Requests
+from sluicegate.policy.model.observed import Failure, Portfolio
+from sluicegate.reconcile.decide.requeue import next_for
+from sluicegate.reconcile.decide.rollout_progress import (
+    Completed,
+    RolloutState,
+    ShareTaken,
+    facts_of,
+    progress,
+)
+from sluicegate.reconcile.live.children import ParentStatus
+from sluicegate.reconcile.observe.observation import lacks_labels
+from sluicegate.reconcile.routes.arbitration import RouteRefusal
+from sluicegate.reconcile.routes.claims import Claim
+from sluicegate.reconcile.routes.live_claims import Strength
+from sluicegate.reconcile.traffic.allocation import (
+    Allocation,
+    allocation_of,
+    split_by_replicas,
+    with_capacity,
+)
+from sluicegate.reconcile.traffic.split_verification import (
+    Split,
+    VerificationLevel,
+    is_drained,
+    is_taken,
+    verify_acceptance,
+    verify_share,
+)
+from sluicegate.runtime.interfaces import Done, RequeueAfter
+from tests.support.decisions.combinations import combined
+from tests.support.decisions.rollout_world import START, World, broken_pod, document, image
+from tests.support.decisions.rollouts import serving
+
+if TYPE_CHECKING:
+    from sluicegate.reconcile.live.children import DeploymentRecord, RouteRecord
+
+GOLDENS = Path(__file__).parent / "rules"
+SCALED = {
+    "runtimeImage": "registry.example/runtime:1",
+    "autoscaling": {"minReplicas": 2, "maxReplicas": 9},
+    "resources": {"requests": {"cpu": "1"}},
+}
+STABLE = Version.of(Release("v1", image("a"), "r"), VersionSource.SPEC, promotion_time=START)
+BEFORE = PastVersion.of(
+    Release("v0", image("c"), "r"), VersionSource.SPEC, outcome=Outcome.REPLACED, end_time=START
+)
+REFUSED = PastVersion.of(
+    Release("vx", image("e"), "r"), VersionSource.SPEC, outcome=Outcome.ROLLED_BACK, end_time=START
+)
+Phase = CandidatePhase
+
+
+def candidate(phase: CandidatePhase, weight: int = 0, target: int = 0, **fields: Any) -> Candidate:
+    shares = (Share(weight=weight, start_time=START),) if weight else ()
+    known = {
+        "phase": phase,
+        "weight": weight,
+        "target": target,
+        "start_time": START,
+        "shares": shares,
+    }
+    return Candidate.of(Release("v2", image("b"), "r"), VersionSource.SPEC, **known | fields)
+
+
+def product(**spec: Any) -> DataProduct:
+    steps = {"steps": [10, 30, 60]}
+    return DataProduct.parse(document(**{"rollout": steps} | spec))
+
+
+CANDIDATES: dict[str, Candidate | None] = {
+    "no candidate": None,
+    "starting": candidate(Phase.STARTING),
+    "starting at 10": candidate(Phase.STARTING, target=10),
+    "from 5 to 25": candidate(Phase.STEPPING, 5, 25),
+    "at 25": candidate(Phase.STEPPING, 25, 25),
+    "at 50, approved by nobody": candidate(Phase.AWAITING_APPROVAL, 50, 50),
+    "promoting from 50": candidate(Phase.PROMOTING, 50, 50),
+    "promoting at 100": candidate(Phase.PROMOTING, 100, 50),
+    "back from 25": candidate(Phase.ROLLING_BACK, 25, 25),
+    "back from 100": candidate(Phase.ROLLING_BACK, 100, 50),
+    "back from the start": candidate(Phase.ROLLING_BACK),
+    "parked": candidate(Phase.PARKED, 25, 25),
+}
+MODES = {
+    "a route": product(),
+    "no route": product(route=None),
+    "scaled": product(serving=SCALED),
+    "scaled, no route": product(serving=SCALED, route=None),
+}
+
+
+def status(one: Candidate | None, *history: PastVersion) -> DataProductStatus:
+    return DataProductStatus(stable=STABLE, candidate=one, history=history)
+
+
+def laid_out(allocation: Allocation) -> str:
+    """An allocation in a line."""
+    names = {one.version.revision: one.version.version for one in allocation.placements} | {
+        None: "-"
+    }
+    pods = [
+        f"{one.version.version} {one.replicas}{' scaled' * one.autoscaled}{f' floor {one.floor}' * bool(one.floor)}"
+        for one in allocation.placements
+    ]
+    weights = [f"{names[revision]} {weight} %" for revision, weight in allocation.weights]
+    mirror = f"; mirrored to {names.get(allocation.mirrored_to)}" if allocation.mirrored_to else ""
+    return (
+        f"{', '.join(pods)}; {', '.join(weights) or 'no weights'}; {names[allocation.selected]} selected;"
+        f" {allocation.needed} needed{mirror}"
+    )
+
+
+def test_how_pods_and_weights_are_laid_out(golden):
+    def of(mode: DataProduct, one: Candidate | None, pods: int) -> str:
+        return laid_out(allocation_of(mode, status(one), stable_pods=pods))
+
+    pods = {f"{one} pods": one for one in (1, 2, 4, 9)}
+    golden(GOLDENS / "layouts.txt", combined(of, MODES, CANDIDATES, pods))
+
+
+def test_how_pods_follow_the_traffic(golden):
+    def of(
+        mode: DataProduct, one: Candidate | None, ready: int | None, followed: bool, kept: Any
+    ) -> str:
+        known = {STABLE.revision: kept[0], CANDIDATES["at 25"].revision: kept[1]} if kept else None
+        found = allocation_of(
+            mode,
+            status(one, REFUSED, BEFORE),
+            stable_pods=4,
+            followed=followed,
+            ready=ready,
+            kept=known,
+        )
+        return laid_out(found)
+
+    names = (
+        "from 5 to 25",
+        "promoting from 50",
+        "promoting at 100",
+        "back from 25",
+        "parked",
+        "no candidate",
+    )
+    tables = (
+        {name: MODES[name] for name in ("a route", "no route")},
+        {name: CANDIDATES[name] for name in names},
+        {"none ready": 0, "two ready": 2},
+        {"followed": True, "not followed": False},
+        {"nothing kept": None, "4 + 1 kept": (4, 1), "2 + 4 kept": (2, 4)},
+    )
+    golden(GOLDENS / "paces.txt", combined(of, *tables))
+
+
+def test_a_version_lives_once(golden):
+    twin = CANDIDATES["at 25"].replace(**STABLE.identity_fields)
+    before = BEFORE.replace(**CANDIDATES["at 25"].identity_fields)
+    found = {
+        "candidate is stable": status(twin),
+        "candidate was before": status(CANDIDATES["at 25"], before, BEFORE),
+        "two before": status(None, REFUSED, BEFORE, BEFORE.replace(revision="other", version="w")),
+        "stable was before": status(None, BEFORE.replace(**STABLE.identity_fields)),
+        "the first": DataProductStatus(candidate=CANDIDATES["starting"]),
+        "none": DataProductStatus(),
+    }
+
+    def of(mode: DataProduct, one: DataProductStatus) -> str:
+        return laid_out(allocation_of(mode, one, stable_pods=4))
+
+    golden(GOLDENS / "once.txt", combined(of, MODES, found))
+
+
+def test_how_replicas_split_the_traffic(golden):
+    rows = [
+        f"{weight:2} % of {stable}: {' + '.join(map(str, split_by_replicas(weight, stable)))}\n"
+        for weight in (0, 1, 5, 20, 25, 33, 50, 60, 75, 90, 99)
+        for stable in (1, 2, 3, 4, 7, 10)
+    ]
+    golden(GOLDENS / "replicas.txt", "".join(rows))
+
+
+def test_the_pods_that_all_of_the_traffic_needs(golden):
+    def of(mode: DataProduct, one: Candidate | None, known: int, pods: int) -> str:
+        one = one and one.replace(capacity=known)
+        found = with_capacity(mode, status(one), pods).candidate
+        return "-" if found is None else str(found.capacity)
+
+    modes = {name: MODES[name] for name in ("scaled", "scaled, no route")}
+    known = {"unknown": 0, "4 known": 4}
+    pods = {f"{one} pods": one for one in (2, 4, 5, 8, 12)}
+    golden(GOLDENS / "capacity.txt", combined(of, modes, CANDIDATES, known, pods))
+
+
+# ---- the split of the traffic --------------------------------------------------------------------
+def test_how_far_a_share_is_verified(golden):
+    def of(weight: int, requests: Requests, seconds: int, gateway: bool) -> str:
+        accepted = (VerificationLevel.ACCEPTED, "accepted")
+        one = verify_share(accepted, weight, requests, seconds=seconds, gateway=gateway)
+        share = "-" if one.share is None else f"{one.share:.3f}"
+        return f"{one.level.name}{' enough' * one.enough}{' mismatched' * one.mismatched} {share} of {one.requests}: {one.message}"
+
+    weights = {f"{one} %": one for one in (0, 5, 50, 100)}
+    counts = (
+        (0, 0),
+        (49, 0),
+        (40, 9),
+        (40, 10),
+        (395, 5),
+        (380, 20),
+        (361, 39),
+        (360, 40),
+        (359, 41),
+        (399, 0),
+        (400, 0),
+        (0, 400),
+        (390, 10),
+        (391, 9),
+        (391, 10),
+        (220, 180),
+        (310, 90),
+    )
+    requests = {
+        f"{one} + {other}": Requests(stable=one, candidate=other, blocks=3) for one, other in counts
+    }
+    requests["2 blocks of 1 + 1"] = Requests(stable=1, candidate=1, blocks=2)
+    golden(
+        GOLDENS / "shares.txt",
+        combined(
+            of,
+            weights,
+            requests,
+            {"59 s": 59, "60 s": 60},
+            {"counted by pods": False, "by the gateway": True},
+        ),
+    )
+    written = verify_share(
+        (VerificationLevel.WRITTEN, "written"), 5, Requests(stable=1, candidate=3), seconds=9
+    )
+    assert written == Split(VerificationLevel.WRITTEN, "written", 0.75, 4)
+
+
+def test_when_pods_may_go():
+    for stable in (True, False):
+        quiet = {"quiet_stable" if stable else "quiet_candidate": 1}
+        assert not is_drained(Requests(**quiet), stable=stable, pods=1)
+        assert is_drained(Requests(**dict.fromkeys(quiet, 2)), stable=stable, pods=1)
+        other = {"quiet_candidate" if stable else "quiet_stable": 9}
+        assert not is_drained(Requests(**other), stable=stable, pods=1)
+        assert is_drained(Requests(), stable=stable, pods=0)
+
+
+@cache
+def live_route() -> RouteRecord:
+    found = serving().observation().route
+    assert found is not None
+    return replace(found, weights=(("a", 95), ("b", 5), ("c", 0)))
+
+
+class Gateway:
+    def __init__(self, word: str) -> None:
+        self._word = word
+
+    def objection(self, section: str | None) -> str:
+        return f"{self._word} {section}" if self._word else ""
+
+
+def test_whether_a_route_is_accepted(golden):
+    one = ParentStatus("gateway", "web", "", True, True, 2, "")
+    parents = {
+        "no parent": (),
+        "accepted": (one,),
+        "accepted before": (replace(one, observed=1),),
+        "accepted later": (replace(one, observed=3),),
+        "not accepted": (replace(one, accepted=False, message="no"),),
+        "not resolved": (replace(one, resolved=False, message="no Service"),),
+        "accepted by one of two": (replace(one, accepted=False, message="no"), one),
+        "accepted by one before": (
+            replace(one, accepted=False, message="no"),
+            replace(one, observed=1),
+        ),
+        "another section": (replace(one, section="https"),),
+        "another Gateway": (replace(one, name="other"),),
+        "another namespace": (replace(one, namespace="catalog"),),
+    }
+    references = {
+        "web": (ParentRef(name="web", namespace="gateway"),),
+        "web of its namespace": (ParentRef(name="web"),),
+        "a section": (ParentRef(name="web", namespace="gateway", section_name="https"),),
+        "two": (
+            ParentRef(name="web", namespace="gateway"),
+            ParentRef(name="other", namespace="gateway"),
+        ),
+    }
+
+    def of(told: Any, asked: Any, word: str) -> str:
+        route = replace(live_route(), parents=told)
+        gateways = {Key("gateway", "web"): Gateway(word)}
+        level, message = verify_acceptance(route, {"a": 95, "b": 5, "d": 0}, asked, gateways)
+        return f"{level.name}{' taken' * is_taken(route, asked)}: {message}"
+
+    golden(
+        GOLDENS / "acceptance.txt",
+        combined(of, parents, references, {"up": "", "down": "isn't programmed"}),
+    )
+    assert verify_acceptance(None, {}, ()) == (VerificationLevel.NONE, "the route isn't there yet")
+    others = {"other weights": {"a": 100}, "none": {}, "more": {"a": 95, "b": 5, "d": 1}}
+    words = {name: verify_acceptance(live_route(), weights, ()) for name, weights in others.items()}
+    golden(
+        GOLDENS / "weights.txt",
+        "".join(f"{name}: {level.name}: {text}\n" for name, (level, text) in words.items()),
+    )
+
+
+# ---- how a rollout goes on -------------------------------------------------------------------------
+@cache
+def deployment() -> DeploymentRecord:
+    return next(iter(serving().observation().live.values()))
+
+
+def pods(ready: int, replicas: int = 4, total: int = 4, **fields: Any) -> DeploymentRecord:
+    return replace(deployment(), ready=ready, replicas=replicas, total=total, **fields)
+
+
+SPLITS = {
+    "no split": None,
+    "written": Split(VerificationLevel.WRITTEN, "written"),
+    "accepted": Split(VerificationLevel.ACCEPTED, "accepted"),
+    "mismatched": Split(VerificationLevel.ACCEPTED, "another share", mismatched=True),
+}
+COMING = {
+    "no Deployment": None,
+    "none ready": pods(0),
+    "one ready": pods(1),
+    "all ready": pods(4),
+    "all ready, not current": pods(4, current=False),
+    "none wanted": pods(0, 0, 0),
+    "none wanted, one ready": pods(1, 0, 1),
+}
+
+
+def rolling(coming: Any, split: Any, seconds: int = 0, **fields: Any) -> RolloutState:
+    revision = CANDIDATES["at 25"].revision
+    live = {STABLE.revision: pods(4)} | ({revision: coming} if coming else {})
+    return RolloutState(now=START + seconds, live=live, split=split, **fields)
+
+
+def gone_on(found: Any) -> str:
+    match found:
+        case ShareTaken(one):
+            return f"takes {one.weight} % at {one.shares[-1].start_time - START} s"
+        case Completed(_, uncounted):
+            return f"completed{f', uncounted for {uncounted} s' if uncounted else ''}"
+        case _:
+            return "waits"
+
+
+PHASES = {name: one for name, one in CANDIDATES.items() if one is not None}
+
+
+def test_how_far_a_rollout_may_go(golden):
+    def of(one: Candidate, coming: Any, split: Any) -> str:
+        state = status(one)
+        allocation = allocation_of(MODES["a route"], state, stable_pods=4)
+        return gone_on(progress(MODES["a route"], state, allocation, rolling(coming, split, 5)))
+
+    golden(GOLDENS / "progress.txt", combined(of, PHASES, COMING, SPLITS))
+
+
+def test_when_what_loses_its_share_may_go(golden):
+    names = ("promoting at 100", "back from 25")
+    quiet = {
+        "quiet": Requests(quiet_stable=2, quiet_candidate=2),
+        "not quiet": Requests(quiet_stable=1, quiet_candidate=1),
+    }
+
+    def of(
+        one: Candidate, goes: Any, seconds: int, requests: Requests, gone: bool, moved: int
+    ) -> str:
+        state = status(one)
+        allocation = allocation_of(MODES["a route"], state, stable_pods=4)
+        candidate = pods(4) if one.phase is Phase.PROMOTING else goes
+        known = rolling(
+            candidate, None, seconds, requests=requests, route_gone=gone, moved_at=START + moved
+        )
+        stable = {STABLE.revision: goes} if one.phase is Phase.PROMOTING and goes else {}
+        others = {key: each for key, each in known.live.items() if key != STABLE.revision}
+        return gone_on(
+            progress(MODES["a route"], state, allocation, replace(known, live=others | stable))
+        )
+
+    golden(
+        GOLDENS / "drains.txt",
+        combined(
+            of, {name: PHASES[name] for name in names},
+            {name: COMING[name] for name in ("no Deployment", "none ready", "one ready", "none wanted")},
+            {f"{one} s": one for one in (9, 10, 600, 601)}, quiet, {"route gone": True, "route there": False},
+            {"moved at once": 0, "moved after 5 s": 5},
+        ),
+    )  # fmt: skip
+
+
+def test_whose_doing_it_was_shows_after_a_while():
+    for reason, wait, seconds, ends in (
+        ("", 0, 29, True),
+        ("Infrastructure", 0, 29, False),
+        ("Infrastructure", 0, 30, True),
+        ("Infrastructure", None, 0, True),
+    ):
+        waiting = None if wait is None else START + wait
+        one = candidate(Phase.ROLLING_BACK, 25, decision_reason=reason, wait_start_time=waiting)
+        state = rolling(None, None, seconds)
+        found = progress(MODES["a route"], status(one), Allocation((), (), None), state)
+        assert (gone_on(found) == "completed") is ends
+
+
+def test_what_a_decision_may_know_of_a_rollout(golden):
+    problems = {
+        "no problem": None,
+        "a lasting problem": replace(broken_pod(), unrecoverable=True),
+    }
+
+    def of(
+        one: Candidate, coming: Any, split: Any, problem: Any, waited: int | None, term: int
+    ) -> str:
+        one = one.replace(wait_start_time=None if waited is None else START + waited)
+        known = rolling(
+            coming,
+            split,
+            100,
+            problem=problem,
+            term=term,
+            attribution=Failure(DecisionReason.INFRASTRUCTURE, "a"),
+        )
+        state = status(one)
+        found = progress(
+            MODES["a route"], state, allocation_of(MODES["a route"], state, stable_pods=4), known
+        )
+        facts = facts_of(MODES["a route"], state, known, found)
+        said = facts.problem and f"{facts.problem.reason} {facts.problem.message}"
+        return (
+            f"moves {facts.moves}, wants {facts.wants_share}, waited {facts.waited} of {facts.deadline}, problem {said}"
+            f" {facts.unrecoverable}, serves {facts.serves} {facts.stable_serves}, given {facts.given_since},"
+            f" '{facts.not_followed}' {facts.attribution.message}"
+        )
+
+    golden(
+        GOLDENS / "facts.txt",
+        combined(
+            of,
+            {name: PHASES[name] for name in ("starting", "from 5 to 25", "promoting from 50", "promoting at 100")},
+            {name: COMING[name] for name in ("none ready", "all ready")},
+            {name: SPLITS[name] for name in ("no split", "written", "mismatched")},
+            problems, {"at once": None, "since 60 s": 60}, {"led before": 0, "leads since 80 s": START + 80},
+        ),
+    )  # fmt: skip
+
+
+# ---- which Jobs start ----------------------------------------------------------------------------
+def test_which_training_starts(golden):
+    world = serving(retraining={"command": ["train"], "output": "registry.example/search"})
+    usual = world.observation()
+
+    def trigger(name: str, cause: str) -> RetrainingStatus:
+        return RetrainingStatus(
+            trigger=Trigger(id=name, cause=cause, version="v1", trigger_time=START)
+        )
+
+    trainings = {
+        "none": None,
+        "no trigger": RetrainingStatus(),
+        "for a decay": trigger("a", "ModelDecay"),
+        "for a person": trigger("a", "Requested"),
+        "another": trigger("b", "ModelDecay"),
+    }
+
+    def of(before: Any, after: Any, suspend: bool, slot: bool, trains: bool) -> str:
+        spec = usual.product.spec.replace(suspend=suspend)
+        current = usual.product.status.replace(retraining=before)
+        observed = replace(usual.observed, portfolio=Portfolio(slot=slot))
+        seen = replace(
+            usual,
+            product=usual.product.replace(spec=spec, status=current),
+            trains=trains,
+            observed=observed,
+        )
+        state = current.replace(retraining=after)
+        words = {
+            "may": seen.may_train(state),
+            "new": seen.is_new(state),
+            "starts": seen.starts_training(state),
+        }
+        return ", ".join(name for name, holds in words.items() if holds) or "nothing"
+
+    befores = {f"{name} before": trainings[name] for name in ("none", "no trigger", "for a decay")}
+    flags = {"suspended": True, "not suspended": False}
+    golden(
+        GOLDENS / "trainings.txt",
+        combined(
+            of,
+            befores,
+            trainings,
+            flags,
+            {"a slot": True, "no slot": False},
+            {"trains": True, "idle": False},
+        ),
+    )
+    state = usual.product.status.replace(retraining=trainings["for a decay"])
+    assert usual.starts_training(state)
+    assert not usual.starts_training(state.replace(stable=None))
+    nothing = usual.product.replace(spec=usual.product.spec.replace(retraining=None))
+    assert not replace(usual, product=nothing).starts_training(state)
+
+
+def test_which_shadow_job_starts(golden):
+    world = serving(
+        rollout={"steps": [5, 50], "shadow": {"command": ["score"], "intervalSeconds": 600}}
+    )
+    usual = (
+        world.push("b", "v2")
+        .until(lambda one: one.current.candidate is not None and one.current.candidate.weight == 5)
+        .observation()
+    )
+    one = usual.product.status.candidate
+    assert one is not None
+
+    def shadow(job: str) -> ShadowStatus | None:
+        return ShadowStatus(since_time=START, job=job)
+
+    def of(before: Any, after: Any, suspend: bool, slot: bool, trains: bool) -> str:
+        spec = usual.product.spec.replace(suspend=suspend)
+        current = usual.product.status.with_candidate(shadow=before)
+        observed = replace(usual.observed, portfolio=Portfolio(slot=slot))
+        seen = replace(
+            usual,
+            product=usual.product.replace(spec=spec, status=current),
+            trains=trains,
+            observed=observed,
+        )
+        return "starts" if seen.starts_shadow(current.with_candidate(shadow=after)) else "waits"
+
+    shadows = {
+        "no phase": None,
+        "no Job": shadow(""),
+        "a Job": shadow("a"),
+        "another Job": shadow("b"),
+    }
+    befores = {f"{name} before": each for name, each in shadows.items()}
+    flags = {"suspended": True, "not suspended": False}
+    golden(
+        GOLDENS / "shadow-jobs.txt",
+        combined(
+            of,
+            befores,
+            shadows,
+            flags,
+            {"a slot": True, "no slot": False},
+            {"trains": True, "idle": False},
+        ),
+    )
+
+
+def test_what_suspend_holds():
+    usual = World(spec=document(suspend=True)).observation()
+    reasons = ("", "RollbackRequested", "AbortRequested", "PromoteRequested", "CanaryWorse")
+    states = [status(candidate(Phase.STEPPING, decision_reason=reason)) for reason in reasons]
+    assert [usual.is_frozen(one) for one in states] == [True, False, False, False, True]
+    assert not usual.is_frozen(status(candidate(Phase.STEPPING, requested=True)))
+    assert usual.is_frozen(status(None))
+
+
+def test_from_when_on_a_candidate_is_past_an_abort():
+    for route, level, weight, followed, committed in (
+        (True, VerificationLevel.ACCEPTED, 100, True, True),
+        (True, VerificationLevel.OBSERVED, 100, True, True),
+        (True, VerificationLevel.WRITTEN, 100, False, False),
+        (True, VerificationLevel.ACCEPTED, 99, False, False),
+        (True, None, 100, False, False),
+        (True, VerificationLevel.ACCEPTED, None, False, False),
+        (False, None, 100, False, True),
+        (False, None, 99, False, False),
+        (False, None, None, False, False),
+    ):
+        one = None if weight is None else candidate(Phase.PROMOTING, weight)
+        current = (MODES["a route"] if route else MODES["no route"]).replace(status=status(one))
+        split = None if level is None else Split(level, "")
+        seen = replace(serving().observation(), product=current, split=split)
+        assert (seen.followed, seen.committed) == (followed, committed)
+
+
+def test_whose_word_forbids_a_training():
+    usual = serving().observation()
+    for reason, forbidden in (
+        (ConditionReason.FORBIDDEN_SERVICE_ACCOUNT, True),
+        (ConditionReason.VERSION_REUSED, False),
+    ):
+        stalled = Finding(ConditionType.STALLED, "True", reason)
+        assert replace(usual, stalled=stalled).is_forbidden is forbidden
+    assert not usual.is_forbidden
+
+
+def test_how_many_pods_stable_has_to_have():
+    usual = serving().observation()
+    revision = usual.product.status.stable.revision
+    for mode, live, wanted in (
+        ("scaled", pods(6, 6, scaled=True), 6),
+        ("scaled", pods(6, 6, scaled=False), 2),
+        ("scaled", pods(1, 1, scaled=True), 2),
+        ("scaled", None, 2),
+        ("a route", pods(6, 6, scaled=True), 4),
+    ):
+        current = MODES[mode].replace(status=usual.product.status)
+        seen = replace(usual, product=current, live={revision: live} if live else {})
+        assert seen.stable_pods == wanted
+        assert replace(seen, product=MODES[mode]).stable_pods == (2 if mode == "scaled" else 4)
+
+
+def test_how_long_a_training_may_take():
+    usual = serving().observation()
+    assert usual.training_seconds == 604_800
+    for asked, most, seconds in ((60, 90, 60), (90, 60, 60), (60, 60, 60)):
+        retraining = {"command": ["train"], "output": "registry.example/a", "timeoutSeconds": asked}
+        seen = replace(usual, product=product(retraining=retraining), most_training_seconds=most)
+        assert seen.training_seconds == seconds
+
+
+def test_when_no_label_is_counted():
+    counted = SloStatus(name="accuracy", state=SloState.MET)
+    other = SloStatus(name="availability", state=SloState.UNKNOWN, reason="NoData")
+    spec, silent = MODES["a route"].spec, counted.replace(reason="NoLabels")
+    for slos, lacks in (
+        ((), True),
+        ((other,), True),
+        ((counted, other), False),
+        ((silent,), True),
+        ((counted.replace(reason="NoTraffic"),), True),
+        ((counted.replace(reason="NoData"),), True),
+        ((counted.replace(reason="WarmingUp"),), True),
+        ((counted.replace(reason="PrometheusStale"),), False),
+    ):
+        assert lacks_labels(spec, DataProductStatus(slos=slos)) is lacks
+    no_feedback = spec.replace(serving=spec.serving.replace(feedback=None))
+    assert not lacks_labels(no_feedback, DataProductStatus(slos=(silent,)))
+    assert not lacks_labels(spec.replace(slos=()), DataProductStatus(slos=(silent,)))
+
+
+def test_a_refusal_without_an_event_is_looked_at_again():
+    claim = Claim((), (), ())
+    passes, lasts = (
+        RouteRefusal(Key("a", "b"), Key("a", "c"), claim, claim, strength)
+        for strength in (Strength.WRITTEN, Strength.HELD)
+    )
+    assert next_for(passes, Done()) == RequeueAfter(30)
+    assert next_for(passes, RequeueAfter(5)) == RequeueAfter(5)
+    assert next_for(lasts, Done()) == Done()
+    assert next_for(None, Done()) == Done()
