@@ -7,6 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sluicegate.api import names
+from sluicegate.api.containers import Resources
+from sluicegate.api.engine import ProductState
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
@@ -25,9 +28,11 @@ from sluicegate.api.versions import (
     VersionSource,
 )
 from sluicegate.conditions import Finding
+from sluicegate.kube.errors import Conflict, Invalid, TooManyRequests, Transient
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.canary_blocks import Requests
 from sluicegate.policy.model.observed import Failure, Portfolio
+from sluicegate.prometheus.targets import TargetFacts
 from sluicegate.reconcile.decide.requeue import next_for
 from sluicegate.reconcile.decide.rollout_progress import (
     Completed,
@@ -36,7 +41,10 @@ from sluicegate.reconcile.decide.rollout_progress import (
     facts_of,
     progress,
 )
-from sluicegate.reconcile.live.children import ParentStatus
+from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
+from sluicegate.reconcile.fleet.training_slots import Reserved, is_overdue, runs
+from sluicegate.reconcile.live.children import JobRecord, ParentStatus, job_record
+from sluicegate.reconcile.observe.container_limits import at_limit, is_node_busy
 from sluicegate.reconcile.observe.observation import lacks_labels
 from sluicegate.reconcile.routes.arbitration import RouteRefusal
 from sluicegate.reconcile.routes.claims import Claim
@@ -681,3 +689,160 @@ def test_a_refusal_without_an_event_is_looked_at_again():
     assert next_for(passes, RequeueAfter(5)) == RequeueAfter(5)
     assert next_for(lasts, Done()) == Done()
     assert next_for(None, Done()) == Done()
+
+
+# ---- what others may know --------------------------------------------------------------------------
+def test_when_a_product_turned_bad(golden):
+    known = ProductSnapshot(block_seconds=10, judged=100)
+    snapshots = {
+        "fine": replace(known, fine_at=100),
+        "bad since 60": replace(known, bad_since=60),
+        "bad since 60, fine at 20": replace(known, bad_since=60, fine_at=20),
+        "bad since 60, fine at 50": replace(known, bad_since=60, fine_at=50),
+        "bad since 60, fine at 90": replace(known, bad_since=60, fine_at=90),
+        "bad since 60, in blocks of 20": replace(known, bad_since=60, block_seconds=20),
+    }
+    moments = {
+        f"{first} to {last}": (first, last)
+        for first, last in ((0, 29), (0, 30), (30, 60), (90, 95), (91, 95), (120, 130))
+    }
+
+    def of(one: ProductSnapshot, moment: tuple[int, int]) -> str:
+        return f"near {one.near(moment)}, turned {one.turned(100)}"
+
+    golden(GOLDENS / "turned-bad.txt", combined(of, snapshots, moments))
+    assert [known.is_due(end) for end in (109, 110, 111)] == [False, True, True]
+    bad = replace(known, state=ProductState.DEGRADING, bad_since=60)
+    assert bad.turns_bad
+    for fields in ({"aside": True}, {"bad_since": None}, {"state": ProductState.DEGRADED}):
+        assert not replace(bad, **fields).turns_bad
+
+
+def test_what_a_snapshot_takes_over_from_the_one_before(golden):
+    values = {
+        "empty": ProductSnapshot(),
+        "early": ProductSnapshot(
+            degraded_at=1,
+            fine_at=2,
+            trained_at=3,
+            waiting_since=4,
+            reserved=Reserved("a", 5),
+            training=True,
+        ),
+        "late": ProductSnapshot(
+            degraded_at=11,
+            fine_at=12,
+            trained_at=13,
+            waiting_since=14,
+            reserved=Reserved("a", 15),
+            aside=True,
+        ),
+        "for another Job": ProductSnapshot(reserved=Reserved("b", 25)),
+    }
+
+    def told(one: ProductSnapshot) -> str:
+        return str(
+            [
+                one.degraded_at,
+                one.fine_at,
+                one.trained_at,
+                one.waiting_since,
+                one.reserved,
+                one.training,
+                one.aside,
+            ]
+        )
+
+    def follows(one: ProductSnapshot, before: ProductSnapshot) -> str:
+        return told(one.following(before))
+
+    befores = {f"after {name}": one for name, one in values.items()}
+    golden(GOLDENS / "following.txt", combined(follows, values, befores))
+
+    def aside(one: ProductSnapshot, trains: bool, keeps: bool, failed: bool) -> str:
+        return told(one.stepped_aside(trains=trains, keeps=keeps, failed=failed))
+
+    flags = [{name: True, f"not {name}": False} for name in ("trains", "keeps", "failed")]
+    golden(GOLDENS / "aside.txt", combined(aside, values, *flags))
+
+
+def test_for_how_long_a_slot_is_kept():
+    slot = Reserved("a", 100)
+    for error, kept in (
+        (Conflict("a"), True),
+        (Transient("a"), True),
+        (TooManyRequests("a", retry_after=1), False),
+        (Invalid("a"), False),
+        (None, False),
+    ):
+        assert slot.is_kept(error, 159) is kept
+        assert not slot.is_kept(error, 160)
+
+
+def test_from_when_on_a_job_is_overdue():
+    def job(**fields: Any) -> JobRecord:
+        body = {
+            "metadata": {
+                "namespace": "a", "name": "a", "uid": "a", "resourceVersion": "1",
+                "labels": {names.LABEL_PRODUCT: "a"},
+            },
+            "spec": {},
+        }  # fmt: skip
+        found = job_record(body)
+        assert found is not None
+        return replace(found, **{"created": 1000, "deadline": 50} | fields)
+
+    first = next(now for now in range(1000, 3000) if is_overdue(job(), now, 60))
+    assert first == 1000 + 50 + 600
+    for one, most, late in (
+        (job(), 40, first - 10),
+        (job(deadline=0), 60, first + 10),
+        (job(created=1), 60, first - 999),
+    ):
+        assert not is_overdue(one, late - 1, most)
+        assert is_overdue(one, late, most)
+    assert not is_overdue(job(created=0), first, 60)
+    assert not is_overdue(job(finished=True), first, 60)
+    assert runs(job(), first - 1, 60)
+    for one in (job(finished=True), job(deleting=True)):
+        assert not runs(one, 1000, 60)
+    assert not runs(job(), first, 60)
+
+
+def test_what_containers_lack(golden):
+    limits = {
+        "no limits": Resources(),
+        "a CPU limit": Resources(limits={"cpu": "1"}),
+        "a memory limit": Resources(limits={"memory": "1Gi"}),
+        "both limits": Resources(limits={"cpu": "1", "memory": "1Gi"}),
+        "a request": Resources(requests={"cpu": "500m"}),
+        "a request and a limit": Resources(requests={"cpu": "500m"}, limits={"cpu": "1"}),
+    }
+    shares = {"cpu_throttled": (None, 0.25, 0.26), "memory_used": (None, 0.95, 0.96)}
+    measured: dict[str, TargetFacts | None] = {"nothing measured": None}
+    for throttled in shares["cpu_throttled"]:
+        for used in shares["memory_used"]:
+            measured[f"throttled {throttled}, memory {used}"] = TargetFacts(
+                cpu_throttled=throttled, memory_used=used
+            )
+
+    def lacks(facts: Any, resources: Resources) -> str:
+        return str(tuple(at_limit(facts, resources)))
+
+    golden(GOLDENS / "limits.txt", combined(lacks, measured, limits))
+
+    def busy(waited: Any, used: Any, throttled: Any, resources: Resources) -> str:
+        facts = TargetFacts(cpu_waited=waited, cpus_used=used, cpu_throttled=throttled)
+        return "its node is busy" if is_node_busy(facts, resources) else "its node has room"
+
+    def table(name: str, *values: float | None) -> dict[str, Any]:
+        return {f"{name} {one}": one for one in values}
+
+    golden(
+        GOLDENS / "nodes.txt",
+        combined(
+            busy, table("waited", None, 0.2, 0.21, 0.5), table("used", None, 0.5, 0.51, 1.0, 1.01),
+            table("throttled", None, 0.0, 0.3), limits,
+        ),
+    )  # fmt: skip
+    assert not is_node_busy(None, limits["a request"])
