@@ -13,33 +13,45 @@ from sluicegate.api.engine import ProductState
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
-from sluicegate.api.retraining_status import RetrainingStatus, Trigger
+from sluicegate.api.retraining_status import AttemptResult, RetrainingStatus, Trigger
 from sluicegate.api.route import ParentRef
 from sluicegate.api.shadow import ShadowStatus
 from sluicegate.api.slo_status import SloState, SloStatus
-from sluicegate.api.status import DataProductStatus
+from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import (
     Candidate,
     CandidatePhase,
     PastVersion,
     Release,
     Share,
+    SplitMode,
     Version,
     VersionSource,
 )
 from sluicegate.conditions import Finding
 from sluicegate.kube.errors import Conflict, Invalid, TooManyRequests, Transient
 from sluicegate.kube.resources import Key
+from sluicegate.manifests.names import version_name
+from sluicegate.manifests.version_annotations import memory_annotations
 from sluicegate.measurement.canary_blocks import Requests
 from sluicegate.policy.model.observed import Failure, Portfolio
 from sluicegate.prometheus.targets import TargetFacts
 from sluicegate.reconcile.decide.requeue import next_for
+from sluicegate.reconcile.decide.retraining_attempt import with_ended_training, with_outcome
+from sluicegate.reconcile.decide.rollout_observation import route_removal_time
 from sluicegate.reconcile.decide.rollout_progress import (
     Completed,
     RolloutState,
     ShareTaken,
     facts_of,
     progress,
+)
+from sluicegate.reconcile.decide.status_recovery import restored_status, was_there_before
+from sluicegate.reconcile.decide.versions import (
+    acceptance_time,
+    referred_to,
+    version_reused,
+    without_twin,
 )
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
 from sluicegate.reconcile.fleet.training_slots import Reserved, is_overdue, runs
@@ -846,3 +858,223 @@ def test_what_containers_lack(golden):
         ),
     )  # fmt: skip
     assert not is_node_busy(None, limits["a request"])
+
+
+# ---- what becomes of attempts ------------------------------------------------------------------
+def test_what_became_of_a_candidate(golden):
+    one = CANDIDATES["at 25"]
+    trained = one.replace(source=VersionSource.RETRAINING, decision_message="it is worse")
+    rejected = SpecModel.of(one.release, Outcome.ROLLED_BACK, START).replace(reason="before")
+    result = AttemptResult(
+        outcome=Outcome.IN_PROGRESS, image=one.image, message="m", completion_time=START
+    )
+    models = {
+        "no model": None,
+        "its model, rejected": rejected,
+        "another model, rejected": SpecModel.of(
+            BEFORE.release, Outcome.INCONCLUSIVE, START
+        ).replace(reason="before"),
+        "its model, promoted": rejected.replace(outcome=Outcome.PROMOTED),
+    }
+    attempts = {
+        "no attempt": None,
+        "no result": RetrainingStatus(),
+        "its result": RetrainingStatus(last_result=result),
+        "another result": RetrainingStatus(last_result=result.replace(image=STABLE.image)),
+    }
+    candidates = {
+        "of the spec": one,
+        "of a training": trained,
+        "of a training, without a word": trained.replace(decision_message=""),
+        "restored": one.replace(restoring=True),
+        "restored, of a training": trained.replace(restoring=True, image=STABLE.image),
+    }
+    ends = {
+        "promoted": (Outcome.PROMOTED, DecisionReason.CANARY_NOT_WORSE),
+        "rolled back": (Outcome.ROLLED_BACK, DecisionReason.CANARY_WORSE),
+        "at a person's request": (Outcome.ROLLED_BACK, DecisionReason.ROLLBACK_REQUESTED),
+    }
+
+    def of(model: Any, attempt: Any, candidate: Candidate, end: Any) -> str:
+        before = status(candidate, BEFORE).replace(spec_model=model, retraining=attempt)
+        found = with_outcome(before, candidate, *end)
+        last = found.retraining and found.retraining.last_result
+        said = last and f"{last.outcome} {last.reason} '{last.message}'"
+        return f"model {found.spec_model and found.spec_model.reason!r}, attempt {said}"
+
+    golden(GOLDENS / "outcomes.txt", combined(of, models, attempts, candidates, ends))
+
+
+def test_what_is_left_of_a_training(golden):
+    usual = serving().observation()
+    asks = product(
+        retraining={
+            "command": ["train"],
+            "output": "registry.example/a",
+            "resources": {"requests": {"cpu": "2"}},
+        }
+    )
+    attempts = {
+        "none": None,
+        "no Job": RetrainingStatus(start_time=START),
+        "not started": RetrainingStatus(job="a"),
+        "a": RetrainingStatus(job="a", start_time=START),
+        "b": RetrainingStatus(job="b", start_time=START + 9),
+    }
+
+    def of(spec: DataProduct, before: Any, after: Any) -> str:
+        current = usual.product.status
+        seen = replace(usual, product=spec.replace(status=current.replace(retraining=before)))
+        found = with_ended_training(seen, current.replace(retraining=after)).retraining
+        last = found and found.last_job
+        return (
+            f"{last.job} {last.start_time - START} {last.end_time - usual.now} {last.requests}"
+            if last
+            else "nothing"
+        )
+
+    befores = {f"{name} before": each for name, each in attempts.items()}
+    golden(
+        GOLDENS / "ended-trainings.txt",
+        combined(of, {"trains": asks, "doesn't": MODES["a route"]}, befores, attempts),
+    )
+
+
+def test_until_when_a_removed_route_counts(golden):
+    usual = serving().observation()
+    traffics = {
+        "unknown": None,
+        "by the gateway": usual.product.status.traffic,
+        "by replicas": usual.product.status.traffic.replace(mode=SplitMode.REPLICAS),
+        "by replicas since": usual.product.status.traffic.replace(
+            mode=SplitMode.REPLICAS, route_removal_time=START
+        ),
+    }
+
+    def of(spec: DataProduct, traffic: Any, route: Any) -> str:
+        current = usual.product.status.replace(traffic=traffic)
+        seen = replace(usual, product=spec.replace(status=current), route=route)
+        found = route_removal_time(seen)
+        return "-" if found is None else f"{found - START} s"
+
+    modes = {name: MODES[name] for name in ("a route", "no route")}
+    golden(
+        GOLDENS / "removals.txt",
+        combined(of, modes, traffics, {"it is there": usual.route, "it is gone": None}),
+    )
+
+
+def test_what_is_rebuilt_of_a_lost_status(golden):
+    def lives(version: Any, ready: int, replicas: int) -> DeploymentRecord:
+        labels = ((names.LABEL_REVISION, version.revision),)
+        return pods(
+            ready,
+            replicas,
+            replicas,
+            labels=labels,
+            annotations=tuple(memory_annotations(version).items()),
+        )
+
+    old = Version.of(BEFORE.release, VersionSource.SPEC, promotion_time=START - 99)
+    one = CANDIDATES["at 25"]
+    lives_now = {
+        "nothing": (),
+        "stable": ((STABLE, 4, 4),),
+        "stable, not ready": ((STABLE, 0, 4),),
+        "a candidate": ((one, 4, 4),),
+        "stable and a candidate": ((STABLE, 4, 4), (one, 1, 1)),
+        "stable and a candidate without pods": ((STABLE, 4, 4), (one, 0, 0)),
+        "two accepted": ((STABLE, 4, 4), (old, 1, 1)),
+        "two accepted, one scaled down": ((STABLE, 0, 0), (old, 4, 4)),
+        "two accepted and a candidate": ((STABLE, 4, 4), (old, 0, 0), (one, 3, 3)),
+    }
+    usual = serving().observation().route
+    assert usual is not None
+
+    def weighted(*each: tuple[Any, int]) -> Any:
+        return replace(
+            usual,
+            weights=tuple(
+                (version_name("search", version.revision), share) for version, share in each
+            ),
+        )
+
+    routes = {
+        "no route": None,
+        "all to stable": weighted((STABLE, 100)),
+        "some to the candidate": weighted((STABLE, 75), (one, 25)),
+        "all to the version before": weighted((old, 100)),
+    }
+    wants = {"stable": STABLE, "the candidate": one, "another": BEFORE.replace(revision="x")}
+
+    def of(spec: DataProduct, found: Any, route: Any, wanted: Any) -> str:
+        live = {
+            version.revision: lives(version, ready, replicas) for version, ready, replicas in found
+        }
+        after = restored_status(spec, wanted, live, route, now=START + 50)
+        if after is None:
+            return "-"
+        leaves = after.candidate and (
+            f"{after.candidate.version} {after.candidate.phase} {after.candidate.weight} % {after.candidate.restoring}"
+            f" since {after.candidate.start_time - START} {after.candidate.shares[0].weight}"
+        )
+        past = [f"{each.version} {each.outcome} {each.end_time - START}" for each in after.history]
+        model = (
+            after.spec_model
+            and f"{after.spec_model.version} {after.spec_model.outcome} {after.spec_model.outcome_time - START}"
+        )
+        return f"{after.stable.version}, leaving {leaves}, before {past}, model {model}"
+
+    modes = {name: MODES[name] for name in ("a route", "no route")}
+    wanted = {f"spec.model is {name}": each for name, each in wants.items()}
+    golden(GOLDENS / "restored.txt", combined(of, modes, lives_now, routes, wanted))
+
+
+def test_what_shows_that_a_product_was_there_before():
+    empty, one = DataProductStatus(), CANDIDATES["starting"]
+    assert not was_there_before(empty, ())
+    assert not was_there_before(empty, ("Deployment",))
+    assert not was_there_before(empty, ("Deployment", "Service"))
+    assert was_there_before(empty, ("Service",))
+    assert not was_there_before(empty.replace(candidate=one), ("Service",))
+    for fields in (
+        {"history": (BEFORE,)},
+        {"retraining": RetrainingStatus()},
+        {"spec_model": SpecModel.of(one.release, Outcome.PROMOTED, START)},
+    ):
+        assert was_there_before(empty.replace(**fields), ())
+
+
+def test_when_a_first_version_counts_as_accepted():
+    one = CANDIDATES["starting"]
+    assert [acceptance_time(one, START + late) - START for late in (0, 29, 30)] == [0, 0, 30]
+
+
+def test_what_the_spec_calls_a_bento_is_taken_in_place():
+    moved = STABLE.replace(image=STABLE.image.replace("registry.example", "mirror.example"))
+    before = DataProductStatus(stable=STABLE, candidate=CANDIDATES["at 25"], history=(BEFORE,))
+    after = referred_to(before, moved)
+    assert after == before.replace(stable=moved)
+    renamed = STABLE.replace(service="Other")
+    assert referred_to(before, renamed).stable == renamed
+    assert referred_to(before, STABLE) is before
+    again = referred_to(before, BEFORE.replace(service="Other"))
+    assert again.history[0].service == "Other"
+    assert again.stable == STABLE
+    twin = before.replace(candidate=CANDIDATES["at 25"].replace(revision=STABLE.revision))
+    assert without_twin(twin).candidate is None
+    assert without_twin(before) is before
+
+
+def test_a_version_s_name_stands_for_one_bento():
+    known = DataProductStatus(stable=STABLE, history=(BEFORE,))
+    other = STABLE.replace(image=image("f"))
+    found = version_reused(known, other)
+    assert found is not None
+    assert found.message == (
+        f"spec.model.bento.version: v1 is already the name of {STABLE.image}: give the new bento a new version"
+    )
+    assert version_reused(known, other.replace(version="v9")) is None
+    assert version_reused(known, STABLE) is None
+    assert version_reused(known.replace(stable=None), BEFORE.replace(image=image("f"))) is None
+    assert version_reused(known, BEFORE.replace(image=image("f"))) is not None
