@@ -8,6 +8,9 @@ PYTEST := $(RUN) pytest
 # A run starts some hundred processes; none of them is to compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Older versions of make, such as that of macOS, don't sort what jobs print.
+JOBS := --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
@@ -29,7 +32,9 @@ quick: setup ## Before each commit: style, and the tests of a minute
 	$(RUN) ruff check --quiet .
 	$(PYTEST) -q --numprocesses=2 --hypothesis-profile=quick -m "not heavy and not slow" tests/unit tests/golden
 
-check: lint types layers unit ## All fast checks that need no cluster
+check: setup ## All fast checks that need no cluster
+	@$(MAKE) --no-print-directory $(JOBS) lint types layers
+	@$(MAKE) --no-print-directory unit
 
 lint: setup ## Style: ruff's rules and formatting; no unused code (vulture)
 	$(RUN) ruff check .
@@ -80,7 +85,7 @@ verify-cluster: programs
 
 # Both wait more than they compute, and share nothing.
 counts:
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target benchmarks prometheus
+	@$(MAKE) --no-print-directory $(JOBS) benchmarks prometheus
 
 programs: setup ## Build the programs of the cluster into the cache (minutes, once)
 	@$(RUN) python -m cluster build etcd kube containerd containerd-shim-runc-v2 ctr coredns prometheus promtool alertmanager helm kwok metrics-server oauth2-proxy mockoidc pause >/dev/null

@@ -5,6 +5,7 @@ The stories and lives on virtual time hold as far as these two agree.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import time
@@ -12,15 +13,16 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 
 from cluster.kinds import install_crds, install_gateway_api
 from sluicegate.kube import errors, requests
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
-from sluicegate.kube.credentials import login
+from sluicegate.kube.credentials import login, tls_of
 from sluicegate.kube.managed_fields import fingerprint, owned_fingerprint, owned_part, written_at
-from sluicegate.kube.requests import ABSENT
+from sluicegate.kube.requests import ABSENT, JSON
 from sluicegate.kube.resources import (
     CONFIG_MAPS,
     DATA_PRODUCTS,
@@ -33,7 +35,8 @@ from sluicegate.kube.resources import (
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
 from tests.support.decisions.rollout_world import document, image
-from tests.support.virtual.admission import Refused
+from tests.support.manual_clock import ManualClock
+from tests.support.virtual.admission import Crowded, Refused
 from tests.support.virtual.api_server import ApiServer
 from tests.support.virtual.network import Line, Network
 
@@ -526,3 +529,108 @@ async def test_a_watch_ends_with_a_bookmark_at_which_the_next_goes_on(api, watch
     second = await api.apply(HTTP_ROUTES, route(namespace, weight=2))
     async with aclosing(watch(HTTP_ROUTES, namespace, since)) as events:
         assert await anext(events) == {"type": "MODIFIED", "object": second}
+
+
+# ---- too many requests --------------------------------------------------------------------------
+FLOWS = "flowcontrol.apiserver.k8s.io/v1"
+
+
+def one_at_a_time(namespace: str) -> list[Body]:
+    """A user, named as the namespace, whose priority level has no seats.
+
+    Such a level carries out a request as long as it carries out no other, and queues none.
+    """
+    everything = {name: ["*"] for name in ("verbs", "apiGroups", "resources", "namespaces")}
+    user = {"kind": "User", "user": {"name": namespace}}
+    limited = {"nominalConcurrencyShares": 0, "lendablePercent": 0, "borrowingLimitPercent": 0}
+    rbac = "rbac.authorization.k8s.io"
+    return [
+        {
+            "apiVersion": FLOWS, "kind": "PriorityLevelConfiguration", "metadata": {"name": namespace},
+            "spec": {
+                "type": "Limited", "limited": limited | {"limitResponse": {"type": "Reject"}},
+            },
+        },
+        {
+            "apiVersion": FLOWS, "kind": "FlowSchema", "metadata": {"name": namespace},
+            "spec": {
+                "priorityLevelConfiguration": {"name": namespace}, "matchingPrecedence": 2,
+                "rules": [{"subjects": [user], "resourceRules": [everything]}],
+            },
+        },
+        {
+            "apiVersion": f"{rbac}/v1", "kind": "RoleBinding",
+            "metadata": {"name": namespace, "namespace": namespace},
+            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "edit"},
+            "subjects": [{"apiGroup": rbac, "kind": "User", "name": namespace}],
+        },
+    ]  # fmt: skip
+
+
+async def hold_a_seat(url: str, body: Body, held: asyncio.Event, ends: asyncio.Event) -> int:
+    """Create an object, of which the server waits for the body; return the status of the answer."""
+
+    async def sent() -> AsyncIterator[bytes]:
+        held.set()  # the server, which carries the request out by now, asks for the body
+        await ends.wait()
+        yield json.dumps(body).encode()
+
+    connector = aiohttp.TCPConnector(ssl=tls_of(await login()))
+    async with (
+        aiohttp.ClientSession(connector=connector, headers={"Content-Type": JSON}) as session,
+        session.post(url, data=sent(), expect100=True) as answer,
+    ):
+        return answer.status
+
+
+@pytest.fixture
+async def seat(wire, control_plane, monkeypatch, namespace) -> AsyncIterator[asyncio.Event]:
+    """Another request has the only seat of this client's until the event is set."""
+    ends = asyncio.Event()
+    if isinstance(wire, Line):
+        wire.network.faults["crowd"] = lambda *_: None if ends.is_set() else Crowded()
+        yield ends
+        return
+    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig_for(namespace)))
+    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": one_at_a_time(namespace)})
+    uids = ("-o", "jsonpath={.metadata.uid} ")
+    level = control_plane.kubectl("create", "-f", "-", *uids, stdin=listed).split()[0]
+
+    async def in_force() -> bool:
+        status, _, headers = await wire.exchange(requests.get(CONFIG_MAPS, Key(namespace, "a")))
+        return (status, headers["X-Kubernetes-PF-PriorityLevel-UID"]) == (404, level)
+
+    while not await in_force():  # noqa: ASYNC110  # the server tells nobody
+        await asyncio.sleep(0.05)
+    held, url = asyncio.Event(), control_plane.url + CONFIG_MAPS.path(namespace)
+    holding = asyncio.create_task(hold_a_seat(url, config_map(namespace, "other"), held, ends))
+    async with asyncio.timeout(30):
+        await held.wait()
+    yield ends
+    ends.set()
+    assert await holding == 201
+    await wire.close()
+    control_plane.kubectl("delete", "-f", "-", stdin=listed)
+
+
+async def test_a_client_without_a_seat_waits_as_it_is_told_and_then_writes(seat, wire, namespace):
+    status, body, headers = await wire.exchange(requests.get(CONFIG_MAPS, Key(namespace, "a")))
+    assert (status, headers["Retry-After"]) == (429, "1")
+    assert (headers["Content-Type"], body) == (
+        "text/plain; charset=utf-8",
+        b"Too many requests, please try again later.\n",
+    )
+    clock = ManualClock()
+    transport = Transport(wire, clock=clock)
+    api = KubeApi(transport, OpenGate(), field_manager=MANAGER)
+    wish = config_map(namespace, b="1")
+    with pytest.raises(errors.TooManyRequests, match=r": 429: .* try again later\.\Z") as refused:
+        await api.apply(CONFIG_MAPS, wish, resource_version=ABSENT)
+    assert transport.patience.left == refused.value.retry_after == 1
+    seat.set()
+    written = None
+    while written is None:  # the server takes back the seat in its time
+        clock.now += transport.patience.left
+        with suppress(errors.TooManyRequests):
+            written = await api.apply(CONFIG_MAPS, wish, resource_version=ABSENT)
+    assert written["data"] == {"b": "1"}

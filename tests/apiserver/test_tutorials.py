@@ -29,7 +29,7 @@ from tests.support.pages.shell import Shell
 from tests.support.pages.steps import TUTORIALS, Command, File, steps
 from tests.support.pages.tiers import BOTH, CLUSTER, FOLLOWED, tier
 from tests.support.prometheus.measured_world import ProductBlocks
-from tests.support.samples.judged_products import BLOCK_SECONDS, Judged, judged
+from tests.support.samples.judged_products import BLOCK_SECONDS, STEPS, Judged, judged
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -145,12 +145,13 @@ class Reader:
 
 
 def shortened(file: File) -> File:
-    """A product of a page with short blocks, and a training for which no node has room."""
+    """A product of a page with short blocks, two steps, and a training for which no node has room."""
     content = json.loads(json.dumps(file.content))
     if "spec" not in content:
         return file
     spec = content["spec"]
     spec["analysis"] = {"blockSeconds": BLOCK_SECONDS}
+    spec["rollout"] = {**spec.get("rollout", {}), "steps": list(STEPS)}
     if "retraining" in spec:
         spec["retraining"]["resources"] = {"requests": {"cpu": "1000"}}
     return replace(file, content=content)

@@ -7,6 +7,8 @@ from typing import Final
 
 import pytest
 
+from tests.support.runs.collector import collect_rarely
+
 LIVES: Final = 30
 """Lives of a run that is told no other number."""
 LEAST_STEPS: Final = 100_000
@@ -18,6 +20,10 @@ STEPS: Final = "steps"
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Sum())
+
+
+def pytest_collection_finish() -> None:
+    collect_rarely()
 
 
 class Sum:

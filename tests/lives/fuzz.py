@@ -7,7 +7,6 @@ its seed alone, whichever process lives it.
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
@@ -20,6 +19,7 @@ from queue import SimpleQueue
 
 from tests.support.lives.life import draw_life, is_blind, live
 from tests.support.lives.telling import told
+from tests.support.runs.collector import collect_rarely
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def _begin() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     logging.getLogger("sluicegate").addHandler(logging.NullHandler())
     logging.getLogger("sluicegate").propagate = False
-    gc.freeze()  # what is imported stays
+    collect_rarely()
 
 
 def _live(seed: int) -> Outcome:

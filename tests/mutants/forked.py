@@ -86,6 +86,11 @@ def import_libraries_once() -> None:
     CONTEXT.set_forkserver_preload(list(LIBRARIES))
 
 
+def patient(seconds: float) -> int:
+    """A limit, longer where more processes want a core than there are: it tells a hang."""
+    return round(seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
+
+
 def run_forked(copy: Path, files: Sequence[str], tests: Collection[str], seconds: float) -> Ended:
     """Run those tests of the files in a copy of the tree until one fails, or time is over."""
     told = copy / ".told"
@@ -118,7 +123,7 @@ def _run(copy: Path, files: Sequence[str], tests: Collection[str], told: Path) -
     code = pytest.main(
         [
             *("-x", "-q", "--no-header", "--tb=no", "-m", FAST),
-            *("-p", "no:cacheprovider", f"--timeout={TEST_SECONDS}"),
+            *("-p", "no:cacheprovider", f"--timeout={patient(TEST_SECONDS)}"),
             *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # plugins are imported already
             *files,
         ],

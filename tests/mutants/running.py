@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.mutants.forked import Ended, import_libraries_once, run_forked
+from tests.mutants.forked import Ended, import_libraries_once, patient, run_forked
 from tests.mutants.mutant import ROOT, Mutant, NotApplicableError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _run(mutant: Mutant, copy: Path, tests: Collection[str]) -> Verdict:
     files = [
         file for file in {test.partition("::")[0] for test in tests} if (copy / file).is_file()
     ]
-    until, codes = monotonic() + RUN_SECONDS, set()
+    until, codes = monotonic() + patient(RUN_SECONDS), set()
     for group in nearest_first(files, mutant.file):
         ended = run_forked(copy, group, tests, until - monotonic())
         verdict = judged(mutant, ended, len(tests))

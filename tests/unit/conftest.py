@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.runs.collector import collect_rarely
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from sluicegate.reconcile.reconciler import ProductReconciler
     from tests.support.apiserver.api_stand_in import ApiStandIn
     from tests.support.decisions.rollout_world import World
+
+
+def pytest_collection_finish() -> None:
+    collect_rarely()
 
 
 @pytest.fixture

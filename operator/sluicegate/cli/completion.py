@@ -6,6 +6,7 @@ the API server, once and within two seconds.
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
@@ -113,7 +114,7 @@ def _products(before: Sequence[str]) -> list[str]:
     try:
         with opened(args) as session:
             request = list_page(DATA_PRODUCTS, namespace=session.namespace, limit=500)
-            answer = session.client.send(request, seconds=SECONDS)
+            answer = session.client.send(replace(request, seconds=SECONDS))
     except SluicegateError:
         return []
     return [one["metadata"]["name"] for one in answer.get("items") or ()]

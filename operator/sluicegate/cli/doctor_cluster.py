@@ -27,10 +27,10 @@ LEAST_KUBERNETES: Final = (1, 33)
 """The first version whose kubelet mounts image volumes without an alpha gate."""
 RUNTIMES: Final = {"containerd": (2, 1), "cri-o": (1, 33)}
 """The first versions of container runtimes that mount image volumes."""
-NODES: Final = Resource("", "v1", "nodes", "Node", namespaced=False)
+NODES: Final = Resource("", "v1", "nodes", "Node")
 POLICY_BINDINGS: Final = Resource(
     "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings",
-    "ValidatingAdmissionPolicyBinding", namespaced=False,
+    "ValidatingAdmissionPolicyBinding",
 )  # fmt: skip
 NEVER: Final = "1970-01-01T00:00:00Z"
 LATE: Final = 3

@@ -8,9 +8,6 @@ import asyncio
 import time
 from collections.abc import Callable
 
-LONGEST_SECONDS = 300.0
-"""No answer may stop the operator for longer; it may come from a broken proxy."""
-
 
 class Patience:
     """Until when nothing is to be sent; in force from the answer on."""
@@ -26,7 +23,7 @@ class Patience:
 
     def ask(self, seconds: float) -> None:
         """Take in a Retry-After."""
-        self._until = max(self._until, self._clock() + min(seconds, LONGEST_SECONDS))
+        self._until = max(self._until, self._clock() + seconds)
 
     async def wait(self) -> None:
         """Return when requests are welcome again."""

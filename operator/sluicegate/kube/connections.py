@@ -5,7 +5,7 @@ version of the client doesn't know is neither lost nor refused.
 """
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -59,7 +59,7 @@ class Connections:
 
     async def exchange(
         self, request: ApiRequest, most: int | None = None
-    ) -> tuple[int, bytes, dict[str, str]]:
+    ) -> tuple[int, bytes, Mapping[str, str]]:
         """Return status, body and headers of the answer; AnswerTooLarge above so many bytes."""
         pool = await self._open()
         pool.users += 1
@@ -83,9 +83,7 @@ class Connections:
                     if response.status == UNAUTHORIZED:
                         self._retire(pool)
                     body = await response.read()
-                    raise from_response(
-                        request.title, response.status, body, dict(response.headers)
-                    )
+                    raise from_response(request.title, response.status, body, response.headers)
                 async for line in split(response.response.content.iter_any()):
                     yield line
             finally:
@@ -111,13 +109,13 @@ class Connections:
 
 async def exchange(
     client: ApiClient, request: ApiRequest, most: int | None = None
-) -> tuple[int, bytes, dict[str, str]]:
+) -> tuple[int, bytes, Mapping[str, str]]:
     """Return status, body and headers of the answer; AnswerTooLarge above so many bytes."""
     response = await send(client, request)
     body = await response.read() if most is None else await read(response.response, most)
     if body is None:
         raise AnswerTooLarge(f"{request.title}: the answer has more than {most} bytes")
-    return response.status, body, dict(response.headers)
+    return response.status, body, response.headers
 
 
 async def send(client: ApiClient, request: ApiRequest) -> Any:

@@ -86,9 +86,9 @@ class DirectClient:
             )
         )
 
-    def send(self, request: ApiRequest, *, seconds: float | None = None) -> Body:
-        """Return the answer's object; `seconds` is another limit than the request's own."""
-        answer = self._exchange(request, seconds or request.seconds)
+    def send(self, request: ApiRequest) -> Body:
+        """Return the answer's object."""
+        answer = self._exchange(request)
         body = answer.read()
         if answer.getheader("Content-Encoding") == "gzip":
             body = zlib.decompress(body, GZIP)
@@ -126,20 +126,20 @@ class DirectClient:
         finally:
             connection.close()
 
-    def _exchange(self, request: ApiRequest, seconds: float) -> http.client.HTTPResponse:
+    def _exchange(self, request: ApiRequest) -> http.client.HTTPResponse:
         body = None if request.body is None else json.dumps(request.body).encode()
         fresh = self._connection is None
         connection = self._connection = self._connection or connect(self._access)
         try:
-            return self._once(connection, request, body, seconds)
+            return self._once(connection, request, body, request.seconds)
         except TimeoutError as error:
             self.close()
-            raise TimedOut(f"{request.title}: no answer in {seconds:.0f} s") from error
+            raise TimedOut(f"{request.title}: no answer in {request.seconds:.0f} s") from error
         except (OSError, http.client.HTTPException) as error:
             self.close()
             gone = isinstance(error, http.client.RemoteDisconnected | ConnectionError)
             if gone and not fresh and request.method == "GET":
-                return self._exchange(request, seconds)  # the server closes what is idle
+                return self._exchange(request)  # the server closes what is idle
             server = self._access.server
             raise Transient(f"{request.title}: {server} can't be reached: {error}") from error
 
@@ -175,20 +175,21 @@ class DirectClient:
 def connect(access: Access) -> http.client.HTTPConnection:
     """Return a connection to the API server, which opens with its first request."""
     parts = urlsplit(access.server)
-    host, port = parts.hostname or "", parts.port
+    host = parts.hostname or ""
     proxy = access.proxy or _proxy_of(parts.scheme, host)
     if parts.scheme == "http":
-        return http.client.HTTPConnection(host, port)
+        return http.client.HTTPConnection(host, parts.port)
     if proxy and urlsplit(proxy).scheme != "http":
         raise KubeError(f"the proxy {proxy} can't be used: only http:// proxies can")
     context = _tls(access)
+    port = parts.port or 443  # where none is given, the client reads the end of an IPv6 address
     if access.server_name:
-        return _Named(host, port or 443, context, access.server_name)
+        return _Named(host, port, context, access.server_name)
     if not proxy:
         return http.client.HTTPSConnection(host, port, context=context)
     through = urlsplit(proxy)
     connection = http.client.HTTPSConnection(through.hostname or "", through.port, context=context)
-    connection.set_tunnel(host, port or 443)
+    connection.set_tunnel(host, port)
     return connection
 
 

@@ -122,13 +122,15 @@ UNCALLED = "failed calling webhook"
 """How the server puts it, as a 500, when it can't reach a webhook whose word it needs."""
 
 FALLBACK_RETRY_AFTER = 1.0
+LONGEST_RETRY_AFTER = 300.0
+"""No answer may stop the operator for longer; it may come from a broken proxy."""
 
 
 def from_response(what: str, status: int, body: bytes, headers: Mapping[str, str]) -> KubeError:
     """Return the error for an answer that isn't 2xx; `what` names the call in its message."""
     answer = parse_status(body)
     reason = str(answer.get("reason") or "")
-    message = str(answer.get("message") or body[:LONGEST_DETAIL].decode(errors="replace"))
+    message = str(answer.get("message") or body[:LONGEST_DETAIL].decode(errors="replace").strip())
     text = f"{what}: {status} {reason}: {message}".replace(" : ", ": ")
     if status == 429:  # noqa: PLR2004  # an HTTP status is its own name
         return TooManyRequests(text, retry_after=retry_after(answer, headers), reason=reason)
@@ -151,12 +153,12 @@ def parse_status(body: bytes) -> dict[str, Any]:
 
 
 def retry_after(answer: Mapping[str, Any], headers: Mapping[str, str]) -> float:
-    """Return the seconds a 429 asks for: by header, else by Status details, else one."""
+    """Return the seconds a 429 asks for: by header, else by Status details, else one; 300 at most."""
     details = answer.get("details")
     hinted = details.get("retryAfterSeconds") if isinstance(details, dict) else None
     for value in (headers.get("Retry-After"), hinted):
         try:
-            return max(0.0, float(value))  # type: ignore[arg-type]  # None and dates raise too
+            return min(max(0.0, float(value)), LONGEST_RETRY_AFTER)  # type: ignore[arg-type]  # None and dates raise too
         except (TypeError, ValueError):
             continue
     return FALLBACK_RETRY_AFTER

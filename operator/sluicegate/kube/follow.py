@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from sluicegate.kube import requests
 from sluicegate.kube.client import KubeApi
-from sluicegate.kube.errors import KubeError
+from sluicegate.kube.errors import KubeError, TooManyRequests
 from sluicegate.kube.requests import ApiRequest
 from sluicegate.kube.resources import Key, Resource, key_of
 
@@ -77,8 +77,10 @@ class Follower:
             except _Outdated:
                 await asyncio.sleep(FIRST_PAUSE)
             except (KubeError, ValueError, KeyError) as error:
-                logger.warning("%s: retried in %.0f s: %s", self._resource.qualified, pause, error)
-                await asyncio.sleep(pause * random.uniform(0.5, 1))
+                asked = error.retry_after if isinstance(error, TooManyRequests) else 0.0
+                wait = max(asked, pause * random.uniform(0.5, 1))
+                logger.warning("%s: retried in %.0f s: %s", self._resource.qualified, wait, error)
+                await asyncio.sleep(wait)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _list(self) -> str:

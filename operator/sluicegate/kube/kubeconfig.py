@@ -74,23 +74,24 @@ def read_access(selection: Selection, environment: Mapping[str, str]) -> Access:
         return _impersonating(_of_pod(environment), selection, {})
     paths = _paths(selection, environment)
     config = _merged(paths)
-    name = selection.context or str(config.get("current-context") or "")
+    name = selection.context or _word(config, "current-context")
     if not name:
         shown = os.pathsep.join(map(str, paths))
         raise invalid("current-context", f"no context is set in {shown}: choose one by --context")
     context = _entry(config, "contexts", name)
-    cluster = _entry(config, "clusters", str(context.get("cluster", "")))
-    user = _entry(config, "users", str(context.get("user", ""))) if context.get("user") else {}
-    server = str(cluster.get("server") or "")
+    cluster = _entry(config, "clusters", _word(context, "cluster"))
+    account = _word(context, "user")
+    user = _entry(config, "users", account) if account else {}
+    server = _word(cluster, "server")
     if not server:
         raise invalid(f"clusters[{context.get('cluster')}].server", "is missing: write its URL")
     access = Access(
         server=server.rstrip("/"),
-        namespace=str(context.get("namespace") or "default"),
+        namespace=_word(context, "namespace") or "default",
         authority=_pem(cluster, "certificate-authority"),
         verify=not cluster.get("insecure-skip-tls-verify", False),
-        server_name=str(cluster.get("tls-server-name") or ""),
-        proxy=str(cluster.get("proxy-url") or ""),
+        server_name=_word(cluster, "tls-server-name"),
+        proxy=_word(cluster, "proxy-url"),
     )
     return _impersonating(_with_user(access, user, environment), selection, user)
 
@@ -174,22 +175,22 @@ def _with_user(access: Access, user: Entry, environment: Mapping[str, str]) -> A
     access = replace(
         access, certificate=_pem(user, "client-certificate"), key=_pem(user, "client-key")
     )
-    token = str(user.get("token") or "")
+    token = _word(user, "token")
     if user.get("tokenFile"):
         token = _text(_path(user, "tokenFile"))
     if "exec" in user:
         status = _executed(user["exec"], user[""], access, environment)
-        token = str(status.get("token") or "")
+        token = _word(status, "token")
         if status.get("clientCertificateData"):
             access = replace(
                 access,
                 certificate=str(status["clientCertificateData"]),
-                key=str(status.get("clientKeyData", "")),
+                key=_word(status, "clientKeyData"),
             )
     if token:
         return replace(access, headers=(_bearer(token),))
     if user.get("username"):
-        pair = f"{user['username']}:{user.get('password', '')}".encode()
+        pair = f"{user['username']}:{_word(user, 'password')}".encode()
         basic = f"Basic {base64.b64encode(pair).decode()}"
         return replace(access, headers=(("Authorization", basic),))
     return access
@@ -197,7 +198,7 @@ def _with_user(access: Access, user: Entry, environment: Mapping[str, str]) -> A
 
 def _executed(plugin: Entry, folder: str, access: Access, environment: Mapping[str, str]) -> Entry:
     """Run an exec plugin and return its status: a token, or a certificate with its key."""
-    version = str(plugin.get("apiVersion", ""))
+    version = _word(plugin, "apiVersion")
     if version not in EXEC_VERSIONS:
         raise invalid("user.exec.apiVersion", f"is {version}: use {EXEC_VERSIONS[0]}")
     spec: Entry = {"interactive": sys.stdin.isatty()}
@@ -206,7 +207,7 @@ def _executed(plugin: Entry, folder: str, access: Access, environment: Mapping[s
         spec["cluster"] = {"server": access.server, "certificate-authority-data": authority}
     info = {"apiVersion": version, "kind": "ExecCredential", "spec": spec}
     own = {one["name"]: one["value"] for one in plugin.get("env") or ()}
-    program = str(plugin.get("command", ""))
+    program = _word(plugin, "command")
     if os.sep in program:  # otherwise it is looked up in PATH
         program = str(Path(folder) / program)
     command = [program, *map(str, plugin.get("args") or ())]
@@ -218,7 +219,7 @@ def _executed(plugin: Entry, folder: str, access: Access, environment: Mapping[s
             check=False,
         )
     except OSError as error:
-        hint = str(plugin.get("installHint") or "install it").strip()
+        hint = _word(plugin, "installHint").strip() or "install it"
         raise invalid(
             "user.exec.command", f"{command[0]} can't be run ({error}): {hint}"
         ) from error
@@ -232,13 +233,18 @@ def _executed(plugin: Entry, folder: str, access: Access, environment: Mapping[s
 
 
 def _impersonating(access: Access, selection: Selection, user: Entry) -> Access:
-    name = selection.user or str(user.get("as") or "")
+    name = selection.user or _word(user, "as")
     groups = selection.groups or tuple(map(str, user.get("as-groups") or ()))
     headers = access.headers
     if name:
         headers += (("Impersonate-User", name),)
     headers += tuple(("Impersonate-Group", group) for group in groups)
     return replace(access, headers=headers)
+
+
+def _word(entry: Entry, name: str) -> str:
+    """A field's text; empty where it is absent or null."""
+    return str(entry.get(name) or "")
 
 
 def _bearer(token: str) -> tuple[str, str]:

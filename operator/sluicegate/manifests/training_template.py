@@ -18,16 +18,16 @@ def merge_template(template: Manifest, base: Manifest) -> Manifest:
         *ours.get("initContainers", []),
         *(
             one | {"securityContext": container_security()}
-            for one in user.get("initContainers") or []
+            for one in user.get("initContainers", [])
         ),
     ]
-    spec["volumes"] = ours["volumes"] + (user.get("volumes") or [])
-    metadata = template.get("metadata") or {}
+    spec["volumes"] = ours["volumes"] + user.get("volumes", [])
+    metadata = template.get("metadata", {})
     return {
         "metadata": without_empty(
             {
-                "labels": {**(metadata.get("labels") or {}), **base["metadata"]["labels"]},
-                "annotations": metadata.get("annotations") or {},
+                "labels": {**metadata.get("labels", {}), **base["metadata"]["labels"]},
+                "annotations": metadata.get("annotations", {}),
             }
         ),
         "spec": without_empty(spec),
@@ -45,7 +45,7 @@ def _merge_trainer(theirs: Manifest, ours: Manifest) -> Manifest:
         kept
         | {
             "env": ours["env"]
-            + [item for item in theirs.get("env") or [] if item["name"] not in own],
+            + [item for item in theirs.get("env", []) if item["name"] not in own],
             "resources": theirs.get("resources") or ours.get("resources"),
             "volumeMounts": ours["volumeMounts"] + _mounts(theirs, ours["volumeMounts"]),
         }
@@ -54,4 +54,4 @@ def _merge_trainer(theirs: Manifest, ours: Manifest) -> Manifest:
 
 def _mounts(theirs: Manifest, ours: list[Manifest]) -> list[Manifest]:
     taken = {mount["mountPath"] for mount in ours}
-    return [mount for mount in theirs.get("volumeMounts") or [] if mount["mountPath"] not in taken]
+    return [mount for mount in theirs.get("volumeMounts", []) if mount["mountPath"] not in taken]

@@ -1,7 +1,7 @@
 """Both arms of a canary, block by block, as evidence wants them."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 from typing import Final
@@ -45,7 +45,7 @@ class Arms:
     begins : index of the block in which the rollout began.
     """
 
-    canaries: CanaryBlocks = field(compare=False, repr=False)
+    canaries: CanaryBlocks
     product: ProductKey
     stable: Arm
     candidate: Arm

@@ -416,7 +416,7 @@ def _sum(rows: Iterable[Values | None]) -> Values | None:
     """Values added up by block; None when there is no row at all."""
     present = [row for row in rows if row is not None]
     if len(present) <= 1:
-        return present[0] if present else None
+        return next(iter(present), None)
     total: dict[int, float] = defaultdict(float)
     for row in present:
         for index, value in row.items():

@@ -101,6 +101,7 @@ class Batch:
         """`everybody` are the products of all lengths: a query about pods may read theirs, too."""
         self._prometheus = prometheus
         self._indexes = indexes
+        self._newest = indexes[-1]
         self._step = step
         self._urgent = urgent
         self._quarantine = quarantine
@@ -141,7 +142,7 @@ class Batch:
                 self._spoil(kind, key, self._indexes, why)
         first = [part for part in parts if part.query.kind is QueryKind.TARGETS]
         rest = [part for part in parts if part.query.kind is not QueryKind.TARGETS]
-        due = self._quarantine.due(self._indexes[-1]) if tried else []
+        due = self._quarantine.due(self._newest) if tried else []
         try:
             await asyncio.gather(*map(self._answer, first))
             if QueryKind.TARGETS not in self.failures:
@@ -154,7 +155,7 @@ class Batch:
     async def _ask_alone(self, tried: Sequence[Target]) -> None:
         """Ask products' own queries: last, and those in quarantine after those that aren't."""
         random.shuffle(self._alone)  # where time isn't enough, not the same always come last
-        tries = self._quarantine.due(self._indexes[-1], own=True) if tried else []
+        tries = self._quarantine.due(self._newest, own=True) if tried else []
         try:
             async with asyncio.timeout(ALONE_SECONDS):
                 await asyncio.gather(*map(self._answer_alone, tuple(self._alone)))
@@ -177,14 +178,13 @@ class Batch:
 
     def _remember(self) -> None:
         """Put into quarantine what was found, unless the search for it found everybody."""
-        newest = self._indexes[-1]
         for kind, spent in self._splits.items():
             if spent >= MOST_SPLITS and kind not in self._answered:
-                self._quarantine.believe_refused(kind, newest)
+                self._quarantine.believe_refused(kind, self._newest)
                 for reasons in self.reasons.values():
                     reasons.pop(kind, None)
         for place, entry in self._found.items():
-            if self._quarantine.may_split(place.kind, newest):
+            if self._quarantine.may_split(place.kind, self._newest):
                 self._quarantine.note(place, entry)
 
     async def _answer(self, part: Part) -> None:
@@ -236,7 +236,7 @@ class Batch:
 
     def _spoil(self, kind: QueryKind, key: ProductKey, indexes: range, why: str) -> None:
         self.spoiled[kind, key].update(indexes)
-        if indexes[-1] == self._indexes[-1]:
+        if indexes[-1] == self._newest:
             self.reasons[key].setdefault(kind, why)
 
     # ---- what a query fails for --------------------------------------------------------------
@@ -274,14 +274,14 @@ class Batch:
         return await self._answers
 
     async def _ask_about_nobody(self) -> bool:
-        kind, newest = QueryKind.TARGETS, range(self._indexes[-1], self._indexes[-1] + 1)
+        kind, end = QueryKind.TARGETS, self._newest * self._step
         nobody = Scope(namespaces=self._namespaces, products=(NOBODY,))
         query = Query(kind, render_targets(nobody, self._step))
         try:
             await self._prometheus.query_range(
                 query.text,
-                start=newest[0] * self._step,
-                end=newest[0] * self._step,
+                start=end,
+                end=end,
                 step=self._step,
                 reader=partial(TableReader, kind, step=self._step),
                 urgent=self._urgent,
@@ -373,15 +373,15 @@ class Batch:
         self._note(Place(part.query.kind, namespaces[0], OTHERS), why, part)
 
     def _note(self, place: Place, why: str, part: Part) -> None:
-        if part.indexes[-1] == self._indexes[-1]:
-            entry = Entry(why, self._indexes[-1] + 1, beside=part.needs is not None)
+        if part.indexes[-1] == self._newest:
+            entry = Entry(why, self._newest + 1, beside=part.needs is not None)
             self._found.setdefault(place, entry)
 
     async def _try(self, place: Place, tried: Sequence[Target]) -> None:
         """Ask again for the newest block of what is left out."""
         scope = scope_of(place, self._namespaces)
         covered = covered_by(scope, tried)
-        newest = range(self._indexes[-1], self._indexes[-1] + 1)
+        newest = self._indexes[-1:]
         needs = needs_of(covered)
         own = bool(covered) and place.product != OTHERS and needs.asks(place.kind)
         alone = place.kind is QueryKind.PROMQL
@@ -391,16 +391,16 @@ class Batch:
             for part in _own_parts(covered, newest, self._step) if alone else parts:
                 await self._take(part)
         except (QueryRejected, MalformedAnswer):
-            self._quarantine.failed_again(place, newest[0])
+            self._quarantine.failed_again(place, self._newest)
         except PrometheusError:
             if alone:
-                self._quarantine.failed_again(place, newest[0])
+                self._quarantine.failed_again(place, self._newest)
         else:
             self._quarantine.release(place)
             key = ProductKey(place.namespace, place.product)
             self.reasons[key].pop(place.kind, None)
             if own:
-                self.spoiled[place.kind, key].discard(newest[0])
+                self.spoiled[place.kind, key].discard(self._newest)
                 self.released.add(key)
 
 

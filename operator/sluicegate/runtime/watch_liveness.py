@@ -117,8 +117,11 @@ class Beginning(aiohttp.ClientResponse):
 
     @override
     async def json(self, **how: Any) -> Any:
-        """Return the parsed answer: a list without its objects, and as if it had one page."""
-        if "limit" not in self.url.query:
+        """Return the parsed answer: a list without its objects, and as if it had one page.
+
+        A refusal stays as it is: a 429 of the API server is plain text, which Kopf expects.
+        """
+        if not self.ok or "limit" not in self.url.query:
             return await super().json(**how)
         page = Page((await self.read()).decode(errors="replace"))
         return {"items": [], "metadata": {"resourceVersion": page.resource_version}}

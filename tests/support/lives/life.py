@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -39,9 +38,6 @@ LOOKS: Final = 3
 """Looks in a row that find all at their goal, some blocks apart."""
 NEVER_PUSHED: Final = "9"
 """The digest of a version that no step pushes, and so none made anything of."""
-RARE_COLLECTIONS: Final = (200_000, 20, 100)
-"""Thresholds of the garbage collector: a step makes little that reference counts don't free, and a
-sixth of a life's time was spent on looking for it."""
 LEASES: Final[Body] = {
     "lease_duration_seconds": 180, "lease_renew_seconds": 120, "lease_retry_seconds": 30,
 }  # fmt: skip
@@ -91,12 +87,7 @@ def draw_life(seed: int, *, length: int = 40, without: Collection[str] = ()) -> 
 
 def live(life: Life, known: Sequence[Known] = KNOWN) -> Lived:
     """Live a life to its end, or until something happens that isn't known."""
-    usual = gc.get_threshold()
-    gc.set_threshold(*RARE_COLLECTIONS)
-    try:
-        return run_virtually(_live(life, known))
-    finally:
-        gc.set_threshold(*usual)
+    return run_virtually(_live(life, known))
 
 
 async def _live(life: Life, known: Sequence[Known]) -> Lived:

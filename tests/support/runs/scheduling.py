@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,14 +56,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Begin with the scope whose longest test takes longest, so that in the end none is left alone.
 
     How long a test takes, its timeout says; that is for one that hangs, so it leaves time for the
-    waits' excuses.
+    waits' excuses. Of scopes with the same, the one with most tests that are `slow` comes first: a
+    slow test takes as long as a module of others, so none is to be left for the end.
     """
     patience: dict[str, list[int]] = defaultdict(list)
+    slow: Counter[str] = Counter()
     for item in items:
         mark = item.get_closest_marker("timeout")
         seconds = int(mark.args[0] if mark else config.getini("timeout"))
-        patience[scope_of(item.nodeid)].append(seconds)
+        scope = scope_of(item.nodeid)
+        patience[scope].append(seconds)
+        slow[scope] += item.get_closest_marker("slow") is not None
         item.add_marker(pytest.mark.timeout(2 * seconds), append=False)
     if hasattr(config, "workerinput"):
-        order = {scope: (-max(each), -sum(each)) for scope, each in patience.items()}
+        order = {scope: (-max(each), -slow[scope], -sum(each)) for scope, each in patience.items()}
         items.sort(key=lambda item: order[scope_of(item.nodeid)])

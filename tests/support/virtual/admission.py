@@ -28,6 +28,22 @@ class Refused(Exception):  # noqa: N818 - the answer's name
             "reason": self.reason, "message": str(self), "code": self.status,
         }  # fmt: skip
 
+    def text(self) -> bytes:
+        """What is sent."""
+        return json.dumps(self.body()).encode()
+
+
+class Crowded(Refused):
+    """429 by priority and fairness, which has no seat for a request; it is no Status object."""
+
+    def __init__(self, retry_after: int = 1) -> None:
+        sent = {"Retry-After": str(retry_after), "Content-Type": "text/plain; charset=utf-8"}
+        super().__init__(429, "", "Too many requests, please try again later.\n", **sent)
+
+    def text(self) -> bytes:
+        """What is sent."""
+        return str(self).encode()
+
 
 def conflict(key: Key, why: str = "the object has been modified") -> Refused:
     """409."""

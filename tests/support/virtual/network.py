@@ -107,13 +107,13 @@ class Line:
         try:
             if isinstance(fault, Refused):
                 raise fault
-            body = self._ask(request)
+            text = json.dumps(self._ask(request)).encode()
             status, headers = 200, {"Date": formatdate(self._now(), usegmt=True)}
         except Refused as refusal:
-            status, body, headers = refusal.status, refusal.body(), refusal.headers
+            status, text, headers = refusal.status, refusal.text(), refusal.headers
         if fault is Trouble.UNANSWERED:
             await asyncio.sleep(10 * request.seconds)
-        text = b"<html>" if fault is Trouble.BROKEN else json.dumps(body).encode()
+        text = b"<html>" if fault is Trouble.BROKEN else text
         if most is not None and len(text) > most:
             raise AnswerTooLarge(f"{request.title}: the answer has more than {most} bytes")
         return status, text, headers

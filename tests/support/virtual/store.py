@@ -179,7 +179,7 @@ class Store:
         self, resource: Resource, key: Key, stored: Stored, body: Body, *, dry: bool = False
     ) -> Body:
         before = stored.body
-        if resource.namespaced and key.namespace not in self.namespaces:
+        if key.namespace and key.namespace not in self.namespaces:
             raise Refused(404, "NotFound", f'namespaces "{key.namespace}" not found')
         body = admitted(resource, body, before)
         meta = {name: part for name, part in body["metadata"].items() if name in _KEPT_BY_USERS}

@@ -18,6 +18,7 @@ from sluicegate.kube.managed_fields import (
     fingerprint,
     owned_fingerprint,
     owned_part,
+    written_at,
 )
 from sluicegate.kube.resources import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, Key
 
@@ -138,6 +139,14 @@ def test_a_lease_survives_being_written_and_read():
     assert parse_lease(render_lease(KEY, record)) == record
 
 
+def test_a_lease_that_nobody_took_holds_for_fifteen_seconds():
+    assert LeaseRecord() == LeaseRecord("", 15, None, None, 0, "")
+    assert render_lease(KEY, LeaseRecord("a")) == {
+        "metadata": {"namespace": "shop", "name": "a"},
+        "spec": {"holderIdentity": "a", "leaseDurationSeconds": 15, "leaseTransitions": 0},
+    }
+
+
 def test_a_lease_that_others_left_bare_reads_as_held_by_nobody():
     for spec in ({}, None, {"renewTime": "soon", "acquireTime": ""}):
         bare = {"metadata": {"resourceVersion": "7"}, "spec": spec}
@@ -169,6 +178,13 @@ def test_what_we_applied_to_the_status_is_not_ours_in_the_spec():
     own = {"manager": "me", "operation": "Apply", "fieldsV1": {"f:spec": {"f:a": {}}}}
     body["metadata"]["managedFields"].append(own)
     assert owned_part(body, "me") == {"spec": {"a": 1}}
+
+
+def test_when_we_last_applied_something_is_told_by_the_server():
+    body = live({"f:spec": {}})
+    assert (written_at(body, "me"), written_at({}, "me")) == (0, 0)
+    body["metadata"]["managedFields"][0]["time"] = "2026-11-29T08:00:00Z"
+    assert (written_at(body, "me"), written_at(body, "somebody")) == (1_795_939_200, 0)
 
 
 def test_items_of_a_list_map_are_owned_by_their_key():
@@ -271,3 +287,6 @@ def test_fingerprints_are_kept_of_what_was_seen_last():
 def test_the_fingerprint_leaves_out_what_is_never_owned():
     assert fingerprint({**BODY, "apiVersion": "apps/v1"}) == fingerprint({"spec": {"replicas": 1}})
     assert fingerprint({"metadata": {"labels": {"a": "b"}}}) != fingerprint({"metadata": None})
+    named = {"metadata": {"name": "a", "namespace": "b", "labels": {"a": "b"}}, "kind": "X"}
+    assert fingerprint(named) == fingerprint({"metadata": {"labels": {"a": "b"}}})
+    assert fingerprint(named) != fingerprint({})

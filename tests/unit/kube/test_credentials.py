@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from sluicegate.kube.credentials import login, proxy_for
+from sluicegate.kube.credentials import bearer_of, login, proxy_for
+from sluicegate.kube.errors import Unauthorized
 
 SERVER = "https://kubernetes.example:6443"
 
@@ -46,6 +47,28 @@ async def test_a_proxy_of_the_environment_is_taken_at_the_login(
             monkeypatch.setenv(name, value)
     configuration = await login()
     assert (configuration.host, configuration.proxy) == (SERVER, expected)
+
+
+async def test_a_proxy_of_the_kubeconfig_wins_over_that_of_the_environment(monkeypatch, tmp_path):
+    kubeconfig = json.loads((tmp_path / "kubeconfig").read_text())
+    kubeconfig["clusters"][0]["cluster"]["proxy-url"] = "http://own.example:3128"
+    (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    assert (await login()).proxy == "http://own.example:3128"
+
+
+async def test_where_nobody_says_who_asks_the_ways_out_are_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    with pytest.raises(Unauthorized, match=r"no credentials: .*run in a pod .*, or set KUBECONFIG"):
+        await login()
+
+
+async def test_a_client_has_room_for_all_that_is_under_way_and_its_token():
+    configuration = await login()
+    assert configuration.connection_pool_maxsize == 64
+    assert await bearer_of(configuration) == "Bearer secret"
+    configuration.api_key.clear()
+    assert await bearer_of(configuration) is None
 
 
 async def test_no_request_looks_at_the_environment_again():

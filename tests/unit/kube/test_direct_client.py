@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import socket
 import ssl
 import threading
@@ -15,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from sluicegate.kube.direct_client import DirectClient
+from sluicegate.kube.direct_client import DirectClient, connect
 from sluicegate.kube.errors import (
     Conflict,
     Forbidden,
@@ -85,10 +86,10 @@ def ok(body=b'{"kind": "X"}', **headers):
     return 200, headers, body
 
 
-def read(access, *, seconds=None, warn=lambda _: None):
+def read(access, *, seconds=10.0, warn=lambda _: None):
     """The answer to one request over a connection of its own."""
     with DirectClient(access, warn) as client:
-        return client.send(READ, seconds=seconds)
+        return client.send(replace(READ, seconds=seconds))
 
 
 def failure(status, reason):
@@ -119,9 +120,11 @@ def test_flux_undoes_nothing_that_a_person_asked_for():
 
 
 def test_a_compressed_answer_is_read():
-    body = gzip.compress(b'{"kind": "Zipped"}')
-    with serving(ok(body, **{"Content-Encoding": "gzip"})) as (port, _):
-        assert read(Access(f"http://127.0.0.1:{port}")) == {"kind": "Zipped"}
+    far = random.Random(1).randbytes(12_000).hex()  # comes again further back than a half window
+    body = {"kind": "Zipped", "data": [far, far]}
+    sent = gzip.compress(json.dumps(body).encode())
+    with serving(ok(sent, **{"Content-Encoding": "gzip"})) as (port, _):
+        assert read(Access(f"http://127.0.0.1:{port}")) == body
 
 
 @pytest.mark.parametrize(
@@ -164,6 +167,7 @@ def test_a_watch_yields_each_change_and_tells_why_it_ends():
     assert asked[0][1].endswith(
         "?watch=true&timeoutSeconds=7&fieldSelector=metadata.name%3Dpricing"
     )
+    assert asked[1][1].endswith("?watch=true&timeoutSeconds=300")
 
 
 @pytest.mark.parametrize(("seconds", "asked"), [(0, 300), (0.2, 1), (90, 90), (1000, 300)])
@@ -229,6 +233,19 @@ def test_a_server_is_known_by_its_name_or_by_the_one_that_the_kubeconfig_gives_i
             read(access)
         assert read(replace(access, server_name="api.internal")) == {"kind": "X"}
         assert read(replace(access, authority="", verify=False)) == {"kind": "X"}
+
+
+@pytest.mark.parametrize(
+    ("server", "place"),
+    [
+        ("https://api.example", ("api.example", 443)), ("https://[fd00::1]", ("fd00::1", 443)),
+        ("https://[fd00::1]:6443", ("fd00::1", 6443)), ("http://api.example", ("api.example", 80)),
+    ],
+)  # fmt: skip
+def test_the_port_is_that_of_the_scheme_unless_it_is_given(server, place):
+    for name in ("", "inner"):
+        connection = connect(Access(server, server_name=name))
+        assert (connection.host, connection.port) == place
 
 
 def test_a_proxy_is_asked_for_a_tunnel_and_others_than_http_are_refused(monkeypatch):

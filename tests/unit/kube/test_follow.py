@@ -10,8 +10,7 @@ import pytest
 
 from sluicegate.kube import follow
 from sluicegate.kube.client import KubeApi
-from sluicegate.kube.connections import split
-from sluicegate.kube.errors import Transient
+from sluicegate.kube.errors import TooManyRequests, Transient
 from sluicegate.kube.resources import DATA_PRODUCTS, Key, key_of
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.tasks import end
@@ -104,14 +103,6 @@ async def test_a_broken_watch_is_followed_by_a_list_and_what_it_lacks_is_gone(mo
     assert kept.names == {"same"}
 
 
-async def test_lines_of_any_length_are_whole_and_a_rest_is_none():
-    async def chunks():
-        for one in (b"a", b"b\nc", b"d" * 70_000, b"\n\ne"):
-            yield one
-
-    assert [line async for line in split(chunks())] == [b"ab", b"c" + b"d" * 70_000]
-
-
 def test_keys_are_namespace_and_name():
     assert key_of(body("x")) == Key("a", "x")
 
@@ -137,7 +128,7 @@ class Failing(Server):
 
 
 def test_lists_that_fail_are_repeated_after_pauses_of_half_a_minute_at_most(monkeypatch):
-    monkeypatch.setattr(random, "uniform", lambda low, high: high)
+    monkeypatch.setattr(random, "uniform", lambda *half: {(0.5, 1): 1}[half])
 
     async def story():
         server = Failing((0, 70), (190, 196))
@@ -152,5 +143,24 @@ def test_lists_that_fail_are_repeated_after_pauses_of_half_a_minute_at_most(monk
         assert server.asked[7:] == [91, 142, 193, 194, 196], "the pauses begin anew"
         assert server.seconds == {"240"}
         await end([running])
+
+    run_virtually(story())
+
+
+def test_a_watch_that_is_told_to_wait_is_followed_by_a_list_no_sooner():
+    class Busy(Failing):
+        async def lines(self, request):
+            if virtual_loop().time() < 10:
+                raise TooManyRequests("later", retry_after=20)
+            await asyncio.Event().wait()
+            yield b""
+
+    async def story():
+        server = Busy()
+        api = KubeApi(Transport(server), OpenGate(), field_manager="test")
+        running = asyncio.create_task(follow.Follower(api, server, DATA_PRODUCTS, Kept()).run())
+        await asyncio.sleep(60)
+        await end([running])
+        assert server.asked == [0, 20]
 
     run_virtually(story())

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from sluicegate.errors import InvalidInput
-from sluicegate.kube.kubeconfig import Selection, in_cluster, read_access
+from sluicegate.kube.kubeconfig import Access, Selection, in_cluster, read_access
 
 ME = Selection()
 
@@ -39,6 +39,7 @@ def test_the_context_decides_and_another_may_be_chosen(tmp_path):
     access = read_access(ME, environment)
     assert (access.server, access.namespace) == ("https://api.example:6443/k8s", "catalog")
     assert access.headers == (("Authorization", "Bearer abc"),)
+    assert "abc" not in repr(access)
     assert read_access(Selection(context="test"), environment).namespace == "default"
 
 
@@ -76,6 +77,7 @@ def test_certificates_are_inline_or_in_files(tmp_path):
     access = read_access(ME, written(tmp_path / "config", document))
     assert (access.authority, access.certificate, access.key) == ("CA", "CERT", "KEY")
     assert (access.server_name, access.proxy, access.verify) == ("inner", "http://proxy:3128", True)
+    assert not any(secret in repr(access) for secret in ("CA", "CERT", "KEY"))
 
 
 def test_a_person_may_be_impersonated(tmp_path):
@@ -104,11 +106,15 @@ def plugin(tmp_path, body):
 def test_an_exec_plugin_gives_the_token(tmp_path):
     body = (
         "info = json.loads(os.environ['KUBERNETES_EXEC_INFO'])\n"
-        "token = ' '.join([*sys.argv[1:], os.environ['REALM'], info['spec']['cluster']['server']])\n"
+        "cluster = info['spec']['cluster']\n"
+        "told = [os.environ['REALM'], cluster['server'], cluster['certificate-authority-data']]\n"
+        "token = ' '.join([*sys.argv[1:], *told])\n"
         "print(json.dumps({'kind': 'ExecCredential', 'status': {'token': token}}))"
     )
-    access = read_access(ME, written(tmp_path / "c", config(exec=plugin(tmp_path, body))))
-    assert access.headers[0][1] == "Bearer --for me shop https://api.example:6443/k8s"
+    document = config(exec=plugin(tmp_path, body))
+    document["clusters"][0]["cluster"]["certificate-authority-data"] = "Q0E="
+    access = read_access(ME, written(tmp_path / "c", document))
+    assert access.headers[0][1] == "Bearer --for me shop https://api.example:6443/k8s Q0E="
 
 
 def test_a_path_of_an_exec_plugin_begins_at_the_file(tmp_path, monkeypatch):
@@ -124,6 +130,7 @@ def test_a_path_of_an_exec_plugin_begins_at_the_file(tmp_path, monkeypatch):
         ({}, {"current-context": ""}, "no context is set"),
         ({}, {"current-context": "nope"}, "contexts[nope]: is missing in the kubeconfig, which has: lost, prod, test"),
         ({}, {"contexts": None}, "contexts[prod]: is missing in the kubeconfig, which has: none"),
+        ({}, {"clusters": ["c", {"name": "c"}, {"name": "c", "cluster": "x"}]}, "clusters[c]: is missing"),
         ({}, {"current-context": "lost"}, "clusters[gone]: is missing"),
         ({}, {"clusters": [{"name": "c", "cluster": {}}]}, "clusters[c].server: is missing"),
         ({"auth-provider": {"name": "gcp"}}, {}, "gcp is no longer part of Kubernetes: use exec"),
@@ -147,6 +154,50 @@ def test_an_exec_plugin_that_fails_is_named(tmp_path, body, said):
     environment = written(tmp_path / "c", config(exec=plugin(tmp_path, body)))
     with pytest.raises(InvalidInput, match=said):
         read_access(ME, environment)
+
+
+def test_an_exec_plugin_may_need_no_arguments_and_give_a_certificate(tmp_path):
+    body = (
+        "info = json.loads(os.environ['KUBERNETES_EXEC_INFO'])\n"
+        "assert info['kind'] == 'ExecCredential' and 'cluster' not in info['spec'], info\n"
+        "assert info['apiVersion'].endswith('/v1') and not sys.argv[1:], info\n"
+        "print(json.dumps({'status': {'clientCertificateData': 'C', 'clientKeyData': 'K'}}))"
+    )
+    plain = {"apiVersion": "client.authentication.k8s.io/v1"}
+    for lists in ({}, {"args": None, "env": None}):
+        own = plain | lists | {"command": plugin(tmp_path, body)["command"]}
+        access = read_access(ME, written(tmp_path / "c", config(exec=own)))
+        assert (access.certificate, access.key, access.headers) == ("C", "K", ())
+
+
+@pytest.mark.parametrize("said", ["null", "[]", '"x"'])
+def test_an_exec_plugin_may_give_nothing(tmp_path, said):
+    body = f"print('{{\"status\": {said}}}')"
+    environment = written(tmp_path / "c", config(exec=plugin(tmp_path, body)))
+    assert read_access(ME, environment).headers == ()
+
+
+def test_without_a_choice_the_file_of_the_home_folder_is_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".kube").mkdir()
+    written(tmp_path / ".kube" / "config", config(token="home"))
+    for environment in ({}, {"KUBECONFIG": ""}):
+        assert read_access(ME, environment).headers == (("Authorization", "Bearer home"),)
+
+
+def test_what_is_empty_in_a_kubeconfig_is_absent(tmp_path):
+    document = config(token=None, username="me")
+    document["contexts"][0]["context"] |= {"namespace": None}
+    document["clusters"][0]["cluster"] |= {"tls-server-name": None, "proxy-url": None}
+    access = read_access(ME, written(tmp_path / "c", document))
+    assert access == Access(
+        "https://api.example:6443/k8s", "default", "", "", "", True, "", "",
+        (("Authorization", f"Basic {base64.b64encode(b'me:').decode()}"),),
+    )  # fmt: skip
+    document["clusters"][0]["cluster"] |= {"insecure-skip-tls-verify": True}
+    document["contexts"][0]["context"] |= {"user": ""}
+    access = read_access(ME, written(tmp_path / "c", document))
+    assert (access.verify, access.headers) == (False, ())
 
 
 def test_an_exec_plugin_that_is_missing_is_named_with_its_hint(tmp_path):
@@ -178,6 +229,16 @@ def test_a_pod_uses_its_account_unless_told_otherwise(tmp_path, monkeypatch):
     access = read_access(Selection(user="dpm"), pod)
     assert (access.server, access.namespace) == ("https://[fd00::1]:443", "ci")
     assert access.headers == (("Authorization", "Bearer t"), ("Impersonate-User", "dpm"))
+    four = pod | {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+    assert read_access(ME, four).server == "https://10.0.0.1:443"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".kube").mkdir()
+    written(tmp_path / ".kube" / "config", config(token="file"))
+    for told in (
+        Selection(kubeconfig=str(tmp_path / ".kube" / "config")),
+        Selection(context="test"),
+    ):
+        assert read_access(told, pod).headers == (("Authorization", "Bearer file"),)
     assert in_cluster(pod)
     assert not in_cluster(pod | {"KUBECONFIG": "x"})
     assert not in_cluster({})

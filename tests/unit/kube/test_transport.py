@@ -24,7 +24,8 @@ from sluicegate.kube.errors import (
     from_response,
 )
 from sluicegate.kube.resources import CONFIG_MAPS, Key
-from sluicegate.kube.transport import Transport
+from sluicegate.kube.transport import REQUEST_TIME, Transport
+from sluicegate.prometheus.metrics import QUERY_TIME
 from tests.support.manual_clock import ManualClock
 from tests.support.virtual.event_loop import run_virtually, virtual_loop
 
@@ -150,11 +151,25 @@ async def test_each_request_is_counted_by_its_status():
     assert [new - old for new, old in zip(after, before, strict=True)] == [1, 2]
 
 
-def test_the_longest_wish_counts_for_five_minutes_at_most():
+@pytest.mark.parametrize(
+    ("metric", "bounds"),
+    [
+        (REQUEST_TIME.labels(verb="get"), [0.005, 0.025, 0.1, 0.25, 0.5, 1, 3, 10, 30, inf]),
+        (QUERY_TIME, [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60, inf]),
+    ],
+)
+def test_durations_are_counted_up_to_the_longest_that_is_waited_for(metric, bounds):
+    (found,) = metric.collect()
+    assert (
+        sorted({float(one.labels["le"]) for one in found.samples if "le" in one.labels}) == bounds
+    )
+
+
+def test_the_longest_wish_counts():
     clock = ManualClock()
     patience = Patience(clock)
     assert patience.left == 0
-    for seconds, left in ((7, 7), (3, 7), (299, 299), (1000, 300)):
+    for seconds, left in ((7, 7), (3, 7), (300, 300)):
         patience.ask(seconds)
         assert patience.left == left
     clock.now += 299
@@ -201,10 +216,12 @@ def test_an_error_says_what_was_asked_and_what_was_answered(status, body, text):
     [
         ({"Retry-After": "-3"}, {}, 0), ({"Retry-After": "2.5"}, {"retryAfterSeconds": 9}, 2.5),
         ({"Retry-After": "soon"}, {"retryAfterSeconds": 9}, 9), ({}, [], 1), ({}, None, 1),
-        ({"Retry-After": DATE}, {}, 1),
+        ({"Retry-After": DATE}, {}, 1), ({"Retry-After": "301"}, {}, 300),
     ],
 )  # fmt: skip
-def test_a_429_is_waited_for_as_its_header_says_or_its_body_or_a_second(headers, details, seconds):
+def test_a_429_is_waited_for_as_its_header_says_or_its_body_or_a_second_and_at_most_five_minutes(
+    headers, details, seconds
+):
     error = from_response("get /x", 429, json.dumps({"details": details}).encode(), headers)
     assert isinstance(error, TooManyRequests)
     assert error.retry_after == seconds

@@ -11,11 +11,13 @@ import pytest
 from sluicegate.api import names
 from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.pod_template import TrainingTemplate, check_pod_template
 from sluicegate.api.product import DataProduct
 from sluicegate.api.retraining_status import Trigger
 from sluicegate.api.versions import (
     REVISION_LENGTH,
+    PastVersion,
     Version,
     VersionBase,
     VersionSource,
@@ -23,7 +25,7 @@ from sluicegate.api.versions import (
 )
 from sluicegate.manifests import names as derived
 from sluicegate.manifests.deployment import build_deployment
-from sluicegate.manifests.plan import spec_version
+from sluicegate.manifests.plan import example_training, spec_version
 from sluicegate.manifests.pod import build_pod_template, inputs_hash
 from sluicegate.manifests.route import Backend, build_route
 from sluicegate.manifests.scaling import build_disruption_budget
@@ -151,9 +153,13 @@ def test_a_variable_of_the_user_replaces_ours_and_none_comes_twice():
 
 
 def test_bounds_of_the_product_reach_the_service():
-    override = env_of(pod_of()["containers"][0])["BENTOML_CONFIG_OVERRIDES"]
-    buckets = json.loads(override)["services"]["SearchRanking"]["metrics"]["duration"]["buckets"]
-    assert buckets == [0.01, 0.05, 0.1, 0.25, 1.0]
+    """Under the name that the version's entry service has; where it isn't known, the product's."""
+    owner = product()
+    for own, service in (("SearchRanking", "SearchRanking"), ("Old", "Old"), ("", "SearchRanking")):
+        pod = build_pod_template(owner, version_of(owner).replace(service=own))["spec"]
+        override = json.loads(env_of(pod["containers"][0])["BENTOML_CONFIG_OVERRIDES"])
+        buckets = [0.01, 0.05, 0.1, 0.25, 1.0]
+        assert override == {"services": {service: {"metrics": {"duration": {"buckets": buckets}}}}}
 
 
 def test_without_a_key_there_is_no_feedback():
@@ -171,6 +177,18 @@ def test_every_container_keeps_to_the_restricted_profile():
         assert security["readOnlyRootFilesystem"] is True
         assert security["allowPrivilegeEscalation"] is False
         assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_a_server_is_asked_whether_it_lives_as_often_as_its_seconds_allow():
+    (server,) = pod_of(**{"spec.serving.progressDeadlineSeconds": 77})["containers"]
+
+    def asked(name: str) -> tuple[str, int, int]:
+        probe = server[f"{name}Probe"]
+        return probe["httpGet"]["path"], probe["periodSeconds"], probe["failureThreshold"]
+
+    assert asked("startup") == ("/readyz", 1, 77)
+    assert asked("readiness") == ("/readyz", 2, 5)
+    assert asked("liveness") == ("/livez", 10, 3)
 
 
 # ---- what makes a new pod ------------------------------------------------------------------
@@ -281,9 +299,20 @@ def test_a_lost_status_is_rebuilt_from_the_deployment():
     assert remembered == accepted().model_copy(update={"inputs_hash": hashed})
 
 
+def test_the_memory_of_a_version_doesnt_depend_on_the_order_of_its_baselines():
+    one = accepted()
+    two = one.model_copy(update={"baseline": {"a": one.baseline["accuracy"]} | dict(one.baseline)})
+    other = two.model_copy(update={"baseline": dict(reversed(two.baseline.items()))})
+    assert list(two.baseline) != list(other.baseline)
+    assert memory_annotations(two) == memory_annotations(other)
+
+
 def test_a_version_that_was_never_promoted_is_not_remembered_as_stable():
-    annotations = memory_annotations(version_of(product()))
-    assert read_version({}, annotations) is None
+    never = PastVersion(**dict(version_of(product())), outcome=Outcome.ROLLED_BACK, end_time=900)
+    for version in (version_of(product()), never):
+        annotations = memory_annotations(version)
+        assert names.ANNOTATION_PROMOTION_TIME not in annotations
+        assert read_version({}, annotations) is None
 
 
 @pytest.mark.parametrize("broken", ["no time", ""])
@@ -297,6 +326,54 @@ def test_the_number_of_pods_is_left_to_the_autoscaler_that_owns_it():
     owner = product()
     assert "replicas" not in build_deployment(owner, version_of(owner), replicas=None)["spec"]
     assert build_deployment(owner, version_of(owner), replicas=0)["spec"]["replicas"] == 0
+
+
+def test_a_version_is_replaced_pod_by_pod_and_none_goes_before_another_serves():
+    owner = product()
+    version = version_of(owner)
+    spec = build_deployment(owner, version, replicas=2)["spec"]
+    del spec["template"]
+    assert spec == {
+        "replicas": 2,
+        "revisionHistoryLimit": 1,
+        "progressDeadlineSeconds": owner.spec.serving.progress_deadline_seconds,
+        "selector": {
+            "matchLabels": {
+                "sluicegate.dev/product": "search-ranking",
+                "app.kubernetes.io/component": "server",
+                "sluicegate.dev/revision": version.revision,
+            }
+        },
+        "strategy": {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+        },
+    }
+
+
+def test_an_example_of_a_training_is_the_first_attempt_at_no_real_need():
+    shadow = {"command": ["score"], "intervalSeconds": 3600}
+    for change, jobs in (
+        ({}, ["search-ranking-train-00000000-1"]),
+        (
+            {"spec.rollout.shadow": shadow},
+            ["search-ranking-train-00000000-1", r"search-ranking-shadow-[0-9a-f]{8}-1"],
+        ),
+        (
+            {"spec.rollout.shadow": shadow, "spec.retraining": REMOVED},
+            [r"search-ranking-shadow-[0-9a-f]{8}-1"],
+        ),
+    ):
+        owner = product(**change)
+        found = [one["metadata"]["name"] for one in example_training(owner, version_of(owner))]
+        assert len(found) == len(jobs)
+        assert all(map(re.fullmatch, jobs, found))
+    (scored,) = example_training(owner, version_of(owner))
+    assert scored["metadata"]["name"] == derived.shadow_job_name(
+        "search-ranking", version_of(owner).revision, 0, 1
+    )
+    values = env_of(scored["spec"]["template"]["spec"]["containers"][0])
+    assert values["SLUICEGATE_SINCE"] == values["SLUICEGATE_UNTIL"] == "1970-01-01T00:00:00Z"
 
 
 def test_no_service_leads_to_the_metrics_port():
@@ -315,6 +392,21 @@ def test_the_product_service_selects_one_version_or_all():
     every = build_stable_service(product(), None)["spec"]["selector"]
     assert one == every | {names.LABEL_REVISION: "0123456789"}
     assert every[names.LABEL_COMPONENT] == "server"
+
+
+@pytest.mark.parametrize(
+    ("path", "prefix", "hidden"),
+    [({}, "/", False), ({"path": "/"}, "/", False), ({"path": "/search"}, "/search", True)],
+)
+def test_a_route_without_rules_takes_what_is_below_its_path_or_everything(path, prefix, hidden):
+    own = {f"spec.route.{name}": value for name, value in path.items()}
+    owner = product(**own, **{"spec.route.rules": []})
+    (rule,) = build_route(owner, owner.spec.route, [Backend("a", 100)])["spec"]["rules"]
+    assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": prefix}}]
+    replaced = {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}
+    assert rule.get("filters") == (
+        [{"type": "URLRewrite", "urlRewrite": replaced}] if hidden else None
+    )
 
 
 def test_each_rule_of_the_route_has_the_same_weights():
@@ -568,3 +660,7 @@ def test_a_shadow_job_has_the_template_of_trainings_and_its_own_command():
     assert env_of(container)["WAREHOUSE"] == "w"
     assert container["resources"] == {"requests": {"cpu": "2"}}
     assert container["workingDir"] == "/candidate/src"
+    for own in ({"limits": {"memory": "1Gi"}}, {"requests": {"cpu": "3"}}):
+        shadow = {"command": ["score"], "intervalSeconds": 60, "resources": own}
+        job = shadow_job_of(**template, **{"spec.rollout.shadow": shadow})
+        assert job["spec"]["template"]["spec"]["containers"][0]["resources"] == own

@@ -306,6 +306,23 @@ async def test_each_slo_says_why_it_has_no_newest_block_and_a_product_if_none_ha
     assert measured.problem() == problem
 
 
+def test_client_errors_are_counted_beside_the_slos_while_versions_are_compared():
+    product = (
+        Rollout(spec=document(slos=[ACCURACY, AVAILABLE]))
+        .until(lambda world: world.serving == "v1")
+        .product
+    )
+    measured, key = OfOneProduct(Measurements(Timing()), product), product.metadata.key
+    slos = {"accuracy", "availability"}
+    assert measured.series()["v1"].keys() == slos
+    for wanted, kept in ((False, slos), (True, slos | {CLIENT_ERRORS})):
+        target = replace(store.target_of(product, Timing()), client_errors=wanted)
+        measured.measurements.want(Key(*key), target)
+        assert measured.series()["v1"].keys() == kept
+    measured.measurements.want(Key(*key), None)
+    assert measured.series()["v1"].keys() == slos
+
+
 AUTOSCALED = {
     "autoscaling": {"minReplicas": 2, "maxReplicas": 8},
     "resources": {"requests": {"cpu": "1"}},

@@ -6,11 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import SpecModel
+from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import StartRollout
-from tests.support.decisions.judged import START, V2, judged_by, observed, serving
+from sluicegate.policy.model.observed import RolloutObservation
+from sluicegate.policy.new_versions import overtakes
+from tests.support.decisions.judged import START, V2, V3, candidate, judged_by, observed, serving
 from tests.support.decisions.scenarios import ACCURACY
 
 NEWER_RUNTIME = replace(V2, runtime_image="registry.example/runtime@sha256:new")
@@ -33,3 +37,24 @@ def test_another_runtime_brings_back_no_model_that_has_been_replaced(outcome, tr
     assert isinstance(decision, StartRollout)
     assert decision.candidate.version == tried
     assert decision.candidate.runtime_image == NEWER_RUNTIME.runtime_image
+
+
+@pytest.mark.parametrize(
+    ("seen", "ends"),
+    [
+        (None, False),
+        (RolloutObservation(), True),
+        (RolloutObservation(committed=True), False),
+        (RolloutObservation(committed=True, serves=False), True),
+        (RolloutObservation(frozen=True), False),
+    ],
+    ids=["not seen", "not taken yet", "it serves", "it doesn't serve", "suspended"],
+)
+def test_another_model_ends_a_promotion_that_does_not_serve_all_requests(seen, ends):
+    promoted = candidate(5).replace(phase=CandidatePhase.PROMOTING, weight=100)
+    status = serving(candidate=promoted, spec_model=SpecModel.of(V2, Outcome.IN_PROGRESS, START))
+    read = replace(observed(rollout=seen), wanted=V3)
+    found = overtakes(judged_by(ACCURACY), status, read, START + 60)
+    assert (found is not None) is ends
+    if found is not None:
+        assert (found.reason, found.superseded) == (Reason.MODEL_CHANGED, V2)

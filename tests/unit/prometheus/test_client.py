@@ -130,6 +130,11 @@ async def test_a_token_that_rotates_is_read_again(tmp_path):
     assert server.tokens == ["Bearer first", "Bearer second"]
 
 
+def test_an_endpoint_may_be_asked_one_query_at_a_time_and_for_less_than_a_second():
+    endpoint = Endpoint(url="http://x", timeout_seconds=0.5, connect_seconds=0.5, concurrency=1)
+    assert endpoint.concurrency == 1
+
+
 @pytest.mark.parametrize(
     "limit", [{"timeout_seconds": 0}, {"connect_seconds": 0}, {"concurrency": 0}]
 )

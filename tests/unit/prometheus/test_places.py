@@ -50,6 +50,29 @@ def test_what_fails_again_waits_twice_as_long_and_ten_minutes_at_most(seconds, p
     assert kept.due(index + 99) == []
 
 
+def test_it_is_logged_once_that_somebody_is_left_out_and_once_that_it_is_over(caplog):
+    caplog.set_level("INFO")
+    kept = Quarantine(60)
+    for place, whose in (
+        (PLACE, "DataProduct a/1"),
+        (Place(REQUESTS, "a", ""), "pods of no DataProduct that needs it, in namespace a"),
+        (
+            Place(REQUESTS, "", ""),
+            "pods of no DataProduct that needs it, in a namespace without one",
+        ),
+    ):
+        for _ in range(2):
+            kept.note(place, Entry("why", 5))
+        for _ in range(2):
+            kept.release(place)
+        said = "only, which is left out of it and retried with growing pauses"
+        assert [one.getMessage() for one in caplog.records] == [
+            f"the requests query fails for {whose} {said}: {look_at(REQUESTS)}: why",
+            f"the requests query for {whose} succeeds again",
+        ]
+        caplog.clear()
+
+
 def test_sixteen_are_tried_at_a_time_the_longest_waiting_first_and_own_queries_apart():
     kept = Quarantine(60)
     for number in range(20):

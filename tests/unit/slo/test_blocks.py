@@ -58,6 +58,13 @@ def test_a_block_that_is_recorded_again_replaces_what_it_said():
     assert series.hour(0) == Count(1, 20)
 
 
+def test_a_sum_that_was_read_can_be_less_than_a_block_that_is_recorded_again_takes_away():
+    series = series_of([(1, (10, 10))])
+    series.record_hour(0, Count(4, 7))
+    series.record(Block(1, Quality.COUNTED, Count(0, 0)))
+    assert series.hour(0) == Count(0, 0)
+
+
 def test_single_blocks_and_sums_of_twelve_give_the_same_long_window():
     counts = [(index, (index % 2, 10)) for index in range(1, 1001)]
     singles = series_of(counts)
@@ -220,6 +227,14 @@ def test_no_other_hours_and_blocks_are_left_out(span, hours, singles):
         index for index in range(402) if left.block(index).count != series.block(index).count
     }
     assert changed == singles
+
+
+def test_the_oldest_hour_that_is_kept_can_be_left_out_and_the_one_before_it_takes_nothing():
+    series = series_of([(12 * hour + 1, (1, 2)) for hour in range(341)])
+    oldest, newest = 340 - HOURS + 1, 340
+    left = series.without([(12 * (oldest - 1), 12 * (oldest + 1))])
+    assert [hour for hour in range(342) if left.hour(hour) != series.hour(hour)] == [oldest]
+    assert left.hour(newest) == Count(1, 2), "it lies where the one before the oldest did"
 
 
 def test_what_was_computed_without_some_events_is_found_again_for_the_same_ones():

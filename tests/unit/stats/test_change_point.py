@@ -167,6 +167,21 @@ def test_within_strata_it_is_the_likeliest_of_all_strata_together(seed):
     assert found.statistic == pytest.approx(max(exact_ratio / 2, 0), rel=1e-2, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("strata", "known", "units"),
+    [
+        ([0, 0, 1, 1, 0], (0, 10), [(2, 2), (0, 2), (19, 20), (5, 10), (3, 5)]),
+        ([1, 0, 0, 1], (1, 10), [(0, 2), (19, 20), (3, 10), (9, 20)]),
+        ([1, 0, 0, 1], (5, 10), [(0, 10), (1, 10), (3, 5), (2, 5)]),
+        ([1, 0, 0, 1, 1], (1, 10), [(7, 10), (4, 20), (8, 10), (0, 5), (4, 10)]),
+    ],
+    ids=["few events", "fewer", "at the level", "a rise in fewer than a fall"],
+)
+def test_of_few_events_it_is_the_likeliest_moment_too(strata, known, units):
+    _, place, _ = likeliest(known, units, (0.03, 0.06), strata)
+    assert strongest_within(strata, Count(*known), units, (0.03, 0.06)).start == place
+
+
 def test_the_moment_of_a_clear_change_is_found():
     units = [(30, 300)] * 20 + [(60, 300)] * 4
     found = strongest(Count(100, 1000), units, DROPS)
@@ -201,6 +216,22 @@ def test_dispersion_divides_the_evidence():
 def test_nothing_is_no_change(units):
     assert strongest(Count(10, 100), units, DROPS).statistic == 0
     assert strongest_within([0] * len(units), Count(10, 100), units, DROPS).statistic == 0
+
+
+def test_a_rise_of_less_than_half_an_alternative_is_no_evidence_of_one():
+    units = [(105, 1000), (116, 1000)]
+    assert strongest(Count(100, 1000), units, (0.03,)).start == 2
+    assert strongest_within([0, 0], Count(100, 1000), units, (0.03,)).start == 2
+    assert strongest(Count(100, 1000), [(105, 1000), (120, 1000)], (0.03,)).start == 1
+
+
+@pytest.mark.parametrize(
+    ("accepted", "start"), [(Count(0, 0), 20), (Count(0, 1), 20), (Count(1, 1), 24)]
+)
+def test_what_was_accepted_may_be_next_to_nothing(accepted, start):
+    units = [(30, 300)] * 20 + [(240, 300)] * 4
+    assert strongest(accepted, units, DROPS).start == start
+    assert strongest_within([0] * 24, accepted, units, DROPS).start == start
 
 
 # ---- within strata --------------------------------------------------------------------------

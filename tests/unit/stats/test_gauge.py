@@ -82,7 +82,13 @@ def test_the_bounds_are_those_of_ten_years_of_hours_and_two_and_a_half_of_days()
 
 @pytest.mark.parametrize(
     ("values", "beyond"),
-    [([79, 79, 79], True), ([79, 81, 79, 79], True), ([79, 79, 81, 81], False), ([79], False)],
+    [
+        ([79, 79, 79], True),
+        ([79, 81, 79, 79], True),
+        ([79, 79, 81, 81], False),
+        ([79], False),
+        ([79, 79, 80], False),
+    ],
 )
 def test_a_bound_is_missed_in_three_of_four_blocks(values, beyond):
     assert beyond_bound(values, 80) is beyond
@@ -185,6 +191,7 @@ def test_a_gauge_alone_has_no_requests_to_promote_by():
 # ---- at present, and beside a candidate -------------------------------------------------------
 TERMS = terms_of(DataProduct.parse(product(BASKET)))
 (SLO,) = TERMS.slos
+ROLLOUT = {"steps": [5, 50], "maxDurationSeconds": 24 * 600}
 SHOWN = Baseline.of(NOTHING, 0, 0, BaselineSource.PRODUCTION, mean=100.0, deviation=2.0)
 
 
@@ -225,12 +232,14 @@ def test_what_a_gauge_says_at_present(values, baseline, bad):
         ("Required", 86_400, [], True),
         ("IfAvailable", 60, [0.1], True),
         ("IfAvailable", 60, [], False),  # the pods may not expose it
-        ("IfAvailable", 86_400, [0.1], False),  # twenty pairs take longer than a rollout may
+        ("IfAvailable", 600, [0.1], True),  # 20 pairs, and two blocks after each change of weight
+        ("IfAvailable", 601, [0.1], False),
         ("PostPromotion", 60, [0.1], False),
     ],
 )
 def test_whether_a_gauge_must_speak_for_a_candidate(evidence, seconds, differences, required):
-    terms = terms_of(DataProduct.parse(product({**BASKET, "canaryEvidence": evidence})))
+    basket = {**BASKET, "canaryEvidence": evidence}
+    terms = terms_of(DataProduct.parse(product(basket, rollout=ROLLOUT)))
     (slo,) = terms.slos
     found = weigh(slo, differences, terms, slos=1, block_seconds=seconds)
     assert (found.required, found.pairs) == (required, len(differences))

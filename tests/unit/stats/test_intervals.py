@@ -77,3 +77,8 @@ def test_nothing_counted_says_nothing():
 def test_least_samples_are_those_of_the_design(ratio, least):
     assert round(least_total(ratio)) == least
     assert wilson_upper(0, least_total(ratio), Z95) == pytest.approx(ratio)
+
+
+def test_without_events_a_ratio_may_be_anything():
+    assert (wilson_lower(0.5, 0, Z95), wilson_upper(0.5, 0, Z95)) == (0.0, 1.0)
+    assert (wilson_lower(0, 0, Z95), wilson_upper(0, 0, Z95)) == (0.0, 1.0)

@@ -105,12 +105,19 @@ def test_hours_that_one_half_of_the_days_lacks_are_not_compared():
     assert hour_matters([*[(0, 0)] * 12, *counts[12:]], 0, 1.0)
 
 
+def test_an_hour_without_bad_events_is_compared_as_well():
+    """Two days of eight hours that swing alike are a season, of seven they aren't yet."""
+    day = [(bad, 1000) for bad in (300, 0, 250, 50, 200, 100, 280, 10)] + [(0, 0)] * 16
+    assert hour_matters([*day, *day], 0, 1.0)
+    assert not hour_matters([*day[:7], *day[8:], (0, 0)] * 2, 0, 1.0)
+
+
 def test_three_hours_correlate_by_chance():
     assert not hour_matters(two_days(1.0, 3)[0], 0, 1.0)
 
 
 def test_days_that_do_not_swing_have_no_season():
-    flat = [(100_000, 10**6)] * 24
+    flat = [(500_000, 10**6)] * 24
     swing, _ = two_days(1.0)
     assert not hour_matters([*flat, *swing[:24]], 0, 1.0)
 

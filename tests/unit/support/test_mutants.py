@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import os
 
 import pytest
 import yaml
 
 from tests.mutants.__main__ import SURVIVORS
 from tests.mutants.covering import importing
-from tests.mutants.forked import Ended, run_forked
+from tests.mutants.forked import Ended, patient, run_forked
 from tests.mutants.mutant import CODE, ROOT, Mutant, NotApplicableError, named_mutants
 from tests.mutants.running import Fate, judged, nearest_first
 from tests.mutants.sites import Sites, drawn_mutants, sources
@@ -155,6 +156,13 @@ def test_the_nearest_tests_run_first_and_long_stories_last():
 def test_what_the_end_of_a_run_says_about_a_mutant(code, told, fate, by):
     verdict = judged(NAMED["P05"], Ended(code, told), 7)
     assert (verdict.fate, verdict.by, verdict.tests) == (fate, by, 7)
+
+
+@pytest.mark.parametrize(("load", "seconds"), [(0.5, 60), (2, 60), (8, 240)])
+def test_a_limit_is_longer_on_a_machine_with_other_work(monkeypatch, load, seconds):
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0, 0))
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert patient(60) == seconds
 
 
 @pytest.fixture

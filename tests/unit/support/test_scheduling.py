@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from tests.support.runs.scheduling import ShortestBehind
+from tests.support.runs.scheduling import ShortestBehind, pytest_collection_modifyitems
 
 TESTS = [f"tests/lives/test_lives.py::test_life[{number}]" for number in range(6)]
 """Each shares nothing with the others; the longest is first."""
@@ -38,3 +38,23 @@ def test_the_shortest_wait_behind_the_longest():
     scheduler.mark_test_complete(first, 0)
     scheduler.mark_test_complete(first, 5)
     assert (first.given, second.given) == ([0, 5, 2, 3], [1, 4]), "the next longest comes soon"
+
+
+def test_a_module_of_one_slow_test_begins_before_one_of_many_others():
+    class Item:
+        def __init__(self, nodeid: str, **marks: int) -> None:
+            self.nodeid, self.marks = nodeid, marks
+
+        def get_closest_marker(self, name: str) -> object:
+            return SimpleNamespace(args=(self.marks[name],)) if name in self.marks else None
+
+        def add_marker(self, *_: object, **__: object) -> None:
+            """What is added isn't asked for."""
+
+    many = [Item(f"tests/unit/test_many.py::test_{number}") for number in range(3)]
+    story = Item("tests/unit/test_story.py::test_a_day", slow=1)
+    patient = Item("tests/unit/test_patient.py::test_a_month", timeout=600)
+    items = [*many, story, patient]
+    config = SimpleNamespace(workerinput={}, getini=lambda _: "120")
+    pytest_collection_modifyitems(config, items)
+    assert items == [patient, story, *many]

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.prometheus_stand_in import Lie
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, SERVICES
-from tests.support.virtual.admission import Refused
+from tests.support.virtual.admission import Crowded, Refused
 from tests.support.virtual.event_loop import run_virtually
 from tests.support.virtual.network import Late, Trouble
 from tests.support.virtual.operator import World
@@ -60,8 +60,8 @@ class Way:
     watches: bool = True
 
 
-def refused(status: int, reason: str, **headers: str) -> Refused:
-    return Refused(status, reason, "no", **headers)
+def refused(status: int, reason: str) -> Refused:
+    return Refused(status, reason, "no")
 
 
 WAYS = {
@@ -80,9 +80,7 @@ WAYS = {
         Trouble.UNANSWERED, writes, leads=True, watches=False
     ),
     "all but the lease is answered with 429": Way(
-        refused(429, "TooManyRequests", **{"Retry-After": str(RETRY_AFTER)}),
-        all_but_the_lease,
-        leads=True,
+        Crowded(RETRY_AFTER), all_but_the_lease, leads=True
     ),
     "answers come two seconds late": Way(Late(2.0), leads=True, watches=False),
 }

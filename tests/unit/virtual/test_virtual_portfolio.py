@@ -33,6 +33,12 @@ def quality(name: str, *shifted: str) -> Quality:
     )
 
 
+def states(world: World) -> Counter[str]:
+    """How many products are in which state."""
+    stored = (world.status(Key(one.namespace, one.name)) for one in members())
+    return Counter(status.get("state", "") for status in stored)
+
+
 def facts(world: World) -> list[ProductFacts]:
     return [read_facts(world.product(Key(one.namespace, one.name))) for one in members()]
 
@@ -63,9 +69,10 @@ def test_a_shift_of_one_market_shows_in_the_matrix_and_in_the_products_that_call
                 world.cluster.trainings[key] = Training(seconds=3000, report=None)
             world.start(**RARELY)
             await world.until(
-                lambda: Counter(one.state for one in facts(world))["Healthy"] == 47,
+                lambda: states(world)["Healthy"] == 47,
                 seconds=6 * HOUR, what="all products healthy",
             )  # fmt: skip
+            assert Counter(one.state for one in facts(world)) == {"Healthy": 47}
 
             world.cluster.set_quality(images["price"], quality("price", "AT"))
             await world.until(

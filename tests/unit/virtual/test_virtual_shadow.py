@@ -188,7 +188,7 @@ def test_a_job_waits_for_a_training_slot():
         async with World() as world:
             other = world.apply(product("pricing"))
             key = await with_candidate(world, reporting(EQUAL))
-            world.cluster.trainings[other] = Training(seconds=3 * HOUR, report=TRAINED)
+            world.cluster.trainings[other] = Training(seconds=HOUR, report=TRAINED)
             await world.until(lambda: serving(world, other) == "v1", seconds=60)
             world.annotate(other, **{"sluicegate.dev/retrain-requested-at": "now"})
             await world.until(
@@ -197,7 +197,7 @@ def test_a_job_waits_for_a_training_slot():
             assert not _running(world, key)
             started = shadow(world, key).get("startedJobs", 0)
             await world.until(
-                lambda: shadow(world, key).get("startedJobs", 0) > started, seconds=4 * HOUR
+                lambda: shadow(world, key).get("startedJobs", 0) > started, seconds=2 * HOUR
             )
             assert not world.errors.found
 

@@ -27,10 +27,12 @@ from sluicegate.policy.model.decision import (
     StartRollout,
 )
 from sluicegate.policy.model.observed import Facts, ManualRequest
+from sluicegate.policy.slo_health.client_errors import client_errors
 from sluicegate.policy.transitions import apply_decision
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.counts import Count
 from sluicegate.stats.gauge import Interval
+from sluicegate.stats.intervals import Z95, newcombe
 from sluicegate.stats.sequential_test import SequentialEvidence
 from tests.support.decisions.judged import (
     CANARY,
@@ -110,6 +112,33 @@ def test_blocks_that_tell_nothing_of_stable_are_not_held_against_the_candidate()
     idle = [replace(block, stable=readings({"availability": (0, 0)})) for block in blocks[:4]]
     found = assess(terms, serving(), candidate(50), observed([*idle, *blocks[4:]]))
     assert found.silent == 2
+
+
+def test_one_request_of_stable_suffices_to_miss_the_candidates_series():
+    terms = judged_by(EASY, rollout=ONE_STEP)
+    blocks = both_arms({}, {"availability": (0, 1)}, 3)
+    assert assess(terms, serving(), candidate(50), observed(blocks)).silent == 3
+
+
+@pytest.mark.parametrize(("labels", "required"), [(0, False), (1, True)])
+def test_labels_are_waited_for_once_any_has_come_where_no_duration_is_given(labels, required):
+    terms = judged_by(EASY, ACCURACY, rollout={"steps": [50]})
+    arm = {"availability": (0, 100), "accuracy": (0, labels)}
+    found = assess(terms, serving(), candidate(50), observed(both_arms(arm, arm, 3)))
+    assert {one.terms.name: one.required for one in found.slos}["accuracy"] is required
+
+
+@pytest.mark.parametrize(("longer", "required"), [(0.0, True), (-0.001, False)])
+def test_an_slo_must_speak_that_an_equal_candidate_passes_in_the_given_time(longer, required):
+    terms = judged_by(ACCURACY, rollout=ONE_STEP)
+    blocks = both_arms({"accuracy": (10, 100)}, {"accuracy": (10, 100)}, 30)
+
+    def judged(longest):
+        given = replace(terms, max_duration_seconds=longest)
+        return assess(given, serving(), candidate(50), observed(blocks)).slos[0]
+
+    expected = judged(terms.max_duration_seconds).expected
+    assert judged(expected + longer).required is required
 
 
 def test_the_row_of_silent_blocks_ends_where_the_candidate_had_a_series():
@@ -301,6 +330,50 @@ def test_before_the_last_step_slow_labels_are_not_waited_for_if_another_slo_spea
     assert [slo.required for slo in without_slow((availability, EQUAL))] == [True, True]
     alone = without_slow((slow,))
     assert [slo.required for slo in alone] == [True], "nothing else could favour the candidate"
+
+
+def test_a_share_that_is_wrong_is_told_to_a_person_who_wants_no_evidence():
+    wants = {"approved": True, "forced": True}
+    unseen = {"newest_requests": 0}
+    assert last_step(passed(EQUAL, **unseen), **wants).reason is Reason.PROMOTE_REQUESTED
+    held = last_step(passed(EQUAL, mismatch=0.9, **unseen), **wants)
+    assert (type(held), held.reason) == (Hold, Reason.ROUTING_MISMATCH)
+
+
+@pytest.mark.parametrize(
+    ("promote", "better", "shown"), [(3.0, 5.0, True), (3.0, 4.9, False), (2.9, 5.0, False)]
+)
+def test_who_is_shown_to_be_better_is_shown_to_be_no_worse_too(promote, better, shown):
+    evidence = replace(EQUAL.evidence, promote=promote, better=better)
+    assert replace(EQUAL, evidence=evidence).shows_better is shown
+
+
+@pytest.mark.parametrize(
+    ("late", "ours", "theirs", "waits"),
+    [
+        (False, (1, 100), (1, 100), True),
+        (True, (1, 100), (1, 100), False),
+        (True, (30, 100), (1, 100), True),
+        (True, (1, 100), (0, 0), True),
+        (True, (0, 0), (1, 100), True),
+    ],
+    ids=["in time", "late", "late and surely worse", "nothing of stable", "nothing of it"],
+)
+def test_client_errors_are_waited_for_until_time_is_over_unless_they_are_surely_worse(
+    late, ours, theirs, waits
+):
+    errors = speaking(Count(*ours), Count(*theirs), slo=client_errors(TERMS), late=late, promote=0)
+    assert errors.must_speak is waits
+    leaning = replace(errors, required=False, evidence=replace(errors.evidence, roll_back=0.1))
+    assert leaning.leans_against is waits
+
+
+@pytest.mark.parametrize(("less", "reason"), [(0.0, Reason.CANARY_NOT_WORSE), (1e-9, Reason.WORSE_THAN_ORIGINAL)])  # fmt: skip
+def test_who_is_worse_than_the_first_by_the_margin_and_no_more_is_promoted(less, reason):
+    ours = Count(1500, 10_000)
+    lower = newcombe((1500.0, 10_000.0), Count(1000, 10_000), Z95).lower
+    slo = speaking(ours, ours, slo=replace(SLO, margin=lower - less))
+    assert last_step(passed(slo), status=accepted_first(0.1)).reason is reason
 
 
 # ---- gauges ---------------------------------------------------------------------------------

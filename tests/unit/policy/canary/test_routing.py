@@ -62,10 +62,18 @@ def mismatch(pods: tuple[int, int], sent: list[tuple[int, int] | None], weight: 
         ((25, 75), [(10, 90)] * 4, None),
         ((25, 75), [(10, 90)] * 4 + [(20, 80)], None),
         ((25, 75), [(10, 90)] * 4 + [None], None),
+        ((25, 75), [(10, 90)] * 4 + [(0, 0)], None),
+        ((25, 75), [(0, 0)] * 5, None),
+        ((25, 75), [(0, 16)] * 5, 0.0),
+        ((25, 75), [(125, 875), (500, 500)] * 3, None),
+        ((25, 75), [(125, 876)] * 5, 125 / 1001),
+        ((25, 75), [(500, 499)] * 5, 500 / 999),
     ],
     ids=[
         "as asked", "small by the pods", "callers past the gateway", "too small", "only in the gateway",
         "none", "too many", "too few to tell", "too few blocks", "not in each", "one unknown",
+        "one without any", "none came", "twenty were expected", "the half and twice",
+        "less than the half", "more than twice",
     ],
 )  # fmt: skip
 def test_a_share_of_the_gateways_requests_is_within_half_and_twice_the_weight(pods, sent, told):

@@ -177,3 +177,8 @@ def test_the_production_baseline_replaces_what_was_seen_since_acceptance():
     found = load([100] * 30 + [400] * 12, baseline=baseline)
     assert (found.normal, found.accepted) == (50, True)
     assert found.ratio > TRAFFIC_FACTOR
+
+
+def test_one_event_in_an_hour_is_a_load_that_is_known():
+    rare = [1] + [0] * 11
+    assert load(rare * 20 + [0] * 60 + [3] * 12).normal == pytest.approx(1 / 12)

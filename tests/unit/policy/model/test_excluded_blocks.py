@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.policy.model.excluded_blocks import BlockSpan, back
+from sluicegate.api.engine import SloRecord, TimeInterval
+from sluicegate.policy.model.excluded_blocks import MOST, BlockSpan, back, leave_out, spans_of
+from sluicegate.stats.calendar import HOURS
 
 NOW = 60
+SECONDS = 300
+KEPT = 12 * HOURS
+MANY = [(24 * number, 24 * number + 6) for number in range(MOST)]
 
 
 @st.composite
@@ -25,3 +31,48 @@ def test_so_many_blocks_that_count_are_gone_back_and_none_further(length, spans)
     after = back(NOW, length, spans)
     assert sum(map(counts, range(after + 1, NOW + 1))) == length
     assert not length or counts(after + 1)
+
+
+def record(spans, **fields) -> SloRecord:
+    found = (TimeInterval(begin=one[0] * SECONDS, end=one[1] * SECONDS) for one in spans)
+    return SloRecord(ignored_intervals=tuple(found), **fields)
+
+
+@pytest.mark.parametrize(
+    ("known", "first", "last", "left_out"),
+    [
+        ([], 13, 30, [(12, 30)]),
+        ([], 14, 30, [(24, 30)]),
+        ([], 1, 30, [(0, 30)]),
+        ([], 0, 30, [(0, 30)]),
+        ([], -5, 30, [(0, 30)]),
+        ([(0, 12)], 13, 30, [(0, 30)]),
+        ([(0, 11)], 13, 30, [(0, 11), (12, 30)]),
+        ([(0, 60)], 13, 30, [(0, 60)]),
+        ([(12, 14), (24, 26)], 13, 30, [(12, 30)]),
+        ([(0, 30), (60, 61)], 97, 30 + KEPT, [(60, 61), (96, 30 + KEPT)]),
+        ([(0, 31)], 97, 30 + KEPT, [(0, 31), (96, 30 + KEPT)]),
+    ],
+)
+def test_what_is_left_out_begins_with_a_whole_sum_and_is_one_stretch_where_it_meets(
+    known, first, last, left_out
+):
+    assert leave_out(record(known), first, last, SECONDS) == record(left_out)
+
+
+@pytest.mark.parametrize(("since", "spans"), [(30 * SECONDS, []), (30 * SECONDS - 1, [(12, 30)])])
+def test_a_stretch_before_all_evidence_is_not_remembered(since, spans):
+    known = record([], since=since)
+    assert leave_out(known, 13, 30, SECONDS) == record(spans, since=since)
+
+
+def test_of_more_stretches_than_are_remembered_the_evidence_begins_after_the_oldest():
+    found = leave_out(record(MANY), 24 * MOST + 1, 24 * MOST + 6, SECONDS)
+    newest = (24 * MOST, 24 * MOST + 6)
+    assert found == record([*MANY[1:], newest], since=MANY[0][1] * SECONDS)
+    assert leave_out(record(MANY[1:]), 24 * MOST + 1, 24 * MOST + 6, SECONDS).since == 0
+
+
+def test_stretches_of_another_block_length_are_left_out_from_a_whole_sum_to_a_whole_block():
+    known = SloRecord(ignored_intervals=(TimeInterval(begin=7100, end=9001),))
+    assert spans_of(known, SECONDS) == (BlockSpan(12, 31),)

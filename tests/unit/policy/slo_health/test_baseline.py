@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.api.baseline import BaselineSource
-from sluicegate.policy.slo_health.baseline import decides, from_evaluation, usable
+from sluicegate.api.baseline import Baseline, BaselineSource
+from sluicegate.api.engine import SloRecord
+from sluicegate.policy.slo_health.baseline import (
+    decides,
+    from_evaluation,
+    from_production,
+    usable,
+)
+from sluicegate.policy.slo_health.evaluate_slos import judge_stable
 from sluicegate.policy.slo_health.ratio_slo import blocks_shown
 from sluicegate.stats.counts import Count
-from tests.support.decisions.judged import baseline, judged_by
+from sluicegate.stats.dispersion import dispersion
+from tests.support.decisions.judged import (
+    BLOCK,
+    baseline,
+    judged_by,
+    observed,
+    series,
+    serving,
+    stable,
+)
 from tests.support.decisions.scenarios import ACCURACY
 
 (SLO,) = judged_by({**ACCURACY, "objective": "0.9"}).slos
@@ -45,3 +61,77 @@ def test_a_hold_out_decides_that_is_large_enough_to_show_the_objective(total, so
 @pytest.mark.parametrize(("age", "shown"), [(0, 1), (1, 1), (2, 2), (24, 24), (25, 24)])
 def test_of_a_young_version_fewer_blocks_are_shown_and_never_none(age, shown):
     assert blocks_shown(SLO, 100, 100 - age) == shown
+
+
+BURSTS = [(12 * (index % 4 == 0), 40 + index % 5) for index in range(1, 12 * 200 + 6)]
+"""Bad events of 200 hours and five blocks, all in each fourth block."""
+
+
+def sums(counts):
+    return Count(sum(bad for bad, _ in counts), sum(total for _, total in counts))
+
+
+@pytest.mark.parametrize(
+    ("seasonality", "since", "steady", "first"),
+    [("Auto", 2, 0, 12), ("Auto", 12, 0, 12), ("Auto", 13, 0, 24), ("Weekly", 2, 30, 36)],
+)
+def test_a_baseline_of_production_holds_whole_hours_since_the_slo_was_steady(
+    seasonality, since, steady, first
+):
+    (slo,) = judged_by({**ACCURACY, "seasonality": seasonality}).slos
+    found = from_production(
+        slo,
+        SloRecord(steady_start_time=steady * BLOCK),
+        series(*BURSTS),
+        now=len(BURSTS),
+        since=since,
+        block_seconds=BLOCK,
+    )
+    last, singles = 12 * 200, len(BURSTS) - 72
+    by_day = [BURSTS[max(day * 288, first) : min((day + 1) * 288, last)] for day in range(9)]
+    weekdays = [sums(by_day[day] + (by_day[day + 7] if day < 2 else [])) for day in range(7)]
+    assert found == Baseline.of(
+        sums(BURSTS[first:last]),
+        first * BLOCK,
+        last * BLOCK,
+        BaselineSource.PRODUCTION,
+        phi=dispersion(Count(*one) for one in BURSTS[singles:last]),
+        daily=seasonality == "Weekly",
+        weekdays=tuple(weekdays) if seasonality == "Weekly" else (),
+        indicator_hash=slo.indicator_hash,
+    )
+    assert found.phi > 1
+
+
+DAY = 12 * 26
+
+
+@pytest.mark.parametrize(
+    ("fields", "newest", "accepted", "record", "learnt"),
+    [
+        ({"objective": "0.8"}, (10, 100), None, {}, True),
+        ({}, (10, 100), None, {}, True),
+        ({"objective": "0.8"}, (10, 100), BaselineSource.EVALUATION, {}, True),
+        ({"objective": "0.8"}, (10, 100), BaselineSource.PRODUCTION, {}, False),
+        ({"objective": "0.8"}, None, None, {}, False),
+        ({}, None, None, {}, False),
+        ({"objective": "0.95"}, (10, 100), None, {}, False),
+        ({"objective": "0.8"}, (10, 100), None, {"degraded": True}, False),
+        ({"objective": "0.8"}, (10, 100), None, {"disturbance_start_time": 0}, False),
+        ({"objective": "0.8"}, (10, 100), None, {"steady_start_time": BLOCK * 12 * 3}, False),
+    ],
+    ids=[
+        "it is met", "nothing says what is good", "only a hold-out is known", "it is known", "no newest block",
+        "neither", "it is missed", "it is degraded", "a cause outside is there", "not for a day",
+    ],
+)  # fmt: skip
+def test_a_baseline_is_learnt_once_while_all_is_well(fields, newest, accepted, record, learnt):
+    terms = judged_by({**ACCURACY, **fields})
+    (slo,) = terms.slos
+    known = {"accuracy": baseline(slo, 100, 1000).replace(source=accepted)} if accepted else {}
+    kept = SloRecord(**{"steady_start_time": 0, "terms_hash": slo.hash, **record})
+    blocks = series(*[(10, 100)] * (DAY - 1), *([newest] if newest else []))
+    read = observed(block=DAY, series={"v1": {"accuracy": blocks}})
+    status = serving(stable=stable(**known), slos={"accuracy": kept})
+    _, after = judge_stable(terms, status, status.stable, read)
+    assert (after.stable.baseline != known) is learnt

@@ -16,7 +16,7 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import PastVersion, Release, VersionSource
 from sluicegate.policy.diagnosis.checks import common_cause
-from sluicegate.policy.model.history import named, previous, with_accepted
+from sluicegate.policy.model.history import named, newest_first, previous, with_accepted
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.model.terms import terms_of
@@ -388,6 +388,11 @@ def test_the_history_keeps_each_version_once_within_its_limit():
     again = (past("v1", 40), *HISTORY)
     found = with_accepted(DataProductStatus(), again, 3)
     assert [one.promotion_time for one in found] == [40, 30, 20]
+
+
+def test_of_one_second_those_that_were_stable_come_before_those_that_were_refused():
+    refused = past("v4", 20, Outcome.ROLLED_BACK).replace(promotion_time=None)
+    assert newest_first((refused, *HISTORY[1:])) == (HISTORY[1], refused, HISTORY[2])
 
 
 # ---- levels and bursts ----------------------------------------------------------------------

@@ -1,0 +1,50 @@
+"""What differs between two statuses, and values as people read them, for goldens."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.api.versions import Release
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sluicegate.api.status import DataProductStatus
+
+
+def changes(before: DataProductStatus, after: DataProductStatus) -> Iterator[str]:
+    """A line for each field that differs, with what it is after; None where it is gone."""
+    old, new = (one.model_dump(mode="json", exclude_defaults=True) for one in (before, after))
+    yield from _differing(old, new, "")
+
+
+def _differing(before: Any, after: Any, path: str) -> Iterator[str]:
+    if before == after:
+        return
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in sorted(before.keys() | after.keys()):
+            inner = f"{path}.{name}" if path else name
+            yield from _differing(before.get(name), after.get(name), inner)
+    elif isinstance(before, list) and isinstance(after, list):
+        gone = sum(one not in after for one in before)
+        new = [one for one in after if one not in before]
+        yield f"{path}: {plain(new)}, {gone} gone"
+    else:
+        yield f"{path}: {plain(after)}"
+
+
+def plain(value: Any) -> Any:
+    """As it is read: a float's noise isn't, and of a record its values are."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {str(name): plain(one) for name, one in value.items()}
+    if isinstance(value, Release):
+        return value.version
+    if isinstance(value, IntEnum | StrEnum):
+        return value.name
+    if is_dataclass(value):
+        return [plain(getattr(value, one.name)) for one in fields(value)]
+    return [plain(one) for one in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,119 @@
+"""The numbers by which decisions are made, as they are promised, and what a record says by itself.
+
+Another number is another promise: ADRs, the simulations' error rates and the pages for people are
+of these.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import fields, is_dataclass
+
+import pytest
+
+from sluicegate import policy
+
+HOUR, DAY = 3600, 86_400
+Z80, Z95, Z975, Z99 = 0.841621, 1.644854, 1.959964, 2.326348
+THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
+    "canary.analysis": {"LOOK_BACK_SECONDS": HOUR, "SHARE_BLOCKS": 5, "SHARE_FACTOR": 2, "EXPECTED_REQUESTS": 20},
+    "canary.assessment": {"Z_SURELY": Z95},
+    "canary.objections": {"LEAST_REQUESTS": 50, "INVALID_BLOCKS": 10},
+    "canary.pace": {"WEEK_SECONDS": 7 * DAY, "SLOW_SECONDS": 4 * HOUR, "CANARY_BLOCK_SECONDS": 60},
+    "canary.rollout_defaults": {"SOON_SECONDS": 900, "RATE_BLOCKS": 24, "TIMES_PLANNED": 3,
+                                "LONGEST_SECONDS": 14 * DAY, "_NEVER": 3650 * DAY},
+    "canary.setbacks": {"PROMOTION_SECONDS": 600, "FULL": 100},
+    "canary.shadow_evidence": {"USUAL_DISCORDANCE": 0.1},
+    "canary.verdict": {"SILENT_BLOCKS": 10, "LOST_SECONDS": 1800},
+    "derived_defaults": {"DISCORDANT": 0.1},
+    "diagnosis.checks": {"COMMON_PRODUCTS": 3, "COMMON_SHARE": 0.3, "_ROUNDING": 1e-9, "TRAFFIC_FACTOR": 3},
+    "diagnosis.disturbances": {"BEFORE_BLOCKS": 24},
+    "diagnosis.previous_version": {"UNCOUNTED_HARM": 0.5},
+    "diagnosis.traffic_load": {"WINDOWS": (3, 12), "LEAST_BLOCKS": 6},
+    "evaluate": {"OUTAGE_ALERT_SECONDS": 300},
+    "model.api_changes": {"LONGEST_NAME": 80, "MOST_NAMED": 5},
+    "model.bounds": {"MOST_ALERTS": 32, "MOST_SLOS": 17},
+    "model.excluded_blocks": {"MOST": 24},
+    "model.history": {"MOST_VERSIONS": 20},
+    "model.hold_out_margin": {"Z_POWER": Z95 + Z80},
+    "model.terms": {"DROPS_IN_BUDGET": 2, "RECENT_FAST": 12, "RECENT_SLOW": 24, "MOST_MARGIN": 0.9999},
+    "new_versions": {"MOST_RENEWALS": 5},
+    "retraining.budget": {"AGEING_SECONDS": 6 * HOUR},
+    "retraining.challenger": {"SUSPECTED_SHARE": 0.5},
+    "retraining.holdout_gate": {"_MOST_TIMES": 30},
+    "retraining.labels": {"Z_TOLD": Z95 + Z80},
+    "retraining.preconditions": {"LEAST_AGE_BLOCKS": 14, "LONGEST_COOLDOWN": 7 * DAY},
+    "slo_health.baseline": {"Z_BASELINE": Z975, "LEAST_HOURS": 24, "LEAST_HOURS_WEEKLY": 168, "PRECISION": 35},
+    "slo_health.client_errors": {"LEAST_MARGIN": 0.01, "MOST_MARGIN": 0.05, "_RECENT": 12},
+    "slo_health.confirmation": {"CONFIRMING_EVALUATIONS": 3, "CONFIRMING_BLOCKS": 2, "CALM_HOURS": 1,
+                                "CALM_BLOCKS": 12, "UNRELATED_BLOCKS": 50_000},
+    "slo_health.current_level": {"LEAST_BLOCKS": 3, "LEAST_SHARE": 1 / 3, "LEAST_GOOD": 0.01, "Z_STILL_BAD": Z99},
+    "slo_health.data_quality": {"LABEL_HOURS": 24},
+    "slo_health.gauge_slo": {"RECENT": 4, "LEAST_VALUES": 3, "MOST_VALUES": 384},
+    "slo_health.markets": {"WINDOWS": (12, 72), "SHOWN": 3},
+    "slo_health.probation": {"LEAST_HOURS": 3, "LEAST_BLOCKS": 36, "MOST_HOURS": 168},
+    "slo_health.ratio_slo": {"CALM_SHARE": 0.9, "SPOKEN_HOURS": 24},
+    "slo_health.visibility": {"DAY_SECONDS": DAY},
+    "transitions": {"FIRST_RETRY_SECONDS": 60, "LONGEST_RETRY_SECONDS": 1800},
+}  # fmt: skip
+RECORDS = {
+    "CanaryBlock": {"canary_up": True},
+    "Facts": {"pods_unhealthy": False, "stable_down": False, "canary_unhealthy": False, "node_busy": False,
+              "canary_node_busy": False, "pods": 1.0, "split_verified": True},
+    "RolloutObservation": {"moves": False, "frozen": False, "wants_share": False, "waited": 0, "deadline": 600,
+                           "unrecoverable": False, "serves": True, "stable_serves": True, "given_since": 0,
+                           "committed": False},
+    "Portfolio": {"products": 1, "turned_bad": 0, "namespaces": 0, "namespaces_bad": 0, "namespaces_share": 0.0,
+                  "slot": True, "renewing": 0},
+    "Observed": {"canary_block_seconds": 60},
+    "SloTerms": {"without_feedback": False, "margin_given": True},
+    "RetrainingTerms": {"cooldown_given": True},
+    "Terms": {"names_runtime": True, "routed": True, "steps_given": True, "duration_given": True},
+    "SloResult": {"fresh": False, "calm": False, "probation": False, "shown": 0},
+    "SloEvidence": {"late": False, "margin": 0.0},
+    "LabelPace": {"gap_seconds": 0.0},
+    "Case": {"suspected": True},
+    "Evaluation": {"training_taken_up": False, "judged": True},
+    "Proposal": {"takes_up_training": False},
+    "Obstacle": {"needs_person": False},
+    "Applicant": {"served": 0},
+    "Budget": {"total": 2, "per_namespace": 1},
+}  # fmt: skip
+"""What isn't read isn't there, and what isn't given is a person's choice."""
+MODULES = {
+    one.name.removeprefix("sluicegate.policy."): importlib.import_module(one.name)
+    for one in pkgutil.walk_packages(policy.__path__, "sluicegate.policy.")
+}
+
+
+def numbers(values):
+    """Those that are numbers, or nothing but numbers."""
+    plain = {name: value for name, value in values.items() if type(value) in {int, float, bool}}
+    pairs = {name: value for name, value in values.items() if type(value) is tuple and value}
+    return plain | {
+        name: pair for name, pair in pairs.items() if all(isinstance(n, int) for n in pair)
+    }
+
+
+def test_decisions_are_made_by_the_numbers_that_are_promised():
+    found = {}
+    for name, module in MODULES.items():
+        own = getattr(module, "__annotations__", {}).keys() | THRESHOLDS.get(name, {}).keys()
+        if one := numbers({constant: getattr(module, constant) for constant in own}):
+            found[name] = {constant: pytest.approx(value) for constant, value in one.items()}
+    assert found == THRESHOLDS
+
+
+def test_what_a_record_is_not_given_it_does_not_claim():
+    classes = {
+        one.__name__: one
+        for module in MODULES.values()
+        for one in vars(module).values()
+        if is_dataclass(one) and one.__module__ == module.__name__
+    }
+    defaults = {
+        name: numbers({one.name: one.default for one in fields(kind)})
+        for name, kind in classes.items()
+    }
+    assert {name: one for name, one in defaults.items() if one} == RECORDS
