@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -292,7 +293,7 @@ def test_what_follows_where_two_operators_meet(golden):
                     (600, other),
                     (2401, None),
                 ):
-                    meeting = overlaps.meet(key, each, lambda known=readable: known, now=seconds)
+                    meeting = overlaps.meet(key, each, partial(bool, readable), now=seconds)
                     told.append(
                         f"{meeting.wait:.0f}{'!' * bool(meeting.news)}{'+' * bool(overlaps.standing(key, now=seconds))}"
                     )
