@@ -150,6 +150,17 @@ def judged(terms, one, read, *, facts="", seconds=0, approved=False, forced=Fals
     )
 
 
+SAYINGS = (
+    "must_speak", "is_slow", "speaks_for", "shows_better", "leans_against", "looks_worse", "speaks_against",
+    "is_worse_in_shadow",
+)  # fmt: skip
+
+
+def says(slo: Any) -> list[str]:
+    """What is true of the evidence of a service level."""
+    return [name for name in SAYINGS if getattr(slo, name, False)]
+
+
 @pytest.mark.parametrize("name", TERMS)
 def test_a_candidate_is_decided_about_as_its_golden_says(name, golden):
     terms, lines = TERMS[name], []
@@ -167,7 +178,9 @@ def test_a_candidate_is_decided_about_as_its_golden_says(name, golden):
         evidence: list[Any] = [*found.slos, *found.gauges]
         for slo in evidence:
             values = [getattr(slo, f.name) for f in fields(slo) if f.name != "terms"]
-            lines.append(f"  {slo.terms.name} {plain(values)}")
+            lines.append(f"  {slo.terms.name} {plain(values)} {says(slo)}")
+        resting = (found.required, found.counted, found.vouching, found.counted_gauges)
+        lines.append(f"  {[[one.terms.name for one in several] for several in resting]}")
     golden(GOLDENS / f"{name.replace(' ', '-')}.txt", "\n".join(lines) + "\n")
 
 

@@ -66,7 +66,14 @@ HISTORIES = {
     "gone for hours": lambda index: (1 if index < NEWEST - 40 else 0, 1),
     "nothing": lambda index: (0, 1),
 }
-ACCEPTED = {"nothing": None, "a hold-out": (500, False), "production": (40_000, True)}
+ACCEPTED = {
+    "nothing": None,
+    "a hold-out": (500, False, False),
+    "production": (40_000, True, False),
+    "production by the day": (40_000, True, True),
+}
+BY_THE_DAY = {"accuracy", "weekly", "a gauge"}
+ON_PROBATION = {"accuracy", "availability"}
 OTHERS = {
     "young": {"since": NEWEST - 2},
     "not so young": {"since": NEWEST - 20},
@@ -119,11 +126,11 @@ def shown(name, history, accepted, **given) -> list[str]:
     since = given.get("since", 0) * BLOCK
     known, held = {}, {}
     if compared := ACCEPTED[accepted]:
-        total, production = compared
+        total, production, daily = compared
         bad = round(total * USUAL.get(slo.name, (100, 0.1))[1])
         one = baseline(slo, bad, total, mean=100.0, deviation=2.0, phi=1.2)
         if production:
-            one = one.replace(source=BaselineSource.PRODUCTION, end=13 * 12 * BLOCK)
+            one = one.replace(source=BaselineSource.PRODUCTION, end=13 * 12 * BLOCK, daily=daily)
         known = {slo.name: one}
         held = {slo.name: one.replace(bad=round(bad * 0.8))} if given.get("probation") else {}
     record = {"steady_start_time": 0, "terms_hash": slo.hash, **given.get("record", {})}
@@ -169,7 +176,12 @@ def shown(name, history, accepted, **given) -> list[str]:
 def test_a_service_level_shows_what_its_golden_says(name, golden):
     lines = []
     for history, accepted in every(HISTORIES, ACCEPTED):
+        if "day" in accepted and name not in BY_THE_DAY:
+            continue
         lines += [f"{history}, accepted with {accepted}", *shown(name, history, accepted)]
+    for history in HISTORIES if name in ON_PROBATION else ():
+        found = shown(name, history, "production", probation=True)
+        lines += [f"{history}, on probation", *found]
     for other, accepted in every(OTHERS, ("nothing", "production")):
         found = shown(name, "bad for an hour", accepted, **OTHERS[other])
         lines += [f"{other}, accepted with {accepted}", *found]

@@ -7,9 +7,13 @@ import pytest
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import SpecModel
-from sluicegate.api.versions import VersionSource
+from sluicegate.api.versions import MOST_SHARES, CandidatePhase, Share, VersionSource
 from sluicegate.policy.model.decision import Rollback
-from sluicegate.policy.transitions import apply_decision
+from sluicegate.policy.transitions import (
+    apply_decision,
+    bounded_shares,
+    with_share,
+)
 from tests.support.decisions.judged import START, V1, V2, V3, candidate, judged_by, serving
 from tests.support.decisions.scenarios import ACCURACY
 
@@ -32,3 +36,26 @@ def test_a_spec_model_whose_rollout_is_superseded_counts_as_not_tried(source, na
     after = apply_decision(TERMS, status, superseded, START + 3600)
     assert after.candidate is None
     assert after.spec_model == (None if forgotten else model)
+
+
+def test_the_first_share_begins_the_first_step_and_later_ones_add_to_it():
+    given = Share(weight=5, start_time=START)
+    first = with_share(candidate(), 5, START)
+    assert first == candidate().replace(
+        phase=CandidatePhase.STEPPING,
+        step=1,
+        weight=5,
+        target=5,
+        shares=(given,),
+        first_traffic_time=START,
+    )
+    then = Share(weight=50, start_time=START + 60)
+    assert with_share(first, 50, START + 60) == first.replace(
+        weight=50, target=50, shares=(given, then)
+    )
+
+
+def test_of_many_shares_status_keeps_the_first_and_the_newest():
+    shares = tuple(Share(weight=1, start_time=second) for second in range(MOST_SHARES + 2))
+    assert bounded_shares(shares[:MOST_SHARES]) == shares[:MOST_SHARES]
+    assert bounded_shares(shares) == (shares[0], *shares[3:])

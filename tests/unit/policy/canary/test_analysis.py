@@ -328,6 +328,8 @@ def test_before_the_last_step_slow_labels_are_not_waited_for_if_another_slo_spea
     slow = replace(EQUAL, expected=4 * 3600 + 1.0)
     assert [slo.required for slo in without_slow((availability, slow))] == [True, False]
     assert [slo.required for slo in without_slow((availability, EQUAL))] == [True, True]
+    errors = replace(availability, terms=client_errors(TERMS))
+    assert [slo.required for slo in without_slow((errors, slow))] == [True, True]
     alone = without_slow((slow,))
     assert [slo.required for slo in alone] == [True], "nothing else could favour the candidate"
 

@@ -60,7 +60,7 @@ def test_history_says_how_it_ended(reason, outcome):
 def test_a_promotion_says_what_it_was_decided_by(decided, says):
     promoting = candidate(5, 100).replace(phase=CandidatePhase.PROMOTING, decision_message=decided)
     found = conclude(serving(candidate=promoting), promoting, stable(), None)
-    assert found.message == says
+    assert (found.message, found.reason) == (says, Reason.CANARY_NOT_WORSE)
 
 
 def test_a_candidate_with_all_traffic_is_promoted_and_an_earlier_version_is_a_rollback():

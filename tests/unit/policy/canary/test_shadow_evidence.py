@@ -95,6 +95,17 @@ def test_mirrored_requests_score_outcomes_and_other_slos_are_the_canarys():
     assert isinstance(decided(mirrored, heard, judge(mirrored, heard)), Promote)
 
 
+def test_rows_count_for_slos_about_the_answers_alone_and_each_interval_once():
+    judged = terms(AVAILABILITY, ACCURACY)
+    for slo, scored in (("availability", []), ("accuracy", ["accuracy"]), ("another", [])):
+        shadow = shadowed(judged, EQUAL, EQUAL, slo=slo).shadow
+        assert (shadow.blocks, [one.slo for one in shadow.evidence]) == (2, scored)
+        assert (shadow.since_time, shadow.until_time) == (START + 2 * 86_400,) * 2
+    running = ShadowStatus(since_time=START)
+    after = with_rows(judged, candidate(50, shadow=running), running, {"accuracy": EQUAL})
+    assert (after.since_time, after.blocks, after.evidence[0].blocks) == (START, 1, 1)
+
+
 def test_labels_make_rows_as_far_as_requests_of_stable_are_mirrored():
     assert rows_per_second(terms(), 10.0) == 10.0
     assert rows_per_second(terms(shadow=MIRROR), 10.0) == pytest.approx(10 * 0.2 * 0.5)

@@ -8,15 +8,16 @@ from sluicegate.api.engine import SloRecord
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.slo_status import SloState
-from sluicegate.api.versions import PastVersion, VersionSource
+from sluicegate.api.versions import PastVersion, Probation, VersionSource
 from sluicegate.policy.diagnosis.remedy import remedies_for
-from sluicegate.policy.model.decision import Alert, Hold
+from sluicegate.policy.model.decision import Alert, Hold, Rollback
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from tests.support.decisions.judged import (
     BLOCK,
     START,
     V1,
     V2,
+    V3,
     judged_by,
     observed,
     series,
@@ -61,3 +62,23 @@ def test_that_the_version_before_is_no_remedy_is_said_of_what_is_still_bad(
     found = remedy(newest, before=replaced(record={"accuracy": {"bad": 900, "total": 1000}}))
     assert (type(found), found.reason) == (kind, reason)
     assert ("not rolled back: v2 isn't known to do better" in found.message) is says
+
+
+@pytest.mark.parametrize("tried", [True, False])
+def test_a_version_on_probation_returns_to_that_which_it_replaced(tried):
+    """v3 was stable in between, and restored: what the probation compares with is v2."""
+    between = PastVersion.of(
+        V3, VersionSource.SPEC, outcome=Outcome.REPLACED, promotion_time=5, end_time=START
+    )
+    status = serving(
+        stable=stable(since=START - 3600),
+        history=(between, replaced()),
+        probation=Probation(version="v1", against="v2", start_time=START) if tried else None,
+        slos={"accuracy": SloRecord(degraded=True, since=START - 86_400)},
+    )
+    blocks = series(*[BAD] * 24, first=START // BLOCK)
+    read = observed(block=START // BLOCK + 23, series={V1.version: {"accuracy": blocks}})
+    result = SloResult(SLO, SloState.MISSED, Reason.OBJECTIVE_MISSED)
+    ((found, _),) = remedies_for(TERMS, status, read, (result,), now=START + 24 * BLOCK)
+    assert isinstance(found, Rollback)
+    assert found.to == (V2 if tried else V3)

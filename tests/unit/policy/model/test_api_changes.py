@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.policy.model.api_changes import changes, parse_summary, sentence
+from sluicegate.policy.model.api_changes import ApiSummary, changes, parse_summary, sentence
 from sluicegate_service.api_summary import render, summarise
 
 # Promised, so written as numbers here.
@@ -369,3 +369,15 @@ def test_every_mutation_that_breaks_is_found_and_every_addition_passes(before: S
         how == "demand" and which == "accepts"
     )
     assert bool(compared(before, now)) is breaks
+
+
+@pytest.mark.parametrize("listed", [(True, False), (False, True), (False, False)])
+def test_without_room_for_a_list_of_operations_any_difference_is_a_change(listed):
+    ours, theirs = (
+        ApiSummary(digest, count, {"GET /": digest} if has else {})
+        for digest, count, has in zip("ab", (9, 7), listed, strict=True)
+    )
+    text = "its 7 operations differ from the 9 before, and are too many for a list of the changes"
+    assert changes(ours, theirs) == (text,)
+    assert changes(ours, ours) == ()
+    assert changes(ours, None) is None
