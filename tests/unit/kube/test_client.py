@@ -223,6 +223,7 @@ def test_two_spellings_of_one_value_compare_equal(one, other):
         ("1", "2"),
         ("v1", "v10"),
         (True, "true"),
+        (True, "True"),
         (True, 1),
         ([1, 2], [2, 1]),
         ("1d", "1"),

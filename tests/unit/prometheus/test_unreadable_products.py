@@ -106,6 +106,8 @@ async def test_the_others_are_measured_and_the_one_is_told_which_of_its_slos_can
     assert not measurements.untold(victim)
     assert "rejected 422" in measurements.untold(key)
     assert not measurements.untold(key), "once"
+    measurements.want(key, measurements.targets[key])
+    assert not measurements.untold(key), "it wants the same"
     assert REGISTRY.get_sample_value("sluicegate_unreadable_products") == 1
     assert REGISTRY.get_sample_value("sluicegate_product_unreadable", labels_of(key)) == 1
     assert REGISTRY.get_sample_value("sluicegate_product_unreadable", labels_of(victim)) is None
