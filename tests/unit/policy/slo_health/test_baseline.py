@@ -135,3 +135,20 @@ def test_a_baseline_is_learnt_once_while_all_is_well(fields, newest, accepted, r
     status = serving(stable=stable(**known), slos={"accuracy": kept})
     _, after = judge_stable(terms, status, status.stable, read)
     assert (after.stable.baseline != known) is learnt
+
+
+@pytest.mark.parametrize(
+    ("seasonality", "hours", "learnt"),
+    [("Auto", 23, False), ("Auto", 24, True), ("Weekly", 167, False), ("Weekly", 168, True)],
+)
+def test_a_baseline_takes_whole_days_to_the_hour(seasonality, hours, learnt):
+    (slo,) = judged_by({**ACCURACY, "seasonality": seasonality}).slos
+    found = from_production(
+        slo,
+        SloRecord(steady_start_time=0),
+        series(*[(10, 100)] * (12 * hours)),
+        now=12 * hours,
+        since=0,
+        block_seconds=BLOCK,
+    )
+    assert (found is not None) is learnt
