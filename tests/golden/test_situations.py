@@ -527,6 +527,10 @@ GROUPS: dict[str, dict[str, Situation]] = {
         ),
         "a canary after a restart": (partial(on_its_way, 25), seen(term=10**10)),
         "a retried canary": (waiting_for_a_node, later(86_400)),
+        "a canary that an autoscaler grew before": (
+            partial(with_candidate, partial(on_its_way, 25), capacity=8),
+            as_it_is,
+        ),
         "a parked canary": (
             partial(with_candidate, partial(on_its_way, 25), phase=CandidatePhase.PARKED), as_it_is,
         ),
@@ -566,6 +570,14 @@ GROUPS: dict[str, dict[str, Situation]] = {
         "it was refused": (lambda: reported(test_kstatus.refused), as_it_is),
         "no pod was ready": (lambda: reported(stable_has(ready=0)), as_it_is),
         "no pod has room": (serving, stable_has(ready=0, refused="exceeded quota")),
+        "its Gateways are asked": (
+            serving,
+            both(seen(gateways={Key("gateway", "web"): ABSENT}), split(VerificationLevel.WRITTEN)),
+        ),
+        "its Gateways are asked, and have accepted": (
+            serving,
+            both(seen(gateways={Key("gateway", "web"): ABSENT}), split(VerificationLevel.ACCEPTED)),
+        ),
         "its split isn't known": (serving, seen(split=None)),
         "it is accepted after a while": (
             lambda: reported(split(VerificationLevel.WRITTEN)), split(VerificationLevel.ACCEPTED),

@@ -10,9 +10,7 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
-import signal
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -100,15 +98,12 @@ def run_forked(copy: Path, files: Sequence[str], tests: Collection[str], seconds
     process.join(seconds)
     code = process.exitcode
     process.kill()
-    with suppress(ProcessLookupError):  # what it started ends with it
-        os.killpg(process.pid, signal.SIGKILL)
     process.join()
     return Ended(code, told.read_text(encoding="utf-8", errors="replace"))
 
 
 def _run(copy: Path, files: Sequence[str], tests: Collection[str], told: Path) -> None:
     """Become pytest, within the copy."""
-    os.setsid()
     with told.open("w", encoding="utf-8") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)

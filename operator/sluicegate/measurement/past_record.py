@@ -47,7 +47,7 @@ async def record(
     first = max(newest - wanted, past[0].begin // seconds) + 1
     if first > newest:
         raise invalid("product", "no block of it is complete yet: record it later")
-    past = [one for one in past if one.end > first * seconds]
+    past = [one for one in past if one.end >= first * seconds]
     versions = _versions_since(product.status, (first - 1) * seconds)
     recording = _begin(body, past[0], first * seconds)
     making = _Making(product, reader, tuple(past), versions, recording)

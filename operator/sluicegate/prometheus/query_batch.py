@@ -68,6 +68,11 @@ class Part:
     halved: int = 0
     needs: Needs | None = None
 
+    @property
+    def owner(self) -> ProductKey:
+        """The product that brings this query, and is its only target."""
+        return self.targets[0].key
+
 
 class Batch:
     """The queries of one fetch while they are under way.
@@ -132,9 +137,7 @@ class Batch:
         """
         own = QueryKind.PROMQL
         held = self._quarantine.held(own)
-        self._alone = [
-            part for part in parts if part.query.kind is own and part.targets[0].key not in held
-        ]
+        self._alone = [part for part in parts if part.query.kind is own and part.owner not in held]
         parts = [part for part in parts if part.query.kind is not own]
         self._open = Counter(part.query.kind for part in parts)
         for kind in QueryKind:
@@ -174,7 +177,7 @@ class Batch:
     def _give_up_alone(self, seconds: float, what: str) -> None:
         for part in self._alone:
             why = f"no answer within the {seconds:g} s of {what}"
-            self._spoil(part.query.kind, part.targets[0].key, part.indexes, why)
+            self._spoil(part.query.kind, part.owner, part.indexes, why)
 
     def _remember(self) -> None:
         """Put into quarantine what was found, unless the search for it found everybody."""
@@ -196,7 +199,7 @@ class Batch:
         try:
             await self._take(part)
         except PrometheusError as error:
-            kind, key = part.query.kind, part.targets[0].key
+            kind, key = part.query.kind, part.owner
             self._spoil(kind, key, part.indexes, str(error))
             self._note(Place(kind, *key), str(error), part)
         self._alone.remove(part)
@@ -225,7 +228,7 @@ class Batch:
             step=step,
             reader=partial(TableReader, kind, step=step, skipped=skipped),
             urgent=self._urgent,
-            own_of=part.targets[0].key.namespace if alone else "",
+            own_of=part.owner.namespace if alone else "",
         )
         self._answered.add(kind)
         merged = self.tables[kind]

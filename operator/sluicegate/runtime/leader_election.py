@@ -67,15 +67,15 @@ class Elector:
         clock: Clock,
         *,
         identity: str,
-        timing: LeaseTiming | None = None,
-        jitter: Callable[[], float] = lambda: 1.0,
+        timing: LeaseTiming,
+        jitter: Callable[[], float],
         wall: Clock = time.time,
     ) -> None:
         """Take `clock` for what is decided by, and `wall` for the times that people read."""
         self._store = store
         self._clock = clock
         self._identity = identity
-        self._timing = timing or LeaseTiming()
+        self._timing = timing
         self._jitter = jitter
         self._wall = wall
         self._seen = LeaseRecord()

@@ -79,6 +79,8 @@ class ApiStandIn:
         self._configuration = Configuration(
             host=f"http://{host}:{port}", ssl_ca_cert=str(AUTHORITY)
         )
+        # As the operator's own login: aiohttp otherwise asks two threads before each request.
+        self._configuration.client_session_kwargs = {"trust_env": False}
 
         async def login() -> Configuration:
             return self.configuration

@@ -114,6 +114,7 @@ class Replica:
             loop.time,
             identity=self.name,
             timing=self.timing,
+            jitter=lambda: 1.0,
         )
         self.begun, self.ended = asyncio.Event(), asyncio.Event()
         self.task: asyncio.Task[None] | None = None

@@ -223,6 +223,7 @@ def test_two_spellings_of_one_value_compare_equal(one, other):
         ("1", "2"),
         ("v1", "v10"),
         (True, "true"),
+        (True, 1),
         ([1, 2], [2, 1]),
         ("1d", "1"),
         ({"version": "1.1"}, {"version": "1.10"}),
@@ -290,3 +291,4 @@ def test_the_fingerprint_leaves_out_what_is_never_owned():
     named = {"metadata": {"name": "a", "namespace": "b", "labels": {"a": "b"}}, "kind": "X"}
     assert fingerprint(named) == fingerprint({"metadata": {"labels": {"a": "b"}}})
     assert fingerprint(named) != fingerprint({})
+    assert fingerprint({"b": 1, "a": 2}) == fingerprint({"a": 2, "b": 1})

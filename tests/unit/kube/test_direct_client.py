@@ -102,7 +102,9 @@ def test_who_asks_is_in_each_request_with_all_groups():
     with serving(ok(), ok()) as (port, asked):
         with DirectClient(Access(f"http://127.0.0.1:{port}/base", headers=headers)) as client:
             client.get(DATA_PRODUCTS, KEY)
+            opened = client._connection
             client.patch(DATA_PRODUCTS, KEY, {"metadata": {}}, resource_version="7")
+            assert client._connection is opened
         (_, path, first), (method, _, second) = asked
     assert path == "/base/apis/sluicegate.dev/v1alpha1/namespaces/catalog/dataproducts/pricing"
     assert first.get_all("Impersonate-Group") == ["a", "b"]

@@ -95,6 +95,18 @@ async def test_silence_ends_with_an_answer_of_a_server_that_works(status, heard)
     assert silences == ([inf, 5] if heard else [inf])
 
 
+@pytest.mark.parametrize(
+    ("status", "taken"), [(199, False), (200, True), (299, True), (300, False)]
+)
+async def test_an_answer_is_one_of_the_two_hundreds(status, taken):
+    transport = Transport(Server(status))
+    if taken:
+        assert await transport.send(READ) == {"kind": "X"}
+    else:
+        with pytest.raises(KubeError, match=f"{status}"):
+            await transport.send(READ)
+
+
 async def test_what_must_wait_is_not_sent_until_the_server_is_patient_again():
     clock = ManualClock()
     server = Server((429, {"Retry-After": "20"}), 200)

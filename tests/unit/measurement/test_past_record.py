@@ -21,7 +21,7 @@ from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.past_blocks import Era, PastReader
 from sluicegate.prometheus.timing import Timing
 from sluicegate.simulation.replay_scenario import parse_scenario
-from tests.support.decisions.scenarios import AVAILABILITY, product
+from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY, product
 from tests.support.prometheus.measured_world import ProductBlocks, World
 
 if TYPE_CHECKING:
@@ -220,6 +220,27 @@ async def test_two_revisions_of_a_version_are_two_in_the_file():
     assert file["version"] == f"v1/{OLD}"
     assert file["blocks"][0]["at"] == DAY_AGO - 9000 + BLOCK
     assert file["events"][0]["modelChanged"] == {"version": f"v1/{NEW}"}
+
+
+async def test_a_version_whose_last_block_is_the_first_of_the_record_is_in_it():
+    changed = DAY_AGO + BLOCK
+    status = {
+        "stable": version("v1", NEW, promotionTime=rfc3339(changed)),
+        "history": [
+            version(
+                "v1", OLD, promotionTime=rfc3339(DAY_AGO - 9000), endTime=rfc3339(changed),
+                outcome="Replaced",
+            )
+        ],
+    }  # fmt: skip
+    rows = Rows(measured("v1", OLD), measured("v1", NEW))
+    _, file = await recorded(body(**status), rows, days=1)
+    assert (file["version"], file["blocks"][0]["at"]) == (f"v1/{OLD}", changed)
+
+
+async def test_requests_and_pods_are_in_a_record_only_as_an_slo():
+    _, file = await recorded(body(ACCURACY), Rows(measured("v1", OLD)))
+    assert file["blocks"][-1]["counts"]["v1"].keys() == {"clientErrors", "accuracy"}
 
 
 async def test_a_baseline_comes_along_unless_it_was_learnt_within_the_record():

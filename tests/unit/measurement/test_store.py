@@ -306,6 +306,34 @@ async def test_each_slo_says_why_it_has_no_newest_block_and_a_product_if_none_ha
     assert measured.problem() == problem
 
 
+def test_blocks_of_a_new_length_are_late_from_its_newest_on():
+    """A block of five minutes settles a minute after its end."""
+    late = store.BlockLateness(Timing())
+    settled = 300 * 10 + 60
+    assert late.lateness(settled) == 0
+    late.expect([300], settled + 7)
+    assert late.lateness(settled + 7) == 7
+    read = Readings(block_seconds=300, canary=False, first=9, last=10, complete=False)
+    late.record(read)
+    assert late.lateness(settled + 7) == 7
+    late.record(replace(read, complete=True))
+    assert [late.lateness(settled + passed) for passed in (7, 299, 305)] == [0, 0, 5]
+    late.expect([300, 60], settled + 305)
+    assert late.lateness(settled + 305) == 5
+    late.expect([300], settled - 300 * 4)  # the clock was set back
+    assert late.lateness(settled - 300 * 4 + 302) == 2
+
+
+def test_only_who_mirrors_to_a_candidate_wants_pairs():
+    shadow = {"mirror": {"percent": 10}, "intervalSeconds": 3600}
+    for rollout, paired in (({"shadow": shadow}, True), ({}, False)):
+        world = Rollout(spec=document(rollout={"steps": [25, 50], **rollout})).run(20)
+        assert not store.target_of(world.product, Timing()).paired
+        world.push("b", "v2")
+        world.until(lambda world: world.current.candidate)
+        assert store.target_of(world.product, Timing()).paired is paired
+
+
 def test_client_errors_are_counted_beside_the_slos_while_versions_are_compared():
     product = (
         Rollout(spec=document(slos=[ACCURACY, AVAILABLE]))
@@ -468,7 +496,8 @@ def with_share_at(measured: OfOneProduct, moment: int) -> OfOneProduct:
     """The same, as if the share and the traffic had changed at this moment, in seconds."""
     status = measured.product.status
     assert status.candidate is not None
-    shares = [one.model_copy(update={"start_time": moment}) for one in status.candidate.shares]
+    one = status.candidate.shares[0]
+    shares = [one.model_copy(update={"start_time": at}) for at in (moment - 10**6, moment)]
     candidate = status.candidate.model_copy(update={"shares": tuple(shares)})
     status = status.model_copy(update={"candidate": candidate, "traffic": None})
     return OfOneProduct(

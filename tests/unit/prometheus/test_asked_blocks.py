@@ -79,6 +79,16 @@ async def test_at_rest_the_newest_block_is_read_and_the_one_before_it_again(aske
     assert await asked.fetch(AT_REST, NOW, target()) == [(300, NEWEST - 1, NEWEST)]
 
 
+@pytest.mark.parametrize(("others", "named"), [(1, False), (2, True)])
+async def test_products_are_named_where_they_are_fewer_than_half(asked, others, named):
+    rest = [target(number + 1, block_seconds=600) for number in range(others)]
+    await asked.fetch(AT_REST, NOW, target(), *rest)  # forgets what was asked
+    group = asked.reader.regroup([target(), *rest])[AT_REST]
+    async for _ in asked.reader.fetch_blocks(AT_REST, group, NOW + 300):
+        pass
+    assert {'product="p0"' in form["query"] for form in asked.server.forms} == {named}
+
+
 async def test_the_first_block_of_all_has_the_number_one(asked):
     assert await asked.fetch(AT_REST, 360.0, target()) == [(300, 1, 1)]
     assert await asked.backfill(target(), now=300 * 13 + 60.0) == (1, [(300, 1, 13), (3600, 1, 1)])
@@ -96,6 +106,7 @@ async def test_what_failed_is_asked_for_again_and_what_was_not_asked_first_only_
 async def test_a_past_is_72_blocks_and_336_hours_of_ten_products_at_a_time(asked):
     each = [(300, NEWEST - 71, NEWEST), (3600, 65, 400)]
     assert await asked.backfill(target()) == (1, each)
+    assert await asked.backfill(target(canary_from=int(NOW) - 900)) == (1, each), "at rest alone"
     many = [target(number) for number in range(100)]
     read, blocks = await asked.backfill(*many)
     assert read == 100

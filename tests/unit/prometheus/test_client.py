@@ -204,6 +204,32 @@ async def test_an_urgent_answer_waits_for_no_other_to_be_read():
         assert await asyncio.gather(*others) == [rows] * 5
 
 
+async def test_of_one_query_at_a_time_each_has_its_turn():
+    async with (
+        asyncio.timeout(20),
+        PrometheusStandIn(two_blocks) as server,
+        Prometheus(Endpoint(url=server.url, concurrency=1)) as prometheus,
+    ):
+        for how in ({}, {"own_of": "a"}, {"urgent": True}):
+            assert await ask(prometheus, **how)
+
+
+async def test_a_query_of_one_product_is_read_in_its_turn_also_beside_a_canary():
+    turns = []
+    async with (
+        PrometheusStandIn(two_blocks) as server,
+        Prometheus(Endpoint(url=server.url)) as prometheus,
+    ):
+
+        class Looking(Rows):
+            def take(self, row):
+                turns.append((prometheus._turn.locked(), prometheus._urgent_turn.locked()))
+
+        for how in ({"own_of": "a"}, {"urgent": True, "own_of": "a"}, {"urgent": True}, {}):
+            await ask(prometheus, reader=Looking, **how)
+    assert turns == [(True, False), (True, False), (False, True), (True, False)]
+
+
 @pytest.mark.parametrize(
     "wrong", [{"url": "prometheus:9090"}, {"url": "http://x", "timeout_seconds": 0}]
 )

@@ -47,6 +47,12 @@ def test_two_intervals_without_a_sample_make_a_target_stale(age, stale):
     assert found.stale is stale
 
 
+def test_a_target_without_a_newest_sample_is_gone_and_not_stale():
+    table = {(*OWNER, VERSION, fact): {7: 4.0} for fact in (Fact.SCRAPES, Fact.UP, Fact.LONGEST)}
+    found = Scrapes(table, block_seconds=1, interval_seconds=0.25).of(OWNER, 7)
+    assert found == Scrape(1.0, scraped=True, stale=False, duplicated=0, pod_seconds=1.0)
+
+
 def test_of_several_targets_the_newest_sample_counts_and_scrapes_add_up():
     table = {
         (*OWNER, version, fact): {7: value}

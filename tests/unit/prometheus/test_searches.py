@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 
@@ -36,8 +37,9 @@ class Source:
     def __init__(self, refuses: Refuses, error: Exception) -> None:
         self.asked: list[tuple[str, int, int]] = []
         self._refuses, self._error = refuses, error
-        every = [(), ("a",), ("b",), ("a", "b")], [(), ("1",), ("2",), ("1", "2")]
-        scopes = [Scope(namespaces, names) for namespaces in every[0] for names in every[1]]
+        namespaces = [tuple(one) for one in ("", "a", "b", "c", "ab", "bc", "abc")]
+        names = [tuple(one) for one in ("", "1", "2", "3", "12", "23", "123")]
+        scopes = [Scope(*both) for both in product(namespaces, names)]
         self._scopes = {render_requests(scope, STEP): scope for scope in scopes}
 
     async def query_range(self, text, *, start, end, step, reader, urgent=False, own_of=""):
@@ -126,6 +128,26 @@ def test_pods_of_nobody_are_left_out_where_they_are(stray, place):
     assert [who for who, *_ in found] == asked
     (left,) = kept.due(NEWEST + 1)
     assert left == (KIND, place, "")
+    assert (batch.spoiled, dict(batch.reasons), batch.failures) == ({}, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("stray", "asked"),
+    [
+        ("a3", ["ab123", "a123"]), ("b1", ["ab123", "a123", "b123"]), ("c1", ["ab123", "c123"]),
+        (None, ["ab123", "c123"]),
+    ],
+)  # fmt: skip
+def test_pods_with_the_name_of_a_product_of_another_namespace_are_found_by_halves(stray, asked):
+    """Three names in three namespaces match nine ways; each product alone is answered."""
+    keys, failures = [A1, B2, ProductKey("c", "3")], iter([True])
+    scope = Scope(("a", "b", "c"), ("1", "2", "3"))
+    read = (
+        (lambda one: reads(ProductKey(*stray), one)) if stray else lambda _: next(failures, False)
+    )
+    found, batch, kept = searched(lambda one, *_: read(one), *keys, scope=scope)
+    assert [who for who, *_ in found] == ["abc123", "nobody", "a1", "bc23", *asked]
+    assert kept.due(NEWEST + 1) == ([(KIND, stray[0], "")] if stray else [])
     assert (batch.spoiled, dict(batch.reasons), batch.failures) == ({}, {}, {})
 
 

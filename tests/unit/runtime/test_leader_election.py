@@ -325,12 +325,39 @@ def test_a_lease_that_is_given_back_is_taken_at_the_next_look():
     on_virtual_time(story)
 
 
-def test_only_ones_own_lease_is_given_back():
+def test_only_ones_own_lease_is_given_back(caplog):
+    caplog.set_level("INFO")
+
     async def story(loop):
         server, first, _ = await two(loop)
         server.edit(holder="third")
         await first.elector.release()
         assert server.stored.holder == "third"
+
+    on_virtual_time(story)
+    assert "lease released" not in caplog.text
+
+
+def test_who_was_stopped_still_holds_the_lease_until_it_is_given_back(caplog):
+    caplog.set_level("INFO")
+
+    async def story(loop):
+        server, first, _ = await two(loop)
+        await first.kill()
+        assert first.elector.leading
+        await first.elector.release()
+        assert server.stored.holder == ""
+
+    on_virtual_time(story)
+    assert "lease released" in caplog.text
+
+
+def test_a_lease_that_could_not_be_renewed_is_valid_no_more():
+    async def story(loop):
+        _, first, _ = await two(loop)
+        first.line.cut = True
+        await first.ended.wait()
+        assert first.elector.valid_until == float("-inf")
 
     on_virtual_time(story)
 

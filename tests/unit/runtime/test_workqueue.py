@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from sluicegate.kube.resources import Key
 from sluicegate.runtime import workqueue
 from sluicegate.runtime.interfaces import QueuePriority
-from sluicegate.runtime.workqueue import ShutDown, WorkQueue
+from sluicegate.runtime.workqueue import QueueObserver, ShutDown, WorkQueue
 from tests.support.manual_clock import ManualClock
 
 # Promised, so written as numbers here.
@@ -39,6 +39,34 @@ def clock() -> ManualClock:
 @pytest.fixture
 def queue(clock: ManualClock) -> WorkQueue:
     return WorkQueue(clock, jitter=lambda: 1.0)
+
+
+def test_who_watches_is_told_how_many_wait_how_long_each_waited_and_what_failed(clock):
+    told = []
+
+    class Told(QueueObserver):
+        def added(self, depth):
+            told.append(("added", depth))
+
+        def taken(self, depth, waited):
+            told.append(("taken", depth, waited))
+
+        def retried(self):
+            told.append("retried")
+
+    queue = WorkQueue(clock, jitter=lambda: 1.0, observer=Told())
+    queue.add(A)
+    queue.add(B)
+    clock.now += 3
+    assert queue.poll() == A
+    queue.retry(A)
+    queue.done(A)
+    clock.now += 1
+    assert [queue.poll(), queue.poll()] == [B, A]
+    assert told == [
+        ("added", 1), ("added", 2), ("taken", 1, 3.0), "retried",
+        ("added", 2), ("taken", 1, 4.0), ("taken", 0, 0.0),
+    ]  # fmt: skip
 
 
 def test_who_waits_how_long_is_documented():

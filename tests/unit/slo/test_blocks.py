@@ -65,6 +65,14 @@ def test_a_sum_that_was_read_can_be_less_than_a_block_that_is_recorded_again_tak
     assert series.hour(0) == Count(0, 0)
 
 
+def test_a_block_that_is_no_longer_kept_singly_is_added_to_its_hour_alone():
+    series = series_of([(index, (0, index)) for index in range(1, 101)])
+    before = series.hour(hour_of(28)).total
+    series.record(Block(28, Quality.COUNTED, Count(1, 500)))
+    assert series.hour(hour_of(28)) == Count(1, before + 500)
+    assert series.block(100).count == Count(0, 100), "it lies where block 28 did"
+
+
 def test_single_blocks_and_sums_of_twelve_give_the_same_long_window():
     counts = [(index, (index % 2, 10)) for index in range(1, 1001)]
     singles = series_of(counts)

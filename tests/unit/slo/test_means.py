@@ -21,6 +21,13 @@ def test_an_hour_that_is_read_late_replaces_none_that_is_kept():
     means.record_sum(900 - DAYS_OF_HOURS, 9.0)
     assert means.of_sum(900).mean == 5.0
     assert not means.of_sum(900 - DAYS_OF_HOURS).blocks
+    means.record_sum(1000 - DAYS_OF_HOURS, 9.0)
+    assert means.of_sum(1000).mean == 7.0
+
+
+def test_an_hour_without_blocks_is_none_and_not_the_one_whose_place_it_has():
+    means = Means([(12 * 6 + 1, 7.0), (12 * (6 + DAYS_OF_HOURS + 1) + 1, 1.0)])
+    assert means.of_sum(6 + DAYS_OF_HOURS) == Values(0.0, 0)
 
 
 def sum_of(index: int) -> int:

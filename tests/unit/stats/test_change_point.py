@@ -174,12 +174,25 @@ def test_within_strata_it_is_the_likeliest_of_all_strata_together(seed):
         ([1, 0, 0, 1], (1, 10), [(0, 2), (19, 20), (3, 10), (9, 20)]),
         ([1, 0, 0, 1], (5, 10), [(0, 10), (1, 10), (3, 5), (2, 5)]),
         ([1, 0, 0, 1, 1], (1, 10), [(7, 10), (4, 20), (8, 10), (0, 5), (4, 10)]),
+        ([0, 0, 1, 0, 0], (0, 10), [(8, 20), (13, 20), (2, 2), (3, 20), (1, 2)]),
+        ([0, 0, 1, 0, 0], (1, 10), [(14, 20), (2, 5), (2, 10), (0, 2), (6, 10)]),
+        ([1, 0, 1, 1], (5, 10), [(7, 10), (0, 10), (2, 2), (3, 5)]),
+        ([0, 1, 0, 1], (5, 10), [(7, 10), (9, 10), (14, 20), (10, 10)]),
+        ([0, 0], (5, 10), [(1, 10), (1, 2)]),
+        ([1, 0, 1], (5, 10), [(0, 5), (5, 10), (1, 5)]),
     ],
-    ids=["few events", "fewer", "at the level", "a rise in fewer than a fall"],
 )
 def test_of_few_events_it_is_the_likeliest_moment_too(strata, known, units):
     _, place, _ = likeliest(known, units, (0.03, 0.06), strata)
     assert strongest_within(strata, Count(*known), units, (0.03, 0.06)).start == place
+
+
+def test_a_stratum_that_had_no_bad_event_before_has_its_part_of_the_evidence():
+    units = [(0, 100), (2, 100), (9, 100), (12, 100)]
+    found = strongest_within([0, 1, 0, 1], Count(0, 100), units, (0.06,))
+    expected = at_its_best((0, 100), (9, 100), 0.06) + at_its_best((2, 100), (12, 100), 0.06)
+    assert found.start == 2
+    assert found.statistic == pytest.approx(expected, rel=0.02)
 
 
 def test_the_moment_of_a_clear_change_is_found():
@@ -214,7 +227,7 @@ def test_dispersion_divides_the_evidence():
 
 @pytest.mark.parametrize("units", [[], [(0, 0)] * 5, [(0, 10)] * 5])
 def test_nothing_is_no_change(units):
-    assert strongest(Count(10, 100), units, DROPS).statistic == 0
+    assert strongest(Count(10, 100), units, DROPS) == (0, len(units), (0, 0))
     assert strongest_within([0] * len(units), Count(10, 100), units, DROPS).statistic == 0
 
 
@@ -314,6 +327,7 @@ def test_the_least_drop_has_the_evidence_of_its_bound(before, after, phi):
     bad, total = before
     p, n = (bad + 0.5) / (total + 1), total * after / (total + after)
     drop = least_drop(Count(*before), after, 1.5, phi)
+    assert least_drop(Count(*before), after, 1.5) == least_drop(Count(*before), after, 1.5, 1.0)
     assert drop**2 * n / (2 * p * (1 - p) * phi) == pytest.approx(1.5)
 
 
@@ -332,6 +346,11 @@ def test_events_after_a_drop_reach_the_bound(bad, raised):
     events = 1000 * needed / (1000 + needed)
     assert events == pytest.approx(2 * 0.5 * 2.0 * raised * (1 - raised) / 0.04**2, rel=1e-6)
     assert events_to_see(Count(bad // 10, 100), 0.04, 0.5, 2.0) is None
+
+
+def test_as_many_events_before_as_are_needed_after_suffice_for_none():
+    assert events_to_see(Count(50, 100), 0.5, 50.0) is None
+    assert events_to_see(Count(50, 101), 0.5, 50.0) is not None
 
 
 def test_so_many_events_are_needed_to_see_a_drop():

@@ -140,6 +140,12 @@ def test_the_bound_counts_the_alternatives_that_are_left(kept, drop):
     assert bank.bound == pytest.approx(math.log(kept * A))
 
 
+def test_without_a_dispersion_it_is_one():
+    bank = cusum.bank(0.1, 0.12, 0.03, A)
+    begun = cusum.begin(bank, 0)
+    assert cusum.advance(begun, bank, [(30, 100)]) == cusum.advance(begun, bank, [(30, 100)], 1.0)
+
+
 def test_ten_years_lie_between_two_false_alarms_and_a_thousand_blocks_in_a_probation():
     assert (cusum.HOURLY_BLOCKS, cusum.DAILY_BLOCKS) == (10 * 365 * 24, 10 * 365)
     assert cusum.PROBATION_BLOCKS == 1_000

@@ -88,6 +88,8 @@ def test_the_bounds_are_those_of_ten_years_of_hours_and_two_and_a_half_of_days()
         ([79, 79, 81, 81], False),
         ([79], False),
         ([79, 79, 80], False),
+        ([79, 79, 81, 81, 79], False),
+        ([81, 79, 79, 81, 79], True),
     ],
 )
 def test_a_bound_is_missed_in_three_of_four_blocks(values, beyond):

@@ -44,6 +44,13 @@ def test_a_day_of_hours_matters_at_one_percent(first):
     assert not hour_matters(DAY[:-1], first, 0.5 * phi), "less than a day says nothing"
 
 
+def test_an_hour_of_one_event_is_an_hour():
+    day = [*DAY[:-1], (1, 1)]
+    phi = chi_square(day) / CRITICAL
+    assert hour_matters(day, 0, 0.999 * phi)
+    assert not hour_matters(day, 0, 1.001 * phi)
+
+
 def test_hours_of_several_days_are_summed_before_they_are_compared():
     three = [(bad + 40 * day, total) for day in range(3) for bad, total in DAY]
     summed = [tuple(map(sum, zip(*three[hour::24], strict=True))) for hour in range(24)]

@@ -12,15 +12,33 @@ from tests.support.decisions.rollout_world import image
 from tests.support.virtual.cluster import Training
 from tests.support.virtual.event_loop import run_virtually
 from tests.support.virtual.operator import World
-from tests.support.virtual.stories import HOUR, RARELY, TRAINED, product, pushed, serving, weight
+from tests.support.virtual.stories import (
+    BLOCK,
+    HOUR,
+    RARELY,
+    TRAINED,
+    product,
+    pushed,
+    serving,
+    weight,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Body = dict[str, Any]
-INTERVAL = 900
-SPEC = {"command": ["python", "-m", "shadow"], "intervalSeconds": INTERVAL, "timeoutSeconds": 600}
-ROLLOUT = {"steps": [50], "maxDurationSeconds": 86_400, "shadow": SPEC}
+INTERVAL = BLOCK
+"""Where it doesn't matter when a decision comes, each block has a Job of its own."""
+
+
+def rollout(interval: int) -> Body:
+    """A candidate's way, with a Job at each interval in seconds."""
+    command = ["python", "-m", "shadow"]
+    phase = {"command": command, "intervalSeconds": interval, "timeoutSeconds": interval * 2 // 3}
+    return {"steps": [50], "maxDurationSeconds": 86_400, "shadow": phase}
+
+
+ROLLOUT = rollout(INTERVAL)
 EQUAL = {"bothRight": 1700, "onlyStableWrong": 100, "onlyCandidateWrong": 100, "bothWrong": 100}
 WORSE = EQUAL | {"onlyStableWrong": 50, "onlyCandidateWrong": 150}
 
@@ -61,9 +79,11 @@ def variables(job: Body) -> dict[str, str]:
     return {one["name"]: one.get("value", "") for one in container["env"]}
 
 
-async def with_candidate(world: World, plan: Callable[[Body], Training], **spec: Any) -> Key:
+async def with_candidate(
+    world: World, plan: Callable[[Body], Training], interval: int = INTERVAL
+) -> Key:
     """A product whose v2 has its share of the traffic; Jobs of its shadow phase go by the plan."""
-    key = world.apply(product(rollout=ROLLOUT, **spec))
+    key = world.apply(product(rollout=rollout(interval)))
     world.cluster.shadows[key] = plan
     world.start(**RARELY)
     await world.until(lambda: serving(world, key) == "v1", seconds=60)
@@ -78,7 +98,7 @@ def test_rows_of_each_interval_are_scored_once_and_decide():
 
     async def story() -> None:
         async with World() as world:
-            key = await with_candidate(world, reporting(EQUAL))
+            key = await with_candidate(world, reporting(EQUAL), interval=900)
             seen: dict[str, tuple[str, str]] = {}
             rows = 0
             while serving(world, key) == "v1":
@@ -188,7 +208,7 @@ def test_a_job_waits_for_a_training_slot():
         async with World() as world:
             other = world.apply(product("pricing"))
             key = await with_candidate(world, reporting(EQUAL))
-            world.cluster.trainings[other] = Training(seconds=HOUR, report=TRAINED)
+            world.cluster.trainings[other] = Training(seconds=HOUR / 2, report=TRAINED)
             await world.until(lambda: serving(world, other) == "v1", seconds=60)
             world.annotate(other, **{"sluicegate.dev/retrain-requested-at": "now"})
             await world.until(
@@ -197,7 +217,7 @@ def test_a_job_waits_for_a_training_slot():
             assert not _running(world, key)
             started = shadow(world, key).get("startedJobs", 0)
             await world.until(
-                lambda: shadow(world, key).get("startedJobs", 0) > started, seconds=2 * HOUR
+                lambda: shadow(world, key).get("startedJobs", 0) > started, seconds=HOUR
             )
             assert not world.errors.found
 
