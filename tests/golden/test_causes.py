@@ -83,6 +83,16 @@ def test_whether_the_version_before_is_a_remedy(golden):
     golden(GOLDENS / "returns.txt", "\n".join(lines) + "\n")
 
 
+def test_a_service_level_that_is_ignored_keeps_no_version_from_its_return():
+    for wish, remedy in (("Alert", False), ("Ignore", True)):
+        accuracy, other = judged_by(ACCURACY, {**EASY, "onDegraded": wish}).slos
+        result = SloResult(accuracy, SloState.MISSED, Reason.OBJECTIVE_MISSED)
+        others = (result, SloResult(other, SloState.MET, Reason.WITHIN_OBJECTIVE))
+        before = past(record={"accuracy": Count(50, 1000), "availability": Count(900, 1000)})
+        harm = harm_of(result, series(*[(40, 200)] * 30, first=LAST - 29), now=LAST)
+        assert (objection(serving(), before, harm, others) == "") is remedy
+
+
 def test_what_a_cause_outside_the_model_begins_and_ends(golden):
     terms = judged_by(ACCURACY, BASKET)
     lines = []
@@ -142,7 +152,7 @@ def test_the_load_of_a_pod(golden):
     }
     lines = []
     for name, base, pods, counted, bad, since in every(
-        totals, accepted, (1.0, 0.5, 0.0), (None, "2", "some"), (0, 0.5), (0, 100)
+        totals, accepted, (1.0, 0.5, 0.0), (None, "2", "some", "none"), (0, 0.5), (0, 100)
     ):
         if (pods == 0.0 or since) and counted:
             continue
@@ -152,7 +162,11 @@ def test_the_load_of_a_pod(golden):
         ]
         there = None
         if counted is not None:
-            numbers = [2 if counted == "2" or index % 24 > 5 else 0 for index in range(12 * hours)]
+            numbers = (
+                [0] * 12 * hours
+                if counted == "none"
+                else [2 if counted == "2" or index % 24 > 5 else 0 for index in range(12 * hours)]
+            )
             there = series(*[(0, number * BLOCK) for number in numbers])
         found = load_of(
             slo, series(*counts), accepted[base], now=12 * hours, since=since, block_seconds=BLOCK, pods=pods,

@@ -22,7 +22,7 @@ from sluicegate.policy.model.observed import (
     TrainingFailed,
     TrainingSucceeded,
 )
-from sluicegate.policy.model.pending_requests import approves
+from sluicegate.policy.model.pending_requests import approves, handled
 from sluicegate.policy.retraining.holdout_gate import GateVerdict, judge, judge_all
 from sluicegate.policy.retraining.preconditions import RetrainingRequest as Asked
 from sluicegate.policy.retraining.preconditions import obstacle
@@ -312,3 +312,12 @@ def test_a_result_without_counts_of_the_gate_gets_no_traffic():
     found = training_ended(GATED, status, observed, NOW)
     assert found.decision.reason is Reason.HOLD_OUT_TOO_SMALL
     assert "accuracy" in found.decision.message
+
+
+def test_a_token_that_is_handled_leaves_those_of_other_requests():
+    status = serving(last_handled=LastHandled(abort="a", promote="old"))
+    after = handled(status, ManualRequest(REQUEST_PROMOTE, "new"))
+    assert after.last_handled == LastHandled(abort="a", promote="new")
+    assert handled(serving(), ManualRequest(REQUEST_PROMOTE, "x")).last_handled == LastHandled(
+        promote="x"
+    )

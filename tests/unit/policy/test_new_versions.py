@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from sluicegate.api.engine import ProductState
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import SpecModel
@@ -58,3 +59,12 @@ def test_another_model_ends_a_promotion_that_does_not_serve_all_requests(seen, e
     assert (found is not None) is ends
     if found is not None:
         assert (found.reason, found.superseded) == (Reason.MODEL_CHANGED, V2)
+
+
+@pytest.mark.parametrize("state", [None, ProductState.DEGRADED])
+def test_while_a_decision_is_carried_out_the_product_is_as_it_was_judged_last(state):
+    promoted = candidate(5).replace(phase=CandidatePhase.PROMOTING, weight=100)
+    status = serving(candidate=promoted, state=state)
+    found = evaluate(judged_by(ACCURACY), status, observed(), START + 60)
+    assert (found.state, found.judged) == (state or ProductState.UNKNOWN, False)
+    assert found.decision.reason is Reason.CANARY_IN_PROGRESS

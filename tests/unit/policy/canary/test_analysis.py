@@ -13,7 +13,7 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.api.status import SpecModel
 from sluicegate.api.versions import PastVersion, VersionSource
-from sluicegate.policy.canary.analysis import assess
+from sluicegate.policy.canary.analysis import assess, look_back
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence, without_slow
 from sluicegate.policy.canary.gauge_evidence import GaugeEvidence
 from sluicegate.policy.canary.verdict import decide
@@ -26,7 +26,7 @@ from sluicegate.policy.model.decision import (
     Rollback,
     StartRollout,
 )
-from sluicegate.policy.model.observed import Facts, ManualRequest
+from sluicegate.policy.model.observed import CanaryBlock, Facts, ManualRequest
 from sluicegate.policy.slo_health.client_errors import client_errors
 from sluicegate.policy.transitions import apply_decision
 from sluicegate.slo.blocks import Quality
@@ -112,6 +112,17 @@ def test_blocks_that_tell_nothing_of_stable_are_not_held_against_the_candidate()
     idle = [replace(block, stable=readings({"availability": (0, 0)})) for block in blocks[:4]]
     found = assess(terms, serving(), candidate(50), observed([*idle, *blocks[4:]]))
     assert found.silent == 2
+
+
+def test_stable_is_known_by_what_was_counted_in_the_hour_or_thirty_blocks_before():
+    ends = [START + 60 * number for number in range(-62, 3)]
+    read = [CanaryBlock(end, Quality.COUNTED) for end in ends]
+    read[40] = CanaryBlock(ends[40], Quality.LOW_COVERAGE)
+    found = [block.end for block in look_back(read, START, 60)]
+    assert found == [one for one in ends if START - 3600 < one <= START and one != ends[40]]
+    assert [block.end for block in look_back(read, START, 300)] == [
+        one for one in ends if one <= START and one != ends[40]
+    ]
 
 
 def test_one_request_of_stable_suffices_to_miss_the_candidates_series():

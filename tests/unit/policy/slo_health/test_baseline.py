@@ -13,7 +13,7 @@ from sluicegate.policy.slo_health.baseline import (
     usable,
 )
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable
-from sluicegate.policy.slo_health.ratio_slo import blocks_shown
+from sluicegate.policy.slo_health.ratio_slo import blocks_shown, judge
 from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import dispersion
 from tests.support.decisions.judged import (
@@ -135,3 +135,41 @@ def test_a_baseline_is_learnt_once_while_all_is_well(fields, newest, accepted, r
     status = serving(stable=stable(**known), slos={"accuracy": kept})
     _, after = judge_stable(terms, status, status.stable, read)
     assert (after.stable.baseline != known) is learnt
+
+
+@pytest.mark.parametrize(
+    ("seasonality", "hours", "learnt"),
+    [("Auto", 23, False), ("Auto", 24, True), ("Weekly", 167, False), ("Weekly", 168, True)],
+)
+def test_a_baseline_takes_whole_days_to_the_hour(seasonality, hours, learnt):
+    (slo,) = judged_by({**ACCURACY, "seasonality": seasonality}).slos
+    found = from_production(
+        slo,
+        SloRecord(steady_start_time=0),
+        series(*[(10, 100)] * (12 * hours)),
+        now=12 * hours,
+        since=0,
+        block_seconds=BLOCK,
+    )
+    assert (found is not None) is learnt
+
+
+# ---- what is calm, and what is fresh ----------------------------------------------------------
+def judged(*counts):
+    (slo,) = judged_by({**ACCURACY, "objective": "0.7"}).slos
+    known = baseline(slo, 800, 10_000)
+    return judge(
+        slo, series(*counts), baseline=known, now=len(counts), since=0, drift_since=0, shown_since=0
+    )
+
+
+def test_a_level_is_calm_while_the_evidence_for_a_drop_is_below_half_of_its_bound():
+    found = [judged(*[(bad, 1000)] * 12) for bad in range(70, 130)]
+    halves = [2 * one.drift.statistic / one.drift.bound for one in found]
+    assert [one.calm for one in found] == [half < 1 for half in halves]
+    assert any(1 <= half < 2 for half in halves), "else no half is seen"
+
+
+def test_one_event_makes_a_block_fresh():
+    assert judged(*[(8, 100)] * 12, (0, 1)).fresh
+    assert not judged(*[(8, 100)] * 12, (0, 0)).fresh
