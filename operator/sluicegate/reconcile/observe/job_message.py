@@ -69,7 +69,7 @@ def json_object(message: str) -> str:
 def why(error: ValueError) -> str:
     """Why a message is no result."""
     if isinstance(error, ValidationError):
-        return "; ".join(str(problem(one)) for one in error.errors())
+        return "; ".join(str(problem(one)).removeprefix("Value error, ") for one in error.errors())
     return "it is no JSON" if isinstance(error, json.JSONDecodeError) else str(error)
 
 
