@@ -143,9 +143,9 @@ async def observed(world: World, bodies: tuple[Body, ...], refusal: JobRefusal |
         record = product_record(
             body | {"metadata": body["metadata"] | {"resourceVersion": "7", "uid": "o"}}
         )
-        usual = world.observation()
+        expected = world.observation()
         one = await observer.observe(
-            record, world.product, terms=usual.terms, wanted=usual.wanted, now=world.now
+            record, world.product, terms=expected.terms, wanted=expected.wanted, now=world.now
         )
         return {
             "live": {name: found.ready for name, found in one.live.items()},
