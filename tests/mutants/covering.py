@@ -96,10 +96,10 @@ def lines_before(source: str, line: int) -> range:
 
 
 def importing(path: Path, root: Path = ROOT) -> set[str]:
-    """Test files that import the module of this path."""
+    """Test files that import the module of this path, or the package to import all of it."""
     package, _, name = ".".join(path.relative_to(CODE.parent).with_suffix("").parts).rpartition(".")
     import_ = re.compile(
-        rf"^\s*from {re.escape(package)}(?:\.{name} import|"
+        rf"^import sluicegate$|^\s*from {re.escape(package)}(?:\.{name} import|"
         rf" import (?:\([^)]*|[^\n(]*)\b{name}\b)",
         re.MULTILINE,
     )
