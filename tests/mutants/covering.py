@@ -96,10 +96,11 @@ def lines_before(source: str, line: int) -> range:
 
 
 def importing(path: Path, root: Path = ROOT) -> set[str]:
-    """Test files that import the module of this path, or the package to import all of it."""
-    package, _, name = ".".join(path.relative_to(CODE.parent).with_suffix("").parts).rpartition(".")
+    """Test files that import the module of this path, or a package to import all of it."""
+    parts = path.relative_to(CODE.parent).with_suffix("").parts
+    package, name = ".".join(parts[:-1]), parts[-1]
     import_ = re.compile(
-        rf"^import sluicegate$|^\s*from {re.escape(package)}(?:\.{name} import|"
+        rf"^import {parts[0]}$|^from {parts[0]} import {parts[1]}$|^\s*from {re.escape(package)}(?:\.{name} import|"
         rf" import (?:\([^)]*|[^\n(]*)\b{name}\b)",
         re.MULTILINE,
     )

@@ -52,6 +52,8 @@ def test_the_lines_of_a_change_are_those_that_differ():
         ("from sluicegate.stats import (\n    cusum,\n    gauge,\n)", True),
         ("def f():\n    from sluicegate.stats import gauge as g", True),
         ("import re\n\nimport sluicegate\n", True),
+        ("from sluicegate import stats\n", True),
+        ("from sluicegate import slo\n", False),
         ("from sluicegate.stats import (\n    cusum,\n)\ngauge = 1", False),
         ("from sluicegate.stats.gauges import x\nfrom sluicegate.api import gauge", False),
     ],
