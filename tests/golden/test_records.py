@@ -19,7 +19,7 @@ from sluicegate.reconcile.live.children import (
 )
 from sluicegate.reconcile.live.failure_attribution import attribution_of, failing, is_down
 from sluicegate.reconcile.live.pods import TrainingExit, of_job, pod_state, problem_of
-from sluicegate.reconcile.live.product import product_record
+from sluicegate.reconcile.live.product import packed, product_record, unpacked
 from sluicegate.reconcile.routes.gateway_state import gateway_state
 from tests.support.decisions.combinations import combined
 from tests.support.decisions.rollout_world import broken_pod
@@ -113,6 +113,7 @@ DEPLOYMENTS: dict[str, Body] = {
     "not seen yet": deployment({"generation": 4}),
     "seen before": deployment({"generation": 2}),
     "no pod is ready": deployment(readyReplicas=0),
+    "one pod is ready": deployment(readyReplicas=1),
     "none wanted, one is left": {
         "metadata": meta(),
         "spec": {"replicas": 0},
@@ -600,6 +601,11 @@ PRODUCTS: dict[str, Body] = {
     "with a status": {"status": {"writtenBy": {"operator": "a", "time": NOON}}},
     "with a strange status": {"status": {"writtenBy": 1, "stable": 1}},
 }
+
+
+def test_what_is_kept_is_one_text_whatever_the_order_and_half_a_character_is_no_failure():
+    assert packed({"a": 1, "b": {"d": 2, "c": 3}}) == packed({"b": {"c": 3, "d": 2}, "a": 1})
+    assert unpacked(packed({"a": "é\ud800"})) == {"a": "é?"}
 
 
 def test_what_is_kept_of_products(golden):

@@ -39,7 +39,6 @@ from sluicegate.reconcile.fleet.operator_overlap import OperatorOverlaps
 from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.snapshot import snapshot_before
 from sluicegate.reconcile.fleet.training_slots import wanted_job
-from sluicegate.reconcile.live.children import RouteRecord
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.observe.observer import Observer
@@ -330,9 +329,8 @@ class ProductReconciler:
         self.lost.discard(key)
         self.keeper.obstacles.pop(key, None)
         self.in_sync.forget(key)
-        route = self.applier.caches[HTTP_ROUTES].get(key)
-        if isinstance(route, RouteRecord):
-            self.claims.outlive(key, route)
+        if self.applier.caches[HTTP_ROUTES].get(key) is not None:
+            self.claims.outlive(key)
         else:
             self.claims.forget(key)
         self.lengths.forget(key)

@@ -39,6 +39,7 @@ class Sent:
     path: str
     body: Body
     dry: bool = False
+    query: str = ""
 
     @property
     def observed(self) -> tuple[str | None, str | None]:
@@ -142,7 +143,8 @@ class ApiStandIn:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         text = await request.text()
         dry = "dryRun" in request.query
-        sent = Sent(request.method, request.path, json.loads(text) if text else {}, dry=dry)
+        body = json.loads(text) if text else {}
+        sent = Sent(request.method, request.path, body, dry=dry, query=request.query_string)
         self.sent.append(sent)
         path = sent.path.removesuffix("/status")
         if (answer := self._refusal(sent.method, path) or dry_answer(sent)) is not None:

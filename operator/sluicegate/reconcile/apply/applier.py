@@ -60,9 +60,9 @@ _DIRECTING: Final = frozenset({SERVICES, HTTP_ROUTES})
 """Kinds that say which pods get requests."""
 
 
-def _urgency(error: KubeError | NameConflict) -> int:
+def _patience(error: KubeError | NameConflict) -> tuple[bool, bool]:
     """A name conflict is reported and checked again; a Conflict updates the cache."""
-    return 0 if isinstance(error, NameConflict) else 1 if isinstance(error, Conflict) else 2
+    return not isinstance(error, NameConflict), not isinstance(error, Conflict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Applier:
                 refusals.append(error)
                 refused.add(write.resource)
         if refusals:
-            raise min(refusals, key=_urgency)
+            raise min(refusals, key=_patience)
 
     def _writes(
         self,
@@ -168,7 +168,8 @@ class Applier:
             return True
         weights: dict[str, int] = {
             one["name"]: one["weight"]
-            for one in child.manifest["spec"]["rules"][0].get("backendRefs") or ()
+            for rule in child.manifest["spec"]["rules"]
+            for one in rule["backendRefs"]
         }
         services = (Key(child.key.namespace, name) for name in weights)
         there = all(self._live(SERVICES, key) is not None for key in services)

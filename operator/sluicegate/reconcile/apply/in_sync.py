@@ -41,7 +41,8 @@ class InSyncCache:
             return b""  # then only a part of it is applied, or nothing
         allocation = plan.allocation
         known = [recorded.stable, recorded.candidate, *recorded.history]
-        places = [_place(one.version, known) for one in allocation.placements]
+        built = [_built_of(one) for one in known]
+        places = [_place(one.version, built) for one in allocation.placements]
         if None in places:
             return b""  # it isn't what the record's version stands for
         read = (
@@ -75,18 +76,17 @@ class InSyncCache:
         self._seen.pop(key, None)
 
 
-def _place(version: VersionBase, known: Sequence[VersionBase | None]) -> int | None:
-    """Where a version stands among those of status; None where it isn't one of them.
+def _place(version: VersionBase, built: Sequence[list[object]]) -> int | None:
+    """Where a version stands among those of status; None where it isn't one of them."""
+    wanted = _built_of(version)
+    return built.index(wanted) if wanted in built else None
 
-    What is built of a candidate says nothing of its phase or its evidence, which moves each block.
+
+def _built_of(version: VersionBase | None) -> list[object]:
+    """What the children of a version are built of.
+
+    That is nothing of a candidate's phase or its evidence, which moves each block.
     """
-    for place, one in enumerate(known):
-        if one is version or (type(one) is type(version) and _built_alike(one, version)):
-            return place
-    return None
-
-
-def _built_alike(one: VersionBase | None, version: VersionBase) -> bool:
-    if not isinstance(version, Candidate):
-        return one == version
-    return all(getattr(one, name) == getattr(version, name) for name in VersionBase.model_fields)
+    if isinstance(version, Candidate):
+        return [getattr(version, name) for name in VersionBase.model_fields]
+    return [version]

@@ -61,20 +61,19 @@ class SlotKeeper:
         why : the same, or what else kept the Job from being created.
         """
         now, jobs = int(self.wall()), self.observer.jobs(record)
-        absent = (
-            reserved if reserved and reserved.job not in {one.key.name for one in jobs} else None
-        )
+        there = {one.key.name for one in jobs}
+        absent = reserved if reserved and reserved.job not in there else None
         if failure is None and absent is None:
             return
         keeps = absent is not None and absent.is_kept(failure, now)
-        refusal = self.trainer.refusals.get(record.key)
-        known = refusal is not None and absent is not None and refusal.job == absent.job
-        if absent is not None and not keeps and (failure is not None or not known):
+        known = self.trainer.refusals.get(record.key)
+        refusal = known if known and absent and known.job == absent.job else None
+        if absent is not None and not keeps and (failure is not None or refusal is None):
             self.trainer.refuse(record.key, absent.job, why)
         trains = any(runs(one, now, self.observer.most_training_seconds) for one in jobs)
         # A conflict comes after the product was judged, and is tried again within seconds.
         failed = failure is not None and not isinstance(failure, Conflict)
         if self.fleet.step_aside(record.key, trains=trains, keeps=keeps, failed=failed):
             self.call_next(now)
-        if refusal is not None and known and refusal.final:
+        if refusal is not None and refusal.final:
             self.queue.add(record.key, QueuePriority.NORMAL)  # the attempt ends with that

@@ -98,19 +98,16 @@ class Claims:
         route : its own HTTPRoute as it lives.
         """
         key, known = record.key, self._entries.get(record.key)
-        if known is not None and self._is_read(record, route):
+        uid, generation, read = self._read.get(key, (None, None, None))
+        if (uid, generation) == (record.uid, record.generation) and read is route:
             return
-        before = known if known is not None and self._read[key][0] == record.uid else None
+        before = known if uid == record.uid else None
         entry = read_entry(record, route, before)
         self._index.replace(key, (entry.wanted, entry.live))
         self._entries[key] = entry
         self._read[key] = record.uid, record.generation, route
         if known != entry:
             self._wake_waiting(key)
-
-    def _is_read(self, record: ProductRecord, route: RouteRecord | None) -> bool:
-        uid, generation, read = self._read[record.key]
-        return (uid, generation) == (record.uid, record.generation) and read is route
 
     def settle(self, key: Key, *, contends: bool, now: float) -> RouteRefusal | None:
         """Whether a product can have the route of its spec; if so it is reserved until `release`.
@@ -149,7 +146,7 @@ class Claims:
             entry.contends = entry.reserved = False
             self._wake_waiting(key)
 
-    def outlive(self, key: Key, route: RouteRecord) -> None:
+    def outlive(self, key: Key) -> None:
         """The product isn't known, and its HTTPRoute lives: no other product gets its requests.
 
         The product is deleted and its route follows; or a failed list has hidden it, and another
@@ -158,8 +155,8 @@ class Claims:
         if (entry := self._entries.get(key)) is None:
             return
         entry.wanted, entry.contends, entry.reserved = None, False, False
+        self._read.pop(key, None)
         self._index.replace(key, (entry.live,))
-        self._read[key] = "", 0, route
         self._remember(key, None)
         self._wake_waiting(key)
 

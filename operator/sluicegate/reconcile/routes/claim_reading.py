@@ -81,7 +81,8 @@ def _match(parts: Mapping[str, Any]) -> Match:
     text += [f"method {method}"] if method else []
     text += [f"header {name}" for name, _, _ in headers]
     text += [f"query parameter {name}" for name, _, _ in params]
-    plain = kind in ("Exact", "PathPrefix")  # what a regular expression takes isn't known
+    # A spec has no other type. What an HTTPRoute takes that was given one by hand isn't known.
+    plain = kind in ("Exact", "PathPrefix")
     return Match(
         exact=kind == "Exact",
         path=_segments(value) if plain else (),

@@ -188,6 +188,28 @@ def test_a_suspended_product_is_never_taken_for_one_in_step():
     assert {basis for basis, _ in world.looks[began:]} == {b""}
 
 
+def test_what_is_shadowed_is_never_taken_for_in_step():
+    world = promoted("route")
+    observation, step = world.observation(), world.history[-1]
+    assert world.look(observation, step)[0]
+    assert world.look(replace(observation, shadowed=True), step)[0] == b""
+
+
+def test_a_version_is_known_by_what_it_says_and_another_one_is_not():
+    world = promoted("route")
+    observation, step = world.observation(), world.history[-1]
+    (placed, *others), known = step.allocation.placements, world.look(observation, step)[0]
+
+    def placing(**fields: str) -> bytes:
+        version = type(placed.version).model_validate(dict(placed.version) | fields)
+        placements = (replace(placed, version=version), *others)
+        allocation = replace(step.allocation, placements=placements)
+        return world.look(observation, replace(step, allocation=allocation))[0]
+
+    assert placing() == known
+    assert placing(revision="0000000000") == b""
+
+
 @pytest.mark.parametrize("kind", ["changed", "gone"])
 def test_a_child_that_was_touched_is_another_basis(kind):
     world = promoted("route")
