@@ -19,7 +19,7 @@ from sluicegate.policy.model.observed import (
     TrainingFailed,
     TrainingSucceeded,
 )
-from sluicegate.reconcile.fleet.operator_overlap import OperatorOverlaps
+from sluicegate.reconcile.fleet.operator_overlap import OVERLAPS, OperatorOverlaps
 from sluicegate.reconcile.fleet.training_slots import JobRefusal
 from sluicegate.reconcile.live.children import job_record
 from sluicegate.reconcile.live.pods import TrainingExit
@@ -267,12 +267,13 @@ def test_which_mirrored_requests_count(golden):
 
 
 # ---- two operators ----------------------------------------------------------------------------
-def test_what_follows_where_two_operators_meet(golden):
-    def named(
-        name: str, scope: OperatorScope = OperatorScope.NAMESPACES, version: str = "1.2.0"
-    ) -> WrittenBy:
-        return WrittenBy(namespace="system", lease=name, scope=scope, version=version)
+def named(
+    name: str, scope: OperatorScope = OperatorScope.NAMESPACES, version: str = "1.2.0"
+) -> WrittenBy:
+    return WrittenBy(namespace="system", lease=name, scope=scope, version=version)
 
+
+def test_what_follows_where_two_operators_meet(golden):
     me, key = named("b"), Key("shop", "search")
     others = {
         "nobody": None, "itself": me, "an elder": named("a"), "a younger": named("c"),
@@ -291,7 +292,9 @@ def test_what_follows_where_two_operators_meet(golden):
                     (10, other),
                     (599, other),
                     (600, other),
+                    (601, other),
                     (2401, None),
+                    (2402, None),
                 ):
                     meeting = overlaps.meet(key, each, partial(bool, readable), now=seconds)
                     told.append(
@@ -302,3 +305,15 @@ def test_what_follows_where_two_operators_meet(golden):
                     f"{first}, then {second}{'' if readable else ', unreadable'}: {' '.join(told)}\n"
                 )
     golden(GOLDENS / "operators.txt", "".join(lines))
+
+
+def test_for_how_long_an_overlap_is_counted():
+    overlaps = OperatorOverlaps(named("b"))
+    key, other = Key("shop", "search"), named("c")
+    overlaps.wrote(key)
+    assert overlaps.meet(key, other, now=100).news
+    counts = []
+    for now in (1900, 1901):
+        overlaps.export(now)
+        counts.append(OVERLAPS.collect()[0].samples[0].value)
+    assert counts == [1, 0]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cache
+from dataclasses import asdict, replace
+from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.api import names
 from sluicegate.api.containers import Resources
-from sluicegate.api.engine import ProductState
+from sluicegate.api.engine import EngineState, ProductState, SloRecord, Streak
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
@@ -17,7 +18,7 @@ from sluicegate.api.retraining_status import AttemptResult, RetrainingStatus, Tr
 from sluicegate.api.route import ParentRef
 from sluicegate.api.shadow import ShadowStatus
 from sluicegate.api.slo_status import SloState, SloStatus
-from sluicegate.api.status import DataProductStatus, SpecModel
+from sluicegate.api.status import Condition, DataProductStatus, LastHandled, SpecModel
 from sluicegate.api.versions import (
     Candidate,
     CandidatePhase,
@@ -34,11 +35,23 @@ from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.version_annotations import memory_annotations
 from sluicegate.measurement.canary_blocks import Requests
+from sluicegate.policy.diagnosis.remedy import WaitingRetraining
+from sluicegate.policy.model.decision import Alert, Hold, StartRollout
 from sluicegate.policy.model.observed import Failure, Portfolio
 from sluicegate.prometheus.targets import TargetFacts
+from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.decide.requeue import next_for
-from sluicegate.reconcile.decide.retraining_attempt import with_ended_training, with_outcome
-from sluicegate.reconcile.decide.rollout_observation import route_removal_time
+from sluicegate.reconcile.decide.retraining_attempt import (
+    with_ended_training,
+    with_outcome,
+    with_pending,
+    with_result,
+)
+from sluicegate.reconcile.decide.rollout_observation import (
+    _moved_at,
+    observe_rollout,
+    route_removal_time,
+)
 from sluicegate.reconcile.decide.rollout_progress import (
     Completed,
     RolloutState,
@@ -46,18 +59,23 @@ from sluicegate.reconcile.decide.rollout_progress import (
     facts_of,
     progress,
 )
-from sluicegate.reconcile.decide.status_recovery import restored_status, was_there_before
+from sluicegate.reconcile.decide.status_recovery import (
+    restored_status,
+    was_there_before,
+    with_requests_handled,
+)
 from sluicegate.reconcile.decide.versions import (
     acceptance_time,
     referred_to,
     version_reused,
     without_twin,
 )
-from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
+from sluicegate.reconcile.fleet.snapshot import ProductSnapshot, snapshot_before
 from sluicegate.reconcile.fleet.training_slots import Reserved, is_overdue, runs
 from sluicegate.reconcile.live.children import JobRecord, ParentStatus, job_record
 from sluicegate.reconcile.observe.container_limits import at_limit, is_node_busy
 from sluicegate.reconcile.observe.observation import lacks_labels
+from sluicegate.reconcile.report.first_version_start import FirstStarts
 from sluicegate.reconcile.routes.arbitration import RouteRefusal
 from sluicegate.reconcile.routes.claims import Claim
 from sluicegate.reconcile.routes.live_claims import Strength
@@ -447,6 +465,62 @@ def test_when_what_loses_its_share_may_go(golden):
     )  # fmt: skip
 
 
+def test_a_version_goes_only_while_the_other_serves():
+    one, spec = PHASES["promoting at 100"], MODES["a route"]
+    for coming, done in (("none ready", False), ("one ready", True)):
+        known = rolling(COMING[coming], SPLITS["accepted"], 20)
+        known = replace(known, live={**known.live, STABLE.revision: pods(0, 0, 0)})
+        found = progress(spec, status(one), Allocation((), (), None), known)
+        assert (gone_on(found) == "completed") is done
+    for first in (True, False):
+        starts = status(PHASES["starting at 10"]).replace(**{"stable": None} if first else {})
+        for coming, goes in (("none ready", False), ("one ready", True)):
+            found = progress(spec, starts, Allocation((), (), None), rolling(COMING[coming], None))
+            assert (gone_on(found) != "waits") is goes
+
+
+def test_what_the_pods_of_a_candidate_show_with_time(golden):
+    """By the age of its Deployment and of its wait, and since when this replica leads."""
+    usual = serving().observation()
+    route, traffic = usual.route, usual.product.status.traffic
+    assert route is not None
+    assert traffic is not None
+    one = PHASES["at 25"].replace(wait_start_time=START)
+
+    def of(coming: Any, found: Any, moved: int, now: int, term: int) -> str:
+        live = {one.revision: replace(coming, moved=START + moved)} if coming else {}
+        seen = replace(
+            usual, product=MODES["a route"].replace(status=status(one)), now=START + now,
+            live={STABLE.revision: pods(4)} | live, pods=found, term=START + term, split=SPLITS["accepted"],
+        )  # fmt: skip
+        move = observe_rollout(seen, status(one))
+        assert move is not None
+        why = move.facts.attribution
+        return f"{why.reason} {why.message}" if why else "-"
+
+    pod = replace(broken_pod(""), revision=one.revision, unrecoverable=False)
+    golden(
+        GOLDENS / "shown.txt",
+        combined(
+            of, {name: COMING[name] for name in ("no Deployment", "none ready")},
+            {"it runs": (pod,), "it starts": (replace(pod, starting=True),)}, {"moved at 0": 0, "moved at 571": 571},
+            {f"at {now}": now for now in (600, 601)}, {"led before": -99, "leads since 1": 1},
+        ),
+    )  # fmt: skip
+    assert observe_rollout(usual, status(None)) is None
+    for weight, changed, moment in (
+        (25, None, 5),
+        (25, 9, 9),
+        (25, 4, 5),
+        (25, 900, 5),
+        (24, 9, None),
+    ):
+        state = status(one).replace(traffic=traffic.replace(weight=weight, write_time=START + 5))
+        written = None if changed is None else replace(route, written_at=START + changed)
+        found = _moved_at(replace(usual, route=written, now=START + 600), state)
+        assert found == (0 if moment is None else START + moment)
+
+
 def test_whose_doing_it_was_shows_after_a_while():
     for reason, wait, seconds, ends in (
         ("", 0, 29, True),
@@ -497,7 +571,7 @@ def test_what_a_decision_may_know_of_a_rollout(golden):
             of,
             {name: PHASES[name] for name in ("starting", "from 5 to 25", "promoting from 50", "promoting at 100")},
             {name: COMING[name] for name in ("none ready", "all ready")},
-            {name: SPLITS[name] for name in ("no split", "written", "mismatched")},
+            SPLITS,
             problems, {"at once": None, "since 60 s": 60}, {"led before": 0, "leads since 80 s": START + 80},
         ),
     )  # fmt: skip
@@ -703,6 +777,33 @@ def test_a_refusal_without_an_event_is_looked_at_again():
     assert next_for(None, Done()) == Done()
 
 
+def test_for_how_long_a_start_need_not_be_told():
+    def waits(seconds: int, products: int = 1, deadline: int = 600, **seen: Any) -> bool:
+        world = World(spec=document())
+        world.spec["spec"]["serving"]["progressDeadlineSeconds"] = deadline
+        observation = replace(world.observation(), now=START + seconds, **seen)
+        starts = FirstStarts({Key("a", f"{number}"): START for number in range(products)})
+        return starts.can_wait(observation, make_plan(observation))
+
+    assert [waits(seconds) for seconds in (0, 29, 30)] == [True, True, False]
+    assert [waits(seconds, products=310) for seconds in (30, 31)] == [True, False]
+    assert [waits(seconds, products=310, deadline=30) for seconds in (29, 30)] == [True, False]
+    finding = Finding(ConditionType.STALLED, "True", ConditionReason.VERSION_REUSED)
+    for name, seen in (("begun", None), ("conflict", "a"), ("refused", "a"), ("stalled", finding)):
+        assert not waits(0, **{name: seen})
+    ready = World(spec=document())
+    ready.settle()
+    ready.pass_block()
+    observation = replace(ready.observation(), begun=ready.now)
+    plan = make_plan(observation)
+    assert plan.status.stable is not None
+    for split, word in SPLITS.items():
+        found = FirstStarts().can_wait(replace(observation, split=word), plan)
+        assert found is (split == "written")
+    served = replace(serving().observation(), begun=None)
+    assert not FirstStarts().can_wait(replace(served, begun=served.now), make_plan(served))
+
+
 # ---- what others may know --------------------------------------------------------------------------
 def test_when_a_product_turned_bad(golden):
     known = ProductSnapshot(block_seconds=10, judged=100)
@@ -778,6 +879,69 @@ def test_what_a_snapshot_takes_over_from_the_one_before(golden):
     golden(GOLDENS / "aside.txt", combined(aside, values, *flags))
 
 
+def test_which_slots_outlive_a_restart(golden):
+    trigger = Trigger(id="a", cause="ModelDecay", version="v1", trigger_time=START)
+    trainings = {
+        "none": None,
+        "no trigger": RetrainingStatus(start_time=START, job="j"),
+        "not begun": RetrainingStatus(trigger=trigger, job="j"),
+        "begun": RetrainingStatus(trigger=trigger, start_time=START, job="j"),
+        "ended": RetrainingStatus(
+            last_result=AttemptResult(outcome=Outcome.FAILED, completion_time=START - 5)
+        ),
+    }
+    streaks = {
+        "accuracy": SloRecord(streak=Streak(first=9, last=9, evaluations=1, fresh=1)),
+        "other": SloRecord(),
+    }
+    healths = {
+        "unknown": {},
+        "recovered": {"conditions": (degraded("False"),)},
+        "degraded": {"conditions": (degraded("True"),), "state": ProductState.DEGRADED, "engine": EngineState(slos=streaks)},
+        "degrading": {"state": ProductState.DEGRADING, "engine": EngineState(slos=streaks)},
+        "renews": {"candidate": candidate(Phase.STEPPING).replace(image=STABLE.image)},
+    }  # fmt: skip
+    jobs = {
+        "no Job": (),
+        "a Job": (training_job(),),
+        "a Job that ended": (training_job(finished=True),),
+    }
+
+    def of(training: Any, health: Any, found: Any, late: int) -> str:
+        known = DataProductStatus(stable=STABLE, retraining=training, **health)
+        record = SimpleNamespace(status=known, block_seconds=60)
+        one = snapshot_before(record, found, now=START + late, most_training_seconds=60)
+        usual = asdict(ProductSnapshot())
+        told = {name: value for name, value in asdict(one).items() if value != usual[name]}
+        return ", ".join(f"{name} {value}" for name, value in told.items()) or "nothing"
+
+    late = {f"{seconds} s later": seconds for seconds in (59, 60, 650, 651)}
+    usual, none = {"unknown": healths.pop("unknown")}, {"none": None}
+    text = combined(of, trainings, usual, jobs, late) + combined(
+        of, none, healths, {"no Job": ()}, {"at once": 0}
+    )
+    golden(GOLDENS / "begun.txt", text)
+
+
+def degraded(truth: str) -> Condition:
+    return Condition(
+        type=ConditionType.DEGRADED, status=truth, reason="R", last_transition_time=START - 9
+    )  # fmt: skip
+
+
+def training_job(**fields: Any) -> JobRecord:
+    meta = {
+        "namespace": "a",
+        "name": "a",
+        "uid": "a",
+        "resourceVersion": "1",
+        "labels": {names.LABEL_PRODUCT: "a"},
+    }
+    found = job_record({"metadata": meta, "spec": {}})
+    assert found is not None
+    return replace(found, **{"created": START + 1, "deadline": 50} | fields)
+
+
 def test_for_how_long_a_slot_is_kept():
     slot = Reserved("a", 100)
     for error, kept in (
@@ -792,17 +956,7 @@ def test_for_how_long_a_slot_is_kept():
 
 
 def test_from_when_on_a_job_is_overdue():
-    def job(**fields: Any) -> JobRecord:
-        body = {
-            "metadata": {
-                "namespace": "a", "name": "a", "uid": "a", "resourceVersion": "1",
-                "labels": {names.LABEL_PRODUCT: "a"},
-            },
-            "spec": {},
-        }  # fmt: skip
-        found = job_record(body)
-        assert found is not None
-        return replace(found, **{"created": 1000, "deadline": 50} | fields)
+    job = partial(training_job, created=1000)
 
     first = next(now for now in range(1000, 3000) if is_overdue(job(), now, 60))
     assert first == 1000 + 50 + 600
@@ -903,6 +1057,55 @@ def test_what_became_of_a_candidate(golden):
         return f"model {found.spec_model and found.spec_model.reason!r}, attempt {said}"
 
     golden(GOLDENS / "outcomes.txt", combined(of, models, attempts, candidates, ends))
+
+
+def test_what_is_said_of_a_retraining_that_waits():
+    usual = serving().observation()
+    asked = WaitingRetraining("a", "accuracy", DecisionReason.MODEL_DECAY, DecisionReason.NO_SLOT)
+    known = Trigger(id="a", cause="Requested", version="v0", trigger_time=START)
+    for before, waiting, after in (
+        (None, None, None),
+        (RetrainingStatus(attempt=2), None, "- ''"),
+        (RetrainingStatus(attempt=2, pending=known, waiting_for="CoolingDown"), None, "- ''"),
+        (None, asked, "a ModelDecay accuracy True v1 now 'NoSlot'"),
+        (RetrainingStatus(), asked, "a ModelDecay accuracy True v1 now 'NoSlot'"),
+        (RetrainingStatus(pending=known), asked, "a Requested  False v0 then 'NoSlot'"),
+        (RetrainingStatus(pending=known.replace(id="b")), asked, "a ModelDecay accuracy True v1 now 'NoSlot'"),
+    ):  # fmt: skip
+        current = usual.product.status.replace(retraining=before)
+        seen = replace(usual, product=usual.product.replace(status=current))
+        found = with_pending(seen, current, waiting).retraining
+        one = found and found.pending
+        said = one and (
+            f"{one.id} {one.cause} {one.slo} {bool(one.indicator)} {one.version}"
+            f" {'now' if one.trigger_time == usual.now else 'then'}"
+        )
+        assert (found and f"{said or '-'} {found.waiting_for!r}") == after
+
+
+def test_what_is_said_of_a_training_that_ended():
+    usual, long = serving().observation(), "a" * 4097
+    state = usual.product.status.replace(retraining=RetrainingStatus(attempt=2))
+    for decision, outcome in (
+        (StartRollout(reason=DecisionReason.MODEL_DECAY, message=long, candidate=STABLE.release, source=VersionSource.RETRAINING, weight=5), "InProgress"),
+        (Alert(reason=DecisionReason.WORSE_ON_HOLD_OUT, message=long), "Rejected"),
+        (Alert(reason=DecisionReason.JOB_FAILED, message=long), "Failed"),
+        (Alert(reason=DecisionReason.SUPERSEDED, message=long), "Superseded"),
+        (Hold(reason=DecisionReason.HEALTHY, message=long), "Superseded"),
+    ):  # fmt: skip
+        last = with_result(usual, state, decision).retraining.last_result
+        assert (str(last.outcome), last.reason, last.message) == (
+            outcome,
+            str(decision.reason),
+            "a" * 4096,
+        )
+        assert (last.version, last.image, last.completion_time) == ("", "", usual.now)
+    assert with_result(usual, usual.product.status, decision) is usual.product.status
+    trained = CANDIDATES["at 25"].replace(source=VersionSource.RETRAINING, decision_message=long)
+    result = AttemptResult(outcome=Outcome.IN_PROGRESS, image=trained.image, completion_time=START)
+    before = state.with_retraining(last_result=result)
+    found = with_outcome(before, trained, Outcome.ROLLED_BACK, DecisionReason.CANARY_WORSE)
+    assert found.retraining.last_result.message == "a" * 4096
 
 
 def test_what_is_left_of_a_training(golden):
@@ -1043,6 +1246,17 @@ def test_what_shows_that_a_product_was_there_before():
         {"spec_model": SpecModel.of(one.release, Outcome.PROMOTED, START)},
     ):
         assert was_there_before(empty.replace(**fields), ())
+
+
+def test_which_requests_a_lost_status_leaves():
+    usual = MODES["a route"]
+    asked = usual.replace(metadata=usual.metadata.replace(annotations={names.REQUEST_ABORT: "b"}))
+    known = LastHandled(abort="a")
+    for spec, before, after in (
+        (usual, None, None), (usual, known, known), (asked, None, LastHandled(abort="b")), (asked, known, known),
+    ):  # fmt: skip
+        found = with_requests_handled(spec.replace(status=DataProductStatus(last_handled=before)))
+        assert found.status.last_handled == after
 
 
 def test_when_a_first_version_counts_as_accepted():

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sluicegate.api.names import (
+    ANNOTATION_BASELINE,
+    ANNOTATION_PROMOTION_TIME,
     REQUEST_ABORT,
     REQUEST_PROMOTE,
     REQUEST_RETRAIN,
@@ -38,6 +40,7 @@ from sluicegate.policy.model.decision import (
     StartRollout,
 )
 from sluicegate.policy.model.observed import (
+    Facts,
     Failure,
     Portfolio,
     ShadowCounted,
@@ -97,6 +100,7 @@ SCALED = {
     "resources": {"requests": {"cpu": "1"}},
     "feedback": {"secretRef": {"name": "search-feedback"}},
 }
+EVALUATED = document()["spec"]["model"] | {"evaluation": {"accuracy": {"bad": 20, "total": 100}}}
 MIRROR = {"mirror": {"percent": 10}, "intervalSeconds": 600}
 SCORES = {"command": ["score"], "intervalSeconds": 600}
 
@@ -291,6 +295,18 @@ def promoted(**spec: Any) -> World:
     return serving(**spec).push("b", "v2").until(lambda one: one.serving == "v2", most=400)
 
 
+def about_to_wait() -> World:
+    """Before a canary that lost its pods through no fault of its own waits to be tried again."""
+    world = canary(25)
+    world.facts = Facts(canary_lost="it is being deleted")
+    world.run()
+    world.facts = Facts()
+    while make_plan(world.observation()).status.candidate.retry_time is None:
+        world.settle()
+        world.pass_block()
+    return world
+
+
 def lost() -> World:
     return canary(25).lose_status()
 
@@ -420,6 +436,10 @@ GROUPS: dict[str, dict[str, Situation]] = {
         "unmeasured": (unmeasured, as_it_is),
         "unmeasured again": (serving, observed(problem=DecisionReason.BACKFILLING)),
         "one service level without data": (two, as_it_is),
+        "no service level has data": (
+            two,
+            observed(problems={"accuracy": DecisionReason.INVALID_DATA, "availability": DecisionReason.NO_DATA}),
+        ),
         "bad in one market": (degraded, markets),
         "bad in one market, not degraded": (serving, markets),
         "a training waits for its Job": (trained, observed(portfolio=Portfolio(slot=False))),
@@ -487,6 +507,10 @@ GROUPS: dict[str, dict[str, Situation]] = {
         "it starts quietly": (partial(World, spec=document()), as_it_is),
         "its first version was ready at once": (
             starting, all_ready,
+        ),
+        "its first version was evaluated": (partial(World, spec=document(model=EVALUATED)), as_it_is),
+        "its first version was evaluated, after a loss": (
+            partial(World, spec=document(model=EVALUATED)), seen(lost=True),
         ),
     },
     "rollouts": {
@@ -598,6 +622,7 @@ GROUPS: dict[str, dict[str, Situation]] = {
         "a canary without shares gives way": (
             lambda: with_candidate(partial(on_its_way, 5), shares=(), weight=0).push("c", "v3"), later(BLOCK),
         ),
+        "a fault of the cluster ended a canary": (about_to_wait, as_it_is),
         "a canary tells nothing": (partial(deciding, Inconclusive, unseen_canary), as_it_is),
         "a canary waits for a person": (
             partial(deciding, Alert, partial(pushed, rollout={"steps": [5, 50], "approval": "Manual"})), as_it_is,
@@ -673,6 +698,14 @@ def outcome(observation: Observation) -> dict[str, str]:
                 "needed": plan.allocation.needed,
                 "mirrored to": plan.allocation.mirrored_to,
                 "children": [f"{one.resource.kind} {one.key.name}" for one in children],
+                "remembered": {
+                    one.key.name: [
+                        known.get(name) for name in (ANNOTATION_PROMOTION_TIME, ANNOTATION_BASELINE)
+                    ]
+                    for one in children
+                    if one.resource.kind == "Deployment"
+                    and (known := one.manifest["metadata"]["annotations"])
+                },
                 "requeue": requeue_after(observation, plan, conflicted=False, untold=False),
                 "requeue, untold": requeue_after(observation, plan, conflicted=False, untold=True),
                 "can wait": FirstStarts().can_wait(observation, plan),

@@ -318,7 +318,7 @@ class ProductReconciler:
         self.measurements.want(
             key,
             target_of(after, self.measurements.timing),
-            warms_up=isinstance(result, Done) and only_warms_up(observation, plan),
+            warms_up=only_warms_up(observation, plan),
         )
         return result
 

@@ -7,9 +7,10 @@ import os
 
 import pytest
 import yaml
+from coverage import CoverageData
 
 from tests.mutants.__main__ import SURVIVORS
-from tests.mutants.covering import importing
+from tests.mutants.covering import Covering, importing
 from tests.mutants.forked import Ended, patient, run_forked
 from tests.mutants.mutant import CODE, ROOT, Mutant, NotApplicableError, named_mutants
 from tests.mutants.running import Fate, judged, nearest_first
@@ -50,6 +51,9 @@ def test_the_lines_of_a_change_are_those_that_differ():
         ("from sluicegate.stats import gauge", True),
         ("from sluicegate.stats import (\n    cusum,\n    gauge,\n)", True),
         ("def f():\n    from sluicegate.stats import gauge as g", True),
+        ("import re\n\nimport sluicegate\n", True),
+        ("from sluicegate import stats\n", True),
+        ("from sluicegate import slo\n", False),
         ("from sluicegate.stats import (\n    cusum,\n)\ngauge = 1", False),
         ("from sluicegate.stats.gauges import x\nfrom sluicegate.api import gauge", False),
     ],
@@ -60,6 +64,43 @@ def test_a_constant_is_judged_by_each_test_file_that_imports_its_module(tmp_path
     test.write_text(source, encoding="utf-8")
     found = importing(CODE / "stats" / "gauge.py", tmp_path)
     assert found == ({"tests/unit/stats/test_x.py"} if imports else set())
+
+
+LISTED = """\
+LIMIT = 3
+
+async def listed(wanted):
+    first = await wanted
+    if first > LIMIT:
+        return LIMIT
+    return first
+
+def unlisted():
+    return LIMIT
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "tests"),
+    [
+        (4, {"tests/unit/test_a.py::test_b", "tests/unit/test_a.py::test_c"}),
+        (5, {"tests/unit/test_a.py::test_b"}),
+        (6, {"tests/unit/test_a.py::test_b"}),
+        (10, set()),
+    ],
+)
+def test_a_line_that_seems_never_to_run_is_judged_by_the_tests_of_the_one_before(
+    tmp_path, line, tests
+):
+    code = tmp_path / CODE / "stats" / "listed.py"
+    code.parent.mkdir(parents=True)
+    code.write_text(LISTED, encoding="utf-8")
+    data = CoverageData(no_disk=True)
+    for test, lines in (("b", [4, 5]), ("c", [4])):
+        data.set_context(f"tests/unit/test_a.py::test_{test}|run")
+        data.add_lines({str(code): lines})
+    covering = Covering(data, tmp_path)
+    assert covering.tests(CODE / "stats" / "listed.py", [line]) == tests
 
 
 @pytest.mark.parametrize(

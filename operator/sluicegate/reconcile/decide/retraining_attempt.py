@@ -54,7 +54,7 @@ def with_pending(
     """The retraining that is due and what it waits for, said once as long as that is so."""
     one = status.retraining
     if waiting is None:
-        idle = one is None or (one.pending is None and not one.waiting_for)
+        idle = one is None or one.pending is None
         return status if idle else status.with_retraining(pending=None, waiting_for="")
     before = observation.product.status.retraining
     pending = before.pending if before is not None else None

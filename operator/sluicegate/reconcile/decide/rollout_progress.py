@@ -215,8 +215,7 @@ def _step(
 
 def _first(candidate: Candidate, rolling: RolloutState, wanted: int) -> Progress:
     """The first version takes everything once it is ready, whatever its phase is called."""
-    ready = _is_ready(rolling, candidate, max(wanted, 1))
-    return Completed(candidate) if ready else Unchanged()
+    return Completed(candidate) if _is_ready(rolling, candidate, wanted) else Unchanged()
 
 
 def _promote(

@@ -47,10 +47,8 @@ def is_stuck(observation: Observation, status: DataProductStatus) -> bool:
     if stalled is not None and stalled.reason == Reason.PROGRESS_DEADLINE_EXCEEDED:
         return True
     since = find_condition(conditions, Type.RECONCILING)
-    if since is None:
-        return False
-    waited = observation.now - since.last_transition_time
-    return waited > observation.product.spec.serving.progress_deadline_seconds
+    deadline = observation.product.spec.serving.progress_deadline_seconds
+    return since is not None and observation.now - since.last_transition_time > deadline
 
 
 def rolling(observation: Observation, status: DataProductStatus, kind: Type) -> Finding:

@@ -31,8 +31,6 @@ class BlockLengths:
 
     def record(self, key: Key, seconds: int, created: str) -> None:
         """A product wants blocks of this length; `created` as RFC 3339."""
-        if self._wanted.get(key) == seconds:
-            return
         self._drop(key)
         self._wanted[key] = seconds
         lengths = self._products.setdefault(key.namespace, {})

@@ -11,7 +11,7 @@ it. A tenant with several has a voice for each.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, NamedTuple
@@ -63,7 +63,7 @@ class Overlaps:
         self._sizes: dict[str, int] = {}
         self._moments: list[tuple[int, float]] = []
         """Namespaces that have such a product, and the sum of their shares, from edge to edge."""
-        self._own: dict[str, list[tuple[int, int]]] = {}
+        self._own: dict[str, dict[int, int]] = {}
         """By namespace: from which of these on it has how many."""
         share = 0.0
         for (_, edge), group in groupby(sorted(edges), key=lambda one: one[:2]):
@@ -72,40 +72,41 @@ class Overlaps:
                 self._sizes[namespace] = sizes[namespace]
                 counts[namespace] += change
                 share += change / sizes[namespace]
-                changes = self._own.setdefault(namespace, [])
-                changes.append((len(self._moments), counts[namespace]))
+                changes = self._own.setdefault(namespace, {})
+                changes[len(self._moments)] = counts[namespace]
                 if not counts[namespace]:
                     del counts[namespace]
             self._moments.append((len(counts), share))
 
     def most(self, namespace: str) -> Together:
         """The moment that explains the most, as this namespace sees it."""
-        changes, size = self._own.get(namespace, []), self._sizes.get(namespace, 1)
-        best, rank = Together(0, 0, 0.0), (0, 0.0)
-        position = own = 0
+        return max(self._seen_by(namespace), key=_explained, default=Together(0, 0, 0.0))
+
+    def _seen_by(self, namespace: str) -> Iterator[Together]:
+        """What is so at each moment."""
+        changes, own = self._own.get(namespace, {}), 0
         for number, (present, share) in enumerate(self._moments):
-            if position < len(changes) and changes[position][0] == number:
-                own = changes[position][1]
-                position += 1
-            others = present - (own > 0)
-            rest = max(share - own / size, 0.0)
-            one = Together(own, others, rest)
-            if (found := (min(one.parties, COMMON_PRODUCTS), own + rest)) > rank:
-                best, rank = one, found
-        return best
+            own = changes.get(number, own)
+            rest = share - own / self._sizes[namespace] if own else share
+            yield Together(own, present - (own > 0), rest)
+
+
+def _explained(one: Together) -> tuple[int, float]:
+    """How much a moment explains."""
+    return min(one.parties, COMMON_PRODUCTS), one.own + one.share
 
 
 @dataclass(frozen=True, slots=True)
 class _Flags:
     """Products with an SLO of one kind, by namespace, and how many of them are silent."""
 
-    having: Mapping[str, int]
-    silent: Mapping[str, int]
+    having: Counter[str]
+    silent: Counter[str]
     shares: float
 
     def share(self, namespace: str) -> float:
         """The share that is silent, as a namespace sees it; 0 where that shares no cause."""
-        own, having = self.silent.get(namespace, 0), self.having.get(namespace, 0)
+        own, having = self.silent[namespace], self.having[namespace]
         others = len(self.silent) - (own > 0)
         if own < LEAST_OWN_SILENT and own + others < COMMON_PRODUCTS:
             return 0.0

@@ -53,7 +53,7 @@ class FleetRegistry:
         self._sizes: Counter[str] = Counter()
         """Products by namespace."""
         self._counted: _Counts | None = None
-        self._served: dict[str, int] = {}
+        self._served: Counter[str] = Counter()
         """When a namespace had a slot last, in seconds."""
         self._lines: dict[tuple[int, int], Line] = {}
 
@@ -74,8 +74,8 @@ class FleetRegistry:
         self._snapshots[key] = snapshot
         self._sizes[key.namespace] += before is None
         if snapshot.trained_at is not None:
-            served = self._served.get(key.namespace, 0)
-            self._served[key.namespace] = max(served, snapshot.trained_at)
+            served = max(self._served[key.namespace], snapshot.trained_at)
+            self._served[key.namespace] = served
         applies = snapshot.training or snapshot.waiting_since is not None
         trained = before is not None and before.training
         kept_for_it = self._has_kept(key)
@@ -283,5 +283,5 @@ class FleetRegistry:
     def _applicant(self, key: Key, now: int) -> Applicant:
         snapshot = self._snapshots.get(key, ProductSnapshot())
         since = now if snapshot.waiting_since is None else snapshot.waiting_since
-        served = self._served.get(key.namespace, 0)
+        served = self._served[key.namespace]
         return Applicant(key.namespace, key.name, snapshot.priority, since, served)
