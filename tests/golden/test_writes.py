@@ -482,6 +482,7 @@ LIVE: dict[str, Callable[[Any], Any]] = {
     "of other inputs": lambda live: replace(live, annotations=()),
     "with one more": lambda live: replace(live, replicas=live.replicas + 1),
     "absent": lambda live: None,
+    "under another name": lambda live: replace(live, key=Key("catalog", "another"), replicas=9),
 }
 STAGES: dict[str, Callable[[], World]] = {
     "the first version": lambda: World().run(0),
@@ -592,6 +593,7 @@ WANTS = {
     "a shadow phase": (None, PHASE),
     "both": (ATTEMPT, PHASE),
 }
+ENDLESS = {"a phase without an end": (None, PHASE.replace(until_time=None))}
 TRAINED = "search-train-0a1b2c3d-1"
 COMPLETE = {"conditions": [{"type": "Complete", "status": "True"}]}
 
@@ -599,8 +601,8 @@ COMPLETE = {"conditions": [{"type": "Complete", "status": "True"}]}
 def job(
     name: str = TRAINED, *by: Body, spec: Body | None = None, status: Body | None = None
 ) -> Body:
-    meta = {"namespace": "catalog", "name": name, "labels": {names.LABEL_PRODUCT: "search"}}
-    meta |= {"ownerReferences": by or [OURS]}
+    meta: Body = {"namespace": "catalog", "name": name, "labels": {names.LABEL_PRODUCT: "search"}}
+    meta["ownerReferences"] = by or [OURS]
     return {"metadata": meta, "spec": spec or {}, "status": status or {}}
 
 
@@ -673,7 +675,7 @@ async def test_which_jobs_are_created_and_ended(server, golden):
         trainer = Trainer(case.applier, Settings())
         if refused != "nothing":
             trainer.refuse(case.record.key, "before", "before", final=True)
-        training, shadow = WANTS[wants]
+        training, shadow = (WANTS | ENDLESS)[wants]
         assert world.current.candidate is not None
         candidate = world.current.candidate.replace(shadow=shadow)
         status = world.current.replace(candidate=candidate, retraining=training)
@@ -692,6 +694,7 @@ async def test_which_jobs_are_created_and_ended(server, golden):
         return f"{end}; refusals {told}"
 
     cases = [
+        *every(("none",), ENDLESS, ("is created",), ("for the first time",), ("nothing",)),
         *every(JOBS_THERE, WANTS, ("is created",), ("for the first time",), ("nothing",)),
         *every(
             ("none",),
