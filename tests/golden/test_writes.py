@@ -561,6 +561,8 @@ async def test_what_becomes_of_a_route_that_is_refused(server, golden):
                 body = changed(by_hand(child), status={"parents": parents})
             case.lives(child.resource, body)
             ANSWERS[answer](case, child)
+        service = next(one for one in children if one.resource == SERVICES)
+        case.lives(SERVICES, changed(stored(service), metadata={"name": "search-former"}))
         live = case.applier.caches[HTTP_ROUTES].get(children[-1].key)
         claims.record(case.record, live if isinstance(live, RouteRecord) else None)
         keeper = ChildKeeper(case.applier, claims)
