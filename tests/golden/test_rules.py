@@ -586,24 +586,19 @@ def test_which_pods_are_stuck():
 
 
 def test_what_the_gate_notes_of_an_api():
-    usual, one = serving().observation(), PHASES["starting at 10"]
-    taken = ShareTaken(with_share(one, 10, START))
-    for changes, request, said, handles in (
-        (None, "", "Unknown", False), ((), "", "Kept", False), (("a",), "", None, False), (("a",), "v2/go", "Changed", True),
+    usual, known = serving().observation(), PHASES["starting at 10"]
+    for api, changes, request, said, handles in (
+        ("", None, "", "Unknown", False), ("", (), "", "Kept", False), ("", ("a",), "", None, False),
+        ("", ("a",), "v2/go", "Changed", True), ("Changed", ("a",), "v2/go", "Changed", False),
     ):  # fmt: skip
+        one = known.replace(api=api) if api else known
         asked = (ManualRequest(names.REQUEST_PROMOTE, request),) if request else ()
-        observed = replace(
-            usual.observed, facts=replace(usual.observed.facts, api_changes=changes), requests=asked
-        )
-        found, after = at_the_gate(replace(usual, observed=observed), status(one), taken)
+        facts = replace(usual.observed.facts, api_changes=changes)
+        seen = replace(usual, observed=replace(usual.observed, facts=facts, requests=asked))
+        found, after = at_the_gate(seen, status(one), ShareTaken(with_share(one, 10, START)))
         assert (str(found.candidate.api) if isinstance(found, ShareTaken) else None) == said
         assert (after.last_handled is not None) is handles
-        assert (
-            at_the_gate(
-                replace(usual, observed=replace(observed, requests=())), status(one), Unchanged()
-            )[0]
-            == Unchanged()
-        )
+        assert at_the_gate(seen, status(one), Unchanged())[0] == Unchanged()
 
 
 def test_what_a_mirror_says_is_said_until_it_counts():
