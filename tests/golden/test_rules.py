@@ -82,6 +82,7 @@ from sluicegate.reconcile.fleet.training_slots import Reserved, is_overdue, runs
 from sluicegate.reconcile.live.children import JobRecord, ParentStatus, job_record
 from sluicegate.reconcile.observe.container_limits import at_limit, is_node_busy
 from sluicegate.reconcile.observe.observation import lacks_labels
+from sluicegate.reconcile.report.condition_events import news
 from sluicegate.reconcile.report.first_version_start import FirstStarts
 from sluicegate.reconcile.routes.arbitration import RouteRefusal
 from sluicegate.reconcile.routes.claims import Claim
@@ -895,6 +896,73 @@ def test_for_how_long_a_start_need_not_be_told():
         assert found is (split == "written")
     served = replace(serving().observation(), begun=None)
     assert not FirstStarts().can_wait(replace(served, begun=served.now), make_plan(served))
+
+
+def test_which_conditions_are_news(golden):
+    def of(known: Any, was: Any, now: Any) -> str:
+        kind, stable = known
+
+        def status_of(one: Any, version: Any) -> DataProductStatus:
+            found = (
+                () if one is None else (Condition(type=kind, last_transition_time=START, **one),)
+            )
+            return DataProductStatus(stable=version, conditions=found)
+
+        told = news(status_of(was, stable), status_of(now, STABLE))
+        return (
+            ", ".join(f"{one.action} {one.reason}{'!' * one.warning} {one.message}" for one in told)
+            or "nothing"
+        )
+
+    def table(*each: tuple[str, str, str]) -> dict[str, Any]:
+        return {
+            f"{status} {reason} {text}": {"status": status, "reason": reason, "message": text}
+            for status, reason, text in each
+        }
+
+    none: dict[str, Any] = {"none": None}
+    stalled = table(
+        *[
+            ("True", reason, text)
+            for reason in ("ModelRejected", "ApiChanged", "ApplyRefused", "VersionReused")
+            for text in "ab"
+        ]
+    )
+    ready = table(
+        ("True", "Serving", "a"),
+        *[
+            ("False", reason, text)
+            for reason in ("PodsNotReady", "NameConflict", "RouteNotAccepted")
+            for text in "ab"
+        ],
+    )
+    measured = table(
+        ("True", "FeedbackSecretUnusable", "a"),
+        ("False", "FeedbackSecretUnusable", "b"),
+        ("False", "NoData", "a"),
+    )
+    text = ""
+    for kind, found in (
+        (ConditionType.STALLED, stalled),
+        (ConditionType.READY, ready),
+        (ConditionType.METRICS_AVAILABLE, measured),
+    ):
+        last = [name for name in found if name.endswith("a")]
+        serves = (
+            {"served": (kind, STABLE), "is new": (kind, None)}
+            if kind is ConditionType.READY
+            else {str(kind): (kind, STABLE)}
+        )
+        text += combined(
+            of,
+            serves,
+            {
+                f"after {name}": one
+                for name, one in (none | {name: found[name] for name in last}).items()
+            },
+            found,
+        )
+    golden(GOLDENS / "news.txt", text)
 
 
 # ---- what others may know --------------------------------------------------------------------------
