@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from sluicegate.api import names
+from sluicegate.api.errors import InvalidProduct
 from sluicegate.reconcile.live.children import (
     RouteRecord,
     child_record,
@@ -612,6 +616,9 @@ def test_what_is_kept_of_products(golden):
     lines = []
     for name, body in PRODUCTS.items():
         kept = product_record({"spec": {}, **body, "metadata": meta() | body.get("metadata", {})})
+        if kept.refused is not None:
+            with pytest.raises(InvalidProduct, match=re.escape(str(kept.refused))):
+                kept.parse()
         views = {
             "generation": kept.generation, "version": kept.version, "deleting": kept.deleting,
             "created": kept.created, "requests": kept.requests, "urgent": kept.urgent,

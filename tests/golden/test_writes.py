@@ -185,13 +185,15 @@ def changed(body: Body, **parts: Body) -> Body:
     return body | {name: body.get(name, {}) | part for name, part in parts.items()}
 
 
-def owned(child: Child, *, by: Body | None) -> Body:
-    return changed(stored(child), metadata={"ownerReferences": [] if by is None else [by]})
+def owned(child: Child, *by: Body) -> Body:
+    return changed(stored(child), metadata={"ownerReferences": by})
 
 
 # ---- one child -------------------------------------------------------------------------------
-FORMER = {"kind": names.KIND, "name": "search", "uid": "uid-of-the-one-before", "controller": True}
-STRANGER = {"kind": names.KIND, "name": "other", "uid": "uid-of-another", "controller": True}
+OWN = document()["metadata"]["uid"]
+OURS = {"kind": names.KIND, "name": "search", "uid": OWN, "controller": True}
+FORMER = OURS | {"uid": "uid-of-the-one-before"}
+STRANGER = OURS | {"name": "other", "uid": "uid-of-another"}
 
 
 def moved(case: Case, child: Child) -> None:
@@ -211,6 +213,7 @@ def anew(case: Case, child: Child) -> None:
 
 OBSERVED: dict[str, Callable[[Case, Child], object]] = {
     "absent": lambda case, one: None,
+    "absent, beside a Job": lambda case, one: case.lives(JOBS, job()),
     "in sync": lambda case, one: case.lives(one.resource, stored(one)),
     "drifted": lambda case, one: case.lives(one.resource, by_hand(one)),
     "being deleted": lambda case, one: case.lives(
@@ -222,22 +225,30 @@ OBSERVED: dict[str, Callable[[Case, Child], object]] = {
     "moved since": moved,
     "gone since": gone,
     "made anew since": anew,
-    "a predecessor's": lambda case, one: case.lives(one.resource, owned(one, by=FORMER)),
-    "another product's": lambda case, one: case.lives(one.resource, owned(one, by=STRANGER)),
+    "a predecessor's": lambda case, one: case.lives(one.resource, owned(one, FORMER)),
+    "another product's": lambda case, one: case.lives(one.resource, owned(one, STRANGER)),
     "another kind's": lambda case, one: case.lives(
-        one.resource, owned(one, by=FORMER | {"kind": "ReplicaSet"})
+        one.resource, owned(one, FORMER | {"kind": "ReplicaSet"})
     ),
     "not controlled": lambda case, one: case.lives(
-        one.resource, owned(one, by=FORMER | {"controller": False})
+        one.resource, owned(one, FORMER | {"controller": False})
     ),
-    "nobody's": lambda case, one: case.lives(one.resource, owned(one, by=None)),
+    "nobody's": lambda case, one: case.lives(one.resource, owned(one)),
     "unseen, in sync": lambda case, one: case.lives(one.resource, stored(one), seen=False),
     "unseen, drifted": lambda case, one: case.lives(one.resource, by_hand(one), seen=False),
     "unseen, a predecessor's": lambda case, one: case.lives(
-        one.resource, owned(one, by=FORMER), seen=False
+        one.resource, owned(one, FORMER), seen=False
+    ),
+    "unseen, another's too": lambda case, one: case.lives(
+        one.resource, owned(one, STRANGER | {"controller": False}, OURS), seen=False
+    ),
+    "unseen, not to be known as ours": lambda case, one: case.lives(
+        one.resource,
+        changed(owned(one, OURS | {"controller": False}), metadata={"labels": {}}),
+        seen=False,
     ),
     "unseen, nobody's": lambda case, one: case.lives(
-        one.resource, changed(owned(one, by=None), metadata={"labels": {}}), seen=False
+        one.resource, changed(owned(one), metadata={"labels": {}}), seen=False
     ),
 }  # fmt: skip
 ANSWERS: dict[str, Callable[[Case, Child], object]] = {
@@ -256,7 +267,7 @@ async def table(cases: Iterable[tuple[str, ...]], judge: Callable[..., Awaitable
         found.setdefault(await judge(*case), {}).setdefault(tuple(others), []).append(first)
     return "".join(
         f"{outcome}:\n"
-        + "".join(f"  {', '.join(of) or '-'}: {', '.join(ones)}\n" for of, ones in lines.items())
+        + "".join(f"  {', '.join(of) or '-'}: {'; '.join(ones)}\n" for of, ones in lines.items())
         for outcome, lines in found.items()
     )
 
@@ -471,6 +482,7 @@ LIVE: dict[str, Callable[[Any], Any]] = {
     "of other inputs": lambda live: replace(live, annotations=()),
     "with one more": lambda live: replace(live, replicas=live.replicas + 1),
     "absent": lambda live: None,
+    "under another name": lambda live: replace(live, key=Key("catalog", "another"), replicas=9),
 }
 STAGES: dict[str, Callable[[], World]] = {
     "the first version": lambda: World().run(0),
@@ -581,41 +593,36 @@ WANTS = {
     "a shadow phase": (None, PHASE),
     "both": (ATTEMPT, PHASE),
 }
+ENDLESS = {"a phase without an end": (None, PHASE.replace(until_time=None))}
 TRAINED = "search-train-0a1b2c3d-1"
 COMPLETE = {"conditions": [{"type": "Complete", "status": "True"}]}
 
 
 def job(
-    name: str = TRAINED,
-    *,
-    by: Body | None = None,
-    spec: Body | None = None,
-    status: Body | None = None,
+    name: str = TRAINED, *by: Body, spec: Body | None = None, status: Body | None = None
 ) -> Body:
-    meta = {"namespace": "catalog", "name": name, "labels": {names.LABEL_PRODUCT: "search"}}
-    owner = {"kind": names.KIND, "name": "search", "uid": OWN, "controller": True}
-    return {
-        "metadata": meta | {"ownerReferences": [owner if by is None else by]},
-        "spec": spec or {},
-        "status": status or {},
-    }
+    meta: Body = {"namespace": "catalog", "name": name, "labels": {names.LABEL_PRODUCT: "search"}}
+    meta["ownerReferences"] = by or [OURS]
+    return {"metadata": meta, "spec": spec or {}, "status": status or {}}
 
 
-OWN = document()["metadata"]["uid"]
 JOBS_THERE: dict[str, Callable[[Case], object]] = {
     "none": lambda case: None,
     "the training's": lambda case: case.lives(JOBS, job()),
     "the training's, unseen": lambda case: case.lives(JOBS, job(), seen=False),
-    "a predecessor's": lambda case: case.lives(JOBS, job(by=FORMER)),
-    "another's, unseen": lambda case: case.lives(JOBS, job(by=STRANGER), seen=False),
+    "a predecessor's": lambda case: case.lives(JOBS, job(TRAINED, FORMER)),
+    "another's too, unseen": lambda case: case.lives(
+        JOBS, job(TRAINED, STRANGER | {"controller": False}, OURS), seen=False
+    ),
+    "another's, unseen": lambda case: case.lives(JOBS, job(TRAINED, STRANGER), seen=False),
     "the shadow phase's": lambda case: case.lives(JOBS, job("search-shadow-1")),
-    "a predecessor's shadow": lambda case: case.lives(JOBS, job("search-shadow-1", by=FORMER)),
+    "a predecessor's shadow": lambda case: case.lives(JOBS, job("search-shadow-1", FORMER)),
     "a former one": lambda case: case.lives(JOBS, job("search-train-old")),
     "a former one, ended": lambda case: case.lives(JOBS, job("search-train-old", status=COMPLETE)),
     "a former one, to expire": lambda case: case.lives(
         JOBS, job("search-train-old", status=COMPLETE, spec={"ttlSecondsAfterFinished": 9})
     ),
-    "a former one of another": lambda case: case.lives(JOBS, job("search-train-old", by=FORMER)),
+    "a former one of another": lambda case: case.lives(JOBS, job("search-train-old", FORMER)),
 }
 CREATIONS: dict[str, tuple[int, str] | None] = {
     "is created": None,
@@ -668,7 +675,7 @@ async def test_which_jobs_are_created_and_ended(server, golden):
         trainer = Trainer(case.applier, Settings())
         if refused != "nothing":
             trainer.refuse(case.record.key, "before", "before", final=True)
-        training, shadow = WANTS[wants]
+        training, shadow = (WANTS | ENDLESS)[wants]
         assert world.current.candidate is not None
         candidate = world.current.candidate.replace(shadow=shadow)
         status = world.current.replace(candidate=candidate, retraining=training)
@@ -687,6 +694,7 @@ async def test_which_jobs_are_created_and_ended(server, golden):
         return f"{end}; refusals {told}"
 
     cases = [
+        *every(("none",), ENDLESS, ("is created",), ("for the first time",), ("nothing",)),
         *every(JOBS_THERE, WANTS, ("is created",), ("for the first time",), ("nothing",)),
         *every(
             ("none",),

@@ -60,7 +60,7 @@ _DIRECTING: Final = frozenset({SERVICES, HTTP_ROUTES})
 """Kinds that say which pods get requests."""
 
 
-def _patience(error: KubeError | NameConflict) -> tuple[bool, bool]:
+def _urgency(error: KubeError | NameConflict) -> tuple[bool, bool]:
     """A name conflict is reported and checked again; a Conflict updates the cache."""
     return not isinstance(error, NameConflict), not isinstance(error, Conflict)
 
@@ -106,7 +106,7 @@ class Applier:
                 refusals.append(error)
                 refused.add(write.resource)
         if refusals:
-            raise min(refusals, key=_patience)
+            raise min(refusals, key=_urgency)
 
     def _writes(
         self,

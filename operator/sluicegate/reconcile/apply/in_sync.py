@@ -42,16 +42,16 @@ class InSyncCache:
         allocation = plan.allocation
         known = [recorded.stable, recorded.candidate, *recorded.history]
         built = [_built_of(one) for one in known]
-        places = [_place(one.version, built) for one in allocation.placements]
-        if None in places:
+        placed = [
+            (_place(one.version, built), one.replicas, one.autoscaled, one.floor)
+            for one in allocation.placements
+        ]
+        if any(place is None for place, *_ in placed):
             return b""  # it isn't what the record's version stands for
         read = (
             record.uid,
             record.version,
-            [
-                (place, one.replicas, one.autoscaled, one.floor)
-                for place, one in zip(places, allocation.placements, strict=True)
-            ],
+            placed,
             allocation.weights,
             allocation.selected,
             allocation.mirrored_to,

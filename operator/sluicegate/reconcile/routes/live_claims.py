@@ -73,7 +73,7 @@ class RouteEntry:
     def parts(self, now: float) -> Iterator[tuple[Standing, Claim]]:
         """What it claims, and how well, best first."""
         for strength, parents in ((Strength.HELD, self.held), (Strength.WRITTEN, self.open(now))):
-            claim = self.live.at(parents) if self.live and parents else None
+            claim = self.live.at(parents) if self.live else None
             if claim is not None:
                 yield (strength, self.written, self.rank), claim
         if self.is_written or self.wanted is None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 
+from sluicegate.api.names import ConditionReason
 from sluicegate.kube.errors import Conflict, Invalid, from_response
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, SERVICES, Key
-from sluicegate.reconcile.apply.child_writer import obstacle_of
+from sluicegate.reconcile.apply.child_writer import WriteObstacle, obstacle_of, with_obstacle
 from tests.support.apiserver.api_stand_in import ApiStandIn
 from tests.support.apiserver.observed_cluster import Cluster, EventNote
 from tests.support.decisions.rollout_world import World, document
@@ -145,6 +147,15 @@ async def test_a_status_that_meets_a_newer_product_is_written_at_the_next_look(c
         await cluster.look(SEARCH)
     await cluster.look(SEARCH)
     assert conditions(cluster)["Ready"][0] == "True"
+
+
+def test_a_name_that_another_object_has_is_told_in_the_stead_of_a_route_that_is_refused(serving):
+    before = replace(serving.observation(), conflict="the route", shadowed=True, refused="no")
+    conflict = WriteObstacle(ConditionReason.NAME_CONFLICT, "the name")
+    refusal = WriteObstacle(ConditionReason.APPLY_REFUSED, "invalid")
+    assert with_obstacle(before, conflict) == replace(before, conflict="the name", shadowed=False)
+    assert with_obstacle(before, refusal) == replace(before, refused="invalid")
+    assert with_obstacle(before, None) == replace(before, refused="")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_ROLLBACK
+from sluicegate.api.versions import Candidate
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, Key
 from sluicegate.reconcile.apply.in_sync import InSyncCache
 from sluicegate.reconcile.build import build_children
@@ -210,6 +211,23 @@ def test_a_version_is_known_by_what_it_says_and_another_one_is_not():
     assert placing(revision="0000000000") == b""
 
 
+def test_what_moves_of_a_candidate_with_each_block_is_no_other_basis():
+    world = first("route")
+    world.push("b", "v2").until(lambda one: one.current.candidate is not None).run(3)
+    observation, step = world.observation(), world.history[-1]
+    placements = tuple(
+        replace(one, version=one.version.replace(expected_seconds=7))
+        if isinstance(one.version, Candidate)
+        else one
+        for one in step.allocation.placements
+    )
+    assert placements != step.allocation.placements
+    later = replace(step, allocation=replace(step.allocation, placements=placements))
+    known, _ = world.look(observation, step)
+    assert known
+    assert world.look(observation, later)[0] == known
+
+
 @pytest.mark.parametrize("kind", ["changed", "gone"])
 def test_a_child_that_was_touched_is_another_basis(kind):
     world = promoted("route")
@@ -225,6 +243,7 @@ def test_a_child_that_was_touched_is_another_basis(kind):
 
 def test_what_was_in_step_is_known_until_it_is_forgotten():
     in_sync, key = InSyncCache(Caches(watched())), Key("catalog", "search")
+    in_sync.record(key, b"")
     assert not in_sync.holds(key, b"")
     in_sync.record(key, b"basis")
     assert in_sync.holds(key, b"basis")

@@ -100,6 +100,27 @@ def test_a_parent_that_is_added_to_a_route_is_as_new_as_any_other_claim(world):
     assert world.refused(elder)
 
 
+def test_who_isn_t_about_to_write_its_route_reserves_nothing(world):
+    waiting, other = (world.create(f"{name}/search", routed("/search")) for name in "ab")
+    for key in (waiting, other):
+        world.see(key)
+    assert world.claims.settle(waiting, contends=False, now=world.now) is None
+    assert world.claims.settle(other, contends=True, now=world.now) is None
+    assert world.claims.settle(waiting, contends=True, now=world.now) is not None
+
+
+def test_whose_route_is_denied_looks_once_when_another_writes_what_it_claims(world):
+    denied = world.create("b/denied", routed("/search"))
+    world.look(denied)
+    world.say(denied, "False")
+    world.woken.clear()
+    holder = world.serve("catalog/search", routed("/search"))
+    assert denied in world.woken
+    world.woken.clear()
+    world.look(holder)
+    assert world.woken == []
+
+
 # ---- squatting --------------------------------------------------------------------------------
 SQUATTERS = {
     "suspended": {"suspend": True},
