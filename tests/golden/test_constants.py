@@ -27,26 +27,37 @@ GOLDENS = Path(__file__).parent / "constants"
 PLAIN = (bool, int, float, str, bytes, type(None))
 
 
-@pytest.mark.parametrize(
-    "package",
-    ["kube", "manifests", "measurement", "prometheus", "reconcile", "runtime", "slo", "stats"],
-)
-def test_constants_and_defaults_are_as_their_golden_says(package, golden):
-    found = (f"{name} = {shown(value)}" for name, value in constants(package) if is_plain(value))
-    golden(GOLDENS / f"{package}.txt", "\n".join(found) + "\n")
-
-
-def constants(package: str) -> Iterator[tuple[str, object]]:
-    """Each with the module, class or function that has it."""
+def modules_of(package: str) -> list[ModuleType]:
+    """Each module of a package of ours."""
     base = importlib.import_module(f"{sluicegate.__name__}.{package}")
-    for info in pkgutil.walk_packages(base.__path__, f"{base.__name__}."):
-        module = importlib.import_module(info.name)
-        place = info.name.removeprefix(f"{sluicegate.__name__}.")
-        for name in _assigned(module):
-            yield f"{place}.{name}", getattr(module, name)
-        for name, value in vars(module).items():
-            if getattr(value, "__module__", "") == info.name:
-                yield from _defaults(f"{place}.{name}", value)
+    found = pkgutil.walk_packages(base.__path__, f"{base.__name__}.")
+    return [importlib.import_module(info.name) for info in found]
+
+
+# Imported here, as all tests import what they test: a test that did would seem to execute it all.
+MODULES = {
+    package: modules_of(package)
+    for package in (
+        "kube", "manifests", "measurement", "prometheus", "reconcile", "runtime", "slo", "stats",
+    )
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("package", MODULES)
+def test_constants_and_defaults_are_as_their_golden_says(package, golden):
+    found = (one for module in MODULES[package] for one in constants(module))
+    lines = (f"{name} = {shown(value)}" for name, value in found if is_plain(value))
+    golden(GOLDENS / f"{package}.txt", "\n".join(lines) + "\n")
+
+
+def constants(module: ModuleType) -> Iterator[tuple[str, object]]:
+    """Each with the module, class or function that has it."""
+    place = module.__name__.removeprefix(f"{sluicegate.__name__}.")
+    for name in _assigned(module):
+        yield f"{place}.{name}", getattr(module, name)
+    for name, value in vars(module).items():
+        if getattr(value, "__module__", "") == module.__name__:
+            yield from _defaults(f"{place}.{name}", value)
 
 
 def _assigned(module: ModuleType) -> Iterator[str]:

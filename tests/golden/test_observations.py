@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.api import names
@@ -20,6 +21,8 @@ from tests.support.apiserver.built_controller import build_controller, reconcile
 from tests.support.decisions.rollouts import serving
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.support.decisions.rollout_world import World
 
 GOLDENS = Path(__file__).parent / "observations"
@@ -122,7 +125,12 @@ def cases() -> dict[str, tuple[World, tuple[Body, ...], JobRefusal | None]]:
     }  # fmt: skip
 
 
-async def observed(world: World, bodies: tuple[Body, ...], refusal: JobRefusal | None) -> Body:
+async def observed(
+    world: World,
+    bodies: tuple[Body, ...],
+    refusal: JobRefusal | None = None,
+    others: Mapping[Key, ProductSnapshot] = MappingProxyType({}),
+) -> Body:
     """The parts of an observation that are read of the cluster."""
     async with ApiStandIn() as server:
         usual = reconciler_of(build_controller(server.api)).observer
@@ -133,6 +141,8 @@ async def observed(world: World, bodies: tuple[Body, ...], refusal: JobRefusal |
         for name, since in (("features", world.now), ("pricing", world.now - 12 * 60)):
             found = ProductSnapshot(ProductState.DEGRADED, bad_since=since, degraded_at=since)
             observer.fleet.record(Key("catalog" if name == "features" else "finance", name), found)
+        for key, snapshot in others.items():
+            observer.fleet.record(key, snapshot)
         for body in bodies:
             kind = PODS if "containerStatuses" in body.get("status", {}) else JOBS
             kind = DEPLOYMENTS if "replicas" in body["spec"] else kind
@@ -179,3 +189,17 @@ async def test_what_is_observed(golden):
         ]
         known = known or found
     golden(GOLDENS / "observed.txt", "\n".join(lines) + "\n")
+
+
+async def test_a_product_that_calls_back_explains_nothing():
+    world, me = serving(dependsOn=CALLS), Key("catalog", "search")
+    calls = ProductSnapshot(depends_on=tuple(Key("catalog", one["name"]) for one in CALLS))
+    back = ProductSnapshot(ProductState.DEGRADED, degraded_at=world.now, depends_on=(me,))
+    known = {me: calls, Key("finance", "pricing"): back}
+    found = await observed(world, (UP,), others=known)
+    assert [(name, cycle) for name, _, cycle in found["dependencies"]] == [
+        ("features", False),
+        ("pricing", True),
+        ("absent", False),
+    ]
+    assert found["facts.upstream_degraded"] == ("features",)

@@ -37,8 +37,10 @@ from sluicegate.manifests.version_annotations import memory_annotations
 from sluicegate.measurement.canary_blocks import Requests
 from sluicegate.policy.diagnosis.remedy import WaitingRetraining
 from sluicegate.policy.model.decision import Alert, Hold, StartRollout
-from sluicegate.policy.model.observed import Failure, Portfolio
+from sluicegate.policy.model.observed import Failure, ManualRequest, Portfolio
+from sluicegate.policy.transitions import with_share
 from sluicegate.prometheus.targets import TargetFacts
+from sluicegate.reconcile.decide.api_gate import at_the_gate
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.decide.requeue import next_for
 from sluicegate.reconcile.decide.retraining_attempt import (
@@ -47,8 +49,10 @@ from sluicegate.reconcile.decide.retraining_attempt import (
     with_pending,
     with_result,
 )
+from sluicegate.reconcile.decide.rollout_completion import advance
 from sluicegate.reconcile.decide.rollout_observation import (
     _moved_at,
+    allocation,
     observe_rollout,
     route_removal_time,
 )
@@ -56,9 +60,12 @@ from sluicegate.reconcile.decide.rollout_progress import (
     Completed,
     RolloutState,
     ShareTaken,
+    Unchanged,
     facts_of,
     progress,
 )
+from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck
+from sluicegate.reconcile.decide.shadow_phase import with_shadow
 from sluicegate.reconcile.decide.status_recovery import (
     restored_status,
     was_there_before,
@@ -75,6 +82,7 @@ from sluicegate.reconcile.fleet.training_slots import Reserved, is_overdue, runs
 from sluicegate.reconcile.live.children import JobRecord, ParentStatus, job_record
 from sluicegate.reconcile.observe.container_limits import at_limit, is_node_busy
 from sluicegate.reconcile.observe.observation import lacks_labels
+from sluicegate.reconcile.report.condition_events import news
 from sluicegate.reconcile.report.first_version_start import FirstStarts
 from sluicegate.reconcile.routes.arbitration import RouteRefusal
 from sluicegate.reconcile.routes.claims import Claim
@@ -521,6 +529,92 @@ def test_what_the_pods_of_a_candidate_show_with_time(golden):
         assert found == (0 if moment is None else START + moment)
 
 
+def test_what_is_told_of_pods_that_go_uncounted():
+    for name, version, problem in (
+        ("promoting at 100", "v1", None), ("back from 25", "v2", DecisionReason.PROMETHEUS_STALE),
+    ):  # fmt: skip
+        usual, one = serving().observation(), PHASES[name]
+        seen = replace(usual, observed=replace(usual.observed, problem=problem))
+        move = observe_rollout(seen, status(one))
+        assert move is not None
+        for seconds in (0, 700):
+            told = advance(seen, status(one), replace(move, found=Completed(one, seconds)))[1]
+            texts = [each.message for each in told if each.reason == "DrainNotCounted"]
+            why = f" ({problem})" if problem else ""
+            text = (
+                f"{version} has had no share of the traffic for 11.7 min, so its pods are removed"
+            )
+            text += f" although its requests can't be counted{why}"
+            assert texts == [text][: bool(seconds)]
+
+
+def test_what_is_observed_of_a_rollout_without_pods():
+    usual, one = serving().observation(), candidate(Phase.PROMOTING, 50, 50)
+    bare = replace(usual, product=MODES["no route"].replace(status=status(one)))
+    live = {one.revision: pods(1, 1, 1)}
+    layouts = [laid_out(allocation(replace(bare, live=each), status(one))) for each in ({}, live)]
+    assert layouts == [
+        laid_out(allocation_of(bare.product, status(one), stable_pods=4, ready=ready, kept={}))
+        for ready in (0, 1)
+    ]
+    for ready, serves in ((0, False), (1, True)):
+        known = rolling(None, None)
+        known = replace(known, live={STABLE.revision: pods(ready)})
+        facts = facts_of(MODES["a route"], status(one), known, Unchanged())
+        assert facts.stable_serves is serves
+        assert facts.serves is False
+
+
+def test_which_pods_are_stuck():
+    """A Deployment that its controller hasn't seen yet says nothing of the change."""
+    usual = serving().observation()
+    current = usual.product.status
+    assert current.stable is not None
+    known = Condition(
+        type="Reconciling", status="True", reason="R", last_transition_time=usual.now - 600
+    )
+    reported = usual.product.replace(status=current.replace(conditions=(known,)))
+    for seen, waited, stuck in (
+        ({"rolling": True, "stuck": True}, 0, True), ({"rolling": True, "stuck": False}, 9, False),
+        ({"rolling": True, "stuck": True, "current": False}, 0, False),
+        ({"rolling": True, "stuck": False, "current": False}, 1, True), ({}, 0, False), ({}, 1, True),
+    ):  # fmt: skip
+        live = {current.stable.revision: pods(3, **seen)}
+        one = replace(usual, product=reported, live=live, now=usual.now + waited)
+        assert is_stuck(one, reported.status) is stuck
+        assert is_rolling(one, reported.status)
+        assert not is_stuck(replace(one, changing=True), reported.status)
+
+
+def test_what_the_gate_notes_of_an_api():
+    usual, known = serving().observation(), PHASES["starting at 10"]
+    for api, changes, request, said, handles in (
+        ("", None, "", "Unknown", False), ("", (), "", "Kept", False), ("", ("a",), "", None, False),
+        ("", ("a",), "v2/go", "Changed", True), ("Changed", ("a",), "v2/go", "Changed", False),
+    ):  # fmt: skip
+        one = known.replace(api=api) if api else known
+        asked = (ManualRequest(names.REQUEST_PROMOTE, request),) if request else ()
+        facts = replace(usual.observed.facts, api_changes=changes)
+        seen = replace(usual, observed=replace(usual.observed, facts=facts, requests=asked))
+        found, after = at_the_gate(seen, status(one), ShareTaken(with_share(one, 10, START)))
+        assert (str(found.candidate.api) if isinstance(found, ShareTaken) else None) == said
+        assert (after.last_handled is not None) is handles
+        assert at_the_gate(seen, status(one), Unchanged())[0] == Unchanged()
+
+
+def test_what_a_mirror_says_is_said_until_it_counts():
+    spec = product(
+        rollout={"steps": [10], "shadow": {"mirror": {"percent": 10}, "intervalSeconds": 600}}
+    )
+    usual = serving().observation()
+    for job, said in (("", "m"), ("a", "")):
+        known = ShadowStatus(since_time=START, reason="NoPairs", message="m", job=job)
+        state = status(CANDIDATES["at 25"].replace(shadow=known))
+        after, told = with_shadow(replace(usual, product=spec.replace(status=state)), state)
+        assert after.candidate.shadow.message == said
+        assert told == ()
+
+
 def test_whose_doing_it_was_shows_after_a_while():
     for reason, wait, seconds, ends in (
         ("", 0, 29, True),
@@ -802,6 +896,73 @@ def test_for_how_long_a_start_need_not_be_told():
         assert found is (split == "written")
     served = replace(serving().observation(), begun=None)
     assert not FirstStarts().can_wait(replace(served, begun=served.now), make_plan(served))
+
+
+def test_which_conditions_are_news(golden):
+    def of(known: Any, was: Any, now: Any) -> str:
+        kind, stable = known
+
+        def status_of(one: Any, version: Any) -> DataProductStatus:
+            found = (
+                () if one is None else (Condition(type=kind, last_transition_time=START, **one),)
+            )
+            return DataProductStatus(stable=version, conditions=found)
+
+        told = news(status_of(was, stable), status_of(now, STABLE))
+        return (
+            ", ".join(f"{one.action} {one.reason}{'!' * one.warning} {one.message}" for one in told)
+            or "nothing"
+        )
+
+    def table(*each: tuple[str, str, str]) -> dict[str, Any]:
+        return {
+            f"{status} {reason} {text}": {"status": status, "reason": reason, "message": text}
+            for status, reason, text in each
+        }
+
+    none: dict[str, Any] = {"none": None}
+    stalled = table(
+        *[
+            ("True", reason, text)
+            for reason in ("ModelRejected", "ApiChanged", "ApplyRefused", "VersionReused")
+            for text in "ab"
+        ]
+    )
+    ready = table(
+        ("True", "Serving", "a"),
+        *[
+            ("False", reason, text)
+            for reason in ("PodsNotReady", "NameConflict", "RouteNotAccepted")
+            for text in "ab"
+        ],
+    )
+    measured = table(
+        ("True", "FeedbackSecretUnusable", "a"),
+        ("False", "FeedbackSecretUnusable", "b"),
+        ("False", "NoData", "a"),
+    )
+    text = ""
+    for kind, found in (
+        (ConditionType.STALLED, stalled),
+        (ConditionType.READY, ready),
+        (ConditionType.METRICS_AVAILABLE, measured),
+    ):
+        last = [name for name in found if name.endswith("a")]
+        serves = (
+            {"served": (kind, STABLE), "is new": (kind, None)}
+            if kind is ConditionType.READY
+            else {str(kind): (kind, STABLE)}
+        )
+        text += combined(
+            of,
+            serves,
+            {
+                f"after {name}": one
+                for name, one in (none | {name: found[name] for name in last}).items()
+            },
+            found,
+        )
+    golden(GOLDENS / "news.txt", text)
 
 
 # ---- what others may know --------------------------------------------------------------------------
@@ -1248,6 +1409,22 @@ def test_what_shows_that_a_product_was_there_before():
         assert was_there_before(empty.replace(**fields), ())
 
 
+def test_what_lives_without_pods():
+    """Shares of pods behind one Service, should there be none; and a pod that is about to end."""
+    one = CANDIDATES["at 25"]
+
+    def lives(version: Any, replicas: int, total: int) -> DeploymentRecord:
+        labels = ((names.LABEL_REVISION, version.revision),)
+        kept = tuple(memory_annotations(version).items())
+        return pods(total, replicas, total, labels=labels, annotations=kept)
+
+    for stable, tried, left in (((0, 0), (0, 0), None), ((4, 4), (0, 1), 20), ((4, 4), (1, 0), 1)):
+        live = {STABLE.revision: lives(STABLE, *stable), one.revision: lives(one, *tried)}
+        after = restored_status(MODES["no route"], STABLE, live, None, now=START)
+        assert after is not None
+        assert (after.candidate and after.candidate.weight) == left
+
+
 def test_which_requests_a_lost_status_leaves():
     usual = MODES["a route"]
     asked = usual.replace(metadata=usual.metadata.replace(annotations={names.REQUEST_ABORT: "b"}))
@@ -1275,6 +1452,9 @@ def test_what_the_spec_calls_a_bento_is_taken_in_place():
     again = referred_to(before, BEFORE.replace(service="Other"))
     assert again.history[0].service == "Other"
     assert again.stable == STABLE
+    tried = referred_to(before, CANDIDATES["at 25"].replace(service="Other"))
+    assert tried.candidate.service == "Other"
+    assert (tried.stable, tried.history) == (STABLE, (BEFORE,))
     twin = before.replace(candidate=CANDIDATES["at 25"].replace(revision=STABLE.revision))
     assert without_twin(twin).candidate is None
     assert without_twin(before) is before
