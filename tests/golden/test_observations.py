@@ -7,6 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from sluicegate.api import names
 from sluicegate.api.engine import ProductState
 from sluicegate.kube.resources import DEPLOYMENTS, JOBS, PODS, Key
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.support.decisions.rollout_world import World
+
+pytestmark = pytest.mark.slow
 
 GOLDENS = Path(__file__).parent / "observations"
 Body = dict[str, Any]

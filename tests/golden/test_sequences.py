@@ -9,6 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from sluicegate.api.engine import ProductState, SloRecord, Streak
 from sluicegate.api.product_info import Priority
 from sluicegate.api.versions import CandidatePhase
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from sluicegate.reconcile.live.children import DeploymentRecord
+
+pytestmark = pytest.mark.slow
 
 GOLDENS = Path(__file__).parent / "sequences"
 BLOCK = 300

@@ -90,6 +90,8 @@ if TYPE_CHECKING:
 
     from sluicegate.reconcile.observe.observation import Observation
 
+pytestmark = pytest.mark.slow
+
 GOLDENS = Path(__file__).parent / "situations"
 Situation = tuple["Callable[[], World]", "Callable[[Observation], Observation]"]
 TRAINING = {"command": ["train"], "output": "registry.example/search", "timeoutSeconds": 7200}

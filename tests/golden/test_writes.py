@@ -64,6 +64,8 @@ if TYPE_CHECKING:
     from sluicegate.kube.resources import Resource
     from sluicegate.reconcile.observe.observation import Observation
 
+pytestmark = pytest.mark.slow
+
 GOLDENS = Path(__file__).parent / "writes"
 Body = dict[str, Any]
 SCALED = {
