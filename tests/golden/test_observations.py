@@ -17,9 +17,9 @@ from sluicegate.reconcile.fleet.training_slots import JobRefusal
 from sluicegate.reconcile.live.children import watched
 from sluicegate.reconcile.live.product import product_record
 from sluicegate.runtime.cache import Caches
-from tests.golden.test_situations import SCORES, on_its_way, starting, trained
 from tests.support.apiserver.api_stand_in import ApiStandIn
 from tests.support.apiserver.built_controller import build_controller, reconciler_of
+from tests.support.decisions.product_moments import SCORES, on_its_way, starting, trained
 from tests.support.decisions.rollouts import serving
 
 if TYPE_CHECKING:

@@ -27,6 +27,7 @@ from sluicegate.reconcile.live.product import packed, product_record, unpacked
 from sluicegate.reconcile.routes.gateway_state import gateway_state
 from tests.support.decisions.combinations import combined
 from tests.support.decisions.rollout_world import broken_pod
+from tests.support.decisions.route_objects import NOON, accepted, meta, parent, resolved, route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 GOLDENS = Path(__file__).parent / "records"
 Body = dict[str, Any]
-MORNING, NOON, EVENING = (f"2026-09-01T{hour}:00:00Z" for hour in ("08", "12", "20"))
+MORNING, EVENING = (f"2026-09-01T{hour}:00:00Z" for hour in ("08", "20"))
 
 
 def told(records: Mapping[str, Any], usual: Any) -> str:
@@ -52,18 +53,6 @@ def told(records: Mapping[str, Any], usual: Any) -> str:
         ]
         known = known or fields
     return "\n".join(lines) + "\n"
-
-
-def meta(**fields: Any) -> Body:
-    owner = {"kind": names.KIND, "name": "search", "uid": "o", "controller": True}
-    return {
-        "namespace": "shop",
-        "name": "search-1",
-        "uid": "u",
-        "resourceVersion": "7",
-        "generation": 3,
-        "ownerReferences": [owner],
-    } | fields
 
 
 def conditions(*each: tuple[str, str], **fields: Any) -> list[Body]:
@@ -169,37 +158,6 @@ def test_what_is_kept_of_deployments(golden):
 
 def service(**spec: Any) -> Body:
     return {"metadata": meta(), "spec": spec}
-
-
-def route(*parents: Body, **spec: Any) -> Body:
-    backends = [
-        {"name": "search-1", "weight": 95},
-        {"name": "search-2", "weight": 5},
-        {"name": "search-3"},
-    ]
-    known = {"parentRefs": [{"name": "web"}], "rules": [{"backendRefs": backends}]}
-    return {
-        "metadata": meta(creationTimestamp=NOON),
-        "spec": known | spec,
-        "status": {"parents": list(parents)},
-    }
-
-
-def parent(*each: Body, **ref: Any) -> Body:
-    return {"parentRef": {"name": "web"} | ref, "conditions": list(each)}
-
-
-def accepted(status: str = "True", **fields: Any) -> Body:
-    return {"type": "Accepted", "status": status, "observedGeneration": 3, "reason": "A"} | fields
-
-
-def resolved(status: str = "True", **fields: Any) -> Body:
-    return {
-        "type": "ResolvedRefs",
-        "status": status,
-        "observedGeneration": 3,
-        "reason": "R",
-    } | fields
 
 
 ROUTES: dict[str, Body] = {

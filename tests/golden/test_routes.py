@@ -15,9 +15,9 @@ from sluicegate.reconcile.live.product import product_record
 from sluicegate.reconcile.routes.claim_reading import claim_of, listeners_of
 from sluicegate.reconcile.routes.claims import hosts_above, hosts_may_meet, is_under
 from sluicegate.reconcile.routes.live_claims import RouteEntry, read_entry
-from tests.golden.test_records import accepted, meta, parent, resolved, route
 from tests.support.decisions.combinations import combined
 from tests.support.decisions.rollout_world import START, serving_world
+from tests.support.decisions.route_objects import accepted, meta, parent, resolved, route
 
 if TYPE_CHECKING:
     from sluicegate.reconcile.live.children import RouteRecord

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from copy import deepcopy
 from dataclasses import asdict, replace
-from functools import cache, partial, wraps
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from sluicegate.api.names import (
     DecisionReason,
 )
 from sluicegate.api.outcome import Outcome
-from sluicegate.api.retraining_status import AttemptResult, RetrainingStatus, Trigger
+from sluicegate.api.retraining_status import AttemptResult, RetrainingStatus
 from sluicegate.api.status import DependencyState, DependencyStatus
 from sluicegate.api.versions import CandidatePhase, Release
 from sluicegate.conditions import Finding
@@ -64,6 +63,28 @@ from sluicegate.settings import ServiceKind
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
 from tests.support.decisions.judged import series
+from tests.support.decisions.observed_changes import (
+    a_pod_is_evicted,
+    about_to_change,
+    as_it_is,
+    pods_that_dont_come,
+    refused,
+    with_a_stranger,
+)
+from tests.support.decisions.product_moments import (
+    IN_A_PIPELINE,
+    IN_THE_COLUMN,
+    REFUSED,
+    SCORES,
+    TRAINING,
+    canary,
+    on_its_way,
+    remembered,
+    starting,
+    trained,
+    waiting_for_a_node,
+    with_status,
+)
 from tests.support.decisions.rollout_world import (
     ACCURACY,
     BLOCK,
@@ -75,15 +96,6 @@ from tests.support.decisions.rollout_world import (
     image,
 )
 from tests.support.decisions.rollouts import at_weight, serving
-from tests.unit.reconcile.report import test_kstatus, test_reason_column
-from tests.unit.reconcile.report.test_kstatus import (
-    a_pod_is_evicted,
-    about_to_change,
-    as_it_is,
-    canary,
-    pods_that_dont_come,
-)
-from tests.unit.reconcile.report.test_reason_column import waiting_for_a_node, with_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,7 +106,6 @@ pytestmark = pytest.mark.slow
 
 GOLDENS = Path(__file__).parent / "situations"
 Situation = tuple["Callable[[], World]", "Callable[[Observation], Observation]"]
-TRAINING = {"command": ["train"], "output": "registry.example/search", "timeoutSeconds": 7200}
 AVAILABILITY = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.99"}
 SCALED = {
     "runtimeImage": "registry.example/runtime:1",
@@ -104,7 +115,6 @@ SCALED = {
 }
 EVALUATED = document()["spec"]["model"] | {"evaluation": {"accuracy": {"bad": 20, "total": 100}}}
 MIRROR = {"mirror": {"percent": 10}, "intervalSeconds": 600}
-SCORES = {"command": ["score"], "intervalSeconds": 600}
 
 
 def seen(**fields: Any) -> Callable[[Observation], Observation]:
@@ -180,42 +190,11 @@ def job(**fields: Any) -> JobRecord:
     return JobRecord(**values | fields)
 
 
-def remembered(make: Callable[..., World]) -> Callable[..., World]:
-    """Makes a world of its own for each caller, and what they have in common once."""
-    made: dict[str, World] = {}
-
-    @wraps(make)
-    def copied(*args: Any, **fields: Any) -> World:
-        key = json.dumps([args, fields])
-        if key not in made:
-            made[key] = make(*args, **fields)
-        return deepcopy(made[key])
-
-    return copied
-
-
-def starting() -> World:
-    world = World(spec=document())
-    world.settle()
-    return world
-
-
 def with_candidate(make: Callable[[], World], **fields: Any) -> World:
     world = make()
     candidate = world.current.candidate
     assert candidate is not None
     return with_status(world, candidate=candidate.replace(**fields))
-
-
-def trained(
-    *, suspend: bool = False, slo: str = "accuracy", cause: str = "ModelDecay", **fields: Any
-) -> World:
-    """A training is under way."""
-    world = serving(retraining=TRAINING)
-    why = Trigger(id="0123abcd", cause=cause, slo=slo, version="v1", trigger_time=world.now)
-    world.spec["spec"]["suspend"] = suspend
-    known = {"trigger": why, "attempt": 2, "job": "search-train", "start_time": world.now}
-    return with_status(world, retraining=RetrainingStatus(**known | fields))
 
 
 def tried(outcome: Outcome, reason: str = "") -> World:
@@ -327,11 +306,6 @@ def turned_back(**spec: Any) -> World:
     return world
 
 
-@remembered
-def on_its_way(weight: int = 25, **spec: Any) -> World:
-    return serving(**spec).push("b", "v2").until(at_weight(weight))
-
-
 def worse() -> World:
     world = on_its_way(25)
     world.bad["v2"] = 0.15
@@ -418,12 +392,12 @@ def silent() -> World:
 GROUPS: dict[str, dict[str, Situation]] = {
     "the column": {
         "it serves": (serving, as_it_is),
-        **{name: (make, as_it_is) for name, (make, _) in test_reason_column.TABLE.items()},
-        **{name: (make, change) for name, (make, change, _) in test_reason_column.CHANGED.items()},
+        **{name: (make, as_it_is) for name, make in IN_THE_COLUMN.items()},
+        **REFUSED,
     },
     "a pipeline": {
         "it serves": (serving, as_it_is),
-        **{name: (make, change) for name, (make, change, *_) in test_kstatus.TABLE.items()},
+        **IN_A_PIPELINE,
     },
     "service levels and trainings": {
         "it serves": (serving, as_it_is),
@@ -500,12 +474,12 @@ GROUPS: dict[str, dict[str, Situation]] = {
         "its first pods lack a volume": (
             starting, both(later(601), with_pod(unmounted=True)),
         ),
-        "it is refused while it starts": (starting, test_kstatus.refused),
+        "it is refused while it starts": (starting, refused),
         "its first version is ready, and not yet accepted": (
             starting, both(all_ready, split(VerificationLevel.WRITTEN), seen(begun=None)),
         ),
         "its first version is ready and accepted": (starting, both(all_ready, split(VerificationLevel.ACCEPTED))),
-        "its first version is slow and its name is taken": (starting, both(later(31), test_kstatus.with_a_stranger)),
+        "its first version is slow and its name is taken": (starting, both(later(31), with_a_stranger)),
         "it starts quietly": (partial(World, spec=document()), as_it_is),
         "its first version was ready at once": (
             starting, all_ready,
@@ -593,7 +567,7 @@ GROUPS: dict[str, dict[str, Situation]] = {
         ),
         "its newest pods were stuck": (lambda: reported(pods_that_dont_come), a_pod_is_evicted),
         "its newest pods came": (lambda: reported(pods_that_dont_come), as_it_is),
-        "it was refused": (lambda: reported(test_kstatus.refused), as_it_is),
+        "it was refused": (lambda: reported(refused), as_it_is),
         "no pod was ready": (lambda: reported(stable_has(ready=0)), as_it_is),
         "no pod has room": (serving, stable_has(ready=0, refused="exceeded quota")),
         "its Gateways are asked": (

@@ -1,0 +1,67 @@
+"""What else may be observed of a product: changes of one observation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from sluicegate.reconcile.observe.observation import Observation
+
+Change = Callable[[Observation], Observation]
+
+
+def taken_by_nobody(observation: Observation) -> Observation:
+    assert observation.route is not None
+    route = replace(observation.route, parents=())
+    split = replace(observation.split, level=1, message="Gateway gateway/web says nothing")
+    return replace(observation, route=route, split=split)
+
+
+def in_conflict(observation: Observation) -> Observation:
+    return replace(observation, conflict="DataProduct catalog/other serves it", shadowed=True)
+
+
+def with_a_stranger(observation: Observation) -> Observation:
+    return replace(observation, conflict="Service catalog/search exists")
+
+
+def pods_on_their_way(observation: Observation, **change: bool) -> Observation:
+    """A change of spec.serving whose pods aren't up yet; those before them serve."""
+    rolling = {
+        key: replace(one, rolling=True, **change) if one.replicas else one
+        for key, one in observation.live.items()
+    }
+    return replace(observation, live=rolling)
+
+
+def pods_that_dont_come(observation: Observation) -> Observation:
+    return pods_on_their_way(observation, stuck=True)
+
+
+def a_pod_is_evicted(observation: Observation) -> Observation:
+    """One that the Deployment had is missing, though nobody changed anything."""
+    short = {
+        key: replace(one, replicas=one.ready + 1) if one.ready else one
+        for key, one in observation.live.items()
+    }
+    return replace(observation, live=short)
+
+
+def its_deployment_is_gone(observation: Observation) -> Observation:
+    assert observation.product.status.stable is not None
+    gone = observation.product.status.stable.revision
+    return replace(
+        observation, live={key: one for key, one in observation.live.items() if key != gone}
+    )
+
+
+def about_to_change(observation: Observation) -> Observation:
+    return replace(observation, changing=True)
+
+
+def refused(observation: Observation) -> Observation:
+    return replace(observation, refused="the API server refuses it")
+
+
+def as_it_is(observation: Observation) -> Observation:
+    return observation
