@@ -50,7 +50,7 @@ types: setup ## mypy, strict
 layers: setup ## Import contracts (import-linter)
 	$(RUN) lint-imports
 
-unit: setup ## Unit and golden tests, except those that take minutes
+unit: setup ## Unit and golden tests, except those marked heavy
 	$(PYTEST) -q --numprocesses=2 -m "not heavy" tests/unit tests/golden
 
 # Two lanes: what computes, and what waits (for clocks, pods, leases). What a change elsewhere can't

@@ -63,6 +63,7 @@ def test_json_has_the_promised_keys_and_shares_that_add_up(product, capsys):
     assert answer["degradation"]["availability"]["falseAlarmsPerYear"] >= 0
 
 
+@pytest.mark.heavy
 def test_the_same_seed_gives_the_same_answer(product, capsys):
     answers = []
     rates = ["--stable-bad", "availability=0.02", "--candidate-bad", "availability=0.026"]

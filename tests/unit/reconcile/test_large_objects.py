@@ -25,6 +25,7 @@ def limit_mib() -> int:
     return int(values["resources"]["limits"]["memory"].removesuffix("Mi"))
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 async def test_180_large_products_leave_the_operator_far_within_its_memory():
     junk = {"junk": "x" * BYTES}

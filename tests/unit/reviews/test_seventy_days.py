@@ -15,10 +15,9 @@ from sluicegate.ledger.resource_hours import hours_of
 from tests.support.decisions.ledger_world import BEGIN, DAYS, KEY, ZONE, counted, world
 from tests.support.decisions.recorded_days import DAY, NAMESPACE
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.heavy, pytest.mark.slow]
 
 
-@pytest.mark.heavy
 @pytest.mark.timeout(600)
 async def test_the_ledgers_sums_are_an_independent_recounts_to_the_event():
     async with world(share=0.3) as it:
