@@ -56,7 +56,7 @@ class Covering:
         serve them all. A line that is executed at import (a constant, a field) is judged by all
         tests that execute any line of the file, and by those of each file that imports it: a test
         that compares a constant with its number executes nothing. A line that nothing seems to
-        execute is judged by the tests of the last one before it in its function: once a timeout has
+        execute is judged by the tests of those before it in its function: once a timeout has
         cancelled an await, CPython 3.11 traces no further line of the frame.
         """
         contexts = self._data.contexts_by_lineno(str(self._root / path))
@@ -65,9 +65,8 @@ class Covering:
         if not found - {""}:
             if not found:
                 text = (self._root / path).read_text(encoding="utf-8")
-                before = reversed(lines_before(text, min(wanted)))
-                tests = (_selected(contexts.get(line, ())) for line in before)
-                return next(filter(None, tests), set())
+                before = lines_before(text, min(wanted))
+                return _selected({one for line in before for one in contexts.get(line, ())})
             found = {one for held in contexts.values() for one in held}
             return _selected(found) | importing(path, self._root)
         return _selected(found)

@@ -85,11 +85,11 @@ def unlisted():
     [
         (4, {"tests/unit/test_a.py::test_b", "tests/unit/test_a.py::test_c"}),
         (5, {"tests/unit/test_a.py::test_b"}),
-        (6, {"tests/unit/test_a.py::test_b"}),
+        (6, {"tests/unit/test_a.py::test_b", "tests/unit/test_a.py::test_c"}),
         (10, set()),
     ],
 )
-def test_a_line_that_seems_never_to_run_is_judged_by_the_tests_of_the_one_before(
+def test_a_line_that_seems_never_to_run_is_judged_by_the_tests_of_those_before(
     tmp_path, line, tests
 ):
     code = tmp_path / CODE / "stats" / "listed.py"
