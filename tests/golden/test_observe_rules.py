@@ -16,7 +16,7 @@ from sluicegate.conditions import Finding
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.prometheus.targets import TargetFacts
 from sluicegate.reconcile.observe.container_limits import at_limit, is_node_busy
-from sluicegate.reconcile.observe.observation import lacks_labels
+from sluicegate.reconcile.observe.observation import Observation, lacks_labels
 from sluicegate.reconcile.traffic.split_verification import Split, VerificationLevel
 from tests.support.decisions.combinations import combined
 from tests.support.decisions.rollout_world import START, World, document
@@ -24,6 +24,19 @@ from tests.support.decisions.rollouts import serving
 from tests.support.decisions.rule_inputs import MODES, Phase, candidate, pods, product, status
 
 GOLDENS = Path(__file__).parent / "rules"
+
+
+def with_slot(
+    usual: Observation, status: DataProductStatus, *, suspend: bool, slot: bool, trains: bool
+) -> Observation:
+    """With this status, a training slot or none, and a Job that trains or none."""
+    spec = usual.product.spec.replace(suspend=suspend)
+    return replace(
+        usual,
+        product=usual.product.replace(spec=spec, status=status),
+        trains=trains,
+        observed=replace(usual.observed, portfolio=Portfolio(slot=slot)),
+    )
 
 
 def test_which_training_starts(golden):
@@ -44,15 +57,8 @@ def test_which_training_starts(golden):
     }
 
     def of(before: Any, after: Any, suspend: bool, slot: bool, trains: bool) -> str:
-        spec = usual.product.spec.replace(suspend=suspend)
         current = usual.product.status.replace(retraining=before)
-        observed = replace(usual.observed, portfolio=Portfolio(slot=slot))
-        seen = replace(
-            usual,
-            product=usual.product.replace(spec=spec, status=current),
-            trains=trains,
-            observed=observed,
-        )
+        seen = with_slot(usual, current, suspend=suspend, slot=slot, trains=trains)
         state = current.replace(retraining=after)
         words = {
             "may": seen.may_train(state),
@@ -97,15 +103,8 @@ def test_which_shadow_job_starts(golden):
         return ShadowStatus(since_time=START, job=job)
 
     def of(before: Any, after: Any, suspend: bool, slot: bool, trains: bool) -> str:
-        spec = usual.product.spec.replace(suspend=suspend)
         current = usual.product.status.with_candidate(shadow=before)
-        observed = replace(usual.observed, portfolio=Portfolio(slot=slot))
-        seen = replace(
-            usual,
-            product=usual.product.replace(spec=spec, status=current),
-            trains=trains,
-            observed=observed,
-        )
+        seen = with_slot(usual, current, suspend=suspend, slot=slot, trains=trains)
         return "starts" if seen.starts_shadow(current.with_candidate(shadow=after)) else "waits"
 
     shadows = {
