@@ -110,6 +110,8 @@ def test_values_are_parsed_by_their_kind():
         ("LOG_LEVEL", "loud"), ("SHARE_DEPENDENCY_STATES", "yes"), ("WATCH_NAMESPACES", "Catalog"),
         ("DEFAULT_RUNTIME_IMAGE", "registry.example/rt:1 x"), ("METRICS_PORT", "70000"),
         ("PLAIN_HTTP_REGISTRIES", "http://localhost"), ("WORKERS", "4.5"), ("RESYNC_SECONDS", "inf"),
+        ("HEALTH_LOOP_LAG_SECONDS", "0"), ("HEALTH_LOOP_LAG_SECONDS", "61"), ("PRODUCT_METRICS", "-1"),
+        ("HEALTH_WATCH_AGE_SECONDS", "300"),  # each watch is renewed that often
         ("NAMESPACE", "a\nb"), ("PROMETHEUS_CONCURRENCY", "true"), ("HOUR_SECONDS", "[60]"),
     ],
 )  # fmt: skip
