@@ -10,7 +10,7 @@ import asyncio
 import itertools
 from dataclasses import dataclass, field, replace
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 from sluicegate.kube.errors import AlreadyExists, Conflict, NotFound, Transient
 from sluicegate.runtime.leader_election import Elector, LeaseTiming
@@ -21,17 +21,15 @@ if TYPE_CHECKING:
 
     from sluicegate.kube.leases import LeaseRecord
 
-P = ParamSpec("P")
-
 LATEST = 1000.0
 """Seconds after which a story has gone wrong that hasn't ended."""
 
 
-def on_virtual_time(story: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+def on_virtual_time(story: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Run a test on virtual time, for so long at the latest."""
 
     @wraps(story)
-    async def within_limits(*args: P.args, **kwargs: P.kwargs) -> None:
+    async def within_limits(*args: Any, **kwargs: Any) -> None:
         async with asyncio.timeout(LATEST):
             await story(*args, **kwargs)
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import selectors
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 EPOCH = 1_767_225_600.0
@@ -127,17 +126,17 @@ def virtual_loop() -> VirtualLoop:
     return loop
 
 
+def virtually(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Let a test run on virtual time."""
+
+    @wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        run_virtually(test(*args, **kwargs))
+
+    return run
+
+
 def run_virtually(story: Coroutine[Any, Any, T]) -> T:
     """Run a story on virtual time, from its beginning to its end."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(story)
-
-
-def virtually(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Let a test run on virtual time."""
-
-    @wraps(test)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        run_virtually(test(*args, **kwargs))
-
-    return run
