@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
 from sluicegate.kube.resources import CONFIG_MAPS
 from sluicegate.runtime.health import Health, Limits, Pulse
 from sluicegate.runtime.http_server import Server
 from sluicegate.runtime.watch_liveness import Watches
+from tests.support.apiserver.kubeconfigs import kubeconfig_of
 from tests.support.processes.running import free_port, start, stop
 from tests.support.waiting import eventually
 
@@ -156,21 +156,7 @@ class Operator:
 @pytest.fixture
 def operator(tmp_path) -> Iterator[Operator]:
     """`sluicegate run`, whose API server refuses connections."""
-    kubeconfig = tmp_path / "kubeconfig"
-    context = {"cluster": "c", "user": "u"}
-    server = f"https://127.0.0.1:{free_port()}"
-    kubeconfig.write_text(
-        yaml.safe_dump(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "clusters": [{"name": "c", "cluster": {"server": server}}],
-                "users": [{"name": "u", "user": {"token": TOKEN}}],
-                "contexts": [{"name": "x", "context": context}],
-                "current-context": "x",
-            }
-        )
-    )
+    kubeconfig = kubeconfig_of(tmp_path, f"https://127.0.0.1:{free_port()}", token=TOKEN)
     port, log = free_port(), tmp_path / "log"
     program = Path(sys.executable).with_name("sluicegate")
     environment = {
