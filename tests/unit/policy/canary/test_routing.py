@@ -24,7 +24,7 @@ ROUTE = {"parentRefs": [{"name": "web", "namespace": "gateway"}]}
 def mismatch(pods: tuple[int, int], sent: list[tuple[int, int] | None], weight: int = 25):
     """The wrong share that is told of a canary; counts a block are of (candidate, stable)."""
     terms = judged_by(AVAILABILITY, rollout={"steps": [weight]}, route=ROUTE)
-    ours, theirs = (readings({AVAILABILITY["name"]: (0, total)}) for total in pods)
+    ours, theirs = (readings({"availability": (0, total)}) for total in pods)
     blocks = [
         CanaryBlock(START + CANARY * number, Quality.COUNTED, theirs, ours, sent=one)
         for number, one in enumerate(sent, start=4)
