@@ -55,6 +55,7 @@ async def opened(monkeypatch):
 
     async def login() -> Configuration:
         seen.logins += 1
+        await asyncio.sleep(0)  # meanwhile others may want to
         made = Configuration(host=str(server.make_url("")).rstrip("/"), ssl_ca_cert=str(AUTHORITY))
         made.api_key["BearerToken"] = f"Bearer {seen.logins}"
         return made
@@ -103,13 +104,28 @@ async def test_refused_credentials_are_replaced_and_the_old_connections_end_with
 
 
 async def test_many_requests_with_refused_credentials_log_in_once(opened):
-    refused = [asyncio.create_task(opened.wire.exchange(read(401, wait=True))) for _ in range(5)]
+    async def refused_and_again() -> int:
+        await opened.wire.exchange(read(401, wait=True))
+        return (await opened.wire.exchange(read(200)))[0]
+
+    sending = [asyncio.create_task(refused_and_again()) for _ in range(5)]
     while len(opened.asked) < 5:  # noqa: ASYNC110 - the same
         await asyncio.sleep(0.001)
     opened.go.set()
-    assert [status for status, *_ in await asyncio.gather(*refused)] == [401] * 5
-    await asyncio.gather(*(opened.wire.exchange(read(200)) for _ in range(5)))
+    assert await asyncio.gather(*sending) == [200] * 5
     assert (opened.logins, len(opened.closed)) == (2, 1)
+
+
+async def test_a_late_answer_to_former_credentials_leaves_the_new_ones_alone(opened):
+    late = asyncio.create_task(opened.wire.exchange(read(401, wait=True)))
+    while not opened.asked:  # noqa: ASYNC110 - the same
+        await asyncio.sleep(0.001)
+    await opened.wire.exchange(read(401))
+    await opened.wire.exchange(read(200))
+    opened.go.set()
+    assert (await late)[0] == 401
+    await opened.wire.exchange(read(200))
+    assert opened.logins == 2
 
 
 @pytest.mark.parametrize(
