@@ -196,7 +196,7 @@ def test_items_of_a_list_map_are_owned_by_their_key():
 
 
 def test_items_of_a_list_set_are_owned_by_their_value():
-    fields = {"f:spec": {"f:items": {'v:"x"': {}}}}
+    fields = {"f:spec": {"f:items": {".": {}, 'v:"x"': {}}}}
     assert owned_part(live(fields, items=["x", "y"]), "me") == {"spec": {"items": ["x"]}}
 
 

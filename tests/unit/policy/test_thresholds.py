@@ -7,6 +7,7 @@ of these.
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from dataclasses import fields, is_dataclass
 
@@ -81,6 +82,16 @@ RECORDS = {
     "Budget": {"total": 2, "per_namespace": 1},
 }  # fmt: skip
 """What isn't read isn't there, and what isn't given is a person's choice."""
+PARAMETERS = {
+    "canary.shadow_evidence.planned_shadow_seconds": {"known": 0.0},
+    "canary.verdict.decide": {"forced": False},
+    "model.terms.terms_of": {"hour_seconds": HOUR},
+    "slo_health.drift._two_sample": {"same_hours": False},
+    "slo_health.gauge_slo._followed": {"daily": False},
+    "slo_health.markets.judge": {"was_bad": False},
+    "training_results._attempt_over": {"failed": True},
+}
+"""What a call leaves out: the real hour, and nothing but what is usual."""
 MODULES = {
     one.name.removeprefix("sluicegate.policy."): importlib.import_module(one.name)
     for one in pkgutil.walk_packages(policy.__path__, "sluicegate.policy.")
@@ -117,3 +128,17 @@ def test_what_a_record_is_not_given_it_does_not_claim():
         for name, kind in classes.items()
     }
     assert {name: one for name, one in defaults.items() if one} == RECORDS
+
+
+def test_what_a_call_leaves_out_is_the_usual():
+    functions = {
+        f"{name}.{one.__name__}": inspect.signature(one).parameters.values()
+        for name, module in MODULES.items()
+        for one in vars(module).values()
+        if inspect.isfunction(one) and one.__module__ == module.__name__
+    }
+    defaults = {
+        name: numbers({one.name: one.default for one in parameters})
+        for name, parameters in functions.items()
+    }
+    assert {name: one for name, one in defaults.items() if one} == PARAMETERS

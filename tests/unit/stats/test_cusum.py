@@ -13,7 +13,7 @@ from sluicegate.api.engine import SloRecord
 from sluicegate.api.product import DataProduct
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.slo_health.baseline import from_production, ratio_of, upper_bound
-from sluicegate.policy.slo_health.drift import drift_of
+from sluicegate.policy.slo_health.drift import Drift, drift_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats import cusum
 from sluicegate.stats.counts import Count
@@ -175,6 +175,14 @@ def test_a_provisional_baseline_only_warns():
     drift = drift_of(slo, series, small, now=60, since=0)
     assert drift.statistic > drift.bound
     assert drift.level.name == "AT_RISK"
+
+
+@pytest.mark.parametrize(
+    ("statistic", "level"),
+    [(9.5, "MISSED"), (9.49, "AT_RISK"), (4.75, "AT_RISK"), (4.74, "MET")],
+)
+def test_a_drift_is_missed_at_its_bound_and_at_risk_at_half_of_it(statistic, level):
+    assert Drift(statistic, bound=9.5, decides=True).level.name == level
 
 
 @pytest.mark.slow

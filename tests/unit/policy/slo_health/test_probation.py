@@ -72,6 +72,10 @@ def test_more_client_errors_than_before_are_confirmed_by_blocks_that_have_reques
     )
     assert found is not None
     assert (found.state, found.fresh) == (SloState.MISSED, requests > 0)
+    settled = status.replace(probation=None)
+    assert not judge_client_errors(
+        TERMS, settled, status.stable, {CLIENT_ERRORS: refused}, observed=observed(block=60)
+    )
 
 
 # ---- its end --------------------------------------------------------------------------------
