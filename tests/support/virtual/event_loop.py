@@ -8,6 +8,7 @@ as it says it does (see `spend`).
 from __future__ import annotations
 
 import asyncio
+import inspect
 import selectors
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -16,6 +17,9 @@ from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from contextlib import AbstractAsyncContextManager
+
+    Story = Callable[..., Coroutine[Any, Any, None]]
 
 T = TypeVar("T")
 
@@ -140,3 +144,23 @@ def run_virtually(story: Coroutine[Any, Any, T]) -> T:
     """Run a story on virtual time, from its beginning to its end."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(story)
+
+
+def told_in(opened: Callable[[], AbstractAsyncContextManager[Any]]) -> Callable[[Story], Any]:
+    """Make a test of a story: its first argument is what is opened, and virtual time passes in it."""
+
+    def test_of(story: Story) -> Any:
+        @wraps(story)
+        def test(**parameters: Any) -> None:
+            async def told() -> None:
+                async with opened() as first:
+                    await story(first, **parameters)
+
+            run_virtually(told())
+
+        signature = inspect.signature(story)
+        others = [*signature.parameters.values()][1:]
+        test.__signature__ = signature.replace(parameters=others)  # type: ignore[attr-defined]
+        return test
+
+    return test_of

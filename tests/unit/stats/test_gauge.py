@@ -149,6 +149,23 @@ def test_a_gauge_that_was_pushed_once_and_never_again_stays_stale():
     assert {one.slos[0].reason for one in found[41:]} == {"Stale"}
 
 
+@pytest.mark.slow
+def test_a_gauge_that_comes_back_with_one_value_is_not_retrained_by_what_it_was_before():
+    slo = {**BASKET, "indicator": {"gauge": {"metric": "mean_basket_value"}}}
+    value = noise(2)
+
+    def given_value(index):
+        if index < 480:
+            return value(index)
+        return value(index) - 30 if index < 493 else value(index) if index >= 560 else None
+
+    found = history(562, given_value, slo)
+    assert found[494].slos[0].reason == "Stale"
+    assert found[559].slos[0].state == "Missed"
+    assert {one.decision.type for one in found} == {"Hold"}
+    assert found[559].decision.reason in {"NotConfirmed", "InsufficientData"}
+
+
 def canary(difference, blocks, seed=5):
     """A rollout judged by a gauge alone; the decisions until one ends it."""
     terms = judged_by(BASKET, rollout={"steps": [50]})
