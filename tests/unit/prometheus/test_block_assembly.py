@@ -269,6 +269,9 @@ def test_facts_are_those_of_the_newest_block():
     )  # fmt: skip
     ((_, facts),) = assemble_facts(answers, [target()])
     assert facts == TargetFacts(1.0, True, False, 2, 0.1, 0.2, None, 0.5)
+    late = {**SCRAPED, (*VERSION, "up"): {SECOND: 0.0}, (*VERSION, "age"): {SECOND: 61.0}}
+    ((_, lost),) = assemble_facts(answered(targets=late), [target()])
+    assert (lost.coverage, lost.scraped, lost.stale) == (0.0, False, True)
     ((_, nothing),) = assemble_facts(answered(), [target()])
     assert nothing == TargetFacts(None, False, False, 0, None, None, None, None)
 
