@@ -278,10 +278,7 @@ def test_whose_doing_it_was_shows_after_a_while():
 
 
 def test_what_a_decision_may_know_of_a_rollout(golden):
-    problems = {
-        "no problem": None,
-        "a lasting problem": replace(broken_pod(), unrecoverable=True),
-    }
+    problems = {"no problem": None, "a lasting problem": replace(broken_pod(), unrecoverable=True)}
 
     def of(
         one: Candidate, coming: Any, split: Any, problem: Any, waited: int | None, term: int

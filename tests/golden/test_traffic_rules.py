@@ -99,11 +99,11 @@ def test_a_version_lives_once(golden):
 
 def test_how_replicas_split_the_traffic(golden):
     rows = [
-        f"{weight:2} % of {stable}: {' + '.join(map(str, split_by_replicas(weight, stable)))}\n"
+        f"{weight:2} % of {stable}: {' + '.join(map(str, split_by_replicas(weight, stable)))}"
         for weight in (0, 1, 5, 20, 25, 33, 50, 60, 75, 90, 99)
         for stable in (1, 2, 3, 4, 7, 10)
     ]
-    golden("rules/replicas.txt", "".join(rows))
+    golden("rules/replicas.txt", rows)
 
 
 def test_the_pods_that_all_of_the_traffic_needs(golden):
@@ -231,7 +231,5 @@ def test_whether_a_route_is_accepted(golden):
     assert verify_acceptance(None, {}, ()) == (VerificationLevel.NONE, "the route isn't there yet")
     others = {"other weights": {"a": 100}, "none": {}, "more": {"a": 95, "b": 5, "d": 1}}
     words = {name: verify_acceptance(live_route(), weights, ()) for name, weights in others.items()}
-    golden(
-        "rules/weights.txt",
-        "".join(f"{name}: {level.name}: {text}\n" for name, (level, text) in words.items()),
-    )
+    lines = (f"{name}: {level.name}: {text}" for name, (level, text) in words.items())
+    golden("rules/weights.txt", lines)

@@ -51,11 +51,12 @@ from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.settings import ServiceKind, Settings
 from tests.support.apiserver.api_stand_in import ApiStandIn, failure
 from tests.support.apiserver.built_controller import build_controller, reconciler_of
+from tests.support.decisions.combinations import by_outcome
 from tests.support.decisions.rollout_world import RUNTIME, START, World, document
 from tests.support.decisions.rollouts import at_weight, serving
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
     from aiohttp import web
 
@@ -259,17 +260,10 @@ ANSWERS: dict[str, Callable[[Case, Child], object]] = {
 }
 
 
-async def table(cases: Iterable[tuple[str, ...]], judge: Callable[..., Awaitable[str]]) -> str:
-    """The outcomes, and of which cases they are; those that differ in the first alone in a line."""
-    found: dict[str, dict[tuple[str, ...], list[str]]] = {}
-    for case in cases:
-        first, *others = case
-        found.setdefault(await judge(*case), {}).setdefault(tuple(others), []).append(first)
-    return "".join(
-        f"{outcome}:\n"
-        + "".join(f"  {', '.join(of) or '-'}: {'; '.join(ones)}\n" for of, ones in lines.items())
-        for outcome, lines in found.items()
-    )
+async def table(
+    cases: Iterable[tuple[str, ...]], judge: Callable[..., Awaitable[str]]
+) -> Iterator[str]:
+    return by_outcome({case: await judge(*case) for case in cases})
 
 
 async def test_what_is_sent_of_a_child_by_what_is_observed_of_it(server, golden):
@@ -406,7 +400,7 @@ async def test_in_which_order_children_are_written(server, golden):
         *every(("more of stable", "less of stable"), LACKING, PODS),
         ("as wanted", "all live", "an autoscaler's"),
     ]
-    golden("writes/orders.txt", await table(dict.fromkeys(cases), judge))
+    golden("writes/orders.txt", await table(cases, judge))
 
 
 def canary(**spec: Any) -> World:
@@ -533,7 +527,7 @@ async def test_what_is_foreseen_of_a_write(server, golden):
         *every(LIVE, ("stable", "a canary"), ("a new one", "the same"), ("is taken",)),
         *every(("as it is",), STAGES, ("a new one", "the same"), ANSWERS),
     ]
-    golden("writes/foreseen.txt", await table(dict.fromkeys(cases), judge))
+    golden("writes/foreseen.txt", await table(cases, judge))
 
 
 ROUTES: dict[str, Body | None] = {
@@ -580,7 +574,7 @@ async def test_what_becomes_of_a_route_that_is_refused(server, golden):
         *every(routes, ("refused", "taken"), ("kept", "not kept"), ("is taken",)),
         *every(("accepted",), ("taken",), ("not kept",), ANSWERS),
     ]
-    golden("writes/kept.txt", await table(dict.fromkeys(cases), judge))
+    golden("writes/kept.txt", await table(cases, judge))
 
 
 # ---- Jobs -------------------------------------------------------------------------------------
@@ -707,11 +701,9 @@ async def test_which_jobs_are_created_and_ended(server, golden):
         ),
         *every(("none",), WANTS, ("is created",), SEEN, ("nothing", "another")),
     ]
-    text = await table(dict.fromkeys(cases), judge)
-    golden(
-        "writes/jobs.txt",
-        text + "".join(f"{name}: {json.dumps(body)}\n" for name, body in bodies.items()),
-    )
+    lines = [*await table(cases, judge)]
+    lines += [f"{name}: {json.dumps(body)}" for name, body in bodies.items()]
+    golden("writes/jobs.txt", lines)
 
 
 # ---- slots --------------------------------------------------------------------------------------
@@ -779,4 +771,4 @@ async def test_what_becomes_of_a_slot(server, golden):
         ),
         *every(("nothing fails", "a refusal"), ("a slot of 60 s",), ("no job",), KNOWN, OBSTACLES),
     ]
-    golden("writes/slots.txt", await table(dict.fromkeys(cases), judge))
+    golden("writes/slots.txt", await table(cases, judge))
