@@ -52,36 +52,26 @@ def test_what_a_snapshot_takes_over_from_the_one_before(golden):
     values = {
         "empty": ProductSnapshot(),
         "early": ProductSnapshot(
-            degraded_at=1,
-            fine_at=2,
-            trained_at=3,
-            waiting_since=4,
-            reserved=Reserved("a", 5),
-            training=True,
+            degraded_at=1, fine_at=2, trained_at=3, waiting_since=4, reserved=Reserved("a", 5), training=True
         ),
         "late": ProductSnapshot(
-            degraded_at=11,
-            fine_at=12,
-            trained_at=13,
-            waiting_since=14,
-            reserved=Reserved("a", 15),
-            aside=True,
+            degraded_at=11, fine_at=12, trained_at=13, waiting_since=14, reserved=Reserved("a", 15), aside=True
         ),
         "for another Job": ProductSnapshot(reserved=Reserved("b", 25)),
-    }
+    }  # fmt: skip
+
+    kept = (
+        "degraded_at",
+        "fine_at",
+        "trained_at",
+        "waiting_since",
+        "reserved",
+        "training",
+        "aside",
+    )
 
     def told(one: ProductSnapshot) -> str:
-        return str(
-            [
-                one.degraded_at,
-                one.fine_at,
-                one.trained_at,
-                one.waiting_since,
-                one.reserved,
-                one.training,
-                one.aside,
-            ]
-        )
+        return str([getattr(one, name) for name in kept])
 
     def follows(one: ProductSnapshot, before: ProductSnapshot) -> str:
         return told(one.following(before))

@@ -25,6 +25,8 @@ from tests.support.decisions.rollout_world import START, document, image
 from tests.support.decisions.rollouts import serving
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sluicegate.reconcile.live.children import DeploymentRecord, JobRecord
     from sluicegate.reconcile.traffic.allocation import Allocation
 
@@ -81,6 +83,11 @@ MODES = {
     "scaled": product(serving=SCALED),
     "scaled, no route": product(serving=SCALED, route=None),
 }
+
+
+def named(table: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The rows of these names."""
+    return {name: table[name] for name in names}
 
 
 def status(one: Candidate | None, *history: PastVersion) -> DataProductStatus:
