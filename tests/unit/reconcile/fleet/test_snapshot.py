@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -16,12 +17,12 @@ from sluicegate.policy.retraining.budget import Budget
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot, snapshot_before
-from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.product import product_record
 from sluicegate.reconcile.report.fleet_update import snapshot_of
 from sluicegate.slo.blocks import Block, Quality, Series, hour_of
 from sluicegate.stats.counts import Count
 from tests.support.decisions.rollout_world import World, document
+from tests.support.decisions.rule_inputs import job
 
 TRAINING = {"command": ["train"], "output": "registry.example/bentos/search"}
 BLOCK = 60
@@ -99,37 +100,19 @@ def test_after_a_restart_an_upstream_that_recovered_a_moment_ago_still_explains_
     assert fleet.bad_since([key, Key("catalog", "other")]) == FIRST * BLOCK
 
 
-def job(**fields) -> JobRecord:
-    values = {
-        "key": Key("catalog", "search-train-12345678-1"),
-        "parent": Key("catalog", "search"),
-        "uid": "job",
-        "version": 1,
-        "owner": "search",
-        "fingerprint": "",
-        "finished": False,
-        "succeeded": False,
-        "reason": "",
-        "message": "",
-        "started": "",
-        "ended": "",
-        "expires": False,
-        "created": NOW,
-        "deadline": 3600,
-    }
-    return JobRecord(**values | fields)
+begun = partial(job, "search-train-12345678-1", created=NOW, deadline=3600)
 
 
 @pytest.mark.parametrize(
     ("found", "now", "trains"),
     [
-        (job(), NOW + 60, True),
-        (job(finished=True), NOW + 60, False),
-        (job(deleting=True), NOW + 60, False),
-        (job(), NOW + 3600 + 599, True),
-        (job(), NOW + 3600 + 600, False),
-        (job(deadline=0), NOW + 86_400 + 599, True),
-        (job(deadline=10**8), NOW + 86_400 + 600, False),
+        (begun(), NOW + 60, True),
+        (begun(finished=True), NOW + 60, False),
+        (begun(deleting=True), NOW + 60, False),
+        (begun(), NOW + 3600 + 599, True),
+        (begun(), NOW + 3600 + 600, False),
+        (begun(deadline=0), NOW + 86_400 + 599, True),
+        (begun(deadline=10**8), NOW + 86_400 + 600, False),
     ],
     ids=["runs", "ended", "deleted", "ends", "never ends", "no deadline", "a longer deadline"],
 )
@@ -209,7 +192,7 @@ def test_a_training_waits_for_a_slot_until_its_job_is_there():
     world.status["retraining"] = {"trigger": TRIGGER, "attempt": 1}
     world.portfolio = Portfolio(slot=False)
     observation = world.observation()
-    ended = replace(observation, job=job(finished=True))
+    ended = replace(observation, job=begun(finished=True))
     found = [snapshot_of(one, make_plan(one)).waiting_since for one in (observation, ended)]
     assert found == [world.now, None]
 
