@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sluicegate.api.names import DecisionReason
+from sluicegate.api.status import DataProductStatus
 from sluicegate.simulation.replay import Replay
 from sluicegate.simulation.replay_output import as_object
 from sluicegate.simulation.replay_scenario import ReplayBlock, parse_scenario
@@ -23,7 +24,6 @@ Line = Mapping[str, Any]
 Rate = Callable[[int], float]
 Reaction = Callable[[Sequence[Line]], list[dict[str, Any]]]
 """The events that follow from the acts so far; an act adds to them, and changes none."""
-ACTING = {"Retrain", "StartRollout", "Advance", "Promote"}
 TRAFFIC = {"availability": 6000, "latency": 6000, "accuracy": 600}
 """Events a block, both arms together."""
 
@@ -202,3 +202,10 @@ def trains_each(*results: Mapping[str, Any], after: int = 6) -> Reaction:
         ]
 
     return react
+
+
+def through_json(status: DataProductStatus) -> DataProductStatus:
+    """What a restart leaves of a status: its JSON."""
+    after = DataProductStatus.model_validate_json(json.dumps(status.to_dict()), by_name=False)
+    assert after == status
+    return after

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROUTES = pytest.mark.parametrize("route", [GATEWAY, None], ids=["route", "no route"])
+TRAINING = {
+    "mode": "Automatic",
+    "command": ["train"],
+    "output": "registry.example/bentos/search",
+    "cooldownSeconds": 3600,
+}
 
 
 def serving(**spec: Any) -> World:

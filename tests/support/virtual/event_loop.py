@@ -8,13 +8,18 @@ as it says it does (see `spend`).
 from __future__ import annotations
 
 import asyncio
+import inspect
 import selectors
+from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from contextlib import AbstractAsyncContextManager
+
+    Story = Callable[..., Coroutine[Any, Any, None]]
 
 T = TypeVar("T")
 
@@ -125,7 +130,37 @@ def virtual_loop() -> VirtualLoop:
     return loop
 
 
+def virtually(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Let a test run on virtual time."""
+
+    @wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        run_virtually(test(*args, **kwargs))
+
+    return run
+
+
 def run_virtually(story: Coroutine[Any, Any, T]) -> T:
     """Run a story on virtual time, from its beginning to its end."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(story)
+
+
+def told_in(opened: Callable[[], AbstractAsyncContextManager[Any]]) -> Callable[[Story], Any]:
+    """Make a test of a story: its first argument is what is opened, and virtual time passes in it."""
+
+    def test_of(story: Story) -> Any:
+        @wraps(story)
+        def test(**parameters: Any) -> None:
+            async def told() -> None:
+                async with opened() as first:
+                    await story(first, **parameters)
+
+            run_virtually(told())
+
+        signature = inspect.signature(story)
+        others = [*signature.parameters.values()][1:]
+        test.__signature__ = signature.replace(parameters=others)  # type: ignore[attr-defined]
+        return test
+
+    return test_of

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.support.decisions.rollout_world import document, image
 from tests.support.virtual.cluster import Quality
+from tests.support.virtual.event_loop import told_in
+from tests.support.virtual.operator import World
 
 if TYPE_CHECKING:
     from sluicegate.kube.resources import Key
-    from tests.support.virtual.operator import World
 
 Body = dict[str, Any]
 
@@ -30,6 +31,10 @@ TRAINED: Final = {
     "evaluation": {"accuracy": COUNTS},
     "stableEvaluation": {"accuracy": COUNTS | {"bad": 4000}},
 }
+
+
+on_virtual_time = told_in(World)
+"""A test of the whole operator."""
 
 
 def product(name: str = "search", **spec: Any) -> Body:
@@ -71,6 +76,14 @@ def serving(world: World, key: Key) -> str:
     return str(world.status(key)["stable"]["version"])
 
 
+async def served(world: World, body: Body, **settings: float) -> Key:
+    """A product that a replica with these settings was started for, once v1 serves."""
+    key = world.apply(body)
+    world.start(**settings)
+    await world.until(lambda: serving(world, key) == "v1", seconds=60)
+    return key
+
+
 def weight(world: World, key: Key) -> int:
     """The share that a candidate has in percent; 0 without one."""
     return int((world.status(key).get("candidate") or {}).get("weight") or 0)
@@ -85,3 +98,14 @@ def slo(world: World, key: Key, name: str = "accuracy") -> tuple[str, str]:
     """State and reason of an SLO."""
     said = next((one for one in world.status(key).get("slos") or () if one["name"] == name), {})
     return said.get("state", ""), said.get("reason", "")
+
+
+def shadow(world: World, key: Key) -> Body:
+    """The shadow phase in status; empty without one."""
+    found: Body = (world.status(key).get("candidate") or {}).get("shadow") or {}
+    return found
+
+
+def evidence(world: World, key: Key) -> Body:
+    """The evidence of the rows of accuracy in the shadow phase; empty before there are any."""
+    return next(iter(shadow(world, key).get("evidence") or ()), {})

@@ -21,7 +21,6 @@ def day(pods, **requests):
 def test_hours_are_the_sum_of_each_days_pods_times_its_requests():
     days = [day(2, cpu="500m", memory="2Gi"), day(1, cpu="2"), ReviewDay(date="2026-11-03")]
     hours = hours_of(days)
-    assert hours is not None
     assert (hours.days, hours.pods) == (2, 72)
     assert hours.reserved == pytest.approx({"cpu": 72, "memory": 96})
     assert reserved(hours) == "72 pod hours: 72 core hours, 96 GiB hours of memory"
@@ -29,7 +28,6 @@ def test_hours_are_the_sum_of_each_days_pods_times_its_requests():
 
 def test_units_are_those_that_people_count_in():
     hours = hours_of([day(1, **{"nvidia.com/gpu": "1", "memory": "512M"})])
-    assert hours is not None
     assert hours.gpus_a_day == pytest.approx(24)
     assert hours.reserved["memory"] == pytest.approx(24 * 512e6 / 2**30)
     assert "24 hours of nvidia.com/gpu" in reserved(hours)
@@ -55,12 +53,10 @@ def test_trainings_are_counted_beside_pods():
     gpu = {"nvidia.com/gpu": "2"}
     trainings = [ended("a", 90_000, 2, cpu="4", **gpu), ended("b", 90_000, 1, cpu="4")]
     hours = hours_of([day(1, cpu="1")], trainings)
-    assert hours is not None
     assert trained(hours) == "3 hours in 2 trainings: 12 core hours, 4 hours of nvidia.com/gpu"
     assert (hours.cores_a_day, hours.gpus_a_day) == (36, 4)
     assert row_of(hours) == (24, 24, None, 0, 3, 12, None, 4)
     alone = hours_of([], trainings[1:])
-    assert alone is not None
     assert (alone.pods, trained(alone)) == (0, "1 hour in 1 training: 4 core hours")
 
 

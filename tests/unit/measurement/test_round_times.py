@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -19,10 +20,10 @@ from sluicegate.prometheus.errors import PrometheusUnavailable
 from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.prometheus.timing import Timing
 from sluicegate.runtime.tasks import end
-from tests.support.virtual.event_loop import EPOCH, run_virtually, virtual_loop
+from tests.support.virtual.event_loop import EPOCH, told_in, virtual_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
 CARS, VANS = Key("catalog", "cars"), Key("catalog", "vans")
 
@@ -70,18 +71,18 @@ class Rounds:
         self.looked.append((round(virtual_loop().time() + late, 1), key))
 
 
-def told(story) -> None:
-    """Run rounds for a while, in a story that begins as a block ends."""
+@asynccontextmanager
+async def opened() -> AsyncIterator[Rounds]:
+    """Rounds that begin as a block ends."""
+    assert EPOCH % 3600 == 0
+    rounds = Rounds(Silent())
+    try:
+        yield rounds
+    finally:
+        await end([rounds.running])
 
-    async def run() -> None:
-        assert EPOCH % 3600 == 0
-        rounds = Rounds(Silent())
-        try:
-            await story(rounds)
-        finally:
-            await end([rounds.running])
 
-    run_virtually(run())
+in_rounds = told_in(opened)
 
 
 def test_a_round_has_its_documented_pauses():
@@ -90,77 +91,56 @@ def test_a_round_has_its_documented_pauses():
     assert store.CLOCK_TOLERANCE == 1.0
 
 
-def test_a_block_is_read_as_soon_as_it_has_settled_and_its_product_is_looked_at():
-    async def story(rounds: Rounds) -> None:
-        rounds.measurements.want(CARS, target())
-        await asyncio.sleep(700)
-        assert rounds.prometheus.times(300) == pytest.approx([0, 60, 360, 660], abs=0.11)
-        assert [key for _, key in rounds.looked] == [CARS] * 4
-        assert [at for at, _ in rounds.looked] == pytest.approx([0, 60, 360, 660], abs=0.11)
-
-    told(story)
+@in_rounds
+async def test_a_block_is_read_as_soon_as_it_has_settled_and_its_product_is_looked_at(rounds):
+    rounds.measurements.want(CARS, target())
+    await asyncio.sleep(700)
+    assert rounds.prometheus.times(300) == pytest.approx([0, 60, 360, 660], abs=0.11)
+    assert [key for _, key in rounds.looked] == [CARS] * 4
+    assert [at for at, _ in rounds.looked] == pytest.approx([0, 60, 360, 660], abs=0.11)
 
 
-def test_a_product_that_comes_is_read_after_a_second_in_which_others_come():
-    async def story(rounds: Rounds) -> None:
-        await asyncio.sleep(100.5)
-        rounds.measurements.want(CARS, target())
-        await asyncio.sleep(0.5)
-        rounds.measurements.want(VANS, target(VANS))
-        await asyncio.sleep(10)
-        assert rounds.prometheus.times(300) == pytest.approx([101.5], abs=0.11)
-        assert {key for _, key in rounds.looked} == {CARS, VANS}
-
-    told(story)
+@in_rounds
+async def test_a_product_that_comes_is_read_after_a_second_in_which_others_come(rounds):
+    await asyncio.sleep(100.5)
+    rounds.measurements.want(CARS, target())
+    await asyncio.sleep(0.5)
+    rounds.measurements.want(VANS, target(VANS))
+    await asyncio.sleep(10)
+    assert rounds.prometheus.times(300) == pytest.approx([101.5], abs=0.11)
+    assert {key for _, key in rounds.looked} == {CARS, VANS}
 
 
 @pytest.mark.parametrize(("seconds", "pause"), [(300, 10.0), (5, 5.0)])
-def test_what_is_not_answered_is_asked_for_again_each_ten_seconds_or_each_block(seconds, pause):
-    async def story(rounds: Rounds) -> None:
-        rounds.prometheus.fails = lambda now: now > 66
-        rounds.measurements.want(CARS, target(block_seconds=seconds))
-        await asyncio.sleep(66)
-        rounds.prometheus.asked.clear()
-        await asyncio.sleep(380)
-        times = rounds.prometheus.times(seconds)
-        assert len(times) > 5
-        gaps = [later - earlier for earlier, later in pairwise(times)]
-        assert gaps == pytest.approx([pause] * len(gaps), abs=0.11)
-
-    told(story)
-
-
-def test_a_canary_is_read_in_blocks_of_its_own():
-    async def story(rounds: Rounds) -> None:
-        rounds.measurements.want(CARS, target(canary_from=int(EPOCH) - 3600))
-        await asyncio.sleep(400)
-        canary = [at for at in rounds.prometheus.times(120) if at > 2]
-        assert canary == pytest.approx([60, 180, 300], abs=0.11)
-        assert rounds.prometheus.times(300) == pytest.approx([0, 60, 360], abs=0.11)
-
-    told(story)
+@in_rounds
+async def test_what_is_not_answered_is_asked_for_again_each_ten_seconds_or_each_block(
+    rounds, seconds, pause
+):
+    rounds.prometheus.fails = lambda now: now > 66
+    rounds.measurements.want(CARS, target(block_seconds=seconds))
+    await asyncio.sleep(66)
+    rounds.prometheus.asked.clear()
+    await asyncio.sleep(380)
+    times = rounds.prometheus.times(seconds)
+    assert len(times) > 5
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert gaps == pytest.approx([pause] * len(gaps), abs=0.11)
 
 
-def test_lateness_is_that_of_the_oldest_block_that_is_not_complete():
-    async def story(rounds: Rounds) -> None:
-        wall, late = virtual_loop().wall, rounds.measurements.block_lateness.lateness
-        rounds.prometheus.fails = lambda now: 300 < now < 1000
-        rounds.measurements.want(CARS, target())
-        for seconds, expected in ((50, 0), (300, 0), (50, 40), (300, 340), (320, 0)):
-            await asyncio.sleep(seconds)
-            assert late(wall()) == pytest.approx(expected, abs=0.5)
-
-    told(story)
+@in_rounds
+async def test_a_canary_is_read_in_blocks_of_its_own(rounds):
+    rounds.measurements.want(CARS, target(canary_from=int(EPOCH) - 3600))
+    await asyncio.sleep(400)
+    canary = [at for at in rounds.prometheus.times(120) if at > 2]
+    assert canary == pytest.approx([60, 180, 300], abs=0.11)
+    assert rounds.prometheus.times(300) == pytest.approx([0, 60, 360], abs=0.11)
 
 
-def test_products_that_are_many_are_looked_at_one_after_the_other():
-    async def story(rounds: Rounds) -> None:
-        many = [Key("catalog", f"p{number:04}") for number in range(300)]
-        for key in many:
-            rounds.measurements.want(key, target(key))
-        await asyncio.sleep(70)
-        last = [at for at, _ in rounds.looked if at > 50]
-        assert len(last) == 300
-        assert (min(last), max(last)) == pytest.approx((60.0, 60.6), abs=0.11)
-
-    told(story)
+@in_rounds
+async def test_lateness_is_that_of_the_oldest_block_that_is_not_complete(rounds):
+    wall, late = virtual_loop().wall, rounds.measurements.block_lateness.lateness
+    rounds.prometheus.fails = lambda now: 300 < now < 1000
+    rounds.measurements.want(CARS, target())
+    for seconds, expected in ((50, 0), (300, 0), (50, 40), (300, 340), (320, 0)):
+        await asyncio.sleep(seconds)
+        assert late(wall()) == pytest.approx(expected, abs=0.5)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.prometheus_stand_in import Held, Lie
+from benchmarks.prometheus_stand_in import Held
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.measurement import scheduler
@@ -85,15 +85,6 @@ async def measuring(
 
 
 @pytest.mark.slow
-async def test_a_new_product_is_not_kept_waiting_for_the_next_block(evaluation, measurements):
-    measurements.want(CARS, target(CARS))
-    async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
-        assert (await looked_at.get())[0] == CARS
-        measurements.want(VANS, target(VANS))
-        assert (await looked_at.get())[0] == VANS
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("others", ["stay", "go"])
 async def test_a_product_that_comes_while_its_length_is_read_is_not_kept_waiting_either(
     server, evaluation, measurements, others, monkeypatch
@@ -150,21 +141,6 @@ async def test_a_canary_does_not_wait_until_those_at_rest_are_read(
         held.released.set()
         while (await looked_at.get())[0] != CARS:
             pass
-
-
-@pytest.mark.slow
-async def test_an_outage_is_over_when_it_is_over_not_when_the_next_block_ends(
-    server, evaluation, measurements, monkeypatch
-):
-    monkeypatch.setattr(scheduler, "RETRY_SECONDS", 0.2)
-    server.lies[""] = Lie.ERROR_503
-    measurements.want(CARS, target(CARS))
-    async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
-        await looked_at.get()
-        assert measurements.problem(AN_HOUR)
-        server.lies.clear()
-        while measurements.problem(AN_HOUR):
-            await looked_at.get()
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -162,7 +163,6 @@ def test_nothing_counts_before_a_version_has_warmed_up():
     product = Rollout().until(lambda world: world.serving == "v1").product
     assert product.status.stable is not None
     seen = store.target_of(product, Timing())
-    assert seen is not None
     warm_up = seen.evidence_from - product.status.stable.promotion_time
     assert 2 * BLOCK <= warm_up < 3 * BLOCK
 
@@ -178,7 +178,6 @@ def test_a_candidate_is_measured_by_its_own_entry_service():
     world.spec["spec"]["model"]["bento"]["service"] = "Renamed"
     product = world.until(lambda world: world.current.candidate is not None).product
     seen = store.target_of(product, Timing())
-    assert seen is not None
     assert seen.service_of(series_of(product, "v1")) != "Renamed"
     assert seen.service_of(series_of(product, "v2")) == "Renamed"
 
@@ -420,46 +419,29 @@ BASKET = {"name": "basket", "indicator": {"gauge": {"metric": "basket_value"}}, 
 
 
 def test_a_canary_block_pairs_the_means_of_a_gauge_where_both_versions_have_one():
-    rollout = Rollout(spec=document(slos=[ACCURACY, BASKET])).run(20)
-    rollout.push("b", "v2")
-    product = rollout.until(lambda world: world.current.candidate).product
-    measured = OfOneProduct(Measurements(Timing()), product)
-    key = product.metadata.key
-    assert product.status.candidate is not None
-    first = product.status.candidate.start_time // measured.canary_seconds + 1
-    means = {"v1": (41.0, 42.0), "v2": (40.0, None)}
-    measured.measurements.canaries.record(
-        Readings(
-            block_seconds=BLOCK,
-            canary=True,
-            first=first,
-            last=first + 1,
-            blocks={
-                SeriesKey(*key, series_of(product, "v1"), REQUESTS): [
-                    Block(index, Quality.COUNTED, Count(0, 9)) for index in (first, first + 1)
-                ]
-            },
-            means={
-                SeriesKey(*key, series_of(product, version), "basket"): [
-                    Mean(index, Quality.COUNTED if value else Quality.MISSING, value or 0.0)
-                    for index, value in enumerate(values, start=first)
-                ]
-                for version, values in means.items()
-            },
-        )
-    )
-    assert [block.gauges for block in measured.canary_blocks()] == [{"basket": (40.0, 41.0)}, {}]
+    measured = in_a_canary({"v1": 9}, None, slos=[ACCURACY, BASKET])
+    key, first = measured.product.metadata.key, measured.canary_blocks()[0]
+    index = first.end // measured.canary_seconds
+    means = {
+        SeriesKey(*key, series_of(measured.product, version), "basket"): [
+            Mean(number, Quality.COUNTED, value) for number, value in enumerate(values, start=index)
+        ]
+        for version, values in {"v1": (41.0, 42.0), "v2": (40.0,)}.items()
+    }
+    read_again(measured, index, index + 1, means=means)
+    told = [block.gauges for block in measured.canary_blocks()]
+    assert told == [{"basket": (40.0, 41.0)}, {}, {}, {}, {}]
 
 
 SHARE = 25
 
 
-def in_a_canary(pods: dict[str, int], sent: dict[str, int] | None) -> OfOneProduct:
+def in_a_canary(pods: dict[str, int], sent: dict[str, int] | None, **spec: Any) -> OfOneProduct:
     """A product that gave a candidate 25 %, with requests a block by version.
 
     `sent` is what the gateway counted; None where it didn't answer.
     """
-    rollout = Rollout(spec=document(rollout={"steps": [SHARE, 50]})).run(20)
+    rollout = Rollout(spec=document(rollout={"steps": [SHARE, 50]}, **spec)).run(20)
     rollout.push("b", "v2")
     rollout.until(lambda world: world.current.candidate and world.current.candidate.shares)
     product = rollout.product
@@ -495,7 +477,6 @@ def in_a_canary(pods: dict[str, int], sent: dict[str, int] | None) -> OfOneProdu
 def with_share_at(measured: OfOneProduct, moment: int) -> OfOneProduct:
     """The same, as if the share and the traffic had changed at this moment, in seconds."""
     status = measured.product.status
-    assert status.candidate is not None
     one = status.candidate.shares[0]
     shares = [one.model_copy(update={"start_time": at}) for at in (moment - 10**6, moment)]
     candidate = status.candidate.model_copy(update={"shares": tuple(shares)})
@@ -608,7 +589,6 @@ def test_requests_to_unknown_paths_reach_a_canary_too():
     measured = in_a_canary({"v1": 150}, None)
     key = Key(*measured.product.metadata.key)
     target = store.target_of(measured.product, measured.measurements.timing)
-    assert target is not None
     assert target.client_errors
     measured.measurements.want(key, target)
     indexes = [
@@ -640,7 +620,6 @@ def test_client_errors_are_read_while_versions_are_compared_and_not_at_rest():
         "after it": lambda world: world.current.probation is None,
     }.items():
         target = store.target_of(rollout.until(holds, most=3000).product, Timing())
-        assert target is not None
         wanted[phase] = target.client_errors
         if phase == "at rest":
             rollout.push("b", "v2")

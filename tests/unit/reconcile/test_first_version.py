@@ -33,7 +33,6 @@ def as_observed(child):
         "metadata": child.manifest["metadata"] | {"uid": "u", "resourceVersion": "7"},
     }
     record = deployment_record(body)
-    assert record is not None
     return {record.label("sluicegate.dev/revision"): record}
 
 
@@ -42,7 +41,6 @@ def served():
     """A product whose first version serves, its Deployment, and the same an hour later."""
     product = World().until(lambda one: one.serving == "v1").product
     stable = product.status.stable
-    assert stable is not None
     after = stable.model_copy(update={"promotion_time": stable.promotion_time + 3600})
     status = product.status.model_copy(update={"stable": after})
     return product, deployment_of(product, {}), product.model_copy(update={"status": status})

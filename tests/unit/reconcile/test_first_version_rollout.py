@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.decisions.rollout_world import (
-    ACCURACY,
-    World,
-    broken_pod,
-    document,
-)
+from tests.support.decisions.rollout_world import ACCURACY, World, broken_pod, document
 from tests.support.decisions.rollouts import ROUTES, serving
 
 if TYPE_CHECKING:
@@ -95,12 +90,6 @@ def test_a_candidate_whose_entry_service_has_another_name_is_tried_again_once_it
     world.broken.clear()
     with_service(world, "Search").until(lambda w: w.serving == "v2")
     assert world.current.stable.service == "Search"
-
-
-def test_a_corrected_entry_service_of_what_serves_is_taken_up_in_place():
-    world = with_service(serving(), "Searcher").run(3)
-    assert (world.serving, world.current.candidate) == ("v1", None)
-    assert world.current.stable.service == "Searcher"
 
 
 def test_a_retry_after_a_slow_first_start_still_ends_well():

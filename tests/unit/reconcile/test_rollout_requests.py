@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from sluicegate.api.names import (
-    REQUEST_ABORT,
-    REQUEST_PROMOTE,
-    REQUEST_ROLLBACK,
-)
+import pytest
+
+from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_ROLLBACK
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.versions import CandidatePhase
-from tests.support.decisions.rollout_world import (
-    World,
-    broken_pod,
-    document,
-)
+from tests.support.decisions.rollout_world import World, broken_pod, document
 from tests.support.decisions.rollouts import ROUTES, at_weight, finished, in_phase, serving, watched
+
+SUSPENDED = pytest.mark.parametrize("suspend", [False, True], ids=["as usual", "suspended"])
 
 
 @ROUTES
@@ -31,18 +27,9 @@ def test_a_person_takes_a_kept_version_back_and_it_is_handled_once(route):
     assert finished(world)
 
 
-def test_a_returning_version_that_doesnt_come_up_leaves_stable_as_it_is():
-    world = watched(serving().push("b", "v2"))
-    world.broken["v1"] = broken_pod()
-    world.requests[REQUEST_ROLLBACK] = "v1/one"
-    watched(world)
-    assert world.serving == "v2"
-    assert world.condition("Ready") == ("True", "Serving")
-
-
 def test_a_person_aborts_a_canary():
     world = serving()
-    world.push("b", "v2").until(lambda w: w.current.candidate and w.current.candidate.weight == 5)
+    world.push("b", "v2").until(at_weight(5))
     world.requests[REQUEST_ABORT] = "one"
     watched(world).run(20)
     assert world.serving == "v1"
@@ -50,31 +37,39 @@ def test_a_person_aborts_a_canary():
     assert world.current.last_handled.abort == "one"
 
 
-def test_a_rejected_version_is_tried_again_when_a_person_asks():
+@SUSPENDED
+def test_a_rejected_version_is_tried_again_when_a_person_asks(suspend):
     world = serving()
     world.bad["v2"] = 0.4
     watched(world.push("b", "v2"))
     world.bad["v2"] = 0.1
+    world.spec["spec"]["suspend"] = suspend
     world.requests[REQUEST_PROMOTE] = "v2/again"
     watched(world)
     assert world.serving == "v2"
     assert world.current.spec_model.reason == ""
 
 
-def test_the_last_step_waits_for_a_person_where_the_spec_says_so():
-    rollout = {"steps": [5, 50], "approval": "Manual", "maxDurationSeconds": 86_400}
-    world = serving(rollout=rollout)
+MANUAL = {"steps": [5, 50], "approval": "Manual", "maxDurationSeconds": 86_400}
+
+
+@SUSPENDED
+@pytest.mark.parametrize("token", ["one", "v2/one"])
+def test_the_last_step_waits_for_a_person_where_the_spec_says_so(suspend, token):
+    world = serving(rollout=MANUAL)
     world.push("b", "v2").until(in_phase(CandidatePhase.AWAITING_APPROVAL))
+    world.spec["spec"]["suspend"] = suspend
     world.run(20)
-    assert world.serving == "v1"
-    world.requests[REQUEST_PROMOTE] = "one"
+    assert (world.serving, world.current.candidate.weight) == ("v1", 50)
+    world.requests[REQUEST_PROMOTE] = token
     watched(world)
     assert world.serving == "v2"
+    assert world.current.last_handled.promote == token
 
 
 def test_suspend_freezes_a_canary_and_lets_an_abort_through():
     world = serving()
-    world.push("b", "v2").until(lambda w: w.current.candidate and w.current.candidate.weight == 5)
+    world.push("b", "v2").until(at_weight(5))
     world.spec["spec"]["suspend"] = True
     cluster = world._cluster()
     world.run(60)
@@ -136,33 +131,8 @@ def test_a_return_that_a_person_asked_for_can_be_aborted():
     assert v1.outcome is Outcome.REPLACED, "nothing was wrong with it"
 
 
-def test_an_approval_acts_while_the_product_is_suspended():
-    rollout = {"steps": [5, 50], "approval": "Manual", "maxDurationSeconds": 86_400}
-    world = serving(rollout=rollout)
-    world.push("b", "v2").until(in_phase(CandidatePhase.AWAITING_APPROVAL))
-    world.spec["spec"]["suspend"] = True
-    world.run(5)
-    assert world.current.candidate.weight == 50
-    world.requests[REQUEST_PROMOTE] = "v2/one"
-    watched(world)
-    assert world.serving == "v2"
-    assert world.current.last_handled.promote == "v2/one"
-
-
-def test_another_try_acts_while_the_product_is_suspended():
-    world = serving()
-    world.bad["v2"] = 0.4
-    watched(world.push("b", "v2"))
-    world.bad["v2"] = 0.1
-    world.spec["spec"]["suspend"] = True
-    world.requests[REQUEST_PROMOTE] = "v2/again"
-    watched(world)
-    assert world.serving == "v2"
-
-
 def test_an_approval_that_came_early_counts_at_the_last_step_and_never_for_another_try():
-    rollout = {"steps": [5, 50], "approval": "Manual", "maxDurationSeconds": 86_400}
-    world = serving(rollout=rollout)
+    world = serving(rollout=MANUAL)
     world.push("b", "v2").until(at_weight(5))
     world.requests[REQUEST_PROMOTE] = "v2/early"
     watched(world)
@@ -194,12 +164,13 @@ def test_a_version_that_cant_come_back_is_told_once_and_stable_stays():
     assert world.condition("Degraded")[0] == "True"
 
 
-def test_a_person_can_still_ask_for_a_version_that_didnt_come_back():
+def test_a_version_that_doesnt_come_back_leaves_stable_as_it_is_and_can_be_asked_for_again():
     world = watched(serving().push("b", "v2")).run(4)
     world.broken["v1"] = broken_pod()
     world.requests[REQUEST_ROLLBACK] = "v1/one"
     watched(world)
     assert world.serving == "v2"
+    assert world.condition("Ready") == ("True", "Serving")
     world.broken.clear()
     world.requests[REQUEST_ROLLBACK] = "v1/two"
     watched(world)

@@ -18,24 +18,15 @@ from tests.support.decisions.rollout_world import (
     World,
     image,
 )
-from tests.support.decisions.rollouts import serving
+from tests.support.decisions.rollouts import TRAINING, serving
 
 if TYPE_CHECKING:
     from sluicegate.api.retraining_status import RetrainingStatus
 
 
-TRAINING = {
-    "mode": "Automatic",
-    "command": ["train"],
-    "output": "registry.example/bentos/search",
-    "cooldownSeconds": 3600,
-}
-
-
 def started(world: World) -> RetrainingStatus:
     """The training that began in this step."""
     one = world.current.retraining
-    assert one is not None
     assert one.trigger is not None
     return one
 

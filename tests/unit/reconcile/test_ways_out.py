@@ -12,14 +12,12 @@ from sluicegate.api.versions import CandidatePhase
 from tests.support.decisions.rollout_world import (
     ACCURACY,
     BLOCK,
-    GATEWAY,
     World,
     broken_pod,
     document,
     serving_world,
 )
-
-ROUTES = pytest.mark.parametrize("route", [GATEWAY, None], ids=["route", "no route"])
+from tests.support.decisions.rollouts import ROUTES, at_weight, in_phase
 
 
 def serving(**spec) -> World:
@@ -49,7 +47,7 @@ def ended(world: World) -> bool:
 @ROUTES
 def test_a_rollback_ends_at_once_where_no_pod_is_left_to_take_a_request(route):
     """A crash loop isn't scraped, so its requests can't be counted: it stayed for ever."""
-    world = serving(route=route).push("b", "v2").until(lambda world: weight(world) == 5)
+    world = serving(route=route).push("b", "v2").until(at_weight(5))
     world.seen = False
     world.break_down("v2")
     world.requests[REQUEST_ABORT] = "now"
@@ -60,7 +58,7 @@ def test_a_rollback_ends_at_once_where_no_pod_is_left_to_take_a_request(route):
 
 @ROUTES
 def test_a_rollback_whose_requests_cant_be_counted_ends_ten_minutes_later_and_says_so(route):
-    world = serving(route=route).push("b", "v2").until(lambda world: weight(world) == 5)
+    world = serving(route=route).push("b", "v2").until(at_weight(5))
     world.seen = False
     world.requests[REQUEST_ABORT] = "now"
     world.run(8)
@@ -87,8 +85,8 @@ def test_a_return_from_a_crash_loop_ends_and_the_fix_is_rolled_out():
 
 def test_where_neither_version_serves_a_promotion_ends_after_the_pods_deadline():
     world = serving(serving=SHORT).push("b", "v2")
-    world.until(lambda world: phase(world) is CandidatePhase.PROMOTING)
-    world.until(lambda world: weight(world) == 100)
+    world.until(in_phase(CandidatePhase.PROMOTING))
+    world.until(at_weight(100))
     world.seen = False
     world.break_down("v1")
     world.break_down("v2")
@@ -101,7 +99,7 @@ SHORT = {"replicas": 4, "progressDeadlineSeconds": 120, "feedback": {"secretRef"
 
 # ---- people are heard -----------------------------------------------------------------------
 def test_another_model_ends_a_promotion_that_serves_nobody():
-    world = serving().push("b", "v2").until(lambda world: weight(world) == 100)
+    world = serving().push("b", "v2").until(at_weight(100))
     world.break_down("v1")
     world.break_down("v2")
     world.run(2)
@@ -112,7 +110,7 @@ def test_another_model_ends_a_promotion_that_serves_nobody():
 
 
 def test_an_abort_of_what_goes_back_already_is_answered_at_once():
-    world = serving().push("b", "v2").until(lambda world: weight(world) == 5)
+    world = serving().push("b", "v2").until(at_weight(5))
     world.seen = False
     world.requests[REQUEST_ABORT] = "one"
     world.run()
@@ -161,7 +159,7 @@ def test_a_version_that_nothing_can_speak_for_says_so_at_once_and_a_person_promo
     slos, why, approval
 ):
     rollout = {"steps": [5, 50], "approval": approval}
-    world = serving(slos=slos, rollout=rollout).push("b", "v2").until(lambda w: weight(w) == 5)
+    world = serving(slos=slos, rollout=rollout).push("b", "v2").until(at_weight(5))
     world.run(2)
     assert world.current.decision.reason == DecisionReason.INSUFFICIENT_DATA
     assert why in world.current.decision.message
@@ -185,7 +183,7 @@ def test_a_person_outweighs_what_is_missing_and_never_what_speaks_against():
     world = World(spec=document(), rate=40)
     world.bad["v2"] = 0.3
     world.until(lambda world: world.serving == "v1").run(12)
-    world.push("b", "v2").until(lambda world: weight(world) == 5).run(8)
+    world.push("b", "v2").until(at_weight(5)).run(8)
     world.requests[REQUEST_PROMOTE] = "v2/now"
     world.run(3)
     (against,) = world.history[-1].evaluation.assessment.slos
@@ -211,7 +209,7 @@ def test_a_model_that_waits_for_measurements_says_so_and_begins_at_a_persons_wor
 def test_time_under_suspend_counts_against_no_deadline():
     """A candidate was rejected as soon as the product was resumed."""
     rollout = {"steps": [5, 50], "maxDurationSeconds": 1800}
-    world = serving(rollout=rollout).push("b", "v2").until(lambda world: weight(world) == 5)
+    world = serving(rollout=rollout).push("b", "v2").until(at_weight(5))
     world.spec["spec"]["suspend"] = True
     world.run(40)
     assert world.current.candidate.suspend_time is not None
@@ -257,7 +255,7 @@ def test_pods_that_were_suspended_before_they_were_made_get_their_time():
 def test_editing_the_steps_of_a_canary_raises_no_share(route):
     """Each edit made it take the share of another step, without evidence."""
     world = serving(route=route, rollout={"steps": [5, 25, 50]})
-    world.push("b", "v2").until(lambda world: weight(world) == 5)
+    world.push("b", "v2").until(at_weight(5))
     world.rate = 0
     for steps in ([10, 50], [20, 60], [5, 6, 7, 80], [90], [1, 2]):
         world.spec["spec"]["rollout"]["steps"] = steps

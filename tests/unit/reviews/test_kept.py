@@ -138,6 +138,8 @@ async def test_the_second_product_of_a_name_has_its_review_sealed_at_the_end_of_
             "pricing-2026-09-01234567": "PeriodOver",
             "pricing-2026-10": "",
         }
+        uids = [one.spec.product_ref.uid for one in it.all().values()]
+        assert uids == ["u-1", it.uid, it.uid]
 
 
 async def test_after_weeks_without_measurements_each_review_is_sealed_all_the_same():

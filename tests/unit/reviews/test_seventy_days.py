@@ -9,11 +9,10 @@ import pytest
 from benchmarks.prometheus_stand_in import Lie
 from sluicegate.api.base import rfc3339
 from sluicegate.api.review import ReadinessCheck
-from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.ledger.journal import LATE_DAYS, digest_of
 from sluicegate.ledger.resource_hours import hours_of
 from tests.support.decisions.ledger_world import BEGIN, DAYS, KEY, ZONE, counted, world
-from tests.support.decisions.recorded_days import DAY, NAMESPACE
+from tests.support.decisions.recorded_days import DAY
 
 pytestmark = [pytest.mark.heavy, pytest.mark.slow]
 
@@ -177,18 +176,6 @@ async def test_a_review_outlives_its_product_and_is_sealed_with_what_it_has():
         assert review.status.digest == digest_of(review)
 
 
-async def test_another_product_of_the_name_has_a_review_of_its_own():
-    async with world() as it:
-        await it.pass_time(3 * DAY)
-        it.uid = "0123456789-another"
-        it.start()
-        await it.pass_time(2 * DAY)
-        first, second = it.all().values()
-        assert first.status.seal_reason == "ProductGone"
-        assert (first.spec.product_ref.uid, second.spec.product_ref.uid) == ("u-1", it.uid)
-        assert second.metadata.name == "pricing-2026-09-01234567"
-
-
 async def test_no_more_reviews_are_kept_than_that_many_sealed_ones():
     async with world() as it:
         await it.pass_time(20 * DAY, step=6 * 3600, every="Week", keep=2)
@@ -204,17 +191,3 @@ async def test_a_time_zone_that_isnt_known_is_told_once_with_what_to_write():
         assert "Europe/Lutetia" in it.wrong[0]
         assert "Europe/Paris" in it.wrong[0]
         assert not it.all()
-
-
-async def test_a_sealed_review_waits_for_its_roles_and_keeps_its_digest_when_it_is_signed():
-    async with world() as it:
-        await it.pass_time((11 + LATE_DAYS + 1) * DAY)
-        await it.pass_time(DAY * 8)
-        it.sign("pricing-2026-09", "DataProductManager", verdict="Object", note="not by these")
-        await it.pass_time(7200)
-        signed = it.all()["pricing-2026-09"]
-        assert str(signed.status.state) == "Reviewed"
-        assert signed.status.reviewed_by == ("acb",)
-        assert digest_of(signed) == signed.status.digest
-        path = DATA_PRODUCT_REVIEWS.path(NAMESPACE, signed.metadata.name)
-        assert it.server.objects[path]["metadata"]["labels"]["sluicegate.dev/review"] == "closed"

@@ -11,7 +11,7 @@ from sluicegate.api.base import rfc3339
 from sluicegate.api.names import ConditionType
 from sluicegate.conditions import Finding, find_condition, is_true
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
-from sluicegate.ledger.journal import LATE_DAYS
+from sluicegate.ledger.journal import LATE_DAYS, digest_of
 from sluicegate.ledger.signing import standing
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.status import report
@@ -51,9 +51,14 @@ async def test_a_seal_is_told_once_and_then_the_product_has_a_condition_until_it
         await it.pass_time(8 * DAY, step=12 * 3600)
         assert it.told[1:] == [(SEPTEMBER, "Overdue")]
         assert said(it) == "Overdue"
-        it.sign(SEPTEMBER, "DataProductManager")
+        it.sign(SEPTEMBER, "DataProductManager", verdict="Object", note="not by these")
         await it.pass_time(3600)
         assert said(it) is None
+        signed = it.all()[SEPTEMBER]
+        assert (str(signed.status.state), signed.status.reviewed_by) == ("Reviewed", ("acb",))
+        assert digest_of(signed) == signed.status.digest
+        stored = it.server.objects[DATA_PRODUCT_REVIEWS.path(NAMESPACE, SEPTEMBER)]
+        assert stored["metadata"]["labels"]["sluicegate.dev/review"] == "closed"
         assert it.told[2:] == [(SEPTEMBER, "Reviewed")]
         assert it.woken == [KEY] * 3
 

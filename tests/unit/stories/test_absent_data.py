@@ -5,6 +5,16 @@ The principle behind them: no data never triggers a retraining and never promote
 
 import pytest
 
+from tests.support.decisions.blind_blocks import (
+    SCRIPTS,
+    few_scrapes,
+    no_series,
+    nothing,
+    stale,
+    too_many_bad,
+    unavailable,
+    until,
+)
 from tests.support.decisions.decays import TRAINED, decaying, one_step, trained
 from tests.support.decisions.scenarios import (
     BLOCK,
@@ -16,57 +26,6 @@ from tests.support.decisions.scenarios import (
     steady,
     types,
 )
-
-GONE = 104
-"""The decay began at 100 and isn't confirmed yet when the data goes."""
-
-
-def until(block, otherwise, script=None):
-    """A script whose blocks from `block` on are something else."""
-    before = script or decaying(0.1)
-    return lambda index: before(index) if index < block else otherwise(index)
-
-
-def unavailable(_index):
-    return {"unavailable": "PrometheusUnavailable"}
-
-
-def stale(_index):
-    return {"unavailable": "PrometheusStale"}
-
-
-def no_series(_index):
-    return {"counts": {}}
-
-
-def nothing(_index):
-    empty = {"availability": count(0, 0), "accuracy": count(0, 0)}
-    return {"v1": empty, "v2": empty}
-
-
-def too_many_bad(_index):
-    broken = {"availability": count(130, 100), "accuracy": count(130, 100)}
-    return {"v1": broken, "v2": broken}
-
-
-def not_a_number(_index):
-    broken = {"availability": count(0, 1200), "accuracy": {"bad": float("nan"), "total": 100}}
-    return {"v1": broken, "v2": broken}
-
-
-def few_scrapes(index):
-    return {"counts": decaying(0.1)(index), "coverage": "0.79"}
-
-
-SCRIPTS = {
-    "Prometheus away": until(GONE, unavailable),
-    "Prometheus stale": until(GONE, stale),
-    "no series": until(GONE, no_series),
-    "night": until(GONE, nothing),
-    "bad above total": until(GONE, too_many_bad),
-    "not a number": until(GONE, not_a_number),
-    "low coverage": until(GONE, few_scrapes),
-}
 
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
@@ -97,6 +56,18 @@ def test_missing_data_never_promotes(trouble):
     assert types(lines)[:2] == ["Retrain", "StartRollout"]
     assert "Promote" not in types(lines)
     assert lines[-1]["stable"] == "v1"
+
+
+@pytest.mark.slow
+def test_labels_alone_promote_nobody_whose_requests_were_never_counted():
+    def labels_alone(_index):
+        return {version: {"accuracy": count(10, 100)} for version in ("v1", "v2")}
+
+    script = later(labels_alone, TRAINED)
+    assert types(run(scenario(script, 250, product=one_step(), events=[trained()]))) == [
+        "Retrain",
+        "StartRollout",
+    ]
 
 
 @pytest.mark.parametrize(

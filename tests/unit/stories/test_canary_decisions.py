@@ -9,6 +9,7 @@ from tests.support.decisions.scenarios import (
     ACCURACY,
     BLOCK,
     acts,
+    at,
     count,
     first,
     product,
@@ -19,17 +20,26 @@ from tests.support.decisions.scenarios import (
 )
 
 
+def pushed(stable, candidate):
+    """v3 is there beside v1 from block 51 on."""
+    return lambda index: {"v1": stable, "v3": candidate} if index > 50 else {"v1": stable}
+
+
 def test_a_worse_candidate_goes_back_although_its_labels_need_not_speak_for_it():
     lines = run(scenario(decaying(0.5), 200, product=one_step(), events=[trained()]))
     assert acts(lines)[-1] == ("Rollback", "CanaryWorse")
     assert (lines[-1]["stable"], lines[-1]["weight"]) == ("v1", 0)
 
 
-def test_a_candidate_that_never_appears_goes_back_after_ten_blocks():
-    lines = run(scenario(decaying(), 200, product=one_step(), events=[trained()]))
+@pytest.mark.parametrize("last", [TRAINED, TRAINED + 5], ids=["never appears", "disappears"])
+def test_a_candidate_without_series_goes_back_after_ten_blocks(last):
+    def script(index):
+        return decaying(0.1)(index) if index <= last else decaying()(index)
+
+    lines = run(scenario(script, 200, product=one_step(), events=[trained()]))
     line = first(lines, "Rollback")
     assert line["decision"]["reason"] == "CanaryNoData"
-    assert line["at"] == (TRAINED + 10) * BLOCK
+    assert line["at"] == (last + 10) * BLOCK
 
 
 def test_a_candidate_is_not_blamed_while_stable_is_silent_too():
@@ -40,16 +50,17 @@ def test_a_candidate_is_not_blamed_while_stable_is_silent_too():
     assert types(lines) == ["StartRollout"]
 
 
-def test_no_requests_at_night_hold_the_share():
-    def script(index):
-        asked = 0 if index > 53 else 600
-        one = {"availability": count(0, asked), "accuracy": count(0, 0)}
-        return {"v1": one, "v3": one} if index > 50 else {"v1": steady(0.1, 200)}
+def test_no_requests_at_night_hold_the_share_and_the_morning_goes_on():
+    night, empty = range(54, 80), {"availability": count(0, 0), "accuracy": count(0, 0)}
 
-    lines = run(scenario(script, 80, product=one_step(), events=[changed(50, "v3")]))
-    assert types(lines) == ["StartRollout"]
-    assert lines[-1]["decision"]["reason"] == "NoTraffic"
-    assert lines[-1]["weight"] == 50
+    def script(index):
+        one = empty if index in night else steady(0.1, 200)
+        return {"v1": one, "v3": one} if index > 50 else {"v1": one}
+
+    lines = run(scenario(script, 120, product=one_step(), events=[changed(50, "v3")]))
+    assert types(lines) == ["StartRollout", "Promote"]
+    last = at(lines, night[-1] * BLOCK)
+    assert (last["decision"]["reason"], last["weight"]) == ("NoTraffic", 50)
 
 
 @pytest.mark.parametrize(("blocks", "expected"), [(5, "Promote"), (12, "Inconclusive")])
@@ -62,7 +73,8 @@ def test_a_canary_waits_half_an_hour_for_measurements(blocks, expected):
     lines = run(scenario(script, 220, product=one_step(), events=[trained()]))
     blind = [line for line in lines if line["state"] == "Unknown" and line["at"] > TRAINED * BLOCK]
     assert "Promote" not in types(line for line in blind if line["stable"] == "v1")
-    assert expected in types(lines)
+    ended = first(lines, expected)
+    assert expected == "Promote" or ended["at"] == (TRAINED + 3) * BLOCK + 1800
 
 
 def test_an_inconclusive_candidate_is_kept_without_traffic_and_held_against_nobody():
@@ -76,6 +88,7 @@ def test_an_inconclusive_candidate_is_kept_without_traffic_and_held_against_nobo
     lines = run(scenario(script, 260, product=four_hours, events=[trained()]))
     line = first(lines, "Inconclusive")
     assert line["decision"]["reason"] == "MaxDuration"
+    assert line["at"] == TRAINED * BLOCK + 14_400
     assert (line["stable"], line["candidate"], line["weight"]) == ("v1", "v2", 0)
     assert "(0 attempts without a promotion)" in lines[-1]["decision"]["message"]
 
@@ -88,36 +101,21 @@ def test_a_candidate_whose_pods_fall_ill_goes_back_at_once():
 
 
 def test_a_share_far_above_what_was_given_holds_the_candidate():
-    def script(index):
-        counts = {"v1": steady(0.1, 200)}
-        if index > 50:
-            counts["v3"] = steady(0.1, 200)
-        return counts
-
     routed = product(EASY, ACCURACY, route={"parentRefs": [{"name": "web"}]})
+    script = pushed(steady(0.1, 200), steady(0.1, 200))
     lines = run(scenario(script, 90, product=routed, events=[changed(50, "v3")]))
     assert types(lines) == ["StartRollout"]
     assert lines[-1]["decision"]["reason"] == "RoutingMismatch"
 
 
 def test_a_routing_mismatch_does_not_protect_a_bad_candidate():
-    def script(index):
-        counts = {"v1": steady(0.1, 200)}
-        if index > 50:
-            counts["v3"] = steady(0.5, 200)
-        return counts
-
+    script = pushed(steady(0.1, 200), steady(0.5, 200))
     lines = run(scenario(script, 90, product=product(EASY, ACCURACY), events=[changed(50, "v3")]))
     assert acts(lines)[-1] == ("Rollback", "CanaryWorse")
 
 
 def test_steps_are_taken_one_by_one():
-    def script(index):
-        counts = {"v1": steady(0.1, 2000, requests=12_000)}
-        if index > 50:
-            counts["v3"] = steady(0.1, 200, requests=1200)
-        return counts
-
+    script = pushed(steady(0.1, 2000, requests=12_000), steady(0.1, 200, requests=1200))
     lines = run(scenario(script, 120, product=product(EASY, ACCURACY), events=[changed(50, "v3")]))
     assert types(lines) == ["StartRollout", "Advance", "Advance", "Promote"]
     weights = [line["weight"] for line in lines if line["decision"]["type"] != "Hold"]
@@ -134,17 +132,8 @@ def test_manual_approval_is_asked_for_once_and_waits_beyond_the_longest_duration
 
 
 def test_a_candidate_beyond_the_objective_is_held_not_blamed():
-    def script(index):
-        counts = {"v1": steady(0.3, 400)}
-        if index > 50:
-            counts["v3"] = steady(0.28, 400)
-        return counts
-
-    lines = run(
-        scenario(
-            script, 90, product=one_step(suspend=False), events=[changed(50, "v3")], accepted=None
-        )
-    )
+    script, spec = pushed(steady(0.3, 400), steady(0.28, 400)), one_step(suspend=False)
+    lines = run(scenario(script, 90, product=spec, events=[changed(50, "v3")], accepted=None))
     held = [line for line in lines if line["decision"]["reason"] == "ObjectiveNotMet"]
     assert held
     assert "Promote" not in types(lines)

@@ -153,20 +153,19 @@ def defaults(**spec):
     return product(DROP_ONLY, retraining=RETRAINING, **spec)
 
 
+def judged(script, last, event, **spec):
+    """What is decided of a product with defaults that was accepted at 12 % wrong."""
+    accepted = {"accuracy": count(60, 500)}
+    history = scenario(script, last, product=defaults(**spec), accepted=accepted, events=[event])
+    return run(history)
+
+
 CURE = rows(440, 45, 5, 10)
 
 
 def test_a_product_with_a_drop_and_a_command_alone_is_healed():
     """Fifty labels in five minutes, a hold-out of 500 rows: too few for fixed steps and margins."""
-    lines = run(
-        scenario(
-            decaying,
-            200,
-            product=defaults(),
-            accepted={"accuracy": count(60, 500)},
-            events=[trained(140, CURE)],
-        )
-    )
+    lines = judged(decaying, 200, trained(140, CURE))
     assert acts(lines) == [
         ("Retrain", "ModelDecay"),
         ("StartRollout", "GatePassed"),
@@ -180,15 +179,7 @@ def test_a_product_with_a_drop_and_a_command_alone_is_healed():
 def test_one_that_is_only_as_good_as_a_degraded_version_is_no_cure():
     """As stable it would make the level that it was trained against the accepted one."""
     none = rows(400, 24, 26, 50)
-    lines = run(
-        scenario(
-            decaying,
-            150,
-            product=defaults(),
-            accepted={"accuracy": count(60, 500)},
-            events=[trained(140, none)],
-        )
-    )
+    lines = judged(decaying, 150, trained(140, none))
     told = [one for one in decisions(lines) if one["reason"] == "NotShownBetter"]
     assert [one["type"] for one in told] == ["Alert"]
     assert "isn't shown to be a remedy" in told[0]["message"]
@@ -196,15 +187,7 @@ def test_one_that_is_only_as_good_as_a_degraded_version_is_no_cure():
 
 
 def test_steps_that_a_person_chose_are_taken():
-    lines = run(
-        scenario(
-            decaying,
-            150,
-            product=defaults(rollout={"steps": [5, 25, 50]}),
-            accepted={"accuracy": count(60, 500)},
-            events=[trained(140, CURE)],
-        )
-    )
+    lines = judged(decaying, 150, trained(140, CURE), rollout={"steps": [5, 25, 50]})
     start = next(one for one in decisions(lines) if one["type"] == "StartRollout")
     assert "gets 5 % of the traffic" in start["message"]
 
@@ -220,15 +203,7 @@ def test_steps_that_a_person_chose_are_taken():
 )
 def test_the_cooldown_ends_once_a_drop_could_be_told(ended, labels):
     """About 800 labels tell three points of 12 %: twice as many after a worse one, a day after a failure."""
-    lines = run(
-        scenario(
-            decaying,
-            140,
-            product=defaults(),
-            accepted={"accuracy": count(60, 500)},
-            events=[{"at": 90 * BLOCK, **ended}],
-        )
-    )
+    lines = judged(decaying, 140, {"at": 90 * BLOCK, **ended})
     turns = [line["at"] // BLOCK for line in lines if line["decision"]["type"] == "Retrain"]
     assert len(turns) == (1 if labels is None else 2)
     if labels is not None:
@@ -266,28 +241,12 @@ def moving(index):
 
 
 def test_one_shown_better_isnt_given_up_for_what_the_other_did_in_another_world():
-    lines = run(
-        scenario(
-            moving,
-            260,
-            product=defaults(),
-            accepted={"accuracy": count(60, 500)},
-            events=[trained(140, CURE)],
-        )
-    )
+    lines = judged(moving, 260, trained(140, CURE))
     assert [act for act in acts(lines) if act[0] == "Rollback"] == []
     assert [act[0] for act in acts(lines)].count("Retrain") == 2, "it is trained for that world"
 
 
 def test_one_that_was_only_counted_goes_back_when_it_does_worse():
     counts = {name: CURE[name] for name in ("evaluation", "stableEvaluation")}
-    lines = run(
-        scenario(
-            moving,
-            260,
-            product=defaults(),
-            accepted={"accuracy": count(60, 500)},
-            events=[trained(140, counts)],
-        )
-    )
+    lines = judged(moving, 260, trained(140, counts))
     assert ("Rollback", "ProbationFailed") in acts(lines)

@@ -10,6 +10,7 @@ import pytest
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_output import as_object
 from sluicegate.simulation.replay_scenario import parse_scenario
+from tests.support.decisions.histories import through_json
 from tests.support.decisions.scenarios import (
     ACCURACY,
     AVAILABILITY,
@@ -22,7 +23,6 @@ from tests.support.decisions.scenarios import (
     run,
     scenario,
 )
-from tests.unit.stories.test_restart import through_json
 
 PUSHED = 40
 """The block after which spec.model names v2."""

@@ -116,9 +116,10 @@ def test_a_version_that_is_too_slow_is_retrained():
     assert acts(lines) == [("Retrain", "ModelTooSlow")]
 
 
-def test_failing_requests_alone_are_told_once_and_never_retrained():
+@pytest.mark.parametrize("failing", [60, 300, 1200])
+def test_failing_requests_alone_are_told_once_and_never_retrained(failing):
     def script(index):
-        return {"v1": {"availability": count(0 if index < DECAY else 300, 1200)}}
+        return {"v1": {"availability": count(0 if index < DECAY else failing, 1200)}}
 
     spec = product({**AVAILABILITY, "onDegraded": "Retrain"})
     lines = run(scenario(script, 300, product=spec, accepted=None))
@@ -198,20 +199,26 @@ def test_a_degraded_product_recovers_by_itself_only_after_an_hour_of_calm():
         ({"podsUnhealthy": True}, "PodsUnhealthy"),
     ],
 )
-def test_a_cause_outside_is_told_once_and_waited_for(fact, reason):
+@pytest.mark.parametrize("wish", ["Auto", "Retrain"])
+def test_a_cause_outside_is_told_once_and_waited_for(fact, reason, wish):
     facts = [{"at": 90 * BLOCK, **fact}]
-    lines = run(scenario(decaying(), 200, facts=facts))
+    spec = product(EASY, {**ACCURACY, "onDegraded": wish})
+    lines = run(scenario(decaying(), 200, product=spec, facts=facts))
     assert acts(lines) == [("Alert", reason)]
     assert lines[-1]["decision"]["reason"] == reason
 
 
-def test_when_the_cause_outside_ends_and_the_decay_stays_it_is_retrained():
-    facts = [
-        {"at": 90 * BLOCK, "upstreamDegraded": ["pricing"]},
-        {"at": 150 * BLOCK, "upstreamDegraded": []},
-    ]
+@pytest.mark.parametrize(
+    ("fact", "over", "reason"),
+    [
+        ({"upstreamDegraded": ["pricing"]}, {"upstreamDegraded": []}, "UpstreamDegraded"),
+        ({"podsUnhealthy": True}, {"podsUnhealthy": False}, "PodsUnhealthy"),
+    ],
+)
+def test_when_the_cause_outside_ends_and_the_decay_stays_it_is_retrained(fact, over, reason):
+    facts = [{"at": 90 * BLOCK, **fact}, {"at": 150 * BLOCK, **over}]
     lines = run(scenario(decaying(), 200, facts=facts))
-    assert acts(lines) == [("Alert", "UpstreamDegraded"), ("Retrain", "ModelDecay")]
+    assert acts(lines) == [("Alert", reason), ("Retrain", "ModelDecay")]
     assert first(lines, "Retrain")["at"] == 154 * BLOCK  # confirmed by what came after it
 
 
@@ -251,7 +258,9 @@ def test_a_surge_of_traffic_explains_slowness():
     ],
 )
 def test_some_products_are_never_retrained(spec, expected):
-    assert acts(run(scenario(decaying(), 200, product=product(**spec)))) == expected
+    lines = run(scenario(decaying(), 200, product=product(**spec)))
+    assert acts(lines) == expected
+    assert lines[-1]["state"] == "Degraded"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_scenario import parse_scenario
 from tests.support.decisions.histories import decisions
 from tests.support.decisions.scenarios import ACCURACY, BLOCK, acts, count, product, run, scenario
-from tests.unit.stats.test_gauge import BASKET, history, noise
 
 MOST = 24
 DATA = Path(__file__).parents[2] / "data"
@@ -255,22 +254,6 @@ def test_what_was_measured_in_an_incident_is_looked_at_once_it_can_be_read():
     ]
     assert set(ignored_intervals[: END + 2]) == {()}
     assert set(ignored_intervals[END + 2 :]) == {((24 * BLOCK, 83 * BLOCK),)}
-
-
-def test_a_gauge_that_comes_back_with_one_value_is_not_retrained_by_what_it_was_before():
-    slo = {**BASKET, "indicator": {"gauge": {"metric": "mean_basket_value"}}}
-    value = noise(2)
-
-    def given_value(index):
-        if index < 480:
-            return value(index)
-        return value(index) - 30 if index < 493 else value(index) if index >= 560 else None
-
-    found = history(562, given_value, slo)
-    assert found[494].slos[0].reason == "Stale"
-    assert found[559].slos[0].state == "Missed"
-    assert {one.decision.type for one in found} == {"Hold"}
-    assert found[559].decision.reason in {"NotConfirmed", "InsufficientData"}
 
 
 def test_an_incident_that_ends_as_the_verdict_is_confirmed_is_no_present():

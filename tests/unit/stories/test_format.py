@@ -3,11 +3,14 @@
 import copy
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 import yaml
 
 from sluicegate.__main__ import main
+from tests.support.decisions.histories import World, good
 from tests.support.decisions.scenarios import BLOCK, count, product, scenario, steady
 
 KEYS = ["at", "state", "decision", "stable", "candidate", "weight", "slos"]
@@ -58,10 +61,32 @@ events:
     assert second["slos"]["accuracy"]["reason"] == "PrometheusUnavailable"
 
 
-def test_a_line_comes_for_each_block(tmp_path, capsys, document):
-    assert replay(tmp_path, document) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [json.loads(line)["at"] for line in lines] == [300, 600, 900, 1200, 1500]
+TYPES = {
+    *("Hold", "Retrain", "StartRollout", "Advance"),
+    *("Promote", "Rollback", "Inconclusive", "Alert"),
+}
+
+
+@pytest.mark.slow
+def test_as_a_process_it_prints_a_line_of_what_the_format_names_for_each_block(tmp_path):
+    pushed = {"at": 20 * BLOCK, "modelChanged": {"version": "v2"}}
+    world = World(product(), {"v1": good(), "v2": good()}, 40, events=[pushed])
+    path = tmp_path / "scenario.json"
+    path.write_text(json.dumps(world.document([])))
+    command = [sys.executable, "-m", "sluicegate", "replay", str(path)]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    lines = [json.loads(line) for line in finished.stdout.splitlines()]
+    assert [line["at"] for line in lines] == [index * BLOCK for index in range(1, 41)]
+    for line in lines:
+        assert list(line) == KEYS
+        assert set(line["decision"]) == {"type", "reason", "message"}
+        assert line["decision"]["type"] in TYPES
+        assert line["state"] in {"Healthy", "Degrading", "Degraded", "Unknown"}
+        assert set(line["slos"]) == {"availability", "accuracy"}
+        assert all({"state", "reason", "bad", "total"} <= set(s) for s in line["slos"].values())
+        assert line["decision"]["message"]
+        assert isinstance(line["weight"], int)
 
 
 def test_a_table_counts_what_repeats(tmp_path, capsys, document):
@@ -155,6 +180,14 @@ MISTAKES = {
     "events[0].modelChanged.version: is missing": put(
         ("events",), [{**EVENT, "modelChanged": {"version": None}}]
     ),
+    "events[0].modelChanged.version: is required": put(
+        ("events",), [{**EVENT, "modelChanged": {}}]
+    ),
+    "facts[0].at: is 'now'": put(("facts",), [{"at": "now"}]),
+    "accepted.accuracy.total: is required": put(("accepted", "accuracy"), {"bad": 1}),
+    "blocks[2].unavailable: is 7": put(("blocks", 2, "unavailable"), 7),
+    "version: is ''": put(("version",), ""),
+    "product.spec.rollout.steps": put(("product", "spec", "rollout"), {"steps": [25, 5]}),
 }
 
 
@@ -177,7 +210,7 @@ def test_all_mistakes_are_told_at_once(tmp_path, capsys, document):
     assert "blocks[4]" in err
 
 
-@pytest.mark.parametrize("text", ["", "- 1", "a: [", "nonsense", "\x00"])
+@pytest.mark.parametrize("text", ["", "- 1", "a: [", "a: b: c", "nonsense", "7", "\x00", "&a [*a]"])
 def test_what_is_no_scenario_exits_2(tmp_path, capsys, text):
     assert replay(tmp_path, text) == 2
     assert capsys.readouterr().err

@@ -1,23 +1,14 @@
 """A restart after any block changes no decision: status keeps the state, the blocks the evidence."""
 
-import json
-
 import pytest
 
-from sluicegate.api.status import DataProductStatus
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_output import as_object
 from sluicegate.simulation.replay_scenario import parse_scenario
 from tests.support.decisions import decays
+from tests.support.decisions.blind_blocks import SCRIPTS
+from tests.support.decisions.histories import through_json
 from tests.support.decisions.scenarios import scenario, steady
-from tests.unit.stories import test_absent_data as absent
-
-
-def through_json(status):
-    """What a restart leaves of a status: its JSON."""
-    after = DataProductStatus.model_validate_json(json.dumps(status.to_dict()), by_name=False)
-    assert after == status
-    return after
 
 
 def histories():
@@ -48,7 +39,7 @@ def histories():
             ],
         ),
     )
-    for name, script in absent.SCRIPTS.items():
+    for name, script in SCRIPTS.items():
         yield name, scenario(script, 200, product=d.one_step(), events=[d.trained()])
 
 

@@ -14,14 +14,14 @@ import pytest
 from benchmarks.prometheus_stand_in import Lie
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, SERVICES
 from tests.support.virtual.admission import Crowded, Refused
-from tests.support.virtual.event_loop import run_virtually
 from tests.support.virtual.network import Late, Trouble
-from tests.support.virtual.operator import World
 from tests.support.virtual.stories import (
     HOUR,
     RARELY,
+    on_virtual_time,
     product,
     pushed,
+    served,
     serving,
     weight,
 )
@@ -29,6 +29,7 @@ from tests.support.virtual.stories import (
 if TYPE_CHECKING:
     from sluicegate.kube.requests import ApiRequest
     from tests.support.virtual.network import Fault
+    from tests.support.virtual.operator import World
 
 OUTAGE = 300.0
 RECOVERY = 30.0
@@ -119,34 +120,28 @@ class Outage:
         for name in WAYS
     ],
 )
-def test_what_happened_in_five_minutes_without_an_api_server_is_made_up_for(name):
+@on_virtual_time
+async def test_what_happened_in_five_minutes_without_an_api_server_is_made_up_for(world, name):
     way = WAYS[name]
-
-    async def story() -> None:
-        async with World() as world:
-            cars, vans = (world.apply(product(one)) for one in ("cars", "vans"))
-            replica = world.start()
-            await world.until(
-                lambda: {serving(world, one) for one in (cars, vans)} == {"v1"}, seconds=60
-            )
-            with Outage(world, way) as outage:
-                world.edit(cars, serving={"replicas": 2})
-                world.server.delete(SERVICES, vans)
-                late = world.apply(product("late"))
-                await world.run(OUTAGE)
-                assert replica.leads == way.leads
-            await world.until(lambda: len(world.cluster.pods_of(cars)) == 2, seconds=RECOVERY)
-            await world.until(lambda: bool(world.server.find(SERVICES, vans)), seconds=RECOVERY)
-            await world.until(lambda: serving(world, late) == "v1", seconds=60)
-            assert replica.leads
-            assert not world.errors.found
-            assert {serving(world, one) for one in (cars, vans)} == {"v1"}
-            for target, times in outage.asked.items():
-                assert len(times) <= OUTAGE / 2 + 10, f"{target} is asked again and again"
-            if name == "all but the lease is answered with 429":
-                assert_patient(outage.asked)
-
-    run_virtually(story())
+    cars, vans = (world.apply(product(one)) for one in ("cars", "vans"))
+    replica = world.start()
+    await world.until(lambda: {serving(world, one) for one in (cars, vans)} == {"v1"}, seconds=60)
+    with Outage(world, way) as outage:
+        world.edit(cars, serving={"replicas": 2})
+        world.server.delete(SERVICES, vans)
+        late = world.apply(product("late"))
+        await world.run(OUTAGE)
+        assert replica.leads == way.leads
+    await world.until(lambda: len(world.cluster.pods_of(cars)) == 2, seconds=RECOVERY)
+    await world.until(lambda: bool(world.server.find(SERVICES, vans)), seconds=RECOVERY)
+    await world.until(lambda: serving(world, late) == "v1", seconds=60)
+    assert replica.leads
+    assert not world.errors.found
+    assert {serving(world, one) for one in (cars, vans)} == {"v1"}
+    for target, times in outage.asked.items():
+        assert len(times) <= OUTAGE / 2 + 10, f"{target} is asked again and again"
+    if name == "all but the lease is answered with 429":
+        assert_patient(outage.asked)
 
 
 def assert_patient(asked: dict[str, list[float]]) -> None:
@@ -161,44 +156,38 @@ def assert_patient(asked: dict[str, list[float]]) -> None:
 
 
 @pytest.mark.slow
-def test_nothing_is_decided_until_both_the_api_server_and_prometheus_are_back():
+@on_virtual_time
+async def test_nothing_is_decided_until_both_the_api_server_and_prometheus_are_back(world):
     """What is measured would let the canary go on; who holds it does so for want of data."""
-
-    async def story() -> None:
-        async with World() as world:
-            cars = world.apply(product("cars"))
-            world.start(**RARELY)
-            await world.run(HOUR / 4)
-            world.edit(cars, model=pushed("b", "v2"))
-            await world.until(lambda: weight(world, cars) == 5, seconds=HOUR)
-            with Outage(world, WAYS["nobody listens"]):
-                world.prometheus.lies[""] = Lie.REFUSED
-                await world.run(OUTAGE)
-            await world.run(2 * OUTAGE)
-            assert weight(world, cars) == 5
-            world.prometheus.lies.clear()
-            await world.until(lambda: weight(world, cars) > 5, seconds=HOUR)
-            assert not world.errors.found
-
-    run_virtually(story())
+    cars = world.apply(product("cars"))
+    world.start(**RARELY)
+    await world.run(HOUR / 4)
+    world.edit(cars, model=pushed("b", "v2"))
+    await world.until(lambda: weight(world, cars) == 5, seconds=HOUR)
+    with Outage(world, WAYS["nobody listens"]):
+        world.prometheus.lies[""] = Lie.REFUSED
+        await world.run(OUTAGE)
+    await world.run(2 * OUTAGE)
+    assert weight(world, cars) == 5
+    world.prometheus.lies.clear()
+    await world.until(lambda: weight(world, cars) > 5, seconds=HOUR)
+    assert not world.errors.found
 
 
 @pytest.mark.parametrize("trouble", [Trouble.SWALLOWED, refused(503, "ServiceUnavailable")])
-def test_an_operator_that_starts_while_the_api_server_is_away_waits_for_it(trouble):
-    async def story() -> None:
-        async with World() as world:
-            key = world.apply(product())
-            with Outage(world, Way(trouble)):
-                replica = world.start()
-                await world.run(OUTAGE)
-                assert not replica.is_gone
-                assert not replica.leads
-            await world.until(lambda: serving(world, key) == "v1", seconds=60)
-
-    run_virtually(story())
+@on_virtual_time
+async def test_an_operator_that_starts_while_the_api_server_is_away_waits_for_it(world, trouble):
+    key = world.apply(product())
+    with Outage(world, Way(trouble)):
+        replica = world.start()
+        await world.run(OUTAGE)
+        assert not replica.is_gone
+        assert not replica.leads
+    await world.until(lambda: serving(world, key) == "v1", seconds=60)
 
 
-def test_conflicts_on_status_and_children_are_observed_and_decided_again():
+@on_virtual_time
+async def test_conflicts_on_status_and_children_are_observed_and_decided_again(world):
     met: Counter[str] = Counter()
 
     def once(_: str, request: ApiRequest) -> Refused | None:
@@ -208,38 +197,27 @@ def test_conflicts_on_status_and_children_are_observed_and_decided_again():
         met[request.path] += 1
         return refused(409, "Conflict") if met[request.path] == 1 else None
 
-    async def story() -> None:
-        async with World() as world:
-            world.network.faults["conflicts"] = once
-            key = world.apply(product())
-            world.start()
-            await world.until(lambda: serving(world, key) == "v1", seconds=60)
-            assert len(list(world.server.all(DEPLOYMENTS))) == 1
-            assert not world.errors.found
-            assert len(met) >= 4, "status, Deployment, Service and route"
-            assert max(met.values()) <= 6, "a back-off, not a storm"
-
-    run_virtually(story())
+    world.network.faults["conflicts"] = once
+    await served(world, product())
+    assert len(list(world.server.all(DEPLOYMENTS))) == 1
+    assert not world.errors.found
+    assert len(met) >= 4, "status, Deployment, Service and route"
+    assert max(met.values()) <= 6, "a back-off, not a storm"
 
 
-def test_what_was_deleted_while_watches_were_away_and_too_old_to_go_on_is_dropped():
-    async def story() -> None:
-        async with World() as world:
-            cars, vans = (world.apply(product(one)) for one in ("cars", "vans"))
-            world.start()
-            await world.until(
-                lambda: {serving(world, one) for one in (cars, vans)} == {"v1"}, seconds=60
-            )
-            for stream in world.server.streams():
-                stream.swallows = True
-            world.server.delete(SERVICES, cars)
-            world.server.delete(DATA_PRODUCTS, vans)
-            await world.run(60)
-            world.server.compact()
-            for stream in world.server.streams():
-                stream.close()
-            await world.until(lambda: bool(world.server.find(SERVICES, cars)), seconds=RECOVERY)
-            assert not world.cluster.pods_of(vans)
-            assert not world.errors.found
-
-    run_virtually(story())
+@on_virtual_time
+async def test_what_was_deleted_while_watches_were_away_and_too_old_to_go_on_is_dropped(world):
+    cars, vans = (world.apply(product(one)) for one in ("cars", "vans"))
+    world.start()
+    await world.until(lambda: {serving(world, one) for one in (cars, vans)} == {"v1"}, seconds=60)
+    for stream in world.server.streams():
+        stream.swallows = True
+    world.server.delete(SERVICES, cars)
+    world.server.delete(DATA_PRODUCTS, vans)
+    await world.run(60)
+    world.server.compact()
+    for stream in world.server.streams():
+        stream.close()
+    await world.until(lambda: bool(world.server.find(SERVICES, cars)), seconds=RECOVERY)
+    assert not world.cluster.pods_of(vans)
+    assert not world.errors.found

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sluicegate.kube.resources import DEPLOYMENTS, JOBS, SERVICES, Key
 from tests.support.decisions.rollout_world import image
 from tests.support.virtual.cluster import Quality, Training
-from tests.support.virtual.event_loop import run_virtually
-from tests.support.virtual.operator import World
-from tests.support.virtual.stories import HOUR, RARELY, product, pushed, serving, weight
+from tests.support.virtual.stories import (
+    HOUR,
+    RARELY,
+    evidence,
+    on_virtual_time,
+    product,
+    pushed,
+    served,
+    serving,
+    shadow,
+    weight,
+)
+
+if TYPE_CHECKING:
+    from tests.support.virtual.operator import World
 
 Body = dict[str, Any]
 INTERVAL = 300
@@ -33,21 +45,9 @@ def mirroring(**spec: Any) -> Body:
     return body
 
 
-def shadow(world: World, key: Key) -> Body:
-    """The shadow phase in status; empty without one."""
-    found: Body = (world.status(key).get("candidate") or {}).get("shadow") or {}
-    return found
-
-
-def evidence(world: World, key: Key) -> Body:
-    """The evidence of the rows of accuracy; empty before there are any."""
-    return next(iter(shadow(world, key).get("evidence") or ()), {})
-
-
 def selected(world: World, key: Key) -> str:
     """The revision that mirrored requests go to."""
     service = world.server.find(SERVICES, Key(key.namespace, f"{key.name}-candidate"))
-    assert service is not None
     return str(service["spec"]["selector"]["sluicegate.dev/revision"])
 
 
@@ -60,9 +60,7 @@ def templates(world: World, key: Key) -> dict[str, Body]:
 async def with_candidate(world: World, quality: Quality, **spec: Any) -> Key:
     """A product whose v2, which behaves so, has its share of the traffic."""
     world.cluster.set_quality(image("b"), quality)
-    key = world.apply(mirroring(**spec))
-    world.start(**RARELY)
-    await world.until(lambda: serving(world, key) == "v1", seconds=60)
+    key = await served(world, mirroring(**spec), **RARELY)
     if "mirror" in world.product(key)["spec"]["rollout"]["shadow"]:
         assert selected(world, key) == "none"
     world.edit(key, model=pushed("b", "v2"))
@@ -71,123 +69,104 @@ async def with_candidate(world: World, quality: Quality, **spec: Any) -> Key:
 
 
 @pytest.mark.slow
-def test_pairs_of_stables_requests_promote_an_equal_candidate_with_a_hundredth_of_the_traffic():
-    async def story() -> None:
-        async with World() as world:
-            key = await with_candidate(world, Quality())
-            revision = world.status(key)["candidate"]["revision"]
-            assert selected(world, key) == revision
-            before = templates(world, key)
-            rows: list[int] = []
-            while serving(world, key) == "v1":
-                if (found := evidence(world, key)) and found["blocks"] > len(rows):
-                    rows.append(sum(found["pairs"].values()))
-                await world.run(10)
-            assert len(rows) >= 5, "five intervals count for little, as ρ isn't known"
-            assert "labelled after the training" in world.status(key)["decision"]["message"]
-            await world.until(lambda: selected(world, key) == "none", seconds=600)
-            after = templates(world, key)
-            assert all(after[name] == before[name] for name in after), "a rollout restarts no pod"
-            assert not list(world.server.all(JOBS, key.namespace))
-            assert not world.errors.found
-
-    run_virtually(story())
-
-
-@pytest.mark.slow
-def test_pairs_against_a_candidate_take_it_back_before_its_own_labels_do():
-    async def story() -> None:
-        async with World() as world:
-            key = await with_candidate(world, WORSE)
-            await world.until(
-                lambda: world.condition(key, "Stalled").get("reason") == "ModelRejected",
-                seconds=12 * HOUR,
-            )
-            assert world.status(key)["history"][0]["reason"] == "ShadowWorse"
-            await world.until(lambda: selected(world, key) == "none", seconds=600)
-            assert not world.errors.found
-
-    run_virtually(story())
+@on_virtual_time
+async def test_pairs_of_stables_requests_promote_an_equal_candidate_with_a_hundredth_of_the_traffic(
+    world,
+):
+    key = await with_candidate(world, Quality())
+    revision = world.status(key)["candidate"]["revision"]
+    assert selected(world, key) == revision
+    before = templates(world, key)
+    rows: list[int] = []
+    while serving(world, key) == "v1":
+        if (found := evidence(world, key)) and found["blocks"] > len(rows):
+            rows.append(sum(found["pairs"].values()))
+        await world.run(10)
+    assert len(rows) >= 5, "five intervals count for little, as ρ isn't known"
+    assert "labelled after the training" in world.status(key)["decision"]["message"]
+    await world.until(lambda: selected(world, key) == "none", seconds=600)
+    after = templates(world, key)
+    assert all(after[name] == before[name] for name in after), "a rollout restarts no pod"
+    assert not list(world.server.all(JOBS, key.namespace))
+    assert not world.errors.found
 
 
 @pytest.mark.slow
-def test_each_interval_is_counted_once_though_another_replica_goes_on():
+@on_virtual_time
+async def test_pairs_against_a_candidate_take_it_back_before_its_own_labels_do(world):
+    key = await with_candidate(world, WORSE)
+    await world.until(
+        lambda: world.condition(key, "Stalled").get("reason") == "ModelRejected",
+        seconds=12 * HOUR,
+    )
+    assert world.status(key)["history"][0]["reason"] == "ShadowWorse"
+    await world.until(lambda: selected(world, key) == "none", seconds=600)
+    assert not world.errors.found
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_each_interval_is_counted_once_though_another_replica_goes_on(world):
     """All pairs until the end of the last interval, to those between two scrapes, are the evidence's."""
-
-    async def story() -> None:
-        async with World() as world:
-            key = await with_candidate(world, Quality())
-            await world.until(lambda: evidence(world, key).get("blocks") == 1, seconds=3 * INTERVAL)
-            world.replicas[-1].kill()
-            world.start(**RARELY)
-            await world.until(lambda: evidence(world, key).get("blocks") == 3, seconds=4 * INTERVAL)
-            since = datetime.fromisoformat(shadow(world, key)["sinceTime"]).timestamp()
-            until = since - world.loop.wall() + world.loop.time()
-            happened = sum(
-                curve.at(until)
-                for counted in world.cluster.traffic.versions.values()
-                for name, curve in counted.events.items()
-                if ">" in name
-            )
-            rows = evidence(world, key)["pairs"]
-            assert sum(rows.values()) == pytest.approx(happened, rel=0.05)
-            assert rows["onlyStableWrong"] == pytest.approx(rows["onlyCandidateWrong"], abs=3)
-            assert not world.errors.found
-
-    run_virtually(story())
+    key = await with_candidate(world, Quality())
+    await world.until(lambda: evidence(world, key).get("blocks") == 1, seconds=3 * INTERVAL)
+    world.replicas[-1].kill()
+    world.start(**RARELY)
+    await world.until(lambda: evidence(world, key).get("blocks") == 3, seconds=4 * INTERVAL)
+    since = datetime.fromisoformat(shadow(world, key)["sinceTime"]).timestamp()
+    until = since - world.loop.wall() + world.loop.time()
+    happened = sum(
+        curve.at(until)
+        for counted in world.cluster.traffic.versions.values()
+        for name, curve in counted.events.items()
+        if ">" in name
+    )
+    rows = evidence(world, key)["pairs"]
+    assert sum(rows.values()) == pytest.approx(happened, rel=0.05)
+    assert rows["onlyStableWrong"] == pytest.approx(rows["onlyCandidateWrong"], abs=3)
+    assert not world.errors.found
 
 
 @pytest.mark.slow
-def test_a_job_ends_when_requests_are_mirrored_instead():
-    async def story() -> None:
-        async with World() as world:
-            jobs = {"command": ["python", "-m", "shadow"], "intervalSeconds": INTERVAL}
-            before = ROLLOUT | {"shadow": jobs}
-            key = Key("catalog", "search")
-            world.cluster.shadows[key] = lambda _: Training(seconds=HOUR)
-            assert await with_candidate(world, Quality(), rollout=before) == key
-            await world.until(lambda: bool(shadow(world, key).get("job")), seconds=2 * INTERVAL)
-            world.edit(key, rollout={"shadow": ROLLOUT["shadow"] | {"command": None}})
-            await world.until(lambda: bool(evidence(world, key)), seconds=3 * INTERVAL)
-            assert not shadow(world, key).get("job")
-            assert not list(world.server.all(JOBS, key.namespace))
-            assert not world.errors.found
-
-    run_virtually(story())
+@on_virtual_time
+async def test_a_job_ends_when_requests_are_mirrored_instead(world):
+    jobs = {"command": ["python", "-m", "shadow"], "intervalSeconds": INTERVAL}
+    before = ROLLOUT | {"shadow": jobs}
+    key = Key("catalog", "search")
+    world.cluster.shadows[key] = lambda _: Training(seconds=HOUR)
+    assert await with_candidate(world, Quality(), rollout=before) == key
+    await world.until(lambda: bool(shadow(world, key).get("job")), seconds=2 * INTERVAL)
+    world.edit(key, rollout={"shadow": ROLLOUT["shadow"] | {"command": None}})
+    await world.until(lambda: bool(evidence(world, key)), seconds=3 * INTERVAL)
+    assert not shadow(world, key).get("job")
+    assert not list(world.server.all(JOBS, key.namespace))
+    assert not world.errors.found
 
 
 @pytest.mark.slow
-def test_a_candidate_without_pairs_waits_and_status_says_what_is_missing():
+@on_virtual_time
+async def test_a_candidate_without_pairs_waits_and_status_says_what_is_missing(world):
     """A service that still signs its predictions one by one, say."""
-
-    async def story() -> None:
-        async with World() as world:
-            world.cluster.pairs = False
-            key = await with_candidate(world, Quality())
-            await world.until(lambda: bool(shadow(world, key).get("reason")), seconds=2 * INTERVAL)
-            assert shadow(world, key)["reason"] == "NoPairs"
-            assert "self.tokens" in world.condition(key, "RolloutProgressing")["message"]
-            await world.run(HOUR)
-            assert weight(world, key) == 1
-            world.cluster.pairs = True
-            world.cluster.set_rate(key, 20.0)
-            await world.until(lambda: bool(evidence(world, key)), seconds=2 * INTERVAL)
-            assert not shadow(world, key).get("reason")
-            assert not world.errors.found
-
-    run_virtually(story())
+    world.cluster.pairs = False
+    key = await with_candidate(world, Quality())
+    await world.until(lambda: bool(shadow(world, key).get("reason")), seconds=2 * INTERVAL)
+    assert shadow(world, key)["reason"] == "NoPairs"
+    assert "self.tokens" in world.condition(key, "RolloutProgressing")["message"]
+    await world.run(HOUR)
+    assert weight(world, key) == 1
+    world.cluster.pairs = True
+    world.cluster.set_rate(key, 20.0)
+    await world.until(lambda: bool(evidence(world, key)), seconds=2 * INTERVAL)
+    assert not shadow(world, key).get("reason")
+    assert not world.errors.found
 
 
-def test_where_no_outcome_decides_no_pairs_are_missing():
+@on_virtual_time
+async def test_where_no_outcome_decides_no_pairs_are_missing(world):
     """Pairs come, and no SLO is scored by them: nobody has to change the service."""
-
-    async def story() -> None:
-        async with World() as world:
-            ignored = product()["spec"]["slos"][0] | {"onDegraded": "Ignore"}
-            served = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.9"}
-            key = await with_candidate(world, Quality(), slos=[ignored, served])
-            await world.until(lambda: shadow(world, key).get("blocks") == 1, seconds=3 * INTERVAL)
-            assert not shadow(world, key).get("reason")
-            assert not world.errors.found
-
-    run_virtually(story())
+    ignored = product()["spec"]["slos"][0] | {"onDegraded": "Ignore"}
+    served = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.9"}
+    key = await with_candidate(world, Quality(), slos=[ignored, served])
+    await world.until(lambda: shadow(world, key).get("blocks") == 1, seconds=3 * INTERVAL)
+    assert not shadow(world, key).get("reason")
+    assert not world.errors.found

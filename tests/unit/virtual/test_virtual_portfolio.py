@@ -14,12 +14,11 @@ from sluicegate.portfolio.dependencies import graph_of
 from sluicegate.portfolio.facts import read_facts
 from sluicegate.portfolio.matrix import matrix_of
 from tests.support.virtual.cluster import Quality, Training
-from tests.support.virtual.event_loop import run_virtually
-from tests.support.virtual.operator import World
-from tests.support.virtual.stories import HOUR, RARELY
+from tests.support.virtual.stories import HOUR, RARELY, on_virtual_time
 
 if TYPE_CHECKING:
     from sluicegate.portfolio.facts import ProductFacts
+    from tests.support.virtual.operator import World
 
 GOOD, SHIFTED = 0.07, 0.5
 PRICE, SIMILAR = Key("market-pricing", "price"), Key("market-catalog", "similar-cars")
@@ -57,49 +56,46 @@ def column(world: World, market: str) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_a_shift_of_one_market_shows_in_the_matrix_and_in_the_products_that_call_the_one_it_hits():
-    async def story() -> None:
-        async with World() as world:
-            images = {}
-            for document, member in zip(documents(), members(), strict=True):
-                key = world.apply(document)
-                images[member.name] = document["spec"]["model"]["bento"]["image"]
-                world.cluster.set_quality(images[member.name], quality(member.name))
-                world.cluster.set_rate(key, member.rate)
-                world.cluster.trainings[key] = Training(seconds=3000, report=None)
-            world.start(**RARELY)
-            await world.until(
-                lambda: states(world)["Healthy"] == 47,
-                seconds=6 * HOUR, what="all products healthy",
-            )  # fmt: skip
-            assert Counter(one.state for one in facts(world)) == {"Healthy": 47}
+@on_virtual_time
+async def test_a_shift_of_one_market_shows_in_the_matrix_and_in_the_products_that_call_the_one_it_hits(
+    world,
+):
+    images = {}
+    for document, member in zip(documents(), members(), strict=True):
+        key = world.apply(document)
+        images[member.name] = document["spec"]["model"]["bento"]["image"]
+        world.cluster.set_quality(images[member.name], quality(member.name))
+        world.cluster.set_rate(key, member.rate)
+        world.cluster.trainings[key] = Training(seconds=3000, report=None)
+    world.start(**RARELY)
+    await world.until(
+        lambda: states(world)["Healthy"] == 47,
+        seconds=6 * HOUR, what="all products healthy",
+    )  # fmt: skip
+    assert Counter(one.state for one in facts(world)) == {"Healthy": 47}
 
-            world.cluster.set_quality(images["price"], quality("price", "AT"))
-            await world.until(
-                lambda: world.status(PRICE)["state"] == "Degraded", seconds=4 * HOUR,
-                what="price degraded",
-            )  # fmt: skip
-            assert markets_of(world, PRICE)["AT"] == "Missed"
-            checks = world.status(PRICE)["diagnosis"]["evidence"]
-            alone = next(one for one in checks if one["check"] == "MarketAlone")
-            assert "AT" in alone["message"]
-            assert column(world, "AT") == {"price": "Missed"}
-            assert "Missed" not in column(world, "FR").values()
+    world.cluster.set_quality(images["price"], quality("price", "AT"))
+    await world.until(
+        lambda: world.status(PRICE)["state"] == "Degraded", seconds=4 * HOUR,
+        what="price degraded",
+    )  # fmt: skip
+    assert markets_of(world, PRICE)["AT"] == "Missed"
+    checks = world.status(PRICE)["diagnosis"]["evidence"]
+    alone = next(one for one in checks if one["check"] == "MarketAlone")
+    assert "AT" in alone["message"]
+    assert column(world, "AT") == {"price": "Missed"}
+    assert "Missed" not in column(world, "FR").values()
 
-            world.cluster.set_quality(images["similar-cars"], quality("similar-cars", "AT"))
-            await world.until(
-                lambda: world.status(SIMILAR)["state"] == "Degraded", seconds=4 * HOUR,
-                what="similar-cars degraded",
-            )  # fmt: skip
-            assert world.status(SIMILAR)["diagnosis"]["cause"] == "UpstreamDegraded"
-            told = graph_of(facts(world))
-            hit = {
-                name for name, node in told.nodes.items() if "market-pricing/price" in node.causes
-            }
-            assert {name.partition("/")[2] for name in hit} == affected_by("price")
-            healthy = Counter(one.state for one in facts(world))
-            assert healthy == {"Healthy": 45, "Degraded": 2}
-            assert column(world, "AT") == {"price": "Missed", "similar-cars": "Missed"}
-            assert not world.errors.found
-
-    run_virtually(story())
+    world.cluster.set_quality(images["similar-cars"], quality("similar-cars", "AT"))
+    await world.until(
+        lambda: world.status(SIMILAR)["state"] == "Degraded", seconds=4 * HOUR,
+        what="similar-cars degraded",
+    )  # fmt: skip
+    assert world.status(SIMILAR)["diagnosis"]["cause"] == "UpstreamDegraded"
+    told = graph_of(facts(world))
+    hit = {name for name, node in told.nodes.items() if "market-pricing/price" in node.causes}
+    assert {name.partition("/")[2] for name in hit} == affected_by("price")
+    healthy = Counter(one.state for one in facts(world))
+    assert healthy == {"Healthy": 45, "Degraded": 2}
+    assert column(world, "AT") == {"price": "Missed", "similar-cars": "Missed"}
+    assert not world.errors.found

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from benchmarks.prometheus_stand_in import Lie
 from sluicegate.kube.resources import EVENTS, JOBS, Key
 from tests.support.decisions.rollout_world import image
-from tests.support.virtual.event_loop import run_virtually
-from tests.support.virtual.operator import World
 from tests.support.virtual.stories import (
     BAD,
     HOUR,
     RARELY,
+    on_virtual_time,
     product,
     pushed,
-    serving,
+    served,
     slo,
     trainings,
     weight,
 )
+
+if TYPE_CHECKING:
+    from tests.support.virtual.operator import World
 
 pytestmark = pytest.mark.slow  # each lives through an hour of canary
 
@@ -31,9 +35,7 @@ CANARY_BLOCK = 60.0
 
 async def begin_canary(world: World, **settings: float) -> Key:
     """A canary that is at its first step, and to take its next one in some blocks."""
-    cars = world.apply(product("cars"))
-    world.start(**RARELY, **settings)
-    await world.until(lambda: serving(world, cars) == "v1", seconds=60)
+    cars = await served(world, product("cars"), **RARELY, **settings)
     await world.run(HOUR / 4)
     world.edit(cars, model=pushed("b", "v2"))
     await world.until(lambda: weight(world, cars) == 5, seconds=HOUR)
@@ -46,98 +48,84 @@ def told(world: World, key: Key) -> list[str]:
     return sorted(one["reason"] for one in events)
 
 
-def test_while_prometheus_says_nothing_nothing_is_decided_and_all_is_afterwards():
-    async def story() -> None:
-        async with World() as world:
-            cars = await begin_canary(world)
-            before = told(world, cars)
-            for lie in LIES:
-                world.prometheus.lies[""], asked = lie, world.prometheus.asked.total()
-                await world.run(FIVE_MINUTES)
-                assert world.prometheus.asked.total() >= asked + 3, f"{lie}: it goes on asking"
-                assert weight(world, cars) == 5, lie
-                assert slo(world, cars) == ("Unknown", "PrometheusUnavailable"), lie
-                assert world.condition(cars, "MetricsAvailable")["status"] == "False"
-                assert world.condition(cars, "Ready")["status"] == "True"
-            assert told(world, cars) == sorted([*before, "PrometheusUnavailable"]), "told once"
-            world.prometheus.lies.clear()
-            await world.until(lambda: weight(world, cars) > 5, seconds=HOUR / 2)
-            assert not world.errors.found
-
-    run_virtually(story())
+@on_virtual_time
+async def test_while_prometheus_says_nothing_nothing_is_decided_and_all_is_afterwards(world):
+    cars = await begin_canary(world)
+    before = told(world, cars)
+    for lie in LIES:
+        world.prometheus.lies[""], asked = lie, world.prometheus.asked.total()
+        await world.run(FIVE_MINUTES)
+        assert world.prometheus.asked.total() >= asked + 3, f"{lie}: it goes on asking"
+        assert weight(world, cars) == 5, lie
+        assert slo(world, cars) == ("Unknown", "PrometheusUnavailable"), lie
+        assert world.condition(cars, "MetricsAvailable")["status"] == "False"
+        assert world.condition(cars, "Ready")["status"] == "True"
+    assert told(world, cars) == sorted([*before, "PrometheusUnavailable"]), "told once"
+    world.prometheus.lies.clear()
+    await world.until(lambda: weight(world, cars) > 5, seconds=HOUR / 2)
+    assert not world.errors.found
 
 
-def test_after_half_an_hour_the_canary_is_taken_back_without_a_verdict():
-    async def story() -> None:
-        async with World() as world:
-            cars = await begin_canary(world)
-            candidate, before = world.status(cars)["candidate"], told(world, cars)
-            world.prometheus.lies[""] = Lie.REFUSED
-            await world.run(5.5 * FIVE_MINUTES)
-            assert weight(world, cars) == 5
-            await world.run(2 * FIVE_MINUTES)
-            status = world.status(cars)
-            decision = status["decision"]
-            assert (decision["type"], decision["reason"]) == ("Inconclusive", "MetricsLost")
-            assert status["traffic"]["weight"] == 0
-            assert sum((world.cluster.weights_of(cars) or {}).values()) == 100
-            for name in ("version", "image", "revision"):
-                assert status["candidate"][name] == candidate[name]
-            assert not status.get("history")
-            assert told(world, cars) == sorted([*before, "MetricsLost", "PrometheusUnavailable"])
-
-    run_virtually(story())
+@on_virtual_time
+async def test_after_half_an_hour_the_canary_is_taken_back_without_a_verdict(world):
+    cars = await begin_canary(world)
+    candidate, before = world.status(cars)["candidate"], told(world, cars)
+    world.prometheus.lies[""] = Lie.REFUSED
+    await world.run(5.5 * FIVE_MINUTES)
+    assert weight(world, cars) == 5
+    await world.run(2 * FIVE_MINUTES)
+    status = world.status(cars)
+    decision = status["decision"]
+    assert (decision["type"], decision["reason"]) == ("Inconclusive", "MetricsLost")
+    assert status["traffic"]["weight"] == 0
+    assert sum((world.cluster.weights_of(cars) or {}).values()) == 100
+    for name in ("version", "image", "revision"):
+        assert status["candidate"][name] == candidate[name]
+    assert not status.get("history")
+    assert told(world, cars) == sorted([*before, "MetricsLost", "PrometheusUnavailable"])
 
 
 @pytest.mark.parametrize("skew", [600, -600], ids=["ahead", "behind"])
-def test_while_the_operators_clock_is_wrong_nothing_is_decided_and_all_is_when_it_is_right(skew):
-    async def story() -> None:
-        async with World() as world:
-            cars = await begin_canary(world)
-            (replica,) = world.replicas
-            replica.skew = skew
-            await world.run(2 * FIVE_MINUTES - CANARY_BLOCK)
-            assert weight(world, cars) == 5
-            assert replica.leads
-            replica.skew = 0
-            await world.until(lambda: weight(world, cars) > 5, seconds=HOUR / 2)
-            assert not world.status(cars).get("history")
-
-    run_virtually(story())
+@on_virtual_time
+async def test_while_the_operators_clock_is_wrong_nothing_is_decided_and_all_is_when_it_is_right(
+    world, skew
+):
+    cars = await begin_canary(world)
+    (replica,) = world.replicas
+    replica.skew = skew
+    await world.run(2 * FIVE_MINUTES - CANARY_BLOCK)
+    assert weight(world, cars) == 5
+    assert replica.leads
+    replica.skew = 0
+    await world.until(lambda: weight(world, cars) > 5, seconds=HOUR / 2)
+    assert not world.status(cars).get("history")
 
 
 @pytest.mark.parametrize("seconds", [10.0, 28.0], ids=["half a block", "more than a block"])
-def test_a_prometheus_that_is_slow_is_waited_for_and_all_is_decided(seconds):
+@on_virtual_time
+async def test_a_prometheus_that_is_slow_is_waited_for_and_all_is_decided(world, seconds):
     """Eight queries go four at a time, so a block takes three times as long as one does."""
-
-    async def story() -> None:
-        async with World() as world:
-            cars = await begin_canary(world, prometheus_timeout_seconds=60.0)
-            world.prometheus.seconds = seconds
-            asked, began = world.prometheus.asked.total(), world.loop.time()
-            available = lambda: world.condition(cars, "MetricsAvailable")["status"]  # noqa: E731
-            while weight(world, cars) == 5:
-                await world.run(CANARY_BLOCK / 4)
-                assert available() == "True"
-                assert world.loop.time() < began + HOUR
-            blocks = (world.loop.time() - began) / CANARY_BLOCK + 3
-            assert world.prometheus.asked.total() - asked <= 2 * 8 * blocks, "they don't pile up"
-
-    run_virtually(story())
+    cars = await begin_canary(world, prometheus_timeout_seconds=60.0)
+    world.prometheus.seconds = seconds
+    asked, began = world.prometheus.asked.total(), world.loop.time()
+    available = lambda: world.condition(cars, "MetricsAvailable")["status"]  # noqa: E731
+    while weight(world, cars) == 5:
+        await world.run(CANARY_BLOCK / 4)
+        assert available() == "True"
+        assert world.loop.time() < began + HOUR
+    blocks = (world.loop.time() - began) / CANARY_BLOCK + 3
+    assert world.prometheus.asked.total() - asked <= 2 * 8 * blocks, "they don't pile up"
 
 
-def test_a_product_that_turns_bad_unseen_is_retrained_once_it_is_seen():
-    async def story() -> None:
-        async with World() as world:
-            vans = world.apply(product("vans"))
-            world.start(**RARELY)
-            await world.run(HOUR)
-            world.prometheus.lies[""] = Lie.REFUSED
-            world.cluster.set_quality(image("a"), BAD)
-            await world.run(HOUR)
-            assert trainings(world, vans) == 0
-            assert not list(world.server.all(JOBS))
-            world.prometheus.lies.clear()
-            await world.until(lambda: trainings(world, vans) == 1, seconds=3 * HOUR)
-
-    run_virtually(story())
+@on_virtual_time
+async def test_a_product_that_turns_bad_unseen_is_retrained_once_it_is_seen(world):
+    vans = world.apply(product("vans"))
+    world.start(**RARELY)
+    await world.run(HOUR)
+    world.prometheus.lies[""] = Lie.REFUSED
+    world.cluster.set_quality(image("a"), BAD)
+    await world.run(HOUR)
+    assert trainings(world, vans) == 0
+    assert not list(world.server.all(JOBS))
+    world.prometheus.lies.clear()
+    await world.until(lambda: trainings(world, vans) == 1, seconds=3 * HOUR)

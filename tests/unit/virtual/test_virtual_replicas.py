@@ -10,9 +10,7 @@ import pytest
 from sluicegate.api import names
 from sluicegate.kube.resources import DEPLOYMENTS, EVENTS, JOBS, LEASES, Key
 from tests.support.virtual.cluster import Training
-from tests.support.virtual.event_loop import run_virtually
 from tests.support.virtual.network import Late, Trouble
-from tests.support.virtual.operator import World
 from tests.support.virtual.stories import (
     BLOCK,
     HOUR,
@@ -20,6 +18,7 @@ from tests.support.virtual.stories import (
     LOOK,
     RARELY,
     TRAINED,
+    on_virtual_time,
     product,
     pushed,
     serving,
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from sluicegate.kube.requests import ApiRequest
     from sluicegate.kube.resources import Resource
     from tests.support.virtual.network import Fault
-    from tests.support.virtual.operator import Replica
+    from tests.support.virtual.operator import Replica, World
 
 PRODUCTS = 4
 
@@ -73,175 +72,147 @@ def note_writers(world: World) -> dict[str, list[str]]:
     return found
 
 
-def test_another_replica_takes_over_when_the_leader_is_killed():
-    async def story() -> None:
-        async with World() as world:
-            keys, first, second = await pair(world)
-            first.kill()
-            took = await world.until(lambda: second.leads, seconds=60)
-            assert LEASE - LOOK <= took <= LEASE + LOOK
-            world.network.writes.clear()
-            await rescale(world, keys, 2)
-            assert {replica for replica, _ in world.network.writes} == {second.name}
-
-    run_virtually(story())
+@on_virtual_time
+async def test_another_replica_takes_over_when_the_leader_is_killed(world):
+    keys, first, second = await pair(world)
+    first.kill()
+    took = await world.until(lambda: second.leads, seconds=60)
+    assert LEASE - LOOK <= took <= LEASE + LOOK
+    world.network.writes.clear()
+    await rescale(world, keys, 2)
+    assert {replica for replica, _ in world.network.writes} == {second.name}
 
 
 @pytest.mark.slow
-def test_a_successor_knows_at_once_how_products_do():
+@on_virtual_time
+async def test_a_successor_knows_at_once_how_products_do(world):
     """It has measured as a standby, so no state is unknown until it has read a past."""
     seen: set[str] = set()
-
-    async def story() -> None:
-        async with World() as world:
-            key = world.apply(product())
-            first, second = world.start(), world.start()
-            await world.run(HOUR / 2)
-            assert world.status(key)["state"] == "Healthy"
-            leader, standby = sorted((first, second), key=lambda one: not one.leads)
-            asked = world.prometheus.asked.total()
-            leader.kill()
-            await world.until(lambda: standby.leads, seconds=60)
-            assert world.prometheus.asked.total() - asked <= 16, "a block or two, and no past"
-            world.on_step.append(lambda *_: seen.add(world.status(key)["state"]))
-            await world.run(HOUR / 4)
-
-    run_virtually(story())
+    key = world.apply(product())
+    first, second = world.start(), world.start()
+    await world.run(HOUR / 2)
+    assert world.status(key)["state"] == "Healthy"
+    leader, standby = sorted((first, second), key=lambda one: not one.leads)
+    asked = world.prometheus.asked.total()
+    leader.kill()
+    await world.until(lambda: standby.leads, seconds=60)
+    assert world.prometheus.asked.total() - asked <= 16, "a block or two, and no past"
+    world.on_step.append(lambda *_: seen.add(world.status(key)["state"]))
+    await world.run(HOUR / 4)
     assert seen == {"Healthy"}
 
 
-def test_a_stopped_leader_gives_its_lease_back_and_another_leads_at_once():
-    async def story() -> None:
-        async with World() as world:
-            _, first, second = await pair(world)
-            await first.stop()
-            assert await world.until(lambda: second.leads, seconds=60) <= LOOK
-
-    run_virtually(story())
+@on_virtual_time
+async def test_a_stopped_leader_gives_its_lease_back_and_another_leads_at_once(world):
+    _, first, second = await pair(world)
+    await first.stop()
+    assert await world.until(lambda: second.leads, seconds=60) <= LOOK
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trouble", [Trouble.REFUSED, Trouble.SWALLOWED])
-def test_a_leader_that_is_cut_off_stops_before_another_begins_and_comes_back_as_a_standby(trouble):
-    async def story() -> None:
-        async with World() as world:
-            keys, first, second = await pair(world)
+@on_virtual_time
+async def test_a_leader_that_is_cut_off_stops_before_another_begins_and_comes_back_as_a_standby(
+    world, trouble
+):
+    keys, first, second = await pair(world)
 
-            def cut(replica: str, _: ApiRequest) -> Fault | None:
-                return trouble if replica == first.name else None
+    def cut(replica: str, _: ApiRequest) -> Fault | None:
+        return trouble if replica == first.name else None
 
-            world.network.faults["cut"] = cut
-            for key in keys:
-                world.edit(key, serving={"replicas": 2})
-            while not second.leads:
-                assert world.loop.time() < HOUR
-                await world.run(0.05)
-                assert not (first.leads and second.leads)
-            await rescale(world, keys, 2)
-            await world.run(300)
-            world.network.faults.clear()
-            world.network.writes.clear()
-            await rescale(world, keys, 3)
-            await world.run(60)
-            assert (first.leads, second.leads, first.is_gone) == (False, True, False)
-            assert {replica for replica, _ in world.network.writes} == {second.name}
-
-    run_virtually(story())
+    world.network.faults["cut"] = cut
+    for key in keys:
+        world.edit(key, serving={"replicas": 2})
+    while not second.leads:
+        assert world.loop.time() < HOUR
+        await world.run(0.05)
+        assert not (first.leads and second.leads)
+    await rescale(world, keys, 2)
+    await world.run(300)
+    world.network.faults.clear()
+    world.network.writes.clear()
+    await rescale(world, keys, 3)
+    await world.run(60)
+    assert (first.leads, second.leads, first.is_gone) == (False, True, False)
+    assert {replica for replica, _ in world.network.writes} == {second.name}
 
 
-def test_a_leader_whose_renewals_hang_stops_before_its_lease_ends_and_goes_on_afterwards():
+@on_virtual_time
+async def test_a_leader_whose_renewals_hang_stops_before_its_lease_ends_and_goes_on_afterwards(
+    world,
+):
     """Its other writes would get through."""
+    keys, first, second = await pair(world)
+    second.kill()
 
-    async def story() -> None:
-        async with World() as world:
-            keys, first, second = await pair(world)
-            second.kill()
+    def hang(_: str, request: ApiRequest) -> Fault | None:
+        return Trouble.SWALLOWED if "/leases" in request.path else None
 
-            def hang(_: str, request: ApiRequest) -> Fault | None:
-                return Trouble.SWALLOWED if "/leases" in request.path else None
-
-            world.network.faults["leases"] = hang
-            took = await world.until(lambda: not first.leads, seconds=LEASE)
-            assert took < LEASE
-            world.network.writes.clear()
-            for key in keys:
-                world.edit(key, serving={"replicas": 2})
-            await world.run(300)
-            assert not world.network.writes
-            world.network.faults.clear()
-            await world.until(
-                lambda: all(len(world.cluster.pods_of(key)) == 2 for key in keys), seconds=30
-            )
-
-    run_virtually(story())
+    world.network.faults["leases"] = hang
+    took = await world.until(lambda: not first.leads, seconds=LEASE)
+    assert took < LEASE
+    world.network.writes.clear()
+    for key in keys:
+        world.edit(key, serving={"replicas": 2})
+    await world.run(300)
+    assert not world.network.writes
+    world.network.faults.clear()
+    await world.until(lambda: all(len(world.cluster.pods_of(key)) == 2 for key in keys), seconds=30)
 
 
-def test_writes_that_arrive_after_the_successors_are_refused():
+@on_virtual_time
+async def test_writes_that_arrive_after_the_successors_are_refused(world):
     arrived: list[int] = []
+    keys, first, second = await pair(world)
+    world.network.refused.append(lambda _, __, refusal: arrived.append(refusal.status))
 
-    async def story() -> None:
-        async with World() as world:
-            keys, first, second = await pair(world)
-            world.network.refused.append(lambda _, __, refusal: arrived.append(refusal.status))
+    def late(replica: str, request: ApiRequest) -> Fault | None:
+        if replica != first.name or request.method == "GET":
+            return None
+        return Trouble.SWALLOWED if "/leases" in request.path else Late(2 * LEASE)
 
-            def late(replica: str, request: ApiRequest) -> Fault | None:
-                if replica != first.name or request.method == "GET":
-                    return None
-                return Trouble.SWALLOWED if "/leases" in request.path else Late(2 * LEASE)
-
-            world.network.faults["late"] = late
-            stored = note_writers(world)
-            for key in keys:
-                world.edit(key, serving={"replicas": 2})
-            await world.until(lambda: second.leads, seconds=60)
-            await world.until(
-                lambda: all(len(world.cluster.pods_of(key)) == 2 for key in keys), seconds=30
-            )
-            await world.run(300)
-            assert arrived, "writes came late"
-            assert set(arrived) == {409}
-            assert set(map(tuple, stored.values())) == {(second.name,)}
-            assert len(list(world.server.all(DEPLOYMENTS))) == PRODUCTS
-
-    run_virtually(story())
+    world.network.faults["late"] = late
+    stored = note_writers(world)
+    for key in keys:
+        world.edit(key, serving={"replicas": 2})
+    await world.until(lambda: second.leads, seconds=60)
+    await world.until(lambda: all(len(world.cluster.pods_of(key)) == 2 for key in keys), seconds=30)
+    await world.run(300)
+    assert arrived, "writes came late"
+    assert set(arrived) == {409}
+    assert set(map(tuple, stored.values())) == {(second.name,)}
+    assert len(list(world.server.all(DEPLOYMENTS))) == PRODUCTS
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("skew", [600, -600], ids=["ahead", "behind"])
-def test_a_leader_whose_clock_is_stepped_works_on_and_is_succeeded_in_time(skew):
+@on_virtual_time
+async def test_a_leader_whose_clock_is_stepped_works_on_and_is_succeeded_in_time(world, skew):
     """A lease is waited for by each one's own steady clock."""
-
-    async def story() -> None:
-        async with World() as world:
-            keys, first, second = await pair(world)
-            for pods, offset in enumerate((skew, 0, skew), start=2):
-                first.skew = offset
-                await rescale(world, keys, pods)
-                await world.run(60)
-                assert (first.leads, second.leads) == (True, False)
-            first.kill()
-            took = await world.until(lambda: second.leads, seconds=60)
-            assert LEASE - LOOK <= took <= LEASE + LOOK
-            await rescale(world, keys, 1)
-
-    run_virtually(story())
+    keys, first, second = await pair(world)
+    for pods, offset in enumerate((skew, 0, skew), start=2):
+        first.skew = offset
+        await rescale(world, keys, pods)
+        await world.run(60)
+        assert (first.leads, second.leads) == (True, False)
+    first.kill()
+    took = await world.until(lambda: second.leads, seconds=60)
+    assert LEASE - LOOK <= took <= LEASE + LOOK
+    await rescale(world, keys, 1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("skew", [600, -600], ids=["ahead", "behind"])
-def test_a_standby_whose_clock_is_stepped_does_not_take_a_lease_that_is_held(skew):
-    async def story() -> None:
-        async with World() as world:
-            keys, first, second = await pair(world)
-            for offset in (skew, 0, skew):
-                second.skew = offset
-                await world.run(300)
-                assert (first.leads, second.leads) == (True, False)
-            world.network.writes.clear()
-            await rescale(world, keys, 2)
-            assert {replica for replica, _ in world.network.writes} == {first.name}
-
-    run_virtually(story())
+@on_virtual_time
+async def test_a_standby_whose_clock_is_stepped_does_not_take_a_lease_that_is_held(world, skew):
+    keys, first, second = await pair(world)
+    for offset in (skew, 0, skew):
+        second.skew = offset
+        await world.run(300)
+        assert (first.leads, second.leads) == (True, False)
+    world.network.writes.clear()
+    await rescale(world, keys, 2)
+    assert {replica for replica, _ in world.network.writes} == {first.name}
 
 
 async def push(world: World, key: Key) -> None:
@@ -264,24 +235,23 @@ async def ask_for_a_training(world: World, key: Key) -> None:
     ],
     ids=["a pushed model", "a training"],
 )
-def test_what_is_under_way_goes_on_where_it_was_under_another_leader(begin, version, jobs):
-    async def story() -> None:
-        async with World() as world:
-            key = world.apply(product())
+@on_virtual_time
+async def test_what_is_under_way_goes_on_where_it_was_under_another_leader(
+    world, begin, version, jobs
+):
+    key = world.apply(product())
+    world.start(**RARELY)
+    world.start(**RARELY)
+    await world.until(lambda: serving(world, key) == "v1", seconds=60)
+    await world.run(HOUR / 4)
+    await begin(world, key)
+    while serving(world, key) != version:
+        leader = world.leader()
+        if leader is not None:
+            leader.kill()
             world.start(**RARELY)
-            world.start(**RARELY)
-            await world.until(lambda: serving(world, key) == "v1", seconds=60)
-            await world.run(HOUR / 4)
-            await begin(world, key)
-            while serving(world, key) != version:
-                leader = world.leader()
-                if leader is not None:
-                    leader.kill()
-                    world.start(**RARELY)
-                await world.run(600)
-                assert world.loop.time() < 12 * HOUR
-            assert len(list(world.server.all(JOBS))) == jobs
-            assert trainings(world, key) == 0, "none failed, so none was repeated"
-            assert not world.errors.found
-
-    run_virtually(story())
+        await world.run(600)
+        assert world.loop.time() < 12 * HOUR
+    assert len(list(world.server.all(JOBS))) == jobs
+    assert trainings(world, key) == 0, "none failed, so none was repeated"
+    assert not world.errors.found

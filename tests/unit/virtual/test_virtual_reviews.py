@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
-from tests.support.virtual.event_loop import run_virtually
-from tests.support.virtual.operator import World
-from tests.support.virtual.stories import HOUR, RARELY, product, serving
+from tests.support.virtual.stories import HOUR, RARELY, on_virtual_time, product, serving
+
+if TYPE_CHECKING:
+    from tests.support.virtual.operator import World
 
 WEEK = 7 * 24 * HOUR
 REVIEW = {"every": "Week", "startDate": "2025-10-01", "keep": 2}
@@ -20,19 +23,18 @@ def reviews(world: World) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("skew", [6 * WEEK, -6 * WEEK], ids=["ahead", "behind"])
-def test_a_leader_whose_clock_is_weeks_wrong_opens_seals_and_drops_no_review_of_another_time(skew):
-    async def story() -> None:
-        async with World() as world:
-            cars = world.apply(product("cars", review=REVIEW))
-            replica = world.start(**RARELY)
-            await world.until(lambda: serving(world, cars) == "v1", seconds=60)
-            await world.until(lambda: bool(reviews(world)), seconds=HOUR)
-            before = reviews(world)
-            for clock in (skew, 0):
-                replica.skew = clock
-                await world.run(1.1 * HOUR)  # over an hour all are visited after a start
-                assert reviews(world) == before
-                assert replica.leads
-            assert not world.errors.found
-
-    run_virtually(story())
+@on_virtual_time
+async def test_a_leader_whose_clock_is_weeks_wrong_opens_seals_and_drops_no_review_of_another_time(
+    world, skew
+):
+    cars = world.apply(product("cars", review=REVIEW))
+    replica = world.start(**RARELY)
+    await world.until(lambda: serving(world, cars) == "v1", seconds=60)
+    await world.until(lambda: bool(reviews(world)), seconds=HOUR)
+    before = reviews(world)
+    for clock in (skew, 0):
+        replica.skew = clock
+        await world.run(1.1 * HOUR)  # over an hour all are visited after a start
+        assert reviews(world) == before
+        assert replica.leads
+    assert not world.errors.found

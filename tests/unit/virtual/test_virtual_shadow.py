@@ -17,9 +17,12 @@ from tests.support.virtual.stories import (
     HOUR,
     RARELY,
     TRAINED,
+    evidence,
+    on_virtual_time,
     product,
     pushed,
     serving,
+    shadow,
     weight,
 )
 
@@ -54,17 +57,6 @@ def reporting(*reports: Body) -> Callable[[Body], Training]:
     return plan
 
 
-def shadow(world: World, key: Key) -> Body:
-    """The shadow phase in status; empty without one."""
-    found: Body = (world.status(key).get("candidate") or {}).get("shadow") or {}
-    return found
-
-
-def evidence(world: World, key: Key) -> Body:
-    """The evidence of the rows of accuracy; empty before there are any."""
-    return next(iter(shadow(world, key).get("evidence") or ()), {})
-
-
 def shadow_jobs(world: World, key: Key) -> list[Body]:
     """The Jobs of the shadow phase that are there."""
     return [one for one in world.server.all(JOBS, key.namespace) if "-shadow-" in name_of(one)]
@@ -93,44 +85,37 @@ async def with_candidate(
 
 
 @pytest.mark.slow
-def test_rows_of_each_interval_are_scored_once_and_decide():
+@on_virtual_time
+async def test_rows_of_each_interval_are_scored_once_and_decide(world):
     """The canary's labels would promote within the hour; an SLO with a shadow phase waits for rows."""
-
-    async def story() -> None:
-        async with World() as world:
-            key = await with_candidate(world, reporting(EQUAL), interval=900)
-            seen: dict[str, tuple[str, str]] = {}
-            rows = 0
-            while serving(world, key) == "v1":
-                for job in shadow_jobs(world, key):
-                    told = variables(job)
-                    seen[name_of(job)] = told["SLUICEGATE_SINCE"], told["SLUICEGATE_UNTIL"]
-                rows = evidence(world, key).get("blocks", rows)
-                await world.run(10)
-            intervals = list(seen.values())
-            assert len(intervals) >= 6, "five intervals count for little, as ρ isn't known"
-            assert rows >= 5
-            assert all(one[1] == following[0] for one, following in pairwise(intervals)), intervals
-            assert "labelled after the training" in world.status(key)["decision"]["message"]
-            assert not world.errors.found
-
-    run_virtually(story())
+    key = await with_candidate(world, reporting(EQUAL), interval=900)
+    seen: dict[str, tuple[str, str]] = {}
+    rows = 0
+    while serving(world, key) == "v1":
+        for job in shadow_jobs(world, key):
+            told = variables(job)
+            seen[name_of(job)] = told["SLUICEGATE_SINCE"], told["SLUICEGATE_UNTIL"]
+        rows = evidence(world, key).get("blocks", rows)
+        await world.run(10)
+    intervals = list(seen.values())
+    assert len(intervals) >= 6, "five intervals count for little, as ρ isn't known"
+    assert rows >= 5
+    assert all(one[1] == following[0] for one, following in pairwise(intervals)), intervals
+    assert "labelled after the training" in world.status(key)["decision"]["message"]
+    assert not world.errors.found
 
 
 @pytest.mark.slow
-def test_rows_against_a_candidate_take_it_back_though_its_canary_is_fine():
-    async def story() -> None:
-        async with World() as world:
-            key = await with_candidate(world, reporting(WORSE))
-            await world.until(
-                lambda: world.condition(key, "Stalled").get("reason") == "ModelRejected",
-                seconds=6 * HOUR,
-            )
-            assert world.status(key)["history"][0]["reason"] == "ShadowWorse"
-            await world.until(lambda: not _running(world, key), seconds=600)
-            assert not world.errors.found
-
-    run_virtually(story())
+@on_virtual_time
+async def test_rows_against_a_candidate_take_it_back_though_its_canary_is_fine(world):
+    key = await with_candidate(world, reporting(WORSE))
+    await world.until(
+        lambda: world.condition(key, "Stalled").get("reason") == "ModelRejected",
+        seconds=6 * HOUR,
+    )
+    assert world.status(key)["history"][0]["reason"] == "ShadowWorse"
+    await world.until(lambda: not _running(world, key), seconds=600)
+    assert not world.errors.found
 
 
 def _running(world: World, key: Key) -> list[Body]:
@@ -140,25 +125,22 @@ def _running(world: World, key: Key) -> list[Body]:
 
 
 @pytest.mark.slow
-def test_a_job_without_a_result_moves_nothing_and_says_so():
-    async def story() -> None:
-        async with World() as world:
-            key = await with_candidate(world, lambda _: Training(seconds=30))
-            await world.until(lambda: bool(shadow(world, key).get("reason")), seconds=2 * INTERVAL)
-            first = shadow(world, key)
-            assert first["reason"] == "JobFailed"
-            assert "exited with 1" in first["message"]
-            await world.until(lambda: shadow(world, key)["startedJobs"] == 2, seconds=2 * INTERVAL)
-            assert shadow(world, key)["sinceTime"] == first["sinceTime"]
-            assert not evidence(world, key)
-            told = {one["reason"] for one in world.server.all(EVENTS, key.namespace)}
-            assert "ShadowNotCounted" in told
-            world.cluster.shadows[key] = reporting(EQUAL)
-            await world.until(lambda: bool(evidence(world, key)), seconds=3 * INTERVAL)
-            assert not shadow(world, key).get("reason")
-            assert not world.errors.found
-
-    run_virtually(story())
+@on_virtual_time
+async def test_a_job_without_a_result_moves_nothing_and_says_so(world):
+    key = await with_candidate(world, lambda _: Training(seconds=30))
+    await world.until(lambda: bool(shadow(world, key).get("reason")), seconds=2 * INTERVAL)
+    first = shadow(world, key)
+    assert first["reason"] == "JobFailed"
+    assert "exited with 1" in first["message"]
+    await world.until(lambda: shadow(world, key)["startedJobs"] == 2, seconds=2 * INTERVAL)
+    assert shadow(world, key)["sinceTime"] == first["sinceTime"]
+    assert not evidence(world, key)
+    told = {one["reason"] for one in world.server.all(EVENTS, key.namespace)}
+    assert "ShadowNotCounted" in told
+    world.cluster.shadows[key] = reporting(EQUAL)
+    await world.until(lambda: bool(evidence(world, key)), seconds=3 * INTERVAL)
+    assert not shadow(world, key).get("reason")
+    assert not world.errors.found
 
 
 @pytest.mark.slow
@@ -185,61 +167,48 @@ async def _four_blocks(*, restarts: bool = False) -> Body:
 
 
 @pytest.mark.slow
-def test_a_phase_that_is_set_again_takes_no_result_of_the_one_before():
-    async def story() -> None:
-        async with World() as world:
-            key = await with_candidate(world, reporting(EQUAL))
-            await world.until(lambda: bool(evidence(world, key)), seconds=2 * INTERVAL)
-            before = {name_of(job) for job in shadow_jobs(world, key)}
-            world.edit(key, rollout=ROLLOUT | {"approval": "Manual", "shadow": None})
-            await world.until(lambda: not shadow(world, key), seconds=60)
-            world.edit(key, rollout=ROLLOUT | {"approval": "Manual"})
-            await world.until(lambda: bool(shadow(world, key).get("job")), seconds=2 * INTERVAL)
-            assert before
-            assert shadow(world, key)["job"] not in before
-            assert not world.errors.found
-
-    run_virtually(story())
+@on_virtual_time
+async def test_a_phase_that_is_set_again_takes_no_result_of_the_one_before(world):
+    key = await with_candidate(world, reporting(EQUAL))
+    await world.until(lambda: bool(evidence(world, key)), seconds=2 * INTERVAL)
+    before = {name_of(job) for job in shadow_jobs(world, key)}
+    world.edit(key, rollout=ROLLOUT | {"approval": "Manual", "shadow": None})
+    await world.until(lambda: not shadow(world, key), seconds=60)
+    world.edit(key, rollout=ROLLOUT | {"approval": "Manual"})
+    await world.until(lambda: bool(shadow(world, key).get("job")), seconds=2 * INTERVAL)
+    assert before
+    assert shadow(world, key)["job"] not in before
+    assert not world.errors.found
 
 
 @pytest.mark.slow
-def test_a_job_waits_for_a_training_slot():
-    async def story() -> None:
-        async with World() as world:
-            other = world.apply(product("pricing"))
-            key = await with_candidate(world, reporting(EQUAL))
-            world.cluster.trainings[other] = Training(seconds=HOUR / 2, report=TRAINED)
-            await world.until(lambda: serving(world, other) == "v1", seconds=60)
-            world.annotate(other, **{"sluicegate.dev/retrain-requested-at": "now"})
-            await world.until(
-                lambda: shadow(world, key).get("reason") == "NoSlot", seconds=2 * INTERVAL
-            )
-            assert not _running(world, key)
-            started = shadow(world, key).get("startedJobs", 0)
-            await world.until(
-                lambda: shadow(world, key).get("startedJobs", 0) > started, seconds=HOUR
-            )
-            assert not world.errors.found
-
-    run_virtually(story())
+@on_virtual_time
+async def test_a_job_waits_for_a_training_slot(world):
+    other = world.apply(product("pricing"))
+    key = await with_candidate(world, reporting(EQUAL))
+    world.cluster.trainings[other] = Training(seconds=HOUR / 2, report=TRAINED)
+    await world.until(lambda: serving(world, other) == "v1", seconds=60)
+    world.annotate(other, **{"sluicegate.dev/retrain-requested-at": "now"})
+    await world.until(lambda: shadow(world, key).get("reason") == "NoSlot", seconds=2 * INTERVAL)
+    assert not _running(world, key)
+    started = shadow(world, key).get("startedJobs", 0)
+    await world.until(lambda: shadow(world, key).get("startedJobs", 0) > started, seconds=HOUR)
+    assert not world.errors.found
 
 
-def test_without_a_shadow_phase_no_job_and_no_field_is_written():
-    async def story() -> None:
-        async with World() as world:
-            key = world.apply(product())
-            world.cluster.trainings[key] = Training(seconds=60, report=TRAINED)
-            world.start(**RARELY)
-            await world.until(lambda: serving(world, key) == "v1", seconds=60)
-            world.annotate(key, **{"sluicegate.dev/retrain-requested-at": "now"})
-            await world.until(lambda: bool(world.status(key).get("candidate")), seconds=HOUR)
-            assert {"shadow", "dataEndTime"}.isdisjoint(world.status(key)["candidate"])
-            world.edit(key, model=pushed("b", "v2"))
-            await world.until(
-                lambda: (world.status(key).get("candidate") or {}).get("image") == image("b"),
-                seconds=HOUR,
-            )
-            assert not shadow(world, key)
-            assert not shadow_jobs(world, key)
-
-    run_virtually(story())
+@on_virtual_time
+async def test_without_a_shadow_phase_no_job_and_no_field_is_written(world):
+    key = world.apply(product())
+    world.cluster.trainings[key] = Training(seconds=60, report=TRAINED)
+    world.start(**RARELY)
+    await world.until(lambda: serving(world, key) == "v1", seconds=60)
+    world.annotate(key, **{"sluicegate.dev/retrain-requested-at": "now"})
+    await world.until(lambda: bool(world.status(key).get("candidate")), seconds=HOUR)
+    assert {"shadow", "dataEndTime"}.isdisjoint(world.status(key)["candidate"])
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(
+        lambda: (world.status(key).get("candidate") or {}).get("image") == image("b"),
+        seconds=HOUR,
+    )
+    assert not shadow(world, key)
+    assert not shadow_jobs(world, key)

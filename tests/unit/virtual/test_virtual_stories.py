@@ -30,8 +30,10 @@ from tests.support.virtual.stories import (
     RARELY,
     TRAINED,
     Body,
+    on_virtual_time,
     product,
     pushed,
+    served,
     serving,
     trainings,
     weight,
@@ -47,23 +49,20 @@ RECOVERY = 30.0
 
 
 @pytest.mark.slow
-def test_a_product_that_degrades_is_retrained_and_its_cure_promoted():
-    async def story() -> None:
-        async with World() as world:
-            key = world.apply(product())
-            world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
-            world.start(**RARELY)
-            await world.until(lambda: serving(world, key) == "v1", seconds=60)
-            await world.run(HOUR)
-            assert trainings(world, key) == 0
-            world.cluster.set_quality(image("a"), BAD)
-            took = await world.until(
-                lambda: serving(world, key) == "v2-trained", seconds=6 * HOUR, what="cured"
-            )
-            assert took > 600
-            assert not world.errors.found
-
-    run_virtually(story())
+@on_virtual_time
+async def test_a_product_that_degrades_is_retrained_and_its_cure_promoted(world):
+    key = world.apply(product())
+    world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
+    world.start(**RARELY)
+    await world.until(lambda: serving(world, key) == "v1", seconds=60)
+    await world.run(HOUR)
+    assert trainings(world, key) == 0
+    world.cluster.set_quality(image("a"), BAD)
+    took = await world.until(
+        lambda: serving(world, key) == "v2-trained", seconds=6 * HOUR, what="cured"
+    )
+    assert took > 600
+    assert not world.errors.found
 
 
 @pytest.mark.slow
@@ -91,54 +90,44 @@ def test_without_a_prometheus_a_pushed_model_waits_for_a_person_and_says_so():
 
 
 @pytest.mark.slow
-def test_without_a_route_a_good_version_is_promoted_at_the_share_of_its_pods():
+@on_virtual_time
+async def test_without_a_route_a_good_version_is_promoted_at_the_share_of_its_pods(world):
     """One pod beside four gets a fifth of the requests, which no step of 5 % can be."""
-
-    async def story() -> None:
-        async with World() as world:
-            key = world.apply(product(route=None))
-            world.start(**RARELY)
-            await world.until(lambda: serving(world, key) == "v1", seconds=60)
-            world.edit(key, model=pushed("b", "v2"))
-            await world.until(lambda: serving(world, key) == "v2", seconds=2 * HOUR)
-            assert not world.errors.found
-
-    run_virtually(story())
+    key = await served(world, product(route=None), **RARELY)
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: serving(world, key) == "v2", seconds=2 * HOUR)
+    assert not world.errors.found
 
 
-def test_pods_stay_until_a_route_that_was_refused_for_minutes_has_moved():
+@on_virtual_time
+async def test_pods_stay_until_a_route_that_was_refused_for_minutes_has_moved(world):
     """Traffic follows when the route is written, not when that was decided."""
 
     def no_routes(_: str, request: ApiRequest) -> Refused | None:
         writes = request.method != "GET" and "/httproutes/" in request.path
         return Refused(500, "InternalError", "no") if writes else None
 
-    async def story() -> None:
-        async with World() as world:
-            safety = Safety(world)
-            key = world.apply(product(serving={"replicas": 1}, analysis={"blockSeconds": 60}))
-            world.start(**RARELY)
-            await world.until(lambda: serving(world, key) == "v1", seconds=60)
-            world.edit(key, model=pushed("b", "v2"))
-            await world.until(lambda: weight(world, key) == 5, seconds=60)
-            await world.run(60)
-            world.network.faults["route"] = no_routes
-            world.cluster.workloads.quota[key.namespace] = 1
-            world.cluster.workloads.evict(world.cluster.pods_of(key)[-1])
-            await world.run(300)
-            world.network.faults.clear()
-            await world.until(
-                lambda: world.status(key)["candidate"]["phase"] == "Parked", seconds=600
-            )
-            await world.run(30)
-            assert not safety.found
-
-    run_virtually(story())
+    safety = Safety(world)
+    key = await served(
+        world, product(serving={"replicas": 1}, analysis={"blockSeconds": 60}), **RARELY
+    )
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: weight(world, key) == 5, seconds=60)
+    await world.run(60)
+    world.network.faults["route"] = no_routes
+    world.cluster.workloads.quota[key.namespace] = 1
+    world.cluster.workloads.evict(world.cluster.pods_of(key)[-1])
+    await world.run(300)
+    world.network.faults.clear()
+    await world.until(lambda: world.status(key)["candidate"]["phase"] == "Parked", seconds=600)
+    await world.run(30)
+    assert not safety.found
 
 
 @pytest.mark.parametrize("scaled", [False, True], ids=["fixed", "scaled"])
 @pytest.mark.parametrize("back", [False, True], ids=["in a step", "while it goes back"])
-def test_pods_stay_until_a_route_that_was_removed_gets_no_request(scaled, back):
+@on_virtual_time
+async def test_pods_stay_until_a_route_that_was_removed_gets_no_request(world, scaled, back):
     """The gateway refuses its newest weights, and follows its removal seconds later.
 
     A deadline had passed meanwhile, by which the pods of a version that goes back are deleted.
@@ -147,37 +136,30 @@ def test_pods_stay_until_a_route_that_was_removed_gets_no_request(scaled, back):
     if scaled:
         number = {"autoscaling": {"minReplicas": 2, "maxReplicas": 8}}
     resources = {"requests": {"cpu": "100m"}}
-
-    async def story() -> None:
-        async with World() as world:
-            safety = Safety(world)
-            spec = {
-                "serving": number | {"resources": resources},
-                "rollout": {"steps": [99]},
-                "analysis": {"blockSeconds": 60},
-            }
-            key = world.apply(product(**spec))
-            world.start(**RARELY)
-            await world.until(lambda: serving(world, key) == "v1", seconds=60)
-            # By its pods alone the candidate would have too few of the scaled, stable of the fixed.
-            world.cluster.set_accepts(accepts=scaled or back)
-            world.edit(key, model=pushed("b", "v2"))
-            await world.until(lambda: weight(world, key) == 99, seconds=120)
-            await world.run(30)
-            if back:
-                world.cluster.set_accepts(accepts=False)
-                world.cluster.set_rate(key, 0.0 if scaled else 20.0)  # then all blocks are quiet
-                world.annotate(key, **{names.REQUEST_ABORT: "v2/1"})
-                await world.run(HOUR / 4)
-            safety.touch(key)
-            world.edit(key, route=None)
-            await world.run(60)
-            assert not safety.found
-            await world.until(lambda: _pods_of(world, key) <= 3, seconds=1200)
-            assert not safety.found
-            assert not world.errors.found
-
-    run_virtually(story())
+    safety = Safety(world)
+    spec = {
+        "serving": number | {"resources": resources},
+        "rollout": {"steps": [99]},
+        "analysis": {"blockSeconds": 60},
+    }
+    key = await served(world, product(**spec), **RARELY)
+    # By its pods alone the candidate would have too few of the scaled, stable of the fixed.
+    world.cluster.set_accepts(accepts=scaled or back)
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: weight(world, key) == 99, seconds=120)
+    await world.run(30)
+    if back:
+        world.cluster.set_accepts(accepts=False)
+        world.cluster.set_rate(key, 0.0 if scaled else 20.0)  # then all blocks are quiet
+        world.annotate(key, **{names.REQUEST_ABORT: "v2/1"})
+        await world.run(HOUR / 4)
+    safety.touch(key)
+    world.edit(key, route=None)
+    await world.run(60)
+    assert not safety.found
+    await world.until(lambda: _pods_of(world, key) <= 3, seconds=1200)
+    assert not safety.found
+    assert not world.errors.found
 
 
 def _pods_of(world: World, key: Key) -> int:
@@ -217,157 +199,111 @@ EDITS: dict[str, tuple[Callable[[World, Key], tuple[Resource, Key]], Callable[[B
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_what_is_edited_by_hand_is_undone(edit):
+@on_virtual_time
+async def test_what_is_edited_by_hand_is_undone(world, edit):
     find, change_of = EDITS[edit]
+    key = await served(world, product())
+    resource, child = find(world, key)
+    wanted = world.server.get(resource, child)
+    parts = wanted["spec"], wanted["metadata"]["labels"]
+    change = change_of(wanted)
+    edited = world.server.write(resource, child, change)
+    assert (edited["spec"], edited["metadata"]["labels"]) != parts
 
-    async def story() -> None:
-        async with World() as world:
-            key = world.apply(product())
-            world.start()
-            await world.until(lambda: serving(world, key) == "v1", seconds=60)
-            resource, child = find(world, key)
-            wanted = world.server.get(resource, child)
-            parts = wanted["spec"], wanted["metadata"]["labels"]
-            change = change_of(wanted)
-            edited = world.server.write(resource, child, change)
-            assert (edited["spec"], edited["metadata"]["labels"]) != parts
+    def undone() -> bool:
+        body = world.server.get(resource, child)
+        return (body["spec"], body["metadata"]["labels"]) == parts
 
-            def undone() -> bool:
-                body = world.server.get(resource, child)
-                return (body["spec"], body["metadata"]["labels"]) == parts
-
-            await world.until(undone, seconds=RECOVERY)
-            await world.until(lambda: serving(world, key) == "v1", seconds=RECOVERY)
-
-    run_virtually(story())
+    await world.until(undone, seconds=RECOVERY)
+    await world.until(lambda: serving(world, key) == "v1", seconds=RECOVERY)
 
 
-def test_what_is_deleted_by_hand_is_made_again():
-    async def story() -> None:
-        async with World() as world:
-            key = world.apply(product())
-            world.start()
-            await world.until(lambda: serving(world, key) == "v1", seconds=60)
-            children = [find(world, key) for find in (_scaled, _service, _route)]
-            for resource, child in children:
-                world.server.delete(resource, child)
-            await world.until(
-                lambda: all(world.server.find(*one) for one in children), seconds=RECOVERY
-            )
-            await world.until(lambda: serving(world, key) == "v1", seconds=2 * RECOVERY)
-            assert not world.errors.found
-
-    run_virtually(story())
+@on_virtual_time
+async def test_what_is_deleted_by_hand_is_made_again(world):
+    key = await served(world, product())
+    children = [find(world, key) for find in (_scaled, _service, _route)]
+    for resource, child in children:
+        world.server.delete(resource, child)
+    await world.until(lambda: all(world.server.find(*one) for one in children), seconds=RECOVERY)
+    await world.until(lambda: serving(world, key) == "v1", seconds=2 * RECOVERY)
+    assert not world.errors.found
 
 
-def test_of_two_products_that_claim_one_route_the_elder_keeps_it_until_it_goes():
-    async def story() -> None:
-        async with World() as world:
-            world.start()
-            elder = world.apply(product("zebra"))  # not by their names
-            await world.run(2)
-            younger = world.apply(product("ant", route=product("zebra")["spec"]["route"]))
-            await world.until(lambda: serving(world, elder) == "v1", seconds=60)
-            await world.run(60)
-            ready = world.condition(younger, "Ready")
-            assert ready["reason"] == "RouteShadowed"
-            assert "zebra" in ready["message"]
-            assert [one["metadata"]["name"] for one in world.server.all(HTTP_ROUTES)] == ["zebra"]
-            world.server.delete(DATA_PRODUCTS, elder)
-            await world.until(lambda: serving(world, younger) == "v1", seconds=60)
-            assert [one["metadata"]["name"] for one in world.server.all(HTTP_ROUTES)] == ["ant"]
-
-    run_virtually(story())
-
-
-def test_who_waits_for_a_slot_has_it_when_it_is_free_and_not_a_block_later():
-    async def story() -> None:
-        async with World() as world:
-            keys = [world.apply(product(name)) for name in ("cars", "vans")]
-            for key in keys:
-                world.cluster.trainings[key] = Training(seconds=BLOCK / 3, report=TRAINED)
-            world.start(**RARELY)
-            await world.run(HOUR)
-            for key in keys:
-                world.annotate(key, **{names.REQUEST_RETRAIN: "now"})
-            await world.until(lambda: len(list(world.server.all(JOBS))) == 1, seconds=2 * BLOCK)
-            first = world.loop.time()
-            await world.until(lambda: len(list(world.server.all(JOBS))) == 2, seconds=BLOCK)
-            assert BLOCK / 3 <= world.loop.time() - first < BLOCK / 2
-
-    run_virtually(story())
+@on_virtual_time
+async def test_who_waits_for_a_slot_has_it_when_it_is_free_and_not_a_block_later(world):
+    keys = [world.apply(product(name)) for name in ("cars", "vans")]
+    for key in keys:
+        world.cluster.trainings[key] = Training(seconds=BLOCK / 3, report=TRAINED)
+    world.start(**RARELY)
+    await world.run(HOUR)
+    for key in keys:
+        world.annotate(key, **{names.REQUEST_RETRAIN: "now"})
+    await world.until(lambda: len(list(world.server.all(JOBS))) == 1, seconds=2 * BLOCK)
+    first = world.loop.time()
+    await world.until(lambda: len(list(world.server.all(JOBS))) == 2, seconds=BLOCK)
+    assert BLOCK / 3 <= world.loop.time() - first < BLOCK / 2
 
 
 @pytest.mark.slow
-def test_a_namespace_that_is_deleted_in_a_canary_touches_no_other_and_can_come_back():
-    async def story() -> None:
-        async with World() as world:
-            body = product("cars")
-            body["metadata"]["namespace"] = "gone"
-            cars, neighbour = world.apply(body), world.apply(product("neighbour"))
-            replica = world.start(**RARELY)
-            await world.run(HOUR / 4)
-            world.edit(cars, model=pushed("b", "v2"))
-            await world.until(lambda: "candidate" in world.status(cars), seconds=60)
-            before = [one["metadata"] for one in world.server.all(DEPLOYMENTS, "catalog")]
-            world.server.delete_namespace("gone")
-            await world.run(HOUR / 4)
-            assert replica.leads
-            after = [one["metadata"] for one in world.server.all(DEPLOYMENTS, "catalog")]
-            assert [(one["uid"], one["generation"]) for one in after] == [
-                (one["uid"], one["generation"]) for one in before
-            ]
-            assert serving(world, neighbour) == "v1"
-            cars = world.apply(body)
-            await world.until(lambda: serving(world, cars) == "v1", seconds=60)
-            assert not world.errors.found
-
-    run_virtually(story())
+@on_virtual_time
+async def test_a_namespace_that_is_deleted_in_a_canary_touches_no_other_and_can_come_back(world):
+    body = product("cars")
+    body["metadata"]["namespace"] = "gone"
+    cars, neighbour = world.apply(body), world.apply(product("neighbour"))
+    replica = world.start(**RARELY)
+    await world.run(HOUR / 4)
+    world.edit(cars, model=pushed("b", "v2"))
+    await world.until(lambda: "candidate" in world.status(cars), seconds=60)
+    before = [one["metadata"] for one in world.server.all(DEPLOYMENTS, "catalog")]
+    world.server.delete_namespace("gone")
+    await world.run(HOUR / 4)
+    assert replica.leads
+    after = [one["metadata"] for one in world.server.all(DEPLOYMENTS, "catalog")]
+    assert [(one["uid"], one["generation"]) for one in after] == [
+        (one["uid"], one["generation"]) for one in before
+    ]
+    assert serving(world, neighbour) == "v1"
+    cars = world.apply(body)
+    await world.until(lambda: serving(world, cars) == "v1", seconds=60)
+    assert not world.errors.found
 
 
 @pytest.mark.slow
-def test_a_promotion_costs_eighteen_writes_events_included():
+@on_virtual_time
+async def test_a_promotion_costs_eighteen_writes_events_included(world):
     """Two Deployments follow: the new one keeps what it was promoted with, the old one has no pods."""
+    serving_one = product()["spec"]["serving"] | {"replicas": 1}
+    key = world.apply(product(serving=serving_one))
+    world.start(**RARELY)
+    await world.run(HOUR / 4)
+    sent: list[str] = []
+    afterwards: list[str] = []
 
-    async def story() -> None:
-        async with World() as world:
-            serving_one = product()["spec"]["serving"] | {"replicas": 1}
-            key = world.apply(product(serving=serving_one))
-            world.start(**RARELY)
-            await world.run(HOUR / 4)
-            sent: list[str] = []
-            afterwards: list[str] = []
+    def count(_: str, request: ApiRequest) -> None:
+        if request.method == "GET" or "/leases" in request.path:
+            return
+        told = serving(world, key) == "v2" and "/events" not in request.path
+        (afterwards if told else sent).append(request.title)
 
-            def count(_: str, request: ApiRequest) -> None:
-                if request.method == "GET" or "/leases" in request.path:
-                    return
-                told = serving(world, key) == "v2" and "/events" not in request.path
-                (afterwards if told else sent).append(request.title)
-
-            world.network.faults["count"] = count
-            world.edit(key, model=pushed("b", "v2"))
-            await world.until(lambda: serving(world, key) == "v2", seconds=6 * HOUR)
-            await world.run(60)
-            assert len(sent) <= 18, sent
-            assert ["/deployments/" in one for one in afterwards] == [True, True], afterwards
-
-    run_virtually(story())
+    world.network.faults["count"] = count
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: serving(world, key) == "v2", seconds=6 * HOUR)
+    await world.run(60)
+    assert len(sent) <= 18, sent
+    assert ["/deployments/" in one for one in afterwards] == [True, True], afterwards
 
 
-def test_what_neither_status_nor_a_deployment_tells_is_told_as_lost():
-    async def story() -> None:
-        async with World() as world:
-            key = world.apply(product(model={"bento": product()["spec"]["model"]["bento"]}))
-            first = world.start()
-            await world.run(HOUR / 4)
-            await first.stop()
-            for body in list(world.server.all(DEPLOYMENTS)):
-                world.server.delete(DEPLOYMENTS, Key(key.namespace, body["metadata"]["name"]))
-            world.server.set_status(DATA_PRODUCTS, key, {})
-            world.start()
-            await world.until(lambda: serving(world, key) == "v1", seconds=60)
-            (lost,) = (one for one in world.server.all(EVENTS) if one["reason"] == "StateLost")
-            assert "without a baseline" in lost["note"]
-            assert not world.status(key)["stable"].get("baseline")
-
-    run_virtually(story())
+@on_virtual_time
+async def test_what_neither_status_nor_a_deployment_tells_is_told_as_lost(world):
+    key = world.apply(product(model={"bento": product()["spec"]["model"]["bento"]}))
+    first = world.start()
+    await world.run(HOUR / 4)
+    await first.stop()
+    for body in list(world.server.all(DEPLOYMENTS)):
+        world.server.delete(DEPLOYMENTS, Key(key.namespace, body["metadata"]["name"]))
+    world.server.set_status(DATA_PRODUCTS, key, {})
+    world.start()
+    await world.until(lambda: serving(world, key) == "v1", seconds=60)
+    (lost,) = (one for one in world.server.all(EVENTS) if one["reason"] == "StateLost")
+    assert "without a baseline" in lost["note"]
+    assert not world.status(key)["stable"].get("baseline")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from sluicegate.kube.resources import EVENTS
@@ -10,14 +12,13 @@ from tests.support.decisions.rollout_world import RUNTIME, image
 from tests.support.lives.products import LATENCY
 from tests.support.prometheus.selecting import Poison
 from tests.support.virtual.cluster import Quality, Training
-from tests.support.virtual.event_loop import run_virtually
-from tests.support.virtual.operator import World
 from tests.support.virtual.stories import (
     BAD,
     BLOCK,
     HOUR,
     RARELY,
     TRAINED,
+    on_virtual_time,
     product,
     pushed,
     serving,
@@ -26,90 +27,79 @@ from tests.support.virtual.stories import (
 )
 from tests.support.virtual.workloads import REGISTRY_AWAY
 
+if TYPE_CHECKING:
+    from sluicegate.kube.resources import Key
+    from tests.support.virtual.operator import World
 
-@pytest.mark.slow
-def test_a_registry_that_is_away_rejects_no_trained_version_and_counts_for_no_attempt():
-    async def story() -> None:
-        async with World() as world:
-            key = world.apply(product())
-            world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
-            world.cluster.set_quality(image("c"), Quality(problem=REGISTRY_AWAY))
-            world.start(**RARELY)
-            await world.until(lambda: serving(world, key) == "v1", seconds=60)
-            await world.run(HOUR)
-            world.cluster.set_quality(image("a"), BAD)
 
-            def parked() -> bool:
-                candidate = world.status(key).get("candidate") or {}
-                return candidate.get("phase") == "Parked"
-
-            await world.until(parked, seconds=6 * HOUR, what="given up for now")
-            for _ in range(6):
-                await world.run(HOUR / 2)
-                assert serving(world, key) == "v1"
-                assert world.status(key)["candidate"]["version"] == "v2-trained"
-                assert trainings(world, key) == 0
-            ended = {one["reason"] for one in world.server.all(EVENTS)}
-            assert "ModelRejected" not in ended
-            world.cluster.set_quality(image("c"), Quality())
-            await world.until(lambda: serving(world, key) == "v2-trained", seconds=6 * HOUR)
-            assert trainings(world, key) == 0
-            assert not world.errors.found
-
-    run_virtually(story())
+def is_parked(world: World, key: Key) -> bool:
+    """Whether the candidate waits without traffic for another try."""
+    return (world.status(key).get("candidate") or {}).get("phase") == "Parked"
 
 
 @pytest.mark.slow
-def test_a_product_whose_series_spoil_a_query_is_told_so_by_an_event_and_others_are_not():
-    async def story() -> None:
-        async with World() as world:
-            key, other = world.apply(product()), world.apply(product("ranking"))
-            world.prometheus.poison = Poison({ProductKey(*key): {"labelled"}})
-            world.start()
-            await world.until(
-                lambda: slo(world, key) == ("Unknown", "UnreadableSeries"), seconds=6 * BLOCK
-            )
-            await world.until(lambda: slo(world, other)[0] == "Met", seconds=6 * BLOCK)
-            await world.run(6 * BLOCK)
-            events = [
-                one for one in world.server.all(EVENTS) if one["reason"] == "UnreadableSeries"
-            ]
-            (told,) = (one for one in events if one["action"] == "Measure")
-            assert {one["regarding"]["name"] for one in events} == {key.name}
-            assert told["type"] == "Warning"
-            about = told["regarding"]
-            assert (about["namespace"], about["name"]) == key
-            assert about["kind"] == "DataProduct"
-            assert "labelled" in told["note"]
-            assert "rejected 422" in told["note"]
-
-    run_virtually(story())
+@on_virtual_time
+async def test_a_registry_that_is_away_rejects_no_trained_version_and_counts_for_no_attempt(world):
+    key = world.apply(product())
+    world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
+    world.cluster.set_quality(image("c"), Quality(problem=REGISTRY_AWAY))
+    world.start(**RARELY)
+    await world.until(lambda: serving(world, key) == "v1", seconds=60)
+    await world.run(HOUR)
+    world.cluster.set_quality(image("a"), BAD)
+    await world.until(lambda: is_parked(world, key), seconds=6 * HOUR, what="given up for now")
+    for _ in range(6):
+        await world.run(HOUR / 2)
+        assert serving(world, key) == "v1"
+        assert world.status(key)["candidate"]["version"] == "v2-trained"
+        assert trainings(world, key) == 0
+    ended = {one["reason"] for one in world.server.all(EVENTS)}
+    assert "ModelRejected" not in ended
+    world.cluster.set_quality(image("c"), Quality())
+    await world.until(lambda: serving(world, key) == "v2-trained", seconds=6 * HOUR)
+    assert trainings(world, key) == 0
+    assert not world.errors.found
 
 
 @pytest.mark.slow
-def test_a_candidate_on_a_busy_node_goes_back_and_is_promoted_once_the_node_is_calm():
+@on_virtual_time
+async def test_a_product_whose_series_spoil_a_query_is_told_so_by_an_event_and_others_are_not(
+    world,
+):
+    key, other = world.apply(product()), world.apply(product("ranking"))
+    world.prometheus.poison = Poison({ProductKey(*key): {"labelled"}})
+    world.start()
+    await world.until(lambda: slo(world, key) == ("Unknown", "UnreadableSeries"), seconds=6 * BLOCK)
+    await world.until(lambda: slo(world, other)[0] == "Met", seconds=6 * BLOCK)
+    await world.run(6 * BLOCK)
+    events = [one for one in world.server.all(EVENTS) if one["reason"] == "UnreadableSeries"]
+    (told,) = (one for one in events if one["action"] == "Measure")
+    assert {one["regarding"]["name"] for one in events} == {key.name}
+    assert told["type"] == "Warning"
+    about = told["regarding"]
+    assert (about["namespace"], about["name"]) == key
+    assert about["kind"] == "DataProduct"
+    assert "labelled" in told["note"]
+    assert "rejected 422" in told["note"]
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_candidate_on_a_busy_node_goes_back_and_is_promoted_once_the_node_is_calm(world):
     serves = {"runtimeImage": RUNTIME, "resources": {"requests": {"cpu": "100m"}}}
-
-    async def story() -> None:
-        async with World() as world:
-            key = world.apply(product(model=pushed("a", "va"), slos=[LATENCY], serving=serves))
-            world.start(**RARELY)
-            await world.until(lambda: serving(world, key) == "va", seconds=60)
-            await world.run(HOUR)
-            world.cluster.set_quality(image("b"), Quality(slow=0.6, waited=0.5))
-            world.edit(key, model=pushed("b", "vb"))
-
-            def parked() -> bool:
-                candidate = world.status(key).get("candidate") or {}
-                return candidate.get("phase") == "Parked"
-
-            await world.until(parked, seconds=2 * HOUR, what="it waits for another try")
-            decision = world.status(key)["decision"]
-            assert (decision["type"], decision["reason"]) == ("Inconclusive", "NodeBusy")
-            assert "waits for CPU on its node" in decision["message"]
-            assert serving(world, key) == "va"
-            world.cluster.set_quality(image("b"), Quality())
-            await world.until(lambda: serving(world, key) == "vb", seconds=6 * HOUR)
-            assert not world.errors.found
-
-    run_virtually(story())
+    key = world.apply(product(model=pushed("a", "va"), slos=[LATENCY], serving=serves))
+    world.start(**RARELY)
+    await world.until(lambda: serving(world, key) == "va", seconds=60)
+    await world.run(HOUR)
+    world.cluster.set_quality(image("b"), Quality(slow=0.6, waited=0.5))
+    world.edit(key, model=pushed("b", "vb"))
+    await world.until(
+        lambda: is_parked(world, key), seconds=2 * HOUR, what="it waits for another try"
+    )
+    decision = world.status(key)["decision"]
+    assert (decision["type"], decision["reason"]) == ("Inconclusive", "NodeBusy")
+    assert "waits for CPU on its node" in decision["message"]
+    assert serving(world, key) == "va"
+    world.cluster.set_quality(image("b"), Quality())
+    await world.until(lambda: serving(world, key) == "vb", seconds=6 * HOUR)
+    assert not world.errors.found

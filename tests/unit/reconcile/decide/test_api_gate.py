@@ -13,10 +13,10 @@ from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.model.observed import Facts
 from sluicegate.reconcile.live.pods import api_of, pod_state
 from sluicegate.reconcile.report.product_sample import figures_of
-from tests.support.decisions.rollout_world import GATEWAY, World, broken_pod, document
+from tests.support.decisions.rollout_world import World, broken_pod, document
+from tests.support.decisions.rollouts import ROUTES, finished
 
 BROKEN = ("POST /predict: features is no longer accepted, attributes is new and required",)
-ROUTES = pytest.mark.parametrize("route", [GATEWAY, None], ids=["route", "no route"])
 
 
 def serving(changes: tuple[str, ...] | None, **spec) -> World:
@@ -36,7 +36,6 @@ def test_a_version_that_changes_its_api_gets_no_traffic_until_a_person_lets_it(r
     rollout = {"steps": [25, 50], "maxDurationSeconds": 3600}
     world = serving(BROKEN, route=route, rollout=rollout).push("b", "v2").run(90)
     candidate = world.current.candidate
-    assert candidate is not None
     assert (candidate.weight, candidate.shares) == (0, ())
     assert world.share(candidate.revision) == 0
     assert world.condition("RolloutProgressing") == ("False", "ApiChanged")
@@ -47,7 +46,6 @@ def test_a_version_that_changes_its_api_gets_no_traffic_until_a_person_lets_it(r
     said = [text for text in events(world) if BROKEN[0] in text]
     assert len(said) == 1
     assert "sluicegate.dev/promote=v2/<token>" in said[0]
-    assert world.current.decision is not None
     assert world.current.decision.reason == "ApiChanged"
     writes = world.writes
     world.run(5)
@@ -55,7 +53,6 @@ def test_a_version_that_changes_its_api_gets_no_traffic_until_a_person_lets_it(r
     world.requests[REQUEST_PROMOTE] = "v2/go"
     world.run(2)
     assert world.condition("Stalled") is None
-    assert world.current.candidate is not None
     assert world.current.candidate.weight == 25
     assert world.current.candidate.api == "Changed"
     world.until(lambda world: world.current.candidate is None)
@@ -93,7 +90,6 @@ def test_an_approved_api_needs_no_second_approval_after_trouble_of_the_cluster()
 @pytest.mark.parametrize(("changes", "said"), [((), "Kept"), (None, "Unknown")])
 def test_the_same_api_passes_without_a_word_and_an_unknown_one_is_said(changes, said: str):
     world = serving(changes).push("b", "v2").run(2)
-    assert world.current.candidate is not None
     assert world.current.candidate.weight == 5
     assert world.current.candidate.api == said
     assert any("couldn't be compared" in text for text in events(world)) is (said == "Unknown")
@@ -103,14 +99,12 @@ def test_an_abort_or_another_version_ends_the_wait():
     world = serving(BROKEN).push("b", "v2").run(3)
     world.requests[REQUEST_ABORT] = "v2/no"
     world.run(3)
-    assert world.current.candidate is None
+    assert finished(world)
     world.push("c", "v3").run(3)
-    assert world.current.candidate is not None
     assert world.current.candidate.shares == ()
     world.push("d", "v4").run(1)
     world.facts = Facts(api_changes=())
     world.run(2)
-    assert world.current.candidate is not None
     assert (world.current.candidate.version, world.current.candidate.weight) == ("v4", 5)
     assert [one.outcome for one in world.current.history] == [Outcome.ROLLED_BACK]
 
@@ -123,7 +117,6 @@ def test_a_pod_that_goes_while_its_version_waits_does_not_end_the_wait():
             pods.ready = 0
     world.broken["v2"] = replace(broken_pod("container server ended with 137"), unrecoverable=False)
     world.run(3)
-    assert world.current.candidate is not None
     assert world.current.candidate.phase is CandidatePhase.STARTING
 
 

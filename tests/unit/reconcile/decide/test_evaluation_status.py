@@ -92,7 +92,6 @@ def test_a_diagnosis_keeps_its_time_while_its_cause_is_the_same(cause, begun):
         found = evaluation(SHOWN, diagnosis=diagnosis)
         status = with_figures(status, found, block_seconds=300, now=now)
     told = status.diagnosis
-    assert told is not None
     assert (told.cause, told.message, told.diagnosis_time) == (cause, "why", begun)
     assert [(one.check, one.verdict, one.message) for one in told.evidence] == [
         (Reason.NODE_BUSY, CheckVerdict.CLEAR, "no node is busy")

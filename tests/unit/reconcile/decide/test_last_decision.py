@@ -8,23 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.decisions.rollout_world import broken_pod
-from tests.support.decisions.rollouts import finished, serving
+from tests.support.decisions.rollouts import serving
 
 if TYPE_CHECKING:
     from sluicegate.api.status import DecisionStatus
     from sluicegate.reconcile.observe.observation import Observation
     from tests.support.decisions.rollout_world import World
-
-
-def test_a_candidate_that_can_t_start_is_the_last_decision():
-    """It still said that the candidate gets 25 %, and the reason was in an event only."""
-    world = serving().push("b", "v2")
-    world.broken["v2"] = broken_pod("No module named 'lightgbm'")
-    world.run().until(finished)
-    decision = world.current.decision
-    assert decision is not None
-    assert (decision.type, decision.reason) == ("Rollback", "CanaryNotReady")
-    assert "No module named 'lightgbm'" in decision.message
 
 
 def test_a_rollout_is_told_once_when_the_candidate_takes_its_share():
@@ -46,6 +35,10 @@ def last_after_the_start(world: World) -> DecisionStatus:
 
 OF_THE_CLUSTER = {"unrecoverable": False, "outside": True, "crashed": False}
 STARTS = {
+    "it crashes": (
+        {"problem": "No module named 'lightgbm'"},
+        ("Rollback", "CanaryNotReady"),
+    ),
     "its image is gone": (
         {"problem": "its image isn't there: not found", "absent": True},
         ("Rollback", "ImageNotFound"),
@@ -63,6 +56,7 @@ STARTS = {
 
 @pytest.mark.parametrize(("pod", "told"), STARTS.values(), ids=STARTS)
 def test_whatever_keeps_a_candidate_from_starting_is_the_last_decision(pod, told):
+    """It still said that the candidate gets 25 %, and the reason was in an event only."""
     world = serving(serving={"replicas": 1, "progressDeadlineSeconds": 120}).push("b", "v2")
     world.broken["v2"] = replace(broken_pod(), **pod)
     decision = last_after_the_start(world)

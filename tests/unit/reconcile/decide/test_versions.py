@@ -21,10 +21,10 @@ from sluicegate.reconcile.report.fleet_update import snapshot_of
 from sluicegate.reconcile.traffic.allocation import Allocation, Placement, allocation_of
 from sluicegate.settings import ServiceKind
 from tests.support.decisions.rollout_world import GATEWAY, World, document, image
+from tests.support.decisions.rollouts import ROUTES
 
 MOST_RENEWALS = 5
 
-ROUTES = pytest.mark.parametrize("route", [GATEWAY, None], ids=["route", "no route"])
 TIMING = Timing(scrape_seconds=15)
 MOVED = image("a").replace("registry.example", "mirror.example")
 
@@ -104,7 +104,6 @@ def test_a_status_with_a_twin_of_stable_finds_back():
 def test_no_layout_has_two_placements_of_one_revision_and_no_product_two_children_of_one_name():
     world = serving()
     product, stable = world.product, world.current.stable
-    assert stable is not None
     twin = stable.model_copy(update={"version": "v1.1"})
     candidate = world.push("b", "v2").until(lambda w: w.current.candidate is not None).current
     status = candidate.model_copy(
@@ -183,7 +182,6 @@ def test_a_runtime_that_makes_it_worse_goes_back(route):
 def test_two_runtimes_of_one_bento_are_two_series():
     world = in_another_runtime(GATEWAY)
     target = target_of(world.product, TIMING)
-    assert target is not None
     assert len(set(target.versions)) == 2
     stable, candidate = world.current.stable, world.current.candidate
     arms = [arm_of(world.product, one) for one in (stable, candidate)]

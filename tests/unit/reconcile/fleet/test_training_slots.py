@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -28,6 +28,14 @@ def product():
 async def fleet(product):
     async with RefusingServer() as server:
         yield Fleet(server, Settings(), product)
+
+
+async def asked(fleet: Fleet, name: str, **spec: Any) -> Key:
+    """A product of which a training is asked for, after a look at it."""
+    key = fleet.add(name, **spec)
+    fleet.ask(key)
+    await fleet.look()
+    return key
 
 
 async def test_two_products_train_at_once_and_the_third_has_the_slot_that_becomes_free(fleet):
@@ -58,10 +66,8 @@ async def test_two_products_whose_jobs_are_refused_keep_nobody_from_training(fle
 
 
 async def test_a_job_that_is_invalid_ends_the_attempt_at_once_with_the_servers_message(fleet):
-    key = fleet.add("broken")
     fleet.server.refuses["broken"] = INVALID
-    fleet.ask(key)
-    await fleet.look()
+    key = await asked(fleet, "broken")
     retraining = fleet.retraining(key)
     assert "trigger" not in retraining
     assert retraining["unsuccessfulAttempts"] == 1
@@ -72,10 +78,8 @@ async def test_a_job_that_is_invalid_ends_the_attempt_at_once_with_the_servers_m
 
 @pytest.mark.parametrize("answer", [FORBIDDEN, WEBHOOK], ids=lambda one: one[1])
 async def test_a_job_that_cannot_be_created_ends_the_attempt_after_its_timeout(fleet, answer):
-    key = fleet.add("broken", retraining=TRAINING | {"timeoutSeconds": HOUR})
     fleet.server.refuses["broken"] = answer
-    fleet.ask(key)
-    await fleet.look()
+    key = await asked(fleet, "broken", retraining=TRAINING | {"timeoutSeconds": HOUR})
     await fleet.look(2 * MINUTE)
     status, reason, message = fleet.condition(key)
     assert (status, reason) == ("False", "JobRefused")
@@ -91,10 +95,8 @@ async def test_a_job_that_cannot_be_created_ends_the_attempt_after_its_timeout(f
 
 
 async def test_a_job_that_was_refused_is_created_once_it_may_be(fleet):
-    key = fleet.add("mended")
     fleet.server.refuses["mended"] = FORBIDDEN
-    fleet.ask(key)
-    await fleet.look()
+    key = await asked(fleet, "mended")
     del fleet.server.refuses["mended"]
     await fleet.look(10 * MINUTE)
     assert fleet.slots() == fleet.training() == {key}
@@ -103,10 +105,8 @@ async def test_a_job_that_was_refused_is_created_once_it_may_be(fleet):
 
 async def test_a_service_account_that_may_not_train_holds_no_slot_and_times_out(fleet):
     retraining = TRAINING | {"serviceAccountName": "trainer", "timeoutSeconds": HOUR}
-    key = fleet.add("broken", retraining=retraining)
     fleet.account("broken", allowed=False)
-    fleet.ask(key)
-    await fleet.look()
+    key = await asked(fleet, "broken", retraining=retraining)
     assert not fleet.slots()
     assert not fleet.jobs(key)
     assert fleet.condition(key, "Stalled")[1] == "ForbiddenServiceAccount"
@@ -132,10 +132,8 @@ async def test_a_template_that_no_job_can_be_made_of_ends_the_attempt(fleet, mon
 
 
 async def test_a_strangers_job_of_that_name_holds_no_slot(fleet):
-    key = fleet.add("squatted", retraining=TRAINING | {"timeoutSeconds": HOUR})
     fleet.server.refuses["squatted"] = (409, "AlreadyExists")
-    fleet.ask(key)
-    await fleet.look()
+    key = await asked(fleet, "squatted", retraining=TRAINING | {"timeoutSeconds": HOUR})
     job = fleet.retraining(key)["job"]
     meta = {"namespace": "squatted", "name": job, "ownerReferences": []}
     fleet.server.keep(JOBS, {"metadata": meta, "spec": {}})
@@ -154,9 +152,7 @@ async def test_a_strangers_job_of_that_name_holds_no_slot(fleet):
     ids=["retraining removed", "Deprecated", "Retired"],
 )
 async def test_a_training_that_nobody_wants_any_more_is_superseded_and_its_slot_free(fleet, edit):
-    key = fleet.add("changes")
-    fleet.ask(key)
-    await fleet.look()
+    key = await asked(fleet, "changes")
     assert fleet.training() == {key}
     fleet.edit(key, **edit)
     await fleet.look()
@@ -168,9 +164,7 @@ async def test_a_training_that_nobody_wants_any_more_is_superseded_and_its_slot_
 
 
 async def test_a_suspended_training_gives_its_slot_back_when_it_ends_and_keeps_its_result(fleet):
-    key, other = fleet.add("suspended"), fleet.add("other")
-    fleet.ask(key)
-    await fleet.look()
+    other, key = fleet.add("other"), await asked(fleet, "suspended")
     fleet.edit(key, suspend=True)
     await fleet.look(HOUR)
     assert fleet.slots() == {key}, "it uses capacity"
@@ -188,9 +182,7 @@ async def test_a_suspended_training_gives_its_slot_back_when_it_ends_and_keeps_i
 
 
 async def test_a_spec_that_becomes_invalid_while_it_trains_keeps_the_slot_until_the_job_ends(fleet):
-    key = fleet.add("invalid")
-    fleet.ask(key)
-    await fleet.look()
+    key = await asked(fleet, "invalid")
     fleet.edit(key, slos=[{"name": "none"}])
     await fleet.look()
     assert key in fleet.refused
@@ -218,9 +210,7 @@ async def test_a_product_that_waits_and_becomes_invalid_keeps_no_place_in_the_li
 
 @pytest.mark.parametrize("patch", [{"suspend": True}, {"activeDeadlineSeconds": 10**8}])
 async def test_a_job_that_somebody_keeps_from_ending_is_ended_and_holds_no_slot(fleet, patch):
-    key = fleet.add("edits-jobs", retraining=TRAINING | {"timeoutSeconds": HOUR})
-    fleet.ask(key)
-    await fleet.look()
+    key = await asked(fleet, "edits-jobs", retraining=TRAINING | {"timeoutSeconds": HOUR})
     fleet.patch_job(key, **patch)
     await fleet.look(25 * HOUR)
     assert fleet.slots() == fleet.training() == set()
@@ -230,9 +220,7 @@ async def test_a_job_that_somebody_keeps_from_ending_is_ended_and_holds_no_slot(
 async def test_a_training_may_take_no_longer_than_the_operator_allows_and_the_product_says_so(
     fleet,
 ):
-    key = fleet.add("long", retraining=TRAINING | {"timeoutSeconds": 604_800})
-    fleet.ask(key)
-    await fleet.look()
+    key = await asked(fleet, "long", retraining=TRAINING | {"timeoutSeconds": 604_800})
     (job,) = fleet.jobs(key)
     assert job.deadline == 86_400
     message = fleet.condition(key)[2]

@@ -48,7 +48,6 @@ def refused(why: str) -> DeploymentRecord:
     body = deployment()
     body["status"]["conditions"] = [{"type": "ReplicaFailure", "status": "True", "message": why}]
     found = deployment_record(body)
-    assert found is not None
     assert found.refused == why
     return found
 
@@ -95,7 +94,6 @@ def test_a_backend_without_a_weight_has_one_as_in_the_gateway_api():
         "spec": {"rules": [{"backendRefs": [{"name": "a"}, {"name": "b", "weight": 0}]}]}
     }
     found = route_record(route)
-    assert found is not None
     assert found.weights == (("a", 1), ("b", 0))
 
 
@@ -107,7 +105,6 @@ def test_a_gateway_that_accepts_a_route_may_not_find_its_backends(accepted, reso
     ]  # fmt: skip
     gateway = {"parentRef": {"name": "web"}, "conditions": conditions}
     found = route_record(deployment() | {"spec": {}, "status": {"parents": [gateway]}})
-    assert found is not None
     (parent,) = found.parents
     assert (parent.accepted, parent.resolved) == (accepted == "True", resolved == "True")
     assert "False" in parent.message
@@ -126,7 +123,6 @@ def test_a_child_is_its_owners_whatever_somebody_makes_of_its_label(label):
         "resourceVersion": "8",
     }
     change = caches[DEPLOYMENTS].observe(body)
-    assert change is not None
     assert change.product == Key("shop", "cars")
     (child,) = caches[DEPLOYMENTS].children(change.product)
     assert isinstance(child, DeploymentRecord)
@@ -158,7 +154,6 @@ NOW = "2026-11-25T12:00:00Z"
 def test_what_a_person_changes_is_more_urgent_than_what_moved(changed, priority):
     cache = Cache(Watched(DATA_PRODUCTS, product_record))
     first = cache.observe(product(7))
-    assert first is not None
     assert first.priority is QueuePriority.URGENT, "someone created it"
     change = cache.observe(product(8, **changed))
     assert (change and change.priority) == priority
@@ -168,7 +163,6 @@ def test_what_moved_of_a_child_is_less_urgent_than_what_a_person_changes():
     cache = Cache(Watched(DEPLOYMENTS, deployment_record))
     for version, ready in enumerate((0, 1), start=7):
         change = cache.observe(deployment(version, readyReplicas=ready))
-        assert change is not None
         assert change.priority is QueuePriority.NORMAL
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,41 +18,22 @@ from sluicegate.reconcile.live.children import deployment_record
 from sluicegate.reconcile.live.failure_attribution import attribution_of, failing
 from sluicegate.reconcile.live.pods import pod_state
 from sluicegate.stats.counts import Count
+from tests.support.decisions.kubelet_words import RUNNING, condition, ended, pod, waiting
 from tests.support.decisions.rollout_world import BLOCK, RUNTIME, World, broken_pod, image
 from tests.support.decisions.rollouts import (
+    TRAINING,
     at_weight,
     finished,
     in_phase,
     serving,
     watched,
 )
-from tests.unit.reconcile.test_training_attempts import TRAINING
 
 if TYPE_CHECKING:
     from sluicegate.reconcile.live.children import DeploymentRecord
 
 INFRASTRUCTURE = DecisionReason.INFRASTRUCTURE
 NOT_READY = DecisionReason.CANARY_NOT_READY
-RUNNING = {"state": {"running": {}}}
-
-
-def pod(container: dict[str, Any] | None = None, **body: Any) -> dict[str, Any]:
-    one = {"name": "main", "ready": False, **(container or RUNNING)}
-    status = {"containerStatuses": [one], **body.pop("status", {})}
-    return {"metadata": {"name": "p", "labels": {}, **body}, "status": status}
-
-
-def condition(kind: str, status: str, **more: str) -> dict[str, Any]:
-    return {"conditions": [{"type": kind, "status": status, **more}]}
-
-
-def waiting(reason: str, message: str = "") -> dict[str, Any]:
-    return {"state": {"waiting": {"reason": reason, "message": message}}}
-
-
-def ended(code: int, restarts: int, reason: str = "Error") -> dict[str, Any]:
-    last = {"terminated": {"exitCode": code, "reason": reason, "message": "no such column"}}
-    return {**waiting("CrashLoopBackOff"), "lastState": last, "restartCount": restarts}
 
 
 def deployment(ready: int = 0, *conditions: dict[str, str], replicas: int = 1) -> DeploymentRecord:

@@ -10,7 +10,7 @@ from sluicegate.policy.model.observed import Failure, ShadowCounted
 from sluicegate.reconcile.live.pods import TrainingExit
 from sluicegate.reconcile.observe.shadow_result import shadow_result
 from sluicegate.stats.paired import Pairs
-from tests.unit.reconcile.observe.test_pods_and_trainings import job
+from tests.support.decisions.kubelet_words import job
 
 ROWS = {"bothRight": 90, "onlyStableWrong": 4, "onlyCandidateWrong": 3, "bothWrong": 3}
 SLOS = ("accuracy", "relevance")

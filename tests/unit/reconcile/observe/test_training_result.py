@@ -7,12 +7,32 @@ from typing import Any
 
 import pytest
 
-from sluicegate.policy.model.observed import TrainingFailed
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.versions import Release
+from sluicegate.policy.model.observed import TrainingFailed, TrainingSucceeded
 from sluicegate.reconcile.live.pods import TrainingExit, of_job, pod_state
 from sluicegate.reconcile.observe.training_result import training_result
-from tests.unit.reconcile.observe.test_pods_and_trainings import GOOD, OUTPUT, PARENT, job
+from sluicegate.stats.counts import Count
+from sluicegate.stats.paired import Pairs
+from tests.support.decisions.kubelet_words import job
+from tests.support.decisions.rollout_world import image
+
+# Promised, so written as a number here.
+MESSAGE_LIMIT = 1500
 
 JOB = "search-train-0a1b2c3d-1"
+OUTPUT = "registry.example/bentos/search"
+PARENT = Release("v1", image("a"), "registry.example/runtime:1")
+GOOD = {
+    "image": image("b"),
+    "version": "v2",
+    "evaluation": {"accuracy": {"bad": 80, "total": 1000}},
+    "stableEvaluation": {"accuracy": {"bad": 90, "total": 1000}},
+}
+
+
+def result(ended: TrainingExit, **of_job: Any):
+    return training_result(job(**of_job), ended, "0a1b2c3d", PARENT, output=OUTPUT)
 
 
 def container(code: int, *, name: str = "trainer", at: str = "10:00:00", reason: str = "Error"):
@@ -52,7 +72,7 @@ def test_a_container_that_a_mesh_adds_says_nothing_of_the_training():
 
 def test_a_training_that_was_killed_for_its_memory_says_so_and_what_to_raise():
     killed = of_job([pod(container(137, reason="OOMKilled"))], JOB)
-    failed = training_result(job("Failed"), killed, "0a1b2c3d", PARENT, output=OUTPUT)
+    failed = result(killed, condition="Failed")
     assert isinstance(failed, TrainingFailed)
     assert "exited with 137 (OOMKilled): raise the memory limit in retraining.resources" in (
         failed.message
@@ -68,3 +88,145 @@ def test_an_evaluation_of_what_is_no_slo_names_it_and_those_that_are():
     )
     assert isinstance(failed, TrainingFailed)
     assert "names acc, and spec.slos has accuracy, availability" in failed.message
+
+
+# ---- what it made -----------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("reported", "ended_at", "expected"),
+    [
+        (None, 0, None),
+        (None, 1_000, 1_000),
+        ("1970-01-01T00:10:00Z", 1_000, 600),
+        ("1970-01-01T01:00:00Z", 1_000, 1_000),  # not after its own end
+    ],
+)
+def test_the_data_of_a_training_ended_when_it_says_and_not_after_itself(
+    reported, ended_at, expected
+):
+    report = GOOD | ({"dataEndTime": reported} if reported else {})
+    made = result(TrainingExit(json.dumps(report), 0, ended_at=ended_at))
+    assert isinstance(made, TrainingSucceeded)
+    assert made.data_end == expected
+
+
+def test_a_training_that_made_a_version_gives_it_with_both_evaluations():
+    made = result(TrainingExit(json.dumps(GOOD), 0))
+    assert isinstance(made, TrainingSucceeded)
+    assert made.release == Release("v2", image("b"), PARENT.runtime_image)
+    assert made.evaluation["accuracy"].bad == 80
+    assert made.stable_evaluation["accuracy"].bad == 90
+
+
+ROWS = {"bothRight": 880, "onlyStableWrong": 40, "onlyCandidateWrong": 30, "bothWrong": 50}
+
+
+def test_counts_that_are_left_out_follow_from_the_pairs():
+    told = {"image": GOOD["image"], "version": "v2", "pairs": {"accuracy": ROWS}}
+    made = result(TrainingExit(json.dumps(told), 0))
+    assert made.pairs == {"accuracy": Pairs(880, 40, 30, 50)}
+    assert made.evaluation == {"accuracy": Count(80, 1000)}
+    assert made.stable_evaluation == {"accuracy": Count(90, 1000)}
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        (ROWS | {"bothWrong": 51}, "makes 81 wrong of 1001, and evaluation.accuracy says 80 of"),
+        ({"bothRight": 880}, "bothWrong, onlyCandidateWrong, onlyStableWrong is missing"),
+        (ROWS | {"bothWrong": -1}, "whole numbers from 0"),
+        (ROWS | {"bothWrong": True}, "whole numbers from 0"),
+        ([880, 40, 30, 50], "must be an object with bothRight"),
+    ],
+)
+def test_pairs_that_contradict_the_counts_or_are_none_are_no_result(rows, why):
+    failed = result(TrainingExit(json.dumps(GOOD | {"pairs": {"accuracy": rows}}), 0))
+    assert isinstance(failed, TrainingFailed)
+    assert failed.reason is Reason.INVALID_RESULT
+    assert why in failed.message
+
+
+@pytest.mark.parametrize("which", ["evaluation", "stableEvaluation"])
+def test_an_evaluation_names_as_many_slos_as_a_product_may_have(which):
+    counts = {f"slo-{number}": {"bad": 1, "total": 9} for number in range(17)}
+    failed = result(TrainingExit(json.dumps(GOOD | {which: counts}), 0))
+    assert isinstance(failed, TrainingFailed)
+    assert failed.reason is Reason.INVALID_RESULT
+    counts.popitem()
+    assert isinstance(
+        result(TrainingExit(json.dumps(GOOD | {which: counts}), 0)), TrainingSucceeded
+    )
+
+
+@pytest.mark.parametrize(
+    ("ended", "of_job", "reason", "says"),
+    [
+        (TrainingExit("no data", 1), {"condition": "Failed"}, Reason.JOB_FAILED, "exited with 1"),
+        (TrainingExit(), {"condition": "Failed"}, Reason.JOB_FAILED, "never ran"),
+        (
+            TrainingExit("epoch 3", 143),
+            {"condition": "Failed", "reason": "DeadlineExceeded"},
+            Reason.TIMED_OUT,
+            "timeoutSeconds",
+        ),
+        (
+            TrainingExit(json.dumps(GOOD | {"image": image("b").replace("@", "-evil@")}), 0),
+            {},
+            Reason.IMAGE_OUTSIDE_OUTPUT,
+            "isn't in retraining.output",
+        ),
+        (TrainingExit("rubbish", 0), {}, Reason.INVALID_RESULT, "no JSON"),
+        (TrainingExit("[1]", 0), {}, Reason.INVALID_RESULT, "not an object"),
+        (TrainingExit("[" * 4000, 0), {}, Reason.INVALID_RESULT, "nested too deeply"),
+        (TrainingExit('{"a":' * 1000, 0), {}, Reason.INVALID_RESULT, "nested too deeply"),
+        (TrainingExit("", 0), {}, Reason.INVALID_RESULT, "empty"),
+        (TrainingExit("{}", 0), {}, Reason.INVALID_RESULT, "image"),
+        (
+            TrainingExit(json.dumps(GOOD | {"image": f"{OUTPUT}:latest"}), 0),
+            {},
+            Reason.INVALID_RESULT,
+            "image",
+        ),
+        (
+            TrainingExit(json.dumps(GOOD | {"image": image("b").replace("search", "other")}), 0),
+            {},
+            Reason.IMAGE_OUTSIDE_OUTPUT,
+            "retraining.output",
+        ),
+        (TrainingExit(json.dumps(GOOD | {"version": "v1"}), 0), {}, Reason.VERSION_REUSED, "new version"),
+        (
+            TrainingExit(json.dumps(GOOD | {"image": PARENT.image}), 0),
+            {},
+            Reason.VERSION_REUSED,
+            "new bento",
+        ),
+    ],
+    ids=[
+        "crashed", "never ran", "timed out", "outside by a longer name", "rubbish", "a list", "many lists",
+        "many objects", "nothing", "nothing pushed",
+        "a tag", "outside", "an old name", "the old image",
+    ],
+)  # fmt: skip
+def test_a_training_that_made_nothing_says_why(ended, of_job, reason, says):
+    failed = result(ended, **of_job)
+    assert isinstance(failed, TrainingFailed)
+    assert failed.reason is reason
+    assert says in failed.message
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(90, "90 s"), (7200, "2 h")])
+def test_a_training_that_took_too_long_says_how_long_it_may_take_and_what_it_said_last(
+    seconds, words
+):
+    of_job = {"condition": "Failed", "reason": "DeadlineExceeded", "seconds": seconds}
+    failed = result(TrainingExit("epoch 3", 143), **of_job)
+    assert f"longer than retraining.timeoutSeconds ({words})" in failed.message
+    assert failed.message.endswith("epoch 3")
+    gone = result(TrainingExit(), **of_job)
+    assert f"({words})" in gone.message
+    assert gone.message.endswith("its pod is deleted, so its last message is not known")
+
+
+def test_of_a_long_log_only_the_tail_is_kept():
+    failed = result(TrainingExit("x" * 5000 + "the end", 1), condition="Failed")
+    assert failed.message.endswith("the end")
+    assert len(failed.message) < MESSAGE_LIMIT + 200

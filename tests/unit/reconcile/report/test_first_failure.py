@@ -22,7 +22,6 @@ def stalled(world: World, **of_deployment: str) -> str:
     observation = replace(observation, live=live)
     status = report(observation, make_plan(observation))
     found = find_condition(status.conditions, "Stalled")
-    assert found is not None
     return found.message
 
 
@@ -57,5 +56,4 @@ def test_the_words_of_the_pods_are_written_as_soon_as_they_are_known():
     world.broken["v1"] = replace(world.broken["v1"], problem=NODES)
     world.run(1)
     ready = find_condition(world.current.conditions, "Ready")
-    assert ready is not None
     assert NODES in ready.message

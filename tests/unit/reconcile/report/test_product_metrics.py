@@ -155,31 +155,21 @@ async def test_a_product_that_goes_takes_its_series_along():
             ),
         )
         metrics.export(NOW)
-        where = {"namespace": "shop", "product": "a"}
-        assert value("product_error_budget_remaining", slo="accuracy", **where) == 0.25
-        assert value("product_slo_ratio", slo="accuracy", **where) == 0.91
-        assert value("product_slo_objective", slo="accuracy", **where) == 0.9
-        assert value("product_stalled", reason="ModelRejected", **where) == 1
-        assert (
-            value(
-                "product_info",
-                owner="group:default/search",
-                priority="Medium",
-                version="v3",
-                **where,
-            )
-            == 1
-        )
-        assert value("product_canary_weight", **where) == 25
-        assert value("product_versions", **where) == 2
-        assert value("product_promoted_timestamp_seconds", **where) == NOW
+        told = {
+            "state": {("shop", "a"): 0},
+            "error_budget_remaining": {("shop", "a", "accuracy"): 0.25},
+            "slo_ratio": {("shop", "a", "accuracy"): 0.91},
+            "slo_objective": {("shop", "a", "accuracy"): 0.9},
+            "stalled": {("shop", "a", "ModelRejected"): 1},
+            "info": {("shop", "a", "group:default/search", "Medium", "v3"): 1},
+            "canary_weight": {("shop", "a"): 25},
+            "versions": {("shop", "a"): 2},
+            "promoted_timestamp_seconds": {("shop", "a"): NOW},
+        }
+        assert {name: series(f"product_{name}") for name in told} == told
         metrics.forget(Key("shop", "a"))
         metrics.export(NOW)
-        gone = (
-            "state", "error_budget_remaining", "canary_weight", "versions",
-            "slo_ratio", "slo_objective", "info", "stalled",
-        )  # fmt: skip
-        assert not any(series(f"product_{one}") for one in gone)
+        assert not any(series(f"product_{name}") for name in told)
         assert sum(series("products").values()) == 0
 
 

@@ -259,7 +259,6 @@ def accept(cluster: Cluster, key: Key, says: Sequence[dict[str, Any]] = ACCEPTED
 async def drained(cluster: Cluster, canary: World) -> None:
     """Let the candidate's pods go and the data plane follow, and the product have another look."""
     candidate = canary.current.candidate
-    assert candidate is not None
     key = Key(SEARCH.namespace, f"search-{candidate.revision}")
     body = deepcopy(cluster.live(DEPLOYMENTS, key))
     body["status"] = {"observedGeneration": 9, "replicas": 0}

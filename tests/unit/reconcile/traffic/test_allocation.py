@@ -1,4 +1,4 @@
-"""How many pods and which share each version is to have, and how far a share is verified."""
+"""How many pods and which share each version is to have."""
 
 from __future__ import annotations
 
@@ -10,19 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.api.product import DataProduct, read_status
-from sluicegate.api.route import ParentRef
-from sluicegate.kube.resources import Key
-from sluicegate.measurement.canary_blocks import Requests, count_requests
-from sluicegate.reconcile.live.children import ParentStatus, RouteRecord
 from sluicegate.reconcile.traffic.allocation import FULL, allocation_of, pods_for, split_by_replicas
-from sluicegate.reconcile.traffic.split_verification import (
-    VerificationLevel,
-    is_drained,
-    verify_acceptance,
-    verify_share,
-)
-from sluicegate.slo.blocks import Block, Quality
-from sluicegate.stats.counts import Count
 from tests.support.decisions.rollout_world import RUNTIME, document, image
 
 if TYPE_CHECKING:
@@ -152,105 +140,3 @@ def test_requests_are_mirrored_to_a_candidate_while_it_is_tried(scaled, routed, 
     tried = {phase for phase, layout in found.items() if layout.mirrored_to == "b"}
     assert tried == ({"Starting", "Stepping", "AwaitingApproval"} if mirrored else set())
     assert all(layout.mirrored_to == "" for phase, layout in found.items() if phase not in tried)
-
-
-# ---- verification -----------------------------------------------------------------------------
-WEB = ParentRef(name="web", namespace="gateway")
-EDGE = ParentRef(name="edge", namespace="gateway")
-
-
-def route(*parents: ParentStatus, generation: int = 2, **weights: int) -> RouteRecord:
-    key = Key("catalog", "search")
-    return RouteRecord(
-        key=key, parent=key, uid="1", version=1, owner="1", fingerprint="",
-        generation=generation, weights=tuple((weights or {"a": 75, "b": 25}).items()),
-        parents=parents,
-    )  # fmt: skip
-
-
-def told(name: str = "web", *, accepted=True, resolved=True, observed=2) -> ParentStatus:
-    return ParentStatus("gateway", name, "", accepted, resolved, observed, "NoMatchingParent: no")
-
-
-@pytest.mark.parametrize(
-    ("found", "parents", "level", "says"),
-    [
-        (None, [WEB], VerificationLevel.NONE, "isn't there yet"),
-        (route(told(), a=100), [WEB], VerificationLevel.NONE, "instead of a 75, b 25"),
-        (route(told(), a=75, b=25, c=0), [WEB], VerificationLevel.ACCEPTED, "has accepted"),
-        (route(), [WEB], VerificationLevel.WRITTEN, "has no status"),
-        (route(told(observed=1)), [WEB], VerificationLevel.WRITTEN, "newest generation"),
-        (route(told(accepted=False)), [WEB], VerificationLevel.WRITTEN, "NoMatchingParent"),
-        (route(told(resolved=False)), [WEB], VerificationLevel.WRITTEN, "does not accept"),
-        (route(told()), [WEB, EDGE], VerificationLevel.WRITTEN, "gateway/edge"),
-        (route(told(), told("edge")), [WEB, EDGE], VerificationLevel.ACCEPTED, "has accepted"),
-        (route(told(observed=1), told()), [WEB], VerificationLevel.ACCEPTED, "has accepted"),
-        (route(told(accepted=False), told()), [WEB], VerificationLevel.ACCEPTED, "has accepted"),
-    ],
-)
-def test_a_route_is_accepted_when_each_parent_took_its_newest_generation(
-    found, parents, level, says
-):
-    seen, message = verify_acceptance(found, {"a": 75, "b": 25}, parents)
-    assert seen is level
-    assert says in message
-
-
-ACCEPTED = (VerificationLevel.ACCEPTED, "accepted")
-
-
-@pytest.mark.parametrize(
-    ("requests", "weight", "seconds", "level", "enough", "mismatched"),
-    [
-        (Requests(750, 250, 4), 25, 200, VerificationLevel.OBSERVED, True, False),
-        (Requests(1000, 0, 4), 25, 200, VerificationLevel.ACCEPTED, False, True),
-        (Requests(100, 0, 4), 5, 200, VerificationLevel.OBSERVED, True, False),
-        (Requests(400, 600, 4), 25, 200, VerificationLevel.ACCEPTED, False, True),
-        (Requests(30, 10, 1), 25, 30, VerificationLevel.ACCEPTED, False, False),
-        (Requests(30, 10, 3), 25, 60, VerificationLevel.ACCEPTED, True, False),
-        (Requests(0, 0, 3), 25, 59, VerificationLevel.ACCEPTED, False, False),
-        (Requests(5, 995, 4), 0, 200, VerificationLevel.ACCEPTED, False, True),
-    ],
-    ids=["as asked", "none", "too few to miss one", "too many", "few", "few, patient", "soon", "back"],
-)  # fmt: skip
-def test_a_share_is_seen_in_the_requests(requests, weight, seconds, level, enough, mismatched):
-    split = verify_share(ACCEPTED, weight, requests, seconds=seconds)
-    assert (split.level, split.enough, split.mismatched) == (level, enough, mismatched)
-
-
-@pytest.mark.parametrize(
-    ("requests", "weight", "level", "enough", "mismatched"),
-    [
-        (Requests(750, 250, 4), 25, VerificationLevel.OBSERVED, True, False),
-        (Requests(900, 100, 4), 25, VerificationLevel.ACCEPTED, False, True),
-        (Requests(860, 140, 4), 25, VerificationLevel.OBSERVED, True, False),
-        (Requests(400, 600, 4), 25, VerificationLevel.ACCEPTED, False, True),
-        (Requests(99, 1, 4), 5, VerificationLevel.OBSERVED, True, False),
-        (Requests(30, 10, 3), 25, VerificationLevel.ACCEPTED, True, False),
-    ],
-    ids=["as asked", "too small", "small", "too many", "too few to see it small", "few, patient"],
-)
-def test_a_share_that_the_gateway_counted_is_neither_twice_nor_less_than_half_the_weight(
-    requests, weight, level, enough, mismatched
-):
-    split = verify_share(ACCEPTED, weight, requests, seconds=200, gateway=True)
-    assert (split.level, split.enough, split.mismatched) == (level, enough, mismatched)
-
-
-def blocks(*totals: int | None) -> list[Block]:
-    return [
-        Block(
-            index, Quality.UNAVAILABLE if total is None else Quality.COUNTED, Count(0, total or 0)
-        )
-        for index, total in enumerate(totals)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("totals", "drained"),
-    [((9, 0, 0), True), ((9, 0), False), ((0, 0, 9), False), ((0, 0, None), False), ((), False)],
-)
-def test_pods_are_drained_after_two_blocks_that_are_known_to_be_quiet(totals, drained):
-    requests = count_requests(blocks(*totals), ())
-    assert is_drained(requests, stable=True, pods=2) == drained
-    assert is_drained(requests, stable=True, pods=0)

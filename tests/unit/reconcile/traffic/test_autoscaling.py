@@ -11,6 +11,7 @@ from sluicegate.reconcile.build import build_children
 from sluicegate.reconcile.traffic.allocation import allocation_of
 from sluicegate.settings import ServiceKind
 from tests.support.decisions.rollout_world import GATEWAY, RUNTIME, World, document
+from tests.support.decisions.rollouts import ROUTES
 
 SERVING = {
     "runtimeImage": RUNTIME,
@@ -79,7 +80,6 @@ def test_the_version_before_stable_has_no_autoscaler_and_no_pods(world):
 
 # ---- what serves stays ------------------------------------------------------------------------
 LOAD = 10
-ROUTES = pytest.mark.parametrize("route", [GATEWAY, None], ids=["route", "no route"])
 
 
 def loaded(route) -> World:

@@ -1,17 +1,62 @@
-"""What counted requests say of a split: too few, as asked for, or not what the weight says."""
+"""How far a split is verified: by its Gateways' words, and by the requests that were counted."""
 
 from __future__ import annotations
 
 import pytest
 
+from sluicegate.api.route import ParentRef
+from sluicegate.kube.resources import Key
 from sluicegate.measurement.canary_blocks import Requests, count_requests
+from sluicegate.reconcile.live.children import ParentStatus, RouteRecord
 from sluicegate.reconcile.traffic.split_verification import (
     VerificationLevel,
     is_drained,
+    verify_acceptance,
     verify_share,
 )
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.stats.counts import Count
+
+WEB = ParentRef(name="web", namespace="gateway")
+EDGE = ParentRef(name="edge", namespace="gateway")
+
+
+def route(*parents: ParentStatus, generation: int = 2, **weights: int) -> RouteRecord:
+    key = Key("catalog", "search")
+    return RouteRecord(
+        key=key, parent=key, uid="1", version=1, owner="1", fingerprint="",
+        generation=generation, weights=tuple((weights or {"a": 75, "b": 25}).items()),
+        parents=parents,
+    )  # fmt: skip
+
+
+def told(name: str = "web", *, accepted=True, resolved=True, observed=2) -> ParentStatus:
+    return ParentStatus("gateway", name, "", accepted, resolved, observed, "NoMatchingParent: no")
+
+
+@pytest.mark.parametrize(
+    ("found", "parents", "level", "says"),
+    [
+        (None, [WEB], VerificationLevel.NONE, "isn't there yet"),
+        (route(told(), a=100), [WEB], VerificationLevel.NONE, "instead of a 75, b 25"),
+        (route(told(), a=75, b=25, c=0), [WEB], VerificationLevel.ACCEPTED, "has accepted"),
+        (route(), [WEB], VerificationLevel.WRITTEN, "has no status"),
+        (route(told(observed=1)), [WEB], VerificationLevel.WRITTEN, "newest generation"),
+        (route(told(accepted=False)), [WEB], VerificationLevel.WRITTEN, "NoMatchingParent"),
+        (route(told(resolved=False)), [WEB], VerificationLevel.WRITTEN, "does not accept"),
+        (route(told()), [WEB, EDGE], VerificationLevel.WRITTEN, "gateway/edge"),
+        (route(told(), told("edge")), [WEB, EDGE], VerificationLevel.ACCEPTED, "has accepted"),
+        (route(told(observed=1), told()), [WEB], VerificationLevel.ACCEPTED, "has accepted"),
+        (route(told(accepted=False), told()), [WEB], VerificationLevel.ACCEPTED, "has accepted"),
+    ],
+)
+def test_a_route_is_accepted_when_each_parent_took_its_newest_generation(
+    found, parents, level, says
+):
+    seen, message = verify_acceptance(found, {"a": 75, "b": 25}, parents)
+    assert seen is level
+    assert says in message
+
 
 ACCEPTED = (VerificationLevel.ACCEPTED, "each Gateway has accepted the route")
 
