@@ -121,7 +121,7 @@ ON_NODE = $(TIER) --numprocesses=4 -m "not gitops" tests/node
 node: programs ## Tests on a real node, which is started if necessary; several at a time
 	$(ON_NODE)
 
-stories: programs ## Only the long node tests of the operator: drift, retraining, kills
+stories: programs ## Only the long node tests of the operator: drift, retraining, autoscaling
 	$(ON_NODE) -m story
 
 kind: setup ## Tests on kind with its own engine and node image, without a registry (Debian, root; minutes)

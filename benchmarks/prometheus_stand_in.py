@@ -42,10 +42,8 @@ class Lie(StrEnum):
     CUT_OFF = "cut off"
     PARTIAL = "partial"
     NOT_JSON = "not JSON"
-    FAILURE_STATUS = "failure status"
     VECTOR = "vector"
     MALFORMED_ROW = "malformed row"
-    MALFORMED_VALUE = "malformed value"
     REDIRECT = "redirect"
     ENDLESS = "endless"
 
@@ -209,14 +207,10 @@ def _falsify(lie: Lie, body: dict[str, Any]) -> str:
     match lie:
         case Lie.NOT_JSON:
             return "<html>Bad gateway</html>"
-        case Lie.FAILURE_STATUS:
-            body["status"] = "error"
         case Lie.VECTOR:
             data["resultType"] = "vector"
         case Lie.MALFORMED_ROW:
             data["result"] = [{"metric": {}}]
-        case Lie.MALFORMED_VALUE:
-            data["result"] = [{"metric": {"le": "x"}, "values": [[0, "many"]]}]
         case _:
             raise ValueError(f"a body can't tell the lie {lie}")
     return json.dumps(body)

@@ -1,4 +1,7 @@
-"""Watches that lose what happened: too old a version, silence, and breaks at the worst places."""
+"""Watches that lose what happened: silence, and a break in the middle of an event; the first lists.
+
+tests/unit/virtual/test_virtual_api_server has watches whose version is too old.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,6 @@ from tests.support.failures.faults import (
     WRITES,
     Answer,
     CutInLine,
-    Expire,
     Requests,
     Seen,
     Silence,
@@ -27,41 +29,6 @@ INACTIVITY_SECONDS = 70.0
 
 def delete(operator, kind: str, name: str) -> None:
     operator.plane.kubectl("delete", kind, name, "-n", operator.namespace, "--wait=false")
-
-
-def ghosts(operator, kind: str) -> float:
-    return operator.replica.metric(f'sluicegate_cache_ghosts_total{{resource="{kind}"}}')
-
-
-def test_what_was_deleted_while_a_watch_was_away_and_too_old_to_go_on_is_dropped(
-    operator, promises
-):
-    operator.serve("cars", "vans")
-    away = operator.proxy.start(Answer(503), WATCHES)
-    operator.proxy.cut()
-    delete(operator, "dataproduct", "vans")
-    delete(operator, "service", "cars")
-    eventually(lambda: not operator.has_service("cars"), what="the deletion")
-    expired = [
-        operator.proxy.start(
-            Expire(), Requests(path=rf"/{one.resource.plural}$", watch=True), times=1
-        )
-        for one in watched()
-    ]
-    operator.proxy.end(away)
-    ended = time.monotonic()
-    eventually(lambda: operator.has_service("cars"), seconds=RECOVERY_SECONDS, what="the Service")
-    kept = 'sluicegate_cache_objects{resource="dataproducts.sluicegate.dev"}'
-    eventually(lambda: operator.replica.metric(kept) == 1, what="the deleted product is dropped")
-    print(f"made up for {time.monotonic() - ended:.1f} s after the watches were too old")
-    assert ghosts(operator, "services") >= 1
-    assert ghosts(operator, "dataproducts.sluicegate.dev") == 1
-    eventually(
-        lambda: not any(one.left for one in expired),
-        seconds=RECOVERY_SECONDS,
-        what="each kind's watch was told that it is too old",
-    )
-    promises.check_without_data()
 
 
 def lists(operator, since: float = 0.0) -> list[Seen]:
@@ -122,14 +89,3 @@ def test_nothing_is_written_before_every_kind_was_listed(start):
         assert not operator.proxy.seen(Requests(methods=WRITES.methods))
         operator.proxy.mend()
         operator.recovers(what=f"{last.plural} could be listed", cars=1)
-
-
-def test_an_operator_that_starts_while_the_api_server_is_away_waits_for_it(start):
-    with start(born_into=Answer(503)) as operator:
-        operator.apply(operator.routed("cars"))
-        refused = 'rest_client_requests_total{code="503",method="GET",verb="list"}'
-        eventually(lambda: operator.replica.metric(refused) >= 3, what="three attempts")
-        assert not operator.replica.is_ready()
-        assert operator.alive()
-        operator.proxy.mend()
-        operator.recovers(what="it started into 503s", cars=1)

@@ -1,4 +1,7 @@
-"""Children edited by hand, deleted without their pods, near the limit of their size; a full disk."""
+"""Children deleted without their pods, and near the limit of their size; a full disk.
+
+tests/unit/virtual/test_virtual_stories has what is edited by hand.
+"""
 
 from __future__ import annotations
 
@@ -16,53 +19,6 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.timeout(180)
 
 MEBIBYTE = 2**20
-OURS = "app.kubernetes.io/managed-by"
-
-
-def patch(operator, kind: str, name: str, change: dict, how: str = "merge") -> None:
-    operator.plane.kubectl(
-        "patch", kind, name, "-n", operator.namespace, f"--type={how}", "-p", json.dumps(change)
-    )
-
-
-def specs(operator) -> dict[str, dict]:
-    """What the children ask for, with what only the API server changes left out."""
-    return {name: child["spec"] for name, child in operator.children().items()}
-
-
-def test_what_is_edited_by_hand_is_undone_and_stable_is_never_without_pods(operator, promises):
-    operator.serve("cars", serving={"replicas": 2})
-    before = specs(operator)
-    (deployment,) = (one.partition("/")[2] for one in before if one.startswith("Deployment/"))
-    (container,) = before[f"Deployment/{deployment}"]["template"]["spec"]["containers"]
-    weights = before["HTTPRoute/cars"]["rules"][0]["backendRefs"]
-    edits = [
-        ("deployment", deployment, {"spec": {"replicas": 5}}, "merge"),
-        (
-            "deployment",
-            deployment,
-            {"spec": {"template": {"spec": {"containers": [{**container, "image": "other"}]}}}},
-            "strategic",
-        ),
-        ("deployment", deployment, {"metadata": {"labels": {OURS: None}}}, "merge"),
-        ("service", "cars", {"spec": {"selector": {"sluicegate.dev/product": "other"}}}, "merge"),
-        (
-            "httproute",
-            "cars",
-            [{"op": "replace", "path": "/spec/rules/0/backendRefs", "value": [
-                {**weights[0], "weight": 0}
-            ]}],
-            "json",
-        ),
-    ]  # fmt: skip
-    for kind, name, change, how in edits:
-        patch(operator, kind, name, change, how)
-        eventually(
-            lambda: specs(operator) == before,
-            seconds=RECOVERY_SECONDS,
-            what=f"{kind} {name} is as before {change}",
-        )
-        operator.recovers(what=f"an edit of {kind} {name}", cars=2)
 
 
 def test_a_deployment_that_is_deleted_without_its_pods_takes_them_over(operator):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from itertools import product as every
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from sluicegate.slo.blocks import BlockValue, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.paired import Pairs
 from tests.support.decisions.changes import plain
+from tests.support.decisions.combinations import by_line, by_outcome
 from tests.support.decisions.judged import (
     CANARY,
     START,
@@ -37,7 +37,6 @@ from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
 
 pytestmark = pytest.mark.slow
 
-GOLDENS = Path(__file__).parent / "canaries"
 STEPS = {"steps": [5, 50]}
 LONG = STEPS | {"maxDurationSeconds": 86_400}
 FREE = {**ACCURACY, "canaryEvidence": "IfAvailable"}
@@ -79,7 +78,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "silent": {},
 }
 FACTS = {
-    "": Facts(),
+    "as it is": Facts(),
     "unhealthy": Facts(canary_unhealthy=True),
     "lost": Facts(canary_lost="its node is gone"),
     "a busy node": Facts(canary_node_busy=True),
@@ -130,7 +129,9 @@ def status_of(terms, one, **engine):
     )
 
 
-def judged(terms, one, read, *, facts="", seconds=0, approved=False, forced=False, **engine) -> str:
+def judged(
+    terms, one, read, *, facts="as it is", seconds=0, approved=False, forced=False, **engine
+) -> str:
     status = status_of(terms, one, **engine)
     found = assess(terms, status, one, observed(read))
     made = decide(
@@ -163,37 +164,38 @@ def says(slo: Any) -> list[str]:
 
 @pytest.mark.parametrize("name", TERMS)
 def test_a_candidate_is_decided_about_as_its_golden_says(name, golden):
-    terms, lines = TERMS[name], []
+    terms, outcomes = TERMS[name], {}
     for arm, weights, number in every(ARMS, ((5,), (5, 50)), (9, 70)):
         one = candidate(*weights, gap=120)
         if name == "a shadow" and number > 9:
             one = scored(terms, arm if arm in ROWS else "equal", one)
         read = blocks(arm, number)
         found = assess(terms, status_of(terms, one), one, observed(read))
-        lines.append(f"{arm}, {weights[-1]} %, {number} blocks: {judged(terms, one, read)}")
         lists = {"slos", "gauges"}
-        lines.append(
-            f"  {plain([getattr(found, f.name) for f in fields(found) if f.name not in lists])}"
-        )
+        lines = [
+            judged(terms, one, read),
+            f"{plain([getattr(found, f.name) for f in fields(found) if f.name not in lists])}",
+        ]
         evidence: list[Any] = [*found.slos, *found.gauges]
         for slo in evidence:
             values = [getattr(slo, f.name) for f in fields(slo) if f.name != "terms"]
-            lines.append(f"  {slo.terms.name} {plain(values)} {says(slo)}")
+            lines.append(f"{slo.terms.name} {plain(values)} {says(slo)}")
         resting = (found.required, found.counted, found.vouching, found.counted_gauges)
-        lines.append(f"  {[[one.terms.name for one in several] for several in resting]}")
-    golden(GOLDENS / f"{name.replace(' ', '-')}.txt", "\n".join(lines) + "\n")
+        lines.append(f"{[[one.terms.name for one in several] for several in resting]}")
+        outcomes[arm, f"{weights[-1]} %", f"{number} blocks"] = lines
+    golden(f"canaries/{name.replace(' ', '-')}.txt", by_line(outcomes))
 
 
 def test_what_else_is_known_of_a_candidate_is_decided_first(golden):
-    lines = []
+    outcomes = {}
     for name, facts, arm in every(TERMS, FACTS, ("equal", "slow", "worse", "silent")):
         said = judged(TERMS[name], candidate(5, 50, gap=120), blocks(arm, 20), facts=facts)
-        lines.append(f"{name}, {facts}, {arm}: {said}")
-    golden(GOLDENS / "facts.txt", "\n".join(lines) + "\n")
+        outcomes[name, facts, arm] = said
+    golden("canaries/facts.txt", by_outcome(outcomes))
 
 
 def test_time_people_and_what_was_told_decide_about_a_candidate_last(golden):
-    lines = []
+    outcomes = {}
     ways: dict[str, dict[str, Any]] = {
         "as it is": {},
         "approved": {"approved": True},
@@ -207,12 +209,12 @@ def test_time_people_and_what_was_told_decide_about_a_candidate_last(golden):
     for name, way, arm in every(TERMS, ways, ("equal", "better", "with few", "without requests")):
         ours = candidate(5, 50, gap=120, source=VersionSource.RETRAINING)
         said = judged(TERMS[name], ours, blocks(arm, 20), **ways[way])
-        lines.append(f"{name}, {way}, {arm}: {said}")
-    golden(GOLDENS / "ways.txt", "\n".join(lines) + "\n")
+        outcomes[name, way, arm] = said
+    golden("canaries/ways.txt", by_outcome(outcomes))
 
 
 def test_blocks_that_tell_nothing_hold_a_candidate(golden):
-    lines = []
+    outcomes = {}
     for quality, number, arm in every(Quality, (1, 9, 10, 11), ("whole", "candidate", "stable")):
         read = blocks("equal", 30)
         broken = {name: BlockValue(quality) for name in EQUAL}
@@ -220,5 +222,5 @@ def test_blocks_that_tell_nothing_hold_a_candidate(golden):
             change = {"quality": quality} if arm == "whole" else {arm: broken}
             read[place] = replace(read[place], **change)
         said = judged(TERMS["two"], candidate(5, 50, gap=120), read)
-        lines.append(f"{quality.name} of {arm} in {number}: {said}")
-    golden(GOLDENS / "blocks.txt", "\n".join(lines) + "\n")
+        outcomes[quality.name, f"in {number}", arm] = said
+    golden("canaries/blocks.txt", by_outcome(outcomes))

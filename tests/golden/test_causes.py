@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import product as every
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from sluicegate.policy.model.observed import Facts
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.stats.counts import Count
 from tests.support.decisions.changes import changes, plain
+from tests.support.decisions.combinations import by_outcome
 from tests.support.decisions.judged import (
     BLOCK,
     START,
@@ -37,7 +37,6 @@ from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
 
 pytestmark = pytest.mark.slow
 
-GOLDENS = Path(__file__).parent / "causes"
 LAST = START // BLOCK
 EASY = {**AVAILABILITY, "objective": "0.9"}
 DROP = {"name": "clicks", "indicator": {"counters": {"good": "a", "total": "b"}}, "maxDrop": "0.05"}
@@ -53,7 +52,7 @@ def past(**fields) -> PastVersion:
 def test_whether_the_version_before_is_a_remedy(golden):
     terms = judged_by(ACCURACY, EASY, DROP)
     accuracy, availability, clicks = terms.slos
-    lines = []
+    outcomes = {}
     for then, present, probation, other, worse, degraded, seen in every(
         (None, (50, 1000), (190, 1000), (900, 1000)),
         ((1, 4), (40, 200), (150, 200)),
@@ -79,8 +78,19 @@ def test_whether_the_version_before_is_a_remedy(golden):
         harm = harm_of(result, series(*[present] * 30, first=LAST - 29), now=LAST)
         words = [then, present, probation, other.name, worse, degraded, seen]
         said = objection(status, before, harm, others)
-        lines.append(f"{words}: {harm.ratio} of {plain(harm.limit)}: {said or 'a remedy'}")
-    golden(GOLDENS / "returns.txt", "\n".join(lines) + "\n")
+        outcomes[tuple(map(str, words))] = (
+            f"{harm.ratio} of {plain(harm.limit)}: {said or 'a remedy'}"
+        )
+    inputs = (
+        "bad of accuracy then",
+        "now",
+        "probation",
+        "another",
+        "its bad then",
+        "degraded then",
+        "now",
+    )
+    golden("causes/returns.txt", by_outcome(outcomes, *inputs))
 
 
 def test_a_service_level_that_is_ignored_keeps_no_version_from_its_return():
@@ -95,7 +105,7 @@ def test_a_service_level_that_is_ignored_keeps_no_version_from_its_return():
 
 def test_what_a_cause_outside_the_model_begins_and_ends(golden):
     terms = judged_by(ACCURACY, BASKET)
-    lines = []
+    outcomes = {}
     for slo, cause, upstream, since, began, (state, degraded), rate in every(
         terms.slos,
         (None, Reason.PODS_UNHEALTHY, Reason.MODEL_DECAY),
@@ -119,10 +129,10 @@ def test_what_a_cause_outside_the_model_begins_and_ends(golden):
         found = [] if cause is None else [DiagnosisResult(slo.name, cause, "", ())]
         after = disturbed(terms, status, read, (result,), diagnoses=found)
         said = "; ".join(changes(status, after))
-        if said:
-            words = [slo.name, str(cause), upstream, since, began, state.name, degraded, rate]
-            lines.append(f"{words}: {began_anew(status, after)} {said}")
-    golden(GOLDENS / "disturbances.txt", "\n".join(lines) + "\n")
+        words = [slo.name, cause, upstream, since, began, state.name, degraded, rate]
+        outcomes[tuple(map(str, words))] = f"{began_anew(status, after)} {said or 'nothing'}"
+    inputs = ("service level", "cause", "upstream", "since", "began", "state", "degraded", "rate")
+    golden("causes/disturbances.txt", by_outcome(outcomes, *inputs))
 
 
 def test_the_load_of_a_pod(golden):
@@ -150,7 +160,7 @@ def test_the_load_of_a_pod(golden):
         "production of pods": baseline(slo, 10, 4800).replace(**known, pods=2.0),
         "none in production": baseline(slo, 0, 0).replace(**known),
     }
-    lines = []
+    outcomes = {}
     for name, base, pods, counted, bad, since in every(
         totals, accepted, (1.0, 0.5, 0.0), (None, "2", "some", "none"), (0, 0.5), (0, 100)
     ):
@@ -172,7 +182,7 @@ def test_the_load_of_a_pod(golden):
             slo, series(*counts), accepted[base], now=12 * hours, since=since, block_seconds=BLOCK, pods=pods,
             pod_seconds=there,
         )  # fmt: skip
-        if found is not None:
-            told = plain([found, found.ratio])
-            lines.append(f"{name}, {base}, {pods}, {counted}, {bad}, {since}: {told}")
-    golden(GOLDENS / "loads.txt", "\n".join(lines) + "\n")
+        words = (name, base, pods, counted, bad, since)
+        outcomes[tuple(map(str, words))] = str(found and plain([found, found.ratio]))
+    inputs = ("requests", "accepted with", "pods", "counted", "bad", "stable since")
+    golden("causes/loads.txt", by_outcome(outcomes, *inputs))

@@ -12,7 +12,6 @@ import pkgutil
 import re
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-GOLDENS = Path(__file__).parent / "constants"
 PACKAGES = (
     "kube", "manifests", "measurement", "prometheus", "reconcile", "runtime", "slo", "stats",
 )  # fmt: skip
@@ -39,7 +37,7 @@ def modules_of(package: str) -> list[ModuleType]:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_constants_and_defaults_are_as_their_golden_says(package, golden):
-    golden(GOLDENS / f"{package}.txt", "\n".join(FOUND[package]) + "\n")
+    golden(f"constants/{package}.txt", "\n".join(FOUND[package]) + "\n")
 
 
 def lines(package: str) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.api import names
@@ -56,8 +55,6 @@ if TYPE_CHECKING:
     from sluicegate.api.product import DataProduct
     from sluicegate.reconcile.live.children import DeploymentRecord
 
-GOLDENS = Path(__file__).parent / "rules"
-
 
 def test_what_became_of_a_candidate(golden):
     one = CANDIDATES["at 25"]
@@ -100,7 +97,7 @@ def test_what_became_of_a_candidate(golden):
         said = last and f"{last.outcome} {last.reason} '{last.message}'"
         return f"model {found.spec_model and found.spec_model.reason!r}, attempt {said}"
 
-    golden(GOLDENS / "outcomes.txt", combined(of, models, attempts, candidates, ends))
+    golden("rules/outcomes.txt", combined(of, models, attempts, candidates, ends))
 
 
 def test_what_is_said_of_a_retraining_that_waits():
@@ -182,7 +179,7 @@ def test_what_is_left_of_a_training(golden):
 
     befores = {f"{name} before": each for name, each in attempts.items()}
     golden(
-        GOLDENS / "ended-trainings.txt",
+        "rules/ended-trainings.txt",
         combined(of, {"trains": asks, "doesn't": MODES["a route"]}, befores, attempts),
     )
 
@@ -250,7 +247,7 @@ def test_what_is_rebuilt_of_a_lost_status(golden):
 
     modes = {name: MODES[name] for name in ("a route", "no route")}
     wanted = {f"spec.model is {name}": each for name, each in wants.items()}
-    golden(GOLDENS / "restored.txt", combined(of, modes, lives_now, routes, wanted))
+    golden("rules/restored.txt", combined(of, modes, lives_now, routes, wanted))
 
 
 def test_what_shows_that_a_product_was_there_before():

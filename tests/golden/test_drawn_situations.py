@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-GOLDENS = Path(__file__).parent / "drawn_situations"
 MANY = 30
 
 
@@ -37,7 +35,7 @@ MANY = 30
 def test_a_situation_is_decided_as_its_golden_says(part, golden):
     seeds = range(part * MANY, (part + 1) * MANY)
     lines = (line for seed in seeds for line in told(seed))
-    golden(GOLDENS / f"{seeds.start}-{seeds.stop - 1}.txt", "\n".join(lines) + "\n")
+    golden(f"drawn_situations/{seeds.start}-{seeds.stop - 1}.txt", lines)
 
 
 def told(seed: int) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,8 +20,6 @@ from sluicegate.reconcile.live.children import JobRecord, job_record
 from tests.support.decisions.combinations import combined
 from tests.support.decisions.rollout_world import START
 from tests.support.decisions.rule_inputs import STABLE, Phase, candidate
-
-GOLDENS = Path(__file__).parent / "rules"
 
 
 def test_when_a_product_turned_bad(golden):
@@ -43,7 +40,7 @@ def test_when_a_product_turned_bad(golden):
     def of(one: ProductSnapshot, moment: tuple[int, int]) -> str:
         return f"near {one.near(moment)}, turned {one.turned(100)}"
 
-    golden(GOLDENS / "turned-bad.txt", combined(of, snapshots, moments))
+    golden("rules/turned-bad.txt", combined(of, snapshots, moments))
     assert [known.is_due(end) for end in (109, 110, 111)] == [False, True, True]
     bad = replace(known, state=ProductState.DEGRADING, bad_since=60)
     assert bad.turns_bad
@@ -90,13 +87,13 @@ def test_what_a_snapshot_takes_over_from_the_one_before(golden):
         return told(one.following(before))
 
     befores = {f"after {name}": one for name, one in values.items()}
-    golden(GOLDENS / "following.txt", combined(follows, values, befores))
+    golden("rules/following.txt", combined(follows, values, befores))
 
     def aside(one: ProductSnapshot, trains: bool, keeps: bool, failed: bool) -> str:
         return told(one.stepped_aside(trains=trains, keeps=keeps, failed=failed))
 
     flags = [{name: True, f"not {name}": False} for name in ("trains", "keeps", "failed")]
-    golden(GOLDENS / "aside.txt", combined(aside, values, *flags))
+    golden("rules/aside.txt", combined(aside, values, *flags))
 
 
 def test_which_slots_outlive_a_restart(golden):
@@ -137,10 +134,11 @@ def test_which_slots_outlive_a_restart(golden):
 
     late = {f"{seconds} s later": seconds for seconds in (59, 60, 650, 651)}
     usual, none = {"unknown": healths.pop("unknown")}, {"none": None}
-    text = combined(of, trainings, usual, jobs, late) + combined(
-        of, none, healths, {"no Job": ()}, {"at once": 0}
-    )
-    golden(GOLDENS / "begun.txt", text)
+    lines = [
+        *combined(of, trainings, usual, jobs, late),
+        *combined(of, none, healths, {"no Job": ()}, {"at once": 0}),
+    ]
+    golden("rules/begun.txt", lines)
 
 
 def degraded(truth: str) -> Condition:

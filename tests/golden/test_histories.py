@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import pi, sin
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-GOLDENS = Path(__file__).parent / "histories"
 EASY = {**AVAILABILITY, "objective": "0.99"}
 ACCEPTED = {"accuracy": count(500, 5000)}
 OTHERS = {"v2": good(), "v3": good()}
@@ -199,7 +197,7 @@ HISTORIES = {
 @pytest.mark.parametrize("history", HISTORIES)
 def test_a_history_is_judged_as_its_golden_says(history, golden):
     lines = HISTORIES[history].play()
-    golden(GOLDENS / f"{history.replace(' ', '-')}.txt", "\n".join(told(lines)) + "\n")
+    golden(f"histories/{history.replace(' ', '-')}.txt", "\n".join(told(lines)) + "\n")
 
 
 def told(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -11,7 +11,6 @@ from sluicegate.api.crd import DEFINITIONS, render_crd
 
 ROOT = Path(__file__).parents[2]
 PRODUCTS = ROOT / "tests" / "data" / "products"
-GOLDENS = Path(__file__).parent / "manifests"
 RUNTIME = "registry.example/sluicegate-runtime@sha256:" + "d" * 64
 
 
@@ -26,7 +25,7 @@ def _settings(monkeypatch):
 def test_a_product_leads_to_these_objects(product, output, golden, capsys):
     file = str(PRODUCTS / f"{product}.yaml")
     assert main(["plan", file, "--output", output, "--training"]) == 0
-    golden(GOLDENS / f"{product}.{output}", capsys.readouterr().out)
+    golden(f"manifests/{product}.{output}", capsys.readouterr().out)
 
 
 def test_the_crd_in_the_repository_is_what_the_types_say(capsys):

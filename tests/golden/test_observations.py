@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-GOLDENS = Path(__file__).parent / "observations"
 Body = dict[str, Any]
 
 
@@ -192,7 +190,7 @@ async def test_what_is_observed(golden):
             ),
         ]
         known = known or found
-    golden(GOLDENS / "observed.txt", "\n".join(lines) + "\n")
+    golden("observations/observed.txt", lines)
 
 
 async def test_a_product_that_calls_back_explains_nothing():

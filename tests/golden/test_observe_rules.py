@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from sluicegate.api.containers import Resources
@@ -22,8 +21,6 @@ from tests.support.decisions.combinations import combined
 from tests.support.decisions.rollout_world import START, World, document
 from tests.support.decisions.rollouts import serving
 from tests.support.decisions.rule_inputs import MODES, Phase, candidate, pods, product, status
-
-GOLDENS = Path(__file__).parent / "rules"
 
 
 def with_slot(
@@ -70,7 +67,7 @@ def test_which_training_starts(golden):
     befores = {f"{name} before": trainings[name] for name in ("none", "no trigger", "for a decay")}
     flags = {"suspended": True, "not suspended": False}
     golden(
-        GOLDENS / "trainings.txt",
+        "rules/trainings.txt",
         combined(
             of,
             befores,
@@ -116,7 +113,7 @@ def test_which_shadow_job_starts(golden):
     befores = {f"{name} before": each for name, each in shadows.items()}
     flags = {"suspended": True, "not suspended": False}
     golden(
-        GOLDENS / "shadow-jobs.txt",
+        "rules/shadow-jobs.txt",
         combined(
             of,
             befores,
@@ -232,7 +229,7 @@ def test_what_containers_lack(golden):
     def lacks(facts: Any, resources: Resources) -> str:
         return str(tuple(at_limit(facts, resources)))
 
-    golden(GOLDENS / "limits.txt", combined(lacks, measured, limits))
+    golden("rules/limits.txt", combined(lacks, measured, limits))
 
     def busy(waited: Any, used: Any, throttled: Any, resources: Resources) -> str:
         facts = TargetFacts(cpu_waited=waited, cpus_used=used, cpu_throttled=throttled)
@@ -242,7 +239,7 @@ def test_what_containers_lack(golden):
         return {f"{name} {one}": one for one in values}
 
     golden(
-        GOLDENS / "nodes.txt",
+        "rules/nodes.txt",
         combined(
             busy, table("waited", None, 0.2, 0.21, 0.5), table("used", None, 0.5, 0.51, 1.0, 1.01),
             table("throttled", None, 0.0, 0.3), limits,

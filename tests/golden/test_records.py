@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from sluicegate.reconcile.live.children import DeploymentRecord
     from sluicegate.reconcile.live.pods import PodState
 
-GOLDENS = Path(__file__).parent / "records"
 Body = dict[str, Any]
 MORNING, EVENING = (f"2026-09-01T{hour}:00:00Z" for hour in ("08", "20"))
 
@@ -153,7 +151,7 @@ DEPLOYMENTS: dict[str, Body] = {
 
 def test_what_is_kept_of_deployments(golden):
     records = {name: deployment_record(body) for name, body in DEPLOYMENTS.items()}
-    golden(GOLDENS / "deployments.txt", told(records, deployment_record(deployment())))
+    golden("records/deployments.txt", told(records, deployment_record(deployment())))
 
 
 def service(**spec: Any) -> Body:
@@ -193,7 +191,7 @@ ROUTES: dict[str, Body] = {
 
 def test_what_is_kept_of_routes_and_services(golden):
     records = {name: route_record(body) for name, body in ROUTES.items()}
-    golden(GOLDENS / "routes.txt", told(records, route_record(route())))
+    golden("records/routes.txt", told(records, route_record(route())))
     services = {
         "headless": service(clusterIP="None", selector={names.LABEL_REVISION: "1", "app": "a"}),
         "of all versions": service(clusterIP="10.0.0.1", selector={"app": "a"}),
@@ -201,7 +199,7 @@ def test_what_is_kept_of_routes_and_services(golden):
         "another's": {"metadata": meta(ownerReferences=[]), "spec": {}},
     }
     found = {name: service_record(body) for name, body in services.items()}
-    golden(GOLDENS / "services.txt", told(found, service_record(service())))
+    golden("records/services.txt", told(found, service_record(service())))
     assert child_record({"metadata": meta(ownerReferences=[])}) is None
     assert child_record({"metadata": meta()}) is not None
 
@@ -241,7 +239,7 @@ JOBS: dict[str, Body] = {
 
 def test_what_is_kept_of_jobs(golden):
     records = {name: job_record(body) for name, body in JOBS.items()}
-    golden(GOLDENS / "jobs.txt", told(records, job_record(job())))
+    golden("records/jobs.txt", told(records, job_record(job())))
 
 
 # ---- pods -----------------------------------------------------------------------------------
@@ -395,7 +393,7 @@ PODS: dict[str, Body] = {
 
 def test_what_is_kept_of_pods(golden):
     records = {name: pod_state(body) for name, body in PODS.items()}
-    golden(GOLDENS / "pods.txt", told(records, pod_state(pod(RUNNING))))
+    golden("records/pods.txt", told(records, pod_state(pod(RUNNING))))
 
 
 # ---- what follows ---------------------------------------------------------------------------
@@ -470,10 +468,10 @@ def test_what_a_failure_is_put_down_to(golden):
         "overdue at once": (False, True),
     }
     up = {"stable is up": STABLE["stable is up"]}
-    golden(GOLDENS / "causes.txt", combined(cause, CANDIDATES, up, PODSETS, times))
+    golden("records/causes.txt", combined(cause, CANDIDATES, up, PODSETS, times))
     at_once = {"at once": times["at once"]}
     ill = {name: one for name, one in STABLE.items() if name not in up}
-    golden(GOLDENS / "shared-causes.txt", combined(cause, CANDIDATES, ill, PODSETS, at_once))
+    golden("records/shared-causes.txt", combined(cause, CANDIDATES, ill, PODSETS, at_once))
 
 
 def test_why_a_canary_gives_its_traffic_back(golden):
@@ -481,7 +479,7 @@ def test_why_a_canary_gives_its_traffic_back(golden):
         one = failing(candidate, pods, stable)
         return "it serves" if one is None else f"{one.reason}: {one.message}"
 
-    golden(GOLDENS / "failing.txt", combined(why, CANDIDATES, STABLE, PODSETS))
+    golden("records/failing.txt", combined(why, CANDIDATES, STABLE, PODSETS))
 
 
 def test_when_stable_is_down(golden):
@@ -495,14 +493,14 @@ def test_when_stable_is_down(golden):
         "scaled to none": record(ready=0, replicas=0, moved=100),
     }
     pods = {name: PODSETS[name] for name in ("none", "silent", "a loop", "a crash + a loop")}
-    golden(GOLDENS / "down.txt", combined(down, stable, pods, {"159 s": 159, "160 s": 160}))
+    golden("records/down.txt", combined(down, stable, pods, {"159 s": 159, "160 s": 160}))
 
 
 def test_which_pod_explains_a_failure(golden):
     found = {name: problem_of(pods) for name, pods in PODSETS.items()}
     found |= {f"{name}, turned": problem_of(pods[::-1]) for name, pods in PAIRS.items()}
     golden(
-        GOLDENS / "problems.txt",
+        "records/problems.txt",
         "".join(f"{name}: {one.problem if one else '-'}\n" for name, one in found.items()),
     )
 
@@ -585,7 +583,7 @@ def test_what_is_kept_of_products(golden):
         }  # fmt: skip
         lines += [f"{name}:", *(f"  {key}: {value}" for key, value in views.items())]
     text = "\n".join(lines).replace("a" * 253, "a × 253")
-    golden(GOLDENS / "products.txt", f"{text}\n")
+    golden("records/products.txt", f"{text}\n")
 
 
 def gateway(listeners: list[Body] | None = None, *each: Body, **metadata: Any) -> Body:
@@ -625,4 +623,4 @@ def test_what_is_kept_of_gateways(golden):
         f"{name}: {[state.objection(section) for section in (None, 'up', 'down', 'silent', 'other')]}"
         for name, state in {name: gateway_state(body) for name, body in GATEWAYS.items()}.items()
     ]
-    golden(GOLDENS / "gateways.txt", "\n".join(lines) + "\n")
+    golden("records/gateways.txt", lines)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import product as every
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +19,7 @@ from sluicegate.policy.model.decision import alert_key
 from sluicegate.policy.model.observed import Facts
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.means import Means
+from tests.support.decisions.combinations import by_outcome
 from tests.support.decisions.judged import (
     BLOCK,
     START,
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-GOLDENS = Path(__file__).parent / "remedies"
 DAY = 86_400
 NOW = START + 24 * BLOCK
 LAST = START // BLOCK + 23
@@ -67,24 +66,21 @@ BEFORES = {
 AGES = {"young": DAY - 1, "a day old": DAY}
 
 
-@pytest.mark.parametrize("name", SLOS)
-def test_a_remedy_is_chosen_as_its_golden_says(name, golden):
-    lines = [
-        f"{wish}, {age}, {tried}, {before}: {remedy(name, wish, age, tried, before)}"
-        for wish, age, tried, before in every(OnDegraded, AGES, PROBATIONS, BEFORES)
-        if wish is not OnDegraded.IGNORE
-    ]
-    golden(GOLDENS / f"{name}.txt", "\n".join(lines) + "\n")
+def test_a_remedy_is_chosen_as_its_golden_says(golden):
+    wishes = {wish: wish for wish in OnDegraded if wish is not OnDegraded.IGNORE}
+    tables = (SLOS, wishes, AGES, PROBATIONS, BEFORES)
+    golden("remedies/chosen.txt", by_outcome({one: remedy(*one) for one in every(*tables)}))
 
 
 def test_what_was_trained_what_was_told_and_what_is_outside(golden):
-    lines = [
-        f"{said}, {source}, {tried}, {before}: {remedy('accuracy', OnDegraded.AUTO, 'young', tried, before, source=source, **fields)}"
-        for (said, fields), source, tried, before in every(
-            VARIANTS.items(), VersionSource, PROBATIONS, ["a better one before", "a worse one before"]
+    befores = ("a better one before", "a worse one before")
+    outcomes = {
+        (said, source, tried, before): remedy(
+            "accuracy", OnDegraded.AUTO, "young", tried, before, source=source, **VARIANTS[said]
         )
-    ]  # fmt: skip
-    golden(GOLDENS / "variants.txt", "\n".join(lines) + "\n")
+        for said, source, tried, before in every(VARIANTS, VersionSource, PROBATIONS, befores)
+    }
+    golden("remedies/variants.txt", by_outcome(outcomes))
 
 
 VARIANTS = {

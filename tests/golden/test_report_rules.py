@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from sluicegate.api.names import ConditionReason, ConditionType
@@ -17,8 +16,6 @@ from tests.support.decisions.combinations import combined
 from tests.support.decisions.rollout_world import START, World, document
 from tests.support.decisions.rollouts import serving
 from tests.support.decisions.rule_inputs import SPLITS, STABLE
-
-GOLDENS = Path(__file__).parent / "rules"
 
 
 def test_for_how_long_a_start_need_not_be_told():
@@ -91,7 +88,7 @@ def test_which_conditions_are_news(golden):
         ("False", "FeedbackSecretUnusable", "b"),
         ("False", "NoData", "a"),
     )
-    text = ""
+    lines: list[str] = []
     for kind, found in (
         (ConditionType.STALLED, stalled),
         (ConditionType.READY, ready),
@@ -103,7 +100,7 @@ def test_which_conditions_are_news(golden):
             if kind is ConditionType.READY
             else {str(kind): (kind, STABLE)}
         )
-        text += combined(
+        lines += combined(
             of,
             serves,
             {
@@ -112,4 +109,4 @@ def test_which_conditions_are_news(golden):
             },
             found,
         )
-    golden(GOLDENS / "news.txt", text)
+    golden("rules/news.txt", lines)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.api.names import LABEL_PRODUCT
@@ -35,7 +34,6 @@ from tests.support.decisions.rollouts import at_weight, serving
 if TYPE_CHECKING:
     from sluicegate.reconcile.live.children import JobRecord
 
-GOLDENS = Path(__file__).parent / "results"
 PARENT = Release("v1", image("a"), "registry.example/runtime", "Search")
 
 
@@ -78,8 +76,8 @@ def test_why_a_job_failed(golden):
         return f"{found.reason}: {found.message}"
 
     golden(
-        GOLDENS / "failures.txt",
-        combined(training, FAILED, ENDS) + combined(shadow, {"failed": FAILED["failed"]}, ENDS),
+        "results/failures.txt",
+        [*combined(training, FAILED, ENDS), *combined(shadow, {"failed": FAILED["failed"]}, ENDS)],
     )
 
 
@@ -137,7 +135,7 @@ def test_what_a_training_made(golden):
             return f"{found.release.version} {counts} {found.data_end}"
         return f"{found.reason}: {found.message[:300]}"
 
-    golden(GOLDENS / "trainings.txt", combined(of, MESSAGES, {"ended": 120, "no end": 0}))
+    golden("results/trainings.txt", combined(of, MESSAGES, {"ended": 120, "no end": 0}))
     none = TrainingExit(text_of(MESSAGES["counted"]), 0)
     strange = training_result(job(succeeded=True), none, "t", PARENT, output="a", slos=())
     assert isinstance(strange, TrainingFailed)
@@ -160,7 +158,7 @@ def test_what_a_shadow_job_counted(golden):
         end = TrainingExit(text_of(message), 0)
         return str(shadow_result(job(succeeded=True), end, ["accuracy", "recall"]))
 
-    golden(GOLDENS / "shadows.txt", combined(of, rows))
+    golden("results/shadows.txt", combined(of, rows))
 
 
 def test_how_much_of_a_message_is_kept():
@@ -217,7 +215,7 @@ def test_what_a_shadow_phase_says(golden):
         found = shadow_of(seen, refusal)
         return f"{found.reason}: {found.message}" if isinstance(found, Failure) else str(found)
 
-    golden(GOLDENS / "shadow-phases.txt", combined(of, statuses, jobs, refusals))
+    golden("results/shadow-phases.txt", combined(of, statuses, jobs, refusals))
 
     def wants(known: Any, seconds: int) -> bool:
         current = usual.product.status.with_candidate(shadow=known)
@@ -263,7 +261,7 @@ def test_which_mirrored_requests_count(golden):
         found = shadow_of(seen, None)
         return "-" if found is None else f"{dict(found.pairs)} until {found.until - START} s"
 
-    golden(GOLDENS / "mirrored.txt", combined(of, blocks))
+    golden("results/mirrored.txt", combined(of, blocks))
 
 
 # ---- two operators ----------------------------------------------------------------------------
@@ -304,7 +302,7 @@ def test_what_follows_where_two_operators_meet(golden):
                 lines.append(
                     f"{first}, then {second}{'' if readable else ', unreadable'}: {' '.join(told)}\n"
                 )
-    golden(GOLDENS / "operators.txt", "".join(lines))
+    golden("results/operators.txt", "".join(lines))
 
 
 def test_for_how_long_an_overlap_is_counted():

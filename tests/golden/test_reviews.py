@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import yaml
 
@@ -13,7 +11,6 @@ from sluicegate.reviews.store import parse_review
 from tests.support.decisions.reviewed import document_of, month
 from tests.support.samples.product_examples import changed
 
-GOLDENS = Path(__file__).parent / "reviews"
 V13 = {"version": "v13", "source": "Spec", "promotionTime": "2026-09-02T08:00:00Z",
        "endTime": "2026-10-11T00:00:00Z", "outcome": "Replaced"}  # fmt: skip
 V15 = {"version": "v15", "source": "Retraining", "cause": "ModelDecay",
@@ -67,9 +64,9 @@ def files(tmp_path_factory):
 
 def test_the_technical_file_is_as_an_auditor_reads_it(files, golden, capsys):
     assert main(["dossier", "pricing/pricing", "--at", "2026-12-31", "--from", str(files[0])]) == 0
-    golden(GOLDENS / "dossier.md", capsys.readouterr().out)
+    golden("reviews/dossier.md", capsys.readouterr().out)
 
 
 def test_the_report_is_as_a_meeting_reads_it(files, golden, capsys):
     assert main(["report", "pricing/pricing", "--from", str(files[1])]) == 0
-    golden(GOLDENS / "report.md", capsys.readouterr().out)
+    golden("reviews/report.md", capsys.readouterr().out)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import product as every
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +17,6 @@ from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
 
 pytestmark = pytest.mark.slow
 
-GOLDENS = Path(__file__).parent / "rollout_defaults"
 CLICKS = {
     "name": "clicks",
     "indicator": {"counters": {"good": "a", "total": "b", "lagSeconds": 1800}},
@@ -68,7 +66,7 @@ def test_what_is_left_out_follows_from_what_comes(golden):
         found = derive(terms, read(traffic), ROWS[rows])
         told = [found.steps, found.max_duration_seconds, found.message]
         lines.append(f"{slos}, {rollout}, {rows}, {traffic}: {plain(told)}")
-    golden(GOLDENS / "derived.txt", "\n".join(lines) + "\n")
+    golden("rollout_defaults/derived.txt", lines)
 
 
 def test_the_pace_of_labels(golden):
@@ -78,7 +76,7 @@ def test_the_pace_of_labels(golden):
         for traffic, slo in every(TRAFFIC, ("accuracy", "clicks", "another"))
     }
     lines = [f"{name}: {one and plain(one)}" for name, one in paces.items()]
-    golden(GOLDENS / "paces.txt", "\n".join(lines) + "\n")
+    golden("rollout_defaults/paces.txt", lines)
 
 
 def test_a_rollout_keeps_what_it_began_with(golden):
@@ -98,4 +96,4 @@ def test_a_rollout_keeps_what_it_began_with(golden):
         told = [now.steps, now.max_duration_seconds, then.steps, then.max_duration_seconds]
         lines.append(f"{name}, {rollout}, {phase}: {plain(told)}")
     assert of_current(terms, serving(), seen) == terms
-    golden(GOLDENS / "kept.txt", "\n".join(lines) + "\n")
+    golden("rollout_defaults/kept.txt", lines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.api import names
@@ -53,7 +52,6 @@ from tests.support.decisions.rule_inputs import (
 if TYPE_CHECKING:
     from sluicegate.api.product import DataProduct
 
-GOLDENS = Path(__file__).parent / "rules"
 COMING = {
     "no Deployment": None,
     "none ready": pods(0),
@@ -87,7 +85,7 @@ def test_how_far_a_rollout_may_go(golden):
         allocation = allocation_of(MODES["a route"], state, stable_pods=4)
         return gone_on(progress(MODES["a route"], state, allocation, rolling(coming, split, 5)))
 
-    golden(GOLDENS / "progress.txt", combined(of, PHASES, COMING, SPLITS))
+    golden("rules/progress.txt", combined(of, PHASES, COMING, SPLITS))
 
 
 def test_when_what_loses_its_share_may_go(golden):
@@ -113,7 +111,7 @@ def test_when_what_loses_its_share_may_go(golden):
         )
 
     golden(
-        GOLDENS / "drains.txt",
+        "rules/drains.txt",
         combined(
             of, {name: PHASES[name] for name in names},
             {name: COMING[name] for name in ("no Deployment", "none ready", "one ready", "none wanted")},
@@ -158,7 +156,7 @@ def test_what_the_pods_of_a_candidate_show_with_time(golden):
 
     pod = replace(broken_pod(""), revision=one.revision, unrecoverable=False)
     golden(
-        GOLDENS / "shown.txt",
+        "rules/shown.txt",
         combined(
             of, {name: COMING[name] for name in ("no Deployment", "none ready")},
             {"it runs": (pod,), "it starts": (replace(pod, starting=True),)}, {"moved at 0": 0, "moved at 571": 571},
@@ -310,7 +308,7 @@ def test_what_a_decision_may_know_of_a_rollout(golden):
         )
 
     golden(
-        GOLDENS / "facts.txt",
+        "rules/facts.txt",
         combined(
             of,
             {name: PHASES[name] for name in ("starting", "from 5 to 25", "promoting from 50", "promoting at 100")},
@@ -340,6 +338,6 @@ def test_until_when_a_removed_route_counts(golden):
 
     modes = {name: MODES[name] for name in ("a route", "no route")}
     golden(
-        GOLDENS / "removals.txt",
+        "rules/removals.txt",
         combined(of, modes, traffics, {"it is there": usual.route, "it is gone": None}),
     )

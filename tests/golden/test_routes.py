@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from sluicegate.reconcile.live.product import ProductRecord
     from sluicegate.reconcile.routes.claims import Claim, Match
 
-GOLDENS = Path(__file__).parent / "routes"
 Body = dict[str, Any]
 
 
@@ -109,7 +107,7 @@ def test_where_claims_meet(golden):
             "is within": [other for other, each in CLAIMS.items() if one.is_within(each)],
         }
         lines += [f"{name}:", *(f"  {kind} {', '.join(each)}" for kind, each in found.items())]
-    golden(GOLDENS / "meetings.txt", "\n".join(lines) + "\n")
+    golden("routes/meetings.txt", lines)
 
 
 def test_what_a_claim_is_and_where_an_index_holds_it(golden):
@@ -123,7 +121,7 @@ def test_what_a_claim_is_and_where_an_index_holds_it(golden):
         f"{name}: {one}; {list(one.entries())}; {[read(each) for each in one.matches]}"
         for name, one in CLAIMS.items()
     ]
-    golden(GOLDENS / "claims.txt", "\n".join(lines) + "\n")
+    golden("routes/claims.txt", lines)
     assert len(list(many.entries())) == 2
     assert len(list(fits.entries())) == 64
 
@@ -141,8 +139,8 @@ def test_which_hosts_mean_others(golden):
         return f"may meet {hosts_may_meet(one, other)}, under {is_under(one, other)}"
 
     names = {host or "all": host for host in HOSTS}
-    above = "".join(f"above {name}: {list(hosts_above(host))}\n" for name, host in names.items())
-    golden(GOLDENS / "hosts.txt", combined(of, names, names) + above)
+    above = (f"above {name}: {list(hosts_above(host))}" for name, host in names.items())
+    golden("routes/hosts.txt", [*combined(of, names, names), *above])
 
 
 @pytest.mark.parametrize(
@@ -242,5 +240,5 @@ def test_how_well_a_product_s_claim_stands(golden):
         return standing_of(read_entry(record, now, before), NOON + kept)
 
     times = {f"{one} s": one for one in (30, 31, 60, 61)}
-    golden(GOLDENS / "standings.txt", combined(of, records, LIVE, befores, times))
+    golden("routes/standings.txt", combined(of, records, LIVE, befores, times))
     assert not read_entry(product(suspend=True), None, None).contends

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-GOLDENS = Path(__file__).parent / "sequences"
 BLOCK = 300
 PRODUCTS = [Key(name[0], name) for name in ("a1", "a2", "a3", "b1", "b2", "c1")]
 
@@ -106,7 +104,7 @@ def test_what_products_know_of_each_other_after_each_event(golden):
         }  # fmt: skip
         held = {name: one for name, one in held.items() if one not in ("-", "", 0)}
         lines.append(f"{now - START} {event}; {', '.join(f'{n} {v}' for n, v in held.items())}\n")
-    golden(GOLDENS / "fleet.txt", "".join(lines))
+    golden("sequences/fleet.txt", "".join(lines))
 
 
 def test_who_has_a_slot_after_each_event(golden):
@@ -136,7 +134,7 @@ def test_who_has_a_slot_after_each_event(golden):
         lines.append(
             f"{now - START} {key.name} {name} {priority}: {slots}{', one is free' * free}; next {names(fleet.next_in_line(now))}\n"
         )
-    golden(GOLDENS / "slots.txt", "".join(lines))
+    golden("sequences/slots.txt", "".join(lines))
 
 
 def test_whose_spans_and_silence_count_together(golden):
@@ -160,7 +158,7 @@ def test_whose_spans_and_silence_count_together(golden):
             if (most := overlaps.most(name)) is not None
         ]
         lines.append(f"{'; '.join(told)}\n")
-    golden(GOLDENS / "together.txt", "".join(lines))
+    golden("sequences/together.txt", "".join(lines))
 
 
 def test_which_lengths_of_blocks_a_namespace_may_use(golden):
@@ -180,7 +178,7 @@ def test_which_lengths_of_blocks_a_namespace_may_use(golden):
             event = f"wants {seconds}: {said or 'has it'}"
         free = {where: names(lengths.relieved(where)) for where in "ab"}
         lines.append(f"{key.namespace}/{key.name} {event}; relieved {free['a']} {free['b']}\n")
-    golden(GOLDENS / "lengths.txt", "".join(lines))
+    golden("sequences/lengths.txt", "".join(lines))
 
 
 # ---- reads of pods --------------------------------------------------------------------------
@@ -254,9 +252,9 @@ async def test_when_pods_are_read(golden):
             )  # fmt: skip
             counts.append(api.asked - before)
             pods += len(seen)
-        words = (*case, *(["no label is counted"] if unlabelled else []))
+        words = (*case, f"{'no' if unlabelled else 'a'} label is counted")
         told[words] = f"reads {' '.join(map(str, counts))}, {pods} pods"
-    golden(GOLDENS / "pod-reads.txt", by_outcome(told))
+    golden("sequences/pod-reads.txt", by_outcome(told))
     reads = PodReads(Pages(pod("x", "True")))
     at = {"now": begin, "unlabelled": True}
     assert await reads.of(

@@ -6,7 +6,6 @@ import random
 from dataclasses import replace
 from functools import cache
 from itertools import product as every
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,12 +23,12 @@ from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.means import Means
 from sluicegate.stats.counts import Count
 from tests.support.decisions.changes import changes, plain
+from tests.support.decisions.combinations import by_line
 from tests.support.decisions.judged import BLOCK, baseline, judged_by, observed, serving, stable
 from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY, LATENCY
 
 pytestmark = pytest.mark.slow
 
-GOLDENS = Path(__file__).parent / "service_levels"
 NEWEST = 12 * 30 + 5
 GAUGE = {"metric": "basket"}
 SLOS: dict[str, dict[str, Any]] = {
@@ -169,20 +168,22 @@ def shown(name, history, accepted, **given) -> list[str]:
     ]
     if visible is not None:
         lines.append(f"{describe_visibility(visible, slo.drop)}, suspected: {is_suspected(found)}")
-    return [f"  {line}" for line in (*lines, *changes(status, after))]
+    return [*lines, *changes(status, after)]
 
 
 @pytest.mark.parametrize("name", SLOS)
 def test_a_service_level_shows_what_its_golden_says(name, golden):
-    lines = []
-    for history, accepted in every(HISTORIES, ACCEPTED):
-        if "day" in accepted and name not in BY_THE_DAY:
-            continue
-        lines += [f"{history}, accepted with {accepted}", *shown(name, history, accepted)]
+    outcomes = {
+        (history, f"accepted with {accepted}"): shown(name, history, accepted)
+        for history, accepted in every(HISTORIES, ACCEPTED)
+        if "day" not in accepted or name in BY_THE_DAY
+    }
     for history in HISTORIES if name in ON_PROBATION else ():
-        found = shown(name, history, "production", probation=True)
-        lines += [f"{history}, on probation", *found]
-    for other, accepted in every(OTHERS, ("nothing", "production")):
-        found = shown(name, "bad for an hour", accepted, **OTHERS[other])
-        lines += [f"{other}, accepted with {accepted}", *found]
-    golden(GOLDENS / f"{name.replace(' ', '-')}.txt", "\n".join(lines) + "\n")
+        outcomes[history, "on probation"] = shown(name, history, "production", probation=True)
+    others = {
+        (f"bad for an hour, {other}", f"accepted with {accepted}"): shown(
+            name, "bad for an hour", accepted, **OTHERS[other]
+        )
+        for other, accepted in every(OTHERS, ("nothing", "production"))
+    }
+    golden(f"service_levels/{name.replace(' ', '-')}.txt", [*by_line(outcomes), *by_line(others)])

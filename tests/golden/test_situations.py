@@ -6,7 +6,6 @@ import re
 from copy import deepcopy
 from dataclasses import asdict, replace
 from functools import cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -62,6 +61,7 @@ from sluicegate.reconcile.traffic.split_verification import Split, VerificationL
 from sluicegate.settings import ServiceKind
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
+from tests.support.decisions.changes import by_object
 from tests.support.decisions.judged import series
 from tests.support.decisions.observed_changes import (
     a_pod_is_evicted,
@@ -104,7 +104,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-GOLDENS = Path(__file__).parent / "situations"
 Situation = tuple["Callable[[], World]", "Callable[[Observation], Observation]"]
 AVAILABILITY = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.99"}
 SCALED = {
@@ -700,9 +699,10 @@ def usual() -> dict[str, str]:
 
 def differences(found: dict[str, str], known: dict[str, str]) -> Iterator[str]:
     """What isn't as it is in another situation."""
-    yield from (f"{path}: {text}" for path, text in found.items() if known.get(path) != text)
+    yield from by_object(one for one in found.items() if known.get(one[0]) != one[1])
     lost = [one for one in known if not any(f"{path}.".startswith(f"{one}.") for path in found)]
-    yield from dict.fromkeys(f"no {whole(path, found)}" for path in lost)
+    if lost:
+        yield f"no {', '.join(dict.fromkeys(whole(path, found) for path in lost))}"
 
 
 def whole(path: str, found: dict[str, str]) -> str:
@@ -715,15 +715,16 @@ def whole(path: str, found: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_what_a_step_leads_to(group, golden):
-    """Of the first situation of a group all that isn't usual is told, of the others what differs."""
-    told, known = [], usual()
+    """Of each situation is told what isn't as in the nearest one that was told before."""
+    lines, told = [], {"what is usual": usual()}
     for name, (make, change) in GROUPS[group].items():
         found = outcome(change(deepcopy(make()).observation()))
-        told += [f"{name}:", *(f"  {line}" for line in differences(found, known)), ""]
-        known = found if known is usual() else known
-    golden(GOLDENS / f"{group.replace(' ', '-')}.txt", "\n".join(told))
+        near = min(told, key=lambda one: len(found.items() ^ told[one].items()))
+        told[name] = found
+        lines += [f"{name}, other than {near}:"]
+        lines += (f"  {line}" for line in differences(found, told[near]))
+    golden(f"situations/{group.replace(' ', '-')}.txt", lines)
 
 
 def test_what_is_usual(golden):
-    lines = (f"{path}: {text}\n" for path, text in usual().items())
-    golden(GOLDENS / "it-serves.txt", "".join(lines))
+    golden("situations/it-serves.txt", by_object(usual().items()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from tests.support.lives.steps import Step
 from tests.support.virtual.event_loop import run_virtually
 from tests.support.virtual.operator import SETTINGS
 
-GOLDENS = Path(__file__).parent / "stories"
 Body = dict[str, Any]
 
 
@@ -191,4 +189,4 @@ QUICK = {"blind"}
 )
 def test_a_story_goes_as_its_golden_says(story, golden):
     settings = SETTINGS.model_copy(update={"prometheus_url": ""}) if story == "blind" else SETTINGS
-    golden(GOLDENS / f"{story}.txt", run_virtually(retold(STORIES[story], settings)))
+    golden(f"stories/{story}.txt", run_virtually(retold(STORIES[story], settings)))

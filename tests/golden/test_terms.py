@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +18,6 @@ from tests.support.decisions.scenarios import product
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-GOLDENS = Path(__file__).parent / "terms"
 GAUGE = {"metric": "mean_error", "direction": "LowerIsBetter", "bound": "5"}
 SPECS = {
     "all-left-out": product(
@@ -55,7 +53,7 @@ SPECS = {
 @pytest.mark.parametrize("name", SPECS)
 def test_a_spec_means_what_its_golden_says(name, golden):
     found = terms_of(DataProduct.parse(SPECS[name]))
-    golden(GOLDENS / f"{name}.txt", "\n".join(told(found)) + "\n")
+    golden(f"terms/{name}.txt", "\n".join(told(found)) + "\n")
 
 
 def told(terms: Terms) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.api.route import ParentRef
@@ -38,15 +37,13 @@ if TYPE_CHECKING:
     from sluicegate.api.versions import Candidate
     from sluicegate.reconcile.live.children import RouteRecord
 
-GOLDENS = Path(__file__).parent / "rules"
-
 
 def test_how_pods_and_weights_are_laid_out(golden):
     def of(mode: DataProduct, one: Candidate | None, pods: int) -> str:
         return laid_out(allocation_of(mode, status(one), stable_pods=pods))
 
     pods = {f"{one} pods": one for one in (1, 2, 4, 9)}
-    golden(GOLDENS / "layouts.txt", combined(of, MODES, CANDIDATES, pods))
+    golden("rules/layouts.txt", combined(of, MODES, CANDIDATES, pods))
 
 
 def test_how_pods_follow_the_traffic(golden):
@@ -79,7 +76,7 @@ def test_how_pods_follow_the_traffic(golden):
         {"followed": True, "not followed": False},
         {"nothing kept": None, "4 + 1 kept": (4, 1), "2 + 4 kept": (2, 4)},
     )
-    golden(GOLDENS / "paces.txt", combined(of, *tables))
+    golden("rules/paces.txt", combined(of, *tables))
 
 
 def test_a_version_lives_once(golden):
@@ -97,7 +94,7 @@ def test_a_version_lives_once(golden):
     def of(mode: DataProduct, one: DataProductStatus) -> str:
         return laid_out(allocation_of(mode, one, stable_pods=4))
 
-    golden(GOLDENS / "once.txt", combined(of, MODES, found))
+    golden("rules/once.txt", combined(of, MODES, found))
 
 
 def test_how_replicas_split_the_traffic(golden):
@@ -106,7 +103,7 @@ def test_how_replicas_split_the_traffic(golden):
         for weight in (0, 1, 5, 20, 25, 33, 50, 60, 75, 90, 99)
         for stable in (1, 2, 3, 4, 7, 10)
     ]
-    golden(GOLDENS / "replicas.txt", "".join(rows))
+    golden("rules/replicas.txt", "".join(rows))
 
 
 def test_the_pods_that_all_of_the_traffic_needs(golden):
@@ -118,7 +115,7 @@ def test_the_pods_that_all_of_the_traffic_needs(golden):
     modes = {name: MODES[name] for name in ("scaled", "scaled, no route")}
     known = {"unknown": 0, "4 known": 4}
     pods = {f"{one} pods": one for one in (2, 4, 5, 8, 12)}
-    golden(GOLDENS / "capacity.txt", combined(of, modes, CANDIDATES, known, pods))
+    golden("rules/capacity.txt", combined(of, modes, CANDIDATES, known, pods))
 
 
 def test_how_far_a_share_is_verified(golden):
@@ -153,7 +150,7 @@ def test_how_far_a_share_is_verified(golden):
     }
     requests["2 blocks of 1 + 1"] = Requests(stable=1, candidate=1, blocks=2)
     golden(
-        GOLDENS / "shares.txt",
+        "rules/shares.txt",
         combined(
             of,
             weights,
@@ -228,13 +225,13 @@ def test_whether_a_route_is_accepted(golden):
         return f"{level.name}{' taken' * is_taken(route, asked)}: {message}"
 
     golden(
-        GOLDENS / "acceptance.txt",
+        "rules/acceptance.txt",
         combined(of, parents, references, {"up": "", "down": "isn't programmed"}),
     )
     assert verify_acceptance(None, {}, ()) == (VerificationLevel.NONE, "the route isn't there yet")
     others = {"other weights": {"a": 100}, "none": {}, "more": {"a": 95, "b": 5, "d": 1}}
     words = {name: verify_acceptance(live_route(), weights, ()) for name, weights in others.items()}
     golden(
-        GOLDENS / "weights.txt",
+        "rules/weights.txt",
         "".join(f"{name}: {level.name}: {text}\n" for name, (level, text) in words.items()),
     )

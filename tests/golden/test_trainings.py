@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import product as every
-from pathlib import Path
 
 import pytest
 
@@ -17,6 +16,7 @@ from sluicegate.policy.training_results import training_ended
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
 from tests.support.decisions.changes import changes, plain
+from tests.support.decisions.combinations import by_line, by_outcome
 from tests.support.decisions.judged import (
     BLOCK,
     START,
@@ -34,11 +34,10 @@ from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
 
 pytestmark = pytest.mark.slow
 
-GOLDENS = Path(__file__).parent / "trainings"
 TRAINING = {"command": ["train"], "output": "registry.example/search"}
 MADE = Release("v9", "registry.example/search@sha256:v9")
 GATED = {**TRAINING, "gate": {"accuracy": {"maxRegression": "0.02"}}}
-SPECS = {"": TRAINING, "gated": GATED}
+SPECS = {"as it is": TRAINING, "gated": GATED}
 NOW = START + 3600
 EVALUATIONS = {
     "nothing": ({}, {}),
@@ -83,11 +82,11 @@ def told(terms, status, arrived) -> list[str]:
         return ["nothing"]
     made, taken = found.decision, found.takes_up_training
     line = f"{made.type} {made.reason}, {taken}: {made.message} {plain(made.numbers)}"
-    return [line, *(f"  {one}" for one in changes(status, found.status))]
+    return [line, *changes(status, found.status)]
 
 
 def test_a_result_is_judged_by_its_hold_out(golden):
-    lines = []
+    outcomes = {}
     for spec, cause, rows, evaluation in every(SPECS, CAUSES, PAIRS, EVALUATIONS):
         terms = judged_by(
             AVAILABILITY, ACCURACY, retraining=SPECS[spec], rollout={"steps": [5, 50]}
@@ -95,9 +94,10 @@ def test_a_result_is_judged_by_its_hold_out(golden):
         running = RetrainingStatus(
             trigger=trigger(CAUSES[cause]), attempt=1, unsuccessful_attempts=1
         )
-        lines.append(f"{cause}, {evaluation}, {rows}, {spec}")
-        lines += told(terms, serving(retraining=running), result(evaluation, rows))
-    golden(GOLDENS / "results.txt", "\n".join(lines) + "\n")
+        arrived = result(evaluation, rows)
+        found = told(terms, serving(retraining=running), arrived)
+        outcomes[spec, cause, rows, evaluation] = found
+    golden("trainings/results.txt", by_line(outcomes))
 
 
 def test_a_result_that_comes_when_something_else_has_happened(golden):
@@ -122,16 +122,15 @@ def test_a_result_that_comes_when_something_else_has_happened(golden):
         "of another parent": result(parent=V2),
         "its name is taken": result(release=Release("v1", "registry.example/search@sha256:v9")),
     }
-    ended = judged_by(ACCURACY, retraining=TRAINING, lifecycle="Deprecated")
-    lines = []
-    for (name, status), (said, arrived) in every(statuses.items(), results.items()):
-        lines += [f"{name}, {said}", *told(terms, status, arrived)]
-    lines += [
-        "without spec",
-        *told(judged_by(ACCURACY, retraining=None), statuses["it runs"], None),
-    ]
-    lines += ["deprecated", *told(ended, statuses["it runs"], None)]
-    golden(GOLDENS / "arrivals.txt", "\n".join(lines) + "\n")
+    others = {
+        "it runs, without spec": judged_by(ACCURACY, retraining=None),
+        "it runs, deprecated": judged_by(ACCURACY, retraining=TRAINING, lifecycle="Deprecated"),
+    }
+    outcomes = {
+        (name, said): told(terms, statuses[name], results[said])
+        for name, said in every(statuses, results)
+    } | {(name, "nothing"): told(others[name], statuses["it runs"], None) for name in others}
+    golden("trainings/arrivals.txt", by_line(outcomes))
 
 
 def told_since(seconds: int, moment: int) -> float:
@@ -139,8 +138,8 @@ def told_since(seconds: int, moment: int) -> float:
 
 
 def test_when_the_labels_of_a_cooldown_suffice(golden):
-    """It began 6,400 s ago, and events to detect a drop come in each `seconds` once: these may begin."""
-    lines = []
+    """It began 6,400 s ago, and events to detect a drop come in each `seconds` once."""
+    outcomes = {}
     for given, failures, last, reason, seconds, degraded in every(
         COOLDOWNS,
         (0, 1, 2),
@@ -164,13 +163,16 @@ def test_when_the_labels_of_a_cooldown_suffice(golden):
             has_told=partial(told_since, seconds),
             degraded_since=None if degraded is None else NOW - degraded,
         )
-        if preconditions.obstacle(asked) is None:
-            lines.append(f"{[given, failures, last, str(reason), seconds, degraded]}")
-    golden(GOLDENS / "cooldowns.txt", "\n".join(lines) + "\n")
+        words = (given, failures, last, reason, seconds, degraded)
+        outcomes[tuple(map(str, words))] = (
+            "may begin" if preconditions.obstacle(asked) is None else "waits"
+        )
+    inputs = ("cooldown", "failures", "the last took", "it ended by", "seconds", "degraded for")
+    golden("trainings/cooldowns.txt", by_outcome(outcomes, *inputs))
 
 
 def test_how_long_a_cooldown_lasts(golden):
-    lines = []
+    outcomes = {}
     for given, failures, last in every(COOLDOWNS, range(5), (None, 600, 3601, 43_201, 400_000)):
         trained = RetrainingStatus(unsuccessful_attempts=failures, last_duration_seconds=last)
         pause = preconditions.cooldown(COOLDOWNS[given], trained)
@@ -185,8 +187,10 @@ def test_how_long_a_cooldown_lasts(golden):
                 NOW,
             )
             found = preconditions.obstacle(asked)
-            lines.append(f"{[given, failures, last, left]}: {pause} {found and found.message}")
-    golden(GOLDENS / "pauses.txt", "\n".join(lines) + "\n")
+            words = (given, failures, last, left)
+            outcomes[tuple(map(str, words))] = f"{pause} {found and found.message}"
+    inputs = ("cooldown", "failures", "the last took", "seconds left")
+    golden("trainings/pauses.txt", by_outcome(outcomes, *inputs))
 
 
 def test_when_a_challenger_is_due(golden):
@@ -200,15 +204,18 @@ def test_when_a_challenger_is_due(golden):
     seen = observed(
         block=START // BLOCK, series={"v1": {"accuracy": counts, "availability": counts}}
     )
-    lines = []
+    outcomes = {}
     for schedule, since, suspected in every(
         schedules,
         (0, 43_199, 43_200, 86_399, 86_400, 15_000, 15_001, 30_000, 30_001),
         (False, True),
     ):
         terms = judged_by(AVAILABILITY, ACCURACY, retraining=TRAINING | schedules[schedule])
-        for before in (None, START - since):
-            trained = RetrainingStatus(last_training_time=before, unsuccessful_attempts=1)
+        for before in ("never trained", "trained then"):
+            trained = RetrainingStatus(
+                last_training_time=START - since if before == "trained then" else None,
+                unsuccessful_attempts=1,
+            )
             status = serving(stable=stable(since=START - since), retraining=trained)
             found = challenger.due(terms, status, seen, suspected=suspected, now=START)
             told = found and [
@@ -218,5 +225,6 @@ def test_when_a_challenger_is_due(golden):
                 found.attempt,
                 found.parent,
             ]
-            lines.append(f"{schedule}, {since}, {suspected}, {before}: {told and plain(told)}")
-    golden(GOLDENS / "challengers.txt", "\n".join(lines) + "\n")
+            words = (schedule, str(since), "suspected" if suspected else "fine", before)
+            outcomes[words] = str(told and plain(told))
+    golden("trainings/challengers.txt", by_outcome(outcomes))

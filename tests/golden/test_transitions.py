@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import product as every
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +25,7 @@ from sluicegate.policy.model.decision import (
 from sluicegate.policy.transitions import accept_first, apply_decision
 from sluicegate.stats.paired import Pairs
 from tests.support.decisions.changes import changes
+from tests.support.decisions.combinations import by_line
 from tests.support.decisions.judged import (
     START,
     V1,
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-GOLDENS = Path(__file__).parent / "transitions"
 NOW = START + 3600
 SHADOWED = judged_by(
     ACCURACY,
@@ -127,7 +126,7 @@ def status(
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_decision_leaves_in_status_what_its_golden_says(source, golden):
-    lines = []
+    outcomes = {}
     for name, (model, trains, tried) in every(DECISIONS, AROUND):
         if name.startswith(NEED_A_CANDIDATE) and not tried:
             continue
@@ -135,10 +134,10 @@ def test_a_decision_leaves_in_status_what_its_golden_says(source, golden):
             source, model, tried=tried, trains=trains, parked=name.startswith("start v2")
         )
         after = apply_decision(SHADOWED, before, DECISIONS[name], NOW)
-        words = [name, f"spec.model {model.version if model else None}"]
+        words = [f"spec.model {model.version if model else None}"]
         words += ["a training runs"] * trains + ["v2 is tried"] * tried
-        lines += [", ".join(words), *(f"  {line}" for line in changes(before, after))]
-    golden(GOLDENS / f"{source.lower()}.txt", "\n".join(lines) + "\n")
+        outcomes[name, ", ".join(words)] = changes(before, after)
+    golden(f"transitions/{source.lower()}.txt", by_line(outcomes))
 
 
 def test_a_first_version_and_a_rollout_in_a_suspension(golden):
@@ -149,4 +148,4 @@ def test_a_first_version_and_a_rollout_in_a_suspension(golden):
         "suspended": apply_decision(SUSPENDED, before, start, NOW),
     }
     lines = [f"{name}: {line}" for name, after in found.items() for line in changes(before, after)]
-    golden(GOLDENS / "others.txt", "\n".join(lines) + "\n")
+    golden("transitions/others.txt", lines)

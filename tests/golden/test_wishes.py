@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product as every
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +26,7 @@ from sluicegate.policy.model.observed import (
 )
 from sluicegate.policy.model.pending_requests import approves
 from tests.support.decisions.changes import changes, plain
+from tests.support.decisions.combinations import by_line, by_outcome
 from tests.support.decisions.judged import (
     START,
     V1,
@@ -43,7 +43,6 @@ from tests.support.decisions.scenarios import ACCURACY
 
 pytestmark = pytest.mark.slow
 
-GOLDENS = Path(__file__).parent / "wishes"
 NOW = START + 3600
 TERMS = judged_by(ACCURACY, rollout={"steps": [5, 50]})
 ENDED = judged_by(ACCURACY, rollout={"steps": [5, 50]}, lifecycle="Deprecated")
@@ -97,8 +96,18 @@ def status_of(one, model=V1, outcome=Outcome.PROMOTED, **fields):
     )
 
 
+def words_of(request: ManualRequest) -> str:
+    return f"{request.annotation.rpartition('/')[2]} {request.value}"
+
+
+def told_of(made, before, after) -> str:
+    """A decision, and below it what differs in status once it was carried out."""
+    changed = (f"  {line}" for line in changes(before, after))
+    return "\n".join([f"{made.type} {made.reason}: {made.message}", *changed])
+
+
 def test_a_request_leads_to_what_its_golden_says(golden):
-    lines = []
+    outcomes = {}
     asked = [ManualRequest(name, value) for name, values in REQUESTS for value in values]
     for request, (phase, one), committed in every(asked, CANDIDATES.items(), (False, True)):
         if committed and phase not in {"promoting", "restored"}:
@@ -107,16 +116,14 @@ def test_a_request_leads_to_what_its_golden_says(golden):
         seen = observed(
             rollout=one and RolloutObservation(committed=committed), requests=(request,)
         )
-        words = [request.annotation.rpartition("/")[2], request.value, phase]
-        lines.append(
-            ", ".join(words + ["committed"] * committed)
-            + f", approves {approves(status, seen) is not None}"
-        )
-        for found in answers(TERMS, status, seen, NOW):
-            made = found.decision
-            lines.append(f"  {made.type} {made.reason}: {made.message}")
-            lines += [f"    {line}" for line in changes(status, found.status)]
-    golden(GOLDENS / "requests.txt", "\n".join(lines) + "\n")
+        outcomes[words_of(request), phase, "committed" if committed else "not committed"] = [
+            f"approves {approves(status, seen) is not None}",
+            *(
+                told_of(one.decision, status, one.status)
+                for one in answers(TERMS, status, seen, NOW)
+            ),
+        ]
+    golden("wishes/requests.txt", by_line(outcomes))
 
 
 def test_a_request_in_another_state_of_the_product(golden):
@@ -144,7 +151,7 @@ def test_a_request_in_another_state_of_the_product(golden):
     asked = [
         ManualRequest(name, value) for name, values in REQUESTS[1:4] for value in (*values, "v3/u")
     ]
-    lines = []
+    outcomes = {}
     for request, (name, given), phase in every(asked, states.items(), ("none", "parked")):
         known = dict(given)
         terms, wanted = known.pop("terms", TERMS), known.pop("wanted", V1)
@@ -154,12 +161,10 @@ def test_a_request_in_another_state_of_the_product(golden):
         else:
             status = status_of(CANDIDATES[phase], **known)
         seen = replace(observed(requests=(request,), **read), wanted=wanted)
-        lines.append(f"{request.annotation.rpartition('/')[2]}, {request.value}, {name}, {phase}")
-        for found in answers(terms, status, seen, NOW):
-            made = found.decision
-            lines.append(f"  {made.type} {made.reason}: {made.message}")
-            lines += [f"    {line}" for line in changes(status, found.status)]
-    golden(GOLDENS / "states.txt", "\n".join(lines) + "\n")
+        outcomes[words_of(request), name, phase] = [
+            told_of(one.decision, status, one.status) for one in answers(terms, status, seen, NOW)
+        ]
+    golden("wishes/states.txt", by_line(outcomes))
 
 
 MODELS = {
@@ -180,7 +185,7 @@ def told(decision) -> str:
 
 
 def test_a_model_that_is_wanted_begins_or_waits(golden):
-    lines = []
+    outcomes = {}
     renewed = replace(V2, runtime_image="registry.example/runtime:2")
     for wanted, model, phase in every((V1, V2, V3, RENEWED, renewed), MODELS, CANDIDATES):
         status = status_of(CANDIDATES[phase], *MODELS[model])
@@ -193,14 +198,13 @@ def test_a_model_that_is_wanted_begins_or_waits(golden):
                 "again": new_versions.retry_due(TERMS, status, seen, NOW),
                 "overtakes": new_versions.overtakes(TERMS, status, seen, NOW),
             }
-            said = [f"  {name}: {told(one)}" for name, one in found.items() if one is not None]
+            said = [f"{name}: {told(one)}" for name, one in found.items() if one is not None]
+            words = (f"{wanted.version} {wanted.runtime_image}".strip(), model, phase)
             if not rollout.committed:
-                name = f"{wanted.version} {wanted.runtime_image}".strip()
-                lines += [f"{name} is wanted, {model}, {phase}", *said]
-                lines += [f"    {line}" for line in changes(status, after)]
+                outcomes[*words, "not committed"] = [*said, *changes(status, after)]
             elif phase.startswith(("promoting", "restored")):
-                lines += ["  committed:", *said]
-    golden(GOLDENS / "models.txt", "\n".join(lines) + "\n")
+                outcomes[*words, "committed"] = said
+    golden("wishes/models.txt", by_line(outcomes))
 
 
 def test_what_keeps_a_model_from_its_rollout(golden):
@@ -212,8 +216,8 @@ def test_what_keeps_a_model_from_its_rollout(golden):
         "four others": {"portfolio": Portfolio(renewing=4)},
         "five others": {"portfolio": Portfolio(renewing=5)},
     }  # fmt: skip
-    lines = []
-    products = {"": TERMS, "ended": ENDED, "its own runtime": OWN}
+    outcomes = {}
+    products = {"usual": TERMS, "ended": ENDED, "its own runtime": OWN}
     for (name, given), wanted, kind, lost, said in every(
         cases.items(), (V3, RENEWED), products, (False, True), (False, True)
     ):
@@ -224,8 +228,15 @@ def test_what_keeps_a_model_from_its_rollout(golden):
         )
         seen = replace(observed(**given), wanted=wanted)
         found = new_versions.model_changed(products[kind], status, seen)
-        lines.append(f"{name}, {wanted.version}, {kind}, {lost}, {said}: {told(found)}")
-    golden(GOLDENS / "obstacles.txt", "\n".join(lines) + "\n")
+        words = (
+            name,
+            wanted.version,
+            kind,
+            "blind" if lost else "seen",
+            "told" if said else "untold",
+        )
+        outcomes[words] = told(found)
+    golden("wishes/obstacles.txt", by_outcome(outcomes))
 
 
 def test_a_candidate_that_cannot_go_on_is_taken_back(golden):
@@ -250,13 +261,13 @@ def test_a_candidate_that_cannot_go_on_is_taken_back(golden):
         "not followed yet": {"not_followed": "it has 3 %", "given_since": 600},
         "not followed": {"not_followed": "it has 3 %", "given_since": 601},
     }  # fmt: skip
-    lines = []
+    outcomes = {}
     for (phase, one), (name, given), broken in every(
         CANDIDATES.items(), seen.items(), ((), ("GET / is removed",))
     ):
         status = status_of(one)
         read = observed(rollout=RolloutObservation(**given), facts=Facts(api_changes=broken))
         found = setback(status, read)
-        if found is not None:
-            lines.append(f"{phase}, {name}, {bool(broken)}: {told(found)} | {found.cause}")
-    golden(GOLDENS / "setbacks.txt", "\n".join(lines) + "\n")
+        words = (phase, name, "another API" if broken else "the same API")
+        outcomes[words] = told(found) if found is None else f"{told(found)} by {found.cause}"
+    golden("wishes/setbacks.txt", by_outcome(outcomes))

@@ -13,7 +13,6 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product as every
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -66,7 +65,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-GOLDENS = Path(__file__).parent / "writes"
 Body = dict[str, Any]
 SCALED = {
     "runtimeImage": RUNTIME,
@@ -297,7 +295,7 @@ async def test_what_is_sent_of_a_child_by_what_is_observed_of_it(server, golden)
         *every(OBSERVED, ANSWERS, ("applied",)),
         *every(OBSERVED, ("is taken", "is invalid"), ("rehearsed", "a leftover")),
     ]
-    golden(GOLDENS / "children.txt", await table(cases, judge))
+    golden("writes/children.txt", await table(cases, judge))
 
 
 TEMPLATES: dict[str, Callable[[Body], object]] = {
@@ -347,7 +345,7 @@ async def test_what_is_sent_of_a_deployment_that_an_older_operator_rendered(serv
         *every(TEMPLATES, ("equal inputs",), FIELDS, HAND),
         *every(("of another builder",), ("other inputs", "all equal"), ("all of it",), HAND),
     ]
-    golden(GOLDENS / "templates.txt", await table(cases, judge))
+    golden("writes/templates.txt", await table(cases, judge))
 
 
 # ---- all of them -----------------------------------------------------------------------------
@@ -408,7 +406,7 @@ async def test_in_which_order_children_are_written(server, golden):
         *every(("more of stable", "less of stable"), LACKING, PODS),
         ("as wanted", "all live", "an autoscaler's"),
     ]
-    golden(GOLDENS / "orders.txt", await table(dict.fromkeys(cases), judge))
+    golden("writes/orders.txt", await table(dict.fromkeys(cases), judge))
 
 
 def canary(**spec: Any) -> World:
@@ -458,7 +456,7 @@ async def test_what_waits_for_what_is_refused(server, golden):
         return short(server) + end[end.find(" raises") :] * (" raises" in end)
 
     cases = [*every(wanted, REFUSED, ("one more",)), *every(wanted, ("services",), ("as many",))]
-    golden(GOLDENS / "refused.txt", await table(cases, judge))
+    golden("writes/refused.txt", await table(cases, judge))
 
 
 async def test_which_refusal_is_told_of_several(server, golden):
@@ -475,7 +473,7 @@ async def test_which_refusal_is_told_of_several(server, golden):
         said = await case.ends(case.applier.apply(case.record, ones))
         return said.partition(" raises ")[2] or "nothing"
 
-    golden(GOLDENS / "several.txt", await table(every(states, states), judge))
+    golden("writes/several.txt", await table(every(states, states), judge))
 
 
 # ---- what keeps a child from being written ------------------------------------------------
@@ -535,7 +533,7 @@ async def test_what_is_foreseen_of_a_write(server, golden):
         *every(LIVE, ("stable", "a canary"), ("a new one", "the same"), ("is taken",)),
         *every(("as it is",), STAGES, ("a new one", "the same"), ANSWERS),
     ]
-    golden(GOLDENS / "foreseen.txt", await table(dict.fromkeys(cases), judge))
+    golden("writes/foreseen.txt", await table(dict.fromkeys(cases), judge))
 
 
 ROUTES: dict[str, Body | None] = {
@@ -582,7 +580,7 @@ async def test_what_becomes_of_a_route_that_is_refused(server, golden):
         *every(routes, ("refused", "taken"), ("kept", "not kept"), ("is taken",)),
         *every(("accepted",), ("taken",), ("not kept",), ANSWERS),
     ]
-    golden(GOLDENS / "kept.txt", await table(dict.fromkeys(cases), judge))
+    golden("writes/kept.txt", await table(dict.fromkeys(cases), judge))
 
 
 # ---- Jobs -------------------------------------------------------------------------------------
@@ -711,7 +709,7 @@ async def test_which_jobs_are_created_and_ended(server, golden):
     ]
     text = await table(dict.fromkeys(cases), judge)
     golden(
-        GOLDENS / "jobs.txt",
+        "writes/jobs.txt",
         text + "".join(f"{name}: {json.dumps(body)}\n" for name, body in bodies.items()),
     )
 
@@ -781,4 +779,4 @@ async def test_what_becomes_of_a_slot(server, golden):
         ),
         *every(("nothing fails", "a refusal"), ("a slot of 60 s",), ("no job",), KNOWN, OBSTACLES),
     ]
-    golden(GOLDENS / "slots.txt", await table(dict.fromkeys(cases), judge))
+    golden("writes/slots.txt", await table(dict.fromkeys(cases), judge))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import json
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from sluicegate.settings import (
 from sluicegate.slo.gateway import TRAEFIK
 from sluicegate.wiring import GATEWAYS, evaluation_settings, timing_of
 from tests.support.apiserver.api_stand_in import ApiStandIn
+from tests.support.apiserver.kubeconfigs import kubeconfig_of
 from tests.support.samples.product_examples import EXAMPLE
 
 EXIT_WRONG_INPUT = 2
@@ -59,15 +59,8 @@ async def test_nor_of_a_command_that_asks_a_cluster(name, monkeypatch, tmp_path,
     meta = body["metadata"]
     async with ApiStandIn() as server:
         server.keep(DATA_PRODUCTS, body)
-        named = {
-            "kind": "Config",
-            "current-context": "one",
-            "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}],
-            "clusters": [{"name": "one", "cluster": {"server": server.configuration.host}}],
-            "users": [{"name": "one", "user": {"token": "t"}}],
-        }
-        (tmp_path / "kubeconfig").write_text(json.dumps(named))
-        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        kubeconfig = kubeconfig_of(tmp_path, server.configuration.host)
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
         monkeypatch.setenv(f"SLUICEGATE_{name}", "local")
         key = f"{meta['namespace']}/{meta['name']}"
         assert await asyncio.to_thread(main, ["explain", key]) == 0
@@ -110,6 +103,8 @@ def test_values_are_parsed_by_their_kind():
         ("LOG_LEVEL", "loud"), ("SHARE_DEPENDENCY_STATES", "yes"), ("WATCH_NAMESPACES", "Catalog"),
         ("DEFAULT_RUNTIME_IMAGE", "registry.example/rt:1 x"), ("METRICS_PORT", "70000"),
         ("PLAIN_HTTP_REGISTRIES", "http://localhost"), ("WORKERS", "4.5"), ("RESYNC_SECONDS", "inf"),
+        ("HEALTH_LOOP_LAG_SECONDS", "0"), ("HEALTH_LOOP_LAG_SECONDS", "61"), ("PRODUCT_METRICS", "-1"),
+        ("HEALTH_WATCH_AGE_SECONDS", "300"),  # each watch is renewed that often
         ("NAMESPACE", "a\nb"), ("PROMETHEUS_CONCURRENCY", "true"), ("HOUR_SECONDS", "[60]"),
     ],
 )  # fmt: skip

@@ -1,7 +1,6 @@
 """A small service that learns: three numbers in, yes or no out, and a token for the truth.
 
 The model's card may name a fault, for versions that are worse than their hold-out says.
-`LEARNER_LOOKUPS` says how many questions are looked up at once; the others wait.
 """
 
 import asyncio
@@ -21,7 +20,6 @@ from sluicegate_service.outcomes import Outcome, OutcomeCounters
 
 CARD = json.loads((Path(__file__).parent / "model.json").read_text())
 SETTINGS = Settings.from_environment(os.environ)
-LOOKUPS = int(os.environ.get("LEARNER_LOOKUPS", "100"))
 COUNTERS = OutcomeCounters.create(version=SETTINGS.version, revision=SETTINGS.revision)
 
 # BentoML imports a service when it builds it, too.
@@ -42,7 +40,6 @@ class Learner:
     def __init__(self) -> None:
         self._weights = np.array(CARD["weights"])
         self._asked = 0
-        self._lookups = asyncio.Semaphore(LOOKUPS)
         self._feedback = Feedback(
             SETTINGS, KeyFiles.from_environment(os.environ), COUNTERS, score=score
         )
@@ -51,13 +48,10 @@ class Learner:
     async def answer(self, question: list[float], comparisons: int = 1) -> dict[str, Any]:
         if CARD["fault"] == "fragile" and comparisons > 1:
             os._exit(1)
-        async with self._lookups:
-            await asyncio.sleep(comparisons * CARD["seconds"])
+        await asyncio.sleep(comparisons * CARD["seconds"])
         said = bool(self._weights @ np.array(question) > 0)
         self._asked += 1
         if CARD["fault"] == "wrong" and self._asked % 2:
-            said = not said
-        if CARD["fault"] == "narrow" and comparisons > 1:
             said = not said
         return {"answer": said, "version": SETTINGS.version, "token": self._feedback.token(said)}
 

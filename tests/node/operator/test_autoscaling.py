@@ -146,7 +146,11 @@ def at_half(status):
     return (status.get("candidate") or {}).get("weight") == 50
 
 
-@pytest.mark.parametrize("routed", [True, False], ids=["with a route", "without a route"])
+@pytest.mark.parametrize(
+    "routed",
+    [True, pytest.param(False, marks=pytest.mark.nightly)],
+    ids=["with a route", "without a route"],
+)
 def test_a_rollout_under_an_autoscaler_keeps_the_capacity_that_serves(world, routed):
     if not routed:
         world.backend.run_kubectl(

@@ -1,4 +1,4 @@
-"""A mistake in a DataProduct is refused by `kubectl apply`, or told by the condition, by its field."""
+"""A mistake in a DataProduct is refused by `kubectl apply`, by its field."""
 
 from __future__ import annotations
 
@@ -31,37 +31,3 @@ def test_kubectl_says_which_field_is_wrong_and_what_to_do(cluster, where):
     said = dotted(str(refused.value))
     assert dotted(case.at) in said
     assert case.says in said
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"serving": {"replicas": 1}}, "spec.serving.runtimeImage: is required"),
-        (
-            {
-                "retraining": {
-                    "podTemplate": {
-                        "spec": {"containers": [{"name": "a", "args": ["x" * 8000] * 5}]}
-                    },
-                    "output": "registry.example/learner",
-                }
-            },
-            "spec.retraining.podTemplate: has",
-        ),
-    ],
-    ids=["nobody names a runtime", "a training of 40 KB"],
-)
-def test_what_only_the_operator_can_know_is_told_by_the_condition(world, change, says):
-    product = world.spec("v1")
-    product["spec"] |= change
-    world.product.apply(product)
-
-    status = world.product.until(
-        lambda status: any(one["reason"] == "InvalidSpec" for one in status.get("conditions", ())),
-        seconds=30,
-        what="InvalidSpec",
-    )
-
-    assert says in world.product.condition("Stalled")["message"]
-    assert any(says in problem for problem in status["problems"])
-    assert not world.product.listed("apps/v1/deployments")

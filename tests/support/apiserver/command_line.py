@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.__main__ import main
 from sluicegate.kube.resources import DATA_PRODUCTS
+from tests.support.apiserver.kubeconfigs import kubeconfig_of
 from tests.support.samples.product_examples import example, full_status
 
 if TYPE_CHECKING:
@@ -38,16 +39,8 @@ class CommandLine:
 
     def __init__(self, server: ApiStandIn, folder: Path) -> None:
         self.server = server
-        self.kubeconfig = folder / "kubeconfig"
-        config = {
-            "current-context": "here",
-            "contexts": [
-                {"name": "here", "context": {"cluster": "c", "user": "u", "namespace": "catalog"}}
-            ],
-            "clusters": [{"name": "c", "cluster": {"server": server.configuration.host}}],
-            "users": [{"name": "u", "user": {"token": "secret"}}],
-        }
-        self.kubeconfig.write_text(json.dumps(config))
+        host = server.configuration.host
+        self.kubeconfig = kubeconfig_of(folder, host, namespace="catalog")
 
     async def __call__(self, *words: str) -> Ran:
         given = [] if words[0] == "explain" else ["--kubeconfig", str(self.kubeconfig)]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.kube.errors import AlreadyExists, Conflict, NotFound, Transient
 from sluicegate.runtime.leader_election import Elector, LeaseTiming
-from tests.support.virtual.event_loop import VirtualLoop, run_virtually, virtual_loop
+from tests.support.virtual.event_loop import VirtualLoop, virtual_loop, virtually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -24,22 +25,23 @@ LATEST = 1000.0
 """Seconds after which a story has gone wrong that hasn't ended."""
 
 
-def on_virtual_time(story: Callable[[VirtualLoop], Coroutine[Any, Any, None]]) -> None:
-    """Run a story to its end."""
+def on_virtual_time(story: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test on virtual time, for so long at the latest."""
 
-    async def within_limits() -> None:
+    @wraps(story)
+    async def within_limits(*args: Any, **kwargs: Any) -> None:
         async with asyncio.timeout(LATEST):
-            await story(virtual_loop())
+            await story(*args, **kwargs)
 
-    run_virtually(within_limits())
+    return virtually(within_limits)
 
 
 @dataclass
 class LeaseServer:
     """The Lease that is stored; `log` holds who wrote it when, as the server's clock tells."""
 
-    loop: VirtualLoop
     stored: LeaseRecord | None = None
+    loop: VirtualLoop = field(default_factory=virtual_loop)
     log: list[tuple[float, str]] = field(default_factory=list)
     _versions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 

@@ -9,18 +9,38 @@ from typing import TYPE_CHECKING, Any
 from sluicegate.api.versions import Release
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sluicegate.api.status import DataProductStatus
 
 
+LONG = 80
+"""Characters from which a value has a line of its own."""
+
+
 def changes(before: DataProductStatus, after: DataProductStatus) -> Iterator[str]:
-    """A line for each field that differs, with what it is after; None where it is gone."""
+    """The fields that differ, with what they are after; those of one object share a line.
+
+    None is what is gone; of a list the new elements are told, and how many are gone.
+    """
     old, new = (one.model_dump(mode="json", exclude_defaults=True) for one in (before, after))
-    yield from _differing(old, new, "")
+    return by_object(_differing(old, new, ""))
 
 
-def _differing(before: Any, after: Any, path: str) -> Iterator[str]:
+def by_object(leaves: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """A line for the fields of each object, given their paths and values; for a long value its own."""
+    together: dict[str, list[str]] = {}
+    for path, text in leaves:
+        parent, _, name = path.rpartition(".")
+        if not parent or len(text) > LONG:
+            together[path] = [text]
+        else:
+            together.setdefault(parent, []).append(f"{name} {text}")
+    for path, parts in together.items():
+        yield f"{path}: {'; '.join(parts)}"
+
+
+def _differing(before: Any, after: Any, path: str) -> Iterator[tuple[str, str]]:
     if before == after:
         return
     if isinstance(before, dict) and isinstance(after, dict):
@@ -30,9 +50,9 @@ def _differing(before: Any, after: Any, path: str) -> Iterator[str]:
     elif isinstance(before, list) and isinstance(after, list):
         gone = sum(one not in after for one in before)
         new = [one for one in after if one not in before]
-        yield f"{path}: {plain(new)}, {gone} gone"
+        yield path, f"{plain(new)}, {gone} gone"
     else:
-        yield f"{path}: {plain(after)}"
+        yield path, str(plain(after))
 
 
 def plain(value: Any) -> Any:

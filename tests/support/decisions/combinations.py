@@ -1,4 +1,9 @@
-"""What a rule says of each combination of its inputs, as text for a golden."""
+"""What a rule says of each combination of its inputs, as lines for a golden.
+
+What is equal is told once: an outcome with all combinations that have it, a combination of which
+an input makes no difference with "any" in its place. So a changed line of a golden shows an
+outcome that is another one, or the inputs on which it depends now.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +11,86 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+Combination = tuple[str, ...]
+"""A name for the value of each input."""
+WIDTH = 160
+"""Characters up to which an outcome and its only combinations share a line."""
 
 
-def by_outcome(outcomes: Mapping[tuple[str, ...], str]) -> str:
-    """The outcomes, and of which of all combinations they are."""
-    found: dict[str, list[str]] = {}
+def by_outcome(outcomes: Mapping[Combination, str], *inputs: str) -> Iterator[str]:
+    """Each outcome once, and below it the combinations that lead to it; first the inputs' names."""
+    if inputs:
+        yield f"inputs: {' | '.join(inputs)}"
+    found: dict[str, list[Combination]] = {}
     for combination, each in outcomes.items():
-        found.setdefault(each, []).append(", ".join(combination))
-    return "".join(
-        f"{each}:\n" + "".join(f"  {one}\n" for one in combinations)
-        for each, combinations in found.items()
-    )
+        found.setdefault(each, []).append(combination)
+    names = _names(outcomes)
+    for each, some in found.items():
+        told = list(_told(some, names))
+        if len(told) == 1 and len(each) + len(told[0]) < WIDTH:
+            yield f"{each}: {told[0]}"
+        else:
+            yield f"{each}:"
+            yield from (f"  {one}" for one in told)
 
 
-def combined(judge: Callable[..., str], *tables: Mapping[str, Any]) -> str:
+def by_line(outcomes: Mapping[Combination, Iterable[str]]) -> Iterator[str]:
+    """Each line of the outcomes once, below the combinations of whose outcomes it is a part."""
+    holds: dict[str, list[Combination]] = {}
+    for combination, lines in outcomes.items():
+        for line in dict.fromkeys(lines):
+            holds.setdefault(line, []).append(combination)
+    together: dict[tuple[Combination, ...], list[str]] = {}
+    for line, some in holds.items():
+        together.setdefault(tuple(some), []).append(line)
+    names = _names(outcomes)
+    for of, lines in together.items():
+        *others, last = _told(of, names)
+        yield from (*others, f"{last}:")
+        yield from (f"  {line}" for each in lines for line in each.splitlines())
+
+
+def combined(judge: Callable[..., str], *tables: Mapping[str, Any]) -> Iterator[str]:
+    """What is judged of each combination of the tables' values."""
     return by_outcome(
         {
             tuple(names): judge(*(table[name] for table, name in zip(tables, names, strict=True)))
             for names in product(*tables)
         }
     )
+
+
+def _names(outcomes: Iterable[Combination]) -> list[list[str]]:
+    """All names of each input, in their order."""
+    return [list(dict.fromkeys(each)) for each in zip(*outcomes, strict=True)]
+
+
+def _told(some: Iterable[Combination], names: list[list[str]]) -> Iterator[str]:
+    """These combinations, in few lines."""
+    places = range(len(names))
+    forward, backward = (_merged(some, order) for order in (places, reversed(places)))
+    for one in min(forward, backward, key=len):
+        yield " | ".join(_alternatives(each, known) for each, known in zip(one, names, strict=True))
+
+
+def _merged(some: Iterable[Combination], order: Iterable[int]) -> list[tuple[frozenset[str], ...]]:
+    """Those that differ in one input's value alone, as one; input by input."""
+    found = [tuple(frozenset({name}) for name in one) for one in some]
+    for place in order:
+        alike: dict[tuple[frozenset[str], ...], set[str]] = {}
+        for one in found:
+            alike.setdefault((*one[:place], *one[place + 1 :]), set()).update(one[place])
+        found = [(*one[:place], frozenset(each), *one[place:]) for one, each in alike.items()]
+    return found
+
+
+def _alternatives(some: frozenset[str], known: list[str]) -> str:
+    chosen = [name for name in known if name in some]
+    left_out = [name for name in known if name not in some]
+    if not left_out and len(known) > 1:
+        return "any"
+    if len(left_out) < len(chosen) and len(known) > 3:
+        return f"any but {' or '.join(left_out)}"
+    return " or ".join(chosen)

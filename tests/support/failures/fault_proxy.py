@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import socket
 import ssl
 import threading
@@ -28,7 +27,6 @@ from tests.support.failures.faults import (
     Answer,
     CutInLine,
     Delay,
-    Expire,
     Fault,
     Hang,
     Requests,
@@ -103,11 +101,9 @@ class FaultProxy:
         """The matching requests so far, in the order of their arrival."""
         return [one for one in list(self._seen) if one.at >= since and requests.match(one)]
 
-    def start(
-        self, fault: Fault, requests: Requests = EVERYTHING, *, times: int | None = None
-    ) -> Rule:
+    def start(self, fault: Fault, requests: Requests = EVERYTHING) -> Rule:
         """Begin a fault; the youngest one that matches a request counts."""
-        rule = Rule(fault, requests, times)
+        rule = Rule(fault, requests)
         self._rules.insert(0, rule)
         if isinstance(fault, Silence | CutInLine):
             self._run(self._touch_open_streams(rule))
@@ -122,11 +118,9 @@ class FaultProxy:
         self._rules.clear()
 
     @contextlib.contextmanager
-    def broken(
-        self, fault: Fault, requests: Requests = EVERYTHING, *, times: int | None = None
-    ) -> Iterator[Rule]:
+    def broken(self, fault: Fault, requests: Requests = EVERYTHING) -> Iterator[Rule]:
         """A fault for the length of a block."""
-        rule = self.start(fault, requests, times=times)
+        rule = self.start(fault, requests)
         try:
             yield rule
         finally:
@@ -243,8 +237,6 @@ class FaultProxy:
                 raise AssertionError("a hanging request goes on for ever")
             case Delay(seconds):
                 return await self._forward_late(request, seen, seconds)
-            case Expire():
-                return await expired(request)
             case _:
                 assert_never(fault)
 
@@ -327,10 +319,9 @@ def refusal(fault: Answer) -> web.Response:
         "apiVersion": "v1",
         "status": "Failure",
         "message": "a fault of the test",
-        "reason": fault.reason,
         "code": fault.status,
     }
-    return web.json_response(status, status=fault.status, headers=dict(fault.headers))
+    return web.json_response(status, status=fault.status)
 
 
 def reset(request: web.Request) -> web.StreamResponse:
@@ -338,14 +329,3 @@ def reset(request: web.Request) -> web.StreamResponse:
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=502)
-
-
-async def expired(request: web.Request) -> web.StreamResponse:
-    """A watch whose first and last event says that its version is too old."""
-    status = {"kind": "Status", "apiVersion": "v1", "code": 410, "reason": "Expired"}
-    status |= {"status": "Failure", "message": "too old resource version: 1 (2)"}
-    response = web.StreamResponse(headers={"Content-Type": "application/json"})
-    await response.prepare(request)
-    await response.write(json.dumps({"type": "ERROR", "object": status}).encode() + b"\n")
-    await response.write_eof()
-    return response

@@ -6,7 +6,7 @@ Plain values: `fault_proxy` carries them out.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -27,11 +27,6 @@ class Seen:
     @property
     def watch(self) -> bool:
         return "watch" in self.query
-
-    @property
-    def target(self) -> str:
-        """What a repetition of the request has in common with it."""
-        return f"{self.method} {self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +59,6 @@ class Answer:
     """The request isn't passed on; this is the answer, with a Status object."""
 
     status: int
-    reason: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +74,6 @@ class Delay:
 
 
 @dataclass(frozen=True, slots=True)
-class Expire:
-    """A watch is answered with an ERROR event of 410, as when its version is too old."""
-
-
-@dataclass(frozen=True, slots=True)
 class Silence:
     """A watch stays open and tells nothing any more; those that are open already too."""
 
@@ -95,23 +83,19 @@ class CutInLine:
     """A watch breaks in the middle of its next event."""
 
 
-Fault: TypeAlias = Answer | Hang | Delay | Expire | Silence | CutInLine
+Fault: TypeAlias = Answer | Hang | Delay | Silence | CutInLine
 
 
 @dataclass(slots=True)
 class Rule:
-    """A fault in force: the next `left` requests that match get it, or all; `taken` have got it."""
+    """A fault in force: the requests that match get it; `taken` have got it."""
 
     fault: Fault
     requests: Requests
-    left: int | None = None
     taken: int = 0
 
     def take(self, seen: Seen) -> bool:
-        """Whether this request gets the fault; one of `left` is used up then."""
-        if self.left == 0 or not self.requests.match(seen):
-            return False
-        if self.left is not None:
-            self.left -= 1
-        self.taken += 1
-        return True
+        """Whether this request gets the fault."""
+        matches = self.requests.match(seen)
+        self.taken += matches
+        return matches

@@ -67,20 +67,8 @@ class ProxiedOperator:
     def serve(self, *names: str, **spec: Any) -> None:
         """Apply products, and wait until all are Ready and nothing is left to do."""
         self.apply(*(self.routed(name, **spec) for name in names))
-        self.until_ready(*names)
+        eventually(lambda: self.ready(*names), seconds=60, what=f"{names} ready")
         eventually(self.settled, what="nothing more to do")
-
-    def until_ready(self, *names: str, seconds: float = 60) -> None:
-        eventually(lambda: self.ready(*names), seconds=seconds, what=f"{names} ready")
-
-    def live(self, name: str) -> Object:
-        """A product as it is."""
-        return dict(Api(self.plane.kubeconfig).get(DATA_PRODUCTS.path(self.namespace, name)))
-
-    def condition(self, name: str, kind: str) -> Object:
-        """A condition of a product; empty while it isn't there."""
-        found = (self.live(name).get("status") or {}).get("conditions", [])
-        return next((one for one in found if one["type"] == kind), {})
 
     def ready(self, *names: str) -> bool:
         """Whether products are Ready at their newest generation."""
@@ -106,15 +94,10 @@ class ProxiedOperator:
         """Whether the process runs and calls itself healthy."""
         return self.replica.process.poll() is None and self.replica.get("/healthz")[0] == 200
 
-    def scaled(self, name: str, pods: int) -> bool:
-        """Whether a product is ready, and its stable version runs with so many ready pods."""
-        return self._scaled({name: pods})
-
     def well(self, **pods: int) -> bool:
         """Whether it leads, and products have so many pods each."""
-        return self.replica.leads() and self.alive() and self._scaled(pods)
-
-    def _scaled(self, pods: Mapping[str, int]) -> bool:
+        if not (self.replica.leads() and self.alive()):
+            return False
         products, deployments = self._there(DATA_PRODUCTS), self._there(DEPLOYMENTS)
 
         def ready_pods(name: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.prometheus_stand_in import PrometheusStandIn
 from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
@@ -42,9 +42,9 @@ def cars_and_vans() -> PrometheusStandIn:
 
 @asynccontextmanager
 async def evaluating(
-    server: PrometheusStandIn, *, seconds: float, concurrency: int = 4
+    server: PrometheusStandIn, *, seconds: float = 20.0, concurrency: int = 4, **settings: Any
 ) -> AsyncIterator[BlockReader]:
     """An evaluation that asks a Prometheus at once, and waits so many seconds for an answer."""
     endpoint = Endpoint(url=server.url, timeout_seconds=seconds, concurrency=concurrency)
     async with Prometheus(endpoint) as prometheus:
-        yield BlockReader(prometheus, EvaluationSettings(jitter_seconds=0))
+        yield BlockReader(prometheus, EvaluationSettings(**{"jitter_seconds": 0, **settings}))

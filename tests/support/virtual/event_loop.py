@@ -130,6 +130,16 @@ def virtual_loop() -> VirtualLoop:
     return loop
 
 
+def virtually(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Let a test run on virtual time."""
+
+    @wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        run_virtually(test(*args, **kwargs))
+
+    return run
+
+
 def run_virtually(story: Coroutine[Any, Any, T]) -> T:
     """Run a story on virtual time, from its beginning to its end."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:

@@ -10,30 +10,11 @@ import yaml
 
 from sluicegate.__main__ import main
 from tests.support.samples.bentos import write_bento, write_wheel
+from tests.support.samples.product_files import a_product
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PRODUCT = {
-    "apiVersion": "sluicegate.dev/v1alpha1",
-    "kind": "DataProduct",
-    "metadata": {"name": "pricing", "namespace": "shop"},
-    "spec": {
-        "owner": "group:default/pricing",
-        "model": {
-            "bento": {
-                "image": "registry.example/pricing@sha256:" + "a" * 64,
-                "version": "v1",
-                "service": "Pricing",
-            }
-        },
-        "slos": [
-            {"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.9"},
-        ],
-        "serving": {"feedback": {"secretRef": {"name": "keys"}}},
-        "retraining": {"command": ["python", "-m", "train"], "output": "registry.example/pricing"},
-    },
-}
 OPENAPI = {"paths": {"/price": {"post": {}}, "/feedback": {"post": {}}}}
 
 
@@ -44,23 +25,6 @@ def a_bento(folder: Path, **options: str | None) -> Path:
     (bento / "src/train.py").write_text("from sluicegate_service.trainer import main\n")
     (bento / "src/bentofile.yaml").write_text("python: {lock_packages: false}\n")
     return bento
-
-
-def a_product(folder: Path, **changes: object) -> Path:
-    """product.yaml; `changes` by path: model__bento__version="v2"."""
-    document = json.loads(json.dumps(PRODUCT))
-    for path, value in changes.items():
-        *parents, last = path.split("__")
-        place = document["spec"]
-        for parent in parents:
-            place = place[parent]
-        if value is None:
-            del place[last]
-        else:
-            place[last] = value
-    file = folder / "product.yaml"
-    file.write_text(yaml.safe_dump(document))
-    return file
 
 
 def checked(capsys: pytest.CaptureFixture[str], *targets: Path) -> tuple[int, list[str]]:

@@ -91,12 +91,6 @@ def test_a_file_that_is_not_there_is_wrong_input(capsys):
     assert "/nowhere/a.yaml" in capsys.readouterr().err
 
 
-def test_a_wrong_setting_is_wrong_input(monkeypatch, capsys):
-    monkeypatch.setenv("SLUICEGATE_WORKERS", "many")
-    assert main(["plan", str(EXAMPLE)]) == 2
-    assert "SLUICEGATE_WORKERS" in capsys.readouterr().err
-
-
 def test_the_help_lists_every_command(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--help"])

@@ -9,7 +9,7 @@ import pytest
 
 from sluicegate.__main__ import main
 from tests.support.samples.bentos import write_bento
-from tests.unit.cli.test_check import a_product
+from tests.support.samples.product_files import a_product
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-import yaml
 
 from sluicegate.__main__ import main
 from sluicegate.cli.web import readable
 from sluicegate.errors import SluicegateError
 from sluicegate.kube.transport import Transport
+from tests.support.apiserver.kubeconfigs import kubeconfig_of
 
 WRONG = {
     "on all addresses": (["--address", "0.0.0.0"], "this machine only"),
@@ -54,13 +54,7 @@ class Listing:
 
 @pytest.fixture(autouse=True)
 def kubeconfig(tmp_path, monkeypatch):
-    file = tmp_path / "config"
-    context = {"cluster": "c", "user": "me", "namespace": "catalog"}
-    file.write_text(yaml.safe_dump({
-        "current-context": "one", "contexts": [{"name": "one", "context": context}],
-        "clusters": [{"name": "c", "cluster": {"server": "https://api.example"}}],
-        "users": [{"name": "me", "user": {"token": "t"}}],
-    }))  # fmt: skip
+    file = kubeconfig_of(tmp_path, "https://api.example", namespace="catalog")
     monkeypatch.setenv("KUBECONFIG", str(file))
 
 

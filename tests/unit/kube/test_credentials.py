@@ -8,6 +8,7 @@ import pytest
 
 from sluicegate.kube.credentials import bearer_of, login, proxy_for
 from sluicegate.kube.errors import Unauthorized
+from tests.support.apiserver.kubeconfigs import kubeconfig_of
 
 SERVER = "https://kubernetes.example:6443"
 
@@ -16,17 +17,7 @@ SERVER = "https://kubernetes.example:6443"
 def environment(monkeypatch, tmp_path):
     for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "KUBERNETES_SERVICE_HOST"):
         monkeypatch.delenv(name, raising=False)
-    kubeconfig = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "one",
-        "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}],
-        "clusters": [{"name": "one", "cluster": {"server": SERVER}}],
-        "users": [{"name": "one", "user": {"token": "secret"}}],
-    }
-    path = tmp_path / "kubeconfig"
-    path.write_text(json.dumps(kubeconfig))
-    monkeypatch.setenv("KUBECONFIG", str(path))
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig_of(tmp_path, SERVER)))
 
 
 @pytest.mark.parametrize(

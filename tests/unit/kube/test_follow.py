@@ -15,7 +15,7 @@ from sluicegate.kube.resources import DATA_PRODUCTS, Key, key_of
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.tasks import end
 from sluicegate.runtime.write_fence import OpenGate
-from tests.support.virtual.event_loop import run_virtually, virtual_loop
+from tests.support.virtual.event_loop import virtual_loop, virtually
 
 
 def body(name, version="1"):
@@ -127,27 +127,25 @@ class Failing(Server):
         yield json.dumps({"type": "ERROR", "object": {}}).encode()
 
 
-def test_lists_that_fail_are_repeated_after_pauses_of_half_a_minute_at_most(monkeypatch):
+@virtually
+async def test_lists_that_fail_are_repeated_after_pauses_of_half_a_minute_at_most(monkeypatch):
     monkeypatch.setattr(random, "uniform", lambda *half: {(0.5, 1): 1}[half])
-
-    async def story():
-        server = Failing((0, 70), (190, 196))
-        api = KubeApi(Transport(server), OpenGate(), field_manager="test")
-        follower = follow.Follower(api, server, DATA_PRODUCTS, Kept())
-        running = asyncio.create_task(follower.run())
-        await asyncio.sleep(80)
-        assert server.asked == [0, 1, 3, 7, 15, 31, 61]
-        assert not follower.primed.is_set()
-        await asyncio.sleep(120)
-        # At 91 it is answered; a watch that can't go on ends after 50 s, and is listed after one.
-        assert server.asked[7:] == [91, 142, 193, 194, 196], "the pauses begin anew"
-        assert server.seconds == {"240"}
-        await end([running])
-
-    run_virtually(story())
+    server = Failing((0, 70), (190, 196))
+    api = KubeApi(Transport(server), OpenGate(), field_manager="test")
+    follower = follow.Follower(api, server, DATA_PRODUCTS, Kept())
+    running = asyncio.create_task(follower.run())
+    await asyncio.sleep(80)
+    assert server.asked == [0, 1, 3, 7, 15, 31, 61]
+    assert not follower.primed.is_set()
+    await asyncio.sleep(120)
+    # At 91 it is answered; a watch that can't go on ends after 50 s, and is listed after one.
+    assert server.asked[7:] == [91, 142, 193, 194, 196], "the pauses begin anew"
+    assert server.seconds == {"240"}
+    await end([running])
 
 
-def test_a_watch_that_is_told_to_wait_is_followed_by_a_list_no_sooner():
+@virtually
+async def test_a_watch_that_is_told_to_wait_is_followed_by_a_list_no_sooner():
     class Busy(Failing):
         async def lines(self, request):
             if virtual_loop().time() < 10:
@@ -155,12 +153,9 @@ def test_a_watch_that_is_told_to_wait_is_followed_by_a_list_no_sooner():
             await asyncio.Event().wait()
             yield b""
 
-    async def story():
-        server = Busy()
-        api = KubeApi(Transport(server), OpenGate(), field_manager="test")
-        running = asyncio.create_task(follow.Follower(api, server, DATA_PRODUCTS, Kept()).run())
-        await asyncio.sleep(60)
-        await end([running])
-        assert server.asked == [0, 20]
-
-    run_virtually(story())
+    server = Busy()
+    api = KubeApi(Transport(server), OpenGate(), field_manager="test")
+    running = asyncio.create_task(follow.Follower(api, server, DATA_PRODUCTS, Kept()).run())
+    await asyncio.sleep(60)
+    await end([running])
+    assert server.asked == [0, 20]

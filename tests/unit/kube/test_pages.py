@@ -8,17 +8,8 @@ import pytest
 
 from sluicegate.kube.errors import Transient
 from sluicegate.kube.pages import DEEPEST, Page, cut
-from sluicegate.kube.resources import CONFIG_MAPS
-from tests.support.apiserver.api_stand_in import ApiStandIn
 
 # Promised, so written as numbers here.
-MOST_BYTES = 16 * 2**20
-
-MIB = 1024 * 1024
-
-
-def stored(name: str, data: str) -> dict:
-    return {"metadata": {"namespace": "shop", "name": name}, "data": {"key": data}}
 
 
 @pytest.mark.parametrize("indent", [None, 2])
@@ -57,34 +48,3 @@ def test_an_object_that_is_nested_too_deeply_is_cut_and_keeps_no_other_from_bein
 def test_cutting_leaves_what_is_shallow_as_it_is():
     text = '{"a": ["\\"[", {"b": "]"}]} '
     assert cut(text) == (text.strip(), len(text) - 1)
-
-
-@pytest.mark.slow
-async def test_pages_of_large_objects_are_halved_until_they_are_small_enough_and_grow_again():
-    async with ApiStandIn() as server:
-        for number in range(30):
-            server.keep(CONFIG_MAPS, stored(f"large{number}", "x" * MIB))
-        for number in range(300):
-            server.keep(CONFIG_MAPS, stored(f"small{number}", "x"))
-        sizes, names = [], []
-        async for page in server.api.pages(CONFIG_MAPS):
-            one = [body["metadata"]["name"] for body in page.items]
-            sizes.append(len(one))
-            names += one
-        assert len(names) == len(set(names)) == 330
-        assert all(size <= MOST_BYTES / MIB for size in sizes[:2])
-        assert max(sizes) > 100
-        assert len(server.sent) < 20
-
-
-@pytest.mark.slow
-async def test_one_object_beyond_the_bound_is_read_by_itself():
-    async with ApiStandIn() as server:
-        server.keep(CONFIG_MAPS, stored("huge", "x" * (MOST_BYTES + 1)))
-        server.keep(CONFIG_MAPS, stored("small", "x"))
-        found = [
-            body["metadata"]["name"]
-            async for page in server.api.pages(CONFIG_MAPS)
-            for body in page.items
-        ]
-        assert found == ["huge", "small"]

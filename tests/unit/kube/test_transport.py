@@ -26,8 +26,9 @@ from sluicegate.kube.errors import (
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.kube.transport import REQUEST_TIME, Transport
 from sluicegate.prometheus.metrics import QUERY_TIME
+from sluicegate.runtime.write_fence import OpenGate
 from tests.support.manual_clock import ManualClock
-from tests.support.virtual.event_loop import run_virtually, virtual_loop
+from tests.support.virtual.event_loop import virtual_loop, virtually
 
 READ = requests.get(CONFIG_MAPS, Key("shop", "a"))
 WRITE = requests.patch(CONFIG_MAPS, Key("shop", "a"), {}, manager="test")
@@ -131,19 +132,17 @@ async def test_a_read_whose_token_was_refused_is_sent_once_more_and_a_write_is_n
         assert server.asked == times
 
 
-def test_an_answer_that_does_not_come_is_given_up_in_the_time_of_its_request():
+@virtually
+async def test_an_answer_that_does_not_come_is_given_up_in_the_time_of_its_request():
     class Hanging(Server):
         async def exchange(self, request, most=None):
             await asyncio.Event().wait()
 
-    async def story() -> None:
-        for request, seconds in ((READ, 10), (WRITE, 3)):
-            begun = virtual_loop().time()
-            with pytest.raises(TimedOut, match=f"no answer in {seconds}.0 s"):
-                await Transport(Hanging()).send(request)
-            assert virtual_loop().time() - begun == pytest.approx(seconds, abs=0.01)
-
-    run_virtually(story())
+    for request, seconds in ((READ, 10), (WRITE, 3)):
+        begun = virtual_loop().time()
+        with pytest.raises(TimedOut, match=f"no answer in {seconds}.0 s"):
+            await Transport(Hanging()).send(request)
+        assert virtual_loop().time() - begun == pytest.approx(seconds, abs=0.01)
 
 
 def counted(**labels: str) -> float:
@@ -190,19 +189,30 @@ def test_the_longest_wish_counts():
     assert patience.left == 0
 
 
-def test_who_waits_goes_on_when_the_last_wish_is_over():
-    async def story() -> None:
-        patience = Patience(virtual_loop().time)
-        patience.ask(5)
-        waiting = asyncio.create_task(patience.wait())
-        await asyncio.sleep(3)
-        patience.ask(10)
-        await waiting
-        assert virtual_loop().time() == pytest.approx(13, abs=0.01)
-        await patience.wait()
-        assert virtual_loop().time() == pytest.approx(13, abs=0.01)
+@virtually
+async def test_who_waits_goes_on_when_the_last_wish_is_over():
+    patience = Patience(virtual_loop().time)
+    patience.ask(5)
+    waiting = asyncio.create_task(patience.wait())
+    await asyncio.sleep(3)
+    patience.ask(10)
+    await waiting
+    assert virtual_loop().time() == pytest.approx(13, abs=0.01)
+    await patience.wait()
+    assert virtual_loop().time() == pytest.approx(13, abs=0.01)
 
-    run_virtually(story())
+
+@virtually
+async def test_reads_and_writes_of_the_port_wait_until_they_are_welcome():
+    server = Server((429, {"Retry-After": "20"}), 200, 200)
+    transport = Transport(server, clock=virtual_loop().time)
+    api = KubeApi(transport, OpenGate(), field_manager="test")
+    key = Key("shop", "a")
+    with pytest.raises(TooManyRequests):
+        await api.get(CONFIG_MAPS, key)
+    await asyncio.gather(api.get(CONFIG_MAPS, key), api.patch(CONFIG_MAPS, key, {}))
+    assert virtual_loop().time() == pytest.approx(20, abs=0.01)
+    assert server.asked == 3
 
 
 @pytest.mark.parametrize(

@@ -420,14 +420,6 @@ def test_each_rule_of_the_route_has_the_same_weights():
     assert route["spec"]["rules"][1]["matches"] == [{"path": {"type": "PathPrefix", "value": "/"}}]
 
 
-@pytest.mark.parametrize(("path", "rewrites"), [("/search", True), ("/", False)])
-def test_a_path_is_short_for_a_prefix_that_the_service_does_not_see(path, rewrites):
-    owner = DataProduct.parse(changed({"spec.route.rules": [], "spec.route.path": path}))
-    (rule,) = build_route(owner, owner.spec.route, [Backend("a", 100)])["spec"]["rules"]
-    assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": path}}]
-    assert ("filters" in rule) is rewrites
-
-
 def test_every_child_belongs_to_the_product_and_blocks_nobody():
     owner = product()
     for child in (

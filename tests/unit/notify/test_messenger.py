@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import asynccontextmanager
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -13,7 +14,7 @@ from sluicegate.api.names import LABEL_REVIEW
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
 from tests.support.receivers.told_product import ToldProduct
 from tests.support.receivers.virtual_messenger import BUS, STATE, MessengerWorld, VirtualReceiver
-from tests.support.virtual.event_loop import run_virtually
+from tests.support.virtual.event_loop import virtually
 from tests.support.virtual.network import Trouble
 
 HOUR = 3600.0
@@ -72,35 +73,29 @@ class Killer:
 
 
 @pytest.mark.slow
-def test_killed_fifty_times_in_two_hundred_transitions_it_sends_each_once_and_in_order():
+@virtually
+async def test_killed_fifty_times_in_two_hundred_transitions_it_sends_each_once_and_in_order():
     """Killed at random times, also between a receiver's answer and the write that records it.
 
     What a receiver gets twice then has the same source and id, by which CloudEvents knows it.
     """
-
-    async def story():
-        told = MessengerWorld(seed=7, groupProducts=1000)
+    async with messenger(seed=7, groupProducts=1000) as told:
         dice = told.world.dice
-        async with told.world:
-            keys = [told.create(f"product-{number}") for number in range(6)]
-            killer = Killer(told, kills=50)
-            await told.world.until(lambda: all(map(told.seen, keys)), seconds=120)
-            killer.aim()
-            for _ in range(200):
-                await told.world.run(dice.choice([0.0, 0.0, 0.3, 2.0]))
-                # What a status doesn't show any more can't be sent: the next change waits for this one.
+        keys = [told.create(f"product-{number}") for number in range(6)]
+        killer = Killer(told, kills=50)
+        await told.world.until(lambda: all(map(told.seen, keys)), seconds=120)
+        killer.aim()
+        for _ in range(200):
+            await told.world.run(dice.choice([0.0, 0.0, 0.3, 2.0]))
+            # What a status doesn't show any more can't be sent: the next change waits for this one.
+            ready = [key for key in keys if told.taken(key)]
+            if not ready:
+                await told.world.until(lambda: any(map(told.taken, keys)), seconds=120)
                 ready = [key for key in keys if told.taken(key)]
-                if not ready:
-                    await told.world.until(lambda: any(map(told.taken, keys)), seconds=120)
-                    ready = [key for key in keys if told.taken(key)]
-                told.any_step(dice.choice(ready))
-            await told.settle(200)
-            await told.world.run(60)
-            assert killer.left == 0
-            return told
-
-    told = run_virtually(story())
-    assert not told.world.errors.found
+            told.any_step(dice.choice(ready))
+        await told.settle(200)
+        await told.world.run(60)
+        assert killer.left == 0
     distinct = told.bus.distinct()
     assert len(distinct) == 200
     assert by_product(distinct) == {str(key): kinds for key, kinds in told.done.items()}
@@ -110,18 +105,13 @@ def test_killed_fifty_times_in_two_hundred_transitions_it_sends_each_once_and_in
     assert not [name for name in state if name[:2] in ("t.", "m.", "s.")]
 
 
-def told_by(story, **parts):
-    """Run a story in a world of its own, on virtual time; return the world."""
-
-    async def whole():
-        told = MessengerWorld(**parts)
-        async with told.world:
-            await story(told)
-        return told
-
-    told = run_virtually(whole())
+@asynccontextmanager
+async def messenger(**parts):
+    """A world with a messenger to be, in which nothing breaks."""
+    told = MessengerWorld(**parts)
+    async with told.world:
+        yield told
     assert not told.world.errors.found
-    return told
 
 
 async def started(told, *names, replicas=1):
@@ -136,11 +126,11 @@ def kinds(told):
     return [one.kind for one in told.bus.got]
 
 
-def test_a_sink_that_is_down_for_an_hour_gets_everything_after_it_and_delays_no_other():
+@virtually
+async def test_a_sink_that_is_down_for_an_hour_gets_everything_after_it_and_delays_no_other():
     other = "http://other.example/events"
     sinks = {"bus": BUS, "other": {"kind": "CloudEvents", "url": other}}
-
-    async def story(told):
+    async with messenger(sinks=sinks, routes=[{"to": ["bus", "other"]}]) as told:
         (key,) = await started(told, "search")
         down_until = told.world.loop.wall() + HOUR
         told.bus.answer = lambda now: None if now < down_until else (202, {})
@@ -151,24 +141,21 @@ def test_a_sink_that_is_down_for_an_hour_gets_everything_after_it_and_delays_no_
             told.step(key, step)
         await told.settle(4, seconds=HOUR)
         assert min(one.at for one in told.bus.got) >= down_until
-
-    told = told_by(story, sinks=sinks, routes=[{"to": ["bus", "other"]}])
     assert kinds(told) == ["degraded", "recovered", "rollout.started", "rolledback"]
     assert [one.kind for one in told.receivers[other].got] == kinds(told)
     # It is left alone for longer and longer: not an attempt each two seconds.
     assert told.bus.tried < 60
 
 
-def test_thirty_products_that_degrade_at_once_are_one_message():
-    async def story(told):
+@virtually
+async def test_thirty_products_that_degrade_at_once_are_one_message():
+    async with messenger(groupSeconds=30) as told:
         keys = await started(told, *(f"product-{number}" for number in range(30)))
         for key in keys:
             told.step(key, lambda one: one.degrade("PrometheusUnavailable"))
             await told.world.run(0.3)
         await told.settle(1)
         await told.world.run(300)
-
-    told = told_by(story, groupSeconds=30)
     (one,) = told.bus.got
     assert one.body["type"] == "dev.sluicegate.products.degraded.v1"
     assert one.data["title"] == "[bad] 30 products are degraded"
@@ -176,8 +163,9 @@ def test_thirty_products_that_degrade_at_once_are_one_message():
     assert len({each["product"] for each in one.data["products"]}) == 30
 
 
-def test_two_replicas_send_each_message_once():
-    async def story(told):
+@virtually
+async def test_two_replicas_send_each_message_once():
+    async with messenger() as told:
         (key,) = await started(told, "search", replicas=2)
         told.step(key, ToldProduct.degrade)
         await told.settle(1)
@@ -186,12 +174,12 @@ def test_two_replicas_send_each_message_once():
         told.step(key, ToldProduct.recover)
         await told.settle(2)
         await told.world.run(120)
+    assert kinds(told) == ["degraded", "recovered"]
 
-    assert kinds(told_by(story)) == ["degraded", "recovered"]
 
-
-def test_a_write_of_which_no_answer_comes_sends_nothing_twice():
-    async def story(told):
+@virtually
+async def test_a_write_of_which_no_answer_comes_sends_nothing_twice():
+    async with messenger() as told:
         (key,) = await started(told, "search")
         lost = iter([Trouble.UNANSWERED, Trouble.SWALLOWED, Trouble.UNANSWERED])
         told.world.network.faults["lost"] = lambda _, request: (
@@ -202,37 +190,36 @@ def test_a_write_of_which_no_answer_comes_sends_nothing_twice():
         told.step(key, ToldProduct.recover)
         await told.settle(2)
         await told.world.run(120)
-
-    told = told_by(story)
     assert [one.kind for one in told.bus.distinct()] == ["degraded", "recovered"]
 
 
-def test_a_state_that_flaps_is_sent_once_and_ends_as_it_is():
-    async def story(told):
+@virtually
+async def test_a_state_that_flaps_is_sent_once_and_ends_as_it_is():
+    async with messenger(foldSeconds=600) as told:
         (key,) = await started(told, "search")
         for step in (ToldProduct.degrade, ToldProduct.recover) * 3 + (ToldProduct.degrade,):
             told.step(key, step)
             await told.world.run(60)
         await told.world.run(900)
-
-    told = told_by(story, foldSeconds=600)
     assert kinds(told) == ["degraded", "recovered", "degraded"]
     assert told.bus.got[-1].data["folded"] == 4
 
 
-def test_a_state_that_flaps_and_is_back_where_it_was_is_not_sent_again():
-    async def story(told):
+@virtually
+async def test_a_state_that_flaps_and_is_back_where_it_was_is_not_sent_again():
+    async with messenger(foldSeconds=600) as told:
         (key,) = await started(told, "search")
         for step in (ToldProduct.degrade, ToldProduct.recover) * 3:
             told.step(key, step)
             await told.world.run(60)
         await told.world.run(900)
+    assert kinds(told) == ["degraded", "recovered"]
 
-    assert kinds(told_by(story, foldSeconds=600)) == ["degraded", "recovered"]
 
-
-def test_what_a_sink_does_not_take_for_long_is_dropped():
-    async def story(told):
+@virtually
+async def test_what_a_sink_does_not_take_for_long_is_dropped():
+    dropped = sample("sluicegate_notify_dropped_total", sink="bus", cause="too_old")
+    async with messenger(dropAfterSeconds=3600) as told:
         (key,) = await started(told, "search")
         told.bus.answer = lambda _: (500, {})
         told.step(key, ToldProduct.degrade)
@@ -240,14 +227,13 @@ def test_what_a_sink_does_not_take_for_long_is_dropped():
         told.bus.answer = lambda _: (202, {})
         told.step(key, ToldProduct.recover)
         await told.settle(1)
-
-    dropped = sample("sluicegate_notify_dropped_total", sink="bus", cause="too_old")
-    assert kinds(told_by(story, dropAfterSeconds=3600)) == ["recovered"]
+    assert kinds(told) == ["recovered"]
     assert sample("sluicegate_notify_dropped_total", sink="bus", cause="too_old") == dropped + 1
 
 
-def test_a_message_that_is_refused_holds_up_nothing():
-    async def story(told):
+@virtually
+async def test_a_message_that_is_refused_holds_up_nothing():
+    async with messenger() as told:
         keys = await started(told, "search", "pricing")
         answers = iter([(422, {})])
         told.bus.answer = lambda _: next(answers, (202, {}))
@@ -255,12 +241,12 @@ def test_a_message_that_is_refused_holds_up_nothing():
         await told.world.until(lambda: told.bus.tried == 1, seconds=30)
         told.step(keys[0], ToldProduct.recover)
         await told.settle(1)
+    assert kinds(told) == ["recovered"]
 
-    assert kinds(told_by(story)) == ["recovered"]
 
-
-def test_a_receiver_that_asks_for_time_gets_it():
-    async def story(told):
+@virtually
+async def test_a_receiver_that_asks_for_time_gets_it():
+    async with messenger() as told:
         (key,) = await started(told, "search")
         begun = told.world.loop.wall()
         answers = iter([(429, {"Retry-After": "600"})])
@@ -270,11 +256,10 @@ def test_a_receiver_that_asks_for_time_gets_it():
         assert told.bus.got[0].at - begun >= 600
         assert told.bus.tried == 2
 
-    told_by(story)
 
-
-def test_a_slow_message_of_one_product_lets_those_of_others_pass_in_their_order():
-    async def story(told):
+@virtually
+async def test_a_slow_message_of_one_product_lets_those_of_others_pass_in_their_order():
+    async with messenger() as told:
         keys = await started(told, "search", "pricing")
 
         def poisoned(_):
@@ -286,13 +271,12 @@ def test_a_slow_message_of_one_product_lets_those_of_others_pass_in_their_order(
         told.step(keys[1], ToldProduct.degrade)
         told.step(keys[0], ToldProduct.start)
         await told.settle(3)
-
-    told = told_by(story)
     assert by_product(told.bus.got)["catalog/search"] == ["degraded", "rollout.started"]
 
 
-def test_a_config_map_that_was_deleted_is_made_again_and_repeats_only_what_lasts():
-    async def story(told):
+@virtually
+async def test_a_config_map_that_was_deleted_is_made_again_and_repeats_only_what_lasts():
+    async with messenger() as told:
         (key,) = await started(told, "search")
         told.step(key, ToldProduct.start)
         told.step(key, ToldProduct.promote)
@@ -301,14 +285,14 @@ def test_a_config_map_that_was_deleted_is_made_again_and_repeats_only_what_lasts
         told.world.server.delete(CONFIG_MAPS, STATE)
         told.step(key, ToldProduct.stall)
         await told.world.run(120)
-
-    found = kinds(told_by(story))
+    found = kinds(told)
     assert found[-2:] == ["degraded", "stalled"]
     assert found.count("promoted") == 1
 
 
-def test_a_review_is_sent_as_it_goes_and_once_more_when_it_is_closed():
-    async def story(told):
+@virtually
+async def test_a_review_is_sent_as_it_goes_and_once_more_when_it_is_closed():
+    async with messenger() as told:
         (key,) = await started(told, "search")
         reviews, name = told.world.server, Key(key.namespace, "search-2025-12")
         uid = told.world.product(key)["metadata"]["uid"]
@@ -340,38 +324,38 @@ def test_a_review_is_sent_as_it_goes_and_once_more_when_it_is_closed():
                 DATA_PRODUCT_REVIEWS, name, {"metadata": {"labels": {LABEL_REVIEW: label}}}
             )
             await told.world.run(60)
-
-    assert kinds(told_by(story)) == [
+    assert kinds(told) == [
         "review.due", "review.signed", "review.overdue", "review.closed",
     ]  # fmt: skip
 
 
-def test_a_namespace_of_another_operator_is_left_to_its_messenger():
-    async def story(told):
+@virtually
+async def test_a_namespace_of_another_operator_is_left_to_its_messenger():
+    async with messenger(excluded=("catalog",)) as told:
         key = told.create("search")
         told.start()
         await told.world.run(60)
         told.step(key, ToldProduct.degrade)
         await told.world.run(60)
         assert not told.seen(key)
+    assert kinds(told) == []
 
-    assert kinds(told_by(story, excluded=("catalog",))) == []
 
-
-def test_a_product_that_is_deleted_ends_with_a_message_and_without_a_cursor():
-    async def story(told):
+@virtually
+async def test_a_product_that_is_deleted_ends_with_a_message_and_without_a_cursor():
+    async with messenger() as told:
         (key,) = await started(told, "search")
         told.world.server.delete(DATA_PRODUCTS, key)
         await told.settle(1)
         assert not told.seen(key)
+    assert kinds(told) == ["deleted"]
 
-    assert kinds(told_by(story)) == ["deleted"]
 
-
-def test_the_digest_comes_once_a_day_whatever_restarts():
+@virtually
+async def test_the_digest_comes_once_a_day_whatever_restarts():
     """Virtual time begins at midnight of 1 January 2026, UTC; Paris is an hour ahead."""
-
-    async def story(told):
+    digest = {"at": "01:30", "timeZone": "Europe/Paris", "to": ["bus"]}
+    async with messenger(digests=[digest]) as told:
         keys = await started(told, "search", "pricing")
         told.step(keys[0], ToldProduct.degrade)
         told.step(keys[1], ToldProduct.stall)
@@ -381,9 +365,6 @@ def test_the_digest_comes_once_a_day_whatever_restarts():
             replica.kill()
             replica = told.start()
         await told.world.run(1200)
-
-    digest = {"at": "01:30", "timeZone": "Europe/Paris", "to": ["bus"]}
-    told = told_by(story, digests=[digest])
     (found,) = [one for one in told.bus.got if one.body["type"] == "dev.sluicegate.digest.v1"]
     assert 1800 <= found.at - told.bus.got[0].at < 1860
     assert found.data["title"] == "2 data products on 2026-01-01: 1 need a person"
@@ -394,11 +375,12 @@ def test_the_digest_comes_once_a_day_whatever_restarts():
     }
 
 
-def test_an_alertmanager_is_posted_what_is_open_until_it_is_over():
+@virtually
+async def test_an_alertmanager_is_posted_what_is_open_until_it_is_over():
     url = "http://alerts.example"
     sinks = {"bus": BUS, "on-call": {"kind": "Alertmanager", "url": url}}
-
-    async def story(told):
+    routes = [{"when": {"urgency": ["BadNews"]}, "to": ["on-call"]}]
+    async with messenger(sinks=sinks, routes=routes) as told:
         told.receivers[f"{url}/api/v2/alerts"] = receiver = VirtualReceiver()
         (key,) = await started(told, "search")
         told.step(key, ToldProduct.degrade)
@@ -417,5 +399,3 @@ def test_an_alertmanager_is_posted_what_is_open_until_it_is_over():
         silent = len(receiver.got)
         await told.world.run(600)
         assert len(receiver.got) == silent
-
-    told_by(story, sinks=sinks, routes=[{"when": {"urgency": ["BadNews"]}, "to": ["on-call"]}])

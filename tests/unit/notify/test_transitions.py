@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,9 @@ from sluicegate.notify.transitions import (
     transitions,
 )
 from tests.support.receivers.told_product import ToldProduct
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NOW = 1_700_000_000
 ORIGIN = Origin("catalog", "search", "0f" * 16, owner="group:default/search", markets=("FR", "AT"))
@@ -86,32 +90,53 @@ def test_what_was_not_seen_is_found_as_far_as_the_status_shows_it(seed, looks):
         assert getattr(seldom.cursor, event) == getattr(told.cursor, event)
 
 
-@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.REJECTED, Outcome.IN_PROGRESS])
-def test_the_result_of_a_training_is_found_with_its_words(outcome):
+def last_found(*steps: Callable[[ToldProduct], Kind]) -> list[Transition]:
+    """What is found after the last of these steps; they come a minute apart, and each is seen."""
     told, product = Told(), ToldProduct(NOW)
-    told.look(product.status)
-    product.now += 60
-    product.train()
-    told.look(product.status)
-    product.now += 60
-    kind = product.train_out(outcome)
-    (found,) = told.look(product.status)
+    found = told.look(product.status)
+    for step in steps:
+        product.now += 60
+        step(product)
+        found = told.look(product.status)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind"),
+    [
+        (Outcome.FAILED, Kind.RETRAINING_FAILED),
+        (Outcome.REJECTED, Kind.RETRAINING_REJECTED),
+        (Outcome.IN_PROGRESS, Kind.RETRAINING_FINISHED),
+    ],
+)
+def test_the_result_of_a_training_is_found_with_its_words(outcome, kind):
+    (found,) = last_found(ToldProduct.train, lambda one: one.train_out(outcome))
     assert (found.kind, found.message) == (kind, "Traceback: no data")
 
 
 def test_a_promotion_has_the_numbers_of_its_decision():
-    told, product = Told(), ToldProduct(NOW)
-    told.look(product.status)
-    product.now += 60
-    product.start()
-    told.look(product.status)
-    product.now += 60
-    product.promote()
-    (found,) = told.look(product.status)
+    (found,) = last_found(ToldProduct.start, ToldProduct.promote)
     assert found.decision == {
         "type": "Promote", "reason": "CanaryNotWorse",
         "message": "32 bad of 4,000, stable 30 of 4,000", "decisionTime": "2023-11-14T22:15:20Z",
     }  # fmt: skip
+
+
+def test_while_nothing_can_be_measured_a_product_stays_degraded():
+    steps = [ToldProduct.degrade, ToldProduct.lose_metrics]
+    assert [one.kind for one in last_found(*steps)] == [Kind.METRICS_LOST]
+    found = last_found(*steps, lambda one: one.find_metrics(degraded=True))
+    assert [one.kind for one in found] == [Kind.METRICS_RESTORED]
+
+
+@pytest.mark.parametrize("reason", ["NoTraffic", "WarmingUp", "Backfilling"])
+def test_a_product_without_traffic_has_not_lost_its_metrics(reason):
+    assert last_found(lambda one: one.lose_metrics(reason)) == []
+
+
+def test_another_reason_to_stall_is_another_transition():
+    (found,) = last_found(ToldProduct.stall, lambda one: one.stall("VersionReused"))
+    assert (found.kind, found.reason) == (Kind.STALLED, "VersionReused")
 
 
 def test_at_first_sight_what_lasts_is_news_and_what_has_happened_is_not():
@@ -120,28 +145,6 @@ def test_at_first_sight_what_lasts_is_news_and_what_has_happened_is_not():
         product.now += 60
         step()
     assert [one.kind for one in told.look(product.status)] == [Kind.DEGRADED, Kind.STALLED]
-
-
-def test_while_nothing_can_be_measured_a_product_stays_degraded():
-    told, product = Told(), ToldProduct(NOW)
-    told.look(product.status)
-    product.now += 60
-    product.degrade()
-    told.look(product.status)
-    product.now += 60
-    product.lose_metrics()
-    assert [one.kind for one in told.look(product.status)] == [Kind.METRICS_LOST]
-    product.now += 60
-    product.find_metrics(degraded=True)
-    assert [one.kind for one in told.look(product.status)] == [Kind.METRICS_RESTORED]
-
-
-@pytest.mark.parametrize("reason", ["NoTraffic", "WarmingUp", "Backfilling"])
-def test_a_product_without_traffic_has_not_lost_its_metrics(reason):
-    told, product = Told(), ToldProduct(NOW)
-    told.look(product.status)
-    product.lose_metrics(reason)
-    assert told.look(product.status) == []
 
 
 def test_a_status_that_was_lost_and_rebuilt_says_nothing_twice():
@@ -154,16 +157,6 @@ def test_a_status_that_was_lost_and_rebuilt_says_nothing_twice():
     assert told.look(DataProductStatus()) == []
     assert told.look(kept.replace(history=())) == []
     assert told.look(kept) == []
-
-
-def test_another_reason_to_stall_is_another_transition():
-    told, product = Told(), ToldProduct(NOW)
-    told.look(product.status)
-    product.stall()
-    told.look(product.status)
-    product.stall("VersionReused")
-    (found,) = told.look(product.status)
-    assert (found.kind, found.reason) == (Kind.STALLED, "VersionReused")
 
 
 @pytest.mark.parametrize(

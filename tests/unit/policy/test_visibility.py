@@ -4,16 +4,15 @@ import pytest
 
 from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.product import DataProduct
 from sluicegate.api.slo_status import SloState
-from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.slo_health.drift import Drift
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.policy.slo_health.visibility import describe_visibility, visibility
 from sluicegate.stats.counts import NOTHING, Count
-from tests.support.decisions.scenarios import ACCURACY, product
+from tests.support.decisions.judged import judged_by
+from tests.support.decisions.scenarios import ACCURACY
 
-(SLO,) = terms_of(DataProduct.parse(product(ACCURACY))).slos
+(SLO,) = judged_by(ACCURACY).slos
 
 
 def seen(accepted, *, since=NOTHING, labels=1200, drift=True):

@@ -10,10 +10,10 @@ import pytest
 from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn
 from sluicegate.api.slos import Indicator
 from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings, Length
-from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.prometheus.timing import Timing
+from tests.support.prometheus.fetching import evaluating
 from tests.support.prometheus.measured_world import World
 
 NEWEST = 4807
@@ -61,11 +61,8 @@ class Asked:
 
 @pytest.fixture
 async def asked():
-    async with (
-        PrometheusStandIn(World([])) as server,
-        Prometheus(Endpoint(url=server.url)) as prometheus,
-    ):
-        yield Asked(server, BlockReader(prometheus, EvaluationSettings(jitter_seconds=0)))
+    async with PrometheusStandIn(World([])) as server, evaluating(server) as reader:
+        yield Asked(server, reader)
 
 
 async def test_at_rest_the_newest_block_is_read_and_the_one_before_it_again(asked):

@@ -409,6 +409,7 @@ def test_a_row_of_failures_has_the_class_of_its_code(row, key):
             {"version": "v2", "prediction_version": "v1", "prediction_revision": "b"},
             ("v1/b", "", ""),
         ),
+        (QueryKind.COUNTERS, {"version": "v2", "revision": "a", "prediction_version": "v0"}, ("v0", "", "")),
         (
             QueryKind.PAIRED,
             {

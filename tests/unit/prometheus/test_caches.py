@@ -187,12 +187,13 @@ def test_what_a_gateway_sent_is_kept_from_an_hour_before_the_oldest_candidate_on
     assert kept.blocks(KEY).indexes() == []
 
 
-def test_facts_and_means_of_a_canary_go_with_it():
+def test_all_that_was_read_of_a_canary_goes_with_it():
     kept = CanaryBlocks()
-    kept.record(
-        canary(facts={V1: TargetFacts(scraped=True)}, means={KEY: [Mean(11, Quality.COUNTED, 4.0)]})
-    )
+    mean = {KEY: [Mean(11, Quality.COUNTED, 4.0)]}
+    facts = {V1: TargetFacts(scraped=True)}
+    kept.record(canary(facts=facts, means=mean, scraped={V1: frozenset({11})}))
     assert (kept.mean(KEY, 11), kept.mean(KEY, 12)) == (4.0, None)
     assert kept.facts(V1) == TargetFacts(scraped=True)
     kept.prune([replace(TARGET, key=PRICING, canary_from=0)])
     assert (kept.mean(KEY, 11), kept.facts(V1)) == (None, None)
+    assert (kept.blocks(KEY).indexes(), kept.scraped(V1)) == ([], frozenset())

@@ -6,10 +6,8 @@ from math import nan
 import pytest
 
 from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn
-from sluicegate.prometheus.block_reader import LONGEST_QUERY, BlockReader, EvaluationSettings
+from sluicegate.prometheus.block_reader import LONGEST_QUERY
 from sluicegate.prometheus.canary_cache import CanaryBlocks
-from sluicegate.prometheus.client import Prometheus
-from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.targets import SeriesKey, VersionKey
 from sluicegate.prometheus.timing import Timing
 from sluicegate.slo.blocks import Quality
@@ -24,7 +22,7 @@ from tests.support.prometheus.evaluations import (
     fetch,
     target,
 )
-from tests.support.prometheus.fetching import fetch_all
+from tests.support.prometheus.fetching import evaluating, fetch_all
 from tests.support.prometheus.measured_world import ProductBlocks, World
 
 
@@ -83,15 +81,6 @@ async def test_what_a_gateway_sent_is_told_from_what_it_does_not_say(sent, lie, 
             assert kept.sent(BACKEND, each.block_seconds, each.last).quality is Quality.MISSING
 
 
-async def test_what_a_canary_was_is_forgotten_with_its_candidate():
-    kept = await canary_blocks(ProductBlocks(gauge=41.5), ProductBlocks(version="v2"))
-    newest = kept.blocks(AVAILABILITY).indexes()[-1]
-    kept.prune([target()])
-    assert not kept.blocks(AVAILABILITY).indexes()
-    assert kept.mean(SeriesKey(*VERSION, "basket"), newest) is None
-    assert not kept.scraped(VERSION)
-
-
 @pytest.mark.parametrize("lie", [None, Lie.ERROR_503])
 async def test_a_canary_that_begins_is_read_from_its_beginning_and_the_others_go_on(lie):
     began = int(NOW) - 3600
@@ -100,9 +89,8 @@ async def test_a_canary_that_begins_is_read_from_its_beginning_and_the_others_go
     lies: dict[str, Lie] = {}
     async with (
         PrometheusStandIn(World([FULL]), lies) as server,
-        Prometheus(Endpoint(url=server.url)) as prometheus,
+        evaluating(server) as evaluation,
     ):
-        evaluation = BlockReader(prometheus, EvaluationSettings(jitter_seconds=0))
         await fetch_all(evaluation, (first,), NOW)
         if lie:
             lies["requests"] = lie
@@ -141,9 +129,8 @@ async def test_a_canary_whose_blocks_get_another_length_is_read_from_its_beginni
     halves, others = (target(number, canary_from=began, block_seconds=30) for number in (1, 2))
     async with (
         PrometheusStandIn(World([FULL])) as server,
-        Prometheus(Endpoint(url=server.url)) as prometheus,
+        evaluating(server, timing=timing) as evaluation,
     ):
-        evaluation = BlockReader(prometheus, EvaluationSettings(timing=timing, jitter_seconds=0))
         await fetch_all(evaluation, (minutes, others), NOW)
         readings = await fetch_all(evaluation, (halves, others), NOW + 30)
     first = {key.product: each.first for each in readings if each.canary for key in each.blocks}

@@ -1,35 +1,24 @@
-"""Fetches one after the other: which blocks are read again, what is kept, and what is forgotten."""
+"""Fetches one after the other: which blocks are read again, and what is kept."""
 
 import pytest
 
 from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn
 from sluicegate.prometheus.block_cache import BlockCache
-from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
-from sluicegate.prometheus.client import Prometheus
-from sluicegate.prometheus.endpoint import Endpoint
-from sluicegate.prometheus.targets import REQUESTS, SeriesKey, Target
+from sluicegate.prometheus.block_reader import BlockReader
+from sluicegate.prometheus.targets import Target
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.counts import Count
-from tests.support.prometheus.evaluations import (
-    AVAILABILITY,
-    FULL,
-    NOW,
-    SLOS,
-    VERSION,
-    fetch,
-    target,
-)
-from tests.support.prometheus.fetching import fetch_all
+from tests.support.prometheus.evaluations import AVAILABILITY, NOW, target
+from tests.support.prometheus.fetching import evaluating, fetch_all
 from tests.support.prometheus.measured_world import ProductBlocks, World
 
 
-# ---- over time ----------------------------------------------------------------------------
 class Session:
     """Fetches over time against one stand-in, into a cache."""
 
-    def __init__(self, server: PrometheusStandIn, prometheus: Prometheus):
+    def __init__(self, server: PrometheusStandIn, evaluation: BlockReader):
         self.server = server
-        self.evaluation = BlockReader(prometheus, EvaluationSettings(jitter_seconds=0))
+        self.evaluation = evaluation
         self.cache = BlockCache()
 
     async def fetch(self, now: float, *targets: Target):
@@ -45,22 +34,10 @@ class Session:
 
 
 @pytest.fixture
-async def session(request):
+async def session():
     world = World([ProductBlocks()])
-    async with (
-        PrometheusStandIn(world) as server,
-        Prometheus(Endpoint(url=server.url)) as prometheus,
-    ):
-        yield Session(server, prometheus)
-
-
-async def test_a_block_that_was_read_is_not_asked_for_until_the_next_has_settled(session):
-    await session.fetch(NOW)
-    asked = session.server.asked.total()
-    assert await session.fetch(NOW + 299) == ()
-    assert session.server.asked.total() == asked
-    (readings,) = await session.fetch(NOW + 300)
-    assert (readings.first, readings.last) == (1000, 1001)
+    async with PrometheusStandIn(world) as server, evaluating(server) as evaluation:
+        yield Session(server, evaluation)
 
 
 async def test_a_sample_that_arrives_late_is_counted_when_the_next_block_is_read(session):
@@ -96,43 +73,3 @@ async def test_a_product_is_pending_until_its_past_is_read_and_then_has_fourteen
     bad, total = series.hours(64, 399)
     assert len(bad) == 336
     assert set(total) == {100}
-
-
-async def test_a_backfill_that_fails_leaves_the_product_pending(session):
-    session.server.lies["requests"] = Lie.ERROR_500
-    await session.backfill(300 * 12 * 400 + 60.0, target())
-    assert session.cache.pending([target()]) == (target(),)
-
-
-async def test_a_backfill_asks_for_each_tier_at_its_own_step(session):
-    await session.backfill(300 * 12 * 400 + 60.0, target())
-    steps = {
-        (form["step"], (int(form["end"]) - int(form["start"])) // int(form["step"]) + 1)
-        for form in session.server.forms
-    }
-    assert steps == {("300", 72), ("3600", 336)}
-
-
-async def test_what_nobody_asks_for_any_more_is_forgotten(session):
-    now = 300 * 12 * 400 + 60.0
-    other = target(2, slos={"latency": SLOS["latency"]})
-    await session.backfill(now, target(), other)
-    session.cache.prune([target(slos={"latency": SLOS["latency"]})])
-    assert session.cache.series(AVAILABILITY, 300).newest == -1
-    assert session.cache.series(SeriesKey(*VERSION, "latency"), 300).newest == 4800
-    assert session.cache.pending([target(), other]) == (other,)
-
-
-async def test_requests_are_counted_also_where_no_slo_is_about_them():
-    slos = {"accuracy": SLOS["accuracy"]}
-    (readings,), _ = await fetch(World([FULL]), target(slos=slos))
-    assert target(slos=slos).requests is REQUESTS
-    assert readings.blocks[SeriesKey(*VERSION, REQUESTS)][-1].count == Count(0, 100)
-    assert target().requests == "availability"
-
-
-async def test_after_the_clock_was_set_back_the_present_is_read_again(session):
-    await session.fetch(NOW + 6_000)
-    (readings,) = await session.fetch(NOW)
-    assert (readings.first, readings.last) == (999, 1000)
-    assert await session.fetch(NOW + 299) == ()

@@ -138,42 +138,6 @@ async def test_the_only_product_that_needs_a_query_isnt_blamed_for_others_named_
         assert server.asked["counters"] <= 7 * 2 + 8
 
 
-async def test_pods_that_bear_the_name_of_a_product_of_another_namespace_are_left_out():
-    """Two names in two namespaces match four ways."""
-    keys = [ProductKey(f"team-{team:02d}", f"product-{team:02d}") for team in range(6)]
-    stray = ProductKey("team-01", "product-04")
-    began = int(NOW) - 3600
-    targets = [target(key, slos=AVAILABILITY, canary_from=began) for key in keys]
-    async with prometheus_of(keys, Poison({stray: {"requests"}})) as (server, evaluation):
-        await fetch_all(evaluation, targets, NOW)
-        await fetch_all(evaluation, targets, NOW + 300)
-        server.asked.clear()
-        for block in range(2, 10):
-            for readings in await fetch_all(evaluation, targets, NOW + 300 * block):
-                assert not readings.unreadable
-                assert not bad_ones(readings, "availability")
-    # In the canary's length, where products are named: the others, and those of one namespace.
-    assert server.asked["requests"] <= 8 * 2 + 8 * 2 + 8
-
-
-async def test_what_is_over_before_it_is_found_leaves_nobody_out():
-    keys = [ProductKey("a", "one"), ProductKey("b", "two")]
-    targets = [target(key, slos=AVAILABILITY, canary_from=int(NOW) - 3600) for key in keys]
-    lies = iter([Lie.REJECTED_422])
-
-    def once(kind: str, form: dict[str, str]) -> Lie | None:
-        return next(lies, None) if (kind, form["step"]) == ("requests", "120") else None
-
-    async with prometheus_of(keys, once) as (server, evaluation):
-        # At rest; of the canaries both together, one by one, and by the names of both.
-        for block, asked in ((0, 1 + 1 + 2 + 2), (1, 2)):
-            for readings in await fetch_all(evaluation, targets, NOW + 300 * block):
-                assert not bad_ones(readings, "availability")
-                assert (readings.unreadable, readings.failed) == ({}, frozenset())
-            assert server.asked["requests"] == asked
-            server.asked.clear()
-
-
 @pytest.mark.parametrize("lie", [Lie.REJECTED_422, Lie.NOT_JSON, Lie.MALFORMED_ROW])
 async def test_a_gateways_answer_is_lost_only_for_the_product_that_it_fails_for(lie):
     keys = [*products(2, 3), ProductKey("team-00", "product-xx")]

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn
 from sluicegate.api.slos import Indicator
 from sluicegate.prometheus import client, query_batch
-from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
-from sluicegate.prometheus.errors import MalformedAnswer
 from sluicegate.prometheus.quarantine import Entry, Place, Quarantine
-from sluicegate.prometheus.result_table import TableReader
 from sluicegate.prometheus.targets import ProductKey, SeriesKey, Target
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.queries import QueryKind
 from sluicegate.stats.counts import Count
-from tests.support.prometheus.fetching import fetch_all
+from tests.support.prometheus.fetching import evaluating, fetch_all
 from tests.support.prometheus.measured_world import ProductBlocks, World
 from tests.support.prometheus.rows import Rows
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 NOW = 300 * 1_000 + 60.0
 RATIO = {
@@ -50,21 +42,12 @@ def world(*names: str) -> World:
     )
 
 
-@asynccontextmanager
-async def evaluating(server: PrometheusStandIn, **how: Any) -> AsyncIterator[BlockReader]:
-    async with Prometheus(Endpoint(url=server.url, timeout_seconds=20)) as prometheus:
-        yield BlockReader(prometheus, EvaluationSettings(jitter_seconds=0, **how))
-
-
 async def fetches(server: PrometheusStandIn, *names: str, times: int = 1):
-    endpoint = Endpoint(url=server.url, timeout_seconds=20)
-    async with Prometheus(endpoint) as prometheus:
-        reader = BlockReader(prometheus, EvaluationSettings(jitter_seconds=0))
-        targets = [target(name) for name in names]
-        read = []
+    read, targets = [], [target(name) for name in names]
+    async with evaluating(server) as reader:
         for number in range(times):
             read += await fetch_all(reader, targets, NOW + 300 * number)
-        return read
+    return read
 
 
 def newest(readings, product: str, slo: str) -> Block:
@@ -128,30 +111,17 @@ async def test_one_that_is_answered_again_is_read_again():
     def fault(kind: str, _: dict[str, str]) -> Lie | None:
         return Lie.REJECTED_422 if kind == "promql" and broken[0] else None
 
-    async with PrometheusStandIn(world("iris"), fault=fault) as server:
-        endpoint = Endpoint(url=server.url, timeout_seconds=20)
-        async with Prometheus(endpoint) as prometheus:
-            reader = BlockReader(prometheus, EvaluationSettings(jitter_seconds=0))
-            await fetch_all(reader, [target("iris")], NOW)
-            broken[0] = False
-            tried = [await fetch_all(reader, [target("iris")], NOW + 300 * one) for one in (1, 2)]
+    async with (
+        PrometheusStandIn(world("iris"), fault=fault) as server,
+        evaluating(server) as reader,
+    ):
+        await fetch_all(reader, [target("iris")], NOW)
+        broken[0] = False
+        tried = [await fetch_all(reader, [target("iris")], NOW + 300 * one) for one in (1, 2)]
 
     (first,), (second,) = tried
     assert ProductKey("shop", "iris") in first.released
     assert newest(second, "iris", "orders") == Block(1002, Quality.COUNTED, Count(3, 100))
-
-
-def test_one_with_thousands_of_versions_is_not_read_into_memory():
-    reader = TableReader(QueryKind.PROMQL, step=300)
-
-    def take(version: str) -> None:
-        labels = {"namespace": "shop", "product": "iris", "version": version}
-        reader.take({"metric": labels, "values": [[300, "1"]]})
-
-    for number in range(200):
-        take(f"v{number}")
-    with pytest.raises(MalformedAnswer, match="more than 200 series"):
-        take("v200")
 
 
 async def test_an_expression_that_the_parser_panics_at_costs_nobody_else_anything():

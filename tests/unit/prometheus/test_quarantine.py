@@ -125,18 +125,6 @@ async def test_a_product_that_stays_broken_is_tried_ever_more_seldom():
         assert server.asked["requests"] == 31 + 5
 
 
-async def test_the_log_names_the_product_once(caplog):
-    keys = products(2, 2)
-    async with prometheus_of(keys, Poison({keys[3]: {"requests"}})) as (_, evaluation):
-        for block in range(5):
-            await fetch_all(evaluation, [target(key) for key in keys], NOW + 300 * block)
-    told = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
-    assert len(told) == 1
-    assert "DataProduct team-01/product-01" in told[0]
-    assert "rejected 422" in told[0]
-    assert "/metrics" in told[0]
-
-
 # ---- pods of nobody --------------------------------------------------------------------------
 @pytest.mark.parametrize("namespace", ["team-01", "elsewhere"])
 async def test_pods_that_belong_to_no_product_are_left_out_wherever_they_are(namespace):
@@ -249,18 +237,6 @@ async def test_where_nothing_is_answered_nobody_is_to_blame_and_nothing_is_split
     assert server.asked.total() <= 2
     assert not readings.complete
     assert readings.problem
-    assert not readings.unreadable
-
-
-async def test_a_query_that_isnt_answered_in_time_is_not_split():
-    keys = products(4, 4)
-    async with prometheus_of(keys, Poison({keys[0]: {"requests"}}, Lie.ERROR_503)) as (
-        server,
-        evaluation,
-    ):
-        (readings,) = await fetch_all(evaluation, [target(key) for key in keys], NOW)
-    assert server.asked["requests"] == 2, "as often as any that isn't answered"
-    assert not readings.complete
     assert not readings.unreadable
 
 

@@ -138,13 +138,6 @@ async def test_of_more_products_in_one_namespace_than_the_limit_each_block_is_re
     assert rows.server.asked == dict.fromkeys(kinds, 2)
 
 
-async def test_up_to_the_limit_one_query_of_each_kind_reads_all():
-    targets = [target("catalog", f"product-{number}") for number in range(500)]
-    (readings,), rows = await fetch(targets, FIVE_HUNDRED)
-    assert_all_counted(readings, targets)
-    assert set(rows.server.asked.values()) == {1}
-
-
 async def test_whole_namespaces_share_a_query_and_a_large_one_is_split_by_names():
     small = [target(f"ns-{number % 3}", f"product-{number}") for number in range(30)]
     large = [target("large", f"product-{number}") for number in range(25)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from sluicegate.prometheus.result_table import TableReader
 from sluicegate.prometheus.targets import ProductKey, Target, identity
 from sluicegate.prometheus.unlabelled_pods import adopted
@@ -49,27 +47,6 @@ def test_a_row_that_may_be_of_two_versions_is_of_none():
 def test_what_a_row_with_a_revision_says_isnt_added_to():
     rows = table(QueryKind.REQUESTS, of("v1"), of("v1", "a"))
     assert counted(rows, "v1/a") == {"v1/a": {1: 1.0}}
-
-
-@pytest.mark.parametrize(
-    ("labels", "whose"),
-    [
-        ({"version": "v1", "revision": "a"}, "v1/a"),
-        ({"version": "v1", "revision": "a", "prediction_version": "v0"}, "v0"),
-        (
-            {
-                "version": "v1",
-                "revision": "a",
-                "prediction_version": "v1",
-                "prediction_revision": "b",
-            },
-            "v1/b",
-        ),
-    ],
-)
-def test_a_raw_counter_counts_for_the_version_that_predicted(labels, whose: str):
-    (key,) = table(QueryKind.COUNTERS, labels | {"sluicegate_counter": "n", "sluicegate_lag": "0"})
-    assert key == (*KEY, whose, "n", "0")
 
 
 def test_an_identity_has_a_revision_where_it_is_known():

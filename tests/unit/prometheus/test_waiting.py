@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
 
 import pytest
 
@@ -55,16 +54,3 @@ async def test_what_is_not_answered_within_the_time_of_a_fetch_is_unavailable(se
     assert not readings.complete
     for blocks in readings.blocks.values():
         assert {block.quality for block in blocks} == {Quality.UNAVAILABLE}
-
-
-async def test_the_past_of_250_products_is_read_once_each_in_three_sets_of_queries(
-    server, prometheus
-):
-    targets = [target(number) for number in range(250)]
-    settings = EvaluationSettings(jitter_seconds=0, products_per_backfill=100)
-    pasts = [past async for past in BlockReader(prometheus, settings).backfill(targets, NOW)]
-    assert len(pasts) == 3
-    assert Counter(one.key for past in pasts for one in past.targets) == Counter(
-        one.key for one in targets
-    )
-    assert server.asked["requests"] == 3 * 2, "one query for blocks, one for hours"

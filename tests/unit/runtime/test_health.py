@@ -1,4 +1,4 @@
-"""The probes, asked over HTTP: of a loop that stalls, of a watch that is silent, of a real process."""
+"""The probes, asked over HTTP: of a loop that stalls, of a real process."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
-from sluicegate.kube.resources import CONFIG_MAPS, JOBS
+from sluicegate.kube.resources import CONFIG_MAPS
 from sluicegate.runtime.health import Health, Limits, Pulse
 from sluicegate.runtime.http_server import Server
 from sluicegate.runtime.watch_liveness import Watches
-from sluicegate.settings import InvalidSettings, parse_settings
+from tests.support.apiserver.kubeconfigs import kubeconfig_of
 from tests.support.processes.running import free_port, start, stop
 from tests.support.waiting import eventually
 
@@ -49,14 +48,11 @@ class Probed:
     """An event loop in a thread of its own, with the operator's pulse, health and server."""
 
     limits: Limits
-    now: float = 1000.0
-    silence: float = 0.0
     port: int = 0
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     stalling: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self.watches = Watches([CONFIG_MAPS, JOBS], lambda: self.now, lambda _: None)
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
         self.port = self._run(self._start())
@@ -83,9 +79,8 @@ class Probed:
 
     async def _start(self) -> int:
         pulse, self.primed = Pulse(BEAT), asyncio.Event()
-        health = Health(
-            pulse, self.watches, self.limits, api_silence=lambda: self.silence, primed=self.primed
-        )
+        watches = Watches([CONFIG_MAPS], time.monotonic, lambda _: None)
+        health = Health(pulse, watches, self.limits, api_silence=lambda: 0.0, primed=self.primed)
         self._beating = asyncio.ensure_future(pulse.run())
         self._server = Server(health, lambda: None, host="127.0.0.1", port=0)
         return await self._server.start()
@@ -136,38 +131,10 @@ def test_a_loop_that_does_not_turn_answers_no_probe(probed):
     eventually(lambda: get(probed.port, "/healthz")[0] == 200, what="it turns again")
 
 
-def test_silent_watches_are_told_each_with_its_age_while_the_api_server_answers(probed):
-    probed.watches.begun([CONFIG_MAPS, JOBS])
-    probed.now += 400
-    probed.watches.alive(JOBS)
-    probed.now += 212
-    expected = (
-        "the watch of configmaps has received no event or bookmark for 612 s (at most 600 s)\n"
-    )
-    eventually(lambda: get(probed.port, "/healthz") == (503, expected), what="only that one")
-    probed.silence = 1e9
-    eventually(lambda: get(probed.port, "/healthz") == (200, "ok\n"), what="no API server either")
-
-
 def test_ready_means_that_the_caches_are_filled(probed):
     assert get(probed.port, "/readyz") == (503, "the caches are not primed yet\n")
     probed.loop.call_soon_threadsafe(probed.primed.set)
     eventually(lambda: get(probed.port, "/readyz") == (200, "ok\n"), what="ready")
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("HEALTH_LOOP_LAG_SECONDS", "0"),
-        ("HEALTH_LOOP_LAG_SECONDS", "61"),
-        ("HEALTH_WATCH_AGE_SECONDS", "300"),  # each watch is renewed that often
-        ("PRODUCT_METRICS", "-1"),
-    ],
-)
-def test_limits_that_make_no_sense_are_refused(name, value):
-    with pytest.raises(InvalidSettings) as error:
-        parse_settings({f"SLUICEGATE_{name}": value})
-    assert [one.path for one in error.value.problems] == [f"SLUICEGATE_{name}"]
 
 
 # ---- a real process, with nobody to talk to -------------------------------------------------
@@ -189,21 +156,7 @@ class Operator:
 @pytest.fixture
 def operator(tmp_path) -> Iterator[Operator]:
     """`sluicegate run`, whose API server refuses connections."""
-    kubeconfig = tmp_path / "kubeconfig"
-    context = {"cluster": "c", "user": "u"}
-    server = f"https://127.0.0.1:{free_port()}"
-    kubeconfig.write_text(
-        yaml.safe_dump(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "clusters": [{"name": "c", "cluster": {"server": server}}],
-                "users": [{"name": "u", "user": {"token": TOKEN}}],
-                "contexts": [{"name": "x", "context": context}],
-                "current-context": "x",
-            }
-        )
-    )
+    kubeconfig = kubeconfig_of(tmp_path, f"https://127.0.0.1:{free_port()}", token=TOKEN)
     port, log = free_port(), tmp_path / "log"
     program = Path(sys.executable).with_name("sluicegate")
     environment = {

@@ -15,11 +15,11 @@ from sluicegate.kube.leases import LeaseRecord
 from sluicegate.runtime.leader_election import LeaseTiming
 from sluicegate.runtime.metrics import LEADING, NAME
 from tests.support.apiserver.leases import LeaseServer, Replica, on_virtual_time
+from tests.support.virtual.event_loop import virtual_loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.support.virtual.event_loop import VirtualLoop
 
 DURATION = 15.0
 DEADLINE = 10.0
@@ -27,9 +27,9 @@ RETRY = 2.0
 LOOK = 1.0
 
 
-async def two(loop: VirtualLoop) -> tuple[LeaseServer, Replica, Replica]:
+async def two() -> tuple[LeaseServer, Replica, Replica]:
     """One that leads and renews, one that waits and has seen it."""
-    server = LeaseServer(loop)
+    server = LeaseServer()
     first = Replica("first", server).start()
     await first.leads()
     second = Replica("second", server).start()
@@ -44,377 +44,321 @@ def last_renewal(server: LeaseServer, name: str) -> float:
 
 
 # ---- one that leads -------------------------------------------------------------------------
-def test_the_first_leads_at_once_and_on_for_ever():
-    async def story(loop):
-        server = LeaseServer(loop)
-        only = Replica("first", server).start()
-        assert await only.leads() <= LOOK
-        await asyncio.sleep(300.0)
-        assert only.leading
-        assert len(only.led) == 1
-        gaps = [b - a for (a, _), (b, _) in zip(server.log, server.log[1:], strict=False)]
-        assert max(gaps) == pytest.approx(RETRY, abs=0.001)
-        assert LEADING.labels(NAME)._value.get() == 1
-
-    on_virtual_time(story)
+@on_virtual_time
+async def test_the_first_leads_at_once_and_on_for_ever():
+    server = LeaseServer()
+    only = Replica("first", server).start()
+    assert await only.leads() <= LOOK
+    await asyncio.sleep(300.0)
+    assert only.leading
+    assert len(only.led) == 1
+    gaps = [b - a for (a, _), (b, _) in zip(server.log, server.log[1:], strict=False)]
+    assert max(gaps) == pytest.approx(RETRY, abs=0.001)
+    assert LEADING.labels(NAME)._value.get() == 1
 
 
-def test_what_is_written_says_who_leads_since_when_and_how_often_that_changed():
-    async def story(loop):
-        server, first, second = await two(loop)
-        assert server.stored
-        stored = server.stored
-        assert (stored.holder, stored.duration_seconds, stored.transitions) == ("first", 15, 0)
-        assert stored.acquired
-        assert stored.renewed
-        assert stored.acquired <= stored.renewed
-        await first.kill()
-        await second.leads()
-        assert (server.stored.holder, server.stored.transitions) == ("second", 1)
-        assert server.stored.acquired > stored.acquired
-        assert second.elector.holder == "second"
-        assert second.elector.identity == "second"
-
-    on_virtual_time(story)
+@on_virtual_time
+async def test_what_is_written_says_who_leads_since_when_and_how_often_that_changed():
+    server, first, second = await two()
+    assert server.stored
+    stored = server.stored
+    assert (stored.holder, stored.duration_seconds, stored.transitions) == ("first", 15, 0)
+    assert stored.acquired
+    assert stored.renewed
+    assert stored.acquired <= stored.renewed
+    await first.kill()
+    await second.leads()
+    assert (server.stored.holder, server.stored.transitions) == ("second", 1)
+    assert server.stored.acquired > stored.acquired
+    assert second.elector.holder == "second"
+    assert second.elector.identity == "second"
 
 
-def test_whoever_comes_back_under_its_name_takes_its_own_lease_at_once():
-    async def story(loop):
-        server, first, second = await two(loop)
-        await second.kill()
-        await first.kill()
-        again = Replica("first", server).start()
-        before = loop.time()
-        assert await again.leads() - before <= LOOK
-        assert server.stored.transitions == 0
+@on_virtual_time
+async def test_whoever_comes_back_under_its_name_takes_its_own_lease_at_once():
+    loop = virtual_loop()
+    server, first, second = await two()
+    await second.kill()
+    await first.kill()
+    again = Replica("first", server).start()
+    before = loop.time()
+    assert await again.leads() - before <= LOOK
+    assert server.stored.transitions == 0
 
-    on_virtual_time(story)
 
-
-def test_of_two_that_find_it_free_at_once_one_leads():
-    async def story(loop):
-        server = LeaseServer(loop)
-        both = [Replica(name, server) for name in ("first", "second")]
-        for one in both:
-            one.line.request_seconds = 0.5  # both have read before either has written
-            one.start()
-        await asyncio.sleep(60.0)
-        assert [one.leading for one in both].count(True) == 1
-        assert sum(len(one.led) for one in both) == 1
-
-    on_virtual_time(story)
+@on_virtual_time
+async def test_of_two_that_find_it_free_at_once_one_leads():
+    server = LeaseServer()
+    both = [Replica(name, server) for name in ("first", "second")]
+    for one in both:
+        one.line.request_seconds = 0.5  # both have read before either has written
+        one.start()
+    await asyncio.sleep(60.0)
+    assert [one.leading for one in both].count(True) == 1
+    assert sum(len(one.led) for one in both) == 1
 
 
 # ---- one that fails -------------------------------------------------------------------------
-async def killed(loop: VirtualLoop, server: LeaseServer, first: Replica) -> None:
+async def killed(server: LeaseServer, first: Replica) -> None:
     await first.kill()
 
 
-async def cut_off(loop: VirtualLoop, server: LeaseServer, first: Replica) -> None:
+async def cut_off(server: LeaseServer, first: Replica) -> None:
     first.line.cut = True
 
 
-async def unanswered(loop: VirtualLoop, server: LeaseServer, first: Replica) -> None:
+async def unanswered(server: LeaseServer, first: Replica) -> None:
     first.line.request_seconds = 3600.0
 
 
 @pytest.mark.parametrize("fails", [killed, cut_off, unanswered])
-def test_another_leads_fifteen_seconds_and_a_look_after_the_last_renewal_it_saw(
+@on_virtual_time
+async def test_another_leads_fifteen_seconds_and_a_look_after_the_last_renewal_it_saw(
     fails: Callable[..., Awaitable[None]],
 ):
-    async def story(loop):
-        server, first, second = await two(loop)
-        await fails(loop, server, first)
-        begun = await second.leads()
-        since = begun - last_renewal(server, "first")
-        assert DURATION <= since <= DURATION + 2 * LOOK
-        await asyncio.sleep(60.0)
-        assert second.leading
-        assert not first.leading
-        assert first.led[-1][1] <= begun
-
-    on_virtual_time(story)
+    server, first, second = await two()
+    await fails(server, first)
+    begun = await second.leads()
+    since = begun - last_renewal(server, "first")
+    assert DURATION <= since <= DURATION + 2 * LOOK
+    await asyncio.sleep(60.0)
+    assert second.leading
+    assert not first.leading
+    assert first.led[-1][1] <= begun
 
 
 @pytest.mark.parametrize("fails", [cut_off, unanswered])
-def test_a_leader_whose_renewals_fail_ends_ten_seconds_after_the_last_one(fails):
-    async def story(loop):
-        server, first, _ = await two(loop)
-        await fails(loop, server, first)
-        ended = await first.ends()
-        assert ended - last_renewal(server, "first") == pytest.approx(DEADLINE, abs=0.1)
-        assert not first.elector.leading
-        assert LEADING.labels(NAME)._value.get() == 0
-
-    on_virtual_time(story)
-
-
-def test_a_leader_whose_connection_comes_back_in_time_leads_on():
-    async def story(loop):
-        _, first, second = await two(loop)
-        first.line.cut = True
-        await asyncio.sleep(DEADLINE - 2 * RETRY)
-        first.line.cut = False
-        await asyncio.sleep(60.0)
-        assert len(first.led) == 1
-        assert first.leading
-        assert not second.led
-
-    on_virtual_time(story)
+@on_virtual_time
+async def test_a_leader_whose_renewals_fail_ends_ten_seconds_after_the_last_one(fails):
+    server, first, _ = await two()
+    await fails(server, first)
+    ended = await first.ends()
+    assert ended - last_renewal(server, "first") == pytest.approx(DEADLINE, abs=0.1)
+    assert not first.elector.leading
+    assert first.elector.valid_until == float("-inf")
+    assert LEADING.labels(NAME)._value.get() == 0
 
 
-def test_a_lease_counts_from_when_its_renewal_was_sent_however_late_the_answer_is():
-    async def story(loop):
-        server = LeaseServer(loop)
-        first = Replica("first", server)
-        first.line.answer_seconds = 1.4
-        first.start()
-        await first.leads()
-        for _ in range(100):
-            await asyncio.sleep(0.3)
-            # What is stored since then counts for the others from the moment it was stored.
-            assert first.elector.valid_until <= last_renewal(server, "first") + DURATION
+@on_virtual_time
+async def test_a_leader_whose_connection_comes_back_in_time_leads_on():
+    _, first, second = await two()
+    first.line.cut = True
+    await asyncio.sleep(DEADLINE - 2 * RETRY)
+    first.line.cut = False
+    await asyncio.sleep(60.0)
+    assert len(first.led) == 1
+    assert first.leading
+    assert not second.led
 
-    on_virtual_time(story)
+
+@on_virtual_time
+async def test_a_lease_counts_from_when_its_renewal_was_sent_however_late_the_answer_is():
+    server = LeaseServer()
+    first = Replica("first", server)
+    first.line.answer_seconds = 1.4
+    first.start()
+    await first.leads()
+    for _ in range(100):
+        await asyncio.sleep(0.3)
+        # What is stored since then counts for the others from the moment it was stored.
+        assert first.elector.valid_until <= last_renewal(server, "first") + DURATION
 
 
 @pytest.mark.parametrize("late", ["request_seconds", "answer_seconds"])
-def test_an_answer_that_takes_longer_than_three_seconds_is_none(late):
-    async def story(loop):
-        server, first, _ = await two(loop)
-        setattr(first.line, late, 3.2)
-        known = first.elector.valid_until
-        await asyncio.sleep(6.0)
-        assert first.elector.valid_until <= known + RETRY  # one that was under way
-        assert server.stored.holder == "first"
-
-    on_virtual_time(story)
+@on_virtual_time
+async def test_an_answer_that_takes_longer_than_three_seconds_is_none(late):
+    server, first, _ = await two()
+    setattr(first.line, late, 3.2)
+    known = first.elector.valid_until
+    await asyncio.sleep(6.0)
+    assert first.elector.valid_until <= known + RETRY  # one that was under way
+    assert server.stored.holder == "first"
 
 
-def test_a_leader_that_was_frozen_leads_no_more_when_it_wakes():
-    async def story(loop):
-        _, first, second = await two(loop)
-        await second.kill()
-        loop.skip(DURATION + 1)
-        assert not first.elector.leading
-        assert first.elector.valid_until < loop.time()
-        await asyncio.sleep(0.0)
-        await asyncio.sleep(0.1)
-        assert len(first.led) == 1 or first.led[0][1] <= loop.time()
+@on_virtual_time
+async def test_a_leader_that_was_frozen_leads_no_more_when_it_wakes():
+    loop = virtual_loop()
+    _, first, second = await two()
+    await second.kill()
+    loop.skip(DURATION + 1)
+    assert not first.elector.leading
+    assert first.elector.valid_until < loop.time()
+    await asyncio.sleep(0.0)
+    await asyncio.sleep(0.1)
+    assert len(first.led) == 1 or first.led[0][1] <= loop.time()
 
-    on_virtual_time(story)
 
-
-def test_a_leader_that_wakes_finds_who_took_its_place_and_waits():
-    async def story(loop):
-        server, first, _ = await two(loop)
-        server.edit(holder="third")  # taken while this process was frozen
-        loop.skip(DURATION + 1)
-        await asyncio.sleep(10.0)
-        assert not first.leading
-        assert first.elector.holder == "third"
-
-    on_virtual_time(story)
+@on_virtual_time
+async def test_a_leader_that_wakes_finds_who_took_its_place_and_waits():
+    loop = virtual_loop()
+    server, first, _ = await two()
+    server.edit(holder="third")  # taken while this process was frozen
+    loop.skip(DURATION + 1)
+    await asyncio.sleep(10.0)
+    assert not first.leading
+    assert first.elector.holder == "third"
 
 
 # ---- the Lease in other hands ---------------------------------------------------------------
-def test_a_lease_that_was_lost_lets_no_write_pass_from_that_moment_on():
-    async def story(loop):
-        server, first, _ = await two(loop)
-        server.edit(holder="third")
-        await asyncio.sleep(RETRY + 0.1)
-        assert not first.leading
-        assert first.after == [float("-inf")]  # already while its work was being ended
-        assert first.elector.valid_until == float("-inf")
-
-    on_virtual_time(story)
+@on_virtual_time
+async def test_a_lease_that_was_lost_lets_no_write_pass_from_that_moment_on():
+    server, first, _ = await two()
+    server.edit(holder="third")
+    await asyncio.sleep(RETRY + 0.1)
+    assert not first.leading
+    assert first.after == [float("-inf")]  # already while its work was being ended
+    assert first.elector.valid_until == float("-inf")
 
 
-def test_a_lease_that_another_one_was_given_is_waited_for_like_any():
-    async def story(loop):
-        server, first, second = await two(loop)
-        server.edit(holder="third")
-        edited = loop.time()
-        await asyncio.sleep(60.0)
-        begun = [led[-1][0] for led in (first.led[1:], second.led) if led]
-        assert begun
-        assert min(begun) - edited >= DURATION
-
-    on_virtual_time(story)
-
-
-def test_a_lease_that_a_person_touched_without_taking_it_is_renewed():
-    async def story(loop):
-        server, first, second = await two(loop)
-        server.edit(transitions=7)
-        await asyncio.sleep(60.0)
-        assert len(first.led) == 1
-        assert first.leading
-        assert not second.led
-        assert server.stored.transitions == 7
-
-    on_virtual_time(story)
+@on_virtual_time
+async def test_a_lease_that_another_one_was_given_is_waited_for_like_any():
+    loop = virtual_loop()
+    server, first, second = await two()
+    server.edit(holder="third")
+    edited = loop.time()
+    await asyncio.sleep(60.0)
+    begun = [led[-1][0] for led in (first.led[1:], second.led) if led]
+    assert begun
+    assert min(begun) - edited >= DURATION
 
 
-def test_a_lease_that_is_deleted_is_not_taken_while_its_holder_may_still_write():
-    async def story(loop):
-        server, first, second = await two(loop)
-        first.line.cut = True  # so it doesn't notice
-        server.delete()
-        until = first.elector.valid_until
-        begun = await second.leads()
-        assert begun >= until
-        assert begun <= until + 2 * LOOK
-
-    on_virtual_time(story)
+@on_virtual_time
+async def test_a_lease_that_a_person_touched_without_taking_it_is_renewed():
+    server, first, second = await two()
+    server.edit(transitions=7)
+    await asyncio.sleep(60.0)
+    assert len(first.led) == 1
+    assert first.leading
+    assert not second.led
+    assert server.stored.transitions == 7
 
 
-def test_a_leader_whose_lease_is_deleted_ends_and_one_of_them_leads_again():
-    async def story(loop):
-        server, first, second = await two(loop)
-        server.delete()
-        await asyncio.sleep(RETRY + 0.1)
-        assert first.led[0][1] <= loop.time()
-        await asyncio.sleep(20.0)
-        assert [first.leading, second.leading].count(True) == 1
-
-    on_virtual_time(story)
-
-
-def test_nobody_waits_for_a_lease_that_nobody_was_seen_to_hold():
-    async def story(loop):
-        server = LeaseServer(loop, LeaseRecord(holder="", resource_version="0"))
-        begun = await Replica("first", server).start().leads()
-        assert begun <= LOOK
-
-    on_virtual_time(story)
+@on_virtual_time
+async def test_a_lease_that_is_deleted_is_not_taken_while_its_holder_may_still_write():
+    server, first, second = await two()
+    first.line.cut = True  # so it doesn't notice
+    server.delete()
+    until = first.elector.valid_until
+    begun = await second.leads()
+    assert begun >= until
+    assert begun <= until + 2 * LOOK
 
 
-def test_another_ones_lease_is_waited_for_from_when_it_was_first_seen():
+@on_virtual_time
+async def test_a_leader_whose_lease_is_deleted_ends_and_one_of_them_leads_again():
+    loop = virtual_loop()
+    server, first, second = await two()
+    server.delete()
+    await asyncio.sleep(RETRY + 0.1)
+    assert first.led[0][1] <= loop.time()
+    await asyncio.sleep(20.0)
+    assert [first.leading, second.leading].count(True) == 1
+
+
+@on_virtual_time
+async def test_nobody_waits_for_a_lease_that_nobody_was_seen_to_hold():
+    server = LeaseServer(LeaseRecord(holder="", resource_version="0"))
+    begun = await Replica("first", server).start().leads()
+    assert begun <= LOOK
+
+
+@on_virtual_time
+async def test_another_ones_lease_is_waited_for_from_when_it_was_first_seen():
     """Its renewal may be a moment old: whoever holds it counts from before that."""
-
-    async def story(loop):
-        loop.skip(100.0)
-        server = LeaseServer(loop, LeaseRecord(holder="gone", resource_version="0"))
-        begun = await Replica("first", server).start().leads()
-        assert DURATION <= begun - 100.0 <= DURATION + LOOK
-
-    on_virtual_time(story)
+    loop = virtual_loop()
+    loop.skip(100.0)
+    server = LeaseServer(LeaseRecord(holder="gone", resource_version="0"))
+    begun = await Replica("first", server).start().leads()
+    assert DURATION <= begun - 100.0 <= DURATION + LOOK
 
 
-def test_a_lease_lasts_as_long_as_its_holder_said():
-    async def story(loop):
-        stored = LeaseRecord(holder="gone", duration_seconds=40, resource_version="0")
-        begun = await Replica("first", LeaseServer(loop, stored)).start().leads()
-        assert 40 <= begun <= 40 + LOOK
-
-    on_virtual_time(story)
+@on_virtual_time
+async def test_a_lease_lasts_as_long_as_its_holder_said():
+    stored = LeaseRecord(holder="gone", duration_seconds=40, resource_version="0")
+    begun = await Replica("first", LeaseServer(stored)).start().leads()
+    assert 40 <= begun <= 40 + LOOK
 
 
 # ---- giving it back -------------------------------------------------------------------------
-def test_a_lease_that_is_given_back_is_taken_at_the_next_look():
-    async def story(loop):
-        server, first, second = await two(loop)
-        await first.elector.release()
-        assert first.elector.valid_until == float("-inf")
-        assert server.stored.holder == ""
-        given = loop.time()
-        await first.kill()
-        assert await second.leads() - given <= LOOK
+@on_virtual_time
+async def test_a_lease_that_is_given_back_is_taken_at_the_next_look():
+    loop = virtual_loop()
+    server, first, second = await two()
+    await first.elector.release()
+    assert first.elector.valid_until == float("-inf")
+    assert server.stored.holder == ""
+    given = loop.time()
+    await first.kill()
+    assert await second.leads() - given <= LOOK
 
-    on_virtual_time(story)
 
-
-def test_only_ones_own_lease_is_given_back(caplog):
+@on_virtual_time
+async def test_only_ones_own_lease_is_given_back(caplog):
     caplog.set_level("INFO")
-
-    async def story(loop):
-        server, first, _ = await two(loop)
-        server.edit(holder="third")
-        await first.elector.release()
-        assert server.stored.holder == "third"
-
-    on_virtual_time(story)
+    server, first, _ = await two()
+    server.edit(holder="third")
+    await first.elector.release()
+    assert server.stored.holder == "third"
     assert "lease released" not in caplog.text
 
 
-def test_who_was_stopped_still_holds_the_lease_until_it_is_given_back(caplog):
+@on_virtual_time
+async def test_who_was_stopped_still_holds_the_lease_until_it_is_given_back(caplog):
     caplog.set_level("INFO")
-
-    async def story(loop):
-        server, first, _ = await two(loop)
-        await first.kill()
-        assert first.elector.leading
-        await first.elector.release()
-        assert server.stored.holder == ""
-
-    on_virtual_time(story)
+    server, first, _ = await two()
+    await first.kill()
+    assert first.elector.leading
+    await first.elector.release()
+    assert server.stored.holder == ""
     assert "lease released" in caplog.text
 
 
-def test_a_lease_that_could_not_be_renewed_is_valid_no_more():
-    async def story(loop):
-        _, first, _ = await two(loop)
-        first.line.cut = True
-        await first.ended.wait()
-        assert first.elector.valid_until == float("-inf")
-
-    on_virtual_time(story)
-
-
-def test_a_lease_that_is_gone_is_not_made_anew_to_be_given_back():
-    async def story(loop):
-        server, first, second = await two(loop)
-        await second.kill()
-        server.delete()
-        await first.elector.release()
-        assert server.stored is None
-
-    on_virtual_time(story)
+@on_virtual_time
+async def test_a_lease_that_is_gone_is_not_made_anew_to_be_given_back():
+    server, first, second = await two()
+    await second.kill()
+    server.delete()
+    await first.elector.release()
+    assert server.stored is None
 
 
-def test_who_does_not_lead_gives_nothing_back():
-    async def story(loop):
-        server, _, second = await two(loop)
-        written = len(server.log)
-        await second.elector.release()
-        assert len(server.log) == written
-        assert server.stored.holder == "first"
-
-    on_virtual_time(story)
+@on_virtual_time
+async def test_who_does_not_lead_gives_nothing_back():
+    server, _, second = await two()
+    written = len(server.log)
+    await second.elector.release()
+    assert len(server.log) == written
+    assert server.stored.holder == "first"
 
 
 # ---- what leading leads to ------------------------------------------------------------------
-def test_an_error_of_the_work_is_told_and_not_swallowed():
-    async def story(loop):
-        replica = Replica("first", LeaseServer(loop))
+@on_virtual_time
+async def test_an_error_of_the_work_is_told_and_not_swallowed():
+    replica = Replica("first", LeaseServer())
 
-        async def broken() -> None:
-            raise ZeroDivisionError
+    async def broken() -> None:
+        raise ZeroDivisionError
 
-        with pytest.raises(ZeroDivisionError):
-            await replica.elector.run(broken)
-        assert LEADING.labels(NAME)._value.get() == 0
-
-    on_virtual_time(story)
+    with pytest.raises(ZeroDivisionError):
+        await replica.elector.run(broken)
+    assert LEADING.labels(NAME)._value.get() == 0
 
 
-def test_work_that_ends_by_itself_is_begun_again_while_the_lease_holds():
-    async def story(loop):
-        replica = Replica("first", LeaseServer(loop))
-        begun: list[float] = []
+@on_virtual_time
+async def test_work_that_ends_by_itself_is_begun_again_while_the_lease_holds():
+    loop = virtual_loop()
+    replica = Replica("first", LeaseServer())
+    begun: list[float] = []
 
-        async def short() -> None:
-            begun.append(loop.time())
-            await asyncio.sleep(3.0)
+    async def short() -> None:
+        begun.append(loop.time())
+        await asyncio.sleep(3.0)
 
-        task = asyncio.ensure_future(replica.elector.run(short))
-        await asyncio.sleep(10.0)
-        task.cancel()
-        await asyncio.wait({task})
-        assert len(begun) >= 3
-
-    on_virtual_time(story)
+    task = asyncio.ensure_future(replica.elector.run(short))
+    await asyncio.sleep(10.0)
+    task.cancel()
+    await asyncio.wait({task})
+    assert len(begun) >= 3
 
 
 def test_the_promised_timings_are_the_default():

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn, row
-from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.measurement.store import BlockLateness
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
@@ -20,10 +20,7 @@ from sluicegate.prometheus.timing import Timing
 from sluicegate.runtime.clock import boottime
 from sluicegate.runtime.health import Health, Limits, Pulse
 from sluicegate.runtime.http_server import Server
-from sluicegate.runtime.interfaces import Done
 from sluicegate.runtime.watch_liveness import Watches
-from sluicegate.runtime.workers import Workers
-from sluicegate.runtime.workqueue import WorkQueue
 from tests.support.prometheus.exposed_series import families
 from tests.support.prometheus.rows import Rows
 
@@ -129,34 +126,6 @@ async def scrape(before_scrape=lambda: None) -> dict[str, float]:
         await server.stop()
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
-
-
-async def test_what_is_being_worked_on_is_told_while_it_lasts():
-    begun, finish = asyncio.Event(), asyncio.Event()
-
-    class Slow:
-        async def reconcile(self, _: Key) -> Done:
-            begun.set()
-            await finish.wait()
-            return Done()
-
-    queue = WorkQueue(boottime, jitter=lambda: 1.0)
-    workers = Workers(queue, Slow(), count=1)
-    running = asyncio.ensure_future(workers.run())
-    queue.add(Key("shop", "a"))
-    await begun.wait()
-    name = '{name="dataproduct"}'
-    busy = await scrape(workers.export)
-    longest = busy[f"workqueue_longest_running_processor_seconds{name}"]
-    assert longest > 0
-    assert busy[f"workqueue_unfinished_work_seconds{name}"] == longest
-    assert busy['controller_runtime_active_workers{controller="dataproduct"}'] == 1
-    finish.set()
-    queue.shut_down()
-    await running
-    idle = await scrape(workers.export)
-    assert idle[f"workqueue_longest_running_processor_seconds{name}"] == 0
-    assert idle[f"workqueue_unfinished_work_seconds{name}"] == 0
 
 
 async def test_a_kind_that_is_not_served_any_more_leaves_no_age_behind():

@@ -1,10 +1,8 @@
-"""Caches, limiter, gate, workers, recorder, health and logs, each by itself."""
+"""Caches, limiter, gate, workers, recorder and health, each by itself."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +13,7 @@ from yarl import URL
 
 from sluicegate.kube import errors
 from sluicegate.kube.backpressure import Patience
-from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
+from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, JOBS, Key
 from sluicegate.runtime import event_recorder
 from sluicegate.runtime.cache import Cache, Change
 from sluicegate.runtime.event_recorder import EventRecorder, EventSubject, Note, render_event
@@ -28,8 +26,6 @@ from sluicegate.runtime.interfaces import (
     RequeueAfter,
     Watched,
 )
-from sluicegate.runtime.leader_election import LeaseTiming
-from sluicegate.runtime.logs import JsonFormatter, reconcile_context
 from sluicegate.runtime.metrics import EVENTS_DROPPED, NAME, TERMINAL_ERRORS
 from sluicegate.runtime.rate_limiter import TokenBucket
 from sluicegate.runtime.watch_liveness import Watches, watching_session
@@ -216,12 +212,6 @@ async def test_a_write_passes_while_enough_of_the_lease_is_left(clock):
         await gate.admit()
 
 
-async def test_a_write_does_not_pass_without_a_lease(clock):
-    gate = WriteFence(TokenBucket(clock, rate=1, burst=5), HeldUntil(float("-inf")), clock)
-    with pytest.raises(errors.WriteFenced):
-        await gate.admit()
-
-
 async def test_the_lease_is_looked_at_after_the_wait_for_the_budget(clock):
     lease = HeldUntil(clock.now + MARGIN_SECONDS + 0.1)
     gate = WriteFence(TokenBucket(clock, rate=100, burst=1), lease, clock)
@@ -232,19 +222,6 @@ async def test_the_lease_is_looked_at_after_the_wait_for_the_budget(clock):
     clock.now += 0.2  # while it waits, the lease runs out
     with pytest.raises(errors.WriteFenced):
         await waiting
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"duration": 10, "renew_deadline": 10},
-        {"duration": 9, "renew_deadline": 4.5},
-        {"renew_deadline": 4.9, "duration": 10},
-    ],
-)
-def test_timings_under_which_two_could_lead_or_nobody_write_are_refused(wrong):
-    with pytest.raises(ValueError, match="lease"):
-        LeaseTiming(**wrong)
 
 
 # ---- workers ----------------------------------------------------------------------------
@@ -345,20 +322,23 @@ async def test_how_long_looks_have_been_under_way_is_exported_and_nothing_while_
     def exported() -> list[float | None]:
         workers.export()
         names = ("workqueue_longest_running_processor_seconds", "workqueue_unfinished_work_seconds")
-        return [REGISTRY.get_sample_value(name, {"name": NAME}) for name in names]
+        return [
+            *(REGISTRY.get_sample_value(name, {"name": NAME}) for name in names),
+            REGISTRY.get_sample_value("controller_runtime_active_workers", {"controller": NAME}),
+        ]
 
     queue = WorkQueue(clock, jitter=lambda: 1.0)
     workers = Workers(queue, Slow(), count=1, clock=clock)
-    assert exported() == [0.0, 0.0]
+    assert exported() == [0.0, 0.0, 0]
     queue.add(A)
     running = asyncio.create_task(workers.run())
     await begun.wait()
     clock.now += 7.0
-    assert exported() == [7.0, 7.0]
+    assert exported() == [7.0, 7.0, 1]
     finish.set()
     queue.shut_down()
     await running
-    assert exported() == [0.0, 0.0]
+    assert exported() == [0.0, 0.0, 0]
 
 
 async def test_on_shut_down_what_is_under_way_is_finished(clock):
@@ -422,7 +402,7 @@ def gaps() -> list:
 
 @pytest.fixture
 def watches(clock, gaps) -> Watches:
-    return Watches([CONFIG_MAPS], clock, gaps.append)
+    return Watches([CONFIG_MAPS, JOBS], clock, gaps.append)
 
 
 def test_the_list_that_a_watch_begins_by_is_made_by_ourselves_as_well(watches, gaps):
@@ -478,9 +458,10 @@ async def test_a_silent_watch_is_a_problem_only_while_the_api_server_answers(clo
     health = Health(
         Pulse(), watches, Limits(), api_silence=lambda: silence[0], primed=asyncio.Event()
     )
-    watches.alive(CONFIG_MAPS)
+    watches.begun([CONFIG_MAPS, JOBS])
     clock.now += Limits().watch_age
     assert health.alive().well
+    watches.alive(JOBS)
     clock.now += 1
     assert health.alive().problems == (
         "the watch of configmaps has received no event or bookmark for 601 s (at most 600 s)",
@@ -497,14 +478,3 @@ async def test_a_replica_is_ready_once_its_caches_are_primed_until_it_stops(watc
     assert health.ready().well
     health.stopping = True
     assert not health.ready().well
-
-
-def test_a_log_line_is_json_with_product_and_reconcile():
-    record = logging.LogRecord("x", logging.INFO, "f", 1, "took %d", (3,), None)
-    record.weight = 5
-    with reconcile_context(A) as reconcile:
-        line = json.loads(JsonFormatter().format(record))
-    assert line["message"] == "took 3"
-    assert (line["namespace"], line["product"]) == ("shop", "a")
-    assert (line["reconcile_id"], line["weight"]) == (reconcile, 5)
-    assert "product" not in json.loads(JsonFormatter().format(record))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from copy import deepcopy
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,10 +14,7 @@ from sluicegate.runtime.interfaces import Done, QueuePriority, Record, RequeueAf
 from sluicegate.runtime.refused_lists import ListedOnly, Refusals
 from sluicegate.runtime.resync import Resync
 from sluicegate.runtime.tasks import end
-from tests.support.apiserver.api_stand_in import ApiStandIn, failure
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.support.apiserver.api_stand_in import ApiStandIn
 
 OBJECTS_AT_ONCE = 20
 
@@ -79,76 +75,6 @@ async def test_a_list_that_is_older_than_what_is_known_is_of_a_restored_store_an
         finally:
             await end([running])
     assert caches.products.get(A).version == int(backup["metadata"]["resourceVersion"]) < newest
-
-
-@contextlib.asynccontextmanager
-async def resyncing(busy: Callable[[ApiStandIn], bool], changes: Callable[[Change], None]):
-    """A resync every 0.3 s, for the length of a block, of a server that an object vanishes from."""
-    async with ApiStandIn() as server:
-        server.keep(CONFIG_MAPS, {"metadata": {"namespace": A.namespace, "name": A.name}})
-        resync = Resync(
-            server.api,
-            Caches([Watched(CONFIG_MAPS, project)]),
-            changes,
-            interval=0.3,
-            **PLAIN,
-            busy=lambda: busy(server),
-        )
-        await resync.prime()
-        del server.objects[CONFIG_MAPS.path(*A)]
-        running = asyncio.create_task(resync.run())
-        try:
-            yield server
-        finally:
-            await end([running])
-
-
-async def test_a_list_of_all_is_put_off_until_the_operator_has_time_for_it():
-    changes: asyncio.Queue[Change] = asyncio.Queue()
-    sent: list[int] = []
-
-    def busy(server: ApiStandIn) -> bool:
-        sent.append(len(server.sent))
-        return len(sent) <= 3
-
-    async with resyncing(busy, changes.put_nowait):
-        await changes.get()
-        async with asyncio.timeout(20):
-            assert await changes.get() == Change(A, QueuePriority.NORMAL)
-    assert sent[:4] == [sent[0]] * 4, "nothing was asked while it was busy"
-
-
-@pytest.mark.slow
-async def test_a_list_of_all_comes_an_interval_later_though_the_operator_is_always_busy():
-    changes: asyncio.Queue[Change] = asyncio.Queue()
-    async with resyncing(lambda _: True, changes.put_nowait):
-        await changes.get()
-        async with asyncio.timeout(20):
-            assert await changes.get() == Change(A, QueuePriority.NORMAL)
-
-
-async def test_the_objects_of_a_kind_that_is_gone_are_gone_too():
-    class WithoutTheKind(ApiStandIn):
-        gone = False
-
-        def _refusal(self, method, path):
-            return failure(404, "NotFound") if self.gone else super()._refusal(method, path)
-
-    changes: asyncio.Queue[Change] = asyncio.Queue()
-    async with WithoutTheKind() as server:
-        server.keep(CONFIG_MAPS, {"metadata": {"namespace": A.namespace, "name": A.name}})
-        caches = Caches([Watched(CONFIG_MAPS, project)])
-        resync = Resync(server.api, caches, changes.put_nowait, interval=0.01, **PLAIN)
-        await resync.prime()
-        assert await changes.get() == Change(A, QueuePriority.NORMAL)
-        server.gone = True
-        running = asyncio.create_task(resync.run())
-        try:
-            async with asyncio.timeout(20):
-                assert await changes.get() == Change(A, QueuePriority.NORMAL)
-        finally:
-            await end([running])
-    assert len(caches.products) == 0
 
 
 async def test_while_a_long_page_is_taken_in_others_have_a_turn():
@@ -286,30 +212,3 @@ async def test_where_one_kind_cant_be_read_nothing_is_taken_for_absent(cluster):
         cluster.server.refused.clear()
         await cluster.changed(GONE)
         assert await cluster.reconciled(GONE)
-
-
-@pytest.mark.slow
-async def test_a_list_of_all_namespaces_that_is_refused_is_waited_for():
-    async with ApiStandIn() as server:
-        server.refused |= {CONFIG_MAPS.path()}
-        caches = Caches([Watched(CONFIG_MAPS, project)])
-        refusals = Refusals(lambda: 0.0)
-        resync = Resync(
-            server.api,
-            caches,
-            lambda _: None,
-            interval=1,
-            jitter=lambda: 0.0,
-            refusals=refusals,
-        )
-        priming = asyncio.create_task(resync.prime())
-        try:
-            async with asyncio.timeout(20):
-                while len(server.sent) < 2:  # noqa: ASYNC110 - the stand-in doesn't tell
-                    await asyncio.sleep(0)
-            assert not resync.primed.is_set()
-            server.refused.clear()
-            async with asyncio.timeout(20):
-                await priming
-        finally:
-            await end([priming])

@@ -18,7 +18,7 @@ from sluicegate.runtime.refused_lists import Refusals
 from sluicegate.runtime.resync import Resync
 from sluicegate.runtime.tasks import end
 from sluicegate.runtime.write_fence import OpenGate
-from tests.support.virtual.event_loop import run_virtually, virtual_loop
+from tests.support.virtual.event_loop import run_virtually, virtual_loop, virtually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -106,85 +106,84 @@ def test_while_the_operator_is_busy_the_list_is_put_off_for_an_interval_at_most(
     assert times_of(940, busy=busy_until(9e9)) == pytest.approx([330.0, 930.0], abs=0.02)
 
 
-def test_a_kind_whose_watch_had_a_gap_is_listed_alone_two_seconds_later():
-    async def story() -> None:
-        lists = Lists()
-        resync = resync_of(lists)
-        async with running(resync):
-            await asyncio.sleep(10)
-            for _ in range(2):
-                resync.request(CONFIG_MAPS)
-                await asyncio.sleep(1)
-            await asyncio.sleep(10)
-            assert lists.times() == pytest.approx([12.0], abs=0.02)
-            assert lists.times("services") == []
-
-    run_virtually(story())
+@virtually
+async def test_a_kind_whose_watch_had_a_gap_is_listed_alone_two_seconds_later():
+    lists = Lists()
+    resync = resync_of(lists)
+    async with running(resync):
+        await asyncio.sleep(10)
+        for _ in range(2):
+            resync.request(CONFIG_MAPS)
+            await asyncio.sleep(1)
+        await asyncio.sleep(10)
+        assert lists.times() == pytest.approx([12.0], abs=0.02)
+        assert lists.times("services") == []
 
 
 @pytest.mark.parametrize(
     ("jitter", "times"),
     [(1.0, [0, 1, 3, 7, 15, 25, 35]), (0.0, [0, 0.5, 1.5, 3.5, 7.5, 12.5, 17.5])],
 )
-def test_the_first_lists_are_tried_again_every_ten_seconds_at_the_latest(jitter, times):
-    async def story() -> None:
-        lists = Lists()
-        lists.status = lambda now: 500 if now < 34 else 200
-        resync = resync_of(lists, jitter=lambda: jitter)
-        priming = asyncio.create_task(resync.prime())
-        await asyncio.sleep(times[-1] - 0.5)
-        assert not resync.primed.is_set()
-        assert lists.times()[:7] == pytest.approx(
-            times[:-1] if jitter else lists.times()[:7], abs=0.05
-        )
-        await asyncio.wait_for(priming, 60)
-        assert lists.times()[: len(times)] == pytest.approx(times, abs=0.05)
-
-    run_virtually(story())
+@virtually
+async def test_the_first_lists_are_tried_again_every_ten_seconds_at_the_latest(jitter, times):
+    lists = Lists()
+    lists.status = lambda now: 500 if now < 34 else 200
+    resync = resync_of(lists, jitter=lambda: jitter)
+    priming = asyncio.create_task(resync.prime())
+    await asyncio.sleep(times[-1] - 0.5)
+    assert not resync.primed.is_set()
+    assert lists.times()[:7] == pytest.approx(times[:-1] if jitter else lists.times()[:7], abs=0.05)
+    await asyncio.wait_for(priming, 60)
+    assert lists.times()[: len(times)] == pytest.approx(times, abs=0.05)
 
 
-def test_all_is_listed_at_once_when_the_api_server_is_back():
-    async def story() -> None:
-        lists = Lists()
-        lists.status = lambda now: 500 if now < 16 else 200
-        resync = resync_of(lists, jitter=lambda: 1.0)
-        priming = asyncio.create_task(resync.prime())
-        await asyncio.sleep(17)
-        assert lists.times()[-1] == pytest.approx(15, abs=0.05)
-        resync.after_outage()
-        await asyncio.wait_for(priming, 1)
-        async with running(resync):
-            await asyncio.sleep(5)
-        assert lists.times()[-2:] == pytest.approx([17, 19], abs=0.05)
-
-    run_virtually(story())
+@virtually
+async def test_a_list_of_all_namespaces_that_is_refused_is_waited_for():
+    lists = Lists()
+    lists.status = lambda now: 403 if now < 20 else 200
+    resync = resync_of(lists, jitter=lambda: 1.0)
+    priming = asyncio.create_task(resync.prime())
+    await asyncio.sleep(20)
+    assert not resync.primed.is_set()
+    await asyncio.wait_for(priming, 20)
+    assert lists.times() == pytest.approx([0, 1, 3, 7, 15, 31], abs=0.05)
 
 
-def test_what_is_refused_in_a_namespace_is_tried_again_each_minute_and_keeps_no_other_waiting():
-    async def story() -> None:
-        lists = Lists()
-        lists.status = lambda now: 403
-        resync = resync_of(lists, namespaces=["shop"], jitter=lambda: 1.0, interval=9e9)
-        await resync.prime()
-        async with running(resync):
-            await asyncio.sleep(200)
-        expected = [0, 1, 3, 7, 15, 31, 63, 123, 183]
-        assert lists.times() == pytest.approx(expected, abs=0.05)
+@virtually
+async def test_all_is_listed_at_once_when_the_api_server_is_back():
+    lists = Lists()
+    lists.status = lambda now: 500 if now < 16 else 200
+    resync = resync_of(lists, jitter=lambda: 1.0)
+    priming = asyncio.create_task(resync.prime())
+    await asyncio.sleep(17)
+    assert lists.times()[-1] == pytest.approx(15, abs=0.05)
+    resync.after_outage()
+    await asyncio.wait_for(priming, 1)
+    async with running(resync):
+        await asyncio.sleep(5)
+    assert lists.times()[-2:] == pytest.approx([17, 19], abs=0.05)
 
-    run_virtually(story())
+
+@virtually
+async def test_what_is_refused_in_a_namespace_is_tried_again_each_minute_and_keeps_no_other_waiting():
+    lists = Lists()
+    lists.status = lambda now: 403
+    resync = resync_of(lists, namespaces=["shop"], jitter=lambda: 1.0, interval=9e9)
+    await resync.prime()
+    async with running(resync):
+        await asyncio.sleep(200)
+    expected = [0, 1, 3, 7, 15, 31, 63, 123, 183]
+    assert lists.times() == pytest.approx(expected, abs=0.05)
 
 
-def test_a_kind_that_vanished_is_listed_until_it_is_back():
-    async def story() -> None:
-        lists, changed = Lists(), set()
-        loop = virtual_loop()
-        lists.names = ["a"]
-        lists.status = lambda now: 404 if 20 < now < 60 else 200
-        resync = resync_of(lists, interval=9e9, on_change=lambda _: changed.add(round(loop.time())))
-        await resync.prime()
-        async with running(resync):
-            await asyncio.sleep(100)
-        assert lists.times() == pytest.approx([0, 30, 31, 33, 37, 45, 55, 65], abs=0.05)
-        assert changed == {0, 30, 65}, "it is known, gone, and back"
-
-    run_virtually(story())
+@virtually
+async def test_a_kind_that_vanished_is_listed_until_it_is_back():
+    lists, changed, loop = Lists(), set(), virtual_loop()
+    lists.names = ["a"]
+    lists.status = lambda now: 404 if 20 < now < 60 else 200
+    resync = resync_of(lists, interval=9e9, on_change=lambda _: changed.add(round(loop.time())))
+    await resync.prime()
+    async with running(resync):
+        await asyncio.sleep(100)
+    assert lists.times() == pytest.approx([0, 30, 31, 33, 37, 45, 55, 65], abs=0.05)
+    assert changed == {0, 30, 65}, "it is known, gone, and back"

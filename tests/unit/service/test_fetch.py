@@ -30,9 +30,14 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_bento_on_a_claim_is_unpacked(claim: Path, tmp_path: Path):
-    into = tmp_path / "into"
-    into.mkdir()
+@pytest.fixture
+def into(tmp_path: Path) -> Path:
+    folder = tmp_path / "into"
+    folder.mkdir()
+    return folder
+
+
+def test_a_bento_on_a_claim_is_unpacked(claim: Path, into: Path):
     source = Source(
         "pvc://models/bentos/pricing.bento", sha256(claim / "bentos" / "pricing.bento"), claim
     )
@@ -41,10 +46,7 @@ def test_a_bento_on_a_claim_is_unpacked(claim: Path, tmp_path: Path):
     assert sorted(path.name for path in into.iterdir()) == ["bento.yaml", "env", "models", "src"]
 
 
-def test_another_archive_under_the_name_is_refused_and_leaves_nothing(claim: Path, tmp_path: Path):
-    into = tmp_path / "into"
-    into.mkdir()
-
+def test_another_archive_under_the_name_is_refused_and_leaves_nothing(claim: Path, into: Path):
     with pytest.raises(FetchError, match=rf"has the sha256 [0-9a-f]{{64}}, not {SHA256}"):
         fetch(Source("pvc://models/bentos/pricing.bento", SHA256, claim), into)
     assert not list(into.iterdir())
@@ -96,24 +98,13 @@ def test_other_addresses_are_not(address: str):
     refuse_local("good.example", address)
 
 
-@pytest.mark.parametrize("path", ["../outside", "bentos/../../outside"])
-def test_a_path_out_of_the_claim_is_refused(claim: Path, tmp_path: Path, path: str):
+@pytest.mark.parametrize("path", ["../outside", "bentos/../../outside", "link"])
+def test_nothing_out_of_the_claim_is_read(claim: Path, into: Path, tmp_path: Path, path: str):
     (tmp_path / "outside").write_text("x")
-    into = tmp_path / "into"
-    into.mkdir()
+    (claim / "link").symlink_to(tmp_path / "outside")
 
     with pytest.raises(FetchError, match="leads out of the claim"):
         fetch(Source(f"pvc://models/{path}", SHA256, claim), into)
-
-
-def test_a_link_out_of_the_claim_is_refused(claim: Path, tmp_path: Path):
-    (tmp_path / "outside").write_text("x")
-    (claim / "link").symlink_to(tmp_path / "outside")
-    into = tmp_path / "into"
-    into.mkdir()
-
-    with pytest.raises(FetchError, match="leads out of the claim"):
-        fetch(Source("pvc://models/link", SHA256, claim), into)
 
 
 def test_what_went_wrong_becomes_the_termination_message(

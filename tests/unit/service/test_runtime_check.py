@@ -19,28 +19,34 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_message_says_what_to_do(tmp_path: Path, monkeypatch, capsys):
+@pytest.fixture
+def message(tmp_path: Path, monkeypatch) -> Path:
+    """What the container leaves behind."""
+    path = tmp_path / "message"
+    monkeypatch.setenv("SLUICEGATE_TERMINATION_LOG", str(path))
+    return path
+
+
+def test_the_message_says_what_to_do(tmp_path: Path, message: Path, capsys):
     folder = write_bento(tmp_path / "b", requirements="lightgbm==4.0\n", python="3.7")
-    monkeypatch.setenv("SLUICEGATE_TERMINATION_LOG", str(tmp_path / "message"))
 
     assert main([str(folder)]) == 1
-    message = (tmp_path / "message").read_text()
-    assert message.startswith("RuntimeMismatch: python: wanted 3.7, found 3.")
-    assert "; lightgbm: wanted ==4.0, found nothing. Build the bento with" in message
-    assert "(sluicegate runtime-image)" in message
-    assert capsys.readouterr().err.strip() == message
+    said = message.read_text()
+    assert said.startswith("RuntimeMismatch: python: wanted 3.7, found 3.")
+    assert "; lightgbm: wanted ==4.0, found nothing. Build the bento with" in said
+    assert "(sluicegate runtime-image)" in said
+    assert capsys.readouterr().err.strip() == said
 
 
 @pytest.mark.parametrize("wanted", ["Pricer", "Estimates", "pricing"])
 def test_an_entry_service_of_another_name_names_both_and_the_field(
-    wanted: str, tmp_path: Path, monkeypatch
+    wanted: str, tmp_path: Path, message: Path, monkeypatch
 ):
     folder = write_bento(tmp_path / "b", python=None, beside=("Estimates",))
-    monkeypatch.setenv("SLUICEGATE_TERMINATION_LOG", str(tmp_path / "message"))
     monkeypatch.setenv("SLUICEGATE_ENTRY_SERVICE", wanted)
 
     assert main([str(folder)]) == 1
-    assert (tmp_path / "message").read_text() == (
+    assert message.read_text() == (
         f"ServiceNotFound: spec.model.bento.service is {wanted}, and the bento's entry service is"
         " Pricing (beside it there are Estimates): set spec.model.bento.service to Pricing"
     )
@@ -57,26 +63,24 @@ def test_the_right_entry_service_and_an_operator_that_names_none_fit(
     assert main([str(folder)]) == 0
 
 
-def test_a_bento_that_fits_says_nothing(tmp_path: Path, monkeypatch, capsys):
+def test_a_bento_that_fits_says_nothing(tmp_path: Path, message: Path):
     folder = write_bento(tmp_path / "b", requirements="packaging\n", python=None)
-    monkeypatch.setenv("SLUICEGATE_TERMINATION_LOG", str(tmp_path / "message"))
 
     assert main([str(folder)]) == 0
-    assert not (tmp_path / "message").exists()
+    assert not message.exists()
 
 
 def test_a_bento_that_fits_leaves_the_summary_of_its_api_behind(
-    tmp_path: Path, monkeypatch, capsys
+    tmp_path: Path, message: Path, capsys
 ):
     folder = write_bento(tmp_path / "b", requirements="packaging\n", python=None)
     (folder / "apis").mkdir()
     text = "paths: {/predict: {post: {responses: {200: {}}}}, /livez: {get: {}}}"
     (folder / "apis" / "openapi.yaml").write_text(text)
-    monkeypatch.setenv("SLUICEGATE_TERMINATION_LOG", str(tmp_path / "message"))
 
     assert main([str(folder)]) == 0
-    assert '"POST /predict"' in (tmp_path / "message").read_text()
-    assert "livez" not in (tmp_path / "message").read_text()
+    assert '"POST /predict"' in message.read_text()
+    assert "livez" not in message.read_text()
     assert capsys.readouterr().err == ""
 
 
@@ -91,7 +95,7 @@ def test_a_bento_that_fits_leaves_the_summary_of_its_api_behind(
     ids=["no Secret", "without bearer", "too short", "whole"],
 )
 def test_what_the_feedback_secret_lacks_is_left_behind_and_keeps_nothing_from_serving(
-    keys: dict[str, int], lacks: str | None, tmp_path: Path, monkeypatch
+    keys: dict[str, int], lacks: str | None, tmp_path: Path, message: Path, monkeypatch
 ):
     folder = write_bento(tmp_path / "b", requirements="packaging\n", python=None)
     (folder / "apis").mkdir()
@@ -101,10 +105,9 @@ def test_what_the_feedback_secret_lacks_is_left_behind_and_keeps_nothing_from_se
     for name, size in keys.items():
         (mounted / name).write_bytes(b"k" * size)
     monkeypatch.setenv("SLUICEGATE_FEEDBACK_DIRECTORY", str(mounted))
-    monkeypatch.setenv("SLUICEGATE_TERMINATION_LOG", str(tmp_path / "message"))
 
     assert main([str(folder)]) == 0
-    left = (tmp_path / "message").read_text()
+    left = message.read_text()
     assert json.loads(left).get("feedback") == lacks
     assert json.loads(left)["api"]["count"] == 1
     assert "k" * 5 not in left
@@ -118,37 +121,31 @@ def test_the_longest_summary_has_room_for_what_the_secret_lacks():
     assert len(left.encode()) <= MAX_BYTES
 
 
-def test_another_patch_release_of_a_transitive_package_is_told_and_passes(
-    tmp_path: Path, monkeypatch, capsys
-):
+@pytest.mark.usefixtures("message")
+def test_another_patch_release_of_a_transitive_package_is_told_and_passes(tmp_path: Path, capsys):
     patched = re.sub(r"^(\d+\.\d+).*", r"\1.9999", f"{version('packaging')}.0")
     folder = write_bento(tmp_path / "b", requirements=f"packaging=={patched}\n", python=None)
     (folder / "env/python/requirements.in").write_text("pytest\n")
-    monkeypatch.setenv("SLUICEGATE_TERMINATION_LOG", str(tmp_path / "message"))
 
     assert main([str(folder)]) == 0
     assert f"packaging: wanted =={patched}" in capsys.readouterr().err
 
 
-def test_a_wheel_in_the_bento_meets_a_requirement_and_brings_its_own(
-    tmp_path: Path, monkeypatch, capsys
-):
+def test_a_wheel_in_the_bento_meets_a_requirement_and_brings_its_own(tmp_path: Path, message: Path):
     folder = write_bento(tmp_path / "b", requirements="tabular==1.0\n", python=None)
     write_wheel(folder / "env/python/wheels", "tabular", "1.0", requires="lacking-package>=2")
-    monkeypatch.setenv("SLUICEGATE_TERMINATION_LOG", str(tmp_path / "message"))
 
     assert main([str(folder)]) == 1
-    message = (tmp_path / "message").read_text()
-    assert message.startswith("RuntimeMismatch: lacking-package: wanted >=2, found nothing. Build")
+    said = message.read_text()
+    assert said.startswith("RuntimeMismatch: lacking-package: wanted >=2, found nothing. Build")
 
 
-def test_a_wheel_for_another_python_is_named(tmp_path: Path, monkeypatch):
+def test_a_wheel_for_another_python_is_named(tmp_path: Path, message: Path):
     folder = write_bento(tmp_path / "b", python=None)
     write_wheel(folder / "src/wheels", "tabular", "1.0", tags="cp27-cp27m-win32")
-    monkeypatch.setenv("SLUICEGATE_TERMINATION_LOG", str(tmp_path / "message"))
 
     assert main([str(folder)]) == 1
     assert (
         "tabular: wanted a wheel for this Python (tabular-1.0-cp27-cp27m-win32.whl)"
-        in (tmp_path / "message").read_text()
+        in message.read_text()
     )

@@ -166,10 +166,6 @@ def test_only_counts_are_counts(bad, total, quality):
     assert read_block(1, bad, total).quality is quality
 
 
-def test_bad_events_a_little_above_all_are_clamped():
-    assert read_block(1, 10.2, 10).count == Count(10, 10)
-
-
 def test_a_missing_series_of_bad_events_is_no_bad_events():
     assert read_block(1, None, 10).count == Count(0, 10)
 

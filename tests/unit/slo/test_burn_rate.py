@@ -81,6 +81,7 @@ def test_a_row_trips_where_the_lower_bound_of_the_long_window_is_above_the_thres
 def test_the_short_window_tells_whether_it_still_happens():
     bad = [(0, 10)] + [(10, 10)] * 8
     assert reading(*bad, *[(0, 10)] * 3).tripped is False
+    assert reading(*bad, *[(0, 0)] * 3).tripped is False, "nothing says so"
     assert reading(*bad, (10, 10), *[(0, 10)] * 2).tripped is True
     assert reading(*bad, (3, 10), *[(0, 10)] * 2).tripped is False, "at the threshold, not above"
 

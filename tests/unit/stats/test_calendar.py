@@ -20,11 +20,19 @@ from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.calendar import CLOCK, Calendar
 from sluicegate.stats.counts import Count
 from tests.support.decisions.histories import draw
-from tests.support.decisions.judged import judged_by, observed, series, serving, stable
+from tests.support.decisions.judged import baseline, judged_by, observed, series, serving, stable
 from tests.support.decisions.scenarios import ACCURACY, blocks, product
-from tests.unit.stats.test_cusum import ACCEPTED, terms
 
 DAY = 86_400
+
+
+def slo_of(seconds, **fields):
+    """Accuracy, counted in blocks of so many seconds."""
+    (slo,) = judged_by({**ACCURACY, **fields}).slos
+    return replace(slo, calendar=Calendar(seconds))
+
+
+ACCEPTED = baseline(slo_of(300), 100, 1000)
 
 
 @given(st.integers(5, 86_400), st.sampled_from([60, 3600]), st.integers(0, 10**6))
@@ -45,9 +53,11 @@ def test_a_sum_lies_in_the_hour_and_the_day_in_which_it_begins(seconds, hour, nu
     [
         (300, 3600, 24, 288, 3600, 86_400),
         (60, 3600, 120, 1440, 3600, 86_400),
+        (600, 3600, 12, 144, 7200, 86_400),  # what is kept of older blocks is a sum of twelve
         (7, 3600, 1029, 12_343, 924, 86_400),  # thirty hours aren't kept: eleven sums are one
         (3600, 3600, 2, 24, 43_200, 86_400),
         (10_800, 3600, 1, 8, 129_600, 129_600),
+        (5, 3600, 1440, 17_280, 660, 86_400),
         (5, 60, 24, 288, 60, 1440),
     ],
 )
@@ -57,6 +67,7 @@ def test_units_are_the_clocks_unless_sums_are_longer_or_not_kept(
     calendar = Calendar(seconds, hour)
     assert (calendar.sums(24), calendar.blocks(24)) == (a_day, blocks)
     assert (calendar.hours.seconds, calendar.days.seconds) == (hours, days)
+    assert 336 * calendar.hours.sum_seconds >= 30 * hours, "thirty of them are kept"
     assert calendar.each_sum.are_sums
     assert calendar.hours.are_sums is (hours == 12 * seconds)
     assert calendar.hours_as_sums(24) == max(round(24 * hour / (12 * seconds)), 1)
@@ -90,7 +101,7 @@ def test_an_error_budget_is_of_fourteen_days(seconds, blocks):
 @pytest.mark.parametrize(("hours", "state"), [(23, "MET"), (30, "UNKNOWN")])
 def test_events_of_the_last_day_say_fine_where_only_a_baseline_tells(seconds, hours, state):
     """Few enough events that they are needed all, and so many hours ago that they came."""
-    slo = replace(terms(objective=None), calendar=Calendar(seconds))
+    slo = slo_of(seconds, objective=None)
     hour = 3600 // seconds
     counts = [(0, 1)] * (2 * hour) + [(0, 0)] * (hours - 2) * hour
     counts[hour] = (10, 1000)
@@ -118,7 +129,7 @@ def draw_count(index, seconds, rate):
 
 @pytest.mark.parametrize("seconds", [60, 120, 300, 600])
 def test_a_baseline_takes_a_day_of_the_clock_and_sees_the_swing_with_its_hours(seconds):
-    slo = replace(terms(), calendar=Calendar(seconds))
+    slo = slo_of(seconds)
 
     def learnt(hours):
         now = hours * 3600 // seconds
@@ -140,7 +151,7 @@ def test_a_baseline_knows_how_many_pods_its_events_had_unless_some_are_unknown(u
         number = 0 if index in unknown else 2 + 4 * (index % 2)
         counted.record(Block(index, Quality.COUNTED, Count(0, number * 300)))
     found = from_production(
-        terms(),
+        slo_of(300),
         SloRecord(steady_start_time=0),
         filled(300, 28),
         now=28 * 12,
@@ -152,15 +163,15 @@ def test_a_baseline_knows_how_many_pods_its_events_had_unless_some_are_unknown(u
 
 
 def test_sums_that_lie_in_days_are_judged_as_days():
-    slo = replace(terms(), calendar=Calendar(60))
-    baseline = ACCEPTED.replace(daily=True)
+    slo = slo_of(60)
+    known = ACCEPTED.replace(daily=True)
     series = filled(60, 60, swing=0.9)
-    assert drift_of(slo, series, baseline, now=47 * 60, since=0).blocks <= DAY // 60
-    assert drift_of(slo, series, baseline, now=60 * 60, since=0).statistic == 0.0
+    assert drift_of(slo, series, known, now=47 * 60, since=0).blocks <= DAY // 60
+    assert drift_of(slo, series, known, now=60 * 60, since=0).statistic == 0.0
 
 
 def test_weeks_that_are_not_kept_are_judged_by_the_day():
-    slo = replace(terms(seasonality="Weekly"), calendar=Calendar(60))
+    slo = slo_of(60, seasonality="Weekly")
     found = from_production(
         slo, SloRecord(steady_start_time=0), filled(60, 30), now=30 * 60, since=2, block_seconds=60
     )

@@ -2,7 +2,6 @@
 
 import math
 import random
-from math import pi, sin
 
 import pytest
 from hypothesis import given
@@ -10,22 +9,21 @@ from hypothesis import strategies as st
 
 from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.engine import SloRecord
-from sluicegate.api.product import DataProduct
-from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.slo_health.baseline import from_production, ratio_of, upper_bound
 from sluicegate.policy.slo_health.drift import Drift, drift_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats import cusum
 from sluicegate.stats.counts import Count
 from sluicegate.stats.seasonality import chi_square_tail, hour_matters
-from tests.support.decisions.scenarios import ACCURACY, product
+from tests.support.decisions.judged import judged_by, series
+from tests.support.decisions.scenarios import ACCURACY
 
 A = 87_600
 ACCEPTED = Baseline.of(Count(100, 1000), 0, 0, BaselineSource.EVALUATION)
 
 
 def terms(**fields):
-    return terms_of(DataProduct.parse(product({**ACCURACY, **fields}))).slos[0]
+    return judged_by({**ACCURACY, **fields}).slos[0]
 
 
 def naive(counts, p0, u0, drop, phi=1.0):
@@ -98,39 +96,29 @@ def test_each_kind_of_day_is_judged_by_its_own_bank(counts, kinds, first):
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 1)), min_size=30, max_size=700))
 def test_a_product_that_is_followed_is_judged_as_one_that_is_new(rows):
     slo, followed = terms(), Series()
-    for index, (bad, more) in enumerate(rows, start=1):
-        followed.record(Block(index, Quality.COUNTED, Count(bad, 100 + more)))
+    counts = [(bad, 100 + more) for bad, more in rows]
+    for index, one in enumerate(counts, start=1):
+        followed.record(Block(index, Quality.COUNTED, Count(*one)))
         seen = drift_of(slo, followed, ACCEPTED, now=index, since=2)
-    fresh = Series()
-    for index, (bad, more) in enumerate(rows, start=1):
-        fresh.record(Block(index, Quality.COUNTED, Count(bad, 100 + more)))
-    assert seen == drift_of(slo, fresh, ACCEPTED, now=len(rows), since=2)
+    assert seen == drift_of(slo, series(*counts), ACCEPTED, now=len(rows), since=2)
 
 
 def test_a_late_block_is_taken_in():
-    slo, series = terms(), Series()
-    for index in range(1, 61):
-        series.record(Block(index, Quality.COUNTED, Count(10, 100)))
-    before = drift_of(slo, series, ACCEPTED, now=60, since=0)
-    series.record(Block(58, Quality.COUNTED, Count(90, 100)))
-    assert drift_of(slo, series, ACCEPTED, now=60, since=0).statistic > before.statistic
+    slo, counted = terms(), series(*[(10, 100)] * 60)
+    before = drift_of(slo, counted, ACCEPTED, now=60, since=0)
+    counted.record(Block(58, Quality.COUNTED, Count(90, 100)))
+    assert drift_of(slo, counted, ACCEPTED, now=60, since=0).statistic > before.statistic
 
 
 def test_fourteen_days_are_looked_at_and_no_more():
-    slo, series = terms(), Series()
-    for index in range(1, 12):
-        series.record(Block(index, Quality.COUNTED, Count(100, 100)))
-    for index in range(12, 12 * 400):
-        series.record(Block(index, Quality.COUNTED, Count(10, 100)))
-    assert drift_of(slo, series, ACCEPTED, now=12 * 400 - 1, since=0).statistic == 0.0
+    counted = series(*[(100, 100)] * 11, *[(10, 100)] * (12 * 400 - 12))
+    assert drift_of(terms(), counted, ACCEPTED, now=12 * 400 - 1, since=0).statistic == 0.0
 
 
 def test_hours_begin_with_the_first_whole_one():
-    slo, series = terms(), Series()
-    for index in range(1, 25):
-        series.record(Block(index, Quality.COUNTED, Count(100, 100)))
-    assert drift_of(slo, series, ACCEPTED, now=23, since=2).statistic == 0.0
-    assert drift_of(slo, series, ACCEPTED, now=24, since=2).statistic > 0.0
+    slo, counted = terms(), series(*[(100, 100)] * 24)
+    assert drift_of(slo, counted, ACCEPTED, now=23, since=2).statistic == 0.0
+    assert drift_of(slo, counted, ACCEPTED, now=24, since=2).statistic > 0.0
 
 
 @pytest.mark.parametrize(("kept", "drop"), [(3, 0.03), (2, 0.25), (1, 0.45)])
@@ -168,11 +156,9 @@ def test_a_baseline_too_small_for_its_drop_allows_no_test():
 
 
 def test_a_provisional_baseline_only_warns():
-    slo, series = terms(objective="0.99", maxDrop="0.2"), Series()
-    for index in range(1, 61):
-        series.record(Block(index, Quality.COUNTED, Count(100, 100)))
+    slo, counted = terms(objective="0.99", maxDrop="0.2"), series(*[(100, 100)] * 60)
     small = Baseline.of(Count(0, 20), 0, 0, BaselineSource.EVALUATION)
-    drift = drift_of(slo, series, small, now=60, since=0)
+    drift = drift_of(slo, counted, small, now=60, since=0)
     assert drift.statistic > drift.bound
     assert drift.level.name == "AT_RISK"
 
@@ -196,39 +182,12 @@ def test_the_baseline_of_the_example_is_what_statsmodels_says():
 
 # ---- production baselines -------------------------------------------------------------------
 def filled(hours, bad=lambda _hour: 120, total=1200):
-    series = Series()
-    for index in range(1, hours * 12 + 1):
-        hour = (index - 1) // 12
-        series.record(Block(index, Quality.COUNTED, Count(bad(hour) // 12, total // 12)))
-    return series
+    return series(*((bad(hour) // 12, total // 12) for hour in range(hours) for _ in range(12)))
 
 
-def learnt(series, now, slo=None, **record):
-    slo = slo or terms()
-    return from_production(
-        slo,
-        SloRecord(**{"steady_start_time": 0, **record}),
-        series,
-        now=now,
-        since=2,
-        block_seconds=300,
-    )
-
-
-def test_production_needs_a_whole_day():
-    series = filled(30)
-    assert learnt(series, 24 * 12) is None
-    found = learnt(series, 25 * 12)
-    assert found.count == Count(24 * 120, 24 * 1200)
-    assert (found.start, found.end) == (3600, 25 * 3600)
-
-
-@pytest.mark.parametrize(
-    ("ratio", "drop", "needed"),
-    [(0.10, "0.03", 3500), (0.10, "0.05", 1260), (0.03, "0.015", 4527), (0.001, "0.001", 34965)],
-)
-def test_production_needs_the_events_of_the_design(ratio, drop, needed):
-    assert 35 * ratio * (1 - ratio) / float(drop) ** 2 == pytest.approx(needed, rel=1e-3)
+def learnt(counted, now):
+    steady = SloRecord(steady_start_time=0)
+    return from_production(terms(), steady, counted, now=now, since=2, block_seconds=300)
 
 
 def test_few_labels_take_longer_than_a_day():
@@ -237,24 +196,10 @@ def test_few_labels_take_longer_than_a_day():
     assert learnt(sparse, 32 * 12).count == Count(31 * 12, 31 * 120)
 
 
-def test_what_came_before_it_was_steady_is_left_out():
-    found = learnt(filled(60), 60 * 12, steady_start_time=20 * 3600)
-    assert found.start == 20 * 3600
-
-
 def test_a_swing_with_the_hour_makes_days_the_unit():
     swing = filled(49, lambda hour: round(120 * (1 + 0.5 * math.sin(hour * math.pi / 12))))
     assert learnt(swing, 49 * 12).daily
     assert not learnt(filled(49), 49 * 12).daily
-
-
-def test_a_weekly_product_learns_each_weekday():
-    slo = terms(seasonality="Weekly")
-    series = filled(24 * 8)
-    assert learnt(series, 24 * 6 * 12, slo) is None
-    found = learnt(series, 24 * 8 * 12, slo)
-    assert len(found.weekdays) == 7
-    assert sum(day.total for day in found.weekdays) == found.count.total
 
 
 @pytest.mark.slow
@@ -265,25 +210,6 @@ def test_the_tail_of_chi_square_equals_scipy(value, degrees):
     assert chi_square_tail(value, degrees) == pytest.approx(
         chi2.sf(value, degrees), rel=1e-9, abs=1e-13
     )
-
-
-def swinging(days, swing=0.5):
-    return [(round(100 * (1 + swing * sin(2 * pi * hour / 24))), 1000) for hour in range(24 * days)]
-
-
-def test_hours_that_differ_may_be_a_season_after_a_day_and_are_one_if_two_swing_alike():
-    assert not hour_matters(swinging(1)[:-1], 0, 1.0), "less than a day says nothing"
-    assert hour_matters(swinging(1), 0, 1.0)
-    assert not hour_matters([(100, 1000)] * 24, 0, 1.0)
-    assert hour_matters(swinging(2), 0, 1.0)
-    assert hour_matters(swinging(5), 7, 1.0), "wherever it begins"
-
-
-@pytest.mark.parametrize(("evening", "matters"), [((300, 1000), True), ((0, 0), False)])
-def test_two_hours_with_events_are_enough_to_differ(evening, matters):
-    hours = [(0, 0)] * 24
-    hours[9], hours[18] = (100, 1000), evening
-    assert hour_matters(hours, 0, 1.0) is matters
 
 
 @pytest.mark.parametrize("start", [6, 12, 18, 30, 36, 42])

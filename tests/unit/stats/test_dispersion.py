@@ -115,6 +115,28 @@ def test_what_makes_no_level_is_no_shift():
     assert level_shift((*low * 4, (0, 0), *high * 4, (0, 0))) == 0, "that hold events"
     assert level_shift(tuple(low * 20)) == 0
     assert level_shift(tuple([(7, 7)] * 20)) == 0
+    assert level_shift(()) == 0
+
+
+@pytest.mark.parametrize(("requests", "place"), [(3, 5), (2, 0)])
+def test_a_level_without_bad_events_is_as_unsure_as_one_event_of_its_own(requests, place):
+    """Fifteen good events, then half of thousands bad: 7.1 standard deviations; ten are 5.0."""
+    blocks = ((0, requests),) * 5 + ((500, 1000),) * 5
+    assert level_shift(blocks) == place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("total", "ratio", "rho"),
+    [(600, 0.1, 0.0), (600, 0.01, 0.01), (6000, 0.001, 0.05), (60, 0.3, 0.05)],
+)
+def test_bursts_are_no_change_of_level(total, ratio, rho):
+    source = np.random.default_rng(2)
+    for _ in range(200):
+        inverse = 1 / rho - 1 if rho else None
+        rates = source.beta(ratio * inverse, (1 - ratio) * inverse, 60) if inverse else [ratio] * 60
+        blocks = tuple((int(source.binomial(total, rate)), total) for rate in rates)
+        assert level_shift(blocks) == 0
 
 
 def test_the_first_of_two_equal_splits_is_the_shift():

@@ -121,12 +121,3 @@ def test_no_evidence_needs_an_interval_within_the_margin(now, before):
     widest = max(found.upper, -found.lower)
     assert evolution(*days, margin=widest + 1e-9).change is PeriodChange.NO_EVIDENCE
     assert evolution(*days, margin=widest).change is PeriodChange.TOO_FEW
-
-
-def test_the_dispersion_is_pearsons():
-    rng = np.random.default_rng(3)
-    bad = rng.binomial(200, rng.beta(20, 180, size=30))
-    share = bad.sum() / (30 * 200)
-    chi = ((bad - 200 * share) ** 2 / (200 * share * (1 - share))).sum()
-    days = [Count(int(one), 200) for one in bad]
-    assert evolution(days, days, margin=0.03).phi == pytest.approx(chi / 29)

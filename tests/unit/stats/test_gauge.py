@@ -7,14 +7,12 @@ import pytest
 
 from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.outcome import Outcome
-from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.canary.gauge_evidence import weigh
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import StartRollout
 from sluicegate.policy.model.observed import CanaryBlock, Observed
-from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.slo_health.gauge_slo import present_of
 from sluicegate.policy.transitions import apply_decision, with_share
 from sluicegate.slo.blocks import Quality
@@ -28,7 +26,7 @@ from sluicegate.stats.gauge import (
     gauge_baseline,
     gauge_cusum,
 )
-from tests.support.decisions.scenarios import product
+from tests.support.decisions.judged import judged_by
 
 BASKET = {
     "name": "basket",
@@ -40,7 +38,7 @@ V1, V2 = Release("v1"), Release("v2")
 
 def history(last, value, slo=BASKET):
     """Evaluate a gauge block by block; the value of block i is value(i), None for none."""
-    terms = terms_of(DataProduct.parse(product(slo)))
+    terms = judged_by(slo)
     status = DataProductStatus(
         stable=Version.of(V1, VersionSource.SPEC, promotion_time=0),
         spec_model=SpecModel.of(V1, Outcome.PROMOTED, 0),
@@ -170,7 +168,7 @@ def test_a_gauge_that_comes_back_with_one_value_is_not_retrained_by_what_it_was_
 
 def canary(difference, blocks, seed=5):
     """A rollout judged by a gauge alone; the decisions until one ends it."""
-    terms = terms_of(DataProduct.parse(product(BASKET, rollout={"steps": [50]})))
+    terms = judged_by(BASKET, rollout={"steps": [50]})
     status = DataProductStatus(
         stable=Version.of(V1, VersionSource.SPEC, promotion_time=0),
         spec_model=SpecModel.of(V1, Outcome.PROMOTED, 0),
@@ -208,7 +206,7 @@ def test_a_gauge_alone_has_no_requests_to_promote_by():
 
 
 # ---- at present, and beside a candidate -------------------------------------------------------
-TERMS = terms_of(DataProduct.parse(product(BASKET)))
+TERMS = judged_by(BASKET)
 (SLO,) = TERMS.slos
 ROLLOUT = {"steps": [5, 50], "maxDurationSeconds": 24 * 600}
 SHOWN = Baseline.of(NOTHING, 0, 0, BaselineSource.PRODUCTION, mean=100.0, deviation=2.0)
@@ -258,7 +256,7 @@ def test_what_a_gauge_says_at_present(values, baseline, bad):
 )
 def test_whether_a_gauge_must_speak_for_a_candidate(evidence, seconds, differences, required):
     basket = {**BASKET, "canaryEvidence": evidence}
-    terms = terms_of(DataProduct.parse(product(basket, rollout=ROLLOUT)))
+    terms = judged_by(basket, rollout=ROLLOUT)
     (slo,) = terms.slos
     found = weigh(slo, differences, terms, slos=1, block_seconds=seconds)
     assert (found.required, found.pairs) == (required, len(differences))
@@ -267,5 +265,5 @@ def test_whether_a_gauge_must_speak_for_a_candidate(evidence, seconds, differenc
 def test_a_gauge_with_nothing_but_a_bound_need_not_speak_for_a_candidate():
     """It allows no difference, and no number of values shows that there is none."""
     slo = {"name": "basket", "indicator": BASKET["indicator"], "canaryEvidence": "IfAvailable"}
-    terms = terms_of(DataProduct.parse(product(slo)))
+    terms = judged_by(slo)
     assert not weigh(terms.slos[0], [0.1], terms, slos=1, block_seconds=60).required

@@ -68,6 +68,7 @@ def test_all_good_or_all_bad_is_no_swing():
     assert not hour_matters([(0, 500)] * 24, 0, 1.0)
     assert not hour_matters([(500, 500)] * 24, 0, 1.0)
     assert not hour_matters([(250, 500), *[(0, 0)] * 23], 0, 1.0), "one hour differs from none"
+    assert hour_matters([(250, 500), (350, 500), *[(0, 0)] * 22], 0, 1.0), "two may differ"
 
 
 def z_of_days(odd, even):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow  # each lives through an hour of canary
 
 LIES = (Lie.REFUSED, Lie.HANGS, Lie.ERROR_503, Lie.PARTIAL, Lie.NOT_JSON)
-"""Of each way to say nothing one; tests/unit/test_prometheus_client has all of them."""
+"""Of each way to say nothing one; tests/unit/prometheus/test_client has all of them."""
 FIVE_MINUTES = 300.0
 CANARY_BLOCK = 60.0
 

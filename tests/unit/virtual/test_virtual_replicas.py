@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sluicegate.api import names
 from sluicegate.kube.resources import DEPLOYMENTS, EVENTS, JOBS, LEASES, Key
+from tests.support.virtual.cluster import Training
 from tests.support.virtual.network import Late, Trouble
 from tests.support.virtual.stories import (
+    BLOCK,
     HOUR,
     LEASE,
     LOOK,
     RARELY,
+    TRAINED,
     on_virtual_time,
     product,
     pushed,
     serving,
+    trainings,
 )
 
 if TYPE_CHECKING:
@@ -210,21 +215,42 @@ async def test_a_standby_whose_clock_is_stepped_does_not_take_a_lease_that_is_he
     assert {replica for replica, _ in world.network.writes} == {first.name}
 
 
+async def push(world: World, key: Key) -> None:
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: "candidate" in world.status(key), seconds=60)
+
+
+async def ask_for_a_training(world: World, key: Key) -> None:
+    world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
+    world.annotate(key, **{names.REQUEST_RETRAIN: "once"})
+    await world.until(lambda: bool(list(world.server.all(JOBS))), seconds=2 * BLOCK)
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("begin", "version", "jobs"),
+    [
+        (push, "v2", 0),
+        pytest.param(ask_for_a_training, "v2-trained", 1, marks=pytest.mark.heavy),
+    ],
+    ids=["a pushed model", "a training"],
+)
 @on_virtual_time
-async def test_a_canary_goes_on_where_it_was_under_another_leader(world):
+async def test_what_is_under_way_goes_on_where_it_was_under_another_leader(
+    world, begin, version, jobs
+):
     key = world.apply(product())
     world.start(**RARELY)
     world.start(**RARELY)
     await world.until(lambda: serving(world, key) == "v1", seconds=60)
     await world.run(HOUR / 4)
-    world.edit(key, model=pushed("b", "v2"))
-    await world.until(lambda: "candidate" in world.status(key), seconds=60)
-    while serving(world, key) != "v2":
+    await begin(world, key)
+    while serving(world, key) != version:
         leader = world.leader()
         if leader is not None:
             leader.kill()
             world.start(**RARELY)
         await world.run(600)
         assert world.loop.time() < 12 * HOUR
-    assert not list(world.server.all(JOBS))
+    assert len(list(world.server.all(JOBS))) == jobs
+    assert trainings(world, key) == 0, "none failed, so none was repeated"

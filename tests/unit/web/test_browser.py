@@ -10,10 +10,10 @@ from playwright.async_api import async_playwright
 from sluicegate.web.identity import LocalLogin
 from tests.support.apiserver.access_reviews import AccessReviews
 from tests.support.decisions.reviewed import document_of, sealed_month
+from tests.support.portfolio.poisoned import poisoned, signed
 from tests.support.portfolio.products import degraded, document, waiting_for_approval
 from tests.support.portfolio.served import served, store_of
 from tests.support.processes.browser import axe, browser
-from tests.unit.web.test_pages import poisoned, signed
 
 pytestmark = [pytest.mark.heavy, pytest.mark.slow, pytest.mark.timeout(300)]
 PATHS = (

@@ -93,9 +93,3 @@ def test_a_call_over_several_layers_passes_between_the_boxes_of_these():
                 beside = box.x in {float(end), float(end) - width}
                 assert not (beside and box.y < float(level) < box.y + height), arrow.path
     assert long == 3, "to e, to f, and back to a"
-
-
-def test_the_same_graph_gives_the_same_picture():
-    products = [facts_of(product("a", spec={"dependsOn": [{"name": "b"}]})), facts_of(product("b"))]
-    picture = picture_of(graph_of(products))
-    assert picture == picture_of(graph_of(products))

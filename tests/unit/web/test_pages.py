@@ -10,21 +10,12 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.support.decisions.reviewed import document_of, sealed_month
-from tests.support.portfolio.products import (
-    condition,
-    degraded,
-    document,
-    version,
-    waiting_for_approval,
-)
+from tests.support.portfolio.poisoned import INDICATORS, poisoned, signed
+from tests.support.portfolio.products import degraded, document, waiting_for_approval
 from tests.support.portfolio.served import served, store_of
 
 JOURNEY = "buy-a-car"
 CORE_LINK = '<a href="/products/base/core">core</a>'
-INDICATORS = [
-    {"name": "availability", "indicator": {"availability": {}}, "objective": "0.999"},
-    {"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.88"},
-]  # fmt: skip
 CORE = document("core", "base", status=degraded(),
                 spec={"journeys": [{"name": JOURNEY, "step": 2}], "slos": INDICATORS})  # fmt: skip
 CALLS = {
@@ -271,47 +262,6 @@ CORPUS = (
 )  # fmt: skip
 
 
-def poisoned(text, name="bad"):
-    """A product with this text wherever the API server takes one, and one in its status."""
-    spec = {
-        "displayName": text, "domain": text,
-        "description": {"purpose": text, "limitations": text, "usage": text},
-        "team": {"members": [{"username": text, "name": text, "role": "DataScientist"}]},
-        "links": [{"type": "Runbook", "url": "https://wiki.example/a", "title": text}],
-        "businessGoals": [{"name": text, "target": "1"}],
-        "dependsOn": [{"name": "other"}], "journeys": [{"name": "buy", "step": 1}],
-        "slos": INDICATORS,
-    }  # fmt: skip
-    bad = degraded(text, text)
-    for one in bad["slos"]:
-        one |= {"name": text, "reason": text, "message": text}
-        for market in one.get("markets", ()):
-            market["market"] = text
-    bad["slos"] = bad["slos"][1:]
-    candidate = waiting_for_approval(text)["candidate"] | {"decisionMessage": text}
-    for one in candidate["evidence"]:
-        one["slo"] = text
-    past = version(text, outcome="Replaced", reason=text, promotionTime="2026-01-01T00:00:00Z",
-                   endTime="2026-02-01T00:00:00Z")  # fmt: skip
-    bad |= {
-        "summary": {"slo": text, "model": text, "canary": text, "markets": text, "reason": text},
-        "stable": version(text, promotionTime="2026-02-01T00:00:00Z", image=f"{text}@sha256:{'a' * 64}"),
-        "candidate": candidate, "history": [past], "problems": [text],
-        "conditions": [condition("Degraded", "True", text, text), condition("Stalled", "True", text, text),
-                       condition(text[:60], "True", text, text)],
-        "decision": {"type": text, "reason": text, "message": text, "decisionTime": "2026-01-01T00:00:00Z"},
-        "retraining": {
-            "suspended": True, "job": text, "waitingFor": text, "lastReason": text,
-            "trigger": {"id": "1", "cause": text, "slo": text, "version": text, "message": text,
-                        "triggerTime": "2026-01-01T00:00:00Z"},
-            "pending": {"id": "1", "cause": text, "version": text, "triggerTime": "2026-01-01T00:00:00Z"},
-            "lastResult": {"outcome": "Failed", "reason": text, "message": text, "version": text,
-                           "completionTime": "2026-01-01T00:00:00Z"},
-        },
-    }  # fmt: skip
-    return document(name, spec=spec, status=bad)
-
-
 class Elements(HTMLParser):
     """Tags of a page, with the attributes that could act."""
 
@@ -331,19 +281,6 @@ class Elements(HTMLParser):
                 and (value or "").strip().startswith("javascript:")
             )
         ]
-
-
-def signed(text):
-    """A review with this text wherever people write into one."""
-    review = document_of(sealed_month(11, wrong=0.1), notes=text)
-    line = text.strip()
-    review["spec"] |= {
-        "decisions": [line], "attendees": [line],
-        "actions": [{"title": line, "owner": line, "dueDate": "2026-11-20"}],
-        "signOffs": [{"username": line, "role": "DataProductManager", "verdict": "Object",
-                      "note": text, "signTime": "2026-12-02T00:00:00Z"}],
-    }  # fmt: skip
-    return review
 
 
 PLACES = (

@@ -4,48 +4,32 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.api.outcome import Outcome
-from sluicegate.api.product import DataProduct
-from sluicegate.api.status import DataProductStatus, SpecModel
-from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.canary.analysis import assess
-from sluicegate.policy.model.decision import StartRollout
-from sluicegate.policy.model.observed import CanaryBlock, Observed
-from sluicegate.policy.model.terms import terms_of
-from sluicegate.policy.transitions import apply_decision, with_share
-from sluicegate.slo.blocks import BlockValue, Quality
-from sluicegate.stats.counts import Count
-from tests.support.decisions.scenarios import product
+from sluicegate.policy.model.observed import CanaryBlock
+from sluicegate.slo.blocks import Quality
+from tests.support.decisions.judged import (
+    CANARY,
+    START,
+    candidate,
+    judged_by,
+    observed,
+    readings,
+    serving,
+)
 
 AVAILABILITY = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.5"}
-V1, V2 = Release("v1"), Release("v2")
-BEGIN = 30_000
 ROUTE = {"parentRefs": [{"name": "web", "namespace": "gateway"}]}
 
 
 def mismatch(pods: tuple[int, int], sent: list[tuple[int, int] | None], weight: int = 25):
     """The wrong share that is told of a canary; counts a block are of (candidate, stable)."""
-    terms = terms_of(
-        DataProduct.parse(product(AVAILABILITY, rollout={"steps": [weight]}, route=ROUTE))
-    )
-    status = DataProductStatus(
-        stable=Version.of(V1, VersionSource.SPEC, promotion_time=0),
-        spec_model=SpecModel.of(V1, Outcome.PROMOTED, 0),
-    )
-    start = StartRollout(
-        reason="ModelChanged", message="", candidate=V2, source=VersionSource.SPEC, weight=weight
-    )
-    status = apply_decision(terms, status, start, BEGIN)
-    status = status.replace(candidate=with_share(status.candidate, weight, BEGIN))
-    ours, theirs = (
-        {AVAILABILITY["name"]: BlockValue(Quality.COUNTED, Count(0, total))} for total in pods
-    )
-    blocks = tuple(
-        CanaryBlock(BEGIN + 60 * number, Quality.COUNTED, theirs, ours, sent=one)
+    terms = judged_by(AVAILABILITY, rollout={"steps": [weight]}, route=ROUTE)
+    ours, theirs = (readings({"availability": (0, total)}) for total in pods)
+    blocks = [
+        CanaryBlock(START + CANARY * number, Quality.COUNTED, theirs, ours, sent=one)
         for number, one in enumerate(sent, start=4)
-    )
-    observed = Observed(block=1, canary_blocks=blocks, canary_block_seconds=60)
-    return assess(terms, status, status.candidate, observed).mismatch
+    ]
+    return assess(terms, serving(), candidate(weight), observed(blocks)).mismatch
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,9 @@ from math import pi, sin
 import pytest
 
 from sluicegate.api.baseline import Baseline, BaselineSource
-from sluicegate.api.product import DataProduct
 from sluicegate.policy.diagnosis.traffic_load import load_of
-from sluicegate.policy.model.terms import terms_of
-from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
+from tests.support.decisions.judged import judged_by, series
 from tests.support.decisions.scenarios import LATENCY, acts, count, product, run, scenario
 
 SINGLE_BLOCKS = 72
@@ -20,7 +18,7 @@ TRAFFIC_FACTOR = 3.0
 
 DAY = 288
 USUAL = 1200
-SLO = terms_of(DataProduct.parse(product(LATENCY))).slos[0]
+SLO = judged_by(LATENCY).slos[0]
 
 
 def history(requests, slow, last):
@@ -42,12 +40,10 @@ def swing(phase):
 
 
 def load(totals, *, now=None, bad=lambda index, total: 0, baseline=None, since=0, **more):
-    series = Series()
-    for index, total in enumerate(totals, start=1):
-        series.record(Block(index, Quality.COUNTED, Count(bad(index, total), total)))
+    counts = series(*((bad(index, total), total) for index, total in enumerate(totals, start=1)))
     now = len(totals) if now is None else now
     more = {"pods": 1.0} | more
-    return load_of(SLO, series, baseline, now=now, since=since, block_seconds=300, **more)
+    return load_of(SLO, counts, baseline, now=now, since=since, block_seconds=300, **more)
 
 
 # ---- whole histories ------------------------------------------------------------------------
@@ -139,10 +135,7 @@ def test_requests_are_those_of_a_pod():
 
 
 def pods(numbers):
-    series = Series()
-    for index, number in enumerate(numbers, start=1):
-        series.record(Block(index, Quality.COUNTED, Count(0, number * 300)))
-    return series
+    return series(*((0, number * 300) for number in numbers))
 
 
 @pytest.mark.parametrize(

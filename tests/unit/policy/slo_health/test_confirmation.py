@@ -1,8 +1,7 @@
-"""Burn rates, confirmation and hysteresis; the budget of the portfolio."""
+"""States, their confirmation and hysteresis; the budget of the portfolio."""
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 from sluicegate.api.engine import SloRecord, Streak
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
-from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import Priority
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
@@ -19,89 +17,21 @@ from sluicegate.policy.diagnosis.checks import common_cause
 from sluicegate.policy.model.history import named, newest_first, previous, with_accepted
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import Portfolio
-from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.retraining.budget import Applicant, Budget, admit
 from sluicegate.policy.retraining.holdout_gate import GateVerdict
 from sluicegate.policy.retraining.holdout_gate import judge as judge_hold_out
 from sluicegate.policy.slo_health.confirmation import confirm, product_state
 from sluicegate.policy.slo_health.ratio_slo import SloResult, judge
-from sluicegate.slo.blocks import Block, Quality, Series
-from sluicegate.slo.budget import budget_remaining
-from sluicegate.slo.burn_rate import FAST, SLOW, read, thresholds
 from sluicegate.stats.calendar import Calendar
 from sluicegate.stats.counts import Count
-from sluicegate.stats.dispersion import burst_correlation, dispersion, level_shift
-from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY, product
+from tests.support.decisions.judged import judged_by, series
+from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
 
-TERMS = terms_of(DataProduct.parse(product(AVAILABILITY, ACCURACY)))
+TERMS = judged_by(AVAILABILITY, ACCURACY)
 SLO = TERMS.slos[1]
 
 
-def series_of(counts):
-    series = Series()
-    for index, count in enumerate(counts, start=1):
-        series.record(Block(index, Quality.COUNTED, Count(*count)))
-    return series
-
-
-# ---- burn rates -----------------------------------------------------------------------------
-def test_rows_are_those_of_the_design():
-    assert [(row.long, row.short, row.burn_rate, row.level.name) for row in FAST] == [
-        (12, 1, 14.4, "MISSED"),
-        (72, 6, 6.0, "MISSED"),
-        (288, 24, 3.0, "AT_RISK"),
-        (864, 72, 1.0, "AT_RISK"),
-    ]
-    assert [(row.long, row.short, row.confidence, row.level.name) for row in SLOW] == [
-        (288, 24, 0.999998, "MISSED"),
-        (288, 24, 0.95, "AT_RISK"),
-        (2016, 288, 0.99999, "MISSED"),
-    ]
-
-
-def test_a_row_that_can_not_trip_is_dropped():
-    assert [t.row.burn_rate for t in thresholds(FAST, 0.1)] == [6.0, 3.0, 1.0]
-    assert [t.row.burn_rate for t in thresholds(FAST, 0.5)] == [1.0]
-
-
-@pytest.mark.parametrize(
-    ("counts", "trips"),
-    [
-        ([(0, 100)] * 11 + [(2, 100)], False),
-        ([(3, 100)] * 12, True),
-        ([(3, 100)] * 11 + [(0, 100)], False),
-        ([(3, 100)] * 11 + [(0, 0)], False),
-        ([(1, 100)] * 12, False),
-    ],
-    ids=[
-        "two bad events are chance",
-        "sure, and still happening",
-        "it has stopped",
-        "nothing says that it still happens",
-        "below the threshold",
-    ],
-)
-def test_the_first_row_trips_when_it_is_sure_and_goes_on(counts, trips):
-    threshold = thresholds(FAST, 0.001)[0]
-    reading = read(threshold, series_of(counts), now=12, since=0, phi=1.0)
-    assert reading.tripped is trips
-
-
-def test_a_row_with_too_few_events_is_silent():
-    threshold = thresholds(FAST, 0.001)[0]
-    assert read(threshold, series_of([(15, 15)] * 12), now=12, since=0, phi=1.0) is None
-    assert read(threshold, series_of([(15, 16)] * 12), now=12, since=0, phi=1.0) is not None
-    assert read(threshold, series_of([(15, 16)] * 12), now=12, since=0, phi=2.0) is None
-
-
-def test_bursts_weaken_the_evidence():
-    threshold = thresholds(FAST, 0.001)[0]
-    series = series_of([(3, 100)] * 12)
-    plain = read(threshold, series, now=12, since=0, phi=1.0)
-    bursty = read(threshold, series, now=12, since=0, phi=5.0)
-    assert bursty.lower_bound < plain.lower_bound
-
-
+# ---- the state of an SLO ---------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("objective", "bad", "state", "reason"),
     [
@@ -114,10 +44,10 @@ def test_bursts_weaken_the_evidence():
     ids=["lax, missed", "lax, met", "lax, all bad", "missed", "missed by far"],
 )
 def test_an_objective_that_no_window_can_miss_by_far_only_warns(objective, bad, state, reason):
-    lax = terms_of(DataProduct.parse(product({**AVAILABILITY, "objective": objective})))
+    lax = judged_by({**AVAILABILITY, "objective": objective})
     found = judge(
         lax.slos[0],
-        series_of([(bad, 100)] * 864),
+        series(*[(bad, 100)] * 864),
         baseline=None,
         now=864,
         since=0,
@@ -127,23 +57,6 @@ def test_an_objective_that_no_window_can_miss_by_far_only_warns(objective, bad, 
     assert (found.state, found.reason) == (state, reason)
 
 
-def test_the_error_budget_is_what_is_left_of_it():
-    assert budget_remaining(Count(0, 1000), 0.01) == 1.0
-    assert budget_remaining(Count(5, 1000), 0.01) == 0.5
-    assert budget_remaining(Count(20, 1000), 0.01) == -1.0
-    assert budget_remaining(Count(0, 0), 0.01) is None
-
-
-def test_dispersion_is_pearsons_and_clamped():
-    even = [(10, 100)] * 40
-    assert dispersion(even) == 1.0
-    assert dispersion([(5, 100), (15, 100)] * 20) == pytest.approx(40 * (25 / 9) / 39)
-    assert dispersion([(0, 100), (100, 100)] * 20) == 10.0
-    assert dispersion(even[:29]) == 1.0
-    assert dispersion([(0, 0)] * 50) == 1.0
-
-
-# ---- monotone -------------------------------------------------------------------------------
 ORDER = [SloState.MET, SloState.AT_RISK, SloState.MISSED]
 
 
@@ -160,7 +73,7 @@ def test_more_bad_events_never_make_a_state_better(counts, place, more):
     states = [
         judge(
             SLO,
-            series_of(rows),
+            series(*rows),
             baseline=None,
             now=len(rows),
             since=2,
@@ -393,43 +306,3 @@ def test_the_history_keeps_each_version_once_within_its_limit():
 def test_of_one_second_those_that_were_stable_come_before_those_that_were_refused():
     refused = past("v4", 20, Outcome.ROLLED_BACK).replace(promotion_time=None)
     assert newest_first((refused, *HISTORY[1:])) == (HISTORY[1], refused, HISTORY[2])
-
-
-# ---- levels and bursts ----------------------------------------------------------------------
-def test_a_decay_before_a_canary_is_no_burst():
-    source = np.random.default_rng(1)
-    rates = [0.1] * 12 + [0.3] * 20
-    blocks = [(int(source.binomial(600, rate)), 600) for rate in rates]
-    shift = level_shift(tuple(blocks))
-    assert shift == 12
-    assert burst_correlation(blocks) > 0.05
-    assert burst_correlation(blocks, shift=shift) < 0.005
-
-
-@pytest.mark.parametrize(("requests", "place"), [(3, 5), (2, 0)])
-def test_a_level_without_bad_events_is_as_unsure_as_one_event_of_its_own(requests, place):
-    """Fifteen good events, then half of thousands bad: 7.1 standard deviations; ten are 5.0."""
-    blocks = ((0, requests),) * 5 + ((500, 1000),) * 5
-    assert level_shift(blocks) == place
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("total", "ratio", "rho"),
-    [(600, 0.1, 0.0), (600, 0.01, 0.01), (6000, 0.001, 0.05), (60, 0.3, 0.05)],
-)
-def test_bursts_are_no_change_of_level(total, ratio, rho):
-    source = np.random.default_rng(2)
-    for _ in range(200):
-        inverse = 1 / rho - 1 if rho else None
-        rates = source.beta(ratio * inverse, (1 - ratio) * inverse, 60) if inverse else [ratio] * 60
-        blocks = tuple((int(source.binomial(total, rate)), total) for rate in rates)
-        assert level_shift(blocks) == 0
-
-
-@pytest.mark.parametrize(
-    "blocks", [(), ((1, 10),) * 9, ((0, 10),) * 40, ((10, 10),) * 40, ((0, 0),) * 40]
-)
-def test_few_or_even_blocks_have_one_level(blocks):
-    assert level_shift(blocks) == 0
-    assert burst_correlation(blocks) == 0.0

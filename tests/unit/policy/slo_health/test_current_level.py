@@ -3,13 +3,10 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sluicegate.api.product import DataProduct
-from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.slo_health.baseline import from_evaluation
 from sluicegate.policy.slo_health.current_level import present_of
-from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
-from tests.support.decisions.scenarios import product
+from tests.support.decisions.judged import judged_by, series
 
 CLICKS = {"name": "clicks", "indicator": {"events": {"indicator": "clicks"}}}
 counts = st.integers(0, 300).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))
@@ -20,12 +17,9 @@ levels = st.fixed_dictionaries(
 
 
 def seen(level, accepted, rows, since=0):
-    terms = terms_of(DataProduct.parse(product({**CLICKS, **level})))
+    terms = judged_by({**CLICKS, **level})
     baseline = from_evaluation({"clicks": Count(*accepted)}, terms.slos, 0).get("clicks")
-    series = Series()
-    for index, row in enumerate(rows, start=1):
-        series.record(Block(index, Quality.COUNTED, Count(*row)))
-    return present_of(terms.slos[0], series, baseline, now=len(rows), since=since)
+    return present_of(terms.slos[0], series(*rows), baseline, now=len(rows), since=since)
 
 
 @given(levels, counts, st.lists(counts, min_size=1, max_size=40), st.integers(0, 40))

@@ -11,7 +11,6 @@ from sluicegate.policy.slo_health.drift import drift_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.burn_rate import Level
 from sluicegate.slo.means import Means
-from sluicegate.stats import cusum
 from sluicegate.stats.counts import Count
 from tests.support.decisions.judged import baseline, judged_by
 from tests.support.decisions.scenarios import ACCURACY
@@ -112,18 +111,6 @@ def test_each_weekday_is_compared_with_its_own_kind(bad, level):
 def test_without_an_alternative_for_each_weekday_nothing_is_said():
     all_bad = (Count(999, 1000), *BY_WEEKDAY[1:])
     assert drift(lambda _: 0.1, daily=True, weekdays=all_bad) is None
-
-
-def test_block_i_is_judged_by_the_bank_of_its_turn():
-    banks = tuple(cusum.bank(ratio, ratio + 0.01, 0.1, 3650) for ratio in (0.3, 0.05))
-    counts = [(30, 100), (30, 100), (30, 100)]
-    together = cusum.advance_strata(cusum.begin(banks[0], 0), banks, counts)
-    alone = cusum.begin(banks[0], 0)
-    for number, count in enumerate(counts):
-        alone = cusum.advance(alone, banks[number % 2], (count,))
-    assert together == alone
-    assert together.statistic > 0
-    assert cusum.advance(cusum.begin(banks[0], 0), banks[0], counts).statistic == 0
 
 
 def test_a_lag_of_more_than_half_a_day_leaves_no_day_to_judge():

@@ -14,7 +14,7 @@ from sluicegate.policy.slo_health.evaluate_slos import judge_stable
 from sluicegate.prometheus.block_cache import BlockCache
 from sluicegate.prometheus.targets import Mean, Past, Readings, SeriesKey
 from sluicegate.slo.blocks import SINGLE_BLOCKS, Quality
-from sluicegate.slo.means import Means, Values
+from sluicegate.slo.means import Means
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar
 from sluicegate.stats.counts import NOTHING
 from tests.support.decisions.judged import baseline, judged_by, observed, serving, stable
@@ -78,23 +78,6 @@ def test_a_baseline_is_not_learnt_from_a_miss_that_is_not_confirmed_yet(fall, st
     assert result.state is state
     assert not after.engine.slo("basket").degraded
     assert ("basket" in after.stable.baseline) is (state is SloState.MET)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "hour", "unit"),
-    [
-        (300, 3600, 3600),
-        (60, 3600, 3600),
-        (600, 3600, 7200),  # what is kept of older blocks is a sum of twelve
-        (3600, 3600, 12 * 3600),
-        (5, 60, 60),  # a demonstration
-        (5, 3600, 11 * 60),  # fourteen hours of these are kept no longer than half a day
-    ],
-)
-def test_an_hour_is_no_shorter_than_a_sum_and_thirty_of_them_are_kept(seconds, hour, unit):
-    hours = Calendar(seconds, hour).hours
-    assert hours.seconds == unit
-    assert HOURS * hours.sum_seconds >= 30 * unit
 
 
 @pytest.mark.parametrize(("seconds", "bound"), [(300, 9.5), (60, 9.5), (3600, 9.5 - 2.4849)])
@@ -202,25 +185,3 @@ def test_what_was_computed_is_the_same_as_from_scratch_whatever_is_read_again():
         found = said(live)
         if index % 12 < 3:  # as a sum becomes complete, and just after
             assert found == said(Means(sorted(kept.items())))
-
-
-def test_blocks_are_kept_singly_for_a_while_and_as_sums_for_longer():
-    values = Means((index, float(index)) for index in range(1, 5_001))
-    assert (values.of_block(5_000), values.of_block(4_929)) == (5_000.0, 4_929.0)
-    assert values.of_block(4_928) is None
-    assert values.of_sum(415) == Values(sum(range(4_981, 4_993)), 12)
-    assert values.of_sum(416) == Values(sum(range(4_993, 5_001)), 8)
-    assert values.of_sum(416 - HOURS).blocks == 0
-    assert values.between(4_801, 5_000).blocks == 5_000 - 4_812
-
-
-def test_a_block_that_is_read_again_replaces_what_it_said_and_a_gap_holds_nothing():
-    values = Means([(1, 1.0), (2, 2.0), (3, 3.0)])
-    values.record(2, None)
-    assert values.of_sum(0) == Values(4.0, 2)
-    values.record(200, 5.0)
-    assert [values.of_block(index) for index in (3, 199, 200)] == [None, None, 5.0]
-    assert values.of_sum(0) == Values(4.0, 2)
-    assert values.of_sum(1).blocks == 0
-    values.record(3, 9.0)
-    assert values.of_sum(0) == Values(4.0, 2)
