@@ -21,18 +21,22 @@ from sluicegate.kube import errors, requests
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
 from sluicegate.kube.credentials import login, tls_of
+from sluicegate.kube.leases import LeaseRecord, LeaseStore
 from sluicegate.kube.managed_fields import fingerprint, owned_fingerprint, owned_part, written_at
 from sluicegate.kube.requests import ABSENT, JSON
 from sluicegate.kube.resources import (
     CONFIG_MAPS,
     DATA_PRODUCTS,
     DEPLOYMENTS,
+    EVENTS,
     HTTP_ROUTES,
     SERVICES,
     Key,
     Resource,
 )
 from sluicegate.kube.transport import Transport
+from sluicegate.runtime.clock import boottime
+from sluicegate.runtime.event_recorder import EventRecorder, EventSubject, Note
 from sluicegate.runtime.write_fence import OpenGate
 from tests.support.decisions.rollout_world import document, image
 from tests.support.manual_clock import ManualClock
@@ -168,12 +172,35 @@ def version(body: Body) -> str:
     return str(body["metadata"]["resourceVersion"])
 
 
+KINDS: dict[str, tuple[Resource, Callable[[str], Body]]] = {
+    "ConfigMap": (CONFIG_MAPS, config_map),
+    "Deployment": (DEPLOYMENTS, deployment),
+    "DataProduct": (DATA_PRODUCTS, product),
+}
+
+
 # ---- versions and preconditions -----------------------------------------------------------------
-async def test_what_must_not_be_there_yet_is_created_once(api, namespace):
-    body = await api.apply(CONFIG_MAPS, config_map(namespace, b="1"), resource_version=ABSENT)
-    assert body["data"] == {"b": "1"}
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_must_not_be_there_yet_is_created_once(api, namespace, kind):
+    resource, build = KINDS[kind]
+    await api.apply(resource, build(namespace), resource_version=ABSENT)
     with pytest.raises(errors.Conflict):
-        await api.apply(CONFIG_MAPS, config_map(namespace, b="2"), resource_version=ABSENT)
+        await api.apply(resource, build(namespace), resource_version=ABSENT)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_applying_with_the_uid_of_what_was_deleted_creates_nothing(api, namespace, kind):
+    resource, build = KINDS[kind]
+    wish = build(namespace)
+    live = await api.apply(resource, wish)
+    key = Key(namespace, live["metadata"]["name"])
+    observed = wish | {"metadata": wish["metadata"] | {"uid": live["metadata"]["uid"]}}
+    live = await api.apply(resource, observed, resource_version=version(live))
+    await api.delete(resource, key)
+    with pytest.raises(errors.Conflict):
+        await api.apply(resource, observed, resource_version=version(live))
+    with pytest.raises(errors.NotFound):
+        await api.get(resource, key)
 
 
 async def test_a_write_at_another_version_is_a_conflict_and_changes_nothing(api, namespace):
@@ -248,10 +275,27 @@ async def test_nothing_is_written_into_a_namespace_that_is_not_there(api):
         await api.create(CONFIG_MAPS, config_map("nowhere", b="1"))
 
 
+async def test_of_two_that_take_a_lease_at_the_same_version_one_gets_a_conflict(
+    transport, namespace
+):
+    store = LeaseStore(transport, Key(namespace, "lease"))
+    assert await store.read() is None
+    first = await store.write(LeaseRecord(holder="a"))
+    second = await store.write(replace(first, holder="b"))
+    assert second.holder == "b"
+    with pytest.raises(errors.Conflict):
+        await store.write(replace(first, holder="c"))
+    with pytest.raises(errors.AlreadyExists):
+        await store.write(LeaseRecord(holder="b"))
+
+
 # ---- who owns which field -----------------------------------------------------------------------
-async def test_what_is_applied_is_owned_as_it_was_sent(api, namespace):
+async def test_what_is_applied_is_owned_as_it_was_sent_whatever_others_add(api, other, namespace):
     wish = deployment(namespace, A="1", B="2")
     body = await api.apply(DEPLOYMENTS, wish)
+    assert owned_fingerprint(body, MANAGER) == fingerprint(wish)
+    theirs = {"metadata": {"annotations": {"by": "somebody"}}}
+    body = await other.patch(DEPLOYMENTS, Key(namespace, "web"), theirs)
     assert owned_fingerprint(body, MANAGER) == fingerprint(wish)
     service = {
         "metadata": {"namespace": namespace, "name": "web", "labels": {"a": "b"}},
@@ -463,6 +507,22 @@ async def test_which_kinds_are_served_is_known(api):
     assert await api.served(DATA_PRODUCTS)
     assert await api.served(CONFIG_MAPS)
     assert not await api.served(Resource("example.com", "v1", "unknowns", "Unknown"))
+
+
+# ---- events -------------------------------------------------------------------------------------
+async def test_a_note_becomes_an_event_about_its_object_and_a_repeat_is_counted_in_it(
+    api, namespace
+):
+    recorder = EventRecorder(api, boottime, instance="test")
+    subject = EventSubject(CONFIG_MAPS, Key(namespace, "a"), "uid-1")
+    for times in (1, 2):
+        for _ in range(times):
+            recorder.record(Note(subject, "Advanced", "Advance", "weight 5"))
+        await recorder.flush()
+    pages = api.pages(EVENTS, namespace=namespace)
+    (event,) = [one async for page in pages for one in page.items]
+    assert (event["reason"], event["note"]) == ("Advanced", "weight 5")
+    assert (event["regarding"]["name"], event["series"]["count"]) == ("a", 3)
 
 
 # ---- watches ------------------------------------------------------------------------------------

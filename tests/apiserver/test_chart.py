@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from sluicegate.__main__ import _parser
 from sluicegate.cli.web import check
 from sluicegate.notify.configuration import parse
 from sluicegate.settings import parse_settings
+from tests.support.apiserver.people import may
 
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
@@ -117,9 +119,15 @@ def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def rendered(*arguments: str) -> list[dict[str, Any]]:
+    return [one for one in yaml.load_all(template(*arguments), yaml.CSafeLoader) if one]
+
+
+@cache
+def template(*arguments: str) -> str:
+    """What helm writes for these arguments, once for all tests."""
     done = helm("template", "sluicegate", str(CHART), "--namespace", "sluicegate", *arguments)
     assert done.returncode == 0, done.stderr
-    return [one for one in yaml.safe_load_all(done.stdout) if one]
+    return done.stdout
 
 
 def operator_environment(objects: list[dict[str, Any]]) -> dict[str, str]:
@@ -265,8 +273,7 @@ def test_only_the_messenger_may_reach_the_ports_of_sinks():
 @pytest.mark.parametrize("arguments", WAYS.values(), ids=WAYS)
 def test_kustomize_takes_what_it_renders(arguments, tmp_path: Path):
     """Flux has Kustomize label it. Kustomize refuses a key that is there twice; Helm takes it."""
-    text = helm("template", "sluicegate", str(CHART), *arguments).stdout
-    (tmp_path / "rendered.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "rendered.yaml").write_text(template(*arguments), encoding="utf-8")
     (tmp_path / "kustomization.yaml").write_text("resources: [rendered.yaml]", encoding="utf-8")
 
     subprocess.run([program("kubectl"), "kustomize", tmp_path], capture_output=True, check=True)
@@ -399,24 +406,6 @@ def test_who_may_view_may_read_products_and_who_may_edit_writes_them_only_where_
     assert wanted == {"view": reading, "edit": writing, "admin": writing}
 
 
-def allowed(plane: ControlPlane, account: str, question: tuple[str, str, str]) -> bool:
-    """What the API server answers when asked whether the account may do this anywhere."""
-    verb, group, resource = question
-    kind, _, subresource = resource.partition("/")
-    attributes = {"verb": verb, "group": group, "resource": kind, "subresource": subresource}
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {"user": account, "resourceAttributes": attributes},
-    }
-    answer = subprocess.run(
-        [str(program("kubectl")), "--kubeconfig", str(plane.kubeconfig),
-         "create", "-f", "-", "-o", "json"],
-        input=json.dumps(review), capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return bool(json.loads(answer.stdout)["status"]["allowed"])
-
-
 def test_it_installs_and_grants_what_is_needed_and_no_more(control_plane: ControlPlane, namespace):
     release = f"release-{namespace}"
     kubeconfig = ("--kubeconfig", str(control_plane.kubeconfig), "--namespace", namespace)
@@ -424,7 +413,7 @@ def test_it_installs_and_grants_what_is_needed_and_no_more(control_plane: Contro
     done = helm("install", release, str(CHART), *kubeconfig, "--set", "crds.install=false")
     assert done.returncode == 0, done.stderr
     account = f"system:serviceaccount:{namespace}:{release}-sluicegate"
-    granted = {one: allowed(control_plane, account, one) for one in (*MAY, *MAY_NOT)}
+    granted = {one: may(control_plane, account, *one) for one in (*MAY, *MAY_NOT)}
     assert granted == dict.fromkeys(MAY, True) | dict.fromkeys(MAY_NOT, False)
     helm("uninstall", release, *kubeconfig)
 

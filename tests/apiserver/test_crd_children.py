@@ -80,14 +80,6 @@ def test_what_is_applied_twice_changes_nothing(cluster, namespace):
         assert first["metadata"].get("generation") == again["metadata"].get("generation")
 
 
-def test_a_hand_edit_shows(cluster, namespace):
-    product = product_in(namespace)
-    deployment, *_ = children_of(product, ServiceKind.HEADLESS)
-    live = apply(cluster, deployment)
-    live["spec"]["template"]["spec"]["containers"][0]["image"] = "registry.example/other:1"
-    assert not is_as_applied(deployment, live)
-
-
 @pytest.mark.parametrize("changes", PRODUCTS.values(), ids=PRODUCTS)
 def test_pods_are_admitted_where_the_restricted_profile_is_enforced(api, namespace, changes):
     core = client.CoreV1Api(api)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +12,7 @@ import yaml
 
 from cluster.kinds import install_crds
 from tests.support.failures.replicas import QUICK_LEASE, ROOT, apply, product
+from tests.support.processes.http_server import answering
 from tests.support.processes.running import free_port, start
 from tests.support.receivers.told_product import ToldProduct
 from tests.support.waiting import eventually
@@ -25,18 +24,17 @@ pytestmark = pytest.mark.timeout(240)
 NOW = 1_700_000_000
 
 
-class Bus(ThreadingHTTPServer):
+class Bus:
     """Keeps the CloudEvents that it is posted; `before_answer` is called with each."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
         self.got: list[dict[str, object]] = []
         self.before_answer: Callable[[], None] = lambda: None
-        self._thread = threading.Thread(target=self.serve_forever, daemon=True)
-        self._thread.start()
 
-    def handle_error(self, *_: object) -> None:
-        """Say nothing of senders that are gone before they are answered."""
+    def take(self, body: bytes) -> str:
+        self.got.append(json.loads(body))
+        self.before_answer()
+        return ""
 
     def kinds(self) -> list[str]:
         """Of the distinct events, by their ids, in the order in which they came."""
@@ -44,25 +42,9 @@ class Bus(ThreadingHTTPServer):
         return [found.pop(one["id"]) for one in self.got if one["id"] in found]
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: Bus
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.got.append(json.loads(body))
-        self.server.before_answer()
-        self.send_response(202)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def bus():
-    with Bus() as started:
-        yield started
-        started.shutdown()
+    return Bus()
 
 
 @pytest.fixture
@@ -70,17 +52,6 @@ def messenger(control_plane, namespace, tmp_path, bus):
     """Starts replicas of the messenger of the namespace; they are killed in the end."""
     install_crds(control_plane)
     config = tmp_path / "notify.yaml"
-    url = f"http://127.0.0.1:{bus.server_address[1]}/"
-    config.write_text(
-        yaml.safe_dump(
-            {
-                "groupSeconds": 0,
-                "foldSeconds": 0,
-                "sinks": {"bus": {"kind": "CloudEvents", "url": url}},
-                "routes": [{"to": ["bus"]}],
-            }
-        )
-    )
     running = []
 
     def started():
@@ -98,11 +69,15 @@ def messenger(control_plane, namespace, tmp_path, bus):
         running.append(start(command, log=log, env=environment, cwd=ROOT))
         return running[-1]
 
-    yield started
-    for process in running:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
+    with answering(bus.take) as address:
+        sink = {"kind": "CloudEvents", "url": f"http://{address}/"}
+        settings = {"groupSeconds": 0, "foldSeconds": 0, "sinks": {"bus": sink}}
+        config.write_text(yaml.safe_dump(settings | {"routes": [{"to": ["bus"]}]}))
+        yield started
+        for process in running:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
 
 
 def test_a_process_that_is_killed_between_an_answer_and_its_record_sends_nothing_anew(

@@ -13,6 +13,7 @@ from sluicegate.ledger.archive import is_archived
 from sluicegate.reviews.store import parse_review
 from tests.support.apiserver.people import MERGE, Person, bind, chart, install_policies, path_of
 from tests.support.decisions.reviewed import document_of, sealed_month
+from tests.support.failures.replicas import apply
 from tests.support.waiting import eventually
 
 NAMESPACE, RELEASE = "reviewed", "rev-sluicegate"
@@ -190,8 +191,7 @@ def test_the_archive_copies_by_the_rights_of_its_account_and_nobody_else_says_th
                     f"watchNamespaces={{{NAMESPACE}}}")  # fmt: skip
     rights = [one for one in objects if one["metadata"]["name"] == f"{RELEASE}-archive"
               and one["kind"] in {"Role", "RoleBinding"}]  # fmt: skip
-    listed = {"apiVersion": "v1", "kind": "List", "items": rights}
-    reviews.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(listed))
+    apply(reviews, *rights)
     made = sealed_month(11, wrong=0.1, namespace=NAMESPACE)
     body, admin = document_of(made), Person(reviews, "")
     body["metadata"] = {"name": made.metadata.name, "namespace": NAMESPACE,

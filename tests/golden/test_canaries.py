@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from itertools import product as every
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,7 +21,7 @@ from sluicegate.slo.blocks import BlockValue, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.paired import Pairs
 from tests.support.decisions.changes import plain
-from tests.support.decisions.combinations import by_line, by_outcome
+from tests.support.decisions.combinations import by_line, by_outcome, combined
 from tests.support.decisions.judged import (
     CANARY,
     START,
@@ -34,6 +34,9 @@ from tests.support.decisions.judged import (
     stable,
 )
 from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
+
+if TYPE_CHECKING:
+    from sluicegate.policy.model.terms import Terms
 
 pytestmark = pytest.mark.slow
 
@@ -130,7 +133,7 @@ def status_of(terms, one, **engine):
 
 
 def judged(
-    terms, one, read, *, facts="as it is", seconds=0, approved=False, forced=False, **engine
+    terms, one, read, *, facts=FACTS["as it is"], seconds=0, approved=False, forced=False, **engine
 ) -> str:
     status = status_of(terms, one, **engine)
     found = assess(terms, status, one, observed(read))
@@ -139,7 +142,7 @@ def judged(
         status,
         one,
         found,
-        facts=FACTS[facts],
+        facts=facts,
         now=read[-1].end + seconds,
         approved=approved,
         forced=forced,
@@ -187,15 +190,14 @@ def test_a_candidate_is_decided_about_as_its_golden_says(name, golden):
 
 
 def test_what_else_is_known_of_a_candidate_is_decided_first(golden):
-    outcomes = {}
-    for name, facts, arm in every(TERMS, FACTS, ("equal", "slow", "worse", "silent")):
-        said = judged(TERMS[name], candidate(5, 50, gap=120), blocks(arm, 20), facts=facts)
-        outcomes[name, facts, arm] = said
-    golden("canaries/facts.txt", by_outcome(outcomes))
+    def of(terms: Terms, facts: Facts, read: Any) -> str:
+        return judged(terms, candidate(5, 50, gap=120), read, facts=facts)
+
+    arms = {arm: blocks(arm, 20) for arm in ("equal", "slow", "worse", "silent")}
+    golden("canaries/facts.txt", combined(of, TERMS, FACTS, arms))
 
 
 def test_time_people_and_what_was_told_decide_about_a_candidate_last(golden):
-    outcomes = {}
     ways: dict[str, dict[str, Any]] = {
         "as it is": {},
         "approved": {"approved": True},
@@ -206,11 +208,13 @@ def test_time_people_and_what_was_told_decide_about_a_candidate_last(golden):
         "blind for long": {"outage_start_time": START + 20 * CANARY - 1800},
         "told": {"emitted_alerts": tuple(alert_key(one, "v2") for one in TOLD)},
     }
-    for name, way, arm in every(TERMS, ways, ("equal", "better", "with few", "without requests")):
+
+    def of(terms: Terms, way: Any, read: Any) -> str:
         ours = candidate(5, 50, gap=120, source=VersionSource.RETRAINING)
-        said = judged(TERMS[name], ours, blocks(arm, 20), **ways[way])
-        outcomes[name, way, arm] = said
-    golden("canaries/ways.txt", by_outcome(outcomes))
+        return judged(terms, ours, read, **way)
+
+    arms = {arm: blocks(arm, 20) for arm in ("equal", "better", "with few", "without requests")}
+    golden("canaries/ways.txt", combined(of, TERMS, ways, arms))
 
 
 def test_blocks_that_tell_nothing_hold_a_candidate(golden):

@@ -37,7 +37,7 @@ def modules_of(package: str) -> list[ModuleType]:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_constants_and_defaults_are_as_their_golden_says(package, golden):
-    golden(f"constants/{package}.txt", "\n".join(FOUND[package]) + "\n")
+    golden(f"constants/{package}.txt", FOUND[package])
 
 
 def lines(package: str) -> Iterator[str]:

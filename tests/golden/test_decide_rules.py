@@ -46,6 +46,7 @@ from tests.support.decisions.rule_inputs import (
     CANDIDATES,
     MODES,
     STABLE,
+    named,
     pods,
     product,
     status,
@@ -184,17 +185,14 @@ def test_what_is_left_of_a_training(golden):
     )
 
 
-def test_what_is_rebuilt_of_a_lost_status(golden):
-    def lives(version: Any, ready: int, replicas: int) -> DeploymentRecord:
-        labels = ((names.LABEL_REVISION, version.revision),)
-        return pods(
-            ready,
-            replicas,
-            replicas,
-            labels=labels,
-            annotations=tuple(memory_annotations(version).items()),
-        )
+def lives(version: Any, ready: int, replicas: int, total: int) -> DeploymentRecord:
+    """The Deployment of a version, with what it remembers of it."""
+    labels = ((names.LABEL_REVISION, version.revision),)
+    kept = tuple(memory_annotations(version).items())
+    return pods(ready, replicas, total, labels=labels, annotations=kept)
 
+
+def test_what_is_rebuilt_of_a_lost_status(golden):
     old = Version.of(BEFORE.release, VersionSource.SPEC, promotion_time=START - 99)
     one = CANDIDATES["at 25"]
     lives_now = {
@@ -229,7 +227,8 @@ def test_what_is_rebuilt_of_a_lost_status(golden):
 
     def of(spec: DataProduct, found: Any, route: Any, wanted: Any) -> str:
         live = {
-            version.revision: lives(version, ready, replicas) for version, ready, replicas in found
+            version.revision: lives(version, ready, replicas, replicas)
+            for version, ready, replicas in found
         }
         after = restored_status(spec, wanted, live, route, now=START + 50)
         if after is None:
@@ -245,8 +244,8 @@ def test_what_is_rebuilt_of_a_lost_status(golden):
         )
         return f"{after.stable.version}, leaving {leaves}, before {past}, model {model}"
 
-    modes = {name: MODES[name] for name in ("a route", "no route")}
     wanted = {f"spec.model is {name}": each for name, each in wants.items()}
+    modes = named(MODES, "a route", "no route")
     golden("rules/restored.txt", combined(of, modes, lives_now, routes, wanted))
 
 
@@ -269,12 +268,11 @@ def test_what_lives_without_pods():
     """Shares of pods behind one Service, should there be none; and a pod that is about to end."""
     one = CANDIDATES["at 25"]
 
-    def lives(version: Any, replicas: int, total: int) -> DeploymentRecord:
-        labels = ((names.LABEL_REVISION, version.revision),)
-        kept = tuple(memory_annotations(version).items())
-        return pods(total, replicas, total, labels=labels, annotations=kept)
-
-    for stable, tried, left in (((0, 0), (0, 0), None), ((4, 4), (0, 1), 20), ((4, 4), (1, 0), 1)):
+    for stable, tried, left in (
+        ((0, 0, 0), (0, 0, 0), None),
+        ((4, 4, 4), (1, 0, 1), 20),
+        ((4, 4, 4), (0, 1, 0), 1),
+    ):
         live = {STABLE.revision: lives(STABLE, *stable), one.revision: lives(one, *tried)}
         after = restored_status(MODES["no route"], STABLE, live, None, now=START)
         assert after is not None

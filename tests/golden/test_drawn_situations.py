@@ -16,10 +16,11 @@ from sluicegate.policy.retraining import challenger
 from sluicegate.policy.slo_health.messages import describe, numbers_of
 from sluicegate.policy.transitions import apply_decision
 from tests.support.decisions.changes import changes, plain
+from tests.support.decisions.combinations import by_line
 from tests.support.decisions.situations import Situation, situation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sluicegate.api.status import DataProductStatus
     from sluicegate.policy.canary.assessment import SloEvidence
@@ -34,13 +35,17 @@ MANY = 30
 @pytest.mark.parametrize("part", range(5))
 def test_a_situation_is_decided_as_its_golden_says(part, golden):
     seeds = range(part * MANY, (part + 1) * MANY)
-    lines = (line for seed in seeds for line in told(seed))
-    golden(f"drawn_situations/{seeds.start}-{seeds.stop - 1}.txt", lines)
+    given = {str(seed): situation(seed) for seed in seeds}
+    lines = [line for seed, one in given.items() for line in told(seed, one)]
+    left_out = by_line({(seed,): left_out_of(one) for seed, one in given.items()})
+    golden(
+        f"drawn_situations/{seeds.start}-{seeds.stop - 1}.txt",
+        [*lines, "left out by the spec", *left_out],
+    )
 
 
-def told(seed: int) -> Iterator[str]:
-    """What is decided, and what each SLO and the candidate show; then all that was proposed."""
-    given = situation(seed)
+def told(seed: str, given: Situation) -> Iterator[str]:
+    """What is decided, and all that was proposed; then what each SLO and the candidate show."""
     found = evaluate(given.terms, given.status, given.observed, given.now)
     yield f"{seed} {found.state}"
     yield from (f"  {line}" for line in changes(given.status, found.status))
@@ -49,9 +54,13 @@ def told(seed: int) -> Iterator[str]:
         if decision != found.decision:
             yield from _decided(given, decision, status)
     yield from _shown(given, found)
+
+
+def left_out_of(given: Situation) -> Iterable[str]:
+    """What is judged by where the spec says nothing."""
     assert given.status.stable is not None
     accepted = {name: one.count for name, one in given.status.stable.baseline.items()}
-    yield from (f"  {line}" for line in derived(given.terms, accepted, given.observed))
+    return derived(given.terms, accepted, given.observed)
 
 
 def _proposed(given: Situation, found: Evaluation) -> Iterator[tuple[Decision, DataProductStatus]]:

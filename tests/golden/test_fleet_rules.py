@@ -7,7 +7,6 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from sluicegate.api import names
 from sluicegate.api.engine import EngineState, ProductState, SloRecord, Streak
 from sluicegate.api.names import ConditionType
 from sluicegate.api.outcome import Outcome
@@ -16,10 +15,11 @@ from sluicegate.api.status import Condition, DataProductStatus
 from sluicegate.kube.errors import Conflict, Invalid, TooManyRequests, Transient
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot, snapshot_before
 from sluicegate.reconcile.fleet.training_slots import Reserved, is_overdue, runs
-from sluicegate.reconcile.live.children import JobRecord, job_record
 from tests.support.decisions.combinations import combined
 from tests.support.decisions.rollout_world import START
-from tests.support.decisions.rule_inputs import STABLE, Phase, candidate
+from tests.support.decisions.rule_inputs import STABLE, Phase, candidate, job
+
+begun = partial(job, "a", created=START + 1, deadline=50)
 
 
 def test_when_a_product_turned_bad(golden):
@@ -52,36 +52,26 @@ def test_what_a_snapshot_takes_over_from_the_one_before(golden):
     values = {
         "empty": ProductSnapshot(),
         "early": ProductSnapshot(
-            degraded_at=1,
-            fine_at=2,
-            trained_at=3,
-            waiting_since=4,
-            reserved=Reserved("a", 5),
-            training=True,
+            degraded_at=1, fine_at=2, trained_at=3, waiting_since=4, reserved=Reserved("a", 5), training=True
         ),
         "late": ProductSnapshot(
-            degraded_at=11,
-            fine_at=12,
-            trained_at=13,
-            waiting_since=14,
-            reserved=Reserved("a", 15),
-            aside=True,
+            degraded_at=11, fine_at=12, trained_at=13, waiting_since=14, reserved=Reserved("a", 15), aside=True
         ),
         "for another Job": ProductSnapshot(reserved=Reserved("b", 25)),
-    }
+    }  # fmt: skip
+
+    kept = (
+        "degraded_at",
+        "fine_at",
+        "trained_at",
+        "waiting_since",
+        "reserved",
+        "training",
+        "aside",
+    )
 
     def told(one: ProductSnapshot) -> str:
-        return str(
-            [
-                one.degraded_at,
-                one.fine_at,
-                one.trained_at,
-                one.waiting_since,
-                one.reserved,
-                one.training,
-                one.aside,
-            ]
-        )
+        return str([getattr(one, name) for name in kept])
 
     def follows(one: ProductSnapshot, before: ProductSnapshot) -> str:
         return told(one.following(before))
@@ -118,11 +108,7 @@ def test_which_slots_outlive_a_restart(golden):
         "degrading": {"state": ProductState.DEGRADING, "engine": EngineState(slos=streaks)},
         "renews": {"candidate": candidate(Phase.STEPPING).replace(image=STABLE.image)},
     }  # fmt: skip
-    jobs = {
-        "no Job": (),
-        "a Job": (training_job(),),
-        "a Job that ended": (training_job(finished=True),),
-    }
+    jobs = {"no Job": (), "a Job": (begun(),), "a Job that ended": (begun(finished=True),)}
 
     def of(training: Any, health: Any, found: Any, late: int) -> str:
         known = DataProductStatus(stable=STABLE, retraining=training, **health)
@@ -147,19 +133,6 @@ def degraded(truth: str) -> Condition:
     )  # fmt: skip
 
 
-def training_job(**fields: Any) -> JobRecord:
-    meta = {
-        "namespace": "a",
-        "name": "a",
-        "uid": "a",
-        "resourceVersion": "1",
-        "labels": {names.LABEL_PRODUCT: "a"},
-    }
-    found = job_record({"metadata": meta, "spec": {}})
-    assert found is not None
-    return replace(found, **{"created": START + 1, "deadline": 50} | fields)
-
-
 def test_for_how_long_a_slot_is_kept():
     slot = Reserved("a", 100)
     for error, kept in (
@@ -174,20 +147,19 @@ def test_for_how_long_a_slot_is_kept():
 
 
 def test_from_when_on_a_job_is_overdue():
-    job = partial(training_job, created=1000)
-
-    first = next(now for now in range(1000, 3000) if is_overdue(job(), now, 60))
+    made = partial(begun, created=1000)
+    first = next(now for now in range(1000, 3000) if is_overdue(made(), now, 60))
     assert first == 1000 + 50 + 600
     for one, most, late in (
-        (job(), 40, first - 10),
-        (job(deadline=0), 60, first + 10),
-        (job(created=1), 60, first - 999),
+        (made(), 40, first - 10),
+        (made(deadline=0), 60, first + 10),
+        (made(created=1), 60, first - 999),
     ):
         assert not is_overdue(one, late - 1, most)
         assert is_overdue(one, late, most)
-    assert not is_overdue(job(created=0), first, 60)
-    assert not is_overdue(job(finished=True), first, 60)
-    assert runs(job(), first - 1, 60)
-    for one in (job(finished=True), job(deleting=True)):
+    assert not is_overdue(made(created=0), first, 60)
+    assert not is_overdue(made(finished=True), first, 60)
+    assert runs(made(), first - 1, 60)
+    for one in (made(finished=True), made(deleting=True)):
         assert not runs(one, 1000, 60)
-    assert not runs(job(), first, 60)
+    assert not runs(made(), first, 60)

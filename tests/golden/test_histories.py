@@ -16,14 +16,7 @@ from tests.support.decisions.histories import (
     good,
     trains_each,
 )
-from tests.support.decisions.scenarios import (
-    ACCURACY,
-    AVAILABILITY,
-    BLOCK,
-    LATENCY,
-    count,
-    product,
-)
+from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY, BLOCK, LATENCY, count, product
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -197,7 +190,7 @@ HISTORIES = {
 @pytest.mark.parametrize("history", HISTORIES)
 def test_a_history_is_judged_as_its_golden_says(history, golden):
     lines = HISTORIES[history].play()
-    golden(f"histories/{history.replace(' ', '-')}.txt", "\n".join(told(lines)) + "\n")
+    golden(f"histories/{history.replace(' ', '-')}.txt", told(lines))
 
 
 def told(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from sluicegate.reconcile.live.product import product_record
 from sluicegate.runtime.cache import Caches
 from tests.support.apiserver.api_stand_in import ApiStandIn
 from tests.support.apiserver.built_controller import build_controller, reconciler_of
+from tests.support.decisions.changes import by_difference
 from tests.support.decisions.product_moments import SCORES, on_its_way, starting, trained
 from tests.support.decisions.rollouts import serving
 
@@ -178,19 +179,8 @@ async def observed(
 
 
 async def test_what_is_observed(golden):
-    lines, known = [], {}
-    for name, case in cases().items():
-        found = await observed(*case)
-        lines += [
-            f"{name}:",
-            *(
-                f"  {part}: {value}"
-                for part, value in found.items()
-                if known.get(part, ...) != value
-            ),
-        ]
-        known = known or found
-    golden("observations/observed.txt", lines)
+    found = {name: await observed(*case) for name, case in cases().items()}
+    golden("observations/observed.txt", by_difference(found))
 
 
 async def test_a_product_that_calls_back_explains_nothing():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product as every
 from typing import Any
 
 from sluicegate.api.containers import Resources
@@ -21,6 +22,12 @@ from tests.support.decisions.combinations import combined
 from tests.support.decisions.rollout_world import START, World, document
 from tests.support.decisions.rollouts import serving
 from tests.support.decisions.rule_inputs import MODES, Phase, candidate, pods, product, status
+
+FLAGS = (
+    {"suspended": True, "not suspended": False},
+    {"a slot": True, "no slot": False},
+    {"trains": True, "idle": False},
+)
 
 
 def with_slot(
@@ -65,18 +72,7 @@ def test_which_training_starts(golden):
         return ", ".join(name for name, holds in words.items() if holds) or "nothing"
 
     befores = {f"{name} before": trainings[name] for name in ("none", "no trigger", "for a decay")}
-    flags = {"suspended": True, "not suspended": False}
-    golden(
-        "rules/trainings.txt",
-        combined(
-            of,
-            befores,
-            trainings,
-            flags,
-            {"a slot": True, "no slot": False},
-            {"trains": True, "idle": False},
-        ),
-    )
+    golden("rules/trainings.txt", combined(of, befores, trainings, *FLAGS))
     state = usual.product.status.replace(retraining=trainings["for a decay"])
     assert usual.starts_training(state)
     assert not usual.starts_training(state.replace(stable=None))
@@ -111,18 +107,7 @@ def test_which_shadow_job_starts(golden):
         "another Job": shadow("b"),
     }
     befores = {f"{name} before": each for name, each in shadows.items()}
-    flags = {"suspended": True, "not suspended": False}
-    golden(
-        "rules/shadow-jobs.txt",
-        combined(
-            of,
-            befores,
-            shadows,
-            flags,
-            {"a slot": True, "no slot": False},
-            {"trains": True, "idle": False},
-        ),
-    )
+    golden("rules/shadow-jobs.txt", combined(of, befores, shadows, *FLAGS))
 
 
 def test_what_suspend_holds():
@@ -218,13 +203,12 @@ def test_what_containers_lack(golden):
         "a request": Resources(requests={"cpu": "500m"}),
         "a request and a limit": Resources(requests={"cpu": "500m"}, limits={"cpu": "1"}),
     }
-    shares = {"cpu_throttled": (None, 0.25, 0.26), "memory_used": (None, 0.95, 0.96)}
-    measured: dict[str, TargetFacts | None] = {"nothing measured": None}
-    for throttled in shares["cpu_throttled"]:
-        for used in shares["memory_used"]:
-            measured[f"throttled {throttled}, memory {used}"] = TargetFacts(
-                cpu_throttled=throttled, memory_used=used
-            )
+    measured: dict[str, TargetFacts | None] = {"nothing measured": None} | {
+        f"throttled {throttled}, memory {used}": TargetFacts(
+            cpu_throttled=throttled, memory_used=used
+        )
+        for throttled, used in every((None, 0.25, 0.26), (None, 0.95, 0.96))
+    }
 
     def lacks(facts: Any, resources: Resources) -> str:
         return str(tuple(at_limit(facts, resources)))

@@ -6,13 +6,7 @@ from pathlib import Path
 from sluicegate.api.slos import PromqlRatio
 from sluicegate.slo.gateway import TRAEFIK, render_gateway, render_sent
 from sluicegate.slo.promql import Scope
-from sluicegate.slo.queries import (
-    Needs,
-    QueryKind,
-    render_histogram,
-    render_queries,
-    render_ratio,
-)
+from sluicegate.slo.queries import Needs, QueryKind, render_histogram, render_queries, render_ratio
 
 GOLDENS = Path(__file__).parent / "queries"
 NEEDS = Needs(
@@ -28,16 +22,15 @@ NEEDS = Needs(
 def texts() -> dict[str, str]:
     """Every query by the name of its file; rendered by the test, so that it executes what it tests."""
     return {
-        **{f"{q.kind}.promql": q.text + "\n" for q in render_queries(Scope(), 300, NEEDS)},
+        **{f"{q.kind}.promql": q.text for q in render_queries(Scope(), 300, NEEDS)},
         **{
-            f"{q.kind}.promql": q.text + "\n"
+            f"{q.kind}.promql": q.text
             for q in render_queries(Scope(), 300, replace(NEEDS, paired=True), canary=True)
             if q.kind is QueryKind.PAIRED
         },
         "requests_scoped.promql": render_queries(
             Scope(("catalog", "pricing"), ("a.b",)), 60, NEEDS
-        )[1].text
-        + "\n",
+        )[1].text,
         "promql.promql": render_ratio(
             ("catalog", "search"),
             "orders",
@@ -46,24 +39,21 @@ def texts() -> dict[str, str]:
                 total="sum by (version) (increase(orders_total[$block]))",
             ),
             300,
-        )
-        + "\n",
+        ),
         "gateway.promql": render_gateway(
             TRAEFIK, 60, Scope(("catalog",), ("search-ranking", "pricing"))
-        )
-        + "\n",
-        "gateway_everywhere.promql": render_gateway(TRAEFIK, 60) + "\n",
-        "sent.promql": render_sent(TRAEFIK, 60, Scope((), ("pricing",))) + "\n",
-        "histogram.promql": render_histogram(Scope(("catalog",)), 3600) + "\n",
+        ),
+        "gateway_everywhere.promql": render_gateway(TRAEFIK, 60),
+        "sent.promql": render_sent(TRAEFIK, 60, Scope((), ("pricing",))),
+        "histogram.promql": render_histogram(Scope(("catalog",)), 3600),
         "memory_of_a_short_block.promql": render_queries(Scope(("catalog",), ("a",)), 5, Needs())[
             -1
-        ].text
-        + "\n",
+        ].text,
     }
 
 
 def test_each_query_reads_as_reviewed(golden):
     rendered = texts()
     for name, text in rendered.items():
-        golden(GOLDENS / name, text)
+        golden(GOLDENS / name, [text])
     assert {path.name for path in GOLDENS.iterdir()} == rendered.keys()

@@ -24,12 +24,13 @@ from sluicegate.reconcile.live.failure_attribution import attribution_of, failin
 from sluicegate.reconcile.live.pods import TrainingExit, of_job, pod_state, problem_of
 from sluicegate.reconcile.live.product import packed, product_record, unpacked
 from sluicegate.reconcile.routes.gateway_state import gateway_state
+from tests.support.decisions.changes import by_difference
 from tests.support.decisions.combinations import combined
 from tests.support.decisions.rollout_world import broken_pod
 from tests.support.decisions.route_objects import NOON, accepted, meta, parent, resolved, route
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from sluicegate.reconcile.live.children import DeploymentRecord
     from sluicegate.reconcile.live.pods import PodState
@@ -38,19 +39,17 @@ Body = dict[str, Any]
 MORNING, EVENING = (f"2026-09-01T{hour}:00:00Z" for hour in ("08", "20"))
 
 
-def told(records: Mapping[str, Any], usual: Any) -> str:
-    """The fields of each record that differ from those of the usual one, which comes first."""
-    known, lines = {}, []
-    for name, one in {"usual": usual, **records}.items():
-        fields = {} if one is None else asdict(one)
-        fields = {key: value for key, value in fields.items() if not isinstance(value, bytes)}
-        fields |= {"spec": one.spec} if isinstance(one, RouteRecord) else {}
-        lines += [f"{name}:" if fields else f"{name}: none"]
-        lines += [
-            f"  {key}: {value!r}" for key, value in fields.items() if known.get(key, ...) != value
-        ]
-        known = known or fields
-    return "\n".join(lines) + "\n"
+def told(records: Mapping[str, Any], usual: Any) -> Iterator[str]:
+    """The fields of the usual record, and which of them differ in each other one."""
+
+    def fields_of(one: Any) -> Body:
+        found = {} if one is None else asdict(one)
+        found |= {"spec": one.spec} if isinstance(one, RouteRecord) else {}
+        return {name: value for name, value in found.items() if not isinstance(value, bytes)}
+
+    return by_difference(
+        {name: fields_of(one) for name, one in {"usual": usual, **records}.items()}
+    )
 
 
 def conditions(*each: tuple[str, str], **fields: Any) -> list[Body]:
@@ -140,7 +139,7 @@ DEPLOYMENTS: dict[str, Body] = {
         conditions=[
             *conditions(("Available", "True"), lastTransitionTime=MORNING, lastUpdateTime=EVENING),
             *conditions(("Progressing", "True"), lastTransitionTime=NOON),
-        ],
+        ]
     ),
     "scaled": deployment(scaled("scale", "f:replicas")),
     "written": deployment(scaled("", "f:replicas")),
@@ -501,7 +500,7 @@ def test_which_pod_explains_a_failure(golden):
     found |= {f"{name}, turned": problem_of(pods[::-1]) for name, pods in PAIRS.items()}
     golden(
         "records/problems.txt",
-        "".join(f"{name}: {one.problem if one else '-'}\n" for name, one in found.items()),
+        (f"{name}: {one.problem if one else '-'}" for name, one in found.items()),
     )
 
 
@@ -569,21 +568,20 @@ def test_what_is_kept_is_one_text_whatever_the_order_and_half_a_character_is_no_
 
 
 def test_what_is_kept_of_products(golden):
-    lines = []
+    views = {}
     for name, body in PRODUCTS.items():
         kept = product_record({"spec": {}, **body, "metadata": meta() | body.get("metadata", {})})
         if kept.refused is not None:
             with pytest.raises(InvalidProduct, match=re.escape(str(kept.refused))):
                 kept.parse()
-        views = {
+        views[name] = {
             "generation": kept.generation, "version": kept.version, "deleting": kept.deleting,
             "created": kept.created, "requests": kept.requests, "urgent": kept.urgent,
             "refused": None if kept.refused is None else str(kept.refused), "suspended": kept.suspended,
             "block seconds": kept.block_seconds, "route": kept.route, "readable": kept.has_readable_status(),
         }  # fmt: skip
-        lines += [f"{name}:", *(f"  {key}: {value}" for key, value in views.items())]
-    text = "\n".join(lines).replace("a" * 253, "a × 253")
-    golden("records/products.txt", f"{text}\n")
+    lines = (line.replace("a" * 253, "a × 253") for line in by_difference(views))
+    golden("records/products.txt", lines)
 
 
 def gateway(listeners: list[Body] | None = None, *each: Body, **metadata: Any) -> Body:

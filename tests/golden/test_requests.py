@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from sluicegate.kube import requests
 from sluicegate.kube.resources import (
@@ -15,7 +14,6 @@ from sluicegate.kube.resources import (
     Key,
 )
 
-GOLDEN = Path(__file__).parent / "requests.txt"
 CARS = Key("catalog", "cars/é")
 BODY = {"metadata": {"namespace": "catalog", "name": "cars", "labels": {"a": "b"}}, "spec": {}}
 
@@ -73,6 +71,6 @@ def shown(request):
 
 def test_each_request_reads_as_reviewed(golden):
     golden(
-        GOLDEN,
+        "requests.txt",
         "\n\n".join(f"# {name}\n{shown(one)}" for name, one in every_request().items()) + "\n",
     )

@@ -7,20 +7,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sluicegate.api.names import LABEL_PRODUCT
 from sluicegate.api.shadow import ShadowStatus
 from sluicegate.api.status import OperatorScope, WrittenBy
 from sluicegate.api.versions import Release
 from sluicegate.kube.resources import Key
-from sluicegate.policy.model.observed import (
-    CanaryBlock,
-    Failure,
-    TrainingFailed,
-    TrainingSucceeded,
-)
+from sluicegate.policy.model.observed import CanaryBlock, Failure, TrainingFailed, TrainingSucceeded
 from sluicegate.reconcile.fleet.operator_overlap import OVERLAPS, OperatorOverlaps
 from sluicegate.reconcile.fleet.training_slots import JobRefusal
-from sluicegate.reconcile.live.children import job_record
 from sluicegate.reconcile.live.pods import TrainingExit
 from sluicegate.reconcile.observe.job_message import json_object, tail
 from sluicegate.reconcile.observe.shadow_result import scores, shadow_of, shadow_result
@@ -30,6 +23,7 @@ from sluicegate.stats.paired import Pairs
 from tests.support.decisions.combinations import combined
 from tests.support.decisions.rollout_world import START, World, broken_pod, image
 from tests.support.decisions.rollouts import at_weight, serving
+from tests.support.decisions.rule_inputs import job
 
 if TYPE_CHECKING:
     from sluicegate.reconcile.live.children import JobRecord
@@ -37,24 +31,14 @@ if TYPE_CHECKING:
 PARENT = Release("v1", image("a"), "registry.example/runtime", "Search")
 
 
-def job(**fields: Any) -> JobRecord:
-    meta = {
-        "namespace": "a",
-        "name": "a",
-        "uid": "a",
-        "resourceVersion": "1",
-        "labels": {LABEL_PRODUCT: "a"},
-    }
-    found = job_record({"metadata": meta, "spec": {}})
-    assert found is not None
-    return replace(found, **{"finished": True} | fields)
-
-
+ended = partial(job, finished=True)
 FAILED = {
-    "failed": job(reason="BackoffLimitExceeded"),
-    "failed with a message": job(reason="BackoffLimitExceeded", message="it has reached its limit"),
-    "too late": job(reason="DeadlineExceeded", message="was active too long", deadline=5400),
-    "too late, without a deadline": job(reason="DeadlineExceeded"),
+    "failed": ended(reason="BackoffLimitExceeded"),
+    "failed with a message": ended(
+        reason="BackoffLimitExceeded", message="it has reached its limit"
+    ),
+    "too late": ended(reason="DeadlineExceeded", message="was active too long", deadline=5400),
+    "too late, without a deadline": ended(reason="DeadlineExceeded"),
 }
 ENDS = {
     "never ran": TrainingExit(),
@@ -127,7 +111,7 @@ def text_of(message: Any) -> str:
 def test_what_a_training_made(golden):
     def of(message: Any, end: int) -> str:
         found = training_result(
-            job(succeeded=True), TrainingExit(text_of(message), 0, "Completed", end), "t", PARENT,
+            ended(succeeded=True), TrainingExit(text_of(message), 0, "Completed", end), "t", PARENT,
             output="registry.example/bentos/search", slos=("accuracy",),
         )  # fmt: skip
         if isinstance(found, TrainingSucceeded):
@@ -137,7 +121,7 @@ def test_what_a_training_made(golden):
 
     golden("results/trainings.txt", combined(of, MESSAGES, {"ended": 120, "no end": 0}))
     none = TrainingExit(text_of(MESSAGES["counted"]), 0)
-    strange = training_result(job(succeeded=True), none, "t", PARENT, output="a", slos=())
+    strange = training_result(ended(succeeded=True), none, "t", PARENT, output="a", slos=())
     assert isinstance(strange, TrainingFailed)
     assert "spec.slos has none" in strange.message
 
@@ -156,7 +140,7 @@ def test_what_a_shadow_job_counted(golden):
 
     def of(message: Any) -> str:
         end = TrainingExit(text_of(message), 0)
-        return str(shadow_result(job(succeeded=True), end, ["accuracy", "recall"]))
+        return str(shadow_result(ended(succeeded=True), end, ["accuracy", "recall"]))
 
     golden("results/shadows.txt", combined(of, rows))
 
@@ -182,8 +166,8 @@ def test_what_a_shadow_phase_says(golden):
         "no Job": None,
         "runs": job(finished=False),
         "is overdue": job(finished=False, created=usual.now - 10_000, deadline=900),
-        "counted": job(succeeded=True, key=Key("a", "shadow")),
-        "failed": job(reason="BackoffLimitExceeded"),
+        "counted": ended("shadow", succeeded=True),
+        "failed": ended(reason="BackoffLimitExceeded"),
     }
     refusals = {
         "not refused": None,
@@ -278,31 +262,23 @@ def test_what_follows_where_two_operators_meet(golden):
         "one of the cluster": named("a", OperatorScope.CLUSTER), "a newer": named("a", version="1.10"),
         "the same release": named("a", version="1.2"), "no release": named("a", version="dev"),
     }  # fmt: skip
-    lines = []
-    for readable in (True, False):
-        for first, one in others.items():
-            for second, other in others.items():
-                overlaps = OperatorOverlaps(me)
-                overlaps.wrote(key)
-                told = []
-                for seconds, each in (
-                    (0, one),
-                    (10, other),
-                    (599, other),
-                    (600, other),
-                    (601, other),
-                    (2401, None),
-                    (2402, None),
-                ):
-                    meeting = overlaps.meet(key, each, partial(bool, readable), now=seconds)
-                    told.append(
-                        f"{meeting.wait:.0f}{'!' * bool(meeting.news)}{'+' * bool(overlaps.standing(key, now=seconds))}"
-                    )
-                    overlaps.wrote(key)
-                lines.append(
-                    f"{first}, then {second}{'' if readable else ', unreadable'}: {' '.join(told)}\n"
-                )
-    golden("results/operators.txt", "".join(lines))
+
+    def of(one: Any, other: Any, readable: bool) -> str:
+        overlaps = OperatorOverlaps(me)
+        overlaps.wrote(key)
+        told = []
+        for seconds, each in (
+            (0, one), (10, other), (599, other), (600, other), (601, other), (2401, None), (2402, None),
+        ):  # fmt: skip
+            meeting = overlaps.meet(key, each, partial(bool, readable), now=seconds)
+            stands = bool(overlaps.standing(key, now=seconds))
+            told.append(f"{meeting.wait:.0f}{'!' * bool(meeting.news)}{'+' * stands}")
+            overlaps.wrote(key)
+        return " ".join(told)
+
+    second = {f"then {name}": one for name, one in others.items()}
+    leases = {"readable": True, "unreadable": False}
+    golden("results/operators.txt", combined(of, others, second, leases))
 
 
 def test_for_how_long_an_overlap_is_counted():

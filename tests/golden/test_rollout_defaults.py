@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from itertools import product as every
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,8 +12,12 @@ from sluicegate.policy.canary.pace import weekly_pace
 from sluicegate.policy.canary.rollout_defaults import derive, of_current, of_next
 from sluicegate.stats.paired import Pairs
 from tests.support.decisions.changes import plain
+from tests.support.decisions.combinations import combined
 from tests.support.decisions.judged import candidate, judged_by, observed, series, serving
 from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
+
+if TYPE_CHECKING:
+    from sluicegate.policy.model.observed import Observed
 
 pytestmark = pytest.mark.slow
 
@@ -59,24 +63,27 @@ def read(traffic: str):
     return observed(block=DAYS * DAY, series={"v1": counted, "v2": others})
 
 
+def reads() -> dict[str, Observed]:
+    return {traffic: read(traffic) for traffic in TRAFFIC}
+
+
 def test_what_is_left_out_follows_from_what_comes(golden):
-    lines = []
-    for slos, rollout, rows, traffic in every(SLOS, ROLLOUTS, ROWS, TRAFFIC):
-        terms = judged_by(*SLOS[slos], rollout=ROLLOUTS[rollout] or None)
-        found = derive(terms, read(traffic), ROWS[rows])
-        told = [found.steps, found.max_duration_seconds, found.message]
-        lines.append(f"{slos}, {rollout}, {rows}, {traffic}: {plain(told)}")
-    golden("rollout_defaults/derived.txt", lines)
+    def of(slos: Any, rollout: Any, rows: Any, seen: Observed) -> str:
+        found = derive(judged_by(*slos, rollout=rollout or None), seen, rows)
+        return str(plain([found.steps, found.max_duration_seconds, found.message]))
+
+    golden("rollout_defaults/derived.txt", combined(of, SLOS, ROLLOUTS, ROWS, reads()))
 
 
 def test_the_pace_of_labels(golden):
     terms = judged_by(ACCURACY, CLICKS)
-    paces = {
-        f"{traffic}, {slo}": weekly_pace(terms, read(traffic), slo)
-        for traffic, slo in every(TRAFFIC, ("accuracy", "clicks", "another"))
-    }
-    lines = [f"{name}: {one and plain(one)}" for name, one in paces.items()]
-    golden("rollout_defaults/paces.txt", lines)
+
+    def of(seen: Observed, slo: str) -> str:
+        pace = weekly_pace(terms, seen, slo)
+        return str(pace and plain(pace))
+
+    slos = {name: name for name in ("accuracy", "clicks", "another")}
+    golden("rollout_defaults/paces.txt", combined(of, reads(), slos))
 
 
 def test_a_rollout_keeps_what_it_began_with(golden):
@@ -86,14 +93,15 @@ def test_a_rollout_keeps_what_it_began_with(golden):
         "with a duration": DerivedRollout(max_duration_seconds=999),
         "with nothing": None,
     }
-    lines = []
-    for name, rollout, parked in every(begun, ROLLOUTS, (False, True)):
-        terms = judged_by(ACCURACY, rollout=ROLLOUTS[rollout] or None)
-        phase = CandidatePhase.PARKED if parked else CandidatePhase.STEPPING
-        status = serving(candidate=candidate(5, derived=begun[name], phase=phase))
-        seen = read("few")
+    seen = read("few")
+
+    def of(given: Any, rollout: Any, phase: CandidatePhase) -> str:
+        terms = judged_by(ACCURACY, rollout=rollout or None)
+        assert of_current(terms, serving(), seen) == terms
+        status = serving(candidate=candidate(5, derived=given, phase=phase))
         now, then = of_current(terms, status, seen), of_next(terms, seen)
         told = [now.steps, now.max_duration_seconds, then.steps, then.max_duration_seconds]
-        lines.append(f"{name}, {rollout}, {phase}: {plain(told)}")
-    assert of_current(terms, serving(), seen) == terms
-    golden("rollout_defaults/kept.txt", lines)
+        return str(plain(told))
+
+    phases = {one.value: one for one in (CandidatePhase.STEPPING, CandidatePhase.PARKED)}
+    golden("rollout_defaults/kept.txt", combined(of, begun, ROLLOUTS, phases))

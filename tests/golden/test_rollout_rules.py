@@ -44,6 +44,7 @@ from tests.support.decisions.rule_inputs import (
     Phase,
     candidate,
     laid_out,
+    named,
     pods,
     product,
     status,
@@ -89,7 +90,6 @@ def test_how_far_a_rollout_may_go(golden):
 
 
 def test_when_what_loses_its_share_may_go(golden):
-    names = ("promoting at 100", "back from 25")
     quiet = {
         "quiet": Requests(quiet_stable=2, quiet_candidate=2),
         "not quiet": Requests(quiet_stable=1, quiet_candidate=1),
@@ -113,8 +113,8 @@ def test_when_what_loses_its_share_may_go(golden):
     golden(
         "rules/drains.txt",
         combined(
-            of, {name: PHASES[name] for name in names},
-            {name: COMING[name] for name in ("no Deployment", "none ready", "one ready", "none wanted")},
+            of, named(PHASES, "promoting at 100", "back from 25"),
+            named(COMING, "no Deployment", "none ready", "one ready", "none wanted"),
             {f"{one} s": one for one in (9, 10, 600, 601)}, quiet, {"route gone": True, "route there": False},
             {"moved at once": 0, "moved after 5 s": 5},
         ),
@@ -158,7 +158,7 @@ def test_what_the_pods_of_a_candidate_show_with_time(golden):
     golden(
         "rules/shown.txt",
         combined(
-            of, {name: COMING[name] for name in ("no Deployment", "none ready")},
+            of, named(COMING, "no Deployment", "none ready"),
             {"it runs": (pod,), "it starts": (replace(pod, starting=True),)}, {"moved at 0": 0, "moved at 571": 571},
             {f"at {now}": now for now in (600, 601)}, {"led before": -99, "leads since 1": 1},
         ),
@@ -278,23 +278,14 @@ def test_whose_doing_it_was_shows_after_a_while():
 
 
 def test_what_a_decision_may_know_of_a_rollout(golden):
-    problems = {
-        "no problem": None,
-        "a lasting problem": replace(broken_pod(), unrecoverable=True),
-    }
+    problems = {"no problem": None, "a lasting problem": replace(broken_pod(), unrecoverable=True)}
 
     def of(
         one: Candidate, coming: Any, split: Any, problem: Any, waited: int | None, term: int
     ) -> str:
         one = one.replace(wait_start_time=None if waited is None else START + waited)
-        known = rolling(
-            coming,
-            split,
-            100,
-            problem=problem,
-            term=term,
-            attribution=Failure(DecisionReason.INFRASTRUCTURE, "a"),
-        )
+        why = Failure(DecisionReason.INFRASTRUCTURE, "a")
+        known = rolling(coming, split, 100, problem=problem, term=term, attribution=why)
         state = status(one)
         found = progress(
             MODES["a route"], state, allocation_of(MODES["a route"], state, stable_pods=4), known
@@ -311,8 +302,8 @@ def test_what_a_decision_may_know_of_a_rollout(golden):
         "rules/facts.txt",
         combined(
             of,
-            {name: PHASES[name] for name in ("starting", "from 5 to 25", "promoting from 50", "promoting at 100")},
-            {name: COMING[name] for name in ("none ready", "all ready")},
+            named(PHASES, "starting", "from 5 to 25", "promoting from 50", "promoting at 100"),
+            named(COMING, "none ready", "all ready"),
             SPLITS,
             problems, {"at once": None, "since 60 s": 60}, {"led before": 0, "leads since 80 s": START + 80},
         ),
@@ -336,8 +327,7 @@ def test_until_when_a_removed_route_counts(golden):
         found = route_removal_time(seen)
         return "-" if found is None else f"{found - START} s"
 
-    modes = {name: MODES[name] for name in ("a route", "no route")}
+    routes = {"it is there": usual.route, "it is gone": None}
     golden(
-        "rules/removals.txt",
-        combined(of, modes, traffics, {"it is there": usual.route, "it is gone": None}),
+        "rules/removals.txt", combined(of, named(MODES, "a route", "no route"), traffics, routes)
     )

@@ -103,8 +103,8 @@ def test_what_products_know_of_each_other_after_each_event(golden):
             "states": "".join(fleet.dependency(one).value[0] for one in PRODUCTS),
         }  # fmt: skip
         held = {name: one for name, one in held.items() if one not in ("-", "", 0)}
-        lines.append(f"{now - START} {event}; {', '.join(f'{n} {v}' for n, v in held.items())}\n")
-    golden("sequences/fleet.txt", "".join(lines))
+        lines.append(f"{now - START} {event}; {', '.join(f'{n} {v}' for n, v in held.items())}")
+    golden("sequences/fleet.txt", lines)
 
 
 def test_who_has_a_slot_after_each_event(golden):
@@ -132,9 +132,9 @@ def test_who_has_a_slot_after_each_event(golden):
             one for one in PRODUCTS if fleet.portfolio(one, now, block_end=now - now % BLOCK).slot
         )
         lines.append(
-            f"{now - START} {key.name} {name} {priority}: {slots}{', one is free' * free}; next {names(fleet.next_in_line(now))}\n"
+            f"{now - START} {key.name} {name} {priority}: {slots}{', one is free' * free}; next {names(fleet.next_in_line(now))}"
         )
-    golden("sequences/slots.txt", "".join(lines))
+    golden("sequences/slots.txt", lines)
 
 
 def test_whose_spans_and_silence_count_together(golden):
@@ -157,8 +157,8 @@ def test_whose_spans_and_silence_count_together(golden):
             for name in "abe"
             if (most := overlaps.most(name)) is not None
         ]
-        lines.append(f"{'; '.join(told)}\n")
-    golden("sequences/together.txt", "".join(lines))
+        lines.append("; ".join(told))
+    golden("sequences/together.txt", lines)
 
 
 def test_which_lengths_of_blocks_a_namespace_may_use(golden):
@@ -177,8 +177,8 @@ def test_which_lengths_of_blocks_a_namespace_may_use(golden):
             said = [one.message.rpartition(" ")[2] for one in lengths.problems(key)]
             event = f"wants {seconds}: {said or 'has it'}"
         free = {where: names(lengths.relieved(where)) for where in "ab"}
-        lines.append(f"{key.namespace}/{key.name} {event}; relieved {free['a']} {free['b']}\n")
-    golden("sequences/lengths.txt", "".join(lines))
+        lines.append(f"{key.namespace}/{key.name} {event}; relieved {free['a']} {free['b']}")
+    golden("sequences/lengths.txt", lines)
 
 
 # ---- reads of pods --------------------------------------------------------------------------

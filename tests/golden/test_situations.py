@@ -49,7 +49,6 @@ from sluicegate.reconcile.build import build_children
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.decide.requeue import requeue_after
 from sluicegate.reconcile.decide.warm_up import only_warms_up
-from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.report.condition_events import news, true_of
 from sluicegate.reconcile.report.first_version_start import FirstStarts
 from sluicegate.reconcile.report.fleet_update import snapshot_of
@@ -96,15 +95,20 @@ from tests.support.decisions.rollout_world import (
     image,
 )
 from tests.support.decisions.rollouts import at_weight, serving
+from tests.support.decisions.rule_inputs import job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sluicegate.reconcile.observe.observation import Observation
 
+    Situation = (
+        Callable[[], World] | tuple[Callable[[], World], Callable[[Observation], Observation]]
+    )
+    """A product, and what else is observed of it, if anything is."""
+
 pytestmark = pytest.mark.slow
 
-Situation = tuple["Callable[[], World]", "Callable[[Observation], Observation]"]
 AVAILABILITY = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.99"}
 SCALED = {
     "runtimeImage": "registry.example/runtime:1",
@@ -168,25 +172,6 @@ def split(level: VerificationLevel, **fields: Any) -> Callable[[Observation], Ob
 
 def later(seconds: int) -> Callable[[Observation], Observation]:
     return lambda one: replace(one, now=one.now + seconds)
-
-
-def job(**fields: Any) -> JobRecord:
-    values: dict[str, Any] = {
-        "key": Key("catalog", "search-train"),
-        "parent": Key("catalog", "search"),
-        "uid": "9",
-        "version": 1,
-        "owner": "5",
-        "fingerprint": "",
-        "finished": False,
-        "succeeded": False,
-        "reason": "",
-        "message": "",
-        "started": "",
-        "ended": "",
-        "expires": False,
-    }
-    return JobRecord(**values | fields)
 
 
 def with_candidate(make: Callable[[], World], **fields: Any) -> World:
@@ -389,28 +374,18 @@ def silent() -> World:
 
 
 GROUPS: dict[str, dict[str, Situation]] = {
-    "the column": {
-        "it serves": (serving, as_it_is),
-        **{name: (make, as_it_is) for name, make in IN_THE_COLUMN.items()},
-        **REFUSED,
-    },
-    "a pipeline": {
-        "it serves": (serving, as_it_is),
-        **IN_A_PIPELINE,
-    },
+    "the column": {**IN_THE_COLUMN, **REFUSED},
+    "a pipeline": {**IN_A_PIPELINE},
     "service levels and trainings": {
-        "it serves": (serving, as_it_is),
-        "no service levels": (partial(serving, slos=[]), as_it_is),
-        "degraded": (degraded, as_it_is),
-        "degrading": (lambda: decaying().until(lambda one: one.current.state == "Degrading"), as_it_is),
-        "degraded, with a retraining": (partial(degraded, retraining=TRAINING), as_it_is),
-        "degraded, and no slot is free": (partial(degraded, slot=False, retraining=TRAINING), as_it_is),
-        "bad after its promotion": (
-            bad_again, as_it_is,
-        ),
-        "unmeasured": (unmeasured, as_it_is),
+        "no service levels": partial(serving, slos=[]),
+        "degraded": degraded,
+        "degrading": lambda: decaying().until(lambda one: one.current.state == "Degrading"),
+        "degraded, with a retraining": partial(degraded, retraining=TRAINING),
+        "degraded, and no slot is free": partial(degraded, slot=False, retraining=TRAINING),
+        "bad after its promotion": bad_again,
+        "unmeasured": unmeasured,
         "unmeasured again": (serving, observed(problem=DecisionReason.BACKFILLING)),
-        "one service level without data": (two, as_it_is),
+        "one service level without data": two,
         "no service level has data": (
             two,
             observed(problems={"accuracy": DecisionReason.INVALID_DATA, "availability": DecisionReason.NO_DATA}),
@@ -418,10 +393,10 @@ GROUPS: dict[str, dict[str, Situation]] = {
         "bad in one market": (degraded, markets),
         "bad in one market, not degraded": (serving, markets),
         "a training waits for its Job": (trained, observed(portfolio=Portfolio(slot=False))),
-        "a training asks for its Job again": (trained, as_it_is),
+        "a training asks for its Job again": trained,
         "a training runs": (trained, seen(job=job(), trains=True, most_training_seconds=3600)),
         "a training of a person runs": (partial(trained, slo=""), seen(job=job(), trains=True)),
-        "a training while suspended": (partial(trained, suspend=True), as_it_is),
+        "a training while suspended": partial(trained, suspend=True),
         "a training has ended while suspended": (
             partial(trained, suspend=True), seen(job=job(finished=True, succeeded=True)),
         ),
@@ -438,61 +413,49 @@ GROUPS: dict[str, dict[str, Situation]] = {
             trained,
             seen(stalled=Finding(ConditionType.STALLED, "True", ConditionReason.FORBIDDEN_SERVICE_ACCOUNT, "no")),
         ),
-        "a training is in its rollout": (partial(tried, Outcome.IN_PROGRESS), as_it_is),
+        "a training is in its rollout": partial(tried, Outcome.IN_PROGRESS),
         "a training was in vain": (
             partial(tried, Outcome.REJECTED, "WorseOnHoldOut"), seen(most_training_seconds=3600),
         ),
-        "its feedback Secret lacks a key": (
-            silent, with_pod(ready=True, problem="", feedback="has no key hmac"),
-        ),
+        "its feedback Secret lacks a key": (silent, with_pod(ready=True, problem="", feedback="has no key hmac")),
         "its feedback Secret lacked a key": (
-            lambda: reported(with_pod(ready=True, problem="", feedback="has no key hmac"), silent()),
-            as_it_is,
+            lambda: reported(with_pod(ready=True, problem="", feedback="has no key hmac"), silent())
         ),
         "its feedback Secret is whole again": (
             lambda: reported(with_pod(ready=True, problem="", feedback="has no key hmac"), silent()),
             with_pod(ready=True, problem=""),
         ),
-        "no label comes": (silent, as_it_is),
+        "no label comes": silent,
     },
     "first versions": {
-        "it starts": (starting, as_it_is),
-        "no service levels, starting": (partial(World, spec=document(slos=[])), as_it_is),
-        "its first Gateway is absent": (
-            starting, seen(gateways={Key("gateway", "web"): ABSENT}),
-        ),
+        "it starts": starting,
+        "no service levels, starting": partial(World, spec=document(slos=[])),
+        "its first Gateway is absent": (starting, seen(gateways={Key("gateway", "web"): ABSENT})),
         "its first pods wait": (starting, with_pod()),
         "its first pods have waited": (starting, later(601)),
         "its first pods have waited just long enough": (starting, later(600)),
-        "its first pods have no room": (starting, later(601)),
         "its first pods lack memory": (starting, with_pod(unrecoverable=True, out_of_memory=True)),
         "its first pods lack a library": (starting, with_pod(unrecoverable=True, mismatch=True)),
-        "its first pods have another service": (
-            starting, with_pod(unrecoverable=True, misnamed=True),
-        ),
-        "its first pods lack a volume": (
-            starting, both(later(601), with_pod(unmounted=True)),
-        ),
+        "its first pods have another service": (starting, with_pod(unrecoverable=True, misnamed=True)),
+        "its first pods lack a volume": (starting, both(later(601), with_pod(unmounted=True))),
         "it is refused while it starts": (starting, refused),
         "its first version is ready, and not yet accepted": (
             starting, both(all_ready, split(VerificationLevel.WRITTEN), seen(begun=None)),
         ),
         "its first version is ready and accepted": (starting, both(all_ready, split(VerificationLevel.ACCEPTED))),
         "its first version is slow and its name is taken": (starting, both(later(31), with_a_stranger)),
-        "it starts quietly": (partial(World, spec=document()), as_it_is),
-        "its first version was ready at once": (
-            starting, all_ready,
-        ),
-        "its first version was evaluated": (partial(World, spec=document(model=EVALUATED)), as_it_is),
+        "it starts quietly": partial(World, spec=document()),
+        "its first version was ready at once": (starting, all_ready),
+        "its first version was evaluated": partial(World, spec=document(model=EVALUATED)),
         "its first version was evaluated, after a loss": (
             partial(World, spec=document(model=EVALUATED)), seen(lost=True),
         ),
     },
     "rollouts": {
-        "a canary": (partial(on_its_way, 25), as_it_is),
-        "no route": (partial(serving, route=None), as_it_is),
-        "no route, a canary": (partial(on_its_way, 25, route=None), as_it_is),
-        "no route, rolled back": (partial(turned_back, route=None), as_it_is),
+        "a canary": partial(on_its_way, 25),
+        "no route": partial(serving, route=None),
+        "no route, a canary": partial(on_its_way, 25, route=None),
+        "no route, rolled back": partial(turned_back, route=None),
         "the route is removed": (
             partial(on_its_way, 25), lambda one: replace(one, product=without_route(one.product)),
         ),
@@ -504,19 +467,15 @@ GROUPS: dict[str, dict[str, Situation]] = {
             partial(on_its_way, 25, serving=SCALED, route=None),
             stable_has(replicas=6, ready=6, scaled=True),
         ),
-        "a mirror": (
-            partial(on_its_way, 5, rollout={"steps": [5, 50], "shadow": MIRROR}), as_it_is,
-        ),
-        "shadow Jobs": (
-            partial(on_its_way, 5, rollout={"steps": [5, 50], "shadow": SCORES}), later(600),
-        ),
+        "a mirror": partial(on_its_way, 5, rollout={"steps": [5, 50], "shadow": MIRROR}),
+        "shadow Jobs": (partial(on_its_way, 5, rollout={"steps": [5, 50], "shadow": SCORES}), later(600)),
         "shadow Jobs without a slot": (
             partial(on_its_way, 5, rollout={"steps": [5, 50], "shadow": SCORES}),
             both(later(600), observed(portfolio=Portfolio(slot=False))),
         ),
-        "a suspended canary": (suspended_canary, as_it_is),
-        "a canary that is turned back": (turned_back, as_it_is),
-        "a canary that is worse": (worse, as_it_is),
+        "a suspended canary": suspended_canary,
+        "a canary that is turned back": turned_back,
+        "a canary that is worse": worse,
         "a canary whose pods fail": (partial(on_its_way, 25), with_pod(unrecoverable=True)),
         "a canary without its share": (
             partial(on_its_way, 25), split(VerificationLevel.ACCEPTED, share=0.6, requests=900, mismatched=True),
@@ -526,31 +485,19 @@ GROUPS: dict[str, dict[str, Situation]] = {
         ),
         "a canary after a restart": (partial(on_its_way, 25), seen(term=10**10)),
         "a retried canary": (waiting_for_a_node, later(86_400)),
-        "a canary that an autoscaler grew before": (
-            partial(with_candidate, partial(on_its_way, 25), capacity=8),
-            as_it_is,
-        ),
-        "a parked canary": (
-            partial(with_candidate, partial(on_its_way, 25), phase=CandidatePhase.PARKED), as_it_is,
-        ),
-        "status was lost": (lost, as_it_is),
-        "just promoted": (promoted, as_it_is),
-        "just promoted, no route": (partial(promoted, route=None), as_it_is),
+        "a canary that an autoscaler grew before": partial(with_candidate, partial(on_its_way, 25), capacity=8),
+        "a parked canary": partial(with_candidate, partial(on_its_way, 25), phase=CandidatePhase.PARKED),
+        "status was lost": lost,
+        "just promoted": promoted,
+        "just promoted, no route": partial(promoted, route=None),
         "the route isn't written": (serving, split(VerificationLevel.NONE)),
     },
     "a version that serves": {
-        "it serves": (serving, as_it_is),
         "its dependencies are fine": (serving, seen(dependencies=(dependency("Healthy"),))),
-        "its dependencies are degraded": (
-            serving, seen(dependencies=(dependency("Degraded"), dependency("Unknown"))),
-        ),
-        "its dependencies are unknown": (
-            serving, seen(dependencies=(dependency("Healthy"), dependency("NotFound"))),
-        ),
+        "its dependencies are degraded": (serving, seen(dependencies=(dependency("Degraded"), dependency("Unknown")))),
+        "its dependencies are unknown": (serving, seen(dependencies=(dependency("Healthy"), dependency("NotFound")))),
         "two operators": (serving, seen(overlap="operator b writes its status too")),
-        "a review is due": (
-            serving, seen(review=Finding(ConditionType.REVIEW_DUE, "True", "ReviewDue", "sign it")),
-        ),
+        "a review is due": (serving, seen(review=Finding(ConditionType.REVIEW_DUE, "True", "ReviewDue", "sign it"))),
         "a person is needed": (
             serving,
             seen(stalled=Finding(ConditionType.STALLED, "True", ConditionReason.VERSION_REUSED, "v1 is taken")),
@@ -561,13 +508,11 @@ GROUPS: dict[str, dict[str, Situation]] = {
         "its newest pods have taken their time": (
             lambda: reported(about_to_change), both(stable_has(ready=3), later(601)),
         ),
-        "its newest pods are nearly there": (
-            lambda: reported(about_to_change), both(stable_has(ready=3), later(600)),
-        ),
+        "its newest pods are nearly there": (lambda: reported(about_to_change), both(stable_has(ready=3), later(600))),
         "its newest pods were stuck": (lambda: reported(pods_that_dont_come), a_pod_is_evicted),
-        "its newest pods came": (lambda: reported(pods_that_dont_come), as_it_is),
-        "it was refused": (lambda: reported(refused), as_it_is),
-        "no pod was ready": (lambda: reported(stable_has(ready=0)), as_it_is),
+        "its newest pods came": lambda: reported(pods_that_dont_come),
+        "it was refused": lambda: reported(refused),
+        "no pod was ready": lambda: reported(stable_has(ready=0)),
         "no pod has room": (serving, stable_has(ready=0, refused="exceeded quota")),
         "its Gateways are asked": (
             serving,
@@ -583,36 +528,31 @@ GROUPS: dict[str, dict[str, Situation]] = {
         ),
     },
     "decisions": {
-        "a canary": (partial(on_its_way, 5), as_it_is),
-        "a rollout starts": (partial(deciding, StartRollout, pushed), as_it_is),
-        "a canary goes on": (partial(deciding, Advance, pushed), as_it_is),
-        "a canary is promoted": (partial(deciding, Promote, pushed), as_it_is),
-        "a canary is promoted by a person": (
-            partial(asked, partial(on_its_way, 5), REQUEST_PROMOTE, "v2/one"), as_it_is,
-        ),
-        "a canary is promoted without a route": (partial(deciding, Promote, partial(pushed, route=None)), as_it_is),
-        "a canary is rolled back": (partial(deciding, Rollback, bad_canary), as_it_is),
-        "a canary is aborted by a person": (partial(asked, partial(on_its_way, 5), REQUEST_ABORT, "one"), as_it_is),
+        "a canary": partial(on_its_way, 5),
+        "a rollout starts": partial(deciding, StartRollout, pushed),
+        "a canary goes on": partial(deciding, Advance, pushed),
+        "a canary is promoted": partial(deciding, Promote, pushed),
+        "a canary is promoted by a person": partial(asked, partial(on_its_way, 5), REQUEST_PROMOTE, "v2/one"),
+        "a canary is promoted without a route": partial(deciding, Promote, partial(pushed, route=None)),
+        "a canary is rolled back": partial(deciding, Rollback, bad_canary),
+        "a canary is aborted by a person": partial(asked, partial(on_its_way, 5), REQUEST_ABORT, "one"),
         "a canary gives way to a third version": (lambda: on_its_way(25).push("c", "v3"), later(BLOCK)),
         "a canary without shares gives way": (
             lambda: with_candidate(partial(on_its_way, 5), shares=(), weight=0).push("c", "v3"), later(BLOCK),
         ),
-        "a fault of the cluster ended a canary": (about_to_wait, as_it_is),
-        "a canary tells nothing": (partial(deciding, Inconclusive, unseen_canary), as_it_is),
+        "a fault of the cluster ended a canary": about_to_wait,
+        "a canary tells nothing": partial(deciding, Inconclusive, unseen_canary),
         "a canary waits for a person": (
-            partial(deciding, Alert, partial(pushed, rollout={"steps": [5, 50], "approval": "Manual"})), as_it_is,
+            partial(deciding, Alert, partial(pushed, rollout={"steps": [5, 50], "approval": "Manual"}))
         ),
-        "the version before is asked for": (partial(asked, partial(promoted), REQUEST_ROLLBACK, "v1/one"), as_it_is),
+        "the version before is asked for": partial(asked, partial(promoted), REQUEST_ROLLBACK, "v1/one"),
         "the version before is asked for in a canary": (
-            lambda: asked(lambda: promoted().push("c", "v3").until(at_weight(25)), REQUEST_ROLLBACK, "v1/one"),
-            as_it_is,
+            lambda: asked(lambda: promoted().push("c", "v3").until(at_weight(25)), REQUEST_ROLLBACK, "v1/one")
         ),
-        "a retraining": (partial(deciding, Retrain, partial(decaying, retraining=TRAINING)), as_it_is),
-        "a retraining by a person": (
-            partial(asked, partial(serving, retraining=TRAINING), REQUEST_RETRAIN, "one"), as_it_is,
-        ),
-        "an alert": (partial(deciding, Alert, decaying), as_it_is),
-        "bad after its promotion, and rolled back": (partial(deciding, Rollback, bad_again), as_it_is),
+        "a retraining": partial(deciding, Retrain, partial(decaying, retraining=TRAINING)),
+        "a retraining by a person": partial(asked, partial(serving, retraining=TRAINING), REQUEST_RETRAIN, "one"),
+        "an alert": partial(deciding, Alert, decaying),
+        "bad after its promotion, and rolled back": partial(deciding, Rollback, bad_again),
         "a training made a version": (trained, observed(training=made())),
         "a training failed": (
             trained, observed(training=TrainingFailed("0123abcd", DecisionReason.JOB_FAILED, "it ended with 1")),
@@ -717,7 +657,8 @@ def whole(path: str, found: dict[str, str]) -> str:
 def test_what_a_step_leads_to(group, golden):
     """Of each situation is told what isn't as in the nearest one that was told before."""
     lines, told = [], {"what is usual": usual()}
-    for name, (make, change) in GROUPS[group].items():
+    for name, one in GROUPS[group].items():
+        make, change = one if isinstance(one, tuple) else (one, as_it_is)
         found = outcome(change(deepcopy(make()).observation()))
         near = min(told, key=lambda one: len(found.items() ^ told[one].items()))
         told[name] = found

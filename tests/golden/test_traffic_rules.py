@@ -29,6 +29,7 @@ from tests.support.decisions.rule_inputs import (
     REFUSED,
     STABLE,
     laid_out,
+    named,
     status,
 )
 
@@ -51,31 +52,20 @@ def test_how_pods_follow_the_traffic(golden):
         mode: DataProduct, one: Candidate | None, ready: int | None, followed: bool, kept: Any
     ) -> str:
         known = {STABLE.revision: kept[0], CANDIDATES["at 25"].revision: kept[1]} if kept else None
-        found = allocation_of(
-            mode,
-            status(one, REFUSED, BEFORE),
-            stable_pods=4,
-            followed=followed,
-            ready=ready,
-            kept=known,
+        state = status(one, REFUSED, BEFORE)
+        return laid_out(
+            allocation_of(mode, state, stable_pods=4, followed=followed, ready=ready, kept=known)
         )
-        return laid_out(found)
 
-    names = (
-        "from 5 to 25",
-        "promoting from 50",
-        "promoting at 100",
-        "back from 25",
-        "parked",
-        "no candidate",
-    )
     tables = (
-        {name: MODES[name] for name in ("a route", "no route")},
-        {name: CANDIDATES[name] for name in names},
+        named(MODES, "a route", "no route"),
+        named(
+            CANDIDATES, "from 5 to 25", "promoting from 50", "promoting at 100", "back from 25", "parked", "no candidate"
+        ),
         {"none ready": 0, "two ready": 2},
         {"followed": True, "not followed": False},
         {"nothing kept": None, "4 + 1 kept": (4, 1), "2 + 4 kept": (2, 4)},
-    )
+    )  # fmt: skip
     golden("rules/paces.txt", combined(of, *tables))
 
 
@@ -99,11 +89,11 @@ def test_a_version_lives_once(golden):
 
 def test_how_replicas_split_the_traffic(golden):
     rows = [
-        f"{weight:2} % of {stable}: {' + '.join(map(str, split_by_replicas(weight, stable)))}\n"
+        f"{weight:2} % of {stable}: {' + '.join(map(str, split_by_replicas(weight, stable)))}"
         for weight in (0, 1, 5, 20, 25, 33, 50, 60, 75, 90, 99)
         for stable in (1, 2, 3, 4, 7, 10)
     ]
-    golden("rules/replicas.txt", "".join(rows))
+    golden("rules/replicas.txt", rows)
 
 
 def test_the_pods_that_all_of_the_traffic_needs(golden):
@@ -112,7 +102,7 @@ def test_the_pods_that_all_of_the_traffic_needs(golden):
         found = with_capacity(mode, status(one), pods).candidate
         return "-" if found is None else str(found.capacity)
 
-    modes = {name: MODES[name] for name in ("scaled", "scaled, no route")}
+    modes = named(MODES, "scaled", "scaled, no route")
     known = {"unknown": 0, "4 known": 4}
     pods = {f"{one} pods": one for one in (2, 4, 5, 8, 12)}
     golden("rules/capacity.txt", combined(of, modes, CANDIDATES, known, pods))
@@ -127,38 +117,15 @@ def test_how_far_a_share_is_verified(golden):
 
     weights = {f"{one} %": one for one in (0, 5, 50, 100)}
     counts = (
-        (0, 0),
-        (49, 0),
-        (40, 9),
-        (40, 10),
-        (395, 5),
-        (380, 20),
-        (361, 39),
-        (360, 40),
-        (359, 41),
-        (399, 0),
-        (400, 0),
-        (0, 400),
-        (390, 10),
-        (391, 9),
-        (391, 10),
-        (220, 180),
-        (310, 90),
-    )
+        (0, 0), (49, 0), (40, 9), (40, 10), (395, 5), (380, 20), (361, 39), (360, 40), (359, 41), (399, 0),
+        (400, 0), (0, 400), (390, 10), (391, 9), (391, 10), (220, 180), (310, 90),
+    )  # fmt: skip
     requests = {
         f"{one} + {other}": Requests(stable=one, candidate=other, blocks=3) for one, other in counts
     }
     requests["2 blocks of 1 + 1"] = Requests(stable=1, candidate=1, blocks=2)
-    golden(
-        "rules/shares.txt",
-        combined(
-            of,
-            weights,
-            requests,
-            {"59 s": 59, "60 s": 60},
-            {"counted by pods": False, "by the gateway": True},
-        ),
-    )
+    seconds, counted = {"59 s": 59, "60 s": 60}, {"counted by pods": False, "by the gateway": True}
+    golden("rules/shares.txt", combined(of, weights, requests, seconds, counted))
     written = verify_share(
         (VerificationLevel.WRITTEN, "written"), 5, Requests(stable=1, candidate=3), seconds=9
     )
@@ -224,14 +191,10 @@ def test_whether_a_route_is_accepted(golden):
         level, message = verify_acceptance(route, {"a": 95, "b": 5, "d": 0}, asked, gateways)
         return f"{level.name}{' taken' * is_taken(route, asked)}: {message}"
 
-    golden(
-        "rules/acceptance.txt",
-        combined(of, parents, references, {"up": "", "down": "isn't programmed"}),
-    )
+    doors = {"up": "", "down": "isn't programmed"}
+    golden("rules/acceptance.txt", combined(of, parents, references, doors))
     assert verify_acceptance(None, {}, ()) == (VerificationLevel.NONE, "the route isn't there yet")
     others = {"other weights": {"a": 100}, "none": {}, "more": {"a": 95, "b": 5, "d": 1}}
     words = {name: verify_acceptance(live_route(), weights, ()) for name, weights in others.items()}
-    golden(
-        "rules/weights.txt",
-        "".join(f"{name}: {level.name}: {text}\n" for name, (level, text) in words.items()),
-    )
+    lines = (f"{name}: {level.name}: {text}" for name, (level, text) in words.items())
+    golden("rules/weights.txt", lines)

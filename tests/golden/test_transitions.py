@@ -46,8 +46,7 @@ pytestmark = pytest.mark.slow
 
 NOW = START + 3600
 SHADOWED = judged_by(
-    ACCURACY,
-    rollout={"steps": [5, 50], "shadow": {"command": ["score"], "intervalSeconds": 3600}},
+    ACCURACY, rollout={"steps": [5, 50], "shadow": {"command": ["score"], "intervalSeconds": 3600}}
 )
 SUSPENDED = judged_by(ACCURACY, suspend=True)
 (SLO,) = SHADOWED.slos

@@ -51,11 +51,12 @@ from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.settings import ServiceKind, Settings
 from tests.support.apiserver.api_stand_in import ApiStandIn, failure
 from tests.support.apiserver.built_controller import build_controller, reconciler_of
+from tests.support.decisions.combinations import by_outcome
 from tests.support.decisions.rollout_world import RUNTIME, START, World, document
 from tests.support.decisions.rollouts import at_weight, serving
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
     from aiohttp import web
 
@@ -211,45 +212,35 @@ def anew(case: Case, child: Child) -> None:
     case.lives(child.resource, stored(child), seen=False)
 
 
+def live(
+    make: Callable[..., Body], *of: Body, seen: bool = True, **parts: Body
+) -> Callable[[Case, Child], object]:
+    """It lives as `make` tells, with other parts."""
+    return lambda case, one: case.lives(one.resource, changed(make(one, *of), **parts), seen=seen)
+
+
+UNLABELLED: dict[str, Any] = {"metadata": {"labels": {}}}
 OBSERVED: dict[str, Callable[[Case, Child], object]] = {
     "absent": lambda case, one: None,
     "absent, beside a Job": lambda case, one: case.lives(JOBS, job()),
-    "in sync": lambda case, one: case.lives(one.resource, stored(one)),
-    "drifted": lambda case, one: case.lives(one.resource, by_hand(one)),
-    "being deleted": lambda case, one: case.lives(
-        one.resource, changed(by_hand(one), metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
-    ),
-    "unlabelled": lambda case, one: case.lives(
-        one.resource, changed(stored(one), metadata={"labels": {}})
-    ),
+    "in sync": live(stored),
+    "drifted": live(by_hand),
+    "being deleted": live(by_hand, metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}),
+    "unlabelled": live(stored, **UNLABELLED),
     "moved since": moved,
     "gone since": gone,
     "made anew since": anew,
-    "a predecessor's": lambda case, one: case.lives(one.resource, owned(one, FORMER)),
-    "another product's": lambda case, one: case.lives(one.resource, owned(one, STRANGER)),
-    "another kind's": lambda case, one: case.lives(
-        one.resource, owned(one, FORMER | {"kind": "ReplicaSet"})
-    ),
-    "not controlled": lambda case, one: case.lives(
-        one.resource, owned(one, FORMER | {"controller": False})
-    ),
-    "nobody's": lambda case, one: case.lives(one.resource, owned(one)),
-    "unseen, in sync": lambda case, one: case.lives(one.resource, stored(one), seen=False),
-    "unseen, drifted": lambda case, one: case.lives(one.resource, by_hand(one), seen=False),
-    "unseen, a predecessor's": lambda case, one: case.lives(
-        one.resource, owned(one, FORMER), seen=False
-    ),
-    "unseen, another's too": lambda case, one: case.lives(
-        one.resource, owned(one, STRANGER | {"controller": False}, OURS), seen=False
-    ),
-    "unseen, not to be known as ours": lambda case, one: case.lives(
-        one.resource,
-        changed(owned(one, OURS | {"controller": False}), metadata={"labels": {}}),
-        seen=False,
-    ),
-    "unseen, nobody's": lambda case, one: case.lives(
-        one.resource, changed(owned(one), metadata={"labels": {}}), seen=False
-    ),
+    "a predecessor's": live(owned, FORMER),
+    "another product's": live(owned, STRANGER),
+    "another kind's": live(owned, FORMER | {"kind": "ReplicaSet"}),
+    "not controlled": live(owned, FORMER | {"controller": False}),
+    "nobody's": live(owned),
+    "unseen, in sync": live(stored, seen=False),
+    "unseen, drifted": live(by_hand, seen=False),
+    "unseen, a predecessor's": live(owned, FORMER, seen=False),
+    "unseen, another's too": live(owned, STRANGER | {"controller": False}, OURS, seen=False),
+    "unseen, not to be known as ours": live(owned, OURS | {"controller": False}, seen=False, **UNLABELLED),
+    "unseen, nobody's": live(owned, seen=False, **UNLABELLED),
 }  # fmt: skip
 ANSWERS: dict[str, Callable[[Case, Child], object]] = {
     "is taken": lambda case, one: None,
@@ -259,17 +250,10 @@ ANSWERS: dict[str, Callable[[Case, Child], object]] = {
 }
 
 
-async def table(cases: Iterable[tuple[str, ...]], judge: Callable[..., Awaitable[str]]) -> str:
-    """The outcomes, and of which cases they are; those that differ in the first alone in a line."""
-    found: dict[str, dict[tuple[str, ...], list[str]]] = {}
-    for case in cases:
-        first, *others = case
-        found.setdefault(await judge(*case), {}).setdefault(tuple(others), []).append(first)
-    return "".join(
-        f"{outcome}:\n"
-        + "".join(f"  {', '.join(of) or '-'}: {'; '.join(ones)}\n" for of, ones in lines.items())
-        for outcome, lines in found.items()
-    )
+async def table(
+    cases: Iterable[tuple[str, ...]], judge: Callable[..., Awaitable[str]]
+) -> Iterator[str]:
+    return by_outcome({case: await judge(*case) for case in cases})
 
 
 async def test_what_is_sent_of_a_child_by_what_is_observed_of_it(server, golden):
@@ -406,7 +390,7 @@ async def test_in_which_order_children_are_written(server, golden):
         *every(("more of stable", "less of stable"), LACKING, PODS),
         ("as wanted", "all live", "an autoscaler's"),
     ]
-    golden("writes/orders.txt", await table(dict.fromkeys(cases), judge))
+    golden("writes/orders.txt", await table(cases, judge))
 
 
 def canary(**spec: Any) -> World:
@@ -533,7 +517,7 @@ async def test_what_is_foreseen_of_a_write(server, golden):
         *every(LIVE, ("stable", "a canary"), ("a new one", "the same"), ("is taken",)),
         *every(("as it is",), STAGES, ("a new one", "the same"), ANSWERS),
     ]
-    golden("writes/foreseen.txt", await table(dict.fromkeys(cases), judge))
+    golden("writes/foreseen.txt", await table(cases, judge))
 
 
 ROUTES: dict[str, Body | None] = {
@@ -580,7 +564,7 @@ async def test_what_becomes_of_a_route_that_is_refused(server, golden):
         *every(routes, ("refused", "taken"), ("kept", "not kept"), ("is taken",)),
         *every(("accepted",), ("taken",), ("not kept",), ANSWERS),
     ]
-    golden("writes/kept.txt", await table(dict.fromkeys(cases), judge))
+    golden("writes/kept.txt", await table(cases, judge))
 
 
 # ---- Jobs -------------------------------------------------------------------------------------
@@ -608,24 +592,23 @@ def job(
     return {"metadata": meta, "spec": spec or {}, "status": status or {}}
 
 
-JOBS_THERE: dict[str, Callable[[Case], object]] = {
-    "none": lambda case: None,
-    "the training's": lambda case: case.lives(JOBS, job()),
-    "the training's, unseen": lambda case: case.lives(JOBS, job(), seen=False),
-    "a predecessor's": lambda case: case.lives(JOBS, job(TRAINED, FORMER)),
-    "another's too, unseen": lambda case: case.lives(
-        JOBS, job(TRAINED, STRANGER | {"controller": False}, OURS), seen=False
+JOBS_THERE: dict[str, tuple[Body | None, bool]] = {
+    "none": (None, True),
+    "the training's": (job(), True),
+    "the training's, unseen": (job(), False),
+    "a predecessor's": (job(TRAINED, FORMER), True),
+    "another's too, unseen": (job(TRAINED, STRANGER | {"controller": False}, OURS), False),
+    "another's, unseen": (job(TRAINED, STRANGER), False),
+    "the shadow phase's": (job("search-shadow-1"), True),
+    "a predecessor's shadow": (job("search-shadow-1", FORMER), True),
+    "a former one": (job("search-train-old"), True),
+    "a former one, ended": (job("search-train-old", status=COMPLETE), True),
+    "a former one, to expire": (
+        job("search-train-old", status=COMPLETE, spec={"ttlSecondsAfterFinished": 9}), True,
     ),
-    "another's, unseen": lambda case: case.lives(JOBS, job(TRAINED, STRANGER), seen=False),
-    "the shadow phase's": lambda case: case.lives(JOBS, job("search-shadow-1")),
-    "a predecessor's shadow": lambda case: case.lives(JOBS, job("search-shadow-1", FORMER)),
-    "a former one": lambda case: case.lives(JOBS, job("search-train-old")),
-    "a former one, ended": lambda case: case.lives(JOBS, job("search-train-old", status=COMPLETE)),
-    "a former one, to expire": lambda case: case.lives(
-        JOBS, job("search-train-old", status=COMPLETE, spec={"ttlSecondsAfterFinished": 9})
-    ),
-    "a former one of another": lambda case: case.lives(JOBS, job("search-train-old", FORMER)),
-}
+    "a former one of another": (job("search-train-old", FORMER), True),
+}  # fmt: skip
+"""A Job that lives, and whether the watch has told of it."""
 CREATIONS: dict[str, tuple[int, str] | None] = {
     "is created": None,
     "is invalid": (422, "Invalid"),
@@ -668,7 +651,9 @@ async def test_which_jobs_are_created_and_ended(server, golden):
 
     async def judge(there: str, wants: str, answer: str, seen: str, refused: str) -> str:
         case = Case(server, world.spec)
-        JOBS_THERE[there](case)
+        body, known = JOBS_THERE[there]
+        if body is not None:
+            case.lives(JOBS, body, seen=known)
         server.answer = CREATIONS.get(answer)
         account = answer.removeprefix("as an account that is ")
         if (allowed := ACCOUNTS.get(account)) is not None:
@@ -707,11 +692,9 @@ async def test_which_jobs_are_created_and_ended(server, golden):
         ),
         *every(("none",), WANTS, ("is created",), SEEN, ("nothing", "another")),
     ]
-    text = await table(dict.fromkeys(cases), judge)
-    golden(
-        "writes/jobs.txt",
-        text + "".join(f"{name}: {json.dumps(body)}\n" for name, body in bodies.items()),
-    )
+    lines = [*await table(cases, judge)]
+    lines += [f"{name}: {json.dumps(body)}" for name, body in bodies.items()]
+    golden("writes/jobs.txt", lines)
 
 
 # ---- slots --------------------------------------------------------------------------------------
@@ -779,4 +762,4 @@ async def test_what_becomes_of_a_slot(server, golden):
         ),
         *every(("nothing fails", "a refusal"), ("a slot of 60 s",), ("no job",), KNOWN, OBSTACLES),
     ]
-    golden("writes/slots.txt", await table(dict.fromkeys(cases), judge))
+    golden("writes/slots.txt", await table(cases, judge))

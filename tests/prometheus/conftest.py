@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-import yaml
 
 from cluster.builds import program
-from tests.support.processes.running import free_port, running, start, stop
+from tests.support.processes.running import free_port, start, stop
+from tests.support.prometheus.server import prometheus, rows
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -82,36 +82,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BentoServer]:
 def prometheus_url(
     prometheus_program: Path, service: BentoServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    tmp_path = tmp_path_factory.mktemp("prometheus")
-    config = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-        "scrape_configs": [
-            {
-                "job_name": "products",
-                "static_configs": [
-                    {"targets": [f"127.0.0.1:{service.port}"], "labels": TARGET_LABELS}
-                ],
-            }
-        ],
+    job = {
+        "job_name": "products",
+        "scrape_interval": "1s",
+        "scrape_timeout": "1s",
+        "static_configs": [{"targets": [f"127.0.0.1:{service.port}"], "labels": TARGET_LABELS}],
     }
-    file = tmp_path / "prometheus.yml"
-    file.write_text(yaml.safe_dump(config), encoding="utf-8")
-    port = free_port()
-    command = [
-        str(prometheus_program),
-        f"--config.file={file}",
-        f"--storage.tsdb.path={tmp_path / 'tsdb'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    with running(command, log=tmp_path / "prometheus.log"):
-        url = f"http://127.0.0.1:{port}"
-        eventually(lambda: _scraped(url), seconds=60, what="Prometheus to scrape the service")
+    folder = tmp_path_factory.mktemp("prometheus")
+    with prometheus(prometheus_program, folder, {"scrape_configs": [job]}) as url:
+        eventually(lambda: rows(url, "up == 1"), seconds=60, what="a scrape of the service")
         yield url
-
-
-def _scraped(url: str) -> bool:
-    try:
-        answer = requests.get(f"{url}/api/v1/query", {"query": "up == 1"}, timeout=5)
-    except requests.RequestException:
-        return False
-    return answer.ok and bool(answer.json()["data"]["result"])

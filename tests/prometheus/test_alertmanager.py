@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +20,7 @@ from sluicegate.notify.cursor import Cursor, cursor_of
 from sluicegate.notify.sinks.alertmanager import AlertmanagerLoop
 from sluicegate.notify.sinks.http import AiohttpClient
 from sluicegate.notify.transitions import Origin
+from tests.support.processes.http_server import answering
 from tests.support.processes.running import free_port, running
 from tests.support.receivers.told_product import ToldProduct
 from tests.support.waiting import eventually
@@ -74,19 +73,12 @@ def alertmanager(alertmanager_program: Path, tmp_path: Path) -> Iterator[Alertma
     port = free_port()
     server = Alertmanager(f"http://127.0.0.1:{port}")
 
-    class Pager(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            server.pages.append(json.loads(body))
-            self.send_response(200)
-            self.end_headers()
+    def page(body: bytes) -> str:
+        server.pages.append(json.loads(body))
+        return ""
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Pager) as pager:
-        threading.Thread(target=pager.serve_forever, args=(0.01,), daemon=True).start()
-        hook = {"url": f"http://127.0.0.1:{pager.server_address[1]}/", "send_resolved": True}
+    with answering(page) as pager:
+        hook = {"url": f"http://{pager}/", "send_resolved": True}
         config = {
             "route": {"receiver": "pager", "group_by": ["alertname", "namespace"],
                       "group_wait": "100ms", "group_interval": "100ms", "repeat_interval": "1h"},
@@ -101,7 +93,6 @@ def alertmanager(alertmanager_program: Path, tmp_path: Path) -> Iterator[Alertma
         with running(command, log=tmp_path / "alertmanager.log"):
             eventually(lambda: _ready(server.url), seconds=60, what="Alertmanager to be ready")
             yield server
-        pager.shutdown()
 
 
 def _ready(url: str) -> bool:

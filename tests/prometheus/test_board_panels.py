@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
 
 import pytest
-import requests
-import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -30,9 +28,13 @@ from tests.prometheus.test_dashboard import (
     panels,
     services,
 )  # fmt: skip
-from tests.support.processes.running import free_port, running
+from tests.support.processes.http_server import answering
 from tests.support.prometheus.exposed_series import exposed_labels
+from tests.support.prometheus.server import prometheus, rows
 from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.timeout(180)
 SELECTED = re.compile(r"\b([a-z_]+)\{([^}]*)\}")
@@ -73,77 +75,41 @@ def series() -> dict[str, set[tuple[tuple[str, str], ...]]]:
     return found
 
 
-class Page(ThreadingHTTPServer):
-    """A page with all of these series, each larger at each scrape."""
+def page() -> Callable[[bytes], str]:
+    """Answers with all of these series, each larger at each scrape."""
+    shown, scrapes = series(), itertools.count(1)
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.scrapes = 0
-        self.series = series()
-
-    def text(self) -> str:
-        self.scrapes += 1
-        lines = []
-        for name, label_sets in sorted(self.series.items()):
+    def text(_: bytes) -> str:
+        scrape, lines = next(scrapes), []
+        for name, label_sets in sorted(shown.items()):
             for labels in sorted(label_sets):
-                shown = ",".join(f'{label}="{value}"' for label, value in labels)
+                told = ",".join(f'{label}="{value}"' for label, value in labels)
                 scale = BOUNDS.index(dict(labels).get("le", "0.1")) + 1
-                lines.append(f"{name}{{{shown}}} {self.scrapes * scale}")
+                lines.append(f"{name}{{{told}}} {scrape * scale}")
         return "\n".join(lines) + "\n"
 
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Page
-
-    def do_GET(self) -> None:
-        body = self.server.text().encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+    return text
 
 
 @pytest.fixture(scope="module")
 def scraped(prometheus_program, tmp_path_factory):
     """Asks a Prometheus that has scraped the page three times; the samples of an answer."""
     folder = tmp_path_factory.mktemp("prometheus")
-    with Page() as page:
-        threading.Thread(target=page.serve_forever, daemon=True).start()
-        target = f"127.0.0.1:{page.server_address[1]}"
+    with answering(page()) as target:
         config = {
             "scrape_configs": [
                 {"job_name": "x", "scrape_interval": "1s", "honor_labels": True,
                  "static_configs": [{"targets": [target]}]},
             ],
         }  # fmt: skip
-        (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-        port = free_port()
-        command = [
-            str(prometheus_program), f"--config.file={folder / 'prometheus.yml'}",
-            f"--storage.tsdb.path={folder / 'tsdb'}", f"--web.listen-address=127.0.0.1:{port}",
-        ]  # fmt: skip
+        with prometheus(prometheus_program, folder, config) as url:
 
-        def ask(query: str) -> list[float]:
-            answer = requests.get(
-                f"http://127.0.0.1:{port}/api/v1/query", {"query": query}, timeout=30
-            )
-            if not answer.ok:  # not ready yet, or an expression that it refuses
-                raise requests.HTTPError(answer.text)
-            return [float(one["value"][1]) for one in answer.json()["data"]["result"]]
+            def ask(query: str) -> list[float]:
+                return [float(one["value"][1]) for one in rows(url, query)]
 
-        def ready() -> bool:
-            try:
-                return max(ask('count_over_time(sluicegate_products{job="x"}[5m])'), default=0) >= 3
-            except requests.RequestException:
-                return False
-
-        with running(command, log=folder / "prometheus.log"):
-            eventually(ready, seconds=60, what="three scrapes")
+            scrapes = 'count_over_time(sluicegate_products{job="x"}[5m])'
+            eventually(lambda: max(ask(scrapes), default=0) >= 3, seconds=60, what="three scrapes")
             yield ask
-        page.shutdown()
 
 
 @pytest.mark.parametrize("expression", PANELS.values(), ids=PANELS)

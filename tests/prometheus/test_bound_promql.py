@@ -10,7 +10,6 @@ import subprocess
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,8 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sluicegate.api.bound_promql import bind
-from tests.support.processes.running import free_port, running
-from tests.support.waiting import eventually
+from tests.support.prometheus.server import prometheus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,32 +72,21 @@ def servers(
     with ExitStack() as stack:
         urls = []
         for name, namespaces in (("shared", (OWN, OTHER)), ("alone", (OWN,))):
-            text, data, port = folder / f"{name}.txt", folder / name, free_port()
+            text, where = folder / f"{name}.txt", folder / name
+            where.mkdir()
             text.write_text(exposition(namespaces, now))
             subprocess.run(
-                [promtool, "tsdb", "create-blocks-from", "openmetrics", text, data],
+                [promtool, "tsdb", "create-blocks-from", "openmetrics", text, where / "tsdb"],
                 check=True,
                 capture_output=True,
             )
-            config = folder / "prometheus.yml"
-            config.write_text("{}")
-            command = [
-                str(prometheus_program), f"--config.file={config}", f"--storage.tsdb.path={data}",
-                f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=10d",
+            server = prometheus(
+                *(prometheus_program, where, {}),
+                "--storage.tsdb.retention.time=10d",
                 "--enable-feature=promql-experimental-functions",
-            ]  # fmt: skip
-            stack.enter_context(running(command, log=folder / f"{name}.log"))
-            urls.append(f"http://127.0.0.1:{port}")
-        for url in urls:
-            eventually(partial(_answers, url), seconds=60, what=f"{url} to answer")
+            )
+            urls.append(stack.enter_context(server))
         yield Servers(urls[0], urls[1], now)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/-/ready", timeout=5).ok
-    except requests.RequestException:
-        return False
 
 
 SELECTORS = st.sampled_from(

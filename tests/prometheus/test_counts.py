@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
-import requests
 
 from sluicegate.api.slos import Indicator
 from sluicegate.prometheus.block_cache import BlockCache
@@ -33,6 +32,7 @@ from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Needs, QueryKind, render_queries
 from sluicegate.stats.counts import Count
 from tests.support.prometheus.fetching import fetch_all
+from tests.support.prometheus.server import rows
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -136,12 +136,7 @@ async def until_scraped(url: str, after: float) -> None:
     """Wait until the service was scraped, successfully, after this moment."""
 
     def scraped() -> bool:
-        query = f'timestamp(up{{product!=""}}) > {after} and up == 1'
-        try:
-            answer = requests.get(f"{url}/api/v1/query", {"query": query}, timeout=5)
-        except requests.RequestException:
-            return False
-        return answer.ok and bool(answer.json()["data"]["result"])
+        return bool(rows(url, f'timestamp(up{{product!=""}}) > {after} and up == 1'))
 
     await asyncio.to_thread(eventually, scraped, seconds=30, what="the next scrape")
 
@@ -272,13 +267,12 @@ def _is_settled(timing: Timing, index: int) -> bool:
     return timing.newest_settled(time.time(), BLOCK) >= index
 
 
-@pytest.mark.parametrize(
-    "soak_seconds", [16, pytest.param(120, marks=[pytest.mark.nightly, pytest.mark.timeout(600)])]
-)
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
 async def test_over_a_soak_with_restarts_counts_stay_within_one_percent(
-    service: BentoServer, prometheus_url: str, soak_seconds: int
+    service: BentoServer, prometheus_url: str
 ):
-    """A while of load, with three restarts of a process that gets no new requests before.
+    """Two minutes of load, with three restarts of a process that gets no new requests before.
 
     That is how pods end: taken out of the Service first. Their last count is scraped. Nothing
     is answered 503 here: that counter is exported only from its first event on, so a restart
@@ -287,7 +281,7 @@ async def test_over_a_soak_with_restarts_counts_stay_within_one_percent(
     client = Client(service.url, answers=("fast",) * 12 + ("slow", "broken", "broken"))
     first = await until_block_ends(2)
     for how in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM, None):
-        await client.load(soak_seconds / 4)
+        await client.load(30)
         if how:
             await until_scraped(prometheus_url, time.time())
             await asyncio.to_thread(service.stop, how)
@@ -303,23 +297,3 @@ async def test_over_a_soak_with_restarts_counts_stay_within_one_percent(
         (QueryKind.EVENTS, client.events["good"] + client.events["bad"]),
     ):
         assert counted[kind].total() == pytest.approx(own, rel=0.01), kind
-
-
-async def test_a_process_that_dies_under_load_loses_only_what_was_not_scraped(
-    service: BentoServer, prometheus_url: str
-):
-    client = Client(service.url)
-    first = await until_block_ends(2)
-    await client.load(6)
-    await until_scraped(prometheus_url, time.time())
-    scraped = client.sent
-    await client.load(2)
-    await asyncio.to_thread(service.stop, signal.SIGKILL)
-    await asyncio.to_thread(service.start)
-    await until_scraped(prometheus_url, time.time())
-    unscraped = client.sent - scraped
-    await client.load(4)
-    async with Prometheus(Endpoint(url=prometheus_url)) as prometheus:
-        last = await until_counted(prometheus_url)
-        counted = totals(await tables(prometheus, first, last))
-    assert client.sent - unscraped <= counted[QueryKind.REQUESTS].total() <= client.sent

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from sluicegate_service import environment
 from sluicegate_service.markets import market_events
 from sluicegate_service.outcomes import OutcomeCounters
 from tests.support.prometheus.exposed_series import exposed_labels
+from tests.support.prometheus.promtool import run
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "charts" / "sluicegate" / "files"
@@ -115,11 +115,8 @@ def test_each_expression_parses(promtool, tmp_path):
             text = text.replace(variable, value)
         assert "$" not in text, f"a variable that the dashboard doesn't have: {expression}"
         rules.append({"record": f"panel:{number}", "expr": text})
-    file = tmp_path / "rules.yaml"
-    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
-    done = subprocess.run(
-        [str(promtool), "check", "rules", str(file)], capture_output=True, text=True, check=False
-    )
+    groups = {"groups": [{"name": "dashboard", "rules": rules}]}
+    done = run(promtool, tmp_path, "check", "rules", rules=groups)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(rules) > 40
 

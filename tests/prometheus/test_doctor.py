@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import requests
-import yaml
 
 from sluicegate.cli.doctor_prometheus import PrometheusReader, prometheus_findings
 from sluicegate.settings import parse_settings
-from tests.support.processes.running import free_port, running
+from tests.support.processes.http_server import answering
+from tests.support.prometheus.server import prometheus, rows
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -33,62 +30,29 @@ LABELS = {
 }
 
 
-class Pod(BaseHTTPRequestHandler):
-    """Answers as a product's pod and its node's cAdvisor do."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.end_headers()
-        self.wfile.write(PAGE.encode())
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture(scope="module")
-def pod() -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Pod)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
+def pod() -> Iterator[str]:
+    """Host and port of what answers as a product's pod and its node's cAdvisor do."""
+    with answering(lambda _: PAGE) as address:
+        yield address
 
 
 @contextmanager
-def prometheus(
-    program: Path,
-    folder: Path,
-    pod: int,
-    labels: dict[str, str],
-    *,
-    retention: str = "15d",
-    every: str = "1s",
+def scraping(
+    program: Path, folder: Path, pod: str, labels: dict[str, str], *, days: int, every: int
 ) -> Iterator[str]:
+    """The URL of a Prometheus that keeps so many days, and reads the pod each so many seconds."""
     job = {
         "job_name": "products",
-        "scrape_interval": every,
+        "scrape_interval": f"{every}s",
         "scrape_timeout": "1s",
-        "static_configs": [{"targets": [f"127.0.0.1:{pod}"], "labels": labels}],
+        "static_configs": [{"targets": [pod], "labels": labels}],
     }
-    (folder / "prometheus.yml").write_text(yaml.safe_dump({"scrape_configs": [job]}))
-    url = f"http://127.0.0.1:{free_port()}"
-    command = [
-        str(program), f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'tsdb'}", f"--storage.tsdb.retention.time={retention}",
-        f"--web.listen-address={url.removeprefix('http://')}",
-    ]  # fmt: skip
-    with running(command, log=folder / "log"):
-        eventually(lambda: counted(url), seconds=60, what="the first scrape")
+    retention = f"--storage.tsdb.retention.time={days}d"
+    with prometheus(program, folder, {"scrape_configs": [job]}, retention) as url:
+        counted = "bentoml_service_request_total"
+        eventually(lambda: rows(url, counted), seconds=60, what="the first scrape")
         yield url
-
-
-def counted(url: str) -> bool:
-    query = {"query": "bentoml_service_request_total"}
-    try:
-        return bool(requests.get(f"{url}/api/v1/query", query, timeout=5).json()["data"]["result"])
-    except requests.RequestException:
-        return False
 
 
 def told(url: str, **settings: str) -> list[str]:
@@ -98,9 +62,9 @@ def told(url: str, **settings: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def good(prometheus_program: Path, pod: int, tmp_path_factory) -> Iterator[str]:
+def good(prometheus_program: Path, pod: str, tmp_path_factory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("good")
-    with prometheus(prometheus_program, folder, pod, LABELS) as url:
+    with scraping(prometheus_program, folder, pod, LABELS, days=15, every=1) as url:
         yield url
 
 
@@ -115,7 +79,7 @@ def test_settings_are_held_against_what_is_scraped(good: str):
 
 def test_what_is_missing_is_named_with_the_way_out(prometheus_program, pod, tmp_path):
     labels = {"product": "pricing", "version": "v1", "namespace": "shop", "endpoint": "metrics"}
-    with prometheus(prometheus_program, tmp_path, pod, labels, retention="7d", every="2s") as url:
+    with scraping(prometheus_program, tmp_path, pod, labels, days=7, every=2) as url:
         lines = told(url, SCRAPE_INTERVAL_SECONDS="1")
 
     (slow,) = (line for line in lines if "interval" in line)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
 import yaml
 
 from sluicegate.api.outcome import Outcome
@@ -37,8 +36,7 @@ from sluicegate.simulation.replay import ReplayStep, replay
 from sluicegate.simulation.replay_output import as_object
 from sluicegate.simulation.replay_scenario import parse_scenario
 from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY, product
-from tests.support.processes.running import free_port, running
-from tests.support.waiting import eventually
+from tests.support.prometheus.server import prometheus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,24 +115,8 @@ def history(
     text.write_text("".join(f"{line}\n" for line in samples()))
     command = [str(promtool), "tsdb", "create-blocks-from", "openmetrics", str(text), str(data)]
     subprocess.run(command, check=True, capture_output=True, text=True)
-    config = folder / "prometheus.yml"
-    config.write_text("scrape_configs: []\n")
-    port = free_port()
-    server = [
-        str(prometheus_program), f"--config.file={config}", f"--storage.tsdb.path={data}",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]  # fmt: skip
-    with running(server, log=folder / "prometheus.log"):
-        url = f"http://127.0.0.1:{port}"
-        eventually(lambda: _ready(url), seconds=60, what="Prometheus to be ready")
+    with prometheus(prometheus_program, folder, {"scrape_configs": []}) as url:
         yield url
-
-
-def _ready(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/-/ready", timeout=5).ok
-    except requests.RequestException:
-        return False
 
 
 BODY = product({**AVAILABILITY, "objective": "0.99"}, ACCURACY, analysis={"blockSeconds": BLOCK})

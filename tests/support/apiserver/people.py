@@ -126,6 +126,21 @@ def _checked(plane: ControlPlane, name: str) -> dict[str, Any]:
     return checked
 
 
+def may(plane: ControlPlane, user: str, verb: str, group: str, resource: str) -> bool:
+    """Whether somebody may do this anywhere; a subresource follows after a slash."""
+    kind, _, subresource = resource.partition("/")
+    attributes = {"verb": verb, "group": group, "resource": kind, "subresource": subresource}
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": user, "resourceAttributes": attributes},
+    }
+    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    answer = Person(plane, "").send("POST", path, body)
+    assert answer.body is not None, answer.refusal
+    return bool(answer.body["status"]["allowed"])
+
+
 def bind(plane: ControlPlane, role: str, user: str, namespace: str) -> None:
     """Give somebody a ClusterRole in a namespace."""
     body = {

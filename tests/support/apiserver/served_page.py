@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
 from sluicegate.web.server import ClusterSource, serving
 from tests.support.apiserver.people import chart
+from tests.support.failures.replicas import apply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -56,8 +56,7 @@ def install_account(plane: ControlPlane, release: str, *values: str) -> list[dic
         if "subjects" in one:
             group = {"apiGroup": "rbac.authorization.k8s.io"}
             one["subjects"] = [{"kind": "User", "name": account_of(release)} | group]
-    listed = {"apiVersion": "v1", "kind": "List", "items": items}
-    plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(listed))
+    apply(plane, *items)
     return items
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sluicegate.api.versions import Release
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from sluicegate.api.status import DataProductStatus
 
@@ -53,6 +53,19 @@ def _differing(before: Any, after: Any, path: str) -> Iterator[tuple[str, str]]:
         yield path, f"{plain(new)}, {gone} gone"
     else:
         yield path, str(plain(after))
+
+
+def by_difference(records: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """The first record with all of its fields; of each other one what isn't as in the first."""
+    known: Mapping[str, Any] = {}
+    for name, fields_of in records.items():
+        if not known:
+            yield f"{name}:"
+            yield from (f"  {field}: {value!r}" for field, value in fields_of.items())
+            known = fields_of
+        else:
+            other = [f"{k} {v!r}" for k, v in fields_of.items() if known.get(k, ...) != v]
+            yield f"{name}: {'; '.join(other) or ('the same' if fields_of else 'none')}"
 
 
 def plain(value: Any) -> Any:

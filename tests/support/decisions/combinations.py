@@ -7,6 +7,7 @@ outcome that is another one, or the inputs on which it depends now.
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,10 @@ def combined(judge: Callable[..., str], *tables: Mapping[str, Any]) -> Iterator[
 
 def _names(outcomes: Iterable[Combination]) -> list[list[str]]:
     """All names of each input, in their order."""
-    return [list(dict.fromkeys(each)) for each in zip(*outcomes, strict=True)]
+    names = [list(dict.fromkeys(each)) for each in zip(*outcomes, strict=True)]
+    for name in (name for each in names for name in each):
+        assert not re.search(r"^any\b| or | \| ", name), f"{name} may be read as several"
+    return names
 
 
 def _told(some: Iterable[Combination], names: list[list[str]]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What pure rules are asked of: a product in each mode, its candidate in each phase, pods, splits."""
+"""What pure rules are asked of: a product in each mode, its candidate in each phase, pods, Jobs, splits."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from sluicegate.api.names import LABEL_PRODUCT
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
@@ -18,12 +19,15 @@ from sluicegate.api.versions import (
     Version,
     VersionSource,
 )
+from sluicegate.reconcile.live.children import job_record
 from sluicegate.reconcile.traffic.split_verification import Split, VerificationLevel
 from tests.support.decisions.rollout_world import START, document, image
 from tests.support.decisions.rollouts import serving
 
 if TYPE_CHECKING:
-    from sluicegate.reconcile.live.children import DeploymentRecord
+    from collections.abc import Mapping
+
+    from sluicegate.reconcile.live.children import DeploymentRecord, JobRecord
     from sluicegate.reconcile.traffic.allocation import Allocation
 
 SCALED = {
@@ -81,6 +85,11 @@ MODES = {
 }
 
 
+def named(table: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The rows of these names."""
+    return {name: table[name] for name in names}
+
+
 def status(one: Candidate | None, *history: PastVersion) -> DataProductStatus:
     return DataProductStatus(stable=STABLE, candidate=one, history=history)
 
@@ -109,6 +118,15 @@ def deployment() -> DeploymentRecord:
 
 def pods(ready: int, replicas: int = 4, total: int = 4, **fields: Any) -> DeploymentRecord:
     return replace(deployment(), ready=ready, replicas=replicas, total=total, **fields)
+
+
+def job(name: str = "search-train", **fields: Any) -> JobRecord:
+    """A Job of the product search; it runs, if no field says otherwise."""
+    labels = {LABEL_PRODUCT: "search"}
+    meta = {"namespace": "catalog", "name": name, "uid": "9", "labels": labels}
+    found = job_record({"metadata": meta | {"resourceVersion": "1"}, "spec": {}})
+    assert found is not None
+    return replace(found, **fields)
 
 
 SPLITS = {

@@ -45,15 +45,13 @@ class Bentos:
     repository: str
     _pushed: dict[str, str] = field(default_factory=dict)
 
-    def image(self, version: str, *, fault: str = "", world: str = "before") -> str:
+    def image(self, version: str, *, fault: str = "") -> str:
         """Reference by digest of a version that has a fault, or none."""
         if version not in self._pushed:
             bento = self.folder / version
             finished = subprocess.run(
                 [sys.executable, str(SOURCE / "train.py"), "build", version, str(bento)],
-                env=bento_environment(
-                    self.folder / "home", LEARNER_FAULT=fault, LEARNER_WORLD=world, **ONE_THREAD
-                ),
+                env=bento_environment(self.folder / "home", LEARNER_FAULT=fault, **ONE_THREAD),
                 cwd=SOURCE,
                 capture_output=True,
                 text=True,

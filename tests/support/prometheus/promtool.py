@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 from typing import TYPE_CHECKING
-
-import yaml
 
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import (
@@ -45,9 +45,15 @@ def up(values: str = "1x40", target: str = TARGET):
 def run(promtool: Path, folder: Path, *arguments: str, **files: object):
     """Promtool on files of these contents, named by their keywords."""
     for name, content in files.items():
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+        (folder / f"{name}.yaml").write_text(as_yaml(content), encoding="utf-8")
     command = [str(promtool), *arguments, *(f"{folder / name}.yaml" for name in files)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def as_yaml(document: object) -> str:
+    """JSON, which YAML contains but for its surrogates: a tenth of the time of a YAML writer."""
+    text = json.dumps(document, ensure_ascii=False)
+    return re.sub(r"[^ -~]", lambda one: f"\\U{ord(one[0]):08x}", text)
 
 
 def check_values(promtool: Path, folder: Path, series: list, expected: dict[str, list]) -> None:

@@ -357,8 +357,3 @@ def _market_events(known: float, quality: Quality) -> Iterator[tuple[str, float]
         share = known / len(quality.by_market)
         yield f"good@{market}", share * (1 - wrong)
         yield f"bad@{market}", share * wrong
-
-
-def product_key(body: Body) -> Key:
-    """The name of an object."""
-    return Key(body["metadata"]["namespace"], body["metadata"]["name"])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.support.decisions.rollout_world import document, image
 from tests.support.virtual.cluster import Quality
 from tests.support.virtual.event_loop import told_in
-from tests.support.virtual.operator import World
+from tests.support.virtual.operator import SETTINGS, World
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from sluicegate.kube.resources import Key
 
 Body = dict[str, Any]
@@ -33,7 +36,15 @@ TRAINED: Final = {
 }
 
 
-on_virtual_time = told_in(World)
+@asynccontextmanager
+async def opened(**settings: Any) -> AsyncIterator[World]:
+    """A world whose operator has these settings, and logs no error: that would be a bug."""
+    async with World(settings=SETTINGS.model_copy(update=settings)) as world:
+        yield world
+        assert not world.errors.found
+
+
+on_virtual_time = told_in(opened)
 """A test of the whole operator."""
 
 

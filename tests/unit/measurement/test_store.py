@@ -26,7 +26,7 @@ from sluicegate.slo.blocks import Block, BlockValue, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.gateway import backend_of
 from sluicegate.stats.counts import Count
-from tests.support.decisions.rollout_world import ACCURACY, BLOCK, document
+from tests.support.decisions.rollout_world import ACCURACY, BLOCK, document, serving_world
 from tests.support.decisions.rollout_world import World as Rollout
 from tests.support.prometheus.fetching import cars_and_vans, evaluating
 from tests.support.prometheus.measured_world import ProductBlocks, World
@@ -160,7 +160,7 @@ async def test_what_was_known_of_a_length_of_block_is_forgotten_with_its_last_pr
 
 
 def test_nothing_counts_before_a_version_has_warmed_up():
-    product = Rollout().until(lambda world: world.serving == "v1").product
+    product = serving_world(0).product
     assert product.status.stable is not None
     seen = store.target_of(product, Timing())
     warm_up = seen.evidence_from - product.status.stable.promotion_time
@@ -174,7 +174,7 @@ def series_of(product, version: str) -> str:
 
 
 def test_a_candidate_is_measured_by_its_own_entry_service():
-    world = Rollout().until(lambda world: world.serving == "v1").push("b", "v2")
+    world = serving_world(0).push("b", "v2")
     world.spec["spec"]["model"]["bento"]["service"] = "Renamed"
     product = world.until(lambda world: world.current.candidate is not None).product
     seen = store.target_of(product, Timing())
@@ -208,7 +208,7 @@ async def test_a_canary_is_read_anew_when_the_clock_is_set_back_within_a_block(
 
 # ---- one product's -----------------------------------------------------------------------
 async def test_of_a_product_whose_past_is_not_read_nothing_is_said(evaluation):
-    product = Rollout().until(lambda world: world.serving == "v1").product
+    product = serving_world(0).product
     measured = OfOneProduct(Measurements(Timing()), product)
     assert measured.problem() is DecisionReason.BACKFILLING
     key = Key(*product.metadata.key)
@@ -223,7 +223,7 @@ async def test_of_a_product_whose_past_is_not_read_nothing_is_said(evaluation):
 
 
 async def test_samples_that_have_not_come_for_long_are_no_measurements(server, evaluation):
-    product = Rollout().until(lambda world: world.serving == "v1").product
+    product = serving_world(0).product
     measured, key = OfOneProduct(Measurements(Timing()), product), product.metadata.key
     measured.measurements.want(Key(*key), store.target_of(product, Timing()))
     server.rows = World([ProductBlocks(product=key[1], age=600)])
@@ -233,7 +233,7 @@ async def test_samples_that_have_not_come_for_long_are_no_measurements(server, e
 
 @pytest.mark.parametrize("serves", [False, True])
 def test_of_a_product_without_a_candidate_nothing_is_compared(serves):
-    world = Rollout().until(lambda world: world.serving == "v1")
+    world = serving_world(0)
     product = world.product if serves else DataProduct.parse(document())
     measurements, key = Measurements(Timing()), Key(*product.metadata.key)
     measured = OfOneProduct(measurements, product)
@@ -360,7 +360,7 @@ AUTOSCALED = {
 async def test_the_pods_of_an_autoscaled_product_are_counted_by_block(
     server, evaluation, serving, pods
 ):
-    world = Rollout(spec=document(serving=serving)).until(lambda world: world.serving == "v1")
+    world = serving_world(0, serving=serving)
     product = world.product
     measured, key = OfOneProduct(Measurements(Timing()), product), product.metadata.key
     measured.measurements.want(
@@ -386,7 +386,7 @@ def test_requests_in_the_seconds_in_which_the_gateway_follows_a_change_are_not_c
 async def test_nothing_is_said_before_there_is_a_newest_block_to_judge_by(
     server, evaluation, measurements
 ):
-    product = Rollout().until(lambda world: world.serving == "v1").product
+    product = serving_world(0).product
     key, measured = Key(*product.metadata.key), OfOneProduct(measurements, product)
     measurements.want(CARS, None)  # whose blocks have another length
     # Long enough ago to have a past.
@@ -407,7 +407,7 @@ async def test_nothing_is_said_before_there_is_a_newest_block_to_judge_by(
 def test_products_that_measure_the_same_share_what_they_measure():
     one, other = (
         DataProduct.parse(document() | {"status": world.status})
-        for world in (Rollout().until(lambda world: world.serving == "v1") for _ in range(2))
+        for world in (serving_world(0) for _ in range(2))
     )
     assert one is not other
     targets = [store.target_of(each, Timing()) for each in (one, other)]

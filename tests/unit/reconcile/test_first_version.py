@@ -12,7 +12,7 @@ from sluicegate.reconcile.build import build_children
 from sluicegate.reconcile.live.children import deployment_record
 from sluicegate.reconcile.traffic.allocation import allocation_of
 from sluicegate.settings import ServiceKind
-from tests.support.decisions.rollout_world import World
+from tests.support.decisions.rollout_world import serving_world
 
 
 def deployment_of(product, live):
@@ -39,7 +39,7 @@ def as_observed(child):
 @pytest.fixture
 def served():
     """A product whose first version serves, its Deployment, and the same an hour later."""
-    product = World().until(lambda one: one.serving == "v1").product
+    product = serving_world(0).product
     stable = product.status.stable
     after = stable.model_copy(update={"promotion_time": stable.promotion_time + 3600})
     status = product.status.model_copy(update={"stable": after})
@@ -82,7 +82,7 @@ def test_nor_is_it_after_a_canary_that_went_back(served):
 
 def test_nor_is_it_beside_the_first_canary(served):
     _, made, slow = served
-    canary = World().until(lambda one: one.serving == "v1").push("b", "v2")
+    canary = serving_world(0).push("b", "v2")
     candidate = canary.until(lambda one: one.current.candidate is not None).current.candidate
     status = slow.status.model_copy(update={"candidate": candidate})
     beside = slow.model_copy(update={"status": status})
@@ -93,7 +93,7 @@ def test_nor_is_it_beside_the_first_canary(served):
 
 def test_it_is_written_when_the_version_came_back_to_a_product_with_a_history(served):
     _, made, slow = served
-    grown = World().until(lambda one: one.serving == "v1").push("b", "v2")
+    grown = serving_world(0).push("b", "v2")
     history = grown.until(lambda one: one.serving == "v2").product.status.history
     assert history
     status = slow.status.model_copy(update={"history": history})

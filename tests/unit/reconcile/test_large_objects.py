@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from sluicegate.kube.resources import DATA_PRODUCTS
-from tests.support.apiserver.api_stand_in import ApiStandIn
 from tests.support.decisions.rollout_world import document
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -27,25 +26,24 @@ def limit_mib() -> int:
 
 @pytest.mark.heavy
 @pytest.mark.slow
-async def test_180_large_products_leave_the_operator_far_within_its_memory():
+async def test_180_large_products_leave_the_operator_far_within_its_memory(server):
     junk = {"junk": "x" * BYTES}
-    async with ApiStandIn() as server:
-        for number in range(NUMBER):
-            body = document()
-            body["metadata"] = {"namespace": "tenant", "name": f"large-{number}"}
-            body["spec"] = {
-                **body["spec"],
-                "serving": {**body["spec"]["serving"], "affinity": junk},
-            }
-            server.keep(DATA_PRODUCTS, body)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "tests.support.processes.large_objects", server.configuration.host),
-            cwd=ROOT,
-            env={"MALLOC_ARENA_MAX": "1", "PATH": "/usr/bin:/bin"},
-            stdout=asyncio.subprocess.PIPE,
-        )
-        said, _ = await process.communicate()
+    for number in range(NUMBER):
+        body = document()
+        body["metadata"] = {"namespace": "tenant", "name": f"large-{number}"}
+        body["spec"] = {
+            **body["spec"],
+            "serving": {**body["spec"]["serving"], "affinity": junk},
+        }
+        server.keep(DATA_PRODUCTS, body)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.support.processes.large_objects", server.configuration.host),
+        cwd=ROOT,
+        env={"MALLOC_ARENA_MAX": "1", "PATH": "/usr/bin:/bin"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await process.communicate()
     assert process.returncode == 0
     begun, listed, written, deleted = json.loads(said)
     assert [one["products"] for one in (begun, listed, written, deleted)] == [0, NUMBER, NUMBER, 0]

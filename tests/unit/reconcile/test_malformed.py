@@ -14,7 +14,6 @@ from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.reconcile.live.product import ProductRecord, product_record
 from sluicegate.runtime.interfaces import InvalidSpec
 from sluicegate.settings import Settings
-from tests.support.apiserver.api_stand_in import ApiStandIn
 from tests.support.apiserver.built_controller import build_controller, reconciler_of
 from tests.support.decisions.rollout_world import document
 from tests.support.samples.product_examples import example, full_status
@@ -124,32 +123,31 @@ SETTINGS = Settings(
 
 
 @pytest.mark.slow
-async def test_products_of_any_shape_keep_nobody_from_leading_and_from_being_served():
+async def test_products_of_any_shape_keep_nobody_from_leading_and_from_being_served(server):
     bodies = malformed()
-    async with ApiStandIn() as server:
-        controller = build_controller(server.api, SETTINGS)
-        reconciler = reconciler_of(controller)
-        caches = reconciler.applier.caches
-        for body in [*bodies, deepcopy(document())]:
-            spec = body["spec"]
-            if isinstance(spec, dict) and isinstance(spec.get("route"), dict):
-                # Else all would be rivals.
-                spec["route"]["hostnames"] = [f"{body['metadata']['name']}.example"]
-            caches.written(DATA_PRODUCTS, server.keep(DATA_PRODUCTS, body))
-        assert len(caches.products) == len(bodies) + 1, "all have a record"
-        await reconciler.begin()
-        refused = 0
-        for body in bodies:
-            key = Key("tenant", body["metadata"]["name"])
-            try:
-                await reconciler.reconcile(key)
-            except InvalidSpec:
-                refused += 1
-        assert 80 < refused < len(bodies) - 80, "some specs are wrong, and some statuses"
-        server.sent.clear()
-        await reconciler.reconcile(GOOD)
-        assert any("/deployments/" in one.path for one in server.writes), "the good one is served"
-        controller.before_scrape()
+    controller = build_controller(server.api, SETTINGS)
+    reconciler = reconciler_of(controller)
+    caches = reconciler.applier.caches
+    for body in [*bodies, deepcopy(document())]:
+        spec = body["spec"]
+        if isinstance(spec, dict) and isinstance(spec.get("route"), dict):
+            # Else all would be rivals.
+            spec["route"]["hostnames"] = [f"{body['metadata']['name']}.example"]
+        caches.written(DATA_PRODUCTS, server.keep(DATA_PRODUCTS, body))
+    assert len(caches.products) == len(bodies) + 1, "all have a record"
+    await reconciler.begin()
+    refused = 0
+    for body in bodies:
+        key = Key("tenant", body["metadata"]["name"])
+        try:
+            await reconciler.reconcile(key)
+        except InvalidSpec:
+            refused += 1
+    assert 80 < refused < len(bodies) - 80, "some specs are wrong, and some statuses"
+    server.sent.clear()
+    await reconciler.reconcile(GOOD)
+    assert any("/deployments/" in one.path for one in server.writes), "the good one is served"
+    controller.before_scrape()
 
 
 def record_of(**parts: Any) -> ProductRecord:

@@ -18,7 +18,6 @@ from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.ledger.archive import file_name, is_archived
 from sluicegate.reviews.archive import Archive, Bucket, Folder
 from sluicegate.reviews.store import ReviewStore, parse_review
-from tests.support.apiserver.api_stand_in import ApiStandIn
 from tests.support.decisions.ledger_world import world
 from tests.support.decisions.recorded_days import DAY
 from tests.support.decisions.reviewed import document_of, sealed_month
@@ -43,25 +42,26 @@ def stored(server, review):
     return server.objects[DATA_PRODUCT_REVIEWS.path(meta.namespace, meta.name)]
 
 
-async def test_each_sealed_review_is_copied_once_and_again_when_it_is_signed(tmp_path, capsys):
+async def test_each_sealed_review_is_copied_once_and_again_when_it_is_signed(
+    server, tmp_path, capsys
+):
     said = []
-    async with ApiStandIn() as server:
-        archive = Archive(ReviewStore(server.api), Folder(tmp_path), said.append)
-        keep(server, OCTOBER, "closed", signOffs=[SIGNED])
-        keep(server, NOVEMBER)
-        assert (await archive.copy()).written == 2
-        before = len(server.writes)
-        again = await archive.copy()
-        assert (again.written, again.there, len(server.writes)) == (0, 2, before)
-        path = tmp_path / file_name(NOVEMBER)
-        assert path == tmp_path / "pricing/pricing/pricing-2026-11.u-1.json"
-        assert json.loads(path.read_text())["spec"].get("signOffs", []) == []
-        signed = stored(server, NOVEMBER)
-        spec = {**signed["spec"], "signOffs": [SIGNED]}
-        server.keep(DATA_PRODUCT_REVIEWS, {**signed, "spec": spec})
-        assert (await archive.copy()).written == 1
-        assert json.loads(path.read_text())["spec"]["signOffs"] == [SIGNED]
-        assert is_archived(parse_review(stored(server, NOVEMBER)))
+    archive = Archive(ReviewStore(server.api), Folder(tmp_path), said.append)
+    keep(server, OCTOBER, "closed", signOffs=[SIGNED])
+    keep(server, NOVEMBER)
+    assert (await archive.copy()).written == 2
+    before = len(server.writes)
+    again = await archive.copy()
+    assert (again.written, again.there, len(server.writes)) == (0, 2, before)
+    path = tmp_path / file_name(NOVEMBER)
+    assert path == tmp_path / "pricing/pricing/pricing-2026-11.u-1.json"
+    assert json.loads(path.read_text())["spec"].get("signOffs", []) == []
+    signed = stored(server, NOVEMBER)
+    spec = {**signed["spec"], "signOffs": [SIGNED]}
+    server.keep(DATA_PRODUCT_REVIEWS, {**signed, "spec": spec})
+    assert (await archive.copy()).written == 1
+    assert json.loads(path.read_text())["spec"]["signOffs"] == [SIGNED]
+    assert is_archived(parse_review(stored(server, NOVEMBER)))
     assert said == []
     assert main(["report", "pricing/pricing", "--from", *map(str, tmp_path.rglob("*.json"))]) == 0
     assert "as agreed" in capsys.readouterr().out, "the archive's files make a report"
@@ -69,29 +69,27 @@ async def test_each_sealed_review_is_copied_once_and_again_when_it_is_signed(tmp
 
 
 @pytest.mark.slow
-async def test_a_ledger_that_was_changed_is_refused_by_name_and_stops_no_other(tmp_path):
+async def test_a_ledger_that_was_changed_is_refused_by_name_and_stops_no_other(server, tmp_path):
     said = []
-    async with ApiStandIn() as server:
-        archive = Archive(ReviewStore(server.api), Folder(tmp_path), said.append)
-        forged = keep(server, OCTOBER)
-        forged["status"]["days"][0]["slos"][0]["bad"] += 1
-        keep(server, NOVEMBER)
-        done = await archive.copy()
-        assert (done.written, done.refused) == (1, 1)
-        assert "pricing/pricing-2026-10: its ledger isn't the sealed one" in said[0]
-        assert names.ANNOTATION_ARCHIVED not in stored(server, OCTOBER)["metadata"].get(
-            "annotations", {}
-        )
+    archive = Archive(ReviewStore(server.api), Folder(tmp_path), said.append)
+    forged = keep(server, OCTOBER)
+    forged["status"]["days"][0]["slos"][0]["bad"] += 1
+    keep(server, NOVEMBER)
+    done = await archive.copy()
+    assert (done.written, done.refused) == (1, 1)
+    assert "pricing/pricing-2026-10: its ledger isn't the sealed one" in said[0]
+    assert names.ANNOTATION_ARCHIVED not in stored(server, OCTOBER)["metadata"].get(
+        "annotations", {}
+    )
 
 
-async def test_a_file_with_another_ledger_is_never_overwritten(tmp_path):
+async def test_a_file_with_another_ledger_is_never_overwritten(server, tmp_path):
     said = []
     path = tmp_path / file_name(NOVEMBER)
     path.parent.mkdir(parents=True)
     path.write_text("{}")
-    async with ApiStandIn() as server:
-        keep(server, NOVEMBER)
-        await Archive(ReviewStore(server.api), Folder(tmp_path), said.append).copy()
+    keep(server, NOVEMBER)
+    await Archive(ReviewStore(server.api), Folder(tmp_path), said.append).copy()
     assert path.read_text() == "{}"
     assert "is there with another ledger" in said[0]
     assert "another --to" in said[0]
@@ -140,33 +138,29 @@ def bucket(monkeypatch):
         loop.close()
 
 
-async def test_a_bucket_takes_them_as_a_folder_does(monkeypatch):
+async def test_a_bucket_takes_them_as_a_folder_does(server, monkeypatch):
     said = []
     with bucket(monkeypatch) as objects:
-        async with ApiStandIn() as server:
-            archive = Archive(
-                ReviewStore(server.api), place_of("s3://reviews/sluicegate"), said.append
-            )
-            keep(server, NOVEMBER)
-            assert (await archive.copy()).written == 1, said
-            (path,) = objects
-            assert path == "/reviews/sluicegate/pricing/pricing/pricing-2026-11.u-1.json"
-            assert parse_review(json.loads(objects[path])).status.digest == NOVEMBER.status.digest
-            objects[path] = b"{}"
-            keep(server, NOVEMBER)
-            assert (await archive.copy()).refused == 1
-            assert objects[path] == b"{}"
+        archive = Archive(ReviewStore(server.api), place_of("s3://reviews/sluicegate"), said.append)
+        keep(server, NOVEMBER)
+        assert (await archive.copy()).written == 1, said
+        (path,) = objects
+        assert path == "/reviews/sluicegate/pricing/pricing/pricing-2026-11.u-1.json"
+        assert parse_review(json.loads(objects[path])).status.digest == NOVEMBER.status.digest
+        objects[path] = b"{}"
+        keep(server, NOVEMBER)
+        assert (await archive.copy()).refused == 1
+        assert objects[path] == b"{}"
 
 
-async def test_a_bucket_that_is_away_is_told_and_nothing_is_marked(monkeypatch):
+async def test_a_bucket_that_is_away_is_told_and_nothing_is_marked(server, monkeypatch):
     said = []
     with bucket(monkeypatch):
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-        async with ApiStandIn() as server:
-            keep(server, NOVEMBER)
-            place = Bucket("s3://reviews/sluicegate", retries=0)
-            done = await Archive(ReviewStore(server.api), place, said.append).copy()
-            assert (done.refused, server.writes) == (1, [])
+        keep(server, NOVEMBER)
+        place = Bucket("s3://reviews/sluicegate", retries=0)
+        done = await Archive(ReviewStore(server.api), place, said.append).copy()
+        assert (done.refused, server.writes) == (1, [])
     assert "pricing-2026-11.u-1.json isn't archived in s3://reviews/sluicegate: " in said[0]
     assert len(said[0]) < 500
 

@@ -9,6 +9,7 @@ from sluicegate.simulation.replay import Replay, replay
 from sluicegate.simulation.replay_scenario import Retrained, parse_scenario
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
+from tests.support.decisions.decays import EASY
 from tests.support.decisions.scenarios import (
     ACCURACY,
     BLOCK,
@@ -20,7 +21,6 @@ from tests.support.decisions.scenarios import (
     steady,
 )
 
-EASY = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.99"}
 RETRAINING = {"command": ["python", "-m", "train"], "output": "registry.example/search"}
 DROP_ONLY = {name: value for name, value in ACCURACY.items() if name != "objective"}
 

@@ -10,10 +10,10 @@ import pytest
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_output import as_object
 from sluicegate.simulation.replay_scenario import parse_scenario
+from tests.support.decisions.decays import EASY
 from tests.support.decisions.histories import through_json
 from tests.support.decisions.scenarios import (
     ACCURACY,
-    AVAILABILITY,
     BLOCK,
     LATENCY,
     acts,
@@ -26,7 +26,6 @@ from tests.support.decisions.scenarios import (
 
 PUSHED = 40
 """The block after which spec.model names v2."""
-EASY = {**AVAILABILITY, "objective": "0.99"}
 SLOS = {"availability": EASY, "latency": LATENCY, "accuracy": ACCURACY}
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.decisions.decays import EASY
 from tests.support.decisions.scenarios import (
     ACCURACY,
     BLOCK,
@@ -20,7 +21,6 @@ QUICK = {
     "objective": "0.95",
     "maxDrop": "0.015",
 }
-EASY = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.99"}
 RESULT = {
     "evaluation": {"accuracy": count(500, 5000)},
     "stableEvaluation": {"accuracy": count(1500, 5000)},

@@ -88,7 +88,6 @@ async def test_pairs_of_stables_requests_promote_an_equal_candidate_with_a_hundr
     after = templates(world, key)
     assert all(after[name] == before[name] for name in after), "a rollout restarts no pod"
     assert not list(world.server.all(JOBS, key.namespace))
-    assert not world.errors.found
 
 
 @pytest.mark.slow
@@ -101,7 +100,6 @@ async def test_pairs_against_a_candidate_take_it_back_before_its_own_labels_do(w
     )
     assert world.status(key)["history"][0]["reason"] == "ShadowWorse"
     await world.until(lambda: selected(world, key) == "none", seconds=600)
-    assert not world.errors.found
 
 
 @pytest.mark.slow
@@ -124,7 +122,6 @@ async def test_each_interval_is_counted_once_though_another_replica_goes_on(worl
     rows = evidence(world, key)["pairs"]
     assert sum(rows.values()) == pytest.approx(happened, rel=0.05)
     assert rows["onlyStableWrong"] == pytest.approx(rows["onlyCandidateWrong"], abs=3)
-    assert not world.errors.found
 
 
 @pytest.mark.slow
@@ -140,7 +137,6 @@ async def test_a_job_ends_when_requests_are_mirrored_instead(world):
     await world.until(lambda: bool(evidence(world, key)), seconds=3 * INTERVAL)
     assert not shadow(world, key).get("job")
     assert not list(world.server.all(JOBS, key.namespace))
-    assert not world.errors.found
 
 
 @pytest.mark.slow
@@ -158,7 +154,6 @@ async def test_a_candidate_without_pairs_waits_and_status_says_what_is_missing(w
     world.cluster.set_rate(key, 20.0)
     await world.until(lambda: bool(evidence(world, key)), seconds=2 * INTERVAL)
     assert not shadow(world, key).get("reason")
-    assert not world.errors.found
 
 
 @on_virtual_time
@@ -169,4 +164,3 @@ async def test_where_no_outcome_decides_no_pairs_are_missing(world):
     key = await with_candidate(world, Quality(), slos=[ignored, served])
     await world.until(lambda: shadow(world, key).get("blocks") == 1, seconds=3 * INTERVAL)
     assert not shadow(world, key).get("reason")
-    assert not world.errors.found

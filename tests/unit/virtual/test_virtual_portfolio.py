@@ -98,4 +98,3 @@ async def test_a_shift_of_one_market_shows_in_the_matrix_and_in_the_products_tha
     healthy = Counter(one.state for one in facts(world))
     assert healthy == {"Healthy": 45, "Degraded": 2}
     assert column(world, "AT") == {"price": "Missed", "similar-cars": "Missed"}
-    assert not world.errors.found

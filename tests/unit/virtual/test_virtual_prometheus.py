@@ -63,7 +63,6 @@ async def test_while_prometheus_says_nothing_nothing_is_decided_and_all_is_after
     assert told(world, cars) == sorted([*before, "PrometheusUnavailable"]), "told once"
     world.prometheus.lies.clear()
     await world.until(lambda: weight(world, cars) > 5, seconds=HOUR / 2)
-    assert not world.errors.found
 
 
 @on_virtual_time

@@ -12,9 +12,8 @@ from sluicegate.api.names import ConditionReason
 from sluicegate.kube.errors import Conflict, Invalid, from_response
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, SERVICES, Key
 from sluicegate.reconcile.apply.child_writer import WriteObstacle, obstacle_of, with_obstacle
-from tests.support.apiserver.api_stand_in import ApiStandIn
 from tests.support.apiserver.observed_cluster import Cluster, EventNote
-from tests.support.decisions.rollout_world import World, document
+from tests.support.decisions.rollout_world import World, serving_world
 
 SEARCH = Key("catalog", "search")
 CREATED = "2026-01-01T00:00:00Z"
@@ -23,15 +22,14 @@ CREATED = "2026-01-01T00:00:00Z"
 @pytest.fixture(scope="module")
 def serving() -> World:
     """A product that serves, without a route."""
-    return World(spec=document(route=None)).until(lambda one: one.serving == "v1").run(2)
+    return serving_world(2, route=None)
 
 
 @pytest.fixture
-async def cluster(serving):
-    async with ApiStandIn() as server:
-        found = Cluster(server)
-        found.add(serving, SEARCH, created=CREATED, route=None, routed=False)
-        yield found
+async def cluster(server, serving):
+    found = Cluster(server)
+    found.add(serving, SEARCH, created=CREATED, route=None, routed=False)
+    return found
 
 
 def change_spec(cluster: Cluster) -> None:
@@ -121,19 +119,18 @@ async def test_a_child_that_lost_its_label_gets_it_back(cluster, resource):
 
 
 @pytest.mark.parametrize("kind", ["None", "10.0.0.7"], ids=["headless", "with an address"])
-async def test_a_service_that_is_there_keeps_its_kind(kind):
+async def test_a_service_that_is_there_keeps_its_kind(server, kind):
     """The setting's other kind was refused for each of them, and nothing more was applied."""
-    world = World(spec=document()).until(lambda one: one.serving == "v1").run(2)
-    async with ApiStandIn() as server:
-        cluster = Cluster(server)
-        cluster.add(world, SEARCH, created=CREATED)
-        path = next(one for one in server.objects if "/services/search-" in one)
-        body = deepcopy(server.objects[path])
-        body["spec"]["clusterIP"] = kind
-        cluster.observe(SERVICES, body)
-        server.sent.clear()
-        await cluster.look(SEARCH)
-        (sent,) = [one.body["spec"] for one in server.writes if one.path == path]
+    world = serving_world(2)
+    cluster = Cluster(server)
+    cluster.add(world, SEARCH, created=CREATED)
+    path = next(one for one in server.objects if "/services/search-" in one)
+    body = deepcopy(server.objects[path])
+    body["spec"]["clusterIP"] = kind
+    cluster.observe(SERVICES, body)
+    server.sent.clear()
+    await cluster.look(SEARCH)
+    (sent,) = [one.body["spec"] for one in server.writes if one.path == path]
     assert sent.get("clusterIP", sent.get("type")) == ("None" if kind == "None" else "ClusterIP")
 
 

@@ -21,7 +21,7 @@ from sluicegate.kube.resources import (
 from sluicegate.reconcile.build import Child, build_children
 from sluicegate.reconcile.traffic.allocation import allocation_of
 from sluicegate.settings import ServiceKind
-from tests.support.decisions.rollout_world import RUNTIME, World, document
+from tests.support.decisions.rollout_world import RUNTIME, World, serving_world
 
 KINDS = (DEPLOYMENTS, SERVICES, POD_DISRUPTION_BUDGETS, HORIZONTAL_POD_AUTOSCALERS, HTTP_ROUTES)
 ONE_OF_EACH = {
@@ -36,7 +36,7 @@ ONE_OF_EACH = {
 @pytest.fixture(scope="module")
 def world() -> World:
     """A product that serves and has a child of each kind."""
-    return World(spec=document(**ONE_OF_EACH)).until(lambda one: one.serving == "v1").run(2)
+    return serving_world(2, **ONE_OF_EACH)
 
 
 @pytest.fixture

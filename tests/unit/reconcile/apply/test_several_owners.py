@@ -11,12 +11,12 @@ from sluicegate.reconcile.apply.applier import NameConflict
 from sluicegate.reconcile.build import build_children
 from sluicegate.reconcile.traffic.allocation import allocation_of
 from sluicegate.settings import ServiceKind
-from tests.support.decisions.rollout_world import World
+from tests.support.decisions.rollout_world import World, serving_world
 
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return World().until(lambda one: one.serving == "v1").run(2)
+    return serving_world(2)
 
 
 def owned_by(uid: str | None, **meta) -> dict:

@@ -12,7 +12,7 @@ from sluicegate.kube.resources import DEPLOYMENTS
 from sluicegate.reconcile.build import Child, build_children
 from sluicegate.reconcile.traffic.allocation import allocation_of
 from sluicegate.settings import ServiceKind
-from tests.support.decisions.rollout_world import World
+from tests.support.decisions.rollout_world import World, serving_world
 
 ALL_OF_IT = {
     "manager": names.FIELD_MANAGER,
@@ -23,7 +23,7 @@ ALL_OF_IT = {
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return World().until(lambda one: one.serving == "v1").run(2)
+    return serving_world(2)
 
 
 def deployment(world: World, **serving) -> Child:

@@ -13,14 +13,14 @@ from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.model.observed import Facts
 from sluicegate.reconcile.live.pods import api_of, pod_state
 from sluicegate.reconcile.report.product_sample import figures_of
-from tests.support.decisions.rollout_world import World, broken_pod, document
+from tests.support.decisions.rollout_world import World, broken_pod, serving_world
 from tests.support.decisions.rollouts import ROUTES, finished
 
 BROKEN = ("POST /predict: features is no longer accepted, attributes is new and required",)
 
 
 def serving(changes: tuple[str, ...] | None, **spec) -> World:
-    world = World(spec=document(**spec)).until(lambda world: world.serving == "v1").run(36)
+    world = serving_world(36, **spec)
     world.facts = Facts(api_changes=changes)
     return world
 

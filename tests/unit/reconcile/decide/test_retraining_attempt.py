@@ -17,7 +17,7 @@ from sluicegate.policy.model.decision import Alert, Hold
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.decide.retraining_attempt import with_outcome, with_result
 from sluicegate.reconcile.report.status import report
-from tests.support.decisions.rollout_world import World, image
+from tests.support.decisions.rollout_world import World, image, serving_world
 
 if TYPE_CHECKING:
     from sluicegate.api.status import Condition
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    world = World().until(lambda one: one.serving == "v1").run(20).push("b", "v2")
+    world = serving_world(20).push("b", "v2")
     return world.until(lambda one: one.current.candidate is not None)
 
 

@@ -21,7 +21,7 @@ from sluicegate.reconcile.decide.rollout_progress import (
 )
 from sluicegate.reconcile.traffic.allocation import allocation_of
 from sluicegate.reconcile.traffic.split_verification import Split, VerificationLevel
-from tests.support.decisions.rollout_world import World, document
+from tests.support.decisions.rollout_world import World, serving_world
 
 ACCEPTED = Split(VerificationLevel.ACCEPTED, "each Gateway has accepted the route", enough=True)
 WRITTEN = Split(VerificationLevel.WRITTEN, "the Gateway hasn't looked at it yet")
@@ -32,8 +32,7 @@ BUSY = Requests(stable=100, candidate=100, blocks=5)
 @cache
 def in_phase(phase: CandidatePhase) -> World:
     """v2 beside v1, in this phase; it takes all requests while it is being promoted."""
-    world = World(spec=document(rollout={"steps": [50], "maxDurationSeconds": 86_400}))
-    world.until(lambda one: one.serving == "v1").run(20)
+    world = serving_world(20, rollout={"steps": [50], "maxDurationSeconds": 86_400})
     if phase is CandidatePhase.ROLLING_BACK:
         world.bad["v2"] = 0.6
     world.push("b", "v2")
@@ -96,8 +95,7 @@ def test_pods_that_are_not_ready_go_once_the_data_plane_has_followed(phase, seco
 
 
 def starting() -> World:
-    world = World(spec=document(rollout={"steps": [50], "maxDurationSeconds": 86_400}))
-    world.until(lambda one: one.serving == "v1").run(20).push("b", "v2")
+    world = serving_world(20, rollout={"steps": [50], "maxDurationSeconds": 86_400}).push("b", "v2")
     world.until(lambda one: one.current.candidate is not None)
     assert world.current.candidate.phase is CandidatePhase.STARTING
     return world

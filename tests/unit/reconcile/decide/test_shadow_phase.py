@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sluicegate.reconcile.decide.shadow_phase import with_shadow
-from tests.support.decisions.rollout_world import World, document
+from tests.support.decisions.rollout_world import serving_world
 
 
 def test_a_refusal_of_any_length_fits_the_status():
     """The API server refuses the whole status otherwise."""
     phase = {"command": ["score"], "intervalSeconds": 300}
-    world = World(spec=document(rollout={"steps": [50], "shadow": phase}))
-    world.until(lambda one: one.serving == "v1").run(3).push("b", "v2")
+    world = serving_world(3, rollout={"steps": [50], "shadow": phase}).push("b", "v2")
     world.until(lambda one: one.current.trial and one.current.trial.shadow.job)
     observation = replace(world.observation(), shadow_refusal="quota exceeded " * 1000)
     status, _ = with_shadow(observation, world.current)

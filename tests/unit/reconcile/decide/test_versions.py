@@ -20,7 +20,7 @@ from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
 from sluicegate.reconcile.report.fleet_update import snapshot_of
 from sluicegate.reconcile.traffic.allocation import Allocation, Placement, allocation_of
 from sluicegate.settings import ServiceKind
-from tests.support.decisions.rollout_world import GATEWAY, World, document, image
+from tests.support.decisions.rollout_world import GATEWAY, World, document, image, serving_world
 from tests.support.decisions.rollouts import ROUTES
 
 MOST_RENEWALS = 5
@@ -30,7 +30,7 @@ MOVED = image("a").replace("registry.example", "mirror.example")
 
 
 def serving(**spec) -> World:
-    return World(spec=document(**spec)).until(lambda world: world.serving == "v1").run(4)
+    return serving_world(4, **spec)
 
 
 def named(world: World, **bento: str) -> World:
@@ -133,7 +133,7 @@ OTHER = f"registry.example/runtime@sha256:{'e' * 64}"
 
 def in_another_runtime(route) -> World:
     """v1 in v1's place: one name, two revisions."""
-    world = World(spec=document(route=route)).until(lambda world: world.serving == "v1").run(30)
+    world = serving_world(30, route=route)
     world.spec["spec"]["serving"]["runtimeImage"] = OTHER
     world.spec["metadata"]["generation"] += 1
     return world.until(lambda world: world.current.candidate is not None)
@@ -204,8 +204,8 @@ def test_a_changed_default_runtime_starts_no_more_rollouts_than_may_go_on_at_a_t
 
 
 def test_a_runtime_that_the_spec_names_waits_for_nobody():
-    world = World(spec=document(), portfolio=Portfolio(renewing=MOST_RENEWALS))
-    world.until(lambda world: world.serving == "v1").run(4)
+    world = serving_world(4)
+    world.portfolio = Portfolio(renewing=MOST_RENEWALS)
     world.spec["spec"]["serving"]["runtimeImage"] = OTHER
     world.run()
     assert world.current.candidate is not None
@@ -225,7 +225,7 @@ def test_those_that_are_tried_in_another_runtime_are_counted_but_for_oneself():
 
 def test_another_runtime_brings_back_no_model_that_was_replaced():
     """A retrained version serves; spec.model is what it was trained from, long ago."""
-    world = World(spec=document()).until(lambda world: world.serving == "v1").run(4)
+    world = serving_world(4)
     world.push("b", "v0")
     world.status["specModel"] |= {"image": image("b"), "version": "v0", "outcome": "Promoted"}
     world.run(2)

@@ -8,15 +8,14 @@ from functools import cache
 import pytest
 
 from sluicegate.policy.model.observed import Facts, Portfolio
-from tests.support.decisions.rollout_world import World, document
+from tests.support.decisions.rollout_world import World, serving_world
 
 TRAINING = {"command": ["train"], "output": "registry.example/bentos/search"}
 
 
 @cache
 def _degraded(mode: str) -> World:
-    world = World(spec=document(retraining=TRAINING | {"mode": mode}))
-    world.until(lambda one: one.serving == "v1").run(36)
+    world = serving_world(36, retraining=TRAINING | {"mode": mode})
     world.portfolio = Portfolio(slot=False)
     world.bad["v1"] = 0.6
     return world.until(lambda one: one.current.state == "Degraded").run(2)
@@ -84,7 +83,7 @@ def test_three_attempts_without_a_promotion_suspend_retraining(attempts, suspend
 
 
 def test_a_split_says_when_its_gateways_took_it():
-    world = World().until(lambda one: one.serving == "v1").run(36)
+    world = serving_world(36)
     first = world.current.traffic.acceptance_time
     assert first is not None
     written = world.current.traffic.write_time

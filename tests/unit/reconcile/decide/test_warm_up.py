@@ -14,13 +14,13 @@ from sluicegate.reconcile.decide.warm_up import just_took_over, only_warms_up
 from sluicegate.reconcile.report.fleet_update import snapshot_of
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
-from tests.support.decisions.rollout_world import BLOCK, World, document
+from tests.support.decisions.rollout_world import BLOCK, World, serving_world
 
 
 @pytest.fixture
 def world():
     """A first version was accepted, and looked at once more."""
-    return World(spec=document()).until(lambda world: world.serving == "v1").run(1)
+    return serving_world(1)
 
 
 def test_the_first_block_of_a_version_is_read_five_blocks_after_it_took_over(world):

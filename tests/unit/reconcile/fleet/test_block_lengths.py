@@ -11,9 +11,8 @@ from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.prometheus.block_reader import group_by_length
 from sluicegate.reconcile.fleet.block_lengths import BlockLengths
 from sluicegate.runtime.interfaces import InvalidSpec
-from tests.support.apiserver.api_stand_in import ApiStandIn
 from tests.support.apiserver.observed_cluster import Cluster
-from tests.support.decisions.rollout_world import World, document
+from tests.support.decisions.rollout_world import serving_world
 
 MANY = 40
 MOST_LENGTHS = 6
@@ -71,14 +70,8 @@ def test_who_was_refused_is_called_when_a_length_is_free():
     assert lengths.relieved("catalog") == ()
 
 
-@pytest.fixture
-async def server():
-    async with ApiStandIn() as started:
-        yield started
-
-
 async def test_a_namespace_with_a_length_a_product_is_asked_about_in_six_sets(server):
-    world = World(spec=document(route=None)).until(lambda one: one.serving == "v1")
+    world = serving_world(0, route=None)
     cluster = Cluster(server)
     every = [key(number) for number in range(MOST_LENGTHS + 3)]
     for number, one in enumerate(every):

@@ -14,10 +14,9 @@ from sluicegate.reconcile.fleet.operator_overlap import OVERLAPS, OperatorOverla
 from sluicegate.runtime.clock import Clocks
 from sluicegate.runtime.interfaces import Done, InvalidSpec, RequeueAfter
 from sluicegate.settings import Settings
-from tests.support.apiserver.api_stand_in import ApiStandIn
 from tests.support.apiserver.built_controller import build_controller, reconciler_of
 from tests.support.apiserver.observed_cluster import Cluster, EventNote
-from tests.support.decisions.rollout_world import World, document
+from tests.support.decisions.rollout_world import serving_world
 
 AWAY_SECONDS = 600
 
@@ -69,12 +68,6 @@ def test_the_version_is_no_part_of_which_operator_it_is():
     assert overlaps.meet(SEARCH, TEAM, now=0.0).wait == AWAY_SECONDS
 
 
-@pytest.fixture
-async def server():
-    async with ApiStandIn() as started:
-        yield started
-
-
 def operator(server, told, **settings) -> Cluster:
     """An operator with settings of its own on the same objects."""
     found = Cluster(server)
@@ -88,7 +81,7 @@ def operator(server, told, **settings) -> Cluster:
 
 async def test_settings_that_differ_lead_to_no_endless_writes(server):
     """Status was written 12 times a second, in turns, and nobody was told."""
-    world = World(spec=document(route=None)).until(lambda one: one.serving == "v1").run(2)
+    world = serving_world(2, route=None)
     told: list[tuple[str, str, str]] = []
     wide = operator(server, told)
     narrow = operator(server, told, namespace="team", watch_namespaces=("catalog",))
@@ -133,7 +126,7 @@ def test_the_condition_ends_half_an_hour_after_the_other_was_seen_last():
 
 
 async def test_an_excluded_namespace_is_left_to_others(server):
-    world = World(spec=document(route=None)).until(lambda one: one.serving == "v1").run(2)
+    world = serving_world(2, route=None)
     cluster = operator(server, [], excluded_namespaces=("catalog",))
     cluster.add(world, SEARCH, created="2026-01-01T00:00:00Z", route=None, routed=False)
     server.sent.clear()
@@ -155,7 +148,7 @@ async def test_a_status_of_a_newer_version_that_isn_t_understood_is_left_alone_a
     server, writer, word, left
 ):
     """Its candidate counted as lost, and stable was rebuilt from the Deployments."""
-    world = World(spec=document(route=None)).until(lambda one: one.serving == "v1").run(2)
+    world = serving_world(2, route=None)
     told: list[tuple[str, str, str]] = []
     cluster = operator(server, told)
     cluster.add(world, SEARCH, created="2026-01-01T00:00:00Z", route=None, routed=False)

@@ -10,9 +10,8 @@ from sluicegate.kube.resources import Key
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
 from sluicegate.reconcile.live.product import product_record
 from sluicegate.settings import Settings
-from tests.support.apiserver.api_stand_in import ApiStandIn
 from tests.support.apiserver.built_controller import build_controller, reconciler_of
-from tests.support.decisions.rollout_world import World, document
+from tests.support.decisions.rollout_world import serving_world
 
 NEAR, FAR = Key("catalog", "features"), Key("finance", "pricing")
 DEPENDS_ON = [{"name": "features"}, {"namespace": "finance", "name": "pricing"}]
@@ -25,24 +24,23 @@ DEPENDS_ON = [{"name": "features"}, {"namespace": "finance", "name": "pricing"}]
         (False, DependencyState.UNKNOWN, ("features",)),
     ],
 )
-async def test_of_another_namespace_a_product_knows_only_what_may_be_shared(shared, of_far, blamed):
-    world = World(spec=document(dependsOn=DEPENDS_ON)).until(lambda one: one.serving == "v1")
-    async with ApiStandIn() as server:
-        settings = Settings(share_dependency_states=shared)
-        observer = reconciler_of(build_controller(server.api, settings)).observer
-        for key in (NEAR, FAR):
-            observer.fleet.record(
-                key, ProductSnapshot(ProductState.DEGRADED, degraded_at=world.now)
-            )
-        body = world.spec
-        meta = body["metadata"] | {"resourceVersion": "7"}
-        observation = await observer.observe(
-            product_record(body | {"metadata": meta}),
-            world.product,
-            terms=world.observation().terms,
-            wanted=world.observation().wanted,
-            now=world.now,
-        )
+async def test_of_another_namespace_a_product_knows_only_what_may_be_shared(
+    server, shared, of_far, blamed
+):
+    world = serving_world(0, dependsOn=DEPENDS_ON)
+    settings = Settings(share_dependency_states=shared)
+    observer = reconciler_of(build_controller(server.api, settings)).observer
+    for key in (NEAR, FAR):
+        observer.fleet.record(key, ProductSnapshot(ProductState.DEGRADED, degraded_at=world.now))
+    body = world.spec
+    meta = body["metadata"] | {"resourceVersion": "7"}
+    observation = await observer.observe(
+        product_record(body | {"metadata": meta}),
+        world.product,
+        terms=world.observation().terms,
+        wanted=world.observation().wanted,
+        now=world.now,
+    )
     states = {one.name: one.state for one in observation.dependencies}
     assert states == {"features": DependencyState.DEGRADED, "pricing": of_far}
     assert observation.observed.facts.upstream_degraded == blamed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -16,12 +17,12 @@ from sluicegate.policy.retraining.budget import Budget
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot, snapshot_before
-from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.product import product_record
 from sluicegate.reconcile.report.fleet_update import snapshot_of
 from sluicegate.slo.blocks import Block, Quality, Series, hour_of
 from sluicegate.stats.counts import Count
-from tests.support.decisions.rollout_world import World, document
+from tests.support.decisions.rollout_world import World, document, serving_world
+from tests.support.decisions.rule_inputs import job
 
 TRAINING = {"command": ["train"], "output": "registry.example/bentos/search"}
 BLOCK = 60
@@ -99,37 +100,19 @@ def test_after_a_restart_an_upstream_that_recovered_a_moment_ago_still_explains_
     assert fleet.bad_since([key, Key("catalog", "other")]) == FIRST * BLOCK
 
 
-def job(**fields) -> JobRecord:
-    values = {
-        "key": Key("catalog", "search-train-12345678-1"),
-        "parent": Key("catalog", "search"),
-        "uid": "job",
-        "version": 1,
-        "owner": "search",
-        "fingerprint": "",
-        "finished": False,
-        "succeeded": False,
-        "reason": "",
-        "message": "",
-        "started": "",
-        "ended": "",
-        "expires": False,
-        "created": NOW,
-        "deadline": 3600,
-    }
-    return JobRecord(**values | fields)
+begun = partial(job, "search-train-12345678-1", created=NOW, deadline=3600)
 
 
 @pytest.mark.parametrize(
     ("found", "now", "trains"),
     [
-        (job(), NOW + 60, True),
-        (job(finished=True), NOW + 60, False),
-        (job(deleting=True), NOW + 60, False),
-        (job(), NOW + 3600 + 599, True),
-        (job(), NOW + 3600 + 600, False),
-        (job(deadline=0), NOW + 86_400 + 599, True),
-        (job(deadline=10**8), NOW + 86_400 + 600, False),
+        (begun(), NOW + 60, True),
+        (begun(finished=True), NOW + 60, False),
+        (begun(deleting=True), NOW + 60, False),
+        (begun(), NOW + 3600 + 599, True),
+        (begun(), NOW + 3600 + 600, False),
+        (begun(deadline=0), NOW + 86_400 + 599, True),
+        (begun(deadline=10**8), NOW + 86_400 + 600, False),
     ],
     ids=["runs", "ended", "deleted", "ends", "never ends", "no deadline", "a longer deadline"],
 )
@@ -184,7 +167,7 @@ def test_a_product_whose_blocks_became_longer_is_not_bad_in_the_future():
 
 
 def test_a_persons_request_waits_since_it_was_made_and_jumps_no_line():
-    world = World(spec=document(retraining=TRAINING)).until(lambda world: world.serving == "v1")
+    world = serving_world(0, retraining=TRAINING)
     world.portfolio = Portfolio(slot=False)
     world.requests[names.REQUEST_RETRAIN] = "now"
     first = standing_after(world)
@@ -196,7 +179,7 @@ def test_a_persons_request_waits_since_it_was_made_and_jumps_no_line():
 def test_a_shadow_phase_waits_for_a_slot_only_while_its_candidate_is_tried():
     shadow = {"command": ["score"], "intervalSeconds": 10 * BLOCK}
     rollout = {"steps": [50], "maxDurationSeconds": 3600, "shadow": shadow}
-    world = World(spec=document(rollout=rollout)).until(lambda world: world.serving == "v1")
+    world = serving_world(0, rollout=rollout)
     world.portfolio = Portfolio(slot=False)
     world.push("b", "v2").until(lambda world: standing_after(world).waiting_since is not None)
     world.until(lambda world: world.current.candidate.phase is CandidatePhase.PARKED)
@@ -205,17 +188,17 @@ def test_a_shadow_phase_waits_for_a_slot_only_while_its_candidate_is_tried():
 
 
 def test_a_training_waits_for_a_slot_until_its_job_is_there():
-    world = World(spec=document(retraining=TRAINING)).until(lambda world: world.serving == "v1")
+    world = serving_world(0, retraining=TRAINING)
     world.status["retraining"] = {"trigger": TRIGGER, "attempt": 1}
     world.portfolio = Portfolio(slot=False)
     observation = world.observation()
-    ended = replace(observation, job=job(finished=True))
+    ended = replace(observation, job=begun(finished=True))
     found = [snapshot_of(one, make_plan(one)).waiting_since for one in (observation, ended)]
     assert found == [world.now, None]
 
 
 def test_a_product_that_has_trained_waits_for_no_slot_until_it_is_to_train_again():
-    world = World(spec=document(retraining=TRAINING)).until(lambda world: world.serving == "v1")
+    world = serving_world(0, retraining=TRAINING)
     world.status["retraining"] = {"lastResult": RESULT, "unsuccessfulAttempts": 1}
     assert standing_after(world).waiting_since is None
 
@@ -223,10 +206,7 @@ def test_a_product_that_has_trained_waits_for_no_slot_until_it_is_to_train_again
 def test_an_owner_that_a_product_declares_makes_nothing_of_it_to_others():
     """Namespaces are counted, which tenants can't choose: see `common_cause`."""
     owners = ("group:default/catalog", "group:default/catalog", "group:default/other")
-    found = [
-        standing_after(World(spec=document(owner=owner)).until(lambda world: world.serving == "v1"))
-        for owner in owners
-    ]
+    found = [standing_after(serving_world(0, owner=owner)) for owner in owners]
     assert found[0] == found[1] == found[2]
 
 
@@ -248,7 +228,7 @@ def counted(world: World, *, ago: int, total: int = 100) -> dict[str, dict[str, 
 
 
 def serving(**spec) -> World:
-    return World(spec=document(**spec)).until(lambda world: world.serving == "v1").run(8)
+    return serving_world(8, **spec)
 
 
 def test_a_product_that_never_had_data_is_not_silent():

@@ -17,19 +17,11 @@ from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
 from sluicegate.reconcile.live.product import product_record
 from sluicegate.reconcile.report.status import report
-from tests.support.apiserver.api_stand_in import ApiStandIn
-from tests.support.apiserver.built_controller import build_controller, reconciler_of
 from tests.support.decisions.rollout_world import BLOCK, RUNTIME, World, document
 
 SEARCH, PRICING = Key("catalog", "search"), Key("catalog", "pricing")
 AFTERMATH = 12 * BLOCK
 """An upstream's trouble is in what is judged for twelve blocks after it has ended."""
-
-
-@pytest.fixture
-async def reconciler():
-    async with ApiStandIn() as server:
-        yield reconciler_of(build_controller(server.api))
 
 
 @pytest.fixture(scope="module")

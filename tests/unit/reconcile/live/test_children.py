@@ -19,7 +19,7 @@ from sluicegate.reconcile.live.children import (
 from sluicegate.reconcile.live.product import REQUESTS, product_record
 from sluicegate.runtime.cache import Cache, Caches
 from sluicegate.runtime.interfaces import QueuePriority, Watched
-from tests.support.decisions.rollout_world import World, document
+from tests.support.decisions.rollout_world import serving_world
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,7 +190,7 @@ def bytes_of_each(make: Callable[[dict[str, Any]], object], text: str) -> float:
 
 @pytest.mark.slow
 def test_a_product_and_its_deployment_take_a_fraction_of_what_the_api_server_tells_of_them():
-    world = World(spec=document()).until(lambda one: one.serving == "v1").run(30)
+    world = serving_world(30)
     product = json.dumps({**world.spec, "status": world.status})
     child = json.dumps(deployment())
     whole = bytes_of_each(lambda body: body, product) + bytes_of_each(lambda body: body, child)

@@ -12,7 +12,7 @@ from sluicegate.api.product import read_status
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.observe.pod_reader import PodReads, ahead
-from tests.support.decisions.rollout_world import START, World
+from tests.support.decisions.rollout_world import START, World, serving_world
 
 STARTING_SECONDS = 10
 
@@ -38,7 +38,7 @@ class Api:
 
 @pytest.fixture
 def world():
-    world = World().until(lambda one: one.serving == "v1").run(36)
+    world = serving_world(36)
     return world.push("b", "v2").until(lambda one: one.current.candidate is not None).run(4)
 
 

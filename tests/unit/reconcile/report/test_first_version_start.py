@@ -10,7 +10,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.conditions import Finding
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.first_version_start import FirstStarts
-from tests.support.decisions.rollout_world import World, broken_pod, document
+from tests.support.decisions.rollout_world import World, broken_pod, document, serving_world
 
 
 def named(number: int, **spec) -> DataProduct:
@@ -41,7 +41,7 @@ def test_the_first_look_counts_however_often_it_is_looked_at():
 
 
 def test_a_product_that_serves_or_is_suspended_or_gone_doesnt_start():
-    serving = World().until(lambda one: one.serving == "v1").product
+    serving = serving_world(0).product
     starts = starting(2)
     assert starts.begin(serving, 1025) == 1025
     assert starts.begin(named(0, suspend=True), 1025) == 1025
@@ -106,5 +106,5 @@ def test_what_keeps_a_first_version_from_starting_is_told_at_once(wrong):
 
 
 def test_that_it_serves_is_reported_at_once_however_many_start():
-    world = World().until(lambda one: one.serving == "v1")
+    world = serving_world(0)
     assert not can_wait(starting(1000), world, after=1)

@@ -10,7 +10,7 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.slo_status import SloState
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.status import due, report
-from tests.support.decisions.rollout_world import World, document
+from tests.support.decisions.rollout_world import World, document, serving_world
 
 
 def written(world: World, problem: DecisionReason | None):
@@ -24,8 +24,7 @@ def written(world: World, problem: DecisionReason | None):
 
 
 def served(blocks: int, *, wrong: float = 0.1) -> World:
-    world = World(spec=document())
-    world.until(lambda world: world.serving == "v1")
+    world = serving_world(0)
     world.bad["v1"] = wrong
     return world.run(blocks)
 

@@ -11,7 +11,7 @@ from sluicegate.conditions import find_condition
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.status import report
 from sluicegate.slo.blocks import Series
-from tests.support.decisions.rollout_world import ACCURACY, RUNTIME, World, document
+from tests.support.decisions.rollout_world import ACCURACY, RUNTIME, World, document, serving_world
 from tests.support.decisions.scenarios import AVAILABILITY, BLOCK, count, product, run, scenario
 
 FEEDBACK = {"feedback": {"secretRef": {"name": "search-feedback"}}}
@@ -95,7 +95,7 @@ def test_a_hold_reports_the_service_level_that_is_unknown():
 
 
 def test_while_nothing_can_be_measured_status_says_what_was_known_last():
-    world = World().until(lambda one: one.serving == "v1").run(20)
+    world = serving_world(20)
     assert (world.current.state, world.current.engine.last_known_state) == ("Healthy", "Healthy")
     world.bad["v1"] = 0.5
     world.until(lambda one: one.current.state == "Degraded", most=60)

@@ -15,7 +15,7 @@ from sluicegate.reconcile.observe.gateway_reader import Gateways, needs_gateway_
 from sluicegate.reconcile.report.status import report
 from sluicegate.reconcile.routes.gateway_state import ABSENT, GatewayState, gateway_state
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel, verify_acceptance
-from tests.support.decisions.rollout_world import World
+from tests.support.decisions.rollout_world import World, serving_world
 
 # Promised, so written as numbers here.
 FRESH_SECONDS = 4.0
@@ -62,7 +62,7 @@ def test_a_gateway_is_in_service_when_its_newest_generation_is_programmed(body, 
 
 
 def serving():
-    return World().until(lambda world: world.serving == "v1").run()
+    return serving_world(0).run()
 
 
 def test_a_route_that_its_gateway_accepted_isnt_verified_before_the_gateway_is_programmed():

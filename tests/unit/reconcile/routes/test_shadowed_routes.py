@@ -19,9 +19,8 @@ from sluicegate.kube.resources import (
     Key,
 )
 from sluicegate.runtime.interfaces import QueuePriority
-from tests.support.apiserver.api_stand_in import ApiStandIn
 from tests.support.apiserver.observed_cluster import ACCEPTED, Cluster, EventNote
-from tests.support.decisions.rollout_world import GATEWAY, World, document
+from tests.support.decisions.rollout_world import GATEWAY, World, document, serving_world
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,23 +32,22 @@ OLDER, YOUNGER = "2025-01-01T00:00:00Z", "2026-06-01T00:00:00Z"
 @pytest.fixture(scope="module")
 def serving() -> World:
     """A product that serves, without a canary."""
-    return World(spec=document()).until(lambda one: one.serving == "v1").run(2)
+    return serving_world(2)
 
 
 @pytest.fixture(scope="module")
 def canary() -> World:
     """A product in mid-canary."""
-    world = World(spec=document()).until(lambda one: one.serving == "v1").run(2).push("b", "v2")
+    world = serving_world(2).push("b", "v2")
     return world.until(lambda one: one.current.candidate and one.current.candidate.weight == 25)
 
 
 @pytest.fixture
-async def cluster():
-    async with ApiStandIn() as server:
-        programmed = {"conditions": [{"type": "Programmed", "status": "True"}]}
-        gateway = {"metadata": {"name": "web", "namespace": "gateway"}, "status": programmed}
-        server.keep(GATEWAYS, gateway)
-        yield Cluster(server)
+async def cluster(server):
+    programmed = {"conditions": [{"type": "Programmed", "status": "True"}]}
+    gateway = {"metadata": {"name": "web", "namespace": "gateway"}, "status": programmed}
+    server.keep(GATEWAYS, gateway)
+    return Cluster(server)
 
 
 FOLLOW_SECONDS = 10

@@ -10,7 +10,7 @@ from sluicegate.kube.resources import DEPLOYMENTS, HORIZONTAL_POD_AUTOSCALERS
 from sluicegate.reconcile.build import build_children
 from sluicegate.reconcile.traffic.allocation import allocation_of
 from sluicegate.settings import ServiceKind
-from tests.support.decisions.rollout_world import GATEWAY, RUNTIME, World, document
+from tests.support.decisions.rollout_world import GATEWAY, RUNTIME, World, document, serving_world
 from tests.support.decisions.rollouts import ROUTES
 
 SERVING = {
@@ -22,7 +22,7 @@ SERVING = {
 
 @pytest.fixture
 def world():
-    found = World(spec=document(serving=SERVING)).until(lambda one: one.serving == "v1")
+    found = serving_world(0, serving=SERVING)
     return found.run(36)
 
 
