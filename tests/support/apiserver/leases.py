@@ -25,8 +25,8 @@ LATEST = 1000.0
 """Seconds after which a story has gone wrong that hasn't ended."""
 
 
-def on_virtual_time(story: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test on virtual time, for so long at the latest."""
+def with_time_limit(story: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test on virtual time, and end it after `LATEST`."""
 
     @wraps(story)
     async def within_limits(*args: Any, **kwargs: Any) -> None:

@@ -14,7 +14,7 @@ import pytest
 from sluicegate.kube.leases import LeaseRecord
 from sluicegate.runtime.leader_election import LeaseTiming
 from sluicegate.runtime.metrics import LEADING, NAME
-from tests.support.apiserver.leases import LeaseServer, Replica, on_virtual_time
+from tests.support.apiserver.leases import LeaseServer, Replica, with_time_limit
 from tests.support.virtual.event_loop import virtual_loop
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def last_renewal(server: LeaseServer, name: str) -> float:
 
 
 # ---- one that leads -------------------------------------------------------------------------
-@on_virtual_time
+@with_time_limit
 async def test_the_first_leads_at_once_and_on_for_ever():
     server = LeaseServer()
     only = Replica("first", server).start()
@@ -57,7 +57,7 @@ async def test_the_first_leads_at_once_and_on_for_ever():
     assert LEADING.labels(NAME)._value.get() == 1
 
 
-@on_virtual_time
+@with_time_limit
 async def test_what_is_written_says_who_leads_since_when_and_how_often_that_changed():
     server, first, second = await two()
     assert server.stored
@@ -74,7 +74,7 @@ async def test_what_is_written_says_who_leads_since_when_and_how_often_that_chan
     assert second.elector.identity == "second"
 
 
-@on_virtual_time
+@with_time_limit
 async def test_whoever_comes_back_under_its_name_takes_its_own_lease_at_once():
     loop = virtual_loop()
     server, first, second = await two()
@@ -86,7 +86,7 @@ async def test_whoever_comes_back_under_its_name_takes_its_own_lease_at_once():
     assert server.stored.transitions == 0
 
 
-@on_virtual_time
+@with_time_limit
 async def test_of_two_that_find_it_free_at_once_one_leads():
     server = LeaseServer()
     both = [Replica(name, server) for name in ("first", "second")]
@@ -112,7 +112,7 @@ async def unanswered(server: LeaseServer, first: Replica) -> None:
 
 
 @pytest.mark.parametrize("fails", [killed, cut_off, unanswered])
-@on_virtual_time
+@with_time_limit
 async def test_another_leads_fifteen_seconds_and_a_look_after_the_last_renewal_it_saw(
     fails: Callable[..., Awaitable[None]],
 ):
@@ -128,7 +128,7 @@ async def test_another_leads_fifteen_seconds_and_a_look_after_the_last_renewal_i
 
 
 @pytest.mark.parametrize("fails", [cut_off, unanswered])
-@on_virtual_time
+@with_time_limit
 async def test_a_leader_whose_renewals_fail_ends_ten_seconds_after_the_last_one(fails):
     server, first, _ = await two()
     await fails(server, first)
@@ -139,7 +139,7 @@ async def test_a_leader_whose_renewals_fail_ends_ten_seconds_after_the_last_one(
     assert LEADING.labels(NAME)._value.get() == 0
 
 
-@on_virtual_time
+@with_time_limit
 async def test_a_leader_whose_connection_comes_back_in_time_leads_on():
     _, first, second = await two()
     first.line.cut = True
@@ -151,7 +151,7 @@ async def test_a_leader_whose_connection_comes_back_in_time_leads_on():
     assert not second.led
 
 
-@on_virtual_time
+@with_time_limit
 async def test_a_lease_counts_from_when_its_renewal_was_sent_however_late_the_answer_is():
     server = LeaseServer()
     first = Replica("first", server)
@@ -165,7 +165,7 @@ async def test_a_lease_counts_from_when_its_renewal_was_sent_however_late_the_an
 
 
 @pytest.mark.parametrize("late", ["request_seconds", "answer_seconds"])
-@on_virtual_time
+@with_time_limit
 async def test_an_answer_that_takes_longer_than_three_seconds_is_none(late):
     server, first, _ = await two()
     setattr(first.line, late, 3.2)
@@ -175,7 +175,7 @@ async def test_an_answer_that_takes_longer_than_three_seconds_is_none(late):
     assert server.stored.holder == "first"
 
 
-@on_virtual_time
+@with_time_limit
 async def test_a_leader_that_was_frozen_leads_no_more_when_it_wakes():
     loop = virtual_loop()
     _, first, second = await two()
@@ -188,7 +188,7 @@ async def test_a_leader_that_was_frozen_leads_no_more_when_it_wakes():
     assert len(first.led) == 1 or first.led[0][1] <= loop.time()
 
 
-@on_virtual_time
+@with_time_limit
 async def test_a_leader_that_wakes_finds_who_took_its_place_and_waits():
     loop = virtual_loop()
     server, first, _ = await two()
@@ -200,7 +200,7 @@ async def test_a_leader_that_wakes_finds_who_took_its_place_and_waits():
 
 
 # ---- the Lease in other hands ---------------------------------------------------------------
-@on_virtual_time
+@with_time_limit
 async def test_a_lease_that_was_lost_lets_no_write_pass_from_that_moment_on():
     server, first, _ = await two()
     server.edit(holder="third")
@@ -210,7 +210,7 @@ async def test_a_lease_that_was_lost_lets_no_write_pass_from_that_moment_on():
     assert first.elector.valid_until == float("-inf")
 
 
-@on_virtual_time
+@with_time_limit
 async def test_a_lease_that_another_one_was_given_is_waited_for_like_any():
     loop = virtual_loop()
     server, first, second = await two()
@@ -222,7 +222,7 @@ async def test_a_lease_that_another_one_was_given_is_waited_for_like_any():
     assert min(begun) - edited >= DURATION
 
 
-@on_virtual_time
+@with_time_limit
 async def test_a_lease_that_a_person_touched_without_taking_it_is_renewed():
     server, first, second = await two()
     server.edit(transitions=7)
@@ -233,7 +233,7 @@ async def test_a_lease_that_a_person_touched_without_taking_it_is_renewed():
     assert server.stored.transitions == 7
 
 
-@on_virtual_time
+@with_time_limit
 async def test_a_lease_that_is_deleted_is_not_taken_while_its_holder_may_still_write():
     server, first, second = await two()
     first.line.cut = True  # so it doesn't notice
@@ -244,7 +244,7 @@ async def test_a_lease_that_is_deleted_is_not_taken_while_its_holder_may_still_w
     assert begun <= until + 2 * LOOK
 
 
-@on_virtual_time
+@with_time_limit
 async def test_a_leader_whose_lease_is_deleted_ends_and_one_of_them_leads_again():
     loop = virtual_loop()
     server, first, second = await two()
@@ -255,14 +255,14 @@ async def test_a_leader_whose_lease_is_deleted_ends_and_one_of_them_leads_again(
     assert [first.leading, second.leading].count(True) == 1
 
 
-@on_virtual_time
+@with_time_limit
 async def test_nobody_waits_for_a_lease_that_nobody_was_seen_to_hold():
     server = LeaseServer(LeaseRecord(holder="", resource_version="0"))
     begun = await Replica("first", server).start().leads()
     assert begun <= LOOK
 
 
-@on_virtual_time
+@with_time_limit
 async def test_another_ones_lease_is_waited_for_from_when_it_was_first_seen():
     """Its renewal may be a moment old: whoever holds it counts from before that."""
     loop = virtual_loop()
@@ -272,7 +272,7 @@ async def test_another_ones_lease_is_waited_for_from_when_it_was_first_seen():
     assert DURATION <= begun - 100.0 <= DURATION + LOOK
 
 
-@on_virtual_time
+@with_time_limit
 async def test_a_lease_lasts_as_long_as_its_holder_said():
     stored = LeaseRecord(holder="gone", duration_seconds=40, resource_version="0")
     begun = await Replica("first", LeaseServer(stored)).start().leads()
@@ -280,7 +280,7 @@ async def test_a_lease_lasts_as_long_as_its_holder_said():
 
 
 # ---- giving it back -------------------------------------------------------------------------
-@on_virtual_time
+@with_time_limit
 async def test_a_lease_that_is_given_back_is_taken_at_the_next_look():
     loop = virtual_loop()
     server, first, second = await two()
@@ -292,7 +292,7 @@ async def test_a_lease_that_is_given_back_is_taken_at_the_next_look():
     assert await second.leads() - given <= LOOK
 
 
-@on_virtual_time
+@with_time_limit
 async def test_only_ones_own_lease_is_given_back(caplog):
     caplog.set_level("INFO")
     server, first, _ = await two()
@@ -302,7 +302,7 @@ async def test_only_ones_own_lease_is_given_back(caplog):
     assert "lease released" not in caplog.text
 
 
-@on_virtual_time
+@with_time_limit
 async def test_who_was_stopped_still_holds_the_lease_until_it_is_given_back(caplog):
     caplog.set_level("INFO")
     server, first, _ = await two()
@@ -313,7 +313,7 @@ async def test_who_was_stopped_still_holds_the_lease_until_it_is_given_back(capl
     assert "lease released" in caplog.text
 
 
-@on_virtual_time
+@with_time_limit
 async def test_a_lease_that_is_gone_is_not_made_anew_to_be_given_back():
     server, first, second = await two()
     await second.kill()
@@ -322,7 +322,7 @@ async def test_a_lease_that_is_gone_is_not_made_anew_to_be_given_back():
     assert server.stored is None
 
 
-@on_virtual_time
+@with_time_limit
 async def test_who_does_not_lead_gives_nothing_back():
     server, _, second = await two()
     written = len(server.log)
@@ -332,7 +332,7 @@ async def test_who_does_not_lead_gives_nothing_back():
 
 
 # ---- what leading leads to ------------------------------------------------------------------
-@on_virtual_time
+@with_time_limit
 async def test_an_error_of_the_work_is_told_and_not_swallowed():
     replica = Replica("first", LeaseServer())
 
@@ -344,7 +344,7 @@ async def test_an_error_of_the_work_is_told_and_not_swallowed():
     assert LEADING.labels(NAME)._value.get() == 0
 
 
-@on_virtual_time
+@with_time_limit
 async def test_work_that_ends_by_itself_is_begun_again_while_the_lease_holds():
     loop = virtual_loop()
     replica = Replica("first", LeaseServer())
