@@ -235,6 +235,8 @@ class ApiStandIn:
 
     def _patch(self, path: str, sent: Sent, live: Body | None) -> web.Response:
         if live is None:
+            if "name" not in sent.body.get("metadata", {}):
+                return failure(404, "NotFound")  # a change of what isn't there; a wish has a name
             if sent.observed[0]:
                 return failure(409, "Conflict")  # a uid is of an object that is there
             return web.json_response(self._store(path, sent.body))

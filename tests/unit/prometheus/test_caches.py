@@ -194,6 +194,6 @@ def test_all_that_was_read_of_a_canary_goes_with_it():
     kept.record(canary(facts=facts, means=mean, scraped={V1: frozenset({11})}))
     assert (kept.mean(KEY, 11), kept.mean(KEY, 12)) == (4.0, None)
     assert kept.facts(V1) == TargetFacts(scraped=True)
-    kept.prune([replace(TARGET, key=PRICING, canary_from=0)])
+    kept.prune([TARGET, replace(TARGET, key=PRICING, canary_from=0)])
     assert (kept.mean(KEY, 11), kept.facts(V1)) == (None, None)
     assert (kept.blocks(KEY).indexes(), kept.scraped(V1)) == ([], frozenset())

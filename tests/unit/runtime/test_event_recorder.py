@@ -16,6 +16,7 @@ from sluicegate.runtime.event_recorder import (
     Note,
     shortened,
 )
+from sluicegate.runtime.metrics import EVENTS_DROPPED
 from tests.support.apiserver.api_stand_in import ApiStandIn
 from tests.support.manual_clock import ManualClock
 
@@ -196,11 +197,27 @@ async def test_an_event_whose_answer_was_lost_is_there_once(server, recorder):
     assert len(server.sent) == 2
 
 
+def dropped(cause: str) -> float:
+    """Events that were given up so far."""
+    return EVENTS_DROPPED.labels(cause)._value.get()
+
+
 async def test_an_event_that_is_refused_is_given_up(server, recorder):
+    before = dropped("error")
     server.refused.add(EVENTS.path("shop"))
     await tell(recorder, step("v1: no memory", "Warning"))
     await recorder.write_series()
-    assert len(server.sent) == 1
+    assert (len(server.sent), dropped("error")) == (1, before + 1)
+
+
+async def test_of_an_event_that_is_gone_with_its_namespace_no_repeats_are_counted(server, recorder):
+    errors, gone = dropped("error"), dropped("namespace")
+    await tell(recorder, *[step("v1: no memory", "Warning")] * 2)
+    server.objects.clear()
+    await recorder.flush()
+    await recorder.write_series()
+    assert len(server.sent) == 2
+    assert (dropped("error"), dropped("namespace")) == (errors, gone + 1)
 
 
 def test_a_long_text_keeps_the_end_that_gives_the_reason():
