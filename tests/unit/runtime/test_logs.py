@@ -50,7 +50,7 @@ def test_a_line_has_all_its_fields_and_an_exception_stays_within_it(logged):
         try:
             raise ValueError("one\ntwo")  # noqa: TRY301  # the traceback is the point
         except ValueError:
-            logging.getLogger("sluicegate.x").exception("it\nfailed", extra={"weight": 5})
+            logging.getLogger("sluicegate.x").exception("it\n%s", "failed", extra={"weight": 5})
     TRACE.reset(token)
     (text,) = stream.getvalue().splitlines()
     line = json.loads(text)
@@ -137,7 +137,7 @@ def test_credentials_are_taken_out_of_messages_fields_and_tracebacks(
     except OSError:
         logger.exception("failed")
     assert secret not in stream.getvalue()
-    assert "[redacted]" in stream.getvalue()
+    assert stream.getvalue().count("[redacted]") >= 3, "both messages, the traceback"
 
 
 @pytest.mark.parametrize(
