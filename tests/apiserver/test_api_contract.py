@@ -509,6 +509,13 @@ async def test_which_kinds_are_served_is_known(api):
     assert not await api.served(Resource("example.com", "v1", "unknowns", "Unknown"))
 
 
+async def test_an_answer_says_what_time_the_server_has(api, namespace):
+    before = time.time()
+    await api.apply(CONFIG_MAPS, config_map(namespace, b="1"))
+    second = 1.0  # what a Date leaves out
+    assert before - second <= api.server_time() <= time.time()
+
+
 # ---- events -------------------------------------------------------------------------------------
 async def test_a_note_becomes_an_event_about_its_object_and_a_repeat_is_counted_in_it(
     api, namespace

@@ -108,7 +108,8 @@ async def test_who_may_list_nothing_sees_nothing(secret):
 )  # fmt: skip
 async def test_headers_that_the_proxy_did_not_send_are_nobodys(secret, headers):
     async with served(store_of(STORE), behind(secret), OPEN) as page:
-        assert (await page.get("/", headers=headers)).status == 401
+        answers = {path: (await page.get(path, headers=headers)).status for path in PATHS}
+    assert answers == dict.fromkeys(PATHS, 401)
 
 
 async def test_a_peer_outside_of_the_proxys_addresses_is_refused_whatever_it_sends(secret):
