@@ -110,6 +110,12 @@ async def test_a_past_is_72_blocks_and_336_hours_of_ten_products_at_a_time(asked
     assert sorted(blocks) == sorted(each * 10)
 
 
+@pytest.mark.parametrize("step", ["300", "3600"])
+async def test_a_past_whose_blocks_or_hours_are_missing_is_not_read(asked, step):
+    asked.server.fault = lambda _, form: Lie.ERROR_503 if form["step"] == step else None
+    assert (await asked.backfill(target()))[0] == 0
+
+
 async def test_a_backfill_ends_with_the_third_chunk_that_fails_and_begins_with_the_others(asked):
     many = [target(number) for number in range(50)]
     asked.server.lies["requests"] = Lie.ERROR_503
