@@ -122,7 +122,7 @@ def test_a_setting_is_not_taken_from_the_process_or_by_another_name(monkeypatch)
     with pytest.raises(InvalidSettings, match="is no setting"):
         parse_settings({"SLUICEGATE_workers": "9"})
     with pytest.raises(InvalidSettings, match="OTEL_EXPORTER_OTLP_ENDPOINT"):
-        parse_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector"})
+        parse_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"})
 
 
 def test_what_others_named_is_no_setting_of_ours():

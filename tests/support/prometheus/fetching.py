@@ -44,7 +44,7 @@ def cars_and_vans() -> PrometheusStandIn:
 async def evaluating(
     server: PrometheusStandIn, *, seconds: float = 20.0, concurrency: int = 4, **settings: Any
 ) -> AsyncIterator[BlockReader]:
-    """An evaluation that asks a Prometheus at once, and waits so many seconds for an answer."""
+    """An evaluation with these settings that asks at once, and waits so many seconds for an answer."""
     endpoint = Endpoint(url=server.url, timeout_seconds=seconds, concurrency=concurrency)
     async with Prometheus(endpoint) as prometheus:
         yield BlockReader(prometheus, EvaluationSettings(**{"jitter_seconds": 0, **settings}))

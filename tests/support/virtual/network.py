@@ -66,7 +66,7 @@ class Network:
     writer: tuple[str, ApiRequest] | None = None
     """Who writes at this moment, and by which request; None for whoever isn't a replica."""
     refused: list[Callable[[str, ApiRequest, Refused], None]] = field(default_factory=list)
-    """EventNote what the server itself refuses."""
+    """Take note of what the server itself refuses."""
     writes: deque[tuple[str, ApiRequest]] = field(default_factory=lambda: deque(maxlen=100))
 
     def fault(self, replica: str, request: ApiRequest) -> Fault | None:

@@ -9,8 +9,6 @@ import pytest
 from sluicegate.kube.errors import Transient
 from sluicegate.kube.pages import DEEPEST, Page, cut
 
-# Promised, so written as numbers here.
-
 
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("first", ["items", "metadata"])

@@ -107,7 +107,7 @@ async def test_killed_fifty_times_in_two_hundred_transitions_it_sends_each_once_
 
 @asynccontextmanager
 async def messenger(**parts):
-    """A world with a messenger to be, in which nothing breaks."""
+    """A world of messengers, none of which logs an error: that would be a bug."""
     told = MessengerWorld(**parts)
     async with told.world:
         yield told

@@ -99,7 +99,7 @@ async def test_a_canary_is_judged_by_what_its_own_pods_answered():
     assert server.asked["sent"] == 1
 
 
-# ---- bad or absent data, row by row ------------------------------------------------------
+# ---- bad or absent data -----------------------------------------------------------------
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "lie", [Lie.REFUSED, Lie.ERROR_503, Lie.HANGS, Lie.PARTIAL, Lie.NOT_JSON, Lie.VECTOR]
