@@ -28,6 +28,7 @@ def logged():
     """Lines that the configured logging has written, as text."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
+    logging.captureWarnings(capture=False)  # a command that ran before may have begun it
 
     def configure(threshold: str, formatter: logging.Formatter) -> io.StringIO:
         configure_logging(threshold, formatter)
@@ -104,10 +105,7 @@ def test_the_interpreters_warnings_are_lines_too(logged):
     stream = logged("Info", JsonFormatter())
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        logging.captureWarnings(capture=False)
-        logging.captureWarnings(capture=True)
         warnings.warn("this will go away", DeprecationWarning, stacklevel=1)
-        logging.captureWarnings(capture=False)
     line = json.loads(stream.getvalue())
     assert line["logger"] == "py.warnings"
     assert "this will go away" in line["message"]
