@@ -64,8 +64,11 @@ def by_difference(records: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             yield from (f"  {field}: {value!r}" for field, value in fields_of.items())
             known = fields_of
         else:
-            other = [f"{k} {v!r}" for k, v in fields_of.items() if known.get(k, ...) != v]
-            yield f"{name}: {'; '.join(other) or ('the same' if fields_of else 'none')}"
+            other = [
+                f"{k} {v!r}" for k, v in fields_of.items() if repr(known.get(k, ...)) != repr(v)
+            ]
+            other += [f"no {k}" for k in known if k not in fields_of]
+            yield f"{name}: {('; '.join(other) or 'the same') if fields_of else 'none'}"
 
 
 def plain(value: Any) -> Any:
