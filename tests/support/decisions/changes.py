@@ -32,10 +32,9 @@ def by_object(leaves: Iterable[tuple[str, str]]) -> Iterator[str]:
     together: dict[str, list[str]] = {}
     for path, text in leaves:
         parent, _, name = path.rpartition(".")
-        if not parent or len(text) > LONG:
-            together[path] = [text]
-        else:
-            together.setdefault(parent, []).append(f"{name} {text}")
+        alone = not parent or len(text) > LONG
+        place, part = (path, text) if alone else (parent, f"{name} {text}")
+        together.setdefault(place, []).append(part)
     for path, parts in together.items():
         yield f"{path}: {'; '.join(parts)}"
 

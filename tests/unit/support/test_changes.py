@@ -33,3 +33,8 @@ def test_fields_of_one_object_share_a_line_and_a_long_value_has_its_own():
         "slo: bad 1; total 2",
         f"slo.message: {'a' * 81}",
     ]
+
+
+def test_a_long_value_beside_a_field_whose_name_has_a_dot_hides_nothing():
+    leaves = [("pods.v1.1", "2"), ("pods.v1", "a" * 81)]
+    assert list(by_object(leaves)) == [f"pods.v1: 1 2; {'a' * 81}"]
