@@ -31,8 +31,8 @@ def test_a_product_that_nobody_has_seen_yet_says_nothing():
     assert not list(news(Seen(), Seen()))
 
 
-def decision(kind, reason, message, time="1"):
-    return {"type": kind, "reason": reason, "message": message, "decisionTime": time}
+def decision(kind, reason, message):
+    return {"type": kind, "reason": reason, "message": message, "decisionTime": "1"}
 
 
 RUNNING = {"job": "pricing-train-1", "trigger": {"id": "1", "cause": "ModelDecay"}}

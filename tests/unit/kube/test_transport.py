@@ -220,6 +220,7 @@ async def test_reads_and_writes_of_the_port_wait_until_they_are_welcome():
     [
         (404, {"reason": "NotFound", "message": "no a"}, "get /x: 404 NotFound: no a"),
         (502, "<html>", "get /x: 502: <html>"),
+        (429, "Too many requests, try later.\n", "get /x: 429: Too many requests, try later."),
         (502, "x" * 600, "get /x: 502: " + "x" * 500),
         (500, [], "get /x: 500: []"),
         (500, {"message": None, "reason": None}, 'get /x: 500: {"message": null, "reason": null}'),
