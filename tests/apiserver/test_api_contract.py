@@ -188,7 +188,7 @@ async def test_what_must_not_be_there_yet_is_created_once(api, namespace, kind):
         await api.apply(resource, build(namespace), resource_version=ABSENT)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["ConfigMap", "DataProduct"])  # a Deployment's controller writes
 async def test_applying_with_the_uid_of_what_was_deleted_creates_nothing(api, namespace, kind):
     resource, build = KINDS[kind]
     wish = build(namespace)

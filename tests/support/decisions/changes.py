@@ -32,10 +32,9 @@ def by_object(leaves: Iterable[tuple[str, str]]) -> Iterator[str]:
     together: dict[str, list[str]] = {}
     for path, text in leaves:
         parent, _, name = path.rpartition(".")
-        if not parent or len(text) > LONG:
-            together[path] = [text]
-        else:
-            together.setdefault(parent, []).append(f"{name} {text}")
+        alone = not parent or len(text) > LONG
+        place, part = (path, text) if alone else (parent, f"{name} {text}")
+        together.setdefault(place, []).append(part)
     for path, parts in together.items():
         yield f"{path}: {'; '.join(parts)}"
 
@@ -64,8 +63,11 @@ def by_difference(records: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             yield from (f"  {field}: {value!r}" for field, value in fields_of.items())
             known = fields_of
         else:
-            other = [f"{k} {v!r}" for k, v in fields_of.items() if known.get(k, ...) != v]
-            yield f"{name}: {'; '.join(other) or ('the same' if fields_of else 'none')}"
+            other = [
+                f"{k} {v!r}" for k, v in fields_of.items() if repr(known.get(k, ...)) != repr(v)
+            ]
+            other += [f"no {k}" for k in known if k not in fields_of]
+            yield f"{name}: {('; '.join(other) or 'the same') if fields_of else 'none'}"
 
 
 def plain(value: Any) -> Any:

@@ -38,19 +38,24 @@ def by_outcome(outcomes: Mapping[Combination, str], *inputs: str) -> Iterator[st
 
 
 def by_line(outcomes: Mapping[Combination, Iterable[str]]) -> Iterator[str]:
-    """Each line of the outcomes once, below the combinations of whose outcomes it is a part."""
+    """Each line of the outcomes once, below the combinations of whose outcomes it is a part.
+
+    The order of an outcome's lines isn't told. One that has a line twice is refused.
+    """
     holds: dict[str, list[Combination]] = {}
-    for combination, lines in outcomes.items():
-        for line in dict.fromkeys(lines):
+    for combination, each in outcomes.items():
+        lines = [*each]
+        assert len(set(lines)) == len(lines), f"{combination} has a line twice"
+        for line in lines:
             holds.setdefault(line, []).append(combination)
     together: dict[tuple[Combination, ...], list[str]] = {}
     for line, some in holds.items():
         together.setdefault(tuple(some), []).append(line)
     names = _names(outcomes)
-    for of, lines in together.items():
+    for of, shared in together.items():
         *others, last = _told(of, names)
         yield from (*others, f"{last}:")
-        yield from (f"  {line}" for each in lines for line in each.splitlines())
+        yield from (f"  {line}" for each in shared for line in each.splitlines())
 
 
 def combined(judge: Callable[..., str], *tables: Mapping[str, Any]) -> Iterator[str]:

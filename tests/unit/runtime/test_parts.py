@@ -141,13 +141,20 @@ def test_an_object_that_stops_being_ours_is_dropped(cache):
     assert len(cache) == 0
 
 
-def test_a_list_drops_what_it_does_not_hold(cache):
+def test_a_list_drops_what_it_does_not_hold_and_counts_what_goes_and_what_stays(cache):
+    ghosts = "sluicegate_cache_ghosts_total"
+    before = sample(ghosts)
     cache.observe(body(A, 1))
     cache.observe(body(B, 2))
     with cache.listing() as listing:
         assert list(listing.add(body(A, 1))) == []
         assert list(listing.finish(10)) == [Change(PRODUCT, QueuePriority.NORMAL)]
     assert list(cache) == [A]
+    assert (sample(ghosts), sample("sluicegate_cache_objects")) == (before + 1, 1)
+
+
+def sample(name: str) -> float:
+    return REGISTRY.get_sample_value(name, {"resource": CONFIG_MAPS.qualified}) or 0.0
 
 
 def test_a_list_does_not_drop_what_was_made_after_it(cache):

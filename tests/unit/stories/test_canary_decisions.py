@@ -73,8 +73,10 @@ def test_a_canary_waits_half_an_hour_for_measurements(blocks, expected):
     lines = run(scenario(script, 220, product=one_step(), events=[trained()]))
     blind = [line for line in lines if line["state"] == "Unknown" and line["at"] > TRAINED * BLOCK]
     assert "Promote" not in types(line for line in blind if line["stable"] == "v1")
+    assert next(one for one in types(lines) if one in ("Promote", "Inconclusive")) == expected
     ended = first(lines, expected)
     assert expected == "Promote" or ended["at"] == (TRAINED + 3) * BLOCK + 1800
+    assert {line["weight"] for line in blind if line["at"] < ended["at"]} == {50}
 
 
 def test_an_inconclusive_candidate_is_kept_without_traffic_and_held_against_nobody():

@@ -279,10 +279,11 @@ def test_a_result_that_a_person_made_is_tried_all_the_same():
     assert types(lines) == ["Alert", "StartRollout", "Promote"]
 
 
-def test_suspension_freezes_a_canary_at_its_share():
+def test_suspended_products_start_no_rollout():
     events = [changed(50, "v3")]
     lines = run(scenario(decaying(), 160, product=one_step(suspend=True), events=events))
     assert types(lines) == []
+    assert {(line["stable"], line["weight"]) for line in lines} == {("v1", 0)}
     assert {line["decision"]["reason"] for line in lines} == {"Suspended"}
 
 

@@ -58,6 +58,11 @@ def test_each_line_is_told_once_with_all_combinations_that_lead_to_it(outcomes):
     )
 
 
+def test_an_outcome_that_has_a_line_twice_is_refused():
+    with pytest.raises(AssertionError, match="has a line twice"):
+        list(by_line({("low",): ["a", "b", "a"]}))
+
+
 def test_an_input_that_makes_no_difference_is_told_as_any():
     numbers = {name: int(name) for name in NAMES[2]}
     switch = {"on": True, "off": False}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -254,3 +254,6 @@ async def test_what_is_under_way_goes_on_where_it_was_under_another_leader(
         assert world.loop.time() < 12 * HOUR
     assert len(list(world.server.all(JOBS))) == jobs
     assert trainings(world, key) == 0, "none failed, so none was repeated"
+    assert [past["version"] for past in world.status(key)["history"]] == ["v1"]
+    told = Counter((one["reason"], one["note"]) for one in world.server.all(EVENTS))
+    assert set(told.values()) == {1}, told

@@ -245,8 +245,25 @@ async def test_a_namespace_that_is_deleted_in_a_canary_touches_no_other_and_can_
     world.edit(cars, model=pushed("b", "v2"))
     await world.until(lambda: "candidate" in world.status(cars), seconds=60)
     before = [one["metadata"] for one in world.server.all(DEPLOYMENTS, "catalog")]
+
+    def terminating(_: str, request: ApiRequest) -> Refused | None:
+        """In a namespace that is being deleted nothing can be made, be the product still there."""
+        made = request.method != "GET" and "/dataproducts/" not in request.path
+        if made and "/namespaces/gone/" in request.path:
+            tried.append(request.path)
+            return Refused(403, "Forbidden", "namespace gone is being terminated")
+        return None
+
+    tried: list[str] = []
+    world.network.faults["gone"] = terminating
+    for resource in (DEPLOYMENTS, SERVICES, HTTP_ROUTES):
+        for child in list(world.server.all(resource, "gone")):
+            world.server.delete(resource, Key("gone", child["metadata"]["name"]))
+    await world.run(60)
+    assert any("/deployments/" in path for path in tried)
     world.server.delete_namespace("gone")
     await world.run(HOUR / 4)
+    world.network.faults.clear()
     assert replica.leads
     after = [one["metadata"] for one in world.server.all(DEPLOYMENTS, "catalog")]
     assert [(one["uid"], one["generation"]) for one in after] == [

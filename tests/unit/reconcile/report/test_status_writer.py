@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, Key
 from sluicegate.runtime.interfaces import InvalidSpec
 from tests.support.apiserver.observed_cluster import Cluster
-from tests.support.decisions.rollout_world import serving_world
+from tests.support.decisions.rollout_world import document, serving_world
 
 SEARCH = Key("catalog", "search")
+LARGE = {"spec": {"containers": [{"name": "a", "args": ["x" * 8000] * 5}]}}
+ONLY_HERE = {
+    "no runtime image": ({"serving": {"replicas": 1}}, "spec.serving.runtimeImage: is required"),
+    "a training of 40 KB": (
+        {"retraining": {"podTemplate": LARGE, "output": "registry.example/a"}},
+        "spec.retraining.podTemplate: has",
+    ),
+    "a block of two scrapes": (
+        {"analysis": {"blockSeconds": 30}},
+        "spec.analysis.blockSeconds: is",
+    ),
+}
+"""Changes of a spec that its schema allows and an operator with these settings can't serve."""
 WRONG = {"objective": "high", "maxDrop": "little", "onDegraded": "Cry", "seasonality": "Yearly"}
 
 
@@ -28,3 +41,17 @@ async def test_of_any_number_of_mistakes_status_lists_those_that_it_has_room_for
     with pytest.raises(InvalidSpec):
         await cluster.look(SEARCH)
     assert len(cluster.live(DATA_PRODUCTS, SEARCH)["status"]["problems"]) == 64
+
+
+@pytest.mark.parametrize(("change", "says"), ONLY_HERE.values(), ids=ONLY_HERE)
+async def test_what_only_the_operator_can_know_is_told_and_nothing_is_made(server, change, says):
+    cluster = Cluster(server)
+    cluster.observe(DATA_PRODUCTS, document(route=None, **change))
+    with pytest.raises(InvalidSpec):
+        await cluster.look(SEARCH)
+    status = cluster.live(DATA_PRODUCTS, SEARCH)["status"]
+    (stalled,) = (one for one in status["conditions"] if one["type"] == "Stalled")
+    assert (stalled["status"], stalled["reason"]) == ("True", "InvalidSpec")
+    assert says in stalled["message"]
+    assert any(problem.startswith(says) for problem in status["problems"])
+    assert not any(DEPLOYMENTS.plural in one.path for one in server.writes)
