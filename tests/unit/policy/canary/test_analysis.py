@@ -429,6 +429,7 @@ def test_what_need_not_speak_carries_a_promotion_only_where_nothing_must():
     assert passed(free, EQUAL).vouching == (EQUAL,)
     assert passed(free, gauges=(must,)).vouching == ()
     assert passed(gauges=(better,)).counted_gauges == (better,)
+    assert passed(free, gauges=(better,)).counted_gauges == (better,)
     assert passed(EQUAL, gauges=(better,)).counted_gauges == ()
     assert passed(free, gauges=(better, must)).counted_gauges == (must,)
 
