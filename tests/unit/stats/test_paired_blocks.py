@@ -150,6 +150,10 @@ def test_a_block_without_rows_changes_nothing():
     assert evidence.after(Pairs(0, 0, 0, 0), MARGIN, HOLD_OUT) == evidence
 
 
+def test_rows_that_always_differ_together_correlate_wholly_and_no_more():
+    assert gathered([Pairs(0, 2, 0, 0), Pairs(0, 0, 2, 0)] * 4).correlation() == 1
+
+
 def test_a_difference_with_its_own_days_counts_less_than_the_same_rows_without():
     even = gathered([Pairs(80, 10, 10, 0)] * 8)
     bursts = gathered([Pairs(80, 20, 0, 0), Pairs(80, 0, 20, 0)] * 4)
