@@ -22,6 +22,7 @@ from sluicegate.notify.sinks.http import AiohttpClient
 from sluicegate.notify.transitions import Origin
 from tests.support.processes.http_server import answering
 from tests.support.processes.running import free_port, running
+from tests.support.prometheus.server import is_ready
 from tests.support.receivers.told_product import ToldProduct
 from tests.support.waiting import eventually
 
@@ -91,15 +92,8 @@ def alertmanager(alertmanager_program: Path, tmp_path: Path) -> Iterator[Alertma
             f"--web.listen-address=127.0.0.1:{port}",
         ]  # fmt: skip
         with running(command, log=tmp_path / "alertmanager.log"):
-            eventually(lambda: _ready(server.url), seconds=60, what="Alertmanager to be ready")
+            eventually(lambda: is_ready(server.url), seconds=60, what="Alertmanager to be ready")
             yield server
-
-
-def _ready(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/-/ready", timeout=5).ok
-    except requests.RequestException:
-        return False
 
 
 class Messenger:

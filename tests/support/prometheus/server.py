@@ -27,7 +27,7 @@ def prometheus(program: Path, folder: Path, config: object, *options: str) -> It
         f"--web.listen-address={url.removeprefix('http://')}", *options,
     ]  # fmt: skip
     with running(command, log=folder / "prometheus.log"):
-        eventually(lambda: _is_ready(url), seconds=60, what="Prometheus to be ready")
+        eventually(lambda: is_ready(url), seconds=60, what="Prometheus to be ready")
         yield url
 
 
@@ -39,7 +39,8 @@ def rows(url: str, query: str) -> list[dict[str, Any]]:
     return found
 
 
-def _is_ready(url: str) -> bool:
+def is_ready(url: str) -> bool:
+    """Whether a Prometheus or an Alertmanager is ready for requests."""
     try:
         return requests.get(f"{url}/-/ready", timeout=5).ok
     except requests.RequestException:
