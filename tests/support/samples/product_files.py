@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -34,7 +34,7 @@ PRODUCT: dict[str, Any] = {
 
 def a_product(folder: Path, **changes: object) -> Path:
     """product.yaml; `changes` by path: model__bento__version="v2"."""
-    document = json.loads(json.dumps(PRODUCT))
+    document = deepcopy(PRODUCT)
     for path, value in changes.items():
         *parents, last = path.split("__")
         place = document["spec"]

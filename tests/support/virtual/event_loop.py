@@ -150,13 +150,11 @@ def told_in(opened: Callable[[], AbstractAsyncContextManager[Any]]) -> Callable[
     """Make a test of a story: its first argument is what is opened, and virtual time passes in it."""
 
     def test_of(story: Story) -> Any:
+        @virtually
         @wraps(story)
-        def test(**parameters: Any) -> None:
-            async def told() -> None:
-                async with opened() as first:
-                    await story(first, **parameters)
-
-            run_virtually(told())
+        async def test(**parameters: Any) -> None:
+            async with opened() as first:
+                await story(first, **parameters)
 
         signature = inspect.signature(story)
         others = [*signature.parameters.values()][1:]
