@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
+from benchmarks.virtual.admission import Crowded, Refused
+from benchmarks.virtual.api_server import ApiServer
+from benchmarks.virtual.network import Line, Network
 from cluster.kinds import install_crds, install_gateway_api
 from sluicegate.kube import errors, requests
 from sluicegate.kube.client import KubeApi
@@ -40,9 +43,6 @@ from sluicegate.runtime.event_recorder import EventRecorder, EventSubject, Note
 from sluicegate.runtime.write_fence import OpenGate
 from tests.support.decisions.rollout_world import document, image
 from tests.support.manual_clock import ManualClock
-from tests.support.virtual.admission import Crowded, Refused
-from tests.support.virtual.api_server import ApiServer
-from tests.support.virtual.network import Line, Network
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from benchmarks.prometheus_stand_in import Lie
+from benchmarks.virtual.event_loop import run_virtually
+from benchmarks.virtual.operator import SETTINGS
 from sluicegate.api import names
 from tests.support.decisions.rollout_world import RUNTIME
 from tests.support.lives.life import Life
 from tests.support.lives.products import ACCURACY, AVAILABILITY, LATENCY, OUTPUT, bento, route
 from tests.support.lives.retelling import retold
 from tests.support.lives.steps import Step
-from tests.support.virtual.event_loop import run_virtually
-from tests.support.virtual.operator import SETTINGS
 
 Body = dict[str, Any]
 

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.prometheus_stand_in import recognise
+from benchmarks.virtual.prometheus import SCRAPE, PrometheusServer
+from benchmarks.virtual.traffic import Counted, Traffic, Version
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Needs, QueryKind, render_queries
 from tests.support.prometheus.promtool import run
-from tests.support.virtual.prometheus import SCRAPE, PrometheusServer
-from tests.support.virtual.traffic import Counted, Traffic, Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

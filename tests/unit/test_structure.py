@@ -36,6 +36,7 @@ MEETING_PLACES = {
     "sluicegate.reconcile.reconciler": "the pass: calls each room in its order",
     "sluicegate.reconcile.observe.observer": "gathers the one value that a decision is made from",
     "sluicegate.policy.evaluate": "lets all that applies propose, and makes one decision",
+    "benchmarks.virtual.operator": "the whole operator and its world, in one process",
     "cluster.local": "starts the parts of a node in their order, and stops them",
     "demo.performance": "the whole demonstration, from the cluster to its summary",
 }

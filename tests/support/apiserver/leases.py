@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.virtual.event_loop import VirtualLoop, virtual_loop, virtually
 from sluicegate.kube.errors import AlreadyExists, Conflict, NotFound, Transient
 from sluicegate.runtime.leader_election import Elector, LeaseTiming
-from tests.support.virtual.event_loop import VirtualLoop, virtual_loop, virtually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

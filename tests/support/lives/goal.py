@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.virtual.cluster import digest_of
 from sluicegate.api import names
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, Key
 from tests.support.lives.mirroring import lacks_of_mirror, rows_in
 from tests.support.lives.products import MAX_DURATION
 from tests.support.lives.safety import weights_of
-from tests.support.virtual.cluster import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.virtual.operator import World
+    from benchmarks.virtual.operator import World
 
 Body = dict[str, Any]
 

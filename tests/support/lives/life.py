@@ -6,6 +6,12 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.virtual.admission import Refused
+from benchmarks.virtual.cluster import bento_of, digest_of
+from benchmarks.virtual.event_loop import run_virtually
+from benchmarks.virtual.operator import SETTINGS, World
+from benchmarks.virtual.trainings import Training
+from benchmarks.virtual.workloads import Quality
 from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, Key
 from sluicegate.manifests.shadow import CANDIDATE, STABLE
@@ -15,17 +21,13 @@ from tests.support.lives.known import KNOWN, Known
 from tests.support.lives.products import BLOCK, MAX_DURATION, OUTPUT, bento, draw_product
 from tests.support.lives.safety import Safety, Violation
 from tests.support.lives.steps import KINDS, QUALITIES, Step, draw_step
-from tests.support.virtual.admission import Refused
-from tests.support.virtual.cluster import Quality, Training, bento_of, digest_of
-from tests.support.virtual.event_loop import run_virtually
-from tests.support.virtual.operator import SETTINGS, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from benchmarks.prometheus_stand_in import Lie
+    from benchmarks.virtual.operator import Replica
     from sluicegate.settings import Settings
-    from tests.support.virtual.operator import Replica
 
 Body = dict[str, Any]
 

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.virtual.cluster import FASTEST_MILLISECONDS, KNOWN_TRUTHS
 from sluicegate.api import names
 from sluicegate.kube.resources import SERVICES, Key
 from tests.support.lives.products import BLOCK
-from tests.support.virtual.cluster import FASTEST_MILLISECONDS, KNOWN_TRUTHS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.support.virtual.operator import World
-    from tests.support.virtual.traffic import Curve
+    from benchmarks.virtual.operator import World
+    from benchmarks.virtual.traffic import Curve
 
 Body = dict[str, Any]
 

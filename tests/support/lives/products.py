@@ -5,8 +5,8 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.virtual.structural import product_schema
 from tests.support.decisions.rollout_world import GATEWAY, RUNTIME, image
-from tests.support.virtual.structural import product_schema
 
 if TYPE_CHECKING:
     import random

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchmarks.virtual.operator import World
+from benchmarks.virtual.record import Record
 from tests.support.lives.life import Life, Living
 from tests.support.lives.steps import KINDS
-from tests.support.virtual.operator import World
-from tests.support.virtual.record import Record
 
 if TYPE_CHECKING:
     from sluicegate.settings import Settings

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.virtual.api_server import target_of
 from sluicegate.api import names
 from sluicegate.kube.resources import (
     DATA_PRODUCTS,
@@ -21,12 +22,11 @@ from sluicegate.kube.resources import (
 )
 from tests.support.lives.mirroring import Mirrors
 from tests.support.lives.products import MAX_DURATION
-from tests.support.virtual.api_server import target_of
 
 if TYPE_CHECKING:
+    from benchmarks.virtual.admission import Refused
+    from benchmarks.virtual.operator import World
     from sluicegate.kube.requests import ApiRequest
-    from tests.support.virtual.admission import Refused
-    from tests.support.virtual.operator import World
 
 Body = dict[str, Any]
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.prometheus_stand_in import Lie
+from benchmarks.virtual.admission import Refused
+from benchmarks.virtual.network import Trouble
+from benchmarks.virtual.workloads import Quality
 from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, HTTP_ROUTES
 from tests.support.decisions.rollout_world import image
 from tests.support.lives.products import BLOCK, STEPS, bento, draw_shadow, draw_slos, route
-from tests.support.virtual.admission import Refused
-from tests.support.virtual.cluster import Quality
-from tests.support.virtual.network import Trouble
 
 if TYPE_CHECKING:
     import random

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmarks.prometheus_stand_in import Lie
+from benchmarks.virtual.selectors import all_match, names_backend, parse_matchers
 from sluicegate.prometheus.targets import ProductKey
 from sluicegate.slo.gateway import backend_of
-from tests.support.prometheus.selectors import all_match, names_backend, parse_matchers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

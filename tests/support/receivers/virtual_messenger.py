@@ -7,12 +7,12 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.virtual.operator import SETTINGS, Replica, World
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
 from sluicegate.notify.configuration import Configuration, parse
 from sluicegate.notify.cursor import decode
 from sluicegate.notify.program import LEASE, program
 from tests.support.receivers.told_product import ToldProduct
-from tests.support.virtual.operator import SETTINGS, Replica, World
 from tests.support.virtual.stories import product
 
 if TYPE_CHECKING:

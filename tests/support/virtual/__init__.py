@@ -1,1 +1,1 @@
-"""The whole operator on virtual time, in one process: its cluster, its Prometheus, its clocks."""
+"""Stories of the whole operator on virtual time, which is in `benchmarks.virtual`."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.virtual.event_loop import told_in
+from benchmarks.virtual.operator import SETTINGS, World
+from benchmarks.virtual.workloads import Quality
 from tests.support.decisions.rollout_world import document, image
-from tests.support.virtual.cluster import Quality
-from tests.support.virtual.event_loop import told_in
-from tests.support.virtual.operator import SETTINGS, World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -8,6 +8,7 @@ import random
 
 import pytest
 
+from benchmarks.virtual.event_loop import virtual_loop, virtually
 from sluicegate.kube import follow
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import TooManyRequests, Transient
@@ -15,7 +16,6 @@ from sluicegate.kube.resources import DATA_PRODUCTS, Key, key_of
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.tasks import end
 from sluicegate.runtime.write_fence import OpenGate
-from tests.support.virtual.event_loop import virtual_loop, virtually
 
 
 def body(name, version="1"):

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from prometheus_client import REGISTRY
 
+from benchmarks.virtual.event_loop import virtual_loop, virtually
 from sluicegate.kube import requests
 from sluicegate.kube.backpressure import Patience
 from sluicegate.kube.client import KubeApi
@@ -28,7 +29,6 @@ from sluicegate.kube.transport import REQUEST_TIME, Transport
 from sluicegate.prometheus.metrics import QUERY_TIME
 from sluicegate.runtime.write_fence import OpenGate
 from tests.support.manual_clock import ManualClock
-from tests.support.virtual.event_loop import virtual_loop, virtually
 
 READ = requests.get(CONFIG_MAPS, Key("shop", "a"))
 WRITE = requests.patch(CONFIG_MAPS, Key("shop", "a"), {}, manager="test")

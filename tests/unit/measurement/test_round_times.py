@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.virtual.event_loop import EPOCH, told_in, virtual_loop
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.measurement import scheduler, store
@@ -20,7 +21,6 @@ from sluicegate.prometheus.errors import PrometheusUnavailable
 from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.prometheus.timing import Timing
 from sluicegate.runtime.tasks import end
-from tests.support.virtual.event_loop import EPOCH, told_in, virtual_loop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -9,13 +9,13 @@ import pytest
 from jsonschema import Draft202012Validator
 from prometheus_client import REGISTRY
 
+from benchmarks.virtual.event_loop import virtually
+from benchmarks.virtual.network import Trouble
 from sluicegate.api.base import rfc3339
 from sluicegate.api.names import LABEL_REVIEW
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
 from tests.support.receivers.told_product import ToldProduct
 from tests.support.receivers.virtual_messenger import BUS, STATE, MessengerWorld, VirtualReceiver
-from tests.support.virtual.event_loop import virtually
-from tests.support.virtual.network import Trouble
 
 HOUR = 3600.0
 WORDS = {"type": "object", "additionalProperties": {"type": "string"}}

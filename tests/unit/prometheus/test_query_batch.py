@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmarks.prometheus_stand_in import PrometheusStandIn
+from benchmarks.virtual.selectors import all_match, parse_matchers
 from sluicegate.api.slos import Indicator
 from sluicegate.prometheus import query_scopes
 from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
@@ -25,7 +26,6 @@ from sluicegate.wiring import evaluation_settings
 from tests.support.prometheus.fetching import fetch_all
 from tests.support.prometheus.measured_world import ProductBlocks, World
 from tests.support.prometheus.selecting import Selecting
-from tests.support.prometheus.selectors import all_match, parse_matchers
 
 NAMES_PER_QUERY = 50
 

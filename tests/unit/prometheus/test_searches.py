@@ -8,6 +8,7 @@ from itertools import product
 
 import pytest
 
+from benchmarks.virtual.event_loop import run_virtually, virtual_loop
 from sluicegate.api.slos import Indicator
 from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings, Length
 from sluicegate.prometheus.errors import MalformedAnswer, PrometheusUnavailable, QueryRejected
@@ -16,7 +17,6 @@ from sluicegate.prometheus.query_batch import Batch, Part, own_parts
 from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import Query, QueryKind, render_requests, render_targets
-from tests.support.virtual.event_loop import run_virtually, virtual_loop
 
 STEP, NEWEST = 300, 100
 KIND = QueryKind.REQUESTS

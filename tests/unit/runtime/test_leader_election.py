@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.virtual.event_loop import virtual_loop
 from sluicegate.kube.leases import LeaseRecord
 from sluicegate.runtime.leader_election import LeaseTiming
 from sluicegate.runtime.metrics import LEADING, NAME
 from tests.support.apiserver.leases import LeaseServer, Replica, with_time_limit
-from tests.support.virtual.event_loop import virtual_loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
+from benchmarks.virtual.event_loop import run_virtually
 from sluicegate.handlers import EndlessBackoff, NothingRemembered, Pace
 from sluicegate.kube import errors
 from sluicegate.kube.backpressure import Patience
@@ -26,7 +27,6 @@ from sluicegate.runtime.watch_liveness import Watches, watching_session
 from sluicegate.runtime.workers import Workers
 from sluicegate.runtime.workqueue import WorkQueue
 from sluicegate.runtime.write_fence import OpenGate
-from tests.support.virtual.event_loop import run_virtually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.virtual.event_loop import run_virtually, virtual_loop, virtually
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.resources import CONFIG_MAPS, SERVICES, Key
 from sluicegate.kube.transport import Transport
@@ -18,7 +19,6 @@ from sluicegate.runtime.refused_lists import Refusals
 from sluicegate.runtime.resync import Resync
 from sluicegate.runtime.tasks import end
 from sluicegate.runtime.write_fence import OpenGate
-from tests.support.virtual.event_loop import run_virtually, virtual_loop, virtually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from benchmarks.prometheus_stand_in import Lie
+from benchmarks.virtual.admission import Crowded, Refused
+from benchmarks.virtual.network import Late, Trouble
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, SERVICES
-from tests.support.virtual.admission import Crowded, Refused
-from tests.support.virtual.network import Late, Trouble
 from tests.support.virtual.stories import (
     HOUR,
     RARELY,
@@ -27,9 +27,9 @@ from tests.support.virtual.stories import (
 )
 
 if TYPE_CHECKING:
+    from benchmarks.virtual.network import Fault
+    from benchmarks.virtual.operator import World
     from sluicegate.kube.requests import ApiRequest
-    from tests.support.virtual.network import Fault
-    from tests.support.virtual.operator import World
 
 OUTAGE = 300.0
 RECOVERY = 30.0

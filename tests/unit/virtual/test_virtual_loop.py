@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
+from benchmarks.virtual.event_loop import Deadlock, run_virtually, virtual_loop
+from benchmarks.virtual.operator import World
 from tests.support.decisions.rollout_world import document
-from tests.support.virtual.event_loop import Deadlock, run_virtually, virtual_loop
-from tests.support.virtual.operator import World
 
 
 def test_a_day_passes_at_once_and_timers_fire_in_their_order():

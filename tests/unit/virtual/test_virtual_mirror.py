@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.virtual.trainings import Training
+from benchmarks.virtual.workloads import Quality
 from sluicegate.kube.resources import DEPLOYMENTS, JOBS, SERVICES, Key
 from tests.support.decisions.rollout_world import image
-from tests.support.virtual.cluster import Quality, Training
 from tests.support.virtual.stories import (
     HOUR,
     RARELY,
@@ -24,7 +25,7 @@ from tests.support.virtual.stories import (
 )
 
 if TYPE_CHECKING:
-    from tests.support.virtual.operator import World
+    from benchmarks.virtual.operator import World
 
 Body = dict[str, Any]
 INTERVAL = 300

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.virtual.trainings import Training
+from benchmarks.virtual.workloads import Quality
 from demo.portfolio import affected_by, documents, members
 from sluicegate.api.slo_status import SloState
 from sluicegate.kube.resources import Key
 from sluicegate.portfolio.dependencies import graph_of
 from sluicegate.portfolio.facts import read_facts
 from sluicegate.portfolio.matrix import matrix_of
-from tests.support.virtual.cluster import Quality, Training
 from tests.support.virtual.stories import HOUR, RARELY, on_virtual_time
 
 if TYPE_CHECKING:
+    from benchmarks.virtual.operator import World
     from sluicegate.portfolio.facts import ProductFacts
-    from tests.support.virtual.operator import World
 
 GOOD, SHIFTED = 0.07, 0.5
 PRICE, SIMILAR = Key("market-pricing", "price"), Key("market-catalog", "similar-cars")

@@ -23,7 +23,7 @@ from tests.support.virtual.stories import (
 )
 
 if TYPE_CHECKING:
-    from tests.support.virtual.operator import World
+    from benchmarks.virtual.operator import World
 
 pytestmark = pytest.mark.slow  # each lives through an hour of canary
 

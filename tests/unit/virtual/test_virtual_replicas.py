@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.virtual.network import Late, Trouble
+from benchmarks.virtual.trainings import Training
 from sluicegate.api import names
 from sluicegate.kube.resources import DEPLOYMENTS, EVENTS, JOBS, LEASES, Key
-from tests.support.virtual.cluster import Training
-from tests.support.virtual.network import Late, Trouble
 from tests.support.virtual.stories import (
     BLOCK,
     HOUR,
@@ -26,10 +26,10 @@ from tests.support.virtual.stories import (
 )
 
 if TYPE_CHECKING:
+    from benchmarks.virtual.network import Fault
+    from benchmarks.virtual.operator import Replica, World
     from sluicegate.kube.requests import ApiRequest
     from sluicegate.kube.resources import Resource
-    from tests.support.virtual.network import Fault
-    from tests.support.virtual.operator import Replica, World
 
 PRODUCTS = 4
 

@@ -10,7 +10,7 @@ from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from tests.support.virtual.stories import HOUR, RARELY, on_virtual_time, product, serving
 
 if TYPE_CHECKING:
-    from tests.support.virtual.operator import World
+    from benchmarks.virtual.operator import World
 
 WEEK = 7 * 24 * HOUR
 REVIEW = {"every": "Week", "startDate": "2025-10-01", "keep": 2}

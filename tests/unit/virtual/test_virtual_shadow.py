@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.virtual.event_loop import run_virtually
+from benchmarks.virtual.trainings import Training
 from sluicegate.kube.resources import EVENTS, JOBS, Key
 from tests.support.decisions.rollout_world import image
-from tests.support.virtual.cluster import Training
-from tests.support.virtual.event_loop import run_virtually
 from tests.support.virtual.stories import (
     BLOCK,
     HOUR,
@@ -29,7 +29,7 @@ from tests.support.virtual.stories import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.virtual.operator import World
+    from benchmarks.virtual.operator import World
 
 Body = dict[str, Any]
 INTERVAL = BLOCK

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.virtual.admission import Refused
+from benchmarks.virtual.event_loop import told_in
+from benchmarks.virtual.trainings import Training
 from sluicegate.api import names
 from sluicegate.kube.resources import (
     DATA_PRODUCTS,
@@ -19,9 +22,6 @@ from sluicegate.kube.resources import (
 )
 from tests.support.decisions.rollout_world import image
 from tests.support.lives.safety import Safety
-from tests.support.virtual.admission import Refused
-from tests.support.virtual.cluster import Training
-from tests.support.virtual.event_loop import told_in
 from tests.support.virtual.stories import (
     BAD,
     BLOCK,
@@ -42,8 +42,8 @@ from tests.support.virtual.stories import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from benchmarks.virtual.operator import World
     from sluicegate.kube.requests import ApiRequest
-    from tests.support.virtual.operator import World
 
 RECOVERY = 30.0
 """The bar: so many seconds after a hand edit everything is as if there had been none."""

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.virtual.trainings import Training
+from benchmarks.virtual.workloads import REGISTRY_AWAY, Quality
 from sluicegate.kube.resources import EVENTS
 from sluicegate.prometheus.targets import ProductKey
 from tests.support.decisions.rollout_world import RUNTIME, image
 from tests.support.lives.products import LATENCY
 from tests.support.prometheus.selecting import Poison
-from tests.support.virtual.cluster import Quality, Training
 from tests.support.virtual.stories import (
     BAD,
     BLOCK,
@@ -25,11 +26,10 @@ from tests.support.virtual.stories import (
     slo,
     trainings,
 )
-from tests.support.virtual.workloads import REGISTRY_AWAY
 
 if TYPE_CHECKING:
+    from benchmarks.virtual.operator import World
     from sluicegate.kube.resources import Key
-    from tests.support.virtual.operator import World
 
 
 def is_parked(world: World, key: Key) -> bool:

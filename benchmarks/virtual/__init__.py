@@ -1,0 +1,1 @@
+"""The whole operator on virtual time, in one process: its cluster, its Prometheus, its clocks."""

@@ -1,0 +1,359 @@
+"""A cluster in memory: controllers, kubelets, a gateway and visitors, all following what is written."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks.virtual.api_server import ApiServer
+from benchmarks.virtual.traffic import Counted, Traffic, Version
+from benchmarks.virtual.trainings import Training, Trainings
+from benchmarks.virtual.workloads import Pod, Quality, Workloads, stamp
+from sluicegate.api import names
+from sluicegate.kube.resources import (
+    DEPLOYMENTS,
+    GATEWAYS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    HTTP_ROUTES,
+    JOBS,
+    SERVICES,
+    Key,
+    Resource,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.virtual.event_loop import VirtualLoop
+
+Body = dict[str, Any]
+
+ACCEPT_SECONDS: Final = 1.0
+"""After which a gateway accepts a route."""
+FOLLOW_SECONDS: Final = 2.0
+"""After which its data plane follows."""
+COLLECT_SECONDS: Final = 1.0
+"""After which what belonged to a deleted object is collected."""
+AUTOSCALER_SECONDS: Final = 15.0
+FASTEST_MILLISECONDS: Final = 5
+"""In which a version answers what isn't slow: the first bound of the request histogram."""
+KNOWN_TRUTHS: Final = 0.5
+"""Of all predictions, how many get a truth."""
+
+
+@dataclass
+class Cluster:
+    """Everything that isn't the operator.
+
+    Attributes
+    ----------
+    qualities : by bento (its image or URL, wherever it is kept); any other is good.
+    rates : requests a second, by namespace and product.
+    trainings : how trainings go, by namespace and product.
+    shadows : how the Jobs of a shadow phase go, by the same; each is asked for with its Job.
+    accepts : whether the gateway takes routes.
+    """
+
+    loop: VirtualLoop
+    qualities: dict[str, Quality] = field(default_factory=dict)
+    rates: dict[Key, float] = field(default_factory=lambda: defaultdict(lambda: 20.0))
+    trainings: dict[Key, Training] = field(default_factory=lambda: defaultdict(Training))
+    shadows: dict[Key, Callable[[Body], Training]] = field(
+        default_factory=lambda: defaultdict(lambda: lambda _: Training())
+    )
+    load: dict[Key, int] = field(default_factory=dict)
+    """Pods that a product's autoscaler finds right."""
+    accepts: bool = True
+    pairs: bool = True
+    """Whether services return tokens with both predictions of a mirrored request."""
+    traffic: Traffic = field(default_factory=Traffic)
+    _weights: dict[Key, dict[str, int]] = field(default_factory=dict)
+    """Of routes, as the data plane has them."""
+    _owned: dict[str, set[tuple[Resource, Key]]] = field(default_factory=lambda: defaultdict(set))
+    _uids: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Begin with a Gateway that is in service."""
+        self.server = ApiServer(self.loop.wall)
+        self.workloads = Workloads(self.server, self.loop.wall, self.quality_of, self._recount)
+        self.jobs = Trainings(self.server, self.loop.wall, self._plan)
+        self.server.on_change.append(self._changed)
+        self.server.namespaces.add("gateway")
+        spec = {"listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}
+        self.server.create(
+            GATEWAYS, {"metadata": {"namespace": "gateway", "name": "web"}, "spec": spec}
+        )
+        programmed = {"type": "Programmed", "status": "True", "observedGeneration": 1}
+        self.server.set_status(GATEWAYS, Key("gateway", "web"), {"conditions": [programmed]})
+
+    # ---- what happens to it -------------------------------------------------------------------
+    def set_quality(self, bento: str, quality: Quality) -> None:
+        """Let a version behave otherwise from now on."""
+        self.qualities[digest_of(bento)] = quality
+        for body in list(self.server.all(DEPLOYMENTS)):
+            if digest_of(bento_of(body)) == digest_of(bento):
+                meta = body["metadata"]
+                self._recount(meta["namespace"], meta["labels"].get(names.LABEL_PRODUCT, ""))
+
+    def set_rate(self, product: Key, rate: float) -> None:
+        """Let a product have so many requests a second."""
+        self.rates[product] = rate
+        self._recount(*product)
+
+    def quality_of(self, deployment: Body) -> Quality:
+        """How the version of a Deployment behaves."""
+        return self.qualities.get(digest_of(bento_of(deployment)), Quality())
+
+    def pods_of(self, product: Key) -> list[Pod]:
+        """The pods that serve a product."""
+        return [
+            pod
+            for pod in self.workloads.pods.values()
+            if pod.key.namespace == product.namespace
+            and pod.labels.get(names.LABEL_PRODUCT) == product.name
+        ]
+
+    def weights_of(self, product: Key) -> dict[str, int] | None:
+        """What the gateway's data plane follows; None without a route."""
+        return self._weights.get(product)
+
+    def _plan(self, job: Body) -> Training:
+        meta = job["metadata"]
+        key = Key(meta["namespace"], meta["labels"][names.LABEL_PRODUCT])
+        is_training = names.ANNOTATION_TRIGGER in meta.get("annotations", {})
+        return self.trainings[key] if is_training else self.shadows[key](job)
+
+    # ---- what follows what is written ---------------------------------------------------------
+    def _changed(self, resource: Resource, before: Body | None, after: Body | None) -> None:
+        body = after or before
+        assert body is not None
+        meta = body["metadata"]
+        key = Key(meta.get("namespace", ""), meta["name"])
+        self._follow_owners(resource, key, before, after)
+        if resource == DEPLOYMENTS:
+            self.workloads.changed(before, after)
+        elif resource == JOBS:
+            self.jobs.changed(before, after)
+        elif resource == HTTP_ROUTES and (before or {}).get("spec") != (after or {}).get("spec"):
+            self.loop.call_later(ACCEPT_SECONDS, self._accept, key)
+            self.loop.call_later(FOLLOW_SECONDS, self._route, key)
+        elif resource == SERVICES:
+            self.loop.call_later(FOLLOW_SECONDS, self._recount_of, body)
+        elif resource == HORIZONTAL_POD_AUTOSCALERS and before is None:
+            self.loop.call_later(AUTOSCALER_SECONDS, self._autoscale, key)
+
+    def _follow_owners(
+        self, resource: Resource, key: Key, before: Body | None, after: Body | None
+    ) -> None:
+        if before is None and after is not None:
+            self._uids.add(after["metadata"]["uid"])
+            for owner in after["metadata"].get("ownerReferences") or ():
+                self._owned[owner["uid"]].add((resource, key))
+                if owner["uid"] not in self._uids:
+                    self.loop.call_later(COLLECT_SECONDS, self._collect, owner["uid"])
+        elif after is None and before is not None:
+            uid = before["metadata"]["uid"]
+            self._uids.discard(uid)
+            self.loop.call_later(COLLECT_SECONDS, self._collect, uid)
+
+    def _collect(self, uid: str) -> None:
+        """Delete what belonged to an object that is gone."""
+        for resource, key in sorted(self._owned.pop(uid, ()), key=str):
+            body = self.server.find(resource, key)
+            owners = (body or {}).get("metadata", {}).get("ownerReferences") or ()
+            if any(one["uid"] == uid for one in owners):
+                self.server.delete(resource, key)
+
+    def _accept(self, key: Key) -> None:
+        route = self.server.find(HTTP_ROUTES, key)
+        if route is None or not self.accepts:
+            return
+        conditions = [
+            {
+                "type": kind, "status": "True", "reason": kind, "message": "",
+                "observedGeneration": route["metadata"]["generation"],
+                "lastTransitionTime": stamp(self.loop.wall()),
+            }
+            for kind in ("Accepted", "ResolvedRefs")
+        ]  # fmt: skip
+        parents = [
+            {"parentRef": one, "controllerName": "virtual/gateway", "conditions": conditions}
+            for one in route["spec"].get("parentRefs") or ()
+        ]
+        self.server.set_status(HTTP_ROUTES, key, {"parents": parents})
+
+    def set_accepts(self, *, accepts: bool) -> None:
+        """Let the gateway take routes, or none that is new."""
+        self.accepts = accepts
+        for body in list(self.server.all(HTTP_ROUTES)):
+            key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
+            self._accept(key)
+            self._route(key)
+
+    def _route(self, key: Key) -> None:
+        """Let the data plane follow a route."""
+        route = self.server.find(HTTP_ROUTES, key)
+        if route is None:
+            self._weights.pop(key, None)
+        elif self.accepts:
+            rules = route["spec"].get("rules") or [{}]
+            self._weights[key] = {
+                one["name"]: one.get("weight", 1) for one in rules[0].get("backendRefs") or ()
+            }
+        self._recount(*key)
+
+    def _autoscale(self, key: Key) -> None:
+        body = self.server.find(HORIZONTAL_POD_AUTOSCALERS, key)
+        if body is None:
+            return
+        self.loop.call_later(AUTOSCALER_SECONDS, self._autoscale, key)
+        spec = body["spec"]
+        target = Key(key.namespace, spec["scaleTargetRef"]["name"])
+        deployment = self.server.find(DEPLOYMENTS, target)
+        if deployment is None or not deployment["spec"].get("replicas", 1):
+            return
+        wanted = self.load.get(key, deployment["spec"].get("replicas", 1))
+        wanted = min(max(wanted, spec["minReplicas"]), spec["maxReplicas"])
+        if wanted != deployment["spec"].get("replicas", 1):
+            self.server.write(
+                DEPLOYMENTS,
+                target,
+                {"spec": {"replicas": wanted}},
+                manager="kube-controller-manager",
+                subresource="scale",
+            )
+
+    # ---- who gets the requests ----------------------------------------------------------------
+    def _recount_of(self, service: Body) -> None:
+        labels = service["metadata"].get("labels") or {}
+        self._recount(service["metadata"]["namespace"], labels.get(names.LABEL_PRODUCT, ""))
+
+    def _recount(self, namespace: str, product: str) -> None:
+        """What each version of a product answers a second from now on."""
+        if not product:
+            return
+        now, key = self.loop.time(), Key(namespace, product)
+        ready: dict[Key, int] = defaultdict(int)
+        for pod in self.pods_of(key):
+            ready[pod.deployment] += pod.ready
+        shares = self._shares(key, ready)
+        seen: set[Version] = set()
+        for deployment, pods in ready.items():
+            body = self.server.find(DEPLOYMENTS, deployment)
+            if body is None:
+                continue
+            labels = body["spec"]["template"]["metadata"]["labels"]
+            version = Version(
+                namespace,
+                product,
+                labels.get(names.LABEL_VERSION, ""),
+                labels.get(names.LABEL_REVISION, ""),
+            )
+            seen.add(version)
+            service = body["metadata"]["annotations"].get(names.ANNOTATION_SERVICE, "")
+            counted = self.traffic.versions.setdefault(version, Counted(service))
+            rate, quality = self.rates[key] * shares.get(deployment, 0.0), self.quality_of(body)
+            events = _events(rate, quality)
+            if mirrored_to := self._mirrored_to(body, ready):
+                events |= dict(self._pairs(events, quality, body, mirrored_to))
+            counted.set_rates(now, pods, events)
+            counted.waited = quality.waited
+        for version, counted in self.traffic.versions.items():
+            if version[:2] == key and version not in seen:
+                counted.set_rates(now, 0, {})
+
+    def _mirrored_to(self, deployment: Body, ready: dict[Key, int]) -> Body | None:
+        """The Deployment of another version that requests are mirrored to; None without one."""
+        mirror = _mirror_of(deployment)
+        if mirror is None or not self.pairs:
+            return None
+        name, namespace, *_ = mirror["url"].removeprefix("http://").split(".")
+        service = self.server.find(SERVICES, Key(namespace, name))
+        selector = (service or {}).get("spec", {}).get("selector") or {}
+        for one, pods in ready.items():
+            chosen = pods and selector.items() <= self.workloads.of(one)[0].labels.items()
+            if selector and chosen and one.name != deployment["metadata"]["name"]:
+                return self.server.find(DEPLOYMENTS, one)
+        return None
+
+    def _pairs(
+        self, events: dict[str, float], quality: Quality, deployment: Body, other: Body
+    ) -> Iterator[tuple[str, float]]:
+        """Outcomes of both versions, which are wrong regardless of each other: `correct/wrong>v2/0123`.
+
+        Of the requests to which the other version answers in time.
+        """
+        labels = other["spec"]["template"]["metadata"]["labels"]
+        name = f"{labels[names.LABEL_VERSION]}/{labels[names.LABEL_REVISION]}"
+        mirror = _mirror_of(deployment)
+        assert mirror is not None
+        shadow = self.quality_of(other)
+        in_time = mirror["timeoutMilliseconds"] >= FASTEST_MILLISECONDS
+        answered = (1 - shadow.failed - shadow.refused) * (1 - shadow.slow) * in_time
+        known = (events["correct"] + events["wrong"]) * answered * mirror["percent"] / 100
+        for outcome, share in (("correct", 1 - quality.wrong), ("wrong", quality.wrong)):
+            for said, part in (("correct", 1 - shadow.wrong), ("wrong", shadow.wrong)):
+                yield f"{outcome}/{said}>{name}", known * share * part
+
+    def _shares(self, key: Key, ready: dict[Key, int]) -> dict[Key, float]:
+        """Of the requests, by Deployment; those to a version without pods fail unseen."""
+        weights = self._weights.get(key)
+        if weights is not None:
+            total = sum(weights.values()) or 1
+            by_name = {Key(key.namespace, name): weight / total for name, weight in weights.items()}
+            return {one: by_name.get(one, 0.0) for one, pods in ready.items() if pods}
+        service = self.server.find(SERVICES, key)
+        if service is None:
+            return {}
+        selector = service["spec"].get("selector") or {}
+        picked = {
+            deployment: pods
+            for deployment, pods in ready.items()
+            if pods and selector.items() <= self.workloads.of(deployment)[0].labels.items()
+        }
+        total = sum(picked.values())
+        return {one: pods / total for one, pods in picked.items()}
+
+
+def _mirror_of(deployment: Body) -> Body | None:
+    """How its pods mirror requests; None where they don't."""
+    (server,) = deployment["spec"]["template"]["spec"]["containers"]
+    found = {one["name"]: one.get("value", "") for one in server.get("env") or ()}
+    text = found.get("SLUICEGATE_MIRROR")
+    mirror: Body | None = json.loads(text) if text else None
+    return mirror
+
+
+def bento_of(deployment: Body) -> str:
+    """The bento that a Deployment serves."""
+    found: str = (deployment["metadata"].get("annotations") or {}).get(names.ANNOTATION_IMAGE, "")
+    return found
+
+
+def digest_of(bento: str) -> str:
+    """What a bento is, wherever it is kept."""
+    return bento.rpartition("sha256:")[2]
+
+
+def _events(rate: float, quality: Quality) -> dict[str, float]:
+    answered = rate * (1 - quality.failed - quality.refused)
+    return {
+        "requests": rate,
+        "failed": rate * quality.failed,
+        "refused": rate * quality.refused,
+        "answered": answered,
+        "slow": answered * quality.slow,
+        "correct": answered * KNOWN_TRUTHS * (1 - quality.wrong),
+        "wrong": answered * KNOWN_TRUTHS * quality.wrong,
+        **dict(_market_events(answered * KNOWN_TRUTHS, quality)),
+    }
+
+
+def _market_events(known: float, quality: Quality) -> Iterator[tuple[str, float]]:
+    """Outcomes by market: `good@FR`, `bad@FR`."""
+    for market, wrong in quality.by_market:
+        share = known / len(quality.by_market)
+        yield f"good@{market}", share * (1 - wrong)
+        yield f"bad@{market}", share * wrong

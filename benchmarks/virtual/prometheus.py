@@ -1,0 +1,347 @@
+"""A Prometheus in memory: it knows the operator's questions, and answers from what was counted.
+
+It stands where the client's HTTP session would send: everything of the operator's own client,
+from the form that it sends to the reading of rows, is real.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cache
+from io import BytesIO
+from math import floor
+from typing import TYPE_CHECKING, Any, Final
+
+import requests
+from typing_extensions import override
+
+from benchmarks.prometheus_stand_in import Lie, Row, envelope, recognise, row
+from benchmarks.virtual.event_loop import virtual_loop
+from benchmarks.virtual.selectors import Matcher, all_match, parse_matchers
+from sluicegate.prometheus.client import Prometheus
+from sluicegate.prometheus.http_session import QuerySession
+from sluicegate.slo.queries import Fact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from benchmarks.prometheus_stand_in import Fault
+    from benchmarks.virtual.traffic import Counted, Curve, Traffic, Version
+    from sluicegate.prometheus.endpoint import Endpoint
+    from sluicegate.spans import Spans
+
+SCRAPE: Final = 15.0
+"""Seconds between two scrapes."""
+LOOK_BACK: Final = 300.0
+"""Seconds after which a series without a sample is gone."""
+CPUS_USED: Final = 0.05
+"""By the pod of a version that uses most."""
+EXACT: Final = 1e-6
+"""Seconds and events that arithmetic may lose."""
+URL: Final = "http://prometheus.virtual:9090"
+_STATUS: Final = {
+    Lie.ERROR_500: 500, Lie.ERROR_503: 503, Lie.BUSY_429: 429,
+    Lie.FORBIDDEN_403: 403, Lie.REJECTED_422: 422,
+}  # fmt: skip
+
+Values = "Iterator[tuple[dict[str, str], dict[int, float]]]"
+
+
+@dataclass
+class PrometheusServer:
+    """The server.
+
+    Attributes
+    ----------
+    lies : what becomes of a query, by the name of its kind, or "" for each.
+    poison : products whose series spoil the queries that select them; None without any.
+    lost : spans of time, in seconds since 1970, of which it has no sample.
+    phase : seconds from the last scrape of a block to the block's end.
+    epoch : the clock's zero, in seconds since 1970: `traffic` is told the loop's time.
+    """
+
+    traffic: Traffic
+    epoch: float
+    lies: dict[str, Lie] = field(default_factory=dict)
+    asked: Counter[str] = field(default_factory=Counter)
+    lost: list[tuple[float, float]] = field(default_factory=list)
+    seconds: float = 0.02
+    phase: float = 0.0
+    poison: Fault | None = None
+
+    def connect(self, endpoint: Endpoint, spans: Spans) -> Prometheus:
+        """The operator's own client, which asks this server."""
+        loop = virtual_loop()
+        return Prometheus(
+            endpoint,
+            spans,
+            open_session=self._open_session,
+            clock=loop.thread_time,
+            sleep=loop.spend,
+        )
+
+    def _open_session(self, endpoint: Endpoint) -> QuerySession:
+        return _Session(endpoint, self)
+
+    def answer(self, form: Mapping[str, Any], patience: float) -> tuple[int, bytes]:
+        """Status and body of the answer to a range query; ConnectionError without one."""
+        kind = recognise(form["query"])
+        self.asked[kind] += 1
+        loop = virtual_loop()
+        loop.spend(self.seconds)
+        lie = self.lies.get(kind) or self.lies.get("")
+        if lie is None and self.poison is not None:
+            lie = self.poison(kind, dict(form))
+        if lie is Lie.REFUSED:
+            raise requests.ConnectionError("nobody listens")
+        if lie is Lie.HANGS:
+            loop.spend(patience)
+            raise requests.ReadTimeout("no answer")
+        if lie in _STATUS:
+            return _STATUS[lie], json.dumps({"status": "error", "error": str(lie)}).encode()
+        if lie is Lie.NOT_JSON:
+            return 200, b"<html>"
+        step = int(float(form["step"]))
+        # It has no sample of what is still to come.
+        end = min(float(form["end"]), self.epoch + loop.thread_time())
+        indexes = range(int(float(form["start"])) // step, int(end) // step + 1)
+        body = envelope(self.rows(form["query"], indexes, step))
+        if lie is Lie.PARTIAL:
+            body["warnings"] = ["a store gateway didn't answer"]
+        return 200, json.dumps(body).encode()
+
+    def rows(self, query: str, indexes: range, step: int) -> Iterator[Row]:
+        """The rows of an answer; none to a question about what no pod here exposes."""
+        read = _READ.get(recognise(query))
+        if read is None:
+            return
+        matchers = _matchers(query)
+        for version, counted in self.traffic.versions.items():
+            if not all_match((one for one in matchers if one.label != "le"), version._asdict()):
+                continue
+            blocks = [one for index in indexes if (one := self._block(counted, index, step))]
+            if blocks:
+                for labels, values in read(version, counted, blocks):
+                    if values and ("le" not in labels or all_match(matchers, labels)):
+                        yield row(values, step, **labels)
+
+    def _block(self, counted: Counted, index: int, step: int) -> Block | None:
+        """What the scrapes of a block show of a version; None without any."""
+        begin, end = (index - 1) * step - self.epoch, index * step - self.epoch
+        there, pods = counted.there, counted.pods
+        always = there.rate(end) and there.at(end) - there.at(begin - step) > 2 * step - EXACT
+        if always and not step % SCRAPE and not self._away(begin - step, end):
+            first, last = begin - self.phase, end - self.phase
+            between = (pods.at(last) - pods.at(first)) / SCRAPE
+            tried = round(between - pods.rate(first) + pods.rate(last))
+            return Block(index, step // int(SCRAPE), tried, first, last, self.phase)
+        if there.at(end) == there.at(begin) and not there.rate(end):
+            return None
+        before, seen = (
+            [
+                one
+                for one in self._scrapes(edge, edge + step)
+                if there.rate(one) and not self._away(one, one)
+            ]
+            for edge in (begin - step, begin)
+        )
+        if not seen:
+            return None
+        age = end - seen[-1]
+        gone = any(not self._away(one, one) for one in self._scrapes(seen[-1], end))
+        return Block(
+            index,
+            len(seen),
+            round(sum(map(pods.rate, seen))),
+            before[-1] if before else None,
+            seen[-1],
+            None if gone or age >= LOOK_BACK else age,
+            tuple(seen),
+        )
+
+    def _away(self, begin: float, end: float) -> bool:
+        """Whether it lost anything from one time of the loop to another."""
+        return any(
+            first <= end + self.epoch and begin + self.epoch < last for first, last in self.lost
+        )
+
+    def _scrapes(self, begin: float, end: float) -> list[float]:
+        """The loop's times of the scrapes after `begin` and until `end`."""
+        late = self.epoch + self.phase
+        first, last = (floor((edge + late + EXACT) / SCRAPE) + 1 for edge in (begin, end))
+        return [number * SCRAPE - late for number in range(first, last)]
+
+
+@cache
+def _matchers(query: str) -> frozenset[Matcher]:
+    return parse_matchers(query)
+
+
+class _Wire(requests.Session):
+    """Hands a form to the server as it is: what `requests` makes of it is nobody's here to test."""
+
+    server: PrometheusServer
+
+    @override
+    def request(self, *_: Any, **options: Any) -> requests.Response:
+        status, body = self.server.answer(options["data"], options["timeout"][1])
+        response = requests.Response()
+        response.status_code, response.raw = status, BytesIO(body)
+        return response
+
+
+class _Session(QuerySession, _Wire):
+    """The operator's own session; only what it sends through isn't a socket."""
+
+    def __init__(self, endpoint: Endpoint, server: PrometheusServer) -> None:
+        super().__init__(endpoint)
+        self.server = server
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What the scrapes of a block show of a version.
+
+    Attributes
+    ----------
+    scrapes : how many there were, `pods` : of all its pods together.
+    edge : the loop's time of the last scrape in the block before; None when it had none.
+    last : of the last one. age : seconds from that to the block's end; None when it is gone.
+    seen : of all of them, where they aren't all that a block can have.
+    """
+
+    index: int
+    scrapes: int
+    pods: int
+    edge: float | None
+    last: float
+    age: float | None
+    seen: tuple[float, ...] = ()
+
+    def count(self, curve: Curve) -> int | None:
+        """By how much a counter was seen to grow; None when it isn't exposed yet.
+
+        What a pod counted before it was scraped for the first time isn't seen.
+        """
+        if curve.at(self.last) + EXACT < 1:
+            return None
+        edge = self.edge
+        if edge is None:
+            edge = next(one for one in self.seen if curve.at(one) + EXACT >= 1)
+        return curve.count(edge, self.last)
+
+
+Read = "Callable[[Version, Counted, list[Block]], Values]"
+
+
+def _labels(version: Version) -> dict[str, str]:
+    return version._asdict()
+
+
+def _by_prediction(version: Version) -> dict[str, str]:
+    return {
+        "namespace": version.namespace,
+        "product": version.product,
+        "prediction_version": version.version,
+        "prediction_revision": version.revision,
+    }
+
+
+def _counts(counted: Counted, name: str, blocks: list[Block]) -> dict[int, float]:
+    """The counts of an event."""
+    curve = counted.events.get(name)
+    if curve is None:
+        return {}
+    counts = ((one.index, one.count(curve)) for one in blocks)
+    return {index: count for index, count in counts if count is not None}
+
+
+def _requests(version: Version, counted: Counted, blocks: list[Block]) -> Any:
+    labels = {**_labels(version), "runner_name": counted.service}
+    yield labels, _counts(counted, "requests", blocks)
+
+
+def _bad(version: Version, counted: Counted, blocks: list[Block]) -> Any:
+    labels = {**_labels(version), "runner_name": counted.service}
+    for name, code in (("failed", "500"), ("refused", "422")):
+        yield {**labels, "http_response_code": code}, _counts(counted, name, blocks)
+
+
+def _latency(version: Version, counted: Counted, blocks: list[Block]) -> Any:
+    """Slow requests are slower than every bound but the last."""
+    labels = {**_labels(version), "runner_name": counted.service}
+    answered, slow = (_counts(counted, name, blocks) for name in ("answered", "slow"))
+    yield {**labels, "le": "+Inf"}, answered
+    fast = {index: max(value - slow.get(index, 0), 0) for index, value in answered.items()}
+    for bound in (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0):
+        yield {**labels, "le": str(bound)}, fast
+
+
+def _labelled(version: Version, counted: Counted, blocks: list[Block]) -> Any:
+    for outcome in ("correct", "wrong"):
+        labels = {**_by_prediction(version), "outcome": outcome}
+        yield labels, _counts(counted, outcome, blocks)
+
+
+def _paired(version: Version, counted: Counted, blocks: list[Block]) -> Any:
+    """Outcomes of two versions for one request."""
+    for name in counted.events:
+        outcomes, _, shadow = name.partition(">")
+        if shadow:
+            outcome, _, said = outcomes.partition("/")
+            shadow_version, _, revision = shadow.partition("/")
+            labels = {**_by_prediction(version), "outcome": outcome, "shadow_outcome": said}
+            labels |= {"shadow_version": shadow_version, "shadow_revision": revision}
+            yield labels, _counts(counted, name, blocks)
+
+
+def _markets(version: Version, counted: Counted, blocks: list[Block]) -> Any:
+    """Outcomes by market, which is all that is counted so here."""
+    for name in counted.events:
+        outcome, _, market = name.partition("@")
+        if market:
+            labels = {**_by_prediction(version), "indicator": "outcomes", "outcome": outcome}
+            yield {**labels, "market": market}, _counts(counted, name, blocks)
+
+
+def _targets(version: Version, counted: Counted, blocks: list[Block]) -> Any:
+    facts: dict[str, dict[int, float]] = {
+        "up": {one.index: one.pods for one in blocks},
+        "scrapes": {one.index: one.pods for one in blocks},
+        "longest": {one.index: one.scrapes for one in blocks},
+        "age": {one.index: one.age for one in blocks if one.age is not None},
+    }
+    for fact, values in facts.items():
+        yield {**_labels(version), "sluicegate_fact": fact}, values
+
+
+def _cpu(version: Version, counted: Counted, blocks: list[Block]) -> Any:
+    """A share of a growth needs two samples."""
+    grown = [one.index for one in blocks if one.scrapes > 1]
+    if counted.throttled is not None:
+        yield _labels(version), dict.fromkeys(grown, counted.throttled)
+    if counted.waited is not None:
+        for fact, value in ((Fact.WAITED, counted.waited), (Fact.USED, CPUS_USED)):
+            yield {**_labels(version), "sluicegate_fact": fact}, dict.fromkeys(grown, value)
+
+
+def _memory(version: Version, counted: Counted, blocks: list[Block]) -> Any:
+    """A share of a limit that a container has at the block's end."""
+    if counted.memory is not None:
+        shares = {one.index: counted.memory for one in blocks if one.age is not None}
+        yield _labels(version), shares
+
+
+_READ: dict[str, Any] = {
+    "requests": _requests,
+    "requests_bad": _bad,
+    "latency": _latency,
+    "labelled": _labelled,
+    "paired": _paired,
+    "markets": _markets,
+    "targets": _targets,
+    "cpu": _cpu,
+    "memory": _memory,
+}

@@ -1,0 +1,114 @@
+"""What a Kubernetes cluster makes of training Jobs: a pod that runs, and what it reports."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.virtual.admission import Refused
+from benchmarks.virtual.workloads import stamp
+from sluicegate.api import names
+from sluicegate.kube.resources import JOBS, PODS, Key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.virtual.api_server import ApiServer
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a training goes: after so many seconds it fails, or reports a new bento.
+
+    `report` is its termination message; None for one that fails.
+    """
+
+    seconds: float = 120.0
+    report: Body | None = None
+
+
+@dataclass(eq=False)
+class Trainings:
+    """The Job controller; `plan` says of a Job how it goes."""
+
+    server: ApiServer
+    wall: Callable[[], float]
+    plan: Callable[[Body], Training]
+    begun: set[str] = field(default_factory=set)
+
+    def changed(self, before: Body | None, after: Body | None) -> None:
+        """React to a Job that was written."""
+        if after is None:
+            return
+        meta, loop = after["metadata"], asyncio.get_running_loop()
+        key = Key(meta["namespace"], meta["name"])
+        if meta["uid"] not in self.begun:
+            self.begun.add(meta["uid"])
+            loop.call_later(1.0, self._begin, key, meta["uid"])
+        ttl = after["spec"].get("ttlSecondsAfterFinished")
+        known = before is not None and before["spec"].get("ttlSecondsAfterFinished") == ttl
+        if ttl is not None and not known:
+            loop.call_later(ttl, self._expire, key, meta["uid"])
+
+    def _live(self, key: Key, uid: str) -> Body | None:
+        body = self.server.find(JOBS, key)
+        return body if body is not None and body["metadata"]["uid"] == uid else None
+
+    def _begin(self, key: Key, uid: str) -> None:
+        body = self._live(key, uid)
+        if body is None:
+            return
+        labels = body["spec"]["template"]["metadata"]["labels"] | {
+            "batch.kubernetes.io/job-name": key.name
+        }
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": key.name, "uid": uid}
+        meta = {
+            "namespace": key.namespace, "name": f"{key.name}-pod", "labels": labels,
+            "ownerReferences": [owner | {"controller": True}],
+        }  # fmt: skip
+        try:
+            self.server.create(PODS, {"metadata": meta, "spec": {}}, manager="job-controller")
+        except Refused:
+            return
+        self._container(key, {"running": {}})
+        self.server.set_status(JOBS, key, {"active": 1, "startTime": stamp(self.wall())})
+        plan, limit = self.plan(body), body["spec"].get("activeDeadlineSeconds") or float("inf")
+        asyncio.get_running_loop().call_later(
+            min(plan.seconds, limit), self._end, key, uid, plan, plan.seconds > limit
+        )
+
+    def _end(self, key: Key, uid: str, plan: Training, late: bool) -> None:
+        body = self._live(key, uid)
+        if body is None:
+            return
+        well = plan.report is not None and not late
+        message = json.dumps(plan.report) if well else "no data"
+        code = 0 if well else 1
+        self._container(key, {"terminated": {"exitCode": code, "message": message}})
+        reason = "Completed" if well else "DeadlineExceeded" if late else "BackoffLimitExceeded"
+        now = stamp(self.wall())
+        ended = {
+            "type": "Complete" if well else "Failed", "status": "True", "reason": reason,
+            "message": "", "lastTransitionTime": now,
+        }  # fmt: skip
+        started = (body.get("status") or {}).get("startTime", now)
+        self.server.set_status(JOBS, key, {"startTime": started, "conditions": [ended]})
+
+    def _container(self, key: Key, state: Body) -> None:
+        pod = Key(key.namespace, f"{key.name}-pod")
+        one = {"name": "trainer", "ready": False, "restartCount": 0, "state": state}
+        self.server.set_status(PODS, pod, {"containerStatuses": [one]})
+
+    def _expire(self, key: Key, uid: str) -> None:
+        if self._live(key, uid) is not None:
+            self.server.delete(JOBS, key)
+
+
+def trigger_of(job: Body) -> Body:
+    """Why a Job trains."""
+    found: Body = json.loads(job["metadata"]["annotations"][names.ANNOTATION_TRIGGER])
+    return found

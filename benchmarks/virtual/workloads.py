@@ -1,0 +1,328 @@
+"""What a Kubernetes cluster makes of Deployments: pods that start, become ready, crash, and go."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks.virtual.admission import Refused
+from sluicegate.api import names
+from sluicegate.kube.resources import DEPLOYMENTS, PODS, Key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.virtual.api_server import ApiServer
+
+Body = dict[str, Any]
+
+REACTION: Final = 0.2
+"""Seconds after which a controller has seen a change."""
+
+
+REGISTRY_AWAY: Final = "RegistryAway"
+"""Not the image but the registry is what a pull fails for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How a version behaves: shares of its requests, and its pods' start.
+
+    Attributes
+    ----------
+    failed : answered 5xx. refused : answered 4xx. slow : slower than every bound.
+    wrong : of the predictions whose truth becomes known.
+    waited : share of time in which its pods wait for a CPU of their node; None where no kubelet
+        says so.
+    by_market : the same in markets that are counted, between which requests are split evenly; with
+        any, `wrong` is their mean.
+    start : seconds until a pod is ready. problem : why none ever is, e.g. CrashLoopBackOff, or
+        REGISTRY_AWAY.
+    """
+
+    failed: float = 0.001
+    refused: float = 0.0
+    slow: float = 0.01
+    wrong: float = 0.1
+    waited: float | None = None
+    start: float = 8.0
+    problem: str = ""
+    by_market: tuple[tuple[str, float], ...] = ()
+
+    @classmethod
+    def of_markets(cls, **wrong: float) -> Quality:
+        """A version that is wrong in each market in so many cases."""
+        return cls(wrong=sum(wrong.values()) / len(wrong), by_market=tuple(wrong.items()))
+
+
+@dataclass(eq=False, slots=True)
+class Pod:
+    """A pod that serves."""
+
+    key: Key
+    deployment: Key
+    template: str
+    labels: dict[str, str]
+    ready: bool = False
+    restarts: int = 0
+
+
+def stamp(now: float) -> str:
+    """A time as the API server writes it."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(eq=False)
+class Workloads:
+    """The Deployment controller and the kubelets.
+
+    Attributes
+    ----------
+    quality : by the bento that a Deployment serves. quota : pods that a namespace may have.
+    moved : called when pods became ready or not, with the namespace and the product.
+    """
+
+    server: ApiServer
+    wall: Callable[[], float]
+    quality: Callable[[Body], Quality]
+    moved: Callable[[str, str], None]
+    quota: dict[str, int] = field(default_factory=dict)
+    pods: dict[Key, Pod] = field(default_factory=dict)
+    _by_deployment: dict[Key, list[Pod]] = field(default_factory=dict)
+    _due: set[Key] = field(default_factory=set)
+    _templates: dict[Key, tuple[tuple[str, int], str]] = field(default_factory=dict)
+    _serial: int = 0
+    _progressed: dict[Key, tuple[str, str, str]] = field(default_factory=dict)
+    """When a Deployment last made progress, and what it was at."""
+
+    def changed(self, before: Body | None, after: Body | None) -> None:
+        """React to a Deployment that was written or deleted."""
+        body = after or before
+        assert body is not None
+        meta = body["metadata"]
+        self.call(Key(meta["namespace"], meta["name"]))
+
+    def call(self, key: Key, seconds: float = REACTION) -> None:
+        """Look at a Deployment in a moment."""
+        if key not in self._due:
+            self._due.add(key)
+            asyncio.get_running_loop().call_later(seconds, self._sync, key)
+
+    def of(self, deployment: Key) -> list[Pod]:
+        """The pods of a Deployment."""
+        return self._by_deployment.get(deployment, [])
+
+    def evict(self, pod: Pod) -> None:
+        """Take a pod off its node."""
+        self._remove(pod)
+        self.call(pod.deployment)
+
+    def _sync(self, key: Key) -> None:
+        self._due.discard(key)
+        body = self.server.find(DEPLOYMENTS, key)
+        if body is None:
+            for pod in list(self.of(key)):
+                self._remove(pod)
+            self._progressed.pop(key, None)
+            self._templates.pop(key, None)
+            return
+        template = self._template_of(key, body)
+        wanted = body["spec"].get("replicas", 1)
+        refused = self._scale(key, body, template, wanted)
+        self._write_status(key, body, template, wanted, refused=refused)
+
+    def _template_of(self, key: Key, body: Body) -> str:
+        """The pod template as text; a generation of an object has one."""
+        of = (body["metadata"]["uid"], body["metadata"]["generation"])
+        known = self._templates.get(key)
+        if known is None or known[0] != of:
+            known = of, json.dumps(body["spec"]["template"], sort_keys=True)
+            self._templates[key] = known
+        return known[1]
+
+    def _scale(self, key: Key, body: Body, template: str, wanted: int) -> str:
+        """Make and remove pods: one more than wanted while it rolls, and none less that is ready."""
+        pods = self.of(key)
+        new = [pod for pod in pods if pod.template == template]
+        old = [pod for pod in pods if pod.template != template]
+        refused = ""
+        room = wanted + (1 if old and wanted else 0)
+        while len(new) < wanted and len(new) + len(old) < max(room, len(new) + 1 - len(old)):
+            if refused := self._no_room(key.namespace):
+                break
+            new.append(self._make(key, body, template))
+        ready = sum(pod.ready for pod in new)
+        surplus = len(new) + len(old) - wanted
+        by_need = sorted(old, key=lambda pod: pod.ready) + sorted(new, key=lambda pod: pod.ready)
+        for pod in by_need:
+            if surplus <= 0:
+                break
+            of_old = pod in old
+            if of_old and pod.ready and wanted and sum(p.ready for p in old) + ready <= wanted:
+                continue
+            if not of_old and len(new) <= wanted:
+                continue
+            (old if of_old else new).remove(pod)
+            self._remove(pod)
+            surplus -= 1
+        if len(new) < wanted and not refused and old:
+            self.call(key, 1.0)
+        return refused
+
+    def _no_room(self, namespace: str) -> str:
+        most = self.quota.get(namespace)
+        if most is None or sum(pod.key.namespace == namespace for pod in self.pods.values()) < most:
+            return ""
+        return f"pods is forbidden: exceeded quota: pods, limited: pods={most}"
+
+    def _make(self, key: Key, body: Body, template: str) -> Pod:
+        self._serial += 1
+        labels = body["spec"]["template"]["metadata"]["labels"]
+        pod = Pod(Key(key.namespace, f"{key.name}-{self._serial:05d}"), key, template, labels)
+        owner = {
+            "apiVersion": "apps/v1", "kind": "Deployment", "name": key.name,
+            "uid": body["metadata"]["uid"], "controller": True,
+        }  # fmt: skip
+        meta = {
+            "namespace": key.namespace, "name": pod.key.name, "labels": labels,
+            "ownerReferences": [owner],
+        }  # fmt: skip
+        self.pods[pod.key] = pod
+        self._by_deployment.setdefault(key, []).append(pod)
+        try:
+            self.server.create(
+                PODS, {"metadata": meta, "spec": {}}, manager="kube-controller-manager"
+            )
+        except Refused:
+            return pod  # its namespace is going
+        quality = self.quality(body)
+        loop = asyncio.get_running_loop()
+        loop.call_later(quality.start, self._start, pod)
+        self.server.set_status(PODS, pod.key, _pending())
+        return pod
+
+    def _start(self, pod: Pod) -> None:
+        """Let a pod become ready, or fail."""
+        body = self.server.find(DEPLOYMENTS, pod.deployment)
+        if pod.key not in self.pods or body is None:
+            return
+        problem = self.quality(body).problem
+        if not problem:
+            pod.ready, pod.restarts = True, pod.restarts
+            self.server.set_status(PODS, pod.key, _ready(pod.restarts))
+            self.moved(pod.key.namespace, pod.labels.get(names.LABEL_PRODUCT, ""))
+            self.call(pod.deployment)
+            return
+        pod.restarts += problem == "CrashLoopBackOff"
+        self.server.set_status(PODS, pod.key, _troubled(problem, pod.restarts))
+        pause = min(10.0 * 2 ** min(pod.restarts, 5), 300.0)
+        asyncio.get_running_loop().call_later(pause, self._start, pod)
+
+    def fail(self, deployment: Key) -> None:
+        """Let the pods of a Deployment crash, and start again as its quality now says."""
+        for pod in self.of(deployment):
+            pod.ready = False
+            self._start_again(pod)
+        self.call(deployment)
+
+    def _start_again(self, pod: Pod) -> None:
+        body = self.server.find(DEPLOYMENTS, pod.deployment)
+        if body is not None:
+            pod.restarts += 1
+            self.server.set_status(PODS, pod.key, _troubled("CrashLoopBackOff", pod.restarts))
+            asyncio.get_running_loop().call_later(self.quality(body).start, self._start, pod)
+        self.moved(pod.key.namespace, pod.labels.get(names.LABEL_PRODUCT, ""))
+
+    def _remove(self, pod: Pod) -> None:
+        self.pods.pop(pod.key, None)
+        if pod in self.of(pod.deployment):
+            self.of(pod.deployment).remove(pod)
+        self.server.delete(PODS, pod.key)
+        if pod.ready:
+            self.moved(pod.key.namespace, pod.labels.get(names.LABEL_PRODUCT, ""))
+
+    def _write_status(
+        self, key: Key, body: Body, template: str, wanted: int, *, refused: str
+    ) -> None:
+        pods = self.of(key)
+        ready, updated = sum(p.ready for p in pods), sum(p.template == template for p in pods)
+        at = f"{len(pods)} {ready} {updated} {wanted}"
+        now = self.wall()
+        since, before, _ = self._progressed.get(key, (stamp(now), "", ""))
+        if before != at:
+            since = stamp(now)
+        self._progressed[key] = (since, at, "")
+        done = updated == wanted == len(pods) == ready
+        deadline = body["spec"].get("progressDeadlineSeconds", 600)
+        late = now - datetime.fromisoformat(since).timestamp() >= deadline and not done
+        if not done and not late:
+            left = datetime.fromisoformat(since).timestamp() + deadline - now
+            self.call(key, left + 1.0)
+            self._due.discard(key)  # sooner is always possible
+        progressing = {
+            "type": "Progressing", "status": str(not late), "lastUpdateTime": since,
+            "lastTransitionTime": since,
+            "reason": "ProgressDeadlineExceeded" if late
+            else "NewReplicaSetAvailable" if done else "ReplicaSetUpdated",
+        }  # fmt: skip
+        conditions = [progressing]
+        if refused:
+            conditions.append(
+                {
+                    "type": "ReplicaFailure",
+                    "status": "True",
+                    "reason": "FailedCreate",
+                    "message": refused,
+                    "lastTransitionTime": since,
+                }
+            )
+            self.call(key, 10.0)
+        status = {
+            "observedGeneration": body["metadata"]["generation"], "conditions": conditions,
+        }  # fmt: skip
+        counts = {
+            "replicas": len(pods), "readyReplicas": ready, "availableReplicas": ready,
+            "updatedReplicas": updated,
+        }  # fmt: skip
+        status |= {name: number for name, number in counts.items() if number}
+        self.server.set_status(DEPLOYMENTS, key, status)
+
+
+def _condition(kind: str, *, true: bool) -> Body:
+    return {"type": kind, "status": str(true)}
+
+
+def _pending() -> Body:
+    return {"phase": "Pending", "conditions": [_condition("PodScheduled", true=True)]}
+
+
+def _ready(restarts: int) -> Body:
+    server = {"name": "server", "ready": True, "restartCount": restarts, "state": {"running": {}}}
+    return {
+        "phase": "Running",
+        "conditions": [_condition("PodScheduled", true=True), _condition("Ready", true=True)],
+        "containerStatuses": [server],
+    }
+
+
+def _troubled(problem: str, restarts: int) -> Body:
+    server: Body = {
+        "name": "server", "ready": False, "restartCount": restarts,
+        "state": {"waiting": {"reason": problem, "message": "back-off"}},
+    }  # fmt: skip
+    if problem == "CrashLoopBackOff":
+        ended = {"exitCode": 1, "reason": "Error", "message": "the model can't be loaded"}
+        server["lastState"] = {"terminated": ended}
+    if problem == "ImagePullBackOff":
+        server["state"]["waiting"]["message"] = "manifest unknown"
+    if problem == REGISTRY_AWAY:
+        message = "failed to pull image: failed to do request: dial tcp: i/o timeout"
+        server["state"]["waiting"] = {"reason": "ImagePullBackOff", "message": message}
+    return {
+        "phase": "Pending",
+        "conditions": [_condition("PodScheduled", true=True), _condition("Ready", true=False)],
+        "containerStatuses": [server],
+    }
