@@ -25,7 +25,6 @@ CHART = Path(__file__).resolve().parents[3] / "charts" / "sluicegate"
 ROLES = "rbac.authorization.k8s.io"
 PEOPLE_KINDS = ("ClusterRole", "ValidatingAdmissionPolicy", "MutatingAdmissionPolicy")
 """Kinds of the chart that say who may do what; bindings of policies are of the last two."""
-APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from copy import deepcopy
 from dataclasses import replace
-from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_ROLLBACK
@@ -28,13 +27,12 @@ from tests.support.decisions.observed_changes import (
     with_a_stranger,
 )
 from tests.support.decisions.rollout_world import RUNTIME, World, broken_pod, document
-from tests.support.decisions.rollouts import at_weight, serving, watched
+from tests.support.decisions.rollouts import serving, watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 TRAINING = {"command": ["train"], "output": "registry.example/search", "timeoutSeconds": 7200}
-SCORES = {"command": ["score"], "intervalSeconds": 600}
 
 
 def with_status(world: World, **fields: Any) -> World:
@@ -42,20 +40,6 @@ def with_status(world: World, **fields: Any) -> World:
     world = deepcopy(world)
     world.status = json.loads(json.dumps(world.current.replace(**fields).to_dict()))
     return world
-
-
-def remembered(make: Callable[..., World]) -> Callable[..., World]:
-    """Makes a world of its own for each caller, and what they have in common once."""
-    made: dict[str, World] = {}
-
-    @wraps(make)
-    def copied(*args: Any, **fields: Any) -> World:
-        key = json.dumps([args, fields])
-        if key not in made:
-            made[key] = make(*args, **fields)
-        return deepcopy(made[key])
-
-    return copied
 
 
 def starting() -> World:
@@ -101,11 +85,6 @@ def without_pods() -> World:
     for one in world.pods.values():
         one.ready = 0
     return world
-
-
-@remembered
-def on_its_way(weight: int = 25, **spec: Any) -> World:
-    return serving(**spec).push("b", "v2").until(at_weight(weight))
 
 
 def trained(

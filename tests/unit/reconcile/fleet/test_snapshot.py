@@ -21,8 +21,8 @@ from sluicegate.reconcile.live.product import product_record
 from sluicegate.reconcile.report.fleet_update import snapshot_of
 from sluicegate.slo.blocks import Block, Quality, Series, hour_of
 from sluicegate.stats.counts import Count
+from tests.support.decisions.jobs import job
 from tests.support.decisions.rollout_world import World, document, serving_world
-from tests.support.decisions.rule_inputs import job
 
 TRAINING = {"command": ["train"], "output": "registry.example/bentos/search"}
 BLOCK = 60
