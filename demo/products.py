@@ -68,7 +68,7 @@ def fitted(product: Object, model: Model, *, repository: str) -> Object:
     spec["analysis"] = {"blockSeconds": BLOCK_SECONDS}
     for slo in spec["slos"]:
         slo.update(SLOS.get(slo["name"], {}))
-    spec["retraining"] |= {"output": repository, "timeoutSeconds": 300, "cooldownSeconds": 300}
+    spec["retraining"] |= {"output": repository, "timeoutSeconds": 300, "cooldownSeconds": 60}
     spec["rollout"] |= {"maxDurationSeconds": 900}
     spec["rollout"].pop("shadow", None)  # labels come within seconds here, so the canary decides
     # The month that it is, or there would be no ledger yet.

@@ -121,11 +121,9 @@ def show_history(backend: Backend, terminal: Terminal) -> int:
         terminal.say(f"{sample.namespace}/{sample.name}")
         for line in history_lines(status):
             terminal.say(f"  {line}")
-        last = status.get("decision") or {}
-        terminal.say(
-            f"  last decision: {last.get('type')} ({last.get('reason')}) at {last.get('at')}"
-        )
-        terminal.say(f"    {last.get('message')}\n")
+        for line in decision_lines(status):
+            terminal.say(f"  {line}")
+        terminal.say("")
     kubectl = f"{backend.kubectl} --kubeconfig={backend.kubeconfig}"
     terminal.say(f"The same, and all else: {kubectl} describe dprod -n pricing pricing")
     return 0
@@ -144,6 +142,18 @@ def history_lines(status: Object) -> Iterator[str]:
         yield columns.format(
             one["version"], one["outcome"], one.get("reason") or "–", one["endTime"], judged
         )
+
+
+def decision_lines(status: Object) -> tuple[str, ...]:
+    """Return the last decision with its time, and its message; a sentence where there is none."""
+    decision = status.get("decision")
+    if decision is None:
+        return ("no decision yet",)
+    when = decision["decisionTime"]
+    return (
+        f"last decision: {decision['type']} ({decision['reason']}) at {when}",
+        f"  {decision['message']}",
+    )
 
 
 def send_traffic(backend: Backend, terminal: Terminal) -> int:

@@ -12,7 +12,8 @@ from cluster.identity import Identity
 from cluster.kind import KindCluster
 from demo.telling import StageMissedError, Telling
 from demo.terminal import Terminal
-from demo.tries import history_lines, naming_what_serves, spec_model_restored
+from demo.tries import decision_lines, history_lines, naming_what_serves, spec_model_restored
+from sluicegate.reconcile.decide.rollout_completion import decision_status
 
 COUNTS = {"accuracy": {"bad": 80, "total": 1000}}
 
@@ -30,6 +31,18 @@ def test_the_history_begins_with_the_version_that_serves():
     assert rows[0][:4] == ["v2", "Stable", "Retraining", "now"]
     assert rows[1] == ["v3", "RolledBack", "CanaryWorse", "12:00", "–"]
     assert rows[2] == ["v1", "Replaced", "–", "11:00", "92.0", "%", "(n=1,000)"]
+
+
+def test_the_last_decision_is_shown_with_the_time_at_which_status_says_that_it_was_made():
+    decision = decision_status("Rollback", "CanaryWorse", "v3 is worse", now=1_767_225_600)
+    assert decision_lines({"decision": decision.to_dict()}) == (
+        "last decision: Rollback (CanaryWorse) at 2026-01-01T00:00:00Z",
+        "  v3 is worse",
+    )
+
+
+def test_a_product_without_a_decision_is_shown_without_one():
+    assert decision_lines({}) == ("no decision yet",)
 
 
 @pytest.mark.parametrize(
