@@ -11,7 +11,7 @@ from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.policy.derived_defaults import derived
 from sluicegate.policy.evaluate import Evaluation, evaluate
-from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.observed import ALONE, Observed
 from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.policy.slo_health.messages import describe
 from sluicegate.policy.slo_health.visibility import describe_visibility, visibility
@@ -95,4 +95,5 @@ async def _observe(product: DataProduct, settings: Settings) -> Observed:
         problems=measured.problems(),
         series=measured.series(),
         gauges=measured.gauges(),
+        portfolio=ALONE,
     )

@@ -22,7 +22,7 @@ from sluicegate.policy.canary.objections import can_be_judged
 from sluicegate.policy.canary.setbacks import setback
 from sluicegate.policy.diagnosis.checks import DiagnosisResult
 from sluicegate.policy.diagnosis.disturbances import began_anew, disturbed
-from sluicegate.policy.diagnosis.remedy import Remedy, WaitingRetraining, remedies_for, waiting
+from sluicegate.policy.diagnosis.remedy import Remedy, remedies_for, waiting
 from sluicegate.policy.model.decision import (
     NOT_ITS_DOING,
     Alert,
@@ -31,6 +31,7 @@ from sluicegate.policy.model.decision import (
     Inconclusive,
     Promote,
     Proposal,
+    Retrain,
     Rollback,
     StartRollout,
     alert_key,
@@ -41,7 +42,7 @@ from sluicegate.policy.model.observed import ManualRequest, Observed
 from sluicegate.policy.model.pending_requests import approves, handled
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining import challenger as challengers
-from sluicegate.policy.retraining.preconditions import trigger_of
+from sluicegate.policy.retraining.preconditions import WaitingRetraining, trigger_of
 from sluicegate.policy.slo_health.confirmation import product_state
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable
 from sluicegate.policy.slo_health.messages import capitalised, joined
@@ -113,7 +114,11 @@ def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now:
         assessment = assess(current, status, status.trial, observed)
         status = _freeze(status, assessment)
     case = _Case(before, status, observed, results, assessment, state, now, current)
-    made, diagnosis = _decide(terms, case, remedies)
+    challenger = _challenger(terms, case)
+    made, diagnosis = _decide(terms, case, remedies, challenger)
+    waits = waiting(terms, status, remedies)
+    if waits is None and isinstance(challenger, WaitingRetraining):
+        waits = challenger
     return Evaluation(
         made.decision,
         state,
@@ -122,7 +127,7 @@ def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now:
         assessment,
         made.status,
         made.takes_up_training,
-        waiting(terms, status, remedies),
+        waits,
     )
 
 
@@ -232,8 +237,19 @@ class _Case:
     current: Terms
 
 
+def _challenger(terms: Terms, case: _Case) -> Retrain | WaitingRetraining | None:
+    """The challenger that is due; none while spec.suspend is set."""
+    if terms.suspend:
+        return None
+    suspected = any(is_suspected(result) for result in case.results)
+    return challengers.due(terms, case.status, case.observed, suspected=suspected, now=case.now)
+
+
 def _decide(
-    terms: Terms, case: _Case, remedies: list[tuple[Remedy, DiagnosisResult]]
+    terms: Terms,
+    case: _Case,
+    remedies: list[tuple[Remedy, DiagnosisResult]],
+    challenger: Retrain | WaitingRetraining | None,
 ) -> tuple[Proposal, DiagnosisResult | None]:
     """Let everything that applies propose, and make the decision that precedes."""
     status, observed, now = case.status, case.observed, case.now
@@ -253,9 +269,7 @@ def _decide(
             _hold(terms, case),
         ]
         proposals += [Proposal(decision, status) for decision in others]
-        suspected = any(is_suspected(result) for result in case.results)
-        challenger = challengers.due(terms, status, observed, suspected=suspected, now=now)
-        proposals += [] if challenger is None else [Proposal(challenger, status)]
+        proposals += [Proposal(challenger, status)] if isinstance(challenger, Retrain) else []
     made = foremost(proposals)
     causes = [diagnosis for remedy, diagnosis in remedies if remedy is made.decision]
     causes += [diagnosis for _, diagnosis in remedies]

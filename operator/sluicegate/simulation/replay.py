@@ -20,6 +20,7 @@ from sluicegate.policy.canary.analysis import LOOK_BACK_SECONDS, began
 from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.model.decision import StartRollout
 from sluicegate.policy.model.observed import (
+    ALONE,
     CanaryBlock,
     Facts,
     Observed,
@@ -186,6 +187,7 @@ class Replay:
             wanted_evaluation=happened.wanted_evaluation,
             training=self._training(),
             facts=replace(happened.facts, canary_unhealthy=self._canary_unhealthy()),
+            portfolio=ALONE,
         )
 
     def _canary_unhealthy(self) -> bool:

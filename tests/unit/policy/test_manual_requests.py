@@ -16,6 +16,7 @@ from sluicegate.policy.manual_requests import answers
 from sluicegate.policy.model.decision import Alert, Hold, Retrain, StartRollout
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import (
+    ALONE,
     ManualRequest,
     Observed,
     Portfolio,
@@ -48,8 +49,9 @@ TRIED = candidate(5)
 
 
 def asked(annotation: str, value: str = "one", **fields) -> Observed:
+    requests = (ManualRequest(annotation, value),)
     return Observed(
-        block=NOW // 300, wanted=V1, requests=(ManualRequest(annotation, value),), **fields
+        block=NOW // 300, wanted=V1, requests=requests, **{"portfolio": ALONE, **fields}
     )
 
 
@@ -85,9 +87,9 @@ def test_each_token_is_a_retraining_of_its_own():
     ("portfolio", "status", "reason"),
     [
         (Portfolio(slot=False), {}, Reason.NO_SLOT),
-        (Portfolio(), {"candidate": TRIED}, Reason.CANARY_IN_PROGRESS),
+        (ALONE, {"candidate": TRIED}, Reason.CANARY_IN_PROGRESS),
         (
-            Portfolio(),
+            ALONE,
             {"retraining": training("t")},
             Reason.ALREADY_RETRAINING,
         ),

@@ -66,7 +66,7 @@ RECORDS = {
                            "unrecoverable": False, "serves": True, "stable_serves": True, "given_since": 0,
                            "committed": False},
     "Portfolio": {"products": 1, "turned_bad": 0, "namespaces": 0, "namespaces_bad": 0, "namespaces_share": 0.0,
-                  "slot": True, "renewing": 0},
+                  "slot": False, "slots_taken": 0, "renewing": 0},
     "Observed": {"canary_block_seconds": 60},
     "SloTerms": {"without_feedback": False, "margin_given": True},
     "RetrainingTerms": {"cooldown_given": True},
@@ -78,7 +78,7 @@ RECORDS = {
     "Evaluation": {"training_taken_up": False, "judged": True},
     "Proposal": {"takes_up_training": False},
     "Obstacle": {"needs_person": False},
-    "Applicant": {"served": 0},
+    "Applicant": {"served": 0, "challenger": False},
     "Budget": {"total": 2, "per_namespace": 1},
 }  # fmt: skip
 """What isn't read isn't there, and what isn't given is a person's choice."""
@@ -121,7 +121,7 @@ def test_what_a_record_is_not_given_it_does_not_claim():
         one.__name__: one
         for module in MODULES.values()
         for one in vars(module).values()
-        if is_dataclass(one) and one.__module__ == module.__name__
+        if isinstance(one, type) and is_dataclass(one) and one.__module__ == module.__name__
     }
     defaults = {
         name: numbers({one.name: one.default for one in fields(kind)})

@@ -4,7 +4,7 @@ Probation has precedence over the spec; then `onDegraded` selects the checks, an
 of them objects. An alert is emitted once.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from sluicegate.api import names
@@ -30,6 +30,7 @@ from sluicegate.policy.model.history import previous
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import preconditions
+from sluicegate.policy.retraining.preconditions import WaitingRetraining
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 
 _WAITING: Final = frozenset(
@@ -45,22 +46,6 @@ _WAITING: Final = frozenset(
 _PASSING: Final = frozenset({Reason.RECOVERED, Reason.INSUFFICIENT_DATA})
 """Of a hold: nothing is to be cured now."""
 Remedy = Rollback | Retrain | Alert | Hold
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingRetraining:
-    """A retraining that is due, and what it waits for.
-
-    Attributes
-    ----------
-    trigger : its name. slo : what is degraded. cause : why.
-    reason : what stands in the way.
-    """
-
-    trigger: str
-    slo: str
-    cause: Reason
-    reason: Reason
 
 
 def remedies_for(

@@ -146,7 +146,9 @@ class Portfolio:
     namespaces_bad : in how many of them a product turned bad at the same time.
     namespaces_share : the shares of their products that did, summed.
     silent : share of those whose SLO of this kind has no data any more, by kind of indicator.
-    slot : whether this product may train now, by budget and priority.
+    slot : whether this product may train now, by budget and priority; False until a line of
+        products has been asked for one.
+    trains_here : the products of its namespace that have a slot. slots_taken : by all products.
     renewing : number of other products that try another runtime image.
     """
 
@@ -156,8 +158,14 @@ class Portfolio:
     namespaces_bad: int = 0
     namespaces_share: float = 0.0
     silent: Mapping[str, float] = field(default_factory=dict)
-    slot: bool = True
+    slot: bool = False
+    trains_here: tuple[str, ...] = ()
+    slots_taken: int = 0
     renewing: int = 0
+
+
+ALONE: Final = Portfolio(slot=True)
+"""What a product without neighbours is given: the slot is its own. Replays judge by it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ from sluicegate.policy.model.observed import ManualRequest, Observed
 
 def pending(status: DataProductStatus, observed: Observed) -> tuple[ManualRequest, ...]:
     """Requests whose token wasn't handled yet."""
-    return tuple(
-        request
-        for request in observed.requests
-        if request.value and _handled(status, request) != request.value
-    )
+    return tuple(request for request in observed.requests if is_pending(status, request))
+
+
+def is_pending(status: DataProductStatus, request: ManualRequest) -> bool:
+    """Whether a request has a token that wasn't handled yet."""
+    return bool(request.value) and _handled(status, request) != request.value
 
 
 def approves(status: DataProductStatus, observed: Observed) -> ManualRequest | None:

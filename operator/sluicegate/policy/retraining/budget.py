@@ -24,6 +24,7 @@ class Applicant:
     since : since when it wants to; the longest wait goes first among equals.
     served : when its namespace had a slot last; the one for which that is longest ago goes first
         among those of one priority.
+    challenger : nothing is wrong with the product, so all that train for another reason go first.
     """
 
     namespace: str
@@ -31,6 +32,7 @@ class Applicant:
     priority: Priority
     since: int
     served: int = 0
+    challenger: bool = False
 
     def rank(self, now: int) -> int:
         """Its priority, raised by one for each six hours that it has waited; 0 goes first."""
@@ -50,14 +52,15 @@ def admit(
 ) -> tuple[Applicant, ...]:
     """Who of the waiting may start now.
 
-    By priority, which rises with the wait; then those go first whose namespace has the fewest
-    slots, then those whose namespace had one longest ago, then those that have waited longest.
+    Challengers go last. By priority, which rises with the wait; then those go first whose namespace
+    has the fewest slots, then those whose namespace had one longest ago, then those that have
+    waited longest.
     """
     taken = Counter(applicant.namespace for applicant in running)
 
-    def order(one: Applicant) -> tuple[int, int, int, int, str, str]:
-        has = taken[one.namespace]
-        return one.rank(now), has, one.served, one.since, one.namespace, one.name
+    def order(one: Applicant) -> tuple[bool, int, int, int, int, str, str]:
+        has, place = taken[one.namespace], (one.since, one.namespace, one.name)
+        return one.challenger, one.rank(now), has, one.served, *place
 
     admitted: list[Applicant] = []
     line = [(order(one), one) for one in waiting]

@@ -13,6 +13,7 @@ from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import labels, preconditions
+from sluicegate.policy.retraining.preconditions import WaitingRetraining
 
 CHECKS: Final[tuple[preconditions.Check, ...]] = (
     preconditions.life_has_ended,
@@ -29,8 +30,10 @@ SUSPECTED_SHARE: Final = 0.5
 
 def due(
     terms: Terms, status: DataProductStatus, observed: Observed, *, suspected: bool, now: int
-) -> Retrain | None:
-    """The training of a challenger, once its turn has come; None before, or while it can't start.
+) -> Retrain | WaitingRetraining | None:
+    """The training of a challenger, once its turn has come, or what it waits for.
+
+    None before its turn, and while something else is done about the product.
 
     Parameters
     ----------
@@ -47,13 +50,17 @@ def due(
     since = stable.promotion_time if begun is None else begun
     why = _turn(terms, observed, since, now, share=SUSPECTED_SHARE if suspected else 1.0)
     request = preconditions.RetrainingRequest(terms, status, observed.portfolio, now)
-    if not why or preconditions.obstacle(request, CHECKS) is not None:
+    if not why:
         return None
-    name = stable.release.version
+    name, obstacle = stable.release.version, preconditions.obstacle(request, CHECKS)
+    trigger = preconditions.trigger_of(terms, name, "schedule", since)
+    if obstacle is not None:
+        waits = obstacle.reason is Reason.NO_SLOT
+        return WaitingRetraining(trigger, "", Reason.SCHEDULED, Reason.NO_SLOT) if waits else None
     return Retrain(
         reason=Reason.SCHEDULED,
         message=f"{why} since the last training began, so a challenger of {name} is trained",
-        trigger=preconditions.trigger_of(terms, name, "schedule", since),
+        trigger=trigger,
         slo="",
         parent=stable.release,
         attempt=trained.unsuccessful_attempts + 1,

@@ -58,6 +58,22 @@ class Obstacle:
     needs_person: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingRetraining:
+    """A retraining that is due, and what it waits for.
+
+    Attributes
+    ----------
+    trigger : its name. slo : what is degraded; empty for a challenger. cause : why.
+    reason : what stands in the way.
+    """
+
+    trigger: str
+    slo: str
+    cause: Reason
+    reason: Reason
+
+
 Check = Callable[[RetrainingRequest], Obstacle | None]
 
 
@@ -173,7 +189,23 @@ def no_slot_is_free(request: RetrainingRequest) -> Obstacle | None:
     """Others train, and go first."""
     if request.portfolio.slot:
         return None
-    return Obstacle(Reason.NO_SLOT, "other products are being retrained; it waits for a slot")
+    return Obstacle(Reason.NO_SLOT, f"it waits for a slot: {who_trains(request.portfolio)}")
+
+
+def who_trains(portfolio: Portfolio) -> str:
+    """Return who has the slots that a product waits for, in words.
+
+    Products of other namespaces are counted, as their names are not for everyone to read.
+    """
+    here, taken = portfolio.trains_here, portfolio.slots_taken
+    if not taken:
+        return "other products are before it in the line"
+    named = f"{', '.join(here)} of this namespace" if here else ""
+    others = taken - len(here)
+    if not others:
+        return f"{named} trains" if taken == 1 else f"{named} train"
+    counted = f"{others} of other namespaces"
+    return f"{' and '.join(filter(None, (named, counted)))} {'trains' if taken == 1 else 'train'}"
 
 
 PRECONDITIONS: Final[tuple[Check, ...]] = (

@@ -8,9 +8,9 @@ from sluicegate.api.retraining_status import AttemptResult, EndedTraining, Trigg
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, VersionSource
 from sluicegate.manifests.names import job_name
-from sluicegate.policy.diagnosis.remedy import WaitingRetraining
 from sluicegate.policy.model.decision import Alert, Decision, StartRollout
 from sluicegate.policy.model.observed import TrainingSucceeded
+from sluicegate.policy.retraining.preconditions import WaitingRetraining
 from sluicegate.reconcile.observe.observation import Observation
 
 _REFUSALS: Final = frozenset(

@@ -46,6 +46,7 @@ class FleetRegistry:
         # Slots are asked for often and wanted rarely: who trains or waits is kept apart.
         self._applying: set[Key] = set()
         self._turning: set[Key] = set()
+        self._training: set[Key] = set()
         # At a start each state changes: a search of all products for its callers is too slow.
         self._dependents: dict[Key, dict[Key, None]] = {}
         self._bad: set[Key] = set()
@@ -83,6 +84,7 @@ class FleetRegistry:
             self._lines.clear()
         for kept, belongs in (
             (self._applying, applies),
+            (self._training, snapshot.training),
             (self._turning, snapshot.turns_bad),
             (self._bad, snapshot.bad_since is not None),
             (self._renewing, snapshot.renews),
@@ -129,7 +131,7 @@ class FleetRegistry:
             self._sizes[key.namespace] -= 1
             if not self._sizes[key.namespace]:
                 del self._sizes[key.namespace]
-        for kept in (self._applying, self._turning, self._bad, self._renewing):
+        for kept in (self._applying, self._training, self._turning, self._bad, self._renewing):
             kept.discard(key)
         self._lines.clear()
         return had
@@ -197,13 +199,13 @@ class FleetRegistry:
         key : the product that is asking.
         now : the moment of the evaluation, in seconds.
         block_end : of the newest block that it is judged by, in seconds.
-        asked : a person asked something of it. Else only a product that is bad or waits has a
-            slot to ask for.
+        asked : a person asked something of it, or it has a training that is no challenger.
+            Where nothing is wrong with a product either, it can want a slot for a challenger only.
         """
         own = self._snapshots.get(key, ProductSnapshot())
-        may_train = asked or own.bad_since is not None or own.waiting_since is not None
         together, silent = self._counts(key.namespace, own, now)
         known = key.namespace in self._sizes
+        trains = self._training - {key}
         return Portfolio(
             products=max(self._sizes[key.namespace], 1),
             turned_bad=together.own,
@@ -211,7 +213,9 @@ class FleetRegistry:
             namespaces_bad=together.others,
             namespaces_share=together.share,
             silent=silent,
-            slot=may_train and self._has_slot(key, now, block_end),
+            slot=self._has_slot(key, now, block_end, asked=asked),
+            trains_here=tuple(sorted(one.name for one in trains if one.namespace == key.namespace)),
+            slots_taken=len(trains),
             renewing=len(self._renewing) - (key in self._renewing),
         )
 
@@ -249,12 +253,13 @@ class FleetRegistry:
             counted.silent[namespace] = counted.silence.shares(namespace)
         return counted.together[turned, namespace], counted.silent[namespace]
 
-    def _has_slot(self, key: Key, now: int, block_end: int) -> bool:
+    def _has_slot(self, key: Key, now: int, block_end: int, *, asked: bool) -> bool:
+        """Whether a product has a slot if it wants one: the rule is the same for all of them."""
         line = self._line(now, block_end)
-        if key in line.asking:
+        if key in line.asking and not (asked and self._snapshots[key].challenger):
             return key in line.admitted
         # It doesn't ask yet, and may never: it is kept out of the line that the others stand in.
-        return key in self._admit({*line.admitted, key}, now)
+        return key in self._admit({*line.admitted, key}, now, asked=key if asked else None)
 
     def _line(self, now: int, block_end: int) -> Line:
         """Put together once for each moment and block, as thousands may ask."""
@@ -269,8 +274,13 @@ class FleetRegistry:
             self._lines[now, block_end] = Line(asking, self._admit(asking, now))
         return self._lines[now, block_end]
 
-    def _admit(self, asking: Iterable[Key], now: int) -> frozenset[Key]:
+    def _admit(
+        self, asking: Iterable[Key], now: int, *, asked: Key | None = None
+    ) -> frozenset[Key]:
+        """Who of these has a slot; `asked` is a product of which a person asks something."""
         applicants = {one: self._applicant(one, now) for one in asking}
+        if asked is not None:
+            applicants[asked] = replace(applicants[asked], challenger=False)
         training = {
             one for one in applicants if self._snapshots.get(one, ProductSnapshot()).training
         }
@@ -284,4 +294,8 @@ class FleetRegistry:
         snapshot = self._snapshots.get(key, ProductSnapshot())
         since = now if snapshot.waiting_since is None else snapshot.waiting_since
         served = self._served[key.namespace]
-        return Applicant(key.namespace, key.name, snapshot.priority, since, served)
+        wants = snapshot.waiting_since is not None or snapshot.training
+        challenger = snapshot.challenger if wants else snapshot.bad_since is None
+        return Applicant(
+            key.namespace, key.name, snapshot.priority, since, served, challenger=challenger
+        )

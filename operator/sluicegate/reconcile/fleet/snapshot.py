@@ -37,6 +37,7 @@ class ProductSnapshot:
     reserved : the slot is for a Job that isn't there yet.
     trained_at : when it had a slot last; None when that isn't known.
     waiting_since : it wants a slot since then; None when it doesn't.
+    challenger : it wants the slot for a challenger.
     aside : it couldn't be reconciled, so no slot is kept for it until it can.
     judged : end of the newest block that it was judged by, in seconds.
     renews : the stable bento is tried in another runtime image.
@@ -54,6 +55,7 @@ class ProductSnapshot:
     reserved: Reserved | None = None
     trained_at: int | None = None
     waiting_since: int | None = None
+    challenger: bool = False
     aside: bool = False
     judged: int = 0
     renews: bool = False

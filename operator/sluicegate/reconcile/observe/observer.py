@@ -24,6 +24,7 @@ from sluicegate.policy.model.observed import (
     TrainingFailed,
     TrainingResult,
 )
+from sluicegate.policy.model.pending_requests import is_pending
 from sluicegate.policy.model.terms import Terms
 from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.training_slots import (
@@ -164,14 +165,15 @@ class Observer:
         self, record: ProductRecord, product: DataProduct, block: int, now: int
     ) -> Portfolio:
         """What a decision may know of the others at this moment."""
-        retraining = product.status.retraining
-        waits = retraining is not None and retraining.trigger is not None
-        waits = waits or scores(product, now)
+        training = product.status.training
+        waits = training is not None and training.cause != DecisionReason.SCHEDULED
+        requests = (ManualRequest(name, value) for name, value in record.requests)
+        asked = any(is_pending(product.status, request) for request in requests)
         return self.fleet.portfolio(
             record.key,
             now,
             block_end=block * product.spec.analysis.block_seconds,
-            asked=waits or bool(record.requests),
+            asked=waits or asked or scores(product, now),
         )
 
     # ---- the cluster ------------------------------------------------------------------------

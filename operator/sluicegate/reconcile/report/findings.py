@@ -12,7 +12,6 @@ from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.outcome import Outcome
-from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus, DependencyState
 from sluicegate.api.versions import CandidatePhase
@@ -24,6 +23,7 @@ from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck, ro
 from sluicegate.reconcile.live.pods import of_revision, problem_of
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.report.hints import first_reason, way_out
+from sluicegate.reconcile.report.retraining_finding import retraining
 from sluicegate.reconcile.routes.gateway_state import ABSENT
 from sluicegate.reconcile.traffic.allocation import Allocation
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel
@@ -39,7 +39,7 @@ def findings(
     yield _degraded(status)
     yield _slo_met(observation, status)
     yield _measured(observation, status)
-    yield _retraining(observation, status)
+    yield retraining(observation, status)
     yield _rollout(observation, status)
     yield _split(observation, status)
     yield _dependencies(observation)
@@ -194,52 +194,6 @@ def _measured(observation: Observation, status: DataProductStatus) -> Finding:
         )
     text = "; ".join(slo.message for slo in unknown)
     return Finding(Type.METRICS_AVAILABLE, "True", Reason.MEASURED, text)
-
-
-def _retraining(observation: Observation, status: DataProductStatus) -> Finding:
-    kind, one, limit = Type.RETRAINING_ACTIVE, status.retraining, _limit(observation)
-    if one is not None and one.trigger is not None:
-        text = (
-            f"attempt {one.attempt} for {one.trigger.slo or 'a person'}, from {one.trigger.version}"
-        )
-        if observation.refusal and observation.job is None and not observation.is_new(status):
-            return Finding(kind, "False", Reason.JOB_REFUSED, f"{text}: {observation.refusal}")
-        if not (observation.job or observation.starts_training(status)):
-            text += "; its Job isn't created yet"
-            reason = (
-                Reason.SUSPENDED if observation.product.spec.suspend else Reason.WAITING_FOR_SLOT
-            )
-            return Finding(kind, "False", reason, text)
-        if observation.job and observation.job.finished and observation.product.spec.suspend:
-            text += "; its Job has ended, and its result is used once spec.suspend is false"
-            return Finding(kind, "False", Reason.SUSPENDED, text)
-        return Finding(kind, "True", Reason.TRAINING, text + limit)
-    text = _last_attempt(one)
-    if one is not None and one.suspended:
-        text += "; attempts are suspended until a person asks for one with sluicegate.dev/retrain-requested-at"
-        return Finding(kind, "False", Reason.RETRAIN_SUSPENDED, text.removeprefix("; "))
-    return Finding(kind, "False", Reason.IDLE, (text + limit).removeprefix("; "))
-
-
-def _last_attempt(one: RetrainingStatus | None) -> str:
-    """How the last attempt ended; empty before the first."""
-    if one is None:
-        return ""
-    last = one.last_result
-    if last is not None and last.outcome is Outcome.IN_PROGRESS:
-        return f"the last attempt made {last.version}, which is in its rollout"
-    return f"the last attempt ended with {one.last_reason}" if one.last_reason else ""
-
-
-def _limit(observation: Observation) -> str:
-    """That the operator allows a training less time than the product asks for."""
-    retraining = observation.product.spec.retraining
-    if retraining is None or retraining.timeout_seconds <= observation.training_seconds:
-        return ""
-    return (
-        f"; spec.retraining.timeoutSeconds is {retraining.timeout_seconds}, and this operator"
-        f" allows {observation.training_seconds} (SLUICEGATE_MAX_RETRAINING_SECONDS)"
-    )
 
 
 def _rollout(observation: Observation, status: DataProductStatus) -> Finding:

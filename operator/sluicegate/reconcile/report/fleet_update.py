@@ -29,6 +29,9 @@ def snapshot_of(observation: Observation, plan: Plan) -> ProductSnapshot:
     elif observation.starts_shadow(status) and status.shadow:
         starts = status.shadow.job
     evaluated = plan.evaluation is not None and status.state is not ProductState.UNKNOWN
+    waits = min(streaks, default=now) if _waits(observation, plan) else None
+    challenged = None if waits is None else _challenged_since(plan)
+    waits = waits if challenged is None else challenged
     return ProductSnapshot(
         state=status.state or ProductState.UNKNOWN,
         block_seconds=seconds,
@@ -44,7 +47,8 @@ def snapshot_of(observation: Observation, plan: Plan) -> ProductSnapshot:
         training=observation.trains or bool(starts),
         reserved=Reserved(starts, now) if starts else None,
         trained_at=now if observation.trains or starts else None,
-        waiting_since=min(streaks, default=now) if _waits(observation, plan) else None,
+        waiting_since=waits,
+        challenger=challenged is not None,
         judged=block * seconds,
         renews=renews_runtime(status),
     )
@@ -60,10 +64,26 @@ def _waits(observation: Observation, plan: Plan) -> bool:
     if _shadow_waits(observation, status):
         return True
     if status.retraining is None or status.retraining.trigger is None:
-        decision = plan.evaluation.decision if plan.evaluation else None
-        return decision is not None and decision.reason is DecisionReason.NO_SLOT
+        found = plan.evaluation
+        if found is None:
+            return False
+        challenger = found.waiting is not None and found.waiting.cause is DecisionReason.SCHEDULED
+        return challenger or found.decision.reason is DecisionReason.NO_SLOT
     without = observation.job is None and not observation.trains and not observation.refusal
     return without and observation.may_train(status) and not observation.starts_training(status)
+
+
+def _challenged_since(plan: Plan) -> int | None:
+    """When the challenger that waits became due, in seconds; None where another training waits."""
+    retraining = plan.status.retraining
+    if retraining is None or is_tried(plan.status):
+        return None
+    if plan.evaluation is not None and plan.evaluation.decision.reason is DecisionReason.NO_SLOT:
+        return None  # a person asked for it, or it is a remedy
+    trigger = retraining.trigger or retraining.pending
+    if trigger is None or trigger.cause != DecisionReason.SCHEDULED:
+        return None
+    return trigger.trigger_time
 
 
 def _shadow_waits(observation: Observation, status: DataProductStatus) -> bool:

@@ -162,7 +162,8 @@ def _retraining(status: DataProductStatus, reason: DecisionReason | None) -> Ret
         return RetrainingState.WAITING if waits else RetrainingState.RUNNING
     if one is not None and one.suspended:
         return RetrainingState.SUSPENDED
-    return RetrainingState.WAITING if reason is DecisionReason.NO_SLOT else None
+    waits = one is not None and one.waiting_for == DecisionReason.NO_SLOT
+    return RetrainingState.WAITING if waits or reason is DecisionReason.NO_SLOT else None
 
 
 def _remedy(status: DataProductStatus, reason: DecisionReason | None) -> RemedyState:

@@ -15,7 +15,9 @@ from sluicegate.api.product_info import Priority
 from sluicegate.api.status import DependencyState
 from sluicegate.kube.resources import Key
 from sluicegate.policy.diagnosis.checks import common_cause
+from sluicegate.policy.model.observed import ALONE
 from sluicegate.policy.retraining.budget import Budget
+from sluicegate.policy.retraining.preconditions import who_trains
 from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
 
@@ -146,6 +148,40 @@ def test_who_may_not_train_keeps_nobody_from_it():
     fleet.record(key("waits", "other"), waiting(Priority.LOW))
     assert fleet.portfolio(key("cooling-down"), NOW, block_end=NOW).slot
     assert fleet.portfolio(key("waits", "other"), NOW, block_end=NOW).slot
+
+
+def test_a_healthy_product_without_neighbours_has_the_slot_that_a_replay_gives_it():
+    fleet = FleetRegistry(Budget())
+    assert fleet.portfolio(key("search"), NOW) == ALONE
+    fleet.record(key("search"), ProductSnapshot(state=ProductState.HEALTHY))
+    assert fleet.portfolio(key("search"), NOW) == ALONE
+
+
+def test_a_challenger_goes_behind_all_that_train_for_another_reason():
+    fleet = FleetRegistry(Budget(1, 1))
+    due = replace(waiting(Priority.CRITICAL, NOW - 9 * 3600), challenger=True)
+    fleet.record(key("challenged"), due)
+    assert fleet.portfolio(key("challenged"), NOW).slot
+    fleet.record(key("degraded", "other"), waiting(Priority.LOW))
+    assert not fleet.portfolio(key("challenged"), NOW).slot
+    assert fleet.portfolio(key("degraded", "other"), NOW).slot
+
+
+def test_a_person_who_asks_for_a_training_does_not_wait_behind_the_challenger_of_the_product():
+    fleet = FleetRegistry(Budget(1, 1))
+    fleet.record(key("challenged"), replace(waiting(), challenger=True))
+    fleet.record(key("other", "elsewhere"), replace(waiting(since=NOW - 60), challenger=True))
+    assert not fleet.portfolio(key("challenged"), NOW).slot
+    assert fleet.portfolio(key("challenged"), NOW, asked=True).slot
+
+
+def test_who_waits_for_a_slot_sees_the_products_of_its_namespace_and_the_number_of_others():
+    fleet = FleetRegistry(Budget(2, 1))
+    fleet.record(key("cars"), ProductSnapshot(training=True))
+    fleet.record(key("secret", "other"), ProductSnapshot(training=True))
+    found = fleet.portfolio(key("search"), NOW)
+    assert (found.slot, found.trains_here, found.slots_taken) == (False, ("cars",), 2)
+    assert who_trains(found) == "cars of this namespace and 1 of other namespaces train"
 
 
 def test_a_slot_that_was_kept_for_one_that_wants_none_is_free():
