@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from benchmarks.virtual.event_loop import VirtualLoop
+    from benchmarks.virtual.variation import Variation
 
 Body = dict[str, Any]
 
@@ -51,7 +52,9 @@ class Cluster:
     ----------
     qualities : by bento (its image or URL, wherever it is kept); any other is good.
     rates : requests a second, by namespace and product.
+    variations : how their traffic and answers vary, by the same; straight lines without.
     trainings : how trainings go, by namespace and product.
+    trainers : the same, where it depends on the Job and on when it begins.
     shadows : how the Jobs of a shadow phase go, by the same; each is asked for with its Job.
     accepts : whether the gateway takes routes.
     """
@@ -59,7 +62,9 @@ class Cluster:
     loop: VirtualLoop
     qualities: dict[str, Quality] = field(default_factory=dict)
     rates: dict[Key, float] = field(default_factory=lambda: defaultdict(lambda: 20.0))
+    variations: dict[Key, Variation] = field(default_factory=dict)
     trainings: dict[Key, Training] = field(default_factory=lambda: defaultdict(Training))
+    trainers: dict[Key, Callable[[Body], Training]] = field(default_factory=dict)
     shadows: dict[Key, Callable[[Body], Training]] = field(
         default_factory=lambda: defaultdict(lambda: lambda _: Training())
     )
@@ -73,6 +78,8 @@ class Cluster:
     """Of routes, as the data plane has them."""
     _owned: dict[str, set[tuple[Resource, Key]]] = field(default_factory=lambda: defaultdict(set))
     _uids: set[str] = field(default_factory=set)
+    _desks: dict[Key, Counted] = field(default_factory=dict)
+    """The pods of a product together: each takes in labels of any version's predictions."""
 
     def __post_init__(self) -> None:
         """Begin with a Gateway that is in service."""
@@ -122,8 +129,10 @@ class Cluster:
     def _plan(self, job: Body) -> Training:
         meta = job["metadata"]
         key = Key(meta["namespace"], meta["labels"][names.LABEL_PRODUCT])
-        is_training = names.ANNOTATION_TRIGGER in meta.get("annotations", {})
-        return self.trainings[key] if is_training else self.shadows[key](job)
+        if names.ANNOTATION_TRIGGER not in meta.get("annotations", {}):
+            return self.shadows[key](job)
+        trainer = self.trainers.get(key)
+        return self.trainings[key] if trainer is None else trainer(job)
 
     # ---- what follows what is written ---------------------------------------------------------
     def _changed(self, resource: Resource, before: Body | None, after: Body | None) -> None:
@@ -253,9 +262,11 @@ class Cluster:
             )
             seen.add(version)
             service = body["metadata"]["annotations"].get(names.ANNOTATION_SERVICE, "")
-            counted = self.traffic.versions.setdefault(version, Counted(service))
+            counted = self.traffic.versions.get(version) or self._counted(version, service)
             rate, quality = self.rates[key] * shares.get(deployment, 0.0), self.quality_of(body)
-            events = _events(rate, quality)
+            variation = self.variations.get(key)
+            known = KNOWN_TRUTHS if variation is None else variation.known
+            events = _events(rate, quality, known)
             if mirrored_to := self._mirrored_to(body, ready):
                 events |= dict(self._pairs(events, quality, body, mirrored_to))
             counted.set_rates(now, pods, events)
@@ -263,6 +274,17 @@ class Cluster:
         for version, counted in self.traffic.versions.items():
             if version[:2] == key and version not in seen:
                 counted.set_rates(now, 0, {})
+        if key in self._desks:
+            self._desks[key].set_rates(now, sum(ready.values()), {})
+
+    def _counted(self, version: Version, service: str) -> Counted:
+        """What is counted of a version that is new."""
+        key = Key(version.namespace, version.product)
+        counted = self.traffic.versions[version] = Counted(service)
+        if key in self.variations:
+            counted.variation = self.variations[key], f"{version.version}/{version.revision}"
+            counted.desk = self._desks.setdefault(key, Counted(service))
+        return counted
 
     def _mirrored_to(self, deployment: Body, ready: dict[Key, int]) -> Body | None:
         """The Deployment of another version that requests are mirrored to; None without one."""
@@ -337,7 +359,8 @@ def digest_of(bento: str) -> str:
     return bento.rpartition("sha256:")[2]
 
 
-def _events(rate: float, quality: Quality) -> dict[str, float]:
+def _events(rate: float, quality: Quality, known: float) -> dict[str, float]:
+    """Events a second; `known` is the share of the predictions that get a label."""
     answered = rate * (1 - quality.failed - quality.refused)
     return {
         "requests": rate,
@@ -345,9 +368,9 @@ def _events(rate: float, quality: Quality) -> dict[str, float]:
         "refused": rate * quality.refused,
         "answered": answered,
         "slow": answered * quality.slow,
-        "correct": answered * KNOWN_TRUTHS * (1 - quality.wrong),
-        "wrong": answered * KNOWN_TRUTHS * quality.wrong,
-        **dict(_market_events(answered * KNOWN_TRUTHS, quality)),
+        "correct": answered * known * (1 - quality.wrong),
+        "wrong": answered * known * quality.wrong,
+        **dict(_market_events(answered * known, quality)),
     }
 
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
     from contextlib import AbstractAsyncContextManager
+    from contextvars import Context
 
     Story = Callable[..., Coroutine[Any, Any, None]]
 
@@ -64,9 +65,18 @@ class _Jumping(selectors.BaseSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """The loop; `wall` is its time in seconds since 1970."""
+    """The loop; `wall` is its time in seconds since 1970.
+
+    Attributes
+    ----------
+    rarely : by a task's name, the seconds that each of its timers takes at least. What only looks
+        every few seconds whether there is something to do takes most of the time of a long story.
+    """
+
+    rarely: Mapping[str, float]
 
     def __init__(self) -> None:
+        self.rarely = {}
         self._jumping = _Jumping()
         self._spent = 0.0
         super().__init__(self._jumping)
@@ -90,6 +100,21 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def spend(self, seconds: float) -> None:
         """Let the work that runs as if in a thread take longer."""
         self._spent += seconds
+
+    @override
+    def call_at(  # type: ignore[override]  # any function, as timers take
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Call something at a time; later for a task that looks rarely."""
+        task = asyncio.current_task(self) if self.rarely else None
+        least = None if task is None else self.rarely.get(task.get_name())
+        if least is not None:
+            when = max(when, self.time() + least)
+        return super().call_at(when, callback, *args, context=context)
 
     @override
     def run_in_executor(  # type: ignore[override]  # any function, as threads take

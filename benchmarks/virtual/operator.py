@@ -44,6 +44,10 @@ SETTINGS: Final = Settings(
     settle_seconds=0.0,
     default_runtime_image=f"registry.example/runtime@sha256:{'d' * 64}",
 )
+RARELY: Final = {"standby": 3600.0, "events": 300.0, "reviews": 900.0, "pulse": 3600.0}
+"""Seconds between two looks of what looks every few seconds, where a story lasts days."""
+RARELY_RENEWED: Final = 3600.0
+"""Seconds of a watch in such a story."""
 WATCH_PAUSE: Final = 2.0
 """Before a watch that broke is opened anew."""
 
@@ -165,7 +169,9 @@ class Replica:
                     line.check_watch(kind)
                     since = line.network.server.version
                     watches.requested(base % {"limit": "1"})
-                stream = line.watch(kind, namespace, labels, since, seconds=RENEWAL_SECONDS)
+                stream = line.watch(
+                    kind, namespace, labels, since, seconds=self.world.renewal_seconds
+                )
             except Refused as refusal:
                 if refusal.status == 404:
                     raise
@@ -210,10 +216,15 @@ class Errors(logging.Handler):
 class World:
     """A cluster, a Prometheus and replicas; use it as an async context on a virtual loop."""
 
-    def __init__(self, seed: int = 0, settings: Settings = SETTINGS) -> None:
+    def __init__(
+        self, seed: int = 0, settings: Settings = SETTINGS, *, for_days: bool = False
+    ) -> None:
+        """`for_days` lets what only looks for something to do look rarely: a day takes a second."""
         random.seed(seed)  # the operator's own jitter too
         self.dice = random.Random(seed)
         self.loop: VirtualLoop = virtual_loop()
+        self.loop.rarely = RARELY if for_days else {}
+        self.renewal_seconds = RARELY_RENEWED if for_days else RENEWAL_SECONDS
         self.settings = settings
         self.cluster = Cluster(self.loop)
         self.server = self.cluster.server

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from benchmarks.prometheus_stand_in import Fault
     from benchmarks.virtual.traffic import Counted, Curve, Traffic, Version
+    from benchmarks.virtual.variation import Drawn, Sum
     from sluicegate.prometheus.endpoint import Endpoint
     from sluicegate.spans import Spans
 
@@ -121,7 +122,10 @@ class PrometheusServer:
         for version, counted in self.traffic.versions.items():
             if not all_match((one for one in matchers if one.label != "le"), version._asdict()):
                 continue
-            blocks = [one for index in indexes if (one := self._block(counted, index, step))]
+            pods = counted
+            if counted.desk is not None and read in (_labelled, _markets):
+                pods = counted.desk
+            blocks = [one for index in indexes if (one := self._block(pods, index, step))]
             if blocks:
                 for labels, values in read(version, counted, blocks):
                     if values and ("le" not in labels or all_match(matchers, labels)):
@@ -220,16 +224,16 @@ class Block:
     age: float | None
     seen: tuple[float, ...] = ()
 
-    def count(self, curve: Curve) -> int | None:
+    def count(self, curve: Curve | Drawn | Sum) -> int | None:
         """By how much a counter was seen to grow; None when it isn't exposed yet.
 
         What a pod counted before it was scraped for the first time isn't seen.
         """
-        if curve.at(self.last) + EXACT < 1:
+        if curve.total(self.last) < 1:
             return None
         edge = self.edge
         if edge is None:
-            edge = next(one for one in self.seen if curve.at(one) + EXACT >= 1)
+            edge = next(one for one in self.seen if curve.total(one) >= 1)
         return curve.count(edge, self.last)
 
 

@@ -1,14 +1,16 @@
 """What a product's pods count: curves that grow with time, by product and version.
 
-A count is what its curve has grown by, in whole events, so sums over any blocks agree.
+A count is what its curve has grown by, in whole events, so sums over any blocks agree. Curves are
+straight lines, or drawn (variation.py).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from math import floor
 from typing import TYPE_CHECKING, NamedTuple
+
+from benchmarks.virtual.variation import SUMS, Drawn, Sum, Variation, parts_of, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,9 +45,13 @@ class Curve:
         place = bisect_right(self.times, when) - 1
         return 0.0 if place < 0 else self.rates[place]
 
+    def total(self, when: float) -> int:
+        """Whole events until a time."""
+        return whole(self.at(when))
+
     def count(self, begin: float, end: float) -> int:
         """Whole events in (begin, end]."""
-        return floor(self.at(end) + 1e-6) - floor(self.at(begin) + 1e-6)
+        return self.total(end) - self.total(begin)
 
 
 class Version(NamedTuple):
@@ -65,23 +71,48 @@ class Counted:
     ----------
     pods : seconds that pods were there, of all of them. there : seconds that any was.
     events : by name; `requests` is all that was answered.
+    variation : how they vary, and the name by which they are drawn; None of straight lines.
+    desk : whose pods take in the labels of its predictions; None of its own.
     """
 
     service: str
     pods: Curve = field(default_factory=Curve)
     there: Curve = field(default_factory=Curve)
-    events: dict[str, Curve] = field(default_factory=dict)
+    events: dict[str, Curve | Drawn | Sum] = field(default_factory=dict)
     throttled: float | None = 0.01
     waited: float | None = None
     memory: float | None = 0.4
     gauge: float = 0.0
+    variation: tuple[Variation, str] | None = None
+    desk: Counted | None = None
 
     def set_rates(self, now: float, pods: int, rates: Mapping[str, float]) -> None:
         """What is there, and what it answers a second, from now on."""
         self.pods.set_rate(now, pods)
         self.there.set_rate(now, float(pods > 0))
+        if self.variation is not None:
+            self._vary(now, rates, *self.variation)
+            return
         for name in {*self.events, *rates}:
-            self.events.setdefault(name, Curve()).set_rate(now, rates.get(name, 0.0))
+            curve = self.events.setdefault(name, Curve())
+            assert isinstance(curve, Curve)
+            curve.set_rate(now, rates.get(name, 0.0))
+
+    def _vary(
+        self, now: float, rates: Mapping[str, float], variation: Variation, version: str
+    ) -> None:
+        """Count what is drawn; sums count what their parts do."""
+        parts = parts_of(rates)
+        for name in parts.keys() - self.events.keys():
+            self.events[name] = drawn = variation.counter(version, name)
+            for whole_name, has in SUMS.items():
+                if has(name):
+                    total = self.events.setdefault(whole_name, Sum())
+                    assert isinstance(total, Sum)
+                    total.parts.append(drawn)
+        for name, curve in self.events.items():
+            if isinstance(curve, Drawn):
+                curve.set_rate(now, *parts.get(name, (0.0, 0.0)))
 
 
 @dataclass

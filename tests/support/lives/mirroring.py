@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from benchmarks.virtual.operator import World
     from benchmarks.virtual.traffic import Curve
+    from benchmarks.virtual.variation import Drawn, Sum
 
 Body = dict[str, Any]
 
@@ -93,7 +94,7 @@ class Mirrors:
         begin, end = (one - self.world.prometheus.epoch for one in (since, until))
         return sum(one.count(begin, end) + 1 for one in self._curves(key, revision))
 
-    def _curves(self, key: Key, revision: str) -> Iterator[Curve]:
+    def _curves(self, key: Key, revision: str) -> Iterator[Curve | Drawn | Sum]:
         for version, counted in self.world.cluster.traffic.versions.items():
             for name, curve in counted.events.items():
                 if version[:2] == key and ">" in name and name.endswith(f"/{revision}"):

@@ -37,9 +37,10 @@ TRAINED: Final = {
 
 
 @asynccontextmanager
-async def opened(**settings: Any) -> AsyncIterator[World]:
+async def opened(*, for_days: bool = False, **settings: Any) -> AsyncIterator[World]:
     """A world whose operator has these settings, and logs no error: that would be a bug."""
-    async with World(settings=SETTINGS.model_copy(update=settings)) as world:
+    chosen = SETTINGS.model_copy(update=settings)
+    async with World(settings=chosen, for_days=for_days) as world:
         yield world
         assert not world.errors.found
 

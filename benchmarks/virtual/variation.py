@@ -1,0 +1,370 @@
+"""How a product's traffic and its answers vary: seasons, bursts, gaps, noise, delays of labels.
+
+Counts are drawn. An event's counter is a Poisson process: what it has counted by a time follows
+from the seed, its name and its expected count by then, so reads in any order agree, a counter
+never falls, and blocks add up. Nothing is drawn twice, and nothing depends on what was read before.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from math import exp, floor, pi, sin, sqrt
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+HOUR: Final = 3600.0
+DAY: Final = 86_400.0
+CELL: Final = 4096
+"""Expected events of a cell, each of which is drawn by itself and then halved."""
+EXACT_BITS: Final = 512
+"""Events up to which a half is drawn exactly: a coin each."""
+FINEST: Final = 2.0**-8
+"""Expected events below which an event isn't located any further."""
+MOST_KEPT: Final = 20_000
+"""Results of a counter that are kept, so that the same time isn't computed for each query."""
+NORMAL: Final = NormalDist()
+
+
+def uniform(seed: str, number: int) -> float:
+    """A draw from (0, 1) that follows from its name and its number alone."""
+    digest = blake2b(f"{seed}/{number}".encode(), digest_size=8).digest()
+    return (int.from_bytes(digest) + 0.5) / 2.0**64
+
+
+def normal(seed: str, number: int) -> float:
+    """A draw from the standard normal distribution, by name and number."""
+    return NORMAL.inv_cdf(uniform(seed, number))
+
+
+class Arrivals:
+    """A Poisson process of rate 1, with random access: how many events until `expected`."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed.encode()
+        self._cells = [0]
+        """Events before each cell."""
+
+    def until(self, expected: float) -> int:
+        """Events in (0, expected]."""
+        if expected <= 0:
+            return 0
+        cell, rest = divmod(expected, CELL)
+        while len(self._cells) <= int(cell) + 1:
+            number = len(self._cells) - 1
+            self._cells.append(self._cells[-1] + self._cell(number))
+        before = self._cells[int(cell)]
+        return before + self._within(int(cell), self._cells[int(cell) + 1] - before, rest)
+
+    def _cell(self, number: int) -> int:
+        digest = blake2b(b"%b:%d" % (self._seed, number), digest_size=8).digest()
+        z = NORMAL.inv_cdf((int.from_bytes(digest) + 0.5) / 2.0**64)
+        return max(round(CELL + z * sqrt(CELL)), 0)
+
+    def _within(self, cell: int, events: int, rest: float) -> int:
+        """How many of the events of a cell are in its first part, by halves."""
+        before, width, path = 0, float(CELL), 1
+        while events and rest > 0 and width > FINEST:
+            width /= 2
+            left = self._half(cell, path, events)
+            if rest < width:
+                events, path = left, 2 * path
+            else:
+                before, events, path, rest = (
+                    before + left,
+                    events - left,
+                    2 * path + 1,
+                    rest - width,
+                )
+        return before + (events if rest >= width else 0)
+
+    def _half(self, cell: int, path: int, events: int) -> int:
+        """Of these events, those in the left half: each is there with probability ½."""
+        name = b"%b:%d:%d" % (self._seed, cell, path)
+        if events <= EXACT_BITS:
+            coins = int.from_bytes(blake2b(name, digest_size=64).digest())
+            return (coins & ((1 << events) - 1)).bit_count()
+        digest = blake2b(name, digest_size=8).digest()
+        z = NORMAL.inv_cdf((int.from_bytes(digest) + 0.5) / 2.0**64)
+        return min(max(round(events / 2 + z * sqrt(events) / 2), 0), events)
+
+
+class Profile:
+    """A value that is constant in each cell of time, and its integral from time 0."""
+
+    def __init__(self, seconds: float, value: Callable[[int], float]) -> None:
+        self.seconds = seconds
+        self.value = value
+        self._sums = [0.0]
+
+    def integral(self, when: float) -> float:
+        """Of the value, from 0 to a time of the loop; 0 before."""
+        if when <= 0:
+            return 0.0
+        cell, rest = divmod(when, self.seconds)
+        cell = int(cell)
+        while len(self._sums) <= cell + 1:
+            number = len(self._sums) - 1
+            self._sums.append(self._sums[-1] + self.value(number) * self.seconds)
+        here = self._sums[cell]
+        return here + (self._sums[cell + 1] - here) * rest / self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Scatter on several scales.
+
+    Attributes
+    ----------
+    scales : (seconds, standard deviation) of each; a value is drawn for each span of so many
+        seconds.
+    """
+
+    scales: tuple[tuple[float, float], ...] = ()
+
+    def at(self, seed: str, when: float) -> float:
+        """The sum of all scales at a time."""
+        return sum(
+            sigma * normal(f"{seed}/{seconds:.0f}", int(when // seconds))
+            for seconds, sigma in self.scales
+            if sigma
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """How many requests come, as a factor of the product's rate.
+
+    Attributes
+    ----------
+    swing : of the day, from 0 to 1: at noon more, at night fewer. weekend : factor on Saturdays
+    and Sundays. noise : of the factor's logarithm. silent : spans without a request, in seconds of
+    the loop. bursts : (begin, end, factor).
+    """
+
+    swing: float = 0.0
+    weekend: float = 1.0
+    noise: Noise = Noise()
+    silent: tuple[tuple[float, float], ...] = ()
+    bursts: tuple[tuple[float, float, float], ...] = ()
+
+    def factor(self, seed: str, when: float) -> float:
+        """At a time of the loop, which begins on a Thursday at midnight."""
+        if any(begin <= when < end for begin, end in self.silent):
+            return 0.0
+        factor = 1.0 - self.swing * sin(2 * pi * (when % DAY / DAY + 0.25))
+        if int(when // DAY) % 7 in (2, 3):
+            factor *= self.weekend
+        for begin, end, more in self.bursts:
+            factor *= more if begin <= when < end else 1.0
+        return factor * exp(self.noise.at(f"{seed}/volume", when))
+
+
+@dataclass(frozen=True, slots=True)
+class Scatter:
+    """By how much a share scatters around its true value: the data's noise, not the model's.
+
+    Attributes
+    ----------
+    shared : noise that all versions of a product have at the same time, in shares.
+    own : noise that each version has for itself. swing : of the day, in shares.
+    most : bound of the sum, in shares.
+    """
+
+    shared: Noise = Noise()
+    own: Noise = Noise()
+    swing: float = 0.0
+    most: float = 0.0
+
+    def at(self, seed: str, version: str, when: float) -> float:
+        """How far a version's share is from its true value at a time."""
+        value = self.shared.at(seed, when) + self.own.at(f"{seed}/{version}", when)
+        value += self.swing * sin(2 * pi * when / DAY)
+        return min(max(value, -self.most), self.most)
+
+
+Delays = tuple[tuple[float, float], ...]
+"""(share of the labels, seconds after the prediction) of each part of the labels."""
+
+
+@dataclass
+class Variation:
+    """How the traffic of one product varies.
+
+    Attributes
+    ----------
+    seed : all draws follow from it. cell : seconds in which nothing varies.
+    known : of the predictions, how many get a label. delays : of labels.
+    delays_of_wrong : of labels of wrong predictions, where they differ from those of right ones.
+    """
+
+    seed: str
+    cell: float = 300.0
+    volume: Volume = Volume()
+    wrong: Scatter = Scatter()
+    failed: Scatter = Scatter()
+    known: float = 0.5
+    delays: Delays = ((1.0, 0.0),)
+    delays_of_wrong: Delays | None = None
+    _scattered: dict[tuple[str, str], Profile] = field(default_factory=dict)
+    _factors: dict[int, float] = field(default_factory=dict)
+
+    @cached_property
+    def visits(self) -> Profile:
+        """Requests by time, as a factor."""
+        return Profile(self.cell, self._factor)
+
+    def _factor(self, cell: int) -> float:
+        if cell not in self._factors:
+            self._factors[cell] = self.volume.factor(self.seed, (cell + 0.5) * self.cell)
+        return self._factors[cell]
+
+    def scattered(self, kind: str, version: str) -> Profile:
+        """Requests by time, times how far a share of theirs is from its true value."""
+        scatter = self.wrong if kind == "wrong" else self.failed
+        at = (kind, version if scatter.own.scales else "")
+        if at not in self._scattered:
+            name = f"{self.seed}/{kind}"
+            self._scattered[at] = Profile(
+                self.cell,
+                lambda cell: (
+                    self._factor(cell) * scatter.at(name, version, (cell + 0.5) * self.cell)
+                ),
+            )
+        return self._scattered[at]
+
+    def counter(self, version: str, name: str) -> Drawn:
+        """The counter of an event of a version."""
+        kind = "wrong" if is_outcome(name) else "failed"
+        delays = self.delays if is_outcome(name) else ((1.0, 0.0),)
+        if name.startswith(("wrong", "bad@")) and self.delays_of_wrong is not None:
+            delays = self.delays_of_wrong
+        arrivals = Arrivals(f"{self.seed}/{version}/{name}")
+        return Drawn(arrivals, self.visits, self.scattered(kind, version), delays)
+
+
+def is_outcome(name: str) -> bool:
+    """Whether an event is about labels, which come later."""
+    return name in ("correct", "wrong") or "@" in name
+
+
+@dataclass(slots=True)
+class Drawn:
+    """A counter that is drawn: its expected count grows with the requests, and with their scatter.
+
+    Attributes
+    ----------
+    plain, scattered : events a second, for each unit of the two profiles.
+    """
+
+    arrivals: Arrivals
+    visits: Profile
+    scatter: Profile
+    delays: Delays
+    times: list[float] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    plain: list[float] = field(default_factory=list)
+    scattered: list[float] = field(default_factory=list)
+    _kept: dict[float, int] = field(default_factory=dict)
+
+    def set_rate(self, now: float, rate: float, scattered: float = 0.0) -> None:
+        """Count so many a second from now on."""
+        if self.plain and (self.plain[-1], self.scattered[-1]) == (rate, scattered):
+            return
+        value = self._expected(now)
+        self.times.append(now)
+        self.values.append(value)
+        self.plain.append(rate)
+        self.scattered.append(scattered)
+
+    def at(self, when: float) -> float:
+        """Expected events until a time."""
+        return sum(share * self._expected(when - delay) for share, delay in self.delays)
+
+    def _expected(self, when: float) -> float:
+        place = bisect_right(self.times, when) - 1
+        if place < 0:
+            return 0.0
+        since, rate, scattered = self.times[place], self.plain[place], self.scattered[place]
+        value = self.values[place]
+        if rate:
+            value += rate * (self.visits.integral(when) - self.visits.integral(since))
+        if scattered:
+            value += scattered * (self.scatter.integral(when) - self.scatter.integral(since))
+        return value
+
+    def total(self, when: float) -> int:
+        """Events until a time."""
+        if when not in self._kept:
+            if len(self._kept) > MOST_KEPT:
+                self._kept.clear()
+            self._kept[when] = self.arrivals.until(self.at(when))
+        return self._kept[when]
+
+    def count(self, begin: float, end: float) -> int:
+        """Events in (begin, end]."""
+        return self.total(end) - self.total(begin)
+
+
+@dataclass(slots=True)
+class Sum:
+    """A counter that counts what others do together."""
+
+    parts: list[Drawn] = field(default_factory=list)
+
+    def at(self, when: float) -> float:
+        """Expected events until a time."""
+        return sum(one.at(when) for one in self.parts)
+
+    def total(self, when: float) -> int:
+        """Events until a time."""
+        return sum(one.total(when) for one in self.parts)
+
+    def count(self, begin: float, end: float) -> int:
+        """Events in (begin, end]."""
+        return self.total(end) - self.total(begin)
+
+
+def parts_of(rates: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """The events that are drawn, by name: their rate, and how much of the scatter each has.
+
+    `requests` and `answered` are sums of others, and so are outcomes that are counted by market.
+    """
+    requests, slow = rates.get("requests", 0.0), rates.get("slow", 0.0)
+    found = {
+        "fast": (rates.get("answered", 0.0) - slow, -requests),
+        "slow": (slow, 0.0),
+        "failed": (rates.get("failed", 0.0), requests),
+        "refused": (rates.get("refused", 0.0), 0.0),
+    }
+    by_market = any("@" in name for name in rates)
+    for name, rate in rates.items():
+        if ">" in name:
+            found[name] = (rate, 0.0)
+        elif "@" in name:
+            outcome, _, market = name.partition("@")
+            known = rates[f"good@{market}"] + rates[f"bad@{market}"]
+            found[name] = (rate, known if outcome == "bad" else -known)
+        elif name in ("correct", "wrong") and not by_market:
+            known = rates.get("correct", 0.0) + rates.get("wrong", 0.0)
+            found[name] = (rate, known if name == "wrong" else -known)
+    return found
+
+
+SUMS: Final[dict[str, Callable[[str], bool]]] = {
+    "answered": lambda name: name in ("fast", "slow"),
+    "requests": lambda name: name in ("fast", "slow", "failed", "refused"),
+    "correct": lambda name: name.startswith("good@"),
+    "wrong": lambda name: name.startswith("bad@"),
+}
+"""Events that are the sum of others, and of which."""
+
+
+def whole(value: float) -> int:
+    """Whole events of a straight line, which arithmetic may lose a millionth of."""
+    return floor(value + 1e-6)
