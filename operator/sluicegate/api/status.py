@@ -32,6 +32,7 @@ from sluicegate.api.versions import (
     Traffic,
     Version,
     VersionBase,
+    VersionSource,
 )
 
 
@@ -307,6 +308,21 @@ class DataProductStatus(StatusModel):
         name = self.training.version if self.training else ""
         known = ([self.stable] if self.stable else []) + list(self.history)
         return next((one.release for one in known if one.version == name), Release(name))
+
+    @property
+    def descends_from(self) -> str:
+        """Bento of spec.model from which stable was retrained; empty where it wasn't.
+
+        A status of an earlier release doesn't say so: there it is the newest version of the spec
+        before stable that wasn't rolled back.
+        """
+        if self.stable is None:
+            return ""
+        if self.stable.descends_from or self.stable.source is not VersionSource.RETRAINING:
+            return self.stable.descends_from
+        before = (one for one in self.accepted if not one.withdrawn)
+        named = (one for one in before if one.source is VersionSource.SPEC)
+        return next((one.image or one.version for one in named), "")
 
     @property
     def accepted(self) -> tuple[PastVersion, ...]:

@@ -98,6 +98,9 @@ class VersionBase(StatusModel):
     """Origin of the version: Spec or Retraining."""
     cause: str = ""
     """Cause of its training: ModelDecay, ModelTooSlow or Requested, and Scheduled for a challenger."""
+    descends_from: str = ""
+    """Bento of spec.model from which it was retrained, directly or over versions between; left out
+    if it was not."""
 
     @classmethod
     def of(cls, release: Release, source: VersionSource, **more: Any) -> Self:

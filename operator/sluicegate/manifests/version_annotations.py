@@ -19,6 +19,8 @@ def memory_annotations(version: VersionBase) -> dict[str, str]:
         names.ANNOTATION_RUNTIME_IMAGE: version.runtime_image,
         names.ANNOTATION_SOURCE: str(version.source),
     }
+    if version.descends_from:
+        annotations[names.ANNOTATION_DESCENDS_FROM] = version.descends_from
     if isinstance(version, Version | PastVersion) and version.promotion_time is not None:
         baseline = version.to_dict().get("baseline", {})
         annotations |= {
@@ -59,6 +61,7 @@ def _identity(labels: Mapping[str, str], annotations: Mapping[str, str]) -> dict
         "runtimeImage": annotations.get(names.ANNOTATION_RUNTIME_IMAGE, ""),
         "revision": labels.get(names.LABEL_REVISION, ""),
         "source": annotations.get(names.ANNOTATION_SOURCE, ""),
+        "descendsFrom": annotations.get(names.ANNOTATION_DESCENDS_FROM, ""),
     }
 
 

@@ -40,6 +40,7 @@ from sluicegate.policy.model.decision import (
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import ManualRequest, Observed
 from sluicegate.policy.model.pending_requests import approves, handled
+from sluicegate.policy.model.spec_wish import with_spec_model
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining import challenger as challengers
 from sluicegate.policy.retraining.preconditions import WaitingRetraining, trigger_of
@@ -98,7 +99,6 @@ def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: i
 
 
 def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:
-    before = status
     if status.stable is not None and status.carried_out:
         return _under_way(terms, status, observed, now)
     status = _refreshed(terms, status, observed, now)
@@ -113,7 +113,7 @@ def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now:
     if status.trial is not None and status.trial.weight > 0:
         assessment = assess(current, status, status.trial, observed)
         status = _freeze(status, assessment)
-    case = _Case(before, status, observed, results, assessment, state, now, current)
+    case = _Case(status, observed, results, assessment, state, now, current)
     challenger = _challenger(terms, case)
     made, diagnosis = _decide(terms, case, remedies, challenger)
     waits = waiting(terms, status, remedies)
@@ -146,7 +146,7 @@ def _refreshed(
     }
     if edited:
         status = status.with_engine(slos={**status.engine.slos, **edited})
-    return new_versions.handle_unchanged_model(status, observed, now)
+    return with_spec_model(status, observed.wanted, now)
 
 
 def _restarted(known: SloRecord | None, slo: SloTerms, now: int) -> SloRecord:
@@ -213,7 +213,7 @@ def _freeze(status: DataProductStatus, assessment: Assessment) -> DataProductSta
 def _under_way(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:
     """What may still end a promotion: a person, another spec.model, its pods, the traffic."""
     proposals = manual_requests.answers(terms, status, observed, now)
-    others = (setback(status, observed), new_versions.overtakes(terms, status, observed, now))
+    others = (setback(status, observed), new_versions.overtakes(terms, status, observed))
     proposals += [Proposal(one, status) for one in others if one is not None]
     text = "the last decision about the candidate is being carried out"
     proposals.append(Proposal(Hold(reason=Reason.CANARY_IN_PROGRESS, message=text), status))
@@ -227,7 +227,6 @@ def _under_way(terms: Terms, status: DataProductStatus, observed: Observed, now:
 class _Case:
     """What the proposals are made from; `current` are the terms of the rollout in progress."""
 
-    before: DataProductStatus
     status: DataProductStatus
     observed: Observed
     results: tuple[SloResult, ...]
@@ -278,11 +277,10 @@ def _decide(
 
 def _about_versions(terms: Terms, case: _Case) -> list[Proposal]:
     status, observed, now = case.status, case.observed, case.now
-    superseded = new_versions.back_to_stable(case.before, status)
-    if superseded is not None:
-        return [Proposal(superseded, status)]
+    changed = new_versions.of_spec(terms, status, observed)
+    if isinstance(changed, Rollback):
+        return [Proposal(changed, status)]
     found: list[Proposal] = []
-    changed = new_versions.model_changed(terms, status, observed)
     if changed is not None:
         found.append(Proposal(changed, status))
     again = new_versions.retry_due(terms, status, observed, now)

@@ -7,11 +7,12 @@ from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_RETRAIN
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, SpecModel
-from sluicegate.api.versions import CandidatePhase, Release, VersionSource
+from sluicegate.api.versions import Candidate, CandidatePhase, Release, VersionSource
 from sluicegate.policy.model.decision import Alert, Hold, Proposal, Retrain, Rollback, StartRollout
 from sluicegate.policy.model.history import named
 from sluicegate.policy.model.observed import ManualRequest, Observed
 from sluicegate.policy.model.pending_requests import handled, pending
+from sluicegate.policy.model.spec_wish import Standing, spec_wish
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import preconditions
 
@@ -34,10 +35,18 @@ def answers(
 
 
 def _ends(status: DataProductStatus, request: ManualRequest) -> bool:
-    """Whether a request is to abort the candidate."""
+    """Whether a request is to take the candidate back: by its name, or for stable's."""
     candidate = status.candidate
     named_version = candidate is not None and request.version in {"", candidate.version}
-    return request.annotation == REQUEST_ABORT and named_version
+    aborts = request.annotation == REQUEST_ABORT and named_version
+    return aborts or (_keeps_stable(status, request) and status.trial is not None)
+
+
+def _keeps_stable(status: DataProductStatus, request: ManualRequest) -> bool:
+    """Whether a request is to return to the version that is stable: so to take back what is tried."""
+    stable = status.stable
+    named_version = stable is not None and request.version == stable.version
+    return request.annotation == REQUEST_ROLLBACK and named_version
 
 
 def _answer(
@@ -86,6 +95,8 @@ def _roll_back(
     status: DataProductStatus, observed: Observed, request: ManualRequest, *, now: int
 ) -> Proposal:
     stable = status.stable
+    if stable is not None and _keeps_stable(status, request):
+        return _keep(status, observed, request, stable.release, now=now)
     entry = named(status.accepted, request.version)
     if stable is None or entry is None or entry.release == stable.release:
         known = ", ".join(entry.release.version for entry in status.accepted) or "none"
@@ -97,6 +108,57 @@ def _roll_back(
     return Proposal(
         decision, handled(_without_model(status, observed, stable.release, now), request)
     )
+
+
+def _keep(
+    status: DataProductStatus,
+    observed: Observed,
+    request: ManualRequest,
+    stable: Release,
+    *,
+    now: int,
+) -> Proposal:
+    """Stable stays: what is tried is taken back, and a spec.model that waits isn't begun."""
+    trial, wish = status.trial, spec_wish(status, observed.wanted, withheld=False)
+    if trial is not None:
+        return _abort_trial(status, observed, request, trial, stable=stable)
+    if wish is None or wish.standing is not Standing.DUE:
+        return _refuse(status, request, f"{stable.version} is stable already, and none is tried")
+    message = (
+        f"{stable.version} stays stable as requested by {request.annotation}, and the rollout of"
+        f" {wish.wanted.version} isn't begun"
+    )
+    after = _without_model(status, observed, stable, now)
+    return Proposal(
+        Alert(reason=Reason.ROLLBACK_REQUESTED, message=message), handled(after, request)
+    )
+
+
+def _abort_trial(
+    status: DataProductStatus,
+    observed: Observed,
+    request: ManualRequest,
+    trial: Candidate,
+    *,
+    stable: Release,
+) -> Proposal:
+    if trial.phase is CandidatePhase.ROLLING_BACK:
+        text = f"{trial.version} is being rolled back already: {trial.decision_message}"
+        return _refuse(status, request, text)
+    committed = observed.rollout is not None and observed.rollout.committed
+    if trial.phase is CandidatePhase.PROMOTING and committed:
+        return Proposal(
+            Hold(reason=Reason.CANARY_IN_PROGRESS, message=f"{trial.version} serves all traffic"),
+            status,
+        )
+    decision = Rollback(
+        reason=Reason.ROLLBACK_REQUESTED,
+        message=f"{trial.version} is rolled back, as {stable.version} is requested by"
+        f" {request.annotation}",
+        leaving=trial.release,
+        to=stable,
+    )
+    return Proposal(decision, handled(status, request))
 
 
 def _without_model(
@@ -141,11 +203,11 @@ def _try_again(
 ) -> Proposal | None:
     """A version that was rejected, or inconclusive, starts its rollout again."""
     candidate, stable = status.trial, status.stable
+    if _waits(status, observed) and observed.wanted and request.version == observed.wanted.version:
+        return _start_unmeasured(terms, status, observed, request)
     if candidate is not None and not candidate.parked:
         known = request.version in {"", candidate.release.version}
         return None if known else _refuse(status, request, "there is no such candidate")
-    if _waits(status, observed) and observed.wanted and request.version == observed.wanted.version:
-        return _start_unmeasured(terms, status, observed, request)
     parked = candidate.release if candidate else None
     spec = (
         observed.wanted
@@ -173,10 +235,9 @@ def _try_again(
 
 
 def _waits(status: DataProductStatus, observed: Observed) -> bool:
-    """Whether spec.model names a version that was never tried."""
-    wanted, stable, model = observed.wanted, status.stable, status.spec_model
-    known = stable is not None and wanted == stable.release
-    return wanted is not None and not known and (model is None or model.release != wanted)
+    """Whether spec.model names a version that is still to be tried."""
+    wish = spec_wish(status, observed.wanted, withheld=False)
+    return wish is not None and wish.standing is Standing.DUE
 
 
 def _start_unmeasured(
@@ -187,7 +248,7 @@ def _start_unmeasured(
     Where all is measured it begins anyway, so nothing is answered yet.
     """
     wanted, candidate = observed.wanted, status.trial
-    if wanted is None or observed.problem is None or terms.ended:
+    if wanted is None or observed.problem is None or terms.ended or observed.withheld:
         return None
     decision = StartRollout(
         reason=Reason.PROMOTE_REQUESTED,

@@ -1,12 +1,10 @@
-"""New versions that arrive: a spec.model that changed, a candidate whose rollout begins again."""
+"""Which rollout begins or ends by the spec, and a candidate whose rollout begins again."""
 
-from dataclasses import replace
 from typing import Final
 
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.outcome import Outcome
-from sluicegate.api.status import DataProductStatus, SpecModel
+from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import CandidatePhase, Release, VersionSource
 from sluicegate.policy.model.decision import (
     Alert,
@@ -17,6 +15,7 @@ from sluicegate.policy.model.decision import (
     alert_key,
 )
 from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.spec_wish import SpecWish, Standing, spec_wish
 from sluicegate.policy.model.terms import Terms
 
 LOST: Final = frozenset(
@@ -27,53 +26,52 @@ MOST_RENEWALS: Final = 5
 """Products that may try another default runtime image at a time."""
 
 
-def handle_unchanged_model(
-    status: DataProductStatus, observed: Observed, now: int
-) -> DataProductStatus:
-    """A spec.model that names what is stable is handled without a rollout.
+def of_spec(terms: Terms, status: DataProductStatus, observed: Observed) -> Decision | None:
+    """What the spec asks of the versions now; None where all is as it names it.
 
-    One in progress without a candidate was superseded by a rollback: it isn't handled.
+    A candidate that the spec doesn't name any more is superseded, however the spec came to that;
+    another bento begins its rollout, or says why it can't yet.
     """
-    wanted, stable, model = observed.wanted, status.stable, status.spec_model
-    if model and model.outcome is Outcome.IN_PROGRESS and status.trial is None:
-        status = status.replace(spec_model=None)
-    if wanted is None or stable is None or wanted != stable.release:
-        return status
-    if status.spec_model is not None and status.spec_model.release == wanted:
-        return status
-    return status.replace(spec_model=SpecModel.of(wanted, Outcome.PROMOTED, now))
-
-
-def back_to_stable(before: DataProductStatus, status: DataProductStatus) -> Rollback | None:
-    """spec.model names stable again during a rollout: the candidate is superseded."""
-    candidate, stable = status.trial, status.stable
-    changed = status.spec_model is not before.spec_model
-    if not changed or candidate is None or stable is None:
+    wish = spec_wish(status, observed.wanted, withheld=bool(observed.withheld))
+    if wish is None:
         return None
-    name, to = candidate.release.version, stable.release
+    begins = _begin(terms, status, observed, wish) if wish.standing is Standing.DUE else None
+    if isinstance(begins, StartRollout) or wish.superseded is None or status.stable is None:
+        return begins
     return Rollback(
         reason=Reason.SUPERSEDED,
-        message=f"spec.model names {to.version}, which is stable: {name} is superseded",
-        leaving=candidate.release,
-        to=to,
+        message=f"{_why(wish, status.stable.release)}: {wish.superseded.version} is superseded",
+        leaving=wish.superseded,
+        to=status.stable.release,
     )
 
 
-def model_changed(terms: Terms, status: DataProductStatus, observed: Observed) -> Decision | None:
-    """Start the rollout of a spec.model that wasn't handled yet."""
-    wanted, stable = observed.wanted, status.stable
-    if wanted is None or stable is None or wanted == stable.release:
-        return None
-    if status.spec_model is not None and status.spec_model.release == wanted:
-        return None
+def _why(wish: SpecWish, stable: Release) -> str:
+    """Why the candidate isn't what the spec asks for."""
+    named = f"spec.model names {wish.wanted.version}"
+    match wish.standing:
+        case Standing.SERVES if wish.wanted == stable:
+            return f"{named}, which is stable"
+        case Standing.SERVES:
+            return f"{named}, and {stable.version}, which is stable, was retrained from it"
+        case Standing.WITHHELD:
+            return f"{named}, which can't begin before the spec is corrected"
+        case Standing.SETTLED:
+            return f"{named}, which isn't tried again by itself"
+        case _:
+            return named
+
+
+def _begin(
+    terms: Terms, status: DataProductStatus, observed: Observed, wish: SpecWish
+) -> StartRollout | Hold | Alert | None:
+    """Start the rollout of what the spec asks for, or say what it waits for."""
+    wanted, tried, stable = wish.wanted, wish.target, status.stable
+    assert stable is not None
     obstacle = cannot_start(terms, observed, wanted)
     if obstacle is not None:
         return _told_once(status, obstacle, wanted)
-    tried, evaluation = wanted, observed.wanted_evaluation
-    if _was_replaced(status, wanted):  # what serves is another bento: that one is tried in it
-        tried, evaluation = replace(stable.release, runtime_image=wanted.runtime_image), {}
-        if tried == stable.release:
-            return None
+    evaluation = observed.wanted_evaluation if tried == wanted else {}
     if (full := _renewals_full(terms, tried, stable.release, observed)) is not None:
         return full
     candidate = status.trial
@@ -99,20 +97,8 @@ def model_changed(terms: Terms, status: DataProductStatus, observed: Observed) -
     )
 
 
-def _was_replaced(status: DataProductStatus, wanted: Release) -> bool:
-    """Whether spec.model is in another runtime what was accepted, and replaced, long ago.
-
-    A retrained version serves, say: another runtime doesn't bring the model of the spec back.
-    """
-    model, stable = status.spec_model, status.stable
-    if model is None or stable is None or wanted.is_renewal_of(stable.release):
-        return False
-    over = model.outcome in {Outcome.PROMOTED, Outcome.SUPERSEDED}
-    return over and wanted.is_renewal_of(model.release)
-
-
 def overtakes(
-    terms: Terms, status: DataProductStatus, observed: Observed, now: int
+    terms: Terms, status: DataProductStatus, observed: Observed
 ) -> Rollback | StartRollout | None:
     """What ends a promotion that hasn't all of the traffic yet, or doesn't serve it: another spec.model.
 
@@ -124,8 +110,7 @@ def overtakes(
     serves = seen.committed and seen.serves
     if serves or seen.frozen or (candidate.restoring and not seen.committed):
         return None
-    after = handle_unchanged_model(status, observed, now)
-    changed = back_to_stable(status, after) or model_changed(terms, status, observed)
+    changed = of_spec(terms, status, observed)
     return changed if isinstance(changed, Rollback | StartRollout) else None
 
 

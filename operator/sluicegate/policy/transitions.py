@@ -36,6 +36,7 @@ from sluicegate.policy.model.decision import (
     alert_key,
 )
 from sluicegate.policy.model.history import with_accepted
+from sluicegate.policy.model.spec_wish import LASTING, parent_of_next
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import preconditions
 from sluicegate.policy.slo_health.baseline import from_evaluation
@@ -165,6 +166,7 @@ def _start(
         decision.candidate,
         decision.source,
         cause=training.cause if training else "",
+        descends_from=_descent(status, decision),
         phase=CandidatePhase.STARTING,
         target=decision.weight,
         derived=decision.derived,
@@ -189,6 +191,15 @@ def _start(
         model = SpecModel.of(handled, Outcome.IN_PROGRESS, now)
     status = status.replace(candidate=candidate, spec_model=model)
     return _training_over(status.with_engine(correlation={}, candidate_baselines={}), now)
+
+
+def _descent(status: DataProductStatus, decision: StartRollout) -> str:
+    """The bento of spec.model from which the candidate was retrained; empty for one of the spec."""
+    if decision.source is VersionSource.RETRAINING:
+        return parent_of_next(status)
+    stable = status.stable
+    renewal = stable is not None and decision.candidate.is_renewal_of(stable.release)
+    return status.descends_from if renewal else ""
 
 
 def _training_over(status: DataProductStatus, now: int) -> DataProductStatus:
@@ -278,9 +289,10 @@ def _model(
     status: DataProductStatus, candidate: Candidate, outcome: Outcome, now: int
 ) -> SpecModel | None:
     """What became of spec.model, if it is this candidate."""
-    if status.spec_model is None or candidate.source is not VersionSource.SPEC:
-        return status.spec_model
-    return status.spec_model.replace(outcome=outcome, outcome_time=now)
+    model = status.spec_model
+    if model is None or model.outcome not in LASTING or candidate.source is not VersionSource.SPEC:
+        return model
+    return model.replace(outcome=outcome, outcome_time=now)
 
 
 def _roll_back(
@@ -343,7 +355,7 @@ def _return(
     model = status.spec_model
     if status.trial is not None and decision.reason is not Reason.ROLLBACK_REQUESTED:
         model = _untried(status, status.trial)  # what it was tried against is gone
-    if model is not None and model.release == leaving.release:
+    if model is not None and _leaves(model, leaving, back):
         model = model.replace(outcome=Outcome.ROLLED_BACK, outcome_time=now)
     left = _past(leaving, Outcome.ROLLED_BACK, now, str(decision.reason))
     return after.replace(
@@ -360,6 +372,13 @@ def _return(
             emitted_alerts=(),
         ),
     )
+
+
+def _leaves(model: SpecModel, leaving: Version, back: Version) -> bool:
+    """Whether spec.model, or what was retrained from it, no longer serves."""
+    served = leaving.release == model.release or leaving.descends_from == model.image
+    serves = back.release == model.release or back.descends_from == model.image
+    return served and not serves
 
 
 def _park(terms: Terms, status: DataProductStatus, reason: Reason, now: int) -> DataProductStatus:

@@ -365,7 +365,7 @@ class ProductReconciler:
         """What keeps the spec from being carried out, though each field is right."""
         observation = with_obstacle(observation, self.keeper.obstacles.get(record.key))
         if (reused := version_reused(observation.product.status, observation.wanted)) is not None:
-            observed = replace(observation.observed, wanted=None)
+            observed = replace(observation.observed, withheld=reused.message)
             observation = replace(observation, stalled=reused, observed=observed)
         wanted = wanted_job(record.key, observation.product.status)
         if wanted is None or observation.job is not None:

@@ -55,7 +55,7 @@ def test_another_model_ends_a_promotion_that_does_not_serve_all_requests(seen, e
     promoted = candidate(5).replace(phase=CandidatePhase.PROMOTING, weight=100)
     status = serving(candidate=promoted, spec_model=SpecModel.of(V2, Outcome.IN_PROGRESS, START))
     read = replace(observed(rollout=seen), wanted=V3)
-    found = overtakes(judged_by(ACCURACY), status, read, START + 60)
+    found = overtakes(judged_by(ACCURACY), status, read)
     assert (found is not None) is ends
     if found is not None:
         assert (found.reason, found.superseded) == (Reason.MODEL_CHANGED, V2)

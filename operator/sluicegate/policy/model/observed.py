@@ -256,6 +256,7 @@ class Observed:
     canary_blocks : both arms, oldest first, from an hour before the rollout on; empty without one.
     canary_block_seconds : their length.
     wanted : spec.model; None in a product that isn't parsed.
+    withheld : the mistake in the spec for which that can't begin; empty while it can.
     wanted_evaluation : its hold-out counts by SLO.
     training : the result of a training that isn't taken up yet.
     shadow : the result of the shadow Job that status names, once it has ended; with mirrored
@@ -276,6 +277,7 @@ class Observed:
     canary_blocks: tuple[CanaryBlock, ...] = ()
     canary_block_seconds: int = 60
     wanted: Release | None = None
+    withheld: str = ""
     wanted_evaluation: Mapping[str, Count] = field(default_factory=dict)
     training: TrainingResult | None = None
     shadow: ShadowResult | None = None
