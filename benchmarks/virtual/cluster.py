@@ -88,12 +88,7 @@ class Cluster:
         self.jobs = Trainings(self.server, self.loop.wall, self._plan)
         self.server.on_change.append(self._changed)
         self.server.namespaces.add("gateway")
-        spec = {"listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}
-        self.server.create(
-            GATEWAYS, {"metadata": {"namespace": "gateway", "name": "web"}, "spec": spec}
-        )
-        programmed = {"type": "Programmed", "status": "True", "observedGeneration": 1}
-        self.server.set_status(GATEWAYS, Key("gateway", "web"), {"conditions": [programmed]})
+        self.add_gateway("web")
 
     # ---- what happens to it -------------------------------------------------------------------
     def set_quality(self, bento: str, quality: Quality) -> None:
@@ -187,11 +182,27 @@ class Cluster:
             }
             for kind in ("Accepted", "ResolvedRefs")
         ]  # fmt: skip
+        before = (route.get("status") or {}).get("parents") or ()
         parents = [
             {"parentRef": one, "controllerName": "virtual/gateway", "conditions": conditions}
             for one in route["spec"].get("parentRefs") or ()
+            if self.server.find(GATEWAYS, Key(one.get("namespace") or key.namespace, one["name"]))
         ]
+        taken = [one["parentRef"] for one in parents]
+        # The controller of a Gateway that was deleted leaves its last word behind.
+        parents += [one for one in before if one["parentRef"] not in taken]
         self.server.set_status(HTTP_ROUTES, key, {"parents": parents})
+
+    def add_gateway(self, name: str) -> Key:
+        """Another Gateway that is in service."""
+        key = Key("gateway", name)
+        spec = {"listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}
+        self.server.create(
+            GATEWAYS, {"metadata": {"namespace": key.namespace, "name": name}, "spec": spec}
+        )
+        programmed = {"type": "Programmed", "status": "True", "observedGeneration": 1}
+        self.server.set_status(GATEWAYS, key, {"conditions": [programmed]})
+        return key
 
     def set_accepts(self, *, accepts: bool) -> None:
         """Let the gateway take routes, or none that is new."""

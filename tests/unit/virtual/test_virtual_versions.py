@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.virtual.trainings import Training
 from sluicegate.api import names
+from sluicegate.kube.resources import GATEWAYS
 from tests.support.decisions.rollout_world import image
 from tests.support.virtual.stories import (
     BAD,
@@ -97,6 +98,24 @@ async def test_a_rollback_to_stable_takes_back_what_is_tried(world):
     assert world.status(key)["lastHandled"]["rollbackTo"] == "v1/1"
     assert not world.condition(key, "Stalled")
     assert world.condition(key, "RolloutProgressing")["reason"] == "RollbackRequested"
+
+
+@on_virtual_time
+async def test_a_rollback_ends_when_one_gateway_of_two_is_deleted(world):
+    """That Gateway sends no request, so no pod waits until it takes the route."""
+    internal = world.cluster.add_gateway("internal")
+    parents = [{"name": name, "namespace": "gateway"} for name in ("web", "internal")]
+    key = await in_canary(world, route={"parentRefs": parents, "path": "/search"})
+    world.server.delete(GATEWAYS, internal)
+    world.annotate(key, **{names.REQUEST_ABORT: "1"})
+    await world.until(lambda: not world.status(key).get("candidate"), seconds=900)
+    await world.run(60)
+    ready = world.condition(key, "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "RouteNotAccepted")
+    assert "Gateway gateway/internal" in ready["message"]
+    world.edit(key, route={"parentRefs": parents[:1]})
+    world.edit(key, model=pushed("c", "v3"))
+    await world.until(lambda: weight(world, key) == 5, seconds=300)
 
 
 @pytest.mark.slow

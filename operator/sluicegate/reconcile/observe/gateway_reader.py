@@ -13,7 +13,7 @@ from typing import Final
 
 from sluicegate.api.names import ConditionType
 from sluicegate.api.product import DataProduct
-from sluicegate.api.versions import SplitLevel
+from sluicegate.api.versions import Candidate, SplitLevel
 from sluicegate.conditions import is_true
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import Forbidden, NotFound
@@ -28,19 +28,34 @@ logger = logging.getLogger(__name__)
 FRESH_SECONDS: Final = 4.0
 """How long what was read of a Gateway is believed."""
 
+TAKEN_SECONDS: Final = 30
+"""After which a Gateway that doesn't take a route is asked whether it exists."""
 
-def needs_gateway_check(product: DataProduct, route: RouteRecord | None) -> bool:
+
+def needs_gateway_check(product: DataProduct, route: RouteRecord | None, *, now: int) -> bool:
     """Whether it matters now: the route is taken, and it isn't known yet that it is in service.
 
-    Or no version is stable yet: a missing Gateway is reported before a model is loaded.
+    Or no version is stable yet: a missing Gateway is reported before a model is loaded. Or a rollout
+    waits for a Gateway that doesn't take the route: one that was deleted is waited for no longer.
+    `now` in seconds.
     """
     spec, status = product.spec.route, product.status
     if spec is not None and status.stable is None:
         return True
-    if spec is None or route is None or not is_taken(route, spec.parent_refs):
+    if spec is None or route is None:
         return False
+    if not is_taken(route, spec.parent_refs):
+        return status.candidate is not None and _waits(status.candidate, now)
     known = status.traffic is not None and status.traffic.verification is not SplitLevel.WRITTEN
     return not (known and is_true(status.conditions, ConditionType.READY))
+
+
+def _waits(candidate: Candidate, now: int) -> bool:
+    """Whether a share was decided long enough ago for a Gateway to have taken it."""
+    if not candidate.shares:
+        return False
+    decided = max(candidate.shares[-1].start_time, candidate.wait_start_time or 0)
+    return now - decided >= TAKEN_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +68,14 @@ class Gateways:
     _reading: dict[Key, asyncio.Lock] = field(default_factory=dict)
 
     async def of(
-        self, product: DataProduct, route: RouteRecord | None
+        self, product: DataProduct, route: RouteRecord | None, *, now: int
     ) -> Mapping[Key, GatewayState]:
-        """What the Gateways of a route say; nothing of those that needn't or can't be asked."""
+        """What the Gateways of a route say; nothing of those that needn't or can't be asked.
+
+        `now` in seconds.
+        """
         spec = product.spec.route
-        if spec is None or not needs_gateway_check(product, route):
+        if spec is None or not needs_gateway_check(product, route, now=now):
             return {}
         keys = {
             Key(one.namespace or product.metadata.namespace, one.name) for one in spec.parent_refs

@@ -102,7 +102,7 @@ class Observer:
         awaited = [one for one in (job, shadow) if one is not None]
         pods = await self.pods.of(record, product.status, live, awaited, now=now, unlabelled=silent)
         requests = measured.requests()
-        gateways = await self.gateways.of(product, route)
+        gateways = await self.gateways.of(product, route, now=now)
         split = split_of(measured, route, requests, gateways, now=now)
         since = now - AFTERMATH_BLOCKS * product.spec.analysis.block_seconds
         dependencies = tuple(self._dependencies(record.key, product))

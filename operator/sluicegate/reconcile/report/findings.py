@@ -5,6 +5,7 @@ that, or a pipeline that waits for it would block for hours.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from sluicegate.api.base import rfc3339
 from sluicegate.api.engine import ProductState
@@ -14,7 +15,7 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus, DependencyState
-from sluicegate.api.versions import CandidatePhase
+from sluicegate.api.versions import Candidate, CandidatePhase
 from sluicegate.conditions import (
     Finding,
 )
@@ -27,6 +28,9 @@ from sluicegate.reconcile.report.retraining_finding import retraining
 from sluicegate.reconcile.routes.gateway_state import ABSENT
 from sluicegate.reconcile.traffic.allocation import Allocation
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel
+
+NAMED_AFTER_SECONDS: Final = 60
+"""After which a wait for a Gateway is named; most of them take a route within seconds."""
 
 
 def findings(
@@ -78,6 +82,8 @@ def _ready(  # noqa: PLR0911 - one a reason
         return Finding(Type.READY, "False", Reason.PODS_NOT_READY, text.strip())
     if is_rolling(observation, status):
         return rolling(observation, status, Type.READY)
+    if absent := ". ".join(_absent(observation)):
+        return Finding(Type.READY, "False", Reason.ROUTE_NOT_ACCEPTED, absent)
     if observation.product.spec.route is not None and status.candidate is None:
         split = observation.split
         if split is not None and split.level < VerificationLevel.ACCEPTED:
@@ -94,13 +100,15 @@ def _first_ready(observation: Observation, status: DataProductStatus) -> Finding
     text = words_of(observation, candidate.revision)
     if _first_has_failed(observation, status):
         return Finding(Type.READY, "False", Reason.INITIAL_VERSION_FAILED, text)
-    absent = (
-        f"Gateway {key} {ABSENT.objection(None)}"
-        for key, state in observation.gateways.items()
-        if state == ABSENT
-    )
-    text = ". ".join(["no version is stable yet", *absent, *filter(None, [text])])
+    text = ". ".join(["no version is stable yet", *_absent(observation), *filter(None, [text])])
     return Finding(Type.READY, "False", Reason.PROGRESSING, text)
+
+
+def _absent(observation: Observation) -> Iterator[str]:
+    """The Gateways of spec.route that don't exist, as far as they had to be read."""
+    for key, state in observation.gateways.items():
+        if state == ABSENT:
+            yield f"Gateway {key} {ABSENT.objection(None)}"
 
 
 def _first_has_failed(observation: Observation, status: DataProductStatus) -> bool:
@@ -214,8 +222,22 @@ def _rollout(observation: Observation, status: DataProductStatus) -> Finding:
     problem = words_of(observation, candidate.revision)
     if not problem and candidate.shadow is not None:
         problem = candidate.shadow.message
+    if not problem:
+        problem = _not_taken(observation, candidate)
     text = f"{candidate.version} at {candidate.weight} %. {problem}".strip()
     return Finding(kind, "True", Reason(candidate.phase), text)
+
+
+def _not_taken(observation: Observation, candidate: Candidate) -> str:
+    """Which Gateway a decision that is carried out waits for; empty while it waits for none."""
+    split = observation.split
+    carried_out = candidate.phase in {CandidatePhase.PROMOTING, CandidatePhase.ROLLING_BACK}
+    if not carried_out or split is None or split.level >= VerificationLevel.ACCEPTED:
+        return ""
+    begun = candidate.wait_start_time or candidate.start_time
+    if observation.now - begun < NAMED_AFTER_SECONDS:
+        return ""
+    return f"Its pods stay until the traffic has moved: {split.message}"
 
 
 def _api_changed(observation: Observation, status: DataProductStatus) -> str:

@@ -78,14 +78,18 @@ def test_a_route_that_its_gateway_accepted_isnt_verified_before_the_gateway_is_p
 
 def test_a_gateway_is_asked_only_while_a_taken_route_isnt_verified():
     world = serving()
-    assert not needs_gateway_check(world.product, world._route()), "it serves already"
+    assert not needs_gateway_check(world.product, world._route(), now=world.now), (
+        "it serves already"
+    )
     world.push("b", "v2").until(lambda w: w.current.candidate and w.current.candidate.weight == 5)
-    assert not needs_gateway_check(world.product, world._route()), "the route isn't taken yet"
+    assert not needs_gateway_check(world.product, world._route(), now=world.now), (
+        "the route isn't taken yet"
+    )
     world.pass_block()
-    assert needs_gateway_check(world.product, world._route())
+    assert needs_gateway_check(world.product, world._route(), now=world.now)
     world.run(14)
-    assert not needs_gateway_check(world.product, world._route()), "it is verified"
-    assert not needs_gateway_check(world.product, None)
+    assert not needs_gateway_check(world.product, world._route(), now=world.now), "it is verified"
+    assert not needs_gateway_check(world.product, None, now=world.now)
 
 
 class Api:
@@ -105,7 +109,9 @@ class Api:
 async def test_a_gateway_that_does_not_exist_is_told_while_the_first_version_starts():
     """A wrong name was told once a version served, which takes minutes where models are large."""
     world = World()
-    gateways = await Gateways(Api(NotFound("no such Gateway")), lambda: 0.0).of(world.product, None)
+    gateways = await Gateways(Api(NotFound("no such Gateway")), lambda: 0.0).of(
+        world.product, None, now=world.now
+    )
     observation = replace(world.observation(), gateways=gateways)
     status = report(observation, make_plan(observation))
     ready = find_condition(status.conditions, ConditionType.READY)
@@ -116,7 +122,7 @@ async def test_a_gateway_that_does_not_exist_is_told_while_the_first_version_sta
 async def asked(api, clock=lambda: 0.0):
     world = serving()
     world.status["traffic"]["verification"] = "Written"
-    return await Gateways(api, clock).of(world.product, world._route())
+    return await Gateways(api, clock).of(world.product, world._route(), now=world.now)
 
 
 async def test_a_gateway_is_read_once_a_moment_whoever_asks():
@@ -125,10 +131,12 @@ async def test_a_gateway_is_read_once_a_moment_whoever_asks():
     world.status["traffic"]["verification"] = "Written"
     gateways = Gateways(api, lambda: moments[0])
     for _ in range(3):
-        assert await gateways.of(world.product, world._route()) == {WEB: GatewayState({})}
+        assert await gateways.of(world.product, world._route(), now=world.now) == {
+            WEB: GatewayState({})
+        }
     assert api.asked == 1
     moments[0] = FRESH_SECONDS + 1
-    await gateways.of(world.product, world._route())
+    await gateways.of(world.product, world._route(), now=world.now)
     assert api.asked == 2
 
 
@@ -141,7 +149,9 @@ async def test_many_that_ask_at_once_cost_one_read():
     api, world = Slow(gateway(said())), serving()
     world.status["traffic"]["verification"] = "Written"
     gateways = Gateways(api, lambda: 0.0)
-    found = await asyncio.gather(*(gateways.of(world.product, world._route()) for _ in range(8)))
+    found = await asyncio.gather(
+        *(gateways.of(world.product, world._route(), now=world.now) for _ in range(8))
+    )
     assert found == [{WEB: GatewayState({})}] * 8
     assert api.asked == 1
 
