@@ -291,6 +291,7 @@ class World:
             now=self.now,
             live=live,
             route=route,
+            selected=None if product.status.stable is None else self.selected or "",
             pods=tuple(
                 replace(state, revision=key)
                 for key, one in self.pods.items()

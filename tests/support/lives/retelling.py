@@ -26,5 +26,5 @@ async def retold(life: Life, settings: Settings, *, rest: int = 600) -> str:
             record.say(f"{step.kind} {' '.join(map(str, step.args))}")
             KINDS[step.kind].do(living, *step.args)
         await world.run(rest)
-        assert not living.safety.found
+        assert not living.safety.found, living.safety.found
         return record.end()

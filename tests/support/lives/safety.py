@@ -9,6 +9,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.virtual.api_server import target_of
+from benchmarks.virtual.cluster import FOLLOW_SECONDS
 from sluicegate.api import names
 from sluicegate.kube.resources import (
     DATA_PRODUCTS,
@@ -78,6 +79,8 @@ class Safety:
     _bases: dict[Key, list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))
     _templates: dict[Key, list[str]] = field(default_factory=lambda: defaultdict(list))
     _began: dict[Key, float] = field(default_factory=dict)
+    _selectors: dict[Key, tuple[float, Body]] = field(default_factory=dict)
+    """When the selector of a product's Service last changed, and the Service before."""
 
     def __post_init__(self) -> None:
         """Begin to watch."""
@@ -138,6 +141,8 @@ class Safety:
             self._check_route(key, before, after)
         if resource == DEPLOYMENTS:
             self._check_deployment(key, before, after)
+        if resource == SERVICES and meta["name"] == key.name and self._is_there(key):
+            self._check_selector(key, before, after)
         if resource == SERVICES and after is not None and self._is_there(key):
             self.mirrors.check_service(key, after, self.world.status(key))
 
@@ -177,7 +182,8 @@ class Safety:
         raised = same and now.get("weight", 0) > was.get("weight", 0)
         decision = (after.get("status") or {}).get("decision") or {}
         earlier = (before.get("status") or {}).get("decision") or {}
-        if raised and was.get("weight", 0) and decision.get("type") not in RAISES:
+        restored = now.get("restoring") and decision.get("type") == "Rollback"
+        if raised and was.get("weight", 0) and decision.get("type") not in RAISES and not restored:
             text = (
                 f"{was.get('weight', 0)} → {now['weight']} %, and the last decision is"
                 f" {decision.get('type')} ({decision.get('reason')})"
@@ -234,6 +240,9 @@ class Safety:
         )
         if now >= was:
             return
+        if self.world.cluster.weights_of(key) is None:
+            self._check_selected(key, before, replicas=now)
+            return
         share = self._share(key, before["metadata"]["name"])
         needed = ceil(share * self._base(key) / 100 - 1e-9)
         if now < min(needed, was):
@@ -242,6 +251,56 @@ class Safety:
                 f" {share} % of the traffic, which need {needed}"
             )
             self.report("capacity", key, text)
+
+    def _check_selected(self, key: Key, deployment: Body, replicas: int) -> None:
+        """Without a route: what the product's Service selects keeps the pods for all requests.
+
+        A selector counts once the data plane follows it.
+        """
+        now, service = self.world.loop.time(), self.world.server.find(SERVICES, key)
+        at, earlier = self._selectors.get(key, (0.0, None))
+        if service is None or not self._is_selected(deployment, service):
+            return
+        follows = now - at >= FOLLOW_SECONDS or earlier is None
+        selectors = [service] if follows else [service, earlier]
+        has = min(self._ready(key, one) for one in selectors)
+        lost = max(0, self._ready_of(deployment) - replicas)
+        self._check_ready(
+            key, has, has - lost, f"Deployment {deployment['metadata']['name']} has {replicas} pods"
+        )
+
+    def _check_selector(self, key: Key, before: Body | None, after: Body | None) -> None:
+        """Without a route: a selector changes only to pods that are enough for all requests."""
+        selectors = [one and one["spec"].get("selector") for one in (before, after)]
+        if selectors[0] == selectors[1] or before is None:
+            return
+        self._selectors[key] = (self.world.loop.time(), before)
+        if after is not None and self.world.cluster.weights_of(key) is None:
+            has, gets = self._ready(key, before), self._ready(key, after)
+            self._check_ready(key, has, gets, f"Service {key.name} selects {selectors[1]}")
+
+    def _check_ready(self, key: Key, has: int, gets: int, change: str) -> None:
+        needed = self._base(key)
+        if gets < min(needed, has):
+            text = f"{change}: all requests go to {gets} ready pods instead of {has}, and need {needed}"
+            self.report("capacity", key, text)
+
+    def _ready(self, key: Key, service: Body) -> int:
+        """Ready pods that a Service selects."""
+        return sum(
+            self._ready_of(one)
+            for one in self.world.server.all(DEPLOYMENTS, key.namespace)
+            if self._is_selected(one, service)
+        )
+
+    def _ready_of(self, deployment: Body) -> int:
+        name = Key(deployment["metadata"]["namespace"], deployment["metadata"]["name"])
+        return sum(pod.ready for pod in self.world.cluster.workloads.of(name))
+
+    def _is_selected(self, deployment: Body, service: Body) -> bool:
+        selector = service["spec"].get("selector") or {}
+        labels: Body = deployment["spec"]["template"]["metadata"]["labels"]
+        return bool(selector) and selector.items() <= labels.items()
 
     def _share(self, key: Key, deployment: str) -> float:
         """Percent of the traffic that a Deployment gets by the gateway's data plane."""

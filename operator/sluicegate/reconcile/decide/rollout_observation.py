@@ -8,16 +8,23 @@ from sluicegate.api.versions import Candidate, SplitMode
 from sluicegate.policy.model.observed import Failure, RolloutObservation
 from sluicegate.policy.transitions import accepted_version
 from sluicegate.reconcile.decide.rollout_progress import (
+    FOLLOW_SECONDS,
     Progress,
     RolloutState,
     Unchanged,
     facts_of,
     progress,
+    return_seconds,
 )
 from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, attribution_of
 from sluicegate.reconcile.live.pods import of_revision, problem_of
 from sluicegate.reconcile.observe.observation import Observation
-from sluicegate.reconcile.traffic.allocation import Allocation, allocation_of, share_in_force
+from sluicegate.reconcile.traffic.allocation import (
+    Allocation,
+    ServingPods,
+    allocation_of,
+    share_in_force,
+)
 
 REMOVAL_SECONDS: Final = 60
 """How long requests may come through an HTTPRoute that was deleted; gateways follow in seconds."""
@@ -60,7 +67,6 @@ def observe_rollout(observation: Observation, status: DataProductStatus) -> Roll
 def allocation(observation: Observation, status: DataProductStatus) -> Allocation:
     """Which versions are to live, by this status."""
     candidate = status.candidate
-    live = observation.live.get(candidate.revision) if candidate else None
     known = candidate.capacity if candidate is not None and observation.scales else 0
     base = observation.product.spec.serving.base_replicas
     pods = {revision: one.replicas for revision, one in observation.live.items()}
@@ -69,12 +75,38 @@ def allocation(observation: Observation, status: DataProductStatus) -> Allocatio
         status,
         stable_pods=max(known, base) if known else observation.stable_pods,
         followed=observation.followed,
-        ready=live.ready if live else 0,
+        serving=_serving(observation, status),
         kept=None if _is_route_gone(observation) else pods,
     )
     if status.stable is None and status.candidate is not None and observation.product.spec.route:
         return _foreseen(observation, status.candidate, allocation)
     return allocation
+
+
+def _serving(observation: Observation, status: DataProductStatus) -> ServingPods | None:
+    """What serves at the moment; None without a candidate beside a version that serves."""
+    stable, candidate = status.stable, status.candidate
+    if stable is None or candidate is None:
+        return None
+    ours, theirs = (observation.live.get(one.revision) for one in (stable, candidate))
+    since = candidate.wait_start_time or candidate.start_time
+    return ServingPods(
+        stable=ours.ready if ours else 0,
+        candidate=theirs.ready if theirs else 0,
+        stable_replicas=ours.replicas if ours else 0,
+        candidate_replicas=theirs.replicas if theirs else 0,
+        selected=observation.selected,
+        reached=_is_reached(observation, candidate),
+        waits=observation.now - max(since, observation.term)
+        < return_seconds(observation.product, candidate),
+    )
+
+
+def _is_reached(observation: Observation, candidate: Candidate) -> bool:
+    """Whether the selector that follows from its newest share is in force in the whole cluster."""
+    if not candidate.shares:
+        return False
+    return observation.now - candidate.shares[-1].start_time >= FOLLOW_SECONDS
 
 
 def route_removal_time(observation: Observation) -> int | None:

@@ -20,7 +20,12 @@ from sluicegate.policy.transitions import with_share
 from sluicegate.reconcile.live.children import DeploymentRecord
 from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS
 from sluicegate.reconcile.live.pods import PodState
-from sluicegate.reconcile.traffic.allocation import FULL, Allocation, target_weight
+from sluicegate.reconcile.traffic.allocation import (
+    FULL,
+    Allocation,
+    split_by_replicas,
+    target_weight,
+)
 from sluicegate.reconcile.traffic.split_verification import Split, VerificationLevel, is_drained
 
 DRAIN_SECONDS: Final = 600
@@ -123,7 +128,7 @@ def progress(
         case CandidatePhase.STARTING | CandidatePhase.STEPPING | CandidatePhase.AWAITING_APPROVAL:
             return _step(product, candidate, rolling, wanted)
         case CandidatePhase.PROMOTING:
-            return _promote(product, status, rolling, wanted)
+            return _promote(product, status, rolling, allocation)
         case CandidatePhase.ROLLING_BACK:
             return _back(product, candidate, rolling)
         case CandidatePhase.PARKED:
@@ -176,8 +181,25 @@ def _uncounted(
     otherwise.
     """
     waited = rolling.now - _moved_at(candidate, rolling)
-    late = waited > max(DRAIN_SECONDS, 2 * grace_seconds(product))
+    longest = max(DRAIN_SECONDS, 2 * grace_seconds(product))
+    if candidate.phase is CandidatePhase.ROLLING_BACK:
+        longest += return_seconds(product, candidate)
+    late = waited > longest
     return Completed(candidate, uncounted=int(waited)) if late else None
+
+
+def return_seconds(product: DataProduct, candidate: Candidate) -> int:
+    """How long a version that is rolled back may serve on, until stable has all of its pods.
+
+    Where replicas split the traffic, stable may have given up pods for the candidate's, and needs
+    two starts to have all of them again within the surge. A route returns the traffic at once.
+    """
+    serving = product.spec.serving
+    if product.spec.route is not None or serving.autoscaling is not None:
+        return 0
+    pods = serving.base_replicas
+    kept, _ = split_by_replicas(min(candidate.weight, FULL - 1), pods)
+    return 2 * serving.progress_deadline_seconds if kept < pods else 0
 
 
 def _reachable(candidate: Candidate, rolling: RolloutState, revision: str) -> int:
@@ -219,16 +241,19 @@ def _first(candidate: Candidate, rolling: RolloutState, wanted: int) -> Progress
 
 
 def _promote(
-    product: DataProduct, status: DataProductStatus, rolling: RolloutState, wanted: int
+    product: DataProduct, status: DataProductStatus, rolling: RolloutState, allocation: Allocation
 ) -> Progress:
     candidate, stable = status.candidate, status.stable
     assert candidate is not None
     assert stable is not None
-    if candidate.weight < FULL:
-        if _is_ready(rolling, candidate, wanted):
-            return ShareTaken(with_share(candidate, FULL, rolling.now))
+    if candidate.weight == FULL:
+        return _all_given(product, candidate, rolling, stable.revision)
+    if not _is_ready(rolling, candidate, allocation.needed):
         return Unchanged()
-    return _all_given(product, candidate, rolling, stable.revision)
+    if not allocation.part:
+        return ShareTaken(with_share(candidate, FULL, rolling.now))
+    part = with_share(candidate, allocation.part, rolling.now)
+    return ShareTaken(part.replace(wait_start_time=rolling.now))
 
 
 def _all_given(

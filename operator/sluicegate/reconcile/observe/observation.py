@@ -63,6 +63,8 @@ class Observation:
     live : Deployments by revision.
     route : its HTTPRoute.
     pods : its pods, where they had to be read; else empty.
+    selected : revision that the product's own Service selects, empty for all; None while it isn't
+        there.
     split : how far the split in force is verified; None without a route or before the first one.
     requests : of both versions since the last change of weight.
     observed : what the decision is made from.
@@ -98,6 +100,7 @@ class Observation:
     split: Split | None
     requests: Requests
     observed: Observed
+    selected: str | None = None
     dependencies: tuple[DependencyStatus, ...] = ()
     conflict: str = ""
     shadowed: bool = False
@@ -206,10 +209,13 @@ class Observation:
 
     @property
     def stable_pods(self) -> int:
-        """Pods that stable has to have: those of the spec, or what an autoscaler made of them."""
+        """Pods that stable has to have: those of the spec, or what an autoscaler made of them.
+
+        An autoscaler that finds the number right writes nothing, so it is never below what there is.
+        """
         base = self.product.spec.serving.base_replicas
         stable = self.product.status.stable
         if stable is None or self.product.spec.serving.autoscaling is None:
             return base
         live = self.live.get(stable.revision)
-        return max(base, live.replicas if live is not None and live.scaled else base)
+        return base if live is None else max(base, live.replicas)

@@ -114,6 +114,7 @@ class Observer:
             now=now,
             live=live,
             route=route,
+            selected=self.selected(record),
             pods=pods,
             split=split,
             requests=requests,
@@ -192,6 +193,13 @@ class Observer:
             for one in self.caches[SERVICES].children(record.key)
             if isinstance(one, ServiceRecord) and one.owner == record.uid
         }
+
+    def selected(self, record: ProductRecord) -> str | None:
+        """Revision that the product's own Service selects, empty for all; None while it isn't there."""
+        found = self.caches[SERVICES].get(record.key)
+        if not isinstance(found, ServiceRecord) or found.owner != record.uid:
+            return None
+        return found.revision
 
     def kinds(self, record: ProductRecord) -> set[str]:
         """Kinds of which the product has a child."""

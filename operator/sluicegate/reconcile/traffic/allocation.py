@@ -39,6 +39,29 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class ServingPods:
+    """What serves at the moment beside a candidate.
+
+    Attributes
+    ----------
+    stable, candidate : ready pods of each.
+    stable_replicas, candidate_replicas : pods that each of them is to have by its Deployment.
+    selected : revision that the product's own Service selects, empty for both; None while it isn't
+        there.
+    reached : a selector that followed from the newest share is in force in the whole cluster.
+    waits : a version that is rolled back may still serve until stable has all of its pods.
+    """
+
+    stable: int
+    candidate: int
+    stable_replicas: int
+    candidate_replicas: int
+    selected: str | None
+    reached: bool
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Allocation:
     """What is to exist.
 
@@ -48,6 +71,8 @@ class Allocation:
     weights : revision and share in percent of those that take traffic; empty before the first.
     selected : revision that the product's own Service picks; None when it picks all of them.
     needed : ready pods that the candidate needs before it takes its next share.
+    part : percent that it takes then, where there is no room yet for the pods of all of it; 0 where
+        it takes all that was decided.
     mirrored_to : revision that mirrored requests go to; empty while no candidate is tried.
     """
 
@@ -56,6 +81,7 @@ class Allocation:
     selected: str | None
     needed: int = 0
     mirrored_to: str = ""
+    part: int = 0
 
     def replicas(self, revision: str) -> int:
         """Pods that a version is to have; 0 for one that doesn't live."""
@@ -128,7 +154,7 @@ def allocation_of(
     *,
     stable_pods: int,
     followed: bool = False,
-    ready: int | None = None,
+    serving: ServingPods | None = None,
     kept: Mapping[str, int] | None = None,
 ) -> Allocation:
     """The layout that status asks for.
@@ -139,10 +165,10 @@ def allocation_of(
     status : what was decided.
     stable_pods : pods that stable has (an autoscaler may have raised them), at least the spec's.
     followed : the Gateways have taken a candidate's 100 %, so the product's own Service may follow.
-    ready : the candidate's ready pods; None for all that it is to have.
+    serving : what serves at the moment; None for all that is asked for.
     kept : pods that the versions don't give up for the moment, by revision; None for none.
     """
-    allocation = _asked(product, status, stable_pods, followed=followed, ready=ready)
+    allocation = _asked(product, status, stable_pods, followed=followed, serving=serving)
     return _once_each(_with_kept(allocation, stable_pods, kept) if kept else allocation)
 
 
@@ -176,17 +202,36 @@ def _asked(
     stable_pods: int,
     *,
     followed: bool,
-    ready: int | None,
+    serving: ServingPods | None,
 ) -> Allocation:
     if status.stable is None:
         return _initial(product, status)
     if product.spec.route is None and product.spec.serving.autoscaling is not None:
         return _beside(product, status, stable_pods)
     if product.spec.route is None:
-        return _by_replicas(product, status, stable_pods, ready)
+        return _by_replicas(product, status, stable_pods, serving)
+    return _routed(product, status, stable_pods, followed=followed, serving=serving)
+
+
+def _routed(
+    product: DataProduct,
+    status: DataProductStatus,
+    stable_pods: int,
+    *,
+    followed: bool,
+    serving: ServingPods | None,
+) -> Allocation:
+    """With a route, whose weights split the traffic; the product's own Service has one version."""
     allocation = _by_weight(product, status, stable_pods)
-    if followed and status.candidate is not None and share_in_force(status.candidate) == FULL:
-        return replace(allocation, selected=status.candidate.revision)
+    candidate = status.candidate
+    if candidate is None:
+        return allocation
+    selected = None if serving is None else serving.selected
+    if share_in_force(candidate) == FULL and (followed or selected == candidate.revision):
+        return replace(allocation, selected=candidate.revision)
+    if serving is not None and selected == "" and serving.stable < stable_pods:
+        # The route is new, and stable has given up pods while replicas split the traffic.
+        return replace(allocation, selected=None)
     return allocation
 
 
@@ -281,23 +326,62 @@ def with_capacity(
 
 
 def _by_replicas(
-    product: DataProduct, status: DataProductStatus, stable_pods: int, ready: int | None
+    product: DataProduct,
+    status: DataProductStatus,
+    stable_pods: int,
+    serving: ServingPods | None,
 ) -> Allocation:
+    """Without a route the pods that the product's Service selects split the traffic.
+
+    They are as many as all of the traffic needs: stable gives up a pod only for a ready one of the
+    candidate that requests reach, and gets all of them before the Service selects it alone.
+    """
     stable, candidate = status.stable, status.candidate
     assert stable is not None
     if candidate is None or candidate.phase is CandidatePhase.PARKED:
         parked = (Placement(candidate, 0),) if candidate else ()
         placements = (Placement(stable, stable_pods), *parked, *_previous(status))
         return Allocation(placements, (), stable.revision)
-    if candidate.phase is CandidatePhase.ROLLING_BACK:
-        needed = 0
-        ours, theirs = stable_pods, _draining(candidate, stable_pods)
-    else:
-        ours, needed = _wanted(product.spec, candidate, stable_pods)
-        ours, theirs = _paced(ours, needed, stable_pods, needed if ready is None else ready)
-    placements = (Placement(stable, ours), Placement(candidate, theirs), *_previous(status))
     selected = {FULL: candidate.revision, 0: stable.revision}.get(share_in_force(candidate))
-    return Allocation(placements, (), selected, needed, _mirrored_to(product, status))
+    needed = part = 0
+    if candidate.phase is not CandidatePhase.ROLLING_BACK:
+        ours, theirs, needed = _forward(product.spec, candidate, stable_pods, serving)
+        if candidate.phase is CandidatePhase.PROMOTING and needed < stable_pods:
+            part = FULL * needed // (stable_pods + needed)
+    elif serving is None or not _is_awaited(candidate, stable_pods, serving):
+        ours, theirs = stable_pods, _draining(candidate, stable_pods, serving)
+    else:
+        theirs = min(stable_pods - serving.stable, serving.candidate_replicas)
+        ours, selected = min(stable_pods, most_pods(stable_pods) - theirs), None
+    placements = (Placement(stable, ours), Placement(candidate, theirs), *_previous(status))
+    mirrored_to = _mirrored_to(product, status)
+    return Allocation(placements, (), selected, needed, mirrored_to, part)
+
+
+def _forward(
+    spec: DataProductSpec, candidate: Candidate, stable_pods: int, serving: ServingPods | None
+) -> tuple[int, int, int]:
+    """Pods of stable and candidate by now, and ready ones that the candidate's next share needs."""
+    ours, theirs = _wanted(spec, candidate, stable_pods)
+    if serving is None:
+        return ours, theirs, theirs
+    if candidate.weight == 0:  # the Service selects stable alone
+        room = min(theirs, most_pods(stable_pods) - stable_pods)
+        return stable_pods, room, room
+    kept = max(
+        0, min(serving.candidate, stable_pods - serving.stable)
+    )  # stable isn't ready for these
+    ours = min(max(ours, stable_pods - serving.candidate), stable_pods)
+    if not (serving.selected == "" and serving.reached):
+        ours = max(ours, min(serving.stable_replicas, stable_pods))
+    ours = min(ours, most_pods(stable_pods) - kept)
+    return ours, min(max(theirs, kept), most_pods(stable_pods) - ours), theirs
+
+
+def _is_awaited(candidate: Candidate, stable_pods: int, serving: ServingPods) -> bool:
+    """Whether a version that is rolled back serves until stable has all of its pods."""
+    had_requests = candidate.weight > 0 and serving.candidate > 0
+    return serving.waits and had_requests and serving.stable < stable_pods
 
 
 def _wanted(spec: DataProductSpec, candidate: Candidate, stable_pods: int) -> tuple[int, int]:
@@ -307,17 +391,13 @@ def _wanted(spec: DataProductSpec, candidate: Candidate, stable_pods: int) -> tu
     return split_by_replicas(min(target_weight(spec, candidate), FULL - 1), stable_pods)
 
 
-def _paced(ours: int, theirs: int, stable_pods: int, ready: int) -> tuple[int, int]:
-    """What may exist by now: stable gives a pod only for a ready one, and nothing beyond the surge."""
-    ours = min(max(ours, stable_pods - ready), stable_pods)
-    return ours, min(theirs, most_pods(stable_pods) - ours)
-
-
-def _draining(candidate: Candidate, stable_pods: int) -> int:
-    """Its pods stay until they are drained, within the surge."""
+def _draining(candidate: Candidate, stable_pods: int, serving: ServingPods | None) -> int:
+    """Its pods stay until they are drained, within the surge, and none is added."""
     before = stable_pods
     if candidate.weight < FULL:
         before = split_by_replicas(candidate.weight, stable_pods)[1]
+    if serving is not None:
+        before = min(before, serving.candidate_replicas)
     return min(before, most_pods(stable_pods) - stable_pods)
 
 

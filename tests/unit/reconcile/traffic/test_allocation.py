@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.api.product import DataProduct, read_status
-from sluicegate.reconcile.traffic.allocation import FULL, allocation_of, pods_for, split_by_replicas
+from sluicegate.reconcile.traffic.allocation import (
+    FULL,
+    ServingPods,
+    allocation_of,
+    pods_for,
+    split_by_replicas,
+)
 from tests.support.decisions.rollout_world import RUNTIME, document, image
 
 if TYPE_CHECKING:
@@ -59,10 +65,10 @@ def version(digit: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def candidate_status(phase: str, weight: int = 10) -> DataProductStatus:
+def candidate_status(phase: str, weight: int = 10, target: int | None = None) -> DataProductStatus:
     """Status with a candidate that has a share of the traffic, in percent."""
     since = "2026-01-01T09:00:00Z"
-    shares = {"phase": phase, "weight": weight, "target": weight, "startTime": since}
+    shares = {"phase": phase, "weight": weight, "target": target or weight, "startTime": since}
     return read_status(
         {
             "stable": version("a") | {"promotionTime": since},
@@ -112,6 +118,50 @@ def test_pods_that_are_kept_stay_and_none_is_started_beyond_the_surge(
     assert all(pods[name] >= kept[name] for name in "ab")
     added = pods["b"] > kept["b"]
     assert not added or sum(pods.values()) <= max(wanted + 1, ceil(SURGE * wanted))
+
+
+def is_selected(revision: str, selected: str | None) -> bool:
+    return selected in (None, revision)
+
+
+@given(
+    phase=st.sampled_from(["Starting", "Stepping", "AwaitingApproval", "Promoting", "RollingBack"]),
+    weight=st.sampled_from([0, 5, 33, 50, 99, FULL]),
+    target=st.sampled_from([5, 50, 99]),
+    wanted=st.integers(1, 12),
+    data=st.data(),
+)
+def test_without_a_route_each_change_leaves_ready_pods_for_all_requests(
+    phase, weight, target, wanted, data
+):
+    """The pods that the Service selects are enough before a change, and no more than the surge."""
+    most = max(wanted + 1, ceil(SURGE * wanted))
+    before = {0: "a", FULL: "b"}.get(weight)
+    if phase == "RollingBack" and weight:
+        before = None
+    stable = data.draw(st.integers(0, wanted) if before != "a" else st.just(wanted))
+    candidate = data.draw(st.integers(0, most - stable))
+    has = {"a": stable, "b": candidate}
+    pods = sum(ready for name, ready in has.items() if is_selected(name, before))
+    serving = ServingPods(
+        stable=stable,
+        candidate=candidate,
+        stable_replicas=stable,
+        candidate_replicas=candidate,
+        selected=before or "",
+        reached=before is None,
+        waits=True,
+    )
+    status = candidate_status(phase, weight, max(target, weight))
+    product = DataProduct.parse(document(route=None, serving={"replicas": wanted}))
+    after = allocation_of(product, status, stable_pods=wanted, serving=serving)
+    left = sum(
+        min(ready, after.replicas(name))
+        for name, ready in has.items()
+        if is_selected(name, after.selected)
+    )
+    assert left >= min(wanted, pods) or (candidate == 0 and after.selected == "a")
+    assert sum(after.replicas(name) for name in "ab") <= most
 
 
 @pytest.mark.parametrize("scaled", [False, True], ids=["fixed", "scaled"])

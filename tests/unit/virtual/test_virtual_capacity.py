@@ -1,0 +1,142 @@
+"""Without a route, what receives the requests has the pods for them at each write."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks.virtual.workloads import Quality
+from sluicegate.api import names
+from sluicegate.kube.resources import DEPLOYMENTS, SERVICES, Key
+from tests.support.decisions.rollout_world import image
+from tests.support.lives.safety import Safety
+from tests.support.virtual.stories import (
+    HOUR,
+    RARELY,
+    Body,
+    on_virtual_time,
+    product,
+    pushed,
+    served,
+    serving,
+    weight,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.virtual.operator import World
+
+SLOW = Quality(start=120.0)
+PODS = 4
+
+
+class Receiving:
+    """The ready pods that the Service selects at each change, and the pods asked for after each step."""
+
+    def __init__(self, world: World, key: Key) -> None:
+        self.world, self.key = world, key
+        self.ready: list[int] = []
+        self.pods: list[int] = []
+        world.cluster.workloads.moved = self._moved(world.cluster.workloads.moved)
+        world.server.on_change.append(self._changed)
+        world.on_step.append(self._stepped)
+
+    def _moved(self, before: Callable[..., None]) -> Callable[..., None]:
+        def moved(*product: str) -> None:
+            before(*product)
+            self._look()
+
+        return moved
+
+    def _changed(self, resource, *_: object) -> None:
+        if resource in (DEPLOYMENTS, SERVICES):
+            self._look()
+
+    def _look(self) -> None:
+        service = self.world.server.find(SERVICES, self.key)
+        selector = ((service or {}).get("spec") or {}).get("selector") or {}
+        pods = self.world.cluster.pods_of(self.key)
+        self.ready.append(sum(pod.ready for pod in pods if selector.items() <= pod.labels.items()))
+
+    def _stepped(self, *_: object) -> None:
+        wanted = (one["spec"]["replicas"] for one in self.world.server.all(DEPLOYMENTS, "catalog"))
+        self.pods.append(sum(wanted))
+
+
+def pods_split(**spec: Body) -> Body:
+    """A product without a route, whose other versions start slowly."""
+    fields: Body = {"route": None, "serving": {"replicas": PODS}, "analysis": {"blockSeconds": 60}}
+    return product(**{**fields, **spec})
+
+
+async def started(world: World, body: Body) -> tuple[Key, Safety, Receiving]:
+    """A product that serves, and what is watched of it from then on."""
+    safety = Safety(world)
+    key = await served(world, body, **RARELY)
+    for digit in "ab":
+        world.cluster.set_quality(image(digit), SLOW)
+    await world.run(300)
+    return key, safety, Receiving(world, key)
+
+
+def check(safety: Safety, seen: Receiving, most: float = PODS + PODS // 2) -> None:
+    assert min(seen.ready) >= PODS
+    assert max(seen.pods) <= most
+    assert not safety.found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [[5, 25, 50], [50], [99]], ids=str)
+@on_virtual_time
+async def test_a_step_takes_no_pod_of_stable_before_the_candidates_get_requests(world, steps):
+    key, safety, seen = await started(world, pods_split(rollout={"steps": steps}))
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: serving(world, key) == "v2", seconds=3 * HOUR)
+    await world.run(HOUR / 4)
+    check(safety, seen)
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_beside_an_autoscaler_a_candidates_pods_come_in_addition(world):
+    """In a rollout and in a rollback to the version before."""
+    scaling = {"minReplicas": 2, "maxReplicas": 8}
+    resources = {"requests": {"cpu": "100m"}}
+    serving_by_load = {"autoscaling": scaling, "resources": resources}
+    body = pods_split(rollout={"steps": [50]}, serving=serving_by_load)
+    world.cluster.load[Key("catalog", "search")] = PODS
+    key, safety, seen = await started(world, body)
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: serving(world, key) == "v2", seconds=3 * HOUR)
+    await world.run(HOUR / 4)
+    world.annotate(key, **{names.REQUEST_ROLLBACK: "v1/1"})
+    await world.until(lambda: serving(world, key) == "v1", seconds=HOUR)
+    await world.run(HOUR / 4)
+    check(safety, seen, most=2 * PODS)
+
+
+@on_virtual_time
+async def test_a_rollback_to_another_version_keeps_the_pods_for_all_requests(world):
+    key, safety, seen = await started(world, pods_split(rollout={"steps": [50]}))
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: serving(world, key) == "v2", seconds=3 * HOUR)
+    world.annotate(key, **{names.REQUEST_ROLLBACK: "v1/1"})
+    await world.until(lambda: serving(world, key) == "v1", seconds=HOUR)
+    await world.run(HOUR / 4)
+    check(safety, seen)
+
+
+@pytest.mark.parametrize("steps", [[5], [50], [99]], ids=str)
+@on_virtual_time
+async def test_a_candidate_gives_its_requests_back_as_stables_pods_become_ready(world, steps):
+    key, safety, seen = await started(world, pods_split(rollout={"steps": steps}))
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: weight(world, key) == steps[-1], seconds=HOUR)
+    await world.run(400)
+    world.annotate(key, **{names.REQUEST_ABORT: "v2/1"})
+    await world.until(lambda: "candidate" not in world.status(key), seconds=HOUR)
+    await world.run(HOUR / 4)
+    assert serving(world, key) == "v1"
+    check(safety, seen)
