@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from sluicegate.api.errors import InvalidProduct
-from sluicegate.api.operator_checks import check_context, runtime_image
+from sluicegate.api.operator_checks import runtime_image
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import VersionBase
@@ -40,6 +40,8 @@ from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.snapshot import snapshot_before
 from sluicegate.reconcile.fleet.training_slots import wanted_job
 from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.reconcile.observe.carried_spec import CarriedSpec, SpecReader
+from sluicegate.reconcile.observe.invalid_spec import with_problems
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.observe.observer import Observer
 from sluicegate.reconcile.observe.refused_route import (
@@ -185,18 +187,15 @@ class ProductReconciler:
         with self.slots.watch(record, self.keeper.obstacles):
             try:
                 with claiming(self.claims, record, lambda: self.observer.route(record)):
-                    return await self._reconcile(record, self._checked(record))
+                    return await self._reconcile(record, self._carried(record))
             except InvalidProduct as error:
                 return await self.writer.refuse(record, error.problems, now=int(self.wall()))
 
-    def _checked(self, record: ProductRecord) -> DataProduct:
-        """The product; InvalidProduct for one that can't be carried out."""
-        spec = (product := record.parse()).spec
-        self.lengths.record(record.key, spec.analysis.block_seconds, record.created)
+    def _carried(self, record: ProductRecord) -> CarriedSpec:
+        """The product as it is carried out; InvalidProduct for one that can't be."""
+        carried = SpecReader(self.settings, self.lengths).read(record)
         self._call_relieved(record.key.namespace)
-        if problems := (*check_context(spec, self.settings), *self.lengths.problems(record.key)):
-            raise InvalidProduct(problems)
-        return product
+        return carried
 
     def _call_relieved(self, namespace: str) -> None:
         """Reconcile those that were refused a length of blocks that they can have now."""
@@ -208,10 +207,10 @@ class ProductReconciler:
     ) -> Coroutine[None, None, RouteRefusal | None]:
         return settled(self.claims, self.observer.gateways, key, contends=contends, now=now)
 
-    async def _reconcile(self, record: ProductRecord, product: DataProduct) -> Result:
+    async def _reconcile(self, record: ProductRecord, carried: CarriedSpec) -> Result:
         """One pass: observe, decide, build, record the status, apply; then when to requeue."""
         with self.spans("observe"):
-            seen = await self._observed(record, product)
+            seen = await self._observed(record, carried)
         with self.spans("decide") as span:
             decided = await self._decided(seen)
             children = self._built(seen, decided)
@@ -226,9 +225,9 @@ class ProductReconciler:
             self._see_in_sync(written, seen, decided)
         return self._requeued(seen, decided)
 
-    async def _observed(self, record: ProductRecord, product: DataProduct) -> Seen:
+    async def _observed(self, record: ProductRecord, carried: CarriedSpec) -> Seen:
         """Everything that the pass is made from; what is measured from now on is asked for."""
-        now = int(self.wall())
+        now, product = int(self.wall()), carried.product
         wanted = spec_version(product, runtime_image(product.spec, self.settings))
         recorded = product.status
         product = self._with_known_status(record, product, wanted, now)
@@ -251,6 +250,7 @@ class ProductReconciler:
             lost=record.key in self.lost,
             overlap=self.overlaps.standing(record.key, now=now),
         )
+        observation = with_problems(observation, carried)
         return Seen(record, recorded, product, observation, refusal)
 
     async def _decided(self, seen: Seen) -> Decided:

@@ -197,11 +197,12 @@ def test_a_spec_of_64_kib_is_kept():
     assert record_of(spec=spec).parse().spec.serving.env
 
 
-def test_a_request_that_is_no_short_text_is_refused_by_name():
+def test_a_request_that_is_no_short_text_is_named_and_the_spec_is_kept():
     meta = stored(document(), 0)["metadata"] | {"annotations": {"sluicegate.dev/abort": "x" * 9999}}
     record = record_of(metadata=meta)
     assert record.requests == ()
-    assert "metadata.annotations[sluicegate.dev/abort]: must be a token" in problems_of(record)
+    assert "metadata.annotations[sluicegate.dev/abort]: must be a token" in str(record.unclear)
+    assert record.parse().spec.model.bento.version == "v1"
 
 
 def test_a_status_beyond_all_bounds_counts_as_lost():

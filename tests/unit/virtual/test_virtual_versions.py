@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.virtual.cluster import bento_of, digest_of
 from benchmarks.virtual.trainings import Training
+from benchmarks.virtual.workloads import Quality
 from sluicegate.api import names
-from sluicegate.kube.resources import GATEWAYS
+from sluicegate.kube.resources import DEPLOYMENTS, GATEWAYS, Key
 from tests.support.decisions.rollout_world import image
 from tests.support.virtual.stories import (
     BAD,
@@ -24,10 +26,21 @@ from tests.support.virtual.stories import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from benchmarks.virtual.operator import World
-    from sluicegate.kube.resources import Key
 
 STEPS = {"rollout": {"steps": [5, 25, 50]}, "analysis": {"blockSeconds": 60}}
+CRASHES = Quality(problem="CrashLoopBackOff")
+
+
+def deployment_of(world: World, product: Key, digit: str) -> Key:
+    """The Deployment of a bento."""
+    found = world.server.all(DEPLOYMENTS, product.namespace)
+    meta = next(
+        one["metadata"] for one in found if digest_of(bento_of(one)) == digest_of(image(digit))
+    )
+    return Key(meta["namespace"], meta["name"])
 
 
 async def in_canary(world: World, **spec: object) -> Key:
@@ -116,6 +129,66 @@ async def test_a_rollback_ends_when_one_gateway_of_two_is_deleted(world):
     world.edit(key, route={"parentRefs": parents[:1]})
     world.edit(key, model=pushed("c", "v3"))
     await world.until(lambda: weight(world, key) == 5, seconds=300)
+
+
+def loses_its_candidate(world: World, key: Key) -> Callable[[], bool]:
+    """Whether all requests go to stable, and no candidate is left that has a share."""
+    return lambda: (
+        weight(world, key) == 0 and set((world.cluster.weights_of(key) or {}).values()) <= {0, 100}
+    )
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["same leader", "restarted"])
+@on_virtual_time
+async def test_a_mistake_in_the_spec_keeps_no_request_at_a_version_without_pods(world, restarted):
+    key = await in_canary(world)
+    world.edit(key, analysis={"blockSeconds": 30})
+    await world.run(60)
+    stalled = world.condition(key, "Stalled")
+    assert stalled["reason"] == "InvalidSpec"
+    assert "spec.analysis.blockSeconds: is 30" in stalled["message"]
+    assert world.status(key)["problems"]
+    if restarted:
+        await world.leader().stop()
+        world.start(**RARELY)
+    world.cluster.set_quality(image("b"), CRASHES)
+    world.cluster.workloads.fail(deployment_of(world, key, "b"))
+    await world.until(loses_its_candidate(world, key), seconds=600)
+    assert world.condition(key, "Stalled")["reason"] == "InvalidSpec"
+
+
+@on_virtual_time
+async def test_requests_of_people_act_while_the_spec_has_a_mistake(world):
+    key = await in_canary(world)
+    world.edit(key, analysis={"blockSeconds": 30}, model=pushed("b", "v2"))
+    await world.run(60)
+    world.annotate(key, **{names.REQUEST_ABORT: "1"})
+    await world.until(lambda: not world.status(key).get("candidate"), seconds=300)
+    assert world.status(key)["lastHandled"]["abort"] == "1"
+    assert world.condition(key, "Stalled")["reason"] == "InvalidSpec"
+
+
+@on_virtual_time
+async def test_a_model_that_is_pushed_with_a_mistake_begins_once_that_is_corrected(world):
+    key = await served(world, product(**STEPS), **RARELY)
+    world.edit(key, analysis={"blockSeconds": 30}, model=pushed("b", "v2"))
+    await world.run(600)
+    assert not world.status(key).get("candidate")
+    world.edit(key, analysis={"blockSeconds": 60})
+    await world.until(lambda: weight(world, key) == 5, seconds=120)
+    assert not world.condition(key, "Stalled")
+    assert not world.status(key).get("problems")
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_longer_scrape_interval_freezes_no_rollout_of_a_product_with_short_blocks(world):
+    key = await in_canary(world)
+    await world.leader().stop()
+    world.start(**RARELY, scrape_interval_seconds=30.0)
+    await world.until(lambda: weight(world, key) > 5, seconds=4 * HOUR)
+    assert world.condition(key, "Stalled")["reason"] == "InvalidSpec"
+    await world.until(lambda: serving(world, key) == "v2", seconds=4 * HOUR)
 
 
 @pytest.mark.slow

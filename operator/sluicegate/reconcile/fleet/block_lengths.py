@@ -56,6 +56,13 @@ class BlockLengths:
             f" each of which costs Prometheus a set of queries: set it to one of {listed}",
         )
 
+    def nearest(self, key: Key) -> int:
+        """The length that a product can have: its own, or the next longer one that is held."""
+        seconds = self._wanted[key]
+        held = self._held(key.namespace)
+        longer = [one for one in held if one >= seconds]
+        return seconds if seconds in held else min(longer, default=max(held, default=seconds))
+
     def relieved(self, namespace: str) -> tuple[Key, ...]:
         """Products that were refused, and can have their length now."""
         waiting = [key for key in self._refused if key.namespace == namespace]

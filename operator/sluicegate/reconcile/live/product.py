@@ -53,6 +53,7 @@ class ProductRecord(Record):
     packed_spec, packed_status : as compressed JSON, which takes a third of the text; the spec
         without nulls.
     refused : why the spec isn't kept; None when it is.
+    unclear : what is wrong with a one-shot annotation; None when nothing is.
     """
 
     generation: int
@@ -62,6 +63,7 @@ class ProductRecord(Record):
     packed_spec: bytes
     packed_status: bytes
     refused: Problem | None = None
+    unclear: Problem | None = None
 
     @property
     def status(self) -> DataProductStatus:
@@ -192,7 +194,8 @@ def product_record(body: Mapping[str, Any]) -> ProductRecord:
         requests=requests,
         packed_spec=_packed(spec),
         packed_status=_packed(status_text(body.get("status"))),
-        refused=refused or unclear,
+        refused=refused,
+        unclear=unclear,
     )
 
 

@@ -76,6 +76,7 @@ class Observation:
     overlap : which other operator writes its status too, and the way out; empty for none.
     route_kept : the route that it has is written on in the stead of that one.
     stalled : what else needs a person; None when nothing does.
+    invalid : the mistakes in the spec, each with its way out; empty in a valid one.
     gateways : what its Gateways say of themselves, as far as that had to be asked.
     lost : it once had a stable version, of which nothing is left.
     begun : since when this operator has reconciled it, in seconds; None for now.
@@ -109,6 +110,7 @@ class Observation:
     overlap: str = ""
     route_kept: bool = False
     stalled: Finding | None = None
+    invalid: tuple[str, ...] = ()
     gateways: Mapping[Key, GatewayState] = field(default_factory=dict)
     lost: bool = False
     begun: int | None = None

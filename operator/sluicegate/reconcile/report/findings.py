@@ -124,6 +124,8 @@ def _first_has_failed(observation: Observation, status: DataProductStatus) -> bo
 def _stalled(  # noqa: PLR0911 - one a reason
     observation: Observation, status: DataProductStatus
 ) -> Finding:
+    if observation.invalid:
+        return Finding(Type.STALLED, "True", Reason.INVALID_SPEC, "; ".join(observation.invalid))
     if observation.refused:
         return Finding(Type.STALLED, "True", Reason.APPLY_REFUSED, observation.refused)
     if _first_has_failed(observation, status):

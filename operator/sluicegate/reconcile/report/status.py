@@ -17,6 +17,7 @@ from sluicegate.conditions import (
 from sluicegate.policy.slo_health.confirmation import UNMEASURABLE
 from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.decide.warm_up import is_unread, just_took_over
+from sluicegate.reconcile.observe.invalid_spec import listed_problems
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.report.findings import findings
 from sluicegate.reconcile.report.hints import with_hold, with_secret
@@ -65,7 +66,7 @@ def report(observation: Observation, plan: Plan) -> DataProductStatus:
     status = known.replace(
         observed_generation=product.metadata.generation,
         dependencies=observation.dependencies,
-        problems=(),
+        problems=observation.invalid,
         traffic=traffic_of(observation, plan.status, plan.allocation),
     )
     conditions = report_conditions(
@@ -84,6 +85,7 @@ def report_invalid(
     before: DataProductStatus, problems: tuple[str, ...], *, generation: int, now: int
 ) -> DataProductStatus:
     """The status of a product whose spec can't be carried out: as before, and what is wrong."""
+    problems = listed_problems(problems)
     finding = Finding(Type.STALLED, "True", Reason.INVALID_SPEC, "; ".join(problems))
     words = (before.summary or Summary()).replace(reason=str(Reason.INVALID_SPEC))
     return before.replace(

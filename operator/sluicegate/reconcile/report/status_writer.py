@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
@@ -21,9 +20,6 @@ from sluicegate.reconcile.report.status import due, report, report_invalid, veri
 from sluicegate.reconcile.report.status_store import StatusStore
 from sluicegate.runtime.event_recorder import EventRecorder
 from sluicegate.runtime.interfaces import InvalidSpec, Result
-
-MOST_PROBLEMS: Final = 64
-"""Maximum number of reported mistakes; there may be as many as fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +65,17 @@ class StatusWriter:
         self, record: ProductRecord, problems: Iterable[Problem], *, now: int
     ) -> Result:
         """Say what is wrong with the spec, and touch nothing."""
-        before, listed = record.status, tuple(str(problem)[:1024] for problem in problems)
-        after = report_invalid(
-            before, listed[:MOST_PROBLEMS], generation=record.generation, now=now
-        )
+        before, listed = record.status, tuple(map(str, problems))
+        after = report_invalid(before, listed, generation=record.generation, now=now)
         self.metrics.record(record.key, REFUSED)
         if after != before:
             with contextlib.suppress(Invalid):  # the stored spec breaks a rule; an event has to do
                 await self.store.write(record, after)
             self.tell(
-                record, (EventNote("InvalidSpec", "Validate", "; ".join(listed), warning=True),)
+                record,
+                (EventNote("InvalidSpec", "Validate", "; ".join(after.problems), warning=True),),
             )
-        raise InvalidSpec("; ".join(listed))
+        raise InvalidSpec("; ".join(after.problems))
 
     def show(
         self, record: ProductRecord, product: DataProduct, plan: Plan, status: DataProductStatus

@@ -1,0 +1,102 @@
+"""The spec that a pass carries out: as it is, or, where it has a mistake, the nearest valid one.
+
+A product with a mistake in its spec goes on: its pods serve, what is in progress ends, requests of
+people act. Each field with a mistake has its nearest valid value; a new spec.model waits. As this
+follows from the spec and status alone, a restart changes nothing of it.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.operator_checks import SCRAPES_PER_BLOCK, check_context
+from sluicegate.api.product import DataProduct, DataProductSpec
+from sluicegate.api.status import DataProductStatus
+from sluicegate.errors import Problem
+from sluicegate.kube.resources import Key
+from sluicegate.reconcile.fleet.block_lengths import BlockLengths
+from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.settings import Settings
+
+LONGEST_BLOCK = 3600
+"""In seconds, as the schema has it."""
+_RUNTIME = "spec.serving.runtimeImage"
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedSpec:
+    """A product as a pass carries it out.
+
+    Attributes
+    ----------
+    product : with a spec that is valid here.
+    problems : the mistakes in the spec as it is stored; empty in one without any.
+    """
+
+    product: DataProduct
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SpecReader:
+    """Reads specs; `lengths` are the lengths of blocks in use by namespace."""
+
+    settings: Settings
+    lengths: BlockLengths
+
+    def read(self, record: ProductRecord) -> CarriedSpec:
+        """The spec to carry out.
+
+        Raises
+        ------
+        InvalidProduct
+            It can't be read, or it has a mistake and no version is stable yet.
+        """
+        product = record.parse()
+        seconds = self._block_seconds(product.spec)
+        self.lengths.record(record.key, seconds, record.created)
+        problems = (
+            *filter(None, [record.unclear]),
+            *check_context(product.spec, self.settings),
+            *self.lengths.problems(record.key),
+        )
+        if not problems:
+            return CarriedSpec(product)
+        if product.status.stable is None:
+            raise InvalidProduct(problems)
+        spec = self._nearest(record.key, product.spec, product.status, problems)
+        return CarriedSpec(product.replace(spec=spec), problems)
+
+    def _block_seconds(self, spec: DataProductSpec) -> int:
+        """The length of its blocks, or the least that the scrapes allow."""
+        least = math.ceil(SCRAPES_PER_BLOCK * self.settings.scrape_interval_seconds)
+        asked = spec.analysis.block_seconds
+        return max(asked, min(least, LONGEST_BLOCK)) if spec.slos else asked
+
+    def _nearest(
+        self,
+        key: Key,
+        spec: DataProductSpec,
+        status: DataProductStatus,
+        problems: tuple[Problem, ...],
+    ) -> DataProductSpec:
+        """The spec with the nearest valid value in each field that has a mistake.
+
+        A version keeps the runtime image that it has. An expression that can't be bound is not
+        queried, so its service level is without data and promotes nothing.
+        """
+        seconds = self.lengths.nearest(key)
+        analysis = spec.analysis.replace(block_seconds=seconds)
+        spec = spec.replace(analysis=analysis)
+        if any(one.path == _RUNTIME for one in problems):
+            serving = spec.serving.replace(runtime_image=next(_runtimes(status), ""))
+            spec = spec.replace(serving=serving)
+        return spec
+
+
+def _runtimes(status: DataProductStatus) -> Iterator[str]:
+    """The runtime images of the versions that live, that of the candidate first."""
+    for version in (status.trial, status.stable):
+        if version is not None:
+            yield version.runtime_image
