@@ -24,11 +24,13 @@ Body = dict[str, Any]
 class Training:
     """How a training goes: after so many seconds it fails, or reports a new bento.
 
-    `report` is its termination message; None for one that fails.
+    `report` is its termination message; None for one that fails. `unscheduled` is why no node takes
+    its pod; empty for one that runs.
     """
 
     seconds: float = 120.0
     report: Body | None = None
+    unscheduled: str = ""
 
 
 @dataclass(eq=False)
@@ -62,6 +64,9 @@ class Trainings:
         body = self._live(key, uid)
         if body is None:
             return
+        if body["spec"].get("suspend"):
+            self.begun.discard(uid)  # until it is resumed
+            return
         labels = body["spec"]["template"]["metadata"]["labels"] | {
             "batch.kubernetes.io/job-name": key.name
         }
@@ -74,11 +79,19 @@ class Trainings:
             self.server.create(PODS, {"metadata": meta, "spec": {}}, manager="job-controller")
         except Refused:
             return
-        self._container(key, {"running": {}})
-        self.server.set_status(JOBS, key, {"active": 1, "startTime": stamp(self.wall())})
         plan, limit = self.plan(body), body["spec"].get("activeDeadlineSeconds") or float("inf")
+        status: Body = {"active": 1, "startTime": stamp(self.wall())}
+        if plan.unscheduled:
+            waits = {"type": "PodScheduled", "status": "False", "message": plan.unscheduled}
+            pod = Key(key.namespace, f"{key.name}-pod")
+            self.server.set_status(PODS, pod, {"conditions": [waits]})
+            seconds = float("inf")
+        else:
+            self._container(key, {"running": {}})
+            status["ready"], seconds = 1, plan.seconds
+        self.server.set_status(JOBS, key, status)
         asyncio.get_running_loop().call_later(
-            min(plan.seconds, limit), self._end, key, uid, plan, plan.seconds > limit
+            min(seconds, limit), self._end, key, uid, plan, seconds > limit
         )
 
     def _end(self, key: Key, uid: str, plan: Training, late: bool) -> None:
@@ -86,9 +99,12 @@ class Trainings:
         if body is None:
             return
         well = plan.report is not None and not late
+        if plan.unscheduled:  # at its deadline a Job deletes its pods
+            self.server.delete(PODS, Key(key.namespace, f"{key.name}-pod"))
         message = json.dumps(plan.report) if well else "no data"
         code = 0 if well else 1
-        self._container(key, {"terminated": {"exitCode": code, "message": message}})
+        if not plan.unscheduled:
+            self._container(key, {"terminated": {"exitCode": code, "message": message}})
         reason = "Completed" if well else "DeadlineExceeded" if late else "BackoffLimitExceeded"
         now = stamp(self.wall())
         ended = {

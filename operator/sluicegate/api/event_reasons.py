@@ -27,6 +27,8 @@ class EventReason(StrEnum):
     STATE_RESTORED = "StateRestored"
     """A lost status was rebuilt from the product's Deployments and its route."""
     STATE_LOST = "StateLost"
+    REQUESTS_NOT_CARRIED_OUT = "RequestsNotCarriedOut"
+    """A new product came with requests, which may be those of a product before it."""
     """A status was lost, and nothing is left to rebuild it from."""
     REVIEW_DUE = "ReviewDue"
     """A review is sealed and needs signatures."""

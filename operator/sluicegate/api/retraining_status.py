@@ -6,10 +6,20 @@ from pydantic import Field
 
 from sluicegate.api.base import Counted, Paired, StatusModel, Time
 from sluicegate.api.containers import Quantity
+from sluicegate.api.names import DecisionReason
 from sluicegate.api.outcome import OF_TRAINING, Outcome
 
 MOST_FAILURES: Final = 3
 """Attempts in a row without a promotion after which a person has to look."""
+
+BY_HOLD_OUT: Final = frozenset(
+    {
+        DecisionReason.WORSE_ON_HOLD_OUT,
+        DecisionReason.HOLD_OUT_TOO_SMALL,
+        DecisionReason.NOT_SHOWN_BETTER,
+    }
+)
+"""Reasons of attempts that ended with the verdict of their hold-out: newer labels may change it."""
 
 
 class Trigger(StatusModel):
@@ -92,6 +102,18 @@ class RetrainingStatus(StatusModel):
     """Time at which the attempt began."""
     unsuccessful_attempts: Annotated[int, Field(ge=0)] = 0
     """Number of attempts in a row that ended without a promotion; three suspend retraining."""
+    attempts_without_remedy: Annotated[int, Field(ge=0)] = 0
+    """Number of attempts for one degradation whose training worked, and whose version was not shown to
+    be a remedy; from three on a person is asked to look, and attempts go on ever more rarely."""
+    unsuccessful_challengers: Annotated[int, Field(ge=0)] = 0
+    """Number of challengers in a row that failed; they pause no remedy."""
+    lost_jobs: Annotated[int, Field(ge=0)] = 0
+    """Number of Jobs in a row that were lost to the cluster: no node, no image, a quota."""
+    retry_time: Time | None = None
+    """Time of the next Job after one that was lost to the cluster."""
+    inputs: str = ""
+    """Hash of what the newest attempt was made from: spec.retraining, the runtime image, and what the
+    SLOs ask for. Another one ends the pause after the attempt."""
     next_allowed_time: Time | None = None
     """Time at which the cooldown ends."""
     suspended: bool = False
@@ -107,6 +129,13 @@ class RetrainingStatus(StatusModel):
     """Result of the last attempt."""
     last_job: EndedTraining | None = None
     """Newest Job that has ended, or that was given up; the ledger records what it reserved."""
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether a count of attempts, or a pause, is in the way of the next one."""
+        counts = self.unsuccessful_attempts, self.unsuccessful_challengers, self.lost_jobs
+        times = self.next_allowed_time, self.retry_time
+        return any((*counts, self.attempts_without_remedy)) or times != (None, None)
 
     @property
     def number(self) -> int:

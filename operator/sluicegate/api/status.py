@@ -18,9 +18,11 @@ from sluicegate.api.names import (
     REQUEST_PROMOTE,
     REQUEST_RETRAIN,
     REQUEST_ROLLBACK,
+    ConditionReason,
+    ConditionType,
 )
 from sluicegate.api.outcome import OF_SPEC_MODEL, Outcome
-from sluicegate.api.retraining_status import MOST_FAILURES, RetrainingStatus, Trigger
+from sluicegate.api.retraining_status import BY_HOLD_OUT, MOST_FAILURES, RetrainingStatus, Trigger
 from sluicegate.api.shadow import ShadowStatus
 from sluicegate.api.slo_status import SloStatus
 from sluicegate.api.versions import (
@@ -301,6 +303,31 @@ class DataProductStatus(StatusModel):
         if self.retraining is None or self.stable is None:
             return None
         return self.retraining.trigger
+
+    @property
+    def blocked_training(self) -> Condition | None:
+        """RetrainingActive where a person is needed before a training goes on; else None.
+
+        A wait for labels, for a slot or for a first retry ends by itself.
+        """
+        active = next(
+            (one for one in self.conditions if one.type == ConditionType.RETRAINING_ACTIVE), None
+        )
+        one = self.retraining
+        if active is None or one is None:
+            return None
+        failed = one.unsuccessful_attempts > 0 and one.last_reason not in BY_HOLD_OUT
+        blocked = {
+            ConditionReason.JOB_REFUSED: True,
+            ConditionReason.JOB_PENDING: True,
+            ConditionReason.NO_REMEDY_FOUND: True,
+            ConditionReason.CHALLENGERS_FAIL: True,
+            ConditionReason.COOLING_DOWN: failed,
+            ConditionReason.WAITING_TO_RETRY: one.lost_jobs >= MOST_FAILURES,
+        }
+        return (
+            active if active.reason in blocked and blocked[ConditionReason(active.reason)] else None
+        )
 
     @property
     def parent(self) -> Release:

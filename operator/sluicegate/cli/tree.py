@@ -113,6 +113,7 @@ def tree(product: facts.Body, found: Mapping[str, list[facts.Body]]) -> TreeNode
         root.children += [
             _object(kind, one) for one in found.get(kind, ()) if _revision(one) not in shown
         ]
+    _explain_training(product, root.children)
     root.children += [
         TreeNode("DataProduct", f"{one.get('namespace')}/{one.get('name')}",
              {"Healthy": "ok", "Degraded": "failed"}.get(str(one.get("state")), ""),
@@ -120,6 +121,15 @@ def tree(product: facts.Body, found: Mapping[str, list[facts.Body]]) -> TreeNode
         for one in facts.entries(status, "dependencies")
     ]  # fmt: skip
     return root
+
+
+def _explain_training(product: facts.Body, nodes: list[TreeNode]) -> None:
+    """Say at the Job of the training under way what it waits for."""
+    job = facts.part(product, "status", "retraining").get("job")
+    active = facts.condition(product, "RetrainingActive")
+    for node in nodes:
+        if job and (node.kind, node.name) == ("Job", job) and active.get("status") == "False":
+            node.state, node.message = "waiting", str(active.get("message", ""))
 
 
 def _version(

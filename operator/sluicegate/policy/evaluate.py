@@ -43,6 +43,7 @@ from sluicegate.policy.model.pending_requests import approves, handled
 from sluicegate.policy.model.spec_wish import with_spec_model
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining import challenger as challengers
+from sluicegate.policy.retraining import pauses
 from sluicegate.policy.retraining.preconditions import WaitingRetraining, trigger_of
 from sluicegate.policy.slo_health.confirmation import product_state
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable
@@ -146,6 +147,8 @@ def _refreshed(
     }
     if edited:
         status = status.with_engine(slos={**status.engine.slos, **edited})
+    degraded = any(slo.degraded for slo in status.engine.slos.values())
+    status = pauses.refreshed(terms, status, degraded=degraded)
     return with_spec_model(status, observed.wanted, now)
 
 

@@ -14,7 +14,7 @@ from sluicegate.policy.model.observed import ManualRequest, Observed
 from sluicegate.policy.model.pending_requests import handled, pending
 from sluicegate.policy.model.spec_wish import Standing, spec_wish
 from sluicegate.policy.model.terms import Terms
-from sluicegate.policy.retraining import preconditions
+from sluicegate.policy.retraining import pauses, preconditions
 
 
 def answers(
@@ -185,7 +185,7 @@ def _retrain(
     if obstacle is not None:
         message = f"the requested retraining waits: {obstacle.message}"
         return Proposal(Hold(reason=obstacle.reason, message=message), status)
-    status = status.with_retraining(unsuccessful_attempts=0)
+    status = pauses.without_pause(status)
     version = stable.release.version
     decision = Retrain(
         reason=Reason.REQUESTED,

@@ -2,16 +2,16 @@
 
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining import DEFAULT_HOLD_OUT_REGRESSION
-from sluicegate.api.retraining_status import MOST_FAILURES
+from sluicegate.api.retraining_status import MOST_FAILURES, RetrainingStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Release, VersionSource
 from sluicegate.policy.model.decision import Alert, Hold, Proposal, StartRollout
-from sluicegate.policy.model.formatting import events, percent, points
+from sluicegate.policy.model.formatting import duration, events, percent, points
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import Observed, TrainingFailed, TrainingSucceeded
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.new_versions import cannot_start
-from sluicegate.policy.retraining import challenger, holdout_gate, preconditions
+from sluicegate.policy.retraining import challenger, holdout_gate, pauses
 from sluicegate.stats.paired import is_shown_better
 
 
@@ -45,6 +45,15 @@ def _failed(terms: Terms, status: DataProductStatus, failed: TrainingFailed, now
     running = status.training
     if running is None or failed.trigger != running.id:
         return _discard(status, failed.trigger, "a training that is no longer wanted has failed")
+    if failed.lost:
+        after = pauses.lost(status, now)
+        retried = after.retraining.retry_time if after.retraining else None
+        wait = duration((retried or now) - now)
+        text = (
+            f"the Job of the training was lost to the cluster, so the next one is created in {wait}:"
+            f" {failed.message}"
+        )
+        return Proposal(Alert(reason=failed.reason, message=text), after, takes_up_training=True)
     return _attempt_over(
         terms, status, failed.reason, f"the training failed: {failed.message}", now=now
     )
@@ -72,10 +81,16 @@ def _attempt_over(
     now: int,
     failed: bool = True,
 ) -> Proposal:
-    after = preconditions.ended(terms, status, now=now, reason=reason, failed=failed)
-    failures = after.retraining.unsuccessful_attempts if after.retraining else 0
-    if failed:
+    after = pauses.ended(terms, status, now=now, reason=reason, failed=failed)
+    one = after.retraining or RetrainingStatus()
+    failures = one.unsuccessful_attempts
+    if challenger.is_one(status):
+        failures = one.unsuccessful_challengers
+        text += f" (challenger {failures} in a row that failed; remedies don't wait for that)"
+    elif failed:
         text += f" (attempt {failures} of {MOST_FAILURES} without a promotion)"
+    elif one.attempts_without_remedy >= MOST_FAILURES:
+        text += f" ({one.attempts_without_remedy} attempts were no remedy: a person has to look)"
     alert = Alert(reason=reason, message=text, numbers={"failures": failures})
     return Proposal(alert, after, takes_up_training=True)
 
@@ -177,6 +192,8 @@ def _not_better(
         trigger=None,
         last_duration_seconds=now - running.trigger_time,
         last_reason=str(Reason.NOT_SHOWN_BETTER),
+        unsuccessful_challengers=0,
+        lost_jobs=0,
     )
     hold = Hold(
         reason=Reason.NOT_SHOWN_BETTER,

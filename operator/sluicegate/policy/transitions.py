@@ -20,6 +20,7 @@ from sluicegate.api.versions import (
     Probation,
     Share,
     Version,
+    VersionBase,
     VersionSource,
 )
 from sluicegate.policy.model.decision import (
@@ -38,7 +39,7 @@ from sluicegate.policy.model.decision import (
 from sluicegate.policy.model.history import with_accepted
 from sluicegate.policy.model.spec_wish import LASTING, parent_of_next
 from sluicegate.policy.model.terms import Terms
-from sluicegate.policy.retraining import preconditions
+from sluicegate.policy.retraining import pauses
 from sluicegate.policy.slo_health.baseline import from_evaluation
 from sluicegate.stats.paired import is_shown_better
 
@@ -151,6 +152,8 @@ def _retrain(
     before = status.retraining or RetrainingStatus()
     return status.with_retraining(
         trigger=trigger,
+        inputs=terms.retraining.inputs if terms.retraining else "",
+        retry_time=None,
         attempt=decision.attempt,
         start_time=now,
         last_training_time=now,
@@ -208,7 +211,7 @@ def _training_over(status: DataProductStatus, now: int) -> DataProductStatus:
     if one is None or one.trigger is None:
         return status
     return status.with_retraining(
-        trigger=None, last_duration_seconds=now - one.trigger.trigger_time
+        trigger=None, last_duration_seconds=now - one.trigger.trigger_time, lost_jobs=0
     )
 
 
@@ -230,9 +233,9 @@ def _promote(
     better = tuple(name for name, rows in candidate.pairs.items() if is_shown_better(rows))
     held = {name: one for name, one in known.items() if name not in better}
     others = (one for one in status.accepted if one.release != candidate.release)
-    after = status.with_retraining(trigger=None, unsuccessful_attempts=0)
+    after = pauses.without_pause(status.with_retraining(trigger=None))
     if candidate.source is VersionSource.RETRAINING:
-        pause = preconditions.cooldown(terms, after.retraining)
+        pause = pauses.cooldown(terms, after.retraining)
         after = after.with_retraining(
             next_allowed_time=now + pause, last_reason=str(decision.reason)
         )
@@ -308,7 +311,8 @@ def _drop_candidate(
 ) -> DataProductStatus:
     superseded = reason is Reason.SUPERSEDED
     if candidate.source is VersionSource.RETRAINING:
-        status = _after_candidate(terms, status, reason, now, failed=not superseded)
+        failed = not superseded
+        status = _after_candidate(terms, status, candidate, reason, now=now, failed=failed)
     model = (
         _untried(status, candidate)
         if superseded
@@ -326,16 +330,20 @@ def _untried(status: DataProductStatus, candidate: Candidate) -> SpecModel | Non
 
 
 def _after_candidate(
-    terms: Terms, status: DataProductStatus, reason: Reason, now: int, *, failed: bool
+    terms: Terms,
+    status: DataProductStatus,
+    version: VersionBase,
+    reason: Reason,
+    *,
+    now: int,
+    failed: bool,
 ) -> DataProductStatus:
-    before = status.retraining or RetrainingStatus()
-    after = status.with_retraining(
-        unsuccessful_attempts=before.unsuccessful_attempts + int(failed), last_reason=str(reason)
-    )
+    """Status after a trained version was taken back, or ended without a verdict."""
+    after = status.with_retraining(last_reason=str(reason))
     if reason is Reason.SUPERSEDED:
         return after
-    pause = preconditions.cooldown(terms, after.retraining)
-    return after.with_retraining(next_allowed_time=now + pause)
+    challenger = version.cause == Reason.SCHEDULED
+    return pauses.counted(terms, after, pauses.EndedAttempt(reason, failed, challenger, now))
 
 
 def _return(
@@ -351,7 +359,7 @@ def _return(
     )
     after = _training_over(status, now)
     if leaving.source is VersionSource.RETRAINING:
-        after = _after_candidate(terms, after, decision.reason, now, failed=True)
+        after = _after_candidate(terms, after, leaving, decision.reason, now=now, failed=True)
     model = status.spec_model
     if status.trial is not None and decision.reason is not Reason.ROLLBACK_REQUESTED:
         model = _untried(status, status.trial)  # what it was tried against is gone
@@ -391,6 +399,6 @@ def _park(terms: Terms, status: DataProductStatus, reason: Reason, now: int) -> 
             **parked, retry_time=now + waits, retries=candidate.retries + 1
         )
     if candidate.source is VersionSource.RETRAINING:
-        status = _after_candidate(terms, status, reason, now, failed=False)
+        status = _after_candidate(terms, status, candidate, reason, now=now, failed=False)
     status = status.replace(spec_model=_model(status, candidate, Outcome.INCONCLUSIVE, now))
     return status.with_candidate(**parked)

@@ -26,6 +26,8 @@ class NeedKind(StrEnum):
     """A candidate waits for approval."""
     RETRAINING_SUSPENDED = "RetrainingSuspended"
     """Attempts in a row ended without a promotion, so none follows by itself."""
+    TRAINING_BLOCKED = "TrainingBlocked"
+    """A training is refused, fails or is no remedy; the next one waits, or ends in the same way."""
     DEGRADED = "DegradedWithoutRemedy"
     """An SLO is missed, and neither a training nor a rollout is under way."""
     INCONCLUSIVE = "Inconclusive"
@@ -53,6 +55,7 @@ _WORDS: Final = {
     NeedKind.RETRAINING_SUSPENDED: (
         "Retraining suspended", "suspended retraining", "suspended retrainings",
     ),
+    NeedKind.TRAINING_BLOCKED: ("Training blocked", "blocked training", "blocked trainings"),
     NeedKind.DEGRADED: (
         "Degraded without a remedy",
         "degradation without a remedy", "degradations without a remedy",
@@ -153,6 +156,12 @@ def _degraded(product: DataProduct) -> Iterator[Need]:
         command = request_command(product, names.REQUEST_RETRAIN, "")
         at = last.completion_time if last is not None else None
         yield Need(NeedKind.RETRAINING_SUSPENDED, text, at, command)
+        return
+    if (blocked := status.blocked_training) is not None:
+        command = request_command(product, names.REQUEST_RETRAIN, "")
+        training = retraining is not None and retraining.trigger is not None
+        at = blocked.last_transition_time
+        yield Need(NeedKind.TRAINING_BLOCKED, blocked.message, at, "" if training else command)
         return
     if status.state is not ProductState.DEGRADED:
         return

@@ -127,10 +127,11 @@ class Fleet:
         self._sync()
 
     def patch_job(self, key: Key, **spec: Any) -> None:
-        """Let somebody with the right to edit Jobs edit the product's."""
+        """Edit the product's Jobs, which have begun, as a person with the right to do so may."""
         for job in self.jobs(key):
             body = self.server.objects[JOBS.path(*job.key)]
-            self.server.keep(JOBS, body | {"spec": body["spec"] | spec})
+            status = {"startTime": body["metadata"]["creationTimestamp"]}
+            self.server.keep(JOBS, body | {"spec": body["spec"] | spec, "status": status})
         self._sync()
 
     async def look(self, seconds: int = 0, *, rounds: int = 3) -> None:

@@ -74,7 +74,7 @@ def test_a_retraining_that_is_asked_for_begins_a_new_count_of_attempts():
     assert isinstance(found.decision, Retrain)
     assert found.decision.reason is Reason.REQUESTED
     assert (found.decision.parent, found.decision.attempt, found.decision.slo) == (V1, 1, "")
-    assert found.status.retraining.unsuccessful_attempts == 0
+    assert found.status.retraining is None, "neither counts nor a pause are left"
     assert found.status.last_handled == LastHandled(retrain_requested_at="one")
 
 

@@ -27,6 +27,17 @@ TRAINING = {
         "trigger": {"id": "0a1b2c3d", "cause": "ModelDecay", "version": "v14", "triggerTime": WHEN}
     }
 }
+PAUSED = {
+    "pending": TRAINING["retraining"]["trigger"], "waitingFor": "CoolingDown",
+    "unsuccessfulAttempts": 1, "lastReason": "JobFailed",
+}  # fmt: skip
+
+
+def idle(reason):
+    """A training that doesn't run, and why."""
+    return condition("RetrainingActive", "False", reason, "its words")
+
+
 PARKED = version("v15", phase="Parked", startTime=WHEN, decisionMessage="the time is over")
 TABLE = {
     "healthy": ({}, []),
@@ -54,6 +65,32 @@ TABLE = {
         degraded() | {"retraining": {"pending": TRAINING["retraining"]["trigger"],
                                      "waitingFor": "ManualMode"}},
         [NeedKind.DEGRADED],
+    ),
+    "a failed training pauses the next one": (
+        degraded() | {"retraining": PAUSED, "conditions": [idle("CoolingDown")]},
+        [NeedKind.TRAINING_BLOCKED],
+    ),
+    "labels end the pause": (
+        degraded() | {"retraining": PAUSED | {"lastReason": "WorseOnHoldOut"},
+                      "conditions": [idle("CoolingDown")]},
+        [],
+    ),
+    "its Job is refused": (
+        TRAINING | {"conditions": [idle("JobRefused")]}, [NeedKind.TRAINING_BLOCKED],
+    ),
+    "no training is a remedy": (
+        degraded() | {"retraining": PAUSED, "conditions": [idle("NoRemedyFound")]},
+        [NeedKind.TRAINING_BLOCKED],
+    ),
+    "challengers fail": (
+        {"retraining": PAUSED, "conditions": [idle("ChallengersFail")]}, [NeedKind.TRAINING_BLOCKED],
+    ),
+    "the cluster lost a Job": (
+        degraded() | {"retraining": PAUSED | {"lostJobs": 1}, "conditions": [idle("WaitingToRetry")]}, [],
+    ),
+    "the cluster lost three Jobs": (
+        degraded() | {"retraining": PAUSED | {"lostJobs": 3}, "conditions": [idle("WaitingToRetry")]},
+        [NeedKind.TRAINING_BLOCKED],
     ),
     "upstream degraded": (degraded("UpstreamDegraded"), []),
     "a canary is under way": (

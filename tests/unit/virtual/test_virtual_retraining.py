@@ -8,8 +8,13 @@ import pytest
 
 from benchmarks.virtual.trainings import Training, trigger_of
 from sluicegate.api import names
-from sluicegate.kube.resources import JOBS
+from sluicegate.api.product import DataProduct
+from sluicegate.kube.resources import EVENTS, JOBS, Key
+from sluicegate.portfolio.needs import needs_of
+from tests.support.decisions.rollout_world import image
 from tests.support.virtual.stories import (
+    BAD,
+    BLOCK,
     HOUR,
     OUTPUT,
     RARELY,
@@ -21,7 +26,6 @@ from tests.support.virtual.stories import (
 
 if TYPE_CHECKING:
     from benchmarks.virtual.operator import World
-    from sluicegate.kube.resources import Key
 
 PERIOD = 6 * 3600
 RETRAINING = {"command": ["train"], "output": OUTPUT}
@@ -64,6 +68,40 @@ async def test_a_healthy_product_with_a_schedule_gets_a_challenger_in_each_perio
     assert retraining(world, key)["lastReason"] == "NotShownBetter"
 
 
+def active(world: World, key: Key) -> tuple[str, str]:
+    """Status and reason of RetrainingActive."""
+    found = world.condition(key, "RetrainingActive")
+    return found.get("status", ""), found.get("reason", "")
+
+
+def needs(world: World, key: Key) -> list[str]:
+    """What the product needs of a person."""
+    return [str(one.kind) for one in needs_of(DataProduct.parse(world.product(key)))]
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_failed_training_pauses_healing_by_name_until_its_command_is_corrected(world):
+    key = world.apply(product(retraining=RETRAINING))
+    world.cluster.trainings[key] = Training(seconds=5, report=None)
+    world.start(**RARELY)
+    await world.run(HOUR)
+    world.cluster.set_quality(image("a"), BAD)
+    await world.until(lambda: active(world, key)[1] == "CoolingDown", seconds=6 * HOUR)
+    says = world.condition(key, "RetrainingActive")["message"]
+    assert says.startswith("the last attempt ended with JobFailed; the training for accuracy waits")
+    assert "or until a person corrects spec.retraining" in says
+    assert world.status(key)["summary"]["reason"] == "CoolingDown"
+    assert needs(world, key) == ["TrainingBlocked"]
+    paused = retraining(world, key)
+    assert (paused["unsuccessfulAttempts"], paused["waitingFor"]) == (1, "CoolingDown")
+    world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
+    world.edit(key, retraining=RETRAINING | {"command": ["corrected"]})
+    await world.until(lambda: active(world, key) == ("True", "Training"), seconds=2 * BLOCK)
+    assert needs(world, key) == []
+    assert retraining(world, key)["unsuccessfulAttempts"] == 0
+
+
 @pytest.mark.slow
 @on_virtual_time
 async def test_a_challenger_waits_in_line_by_name_while_another_product_trains(world):
@@ -88,3 +126,84 @@ async def test_a_challenger_waits_in_line_by_name_while_another_product_trains(w
     await world.until(lambda: ("search", "Scheduled") in begun(world).values(), seconds=2 * HOUR)
     await world.run(60)
     assert "pending" not in retraining(world, key)
+
+
+@on_virtual_time
+async def test_a_product_that_is_made_again_carries_out_no_request_of_its_manifest(world):
+    body = product(retraining=RETRAINING)
+    body["metadata"]["annotations"] = {names.REQUEST_RETRAIN: "in-git"}
+    key = world.apply(body)
+    world.start(**RARELY)
+    await world.run(HOUR / 4)
+    assert not begun(world)
+    assert world.status(key)["lastHandled"]["retrainRequestedAt"] == "in-git"
+    (event,) = (one for one in world.server.all(EVENTS) if one["reason"] == "RequestsNotCarriedOut")
+    assert "in-git" in event["note"]
+    world.annotate(key, **{names.REQUEST_RETRAIN: "another"})
+    await world.until(lambda: ("search", "Requested") in begun(world).values(), seconds=60)
+
+
+NO_NODE = "0/3 nodes are available: 3 Insufficient memory."
+GREEDY = RETRAINING | {"resources": {"requests": {"memory": "900Gi"}}, "timeoutSeconds": 3600}
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_job_that_no_node_takes_says_so_and_corrected_resources_replace_it(world):
+    key = world.apply(product(retraining=GREEDY))
+    world.cluster.trainings[key] = Training(unscheduled=NO_NODE)
+    world.start(**RARELY)
+    await world.run(HOUR / 4)
+    world.annotate(key, **{names.REQUEST_RETRAIN: "now"})
+    await world.until(lambda: active(world, key) == ("False", "JobPending"), seconds=2 * BLOCK)
+    assert NO_NODE in world.condition(key, "RetrainingActive")["message"]
+    assert world.status(key)["summary"]["reason"] == "JobPending"
+    assert needs(world, key) == ["TrainingBlocked"]
+    world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
+    world.edit(key, retraining={"resources": {"requests": {"memory": "1Gi"}}})
+    await world.until(lambda: active(world, key) == ("True", "Training"), seconds=BLOCK)
+    (job,) = (one for one in world.server.all(JOBS) if not one["metadata"].get("deletionTimestamp"))
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["requests"]["memory"] == "1Gi"
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_job_that_no_node_took_counts_for_no_attempt_and_is_retried_within_minutes(world):
+    key = world.apply(product(retraining=GREEDY))
+    world.cluster.trainings[key] = Training(unscheduled=NO_NODE)
+    world.start(**RARELY)
+    await world.run(HOUR / 4)
+    world.annotate(key, **{names.REQUEST_RETRAIN: "now"})
+    await world.until(lambda: retraining(world, key).get("lostJobs") == 1, seconds=1.5 * HOUR)
+    assert retraining(world, key)["unsuccessfulAttempts"] == 0
+    assert "nextAllowedTime" not in retraining(world, key)
+    world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
+    await world.until(lambda: active(world, key) == ("True", "Training"), seconds=2 * BLOCK)
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_the_time_of_a_job_that_a_queue_suspends_begins_when_it_is_resumed(world):
+    key = world.apply(product(retraining=RETRAINING | {"timeoutSeconds": 600}))
+    world.cluster.trainings[key] = Training(seconds=300, report=TRAINED)
+    world.start(**RARELY)
+    await world.run(HOUR / 4)
+
+    def queue(resource, before, after):
+        if resource == JOBS and before is None:
+            where = Key(key.namespace, after["metadata"]["name"])
+            world.loop.call_soon(world.server.write, JOBS, where, {"spec": {"suspend": True}})
+
+    world.server.on_change.append(queue)
+    world.annotate(key, **{names.REQUEST_RETRAIN: "now"})
+    await world.until(lambda: active(world, key) == ("False", "JobSuspended"), seconds=2 * BLOCK)
+    await world.run(2 * HOUR)
+    assert active(world, key) == ("False", "JobSuspended")
+    (job,) = world.server.all(JOBS)
+    where = Key(key.namespace, job["metadata"]["name"])
+    world.server.write(JOBS, where, {"spec": {"suspend": False}})
+    await world.until(
+        lambda: retraining(world, key).get("lastResult", {}).get("version") == "v2-trained",
+        seconds=HOUR / 4,
+    )

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     NeedKind.APPROVAL: "promote",
     NeedKind.INCONCLUSIVE: "promote",
     NeedKind.RETRAINING_SUSPENDED: "retrain",
+    NeedKind.TRAINING_BLOCKED: "explain",
     NeedKind.DEGRADED: "explain",
 }
 """Commands of the plugin that answer a need; the others need an edit or a signature."""

@@ -37,6 +37,7 @@ _WAITING: Final = frozenset(
     {
         Reason.NO_SLOT,
         Reason.COOLING_DOWN,
+        Reason.INFRASTRUCTURE,
         Reason.VERSION_TOO_YOUNG,
         Reason.RETRAIN_SUSPENDED,
         Reason.MANUAL_MODE,

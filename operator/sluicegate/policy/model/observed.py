@@ -193,11 +193,15 @@ class TrainingSucceeded:
 
 @dataclass(frozen=True, slots=True)
 class TrainingFailed:
-    """A training that made nothing."""
+    """A training that made nothing.
+
+    `lost`: its Job didn't run for a cause outside the training, such as a quota or a node.
+    """
 
     trigger: str
     reason: DecisionReason
     message: str
+    lost: bool = False
 
 
 TrainingResult = TrainingSucceeded | TrainingFailed

@@ -144,6 +144,7 @@ class RetrainingTerms:
     cooldown_given : whether a person chose the cooldown; else it ends once a drop is detectable.
     schedule : when a challenger is trained; None for never.
     gated : SLOs that the spec lists in its gate; a result must hold counts of them.
+    inputs : hash of what an attempt is made from: the training, its image, what the SLOs ask for.
     """
 
     mode: RetrainingMode
@@ -152,6 +153,7 @@ class RetrainingTerms:
     gated: frozenset[str] = frozenset()
     cooldown_given: bool = True
     schedule: Schedule | None = None
+    inputs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +230,7 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
             frozenset(spec.retraining.gate),
             cooldown_given=spec.retraining.cooldown_seconds is not None,
             schedule=spec.retraining.schedule,
+            inputs=_inputs(product, spec.retraining),
         )
     )
     return Terms(
@@ -253,6 +256,18 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
         shadow_seconds=spec.rollout.shadow.interval_seconds if spec.rollout.shadow else None,
         mirrored=mirror.percent / 100 if (mirror := spec.rollout.mirror) else None,
     )
+
+
+def _inputs(product: DataProduct, retraining: Retraining) -> str:
+    """Hash of what a person may correct after an attempt that failed; defaults don't count."""
+    serving, slos = product.spec.serving, product.spec.slos
+    parts = (
+        retraining.model_dump_json(exclude_defaults=True, exclude={"mode", "schedule"}),
+        serving.runtime_image or "",
+        *(ref.name for ref in serving.image_pull_secrets),
+        *(slo.model_dump_json(exclude_defaults=True) for slo in slos),
+    )
+    return sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
 def hold_out_margin(retraining: Retraining | None, slo: Slo) -> HoldOutMargin:

@@ -21,6 +21,7 @@ CHECKS: Final[tuple[preconditions.Check, ...]] = (
     preconditions.one_is_under_way,
     preconditions.a_candidate_is_tried,
     preconditions.a_person_decides,
+    preconditions.the_cluster_lost_a_job,
     preconditions.no_slot_is_free,
 )
 """No cooldown: the schedule is its pause."""
@@ -55,15 +56,15 @@ def due(
     name, obstacle = stable.release.version, preconditions.obstacle(request, CHECKS)
     trigger = preconditions.trigger_of(terms, name, "schedule", since)
     if obstacle is not None:
-        waits = obstacle.reason is Reason.NO_SLOT
-        return WaitingRetraining(trigger, "", Reason.SCHEDULED, Reason.NO_SLOT) if waits else None
+        waits = obstacle.reason in {Reason.NO_SLOT, Reason.INFRASTRUCTURE}
+        return WaitingRetraining(trigger, "", Reason.SCHEDULED, obstacle.reason) if waits else None
     return Retrain(
         reason=Reason.SCHEDULED,
         message=f"{why} since the last training began, so a challenger of {name} is trained",
         trigger=trigger,
         slo="",
         parent=stable.release,
-        attempt=trained.unsuccessful_attempts + 1,
+        attempt=trained.unsuccessful_challengers + 1,
     )
 
 

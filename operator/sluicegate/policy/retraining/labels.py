@@ -9,6 +9,8 @@ from typing import Final
 
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.slo.blocks import Series, hour_of
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 from sluicegate.stats.counts import Count
 from sluicegate.stats.intervals import Z95, quantile
 
@@ -24,11 +26,21 @@ def needed(slo: SloTerms, baseline: Count | None) -> int:
 
 
 def since(terms: Terms, observed: Observed, slo: str, moment: int) -> int:
-    """Events of an SLO, of whatever version, in the blocks that ended after `moment` (seconds)."""
-    after = ceil(moment / terms.block_seconds)
+    """Events of an SLO, of whatever version, in the blocks that ended after `moment` (seconds).
+
+    Sums are kept for fourteen days at blocks of 300 s, and for three at 60 s. For the time before
+    that the mean rate of what is kept counts: a period in labels may be longer.
+    """
+    after = min(ceil(moment / terms.block_seconds), observed.block)
     found = (series.get(slo) for series in observed.series.values())
-    return sum(
-        series.between(min(after, observed.block), observed.block).total
-        for series in found
-        if series is not None
-    )
+    return sum(_between(series, after, observed.block) for series in found if series is not None)
+
+
+def _between(series: Series, after: int, last: int) -> int:
+    """Events of the blocks with after < index ≤ last, with an estimate for those that aren't kept."""
+    counted = series.between(after, last).total
+    oldest = hour_of(series.newest) - HOURS + 1
+    edge = oldest * BLOCKS_PER_HOUR
+    if after >= edge or last <= edge or series.first_hour > oldest:
+        return counted
+    return counted + counted * (edge - after) // (last - edge)

@@ -1,7 +1,6 @@
 """May the product be retrained now? Preconditions as named checks, and the portfolio's budget.
 
-Retrainings on broken data could loop, so after an attempt without a promotion the next one waits
-twice as long, and after three in a row a person must act.
+The pause after an attempt without a promotion is in pauses.py.
 """
 
 from collections.abc import Callable
@@ -11,21 +10,17 @@ from typing import Final
 
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining import RetrainingMode
-from sluicegate.api.retraining_status import MOST_FAILURES, RetrainingStatus
+from sluicegate.api.retraining_status import BY_HOLD_OUT, MOST_FAILURES, RetrainingStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.retraining.pauses import cooldown
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR
 from sluicegate.stats.canary_duration import WARM_UP_BLOCKS
 
 LEAST_AGE_BLOCKS: Final = WARM_UP_BLOCKS + 12
 """A version younger than this hasn't shown what it can do: it is blocks that show it, not hours."""
-LONGEST_COOLDOWN: Final = 7 * 86_400
-_BY_HOLD_OUT: Final = frozenset(
-    {Reason.WORSE_ON_HOLD_OUT, Reason.HOLD_OUT_TOO_SMALL, Reason.NOT_SHOWN_BETTER}
-)
-"""Reasons of attempts that ended with the verdict of their hold-out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +125,7 @@ def failed_too_often(request: RetrainingRequest) -> Obstacle | None:
         return None
     text = (
         f"{failures} attempts in a row ended without a promotion: check status.retraining.lastResult,"
-        " then ask for another one with sluicegate.dev/retrain-requested-at"
+        " and correct spec.retraining, or ask for another one with sluicegate.dev/retrain-requested-at"
     )
     return Obstacle(Reason.RETRAIN_SUSPENDED, text, needs_person=True)
 
@@ -172,7 +167,7 @@ def _enough_is_told(request: RetrainingRequest, ends: int) -> bool:
     if retraining is None or retraining.cooldown_given or request.has_told is None:
         return False
     failures = request.trained.unsuccessful_attempts
-    if failures and request.trained.last_reason not in _BY_HOLD_OUT:
+    if failures and request.trained.last_reason not in BY_HOLD_OUT:
         return False
     begun = ends - cooldown(request.terms, request.trained)
     hour = BLOCKS_PER_HOUR * request.terms.block_seconds
@@ -183,6 +178,15 @@ def _enough_is_told(request: RetrainingRequest, ends: int) -> bool:
     first = begun if request.degraded_since is None else min(request.degraded_since, begun)
     before = request.has_told(first) - told
     return told >= max(1 << failures, before)
+
+
+def the_cluster_lost_a_job(request: RetrainingRequest) -> Obstacle | None:
+    """The last Job was lost to the cluster; the next one is made after a while."""
+    left = (request.trained.retry_time or 0) - request.now
+    if left <= 0:
+        return None
+    text = f"its last Job was lost to the cluster; the next one is created in {duration(left)}"
+    return Obstacle(Reason.INFRASTRUCTURE, text)
 
 
 def no_slot_is_free(request: RetrainingRequest) -> Obstacle | None:
@@ -217,6 +221,7 @@ PRECONDITIONS: Final[tuple[Check, ...]] = (
     a_person_decides,
     version_is_too_young,
     cooldown_lasts,
+    the_cluster_lost_a_job,
     no_slot_is_free,
 )
 REQUESTED: Final[tuple[Check, ...]] = (
@@ -224,6 +229,7 @@ REQUESTED: Final[tuple[Check, ...]] = (
     retraining_is_off,
     one_is_under_way,
     a_candidate_is_tried,
+    the_cluster_lost_a_job,
     no_slot_is_free,
 )
 """What a person's request still has to meet: it is the way out of the others."""
@@ -240,33 +246,3 @@ def trigger_of(terms: Terms, version: str, slo: str, first_bad: int | str) -> st
     """Eight hex digits that name one need for a training, the same after any restart."""
     text = "/".join((terms.namespace, terms.name, version, slo, str(first_bad)))
     return sha256(text.encode()).hexdigest()[:8]
-
-
-def cooldown(terms: Terms, trained: RetrainingStatus | None) -> int:
-    """Seconds to wait after an attempt, given the failures in a row that it may have added to."""
-    trained = trained or RetrainingStatus()
-    least = terms.retraining.cooldown_seconds if terms.retraining else 0
-    base = max(least, 2 * (trained.last_duration_seconds or 0))
-    return min(base << trained.unsuccessful_attempts, max(LONGEST_COOLDOWN, base))
-
-
-def ended(
-    terms: Terms, status: DataProductStatus, *, now: int, reason: Reason, failed: bool
-) -> DataProductStatus:
-    """Status after an attempt that led to no promotion.
-
-    Parameters
-    ----------
-    failed : whether it counts as a failure; an inconclusive canary or a small hold-out doesn't.
-    """
-    before = status.retraining or RetrainingStatus()
-    running = before.trigger
-    after = status.with_retraining(
-        trigger=None,
-        unsuccessful_attempts=before.unsuccessful_attempts + int(failed),
-        last_duration_seconds=now - running.trigger_time
-        if running
-        else before.last_duration_seconds,
-        last_reason=str(reason),
-    )
-    return after.with_retraining(next_allowed_time=now + cooldown(terms, after.retraining))

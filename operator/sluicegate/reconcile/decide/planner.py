@@ -27,6 +27,7 @@ from sluicegate.policy.model.observed import RolloutObservation
 from sluicegate.reconcile.decide.evaluation_status import with_figures
 from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.decide.retraining_attempt import (
+    with_corrected_job,
     with_ended_training,
     with_job,
     with_pending,
@@ -71,6 +72,7 @@ def make_plan(observation: Observation) -> Plan:
     status = _with_time_frozen(observation, observation.product.status)
     status = _with_corrected_service(observation, status)
     status = without_twin(referred_to(status, observation.wanted))
+    status = with_corrected_job(observation, status)
     if status.stable is None:
         status = status.replace(candidate=_first(observation, status))
     told: tuple[EventNote, ...] = ()

@@ -31,6 +31,22 @@ def with_job(observation: Observation, status: DataProductStatus) -> DataProduct
     return status.with_retraining(job=name)
 
 
+def with_corrected_job(observation: Observation, status: DataProductStatus) -> DataProductStatus:
+    """The status; a Job that waits is replaced by one of what the spec asks for now."""
+    one, terms = status.retraining, observation.terms.retraining
+    if one is None or one.trigger is None or terms is None or one.inputs in {"", terms.inputs}:
+        return status
+    if observation.job_wait is None or not observation.may_train(status):
+        return status
+    after = status.with_retraining(
+        trigger=one.trigger.replace(trigger_time=observation.now),
+        start_time=observation.now,
+        started_attempts=one.number + 1,
+        inputs=terms.inputs,
+    )
+    return with_job(observation, after)
+
+
 def with_ended_training(observation: Observation, status: DataProductStatus) -> DataProductStatus:
     """The status; a training that is no longer under way leaves what it reserved, however it ended."""
     before, after = observation.product.status.retraining, status.retraining

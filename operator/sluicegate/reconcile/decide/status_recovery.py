@@ -71,8 +71,9 @@ def known_status(
         return product, ()
     if key in lost:
         return with_requests_handled(product), ()
+    new = product.status.observed_generation < 0
     if starting:
-        return product, ()
+        return (with_requests_handled(product) if new else product), ()
     restored = restored_status(product, wanted, children.live(), children.route(), now=now)
     if restored is not None:
         text = "status did not name the live versions; it was rebuilt from the Deployments"
@@ -84,7 +85,7 @@ def known_status(
         )
         return product.replace(status=restored), (told,)
     if not was_there_before(product.status, children.kinds()):
-        return product, ()
+        return _first_seen(product) if new else (product, ())
     lost.add(key)
     text = (
         "neither status nor a Deployment has the accepted version: spec.model becomes"
@@ -230,6 +231,20 @@ def was_there_before(status: DataProductStatus, kinds: Iterable[str]) -> bool:
         return True
     kinds = set(kinds)
     return bool(kinds) and "Deployment" not in kinds and status.candidate is None
+
+
+def _first_seen(product: DataProduct) -> tuple[DataProduct, tuple[EventNote, ...]]:
+    """A new product: its manifest may have the requests of one that was there before it."""
+    if (handled := handled_requests(product)) is None:
+        return product, ()
+    values = handled.model_dump(by_alias=True, exclude_defaults=True)
+    text = (
+        "requests that came with the product are recorded as handled, as they may be older than it"
+        f" ({', '.join(f'{name} {value}' for name, value in values.items())}): ask again with another"
+        " token if you want one carried out"
+    )
+    note = EventNote(EventReason.REQUESTS_NOT_CARRIED_OUT, "Reconcile", text)
+    return with_requests_handled(product), (note,)
 
 
 def with_requests_handled(product: DataProduct) -> DataProduct:

@@ -70,11 +70,16 @@ def runs(job: JobRecord, now: int, most_seconds: int) -> bool:
     ----------
     now : in seconds. most_seconds : that a training may take.
     """
+    if job.suspended:  # it has no pod, and whoever queues it has a budget of its own
+        return False
     return not (job.finished or job.deleting or is_overdue(job, now, most_seconds))
 
 
 def is_overdue(job: JobRecord, now: int, most_seconds: int) -> bool:
-    """Whether a Job should have ended long ago: who may edit it may suspend it, say."""
+    """Whether a Job should have ended long ago: its deadline was edited, say.
+
+    Its time begins with status.startTime, so one that is suspended is never late.
+    """
     deadline = min(job.deadline or most_seconds, most_seconds)
-    late = job.created > 0 and now >= job.created + deadline + OVERDUE_SECONDS
-    return late and not job.finished
+    late = job.begun > 0 and now >= job.begun + deadline + OVERDUE_SECONDS
+    return late and not job.finished and not job.suspended

@@ -182,6 +182,8 @@ class JobRecord(ChildRecord):
     expires : its time to live is set.
     created : when, in seconds. deadline : seconds that it may run; 0 without one.
     deleting : it has a deletionTimestamp.
+    suspended : spec.suspend is set, so it has no pod. begun : when it began, in seconds; 0 before.
+    ready : pods of it that run.
     """
 
     finished: bool
@@ -194,6 +196,9 @@ class JobRecord(ChildRecord):
     created: int = 0
     deadline: int = 0
     deleting: bool = False
+    suspended: bool = False
+    begun: int = 0
+    ready: int = 0
 
 
 def _child(body: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -358,6 +363,9 @@ def job_record(body: Mapping[str, Any]) -> JobRecord | None:
         created=_moved(body["metadata"], ()),
         deadline=body["spec"].get("activeDeadlineSeconds") or 0,
         deleting="deletionTimestamp" in body["metadata"],
+        suspended=bool(body["spec"].get("suspend")),
+        begun=_moved({"creationTimestamp": status.get("startTime")}, ()),
+        ready=status.get("ready") or 0,
     )
 
 

@@ -17,6 +17,7 @@ from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.reconcile.live.children import DeploymentRecord, JobRecord, RouteRecord
 from sluicegate.reconcile.live.pods import PodState
+from sluicegate.reconcile.observe.job_wait import JobWait, wait_of
 from sluicegate.reconcile.routes.gateway_state import GatewayState
 from sluicegate.reconcile.traffic.allocation import FULL
 from sluicegate.reconcile.traffic.split_verification import Split, VerificationLevel
@@ -148,6 +149,11 @@ class Observation:
             candidate.requested or candidate.decision_reason in _ASKED
         )
         return self.product.spec.suspend and not asked
+
+    @property
+    def job_wait(self) -> JobWait | None:
+        """What the Job of the training under way waits for; None while it runs or isn't there."""
+        return wait_of(self.job, self.pods, self.now)
 
     def may_train(self, status: DataProductStatus) -> bool:
         """Whether Jobs may be started and ended; while suspended only what a person asked for."""

@@ -6,11 +6,11 @@ from typing import Final
 
 from sluicegate.api import names
 from sluicegate.api.model import counts_of
-from sluicegate.api.names import DecisionReason
+from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DependencyState, DependencyStatus
 from sluicegate.api.versions import VersionBase
-from sluicegate.conditions import Finding
+from sluicegate.conditions import Finding, find_condition
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, Key
 from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.measurement.store import Measurements
@@ -324,9 +324,10 @@ def _training(observation: Observation, refusal: JobRefusal | None) -> TrainingR
     if job is not None and job.finished:
         ended = of_job(observation.pods, job.key.name)
         slos = tuple(slo.name for slo in observation.product.spec.slos)
-        return training_result(
+        result = training_result(
             job, ended, running.id, status.parent, output=retraining.output, slos=slos
         )
+        return _unless_lost(observation, result, ran=ended.exit_code is not None)
     if job is not None:
         text = f"its Job {job.key.name} hasn't ended, though it may take {allowed}"
         failed = TrainingFailed(running.id, DecisionReason.TIMED_OUT, text)
@@ -337,6 +338,24 @@ def _training(observation: Observation, refusal: JobRefusal | None) -> TrainingR
     if refusal.final:
         return TrainingFailed(running.id, DecisionReason.JOB_REFUSED, refusal.message)
     text = f"its Job couldn't be created within {allowed}: {refusal.message}"
-    failed = TrainingFailed(running.id, DecisionReason.TIMED_OUT, text)
+    failed = TrainingFailed(running.id, DecisionReason.TIMED_OUT, text, lost=True)
     late = observation.now >= running.trigger_time + observation.training_seconds
     return failed if late else None
+
+
+def _unless_lost(observation: Observation, result: TrainingResult, *, ran: bool) -> TrainingResult:
+    """The result; the failure of a Job whose container never ran is that of the cluster.
+
+    At its deadline a Job deletes its pods, so what it waited for is known from status alone.
+    """
+    if ran or not isinstance(result, TrainingFailed) or observation.job is None:
+        return result
+    own = [pod for pod in observation.pods if pod.job == observation.job.key.name]
+    active = find_condition(observation.product.status.conditions, ConditionType.RETRAINING_ACTIVE)
+    waited = active is not None and active.reason == ConditionReason.JOB_PENDING
+    if not (waited and not own) and not any(pod.outside for pod in own):
+        return result
+    why = active.message if waited and active else next(pod.problem for pod in own if pod.outside)
+    return TrainingFailed(
+        result.trigger, DecisionReason.INFRASTRUCTURE, f"{result.message} ({why})", lost=True
+    )

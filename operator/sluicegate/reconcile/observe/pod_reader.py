@@ -65,6 +65,7 @@ class PodReads:
         unready = any(one.ready < one.replicas or one.rolling for one in live.values())
         troubled = any(slo.streak is not None for slo in status.engine.slos.values())
         ended = any(job.finished for job in jobs)
+        troubled = troubled or any(not (job.finished or job.ready or job.suspended) for job in jobs)
         if not (unready or troubled or ended or status.candidate is not None):
             return (
                 await self._at_rest(record.key, live, now) if unlabelled else self._drop(record.key)

@@ -45,6 +45,7 @@ WAITS: Final = frozenset(
         DecisionReason.VERSION_TOO_YOUNG,
         DecisionReason.COOLING_DOWN,
         DecisionReason.NO_SLOT,
+        DecisionReason.INFRASTRUCTURE,
     }
 )
 """Reasons not to retrain that go away by themselves."""
@@ -171,6 +172,8 @@ def _remedy(status: DataProductStatus, reason: DecisionReason | None) -> RemedyS
         return RemedyState.RETRAINING
     if status.candidate is not None and status.candidate.phase is not CandidatePhase.PARKED:
         return RemedyState.CANARY
+    if status.blocked_training is not None:
+        return RemedyState.NONE
     return RemedyState.WAITING if reason in WAITS else RemedyState.NONE
 
 

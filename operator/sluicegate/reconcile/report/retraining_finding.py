@@ -1,17 +1,28 @@
 """The condition RetrainingActive: what trains, what waits and for what, or how the last attempt ended. Pure."""
 
+from typing import Final
+
 from sluicegate.api.base import rfc3339
+from sluicegate.api.names import REQUEST_RETRAIN, DecisionReason
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
-from sluicegate.api.names import DecisionReason
 from sluicegate.api.outcome import Outcome
-from sluicegate.api.retraining_status import RetrainingStatus, Trigger
+from sluicegate.api.retraining_status import (
+    BY_HOLD_OUT,
+    MOST_FAILURES,
+    RetrainingStatus,
+    Trigger,
+)
 from sluicegate.api.status import DataProductStatus
 from sluicegate.conditions import Finding
 from sluicegate.policy.retraining.preconditions import who_trains
 from sluicegate.reconcile.observe.observation import Observation
 
-_KIND = Type.RETRAINING_ACTIVE
+_KIND: Final = Type.RETRAINING_ACTIVE
+_UNTIL_CORRECTED: Final = (
+    "until a person corrects spec.retraining, the runtime image or an SLO, or asks for an attempt"
+    f" with {REQUEST_RETRAIN}"
+)
 
 
 def retraining(observation: Observation, status: DataProductStatus) -> Finding:
@@ -19,13 +30,63 @@ def retraining(observation: Observation, status: DataProductStatus) -> Finding:
     one = status.retraining
     if one is not None and one.trigger is not None:
         return _under_way(observation, status, one, one.trigger)
-    if one is not None and one.pending is not None and one.waiting_for == DecisionReason.NO_SLOT:
-        return Finding(_KIND, "False", Reason.WAITING_FOR_SLOT, _in_line(observation, one.pending))
     text = _last_attempt(one)
-    if one is not None and one.suspended:
-        text += "; attempts are suspended until a person asks for one with sluicegate.dev/retrain-requested-at"
-        return Finding(_KIND, "False", Reason.RETRAIN_SUSPENDED, text.removeprefix("; "))
+    if one is not None and (found := _held_back(observation, one)) is not None:
+        reason, why = found
+        return Finding(_KIND, "False", reason, f"{text}; {why}".removeprefix("; "))
     return Finding(_KIND, "False", Reason.IDLE, (text + _limit(observation)).removeprefix("; "))
+
+
+def _held_back(observation: Observation, one: RetrainingStatus) -> tuple[Reason, str] | None:
+    """What is in the way of the next attempt, and what ends it; None where nothing is."""
+    pending, waits = one.pending, one.waiting_for
+    if one.suspended:
+        return Reason.RETRAIN_SUSPENDED, f"attempts are suspended {_UNTIL_CORRECTED}"
+    if pending is not None and waits == DecisionReason.NO_SLOT:
+        return Reason.WAITING_FOR_SLOT, _in_line(observation, pending)
+    cools = pending is not None and waits == DecisionReason.COOLING_DOWN
+    if one.attempts_without_remedy >= MOST_FAILURES or (cools and one.next_allowed_time):
+        return _until_labels(one) or (Reason.COOLING_DOWN, _pause(observation, one))
+    if one.retry_time is not None and one.retry_time > observation.now:
+        text = f"the next Job is created at {rfc3339(one.retry_time)}"
+        return Reason.WAITING_TO_RETRY, f"{text}; {_jobs(one.lost_jobs)} were lost to the cluster"
+    if one.unsuccessful_challengers >= MOST_FAILURES:
+        text = f"{one.unsuccessful_challengers} challengers in a row failed"
+        return Reason.CHALLENGERS_FAIL, f"{text}: check status.retraining.lastResult"
+    return None
+
+
+def _jobs(number: int) -> str:
+    return "1 Job" if number == 1 else f"{number} Jobs in a row"
+
+
+def _until_labels(one: RetrainingStatus) -> tuple[Reason, str] | None:
+    """That trainings work and are no remedy, and when the next one is; None for few of them."""
+    number = one.attempts_without_remedy
+    if number < MOST_FAILURES:
+        return None
+    again = f", at {rfc3339(one.next_allowed_time)} at the latest" if one.next_allowed_time else ""
+    text = (
+        f"{number} attempts made a version that isn't shown to be a remedy, so a person has to find the"
+        f" cause: the data, the features or the labels. The next attempt follows once there are as many"
+        f" labels again{again}"
+    )
+    return Reason.NO_REMEDY_FOUND, text
+
+
+def _pause(observation: Observation, one: RetrainingStatus) -> str:
+    """Until when the pause after the last attempt lasts, and what ends it sooner."""
+    assert one.next_allowed_time is not None
+    assert one.pending is not None
+    text = (
+        f"the training for {one.pending.slo} waits until {rfc3339(one.next_allowed_time)}"
+        f" ({one.unsuccessful_attempts} attempts without a promotion)"
+    )
+    terms = observation.terms.retraining
+    labels = one.last_reason in BY_HOLD_OUT or not one.unsuccessful_attempts
+    if labels and terms is not None and not terms.cooldown_given:
+        return f"{text}, or until there are enough labels for another result"
+    return f"{text}, or {_UNTIL_CORRECTED}"
 
 
 def _under_way(
@@ -42,6 +103,8 @@ def _under_way(
     if observation.job and observation.job.finished and observation.product.spec.suspend:
         text += "; its Job has ended, and its result is used once spec.suspend is false"
         return Finding(_KIND, "False", Reason.SUSPENDED, text)
+    if (wait := observation.job_wait) is not None:
+        return Finding(_KIND, "False", wait.reason, f"{text}; {wait.message}")
     return Finding(_KIND, "True", Reason.TRAINING, text + _limit(observation))
 
 

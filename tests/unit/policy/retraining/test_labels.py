@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import norm
 
 from sluicegate.policy.retraining.labels import needed, since
+from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
 from tests.support.decisions.judged import BLOCK, judged_by, observed, series
 
@@ -33,3 +34,31 @@ def test_events_of_each_version_count_in_the_blocks_that_begin_after_a_moment(mo
         "v3": {},
     }
     assert since(TERMS, observed(block=3, series=blocks), "clicks", moment) == come
+
+
+DAY = 86_400
+
+
+@pytest.mark.parametrize("seconds", [60, 300])
+@pytest.mark.parametrize("days", [1, 2, 10, 20])
+def test_a_period_in_labels_may_be_longer_than_sums_are_kept(seconds, days):
+    """2,880 labels a day in blocks of 300 s, and as many in blocks of 60 s, for thirty days."""
+    a_day = DAY // seconds
+    blocks, rate = Series(), 2_880 // a_day
+    for index in range(1, 30 * a_day + 1):
+        blocks.record(Block(index, Quality.COUNTED, Count(0, rate)))
+    terms = judged_by(
+        {"name": "clicks", "indicator": {"events": {}}, "maxDrop": "0.1"},
+        analysis={"blockSeconds": seconds},
+    )
+    seen = observed(block=30 * a_day, series={"v1": {"clicks": blocks}})
+    come = since(terms, seen, "clicks", (30 - days) * DAY)
+    assert come == pytest.approx(2_880 * days, rel=0.02)
+
+
+def test_time_before_the_first_event_of_a_version_is_not_estimated():
+    blocks = Series()
+    for index in range(9_000, 9_013):
+        blocks.record(Block(index, Quality.COUNTED, Count(0, 5)))
+    seen = observed(block=9_012, series={"v1": {"clicks": blocks}})
+    assert since(TERMS, seen, "clicks", 0) == 65

@@ -9,12 +9,8 @@ import pytest
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining_status import RetrainingStatus, Trigger
 from sluicegate.policy.model.observed import Portfolio
-from sluicegate.policy.retraining.preconditions import (
-    RetrainingRequest,
-    cooldown,
-    obstacle,
-    trigger_of,
-)
+from sluicegate.policy.retraining.pauses import cooldown
+from sluicegate.policy.retraining.preconditions import RetrainingRequest, obstacle, trigger_of
 from tests.support.decisions.judged import BLOCK, candidate, judged_by, parked, serving
 from tests.support.decisions.scenarios import ACCURACY
 
@@ -58,6 +54,7 @@ def asked(retraining=TRAINING, now=NOW, slot=True, **fields) -> RetrainingReques
         ({"stable": None}, Reason.NO_STABLE, "no version", False),
         ({"now": NOW - 1}, Reason.VERSION_TOO_YOUNG, "13 blocks old, 14 are needed", False),
         ({"next_allowed_time": NOW + 1}, Reason.COOLING_DOWN, "another 1 s", False),
+        ({"retry_time": NOW + 60}, Reason.INFRASTRUCTURE, "created in 1 min", False),
         ({"slot": False}, Reason.NO_SLOT, "other products", False),
     ],
 )

@@ -100,7 +100,7 @@ def test_after_a_restart_an_upstream_that_recovered_a_moment_ago_still_explains_
     assert fleet.bad_since([key, Key("catalog", "other")]) == FIRST * BLOCK
 
 
-begun = partial(job, "search-train-12345678-1", created=NOW, deadline=3600)
+begun = partial(job, "search-train-12345678-1", created=NOW - 900, begun=NOW, deadline=3600)
 
 
 @pytest.mark.parametrize(
@@ -111,10 +111,22 @@ begun = partial(job, "search-train-12345678-1", created=NOW, deadline=3600)
         (begun(deleting=True), NOW + 60, False),
         (begun(), NOW + 3600 + 599, True),
         (begun(), NOW + 3600 + 600, False),
+        (begun(suspended=True, begun=0), NOW + 60, False),
+        (begun(begun=0), NOW + 86_400, True),
         (begun(deadline=0), NOW + 86_400 + 599, True),
         (begun(deadline=10**8), NOW + 86_400 + 600, False),
     ],
-    ids=["runs", "ended", "deleted", "ends", "never ends", "no deadline", "a longer deadline"],
+    ids=[
+        "runs",
+        "ended",
+        "deleted",
+        "ends",
+        "never ends",
+        "queued",
+        "resumed",
+        "no deadline",
+        "a longer deadline",
+    ],
 )
 def test_a_job_that_runs_has_a_slot_after_a_restart(found, now, trains):
     trigger = {"retraining": {"trigger": TRIGGER, "startTime": "2026-01-01T00:00:00Z"}}

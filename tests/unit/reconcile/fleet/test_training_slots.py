@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -208,10 +209,17 @@ async def test_a_product_that_waits_and_becomes_invalid_keeps_no_place_in_the_li
     assert fleet.slots() == fleet.training() == {keys[1], last}
 
 
-@pytest.mark.parametrize("patch", [{"suspend": True}, {"activeDeadlineSeconds": 10**8}])
-async def test_a_job_that_somebody_keeps_from_ending_is_ended_and_holds_no_slot(fleet, patch):
+async def test_a_job_that_is_suspended_holds_no_slot_and_waits(fleet):
+    key = await asked(fleet, "queues-jobs", retraining=TRAINING | {"timeoutSeconds": HOUR})
+    fleet.patch_job(key, suspend=True)
+    await fleet.look(25 * HOUR)
+    assert not fleet.slots()
+    assert "lastResult" not in fleet.retraining(key)
+
+
+async def test_a_job_whose_deadline_was_edited_is_ended_and_holds_no_slot(fleet):
     key = await asked(fleet, "edits-jobs", retraining=TRAINING | {"timeoutSeconds": HOUR})
-    fleet.patch_job(key, **patch)
+    fleet.patch_job(key, activeDeadlineSeconds=10**8)
     await fleet.look(25 * HOUR)
     assert fleet.slots() == fleet.training() == set()
     assert fleet.retraining(key)["lastResult"]["reason"] == "TimedOut"
@@ -268,6 +276,9 @@ def wants(fleet: Fleet, key: Key) -> bool:
         return False
     if "trigger" in retraining:  # its result waits, if it is suspended and its Job has ended
         return not fleet.has_job(key, retraining["job"])
+    retried = retraining.get("retryTime")  # a Job was lost to the cluster
+    if retried and datetime.fromisoformat(retried).timestamp() > fleet.server.now:
+        return False
     handled = (body["status"].get("lastHandled") or {}).get("retrainRequestedAt")
     return any(token != handled for token in asked)
 

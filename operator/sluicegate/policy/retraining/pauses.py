@@ -1,0 +1,148 @@
+"""What an attempt without a promotion leaves: counts, a pause, and what ends the pause.
+
+A failure of the training doubles the pause, and after three in a row a person must act. A Job that
+was lost to the cluster says nothing about the training: it is retried within minutes. A challenger
+that fails pauses no remedy. What a person corrects ends the pause that it caused.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sluicegate.api.names import REQUEST_RETRAIN
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.retraining_status import RetrainingStatus
+from sluicegate.api.status import DataProductStatus
+from sluicegate.policy.model.terms import Terms
+
+LONGEST_COOLDOWN: Final = 7 * 86_400
+FIRST_RETRY_SECONDS: Final = 60
+LONGEST_RETRY_SECONDS: Final = 1800
+WITHOUT_REMEDY: Final = frozenset({Reason.HOLD_OUT_TOO_SMALL, Reason.NOT_SHOWN_BETTER})
+"""Reasons of attempts whose training worked, and whose version is not shown to be a remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedAttempt:
+    """An attempt that ended without a promotion.
+
+    Attributes
+    ----------
+    reason : why. failed : whether it counts as a failure.
+    challenger : whether it was one. now : when it ended, in seconds.
+    """
+
+    reason: Reason
+    failed: bool
+    challenger: bool
+    now: int
+
+
+def cooldown(terms: Terms, trained: RetrainingStatus | None) -> int:
+    """Seconds to wait after an attempt, given the failures in a row that it may have added to.
+
+    A pause that a person chose also doubles for attempts that were no remedy: without one the
+    number of labels has the same effect.
+    """
+    trained = trained or RetrainingStatus()
+    least = terms.retraining.cooldown_seconds if terms.retraining else 0
+    base = max(least, 2 * (trained.last_duration_seconds or 0))
+    doubled = trained.unsuccessful_attempts
+    if terms.retraining is not None and terms.retraining.cooldown_given:
+        doubled += trained.attempts_without_remedy
+    return min(base << min(doubled, 32), max(LONGEST_COOLDOWN, base))
+
+
+def ended(
+    terms: Terms, status: DataProductStatus, *, now: int, reason: Reason, failed: bool
+) -> DataProductStatus:
+    """Status after the training under way led to no rollout.
+
+    Parameters
+    ----------
+    failed : whether it counts as a failure; a small hold-out doesn't.
+    """
+    before = status.retraining or RetrainingStatus()
+    running = before.trigger
+    after = status.with_retraining(
+        trigger=None,
+        last_duration_seconds=now - running.trigger_time
+        if running
+        else before.last_duration_seconds,
+        last_reason=str(reason),
+        lost_jobs=0,
+        retry_time=None,
+    )
+    challenger = running is not None and running.cause == Reason.SCHEDULED
+    return counted(terms, after, EndedAttempt(reason, failed, challenger, now))
+
+
+def counted(terms: Terms, status: DataProductStatus, attempt: EndedAttempt) -> DataProductStatus:
+    """Status with an attempt in its counts, and the pause that follows from them.
+
+    The pause of challengers is their schedule, so one neither counts for remedies nor pauses them.
+    """
+    one = status.retraining or RetrainingStatus()
+    if attempt.challenger:
+        number = one.unsuccessful_challengers + 1 if attempt.failed else 0
+        return status.with_retraining(unsuccessful_challengers=number)
+    after = status.with_retraining(
+        unsuccessful_attempts=one.unsuccessful_attempts + int(attempt.failed),
+        attempts_without_remedy=one.attempts_without_remedy + int(attempt.reason in WITHOUT_REMEDY),
+    )
+    pause = cooldown(terms, after.retraining)
+    return after.with_retraining(next_allowed_time=attempt.now + pause)
+
+
+def lost(status: DataProductStatus, now: int) -> DataProductStatus:
+    """Status after the Job of a training was lost to the cluster: it is due again after a while.
+
+    A person's request counts as not handled, and a challenger's turn as not taken.
+    """
+    before = status.retraining or RetrainingStatus()
+    running = before.trigger
+    wait = min(FIRST_RETRY_SECONDS << min(before.lost_jobs, 10), LONGEST_RETRY_SECONDS)
+    after = status.with_retraining(
+        trigger=None,
+        last_reason=str(Reason.INFRASTRUCTURE),
+        lost_jobs=before.lost_jobs + 1,
+        retry_time=now + wait,
+    )
+    if running is not None and running.cause == Reason.SCHEDULED:
+        return after.with_retraining(last_training_time=None)
+    if running is None or running.cause != Reason.REQUESTED or after.last_handled is None:
+        return after
+    return after.replace(last_handled=after.last_handled.with_token(REQUEST_RETRAIN, ""))
+
+
+def without_pause(status: DataProductStatus) -> DataProductStatus:
+    """Status without counts of attempts, and without a pause."""
+    return status.with_retraining(
+        unsuccessful_attempts=0,
+        unsuccessful_challengers=0,
+        attempts_without_remedy=0,
+        lost_jobs=0,
+        next_allowed_time=None,
+        retry_time=None,
+    )
+
+
+def refreshed(terms: Terms, status: DataProductStatus, *, degraded: bool) -> DataProductStatus:
+    """Status without counts and pauses of what is corrected or over.
+
+    A pause ends with a change of what the newest attempt was made from: the training of the spec,
+    its runtime image, or what the SLOs ask for. Attempts that were no remedy count for one
+    degradation.
+
+    Parameters
+    ----------
+    degraded : whether an SLO of the product is.
+    """
+    one = status.retraining
+    if one is None or terms.retraining is None:
+        return status
+    corrected = one.inputs not in {"", terms.retraining.inputs}
+    if corrected and one.trigger is None and one.is_held_back:
+        return without_pause(status)
+    if one.attempts_without_remedy and one.trigger is None and not degraded:
+        return status.with_retraining(attempts_without_remedy=0)
+    return status

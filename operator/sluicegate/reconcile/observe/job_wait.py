@@ -1,0 +1,46 @@
+"""What a training Job that was created waits for before its container runs, in the cluster's own words."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from sluicegate.api.names import ConditionReason
+from sluicegate.reconcile.live.children import JobRecord
+from sluicegate.reconcile.live.pods import PodState, problem_of
+
+POD_SECONDS: Final = 60
+"""Seconds after which a Job without a pod is worth a word: its controller was refused one."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobWait:
+    """Why a Job doesn't run yet: a reason of RetrainingActive, and a sentence."""
+
+    reason: ConditionReason
+    message: str
+
+
+def wait_of(job: JobRecord | None, pods: Iterable[PodState], now: int) -> JobWait | None:
+    """What a Job waits for; None for one that runs, that has ended, or that only starts.
+
+    Parameters
+    ----------
+    pods : of the product, as far as they were read. now : in seconds.
+    """
+    if job is None or job.finished or job.ready:
+        return None
+    name = f"its Job {job.key.name}"
+    if job.suspended:
+        text = (
+            f"{name} is suspended (spec.suspend of the Job), by a queue such as Kueue or a person"
+        )
+        return JobWait(ConditionReason.JOB_SUSPENDED, f"{text}; its time begins when it is resumed")
+    own = [pod for pod in pods if pod.job == job.key.name]
+    if any(not pod.waiting for pod in own):
+        return None
+    if (pod := problem_of(own)) is not None:
+        return JobWait(ConditionReason.JOB_PENDING, f"{name} waits: {pod.problem}")
+    if own or now < job.created + POD_SECONDS:
+        return None
+    text = f"{name} has no pod yet, as a quota may refuse it: kubectl describe job {job.key.name}"
+    return JobWait(ConditionReason.JOB_PENDING, text)

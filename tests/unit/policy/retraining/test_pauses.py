@@ -1,0 +1,123 @@
+"""What attempts without a promotion leave, and what ends a pause."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api.names import REQUEST_RETRAIN
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.retraining_status import RetrainingStatus, Trigger
+from sluicegate.api.status import LastHandled
+from sluicegate.policy.retraining import pauses
+from tests.support.decisions.judged import judged_by, serving
+from tests.support.decisions.scenarios import ACCURACY
+
+TRAINING = {"command": ["train"], "output": "registry.example/search"}
+NOW, DAY, HOUR = 1_767_225_600, 86_400, 3600
+TERMS = judged_by(ACCURACY, retraining=TRAINING)
+
+
+def trained(cause: str = "ModelDecay", **fields):
+    """A product whose training began ten minutes ago."""
+    why = Trigger(id="t", cause=cause, version="v1", trigger_time=NOW - 600)
+    return serving(retraining=RetrainingStatus(trigger=why, **fields))
+
+
+def after(status, reason, *, failed=True, terms=TERMS) -> RetrainingStatus:
+    found = pauses.ended(terms, status, now=NOW, reason=reason, failed=failed).retraining
+    assert found is not None
+    assert found.trigger is None
+    return found
+
+
+def test_a_failed_training_doubles_the_pause():
+    left = after(trained(unsuccessful_attempts=1), Reason.JOB_FAILED)
+    assert (left.unsuccessful_attempts, left.next_allowed_time) == (2, NOW + 4 * DAY)
+
+
+def test_a_failed_challenger_pauses_no_remedy_and_is_counted_apart():
+    left = after(trained("Scheduled", unsuccessful_challengers=2), Reason.JOB_FAILED)
+    assert (left.unsuccessful_challengers, left.unsuccessful_attempts) == (3, 0)
+    assert left.next_allowed_time is None
+    assert not left.suspended
+
+
+def test_attempts_that_are_no_remedy_are_counted_and_are_no_failures():
+    left = after(trained(attempts_without_remedy=2), Reason.NOT_SHOWN_BETTER, failed=False)
+    assert (left.attempts_without_remedy, left.unsuccessful_attempts) == (3, 0)
+
+
+@pytest.mark.parametrize(("given", "hours"), [({}, 24), ({"cooldownSeconds": HOUR}, 8)])
+def test_a_pause_that_a_person_chose_doubles_for_attempts_that_are_no_remedy(given, hours):
+    """Where the pause follows from labels, their number grows instead."""
+    terms = judged_by(ACCURACY, retraining=TRAINING | given)
+    before = trained(attempts_without_remedy=2)
+    left = after(before, Reason.NOT_SHOWN_BETTER, failed=False, terms=terms)
+    assert left.next_allowed_time == NOW + hours * HOUR
+
+
+@pytest.mark.parametrize(("before", "minutes"), [(0, 1), (1, 2), (4, 16), (9, 30)])
+def test_a_job_that_the_cluster_lost_is_retried_soon_and_counts_for_nothing(before, minutes):
+    left = pauses.lost(trained(lost_jobs=before), NOW).retraining
+    assert (left.unsuccessful_attempts, left.next_allowed_time) == (0, None)
+    assert (left.lost_jobs, left.retry_time) == (before + 1, NOW + 60 * minutes)
+
+
+def test_a_request_whose_job_the_cluster_lost_is_pending_again():
+    handled = LastHandled().with_token(REQUEST_RETRAIN, "now")
+    status = trained("Requested").replace(last_handled=handled)
+    assert pauses.lost(status, NOW).last_handled.token(REQUEST_RETRAIN) == ""
+
+
+def test_a_challenger_whose_job_the_cluster_lost_has_its_turn_again():
+    status = trained("Scheduled", last_training_time=NOW - 600)
+    assert pauses.lost(status, NOW).retraining.last_training_time is None
+
+
+PAUSED = {"unsuccessful_attempts": 3, "next_allowed_time": NOW + DAY, "lost_jobs": 1}
+SPECS = {
+    "the command": ({"retraining": TRAINING | {"command": ["corrected"]}}, True),
+    "the pause": ({"retraining": TRAINING | {"cooldownSeconds": 10}}, True),
+    "the resources": (
+        {"retraining": TRAINING | {"resources": {"requests": {"memory": "2Gi"}}}}, True,
+    ),
+    "the image": ({"serving": {"runtimeImage": f"r.example/r@sha256:{'1' * 64}"}}, True),
+    "nothing": ({}, False),
+    "the schedule": ({"retraining": TRAINING | {"schedule": {"everyLabels": 500}}}, False),
+    "the mode": ({"retraining": TRAINING | {"mode": "Manual"}}, False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("spec", "ends"), SPECS.values(), ids=SPECS)
+def test_a_change_of_what_an_attempt_is_made_from_ends_its_pause(spec, ends):
+    status = serving().with_retraining(inputs=TERMS.retraining.inputs, **PAUSED)
+    terms = judged_by(ACCURACY, **{"retraining": TRAINING, **spec})
+    found = pauses.refreshed(terms, status, degraded=True).retraining
+    assert (found.next_allowed_time is None) is ends
+    assert (found.unsuccessful_attempts == 0) is ends
+    assert found.suspended is not ends
+
+
+def test_another_objective_ends_the_pause():
+    status = serving().with_retraining(inputs=TERMS.retraining.inputs, **PAUSED)
+    terms = judged_by(ACCURACY | {"objective": "0.70"}, retraining=TRAINING)
+    assert pauses.refreshed(terms, status, degraded=True).retraining.next_allowed_time is None
+
+
+def test_a_correction_during_the_attempt_ends_the_pause_after_it():
+    running = trained(inputs="what it began with", unsuccessful_attempts=1)
+    assert pauses.refreshed(TERMS, running, degraded=True) == running
+    failed = pauses.ended(TERMS, running, now=NOW, reason=Reason.JOB_FAILED, failed=True)
+    assert pauses.refreshed(TERMS, failed, degraded=True).retraining.next_allowed_time is None
+
+
+def test_a_status_of_an_older_operator_keeps_its_pause():
+    status = serving(retraining=RetrainingStatus(**PAUSED))
+    assert pauses.refreshed(TERMS, status, degraded=True) == status
+
+
+@pytest.mark.parametrize(("degraded", "left"), [(True, 3), (False, 0)])
+def test_attempts_without_a_remedy_count_for_one_degradation(degraded, left):
+    status = serving(retraining=RetrainingStatus(attempts_without_remedy=3))
+    found = pauses.refreshed(TERMS, status, degraded=degraded).retraining or RetrainingStatus()
+    assert found.attempts_without_remedy == left
