@@ -68,6 +68,7 @@ def full_status() -> dict[str, Any]:
     version = {
         "version": "v1", "image": f"registry.example/a@sha256:{HEX}", "service": "A",
         "runtimeImage": "registry.example/rt:1", "revision": "0123456789", "source": "Spec", "cause": "ModelDecay",
+        "descendsFrom": "registry.example/m:1",
     }  # fmt: skip
     streak = {"first": 1, "last": 3, "evaluations": 3, "fresh": 2}
     trigger = {
