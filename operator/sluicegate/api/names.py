@@ -289,6 +289,8 @@ class DecisionReason(StrEnum):
     WAITING_FOR_RENEWALS = "WaitingForRenewals"
     COLLECTING_EVIDENCE = "CollectingEvidence"
     DWELLING = "Dwelling"
+    LOOKS_WORSE = "LooksWorse"
+    """Too few events for a verdict, which point to a regression."""
     ROUTING_MISMATCH = "RoutingMismatch"
     TRAFFIC_NOT_VERIFIED = "TrafficNotVerified"
     OBJECTIVE_NOT_MET = "ObjectiveNotMet"

@@ -87,6 +87,8 @@ def with_share(candidate: Candidate, weight: int, now: int) -> Candidate:
     first: dict[str, object] = {}
     if candidate.phase is CandidatePhase.STARTING:
         first = {"phase": CandidatePhase.STEPPING, "step": 1}
+    elif candidate.phase is CandidatePhase.AWAITING_APPROVAL:  # its steps were edited
+        first = {"phase": CandidatePhase.STEPPING}
     return candidate.replace(
         weight=weight,
         target=weight,
@@ -127,6 +129,9 @@ def accepted_version(terms: Terms, candidate: Candidate, now: int) -> Version:
 
 
 def _alert(status: DataProductStatus, decision: Alert) -> DataProductStatus:
+    """An alert about a candidate that has passed begins its wait: its phase says whether it is new."""
+    if decision.reason is Reason.AWAITING_APPROVAL and status.candidate is not None:
+        status = status.with_candidate(phase=CandidatePhase.AWAITING_APPROVAL)
     if not decision.about:
         return status
     key = alert_key(decision.reason, decision.about)

@@ -104,7 +104,8 @@ class Sequential:
         ready[ready] = self._all_spoke(live[ready], speaks[:, ready])
         last = self.step[live] == len(self._steps) - 1
         passed = ready & last
-        passed[passed] = self._meets_objectives(live[passed]) & ~self._leans_against(live[passed])
+        good = self._meets_objectives(live[passed], speaks[:, passed])
+        passed[passed] = good & ~self._leans_against(live[passed])
         self._advance(live[ready & ~last])
         return verdicts(passed, back)
 
@@ -153,13 +154,17 @@ class Sequential:
         leans: Bools = np.logical_or.reduce(worse, axis=0)
         return leans
 
-    def _meets_objectives(self, runs: Ints) -> Bools:
-        """Whether no SLO is surely beyond what its objective allows, as policy.canary.objections asks."""
+    def _meets_objectives(self, runs: Ints, speaks: Bools) -> Bools:
+        """Whether no SLO is surely beyond what its objective allows, as policy.canary.objections asks.
+
+        One in which the candidate is shown to be better than stable may be.
+        """
         seen = {name: values[:, runs] for name, values in self._seen.items()}
         mean = seen["canary"] / np.maximum(seen["blocks"], 1)
         share = vectorized_test.independent_share(mean, self._correlation[:, runs])
         lower = vectorized_test.wilson_lower(seen["bad"] * share, seen["canary"] * share)
-        met: Bools = np.logical_and.reduce(lower <= self._allowed, axis=0)
+        better = speaks & (self.better[:, runs] >= self._bound)
+        met: Bools = np.logical_and.reduce((lower <= self._allowed) | better, axis=0)
         return met
 
     def _advance(self, runs: Ints) -> None:

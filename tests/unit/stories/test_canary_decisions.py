@@ -133,11 +133,20 @@ def test_manual_approval_is_asked_for_once_and_waits_beyond_the_longest_duration
     assert (lines[-1]["candidate"], lines[-1]["weight"]) == ("v2", 50)
 
 
-def test_a_candidate_beyond_the_objective_is_held_not_blamed():
+def test_a_candidate_below_the_objective_is_held_and_promoted_once_it_is_surely_better():
     script, spec = pushed(steady(0.3, 400), steady(0.28, 400)), one_step(suspend=False)
     lines = run(scenario(script, 90, product=spec, events=[changed(50, "v3")], accepted=None))
     held = [line for line in lines if line["decision"]["reason"] == "ObjectiveNotMet"]
     assert held
+    promotion = first(lines, "Promote")
+    assert promotion["at"] > held[-1]["at"]
+    assert "the objective is still missed" in promotion["decision"]["message"]
+
+
+def test_a_candidate_that_equals_a_stable_version_below_the_objective_is_held():
+    script, spec = pushed(steady(0.3, 400), steady(0.3, 400)), one_step(suspend=False)
+    lines = run(scenario(script, 90, product=spec, events=[changed(50, "v3")], accepted=None))
+    assert any(line["decision"]["reason"] == "ObjectiveNotMet" for line in lines)
     assert "Promote" not in types(lines)
 
 

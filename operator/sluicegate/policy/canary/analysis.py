@@ -14,8 +14,8 @@ from sluicegate.api.slos import CanaryEvidence, IndicatorKind
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence, without_slow
+from sluicegate.policy.canary.case import next_share
 from sluicegate.policy.canary.gauge_evidence import weigh
-from sluicegate.policy.canary.objections import next_share
 from sluicegate.policy.canary.pace import LabelPace, weekly_pace
 from sluicegate.policy.canary.shadow_evidence import (
     evidence_of,

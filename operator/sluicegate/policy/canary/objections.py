@@ -1,16 +1,19 @@
-"""Objections to a candidate's next step: missing evidence, and evidence against it."""
+"""Objections to a candidate's next step, as named checks: missing evidence, and evidence against it.
 
+The first check that objects holds the candidate at its share.
+"""
+
+from collections.abc import Callable
 from typing import Final
 
 from sluicegate.api.baseline import Baseline
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate
-from sluicegate.policy.canary.assessment import Assessment, SloEvidence
+from sluicegate.policy.canary.assessment import SloEvidence
+from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.model.decision import Hold
 from sluicegate.policy.model.formatting import events, percent, points
-from sluicegate.policy.model.observed import Facts
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health.client_errors import shown
 from sluicegate.slo.blocks import Quality
@@ -26,6 +29,7 @@ LACKING: Final = frozenset(
         Reason.PROMETHEUS_UNAVAILABLE,
         Reason.LOW_COVERAGE,
         Reason.COLLECTING_EVIDENCE,
+        Reason.LOOKS_WORSE,
         Reason.NO_TRAFFIC,
         Reason.TRAFFIC_NOT_VERIFIED,
         Reason.DWELLING,
@@ -37,6 +41,7 @@ _UNMEASURED: Final = {
     Quality.UNAVAILABLE: Reason.PROMETHEUS_UNAVAILABLE,
     Quality.LOW_COVERAGE: Reason.LOW_COVERAGE,
 }
+Objection = Callable[[CanaryCase], Hold | None]
 
 
 def can_be_judged(terms: Terms) -> bool:
@@ -44,131 +49,202 @@ def can_be_judged(terms: Terms) -> bool:
     return any(slo.canary_evidence is not CanaryEvidence.POST_PROMOTION for slo in terms.deciding)
 
 
-def obstacle(
-    terms: Terms,
-    status: DataProductStatus,
-    candidate: Candidate,
-    assessment: Assessment,
-    *,
-    facts: Facts,
-) -> Hold | None:
-    """Why a candidate stays at its share; None when it may go on."""
-    name = candidate.release.version
-    if assessment.newest is not Quality.COUNTED:
-        text = f"{name} stays at {candidate.weight} %: the newest block wasn't measured"
-        return Hold(
-            reason=_UNMEASURED.get(assessment.newest, Reason.COLLECTING_EVIDENCE), message=text
-        )
-    if assessment.invalid >= INVALID_BLOCKS:
-        text = f"{name} stays at {candidate.weight} %: {assessment.invalid} blocks held no counts"
-        return Hold(reason=Reason.INVALID_DATA, message=text)
-    if assessment.newest_requests == 0:
-        text = f"{name} stays at {candidate.weight} %: it had no requests in the newest block"
-        return Hold(reason=Reason.NO_TRAFFIC, message=text)
-    if not facts.split_verified:
-        text = f"{name} stays at {candidate.weight} %: that share isn't verified yet"
-        return Hold(reason=Reason.TRAFFIC_NOT_VERIFIED, message=text)
-    if assessment.mismatch is not None:
-        return _mismatched(candidate, assessment.mismatch)
-    return _not_yet(candidate, assessment) or _too_bad(terms, status, candidate, assessment)
+# ---- the newest block and the traffic ---------------------------------------------------------
+def newest_block_is_unmeasured(case: CanaryCase) -> Hold | None:
+    """Nothing is known of the present."""
+    newest = case.assessment.newest
+    if newest is Quality.COUNTED:
+        return None
+    text = f"{case.stays}: the newest block wasn't measured"
+    return Hold(reason=_UNMEASURED.get(newest, Reason.COLLECTING_EVIDENCE), message=text)
 
 
-def _mismatched(candidate: Candidate, share: float) -> Hold:
+def blocks_hold_no_counts(case: CanaryCase) -> Hold | None:
+    """A counter that is no counter shows nothing."""
+    invalid = case.assessment.invalid
+    if invalid < INVALID_BLOCKS:
+        return None
+    text = f"{case.stays}: {invalid} blocks held no counts"
+    return Hold(reason=Reason.INVALID_DATA, message=text, numbers={"blocks": invalid})
+
+
+def newest_block_has_no_requests(case: CanaryCase) -> Hold | None:
+    """A version without requests shows nothing."""
+    if case.assessment.newest_requests:
+        return None
+    text = f"{case.stays}: it had no requests in the newest block"
+    return Hold(reason=Reason.NO_TRAFFIC, message=text)
+
+
+def share_is_unverified(case: CanaryCase) -> Hold | None:
+    """The gateways haven't taken the share yet."""
+    if case.facts.split_verified:
+        return None
+    text = f"{case.stays}: that share isn't verified yet"
+    return Hold(reason=Reason.TRAFFIC_NOT_VERIFIED, message=text)
+
+
+def share_is_wrong(case: CanaryCase) -> Hold | None:
+    """The requests don't follow the share."""
+    share = case.assessment.mismatch
+    if share is None:
+        return None
     text = (
-        f"{candidate.release.version} gets {percent(share)} of the requests instead of"
-        f" {candidate.weight} %, in each of the last five blocks"
+        f"{case.name} gets {percent(share)} of the requests instead of {case.candidate.weight} %,"
+        " in each of the last five blocks"
     )
     return Hold(reason=Reason.ROUTING_MISMATCH, message=text, numbers={"share": share})
 
 
-def _not_yet(candidate: Candidate, assessment: Assessment) -> Hold | None:
-    name = candidate.release.version
-    if assessment.dwell < LEAST_BLOCKS or assessment.requests < LEAST_REQUESTS:
-        text = (
-            f"{name} stays at {candidate.weight} %: {assessment.dwell} of {LEAST_BLOCKS} blocks and"
-            f" {assessment.requests} of {LEAST_REQUESTS} requests of this step"
-        )
-        numbers = {"blocks": assessment.dwell, "requests": assessment.requests}
-        return Hold(reason=Reason.DWELLING, message=text, numbers=numbers)
-    if not assessment.vouching and not assessment.counted_gauges:
-        text = f"{name} stays at {candidate.weight} %: no SLO has enough traffic to favour it"
-        return Hold(reason=Reason.INSUFFICIENT_DATA, message=text)
-    silent = [slo for slo in assessment.counted if not slo.speaks_for]
-    if silent:
-        slo = min(silent, key=lambda slo: slo.evidence.promote)
-        text = (
-            f"{name} stays at {candidate.weight} %: {slo.terms.name} has {basis(slo)}, evidence"
-            f" {slo.evidence.promote:.1f} of {slo.promote_at:.1f}"
-        )
-        return Hold(reason=Reason.COLLECTING_EVIDENCE, message=text, numbers=numbers_of(slo))
-    return None
-
-
-def _too_bad(
-    terms: Terms, status: DataProductStatus, candidate: Candidate, assessment: Assessment
-) -> Hold | None:
-    """At the last step: no candidate below the objective or the first acceptance is promoted."""
-    if next_share(terms, candidate) is not None:
+# ---- missing evidence -------------------------------------------------------------------------
+def step_is_short(case: CanaryCase) -> Hold | None:
+    """Each step takes some blocks and requests."""
+    blocks, requests = case.assessment.dwell, case.assessment.requests
+    if blocks >= LEAST_BLOCKS and requests >= LEAST_REQUESTS:
         return None
-    leaning = next((slo for slo in assessment.slos if slo.leans_against), None)
-    if leaning is not None:
-        return _leaning(candidate, leaning)
-    for gauge in assessment.gauges:
-        if gauge.required and not gauge.speaks_for:
-            text = (
-                f"{candidate.release.version} stays at {candidate.weight} %: {gauge.terms.name} has"
-                f" {gauge.pairs} blocks of both versions, and is not yet shown to be within"
-                f" {gauge.terms.margin:.4g} of stable's yet"
-            )
-            return Hold(reason=Reason.COLLECTING_EVIDENCE, message=text)
-    return _below_standard(status, candidate, assessment)
-
-
-def against(status: DataProductStatus, candidate: Candidate, assessment: Assessment) -> Hold | None:
-    """Evidence against a candidate, even too little for a rollback: a person can't overrule it."""
-    if assessment.mismatch is not None:
-        return _mismatched(candidate, assessment.mismatch)
-    worse = next((slo for slo in assessment.slos if slo.looks_worse), None)
-    if worse is not None:
-        return _leaning(candidate, worse)
-    return _below_standard(status, candidate, assessment)
-
-
-def _below_standard(
-    status: DataProductStatus, candidate: Candidate, assessment: Assessment
-) -> Hold | None:
-    held = (
-        _misses_objective(candidate, slo) or _walks_away(status, candidate, slo)
-        for slo in assessment.slos
-    )
-    return next(filter(None, held), None)
-
-
-def _leaning(candidate: Candidate, slo: SloEvidence) -> Hold:
-    """Too few events for an answer aren't an approval while they look worse (docs/adr/0004)."""
     text = (
-        f"{candidate.release.version} stays at {candidate.weight} %: {slo.terms.name} has too few"
-        f" events for a verdict, and they point to a regression: {basis(slo)}"
+        f"{case.stays}: {blocks} of {LEAST_BLOCKS} blocks and"
+        f" {requests} of {LEAST_REQUESTS} requests of this step"
+    )
+    numbers = {"blocks": blocks, "requests": requests}
+    return Hold(reason=Reason.DWELLING, message=text, numbers=numbers)
+
+
+def no_slo_has_traffic(case: CanaryCase) -> Hold | None:
+    """Missing evidence must not promote."""
+    if case.assessment.vouching or case.assessment.counted_gauges:
+        return None
+    text = f"{case.stays}: no SLO has enough traffic to favour it"
+    return Hold(reason=Reason.INSUFFICIENT_DATA, message=text)
+
+
+def evidence_is_missing(case: CanaryCase) -> Hold | None:
+    """An SLO that must favour the candidate doesn't yet."""
+    silent = [slo for slo in case.assessment.counted if not slo.speaks_for]
+    if not silent:
+        return None
+    slo = min(silent, key=lambda slo: slo.evidence.promote)
+    text = (
+        f"{case.stays}: {slo.terms.name} has {basis(slo)}, evidence"
+        f" {slo.evidence.promote:.1f} of {slo.promote_at:.1f}"
     )
     return Hold(reason=Reason.COLLECTING_EVIDENCE, message=text, numbers=numbers_of(slo))
 
 
-def _misses_objective(candidate: Candidate, slo: SloEvidence) -> Hold | None:
-    allowed, count = slo.terms.allowed_bad, slo.evidence.candidate
+def gauge_is_missing(case: CanaryCase) -> Hold | None:
+    """At the last step, a gauge that must favour the candidate doesn't yet."""
+    for gauge in case.assessment.gauges if case.is_last else ():
+        if gauge.required and not gauge.speaks_for:
+            text = (
+                f"{case.stays}: {gauge.terms.name} has {gauge.pairs} blocks of both versions, and"
+                f" is not yet shown to be within {gauge.terms.margin:.4g} of stable's"
+            )
+            numbers = {"blocks": gauge.pairs}
+            return Hold(reason=Reason.COLLECTING_EVIDENCE, message=text, numbers=numbers)
+    return None
+
+
+# ---- evidence against it ----------------------------------------------------------------------
+def few_events_look_worse(case: CanaryCase) -> Hold | None:
+    """At the last step: too few events for a verdict are no approval while they look worse."""
+    leaning = next((slo for slo in case.assessment.slos if slo.leans_against), None)
+    return _leaning(case, leaning) if leaning is not None and case.is_last else None
+
+
+def events_look_worse(case: CanaryCase) -> Hold | None:
+    """In an SLO the candidate looks worse more than as good."""
+    worse = next((slo for slo in case.assessment.slos if slo.looks_worse), None)
+    return None if worse is None else _leaning(case, worse)
+
+
+def _leaning(case: CanaryCase, slo: SloEvidence) -> Hold:
+    """Too few events for an answer aren't an approval while they look worse (docs/adr/0004)."""
+    text = (
+        f"{case.stays}: {slo.terms.name} has too few"
+        f" events for a verdict, and they point to a regression: {basis(slo)}"
+    )
+    return Hold(reason=Reason.LOOKS_WORSE, message=text, numbers=numbers_of(slo))
+
+
+def below_standard(case: CanaryCase) -> Hold | None:
+    """At the last step: no candidate below the objective or the first acceptance is promoted."""
+    if not case.is_last:
+        return None
+    held = (_misses_objective(case, slo) or _walks_away(case, slo) for slo in case.assessment.slos)
+    return next(filter(None, held), None)
+
+
+def below_stables_standard(case: CanaryCase) -> Hold | None:
+    """A candidate misses an objective that stable meets, or leaves the first acceptance."""
+    held = (
+        (None if _is_as_good(slo) else _misses_objective(case, slo)) or _walks_away(case, slo)
+        for slo in case.assessment.slos
+    )
+    return next(filter(None, held), None)
+
+
+OBJECTIONS: Final[tuple[Objection, ...]] = (
+    newest_block_is_unmeasured,
+    blocks_hold_no_counts,
+    newest_block_has_no_requests,
+    share_is_unverified,
+    share_is_wrong,
+    step_is_short,
+    no_slo_has_traffic,
+    evidence_is_missing,
+    few_events_look_worse,
+    gauge_is_missing,
+    below_standard,
+)
+"""Checks before each step, in their order."""
+AGAINST: Final[tuple[Objection, ...]] = (share_is_wrong, events_look_worse, below_stables_standard)
+"""Checks that a person can't overrule."""
+
+
+def obstacle(case: CanaryCase) -> Hold | None:
+    """Why a candidate stays at its share; None when it may go on."""
+    return next(filter(None, (check(case) for check in OBJECTIONS)), None)
+
+
+def against(case: CanaryCase) -> Hold | None:
+    """Evidence against a candidate, even too little for a rollback: a person can't overrule it."""
+    return next(filter(None, (check(case) for check in AGAINST)), None)
+
+
+# ---- standards --------------------------------------------------------------------------------
+def missed_bound(slo: SloEvidence) -> float | None:
+    """The share of bad events that the candidate exceeds for sure where that misses the objective."""
+    allowed = slo.terms.allowed_bad
     if allowed is None:
         return None
     lower = wilson_lower(*slo.independent, Z95)
-    if lower <= allowed:
+    return lower if lower > allowed else None
+
+
+def _misses_objective(case: CanaryCase, slo: SloEvidence) -> Hold | None:
+    """A candidate that is surely better than stable may pass: to keep stable is no remedy."""
+    lower = missed_bound(slo)
+    if lower is None or slo.terms.allowed_bad is None or slo.shows_better:
         return None
     text = (
-        f"{candidate.release.version} stays at {candidate.weight} %: in {slo.terms.name} at least"
-        f" {percent(lower)} are bad ({events(count.total)}), {percent(allowed)} are allowed"
+        f"{case.stays}: {missed(slo, lower)}; it isn't shown to be better than stable: {basis(slo)}"
     )
-    return Hold(
-        reason=Reason.OBJECTIVE_NOT_MET,
-        message=text,
-        numbers={"lowerBound": lower, "limit": allowed},
+    numbers = {"lowerBound": lower, "limit": slo.terms.allowed_bad}
+    return Hold(reason=Reason.OBJECTIVE_NOT_MET, message=text, numbers=numbers)
+
+
+def missed(slo: SloEvidence, lower: float) -> str:
+    """By how much the candidate misses an objective, in words."""
+    return (
+        f"in {slo.terms.name} at least {percent(lower)} are bad"
+        f" ({events(slo.evidence.candidate.total)}), {percent(slo.terms.allowed_bad or 0.0)} are allowed"
     )
+
+
+def _is_as_good(slo: SloEvidence) -> bool:
+    """Whether the candidate has no larger share of bad events than stable in the same blocks."""
+    ours, theirs = slo.evidence.candidate, slo.evidence.stable
+    return theirs.total > 0 and ours.bad * theirs.total <= theirs.bad * ours.total
 
 
 def first_accepted(status: DataProductStatus, slo: str) -> Baseline | None:
@@ -179,12 +255,12 @@ def first_accepted(status: DataProductStatus, slo: str) -> Baseline | None:
     return status.stable.baseline.get(slo) if status.stable else None
 
 
-def _walks_away(status: DataProductStatus, candidate: Candidate, slo: SloEvidence) -> Hold | None:
+def _walks_away(case: CanaryCase, slo: SloEvidence) -> Hold | None:
     """A chain of versions, each a little worse than the last, ends here.
 
     A candidate that beats stable may pass although it doesn't reach the first: the world moved.
     """
-    original = first_accepted(status, slo.terms.name)
+    original = first_accepted(case.status, slo.terms.name)
     ours, theirs = slo.evidence.candidate, slo.evidence.stable
     if original is None or original.count.total == 0 or not ours.total or not theirs.total:
         return None
@@ -194,7 +270,7 @@ def _walks_away(status: DataProductStatus, candidate: Candidate, slo: SloEvidenc
     if difference.lower <= slo.terms.margin:
         return None
     text = (
-        f"{candidate.release.version} stays at {candidate.weight} %: in {slo.terms.name} it is at"
+        f"{case.stays}: in {slo.terms.name} it is at"
         f" least {points(difference.lower)} worse than the first version that was accepted"
         f" ({percent(1 - (ours.ratio or 0.0))} against {percent(1 - (original.count.ratio or 0.0))});"
         f" up to {points(slo.terms.margin)} is allowed"
@@ -203,14 +279,7 @@ def _walks_away(status: DataProductStatus, candidate: Candidate, slo: SloEvidenc
     return Hold(reason=Reason.WORSE_THAN_ORIGINAL, message=text, numbers=numbers)
 
 
-def next_share(terms: Terms, candidate: Candidate) -> int | None:
-    """The share of the step after the one it has, in percent; None at the last one or beyond it.
-
-    Steps may have been edited since it took its share, which never leads to one that is smaller.
-    """
-    return next((share for share in terms.steps if share > candidate.weight), None)
-
-
+# ---- words ------------------------------------------------------------------------------------
 def both_arms(slo: SloEvidence) -> str:
     """How both versions did in the same blocks, in words."""
     ours, theirs = slo.evidence.candidate, slo.evidence.stable

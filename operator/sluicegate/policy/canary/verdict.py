@@ -1,29 +1,31 @@
-"""What to do with a candidate: one decision from what is known of it. Guards first, then numbers.
+"""What to do with a candidate, as named checks in the order of precedence: the first answer counts.
 
-The order is the precedence of decisions: rollback, promotion, inconclusive, advance, hold. Only a
-newest block that was measured, with requests of the candidate in it, lets it go on.
+Guards come first, then numbers: rollback, promotion, no verdict, wait, hold, next step. Only a newest
+block that was measured, with requests of the candidate in it, lets it go on. A candidate that has
+passed keeps its pass while it waits for a person: only evidence against it and its pods end that wait.
 """
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from sluicegate.api.baseline import Baseline, Baselines, BaselineSource
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.rollout import Approval
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
 from sluicegate.policy.canary.analysis import began
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence
+from sluicegate.policy.canary.case import CanaryCase, next_share
 from sluicegate.policy.canary.objections import (
     LACKING,
     against,
     basis,
     both_arms,
     can_be_judged,
-    next_share,
+    missed,
+    missed_bound,
     numbers_of,
     obstacle,
     shadow_rows,
@@ -43,14 +45,20 @@ from sluicegate.policy.model.observed import Facts
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.client_errors import is_implicit
+from sluicegate.slo.blocks import Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 
 SILENT_BLOCKS: Final = 10
 LOST_SECONDS: Final = 1800
 """Seconds without measurements after which a candidate is rolled back without a verdict."""
+OVERRULABLE: Final = LACKING | {Reason.OBJECTIVE_NOT_MET}
+"""Objections that a person may overrule where no evidence is against the candidate."""
+_BLIND: Final = frozenset({Quality.UNAVAILABLE, Quality.MISSING})
+"""Qualities of a newest block that is still to be read, or to be read again."""
+Check = Callable[[CanaryCase], Decision | None]
 
 
-def decide(  # noqa: PLR0911 - one an outcome
+def decide(
     terms: Terms,
     status: DataProductStatus,
     candidate: Candidate,
@@ -61,118 +69,110 @@ def decide(  # noqa: PLR0911 - one an outcome
     approved: bool,
     forced: bool = False,
 ) -> Decision:
-    """The decision about a candidate that takes traffic.
+    """Decide about a candidate that takes traffic.
 
     Parameters
     ----------
     now : in seconds. approved : a person has agreed to the last step.
     forced : a person requests its promotion without evidence.
     """
-    rollback = _rollback(status, candidate, assessment, facts)
-    if rollback is not None:
-        return rollback
-    faultless = _faultless(candidate, assessment, facts)
-    if faultless is not None:
-        return faultless
-    promote = partial(_promote, terms, status, candidate, assessment, now=now)
-    if facts.stable_down:  # its requests fail, so the candidate is accepted as a first version is
-        return promote(reason=Reason.STABLE_NOT_READY, because=", of which no pod is ready")
-    held = obstacle(terms, status, candidate, assessment, facts=facts)
-    if held is not None and forced and held.reason in LACKING:
-        objection = against(status, candidate, assessment)
-        if objection is None:
-            because = f" as requested by {REQUEST_PROMOTE}, without evidence: {held.message}"
-            return promote(reason=Reason.PROMOTE_REQUESTED, because=because, numbers=held.numbers)
-        held = objection
-    share = next_share(terms, candidate)
-    last = share is None
-    waits = last and held is None and terms.approval is Approval.MANUAL and not approved
-    if last and held is None and not waits:
-        text, numbers = _not_worse(assessment)
-        because = f": {text}{_unheard(assessment)}"
-        return promote(reason=Reason.CANARY_NOT_WORSE, because=because, numbers=numbers)
-    if (
-        not waits
-        and (end := _inconclusive(terms, status, candidate, assessment, now=now)) is not None
-    ):
-        return end
-    if waits:
-        return _await_approval(status, candidate, assessment)
-    if held is not None:
-        return _unjudged(terms, status, candidate) or held
-    assert share is not None
-    return _advance(terms, candidate, assessment, share)
+    case = CanaryCase(
+        terms,
+        status,
+        candidate,
+        assessment,
+        facts=facts,
+        now=now,
+        approved=approved,
+        forced=forced,
+    )
+    case = replace(case, held=obstacle(case))
+    return next(made for check in CHECKS if (made := check(case)) is not None)
 
 
 # ---- back -----------------------------------------------------------------------------------
-def _rollback(
-    status: DataProductStatus, candidate: Candidate, assessment: Assessment, facts: Facts
-) -> Rollback | None:
-    name = candidate.release.version
-    if facts.canary_unhealthy:
-        return _back(status, candidate, Reason.CANARY_NOT_READY, f"{name}'s pods aren't healthy")
-    own = [slo for slo in assessment.slos if not (facts.canary_node_busy and _is_latency(slo))]
+def pods_are_unhealthy(case: CanaryCase) -> Rollback | None:
+    """The candidate's own pods fail."""
+    if not case.facts.canary_unhealthy:
+        return None
+    return _back(case, Reason.CANARY_NOT_READY, f"{case.name}'s pods aren't healthy")
+
+
+def an_slo_is_worse(case: CanaryCase) -> Rollback | None:
+    """An SLO is sure that the candidate is worse; a busy node excuses latency alone."""
+    busy = case.facts.canary_node_busy
+    own = [slo for slo in case.assessment.slos if not (busy and _is_latency(slo))]
     worst = max(own, key=lambda s: s.evidence.roll_back - s.roll_back_at, default=None)
-    if worst is not None and worst.speaks_against:
-        return _back(
-            status, candidate, Reason.CANARY_WORSE, _worse(name, worst), numbers=numbers_of(worst)
-        )
-    shadow = next((slo for slo in assessment.slos if slo.is_worse_in_shadow), None)
-    if shadow is not None and shadow.shadow is not None:
-        text = (
-            f"{name} is worse in {shadow.terms.name}: of {shadow_rows(shadow.shadow)}; the evidence is"
-            f" at {shadow.shadow.roll_back:.1f} of {shadow.roll_back_at:.1f}"
-        )
-        numbers = numbers_of(shadow) | {"rollBack": shadow.shadow.roll_back}
-        return _back(status, candidate, Reason.SHADOW_WORSE, text, numbers=numbers)
-    gauge = next((one for one in assessment.gauges if one.speaks_against), None)
-    if gauge is not None and gauge.interval is not None:
-        text = (
-            f"{name} is worse in {gauge.terms.name}: by at least {-gauge.interval.upper:.4g} in"
-            f" {gauge.pairs} blocks beside stable"
-        )
-        numbers = {"lower": gauge.interval.lower, "upper": gauge.interval.upper}
-        return _back(status, candidate, Reason.CANARY_WORSE, text, numbers=numbers)
-    if assessment.silent >= SILENT_BLOCKS:
-        text = (
-            f"{name} has no series in {assessment.silent} blocks in which stable had requests, at"
-            f" {candidate.weight} % of the traffic"
-        )
-        return _back(
-            status, candidate, Reason.CANARY_NO_DATA, text, numbers={"blocks": assessment.silent}
-        )
-    return None
+    if worst is None or not worst.speaks_against:
+        return None
+    text = _worse(case.name, worst)
+    return _back(case, Reason.CANARY_WORSE, text, numbers=numbers_of(worst))
 
 
-def _faultless(candidate: Candidate, assessment: Assessment, facts: Facts) -> Inconclusive | None:
-    """The end of a try that says nothing of the candidate, where nothing else speaks against it."""
-    if facts.canary_lost:
-        return _lost(candidate, facts.canary_lost)
-    slow = next((slo for slo in assessment.slos if slo.speaks_against), None)
-    return None if slow is None else _on_a_busy_node(candidate, slow)
+def the_shadow_phase_is_worse(case: CanaryCase) -> Rollback | None:
+    """Rows that were labelled after the training are sure that it is worse."""
+    slo = next((slo for slo in case.assessment.slos if slo.is_worse_in_shadow), None)
+    if slo is None or slo.shadow is None:
+        return None
+    text = (
+        f"{case.name} is worse in {slo.terms.name}: of {shadow_rows(slo.shadow)}; the evidence is"
+        f" at {slo.shadow.roll_back:.1f} of {slo.roll_back_at:.1f}"
+    )
+    numbers = numbers_of(slo) | {"rollBack": slo.shadow.roll_back}
+    return _back(case, Reason.SHADOW_WORSE, text, numbers=numbers)
 
 
-def _lost(candidate: Candidate, why: str) -> Inconclusive:
+def a_gauge_is_worse(case: CanaryCase) -> Rollback | None:
+    """A gauge is sure that the candidate is worse."""
+    gauge = next((gauge for gauge in case.assessment.gauges if gauge.speaks_against), None)
+    if gauge is None or gauge.interval is None:
+        return None
+    text = (
+        f"{case.name} is worse in {gauge.terms.name}: by at least {-gauge.interval.upper:.4g} in"
+        f" {gauge.pairs} blocks beside stable"
+    )
+    numbers = {"lower": gauge.interval.lower, "upper": gauge.interval.upper}
+    return _back(case, Reason.CANARY_WORSE, text, numbers=numbers)
+
+
+def it_has_no_series(case: CanaryCase) -> Rollback | None:
+    """Stable is measured, and the candidate beside it isn't."""
+    silent = case.assessment.silent
+    if silent < SILENT_BLOCKS:
+        return None
+    text = (
+        f"{case.name} has no series in {silent} blocks in which stable had requests, at"
+        f" {case.candidate.weight} % of the traffic"
+    )
+    return _back(case, Reason.CANARY_NO_DATA, text, numbers={"blocks": silent})
+
+
+def no_pod_is_ready(case: CanaryCase) -> Inconclusive | None:
     """No pod answers its share of the requests, so that returns at once; the cause shows later."""
+    if not case.facts.canary_lost:
+        return None
     return Inconclusive(
         reason=Reason.INFRASTRUCTURE,
-        message=f"{candidate.release.version} has no ready pod ({why}); its traffic returns to stable at once",
-        candidate=candidate.release,
+        message=f"{case.name} has no ready pod ({case.facts.canary_lost});"
+        " its traffic returns to stable at once",
+        candidate=case.candidate.release,
     )
 
 
-def _on_a_busy_node(candidate: Candidate, slow: SloEvidence) -> Inconclusive:
+def its_node_is_busy(case: CanaryCase) -> Inconclusive | None:
     """A node that is overloaded by others makes any version slow."""
-    name = candidate.release.version
+    slow = next((slo for slo in case.assessment.slos if slo.speaks_against), None)
+    if slow is None:
+        return None
     text = (
-        f"{_worse(name, slow)}; but a pod of {name} waits for CPU on its node, though it uses no more"
-        " than it requests; its traffic returns to stable"
+        f"{_worse(case.name, slow)}; but a pod of {case.name} waits for CPU on its node, though it"
+        " uses no more than it requests; its traffic returns to stable"
     )
     return Inconclusive(
         reason=Reason.NODE_BUSY,
         message=text,
         numbers=numbers_of(slow),
-        candidate=candidate.release,
+        candidate=case.candidate.release,
     )
 
 
@@ -181,19 +181,12 @@ def _is_latency(slo: SloEvidence) -> bool:
 
 
 def _back(
-    status: DataProductStatus,
-    candidate: Candidate,
-    reason: Reason,
-    text: str,
-    *,
-    numbers: Mapping[str, float] | None = None,
+    case: CanaryCase, reason: Reason, text: str, *, numbers: Mapping[str, float] | None = None
 ) -> Rollback:
-    assert status.stable is not None
-    to = status.stable.release
+    assert case.status.stable is not None
+    leaving, to = case.candidate.release, case.status.stable.release
     message = f"{text}; all traffic returns to {to.version}"
-    return Rollback(
-        reason=reason, message=message, numbers=numbers or {}, leaving=candidate.release, to=to
-    )
+    return Rollback(reason=reason, message=message, numbers=numbers or {}, leaving=leaving, to=to)
 
 
 def _worse(name: str, slo: SloEvidence) -> str:
@@ -204,6 +197,49 @@ def _worse(name: str, slo: SloEvidence) -> str:
 
 
 # ---- on -------------------------------------------------------------------------------------
+def stable_is_down(case: CanaryCase) -> Promote | None:
+    """Stable's requests fail, so the candidate is accepted as a first version is."""
+    if not case.facts.stable_down:
+        return None
+    return _promote(case, Reason.STABLE_NOT_READY, ", of which no pod is ready")
+
+
+def a_person_overrules(case: CanaryCase) -> Promote | None:
+    """A person promotes what evidence is missing for, and none is against."""
+    held = case.held
+    if held is None or against(case) is not None:
+        return None
+    agrees = case.approved and case.is_last and held.reason is Reason.OBJECTIVE_NOT_MET
+    if not (agrees or (case.forced and held.reason in OVERRULABLE)):
+        return None
+    lacks = "although an objective is missed"
+    if held.reason is not Reason.OBJECTIVE_NOT_MET:
+        lacks = "without evidence"
+    because = f" as requested by {REQUEST_PROMOTE}, {lacks}: {held.message}"
+    return _promote(case, Reason.PROMOTE_REQUESTED, because, numbers=held.numbers)
+
+
+def it_has_passed(case: CanaryCase) -> Promote | None:
+    """All evidence that is needed favours it, and who has to agree does."""
+    if not case.is_last or case.needs_approval:
+        return None
+    if case.held is not None and not _still_passes(case):
+        return None
+    text, numbers = _not_worse(case.assessment)
+    because = f": {text}{_unheard(case.assessment)}{_missed_still(case.assessment)}"
+    return _promote(case, Reason.CANARY_NOT_WORSE, because, numbers=numbers)
+
+
+def _still_passes(case: CanaryCase) -> bool:
+    """Whether a pass holds though the newest block gives none: quiet traffic takes nothing back.
+
+    What isn't read yet may hold evidence against the candidate, so that is waited for.
+    """
+    lacks = case.held is None or case.held.reason in LACKING
+    read = case.assessment.newest not in _BLIND
+    return case.has_passed and lacks and read and against(case) is None
+
+
 def _not_worse(assessment: Assessment) -> tuple[str, dict[str, float]]:
     """The numbers of the SLO with the least evidence."""
     slo = min(assessment.vouching, key=lambda slo: slo.evidence.promote, default=None)
@@ -217,29 +253,36 @@ def _not_worse(assessment: Assessment) -> tuple[str, dict[str, float]]:
     return text, numbers_of(slo)
 
 
+def _missed_still(assessment: Assessment) -> str:
+    """A clause about objectives that a candidate misses though it is better than stable."""
+    clauses = [
+        f"; {missed(slo, lower)}: the objective is still missed, and stable is surely worse"
+        for slo in assessment.slos
+        if slo.shows_better and (lower := missed_bound(slo)) is not None
+    ]
+    return "".join(clauses)
+
+
 def _promote(
-    terms: Terms,
-    status: DataProductStatus,
-    candidate: Candidate,
-    assessment: Assessment,
-    *,
-    now: int,
+    case: CanaryCase,
     reason: Reason,
     because: str,
+    *,
     numbers: Mapping[str, float] | None = None,
 ) -> Promote:
     """The promotion; `because` follows the names of both versions."""
-    assert status.stable is not None
-    replaced = status.stable.release
+    assert case.status.stable is not None
+    replaced = case.status.stable.release
+    baselines = _candidate_baselines(
+        case.status.stable.baseline, case.assessment.slos, case.terms, case.now
+    )
     return Promote(
         reason=reason,
-        message=f"{candidate.release.version} replaces {replaced.version}{because}",
+        message=f"{case.name} replaces {replaced.version}{because}",
         numbers=numbers or {},
-        candidate=candidate.release,
+        candidate=case.candidate.release,
         replaced=replaced,
-        candidate_baselines=_candidate_baselines(
-            status.stable.baseline, assessment.slos, terms, now
-        ),
+        candidate_baselines=baselines,
     )
 
 
@@ -287,11 +330,78 @@ def _candidate_baselines(
     return {name: held[name] for name in names if name in held}
 
 
-def _unjudged(terms: Terms, status: DataProductStatus, candidate: Candidate) -> Alert | None:
-    """That no evidence can ever come, told at once; None where some can, or it was told."""
-    name = candidate.release.version
-    told = alert_key(Reason.INSUFFICIENT_DATA, name) in status.engine.emitted_alerts
-    if told or can_be_judged(terms):
+# ---- waits and ends -------------------------------------------------------------------------
+def it_waits_for_approval(case: CanaryCase) -> Alert | Hold | None:
+    """It has passed, now or in an earlier evaluation, and a person has to agree.
+
+    A weekend isn't a verdict: neither time nor a quiet or an unmeasured block ends this wait.
+    """
+    if not case.is_last or (case.held is not None and not case.has_passed):
+        return None
+    if case.held is not None:
+        return _held_after_its_pass(case, case.held)
+    text, numbers = _not_worse(case.assessment)
+    message = f"{_needs_approval(case)}: {text}{_missed_still(case.assessment)}"
+    if case.has_passed:
+        return Hold(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers)
+    return Alert(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers)
+
+
+def _held_after_its_pass(case: CanaryCase, held: Hold) -> Hold:
+    """What holds a candidate that has passed: evidence against it, a person, or what isn't read yet."""
+    objection = against(case)
+    if objection is not None:
+        return objection
+    if held.reason not in LACKING or not case.needs_approval:
+        return held
+    return Hold(reason=Reason.AWAITING_APPROVAL, message=_needs_approval(case))
+
+
+def _needs_approval(case: CanaryCase) -> str:
+    return f"{case.name} has passed and needs approval by {REQUEST_PROMOTE}"
+
+
+def measurements_are_lost(case: CanaryCase) -> Inconclusive | None:
+    """Nothing could be measured for half an hour."""
+    since = case.status.engine.outage_start_time
+    outage = 0 if since is None else case.now - since
+    if outage < LOST_SECONDS:
+        return None
+    text = (
+        f"nothing could be measured for {duration(outage)}, so {case.name} is rolled back without"
+        " a verdict"
+    )
+    return Inconclusive(
+        reason=Reason.METRICS_LOST,
+        message=text,
+        numbers={"seconds": outage},
+        candidate=case.candidate.release,
+    )
+
+
+def its_time_is_over(case: CanaryCase) -> Inconclusive | None:
+    """It has no verdict within the longest duration."""
+    took = case.now - began(case.candidate) - case.candidate.suspended_seconds
+    if took < case.terms.max_duration_seconds:
+        return None
+    text = f"{case.name} has no verdict after {duration(took)}"
+    slo = min(case.assessment.slos, key=lambda slo: slo.evidence.promote, default=None)
+    if slo is not None:
+        text += f": {slo.terms.name} has {basis(slo)}, evidence {slo.evidence.promote:.1f} of"
+        text += f" {slo.promote_at:.1f}"
+    return Inconclusive(
+        reason=Reason.MAX_DURATION,
+        message=text,
+        numbers=numbers_of(slo) if slo else {},
+        candidate=case.candidate.release,
+    )
+
+
+def it_can_never_be_judged(case: CanaryCase) -> Alert | None:
+    """No evidence can ever come: an alert, emitted once."""
+    name, terms = case.name, case.terms
+    emitted = alert_key(Reason.INSUFFICIENT_DATA, name) in case.status.engine.emitted_alerts
+    if emitted or can_be_judged(terms) or case.held is None:
         return None
     why = (
         "each of spec.slos has canaryEvidence PostPromotion or onDegraded Ignore"
@@ -299,67 +409,53 @@ def _unjudged(terms: Terms, status: DataProductStatus, candidate: Candidate) -> 
         else "spec.slos is empty"
     )
     text = (
-        f"{name} stays at {candidate.weight} %: no SLO can favour it: {why}. Set"
+        f"{case.stays}: no SLO can favour it: {why}. Set"
         f" {REQUEST_PROMOTE}={name}/<token> to promote it without evidence; otherwise it is rolled"
         f" back after {duration(terms.max_duration_seconds)}"
     )
     return Alert(reason=Reason.INSUFFICIENT_DATA, message=text, about=name)
 
 
-def _advance(terms: Terms, candidate: Candidate, assessment: Assessment, weight: int) -> Advance:
-    text, numbers = _not_worse(assessment)
+def it_is_held(case: CanaryCase) -> Hold | None:
+    """A check holds it; what a person requests in vain is held by the evidence against it."""
+    held = case.held
+    if held is not None and case.forced and held.reason in OVERRULABLE:
+        return against(case) or held
+    return held
+
+
+def it_advances(case: CanaryCase) -> Advance | None:
+    """All evidence that this step needs favours it."""
+    weight = next_share(case.terms, case.candidate)
+    if weight is None:
+        return None
+    text, numbers = _not_worse(case.assessment)
     return Advance(
         reason=Reason.CANARY_NOT_WORSE,
-        message=f"{candidate.release.version} goes from {candidate.weight} to {weight} %: {text}",
+        message=f"{case.name} goes from {case.candidate.weight} to {weight} %: {text}",
         numbers=numbers,
-        candidate=candidate.release,
-        step=terms.steps.index(weight) + 1,
+        candidate=case.candidate.release,
+        step=case.terms.steps.index(weight) + 1,
         weight=weight,
     )
 
 
-def _await_approval(
-    status: DataProductStatus, candidate: Candidate, assessment: Assessment
-) -> Alert | Hold:
-    text, numbers = _not_worse(assessment)
-    name = candidate.release.version
-    message = f"{name} has passed and needs approval by sluicegate.dev/promote: {text}"
-    if alert_key(Reason.AWAITING_APPROVAL, name) in status.engine.emitted_alerts:
-        return Hold(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers)
-    return Alert(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers, about=name)
-
-
-def _inconclusive(
-    terms: Terms,
-    status: DataProductStatus,
-    candidate: Candidate,
-    assessment: Assessment,
-    *,
-    now: int,
-) -> Inconclusive | None:
-    name = candidate.release.version
-    outage = 0 if status.engine.outage_start_time is None else now - status.engine.outage_start_time
-    if outage >= LOST_SECONDS:
-        text = f"nothing could be measured for {duration(outage)}, so {name} is rolled back without a verdict"
-        return Inconclusive(
-            reason=Reason.METRICS_LOST,
-            message=text,
-            numbers={"seconds": outage},
-            candidate=candidate.release,
-        )
-    took = now - began(candidate) - candidate.suspended_seconds
-    if took < terms.max_duration_seconds:
-        return None
-    text = f"{name} has no verdict after {duration(took)}"
-    silent = min(assessment.slos, key=lambda slo: slo.evidence.promote, default=None)
-    if silent is not None:
-        text += (
-            f": {silent.terms.name} has {basis(silent)}, evidence {silent.evidence.promote:.1f} of"
-        )
-        text += f" {silent.promote_at:.1f}"
-    return Inconclusive(
-        reason=Reason.MAX_DURATION,
-        message=text,
-        numbers=numbers_of(silent) if silent else {},
-        candidate=candidate.release,
-    )
+CHECKS: Final[tuple[Check, ...]] = (
+    pods_are_unhealthy,
+    an_slo_is_worse,
+    the_shadow_phase_is_worse,
+    a_gauge_is_worse,
+    it_has_no_series,
+    no_pod_is_ready,
+    its_node_is_busy,
+    stable_is_down,
+    a_person_overrules,
+    it_has_passed,
+    it_waits_for_approval,
+    measurements_are_lost,
+    its_time_is_over,
+    it_can_never_be_judged,
+    it_is_held,
+    it_advances,
+)
+"""In the order of precedence; one of the last two always answers."""

@@ -167,7 +167,6 @@ def _apply_decision(
         case Hold():
             return status, ()
         case Alert():
-            status = _alerted(status, decision)
             status = after_decision(observation, status, decision)
         case Retrain():
             status = with_job(observation, after_decision(observation, status, decision))
@@ -208,12 +207,6 @@ def _record_evaluation(
     if evaluation.training_taken_up:
         status = with_result(observation, status, evaluation.decision)
     return status
-
-
-def _alerted(status: DataProductStatus, decision: Alert) -> DataProductStatus:
-    if status.candidate is None or decision.reason is not DecisionReason.AWAITING_APPROVAL:
-        return status
-    return status.with_candidate(phase=CandidatePhase.AWAITING_APPROVAL)
 
 
 def _promote(

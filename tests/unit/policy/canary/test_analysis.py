@@ -313,7 +313,7 @@ def test_what_need_not_speak_but_looks_worse_holds_the_last_step():
     leaning = replace(EQUAL, required=False, evidence=replace(EQUAL.evidence, roll_back=1.0))
     availability = speaking(Count(0, 9000), Count(0, 9000), slo=TERMS.slos[0])
     decision = last_step(passed(availability, leaning))
-    assert decision.reason is Reason.COLLECTING_EVIDENCE
+    assert decision.reason is Reason.LOOKS_WORSE
     assert "point to a regression" in decision.message
 
 

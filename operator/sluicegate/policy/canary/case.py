@@ -1,0 +1,68 @@
+"""A candidate that takes traffic, with everything that a verdict on it is made from."""
+
+from dataclasses import dataclass
+
+from sluicegate.api.rollout import Approval
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Candidate, CandidatePhase
+from sluicegate.policy.canary.assessment import Assessment
+from sluicegate.policy.model.decision import Hold
+from sluicegate.policy.model.observed import Facts
+from sluicegate.policy.model.terms import Terms
+
+
+def next_share(terms: Terms, candidate: Candidate) -> int | None:
+    """Return the share of the step after the one it has, in percent; None at the last one or beyond it.
+
+    Steps may have been edited since it took its share, which never leads to one that is smaller.
+    """
+    return next((share for share in terms.steps if share > candidate.weight), None)
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryCase:
+    """One candidate, with the input of the checks.
+
+    Attributes
+    ----------
+    terms : what it is judged by. status : of the product.
+    assessment : what its blocks show. facts : what the cluster says.
+    now : in seconds. approved : a person has agreed to the last step.
+    forced : a person requests its promotion without evidence.
+    held : why it stays at its share; None when it may go on.
+    """
+
+    terms: Terms
+    status: DataProductStatus
+    candidate: Candidate
+    assessment: Assessment
+    facts: Facts
+    now: int
+    approved: bool = False
+    forced: bool = False
+    held: Hold | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the candidate's version."""
+        return self.candidate.release.version
+
+    @property
+    def stays(self) -> str:
+        """The words with which the message of each hold begins."""
+        return f"{self.name} stays at {self.candidate.weight} %"
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the candidate has the share of the last step."""
+        return next_share(self.terms, self.candidate) is None
+
+    @property
+    def needs_approval(self) -> bool:
+        """Whether the last step still waits for a person."""
+        return self.terms.approval is Approval.MANUAL and not self.approved
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether it passed at the last step in an earlier evaluation, and has waited since."""
+        return self.is_last and self.candidate.phase is CandidatePhase.AWAITING_APPROVAL

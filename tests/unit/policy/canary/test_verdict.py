@@ -1,0 +1,205 @@
+"""What is decided about a candidate at its last step: who waits, who is held, and what ends it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.versions import CandidatePhase
+from sluicegate.policy.canary.analysis import assess
+from sluicegate.policy.canary.verdict import decide
+from sluicegate.policy.model.decision import Decision, Hold, Inconclusive, Promote, Rollback
+from sluicegate.policy.model.observed import CanaryBlock, Facts
+from sluicegate.policy.transitions import apply_decision, with_share
+from sluicegate.slo.blocks import Quality
+from tests.support.decisions.judged import (
+    CANARY,
+    START,
+    both_arms,
+    candidate,
+    judged_by,
+    observed,
+    serving,
+    stable,
+)
+from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
+
+EASY = {**AVAILABILITY, "objective": "0.9"}
+STEPS: dict[str, Any] = {"steps": [50], "maxDurationSeconds": 86_400}
+MANUAL = judged_by(EASY, {**ACCURACY, "objective": "0.8"}, rollout=STEPS | {"approval": "Manual"})
+AUTOMATIC = judged_by(EASY, {**ACCURACY, "objective": "0.8"}, rollout=STEPS)
+WEEKEND = 3 * 86_400
+ONE = {"availability": (0, 900), "accuracy": (90, 900)}
+QUIET = {"availability": (0, 0), "accuracy": (0, 0)}
+
+
+def beside(ours: dict[str, tuple[int, int]], theirs: dict[str, tuple[int, int]] = ONE, number=60):
+    """So many blocks of both arms."""
+    return both_arms(ours, theirs, number)
+
+
+ALIKE = beside(ONE)
+BETTER = beside({"availability": (0, 900), "accuracy": (135, 900)}, {**ONE, "accuracy": (360, 900)})
+SHORT = beside({"availability": (0, 900), "accuracy": (240, 900)}, {**ONE, "accuracy": (240, 900)})
+WORSE = beside({"availability": (0, 900), "accuracy": (400, 900)})
+"""The objective allows 20 % bad."""
+UNMEASURED = CanaryBlock(ALIKE[-1].end + CANARY, Quality.UNAVAILABLE)
+
+
+def then(blocks: list[CanaryBlock], *more: CanaryBlock) -> list[CanaryBlock]:
+    return [*blocks, *more]
+
+
+def quiet(blocks: list[CanaryBlock]) -> CanaryBlock:
+    """A block without a request."""
+    return replace(both_arms(QUIET, QUIET, 1)[0], end=blocks[-1].end + CANARY)
+
+
+def decided(
+    blocks: list[CanaryBlock],
+    *,
+    terms: Any = MANUAL,
+    phase: CandidatePhase = CandidatePhase.AWAITING_APPROVAL,
+    seconds: int = WEEKEND,
+    facts: Facts = Facts(),  # noqa: B008 - frozen
+    **wishes: bool,
+) -> Decision:
+    one = candidate(50, phase=phase)
+    status = serving(stable=stable(since=START - 86_400), candidate=one)
+    found = assess(terms, status, one, observed(blocks))
+    wishes = {"approved": False, **wishes}
+    return decide(terms, status, one, found, facts=facts, now=START + seconds, **wishes)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "blocks"),
+    [
+        ("the newest block is as those before", ALIKE),
+        ("the newest block has no request", then(ALIKE, quiet(ALIKE))),
+        ("the newest block wasn't measured", then(ALIKE, UNMEASURED)),
+        ("nothing was read yet after a restart", []),
+        ("the evidence is too little by now", ALIKE[:4]),
+    ],
+)
+def test_a_candidate_that_waits_for_approval_keeps_its_pass_over_a_weekend(sentence, blocks):
+    made = decided(blocks)
+    assert isinstance(made, Hold), sentence
+    assert made.reason is Reason.AWAITING_APPROVAL, sentence
+
+
+def test_an_outage_does_not_end_a_wait_for_approval():
+    one = candidate(50, phase=CandidatePhase.AWAITING_APPROVAL)
+    status = serving(
+        stable=stable(since=START - 86_400), candidate=one, outage_start_time=START + 3600
+    )
+    found = assess(MANUAL, status, one, observed(then(ALIKE, UNMEASURED)))
+    now = START + WEEKEND
+    made = decide(MANUAL, status, one, found, facts=Facts(), now=now, approved=False)
+    assert made.reason is Reason.AWAITING_APPROVAL
+
+
+@pytest.mark.parametrize(
+    ("sentence", "blocks", "facts", "kind", "reason"),
+    [
+        ("it is worse", WORSE, Facts(), Rollback, Reason.CANARY_WORSE),
+        ("its pods fail", ALIKE, Facts(canary_unhealthy=True), Rollback, Reason.CANARY_NOT_READY),
+        ("its pods are gone", ALIKE, Facts(canary_lost="x"), Inconclusive, Reason.INFRASTRUCTURE),
+    ],
+)
+def test_evidence_against_it_and_its_pods_end_the_wait(sentence, blocks, facts, kind, reason):
+    made = decided(blocks, facts=facts)
+    assert isinstance(made, kind), sentence
+    assert made.reason is reason, sentence
+
+
+def test_an_objection_holds_a_candidate_that_has_passed_and_no_duration_ends_it():
+    made = decided(SHORT)
+    assert isinstance(made, Hold)
+    assert made.reason is Reason.OBJECTIVE_NOT_MET
+
+
+@pytest.mark.parametrize(
+    ("sentence", "blocks", "kind"),
+    [
+        ("the newest block is as those before", ALIKE, Promote),
+        ("the newest block has no request", then(ALIKE, quiet(ALIKE)), Promote),
+        ("what isn't read yet may be against it", [], Hold),
+        ("what couldn't be read may be against it", then(ALIKE, UNMEASURED), Hold),
+    ],
+)
+def test_an_approval_of_a_candidate_that_has_passed_acts_at_once_if_all_is_read(
+    sentence, blocks, kind
+):
+    assert isinstance(decided(blocks, approved=True), kind), sentence
+
+
+def test_a_candidate_that_has_not_passed_ends_with_its_duration():
+    made = decided(then(ALIKE[:4], quiet(ALIKE[:4])), phase=CandidatePhase.STEPPING)
+    assert isinstance(made, Inconclusive)
+    assert made.reason is Reason.MAX_DURATION
+
+
+def test_the_phase_of_a_candidate_says_whether_its_wait_is_announced():
+    one = candidate(50)
+    status = serving(stable=stable(since=START - 86_400), candidate=one)
+    found = assess(MANUAL, status, one, observed(ALIKE))
+    first = decide(MANUAL, status, one, found, facts=Facts(), now=START + 3600, approved=False)
+    after = apply_decision(MANUAL, status, first, START + 3600)
+    assert after.candidate.phase is CandidatePhase.AWAITING_APPROVAL
+    again = decide(
+        MANUAL, after, after.candidate, found, facts=Facts(), now=START + 3600, approved=False
+    )
+    assert (first.type, again.type) == ("Alert", "Hold")
+    moved = with_share(after.candidate, 80, START + 3600)
+    assert moved.phase is CandidatePhase.STEPPING, "its steps were edited"
+
+
+# ---- objectives ---------------------------------------------------------------------------------
+def test_a_candidate_that_is_surely_better_is_promoted_though_it_misses_the_objective():
+    terms = judged_by(EASY, {**ACCURACY, "objective": "0.9"}, rollout=STEPS)
+    made = decided(BETTER, terms=terms, phase=CandidatePhase.STEPPING, seconds=3600)
+    assert isinstance(made, Promote)
+    assert made.reason is Reason.CANARY_NOT_WORSE
+    assert "10.0 % are allowed: the objective is still missed" in made.message
+
+
+def test_a_candidate_that_only_equals_a_stable_version_below_the_objective_is_held():
+    made = decided(SHORT, terms=AUTOMATIC, phase=CandidatePhase.STEPPING, seconds=3600)
+    assert made.reason is Reason.OBJECTIVE_NOT_MET
+    assert "isn't shown to be better than stable" in made.message
+
+
+@pytest.mark.parametrize(
+    ("sentence", "terms", "wishes", "kind"),
+    [
+        ("by its name", AUTOMATIC, {"forced": True}, Promote),
+        ("as an approval", MANUAL, {}, Promote),
+        ("without its name it waits", AUTOMATIC, {}, Promote),
+    ],
+)
+def test_a_person_may_promote_what_misses_an_objective_that_stable_misses_too(
+    sentence, terms, wishes, kind
+):
+    made = decided(
+        SHORT, terms=terms, phase=CandidatePhase.STEPPING, seconds=3600, approved=True, **wishes
+    )
+    assert isinstance(made, kind), sentence
+    assert made.reason is Reason.PROMOTE_REQUESTED, sentence
+
+
+def test_a_person_cannot_promote_what_misses_an_objective_that_stable_meets():
+    blocks = beside(
+        {"availability": (0, 900), "accuracy": (190, 900)}, {**ONE, "accuracy": (170, 900)}
+    )
+    made = decided(
+        blocks,
+        terms=AUTOMATIC,
+        phase=CandidatePhase.STEPPING,
+        seconds=3600,
+        approved=True,
+        forced=True,
+    )
+    assert not isinstance(made, Promote)

@@ -1,0 +1,127 @@
+"""Verdicts on candidates by the whole operator: waits for a person, absences, holds with their names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from benchmarks.prometheus_stand_in import Lie
+from benchmarks.virtual.workloads import Quality
+from sluicegate.kube.resources import EVENTS
+from tests.support.decisions.rollout_world import image
+from tests.support.virtual.stories import (
+    HOUR,
+    RARELY,
+    on_virtual_time,
+    product,
+    pushed,
+    served,
+    serving,
+    weight,
+)
+
+if TYPE_CHECKING:
+    from benchmarks.virtual.operator import World
+    from sluicegate.kube.resources import Key
+
+Body = dict[str, Any]
+AVAILABLE: Final[Body] = {
+    "name": "availability",
+    "indicator": {"availability": {}},
+    "objective": "0.9",
+    "maxRegression": "0.05",
+}
+"""Requests alone are evidence, so each step takes minutes."""
+MANUAL: Final[Body] = {"steps": [50], "approval": "Manual", "maxDurationSeconds": 14_400}
+
+
+def phase(world: World, key: Key) -> str:
+    """The phase of the candidate; empty without one."""
+    return str((world.status(key).get("candidate") or {}).get("phase") or "")
+
+
+def events(world: World, reason: str) -> list[Body]:
+    """Notes of all events with this reason."""
+    return [one for one in world.server.all(EVENTS) if one["reason"] == reason]
+
+
+def occurrences(event: Body) -> int:
+    """How often an event was emitted."""
+    return int((event.get("series") or {}).get("count", 1))
+
+
+async def stepping(world: World, rollout: Body, **settings: float) -> Key:
+    """A candidate that is on its way to its first share."""
+    body = product(model=pushed("a", "v1"), slos=[AVAILABLE], rollout=rollout)
+    key = await served(world, body, **settings)
+    await world.run(HOUR)
+    world.edit(key, model=pushed("b", "v2"))
+    return key
+
+
+async def awaiting(world: World, **settings: float) -> Key:
+    """A candidate at 50 % that has passed, and waits for a person."""
+    key = await stepping(world, MANUAL, **settings)
+    await world.until(lambda: phase(world, key) == "AwaitingApproval", seconds=2 * HOUR)
+    return key
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_candidate_that_waits_for_approval_survives_a_block_without_requests(world):
+    key = await awaiting(world, **RARELY)
+    await world.run(5 * HOUR)
+    world.cluster.set_rate(key, 0.0)
+    await world.run(300)
+    assert (phase(world, key), weight(world, key)) == ("AwaitingApproval", 50)
+    world.prometheus.lies[""] = Lie.REFUSED
+    await world.run(HOUR)
+    world.prometheus.lies.clear()
+    world.cluster.set_rate(key, 20.0)
+    await world.run(300)
+    assert (phase(world, key), weight(world, key)) == ("AwaitingApproval", 50)
+    world.annotate(key, **{"sluicegate.dev/promote": "v2/one"})
+    await world.until(lambda: serving(world, key) == "v2", seconds=600)
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_candidate_that_waits_for_approval_survives_the_restart_of_the_only_replica(world):
+    key = await awaiting(world, **RARELY)
+    await world.run(5 * HOUR)
+    for replica in world.replicas:
+        replica.kill()
+    await world.run(300)
+    world.start(**RARELY)
+    await world.run(300)
+    assert (phase(world, key), weight(world, key)) == ("AwaitingApproval", 50)
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_candidate_that_waits_for_approval_is_rolled_back_by_evidence_against_it(world):
+    key = await awaiting(world, **RARELY)
+    await world.run(5 * HOUR)
+    world.cluster.set_quality(image("b"), Quality(failed=0.5))
+    await world.until(lambda: weight(world, key) == 0, seconds=HOUR)
+    assert world.status(key)["specModel"]["outcome"] == "RolledBack"
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_each_wait_for_approval_emits_an_event_and_shows_in_the_phase(world):
+    key = await awaiting(world, **RARELY)
+    assert len(events(world, "AwaitingApproval")) == 1
+    candidates = [
+        pod for pod in world.cluster.pods_of(key) if pod.labels["sluicegate.dev/version"] == "v2"
+    ]
+    world.cluster.workloads.quota["catalog"] = 1
+    for pod in candidates:
+        world.cluster.workloads.evict(pod)
+    await world.until(lambda: phase(world, key) == "Parked", seconds=HOUR)
+    world.cluster.workloads.quota.clear()
+    await world.until(lambda: phase(world, key) == "AwaitingApproval", seconds=3 * HOUR)
+    assert world.status(key)["decision"]["reason"] == "AwaitingApproval"
+    await world.run(HOUR)
+    assert sum(occurrences(one) for one in events(world, "AwaitingApproval")) == 2
