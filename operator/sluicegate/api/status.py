@@ -76,6 +76,21 @@ FIELDS: Final = {
 """Which field of `status.lastHandled` echoes which annotation."""
 
 
+class PendingRequest(StatusModel):
+    """A one-shot request that can't act yet; it acts once it can, unless it is removed."""
+
+    annotation: str
+    """Annotation of the request."""
+    value: Annotated[str, Field(max_length=253)]
+    """Value of the annotation."""
+    wait_start_time: Time
+    """Time since which the request waits."""
+    reason: Annotated[str, Field(max_length=128)]
+    """Reason of the wait, in one word."""
+    message: Annotated[str, Field(max_length=1024)] = ""
+    """Explanation of what ends the wait, in a sentence."""
+
+
 class Condition(StatusModel):
     """One observation, as metav1.Condition has it."""
 
@@ -271,6 +286,10 @@ class DataProductStatus(StatusModel):
     """Split of the requests between stable version and candidate, and its verification."""
     last_handled: LastHandled | None = None
     """One-shot requests that were handled last."""
+    pending_requests: Annotated[
+        tuple[PendingRequest, ...], Field(max_length=4), Keyed("annotation")
+    ] = ()
+    """One-shot requests that can't act yet, each with what it waits for."""
     problems: Annotated[tuple[str, ...], Field(max_length=64)] = ()
     """Mistakes in the spec, while there are any (condition Stalled, reason InvalidSpec)."""
     last_refresh_time: Time | None = None

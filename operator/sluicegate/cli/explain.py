@@ -79,6 +79,11 @@ def status_lines(product: DataProduct) -> Iterator[str]:
     if status.decision is not None:
         made = status.decision
         yield f"  last decision {made.type} ({made.reason}) at {rfc3339(made.decision_time)}: {made.message}"
+    for request in status.pending_requests:
+        yield (
+            f"  request {request.annotation}={request.value} waits since"
+            f" {rfc3339(request.wait_start_time)} ({request.reason}): {request.message}"
+        )
     for condition in status.conditions:
         yield f"  {condition.type}={condition.status} {condition.reason} {condition.message}".rstrip()
 

@@ -179,6 +179,11 @@ def lines(product: facts.Body) -> list[str]:
         found.append(f"diagnosis {cause.get('cause')}: {cause.get('message', '')}")
     if decision := facts.decision_line(product):
         found.append(f"last decision {decision}")
+    found += [
+        f"request {one.get('annotation')}={one.get('value')} waits since"
+        f" {one.get('waitStartTime')} ({one.get('reason')}): {one.get('message', '')}"
+        for one in facts.entries(status, "pendingRequests")
+    ]
     for name in ("Stalled", "Ready"):
         one = facts.condition(product, name)
         if one and (name, one.get("status")) in {("Stalled", "True"), ("Ready", "False")}:

@@ -24,6 +24,8 @@ class NeedKind(StrEnum):
     """What serves is not what the spec asks for, and no rollout is under way that will change that."""
     APPROVAL = "Approval"
     """A candidate waits for approval."""
+    REQUEST = "RequestWaits"
+    """A request of a person can't act before the spec is changed."""
     RETRAINING_SUSPENDED = "RetrainingSuspended"
     """Attempts in a row ended without a promotion, so none follows by itself."""
     TRAINING_BLOCKED = "TrainingBlocked"
@@ -52,6 +54,7 @@ _WORDS: Final = {
     NeedKind.STALLED: ("Stalled", "stalled product", "stalled products"),
     NeedKind.NOT_READY: ("Not ready", "product not ready", "products not ready"),
     NeedKind.APPROVAL: ("Waits for approval", "approval", "approvals"),
+    NeedKind.REQUEST: ("Request waits", "request that waits", "requests that wait"),
     NeedKind.RETRAINING_SUSPENDED: (
         "Retraining suspended", "suspended retraining", "suspended retrainings",
     ),
@@ -80,6 +83,11 @@ _REFUSED: Final = frozenset(
 )
 """Reasons of Ready that no step of the operator removes by itself."""
 
+_BY_EDIT: Final = frozenset(
+    {ConditionReason.SUSPENDED, ConditionReason.INVALID_SPEC, ConditionReason.VERSION_REUSED}
+)
+"""Reasons for which a request waits until a person edits the spec."""
+
 
 @dataclass(frozen=True, slots=True)
 class Need:
@@ -102,7 +110,13 @@ def needs_of(product: DataProduct) -> tuple[Need, ...]:
     """What a product needs of a person, the most pressing first; nothing of one that is being deleted."""
     if product.metadata.deletion_timestamp is not None:
         return ()
-    found = [*_blocked(product), *_candidate(product), *_degraded(product), *_review(product)]
+    found = [
+        *_blocked(product),
+        *_requests(product),
+        *_candidate(product),
+        *_degraded(product),
+        *_review(product),
+    ]
     return tuple(sorted(found, key=lambda one: one.kind.rank))
 
 
@@ -125,6 +139,14 @@ def _blocked(product: DataProduct) -> Iterator[Need]:
     ready = find_condition(conditions, ConditionType.READY)
     if ready is not None and ready.status == "False" and ready.reason in _REFUSED:
         yield Need(NeedKind.NOT_READY, ready.message, ready.last_transition_time)
+
+
+def _requests(product: DataProduct) -> Iterator[Need]:
+    """Requests that only an edit of the spec lets act."""
+    for one in product.status.pending_requests:
+        if one.reason in _BY_EDIT:
+            text = f"{one.annotation}={one.value} waits: {one.message}"
+            yield Need(NeedKind.REQUEST, text, one.wait_start_time)
 
 
 def _candidate(product: DataProduct) -> Iterator[Need]:

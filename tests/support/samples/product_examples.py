@@ -115,6 +115,10 @@ def full_status() -> dict[str, Any]:
                 "stableBad": 90, "stableTotal": 900, "dispersion": "1",
             }],
         },
+        "pendingRequests": [{
+            "annotation": "sluicegate.dev/promote", "value": "v2/1", "waitStartTime": when,
+            "reason": "Suspended", "message": "until spec.suspend is unset",
+        }],
         "history": [version | {
             "version": "v0", "outcome": "Replaced", "reason": "Promoted", "promotionTime": when,
             "restored": False, "endTime": when, "baseline": baseline, "record": counts,

@@ -10,7 +10,9 @@ from benchmarks.virtual.cluster import bento_of, digest_of
 from benchmarks.virtual.trainings import Training
 from benchmarks.virtual.workloads import Quality
 from sluicegate.api import names
+from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import DEPLOYMENTS, GATEWAYS, Key
+from sluicegate.portfolio.needs import NeedKind, needs_of
 from tests.support.decisions.rollout_world import image
 from tests.support.virtual.stories import (
     BAD,
@@ -129,6 +131,26 @@ async def test_a_rollback_ends_when_one_gateway_of_two_is_deleted(world):
     world.edit(key, route={"parentRefs": parents[:1]})
     world.edit(key, model=pushed("c", "v3"))
     await world.until(lambda: weight(world, key) == 5, seconds=300)
+
+
+@on_virtual_time
+async def test_a_request_that_cannot_act_yet_stays_pending_and_says_what_it_waits_for(world):
+    key = await served(world, product(**STEPS), **RARELY)
+    await world.run(900)
+    world.edit(key, suspend=True, model=pushed("b", "v2"))
+    world.annotate(key, **{names.REQUEST_PROMOTE: "v2/1"})
+    await world.run(900)
+    (request,) = world.status(key)["pendingRequests"]
+    assert (request["annotation"], request["value"]) == (names.REQUEST_PROMOTE, "v2/1")
+    assert (request["reason"], request["message"]) == ("Suspended", "until spec.suspend is unset")
+    waits = needs_of(DataProduct.parse(world.product(key)))
+    assert [one.kind for one in waits] == [NeedKind.REQUEST]
+    version = world.product(key)["metadata"]["resourceVersion"]
+    await world.run(900)
+    assert world.product(key)["metadata"]["resourceVersion"] == version
+    world.edit(key, suspend=False)
+    await world.until(lambda: serving(world, key) == "v2", seconds=600)
+    assert not world.status(key).get("pendingRequests")
 
 
 def loses_its_candidate(world: World, key: Key) -> Callable[[], bool]:

@@ -1,5 +1,6 @@
 """What a person and a GitOps tool read: status, its conditions and the words of `kubectl get`. Pure."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from sluicegate.api.names import ConditionReason as Reason
@@ -23,6 +24,7 @@ from sluicegate.reconcile.report.findings import findings
 from sluicegate.reconcile.report.hints import with_hold, with_secret
 from sluicegate.reconcile.report.markets import with_markets
 from sluicegate.reconcile.report.traffic_status import traffic_of
+from sluicegate.reconcile.report.waiting_requests import refused_requests, waiting_requests
 
 VERIFIED_BLOCKS: Final = 10
 """Canary blocks for which the news that a share is verified may wait for the next write: a step
@@ -72,6 +74,7 @@ def report(observation: Observation, plan: Plan) -> DataProductStatus:
         observed_generation=product.metadata.generation,
         dependencies=observation.dependencies,
         problems=observation.invalid,
+        pending_requests=waiting_requests(observation, plan),
         traffic=traffic_of(observation, plan.status, plan.allocation),
     )
     conditions = report_conditions(
@@ -87,7 +90,12 @@ def report(observation: Observation, plan: Plan) -> DataProductStatus:
 
 
 def report_invalid(
-    before: DataProductStatus, problems: tuple[str, ...], *, generation: int, now: int
+    before: DataProductStatus,
+    problems: tuple[str, ...],
+    *,
+    requests: Iterable[tuple[str, str]] = (),
+    generation: int,
+    now: int,
 ) -> DataProductStatus:
     """The status of a product whose spec can't be carried out: as before, and what is wrong."""
     problems = listed_problems(problems)
@@ -96,6 +104,7 @@ def report_invalid(
     return before.replace(
         observed_generation=generation,
         problems=problems,
+        pending_requests=refused_requests(before, requests, now),
         summary=words,
         conditions=report_conditions(before.conditions, [finding], generation=generation, now=now),
     )

@@ -66,7 +66,9 @@ class StatusWriter:
     ) -> Result:
         """Say what is wrong with the spec, and touch nothing."""
         before, listed = record.status, tuple(map(str, problems))
-        after = report_invalid(before, listed, generation=record.generation, now=now)
+        after = report_invalid(
+            before, listed, requests=record.requests, generation=record.generation, now=now
+        )
         self.metrics.record(record.key, REFUSED)
         if after != before:
             with contextlib.suppress(Invalid):  # the stored spec breaks a rule; an event has to do

@@ -1,0 +1,71 @@
+"""Requests of people that can't act yet: which, since when, and what each waits for. Pure."""
+
+from collections.abc import Iterable, Iterator
+
+from sluicegate.api.names import REQUEST_RETRAIN, ConditionReason
+from sluicegate.api.status import DataProductStatus, PendingRequest
+from sluicegate.api.versions import CandidatePhase
+from sluicegate.policy.model.observed import ManualRequest
+from sluicegate.policy.model.pending_requests import is_pending
+from sluicegate.reconcile.decide.planner import Plan
+from sluicegate.reconcile.observe.observation import Observation
+
+
+def waiting_requests(observation: Observation, plan: Plan) -> tuple[PendingRequest, ...]:
+    """The requests that aren't handled after a pass, each with the first thing that it waits for."""
+    before, status = observation.product.status, plan.status
+    open_requests = (one for one in observation.observed.requests if is_pending(status, one))
+    found = ((one, *_reason(observation, plan, one)) for one in open_requests)
+    return tuple(_entries(before, found, observation.now))
+
+
+def refused_requests(
+    before: DataProductStatus, requests: Iterable[tuple[str, str]], now: int
+) -> tuple[PendingRequest, ...]:
+    """The requests of a product whose spec can't be carried out; `now` in seconds."""
+    given = (ManualRequest(name, value) for name, value in requests)
+    text = "the spec has a mistake: correct it"
+    found = ((one, str(ConditionReason.INVALID_SPEC), text) for one in given)
+    return tuple(_entries(before, (one for one in found if is_pending(before, one[0])), now))
+
+
+def _entries(
+    before: DataProductStatus, found: Iterable[tuple[ManualRequest, str, str]], now: int
+) -> Iterator[PendingRequest]:
+    since = {(one.annotation, one.value): one.wait_start_time for one in before.pending_requests}
+    for request, reason, message in found:
+        yield PendingRequest(
+            annotation=request.annotation,
+            value=request.value,
+            wait_start_time=since.get((request.annotation, request.value), now),
+            reason=reason,
+            message=message,
+        )
+
+
+def _reason(  # noqa: PLR0911 - one a reason
+    observation: Observation, plan: Plan, request: ManualRequest
+) -> tuple[str, str]:
+    """What a request waits for, in one word and in a sentence without numbers that move."""
+    status, candidate = plan.status, plan.status.candidate
+    if status.stable is None:
+        return str(ConditionReason.PROGRESSING), "no version is stable yet"
+    if candidate is not None and candidate.phase is CandidatePhase.ROLLING_BACK:
+        return str(candidate.phase), f"until {candidate.version} is rolled back"
+    if candidate is not None and candidate.phase is CandidatePhase.PROMOTING:
+        return str(candidate.phase), f"until {candidate.version} serves all traffic"
+    if request.annotation == REQUEST_RETRAIN:
+        decision = plan.evaluation.decision if plan.evaluation is not None else None
+        reason = ConditionReason.WAITING_FOR_SLOT if decision is None else decision.reason
+        return str(reason), "until a training may start"
+    if observation.invalid:
+        return str(ConditionReason.INVALID_SPEC), "the spec has a mistake: correct it"
+    if observation.observed.withheld:
+        text = "spec.model has the name of another bento: give it a new version"
+        return str(ConditionReason.VERSION_REUSED), text
+    if candidate is not None:
+        text = f"until the check that holds {candidate.version} passes"
+        return str(candidate.phase), text
+    if observation.product.spec.suspend:
+        return str(ConditionReason.SUSPENDED), "until spec.suspend is unset"
+    return str(ConditionReason.PROGRESSING), "until a rollout begins"

@@ -1,0 +1,127 @@
+"""Pairs of histories of a product that end in the same spec, and so have to end in the same state."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks.virtual.event_loop import run_virtually
+from benchmarks.virtual.operator import SETTINGS, World
+from tests.support.decisions.rollout_world import image
+from tests.support.lives.steps import QUALITIES
+from tests.support.virtual.stories import RARELY, product, pushed, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sluicegate.kube.resources import Key
+
+Body = dict[str, Any]
+
+WORSE: Final = "c"
+"""Digest of a bento that is worse than all others: whoever tries it rejects it."""
+NAMED: Final = {"a": "v1", "b": "v2", WORSE: "v3", "d": "v4"}
+"""Bentos that the spec may name, by digest, with their version."""
+MOST_HOURS: Final = 40
+_PAUSES: Final = (0, 5, 40, 130, 700, 4000)
+"""Seconds after an edit: less than a reconcile, within a start, a step, a rollout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a history leads to: the version that serves, and what became of spec.model."""
+
+    stable: str
+    model: str
+    outcome: str
+    stalled: str
+    under_way: bool
+
+
+def ending(seed: int, *, last: str) -> Ending:
+    """The end of a drawn history whose spec names this bento at last, and is without mistakes."""
+    return run_virtually(_lived(random.Random(f"{seed} {last}"), last))
+
+
+async def _lived(dice: random.Random, last: str) -> Ending:
+    async with World(dice.randrange(10**6), settings=SETTINGS) as world:
+        world.cluster.set_quality(image(WORSE), QUALITIES["failing"])
+        spec = {"analysis": {"blockSeconds": 60}, "rollout": {"steps": [10, 50]}, "slos": _SLOS}
+        body = product(**spec)
+        del body["spec"]["model"]["evaluation"]
+        key = world.apply(body)
+        world.start(**RARELY)
+        await world.until(lambda: serving(world, key) == "v1", seconds=60)
+        for _ in range(dice.randrange(6)):
+            dice.choice(_EVENTS)(dice, world, key)
+            await world.run(dice.choice(_PAUSES))
+        if last == WORSE:  # tried by each history, as what wasn't tried yet would be
+            _name(world, key, last)
+        world.edit(
+            key, suspend=False, analysis={"blockSeconds": 60}, model=pushed(last, NAMED[last])
+        )
+        if world.leader() is None and all(one.is_gone for one in world.replicas):
+            world.start(**RARELY)
+        await world.run(300)
+        await world.until(lambda: _rests(world, key), seconds=MOST_HOURS * 3600)
+        return _ending(world, key)
+
+
+def _rests(world: World, key: Key) -> bool:
+    """Whether no candidate is left, the newest spec was read, and no replica starts."""
+    body = world.product(key)
+    read = (body.get("status") or {}).get("observedGeneration") == body["metadata"]["generation"]
+    return read and not body["status"].get("candidate") and world.leader() is not None
+
+
+def _ending(world: World, key: Key) -> Ending:
+    status = world.status(key)
+    model = status.get("specModel") or {}
+    return Ending(
+        stable=status["stable"]["version"],
+        model=model.get("version", ""),
+        outcome=model.get("outcome", ""),
+        stalled=world.condition(key, "Stalled").get("reason", ""),
+        under_way=bool(status.get("candidate")),
+    )
+
+
+# ---- what happens before the last edit ----------------------------------------------------------
+def _name(world: World, key: Key, digit: str) -> None:
+    world.edit(key, model=pushed(digit, NAMED[digit]))
+
+
+def _push(dice: random.Random, world: World, key: Key) -> None:
+    _name(world, key, dice.choice(tuple(NAMED)))
+
+
+def _suspend(dice: random.Random, world: World, key: Key) -> None:
+    world.edit(key, suspend=dice.random() < 0.6)
+
+
+def _mistake(dice: random.Random, world: World, key: Key) -> None:
+    world.edit(key, analysis={"blockSeconds": dice.choice((20, 60))})
+
+
+def _take_a_name(dice: random.Random, world: World, key: Key) -> None:
+    """Name a bento that is pushed nowhere else by the name of stable."""
+    del dice
+    world.edit(key, model=pushed("e", world.status(key)["stable"]["version"]))
+
+
+def _restart(dice: random.Random, world: World, key: Key) -> None:
+    """Kill the leader; another replica begins at once, or minutes later."""
+    del key
+    leader = world.leader()
+    if leader is not None:
+        leader.kill()
+        world.loop.call_later(dice.choice((0.0, 600.0)), lambda: world.start(**RARELY))
+
+
+_EVENTS: Final[tuple[Callable[[random.Random, World, Any], None], ...]] = (
+    _push, _push, _push, _suspend, _suspend, _mistake, _take_a_name, _restart,
+)  # fmt: skip
+_SLOS: Final[list[Body]] = [
+    {"name": "availability", "indicator": {"availability": {}}, "objective": "0.95"}
+]
