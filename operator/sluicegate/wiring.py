@@ -108,7 +108,7 @@ def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
 
     measuring: dict[str, Work] = {
         "measuring": partial(_measure, tools, measurements, connect),
-        "standby": Standby(tools.caches.products, measurements, tools.leads).run,
+        "standby": Standby(tools.caches.products, measurements, tools.leads, tools.clocks.wall).run,
     }
     if settings.prometheus_url:
         measuring["retention"] = partial(_check_retention, tools, measurements, connect)

@@ -8,7 +8,7 @@ from typing import Any
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.product_view import ProductBlocks
-from sluicegate.measurement.store import Measurements, target_of
+from sluicegate.measurement.store import Measurements, target_of, with_earlier
 from sluicegate.policy.derived_defaults import derived
 from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.model.observed import ALONE, Observed
@@ -84,8 +84,8 @@ async def _observe(product: DataProduct, settings: Settings) -> Observed:
     timing = timing_of(settings)
     measurements = Measurements(timing)
     key = Key(*product.metadata.key)
-    measurements.want(key, target_of(product, timing))
     now = time.time()
+    measurements.want(key, with_earlier(target_of(product, timing), product, now))
     async with Prometheus(endpoint_of(settings)) as prometheus:
         await measurements.read(BlockReader(prometheus, evaluation_settings(settings, timing)), now)
     measured = ProductBlocks(measurements, product)

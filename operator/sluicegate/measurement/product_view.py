@@ -1,6 +1,6 @@
 """What was measured of one product, in the shapes that decisions and verification want."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -105,8 +105,12 @@ class ProductBlocks:
         return self.measurements.canaries.facts(key)
 
     def series(self) -> dict[str, dict[str, Series]]:
-        """Blocks of the stable version, by version and SLO."""
-        return self._of_stable(self.measurements.blocks.series, *self._counted(), *self._compared())
+        """Blocks by version and SLO: of the stable version by its name, of others by their identity."""
+        names = (*self._counted(), *self._compared())
+        return {
+            **dict(self._of_others(*self._counted())),
+            **self._of_stable(self.measurements.blocks.series, *names),
+        }
 
     def pod_seconds(self) -> Series | None:
         """Seconds for which pods of the stable version answered, by block; None if uncounted."""
@@ -168,6 +172,19 @@ class ProductBlocks:
             return {}
         found = {name: read(self._key(stable, name), self.block_seconds) for name in names}
         return {stable.version: found}
+
+    def _of_others(self, *names: str) -> Iterator[tuple[str, dict[str, Series]]]:
+        """What is kept of the candidate and of earlier versions; those without a request left out."""
+        target, product = self._target(), ProductKey(*self.product.metadata.key)
+        for version in () if target is None else target.versions[1:]:
+            kept = {
+                name: self.measurements.blocks.series(
+                    SeriesKey(*product, version, name), self.block_seconds
+                )
+                for name in names
+            }
+            if any(one.had_events for one in kept.values()):
+                yield version, kept
 
     def _gauges(self) -> list[str]:
         return [slo.name for slo in self.product.spec.slos if slo.indicator.gauge is not None]

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -58,6 +59,12 @@ class BlockLateness:
         """Seconds by which the next complete block of some length is overdue; 0 while none is."""
         due = [self._timing.settled_at(last + 1, length) for length, last in self._complete.items()]
         return max(now - min(due, default=now), 0.0)
+
+
+EARLIER_SECONDS: Final = 7 * 86_400
+"""How long the blocks of a version are kept after it ended: what the pace of labels is taken from."""
+MOST_EARLIER: Final = 3
+"""Of so many versions at most, the newest."""
 
 
 class Measurements:
@@ -341,6 +348,26 @@ def _renamed(stable: VersionBase, candidate: VersionBase | None) -> tuple[tuple[
 def _shared(slos: tuple[tuple[str, Indicator], ...]) -> Mapping[str, Indicator]:
     """Indicators by SLO; thousands of products measure the same few, which are kept once."""
     return dict(slos)
+
+
+def with_earlier(target: Target | None, product: DataProduct, now: float) -> Target | None:
+    """The same, and the versions that ended in the last week: rates are those of all versions.
+
+    Parameters
+    ----------
+    now : in seconds.
+    """
+    if target is None:
+        return None
+    status = product.status
+    live = {one.version for one in (status.stable, status.candidate) if one is not None}
+    ended = [
+        one
+        for one in status.history
+        if one.version not in live and now - one.end_time < EARLIER_SECONDS
+    ]
+    names = (series_of(one) for one in ended[:MOST_EARLIER])
+    return replace(target, versions=tuple(dict.fromkeys((*target.versions, *names))))
 
 
 def target_of(product: DataProduct, timing: Timing) -> Target | None:

@@ -20,7 +20,7 @@ from sluicegate.api.versions import VersionBase
 from sluicegate.kube.errors import KubeError
 from sluicegate.kube.resources import HTTP_ROUTES, Key
 from sluicegate.manifests.plan import spec_version
-from sluicegate.measurement.store import Measurements, target_of
+from sluicegate.measurement.store import Measurements, target_of, with_earlier
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.reconcile.apply.applier import Applier, NameConflict
 from sluicegate.reconcile.apply.child_writer import ChildKeeper, obstacle_of, with_obstacle
@@ -231,7 +231,8 @@ class ProductReconciler:
         wanted = spec_version(product, runtime_image(product.spec, self.settings))
         recorded = product.status
         product = self._with_known_status(record, product, wanted, now)
-        self.measurements.want(record.key, target_of(product, self.measurements.timing))
+        target = target_of(product, self.measurements.timing)
+        self.measurements.want(record.key, with_earlier(target, product, now))
         contends = product.status.stable is not None and not product.spec.suspend
         refusal = await self._settled(record.key, contends=contends, now=now)
         kept = refusal and kept_product(self.claims, product, self.observer.route(record), now)
@@ -317,7 +318,7 @@ class ProductReconciler:
         after = seen.product.replace(status=plan.status)
         self.measurements.want(
             key,
-            target_of(after, self.measurements.timing),
+            with_earlier(target_of(after, self.measurements.timing), after, observation.now),
             warms_up=only_warms_up(observation, plan),
         )
         return result

@@ -24,6 +24,7 @@ from sluicegate.policy.model.decision import Decision, StartRollout
 from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.slo.blocks import Quality
 from sluicegate.stats.paired import Pairs
 from sluicegate.stats.paired import weigh as weigh_pairs
 
@@ -31,6 +32,7 @@ SOON_SECONDS: Final = 900
 """Within which a step is to show its requests."""
 RATE_BLOCKS: Final = 24
 """Blocks that the rate of requests is taken from."""
+_MEASURED: Final = frozenset({Quality.COUNTED, Quality.NO_SERIES})
 TIMES_PLANNED: Final = 3
 """A rollout may last so many times what an equal candidate takes on average: 88 to 93 % of them
 have a verdict by then, 75 to 87 % at twice the average."""
@@ -165,10 +167,20 @@ def _per_minute(rate: float) -> str:
 
 
 def _requests_per_second(terms: Terms, observed: Observed) -> float:
-    """Of all versions together, by the SLO that counts most."""
+    """Of all versions together, by the SLO that counts most, over the blocks that were measured."""
     now = observed.block
     sums: dict[str, int] = {}
     for series in observed.series.values():
         for name, one in series.items():
             sums[name] = sums.get(name, 0) + one.window(now, RATE_BLOCKS).total
-    return max(sums.values(), default=0) / (RATE_BLOCKS * terms.block_seconds)
+    measured = _measured_blocks(observed)
+    return max(sums.values(), default=0) / (measured * terms.block_seconds) if measured else 0.0
+
+
+def _measured_blocks(observed: Observed) -> int:
+    """Blocks of the window that were measured, since the first in which anything was counted."""
+    every = [one for series in observed.series.values() for one in series.values()]
+    window = range(observed.block - RATE_BLOCKS + 1, observed.block + 1)
+    found = [{one.block(index).quality for one in every} for index in window]
+    first = next((place for place, kinds in enumerate(found) if Quality.COUNTED in kinds), None)
+    return 0 if first is None else sum(bool(kinds & _MEASURED) for kinds in found[first:])

@@ -10,9 +10,10 @@ from typing import Final
 
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.kube.resources import Key
-from sluicegate.measurement.store import Measurements, target_of
+from sluicegate.measurement.store import Measurements, target_of, with_earlier
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.runtime.cache import Cache
+from sluicegate.runtime.clock import Clock
 
 REQUEUE_SECONDS: Final = 5.0
 """Interval of reads of the cache; far shorter than a block, so that no block is missed."""
@@ -24,11 +25,16 @@ class Standby:
     """Updates the measurements' targets from the cache while another replica leads."""
 
     def __init__(
-        self, products: Cache, measurements: Measurements, leads: Callable[[], bool]
+        self,
+        products: Cache,
+        measurements: Measurements,
+        leads: Callable[[], bool],
+        wall: Clock,
     ) -> None:
         self._products = products
         self._measurements = measurements
         self._leads = leads
+        self._wall = wall
         self._seen: dict[Key, int] = {}
         """The version of each record that was parsed."""
 
@@ -64,5 +70,6 @@ class Standby:
             product = record.parse()
         except InvalidProduct:
             return True  # what it wanted before holds: so it does on the leader
-        self._measurements.want(key, target_of(product, self._measurements.timing))
+        target = target_of(product, self._measurements.timing)
+        self._measurements.want(key, with_earlier(target, product, self._wall()))
         return True

@@ -10,6 +10,8 @@ from sluicegate.api.crd import build_crd
 from sluicegate.policy.canary.rollout_defaults import derive, of_current, of_next
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.transitions import apply_decision
+from sluicegate.slo.blocks import Block, Quality, Series
+from sluicegate.stats.counts import Count
 from tests.support.decisions.judged import (
     BLOCK,
     V1,
@@ -52,6 +54,34 @@ def test_the_definition_writes_no_defaults_that_nobody_could_tell_from_a_choice(
 )
 def test_steps_are_those_at_which_requests_enough_come_soon(requests, steps):
     assert of_next(LEFT_OUT, seen(requests)).steps == steps
+
+
+@pytest.mark.parametrize(
+    ("counts", "steps"),
+    [
+        pytest.param({"v1": [None] * 22 + [334] * 2}, (5, 25, 50), id="of a version of two blocks"),
+        pytest.param(
+            {"v1": [334] * 22 + [0] * 2, "v2/1": [None] * 22 + [334] * 2}, (5, 25, 50),
+            id="of both, where one has just replaced the other",
+        ),
+        pytest.param(
+            {"v1": [334] * 8 + [None] * 8 + [334] * 8}, (5, 25, 50),
+            id="over the blocks that were measured, around an outage",
+        ),
+        pytest.param({"v1": [334] + [0] * 23}, (50,), id="less, where hours passed without a request"),
+        pytest.param({"v1": [None] * 24}, (5, 25, 50), id="not known, where nothing was measured"),
+    ],
+)  # fmt: skip
+def test_the_rate_of_requests_is_that_of_all_versions_over_the_time_that_was_measured(
+    counts, steps
+):
+    found: dict[str, dict[str, Series]] = {name: {"accuracy": Series()} for name in counts}
+    for version, blocks in counts.items():
+        for index, total in enumerate(blocks, start=1):
+            if total is not None:
+                counted = Block(index, Quality.COUNTED, Count(0, total))
+                found[version]["accuracy"].record(counted)
+    assert of_next(LEFT_OUT, observed(block=24, series=found)).steps == steps
 
 
 def test_what_a_person_chose_applies_at_any_traffic():

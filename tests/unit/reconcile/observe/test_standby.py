@@ -25,7 +25,7 @@ class Replica:
         self.products = Caches(watched()).products
         self.measurements = Measurements(Timing())
         self.leads = False
-        self.standby = Standby(self.products, self.measurements, lambda: self.leads)
+        self.standby = Standby(self.products, self.measurements, lambda: self.leads, lambda: 0.0)
         self._world = World().run(20)
         self._versions = itertools.count(1)
 
@@ -125,6 +125,8 @@ async def test_who_comes_to_lead_during_a_look_is_left_alone_from_then_on(replic
     for key in keys:
         replica.store(key)
     asked = itertools.count()
-    standby = Standby(replica.products, replica.measurements, lambda: next(asked) >= 20)
+    standby = Standby(
+        replica.products, replica.measurements, lambda: next(asked) >= 20, lambda: 0.0
+    )
     await standby.look()
     assert len(replica.wanted) == 20
