@@ -189,7 +189,7 @@ def _uncounted(
 
 
 def return_seconds(product: DataProduct, candidate: Candidate) -> int:
-    """How long a version that is rolled back may serve on, until stable has all of its pods.
+    """How long a version that is rolled back may keep serving, until stable has all of its pods.
 
     Where replicas split the traffic, stable may have given up pods for the candidate's, and needs
     two starts to have all of them again within the surge. A route returns the traffic at once.
