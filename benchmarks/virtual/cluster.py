@@ -56,7 +56,7 @@ class Cluster:
     trainings : how trainings go, by namespace and product.
     trainers : the same, where it depends on the Job and on when it begins.
     shadows : how the Jobs of a shadow phase go, by the same; each is asked for with its Job.
-    accepts : whether the gateway takes routes.
+    accepts : whether the gateway takes routes. refusing : Gateways that accept none.
     """
 
     loop: VirtualLoop
@@ -71,6 +71,7 @@ class Cluster:
     load: dict[Key, int] = field(default_factory=dict)
     """Pods that a product's autoscaler finds right."""
     accepts: bool = True
+    refusing: frozenset[str] = frozenset()
     pairs: bool = True
     """Whether services return tokens with both predictions of a mirrored request."""
     traffic: Traffic = field(default_factory=Traffic)
@@ -103,6 +104,28 @@ class Cluster:
         """Let a product have so many requests a second."""
         self.rates[product] = rate
         self._recount(*product)
+
+    def add_gateway(self, name: str) -> Key:
+        """Create a Gateway of the namespace `gateway` that is in service, unless it is there."""
+        key = Key("gateway", name)
+        if self.server.find(GATEWAYS, key) is None:
+            spec = {"listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}
+            meta = {"namespace": key.namespace, "name": key.name}
+            self.server.create(GATEWAYS, {"metadata": meta, "spec": spec})
+            programmed = {"type": "Programmed", "status": "True", "observedGeneration": 1}
+            self.server.set_status(GATEWAYS, key, {"conditions": [programmed]})
+        self._accept_all()
+        return key
+
+    def remove_gateway(self, name: str) -> None:
+        """Delete a Gateway."""
+        self.server.delete(GATEWAYS, Key("gateway", name))
+        self._accept_all()
+
+    def refuse_routes_of(self, *gateways: str) -> None:
+        """Let these Gateways accept no route, and all others each."""
+        self.refusing = frozenset(gateways)
+        self._accept_all()
 
     def quality_of(self, deployment: Body) -> Quality:
         """How the version of a Deployment behaves."""
@@ -184,29 +207,32 @@ class Cluster:
         ]  # fmt: skip
         before = (route.get("status") or {}).get("parents") or ()
         parents = [
-            {"parentRef": one, "controllerName": "virtual/gateway", "conditions": conditions}
+            {
+                "parentRef": one,
+                "controllerName": "virtual/gateway",
+                "conditions": _refused(conditions) if one["name"] in self.refusing else conditions,
+            }
             for one in route["spec"].get("parentRefs") or ()
-            if self.server.find(GATEWAYS, Key(one.get("namespace") or key.namespace, one["name"]))
+            if self._is_gateway(one, key.namespace)
         ]
         taken = [one["parentRef"] for one in parents]
         # The controller of a Gateway that was deleted leaves its last word behind.
-        parents += [one for one in before if one["parentRef"] not in taken]
+        wanted = route["spec"].get("parentRefs") or ()
+        parents += [
+            one for one in before if one["parentRef"] in wanted and one["parentRef"] not in taken
+        ]
         self.server.set_status(HTTP_ROUTES, key, {"parents": parents})
 
-    def add_gateway(self, name: str) -> Key:
-        """Another Gateway that is in service."""
-        key = Key("gateway", name)
-        spec = {"listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}
-        self.server.create(
-            GATEWAYS, {"metadata": {"namespace": key.namespace, "name": name}, "spec": spec}
-        )
-        programmed = {"type": "Programmed", "status": "True", "observedGeneration": 1}
-        self.server.set_status(GATEWAYS, key, {"conditions": [programmed]})
-        return key
+    def _is_gateway(self, parent: Body, namespace: str) -> bool:
+        key = Key(parent.get("namespace", namespace), parent["name"])
+        return self.server.find(GATEWAYS, key) is not None
 
     def set_accepts(self, *, accepts: bool) -> None:
         """Let the gateway take routes, or none that is new."""
         self.accepts = accepts
+        self._accept_all()
+
+    def _accept_all(self) -> None:
         for body in list(self.server.all(HTTP_ROUTES)):
             key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
             self._accept(key)
@@ -348,6 +374,16 @@ class Cluster:
         }
         total = sum(picked.values())
         return {one: pods / total for one, pods in picked.items()}
+
+
+def _refused(conditions: list[Body]) -> list[Body]:
+    """The conditions of a route that a Gateway doesn't accept."""
+    return [
+        one | {"status": "False", "reason": "NotAllowedByListeners"}
+        if one["type"] == "Accepted"
+        else one
+        for one in conditions
+    ]
 
 
 def _mirror_of(deployment: Body) -> Body | None:

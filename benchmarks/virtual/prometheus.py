@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from io import BytesIO
 from math import floor
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +18,8 @@ import requests
 from typing_extensions import override
 
 from benchmarks.prometheus_stand_in import Lie, Row, envelope, recognise, row
+from benchmarks.virtual import own_metrics
+from benchmarks.virtual.blocks import EXACT, Block
 from benchmarks.virtual.event_loop import virtual_loop
 from benchmarks.virtual.selectors import Matcher, all_match, parse_matchers
 from sluicegate.prometheus.client import Prometheus
@@ -28,8 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from benchmarks.prometheus_stand_in import Fault
-    from benchmarks.virtual.traffic import Counted, Curve, Traffic, Version
-    from benchmarks.virtual.variation import Drawn, Sum
+    from benchmarks.virtual.traffic import Counted, Traffic, Version
     from sluicegate.prometheus.endpoint import Endpoint
     from sluicegate.spans import Spans
 
@@ -39,8 +40,6 @@ LOOK_BACK: Final = 300.0
 """Seconds after which a series without a sample is gone."""
 CPUS_USED: Final = 0.05
 """By the pod of a version that uses most."""
-EXACT: Final = 1e-6
-"""Seconds and events that arithmetic may lose."""
 URL: Final = "http://prometheus.virtual:9090"
 _STATUS: Final = {
     Lie.ERROR_500: 500, Lie.ERROR_503: 503, Lie.BUSY_429: 429,
@@ -59,6 +58,7 @@ class PrometheusServer:
     lies : what becomes of a query, by the name of its kind, or "" for each.
     poison : products whose series spoil the queries that select them; None without any.
     lost : spans of time, in seconds since 1970, of which it has no sample.
+    retention : seconds for which it keeps samples; None for longer than anybody asks for.
     phase : seconds from the last scrape of a block to the block's end.
     epoch : the clock's zero, in seconds since 1970: `traffic` is told the loop's time.
     """
@@ -70,6 +70,7 @@ class PrometheusServer:
     lost: list[tuple[float, float]] = field(default_factory=list)
     seconds: float = 0.02
     phase: float = 0.0
+    retention: float | None = None
     poison: Fault | None = None
 
     def connect(self, endpoint: Endpoint, spans: Spans) -> Prometheus:
@@ -116,11 +117,14 @@ class PrometheusServer:
     def rows(self, query: str, indexes: range, step: int) -> Iterator[Row]:
         """The rows of an answer; none to a question about what no pod here exposes."""
         read = _READ.get(recognise(query))
+        if own := _OWN.get(recognise(query)):
+            read = partial(own, query)
         if read is None:
             return
         matchers = _matchers(query)
         for version, counted in self.traffic.versions.items():
-            if not all_match((one for one in matchers if one.label != "le"), version._asdict()):
+            of_series = (one for one in matchers if one.label not in ("le", "__name__"))
+            if not all_match(of_series, version._asdict()):
                 continue
             pods = counted
             if counted.desk is not None and read in (_labelled, _markets):
@@ -167,6 +171,8 @@ class PrometheusServer:
 
     def _away(self, begin: float, end: float) -> bool:
         """Whether it lost anything from one time of the loop to another."""
+        if self.retention is not None and begin < virtual_loop().thread_time() - self.retention:
+            return True
         return any(
             first <= end + self.epoch and begin + self.epoch < last for first, last in self.lost
         )
@@ -202,39 +208,6 @@ class _Session(QuerySession, _Wire):
     def __init__(self, endpoint: Endpoint, server: PrometheusServer) -> None:
         super().__init__(endpoint)
         self.server = server
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """What the scrapes of a block show of a version.
-
-    Attributes
-    ----------
-    scrapes : how many there were, `pods` : of all its pods together.
-    edge : the loop's time of the last scrape in the block before; None when it had none.
-    last : of the last one. age : seconds from that to the block's end; None when it is gone.
-    seen : of all of them, where they aren't all that a block can have.
-    """
-
-    index: int
-    scrapes: int
-    pods: int
-    edge: float | None
-    last: float
-    age: float | None
-    seen: tuple[float, ...] = ()
-
-    def count(self, curve: Curve | Drawn | Sum) -> int | None:
-        """By how much a counter was seen to grow; None when it isn't exposed yet.
-
-        What a pod counted before it was scraped for the first time isn't seen.
-        """
-        if curve.total(self.last) < 1:
-            return None
-        edge = self.edge
-        if edge is None:
-            edge = next(one for one in self.seen if curve.total(one) >= 1)
-        return curve.count(edge, self.last)
 
 
 Read = "Callable[[Version, Counted, list[Block]], Values]"
@@ -348,4 +321,10 @@ _READ: dict[str, Any] = {
     "targets": _targets,
     "cpu": _cpu,
     "memory": _memory,
+}
+_OWN: dict[str, Any] = {
+    "events": own_metrics.events,
+    "counters": own_metrics.counters,
+    "gauges": own_metrics.gauges,
+    "promql": own_metrics.expressions,
 }

@@ -1,7 +1,7 @@
 """`make fuzz`: lives, in as many processes as WORKERS says, until it is told to stop.
 
-Prints each seed, how many steps a second there were in all, and what fails, shrunk; at the end one
-line that sums up. SEED is where it begins, STEPS after how many steps it ends. A life follows from
+Prints each seed, how many steps a second there were in all, and what fails, shrunk; at the end what
+the lives reach, and one line that sums up. SEED is where it begins, STEPS after how many steps it ends. A life follows from
 its seed alone, whichever process lives it.
 """
 
@@ -18,8 +18,12 @@ from multiprocessing import Pool
 from queue import SimpleQueue
 
 from tests.support.lives.life import draw_life, is_blind, live
+from tests.support.lives.reach import Table, read_listed
 from tests.support.lives.telling import told
 from tests.support.runs.collector import collect_rarely
+
+WIDE = os.environ.get("WIDE", "1") != "0"
+"""Whether lives draw from the whole spec."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Outcome:
     known: tuple[str, ...]
     text: str
     mirrored: int
+    reached: tuple[int, ...]
 
 
 @dataclass(slots=True)
@@ -45,13 +50,16 @@ class Tally:
     """Rows of mirrored requests that became evidence."""
     kinds: Counter[str] = field(default_factory=Counter)
     """How often each kind of step was drawn."""
+    table: Table = field(default_factory=Table)
+    """What the lives reach."""
 
     def take_in(self, outcome: Outcome) -> None:
         """Count a life, and print its line."""
-        life = draw_life(outcome.seed)
+        life = draw_life(outcome.seed, wide=WIDE)
         self.lives += 1
         self.steps += outcome.steps
         self.mirrored += outcome.mirrored
+        self.table.add(outcome.reached)
         self.kinds.update(one.kind for one in life.steps)
         self.kinds.update(["no Prometheus at all"] * is_blind(life))
         known = f"; known: {', '.join(outcome.known)}" if outcome.known else ""
@@ -101,6 +109,8 @@ def main() -> None:
                 tally.take_in(outcome)
         except KeyboardInterrupt:
             pass
+    print(tally.table)
+    print(*tally.table.problems(read_listed()), sep="\n")
     print(tally, flush=True)
 
 
@@ -114,11 +124,11 @@ def _begin() -> None:
 
 
 def _live(seed: int) -> Outcome:
-    life = draw_life(seed)
+    life = draw_life(seed, wide=WIDE)
     lived = live(life)
     text = told(life, lived.violations[0]) if lived.violations else ""
     known = tuple(sorted({one.name for one in lived.known}))
-    return Outcome(seed, lived.steps, known, text, lived.mirrored)
+    return Outcome(seed, lived.steps, known, text, lived.mirrored, lived.reached)
 
 
 if __name__ == "__main__":

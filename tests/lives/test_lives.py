@@ -1,7 +1,7 @@
 """Random lives of products: nothing unsafe ever happens, and each product reaches its goal.
 
 `make lives` lives those of the seeds from 1 on; `SEED=7 make lives` only that of one. `LIVES` says
-how many; without either they have 100,000 steps at least (conftest.py). A life that fails is
+how many, and `WIDE=1` draws from the whole spec; without these they have 100,000 steps at least (conftest.py). A life that fails is
 shrunk, and printed as the list of its steps.
 """
 
@@ -11,7 +11,7 @@ import os
 
 import pytest
 
-from tests.lives.conftest import LIVES, STEPS
+from tests.lives.conftest import LIVES, REACHED, STEPS
 from tests.support.lives.known import KNOWN
 from tests.support.lives.life import Life, draw_life, live
 from tests.support.lives.shrink import shrunk
@@ -27,9 +27,10 @@ SEEDS = (
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_life_is_safe_and_ends_at_its_goals(seed, record_property):
-    life = draw_life(seed)
+    life = draw_life(seed, wide="WIDE" in os.environ)
     lived = live(life)
     record_property(STEPS, lived.steps)
+    record_property(REACHED, " ".join(map(str, lived.reached)))
     if lived.violations:
         pytest.fail(told(life, lived.violations[0]), pytrace=False)
 
@@ -61,4 +62,5 @@ def test_a_life_is_shrunk_to_the_steps_that_matter():
 
 def test_a_seed_is_one_life():
     assert draw_life(5) == draw_life(5)
+    assert draw_life(5, wide=True) == draw_life(5, wide=True)
     assert str(draw_life(5)) != str(draw_life(6))

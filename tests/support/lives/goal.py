@@ -8,7 +8,7 @@ from benchmarks.virtual.cluster import digest_of
 from sluicegate.api import names
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, Key
 from tests.support.lives.mirroring import lacks_of_mirror, rows_in
-from tests.support.lives.products import MAX_DURATION
+from tests.support.lives.products import duration_of
 from tests.support.lives.safety import weights_of
 
 if TYPE_CHECKING:
@@ -31,12 +31,14 @@ def missing(world: World, key: Key) -> list[str]:
 
 
 def is_judged(spec: Body) -> bool:
-    """Whether something can speak for a new version, and nobody has to."""
+    """Whether something shows that a new version is as good, and no person has to approve it."""
     speaks = any(
-        one.get("onDegraded") != "Ignore" and one.get("canaryEvidence") != "PostPromotion"
+        one.get("onDegraded") != "Ignore"
+        and one.get("canaryEvidence") != "PostPromotion"
+        and "gauge" not in one["indicator"]
         for one in spec.get("slos") or ()
     )
-    if rows_in(spec, MAX_DURATION, REQUESTS_PER_SECOND) < LEAST_ROWS:
+    if rows_in(spec, duration_of(spec), REQUESTS_PER_SECOND) < LEAST_ROWS:
         return False  # too few requests are mirrored for a verdict in time
     return speaks and (spec.get("rollout") or {}).get("approval", "Automatic") == "Automatic"
 
@@ -48,7 +50,7 @@ def unproven(world: World, key: Key) -> list[str]:
     if not is_judged(body["spec"]) or not str(wanted["version"]).startswith("pushed-"):
         return []
     serves = (status.get("stable") or {}).get("image", "")
-    if digest_of(serves) == digest_of(wanted["image"]):
+    if digest_of(serves) == digest_of(identity_of(wanted)):
         return []
     conditions = {one["type"]: one for one in status.get("conditions") or ()}
     said = [conditions.get(kind, {}) for kind in ("Stalled", "RolloutProgressing")]
@@ -80,6 +82,11 @@ def _missing(world: World, key: Key) -> Iterator[str]:
     yield from lacks_of_mirror(world, key, body["spec"], status)
 
 
+def identity_of(bento: Body) -> str:
+    """A bento of the spec by content, as status names it."""
+    return str(bento.get("image") or f"{bento['url']}#sha256:{bento['sha256']}")
+
+
 def _waits_for_a_person(status: Body) -> bool:
     """Whether status says that nothing can be measured, so that a new model waits."""
     conditions = status.get("conditions") or ()
@@ -92,7 +99,7 @@ def _waits_for_a_person(status: Body) -> bool:
 def _of_model(body: Body, status: Body, conditions: Body) -> Iterator[str]:
     wanted = body["spec"]["model"]["bento"]
     taken = status.get("specModel") or {}
-    wishes = digest_of(wanted["image"])
+    wishes = digest_of(identity_of(wanted))
     if digest_of(status["stable"]["image"]) == wishes or "Stalled" in conditions:
         return
     if digest_of(taken.get("image", "")) != wishes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.virtual.cluster import FASTEST_MILLISECONDS, KNOWN_TRUTHS
 from sluicegate.api import names
 from sluicegate.kube.resources import SERVICES, Key
-from tests.support.lives.products import BLOCK
+from tests.support.lives.products import block_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,9 +66,9 @@ class Mirrors:
                 self.report("evidence from nowhere", key, f"{new} follows {old}")
             return
         if new.get("evidence"):
-            self._check_rows(key, now["revision"], old, new)
+            self._check_rows(key, now["revision"], old, new, block_of(after["spec"]))
 
-    def _check_rows(self, key: Key, revision: str, old: Body, new: Body) -> None:
+    def _check_rows(self, key: Key, revision: str, old: Body, new: Body, block: int) -> None:
         since, until = (_time(one["sinceTime"]) for one in (old, new))
         known = {one["slo"]: one for one in old.get("evidence") or ()}
         for one in new["evidence"]:
@@ -81,7 +81,7 @@ class Mirrors:
             if until <= since:
                 text = f"{rows} rows more, and the interval still ends at {new['sinceTime']}"
                 self.report("evidence counted twice", key, text)
-            happened = self._happened(key, revision, since - BLOCK, until)
+            happened = self._happened(key, revision, since - block, until)
             if not 0 <= rows <= happened:
                 text = (
                     f"{rows} rows until {new['sinceTime']}, in which {happened} pairs were counted"

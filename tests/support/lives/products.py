@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ Body = dict[str, Any]
 
 BLOCK = 60
 MAX_DURATION = 7200
+LONGEST_DURATION = 14 * 86_400
+"""Of a rollout whose duration is left out."""
 OUTPUT = "registry.example/bentos/search"
 NAMESPACES = ("catalog", "market")
 STEPS = ((5, 25, 50), (50,), (10, 90), (1, 2, 5, 10, 25, 50), (99,))
@@ -37,19 +40,62 @@ ACCURACY: Body = {
 }
 
 
+CLICKS: Body = {"name": "clicks", "maxDrop": "0.05", "maxRegression": "0.05"}
+COUNTERS: Body = {"good": "clicks_good_total", "total": "clicks_total"}
+PROMQL: Body = {
+    "good": "sum by (version) (increase(clicks_good_total[$block]))",
+    "total": "sum by (version) (increase(clicks_total[$block]))",
+}
+GAUGES: tuple[Body, ...] = (
+    {"metric": "score"},
+    {"metric": "score", "bound": "40", "staleAfterSeconds": 10},
+    {"metric": "score", "direction": "LowerIsBetter", "bound": "120", "staleAfterSeconds": 3600},
+)
+
+
 def bento(digit: str, version: str = "") -> Body:
     """A bento by its digest, under its own version name or another."""
     return {"image": image(digit), "version": version or f"v{digit}", "service": "Search"}
 
 
-def draw_slos(dice: random.Random) -> list[Body]:
-    """One to three SLOs, or none."""
+def draw_slos(dice: random.Random, *, wide: bool = False) -> list[Body]:
+    """One to three SLOs that each product can have, or none; wide, up to two of its own counters too."""
     chosen = dice.sample([AVAILABILITY, LATENCY, ACCURACY], dice.choice((0, 1, 2, 2, 3, 3)))
+    if wide:
+        chosen = [_with_objective(dice, one) for one in chosen]
+        chosen += dice.sample(_draw_own(dice), dice.choice((0, 0, 0, 1, 1, 2)))
     wishes = ("Auto", "Retrain", "Rollback", "Alert", "Ignore")
     evidence = ("Required", "IfAvailable", "PostPromotion")
     return [
         one | {"onDegraded": dice.choice(wishes), "canaryEvidence": dice.choice(evidence)}
         for one in sorted(chosen, key=lambda one: str(one["name"]))
+    ]
+
+
+def _with_objective(dice: random.Random, slo: Body) -> Body:
+    """The same with an objective on outcomes, a season, or another threshold."""
+    if slo is ACCURACY and dice.random() < 0.4:
+        season = dice.choice(({}, {"seasonality": "Weekly"}))
+        return slo | {"objective": dice.choice(("0.8", "0.85"))} | season
+    if slo is ACCURACY and dice.random() < 0.3:
+        return {name: part for name, part in slo.items() if name != "maxRegression"}
+    return slo
+
+
+def _draw_own(dice: random.Random) -> list[Body]:
+    """An SLO of each kind that a product's own metrics have, as benchmarks.virtual counts them."""
+    lag = dice.choice(({}, {"lagSeconds": 60}, {"lagSeconds": 300}))
+    return [
+        CLICKS | {"indicator": {"events": lag}},
+        CLICKS | {"name": "visits", "indicator": {"events": {"indicator": "clicks"}}},
+        CLICKS | {"name": "sales", "indicator": {"counters": COUNTERS | lag}},
+        CLICKS | {"name": "answers", "indicator": {"promql": PROMQL}},
+        {
+            "name": "score",
+            "indicator": {"gauge": dice.choice(GAUGES)},
+            "maxDrop": "20",
+            "maxRegression": "10",
+        },
     ]
 
 
@@ -70,14 +116,55 @@ def _draw_integer(dice: random.Random, schema: Body) -> int:
     return int(dice.choice((low, high, usual, usual, other, other)))
 
 
+def slowed(product: Body, pace: int) -> Body:
+    """The product with longer blocks, and longer rollouts by as much."""
+    spec = json.loads(json.dumps(product["spec"]))
+    spec["analysis"]["blockSeconds"] *= pace
+    if "maxDurationSeconds" in spec["rollout"]:
+        spec["rollout"]["maxDurationSeconds"] *= pace
+    return product | {"spec": spec}
+
+
+def block_of(spec: Body) -> int:
+    """Seconds of a block."""
+    return int(spec["analysis"]["blockSeconds"])
+
+
+def duration_of(spec: Body) -> int:
+    """Seconds that a rollout may take."""
+    return int(spec["rollout"].get("maxDurationSeconds", LONGEST_DURATION))
+
+
+def _draw_rest(dice: random.Random, spec: Body) -> None:
+    """Fields that are left out, challengers, and a lifecycle."""
+    if dice.random() < 0.2:
+        del spec["rollout"]["steps"]
+    if dice.random() < 0.2:
+        del spec["rollout"]["maxDurationSeconds"]
+    if "retraining" in spec and dice.random() < 0.3:
+        spec["retraining"]["schedule"] = dice.choice(
+            (
+                {"everySeconds": 7200},
+                {"everyLabels": 20_000},
+                {"everySeconds": 40_000, "everyLabels": 10**6},
+            )
+        )
+    if dice.random() < 0.2:
+        spec["lifecycle"] = dice.choice(("Draft", "Deprecated", "Retired"))
+    if "route" in spec and dice.random() < 0.4:
+        web, internal = ({"name": name, "namespace": "gateway"} for name in ("web", "internal"))
+        parents = ([web, internal], [web | {"sectionName": "http"}, internal], [internal])
+        spec["route"]["parentRefs"] = dice.choice(parents)
+
+
 def route(number: int) -> Body:
     """A route of a product's own."""
     return {**GATEWAY, "path": f"/product-{number}"}
 
 
-def draw_product(dice: random.Random, number: int) -> Body:
-    """A product of either tenant."""
-    slos = draw_slos(dice)
+def draw_product(dice: random.Random, number: int, *, wide: bool = False) -> Body:
+    """A product of either tenant; wide, with challengers and fields that are left out."""
+    slos = draw_slos(dice, wide=wide)
     scaled = dice.random() < 0.2
     serving: Body = {
         "runtimeImage": RUNTIME,
@@ -111,6 +198,8 @@ def draw_product(dice: random.Random, number: int) -> Body:
         }
     if spec["priority"] == "High":
         spec["rollout"]["approval"] = "Manual"
+    if wide:
+        _draw_rest(copy(dice), spec)  # of a copy, as the shadow phase below
     if spec["priority"] != "Critical" and any(one["name"] == "accuracy" for one in slos):
         # Of a copy: all else of a seed's products is as it was before there were mirrors.
         shadow = draw_shadow(copy(dice))

@@ -22,7 +22,7 @@ from sluicegate.kube.resources import (
     Resource,
 )
 from tests.support.lives.mirroring import Mirrors
-from tests.support.lives.products import MAX_DURATION
+from tests.support.lives.products import MAX_DURATION, block_of, duration_of
 
 if TYPE_CHECKING:
     from benchmarks.virtual.admission import Refused
@@ -35,8 +35,8 @@ BLIND_SECONDS: Final = 300
 """After so long without any answer of Prometheus nothing is decided by data."""
 RECENT_SECONDS: Final = 120
 """How old a spec is that a step may still follow."""
-APPROVED_SECONDS: Final = 4 * MAX_DURATION
-"""How long a promotion that a person asked for may take: its rollout, and what holds that up."""
+APPROVED_DURATIONS: Final = 4
+"""How many longest rollouts a promotion may take that a person asked for, with what holds it up."""
 RAISES: Final = frozenset({"Advance", "Promote", "StartRollout"})
 BY_DATA: Final = frozenset({"Advance", "Promote"})
 
@@ -195,7 +195,7 @@ class Safety:
         of_pods = decision.get("reason") == "StableNotReady"  # which no measurement has to confirm
         requested = self.world.loop.time() - self.asked.get(key, float("-inf")) < 3600
         slos = after["spec"].get("slos")
-        if fresh and slos and not (requested or of_pods) and self._is_blind():
+        if fresh and slos and not (requested or of_pods) and self._is_blind(after["spec"]):
             self.report("decided blindly", key, f"{decision}")
 
     def _check_approval(self, key: Key, spec: Body, decision: Body) -> None:
@@ -203,12 +203,12 @@ class Safety:
         manual = spec["rollout"].get("approval") == "Manual"
         passed = (decision.get("type"), decision.get("reason")) == ("Promote", "CanaryNotWorse")
         since = self.world.loop.time() - self.approved.get(key, float("-inf"))
-        if manual and passed and since > APPROVED_SECONDS:
+        if manual and passed and since > APPROVED_DURATIONS * max(MAX_DURATION, duration_of(spec)):
             self.report("promoted without approval", key, f"{decision}")
 
-    def _is_blind(self) -> bool:
-        since = self.blind_since
-        return since is not None and self.world.loop.time() - since > BLIND_SECONDS
+    def _is_blind(self, spec: Body) -> bool:
+        since, least = self.blind_since, max(BLIND_SECONDS, 2 * block_of(spec))
+        return since is not None and self.world.loop.time() - since > least
 
     def _check_deployment(self, key: Key, before: Body | None, after: Body | None) -> None:
         if not self._is_there(key):

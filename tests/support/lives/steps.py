@@ -12,6 +12,7 @@ from benchmarks.virtual.workloads import Quality
 from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, HTTP_ROUTES
 from tests.support.decisions.rollout_world import image
+from tests.support.lives.edits import draw_edit, invalid_edit, other_bento
 from tests.support.lives.products import BLOCK, STEPS, bento, draw_shadow, draw_slos, route
 
 if TYPE_CHECKING:
@@ -57,11 +58,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of step: how often it comes, what it may be of, and what it does."""
+    """A kind of step: how often it comes, what it may be of, what it does, whether only wide lives have it."""
 
     weight: int
     draw: Callable[[random.Random, int], tuple[Any, ...]]
     do: Callable[..., None]
+    wide: bool = False
 
 
 KINDS: Final[dict[str, Kind]] = {}
@@ -71,11 +73,16 @@ def _one(dice: random.Random, products: int) -> tuple[Any, ...]:
     return (dice.randrange(products),)
 
 
-def _kind(
-    weight: int, draw: Callable[[random.Random, int], tuple[Any, ...]] = _one
+def kind(
+    weight: int,
+    draw: Callable[[random.Random, int], tuple[Any, ...]] = _one,
+    *,
+    wide: bool = False,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a function a kind of step, with the weight at which it is drawn and its arguments."""
+
     def register(do: Callable[..., None]) -> Callable[..., None]:
-        KINDS[do.__name__] = Kind(weight, draw, do)
+        KINDS[do.__name__] = Kind(weight, draw, do, wide)
         return do
 
     return register
@@ -89,18 +96,19 @@ def draw_step(dice: random.Random, products: int, kinds: tuple[str, ...] | None 
     return Step(pause, kind, KINDS[kind].draw(dice, products))
 
 
-def _with(*choices: Any) -> Callable[[random.Random, int], tuple[Any, ...]]:
+def with_choice(*choices: Any) -> Callable[[random.Random, int], tuple[Any, ...]]:
+    """Draw a product, and one of these."""
     return lambda dice, products: (dice.randrange(products), dice.choice(choices))
 
 
 # ---- what people do -----------------------------------------------------------------------------
-@_kind(16, _with(*DIGITS))
+@kind(16, with_choice(*DIGITS))
 def push(life: Living, product: int, digit: str) -> None:
     """Let the spec name another bento."""
     life.edit(product, model={"bento": bento(digit), "evaluation": None})
 
 
-@_kind(2)
+@kind(2)
 def rename(life: Living, product: int) -> None:
     """Give the same digest another version name, as a tag that was moved."""
     spec = life.spec(product)
@@ -108,35 +116,37 @@ def rename(life: Living, product: int) -> None:
     life.edit(product, model={"bento": {**one, "version": one["version"] + ".1"}})
 
 
-@_kind(1)
+@kind(1)
 def move(life: Living, product: int) -> None:
     """Take the same bento from another registry."""
     one = life.spec(product)["model"]["bento"]
-    path, _, digest = one["image"].partition("@")
+    path, _, digest = one.get("image", "").partition("@")
+    if not digest:
+        return
     other = MIRROR if path != MIRROR else image(DIGITS[0]).partition("@")[0]
     life.edit(product, model={"bento": {**one, "image": f"{other}@{digest}"}})
 
 
-@_kind(1, _with(*DIGITS))
+@kind(1, with_choice(*DIGITS))
 def reuse(life: Living, product: int, digit: str) -> None:
     """Give another digest the version name of this one."""
     name = life.spec(product)["model"]["bento"]["version"]
     life.edit(product, model={"bento": bento(digit, name)})
 
 
-@_kind(2, _with(*"de"))
+@kind(2, with_choice(*"de"))
 def runtime(life: Living, product: int, digit: str) -> None:
     """Serve with another runtime image."""
     life.edit(product, serving={"runtimeImage": f"registry.example/runtime@sha256:{digit * 64}"})
 
 
-@_kind(3, _with(*STEPS))
+@kind(3, with_choice(*STEPS))
 def steps(life: Living, product: int, shares: tuple[int, ...]) -> None:
     """Edit the steps of the rollout."""
     life.edit(product, rollout={"steps": list(shares)})
 
 
-@_kind(3, lambda dice, products: (dice.randrange(products), dice.randrange(10_000)))
+@kind(3, lambda dice, products: (dice.randrange(products), dice.randrange(10_000)))
 def shadow(life: Living, product: int, seed: int) -> None:
     """Score both versions in another way, or no longer."""
     import random  # the draw is repeated from its seed
@@ -146,54 +156,56 @@ def shadow(life: Living, product: int, seed: int) -> None:
     life.edit(product, rollout={"shadow": drawn if dice.random() < 0.7 else None})
 
 
-@_kind(2)
+@kind(2)
 def toggle_route(life: Living, product: int) -> None:
     """Take the route away, or give one."""
     life.edit(product, route=None if life.spec(product).get("route") else route(product))
 
 
-@_kind(2, _with(True, False))
+@kind(2, with_choice(True, False))
 def suspend(life: Living, product: int, on: bool) -> None:
     """Suspend a product, or let it go on."""
     life.edit(product, suspend=on)
 
 
-@_kind(3, _with(1, 2, 3, 5))
+@kind(3, with_choice(1, 2, 3, 5))
 def replicas(life: Living, product: int, count: int) -> None:
     """Ask for another number of pods."""
     life.edit(product, serving={"replicas": count, "autoscaling": None})
 
 
-@_kind(2, _with(2, 5, 8))
+@kind(2, with_choice(2, 5, 8))
 def load(life: Living, product: int, pods: int) -> None:
     """Let a product's autoscaler find so many pods right."""
     life.world.cluster.load[life.keys[product]] = pods
 
 
-@_kind(1)
+@kind(1)
 def autoscale(life: Living, product: int) -> None:
     """Let an autoscaler size the product."""
     scaling = {"minReplicas": 2, "maxReplicas": 8}
     life.edit(product, serving={"replicas": None, "autoscaling": scaling})
 
 
-@_kind(3, _with("1", "2", "3"))
+@kind(3, with_choice("1", "2", "3"))
 def environment(life: Living, product: int, value: str) -> None:
     """Give the pods a variable."""
     life.edit(product, serving={"env": [{"name": "LEVEL", "value": value}]})
 
 
-@_kind(2, lambda dice, products: (dice.randrange(products), dice.randrange(10_000)))
+@kind(2, lambda dice, products: (dice.randrange(products), dice.randrange(10_000)))
 def slos(life: Living, product: int, seed: int) -> None:
     """Ask for other SLOs."""
     import random  # the draw is repeated from its seed
 
-    life.edit(product, model={"evaluation": None}, slos=draw_slos(random.Random(seed)))
+    life.edit(
+        product, model={"evaluation": None}, slos=draw_slos(random.Random(seed), wide=life.wide)
+    )
 
 
-@_kind(
+@kind(
     6,
-    _with(*REQUESTS),
+    with_choice(*REQUESTS),
 )
 def ask(life: Living, product: int, request: str) -> None:
     """Ask for something by annotation."""
@@ -202,7 +214,7 @@ def ask(life: Living, product: int, request: str) -> None:
     life.annotate(product, request, text)
 
 
-@_kind(
+@kind(
     6,
     lambda dice, products: (
         dice.randrange(products),
@@ -219,20 +231,20 @@ def interfere(life: Living, product: int, digit: str, request: str, seconds: int
     life.ask_later(seconds, product, request, named.get(request, token))
 
 
-@_kind(1)
+@kind(1)
 def delete(life: Living, product: int) -> None:
     """Delete a product, and create it again a moment later."""
     life.recreate(product)
 
 
-@_kind(1)
+@kind(1)
 def lose_status(life: Living, product: int) -> None:
     """Let a restore without status bring a product back."""
     life.touch(product)
     life.world.server.set_status(DATA_PRODUCTS, life.keys[product], {})
 
 
-@_kind(1)
+@kind(1)
 def unlabel(life: Living, product: int) -> None:
     """Take our label off a Deployment."""
     life.touch(product)
@@ -241,7 +253,7 @@ def unlabel(life: Living, product: int) -> None:
         life.world.server.write(DEPLOYMENTS, key, change)
 
 
-@_kind(1, _with(0, 1, 7))
+@kind(1, with_choice(0, 1, 7))
 def scale_by_hand(life: Living, product: int, count: int) -> None:
     """Scale a Deployment with kubectl."""
     life.touch(product)
@@ -249,7 +261,7 @@ def scale_by_hand(life: Living, product: int, count: int) -> None:
         life.world.server.write(DEPLOYMENTS, key, {"spec": {"replicas": count}})
 
 
-@_kind(1)
+@kind(1)
 def delete_child(life: Living, product: int) -> None:
     """Delete a Deployment with kubectl."""
     life.touch(product)
@@ -257,41 +269,122 @@ def delete_child(life: Living, product: int) -> None:
         life.world.server.delete(DEPLOYMENTS, key)
 
 
-@_kind(1)
+@kind(1)
 def delete_route(life: Living, product: int) -> None:
     """Delete the route with kubectl."""
     life.touch(product)
     life.world.server.delete(HTTP_ROUTES, life.keys[product])
 
 
+@kind(
+    8,
+    lambda dice, products: (
+        dice.randrange(products),
+        tuple(dice.sample(_groups(), 3)),
+        dice.randrange(10_000),
+    ),
+    wide=True,
+)
+def edit_any(life: Living, product: int, groups: tuple[str, ...], seed: int) -> None:
+    """Give groups of fields any other values, as commits that follow each other."""
+    for group in groups:
+        life.edit(product, **draw_edit(group, life.spec(product), seed))
+
+
+@kind(0, lambda dice, products: (dice.randrange(products), *dice.choice(_cells())), wide=True)
+def in_phase(life: Living, product: int, phase: str, deed: str, value: Any) -> None:
+    """Let a person edit or ask for something when the product next comes to a phase."""
+    life.traps.set(product, phase, deed, value)
+
+
+@kind(
+    2,
+    lambda dice, products: (
+        dice.randrange(products),
+        dice.choice((60, 1800, 20_000)),
+        dice.randrange(3),
+    ),
+    wide=True,
+)
+def misconfigure(life: Living, product: int, seconds: int, seed: int) -> None:
+    """Give a product a spec that the operator can't follow, and correct it after a while."""
+    spec = life.spec(product)
+    before = {"analysis": spec.get("analysis"), "slos": spec.get("slos")}
+    life.edit(product, **invalid_edit(spec, seed))
+    life.unless_corrected(seconds, lambda: life.edit(product, **before))
+
+
+@kind(2, wide=True)
+def rename_other(life: Living, product: int) -> None:
+    """Name another digest by the version's name, and revert that after a while."""
+    before = life.spec(product)["model"]["bento"]
+    if before.get("image"):
+        life.edit(product, model={"bento": other_bento(life.spec(product)), "evaluation": None})
+        life.later(1800, lambda: life.revert(product, before))
+
+
+@kind(
+    3,
+    lambda dice, products: (dice.randrange(products), dice.choice((20, 200, 900, 3000))),
+    wide=True,
+)
+def revert(life: Living, product: int, seconds: int) -> None:
+    """Name the bento again that the spec names now, after so many seconds."""
+    before = life.spec(product)["model"]["bento"]
+    life.later(seconds, lambda: life.revert(product, before))
+
+
+@kind(
+    2,
+    lambda dice, products: (dice.randrange(products), dice.choice((300, 3000, 20_000))),
+    wide=True,
+)
+def suspend_for(life: Living, product: int, seconds: int) -> None:
+    """Suspend a product for a while."""
+    life.edit(product, suspend=True)
+    life.unless_corrected(seconds, lambda: life.edit(product, suspend=False))
+
+
+def _groups() -> tuple[str, ...]:
+    from tests.support.lives.reach import groups  # which counts the kinds of steps
+
+    return groups()
+
+
+def _cells() -> tuple[Any, ...]:
+    from tests.support.lives.phases import cells  # the same
+
+    return cells()
+
+
 # ---- what versions do ---------------------------------------------------------------------------
-@_kind(12, lambda dice, _: (dice.choice(DIGITS), dice.choice(list(QUALITIES))))
+@kind(12, lambda dice, _: (dice.choice(DIGITS), dice.choice(list(QUALITIES))))
 def behave(life: Living, digit: str, quality: str) -> None:
     """Let a bento behave otherwise from now on."""
     life.world.cluster.set_quality(image(digit), QUALITIES[quality])
 
 
-@_kind(3, lambda dice, _: (dice.choice(DIGITS),))
+@kind(3, lambda dice, _: (dice.choice(DIGITS),))
 def crash(life: Living, digit: str) -> None:
     """Let all pods of a bento crash, for good."""
     life.world.cluster.set_quality(image(digit), QUALITIES["crashes"])
     life.crash(image(digit))
 
 
-@_kind(2)
+@kind(2)
 def evict(life: Living, product: int) -> None:
     """Take a pod off its node."""
     for pod in life.world.cluster.pods_of(life.keys[product])[-1:]:
         life.world.cluster.workloads.evict(pod)
 
 
-@_kind(3, _with(0.0, 0.2, 20.0, 200.0))
+@kind(3, with_choice(0.0, 0.2, 20.0, 200.0))
 def visitors(life: Living, product: int, rate: float) -> None:
     """Let more or fewer people come."""
     life.world.cluster.set_rate(life.keys[product], rate)
 
 
-@_kind(2, lambda dice, _: (dice.choice((1, 2, 4)), dice.choice((60, 900))))
+@kind(2, lambda dice, _: (dice.choice((1, 2, 4)), dice.choice((60, 900))))
 def quota(life: Living, pods: int, seconds: int) -> None:
     """Let each namespace have few pods for a while."""
     for namespace in life.namespaces():
@@ -299,7 +392,7 @@ def quota(life: Living, pods: int, seconds: int) -> None:
     life.later(seconds, life.mend_quota)
 
 
-@_kind(2, lambda dice, _: (dice.choice((60, 900)),))
+@kind(2, lambda dice, _: (dice.choice((60, 900)),))
 def gateway_refuses(life: Living, seconds: int) -> None:
     """Let the gateway follow no route for a while."""
     life.world.cluster.set_accepts(accepts=False)
@@ -307,19 +400,19 @@ def gateway_refuses(life: Living, seconds: int) -> None:
 
 
 # ---- faults -------------------------------------------------------------------------------------
-@_kind(4, lambda dice, _: (dice.choice(LIES), dice.choice((30, 300, 1800))))
+@kind(4, lambda dice, _: (dice.choice(LIES), dice.choice((30, 300, 1800))))
 def prometheus(life: Living, lie: Lie, seconds: int) -> None:
     """Let Prometheus answer nothing, or wrongly, for a while."""
     life.blind(lie, seconds)
 
 
-@_kind(3, lambda dice, _: (dice.choice(list(Trouble)), dice.choice((5, 60, 400))))
+@kind(3, lambda dice, _: (dice.choice(list(Trouble)), dice.choice((5, 60, 400))))
 def api_server(life: Living, problem: Trouble, seconds: int) -> None:
     """Let nothing of the API server work for a while."""
     life.fail_api(lambda *_: problem, seconds, watches=True)
 
 
-@_kind(
+@kind(
     4,
     lambda dice, _: (
         dice.choice(WRITES),
@@ -340,7 +433,7 @@ def refuse(life: Living, plural: str, status: int, seconds: int) -> None:
     life.fail_api(judge, seconds, watches=False)
 
 
-@_kind(2, lambda dice, _: (dice.choice((30, 700)),))
+@kind(2, lambda dice, _: (dice.choice((30, 700)),))
 def gap(life: Living, seconds: int) -> None:
     """Let all watches lose their events for a while, and then be too old."""
     for stream in life.world.server.streams():
@@ -348,32 +441,32 @@ def gap(life: Living, seconds: int) -> None:
     life.later(seconds, life.end_watches)
 
 
-@_kind(4, lambda *_: ())
+@kind(4, lambda *_: ())
 def kill_leader(life: Living) -> None:
     """Kill the leader; the Deployment starts another replica."""
     life.replace_leader(kill=True)
 
 
-@_kind(2, lambda *_: ())
+@kind(2, lambda *_: ())
 def upgrade(life: Living) -> None:
     """Stop the leader as a rolling upgrade does; another replica is started."""
     life.replace_leader(kill=False)
 
 
-@_kind(1, lambda dice, _: (dice.choice((300, 2400)),))
+@kind(1, lambda dice, _: (dice.choice((300, 2400)),))
 def another_operator(life: Living, seconds: int) -> None:
     """Let a second release of the operator watch the same namespaces for a while."""
     life.install_another(seconds)
 
 
-@_kind(2, lambda dice, _: (dice.choice((-7200, -90, -3, 3, 90)),))
+@kind(2, lambda dice, _: (dice.choice((-7200, -90, -3, 3, 90)),))
 def clock(life: Living, seconds: int) -> None:
     """Set the wall clocks of all replicas."""
     for replica in life.world.replicas:
         replica.skew += seconds
 
 
-@_kind(6, lambda dice, _: (dice.choice((5, 30, 120)) * BLOCK,))
+@kind(6, lambda dice, _: (dice.choice((5, 30, 120)) * BLOCK,))
 def rest(life: Living, seconds: int) -> None:
     """Let nothing happen for a while."""
     life.rests = seconds

@@ -25,4 +25,4 @@ def told(life: Life, violation: Violation, *, most: int = MOST_LIVES) -> str:
 
     short = shrunk(life, still, most=most)
     again = "" if short != life else " (it couldn't be shrunk)"
-    return f"{last[0]}\n{short}{again}\nagain: SEED={life.seed} make lives"
+    return f"{last[0]}\n{short}{again}\nagain: SEED={life.seed}{' WIDE=1' * life.wide} make lives"

@@ -1,0 +1,49 @@
+"""What the scrapes of a block show of a version, and of its counters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from benchmarks.virtual.traffic import Curve
+    from benchmarks.virtual.variation import Drawn, Sum
+
+EXACT: Final = 1e-6
+"""Seconds and events that arithmetic may lose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What the scrapes of a block show of a version.
+
+    Attributes
+    ----------
+    scrapes : how many there were, `pods` : of all its pods together.
+    edge : the loop's time of the last scrape in the block before; None when it had none.
+    last : of the last one. age : seconds from that to the block's end; None when it is gone.
+    seen : of all of them, where they aren't all that a block can have.
+    """
+
+    index: int
+    scrapes: int
+    pods: int
+    edge: float | None
+    last: float
+    age: float | None
+    seen: tuple[float, ...] = ()
+
+    def count(self, curve: Curve | Drawn | Sum, lag: float = 0.0) -> int | None:
+        """By how much a counter was seen to grow; None when it isn't exposed yet.
+
+        What a pod counted before it was scraped for the first time isn't seen. `lag` is how many
+        seconds before the block it is read.
+        """
+        if curve.total(self.last - lag) < 1:
+            return None
+        if lag and self.edge is not None:
+            return curve.count(self.edge - lag, self.last - lag)
+        edge = self.edge
+        if edge is None:
+            edge = next(one for one in self.seen if curve.total(one) >= 1)
+        return curve.count(edge, self.last)
