@@ -61,6 +61,7 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
 }  # fmt: skip
 RECORDS = {
     "CanaryBlock": {"canary_up": True},
+    "CanaryCase": {"approved": False, "forced": False},
     "Facts": {"pods_unhealthy": False, "stable_down": False, "canary_unhealthy": False, "node_busy": False,
               "canary_node_busy": False, "pods": 1.0, "split_verified": True},
     "RolloutObservation": {"moves": False, "frozen": False, "wants_share": False, "waited": 0, "deadline": 600,

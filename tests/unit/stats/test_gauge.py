@@ -12,7 +12,7 @@ from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.canary.gauge_evidence import weigh
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import StartRollout
-from sluicegate.policy.model.observed import CanaryBlock, Observed
+from sluicegate.policy.model.observed import ALONE, CanaryBlock, Observed
 from sluicegate.policy.slo_health.gauge_slo import present_of
 from sluicegate.policy.transitions import apply_decision, with_share
 from sluicegate.slo.blocks import Quality
@@ -46,7 +46,9 @@ def history(last, value, slo=BASKET):
     readings, found = Means(), []
     for index in range(1, last + 1):
         readings.record(index, value(index))
-        observed = Observed(block=index, gauges={"v1": {"basket": readings}}, wanted=V1)
+        observed = Observed(
+            block=index, gauges={"v1": {"basket": readings}}, wanted=V1, portfolio=ALONE
+        )
         evaluation = evaluate(terms, status, observed, index * 300)
         status = apply_decision(terms, evaluation.status, evaluation.decision, index * 300)
         found.append(evaluation)
