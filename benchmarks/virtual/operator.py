@@ -21,6 +21,7 @@ from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.manager import Operator, Program
 from sluicegate.reconcile.live.children import watched
 from sluicegate.runtime.clock import Clocks
+from sluicegate.runtime.interfaces import RequeueAfter
 from sluicegate.runtime.machine import Ports
 from sluicegate.runtime.watch_liveness import RENEWAL_SECONDS
 from sluicegate.settings import Settings
@@ -46,6 +47,8 @@ SETTINGS: Final = Settings(
 )
 RARELY: Final = {"standby": 3600.0, "events": 300.0, "reviews": 900.0, "pulse": 3600.0}
 """Seconds between two looks of what looks every few seconds, where a story lasts days."""
+RARELY_REQUEUED: Final = 30.0
+"""Seconds after which a product is requeued at least in such a story; else 5 in a whole canary."""
 RARELY_RENEWED: Final = 3600.0
 """Seconds of a watch in such a story."""
 WATCH_PAUSE: Final = 2.0
@@ -74,9 +77,13 @@ class Counting:
     async def reconcile(self, key: Key) -> Result:
         """Bring one product a step nearer to its spec."""
         try:
-            return await self.reconciler.reconcile(key)
+            result = await self.reconciler.reconcile(key)
         finally:
             self.replica.world.stepped(self.replica, key)
+        least = self.replica.world.requeue_seconds
+        if isinstance(result, RequeueAfter) and 0 < result.seconds < least:
+            return RequeueAfter(least)
+        return result
 
 
 @dataclass(eq=False)
@@ -224,6 +231,7 @@ class World:
         self.dice = random.Random(seed)
         self.loop: VirtualLoop = virtual_loop()
         self.loop.rarely = RARELY if for_days else {}
+        self.requeue_seconds = RARELY_REQUEUED if for_days else 0.0
         self.renewal_seconds = RARELY_RENEWED if for_days else RENEWAL_SECONDS
         self.settings = settings
         self.cluster = Cluster(self.loop)

@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from tests.lives.promises import Promises
 from tests.support.lives.reach import COMMON, Table, read_listed
 from tests.support.runs.collector import collect_rarely
 
@@ -23,6 +24,7 @@ REACHED: Final = "reached"
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Sum())
+        config.pluginmanager.register(Promises())
 
 
 def pytest_collection_finish() -> None:

@@ -2,7 +2,7 @@
 
 Prints each seed, how many steps a second there were in all, and what fails, shrunk; at the end what
 the lives reach, and one line that sums up. SEED is where it begins, STEPS after how many steps it ends. A life follows from
-its seed alone, whichever process lives it.
+its seed alone, whichever process lives it. With KIND the lives know the truth (fuzz_true.py).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from itertools import count
 from multiprocessing import Pool
 from queue import SimpleQueue
 
+from tests.lives import fuzz_true
 from tests.support.lives.life import draw_life, is_blind, live
 from tests.support.lives.reach import Table, read_listed
 from tests.support.lives.telling import told
@@ -89,21 +90,23 @@ class Tally:
 
 def main() -> None:
     """Live until there were enough steps, or for ever."""
+    if kind := os.environ.get("KIND"):
+        fuzz_true.main(kind)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     workers = int(os.environ.get("WORKERS") or os.cpu_count() or 1)
     enough = float(os.environ.get("STEPS") or "inf")
     seeds, tally = count(int(os.environ.get("SEED") or "1")), Tally()
-    with Pool(workers, initializer=_begin) as pool:
+    with Pool(workers, initializer=begin) as pool:
         done: SimpleQueue[Outcome | BaseException] = SimpleQueue()
 
-        def begin() -> None:
+        def add() -> None:
             pool.apply_async(_live, (next(seeds),), callback=done.put, error_callback=done.put)
 
         try:
             for _ in range(2 * workers):
-                begin()
+                add()
             while tally.steps < enough:
-                begin()
+                add()
                 if isinstance(outcome := done.get(), BaseException):
                     raise outcome
                 tally.take_in(outcome)
@@ -114,7 +117,7 @@ def main() -> None:
     print(tally, flush=True)
 
 
-def _begin() -> None:
+def begin() -> None:
     """Begin a process; who stops it is the one that began it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

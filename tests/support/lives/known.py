@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
     from tests.support.lives.safety import Violation
     from tests.support.lives.steps import Step
+    from tests.support.lives.truth import TrueLife
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,3 +50,34 @@ class Known:
 
 
 KNOWN: Final[tuple[Known, ...]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownOfTruth:
+    """A violation of a life with truth that is excluded by name.
+
+    Attributes
+    ----------
+    name : of the rule. why : what is wrong, in a sentence. saying : words that its text has.
+    of : whether a life is one in which it may happen.
+    """
+
+    name: str
+    why: str
+    saying: str
+    of: Callable[[TrueLife], bool] = lambda _: True
+
+
+KNOWN_OF_TRUTH: Final[tuple[KnownOfTruth, ...]] = ()
+
+
+def known_of(life: TrueLife, violation: Violation) -> KnownOfTruth | None:
+    """What is known of a violation; None of one that is new."""
+    return next(
+        (
+            one
+            for one in KNOWN_OF_TRUTH
+            if one.name == violation.name and one.saying in violation.text and one.of(life)
+        ),
+        None,
+    )
