@@ -68,6 +68,8 @@ class Pod:
     labels: dict[str, str]
     ready: bool = False
     restarts: int = 0
+    killed_at: str = ""
+    """When its container was last killed for its memory; empty before that."""
 
 
 def stamp(now: float) -> str:
@@ -212,7 +214,7 @@ class Workloads:
         problem = self.quality(body).problem
         if not problem:
             pod.ready, pod.restarts = True, pod.restarts
-            self.server.set_status(PODS, pod.key, _ready(pod.restarts))
+            self.server.set_status(PODS, pod.key, _ready(pod.restarts, pod.killed_at))
             self.moved(pod.key.namespace, pod.labels.get(names.LABEL_PRODUCT, ""))
             self.call(pod.deployment)
             return
@@ -228,11 +230,19 @@ class Workloads:
             self._start_again(pod)
         self.call(deployment)
 
+    def kill(self, deployment: Key) -> None:
+        """Kill the pods of a Deployment at their memory limit; they start again."""
+        for pod in self.of(deployment):
+            pod.ready, pod.killed_at = False, stamp(self.wall())
+            self._start_again(pod)
+        self.call(deployment)
+
     def _start_again(self, pod: Pod) -> None:
         body = self.server.find(DEPLOYMENTS, pod.deployment)
         if body is not None:
             pod.restarts += 1
-            self.server.set_status(PODS, pod.key, _troubled("CrashLoopBackOff", pod.restarts))
+            status = _troubled("CrashLoopBackOff", pod.restarts, pod.killed_at)
+            self.server.set_status(PODS, pod.key, status)
             asyncio.get_running_loop().call_later(self.quality(body).start, self._start, pod)
         self.moved(pod.key.namespace, pod.labels.get(names.LABEL_PRODUCT, ""))
 
@@ -299,8 +309,17 @@ def _pending() -> Body:
     return {"phase": "Pending", "conditions": [_condition("PodScheduled", true=True)]}
 
 
-def _ready(restarts: int) -> Body:
-    server = {"name": "server", "ready": True, "restartCount": restarts, "state": {"running": {}}}
+def _killed(at: str) -> Body:
+    """How a container ended that was killed for its memory."""
+    return {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": at}}
+
+
+def _ready(restarts: int, killed_at: str = "") -> Body:
+    server: Body = {
+        "name": "server", "ready": True, "restartCount": restarts, "state": {"running": {}},
+    }  # fmt: skip
+    if killed_at:
+        server["lastState"] = _killed(killed_at)
     return {
         "phase": "Running",
         "conditions": [_condition("PodScheduled", true=True), _condition("Ready", true=True)],
@@ -308,14 +327,14 @@ def _ready(restarts: int) -> Body:
     }
 
 
-def _troubled(problem: str, restarts: int) -> Body:
+def _troubled(problem: str, restarts: int, killed_at: str = "") -> Body:
     server: Body = {
         "name": "server", "ready": False, "restartCount": restarts,
         "state": {"waiting": {"reason": problem, "message": "back-off"}},
     }  # fmt: skip
     if problem == "CrashLoopBackOff":
         ended = {"exitCode": 1, "reason": "Error", "message": "the model can't be loaded"}
-        server["lastState"] = {"terminated": ended}
+        server["lastState"] = _killed(killed_at) if killed_at else {"terminated": ended}
     if problem == "ImagePullBackOff":
         server["state"]["waiting"]["message"] = "manifest unknown"
     if problem == REGISTRY_AWAY:

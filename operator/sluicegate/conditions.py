@@ -15,6 +15,7 @@ from sluicegate.api.base import StatusModel
 from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.slo_status import MarketStatus, SloState, SloStatus
 from sluicegate.api.status import Condition, DataProductStatus, Diagnosis
+from sluicegate.api.versions import Candidate
 
 Conditions = tuple[Condition, ...]
 Truth = Literal["True", "False", "Unknown"]
@@ -229,6 +230,14 @@ def _bare_diagnosis(told: Diagnosis | None) -> Diagnosis | None:
     )
 
 
+def _bare_candidate(candidate: Candidate | None) -> Candidate | None:
+    """Which check holds it, and which request waits for it, is news; the numbers aren't."""
+    if candidate is None:
+        return None
+    hold = candidate.hold and candidate.hold.replace(**_WORDING)
+    return candidate.replace(**_NUMBERS_OF_CANDIDATE, hold=hold)
+
+
 def _bare_slo(slo: SloStatus) -> SloStatus:
     """Which markets are bad is news; which others come next to them isn't."""
     bad = _each((one for one in slo.markets if one.state is SloState.MISSED), _NUMBERS_OF_MARKET)
@@ -253,7 +262,7 @@ _BARE: Final[Mapping[str, Callable[[Any], Any]]] = {
     "written_by": _nothing,
     "conditions": _bare_conditions,
     "slos": lambda slos: tuple(map(_bare_slo, slos)),
-    "candidate": _without(_NUMBERS_OF_CANDIDATE),
+    "candidate": _bare_candidate,
     "traffic": _without(_NUMBERS_OF_TRAFFIC),
     "decision": _without({"message": "", "decision_time": 0}),
     "diagnosis": _bare_diagnosis,

@@ -73,6 +73,8 @@ class Tools:
     spans: Spans
     leads: Callable[[], bool] = lambda: False
     """Whether this replica may write now."""
+    left_at: Callable[[], float | None] = lambda: None
+    """When the Lease was last renewed before this replica took it, in seconds since 1970."""
     clocks: Clocks = field(default_factory=Clocks)
 
 
@@ -152,6 +154,7 @@ class Operator:
             self.recorder,
             spans,
             leads=lambda: self._elector.leading,
+            left_at=lambda: self._elector.left_at,
             clocks=ports.clocks,
         )
         self._controller = program.build(tools)

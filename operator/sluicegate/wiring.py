@@ -27,6 +27,7 @@ from sluicegate.reconcile.fleet.operator_overlap import OperatorOverlaps, writte
 from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.live.children import watched
 from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.reconcile.observe.attendance import Attendance
 from sluicegate.reconcile.observe.gateway_reader import Gateways
 from sluicegate.reconcile.observe.observer import Observer
 from sluicegate.reconcile.observe.pod_reader import PodReads
@@ -89,6 +90,7 @@ def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
         recorder=tools.recorder,
         queue=tools.queue,
         wall=clocks.wall,
+        attendance=Attendance(clocks, tools.left_at),
         metrics=product_metrics,
         spans=tools.spans,
     )

@@ -6,7 +6,7 @@ decision or with a state, so that a healthy product costs no write.
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -43,6 +43,10 @@ class TimeInterval(StatusModel):
     """Time at which the interval begins."""
     end: Annotated[Time, Field(alias="endTime")]
     """Time at which the interval ends."""
+
+
+MOST_ABSENCES: Final = 24
+"""Absences that status can hold; the longest are kept."""
 
 
 class SloRecord(StatusModel):
@@ -96,6 +100,9 @@ class EngineState(StatusModel):
     """Baselines of the previous version; the version on probation is compared with them."""
     candidate_baselines: Baselines = Field(default_factory=dict)
     """Baselines for the candidate's probation, fixed at the start of its promotion."""
+    absences: Annotated[tuple[TimeInterval, ...], Field(max_length=MOST_ABSENCES)] = ()
+    """Intervals since the candidate's start in which nothing was observed, because no replica led,
+    Prometheus could not be read or the clock jumped; they count against no deadline."""
     correlation: Annotated[dict[str, Exact], Field(max_length=17)] = Field(default_factory=dict)
     """Correlation within the stable version's blocks before the rollout, by SLO name; frozen."""
 

@@ -289,6 +289,8 @@ class DecisionReason(StrEnum):
     WAITING_FOR_RENEWALS = "WaitingForRenewals"
     COLLECTING_EVIDENCE = "CollectingEvidence"
     DWELLING = "Dwelling"
+    WAITING_FOR_PODS = "WaitingForPods"
+    """A share was decided, and the pods for it aren't ready yet."""
     LOOKS_WORSE = "LooksWorse"
     """Too few events for a verdict, which point to a regression."""
     ROUTING_MISMATCH = "RoutingMismatch"

@@ -222,6 +222,20 @@ class DerivedRollout(StatusModel):
     """Measurements that they were derived from, in words."""
 
 
+class CandidateHold(StatusModel):
+    """The check that holds a candidate at its share."""
+
+    check: str
+    """Name of the check in one word, e.g. ObjectiveNotMet; CollectingEvidence while evidence only
+    has to grow."""
+    start_time: Time
+    """Time since which this check has held the candidate."""
+    message: str = ""
+    """Explanation with the numbers: SLO, value, bound, sample size."""
+    request: str = ""
+    """Request of a person that waits for this check: annotation and value; empty without one."""
+
+
 class Candidate(VersionBase):
     """A version that wants to become stable."""
 
@@ -253,6 +267,9 @@ class Candidate(VersionBase):
     """Evidence of the SLOs and of the share of client errors so far."""
     derived: DerivedRollout | None = None
     """Values for this rollout where spec.rollout has none, fixed when it starts."""
+    hold: CandidateHold | None = None
+    """Check that holds it at its share; left out before its first traffic, and once it is promoted
+    or rolled back."""
     expected_seconds: int | None = None
     """Estimated duration of the rollout for a candidate that equals the stable version, at this
     traffic."""
@@ -309,6 +326,13 @@ class Candidate(VersionBase):
         derived = self.derived.max_duration_seconds if self.derived else None
         most = rollout.max_duration_seconds or derived or DEFAULT_MAX_DURATION_SECONDS
         return most + self.suspended_seconds
+
+    def next_share(self, steps: Sequence[int]) -> int | None:
+        """Return the share of the step after the one it has, in percent; None at the last or beyond it.
+
+        Steps may have been edited since it took its share, which never leads to one that is smaller.
+        """
+        return next((share for share in steps if share > self.weight), None)
 
     def step_of(self, steps: Sequence[int]) -> int:
         """Number of the step of the spec, from 1, whose share it has or is beyond.

@@ -13,6 +13,7 @@ from typing import Any
 from sluicegate.api.base import number, rfc3339
 from sluicegate.api.product import DataProduct
 from sluicegate.api.shadow import ShadowStatus
+from sluicegate.api.versions import CandidateHold
 from sluicegate.cli.cluster_access import product_of
 from sluicegate.cli.explain_live import Live, look
 from sluicegate.cli.kubectl.output import add_output, document, write, write_lines, write_names
@@ -70,6 +71,7 @@ def status_lines(product: DataProduct) -> Iterator[str]:
     if status.candidate is not None:
         one = status.candidate
         yield f"  candidate {one.version}: {one.phase} at {one.weight} %"
+        yield from _hold_lines(one.hold)
         for evidence in one.evidence:
             yield (
                 f"    {evidence.slo}: for it {evidence.promote} of {evidence.promote_at}, against it"
@@ -86,6 +88,15 @@ def status_lines(product: DataProduct) -> Iterator[str]:
         )
     for condition in status.conditions:
         yield f"  {condition.type}={condition.status} {condition.reason} {condition.message}".rstrip()
+
+
+def _hold_lines(hold: CandidateHold | None) -> Iterator[str]:
+    """The check that holds the candidate, and the request that waits for it."""
+    if hold is None:
+        return
+    yield f"    held by {hold.check} since {rfc3339(hold.start_time)}: {hold.message}"
+    if hold.request:
+        yield f"    {hold.request} is pending until then"
 
 
 def _shadow_lines(shadow: ShadowStatus | None) -> Iterator[str]:

@@ -49,6 +49,8 @@ def _details(product: facts.Body, trial: facts.Body) -> Iterator[str]:
     if trial:
         yield f"revision {trial.get('revision')}, from {trial.get('source')}, {trial.get('image')}"
         yield f"{trial.get('phase')} at {trial.get('weight', 0)} % of the traffic"
+        if held := facts.hold_line(trial):
+            yield held
         if trial.get("api"):
             yield f"API compared with the stable version: {trial['api']}"
         evidence = list(facts.evidence_lines(trial))
@@ -65,6 +67,13 @@ def pending(product: facts.Body) -> str:
     """Why an approval is not answered soon."""
     trial = facts.candidate(product)
     reason = facts.condition(product, "RolloutProgressing").get("reason")
+    hold = facts.part(trial, "hold")
+    if hold and hold.get("check") != "AwaitingApproval":
+        return (
+            f"approved; it is pending until {hold.get('check')} no longer holds"
+            f" {trial.get('version')} at {trial.get('weight', 0)} % ({hold.get('message', '')}):"
+            " `kubectl sluicegate status --for=promoted` waits for it"
+        )
     if trial.get("phase") in {"Starting", "Stepping"} and reason != "ApiChanged":
         return (
             f"approved; it counts at the last step, and {trial.get('version')} is at"

@@ -157,6 +157,7 @@ def _print(product: facts.Body, outcome: WaitResult, output: str) -> None:
         "ProductStatus", namespace=key.namespace, name=key.name, state=facts.state_of(product),
         stable=facts.part(product, "status", "stable").get("version", ""),
         candidate=trial.get("version", ""), weight=trial.get("weight", 0),
+        hold=facts.part(trial, "hold"),
         decision=facts.part(product, "status", "decision"),
         conditions=facts.entries(product, "status", "conditions"),
         message=outcome.message,
@@ -171,6 +172,7 @@ def lines(product: facts.Body) -> list[str]:
     found = [f"{key}: {facts.state_of(product)}, stable {stable}"]
     if trial:
         found.append(f"candidate {facts.step_line(trial)}")
+        found += [f"  {line}" for line in (facts.hold_line(trial),) if line]
     found += [
         f"SLO {slo.get('name')}: {slo.get('state')} {slo.get('message', '')}".rstrip()
         for slo in facts.entries(status, "slos")

@@ -8,7 +8,7 @@ here waits, reads or writes, and evaluating the same block twice changes nothing
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sluicegate.api.engine import ProductState, SloRecord
+from sluicegate.api.engine import ProductState, SloRecord, TimeInterval
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.rollout import Approval
 from sluicegate.api.slo_status import SloState
@@ -18,11 +18,13 @@ from sluicegate.policy import manual_requests, new_versions, training_results
 from sluicegate.policy.canary import api_gate, rollout_defaults, verdict
 from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.assessment import Assessment
+from sluicegate.policy.canary.holds import CanaryHold, hold_of
 from sluicegate.policy.canary.objections import can_be_judged
 from sluicegate.policy.canary.setbacks import setback
 from sluicegate.policy.diagnosis.checks import DiagnosisResult
 from sluicegate.policy.diagnosis.disturbances import began_anew, disturbed
 from sluicegate.policy.diagnosis.remedy import Remedy, remedies_for, waiting
+from sluicegate.policy.model.attended_time import attended_seconds, with_absences
 from sluicegate.policy.model.decision import (
     NOT_ITS_DOING,
     Alert,
@@ -73,6 +75,7 @@ class Evaluation:
     training_taken_up : the result of a training that was observed is done with.
     waiting : a retraining that is due and may not start yet.
     judged : the newest blocks were judged; not while a decision about a candidate is carried out.
+    hold : the check that holds a candidate at its share; None while none does, or none is judged.
     """
 
     decision: Decision
@@ -84,6 +87,7 @@ class Evaluation:
     training_taken_up: bool = False
     waiting: WaitingRetraining | None = None
     judged: bool = True
+    hold: CanaryHold | None = None
 
 
 def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:
@@ -115,6 +119,7 @@ def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now:
         assessment = assess(current, status, status.trial, observed)
         status = _freeze(status, assessment)
     case = _Case(status, observed, results, assessment, state, now, current)
+    case = replace(case, canary=_about_candidate(case))
     challenger = _challenger(terms, case)
     made, diagnosis = _decide(terms, case, remedies, challenger)
     waits = waiting(terms, status, remedies)
@@ -129,6 +134,7 @@ def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now:
         made.status,
         made.takes_up_training,
         waits,
+        hold=_held(terms, case),
     )
 
 
@@ -137,7 +143,9 @@ def _refreshed(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
 ) -> DataProductStatus:
     """Take up an outage, an edited SLO, and a spec.model that names what is stable."""
-    lost = observed.problem in new_versions.LOST
+    since, lost = status.engine.outage_start_time, observed.problem in new_versions.LOST
+    ended = () if lost or since is None or since >= now else (TimeInterval(begin=since, end=now),)
+    status = with_absences(status, (*observed.absences, *ended), now)
     if lost != (status.engine.outage_start_time is not None):
         status = status.with_engine(outage_start_time=now if lost else None)
     edited = {
@@ -237,6 +245,7 @@ class _Case:
     state: ProductState
     now: int
     current: Terms
+    canary: Proposal | None = None
 
 
 def _challenger(terms: Terms, case: _Case) -> Retrain | WaitingRetraining | None:
@@ -261,8 +270,7 @@ def _decide(
     if terms.suspend:
         text = "spec.suspend is set: nothing is changed. " + _summary(terms, case)
         proposals.append(Proposal(Hold(reason=Reason.SUSPENDED, message=text), status))
-        canary = _about_candidate(case) if _is_asked(case) else None
-        proposals += [canary] if canary else []
+        proposals += [case.canary] if case.canary and _is_asked(case) else []
     else:
         proposals += _about_versions(terms, case)
         others = [
@@ -292,7 +300,7 @@ def _about_versions(terms: Terms, case: _Case) -> list[Proposal]:
     arrival = training_results.training_ended(terms, status, observed, now)
     if arrival is not None:
         found.append(arrival)
-    canary = _about_candidate(case)
+    canary = case.canary
     if canary is not None and not (
         isinstance(changed, StartRollout) and not isinstance(canary.decision, Rollback)
     ):
@@ -324,10 +332,23 @@ def _about_candidate(case: _Case) -> Proposal | None:
         now=case.now,
         approved=approval is not None,
         forced=approval is not None and _is_forced(case.current, approval),
+        unread=case.now - observed.term < verdict.LOST_SECONDS,
     )
     ended = isinstance(decision, Promote | Rollback | Inconclusive)
     over = ended and decision.reason not in NOT_ITS_DOING
     return Proposal(decision, handled(status, approval) if over and approval else status)
+
+
+def _held(terms: Terms, case: _Case) -> CanaryHold | None:
+    """The check that holds a candidate that takes traffic, and the request that waits for it."""
+    candidate, canary = case.status.trial, case.canary
+    if candidate is None or canary is None or case.assessment is None:
+        return None
+    if terms.suspend and not _is_asked(case):
+        return None
+    approval = approves(case.status, case.observed)
+    request = "" if approval is None else f"{approval.annotation}={approval.value}"
+    return hold_of(candidate, canary.decision, case.observed, now=case.now, request=request)
 
 
 def _is_forced(terms: Terms, approval: ManualRequest) -> bool:
@@ -342,17 +363,20 @@ def _is_forced(terms: Terms, approval: ManualRequest) -> bool:
 def _about_measurements(case: _Case) -> list[Alert]:
     """Alert once when nothing could be measured for five minutes."""
     since = case.status.engine.outage_start_time
-    if since is None or case.now - since < OUTAGE_ALERT_SECONDS:
+    if since is None:
+        return []
+    lasted = attended_seconds(case.status, since, case.now)
+    if lasted < OUTAGE_ALERT_SECONDS:
         return []
     reason = case.observed.problem or Reason.PROMETHEUS_UNAVAILABLE
     if alert_key(reason, MEASUREMENTS) in case.status.engine.emitted_alerts:
         return []
-    lasts = duration(case.now - since)
+    lasts = duration(lasted)
     return [
         Alert(
             reason=reason,
             message=f"Nothing could be measured for {lasts} ({reason}); nothing is changed meanwhile",
-            numbers={"seconds": case.now - since},
+            numbers={"seconds": lasted},
             about=MEASUREMENTS,
         )
     ]

@@ -40,6 +40,7 @@ from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.snapshot import snapshot_before
 from sluicegate.reconcile.fleet.training_slots import wanted_job
 from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.reconcile.observe.attendance import Attendance
 from sluicegate.reconcile.observe.carried_spec import CarriedSpec, SpecReader
 from sluicegate.reconcile.observe.invalid_spec import with_problems
 from sluicegate.reconcile.observe.observation import Observation
@@ -129,6 +130,7 @@ class ProductReconciler:
     spans: Spans = no_spans
     lengths: BlockLengths = field(default_factory=BlockLengths)
     starts: FirstStarts = field(default_factory=FirstStarts)
+    attendance: Attendance = field(default_factory=Attendance)
     lost: set[Key] = field(default_factory=set)
     """Those of them that once had one, of which nothing is left."""
 
@@ -152,6 +154,7 @@ class ProductReconciler:
         """
         self.overlaps.begin()
         self.starts.term = int(self.wall())
+        self.attendance.begin()
         products, known = self.applier.caches.products, {}
         for key in self.claims:
             if products.get(key) is None:
@@ -243,8 +246,11 @@ class ProductReconciler:
             wanted=wanted,
             now=now,
         )
+        observed = replace(
+            observation.observed, absences=self.attendance.absences(), term=self.starts.term
+        )
         observation = replace(
-            await self._with_obstacles(record, observation),
+            await self._with_obstacles(record, replace(observation, observed=observed)),
             route_kept=kept is not None,
             begun=self.starts.begin(product, now),
             term=self.starts.term,

@@ -81,6 +81,7 @@ class Elector:
         self._seen = LeaseRecord()
         self._seen_at = NEVER
         self._renewed_at = NEVER
+        self._left_at: float | None = None
         # Also before it contends: thousands of products take half a minute to be listed.
         LEADING.labels(NAME).set(0)
 
@@ -103,6 +104,14 @@ class Elector:
     def holder(self) -> str:
         """The holder of the lease when it was last read; empty without one."""
         return self._seen.holder
+
+    @property
+    def left_at(self) -> float | None:
+        """When the lease was last renewed before this process took it, by its holder's wall clock.
+
+        No decision about leading uses it. None where there was no Lease.
+        """
+        return self._left_at
 
     @property
     def _deadline(self) -> float:
@@ -211,6 +220,7 @@ class Elector:
             written = await self._store.write(wish)
         except Conflict:
             return False
+        self._left_at = record.renewed.timestamp() if record.renewed else None
         self._hold(written, started)
         return True
 

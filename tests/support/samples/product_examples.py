@@ -97,6 +97,9 @@ def full_status() -> dict[str, Any]:
             "startTime": when, "firstTrafficTime": when, "retryTime": when, "retries": 1,
             "waitStartTime": when, "target": 25, "capacity": 4, "suspendTime": when, "suspendedSeconds": 60, "expectedSeconds": 1200,
             "derived": {"steps": [25, 50], "maxDurationSeconds": 14400, "message": "3 requests a minute"},
+            "hold": {
+                "check": "ObjectiveNotMet", "startTime": when, "message": "…", "request": "sluicegate.dev/promote=v2/1",
+            },
             "evaluation": counts, "pairs": pairs, "trigger": "0a1b2c3d", "dataEndTime": when,
             "shadow": {
                 "sinceTime": when, "untilTime": when, "job": "a-shadow-0a1b2c3d-2", "startedJobs": 2,
@@ -171,6 +174,7 @@ def full_status() -> dict[str, Any]:
         "lastRefreshTime": when,
         "engine": {
             "lastKnownState": "Degraded", "outageStartTime": when, "emittedAlerts": ["accuracy"],
+            "absences": [{"startTime": when, "endTime": when}],
             "slos": {"accuracy": {
                 "streak": streak, "recoveryStreak": streak, "degraded": True, "steadyStartTime": when,
                 "evidenceStartTime": when, "disturbanceStartTime": when, "termsHash": "ef",

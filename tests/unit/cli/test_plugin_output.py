@@ -18,6 +18,7 @@ from sluicegate.cli.get import DISPENSABLE, HEADER, row
 from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.output import as_json, as_yaml
 from sluicegate.cli.kubectl.terminal import UNSAFE, clean, coloured, columns, table
+from sluicegate.cli.status import lines
 from tests.support.samples.product_examples import example, full_status
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -185,3 +186,12 @@ def test_explain_says_what_the_shadow_phase_has_scored_and_what_it_waits_for():
     assert "accuracy in the shadow phase: " in told
     assert "for it 1.2, against it -0.4" in told
     assert "    NoSlot: …" in told
+
+
+def test_status_and_explain_name_the_check_that_holds_a_candidate_and_what_waits_for_it():
+    status = full_status()
+    status["candidate"]["restoring"] = False
+    body = example() | {"status": status}
+    shown = "\n".join([*lines(body), *status_lines(DataProduct.parse(body))])
+    assert shown.count("held by ObjectiveNotMet since ") == 2
+    assert shown.count("sluicegate.dev/promote=v2/1 is pending until then") == 2

@@ -41,6 +41,11 @@ def phase(world: World, key: Key) -> str:
     return str((world.status(key).get("candidate") or {}).get("phase") or "")
 
 
+def hold(world: World, key: Key) -> Body:
+    """The check that holds the candidate; empty without one."""
+    return (world.status(key).get("candidate") or {}).get("hold") or {}
+
+
 def events(world: World, reason: str) -> list[Body]:
     """Notes of all events with this reason."""
     return [one for one in world.server.all(EVENTS) if one["reason"] == reason]
@@ -125,3 +130,110 @@ async def test_each_wait_for_approval_emits_an_event_and_shows_in_the_phase(worl
     assert world.status(key)["decision"]["reason"] == "AwaitingApproval"
     await world.run(HOUR)
     assert sum(occurrences(one) for one in events(world, "AwaitingApproval")) == 2
+
+
+# ---- holds ------------------------------------------------------------------------------------
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_held_candidate_says_which_check_holds_it_since_when_and_with_which_numbers(world):
+    world.cluster.set_quality(image("a"), Quality(failed=0.2))
+    world.cluster.set_quality(image("b"), Quality(failed=0.2))
+    key = await stepping(world, {"steps": [50], "maxDurationSeconds": 14_400}, **RARELY)
+    await world.until(lambda: hold(world, key).get("check") == "ObjectiveNotMet", seconds=2 * HOUR)
+    since = hold(world, key)["startTime"]
+    assert "10.0 % are allowed" in hold(world, key)["message"]
+    condition = world.condition(key, "RolloutProgressing")
+    assert (condition["status"], condition["reason"]) == ("True", "ObjectiveNotMet")
+    assert "isn't shown to be better than stable" in condition["message"]
+    assert world.status(key)["summary"]["reason"] == "ObjectiveNotMet"
+    await world.run(HOUR / 2)
+    assert hold(world, key)["startTime"] == since
+    world.annotate(key, **{"sluicegate.dev/promote": "v2/one"})
+    await world.until(lambda: serving(world, key) == "v2", seconds=600, what="a person promotes it")
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_request_that_waits_for_a_check_is_pending_by_name(world):
+    key = await stepping(world, MANUAL, **RARELY)
+    await world.until(lambda: weight(world, key) == 50, seconds=600)
+    assert hold(world, key)["check"] == "CollectingEvidence"
+    world.annotate(key, **{"sluicegate.dev/promote": "v2/one"})
+    await world.run(70)
+    assert hold(world, key)["request"] == "sluicegate.dev/promote=v2/one"
+    assert (
+        "sluicegate.dev/promote=v2/one is pending until then"
+        in world.condition(key, "RolloutProgressing")["message"]
+    )
+    await world.until(lambda: serving(world, key) == "v2", seconds=2 * HOUR)
+
+
+# ---- time that counts ---------------------------------------------------------------------------
+FOUR_HOURS: Final[Body] = {"steps": [5, 50], "maxDurationSeconds": 14_400}
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_rollout_goes_on_after_an_absence_of_all_replicas_for_longer_than_it_may_last(
+    world,
+):
+    key = await stepping(world, FOUR_HOURS, **RARELY)
+    await world.until(lambda: weight(world, key) == 5, seconds=600)
+    for replica in world.replicas:
+        replica.kill()
+    await world.run(5 * HOUR)
+    world.start(**RARELY)
+    await world.run(120)
+    assert weight(world, key) > 0
+    (absence,) = world.status(key)["engine"]["absences"]
+    await world.until(lambda: serving(world, key) == "v2", seconds=2 * HOUR)
+    assert "absences" not in world.status(key)["engine"], "they are about the rollout"
+    assert absence
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_clock_that_is_a_day_ahead_for_five_minutes_rejects_no_candidate(world):
+    key = await stepping(world, FOUR_HOURS, **RARELY)
+    await world.until(lambda: weight(world, key) == 5, seconds=600)
+    (replica,) = world.replicas
+    replica.skew = 86_400.0
+    await world.run(300)
+    assert weight(world, key) == 5
+    replica.skew = 0.0
+    await world.until(lambda: serving(world, key) == "v2", seconds=3 * HOUR)
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_suspension_over_a_weekend_takes_nothing_of_the_duration(world):
+    key = await stepping(world, FOUR_HOURS, **RARELY)
+    await world.until(lambda: weight(world, key) == 5, seconds=600)
+    world.edit(key, suspend=True)
+    await world.run(24 * HOUR)
+    for replica in world.replicas:
+        replica.kill()
+    await world.run(6 * HOUR)
+    world.start(**RARELY)
+    await world.run(HOUR)
+    world.edit(key, suspend=False)
+    await world.until(lambda: serving(world, key) == "v2", seconds=3 * HOUR)
+
+
+# ---- memory ---------------------------------------------------------------------------------------
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_candidate_that_is_killed_at_its_memory_limit_is_rejected_for_that(world):
+    key = await stepping(world, {"steps": [25], "maxDurationSeconds": 14_400}, **RARELY)
+    await world.until(lambda: weight(world, key) == 25, seconds=600)
+    (pod,) = {
+        pod.deployment
+        for pod in world.cluster.pods_of(key)
+        if pod.labels["sluicegate.dev/version"] == "v2"
+    }
+    world.cluster.workloads.kill(pod)
+    await world.until(lambda: not phase(world, key), seconds=HOUR, what="the rollout has ended")
+    model = world.status(key)["specModel"]
+    assert (model["outcome"], model["reason"]) == ("RolledBack", "CanaryNotReady")
+    decision = world.status(key)["decision"]
+    assert "memory limit" in decision["message"], decision

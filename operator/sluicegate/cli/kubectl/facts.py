@@ -67,6 +67,15 @@ def step_line(trial: Body) -> str:
     return f"{trial.get('version')}: {trial.get('phase')} at {trial.get('weight', 0)} %"
 
 
+def hold_line(trial: Body) -> str:
+    """The check that holds a candidate, since when, with its numbers; empty without one."""
+    hold = part(trial, "hold")
+    if not hold:
+        return ""
+    pending = f"; {hold['request']} is pending until then" if hold.get("request") else ""
+    return f"held by {hold.get('check')} since {hold.get('startTime')}: {hold.get('message', '')}{pending}"
+
+
 def observed(product: Body) -> bool:
     """Whether status is about the spec as it is."""
     seen = part(product, "status").get("observedGeneration", -1)

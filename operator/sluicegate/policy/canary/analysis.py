@@ -14,7 +14,6 @@ from sluicegate.api.slos import CanaryEvidence, IndicatorKind
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence, without_slow
-from sluicegate.policy.canary.case import next_share
 from sluicegate.policy.canary.gauge_evidence import weigh
 from sluicegate.policy.canary.pace import LabelPace, weekly_pace
 from sluicegate.policy.canary.shadow_evidence import (
@@ -24,6 +23,7 @@ from sluicegate.policy.canary.shadow_evidence import (
     is_shadowed,
     rows_per_second,
 )
+from sluicegate.policy.model.attended_time import rollout_seconds
 from sluicegate.policy.model.observed import CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.client_errors import watched
@@ -86,7 +86,7 @@ def assess(
         if slo.gauge is None
     )
     return Assessment(
-        slos=slos if next_share(terms, candidate) is None else without_slow(slos),
+        slos=slos if candidate.next_share(terms.steps) is None else without_slow(slos),
         dwell=len(usable),
         requests=sum(_requests(block) for block in usable),
         newest=newest.quality if newest else Quality.MISSING,
@@ -242,14 +242,14 @@ def _slo_evidence(
         expected,
         dispersion([*before, *(theirs for _, theirs in pairs)]),
         better_bound(candidate.step_of(terms.steps), len(terms.steps), len(terms.deciding)),
-        _is_late(terms, candidate, arms),
+        _is_late(terms, status, candidate, arms),
         paired,
         margin,
         shadow,
     )
 
 
-def _is_late(terms: Terms, candidate: Candidate, arms: _Arms) -> bool:
+def _is_late(terms: Terms, status: DataProductStatus, candidate: Candidate, arms: _Arms) -> bool:
     """Whether the steps so far have taken their part of the duration, but for a step's least blocks.
 
     Of a duration that waits for labels, requests need no more than what applies without them.
@@ -258,9 +258,8 @@ def _is_late(terms: Terms, candidate: Candidate, arms: _Arms) -> bool:
     if not terms.duration_given:
         longest = min(longest, DEFAULT_MAX_DURATION_SECONDS)
     most = longest - NEEDED_BLOCKS * arms.seconds
-    return (
-        arms.newest - began(candidate) >= candidate.step_of(terms.steps) / len(terms.steps) * most
-    )
+    took = rollout_seconds(status, candidate, arms.newest)
+    return took >= candidate.step_of(terms.steps) / len(terms.steps) * most
 
 
 def _rate(before: Sequence[Count], evidence: SequentialEvidence, blocks: int) -> float:

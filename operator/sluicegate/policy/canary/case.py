@@ -11,14 +11,6 @@ from sluicegate.policy.model.observed import Facts
 from sluicegate.policy.model.terms import Terms
 
 
-def next_share(terms: Terms, candidate: Candidate) -> int | None:
-    """Return the share of the step after the one it has, in percent; None at the last one or beyond it.
-
-    Steps may have been edited since it took its share, which never leads to one that is smaller.
-    """
-    return next((share for share in terms.steps if share > candidate.weight), None)
-
-
 @dataclass(frozen=True, slots=True)
 class CanaryCase:
     """One candidate, with the input of the checks.
@@ -30,6 +22,7 @@ class CanaryCase:
     now : in seconds. approved : a person has agreed to the last step.
     forced : a person requests its promotion without evidence.
     held : why it stays at its share; None when it may go on.
+    unread : blocks of earlier terms of the operator may still be read back.
     """
 
     terms: Terms
@@ -41,6 +34,7 @@ class CanaryCase:
     approved: bool = False
     forced: bool = False
     held: Hold | None = None
+    unread: bool = False
 
     @property
     def name(self) -> str:
@@ -55,7 +49,7 @@ class CanaryCase:
     @property
     def is_last(self) -> bool:
         """Whether the candidate has the share of the last step."""
-        return next_share(self.terms, self.candidate) is None
+        return self.candidate.next_share(self.terms.steps) is None
 
     @property
     def needs_approval(self) -> bool:

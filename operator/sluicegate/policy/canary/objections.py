@@ -56,6 +56,8 @@ def newest_block_is_unmeasured(case: CanaryCase) -> Hold | None:
     if newest is Quality.COUNTED:
         return None
     text = f"{case.stays}: the newest block wasn't measured"
+    if newest is Quality.MISSING:
+        text = f"{case.stays}: no block since its start was read yet"
     return Hold(reason=_UNMEASURED.get(newest, Reason.COLLECTING_EVIDENCE), message=text)
 
 

@@ -15,9 +15,8 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slos import CanaryEvidence, IndicatorKind
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
-from sluicegate.policy.canary.analysis import began
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence
-from sluicegate.policy.canary.case import CanaryCase, next_share
+from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.objections import (
     LACKING,
     against,
@@ -30,6 +29,7 @@ from sluicegate.policy.canary.objections import (
     obstacle,
     shadow_rows,
 )
+from sluicegate.policy.model.attended_time import attended_seconds, rollout_seconds
 from sluicegate.policy.model.decision import (
     Advance,
     Alert,
@@ -68,6 +68,7 @@ def decide(
     now: int,
     approved: bool,
     forced: bool = False,
+    unread: bool = False,
 ) -> Decision:
     """Decide about a candidate that takes traffic.
 
@@ -75,6 +76,7 @@ def decide(
     ----------
     now : in seconds. approved : a person has agreed to the last step.
     forced : a person requests its promotion without evidence.
+    unread : blocks of earlier terms of the operator may still be read back.
     """
     case = CanaryCase(
         terms,
@@ -85,6 +87,7 @@ def decide(
         now=now,
         approved=approved,
         forced=forced,
+        unread=unread,
     )
     case = replace(case, held=obstacle(case))
     return next(made for check in CHECKS if (made := check(case)) is not None)
@@ -364,7 +367,7 @@ def _needs_approval(case: CanaryCase) -> str:
 def measurements_are_lost(case: CanaryCase) -> Inconclusive | None:
     """Nothing could be measured for half an hour."""
     since = case.status.engine.outage_start_time
-    outage = 0 if since is None else case.now - since
+    outage = 0 if since is None else attended_seconds(case.status, since, case.now)
     if outage < LOST_SECONDS:
         return None
     text = (
@@ -380,9 +383,11 @@ def measurements_are_lost(case: CanaryCase) -> Inconclusive | None:
 
 
 def its_time_is_over(case: CanaryCase) -> Inconclusive | None:
-    """It has no verdict within the longest duration."""
-    took = case.now - began(case.candidate) - case.candidate.suspended_seconds
+    """It has no verdict within the longest duration, of which only time counts that was observed."""
+    took = rollout_seconds(case.status, case.candidate, case.now)
     if took < case.terms.max_duration_seconds:
+        return None
+    if case.unread and case.assessment.newest is Quality.MISSING:
         return None
     text = f"{case.name} has no verdict after {duration(took)}"
     slo = min(case.assessment.slos, key=lambda slo: slo.evidence.promote, default=None)
@@ -426,7 +431,7 @@ def it_is_held(case: CanaryCase) -> Hold | None:
 
 def it_advances(case: CanaryCase) -> Advance | None:
     """All evidence that this step needs favours it."""
-    weight = next_share(case.terms, case.candidate)
+    weight = case.candidate.next_share(case.terms.steps)
     if weight is None:
         return None
     text, numbers = _not_worse(case.assessment)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from sluicegate.api.engine import TimeInterval
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.versions import Release
 from sluicegate.slo.blocks import BlockValue, Quality, Series
@@ -269,6 +270,8 @@ class Observed:
     rollout : how a candidate's pods and traffic follow; None without one.
     portfolio : what the others do.
     requests : one-shot requests, handled or not.
+    absences : intervals in which this process knows that no operator looked. term : since when this
+        replica leads, in seconds; 0 where that isn't known.
     """
 
     block: int
@@ -289,6 +292,8 @@ class Observed:
     rollout: RolloutObservation | None = None
     portfolio: Portfolio = field(default_factory=Portfolio)
     requests: tuple[ManualRequest, ...] = ()
+    absences: tuple[TimeInterval, ...] = ()
+    term: int = 0
 
     def counts(self, version: str, slo: str) -> Series | None:
         """Blocks of an SLO of a version; None where nothing was ever counted."""

@@ -3,10 +3,12 @@
 from math import isfinite
 
 from sluicegate.api.base import number
+from sluicegate.api.names import DecisionReason
 from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import DataProductStatus, Diagnosis, DiagnosisEvidence
-from sluicegate.api.versions import Evidence
+from sluicegate.api.versions import Candidate, CandidateHold, Evidence
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence
+from sluicegate.policy.canary.holds import CanaryHold
 from sluicegate.policy.diagnosis.checks import DiagnosisResult as Cause
 from sluicegate.policy.evaluate import Evaluation
 from sluicegate.policy.slo_health.baseline import ratio_of
@@ -42,6 +44,7 @@ def with_figures(
         candidate = candidate.replace(
             evidence=tuple(_evidence(slo) for slo in evaluation.assessment.slos),
             expected_seconds=_expected(evaluation.assessment),
+            hold=_hold(candidate, evaluation.hold, now),
         )
     return status.replace(
         state=evaluation.state,
@@ -49,6 +52,18 @@ def with_figures(
         candidate=candidate,
         diagnosis=_diagnosis(status, evaluation.diagnosis, now),
     )
+
+
+def with_new_share(status: DataProductStatus, now: int) -> DataProductStatus:
+    """The status; a candidate that has the share that it waited for collects evidence; `now` in seconds."""
+    candidate = status.candidate
+    if candidate is None or candidate.hold is None or candidate.weight != candidate.target:
+        return status
+    if candidate.hold.check != DecisionReason.WAITING_FOR_PODS:
+        return status
+    text = f"{candidate.version} has {candidate.weight} % of the traffic"
+    found = CanaryHold(DecisionReason.COLLECTING_EVIDENCE, text, candidate.hold.request)
+    return status.replace(candidate=candidate.replace(hold=_hold(candidate, found, now)))
 
 
 def _slo(
@@ -124,6 +139,20 @@ def _expected(assessment: Assessment) -> int | None:
     waits = [slo.expected for slo in assessment.required]
     longest = max(waits, default=0.0)
     return round(longest) if waits and isfinite(longest) else None
+
+
+def _hold(candidate: Candidate, hold: CanaryHold | None, now: int) -> CandidateHold | None:
+    """The check that holds the candidate, since the evaluation that found it first."""
+    if hold is None:
+        return None
+    before = candidate.hold
+    same = before is not None and before.check == hold.check
+    return CandidateHold(
+        check=str(hold.check),
+        start_time=before.start_time if same and before is not None else now,
+        message=hold.message,
+        request=hold.request,
+    )
 
 
 def _diagnosis(status: DataProductStatus, cause: Cause | None, now: int) -> Diagnosis | None:

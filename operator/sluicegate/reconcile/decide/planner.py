@@ -24,7 +24,7 @@ from sluicegate.policy.model.decision import (
     StartRollout,
 )
 from sluicegate.policy.model.observed import RolloutObservation
-from sluicegate.reconcile.decide.evaluation_status import with_figures
+from sluicegate.reconcile.decide.evaluation_status import with_figures, with_new_share
 from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.decide.retraining_attempt import (
     with_corrected_job,
@@ -34,7 +34,12 @@ from sluicegate.reconcile.decide.retraining_attempt import (
     with_result,
 )
 from sluicegate.reconcile.decide.rollout_completion import advance, after_decision, decision_status
-from sluicegate.reconcile.decide.rollout_observation import RolloutMove, allocation, observe_rollout
+from sluicegate.reconcile.decide.rollout_observation import (
+    RolloutMove,
+    allocation,
+    observe_rollout,
+    with_time_held,
+)
 from sluicegate.reconcile.decide.rollout_progress import rolled_back
 from sluicegate.reconcile.decide.shadow_phase import with_shadow
 from sluicegate.reconcile.decide.versions import (
@@ -69,7 +74,7 @@ class Plan:
 
 def make_plan(observation: Observation) -> Plan:
     """What is to be, given what is observed of a product with a valid spec."""
-    status = _with_time_frozen(observation, observation.product.status)
+    status = with_time_held(observation)
     status = _with_corrected_service(observation, status)
     status = without_twin(referred_to(status, observation.wanted))
     status = with_corrected_job(observation, status)
@@ -93,27 +98,10 @@ def make_plan(observation: Observation) -> Plan:
         if isinstance(evaluation.decision, Advance | Promote):  # the pods may be there already
             status, more = advance(observation, status, observe_rollout(observation, status))
             told += more
+            status = with_new_share(status, observation.now)
     status = bounded(observation.terms, with_ended_training(observation, status))
     status = with_capacity(observation.product, status, observation.stable_pods)
     return Plan(status, allocation(observation, status), evaluation, told)
-
-
-def _with_time_frozen(observation: Observation, status: DataProductStatus) -> DataProductStatus:
-    """The status; the time for which spec.suspend holds a candidate counts against no deadline."""
-    candidate = status.candidate
-    if candidate is None or candidate.phase is CandidatePhase.PARKED:
-        return status
-    if observation.is_frozen(status):
-        held = candidate.suspend_time or observation.now
-        return status.with_candidate(suspend_time=held)
-    if candidate.suspend_time is None:
-        return status
-    lasted = observation.now - candidate.suspend_time
-    return status.with_candidate(
-        suspend_time=None,
-        suspended_seconds=candidate.suspended_seconds + max(lasted, 0),
-        wait_start_time=observation.now,
-    )
 
 
 def _with_corrected_service(
@@ -219,6 +207,7 @@ def _promote(
         wait_start_time=observation.now,
         decision_reason="" if decision.reason in _ON_EVIDENCE else str(decision.reason),
         decision_message=decision.message,
+        hold=None,
         requested=observation.product.spec.suspend,
     )
 
@@ -264,7 +253,8 @@ def _turn_back(
     observation: Observation, status: DataProductStatus, reason: DecisionReason, message: str
 ) -> DataProductStatus:
     assert status.candidate is not None
-    back = rolled_back(status.candidate, reason, message, observation.now)
+    held = status.candidate.replace(hold=None)
+    back = rolled_back(held, reason, message, observation.now)
     return status.replace(candidate=back)
 
 

@@ -106,7 +106,7 @@ def _complete(
         return after, (_serves_all(candidate),)
     if decision.reason in NOT_ITS_DOING:
         return _waiting(observation, after, decision)
-    return _refused(observation, after, candidate, decision), ()
+    return _corrected(observation, _refused(observation, after, candidate, decision), decision)
 
 
 def _refused(
@@ -121,6 +121,20 @@ def _refused(
     after = with_outcome(after, candidate, ended, reason)
     refused = refused_version(candidate, ended, str(reason), observation.now)
     return after.replace(history=newest_first((refused, *after.history))[:MOST_VERSIONS])
+
+
+def _corrected(
+    observation: Observation, after: DataProductStatus, decision: Rollback | Inconclusive
+) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
+    """The status and its event, where the cause was found after the traffic had begun to return."""
+    known = after.decision
+    if known is None or known.reason == decision.reason or known.reason not in NOT_ITS_DOING:
+        return after, ()
+    name = after.history[0].version
+    text = f"{name} is rejected: {decision.message}; its traffic has returned to stable"
+    shown = decision_status(decision.type, decision.reason, text, now=observation.now)
+    told = EventNote(str(decision.reason), str(decision.type), text, warning=True)
+    return after.replace(decision=shown), (told,)
 
 
 def _serves_all(candidate: Candidate) -> EventNote:

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate, SplitMode
+from sluicegate.api.versions import Candidate, CandidatePhase, SplitMode
+from sluicegate.policy.model.attended_time import attended_seconds, with_absences
 from sluicegate.policy.model.observed import Failure, RolloutObservation
 from sluicegate.policy.transitions import accepted_version
 from sluicegate.reconcile.decide.rollout_progress import (
@@ -56,10 +57,15 @@ def observe_rollout(observation: Observation, status: DataProductStatus) -> Roll
     )
     frozen = observation.is_frozen(status)
     found = progress(observation.product, status, allocation(observation, status), rolling)
+    waits = facts_of(observation.product, status, rolling, found)
     facts = replace(
-        facts_of(observation.product, status, rolling, found),
+        waits,
         frozen=frozen,
         committed=observation.committed,
+        waited=attended_seconds(status, observation.now - round(waits.waited), observation.now),
+        given_since=attended_seconds(
+            status, observation.now - round(waits.given_since), observation.now
+        ),
     )
     return RolloutMove(Unchanged() if frozen else found, facts)
 
@@ -161,6 +167,37 @@ def _attribution(
         of_revision(observation.pods, candidate.revision),
         observation.live.get(status.stable.revision),
         settled=live is not None and observation.now - live.moved >= GRACE_SECONDS,
-        overdue=observation.now - begun
+        overdue=attended_seconds(status, begun, observation.now)
         > observation.product.spec.serving.progress_deadline_seconds,
+    )
+
+
+# ---- time that counts against no deadline -----------------------------------------------------
+def with_time_held(observation: Observation) -> DataProductStatus:
+    """Return the status with the time for which its candidate was held or not observed."""
+    known, now = observation.observed.absences, observation.now
+    status = with_absences(observation.product.status, known, now)
+    candidate = status.candidate
+    if candidate is None or candidate.phase is CandidatePhase.PARKED:
+        return status
+    if observation.is_frozen(status):
+        return _held(status, candidate.suspend_time or now)
+    return status if candidate.suspend_time is None else _resumed(status, now)
+
+
+def _held(status: DataProductStatus, since: int) -> DataProductStatus:
+    """The status of a candidate that spec.suspend holds since a time in seconds."""
+    return status.with_candidate(suspend_time=since)
+
+
+def _resumed(status: DataProductStatus, now: int) -> DataProductStatus:
+    """The status of a candidate that goes on at `now`, in seconds; its pods get their time again."""
+    candidate = status.candidate
+    assert candidate is not None
+    assert candidate.suspend_time is not None
+    lasted = attended_seconds(status, candidate.suspend_time, now)
+    return status.with_candidate(
+        suspend_time=None,
+        suspended_seconds=candidate.suspended_seconds + max(lasted, 0),
+        wait_start_time=now,
     )

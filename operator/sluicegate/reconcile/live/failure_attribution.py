@@ -89,6 +89,8 @@ def _silent(
     if candidate is not None and candidate.ready > 0:
         return _around("no pod was ready")
     waits = [pod for pod in pods if not pod.ready]
+    if pods and not waits:  # as they were read before the Deployment changed
+        return _around("its pods were ready until a moment ago; what ended that isn't known yet")
     if not waits or all(pod.waiting for pod in waits):
         return _around("its containers don't start" if waits else "its pods no longer exist")
     if not overdue and all(pod.starting for pod in waits):

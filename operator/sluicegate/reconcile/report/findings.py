@@ -31,6 +31,14 @@ from sluicegate.reconcile.traffic.split_verification import VerificationLevel
 
 NAMED_AFTER_SECONDS: Final = 60
 """After which a wait for a Gateway is named; most of them take a route within seconds."""
+_GOES_ON: Final = frozenset(
+    {
+        DecisionReason.COLLECTING_EVIDENCE,
+        DecisionReason.WAITING_FOR_PODS,
+        DecisionReason.AWAITING_APPROVAL,
+    }
+)
+"""Checks that a rollout waits for as it should: its phase says so."""
 
 
 def findings(
@@ -221,13 +229,23 @@ def _rollout(observation: Observation, status: DataProductStatus) -> Finding:
         return Finding(kind, "False", Reason.SUSPENDED, "spec.suspend is set")
     if changed := _api_changed(observation, status):
         return Finding(kind, "False", Reason.API_CHANGED, changed)
+    return _in_progress(observation, candidate)
+
+
+def _in_progress(observation: Observation, candidate: Candidate) -> Finding:
+    """Phase and share of a candidate, or the check that holds it, and what its pods report."""
     problem = words_of(observation, candidate.revision)
     if not problem and candidate.shadow is not None:
         problem = candidate.shadow.message
     if not problem:
         problem = _not_taken(observation, candidate)
-    text = f"{candidate.version} at {candidate.weight} %. {problem}".strip()
-    return Finding(kind, "True", Reason(candidate.phase), text)
+    text, hold = f"{candidate.version} at {candidate.weight} %.", candidate.hold
+    reason: str = Reason(candidate.phase)
+    if hold is not None:
+        request = f"; {hold.request} is pending until then" if hold.request else ""
+        text = f"{hold.message}{request}."
+        reason = reason if hold.check in _GOES_ON else hold.check
+    return Finding(Type.ROLLOUT_PROGRESSING, "True", reason, f"{text} {problem}".strip())
 
 
 def _not_taken(observation: Observation, candidate: Candidate) -> str:

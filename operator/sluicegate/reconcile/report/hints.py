@@ -9,13 +9,9 @@ from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.conditions import Finding, find_condition
-from sluicegate.policy.evaluate import Evaluation
-from sluicegate.policy.model.decision import Hold
 from sluicegate.reconcile.live.pods import PodState, of_revision, secret_lacks
 from sluicegate.reconcile.observe.observation import Observation, lacks_labels
 
-_LASTS: Final = frozenset({DecisionReason.ROUTING_MISMATCH, DecisionReason.INVALID_DATA})
-"""Reasons that hold a canary until a person fixes the source or the counters of its requests."""
 _SILENT: Final = frozenset(
     {DecisionReason.NO_DATA, DecisionReason.NO_TRAFFIC, DecisionReason.NO_LABELS}
 )
@@ -37,17 +33,6 @@ def way_out(pod: PodState | None, *, refused: bool = False) -> str:
     if pod is not None and pod.out_of_memory:
         return "; raise the memory limit in spec.serving.resources"
     return "; correct spec.model"
-
-
-def with_hold(evaluation: Evaluation | None, findings: Iterator[Finding]) -> Iterator[Finding]:
-    """The findings; with why a rollout is held, where that doesn't pass by itself."""
-    held = evaluation.decision if evaluation is not None else None
-    for finding in findings:
-        rollout = finding.type == Type.ROLLOUT_PROGRESSING and finding.status == "True"
-        if rollout and isinstance(held, Hold) and held.reason in _LASTS:
-            yield replace(finding, reason=held.reason, message=held.message)
-        else:
-            yield finding
 
 
 def with_secret(

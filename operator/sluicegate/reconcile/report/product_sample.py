@@ -200,6 +200,7 @@ def _due(product: DataProduct, status: DataProductStatus) -> float | None:
             return changed + product.spec.serving.progress_deadline_seconds
         case CandidatePhase.STEPPING:
             begun = candidate.first_traffic_time or candidate.start_time
-            return begun + candidate.most_seconds(product.spec.rollout)
+            absent = sum(one.end - one.begin for one in status.engine.absences)
+            return begun + candidate.most_seconds(product.spec.rollout) + absent
         case CandidatePhase.AWAITING_APPROVAL | CandidatePhase.PARKED:
             return None

@@ -21,7 +21,7 @@ from sluicegate.reconcile.decide.warm_up import is_unread, just_took_over
 from sluicegate.reconcile.observe.invalid_spec import listed_problems
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.report.findings import findings
-from sluicegate.reconcile.report.hints import with_hold, with_secret
+from sluicegate.reconcile.report.hints import with_secret
 from sluicegate.reconcile.report.markets import with_markets
 from sluicegate.reconcile.report.traffic_status import traffic_of
 from sluicegate.reconcile.report.waiting_requests import refused_requests, waiting_requests
@@ -39,6 +39,8 @@ _SHOWN: Final = frozenset(
         Reason.WAITING_TO_RETRY,
         Reason.RETURN_FAILED,
         DecisionReason.INVALID_DATA,
+        DecisionReason.OBJECTIVE_NOT_MET,
+        DecisionReason.WORSE_THAN_ORIGINAL,
         DecisionReason.ROLLBACK_REQUESTED,
         DecisionReason.ROUTING_MISMATCH,
         DecisionReason.SUPERSEDED,
@@ -79,10 +81,7 @@ def report(observation: Observation, plan: Plan) -> DataProductStatus:
     )
     conditions = report_conditions(
         product.status.conditions,
-        with_hold(
-            plan.evaluation,
-            with_secret(observation, status, findings(observation, status, plan.allocation)),
-        ),
+        with_secret(observation, status, findings(observation, status, plan.allocation)),
         generation=product.metadata.generation,
         now=observation.now,
     )

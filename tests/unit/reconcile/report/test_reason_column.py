@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sluicegate.api.names import DecisionReason
 from sluicegate.api.slo_status import SloState
-from sluicegate.policy.model.decision import Hold
+from sluicegate.api.versions import CandidateHold
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.status import report, report_invalid
 from tests.support.decisions.observed_changes import pods_that_dont_come
@@ -74,8 +73,8 @@ def test_the_column_names_what_the_cluster_refuses_or_doesnt_do(make, change, re
 def test_a_canary_whose_counts_cant_be_true_is_a_reason():
     observation = canary().observation()
     step = make_plan(observation)
-    held = Hold(reason=DecisionReason.INVALID_DATA, message="more bad events than events")
-    step = replace(step, evaluation=replace(step.evaluation, decision=held))
+    held = CandidateHold(check="InvalidData", start_time=0, message="more bad events than events")
+    step = replace(step, status=step.status.with_candidate(hold=held))
     assert report(observation, step).summary.reason == "InvalidData"
 
 

@@ -1,0 +1,82 @@
+"""The check that holds a candidate at its share, as status names it.
+
+Evidence that only has to grow is one check, whatever is missing first: its message has the numbers.
+What a quiet block or a change of the share brings along is named once it has lasted, so that
+status isn't written with each block.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.versions import Candidate
+from sluicegate.policy.model.decision import Advance, Alert, Decision, Hold
+from sluicegate.policy.model.observed import Observed
+from sluicegate.slo.blocks import Quality
+
+NAMED_SECONDS: Final = 600
+"""How long a check has to last until status names it, where it usually passes."""
+_GROWS: Final = frozenset({Reason.COLLECTING_EVIDENCE, Reason.DWELLING})
+_OF_BLOCKS: Final = frozenset(
+    {Reason.NO_TRAFFIC, Reason.LOW_COVERAGE, Reason.PROMETHEUS_UNAVAILABLE}
+)
+_OF_A_STEP: Final = frozenset({Reason.TRAFFIC_NOT_VERIFIED, Reason.INSUFFICIENT_DATA})
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryHold:
+    """What holds a candidate.
+
+    Attributes
+    ----------
+    check : its name. message : the reason with its numbers.
+    request : of a person, which waits for it, as written; empty without one.
+    """
+
+    check: Reason
+    message: str
+    request: str = ""
+
+
+def hold_of(
+    candidate: Candidate, decision: Decision, observed: Observed, *, now: int, request: str = ""
+) -> CanaryHold | None:
+    """Return what holds a candidate that takes traffic; None if the decision moves it.
+
+    Parameters
+    ----------
+    decision : about the candidate. now : in seconds. request : of a person, not handled yet.
+    """
+    if isinstance(decision, Advance):
+        text = (
+            f"{candidate.version} has {candidate.weight} %, and gets {decision.weight} % once its"
+            " pods for it are ready"
+        )
+        return CanaryHold(Reason.WAITING_FOR_PODS, text, request)
+    if not isinstance(decision, Hold | Alert):
+        return None
+    check = decision.reason
+    young = now - _share_since(candidate) < NAMED_SECONDS
+    passing = (check in _OF_A_STEP and young) or (
+        check in _OF_BLOCKS and _quiet_seconds(candidate, observed) < NAMED_SECONDS
+    )
+    if check in _GROWS or passing:
+        check = Reason.COLLECTING_EVIDENCE
+    return CanaryHold(check, decision.message, request)
+
+
+def _share_since(candidate: Candidate) -> int:
+    return candidate.shares[-1].start_time if candidate.shares else candidate.start_time
+
+
+def _quiet_seconds(candidate: Candidate, observed: Observed) -> int:
+    """Seconds of the newest blocks in a row that weren't counted, or had no request of the candidate."""
+    quiet = 0
+    for block in reversed(observed.canary_blocks):
+        if block.end <= _share_since(candidate):
+            break
+        counted = block.quality is Quality.COUNTED
+        if counted and any(value.count.total for value in block.candidate.values()):
+            break
+        quiet += observed.canary_block_seconds
+    return quiet

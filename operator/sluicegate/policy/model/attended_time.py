@@ -1,0 +1,69 @@
+"""Time that counts: the seconds in which an operator observed a product.
+
+A deadline is about what could be seen and acted on. So what passes while no replica leads, while
+Prometheus can't be read, or only on a clock that jumps, counts against no candidate. The durations of
+a rollout, an outage and a start of pods are computed here.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from sluicegate.api.engine import MOST_ABSENCES, TimeInterval
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Candidate
+
+LEAST_SECONDS: Final = 300
+"""A shorter absence counts as time: a restart or a takeover writes no status."""
+
+
+def attended_seconds(status: DataProductStatus, since: int, until: int) -> int:
+    """Return the seconds of (since, until] without the absences that status holds."""
+    return _attended(status.engine.absences, since, until)
+
+
+def rollout_seconds(status: DataProductStatus, candidate: Candidate, until: int) -> int:
+    """Return how long a rollout has lasted since its first share, as far as that counts.
+
+    What spec.suspend has held it for counts neither.
+    """
+    began = candidate.shares[0].start_time if candidate.shares else candidate.start_time
+    return attended_seconds(status, began, until) - candidate.suspended_seconds
+
+
+def with_absences(
+    status: DataProductStatus, absences: Iterable[TimeInterval], now: int
+) -> DataProductStatus:
+    """Return the status with the absences that its candidate has lived through.
+
+    Parameters
+    ----------
+    absences : those that this process knows of. now : in seconds; what ends later was read off a
+        clock that has been set back since.
+    """
+    candidate = status.candidate
+    kept: tuple[TimeInterval, ...] = ()
+    if candidate is not None and not candidate.parked:
+        known = (*status.engine.absences, *absences)
+        kept = _merged(
+            one
+            for one in known
+            if candidate.start_time < one.end <= now and one.end - one.begin >= LEAST_SECONDS
+        )
+    return status if kept == status.engine.absences else status.with_engine(absences=kept)
+
+
+def _attended(absences: Iterable[TimeInterval], since: int, until: int) -> int:
+    lost = sum(max(min(one.end, until) - max(one.begin, since), 0) for one in absences)
+    return until - since - lost
+
+
+def _merged(absences: Iterable[TimeInterval]) -> tuple[TimeInterval, ...]:
+    """Absences in their order without an overlap, the longest of them."""
+    found: list[TimeInterval] = []
+    for one in sorted(absences, key=lambda one: (one.begin, one.end)):
+        if found and one.begin <= found[-1].end:
+            last = found.pop()
+            one = TimeInterval(begin=last.begin, end=max(last.end, one.end))  # noqa: PLW2901
+        found.append(one)
+    longest = sorted(found, key=lambda one: one.begin - one.end)[:MOST_ABSENCES]
+    return tuple(sorted(longest, key=lambda one: one.begin))

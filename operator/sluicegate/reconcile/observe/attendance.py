@@ -1,0 +1,51 @@
+"""When no operator observed anything: terms without a leader, and jumps of the wall clock.
+
+Blocks can be read back afterwards, but nothing could be decided meanwhile. What a decision does with
+that is in policy/model/attended_time.py.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sluicegate.api.engine import MOST_ABSENCES, TimeInterval
+from sluicegate.policy.model.attended_time import LEAST_SECONDS
+from sluicegate.runtime.clock import Clocks
+
+
+@dataclass(slots=True)
+class Attendance:
+    """The absences that this process knows of.
+
+    Attributes
+    ----------
+    clocks : of this machine. renewed : when the Lease was last renewed before this replica took it,
+        in seconds by the wall clock of its holder; None where no replica held it before.
+    """
+
+    clocks: Clocks = field(default_factory=Clocks)
+    renewed: Callable[[], float | None] = lambda: None
+    _found: tuple[TimeInterval, ...] = ()
+    _at: tuple[float, float] | None = None
+    """Both clocks, when they were last read: the wall clock, and the steady one."""
+
+    def begin(self) -> None:
+        """Note the absence before this replica began to lead."""
+        wall, last = self.clocks.wall(), self.renewed()
+        self._at = wall, self.clocks.steady()
+        if last is not None:
+            self._note(last, wall)
+
+    def absences(self) -> tuple[TimeInterval, ...]:
+        """Return the absences up to now; those of a clock that was set back since are dropped."""
+        wall, steady = self.clocks.wall(), self.clocks.steady()
+        if self._at is not None:
+            jumped = (wall - self._at[0]) - (steady - self._at[1])
+            self._note(wall - jumped, wall)
+        self._at = wall, steady
+        self._found = tuple(one for one in self._found if one.end <= wall)
+        return self._found
+
+    def _note(self, begin: float, end: float) -> None:
+        if end - begin >= LEAST_SECONDS:
+            one = TimeInterval(begin=int(begin), end=int(end))
+            self._found = (*self._found, one)[-MOST_ABSENCES:]

@@ -1,0 +1,48 @@
+"""Which check status names as the one that holds a candidate, and when."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.policy.canary.holds import NAMED_SECONDS, hold_of
+from sluicegate.policy.model.decision import Advance, Hold, Rollback
+from tests.support.decisions.judged import CANARY, START, V1, V2, both_arms, candidate, observed
+
+ONE = {"availability": (0, 900)}
+NONE = {"availability": (0, 0)}
+LONG = NAMED_SECONDS // CANARY
+
+
+@pytest.mark.parametrize(
+    ("sentence", "reason", "quiet", "seconds", "check"),
+    [
+        ("evidence has to grow", Reason.COLLECTING_EVIDENCE, 0, 3600, "CollectingEvidence"),
+        ("a step lasts some blocks", Reason.DWELLING, 0, 60, "CollectingEvidence"),
+        ("a quiet minute passes", Reason.NO_TRAFFIC, 1, 3600, "CollectingEvidence"),
+        ("no requests for ten minutes", Reason.NO_TRAFFIC, LONG, 3600, "NoTraffic"),
+        ("a new share is verified soon", Reason.TRAFFIC_NOT_VERIFIED, 0, 60, "CollectingEvidence"),
+        ("a share isn't verified", Reason.TRAFFIC_NOT_VERIFIED, 0, 3600, "TrafficNotVerified"),
+        ("an objective is missed", Reason.OBJECTIVE_NOT_MET, 0, 60, "ObjectiveNotMet"),
+        ("the shares are wrong", Reason.ROUTING_MISMATCH, 0, 60, "RoutingMismatch"),
+        ("it needs approval", Reason.AWAITING_APPROVAL, LONG, 60, "AwaitingApproval"),
+    ],
+)
+def test_a_check_is_named_at_once_or_when_it_has_lasted(sentence, reason, quiet, seconds, check):
+    blocks = both_arms(ONE, ONE, 5) + both_arms(NONE, NONE, quiet, begin=START + 5 * CANARY)
+    decision = Hold(reason=reason, message="why")
+    found = hold_of(
+        candidate(50), decision, observed(blocks), now=START + seconds, request="x=v2/1"
+    )
+    assert found is not None, sentence
+    assert (found.check, found.message, found.request) == (check, "why", "x=v2/1"), sentence
+
+
+def test_a_decided_share_waits_for_its_pods_and_a_rollback_for_nothing():
+    ahead = Advance(reason=Reason.CANARY_NOT_WORSE, message="", candidate=V2, step=2, weight=50)
+    found = hold_of(candidate(5), ahead, observed(), now=START)
+    assert found is not None
+    assert found.check is Reason.WAITING_FOR_PODS
+    assert "gets 50 % once its pods for it are ready" in found.message
+    back = Rollback(reason=Reason.CANARY_WORSE, message="", leaving=V2, to=V1)
+    assert hold_of(candidate(5), back, observed(), now=START) is None

@@ -1,0 +1,65 @@
+"""Which time counts against a candidate: what an operator observed."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api.engine import MOST_ABSENCES, TimeInterval
+from sluicegate.api.versions import CandidatePhase
+from sluicegate.policy.model.attended_time import (
+    LEAST_SECONDS,
+    attended_seconds,
+    rollout_seconds,
+    with_absences,
+)
+from tests.support.decisions.judged import START, candidate, parked, serving
+
+HOUR = 3600
+
+
+def away(begin: float, end: float) -> TimeInterval:
+    """An absence, in hours after the rollout began."""
+    return TimeInterval(begin=START + int(begin * HOUR), end=START + int(end * HOUR))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "absences", "hours"),
+    [
+        ("without an absence all time counts", [], 10),
+        ("an absence counts for nothing", [away(2, 7)], 5),
+        ("absences that overlap count once", [away(2, 7), away(3, 8)], 4),
+        ("what began before counts from the start on", [away(-5, 1)], 9),
+        ("what ended before is forgotten", [away(-5, -1)], 10),
+        ("what ends later was read off a clock that is set back", [away(9, 30)], 10),
+        ("a takeover counts", [TimeInterval(begin=START, end=START + LEAST_SECONDS - 1)], 10),
+    ],
+)
+def test_the_duration_of_a_rollout_is_the_time_that_was_observed(sentence, absences, hours):
+    now = START + 10 * HOUR
+    status = with_absences(serving(candidate=candidate(5)), absences, now)
+    assert rollout_seconds(status, status.candidate, now) == hours * HOUR, sentence
+
+
+def test_a_suspension_and_an_absence_both_count_for_nothing():
+    now = START + 10 * HOUR
+    one = candidate(5, suspended_seconds=HOUR)
+    status = with_absences(serving(candidate=one), [away(2, 7)], now)
+    assert rollout_seconds(status, one, now) == 4 * HOUR
+
+
+def test_absences_are_kept_with_a_rollout_alone_and_as_many_as_status_holds():
+    now = START + 1000 * HOUR
+    many = [away(2 * n, 2 * n + 1 + n / 100) for n in range(40)]
+    status = with_absences(serving(candidate=candidate(5)), many, now)
+    assert status.engine.absences == tuple(many[-MOST_ABSENCES:]), "the longest"
+    assert with_absences(status, many[:3], now) is not None
+    for one in (None, parked(candidate(5))):
+        assert with_absences(status.replace(candidate=one), many, now).engine.absences == ()
+
+
+def test_what_is_known_already_changes_nothing():
+    now = START + 10 * HOUR
+    waits = candidate(5, phase=CandidatePhase.AWAITING_APPROVAL)
+    status = with_absences(serving(candidate=waits), [away(2, 7)], now)
+    assert with_absences(status, [away(2, 7)], now + HOUR) is status
+    assert attended_seconds(status, START + 3 * HOUR, now) == 3 * HOUR
