@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 EPOCH = 1_767_225_600.0
 """When virtual time begins, in seconds since 1970: 2026-01-01T00:00:00Z."""
+LOOKS = 4.0
+"""Seconds from which on a timer is a pause between two looks, and not the way of a request."""
 TURN = 1e-6
 """Seconds that a turn of the loop takes."""
 
@@ -69,7 +71,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     Attributes
     ----------
-    rarely : by a task's name, the seconds that each of its timers takes at least. What only looks
+    rarely : by a task's name, the seconds that each of its timers of LOOKS or longer takes at least. What only looks
         every few seconds whether there is something to do takes most of the time of a long story.
     """
 
@@ -112,7 +114,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Call something at a time; later for a task that looks rarely."""
         task = asyncio.current_task(self) if self.rarely else None
         least = None if task is None else self.rarely.get(task.get_name())
-        if least is not None:
+        if least is not None and when - self.time() >= LOOKS:
             when = max(when, self.time() + least)
         return super().call_at(when, callback, *args, context=context)
 

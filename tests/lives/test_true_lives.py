@@ -19,7 +19,7 @@ from tests.support.lives.product_years import draw_year
 from tests.support.lives.truth import TrueLife, reduced, report_of
 from tests.support.lives.worlds import Absence, Sky
 
-CANARIES, YEARS = 4, 3
+CANARIES, YEARS = 8, 3
 DAYS = 21.0
 """The longest product-year here; `make fuzz` has whole years."""
 

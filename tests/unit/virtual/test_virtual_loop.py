@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from benchmarks.virtual.event_loop import Deadlock, run_virtually, virtual_loop
+from benchmarks.virtual.event_loop import Deadlock, run_virtually, virtual_loop, virtually
 from benchmarks.virtual.operator import World
 from tests.support.decisions.rollout_world import document
 
@@ -53,3 +53,21 @@ def test_the_same_seed_gives_the_same_life():
     once = run_virtually(life(7))
     assert once == run_virtually(life(7))
     assert once[0] != run_virtually(life(8))[0]
+
+
+@virtually
+async def test_a_task_that_looks_rarely_pauses_longer_and_its_requests_take_as_long_as_before():
+    loop = virtual_loop()
+    loop.rarely = {"looks": 900.0}
+    took: list[float] = []
+
+    async def look() -> None:
+        for seconds in (0.01, 5.0):
+            begun = loop.time()
+            await asyncio.sleep(seconds)
+            took.append(loop.time() - begun)
+
+    await loop.create_task(look(), name="looks")
+    assert took == [pytest.approx(0.01, abs=1e-3), pytest.approx(900.0, abs=1e-3)]
+    await look()
+    assert took[3] == pytest.approx(5.0, abs=1e-3)
