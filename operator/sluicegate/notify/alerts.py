@@ -46,7 +46,7 @@ def alert_of(one: Transition, cluster: str, portfolio: str, now: float) -> Alert
         "product": origin.name,
         "owner": origin.owner,
         "priority": origin.priority,
-        "urgency": one.kind.entry.urgency,
+        "urgency": one.urgency,
         "reason": one.reason,
     }
     alert: Alert = {

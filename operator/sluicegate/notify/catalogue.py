@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from sluicegate.api.names import ConditionReason
+from sluicegate.portfolio.needs import Need, NeedKind
+
 TYPE_PREFIX: Final = "dev.sluicegate."
 PRODUCT: Final = "product"
 PRODUCTS: Final = "products"
@@ -97,9 +100,13 @@ class CatalogueEntry:
 
     Attributes
     ----------
+    urgency : of a transition that reports no need.
     title : the sentence of a message; `{product}` and `{version}` are filled in.
     many : the same of several products; `{count}` is their number.
     meaning : the transition of the status, for the reference page.
+    needs : kinds of needs that the transition reports. With one of them in the status, the urgency is
+        NeedsPerson.
+    need_reason : the one reason of those needs that the transition reports; empty for all.
     """
 
     urgency: Urgency
@@ -107,20 +114,27 @@ class CatalogueEntry:
     title: str
     many: str
     meaning: str
+    needs: tuple[NeedKind, ...] = ()
+    need_reason: str = ""
+
+    def reports(self, need: Need) -> bool:
+        """Whether a transition with this entry is the message about a need."""
+        return need.kind in self.needs and self.need_reason in ("", need.reason)
 
 
 _NEEDS, _BAD, _GOOD, _INFO = Urgency
 CATALOGUE: Final[dict[Kind, CatalogueEntry]] = {
     Kind.DEGRADED: CatalogueEntry(
         _BAD, Topic.HEALTH, "{product} is degraded", "{count} products are degraded",
-        "The condition Degraded becomes True: an SLO is missed, and the evaluations confirm it."),
+        "The condition Degraded becomes True: an SLO is missed, and the evaluations confirm it.",
+        needs=(NeedKind.DEGRADED, NeedKind.TRAINING_BLOCKED, NeedKind.RETRAINING_SUSPENDED)),
     Kind.RECOVERED: CatalogueEntry(
         _GOOD, Topic.HEALTH, "{product} has recovered", "{count} products have recovered",
         "The condition Degraded becomes False after it was True."),
     Kind.STALLED: CatalogueEntry(
         _NEEDS, Topic.RECONCILING, "{product} is stalled", "{count} products are stalled",
         "The condition Stalled becomes True or changes its reason. A rejected model and a changed API"
-        " have types of their own."),
+        " have types of their own.", needs=(NeedKind.STALLED,)),
     Kind.UNSTALLED: CatalogueEntry(
         _INFO, Topic.RECONCILING, "{product} is not stalled any more",
         "{count} products are not stalled any more", "The condition Stalled is removed."),
@@ -150,20 +164,23 @@ CATALOGUE: Final[dict[Kind, CatalogueEntry]] = {
     Kind.RETRAINING_REJECTED: CatalogueEntry(
         _BAD, Topic.RETRAINING, "The hold-out gate rejected {version} of {product}",
         "The hold-out gate rejected versions of {count} products",
-        "status.retraining.lastResult is new, with the outcome Rejected."),
+        "status.retraining.lastResult is new, with the outcome Rejected.",
+        needs=(NeedKind.TRAINING_BLOCKED, NeedKind.RETRAINING_SUSPENDED)),
     Kind.RETRAINING_FAILED: CatalogueEntry(
         _BAD, Topic.RETRAINING, "The retraining of {product} failed",
         "The retrainings of {count} products failed",
         "status.retraining.lastResult is new, with the outcome Failed; the message has the tail of"
-        " the log."),
+        " the log.", needs=(NeedKind.DEGRADED, NeedKind.TRAINING_BLOCKED, NeedKind.RETRAINING_SUSPENDED)),
     Kind.RETRAINING_REFUSED: CatalogueEntry(
         _NEEDS, Topic.RETRAINING, "The training Job of {product} is refused",
         "The training Jobs of {count} products are refused",
-        "The condition RetrainingActive has the reason JobRefused."),
+        "The condition RetrainingActive has the reason JobRefused.",
+        needs=(NeedKind.TRAINING_BLOCKED, NeedKind.RETRAINING_SUSPENDED)),
     Kind.RETRAINING_SUSPENDED: CatalogueEntry(
         _NEEDS, Topic.RETRAINING, "The retraining of {product} is suspended",
         "The retrainings of {count} products are suspended",
-        "status.retraining.suspended becomes true, after three attempts without a promotion."),
+        "status.retraining.suspended becomes true, after three attempts without a promotion.",
+        needs=(NeedKind.RETRAINING_SUSPENDED,)),
     Kind.ROLLOUT_STARTED: CatalogueEntry(
         _INFO, Topic.ROLLOUT, "{product} starts a rollout of {version}",
         "{count} products start a rollout", "status.candidate names another version."),
@@ -176,13 +193,15 @@ CATALOGUE: Final[dict[Kind, CatalogueEntry]] = {
         "The rollouts of {count} products are retried later",
         "A fault of the cluster or of Prometheus ends a rollout; the operator retries it."),
     Kind.ROLLOUT_INCONCLUSIVE: CatalogueEntry(
-        _NEEDS, Topic.ROLLOUT, "The rollout of {version} of {product} is inconclusive",
+        _BAD, Topic.ROLLOUT, "The rollout of {version} of {product} is inconclusive",
         "The rollouts of {count} products are inconclusive",
-        "A version enters status.history with the outcome Inconclusive."),
+        "A version enters status.history with the outcome Inconclusive.",
+        needs=(NeedKind.STALLED,), need_reason=ConditionReason.MODEL_REJECTED),
     Kind.APPROVAL_REQUESTED: CatalogueEntry(
         _NEEDS, Topic.ROLLOUT, "{version} of {product} waits for an approval",
         "Candidates of {count} products wait for an approval",
-        "The candidate has the phase AwaitingApproval, or changes the API of the stable version."),
+        "The candidate has the phase AwaitingApproval, or changes the API of the stable version.",
+        needs=(NeedKind.APPROVAL,)),
     Kind.PROMOTED: CatalogueEntry(
         _GOOD, Topic.ROLLOUT, "{product} has promoted {version}",
         "{count} products have promoted a version",
@@ -190,19 +209,22 @@ CATALOGUE: Final[dict[Kind, CatalogueEntry]] = {
     Kind.ROLLED_BACK: CatalogueEntry(
         _BAD, Topic.ROLLOUT, "{product} has rolled back {version}",
         "{count} products have rolled back a version",
-        "A version enters status.history with the outcome RolledBack."),
+        "A version enters status.history with the outcome RolledBack.",
+        needs=(NeedKind.STALLED,), need_reason=ConditionReason.MODEL_REJECTED),
     Kind.ROLLBACK_FAILED: CatalogueEntry(
         _NEEDS, Topic.ROLLOUT, "A rollback of {product} to {version} failed",
         "Rollbacks of {count} products failed",
-        "A version enters status.history with the outcome Failed."),
+        "A version enters status.history with the outcome Failed.",
+        needs=(NeedKind.ROLLBACK_FAILED,)),
     Kind.REVIEW_DUE: CatalogueEntry(
         _NEEDS, Topic.REVIEW, "A review of {product} waits for signatures",
         "Reviews of {count} products wait for signatures",
-        "A DataProductReview is sealed and has the state ToReview."),
+        "A DataProductReview is sealed and has the state ToReview.",
+        needs=(NeedKind.REVIEW_DUE,)),
     Kind.REVIEW_OVERDUE: CatalogueEntry(
         _NEEDS, Topic.REVIEW, "A review of {product} is overdue",
         "Reviews of {count} products are overdue",
-        "A DataProductReview has the state Overdue."),
+        "A DataProductReview has the state Overdue.", needs=(NeedKind.REVIEW_OVERDUE,)),
     Kind.REVIEW_SIGNED: CatalogueEntry(
         _INFO, Topic.REVIEW, "A review of {product} has another signature",
         "Reviews of {count} products have another signature",
@@ -234,6 +256,10 @@ docs/notification-catalogue.md`), and a test compares them.
 | GoodNews | Something got better, or ended well. |
 | Information | A step of a longer process. |
 
+A message has the urgency NeedsPerson exactly if the page and `kubectl sluicegate get --needs-action` list
+the product for what it reports ([when a product needs a person](web.md)). Types with two urgencies have
+NeedsPerson in this case, for example `degraded` while no remedy is under way.
+
 | type | urgency | message | transition |
 |---|---|---|---|
 """
@@ -242,9 +268,15 @@ docs/notification-catalogue.md`), and a test compares them.
 def render_page() -> str:
     """docs/notification-catalogue.md."""
     return _PAGE + "".join(
-        f"| `{kind}` | {entry.urgency} | {_shown(entry)} | {entry.meaning} |\n"
+        f"| `{kind}` | {_urgencies(entry)} | {_shown(entry)} | {entry.meaning} |\n"
         for kind, entry in CATALOGUE.items()
     )
+
+
+def _urgencies(entry: CatalogueEntry) -> str:
+    if entry.needs and entry.urgency is not Urgency.NEEDS_PERSON:
+        return f"{entry.urgency} or {Urgency.NEEDS_PERSON}"
+    return str(entry.urgency)
 
 
 def _shown(entry: CatalogueEntry) -> str:

@@ -1,32 +1,18 @@
 """Digests: once a day, what needs a person and what is degraded. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from sluicegate.notify.configuration import DigestPlan
 from sluicegate.notify.cursor import Cursor
+from sluicegate.portfolio.needs import LABELS, Need, NeedKind
 
 DAY: Final = 86_400
 LATEST_HOURS: Final = 12
 """After this a digest that was missed isn't made any more; the next one is near."""
-
-_PARTS: Final[Mapping[str, Callable[[Cursor], bool]]] = {
-    "Waits for an approval": lambda one: bool(one.approval),
-    "Stalled": lambda one: bool(one.stalled),
-    "Retraining is suspended": lambda one: one.suspended,
-    "Training Job is refused": lambda one: one.refused,
-    "Review is overdue": lambda one: _has(one, "Overdue"),
-    "Review waits for signatures": lambda one: _has(one, "ToReview"),
-    "Degraded": lambda one: one.degraded,
-    "Cannot be measured": lambda one: bool(one.lost),
-}
-_NEED_NOBODY: Final = ("Degraded", "Cannot be measured")
-
-
-def _has(one: Cursor, state: str) -> bool:
-    return any(review.state == state for review in one.reviews.values())
 
 
 def due_day(plan: DigestPlan, last: str, now: float) -> str:
@@ -44,24 +30,42 @@ def due_day(plan: DigestPlan, last: str, now: float) -> str:
     return day if day != last and 0 <= late < LATEST_HOURS * 3600 else ""
 
 
+@dataclass(frozen=True, slots=True)
+class DigestedProduct:
+    """What a digest reads of a product.
+
+    Attributes
+    ----------
+    path : `namespace/name`. needs : what it needs of a person, as the page lists it.
+    """
+
+    path: str
+    cursor: Cursor
+    needs: tuple[Need, ...] = ()
+
+
 def content(
-    day: str, products: Iterable[tuple[str, Cursor]], *, total: int, now: float
+    day: str, products: Sequence[DigestedProduct], *, total: int, now: float
 ) -> dict[str, Any]:
-    """What a digest says of products, each given by its path and cursor."""
-    found = list(products)
+    """What a digest says of products: the needs by kind, and states that are only reported.
+
+    Parameters
+    ----------
+    now : in seconds since 1970.
+    """
     parts = {
-        name: sorted(path for path, one in found if holds(one)) for name, holds in _PARTS.items()
+        LABELS[kind]: [one for one in products if any(need.kind is kind for need in one.needs)]
+        for kind in NeedKind
+    } | {
+        "Degraded": [one for one in products if one.cursor.degraded],
+        "Cannot be measured": [one for one in products if one.cursor.lost],
+        "Promoted since yesterday": [one for one in products if now - one.cursor.promoted < DAY],
     }
-    parts["Promoted since yesterday"] = sorted(
-        path for path, one in found if now - one.promoted < DAY
-    )
-    needs = {
-        path for name, paths in parts.items() if name in _PARTS and name not in _NEED_NOBODY
-        for path in paths
-    }  # fmt: skip
     return {
         "day": day,
         "total": total,
-        "needsPerson": len(needs),
-        "products": {name: paths for name, paths in parts.items() if paths},
+        "needsPerson": sum(bool(one.needs) for one in products),
+        "products": {
+            name: sorted(one.path for one in part) for name, part in parts.items() if part
+        },
     }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Final
 
-from sluicegate.notify.catalogue import DIGEST_TYPE, FOLDING, PRODUCTS, Kind, Topic
+from sluicegate.notify.catalogue import DIGEST_TYPE, FOLDING, PRODUCTS, Kind, Topic, Urgency
 from sluicegate.notify.configuration import Configuration, When
 from sluicegate.notify.transitions import Origin, Transition
 
@@ -90,7 +90,7 @@ def matches(when: When, transition: Transition) -> bool:
     kind = transition.kind
     return (
         concerns(when, transition.origin)
-        and (not when.urgency or kind.entry.urgency in when.urgency)
+        and (not when.urgency or transition.urgency in when.urgency)
         and (not when.type or kind in when.type)
         and (not when.reason or transition.reason in when.reason)
     )
@@ -211,15 +211,15 @@ def _messages(
 ) -> Iterator[Message]:
     """The messages of a batch; one that several sinks get alike is one."""
     turns: dict[str, int] = defaultdict(int)
-    groups: dict[tuple[int, str, Kind], list[Transition]] = defaultdict(list)
+    groups: dict[tuple[int, str, Kind, Urgency], list[Transition]] = defaultdict(list)
     for one in ready:
         turn = turns[one.origin.path]
         turns[one.origin.path] += 1
         for sink in sinks_of(one, configuration):
             if configuration.sinks[sink].kind != "Alertmanager":  # it receives states
-                groups[turn, sink, one.kind].append(one)
+                groups[turn, sink, one.kind, one.urgency].append(one)
     found: dict[str, Message] = {}
-    for (_, sink, _), group in sorted(groups.items(), key=lambda item: item[0][0]):
+    for (_, sink, *_), group in sorted(groups.items(), key=lambda item: item[0][0]):
         for message in _split(group, configuration, now):
             known = found.get(message.id, message)
             found[message.id] = replace(known, sinks=(*known.sinks, sink))

@@ -30,7 +30,7 @@ from sluicegate.notify.transitions import (
     review_transition,
     transitions,
 )
-from sluicegate.notify.watched import ReviewRecord, origin_of, review_record
+from sluicegate.notify.watched import ReviewRecord, needs_of_record, origin_of, review_record
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.runtime.cache import Caches
 from sluicegate.runtime.interfaces import Done, Result
@@ -174,7 +174,7 @@ class Messenger:
         now = int(self._wall())
         journal = self._journal
         batch = batch_of(journal.collected, journal.recent, self._configuration, now)
-        days, made = self._digests(now)
+        days, made = await self._digests(now)
         if batch is None and not days:
             return
         batch = batch or MessageBatch((), (), journal.recent)
@@ -182,7 +182,7 @@ class Messenger:
         await journal.dispatch(batch, days)
         FOLDED.inc(batch.folded)
 
-    def _digests(self, now: int) -> tuple[dict[str, str], list[Message]]:
+    async def _digests(self, now: int) -> tuple[dict[str, str], list[Message]]:
         days: dict[str, str] = {}
         made = []
         for plan in self._configuration.digests:
@@ -190,11 +190,11 @@ class Messenger:
             if not day:
                 continue
             days[plan.name] = day
-            some = [
-                (str(key), cursor)
-                for key, record, cursor in self._known()
-                if concerns(plan.when, origin_of(record))
-            ]
+            some = []
+            for key, record, cursor in tuple(self._known()):
+                if concerns(plan.when, origin_of(record)):
+                    some.append(digests.DigestedProduct(str(key), cursor, needs_of_record(record)))
+                    await asyncio.sleep(0)  # to parse thousands takes seconds
             content = digests.content(day, some, total=len(some), now=now)
             made.append(digest_message(plan.name, day, content, sinks=plan.to, now=now))
         return days, made

@@ -12,9 +12,11 @@ from typing import Any, Final
 
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionType
 from sluicegate.api.outcome import Outcome
+from sluicegate.api.review import ReviewState
 from sluicegate.api.status import DataProductStatus
-from sluicegate.notify.catalogue import Kind
+from sluicegate.notify.catalogue import Kind, Urgency
 from sluicegate.notify.cursor import Cursor, ReviewCursor, condition_of
+from sluicegate.portfolio.needs import REVIEWS, Need, needs_in
 
 LONGEST_TEXT: Final = 700
 """Characters of a message that are kept: the outbox holds hundreds; status has the whole."""
@@ -68,6 +70,7 @@ class Transition:
     time : of the transition itself, in seconds since 1970.
     decision : status.decision as it is, where it is the transition's.
     folded : transitions of the same topic that this one stands for.
+    needs_person : whether the status has a need that the transition reports.
     """
 
     id: str
@@ -79,6 +82,12 @@ class Transition:
     version: str = ""
     decision: Mapping[str, Any] | None = None
     folded: int = 0
+    needs_person: bool = False
+
+    @property
+    def urgency(self) -> Urgency:
+        """What it asks of its reader."""
+        return Urgency.NEEDS_PERSON if self.needs_person else self.kind.entry.urgency
 
 
 def transitions(
@@ -86,7 +95,7 @@ def transitions(
 ) -> tuple[Transition, ...]:
     """What happened between two cursors; `status` has the words for it."""
     teller = _Teller(before, after, status, origin)
-    return tuple(
+    found = tuple(
         chain(
             teller.measurements(),
             teller.dependencies(),
@@ -98,6 +107,12 @@ def transitions(
             teller.stalled(),
         )
     )
+    needs = needs_in(status, (origin.namespace, origin.name)) if found else ()
+    return tuple(replace(one, needs_person=_reports(one, needs)) for one in found)
+
+
+def _reports(transition: Transition, needs: Iterable[Need]) -> bool:
+    return any(transition.kind.entry.reports(need) for need in needs)
 
 
 def numbered(found: Iterable[Transition], before: Cursor) -> list[Transition]:
@@ -117,11 +132,11 @@ def review_transition(
     name: str, before: ReviewCursor | None, after: ReviewCursor, origin: Origin, *, time: int
 ) -> Transition | None:
     """What happened to a sealed review; None if nothing did that is sent."""
-    kinds = {
-        "ToReview": Kind.REVIEW_DUE,
-        "Overdue": Kind.REVIEW_OVERDUE,
-        "Reviewed": Kind.REVIEW_CLOSED,
-        "Skipped": Kind.REVIEW_CLOSED,
+    kinds: Mapping[str, Kind] = {
+        ReviewState.TO_REVIEW: Kind.REVIEW_DUE,
+        ReviewState.OVERDUE: Kind.REVIEW_OVERDUE,
+        ReviewState.REVIEWED: Kind.REVIEW_CLOSED,
+        ReviewState.SKIPPED: Kind.REVIEW_CLOSED,
     }
     if before is None or before.state != after.state:
         kind = kinds.get(after.state)
@@ -133,7 +148,8 @@ def review_transition(
         return None
     signed = f"{name} has {after.signatures} signatures" if after.signatures else name
     mark = f"{name} {after.state} {after.signatures if kind is Kind.REVIEW_SIGNED else ''}"
-    return _made(kind, origin, time=time, reason=after.state, message=signed, mark=mark)
+    made = _made(kind, origin, time=time, reason=after.state, message=signed, mark=mark)
+    return replace(made, needs_person=REVIEWS.get(after.state) in kind.entry.needs)
 
 
 @dataclass(frozen=True, slots=True)

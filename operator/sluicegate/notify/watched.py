@@ -6,10 +6,12 @@ from typing import Any, Final
 
 from sluicegate.api import names
 from sluicegate.api.base import StatusModel, Time
+from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.review import ReviewState
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
 from sluicegate.notify.cursor import ReviewCursor
 from sluicegate.notify.transitions import Origin
+from sluicegate.portfolio.needs import Need, needs_of, unreadable_need
 from sluicegate.reconcile.live.product import ProductRecord, product_record, unpacked
 from sluicegate.runtime.interfaces import Record, Watched
 
@@ -89,6 +91,16 @@ def origin_of(record: ProductRecord) -> Origin:
         markets=tuple(map(str, markets)) if isinstance(markets, list) else (),
         title=_text(spec.get("displayName")),
     )
+
+
+def needs_of_record(record: ProductRecord) -> tuple[Need, ...]:
+    """What a product needs of a person, as the page lists it."""
+    if record.deleting:
+        return ()
+    try:
+        return needs_of(record.parse())
+    except InvalidProduct as error:
+        return (unreadable_need(str(error)),)
 
 
 def _text(value: object) -> str:

@@ -87,7 +87,7 @@ def heading(one: Transition) -> str:
 
 
 def _single(one: Transition, cluster: str, portfolio: str) -> Wording:
-    urgency = one.kind.entry.urgency
+    urgency = one.urgency
     return Wording(
         f"{SIGNS[urgency]} {heading(one)}",
         "\n".join(_lines(one, cluster, portfolio)),
@@ -134,7 +134,7 @@ def _command(one: Transition) -> str:
 
 
 def _together(several: Sequence[Transition], portfolio: str) -> Wording:
-    entry = several[0].kind.entry
+    entry, urgency = several[0].kind.entry, several[0].urgency
     reasons = Counter(one.reason for one in several if one.reason)
     lines = []
     if len(reasons) == 1:
@@ -150,7 +150,7 @@ def _together(several: Sequence[Transition], portfolio: str) -> Wording:
     if portfolio:
         lines.append(portfolio)
     title = entry.many.format(count=len(several))
-    return Wording(f"{SIGNS[entry.urgency]} {title}", "\n".join(lines), entry.urgency)
+    return Wording(f"{SIGNS[urgency]} {title}", "\n".join(lines), urgency)
 
 
 def _digest(message: Message) -> Wording:

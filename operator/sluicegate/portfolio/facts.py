@@ -14,7 +14,7 @@ from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import DependencyState
 from sluicegate.conditions import find_condition
 from sluicegate.ledger.resource_hours import ResourceHours
-from sluicegate.portfolio.needs import Need, NeedKind, needs_of
+from sluicegate.portfolio.needs import Need, needs_of, unreadable_need
 from sluicegate.portfolio.shares import JourneyShares, shares_of
 
 ProductKey = tuple[str, str]
@@ -191,13 +191,12 @@ def unreadable(document: Mapping[str, Any], problem: str) -> ProductFacts:
     """What there is to know of an object that can't be read: its name, and why."""
     meta = document.get("metadata") or {}
     key = (str(meta.get("namespace", "")), str(meta.get("name", "")))
-    need = Need(NeedKind.STALLED, problem)
     return ProductFacts(
         key=key,
         title=key[1],
         uid=str(meta.get("uid", "")),
         reason=str(ConditionReason.INVALID_SPEC),
-        needs=(need,),
+        needs=(unreadable_need(problem),),
         problem=problem,
     )
 

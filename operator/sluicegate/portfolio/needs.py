@@ -1,7 +1,10 @@
-"""Which products need a person, why, and the command that answers. Pure."""
+"""The one definition of "needs a person": which products, why, and the command that answers. Pure.
+
+The page, the plugin, the column REASON, the urgency of a message and the digest are derived from it.
+"""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -9,9 +12,11 @@ from typing import Final
 from sluicegate.api import names
 from sluicegate.api.engine import ProductState
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import ReviewState
-from sluicegate.api.versions import CandidatePhase
+from sluicegate.api.status import Condition, DataProductStatus
+from sluicegate.api.versions import Candidate, CandidatePhase
 from sluicegate.conditions import find_condition
 
 
@@ -22,6 +27,8 @@ class NeedKind(StrEnum):
     """Nothing goes on until a person changes something."""
     NOT_READY = "NotReady"
     """What serves is not what the spec asks for, and no rollout is under way that will change that."""
+    ROLLBACK_FAILED = "RollbackFailed"
+    """An earlier version was to be restored and could not be; no step follows by itself."""
     APPROVAL = "Approval"
     """A candidate waits for approval."""
     REQUEST = "RequestWaits"
@@ -53,6 +60,7 @@ _RANKS: Final = {kind: place for place, kind in enumerate(NeedKind)}
 _WORDS: Final = {
     NeedKind.STALLED: ("Stalled", "stalled product", "stalled products"),
     NeedKind.NOT_READY: ("Not ready", "product not ready", "products not ready"),
+    NeedKind.ROLLBACK_FAILED: ("Rollback failed", "failed rollback", "failed rollbacks"),
     NeedKind.APPROVAL: ("Waits for approval", "approval", "approvals"),
     NeedKind.REQUEST: ("Request waits", "request that waits", "requests that wait"),
     NeedKind.RETRAINING_SUSPENDED: (
@@ -71,6 +79,11 @@ _WORDS: Final = {
 }  # fmt: skip
 """Each as people read it of a product, of one, and of several."""
 LABELS: Final = {kind: label for kind, (label, *_) in _WORDS.items()}
+REVIEWS: Final[Mapping[str, NeedKind]] = {
+    ReviewState.TO_REVIEW: NeedKind.REVIEW_DUE,
+    ReviewState.OVERDUE: NeedKind.REVIEW_OVERDUE,
+}
+"""States of a sealed review that need a person; they are the reasons of the condition ReviewDue."""
 _REFUSED: Final = frozenset(
     {
         ConditionReason.PODS_NOT_READY,
@@ -87,6 +100,8 @@ _BY_EDIT: Final = frozenset(
     {ConditionReason.SUSPENDED, ConditionReason.INVALID_SPEC, ConditionReason.VERSION_REUSED}
 )
 """Reasons for which a request waits until a person edits the spec."""
+Key = tuple[str, str]
+"""Namespace and name of a product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +110,15 @@ class Need:
 
     Attributes
     ----------
-    kind : why. message : the reason with its numbers, as status has it.
+    kind : why.
+    reason : the reason of the condition or decision, in one word; never empty.
+    message : the reason with its numbers, as status has it.
     since : seconds since the epoch; None where status does not say.
     command : what answers it, for a shell, its values quoted; empty where only an edit does.
     """
 
     kind: NeedKind
+    reason: str
     message: str = ""
     since: int | None = None
     command: str = ""
@@ -110,19 +128,26 @@ def needs_of(product: DataProduct) -> tuple[Need, ...]:
     """What a product needs of a person, the most pressing first; nothing of one that is being deleted."""
     if product.metadata.deletion_timestamp is not None:
         return ()
-    found = [
-        *_blocked(product),
-        *_requests(product),
-        *_candidate(product),
-        *_degraded(product),
-        *_review(product),
-    ]
-    return tuple(sorted(found, key=lambda one: one.kind.rank))
+    return needs_in(product.status, product.metadata.key)
 
 
-def request_command(product: DataProduct, annotation: str, value: str) -> str:
+def needs_in(status: DataProductStatus, key: Key) -> tuple[Need, ...]:
+    """What a product with this status needs of a person, the most pressing first."""
+    needs = [
+        *_blocked(status), *_rollback(status), *_requests(status), *_candidate(status, key),
+        *_degraded(status, key), *_review(status, key),
+    ]  # fmt: skip
+    return tuple(sorted(needs, key=lambda need: need.kind.rank))
+
+
+def unreadable_need(problem: str) -> Need:
+    """What a product needs whose spec can't be read; `problem` says why."""
+    return Need(NeedKind.STALLED, ConditionReason.INVALID_SPEC, problem)
+
+
+def request_command(key: Key, annotation: str, value: str) -> str:
     """The command that sets a one-shot annotation; the token is the moment at which it is run."""
-    namespace, name = product.metadata.key
+    namespace, name = key
     prefix = f"{shlex.quote(value)}/" if value else ""
     return (
         f"kubectl annotate dataproduct --overwrite -n {shlex.quote(namespace)}"
@@ -130,80 +155,112 @@ def request_command(product: DataProduct, annotation: str, value: str) -> str:
     )
 
 
-def _blocked(product: DataProduct) -> Iterator[Need]:
-    conditions = product.status.conditions
-    stalled = find_condition(conditions, ConditionType.STALLED)
+def _need(
+    kind: NeedKind, condition: Condition | None, *, message: str = "", reason: str = "",
+    since: int | None = None, command: str = "",
+) -> Need:  # fmt: skip
+    """A need with what its condition says, where it isn't given."""
+    if condition is not None:
+        reason, message = reason or condition.reason, message or condition.message
+        since = condition.last_transition_time if since is None else since
+    return Need(kind, reason or kind, message, since, command)
+
+
+def _blocked(status: DataProductStatus) -> Iterator[Need]:
+    stalled = find_condition(status.conditions, ConditionType.STALLED)
     if stalled is not None and stalled.status == "True":
-        yield Need(NeedKind.STALLED, stalled.message, stalled.last_transition_time)
+        yield _need(NeedKind.STALLED, stalled)
         return
-    ready = find_condition(conditions, ConditionType.READY)
+    ready = find_condition(status.conditions, ConditionType.READY)
     if ready is not None and ready.status == "False" and ready.reason in _REFUSED:
-        yield Need(NeedKind.NOT_READY, ready.message, ready.last_transition_time)
+        yield _need(NeedKind.NOT_READY, ready)
 
 
-def _requests(product: DataProduct) -> Iterator[Need]:
+def _rollback(status: DataProductStatus) -> Iterator[Need]:
+    rollout = find_condition(status.conditions, ConditionType.ROLLOUT_PROGRESSING)
+    if rollout is not None and rollout.reason == ConditionReason.RETURN_FAILED:
+        yield _need(NeedKind.ROLLBACK_FAILED, rollout)
+
+
+def _requests(status: DataProductStatus) -> Iterator[Need]:
     """Requests that only an edit of the spec lets act."""
-    for one in product.status.pending_requests:
-        if one.reason in _BY_EDIT:
-            text = f"{one.annotation}={one.value} waits: {one.message}"
-            yield Need(NeedKind.REQUEST, text, one.wait_start_time)
+    for request in status.pending_requests:
+        if request.reason in _BY_EDIT:
+            text = f"{request.annotation}={request.value} waits: {request.message}"
+            yield Need(NeedKind.REQUEST, request.reason, text, request.wait_start_time)
 
 
-def _candidate(product: DataProduct) -> Iterator[Need]:
-    candidate = product.status.candidate
+def _candidate(status: DataProductStatus, key: Key) -> Iterator[Need]:
+    candidate = status.candidate
     if candidate is None:
         return
-    rollout = find_condition(product.status.conditions, ConditionType.ROLLOUT_PROGRESSING)
-    message = rollout.message if rollout is not None else ""
-    since = rollout.last_transition_time if rollout is not None else candidate.start_time
-    command = request_command(product, names.REQUEST_PROMOTE, candidate.version)
-    waits = rollout is not None and rollout.reason == ConditionReason.API_CHANGED
-    if candidate.phase is CandidatePhase.AWAITING_APPROVAL or waits:
-        yield Need(NeedKind.APPROVAL, message, since, command)
+    rollout = find_condition(status.conditions, ConditionType.ROLLOUT_PROGRESSING)
+    command = request_command(key, names.REQUEST_PROMOTE, candidate.version)
+    if (reason := waits_for_approval(candidate, rollout)) is not None:
+        since = None if rollout is not None else candidate.start_time
+        yield _need(NeedKind.APPROVAL, rollout, reason=reason, since=since, command=command)
     elif candidate.parked and candidate.retry_time is None:
-        yield Need(NeedKind.INCONCLUSIVE, message or candidate.decision_message, since, command)
+        reason = candidate.decision_reason or str(Outcome.INCONCLUSIVE)
+        message = (rollout.message if rollout is not None else "") or candidate.decision_message
+        since = None if rollout is not None else candidate.start_time
+        yield _need(
+            NeedKind.INCONCLUSIVE, rollout, reason=reason, message=message, since=since,
+            command=command,
+        )  # fmt: skip
 
 
-def _degraded(product: DataProduct) -> Iterator[Need]:
-    status = product.status
-    degraded = find_condition(status.conditions, ConditionType.DEGRADED)
-    since = degraded.last_transition_time if degraded is not None else None
-    told = status.diagnosis
+def waits_for_approval(candidate: Candidate, rollout: Condition | None) -> str | None:
+    """The reason for which a candidate waits for the approval of a person; None while it doesn't.
+
+    Parameters
+    ----------
+    rollout : the condition RolloutProgressing.
+    """
+    if candidate.phase is CandidatePhase.AWAITING_APPROVAL:
+        return ConditionReason.AWAITING_APPROVAL
+    if rollout is not None and rollout.reason == ConditionReason.API_CHANGED:
+        return ConditionReason.API_CHANGED
+    return None
+
+
+def _degraded(status: DataProductStatus, key: Key) -> Iterator[Need]:
     retraining = status.retraining
+    command = request_command(key, names.REQUEST_RETRAIN, "")
     if retraining is not None and retraining.suspended:
         last = retraining.last_result
         text = f"{retraining.unsuccessful_attempts} attempts in a row ended without a promotion"
         if last is not None:
             text = f"{text}; the last one: {last.outcome} ({last.reason or 'no reason'})"
-        command = request_command(product, names.REQUEST_RETRAIN, "")
         at = last.completion_time if last is not None else None
-        yield Need(NeedKind.RETRAINING_SUSPENDED, text, at, command)
+        reason = ConditionReason.RETRAIN_SUSPENDED
+        yield Need(NeedKind.RETRAINING_SUSPENDED, reason, text, at, command)
         return
     if (blocked := status.blocked_training) is not None:
-        command = request_command(product, names.REQUEST_RETRAIN, "")
         training = retraining is not None and retraining.trigger is not None
-        at = blocked.last_transition_time
-        yield Need(NeedKind.TRAINING_BLOCKED, blocked.message, at, "" if training else command)
+        yield _need(NeedKind.TRAINING_BLOCKED, blocked, command="" if training else command)
         return
     if status.state is not ProductState.DEGRADED:
         return
-    upstream = told is not None and told.cause == DecisionReason.UPSTREAM_DEGRADED
+    diagnosis = status.diagnosis
+    upstream = diagnosis is not None and diagnosis.cause == DecisionReason.UPSTREAM_DEGRADED
     tried = status.candidate is not None
     asks = retraining is not None and retraining.waiting_for == DecisionReason.MANUAL_MODE
     training = retraining is not None and (retraining.trigger or retraining.pending) is not None
     if not (upstream or tried or training) or asks:
-        message = told.message if told is not None else degraded.message if degraded else ""
-        command = request_command(product, names.REQUEST_RETRAIN, "") if asks else ""
-        yield Need(NeedKind.DEGRADED, message, since, command)
+        yield _need(
+            NeedKind.DEGRADED,
+            find_condition(status.conditions, ConditionType.DEGRADED),
+            reason=str(DecisionReason.MANUAL_MODE) if asks else "",
+            message=diagnosis.message if diagnosis is not None else "",
+            command=command if asks else "",
+        )
 
 
-def _review(product: DataProduct) -> Iterator[Need]:
-    due = find_condition(product.status.conditions, ConditionType.REVIEW_DUE)
+def _review(status: DataProductStatus, key: Key) -> Iterator[Need]:
+    due = find_condition(status.conditions, ConditionType.REVIEW_DUE)
     if due is None or due.status != "True":
         return
-    late = due.reason == ReviewState.OVERDUE
-    namespace, name = product.metadata.key
+    namespace, name = key
     labels = f"{names.LABEL_PRODUCT}={name},{names.LABEL_REVIEW}=sealed"
     command = f"kubectl get dprev -n {shlex.quote(namespace)} -l {shlex.quote(labels)}"
-    kind = NeedKind.REVIEW_OVERDUE if late else NeedKind.REVIEW_DUE
-    yield Need(kind, due.message, due.last_transition_time, command)
+    yield _need(REVIEWS.get(due.reason, NeedKind.REVIEW_DUE), due, command=command)

@@ -206,14 +206,20 @@ def _commands(product: DataProduct) -> Iterator[tuple[str, str]]:
     rollout = find_condition(status.conditions, ConditionType.ROLLOUT_PROGRESSING)
     if status.candidate is not None:
         version = status.candidate.version
-        yield f"Approve {version}", request_command(product, names.REQUEST_PROMOTE, version)
+        yield (
+            f"Approve {version}",
+            request_command(product.metadata.key, names.REQUEST_PROMOTE, version),
+        )
         if not status.candidate.parked or rollout is None:
-            command = request_command(product, names.REQUEST_ABORT, version)
+            command = request_command(product.metadata.key, names.REQUEST_ABORT, version)
             yield f"Abort the rollout of {version}", command
     if product.spec.retraining is not None:
-        yield "Retrain", request_command(product, names.REQUEST_RETRAIN, "")
+        yield "Retrain", request_command(product.metadata.key, names.REQUEST_RETRAIN, "")
     if status.accepted:
         before = status.accepted[0].version
-        yield f"Roll back to {before}", request_command(product, names.REQUEST_ROLLBACK, before)
+        yield (
+            f"Roll back to {before}",
+            request_command(product.metadata.key, names.REQUEST_ROLLBACK, before),
+        )
     yield "Explain, with live numbers", f"sluicegate explain {namespace}/{name}"
     yield "Read the object", f"kubectl get dataproduct -n {namespace} {name} -o yaml"

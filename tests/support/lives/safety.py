@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.virtual.api_server import target_of
 from benchmarks.virtual.cluster import FOLLOW_SECONDS
 from sluicegate.api import names
+from sluicegate.api.product import read_status_json
 from sluicegate.kube.resources import (
     DATA_PRODUCTS,
     DEPLOYMENTS,
@@ -21,6 +22,7 @@ from sluicegate.kube.resources import (
     Key,
     Resource,
 )
+from sluicegate.portfolio.needs import needs_in
 from tests.support.lives.mirroring import Mirrors
 from tests.support.lives.products import MAX_DURATION, block_of, duration_of
 
@@ -189,6 +191,11 @@ class Safety:
                 f" {decision.get('type')} ({decision.get('reason')})"
             )
             self.report("step without decision", key, text)
+        needs = needs_in(
+            read_status_json(json.dumps(after.get("status") or {})), (key.namespace, key.name)
+        )
+        if needs and not ((after.get("status") or {}).get("summary") or {}).get("reason"):
+            self.report("unnamed need", key, f"REASON is empty, and {needs[0].kind} needs a person")
         if now.get("phase") == "Promoting" and was.get("phase") != "Promoting":
             self._check_approval(key, after["spec"], decision)
         fresh = decision.get("type") in BY_DATA and decision != earlier

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 HEADER: Final = ("NAMESPACE", "NAME", "NEEDS", "SINCE", "COMMAND", "MESSAGE")
 DISPENSABLE: Final = ("SINCE", "COMMAND")
 COMMANDS: Final = {
+    NeedKind.ROLLBACK_FAILED: "explain",
     NeedKind.APPROVAL: "promote",
     NeedKind.INCONCLUSIVE: "promote",
     NeedKind.RETRAINING_SUSPENDED: "retrain",

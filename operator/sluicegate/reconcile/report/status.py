@@ -1,13 +1,14 @@
 """What a person and a GitOps tool read: status, its conditions and the words of `kubectl get`. Pure."""
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Final
 
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.slo_status import SloState
-from sluicegate.api.status import Condition, DataProductStatus, Summary
+from sluicegate.api.status import DataProductStatus, Summary
 from sluicegate.conditions import (
     Finding,
     find_condition,
@@ -16,6 +17,7 @@ from sluicegate.conditions import (
     with_fresh_numbers,
 )
 from sluicegate.policy.slo_health.confirmation import UNMEASURABLE
+from sluicegate.portfolio.needs import REVIEWS, needs_in
 from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.decide.warm_up import is_unread, just_took_over
 from sluicegate.reconcile.observe.invalid_spec import listed_problems
@@ -34,31 +36,21 @@ VERIFIED_SECONDS: Final = 30
 _SHOWN: Final = frozenset(
     {
         Reason.SUSPENDED,
-        Reason.AWAITING_APPROVAL,
-        Reason.API_CHANGED,
         Reason.WAITING_TO_RETRY,
-        Reason.RETURN_FAILED,
         DecisionReason.INVALID_DATA,
         DecisionReason.OBJECTIVE_NOT_MET,
         DecisionReason.WORSE_THAN_ORIGINAL,
         DecisionReason.ROLLBACK_REQUESTED,
         DecisionReason.ROUTING_MISMATCH,
         DecisionReason.SUPERSEDED,
-        Reason.RETRAIN_SUSPENDED,
-        Reason.JOB_REFUSED,
         Reason.COOLING_DOWN,
-        Reason.JOB_PENDING,
         Reason.JOB_SUSPENDED,
-        Reason.NO_REMEDY_FOUND,
-        Reason.CHALLENGERS_FAIL,
-        Reason.OPERATOR_OVERLAP,
         Reason.FEEDBACK_SECRET_UNUSABLE,
         *UNMEASURABLE,
     }
 )
-"""What `kubectl get` shows of a product that serves as it should."""
+"""What `kubectl get` shows beside what needs a person."""
 _TELLING: Final = (
-    Type.OPERATOR_OVERLAP,
     Type.ROLLOUT_PROGRESSING,
     Type.RETRAINING_ACTIVE,
     Type.METRICS_AVAILABLE,
@@ -85,7 +77,8 @@ def report(observation: Observation, plan: Plan) -> DataProductStatus:
         generation=product.metadata.generation,
         now=observation.now,
     )
-    return status.replace(conditions=conditions, summary=summary(observation, status, conditions))
+    status = status.replace(conditions=conditions)
+    return status.replace(summary=summary(observation, status))
 
 
 def report_invalid(
@@ -181,9 +174,7 @@ def _only_verified(before: DataProductStatus, after: DataProductStatus) -> bool:
     return same_meaning(before, unverified)
 
 
-def summary(
-    observation: Observation, status: DataProductStatus, conditions: tuple[Condition, ...]
-) -> Summary:
+def summary(observation: Observation, status: DataProductStatus) -> Summary:
     """The words of `kubectl get`."""
     candidate = status.candidate
     canary = ""
@@ -195,20 +186,25 @@ def summary(
         model=status.stable.version if status.stable else "",
         canary=canary,
         markets=",".join(observation.product.spec.markets),
-        reason=_reason(conditions),
+        reason=reason_of(status, observation.product.metadata.key),
     )
 
 
-def _reason(conditions: tuple[Condition, ...]) -> str:
-    """Why a person must act, in one word; otherwise empty."""
-    by_kind = {one.type: one for one in conditions}
+def reason_of(status: DataProductStatus, key: tuple[str, str]) -> str:
+    """Why a person must act or look, in one word; otherwise empty."""
+    by_kind = {condition.type: condition for condition in status.conditions}
     if (stalled := by_kind.get(Type.STALLED)) is not None:
         return stalled.reason
     ready = by_kind[Type.READY]
     if ready.status != "True":
         return ready.reason
-    told = (by_kind[kind].reason for kind in _TELLING if kind in by_kind)
-    return next((reason for reason in told if reason in _SHOWN), "")
+    if (overlap := by_kind.get(Type.OPERATOR_OVERLAP)) is not None:
+        return overlap.reason
+    needs = needs_in(status, key)
+    pressing = (need.reason for need in needs if need.kind not in REVIEWS.values())
+    shown = (by_kind[kind].reason for kind in _TELLING if kind in by_kind)
+    signatures = (need.reason for need in needs)
+    return next(chain(pressing, (one for one in shown if one in _SHOWN), signatures), "")
 
 
 def _worst(status: DataProductStatus) -> str:

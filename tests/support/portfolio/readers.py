@@ -1,0 +1,121 @@
+"""All readers of "needs a person": what each of them says of the same product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.api.product import DataProduct
+from sluicegate.cli.kubectl import needs as plugin
+from sluicegate.notify import digests
+from sluicegate.notify.alerts import open_states
+from sluicegate.notify.catalogue import Kind, Urgency
+from sluicegate.notify.cursor import Cursor, cursor_of
+from sluicegate.notify.transitions import transitions
+from sluicegate.notify.watched import needs_of_record, origin_of
+from sluicegate.portfolio.facts import read_facts
+from sluicegate.portfolio.needs import LABELS, NeedKind
+from sluicegate.portfolio.overview import overview_of
+from sluicegate.reconcile.live.product import product_record
+from sluicegate.reconcile.report.status import reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOW = 1_900_000_000
+REPORTED = ("Degraded", "Cannot be measured", "Promoted since yesterday")
+"""Parts of a digest that aren't needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What the readers say of one product.
+
+    Attributes
+    ----------
+    page, plugin, digest : labels of its needs, sorted.
+    listed : by the page's count, the plugin's `-o name`, and the digest's number.
+    messages : types and urgencies of the messages about what its status shows.
+    alerts : types and urgencies of the open states.
+    reason : the column REASON.
+    """
+
+    page: tuple[str, ...]
+    plugin: tuple[str, ...]
+    digest: tuple[str, ...]
+    listed: tuple[int, int, int]
+    messages: frozenset[tuple[Kind, Urgency]]
+    alerts: frozenset[tuple[Kind, Urgency]]
+    reason: str
+
+
+def readings(document: dict[str, Any]) -> Readings:
+    """Let all readers read a product as the API server has it."""
+    meta = {"creationTimestamp": "2026-01-01T00:00:00Z"} | document["metadata"]
+    document = document | {"metadata": meta}
+    page = overview_of([read_facts(document)])
+    product, record = DataProduct.parse(document), product_record(document)
+    status, origin = record.status, origin_of(record)
+    cursor = cursor_of(status, {}, Cursor(), "u")
+    path = "/".join(product.metadata.key)
+    content = digests.content(
+        "2026-12-01",
+        [digests.DigestedProduct(path, cursor, needs_of_record(record))],
+        total=1,
+        now=NOW,
+    )
+    found = transitions(Cursor(), cursor, status, origin)
+    return Readings(
+        page=tuple(sorted(LABELS[need.kind] for _, need in page.queue)),
+        plugin=tuple(sorted(row[2] for row in plugin.rows([document], datetime.now(UTC)))),
+        digest=tuple(
+            sorted(name for name, paths in content["products"].items() if name not in REPORTED and path in paths)
+        ),
+        listed=(page.needy, len(plugin.needing([document])), content["needsPerson"]),
+        messages=frozenset((one.kind, one.urgency) for one in found),
+        alerts=frozenset((one.kind, one.urgency) for one in open_states(cursor, status, origin)),
+        reason=reason_of(product.status, product.metadata.key),
+    )  # fmt: skip
+
+
+def contradictions(document: dict[str, Any]) -> Iterator[str]:
+    """Where two readers of a product disagree, a sentence each."""
+    found = readings(document)
+    yield from _lists(found)
+    yield from _messages(found)
+
+
+def _lists(found: Readings) -> Iterator[str]:
+    if found.page != found.plugin:
+        yield f"the page lists {found.page}, the plugin {found.plugin}"
+    if set(found.page) != set(found.digest):
+        yield f"the page lists {found.page}, the digest {found.digest}"
+    if len(set(found.listed)) > 1 or found.listed[0] != bool(found.page):
+        yield f"page, plugin and digest count {found.listed} products for {found.page}"
+    if found.page and not found.reason:
+        yield f"REASON is empty, the page lists {found.page}"
+
+
+def _messages(found: Readings) -> Iterator[str]:
+    page = set(found.page)
+    urgent = {kind for kind, urgency in found.messages if urgency is Urgency.NEEDS_PERSON}
+    for kind in urgent:
+        if not _labels(kind) & page:
+            yield f"the message {kind} needs a person, the page lists {found.page}"
+    for kind in {kind for kind, _ in found.messages} - urgent:
+        if _labels(kind) & page and not kind.entry.need_reason:
+            yield f"the message {kind} needs no person, the page lists {found.page}"
+    reported = {label for kind in urgent for label in _labels(kind)}
+    for label in page & {LABELS[kind] for kind in OPEN} - reported:
+        yield f"the page lists {label}, and no message about it needs a person"
+    if not {kind for kind, urgency in found.alerts if urgency is Urgency.NEEDS_PERSON} <= urgent:
+        yield f"the alerts {found.alerts} need a person, the messages {found.messages}"
+
+
+def _labels(kind: Kind) -> set[str]:
+    return {LABELS[need] for need in kind.entry.needs}
+
+
+OPEN = (NeedKind.APPROVAL, NeedKind.RETRAINING_SUSPENDED, NeedKind.DEGRADED)
+"""Needs that each have a message while they last."""
