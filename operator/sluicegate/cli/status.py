@@ -19,6 +19,13 @@ from sluicegate.cli.kubectl.waiting import (
 from sluicegate.errors import invalid
 from sluicegate.kube.resources import Key
 
+SHOWN: Final = frozenset(
+    {("Stalled", "True"), ("Ready", "False"), ("OperatorOverlap", "True"), ("ReviewDue", "True")}
+)
+"""Conditions that are shown, each with its status."""
+PROGRESS: Final = frozenset({"RetrainingActive", "RolloutProgressing"})
+"""Conditions that are shown unless their reason is one of AT_REST."""
+AT_REST: Final = frozenset({"Idle", "NoRollout", "OnProbation"})
 GOALS: Final = ("healthy", "promoted", "reviewed")
 
 
@@ -186,10 +193,16 @@ def lines(product: facts.Body) -> list[str]:
         f" {one.get('waitStartTime')} ({one.get('reason')}): {one.get('message', '')}"
         for one in facts.entries(status, "pendingRequests")
     ]
-    for name in ("Stalled", "Ready"):
-        one = facts.condition(product, name)
-        if one and (name, one.get("status")) in {("Stalled", "True"), ("Ready", "False")}:
-            found.append(
-                f"{name}={one.get('status')} {one.get('reason')}: {one.get('message', '')}"
-            )
-    return found
+    return found + [
+        f"{one.get('type')}={one.get('status')} {one.get('reason')}: {one.get('message', '')}"
+        for one in facts.entries(status, "conditions")
+        if _is_shown(one)
+    ]
+
+
+def _is_shown(condition: facts.Body) -> bool:
+    """Whether a condition is shown: it says what is wrong, what is under way, or what waits for what."""
+    name, truth = condition.get("type"), condition.get("status")
+    if name in PROGRESS:
+        return truth != "Unknown" and condition.get("reason") not in AT_REST
+    return (name, truth) in SHOWN

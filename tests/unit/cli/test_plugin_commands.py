@@ -340,8 +340,15 @@ async def test_json_of_an_explanation_is_by_the_schema(run, monkeypatch):
 
 async def test_needs_are_listed_by_how_pressing_they_are(run):
     due = {"type": "ReviewDue", "status": "True", "reason": "Overdue", "message": "sign it", "observedGeneration": 3, "lastTransitionTime": "2026-01-01T09:00:00Z"}  # fmt: skip
-    run.keep("ranking", candidate=None, state="Healthy", retraining=None, conditions=[due])
-    run.keep(candidate=full_status()["candidate"] | TRIAL, retraining=None)
+    run.keep(
+        "ranking",
+        candidate=None,
+        state="Healthy",
+        retraining=None,
+        conditions=[due],
+        pendingRequests=[],
+    )
+    run.keep(candidate=full_status()["candidate"] | TRIAL, retraining=None, pendingRequests=[])
     lines = (await run("get", "-A", "--needs-action")).out.splitlines()
     assert [line.split()[1] for line in lines[1:]] == ["pricing", "ranking"]
     assert "Waits for approval" in lines[1]
@@ -426,3 +433,26 @@ def test_no_command_of_the_plugin_imports_a_client_or_the_types():
         [sys.executable, "-c", code, *commands], capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "{2} []", (done.stdout, done.stderr)
+
+
+async def test_the_status_names_a_pause_of_trainings_with_its_end(run, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", str(run.kubeconfig))
+    pause = "the training for accuracy waits until 2026-01-03T09:00:00Z, or until a person corrects spec.retraining"
+    rest = {"observedGeneration": 3, "lastTransitionTime": "2026-01-01T09:00:00Z"}
+    idle = {"type": "RetrainingActive", "status": "False", "reason": "Idle", "message": "promoted"}
+    for reason, text in (
+        ("CoolingDown", pause),
+        ("JobPending", "0/3 nodes are available"),
+        ("JobRefused", "exceeded quota"),
+        ("NoRemedyFound", "3 attempts made a version that isn't shown to be a remedy"),
+        ("ChallengersFail", "3 challengers in a row failed"),
+        ("RetrainSuspended", "attempts are suspended until a person corrects spec.retraining"),
+        ("WaitingToRetry", "the next Job is created at 2026-01-03T09:00:00Z"),
+    ):
+        run.keep(conditions=[idle | {"reason": reason, "message": text} | rest])
+        for command in ("status", "explain"):
+            lines = " ".join((await run(command, "pricing")).out.split())
+            assert f"RetrainingActive=False {reason}" in lines
+            assert text in lines
+    run.keep(conditions=[idle | rest])
+    assert "RetrainingActive" not in (await run("status", "pricing")).out
