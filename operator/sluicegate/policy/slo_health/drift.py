@@ -23,7 +23,7 @@ from sluicegate.policy.slo_health.baseline import (
 from sluicegate.slo.blocks import Series
 from sluicegate.slo.burn_rate import Level
 from sluicegate.stats import change_point, cusum, seasonality
-from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Units
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, HOURS_A_DAY, Units
 from sluicegate.stats.counts import NOTHING, Count
 
 
@@ -68,9 +68,9 @@ def drift_of(
     it, so it knows how sure both are. Both begin with the first whole hour after the baseline's
     last block and after `since`.
 
-    If the hours of the day differ, or may (`seasonality.hour_matters`), they can't be compared with
-    each other: both use whole days, and the two-sample test compares each hour with the same hour
-    of earlier days, those of the baseline included.
+    If the hours of the day differ, or may (`seasonality.hour_matters`, of hours before a suspected
+    change), they can't be compared with each other: both use whole days, and the two-sample test
+    compares each hour with the same hour of earlier days, those of the baseline included.
 
     Parameters
     ----------
@@ -84,23 +84,26 @@ def drift_of(
     own = mean is None
     complete = now // BLOCKS_PER_HOUR
     known = range(_first_hour(since if known_since is None else known_since, complete), complete)
-    swings = _swings(terms, series, baseline, known) if own else baseline.daily
     late = lag > BLOCKS_PER_HOUR
+    hours, days = (mean, mean) if mean is not None else (cusum.HOURLY_BLOCKS, cusum.DAILY_BLOCKS)
+    by_hour, start = calendar.hours_as_sums(hours), _first_hour(since, complete)
+    shows = known
+    if own and not baseline.weekdays and not late:
+        each = Stretch(calendar.each_sum, start, complete - 1, by_hour)
+        shows = _before_change(terms, series, baseline, each, known=known)
+    swings = _swings(terms, series, baseline, shows) if own else baseline.daily
     daily = swings or late
     units = calendar.days if daily else calendar.each_sum
     if daily and lag * calendar.block_seconds > calendar.day_seconds:
         return None
-    hours, days = (mean, mean) if mean is not None else (cusum.HOURLY_BLOCKS, cusum.DAILY_BLOCKS)
     last = units.of(complete) - 1
-    first = units.first_from(_first_hour(since, complete))
-    stretch = Stretch(units, first, last, days if daily else calendar.hours_as_sums(hours))
+    first = units.first_from(start)
+    stretch = Stretch(units, first, last, days if daily else by_hour)
     found = [_cusum(terms, series, baseline, stretch)]
     if own and not baseline.weekdays:
         found.append(_two_sample(terms, series, baseline, stretch))
         if swings and not late:
-            each = Stretch(
-                calendar.each_sum, known.start, complete - 1, calendar.hours_as_sums(hours)
-            )
+            each = Stretch(calendar.each_sum, known.start, complete - 1, by_hour)
             found.append(_two_sample(terms, series, baseline, each, same_hours=True))
     return max(filter(None, found), key=lambda drift: drift.statistic / drift.bound, default=None)
 
@@ -136,6 +139,25 @@ class Stretch(NamedTuple):
     first: int
     last: int
     mean: int
+
+
+def _before_change(
+    terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch, *, known: range
+) -> range:
+    """Of less than two days of known hours those that show a season: the ones before a suspected change.
+
+    The change itself makes hours differ. If it came on the first day, the hours before it show no
+    season, and all count: the next day shows which of the two it was.
+    """
+    calendar = terms.calendar
+    day = calendar.sums(HOURS_A_DAY)
+    if not day < len(known) < seasonality.settling_sums(calendar):
+        return known
+    found = _two_sample(terms, series, baseline, stretch)
+    if found is None or found.changed is None:
+        return known
+    before = range(known.start, found.changed // BLOCKS_PER_HOUR)
+    return before if len(before) >= day else known
 
 
 def _cusum(terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch) -> Drift | None:
@@ -184,7 +206,7 @@ def _two_sample(
     bound = log(len(drops) * mean)
     if not same_hours and change_point.events_to_see(count, drops[-1], bound, phi) is None:
         return None
-    place = ("change", drops, phi, same_hours)
+    place = ("change", drops, phi, units, same_hours)
     key = (count, units, first, last)
     known = series.derived.get(place)
     if not isinstance(known, tuple) or known[0] != key:
