@@ -147,7 +147,7 @@ coverage: setup ## Branch coverage of decisions by the tests of `make unit`: 95 
 	done; exit $$failed
 
 SIZES ?= 50 500 1000 5000
-drift: setup ## Measure decisions on streams that drift, beside river's detectors (half an hour; FOLDER= with Elec2, SEA and volumes)
+drift: setup ## Measure the whole operator on streams that drift, beside river's detectors (half an hour on two cores; FOLDER= with Elec2, SEA and volumes)
 	$(RUN) --group benchmarks python -m benchmarks.drift --generated $(if $(FOLDER),--folder $(FOLDER) --volumes) --output docs/drift.json
 	$(RUN) --group benchmarks python -m benchmarks.drift.report
 

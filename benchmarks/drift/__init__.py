@@ -1,1 +1,1 @@
-"""Does the operator heal real drift? Its decisions in a closed loop, beside detectors of river."""
+"""Does the operator heal real drift? The whole operator in a closed loop, beside detectors of river."""

@@ -4,27 +4,59 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.drift import models, own, peers, streams
+from benchmarks.drift import models, peers, policies, streams
+from benchmarks.drift.engine import Engine
+from benchmarks.drift.whole import Whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from benchmarks.drift.run import Run
     from benchmarks.drift.streams import Stream
 
 DESCRIPTION: Final = """\
-Serve streams of labelled rows under the operator's own decisions, and under detectors of the
+Serve streams of labelled rows under the whole operator on virtual time, and under detectors of the
 library river that train and serve at once. The first 2,000 rows train a version, the next 1,000
 accept it, and the rest is served.
 """
-DEFAULT_POLICIES: Final = (*own.OWN, *peers.PEERS)
-POLICIES: Final = (*DEFAULT_POLICIES, own.MIRRORED)
+DEFAULT_POLICIES: Final = (*policies.OWN, *peers.PEERS)
+POLICIES: Final = (*DEFAULT_POLICIES, policies.MIRRORED)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One stream under one policy.
+
+    Attributes
+    ----------
+    model : kind of the models. engine : the shortcut decides in place of the whole operator.
+    """
+
+    stream: Stream
+    model: str
+    policy: str
+    seed: int
+    engine: bool
+
+    def run(self) -> tuple[Run, float]:
+        """The figures, and the seconds of a core that they took."""
+        began = time.process_time()
+        trainer = models.Trainer(self.stream, self.model)
+        if self.policy in peers.PEERS:
+            run = peers.run(self.policy, trainer, self.seed)
+        else:
+            run = (Engine if self.engine else Whole)(trainer, self.policy, self.seed).run()
+        return run, time.process_time() - began
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,26 +68,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)  # noqa: T201 - a command's answer
         return 2
     runs = []
-    for stream in chosen:
-        trainer = models.Trainer(stream, options.model)
-        for policy, seed in product(options.policies, options.seeds):
-            if policy in peers.PEERS and seed != options.seeds[0]:
-                continue  # nothing in them is drawn
-            began = time.monotonic()
-            run = one(policy, trainer, seed)
-            runs.append(run)
-            say(run, time.monotonic() - began, log=options.log)
-            if options.output:
-                text = json.dumps([run.as_object() for run in runs], indent=1)
-                options.output.write_text(text + "\n", encoding="utf-8")
+    for run, seconds in results(list(tasks(chosen, options)), options.processes):
+        runs.append(run)
+        say(run, seconds, log=options.log)
+        if options.output:
+            text = json.dumps([run.as_object() for run in runs], indent=1)
+            options.output.write_text(text + "\n", encoding="utf-8")
     return 0
 
 
-def one(policy: str, trainer: models.Trainer, seed: int) -> Run:
-    """One stream under one policy."""
-    if policy in peers.PEERS:
-        return peers.run(policy, trainer, seed)
-    return own.Loop(trainer, policy, seed).run()
+def tasks(chosen: Iterable[Stream], options: argparse.Namespace) -> Iterator[Task]:
+    """What is to be run, in the order of the results."""
+    for stream in chosen:
+        for policy, seed in product(options.policies, options.seeds):
+            if policy in peers.PEERS and seed != options.seeds[0]:
+                continue  # nothing in them is drawn
+            yield Task(stream, options.model, policy, seed, options.engine)
+
+
+def results(found: Sequence[Task], processes: int) -> Iterator[tuple[Run, float]]:
+    """The results of the tasks, in their order."""
+    if processes == 1:
+        yield from map(Task.run, found)
+        return
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # each process takes one core
+    context = multiprocessing.get_context("spawn")  # OpenMP doesn't survive a fork
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        yield from pool.map(Task.run, found)
 
 
 def say(run: Run, seconds: float, *, log: bool) -> None:
@@ -63,7 +102,7 @@ def say(run: Run, seconds: float, *, log: bool) -> None:
     line = (
         f"{run.stream:16} {run.policy:20} seed {run.seed}  {run.accuracy:6.1%} worst {run.worst:6.1%}"
         f"  {len(run.trainings):3} trainings ({run.decays} decays) {len(run.promotions):3} promotions"
-        f"  {list(run.answered) or ''}  {seconds:.0f} s"
+        f"  {list(run.answered) or ''}  {seconds:.0f} s of a core"
     )
     print(line, flush=True)  # noqa: T201 - a command's answer
     for entry in run.log if log else ():
@@ -118,6 +157,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, help="use the first rows of each stream only")
     parser.add_argument("--policies", nargs="+", choices=POLICIES, default=DEFAULT_POLICIES)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument(
+        "--engine",
+        action="store_true",
+        help="a shortcut for development: the decision functions without the operator around them",
+    )
+    parser.add_argument("--processes", type=int, default=2, help="runs at a time")
     parser.add_argument("--model", choices=models.KINDS, default=models.BOOSTING)
     parser.add_argument("--output", type=Path, help="write the results here, as JSON")
     parser.add_argument("--log", action="store_true", help="print what was decided")

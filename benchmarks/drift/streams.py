@@ -21,6 +21,9 @@ ACCEPTED_ROWS: Final = 1_000
 """Rows after them: the hold-out that it is accepted with."""
 STREAM_START: Final = FIRST_ROWS + ACCEPTED_ROWS
 BLOCK_SECONDS: Final = 300
+PARTS: Final = 5
+"""Rows come in parts of a block, a minute each: a canary is judged in blocks of a minute."""
+PART_SECONDS: Final = BLOCK_SECONDS // PARTS
 GENERATED_ROWS: Final = 50_000
 NOISE: Final = 0.1
 SEA_THRESHOLDS: Final = (8.0, 9.0, 7.0, 9.5)

@@ -144,6 +144,26 @@ class Cluster:
         """What the gateway's data plane follows; None without a route."""
         return self._weights.get(product)
 
+    def shares_of(self, product: Key) -> dict[Version, float]:
+        """The share of the requests that each version with a ready pod gets."""
+        shares: dict[Version, float] = {}
+        for deployment, share in self._shares(product, self._ready(product)).items():
+            body = self.server.find(DEPLOYMENTS, deployment)
+            if body is not None:
+                shares[_version_of(product, body)] = share
+        return shares
+
+    def mirrors_of(self, product: Key) -> dict[Version, Version]:
+        """The versions whose requests are mirrored, and the version that each is mirrored to."""
+        ready = self._ready(product)
+        mirrors: dict[Version, Version] = {}
+        for deployment in ready:
+            body = self.server.find(DEPLOYMENTS, deployment)
+            other = None if body is None else self._mirrored_to(body, ready)
+            if body is not None and other is not None:
+                mirrors[_version_of(product, body)] = _version_of(product, other)
+        return mirrors
+
     def _plan(self, job: Body) -> Training:
         meta = job["metadata"]
         key = Key(meta["namespace"], meta["labels"][names.LABEL_PRODUCT])
@@ -281,22 +301,14 @@ class Cluster:
         if not product:
             return
         now, key = self.loop.time(), Key(namespace, product)
-        ready: dict[Key, int] = defaultdict(int)
-        for pod in self.pods_of(key):
-            ready[pod.deployment] += pod.ready
+        ready = self._ready(key)
         shares = self._shares(key, ready)
         seen: set[Version] = set()
         for deployment, pods in ready.items():
             body = self.server.find(DEPLOYMENTS, deployment)
             if body is None:
                 continue
-            labels = body["spec"]["template"]["metadata"]["labels"]
-            version = Version(
-                namespace,
-                product,
-                labels.get(names.LABEL_VERSION, ""),
-                labels.get(names.LABEL_REVISION, ""),
-            )
+            version = _version_of(key, body)
             seen.add(version)
             service = body["metadata"]["annotations"].get(names.ANNOTATION_SERVICE, "")
             counted = self.traffic.versions.get(version) or self._counted(version, service)
@@ -322,6 +334,13 @@ class Cluster:
             counted.variation = self.variations[key], f"{version.version}/{version.revision}"
             counted.desk = self._desks.setdefault(key, Counted(service))
         return counted
+
+    def _ready(self, product: Key) -> dict[Key, int]:
+        """Ready pods of a product, by Deployment."""
+        ready: dict[Key, int] = defaultdict(int)
+        for pod in self.pods_of(product):
+            ready[pod.deployment] += pod.ready
+        return ready
 
     def _mirrored_to(self, deployment: Body, ready: dict[Key, int]) -> Body | None:
         """The Deployment of another version that requests are mirrored to; None without one."""
@@ -384,6 +403,15 @@ def _refused(conditions: list[Body]) -> list[Body]:
         else one
         for one in conditions
     ]
+
+
+def _version_of(product: Key, deployment: Body) -> Version:
+    """The version that a Deployment serves."""
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    version, revision = (
+        labels.get(name, "") for name in (names.LABEL_VERSION, names.LABEL_REVISION)
+    )
+    return Version(*product, version, revision)
 
 
 def _mirror_of(deployment: Body) -> Body | None:

@@ -33,6 +33,13 @@ class Curve:
         self.values.append(value)
         self.rates.append(rate)
 
+    def add(self, now: float, events: float) -> None:
+        """Grow by so much at once."""
+        value, rate = self.at(now) + events, self.rate(now)
+        self.times.append(now)
+        self.values.append(value)
+        self.rates.append(rate)
+
     def at(self, when: float) -> float:
         """The value at a time."""
         place = bisect_right(self.times, when) - 1
@@ -113,6 +120,13 @@ class Counted:
         for name, curve in self.events.items():
             if isinstance(curve, Drawn):
                 curve.set_rate(now, *parts.get(name, (0.0, 0.0)))
+
+    def add(self, now: float, events: Mapping[str, float]) -> None:
+        """Count so many events at once, beside those of the rates."""
+        for name, number in events.items():
+            curve = self.events.setdefault(name, Curve())
+            assert isinstance(curve, Curve)
+            curve.add(now, number)
 
 
 @dataclass

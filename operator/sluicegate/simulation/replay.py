@@ -93,9 +93,15 @@ class Replay:
     """A replay that continues block by block.
 
     Everything around the decisions is here: series that grow, events that come, versions that train.
+
+    Parameters
+    ----------
+    read_seconds : after the end of a block it is read and decided on; in the operator a scrape
+        interval and the settling time.
     """
 
-    def __init__(self, scenario: ReplayScenario) -> None:
+    def __init__(self, scenario: ReplayScenario, *, read_seconds: int = 0) -> None:
+        self._read_seconds = read_seconds
         self.terms = terms_of(scenario.product)
         stable = Release(scenario.version)
         self.status = _initial(self.terms, stable, scenario)
@@ -115,11 +121,12 @@ class Replay:
         index = -(-block.at // self.terms.block_seconds)
         self._record(block, index)
         before, complete = self.status, block.at // self.terms.block_seconds
-        evaluation = evaluate(self.terms, before, self._observed(block, complete), block.at)
+        now = block.at + self._read_seconds
+        evaluation = evaluate(self.terms, before, self._observed(block, complete), now)
         if evaluation.training_taken_up:
             self._happened.results.popleft()
             self._orphan = None
-        self.status = self._carry_out(evaluation, block.at)
+        self.status = self._carry_out(evaluation, now)
         self._find_orphan(before, evaluation)
         return ReplayStep(block.at, evaluation, self.status)
 
