@@ -20,6 +20,7 @@ Z80, Z95, Z975, Z99 = 0.841621, 1.644854, 1.959964, 2.326348
 THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
     "canary.analysis": {"LOOK_BACK_SECONDS": HOUR, "SHARE_BLOCKS": 5, "SHARE_FACTOR": 2, "EXPECTED_REQUESTS": 20},
     "canary.assessment": {"Z_SURELY": Z95},
+    "canary.holds": {"NAMED_SECONDS": 600},
     "canary.objections": {"LEAST_REQUESTS": 50, "INVALID_BLOCKS": 10},
     "canary.pace": {"WEEK_SECONDS": 7 * DAY, "SLOW_SECONDS": 4 * HOUR, "CANARY_BLOCK_SECONDS": 60},
     "canary.rollout_defaults": {"SOON_SECONDS": 900, "RATE_BLOCKS": 24, "TIMES_PLANNED": 3,
@@ -34,6 +35,7 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
     "diagnosis.traffic_load": {"WINDOWS": (3, 12), "LEAST_BLOCKS": 6},
     "evaluate": {"OUTAGE_ALERT_SECONDS": 300},
     "model.api_changes": {"LONGEST_NAME": 80, "MOST_NAMED": 5},
+    "model.attended_time": {"LEAST_SECONDS": 300},
     "model.bounds": {"MOST_ALERTS": 32, "MOST_SLOS": 17},
     "model.excluded_blocks": {"MOST": 24},
     "model.history": {"MOST_VERSIONS": 20},
@@ -61,7 +63,7 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
 }  # fmt: skip
 RECORDS = {
     "CanaryBlock": {"canary_up": True},
-    "CanaryCase": {"approved": False, "forced": False},
+    "CanaryCase": {"approved": False, "forced": False, "unread": False},
     "Facts": {"pods_unhealthy": False, "stable_down": False, "canary_unhealthy": False, "node_busy": False,
               "canary_node_busy": False, "pods": 1.0, "split_verified": True},
     "RolloutObservation": {"moves": False, "frozen": False, "wants_share": False, "waited": 0, "deadline": 600,
@@ -69,7 +71,7 @@ RECORDS = {
                            "committed": False},
     "Portfolio": {"products": 1, "turned_bad": 0, "namespaces": 0, "namespaces_bad": 0, "namespaces_share": 0.0,
                   "slot": False, "slots_taken": 0, "renewing": 0},
-    "Observed": {"canary_block_seconds": 60},
+    "Observed": {"canary_block_seconds": 60, "term": 0},
     "SloTerms": {"without_feedback": False, "margin_given": True},
     "TrainingFailed": {"lost": False},
     "RetrainingTerms": {"cooldown_given": True},
@@ -87,7 +89,7 @@ RECORDS = {
 """What isn't read isn't there, and what isn't given is a person's choice."""
 PARAMETERS = {
     "canary.shadow_evidence.planned_shadow_seconds": {"known": 0.0},
-    "canary.verdict.decide": {"forced": False},
+    "canary.verdict.decide": {"forced": False, "unread": False},
     "model.terms.terms_of": {"hour_seconds": HOUR},
     "slo_health.drift._two_sample": {"same_hours": False},
     "slo_health.gauge_slo._followed": {"daily": False},

@@ -355,16 +355,20 @@ def test_a_hold_out_too_small_names_the_rows_that_are_needed():
 
 
 @pytest.mark.slow
-def test_a_hold_out_too_small_counts_as_no_attempt():
+def test_trainings_whose_hold_out_is_too_small_go_on_ever_more_rarely():
     small = {
         "evaluation": {"accuracy": count(10, 100)},
         "stableEvaluation": {"accuracy": count(10, 100)},
     }
     day = 288
-    events = [trained(TRAINED + k * 2 * day, f"v{k + 2}", **small) for k in range(3)]
-    lines = run(scenario(decaying(), TRAINED + 6 * day, events=events))
+    ends = (TRAINED, TRAINED + 2 * day + 12, TRAINED + 6 * day + 24)
+    events = [trained(end, f"v{k + 2}", **small) for k, end in enumerate(ends)]
+    lines = run(scenario(decaying(), TRAINED + 8 * day, events=events))
     assert [reason for kind, reason in acts(lines) if kind == "Alert"] == ["HoldOutTooSmall"] * 3
-    assert types(lines).count("Retrain") == 4, "after three that count a person is needed"
+    begins = [line["at"] // BLOCK for line in lines if line["decision"]["type"] == "Retrain"]
+    assert len(begins) == len(ends), "each attempt is followed by a longer pause, not by an end"
+    pauses = [begin - end for end, begin in zip(ends, begins[1:], strict=False)]
+    assert [round(pause / day) for pause in pauses] == [2, 4]
 
 
 @pytest.mark.parametrize(
