@@ -24,10 +24,12 @@ def attended_seconds(status: DataProductStatus, since: int, until: int) -> int:
 def rollout_seconds(status: DataProductStatus, candidate: Candidate, until: int) -> int:
     """Return how long a rollout has lasted since its first share, as far as that counts.
 
-    What spec.suspend has held it for counts neither.
+    What spec.suspend has held it for counts neither, nor does an outage that isn't over.
     """
     began = candidate.shares[0].start_time if candidate.shares else candidate.start_time
-    return attended_seconds(status, began, until) - candidate.suspended_seconds
+    outage = status.engine.outage_start_time
+    seen = until if outage is None else min(until, max(outage, began))
+    return attended_seconds(status, began, seen) - candidate.suspended_seconds
 
 
 def with_absences(

@@ -47,6 +47,13 @@ def test_a_suspension_and_an_absence_both_count_for_nothing():
     assert rollout_seconds(status, one, now) == 4 * HOUR
 
 
+def test_an_outage_that_lasts_does_not_count_before_its_end_either():
+    status = serving(candidate=candidate(5)).with_engine(outage_start_time=START + 3 * HOUR)
+    assert rollout_seconds(status, status.candidate, START + 4 * HOUR) == 3 * HOUR
+    earlier = status.with_engine(outage_start_time=START - HOUR)
+    assert rollout_seconds(earlier, earlier.candidate, START + HOUR) == 0
+
+
 def test_absences_are_kept_with_a_rollout_alone_and_as_many_as_status_holds():
     now = START + 1000 * HOUR
     many = [away(2 * n, 2 * n + 1 + n / 100) for n in range(40)]
