@@ -185,7 +185,10 @@ def _retrain(
     if obstacle is not None:
         message = f"the requested retraining waits: {obstacle.message}"
         return Proposal(Hold(reason=obstacle.reason, message=message), status)
+    lost = status.retraining.lost_jobs if status.retraining else 0
     status = pauses.without_pause(status)
+    if lost:  # a request whose Job was lost is the same one, and its next wait is longer
+        status = status.with_retraining(lost_jobs=lost)
     version = stable.release.version
     decision = Retrain(
         reason=Reason.REQUESTED,
@@ -203,6 +206,8 @@ def _try_again(
 ) -> Proposal | None:
     """A version that was rejected, or inconclusive, starts its rollout again."""
     candidate, stable = status.trial, status.stable
+    if terms.ended and (candidate is None or candidate.parked):
+        return _refuse(status, request, f"the product is {terms.lifecycle}, so no version is tried")
     if _waits(status, observed) and observed.wanted and request.version == observed.wanted.version:
         return _start_unmeasured(terms, status, observed, request)
     if candidate is not None and not candidate.parked:
@@ -217,7 +222,7 @@ def _try_again(
     release = next(
         (r for r in (parked, spec) if r is not None and request.version in {"", r.version}), None
     )
-    if stable is None or release is None or release == stable.release or terms.ended:
+    if stable is None or release is None or release == stable.release:
         return _refuse(status, request, "there is no version to try")
     again = candidate if candidate is not None and release == parked else None
     decision = StartRollout(

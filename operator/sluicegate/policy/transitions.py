@@ -4,7 +4,7 @@ Kept apart from deciding: a replay carries a decision out at once, the operator 
 records it when traffic was seen to follow.
 """
 
-from typing import Final, assert_never
+from typing import assert_never
 
 from sluicegate.api.baseline import Baselines
 from sluicegate.api.engine import EngineState, OriginalBaseline, SloRecord
@@ -37,19 +37,12 @@ from sluicegate.policy.model.decision import (
     alert_key,
 )
 from sluicegate.policy.model.history import with_accepted
+from sluicegate.policy.model.retries import retry_seconds
 from sluicegate.policy.model.spec_wish import LASTING, parent_of_next
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import pauses
 from sluicegate.policy.slo_health.baseline import from_evaluation
 from sluicegate.stats.paired import is_shown_better
-
-FIRST_RETRY_SECONDS: Final = 60
-LONGEST_RETRY_SECONDS: Final = 1800
-
-
-def retry_seconds(retries: int) -> int:
-    """Wait before the retry of a rollout, by earlier faults of the cluster: 1, 2, 4 … 30 min."""
-    return min(FIRST_RETRY_SECONDS << min(retries, 10), LONGEST_RETRY_SECONDS)
 
 
 def apply_decision(  # noqa: PLR0911 - one an outcome

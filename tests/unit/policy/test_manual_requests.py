@@ -78,6 +78,15 @@ def test_a_retraining_that_is_asked_for_begins_a_new_count_of_attempts():
     assert found.status.last_handled == LastHandled(retrain_requested_at="one")
 
 
+def test_a_retraining_that_is_asked_for_again_after_lost_jobs_keeps_their_number():
+    """Each wait is longer than the one before, and the third lost Job needs a person."""
+    lost = RetrainingStatus(lost_jobs=2, retry_time=NOW - 1, unsuccessful_attempts=3)
+    found = answer(asked(REQUEST_RETRAIN), retraining=lost)
+    assert isinstance(found.decision, Retrain)
+    kept = found.status.retraining
+    assert (kept.lost_jobs, kept.unsuccessful_attempts, kept.retry_time) == (2, 0, None)
+
+
 def test_each_token_is_a_retraining_of_its_own():
     triggers = {answer(asked(REQUEST_RETRAIN, token)).decision.trigger for token in "ab"}
     assert len(triggers) == 2

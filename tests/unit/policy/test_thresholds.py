@@ -41,12 +41,13 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
     "model.history": {"MOST_VERSIONS": 20},
     "model.hold_out_margin": {"Z_POWER": Z95 + Z80},
     "model.terms": {"DROPS_IN_BUDGET": 2, "RECENT_FAST": 12, "RECENT_SLOW": 24, "MOST_MARGIN": 0.9999},
+    "model.retries": {"FIRST_RETRY_SECONDS": 60, "LONGEST_RETRY_SECONDS": 1800},
     "new_versions": {"MOST_RENEWALS": 5},
     "retraining.budget": {"AGEING_SECONDS": 6 * HOUR},
     "retraining.challenger": {"SUSPECTED_SHARE": 0.5},
     "retraining.holdout_gate": {"_MOST_TIMES": 30},
     "retraining.labels": {"Z_TOLD": Z95 + Z80},
-    "retraining.pauses": {"LONGEST_COOLDOWN": 7 * DAY, "FIRST_RETRY_SECONDS": 60, "LONGEST_RETRY_SECONDS": 1800},
+    "retraining.pauses": {"LONGEST_COOLDOWN": 7 * DAY},
     "retraining.preconditions": {"LEAST_AGE_BLOCKS": 14},
     "slo_health.baseline": {"Z_BASELINE": Z975, "LEAST_HOURS": 24, "LEAST_HOURS_WEEKLY": 168, "PRECISION": 35},
     "slo_health.client_errors": {"LEAST_MARGIN": 0.01, "MOST_MARGIN": 0.05, "_RECENT": 12},
@@ -59,7 +60,6 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
     "slo_health.probation": {"LEAST_HOURS": 3, "LEAST_BLOCKS": 36, "MOST_HOURS": 168},
     "slo_health.ratio_slo": {"CALM_SHARE": 0.9, "SPOKEN_HOURS": 24},
     "slo_health.visibility": {"DAY_SECONDS": DAY},
-    "transitions": {"FIRST_RETRY_SECONDS": 60, "LONGEST_RETRY_SECONDS": 1800},
 }  # fmt: skip
 RECORDS = {
     "CanaryBlock": {"canary_up": True},

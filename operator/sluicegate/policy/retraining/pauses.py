@@ -12,11 +12,10 @@ from sluicegate.api.names import REQUEST_RETRAIN
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.status import DataProductStatus
+from sluicegate.policy.model.retries import retry_seconds
 from sluicegate.policy.model.terms import Terms
 
 LONGEST_COOLDOWN: Final = 7 * 86_400
-FIRST_RETRY_SECONDS: Final = 60
-LONGEST_RETRY_SECONDS: Final = 1800
 WITHOUT_REMEDY: Final = frozenset({Reason.HOLD_OUT_TOO_SMALL, Reason.NOT_SHOWN_BETTER})
 """Reasons of attempts whose training worked, and whose version is not shown to be a remedy."""
 
@@ -100,7 +99,7 @@ def lost(status: DataProductStatus, now: int) -> DataProductStatus:
     """
     before = status.retraining or RetrainingStatus()
     running = before.trigger
-    wait = min(FIRST_RETRY_SECONDS << min(before.lost_jobs, 10), LONGEST_RETRY_SECONDS)
+    wait = retry_seconds(before.lost_jobs)
     after = status.with_retraining(
         trigger=None,
         last_reason=str(Reason.INFRASTRUCTURE),

@@ -67,8 +67,10 @@ def _waits(observation: Observation, plan: Plan) -> bool:
         found = plan.evaluation
         if found is None:
             return False
-        challenger = found.waiting is not None and found.waiting.cause is DecisionReason.SCHEDULED
-        return challenger or found.decision.reason is DecisionReason.NO_SLOT
+        waits = found.waiting
+        scheduled = waits is not None and waits.cause is DecisionReason.SCHEDULED
+        reasons = {found.decision.reason, waits.reason if waits and scheduled else None}
+        return DecisionReason.NO_SLOT in reasons
     without = observation.job is None and not observation.trains and not observation.refusal
     return without and observation.may_train(status) and not observation.starts_training(status)
 

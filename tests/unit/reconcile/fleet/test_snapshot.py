@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
@@ -207,6 +208,18 @@ def test_a_training_waits_for_a_slot_until_its_job_is_there():
     ended = replace(observation, job=begun(finished=True))
     found = [snapshot_of(one, make_plan(one)).waiting_since for one in (observation, ended)]
     assert found == [world.now, None]
+
+
+@pytest.mark.parametrize(("retries_in", "waits"), [(-BLOCK, True), (30 * BLOCK, False)])
+def test_a_challenger_whose_job_was_lost_stands_in_no_line_before_its_retry(retries_in, waits):
+    """Else the slot stays free for it, and nothing trains."""
+    world = serving_world(0, retraining=TRAINING | {"schedule": {"everySeconds": 3600}})
+    world.portfolio = Portfolio(slot=False)
+    world.run(70)
+    assert standing_after(world).waiting_since is not None
+    retry = datetime.fromtimestamp(world.now + retries_in, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    world.status["retraining"] |= {"lostJobs": 1, "retryTime": retry}
+    assert (standing_after(world).waiting_since is not None) is waits
 
 
 def test_a_product_that_has_trained_waits_for_no_slot_until_it_is_to_train_again():

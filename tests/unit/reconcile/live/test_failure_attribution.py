@@ -13,7 +13,7 @@ from sluicegate.api.names import REQUEST_ABORT, DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.versions import CandidatePhase, Release
 from sluicegate.policy.model.observed import Facts, TrainingSucceeded
-from sluicegate.policy.transitions import retry_seconds
+from sluicegate.policy.model.retries import retry_seconds
 from sluicegate.reconcile.live.children import deployment_record
 from sluicegate.reconcile.live.failure_attribution import attribution_of, failing
 from sluicegate.reconcile.live.pods import pod_state
