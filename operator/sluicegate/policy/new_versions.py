@@ -172,6 +172,18 @@ def _told_once(status: DataProductStatus, obstacle: Hold, wanted: Release) -> Ho
     return Alert(reason=obstacle.reason, message=text, about=name)
 
 
+def waits_for(terms: Terms, status: DataProductStatus, observed: Observed) -> Hold | None:
+    """Return what the rollout waits for that the spec asks for; None where none is due, or it begins."""
+    wish, stable = (
+        spec_wish(status, observed.wanted, withheld=bool(observed.withheld)),
+        status.stable,
+    )
+    if wish is None or stable is None or wish.standing is not Standing.DUE:
+        return None
+    obstacle = cannot_start(terms, observed, wish.wanted)
+    return obstacle or _renewals_full(terms, wish.target, stable.release, observed)
+
+
 def cannot_start(terms: Terms, observed: Observed, release: Release) -> Hold | None:
     """Why a rollout can't begin now; None when it can."""
     if terms.ended:

@@ -20,6 +20,7 @@ from sluicegate.conditions import (
     Finding,
 )
 from sluicegate.policy.canary.api_gate import explain, is_held
+from sluicegate.policy.new_versions import waits_for
 from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck, rolling, words_of
 from sluicegate.reconcile.live.pods import of_revision, problem_of
 from sluicegate.reconcile.observe.observation import Observation
@@ -282,6 +283,9 @@ def _no_rollout(observation: Observation, status: DataProductStatus) -> Finding:
             f" {status.stable.version} remains stable"
         )
         return Finding(kind, "False", Reason.RETURN_FAILED, text)
+    waits = waits_for(observation.terms, status, observation.observed)
+    if waits is not None:
+        return Finding(kind, "False", waits.reason, waits.message)
     if (left := _left_behind(status)) is not None:
         return left
     return Finding(kind, "False", Reason.ON_PROBATION if status.probation else Reason.NO_ROLLOUT)

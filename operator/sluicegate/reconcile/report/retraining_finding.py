@@ -46,7 +46,7 @@ def _held_back(observation: Observation, one: RetrainingStatus) -> tuple[Reason,
         return Reason.WAITING_FOR_SLOT, _in_line(observation, pending)
     cools = pending is not None and waits == DecisionReason.COOLING_DOWN
     if one.attempts_without_remedy >= MOST_FAILURES or (cools and one.next_allowed_time):
-        return _until_labels(one) or (Reason.COOLING_DOWN, _pause(observation, one))
+        return _no_remedy(observation, one) or (Reason.COOLING_DOWN, _pause(observation, one))
     if one.retry_time is not None and one.retry_time > observation.now:
         text = f"the next Job is created at {rfc3339(one.retry_time)}"
         return Reason.WAITING_TO_RETRY, f"{text}; {_jobs(one.lost_jobs)} were lost to the cluster"
@@ -60,17 +60,19 @@ def _jobs(number: int) -> str:
     return "1 Job" if number == 1 else f"{number} Jobs in a row"
 
 
-def _until_labels(one: RetrainingStatus) -> tuple[Reason, str] | None:
+def _no_remedy(observation: Observation, one: RetrainingStatus) -> tuple[Reason, str] | None:
     """That trainings work and are no remedy, and when the next one is; None for few of them."""
-    number = one.attempts_without_remedy
+    number, ends = one.attempts_without_remedy, one.next_allowed_time
     if number < MOST_FAILURES:
         return None
-    again = f", at {rfc3339(one.next_allowed_time)} at the latest" if one.next_allowed_time else ""
     text = (
         f"{number} attempts made a version that isn't shown to be a remedy, so a person has to find the"
-        f" cause: the data, the features or the labels. The next attempt follows once there are as many"
-        f" labels again{again}"
+        " cause: the data, the features or the labels"
     )
+    if ends is not None and ends > observation.now:
+        given = observation.terms.retraining is None or observation.terms.retraining.cooldown_given
+        sooner = "" if given else "once there are as many labels again, at the latest "
+        text = f"{text}. The next attempt follows {sooner}at {rfc3339(ends)}"
     return Reason.NO_REMEDY_FOUND, text
 
 
@@ -93,7 +95,8 @@ def _under_way(
     observation: Observation, status: DataProductStatus, one: RetrainingStatus, trigger: Trigger
 ) -> Finding:
     """How the attempt does that was decided."""
-    text = f"attempt {one.attempt} for {trigger.slo or 'a person'}, from {trigger.version}"
+    by = "the schedule" if trigger.cause == DecisionReason.SCHEDULED else "a person"
+    text = f"attempt {one.attempt} for {trigger.slo or by}, from {trigger.version}"
     if observation.refusal and observation.job is None and not observation.is_new(status):
         return Finding(_KIND, "False", Reason.JOB_REFUSED, f"{text}: {observation.refusal}")
     if not (observation.job or observation.starts_training(status)):

@@ -1,14 +1,24 @@
 """Requests of people that can't act yet: which, since when, and what each waits for. Pure."""
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
-from sluicegate.api.names import REQUEST_RETRAIN, ConditionReason
+from sluicegate.api.names import REQUEST_RETRAIN, ConditionReason, DecisionReason
 from sluicegate.api.status import DataProductStatus, PendingRequest
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.model.observed import ManualRequest
 from sluicegate.policy.model.pending_requests import is_pending
+from sluicegate.policy.retraining import preconditions
 from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.observe.observation import Observation
+
+_TRAINING_WAITS: Final = {
+    DecisionReason.ALREADY_RETRAINING: "until the training under way has ended",
+    DecisionReason.CANARY_IN_PROGRESS: "until the rollout under way has ended",
+    DecisionReason.INFRASTRUCTURE: "until status.retraining.retryTime, as a Job was lost to the cluster",
+    DecisionReason.NO_SLOT: "until a training slot is free",
+}
+"""What ends the wait of a requested training, by what it waits for."""
 
 
 def waiting_requests(observation: Observation, plan: Plan) -> tuple[PendingRequest, ...]:
@@ -55,9 +65,7 @@ def _reason(  # noqa: PLR0911 - one a reason
     if candidate is not None and candidate.phase is CandidatePhase.PROMOTING:
         return str(candidate.phase), f"until {candidate.version} serves all traffic"
     if request.annotation == REQUEST_RETRAIN:
-        decision = plan.evaluation.decision if plan.evaluation is not None else None
-        reason = ConditionReason.WAITING_FOR_SLOT if decision is None else decision.reason
-        return str(reason), "until a training may start"
+        return _training_waits(observation, status)
     if observation.invalid:
         return str(ConditionReason.INVALID_SPEC), "the spec has a mistake: correct it"
     if observation.observed.withheld:
@@ -69,3 +77,13 @@ def _reason(  # noqa: PLR0911 - one a reason
     if observation.product.spec.suspend:
         return str(ConditionReason.SUSPENDED), "until spec.suspend is unset"
     return str(ConditionReason.PROGRESSING), "until a rollout begins"
+
+
+def _training_waits(observation: Observation, status: DataProductStatus) -> tuple[str, str]:
+    """What the training that a person requests waits for, whatever else was decided in the pass."""
+    portfolio, now = observation.observed.portfolio, observation.now
+    request = preconditions.RetrainingRequest(observation.terms, status, portfolio, now)
+    obstacle = preconditions.obstacle(request, preconditions.REQUESTED)
+    if obstacle is None:
+        return str(ConditionReason.PROGRESSING), "until a training may start"
+    return str(obstacle.reason), _TRAINING_WAITS.get(obstacle.reason, "until a training may start")
