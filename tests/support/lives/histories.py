@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Body = dict[str, Any]
 
 WORSE: Final = "c"
-"""Digest of a bento that is worse than all others: whoever tries it rejects it."""
+"""Digest of a bento that is worse than all others: each canary of it is rejected."""
 NAMED: Final = {"a": "v1", "b": "v2", WORSE: "v3", "d": "v4"}
 """Bentos that the spec may name, by digest, with their version."""
 MOST_HOURS: Final = 40

@@ -70,7 +70,7 @@ def runs(job: JobRecord, now: int, most_seconds: int) -> bool:
     ----------
     now : in seconds. most_seconds : that a training may take.
     """
-    if job.suspended:  # it has no pod, and whoever queues it has a budget of its own
+    if job.suspended:  # it has no pod, and the queue that suspends it has a budget of its own
         return False
     return not (job.finished or job.deleting or is_overdue(job, now, most_seconds))
 
