@@ -34,7 +34,7 @@ from benchmarks.ledger_products import (
 from benchmarks.prometheus_stand_in import PrometheusStandIn
 from cluster.controlplane import ControlPlane, Options
 from cluster.kinds import install_crds
-from sluicegate.cli.cluster_access import transport
+from sluicegate.cli.inputs.cluster_access import transport
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import Conflict, Transient
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key

@@ -15,7 +15,7 @@ import prometheus_client
 from prometheus_client.metrics import MetricWrapperBase
 
 import sluicegate
-from sluicegate.__main__ import COMMANDS
+from sluicegate.__main__ import COMMANDS, module_of
 from sluicegate.api import names
 from sluicegate.api.crd import build_crd
 from sluicegate_service import environment
@@ -130,7 +130,7 @@ def commands() -> str:
     parts = ["# Commands\n\n`sluicegate COMMAND --help` says the same.\n"]
     for name, summary in sorted(COMMANDS.items()):
         parser = argparse.ArgumentParser(prog=f"sluicegate {name}", description=f"{summary}.")
-        importlib.import_module(f"sluicegate.cli.{name.replace('-', '_')}").configure(parser)
+        importlib.import_module(module_of(name)).configure(parser)
         parts.append(f"## {name}\n\n```text\n{parser.format_help().rstrip()}\n```\n")
     return "\n".join(parts)
 

@@ -13,42 +13,54 @@ from typing import Final
 
 from sluicegate.errors import InvalidInput, SluicegateError
 
-COMMANDS: Final = {
-    "get": "list products by team, market and state",
-    "tree": "show a product with its versions and their objects",
-    "status": "show the state of a product, or wait for it",
-    "history": "show the versions of a product with their outcomes, or its decisions",
-    "graph": "draw which product depends on which",
-    "promote": "approve a candidate, with its evidence",
-    "abort": "roll a candidate back",
-    "rollback": "restore an earlier version",
-    "retrain": "ask for a training",
-    "suspend": "hold rollouts and retrainings of a product",
-    "resume": "end the suspension of a product",
-    "init": "make a product from a template",
-    "check": "check that a bento runs and fits its product, without a cluster",
-    "train": "run a product's training locally, as its Job would",
-    "plan": "show the objects that the operator would apply for a DataProduct",
-    "record": "write the past of a product as a scenario, from Prometheus",
-    "replay": "show the decisions over a history of counts",
-    "simulate": "estimate how often and how fast a policy promotes, rolls back and retrains",
-    "tune": "propose objectives, drops and margins from a recorded history",
-    "pack": "pack a bento as an OCI image and push it",
-    "runtime-constraints": "print the packages of the runtime image",
-    "runtime-image": "build a runtime image with a bento's packages and push it",
-    "writeback": "write the stable version into its file in Git",
-    "doctor": "check that a cluster has what the operator needs",
-    "explain": "explain the state of a product, with live numbers",
-    "report": "report on a product in a period, from its ledger",
-    "review": "sign a review, or write the due dates of reviews as a calendar",
-    "archive": "copy sealed reviews to a folder or a bucket",
-    "dossier": "write the technical file of a product, from its spec and sealed ledgers",
-    "web": "serve the portfolio page: all products, who needs a person, markets, reviews",
-    "notify": "send messages about transitions of products to chat, mail and buses",
-    "crds": "write the CustomResourceDefinition from the types",
-    "completion": "print the completion of a shell",
-    "run": "run the operator",
+ROOMS: Final = {
+    "kubectl": {
+        "get": "list products by team, market and state",
+        "tree": "show a product with its versions and their objects",
+        "status": "show the state of a product, or wait for it",
+        "history": "show the versions of a product with their outcomes, or its decisions",
+        "graph": "draw which product depends on which",
+        "promote": "approve a candidate, with its evidence",
+        "abort": "roll a candidate back",
+        "rollback": "restore an earlier version",
+        "retrain": "ask for a training",
+        "suspend": "hold rollouts and retrainings of a product",
+        "resume": "end the suspension of a product",
+        "completion": "print the completion of a shell",
+    },
+    "models": {
+        "init": "make a product from a template",
+        "check": "check that a bento runs and fits its product, without a cluster",
+        "train": "run a product's training locally, as its Job would",
+        "pack": "pack a bento as an OCI image and push it",
+        "runtime-constraints": "print the packages of the runtime image",
+        "runtime-image": "build a runtime image with a bento's packages and push it",
+    },
+    "trials": {
+        "plan": "show the objects that the operator would apply for a DataProduct",
+        "record": "write the past of a product as a scenario, from Prometheus",
+        "replay": "show the decisions over a history of counts",
+        "simulate": "estimate how often and how fast a policy promotes, rolls back and retrains",
+        "tune": "propose objectives, drops and margins from a recorded history",
+        "explain": "explain the state of a product, with live numbers",
+    },
+    "reviews": {
+        "report": "report on a product in a period, from its ledger",
+        "review": "sign a review, or write the due dates of reviews as a calendar",
+        "archive": "copy sealed reviews to a folder or a bucket",
+        "dossier": "write the technical file of a product, from its spec and sealed ledgers",
+    },
+    "operations": {
+        "doctor": "check that a cluster has what the operator needs",
+        "writeback": "write the stable version into its file in Git",
+        "web": "serve the portfolio page: all products, who needs a person, markets, reviews",
+        "notify": "send messages about transitions of products to chat, mail and buses",
+        "crds": "write the CustomResourceDefinition from the types",
+        "run": "run the operator",
+    },
 }
+"""Summary of each command, by the package below `sluicegate.cli` that has its module."""
+COMMANDS: Final = {name: text for room in ROOMS.values() for name, text in room.items()}
 EXIT_FAILED: Final = 1
 EXIT_WRONG_INPUT: Final = 2
 EXIT_INTERRUPTED: Final = 130
@@ -82,11 +94,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def complete() -> int:
     """Answer kubectl, which asks for the completions of its plugin."""
-    from sluicegate.cli.completion import complete as answer
+    from sluicegate.cli.kubectl.completion import complete as answer
 
     def parser_of(command: str) -> argparse.ArgumentParser:
         found = argparse.ArgumentParser(prog=command)
-        importlib.import_module(_module(command)).configure(found)
+        importlib.import_module(module_of(command)).configure(found)
         return found
 
     return answer(sys.argv[1:], COMMANDS, parser_of)
@@ -109,14 +121,16 @@ def _parser(asked: str | None, program: str = "sluicegate") -> argparse.Argument
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary}.".capitalize())
         if name == asked:
-            module = importlib.import_module(_module(name))
+            module = importlib.import_module(module_of(name))
             module.configure(command)
             command.set_defaults(run=module.run, command=name)
     return parser
 
 
-def _module(command: str) -> str:
-    return f"sluicegate.cli.{command.replace('-', '_')}"
+def module_of(command: str) -> str:
+    """Return the name of the module that implements a command."""
+    room = next(room for room, commands in ROOMS.items() if command in commands)
+    return f"sluicegate.cli.{room}.{command.replace('-', '_')}"
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import yaml
 from cluster.addons.scraping import LIMITS, configuration
 from cluster.builds import program
 from sluicegate.__main__ import _parser
-from sluicegate.cli.web import check
+from sluicegate.cli.operations.web import check
 from sluicegate.notify.configuration import parse
 from sluicegate.settings import parse_settings
 from tests.support.apiserver.people import may

@@ -9,7 +9,7 @@ import pytest
 
 from cluster.kinds import install_crds
 from sluicegate.__main__ import main
-from sluicegate.cli.init import TEMPLATES
+from sluicegate.cli.models.init import TEMPLATES
 
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane

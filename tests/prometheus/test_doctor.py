@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sluicegate.cli.doctor_prometheus import PrometheusReader, prometheus_findings
+from sluicegate.cli.operations.doctor_prometheus import PrometheusReader, prometheus_findings
 from sluicegate.settings import parse_settings
 from tests.support.processes.http_server import answering
 from tests.support.prometheus.server import prometheus, rows

@@ -1,1 +1,1 @@
-"""The commands of `sluicegate`, one module each; they parse arguments, call, and print."""
+"""The commands of `sluicegate`, one module each in the room of their reader; they parse arguments, call, and print."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sluicegate.__main__ import main
-from sluicegate.cli.init import TEMPLATES
+from sluicegate.cli.models.init import TEMPLATES
 
 SERVICES = Path(__file__).resolve().parents[3] / "bentos"
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 TALKS = "import sluicegate.__main__ as m, sys; m.COMMANDS = {'crds': 'x'};"
-ENDLESS = "import sluicegate.cli.crds as c; c.run = lambda args: [print('x' * 99) for _ in range(9999)] and 0;"
+ENDLESS = "import sluicegate.cli.operations.crds as c; c.run = lambda args: [print('x' * 99) for _ in range(9999)] and 0;"
 
 
 def test_a_reader_that_goes_is_no_traceback():

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.api.product import DataProduct
-from sluicegate.cli.explain import status_lines
-from sluicegate.cli.get import DISPENSABLE, HEADER, row
 from sluicegate.cli.kubectl import facts
-from sluicegate.cli.kubectl.output import as_json, as_yaml
-from sluicegate.cli.kubectl.terminal import UNSAFE, clean, coloured, columns, table
-from sluicegate.cli.status import lines
+from sluicegate.cli.kubectl.get import DISPENSABLE, HEADER, row
+from sluicegate.cli.kubectl.status import lines
+from sluicegate.cli.printing.output import as_json, as_yaml
+from sluicegate.cli.printing.terminal import UNSAFE, clean, coloured, columns, table
+from sluicegate.cli.trials.explain import status_lines
 from tests.support.samples.product_examples import example, full_status
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from sluicegate.__main__ import main
-from sluicegate.cli import simulate as command
+from sluicegate.cli.trials import simulate as command
 from tests.support.decisions.canary_products import INDICATORS
 
 pytestmark = pytest.mark.slow
@@ -119,7 +119,7 @@ def test_without_numpy_the_way_out_is_told(product, capsys, monkeypatch):
 
 def test_what_needs_no_numpy_imports_none():
     """The extra is left out where nobody simulates: plan, explain and replay work without it."""
-    modules = "cli.plan, sluicegate.cli.explain, sluicegate.cli.replay, sluicegate.cli.simulate"
+    modules = "cli.trials.plan, sluicegate.cli.trials.explain, sluicegate.cli.trials.replay, sluicegate.cli.trials.simulate"
     code = f"import sys, sluicegate.{modules}; sys.exit('numpy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sluicegate.__main__ import main
-from sluicegate.cli.web import readable
+from sluicegate.cli.operations.web import readable
 from sluicegate.errors import SluicegateError
 from sluicegate.kube.transport import Transport
 from tests.support.apiserver.kubeconfigs import kubeconfig_of

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.__main__ import main
-from sluicegate.cli.manifest_edit import find_product, replaced
+from sluicegate.cli.operations.manifest_edit import find_product, replaced
 from sluicegate.kube.resources import Key
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ PAGES = [
     ROOT / "gitops" / "README.md",
     *(ROOT / "docs").rglob("*.md"),
     *(ROOT / "bentos").glob("*/README.md"),
-    *(ROOT / "operator/sluicegate/cli/templates").rglob("README.md.in"),
+    *(ROOT / "operator/sluicegate/cli/models/templates").rglob("README.md.in"),
 ]
 BLOCK = re.compile(r"^ *```console\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 

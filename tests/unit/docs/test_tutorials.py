@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sluicegate.cli.init import TEMPLATES, template
+from sluicegate.cli.models.init import TEMPLATES, template
 from tests.support.pages.steps import ROOT, TUTORIALS, Command, File, commands, prints, steps
 from tests.support.pages.tiers import BENTOS, BOTH, CLUSTER, ELSEWHERE, FOLLOWED, tier
 

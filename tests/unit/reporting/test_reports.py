@@ -16,7 +16,7 @@ import yaml
 
 import sluicegate.cli
 from sluicegate.__main__ import main
-from sluicegate.cli.report import readable, spun
+from sluicegate.cli.reviews.report import readable, spun
 from sluicegate.reporting.facts import facts_of
 from sluicegate.reporting.response_times import quantile, quantiles_of_sum
 from sluicegate.reporting.text import as_csv, documents, markdown

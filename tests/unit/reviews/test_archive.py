@@ -12,7 +12,7 @@ from aiohttp import web
 
 from sluicegate.__main__ import main
 from sluicegate.api import names
-from sluicegate.cli.archive import place_of
+from sluicegate.cli.reviews.archive import place_of
 from sluicegate.errors import InvalidInput
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.ledger.archive import file_name, is_archived

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from sluicegate.__main__ import main
-from sluicegate.cli.report import choose
-from sluicegate.cli.report_live import missing_days, step_of, with_what_is_new
+from sluicegate.cli.reviews.report import choose
+from sluicegate.cli.reviews.report_live import missing_days, step_of, with_what_is_new
 from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reporting.text import markdown
@@ -60,7 +60,7 @@ async def test_the_command_reads_cluster_and_prometheus_and_writes_a_page(tmp_pa
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
         monkeypatch.setenv("SLUICEGATE_PROMETHEUS_URL", it.stand_in.url)
         now = it.now
-        monkeypatch.setattr("sluicegate.cli.report.time", SimpleNamespace(time=lambda: now))
+        monkeypatch.setattr("sluicegate.cli.reviews.report.time", SimpleNamespace(time=lambda: now))
         page = tmp_path / "page.html"
         arguments = ["--live", "-o", "html", "--file", str(page)]
         assert await asyncio.to_thread(main, ["report", "--all", *arguments]) == 0

@@ -194,7 +194,7 @@ async def test_without_an_endpoint_there_are_no_spans_and_no_ids():
 @pytest.mark.slow
 def test_without_an_endpoint_nothing_of_opentelemetry_is_imported():
     program = (
-        "import sys, sluicegate.cli.run\n"
+        "import sys, sluicegate.cli.operations.run\n"
         "from sluicegate.runtime.tracing import open_tracing\n"
         "open_tracing('', instance='o')\n"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"

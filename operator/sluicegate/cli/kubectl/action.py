@@ -14,10 +14,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from sluicegate.cli.kubectl import facts
-from sluicegate.cli.kubectl.output import add_output
 from sluicegate.cli.kubectl.result import report
 from sluicegate.cli.kubectl.session import Refused, add_product, opened, refusal
-from sluicegate.cli.kubectl.terminal import clean, say
 from sluicegate.cli.kubectl.waiting import (
     CODES,
     FAILED,
@@ -26,6 +24,8 @@ from sluicegate.cli.kubectl.waiting import (
     seconds_of,
     wait,
 )
+from sluicegate.cli.printing.output import add_output
+from sluicegate.cli.printing.terminal import clean, say
 from sluicegate.errors import SluicegateError, invalid
 from sluicegate.kube.errors import Conflict, Forbidden
 from sluicegate.kube.resources import DATA_PRODUCTS, Key

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.cli.kubectl import facts
-from sluicegate.cli.kubectl.output import document, write, write_names
-from sluicegate.cli.kubectl.terminal import clean
 from sluicegate.cli.kubectl.waiting import FAILED, REACHED, TIMED_OUT
+from sluicegate.cli.printing.output import document, write, write_names
+from sluicegate.cli.printing.terminal import clean
 
 if TYPE_CHECKING:
     from sluicegate.cli.kubectl.waiting import WaitResult

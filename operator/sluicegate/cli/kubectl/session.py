@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.api.names import GROUP, LABEL_PRODUCT, PLURAL
-from sluicegate.cli.kubectl.terminal import clean, say
+from sluicegate.cli.printing.terminal import clean, say
 from sluicegate.errors import SluicegateError, invalid
 from sluicegate.kube.direct_client import DirectClient
 from sluicegate.kube.errors import Forbidden, NotFound

@@ -1,0 +1,39 @@
+"""DataProducts in files of YAML or JSON, as commands are given them."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sluicegate.api.names import KIND
+from sluicegate.api.product import DataProduct
+from sluicegate.errors import invalid
+
+
+def read_products(file: str) -> Iterator[DataProduct]:
+    """The DataProducts in a file. Raises InvalidInput, naming the field, for anything wrong."""
+    yield from map(DataProduct.parse, read_documents(file))
+
+
+def read_documents(file: str) -> list[dict[str, Any]]:
+    """The DataProducts in a file as they are written there. Raises InvalidInput where there is none."""
+    found = [
+        document
+        for document in _documents(file)
+        if isinstance(document, dict) and document.get("kind") == KIND
+    ]
+    if not found:
+        raise invalid(file, f"holds no {KIND}: give a file with at least one")
+    return found
+
+
+def _documents(file: str) -> list[Any]:
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        return list(yaml.safe_load_all(text))
+    except (OSError, UnicodeDecodeError) as error:
+        raise invalid(file, f"can't be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise invalid(file, f"is no YAML: {error}") from error

@@ -1,0 +1,188 @@
+"""`sluicegate get`: products in a table, by team, market and state."""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from sluicegate.cli.kubectl import facts
+from sluicegate.cli.kubectl.session import Session, add_product, opened, refusals
+from sluicegate.cli.printing.output import add_output, objects, write, write_names
+from sluicegate.cli.printing.terminal import coloured, say, table, width_of
+from sluicegate.kube.errors import Gone, Transient
+from sluicegate.kube.resources import DATA_PRODUCTS
+
+STATES: Final = ("Healthy", "Degrading", "Degraded", "Unknown")
+HEADER: Final = ("NAMESPACE", "NAME", "STATE", "SLO", "MODEL", "CANARY", "TEAM", "MARKETS", "AGE", "REASON")  # fmt: skip
+WIDE: Final = ("PRIORITY", "DIAGNOSIS", "RETRAINING", "REVIEW")
+DISPENSABLE: Final = (
+    "REVIEW",
+    "RETRAINING",
+    "DIAGNOSIS",
+    "PRIORITY",
+    "AGE",
+    "MARKETS",
+    "TEAM",
+    "SLO",
+)
+"""What is left out of a narrow terminal, in this order."""
+NEVER: Final = datetime.fromtimestamp(0, UTC)
+"""A time at which rows are compared, so that age is no change."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_product(parser, nargs="?")
+    which = parser.add_argument_group("selection")
+    which.add_argument("--all-namespaces", "-A", action="store_true", help="of all namespaces")
+    which.add_argument("--selector", "-l", default="", metavar="LABELS", help="label selector")
+    which.add_argument("--team", default="", help="owner, its last part, or a member's user name")
+    which.add_argument("--market", default="", help="products of a market, e.g. AT")
+    which.add_argument("--state", default="", choices=("", *STATES), metavar="STATE",
+                       help="one of " + ", ".join(STATES))  # fmt: skip
+    which.add_argument(
+        "--needs-action", action="store_true",
+        help="products that need a person: approval, stalled, degraded without a remedy, review",
+    )  # fmt: skip
+    which.add_argument(
+        "--needs-me", action="store_true", help="the same, of products whose team lists you"
+    )
+    parser.add_argument(
+        "--watch", "-w", action="store_true", help="print each change, until Ctrl-C"
+    )
+    parser.add_argument("--no-headers", action="store_true", help="leave the names of columns out")
+    add_output(parser)
+    parser.epilog = (
+        "A narrow terminal leaves columns out; a pipe gets all of them. Exit codes: 0 done, 1 failed,"
+        " 2 wrong input (also a product that does not exist)."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the products."""
+    with opened(args) as session:
+        found = list(_selected(session, args))
+        if args.needs_me or args.needs_action:
+            return _needs(session, found, args)
+        _print(found, args, headers=not args.no_headers)
+        if args.watch:
+            _follow(session, args, found)
+    return 0
+
+
+def _needs(session: Session, found: list[facts.Body], args: argparse.Namespace) -> int:
+    """Print what the products need of a person."""
+    from sluicegate.cli.kubectl import needs  # noqa: PLC0415 - imports the types
+
+    if args.needs_me:
+        user = needs.username(session.client)
+        found = [one for one in found if needs.in_team(one, user)]
+    if args.output in {"json", "yaml", "name"}:
+        _print(needs.needing(found), args, headers=False)
+    elif rows := needs.rows(found, datetime.now(UTC)):
+        wide = args.output == "wide"
+        sys.stdout.write(
+            table(
+                needs.HEADER, rows, width=0 if wide else width_of(sys.stdout),
+                dispensable=needs.DISPENSABLE, headers=not args.no_headers,
+            )
+        )  # fmt: skip
+    else:
+        say("No product needs a person.")
+    return 0
+
+
+def _selected(session: Session, args: argparse.Namespace) -> Iterator[facts.Body]:
+    if args.product:
+        yield session.product(session.key(args.product))
+        return
+    with refusals("list", DATA_PRODUCTS, session.namespace):
+        for product in session.client.items(
+            DATA_PRODUCTS, namespace=session.namespace, labels=args.selector
+        ):
+            if _wanted(product, args):
+                yield product
+
+
+def _wanted(product: facts.Body, args: argparse.Namespace) -> bool:
+    return facts.matches(product, team=args.team, market=args.market, state=args.state)
+
+
+def _print(found: list[facts.Body], args: argparse.Namespace, *, headers: bool) -> None:
+    if args.output in {"json", "yaml"}:
+        for one in found:
+            one.update(apiVersion=DATA_PRODUCTS.api_version, kind=DATA_PRODUCTS.kind)
+        write(objects(found, single=bool(args.product)), args.output)
+    elif args.output == "name":
+        write_names(found)
+    elif found:
+        _table(found, args, headers=headers)
+    else:
+        where = (
+            "" if args.all_namespaces else f" in the namespace {args.namespace or 'of the context'}"
+        )
+        say(f"No products found{where}.")
+
+
+def _table(found: list[facts.Body], args: argparse.Namespace, *, headers: bool) -> None:
+    wide = args.output == "wide"
+    first = 0 if args.all_namespaces else 1
+    header = (*HEADER[first:-1], *(WIDE if wide else ()), HEADER[-1])
+    now = datetime.now(UTC)
+    rows = [row(product, now, wide=wide)[first:] for product in found]
+    sys.stdout.write(
+        table(
+            header, rows, width=0 if wide else width_of(sys.stdout), dispensable=DISPENSABLE,
+            colours=coloured(sys.stdout), headers=headers,
+        )
+    )  # fmt: skip
+    sys.stdout.flush()
+
+
+def row(product: facts.Body, now: datetime, *, wide: bool = False) -> list[str]:
+    """Cells of a product, in the order of the header."""
+    spec, summary = facts.part(product, "spec"), facts.part(product, "status", "summary")
+    meta = product["metadata"]
+    cells = [
+        meta.get("namespace", ""),
+        meta["name"],
+        facts.state_of(product),
+        summary.get("slo", ""),
+        summary.get("model", ""),
+        summary.get("canary", ""),
+        str(spec.get("owner", "")).rpartition("/")[2],
+        facts.join(spec.get("markets") or ()),
+        facts.age(meta.get("creationTimestamp", ""), now),
+    ]
+    if wide:
+        training = facts.part(product, "status", "retraining")
+        cells += [
+            spec.get("priority", ""),
+            facts.part(product, "status", "diagnosis").get("cause", ""),
+            training.get("waitingFor") or facts.part(training, "lastResult").get("outcome", ""),
+            facts.condition(product, "ReviewDue").get("reason", ""),
+        ]
+    return [str(cell or "") for cell in (*cells, summary.get("reason"))]
+
+
+def _follow(session: Session, args: argparse.Namespace, found: list[facts.Body]) -> None:
+    """Print a row for each change of the products; a watch that ends begins again."""
+    shown = {facts.key(one): row(one, NEVER, wide=True) for one in found}
+    key = session.key(args.product) if args.product else None
+    while True:
+        try:
+            for kind, product in session.client.watch(
+                DATA_PRODUCTS, namespace=key.namespace if key else session.namespace,
+                name=key.name if key else "", labels=args.selector,
+            ):  # fmt: skip
+                cells, name = row(product, NEVER, wide=True), facts.key(product)
+                if kind == "DELETED":
+                    shown.pop(name, None)
+                elif _wanted(product, args) and shown.get(name) != cells:
+                    shown[name] = cells
+                    _print([product], args, headers=False)
+        except (Gone, Transient) as error:
+            say(f"the watch ended and begins again: {error}")
+            time.sleep(1)

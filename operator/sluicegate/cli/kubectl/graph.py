@@ -1,0 +1,114 @@
+"""`sluicegate graph`: which product depends on which, for Graphviz or Mermaid."""
+
+import argparse
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sluicegate.cli.kubectl import facts
+from sluicegate.cli.kubectl.session import Session, add_access, opened, refusals
+from sluicegate.cli.printing.output import add_output, document, write, write_names
+from sluicegate.cli.printing.terminal import clean, say
+from sluicegate.errors import invalid
+from sluicegate.kube.errors import Forbidden
+from sluicegate.kube.resources import DATA_PRODUCTS
+from sluicegate.portfolio.dependencies import Graph, graph_of
+
+COLOURS: Final = {"Healthy": "#d6f0d6", "Degrading": "#ffe6b3", "Degraded": "#f6c9c9"}
+"""Fills of nodes by state; others have none."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("product", metavar="NAME", nargs="?", default="",
+                        help="only what this product depends on, and what depends on it")  # fmt: skip
+    parser.add_argument("--all-namespaces", "-A", action="store_true", help="of all namespaces")
+    parser.add_argument("--format", choices=("mermaid", "dot"), default="mermaid",
+                        help="language of the graph (default: mermaid)")  # fmt: skip
+    add_output(parser)
+    add_access(parser)
+    parser.epilog = (
+        "Each node names its state; a product below a degraded one is marked as affected. Exit codes:"
+        " 0 done, 1 failed, 2 wrong input."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the graph."""
+    from sluicegate.portfolio.facts import read_facts  # noqa: PLC0415 - imports the types
+
+    with opened(args) as session:
+        items = _items(session, args.product)
+        graph = graph_of([read_facts(one) for one in items])
+        if args.product:
+            name = str(session.key(args.product))
+            if name not in graph.nodes:
+                raise invalid(name, f"is not among the {len(graph.nodes)} products: see `get -A`")
+            graph = graph.near(name)
+    if args.output == "name":
+        write_names([one for one in items if str(facts.key(one)) in graph.nodes])
+        return 0
+    if args.output in {"json", "yaml"}:
+        write(_document(graph), args.output)
+        return 0
+    written = dot(graph) if args.format == "dot" else mermaid(graph)
+    print("\n".join(written))
+    return 0
+
+
+def _items(session: Session, product: str) -> list[dict[str, Any]]:
+    """The products of the namespace; with a product those of all, as dependencies cross namespaces."""
+    if product and session.namespace:
+        try:
+            return list(session.client.items(DATA_PRODUCTS))
+        except Forbidden:
+            say(
+                f"Only products of the namespace {session.namespace} are shown: you may list no others."
+            )
+    with refusals("list", DATA_PRODUCTS, session.namespace):
+        return list(session.client.items(DATA_PRODUCTS, namespace=session.namespace))
+
+
+def _document(graph: Graph) -> dict[str, Any]:
+    products = [
+        {"namespace": namespace, "name": name, "state": graph.nodes[label].state}
+        for label in sorted(graph.nodes)
+        for namespace, _, name in [label.partition("/")]
+    ]
+    edges = [{"from": caller, "to": called} for caller, called in graph.edges]
+    return document("ProductGraph", products=products, dependencies=edges)
+
+
+def dot(graph: Graph) -> Iterator[str]:
+    """The graph in the language of Graphviz."""
+    yield "digraph products {"
+    yield '  rankdir=LR; node [shape=box, style="rounded,filled", fillcolor=white];'
+    for name, node in sorted(graph.nodes.items()):
+        fill = COLOURS.get(node.state, "white")
+        yield f'  "{_escaped(name)}" [label="{_escaped(name)}\\n{_label(graph, name)}", fillcolor="{fill}"];'
+    for caller, called in graph.edges:
+        yield f'  "{_escaped(caller)}" -> "{_escaped(called)}";'
+    yield "}"
+
+
+def mermaid(graph: Graph) -> Iterator[str]:
+    """The graph in the language of Mermaid."""
+    numbers = {name: f"p{number}" for number, name in enumerate(sorted(graph.nodes))}
+    yield "flowchart LR"
+    for name, number in numbers.items():
+        text = f"{name}<br/>{_label(graph, name)}".replace('"', "#quot;")
+        yield f'  {number}["{clean(text)}"]'
+    for caller, called in graph.edges:
+        yield f"  {numbers[caller]} --> {numbers[called]}"
+    for state, colour in COLOURS.items():
+        shown = [numbers[name] for name, node in graph.nodes.items() if node.state == state]
+        if shown:
+            yield f"  style {','.join(sorted(shown))} fill:{colour}"
+
+
+def _label(graph: Graph, name: str) -> str:
+    node = graph.nodes[name]
+    return f"{clean(node.state)}, affected" if node.causes else clean(node.state)
+
+
+def _escaped(text: str) -> str:
+    return clean(text).replace("\\", "\\\\").replace('"', '\\"')

@@ -1,0 +1,208 @@
+"""`sluicegate status`: the state of a product in a few lines; with --for, waits for it."""
+
+import argparse
+from collections.abc import Callable
+from typing import Final
+
+from sluicegate.cli.kubectl import facts
+from sluicegate.cli.kubectl.session import Session, add_product, opened
+from sluicegate.cli.kubectl.waiting import (
+    CODES,
+    FAILED,
+    REACHED,
+    WaitResult,
+    seconds_of,
+    wait,
+)
+from sluicegate.cli.printing.output import add_output, document, write, write_names
+from sluicegate.cli.printing.terminal import clean, say
+from sluicegate.errors import invalid
+from sluicegate.kube.resources import Key
+
+SHOWN: Final = frozenset(
+    {("Stalled", "True"), ("Ready", "False"), ("OperatorOverlap", "True"), ("ReviewDue", "True")}
+)
+"""Conditions that are shown, each with its status."""
+PROGRESS: Final = frozenset({"RetrainingActive", "RolloutProgressing"})
+"""Conditions that are shown unless their reason is one of AT_REST."""
+AT_REST: Final = frozenset({"Idle", "NoRollout", "OnProbation"})
+GOALS: Final = ("healthy", "promoted", "reviewed")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_product(parser)
+    parser.add_argument(
+        "--for", dest="goal", choices=GOALS,
+        help="wait until it is Healthy and Ready; until a version is promoted; until no sealed"
+        " review waits for a signature",
+    )  # fmt: skip
+    parser.add_argument(
+        "--version", default="", help="with --for=promoted: the version (default: the candidate's,"
+        " otherwise that of spec.model)",
+    )  # fmt: skip
+    parser.add_argument("--timeout", default="5m", help="how long to wait, e.g. 90s (default: 5m)")
+    add_output(parser)
+    parser.epilog = f"{CODES} Without --for it does not wait."
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the state; wait for it, if asked to."""
+    seconds = seconds_of(args.timeout)
+    if args.version and args.goal != "promoted":
+        raise invalid("--version", "is about a promotion: add --for=promoted")
+    with opened(args) as session:
+        key = session.key(args.product)
+        product = session.product(key)
+        if args.goal is None:
+            _print(product, WaitResult(REACHED, ""), args.output)
+            return REACHED
+        judge = _judge(session, key, product, args)
+        outcome, product = wait(
+            session, key, judge, seconds, progress=lambda text: say(clean(text))
+        )
+    _print(product, outcome, args.output)
+    return REACHED if outcome.code is None else outcome.code
+
+
+def _judge(
+    session: Session, key: Key, product: facts.Body, args: argparse.Namespace
+) -> Callable[[facts.Body], WaitResult]:
+    if args.goal == "healthy":
+        return healthy
+    if args.goal == "promoted":
+        version = args.version or awaited_version(product)
+        return lambda body: promoted(body, version)
+    return lambda _: reviews(session.reviews(key))
+
+
+def healthy(product: facts.Body) -> WaitResult:
+    """Whether the product is Healthy and Ready as its spec is now."""
+    if not facts.observed(product):
+        return WaitResult(None, "the operator has not reconciled this spec yet")
+    if stalled := _stalled(product):
+        return stalled
+    ready, state = facts.condition(product, "Ready"), facts.state_of(product)
+    if ready.get("status") == "True" and state == "Healthy":
+        return WaitResult(REACHED, "Healthy and Ready")
+    return WaitResult(
+        None, f"{state}, Ready={ready.get('status', 'Unknown')} ({ready.get('reason')})"
+    )
+
+
+def awaited_version(product: facts.Body) -> str:
+    """The version that a promotion is waited for."""
+    wanted = str(facts.part(product, "spec", "model", "bento").get("version", ""))
+    taken = facts.part(product, "status", "specModel")
+    if not facts.observed(product) or taken.get("version") != wanted:
+        return wanted
+    return str(facts.candidate(product).get("version") or wanted)
+
+
+def promoted(product: facts.Body, version: str) -> WaitResult:
+    """Whether a version is stable, or ended otherwise."""
+    if not facts.observed(product):
+        return WaitResult(None, "the operator has not reconciled this spec yet")
+    status = facts.part(product, "status")
+    stable, trial = facts.part(status, "stable"), facts.candidate(product)
+    if trial.get("version") == version:
+        return _tried(product, trial)
+    if stable.get("version") == version:
+        return WaitResult(REACHED, f"{version} is stable")
+    past = next(
+        (one for one in facts.entries(status, "history") if one.get("version") == version), {}
+    )
+    model = facts.part(status, "specModel")
+    ended = past.get("outcome") or (model.get("outcome") if model.get("version") == version else "")
+    if ended in facts.ENDED:
+        return WaitResult(FAILED, f"{version} is {ended}: {_last(product)}")
+    return _stalled(product) or WaitResult(None, f"{version} is no candidate yet")
+
+
+def _tried(product: facts.Body, trial: facts.Body) -> WaitResult:
+    if trial.get("phase") == "Parked" and not trial.get("retryTime"):
+        version = trial.get("version")
+        return WaitResult(FAILED, f"{version} ended without a verdict: {_last(product)}")
+    return WaitResult(None, facts.step_line(trial))
+
+
+def _stalled(product: facts.Body) -> WaitResult | None:
+    one = facts.condition(product, "Stalled")
+    if one.get("status") != "True":
+        return None
+    return WaitResult(FAILED, f"Stalled ({one.get('reason')}): {one.get('message', '')}")
+
+
+def _last(product: facts.Body) -> str:
+    return facts.decision_line(product) or "no decision was made"
+
+
+def reviews(found: list[facts.Body]) -> WaitResult:
+    """Whether the sealed reviews of a product have their signatures."""
+    states = {one["metadata"]["name"]: facts.part(one, "status").get("state") for one in found}
+    waiting = sorted(name for name, state in states.items() if state in {"ToReview", "Overdue"})
+    if waiting:
+        shown = ", ".join(f"{name} ({states[name]})" for name in waiting)
+        return WaitResult(None, f"needs signatures: {shown}")
+    if not set(states.values()) & {"Reviewed", "Skipped"}:
+        return WaitResult(None, "no review is sealed yet")
+    return WaitResult(REACHED, "each sealed review is signed")
+
+
+def _print(product: facts.Body, outcome: WaitResult, output: str) -> None:
+    if output == "name":
+        write_names([product])
+        return
+    if output in {"table", "wide"}:
+        for line in lines(product):
+            print(clean(line))
+        if outcome.message:
+            print(clean(outcome.message))
+        return
+    key, trial = facts.key(product), facts.candidate(product)
+    answer = document(
+        "ProductStatus", namespace=key.namespace, name=key.name, state=facts.state_of(product),
+        stable=facts.part(product, "status", "stable").get("version", ""),
+        candidate=trial.get("version", ""), weight=trial.get("weight", 0),
+        hold=facts.part(trial, "hold"),
+        decision=facts.part(product, "status", "decision"),
+        conditions=facts.entries(product, "status", "conditions"),
+        message=outcome.message,
+    )  # fmt: skip
+    write(answer, output)
+
+
+def lines(product: facts.Body) -> list[str]:
+    """State, versions, service levels, and what a person must do, a line each."""
+    status, key, trial = facts.part(product, "status"), facts.key(product), facts.candidate(product)
+    stable = facts.part(status, "stable").get("version", "none")
+    found = [f"{key}: {facts.state_of(product)}, stable {stable}"]
+    if trial:
+        found.append(f"candidate {facts.step_line(trial)}")
+        found += [f"  {line}" for line in (facts.hold_line(trial),) if line]
+    found += [
+        f"SLO {slo.get('name')}: {slo.get('state')} {slo.get('message', '')}".rstrip()
+        for slo in facts.entries(status, "slos")
+    ]
+    if cause := facts.part(status, "diagnosis"):
+        found.append(f"diagnosis {cause.get('cause')}: {cause.get('message', '')}")
+    if decision := facts.decision_line(product):
+        found.append(f"last decision {decision}")
+    found += [
+        f"request {one.get('annotation')}={one.get('value')} waits since"
+        f" {one.get('waitStartTime')} ({one.get('reason')}): {one.get('message', '')}"
+        for one in facts.entries(status, "pendingRequests")
+    ]
+    return found + [
+        f"{one.get('type')}={one.get('status')} {one.get('reason')}: {one.get('message', '')}"
+        for one in facts.entries(status, "conditions")
+        if _is_shown(one)
+    ]
+
+
+def _is_shown(condition: facts.Body) -> bool:
+    """Whether a condition is shown: it says what is wrong, what is under way, or what waits for what."""
+    name, truth = condition.get("type"), condition.get("status")
+    if name in PROGRESS:
+        return truth != "Unknown" and condition.get("reason") not in AT_REST
+    return (name, truth) in SHOWN

@@ -1,0 +1,87 @@
+"""`sluicegate suspend`: hold rollouts and retrainings of a product; by Git, or live.
+
+The spec usually belongs to Git, so the change is shown, and made only with --live.
+"""
+
+import argparse
+from typing import Final
+
+from sluicegate.cli.kubectl import facts
+from sluicegate.cli.kubectl.result import report
+from sluicegate.cli.kubectl.session import add_product, opened, refusals
+from sluicegate.cli.kubectl.waiting import CODES, REACHED, WaitResult, seconds_of, wait
+from sluicegate.cli.printing.output import add_output
+from sluicegate.cli.printing.terminal import clean, say
+from sluicegate.kube.resources import DATA_PRODUCTS
+
+GIT_OPS: Final = {
+    "kustomize.toolkit.fluxcd.io/name": "the Flux Kustomization",
+    "helm.toolkit.fluxcd.io/name": "the Flux HelmRelease",
+    "argocd.argoproj.io/tracking-id": "the Argo CD application",
+    "app.kubernetes.io/managed-by": "the tool",
+}
+"""Labels and annotations by which controllers mark what they apply."""
+
+
+def configure(
+    parser: argparse.ArgumentParser,
+    change: str = "suspends a product: no rollout and no retraining begins by itself",
+) -> None:
+    """Declare the arguments of a command that makes this change of spec.suspend."""
+    parser.description = (
+        f"Show the change of the manifest that {change}. With --live the object is changed instead."
+    )
+    add_product(parser)
+    parser.add_argument(
+        "--live", action="store_true", help="change the object itself; Git may revert it"
+    )
+    parser.add_argument("--timeout", default="1m", help="how long to wait (default: 1m)")
+    add_output(parser, formats=("table", "json", "yaml", "name"))
+    parser.epilog = f"{CODES} --live needs the verb edit-spec."
+
+
+def run(args: argparse.Namespace, *, suspend: bool = True) -> int:
+    """Show the change, or make it and wait until the operator has reconciled it."""
+    seconds = seconds_of(args.timeout)
+    with opened(args) as session:
+        key = session.key(args.product)
+        product = session.product(key)
+        if bool(facts.part(product, "spec").get("suspend")) == suspend:
+            return _report(product, WaitResult(REACHED, f"spec.suspend is {_word(suspend)}"), args)
+        if not args.live:
+            print(clean(f"# {key}{_owner(product)}: change its manifest, or use --live"))
+            print(f"spec:\n  suspend: {_word(suspend)}")
+            return REACHED
+        with refusals("patch", DATA_PRODUCTS, key.namespace):
+            product = session.client.patch(
+                DATA_PRODUCTS, key, {"spec": {"suspend": suspend}}, resource_version=None
+            )
+        if owner := _owner(product):
+            say(clean(f"Warning: it{owner}, which may revert the change"))
+        outcome, product = wait(session, key, _reconciled, seconds, progress=say)
+    return _report(product, outcome, args)
+
+
+def _reconciled(product: facts.Body) -> WaitResult:
+    word = _word(bool(facts.part(product, "spec").get("suspend")))
+    if facts.observed(product):
+        return WaitResult(REACHED, f"spec.suspend is {word}, and the operator has reconciled it")
+    return WaitResult(None, f"spec.suspend is {word}; waits for the operator")
+
+
+def _owner(product: facts.Body) -> str:
+    meta = product["metadata"]
+    marks = {**facts.part(meta, "labels"), **facts.part(meta, "annotations")}
+    for name, who in GIT_OPS.items():
+        if name in marks:
+            return f" is applied by {who} {marks[name]}"
+    return ""
+
+
+def _report(product: facts.Body, outcome: WaitResult, args: argparse.Namespace) -> int:
+    request = _word(bool(facts.part(product, "spec").get("suspend")))
+    return report(product, outcome, action=args.command, request=request, output=args.output)
+
+
+def _word(suspend: bool) -> str:  # noqa: FBT001 - it is the value of the field
+    return "true" if suspend else "false"

@@ -1,0 +1,230 @@
+"""`sluicegate tree`: a product with its versions, and the objects that each of them has."""
+
+import argparse
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from sluicegate.api.names import LABEL_PRODUCT, LABEL_REVISION
+from sluicegate.cli.kubectl import facts
+from sluicegate.cli.kubectl.session import Session, add_product, opened
+from sluicegate.cli.printing.output import Document, add_output, document, write, write_names
+from sluicegate.cli.printing.terminal import clean
+from sluicegate.kube.errors import Forbidden, NotFound
+from sluicegate.kube.resources import (
+    DATA_PRODUCT_REVIEWS,
+    DEPLOYMENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    HTTP_ROUTES,
+    JOBS,
+    POD_DISRUPTION_BUDGETS,
+    PODS,
+    SERVICES,
+    Key,
+    Resource,
+)
+
+KINDS: Final = (
+    DEPLOYMENTS, PODS, SERVICES, HTTP_ROUTES, HORIZONTAL_POD_AUTOSCALERS, POD_DISRUPTION_BUDGETS,
+    JOBS, DATA_PRODUCT_REVIEWS,
+)  # fmt: skip
+MARKS: Final = {"": " ", "ok": "✔", "failed": "✖", "waiting": "◌"}
+"""A mark beside the words of a state, which say the same."""
+
+
+@dataclass(slots=True)
+class TreeNode:
+    """An object or a version, with what belongs to it; `state` is a key of MARKS."""
+
+    kind: str
+    name: str
+    state: str = ""
+    message: str = ""
+    children: list["TreeNode"] = field(default_factory=list)
+
+    def document(self) -> Document:
+        """The node as JSON has it."""
+        return {
+            "kind": self.kind, "name": self.name, "state": self.state or "none",
+            "message": self.message, "children": [one.document() for one in self.children],
+        }  # fmt: skip
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_product(parser)
+    add_output(parser)
+    parser.epilog = "Exit codes: 0 done, 1 failed, 2 wrong input."
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the tree."""
+    with opened(args) as session:
+        key = session.key(args.product)
+        product = session.product(key)
+        found, hidden = _objects(session, key)
+    root = tree(product, found)
+    root.children += [
+        TreeNode(one.kind, f"({one.plural})", "", f"not shown: you may not list {one.qualified}")
+        for one in hidden
+    ]
+    if args.output == "name":
+        write_names([product])
+    elif args.output in {"table", "wide"}:
+        print("\n".join(lines(root)))
+    else:
+        write(document("ProductTree", namespace=key.namespace, root=root.document()), args.output)
+    return 0
+
+
+def _objects(session: Session, key: Key) -> tuple[dict[str, list[facts.Body]], list[Resource]]:
+    """Objects of the product by kind, and the kinds that the person may not list."""
+    found: dict[str, list[facts.Body]] = {}
+    hidden: list[Resource] = []
+    labels = f"{LABEL_PRODUCT}={key.name}"
+    for resource in KINDS:
+        try:
+            found[resource.kind] = list(
+                session.client.items(resource, namespace=key.namespace, labels=labels)
+            )
+        except Forbidden:
+            hidden.append(resource)
+        except NotFound:
+            continue  # the kind isn't installed: a cluster without Gateway API
+    return found, hidden
+
+
+def tree(product: facts.Body, found: Mapping[str, list[facts.Body]]) -> TreeNode:
+    """The product, below it its versions with their objects, then what all versions share."""
+    status, name = facts.part(product, "status"), product["metadata"]["name"]
+    state = facts.state_of(product)
+    mark = {"Healthy": "ok", "Degraded": "failed", "Degrading": "waiting"}.get(state, "")
+    root = TreeNode("DataProduct", name, mark, state)
+    trial = facts.part(status, "candidate")
+    if stable := facts.part(status, "stable"):
+        text = f"stable, {100 - int(trial.get('weight', 0))} % of the traffic"
+        root.children.append(_version(stable, "ok", text, found))
+    if trial:
+        text = f"{trial.get('phase')}, {trial.get('weight', 0)} % of the traffic"
+        root.children.append(_version(trial, "waiting", text, found))
+    shown = {one.get("revision") for one in (stable, trial) if one}
+    for kind in ("Deployment", "Service", "HTTPRoute", "HorizontalPodAutoscaler",
+                 "PodDisruptionBudget", "Job", "DataProductReview"):  # fmt: skip
+        root.children += [
+            _object(kind, one) for one in found.get(kind, ()) if _revision(one) not in shown
+        ]
+    _explain_training(product, root.children)
+    root.children += [
+        TreeNode("DataProduct", f"{one.get('namespace')}/{one.get('name')}",
+             {"Healthy": "ok", "Degraded": "failed"}.get(str(one.get("state")), ""),
+             f"dependency, {one.get('state')}")
+        for one in facts.entries(status, "dependencies")
+    ]  # fmt: skip
+    return root
+
+
+def _explain_training(product: facts.Body, nodes: list[TreeNode]) -> None:
+    """Say at the Job of the training under way what it waits for."""
+    job = facts.part(product, "status", "retraining").get("job")
+    active = facts.condition(product, "RetrainingActive")
+    for node in nodes:
+        if job and (node.kind, node.name) == ("Job", job) and active.get("status") == "False":
+            node.state, node.message = "waiting", str(active.get("message", ""))
+
+
+def _version(
+    version: facts.Body, mark: str, text: str, found: Mapping[str, list[facts.Body]]
+) -> TreeNode:
+    node = TreeNode("Version", str(version.get("version")), mark, text)
+    revision = version.get("revision")
+    for kind in ("Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"):
+        for one in found.get(kind, ()):
+            if _revision(one) == revision:
+                node.children.append(_object(kind, one))
+    pods = [_object("Pod", one) for one in found.get("Pod", ()) if _revision(one) == revision]
+    home = next((one for one in node.children if one.kind == "Deployment"), node)
+    home.children += pods
+    return node
+
+
+def _revision(body: facts.Body) -> str | None:
+    return facts.part(body, "metadata", "labels").get(LABEL_REVISION)
+
+
+def _object(kind: str, body: facts.Body) -> TreeNode:
+    state, message = _STATES.get(kind, lambda _: ("", ""))(body)
+    return TreeNode(kind, body["metadata"]["name"], state, message)
+
+
+def _deployment(body: facts.Body) -> tuple[str, str]:
+    wanted = facts.part(body, "spec").get("replicas", 0)
+    ready = facts.part(body, "status").get("readyReplicas", 0)
+    return ("ok" if ready >= wanted else "waiting"), f"{ready}/{wanted} ready"
+
+
+def _pod(body: facts.Body) -> tuple[str, str]:
+    status = facts.part(body, "status")
+    waits = [
+        str(facts.part(one, "state", "waiting").get("reason"))
+        for one in facts.entries(status, "containerStatuses")
+        if facts.part(one, "state", "waiting")
+    ]
+    ready = facts.condition(body, "Ready").get("status") == "True"
+    phase = str(status.get("phase", "Unknown"))
+    if ready:
+        return "ok", phase
+    failed = phase == "Failed" or any(one.endswith(("BackOff", "Error")) for one in waits)
+    return ("failed" if failed else "waiting"), ", ".join([phase, *waits])
+
+
+def _job(body: facts.Body) -> tuple[str, str]:
+    status = facts.part(body, "status")
+    if status.get("succeeded"):
+        return "ok", "succeeded"
+    return ("waiting", "running") if status.get("active") else ("failed", "not running")
+
+
+def _route(body: facts.Body) -> tuple[str, str]:
+    rules = facts.entries(body, "spec", "rules")
+    weights = ", ".join(
+        f"{one.get('name')} {one.get('weight', 1)}"
+        for one in (facts.entries(rules[0], "backendRefs") if rules else ())
+    )
+    accepted = [
+        one.get("status") == "True"
+        for parent in facts.entries(body, "status", "parents")
+        for one in facts.entries(parent, "conditions")
+        if one.get("type") == "Accepted"
+    ]
+    return ("ok" if accepted and all(accepted) else "waiting"), weights
+
+
+def _review(body: facts.Body) -> tuple[str, str]:
+    state = str(facts.part(body, "status").get("state", "NotStarted"))
+    mark = {"Reviewed": "ok", "Overdue": "failed", "ToReview": "waiting"}.get(state, "")
+    return mark, state
+
+
+_STATES: Final = {
+    "Deployment": _deployment, "Pod": _pod, "Job": _job, "HTTPRoute": _route,
+    "DataProductReview": _review,
+}  # fmt: skip
+
+
+def lines(root: TreeNode) -> Iterator[str]:
+    """The tree as text, a line for each node."""
+    yield _line(root)
+    yield from _below(root, "")
+
+
+def _below(node: TreeNode, prefix: str) -> Iterator[str]:
+    for number, one in enumerate(node.children, start=1):
+        last = number == len(node.children)
+        yield f"{prefix}{'└─' if last else '├─'}{_line(one)}"
+        yield from _below(one, f"{prefix}{'  ' if last else '│ '}")
+
+
+def _line(node: TreeNode) -> str:
+    text = clean(f"{node.kind}/{node.name}")
+    message = clean(node.message)
+    return f"{MARKS[node.state]} {text}  {message}".rstrip()

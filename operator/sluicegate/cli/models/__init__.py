@@ -1,0 +1,1 @@
+"""Commands of those who build a model: a project, its checks, its training, its image."""

@@ -1,0 +1,114 @@
+"""`sluicegate check TARGET…`: will it run, and does it fit? EventNote without a cluster."""
+
+import argparse
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from sluicegate.api.product import DataProduct
+from sluicegate.cli.inputs.bento_files import blocking, opened, packages_in
+from sluicegate.cli.inputs.product_files import read_products
+from sluicegate.cli.models.product_findings import fit_findings, product_findings
+from sluicegate.cli.models.project_findings import is_project, project_findings
+from sluicegate.cli.models.serving_trial import trial
+from sluicegate.errors import InvalidInput, invalid
+from sluicegate_service.bentos import Bento, BentoInvalid
+from sluicegate_service.findings import Finding, bento_findings
+
+PRODUCT_FILE: Final = "product.yaml"
+SUFFIXES: Final = (".yaml", ".yml", ".json")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Check that a bento runs in the runtime image, and that it meets its product's contract of"
+        " feedback and training. Each finding names the place, the value and the way out."
+    )
+    parser.add_argument(
+        "targets",
+        metavar="BENTO|DIR|PRODUCT.YAML",
+        nargs="+",
+        type=Path,
+        help="a bento (folder or .bento file), a project's folder, a file with a DataProduct; a"
+        " bento is compared with the product that is given with it",
+    )
+    parser.add_argument(
+        "--constraints",
+        type=Path,
+        help="packages of another runtime image, as `pip freeze` writes them",
+    )
+    parser.add_argument(
+        "--serve", action="store_true", help="also start the bento here, until it is ready"
+    )
+    parser.epilog = "Exit codes: 0 no finding prevents it from running, 1 one does, 2 wrong input."
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the findings; 1 if one of them keeps the bento from running."""
+    packages = packages_in(args.constraints)
+    findings: list[Finding] = []
+    for finding in _findings(args.targets, packages, serve=args.serve):
+        print(finding.line(), flush=True)
+        findings.append(finding)
+    if blocking(findings):
+        return 1
+    print("no finding prevents it from running" if findings else "it fits")
+    return 0
+
+
+def _findings(
+    targets: list[Path], packages: Mapping[str, str], *, serve: bool
+) -> Iterator[Finding]:
+    products: list[DataProduct] = []
+    bentos: list[Bento] = []
+    with ExitStack() as stack:
+        for target in targets:
+            if target.suffix in SUFFIXES and not target.is_dir():
+                yield from _product(target, products)
+            elif target.is_dir() and not (target / "bento.yaml").is_file():
+                yield from _project(target, packages, products)
+            else:
+                yield from _bento(target, packages, stack, bentos)
+        if len(products) == 1:
+            for bento in bentos:
+                yield from fit_findings(products[0], bento)
+        for bento in bentos if serve else ():
+            if finding := trial(bento.folder):
+                yield finding
+
+
+def _product(path: Path, found: list[DataProduct]) -> Iterator[Finding]:
+    try:
+        for product in read_products(str(path)):
+            found.append(product)
+            yield from product_findings(product)
+    except InvalidInput as error:
+        for problem in error.problems:
+            yield Finding.error(problem.path or str(path), problem.message)
+
+
+def _project(
+    folder: Path, packages: Mapping[str, str], products: list[DataProduct]
+) -> Iterator[Finding]:
+    if not is_project(folder):
+        problem = (
+            "has neither a bento (bento.yaml) nor a project to build one from (bentofile.yaml)"
+        )
+        raise invalid(str(folder), problem)
+    yield from project_findings(folder, packages)
+    if (folder / PRODUCT_FILE).is_file():
+        yield from _product(folder / PRODUCT_FILE, products)
+
+
+def _bento(
+    path: Path, packages: Mapping[str, str], stack: ExitStack, found: list[Bento]
+) -> Iterator[Finding]:
+    try:
+        bento = stack.enter_context(opened(path))
+    except BentoInvalid as error:
+        yield Finding.error(str(path), str(error))
+        return
+    found.append(bento)
+    yield from bento_findings(bento, packages)

@@ -1,0 +1,89 @@
+"""`sluicegate init NAME`: a product from a template, to be changed into one's own."""
+
+import argparse
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from sluicegate.api.names import MAX_NAME_LENGTH
+from sluicegate.errors import InvalidInput, Problem, invalid
+from sluicegate_service.constraints import FILE, packages_of
+
+TEMPLATES: Final = {
+    "plain": "serves a model, with SLOs on availability and latency",
+    "outcomes": "also accepts feedback at /feedback, with an SLO on outcomes and retraining",
+}
+SUFFIX: Final = ".in"
+"""Of the files of a template: they are no Python before their names are filled in."""
+NAME: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("name", help="name of the product, e.g. iris")
+    parser.add_argument(
+        "--template",
+        choices=tuple(TEMPLATES),
+        default="plain",
+        help="; ".join(f"{name}: {what}" for name, what in TEMPLATES.items()) + " (default: plain)",
+    )
+    parser.add_argument(
+        "--directory", type=Path, help="target folder (default: a folder of that name)"
+    )
+    parser.add_argument(
+        "--namespace", default="default", help="namespace of the product (default: default)"
+    )
+    parser.add_argument(
+        "--registry",
+        default="registry.example/bentos",
+        help="repository of bentos: HOST/PATH",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the files; none is overwritten."""
+    if not NAME.fullmatch(args.name) or len(args.name) > MAX_NAME_LENGTH:
+        problem = (
+            f'is "{args.name}": a product\'s name has at most {MAX_NAME_LENGTH} characters of a-z,'
+            " 0-9 and '-', and begins with a letter, e.g. search-ranking"
+        )
+        raise invalid("NAME", problem)
+    folder: Path = args.directory or Path(args.name)
+    words = _words(args)
+    written = {folder / name: _filled(text, words) for name, text in template(args.template)}
+    if taken := sorted(str(path) for path in written if path.exists()):
+        problem = "exists already: choose another --directory, or remove it"
+        raise InvalidInput(Problem(path, problem) for path in taken)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, text in written.items():
+        path.write_text(text, encoding="utf-8")
+        print(path)
+    print(f"next steps: {folder / 'README.md'}")
+    return 0
+
+
+def template(name: str) -> Iterator[tuple[str, str]]:
+    """Names and texts of a template's files."""
+    folder = files("sluicegate.cli.models") / "templates" / name
+    for file in sorted(folder.iterdir(), key=lambda one: one.name):
+        if file.name.endswith(SUFFIX):
+            yield file.name.removesuffix(SUFFIX), file.read_text(encoding="utf-8")
+
+
+def _words(args: argparse.Namespace) -> dict[str, str]:
+    packages = packages_of(FILE.read_text(encoding="utf-8"))
+    return {
+        "name": args.name,
+        "class": "".join(part.capitalize() for part in re.split(r"-+", args.name)),
+        "namespace": args.namespace,
+        "registry": args.registry.rstrip("/"),
+        "bentoml": packages["bentoml"],
+        "sklearn": packages["scikit-learn"],
+    }
+
+
+def _filled(text: str, words: dict[str, str]) -> str:
+    """`text` with each {{word}} filled in; another one is a mistake of the template."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: words[found[1]], text)

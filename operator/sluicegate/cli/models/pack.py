@@ -1,0 +1,67 @@
+"""`sluicegate pack BENTO REF`: make a bento an OCI image and push it."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from sluicegate.cli.inputs.bento_files import blocking, opened, packages_in
+from sluicegate.errors import SluicegateError
+from sluicegate_service.bentos import Bento, BentoInvalid
+from sluicegate_service.findings import bento_findings
+from sluicegate_service.push import PushError, pack_and_push
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "bento", type=Path, help="folder or .bento file, as `bentoml export` writes"
+    )
+    parser.add_argument("reference", metavar="REF", help="HOST/PATH or HOST/PATH:TAG to push to")
+    parser.add_argument(
+        "--plain-http",
+        action="store_true",
+        default=None,
+        help="speak HTTP without TLS (default: only with the hosts in"
+        " SLUICEGATE_PLAIN_HTTP_REGISTRIES)",
+    )
+    parser.add_argument(
+        "--constraints",
+        type=Path,
+        help="packages of the runtime image that will serve it, as `pip freeze` writes them"
+        " (default: those of the project's own)",
+    )
+    parser.add_argument(
+        "--unchecked", action="store_true", help="push it even if that runtime image can't serve it"
+    )
+    parser.add_argument(
+        "--quiet", "-q", action="store_true", help="print the reference by digest alone"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, push, and print what a DataProduct's spec.model takes."""
+    try:
+        with opened(args.bento) as bento:
+            if not args.unchecked:
+                _check(bento, args.constraints)
+            image = pack_and_push(bento.folder, args.reference, plain_http=args.plain_http)
+            print(image if args.quiet else bento_block(bento, image))
+    except (BentoInvalid, PushError) as error:
+        raise SluicegateError(str(error)) from error
+    return 0
+
+
+def bento_block(bento: Bento, image: str) -> str:
+    """The block `bento:` of a DataProduct's spec.model, as YAML."""
+    return f"bento:\n  image: {image}\n  version: {bento.version}\n  service: {bento.service}"
+
+
+def _check(bento: Bento, constraints: Path | None) -> None:
+    findings = list(bento_findings(bento, packages_in(constraints)))
+    for finding in findings:
+        print(finding.line(), file=sys.stderr)
+    if blocking(findings):
+        raise SluicegateError(
+            "nothing was pushed, as the runtime image can't serve this bento (see above);"
+            " --constraints FILE names another runtime's packages, --unchecked pushes anyway"
+        )

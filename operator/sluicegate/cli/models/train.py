@@ -1,0 +1,221 @@
+"""`sluicegate train --local`: the training of a product as its Job would run it, and its gate."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from sluicegate.api.errors import problem
+from sluicegate.api.product import DataProduct
+from sluicegate.api.retraining import DEFAULT_HOLD_OUT_REGRESSION, Retraining
+from sluicegate.cli.inputs.bento_files import opened
+from sluicegate.cli.inputs.product_files import read_products
+from sluicegate.cli.models.training_gate import lines, worst
+from sluicegate.errors import SluicegateError, invalid
+from sluicegate.policy.model.hold_out_margin import HoldOutMargin
+from sluicegate.policy.model.terms import hold_out_margin
+from sluicegate.policy.retraining.holdout_gate import GateVerdict
+from sluicegate.reconcile.observe.training_result import Report
+from sluicegate_service import environment as names
+from sluicegate_service.bentos import Bento, BentoInvalid
+
+DEFAULT_COMMAND: Final = ("python", "-m", "train")
+DEFAULT_SECONDS: Final = 7200
+PYTHONS: Final = ("python", "python3")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is run: `retraining` None runs the default, without a product."""
+
+    bento: Bento
+    product: DataProduct | None
+    slo: str
+    output: str
+
+    @property
+    def retraining(self) -> Retraining | None:
+        """What the product says of it."""
+        return self.product.spec.retraining if self.product else None
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Run the training in the stable bento's src with the variables of its Job, show its result,"
+        " and whether it passes the product's hold-out gate. Nothing is pushed."
+    )
+    parser.add_argument(
+        "bento", metavar="BENTO", type=Path, help="the stable bento: folder or file"
+    )
+    parser.add_argument(
+        "product", metavar="PRODUCT.YAML", nargs="?", help="its DataProduct: command, gate, SLOs"
+    )
+    parser.add_argument(
+        "--local", action="store_true", help="run in a process on this machine; required, because"
+        " in a cluster the operator runs trainings"
+    )  # fmt: skip
+    parser.add_argument(
+        "--slo", default="", help="the SLO that is degraded (default: a person asks)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="folder that the new bento's image is written to (default: none)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, print, and judge; 0 if the gate lets the result pass."""
+    if not args.local:
+        raise invalid("--local", "is missing: add it to train on this machine")
+    product = _product(args.product) if args.product else None
+    if product and args.slo and args.slo not in _slos(product):
+        known = ", ".join(_slos(product)) or "none"
+        raise invalid("--slo", f"is {args.slo}, and spec.slos has {known}")
+    try:
+        with opened(args.bento) as bento, tempfile.TemporaryDirectory() as scratch:
+            output = (args.output or Path(scratch) / "pushed").absolute()
+            asked = Asked(bento, product, args.slo, output.as_uri())
+            return _train(asked, Path(scratch))
+    except BentoInvalid as error:
+        raise SluicegateError(str(error)) from error
+
+
+def _product(path: str) -> DataProduct:
+    found = list(read_products(path))
+    if len(found) != 1:
+        raise invalid(path, f"holds {len(found)} products: give a file with one")
+    (product,) = found
+    if product.spec.retraining is None:
+        raise invalid("spec.retraining", f"is missing in {path}: add it")
+    if not product.spec.retraining.command:
+        message = "needs an image of its own and a cluster: only retraining.command runs here"
+        raise invalid("spec.retraining.podTemplate", message)
+    return product
+
+
+def _train(asked: Asked, scratch: Path) -> int:
+    message = scratch / "termination-log"
+    message.touch()
+    command = _command(asked.retraining.command if asked.retraining else DEFAULT_COMMAND)
+    seconds = asked.retraining.timeout_seconds if asked.retraining else DEFAULT_SECONDS
+    for one in _variables(asked):
+        if one.value is None and one.name not in os.environ:
+            print(f"note: {one.name} comes from an object of the cluster: export it to set it here")
+    try:
+        ended = subprocess.run(
+            command,
+            cwd=asked.bento.folder / "src",
+            env=_environment(asked, message),
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SluicegateError(
+            f"took longer than retraining.timeoutSeconds ({seconds} s)"
+        ) from error
+    except OSError as error:
+        raise SluicegateError(f"retraining.command can't be started: {error}") from error
+    if ended.returncode:
+        raise SluicegateError(f"the training exited with {ended.returncode}; see above")
+    report = _report(message.read_text(encoding="utf-8"), asked)
+    margins, gated = _gate(asked, report)
+    print(f"\nresult: version {report.version}, {report.image.rpartition('@')[2]}")
+    for line in lines(report, margins, gated):
+        print(line)
+    return 0 if worst(report, margins, gated).verdict is GateVerdict.PASSED else 1
+
+
+def _command(words: Sequence[str]) -> list[str]:
+    """The command with this Python for the image's."""
+    first, *others = words
+    return [sys.executable if first in PYTHONS else first, *others]
+
+
+def _environment(asked: Asked, message: Path) -> dict[str, str]:
+    """What manifests/training.py gives the container, above what this shell has."""
+    metadata = asked.product.metadata if asked.product else None
+    given = {one.name: one.value for one in _variables(asked) if one.value is not None}
+    return {
+        **{key: value for key, value in os.environ.items() if not key.startswith("SLUICEGATE_")},
+        **given,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        names.NAMESPACE: metadata.namespace if metadata else "local",
+        names.PRODUCT: metadata.name if metadata else asked.bento.name,
+        names.VERSION: asked.bento.version,
+        names.BENTO: str(asked.bento.folder.absolute()),
+        names.TRIGGER: json.dumps(_trigger(asked)),
+        names.ATTEMPT: "1",
+        names.OUTPUT: asked.output,
+        names.TERMINATION_LOG: str(message),
+    }
+
+
+def _trigger(asked: Asked) -> dict[str, str]:
+    kinds = (
+        {slo.name: str(slo.indicator.kind) for slo in asked.product.spec.slos}
+        if asked.product
+        else {}
+    )
+    return {
+        "id": "00000000",
+        "cause": "ModelDecay" if asked.slo else "Requested",
+        "slo": asked.slo,
+        "indicator": kinds.get(asked.slo, ""),
+        "version": asked.bento.version,
+        "message": "sluicegate train --local",
+    }
+
+
+def _variables(asked: Asked) -> Sequence[Any]:
+    return asked.retraining.env if asked.retraining else ()
+
+
+def _report(text: str, asked: Asked) -> Report:
+    """The result, as the operator would read it. It refuses what the operator would refuse."""
+    try:
+        document = json.loads(text)
+        # No registry has it yet; its digest is what it would be called there by.
+        digest = str(document["image"]).rpartition("@")[2]
+        report = Report.model_validate({**document, "image": f"registry.example/local@{digest}"})
+    except ValidationError as error:
+        said = "; ".join(str(problem(one)) for one in error.errors())
+        raise SluicegateError(f"the operator can't read the result: {said}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        said = "it is empty" if not text.strip() else f"it is {text[:200]!r}"
+        raise SluicegateError(
+            f"the training succeeded, but its termination message is not a result ({said}): write"
+            f" one JSON object to ${names.TERMINATION_LOG}, or call sluicegate_service.trainer.main"
+        ) from error
+    if asked.product:
+        strange = sorted(
+            {*report.evaluation, *report.stable_evaluation} - set(_slos(asked.product))
+        )
+        if strange:
+            raise SluicegateError(
+                f"the evaluation names {', '.join(strange)}, and spec.slos has"
+                f" {', '.join(_slos(asked.product)) or 'none'}: correct the name in the training's code"
+            )
+    return report
+
+
+def _gate(asked: Asked, report: Report) -> tuple[Mapping[str, HoldOutMargin], frozenset[str]]:
+    """Margins by SLO, and the SLOs that need counts."""
+    if asked.product is None or asked.retraining is None:
+        least = HoldOutMargin(DEFAULT_HOLD_OUT_REGRESSION, DEFAULT_HOLD_OUT_REGRESSION)
+        return dict.fromkeys(report.evaluation, least), frozenset()
+    margins = {slo.name: hold_out_margin(asked.retraining, slo) for slo in asked.product.spec.slos}
+    return margins, frozenset(asked.retraining.gate)
+
+
+def _slos(product: DataProduct) -> list[str]:
+    return [slo.name for slo in product.spec.slos]

@@ -1,0 +1,73 @@
+"""`sluicegate doctor`: whether a cluster has what the operator needs."""
+
+import argparse
+import asyncio
+import os
+from collections.abc import Iterable
+
+from sluicegate.cli.inputs.bento_files import blocking
+from sluicegate.cli.operations.doctor_cluster import cluster_findings
+from sluicegate.cli.operations.doctor_prometheus import PrometheusReader, prometheus_findings
+from sluicegate.cli.printing.output import add_output, document, write
+from sluicegate.settings import Settings, parse_settings
+from sluicegate_service.findings import Finding
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Check that the API server and Prometheus have what the operator needs: versions,"
+        " definitions, Leases of operators, policies, Gateways, image volumes, labels, scrape interval, retention, cAdvisor. It"
+        " changes nothing."
+    )
+    parser.add_argument(
+        "--prometheus",
+        metavar="URL",
+        help="address as seen from here, e.g. through kubectl port-forward (default:"
+        " SLUICEGATE_PROMETHEUS_URL)",
+    )
+    parser.add_argument(
+        "--namespace",
+        default="default",
+        help="namespace in which a pod is tested by a dry run (default: default)",
+    )
+    add_output(parser, formats=("table", "json", "yaml"))
+    parser.epilog = (
+        "Uses the kubeconfig as kubectl does, and the operator's settings (SLUICEGATE_*) from the"
+        " environment. Exit codes: 0 nothing is missing, 1 something is missing."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the findings; 1 if one of them keeps the operator from working."""
+    settings = parse_settings(os.environ, refuse_unknown=False)
+    plain = args.output == "table"
+    cluster = asyncio.run(cluster_findings(args.namespace))
+    if plain:
+        _print("cluster", cluster)
+    prometheus = _of_prometheus(args.prometheus or settings.prometheus_url, settings)
+    if plain:
+        _print("Prometheus", prometheus)
+    else:
+        found = [
+            {"severity": str(one.severity), "where": one.where, "message": one.message}
+            for one in (*cluster, *prometheus)
+        ]
+        write(document("Findings", findings=found), args.output)
+    return 1 if blocking((*cluster, *prometheus)) else 0
+
+
+def _of_prometheus(url: str, settings: Settings) -> list[Finding]:
+    if not url:
+        message = "no address is given: --prometheus URL, or set SLUICEGATE_PROMETHEUS_URL"
+        return [Finding.error("settings.prometheusUrl", message)]
+    with PrometheusReader(url, settings) as reader:
+        return list(prometheus_findings(reader, settings))
+
+
+def _print(what: str, findings: Iterable[Finding]) -> None:
+    found = list(findings)
+    for finding in found:
+        print(finding.line())
+    if not found:
+        print(f"ok: {what}: nothing is missing")

@@ -1,0 +1,247 @@
+"""What the operator needs of the API server and the nodes."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sluicegate.cli.inputs.cluster_access import transport
+from sluicegate.kube.client import KubeApi
+from sluicegate.kube.errors import Forbidden, KubeError, NotFound
+from sluicegate.kube.requests import ApiRequest
+from sluicegate.kube.resources import (
+    DATA_PRODUCTS,
+    GATEWAYS,
+    HTTP_ROUTES,
+    LEASES,
+    PODS,
+    Key,
+    Resource,
+)
+from sluicegate.kube.transport import Transport
+from sluicegate.runtime.write_fence import OpenGate
+from sluicegate_service.findings import Finding
+
+LEAST_KUBERNETES: Final = (1, 33)
+"""The first version whose kubelet mounts image volumes without an alpha gate."""
+RUNTIMES: Final = {"containerd": (2, 1), "cri-o": (1, 33)}
+"""The first versions of container runtimes that mount image volumes."""
+NODES: Final = Resource("", "v1", "nodes", "Node")
+POLICY_BINDINGS: Final = Resource(
+    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings",
+    "ValidatingAdmissionPolicyBinding",
+)  # fmt: skip
+NEVER: Final = "1970-01-01T00:00:00Z"
+LATE: Final = 3
+"""Durations of a Lease after which it is not merely late."""
+POD_METRICS: Final = Resource("metrics.k8s.io", "v1beta1", "pods", "PodMetrics")
+IMAGE_VOLUME: Final = {
+    "metadata": {"name": "sluicegate-doctor"},
+    "spec": {
+        "containers": [
+            {
+                "name": "one",
+                "image": "registry.example/none",
+                "volumeMounts": [{"name": "bento", "mountPath": "/bento"}],
+            }
+        ],
+        "volumes": [{"name": "bento", "image": {"reference": "registry.example/none:1"}}],
+    },
+}
+"""A pod as the operator makes them; it is only tried, and no image of it is pulled."""
+
+Body = dict[str, Any]
+
+
+async def cluster_findings(namespace: str) -> list[Finding]:
+    """What is missing in the cluster that the kubeconfig names."""
+    async with transport() as opened:
+        try:
+            api = KubeApi(opened, OpenGate(), field_manager="sluicegate-doctor")
+            return await _findings(_Cluster(opened, api), namespace)
+        except KubeError as error:
+            return [Finding.error("API server", f"can't be reached: {error}")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cluster:
+    """Reads, and one dry run."""
+
+    transport: Transport
+    api: KubeApi
+
+    async def all(self, resource: Resource) -> list[Body]:
+        found: list[Body] = []
+        async for page in self.api.pages(resource):
+            found += page.items
+        return found
+
+    async def tries_pod(self, namespace: str) -> Body:
+        request = ApiRequest(
+            "create",
+            "POST",
+            PODS.path(namespace),
+            query=(("dryRun", "All"),),
+            body={"apiVersion": "v1", "kind": "Pod", **IMAGE_VOLUME},
+        )
+        return await self.transport.send(request)
+
+
+async def _findings(cluster: _Cluster, namespace: str) -> list[Finding]:
+    found = list(_version(await cluster.transport.send(ApiRequest("get", "GET", "/version"))))
+    if not await cluster.api.served(DATA_PRODUCTS):
+        found.append(
+            Finding.error(
+                "CRD dataproducts.sluicegate.dev",
+                "does not exist: install the chart, or apply crds/ before it",
+            )
+        )
+    else:
+        found += await _operators(cluster)
+        found += await _policies(cluster)
+    found += await _gateways(cluster)
+    found += await _image_volumes(cluster, namespace)
+    found += _nodes(await cluster.all(NODES))
+    if not await cluster.api.served(POD_METRICS):
+        found.append(
+            Finding.note(
+                "metrics-server",
+                "does not exist, so serving.autoscaling can't work: install it, or set replicas",
+            )
+        )
+    return found
+
+
+async def _operators(cluster: _Cluster) -> list[Finding]:
+    """Whether somebody leads under each Lease that the products name."""
+    written = [one.get("status", {}).get("writtenBy") for one in await cluster.all(DATA_PRODUCTS)]
+    leases = sorted({Key(one["namespace"], one["lease"]) for one in written if one})
+    found = []
+    for key in leases:
+        try:
+            spec = (await cluster.api.get(LEASES, key)).get("spec", {})
+        except NotFound:
+            found.append(
+                Finding.warning(f"operator {key}", "its Lease is gone: is the chart installed?")
+            )
+            continue
+        except Forbidden:
+            continue  # an operator's namespace isn't everybody's to read
+        renewed = datetime.fromisoformat(spec.get("renewTime") or NEVER)
+        if (datetime.now(UTC) - renewed).total_seconds() > LATE * spec.get(
+            "leaseDurationSeconds", 15
+        ):
+            text = (
+                f"has not renewed its Lease since {renewed:%Y-%m-%d %H:%M:%S} UTC: check its pods"
+            )
+            found.append(Finding.warning(f"operator {key}", text))
+    return found
+
+
+async def _policies(cluster: _Cluster) -> list[Finding]:
+    """Whether the API server enforces who may approve."""
+    try:
+        bindings = await cluster.all(POLICY_BINDINGS)
+    except Forbidden:
+        return []
+    specs = [one["spec"] for one in bindings if one["spec"]["policyName"].endswith("-roles")]
+    if not specs:
+        text = (
+            "no policy limits who approves: set roles.enforce of the chart to Audit, later to Deny"
+        )
+        return [Finding.note("roles", text)]
+    return [
+        Finding.note(
+            "roles", f"{one['policyName']} only warns: set roles.enforce of the chart to Deny"
+        )
+        for one in specs
+        if "Deny" not in one.get("validationActions", ())
+    ]
+
+
+def _version(version: Body) -> Iterator[Finding]:
+    major, minor = (
+        int(re.sub(r"\D", "", str(version.get(key))) or 0) for key in ("major", "minor")
+    )
+    if (major, minor) < LEAST_KUBERNETES:
+        wanted = ".".join(map(str, LEAST_KUBERNETES))
+        yield Finding.error("Kubernetes", f"is {major}.{minor}, and {wanted} is needed: upgrade it")
+
+
+async def _gateways(cluster: _Cluster) -> list[Finding]:
+    if not (await cluster.api.served(HTTP_ROUTES) and await cluster.api.served(GATEWAYS)):
+        return [
+            Finding.error(
+                "Gateway API",
+                "v1 isn't served: install its standard channel (gateway-api's standard-install.yaml)"
+                " and a Gateway controller; without spec.route products serve inside the cluster"
+                " only, and canaries are split by pods",
+            )
+        ]
+    gateways = await cluster.all(GATEWAYS)
+    if not gateways:
+        return [
+            Finding.warning("Gateway", "there is none: make one for spec.route.parentRefs to name")
+        ]
+    return [finding for one in gateways for finding in _gateway(one)]
+
+
+def _gateway(body: Body) -> Iterator[Finding]:
+    meta = body["metadata"]
+    name = f"Gateway {meta['namespace']}/{meta['name']}"
+    conditions = {one["type"]: one for one in body.get("status", {}).get("conditions", ())}
+    programmed = conditions.get("Programmed", {})
+    if programmed.get("status") != "True":
+        said = programmed.get("message") or "no controller has reported on it"
+        yield Finding.warning(name, f"isn't programmed ({said}): its routes serve no requests")
+    for listener in body["spec"].get("listeners", ()):
+        allowed = listener.get("allowedRoutes", {}).get("namespaces", {}).get("from", "Same")
+        if allowed == "Same":
+            yield Finding.note(
+                f"{name}, listener {listener['name']}",
+                f"accepts routes of the namespace {meta['namespace']} only: set"
+                " allowedRoutes.namespaces.from to All or Selector for products of others",
+            )
+
+
+async def _image_volumes(cluster: _Cluster, namespace: str) -> list[Finding]:
+    where = "image volumes"
+    try:
+        made = await cluster.tries_pod(namespace)
+    except NotFound:
+        return [
+            Finding.error(
+                where, f"the namespace {namespace} does not exist: choose one with --namespace"
+            )
+        ]
+    except KubeError as error:
+        if "image" in str(error) and "volume" in str(error).lower():
+            return [_no_image_volumes()]
+        return [Finding.warning(where, f"can't be tested in the namespace {namespace}: {error}")]
+    volumes = made["spec"].get("volumes", ())
+    kept = any("image" in one for one in volumes if one["name"] == "bento")
+    return [] if kept else [_no_image_volumes()]
+
+
+def _no_image_volumes() -> Finding:
+    return Finding.error(
+        "image volumes",
+        "are not accepted by the API server: turn on the feature gate ImageVolume on it and on the"
+        " kubelets, or give bentos as archives (spec.model.bento.url)",
+    )
+
+
+def _nodes(nodes: list[Body]) -> Iterator[Finding]:
+    for body in nodes:
+        about = body.get("status", {}).get("nodeInfo", {})
+        name, _, version = str(about.get("containerRuntimeVersion", "")).partition("://")
+        least = RUNTIMES.get(name)
+        numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
+        if least and numbers and numbers < least:
+            wanted = ".".join(map(str, least))
+            yield Finding.error(
+                f"node {body['metadata']['name']}",
+                f"has {name} {version}, which mounts no image volumes: {wanted} or later does;"
+                " upgrade it, or give bentos as archives (spec.model.bento.url)",
+            )

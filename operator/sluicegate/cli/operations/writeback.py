@@ -1,0 +1,113 @@
+"""`sluicegate writeback FILE`: the version that serves, as two changed lines in Git."""
+
+import argparse
+import asyncio
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sluicegate.cli.inputs.cluster_access import product_of
+from sluicegate.cli.inputs.object_name import parse_key
+from sluicegate.cli.operations.manifest_edit import Edit, find_product, replaced
+from sluicegate.errors import SluicegateError, invalid
+from sluicegate.kube.resources import Key
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "files", metavar="FILE", nargs="+", type=Path, help="files of which one has it"
+    )
+    parser.add_argument("--product", required=True, metavar="NAMESPACE/NAME")
+    parser.add_argument(
+        "--live",
+        metavar="FILE",
+        help="the live object as JSON or YAML; - is standard input (default: the API server's, by"
+        " the kubeconfig)",
+    )
+    parser.add_argument(
+        "--commit",
+        action="store_true",
+        help="commit it on a branch sluicegate/NAMESPACE-NAME-VERSION",
+    )
+    parser.add_argument("--push", metavar="REMOTE", help="also push that branch")
+    parser.epilog = (
+        "Changes spec.model.bento.image and version, and no other byte. Does nothing if both"
+        " agree, or if the file names a version that has no verdict yet."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write status.stable into the file that holds the product."""
+    key = parse_key(args.product, argument="--product")
+    live = _given(args.live) if args.live else asyncio.run(product_of(key))
+    edit = find_product(args.files, key)
+    stable = (live.get("status") or {}).get("stable") or {}
+    image, version = str(stable.get("image", "")), str(stable.get("version", ""))
+    if why := _why_not(edit, live, image):
+        print(why)
+        return 0
+    edit.path.write_bytes(replaced(edit, image, version))
+    print(f"{edit.path}: {key} {edit.version.value} → {version}")
+    if args.commit or args.push:
+        branch = f"sluicegate/{key.namespace}-{key.name}-{version}"
+        _commit(edit, key, live, branch)
+        if args.push:
+            _git(edit.path.parent, "push", args.push, f"{branch}:{branch}")
+        print(f"committed on {branch}")
+    return 0
+
+
+def _why_not(edit: Edit, live: Mapping[str, Any], image: str) -> str:
+    """Why nothing is to be changed; empty when something is."""
+    status = live.get("status") or {}
+    if not image:
+        return "no version is stable yet: nothing to write"
+    if "://" in image:
+        raise invalid("status.stable.image", f"is {image}: only images by digest are written back")
+    if edit.image.value == image:
+        return f"{edit.path} names the stable version: nothing to write"
+    judged = {str(one.get("image")) for one in status.get("history") or ()}
+    judged.add(str((status.get("specModel") or {}).get("image")))
+    candidate = str((status.get("candidate") or {}).get("image"))
+    if edit.image.value == candidate or edit.image.value not in judged:
+        return f"{edit.path} names {edit.version.value}, which has no verdict yet: it stays"
+    return ""
+
+
+def _given(file: str) -> dict[str, Any]:
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        document = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise invalid("--live", f"can't be read: {error}") from error
+    if not isinstance(document, dict):
+        raise invalid("--live", "holds no object: give one DataProduct")
+    return document
+
+
+def _commit(edit: Edit, key: Key, live: Mapping[str, Any], branch: str) -> None:
+    status = live["status"]
+    version, decision = status["stable"]["version"], status.get("decision") or {}
+    said = " ".join(str(decision.get("message", "")).split())
+    message = (
+        f"{key}: {version} serves\n\n"
+        f"Sluicegate-Decision: {decision.get('type', 'Promote')} ({decision.get('reason', '')})\n"
+        f"Sluicegate-Evidence: {said or version}\n"
+    )
+    folder = edit.path.parent
+    _git(folder, "switch", "--create", branch)
+    _git(folder, "commit", "--quiet", "--message", message, "--", edit.path.name)
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()
+        raise SluicegateError(f"git {arguments[0]}: {said}")

@@ -1,0 +1,1 @@
+"""Commands of those who review products: reports, reviews, dossiers, archives."""

@@ -1,0 +1,71 @@
+"""`sluicegate archive`: copy sealed reviews to a folder or a bucket, as a CronJob of the chart does."""
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sluicegate.cli.inputs.cluster_access import kube_api
+from sluicegate.errors import MissingExtra, invalid
+from sluicegate.reviews.archive import BUCKETS, Archive, Archived, ArchivePlace, Bucket, Folder
+from sluicegate.reviews.store import ReviewStore
+
+FIELD_MANAGER = "sluicegate-archive"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "--to", required=True,
+        help="a folder that is there, or s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX",
+    )  # fmt: skip
+    parser.add_argument(
+        "--namespace", dest="namespaces", action="append", default=[],
+        help="of these namespaces' products; may be given several times; all when left out",
+    )  # fmt: skip
+    parser.epilog = (
+        "Uses the kubeconfig as kubectl does, in a pod its service account. Buckets need the extra"
+        " `archive`, and credentials in the variables that their provider's tools read."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Copy what isn't copied yet; 1 if something of it can't be."""
+    place = place_of(args.to)
+    done = asyncio.run(_copy(place, tuple(args.namespaces)))
+    print(
+        f"{done.written} reviews written to {args.to}, {done.there} were there, {done.refused} refused"
+    )
+    return 1 if done.refused else 0
+
+
+def place_of(text: str) -> ArchivePlace:
+    """The folder or bucket that is meant.
+
+    Raises
+    ------
+    InvalidInput
+        There is no such folder, or nothing that can be written to by this name.
+    """
+    scheme = urlsplit(text).scheme
+    if scheme in BUCKETS and urlsplit(text).netloc:
+        try:
+            import obstore  # noqa: F401, PLC0415 - an extra
+        except ImportError as error:
+            raise MissingExtra("a bucket needs obstore: install sluicegate[archive]") from error
+        return Bucket(text)
+    if "://" in text:
+        known = ", ".join(f"{one}://" for one in BUCKETS)
+        raise invalid("to", f'is "{text}": write a folder, or a bucket by {known} and its name')
+    folder = Path(text)
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise invalid("to", f"{text} is no folder that can be written to: make it")
+    return Folder(folder)
+
+
+async def _copy(place: ArchivePlace, namespaces: tuple[str, ...]) -> Archived:
+    async with kube_api(FIELD_MANAGER) as api:
+        archive = Archive(ReviewStore(api), place, lambda text: print(text, file=sys.stderr))
+        return await archive.copy(namespaces)

@@ -1,0 +1,238 @@
+"""`sluicegate report`: what one product, or all of them, did in a period, from the ledgers."""
+
+import argparse
+import asyncio
+import os
+import random
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sluicegate.api import names
+from sluicegate.api.review import DataProductReview
+from sluicegate.cli.inputs.cluster_access import kube_api
+from sluicegate.cli.inputs.object_name import parse_key
+from sluicegate.cli.printing import output
+from sluicegate.cli.printing.output import add_output, document, write_text
+from sluicegate.cli.reviews.report_live import with_what_is_new
+from sluicegate.cli.reviews.reviewed_products import naming_namespaces, products_in
+from sluicegate.errors import MissingExtra, invalid
+from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
+from sluicegate.reporting.facts import ReportFacts, facts_of
+from sluicegate.reporting.text import as_csv, documents, markdown
+from sluicegate.reviews.store import UnreadableReview, parse_review, read_review
+from sluicegate.settings import parse_settings
+
+FORMATS = ("markdown", "html", "json", "yaml", "csv", "name")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "product", nargs="?", help="NAMESPACE/NAME of a DataProduct; it may be deleted already"
+    )
+    parser.add_argument("--all", action="store_true", help="all products that you can read")
+    parser.add_argument(
+        "--wheel", action="store_true",
+        help="one product at random for a joint review; the same one all day",
+    )  # fmt: skip
+    parser.add_argument(
+        "--namespace", dest="namespaces", action="append", default=[], metavar="NAMESPACE",
+        help="with --all or --wheel: only of this namespace; may be given several times",
+    )  # fmt: skip
+    parser.add_argument("--period", help="e.g. 2026-12, 2026-q4, 2026-w49; the newest sealed one")
+    parser.add_argument(
+        "--live", action="store_true",
+        help="of a period that goes on, with the days that its ledger hasn't got yet, today so far"
+        " among them; read from SLUICEGATE_PROMETHEUS_URL",
+    )  # fmt: skip
+    add_output(parser, formats=FORMATS)
+    parser.add_argument("--file", type=Path, help="file to write; standard output when left out")
+    parser.add_argument(
+        "--from", dest="files", type=Path, nargs="+", default=[],
+        help="files with reviews (YAML or JSON, lists too), instead of the cluster",
+    )  # fmt: skip
+    parser.epilog = (
+        "Uses the kubeconfig as kubectl does. HTML needs the extra `report`. Exit codes: 0 done,"
+        " 1 failed, 2 wrong input."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the report."""
+    wanted = _product(args)
+    if args.live and args.files:
+        raise invalid("live", "reads a cluster: leave out --from")
+    if args.files:
+        among = set(args.namespaces)
+        reviews = [
+            one for one in _read_files(args.files) if not among or one.metadata.namespace in among
+        ]
+    else:
+        reviews = asyncio.run(_read_cluster(wanted, args.namespaces, live=args.live))
+    chosen = choose(reviews, wanted, args.period or "", open_too=args.live)
+    reports = sorted(chosen, key=lambda one: (-one.worst, one.name))
+    if args.wheel:
+        reports = [spun(reports, f"{datetime.now(UTC):%Y-%m-%d}")]
+    write_text(_render(reports, args.output, args.period or "newest period"), args.file)
+    return 0
+
+
+def _product(args: argparse.Namespace) -> tuple[str, str] | None:
+    """Which product; None for all."""
+    if (args.all or args.wheel) == bool(args.product):
+        text = "give one as NAMESPACE/NAME, before --from, or use --all or --wheel"
+        raise invalid("product", text)
+    if args.all or args.wheel:
+        return None
+    if args.namespaces:
+        raise invalid("namespace", "is for --all: a product is NAMESPACE/NAME")
+    return parse_key(args.product, argument="product")
+
+
+def choose(
+    reviews: Iterable[DataProductReview],
+    wanted: tuple[str, str] | None,
+    period: str,
+    *,
+    open_too: bool = False,
+) -> list[ReportFacts]:
+    """The facts of the reviews that are asked for, each with the one before it.
+
+    Raises
+    ------
+    InvalidInput
+        There is none; the message says which there are.
+    """
+    by_product: dict[tuple[str, str, str], list[DataProductReview]] = {}
+    for one in reviews:
+        ref = one.spec.product_ref
+        by_product.setdefault((one.metadata.namespace, ref.name, ref.uid), []).append(one)
+    found: list[ReportFacts] = []
+    known: list[str] = []
+    for (namespace, name, _), each in sorted(by_product.items()):
+        if wanted is not None and wanted != (namespace, name):
+            continue
+        ordered = sorted(each, key=lambda one: one.spec.period.start)
+        known += [period_name(one) for one in ordered]
+        place = len(ordered) - 1 if open_too and not period else _place(ordered, period)
+        if place is not None:
+            found.append(facts_of(ordered[place], ordered[place - 1] if place else None))
+    if found:
+        return found
+    whose = "/".join(wanted) if wanted else "any product"
+    if not known:
+        text = (
+            f"there is no review of {whose}: is the name right? A DataProduct with spec.review has one"
+            " after a day; those of a deleted product are kept for some time, then in the archive (--from)"
+        )
+    elif period:
+        text = f'there is no period "{period}" of {whose}: name one of {", ".join(sorted(set(known))[-6:])}'
+    else:
+        text = f"no review of {whose} is sealed yet: name an open one by --period {known[-1]}"
+    raise invalid("period", text)
+
+
+def spun(reports: Sequence[ReportFacts], day: str) -> ReportFacts:
+    """The report that chance takes on a day; who asks again gets it again."""
+    return random.Random(day).choice(sorted(reports, key=lambda one: one.name))
+
+
+def period_name(review: DataProductReview) -> str:
+    """The period as the review's name has it, e.g. 2026-12."""
+    return review.metadata.name.removeprefix(f"{review.spec.product_ref.name}-")
+
+
+def _place(ordered: Sequence[DataProductReview], period: str) -> int | None:
+    """Where the period's review is; the newest sealed one's where none is named."""
+    places = [
+        place
+        for place, one in enumerate(ordered)
+        if (period_name(one) == period if period else one.status.seal_time is not None)
+    ]
+    return places[-1] if places else None
+
+
+def _render(reports: Sequence[ReportFacts], form: str, period: str) -> str:
+    match form:
+        case "json" | "yaml":
+            told = document("ProductReports", reports=documents(reports))
+            return output.as_json(told) if form == "json" else output.as_yaml(told)
+        case "name":
+            kind = f"{names.REVIEW_SINGULAR}.{names.GROUP}"
+            return "".join(f"{kind}/{one.review.metadata.name}\n" for one in reports)
+        case "csv":
+            return as_csv(reports)
+        case "html":
+            try:
+                from sluicegate.reporting.page import page  # noqa: PLC0415 - an extra
+            except ImportError as error:
+                raise MissingExtra(
+                    f"HTML needs {error.name}: install sluicegate[report], or take -o markdown"
+                ) from error
+            whose = reports[0].name if len(reports) == 1 else f"{len(reports)} products"
+            return page(reports, f"Review of {whose}, {period}")
+        case _:
+            return markdown(reports)
+
+
+def _read_files(files: Iterable[Path]) -> list[DataProductReview]:
+    found = []
+    for path, body in objects_in(files):
+        review = parse_review(body) if body.get("kind") == names.REVIEW_KIND else None
+        if review is None:
+            text = f"has an object that is no {names.REVIEW_KIND}: write it with kubectl get dprev -o yaml"
+            raise invalid(str(path), text)
+        found.append(review)
+    return found
+
+
+def objects_in(files: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The objects in YAML files, those in lists too. Raises InvalidInput naming what can't be read."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a ledger is long
+    for path in files:
+        try:
+            documents = list(yaml.load_all(path.read_text(encoding="utf-8"), loader))
+        except (OSError, yaml.YAMLError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise invalid(str(path), f"can't be read: {why}") from error
+        for one in documents:
+            for item in one.get("items", [one]) if isinstance(one, dict) else []:
+                yield path, item
+
+
+def readable(bodies: Iterable[Mapping[str, Any]]) -> Iterator[DataProductReview]:
+    """The reviews among objects; of one that can't be read a sentence on standard error."""
+    for body in bodies:
+        try:
+            yield read_review(body)
+        except UnreadableReview as error:
+            print(f"left out: {error}", file=sys.stderr)
+
+
+async def _read_cluster(
+    wanted: tuple[str, str] | None, among: Sequence[str], *, live: bool
+) -> list[DataProductReview]:
+    """The reviews of one product, or of all; live with the days that they haven't got yet."""
+    settings = parse_settings(os.environ, refuse_unknown=False)
+    if live and not settings.prometheus_url:
+        raise invalid("live", "set SLUICEGATE_PROMETHEUS_URL to where Prometheus answers")
+    namespaces = [wanted[0]] if wanted else among or [""]
+    labels = f"{names.LABEL_PRODUCT}={wanted[1]}" if wanted else ""
+    found: list[DataProductReview] = []
+    async with kube_api() as api:
+        for namespace in namespaces:
+            with naming_namespaces(namespace):
+                async for page in api.pages(
+                    DATA_PRODUCT_REVIEWS, namespace=namespace, labels=labels, chunk=50
+                ):
+                    found += readable(page.items)
+        if not live:
+            return found
+        products = [one for each in namespaces for one in await products_in(api, each)]
+    return await with_what_is_new(found, products, settings, time.time())

@@ -1,0 +1,1 @@
+"""Commands that try a policy before it is applied: plans, recordings, replays, estimates."""

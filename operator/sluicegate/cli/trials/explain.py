@@ -1,0 +1,115 @@
+"""`sluicegate explain`: what status says of a product, and what its newest blocks say right now.
+
+Status holds the numbers of the last decision; this reads Prometheus again and judges with the
+very functions of the operator. It changes nothing.
+"""
+
+import argparse
+import asyncio
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from sluicegate.api.base import number, rfc3339
+from sluicegate.api.product import DataProduct
+from sluicegate.api.shadow import ShadowStatus
+from sluicegate.api.versions import CandidateHold
+from sluicegate.cli.inputs.cluster_access import product_of
+from sluicegate.cli.inputs.object_name import parse_name
+from sluicegate.cli.printing.output import add_output, document, write, write_lines, write_names
+from sluicegate.cli.trials.explain_live import Live, look
+from sluicegate.kube.resources import Key
+from sluicegate.settings import Settings, parse_settings
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("product", help="NAMESPACE/NAME of a DataProduct, or NAME")
+    add_output(parser)
+    parser.epilog = (
+        "Uses the kubeconfig as kubectl does. With SLUICEGATE_PROMETHEUS_URL set, the newest blocks"
+        " are read and evaluated too; SLUICEGATE_SCRAPE_INTERVAL_SECONDS and _SETTLE_SECONDS as"
+        " the operator has them."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the explanation."""
+    key = parse_name(args.product, argument="product")
+    asyncio.run(_explain(key, parse_settings(os.environ, refuse_unknown=False), args.output))
+    return 0
+
+
+async def _explain(key: Key, settings: Settings, output: str) -> None:
+    body = await product_of(key)
+    product = DataProduct.parse(body)
+    live = await look(product, settings) if settings.prometheus_url else None
+    if output == "name":
+        write_names([body])
+        return
+    if output in {"json", "yaml"}:
+        write(_document(key, body, live), output)
+        return
+    write_lines(status_lines(product))
+    write_lines(live.lines if live else ())
+
+
+def _document(key: Key, body: dict[str, Any], live: Live | None) -> dict[str, Any]:
+    """Status without what only the engine reads, and the newest blocks where they were read."""
+    status = {name: part for name, part in body.get("status", {}).items() if name != "engine"}
+    now = {"now": live.as_object} if live else {}
+    return document(
+        "ProductExplanation", namespace=key.namespace, name=key.name, status=status, **now
+    )
+
+
+def status_lines(product: DataProduct) -> Iterator[str]:
+    """What status says, a line each."""
+    status = product.status
+    stable = f"stable {status.stable.version}" if status.stable else "no version is stable yet"
+    yield f"{product.metadata.namespace}/{product.metadata.name}: {status.state or 'Unknown'}, {stable}"
+    if status.candidate is not None:
+        one = status.candidate
+        yield f"  candidate {one.version}: {one.phase} at {one.weight} %"
+        yield from _hold_lines(one.hold)
+        for evidence in one.evidence:
+            yield (
+                f"    {evidence.slo}: for it {evidence.promote} of {evidence.promote_at}, against it"
+                f" {evidence.roll_back} of {evidence.roll_back_at}"
+            )
+        yield from _shadow_lines(one.shadow)
+    if status.decision is not None:
+        made = status.decision
+        yield f"  last decision {made.type} ({made.reason}) at {rfc3339(made.decision_time)}: {made.message}"
+    for request in status.pending_requests:
+        yield (
+            f"  request {request.annotation}={request.value} waits since"
+            f" {rfc3339(request.wait_start_time)} ({request.reason}): {request.message}"
+        )
+    for condition in status.conditions:
+        yield f"  {condition.type}={condition.status} {condition.reason} {condition.message}".rstrip()
+
+
+def _hold_lines(hold: CandidateHold | None) -> Iterator[str]:
+    """The check that holds the candidate, and the request that waits for it."""
+    if hold is None:
+        return
+    yield f"    held by {hold.check} since {rfc3339(hold.start_time)}: {hold.message}"
+    if hold.request:
+        yield f"    {hold.request} is pending until then"
+
+
+def _shadow_lines(shadow: ShadowStatus | None) -> Iterator[str]:
+    """Both versions on rows that were labelled after the training, and what they wait for."""
+    if shadow is None:
+        return
+    yield f"    shadow phase: rows labelled up to {rfc3339(shadow.since_time)} are scored"
+    for one in shadow.evidence:
+        rows = one.pairs
+        yield (
+            f"    {one.slo} in the shadow phase: {rows.total:,} rows in {one.blocks} intervals,"
+            f" {rows.only_candidate_wrong:,} wrong of the candidate alone, {rows.only_stable_wrong:,}"
+            f" of stable alone; for it {number(one.promote)}, against it {number(one.roll_back)}"
+        )
+    if shadow.message:
+        yield f"    {shadow.reason}: {shadow.message}"

@@ -1,0 +1,148 @@
+"""`sluicegate plan`: the objects that a DataProduct leads to, without a cluster."""
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, Final
+
+import yaml
+
+from sluicegate.api.errors import InvalidProduct
+from sluicegate.api.names import LABEL_REVISION, LABEL_VERSION
+from sluicegate.api.operator_checks import check_context, runtime_image
+from sluicegate.api.product import DataProduct
+from sluicegate.cli.inputs.product_files import read_products
+from sluicegate.cli.printing.output import add_output
+from sluicegate.cli.printing.terminal import aligned
+from sluicegate.manifests.common import Manifest
+from sluicegate.manifests.plan import example_training, first_children, spec_version
+from sluicegate.policy.derived_defaults import derived
+from sluicegate.policy.model.terms import terms_of
+from sluicegate.settings import Settings, parse_settings
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Show the objects that the operator would apply for each DataProduct in FILE. The"
+        " operator's settings are taken from the environment (SLUICEGATE_*)."
+    )
+    parser.add_argument("file", metavar="FILE", help="YAML or JSON; - is standard input")
+    add_output(parser)
+    parser.add_argument(
+        "--training",
+        action="store_true",
+        help="also show the Jobs of a retraining and of a shadow phase",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the plan."""
+    settings = parse_settings(os.environ, refuse_unknown=False)
+    products = list(read_products(args.file))
+    children = [
+        child
+        for product in products
+        for child in _children(product, settings, training=args.training)
+    ]
+    print(_FORMATS[args.output](children), end="")
+    if args.output in {"table", "wide"}:
+        for product in products:
+            for line in _derived(product, settings):
+                print(line)
+    return 0
+
+
+def _derived(product: DataProduct, settings: Settings) -> Iterator[str]:
+    """The values that the operator derives where the product names none."""
+    found = list(derived(terms_of(product, settings.hour_seconds)))
+    if found:
+        yield f"\n{product.metadata.namespace}/{product.metadata.name}, left out and derived:"
+        yield from (f"  {line}" for line in found)
+
+
+def _children(product: DataProduct, settings: Settings, *, training: bool) -> list[Manifest]:
+    if problems := check_context(product.spec, settings):
+        raise InvalidProduct(problems)
+    version = spec_version(product, runtime_image(product.spec, settings))
+    jobs = example_training(product, version) if training else []
+    return first_children(product, version, settings) + jobs
+
+
+def _as_yaml(children: list[Manifest]) -> str:
+    plain = json.loads(json.dumps(children))  # shared parts would come out as YAML aliases
+    return yaml.safe_dump_all(plain, sort_keys=False, width=100, allow_unicode=True)
+
+
+def _as_json(children: list[Manifest]) -> str:
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": children}, indent=2) + "\n"
+
+
+def _as_table(children: list[Manifest], *, wide: bool = False) -> str:
+    rows = [("NAMESPACE", "KIND", "NAME", "WHAT", "IMAGES")]
+    rows += [
+        (child["metadata"]["namespace"], child["kind"], child["metadata"]["name"], _what(child),
+         ", ".join(sorted(set(_images(child)))))
+        for child in children
+    ]  # fmt: skip
+    shown = rows if wide else [row[:-1] for row in rows]
+    return "\n".join(aligned(shown)) + "\n"
+
+
+def _images(part: Any) -> Iterator[str]:
+    if isinstance(part, Mapping):
+        if isinstance(part.get("image"), str):
+            yield part["image"]
+        for one in part.values():
+            yield from _images(one)
+    elif isinstance(part, list | tuple):
+        for one in part:
+            yield from _images(one)
+
+
+def _as_names(children: list[Manifest]) -> str:
+    """As `-o name` of kubectl has them: KIND.GROUP/NAME."""
+    return "".join(f"{_kind(child)}/{child['metadata']['name']}\n" for child in children)
+
+
+def _kind(child: Manifest) -> str:
+    group, _, version = child["apiVersion"].rpartition("/")
+    return f"{child['kind'].lower()}.{group}" if version and group else child["kind"].lower()
+
+
+def _what(child: Manifest) -> str:
+    """The point of a child in a few words."""
+    describe = _WORDS.get(child["kind"])
+    return describe(child) if describe else ""
+
+
+def _deployment(child: Manifest) -> str:
+    return f"{child['metadata']['labels'][LABEL_VERSION]}, {child['spec']['replicas']} pod(s)"
+
+
+def _service(child: Manifest) -> str:
+    kind = "headless" if child["spec"].get("clusterIP") == "None" else "cluster IP"
+    return f"{kind}, revision {child['spec']['selector'][LABEL_REVISION]}"
+
+
+def _route(child: Manifest) -> str:
+    backends = child["spec"]["rules"][0]["backendRefs"]
+    weights = ", ".join(f"{backend['name']} {backend['weight']} %" for backend in backends)
+    return f"{', '.join(child['spec'].get('hostnames', ['*']))} → {weights}"
+
+
+_WORDS: Final[Mapping[str, Callable[[Manifest], str]]] = {
+    "Deployment": _deployment,
+    "Service": _service,
+    "HTTPRoute": _route,
+    "PodDisruptionBudget": lambda child: f"at most {child['spec']['maxUnavailable']} pod away",
+    "HorizontalPodAutoscaler": lambda child: (
+        f"{child['spec']['minReplicas']}–{child['spec']['maxReplicas']} pods"
+    ),
+    "Job": lambda child: f"at most {child['spec']['activeDeadlineSeconds']} s",
+}
+_FORMATS: Final[Mapping[str, Callable[[list[Manifest]], str]]] = {
+    "table": _as_table, "wide": partial(_as_table, wide=True), "yaml": _as_yaml, "json": _as_json, "name": _as_names,
+}  # fmt: skip

@@ -1,0 +1,113 @@
+"""`sluicegate record`: a product's past, from Prometheus, as a scenario to replay and to tune with."""
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from sluicegate.api.product import DataProduct
+from sluicegate.cli.inputs.cluster_access import product_of
+from sluicegate.cli.inputs.object_name import parse_key
+from sluicegate.cli.inputs.product_files import read_documents
+from sluicegate.errors import invalid
+from sluicegate.measurement.past_record import record
+from sluicegate.prometheus.client import Prometheus
+from sluicegate.prometheus.past_blocks import PastReader
+from sluicegate.settings import Settings, parse_settings
+from sluicegate.simulation.recording import Recording
+from sluicegate.wiring import GATEWAYS, endpoint_of, timing_of
+
+MOST_DAYS: Final = 90
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Write the past of a product as a scenario for `sluicegate replay` and `sluicegate tune`."
+        " The counts come from Prometheus, by the operator's own queries."
+    )
+    parser.add_argument("product", help="NAMESPACE/NAME of a DataProduct")
+    parser.add_argument(
+        "--days", type=_days, default=14.0, metavar="N", help=f"up to {MOST_DAYS} (default: 14)"
+    )
+    parser.add_argument(
+        "--from-file",
+        metavar="FILE",
+        help="the DataProduct with its status, as kubectl get -o yaml prints it, instead of the"
+        " cluster's",
+    )
+    parser.add_argument(
+        "--with",
+        dest="policy",
+        metavar="FILE",
+        help="count by the indicators and the blocks of this DataProduct",
+    )
+    parser.add_argument("--output", "-o", metavar="FILE", help="default: standard output")
+    parser.epilog = (
+        "Needs SLUICEGATE_PROMETHEUS_URL; SLUICEGATE_SCRAPE_INTERVAL_SECONDS, _SETTLE_SECONDS and"
+        " _GATEWAY_METRICS as the operator has them. Uses the kubeconfig as kubectl does."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the scenario; say on standard error what isn't in it."""
+    settings = parse_settings(os.environ, refuse_unknown=False)
+    if not settings.prometheus_url:
+        problem = "is empty: set it to the URL of the Prometheus that the operator reads"
+        raise invalid("SLUICEGATE_PROMETHEUS_URL", problem)
+    body = _product_of(args)
+    if args.policy:
+        body = {**body, "spec": _one(args.policy)["spec"]}
+    recording, lines = asyncio.run(_record(body, settings, args.days, time.time()))
+    text = "".join(f"{line}\n" for line in lines)
+    for note in recording.notes:
+        print(note, file=sys.stderr)
+    if args.output:
+        Path(args.output).write_text(text, encoding="utf-8")
+        print(f"{args.output}: {len(recording.blocks)} blocks", file=sys.stderr)
+    else:
+        print(text, end="")
+    return 0
+
+
+def _product_of(args: argparse.Namespace) -> dict[str, Any]:
+    key = parse_key(args.product, argument="product")
+    if args.from_file is None:
+        return asyncio.run(product_of(key))
+    body = _one(args.from_file)
+    found = (body["metadata"].get("namespace"), body["metadata"].get("name"))
+    if found != key:
+        problem = f"holds {found[0]}/{found[1]}, not {args.product}: give the file of this product"
+        raise invalid("--from-file", problem)
+    return body
+
+
+def _one(file: str) -> dict[str, Any]:
+    documents = read_documents(file)
+    if len(documents) != 1:
+        raise invalid(file, f"holds {len(documents)} DataProducts: give a file with one")
+    DataProduct.parse(documents[0])
+    return documents[0]
+
+
+async def _record(
+    body: Mapping[str, Any], settings: Settings, days: float, now: float
+) -> tuple[Recording, Iterator[str]]:
+    product, timing = DataProduct.parse(body), timing_of(settings)
+    async with Prometheus(endpoint_of(settings)) as source:
+        reader = PastReader(source, timing, GATEWAYS[settings.gateway_metrics])
+        return await record(product, body, reader, days=days, now=now)
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0.0
+    if not 0 < days <= MOST_DAYS:
+        raise argparse.ArgumentTypeError(f'"{text}" is no number of days: give up to {MOST_DAYS}')
+    return days

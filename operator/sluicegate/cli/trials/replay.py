@@ -1,0 +1,64 @@
+"""`sluicegate replay`: what would have been decided over a history of counts, without a cluster."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from sluicegate.cli.inputs.product_files import read_products
+from sluicegate.errors import invalid
+from sluicegate.simulation.other_policy import with_policy
+from sluicegate.simulation.replay import replay
+from sluicegate.simulation.replay_output import json_lines, table
+from sluicegate.simulation.replay_scenario import ReplayScenario, parse_scenario
+
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""LibYAML where there is one: histories are long."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Evaluate a product after each block of a recorded or synthetic history of counts, with the"
+        " rules of the operator, and print one decision per line. `sluicegate record` writes the"
+        " history of a product."
+    )
+    parser.add_argument("scenario", metavar="SCENARIO", help="YAML or JSON; - is standard input")
+    parser.add_argument(
+        "--with",
+        dest="policy",
+        metavar="FILE",
+        help="evaluate by the policy of the DataProduct in this file instead of the scenario's",
+    )
+    parser.add_argument(
+        "--output", "-o", choices=("json", "table"), default="json", help="default: json"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the decisions."""
+    scenario = read_scenario(args.scenario)
+    if args.policy:
+        scenario = with_policy(scenario, next(iter(read_products(args.policy))))
+    lines = json_lines if args.output == "json" else table
+    try:
+        for line in lines(replay(scenario)):
+            print(line)
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def read_scenario(file: str) -> ReplayScenario:
+    """The scenario in a file. Raises InvalidInput, naming the field, for anything wrong."""
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        document = yaml.load(text, Loader=_LOADER)  # noqa: S506 - both loaders are safe
+    except OSError as error:
+        raise invalid(file, f"can't be read ({error.strerror}): give a file that exists") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise invalid(file, f"is neither YAML nor JSON: {error}") from error
+    return parse_scenario(document)

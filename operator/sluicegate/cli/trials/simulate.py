@@ -1,0 +1,250 @@
+"""`sluicegate simulate`: how often and how fast this policy would promote, roll back and alarm."""
+
+import argparse
+import json
+from dataclasses import replace
+from importlib.util import find_spec
+from math import isfinite
+from typing import Any, Final
+
+from sluicegate.api.product import DataProduct
+from sluicegate.cli.inputs.product_files import read_products
+from sluicegate.cli.printing.terminal import aligned
+from sluicegate.errors import InvalidInput, Problem, invalid
+from sluicegate.policy.model.formatting import duration
+from sluicegate.policy.model.terms import Terms, terms_of
+from sluicegate.simulation.outlook import outlook
+from sluicegate.simulation.scenario import (
+    Imagined,
+    Scenario,
+    SimulationSummary,
+    scenario_of,
+    without_gauges,
+)
+
+MOST_RUNS: Final = 1_000_000
+HEADINGS: Final = ("rule", "promoted", "rolled back", "inconclusive", "median min", "p90 min")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Simulate many canaries of the DataProduct in FILE on assumed traffic. Rates are by SLO"
+        " name; one that isn't given is 0. Gauges are left out. Requests count for availability and latency, labels for all other SLOs."
+        " It needs NumPy: pip install 'sluicegate[simulate]'."
+    )
+    parser.add_argument("file", metavar="FILE", help="YAML or JSON; - is standard input")
+    add = parser.add_argument
+    add(
+        "--requests-per-minute",
+        type=_number,
+        required=True,
+        metavar="N",
+        help="of both arms together",
+    )
+    add("--labels-per-minute", type=_number, default=0.0, metavar="N", help="of both arms together")
+    for arm in ("stable", "candidate"):
+        add(
+            f"--{arm}-bad",
+            type=_pair,
+            action="append",
+            default=[],
+            metavar="SLO=RATIO",
+            help=f"{arm}'s true share of bad events; may be repeated",
+        )
+    add(
+        "--burst-correlation",
+        type=_share,
+        default=0.0,
+        metavar="RHO",
+        help="of events in one block",
+    )
+    add(
+        "--daily-swing",
+        type=_share,
+        default=0.0,
+        metavar="S",
+        help="traffic varies by 1 ± S over a day",
+    )
+    add(
+        "--label-delay-minutes",
+        type=_number,
+        default=0.0,
+        metavar="M",
+        help="delay until an outcome is known",
+    )
+    add(
+        "--duration-minutes",
+        type=_number,
+        metavar="M",
+        help="instead of rollout.maxDurationSeconds",
+    )
+    add("--runs", type=_count, default=2000, metavar="N", help="simulated canaries (default: 2000)")
+    add("--seed", type=int, default=1, metavar="N", help="same seed, same answer (default: 1)")
+    add(
+        "--compare",
+        action="store_true",
+        help="also evaluate the same traffic by the rules of other tools",
+    )
+    add(
+        "--no-degradation",
+        action="store_true",
+        help="leave out false alarms a year and the delay until a product that turns as bad as the"
+        " candidate is found degraded",
+    )
+    add("--output", "-o", choices=("table", "json"), default="table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Play and print."""
+    if find_spec("numpy") is None:
+        raise invalid("simulate", "needs NumPy: pip install 'sluicegate[simulate]'")
+    product = next(iter(read_products(args.file)))
+    terms = _terms(product, args)
+    scenario = scenario_of(terms, _imagined(product, args))
+    if not scenario.streams:
+        raise invalid("spec.slos", "has no SLO that counts events: add one to simulate")
+    answer = _answer(terms, scenario, args)
+    if product.spec.rollout.shadow is not None:
+        answer["shadowSeconds"] = product.spec.rollout.shadow.interval_seconds
+    if args.output == "json":
+        print(json.dumps(answer, ensure_ascii=False))
+    else:
+        _print_table(answer)
+    return 0
+
+
+def _terms(product: DataProduct, args: argparse.Namespace) -> Terms:
+    terms = replace(
+        without_gauges(terms_of(product)), shadow_seconds=None, mirrored=None
+    )  # the canary alone
+    if args.duration_minutes is None:
+        return terms
+    if args.duration_minutes <= 0:
+        raise invalid("--duration-minutes", "is 0: give at least one block, e.g. 60")
+    seconds = round(args.duration_minutes * 60)
+    return replace(terms, max_duration_seconds=seconds, duration_given=True)
+
+
+def _imagined(product: DataProduct, args: argparse.Namespace) -> Imagined:
+    known = [slo.name for slo in product.spec.slos]
+    problems = [
+        Problem(
+            option,
+            f'names "{name}", which is no SLO of this product: use one of {", ".join(known)}',
+        )
+        for option, pairs in (
+            ("--stable-bad", args.stable_bad),
+            ("--candidate-bad", args.candidate_bad),
+        )
+        for name, _ in pairs
+        if name not in known
+    ]
+    if problems:
+        raise InvalidInput(problems)
+    return Imagined(
+        args.requests_per_minute,
+        args.labels_per_minute,
+        dict(args.stable_bad),
+        dict(args.candidate_bad),
+        args.burst_correlation,
+        args.daily_swing,
+        args.label_delay_minutes,
+    )
+
+
+def _answer(terms: Terms, scenario: Scenario, args: argparse.Namespace) -> dict[str, Any]:
+    from sluicegate.simulation.degradation import degradation  # noqa: PLC0415 - NumPy is an extra
+    from sluicegate.simulation.vectorized_canary import simulate  # noqa: PLC0415 - the same
+
+    summary = simulate(scenario, args.runs, args.seed)
+    answer: dict[str, Any] = summary.to_json()
+    answer["slos"] = {one.slo: one.to_json() for one in outlook(scenario)}
+    answer["maxDurationSeconds"] = scenario.blocks * scenario.block_seconds
+    if args.compare:
+        answer["compare"] = _compared(scenario, summary, args)
+    if not args.no_degradation:
+        found = degradation(terms, scenario, args.seed)
+        answer["degradation"] = {one.slo: one.to_json() for one in found}
+    return answer
+
+
+def _compared(
+    scenario: Scenario, ours: SimulationSummary, args: argparse.Namespace
+) -> list[dict[str, object]]:
+    from sluicegate.simulation.compare import OURS, compare  # noqa: PLC0415 - NumPy is an extra
+
+    rows = [{"rule": OURS, **ours.to_json()}]
+    others = compare(scenario, args.runs, args.seed)
+    return rows + [
+        {"rule": row.rule, **row.summary.to_json()} for row in others if row.rule != OURS
+    ]
+
+
+def _print_table(answer: dict[str, Any]) -> None:
+    rows = answer.get("compare", [{"rule": "Sluicegate", **answer}])
+    print("\n".join(aligned([HEADINGS, *map(_cells, rows)])))
+    longest = duration(answer["maxDurationSeconds"])
+    print(f"{answer['runs']} runs; ± is one standard error; a rollout lasts {longest} at most")
+    if "shadowSeconds" in answer:
+        print(
+            f"rollout.shadow, by intervals of {duration(answer['shadowSeconds'])}, isn't simulated: the"
+            " canary decides here by its own labels, which take several times as many"
+        )
+    for name, slo in answer["slos"].items():
+        if not slo["mustSpeak"]:
+            print(
+                f"{name} is not required for a promotion at this traffic: a candidate that is worse in"
+                " it may be promoted. Leave out rollout.maxDurationSeconds, so that the duration follows"
+                " the labels, or set canaryEvidence: Required, or a wider maxRegression"
+            )
+    if "degradation" in answer:
+        print()
+        headings = ("slo", "false alarms a year", "found degraded", "median min", "p90 min")
+        found = answer["degradation"].items()
+        keys = ("falseAlarmsPerYear", "detected", "medianMinutes", "p90Minutes")
+        cells = [(name, *(_shown(one[key]) for key in keys)) for name, one in found]
+        print("\n".join(aligned([headings, *cells])))
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    shares = (
+        f"{row[key]:.3f} ± {row['standardErrors'][key]:.3f}"
+        for key in ("promoted", "rolledBack", "inconclusive")
+    )
+    return (row["rule"], *shares, f"{row['medianMinutes']:g}", f"{row['p90Minutes']:g}")
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"
+
+
+# ---- one option -------------------------------------------------------------------------------
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not isfinite(value) or value < 0:
+        raise argparse.ArgumentTypeError(f'"{text}" is no number of at least 0: write e.g. 0.01')
+    return value
+
+
+def _share(text: str) -> float:
+    value = _number(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f'"{text}" is above 1: give a share, 0.01 for 1 %')
+    return value
+
+
+def _pair(text: str) -> tuple[str, float]:
+    name, equals, ratio = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f'"{text}" is no pair: write SLO=RATIO, e.g. accuracy=0.1')
+    return name, _share(ratio)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_RUNS:
+        raise argparse.ArgumentTypeError(f'"{text}" is no count: give 1 to {MOST_RUNS:,}')
+    return int(text)
