@@ -39,3 +39,16 @@ async def test_a_version_after_a_promotion_or_a_rollback_begins_with_the_share_o
     world.edit(key, model=pushed("d", "v4"))
     await world.until(lambda: weight(world, key) > 0, seconds=600)
     assert weight(world, key) == 5, world.status(key)["candidate"]["derived"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rate", "seconds"), [(40.0, 4 * HOUR), (0.002, 14 * 24 * HOUR)])
+@on_virtual_time
+async def test_a_rollout_lasts_from_four_hours_to_fourteen_days_by_the_labels(world, rate, seconds):
+    """Twenty labels a second, or four an hour."""
+    key = await served(world, product(rollout={"steps": [50]}), **RARELY)
+    world.cluster.set_rate(key, rate)
+    await world.run(3 * HOUR)
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: weight(world, key) > 0, seconds=600)
+    assert world.status(key)["candidate"]["derived"]["maxDurationSeconds"] == seconds

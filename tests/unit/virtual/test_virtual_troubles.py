@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from tests.support.virtual.stories import (
     on_virtual_time,
     product,
     pushed,
+    served,
     serving,
     slo,
     trainings,
@@ -32,9 +34,10 @@ if TYPE_CHECKING:
     from sluicegate.kube.resources import Key
 
 
-def is_parked(world: World, key: Key) -> bool:
-    """Whether the candidate waits without traffic for another try."""
-    return (world.status(key).get("candidate") or {}).get("phase") == "Parked"
+def parked(world: World, key: Key) -> dict[str, Any]:
+    """The candidate that waits without traffic for another try; empty while none does."""
+    candidate: dict[str, Any] = world.status(key).get("candidate") or {}
+    return candidate if candidate.get("phase") == "Parked" else {}
 
 
 @pytest.mark.slow
@@ -47,7 +50,7 @@ async def test_a_registry_that_is_away_rejects_no_trained_version_and_counts_for
     await world.until(lambda: serving(world, key) == "v1", seconds=60)
     await world.run(HOUR)
     world.cluster.set_quality(image("a"), BAD)
-    await world.until(lambda: is_parked(world, key), seconds=6 * HOUR, what="given up for now")
+    await world.until(lambda: bool(parked(world, key)), seconds=6 * HOUR, what="given up for now")
     for _ in range(6):
         await world.run(HOUR / 2)
         assert serving(world, key) == "v1"
@@ -93,7 +96,7 @@ async def test_a_candidate_on_a_busy_node_goes_back_and_is_promoted_once_the_nod
     world.cluster.set_quality(image("b"), Quality(slow=0.6, waited=0.5))
     world.edit(key, model=pushed("b", "vb"))
     await world.until(
-        lambda: is_parked(world, key), seconds=2 * HOUR, what="it waits for another try"
+        lambda: bool(parked(world, key)), seconds=2 * HOUR, what="it waits for another try"
     )
     decision = world.status(key)["decision"]
     assert (decision["type"], decision["reason"]) == ("Inconclusive", "NodeBusy")
@@ -101,3 +104,20 @@ async def test_a_candidate_on_a_busy_node_goes_back_and_is_promoted_once_the_nod
     assert serving(world, key) == "va"
     world.cluster.set_quality(image("b"), Quality())
     await world.until(lambda: serving(world, key) == "vb", seconds=6 * HOUR)
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_rollout_that_a_fault_ends_is_retried_after_one_minute_and_at_most_thirty(world):
+    key = await served(world, product(), **RARELY)
+    await world.run(HOUR / 4)
+    world.cluster.set_quality(image("b"), Quality(problem=REGISTRY_AWAY))
+    world.edit(key, model=pushed("b", "v2"))
+    pauses = []
+    for retries in range(1, 8):
+        await world.until(lambda n=retries: parked(world, key).get("retries") == n, seconds=HOUR)
+        again = datetime.fromisoformat(parked(world, key)["retryTime"]).timestamp()
+        waits = again - world.loop.wall()
+        pauses.append(round(waits / 60))
+    assert pauses == [1, 2, 4, 8, 16, 30, 30]
+    assert world.status(key)["specModel"]["outcome"] == "InProgress"

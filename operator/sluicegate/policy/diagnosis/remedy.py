@@ -33,7 +33,7 @@ from sluicegate.policy.retraining import preconditions
 from sluicegate.policy.retraining.preconditions import WaitingRetraining
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 
-_WAITING: Final = frozenset(
+WAITING: Final = frozenset(
     {
         Reason.NO_SLOT,
         Reason.COOLING_DOWN,
@@ -133,7 +133,7 @@ def waiting(
 ) -> WaitingRetraining | None:
     """The retraining that is due and may not start yet; None when none is."""
     for remedy, diagnosis in remedies:
-        if isinstance(remedy, Hold | Alert) and remedy.reason in _WAITING:
+        if isinstance(remedy, Hold | Alert) and remedy.reason in WAITING:
             trigger = trigger_for(terms, status, diagnosis.slo)
             return WaitingRetraining(trigger, diagnosis.slo, diagnosis.cause, remedy.reason)
     return None
