@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tarfile
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = {path.stem: path for path in (ROOT / ".github" / "workflows").glob("*.yml")}
+PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 TARGETS = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -45,10 +47,18 @@ def test_a_job_has_a_limit_and_a_token_only_for_what_it_does(name: str):
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_no_action_is_named_by_a_branch_that_moves_without_a_release(name: str):
-    used = [step["uses"] for step in steps(name) if "uses" in step]
-    moving = [one for one in used if re.search(r"@(main|master|latest)$", one) or "@" not in one]
-    assert not moving
+def test_an_action_is_pinned_by_its_commit_and_names_the_version(name: str):
+    lines = re.findall(r"\buses: *(.+)", WORKFLOWS[name].read_text())
+    assert len(lines) == len([step for step in steps(name) if "uses" in step])
+    assert [line for line in lines if not PINNED.fullmatch(line)] == []
+
+
+def test_all_workflows_use_the_same_commit_of_an_action():
+    commits = defaultdict(set)
+    for path in WORKFLOWS.values():
+        for action, pin in re.findall(r"\buses: *([^@\s]+)@(.+)", path.read_text()):
+            commits[action].add(pin)
+    assert {action: pins for action, pins in commits.items() if len(pins) > 1} == {}
 
 
 def test_the_paths_of_codeowners_exist():
