@@ -1,8 +1,8 @@
 """The promise of the shadow phase: wrong in at most 5 % both ways, bursts of differences included.
 
 Rows are drawn block by block from a Dirichlet distribution, so that two differences of one block
-are correlated by ρ. A rollout ends with the first bound that is reached. docs/adr/0018 has the
-whole table; what is marked `grid` is left out where nothing of this was changed.
+are correlated by ρ. A rollout ends with the first bound that is reached (docs/adr/0018). What is
+marked `grid` is left out where nothing of this was changed.
 """
 
 from __future__ import annotations
