@@ -140,3 +140,29 @@ async def test_a_candidate_gives_its_requests_back_as_stables_pods_become_ready(
     await world.run(HOUR / 4)
     assert serving(world, key) == "v1"
     check(safety, seen)
+
+
+@on_virtual_time
+async def test_a_first_version_whose_pods_have_requests_keeps_them_until_those_of_the_next_are_ready(
+    world,
+):
+    """The quota lets three of the four pods of the first version start, so it isn't accepted."""
+    safety, some = Safety(world), PODS - 1
+    world.cluster.workloads.quota["catalog"] = some
+    world.cluster.set_quality(image("b"), SLOW)
+    key = world.apply(pods_split())
+    world.start(**RARELY)
+    await world.run(600)
+    assert serving(world, key) == ""
+    seen = Receiving(world, key)
+    world.edit(key, model=pushed("b", "v2"))
+    await world.run(600)
+    assert world.condition(key, "Ready")["message"].startswith("pods is forbidden: exceeded quota")
+    world.cluster.workloads.quota.clear()
+    await world.until(lambda: serving(world, key) == "v2", seconds=HOUR)
+    await world.run(300)
+    assert min(seen.ready) >= some
+    assert max(seen.pods) <= PODS + PODS // 2
+    assert not safety.found
+    (left,) = world.server.all(DEPLOYMENTS, "catalog")
+    assert left["metadata"]["annotations"]["sluicegate.dev/version"] == "v2"

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate, CandidatePhase, SplitMode
+from sluicegate.api.versions import Candidate, CandidatePhase, SplitMode, VersionBase
+from sluicegate.manifests.version_annotations import read_identity
 from sluicegate.policy.model.attended_time import attended_seconds, with_absences
 from sluicegate.policy.model.observed import Failure, RolloutObservation
 from sluicegate.policy.transitions import accepted_version
@@ -25,6 +26,7 @@ from sluicegate.reconcile.traffic.allocation import (
     ServingPods,
     allocation_of,
     share_in_force,
+    with_predecessors,
 )
 
 REMOVAL_SECONDS: Final = 60
@@ -84,9 +86,27 @@ def allocation(observation: Observation, status: DataProductStatus) -> Allocatio
         serving=_serving(observation, status),
         kept=None if _is_route_gone(observation) else pods,
     )
-    if status.stable is None and status.candidate is not None and observation.product.spec.route:
-        return _foreseen(observation, status.candidate, allocation)
-    return allocation
+    if status.stable is not None or candidate is None:
+        return allocation
+    if observation.product.spec.route is not None:
+        return _foreseen(observation, candidate, allocation)
+    return _beside_predecessors(observation, candidate, allocation)
+
+
+def _beside_predecessors(
+    observation: Observation, candidate: Candidate, allocation: Allocation
+) -> Allocation:
+    """The layout of a first version beside those that it replaces and that have requests."""
+    live = dict(observation.live)
+    ours = live.pop(candidate.revision, None)
+    ready: dict[VersionBase, int] = {}
+    for one in sorted(live.values(), key=lambda one: one.moved, reverse=True):
+        version = read_identity(dict(one.labels), dict(one.annotations))
+        if version is not None and one.ready:
+            ready[version] = one.ready
+    return with_predecessors(
+        allocation, ready, candidate=ours.ready if ours else 0, selected=observation.selected
+    )
 
 
 def _serving(observation: Observation, status: DataProductStatus) -> ServingPods | None:

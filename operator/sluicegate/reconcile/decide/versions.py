@@ -26,7 +26,8 @@ def first_candidate(
 ) -> Candidate:
     """The version that is to serve first: it takes everything once it is ready.
 
-    A new spec.model replaces one that isn't ready yet at once, as it has no traffic.
+    A new spec.model replaces one that isn't ready yet at once, without a verdict. Without a route,
+    ready pods of that one stay until the new one's are there (`allocation.with_predecessors`).
 
     Parameters
     ----------

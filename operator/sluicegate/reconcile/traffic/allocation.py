@@ -172,6 +172,38 @@ def allocation_of(
     return _once_each(_with_kept(allocation, stable_pods, kept) if kept else allocation)
 
 
+def with_predecessors(
+    allocation: Allocation,
+    ready: Mapping[VersionBase, int],
+    *,
+    candidate: int,
+    selected: str | None,
+) -> Allocation:
+    """The layout of a first version that replaces others before any was accepted, without a route.
+
+    The product's own Service selects pods of theirs that are ready, so these have requests. They
+    stay until as many of the new version are ready.
+
+    Parameters
+    ----------
+    allocation : of the new version alone. ready : ready pods of the others, newest first.
+    candidate : ready pods of the new version. selected : revision that the Service selects, empty
+        for all; None while it isn't there.
+    """
+    (first,) = allocation.placements
+    missing = first.replicas - (candidate if selected == "" else 0)
+    kept: list[Placement] = []
+    for version, pods in ready.items():
+        if (stays := min(pods, missing)) > 0:
+            kept.append(Placement(version, stays))
+            missing -= stays
+    if not kept:
+        return allocation
+    room = most_pods(first.replicas) - sum(one.replicas for one in kept)
+    placements = (replace(first, replicas=min(first.replicas, room)), *kept)
+    return replace(allocation, placements=placements, selected=None)
+
+
 def _with_kept(allocation: Allocation, stable_pods: int, kept: Mapping[str, int]) -> Allocation:
     """No version gives up pods; one is added only where all of them stay within the surge."""
     most = most_pods(stable_pods)
