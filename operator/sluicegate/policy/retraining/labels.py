@@ -28,10 +28,11 @@ def needed(slo: SloTerms, baseline: Count | None) -> int:
 def since(terms: Terms, observed: Observed, slo: str, moment: int) -> int:
     """Events of an SLO, of whatever version, in the blocks that ended after `moment` (seconds).
 
+    A block is decided about seconds after its end, so nearly all of the next one is after that.
     Sums are kept for fourteen days at blocks of 300 s, and for three at 60 s. For the time before
     that the mean rate of what is kept counts: a period in labels may be longer.
     """
-    after = min(ceil(moment / terms.block_seconds), observed.block)
+    after = min(moment // terms.block_seconds, observed.block)
     found = (series.get(slo) for series in observed.series.values())
     return sum(_between(series, after, observed.block) for series in found if series is not None)
 

@@ -25,9 +25,10 @@ def test_so_many_events_find_a_drop_of_max_drop_in_four_of_five_cases(baseline, 
 
 
 @pytest.mark.parametrize(
-    ("moment", "come"), [(0, 70), (BLOCK, 65), (BLOCK + 1, 55), (3 * BLOCK, 0), (9 * BLOCK, 0)]
+    ("moment", "come"),
+    [(0, 70), (BLOCK, 65), (BLOCK + 15, 65), (2 * BLOCK - 1, 65), (3 * BLOCK, 0), (9 * BLOCK, 0)],
 )
-def test_events_of_each_version_count_in_the_blocks_that_begin_after_a_moment(moment, come):
+def test_events_of_each_version_count_in_the_blocks_that_end_after_a_moment(moment, come):
     blocks = {
         "v1": {"clicks": series((0, 5), (0, 10), (0, 15))},
         "v2": {"clicks": series((0, 40), first=3), "other": series((0, 99))},
