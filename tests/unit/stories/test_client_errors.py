@@ -96,6 +96,18 @@ def test_a_version_that_refuses_some_more_requests_is_taken_back(before: float, 
     assert acts(run(pushed(script)))[-1] == ("Rollback", "CanaryWorse")
 
 
+@pytest.mark.parametrize("worse", [0.03, 0.1])
+def test_without_an_availability_a_version_may_refuse_no_more_than_it_may_answer_wrongly(worse):
+    """Half of what is answered is labelled and right as often as stable's, so accuracy favours it."""
+
+    def script(_: int):
+        return (900, 0), (300, round(300 * worse))
+
+    lines = run(pushed(script, 120, {**ACCURACY, "maxDrop": "0.06"}))
+    assert acts(lines)[-1] == ("Rollback", "CanaryWorse")
+    assert "client errors (4xx)" in first(lines, "Rollback")["decision"]["message"]
+
+
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.4])
 def test_what_both_versions_refuse_says_nothing(share: float):
     """Clients that err, and scanners that ask for what isn't there."""

@@ -68,7 +68,7 @@ def assess(
     evident = [block for block, counts in counted if counts]
     usable = [block for block in evident if _in_step(block, candidate)]
     newest = blocks[-1] if blocks else None
-    judged = watched(terms, observed.canary_blocks)
+    judged = watched(terms, observed.canary_blocks, candidate.pairs)
     shadowed = frozenset(slo.name for slo in judged if is_shadowed(terms, candidate, slo))
     arms = _Arms(
         before, counted, newest.end if newest else 0, seconds, len(judged) + len(shadowed), shadowed

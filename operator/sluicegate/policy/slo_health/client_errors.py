@@ -24,29 +24,49 @@ from sluicegate.policy.slo_health.ratio_slo import SloResult, blocks_shown
 from sluicegate.slo.blocks import Quality, Series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.calendar import Calendar
+from sluicegate.stats.paired import Pairs
 
 LEAST_MARGIN: Final = 0.01
 MOST_MARGIN: Final = 0.05
 _RECENT: Final = 12
 
 
-def watched(terms: Terms, blocks: Sequence[CanaryBlock]) -> tuple[SloTerms, ...]:
-    """What a candidate is judged by: the deciding SLOs, and client errors where they are counted."""
+def watched(
+    terms: Terms, blocks: Sequence[CanaryBlock], pairs: Mapping[str, Pairs]
+) -> tuple[SloTerms, ...]:
+    """What a candidate is judged by: the deciding SLOs, and client errors where they are counted.
+
+    Parameters
+    ----------
+    pairs : of the candidate's hold-out, by SLO.
+    """
     counted = any(
         block.stable[CLIENT_ERRORS].quality is Quality.COUNTED
         for block in reversed(blocks)
         if CLIENT_ERRORS in block.stable
     )
-    return (*terms.deciding, client_errors(terms)) if counted else terms.deciding
+    return (*terms.deciding, client_errors(terms, pairs)) if counted else terms.deciding
 
 
-def client_errors(terms: Terms) -> SloTerms:
+def client_errors(terms: Terms, pairs: Mapping[str, Pairs] | None = None) -> SloTerms:
     """The terms of the share of client errors.
 
     The margin is that of availability, where an SLO has one, between one and five points: so both
-    need as many requests, and a product that tolerates failures isn't held up by its 4xx.
+    need as many requests, and a product that tolerates failures isn't held up by its 4xx. Without
+    one it is the smallest margin of the SLOs about the answers: a request that is refused is worth
+    no more to its client than one that is answered wrongly.
+
+    Parameters
+    ----------
+    pairs : of a candidate's hold-out, by SLO; where no person chose a margin, it follows from them.
     """
+    rows = pairs or {}
     margins = [slo.margin for slo in terms.slos if slo.kind is IndicatorKind.AVAILABILITY]
+    if not margins:
+        answers = [slo for slo in terms.deciding if slo.tells_quality]
+        margins = [
+            min((slo.margin_by(rows.get(slo.name)) for slo in answers), default=LEAST_MARGIN)
+        ]
     return _client_errors(min(max([LEAST_MARGIN, *margins]), MOST_MARGIN), terms.calendar)
 
 
