@@ -28,7 +28,7 @@ class MarketStatus(StatusModel):
     market: str
     """Market; `other` stands for requests that name none of spec.markets."""
     state: SloState
-    """State of the SLO in this market: Missed or Met with 95 % confidence, Unknown with too few events."""
+    """State of the SLO in this market by Wilson's bounds: Missed, Met, or Unknown with too few events."""
     ratio: Number | None = None
     """Share of good events."""
     total: Events = 0
