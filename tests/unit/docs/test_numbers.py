@@ -49,6 +49,17 @@ DEFINITION: Final = re.compile(r"^\[\^([\w-]+)\]: (.+)$", re.MULTILINE)
 CODE: Final = re.compile(r"`([^`\n]+)`")
 TEST: Final = re.compile(r"tests/[\w/.-]+\.py(?:::test_\w+)?$")
 COMMAND: Final = re.compile(r"(?:[A-Z]+=\S+ )*(?:make ([a-z-]+)|python -m ([\w.]+))(?= |$)")
+WHOLE: Final = tuple(
+    f"tests/{tier}"
+    for tier in (
+        "apiserver", "bentos", "benchmarks", "chaos", "golden/test_stories", "gitops", "kind", "lives",
+        "node", "prometheus", "unit/measurement", "unit/notify", "unit/reviews", "unit/simulation",
+        "unit/virtual", "unit/web",
+    )
+)  # fmt: skip
+"""Tests of whole programs: the operator, the messenger, the page, ledgers, the commands on histories."""
+OF_A_PART: Final = {"docs/reviews.md": {"change"}}
+"""Footnotes about one function: a report's comparison of two periods."""
 COVERS: Final = re.compile(r"The numbers of this (section|page)\b")
 
 
@@ -180,6 +191,22 @@ def test_each_footnote_is_used_and_names_a_test_or_a_command(page: Path):
         if not any("::" in one or COMMAND.match(one) for one in named(note))
     ]
     assert vague == []
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.parent.name != "adr"],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_a_footnote_for_users_names_a_test_of_a_whole_program(page: Path):
+    """A decision record may name a simulation or a unit test, as it is about a part."""
+    notes = dict(DEFINITION.findall(page.read_text("utf-8")))
+    parts = {
+        name
+        for name, note in notes.items()
+        if not any(one.startswith(WHOLE) or COMMAND.match(one) for one in named(note))
+    }
+    assert parts == OF_A_PART.get(str(page.relative_to(ROOT)), set())
 
 
 @pytest.mark.parametrize(
