@@ -11,6 +11,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 ELSEWHERE: Final = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
+    "CODE_OF_CONDUCT.md": "conduct.md",
+    "GOVERNANCE.md": "governance.md",
     "SECURITY.md": "security.md",
     "CHANGELOG.md": "changelog.md",
     "gitops/README.md": "gitops.md",
