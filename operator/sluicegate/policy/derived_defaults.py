@@ -15,13 +15,13 @@ from sluicegate.policy.canary.rollout_defaults import (
     derive,
     describe_steps,
 )
-from sluicegate.policy.model.formatting import duration, points
 from sluicegate.policy.model.hold_out_margin import Z_POWER, HoldOutMargin
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining import labels
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR
 from sluicegate.stats.counts import Count
+from sluicegate.views.numbers import duration, points
 
 DISCORDANT: Final = 0.1
 """Assumed share of rows on which one version alone is right, until a result reports it."""

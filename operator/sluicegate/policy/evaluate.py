@@ -39,7 +39,6 @@ from sluicegate.policy.model.decision import (
     alert_key,
     foremost,
 )
-from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import ManualRequest, Observed
 from sluicegate.policy.model.pending_requests import approves, handled
 from sluicegate.policy.model.spec_wish import with_spec_model
@@ -53,6 +52,7 @@ from sluicegate.policy.slo_health.messages import capitalised, joined
 from sluicegate.policy.slo_health.ratio_slo import SloResult, is_suspected, unknown
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.counts import NOTHING
+from sluicegate.views.numbers import duration
 
 OUTAGE_ALERT_SECONDS: Final = 300
 """Seconds without measurements after which an alert is emitted."""

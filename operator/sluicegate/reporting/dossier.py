@@ -12,7 +12,8 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.ledger.journal import digest_of
 from sluicegate.reporting.text import escaped
-from sluicegate.reporting.words import percent, spoken
+from sluicegate.reporting.words import spoken
+from sluicegate.views.numbers import percent
 
 SECTIONS = (
     ("general", "General description"),

@@ -11,6 +11,7 @@ from sluicegate.ledger.periods import local_day, local_minute
 from sluicegate.reporting import words
 from sluicegate.reporting.charts import days_chart, markets_chart
 from sluicegate.reporting.facts import ReportFacts, SloFacts
+from sluicegate.views.numbers import percent
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -26,6 +27,7 @@ def page(reports: Sequence[ReportFacts], title: str) -> str:
     )
     environment.globals.update(
         words=words,
+        percent=percent,
         days=_days,
         markets=_markets,
         day=local_day,

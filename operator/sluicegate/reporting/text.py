@@ -11,6 +11,7 @@ from sluicegate.ledger.periods import local_day, local_minute
 from sluicegate.ledger.resource_hours import row_of
 from sluicegate.reporting import words
 from sluicegate.reporting.facts import ActionFacts, Quantile, ReportFacts, SloFacts
+from sluicegate.views.numbers import percent
 
 COLUMNS = (
     "product", "period", "slo", "bad", "total", "share", "objective", "budget_left",
@@ -84,7 +85,7 @@ def _service_levels(one: ReportFacts) -> Iterator[str]:
         cells = (
             words.subject(slo),
             words.counted(slo.count),
-            words.percent(slo.objective),
+            percent(slo.objective),
             words.counted(slo.before),
             words.compared(slo.against_before, slo.before),
             words.counted(slo.original),

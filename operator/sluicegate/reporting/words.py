@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 from sluicegate.api.review import ReviewState, SignVerdict
 from sluicegate.ledger.periods import local_day
 from sluicegate.ledger.resource_hours import CPU, MEMORY, ResourceHours
-from sluicegate.policy.model.formatting import duration, events
 from sluicegate.reporting.delivery import Delivery
 from sluicegate.reporting.facts import (
     ActionFacts,
@@ -21,17 +20,14 @@ from sluicegate.reporting.facts import (
 )
 from sluicegate.stats.counts import Count
 from sluicegate.stats.evolution import Evolution, PeriodChange
+from sluicegate.views.numbers import NOTHING, duration, events, in_points, percent, points
 
 _SAYS: Final = {
-    PeriodChange.WORSE: "worse by {size} points [{low}, {high}]",
-    PeriodChange.BETTER: "better by {size} points [{low}, {high}]",
+    PeriodChange.WORSE: "worse by {size} [{low}, {high}]",
+    PeriodChange.BETTER: "better by {size} [{low}, {high}]",
     PeriodChange.NO_EVIDENCE: "no evidence of a change [{low}, {high}]",
     PeriodChange.TOO_FEW: "too few events",
 }
-_SMALL: Final = 0.1
-"""Percentage points, below which more digits are needed."""
-_NINES: Final = (0.99, 0.999)
-"""Shares from which on another digit matters."""
 _WHOLE: Final = 10
 """Hours from which on no digit after the point matters."""
 BANDS: Final = (
@@ -94,10 +90,10 @@ def _said_of(slo: SloFacts) -> str:
     moved = slo.against_before
     if moved.change in {PeriodChange.WORSE, PeriodChange.BETTER}:
         which = moved.change.lower()
-        parts.append(f"got {which} by {points(abs(moved.estimate))} points")
+        parts.append(f"got {which} by {points(abs(moved.estimate))}")
     elif slo.against_original.change is PeriodChange.WORSE:
         size = points(slo.against_original.estimate)
-        parts.append(f"is worse by {size} points than at its first acceptance")
+        parts.append(f"is worse by {size} than at its first acceptance")
     return f"{subject(slo)} {' and '.join(parts)}" if parts else ""
 
 
@@ -144,7 +140,7 @@ def move(one: Move | None) -> str:
 
 def compared(one: Evolution, with_what: Count) -> str:
     """A change; a dash where there is nothing to compare with."""
-    return change(one) if with_what.total else "–"
+    return change(one) if with_what.total else NOTHING
 
 
 def response_times(quantiles: Sequence[Quantile]) -> str:
@@ -175,27 +171,14 @@ def change(one: Evolution) -> str:
     sign = -1 if one.change is PeriodChange.BETTER else 1
     low, high = sorted((sign * one.lower, sign * one.upper))
     return _SAYS[one.change].format(
-        size=points(abs(one.estimate)), low=points(low), high=points(high)
+        size=points(abs(one.estimate)), low=in_points(low), high=in_points(high)
     )
-
-
-def points(share: float) -> str:
-    """A share in percentage points, with as many digits as it needs."""
-    value = share * 100
-    return f"{value:.1f}" if abs(value) >= _SMALL or not value else f"{value:.3f}"
-
-
-def percent(share: float | None) -> str:
-    """A share in percent; a dash where there is none."""
-    if share is None:
-        return "–"
-    return f"{share * 100:.{sum(share >= bound for bound in _NINES) + 1}f} %"
 
 
 def budget(left: float | None) -> str:
     """What is left of an error budget, and how that is called."""
     if left is None:
-        return "–"
+        return NOTHING
     name = next((word for bound, word in BANDS if left <= bound), "Healthy")
     if left < 0:
         return f"overspent by {-left * 100:.0f} % ({name})"
@@ -212,7 +195,7 @@ def subject(slo: SloFacts) -> str:
 def counted(count: Count) -> str:
     """A share of good events with its size, e.g. 88.1 % (n=9,064); a dash without any."""
     if not count.total:
-        return "–"
+        return NOTHING
     return f"{percent(1 - count.bad / count.total)} ({events(count.total)})"
 
 
@@ -255,11 +238,11 @@ def delivery(one: Delivery) -> list[tuple[str, str]]:
 
 
 def _time(seconds: float | None, what: str) -> str:
-    return "–" if seconds is None else f"median {duration(seconds)} {what}"
+    return NOTHING if seconds is None else f"median {duration(seconds)} {what}"
 
 
 def _of(some: int, every: int, what: str) -> str:
-    return f"{some} of {every} {what}" if every else "–"
+    return f"{some} of {every} {what}" if every else NOTHING
 
 
 def action(one: ActionFacts) -> str:
@@ -269,4 +252,4 @@ def action(one: ActionFacts) -> str:
 
 def milliseconds(seconds: float | None) -> str:
     """A latency estimate."""
-    return "–" if seconds is None else f"{seconds * 1000:,.0f} ms"
+    return NOTHING if seconds is None else f"{seconds * 1000:,.0f} ms"

@@ -13,30 +13,19 @@ from markupsafe import Markup
 
 import sluicegate.reporting
 from sluicegate.ledger.periods import local_day, local_minute
-from sluicegate.policy.model.formatting import duration
 from sluicegate.portfolio.needs import LABELS
 from sluicegate.reporting import words
 from sluicegate.reporting.facts import SloFacts
 from sluicegate.stats.counts import Count
+from sluicegate.views.numbers import duration, in_points, percent, points
+from sluicegate.views.words import Tone, label, tone
 from sluicegate.web.drawing import Spark, bullet_of, spark_of
 
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
 _REPORTS: Final = Path(sluicegate.reporting.__file__).parent / "templates"
-SHAPES: Final = {
-    "Healthy": "●", "Met": "●", "Reviewed": "●", "True": "●", "Clear": "●", "Promoted": "●",
-    "Degrading": "▲", "AtRisk": "▲", "ToReview": "▲", "InProgress": "▲", "Training": "▲",
-    "Degraded": "■", "Missed": "■", "Overdue": "■", "Objects": "■", "RolledBack": "■",
-    "Failed": "■", "Rejected": "■", "Stalled": "■",
-    "Unknown": "○", "NotStarted": "○", "NotFound": "✕", "Skipped": "○", "Replaced": "○",
-}  # fmt: skip
-"""A shape for each state, as colour alone says nothing to many."""
-TONES: Final = {"●": "good", "▲": "warn", "■": "bad", "○": "none", "✕": "bad"}
-_SAYS: Final = {
-    "AtRisk": "At risk", "ToReview": "To review", "NotStarted": "Period goes on",
-    "RolledBack": "Rolled back", "InProgress": "In progress", "NotFound": "Not found",
-    "AwaitingApproval": "Awaiting approval", "RollingBack": "Rolling back",
-}  # fmt: skip
+SHAPES: Final = {Tone.GOOD: "●", Tone.WARN: "▲", Tone.BAD: "■", Tone.NONE: "○"}
+"""A shape for each tone, as colour alone says nothing to many."""
 
 
 class Pages:
@@ -52,13 +41,13 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            age=self.age, moment=moment, badge=badge, points=words.points,
-            percent=words.percent, budget=words.budget, safe_url=safe_url, tone=tone,
-            said=said, shape=shape, merged=lambda one, other: {**one, **{str(k): v for k, v in other.items()}},
+            age=self.age, moment=moment, badge=badge, points=points, in_points=in_points,
+            percent=percent, budget=words.budget, safe_url=safe_url, tone=tone,
+            said=label, shape=shape, merged=lambda one, other: {**one, **{str(k): v for k, v in other.items()}},
         )  # fmt: skip
         self._environment.tests["https"] = lambda url: bool(safe_url(str(url)))
         self._environment.globals.update(
-            words=words, duration=duration, share_of=share_of, labels=LABELS, bullet=bullet_of, spark=spark_of, static=static_url,
+            words=words, duration=duration, percent=percent, share_of=share_of, labels=LABELS, bullet=bullet_of, spark=spark_of, static=static_url,
             url_of=url_of, svg=svg_of, with_query=with_query,
             day=local_day, minute=local_minute, days=_days, markets=_markets,
         )  # fmt: skip
@@ -95,26 +84,15 @@ def moment(at: int | None) -> str:
     return "–" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def said(word: str) -> str:
-    """A word of status as people read it."""
-    return _SAYS.get(str(word), str(word))
+def shape(state: object) -> str:
+    """Return the shape of a state."""
+    return SHAPES[tone(state)]
 
 
-def shape(word: str) -> str:
-    """The shape of a state."""
-    return SHAPES.get(str(word), "○")
-
-
-def tone(word: str) -> str:
-    """The class of a state's colour."""
-    return TONES[shape(word)]
-
-
-def badge(word: str) -> Markup:
-    """A state as shape and word."""
-    drawn = shape(word)
+def badge(state: object) -> Markup:
+    """Return a state as shape and word."""
     return Markup('<span class="state {}"><span aria-hidden="true">{}</span> {}</span>').format(
-        TONES[drawn], drawn, said(word)
+        tone(state), shape(state), label(state)
     )
 
 
@@ -181,7 +159,7 @@ def _markets(slo: SloFacts) -> Markup:
     """The markets of a report as a list of shares with their states."""
     items = [
         Markup("<li>{} {} {} ({})</li>").format(
-            one.market, badge(one.state), words.percent(1 - one.count.bad / one.count.total),
+            one.market, badge(one.state), percent(1 - one.count.bad / one.count.total),
             f"n={one.count.total:,}",
         )
         for one in slo.markets

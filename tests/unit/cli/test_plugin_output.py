@@ -144,15 +144,6 @@ def test_colours_are_for_terminals_that_want_them(monkeypatch):
     assert text == "STATE\n\x1b[32mHealthy\x1b[0m\n"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [(0, "0s"), (59, "59s"), (119, "119s"), (300, "5m"), (310, "5m10s"), (7200, "2h"),
-     (90_000, "25h"), (5 * 86_400 + 7200, "5d2h"), (40 * 86_400, "40d"), (3 * 31_536_000, "3y")],
-)  # fmt: skip
-def test_an_age_is_short(seconds, shown):
-    assert facts.duration(seconds) == shown
-
-
 def test_products_are_chosen_by_team_market_and_state():
     one = products()[1]
     assert facts.matches(one, team="search", market="fr", state="degraded")

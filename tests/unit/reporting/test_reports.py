@@ -20,7 +20,7 @@ from sluicegate.cli.reviews.report import readable, spun
 from sluicegate.reporting.facts import facts_of
 from sluicegate.reporting.response_times import quantile, quantiles_of_sum
 from sluicegate.reporting.text import as_csv, documents, markdown
-from sluicegate.reporting.words import budget, change, compared, move, percent, sentence, span
+from sluicegate.reporting.words import budget, change, compared, move, sentence, span
 from sluicegate.stats.evolution import PeriodChange
 from tests.support.decisions.reviewed import document_of, sealed_month
 
@@ -182,10 +182,7 @@ def test_the_quantile_of_a_sum_is_unknown_where_one_of_them_is():
     assert quantiles_of_sum([], (0.5,)) == (None,)
 
 
-def test_shares_and_budgets_are_said_with_the_digits_that_matter():
-    assert [percent(one) for one in (0.881, 0.9956, 0.99984, None)] == [
-        "88.1 %", "99.56 %", "99.984 %", "–",
-    ]  # fmt: skip
+def test_a_budget_is_a_share_with_the_name_of_its_band():
     assert budget(-0.2) == "overspent by 20 % (Exhausted)"
     assert budget(0.9) == "90 % left (Healthy)"
 

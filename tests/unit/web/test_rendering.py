@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jinja2 import Environment, FileSystemLoader
 
-from sluicegate.reporting import words
+from sluicegate.views.numbers import points
 from sluicegate.web import rendering
 
 
@@ -34,6 +34,6 @@ def test_a_change_whose_interval_holds_none_is_no_evidence(drop, interval, said)
     environment = Environment(
         loader=FileSystemLoader(rendering.HERE / "templates"), autoescape=True
     )
-    environment.filters["points"] = words.points
+    environment.filters["points"] = points
     macros: Any = environment.get_template("parts.html").module
     assert macros.drop_of(drop, *interval) == said

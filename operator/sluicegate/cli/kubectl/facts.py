@@ -6,14 +6,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.kube.resources import Key
+from sluicegate.views import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 Body = dict[str, Any]
 
-MINUTE, HOUR, DAY, YEAR = 60, 3600, 86_400, 31_536_000
-UNITS: Final = (("y", YEAR), ("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", 1))
 ENDED: Final = frozenset(
     {"RolledBack", "Inconclusive", "Superseded", "Failed", "Rejected", "Replaced"}
 )
@@ -87,18 +86,7 @@ def age(since: str, now: datetime) -> str:
     if not since:
         return ""
     seconds = max(0, int((now - parse_time(since)).total_seconds()))
-    return duration(seconds)
-
-
-def duration(seconds: int) -> str:
-    """Seconds in the largest unit of which there are two, and the next where that is shorter than ten."""
-    for (unit, size), following in zip(UNITS, (*UNITS[1:], None), strict=True):
-        count = seconds // size
-        if count < 2 and size > 1:  # noqa: PLR2004 - 90 minutes are told as 90m
-            continue
-        rest = (seconds - count * size) // following[1] if following and count < 10 else 0  # noqa: PLR2004
-        return f"{count}{unit}{rest}{following[0]}" if following and rest else f"{count}{unit}"
-    return "0s"
+    return numbers.age(seconds)
 
 
 def parse_time(text: str) -> datetime:

@@ -12,9 +12,10 @@ from sluicegate.errors import invalid
 from sluicegate.kube.errors import Forbidden
 from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.portfolio.dependencies import Graph, graph_of
+from sluicegate.views.words import Tone, tone
 
-COLOURS: Final = {"Healthy": "#d6f0d6", "Degrading": "#ffe6b3", "Degraded": "#f6c9c9"}
-"""Fills of nodes by state; others have none."""
+FILLS: Final = {Tone.GOOD: "#d6f0d6", Tone.WARN: "#ffe6b3", Tone.BAD: "#f6c9c9", Tone.NONE: "white"}
+"""Fills of nodes by the tone of their state."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +84,7 @@ def dot(graph: Graph) -> Iterator[str]:
     yield "digraph products {"
     yield '  rankdir=LR; node [shape=box, style="rounded,filled", fillcolor=white];'
     for name, node in sorted(graph.nodes.items()):
-        fill = COLOURS.get(node.state, "white")
+        fill = FILLS[tone(node.state)]
         yield f'  "{_escaped(name)}" [label="{_escaped(name)}\\n{_label(graph, name)}", fillcolor="{fill}"];'
     for caller, called in graph.edges:
         yield f'  "{_escaped(caller)}" -> "{_escaped(called)}";'
@@ -99,10 +100,12 @@ def mermaid(graph: Graph) -> Iterator[str]:
         yield f'  {number}["{clean(text)}"]'
     for caller, called in graph.edges:
         yield f"  {numbers[caller]} --> {numbers[called]}"
-    for state, colour in COLOURS.items():
-        shown = [numbers[name] for name, node in graph.nodes.items() if node.state == state]
-        if shown:
-            yield f"  style {','.join(sorted(shown))} fill:{colour}"
+    for shade, colour in FILLS.items():
+        filled = sorted(
+            numbers[name] for name, node in graph.nodes.items() if tone(node.state) is shade
+        )
+        if filled and shade is not Tone.NONE:
+            yield f"  style {','.join(filled)} fill:{colour}"
 
 
 def _label(graph: Graph, name: str) -> str:

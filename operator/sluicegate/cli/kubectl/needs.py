@@ -9,6 +9,7 @@ from sluicegate.kube.requests import create
 from sluicegate.kube.resources import SUBJECT_REVIEWS
 from sluicegate.portfolio.facts import read_facts
 from sluicegate.portfolio.needs import LABELS, NeedKind
+from sluicegate.views.numbers import age
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,7 +62,7 @@ def rows(found: Sequence[facts.Body], now: datetime) -> list[list[str]]:
         [
             *one.key,
             LABELS[need.kind],
-            facts.duration(max(0, int(now.timestamp()) - need.since)) if need.since else "",
+            age(max(0, int(now.timestamp()) - need.since)) if need.since else "",
             " ".join(_command(need, one.key)),
             need.message,
         ]

@@ -5,11 +5,11 @@ from typing import Final
 
 from sluicegate.api.model import counts_of
 from sluicegate.cli.printing.terminal import aligned
-from sluicegate.policy.model.formatting import events, percent, points
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.retraining.holdout_gate import GateVerdict, HoldOut, judge, judge_all
 from sluicegate.reconcile.observe.training_result import Report
 from sluicegate.stats.counts import NOTHING, Count
+from sluicegate.views.numbers import events, percent, points
 
 HEADER: Final = ("SLO", "NEW VERSION", "STABLE", "REGRESSION", "ALLOWED", "VERDICT")
 WORDS: Final = {

@@ -7,6 +7,8 @@ import re
 import sys
 from typing import TYPE_CHECKING, Final, TextIO
 
+from sluicegate.views.words import STATES, Tone
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -22,13 +24,8 @@ UNSAFE: Final = re.compile(
 )
 """Control characters, and those that reorder or hide text."""
 COLOURS: Final = {"red": "31", "green": "32", "yellow": "33", "grey": "90", "bold": "1"}
-OF_WORD: Final = {
-    "Healthy": "green", "Met": "green", "Promoted": "green", "True": "green", "Reviewed": "green",
-    "Degrading": "yellow", "AtRisk": "yellow", "AwaitingApproval": "yellow", "ToReview": "yellow",
-    "Degraded": "red", "Missed": "red", "RolledBack": "red", "Failed": "red", "Overdue": "red",
-    "Unknown": "grey", NONE: "grey",
-}  # fmt: skip
-"""Colours of states; each is a word too, so that colour says nothing by itself."""
+OF_TONE: Final = {Tone.GOOD: "green", Tone.WARN: "yellow", Tone.BAD: "red", Tone.NONE: "grey"}
+"""Colours of tones; each state is a word too, so that colour says nothing by itself."""
 
 
 def clean(value: object) -> str:
@@ -116,8 +113,15 @@ def _line(cells: Sequence[str], sizes: Sequence[int], *, colours: bool) -> str:
     for cell, size in zip(cells, sizes, strict=True):
         filling = " " * (size - columns(cell))
         word = cell.rpartition(" ")[2]
-        parts.append(paint(cell, OF_WORD.get(word, ""), on=colours) + filling)
+        parts.append(paint(cell, _colour_of(word), on=colours) + filling)
     return GAP.join(parts).rstrip() + "\n"
+
+
+def _colour_of(word: str) -> str:
+    if word == NONE:
+        return "grey"
+    state = STATES.get(word)
+    return OF_TONE[state.tone] if state is not None else ""
 
 
 def columns(text: str) -> int:

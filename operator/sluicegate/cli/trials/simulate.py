@@ -11,7 +11,6 @@ from sluicegate.api.product import DataProduct
 from sluicegate.cli.inputs.product_files import read_products
 from sluicegate.cli.printing.terminal import aligned
 from sluicegate.errors import InvalidInput, Problem, invalid
-from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.simulation.outlook import outlook
 from sluicegate.simulation.scenario import (
@@ -21,6 +20,7 @@ from sluicegate.simulation.scenario import (
     scenario_of,
     without_gauges,
 )
+from sluicegate.views.numbers import duration
 
 MOST_RUNS: Final = 1_000_000
 HEADINGS: Final = ("rule", "promoted", "rolled back", "inconclusive", "median min", "p90 min")

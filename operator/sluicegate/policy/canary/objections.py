@@ -13,13 +13,13 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.canary.assessment import SloEvidence
 from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.model.decision import Hold
-from sluicegate.policy.model.formatting import events, percent, points
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health.client_errors import shown
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.canary_duration import LEAST_BLOCKS
 from sluicegate.stats.intervals import Z95, newcombe, wilson_lower
 from sluicegate.stats.paired_blocks import BlockEvidence
+from sluicegate.views.numbers import events, percent, points
 
 LEAST_REQUESTS: Final = 50
 """Requests of the candidate that a step needs."""

@@ -21,12 +21,12 @@ from sluicegate.policy.canary.shadow_evidence import (
     rows_per_second,
 )
 from sluicegate.policy.model.decision import Decision, StartRollout
-from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.paired import Pairs
 from sluicegate.stats.paired import weigh as weigh_pairs
+from sluicegate.views.numbers import duration
 
 SOON_SECONDS: Final = 900
 """Within which a step is to show its requests."""

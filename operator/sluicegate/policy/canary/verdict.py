@@ -40,13 +40,13 @@ from sluicegate.policy.model.decision import (
     Rollback,
     alert_key,
 )
-from sluicegate.policy.model.formatting import duration, events, points
 from sluicegate.policy.model.observed import Facts
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.client_errors import is_implicit
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.views.numbers import duration, events, points
 
 SILENT_BLOCKS: Final = 10
 LOST_SECONDS: Final = 1800

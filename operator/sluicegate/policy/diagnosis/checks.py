@@ -15,8 +15,8 @@ from sluicegate.api.slos import IndicatorKind
 from sluicegate.api.status import CheckVerdict
 from sluicegate.api.versions import Version
 from sluicegate.policy.diagnosis.symptoms import Symptoms
-from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import Portfolio
+from sluicegate.views.numbers import duration
 
 COMMON_PRODUCTS: Final = 3
 COMMON_SHARE: Final = 0.3

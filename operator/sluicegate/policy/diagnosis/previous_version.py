@@ -11,7 +11,6 @@ from typing import Final
 
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import PastVersion
-from sluicegate.policy.model.formatting import percent
 from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.baseline import ratio_of, usable
 from sluicegate.policy.slo_health.confirmation import CONFIRMING_EVALUATIONS
@@ -20,6 +19,7 @@ from sluicegate.policy.slo_health.ratio_slo import SPOKEN_HOURS, SloResult
 from sluicegate.slo.blocks import Series
 from sluicegate.stats.counts import Count
 from sluicegate.stats.intervals import Z95, newcombe
+from sluicegate.views.numbers import percent
 
 UNCOUNTED_HARM: Final = 0.5
 """What a service level counts for that was degraded and has no counts, a gauge say: only a version

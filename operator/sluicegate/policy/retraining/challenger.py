@@ -9,11 +9,11 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.model.decision import Retrain
-from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import labels, preconditions
 from sluicegate.policy.retraining.preconditions import WaitingRetraining
+from sluicegate.views.numbers import duration
 
 CHECKS: Final[tuple[preconditions.Check, ...]] = (
     preconditions.life_has_ended,

@@ -12,12 +12,12 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining import RetrainingMode
 from sluicegate.api.retraining_status import BY_HOLD_OUT, MOST_FAILURES, RetrainingStatus
 from sluicegate.api.status import DataProductStatus
-from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining.pauses import cooldown
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR
 from sluicegate.stats.canary_duration import WARM_UP_BLOCKS
+from sluicegate.views.numbers import duration
 
 LEAST_AGE_BLOCKS: Final = WARM_UP_BLOCKS + 12
 """A version younger than this hasn't shown what it can do: it is blocks that show it, not hours."""

@@ -14,7 +14,6 @@ from typing import Final
 
 from sluicegate.api.baseline import Baseline
 from sluicegate.policy.model.excluded_blocks import BlockSpan, back
-from sluicegate.policy.model.formatting import percent
 from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.baseline import ratio_of, upper_bound
 from sluicegate.slo.blocks import Series
@@ -22,6 +21,7 @@ from sluicegate.slo.burn_rate import LEAST_BAD
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 from sluicegate.stats.counts import NOTHING, Count
 from sluicegate.stats.intervals import Z95, least_total, newcombe, quantile, wilson_lower
+from sluicegate.views.numbers import percent
 
 LEAST_BLOCKS: Final = 3
 """As many as confirm a verdict: one block alone is too easily a good or a bad one by chance."""

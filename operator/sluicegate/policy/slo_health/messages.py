@@ -6,11 +6,11 @@ from typing import Final
 from sluicegate.api.baseline import BaselineSource
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
-from sluicegate.policy.model.formatting import duration, events, percent, points
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.client_errors import is_implicit, shown
 from sluicegate.policy.slo_health.drift import Drift
 from sluicegate.policy.slo_health.ratio_slo import SloResult
+from sluicegate.views.numbers import duration, events, percent, points
 
 _UNKNOWN: Final[Mapping[Reason, str]] = {
     Reason.PROMETHEUS_UNAVAILABLE: "no Prometheus (SLUICEGATE_PROMETHEUS_URL) answered for the newest block",

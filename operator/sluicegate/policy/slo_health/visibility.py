@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sluicegate.policy.model.formatting import duration, points
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.stats.change_point import events_to_see, least_drop
 from sluicegate.stats.counts import Count, summed
+from sluicegate.views.numbers import duration, points
 
 DAY_SECONDS: Final = 86_400
 

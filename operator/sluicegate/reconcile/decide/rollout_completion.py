@@ -16,7 +16,6 @@ from sluicegate.policy.model.decision import (
     Promote,
     Rollback,
 )
-from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.history import MOST_VERSIONS, newest_first
 from sluicegate.policy.model.observed import Failure
 from sluicegate.policy.transitions import accept_first, apply_decision
@@ -32,6 +31,7 @@ from sluicegate.reconcile.decide.rollout_progress import (
 from sluicegate.reconcile.decide.versions import acceptance_time, refused_version
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.traffic.allocation import FULL
+from sluicegate.views.numbers import duration
 
 
 def decision_status(kind: str, reason: str, message: str, *, now: int) -> DecisionStatus:

@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from sluicegate.api.errors import problem
 from sluicegate.api.names import DecisionReason
-from sluicegate.policy.model.formatting import duration
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.pods import TrainingExit
+from sluicegate.views.numbers import duration
 
 MESSAGE_LIMIT: Final = 1500
 """Characters of a Job's message and log tail that are kept in status."""

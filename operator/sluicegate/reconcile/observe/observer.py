@@ -15,7 +15,6 @@ from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, 
 from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.measurement.store import Measurements
 from sluicegate.policy.model.api_changes import changes
-from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import (
     Facts,
     ManualRequest,
@@ -53,6 +52,7 @@ from sluicegate.reconcile.observe.traffic_split import split_of
 from sluicegate.reconcile.observe.training_result import training_result
 from sluicegate.reconcile.traffic.split_verification import Split
 from sluicegate.runtime.cache import Caches
+from sluicegate.views.numbers import duration
 
 AFTERMATH_BLOCKS: Final = 12
 """Blocks after an upstream's recovery in which it still explains what is bad: those that are

@@ -13,7 +13,6 @@ from sluicegate.api.base import Paired, StatusModel
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.policy.canary.shadow_evidence import is_due, is_scored, is_tried
-from sluicegate.policy.model.formatting import duration
 from sluicegate.policy.model.observed import Failure, ShadowCounted, ShadowResult
 from sluicegate.reconcile.fleet.training_slots import JobRefusal, is_overdue
 from sluicegate.reconcile.live.children import JobRecord
@@ -22,6 +21,7 @@ from sluicegate.reconcile.observe.job_message import JobWords, job_failure, json
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.paired_blocks import NO_ROWS, plus
+from sluicegate.views.numbers import duration
 
 MOST_ROWS: Final = 10**9
 """Of one result, so that the sum of all fits into status, which would else be refused for good."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.policy.model.formatting import duration, events, percent, points
+from sluicegate.views.numbers import age, duration, events, percent, points
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,16 @@ def test_a_time_is_in_the_largest_unit_of_which_there_are_two_or_whole_ones(seco
 
 def test_a_sample_size_has_its_thousands_apart():
     assert events(1000) == "n=1,000"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0s"), (59, "59s"), (119, "119s"), (300, "5m"), (310, "5m10s"), (7200, "2h"),
+     (90_000, "25h"), (5 * 86_400 + 7200, "5d2h"), (40 * 86_400, "40d"), (3 * 31_536_000, "3y")],
+)  # fmt: skip
+def test_an_age_is_as_kubectl_prints_it(seconds, shown):
+    assert age(seconds) == shown
+
+
+def test_a_share_of_no_events_is_a_dash():
+    assert percent(None) == "–"

@@ -1,0 +1,1 @@
+"""What people read of a product: its numbers, words, facts and needs. Pure."""

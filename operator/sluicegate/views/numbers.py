@@ -1,0 +1,59 @@
+"""Shares, differences, times and sizes as people read them; the standard library alone.
+
+The operator's messages, the page, reports, messages to chat and the plugin print each number by
+these functions.
+"""
+
+from typing import Final
+
+NOTHING: Final = "–"
+"""What is printed in place of a number that doesn't exist."""
+_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_AGE_UNITS: Final = ((365 * 86_400, "y"), (86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
+
+
+def percent(share: float | None) -> str:
+    """Return a share in percent: 84.2 %, and as many digits as one near 0 or 100 % needs (99.95 %)."""
+    if share is None:
+        return NOTHING
+    rest = min(abs(share), abs(1 - share))
+    if rest < 1e-9:  # noqa: PLR2004 - nothing but the noise of a float
+        return f"{round(100 * share)} %"
+    digits = 1 if rest >= 0.01 else 2 if rest >= 0.001 else 3  # noqa: PLR2004 - digits by size
+    return f"{100 * share:.{digits}f} %"
+
+
+def in_points(difference: float) -> str:
+    """Return a difference of two shares in percentage points, without the word: 3, 0.4."""
+    return f"{100 * difference:.3g}"
+
+
+def points(difference: float) -> str:
+    """Return a difference of two shares: 3 points, 0.4 points, 1 point."""
+    number = in_points(difference)
+    return f"{number} point" if number == "1" else f"{number} points"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the largest unit that fits: 2 h, 90 s, 1.5 d."""
+    for size, unit in _UNITS:
+        if seconds >= 2 * size or (seconds >= size and seconds % size == 0):
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def age(seconds: int) -> str:
+    """Return an age as kubectl prints it: 90m, 3h20m, 27h, 5d; the second unit below ten of the first."""
+    following = (*_AGE_UNITS[1:], None)
+    for (size, unit), smaller in zip(_AGE_UNITS, following, strict=True):
+        count = seconds // size
+        if count < 2 and size > 1:  # noqa: PLR2004 - 90 minutes are printed as 90m
+            continue
+        rest = (seconds - count * size) // smaller[0] if smaller and count < 10 else 0  # noqa: PLR2004
+        return f"{count}{unit}{rest}{smaller[1]}" if smaller and rest else f"{count}{unit}"
+    return "0s"
+
+
+def events(count: int) -> str:
+    """Return a sample size: n=1,000."""
+    return f"n={count:,}"

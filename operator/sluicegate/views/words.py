@@ -1,0 +1,68 @@
+"""The words of states: what each is called, and how well it is; the standard library alone."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Tone(StrEnum):
+    """How well something is; each reader has a colour and a shape of its own for it."""
+
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+    NONE = "none"
+    """Nothing is known, or nothing was to be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateWord:
+    """A state as people read it."""
+
+    tone: Tone
+    label: str = ""
+    """What it is called where its name isn't a word."""
+
+
+STATES: Final = {
+    "Healthy": StateWord(Tone.GOOD),
+    "Met": StateWord(Tone.GOOD),
+    "Reviewed": StateWord(Tone.GOOD),
+    "True": StateWord(Tone.GOOD),
+    "Clear": StateWord(Tone.GOOD),
+    "Promoted": StateWord(Tone.GOOD),
+    "Degrading": StateWord(Tone.WARN),
+    "AtRisk": StateWord(Tone.WARN, "At risk"),
+    "ToReview": StateWord(Tone.WARN, "To review"),
+    "InProgress": StateWord(Tone.WARN, "In progress"),
+    "Training": StateWord(Tone.WARN),
+    "AwaitingApproval": StateWord(Tone.WARN, "Awaiting approval"),
+    "Degraded": StateWord(Tone.BAD),
+    "Missed": StateWord(Tone.BAD),
+    "Overdue": StateWord(Tone.BAD),
+    "Objects": StateWord(Tone.BAD),
+    "RolledBack": StateWord(Tone.BAD, "Rolled back"),
+    "RollingBack": StateWord(Tone.WARN, "Rolling back"),
+    "Failed": StateWord(Tone.BAD),
+    "Rejected": StateWord(Tone.BAD),
+    "Stalled": StateWord(Tone.BAD),
+    "NotFound": StateWord(Tone.BAD, "Not found"),
+    "Unknown": StateWord(Tone.NONE),
+    "NotStarted": StateWord(Tone.NONE, "Period goes on"),
+    "Skipped": StateWord(Tone.NONE),
+    "Replaced": StateWord(Tone.NONE),
+}
+"""States of products, SLOs, versions, reviews and conditions, by the name that status has for them."""
+
+
+def tone(state: object) -> Tone:
+    """Return how well a state is; NONE for a word that is no state."""
+    found = STATES.get(str(state))
+    return found.tone if found is not None else Tone.NONE
+
+
+def label(state: object) -> str:
+    """Return what a state is called; the word itself where it is no state."""
+    word = str(state)
+    found = STATES.get(word)
+    return found.label or word if found is not None else word
