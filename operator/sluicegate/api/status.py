@@ -332,17 +332,17 @@ class DataProductStatus(StatusModel):
         active = next(
             (one for one in self.conditions if one.type == ConditionType.RETRAINING_ACTIVE), None
         )
-        one = self.retraining
-        if active is None or one is None:
+        if active is None:
             return None
-        failed = one.unsuccessful_attempts > 0 and one.last_reason not in BY_HOLD_OUT
+        training = self.retraining or RetrainingStatus()
+        failed = training.unsuccessful_attempts > 0 and training.last_reason not in BY_HOLD_OUT
         blocked = {
             ConditionReason.JOB_REFUSED: True,
             ConditionReason.JOB_PENDING: True,
             ConditionReason.NO_REMEDY_FOUND: True,
             ConditionReason.CHALLENGERS_FAIL: True,
             ConditionReason.COOLING_DOWN: failed,
-            ConditionReason.WAITING_TO_RETRY: one.lost_jobs >= MOST_FAILURES,
+            ConditionReason.WAITING_TO_RETRY: training.lost_jobs >= MOST_FAILURES,
         }
         return (
             active if active.reason in blocked and blocked[ConditionReason(active.reason)] else None

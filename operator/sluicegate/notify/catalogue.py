@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from sluicegate.api.names import ConditionReason
-from sluicegate.portfolio.needs import Need, NeedKind
+from sluicegate.views.needs import Need, NeedKind
 
 TYPE_PREFIX: Final = "dev.sluicegate."
 PRODUCT: Final = "product"

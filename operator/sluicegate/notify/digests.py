@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from sluicegate.notify.configuration import DigestPlan
 from sluicegate.notify.cursor import Cursor
-from sluicegate.portfolio.needs import LABELS, Need, NeedKind
+from sluicegate.views.needs import LABELS, Need, NeedKind
 
 DAY: Final = 86_400
 LATEST_HOURS: Final = 12

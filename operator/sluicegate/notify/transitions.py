@@ -16,7 +16,7 @@ from sluicegate.api.review import ReviewState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.notify.catalogue import Kind, Urgency
 from sluicegate.notify.cursor import Cursor, ReviewCursor, condition_of
-from sluicegate.portfolio.needs import REVIEWS, Need, needs_in
+from sluicegate.views.needs import REVIEWS, Need, needs_in
 
 LONGEST_TEXT: Final = 700
 """Characters of a message that are kept: the outbox holds hundreds; status has the whole."""

@@ -11,9 +11,9 @@ from sluicegate.api.review import ReviewState
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
 from sluicegate.notify.cursor import ReviewCursor
 from sluicegate.notify.transitions import Origin
-from sluicegate.portfolio.needs import Need, needs_of, unreadable_need
 from sluicegate.reconcile.live.product import ProductRecord, product_record, unpacked
 from sluicegate.runtime.interfaces import Record, Watched
+from sluicegate.views.needs import Need, needs_of, unreadable_need
 
 SEALED: Final = f"{names.LABEL_REVIEW}=sealed"
 """Of reviews: they wait for signatures. Open ones change daily, and closed ones never."""

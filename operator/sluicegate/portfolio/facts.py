@@ -14,8 +14,8 @@ from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import DependencyState
 from sluicegate.conditions import find_condition
 from sluicegate.ledger.resource_hours import ResourceHours
-from sluicegate.portfolio.needs import Need, needs_of, unreadable_need
 from sluicegate.portfolio.shares import JourneyShares, shares_of
+from sluicegate.views.needs import Need, needs_of, unreadable_need
 
 ProductKey = tuple[str, str]
 """Namespace and name."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from sluicegate.api.engine import ProductState
 from sluicegate.portfolio.facts import WORST, ProductFacts
-from sluicegate.portfolio.needs import Need, NeedKind
+from sluicegate.views.needs import Need, NeedKind
 
 STATES: Final = (
     ProductState.DEGRADED,

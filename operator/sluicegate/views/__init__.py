@@ -1,1 +1,1 @@
-"""What people read of a product: its numbers, words, facts and needs. Pure."""
+"""What people read of one product, from one place: its needs, and words and numbers for it. Pure."""

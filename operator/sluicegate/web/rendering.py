@@ -13,10 +13,10 @@ from markupsafe import Markup
 
 import sluicegate.reporting
 from sluicegate.ledger.periods import local_day, local_minute
-from sluicegate.portfolio.needs import LABELS
 from sluicegate.reporting import words
 from sluicegate.reporting.facts import SloFacts
 from sluicegate.stats.counts import Count
+from sluicegate.views.needs import LABELS
 from sluicegate.views.numbers import duration, in_points, percent, points
 from sluicegate.views.words import Tone, label, tone
 from sluicegate.web.drawing import Spark, bullet_of, spark_of

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.virtual.workloads import stamp
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import DEPLOYMENTS, Key
-from sluicegate.portfolio.needs import NeedKind, needs_of
+from sluicegate.views.needs import NeedKind, needs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -21,7 +21,7 @@ from benchmarks.virtual.variation import DAY, HOUR
 from benchmarks.virtual.workloads import Quality
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import JOBS
-from sluicegate.portfolio.needs import needs_of
+from sluicegate.views.needs import needs_of
 from tests.support.decisions.rollout_world import GATEWAY, RUNTIME, image
 from tests.support.lives.judging import condition
 from tests.support.lives.truth import KEY, OUTPUT, SETTLED, Course, TrueLived

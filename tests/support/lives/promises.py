@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.virtual.cluster import digest_of
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import DATA_PRODUCTS, GATEWAYS, Key, Resource
-from sluicegate.portfolio.needs import needs_of
+from sluicegate.views.needs import needs_of
 from tests.support.lives.goal import identity_of
 from tests.support.lives.products import block_of
 

@@ -22,7 +22,7 @@ from sluicegate.kube.resources import (
     Key,
     Resource,
 )
-from sluicegate.portfolio.needs import needs_in
+from sluicegate.views.needs import needs_in
 from tests.support.lives.mirroring import Mirrors
 from tests.support.lives.products import MAX_DURATION, block_of, duration_of
 

@@ -7,8 +7,8 @@ import pytest
 from sluicegate.api.slo_status import SloState
 from sluicegate.portfolio.facts import HIDDEN, as_seen, concealing, facts_of, unreadable
 from sluicegate.portfolio.matrix import market_of, matrix_of
-from sluicegate.portfolio.needs import NeedKind
 from sluicegate.portfolio.overview import Wanted, choices_of, overview_of, rows
+from sluicegate.views.needs import NeedKind
 from tests.support.portfolio.products import degraded, product, slo, waiting_for_approval
 
 HEALTHY = facts_of(product("search", "catalog", spec={"owner": "catalog", "markets": ["FR"]}))

@@ -10,7 +10,7 @@ from benchmarks.virtual.trainings import Training, trigger_of
 from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import EVENTS, JOBS, Key
-from sluicegate.portfolio.needs import needs_of
+from sluicegate.views.needs import needs_of
 from tests.support.decisions.rollout_world import image
 from tests.support.virtual.stories import (
     BAD,

@@ -12,7 +12,7 @@ from benchmarks.virtual.workloads import Quality
 from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import DEPLOYMENTS, GATEWAYS, Key
-from sluicegate.portfolio.needs import NeedKind, needs_of
+from sluicegate.views.needs import NeedKind, needs_of
 from tests.support.decisions.rollout_world import image
 from tests.support.virtual.stories import (
     BAD,

@@ -8,7 +8,7 @@ from sluicegate.cli.kubectl import facts
 from sluicegate.kube.requests import create
 from sluicegate.kube.resources import SUBJECT_REVIEWS
 from sluicegate.portfolio.facts import read_facts
-from sluicegate.portfolio.needs import LABELS, NeedKind
+from sluicegate.views.needs import LABELS, NeedKind
 from sluicegate.views.numbers import age
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sluicegate.kube.direct_client import DirectClient
-    from sluicegate.portfolio.needs import Need
+    from sluicegate.views.needs import Need
 
 HEADER: Final = ("NAMESPACE", "NAME", "NEEDS", "SINCE", "COMMAND", "MESSAGE")
 DISPENSABLE: Final = ("SINCE", "COMMAND")

@@ -17,7 +17,6 @@ from sluicegate.conditions import (
     with_fresh_numbers,
 )
 from sluicegate.policy.slo_health.confirmation import UNMEASURABLE
-from sluicegate.portfolio.needs import REVIEWS, needs_in
 from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.decide.warm_up import is_unread, just_took_over
 from sluicegate.reconcile.observe.invalid_spec import listed_problems
@@ -27,6 +26,7 @@ from sluicegate.reconcile.report.hints import with_secret
 from sluicegate.reconcile.report.markets import with_markets
 from sluicegate.reconcile.report.traffic_status import traffic_of
 from sluicegate.reconcile.report.waiting_requests import refused_requests, waiting_requests
+from sluicegate.views.needs import REVIEWS, needs_in
 
 VERIFIED_BLOCKS: Final = 10
 """Canary blocks for which the news that a share is verified may wait for the next write: a step

@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from sluicegate.portfolio.needs import NeedKind, needs_of
+from sluicegate.views.needs import NeedKind, needs_of
 from tests.support.portfolio.products import (
     WHEN,
     condition,
