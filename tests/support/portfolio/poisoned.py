@@ -24,6 +24,7 @@ def poisoned(text, name="bad"):
         "description": {"purpose": text, "limitations": text, "usage": text},
         "team": {"members": [{"username": text, "name": text, "role": "DataScientist"}]},
         "links": [{"type": "Runbook", "url": "https://wiki.example/a", "title": text}],
+        "support": [{"channel": text, "url": "https://chat.example/a", "scope": text}],
         "businessGoals": [{"name": text, "target": "1"}],
         "dependsOn": [{"name": "other"}], "journeys": [{"name": "buy", "step": 1}],
         "slos": INDICATORS,

@@ -323,3 +323,15 @@ async def test_links_of_a_product_are_https_or_no_links():
         text = await text_of(page, "/products/pricing/pricing")
     assert 'href="https://a.example/"' in text
     assert "http://wiki.example" not in text
+
+
+async def test_a_product_page_names_the_channels_of_its_support():
+    support = [
+        {"channel": "#pricing", "url": "https://chat.example/pricing", "scope": "incidents"},
+        {"channel": "the market's desk"},
+    ]
+    async with served(store_of([document(spec={"support": support})])) as page:
+        text = await text_of(page, "/products/pricing/pricing")
+    link = '<a rel="noopener noreferrer" href="https://chat.example/pricing">#pricing</a>'
+    assert f"<li>{link} (incidents)</li>" in text
+    assert "<li>the market&#39;s desk</li>" in text
