@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from time import time
 from typing import Any, Self
 
@@ -77,6 +78,7 @@ _MARKS = (
 )
 
 
+@lru_cache(maxsize=4096)
 def recognise(query: str) -> str:
     """Which question a query asks, by the name of its kind."""
     return next((kind for kind, mark in _MARKS if mark in query), "unknown")

@@ -112,10 +112,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Call something at a time; later for a task that looks rarely."""
-        task = asyncio.current_task(self) if self.rarely else None
-        least = None if task is None else self.rarely.get(task.get_name())
-        if least is not None and when - self.time() >= LOOKS:
-            when = max(when, self.time() + least)
+        now = self._jumping.now
+        if when - now >= LOOKS and self.rarely and (task := asyncio.current_task(self)):
+            when = max(when, now + self.rarely.get(task.get_name(), 0.0))
         return super().call_at(when, callback, *args, context=context)
 
     @override

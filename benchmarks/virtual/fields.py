@@ -57,24 +57,29 @@ def item_name(item: Any, keys: tuple[str, ...] | None) -> str:
     return "k:" + json.dumps({key: item.get(key) for key in keys}, separators=(",", ":"))
 
 
-def leaves_of(
-    value: Any, merges: Any, at: Path = (), plain: Path = ()
-) -> Iterator[tuple[Path, Any]]:
+def leaves_of(value: Any, merges: Any) -> list[tuple[Path, Any]]:
     """The field set of a value, with the value of each leaf."""
+    found: list[tuple[Path, Any]] = []
+    _collect(found, value, merges, (), ())
+    return found
+
+
+def _collect(found: list[tuple[Path, Any]], value: Any, merges: Any, at: Path, plain: Path) -> None:
+    """Append the leaves of a value at a path; `plain` is that path without the items of lists."""
     kind = merges(plain)
     if isinstance(value, dict) and value and kind != "atomic":
         unowned = UNOWNED if len(plain) == 0 or plain == ("metadata",) else ()
         for name, part in value.items():
             if name not in unowned:
-                yield from leaves_of(part, merges, (*at, f"f:{name}"), (*plain, name))
+                _collect(found, part, merges, (*at, f"f:{name}"), (*plain, name))
     elif isinstance(value, list) and value and not isinstance(kind, str):
         for item in value:
             here = (*at, item_name(item, kind))
-            yield (*here, "."), True
+            found.append(((*here, "."), True))
             if isinstance(item, dict) and kind is not None and plain[-1] != "ownerReferences":
-                yield from leaves_of(item, merges, here, plain)
+                _collect(found, item, merges, here, plain)
     elif at:
-        yield at, value
+        found.append((at, value))
 
 
 def merged(live: Any, applied: Any, merges: Any, plain: Path = ()) -> Any:
@@ -102,8 +107,9 @@ def with_parents(paths: Iterable[Path]) -> Fields:
     found: Fields = set()
     for path in paths:
         whole = path[:-1] if path[-1] == "." else path
-        for length in range(1, len(whole) + 1):
-            found.add(whole[:length])
+        while whole and whole not in found:
+            found.add(whole)
+            whole = whole[:-1]
     return found
 
 

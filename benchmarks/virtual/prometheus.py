@@ -189,6 +189,15 @@ def _matchers(query: str) -> frozenset[Matcher]:
     return parse_matchers(query)
 
 
+class _Answer(requests.Response):
+    """What the operator's session reads of a response; the rest takes longer to make than to read."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.status_code, self.raw = status, BytesIO(body)
+        self._content = False  # type: ignore[assignment]  # as an unread one has it
+        self._content_consumed = False
+
+
 class _Wire(requests.Session):
     """Hands a form to the server as it is: what `requests` makes of it is nobody's here to test."""
 
@@ -196,10 +205,7 @@ class _Wire(requests.Session):
 
     @override
     def request(self, *_: Any, **options: Any) -> requests.Response:
-        status, body = self.server.answer(options["data"], options["timeout"][1])
-        response = requests.Response()
-        response.status_code, response.raw = status, BytesIO(body)
-        return response
+        return _Answer(*self.server.answer(options["data"], options["timeout"][1]))
 
 
 class _Session(QuerySession, _Wire):

@@ -51,6 +51,8 @@ class Judge:
     """How often each rule had something to check."""
     _since: dict[str, float] = field(default_factory=dict)
     _messages: dict[str, str] = field(default_factory=dict)
+    _needs: tuple[Body | None, frozenset[NeedKind]] = (None, frozenset())
+    """The needs of the body that was read last; the server alters no body in place."""
     _at: float = 0.0
 
     def look(self) -> None:
@@ -108,7 +110,7 @@ class Judge:
         """Who waits for a person is listed, with a reason in the REASON column."""
         status = body.get("status") or {}
         decision, candidate = status.get("decision") or {}, status.get("candidate") or {}
-        kinds = {one.kind for one in needs_of(DataProduct.parse(body))}
+        kinds = self._kinds_of(body)
         column = (status.get("summary") or {}).get("reason", "")
         waits = {
             NeedKind.APPROVAL: decision.get("reason") == "AwaitingApproval"
@@ -125,6 +127,13 @@ class Judge:
                 if not column:
                     return f"it waits for a person ({kind}), and the REASON column is empty"
         return ""
+
+    def _kinds_of(self, body: Body) -> frozenset[NeedKind]:
+        """What the product needs; read once for each version of its object."""
+        if self._needs[0] is not body:
+            kinds = frozenset(one.kind for one in needs_of(DataProduct.parse(body)))
+            self._needs = (body, kinds)
+        return self._needs[1]
 
     # ---- numbers ------------------------------------------------------------------------------
     def _numbers(self, body: Body, now: float) -> None:
