@@ -180,7 +180,7 @@ def with_fresh_numbers(
     same = same_meaning(before, after) if same is None else same
     if same and not _is_due(before, now, refresh_seconds):
         return before
-    if same and before.to_dict() == after.to_dict():
+    if same and (before == after or before.to_dict() == after.to_dict()):
         return before
     return after.replace(last_refresh_time=now)
 

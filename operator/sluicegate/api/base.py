@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import (
@@ -180,8 +180,12 @@ _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 
 
 def _seconds(value: object) -> object:
-    if not isinstance(value, str):
-        return value
+    return _second_of(value) if isinstance(value, str) else value
+
+
+@lru_cache(maxsize=2**12)
+def _second_of(value: str) -> int:
+    """The second of a text; a status has the same dozen times in each of its versions."""
     moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
         raise ValueError("a time needs its zone; write it as 2026-01-31T09:00:00Z")

@@ -154,7 +154,7 @@ class ProductBlocks:
     def sent(self) -> Requests | None:
         """What the gateway sent to both versions in these blocks; None while it says nothing."""
         arms, since = self._arms(), self._changed()
-        if arms is None or since is None:
+        if arms is None or since is None or not self.measurements.canaries.heard_of_gateway:
             return None
         indexes = [block.index for block in arms.since(since, arms.stable)]
         counted = count_requests(
