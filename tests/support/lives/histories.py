@@ -1,19 +1,24 @@
-"""Pairs of histories of a product that end in the same spec, and so have to end in the same state."""
+"""Histories of a product that end in the same spec, and so have to end in the same state.
+
+Any two whose last spec names the same bento are a pair: all of them are compared with one end.
+"""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.virtual.event_loop import run_virtually
 from benchmarks.virtual.operator import SETTINGS, World
 from tests.support.decisions.rollout_world import image
+from tests.support.lives.safety import Violation
 from tests.support.lives.steps import QUALITIES
+from tests.support.lives.truth import TrueLived
 from tests.support.virtual.stories import RARELY, product, pushed, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sluicegate.kube.resources import Key
 
@@ -24,6 +29,7 @@ WORSE: Final = "c"
 NAMED: Final = {"a": "v1", "b": "v2", WORSE: "v3", "d": "v4"}
 """Bentos that the spec may name, by digest, with their version."""
 MOST_HOURS: Final = 40
+MOST_EVENTS: Final = 5
 _PAUSES: Final = (0, 5, 40, 130, 700, 4000)
 """Seconds after an edit: less than a reconcile, within a start, a step, a rollout."""
 
@@ -38,13 +44,46 @@ class Ending:
     stalled: str
     under_way: bool
 
+    def difference(self, last: str) -> str:
+        """How this end differs from the one that a spec with this bento leads to; empty if not."""
+        name = NAMED[last]
+        end = Ending(name, name, "Promoted", stalled="", under_way=False)
+        if last == WORSE:  # some other version stays
+            stable = self.stable if self.stable != name else "another version"
+            end = Ending(stable, name, "RolledBack", stalled="ModelRejected", under_way=False)
+        return "" if self == end else f"{self} instead of {end}"
 
-def ending(seed: int, *, last: str) -> Ending:
-    """The end of a drawn history whose spec names this bento at last, and is without mistakes."""
-    return run_virtually(_lived(random.Random(f"{seed} {last}"), last))
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A drawn history whose spec names one bento at last, and is without mistakes.
+
+    Attributes
+    ----------
+    last : digest of that bento. events : of those that are drawn before, how many happen at most.
+    """
+
+    seed: int
+    last: str
+    events: int = MOST_EVENTS
+
+    def simpler(self) -> Iterator[History]:
+        """The same without its last event."""
+        if self.events:
+            yield replace(self, events=self.events - 1)
+
+    def live(self) -> TrueLived:
+        """Live it until no candidate is left."""
+        return run_virtually(_live(self))
 
 
-async def _lived(dice: random.Random, last: str) -> Ending:
+def draw_history(seed: int) -> History:
+    """The history of a seed."""
+    return History(seed, random.Random(f"history {seed}").choice(("a", "b", WORSE)))
+
+
+async def _live(history: History) -> TrueLived:
+    dice, last = random.Random(f"{history.seed} {history.last}"), history.last
     async with World(dice.randrange(10**6), settings=SETTINGS) as world:
         world.cluster.set_quality(image(WORSE), QUALITIES["failing"])
         spec = {"analysis": {"blockSeconds": 60}, "rollout": {"steps": [10, 50]}, "slos": _SLOS}
@@ -53,8 +92,11 @@ async def _lived(dice: random.Random, last: str) -> Ending:
         key = world.apply(body)
         world.start(**RARELY)
         await world.until(lambda: serving(world, key) == "v1", seconds=60)
-        for _ in range(dice.randrange(6)):
-            dice.choice(_EVENTS)(dice, world, key)
+        story = []
+        for _ in range(min(dice.randrange(MOST_EVENTS + 1), history.events)):
+            event = dice.choice(_EVENTS)
+            story.append(f"{world.loop.time() / 3600:8.2f} h  {event.__name__.strip('_')}")
+            event(dice, world, key)
             await world.run(dice.choice(_PAUSES))
         if last == WORSE:  # tried by each history, as what wasn't tried yet would be
             _name(world, key, last)
@@ -63,9 +105,26 @@ async def _lived(dice: random.Random, last: str) -> Ending:
         )
         if world.leader() is None and all(one.is_gone for one in world.replicas):
             world.start(**RARELY)
+        story.append(f"{world.loop.time() / 3600:8.2f} h  the last spec names {NAMED[last]}")
         await world.run(300)
-        await world.until(lambda: _rests(world, key), seconds=MOST_HOURS * 3600)
-        return _ending(world, key)
+        end = world.loop.time() + MOST_HOURS * 3600
+        while not _rests(world, key) and world.loop.time() < end:
+            await world.run(10)
+        found = _ending(world, key)
+        texts = {
+            "no end": "" if _rests(world, key) else f"after {MOST_HOURS} h: {found}",
+            "another end": found.difference(last),
+            "bug": "; ".join(world.errors.found)[:600],
+        }
+        violations = tuple(
+            Violation(name, str(key), text, world.loop.time(), world.steps)
+            for name, text in texts.items()
+            if text
+        )
+        outcome = f"{found.model} {found.outcome}"
+        return TrueLived(
+            violations, {}, outcome, world.loop.time(), world.steps, {"ends": 1}, tuple(story)
+        )
 
 
 def _rests(world: World, key: Key) -> bool:
@@ -79,7 +138,7 @@ def _ending(world: World, key: Key) -> Ending:
     status = world.status(key)
     model = status.get("specModel") or {}
     return Ending(
-        stable=status["stable"]["version"],
+        stable=(status.get("stable") or {}).get("version", ""),
         model=model.get("version", ""),
         outcome=model.get("outcome", ""),
         stalled=world.condition(key, "Stalled").get("reason", ""),
