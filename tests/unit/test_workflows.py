@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,20 @@ def test_all_workflows_use_the_same_commit_of_an_action():
         for action, pin in re.findall(r"\buses: *([^@\s]+)@(.+)", path.read_text()):
             commits[action].add(pin)
     assert {action: pins for action, pins in commits.items() if len(pins) > 1} == {}
+
+
+def test_the_tests_that_the_newest_releases_leave_out_exist():
+    (job,) = jobs("newest").values()
+    for option in job["env"]["PYTEST_ADDOPTS"].split():
+        path, _, name = option.removeprefix("--deselect=").partition("::")
+        assert f"def {name}(" in (ROOT / path).read_text(), option
+
+
+def test_the_fast_checks_run_on_each_python_that_is_supported():
+    least = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    later = jobs("check")["pythons"]["strategy"]["matrix"]["python"]
+    assert [least.removeprefix(">="), *later] == ["3.11", "3.12", "3.13"]
+    assert (ROOT / ".python-version").read_text().strip() == "3.11"
 
 
 def test_the_paths_of_codeowners_exist():
