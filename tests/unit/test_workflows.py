@@ -76,6 +76,19 @@ def test_the_fast_checks_run_on_each_python_that_is_supported():
     assert (ROOT / ".python-version").read_text().strip() == "3.11"
 
 
+def test_the_devcontainer_has_the_versions_of_the_workflows():
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
+    (go,) = {
+        step["with"]["go-version"]
+        for name in WORKFLOWS
+        for step in steps(name)
+        if "go-version" in step.get("with", {})
+    }
+    assert container["features"]["ghcr.io/devcontainers/features/go:1"] == {"version": go}
+    assert f"-{(ROOT / '.python-version').read_text().strip()}-" in container["image"]
+    assert container["postCreateCommand"].removeprefix("make ") in TARGETS
+
+
 def test_the_paths_of_codeowners_exist():
     lines = (ROOT / ".github" / "CODEOWNERS").read_text().splitlines()
     paths = [line.split()[0] for line in lines if line.startswith("/")]
