@@ -9,7 +9,7 @@ from demo.samples import PRICING
 from demo.telling import Stage
 from demo.tries import (
     LATER_DAYS,
-    VERDICT_SECONDS,
+    REST_SECONDS,
     failed_requests,
     measured,
     telling_of,
@@ -54,7 +54,7 @@ def shift_one_country(backend: Backend, terminal: Terminal) -> int:
             Stage(
                 name="healed",
                 expects="the retraining that it leads to, to be promoted or refused",
-                seconds=VERDICT_SECONDS + 240,
+                seconds=REST_SECONDS,
                 reached=lambda scene: (
                     scene.seen[PRICING].rests and scene.seen[PRICING].state == "Healthy"
                 ),

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 RETRAIN = "sluicegate.dev/retrain-requested-at"
 VERDICT_SECONDS = 420
+REST_SECONDS = VERDICT_SECONDS + 240
+"""For a retraining and its rollout to end: a try that was interrupted may have caused one."""
 LATER_DAYS = 35
 """A training looks back four weeks: all of them are after a shock."""
 
@@ -66,15 +68,16 @@ def break_new_version(backend: Backend, terminal: Terminal) -> int:
         scene = telling.until(
             Stage(
                 name="as found",
-                expects=f"pricing to serve {stable} with nothing stalled",
-                seconds=60,
+                expects="pricing to rest with nothing stalled",
+                seconds=REST_SECONDS,
                 reached=lambda scene: scene.seen[PRICING].rests and not _stalled(telling),
             )
         )
         failed = failed_requests(scene)
+    named = naming_what_serves(found)["spec"]["model"]["bento"]["version"]
     terminal.say(
-        f"\n{version} was rolled back; {scene.seen[PRICING].stable} serves all traffic, and"
-        f" spec.model names it; {failed} requests failed. `make demo-history` shows it."
+        f"\n{version} was rolled back; {scene.seen[PRICING].stable} serves all traffic, spec.model"
+        f" names {named}; {failed} requests failed. `make demo-history` shows it."
     )
     return 1 if failed else 0
 
@@ -92,7 +95,7 @@ def ask_for_retraining(backend: Backend, terminal: Terminal) -> int:
             Stage(
                 name="taken up",
                 expects="the request to be taken up",
-                seconds=60,
+                seconds=REST_SECONDS,
                 reached=lambda scene: scene.seen[PRICING].training.cause == "Requested",
             )
         )
@@ -100,7 +103,7 @@ def ask_for_retraining(backend: Backend, terminal: Terminal) -> int:
             Stage(
                 name="ended",
                 expects="the attempt to end: promoted, or refused with its reason",
-                seconds=VERDICT_SECONDS + 240,
+                seconds=REST_SECONDS,
                 reached=lambda scene: scene.seen[PRICING].rests,
             )
         )
@@ -255,7 +258,7 @@ def measured() -> Stage:
     return Stage(
         name="measured",
         expects="pricing to rest, measured on traffic",
-        seconds=180,
+        seconds=REST_SECONDS,
         reached=lambda scene: scene.seen[PRICING].rests and scene.judged(PRICING) > 2_000,  # noqa: PLR2004 - some twenty seconds
     )
 
