@@ -15,7 +15,7 @@ import pytest
 import sluicegate.cli
 from sluicegate.__main__ import complete, main
 from sluicegate.api import names
-from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, PODS, Key
+from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, JOBS, PODS, Key
 from tests.support.apiserver.api_stand_in import ApiStandIn, failure
 from tests.support.apiserver.command_line import CommandLine
 from tests.support.samples.product_examples import full_status
@@ -267,6 +267,12 @@ async def test_a_tree_has_what_one_may_list(run):
         "metadata": {"namespace": "catalog", "name": "pricing-x", "labels": labels},
         "status": {"phase": "Pending", "containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]},
     }  # fmt: skip
+    failed = {"conditions": [{"type": "Failed", "status": "True"}]}
+    jobs = {"pricing-train-1": failed, "pricing-train-2": {"active": 1}, "pricing-train-3": {}}
+    for name, status in jobs.items():
+        of_product = {names.LABEL_PRODUCT: "pricing"}
+        meta = {"namespace": "catalog", "name": name, "labels": of_product}
+        run.server.keep(JOBS, {"metadata": meta, "status": status})
     run.server.keep(PODS, pod)
     run.server.keep(DATA_PRODUCT_REVIEWS, review("pricing-2026-01", "Overdue"))
     run.server.refused = {"/api/v1/namespaces/catalog/services"}
@@ -276,6 +282,9 @@ async def test_a_tree_has_what_one_may_list(run):
         "├─✔ Version/v1  stable, 50 % of the traffic",
         "├─◌ Version/v2  AwaitingApproval, 50 % of the traffic",
         "│ └─✖ Pod/pricing-x  Pending, ImagePullBackOff",
+        "├─✖ Job/pricing-train-1  failed",
+        "├─◌ Job/pricing-train-2  running",
+        "├─◌ Job/pricing-train-3  not running",
         "├─✖ DataProductReview/pricing-2026-01  Overdue",
         "├─✔ DataProduct/pricing/pricing  dependency, Healthy",
         "└─  Service/(services)  not shown: you may not list services",
@@ -328,6 +337,16 @@ async def test_each_command_that_reads_prints_the_name_alone_and_knows_wide(
     ).out == "dataproduct.sluicegate.dev/pricing\n"
     wide = await run(command, "pricing", "-o", "wide")
     assert (wide.code, "pricing" in wide.out) == (0, True)
+
+
+async def test_an_explanation_without_a_prometheus_says_that_it_lacks_the_newest_blocks(
+    run, monkeypatch
+):
+    run.keep()
+    monkeypatch.setenv("KUBECONFIG", str(run.kubeconfig))
+    monkeypatch.delenv("SLUICEGATE_PROMETHEUS_URL", raising=False)
+    last = " ".join((await run("explain", "pricing")).out.split()).rpartition("now:")[2]
+    assert "set SLUICEGATE_PROMETHEUS_URL" in last
 
 
 async def test_json_of_an_explanation_is_by_the_schema(run, monkeypatch):

@@ -181,7 +181,9 @@ def _job(body: facts.Body) -> tuple[str, str]:
     status = facts.part(body, "status")
     if status.get("succeeded"):
         return "ok", "succeeded"
-    return ("waiting", "running") if status.get("active") else ("failed", "not running")
+    if facts.condition(body, "Failed").get("status") == "True":
+        return "failed", "failed"
+    return "waiting", "running" if status.get("active") else "not running"
 
 
 def _route(body: facts.Body) -> tuple[str, str]:

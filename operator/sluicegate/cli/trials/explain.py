@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from sluicegate.api.base import number, rfc3339
 from sluicegate.api.product import DataProduct
@@ -20,6 +20,11 @@ from sluicegate.cli.printing.output import add_output, document, write, write_li
 from sluicegate.cli.trials.explain_live import Live, look
 from sluicegate.kube.resources import Key
 from sluicegate.settings import Settings, parse_settings
+
+UNREAD: Final = (
+    "now: the newest blocks aren't read: set SLUICEGATE_PROMETHEUS_URL to a Prometheus that this"
+    " machine reaches"
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +56,7 @@ async def _explain(key: Key, settings: Settings, output: str) -> None:
         write(_document(key, body, live), output)
         return
     write_lines(status_lines(product))
-    write_lines(live.lines if live else ())
+    write_lines(live.lines if live else (UNREAD,))
 
 
 def _document(key: Key, body: dict[str, Any], live: Live | None) -> dict[str, Any]:
