@@ -327,7 +327,8 @@ class DataProductStatus(StatusModel):
     def blocked_training(self) -> Condition | None:
         """RetrainingActive where a person is needed before a training goes on; else None.
 
-        A wait for labels, for a slot or for a first retry ends by itself.
+        A wait for labels, for a slot or for a first retry ends by itself; so does the pause of a
+        product that needs no remedy, unless the training itself failed.
         """
         active = next(
             (one for one in self.conditions if one.type == ConditionType.RETRAINING_ACTIVE), None
@@ -336,6 +337,9 @@ class DataProductStatus(StatusModel):
             return None
         training = self.retraining or RetrainingStatus()
         failed = training.unsuccessful_attempts > 0 and training.last_reason not in BY_HOLD_OUT
+        if self.state is not ProductState.DEGRADED and failed:
+            last = training.last_result
+            failed = last is not None and last.outcome is Outcome.FAILED
         blocked = {
             ConditionReason.JOB_REFUSED: True,
             ConditionReason.JOB_PENDING: True,

@@ -100,6 +100,8 @@ _BY_EDIT: Final = frozenset(
     {ConditionReason.SUSPENDED, ConditionReason.INVALID_SPEC, ConditionReason.VERSION_REUSED}
 )
 """Reasons for which a request waits until a person edits the spec."""
+_ENDS_BY_ITSELF: Final = frozenset({DecisionReason.UPSTREAM_DEGRADED, DecisionReason.RECOVERED})
+"""Causes of a degradation that ends without a remedy: with the upstream product, or with time."""
 Key = tuple[str, str]
 """Namespace and name of a product."""
 
@@ -198,6 +200,8 @@ def _candidate(status: DataProductStatus, key: Key) -> Iterator[Need]:
     command = request_command(key, names.REQUEST_PROMOTE, candidate.version)
     if (reason := waits_for_approval(candidate, rollout)) is not None:
         since = None if rollout is not None else candidate.start_time
+        if candidate.hold is not None and candidate.hold.check == reason:
+            since = candidate.hold.start_time  # the condition is True since the rollout began
         yield _need(NeedKind.APPROVAL, rollout, reason=reason, since=since, command=command)
     elif candidate.parked and candidate.retry_time is None:
         reason = candidate.decision_reason or str(Outcome.INCONCLUSIVE)
@@ -242,11 +246,11 @@ def _degraded(status: DataProductStatus, key: Key) -> Iterator[Need]:
     if status.state is not ProductState.DEGRADED:
         return
     diagnosis = status.diagnosis
-    upstream = diagnosis is not None and diagnosis.cause == DecisionReason.UPSTREAM_DEGRADED
+    ends = diagnosis is not None and diagnosis.cause in _ENDS_BY_ITSELF
     tried = status.candidate is not None
     asks = retraining is not None and retraining.waiting_for == DecisionReason.MANUAL_MODE
     training = retraining is not None and (retraining.trigger or retraining.pending) is not None
-    if not (upstream or tried or training) or asks:
+    if not (ends or tried or training) or asks:
         yield _need(
             NeedKind.DEGRADED,
             find_condition(status.conditions, ConditionType.DEGRADED),

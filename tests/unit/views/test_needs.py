@@ -93,6 +93,7 @@ TABLE = {
         [NeedKind.TRAINING_BLOCKED],
     ),
     "upstream degraded": (degraded("UpstreamDegraded"), []),
+    "as accepted again": (degraded("Recovered"), []),
     "a canary is under way": (
         degraded() | {"candidate": version("v15", phase="Stepping", startTime=WHEN)}, [],
     ),
@@ -115,6 +116,14 @@ def test_a_need_has_its_numbers_and_since_when():
     [need] = needs_of(product(status=degraded()))
     assert "84.2 % (n=1,200)" in need.message
     assert need.since == 1795856400
+
+
+def test_an_approval_waits_since_its_candidate_passed():
+    """RolloutProgressing is True since the rollout began."""
+    waits = waiting_for_approval()
+    held = {"check": "AwaitingApproval", "startTime": "2026-11-29T10:00:00Z", "message": "v15 has passed"}  # fmt: skip
+    [need] = needs_of(product(status=waits | {"candidate": waits["candidate"] | {"hold": held}}))
+    assert need.since == 1795946400
 
 
 def test_a_training_that_a_person_must_ask_for_has_its_command():

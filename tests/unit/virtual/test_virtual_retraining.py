@@ -89,10 +89,11 @@ async def test_a_failed_training_pauses_healing_by_name_until_its_command_is_cor
     world.cluster.set_quality(image("a"), BAD)
     await world.until(lambda: active(world, key)[1] == "CoolingDown", seconds=6 * HOUR)
     says = world.condition(key, "RetrainingActive")["message"]
-    assert says.startswith("the last attempt ended with JobFailed; the training for accuracy waits")
+    assert "ended with JobFailed; the next one has to wait until 20" in says
     assert "or until a person corrects spec.retraining" in says
     assert world.status(key)["summary"]["reason"] == "CoolingDown"
     assert needs(world, key) == ["TrainingBlocked"]
+    await world.until(lambda: "waitingFor" in retraining(world, key), seconds=2 * BLOCK)
     paused = retraining(world, key)
     assert (paused["unsuccessfulAttempts"], paused["waitingFor"]) == (1, "CoolingDown")
     world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)

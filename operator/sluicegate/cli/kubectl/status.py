@@ -25,7 +25,7 @@ SHOWN: Final = frozenset(
 """Conditions that are shown, each with its status."""
 PROGRESS: Final = frozenset({"RetrainingActive", "RolloutProgressing"})
 """Conditions that are shown unless their reason is one of AT_REST."""
-AT_REST: Final = frozenset({"Idle", "NoRollout", "OnProbation"})
+AT_REST: Final = frozenset({"Idle", "NoRollout"})
 GOALS: Final = ("healthy", "promoted", "reviewed")
 
 

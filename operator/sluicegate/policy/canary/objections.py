@@ -49,6 +49,14 @@ def can_be_judged(terms: Terms) -> bool:
     return any(slo.canary_evidence is not CanaryEvidence.POST_PROMOTION for slo in terms.deciding)
 
 
+def needs_of_a_step() -> str:
+    """Return until when a candidate keeps its share, in words that stay true while status keeps them."""
+    return (
+        f"until it has {LEAST_BLOCKS} blocks and {LEAST_REQUESTS} requests there, and the evidence"
+        " of each required SLO"
+    )
+
+
 # ---- the newest block and the traffic ---------------------------------------------------------
 def newest_block_is_unmeasured(case: CanaryCase) -> Hold | None:
     """Nothing is known of the present."""
@@ -57,7 +65,7 @@ def newest_block_is_unmeasured(case: CanaryCase) -> Hold | None:
         return None
     text = f"{case.stays}: the newest block wasn't measured"
     if newest is Quality.MISSING:
-        text = f"{case.stays}: no block since its start was read yet"
+        text = f"{case.stays} {needs_of_a_step()}"
     return Hold(reason=_UNMEASURED.get(newest, Reason.COLLECTING_EVIDENCE), message=text)
 
 

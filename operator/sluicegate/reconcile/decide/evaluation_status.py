@@ -9,6 +9,7 @@ from sluicegate.api.status import DataProductStatus, Diagnosis, DiagnosisEvidenc
 from sluicegate.api.versions import Candidate, CandidateHold, Evidence
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence
 from sluicegate.policy.canary.holds import CanaryHold
+from sluicegate.policy.canary.objections import needs_of_a_step
 from sluicegate.policy.diagnosis.checks import DiagnosisResult as Cause
 from sluicegate.policy.evaluate import Evaluation
 from sluicegate.policy.slo_health.baseline import ratio_of
@@ -61,7 +62,7 @@ def with_new_share(status: DataProductStatus, now: int) -> DataProductStatus:
         return status
     if candidate.hold.check != DecisionReason.WAITING_FOR_PODS:
         return status
-    text = f"{candidate.version} has {candidate.weight} % of the traffic"
+    text = f"{candidate.version} stays at {candidate.weight} % {needs_of_a_step()}"
     found = CanaryHold(DecisionReason.COLLECTING_EVIDENCE, text, candidate.hold.request)
     return status.replace(candidate=candidate.replace(hold=_hold(candidate, found, now)))
 

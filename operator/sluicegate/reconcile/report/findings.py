@@ -15,12 +15,11 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus, DependencyState
-from sluicegate.api.versions import Candidate, CandidatePhase
-from sluicegate.conditions import (
-    Finding,
-)
+from sluicegate.api.versions import Candidate, CandidatePhase, Probation
+from sluicegate.conditions import Finding
 from sluicegate.policy.canary.api_gate import explain, is_held
 from sluicegate.policy.new_versions import waits_for
+from sluicegate.policy.slo_health.probation import limits
 from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck, rolling, words_of
 from sluicegate.reconcile.live.pods import of_revision, problem_of
 from sluicegate.reconcile.observe.observation import Observation
@@ -288,7 +287,25 @@ def _no_rollout(observation: Observation, status: DataProductStatus) -> Finding:
         return Finding(kind, "False", waits.reason, waits.message)
     if (left := _left_behind(status)) is not None:
         return left
-    return Finding(kind, "False", Reason.ON_PROBATION if status.probation else Reason.NO_ROLLOUT)
+    if status.probation is not None:
+        return Finding(
+            kind, "False", Reason.ON_PROBATION, _on_probation(observation, status.probation)
+        )
+    return Finding(kind, "False", Reason.NO_ROLLOUT)
+
+
+def _on_probation(observation: Observation, probation: Probation) -> str:
+    """Until when the promoted version is compared with the one before it, and what ends that."""
+    least, most = limits(observation.terms.calendar)
+    begun, block = probation.start_time, observation.terms.block_seconds
+    before = probation.against
+    if before == probation.version:
+        before = "its earlier revision"  # of another runtime image
+    return (
+        f"{probation.version} is on probation until its events suffice for a verdict, between"
+        f" {rfc3339(begun + least * block)} and {rfc3339(begun + most * block)}: at the first"
+        f" evidence that it is worse, {before} returns"
+    )
 
 
 def _left_behind(status: DataProductStatus) -> Finding | None:

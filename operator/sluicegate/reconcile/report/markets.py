@@ -9,6 +9,7 @@ from sluicegate.api.status import CheckVerdict, DataProductStatus, DiagnosisEvid
 from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.markets import SHOWN, MarketState, alone, judge_markets
 from sluicegate.reconcile.observe.observation import Observation
+from sluicegate.views.numbers import events, percent
 
 MARKET_ALONE: Final = "MarketAlone"
 
@@ -78,7 +79,7 @@ def _alone(slo: str, states: Iterable[MarketState]) -> str:
     good = ", ".join(sorted(one.market for one in every if one.state is SloState.MET))
     unknown = ", ".join(sorted(one.market for one in every if one.state is SloState.UNKNOWN))
     text = (
-        f"{slo} is bad in {found.market} alone ({1 - found.count.bad / found.count.total:.1%},"
-        f" n={found.count.total:,}); met in {good}"
+        f"{slo} is bad in {found.market} alone ({percent(1 - found.count.bad / found.count.total)},"
+        f" {events(found.count.total)}); met in {good}"
     )
     return f"{text}; too few events in {unknown}" if unknown else text

@@ -7,6 +7,7 @@ from sluicegate.api.names import REQUEST_RETRAIN, DecisionReason
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.outcome import Outcome
+from sluicegate.api.retraining import RetrainingMode
 from sluicegate.api.retraining_status import (
     BY_HOLD_OUT,
     MOST_FAILURES,
@@ -44,8 +45,14 @@ def _held_back(observation: Observation, one: RetrainingStatus) -> tuple[Reason,
         return Reason.RETRAIN_SUSPENDED, f"attempts are suspended {_UNTIL_CORRECTED}"
     if pending is not None and waits == DecisionReason.NO_SLOT:
         return Reason.WAITING_FOR_SLOT, _in_line(observation, pending)
-    cools = pending is not None and waits == DecisionReason.COOLING_DOWN
-    if one.attempts_without_remedy >= MOST_FAILURES or (cools and one.next_allowed_time):
+    ends = one.next_allowed_time or 0
+    cools = pending is not None and waits == DecisionReason.COOLING_DOWN and ends
+    # A failed training pauses the next remedy also while the product needs none.
+    terms = observation.terms.retraining
+    automatic = terms is not None and terms.mode is RetrainingMode.AUTOMATIC
+    failed = automatic and one.unsuccessful_attempts and one.last_reason not in BY_HOLD_OUT
+    cools = cools or (failed and ends > observation.now)
+    if one.attempts_without_remedy >= MOST_FAILURES or cools:
         return _no_remedy(observation, one) or (Reason.COOLING_DOWN, _pause(observation, one))
     if one.retry_time is not None and one.retry_time > observation.now:
         text = f"the next Job is created at {rfc3339(one.retry_time)}"
@@ -54,6 +61,10 @@ def _held_back(observation: Observation, one: RetrainingStatus) -> tuple[Reason,
         text = f"{one.unsuccessful_challengers} challengers in a row failed"
         return Reason.CHALLENGERS_FAIL, f"{text}: check status.retraining.lastResult"
     return None
+
+
+def _attempts(number: int) -> str:
+    return "1 attempt" if number == 1 else f"{number} attempts"
 
 
 def _jobs(number: int) -> str:
@@ -79,10 +90,12 @@ def _no_remedy(observation: Observation, one: RetrainingStatus) -> tuple[Reason,
 def _pause(observation: Observation, one: RetrainingStatus) -> str:
     """Until when the pause after the last attempt lasts, and what ends it sooner."""
     assert one.next_allowed_time is not None
-    assert one.pending is not None
+    what = (
+        f"the training for {one.pending.slo} waits" if one.pending else "the next one has to wait"
+    )
     text = (
-        f"the training for {one.pending.slo} waits until {rfc3339(one.next_allowed_time)}"
-        f" ({one.unsuccessful_attempts} attempts without a promotion)"
+        f"{what} until {rfc3339(one.next_allowed_time)}"
+        f" ({_attempts(one.unsuccessful_attempts)} without a promotion)"
     )
     terms = observation.terms.retraining
     labels = one.last_reason in BY_HOLD_OUT or not one.unsuccessful_attempts

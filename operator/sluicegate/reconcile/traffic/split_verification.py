@@ -14,6 +14,7 @@ from sluicegate.api.route import ParentRef
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.canary_blocks import Requests
 from sluicegate.reconcile.live.children import ParentStatus, RouteRecord
+from sluicegate.views.numbers import percent
 
 FEW_REQUESTS: Final = 50
 """Requests since the change below which a share says nothing."""
@@ -159,9 +160,10 @@ def verify_share(
         text = f"{message}; {total} {whose} since then are too few to see the share"
         return Split(level, text, share, total, enough=patient)
     least = weight / TOO_LARGE / 100 if gateway else 0.0
-    if (fault := _fault(weight, requests.candidate / total, total, least=least)) is not None:
+    taken = requests.candidate / total
+    if (fault := _fault(weight, taken, total, least=least)) is not None:
         return Split(level, fault, share, total, mismatched=True)
-    seen = f"{share:.1%} of {total:,} requests went to the canary at a weight of {weight} %"
+    seen = f"{percent(taken)} of {total:,} requests went to the canary at a weight of {weight} %"
     return Split(VerificationLevel.OBSERVED, seen, share, total, enough=True)
 
 
@@ -171,7 +173,9 @@ def _fault(weight: int, share: float, total: int, *, least: float) -> str | None
         return f"none of {total:,} requests reached the canary; {expected:.0f} were expected"
     too_small = share < least and expected >= EXPECTED_AT_CANARY
     if too_small or share > TOO_LARGE * weight / 100:
-        return f"{share:.1%} of {total:,} requests reached the canary at a weight of {weight} %"
+        return (
+            f"{percent(share)} of {total:,} requests reached the canary at a weight of {weight} %"
+        )
     return None
 
 

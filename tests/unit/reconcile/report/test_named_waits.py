@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from sluicegate.api.base import rfc3339
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_RETRAIN, ConditionType, DecisionReason
 from sluicegate.conditions import find_condition
 from sluicegate.reconcile.report.retraining_finding import retraining
+from sluicegate.views.needs import NeedKind, needs_in
 from tests.support.decisions.rollout_world import World, serving_world
 
 TRAINING = {"command": ["train"], "output": "registry.example/bentos/search"}
@@ -58,6 +60,31 @@ def test_a_requested_training_waits_for_the_rollout_by_one_reason_whatever_is_de
     }
 
 
+def test_a_share_names_what_the_next_step_needs_in_words_that_stay_true():
+    world = serving_world(36, rollout={"steps": [5, 50], "maxDurationSeconds": 86_400})
+    world.push("b", "v2")
+    found = set()
+    while world.run().current.candidate is not None:
+        hold = world.current.candidate.hold
+        if hold is not None and hold.check == "CollectingEvidence":
+            found.add(hold.message)
+    needs = "until it has 5 blocks and 50 requests there, and the evidence of each required SLO"
+    assert f"v2 stays at 5 % {needs}" in found
+    assert not [message for message in found if "yet" in message]
+
+
+def test_a_version_on_probation_says_until_when_and_which_version_returns():
+    world = serving_world(36, rollout={"steps": [50], "maxDurationSeconds": 86_400})
+    world.push("b", "v2").until(lambda one: one.current.probation is not None)
+    begun = world.current.probation.start_time
+    least, most = (rfc3339(begun + 60 * blocks) for blocks in (36, 7 * 24 * 12))
+    text = (
+        f"v2 is on probation until its events suffice for a verdict, between {least} and {most}:"
+        " at the first evidence that it is worse, v1 returns"
+    )
+    assert says(world, ConditionType.ROLLOUT_PROGRESSING) == ("OnProbation", text)
+
+
 @pytest.mark.parametrize(
     ("cause", "slo", "what"),
     [
@@ -89,3 +116,36 @@ def test_attempts_without_a_remedy_name_what_the_next_one_waits_for(given, ends)
     found = retraining(observation, observation.product.status)
     assert found.reason == "NoRemedyFound"
     assert found.message.endswith(f"The next attempt follows {ends}")
+
+
+FAILED = {
+    "unsuccessfulAttempts": 1, "lastReason": "JobFailed", "nextAllowedTime": "2026-01-03T00:00:00Z",
+    "lastResult": {
+        "outcome": "Failed", "reason": "JobFailed", "completionTime": "2026-01-01T00:00:00Z",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ended", "needed"),
+    [
+        ({}, [NeedKind.TRAINING_BLOCKED]),
+        ({"lastReason": "CanaryWorse", "lastResult": FAILED["lastResult"] | {"outcome": "RolledBack"}}, []),
+    ],
+    ids=["the training failed", "its version was worse"],
+)  # fmt: skip
+def test_the_pause_after_an_attempt_has_a_name_while_the_product_is_healthy_too(ended, needed):
+    world = serving_world(36, retraining=TRAINING)
+    world.status["retraining"] = FAILED | ended
+    reason, message = says(world.run(), ConditionType.RETRAINING_ACTIVE)
+    assert reason == "CoolingDown"
+    assert "the next one has to wait until 2026-01-03T00:00:00Z (1 attempt without" in message
+    assert "or until a person corrects spec.retraining" in message
+    assert world.current.state == "Healthy"
+    assert [one.kind for one in needs_in(world.current, ("shop", "search"))] == needed
+
+
+def test_the_pause_after_a_failed_training_ends_with_its_time():
+    world = serving_world(36, retraining=TRAINING)
+    world.status["retraining"] = FAILED | {"nextAllowedTime": "2026-01-01T00:00:00Z"}
+    assert says(world.run(), ConditionType.RETRAINING_ACTIVE)[0] == "Idle"

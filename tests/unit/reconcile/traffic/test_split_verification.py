@@ -85,9 +85,9 @@ def test_49_requests_say_nothing_and_are_waited_for_three_blocks_and_a_minute(
     ("weight", "stable", "candidate", "gateway", "says"),
     [
         (40, 50, 0, False, "none of 50 requests reached the canary; 20 were expected"),
-        (40, 41, 9, True, "18.0% of 50 requests reached the canary at a weight of 40 %"),
-        (10, 79, 21, False, "21.0% of 100 requests reached the canary at a weight of 10 %"),
-        (0, 99, 1, False, "1.0% of 100 requests reached the canary at a weight of 0 %"),
+        (40, 41, 9, True, "18.0 % of 50 requests reached the canary at a weight of 40 %"),
+        (10, 79, 21, False, "21.0 % of 100 requests reached the canary at a weight of 10 %"),
+        (0, 99, 1, False, "1.0 % of 100 requests reached the canary at a weight of 0 %"),
     ],
     ids=["none", "less than half of it", "more than twice as much", "some after it went back"],
 )
