@@ -237,15 +237,7 @@ def _retrain_or_tell(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
         return _tell(case, Reason.RETURN_REFUSED, f"{text}, so it isn't retrained")
     if case.diagnosis.cause is Reason.AVAILABILITY_ONLY:
         return _tell(case, Reason.AVAILABILITY_ONLY, case.diagnosis.message)
-    request = preconditions.RetrainingRequest(
-        case.terms,
-        case.status,
-        case.observed.portfolio,
-        case.now,
-        case.has_told,
-        case.degraded_since,
-    )
-    obstacle = preconditions.obstacle(request)
+    obstacle = preconditions.obstacle(_request(case))
     if obstacle is None and not case.result.fresh:
         text = (
             f"{case.text}; retraining waits for a block with events that confirms the degradation"
@@ -257,6 +249,17 @@ def _retrain_or_tell(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
     if obstacle.needs_person:
         return _tell(case, obstacle.reason, message)
     return Hold(reason=obstacle.reason, message=f"{case.text}; {message}", numbers=case.numbers)
+
+
+def _request(case: Case) -> preconditions.RetrainingRequest:
+    return preconditions.RetrainingRequest(
+        case.terms,
+        case.status,
+        case.observed.portfolio,
+        case.now,
+        case.has_told,
+        case.degraded_since,
+    )
 
 
 def _retrain(case: Case) -> Retrain:
@@ -276,12 +279,28 @@ def _retrain(case: Case) -> Retrain:
     )
 
 
+def _under_way(case: Case) -> preconditions.Obstacle | None:
+    """The training that was decided for this very degradation, or its version; None if neither goes on.
+
+    A detector that is slower than the one that found the degradation doesn't take back its remedy.
+    """
+    request, trained, trial = _request(case), case.status.retraining, case.status.trial
+    if trained is not None and trained.trigger is not None and trained.trigger.id == case.trigger:
+        return preconditions.one_is_under_way(request)
+    if trial is not None and trial.trigger == case.trigger:
+        return preconditions.a_candidate_is_tried(request)
+    return None
+
+
 def _return(case: Case, reason: Reason, why: str) -> Rollback | Alert | Hold:
     assert case.status.stable is not None
     leaving = case.status.stable.release
     if case.before is None:
         return _tell(case, Reason.NOT_FOUND, f"{why}, but no earlier version is kept")
     to = case.before.release
+    if (going := _under_way(case)) is not None:
+        text = f"{case.text}; {why}, but {to.version} replaces it only if its remedy fails"
+        return Hold(reason=going.reason, message=f"{text}: {going.message}", numbers=case.numbers)
     return Rollback(
         reason=reason,
         message=f"{case.text}; {why}, so {to.version} replaces {leaving.version}",

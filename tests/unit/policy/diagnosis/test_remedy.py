@@ -7,9 +7,10 @@ import pytest
 from sluicegate.api.engine import SloRecord
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
+from sluicegate.api.retraining_status import RetrainingStatus, Trigger
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.versions import PastVersion, Probation, VersionSource
-from sluicegate.policy.diagnosis.remedy import remedies_for
+from sluicegate.policy.diagnosis.remedy import remedies_for, trigger_for
 from sluicegate.policy.model.decision import Alert, Hold, Rollback
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from tests.support.decisions.judged import (
@@ -18,6 +19,7 @@ from tests.support.decisions.judged import (
     V1,
     V2,
     V3,
+    candidate,
     judged_by,
     observed,
     series,
@@ -82,3 +84,40 @@ def test_a_version_on_probation_returns_to_that_which_it_replaced(tried):
     ((found, _),) = remedies_for(TERMS, status, read, (result,), now=START + 24 * BLOCK)
     assert isinstance(found, Rollback)
     assert found.to == (V2 if tried else V3)
+
+
+def on_probation(**fields):
+    """v1, which replaced v2 an hour ago and is bad now."""
+    return serving(
+        stable=stable(since=START - 3600),
+        history=(replaced(),),
+        probation=Probation(version="v1", against="v2", start_time=START),
+        slos={"accuracy": SloRecord(degraded=True, since=START - 86_400)},
+        **fields,
+    )
+
+
+NEED = trigger_for(TERMS, on_probation(), "accuracy")
+UNDER_WAY = {
+    "its training": ({"retraining": RetrainingStatus(trigger=Trigger(
+        id=NEED, cause="ModelDecay", version="v1", trigger_time=START))}, Reason.ALREADY_RETRAINING),
+    "the version that it made": (
+        {"candidate": candidate(5, release=V3, trigger=NEED)}, Reason.CANARY_IN_PROGRESS),
+    "a training for another need": ({"retraining": RetrainingStatus(trigger=Trigger(
+        id="other", cause="Requested", version="v1", trigger_time=START))}, None),
+    "a version of the spec": ({"candidate": candidate(5, release=V3)}, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "reason"), UNDER_WAY.values(), ids=UNDER_WAY)
+def test_a_remedy_that_was_decided_for_a_degradation_is_not_taken_back_by_a_slower_detector(
+    fields, reason
+):
+    blocks = series(*[BAD] * 24, first=START // BLOCK)
+    read = observed(block=START // BLOCK + 23, series={V1.version: {"accuracy": blocks}})
+    result = SloResult(SLO, SloState.MISSED, Reason.OBJECTIVE_MISSED)
+    now = START + 24 * BLOCK
+    ((found, _),) = remedies_for(TERMS, on_probation(**fields), read, (result,), now=now)
+    assert isinstance(found, Hold if reason else Rollback)
+    assert reason is None or found.reason == reason
+    assert reason is None or "v2 replaces it only if its remedy fails" in found.message
