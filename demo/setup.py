@@ -28,6 +28,10 @@ RELEASE = "sluicegate"
 NAMESPACE = "sluicegate-system"
 MARK = "started-by-demo"
 INSTALL_SECONDS = 180
+PENDING = (
+    f"owner=helm,name={RELEASE},status in (pending-install, pending-upgrade, pending-rollback)"
+)
+"""Labels of Helm's record of an installation that has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ def install_operator(backend: Backend, images: Images, where: Addresses) -> None
     DemoError
         It wasn't ready in time; the message has the pods' state and the end of their logs.
     """
+    forget_interrupted(backend)
     try:
         # A definition that tests have applied by themselves becomes the chart's.
         _helm(
@@ -83,6 +88,11 @@ def install_operator(backend: Backend, images: Images, where: Addresses) -> None
         )
     except ClusterError as error:
         raise DemoError(f"the chart wasn't installed: {error}\n{operator_says(backend)}") from error
+
+
+def forget_interrupted(backend: Backend) -> None:
+    """Delete Helm's record of an installation that was interrupted; Helm would refuse each later one."""
+    backend.run_kubectl("delete", "secrets", f"--namespace={NAMESPACE}", f"--selector={PENDING}")
 
 
 def chart_values(images: Images, where: Addresses) -> dict[str, object]:
