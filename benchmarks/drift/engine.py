@@ -41,8 +41,15 @@ class Engine:
         first_part = ReplayBlock(PART_SECONDS)  # has the length of those to come
         product = DataProduct.parse(document(policy, accepted))
         self._world = Replay(
-            ReplayScenario(product, FIRST_VERSION, {SLO: accepted}, (first_part,), (), ()),
-            read_seconds=READ_SECONDS,
+            ReplayScenario(
+                product,
+                FIRST_VERSION,
+                {SLO: accepted},
+                (first_part,),
+                (),
+                (),
+                read_seconds=READ_SECONDS,
+            )
         )
         self._mirrored = NO_ROWS
         """Rows of stable's share that the candidate was scored on, in the interval that runs."""

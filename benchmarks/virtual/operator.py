@@ -19,6 +19,7 @@ from benchmarks.virtual.prometheus import SCRAPE, PrometheusServer
 from benchmarks.virtual.prometheus import URL as PROMETHEUS_URL
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.manager import Operator, Program
+from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.live.children import watched
 from sluicegate.runtime.clock import Clocks
 from sluicegate.runtime.interfaces import RequeueAfter
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
     from benchmarks.virtual.watching import Stream
     from sluicegate.kube.resources import Resource
+    from sluicegate.reconcile.decide.planner import Plan
+    from sluicegate.reconcile.observe.observation import Observation
     from sluicegate.runtime.health import Health
     from sluicegate.runtime.interfaces import Reconciler, Result
 
@@ -152,7 +155,7 @@ class Replica:
         return self.lines[-1]
 
     def _build(self, tools: Any) -> Any:
-        controller = build(tools, self.world.prometheus.connect)
+        controller = build(tools, self.world.prometheus.connect, self.world.planned)
         return replace(controller, reconciler=Counting(controller.reconciler, self))
 
     # ---- in the place of Kopf -----------------------------------------------------------------
@@ -244,6 +247,7 @@ class World:
         self.replicas: list[Replica] = []
         self.steps = 0
         self.on_step: list[Callable[[Replica, Key], None]] = []
+        self.on_plan: list[Callable[[Observation, Plan], None]] = []
         self.errors = Errors()
         self._numbers = 0
 
@@ -290,6 +294,13 @@ class World:
         self.steps += 1
         for look in self.on_step:
             look(replica, key)
+
+    def planned(self, observation: Observation) -> Plan:
+        """Plan as the operator does, and hand the plan on with what it was made from."""
+        plan = make_plan(observation)
+        for look in self.on_plan:
+            look(observation, plan)
+        return plan
 
     # ---- products -----------------------------------------------------------------------------
     def apply(self, document: Mapping[str, Any]) -> Key:

@@ -23,12 +23,14 @@ from sluicegate.reconcile.apply.child_writer import ChildKeeper
 from sluicegate.reconcile.apply.in_sync import InSyncCache
 from sluicegate.reconcile.apply.slot_release import SlotKeeper
 from sluicegate.reconcile.apply.training_jobs import Trainer
+from sluicegate.reconcile.decide.planner import Plan, make_plan
 from sluicegate.reconcile.fleet.operator_overlap import OperatorOverlaps, written_by
 from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.live.children import watched
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.attendance import Attendance
 from sluicegate.reconcile.observe.gateway_reader import Gateways
+from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.observe.observer import Observer
 from sluicegate.reconcile.observe.pod_reader import PodReads
 from sluicegate.reconcile.observe.standby import Standby
@@ -52,8 +54,12 @@ Connect = Callable[[Endpoint, Spans], Prometheus]
 """Makes the way to Prometheus."""
 
 
-def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
-    """Put the reconciler together from what the runtime gives, and the way to Prometheus."""
+def build(
+    tools: Tools,
+    connect: Connect = Prometheus,
+    plan: Callable[[Observation], Plan] = make_plan,
+) -> Controller:
+    """Put the reconciler together from what the runtime gives, the way to Prometheus, and the planner."""
     settings, clocks = tools.settings, tools.clocks
     measurements = Measurements(timing_of(settings))
     budget = Budget(settings.max_concurrent_retrainings, settings.max_retrainings_per_namespace)
@@ -90,6 +96,7 @@ def build(tools: Tools, connect: Connect = Prometheus) -> Controller:
         recorder=tools.recorder,
         queue=tools.queue,
         wall=clocks.wall,
+        plan=plan,
         attendance=Attendance(clocks, tools.left_at),
         metrics=product_metrics,
         spans=tools.spans,

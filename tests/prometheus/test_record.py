@@ -24,7 +24,8 @@ from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import StartRollout
-from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.inputs import Surroundings, observed
+from sluicegate.policy.model.observed import ALONE, Facts
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.transitions import apply_decision, with_share
 from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
@@ -145,25 +146,33 @@ class Operator:
         terms, status, end = terms_of(self.product), self.product.status, index * BLOCK
         self.measurements.want(Key("catalog", "search"), target_of(self.product, TIMING))
         await self.measurements.read(self.reader, TIMING.settled_at(index, BLOCK))
-        measured = ProductBlocks(self.measurements, self.product)
-        assert measured.newest == index
-        observed = Observed(
-            block=index,
-            problem=measured.problem(),
-            problems=measured.problems(),
-            series=measured.series(),
-            canary_blocks=measured.canary_blocks(),
-            canary_block_seconds=measured.canary_seconds,
-            wanted=self.wanted,
-        )
-        evaluation = evaluate(terms, status, observed, end)
-        after = apply_decision(terms, evaluation.status, evaluation.decision, end)
+        now = int(TIMING.settled_at(index, BLOCK))
+        measured = ProductBlocks(self.measurements, self.product).measured(now)
+        assert measured.block == index
+        evaluation = evaluate(terms, status, observed(measured, self.beside()), now)
+        after = apply_decision(terms, evaluation.status, evaluation.decision, now)
         if isinstance(evaluation.decision, StartRollout):
             assert after.candidate
-            started = with_share(after.candidate, evaluation.decision.weight, end)
+            started = with_share(after.candidate, evaluation.decision.weight, now)
             after = after.replace(candidate=started)
         self.become(after)
         self.steps.append(ReplayStep(end, evaluation, after))
+
+    def beside(self) -> Surroundings:
+        """A healthy cluster."""
+        return Surroundings(
+            wanted=self.wanted,
+            withheld="",
+            wanted_evaluation={},
+            training=None,
+            shadow=None,
+            facts=Facts(cpu_throttled=False, memory_pressure=False),
+            rollout=None,
+            portfolio=ALONE,
+            requests=(),
+            absences=(),
+            term=0,
+        )
 
 
 async def test_a_replayed_record_decides_what_the_operator_decided(history: str):

@@ -101,6 +101,14 @@ class VersionBase(StatusModel):
     descends_from: str = ""
     """Bento of spec.model from which it was retrained, directly or over versions between; left out
     if it was not."""
+    evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(default_factory=dict)
+    """Hold-out counts of the version, by SLO name."""
+    stable_evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(
+        default_factory=dict
+    )
+    """Counts of the version that it was retrained from on the same hold-out, by SLO name."""
+    pairs: Annotated[dict[str, Paired], Field(max_length=16)] = Field(default_factory=dict)
+    """Rows of its hold-out by which of it and that version was right, by SLO name."""
 
     @classmethod
     def of(cls, release: Release, source: VersionSource, **more: Any) -> Self:
@@ -140,8 +148,6 @@ class Version(VersionBase):
     """Whether it is stable because a later one was rolled back."""
     baseline: Baselines = Field(default_factory=dict)
     """Performance of the version at its acceptance, by SLO name."""
-    evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(default_factory=dict)
-    """Hold-out counts of the version, by SLO name."""
 
 
 class CandidatePhase(StrEnum):
@@ -273,10 +279,6 @@ class Candidate(VersionBase):
     expected_seconds: int | None = None
     """Estimated duration of the rollout for a candidate that equals the stable version, at this
     traffic."""
-    evaluation: Annotated[dict[str, Counted], Field(max_length=16)] = Field(default_factory=dict)
-    """Hold-out counts of the version, by SLO name."""
-    pairs: Annotated[dict[str, Paired], Field(max_length=16)] = Field(default_factory=dict)
-    """Rows of its hold-out by which of it and stable was right, by SLO name."""
     data_end_time: Time | None = None
     """End of the data that it was trained on, as far as it is known; the shadow phase begins there."""
     shadow: ShadowStatus | None = None

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
-from typing import Final
 
 from sluicegate.api.product import DataProduct
 from sluicegate.api.versions import VersionBase
 from sluicegate.manifests.names import version_name
+from sluicegate.policy.model.inputs import CandidateReading, canary_block
 from sluicegate.policy.model.observed import NO_VALUES, CanaryBlock
 from sluicegate.prometheus.canary_cache import CanaryBlocks
 from sluicegate.prometheus.targets import (
@@ -21,8 +21,6 @@ from sluicegate.prometheus.targets import (
 from sluicegate.slo.blocks import Block, BlockRow, BlockValue, Quality
 from sluicegate.slo.gateway import backend_of
 from sluicegate.stats.paired import Pairs
-
-_BLIND: Final = frozenset({Quality.UNAVAILABLE, Quality.LOW_COVERAGE, Quality.MISSING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +88,20 @@ class Arms:
         stables, candidates = self._counts(self.stable), self._counts(self.candidate)
         scraped = self.canaries.scraped(VersionKey(*self.product, self.candidate.version))
         return [
-            CanaryBlock(
-                end=index * self.seconds,
-                quality=_quality(read.value(index)),
-                stable=_at(stables, index),
-                candidate=_at(candidates, index),
-                canary_up=index in scraped,
-                gauges=self._means(index),
-                sent=self._pair(index),
-                pairs=self._outcomes(index),
+            canary_block(
+                index * self.seconds,
+                read.value(index),
+                _at(stables, index),
+                CandidateReading(
+                    counts=_at(candidates, index),
+                    up=index in scraped,
+                    gauges=self._means(index),
+                    sent=self._pair(index),
+                    pairs=self._outcomes(index),
+                )
+                if index > self.begins
+                else None,
             )
-            if index > self.begins
-            else CanaryBlock(index * self.seconds, _quality(read.value(index)), _at(stables, index))
             for index in indexes
         ]
 
@@ -159,10 +159,6 @@ def _at(arm: Mapping[str, BlockRow], index: int) -> Mapping[str, BlockValue]:
 def _said(slos: tuple[str, ...], values: tuple[BlockValue, ...]) -> Mapping[str, BlockValue]:
     """The values by SLO; blocks without traffic, or without a series, say the same."""
     return dict(zip(slos, values, strict=True))
-
-
-def _quality(value: BlockValue) -> Quality:
-    return value.quality if value.quality in _BLIND else Quality.COUNTED
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,17 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import VersionBase
 from sluicegate.errors import invalid
 from sluicegate.measurement.store import series_of, target_of
-from sluicegate.policy.canary.analysis import LOOK_BACK_SECONDS
+from sluicegate.policy.model.observed import LOOK_BACK_SECONDS
 from sluicegate.prometheus.past_blocks import Era, PastReader
 from sluicegate.prometheus.targets import REQUESTS
-from sluicegate.simulation.recording import Recording, Stint, arrival, names_of, stints
+from sluicegate.simulation.recording import (
+    Recording,
+    Stint,
+    arrival,
+    names_of,
+    promotion,
+    stints,
+)
 from sluicegate.slo.by_market import split_series
 from sluicegate.slo.pod_seconds import POD_SECONDS
 
@@ -50,6 +57,7 @@ async def record(
     past = [one for one in past if one.end >= first * seconds]
     versions = _versions_since(product.status, (first - 1) * seconds)
     recording = _begin(body, past[0], first * seconds)
+    recording.read_seconds = round(reader.timing.settled_at(0, seconds))
     making = _Making(product, reader, tuple(past), versions, recording)
     if wanted == MOST_BLOCKS:
         making.note(
@@ -76,6 +84,7 @@ def _begin(body: Mapping[str, Any], first: Stint, begin: int) -> Recording:
         },
         version=series_of(first.version),
         promotion_time=first.begin,
+        accepted=first.version.evaluation,
         baselines={name: one for name, one in first.baselines.items() if one.end <= begin},
     )
 
@@ -168,7 +177,7 @@ class _Making:
                 covered = end
 
     def put_arrivals(self) -> None:
-        """The events by which versions came, each before its first block with traffic."""
+        """The events by which versions came, each before its first block with traffic; promotions."""
         recording, first = self.recording, self.recording.version
         found = {name for read in recording.blocks.values() for name in read}
         names = names_of({*found, first})
@@ -179,6 +188,11 @@ class _Making:
                 event, missing = arrival(names[name], known, before, self.product.status)
                 recording.events.append(event)
                 self.recording.notes += [missing] if missing else []
+        recording.events += [
+            promotion(names[series_of(one.version)], one.begin)
+            for one in self.past[1:]
+            if series_of(one.version) in names
+        ]
         recording.events.sort(key=lambda event: event["at"])
         recording.names = names
 

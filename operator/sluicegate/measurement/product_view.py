@@ -1,8 +1,7 @@
 """What was measured of one product, in the shapes that decisions and verification want."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
@@ -10,6 +9,7 @@ from sluicegate.api.versions import VersionBase
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.canary_blocks import Arms, Requests, arm_of, count_requests
 from sluicegate.measurement.store import Measurements, series_of
+from sluicegate.policy.model.inputs import Measured, is_compared, measured
 from sluicegate.policy.model.observed import CanaryBlock
 from sluicegate.prometheus.block_assembly import ASKED
 from sluicegate.prometheus.targets import (
@@ -21,13 +21,9 @@ from sluicegate.prometheus.targets import (
     VersionKey,
 )
 from sluicegate.slo.blocks import Series
-from sluicegate.slo.by_market import indicator_label, market_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.means import Means
-from sluicegate.slo.pod_seconds import POD_SECONDS
 from sluicegate.slo.queries import QueryKind
-
-T = TypeVar("T")
 
 GATEWAY_LAG: Final = 3
 """Seconds by which a gateway's data plane may follow its status."""
@@ -61,14 +57,12 @@ class ProductBlocks:
         """Index of the newest block that was asked for."""
         return self.measurements.newest(self.block_seconds)
 
-    def problem(self) -> DecisionReason | None:
-        """Why nothing can be said of the newest block; None when something can."""
-        if not self.product.spec.slos:
-            return None
-        lost = self.problems()
-        if len(lost) == len(self.product.spec.slos):
-            unavailable = DecisionReason.PROMETHEUS_UNAVAILABLE
-            return unavailable if unavailable in lost.values() else next(iter(lost.values()))
+    def measured(self, now: float) -> Measured:
+        """All that was measured, as a decision at `now`, in seconds, takes it."""
+        return measured(self.product.spec, self.product.status, self, now)
+
+    def outage(self) -> DecisionReason | None:
+        """Why the newest block of the whole product says nothing; None where it says something."""
         stable = self.product.status.stable
         facts = None if stable is None else self.facts(stable)
         if facts is not None and facts.stale:
@@ -78,7 +72,7 @@ class ProductBlocks:
             return DecisionReason.BACKFILLING
         return None
 
-    def problems(self) -> dict[str, DecisionReason]:
+    def lost(self) -> dict[str, DecisionReason]:
         """Why single SLOs have no newest block: queries that they need aren't answered."""
         failed = self.measurements.failed(self.block_seconds)
         key = Key(*self.product.metadata.key)
@@ -104,40 +98,17 @@ class ProductBlocks:
         key = VersionKey(*self.product.metadata.key, series_of(version))
         return self.measurements.canaries.facts(key)
 
-    def series(self) -> dict[str, dict[str, Series]]:
-        """Blocks by version and SLO: of the stable version by its name, of others by their identity."""
-        names = (*self._counted(), *self._compared())
-        return {
-            **dict(self._of_others(*self._counted())),
-            **self._of_stable(self.measurements.blocks.series, *names),
-        }
+    def name(self, version: VersionBase) -> str:
+        """What a version is called in its series."""
+        return series_of(version)
 
-    def pod_seconds(self) -> Series | None:
-        """Seconds for which pods of the stable version answered, by block; None if uncounted."""
-        target = self._target()
-        if target is None or not target.counts_pods:
-            return None
-        found = self._of_stable(self.measurements.blocks.series, POD_SECONDS)
-        return next((kept[POD_SECONDS] for kept in found.values()), None)
+    def series(self, version: VersionBase, name: str) -> Series:
+        """The blocks of one series of a version."""
+        return self.measurements.blocks.series(self._key(version, name), self.block_seconds)
 
-    def gauges(self) -> dict[str, dict[str, Means]]:
-        """Block means of the stable version's gauges, by version and SLO."""
-        return self._of_stable(self.measurements.blocks.means, *self._gauges())
-
-    def markets(self) -> dict[str, dict[str, Series]]:
-        """Blocks of the stable version, by SLO and market; of those with any event."""
-        target, stable = self._target(), self.product.status.stable
-        found: dict[str, dict[str, Series]] = {}
-        if target is None or stable is None or not target.markets:
-            return found
-        for slo in self.product.spec.slos:
-            if indicator_label(slo.name, slo.indicator):
-                for market in target.markets:
-                    key = self._key(stable, market_series(slo.name, market))
-                    series = self.measurements.blocks.series(key, self.block_seconds)
-                    if series.had_events:
-                        found.setdefault(slo.name, {})[market] = series
-        return found
+    def means(self, version: VersionBase, slo: str) -> Means:
+        """The block means of a gauge of a version."""
+        return self.measurements.blocks.means(self._key(version, slo), self.block_seconds)
 
     def canary_blocks(self) -> tuple[CanaryBlock, ...]:
         """Blocks of both arms, from an hour before the rollout on; none without a candidate."""
@@ -163,29 +134,6 @@ class ProductBlocks:
         )
         return counted if counted.stable or counted.candidate else None
 
-    def _of_stable(
-        self, read: Callable[[SeriesKey, int], T], *names: str
-    ) -> dict[str, dict[str, T]]:
-        """What is kept of the stable version, by version and SLO; nothing before one serves."""
-        stable = self.product.status.stable
-        if stable is None:
-            return {}
-        found = {name: read(self._key(stable, name), self.block_seconds) for name in names}
-        return {stable.version: found}
-
-    def _of_others(self, *names: str) -> Iterator[tuple[str, dict[str, Series]]]:
-        """What is kept of the candidate and of earlier versions; those without a request left out."""
-        target, product = self._target(), ProductKey(*self.product.metadata.key)
-        for version in () if target is None else target.versions[1:]:
-            kept = {
-                name: self.measurements.blocks.series(
-                    SeriesKey(*product, version, name), self.block_seconds
-                )
-                for name in names
-            }
-            if any(one.had_events for one in kept.values()):
-                yield version, kept
-
     def _gauges(self) -> list[str]:
         return [slo.name for slo in self.product.spec.slos if slo.indicator.gauge is not None]
 
@@ -194,11 +142,7 @@ class ProductBlocks:
 
     def _compared(self) -> tuple[str, ...]:
         """What is counted beside the SLOs while versions are compared."""
-        target = self._target()
-        return (CLIENT_ERRORS,) if target is not None and target.client_errors else ()
-
-    def _target(self) -> Target | None:
-        return self.measurements.targets.get(Key(*self.product.metadata.key))
+        return (CLIENT_ERRORS,) if is_compared(self.product.status) else ()
 
     def _key(self, version: VersionBase, slo: str) -> SeriesKey:
         return SeriesKey(*self.product.metadata.key, series_of(version), slo)

@@ -11,10 +11,15 @@ from typing import Final
 from sluicegate.api.markets import OTHER
 from sluicegate.api.product import DataProduct
 from sluicegate.api.slos import Indicator
-from sluicegate.api.versions import CandidatePhase, VersionBase
+from sluicegate.api.versions import VersionBase
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.unreadable_products import export_unreadable
-from sluicegate.policy.canary.analysis import LOOK_BACK_SECONDS
+from sluicegate.policy.model.inputs import (
+    begin_of_canary_blocks,
+    in_canary,
+    is_compared,
+    other_versions,
+)
 from sluicegate.prometheus.block_cache import BlockCache
 from sluicegate.prometheus.block_reader import BlockReader, Length
 from sluicegate.prometheus.canary_cache import CanaryBlocks
@@ -24,7 +29,6 @@ from sluicegate.runtime.interfaces import QueuePriority
 from sluicegate.runtime.metrics import BACKFILLING, EVALUATION_TIME
 from sluicegate.slo.queries import QueryKind
 from sluicegate.stats.canary_duration import warmed_up
-from sluicegate.stats.dispersion import LEAST_BLOCKS
 
 logger = logging.getLogger(__name__)
 
@@ -59,12 +63,6 @@ class BlockLateness:
         """Seconds by which the next complete block of some length is overdue; 0 while none is."""
         due = [self._timing.settled_at(last + 1, length) for length, last in self._complete.items()]
         return max(now - min(due, default=now), 0.0)
-
-
-EARLIER_SECONDS: Final = 7 * 86_400
-"""How long the blocks of a version are kept after it ended: what the pace of labels is taken from."""
-MOST_EARLIER: Final = 3
-"""Of so many versions at most, the newest."""
 
 
 class Measurements:
@@ -359,14 +357,7 @@ def with_earlier(target: Target | None, product: DataProduct, now: float) -> Tar
     """
     if target is None:
         return None
-    status = product.status
-    live = {one.version for one in (status.stable, status.candidate) if one is not None}
-    ended = [
-        one
-        for one in status.history
-        if one.version not in live and now - one.end_time < EARLIER_SECONDS
-    ]
-    names = (series_of(one) for one in ended[:MOST_EARLIER])
+    names = (series_of(one) for one in other_versions(product.status, now))
     return replace(target, versions=tuple(dict.fromkeys((*target.versions, *names))))
 
 
@@ -378,10 +369,9 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
     candidate = status.candidate
     versions = [series_of(status.stable), *([series_of(candidate)] if candidate else [])]
     canary_from = None
-    if candidate is not None and candidate.phase is not CandidatePhase.PARKED:
+    if candidate is not None and in_canary(status):
         canary_block = timing.canary_block(product.spec.analysis.block_seconds)
-        before = max(LOOK_BACK_SECONDS, LEAST_BLOCKS * canary_block)
-        canary_from = candidate.start_time - before
+        canary_from = begin_of_canary_blocks(candidate, canary_block)
     meta, seconds = product.metadata, product.spec.analysis.block_seconds
     return Target(
         key=ProductKey(meta.namespace, meta.name),
@@ -392,7 +382,7 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         renamed=_renamed(status.stable, candidate),
         canary_from=canary_from,
         evidence_from=warmed_up(status.stable.promotion_time, seconds) * seconds,
-        client_errors=canary_from is not None or status.probation is not None,
+        client_errors=is_compared(status),
         counts_pods=product.spec.serving.autoscaling is not None,
         markets=(*product.spec.markets, OTHER) if product.spec.serving.market else (),
         paired=canary_from is not None and product.spec.rollout.mirror is not None,

@@ -232,6 +232,7 @@ def _try_again(
         source=again.source if again else VersionSource.SPEC,
         weight=terms.steps[0],
         evaluation=again.evaluation if again else observed.wanted_evaluation,
+        stable_evaluation=again.stable_evaluation if again else {},
         pairs=again.pairs if again else {},
         trigger=again.trigger if again else "",
         superseded=parked if again is None else None,

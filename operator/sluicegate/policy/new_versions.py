@@ -139,6 +139,7 @@ def retry_due(
         source=candidate.source,
         weight=weight,
         evaluation=candidate.evaluation,
+        stable_evaluation=candidate.stable_evaluation,
         pairs=candidate.pairs,
         trigger=candidate.trigger,
     )

@@ -223,6 +223,7 @@ def _start_trained(
         source=VersionSource.RETRAINING,
         weight=terms.steps[0],
         evaluation=result.evaluation,
+        stable_evaluation=result.stable_evaluation,
         pairs=result.pairs,
         data_end=result.data_end,
         trigger=result.trigger,

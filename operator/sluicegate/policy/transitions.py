@@ -117,7 +117,6 @@ def accepted_version(terms: Terms, candidate: Candidate, now: int) -> Version:
         **candidate.identity_fields,
         promotion_time=now,
         baseline=from_evaluation(candidate.evaluation, terms.slos, now),
-        evaluation=candidate.evaluation,
     )
 
 
@@ -173,6 +172,7 @@ def _start(
         derived=decision.derived,
         start_time=now,
         evaluation=dict(decision.evaluation),
+        stable_evaluation=dict(decision.stable_evaluation),
         pairs=dict(decision.pairs),
         data_end_time=None if terms.shadow_seconds is None else decision.data_end,
         trigger=decision.trigger,

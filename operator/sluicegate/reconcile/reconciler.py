@@ -7,7 +7,7 @@ exception: nothing is lost with it, and a write is saved. docs/performance.md li
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -126,6 +126,7 @@ class ProductReconciler:
     recorder: EventRecorder
     queue: WorkQueue
     wall: Clock
+    plan: Callable[[Observation], Plan] = make_plan
     metrics: ProductMetrics = field(default_factory=ProductMetrics)
     spans: Spans = no_spans
     lengths: BlockLengths = field(default_factory=BlockLengths)
@@ -264,7 +265,7 @@ class ProductReconciler:
         """What is to be, and with which route: a product contends for it once it has a version."""
         refusal = seen.refusal
         observation = seen.observation if refusal is None else without_split(seen.observation)
-        plan = make_plan(observation)
+        plan = self.plan(observation)
         observation = with_first_split(observation, plan)
         if refusal is None and plan.allocation.weights and not observation.is_frozen(plan.status):
             refusal = await self._settled(seen.record.key, contends=True, now=observation.now)

@@ -16,9 +16,10 @@ from sluicegate.api.baseline import Baseline
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import VersionBase, VersionSource
 from sluicegate.simulation.replay_scenario import CLIENT_ERRORS_FIELD
-from sluicegate.simulation.scenario_fields import QUALITIES
+from sluicegate.simulation.scenario_fields import PAIR_FIELDS, QUALITIES
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.stats.counts import Count
 
 OPEN: Final = 2**40
 """The end of a stint that goes on."""
@@ -67,14 +68,19 @@ class Recording:
     ----------
     product : the DataProduct without its status.
     version, promotion_time : stable at the begin, and since when, in seconds.
+    accepted : hold-out counts of that version, by SLO.
+    read_seconds : time from the end of a block until the operator evaluates it.
     blocks : by the second of their end, then by version and SLO.
-    events : as the file has them. names : of the versions in the file. notes : what isn't in the file, a sentence each.
+    events : as the file has them. names : of the versions in the file. notes : what isn't in the
+        file, a sentence each.
     """
 
     product: Mapping[str, Any]
     version: str
     promotion_time: int
+    accepted: Mapping[str, Count]
     baselines: Mapping[str, Baseline]
+    read_seconds: int = 0
     blocks: dict[int, dict[str, dict[str, Block]]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -109,6 +115,9 @@ class Recording:
         yield yaml.safe_dump({"product": self.product}, sort_keys=False, width=100).rstrip()
         yield f"version: {json.dumps(self.names[self.version])}"
         yield f"promotionTime: {self.promotion_time}"
+        yield f"readSeconds: {self.read_seconds}"
+        if self.accepted:
+            yield f"accepted: {json.dumps(_counts(self.accepted))}"
         if self.baselines:
             yield "baselines:"
             for name, baseline in self.baselines.items():
@@ -158,20 +167,52 @@ def arrival(
     ----------
     version : as status has it; None for one that it has forgotten.
     """
-    changed = {"at": at, "modelChanged": {"version": name}}
+    pushed: dict[str, Any] = {"version": name}
     if version is None:
-        return changed, f"{name} is no longer in status: it comes as a change of spec.model."
+        return {
+            "at": at,
+            "modelChanged": pushed,
+        }, f"{name} is no longer in status: it comes as a change of spec.model."
+    if version.evaluation:
+        pushed["evaluation"] = _counts(version.evaluation)
     if version.source is VersionSource.SPEC:
-        return changed, ""
-    result = status.retraining.last_result if status.retraining else None
-    if result is None or result.version != version.version:
-        return changed, (
+        return {"at": at, "modelChanged": pushed}, ""
+    known = _hold_out(version, status)
+    if known is None:
+        return {"at": at, "modelChanged": pushed}, (
             f"{name} came from a training whose hold-out counts are no longer in status: it comes"
             " as a change of spec.model."
         )
-    evaluation, stable = (
-        {slo: count._asdict() for slo, count in counts.items()}
-        for counts in (result.evaluation, result.stable_evaluation)
-    )
-    came = {"version": name, "evaluation": evaluation, "stableEvaluation": stable}
-    return {"at": at, "retrained": came}, ""
+    return {"at": at, "retrained": {"version": name, **known}}, ""
+
+
+def promotion(name: str, at: int) -> dict[str, Any]:
+    """The event of a version that became stable at `at`, in seconds."""
+    return {"at": at, "promoted": {"version": name}}
+
+
+def _hold_out(version: VersionBase, status: DataProductStatus) -> dict[str, Any] | None:
+    """What the training of a version reported; None where status has lost it.
+
+    A status of an earlier release has the counts of both versions for the last training alone.
+    """
+    known = (version.evaluation, version.stable_evaluation, version.pairs)
+    last = status.retraining.last_result if status.retraining else None
+    if not version.stable_evaluation and last is not None and last.version == version.version:
+        known = (last.evaluation, last.stable_evaluation, last.pairs)
+    evaluation, stable, pairs = known
+    if not stable:
+        return None
+    found: dict[str, Any] = {
+        "evaluation": _counts(evaluation),
+        "stableEvaluation": _counts(stable),
+    }
+    if pairs:
+        found["pairs"] = {
+            slo: dict(zip(PAIR_FIELDS, rows, strict=True)) for slo, rows in pairs.items()
+        }
+    return found
+
+
+def _counts(counts: Mapping[str, Count]) -> dict[str, dict[str, int]]:
+    return {slo: count._asdict() for slo, count in counts.items()}

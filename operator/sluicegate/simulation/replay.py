@@ -1,27 +1,25 @@
 """Replay a scenario: what would have been decided, block by block, had this been the history.
 
-The very functions that the operator calls are called here; only the world is another. Actions
-take effect at once, and a version's counts are what the file says, whatever share it was given.
-A file may have blocks of an hour; a canary is judged in blocks of five minutes at most all the
-same, with the file's counts spread evenly over them.
+The very functions that the operator calls are called here, with inputs that are built by the same
+rules; only the world is another. Actions take effect at once, and a version's counts are what the
+file says, whatever share it was given.
 """
 
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from itertools import pairwise
+from dataclasses import dataclass, field
 
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import Release, Version, VersionSource
-from sluicegate.policy.canary.analysis import LOOK_BACK_SECONDS, began
+from sluicegate.policy.canary.analysis import began
 from sluicegate.policy.evaluate import Evaluation, evaluate
-from sluicegate.policy.model.decision import StartRollout
+from sluicegate.policy.model.container_limits import at_limit
+from sluicegate.policy.model.decision import Alert, Hold, Retrain, StartRollout
+from sluicegate.policy.model.inputs import Surroundings, measured, observed
 from sluicegate.policy.model.observed import (
     ALONE,
-    CanaryBlock,
     Facts,
     Observed,
     TrainingFailed,
@@ -31,25 +29,21 @@ from sluicegate.policy.model.observed import (
 from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.policy.slo_health.baseline import from_evaluation
 from sluicegate.policy.transitions import apply_decision, with_share
+from sluicegate.simulation.followed_history import FollowedHistory
+from sluicegate.simulation.replay_blocks import ReplayBlocks, ReplayedProduct
 from sluicegate.simulation.replay_scenario import (
     Event,
     FactsChange,
     ModelChanged,
+    Promoted,
     ReplayBlock,
     ReplayScenario,
     Retrained,
     RetrainingFailed,
 )
-from sluicegate.slo.blocks import Block, BlockValue, Quality, Series, read_block
-from sluicegate.slo.client_errors import CLIENT_ERRORS
-from sluicegate.stats.counts import NOTHING, Count, summed
-from sluicegate.stats.dispersion import LEAST_BLOCKS
+from sluicegate.stats.counts import Count
 
-Versions = Mapping[str, Mapping[str, BlockValue]]
-"""What a block says, by version and SLO."""
 SUPERSEDED_TRAINING = "superseded"
-LONGEST_CANARY_BLOCK_SECONDS = 300
-"""A canary's steps last seven blocks at least, so they must not be hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +76,12 @@ def replay(
 class _Happened:
     """What has happened and isn't dealt with yet, or holds until it is said otherwise."""
 
-    wanted: Release
-    facts: Facts
-    wanted_evaluation: Mapping[str, Count] = field(default_factory=dict)
+    wanted: Release | None
+    wanted_evaluation: Mapping[str, Count]
     results: deque[Retrained | RetrainingFailed] = field(default_factory=deque)
-    pods_unhealthy_since: int = 0
+    facts: FactsChange = field(default_factory=FactsChange)
+    since: dict[str, int] = field(default_factory=dict)
+    """Since when each fact is true, in seconds."""
 
 
 class Replay:
@@ -96,39 +91,69 @@ class Replay:
 
     Parameters
     ----------
-    read_seconds : after the end of a block it is read and decided on; in the operator a scrape
-        interval and the settling time.
+    follows : versions are promoted when they were promoted in the history, if it says when. Else
+        they are as it is decided here: what is replaced too late, or not at all, has no events any
+        more, and nothing is found in the rest of the history.
     """
 
-    def __init__(self, scenario: ReplayScenario, *, read_seconds: int = 0) -> None:
-        self._read_seconds = read_seconds
+    def __init__(self, scenario: ReplayScenario, *, follows: bool = False) -> None:
+        promotes = any(isinstance(event, Promoted) for _, event in scenario.events)
+        self._follows = follows and promotes
+        self._read_seconds = scenario.read_seconds
+        self._product = scenario.product
         self.terms = terms_of(scenario.product)
         stable = Release(scenario.version)
         self.status = _initial(self.terms, stable, scenario)
         self._facts, self._events = deque(scenario.facts), deque(scenario.events)
-        self._happened = _Happened(stable, Facts(cpu_throttled=False, memory_pressure=False))
-        self._series: dict[str, dict[str, Series]] = {}
-        self._read: list[tuple[int, Quality, Versions]] = []
+        self._happened = _Happened(None if self._follows else stable, scenario.accepted)
+        self._history = FollowedHistory(self.terms)
+        counted = tuple(slo.name for slo in self.terms.slos if slo.gauge is None)
+        self._blocks = ReplayBlocks.of(counted, self.terms.block_seconds, scenario.blocks)
         self._orphan: Release | None = None
-        ends = [0, *(block.at for block in scenario.blocks)]
-        gaps = (later - earlier for earlier, later in pairwise(ends))
-        self._file_seconds = min(gaps, default=self.terms.block_seconds)
-        self._canary_seconds = min(self._file_seconds, LONGEST_CANARY_BLOCK_SECONDS)
 
     def advance(self, block: ReplayBlock) -> ReplayStep:
         """One block: let happen what is due, read, evaluate, act."""
-        self._let_happen(block.at)
-        index = -(-block.at // self.terms.block_seconds)
-        self._record(block, index)
-        before, complete = self.status, block.at // self.terms.block_seconds
-        now = block.at + self._read_seconds
-        evaluation = evaluate(self.terms, before, self._observed(block, complete), now)
+        now = self.take_in(block)
+        before = self.status
+        evaluation = evaluate(self.terms, before, self.observed(now), now)
         if evaluation.training_taken_up:
             self._happened.results.popleft()
             self._orphan = None
         self.status = self._carry_out(evaluation, now)
         self._find_orphan(before, evaluation)
         return ReplayStep(block.at, evaluation, self.status)
+
+    def take_in(self, block: ReplayBlock) -> int:
+        """Let happen what is due, and read the block; when it is evaluated, in seconds."""
+        self._let_happen(block.at)
+        self._blocks.record(block, self.status)
+        return block.at + self._read_seconds
+
+    def observed(self, now: int) -> Observed:
+        """What a decision at `now`, in seconds, is made from.
+
+        Of the surroundings, a file says what trainings report, what spec.model names, and some
+        facts. A product is alone, decisions take effect at once, so no rollout waits for pods or
+        traffic, and there are no requests of people.
+        """
+        happened = self._happened
+        kept = ReplayedProduct(self._blocks, self.status)
+        return observed(
+            measured(self._product.spec, self.status, kept, now),
+            Surroundings(
+                wanted=happened.wanted,
+                withheld="",
+                wanted_evaluation=happened.wanted_evaluation,
+                training=self._training(),
+                shadow=None,
+                facts=self._stated(),
+                rollout=None,
+                portfolio=ALONE,
+                requests=(),
+                absences=(),
+                term=0,
+            ),
+        )
 
     def expect(self, events: Iterable[tuple[int, Event]]) -> None:
         """Add events that are still to come, each with the second from which it holds."""
@@ -140,82 +165,62 @@ class Replay:
             at, change = self._facts.popleft()
             self._change_facts(at, change)
         while self._events and self._events[0][0] <= now:
-            self._happen(self._events.popleft()[1])
+            at, event = self._events.popleft()
+            if self._follows:
+                self.status = self._history.after(self.status, event, at)
+            else:
+                self._happen(event)
 
     def _change_facts(self, at: int, change: FactsChange) -> None:
-        happened = self._happened
-        if change.pods_unhealthy and not happened.facts.pods_unhealthy:
-            happened.pods_unhealthy_since = at
-        changed = {name: fact for name, fact in asdict(change).items() if fact is not None}
-        happened.facts = replace(happened.facts, **changed)
+        since, before = self._happened.since, self._happened.facts
+        self._happened.facts = before.changed(change)
+        for name, fact in self._happened.facts.items():
+            if not fact:
+                since.pop(name, None)
+            else:
+                since.setdefault(name, at)
 
     def _happen(self, event: Event) -> None:
+        """Hand an event to the decisions; one of a version that was promoted is what they lead to."""
         match event:
             case ModelChanged(version, evaluation):
                 self._happened.wanted = Release(version)
                 self._happened.wanted_evaluation = evaluation
             case Retrained() | RetrainingFailed():
                 self._happened.results.append(event)
+            case Promoted():
+                pass
 
-    # ---- what is read -------------------------------------------------------------------
-    def _record(self, block: ReplayBlock, index: int) -> None:
-        names = [slo.name for slo in self.terms.slos]
-        for version, counts in block.counts.items():
-            kept = self._series.setdefault(version, {name: Series() for name in names})
-            if CLIENT_ERRORS in counts:
-                kept.setdefault(CLIENT_ERRORS, Series())
-        read = {
-            version: {name: _read(block, index, version, name) for name in kept}
-            for version, kept in self._series.items()
-        }
-        for version, blocks in read.items():
-            for name, one in blocks.items():
-                series = self._series[version][name]
-                count = summed((series.block(index).count, one.count))
-                series.record(replace(one, count=count))
-        parts = max(self._file_seconds // self._canary_seconds, 1)
-        for part in range(1, parts + 1):
-            end = block.at - (parts - part) * self._canary_seconds
-            share = {
-                version: {name: _part(one, part, parts) for name, one in blocks.items()}
-                for version, blocks in read.items()
-            }
-            self._read.append((end, _quality(block), share))
+    def _stated(self) -> Facts:
+        """What the cluster says, as the file states it; of what it doesn't state, what is usual.
 
-    def _observed(self, block: ReplayBlock, index: int) -> Observed:
-        happened = self._happened
-        return Observed(
-            block=index,
-            problem=block.unavailable,
-            series=self._series,
-            canary_blocks=self._canary_blocks(),
-            canary_block_seconds=self._canary_seconds,
-            wanted=happened.wanted,
-            wanted_evaluation=happened.wanted_evaluation,
-            training=self._training(),
-            facts=replace(happened.facts, canary_unhealthy=self._canary_unhealthy()),
-            portfolio=ALONE,
+        Containers are at no limit where the spec sets none. Where it sets one, that isn't known.
+        """
+        stated, since = self._happened.facts, self._happened.since
+        unmeasured = at_limit(None, self._product.spec.serving.resources)
+        cpu, memory = stated.cpu_throttled, stated.memory_pressure
+        return Facts(
+            upstream_degraded=stated.upstream_degraded or (),
+            upstream_since=since.get("upstream_degraded"),
+            pods_unhealthy=bool(stated.pods_unhealthy),
+            stable_down=False,
+            canary_unhealthy=bool(stated.canary_unhealthy) or self._fell_ill_in_canary(),
+            canary_lost="",
+            node_busy=bool(stated.node_busy),
+            canary_node_busy=bool(stated.canary_node_busy),
+            cpu_throttled=unmeasured.cpu if cpu is None else cpu,
+            memory_pressure=unmeasured.memory if memory is None else memory,
+            pods=1.0,
+            split_verified=True,
+            api_changes=None,
         )
 
-    def _canary_unhealthy(self) -> bool:
-        """Pods that fell ill since the candidate takes traffic are taken for the candidate's."""
-        candidate = self.status.trial
-        if candidate is None or candidate.parked or not self._happened.facts.pods_unhealthy:
+    def _fell_ill_in_canary(self) -> bool:
+        """Pods of which the file doesn't say whose they are, once a candidate takes traffic, are its own."""
+        candidate, since = self.status.trial, self._happened.since.get("pods_unhealthy")
+        if candidate is None or candidate.parked or since is None:
             return False
-        return self._happened.pods_unhealthy_since > began(candidate)
-
-    def _canary_blocks(self) -> tuple[CanaryBlock, ...]:
-        candidate, stable = self.status.trial, self.status.stable
-        if candidate is None or candidate.parked or stable is None:
-            return ()
-        back = max(LOOK_BACK_SECONDS, LEAST_BLOCKS * self._canary_seconds)
-        first = began(candidate) - back
-        ours, theirs = candidate.release.version, stable.release.version
-        begin = bisect_right(self._read, first, key=lambda one: one[0])
-        return tuple(
-            CanaryBlock(at, quality, read.get(theirs, {}), read.get(ours, {}))
-            for at, quality, read in self._read[begin:]
-        )
+        return since > began(candidate)
 
     def _training(self) -> TrainingResult | None:
         """The result that waits, as the one of the training under way if there is one."""
@@ -238,6 +243,8 @@ class Replay:
     # ---- what follows -------------------------------------------------------------------
     def _carry_out(self, evaluation: Evaluation, now: int) -> DataProductStatus:
         decision = evaluation.decision
+        if self._follows and not isinstance(decision, Hold | Alert | Retrain):
+            return evaluation.status
         status = apply_decision(self.terms, evaluation.status, decision, now)
         if isinstance(decision, StartRollout):
             assert status.candidate is not None
@@ -258,29 +265,3 @@ def _initial(terms: Terms, stable: Release, scenario: ReplayScenario) -> DataPro
         stable=Version.of(stable, VersionSource.SPEC, promotion_time=since, baseline=baseline),
         spec_model=SpecModel.of(stable, Outcome.PROMOTED, since),
     )
-
-
-def _part(block: Block, part: int, parts: int) -> BlockValue:
-    """One of equal parts of a block: its events are spread evenly, and the bad ones over them."""
-    bad, total = block.count
-    before, after = total * (part - 1) // parts, total * part // parts
-    share = (
-        Count(bad * after // total - bad * before // total, after - before) if total else NOTHING
-    )
-    return BlockValue(block.quality, share)
-
-
-def _quality(block: ReplayBlock) -> Quality:
-    if block.unavailable is not None:
-        return Quality.UNAVAILABLE
-    return read_block(0, 0, 0, coverage=block.coverage).quality
-
-
-def _read(block: ReplayBlock, index: int, version: str, slo: str) -> Block:
-    if block.unavailable is not None:
-        return Block(index, Quality.UNAVAILABLE)
-    count = block.counts.get(version, {}).get(slo, (None, None))
-    if isinstance(count, Quality):
-        return Block(index, count)
-    bad, total = count
-    return read_block(index, bad, total, coverage=block.coverage)

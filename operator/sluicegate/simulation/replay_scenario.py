@@ -6,7 +6,7 @@ hand.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from operator import itemgetter
 from typing import Any, Final
 
@@ -74,17 +74,36 @@ class ModelChanged:
     evaluation: Mapping[str, Count]
 
 
-Event = Retrained | RetrainingFailed | ModelChanged
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """A version became stable in the history; a replay decides that itself."""
+
+    version: str
+
+
+Event = Retrained | RetrainingFailed | ModelChanged | Promoted
 
 
 @dataclass(frozen=True, slots=True)
 class FactsChange:
-    """Facts that hold from now on; None leaves one as it was."""
+    """Facts that hold from now on; None leaves one as it was, and at first isn't stated."""
 
-    upstream_degraded: tuple[str, ...] | None
-    pods_unhealthy: bool | None
-    node_busy: bool | None
-    canary_node_busy: bool | None
+    upstream_degraded: tuple[str, ...] | None = None
+    pods_unhealthy: bool | None = None
+    canary_unhealthy: bool | None = None
+    node_busy: bool | None = None
+    canary_node_busy: bool | None = None
+    cpu_throttled: bool | None = None
+    memory_pressure: bool | None = None
+
+    def changed(self, later: "FactsChange") -> "FactsChange":
+        """These facts, but where the later ones state another."""
+        changes: dict[str, Any] = {name: one for name, one in later.items() if one is not None}
+        return replace(self, **changes)
+
+    def items(self) -> Iterator[tuple[str, tuple[str, ...] | bool | None]]:
+        """Each fact with its name."""
+        yield from asdict(self).items()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +115,7 @@ class ReplayScenario:
     accepted : evaluation counts of that version, by SLO.
     baselines : its baselines where they are known, as status has them; they come before `accepted`.
     promotion_time : when it became stable, in seconds.
+    read_seconds : time from the end of a block until it is evaluated.
     facts, events : with the second from which they hold, in time order.
     """
 
@@ -107,6 +127,7 @@ class ReplayScenario:
     events: tuple[tuple[int, Event], ...]
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     promotion_time: int = 0
+    read_seconds: int = 0
 
 
 def parse_scenario(document: object) -> ReplayScenario:
@@ -120,7 +141,8 @@ def parse_scenario(document: object) -> ReplayScenario:
 
 def _scenario(reader: FieldReader, document: object) -> ReplayScenario | None:
     known = (
-        "product", "version", "promotionTime", "accepted", "baselines", "blocks", "facts", "events",
+        "product", "version", "promotionTime", "readSeconds", "accepted", "baselines", "blocks",
+        "facts", "events",
     )  # fmt: skip
     if not isinstance(document, Mapping):
         reader.wrong(
@@ -153,6 +175,7 @@ def _scenario(reader: FieldReader, document: object) -> ReplayScenario | None:
         tuple(sorted(events, key=itemgetter(0))),
         baselines,
         reader.second(top, "", "promotionTime"),
+        reader.second(top, "", "readSeconds"),
     )
 
 
@@ -259,17 +282,26 @@ def _unavailable(reader: FieldReader, fields: Mapping[str, Any], path: str) -> R
     return Reason(value)
 
 
+_TRUTHS: Final = {
+    "podsUnhealthy": "pods_unhealthy",
+    "canaryUnhealthy": "canary_unhealthy",
+    "nodeBusy": "node_busy",
+    "canaryNodeBusy": "canary_node_busy",
+    "cpuThrottled": "cpu_throttled",
+    "memoryPressure": "memory_pressure",
+}
+
+
 def _fact(reader: FieldReader, value: object, path: str) -> tuple[int, FactsChange]:
-    truths = ("podsUnhealthy", "nodeBusy", "canaryNodeBusy")
-    known = ("at", "upstreamDegraded", *truths)
+    known = ("at", "upstreamDegraded", *_TRUTHS)
     fields = reader.fields(value, path, known, ("at",))
     upstream = fields.get("upstreamDegraded")
     names = None
     if upstream is not None:
         listed = reader.items(upstream, f"{path}.upstreamDegraded")
         names = tuple(reader.text(name, where) for where, name in listed)
-    found = (_truth(reader, fields, path, name=name) for name in truths)
-    return reader.second(fields, path), FactsChange(names, *found)
+    stated = {own: _truth(reader, fields, path, name=name) for name, own in _TRUTHS.items()}
+    return reader.second(fields, path), FactsChange(names, **stated)
 
 
 def _truth(
@@ -317,8 +349,16 @@ def _model_changed(reader: FieldReader, value: object, path: str) -> Event:
     )
 
 
+def _promoted(reader: FieldReader, value: object, path: str) -> Event:
+    fields = reader.fields(value, path, ("version",), ("version",))
+    return Promoted(
+        reader.text(fields["version"], f"{path}.version") if "version" in fields else ""
+    )
+
+
 _EVENTS: Final[Mapping[str, Callable[[FieldReader, object, str], Event]]] = {
     "retrained": _retrained,
     "retrainingFailed": _retraining_failed,
     "modelChanged": _model_changed,
+    "promoted": _promoted,
 }

@@ -1,7 +1,8 @@
 """Objectives, drops and margins to choose from, with what each would have done to a history.
 
-Each alternative is one SLO by itself, replayed by the very rules of the operator. How late a drop is
-found is measured by lowering the same history from several moments on.
+Each alternative is one SLO by itself, replayed by the very rules of the operator. Versions are
+promoted when they were in the history, where it says when, as one SLO alone judges no rollout. How
+late a drop is found is measured by lowering the same history from several moments on.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -192,7 +193,7 @@ def _nice(value: float) -> float:
 def _alternative(
     scenario: ReplayScenario, slo: Slo, drop: float, value: float | None
 ) -> TunedValue:
-    running = Replay(_alone(scenario, slo))
+    running = Replay(_alone(scenario, slo), follows=True)
     starts = {int(len(scenario.blocks) * share) for share in DROPS_FROM}
     alarms: list[int] = []
     kept: list[tuple[int, Replay]] = []

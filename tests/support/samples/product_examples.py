@@ -69,6 +69,7 @@ def full_status() -> dict[str, Any]:
         "version": "v1", "image": f"registry.example/a@sha256:{HEX}", "service": "A",
         "runtimeImage": "registry.example/rt:1", "revision": "0123456789", "source": "Spec", "cause": "ModelDecay",
         "descendsFrom": "registry.example/m:1",
+        "evaluation": counts, "stableEvaluation": counts, "pairs": pairs,
     }  # fmt: skip
     streak = {"first": 1, "last": 3, "evaluations": 3, "fresh": 2}
     trigger = {
@@ -89,7 +90,7 @@ def full_status() -> dict[str, Any]:
             "outcome": "RolledBack", "reason": "CanaryWorse", "outcomeTime": when,
         },
         "stable": version | {
-            "promotionTime": when, "restored": True, "baseline": baseline, "evaluation": counts,
+            "promotionTime": when, "restored": True, "baseline": baseline,
         },
         "candidate": version | {
             "version": "v2", "source": "Retraining", "phase": "Stepping", "step": 2, "weight": 25,
@@ -100,7 +101,7 @@ def full_status() -> dict[str, Any]:
             "hold": {
                 "check": "ObjectiveNotMet", "startTime": when, "message": "…", "request": "sluicegate.dev/promote=v2/1",
             },
-            "evaluation": counts, "pairs": pairs, "trigger": "0a1b2c3d", "dataEndTime": when,
+            "trigger": "0a1b2c3d", "dataEndTime": when,
             "shadow": {
                 "sinceTime": when, "untilTime": when, "job": "a-shadow-0a1b2c3d-2", "startedJobs": 2,
                 "startTime": when, "blocks": 1, "reason": "NoSlot", "message": "…",

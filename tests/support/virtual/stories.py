@@ -37,10 +37,10 @@ TRAINED: Final = {
 
 
 @asynccontextmanager
-async def opened(*, for_days: bool = False, **settings: Any) -> AsyncIterator[World]:
+async def opened(*, seed: int = 0, for_days: bool = False, **settings: Any) -> AsyncIterator[World]:
     """A world whose operator has these settings, and logs no error: that would be a bug."""
     chosen = SETTINGS.model_copy(update=settings)
-    async with World(settings=chosen, for_days=for_days) as world:
+    async with World(seed, settings=chosen, for_days=for_days) as world:
         yield world
         assert not world.errors.found
 

@@ -11,6 +11,7 @@ from benchmarks.prometheus_stand_in import Lie
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.slos import Indicator
+from sluicegate.api.versions import Probation
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
 from sluicegate.measurement import store
@@ -210,16 +211,19 @@ async def test_a_canary_is_read_anew_when_the_clock_is_set_back_within_a_block(
 async def test_of_a_product_whose_past_is_not_read_nothing_is_said(evaluation):
     product = serving_world(0).product
     measured = OfOneProduct(Measurements(Timing()), product)
-    assert measured.problem() is DecisionReason.BACKFILLING
+    assert measured.measured(NOW).problem is DecisionReason.BACKFILLING
     key = Key(*product.metadata.key)
     measured.measurements.want(key, store.target_of(product, Timing()))
-    assert measured.problem() is DecisionReason.BACKFILLING
+    assert measured.measured(NOW).problem is DecisionReason.BACKFILLING
     await measured.measurements.read(evaluation, NOW)
-    assert measured.problem() is None
+    assert measured.measured(NOW).problem is None
     metadata = product.metadata.model_copy(update={"name": "late"})
     late = product.model_copy(update={"metadata": metadata})
     measured.measurements.want(Key(*metadata.key), store.target_of(late, Timing()))
-    assert OfOneProduct(measured.measurements, late).problem() is DecisionReason.BACKFILLING
+    assert (
+        OfOneProduct(measured.measurements, late).measured(NOW).problem
+        is DecisionReason.BACKFILLING
+    )
 
 
 async def test_samples_that_have_not_come_for_long_are_no_measurements(server, evaluation):
@@ -228,7 +232,7 @@ async def test_samples_that_have_not_come_for_long_are_no_measurements(server, e
     measured.measurements.want(Key(*key), store.target_of(product, Timing()))
     server.rows = World([ProductBlocks(product=key[1], age=600)])
     await measured.measurements.read(evaluation, NOW)
-    assert measured.problem() is DecisionReason.PROMETHEUS_STALE
+    assert measured.measured(NOW).problem is DecisionReason.PROMETHEUS_STALE
 
 
 @pytest.mark.parametrize("serves", [False, True])
@@ -240,8 +244,9 @@ def test_of_a_product_without_a_candidate_nothing_is_compared(serves):
     for wanted in (None, store.target_of(product, Timing())):
         measurements.want(key, wanted)
         assert (measured.canary_blocks(), measured.requests()) == ((), Requests())
-        assert (measured.sent(), measured.pod_seconds(), measured.markets()) == (None, None, {})
-        assert measured.series().keys() == ({"v1"} if serves else set())
+        found = measured.measured(NOW)
+        assert (measured.sent(), found.pod_seconds, found.markets) == (None, None, {})
+        assert found.series.keys() == ({"v1"} if serves else set())
     assert (store.target_of(product, Timing()) is None) is not serves
 
 
@@ -301,8 +306,8 @@ async def test_each_slo_says_why_it_has_no_newest_block_and_a_product_if_none_ha
     server.rows = World([ProductBlocks(namespace=key[0], product=key[1], version=version)])
     server.lies |= lies
     await measured.measurements.read(evaluation, NOW)
-    assert measured.problems() == problems
-    assert measured.problem() == problem
+    assert measured.measured(NOW).problems == problems
+    assert measured.measured(NOW).problem == problem
 
 
 def test_blocks_of_a_new_length_are_late_from_its_newest_on():
@@ -339,15 +344,13 @@ def test_client_errors_are_counted_beside_the_slos_while_versions_are_compared()
         .until(lambda world: world.serving == "v1")
         .product
     )
-    measured, key = OfOneProduct(Measurements(Timing()), product), product.metadata.key
     slos = {"accuracy", "availability"}
-    assert measured.series()["v1"].keys() == slos
-    for wanted, kept in ((False, slos), (True, slos | {CLIENT_ERRORS})):
-        target = replace(store.target_of(product, Timing()), client_errors=wanted)
-        measured.measurements.want(Key(*key), target)
-        assert measured.series()["v1"].keys() == kept
-    measured.measurements.want(Key(*key), None)
-    assert measured.series()["v1"].keys() == slos
+    probation = Probation(version="v1", against="v0", start_time=int(NOW))
+    for tried, kept in ((None, slos), (probation, slos | {CLIENT_ERRORS})):
+        status = product.status.replace(probation=tried)
+        alone = product.model_copy(update={"status": status})
+        measured = OfOneProduct(Measurements(Timing()), alone).measured(NOW)
+        assert measured.series["v1"].keys() == kept
 
 
 AUTOSCALED = {
@@ -369,7 +372,7 @@ async def test_the_pods_of_an_autoscaled_product_are_counted_by_block(
     name = store.series_of(product.status.stable)
     server.rows = World([ProductBlocks(namespace=key[0], product=key[1], version=name, targets=3)])
     await measured.measurements.read(evaluation, NOW)
-    counted = measured.pod_seconds()
+    counted = measured.measured(NOW).pod_seconds
     assert (counted and counted.window(measured.newest, 3).total / (3 * BLOCK)) == pods
     assert (counted and counted.hour(measured.newest // 12 - 9).total / (12 * BLOCK)) == pods
 
@@ -394,14 +397,14 @@ async def test_nothing_is_said_before_there_is_a_newest_block_to_judge_by(
     answer, seen = server.rows, []
 
     def look_while_asked(*asked):
-        seen.append((measurements.is_filled(key), measured.problem()))
+        seen.append((measurements.is_filled(key), measured.measured(NOW).problem))
         return answer(*asked)
 
     server.rows = look_while_asked
     await measurements.read(evaluation, NOW)
     assert {filled for filled, _ in seen} == {False, True}
     assert {problem for _, problem in seen} == {DecisionReason.BACKFILLING}
-    assert measured.problem() is None
+    assert measured.measured(NOW).problem is None
 
 
 def test_products_that_measure_the_same_share_what_they_measure():

@@ -18,7 +18,7 @@ from sluicegate import policy
 HOUR, DAY = 3600, 86_400
 Z80, Z95, Z975, Z99 = 0.841621, 1.644854, 1.959964, 2.326348
 THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
-    "canary.analysis": {"LOOK_BACK_SECONDS": HOUR, "SHARE_BLOCKS": 5, "SHARE_FACTOR": 2, "EXPECTED_REQUESTS": 20},
+    "canary.analysis": {"SHARE_BLOCKS": 5, "SHARE_FACTOR": 2, "EXPECTED_REQUESTS": 20},
     "canary.assessment": {"Z_SURELY": Z95},
     "canary.holds": {"NAMED_SECONDS": 600},
     "canary.objections": {"LEAST_REQUESTS": 50, "INVALID_BLOCKS": 10},
@@ -37,9 +37,12 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
     "model.api_changes": {"LONGEST_NAME": 80, "MOST_NAMED": 5},
     "model.attended_time": {"LEAST_SECONDS": 300},
     "model.bounds": {"MOST_ALERTS": 32, "MOST_SLOS": 17},
+    "model.container_limits": {"THROTTLED": 0.25, "WAITING": 0.2, "MEMORY_FULL": 0.95},
     "model.excluded_blocks": {"MOST": 24},
     "model.history": {"MOST_VERSIONS": 20},
     "model.hold_out_margin": {"Z_POWER": Z95 + Z80},
+    "model.inputs": {"EARLIER_SECONDS": 7 * DAY, "MOST_EARLIER": 3},
+    "model.observed": {"LOOK_BACK_SECONDS": HOUR},
     "model.terms": {"DROPS_IN_BUDGET": 2, "RECENT_FAST": 12, "RECENT_SLOW": 24, "MOST_MARGIN": 0.9999},
     "model.retries": {"FIRST_RETRY_SECONDS": 60, "LONGEST_RETRY_SECONDS": 1800},
     "new_versions": {"MOST_RENEWALS": 5},

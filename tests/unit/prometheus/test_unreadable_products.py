@@ -112,8 +112,8 @@ async def test_the_others_are_measured_and_the_one_is_told_which_of_its_slos_can
     assert REGISTRY.get_sample_value("sluicegate_product_unreadable", labels_of(key)) == 1
     assert REGISTRY.get_sample_value("sluicegate_product_unreadable", labels_of(victim)) is None
     measured = OfOneProduct(measurements, both.product)
-    assert measured.problem() is None
-    assert measured.problems() == {"clicks": DecisionReason.UNREADABLE_SERIES}
+    assert measured.measured(NOW).problem is None
+    assert measured.measured(NOW).problems == {"clicks": DecisionReason.UNREADABLE_SERIES}
     condition, slos = metrics_available(both, measured)
     assert (condition.status, condition.reason) == ("True", "Measured")
     assert "/metrics" in condition.message
@@ -158,7 +158,7 @@ async def test_a_product_none_of_whose_slos_can_be_read_says_why(poison, reason)
     async with prometheus_of([key, other.key], Poison({ProductKey(*key): poison})) as (_, asked):
         await measurements.read(asked, later(world))
     measured = OfOneProduct(measurements, world.product)
-    assert measured.problem() == reason
+    assert measured.measured(NOW).problem == reason
     if reason:
         condition, _ = metrics_available(world, measured)
         assert (condition.status, condition.reason) == ("False", reason)
@@ -172,13 +172,13 @@ def later(world: Rollout) -> float:
 
 def metrics_available(world: Rollout, measured: OfOneProduct):
     """The condition, and the reason of each SLO, as the product's status would have them."""
-    observation = world.observation()
+    observation, found = world.observation(), measured.measured(later(world))
     observed = replace(
         observation.observed,
-        block=measured.newest,
-        problem=measured.problem(),
-        problems=measured.problems(),
-        series=measured.series(),
+        block=found.block,
+        problem=found.problem,
+        problems=found.problems,
+        series=found.series,
     )
     observation = replace(observation, observed=observed, now=int(later(world)))
     status = report(observation, make_plan(observation))
@@ -198,7 +198,7 @@ async def test_a_product_that_doesnt_use_a_query_has_no_problem_where_it_isnt_an
         server.lies["counters"] = Lie.ERROR_503
         await measurements.read(evaluation, NOW + BLOCK)
     assert measurements.problem(BLOCK)
-    assert OfOneProduct(measurements, world.product).problem() is None
+    assert OfOneProduct(measurements, world.product).measured(NOW).problem is None
     assert Length(BLOCK, canary=False) in measurements.groups
     assert measurements.owes(Length(BLOCK, canary=False)), "it is asked for again soon"
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import Key
@@ -11,7 +11,8 @@ from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.measurement.store import Measurements, target_of, with_earlier
 from sluicegate.policy.derived_defaults import derived
 from sluicegate.policy.evaluate import Evaluation, evaluate
-from sluicegate.policy.model.observed import ALONE, Observed
+from sluicegate.policy.model.inputs import Surroundings, observed
+from sluicegate.policy.model.observed import ALONE, Facts, Observed
 from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.policy.slo_health.messages import describe
 from sluicegate.policy.slo_health.visibility import describe_visibility, visibility
@@ -88,12 +89,20 @@ async def _observe(product: DataProduct, settings: Settings) -> Observed:
     measurements.want(key, with_earlier(target_of(product, timing), product, now))
     async with Prometheus(endpoint_of(settings)) as prometheus:
         await measurements.read(BlockReader(prometheus, evaluation_settings(settings, timing)), now)
-    measured = ProductBlocks(measurements, product)
-    return Observed(
-        block=measured.newest,
-        problem=measured.problem(),
-        problems=measured.problems(),
-        series=measured.series(),
-        gauges=measured.gauges(),
-        portfolio=ALONE,
-    )
+    return observed(ProductBlocks(measurements, product).measured(now), _UNKNOWN)
+
+
+_UNKNOWN: Final = Surroundings(
+    wanted=None,
+    withheld="",
+    wanted_evaluation={},
+    training=None,
+    shadow=None,
+    facts=Facts(),
+    rollout=None,
+    portfolio=ALONE,
+    requests=(),
+    absences=(),
+    term=0,
+)
+"""What only the cluster knows."""

@@ -24,7 +24,7 @@ from sluicegate.policy.canary.shadow_evidence import (
     rows_per_second,
 )
 from sluicegate.policy.model.attended_time import rollout_seconds
-from sluicegate.policy.model.observed import CanaryBlock, Observed
+from sluicegate.policy.model.observed import LOOK_BACK_SECONDS, CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.client_errors import watched
 from sluicegate.slo.blocks import BlockValue, Quality
@@ -47,8 +47,6 @@ from sluicegate.stats.sequential_test import (
     rollback_bound,
 )
 
-LOOK_BACK_SECONDS: Final = 3600
-"""Stable's time before the rollout that p and φ are taken from; at least thirty blocks."""
 SHARE_BLOCKS: Final = 5
 """Blocks in a row with a wrong share that make a routing mismatch."""
 SHARE_FACTOR: Final = 2

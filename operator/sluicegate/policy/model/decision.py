@@ -95,7 +95,8 @@ class StartRollout(_Explained):
     candidate : what to start.
     source : where it came from.
     weight : share in percent.
-    evaluation : its hold-out counts by SLO. pairs : the same rows by which of both was right.
+    evaluation, stable_evaluation : hold-out counts by SLO, its own and those of the version that it
+        was trained from. pairs : the same rows by which of both was right.
     data_end : when the data ended that it was trained on, in seconds; None if unknown.
     trigger : name of the training that made it; empty for one that the spec names.
     superseded : candidate that it replaces: its weight goes to zero first.
@@ -108,6 +109,7 @@ class StartRollout(_Explained):
     source: VersionSource
     weight: int
     evaluation: Mapping[str, Count] = field(default_factory=dict)
+    stable_evaluation: Mapping[str, Count] = field(default_factory=dict)
     pairs: Mapping[str, Pairs] = field(default_factory=dict)
     data_end: int | None = None
     trigger: str = ""

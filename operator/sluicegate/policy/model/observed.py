@@ -13,6 +13,8 @@ from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
 
 SeriesBySlo = Mapping[str, Series]
+LOOK_BACK_SECONDS: Final = 3600
+"""Stable's time before the rollout that p and φ are taken from; at least thirty blocks."""
 NO_VALUES: Final[Mapping[str, Any]] = {}
 """Shared, as a canary has hundreds of blocks in which most of this is empty."""
 

@@ -37,11 +37,11 @@ def first_candidate(
     before = status.candidate
     if before is not None and before.revision == wanted.revision:
         return before
+    evaluation = counts_of(product.spec.model.evaluation) if claims else {}
     return Candidate(
-        **wanted.model_dump(),
+        **wanted.replace(evaluation=evaluation).identity_fields,
         phase=CandidatePhase.STARTING,
         start_time=begun,
-        evaluation=counts_of(product.spec.model.evaluation) if claims else {},
     )
 
 

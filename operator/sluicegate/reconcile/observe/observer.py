@@ -15,10 +15,11 @@ from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, 
 from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.measurement.store import Measurements
 from sluicegate.policy.model.api_changes import changes
+from sluicegate.policy.model.container_limits import at_limit, is_node_busy
+from sluicegate.policy.model.inputs import Surroundings, observed
 from sluicegate.policy.model.observed import (
     Facts,
     ManualRequest,
-    Observed,
     Portfolio,
     TrainingFailed,
     TrainingResult,
@@ -43,7 +44,6 @@ from sluicegate.reconcile.live.children import (
 from sluicegate.reconcile.live.failure_attribution import failing, is_down
 from sluicegate.reconcile.live.pods import PodState, api_of, of_job, of_revision
 from sluicegate.reconcile.live.product import ProductRecord
-from sluicegate.reconcile.observe.container_limits import at_limit, is_node_busy
 from sluicegate.reconcile.observe.gateway_reader import Gateways
 from sluicegate.reconcile.observe.observation import Observation, lacks_labels
 from sluicegate.reconcile.observe.pod_reader import PodReads
@@ -118,32 +118,32 @@ class Observer:
             pods=pods,
             split=split,
             requests=requests,
-            observed=Observed(
-                block=measured.newest,
-                problem=measured.problem(),
-                problems=measured.problems(),
-                series=measured.series(),
-                gauges=measured.gauges(),
-                markets=measured.markets(),
-                pod_seconds=measured.pod_seconds(),
-                canary_blocks=measured.canary_blocks(),
-                canary_block_seconds=measured.canary_seconds,
-                wanted=wanted.release,
-                wanted_evaluation=counts_of(product.spec.model.evaluation),
-                facts=_facts(
-                    measured,
-                    _Seen(
-                        live,
-                        pods,
-                        upstream_degraded=tuple(one.name for one in upstream),
-                        upstream_since=self.fleet.bad_since(upstream),
-                        split=split,
-                        since=since,
-                        now=now,
+            observed=observed(
+                measured.measured(now),
+                Surroundings(
+                    wanted=wanted.release,
+                    withheld="",
+                    wanted_evaluation=counts_of(product.spec.model.evaluation),
+                    training=None,
+                    shadow=None,
+                    facts=_facts(
+                        measured,
+                        _Seen(
+                            live,
+                            pods,
+                            upstream_degraded=tuple(one.name for one in upstream),
+                            upstream_since=self.fleet.bad_since(upstream),
+                            split=split,
+                            since=since,
+                            now=now,
+                        ),
                     ),
+                    portfolio=self.portfolio(record, product, measured.newest, now),
+                    requests=tuple(ManualRequest(name, value) for name, value in record.requests),
+                    rollout=None,
+                    absences=(),
+                    term=0,
                 ),
-                portfolio=self.portfolio(record, product, measured.newest, now),
-                requests=tuple(ManualRequest(name, value) for name, value in record.requests),
             ),
             dependencies=dependencies,
             gateways=gateways,

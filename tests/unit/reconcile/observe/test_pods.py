@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from sluicegate.api.containers import Resources
+from sluicegate.policy.model.container_limits import at_limit, is_node_busy
 from sluicegate.prometheus.targets import TargetFacts
 from sluicegate.reconcile.live.pods import pod_state
-from sluicegate.reconcile.observe.container_limits import at_limit, is_node_busy
 from tests.support.decisions.kubelet_words import ended, pod, waiting
 
 

@@ -1,9 +1,8 @@
 """Whether containers are at their limits, or their node is, as far as the kubelet says it."""
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from sluicegate.api.containers import Resources, amount
-from sluicegate.prometheus.targets import TargetFacts
 
 THROTTLED: Final = 0.25
 """Share of CPU periods from which on a container is called throttled."""
@@ -13,6 +12,26 @@ MEMORY_FULL: Final = 0.95
 """Share of the memory limit from which on memory explains slowness."""
 
 
+class ContainerUse(Protocol):
+    """What is measured of the containers of a version; None where it isn't known."""
+
+    @property
+    def cpu_throttled(self) -> float | None:
+        """Largest share of CPU periods in which one was throttled."""
+
+    @property
+    def cpu_waited(self) -> float | None:
+        """Largest share of time in which one waited for a CPU."""
+
+    @property
+    def cpus_used(self) -> float | None:
+        """CPUs that it used."""
+
+    @property
+    def memory_used(self) -> float | None:
+        """Largest share of its memory limit that one used."""
+
+
 class AtLimit(NamedTuple):
     """What a version's containers lack; None where it isn't known."""
 
@@ -20,7 +39,7 @@ class AtLimit(NamedTuple):
     memory: bool | None
 
 
-def at_limit(facts: TargetFacts | None, resources: Resources) -> AtLimit:
+def at_limit(facts: ContainerUse | None, resources: Resources) -> AtLimit:
     """What the containers of these resources lack, by what was measured of them.
 
     The kubelet exports no share of what has no limit: where the spec sets none, and where CPU
@@ -42,7 +61,7 @@ def _beyond(share: float | None, most: float, *, limited: bool) -> bool | None:
     return share > most
 
 
-def is_node_busy(facts: TargetFacts | None, resources: Resources) -> bool:
+def is_node_busy(facts: ContainerUse | None, resources: Resources) -> bool:
     """Whether a node doesn't give a pod the CPU that it requests: others on it take too much.
 
     A pod that uses more than it requests waits by its own doing, and so does one that is throttled

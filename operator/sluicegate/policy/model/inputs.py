@@ -1,0 +1,293 @@
+"""What a decision is made from, put together: for the operator and for a replay by the same rules.
+
+The two differ in where blocks are kept and in what they know of a cluster. Which series count, by
+which name, and when nothing can be said of the newest block, is decided here alone; each says all
+of it, as no field has a default.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from sluicegate.api.engine import TimeInterval
+from sluicegate.api.markets import OTHER
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.product import DataProductSpec
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Candidate, Release, Version, VersionBase
+from sluicegate.policy.model.observed import (
+    LOOK_BACK_SECONDS,
+    NO_VALUES,
+    CanaryBlock,
+    Facts,
+    ManualRequest,
+    Observed,
+    Portfolio,
+    RolloutObservation,
+    ShadowResult,
+    TrainingResult,
+)
+from sluicegate.slo.blocks import BlockValue, Quality, Series
+from sluicegate.slo.by_market import indicator_label, market_series
+from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.slo.means import Means
+from sluicegate.slo.pod_seconds import POD_SECONDS
+from sluicegate.stats.counts import Count
+from sluicegate.stats.dispersion import LEAST_BLOCKS
+from sluicegate.stats.paired import Pairs
+
+EARLIER_SECONDS: Final = 7 * 86_400
+"""How long the blocks of a version are kept after it ended: what the pace of labels is taken from."""
+MOST_EARLIER: Final = 3
+"""Of so many versions at most, the newest."""
+_BLIND: Final = frozenset({Quality.UNAVAILABLE, Quality.LOW_COVERAGE, Quality.MISSING})
+
+
+# ---- which versions and series ----------------------------------------------------------------
+def is_compared(status: DataProductStatus) -> bool:
+    """Whether versions are compared: beside a candidate that is tried, and on probation."""
+    return in_canary(status) or status.probation is not None
+
+
+def in_canary(status: DataProductStatus) -> bool:
+    """Whether a candidate is there that isn't parked: then canary blocks are read."""
+    return status.candidate is not None and not status.candidate.parked
+
+
+def begin_of_canary_blocks(candidate: Candidate, canary_seconds: int) -> int:
+    """From when on canary blocks count, in seconds: an hour before the rollout, thirty blocks at least."""
+    return candidate.start_time - max(LOOK_BACK_SECONDS, LEAST_BLOCKS * canary_seconds)
+
+
+def other_versions(status: DataProductStatus, now: float) -> Iterator[VersionBase]:
+    """The candidate, and the versions that ended in the last week: rates are those of all versions.
+
+    Parameters
+    ----------
+    now : in seconds.
+    """
+    live = [one for one in (status.stable, status.candidate) if one is not None]
+    yield from live[1:] if status.stable is not None else live
+    names = {one.version for one in live}
+    ended = [
+        one
+        for one in status.history
+        if one.version not in names and now - one.end_time < EARLIER_SECONDS
+    ]
+    yield from ended[:MOST_EARLIER]
+
+
+# ---- what was measured ------------------------------------------------------------------------
+class BlockStore(Protocol):
+    """Where the blocks of one product are kept."""
+
+    @property
+    def newest(self) -> int:
+        """Index of the newest complete block."""
+
+    @property
+    def canary_seconds(self) -> int:
+        """Length of a canary block."""
+
+    def name(self, version: VersionBase) -> str:
+        """What a version is called here, which distinguishes revisions."""
+
+    def series(self, version: VersionBase, name: str) -> Series | None:
+        """The blocks of one series of a version; None where none is kept under this name."""
+
+    def means(self, version: VersionBase, slo: str) -> Means | None:
+        """The block means of a gauge; None where none are kept."""
+
+    def canary_blocks(self) -> tuple[CanaryBlock, ...]:
+        """Blocks of both arms, made by `canary_block`; none without a candidate that is tried."""
+
+    def lost(self) -> Mapping[str, DecisionReason]:
+        """Why the newest block of single SLOs couldn't be read."""
+
+    def outage(self) -> DecisionReason | None:
+        """Why the newest block of the whole product says nothing; None where it says something."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What was measured of one product; the fields are those of `Observed`."""
+
+    block: int
+    problem: DecisionReason | None
+    problems: Mapping[str, DecisionReason]
+    series: Mapping[str, Mapping[str, Series]]
+    gauges: Mapping[str, Mapping[str, Means]]
+    markets: Mapping[str, Mapping[str, Series]]
+    pod_seconds: Series | None
+    canary_blocks: tuple[CanaryBlock, ...]
+    canary_block_seconds: int
+
+
+def measured(
+    spec: DataProductSpec, status: DataProductStatus, store: BlockStore, now: float
+) -> Measured:
+    """What is kept of a product, as a decision at `now`, in seconds, takes it."""
+    stable = status.stable
+    lost = store.lost()
+    return Measured(
+        block=store.newest,
+        problem=_problem(spec, lost, store),
+        problems=lost,
+        series={} if stable is None else _series(spec, status, stable, store, now=now),
+        gauges={} if stable is None else _gauges(spec, stable, store),
+        markets={} if stable is None else _markets(spec, stable, store),
+        pod_seconds=None
+        if stable is None or spec.serving.autoscaling is None
+        else store.series(stable, POD_SECONDS),
+        canary_blocks=store.canary_blocks(),
+        canary_block_seconds=store.canary_seconds,
+    )
+
+
+def _problem(
+    spec: DataProductSpec, lost: Mapping[str, DecisionReason], store: BlockStore
+) -> DecisionReason | None:
+    """Why nothing can be said of the newest block; None when something can."""
+    if not spec.slos:
+        return None
+    if all(slo.name in lost for slo in spec.slos):
+        unavailable = DecisionReason.PROMETHEUS_UNAVAILABLE
+        return unavailable if unavailable in lost.values() else next(iter(lost.values()))
+    return store.outage()
+
+
+def _series(
+    spec: DataProductSpec,
+    status: DataProductStatus,
+    stable: Version,
+    store: BlockStore,
+    *,
+    now: float,
+) -> dict[str, dict[str, Series]]:
+    """Blocks by version and SLO: of the stable version by its name, of others by what they are called.
+
+    Client errors of the stable version are among them while versions are compared; other versions
+    are left out until they have had a request.
+    """
+    counted = [slo.name for slo in spec.slos if slo.indicator.gauge is None]
+    found = {}
+    for version in other_versions(status, now):
+        kept = _kept(store, version, counted)
+        if any(one.had_events for one in kept.values()):
+            found[store.name(version)] = kept
+    compared = [CLIENT_ERRORS] if is_compared(status) else []
+    found[stable.version] = _kept(store, stable, [*counted, *compared])
+    return found
+
+
+def _kept(store: BlockStore, version: VersionBase, names: Iterable[str]) -> dict[str, Series]:
+    read = ((name, store.series(version, name)) for name in names)
+    return {name: series for name, series in read if series is not None}
+
+
+def _gauges(
+    spec: DataProductSpec, stable: Version, store: BlockStore
+) -> dict[str, dict[str, Means]]:
+    """Block means of the stable version's gauges, by version and SLO."""
+    names = [slo.name for slo in spec.slos if slo.indicator.gauge is not None]
+    read = ((name, store.means(stable, name)) for name in names)
+    return {stable.version: {name: means for name, means in read if means is not None}}
+
+
+def _markets(
+    spec: DataProductSpec, stable: Version, store: BlockStore
+) -> dict[str, dict[str, Series]]:
+    """Blocks of the stable version, by SLO and market; of those with any event."""
+    found: dict[str, dict[str, Series]] = {}
+    for slo in spec.slos if spec.serving.market else ():
+        if indicator_label(slo.name, slo.indicator):
+            for market in (*spec.markets, OTHER):
+                series = store.series(stable, market_series(slo.name, market))
+                if series is not None and series.had_events:
+                    found.setdefault(slo.name, {})[market] = series
+    return found
+
+
+# ---- canary blocks ----------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateReading:
+    """What one block says of a candidate; the fields are those of `CanaryBlock`."""
+
+    counts: Mapping[str, BlockValue]
+    up: bool
+    gauges: Mapping[str, tuple[float, float]]
+    sent: tuple[int, int] | None
+    pairs: Pairs | None
+
+
+def canary_block(
+    end: int,
+    requests: BlockValue,
+    stable: Mapping[str, BlockValue],
+    candidate: CandidateReading | None,
+) -> CanaryBlock:
+    """One block of both arms.
+
+    Parameters
+    ----------
+    end : in seconds. requests : what it says of all requests of the stable version.
+    stable : what it says of each SLO of that version.
+    candidate : the same of the candidate; None for a block before its rollout.
+    """
+    quality = requests.quality if requests.quality in _BLIND else Quality.COUNTED
+    if candidate is None:
+        return CanaryBlock(end, quality, stable, NO_VALUES)
+    return CanaryBlock(
+        end=end,
+        quality=quality,
+        stable=stable,
+        candidate=candidate.counts,
+        canary_up=candidate.up,
+        gauges=candidate.gauges,
+        sent=candidate.sent,
+        pairs=candidate.pairs,
+    )
+
+
+# ---- all of it --------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What is known beside the measurements; the fields are those of `Observed`."""
+
+    wanted: Release | None
+    withheld: str
+    wanted_evaluation: Mapping[str, Count]
+    training: TrainingResult | None
+    shadow: ShadowResult | None
+    facts: Facts
+    rollout: RolloutObservation | None
+    portfolio: Portfolio
+    requests: tuple[ManualRequest, ...]
+    absences: tuple[TimeInterval, ...]
+    term: int
+
+
+def observed(blocks: Measured, beside: Surroundings) -> Observed:
+    """What a decision is made from."""
+    return Observed(
+        block=blocks.block,
+        problem=blocks.problem,
+        problems=blocks.problems,
+        series=blocks.series,
+        gauges=blocks.gauges,
+        markets=blocks.markets,
+        pod_seconds=blocks.pod_seconds,
+        canary_blocks=blocks.canary_blocks,
+        canary_block_seconds=blocks.canary_block_seconds,
+        wanted=beside.wanted,
+        withheld=beside.withheld,
+        wanted_evaluation=beside.wanted_evaluation,
+        training=beside.training,
+        shadow=beside.shadow,
+        facts=beside.facts,
+        rollout=beside.rollout,
+        portfolio=beside.portfolio,
+        requests=beside.requests,
+        absences=beside.absences,
+        term=beside.term,
+    )

@@ -1,0 +1,86 @@
+"""Versions of a history as they were promoted in it, whatever a policy would have decided of them.
+
+For what is asked of the versions that served: when each would have been called degraded. Rollouts
+aren't judged then; a version is accepted with its hold-out counts at the moment of its promotion.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Candidate, CandidatePhase, Release, VersionSource
+from sluicegate.policy.model.decision import Promote, Rollback
+from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.transitions import apply_decision
+from sluicegate.simulation.replay_scenario import (
+    Event,
+    ModelChanged,
+    Promoted,
+    Retrained,
+    RetrainingFailed,
+)
+from sluicegate.stats.counts import Count
+
+_PROMOTED = "it was promoted in the history"
+
+
+@dataclass(slots=True)
+class FollowedHistory:
+    """What is known of the versions that have come, by name."""
+
+    terms: Terms
+    _evaluations: dict[str, Mapping[str, Count]] = field(default_factory=dict)
+    _retrained: set[str] = field(default_factory=set)
+
+    def after(self, status: DataProductStatus, event: Event, at: int) -> DataProductStatus:
+        """The status after an event of the history; a training ends with its result.
+
+        Parameters
+        ----------
+        at : when it happened, in seconds.
+        """
+        match event:
+            case ModelChanged(version, evaluation):
+                self._evaluations[version] = evaluation
+                return status
+            case Retrained(version, evaluation):
+                self._evaluations[version] = evaluation
+                self._retrained.add(version)
+                return _without_training(status)
+            case RetrainingFailed():
+                return _without_training(status)
+            case Promoted(version):
+                return self._promoted(_without_training(status), version, at)
+
+    def _promoted(self, status: DataProductStatus, version: str, at: int) -> DataProductStatus:
+        stable, release = status.stable, Release(version)
+        if stable is None or stable.release == release:
+            return status
+        if any(one.release == release for one in status.accepted):
+            back = Rollback(
+                reason=Reason.ROLLBACK_REQUESTED,
+                message=_PROMOTED,
+                leaving=stable.release,
+                to=release,
+            )
+            return apply_decision(self.terms, status, back, at)
+        candidate = Candidate.of(
+            release,
+            VersionSource.RETRAINING if version in self._retrained else VersionSource.SPEC,
+            phase=CandidatePhase.PROMOTING,
+            start_time=at,
+            evaluation=dict(self._evaluations.get(version, {})),
+        )
+        promote = Promote(
+            reason=Reason.CANARY_NOT_WORSE,
+            message=_PROMOTED,
+            candidate=release,
+            replaced=stable.release,
+        )
+        return apply_decision(self.terms, status.replace(candidate=candidate), promote, at)
+
+
+def _without_training(status: DataProductStatus) -> DataProductStatus:
+    """The status with no training under way."""
+    return status if status.training is None else status.with_retraining(trigger=None)

@@ -1,0 +1,288 @@
+"""The blocks of a replayed product, kept as the operator keeps them: those of the analysis, and canary blocks.
+
+A file may have blocks of other lengths. Shorter ones are parts of a block of the analysis, which
+is known once the last of them has come; longer ones are spread evenly over canary blocks.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Final
+
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import VersionBase
+from sluicegate.policy.model.inputs import (
+    CandidateReading,
+    begin_of_canary_blocks,
+    canary_block,
+    in_canary,
+    is_compared,
+)
+from sluicegate.policy.model.observed import NO_VALUES, CanaryBlock
+from sluicegate.simulation.replay_scenario import ReplayBlock
+from sluicegate.slo.blocks import LEAST_COVERAGE, Block, BlockValue, Quality, Series, read_block
+from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.slo.means import Means
+from sluicegate.stats.counts import NOTHING, Count, summed
+
+LONGEST_CANARY_BLOCK_SECONDS: Final = 300
+"""A canary's steps last seven blocks at least, so they must not be hours."""
+_USABLE: Final = frozenset({Quality.COUNTED, Quality.NO_SERIES})
+
+Values = Mapping[str, BlockValue]
+"""What a block says, by SLO."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What one block of the file says, of each version that has come so far, and of others."""
+
+    end: int
+    versions: Mapping[str, Values]
+    quality: Quality
+    unavailable: Reason | None
+
+
+@dataclass(slots=True)
+class ReplayBlocks:
+    """All blocks up to now.
+
+    Attributes
+    ----------
+    slos : names of those that count events. block_seconds : length of a block of the analysis.
+    file_seconds : length of the shortest block of the file.
+    newest : index of the newest complete block. unavailable : why nothing of it could be read.
+    """
+
+    slos: tuple[str, ...]
+    block_seconds: int
+    file_seconds: int
+    newest: int = 0
+    unavailable: Reason | None = None
+    _end: int = 0
+    _counts_client_errors: bool = False
+    _series: dict[str, dict[str, Series]] = field(default_factory=dict)
+    _parts: dict[int, list[_Read]] = field(default_factory=dict)
+    _before: tuple[int, list[_Read]] | None = None
+    _canary: list[_Read] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls, slos: tuple[str, ...], block_seconds: int, file: tuple[ReplayBlock, ...]
+    ) -> "ReplayBlocks":
+        """No block yet of a file with these; its shortest ones have the length that all are known in."""
+        gaps = (later - earlier for earlier, later in pairwise([0, *(one.at for one in file)]))
+        return cls(slos, block_seconds, min(gaps, default=block_seconds))
+
+    @property
+    def canary_seconds(self) -> int:
+        """Length of a canary block: that of the file's shortest block, at most five minutes.
+
+        The operator reads blocks of a minute, and so does a record while two versions have
+        traffic. A file with longer blocks doesn't say how its events are spread over the minutes;
+        a guess would hide their bursts, and with that weaken what protects from chance.
+        """
+        return min(self.file_seconds, LONGEST_CANARY_BLOCK_SECONDS)
+
+    def record(self, block: ReplayBlock, status: DataProductStatus) -> None:
+        """Take in a block of the file.
+
+        Parameters
+        ----------
+        status : names the versions that are read from now on, be they without a request, and says
+            whether versions are compared: client errors are counted only then.
+        """
+        living = (one.version for one in (status.stable, status.candidate) if one is not None)
+        read, compared = self._read(block, living), is_compared(status)
+        self._parts.setdefault(-(-block.at // self.block_seconds), []).append(read)
+        self._canary += self._spread(read, self._seconds(block.at))
+        complete = block.at // self.block_seconds
+        for index in sorted(index for index in self._parts if index <= complete):
+            self._complete(index, self._parts.pop(index), compared=compared)
+        self.newest, self._end = complete, block.at
+
+    def series(self, version: str, name: str) -> Series | None:
+        """The blocks of one series, none of a version that hasn't come; None where none is counted."""
+        known = self._series.get(version, {}).get(name)
+        return Series() if known is None and name in self._names() else known
+
+    def since(self, begin: int) -> Iterator[tuple[int, BlockValue, Mapping[str, Values], Values]]:
+        """The canary blocks that end at `begin`, in seconds, or later.
+
+        Each has its end, what it says of all requests where the file doesn't count them, the
+        values by version, and those of a version that hasn't come yet.
+        """
+        for read in self._canary[bisect_left(self._canary, begin, key=lambda one: one.end) :]:
+            missing = BlockValue(Quality.NO_SERIES if read.quality in _USABLE else read.quality)
+            yield (
+                read.end,
+                BlockValue(read.quality),
+                read.versions,
+                dict.fromkeys(self._names(), missing),
+            )
+
+    # ---- reading --------------------------------------------------------------------------------
+    def _names(self) -> tuple[str, ...]:
+        return (*self.slos, CLIENT_ERRORS) if self._counts_client_errors else self.slos
+
+    def _read(self, block: ReplayBlock, living: Iterable[str]) -> _Read:
+        for counts in block.counts.values():
+            self._counts_client_errors |= CLIENT_ERRORS in counts
+        for version in (*living, *block.counts):
+            self._series.setdefault(version, {name: Series() for name in self.slos})
+        versions = {
+            version: {name: _value(block, version, name) for name in self._names()}
+            for version in self._series
+        }
+        return _Read(block.at, versions, _quality(block), block.unavailable)
+
+    def _seconds(self, end: int) -> int:
+        """Length of the block of the file that ends here: a gap before it isn't part of it."""
+        longest = max(self.block_seconds, self.file_seconds)
+        return min(end - self._end, longest) if self._end else self.file_seconds
+
+    def _spread(self, read: _Read, seconds: int) -> Iterator[_Read]:
+        parts = max(seconds // self.canary_seconds, 1)
+        if parts == 1:
+            yield read
+            return
+        for part in range(1, parts + 1):
+            yield replace(
+                read,
+                end=read.end - (parts - part) * self.canary_seconds,
+                versions={
+                    version: {name: _part(one, part, parts) for name, one in values.items()}
+                    for version, values in read.versions.items()
+                },
+            )
+
+    def _complete(self, index: int, parts: list[_Read], *, compared: bool) -> None:
+        reasons = {part.unavailable for part in parts}
+        self.unavailable = parts[-1].unavailable if None not in reasons else None
+        for version, kept in self._series.items():
+            if not compared:
+                kept.pop(CLIENT_ERRORS, None)
+            elif self._counts_client_errors:
+                kept.setdefault(CLIENT_ERRORS, Series())
+            for name, series in kept.items():
+                if series.newest < 0 and self._before is not None:
+                    # The operator reads each block once more, with the next one.
+                    series.record(_block(version, name, *self._before))
+                series.record(_block(version, name, index, parts))
+        self._before = index, parts
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedProduct:
+    """The same with the status at one moment: what decisions of that moment take of it."""
+
+    blocks: ReplayBlocks
+    status: DataProductStatus
+
+    @property
+    def newest(self) -> int:
+        """Index of the newest complete block."""
+        return self.blocks.newest
+
+    @property
+    def canary_seconds(self) -> int:
+        """Length of a canary block."""
+        return self.blocks.canary_seconds
+
+    def name(self, version: VersionBase) -> str:
+        """What a version is called in the file."""
+        return version.version
+
+    def series(self, version: VersionBase, name: str) -> Series | None:
+        """The blocks of one series of a version; None where the file counts none under this name."""
+        return self.blocks.series(version.version, name)
+
+    def means(self, version: VersionBase, slo: str) -> Means | None:  # noqa: ARG002
+        """None: a file has counts alone."""
+        return None
+
+    def lost(self) -> dict[str, Reason]:
+        """The SLOs whose counts the newest block says to be unavailable."""
+        reason, stable = Reason.PROMETHEUS_UNAVAILABLE, self.status.stable
+        if self.blocks.unavailable is reason:
+            return dict.fromkeys(self.blocks.slos, reason)
+        if stable is None or self.blocks.unavailable is not None:
+            return {}
+        read = {name: self.series(stable, name) for name in self.blocks.slos}
+        return {
+            name: reason
+            for name, one in read.items()
+            if one is not None and one.block(self.newest).quality is Quality.UNAVAILABLE
+        }
+
+    def outage(self) -> Reason | None:
+        """Why the file says that nothing of the newest block could be read."""
+        return self.blocks.unavailable
+
+    def canary_blocks(self) -> tuple[CanaryBlock, ...]:
+        """Blocks of both arms, from an hour before the rollout on; none without a candidate."""
+        candidate, stable, seconds = self.status.candidate, self.status.stable, self.canary_seconds
+        if candidate is None or stable is None or not in_canary(self.status):
+            return ()
+        begun = candidate.start_time // seconds * seconds
+        first = begin_of_canary_blocks(candidate, seconds) // seconds * seconds
+        made = []
+        for end, unknown, versions, missing in self.blocks.since(first):
+            values = versions.get(stable.version, missing)
+            reading = CandidateReading(
+                counts=versions.get(candidate.version, missing),
+                up=True,
+                gauges=NO_VALUES,
+                sent=None,
+                pairs=None,
+            )
+            requests = values.get(CLIENT_ERRORS, unknown)
+            made.append(canary_block(end, requests, values, reading if end > begun else None))
+        return tuple(made)
+
+
+def _value(block: ReplayBlock, version: str, slo: str) -> BlockValue:
+    if block.unavailable is not None:
+        return BlockValue(Quality.UNAVAILABLE)
+    count = block.counts.get(version, {}).get(slo, (None, None))
+    if isinstance(count, Quality):
+        return BlockValue(count)
+    bad, total = count
+    read = read_block(0, bad, total, coverage=block.coverage)
+    return BlockValue(read.quality, read.count)
+
+
+def _quality(block: ReplayBlock) -> Quality:
+    if block.unavailable is not None:
+        return Quality.UNAVAILABLE
+    return read_block(0, 0, 0, coverage=block.coverage).quality
+
+
+def _block(version: str, slo: str, index: int, parts: list[_Read]) -> Block:
+    """What the block that is made of these parts says of one series."""
+    values = [part.versions.get(version, {}).get(slo) for part in parts]
+    value = _joined([one or BlockValue(Quality.NO_SERIES) for one in values])
+    return Block(index, value.quality, value.count)
+
+
+def _part(one: BlockValue, part: int, parts: int) -> BlockValue:
+    """One of equal parts of a block: its events are spread evenly, and the bad ones over them."""
+    bad, total = one.count
+    before, after = total * (part - 1) // parts, total * part // parts
+    share = (
+        Count(bad * after // total - bad * before // total, after - before) if total else NOTHING
+    )
+    return BlockValue(one.quality, share)
+
+
+def _joined(parts: list[BlockValue]) -> BlockValue:
+    """The block that these are the parts of: one of five that was lost is no low coverage."""
+    usable = [one for one in parts if one.quality in _USABLE]
+    if not usable:
+        return parts[-1]
+    if len(usable) < LEAST_COVERAGE * len(parts):
+        return BlockValue(Quality.LOW_COVERAGE)
+    quality = max(one.quality for one in usable)
+    return BlockValue(quality, summed(one.count for one in usable))

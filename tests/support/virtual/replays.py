@@ -1,0 +1,194 @@
+"""Records of lives on virtual time, and what a replay of one gives to decisions, beside the operator."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from sluicegate.api.product import DataProduct
+from sluicegate.measurement.past_record import record
+from sluicegate.policy.model.decision import Hold
+from sluicegate.policy.model.observed import CanaryBlock, Facts, Observed
+from sluicegate.prometheus.endpoint import Endpoint
+from sluicegate.prometheus.past_blocks import PastReader
+from sluicegate.simulation.replay import Replay, replay
+from sluicegate.simulation.replay_scenario import parse_scenario
+from sluicegate.spans import no_spans
+from sluicegate.wiring import timing_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.virtual.operator import World
+    from sluicegate.api.status import DataProductStatus
+    from sluicegate.kube.resources import Key
+    from sluicegate.policy.evaluate import Evaluation
+    from sluicegate.reconcile.decide.planner import Plan
+    from sluicegate.reconcile.observe.observation import Observation
+    from sluicegate.simulation.replay_scenario import ReplayScenario
+    from sluicegate.slo.blocks import Series
+
+COMPARED_BLOCKS: Final = 3
+"""Of a series: older ones were compared when they were new, and are in the sums of hours."""
+Made = tuple[int, str, str, str]
+"""End of the newest block, type and reason of a decision, and the version that is about."""
+
+
+async def recorded(world: World, key: Key, *, days: float = 5) -> ReplayScenario:
+    """What `sluicegate record` writes of a product now, as `replay` and `tune` read it."""
+    body, settings = world.product(key), world.settings
+    endpoint = Endpoint(url=settings.prometheus_url)
+    async with world.prometheus.connect(endpoint, no_spans) as source:
+        reader = PastReader(source, timing_of(settings))
+        _, lines = await record(
+            DataProduct.parse(body), body, reader, days=days, now=world.loop.wall()
+        )
+    return parse_scenario(yaml.load("\n".join(lines), yaml.CSafeLoader))
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One judgement of the operator: its time in seconds, and what it was made from.
+
+    `series` is what was kept then, as the operator goes on to append to it.
+    """
+
+    now: int
+    status: DataProductStatus
+    observed: Observed
+    evaluation: Evaluation
+    series: dict[tuple[str, str], Any]
+
+    @property
+    def canary_end(self) -> int:
+        """When the newest canary block ended that was read, in seconds; 0 without any."""
+        blocks = self.observed.canary_blocks
+        return blocks[-1].end if blocks else 0
+
+    def has_read(self, end: int, block_seconds: int) -> bool:
+        """Whether the newest blocks of each length are those up to this time, in seconds."""
+        newest = end // block_seconds
+        return self.observed.block == newest and self.canary_end in (0, end)
+
+
+@dataclass(slots=True)
+class Watch:
+    """All judgements of the operator in a world."""
+
+    judged: list[Judged] = field(default_factory=list)
+
+    def __call__(self, observation: Observation, plan: Plan) -> None:
+        """Take in a plan."""
+        if plan.evaluation is not None and observation.product.status.stable is not None:
+            self.judged.append(
+                Judged(
+                    observation.now,
+                    observation.product.status,
+                    observation.observed,
+                    plan.evaluation,
+                    _series(observation.observed),
+                )
+            )
+
+    def decisions(self, block_seconds: int) -> list[Made]:
+        """What was decided, each step once: pods may be there after the next evaluation only."""
+        found = [
+            _made(max(one.canary_end, one.observed.block * block_seconds), one.evaluation)
+            for one in self.judged
+            if not isinstance(one.evaluation.decision, Hold)
+        ]
+        return list(dict.fromkeys(found))
+
+
+def replayed(scenario: ReplayScenario) -> list[Made]:
+    """What a replay decides."""
+    return [
+        _made(step.at, step.evaluation)
+        for step in replay(scenario)
+        if not isinstance(step.evaluation.decision, Hold)
+    ]
+
+
+def _made(end: int, evaluation: Evaluation) -> Made:
+    decision = evaluation.decision
+    named = getattr(decision, "candidate", None) or getattr(decision, "parent", None)
+    return (
+        end,
+        str(decision.type),
+        str(decision.reason),
+        "" if named is None else named.version,
+    )
+
+
+# ---- field by field ---------------------------------------------------------------------------
+def differences(scenario: ReplayScenario, judged: list[Judged]) -> dict[str, list[Any]]:
+    """What differs between the operator's inputs and those of a replay of its record, by field.
+
+    The replay is given the operator's status before each block, so that one difference doesn't
+    lead to others. Each entry has the time, and both values.
+    """
+    found: dict[str, list[Any]] = defaultdict(list)
+    seconds = scenario.product.spec.analysis.block_seconds
+    running, place = Replay(scenario), 0
+    for block in scenario.blocks:
+        read = block.at + scenario.read_seconds
+        while place < len(judged) and judged[place].now < read:
+            place += 1
+        running.status = judged[max(place - 1, 0)].status
+        running.take_in(block)
+        first = next((one for one in judged[place:] if one.now >= read), None)
+        if first is None or not first.has_read(block.at, seconds):
+            later = (one for one in judged[place : place + 5] if one.has_read(block.at, seconds))
+            first = next(later, None)
+        if first is None:
+            continue  # the operator judged several blocks at once
+        running.status = first.status
+        for name, theirs, mine in _compared(first, running.observed(first.now)):
+            found[name].append((first.now, theirs, mine))
+    return dict(found)
+
+
+def _compared(judged: Judged, mine: Observed) -> Iterator[tuple[str, Any, Any]]:
+    """The fields that differ, with both values; of structures, the parts that do."""
+    theirs, parts = judged.observed, {"facts", "canary_blocks", "series", "wanted"}
+    for one in fields(Observed):
+        if one.name not in parts:
+            yield from _unequal(one.name, getattr(theirs, one.name), getattr(mine, one.name))
+    for one in fields(Facts):
+        values = (getattr(each.facts, one.name) for each in (theirs, mine))
+        yield from _unequal(f"facts.{one.name}", *values)
+    names = (each.wanted and each.wanted.version for each in (theirs, mine))
+    yield from _unequal("wanted", *names)
+    kept = _series(mine)
+    for key in sorted({*judged.series, *kept}):
+        yield from _unequal("series", *((key, each.get(key)) for each in (judged.series, kept)))
+    ends = [[block.end for block in each.canary_blocks] for each in (theirs, mine)]
+    yield from _unequal("canary_blocks", *ends)
+    newest = {block.end: block for block in theirs.canary_blocks[-COMPARED_BLOCKS:]}
+    for block in mine.canary_blocks[-COMPARED_BLOCKS:]:
+        for one in fields(CanaryBlock) if block.end in newest else ():
+            values = (getattr(each, one.name) for each in (newest[block.end], block))
+            yield from _unequal(f"canary_blocks.{one.name}", *values)
+
+
+def _unequal(name: str, theirs: Any, mine: Any) -> Iterator[tuple[str, Any, Any]]:
+    if theirs != mine:
+        yield name, theirs, mine
+
+
+def _series(observed: Observed) -> dict[tuple[str, str], Any]:
+    """What is kept of each series; a replay calls a version by its name alone."""
+    return {
+        (version.partition("/")[0], name): _kept(one, observed.block)
+        for version, kept in observed.series.items()
+        for name, one in kept.items()
+    }
+
+
+def _kept(series: Series, now: int) -> Any:
+    hour = now // 12
+    blocks = [series.block(index) for index in range(now - COMPARED_BLOCKS + 1, now + 1)]
+    return blocks, [list(one) for one in series.hours(max(hour - 48, 0), hour)]

@@ -1,0 +1,103 @@
+"""What a replay gives to decisions: by the rules of the operator, from what a file can say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.simulation.replay import Replay
+from sluicegate.simulation.replay_scenario import parse_scenario
+from sluicegate.slo.blocks import Quality
+from sluicegate.stats.counts import Count
+from tests.support.decisions.scenarios import count, product, scenario
+
+if TYPE_CHECKING:
+    from sluicegate.policy.model.observed import Observed
+
+LIMITED = {"resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}
+
+
+def given(blocks: list[dict[str, Any]], **fields: Any) -> Observed:
+    """The inputs after these blocks."""
+    document = scenario(lambda _: None, 0, accepted=None, **fields) | {"blocks": blocks}
+    read = parse_scenario(document)
+    running, now = Replay(read), 0
+    for block in read.blocks:
+        now = running.take_in(block)
+    return running.observed(now)
+
+
+def block(at: int, accuracy: Any = None, **fields: Any) -> dict[str, Any]:
+    said = count(1, 10) if accuracy is None else accuracy
+    return {"at": at, "counts": {"v1": {"availability": count(0, 100), "accuracy": said}}, **fields}
+
+
+def accuracy(observed: Observed) -> tuple[Quality, Count]:
+    """The newest block of accuracy."""
+    series = observed.counts("v1", "accuracy")
+    assert series is not None
+    newest = series.block(observed.block)
+    return newest.quality, newest.count
+
+
+def test_parts_of_a_block_are_known_once_the_last_of_them_has_come():
+    parts = [block(at) for at in range(60, 301, 60)]
+    before = given(parts[:4])
+    series = before.counts("v1", "accuracy")
+    assert before.block == 0
+    assert series is not None
+    assert not series.had_events
+    assert accuracy(given(parts)) == (Quality.COUNTED, Count(5, 50))
+
+
+@pytest.mark.parametrize(
+    ("lost", "quality", "bad"), [(1, Quality.COUNTED, 4), (2, Quality.LOW_COVERAGE, 0)]
+)
+def test_a_block_of_which_a_fifth_is_lost_counts_and_one_of_which_more_is_does_not(
+    lost, quality, bad
+):
+    ends = range(60, 301, 60)
+    parts = [block(at, "LowCoverage" if at <= 60 * lost else None) for at in ends]
+    assert accuracy(given(parts)) == (quality, Count(bad, 10 * bad))
+
+
+def test_an_slo_whose_counts_are_unavailable_has_a_problem_of_its_own():
+    observed = given([block(300), block(600, "Unavailable")])
+    assert observed.problem is None
+    assert observed.problems == {"accuracy": Reason.PROMETHEUS_UNAVAILABLE}
+
+
+@pytest.mark.parametrize("reason", ["PrometheusUnavailable", "PrometheusStale", "Backfilling"])
+def test_of_a_block_that_could_not_be_read_nothing_is_said(reason):
+    assert given([block(300), {"at": 600, "unavailable": reason}]).problem == reason
+    assert given([{"at": 300, "unavailable": reason}]).problem == reason
+
+
+@pytest.mark.parametrize(
+    ("serving", "stated", "lacks"),
+    [
+        ({}, {}, (False, False)),
+        (LIMITED, {}, (None, None)),
+        (LIMITED, {"cpuThrottled": True, "memoryPressure": False}, (True, False)),
+        ({}, {"cpuThrottled": True}, (True, False)),
+    ],
+)
+def test_containers_with_limits_of_which_nothing_is_stated_are_unknown(serving, stated, lacks):
+    facts = given([block(300)], product=product(serving=serving), facts=[{"at": 0, **stated}]).facts
+    assert (facts.cpu_throttled, facts.memory_pressure) == lacks
+
+
+def test_an_upstream_is_degraded_since_the_file_says_so():
+    facts = [{"at": 100, "upstreamDegraded": ["prices"]}, {"at": 400, "upstreamDegraded": []}]
+    during = given([block(300)], facts=facts).facts
+    assert (during.upstream_degraded, during.upstream_since) == (("prices",), 100)
+    after = given([block(300), block(600)], facts=facts).facts
+    assert (after.upstream_degraded, after.upstream_since) == ((), None)
+
+
+def test_client_errors_are_counted_while_versions_are_compared():
+    with_errors = block(300)
+    with_errors["counts"]["v1"]["clientErrors"] = count(1, 100)
+    assert given([with_errors]).series["v1"].keys() == {"availability", "accuracy"}
