@@ -53,13 +53,12 @@ NAME=FEATURES.csv,LABELS.csv,ROWS_PER_BLOCK` adds another stream.
 "accuracy" is that of all rows after the first 3,000, "worst" that of the worst 1,000 consecutive rows, and
 "answered after" the number of rows from each drift until a version serves that was trained mostly on rows of
 the new concept. With several seeds of the traffic split it is their mean, with the range in brackets. "runs" is the
-number of seeds; nothing in the peers is drawn. The tables are of `--folder FOLDER --policies sluicegate
-sluicegate-defaults` with seeds 0 to 2 on Elec2 and SEA, and of the peers. The generated streams and `--volumes` have
-not been run under the whole operator yet: `make drift` adds them.
+number of seeds; nothing in the peers is drawn. A stream without a table here has not been run since the newest change
+of the operator's rules; `make drift` adds it.
 
-`--engine` is a shortcut for development: the decision functions alone, in a tenth of the time. Its decisions take
-effect at once, where the operator takes minutes to promote a version. `tests/unit/benchmarks/test_drift.py` checks on
-a stretch of each stream, until the first promotion, that both decide the same in the same blocks.
+`--engine` is a shortcut for development: the decision functions alone, in less than half of the time. Its decisions
+take effect at once, where the operator takes minutes to promote a version. `tests/unit/benchmarks/test_drift.py`
+checks on a stretch of each stream, until the first promotion, that both decide the same in the same blocks.
 """
 
 
