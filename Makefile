@@ -14,7 +14,7 @@ JOBS := --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # A tier of `make test`: what it reports is told once more when all of them have ended.
 TIER = $(PYTEST) $(WHOLE) --report-to .tiers/$@.jsonl
 
-.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-bentos verify-cluster programs counts pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind gitops mutants coverage bench drift cluster cluster-down kubeconfig kubectl images release-notes docs demo demo-down demo-web portfolio crds constraints format
+.PHONY: help setup quick check lint workflows types layers unit test test-all bars verify verify-canaries verify-degradation verify-bentos verify-cluster programs counts pure lives fuzz bentos prometheus apiserver benchmarks chaos node stories kind gitops mutants coverage bench drift cluster cluster-down kubeconfig kubectl images changelog release-notes docs demo demo-down demo-web portfolio crds constraints format
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -190,6 +190,9 @@ images: setup ## Build and push the images of the operator and the runtime (REGI
 
 docs: setup ## Build the site, in site/; fails on a broken link
 	@$(RUN) python -m docs.site.build site
+
+changelog: setup ## Move Unreleased and the fragments of changelog.d/ into the section of VERSION
+	@$(RUN) towncrier build --yes --version $(or $(VERSION),$(error say which: VERSION=1.2.3))
 
 release-notes: setup ## Print the changelog of VERSION; fails if packages, chart or changelog have another version
 	@$(RUN) python .ci/release_notes.py $(VERSION)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PROJECTS = ("pyproject.toml", "bentos/service/pyproject.toml")
 CHART = "charts/sluicegate/Chart.yaml"
 CHANGELOG = "CHANGELOG.md"
+FRAGMENTS = "changelog.d"
 
 
 def problems(version: str, folder: Path) -> Iterator[str]:
@@ -33,7 +34,9 @@ def problems(version: str, folder: Path) -> Iterator[str]:
         if str(chart[field]) != version:
             yield f"{CHART}: is {chart[field]} ({field}), and the tag says {version}: change one"
     if not notes(version, folder):
-        yield f"{CHANGELOG}: has no section [{version}]: give Unreleased its name"
+        yield f"{CHANGELOG}: has no section [{version}]: run `make changelog VERSION={version}`"
+    for fragment in sorted((folder / FRAGMENTS).glob("*.*.md")):
+        yield f"{FRAGMENTS}/{fragment.name}: is not in {CHANGELOG}: run `make changelog VERSION={version}`"
 
 
 def notes(version: str, folder: Path) -> str:

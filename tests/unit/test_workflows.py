@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -19,6 +20,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = {path.stem: path for path in (ROOT / ".github" / "workflows").glob("*.yml")}
 PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+FRAGMENTS = ROOT / "changelog.d"
+TOWNCRIER = re.compile(r"\[tool\.towncrier\].*?\n(?=\[)", re.DOTALL)
 TARGETS = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -186,3 +189,55 @@ def test_a_tag_that_no_file_knows_is_no_release(tmp_path: Path):
         "CHANGELOG.md: has no section",
     ):
         assert said in done.stderr
+
+
+def test_a_version_takes_up_what_is_unreleased_and_the_fragments(tmp_path: Path):
+    folder = release_of(tmp_path, "1.2.3")
+    changelog = folder / "CHANGELOG.md"
+    changelog.write_text(
+        "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- By hand.\n\n## [0.0.1]\n\n- Old.\n"
+    )
+    shutil.copytree(FRAGMENTS, folder / "changelog.d")
+    for fragment in (folder / "changelog.d").glob("*.*.md"):
+        fragment.unlink()
+    (folder / "changelog.d/pushes.added.md").write_text("**Pushes.** They wait.\n")
+    (folder / "changelog.d/canaries.fixed.md").write_text("A canary ends.\n")
+    (folder / "pyproject.toml").write_text(
+        (folder / "pyproject.toml").read_text()
+        + "\n"
+        + TOWNCRIER.search((ROOT / "pyproject.toml").read_text())[0]
+    )
+    early = notes("1.2.3", folder)
+    assert "changelog.d/pushes.added.md: is not in CHANGELOG.md" in early.stderr
+
+    build = [
+        sys.executable,
+        "-m",
+        "towncrier",
+        "build",
+        "--yes",
+        "--version",
+        "1.2.3",
+        "--date",
+        "2026-12-01",
+    ]
+    subprocess.run(build, cwd=folder, check=True, capture_output=True)
+
+    done = notes("1.2.3", folder)
+    assert (done.returncode, done.stdout.split("\n\n")) == (0, [
+        "### Added\n- **Pushes.** They wait.", "### Fixed\n- A canary ends.", "### Added", "- By hand.\n",
+    ]), done.stderr  # fmt: skip
+    assert changelog.read_text().startswith(
+        "# Changelog\n\n## [Unreleased]\n\n## [1.2.3] - 2026-12-01\n\n### Added\n"
+    )
+
+
+def test_each_fragment_has_a_type_and_is_no_list():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    types = {each["directory"] for each in project["tool"]["towncrier"]["type"]}
+    for path in set(FRAGMENTS.iterdir()) - {
+        FRAGMENTS / "README.md",
+        FRAGMENTS / "template.md.jinja",
+    }:
+        assert re.fullmatch(rf"[a-z0-9-]+\.({'|'.join(types)})\.md", path.name), path.name
+        assert re.fullmatch(r"[^-\s#].+\n", path.read_text(), re.DOTALL), path.name
