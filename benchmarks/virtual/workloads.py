@@ -23,6 +23,7 @@ REACTION: Final = 0.2
 """Seconds after which a controller has seen a change."""
 
 
+CRASHES: Final = "CrashLoopBackOff"
 REGISTRY_AWAY: Final = "RegistryAway"
 """Not the image but the registry is what a pull fails for."""
 
@@ -68,8 +69,18 @@ class Pod:
     labels: dict[str, str]
     ready: bool = False
     restarts: int = 0
-    killed_at: str = ""
-    """When its container was last killed for its memory; empty before that."""
+    started_at: str = ""
+    """When its container last became ready; empty before that."""
+    ended: Body = field(default_factory=dict)
+    """How its container last ended; empty before that."""
+
+    def end(self, code: int, reason: str, message: str, *, at: str) -> None:
+        """Let the container end at a time."""
+        self.ready, self.restarts = False, self.restarts + 1
+        self.ended = {
+            "exitCode": code, "reason": reason, "message": message, "finishedAt": at,
+            "startedAt": self.started_at or at,
+        }  # fmt: skip
 
 
 def stamp(now: float) -> str:
@@ -213,36 +224,35 @@ class Workloads:
             return
         problem = self.quality(body).problem
         if not problem:
-            pod.ready, pod.restarts = True, pod.restarts
-            self.server.set_status(PODS, pod.key, _ready(pod.restarts, pod.killed_at))
+            pod.ready, pod.started_at = True, stamp(self.wall())
+            self.server.set_status(PODS, pod.key, _ready(pod))
             self.moved(pod.key.namespace, pod.labels.get(names.LABEL_PRODUCT, ""))
             self.call(pod.deployment)
             return
-        pod.restarts += problem == "CrashLoopBackOff"
-        self.server.set_status(PODS, pod.key, _troubled(problem, pod.restarts))
+        if problem == CRASHES:
+            pod.end(1, "Error", "the model can't be loaded", at=stamp(self.wall()))
+        self.server.set_status(PODS, pod.key, _broken(problem, pod))
         pause = min(10.0 * 2 ** min(pod.restarts, 5), 300.0)
         asyncio.get_running_loop().call_later(pause, self._start, pod)
 
     def fail(self, deployment: Key) -> None:
         """Let the pods of a Deployment crash, and start again as its quality now says."""
         for pod in self.of(deployment):
-            pod.ready = False
+            pod.end(1, "Error", "the model can't be loaded", at=stamp(self.wall()))
             self._start_again(pod)
         self.call(deployment)
 
     def kill(self, deployment: Key) -> None:
         """Kill the pods of a Deployment at their memory limit; they start again."""
         for pod in self.of(deployment):
-            pod.ready, pod.killed_at = False, stamp(self.wall())
+            pod.end(137, "OOMKilled", "", at=stamp(self.wall()))
             self._start_again(pod)
         self.call(deployment)
 
     def _start_again(self, pod: Pod) -> None:
         body = self.server.find(DEPLOYMENTS, pod.deployment)
         if body is not None:
-            pod.restarts += 1
-            status = _troubled("CrashLoopBackOff", pod.restarts, pod.killed_at)
-            self.server.set_status(PODS, pod.key, status)
+            self.server.set_status(PODS, pod.key, _broken(CRASHES, pod))
             asyncio.get_running_loop().call_later(self.quality(body).start, self._start, pod)
         self.moved(pod.key.namespace, pod.labels.get(names.LABEL_PRODUCT, ""))
 
@@ -309,17 +319,13 @@ def _pending() -> Body:
     return {"phase": "Pending", "conditions": [_condition("PodScheduled", true=True)]}
 
 
-def _killed(at: str) -> Body:
-    """How a container ended that was killed for its memory."""
-    return {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": at}}
-
-
-def _ready(restarts: int, killed_at: str = "") -> Body:
+def _ready(pod: Pod) -> Body:
     server: Body = {
-        "name": "server", "ready": True, "restartCount": restarts, "state": {"running": {}},
+        "name": "server", "ready": True, "restartCount": pod.restarts,
+        "state": {"running": {"startedAt": pod.started_at}},
     }  # fmt: skip
-    if killed_at:
-        server["lastState"] = _killed(killed_at)
+    if pod.ended:
+        server["lastState"] = {"terminated": pod.ended}
     return {
         "phase": "Running",
         "conditions": [_condition("PodScheduled", true=True), _condition("Ready", true=True)],
@@ -327,14 +333,13 @@ def _ready(restarts: int, killed_at: str = "") -> Body:
     }
 
 
-def _troubled(problem: str, restarts: int, killed_at: str = "") -> Body:
+def _broken(problem: str, pod: Pod) -> Body:
     server: Body = {
-        "name": "server", "ready": False, "restartCount": restarts,
+        "name": "server", "ready": False, "restartCount": pod.restarts,
         "state": {"waiting": {"reason": problem, "message": "back-off"}},
     }  # fmt: skip
-    if problem == "CrashLoopBackOff":
-        ended = {"exitCode": 1, "reason": "Error", "message": "the model can't be loaded"}
-        server["lastState"] = _killed(killed_at) if killed_at else {"terminated": ended}
+    if pod.ended:
+        server["lastState"] = {"terminated": pod.ended}
     if problem == "ImagePullBackOff":
         server["state"]["waiting"]["message"] = "manifest unknown"
     if problem == REGISTRY_AWAY:

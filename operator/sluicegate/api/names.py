@@ -118,6 +118,8 @@ class ConditionReason(StrEnum):
     SERVING = "Serving"
     PROGRESSING = "Progressing"
     PODS_NOT_READY = "PodsNotReady"
+    PODS_RESTARTING = "PodsRestarting"
+    """Containers of the stable version end again and again, at their memory limit say."""
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     """The pods that spec.serving asks for don't come up; those before them keep serving."""
     NAME_CONFLICT = "NameConflict"

@@ -87,6 +87,7 @@ REVIEWS: Final[Mapping[str, NeedKind]] = {
 _REFUSED: Final = frozenset(
     {
         ConditionReason.PODS_NOT_READY,
+        ConditionReason.PODS_RESTARTING,
         ConditionReason.PROGRESS_DEADLINE_EXCEEDED,
         ConditionReason.NAME_CONFLICT,
         ConditionReason.APPLY_REFUSED,

@@ -58,7 +58,9 @@ def requeue_after(  # noqa: PLR0911 - one a reason to look
         return RequeueAfter(UNREADY_SECONDS)
     if is_starting(observation.live.values(), observation.now):
         return RequeueAfter(REQUEUE_SECONDS)  # neither are pods
-    return Done()
+    now = observation.now
+    restarts = [one for pod in observation.pods if (one := pod.restarts) and one.goes_on(now)]
+    return RequeueAfter(max(one.calm_at for one in restarts) - now) if restarts else Done()
 
 
 def next_for(refusal: RouteRefusal | None, result: Result) -> Result:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from sluicegate.api import names
 from sluicegate.api.names import DecisionReason
 from sluicegate.policy.model.api_changes import ApiSummary, parse_summary
+from sluicegate.reconcile.live.restarts import Restarts, restarts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class PodState:
     crashed : a container ended with an error, now or the last time.
     waiting : no container of it has started.
     starting : a container of it hasn't passed its startup probe.
+    restarts : those of the container that was restarted most; None without any.
     """
 
     revision: str
@@ -102,6 +104,7 @@ class PodState:
     killed_at: int | None = None
     api: ApiSummary | None = None
     feedback: str = ""
+    restarts: Restarts | None = None
 
     @property
     def reason(self) -> DecisionReason:
@@ -159,6 +162,7 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         crashed=any(_terminated(one).get("exitCode") for one in containers),
         waiting=not any("running" in (one.get("state") or {}) for one in containers),
         starting=any(one.get("started") is False for one in beside),
+        restarts=restarts_of(beside),
     )
 
 

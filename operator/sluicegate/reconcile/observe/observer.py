@@ -291,7 +291,11 @@ def _facts(measured: ProductBlocks, seen: _Seen) -> Facts:
         upstream_since=seen.upstream_since,
         pods_unhealthy=serving is None
         or serving.ready < serving.replicas
-        or any(pod.was_killed_since(seen.since) for pod in of_revision(seen.pods, stable.revision)),
+        or any(
+            pod.was_killed_since(seen.since)
+            or (pod.restarts is not None and pod.restarts.goes_on(seen.now))
+            for pod in of_revision(seen.pods, stable.revision)
+        ),
         stable_down=is_down(
             serving,
             of_revision(seen.pods, stable.revision),

@@ -6,8 +6,10 @@ and pods that have just changed are given a moment: most have no news then. Of t
 hundred canaries that began at once they were listed 536 times in 40 s, on a control plane whose
 CPU was all that these starts waited for.
 
-Pods that serve well are read in one case: a product of which no label is counted, whose pods know
-whether the Secret that labels need can be used. That is once a Deployment, and once a second of all.
+Pods that serve well are read in two cases, at most once for each change of a Deployment. The pods of
+a product of which no label is counted know whether the Secret that labels need can be used; those are
+read once a second of all products. And pods of stable that weren't ready for a moment, or are said to
+restart again and again, know whether a container of them has ended.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,8 +18,10 @@ from typing import Final
 from zlib import crc32
 
 from sluicegate.api import names
+from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import CandidatePhase
+from sluicegate.conditions import find_condition
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.resources import PODS, Key
 from sluicegate.reconcile.live.children import (
@@ -44,6 +48,8 @@ class PodReads:
     _known: dict[Key, tuple[Sight, tuple[PodState, ...]]] = field(default_factory=dict)
     _rested_at: int = -1
     """When pods that serve well were read last, in seconds."""
+    _dipped: set[Key] = field(default_factory=set)
+    """Products some of whose pods weren't ready, without a rollout."""
 
     async def of(
         self,
@@ -66,10 +72,15 @@ class PodReads:
         troubled = any(slo.streak is not None for slo in status.engine.slos.values())
         ended = any(job.finished for job in jobs)
         troubled = troubled or any(not (job.finished or job.ready or job.suspended) for job in jobs)
+        said = _says_restarting(status)
         if not (unready or troubled or ended or status.candidate is not None):
+            if said or record.key in self._dipped:
+                return await self._after_a_dip(record.key, live)
             return (
                 await self._at_rest(record.key, live, now) if unlabelled else self._drop(record.key)
             )
+        if unready and status.stable is not None and status.candidate is None:
+            self._dipped.add(record.key)
         period = UNREADY_SECONDS if unready else BELIEVED_SECONDS
         sight = _sight(live, jobs, (now + ahead(record.key)) // period)
         at, pods = self._known.get(record.key, ((), ()))
@@ -78,18 +89,31 @@ class PodReads:
         given = is_starting(live.values(), now)
         if status.candidate is not None and not troubled:
             given = has_just_changed(live.values(), now)  # ready or not: it is reconciled again
-        if at != sight and (ended or not given):
+        if at != sight and (ended or not given or (said and not pods)):
             pods = await self._read(record.key)
             self._known[record.key] = (sight, pods)
         return pods
 
     def forget(self, key: Key) -> None:
         """The product is gone."""
+        self._dipped.discard(key)
         self._drop(key)
 
     def _drop(self, key: Key) -> tuple[PodState, ...]:
         self._known.pop(key, None)
         return ()
+
+    async def _after_a_dip(
+        self, key: Key, live: Mapping[str, DeploymentRecord]
+    ) -> tuple[PodState, ...]:
+        """The pods of a product that serves well again, as they were at this Deployment."""
+        at, pods = self._known.get(key, ((), ()))
+        sight = _sight(live, (), 0)
+        if at[:1] != sight[:1] or key in self._dipped:
+            pods = await self._read(key)
+            self._known[key] = (sight, pods)
+            self._dipped.discard(key)
+        return pods
 
     async def _at_rest(
         self, key: Key, live: Mapping[str, DeploymentRecord], now: int
@@ -113,6 +137,12 @@ class PodReads:
         selector = f"{names.LABEL_PRODUCT}={key.name}"
         pages = self.api.pages(PODS, namespace=key.namespace, labels=selector)
         return tuple([pod_state(body) async for page in pages for body in page.items])
+
+
+def _says_restarting(status: DataProductStatus) -> bool:
+    """Whether status says that the containers of stable end again and again."""
+    ready = find_condition(status.conditions, ConditionType.READY)
+    return ready is not None and ready.reason == ConditionReason.PODS_RESTARTING
 
 
 def _is_at_the_gate(

@@ -24,6 +24,7 @@ from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck, ro
 from sluicegate.reconcile.live.pods import of_revision, problem_of
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.report.hints import first_reason, way_out
+from sluicegate.reconcile.report.restarting_pods import restarting
 from sluicegate.reconcile.report.retraining_finding import retraining
 from sluicegate.reconcile.routes.gateway_state import ABSENT
 from sluicegate.reconcile.traffic.allocation import Allocation
@@ -83,6 +84,8 @@ def _ready(  # noqa: PLR0911 - one a reason
     stable = status.stable
     if stable is None:
         return _first_ready(observation, status)
+    if (loop := restarting(observation, status, Type.READY)) is not None:
+        return loop
     live = observation.live.get(stable.revision)
     ready, wanted = (live.ready if live else 0), allocation.replicas(stable.revision)
     if ready == 0:
@@ -146,6 +149,9 @@ def _stalled(  # noqa: PLR0911 - one a reason
         return Finding(Type.STALLED, "True", first_reason(pod), text)
     if is_rolling(observation, status) and is_stuck(observation, status):
         return rolling(observation, status, Type.STALLED)
+    loop = restarting(observation, status, Type.STALLED)
+    if loop is not None and status.candidate is None:  # a candidate may be the correction
+        return loop
     if observation.stalled is not None:
         return observation.stalled
     if changed := _api_changed(observation, status):

@@ -1,0 +1,47 @@
+"""A stable version whose containers end again and again, as conditions say it. Pure.
+
+While it lasts Ready doesn't follow each restart, or two writes of status would follow each of them.
+"""
+
+from sluicegate.api.base import rfc3339
+from sluicegate.api.names import ConditionReason as Reason
+from sluicegate.api.names import ConditionType as Type
+from sluicegate.api.status import DataProductStatus
+from sluicegate.conditions import Finding, Truth
+from sluicegate.reconcile.live.pods import of_revision
+from sluicegate.reconcile.live.restarts import Restarts
+from sluicegate.reconcile.observe.observation import Observation
+
+
+def restarting(observation: Observation, status: DataProductStatus, kind: Type) -> Finding | None:
+    """Return what a condition says of pods that restart again and again; None while none does.
+
+    It ends with a change of spec.serving once the pods of the new template have replaced the others.
+    """
+    stable = status.stable
+    if stable is None:
+        return None
+    pods = of_revision(observation.pods, stable.revision)
+    found = [one for pod in pods if (one := pod.restarts) and one.goes_on(observation.now)]
+    if not found:
+        return None
+    worst = max(found, key=lambda one: one.count)
+    text = (
+        f"{stable.version}: the containers of {len(found)} of its {len(pods)} pods end again and"
+        f" again. Container {worst.container} was restarted {worst.count} times, most recently at"
+        f" {rfc3339(worst.ended_at)}: it {_end(observation, worst)}"
+    )
+    truth: Truth = "False" if kind is Type.READY else "True"
+    return Finding(kind, truth, Reason.PODS_RESTARTING, text)
+
+
+def _end(observation: Observation, worst: Restarts) -> str:
+    """How the last run ended, and the way out."""
+    if not worst.killed:
+        log = "its log before the restart (kubectl logs --previous) has the cause"
+        return f"{worst.words}; {log}: correct spec.model or spec.serving, or roll back"
+    limit = observation.product.spec.serving.resources.limits.get("memory")
+    limit = f" ({limit})" if limit else ""
+    return (
+        f"was killed at its memory limit{limit}; raise the memory limit in spec.serving.resources"
+    )
