@@ -95,6 +95,8 @@ class ShadowEvidence(StatusModel):
     """Natural logarithm of the e-value against "worse by maxRegression"."""
     roll_back: ExactOrZero = 0.0
     """Natural logarithm of the e-value against "not worse"."""
+    better: ExactOrZero = 0.0
+    """Natural logarithm of the e-value against "not better"."""
 
 
 class ShadowStatus(StatusModel):

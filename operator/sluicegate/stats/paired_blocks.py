@@ -3,8 +3,9 @@
 A row has D = 1 (the candidate alone is wrong), −1 (stable alone is) or 0. While the mean of D is δ
 or more in each block, given the blocks before, the product of 1 + λ(δ − D) over independent rows
 has a mean of at most 1, if the stake λ is known before the block; so by Ville's inequality it ever
-reaches 1/α in at most α. The same with D against "not worse". The null may change from block to
-block within its bounds, and the number of blocks and rows may depend on what was seen.
+reaches 1/α in at most α. The same with D against "not worse", and with −D against "not better". The
+null may change from block to block within its bounds, and the number of blocks and rows may depend on
+what was seen.
 
 Rows of one block are not independent where a difference of the models has its own days. So a block
 counts as n/(1 + (n − 1) ρ) rows, as in the canary (docs/adr/0004); ρ is of the differences, of the
@@ -37,13 +38,13 @@ NO_ROWS: Final = Pairs(0, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class BlockEvidence:
-    """All blocks so far: ln E of "not worse by δ" and of "worse", and what the next block needs.
+    """All blocks so far: ln E of "not worse by δ", "worse" and "better", and what the next block needs.
 
     Attributes
     ----------
     pairs : rows of all blocks. blocks : those that had rows.
     squares : the sum of S²/n over blocks, S = only the candidate wrong − only stable wrong.
-    promote, roll_back : ln E.
+    promote, roll_back, better : ln E.
     """
 
     pairs: Pairs = NO_ROWS
@@ -51,6 +52,7 @@ class BlockEvidence:
     squares: float = 0.0
     promote: float = 0.0
     roll_back: float = 0.0
+    better: float = 0.0
 
     def correlation(self) -> float:
         """ρ of two differences of one block, an upper bound from the blocks so far; within [0, 1].
@@ -98,12 +100,15 @@ class BlockEvidence:
         promote = gains * log1p(bet * (1 + margin)) + losses * log1p(-bet * (1 - margin))
         promote += (block.both_right + block.both_wrong) * log1p(bet * margin)
         roll_back = losses * log1p(against) + gains * log1p(-against)
+        favour = min((margin + max(-lead, 0.0)) / psi, MOST_STAKE)
+        better = gains * log1p(favour) + losses * log1p(-favour)
         return BlockEvidence(
             plus(self.pairs, block),
             self.blocks + 1,
             self.squares + _difference(block) ** 2 / block.total,
             self.promote + counted * promote,
             self.roll_back + counted * roll_back,
+            self.better + counted * better,
         )
 
 

@@ -116,6 +116,8 @@ def test_the_correlation_of_sums_is_that_of_the_blocks(count):
         ((0.55, 0.10, 0.25, 0.10), 0.15, "promote"),
         ((0.80, 0.10, 0.10, 0.00), 0.02, "roll_back"),
         ((0.20, 0.40, 0.40, 0.00), 0.30, "roll_back"),
+        ((0.80, 0.10, 0.10, 0.00), 0.02, "better"),
+        ((0.20, 0.40, 0.40, 0.00), 0.30, "better"),
     ],
 )
 def test_the_mean_of_the_evidence_is_at_most_one_while_the_opposite_holds(

@@ -217,7 +217,7 @@ def _slo_evidence(
             known=known_evidence,
         )
     else:
-        evidence = replace(evidence, promote=shadow.promote, better=0.0)
+        evidence = replace(evidence, promote=shadow.promote, better=shadow.better)
         expected = expected_shadow_seconds(
             terms.shadow_seconds,
             candidate,

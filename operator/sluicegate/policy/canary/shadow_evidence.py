@@ -90,7 +90,7 @@ def evidence_of(slo: SloTerms, candidate: Candidate) -> BlockEvidence:
     one = next((one for one in found if (one.slo, one.terms_hash) == (slo.name, slo.hash)), None)
     if one is None:
         return BlockEvidence()
-    return BlockEvidence(one.pairs, one.blocks, one.squares, one.promote, one.roll_back)
+    return BlockEvidence(one.pairs, one.blocks, one.squares, one.promote, one.roll_back, one.better)
 
 
 def with_rows(
@@ -118,6 +118,7 @@ def with_rows(
                 correlation=number(after.correlation()),
                 promote=after.promote,
                 roll_back=after.roll_back,
+                better=after.better,
             )
     return shadow.replace(
         since_time=shadow.since_time if shadow.until_time is None else shadow.until_time,

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 SHADOW = {"command": ["score"], "intervalSeconds": 86_400}
 ONE_STEP = {"steps": [50], "maxDurationSeconds": 1_209_600}
 EQUAL, WORSE = Pairs(1700, 100, 100, 100), Pairs(1700, 40, 160, 100)
+BETTER = Pairs(1700, 160, 40, 100)
 CLICKS = {
     "name": "clicks",
     "indicator": {"counters": {"good": "clicked_total", "total": "served_total"}},
@@ -138,6 +139,19 @@ def test_rows_against_a_candidate_take_it_back():
     assert isinstance(made, Rollback)
     assert made.reason is Reason.SHADOW_WORSE
     assert "1,280 wrong of the candidate alone" in made.message
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [(BETTER, Reason.CANARY_NOT_WORSE), (EQUAL, Reason.OBJECTIVE_NOT_MET)],
+    ids=["surely better", "equal"],
+)
+def test_rows_that_show_a_candidate_to_be_better_promote_it_below_the_objective(rows, reason):
+    judged = terms({**ACCURACY, "objective": "0.95"})
+    one = shadowed(judged, *[rows] * (8 if rows is BETTER else 60))
+    made = decided(judged, one, judge(judged, one))
+    assert made.reason is reason
+    assert isinstance(made, Promote) is (rows is BETTER)
 
 
 def test_each_comparison_has_its_part_of_the_error():
