@@ -15,6 +15,7 @@ from sluicegate.policy.model.decision import (
     alert_key,
 )
 from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.retries import LONGEST_RETRY_SECONDS
 from sluicegate.policy.model.spec_wish import SpecWish, Standing, spec_wish
 from sluicegate.policy.model.terms import Terms
 
@@ -122,7 +123,10 @@ def retry_due(
     It doesn't end a training that began while it found no room.
     """
     candidate = status.trial
-    if candidate is None or candidate.retry_time is None or now < candidate.retry_time:
+    if candidate is None or candidate.retry_time is None:
+        return None
+    waits = candidate.retry_time - now  # more than it may: by a clock that has been set back since
+    if 0 < waits <= LONGEST_RETRY_SECONDS:
         return None
     if status.training is not None:
         return None

@@ -2,7 +2,10 @@
 
 A deadline is about what could be seen and acted on. So what passes while no replica leads, while
 Prometheus can't be read, or only on a clock that jumps, counts against no candidate. The durations of
-a rollout, an outage and a start of pods are computed here.
+a rollout, a probation, an outage and a start of pods are computed here.
+
+A pause counts by the wall clock: the retry after a fault gives the cluster time to recover, and the
+pause of trainings limits what they cost, whoever observes it.
 """
 
 from collections.abc import Iterable
@@ -18,7 +21,7 @@ LEAST_SECONDS: Final = 300
 
 def attended_seconds(status: DataProductStatus, since: int, until: int) -> int:
     """Return the seconds of (since, until] without the absences that status holds."""
-    return _attended(status.engine.absences, since, until)
+    return seconds_without(status.engine.absences, since, until)
 
 
 def rollout_seconds(status: DataProductStatus, candidate: Candidate, until: int) -> int:
@@ -35,26 +38,39 @@ def rollout_seconds(status: DataProductStatus, candidate: Candidate, until: int)
 def with_absences(
     status: DataProductStatus, absences: Iterable[TimeInterval], now: int
 ) -> DataProductStatus:
-    """Return the status with the absences that its candidate has lived through.
+    """Return the status with the absences that its candidate, or its probation, has lived through.
 
     Parameters
     ----------
     absences : those that this process knows of. now : in seconds; what ends later was read off a
         clock that has been set back since.
     """
-    candidate = status.candidate
+    since = _observed_since(status)
     kept: tuple[TimeInterval, ...] = ()
-    if candidate is not None and not candidate.parked:
+    if since is not None:
         known = (*status.engine.absences, *absences)
         kept = _merged(
-            one
-            for one in known
-            if candidate.start_time < one.end <= now and one.end - one.begin >= LEAST_SECONDS
+            one for one in known if since < one.end <= now and one.end - one.begin >= LEAST_SECONDS
         )
     return status if kept == status.engine.absences else status.with_engine(absences=kept)
 
 
-def _attended(absences: Iterable[TimeInterval], since: int, until: int) -> int:
+def without_probation(status: DataProductStatus) -> DataProductStatus:
+    """Return the status after its probation, without what is kept for it alone."""
+    after = status.replace(probation=None).with_engine(probation_baselines={})
+    return after if _observed_since(after) is not None else after.with_engine(absences=())
+
+
+def _observed_since(status: DataProductStatus) -> int | None:
+    """The begin of what takes observed time, in seconds; None while nothing does."""
+    candidate, probation = status.candidate, status.probation
+    begins = [] if candidate is None or candidate.parked else [candidate.start_time]
+    begins += [] if probation is None else [probation.start_time]
+    return min(begins, default=None)
+
+
+def seconds_without(absences: Iterable[TimeInterval], since: int, until: int) -> int:
+    """Return the seconds of (since, until] without these absences, none of which overlap."""
     lost = sum(max(min(one.end, until) - max(one.begin, since), 0) for one in absences)
     return until - since - lost
 

@@ -235,5 +235,4 @@ def _probation_over(
     if any(status.engine.slo(slo.name).streak is not None for slo in judged):
         return status
     since = warmed_up(stable.promotion_time, terms.block_seconds)
-    over = probation.is_over(status.engine.probation_baselines, terms, series, now=now, since=since)
-    return status.replace(probation=None).with_engine(probation_baselines={}) if over else status
+    return probation.ended(terms, status, series, now=now, since=since)

@@ -2,16 +2,21 @@
 
 The detector is that of the own baseline, but against the baseline of the previous version, and a
 hundred times quicker to alarm, as a rollback is cheap while the previous version is kept. It lasts
-until enough events for a verdict have arrived, late labels included.
+until enough events for a verdict have arrived, late labels included. Its shortest and its longest
+duration are of time in which an operator observed the version: what was read back afterwards is evidence,
+but no decision could follow from it meanwhile.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import ceil
 from typing import Final
 
 from sluicegate.api.baseline import Baseline, Baselines
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
+from sluicegate.api.status import DataProductStatus
+from sluicegate.policy.model.attended_time import attended_seconds, without_probation
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.drift import drift_of
@@ -57,16 +62,40 @@ def judge(
     )
 
 
+def ended(
+    terms: Terms, status: DataProductStatus, series: Mapping[str, Series], *, now: int, since: int
+) -> DataProductStatus:
+    """Return the status without a probation that is over at block `now`; see `is_over`."""
+    begin, end = terms.block_end(since), terms.block_end(now)
+    absent = end - begin - attended_seconds(status, begin, end)
+    over = is_over(
+        status.engine.probation_baselines,
+        terms,
+        series,
+        now=now,
+        since=since,
+        unattended=ceil(absent / terms.block_seconds),
+    )
+    return without_probation(status) if over else status
+
+
 def is_over(
-    held: Baselines, terms: Terms, series: Mapping[str, Series], *, now: int, since: int
+    held: Baselines,
+    terms: Terms,
+    series: Mapping[str, Series],
+    *,
+    now: int,
+    since: int,
+    unattended: int,
 ) -> bool:
     """Whether the version has shown enough by block `now`.
 
     Parameters
     ----------
     series : its blocks by SLO. since : blocks up to this one are warm-up.
+    unattended : blocks after it in which no operator observed the version.
     """
-    age = now - since
+    age = now - since - unattended
     least, most = limits(terms.calendar)
     if age >= most:
         return True

@@ -55,6 +55,7 @@ def observe_rollout(observation: Observation, status: DataProductStatus) -> Roll
         attribution=_attribution(observation, status, candidate),
         moved_at=_moved_at(observation, status),
         term=observation.term,
+        absences=observation.observed.absences,
         route_gone=_is_route_gone(observation),
     )
     frozen = observation.is_frozen(status)

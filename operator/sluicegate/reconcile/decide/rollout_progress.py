@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from sluicegate.api.engine import TimeInterval
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase
 from sluicegate.manifests.pod import grace_seconds
 from sluicegate.measurement.canary_blocks import Requests
+from sluicegate.policy.model.attended_time import seconds_without
 from sluicegate.policy.model.observed import Failure, RolloutObservation
 from sluicegate.policy.transitions import with_share
 from sluicegate.reconcile.live.children import DeploymentRecord
@@ -52,6 +54,7 @@ class RolloutState:
     attribution : the cause if none is ready; None for a first version.
     moved_at : when the weights in force were written, in seconds.
     term : since when this replica leads, in seconds: what waits for pods waits since then at most.
+    absences : intervals in which nothing was observed, as far as this process knows of them.
     route_gone : no request comes any more through a route that was removed.
     """
 
@@ -63,6 +66,7 @@ class RolloutState:
     attribution: Failure | None = None
     moved_at: float = 0.0
     term: int = 0
+    absences: tuple[TimeInterval, ...] = ()
     route_gone: bool = True
 
     def ready(self, revision: str) -> int:
@@ -178,14 +182,15 @@ def _uncounted(
     """No request is sent to the version that goes, and the longest that it had has ended by now.
 
     What can't be counted (no measurements, a crash loop, pods scraped twice) ends no phase
-    otherwise.
+    otherwise. An absence gives the Gateways and the counts no time in which they could be observed.
     """
-    waited = rolling.now - _moved_at(candidate, rolling)
+    moved = round(_moved_at(candidate, rolling))
+    waited = seconds_without(rolling.absences, moved, rolling.now)
     longest = max(DRAIN_SECONDS, 2 * grace_seconds(product))
     if candidate.phase is CandidatePhase.ROLLING_BACK:
         longest += return_seconds(product, candidate)
     late = waited > longest
-    return Completed(candidate, uncounted=int(waited)) if late else None
+    return Completed(candidate, uncounted=waited) if late else None
 
 
 def return_seconds(product: DataProduct, candidate: Candidate) -> int:

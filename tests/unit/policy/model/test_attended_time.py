@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.engine import MOST_ABSENCES, TimeInterval
-from sluicegate.api.versions import CandidatePhase
+from sluicegate.api.versions import CandidatePhase, Probation
 from sluicegate.policy.model.attended_time import (
     LEAST_SECONDS,
     attended_seconds,
     rollout_seconds,
     with_absences,
+    without_probation,
 )
 from tests.support.decisions.judged import START, candidate, parked, serving
 
@@ -60,7 +61,7 @@ def test_absences_are_kept_with_a_rollout_alone_and_as_many_as_status_holds():
     status = with_absences(serving(candidate=candidate(5)), many, now)
     assert status.engine.absences == tuple(many[-MOST_ABSENCES:]), "the longest"
     assert with_absences(status, many[:3], now) is not None
-    for one in (None, parked(candidate(5))):
+    for one in (None, parked(candidate(5))):  # without a probation
         assert with_absences(status.replace(candidate=one), many, now).engine.absences == ()
 
 
@@ -70,3 +71,12 @@ def test_what_is_known_already_changes_nothing():
     status = with_absences(serving(candidate=waits), [away(2, 7)], now)
     assert with_absences(status, [away(2, 7)], now + HOUR) is status
     assert attended_seconds(status, START + 3 * HOUR, now) == 3 * HOUR
+
+
+def test_a_probation_keeps_absences_until_it_is_over():
+    now = START + 10 * HOUR
+    trial = Probation(version="v2", against="v1", start_time=START)
+    status = with_absences(serving(probation=trial), [away(2, 7), away(-5, -1)], now)
+    assert status.engine.absences == (away(2, 7),)
+    assert without_probation(status).engine.absences == ()
+    assert without_probation(status.replace(candidate=candidate(5))).engine.absences != ()

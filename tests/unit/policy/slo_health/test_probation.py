@@ -82,7 +82,7 @@ def test_more_client_errors_than_before_are_confirmed_by_blocks_that_have_reques
 def over(counts, *, now: int, baselines=None) -> bool:
     held = {"accuracy": HELD} if baselines is None else baselines
     blocks = {} if counts is None else {"accuracy": series(*counts, first=SINCE + 1)}
-    return probation.is_over(held, TERMS, blocks, now=now + SINCE, since=SINCE)
+    return probation.is_over(held, TERMS, blocks, now=now + SINCE, since=SINCE, unattended=0)
 
 
 @pytest.mark.parametrize(
@@ -109,11 +109,21 @@ def test_probation_lasts_until_enough_was_shown_and_a_week_at_most(counts, now, 
 def test_three_hours_and_a_week_are_the_clocks(seconds, least, most):
     terms = judged_by(ACCURACY, analysis={"blockSeconds": seconds})
     ended = {
-        age: probation.is_over(held, terms, {}, now=age + SINCE, since=SINCE)
+        age: probation.is_over(held, terms, {}, now=age + SINCE, since=SINCE, unattended=0)
         for held, ages in (({}, (least - 1, least)), ({"accuracy": HELD}, (most - 1, most)))
         for age in ages
     }
     assert ended == {least - 1: False, least: True, most - 1: False, most: True}
+
+
+@pytest.mark.parametrize(("unattended", "expected"), [(0, True), (1, False)])
+def test_blocks_that_no_operator_observed_end_no_probation(unattended, expected):
+    blocks = {"accuracy": series(*GOOD * LEAST, first=SINCE + 1)}
+    now = LEAST + SINCE
+    found = probation.is_over(
+        {"accuracy": HELD}, TERMS, blocks, now=now, since=SINCE, unattended=unattended
+    )
+    assert found is expected
 
 
 def test_without_a_baseline_of_the_version_before_three_hours_are_enough():
