@@ -228,6 +228,12 @@ class DerivedRollout(StatusModel):
     """Measurements that they were derived from, in words."""
 
 
+LONGEST_HOLD: Final = 1024
+"""Characters of the message of a hold."""
+LONGEST_REQUEST: Final = 320
+"""Characters of the request that waits for a hold: the annotation's name and its value."""
+
+
 class CandidateHold(StatusModel):
     """The check that holds a candidate at its share."""
 
@@ -236,9 +242,9 @@ class CandidateHold(StatusModel):
     has to grow."""
     start_time: Time
     """Time since which this check has held the candidate."""
-    message: str = ""
+    message: Annotated[str, Field(max_length=LONGEST_HOLD)] = ""
     """Explanation with the numbers: SLO, value, bound, sample size."""
-    request: str = ""
+    request: Annotated[str, Field(max_length=LONGEST_REQUEST)] = ""
     """Request of a person that waits for this check: annotation and value; empty without one."""
 
 

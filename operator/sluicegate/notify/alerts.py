@@ -22,6 +22,7 @@ STATES: Final = frozenset(
     {
         Kind.DEGRADED, Kind.STALLED, Kind.METRICS_LOST, Kind.DEPENDENCY_DEGRADED,
         Kind.APPROVAL_REQUESTED, Kind.RETRAINING_SUSPENDED, Kind.RETRAINING_REFUSED,
+        Kind.UNREADY, Kind.ROLLOUT_HELD, Kind.REQUEST_WAITS,
     }
 )  # fmt: skip
 """Transitions that begin a state."""

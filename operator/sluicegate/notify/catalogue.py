@@ -56,6 +56,9 @@ class Kind(StrEnum):
     RECOVERED = "recovered"
     STALLED = "stalled"
     UNSTALLED = "unstalled"
+    UNREADY = "unready"
+    READY = "ready"
+    REQUEST_WAITS = "request.waits"
     METRICS_LOST = "metrics.lost"
     METRICS_RESTORED = "metrics.restored"
     DEPENDENCY_DEGRADED = "dependency.degraded"
@@ -69,6 +72,7 @@ class Kind(StrEnum):
     ROLLOUT_STARTED = "rollout.started"
     ROLLOUT_ADVANCED = "rollout.advanced"
     ROLLOUT_WAITS = "rollout.waits"
+    ROLLOUT_HELD = "rollout.held"
     ROLLOUT_INCONCLUSIVE = "rollout.inconclusive"
     APPROVAL_REQUESTED = "approval.requested"
     PROMOTED = "promoted"
@@ -106,7 +110,7 @@ class CatalogueEntry:
     meaning : the transition of the status, for the reference page.
     needs : kinds of needs that the transition reports. With one of them in the status, the urgency is
         NeedsPerson.
-    need_reason : the one reason of those needs that the transition reports; empty for all.
+    need_reason : the one reason of the need Stalled that the transition reports; empty for all.
     """
 
     urgency: Urgency
@@ -119,7 +123,8 @@ class CatalogueEntry:
 
     def reports(self, need: Need) -> bool:
         """Whether a transition with this entry is the message about a need."""
-        return need.kind in self.needs and self.need_reason in ("", need.reason)
+        stalled = need.kind is NeedKind.STALLED
+        return need.kind in self.needs and (not stalled or self.need_reason in ("", need.reason))
 
 
 _NEEDS, _BAD, _GOOD, _INFO = Urgency
@@ -138,6 +143,17 @@ CATALOGUE: Final[dict[Kind, CatalogueEntry]] = {
     Kind.UNSTALLED: CatalogueEntry(
         _INFO, Topic.RECONCILING, "{product} is not stalled any more",
         "{count} products are not stalled any more", "The condition Stalled is removed."),
+    Kind.UNREADY: CatalogueEntry(
+        _NEEDS, Topic.RECONCILING, "{product} is not ready", "{count} products are not ready",
+        "The condition Ready becomes False for a reason that no step of the operator removes, or changes"
+        " that reason, while the product is not stalled.", needs=(NeedKind.NOT_READY,)),
+    Kind.READY: CatalogueEntry(
+        _INFO, Topic.RECONCILING, "{product} is ready again", "{count} products are ready again",
+        "The condition Ready becomes True after `unready`."),
+    Kind.REQUEST_WAITS: CatalogueEntry(
+        _NEEDS, Topic.PRODUCT, "A request for {product} waits", "Requests for {count} products wait",
+        "status.pendingRequests has a request that only an edit of the spec lets act.",
+        needs=(NeedKind.REQUEST,)),
     Kind.METRICS_LOST: CatalogueEntry(
         _BAD, Topic.MEASUREMENTS, "{product} cannot be measured",
         "{count} products cannot be measured",
@@ -196,7 +212,12 @@ CATALOGUE: Final[dict[Kind, CatalogueEntry]] = {
         _BAD, Topic.ROLLOUT, "The rollout of {version} of {product} is inconclusive",
         "The rollouts of {count} products are inconclusive",
         "A version enters status.history with the outcome Inconclusive.",
-        needs=(NeedKind.STALLED,), need_reason=ConditionReason.MODEL_REJECTED),
+        needs=(NeedKind.STALLED, NeedKind.INCONCLUSIVE), need_reason=ConditionReason.MODEL_REJECTED),
+    Kind.ROLLOUT_HELD: CatalogueEntry(
+        _NEEDS, Topic.ROLLOUT, "{version} of {product} is approved and held",
+        "Approved candidates of {count} products are held",
+        "A candidate whose approval is pending has another check than AwaitingApproval in"
+        " status.candidate.hold.", needs=(NeedKind.HELD,)),
     Kind.APPROVAL_REQUESTED: CatalogueEntry(
         _NEEDS, Topic.ROLLOUT, "{version} of {product} waits for an approval",
         "Candidates of {count} products wait for an approval",

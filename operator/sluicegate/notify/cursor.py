@@ -13,8 +13,14 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
 from sluicegate.api.status import Condition, DataProductStatus
-from sluicegate.api.versions import Candidate, CandidatePhase
+from sluicegate.api.versions import Candidate
 from sluicegate.conditions import find_condition
+from sluicegate.views.needs import (
+    held_after_approval,
+    unready,
+    waiting_requests,
+    waits_for_approval,
+)
 
 OWN_TYPE: Final = frozenset({ConditionReason.MODEL_REJECTED, ConditionReason.API_CHANGED})
 """Reasons of Stalled that transitions of the rollout report."""
@@ -47,9 +53,11 @@ class Cursor:
     Attributes
     ----------
     uid : eight hex digits of the product; another product of the same name begins anew.
-    stalled, lost : reasons.
+    stalled, unready, lost : reasons.
     candidate, weight : revision of the candidate and its share.
     approval : what the candidate waits for a person for.
+    held : the check that holds a candidate whose approval is pending.
+    requests : those of people that only an edit of the spec lets act, separated by spaces.
     retries : of the candidate's rollout.
     promoted : the newest promotion.
     ended : the newest end of a version in the history.
@@ -61,11 +69,14 @@ class Cursor:
     uid: Annotated[str, Field(alias="u")] = ""
     degraded: Annotated[bool, Field(alias="d")] = False
     stalled: Annotated[str, Field(alias="s")] = ""
+    unready: Annotated[str, Field(alias="i")] = ""
     lost: Annotated[str, Field(alias="l")] = ""
     upstream: Annotated[bool, Field(alias="y")] = False
     candidate: Annotated[str, Field(alias="c")] = ""
     weight: Annotated[int, Field(alias="w")] = 0
     approval: Annotated[str, Field(alias="a")] = ""
+    held: Annotated[str, Field(alias="h")] = ""
+    requests: Annotated[str, Field(alias="q")] = ""
     retries: Annotated[int, Field(alias="n")] = 0
     promoted: Annotated[int, Field(alias="p")] = 0
     ended: Annotated[int, Field(alias="e")] = 0
@@ -80,15 +91,15 @@ class Cursor:
     def is_quiet(self) -> bool:
         """Whether no state lasts that somebody waits to see the end of."""
         return not (
-            self.degraded or self.stalled or self.lost or self.approval or self.suspended
-            or self.refused or self.reviews
+            self.degraded or self.stalled or self.unready or self.lost or self.approval or self.held
+            or self.requests or self.suspended or self.refused or self.reviews
         )  # fmt: skip
 
     def without_levels(self) -> "Cursor":
         """The same events, as if all were well: what a product is compared with at first sight."""
         return replace(
-            self, degraded=False, stalled="", lost="", upstream=False, approval="", retries=0,
-            refused=False, suspended=False, reviews={},
+            self, degraded=False, stalled="", unready="", lost="", upstream=False, approval="",
+            held="", requests="", retries=0, refused=False, suspended=False, reviews={},
         )  # fmt: skip
 
 
@@ -122,11 +133,14 @@ def cursor_of(
         uid=uid,
         degraded=_level(found.get(ConditionType.DEGRADED), before=before.degraded),
         stalled=_stalled(found.get(ConditionType.STALLED)),
+        unready=ready.reason if (ready := unready(status)) is not None else "",
         lost=_lost(found.get(ConditionType.METRICS_AVAILABLE), before.lost),
         upstream=_upstream(found.get(ConditionType.DEPENDENCIES_HEALTHY), before=before.upstream),
         candidate=candidate.revision if candidate else "",
         weight=candidate.weight if candidate else 0,
         approval=_approval(candidate, found.get(ConditionType.ROLLOUT_PROGRESSING)),
+        held=hold.check if candidate and (hold := held_after_approval(candidate)) else "",
+        requests=" ".join(f"{one.annotation}={one.value}" for one in waiting_requests(status)),
         retries=candidate.retries if candidate else 0,
         promoted=max([before.promoted, *promotions(status)]),
         ended=max([before.ended, *(one.end_time for one in status.history)]),
@@ -179,13 +193,7 @@ def _upstream(condition: Condition | None, *, before: bool) -> bool:
 
 
 def _approval(candidate: Candidate | None, rollout: Condition | None) -> str:
-    if candidate is None:
-        return ""
-    if candidate.phase is CandidatePhase.AWAITING_APPROVAL:
-        return ConditionReason.AWAITING_APPROVAL
-    if rollout is not None and rollout.reason == ConditionReason.API_CHANGED:
-        return ConditionReason.API_CHANGED
-    return ""
+    return "" if candidate is None else waits_for_approval(candidate, rollout) or ""
 
 
 def condition_of(status: DataProductStatus, kind: ConditionType) -> tuple[int, str, str]:

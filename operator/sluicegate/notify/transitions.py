@@ -14,10 +14,19 @@ from sluicegate.api.names import ConditionReason, ConditionType, DecisionType
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.review import ReviewState
 from sluicegate.api.status import DataProductStatus
+from sluicegate.conditions import find_condition, is_true
 from sluicegate.notify.catalogue import Kind, Urgency
 from sluicegate.notify.cursor import Cursor, ReviewCursor, condition_of
-from sluicegate.views.needs import REVIEWS, Need, needs_in
+from sluicegate.views.needs import (
+    REVIEWS,
+    Need,
+    approval_since,
+    held_after_approval,
+    needs_in,
+    waiting_requests,
+)
 
+PROGRESSING: Final = ConditionType.ROLLOUT_PROGRESSING
 LONGEST_TEXT: Final = 700
 """Characters of a message that are kept: the outbox holds hundreds; status has the whole."""
 ENDINGS: Final = {
@@ -105,6 +114,8 @@ def transitions(
             teller.endings(),
             teller.rollout(),
             teller.stalled(),
+            teller.readiness(),
+            teller.requests(),
         )
     )
     needs = needs_in(status, (origin.namespace, origin.name)) if found else ()
@@ -262,9 +273,37 @@ class _Teller:
             )  # fmt: skip
         if after.approval and not (same and after.approval == before.approval):
             yield self._made(
-                Kind.APPROVAL_REQUESTED, candidate.wait_start_time or since,
+                Kind.APPROVAL_REQUESTED,
+                approval_since(candidate, find_condition(self.status.conditions, PROGRESSING)),
                 reason=after.approval, message=self._numbers(message), version=version,
             )  # fmt: skip
+
+        hold = held_after_approval(candidate)
+        if hold is not None and not (same and after.held == before.held):
+            yield self._made(
+                Kind.ROLLOUT_HELD, hold.start_time, reason=hold.check,
+                message=f"{hold.message}; {hold.request} is pending until then", version=version,
+            )  # fmt: skip
+
+    def readiness(self) -> Iterator[Transition]:
+        """The product isn't ready until a person acts; or it is again."""
+        was, now = self.before.unready, self.after.unready
+        if now and now != was:
+            yield self._condition(Kind.UNREADY, ConditionType.READY)
+        elif was and not now and is_true(self.status.conditions, ConditionType.READY):
+            time, _, message = condition_of(self.status, ConditionType.READY)
+            yield self._made(Kind.READY, time, message=message, mark=was)
+
+    def requests(self) -> Iterator[Transition]:
+        """A request of a person can't act before the spec is edited."""
+        known = self.before.requests.split()
+        for request in waiting_requests(self.status):
+            name = f"{request.annotation}={request.value}"
+            if name not in known:
+                yield self._made(
+                    Kind.REQUEST_WAITS, request.wait_start_time, reason=request.reason,
+                    message=f"{name} waits: {request.message}", mark=name,
+                )  # fmt: skip
 
     def stalled(self) -> Iterator[Transition]:
         """Nothing goes on until a person acts; or it does again."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.api.base import rfc3339
-from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_RETRAIN
+from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_RETRAIN
 from sluicegate.notify.catalogue import Kind, Urgency
 from sluicegate.notify.messages import Message
 from sluicegate.notify.transitions import Transition
@@ -127,7 +127,9 @@ def _command(one: Transition) -> str:
         case Kind.REVIEW_DUE | Kind.REVIEW_OVERDUE:
             review = shlex.quote(f"{one.origin.namespace}/{plain(one.message).partition(' ')[0]}")
             return f"sluicegate review sign {review}"
-        case Kind.STALLED | Kind.DEGRADED:
+        case Kind.ROLLOUT_HELD:
+            return f"{start} {REQUEST_ABORT}={shlex.quote(plain(one.version))}/TOKEN"
+        case Kind.STALLED | Kind.UNREADY | Kind.DEGRADED | Kind.REQUEST_WAITS:
             return f"sluicegate explain {namespace}/{name}"
         case _:
             return ""

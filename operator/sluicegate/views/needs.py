@@ -15,8 +15,8 @@ from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import ReviewState
-from sluicegate.api.status import Condition, DataProductStatus
-from sluicegate.api.versions import Candidate, CandidatePhase
+from sluicegate.api.status import Condition, DataProductStatus, PendingRequest
+from sluicegate.api.versions import Candidate, CandidateHold, CandidatePhase
 from sluicegate.conditions import find_condition
 
 
@@ -31,6 +31,8 @@ class NeedKind(StrEnum):
     """An earlier version was to be restored and could not be; no step follows by itself."""
     APPROVAL = "Approval"
     """A candidate waits for approval."""
+    HELD = "CandidateHeld"
+    """A candidate was approved, and a check holds it without a deadline."""
     REQUEST = "RequestWaits"
     """A request of a person can't act before the spec is changed."""
     RETRAINING_SUSPENDED = "RetrainingSuspended"
@@ -62,6 +64,7 @@ _WORDS: Final = {
     NeedKind.NOT_READY: ("Not ready", "product not ready", "products not ready"),
     NeedKind.ROLLBACK_FAILED: ("Rollback failed", "failed rollback", "failed rollbacks"),
     NeedKind.APPROVAL: ("Waits for approval", "approval", "approvals"),
+    NeedKind.HELD: ("Candidate held", "held candidate", "held candidates"),
     NeedKind.REQUEST: ("Request waits", "request that waits", "requests that wait"),
     NeedKind.RETRAINING_SUSPENDED: (
         "Retraining suspended", "suspended retraining", "suspended retrainings",
@@ -103,6 +106,16 @@ _BY_EDIT: Final = frozenset(
 """Reasons for which a request waits until a person edits the spec."""
 _ENDS_BY_ITSELF: Final = frozenset({DecisionReason.UPSTREAM_DEGRADED, DecisionReason.RECOVERED})
 """Causes of a degradation that ends without a remedy: with the upstream product, or with time."""
+_OBJECTIONS: Final = frozenset(
+    {
+        DecisionReason.LOOKS_WORSE,
+        DecisionReason.OBJECTIVE_NOT_MET,
+        DecisionReason.WORSE_THAN_ORIGINAL,
+        DecisionReason.ROUTING_MISMATCH,
+        DecisionReason.INVALID_DATA,
+    }
+)
+"""Checks of a candidate that an approval doesn't overrule."""
 Key = tuple[str, str]
 """Namespace and name of a product."""
 
@@ -173,10 +186,20 @@ def _blocked(status: DataProductStatus) -> Iterator[Need]:
     stalled = find_condition(status.conditions, ConditionType.STALLED)
     if stalled is not None and stalled.status == "True":
         yield _need(NeedKind.STALLED, stalled)
-        return
-    ready = find_condition(status.conditions, ConditionType.READY)
-    if ready is not None and ready.status == "False" and ready.reason in _REFUSED:
+    elif (ready := unready(status)) is not None:
         yield _need(NeedKind.NOT_READY, ready)
+
+
+def unready(status: DataProductStatus) -> Condition | None:
+    """Return the condition Ready of a product that isn't ready until a person acts; None otherwise.
+
+    A product that is stalled says so there.
+    """
+    stalled = find_condition(status.conditions, ConditionType.STALLED)
+    ready = find_condition(status.conditions, ConditionType.READY)
+    if ready is None or (stalled is not None and stalled.status == "True"):
+        return None
+    return ready if ready.status == "False" and ready.reason in _REFUSED else None
 
 
 def _rollback(status: DataProductStatus) -> Iterator[Need]:
@@ -186,11 +209,14 @@ def _rollback(status: DataProductStatus) -> Iterator[Need]:
 
 
 def _requests(status: DataProductStatus) -> Iterator[Need]:
-    """Requests that only an edit of the spec lets act."""
-    for request in status.pending_requests:
-        if request.reason in _BY_EDIT:
-            text = f"{request.annotation}={request.value} waits: {request.message}"
-            yield Need(NeedKind.REQUEST, request.reason, text, request.wait_start_time)
+    for request in waiting_requests(status):
+        text = f"{request.annotation}={request.value} waits: {request.message}"
+        yield Need(NeedKind.REQUEST, request.reason, text, request.wait_start_time)
+
+
+def waiting_requests(status: DataProductStatus) -> tuple[PendingRequest, ...]:
+    """Return the requests of people that only an edit of the spec lets act."""
+    return tuple(one for one in status.pending_requests if one.reason in _BY_EDIT)
 
 
 def _candidate(status: DataProductStatus, key: Key) -> Iterator[Need]:
@@ -200,10 +226,16 @@ def _candidate(status: DataProductStatus, key: Key) -> Iterator[Need]:
     rollout = find_condition(status.conditions, ConditionType.ROLLOUT_PROGRESSING)
     command = request_command(key, names.REQUEST_PROMOTE, candidate.version)
     if (reason := waits_for_approval(candidate, rollout)) is not None:
-        since = None if rollout is not None else candidate.start_time
-        if candidate.hold is not None and candidate.hold.check == reason:
-            since = candidate.hold.start_time  # the condition is True since the rollout began
-        yield _need(NeedKind.APPROVAL, rollout, reason=reason, since=since, command=command)
+        yield _need(
+            NeedKind.APPROVAL, rollout, reason=reason, since=approval_since(candidate, rollout),
+            command=command,
+        )  # fmt: skip
+    elif (hold := held_after_approval(candidate)) is not None:
+        back = request_command(key, names.REQUEST_ABORT, candidate.version)
+        text = (
+            f"{hold.message}; {hold.request} has no effect until then: wait, or abort the rollout"
+        )
+        yield Need(NeedKind.HELD, hold.check, text, hold.start_time, back)
     elif candidate.parked and candidate.retry_time is None:
         reason = candidate.decision_reason or str(Outcome.INCONCLUSIVE)
         message = (rollout.message if rollout is not None else "") or candidate.decision_message
@@ -222,10 +254,39 @@ def waits_for_approval(candidate: Candidate, rollout: Condition | None) -> str |
     rollout : the condition RolloutProgressing.
     """
     if candidate.phase is CandidatePhase.AWAITING_APPROVAL:
-        return ConditionReason.AWAITING_APPROVAL
+        held = held_after_approval(candidate) is not None
+        return None if held else ConditionReason.AWAITING_APPROVAL
     if rollout is not None and rollout.reason == ConditionReason.API_CHANGED:
         return ConditionReason.API_CHANGED
     return None
+
+
+def held_after_approval(candidate: Candidate) -> CandidateHold | None:
+    """Return the check that objects to a candidate whose approval is pending; None where none does.
+
+    What isn't read yet holds it for a moment only, and is no objection.
+    """
+    hold = candidate.hold
+    waits = candidate.phase is CandidatePhase.AWAITING_APPROVAL
+    if hold is None or not waits or not hold.request.startswith(names.REQUEST_PROMOTE):
+        return None
+    return hold if hold.check in _OBJECTIONS else None
+
+
+def approval_since(candidate: Candidate, rollout: Condition | None) -> int:
+    """Return since when a candidate waits for the approval of a person, in seconds.
+
+    The condition has the time at which the rollout began, as its status doesn't change with the wait.
+
+    Parameters
+    ----------
+    rollout : the condition RolloutProgressing.
+    """
+    hold = candidate.hold
+    if hold is not None and hold.check == ConditionReason.AWAITING_APPROVAL:
+        return hold.start_time
+    begun = candidate.shares[-1].start_time if candidate.shares else candidate.start_time
+    return begun if rollout is None else max(begun, rollout.last_transition_time)
 
 
 def _degraded(status: DataProductStatus, key: Key) -> Iterator[Need]:
@@ -244,12 +305,16 @@ def _degraded(status: DataProductStatus, key: Key) -> Iterator[Need]:
         training = retraining is not None and retraining.trigger is not None
         yield _need(NeedKind.TRAINING_BLOCKED, blocked, command="" if training else command)
         return
+    asks = retraining is not None and retraining.waiting_for == DecisionReason.MANUAL_MODE
     if status.state is not ProductState.DEGRADED:
+        if asks:  # a challenger is due
+            active = find_condition(status.conditions, ConditionType.RETRAINING_ACTIVE)
+            mode = str(DecisionReason.MANUAL_MODE)
+            yield _need(NeedKind.TRAINING_BLOCKED, active, reason=mode, command=command)
         return
     diagnosis = status.diagnosis
     ends = diagnosis is not None and diagnosis.cause in _ENDS_BY_ITSELF
     tried = status.candidate is not None
-    asks = retraining is not None and retraining.waiting_for == DecisionReason.MANUAL_MODE
     training = retraining is not None and (retraining.trigger or retraining.pending) is not None
     if not (ends or tried or training) or asks:
         yield _need(

@@ -115,7 +115,8 @@ class Judge:
         waits = {
             NeedKind.APPROVAL: decision.get("reason") == "AwaitingApproval"
             and bool(candidate)
-            and candidate.get("phase") in ("Stepping", "AwaitingApproval"),
+            and candidate.get("phase") in ("Stepping", "AwaitingApproval")
+            and NeedKind.HELD not in kinds,
             NeedKind.STALLED: stalled(status),
             NeedKind.RETRAINING_SUSPENDED: bool((status.get("retraining") or {}).get("suspended")),
         }

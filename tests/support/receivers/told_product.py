@@ -10,6 +10,7 @@ from sluicegate.api.retraining_status import AttemptResult, RetrainingStatus, Tr
 from sluicegate.api.status import Condition, DataProductStatus, DecisionStatus
 from sluicegate.api.versions import (
     Candidate,
+    CandidateHold,
     CandidatePhase,
     PastVersion,
     Release,
@@ -100,7 +101,8 @@ class ToldProduct:
 
     def ask(self) -> Kind:
         self.status = self.status.with_candidate(
-            phase=CandidatePhase.AWAITING_APPROVAL, wait_start_time=self.now
+            phase=CandidatePhase.AWAITING_APPROVAL,
+            hold=CandidateHold(check=ConditionReason.AWAITING_APPROVAL, start_time=self.now),
         )
         self._condition(
             ConditionType.ROLLOUT_PROGRESSING, "True", ConditionReason.AWAITING_APPROVAL

@@ -33,6 +33,13 @@ PAUSED = {
 }  # fmt: skip
 
 
+def held(check, **more):
+    """A candidate that has passed, with the check that holds it."""
+    status = waiting_for_approval()
+    hold = {"check": check, "startTime": "2026-11-28T12:00:00Z", "message": "v15 stays at 50 %"}
+    return status | {"candidate": status["candidate"] | {"hold": hold | more}}
+
+
 def idle(reason):
     """A training that doesn't run, and why."""
     return condition("RetrainingActive", "False", reason, "its words")
@@ -51,6 +58,12 @@ TABLE = {
         {"conditions": [condition("Ready", "False", "ApplyRefused", "quota")]}, [NeedKind.NOT_READY],
     ),
     "approval": (waiting_for_approval(), [NeedKind.APPROVAL]),
+    "an approved candidate is held": (
+        held("LooksWorse", request="sluicegate.dev/promote=v15/1"), [NeedKind.HELD],
+    ),
+    "an approval acts once the newest block is read": (
+        held("CollectingEvidence", request="sluicegate.dev/promote=v15/1"), [NeedKind.APPROVAL],
+    ),
     "stepping": ({"candidate": version("v15", phase="Stepping", startTime=WHEN)}, []),
     "its API changes": (
         {"candidate": version("v15", phase="Starting", startTime=WHEN),
@@ -116,6 +129,16 @@ def test_a_need_has_its_numbers_and_since_when():
     [need] = needs_of(product(status=degraded()))
     assert "84.2 % (n=1,200)" in need.message
     assert need.since == 1795856400
+
+
+def test_an_approved_candidate_that_is_held_names_the_check_and_offers_to_abort():
+    request = "sluicegate.dev/promote=v15/1"
+    [need] = needs_of(product(status=held("LooksWorse", request=request)))
+    assert need.reason == "LooksWorse"
+    assert need.since == 1795867200
+    assert "v15 stays at 50 %" in need.message
+    assert request in need.message
+    assert "sluicegate.dev/abort=v15/" in need.command
 
 
 def test_an_approval_waits_since_its_candidate_passed():

@@ -62,7 +62,7 @@ def rejected(outcome):
 TABLE = {
     "a child is refused": (
         conditions(condition("Ready", "False", "ApplyRefused", "quota")),
-        [NeedKind.NOT_READY], "ApplyRefused", None,
+        [NeedKind.NOT_READY], "ApplyRefused", Kind.UNREADY,
     ),
     "a training waits for a person, as the mode is Manual": (
         degraded_and(retraining={"pending": TRIGGER, "waitingFor": "ManualMode"}),
@@ -72,8 +72,10 @@ TABLE = {
         degraded_and(), [NeedKind.DEGRADED], "ObjectiveMissed", Kind.DEGRADED,
     ),
     "its rollout ended without a verdict": (
-        {"candidate": PARKED} | conditions(condition("RolloutProgressing", "False", "NoRollout")),
-        [NeedKind.INCONCLUSIVE], "MaxDuration", None,
+        {"candidate": PARKED,
+         "history": [version("v15", outcome="Inconclusive", reason="MaxDuration", endTime=WHEN)]}
+        | conditions(condition("RolloutProgressing", "False", "NoRollout")),
+        [NeedKind.INCONCLUSIVE], "MaxDuration", Kind.ROLLOUT_INCONCLUSIVE,
     ),
     "its model was rolled back": (
         rejected("RolledBack"), [NeedKind.STALLED], "ModelRejected", Kind.ROLLED_BACK,
@@ -116,10 +118,16 @@ TABLE = {
         waiting_for_approval() | conditions(*waiting_for_approval()["conditions"]),
         [NeedKind.APPROVAL], "AwaitingApproval", Kind.APPROVAL_REQUESTED,
     ),
+    "an approved candidate is held": (
+        waiting_for_approval() | {"candidate": waiting_for_approval()["candidate"] | {"hold": {
+            "check": "WorseThanOriginal", "startTime": WHEN, "request": "sluicegate.dev/promote=v15/1"}}}
+        | conditions(condition("RolloutProgressing", "True", "WorseThanOriginal", "its words")),
+        [NeedKind.HELD], "WorseThanOriginal", Kind.ROLLOUT_HELD,
+    ),
     "a request waits for an edit": (
         {"pendingRequests": [{"annotation": "sluicegate.dev/promote", "value": "v15/1",
                               "waitStartTime": WHEN, "reason": "Suspended"}]} | conditions(),
-        [NeedKind.REQUEST], "Suspended", None,
+        [NeedKind.REQUEST], "Suspended", Kind.REQUEST_WAITS,
     ),
     "a review is overdue": (
         conditions(condition("ReviewDue", "True", "Overdue")),
@@ -219,8 +227,8 @@ def test_a_product_that_cannot_be_read_is_stalled_for_the_digest_too():
     assert [need.kind for need in read_facts(body).needs] == [NeedKind.STALLED]
 
 
-def test_each_need_that_has_a_message_names_it_in_the_catalogue():
+def test_each_need_has_a_message_in_the_catalogue():
     named = {kind for entry in CATALOGUE.values() for kind in entry.needs}
-    assert set(NeedKind) - named == {NeedKind.NOT_READY, NeedKind.REQUEST, NeedKind.INCONCLUSIVE}
+    assert set(NeedKind) == named
     for kind, entry in CATALOGUE.items():
         assert entry.needs or entry.urgency is not Urgency.NEEDS_PERSON, kind

@@ -23,6 +23,7 @@ DISPENSABLE: Final = ("SINCE", "COMMAND")
 COMMANDS: Final = {
     NeedKind.ROLLBACK_FAILED: "explain",
     NeedKind.APPROVAL: "promote",
+    NeedKind.HELD: "abort",
     NeedKind.INCONCLUSIVE: "promote",
     NeedKind.RETRAINING_SUSPENDED: "retrain",
     NeedKind.TRAINING_BLOCKED: "explain",

@@ -1,8 +1,8 @@
 """The check that holds a candidate at its share, as status names it.
 
 Evidence that only has to grow is one check, whatever is missing first: its message has the numbers.
-What a quiet block or a change of the share brings along is named once it has lasted, so that
-status isn't written with each block.
+What a quiet block or a change of the share brings along is named once it has lasted, and checks that
+alternate with the evidence keep their name for as long, so that status isn't written with each block.
 """
 
 from dataclasses import dataclass
@@ -21,6 +21,8 @@ _OF_BLOCKS: Final = frozenset(
     {Reason.NO_TRAFFIC, Reason.LOW_COVERAGE, Reason.PROMETHEUS_UNAVAILABLE}
 )
 _OF_A_STEP: Final = frozenset({Reason.TRAFFIC_NOT_VERIFIED, Reason.INSUFFICIENT_DATA})
+_ALTERNATING: Final = frozenset({Reason.COLLECTING_EVIDENCE, Reason.LOOKS_WORSE})
+"""Checks between which evidence at a bound may alternate from block to block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,10 @@ def hold_of(
     )
     if check in _GROWS or passing:
         check = Reason.COLLECTING_EVIDENCE
+    named = candidate.hold
+    if named is not None and {check, named.check} == _ALTERNATING:
+        lasts = now - named.start_time >= NAMED_SECONDS
+        check = check if lasts else Reason.read(named.check)
     return CanaryHold(check, decision.message, request)
 
 

@@ -2,7 +2,9 @@
 
 Guards come first, then numbers: rollback, promotion, no verdict, wait, hold, next step. Only a newest
 block that was measured, with requests of the candidate in it, lets it go on. A candidate that has
-passed keeps its pass while it waits for a person: only evidence against it and its pods end that wait.
+passed keeps its pass while it waits for a person: neither time nor a quiet or unmeasured block ends that
+wait. Its pods do, and evidence that is sure against it. Evidence against it that is too weak for a
+rollback holds it by name, also after an approval, until there is more of it, for or against.
 """
 
 from collections.abc import Callable, Mapping

@@ -6,7 +6,13 @@ from sluicegate.api.base import number
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import DataProductStatus, Diagnosis, DiagnosisEvidence
-from sluicegate.api.versions import Candidate, CandidateHold, Evidence
+from sluicegate.api.versions import (
+    LONGEST_HOLD,
+    LONGEST_REQUEST,
+    Candidate,
+    CandidateHold,
+    Evidence,
+)
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence
 from sluicegate.policy.canary.holds import CanaryHold
 from sluicegate.policy.canary.objections import needs_of_a_step
@@ -151,8 +157,8 @@ def _hold(candidate: Candidate, hold: CanaryHold | None, now: int) -> CandidateH
     return CandidateHold(
         check=str(hold.check),
         start_time=before.start_time if same and before is not None else now,
-        message=hold.message,
-        request=hold.request,
+        message=hold.message[:LONGEST_HOLD],
+        request=hold.request[:LONGEST_REQUEST],
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.versions import CandidateHold
 from sluicegate.policy.canary.holds import NAMED_SECONDS, hold_of
 from sluicegate.policy.model.decision import Advance, Hold, Rollback
 from tests.support.decisions.judged import CANARY, START, V1, V2, both_arms, candidate, observed
@@ -36,6 +37,28 @@ def test_a_check_is_named_at_once_or_when_it_has_lasted(sentence, reason, quiet,
     )
     assert found is not None, sentence
     assert (found.check, found.message, found.request) == (check, "why", "x=v2/1"), sentence
+
+
+@pytest.mark.parametrize(
+    ("named", "since", "reason", "check"),
+    [
+        ("CollectingEvidence", 60, Reason.LOOKS_WORSE, "CollectingEvidence"),
+        ("CollectingEvidence", NAMED_SECONDS, Reason.LOOKS_WORSE, "LooksWorse"),
+        ("LooksWorse", 60, Reason.COLLECTING_EVIDENCE, "LooksWorse"),
+        ("LooksWorse", NAMED_SECONDS, Reason.COLLECTING_EVIDENCE, "CollectingEvidence"),
+        ("AwaitingApproval", 60, Reason.LOOKS_WORSE, "LooksWorse"),
+        ("CollectingEvidence", 60, Reason.OBJECTIVE_NOT_MET, "ObjectiveNotMet"),
+    ],
+)
+def test_evidence_that_alternates_at_a_bound_changes_the_name_at_most_every_ten_minutes(
+    named, since, reason, check
+):
+    """Each change of the name is a write of status."""
+    now = START + 7200
+    one = candidate(50, hold=CandidateHold(check=named, start_time=now - since))
+    found = hold_of(one, Hold(reason=reason, message=""), observed(), now=now)
+    assert found is not None
+    assert found.check == check
 
 
 def test_a_decided_share_waits_for_its_pods_and_a_rollback_for_nothing():
