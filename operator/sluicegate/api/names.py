@@ -161,6 +161,10 @@ class ConditionReason(StrEnum):
     """Three attempts or more worked, and none of their versions was shown to be a remedy."""
     CHALLENGERS_FAIL = "ChallengersFail"
     """Three challengers or more failed in a row."""
+    MANUAL_MODE = "ManualMode"
+    """A training is due, and the mode is Manual: a person has to ask for it."""
+    VERSION_TOO_YOUNG = "VersionTooYoung"
+    """A training is due, and the stable version hasn't been measured for long enough."""
     # RolloutProgressing
     STARTING = "Starting"
     STEPPING = "Stepping"

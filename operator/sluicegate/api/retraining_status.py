@@ -112,8 +112,9 @@ class RetrainingStatus(StatusModel):
     retry_time: Time | None = None
     """Time of the next Job after one that was lost to the cluster."""
     inputs: str = ""
-    """Hash of what the newest attempt was made from: spec.retraining, the runtime image, and what the
-    SLOs ask for. Another one ends the pause after the attempt."""
+    """Hashes of what the newest attempt was made from: of what its Job reads, and of the rest of
+    spec.retraining, the runtime image and what the SLOs ask for. Another one ends the pause after the
+    attempt; another first part replaces a Job that waits."""
     next_allowed_time: Time | None = None
     """Time at which the cooldown ends."""
     suspended: bool = False
@@ -121,6 +122,9 @@ class RetrainingStatus(StatusModel):
     retrain-requested-at)."""
     last_training_time: Time | None = None
     """Time at which the newest training began; a schedule counts from it."""
+    previous_training_time: Time | None = None
+    """Time at which the training before the newest one began; a schedule counts from it where the
+    Job of the newest one was lost to the cluster."""
     last_duration_seconds: int | None = None
     """Duration of the last training in seconds."""
     last_reason: str = ""

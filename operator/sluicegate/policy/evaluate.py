@@ -122,6 +122,9 @@ def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now:
     case = replace(case, canary=_about_candidate(case))
     challenger = _challenger(terms, case)
     made, diagnosis = _decide(terms, case, remedies, challenger)
+    if made.takes_up_training:  # what is due next follows from how it ended
+        status = made.status
+        remedies = remedies_for(terms, status, observed, results, now=now)
     waits = waiting(terms, status, remedies)
     if waits is None and isinstance(challenger, WaitingRetraining):
         waits = challenger
@@ -156,7 +159,7 @@ def _refreshed(
     if edited:
         status = status.with_engine(slos={**status.engine.slos, **edited})
     degraded = any(slo.degraded for slo in status.engine.slos.values())
-    status = pauses.refreshed(terms, status, degraded=degraded)
+    status = pauses.refreshed(terms, status, now=now, degraded=degraded, withheld=observed.withheld)
     return with_spec_model(status, observed.wanted, now)
 
 

@@ -154,6 +154,7 @@ def _retrain(
         attempt=decision.attempt,
         start_time=now,
         last_training_time=now,
+        previous_training_time=before.last_training_time,
         started_attempts=before.number + 1,
     )
 

@@ -107,7 +107,7 @@ def full_status() -> dict[str, Any]:
                 "startTime": when, "blocks": 1, "reason": "NoSlot", "message": "…",
                 "evidence": [{
                     "slo": "accuracy", "termsHash": "ef", "blocks": 1, "pairs": pairs["accuracy"],
-                    "squares": "0.25", "correlation": "0.07", "promote": "1.2", "rollBack": "-0.4",
+                    "squares": "0.25", "correlation": "0.07", "promote": "1.2", "rollBack": "-0.4", "better": "0.3",
                 }],
             },
             "restoring": True, "requested": True,
@@ -136,7 +136,7 @@ def full_status() -> dict[str, Any]:
             "job": "a-train-0a1b2c3d-2", "startTime": when, "unsuccessfulAttempts": 1, "nextAllowedTime": when,
             "attemptsWithoutRemedy": 1, "unsuccessfulChallengers": 2, "lostJobs": 1, "retryTime": when,
             "inputs": "0a1b2c3d4e5f",
-            "suspended": False, "lastTrainingTime": when, "lastDurationSeconds": 300, "lastReason": "WorseOnHoldOut",
+            "suspended": False, "lastTrainingTime": when, "previousTrainingTime": when, "lastDurationSeconds": 300, "lastReason": "WorseOnHoldOut",
             "lastResult": {
                 "outcome": "Rejected", "reason": "WorseOnHoldOut", "message": "…", "version": "v2",
                 "image": version["image"], "evaluation": counts, "stableEvaluation": counts, "pairs": pairs,

@@ -57,6 +57,20 @@ def test_asking_for_a_training_begins_the_count_of_failures_anew():
     assert len(jobs) == 5
 
 
+def test_the_end_of_a_failed_training_says_at_once_what_the_next_one_waits_for():
+    """Until the next block it was listed as a degradation without a remedy, which wasn't true."""
+    world = serving(retraining=TRAINING)
+    world.bad["v1"] = 0.4
+    world.until(lambda w: w.current.retraining and w.current.retraining.trigger)
+    one = started(world)
+    failed = TrainingFailed(one.trigger.id, DecisionReason.JOB_FAILED, "no such column")
+    after = ended(world, failed)
+    assert (after.waiting_for, after.pending.slo) == ("CoolingDown", "accuracy")
+    assert world.current.summary.reason == "CoolingDown"
+    pending = after.pending
+    assert world.run().current.retraining.pending == pending, "the next block writes nothing new"
+
+
 def test_an_attempt_that_isnt_counted_shares_no_jobs_name_with_the_next():
     """Its old Job, which is kept for an hour, would else be taken for the next one's."""
     world = serving(retraining=TRAINING)

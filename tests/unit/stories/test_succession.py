@@ -139,4 +139,4 @@ def test_a_retrained_version_that_fails_its_probation_counts_as_a_failed_attempt
 
     lines = run(scenario(script, 260, product=one_step(), events=[trained()]))
     assert acts(lines)[-1] == ("Rollback", "ProbationFailed")
-    assert "(1 attempts without a promotion)" in lines[-1]["decision"]["message"]
+    assert "(1 attempt without a promotion)" in lines[-1]["decision"]["message"]

@@ -40,6 +40,8 @@ DROPS_IN_BUDGET: Final = 2
 _REQUEST_KINDS: Final = frozenset({IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY})
 RECENT_FAST, RECENT_SLOW = 12, 24
 """Blocks of the window that is shown: an hour and two at blocks of five minutes."""
+_UNREAD: Final = {"canary_evidence", "seasonality"}
+"""Fields of an SLO that neither a training nor its verdict reads."""
 MOST_MARGIN: Final = 0.9999
 """A ratio that is worse by the margin has to be one still: below 1, by more than a float's noise."""
 
@@ -144,7 +146,8 @@ class RetrainingTerms:
     cooldown_given : whether a person chose the cooldown; else it ends once a drop is detectable.
     schedule : when a challenger is trained; None for never.
     gated : SLOs that the spec lists in its gate; a result must hold counts of them.
-    inputs : hash of what an attempt is made from: the training, its image, what the SLOs ask for.
+    inputs : hashes of what an attempt is made from: of what its Job reads, and of what else may be
+        corrected after it: the pause, the gate, the runtime image, what the SLOs ask for.
     """
 
     mode: RetrainingMode
@@ -259,15 +262,27 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
 
 
 def _inputs(product: DataProduct, retraining: Retraining) -> str:
-    """Hash of what a person may correct after an attempt that failed; defaults don't count."""
+    """Hashes of what the Job reads, and of what else a person may correct; defaults don't count.
+
+    The Job runs in stable's runtime image, which is frozen, so that of the spec is none of its inputs.
+    """
     serving, slos = product.spec.serving, product.spec.slos
-    parts = (
-        retraining.model_dump_json(exclude_defaults=True, exclude={"mode", "schedule"}),
-        serving.runtime_image or "",
+    judged = {"cooldown_seconds", "gate"}
+    of_job = (
+        retraining.model_dump_json(exclude_defaults=True, exclude={"mode", "schedule", *judged}),
         *(ref.name for ref in serving.image_pull_secrets),
-        *(slo.model_dump_json(exclude_defaults=True) for slo in slos),
     )
-    return sha256("\n".join(parts).encode()).hexdigest()[:12]
+    of_verdict = (
+        retraining.model_dump_json(exclude_defaults=True, include=judged),
+        serving.runtime_image or "",
+        *(slo.model_dump_json(exclude_defaults=True, exclude=_UNREAD) for slo in slos),
+    )
+    return "-".join(_short_hash("\n".join(parts)) for parts in (of_job, of_verdict))
+
+
+def job_inputs(inputs: str) -> str:
+    """Return the part of the hashes of an attempt's inputs that its Job reads."""
+    return inputs.partition("-")[0]
 
 
 def hold_out_margin(retraining: Retraining | None, slo: Slo) -> HoldOutMargin:

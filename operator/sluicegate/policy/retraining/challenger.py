@@ -25,6 +25,8 @@ CHECKS: Final[tuple[preconditions.Check, ...]] = (
     preconditions.no_slot_is_free,
 )
 """No cooldown: the schedule is its pause."""
+_WAITING: Final = frozenset({Reason.NO_SLOT, Reason.INFRASTRUCTURE, Reason.MANUAL_MODE})
+"""Obstacles that pass, or that a person takes away."""
 SUSPECTED_SHARE: Final = 0.5
 """Of its period, after which a challenger is trained where something looks worse."""
 
@@ -56,7 +58,7 @@ def due(
     name, obstacle = stable.release.version, preconditions.obstacle(request, CHECKS)
     trigger = preconditions.trigger_of(terms, name, "schedule", since)
     if obstacle is not None:
-        waits = obstacle.reason in {Reason.NO_SLOT, Reason.INFRASTRUCTURE}
+        waits = obstacle.reason in _WAITING
         return WaitingRetraining(trigger, "", Reason.SCHEDULED, obstacle.reason) if waits else None
     return Retrain(
         reason=Reason.SCHEDULED,

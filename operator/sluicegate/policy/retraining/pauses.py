@@ -12,7 +12,8 @@ from sluicegate.api.names import REQUEST_RETRAIN
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.status import DataProductStatus
-from sluicegate.policy.model.retries import retry_seconds
+from sluicegate.policy.model.attended_time import LEAST_SECONDS
+from sluicegate.policy.model.retries import LONGEST_RETRY_SECONDS, retry_seconds
 from sluicegate.policy.model.terms import Terms
 
 LONGEST_COOLDOWN: Final = 7 * 86_400
@@ -107,7 +108,7 @@ def lost(status: DataProductStatus, now: int) -> DataProductStatus:
         retry_time=now + wait,
     )
     if running is not None and running.cause == Reason.SCHEDULED:
-        return after.with_retraining(last_training_time=None)
+        return after.with_retraining(last_training_time=before.previous_training_time)
     if running is None or running.cause != Reason.REQUESTED or after.last_handled is None:
         return after
     return after.replace(last_handled=after.last_handled.with_token(REQUEST_RETRAIN, ""))
@@ -125,7 +126,20 @@ def without_pause(status: DataProductStatus) -> DataProductStatus:
     )
 
 
-def refreshed(terms: Terms, status: DataProductStatus, *, degraded: bool) -> DataProductStatus:
+def _within_bounds(terms: Terms, one: RetrainingStatus, now: int) -> RetrainingStatus:
+    """The pauses; one that is longer than it may be was begun on a clock that has been set back since."""
+    latest, retry = now + cooldown(terms, one), now + LONGEST_RETRY_SECONDS
+    bounded = {}
+    if one.next_allowed_time is not None and one.next_allowed_time > latest + LEAST_SECONDS:
+        bounded["next_allowed_time"] = latest
+    if one.retry_time is not None and one.retry_time > retry + LEAST_SECONDS:
+        bounded["retry_time"] = retry
+    return one.replace(**bounded) if bounded else one
+
+
+def refreshed(
+    terms: Terms, status: DataProductStatus, *, now: int, degraded: bool, withheld: str = ""
+) -> DataProductStatus:
     """Status without counts and pauses of what is corrected or over.
 
     A pause ends with a change of what the newest attempt was made from: the training of the spec,
@@ -134,12 +148,15 @@ def refreshed(terms: Terms, status: DataProductStatus, *, degraded: bool) -> Dat
 
     Parameters
     ----------
-    degraded : whether an SLO of the product is.
+    now : in seconds. degraded : whether an SLO of the product is. withheld : the mistakes of a spec that is carried out
+        by the nearest valid one, whose values no person chose; empty without any.
     """
     one = status.retraining
     if one is None or terms.retraining is None:
         return status
-    corrected = one.inputs not in {"", terms.retraining.inputs}
+    one = _within_bounds(terms, one, now)
+    status = status if one == status.retraining else status.replace(retraining=one)
+    corrected = not withheld and one.inputs not in {"", terms.retraining.inputs}
     if corrected and one.trigger is None and one.is_held_back:
         return without_pause(status)
     if one.attempts_without_remedy and one.trigger is None and not degraded:

@@ -12,6 +12,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining import RetrainingMode
 from sluicegate.api.retraining_status import BY_HOLD_OUT, MOST_FAILURES, RetrainingStatus
 from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Version
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining.pauses import cooldown
@@ -70,6 +71,11 @@ class WaitingRetraining:
 
 
 Check = Callable[[RetrainingRequest], Obstacle | None]
+
+
+def attempts_without(number: int) -> str:
+    """Return so many attempts without a promotion, in words."""
+    return f"{number} attempt{'' if number == 1 else 's'} without a promotion"
 
 
 def life_has_ended(request: RetrainingRequest) -> Obstacle | None:
@@ -136,10 +142,15 @@ def version_is_too_young(request: RetrainingRequest) -> Obstacle | None:
     if stable is None:
         return Obstacle(Reason.NO_STABLE, "no version has been accepted yet")
     age = (request.now - stable.promotion_time) // request.terms.block_seconds
-    if age >= LEAST_AGE_BLOCKS:
+    if request.now >= old_enough_at(request.terms, stable):
         return None
     text = f"{stable.release.version} is {age} blocks old, {LEAST_AGE_BLOCKS} are needed"
     return Obstacle(Reason.VERSION_TOO_YOUNG, text)
+
+
+def old_enough_at(terms: Terms, stable: Version) -> int:
+    """Return when a version has been measured long enough to be judged, in seconds."""
+    return stable.promotion_time + LEAST_AGE_BLOCKS * terms.block_seconds
 
 
 def cooldown_lasts(request: RetrainingRequest) -> Obstacle | None:
@@ -151,7 +162,7 @@ def cooldown_lasts(request: RetrainingRequest) -> Obstacle | None:
         return None
     return Obstacle(
         Reason.COOLING_DOWN,
-        f"the cooldown lasts for another {duration(left)} ({failures} attempts without a promotion)",
+        f"the cooldown lasts for another {duration(left)} ({attempts_without(failures)})",
     )
 
 

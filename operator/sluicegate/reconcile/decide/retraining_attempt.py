@@ -10,6 +10,7 @@ from sluicegate.api.versions import Candidate, VersionSource
 from sluicegate.manifests.names import job_name
 from sluicegate.policy.model.decision import Alert, Decision, StartRollout
 from sluicegate.policy.model.observed import TrainingSucceeded
+from sluicegate.policy.model.terms import job_inputs
 from sluicegate.policy.retraining.preconditions import WaitingRetraining
 from sluicegate.reconcile.observe.observation import Observation
 
@@ -34,7 +35,9 @@ def with_job(observation: Observation, status: DataProductStatus) -> DataProduct
 def with_corrected_job(observation: Observation, status: DataProductStatus) -> DataProductStatus:
     """The status; a Job that waits is replaced by one of what the spec asks for now."""
     one, terms = status.retraining, observation.terms.retraining
-    if one is None or one.trigger is None or terms is None or one.inputs in {"", terms.inputs}:
+    if one is None or one.trigger is None or terms is None or not one.inputs:
+        return status
+    if job_inputs(one.inputs) == job_inputs(terms.inputs):
         return status
     if observation.job_wait is None or not observation.may_train(status):
         return status

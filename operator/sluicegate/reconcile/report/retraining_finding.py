@@ -16,7 +16,12 @@ from sluicegate.api.retraining_status import (
 )
 from sluicegate.api.status import DataProductStatus
 from sluicegate.conditions import Finding
-from sluicegate.policy.retraining.preconditions import who_trains
+from sluicegate.policy.retraining.preconditions import (
+    LEAST_AGE_BLOCKS,
+    attempts_without,
+    old_enough_at,
+    who_trains,
+)
 from sluicegate.reconcile.observe.observation import Observation
 
 _KIND: Final = Type.RETRAINING_ACTIVE
@@ -43,8 +48,8 @@ def _held_back(observation: Observation, one: RetrainingStatus) -> tuple[Reason,
     pending, waits = one.pending, one.waiting_for
     if one.suspended:
         return Reason.RETRAIN_SUSPENDED, f"attempts are suspended {_UNTIL_CORRECTED}"
-    if pending is not None and waits == DecisionReason.NO_SLOT:
-        return Reason.WAITING_FOR_SLOT, _in_line(observation, pending)
+    if pending is not None and (found := _due(observation, pending, waits)) is not None:
+        return found
     ends = one.next_allowed_time or 0
     cools = pending is not None and waits == DecisionReason.COOLING_DOWN and ends
     # A failed training pauses the next remedy also while the product needs none.
@@ -63,8 +68,17 @@ def _held_back(observation: Observation, one: RetrainingStatus) -> tuple[Reason,
     return None
 
 
-def _attempts(number: int) -> str:
-    return "1 attempt" if number == 1 else f"{number} attempts"
+def _due(observation: Observation, pending: Trigger, waits: str) -> tuple[Reason, str] | None:
+    """What a training waits for that no earlier attempt caused; None where one did."""
+    match waits:
+        case DecisionReason.NO_SLOT:
+            return Reason.WAITING_FOR_SLOT, _in_line(observation, pending)
+        case DecisionReason.MANUAL_MODE:
+            return Reason.MANUAL_MODE, _by_a_person(pending)
+        case DecisionReason.VERSION_TOO_YOUNG:
+            return Reason.VERSION_TOO_YOUNG, _too_young(observation, pending)
+        case _:
+            return None
 
 
 def _jobs(number: int) -> str:
@@ -95,7 +109,7 @@ def _pause(observation: Observation, one: RetrainingStatus) -> str:
     )
     text = (
         f"{what} until {rfc3339(one.next_allowed_time)}"
-        f" ({_attempts(one.unsuccessful_attempts)} without a promotion)"
+        f" ({attempts_without(one.unsuccessful_attempts)})"
     )
     terms = observation.terms.retraining
     labels = one.last_reason in BY_HOLD_OUT or not one.unsuccessful_attempts
@@ -124,14 +138,37 @@ def _under_way(
     return Finding(_KIND, "True", Reason.TRAINING, text + _limit(observation))
 
 
+def _by_a_person(pending: Trigger) -> str:
+    """That a training waits for a person, as the mode is Manual."""
+    return (
+        f"{_what(pending)} of {pending.version} waits for a person, as spec.retraining.mode is Manual:"
+        f" ask for it with {REQUEST_RETRAIN}"
+    )
+
+
+def _too_young(observation: Observation, pending: Trigger) -> str:
+    """Until when a version is too young to be retrained."""
+    text = f"{_what(pending)} waits until {pending.version} has been measured for"
+    text = f"{text} {LEAST_AGE_BLOCKS} blocks"
+    stable = observation.product.status.stable
+    if stable is None:
+        return text
+    ends = rfc3339(old_enough_at(observation.terms, stable))
+    return f"{text}, at {ends}, or until a person asks for it with {REQUEST_RETRAIN}"
+
+
+def _what(pending: Trigger) -> str:
+    challenger = pending.cause == DecisionReason.SCHEDULED
+    return "a challenger" if challenger else f"a training for {pending.slo}"
+
+
 def _in_line(observation: Observation, pending: Trigger) -> str:
     """What waits for a slot, since when, and who has it."""
     challenger = pending.cause == DecisionReason.SCHEDULED
-    what = "a challenger" if challenger else f"a training for {pending.slo}"
     behind = "; products that are degraded go first" if challenger else ""
     who = who_trains(observation.observed.portfolio)
     since = rfc3339(pending.trigger_time)
-    return f"{what} of {pending.version} waits for a slot since {since}: {who}{behind}"
+    return f"{_what(pending)} of {pending.version} waits for a slot since {since}: {who}{behind}"
 
 
 def _last_attempt(one: RetrainingStatus | None) -> str:

@@ -44,6 +44,8 @@ _SHOWN: Final = frozenset(
         DecisionReason.ROUTING_MISMATCH,
         DecisionReason.SUPERSEDED,
         Reason.COOLING_DOWN,
+        Reason.MANUAL_MODE,
+        Reason.VERSION_TOO_YOUNG,
         Reason.JOB_SUSPENDED,
         Reason.FEEDBACK_SECRET_UNUSABLE,
         *UNMEASURABLE,
@@ -89,16 +91,23 @@ def report_invalid(
     generation: int,
     now: int,
 ) -> DataProductStatus:
-    """The status of a product whose spec can't be carried out: as before, and what is wrong."""
+    """The status of a product whose spec can't be carried out: as before, and what is wrong.
+
+    A version that is stable keeps serving; without one nothing is served until the spec is corrected.
+    """
     problems = listed_problems(problems)
-    finding = Finding(Type.STALLED, "True", Reason.INVALID_SPEC, "; ".join(problems))
+    text = "; ".join(problems)
+    found = [Finding(Type.STALLED, "True", Reason.INVALID_SPEC, text)]
+    if before.stable is None:
+        text = f"no version is stable yet, and none can be started: {text}"
+        found.append(Finding(Type.READY, "False", Reason.INVALID_SPEC, text))
     words = (before.summary or Summary()).replace(reason=str(Reason.INVALID_SPEC))
     return before.replace(
         observed_generation=generation,
         problems=problems,
         pending_requests=refused_requests(before, requests, now),
         summary=words,
-        conditions=report_conditions(before.conditions, [finding], generation=generation, now=now),
+        conditions=report_conditions(before.conditions, found, generation=generation, now=now),
     )
 
 

@@ -8,6 +8,7 @@ from sluicegate.api.names import REQUEST_RETRAIN
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining_status import RetrainingStatus, Trigger
 from sluicegate.api.status import LastHandled
+from sluicegate.policy.model.terms import job_inputs
 from sluicegate.policy.retraining import pauses
 from tests.support.decisions.judged import judged_by, serving
 from tests.support.decisions.scenarios import ACCURACY
@@ -70,8 +71,11 @@ def test_a_request_whose_job_the_cluster_lost_is_pending_again():
 
 
 def test_a_challenger_whose_job_the_cluster_lost_has_its_turn_again():
-    status = trained("Scheduled", last_training_time=NOW - 600)
-    assert pauses.lost(status, NOW).retraining.last_training_time is None
+    status = trained(
+        "Scheduled", last_training_time=NOW - 600, previous_training_time=NOW - 3 * DAY
+    )
+    left = pauses.lost(status, NOW).retraining
+    assert left.last_training_time == NOW - 3 * DAY, "its schedule counts from the one before"
 
 
 PAUSED = {"unsuccessful_attempts": 3, "next_allowed_time": NOW + DAY, "lost_jobs": 1}
@@ -92,7 +96,7 @@ SPECS = {
 def test_a_change_of_what_an_attempt_is_made_from_ends_its_pause(spec, ends):
     status = serving().with_retraining(inputs=TERMS.retraining.inputs, **PAUSED)
     terms = judged_by(ACCURACY, **{"retraining": TRAINING, **spec})
-    found = pauses.refreshed(terms, status, degraded=True).retraining
+    found = pauses.refreshed(terms, status, now=NOW, degraded=True).retraining
     assert (found.next_allowed_time is None) is ends
     assert (found.unsuccessful_attempts == 0) is ends
     assert found.suspended is not ends
@@ -101,23 +105,70 @@ def test_a_change_of_what_an_attempt_is_made_from_ends_its_pause(spec, ends):
 def test_another_objective_ends_the_pause():
     status = serving().with_retraining(inputs=TERMS.retraining.inputs, **PAUSED)
     terms = judged_by(ACCURACY | {"objective": "0.70"}, retraining=TRAINING)
-    assert pauses.refreshed(terms, status, degraded=True).retraining.next_allowed_time is None
+    assert (
+        pauses.refreshed(terms, status, now=NOW, degraded=True).retraining.next_allowed_time is None
+    )
+
+
+def test_a_mistake_in_the_spec_ends_no_pause():
+    """The nearest valid value of the runtime image is one that no person chose."""
+    status = serving().with_retraining(inputs=TERMS.retraining.inputs, **PAUSED)
+    terms = judged_by(ACCURACY, retraining=TRAINING, serving={"runtimeImage": "r.example/r:1"})
+    found = pauses.refreshed(terms, status, now=NOW, degraded=True, withheld="spec.serving: …")
+    assert found == status
+
+
+@pytest.mark.parametrize(
+    ("sentence", "slo", "spec", "same"),
+    [
+        ("an objective", {"objective": "0.70"}, {}, True),
+        ("the runtime image of the spec", {}, {"serving": {"runtimeImage": "r.example/r:1"}}, True),
+        ("the pause", {}, {"retraining": TRAINING | {"cooldownSeconds": 10}}, True),
+        ("the gate", {}, {"retraining": TRAINING | {"gate": {"accuracy": {}}}}, True),
+        ("the command", {}, {"retraining": TRAINING | {"command": ["fit"]}}, False),
+        ("a pull secret", {}, {"serving": {"imagePullSecrets": [{"name": "pull"}]}}, False),
+    ],
+)
+def test_a_job_that_waits_is_replaced_for_what_it_reads_alone(sentence, slo, spec, same):
+    terms = judged_by(ACCURACY | slo, **{"retraining": TRAINING, **spec})
+    before, now = (job_inputs(one.retraining.inputs) for one in (TERMS, terms))
+    assert (before == now) is same, sentence
+    assert terms.retraining.inputs != TERMS.retraining.inputs, "each ends a pause"
+
+
+def test_what_a_training_and_its_verdict_do_not_read_is_no_input():
+    for field in ({"canaryEvidence": "Required"}, {"seasonality": "Weekly"}):
+        terms = judged_by(ACCURACY | field, retraining=TRAINING)
+        assert terms.retraining.inputs == TERMS.retraining.inputs
+
+
+def test_a_pause_that_began_on_a_clock_that_was_a_day_ahead_is_no_longer_than_others():
+    ahead = serving().with_retraining(next_allowed_time=NOW + 2 * DAY, retry_time=NOW + DAY)
+    left = pauses.refreshed(TERMS, ahead, now=NOW, degraded=True).retraining
+    assert (left.next_allowed_time, left.retry_time) == (NOW + DAY, NOW + 1800)
+    assert pauses.refreshed(TERMS, ahead.replace(retraining=left), now=NOW, degraded=True) == (
+        ahead.replace(retraining=left)
+    )
 
 
 def test_a_correction_during_the_attempt_ends_the_pause_after_it():
     running = trained(inputs="what it began with", unsuccessful_attempts=1)
-    assert pauses.refreshed(TERMS, running, degraded=True) == running
+    assert pauses.refreshed(TERMS, running, now=NOW, degraded=True) == running
     failed = pauses.ended(TERMS, running, now=NOW, reason=Reason.JOB_FAILED, failed=True)
-    assert pauses.refreshed(TERMS, failed, degraded=True).retraining.next_allowed_time is None
+    assert (
+        pauses.refreshed(TERMS, failed, now=NOW, degraded=True).retraining.next_allowed_time is None
+    )
 
 
 def test_a_status_of_an_older_operator_keeps_its_pause():
     status = serving(retraining=RetrainingStatus(**PAUSED))
-    assert pauses.refreshed(TERMS, status, degraded=True) == status
+    assert pauses.refreshed(TERMS, status, now=NOW, degraded=True) == status
 
 
 @pytest.mark.parametrize(("degraded", "left"), [(True, 3), (False, 0)])
 def test_attempts_without_a_remedy_count_for_one_degradation(degraded, left):
     status = serving(retraining=RetrainingStatus(attempts_without_remedy=3))
-    found = pauses.refreshed(TERMS, status, degraded=degraded).retraining or RetrainingStatus()
+    found = (
+        pauses.refreshed(TERMS, status, now=NOW, degraded=degraded).retraining or RetrainingStatus()
+    )
     assert found.attempts_without_remedy == left

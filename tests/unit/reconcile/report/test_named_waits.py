@@ -7,7 +7,9 @@ import pytest
 from sluicegate.api.base import rfc3339
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_RETRAIN, ConditionType, DecisionReason
 from sluicegate.conditions import find_condition
+from sluicegate.reconcile.decide.planner import Plan, make_plan
 from sluicegate.reconcile.report.retraining_finding import retraining
+from sluicegate.reconcile.report.status import report
 from sluicegate.views.needs import NeedKind, needs_in
 from tests.support.decisions.rollout_world import World, serving_world
 
@@ -149,3 +151,37 @@ def test_the_pause_after_a_failed_training_ends_with_its_time():
     world = serving_world(36, retraining=TRAINING)
     world.status["retraining"] = FAILED | {"nextAllowedTime": "2026-01-01T00:00:00Z"}
     assert says(world.run(), ConditionType.RETRAINING_ACTIVE)[0] == "Idle"
+
+
+@pytest.mark.parametrize(
+    ("waits", "cause", "slo", "message"),
+    [
+        (
+            "ManualMode", "ModelDecay", "accuracy",
+            ("a training for accuracy of v1 waits for a person, as spec.retraining.mode is Manual: ask"
+            f" for it with {REQUEST_RETRAIN}"),
+        ),
+        (
+            "ManualMode", "Scheduled", "",
+            ("a challenger of v1 waits for a person, as spec.retraining.mode is Manual: ask for it with"
+            f" {REQUEST_RETRAIN}"),
+        ),
+        (
+            "VersionTooYoung", "ModelDecay", "accuracy",
+            ("a training for accuracy waits until v1 has been measured for 14 blocks, at {ends}, or until"
+            f" a person asks for it with {REQUEST_RETRAIN}"),
+        ),
+    ],
+)  # fmt: skip
+def test_a_training_that_no_attempt_holds_up_names_what_it_waits_for(waits, cause, slo, message):
+    world = serving_world(5, retraining=TRAINING)
+    pending = TRIGGER | {"cause": cause, "slo": slo}
+    world.status["retraining"] = {"pending": pending, "waitingFor": waits}
+    observation = world.observation()
+    status = observation.product.status
+    found = retraining(observation, status)
+    ends = status.stable.promotion_time + 14 * observation.terms.block_seconds
+    assert (found.status, found.reason) == ("False", waits)
+    assert found.message == message.format(ends=rfc3339(ends))
+    seen = report(observation, Plan(status, make_plan(observation).allocation))
+    assert seen.summary.reason == waits

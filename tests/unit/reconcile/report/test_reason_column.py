@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sluicegate.api.slo_status import SloState
+from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import CandidateHold
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.status import report, report_invalid
@@ -103,6 +104,16 @@ def test_an_invalid_spec_is_a_reason_beside_what_was_known():
     world = serving()
     after = report_invalid(world.current, ("spec.owner: is 7",), generation=2, now=world.now)
     assert (after.summary.reason, after.summary.model) == ("InvalidSpec", "v1")
+
+
+def test_a_new_product_whose_spec_cant_be_carried_out_is_not_ready_and_names_field_and_way_out():
+    mistake = "spec.analysis.blockSeconds: is 30, write at least 60"
+    before = DataProductStatus()
+    after = report_invalid(before, (mistake,), generation=1, now=0)
+    found = {one.type: one for one in after.conditions}
+    assert (found["Ready"].status, found["Ready"].reason) == ("False", "InvalidSpec")
+    assert mistake in found["Ready"].message
+    assert (found["Stalled"].status, found["Stalled"].message) == ("True", mistake)
 
 
 def test_a_suspended_product_says_so_where_no_rollout_is_under_way():
