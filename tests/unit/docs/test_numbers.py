@@ -58,8 +58,8 @@ WHOLE: Final = tuple(
     )
 )  # fmt: skip
 """Tests of whole programs: the operator, the messenger, the page, ledgers, the commands on histories."""
-OF_A_PART: Final = {"docs/reviews.md": {"change"}}
-"""Footnotes about one function: a report's comparison of two periods."""
+OF_A_PART: Final = {"docs/reviews.md": {"change"}, "docs/waits.md": {"probation"}}
+"""Footnotes about one function: a report's comparison of two periods, the words of a condition."""
 COVERS: Final = re.compile(r"The numbers of this (section|page)\b")
 
 
