@@ -204,6 +204,32 @@ async def test_a_clock_that_is_a_day_ahead_for_five_minutes_rejects_no_candidate
     await world.until(lambda: serving(world, key) == "v2", seconds=3 * HOUR)
 
 
+async def begun_a_day_ahead(world: World, **spec: Any) -> Key:
+    """A candidate that takes its share while the clock is a day ahead; then the clock is right."""
+    body = product(model=pushed("a", "v1"), slos=[AVAILABLE], analysis={"blockSeconds": 60}, **spec)
+    key = await served(world, body, **RARELY)
+    (replica,) = world.replicas
+    replica.skew = 86_400.0
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: weight(world, key) > 0, seconds=600)
+    replica.skew = 0.0
+    await world.run(60)
+    return key
+
+
+@on_virtual_time
+async def test_a_rollout_that_began_by_a_clock_a_day_ahead_ends_once_the_clock_is_right(world):
+    key = await begun_a_day_ahead(world, rollout={"steps": [50]})
+    await world.until(lambda: serving(world, key) == "v2", seconds=HOUR)
+
+
+@on_virtual_time
+async def test_a_rollback_of_what_began_by_a_clock_a_day_ahead_ends_in_its_usual_time(world):
+    key = await begun_a_day_ahead(world, route=None)
+    world.edit(key, model=pushed("a", "v1"))
+    await world.until(lambda: "candidate" not in world.status(key), seconds=HOUR / 2)
+
+
 @pytest.mark.slow
 @on_virtual_time
 async def test_a_suspension_over_a_weekend_takes_nothing_of_the_duration(world):

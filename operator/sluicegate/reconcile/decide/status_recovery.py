@@ -25,6 +25,7 @@ from sluicegate.api.versions import (
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.version_annotations import read_identity, read_version
+from sluicegate.policy.model.past_times import without_future
 from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.live.children import DeploymentRecord, RouteRecord
 
@@ -59,14 +60,19 @@ def known_status(
 ) -> tuple[DataProduct, tuple[EventNote, ...]]:
     """The product with its status, rebuilt from its Deployments if it was lost, and what is told.
 
+    No time in it lies in the future by a clock that was set back.
+
     Parameters
     ----------
     wanted : what spec.model stands for. children : reads what lives, if that has to be known.
     starting : its first version is known to be on its way.
     lost : products of which nothing is left; kept up to date. now : in seconds.
     """
-    key = Key(*product.metadata.key)
-    if product.status.stable is not None:
+    key, block_seconds = Key(*product.metadata.key), product.spec.analysis.block_seconds
+    status = without_future(product.status, now, block_seconds=block_seconds)
+    if status is not product.status:
+        product = product.replace(status=status)
+    if status.stable is not None:
         lost.discard(key)
         return product, ()
     if key in lost:

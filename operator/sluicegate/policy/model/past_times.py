@@ -1,0 +1,73 @@
+"""Times in status that lie in the future: the clock by which they were written was set back since.
+
+A rollout, a wait or an absence that begins tomorrow never seems to last, and no block follows it:
+the candidate keeps its share without a verdict until then. Such a time counts as now.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final, TypeVar
+
+from sluicegate.api.base import StatusModel
+from sluicegate.api.engine import Streak
+from sluicegate.api.status import DataProductStatus
+from sluicegate.policy.model.retries import LONGEST_RETRY_SECONDS
+
+Part = TypeVar("Part", bound=StatusModel)
+
+AHEAD_SECONDS: Final = 300
+"""A time that is less ahead stays: clocks of two replicas differ, and a takeover writes no status."""
+_RETRY: Final = "retry_time"
+_ALLOWED: Final = "next_allowed_time"
+"""A cooldown's end, which a person sets: it lies in the future by right, at any distance."""
+
+
+def without_future(status: DataProductStatus, now: int, *, block_seconds: int) -> DataProductStatus:
+    """The status in which no time of the past lies in the future; itself where none does.
+
+    Parameters
+    ----------
+    now : in seconds. block_seconds : length of the blocks that streaks count by.
+    """
+    return _corrected(status, now, block_seconds)
+
+
+def _corrected(part: Part, now: int, block_seconds: int) -> Part:
+    update: dict[str, object] = {}
+    for name, is_time in _fields(type(part)):
+        value = getattr(part, name)
+        after = _time(name, value, now) if is_time else _value(value, now, block_seconds)
+        if after is not value:
+            update[name] = after
+    return part.replace(**update) if update else part
+
+
+@cache
+def _fields(kind: type[StatusModel]) -> tuple[tuple[str, bool], ...]:
+    """The fields that may hold times, and whether they are one: in the API their names end so."""
+    fields = kind.model_fields.items()
+    return tuple((name, (field.alias or name).endswith("Time")) for name, field in fields)
+
+
+def _time(name: str, value: int | None, now: int) -> int | None:
+    if value is None or name == _ALLOWED:
+        return value
+    if name == _RETRY:
+        latest = now + LONGEST_RETRY_SECONDS
+        return min(value, latest)
+    return value if value <= now + AHEAD_SECONDS else now
+
+
+def _value(value: Any, now: int, block_seconds: int) -> Any:
+    """A field's value; a streak of blocks that are to come yet is none."""
+    if isinstance(value, Streak):
+        return value if value.last * block_seconds <= now + AHEAD_SECONDS else None
+    if isinstance(value, StatusModel):
+        return _corrected(value, now, block_seconds)
+    if isinstance(value, tuple):
+        parts = tuple(_value(one, now, block_seconds) for one in value)
+        return value if all(one is two for one, two in zip(parts, value, strict=True)) else parts
+    if isinstance(value, Mapping):
+        found = {key: _value(one, now, block_seconds) for key, one in value.items()}
+        return value if all(found[key] is one for key, one in value.items()) else found
+    return value
