@@ -143,6 +143,22 @@ async def test_a_candidate_gives_its_requests_back_as_stables_pods_become_ready(
 
 
 @on_virtual_time
+async def test_a_candidate_that_is_promoted_as_its_route_goes_keeps_the_pods_for_all_requests(
+    world,
+):
+    body = product(serving={"replicas": PODS}, rollout={"steps": [50]})
+    key, safety, seen = await started(world, body)
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: weight(world, key) == 50, seconds=HOUR)
+    await world.run(120)
+    world.edit(key, route=None)
+    world.annotate(key, **{names.REQUEST_PROMOTE: "v2/1"})
+    await world.until(lambda: serving(world, key) == "v2", seconds=HOUR)
+    await world.run(HOUR / 4)
+    check(safety, seen, most=2 * PODS)
+
+
+@on_virtual_time
 async def test_a_first_version_whose_pods_have_requests_keeps_them_until_those_of_the_next_are_ready(
     world,
 ):

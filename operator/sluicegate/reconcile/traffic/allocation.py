@@ -397,9 +397,11 @@ def _forward(
     ours, theirs = _wanted(spec, candidate, stable_pods)
     if serving is None:
         return ours, theirs, theirs
+    room = most_pods(stable_pods) - stable_pods
     if candidate.weight == 0:  # the Service selects stable alone
-        room = min(theirs, most_pods(stable_pods) - stable_pods)
-        return stable_pods, room, room
+        return stable_pods, min(theirs, room), min(theirs, room)
+    if candidate.weight == FULL:  # the Service selects the candidate alone
+        return room, stable_pods, stable_pods
     kept = max(
         0, min(serving.candidate, stable_pods - serving.stable)
     )  # stable isn't ready for these
