@@ -181,7 +181,7 @@ KINDS: dict[str, tuple[Resource, Callable[[str], Body]]] = {
 
 # ---- versions and preconditions -----------------------------------------------------------------
 @pytest.mark.parametrize("kind", KINDS)
-async def test_what_must_not_be_there_yet_is_created_once(api, namespace, kind):
+async def test_an_apply_that_requires_absence_creates_an_object_once(api, namespace, kind):
     resource, build = KINDS[kind]
     await api.apply(resource, build(namespace), resource_version=ABSENT)
     with pytest.raises(errors.Conflict):
@@ -231,7 +231,7 @@ async def test_a_write_for_another_object_of_that_name_is_a_conflict(api, namesp
     assert await api.get(CONFIG_MAPS, Key(namespace, "a")) == body
 
 
-async def test_what_changes_nothing_keeps_the_version(api, namespace):
+async def test_an_apply_without_a_change_keeps_the_resource_version(api, namespace):
     first = await api.apply(CONFIG_MAPS, config_map(namespace, b="1"))
     again = await api.apply(
         CONFIG_MAPS, config_map(namespace, b="1"), resource_version=version(first)
@@ -290,7 +290,9 @@ async def test_of_two_that_take_a_lease_at_the_same_version_one_gets_a_conflict(
 
 
 # ---- who owns which field -----------------------------------------------------------------------
-async def test_what_is_applied_is_owned_as_it_was_sent_whatever_others_add(api, other, namespace):
+async def test_an_applied_object_is_owned_as_sent_whatever_other_managers_add(
+    api, other, namespace
+):
     wish = deployment(namespace, A="1", B="2")
     body = await api.apply(DEPLOYMENTS, wish)
     assert owned_fingerprint(body, MANAGER) == fingerprint(wish)
@@ -318,7 +320,9 @@ async def test_when_one_last_changed_its_fields_is_known(api, other, namespace):
         last = written_at(await api.apply(HTTP_ROUTES, route(namespace, weight=weight)), MANAGER)
 
 
-async def test_what_is_no_longer_applied_goes_unless_another_owns_it(api, other, namespace):
+async def test_a_field_that_is_no_longer_applied_is_removed_unless_another_manager_owns_it(
+    api, other, namespace
+):
     await api.apply(DEPLOYMENTS, deployment(namespace, A="1", B="2"))
     key = Key(namespace, "web")
     await other.patch(DEPLOYMENTS, key, {"metadata": {"labels": {"theirs": "x"}}})
@@ -452,7 +456,7 @@ WRONG: dict[str, Body] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
-async def test_what_a_product_must_not_say_is_refused(other, namespace, wrong):
+async def test_an_invalid_spec_is_refused_by_the_api_server(other, namespace, wrong):
     wish = product(namespace)
     wish["spec"] |= WRONG[wrong]
     wish["spec"] = {name: part for name, part in wish["spec"].items() if part is not None}
@@ -473,7 +477,7 @@ WRONG_STATUS: dict[str, Body] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG_STATUS, ids=str)
-async def test_what_a_status_must_not_say_is_refused(api, other, namespace, wrong):
+async def test_an_invalid_status_is_refused_by_the_api_server(api, other, namespace, wrong):
     body = await other.create(DATA_PRODUCTS, product(namespace))
     with pytest.raises(errors.KubeError):
         await api.apply_status(
@@ -533,7 +537,7 @@ async def test_a_note_becomes_an_event_about_its_object_and_a_repeat_is_counted_
 
 
 # ---- watches ------------------------------------------------------------------------------------
-async def test_a_watch_tells_each_change_of_its_namespace_once_and_in_order(api, watch, namespace):
+async def test_a_watch_sends_each_change_of_its_namespace_once_and_in_order(api, watch, namespace):
     first = await api.apply(HTTP_ROUTES, route(namespace, weight=1))
     async with aclosing(watch(HTTP_ROUTES, namespace, version(first))) as events:
         await api.apply(HTTP_ROUTES, route("default", weight=1))
@@ -551,7 +555,7 @@ async def test_a_watch_tells_each_change_of_its_namespace_once_and_in_order(api,
     assert int(version(second)) < int(version(last)) < int(version(third))
 
 
-async def test_what_comes_to_have_the_labels_is_added_and_what_loses_them_deleted(
+async def test_a_label_change_adds_an_object_to_a_watch_or_deletes_it_from_the_watch(
     api, other, watch, namespace
 ):
     plain = config_map(namespace)
@@ -569,7 +573,7 @@ async def test_what_comes_to_have_the_labels_is_added_and_what_loses_them_delete
     assert told[-1]["object"]["metadata"]["labels"] == labels, "as it was"
 
 
-async def test_a_watch_from_before_what_is_kept_is_told_so_and_a_list_says_where_to_begin(
+async def test_a_watch_from_an_expired_version_gets_410_and_a_new_list_gives_the_version_to_start_from(
     api, other, watch, namespace
 ):
     await other.create(DATA_PRODUCTS, product(namespace))
@@ -680,7 +684,7 @@ async def seat(wire, control_plane, monkeypatch, namespace) -> AsyncIterator[asy
     control_plane.kubectl("delete", "-f", "-", stdin=listed)
 
 
-async def test_a_client_without_a_seat_waits_as_it_is_told_and_then_writes(seat, wire, namespace):
+async def test_a_client_waits_for_the_retry_after_of_a_429_before_it_writes(seat, wire, namespace):
     status, body, headers = await wire.exchange(requests.get(CONFIG_MAPS, Key(namespace, "a")))
     assert (status, headers["Retry-After"]) == (429, "1")
     assert (headers["Content-Type"], body) == (

@@ -146,7 +146,7 @@ def environment_of(name: str, objects: list[dict[str, Any]]) -> dict[str, str]:
     return {one["name"]: one.get("value", "here") for one in container["env"]}
 
 
-def test_helm_finds_nothing_to_mend():
+def test_helm_lint_reports_no_problem_of_the_chart():
     done = helm("lint", "--strict", str(CHART))
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -347,7 +347,7 @@ def test_a_limit_that_is_zero_is_none():
     assert spec["labelLimit"] == 64
 
 
-def test_a_receiver_of_traces_is_told_to_the_operator_and_to_the_network():
+def test_the_traces_endpoint_reaches_the_settings_and_the_network_policy():
     objects = rendered(*WAYS["with traces"])
     settings = parse_settings(operator_environment(objects))
     assert settings.traces_endpoint == "http://collector:4318"
@@ -397,7 +397,7 @@ def aggregated(*arguments: str) -> dict[str, set[str]]:
     return verbs
 
 
-def test_who_may_view_may_read_products_and_who_may_edit_writes_them_only_where_that_is_wanted():
+def test_view_may_read_products_and_edit_may_write_them_only_with_aggregate_to_edit():
     # Kubernetes itself lets `edit` and `admin` do what `view` may.
     reading = {"get", "list", "watch"}
     assert aggregated() == {"view": reading, "edit": set(), "admin": set()}

@@ -100,7 +100,7 @@ def test_null_conditions_as_a_new_definition_has_them_are_waited_for(control_pla
     wait_until_established(control_plane.kubectl, *one)
 
 
-def test_what_is_answered_is_in_the_audit_log(control_plane, namespace):
+def test_an_answered_request_is_in_the_audit_log(control_plane, namespace):
     control_plane.kubectl("create", "configmap", "written", "-n", namespace)
 
     writes = [

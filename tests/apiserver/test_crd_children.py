@@ -64,14 +64,14 @@ def is_as_applied(child: dict[str, Any], live: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("kind", ServiceKind)
 @pytest.mark.parametrize("changes", PRODUCTS.values(), ids=PRODUCTS)
-def test_what_is_applied_is_stored_as_meant(cluster, namespace, changes, kind):
+def test_an_applied_child_is_stored_as_its_manifest_says(cluster, namespace, changes, kind):
     product = product_in(namespace, **changes)
     for child in children_of(product, kind):
         live = apply(cluster, child)
         assert is_as_applied(child, live), child["kind"]
 
 
-def test_what_is_applied_twice_changes_nothing(cluster, namespace):
+def test_a_second_apply_of_a_child_changes_nothing(cluster, namespace):
     for child in children_of(product_in(namespace, **SCALED), ServiceKind.HEADLESS):
         # The garbage collector deletes what an absent owner owns, at times between the two.
         del child["metadata"]["ownerReferences"]

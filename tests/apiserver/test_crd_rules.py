@@ -94,12 +94,12 @@ def test_the_full_example_is_accepted(products):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_what_is_right_is_accepted(products, case: Case):
+def test_a_valid_spec_is_accepted(products, case: Case):
     assert products.refusal(changed(case.accepted)) == []
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_what_is_wrong_is_refused_with_its_path_and_the_way_out(products, case: Case):
+def test_an_invalid_spec_is_refused_with_its_path_and_the_way_out(products, case: Case):
     found = products.refusal(changed(case.refused))
     assert [
         message
@@ -145,7 +145,7 @@ def _refused_by_types(document: dict[str, Any]) -> tuple[Any, ...]:
     return ()
 
 
-def test_what_is_left_out_gets_its_default_and_status_says_that_nobody_looked(products):
+def test_omitted_fields_get_their_defaults_and_a_new_status_has_no_observed_generation(products):
     document = changed({"metadata.name": "defaults"})
     for field in ("analysis", "rollout", "lifecycle", "priority", "serving", "suspend"):
         del document["spec"][field]

@@ -93,7 +93,9 @@ def test_an_operator_that_does_not_renew_its_lease_and_roles_without_a_policy_ar
     assert any("has not renewed its Lease since 2026-01-01 00:00:00 UTC" in line for line in lines)
 
 
-def test_who_may_read_nothing_is_told_so(bare: ControlPlane, capsys, monkeypatch):
+def test_doctor_reports_an_api_server_that_refuses_all_reads(
+    bare: ControlPlane, capsys, monkeypatch
+):
     monkeypatch.setenv("KUBECONFIG", str(bare.kubeconfig_for("nobody")))
 
     assert main(["doctor"]) == 1

@@ -135,7 +135,7 @@ def test_each_command_of_the_install_page_does_what_it_says(
     assert "sluicegate-finance" in roles
 
 
-def test_another_release_takes_the_definition_over_only_where_it_is_told_to(shell: Shell):
+def test_another_helm_release_adopts_the_crds_only_with_take_ownership(shell: Shell):
     other = HELM.replace("install sluicegate ", "install other ").replace(
         "sluicegate-system", "elsewhere"
     )

@@ -80,7 +80,7 @@ def messenger(control_plane, namespace, tmp_path, bus):
             process.wait()
 
 
-def test_a_process_that_is_killed_between_an_answer_and_its_record_sends_nothing_anew(
+def test_a_messenger_killed_between_delivery_and_its_record_sends_no_message_twice(
     control_plane, namespace, messenger, bus, tmp_path
 ):
     apply(control_plane, product(namespace, "search"))

@@ -41,7 +41,7 @@ def samples(replica: Replica) -> list[tuple[str, dict[str, str]]]:
     ]
 
 
-def test_the_leader_tells_of_products_while_they_exist_and_traces_what_it_does(
+def test_the_leader_exports_metrics_of_existing_products_and_sends_traces(
     control_plane, namespace, tmp_path
 ):
     with TraceReceiver() as receiver:

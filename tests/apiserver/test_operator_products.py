@@ -151,7 +151,9 @@ def in_force(plane: ControlPlane, namespace: str) -> bool:
     return False
 
 
-def test_a_policy_that_refuses_a_change_is_told_and_ends(control_plane, namespace):
+def test_a_change_refused_by_an_admission_policy_is_reported_as_stalled_until_it_is_reverted(
+    control_plane, namespace
+):
     apply(control_plane, product(namespace, "cars"))
     eventually(is_ready(control_plane, namespace, "cars"), seconds=60, what="cars ready")
     forbid(control_plane, namespace)

@@ -130,7 +130,9 @@ def test_each_persons_right_is_as_the_table_says_and_a_refusal_says_who_may(peop
 
 @pytest.mark.parametrize("verb", SETS)
 @pytest.mark.parametrize("user", ["editor", "listed-scientist", "manager-of-search"])
-def test_nobody_makes_himself_manager_and_acts_in_one_request(people, user, verb):
+def test_a_request_that_adds_its_user_to_the_team_and_acts_as_a_member_is_refused(
+    people, user, verb
+):
     plane, _ = people
     members = [{"username": user, "role": "DataProductManager"}]
     attack = {"spec": {"team": {"members": members}}, "metadata": {"annotations": SETS[verb]}}

@@ -119,7 +119,7 @@ def test_products_of_all_namespaces_are_listed(kubectl, status):
     assert "No product needs" in kubectl.plugin(SCIENTIST, "get", "-n", SHOP, "--needs-me").stderr
 
 
-def test_who_may_not_reads_which_verb_and_who_may(kubectl, status):
+def test_a_forbidden_plugin_command_names_the_missing_verb_and_its_holders(kubectl, status):
     refused = kubectl.plugin(MANAGER, "get", "-A")
     assert refused.returncode == 1
     assert "the verb list on dataproducts.sluicegate.dev in all namespaces is needed" in refused.stderr  # fmt: skip

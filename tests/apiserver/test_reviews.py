@@ -105,13 +105,13 @@ MATRIX = {
 
 
 @pytest.mark.parametrize(("user", "review", "signatures", "says"), MATRIX.values(), ids=MATRIX)
-def test_who_signs_what(reviews, user, review, signatures, says):
+def test_a_signature_is_accepted_by_user_review_and_role(reviews, user, review, signatures, says):
     answer = sign(reviews, user, review, *signatures)
     assert answer.allowed == (not says), answer.refusal
     assert says in answer.refusal
 
 
-def test_nobody_touches_anothers_signature_and_everybody_may_change_his_own(reviews):
+def test_a_user_changes_only_the_own_signature_of_a_review(reviews):
     done = sign(reviews, MANAGER, "overdue", OURS, dry=False)
     assert done.allowed, done.refusal
     theirs = signature(ENGINEER, "EngineeringManager")
@@ -143,7 +143,9 @@ def test_the_command_signs_as_whom_the_api_server_takes_one_for(reviews, monkeyp
     assert "gives outsider no such role" in capsys.readouterr().err
 
 
-def test_a_manager_of_one_namespace_reports_on_it_and_is_told_how(reviews, monkeypatch, capsys):
+def test_a_manager_of_one_namespace_gets_its_reports_once_the_command_names_the_namespace(
+    reviews, monkeypatch, capsys
+):
     monkeypatch.setenv("KUBECONFIG", str(reviews.kubeconfig_for(MANAGER)))
     for command in (["report", "--all"], ["report", "--wheel"], ["review", "calendar"]):
         assert main(command) == 2
@@ -158,7 +160,7 @@ def test_a_manager_of_one_namespace_reports_on_it_and_is_told_how(reviews, monke
     assert "BEGIN:VCALENDAR" in capsys.readouterr().out
 
 
-def test_notes_are_for_everybody_who_may_patch_and_the_ledger_is_for_nobody(reviews):
+def test_a_user_with_patch_rights_edits_the_notes_of_a_review_but_not_its_ledger(reviews):
     person = Person(reviews, SCIENTIST)
     path = path_of(NAMESPACE, "toreview", plural=names.REVIEW_PLURAL)
     notes = {"spec": {"notes": "a dip on the 3rd: the label job was late"}}
@@ -167,7 +169,7 @@ def test_notes_are_for_everybody_who_may_patch_and_the_ledger_is_for_nobody(revi
     assert "forbidden" in person.send("PATCH", f"{path}/status", forged, kind=MERGE).refusal
 
 
-def test_nobody_hides_a_review_that_is_due_from_the_operator_which_finds_it_by_its_labels(reviews):
+def test_a_user_may_not_change_the_labels_by_which_the_operator_finds_a_review(reviews):
     path = path_of(NAMESPACE, "overdue", plural=names.REVIEW_PLURAL)
     operator = f"system:serviceaccount:sluicegate-system:{RELEASE}"
     bind(reviews, f"{RELEASE}-product-manager", operator, NAMESPACE)
@@ -184,7 +186,7 @@ def test_nobody_hides_a_review_that_is_due_from_the_operator_which_finds_it_by_i
     assert labelled(MANAGER, **{"cost-center": "search"}).allowed
 
 
-def test_the_archive_copies_by_the_rights_of_its_account_and_nobody_else_says_that_it_did(
+def test_the_archive_needs_only_its_role_and_no_other_user_marks_a_review_as_archived(
     reviews, tmp_path, monkeypatch, capsys
 ):
     objects = chart(RELEASE, "archive.enabled=true", "archive.claimName=reviews",

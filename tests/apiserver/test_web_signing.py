@@ -146,14 +146,14 @@ async def test_the_policy_and_the_roles_refuse_the_person(page):
         assert f"web-reader may not change reviews in {NAMESPACE}: ask for one of" in text
 
 
-async def test_without_the_charts_signing_the_account_is_nobody_else(page):
+async def test_signing_on_the_page_is_forbidden_without_web_signing_of_the_chart(page):
     async with page(READS) as client:
         status, text = await sign(client, ENGINEER, verdict="Agree")
     assert status == 403
     assert "web.signing of the chart allows it" in text
 
 
-async def test_what_the_account_may_do_as_others_is_to_patch_reviews_there_and_nothing_else(
+async def test_the_account_of_the_page_may_impersonate_users_only_to_patch_reviews(
     plane, monkeypatch
 ):
     def patch(resource, key, change):

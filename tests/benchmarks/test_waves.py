@@ -30,7 +30,7 @@ def test_the_most_urgent_of_them_go_first(waves):
     assert wave["priorityInversions"] == 0, wave["passedOver"]
 
 
-def test_what_two_fifths_of_all_products_share_retrains_nobody(waves):
+def test_a_degradation_of_two_fifths_of_all_products_starts_no_training(waves):
     wave = waves["commonCause"]
     assert wave["jobs"] == 0
     assert wave["causes"] == {"CommonCause": wave["products"]}

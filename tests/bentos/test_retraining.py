@@ -77,7 +77,7 @@ def test_pricing_loses_accuracy_to_falling_diesel_prices_and_wins_it_back(
     assert passes_the_gate(result)
 
 
-def test_the_shadow_phase_scores_both_versions_and_sees_the_cure(
+def test_the_shadow_phase_scores_both_versions_and_measures_the_improvement(
     pricing_bento, retrained_pricing, moved, tmp_path
 ):
     """The command of the sample, run as its Job runs it: on the sales of one day."""
@@ -153,7 +153,9 @@ def fresh(market):
 
 @pytest.mark.grid
 @pytest.mark.parametrize("shock", SHOCKS)
-def test_each_shock_costs_a_model_accuracy_and_a_retraining_mends_it(shock, market, fresh):
+def test_each_shock_lowers_the_accuracy_of_a_model_and_a_retraining_restores_it(
+    shock, market, fresh
+):
     moved = market.with_shock(shock).later(35)
     drops, rests = [], []
     for kind, (model, at_first) in fresh.items():
@@ -209,7 +211,7 @@ def seconds(model, searches):
     return statistics.median(taken)
 
 
-def test_what_a_ranking_knows_of_a_car_has_the_right_form(market):
+def test_a_ranking_model_scores_every_car_from_eight_features(market):
     searches, cars = columns(draw_searches(market, days=1, per_day=4))
     model = RankingRecipe(market).fit(lighter=True)
     scores = model.score(searches, cars)

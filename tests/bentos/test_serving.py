@@ -38,7 +38,7 @@ def test_each_car_gets_a_price_and_a_token(pricing, market):
     assert len({said["token"] for said in answer["prices"]}) == 3
 
 
-def test_tokens_that_nobody_wants_are_not_made(pricing, market):
+def test_an_answer_has_no_tokens_if_the_request_declines_them(pricing, market):
     exchange = Sellers(requests=1).draw(market, 0)[0]
     answer = pricing.post("/price", exchange.body | {"tokens": False}).json()
     assert {said["token"] for said in answer["prices"]} == {None}
@@ -66,7 +66,7 @@ def test_every_candidate_is_ranked_once_and_the_estimates_are_used(ranking, mark
     assert (answer["version"], answer["estimates"]) == ("v1", "used")
 
 
-def test_one_car_is_a_ranking_too(ranking, market):
+def test_a_request_with_one_car_is_ranked(ranking, market):
     body = Visitors(requests=1).draw(market, 0)[0].body
     body["cars"] = body["cars"][:1]
     assert ranking.post("/rank", body).json()["ranking"] == [body["cars"][0]["id"]]
@@ -199,7 +199,7 @@ def test_without_the_secret_there_are_answers_and_no_tokens(pricing_bento, tmp_p
         assert product.post("/feedback", {"labels": []}, **AUTHORIZED).status_code == 404
 
 
-async def test_one_country_that_moves_alone_is_bad_there_and_nowhere_else(
+async def test_a_shock_of_one_country_makes_only_its_market_bad(
     pricing_bento, tmp_path, secret, market
 ):
     rule = {"markets": ["AT", "BE", "ES", "FR", "GB", "IT"], "from": "Header", "name": "x-market",

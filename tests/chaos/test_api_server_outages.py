@@ -17,7 +17,9 @@ pytestmark = [pytest.mark.timeout(300), pytest.mark.bar]
 OUTAGE_SECONDS = 40
 
 
-def test_what_people_and_the_cluster_did_while_nothing_answered_is_made_up_for(operator, promises):
+def test_changes_made_during_an_outage_of_the_api_server_are_reconciled_after_it(
+    operator, promises
+):
     operator.serve("cars")
     with operator.proxy.frozen():
         began = time.monotonic()

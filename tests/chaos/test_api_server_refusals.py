@@ -6,9 +6,7 @@ from tests.support.failures.faults import EVERYTHING
 from tests.support.waiting import eventually
 
 
-def test_a_token_that_was_replaced_in_its_file_is_read_anew_without_losing_the_lease(
-    operator, promises
-):
+def test_a_rotated_token_is_read_from_its_file_without_losing_the_lease(operator, promises):
     operator.serve("cars")
     operator.account.rotate()
 

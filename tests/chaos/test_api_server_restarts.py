@@ -17,7 +17,7 @@ def stop_etcd(plane) -> None:
     [("etcd", stop_etcd), ("kube-apiserver", stop_api_server)],
     ids=["etcd", "kube-apiserver"],
 )
-def test_a_program_that_is_killed_and_comes_back_costs_nothing_but_time(
+def test_a_restart_of_a_killed_control_plane_program_replaces_no_object(
     control_plane, operator, promises, program, stop
 ):
     operator.serve("cars", "vans")

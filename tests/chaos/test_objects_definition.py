@@ -55,7 +55,7 @@ def store(plane, objects: list[dict]) -> None:
         list(pool.map(create, objects))
 
 
-def test_many_malformed_products_are_told_what_is_wrong_and_others_are_served(
+def test_many_malformed_products_get_their_problems_in_status_and_valid_products_serve(
     control_plane, namespace, start
 ):
     install_lax(control_plane)

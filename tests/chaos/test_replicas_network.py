@@ -38,7 +38,7 @@ def control_plane(host):
         yield started
 
 
-def test_the_operator_whose_network_is_cut_at_work_is_succeeded_and_comes_back_as_a_standby(
+def test_a_leader_whose_network_is_cut_is_replaced_and_returns_as_a_standby(
     control_plane, host, namespace, tmp_path
 ):
     products = ScaledProducts(control_plane, namespace, PRODUCTS)

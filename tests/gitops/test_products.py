@@ -206,7 +206,9 @@ def test_a_rejected_model_is_red_until_git_names_another(shop: Shop):
     shop.green(shop.product())
 
 
-def test_thirty_reconciles_during_a_canary_find_no_difference_and_nobody_writes(shop: Shop):
+def test_thirty_syncs_of_the_gitops_tool_during_a_canary_find_no_difference_and_write_nothing(
+    shop: Shop,
+):
     commit = shop.canary()
     shop.annotate("example.com/note=a person's")
     settled = shop.live()

@@ -189,7 +189,7 @@ def test_a_candidate_is_decided_about_as_its_golden_says(name, golden):
     golden(f"canaries/{name.replace(' ', '-')}.txt", by_line(outcomes))
 
 
-def test_what_else_is_known_of_a_candidate_is_decided_first(golden):
+def test_facts_about_a_candidate_are_decided_before_its_evidence(golden):
     def of(terms: Terms, facts: Facts, read: Any) -> str:
         return judged(terms, candidate(5, 50, gap=120), read, facts=facts)
 
@@ -197,7 +197,7 @@ def test_what_else_is_known_of_a_candidate_is_decided_first(golden):
     golden("canaries/facts.txt", combined(of, TERMS, FACTS, arms))
 
 
-def test_time_people_and_what_was_told_decide_about_a_candidate_last(golden):
+def test_time_manual_requests_and_emitted_alerts_are_checked_last_for_a_candidate(golden):
     ways: dict[str, dict[str, Any]] = {
         "as it is": {},
         "approved": {"approved": True},
@@ -217,7 +217,7 @@ def test_time_people_and_what_was_told_decide_about_a_candidate_last(golden):
     golden("canaries/ways.txt", combined(of, TERMS, ways, arms))
 
 
-def test_blocks_that_tell_nothing_hold_a_candidate(golden):
+def test_blocks_without_usable_data_hold_a_candidate(golden):
     outcomes = {}
     for quality, number, arm in every(Quality, (1, 9, 10, 11), ("whole", "candidate", "stable")):
         read = blocks("equal", 30)

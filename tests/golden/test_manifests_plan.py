@@ -36,7 +36,7 @@ def test_the_crd_in_the_repository_is_what_the_types_say(capsys):
 
 
 @pytest.mark.slow
-def test_a_crd_that_differs_is_told_with_the_way_out(tmp_path, capsys):
+def test_a_crd_that_differs_from_its_file_is_reported_with_the_command_to_fix_it(tmp_path, capsys):
     assert main(["crds", "--check", "--directory", str(tmp_path)]) == 1
     assert "run `sluicegate crds`" in capsys.readouterr().err
     assert main(["crds", "--directory", str(tmp_path)]) == 0

@@ -67,7 +67,7 @@ def reads() -> dict[str, Observed]:
     return {traffic: read(traffic) for traffic in TRAFFIC}
 
 
-def test_what_is_left_out_follows_from_what_comes(golden):
+def test_omitted_rollout_fields_are_derived_from_the_traffic(golden):
     def of(slos: Any, rollout: Any, rows: Any, seen: Observed) -> str:
         found = derive(judged_by(*slos, rollout=rollout or None), seen, rows)
         return str(plain([found.steps, found.max_duration_seconds, found.message]))

@@ -36,7 +36,7 @@ def test_a_life_is_safe_and_ends_at_its_goals(seed, record_property):
 
 
 @pytest.mark.timeout(900)
-def test_what_is_known_still_happens_and_is_excluded_rightly():
+def test_each_known_violation_still_happens_in_its_life():
     for known in KNOWN:
         products = draw_life(known.seed).products
         lived = live(Life(known.seed, products, known.steps), ())

@@ -143,7 +143,7 @@ async def degraded(url: str, *names: str, late: int = 0) -> AsyncIterator[Messen
         await asyncio.wait([keeping])
 
 
-async def test_the_states_of_a_namespace_are_one_group_which_is_told_once_and_resolved(
+async def test_alerts_of_a_namespace_form_one_group_that_is_sent_once_and_resolved(
     alertmanager,
 ):
     async with degraded(alertmanager.url, "search", "pricing") as messenger:
@@ -194,7 +194,7 @@ async def test_a_silence_of_a_product_leaves_the_others_of_its_group(alertmanage
         assert not any("search" in page for page in alertmanager.paged())
 
 
-async def test_what_a_messenger_has_posted_ends_without_it(alertmanager):
+async def test_a_posted_alert_ends_by_itself_after_its_messenger_stopped(alertmanager):
     # It ends four minutes after the last post. The clock is behind, so ten seconds of them are left.
     async with degraded(alertmanager.url, "search", late=4 * 60 - 10):
         eventually(lambda: alertmanager.tells(search="firing"))

@@ -136,7 +136,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize("expression", PANELS.values(), ids=PANELS)
-def test_a_panel_selects_only_values_that_somebody_sets(expression):
+def test_a_panel_selects_only_label_values_that_the_code_sets(expression):
     for name, inside in SELECTED.findall(expression):
         for label, operator, value in MATCHED.findall(inside):
             if operator == "=" and "$" not in value:

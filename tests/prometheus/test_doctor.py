@@ -72,12 +72,14 @@ def test_nothing_is_missing_where_all_is_there(good: str):
     assert told(good, SCRAPE_INTERVAL_SECONDS="1") == []
 
 
-def test_settings_are_held_against_what_is_scraped(good: str):
+def test_doctor_compares_the_gateway_setting_with_the_scraped_series(good: str):
     (line,) = told(good, GATEWAY_METRICS="Traefik")
     assert line.startswith("error: Traefik: no traefik_service_requests_total")
 
 
-def test_what_is_missing_is_named_with_the_way_out(prometheus_program, pod, tmp_path):
+def test_doctor_names_missing_labels_and_retention_with_the_way_out(
+    prometheus_program, pod, tmp_path
+):
     labels = {"product": "pricing", "version": "v1", "namespace": "shop", "endpoint": "metrics"}
     with scraping(prometheus_program, tmp_path, pod, labels, days=7, every=2) as url:
         lines = told(url, SCRAPE_INTERVAL_SECONDS="1")
@@ -93,7 +95,7 @@ def test_what_is_missing_is_named_with_the_way_out(prometheus_program, pod, tmp_
     ]
 
 
-def test_nobody_who_answers_is_told_with_a_way_in():
+def test_doctor_reports_an_unreachable_prometheus_and_suggests_a_port_forward():
     (line,) = told("http://127.0.0.1:1")
 
     assert line.startswith("error: http://127.0.0.1:1: does not answer")

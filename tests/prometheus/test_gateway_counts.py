@@ -56,7 +56,7 @@ def test_a_gateway_counts_requests_by_backend_whichever_rule_they_took(promtool,
     check_values(promtool, tmp_path, series, {text: samples})
 
 
-def test_a_gateway_tells_what_it_could_send_to_no_pod_by_product(promtool, tmp_path):
+def test_gateway_counts_have_by_product_the_requests_that_reached_no_pod(promtool, tmp_path):
     gateway = 'namespace="gateway", pod="traefik-0", job="t", instance="t"'
 
     def counter(metric, label, name, code, values):

@@ -147,7 +147,9 @@ def test_totals_are_read_as_long_ago_as_good_events_lag(promtool: Path, tmp_path
     check_values_at(promtool, tmp_path, series, [(25, query(QueryKind.COUNTERS), samples)])
 
 
-def test_scrapes_failed_scrapes_and_pods_scraped_twice_are_told(promtool: Path, tmp_path: Path):
+def test_the_target_query_has_scrapes_failed_scrapes_and_pods_scraped_twice(
+    promtool: Path, tmp_path: Path
+):
     labels = 'namespace="catalog", product="search", version="v1"'
     facts = {"age": 0, "duplicates": 1, "longest": 10, "scrapes": 30, "up": 25}
     samples = [
@@ -159,7 +161,9 @@ def test_scrapes_failed_scrapes_and_pods_scraped_twice_are_told(promtool: Path, 
     check_values(promtool, tmp_path, series, {query(QueryKind.TARGETS): samples})
 
 
-def test_throttling_waiting_and_memory_are_told_by_product(promtool: Path, tmp_path: Path):
+def test_the_container_query_has_throttling_waiting_and_memory_by_product(
+    promtool: Path, tmp_path: Path
+):
     def container(metric: str, values: str, pod: str = "p-0"):
         labels = f'namespace="catalog", pod="{pod}", container="server", job="kubelet"'
         return {"series": f"{metric}{{{labels}}}", "values": values}

@@ -239,7 +239,7 @@ def test_blocks_in_which_prometheus_was_away_are_counted_alike(promtool: Path, t
 
 
 @pytest.mark.parametrize("moment", [3150, 3300, 3585])
-def test_a_counter_that_begins_anew_loses_nothing_in_either(
+def test_a_counter_reset_loses_no_event_in_the_real_and_in_the_virtual_prometheus(
     moment: int, promtool: Path, tmp_path: Path
 ):
     check(Scraped(CALM, restarts={version("v1"): moment}), promtool, tmp_path)

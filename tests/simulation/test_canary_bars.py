@@ -73,7 +73,7 @@ def imagined(per_minute, ratio, margin, *, slos=1, burst=0.0, swing=0.0):
 
 
 @pytest.mark.parametrize(("per_minute", "ratio", "margin", "burst", "slos", "swing"), GRID)
-def test_an_equal_candidate_is_rarely_taken_back_and_a_worse_one_rarely_promoted(
+def test_an_equal_candidate_is_rarely_rolled_back_and_a_worse_one_rarely_promoted(
     *, per_minute, ratio, margin, burst, slos, swing
 ):
     scenario = imagined(per_minute, ratio, margin, slos=slos, burst=burst, swing=swing)
@@ -117,7 +117,7 @@ def test_the_table_of_the_design_is_reproduced(
 
 
 @pytest.mark.parametrize("broken", [0.2, 1.0])
-def test_a_broken_candidate_goes_back_with_its_first_block_of_evidence(broken):
+def test_a_broken_candidate_is_rolled_back_with_its_first_block_of_evidence(broken):
     scenario = imagined(600, 0.01, 0.01)
     streams = (replace(scenario.streams[0], candidate_bad=broken),)
     summary = simulate(replace(scenario, streams=streams), RUNS, seed=1)
@@ -137,9 +137,7 @@ LABELS = 0.01
 @pytest.mark.parametrize("margin", [pytest.param(0.015, marks=pytest.mark.grid), 0.05])
 @pytest.mark.parametrize("per_minute", [300, pytest.param(6_000, marks=pytest.mark.grid)])
 @pytest.mark.parametrize("beside", [(), (0.0003,)], ids=["alone", "beside a rare failure"])
-def test_what_was_seen_without_being_planned_promotes_no_worse_candidate(
-    *, per_minute, margin, beside
-):
+def test_evidence_too_rare_to_be_planned_promotes_no_worse_candidate(*, per_minute, margin, beside):
     """Too few labels, or failures too rare, to be asked: what they say by chance is no approval."""
     accuracy = Stream(
         "accuracy", margin, CanaryEvidence.IF_AVAILABLE, 0.1, 0.1, LABELS * per_minute

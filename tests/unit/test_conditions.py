@@ -54,7 +54,7 @@ def test_a_flip_moves_the_time(status):
 
 @pytest.mark.parametrize("kind", sorted(ABNORMAL))
 @pytest.mark.parametrize("status", ["False", "Unknown"])
-def test_what_kstatus_reads_by_presence_is_there_only_while_true(kind, status):
+def test_conditions_that_kstatus_reads_by_presence_exist_only_while_true(kind, status):
     there = said((), Finding(kind, "True", "Any"), generation=1, now=NOON)
     assert is_true(there, kind)
     assert said(there, Finding(kind, status, "Any"), generation=1, now=LATER) == ()
@@ -67,7 +67,7 @@ def test_a_first_report_has_all_that_is_known_and_nothing_abnormal():
     assert {c.status for c in conditions if c.type != "Ready"} == {"Unknown"}
 
 
-def test_a_report_keeps_what_nobody_looked_at_and_drops_what_nobody_confirms():
+def test_a_report_keeps_unexamined_conditions_and_drops_unconfirmed_ones():
     met = Finding(ConditionType.SLO_MET, "True", ConditionReason.ALL_MET)
     before = report_conditions((), [READY, STALLED, met], generation=1, now=NOON)
     after = report_conditions(before, [READY], generation=2, now=LATER)

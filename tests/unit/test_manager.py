@@ -45,7 +45,7 @@ async def test_the_write_budget_of_the_settings_is_what_the_gate_waits_for(opera
     assert delays(operator.api, 4) == [0, 0, 0, pytest.approx(100, abs=30)]
 
 
-async def test_a_controller_is_told_of_each_term_before_it_begins_to_work():
+async def test_a_controllers_begin_is_called_in_each_term_before_its_first_reconcile():
     told: list[str] = []
     worked = asyncio.Event()
 
@@ -72,7 +72,7 @@ async def test_a_controller_is_told_of_each_term_before_it_begins_to_work():
     assert told == ["begin", "a", "begin", "b"]
 
 
-def test_a_replica_tells_that_it_does_not_lead_before_it_contends():
+def test_a_replica_exports_that_it_does_not_lead_before_the_election():
     LEADING.clear()
     Operator(SETTINGS, PROGRAM, forever)
     assert REGISTRY.get_sample_value("leader_election_master_status", {"name": NAME}) == 0
@@ -83,7 +83,7 @@ async def test_events_have_a_budget_of_their_own(operator):
     assert delays(operator.recorder._api, EVENT_BURST) == [0] * EVENT_BURST
 
 
-def test_what_happened_together_is_spread_and_never_hastened_beyond_half():
+def test_a_spread_delay_is_between_half_and_all_of_itself():
     factors = [spread() for _ in range(1000)]
     assert all(0.5 < one <= 1 for one in factors)
     assert max(factors) - min(factors) > 0.25

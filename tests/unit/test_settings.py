@@ -108,7 +108,7 @@ def test_values_are_parsed_by_their_kind():
         ("NAMESPACE", "a\nb"), ("PROMETHEUS_CONCURRENCY", "true"), ("HOUR_SECONDS", "[60]"),
     ],
 )  # fmt: skip
-def test_a_wrong_value_is_told_with_the_variable_the_value_and_the_way_out(name, value):
+def test_an_invalid_setting_is_reported_with_its_variable_its_value_and_the_way_out(name, value):
     message = refused(**{name: value})[name]
     assert f'"{value}"' in message
     assert "set it to" in message
@@ -125,12 +125,12 @@ def test_a_setting_is_not_taken_from_the_process_or_by_another_name(monkeypatch)
         parse_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"})
 
 
-def test_what_others_named_is_no_setting_of_ours():
+def test_an_environment_variable_of_another_name_is_no_setting():
     with pytest.raises(InvalidSettings, match="is no setting"):
         parse_settings({"SLUICEGATE_TRACES_ENDPOINT": "http://collector"})
 
 
-def test_all_mistakes_are_told_at_once():
+def test_all_mistakes_are_reported_at_once():
     found = refused(WORKERS="0", LOG_LEVEL="loud", WRITE_RAET="3", LEASE_RENEW_SECONDS="20")
     assert set(found) == {"WORKERS", "LOG_LEVEL", "WRITE_RAET", "LEASE_RENEW_SECONDS"}
 

@@ -118,7 +118,7 @@ def test_a_bento_fetched_by_https_is_served(files: FileServer):
     files.wait("served", "--for=condition=Ready")
 
 
-def test_what_must_not_be_fetched_is_refused_with_the_reason(files: FileServer):
+def test_a_forbidden_fetch_is_refused_with_its_reason(files: FileServer):
     cases = {
         "checksum": (f"https://{files.host}/churn.bento", "a" * 64),
         "redirect": (f"https://{files.host}/away", files.sha256),

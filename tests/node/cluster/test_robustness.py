@@ -127,7 +127,7 @@ def test_a_second_start_changes_nothing(running):
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
-def test_a_killed_component_is_reported_and_mended(running, name):
+def test_a_killed_component_is_reported_by_status_and_restarted_by_up(running, name):
     os.kill(processes(running)[name], signal.SIGKILL)
     status = running.run("status")
     assert status.returncode == 1
@@ -165,7 +165,7 @@ def test_a_half_dead_cluster_is_stopped_and_leaves_nothing():
         assert_nothing_is_left(shell)
 
 
-def test_a_cluster_without_its_namespace_is_started_anew():
+def test_a_cluster_whose_network_link_was_deleted_is_started_again():
     with cluster_named("no-namespace") as shell:
         shell.up()
         subprocess.run(["ip", "link", "delete", shell.identity.host_link], check=True)
@@ -277,7 +277,9 @@ def test_a_build_on_a_full_disk_is_one_sentence(small_disk):
     assert "too little to build" in said
 
 
-def test_a_disk_that_fills_while_the_cluster_runs_is_one_sentence_and_mends(small_disk, tmp_path):
+def test_a_full_disk_is_reported_in_one_sentence_and_the_cluster_recovers_with_space(
+    small_disk, tmp_path
+):
     shell = Shell("filling", SLUICEGATE_CACHE=str(small_disk))
     try:
         shell.up()

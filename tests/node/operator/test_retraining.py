@@ -13,7 +13,7 @@ def retraining(status):
     return status.get("retraining") or {}
 
 
-def test_a_retrained_version_that_is_worse_on_live_traffic_goes_back_without_a_failed_request(
+def test_a_retrained_version_that_is_worse_on_live_traffic_is_rolled_back_without_a_failed_request(
     world,
 ):
     training = world.retraining(env={"LEARNER_FAULT": "wrong"})

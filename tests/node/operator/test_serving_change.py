@@ -10,7 +10,9 @@ pytestmark = [pytest.mark.story, pytest.mark.timeout(400)]
 NO_NODE_HAS_SO_MANY = "500"
 
 
-def test_a_serving_change_that_can_t_come_up_is_reconciling_then_stalled_until_it_is_mended(world):
+def test_a_serving_change_whose_pods_cant_start_is_reconciling_and_then_stalled_until_it_is_fixed(
+    world,
+):
     product = world.spec("v1")
     world.product.apply(product)
     before = world.product.until_ready()

@@ -64,7 +64,7 @@ def test_each_selector_gets_the_namespace(expression: str, bound: str):
         ("^".join(["a"] * 500), "more than 50 deep"),
     ],
 )
-def test_what_cannot_be_bound_is_refused_with_the_way_out(expression: str, says: str):
+def test_an_expression_that_cannot_be_bound_is_refused_with_the_way_out(expression: str, says: str):
     with pytest.raises(UnboundPromql, match=says.replace("(", r"\(")):
         bind(expression, "shop", 300)
 

@@ -65,7 +65,7 @@ def test_a_value_of_an_enum_is_a_word_in_camel_case(kind, part):
     assert values - words - HTTP_METHODS == set()
 
 
-def test_what_an_availability_doesnt_see_is_said_where_it_is_chosen():
+def test_the_availability_field_describes_requests_that_reach_no_pod():
     """Pods count requests: one that reaches no pod is seen where the gateway counts it alone."""
     spec = build_crd(DEFINITIONS[0])["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     slo = spec["properties"]["spec"]["properties"]["slos"]["items"]["properties"]

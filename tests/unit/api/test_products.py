@@ -67,7 +67,7 @@ def test_the_largest_request_is_the_same_to_the_operator_and_to_the_launcher():
     )
 
 
-def test_a_training_job_is_told_all_that_a_training_asks_for(product, version, tmp_path):
+def test_a_training_job_has_every_variable_that_the_training_task_reads(product, version, tmp_path):
     job, *_ = example_training(product, version)
     (container,) = job["spec"]["template"]["spec"]["containers"]
     given = variables(container)

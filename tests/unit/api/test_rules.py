@@ -30,12 +30,12 @@ def test_the_full_example_is_a_product():
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_what_is_right_is_accepted(case: Case):
+def test_a_valid_spec_is_accepted(case: Case):
     assert DataProduct.parse(changed(case.accepted))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_what_is_wrong_is_refused_with_its_path_and_the_way_out(case: Case):
+def test_an_invalid_spec_is_refused_with_its_path_and_the_way_out(case: Case):
     found = problems(changed(case.refused))
     assert [
         problem
@@ -55,7 +55,7 @@ def test_the_table_has_each_rule_that_is_declared():
     assert declared - of_names <= met
 
 
-def test_all_mistakes_are_told_at_once():
+def test_all_mistakes_are_reported_at_once():
     found = problems(
         changed({"spec.owner": 7, "spec.rollout.steps": [9, 8], "spec.slos.0.objective": "1.5"})
     )
@@ -64,7 +64,7 @@ def test_all_mistakes_are_told_at_once():
     }  # fmt: skip
 
 
-def test_a_field_that_does_not_exist_is_told_by_its_path():
+def test_an_unknown_field_is_reported_by_its_path():
     (found,) = problems(changed({"spec.rollout.stepz": [5]}))
     assert str(found) == "spec.rollout.stepz: is not a field: correct its name or remove it"
 

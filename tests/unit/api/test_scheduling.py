@@ -71,7 +71,7 @@ def test_each_field_of_kubernetes_is_there(name):
     assert ours == set(getattr(models, OF_KUBERNETES[name]).attribute_map.values())
 
 
-def test_what_is_given_reaches_the_pods_as_it_is():
+def test_scheduling_fields_reach_the_pods_unchanged():
     serving = {"affinity": WHOLE, "topologySpreadConstraints": [SPREAD], "runtimeImage": RUNTIME}
     product = DataProduct.parse(document(serving=serving))
     spec = build_pod_template(product, spec_version(product, RUNTIME))["spec"]

@@ -108,7 +108,7 @@ STATUSES = a_model(
 
 
 @given(STATUSES)
-def test_a_status_comes_back_from_its_json_as_it_was(status):
+def test_a_status_equals_itself_after_a_round_trip_through_json(status):
     written = json.loads(json.dumps(status.to_dict()))
     assert read_status(written) == status
     assert read_status(written).to_dict() == written

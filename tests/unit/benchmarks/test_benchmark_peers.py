@@ -69,7 +69,7 @@ def test_the_user_s_deployment_leaves_the_replica_count_to_flagger():
     assert "replicas" not in flagger.deployment(PRODUCT, "v1")["spec"]
 
 
-def test_a_canary_in_a_wave_is_looked_at_as_often_as_flagger_can():
+def test_a_canary_in_a_wave_has_the_shortest_interval_of_flagger():
     quick = Product("bench-1", "promoted-0001", 1, quick=True)
 
     def interval(peer, product):
@@ -108,7 +108,7 @@ def test_the_ideal_is_the_time_that_the_objects_ask_for(peer):
     ],
     ids=["new", "initializing", "initialized", "progressing", "finalising", "succeeded", "failed"],
 )
-def test_a_canary_s_phase_tells_how_far_it_is(body, ready, promoted):
+def test_a_flagger_canary_is_ready_or_promoted_by_its_phase(body, ready, promoted):
     assert (Flagger().is_ready(body), Flagger().is_promoted(body)) == (ready, promoted)
 
 
@@ -127,7 +127,7 @@ HEALTHY = {"phase": "Healthy", "observedGeneration": "2", "stableRS": "a", "curr
     ],
     ids=["new", "first version", "change not seen", "paused", "other stable", "promoted"],
 )
-def test_a_rollout_s_status_tells_how_far_it_is(body, ready, promoted):
+def test_an_argo_rollout_is_ready_or_promoted_by_its_status(body, ready, promoted):
     assert (ArgoRollouts().is_ready(body), ArgoRollouts().is_promoted(body)) == (ready, promoted)
 
 

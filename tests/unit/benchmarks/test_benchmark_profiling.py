@@ -21,7 +21,7 @@ run ({PYTHON}/threading.py:982);_worker ({PYTHON}/concurrent/futures/thread.py:8
 """
 
 
-def test_what_a_thread_does_while_it_waits_is_no_work():
+def test_samples_of_waiting_threads_are_not_counted():
     assert sum(parse(SAMPLES).values()) == 10
 
 

@@ -77,13 +77,13 @@ def cells(title: str, *, after: str = "") -> list[str]:
         ("wave of promotions: ratio to the ideal", ["–", "–"]),
     ],
 )
-def test_a_bar_tells_the_figure_whether_it_held_and_nothing_where_nothing_was_measured(
+def test_a_bar_shows_its_figure_and_whether_it_held_and_is_empty_without_a_measurement(
     title, expected
 ):
     assert cells(title)[:2] == expected
 
 
-def test_bars_that_were_missed_are_told_with_what_was_wanted():
+def test_missed_bars_are_listed_with_the_figure_and_the_bar():
     assert list(missed(RESULTS)) == [
         (
             "missed at N = 1,000: cold start: all Ready, ratio to the floor: 1.3,"
@@ -126,7 +126,7 @@ def test_figures_of_two_runs_or_of_an_unknown_one_have_no_ratio(run):
     ("run", "seconds", "ratio"),
     [("one", 195.0, 1.3), ("one", 225.0, 1.5), ("another", 225.0, None)],
 )
-def test_a_wave_of_promotions_is_held_against_what_the_control_plane_takes_to_start_it(
+def test_a_wave_of_promotions_is_compared_with_the_floors_start_of_as_many_pods(
     run, seconds, ratio
 ):
     promoted = {"seconds": seconds, "idealSeconds": 126.0, "ratioToIdeal": 1.5, "run": run}
@@ -154,7 +154,7 @@ def test_the_first_figure_that_there_is_of_a_scenario_names_it():
     ]
 
 
-def test_the_page_tells_the_machine_what_was_given_up_requests_and_where_time_goes():
+def test_the_report_has_the_machine_failed_runs_requests_and_time_by_module():
     text = "\n".join(PAGE)
     told = "- N = 500, 1,000, 5,000, on 2026-01-02: 2 cores (a processor), 24 GiB, Python 3.11.7"
     assert told in text
@@ -165,7 +165,7 @@ def test_the_page_tells_the_machine_what_was_given_up_requests_and_where_time_go
     assert "- **flagger 1**: objects. It is another thing." in text
 
 
-def test_what_another_machine_measured_is_not_kept_beside_new_figures_of_its_size(
+def test_figures_of_another_machine_are_replaced_by_new_figures_of_the_same_size(
     tmp_path, monkeypatch
 ):
     file = tmp_path / "results.json"

@@ -26,7 +26,7 @@ def test_the_median_of_the_rounds_is_what_a_cold_start_takes(before, seconds, co
     assert ready_seconds(results) == [seconds]
 
 
-def test_a_cold_start_that_failed_tells_no_time():
+def test_a_failed_cold_start_has_no_time():
     kept: list[Any] = []
     results = {"cold": {"failed": "too slow"}}
     record_rounds(kept.append, [60.0], results)

@@ -260,7 +260,7 @@ def test_a_picture_has_a_line_for_each_policy_and_each_drift():
 
 
 @trains
-def test_a_run_tells_its_course_by_the_thousand(trainer):
+def test_a_run_reports_its_accuracy_for_each_thousand_rows(trainer):
     told = run(NEVER, trainer, 0).as_object()
     assert len(told["course"]) == (ROWS - streams.STREAM_START) // 1_000
     assert told["drifts"] == [5_000]

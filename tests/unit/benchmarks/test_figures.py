@@ -10,7 +10,7 @@ leader_election_master_status{name="dataproduct"} 0.0
 """
 
 
-def test_a_metric_is_told_with_whatever_labels_and_value_and_not_by_its_help_alone():
+def test_a_metric_exists_with_any_labels_and_value_but_not_by_its_help_line_alone():
     metrics = Metrics.parse(EXPOSED)
     assert metrics.tells("leader_election_master_status")
     assert not metrics.tells("process_start_time_seconds")

@@ -51,7 +51,7 @@ def test_a_bento_that_fits_its_product_has_no_finding(tmp_path: Path, capsys):
         ("nu mpy", "3.11", "env/python: requirements.txt: 'nu mpy' is no requirement"),
     ],
 )
-def test_what_the_runtime_will_refuse_is_told_with_the_way_out(
+def test_check_reports_requirements_that_the_runtime_refuses_with_the_way_out(
     requirements: str, python: str, said: str, tmp_path: Path, capsys
 ):
     code, lines = checked(capsys, a_bento(tmp_path / "b", requirements=requirements, python=python))
@@ -123,7 +123,7 @@ def test_a_service_that_starts_a_server_of_its_own_is_named(tmp_path: Path, caps
         ({"owner": None}, "spec.owner: is required"),
     ],
 )
-def test_what_does_not_fit_the_product_names_field_and_way_out(
+def test_check_names_the_field_in_which_a_bento_does_not_fit_its_product(
     changes: dict[str, object], said: str, tmp_path: Path, capsys
 ):
     code, lines = checked(capsys, a_bento(tmp_path / "b"), a_product(tmp_path, **changes))
@@ -132,7 +132,7 @@ def test_what_does_not_fit_the_product_names_field_and_way_out(
     assert [line for line in lines if said in line], lines
 
 
-def test_a_review_that_nobody_can_sign_is_told(tmp_path: Path, capsys):
+def test_check_reports_a_review_role_that_no_member_of_the_team_has(tmp_path: Path, capsys):
     review = {"every": "Month", "startDate": "2026-12-01", "signedBy": ["Auditor"]}
     team = {"members": [{"username": "acb", "role": "DataProductManager"}]}
     bento = a_bento(tmp_path / "b")
@@ -156,7 +156,7 @@ def test_feedback_needs_its_route(tmp_path: Path, capsys):
     assert "spec.serving.feedback: is set, and the bento has no POST /feedback" in lines[0]
 
 
-def test_a_training_that_cannot_build_its_successor_is_told(tmp_path: Path, capsys):
+def test_check_reports_a_bento_whose_training_cannot_build_the_next_bento(tmp_path: Path, capsys):
     bento = a_bento(tmp_path / "b")
     (bento / "src/bentofile.yaml").write_text("python: {packages: [numpy]}\n")
     code, (line,) = checked(capsys, bento, a_product(tmp_path))

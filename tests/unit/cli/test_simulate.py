@@ -111,13 +111,13 @@ def test_a_missing_file_is_wrong_input(capsys):
     assert "absent.yaml" in capsys.readouterr().err
 
 
-def test_without_numpy_the_way_out_is_told(product, capsys, monkeypatch):
+def test_simulate_without_numpy_prints_the_extra_to_install(product, capsys, monkeypatch):
     monkeypatch.setattr(command, "find_spec", lambda _: None)
     assert _simulate(product) == 2
     assert "pip install 'sluicegate[simulate]'" in capsys.readouterr().err
 
 
-def test_what_needs_no_numpy_imports_none():
+def test_commands_without_a_simulation_import_no_numpy():
     """The extra is left out where nobody simulates: plan, explain and replay work without it."""
     modules = "cli.trials.plan, sluicegate.cli.trials.explain, sluicegate.cli.trials.replay, sluicegate.cli.trials.simulate"
     code = f"import sys, sluicegate.{modules}; sys.exit('numpy' in sys.modules)"

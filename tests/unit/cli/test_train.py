@@ -52,7 +52,7 @@ def test_a_better_model_passes_the_gate_and_its_numbers_are_shown(tmp_path: Path
         ({}, "rejected (HoldOutTooSmall); there are no counts of any SLO for both"),
     ],
 )
-def test_what_the_gate_would_refuse_ends_with_one(
+def test_train_exits_1_if_the_hold_out_gate_would_refuse_the_result(
     evaluation: dict[str, object], said: str, tmp_path: Path, capsys
 ):
     code = reporting(evaluation=evaluation)

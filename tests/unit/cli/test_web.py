@@ -85,6 +85,8 @@ async def test_it_reads_all_or_what_is_named_or_the_kubeconfigs_namespace(may, n
         (("no kind",), (), "does not know DataProducts: install the chart"),
     ],
 )  # fmt: skip
-async def test_who_may_list_none_is_told_the_way_out(may, named, words):
+async def test_a_page_without_list_rights_names_the_namespaces_option_in_its_error(
+    may, named, words
+):
     with pytest.raises(SluicegateError, match=words):
         await readable(Transport(Listing(*may)), named)

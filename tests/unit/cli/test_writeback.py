@@ -109,7 +109,7 @@ def test_nothing_is_written_where_nothing_is_to_say(
         ("kind: DataProduct", "kind: {{ kind", "is no plain YAML"),
     ],
 )
-def test_what_cannot_be_written_back_plainly_is_refused_with_the_reason(
+def test_a_manifest_that_cannot_be_edited_in_place_is_refused_with_the_reason(
     before: str, after: str, said: str, tmp_path: Path, capsys
 ):
     text = FILE.replace(before, after, 1)
@@ -172,7 +172,9 @@ fields = st.dictionaries(st.sampled_from("abcd"), words | st.integers() | st.non
     flow=st.booleans(),
     version=st.sampled_from(["v2", "2026.10", "7", "1e3", "blue_2"]),
 )
-def test_whatever_stands_around_it_stays(tmp_path_factory, before, after, style, flow, version):
+def test_writing_back_a_bento_changes_no_other_text_of_the_file(
+    tmp_path_factory, before, after, style, flow, version
+):
     bento = {**before, "image": OLD, "version": "1.0", **after}
     document = {
         "kind": "DataProduct",

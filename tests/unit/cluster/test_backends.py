@@ -179,7 +179,9 @@ def test_without_the_node_image_the_ways_out_are_named(machine, kind):
     assert versions().kind_image in str(told.value)
 
 
-def test_what_kind_says_is_shown_and_kept_and_only_its_end_is_in_the_error(machine, kind, capsys):
+def test_the_output_of_kind_is_shown_and_logged_and_the_error_has_its_last_lines(
+    machine, kind, capsys
+):
     body = "seq 1 200 >&2; echo kubeadm gave up >&2; exit 1"
     machine.install("kind", **{"create cluster": body}, **KIND)
 
@@ -251,7 +253,7 @@ def test_half_a_kubectl_of_an_interrupted_copy_is_not_taken(machine):
     assert cluster.kubectl.read_text() == "whole\n"
 
 
-def test_a_kind_cluster_whose_creation_was_interrupted_is_created_anew(machine, kind):
+def test_a_kind_cluster_whose_creation_was_interrupted_is_deleted_and_created(machine, kind):
     machine.install("kind", get="echo mine", **KIND)
 
     kind.up()
@@ -277,7 +279,7 @@ def test_a_kind_node_that_was_stopped_is_started_and_waited_for(machine, kind):
     assert sum(call.startswith("kind create") for call in machine.calls()) == 1
 
 
-def test_who_waited_for_another_s_start_of_kind_starts_nothing(machine, kind):
+def test_an_up_that_waited_for_another_start_of_kind_creates_no_cluster(machine, kind):
     kind.up()
     before = len(machine.calls())
     # Not Ready when first asked, Ready once the lock is had.
@@ -359,9 +361,7 @@ def test_the_kubelet_of_kind_starts_on_a_host_with_cgroup_v1():
     assert kubelet["failCgroupV1"] is False
 
 
-def test_kind_loads_an_archive_once_and_again_into_a_node_that_was_made_anew(
-    machine, kind, tmp_path
-):
+def test_kind_loads_an_archive_once_for_each_created_node(machine, kind, tmp_path):
     archive = tmp_path / "image.tar"
     archive.write_text("layers")
     kind.up()
@@ -433,7 +433,9 @@ def test_an_image_of_the_dockerfile_is_built_and_named_by_the_digest_that_the_no
 
 
 @pytest.mark.parametrize("backend", ["kind", "local"])
-def test_a_user_who_may_not_use_the_engine_that_is_here_is_told_so(machine, monkeypatch, backend):
+def test_a_user_without_permission_for_the_container_engine_gets_the_command_that_grants_it(
+    machine, monkeypatch, backend
+):
     said = "permission denied while trying to connect to the Docker daemon socket"
     machine.install("docker", version=f"echo {said} >&2; exit 1")
     monkeypatch.setattr("os.geteuid", lambda: 1000)
@@ -455,7 +457,7 @@ def test_a_port_of_kind_s_node_is_reached_where_the_engine_forwards_it(machine):
     assert KindCluster(Identity("mine")).reached_at(30500) == "127.0.0.1:41234"
 
 
-def test_a_node_that_lacks_a_port_is_told_with_the_way_out(machine):
+def test_a_node_without_a_published_port_is_reported_with_the_commands_that_recreate_it(machine):
     machine.install("docker", port="echo no public port >&2; exit 1")
 
     with pytest.raises(ClusterError, match=r"no public port.*cluster up.*cluster down"):
@@ -536,7 +538,7 @@ def test_where_nothing_can_be_installed_the_command_is_named(monkeypatch):
         require_packages(["runc", "conntrack"])
 
 
-def test_what_an_image_is_made_with_is_asked_for_before_it_is_made(monkeypatch, tmp_path):
+def test_a_missing_image_builder_is_reported_before_the_build(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("cluster.prerequisites.is_debian", lambda: False)
     wanted = Debian(suite="bookworm", packages=("python3",))

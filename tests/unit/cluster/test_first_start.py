@@ -61,7 +61,7 @@ def test_a_kubectl_is_announced_where_the_node_s_own_does_not_run(install, syste
     assert "kubectl, compiled" not in announced("kind", system)
 
 
-def test_what_the_engine_has_is_not_announced(install):
+def test_an_image_that_the_engine_has_is_not_announced(install):
     install("docker", "")
     install("kind", f"echo kind {versions().modules['sigs.k8s.io/kind']}")
     install("helm", "echo v4.3.1")

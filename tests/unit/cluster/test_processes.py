@@ -141,7 +141,7 @@ def test_a_program_whose_record_was_never_written_is_replaced(processes, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_program_can_be_told_by_its_mark_as_soon_as_it_was_started(processes):
+def test_a_process_is_identified_by_its_mark_as_soon_as_it_started(processes):
     untold = []
     for _ in range(200):
         pid = processes.start(sleeper()).pid  # in place of the one before

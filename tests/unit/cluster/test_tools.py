@@ -54,7 +54,7 @@ esac
         ("etcd", "darwin", "etcd", ".", "linux"),
     ],
 )
-def test_what_runs_on_this_machine_is_built_for_it_and_what_runs_on_the_node_for_linux(
+def test_programs_of_the_host_are_built_for_its_system_and_programs_of_the_node_for_linux(
     install, name, system, built, package, goos
 ):
     install("env", 'exec /usr/bin/env "$@"')

@@ -70,7 +70,7 @@ def test_kubernetes_staging_modules_have_the_release_of_kubernetes(folder):
     assert set(replaced.values()) == {versions().kubernetes.replace("v1.", "v0.", 1)}
 
 
-def test_what_most_programs_compile_they_compile_once():
+def test_modules_shared_by_the_go_programs_have_one_version():
     """Another version of client-go alone costs a cold start half a minute of two cores."""
     folders = ("kube", "helm", "prometheus", "coredns", "containerd", "etcd", "kwok")
     asked: dict[str, list[str]] = {}

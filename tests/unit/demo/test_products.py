@@ -41,7 +41,7 @@ def test_a_sample_has_a_team_markets_and_a_review_that_the_team_can_sign(sample)
     assert spec.serving.market is not None
 
 
-def test_what_a_team_wrote_of_its_product_stays(sample):
+def test_fitting_a_sample_keeps_the_fields_that_its_team_wrote(sample):
     written, applied = sample.file(), fitted(sample.file(), MODEL, repository=REPOSITORY)
     assert {**applied["spec"], **dict.fromkeys(OURS, 0)} == {
         **written["spec"],
@@ -62,7 +62,7 @@ def test_a_products_file_is_not_changed_by_fitting_it(sample):
     assert document == sample.file()
 
 
-def test_a_bento_is_trained_anew_when_a_file_or_the_market_changes(tmp_path):
+def test_a_bento_is_trained_again_when_a_file_or_the_market_changes(tmp_path):
     (tmp_path / "train.py").write_text("1")
     first = content_key([tmp_path], "v1", "{}")
     (tmp_path / "__pycache__").mkdir()

@@ -53,7 +53,7 @@ def test_a_product_without_a_decision_is_shown_without_one():
     ],
     ids=["as it was pushed", "retrained since"],
 )
-def test_after_a_push_that_was_taken_back_spec_model_names_what_serves(serves, model):
+def test_after_a_rolled_back_push_the_demo_sets_spec_model_to_stable(serves, model):
     pushed = {"bento": {"image": "r@v1", "version": "v1", "service": "S"}, "evaluation": COUNTS}
     product = {
         "apiVersion": "a",

@@ -26,7 +26,7 @@ def told(before, after):
     return list(news(look(before), look(after)))
 
 
-def test_a_product_that_nobody_has_seen_yet_says_nothing():
+def test_a_product_without_status_produces_no_news():
     assert look({"metadata": {}}) == Seen()
     assert not list(news(Seen(), Seen()))
 
@@ -97,7 +97,7 @@ NEWS = {
 
 
 @pytest.mark.parametrize(("before", "after", "line"), NEWS.values(), ids=NEWS)
-def test_what_is_new_is_told_once_in_a_sentence(before, after, line):
+def test_a_status_change_is_printed_once_as_a_sentence(before, after, line):
     assert told(product(**before), product(**after)) == ([line] if line else [])
 
 
@@ -111,7 +111,7 @@ def test_the_baseline_is_that_of_the_stable_version():
     assert look(product(stable={"version": "v1"})).baseline is None
 
 
-def test_a_promotion_is_told_with_the_version_that_is_kept():
+def test_a_promotion_is_printed_with_the_version_that_is_kept():
     past = {"version": "v1", "outcome": "Replaced", "endTime": "1"}
     before = product(stable=stable(), candidate=candidate(100))
     after = product(stable=stable("v2"), history=[past])

@@ -1,4 +1,4 @@
-"""What users read has the words of the field; docs/glossary.md has them, with those to avoid."""
+"""Texts for users and test names have the words of the field, which docs/glossary.md lists."""
 
 from __future__ import annotations
 
@@ -46,6 +46,9 @@ BANNED = {
 """Words to avoid as regular expressions, with those of the field for each."""
 PAGES = ("*.md", "docs/*.md", "docs/adr/*.md", "docs/tutorials/*.md", "tests/README.md", "cluster/README.md", "bentos/*/README.md", "gitops/README.md")  # fmt: skip
 PATTERN = re.compile(rf"\b({'|'.join(BANNED)})\b", re.IGNORECASE)
+TEST = re.compile(r"^ *(?:async )?def (test_\w+)", re.MULTILINE)
+WITHOUT_SUBJECT = re.compile(r"test_(what|whatever|who|whoever|whose)_")
+"""Test names that begin without a component as their subject."""
 
 
 def found_in(texts: Iterator[tuple[str, str]]) -> list[str]:
@@ -132,3 +135,14 @@ def test_a_word_to_avoid_is_found_in_any_form():
     assert found_in(iter([("x", "Nobody is told"), ("y", "the candidate is rolled back")])) == [
         "x: 'Nobody' in 'Nobody is told'"
     ]
+
+
+def test_a_test_name_has_a_subject_and_the_words_of_the_field():
+    names = [
+        (str(path.relative_to(ROOT)), name)
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for name in TEST.findall(path.read_text(encoding="utf-8"))
+    ]
+    assert len(names) > 3000
+    assert found_in((where, name.replace("_", " ")) for where, name in names) == []
+    assert [name for _, name in names if WITHOUT_SUBJECT.match(name)] == []

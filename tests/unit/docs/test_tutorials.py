@@ -99,7 +99,7 @@ three
     ]
 
 
-def test_what_a_page_shows_is_compared_but_for_what_it_leaves_out():
+def test_output_is_compared_with_a_tutorial_except_for_ellipses():
     assert prints("NAME  STATE\niris  …\n", "NAME     STATE\niris     Healthy  1m")
     assert prints("…\nlast\n", "first\nsecond\nlast\n")
     assert not prints("iris  …\n", "iris Healthy\nwines Healthy\n")

@@ -120,7 +120,7 @@ def test_an_answer_becomes_the_error_of_its_kind_with_the_servers_words(status, 
     assert str(error).startswith("get /x")
 
 
-def test_a_webhook_that_can_t_be_asked_is_told_from_a_server_that_fails():
+def test_a_failed_webhook_call_is_distinguished_from_a_server_error():
     body = json.dumps({"message": 'failed calling webhook "x": no route'}).encode()
     assert type(errors.from_response("apply /x", 500, body, {})) is errors.WebhookFailed
 
@@ -139,7 +139,7 @@ def test_a_lease_survives_being_written_and_read():
     assert parse_lease(render_lease(KEY, record)) == record
 
 
-def test_a_lease_that_nobody_took_holds_for_fifteen_seconds():
+def test_a_new_lease_record_lasts_fifteen_seconds_and_has_no_holder():
     assert LeaseRecord() == LeaseRecord("", 15, None, None, 0, "")
     assert render_lease(KEY, LeaseRecord("a")) == {
         "metadata": {"namespace": "shop", "name": "a"},
@@ -147,7 +147,7 @@ def test_a_lease_that_nobody_took_holds_for_fifteen_seconds():
     }
 
 
-def test_a_lease_that_others_left_bare_reads_as_held_by_nobody():
+def test_a_lease_without_usable_fields_parses_as_unheld():
     for spec in ({}, None, {"renewTime": "soon", "acquireTime": ""}):
         bare = {"metadata": {"resourceVersion": "7"}, "spec": spec}
         assert parse_lease(bare) == LeaseRecord("", 0, None, None, 0, "7")
@@ -171,7 +171,7 @@ def test_the_owned_part_holds_our_fields_with_their_live_values_and_no_others():
     assert owned_part(body, "somebody") == {}
 
 
-def test_what_we_applied_to_the_status_is_not_ours_in_the_spec():
+def test_fields_applied_to_the_status_are_not_owned_in_the_spec():
     body = live({"f:status": {"f:state": {}}}, a=1)
     body["metadata"]["managedFields"][0]["subresource"] = "status"
     assert owned_part(body, "me") == {}
@@ -180,7 +180,7 @@ def test_what_we_applied_to_the_status_is_not_ours_in_the_spec():
     assert owned_part(body, "me") == {"spec": {"a": 1}}
 
 
-def test_when_we_last_applied_something_is_told_by_the_server():
+def test_the_time_of_the_last_apply_is_read_from_managed_fields():
     body = live({"f:spec": {}})
     assert (written_at(body, "me"), written_at({}, "me")) == (0, 0)
     body["metadata"]["managedFields"][0]["time"] = "2026-11-29T08:00:00Z"

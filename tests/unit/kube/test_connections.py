@@ -161,7 +161,7 @@ async def test_a_request_is_sent_as_it_is_with_all_of_its_headers(opened):
     assert sent.headers.getall("Impersonate-Group") == ["a", "b"]
 
 
-async def test_an_answer_that_goes_on_is_cut_where_nobody_reads_it_any_more(opened):
+async def test_an_endless_response_is_closed_when_its_reader_stops(opened):
     reading = opened.wire.lines(ApiRequest("watch", "GET", "/200/endless"))
     assert await anext(reading) == b"line"
     await reading.aclose()

@@ -48,7 +48,7 @@ async def test_a_proxy_of_the_kubeconfig_wins_over_that_of_the_environment(monke
     assert (await login()).proxy == "http://own.example:3128"
 
 
-async def test_where_nobody_says_who_asks_the_ways_out_are_named(monkeypatch, tmp_path):
+async def test_a_login_without_credentials_names_the_ways_to_provide_them(monkeypatch, tmp_path):
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(Unauthorized, match=r"no credentials: .*run in a pod .*, or set KUBECONFIG"):
         await login()
@@ -62,7 +62,7 @@ async def test_a_client_has_room_for_all_that_is_under_way_and_its_token():
     assert await bearer_of(configuration) is None
 
 
-async def test_no_request_looks_at_the_environment_again():
+async def test_no_request_reads_the_environment_again():
     configuration = await login()
     assert configuration.client_session_kwargs == {"trust_env": False}
 

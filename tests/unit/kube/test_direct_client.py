@@ -96,7 +96,7 @@ def failure(status, reason):
     return status, {}, json.dumps({"kind": "Status", "reason": reason, "message": "no"}).encode()
 
 
-def test_who_asks_is_in_each_request_with_all_groups():
+def test_each_request_has_the_impersonated_user_and_all_groups():
     headers = (("Authorization", "Bearer t"), ("Impersonate-User", "dpm"),
                ("Impersonate-Group", "a"), ("Impersonate-Group", "b"))  # fmt: skip
     with serving(ok(), ok()) as (port, asked):
@@ -136,7 +136,7 @@ def test_a_compressed_answer_is_read():
         (failure(409, "Conflict"), Conflict), (ok(b"<html>"), Transient), (ok(b"[]"), KubeError),
     ],
 )  # fmt: skip
-def test_what_is_no_answer_is_an_error_of_its_kind(answer, error):
+def test_each_malformed_answer_raises_its_kind_of_error(answer, error):
     with serving(answer) as (port, _), pytest.raises(error):
         read(Access(f"http://127.0.0.1:{port}"))
 
@@ -152,7 +152,7 @@ def test_a_read_is_sent_again_where_the_server_closed_an_idle_connection_and_a_w
         assert [method for method, *_ in asked] == ["GET", "GET", "GET", "PATCH"]
 
 
-def test_a_watch_yields_each_change_and_tells_why_it_ends():
+def test_a_watch_yields_each_change_and_raises_the_reason_for_its_end():
     changes = [("ADDED", {"kind": "X"}), ("MODIFIED", {"kind": "Y"})]
     lines = [json.dumps({"type": kind, "object": body}) for kind, body in changes]
     old = json.dumps({"type": "ERROR", "object": {"message": "too old"}})
@@ -200,7 +200,7 @@ def test_a_list_is_read_page_by_page():
     ]
 
 
-def test_no_server_and_no_answer_are_told_apart():
+def test_an_unreachable_server_and_a_timeout_raise_different_errors():
     with serving() as (port, _):
         pass
     with pytest.raises(Transient, match="can't be reached"):

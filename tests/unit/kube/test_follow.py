@@ -145,7 +145,7 @@ async def test_lists_that_fail_are_repeated_after_pauses_of_half_a_minute_at_mos
 
 
 @virtually
-async def test_a_watch_that_is_told_to_wait_is_followed_by_a_list_no_sooner():
+async def test_a_watch_refused_with_retry_after_is_listed_again_only_after_that_time():
     class Busy(Failing):
         async def lines(self, request):
             if virtual_loop().time() < 10:

@@ -139,7 +139,7 @@ def test_a_path_of_an_exec_plugin_begins_at_the_file(tmp_path, monkeypatch):
         ({"exec": {"apiVersion": "v0", "command": "x"}}, {}, "user.exec.apiVersion: is v0"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named_with_the_way_out(tmp_path, user, change, said):
+def test_an_unusable_kubeconfig_is_reported_with_the_way_out(tmp_path, user, change, said):
     environment = written(tmp_path / "config", config(**user) | change)
     with pytest.raises(InvalidInput) as caught:
         read_access(ME, environment)
@@ -185,7 +185,7 @@ def test_without_a_choice_the_file_of_the_home_folder_is_read(tmp_path, monkeypa
         assert read_access(ME, environment).headers == (("Authorization", "Bearer home"),)
 
 
-def test_what_is_empty_in_a_kubeconfig_is_absent(tmp_path):
+def test_an_empty_field_of_a_kubeconfig_counts_as_absent(tmp_path):
     document = config(token=None, username="me")
     document["contexts"][0]["context"] |= {"namespace": None}
     document["clusters"][0]["cluster"] |= {"tls-server-name": None, "proxy-url": None}
@@ -216,12 +216,14 @@ def test_a_file_that_is_no_kubeconfig_is_named(tmp_path, text):
         read_access(Selection(kubeconfig=str(tmp_path / "config")), {})
 
 
-def test_no_kubeconfig_at_all_is_told(tmp_path):
+def test_a_missing_kubeconfig_is_reported_with_the_ways_to_set_it(tmp_path):
     with pytest.raises(InvalidInput, match="set KUBECONFIG, or give --kubeconfig FILE"):
         read_access(ME, {"KUBECONFIG": str(tmp_path / "none")})
 
 
-def test_a_pod_uses_its_account_unless_told_otherwise(tmp_path, monkeypatch):
+def test_a_pod_uses_its_service_account_unless_a_kubeconfig_or_context_is_given(
+    tmp_path, monkeypatch
+):
     for name, text in {"namespace": "ci\n", "ca.crt": "CA", "token": "t"}.items():
         (tmp_path / name).write_text(text)
     monkeypatch.setattr("sluicegate.kube.kubeconfig.SERVICE_ACCOUNT", tmp_path)

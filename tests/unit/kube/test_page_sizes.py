@@ -63,7 +63,7 @@ async def test_a_page_that_is_too_large_is_asked_for_by_halves():
     assert await limits(too_large, small, small, 0, chunk=9) == [9, 4, 8, 9]
 
 
-async def test_one_object_alone_may_have_any_size():
+async def test_a_page_of_one_object_may_have_any_size():
     pages = Pages(AnswerTooLarge("…"), MOST + 1, 0)
     api = KubeApi(Transport(pages), OpenGate(), field_manager="test")
     assert [page async for page in api.pages(CONFIG_MAPS, chunk=2)]

@@ -27,7 +27,7 @@ def test_a_page_may_be_empty(items):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"items":[{}', '{"items":[1 2]}', "<html>"])
-def test_what_is_no_list_is_a_passing_failure(text):
+def test_a_page_that_is_no_list_raises_a_transient_error(text):
     with pytest.raises(Transient):
         _ = Page(text).token
 

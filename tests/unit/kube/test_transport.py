@@ -108,7 +108,7 @@ async def test_an_answer_is_one_of_the_two_hundreds(status, taken):
             await transport.send(READ)
 
 
-async def test_what_must_wait_is_not_sent_until_the_server_is_patient_again():
+async def test_no_request_is_sent_before_the_retry_after_of_a_429_ends():
     clock = ManualClock()
     server = Server((429, {"Retry-After": "20"}), 200)
     transport = Transport(server, clock=clock)
@@ -190,7 +190,7 @@ def test_the_longest_wish_counts():
 
 
 @virtually
-async def test_who_waits_goes_on_when_the_last_wish_is_over():
+async def test_a_waiting_request_continues_after_the_last_requested_pause():
     patience = Patience(virtual_loop().time)
     patience.ask(5)
     waiting = asyncio.create_task(patience.wait())

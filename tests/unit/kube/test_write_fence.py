@@ -60,7 +60,7 @@ def behind(server: ApiStandIn, seconds: float) -> KubeApi:
     return server.behind(WriteFence(bucket, HeldFor(seconds), boottime))
 
 
-def test_whatever_the_port_can_do_reads_or_is_listed_here_as_a_write():
+def test_every_method_of_the_api_is_listed_as_a_read_or_a_write():
     public = {
         name
         for name, one in vars(KubeApi).items()

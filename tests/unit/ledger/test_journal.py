@@ -178,7 +178,7 @@ def test_a_review_is_signed_once_each_role_has_signed_after_the_seal(
     assert str(standing(made, now).state) == state
 
 
-def test_a_disagreement_is_kept_and_a_role_that_nobody_has_is_named():
+def test_an_objection_is_kept_and_a_role_without_a_member_is_named():
     made = review(("acb", "DataProductManager", "Object", AFTER), signed_by=BOTH)
     where = standing(made, SOON)
     assert [(one.username, one.verdict) for one in where.signed] == [("acb", "Object")]

@@ -66,7 +66,7 @@ def test_periods_and_days_leave_no_gap_and_begin_on_whole_blocks(every, zone, da
     assert period_at(it, noon) == period
 
 
-def test_a_zone_that_doesnt_exist_is_told_with_how_to_write_one():
+def test_an_unknown_time_zone_is_reported_with_an_example_of_a_valid_one():
     with pytest.raises(UnknownZone, match=r"Europe/Lutetia.*write it as Europe/Paris"):
         period_at(cycle(zone="Europe/Lutetia"), 0.0)
 

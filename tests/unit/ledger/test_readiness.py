@@ -50,7 +50,9 @@ def test_a_product_that_has_all_meets_each_check():
 @pytest.mark.parametrize(
     ("name", "changes", "says"), [(k, *v) for k, v in LACKS.items()], ids=LACKS
 )
-def test_what_is_missing_is_named_with_the_way_out_and_nothing_else_is(name, changes, says):
+def test_a_readiness_item_that_is_missing_is_the_only_one_named_with_the_way_out(
+    name, changes, says
+):
     unmet = {one.name: one for one in found(changes).values() if str(one.state) != "Met"}
     assert list(unmet) == [name]
     assert str(unmet[name].state) == "Missing"

@@ -40,7 +40,7 @@ def test_pods_without_requests_have_hours_and_days_without_pods_have_none():
     assert hours_of([ReviewDay(date="2026-11-01")]) is None
 
 
-def test_what_is_only_limited_is_reserved_by_its_limit():
+def test_a_resource_without_a_request_is_reserved_by_its_limit():
     given = Resources(requests={"cpu": "1"}, limits={"cpu": "2", "nvidia.com/gpu": "1"})
     assert given.reserved() == {"cpu": "1", "nvidia.com/gpu": "1"}
 

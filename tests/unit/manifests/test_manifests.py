@@ -198,7 +198,7 @@ def test_a_server_is_asked_whether_it_lives_as_often_as_its_seconds_allow():
      {"spec.serving.latencyBucketsMilliseconds": [250]}, {"spec.serving.feedback": None}],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
-def test_what_pods_are_made_of_changes_the_hash(change):
+def test_a_field_that_is_part_of_the_pods_changes_the_inputs_hash(change):
     owner, other = product(), product(**change)
     assert inputs_hash(owner, version_of(owner)) != inputs_hash(other, version_of(owner))
 
@@ -209,7 +209,7 @@ def test_what_pods_are_made_of_changes_the_hash(change):
      {"spec.slos": [], "spec.model.evaluation": {}}, {"spec.serving.runtimeImage": RUNTIME}, {"metadata.generation": 9}],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
-def test_what_pods_are_not_made_of_does_not(change):
+def test_a_field_that_is_no_part_of_the_pods_keeps_the_inputs_hash(change):
     by_market = {"spec.serving.market": REMOVED}
     owner, other = product(**by_market), product(**change, **by_market)
     assert inputs_hash(owner, version_of(owner)) == inputs_hash(other, version_of(owner))
@@ -420,7 +420,7 @@ def test_each_rule_of_the_route_has_the_same_weights():
     assert route["spec"]["rules"][1]["matches"] == [{"path": {"type": "PathPrefix", "value": "/"}}]
 
 
-def test_every_child_belongs_to_the_product_and_blocks_nobody():
+def test_every_child_has_a_controller_reference_that_does_not_block_owner_deletion():
     owner = product()
     for child in (
         build_deployment(owner, version_of(owner), replicas=1),
@@ -520,7 +520,7 @@ def template_of(template: dict) -> dict:
     return job_of(**changes, **{"spec.retraining.serviceAccountName": None})["spec"]["template"]
 
 
-def test_a_template_is_told_all_that_it_may_not_say():
+def test_a_pod_template_is_refused_with_the_paths_of_all_forbidden_fields():
     with pytest.raises(InvalidProduct) as refusal:
         template_of(WILD_TEMPLATE)
     at = "spec.retraining.podTemplate"
@@ -532,7 +532,7 @@ def test_a_template_is_told_all_that_it_may_not_say():
     }  # fmt: skip
 
 
-def test_what_is_enforced_is_set_over_a_template():
+def test_enforced_fields_override_a_pod_template():
     template = template_of(TAME_TEMPLATE)
     spec, trainer = template["spec"], template["spec"]["containers"][0]
     assert spec["restartPolicy"] == "Never"
@@ -548,7 +548,7 @@ def test_what_is_enforced_is_set_over_a_template():
     assert template["metadata"]["labels"][names.LABEL_COMPONENT] == "trainer"
 
 
-def test_what_a_template_may_say_is_kept():
+def test_allowed_fields_of_a_pod_template_are_kept():
     own = {
         "args": ["--fast"], "workingDir": "/src", "imagePullPolicy": "Always",
         "envFrom": [{"configMapRef": {"name": "a"}}], "resources": {"requests": {"cpu": "1"}},

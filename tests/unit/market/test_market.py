@@ -48,7 +48,7 @@ def test_a_day_is_the_same_from_wherever_one_looks_back_to_it():
     assert np.array_equal(later.price[:50], draw_sales(MARKET, days=1, per_day=50).price)
 
 
-def test_what_is_set_aside_is_drawn_apart():
+def test_the_hold_out_is_drawn_from_its_own_stream():
     sales = draw_sales(MARKET, days=1, per_day=500)
     aside = draw_sales(MARKET, days=1, per_day=500, stream="hold-out")
     assert not np.isin(aside.price * aside.cars.mileage, sales.price * sales.cars.mileage).any()
@@ -93,7 +93,7 @@ def test_widening_multiplies_the_candidates_by_cars_that_are_rarely_opened():
     assert abroad[np.arange(300), searches.opened].mean() < 0.05
 
 
-def test_the_place_of_a_car_tells_nothing_of_its_being_opened():
+def test_opened_cars_are_spread_evenly_over_the_places_of_a_result():
     places = np.bincount(draw_searches(MARKET, days=4, per_day=500).opened, minlength=16)
     assert places.min() > 2000 / 16 * 0.6
 

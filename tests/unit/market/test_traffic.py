@@ -74,7 +74,7 @@ async def sent(product, *, requests, bearer="secret", **changes):
         return traffic.tally
 
 
-async def test_each_request_is_sent_once_and_each_truth_comes_back(product):
+async def test_each_request_is_sent_once_and_each_prediction_gets_its_label(product):
     tally = await sent(product, requests=60)
     assert (tally.sent, tally.failed, product.requests) == (60, 0, 60)
     assert product.hosts == {"market.example"}
@@ -106,7 +106,7 @@ async def test_truths_that_are_on_their_way_when_it_ends_arrive(product):
     assert set(traffic.tally.refused) == {"Repeated"}
 
 
-async def test_what_feedback_refuses_is_counted_by_its_reason(product):
+async def test_refused_feedback_is_counted_by_its_reason(product):
     tally = await sent(product, requests=10)
     assert tally.refused["Repeated"] >= 1
     assert tally.truths == 40

@@ -168,7 +168,7 @@ def test_without_an_objective_a_market_is_judged_by_what_was_accepted_or_not_at_
     assert after.slos[0].markets == ()
 
 
-def test_a_product_that_doesnt_count_by_market_is_told_nothing_of_it():
+def test_a_product_that_doesnt_count_by_market_gets_no_markets_in_status():
     observation = serving_world(30).observation()
     status = observation.product.status
     assert with_markets(observation, status) is status

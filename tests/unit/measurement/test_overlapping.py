@@ -113,7 +113,7 @@ async def test_canary_blocks_that_are_late_do_not_replace_those_of_the_length_wa
 
 
 @pytest.mark.parametrize("comes_back", ["while it is read", "later"])
-async def test_a_canary_that_leaves_and_comes_back_has_its_past(reading, comes_back):
+async def test_a_canary_that_ends_and_starts_again_has_its_past_blocks(reading, comes_back):
     reading.want(IN_CANARY)
     late, release = await reading.begin(60, canary=True)
     reading.want(AT_REST)
@@ -128,7 +128,7 @@ async def test_a_canary_that_leaves_and_comes_back_has_its_past(reading, comes_b
     assert len(reading.canary_blocks()) >= 1800 // 60
 
 
-async def test_what_comes_of_a_product_that_is_gone_is_forgotten(reading):
+async def test_an_answer_for_a_deleted_product_is_dropped(reading):
     reading.want(AT_REST)
     late, release = await reading.begin(LONG)
     reading.want(None)
@@ -165,7 +165,7 @@ async def test_a_product_that_goes_while_its_past_is_taken_in_does_no_harm():
 
 
 @pytest.mark.parametrize(("block_seconds", "at_rest"), [(LONG, [CARS]), (30, [])])
-async def test_one_look_takes_in_a_canary_whose_blocks_settle_with_those_at_rest(
+async def test_a_canary_whose_blocks_end_with_those_of_idle_products_is_reconciled_once(
     reading, block_seconds, at_rest
 ):
     reading.want(target(block_seconds, canary=True))
@@ -176,7 +176,7 @@ async def test_one_look_takes_in_a_canary_whose_blocks_settle_with_those_at_rest
     assert await reading.read(canary, canary=True, now=later) == [CARS]
 
 
-async def test_products_at_rest_leave_a_query_for_those_in_a_canary(reading):
+async def test_reads_of_idle_products_leave_a_query_slot_for_a_canary(reading):
     lengths = [LONG, 2 * LONG, 3 * LONG, 4 * LONG]
     held = reading.server.held = {length: Held() for length in lengths}
     wanted = {Key("catalog", f"vans-{length}"): target(length) for length in lengths}

@@ -145,7 +145,7 @@ async def test_each_block_is_read_once_though_eras_follow_one_another():
         assert [one.index for one in blocks] == list(indexes)
 
 
-async def test_what_prometheus_refuses_is_unavailable_and_said():
+async def test_a_query_that_prometheus_refuses_is_recorded_as_unavailable_with_a_note():
     notes, file = await recorded(
         body(), Rows(measured("v1", OLD)), lies={"labelled": Lie.ERROR_500}
     )
@@ -167,7 +167,7 @@ async def test_a_block_without_enough_scrapes_is_marked():
     assert file["blocks"][0]["coverage"] == "0"
 
 
-async def test_what_is_not_in_a_record_is_said():
+async def test_a_record_notes_what_it_leaves_out():
     gauge = {
         "name": "basket",
         "indicator": {"gauge": {"metric": "basket", "direction": "HigherIsBetter"}},

@@ -92,7 +92,7 @@ def test_a_round_has_its_documented_pauses():
 
 
 @in_rounds
-async def test_a_block_is_read_as_soon_as_it_has_settled_and_its_product_is_looked_at(rounds):
+async def test_a_block_is_read_as_soon_as_it_is_complete_and_its_product_is_requeued(rounds):
     rounds.measurements.want(CARS, target())
     await asyncio.sleep(700)
     assert rounds.prometheus.times(300) == pytest.approx([0, 60, 360, 660], abs=0.11)
@@ -113,7 +113,7 @@ async def test_a_product_that_comes_is_read_after_a_second_in_which_others_come(
 
 @pytest.mark.parametrize(("seconds", "pause"), [(300, 10.0), (5, 5.0)])
 @in_rounds
-async def test_what_is_not_answered_is_asked_for_again_each_ten_seconds_or_each_block(
+async def test_an_unanswered_query_is_retried_every_ten_seconds_or_every_block(
     rounds, seconds, pause
 ):
     rounds.prometheus.fails = lambda now: now > 66

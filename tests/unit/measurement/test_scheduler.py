@@ -107,9 +107,7 @@ async def test_a_product_that_comes_while_its_length_is_read_is_not_kept_waiting
 
 
 @pytest.mark.slow
-async def test_a_canary_that_begins_is_not_kept_waiting_for_a_block_of_those_at_rest(
-    evaluation, measurements
-):
+async def test_a_new_canary_does_not_wait_for_a_block_of_idle_products(evaluation, measurements):
     measurements.want(CARS, target(CARS))
     async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
         assert await looked_at.get() == (CARS, QueuePriority.BACKGROUND)
@@ -118,7 +116,7 @@ async def test_a_canary_that_begins_is_not_kept_waiting_for_a_block_of_those_at_
             pass  # an hour may have ended just now
 
 
-async def test_a_canary_is_looked_at_before_products_at_rest(evaluation, measurements):
+async def test_a_canary_has_a_higher_queue_priority_than_idle_products(evaluation, measurements):
     measurements.want(CARS, target(CARS))
     measurements.want(VANS, target(VANS, canary=True))
     told: dict[Key, QueuePriority] = {}
@@ -128,7 +126,7 @@ async def test_a_canary_is_looked_at_before_products_at_rest(evaluation, measure
     assert told == {CARS: QueuePriority.BACKGROUND, VANS: QueuePriority.NORMAL}
 
 
-async def test_a_canary_does_not_wait_until_those_at_rest_are_read(
+async def test_a_canary_does_not_wait_until_idle_products_are_read(
     server, evaluation, measurements
 ):
     held = server.held[AN_HOUR] = Held()
@@ -144,7 +142,7 @@ async def test_a_canary_does_not_wait_until_those_at_rest_are_read(
 
 
 @pytest.mark.slow
-async def test_what_is_under_way_as_the_clock_is_set_back_is_read_anew(
+async def test_a_read_under_way_while_the_clock_is_set_back_is_repeated(
     server, evaluation, measurements
 ):
     held = server.held[AN_HOUR] = Held()
@@ -168,7 +166,7 @@ async def test_what_is_under_way_as_the_clock_is_set_back_is_read_anew(
 
 
 @pytest.mark.slow
-async def test_what_goes_wrong_in_a_round_ends_the_others_and_is_told(
+async def test_an_error_in_one_round_ends_the_other_rounds_and_is_raised(
     server, evaluation, measurements
 ):
     held = server.held[AN_HOUR] = Held()
@@ -200,7 +198,7 @@ async def test_a_clock_that_is_set_back_delays_the_next_round_by_a_block_at_most
 
 
 @pytest.mark.parametrize(("seconds", "last"), [(AN_HOUR, 4.8), (60, 4.8), (5, 2.0)])
-def test_thousands_at_rest_are_looked_at_one_after_the_other_and_a_canary_at_once(
+def test_thousands_of_idle_products_are_requeued_spread_over_time_and_a_canary_at_once(
     measurements, seconds, last
 ):
     many = [Key("catalog", f"cars-{number}") for number in range(scheduler.AT_ONCE + 800)]

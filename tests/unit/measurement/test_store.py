@@ -69,7 +69,7 @@ def newest(measurements: Measurements) -> Quality:
     return series.block(measurements.newest(300)).quality
 
 
-async def test_nothing_is_owed_once_all_is_answered_and_something_while_it_is_not(
+async def test_measurements_are_outstanding_until_all_queries_are_answered(
     server, evaluation, measurements
 ):
     server.lies[""] = Lie.ERROR_503
@@ -82,7 +82,7 @@ async def test_nothing_is_owed_once_all_is_answered_and_something_while_it_is_no
     assert newest(measurements) is Quality.COUNTED
 
 
-async def test_a_past_that_could_not_be_read_between_two_blocks_is_owed(
+async def test_a_past_that_could_not_be_read_between_two_blocks_is_outstanding(
     server, evaluation, measurements
 ):
     await measurements.read(evaluation, NOW)
@@ -92,7 +92,7 @@ async def test_a_past_that_could_not_be_read_between_two_blocks_is_owed(
     assert measurements.owes(AT_REST)
 
 
-async def test_a_product_whose_past_was_read_between_two_blocks_is_looked_at(
+async def test_a_product_whose_past_was_read_between_two_blocks_is_requeued(
     evaluation, measurements
 ):
     await measurements.read(evaluation, NOW)
@@ -115,7 +115,7 @@ async def test_a_version_that_was_just_accepted_has_no_past_to_be_asked_for(serv
     assert min(float(form["start"]) for form in server.forms) < newest - 3000
 
 
-async def test_a_product_that_only_warms_up_is_not_looked_at_until_its_first_block_unless_reading_fails(
+async def test_a_product_that_only_warms_up_is_requeued_before_its_first_block_only_if_reading_fails(
     server, evaluation
 ):
     measurements = Measurements(Timing())
@@ -131,7 +131,7 @@ async def test_a_product_that_only_warms_up_is_not_looked_at_until_its_first_blo
     assert CARS in await measurements.read(evaluation, NOW + 900)
 
 
-async def test_a_product_that_warms_up_is_looked_at_when_it_alone_can_t_be_read(server, evaluation):
+async def test_a_product_that_warms_up_is_requeued_when_it_alone_can_t_be_read(server, evaluation):
     measurements = Measurements(Timing())
     measurements.want(CARS, target(CARS, evidence_from=NOW + 900), warms_up=True)
     assert CARS not in await measurements.read(evaluation, NOW)
@@ -140,7 +140,7 @@ async def test_a_product_that_warms_up_is_looked_at_when_it_alone_can_t_be_read(
     assert not measurements.problem(300)
 
 
-async def test_a_product_that_warms_up_is_looked_at_when_its_samples_are_stale(server, evaluation):
+async def test_a_product_that_warms_up_is_requeued_when_its_samples_are_stale(server, evaluation):
     measurements = Measurements(Timing())
     young = target(CARS, evidence_from=NOW + 900)
     measurements.want(CARS, young, warms_up=True)
@@ -149,7 +149,7 @@ async def test_a_product_that_warms_up_is_looked_at_when_its_samples_are_stale(s
     assert CARS in await measurements.read(evaluation, NOW)
 
 
-async def test_what_was_known_of_a_length_of_block_is_forgotten_with_its_last_product(
+async def test_the_readings_of_a_block_length_are_dropped_with_its_last_product(
     evaluation, measurements
 ):
     await measurements.read(evaluation, NOW)
@@ -195,7 +195,7 @@ async def test_blocks_of_the_future_are_forgotten_when_the_clock_is_set_back(
     assert newest(measurements) is Quality.COUNTED
 
 
-async def test_a_canary_is_read_anew_when_the_clock_is_set_back_within_a_block(
+async def test_a_canary_keeps_its_blocks_when_the_clock_is_set_back_within_a_block(
     server, evaluation, measurements
 ):
     measurements.want(CARS, target(CARS, canary_from=int(NOW) - 3600))
@@ -515,7 +515,7 @@ def test_canary_blocks_that_are_known_are_not_made_again_but_those_that_were_rea
 
 
 @pytest.mark.parametrize("of_all", [False, True])
-def test_what_a_gateway_says_later_counts(of_all):
+def test_later_gateway_counts_update_the_blocks_of_a_canary(of_all):
     measured = in_a_canary({"v1": 150, "v2": 50}, {"v1": 150, "v2": 50})
     before = measured.canary_blocks()
     first, last = (block.end // measured.canary_seconds for block in (before[0], before[-1]))
@@ -529,7 +529,7 @@ def test_what_a_gateway_says_later_counts(of_all):
     assert told == [(50, 9)] * (5 if of_all else 1) + [(50, 150)] * (0 if of_all else 4)
 
 
-def test_canary_blocks_are_made_anew_for_another_candidate():
+def test_canary_blocks_are_rebuilt_for_another_candidate():
     measured = in_a_canary({"v1": 150, "v2": 50}, {"v1": 150, "v2": 50})
     before = measured.canary_blocks()
     status = measured.product.status
@@ -613,7 +613,7 @@ def test_requests_to_unknown_paths_reach_a_canary_too():
     assert pairs == {(Count(3, 153), Count(50, 50))}
 
 
-def test_client_errors_are_read_while_versions_are_compared_and_not_at_rest():
+def test_client_errors_are_read_in_a_canary_and_on_probation_but_not_while_idle():
     rollout = Rollout(spec=document(rollout={"steps": [SHARE, 50]})).run(20)
     wanted = {}
     for phase, holds in {

@@ -217,7 +217,7 @@ async def test_a_state_that_flaps_and_is_back_where_it_was_is_not_sent_again():
 
 
 @virtually
-async def test_what_a_sink_does_not_take_for_long_is_dropped():
+async def test_a_message_that_a_sink_refuses_for_too_long_is_dropped():
     dropped = sample("sluicegate_notify_dropped_total", sink="bus", cause="too_old")
     async with messenger(dropAfterSeconds=3600) as told:
         (key,) = await started(told, "search")

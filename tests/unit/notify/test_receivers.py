@@ -132,7 +132,7 @@ def test_the_schemas_are_schemas_and_refuse_what_is_none():
         (302, {"Location": "http://127.0.0.1:1/"}, "http_3xx", False, 0),
     ],
 )
-async def test_what_a_receiver_answers_decides_about_the_next_attempt(
+async def test_the_answer_of_a_receiver_decides_on_the_next_attempt(
     status, headers, cause, final, seconds
 ):
     async with Bus(web.Response(status=status, headers=headers)) as bus:
@@ -200,7 +200,7 @@ def test_mail_arrives_with_its_words(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "slack://"])
-def test_an_address_that_apprise_does_not_know_is_a_configuration_to_mend(text, tmp_path):
+def test_an_address_unknown_to_apprise_is_reported_as_a_configuration_error(text, tmp_path):
     (tmp_path / "chat").write_text(text)
     sink = AppriseSink(kind="Apprise", url_file=tmp_path / "chat")
     with pytest.raises(Undelivered) as refused:

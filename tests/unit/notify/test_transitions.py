@@ -64,7 +64,7 @@ def test_each_transition_is_found_once_whatever_restarts(seed, restarts):
 
 
 @given(st.integers(0, 2**32), st.lists(st.booleans(), min_size=1, max_size=40))
-def test_what_was_not_seen_is_found_as_far_as_the_status_shows_it(seed, looks):
+def test_missed_transitions_are_found_as_far_as_the_status_shows_them(seed, looks):
     """One that looks seldom finds each promotion, rollback and result that is still there."""
     dice, told, seldom, product = random.Random(seed), Told(), Told(), ToldProduct(NOW)
     told.look(product.status)

@@ -135,7 +135,7 @@ def test_without_a_version_there_is_nothing_to_retrain():
 
 
 # ---- promote --------------------------------------------------------------------------------
-def test_to_promote_a_parked_candidate_begins_anew_and_is_no_approval():
+def test_a_promote_request_for_an_inconclusive_candidate_restarts_its_rollout_and_is_no_approval():
     """Else it would jump to the last step without having taken one."""
     status = serving(candidate=PARKED)
     assert approves(status, asked(REQUEST_PROMOTE)) is None
@@ -161,7 +161,7 @@ def test_an_approval_of_a_candidate_that_is_not_there_is_refused():
     assert not answers(TERMS, serving(candidate=TRIED), asked(REQUEST_PROMOTE), NOW)
 
 
-def test_a_promotion_of_what_serves_is_refused_whatever_is_known_of_the_spec():
+def test_a_promote_request_for_the_stable_version_is_refused_even_without_data():
     """A status that was restored doesn't know which spec.model was handled."""
     found = answer(asked(REQUEST_PROMOTE, "v1/one", problem=Reason.PROMETHEUS_UNAVAILABLE))
     assert isinstance(found.decision, Alert)
@@ -283,7 +283,7 @@ def test_of_slos_that_pass_the_one_that_is_shown_to_be_better_speaks():
     assert judge_all(ours | FINE, theirs | FINE, margins).slo == "availability", "the first"
 
 
-def test_one_row_is_compared_and_none_is_not():
+def test_a_hold_out_of_one_row_is_compared_and_an_empty_one_is_too_small():
     assert judge("accuracy", Count(0, 1), Count(0, 1), POINT).difference is not None
     for ours, theirs in ((0, 1), (1, 0)):
         found = judge("accuracy", Count(0, ours), Count(0, theirs), POINT)

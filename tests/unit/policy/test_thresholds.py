@@ -124,7 +124,7 @@ def test_decisions_are_made_by_the_numbers_that_are_promised():
     assert found == THRESHOLDS
 
 
-def test_what_a_record_is_not_given_it_does_not_claim():
+def test_numeric_defaults_of_policy_records_are_listed():
     classes = {
         one.__name__: one
         for module in MODULES.values()
@@ -138,7 +138,7 @@ def test_what_a_record_is_not_given_it_does_not_claim():
     assert {name: one for name, one in defaults.items() if one} == RECORDS
 
 
-def test_what_a_call_leaves_out_is_the_usual():
+def test_numeric_defaults_of_policy_functions_are_listed():
     functions = {
         f"{name}.{one.__name__}": inspect.signature(one).parameters.values()
         for name, module in MODULES.items()

@@ -65,7 +65,7 @@ async def asked():
         yield Asked(server, reader)
 
 
-async def test_at_rest_the_newest_block_is_read_and_the_one_before_it_again(asked):
+async def test_an_idle_product_reads_its_newest_block_and_the_one_before_again(asked):
     assert await asked.fetch(AT_REST, NOW, target()) == [(300, NEWEST - 1, NEWEST)]
     assert await asked.fetch(AT_REST, NOW + 299, target()) == []
     assert await asked.fetch(AT_REST, NOW + 300, target()) == [(300, NEWEST, NEWEST + 1)]
@@ -91,7 +91,7 @@ async def test_the_first_block_of_all_has_the_number_one(asked):
     assert await asked.backfill(target(), now=300 * 13 + 60.0) == (1, [(300, 1, 13), (3600, 1, 1)])
 
 
-async def test_what_failed_is_asked_for_again_and_what_was_not_asked_first_only_in_part(asked):
+async def test_a_failed_query_is_read_again_from_its_first_unread_block(asked):
     asked.server.lies["requests"] = Lie.ERROR_503
     assert await asked.fetch(AT_REST, NOW, target()) == [(300, NEWEST - 1, NEWEST)]
     assert await asked.fetch(AT_REST, NOW + 300, target()) == [(300, NEWEST - 1, NEWEST + 1)]

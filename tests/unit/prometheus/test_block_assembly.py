@@ -229,7 +229,7 @@ def test_a_block_is_worth_what_its_scrapes_are(facts, quality):
     assert with_scrapes(**facts) is quality
 
 
-def test_what_a_query_says_nothing_of_is_unavailable_and_other_queries_hold():
+def test_a_failed_query_makes_only_its_slos_unavailable():
     slos = {"availability": Indicator(availability={}), "accuracy": Indicator(outcomes={})}
     tables = {
         QueryKind.TARGETS: SCRAPED,
@@ -319,7 +319,7 @@ def test_beside_its_slos_a_product_has_what_it_asks_for():
     }  # fmt: skip
 
 
-def test_what_any_pod_may_count_is_worth_what_the_scrapes_of_all_versions_are():
+def test_counts_that_any_pod_may_export_need_the_scrapes_of_all_versions():
     """Those of v1 are stale; v2 has no pods, and what it predicted is scored elsewhere."""
     asked = Target(
         key=PRODUCT, versions=("v1", "v2"), service=SERVICE, paired=True, markets=("FR",),

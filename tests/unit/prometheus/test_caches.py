@@ -133,7 +133,7 @@ def canary(**changes) -> Readings:
     return Readings(**kept | {"blocks": {KEY: counted(10, 11, 12)}} | changes)
 
 
-def test_what_was_scraped_is_what_was_read_last_of_each_block():
+def test_the_scraped_blocks_are_those_of_the_last_read():
     kept = CanaryBlocks()
     kept.record(canary(scraped={V1: frozenset({10, 12})}))
     kept.record(canary(first=12, last=13, scraped={V1: frozenset({13})}))
@@ -152,7 +152,7 @@ def test_blocks_of_another_length_are_other_times(of):
     assert (kept.mean(KEY, 11), kept.scraped(V1)) == (None, frozenset())
 
 
-def test_what_was_computed_of_a_block_goes_when_it_is_read_again():
+def test_a_derived_value_of_a_block_is_dropped_when_the_block_is_read_again():
     kept = CanaryBlocks()
     kept.record(canary())
     derived = kept.derived(SEARCH, "so")
@@ -168,7 +168,7 @@ def test_what_was_computed_of_a_block_goes_when_it_is_read_again():
     assert kept.derived(SEARCH, "otherwise") == {}
 
 
-def test_what_a_gateway_sent_is_kept_from_an_hour_before_the_oldest_candidate_on():
+def test_gateway_counts_are_kept_from_an_hour_before_the_oldest_candidate():
     kept = CanaryBlocks()
     assert not kept.heard_of_gateway
     kept.record(canary(gateway={"one": {10: 5.0, 12: 6.0}}))

@@ -35,7 +35,9 @@ async def canary_blocks(*versions: ProductBlocks) -> CanaryBlocks:
 
 
 @pytest.mark.parametrize(("targets", "scraped"), [(2, True), (0, False)])
-async def test_a_canary_without_series_is_told_from_one_that_nobody_scrapes(targets, scraped):
+async def test_a_scraped_canary_without_series_is_distinguished_from_an_unscraped_canary(
+    targets, scraped
+):
     silent = ProductBlocks(version="v2", requests=None, fast=None, targets=targets)
     kept = await canary_blocks(ProductBlocks(), silent)
     version = VersionKey("catalog", "search-ranking", "v2")
@@ -65,7 +67,9 @@ async def test_the_means_of_both_arms_of_a_canary_are_kept_where_they_are_fresh(
         ({BACKEND: 95}, {"gateway": Lie.ERROR_500}, Quality.MISSING, 0),
     ],
 )
-async def test_what_a_gateway_sent_is_told_from_what_it_does_not_say(sent, lie, quality, total):
+async def test_gateway_counts_of_zero_are_distinguished_from_missing_gateway_counts(
+    sent, lie, quality, total
+):
     world = World([ProductBlocks(), ProductBlocks(version="v2")], gateway=sent)
     readings, _ = await fetch(world, CANARY, settings=WITH_GATEWAY, lies=lie)
     kept = CanaryBlocks()

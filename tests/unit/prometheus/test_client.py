@@ -32,7 +32,7 @@ def ask(prometheus: Prometheus, text: str = "up", **how):
     return prometheus.query_range(text, start=300, end=600, step=300, **how)
 
 
-async def test_an_answer_comes_back_as_rows():
+async def test_a_range_query_returns_rows():
     async with PrometheusStandIn(two_blocks) as server, Prometheus(Endpoint(url=server.url)) as p:
         assert await ask(p) == [{"metric": {"product": "x"}, "values": [[300, "1.5"], [600, "3"]]}]
 
@@ -78,7 +78,7 @@ async def test_each_way_to_misbehave_is_an_error_of_ours_in_time(lie, error, say
     assert type(caught.value) is error
 
 
-async def test_nobody_listening_is_unavailable():
+async def test_a_refused_connection_raises_prometheus_unavailable():
     async with PrometheusStandIn(two_blocks) as server:
         url = server.url
     async with Prometheus(Endpoint(url=url)) as prometheus:
@@ -235,7 +235,7 @@ async def test_a_query_of_one_product_is_read_in_its_turn_also_beside_a_canary()
         (None, 300, ""),
     ],
 )
-async def test_a_retention_shorter_than_the_evidence_is_told(seconds, block, says):
+async def test_a_retention_shorter_than_the_evidence_produces_a_warning(seconds, block, says):
     def limit(kind: str, indexes: range, step: int):
         return [] if seconds is None else [row({indexes[0]: seconds}, step)]
 
@@ -245,7 +245,7 @@ async def test_a_retention_shorter_than_the_evidence_is_told(seconds, block, say
     assert bool(says) == bool(warning)
 
 
-async def test_a_short_retention_is_told_in_the_log_and_as_a_metric_and_an_outage_ends_nothing(
+async def test_a_short_retention_is_logged_and_exported_and_an_outage_does_not_stop_the_check(
     monkeypatch, caplog
 ):
     monkeypatch.setattr(retention, "RETRY_SECONDS", 0.01)

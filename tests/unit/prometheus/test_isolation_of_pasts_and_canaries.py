@@ -40,7 +40,7 @@ async def test_a_backfill_goes_on_and_the_product_keeps_what_can_be_read():
         assert (clicks.block(4800).quality is Quality.COUNTED) is (key != keys[7])
 
 
-async def test_one_refused_hour_of_the_past_costs_an_eighth_of_it():
+async def test_an_unreadable_hour_of_the_past_makes_an_eighth_of_it_unavailable():
     keys = products(1, 2)
     during = range(300 * 4740, 300 * 4741)
     targets = [target(key, slos=AVAILABILITY) for key in keys]
@@ -88,7 +88,7 @@ async def test_after_three_chunks_that_fail_the_rest_of_the_past_waits():
 
 
 # ---- canaries --------------------------------------------------------------------------------
-async def test_a_canarys_blocks_are_isolated_too_and_read_from_the_beginning_when_mended():
+async def test_an_unreadable_canary_is_isolated_and_read_from_its_start_once_readable():
     keys = products(2, 6)
     began = int(NOW) - 3600
     targets = [target(key, slos=AVAILABILITY, canary_from=began) for key in keys]
@@ -114,7 +114,7 @@ async def test_a_canarys_blocks_are_isolated_too_and_read_from_the_beginning_whe
 
 
 @pytest.mark.parametrize("of_others", [ProductKey("team-00", "x"), ProductKey("team-09", "x")])
-async def test_the_only_product_that_needs_a_query_isnt_blamed_for_others_named_beside_it(
+async def test_the_only_product_that_needs_a_query_isnt_isolated_for_the_series_of_another(
     of_others,
 ):
     """A canary's blocks, and the past, are asked for by the names of some products together."""

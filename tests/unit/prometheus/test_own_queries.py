@@ -77,7 +77,7 @@ async def test_without_a_series_of_good_or_of_all_events_it_is_unknown(counts):
 @pytest.mark.parametrize(
     "lie", [Lie.REJECTED_422, Lie.ERROR_503, Lie.HANGS, Lie.NOT_JSON, Lie.MALFORMED_ROW]
 )
-async def test_one_that_fails_costs_nobody_else_anything(lie: Lie, monkeypatch):
+async def test_a_failing_own_query_makes_only_its_slo_unavailable(lie: Lie, monkeypatch):
     monkeypatch.setattr(client, "OWN_SECONDS", 0.5 if lie is Lie.HANGS else 20)
 
     def fault(kind: str, form: dict[str, str]) -> Lie | None:
@@ -95,7 +95,7 @@ async def test_one_that_fails_costs_nobody_else_anything(lie: Lie, monkeypatch):
     assert second.blocks.keys() == first.blocks.keys()
 
 
-async def test_one_that_goes_on_failing_is_asked_after_growing_pauses():
+async def test_a_failing_own_query_is_retried_after_growing_pauses():
     def fault(kind: str, _: dict[str, str]) -> Lie | None:
         return Lie.REJECTED_422 if kind == "promql" else None
 
@@ -105,7 +105,7 @@ async def test_one_that_goes_on_failing_is_asked_after_growing_pauses():
     assert server.asked["promql"] == 5, "at blocks 0, 1, 3, 5 and 7: ten minutes at most"
 
 
-async def test_one_that_is_answered_again_is_read_again():
+async def test_an_own_query_that_recovers_is_read_again():
     broken = [True]
 
     def fault(kind: str, _: dict[str, str]) -> Lie | None:
@@ -124,7 +124,7 @@ async def test_one_that_is_answered_again_is_read_again():
     assert newest(second, "iris", "orders") == Block(1002, Quality.COUNTED, Count(3, 100))
 
 
-async def test_an_expression_that_the_parser_panics_at_costs_nobody_else_anything():
+async def test_an_expression_that_makes_the_parser_panic_leaves_the_other_slos_counted():
     panics = {**RATIO, "good": "sum(increase(a[$block] offset Inf))"}
     slos = SLOS | {"orders": Indicator(promql=panics)}
     async with PrometheusStandIn(world("iris", "wines")) as server, evaluating(server) as reader:

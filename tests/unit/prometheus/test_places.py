@@ -33,7 +33,7 @@ PLACE = Place(REQUESTS, *A1)
 @pytest.mark.parametrize(
     ("seconds", "pauses"), [(60, [2, 4, 8, 10, 10]), (300, [2, 2]), (900, [1, 1])]
 )
-def test_what_fails_again_waits_twice_as_long_and_ten_minutes_at_most(seconds, pauses):
+def test_a_quarantine_doubles_its_pause_up_to_ten_minutes(seconds, pauses):
     kept, index = Quarantine(seconds), 5
     kept.note(PLACE, Entry("why", 5))
     kept.note(PLACE, Entry("another", 1))
@@ -50,7 +50,7 @@ def test_what_fails_again_waits_twice_as_long_and_ten_minutes_at_most(seconds, p
     assert kept.due(index + 99) == []
 
 
-def test_it_is_logged_once_that_somebody_is_left_out_and_once_that_it_is_over(caplog):
+def test_the_start_and_the_end_of_a_quarantine_are_logged_once_each(caplog):
     caplog.set_level("INFO")
     kept = Quarantine(60)
     for place, whose in (
@@ -123,7 +123,7 @@ def ordinary(targets):
     return [Scope()] if targets else []
 
 
-def test_namespaces_with_somebody_left_out_are_asked_about_by_the_names_of_the_others():
+def test_a_namespace_with_a_quarantined_product_is_queried_by_the_names_of_the_others():
     kept, group = Quarantine(60), list(T.values())
     assert list(kept.scopes(REQUESTS, group, ordinary, 9)) == [Scope(("a", "b"))]
     kept.note(PLACE, Entry("", 1))
@@ -210,5 +210,5 @@ def test_chunks_are_about_equal_and_a_product_stays_in_its_own():
     ("kind", "where"),
     [(QueryKind.SENT, "gateway"), (QueryKind.GATEWAY, "gateway"), (REQUESTS, "/metrics")],
 )
-def test_who_reads_of_a_failure_is_told_where_to_look(kind, where):
+def test_a_failure_of_a_query_names_the_metric_to_check(kind, where):
     assert where in look_at(kind)

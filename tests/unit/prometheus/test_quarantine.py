@@ -88,7 +88,7 @@ async def test_several_at_once_are_found_also_where_others_bear_their_names():
         assert total(server) == len(KINDS) - 1 + 4 + 5
 
 
-async def test_what_is_mended_is_counted_again_and_asked_about_together_with_the_others():
+async def test_a_readable_product_leaves_the_quarantine_and_shares_the_query_of_the_others():
     keys = products(4, 4)
     poison = Poison({keys[5]: {"requests"}})
     targets = [target(key) for key in keys]
@@ -143,7 +143,9 @@ async def test_pods_that_belong_to_no_product_are_left_out_wherever_they_are(nam
 
 
 @pytest.mark.parametrize("where", ["team-01", "alone"])
-async def test_a_product_that_doesnt_use_a_counter_spoils_it_for_nobody_and_is_told(where):
+async def test_unreadable_counters_of_a_product_that_doesnt_use_them_are_reported_and_spoil_no_query(
+    where,
+):
     """Its pods expose what others count, and nothing of its own is in that query."""
     keys, guilty = products(4, 4), ProductKey(where, "guilty")
     targets = [target(guilty, slos=AVAILABILITY), *(target(key) for key in keys)]
@@ -168,7 +170,7 @@ async def test_a_product_that_doesnt_use_a_counter_spoils_it_for_nobody_and_is_t
         assert not readings.unreadable
 
 
-async def test_a_product_of_another_length_of_block_is_told_what_it_spoils_for_others():
+async def test_a_product_with_another_block_length_gets_an_event_for_the_queries_that_it_spoils():
     """A query about whole namespaces reads its pods, too."""
     keys, guilty = products(2, 3), ProductKey("team-00", "guilty")
     measurements = Measurements(Timing())
@@ -230,7 +232,7 @@ async def test_blocks_that_are_too_many_for_one_answer_are_read_in_several():
 
 # ---- the whole Prometheus --------------------------------------------------------------------
 @pytest.mark.parametrize("lie", [Lie.ERROR_503, Lie.FORBIDDEN_403, Lie.NOT_JSON, Lie.REFUSED])
-async def test_where_nothing_is_answered_nobody_is_to_blame_and_nothing_is_split(lie):
+async def test_an_outage_isolates_no_product_and_splits_no_query(lie):
     keys = products(4, 4)
     async with prometheus_of(keys, lies={"": lie}) as (server, evaluation):
         (readings,) = await fetch_all(evaluation, [target(key) for key in keys], NOW)

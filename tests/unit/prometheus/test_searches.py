@@ -122,7 +122,7 @@ def test_a_product_is_searched_by_namespaces_then_by_names():
 @pytest.mark.parametrize(
     ("stray", "place"), [(ProductKey("a", "9"), "a"), (ProductKey("c", "9"), "")]
 )
-def test_pods_of_nobody_are_left_out_where_they_are(stray, place):
+def test_unreadable_pods_without_a_product_are_excluded_by_their_namespace(stray, place):
     found, batch, kept = searched(lambda scope, *_: reads(stray, scope), A1, A2, B1, B2)
     asked = ["", "nobody", "a", "b"] + (["a12"] if place else [])
     assert [who for who, *_ in found] == asked
@@ -165,7 +165,7 @@ def test_nothing_is_split_that_is_not_answered_at_all(error, asked):
     assert (batch.problem, batch.spoiled) == (told, {})
 
 
-def test_what_isnt_answered_in_time_is_unavailable_and_says_in_which():
+def test_a_query_without_an_answer_in_time_is_unavailable_and_names_the_time():
     class Silent:
         async def query_range(self, *_, **__):
             await asyncio.Event().wait()

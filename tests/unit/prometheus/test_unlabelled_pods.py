@@ -29,7 +29,7 @@ def counted(rows, *versions: str) -> dict[str, dict[int, float]]:
     return {key[2]: values for key, values in found.items()}
 
 
-def test_two_revisions_of_one_version_are_told_apart():
+def test_two_revisions_of_one_version_are_counted_apart():
     rows = table(QueryKind.REQUESTS, of("v1", "a"), of("v1", "b"))
     assert counted(rows, "v1/a", "v1/b") == {"v1/a": {1: 1.0}, "v1/b": {1: 1.0}}
 
@@ -44,7 +44,7 @@ def test_a_row_that_may_be_of_two_versions_is_of_none():
     assert not counted(rows, "v1/a", "v1/b").keys() & {"v1/a", "v1/b"}
 
 
-def test_what_a_row_with_a_revision_says_isnt_added_to():
+def test_a_row_without_a_revision_is_not_added_to_one_with_a_revision():
     rows = table(QueryKind.REQUESTS, of("v1"), of("v1", "a"))
     assert counted(rows, "v1/a") == {"v1/a": {1: 1.0}}
 

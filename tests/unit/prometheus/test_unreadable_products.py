@@ -74,9 +74,7 @@ async def test_a_row_that_isnt_numbers_is_skipped_with_its_product_and_counted(b
         ("a store gateway didn't answer", False),
     ],
 )
-async def test_what_prometheus_says_of_somebodys_series_doesnt_make_all_answers_partial(
-    warning, complete
-):
+async def test_a_warning_about_single_series_doesnt_make_the_answers_partial(warning, complete):
     keys = products(1, 2)
     async with prometheus_of(keys, lies={"": Lie.PARTIAL}) as (server, evaluation):
         server.warning = warning
@@ -85,7 +83,7 @@ async def test_what_prometheus_says_of_somebodys_series_doesnt_make_all_answers_
 
 
 # ---- what the products are told ----------------------------------------------------------------
-async def test_the_others_are_measured_and_the_one_is_told_which_of_its_slos_cant_be():
+async def test_an_unreadable_slo_is_reported_and_other_slos_and_products_are_measured():
     """Availability of both is counted; one's counters can't be read."""
     clicks = {"name": "clicks", "indicator": {"counters": CLICKS["clicks"].counters.to_dict()}}
     clicks |= {"objective": "0.9"}

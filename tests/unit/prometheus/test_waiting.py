@@ -34,7 +34,7 @@ async def test_a_fetch_waits_its_jitter_before_it_asks(server, monkeypatch):
     assert readings.complete
 
 
-async def test_what_is_not_answered_within_the_time_of_a_fetch_is_unavailable(server):
+async def test_a_fetch_without_an_answer_in_time_makes_its_blocks_unavailable(server):
     server.lies[""] = Lie.HANGS
     async with evaluating(server, fetch_seconds=0.2) as evaluation:
         (readings,) = await fetch_all(evaluation, (TARGET,), NOW)

@@ -46,7 +46,7 @@ def served():
     return product, deployment_of(product, {}), product.model_copy(update={"status": status})
 
 
-def test_what_a_first_versions_deployment_remembers_isnt_written_again(served):
+def test_the_recorded_state_on_the_first_deployment_isnt_written_again(served):
     _, made, slow = served
     assert deployment_of(slow, as_observed(made)).fingerprint == made.fingerprint
 
@@ -70,7 +70,7 @@ def test_an_evaluation_is_written_when_it_was_corrected_while_the_pods_started(s
     assert (after.fingerprint == made.fingerprint) == kept
 
 
-def test_nor_is_it_after_a_canary_that_went_back(served):
+def test_the_recorded_state_isnt_written_again_after_a_rolled_back_canary(served):
     _, made, slow = served
     stable = slow.status.stable
     identity = {name: getattr(stable, name) for name in VersionBase.model_fields}
@@ -91,7 +91,7 @@ def test_nor_is_it_beside_the_first_canary(served):
     assert deployment_of(beside, live).fingerprint == made.fingerprint
 
 
-def test_it_is_written_when_the_version_came_back_to_a_product_with_a_history(served):
+def test_the_recorded_state_is_written_when_a_version_is_restored_with_a_history(served):
     _, made, slow = served
     grown = serving_world(0).push("b", "v2")
     history = grown.until(lambda one: one.serving == "v2").product.status.history

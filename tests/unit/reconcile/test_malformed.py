@@ -123,7 +123,7 @@ SETTINGS = Settings(
 
 
 @pytest.mark.slow
-async def test_products_of_any_shape_keep_nobody_from_leading_and_from_being_served(server):
+async def test_malformed_products_neither_stop_the_leader_nor_other_products(server):
     bodies = malformed()
     controller = build_controller(server.api, SETTINGS)
     reconciler = reconciler_of(controller)

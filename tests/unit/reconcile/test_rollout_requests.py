@@ -102,7 +102,7 @@ def test_a_promotion_is_aborted_as_long_as_the_products_service_doesnt_follow_it
 
 
 @ROUTES
-def test_an_abort_that_comes_too_late_is_refused_with_the_way_back(route):
+def test_a_late_abort_is_refused_with_the_request_for_a_rollback(route):
     world = serving(route=route)
     world.push("b", "v2").until(at_weight(100))
     if route is not None:
@@ -145,7 +145,7 @@ def test_an_approval_that_came_early_counts_at_the_last_step_and_never_for_anoth
 
 
 # ---- returns, probation -------------------------------------------------------------------------
-def test_a_version_that_cant_come_back_is_told_once_and_stable_stays():
+def test_a_failed_rollback_emits_one_event_and_stable_keeps_serving():
     world = watched(serving().push("b", "v2")).run(4)
     world.broken["v1"] = broken_pod("image can't be pulled: not found")
     world.bad["v2"] = 0.6
@@ -164,7 +164,7 @@ def test_a_version_that_cant_come_back_is_told_once_and_stable_stays():
     assert world.condition("Degraded")[0] == "True"
 
 
-def test_a_version_that_doesnt_come_back_leaves_stable_as_it_is_and_can_be_asked_for_again():
+def test_a_failed_manual_rollback_leaves_stable_serving_and_can_be_requested_again():
     world = watched(serving().push("b", "v2")).run(4)
     world.broken["v1"] = broken_pod()
     world.requests[REQUEST_ROLLBACK] = "v1/one"

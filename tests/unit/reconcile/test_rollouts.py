@@ -38,7 +38,7 @@ def test_a_version_before_stable_is_kept_without_pods(route):
 
 
 @ROUTES
-def test_a_worse_version_goes_back_and_stable_serves_on(route):
+def test_a_worse_version_is_rolled_back_and_stable_keeps_serving(route):
     world = serving(route=route)
     world.bad["v2"] = 0.4
     watched(world.push("b", "v2"))
@@ -141,7 +141,7 @@ def test_stable_keeps_the_products_own_service_until_the_gateway_has_followed():
     assert world.serving == "v2"
 
 
-def test_a_promotion_that_the_gateway_never_takes_is_taken_back():
+def test_a_promotion_that_the_gateway_never_applies_is_rolled_back():
     world = serving()
     world.push("b", "v2").until(at_weight(50))
     world.until(in_phase(CandidatePhase.PROMOTING))
@@ -178,7 +178,7 @@ def test_a_new_model_during_a_canary_supersedes_the_old_one_after_its_share_is_g
 
 
 @ROUTES
-def test_a_spec_that_returns_to_stable_takes_the_candidate_back_and_stalls_nobody(route):
+def test_a_spec_reverted_to_stable_rolls_the_candidate_back_without_stalled(route):
     world = serving(route=route)
     world.push("b", "v2").until(at_weight(25))
     watched(world.push("a", "v1"))
@@ -196,7 +196,7 @@ def test_a_version_without_a_verdict_is_parked_without_pods():
     assert world.serving == "v1"
 
 
-def test_a_version_that_turns_bad_on_probation_goes_back_to_the_one_before():
+def test_a_version_that_turns_bad_on_probation_is_rolled_back_to_the_previous_version():
     world = watched(serving().push("b", "v2"))
     assert world.current.probation is not None
     world.bad["v2"] = 0.6
@@ -205,7 +205,7 @@ def test_a_version_that_turns_bad_on_probation_goes_back_to_the_one_before():
     assert world.condition("Stalled") == ("True", "ModelRejected")
 
 
-def test_what_stable_did_beside_the_candidate_is_what_the_new_version_is_held_against():
+def test_probation_compares_a_new_version_with_the_canary_counts_of_stable():
     world = serving()
     world.bad |= {"v1": 0.15, "v2": 0.15}
     watched(world.push("b", "v2"))
@@ -236,7 +236,7 @@ def taken_back() -> World:
     return world
 
 
-def test_a_model_pushed_while_stable_goes_back_is_tried_against_the_one_that_came_back():
+def test_a_model_pushed_during_a_rollback_of_stable_is_compared_with_the_restored_version():
     world = taken_back()
     world.until(lambda world: world.serving == "v1")
     watched(world.run())
@@ -244,7 +244,7 @@ def test_a_model_pushed_while_stable_goes_back_is_tried_against_the_one_that_cam
     assert [one.version for one in world.current.history if one.promotion_time] == ["v1", "v2"]
 
 
-def test_a_model_pushed_while_stable_goes_back_is_tried_though_nobody_came_back():
+def test_a_model_pushed_during_a_rollback_of_stable_is_tried_even_if_the_rollback_fails():
     world = taken_back()
     world.broken["v1"] = broken_pod("image can't be pulled: not found")
     world.until(lambda world: world.current.history[0].outcome is Outcome.FAILED)

@@ -40,7 +40,7 @@ def ended(world: World, result: TrainingResult) -> RetrainingStatus:
     return world.current.retraining
 
 
-def test_asking_for_a_training_begins_the_count_of_failures_anew():
+def test_a_manual_training_request_resets_the_count_of_failures():
     world = serving(retraining=TRAINING)
     jobs = set()
     for number in range(5):

@@ -98,7 +98,7 @@ SHORT = {"replicas": 4, "progressDeadlineSeconds": 120, "feedback": {"secretRef"
 
 
 # ---- people are heard -----------------------------------------------------------------------
-def test_another_model_ends_a_promotion_that_serves_nobody():
+def test_another_model_ends_a_promotion_without_ready_pods():
     world = serving().push("b", "v2").until(at_weight(100))
     world.break_down("v1")
     world.break_down("v2")
@@ -109,7 +109,7 @@ def test_another_model_ends_a_promotion_that_serves_nobody():
     world.until(lambda world: world.serving == "v3", most=10)
 
 
-def test_an_abort_of_what_goes_back_already_is_answered_at_once():
+def test_an_abort_during_a_rollback_is_answered_at_once():
     world = serving().push("b", "v2").until(at_weight(5))
     world.seen = False
     world.requests[REQUEST_ABORT] = "one"
@@ -155,7 +155,7 @@ def test_a_fix_that_doesnt_come_up_either_takes_over_nothing():
     ],
 )
 @pytest.mark.parametrize("approval", ["Automatic", "Manual"])
-def test_a_version_that_nothing_can_speak_for_says_so_at_once_and_a_person_promotes_it(
+def test_a_candidate_without_possible_evidence_reports_it_once_and_needs_a_promote_request(
     slos, why, approval
 ):
     rollout = {"steps": [5, 50], "approval": approval}
@@ -178,7 +178,7 @@ def test_a_version_that_nothing_can_speak_for_says_so_at_once_and_a_person_promo
     )
 
 
-def test_a_person_outweighs_what_is_missing_and_never_what_speaks_against():
+def test_a_promote_request_overrides_missing_evidence_but_not_evidence_against_the_candidate():
     """What little is known looks worse, and isn't enough to take the candidate back."""
     world = World(spec=document(), rate=40)
     world.bad["v2"] = 0.3

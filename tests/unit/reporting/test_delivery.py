@@ -114,7 +114,7 @@ def test_a_candidate_that_was_never_promoted_fails_no_deployment():
     assert (found.promotions, found.failed) == (0, 0)
 
 
-def test_a_month_with_two_versions_is_told_by_each_whole_day_that_one_served_alone():
+def test_a_month_with_two_versions_is_split_by_the_whole_days_that_each_served_alone():
     made = review([], [("v1", -100, 10.5 * 24, "Replaced"), ("v2", 10.5 * 24, None, "")])
     first, second = segments_of(made)
     assert (first.version, first.first, first.last) == ("v1", "2026-11-01", "2026-11-10")

@@ -59,7 +59,7 @@ def test_every_count_is_the_sum_of_the_days_of_a_sealed_ledger(files, capsys):
     assert len(file["decisions"]) == 4
 
 
-def test_what_people_said_of_the_model_and_its_risk_is_passed_on_as_they_wrote_it(files, capsys):
+def test_a_dossier_has_the_model_card_and_the_risk_as_written(files, capsys):
     file = json.loads(told(capsys, "--from", files, "-o", "json", "--at", "2026-12-31"))
     assert file["modelCard"] == {"trainingData": "sales of four weeks", "outOfScope": "lorries"}
     assert file["risk"]["riskClass"] == "Minimal"
@@ -114,7 +114,7 @@ def test_it_survives_its_product_and_never_says_that_a_law_is_met(files, capsys)
     assert "no statement that a law is met" in text
 
 
-def test_what_people_wrote_is_no_markup(files, capsys):
+def test_a_dossier_escapes_markup_in_texts_of_users(files, capsys):
     documents = yaml.load(files.read_text(), yaml.CSafeLoader)
     documents["items"][0]["spec"]["description"]["purpose"] = "<script>x</script> | [a](b)"
     files.write_text(yaml.dump(documents, Dumper=yaml.CSafeDumper))

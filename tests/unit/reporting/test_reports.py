@@ -51,7 +51,7 @@ def test_each_change_is_said_with_its_interval_or_not_at_all():
     assert "1 retraining (model decay) and 1 promotion" in sentence(facts)
 
 
-def test_several_products_are_told_in_one_sentence_and_by_their_largest_proved_change():
+def test_a_report_on_several_products_has_one_summary_and_the_largest_proved_change_of_each():
     moved, calm = facts_of(WORSE, CALM), facts_of(CALM, None)
     assert re.fullmatch(
         r"accuracy worse by [\d.]+ points \[[\d.]+, [\d.]+\] against the period before",
@@ -74,7 +74,9 @@ def test_several_products_are_told_in_one_sentence_and_by_their_largest_proved_c
         ("2026-12-28", "2027-01-04", "28 December 2026 to 3 January 2027"),
     ],
 )
-def test_a_period_is_told_by_its_first_and_last_day_where_it_is_reviewed(start, end, says):
+def test_a_period_is_printed_by_its_first_and_last_day_in_the_time_zone_of_its_review(
+    start, end, says
+):
     begin, after = (
         int(datetime.fromisoformat(one).replace(tzinfo=ZoneInfo("Europe/Paris")).timestamp())
         for one in (start, end)
@@ -134,7 +136,7 @@ def test_actions_of_the_period_before_are_carried_until_they_are_done():
     assert late.last_actions[0].state == "late"
 
 
-def test_who_objects_is_named_above_all_numbers():
+def test_a_report_names_an_objection_above_all_numbers():
     signature = {"username": "acb", "role": "DataProductManager", "verdict": "Object",
                  "note": "not Austria", "signTime": "2026-12-05T09:00:00Z"}  # fmt: skip
     spec = document_of(WORSE, signOffs=[signature])["spec"]
@@ -196,7 +198,7 @@ def files(tmp_path):
     return path
 
 
-def test_the_newest_sealed_period_is_told_when_none_is_named(files, capsys):
+def test_a_report_without_a_period_has_the_newest_sealed_period(files, capsys):
     assert main(["report", "pricing/pricing", "--from", str(files)]) == 0
     assert "# pricing/pricing, 1 to 30 November 2026" in capsys.readouterr().out
 
@@ -217,7 +219,7 @@ def test_a_question_that_is_wrong_is_answered_with_what_to_ask(files, capsys, ar
     assert says in capsys.readouterr().err
 
 
-def test_what_is_no_review_is_named(tmp_path, capsys):
+def test_a_report_from_a_file_without_reviews_names_the_command_that_writes_one(tmp_path, capsys):
     path = tmp_path / "pod.yaml"
     path.write_text("kind: Pod\n")
     assert main(["report", "--all", "--from", str(path)]) == 2
@@ -241,7 +243,7 @@ def test_each_format_of_the_command_has_the_same_product(files, capsys):
     assert "dataproductreview.sluicegate.dev/pricing-2026-11" in names
 
 
-def test_readiness_and_delivery_are_told_and_the_wheel_takes_one_product_a_day(files, capsys):
+def test_a_wheel_report_has_readiness_and_delivery_of_one_product_a_day(files, capsys):
     assert main(["report", "--wheel", "--period", "2026-11", "--from", str(files)]) == 0
     told = capsys.readouterr().out
     assert "- runbook missing: add a link of type Runbook to spec.links" in told

@@ -26,7 +26,7 @@ THEIRS = {
 }  # fmt: skip
 
 
-def test_who_has_one_role_signs_in_it_and_others_are_told_who_may():
+def test_a_member_signs_in_the_only_role_and_others_get_an_error_with_the_team():
     assert role_of(SEALED, "acb", None) == "DataProductManager"
     assert role_of(SEALED, "approver", "DataProductManager") == "DataProductManager"
     with pytest.raises(
@@ -40,12 +40,12 @@ def test_who_has_one_role_signs_in_it_and_others_are_told_who_may():
         role_of(SEALED, "acb", "Auditor")
 
 
-def test_who_isnt_in_the_team_may_choose_a_role():
+def test_a_user_outside_the_team_may_choose_a_role():
     assert roles_in(SEALED, "acb") == ("DataProductManager",)
     assert "DataProductManager" in roles_in(SEALED, "approver")
 
 
-def test_what_isnt_sealed_or_is_signed_isnt_signed():
+def test_an_unsealed_or_signed_review_is_not_signed():
     with pytest.raises(InvalidInput, match="isn't sealed yet: its period ends on 2026-12-01"):
         role_of(parse_review(month(11, wrong=0.1)), "acb", None)
     done = {"state": "Reviewed", "reviewed_by": ("acb",)}

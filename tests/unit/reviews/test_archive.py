@@ -153,7 +153,9 @@ async def test_a_bucket_takes_them_as_a_folder_does(server, monkeypatch):
         assert objects[path] == b"{}"
 
 
-async def test_a_bucket_that_is_away_is_told_and_nothing_is_marked(server, monkeypatch):
+async def test_an_unreachable_bucket_is_reported_and_no_review_is_marked_as_archived(
+    server, monkeypatch
+):
     said = []
     with bucket(monkeypatch):
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")

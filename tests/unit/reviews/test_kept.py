@@ -74,7 +74,7 @@ async def test_without_a_copy_in_the_archive_no_review_of_a_deleted_product_goes
         assert reasons(it) == {"pricing-2026-w38": "ProductGone"}
 
 
-async def test_labels_that_somebody_wrote_drop_no_review():
+async def test_a_review_with_the_product_label_of_another_product_is_not_deleted():
     async with world() as it:
         await it.pass_time(15 * DAY, step=STEP, every="Week", keep=2)
         kept = it.server.objects[path("pricing-2026-w38")]

@@ -71,7 +71,7 @@ async def test_the_command_reads_cluster_and_prometheus_and_writes_a_page(tmp_pa
         assert f"n={requests:,}" in text
 
 
-def test_what_is_sealed_or_of_another_product_of_the_name_is_left_as_it_is():
+def test_a_sealed_review_gets_no_missing_days():
     review = sealed_month(11, wrong=0.1)
     assert missing_days(review, Timing(), review.spec.period.start + 3 * DAY) == []
 

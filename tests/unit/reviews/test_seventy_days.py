@@ -184,7 +184,7 @@ async def test_no_more_reviews_are_kept_than_that_many_sealed_ones():
         assert sorted(it.all()) == [f"pricing-2026-w{week}" for week in (39, 40, 41)]
 
 
-async def test_a_time_zone_that_isnt_known_is_told_once_with_what_to_write():
+async def test_an_unknown_time_zone_of_a_review_is_reported_once_with_an_example():
     async with world() as it:
         await it.pass_time(DAY, timeZone="Europe/Lutetia")
         assert len(it.wrong) == 1

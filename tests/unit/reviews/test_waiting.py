@@ -34,7 +34,7 @@ def said(it):
 
 
 @pytest.mark.slow
-async def test_a_seal_is_told_once_and_then_the_product_has_a_condition_until_it_is_signed():
+async def test_a_seal_emits_one_event_and_the_product_has_a_condition_until_the_review_is_signed():
     async with world() as it:
         await it.pass_time(10 * DAY, step=6 * 3600)
         assert (said(it), it.told) == (None, [])
@@ -82,7 +82,7 @@ async def test_a_restart_takes_nothing_back_that_it_hasnt_read_yet():
 
 
 @pytest.mark.slow
-async def test_a_review_that_cant_be_read_is_told_once_and_keeps_no_other_from_its_days():
+async def test_an_unreadable_review_is_reported_once_and_unchanged_until_it_is_fixed():
     async with world() as it:
         await it.pass_time(3 * DAY, step=8 * 3600)
         path = DATA_PRODUCT_REVIEWS.path(NAMESPACE, SEPTEMBER)
@@ -116,7 +116,7 @@ async def test_a_broken_review_of_one_product_delays_no_other_product():
         assert found[SEPTEMBER].status.seal_time is not None
 
 
-def test_who_is_missing_and_a_role_that_nobody_has_are_told_with_the_way_out():
+def test_a_waiting_review_names_missing_signatures_and_roles_without_a_member_with_the_way_out():
     review = sealed_month(11, wrong=0.1)
     told = sentence(review, standing(review, review.status.seal_time))
     assert told.endswith(

@@ -119,7 +119,7 @@ async def test_good_news_never_comes_after_what_happened_later(server, recorder,
     assert not recorder._holding
 
 
-async def test_what_is_held_is_written_as_the_process_ends(server, recorder):
+async def test_held_events_are_written_when_the_process_ends(server, recorder):
     await tell(recorder, step("5 %"), step("25 %"))
     await recorder.flush()
     assert events(server) == [("5 %", 1), ("25 %", 1)]

@@ -64,7 +64,7 @@ async def test_however_much_is_made_all_objects_arent_searched_in_between():
 
 
 @pytest.mark.slow
-async def test_what_was_there_at_the_start_is_not_searched_again():
+async def test_objects_that_exist_at_the_start_are_frozen_for_the_garbage_collector():
     task = asyncio.create_task(collect_seldom(3600.0))
     await asyncio.sleep(0)
     task.cancel()

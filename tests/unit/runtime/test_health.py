@@ -101,7 +101,7 @@ def probed() -> Iterator[Probed]:
 
 
 @pytest.mark.slow
-def test_a_loop_that_stalls_again_and_again_is_told_with_its_lag_and_the_limit(probed):
+def test_healthz_reports_a_repeatedly_stalled_event_loop_with_its_lag_and_the_limit(probed):
     eventually(lambda: get(probed.port, "/healthz") == (200, "ok\n"), what="a quiet loop")
     probed.stall()
     status, text = eventually(

@@ -45,7 +45,7 @@ def last_renewal(server: LeaseServer, name: str) -> float:
 
 # ---- one that leads -------------------------------------------------------------------------
 @with_time_limit
-async def test_the_first_leads_at_once_and_on_for_ever():
+async def test_the_only_replica_leads_at_once_and_keeps_leading():
     server = LeaseServer()
     only = Replica("first", server).start()
     assert await only.leads() <= LOOK
@@ -58,7 +58,7 @@ async def test_the_first_leads_at_once_and_on_for_ever():
 
 
 @with_time_limit
-async def test_what_is_written_says_who_leads_since_when_and_how_often_that_changed():
+async def test_a_lease_has_its_holder_its_times_and_the_number_of_transitions():
     server, first, second = await two()
     assert server.stored
     stored = server.stored
@@ -75,7 +75,7 @@ async def test_what_is_written_says_who_leads_since_when_and_how_often_that_chan
 
 
 @with_time_limit
-async def test_whoever_comes_back_under_its_name_takes_its_own_lease_at_once():
+async def test_a_restarted_replica_of_the_same_name_takes_its_own_lease_at_once():
     loop = virtual_loop()
     server, first, second = await two()
     await second.kill()
@@ -140,7 +140,7 @@ async def test_a_leader_whose_renewals_fail_ends_ten_seconds_after_the_last_one(
 
 
 @with_time_limit
-async def test_a_leader_whose_connection_comes_back_in_time_leads_on():
+async def test_a_leader_whose_connection_recovers_in_time_keeps_leading():
     _, first, second = await two()
     first.line.cut = True
     await asyncio.sleep(DEADLINE - 2 * RETRY)
@@ -256,7 +256,7 @@ async def test_a_leader_whose_lease_is_deleted_ends_and_one_of_them_leads_again(
 
 
 @with_time_limit
-async def test_nobody_waits_for_a_lease_that_nobody_was_seen_to_hold():
+async def test_an_unheld_lease_is_taken_without_waiting():
     server = LeaseServer(LeaseRecord(holder="", resource_version="0"))
     begun = await Replica("first", server).start().leads()
     assert begun <= LOOK
@@ -281,7 +281,7 @@ async def test_a_lease_lasts_as_long_as_its_holder_said():
 
 # ---- giving it back -------------------------------------------------------------------------
 @with_time_limit
-async def test_a_lease_that_is_given_back_is_taken_at_the_next_look():
+async def test_a_released_lease_is_taken_at_the_next_check_of_a_standby():
     loop = virtual_loop()
     server, first, second = await two()
     await first.elector.release()
@@ -303,7 +303,7 @@ async def test_only_ones_own_lease_is_given_back(caplog):
 
 
 @with_time_limit
-async def test_who_was_stopped_still_holds_the_lease_until_it_is_given_back(caplog):
+async def test_a_stopped_leader_holds_the_lease_until_it_releases_it(caplog):
     caplog.set_level("INFO")
     server, first, _ = await two()
     await first.kill()
@@ -314,7 +314,7 @@ async def test_who_was_stopped_still_holds_the_lease_until_it_is_given_back(capl
 
 
 @with_time_limit
-async def test_a_lease_that_is_gone_is_not_made_anew_to_be_given_back():
+async def test_the_release_of_a_deleted_lease_does_not_create_it():
     server, first, second = await two()
     await second.kill()
     server.delete()
@@ -323,7 +323,7 @@ async def test_a_lease_that_is_gone_is_not_made_anew_to_be_given_back():
 
 
 @with_time_limit
-async def test_who_does_not_lead_gives_nothing_back():
+async def test_a_standby_releases_no_lease():
     server, _, second = await two()
     written = len(server.log)
     await second.elector.release()
@@ -333,7 +333,7 @@ async def test_who_does_not_lead_gives_nothing_back():
 
 # ---- what leading leads to ------------------------------------------------------------------
 @with_time_limit
-async def test_an_error_of_the_work_is_told_and_not_swallowed():
+async def test_an_error_of_the_leaders_work_is_raised():
     replica = Replica("first", LeaseServer())
 
     async def broken() -> None:

@@ -148,10 +148,10 @@ def test_credentials_are_taken_out_of_messages_fields_and_tracebacks(
         "https://127.0.0.1:6443/apis/apps/v1?labelSelector=a@b",
     ],
 )
-def test_what_is_no_credential_stays(text):
+def test_a_text_without_a_credential_is_not_redacted(text):
     assert redacted(text) == text
 
 
-def test_what_was_taken_out_leaves_json():
+def test_a_redacted_log_line_is_valid_json():
     record = logging.LogRecord("x", logging.INFO, "f", 1, f'"Bearer {"x" * 30}"\n{JWT}', (), None)
     assert "[redacted]" in json.loads(JsonFormatter().format(record))["message"]

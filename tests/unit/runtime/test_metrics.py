@@ -102,7 +102,7 @@ def test_no_label_grows_with_the_number_of_products():
         "leader_election_master_status",
     ],
 )
-def test_what_dashboards_for_controllers_ask_for_is_there(name):
+def test_the_metrics_of_controller_dashboards_exist(name):
     assert name in families()
 
 
@@ -156,7 +156,7 @@ async def test_a_watch_that_never_gives_a_sign_ages_from_its_beginning():
         (Lie.NOT_JSON, "malformed"),
     ],
 )
-async def test_queries_are_counted_by_what_came_back(lie, result):
+async def test_queries_are_counted_by_their_result(lie, result):
     line = f'sluicegate_prometheus_queries_total{{result="{result}"}}'
     before = (await scrape())[line]
     async with (
@@ -195,7 +195,7 @@ async def test_a_query_that_is_given_up_from_outside_is_counted_too():
     assert (await scrape())[line] == before + 1
 
 
-async def test_a_scrape_has_no_series_that_nobody_asks_for():
+async def test_a_scrape_has_no_created_series():
     samples = await scrape()
     assert not [name for name in samples if "_created" in name]
 
@@ -230,7 +230,7 @@ def test_a_part_of_a_block_is_no_block():
     assert block_lateness.lateness(now + 100) == 100
 
 
-def test_a_length_that_nobody_wants_any_more_is_never_late_nor_is_the_future():
+def test_an_unused_block_length_and_a_future_block_are_never_late():
     block_lateness = BlockLateness(TIMING)
     now = 300 * 1000 + 60.0
     block_lateness.expect([300], now)

@@ -199,7 +199,7 @@ async def test_watches_that_end_at_once_again_and_again_grow_old(monkeypatch):
     ],
     ids=lambda value: type(value).__name__,
 )
-async def test_what_goes_away_by_itself_is_tried_again_soon_however_long_it_lasts(error, longest):
+async def test_a_transient_error_is_retried_soon_however_long_it_lasts(error, longest):
     now = [0.0]
     queue = WorkQueue(lambda: now[0], jitter=lambda: 1.0)
 

@@ -115,7 +115,7 @@ def test_a_deletion_is_work_once_and_a_late_one_of_a_former_object_is_not(cache)
     assert not cache.children(PRODUCT)
 
 
-def test_who_goes_through_children_meets_those_that_were_there(cache):
+def test_an_iteration_over_children_yields_those_of_its_start(cache):
     for key in (A, B):
         cache.observe(body(key, 1))
 
@@ -219,7 +219,7 @@ async def test_a_write_passes_while_enough_of_the_lease_is_left(clock):
         await gate.admit()
 
 
-async def test_the_lease_is_looked_at_after_the_wait_for_the_budget(clock):
+async def test_the_lease_is_checked_after_the_wait_for_the_write_budget(clock):
     lease = HeldUntil(clock.now + MARGIN_SECONDS + 0.1)
     gate = WriteFence(TokenBucket(clock, rate=100, burst=1), lease, clock)
     await gate.admit()
@@ -286,7 +286,7 @@ async def test_a_spec_that_waits_for_a_person_is_a_terminal_error_and_no_other_i
     ],
     ids=lambda value: type(value).__name__,
 )
-async def test_what_comes_next_is_decided_by_the_kind_of_outcome(clock, outcome, seconds):
+async def test_the_outcome_of_a_reconcile_decides_when_the_key_is_requeued(clock, outcome, seconds):
     assert await reconciled(clock, outcome) == seconds
 
 
@@ -387,7 +387,7 @@ def test_an_event_stays_within_the_api_servers_limits():
     assert event["regarding"]["uid"] == "uid"
 
 
-async def test_what_the_recorder_has_no_room_for_is_dropped_and_counted(clock, monkeypatch):
+async def test_an_event_beyond_the_queue_length_is_dropped_and_counted(clock, monkeypatch):
     assert event_recorder.QUEUE_LENGTH == 5000
     monkeypatch.setattr(event_recorder, "QUEUE_LENGTH", 50)
     dropped = EVENTS_DROPPED.labels("queue")._value
@@ -433,7 +433,7 @@ async def test_of_a_list_kopf_is_given_only_where_its_watch_begins(watches):
     assert version.isdecimal()
 
 
-async def test_what_is_forbidden_is_asked_for_again_after_a_while_only(watches):
+async def test_a_forbidden_list_is_repeated_only_after_a_pause(watches):
     async with ApiStandIn() as server:
         server.refused.add(CONFIG_MAPS.path())
         async with watching_session(server.configuration, watches, Patience()) as session:
@@ -446,12 +446,12 @@ async def test_what_is_forbidden_is_asked_for_again_after_a_while_only(watches):
     assert CONFIG_MAPS in watches.ages(), "a watch that was never allowed doesn't hang"
 
 
-def test_requests_for_other_kinds_tell_nothing(watches, gaps):
+def test_requests_for_other_kinds_record_no_watch(watches, gaps):
     watches.requested(URL("https://x/api/v1/namespaces"))
     assert watches.ages() == {}
 
 
-def test_a_list_is_no_sign_of_life_of_the_watch_after_it(watches, clock):
+def test_a_list_does_not_reset_the_age_of_its_watch(watches, clock):
     watches.begun([CONFIG_MAPS])
     clock.now += 7
     watches.requested(URL("https://x/api/v1/configmaps?limit=500"))

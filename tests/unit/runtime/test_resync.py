@@ -31,7 +31,7 @@ def project(body) -> Record:
     return Record(key=key, parent=key, uid=meta["uid"], version=int(meta["resourceVersion"]))
 
 
-async def test_what_is_gone_without_a_word_is_found_by_the_next_list_and_lists_go_on():
+async def test_a_deletion_that_no_watch_reported_is_found_by_the_next_list():
     changes: asyncio.Queue[Change] = asyncio.Queue()
     async with ApiStandIn() as server:
         for key in (A, B):
@@ -178,7 +178,7 @@ async def test_a_namespace_that_is_gone_keeps_no_other_from_being_listed(cluster
         await cluster.changed(B)
 
 
-async def test_a_namespace_that_comes_back_is_taken_up(cluster):
+async def test_a_recreated_namespace_is_listed_again(cluster):
     cluster.refuse("gone", CONFIG_MAPS, SERVICES)
     await cluster.resync.prime()
     async with running(cluster):
@@ -187,7 +187,7 @@ async def test_a_namespace_that_comes_back_is_taken_up(cluster):
     assert cluster.known() == {A, GONE}
 
 
-async def test_what_is_known_of_a_namespace_stays_so_while_it_may_be_a_mistake(cluster):
+async def test_records_of_a_forbidden_namespace_are_kept_for_a_grace_period(cluster):
     await cluster.resync.prime()
     cluster.refuse("gone", CONFIG_MAPS, SERVICES)
     cluster.server.keep(CONFIG_MAPS, {"metadata": {"namespace": B.namespace, "name": B.name}})

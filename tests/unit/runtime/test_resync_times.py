@@ -166,7 +166,7 @@ async def test_all_is_listed_at_once_when_the_api_server_is_back():
 
 
 @virtually
-async def test_what_is_refused_in_a_namespace_is_tried_again_each_minute_and_keeps_no_other_waiting():
+async def test_a_refused_list_of_a_namespace_is_retried_at_most_every_minute():
     lists = Lists()
     lists.status = lambda now: 403
     resync = resync_of(lists, namespaces=["shop"], jitter=lambda: 1.0, interval=9e9)

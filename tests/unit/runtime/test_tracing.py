@@ -122,7 +122,7 @@ async def test_two_reconciles_at_once_are_two_traces(receiver):
     assert [len(receiver.children(one)) for one in roots] == [1, 1]
 
 
-async def test_each_request_to_the_api_server_is_a_span_even_one_that_nobody_answers(receiver):
+async def test_each_request_to_the_api_server_is_a_span_even_without_an_answer(receiver):
     tracing = open_tracing(receiver.url, instance="o")
 
     async def login():

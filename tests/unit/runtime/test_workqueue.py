@@ -41,7 +41,7 @@ def queue(clock: ManualClock) -> WorkQueue:
     return WorkQueue(clock, jitter=lambda: 1.0)
 
 
-def test_who_watches_is_told_how_many_wait_how_long_each_waited_and_what_failed(clock):
+def test_the_queue_reports_its_depth_waiting_times_and_retries_to_its_observer(clock):
     told = []
 
     class Told(QueueObserver):
@@ -69,7 +69,7 @@ def test_who_watches_is_told_how_many_wait_how_long_each_waited_and_what_failed(
     ]  # fmt: skip
 
 
-def test_who_waits_how_long_is_documented():
+def test_the_patience_and_retry_times_of_the_queue_are_documented():
     assert workqueue.PATIENCE == PATIENCE
     assert (workqueue.FIRST_RETRY, workqueue.LEAST_PATIENCE) == (1.0, 1.0)
     assert workqueue.LAST_RETRY == LAST_RETRY
@@ -134,7 +134,9 @@ def test_changes_of_specs_overtake_background_work_and_keep_their_own_order(queu
     [(0.0, [A, B, C, D]), (PATIENCE[QueuePriority.NORMAL] + 0.1, [C, A, D, B])],
     ids=["just now", "too long"],
 )
-def test_who_has_waited_too_long_gets_every_other_turn(queue, clock, waited, expected):
+def test_keys_that_waited_beyond_their_patience_get_every_other_turn(
+    queue, clock, waited, expected
+):
     for key in (C, D):
         queue.add(key, QueuePriority.NORMAL)
     clock.now += waited
@@ -193,7 +195,9 @@ def test_as_urgent_news_lets_a_waiting_key_wait_for_more_and_less_urgent_news_do
 
 
 @pytest.mark.parametrize("priority", [QueuePriority.URGENT, QueuePriority.NORMAL])
-def test_what_changes_all_the_time_has_its_turn_under_a_lasting_backlog(queue, clock, priority):
+def test_a_key_that_is_added_continually_is_processed_under_a_lasting_backlog(
+    queue, clock, priority
+):
     """Each change moved it behind those that had come since: it was never looked at."""
     queue.add(A, priority)
     for number in range(200):
@@ -210,7 +214,9 @@ def test_what_changes_all_the_time_has_its_turn_under_a_lasting_backlog(queue, c
     raise AssertionError("it was never looked at")
 
 
-def test_blocks_that_settle_keep_nobody_from_a_turn_that_takes_longer_than_a_block(queue, clock):
+def test_background_keys_added_each_block_do_not_delay_keys_that_wait_longer_than_a_block(
+    queue, clock
+):
     measured = [Key("ns", f"measured-{number}") for number in range(90)]
     for key in measured:
         queue.add(key, QueuePriority.NORMAL)
@@ -225,7 +231,7 @@ def test_blocks_that_settle_keep_nobody_from_a_turn_that_takes_longer_than_a_blo
     assert taken == measured
 
 
-def test_where_blocks_are_too_short_for_all_nobody_has_a_third_turn_before_each_had_one(queue):
+def test_a_queue_added_faster_than_it_drains_serves_every_key_equally_often(queue):
     turns = {Key("ns", f"measured-{number}"): 0 for number in range(90)}
     for _ in range(20):
         for key in turns:
@@ -285,7 +291,7 @@ def test_keys_that_failed_together_are_spread_by_the_jitter(clock):
     assert WorkQueue(clock, jitter=lambda: 0.5).retry(A) == 0.5
 
 
-def test_what_was_urgent_is_urgent_when_it_comes_back_from_a_failure(queue, clock):
+def test_an_urgent_key_is_urgent_again_after_a_retry(queue, clock):
     queue.add(A, QueuePriority.URGENT)
     assert queue.poll() == A
     for key in (B, C):
@@ -296,7 +302,7 @@ def test_what_was_urgent_is_urgent_when_it_comes_back_from_a_failure(queue, cloc
     assert drain(queue) == [A, B, C]
 
 
-def test_what_was_not_urgent_stays_behind_what_is_after_a_failure(queue, clock):
+def test_a_background_key_stays_behind_normal_keys_after_a_retry(queue, clock):
     queue.add(A, QueuePriority.BACKGROUND)
     assert queue.poll() == A
     queue.add(B, QueuePriority.NORMAL)
@@ -384,7 +390,7 @@ def test_a_worker_that_waits_for_a_key_to_become_due_sleeps_until_then(make_loop
     assert reads <= 20 * 12
 
 
-async def test_after_shut_down_workers_are_told_so(queue):
+async def test_a_worker_that_waits_for_a_key_gets_shut_down_after_the_shut_down(queue):
     taking = asyncio.ensure_future(queue.take())
     await asyncio.sleep(0)
     queue.shut_down()

@@ -68,7 +68,7 @@ def test_a_folder_without_bento_yaml_is_refused_with_the_way_out(tmp_path: Path)
         read_bento(tmp_path)
 
 
-def test_what_is_unpacked_can_be_read_by_every_user(tmp_path: Path):
+def test_unpacked_files_are_readable_by_every_user(tmp_path: Path):
     path = archive(
         tmp_path / "b.bento",
         member("models", tarfile.DIRTYPE, mode=0o700),

@@ -243,7 +243,7 @@ def test_a_label_counts_from_its_maturity_until_its_token_expires(secret):
     assert reasons(desk.send((tokens[2], 7))) == [(0, "Expired")]
 
 
-def test_one_bad_label_does_not_lose_the_others(secret):
+def test_an_invalid_label_does_not_drop_the_others_of_its_request(secret):
     desk = Desk(secret)
     answer = desk.send(("rubbish", 7), (desk.feedback.token(7), 7))
     assert answer.status == HTTPStatus.OK

@@ -107,7 +107,7 @@ def test_nothing_out_of_the_claim_is_read(claim: Path, into: Path, tmp_path: Pat
         fetch(Source(f"pvc://models/{path}", SHA256, claim), into)
 
 
-def test_what_went_wrong_becomes_the_termination_message(
+def test_a_fetch_error_becomes_the_termination_message(
     claim: Path, tmp_path: Path, monkeypatch, capsys
 ):
     monkeypatch.setenv("SLUICEGATE_TERMINATION_LOG", str(tmp_path / "message"))

@@ -56,7 +56,7 @@ def test_a_request_names_one_of_the_products_markets_or_none_of_them(given, scop
     assert markets(**given).of(scope) == market
 
 
-def test_the_counters_are_made_once_whoever_asks_for_them_and_how():
+def test_the_market_counters_are_created_once_for_each_registry():
     """The launcher asks without a registry, feedback with one: a pod that made both didn't start."""
     assert market_events() is market_events(REGISTRY)
     mine = CollectorRegistry()
@@ -72,7 +72,7 @@ def test_two_headers_that_differ_name_no_market():
 @pytest.mark.parametrize(
     "text", ["[]", "{", '{"markets": ["AT"], "from": "Cookie"}', '{"from": "Header"}']
 )
-def test_what_the_operator_never_writes_is_refused_by_the_name_of_the_variable(text):
+def test_a_malformed_markets_variable_is_refused_by_its_name(text):
     with pytest.raises(ValueError, match="SLUICEGATE_MARKETS"):
         Markets.from_environment({"SLUICEGATE_MARKETS": text})
 
@@ -155,7 +155,7 @@ async def test_a_service_that_breaks_is_bad_for_its_market():
     assert desk.counted() == {("availability", "bad", "FR"): 1}
 
 
-async def test_what_isnt_the_products_api_isnt_counted():
+async def test_requests_beside_the_api_of_the_product_are_not_counted():
     desk = Counting(service(200))
     await desk.ask("/feedback", x_market="FR")
     assert not desk.counted()

@@ -265,7 +265,7 @@ async def test_no_more_than_the_share_is_mirrored_and_nothing_large_or_unsigned(
         assert not unsigned.results
 
 
-async def test_nobody_else_gets_predictions_as_a_mirror(secret, tmp_path):
+async def test_a_mirrored_request_with_another_secret_is_refused(secret, tmp_path):
     """The route leads users to the same port."""
     other = tmp_path / "other"
     other.mkdir()

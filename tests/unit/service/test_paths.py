@@ -115,7 +115,7 @@ async def test_an_unknown_websocket_is_closed():
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
-async def test_being_started_is_told_once_before_the_server_hears_of_it():
+async def test_on_started_is_called_once_before_the_lifespan_startup_completes():
     told: list[str] = []
     app = PortFilter(
         application(),

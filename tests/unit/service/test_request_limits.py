@@ -128,7 +128,9 @@ async def test_a_body_beyond_the_limit_is_413_and_the_service_never_sees_it(
     assert app.bodies.held == 0
 
 
-async def test_a_told_length_beyond_the_limit_is_refused_before_anything_is_read(service: Service):
+async def test_a_content_length_beyond_the_limit_is_refused_before_the_body_is_read(
+    service: Service,
+):
     asks = Caller(b"x" * 2000, content_length="2000")
     answered_at = []
     original = asks.send

@@ -78,7 +78,9 @@ def test_a_line_that_is_no_requirement_is_refused():
         ("bentoml==1.5.0", False),
     ],
 )
-def test_only_another_patch_of_what_nobody_asked_for_passes(locked: str, *, tolerable: bool):
+def test_only_another_patch_release_of_a_transitive_package_is_tolerable(
+    locked: str, *, tolerable: bool
+):
     wanted = Wanted(
         tuple(parse_requirements("scikit-learn\nbentoml==1.4.40")),
         tuple(parse_requirements(locked)),
@@ -89,7 +91,7 @@ def test_only_another_patch_of_what_nobody_asked_for_passes(locked: str, *, tole
     assert found.tolerable is tolerable
 
 
-def test_what_bentoml_wrote_first_is_direct_and_the_rest_is_locked(tmp_path: Path):
+def test_requirements_of_a_bento_are_split_into_direct_and_locked_ones(tmp_path: Path):
     bento = read_bento(write_bento(tmp_path / "one", requirements="numpy==2.4.6\nscipy==1.0\n"))
     (bento.requirements.parent / "requirements.in").write_text("numpy\n")
     other = read_bento(
@@ -104,7 +106,7 @@ def test_what_bentoml_wrote_first_is_direct_and_the_rest_is_locked(tmp_path: Pat
     assert [str(one) for one in two.locked] == ["numpy==2.4.6"]
 
 
-def test_what_an_extra_adds_is_wanted_too():
+def test_requirements_of_an_extra_are_wanted_too():
     lines = {"bentoml": ["attrs", "grpcio>=1.5 ; extra == 'grpc'", "docker ; extra == 'docker'"]}
 
     found = extras_of(parse_requirements("bentoml[grpc]\nnumpy"), lines.get)

@@ -94,7 +94,7 @@ def test_a_bento_that_fits_leaves_the_summary_of_its_api_behind(
     ],
     ids=["no Secret", "without bearer", "too short", "whole"],
 )
-def test_what_the_feedback_secret_lacks_is_left_behind_and_keeps_nothing_from_serving(
+def test_an_incomplete_feedback_secret_is_reported_and_does_not_stop_serving(
     keys: dict[str, int], lacks: str | None, tmp_path: Path, message: Path, monkeypatch
 ):
     folder = write_bento(tmp_path / "b", requirements="packaging\n", python=None)
@@ -122,7 +122,9 @@ def test_the_longest_summary_has_room_for_what_the_secret_lacks():
 
 
 @pytest.mark.usefixtures("message")
-def test_another_patch_release_of_a_transitive_package_is_told_and_passes(tmp_path: Path, capsys):
+def test_another_patch_release_of_a_transitive_package_is_reported_and_accepted(
+    tmp_path: Path, capsys
+):
     patched = re.sub(r"^(\d+\.\d+).*", r"\1.9999", f"{version('packaging')}.0")
     folder = write_bento(tmp_path / "b", requirements=f"packaging=={patched}\n", python=None)
     (folder / "env/python/requirements.in").write_text("pytest\n")

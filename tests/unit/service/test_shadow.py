@@ -71,7 +71,9 @@ def test_counts_without_rows_are_refused(environment):
         ("SLUICEGATE_CANDIDATE", "/nowhere", "the model in /nowhere can't be loaded"),
     ],
 )
-def test_what_is_wrong_is_the_last_line(environment, monkeypatch, capsys, name, value, says):
+def test_the_error_of_a_shadow_job_is_its_last_line(
+    environment, monkeypatch, capsys, name, value, says
+):
     for variable, text in (environment | {name: value}).items():
         monkeypatch.setenv(variable, text)
     assert main(Thresholds()) == 1

@@ -90,7 +90,7 @@ def test_rubbish_is_refused_and_never_an_error_of_another_kind(rubbish):
         b'{"p":1,"v":"v1","t":' + b"9" * 400 + b"}", b'{"p":1,"v":"v1","t":-' + b"9" * 400 + b"}",
     ],
 )  # fmt: skip
-def test_what_the_key_signed_that_is_no_prediction_is_refused(payload):
+def test_a_signed_payload_that_is_no_prediction_is_refused(payload):
     with pytest.raises(InvalidTokenError):
         signer().read(signed(payload), now=1)
 

@@ -193,7 +193,7 @@ def test_a_failure_ends_with_one_line_that_says_why(environment, monkeypatch, ca
     assert "model.joblib" in last
 
 
-def test_a_name_that_somebody_takes_meanwhile_is_passed_over(environment, monkeypatch):
+def test_a_version_name_taken_during_the_push_is_skipped(environment, monkeypatch):
     taken = {"v2", "v3"}
 
     def push(_recipe, _model, _task, version):

@@ -63,7 +63,7 @@ def test_a_wheel_whose_files_lead_out_of_it_is_refused(tmp_path: Path):
     assert not (tmp_path / "evil.py").exists()
 
 
-def test_what_is_no_wheel_is_named(tmp_path: Path):
+def test_a_file_with_an_invalid_wheel_name_is_named(tmp_path: Path):
     bento = write_bento(tmp_path / "b")
     (bento / "src/wheels").mkdir()
     (bento / "src/wheels/tabular.whl").touch()

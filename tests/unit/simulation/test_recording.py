@@ -90,5 +90,5 @@ def test_the_newest_training_of_a_status_of_an_earlier_release_is_known_by_its_r
         ),
     ],
 )
-def test_what_status_has_forgotten_is_said(version, known, missing):
+def test_a_record_names_the_version_fields_that_status_no_longer_has(version, known, missing):
     assert came(version) == ({"modelChanged": {"version": "v2", **known}}, missing)

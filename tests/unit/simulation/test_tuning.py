@@ -63,7 +63,7 @@ def test_a_stricter_objective_finds_a_drop_no_later(tuned: Tuning):
     assert isfinite(found[0])
 
 
-def test_what_is_proposed_is_the_strictest_that_alarms_no_more_than_once(tuned: Tuning):
+def test_the_proposed_objective_is_the_strictest_with_at_most_one_alarm(tuned: Tuning):
     for made in (tuned.objectives, tuned.drops):
         (proposed,) = [one for one in made if one.proposed]
         quiet = [one for one in made if len(one.alarms) <= 1]
@@ -87,7 +87,7 @@ def test_a_drop_that_the_objective_allows_is_never_found(monkeypatch):
     assert one.now.detection == inf
 
 
-def test_what_the_history_itself_does_is_no_find():
+def test_an_alarm_on_the_unchanged_history_is_no_detection():
     lax = {**EASY, "objective": "0.5"}
     (one,) = tune(parse_scenario(history(slo=lax)), drop=0.01)
     assert one.now.alarms

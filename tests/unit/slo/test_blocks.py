@@ -241,7 +241,7 @@ def test_the_oldest_hour_that_is_kept_can_be_left_out_and_the_one_before_it_take
     assert left.hour(newest) == Count(1, 2), "it lies where the one before the oldest did"
 
 
-def test_what_was_computed_without_some_events_is_found_again_for_the_same_ones():
+def test_a_value_derived_without_excluded_blocks_is_cached_for_the_same_exclusions():
     series = series_of([(index, (1, 2)) for index in range(1, 100)])
     one = series.without([(3, 9)])
     one.derived["mine"] = 1
@@ -293,7 +293,7 @@ def test_hours_that_are_not_kept_are_zero(first, last):
     assert list(total) == [2 * kept.get(hour, 0) for hour in range(first, last + 1)]
 
 
-def test_what_a_block_may_say_has_its_limits():
+def test_the_counts_of_a_block_are_rounded_and_bounded():
     assert read_block(1, 0, 2**53).count == Count(0, 2**53)
     assert read_block(1, 102, 100).count == Count(100, 100)
     assert read_block(1, 0.4, 0.6).count == Count(0, 1)

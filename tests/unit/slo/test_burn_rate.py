@@ -78,7 +78,7 @@ def test_a_row_trips_where_the_lower_bound_of_the_long_window_is_above_the_thres
     assert {False, True} == set(tripped)
 
 
-def test_the_short_window_tells_whether_it_still_happens():
+def test_a_burn_rate_trips_only_while_the_short_window_exceeds_its_threshold():
     bad = [(0, 10)] + [(10, 10)] * 8
     assert reading(*bad, *[(0, 10)] * 3).tripped is False
     assert reading(*bad, *[(0, 0)] * 3).tripped is False, "nothing says so"

@@ -92,7 +92,7 @@ def test_a_sum_that_is_read_counts_as_twelve_blocks_unless_they_are_kept_singly(
         (lambda means: means.record_sum(9, 1.0), True),
     ],
 )
-def test_what_was_computed_holds_until_a_complete_sum_changes(change, kept):
+def test_a_derived_value_is_kept_until_a_complete_sum_changes(change, kept):
     means = Means([(119, 7.0)])
     means.derived["mine"] = 1
     change(means)

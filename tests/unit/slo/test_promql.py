@@ -57,7 +57,7 @@ def test_a_pattern_escapes_every_character_that_means_something():
     )
 
 
-def test_a_matcher_without_values_is_an_error_and_not_a_match_for_everything():
+def test_a_matcher_without_values_is_an_error():
     with pytest.raises(ValueError, match="at least one value"):
         any_of("product", [])
 
@@ -153,7 +153,7 @@ def test_a_gateway_that_counts_no_routes_can_t_be_asked_for_them():
     assert (kinds.count(QueryKind.GATEWAY), kinds.count(QueryKind.SENT)) == (1, 1)
 
 
-def test_what_nobody_counts_is_not_asked():
+def test_no_query_is_rendered_for_a_kind_that_no_slo_needs():
     kinds = [query.kind for query in render_queries(Scope(), 300, Needs(), canary=True)]
     assert kinds == [
         QueryKind.TARGETS, QueryKind.REQUESTS, QueryKind.REQUESTS_BAD, QueryKind.CPU,

@@ -99,7 +99,7 @@ def test_an_error_budget_is_of_fourteen_days(seconds, blocks):
 
 @pytest.mark.parametrize("seconds", [60, 300])
 @pytest.mark.parametrize(("hours", "state"), [(23, "MET"), (30, "UNKNOWN")])
-def test_events_of_the_last_day_say_fine_where_only_a_baseline_tells(seconds, hours, state):
+def test_events_of_the_last_day_meet_an_slo_that_has_only_a_baseline(seconds, hours, state):
     """Few enough events that they are needed all, and so many hours ago that they came."""
     slo = slo_of(seconds, objective=None)
     hour = 3600 // seconds

@@ -214,7 +214,7 @@ def test_a_baseline_that_knows_little_says_little():
     assert strongest(Count(1000, 10_000), [(200, 1000)] * 5, DROPS).statistic > 100
 
 
-def test_what_falls_back_to_what_was_accepted_is_no_change():
+def test_a_return_to_the_accepted_level_is_no_change():
     units = [(60, 1000)] * 20 + [(100, 1000)] * 10
     assert strongest(Count(100, 1000), units, DROPS).statistic == 0
 
@@ -241,7 +241,7 @@ def test_a_rise_of_less_than_half_an_alternative_is_no_evidence_of_one():
 @pytest.mark.parametrize(
     ("accepted", "start"), [(Count(0, 0), 20), (Count(0, 1), 20), (Count(1, 1), 24)]
 )
-def test_what_was_accepted_may_be_next_to_nothing(accepted, start):
+def test_a_change_point_is_found_for_a_baseline_of_almost_no_events(accepted, start):
     units = [(30, 300)] * 20 + [(240, 300)] * 4
     assert strongest(accepted, units, DROPS).start == start
     assert strongest_within([0] * 24, accepted, units, DROPS).start == start
@@ -258,7 +258,7 @@ def swinging(days, rise=0.0, since=0, seed=0):
     return [(int(random.binomial(300, rate)), 300) for rate in rates]
 
 
-def test_one_stratum_is_no_stratum():
+def test_a_single_stratum_gives_the_change_point_of_no_strata():
     units = [(30, 300)] * 20 + [(60, 300)] * 4
     known = Count(100, 1000)
     plain, within = strongest(known, units, DROPS), strongest_within([0] * 24, known, units, DROPS)
@@ -298,7 +298,7 @@ def test_a_rise_is_a_change_as_soon_as_its_hours_have_been_seen_before(since):
     assert found.start == pytest.approx(since, abs=3)
 
 
-def test_what_falls_back_to_what_was_accepted_is_no_change_within_strata_either():
+def test_a_return_to_the_accepted_level_is_no_change_within_strata():
     units = [(60, 1000)] * 48 + [(100, 1000)] * 24
     hours = [hour % 24 for hour in range(72)]
     assert strongest_within(hours, Count(100, 1000), units, DROPS).statistic == 0

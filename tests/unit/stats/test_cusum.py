@@ -71,7 +71,7 @@ def test_going_on_is_exactly_starting_over(counts, cut, first):
     ("first", "last", "leads"),
     [(2, 9, True), (5, 9, True), (2, 99, True), (1, 9, False), (2, 8, False), (6, 9, False)],
 )
-def test_one_may_go_on_from_an_earlier_start_that_touched_zero_since(first, last, leads):
+def test_a_cusum_may_continue_from_an_earlier_start_if_it_was_zero_since(first, last, leads):
     """Begun with block 2, of which 10 comes next; one sum was last 0 before block 5."""
     at = cusum.Progress((1.0, 2.0), (5, 7), start=2, next=10)
     assert at.leads_to(first, last) is leads
@@ -110,7 +110,7 @@ def test_a_late_block_is_taken_in():
     assert drift_of(slo, counted, ACCEPTED, now=60, since=0).statistic > before.statistic
 
 
-def test_fourteen_days_are_looked_at_and_no_more():
+def test_a_drift_is_searched_in_the_last_fourteen_days_only():
     counted = series(*[(100, 100)] * 11, *[(10, 100)] * (12 * 400 - 12))
     assert drift_of(terms(), counted, ACCEPTED, now=12 * 400 - 1, since=0).statistic == 0.0
 

@@ -107,7 +107,7 @@ def test_a_shift_of_the_level_is_seven_standard_deviations(drawn, rise, place):
     assert level_shift(tuple(blocks)) == naive_shift(blocks)
 
 
-def test_what_makes_no_level_is_no_shift():
+def test_a_level_shift_needs_five_blocks_with_events_on_each_side():
     low, high = [(0, 1000)], [(500, 1000)]
     assert level_shift((*low * 5, *high * 5)) == 5
     assert level_shift((*low * 4, *high * 5)) == 0, "a level has five blocks"

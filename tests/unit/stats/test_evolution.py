@@ -61,7 +61,7 @@ def test_a_drop_of_three_points_is_found_in_nineteen_months_of_twenty(correlatio
     assert judged(now, before, per_day)[PeriodChange.WORSE] >= 0.95
 
 
-def test_what_is_too_small_to_say_anything_isnt_called_unchanged():
+def test_a_period_with_too_few_events_isnt_called_unchanged():
     few = [Count(1, 10)] * 3
     assert evolution(few, few, margin=0.03).change is PeriodChange.TOO_FEW
     many = [Count(100, 1000)] * 30

@@ -152,7 +152,7 @@ def test_a_gauge_that_was_pushed_once_and_never_again_stays_stale():
 
 
 @pytest.mark.slow
-def test_a_gauge_that_comes_back_with_one_value_is_not_retrained_by_what_it_was_before():
+def test_a_gauge_that_returns_with_one_value_is_not_retrained_for_values_before_the_gap():
     slo = {**BASKET, "indicator": {"gauge": {"metric": "mean_basket_value"}}}
     value = noise(2)
 
@@ -198,7 +198,7 @@ def canary(difference, blocks, seed=5):
     return decisions
 
 
-def test_a_candidate_worse_by_a_gauge_goes_back():
+def test_a_candidate_that_is_worse_by_a_gauge_is_rolled_back():
     reasons = [decision.reason for decision in canary(-4.0, 47)]
     assert "CanaryWorse" in reasons
 
@@ -240,7 +240,7 @@ def newest(*values, at=1000):
         "long enough to tell", "what was before a silence isn't the present",
     ],
 )  # fmt: skip
-def test_what_a_gauge_says_at_present(values, baseline, bad):
+def test_the_present_level_of_a_gauge_is_bad_good_or_unknown(values, baseline, bad):
     found = present_of(SLO, newest(*values), baseline, now=1000, since=1000 - len(values))
     assert found.bad is bad
 
@@ -256,7 +256,9 @@ def test_what_a_gauge_says_at_present(values, baseline, bad):
         ("PostPromotion", 60, [0.1], False),
     ],
 )
-def test_whether_a_gauge_must_speak_for_a_candidate(evidence, seconds, differences, required):
+def test_the_evidence_of_a_gauge_is_required_by_its_canary_evidence_and_values(
+    evidence, seconds, differences, required
+):
     basket = {**BASKET, "canaryEvidence": evidence}
     terms = judged_by(basket, rollout=ROLLOUT)
     (slo,) = terms.slos
@@ -264,7 +266,7 @@ def test_whether_a_gauge_must_speak_for_a_candidate(evidence, seconds, differenc
     assert (found.required, found.pairs) == (required, len(differences))
 
 
-def test_a_gauge_with_nothing_but_a_bound_need_not_speak_for_a_candidate():
+def test_a_gauge_with_only_a_bound_is_not_required_as_evidence():
     """It allows no difference, and no number of values shows that there is none."""
     slo = {"name": "basket", "indicator": BASKET["indicator"], "canaryEvidence": "IfAvailable"}
     terms = judged_by(slo)

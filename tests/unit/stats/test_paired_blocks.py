@@ -177,7 +177,7 @@ def test_rows_of_single_blocks_take_as_many_as_expected():
     assert expected_rows(psi, MARGIN, -1.0) == 0
 
 
-def test_blocks_are_planned_with_the_discount_and_not_for_ever():
+def test_the_expected_number_of_blocks_includes_the_discount_and_may_be_infinite():
     assert expected_blocks(5_000, 732) == 6, "five blocks of 14 rows, then hundreds a block"
     assert expected_blocks(0.5, 10) == 20
     assert expected_blocks(2, 1e9) == inf

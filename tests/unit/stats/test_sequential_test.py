@@ -148,14 +148,14 @@ def test_evidence_is_a_number_at_any_size(ours, theirs, ratio, margin, correlati
 
 
 @given(st.integers(0, 49), st.integers(0, 300))
-def test_more_bad_events_of_the_candidate_never_speak_for_it(bad, theirs):
+def test_more_bad_events_of_the_candidate_never_raise_the_evidence_in_its_favour(bad, theirs):
     less = block_factor(Count(bad, 50), Count(theirs, 300), 0.1, 0.03)
     more = block_factor(Count(bad + 1, 50), Count(theirs, 300), 0.1, 0.03)
     assert more.promote <= less.promote
     assert more.roll_back >= less.roll_back
 
 
-def test_what_to_expect_is_known_before_the_block():
+def test_the_expected_ratio_of_a_block_is_computed_from_earlier_blocks_only():
     past = Count(10, 1000)
     one = gather([(Count(0, 50), Count(500, 500))], past, margin=0.01)
     expected = block_factor(Count(0, 50), Count(500, 500), expected_ratio(past, 0.01), 0.01)
@@ -331,7 +331,7 @@ def test_evidence_is_the_sum_of_the_blocks_factors_however_it_is_remembered(draw
         )
 
 
-def test_a_look_at_more_blocks_than_are_remembered_singly_computes_the_new_ones_alone(monkeypatch):
+def test_evidence_from_more_blocks_than_the_cache_holds_computes_only_the_new_blocks(monkeypatch):
     """Where all canaries together had more than 65,536, each look computed each block anew."""
     few = lru_cache(maxsize=STRETCH)(block_factor.__wrapped__)
     monkeypatch.setattr(sequential_test, "block_factor", few)
@@ -355,7 +355,7 @@ def test_without_blocks_there_is_no_evidence():
     assert (after.promote, after.roll_back, after.better) == (1.0, 0.0, 0.5)
 
 
-def test_what_is_remembered_is_bounded(monkeypatch):
+def test_the_cache_of_block_factors_is_bounded(monkeypatch):
     assert sequential_test.STRETCH * sequential_test.MOST_STRETCHES == 2_097_152, "blocks"
     monkeypatch.setattr(sequential_test, "MOST_STRETCHES", 3)
     monkeypatch.setattr(sequential_test, "_KNOWN", {})

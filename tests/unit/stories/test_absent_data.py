@@ -59,7 +59,7 @@ def test_missing_data_never_promotes(trouble):
 
 
 @pytest.mark.slow
-def test_labels_alone_promote_nobody_whose_requests_were_never_counted():
+def test_a_candidate_with_labels_but_without_counted_requests_is_not_promoted():
     def labels_alone(_index):
         return {version: {"accuracy": count(10, 100)} for version in ("v1", "v2")}
 
@@ -80,7 +80,7 @@ def test_labels_alone_promote_nobody_whose_requests_were_never_counted():
         (few_scrapes, "LowCoverage"),
     ],
 )
-def test_a_newest_block_that_tells_nothing_makes_all_unknown_at_once(trouble, reason):
+def test_a_newest_block_without_data_makes_all_slos_unknown_at_once(trouble, reason):
     line = at(run(scenario(until(90, trouble), 95)), 90 * BLOCK)
     assert line["state"] == "Unknown"
     assert {slo["reason"] for slo in line["slos"].values()} == {reason}
@@ -128,14 +128,14 @@ def test_labels_that_come_once_an_hour_are_no_missing_data():
     assert types(lines) == ["Retrain"]
 
 
-def test_an_outage_is_told_once_and_not_at_once():
+def test_an_outage_of_prometheus_raises_one_alert_after_a_delay():
     lines = run(scenario(until(60, unavailable), 100))
     assert acts(lines) == [("Alert", "PrometheusUnavailable")]
     alert = next(line for line in lines if line["decision"]["type"] == "Alert")
     assert alert["at"] == 61 * BLOCK
 
 
-def test_a_short_outage_is_not_told():
+def test_a_short_outage_of_prometheus_raises_no_alert():
     def script(index):
         return unavailable(index) if index == 60 else decaying(0.1)(index)
 

@@ -25,14 +25,14 @@ def pushed(stable, candidate):
     return lambda index: {"v1": stable, "v3": candidate} if index > 50 else {"v1": stable}
 
 
-def test_a_worse_candidate_goes_back_although_its_labels_need_not_speak_for_it():
+def test_a_candidate_with_worse_optional_labels_is_rolled_back():
     lines = run(scenario(decaying(0.5), 200, product=one_step(), events=[trained()]))
     assert acts(lines)[-1] == ("Rollback", "CanaryWorse")
     assert (lines[-1]["stable"], lines[-1]["weight"]) == ("v1", 0)
 
 
 @pytest.mark.parametrize("last", [TRAINED, TRAINED + 5], ids=["never appears", "disappears"])
-def test_a_candidate_without_series_goes_back_after_ten_blocks(last):
+def test_a_candidate_without_series_is_rolled_back_after_ten_blocks(last):
     def script(index):
         return decaying(0.1)(index) if index <= last else decaying()(index)
 
@@ -42,7 +42,7 @@ def test_a_candidate_without_series_goes_back_after_ten_blocks(last):
     assert line["at"] == (last + 10) * BLOCK
 
 
-def test_a_candidate_is_not_blamed_while_stable_is_silent_too():
+def test_a_candidate_without_series_is_kept_while_stable_has_none_too():
     def script(index):
         return {"v1": steady(0.1, 200)} if index <= 50 else {}
 
@@ -79,7 +79,7 @@ def test_a_canary_waits_half_an_hour_for_measurements(blocks, expected):
     assert {line["weight"] for line in blind if line["at"] < ended["at"]} == {50}
 
 
-def test_an_inconclusive_candidate_is_kept_without_traffic_and_held_against_nobody():
+def test_an_inconclusive_candidate_is_kept_without_traffic_and_counts_as_no_failed_attempt():
     def script(index):
         counts = decaying()(index)
         if index > TRAINED:
@@ -95,7 +95,7 @@ def test_an_inconclusive_candidate_is_kept_without_traffic_and_held_against_nobo
     assert "(0 attempts without a promotion)" in lines[-1]["decision"]["message"]
 
 
-def test_a_candidate_whose_pods_fall_ill_goes_back_at_once():
+def test_a_candidate_whose_pods_become_unhealthy_is_rolled_back_at_once():
     facts = [{"at": (TRAINED + 3) * BLOCK, "podsUnhealthy": True}]
     lines = run(scenario(decaying(0.1), 160, product=one_step(), events=[trained()], facts=facts))
     line = first(lines, "Rollback")

@@ -69,7 +69,7 @@ def test_a_challenger_that_is_shown_to_be_better_is_served():
     assert {line["stable"] for line in lines[40:]} == {"v2"}
 
 
-def test_a_version_tells_whether_it_was_a_challenger():
+def test_a_promoted_challenger_has_the_cause_scheduled():
     told = scenario(both, 60, product=challenged(), events=[trained(14, BETTER)])
     *_, last = replay(parse_scenario(told))
     assert (last.status.stable.version, last.status.stable.cause) == ("v2", "Scheduled")
@@ -77,7 +77,7 @@ def test_a_version_tells_whether_it_was_a_challenger():
 
 
 @pytest.mark.parametrize("result", [EQUAL, WORSE, {"evaluation": BETTER["evaluation"]}])
-def test_one_that_isnt_is_dropped_and_held_against_nobody(result):
+def test_a_challenger_not_shown_better_is_dropped_and_delays_no_later_challenger(result):
     stable = {"v1": steady(0.1, 200)}
     lines = run(scenario(lambda _: stable, 29, product=challenged(), events=[trained(14, result)]))
     dropped = [one for one in decisions(lines) if one["reason"] == "NotShownBetter"]
@@ -119,7 +119,7 @@ def test_where_the_answers_look_worse_half_the_period_suffices():
 @pytest.mark.parametrize(
     "other", [{"mode": "Manual"}, {"mode": "Disabled"}], ids=["manual", "disabled"]
 )
-def test_nobody_is_challenged_where_the_operator_may_not_train(other):
+def test_no_challenger_is_trained_where_the_operator_may_not_train(other):
     asked = challenged()
     asked["spec"]["retraining"] |= other
     assert acts(run(scenario(both, 40, product=asked))) == []
@@ -176,7 +176,7 @@ def test_a_product_with_a_drop_and_a_command_alone_is_healed():
     assert "up to 3 points is allowed" in start["message"]
 
 
-def test_one_that_is_only_as_good_as_a_degraded_version_is_no_cure():
+def test_a_training_only_as_good_as_the_degraded_version_is_no_remedy():
     """As stable it would make the level that it was trained against the accepted one."""
     none = rows(400, 24, 26, 50)
     lines = judged(decaying, 150, trained(140, none))
@@ -201,7 +201,7 @@ def test_steps_that_a_person_chose_are_taken():
     ],
     ids=["no remedy", "worse", "failed"],
 )
-def test_the_cooldown_ends_once_a_drop_could_be_told(ended, labels):
+def test_the_cooldown_ends_once_enough_labels_could_show_a_drop(ended, labels):
     """About 800 labels tell three points of 12 %: twice as many after a worse one, a day after a failure."""
     lines = judged(decaying, 140, {"at": 90 * BLOCK, **ended})
     turns = [line["at"] // BLOCK for line in lines if line["decision"]["type"] == "Retrain"]
@@ -211,7 +211,7 @@ def test_the_cooldown_ends_once_a_drop_could_be_told(ended, labels):
         assert least <= 50 * (turns[1] - 90) <= most
 
 
-def test_what_no_training_remedies_is_tried_ever_more_rarely():
+def test_a_degradation_without_a_remedy_is_retrained_ever_more_rarely():
     """Each pause is as long as the degradation has lasted, once that is longer than a drop takes to show."""
     history = parse_scenario(
         scenario(
@@ -240,13 +240,13 @@ def moving(index):
     return _halves(0.12 if index < 60 else 0.2, 0.12 if index < 180 else 0.3, index)
 
 
-def test_one_shown_better_isnt_given_up_for_what_the_other_did_in_another_world():
+def test_a_version_shown_better_isnt_rolled_back_for_counts_of_stable_before_a_change():
     lines = judged(moving, 260, trained(140, CURE))
     assert [act for act in acts(lines) if act[0] == "Rollback"] == []
     assert [act[0] for act in acts(lines)].count("Retrain") == 2, "it is trained for that world"
 
 
-def test_one_that_was_only_counted_goes_back_when_it_does_worse():
+def test_a_retrained_version_that_does_worse_on_probation_is_rolled_back():
     counts = {name: CURE[name] for name in ("evaluation", "stableEvaluation")}
     lines = judged(moving, 260, trained(140, counts))
     assert ("Rollback", "ProbationFailed") in acts(lines)

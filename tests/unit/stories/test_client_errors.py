@@ -76,7 +76,7 @@ def only(document: dict[str, Any], *names: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "broken", [(300, 300), (300, 0, 300)], ids=["a field is renamed", "a route is renamed"]
 )
-def test_a_version_that_refuses_every_request_is_taken_back_at_once(slo: str, broken):
+def test_a_candidate_that_refuses_every_request_is_rolled_back_at_once(slo: str, broken):
     """It was promoted as 100 % available, or stayed beside stable for hours."""
     lines = run(pushed(lambda _: ((900, 0), broken), 60, SLOS[slo]))
     assert acts(lines)[:2] == [("StartRollout", "ModelChanged"), ("Rollback", "CanaryWorse")]
@@ -89,7 +89,7 @@ def test_a_version_that_refuses_every_request_is_taken_back_at_once(slo: str, br
 
 @pytest.mark.parametrize("worse", [0.03, 0.1])
 @pytest.mark.parametrize("before", [0.0, 0.2])
-def test_a_version_that_refuses_some_more_requests_is_taken_back(before: float, worse: float):
+def test_a_candidate_that_refuses_some_more_requests_is_rolled_back(before: float, worse: float):
     def script(_: int):
         return (1800, round(1800 * before)), (600, round(600 * (before + worse)))
 
@@ -109,7 +109,7 @@ def test_without_an_availability_a_version_may_refuse_no_more_than_it_may_answer
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.4])
-def test_what_both_versions_refuse_says_nothing(share: float):
+def test_client_errors_of_both_versions_do_not_stop_a_promotion(share: float):
     """Clients that err, and scanners that ask for what isn't there."""
 
     def script(_: int):
@@ -120,7 +120,7 @@ def test_what_both_versions_refuse_says_nothing(share: float):
     assert "in availability" in promoted["decision"]["message"]
 
 
-def test_a_burst_of_client_errors_that_hits_both_takes_nobody_back():
+def test_a_burst_of_client_errors_of_both_versions_rolls_no_version_back():
     def script(index: int):
         share = 0.5 if index % 7 == 0 else 0.01
         return (1800, round(1800 * share)), (600, round(600 * share))
@@ -148,7 +148,7 @@ def test_an_equal_version_is_held_for_its_4xx_no_longer_than_its_time(refused, r
     assert lines[-1]["at"] > first(lines, decision[0])["at"] > (PUSHED + 42) * BLOCK
 
 
-def test_client_errors_alone_promote_nobody():
+def test_client_errors_alone_promote_no_candidate():
     """Where no SLO has events enough nothing speaks for a candidate, however few of its 4xx."""
     lines = run(only(pushed(lambda _: ((1800, 0), (600, 0)), 200, ACCURACY)))
     assert "Promote" not in {line["decision"]["type"] for line in lines}
@@ -171,7 +171,7 @@ def test_where_they_are_counted_they_share_the_twentieth_of_wrong_rollbacks(
     assert {slo.roll_back_at for one in judged for slo in one.slos} == {needed}
 
 
-def test_a_version_that_begins_to_refuse_after_its_promotion_goes_back():
+def test_a_version_whose_client_errors_rise_after_its_promotion_is_rolled_back():
     """It was Healthy and 100 % available, as no SLO counts what is refused."""
     broke = 80
 

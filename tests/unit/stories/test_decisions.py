@@ -55,7 +55,7 @@ def test_decay_is_seen_retrained_tried_and_promoted():
     assert lines[-1]["state"] == "Healthy"
 
 
-def test_a_retraining_tells_before_and_now_with_sample_sizes_and_evidence():
+def test_a_retraining_reports_accuracy_before_and_now_with_sample_sizes_and_evidence():
     message = first(run(scenario(decaying(), 115)), "Retrain")["decision"]["message"]
     assert message.startswith(
         "Accuracy fell from 90.0 % (n=1,000, at acceptance) to 75.0 % (n=2,400, 1 h of evidence),"
@@ -64,7 +64,7 @@ def test_a_retraining_tells_before_and_now_with_sample_sizes_and_evidence():
     )
 
 
-def test_what_is_told_of_a_young_version_is_the_time_that_was_looked_at():
+def test_the_message_on_a_young_version_has_the_measured_time_and_not_the_window():
     """Not the window's length: nothing was measured of it before."""
     spec = product(AVAILABILITY, {**ACCURACY, "objective": "0.80"})
     document = scenario(lambda _: {"v1": steady(0.4, 200)}, 30, product=spec, accepted=None)
@@ -74,7 +74,7 @@ def test_what_is_told_of_a_young_version_is_the_time_that_was_looked_at():
         assert f"60.0 % (n={blocks * 200:,}, last {age}) against an objective" in message
 
 
-def test_what_is_told_are_the_numbers_that_decide_not_those_of_the_newest_window():
+def test_a_decision_message_has_the_numbers_that_decided_beside_the_newest_window():
     def script(index):
         return {"v1": steady(0.5 if 96 < index <= 120 else 0.1, 200)}
 
@@ -117,7 +117,7 @@ def test_a_version_that_is_too_slow_is_retrained():
 
 
 @pytest.mark.parametrize("failing", [60, 300, 1200])
-def test_failing_requests_alone_are_told_once_and_never_retrained(failing):
+def test_failing_requests_alone_raise_one_alert_and_no_training(failing):
     def script(index):
         return {"v1": {"availability": count(0 if index < DECAY else failing, 1200)}}
 
@@ -200,7 +200,7 @@ def test_a_degraded_product_recovers_by_itself_only_after_an_hour_of_calm():
     ],
 )
 @pytest.mark.parametrize("wish", ["Auto", "Retrain"])
-def test_a_cause_outside_is_told_once_and_waited_for(fact, reason, wish):
+def test_a_cause_outside_the_model_raises_one_alert_and_no_remedy(fact, reason, wish):
     facts = [{"at": 90 * BLOCK, **fact}]
     spec = product(EASY, {**ACCURACY, "onDegraded": wish})
     lines = run(scenario(decaying(), 200, product=spec, facts=facts))
@@ -322,7 +322,7 @@ def test_the_cooldown_doubles_with_each_failure_and_three_need_a_person():
     assert starts[2] - 720 * BLOCK == 4 * 86_400
 
 
-def test_a_failed_training_is_told_with_its_message():
+def test_a_failed_training_is_reported_with_its_message():
     lines = run(scenario(decaying(), 140, events=[failed(120)]))
     message = at(lines, 120 * BLOCK)["decision"]["message"]
     assert message == "the training failed: out of memory (attempt 1 of 3 without a promotion)"

@@ -127,7 +127,7 @@ def test_a_degradation_that_good_labels_end_is_only_watched():
     assert lines[-1]["state"] == "Degraded"
 
 
-def test_one_bad_label_does_not_say_that_a_missed_objective_is_still_missed():
+def test_a_single_bad_label_does_not_confirm_a_missed_objective():
     slo = {**ACCURACY, "maxDrop": None}
     slo = {name: value for name, value in slo.items() if value is not None}
 
@@ -236,7 +236,7 @@ def test_only_what_was_worse_is_left_out(bad, ignored_intervals):
     assert [(one.begin, one.end) for one in known.ignored_intervals] == list(ignored_intervals)
 
 
-def test_what_was_measured_in_an_incident_is_looked_at_once_it_can_be_read():
+def test_blocks_of_an_incident_are_checked_once_they_can_be_read():
     """An incident that was over in no time: worse, but never long enough to be called bad."""
 
     def script(index):
@@ -268,7 +268,7 @@ def test_an_incident_that_ends_as_the_verdict_is_confirmed_is_no_present():
     assert "Degraded" in {line["state"] for line in lines}
 
 
-def test_good_labels_that_are_too_near_to_tell_are_not_made_bad_by_an_incident_before_a_silence():
+def test_inconclusive_labels_are_not_made_bad_by_an_incident_before_a_silence():
     """It reached back to the one batch of a short incident, across a silence, as half was good."""
 
     def counts(index):

@@ -201,7 +201,7 @@ def test_a_mistake_exits_2_and_names_its_field(tmp_path, capsys, document, messa
     assert message in captured.err
 
 
-def test_all_mistakes_are_told_at_once(tmp_path, capsys, document):
+def test_all_mistakes_are_reported_at_once(tmp_path, capsys, document):
     for place in (0, 4):
         document["blocks"][place]["counts"]["v1"]["accuracy"]["bad"] = -1
     assert replay(tmp_path, document) == 2
@@ -211,7 +211,7 @@ def test_all_mistakes_are_told_at_once(tmp_path, capsys, document):
 
 
 @pytest.mark.parametrize("text", ["", "- 1", "a: [", "a: b: c", "nonsense", "7", "\x00", "&a [*a]"])
-def test_what_is_no_scenario_exits_2(tmp_path, capsys, text):
+def test_a_malformed_scenario_exits_with_2(tmp_path, capsys, text):
     assert replay(tmp_path, text) == 2
     assert capsys.readouterr().err
 

@@ -115,7 +115,7 @@ def test_every_line_is_consistent_in_itself_and_with_the_one_before(history):
 
 @given(histories, st.integers(1, 200))
 @settings(max_examples=25)
-def test_what_comes_later_changes_nothing_before_it(history, cut):
+def test_later_blocks_change_no_earlier_decision(history, cut):
     document, _ = made(history)
     shorter = {**document, "blocks": document["blocks"][:cut]}
     assert run(shorter) == run(document)[:cut]

@@ -88,13 +88,13 @@ def test_a_version_that_is_only_slower_than_the_one_before_isnt_retrained_for_it
     [version(0.1, failing=1.0), version(0.9), version(0.1, slow=0.9)],
     ids=["fails", "more wrong", "stalls"],
 )
-def test_a_greater_harm_still_goes_back_to_a_decayed_version(later):
+def test_a_worse_regression_is_rolled_back_even_to_a_degraded_version(later):
     lines = played(later)
     assert acts(lines)[3][0] == "Rollback"
     assert lines[-1]["stable"] == "v1"
 
 
-def test_what_is_known_of_the_version_before_outlives_probation():
+def test_the_previous_version_is_known_beyond_probation():
     """Auto takes a recent release back after its probation, too."""
 
     def script(index):
@@ -112,7 +112,7 @@ def test_what_is_known_of_the_version_before_outlives_probation():
     assert lines[-1]["stable"] == "v2"
 
 
-def test_a_version_that_did_no_better_isnt_the_way_back():
+def test_a_previous_version_that_did_no_better_isnt_restored():
     """The hold-out promised 5 % wrong, the world gives 34 %; the version before had 41 % beside it."""
 
     def script(index):

@@ -51,7 +51,7 @@ def test_a_worse_candidate_is_not_promoted_before_its_labels_come():
 
 
 @pytest.mark.parametrize("candidate", [0.1, 0.13])
-def test_whoever_sets_a_duration_that_is_too_short_is_told_what_was_let_through(candidate):
+def test_a_promotion_after_a_short_max_duration_names_the_slos_without_evidence(candidate):
     promoted = first(played(candidate, days=1, maxDurationSeconds=4 * HOUR), "Promote")
     assert (
         "without enough evidence in accuracy (n=0), IfAvailable" in promoted["decision"]["message"]

@@ -181,7 +181,7 @@ def test_a_candidate_that_is_much_worse_is_never_promoted_however_few_its_labels
         assert kinds(lines)[-1] == "Rollback"
 
 
-def test_a_broken_candidate_goes_back_with_the_first_block_that_counts():
+def test_a_broken_candidate_is_rolled_back_with_the_first_block_that_counts():
     lines = pushed(good(availability=1.0)).play()
     assert kinds(lines) == ["StartRollout", "Rollback"]
     start, back = (line["at"] for line in lines if line["decision"]["type"] != "Hold")

@@ -26,7 +26,7 @@ def test_a_new_model_supersedes_the_candidate():
     assert line["candidate"] == "v3"
 
 
-def test_a_model_that_goes_back_to_stable_takes_the_candidate_with_it():
+def test_a_spec_reverted_to_stable_supersedes_the_candidate():
     lines = run(
         scenario(decaying(), 60, product=one_step(), events=[changed(50, "v3"), changed(53, "v1")])
     )
@@ -77,7 +77,7 @@ def test_a_result_that_takes_the_name_of_a_version_is_refused():
     assert acts(lines)[-1] == ("Alert", "VersionReused")
 
 
-def test_a_version_that_fails_its_probation_goes_back_and_is_not_retrained():
+def test_a_version_that_fails_its_probation_is_rolled_back_and_not_retrained():
     script, events = worse_later(85)
     lines = run(scenario(script, 200, product=one_step(), events=events))
     assert acts(lines)[-1] == ("Rollback", "ProbationFailed")
@@ -93,7 +93,7 @@ def test_probation_outranks_on_degraded(wish):
     assert acts(lines)[2:] == [("Rollback", "ProbationFailed")]
 
 
-def test_a_recent_release_goes_back_instead_of_being_retrained():
+def test_a_degraded_recent_release_is_rolled_back_instead_of_retrained():
     script, events = worse_later(200, evaluation=count(500, 5000))
     lines = run(scenario(script, 300, product=one_step(), events=events))
     assert acts(lines)[2:] == [("Rollback", "RecentRelease")]
@@ -106,13 +106,13 @@ def test_on_degraded_retrain_skips_the_check_for_a_recent_release():
     assert acts(lines)[2:] == [("Retrain", "ModelDecay")]
 
 
-def test_a_settled_release_is_retrained():
+def test_a_degraded_release_after_its_first_day_is_retrained():
     script, events = worse_later(600, evaluation=count(500, 5000))
     lines = run(scenario(script, 700, product=one_step(), events=events))
     assert acts(lines)[2:] == [("Retrain", "ModelDecay")]
 
 
-def test_a_version_that_came_back_is_no_recent_release():
+def test_a_restored_version_is_no_recent_release():
     def script(index):
         counts = worse_later(85)[0](index)
         if index > 150:
@@ -123,7 +123,7 @@ def test_a_version_that_came_back_is_no_recent_release():
     assert acts(lines)[2:] == [("Rollback", "ProbationFailed"), ("Retrain", "ModelDecay")]
 
 
-def test_upstream_trouble_on_probation_is_waited_for():
+def test_a_degraded_upstream_on_probation_raises_one_alert_and_no_rollback():
     script, events = worse_later(85)
     facts = [{"at": 80 * BLOCK, "upstreamDegraded": ["pricing"]}]
     lines = run(scenario(script, 200, product=one_step(), events=events, facts=facts))

@@ -37,7 +37,7 @@ def test_a_log_without_a_whole_entry_has_none(log, text):
     assert audited(log) == []
 
 
-def test_a_log_that_was_begun_anew_is_no_whole_history(log):
+def test_a_rotated_audit_log_is_refused_as_incomplete(log):
     log.write_text('{"auditID": "b"}\n')
     log.with_name("audit-2026-11-27T09-28-06.000.log").write_text('{"auditID": "a"}\n')
     with pytest.raises(AssertionError, match=r"audit-2026-11-27T09-28-06\.000\.log"):

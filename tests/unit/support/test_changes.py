@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.support.decisions.changes import by_difference, by_object
 
 
-def test_of_each_other_record_is_told_what_it_has_and_what_it_lacks():
+def test_each_later_record_is_printed_by_its_difference_from_the_first():
     records = {
         "usual": {"pods": 1, "ready": True},
         "as usual": {"pods": 1, "ready": True},

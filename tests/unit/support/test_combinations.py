@@ -27,7 +27,7 @@ def read(text: str) -> set[tuple[str, ...]]:
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=len(EVERY), max_size=len(EVERY)))
-def test_each_outcome_is_told_once_with_all_combinations_that_have_it(outcomes):
+def test_each_outcome_is_printed_once_with_all_its_combinations(outcomes):
     known, found, outcome = dict(zip(EVERY, outcomes, strict=True)), {}, ""
     for line in by_outcome(known):
         head, colon, rest = line.partition(":")
@@ -42,7 +42,7 @@ def test_each_outcome_is_told_once_with_all_combinations_that_have_it(outcomes):
         st.lists(st.sampled_from("abc"), unique=True), min_size=len(EVERY), max_size=len(EVERY)
     )
 )
-def test_each_line_is_told_once_with_all_combinations_that_lead_to_it(outcomes):
+def test_each_line_is_printed_once_with_all_combinations_that_produce_it(outcomes):
     known = dict(zip(EVERY, map(set, outcomes), strict=True))
     found, of = {one: set() for one in EVERY}, set()
     lines = list(by_line(dict(zip(EVERY, outcomes, strict=True))))
@@ -63,7 +63,7 @@ def test_an_outcome_that_has_a_line_twice_is_refused():
         list(by_line({("low",): ["a", "b", "a"]}))
 
 
-def test_an_input_that_makes_no_difference_is_told_as_any():
+def test_an_input_that_makes_no_difference_is_printed_as_any():
     numbers = {name: int(name) for name in NAMES[2]}
     switch = {"on": True, "off": False}
     lines = list(combined(lambda on, one: "much" if on and one > 1 else "little", switch, numbers))

@@ -36,7 +36,7 @@ def test_of_nothing_nothing_is_promised(check):
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_a_canary_that_goes_back_breaks_none(check):
+def test_a_rolled_back_canary_violates_no_invariant(check):
     check(
         [
             pods(1, "v1", 1),

@@ -27,13 +27,13 @@ def test_a_named_mutant_changes_one_place_of_todays_code(mutant: Mutant):
     assert mutant.lines(text)
 
 
-def test_whoever_is_allowed_to_survive_is_a_named_mutant():
+def test_every_allowed_survivor_is_a_named_mutant():
     allowed = yaml.safe_load(SURVIVORS.read_text(encoding="utf-8"))
     assert not allowed["named"].keys() - NAMED.keys()
 
 
 @pytest.mark.parametrize("text", ["a = 1\n", "a = 2\nb = 2\n"])
-def test_a_place_that_is_missing_or_there_twice_is_told(text):
+def test_a_mutants_place_that_is_missing_or_ambiguous_is_an_error(text):
     with pytest.raises(NotApplicableError, match=r"x: policy/a\.py holds '2'"):
         Mutant("x", "policy/a.py", "2", "3", "").applied(text)
 
@@ -125,7 +125,7 @@ def test_a_line_that_seems_never_to_run_is_judged_by_the_tests_of_those_before(
         ("def f(a: int = 1): ...", ["def f(a: int = (0)): ...", "def f(a: int = (2)): ..."]),
     ],
 )
-def test_what_is_changed_of_a_piece_of_code(source, changed):
+def test_a_piece_of_code_has_its_mutants(source, changed):
     found = Sites(source)
     found.visit(ast.parse(source))
     made = [source[: one.begin] + one.after + source[one.end :] for one in found.changes]
@@ -194,7 +194,7 @@ def test_the_nearest_tests_run_first_and_long_stories_last():
         (None, "..", Fate.UNFINISHED, "longer than 900 s"),
     ],
 )
-def test_what_the_end_of_a_run_says_about_a_mutant(code, told, fate, by):
+def test_the_exit_of_a_test_run_decides_on_its_mutant(code, told, fate, by):
     verdict = judged(NAMED["P05"], Ended(code, told), 7)
     assert (verdict.fate, verdict.by, verdict.tests) == (fate, by, 7)
 

@@ -24,7 +24,7 @@ def test_the_tail_is_exact(hits, trials, rate):
     assert tail(hits, trials, rate) == pytest.approx(stats.binom.sf(hits - 1, trials, rate))
 
 
-def test_one_unlucky_life_breaks_no_promise():
+def test_a_single_unlucky_life_breaks_no_promise():
     rates = Rates()
     rates.add({WORSE: True})
     assert not rates.broken()
@@ -53,7 +53,7 @@ def test_a_promise_that_depends_on_the_time_counts_the_time():
     assert rates.broken()
 
 
-def test_what_is_not_promised_breaks_nothing():
+def test_a_rate_that_is_not_promised_breaks_no_promise():
     rates = Rates()
     rates.add({"something else": True})
     assert not rates.broken()

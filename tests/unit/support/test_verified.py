@@ -110,13 +110,13 @@ def test_a_file_more_or_of_another_name_changes_the_hash(checkout):
     assert len({before, more, content(SUITE, checkout)}) == 3
 
 
-def test_what_a_suite_names_must_be_there(checkout):
+def test_a_suite_with_an_absent_file_is_an_error(checkout):
     (checkout / "data.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"data\.json"):
         content(SUITE, checkout)
 
 
-def test_what_decides_about_stable_is_no_matter_of_the_simulated_canaries():
+def test_the_degradation_suite_covers_evaluate_and_the_canary_suite_does_not():
     """They play NumPy's own canary, and take from the policy how long it waits for labels."""
     files = {suite.name: {one.name for one in judged(suite)} for suite in SUITES[:2]}
     assert "evaluate.py" in files["degradation"] - files["canaries"]

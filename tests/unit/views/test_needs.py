@@ -121,7 +121,7 @@ TABLE = {
 
 
 @pytest.mark.parametrize(("status", "kinds"), TABLE.values(), ids=TABLE)
-def test_what_a_product_needs(status, kinds):
+def test_a_status_has_the_needs_of_its_product(status, kinds):
     assert [one.kind for one in needs_of(product(status=status))] == kinds
 
 

@@ -121,7 +121,9 @@ class Outage:
     ],
 )
 @on_virtual_time
-async def test_what_happened_in_five_minutes_without_an_api_server_is_made_up_for(world, name):
+async def test_changes_during_five_minutes_without_an_api_server_are_reconciled_after_it(
+    world, name
+):
     way = WAYS[name]
     cars, vans = (world.apply(product(one)) for one in ("cars", "vans"))
     replica = world.start()
@@ -203,7 +205,7 @@ async def test_conflicts_on_status_and_children_are_observed_and_decided_again(w
 
 
 @on_virtual_time
-async def test_what_was_deleted_while_watches_were_away_and_too_old_to_go_on_is_dropped(world):
+async def test_objects_deleted_while_watches_were_broken_and_expired_are_dropped(world):
     cars, vans = (world.apply(product(one)) for one in ("cars", "vans"))
     world.start()
     await world.until(lambda: {serving(world, one) for one in (cars, vans)} == {"v1"}, seconds=60)

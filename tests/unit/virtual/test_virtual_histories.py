@@ -13,7 +13,7 @@ from tests.support.lives.histories import NAMED, WORSE, Ending, History, draw_hi
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("last", ["a", "b", WORSE])
 @pytest.mark.slow
-def test_what_comes_before_the_last_edit_of_a_spec_changes_nothing_of_the_end(seed, last):
+def test_the_final_state_depends_only_on_the_last_edit_of_a_spec(seed, last):
     """Edits, reverts, suspensions, mistakes, names that are taken and restarts are drawn."""
     lived = History(seed, last).live()
     assert not lived.violations, "\n".join([*map(str, lived.violations), *lived.story])

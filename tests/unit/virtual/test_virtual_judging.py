@@ -52,7 +52,9 @@ async def test_a_message_with_more_events_than_happened_is_found(world):
     ("name", "present"), [("exposed", True), ("wait without a name", True), ("exposed", False)]
 )
 @on_virtual_time
-async def test_what_lasts_longer_than_the_operator_takes_to_see_it_is_found(world, name, present):
+async def test_a_violation_longer_than_the_reaction_time_of_the_operator_is_found(
+    world, name, present
+):
     key = await served(world, product(), **RARELY)
     await world.run(60)
     world.leader().kill()  # or it would put this right

@@ -26,7 +26,7 @@ def test_a_day_passes_at_once_and_timers_fire_in_their_order():
     assert fired == [1, 3_600, 86_400]
 
 
-def test_what_is_awaited_and_never_comes_is_a_deadlock():
+def test_waiting_for_an_event_that_never_happens_is_a_deadlock():
     with pytest.raises(Deadlock):
         run_virtually(asyncio.Event().wait())
 

@@ -66,7 +66,7 @@ async def test_while_prometheus_says_nothing_nothing_is_decided_and_all_is_after
 
 
 @on_virtual_time
-async def test_after_half_an_hour_the_canary_is_taken_back_without_a_verdict(world):
+async def test_a_canary_without_metrics_for_half_an_hour_ends_inconclusive(world):
     cars = await begin_canary(world)
     candidate, before = world.status(cars)["candidate"], told(world, cars)
     world.prometheus.lies[""] = Lie.REFUSED

@@ -112,7 +112,7 @@ async def test_a_stopped_leader_gives_its_lease_back_and_another_leads_at_once(w
 @pytest.mark.slow
 @pytest.mark.parametrize("trouble", [Trouble.REFUSED, Trouble.SWALLOWED])
 @on_virtual_time
-async def test_a_leader_that_is_cut_off_stops_before_another_begins_and_comes_back_as_a_standby(
+async def test_a_disconnected_leader_stops_before_its_successor_starts_and_returns_as_a_standby(
     world, trouble
 ):
     keys, first, second = await pair(world)
@@ -236,9 +236,7 @@ async def ask_for_a_training(world: World, key: Key) -> None:
     ids=["a pushed model", "a training"],
 )
 @on_virtual_time
-async def test_what_is_under_way_goes_on_where_it_was_under_another_leader(
-    world, begin, version, jobs
-):
+async def test_work_under_way_continues_under_another_leader(world, begin, version, jobs):
     key = world.apply(product())
     world.start(**RARELY)
     world.start(**RARELY)

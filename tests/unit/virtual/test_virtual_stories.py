@@ -51,7 +51,7 @@ RECOVERY = 30.0
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_product_that_degrades_is_retrained_and_its_cure_promoted(world):
+async def test_a_degraded_product_is_retrained_and_the_new_version_promoted(world):
     key = world.apply(product())
     world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
     world.start(**RARELY)
@@ -191,7 +191,7 @@ EDITS: dict[str, tuple[Callable[[World, Key], tuple[Resource, Key]], Callable[[B
 
 @pytest.mark.parametrize("edit", EDITS)
 @on_virtual_time
-async def test_what_is_edited_by_hand_is_undone(world, edit):
+async def test_a_manual_edit_of_a_child_is_reverted(world, edit):
     find, change_of = EDITS[edit]
     key = await served(world, product())
     resource, child = find(world, key)
@@ -210,7 +210,7 @@ async def test_what_is_edited_by_hand_is_undone(world, edit):
 
 
 @on_virtual_time
-async def test_what_is_deleted_by_hand_is_made_again(world):
+async def test_a_child_deleted_by_hand_is_recreated(world):
     key = await served(world, product())
     children = [find(world, key) for find in (_scaled, _service, _route)]
     for resource, child in children:
@@ -220,7 +220,7 @@ async def test_what_is_deleted_by_hand_is_made_again(world):
 
 
 @on_virtual_time
-async def test_who_waits_for_a_slot_has_it_when_it_is_free_and_not_a_block_later(world):
+async def test_a_free_training_slot_is_used_at_once_and_not_a_block_later(world):
     keys = [world.apply(product(name)) for name in ("cars", "vans")]
     for key in keys:
         world.cluster.trainings[key] = Training(seconds=BLOCK / 3, report=TRAINED)
@@ -236,7 +236,7 @@ async def test_who_waits_for_a_slot_has_it_when_it_is_free_and_not_a_block_later
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_namespace_that_is_deleted_in_a_canary_touches_no_other_and_can_come_back(world):
+async def test_a_namespace_deleted_during_a_canary_affects_no_other_and_can_be_recreated(world):
     body = product("cars")
     body["metadata"]["namespace"] = "gone"
     cars, neighbour = world.apply(body), world.apply(product("neighbour"))
@@ -300,7 +300,7 @@ async def test_a_promotion_costs_eighteen_writes_events_included(world):
 
 
 @on_virtual_time
-async def test_what_neither_status_nor_a_deployment_tells_is_told_as_lost(world):
+async def test_a_state_lost_from_status_and_deployments_emits_a_state_lost_event(world):
     key = world.apply(product(model={"bento": product()["spec"]["model"]["bento"]}))
     first = world.start()
     await world.run(HOUR / 4)

@@ -65,7 +65,7 @@ async def test_a_registry_that_is_away_rejects_no_trained_version_and_counts_for
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_product_whose_series_spoil_a_query_is_told_so_by_an_event_and_others_are_not(
+async def test_only_the_product_whose_series_spoil_a_query_gets_an_unreadable_series_event(
     world,
 ):
     key, other = world.apply(product()), world.apply(product("ranking"))
@@ -87,7 +87,7 @@ async def test_a_product_whose_series_spoil_a_query_is_told_so_by_an_event_and_o
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_candidate_on_a_busy_node_goes_back_and_is_promoted_once_the_node_is_calm(world):
+async def test_a_candidate_on_a_busy_node_is_inconclusive_and_promoted_once_the_node_is_idle(world):
     serves = {"runtimeImage": RUNTIME, "resources": {"requests": {"cpu": "100m"}}}
     key = world.apply(product(model=pushed("a", "va"), slos=[LATENCY], serving=serves))
     world.start(**RARELY)

@@ -104,7 +104,7 @@ async def test_a_candidate_ends_when_the_spec_names_another_bento_under_a_taken_
 
 
 @on_virtual_time
-async def test_a_rollback_to_stable_takes_back_what_is_tried(world):
+async def test_a_rollback_request_to_stable_ends_the_canary(world):
     key = await in_canary(world)
     world.annotate(key, **{names.REQUEST_ROLLBACK: "v1/1"})
     await world.until(lambda: not world.status(key).get("candidate"), seconds=300)

@@ -71,7 +71,7 @@ async def test_nothing_of_another_namespace_is_on_any_page(secret, headers):
             assert (answer.status, "can't see" in await answer.text()) == (404, True)
 
 
-async def test_who_may_list_all_sees_all(secret):
+async def test_a_user_who_may_list_all_products_sees_all(secret):
     async with served(store_of(STORE), behind(secret), OPEN) as page:
         text = await (await page.get("/", headers=sent("boss"))).text()
         assert "2 products" in text
@@ -87,13 +87,15 @@ async def test_who_may_list_all_sees_all(secret):
         (("secret",), "ann", []),
     ],
 )
-async def test_a_reader_is_told_the_namespaces_that_the_page_reads(secret, read, user, told):
+async def test_me_json_lists_the_namespaces_that_the_page_reads_for_the_user(
+    secret, read, user, told
+):
     async with served(store_of(STORE, read=read), behind(secret), OPEN) as page:
         found = await (await page.get("/me.json", headers=sent(user))).json()
     assert (found["products"], found["reviews"]) == (told, told)
 
 
-async def test_who_may_list_nothing_sees_nothing(secret):
+async def test_a_user_who_may_list_no_product_sees_none(secret):
     async with served(store_of(STORE), behind(secret), OPEN) as page:
         assert "You can see no product." in await (await page.get("/", headers=sent("eve"))).text()
 
@@ -117,7 +119,7 @@ async def test_a_peer_outside_of_the_proxys_addresses_is_refused_whatever_it_sen
         assert (await page.get("/", headers=sent() | {"X-Forwarded-For": "10.0.0.1"})).status == 401
 
 
-async def test_an_empty_secret_lets_nobody_in(secret):
+async def test_an_empty_secret_authenticates_no_request(secret):
     secret.write_text("\n")
     async with served(store_of(STORE), behind(secret), OPEN) as page:
         assert (await page.get("/", headers=sent(secret=""))).status == 401

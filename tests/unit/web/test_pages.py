@@ -154,7 +154,7 @@ async def test_reviews_are_found_by_product_period_and_state(page):
     )
 
 
-async def test_what_pods_reserved_is_on_the_page_of_a_product_and_orders_the_table(page):
+async def test_reserved_resource_hours_are_on_the_page_of_a_product_and_order_the_table(page):
     text = await text_of(page, "/products/pricing/pricing")
     assert (
         "in 30 days of the ledgers: 1,440 pod hours: 720 core hours, 1,440 GiB hours of memory."
@@ -222,7 +222,7 @@ async def test_an_answer_that_is_known_is_not_sent_again(page):
         "/products/a/b/c",
     ],
 )
-async def test_what_is_not_there_is_not_found_under_the_same_policy(page, path):
+async def test_a_missing_page_is_a_404_with_the_same_content_security_policy(page, path):
     answer = await page.get(path)
     assert answer.status == 404
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
@@ -232,7 +232,7 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
 @pytest.mark.parametrize("path", ["/products/base/none", "/none/at/all"])
-async def test_a_browser_gets_a_page_of_what_is_not_there_with_the_way_back(page, path):
+async def test_a_browser_gets_an_html_page_with_a_link_home_for_a_missing_path(page, path):
     answer = await page.get(path, headers=BROWSER)
     text = await answer.text()
     assert (answer.status, answer.content_type) == (404, "text/html")

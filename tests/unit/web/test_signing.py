@@ -243,7 +243,7 @@ async def test_before_the_seal_and_once_all_have_signed_there_is_no_form(proxy, 
     assert not server.patches
 
 
-async def test_who_may_not_see_a_review_may_not_sign_it(proxy, server):
+async def test_a_user_who_may_not_see_a_review_may_not_sign_it(proxy, server):
     async with served(store(), proxy, server, signing=True) as page:
         token = (await form_of(page, sent())).fields["token"]
         answer = await page.post(PATH, data={"token": token}, headers=sent("eve", "") | SAME)

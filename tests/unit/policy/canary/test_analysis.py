@@ -92,7 +92,7 @@ def test_blocks_whose_good_events_are_still_to_come_are_no_evidence():
     assert counted(CONVERSION, lag + 7) == 7 * 10
 
 
-def test_what_was_counted_before_an_slo_was_edited_is_no_evidence():
+def test_counts_from_before_an_edit_of_an_slo_are_no_evidence():
     edited = {"accuracy": SloRecord(since=START + 8 * CANARY)}
     assert counted(ACCURACY, 12, slos=edited) == (12 - 8) * 10
 
@@ -106,7 +106,7 @@ def test_blocks_in_which_the_canary_was_not_scraped_neither_count_as_silent_nor_
     assert found.silent == 10 - len(down)
 
 
-def test_blocks_that_tell_nothing_of_stable_are_not_held_against_the_candidate():
+def test_blocks_without_requests_of_stable_do_not_count_as_silent_blocks_of_the_candidate():
     terms = judged_by(EASY, rollout=ONE_STEP)
     blocks = both_arms({}, {"availability": (0, 100)}, 6)
     idle = [replace(block, stable=readings({"availability": (0, 0)})) for block in blocks[:4]]
@@ -125,7 +125,7 @@ def test_stable_is_known_by_what_was_counted_in_the_hour_or_thirty_blocks_before
     ]
 
 
-def test_one_request_of_stable_suffices_to_miss_the_candidates_series():
+def test_a_block_with_one_request_of_stable_counts_as_silent_for_the_candidate():
     terms = judged_by(EASY, rollout=ONE_STEP)
     blocks = both_arms({}, {"availability": (0, 1)}, 3)
     assert assess(terms, serving(), candidate(50), observed(blocks)).silent == 3
@@ -234,7 +234,7 @@ def accepted_first(ratio: float):
         (0.15, 0.14, 0.15, "CanaryNotWorse"),
     ],
 )
-def test_nobody_walks_away_from_the_first_acceptance_but_who_beats_stable(
+def test_a_candidate_worse_than_the_first_acceptance_is_held_unless_it_is_better_than_stable(
     first, theirs, ours, reason
 ):
     counts = [Count(round(ratio * 10_000), 10_000) for ratio in (ours, theirs)]
@@ -265,7 +265,7 @@ def test_bad_events_that_come_in_bursts_are_less_sure_to_miss_the_objective(corr
         ({"requests": 49}, None, Reason.DWELLING),
     ],
 )
-def test_what_holds_a_candidate_of_which_all_speak(fields, facts, reason):
+def test_a_candidate_with_evidence_in_every_slo_is_held_by_each_other_reason(fields, facts, reason):
     decision = last_step(passed(EQUAL, **fields), facts=facts)
     assert (type(decision), decision.reason) == (Hold, reason)
 
@@ -274,7 +274,7 @@ def test_what_holds_a_candidate_of_which_all_speak(fields, facts, reason):
     "fields",
     [{"invalid": 9}, {"dwell": 5}, {"requests": 50}, {"silent": 9}, {"newest_requests": 1}],
 )
-def test_the_last_number_that_holds_nobody(fields):
+def test_the_last_step_promotes_at_the_largest_values_within_each_limit(fields):
     assert isinstance(last_step(passed(EQUAL, **fields)), Promote)
 
 
@@ -309,7 +309,7 @@ def test_a_candidate_for_which_nothing_can_speak_is_held():
     assert last_step(passed(free)).reason is Reason.INSUFFICIENT_DATA
 
 
-def test_what_need_not_speak_but_looks_worse_holds_the_last_step():
+def test_an_optional_slo_with_worse_counts_holds_the_last_step():
     leaning = replace(EQUAL, required=False, evidence=replace(EQUAL.evidence, roll_back=1.0))
     availability = speaking(Count(0, 9000), Count(0, 9000), slo=TERMS.slos[0])
     decision = last_step(passed(availability, leaning))
@@ -345,7 +345,7 @@ def test_before_the_last_step_slow_labels_are_not_waited_for_if_another_slo_spea
     assert [slo.required for slo in alone] == [True], "nothing else could favour the candidate"
 
 
-def test_a_share_that_is_wrong_is_told_to_a_person_who_wants_no_evidence():
+def test_a_forced_promotion_is_held_while_the_observed_share_is_wrong():
     wants = {"approved": True, "forced": True}
     unseen = {"newest_requests": 0}
     assert last_step(passed(EQUAL, **unseen), **wants).reason is Reason.PROMOTE_REQUESTED
@@ -356,7 +356,7 @@ def test_a_share_that_is_wrong_is_told_to_a_person_who_wants_no_evidence():
 @pytest.mark.parametrize(
     ("promote", "better", "shown"), [(3.0, 5.0, True), (3.0, 4.9, False), (2.9, 5.0, False)]
 )
-def test_who_is_shown_to_be_better_is_shown_to_be_no_worse_too(promote, better, shown):
+def test_a_candidate_shown_better_is_shown_no_worse_too(promote, better, shown):
     evidence = replace(EQUAL.evidence, promote=promote, better=better)
     assert replace(EQUAL, evidence=evidence).shows_better is shown
 
@@ -382,7 +382,9 @@ def test_client_errors_are_waited_for_until_time_is_over_unless_they_are_surely_
 
 
 @pytest.mark.parametrize(("less", "reason"), [(0.0, Reason.CANARY_NOT_WORSE), (1e-9, Reason.WORSE_THAN_ORIGINAL)])  # fmt: skip
-def test_who_is_worse_than_the_first_by_the_margin_and_no_more_is_promoted(less, reason):
+def test_a_candidate_worse_than_the_first_acceptance_by_exactly_the_margin_is_promoted(
+    less, reason
+):
     ours = Count(1500, 10_000)
     lower = newcombe((1500.0, 10_000.0), Count(1000, 10_000), Z95).lower
     slo = speaking(ours, ours, slo=replace(SLO, margin=lower - less))
@@ -422,7 +424,7 @@ def test_a_gauge_that_need_not_speak_keeps_no_candidate_from_the_last_step():
     assert held.reason is Reason.COLLECTING_EVIDENCE
 
 
-def test_what_need_not_speak_carries_a_promotion_only_where_nothing_must():
+def test_an_optional_slo_carries_a_promotion_only_without_required_slos():
     free = speaking(Count(1000, 10_000), Count(1000, 10_000), required=False)
     must, better = weighed(-0.1, 3.0), weighed(0.1, 3.0, required=False)
     assert passed(free).vouching == (free,)
@@ -522,19 +524,19 @@ def test_an_approval_ends_with_the_candidate_that_it_was_for(blocks, seconds, fa
     [(TERMS, "v2/one", Promote), (TERMS, "one", Hold), (MANUAL, "v2/one", Hold)],
     ids=["named", "whichever is tried", "an approval"],
 )
-def test_only_whoever_names_a_version_promotes_it_without_evidence(terms, value, kind):
+def test_a_promote_request_skips_the_evidence_only_if_it_names_the_version(terms, value, kind):
     requests = (ManualRequest(REQUEST_PROMOTE, value),)
     found = decided(ALIKE[:3], terms=terms, seconds=300, requests=requests)
     assert isinstance(found.decision, kind)
 
 
-def test_without_an_approval_people_are_told_once_that_it_is_waited_for():
+def test_a_candidate_that_waits_for_approval_raises_one_alert():
     first = decided(ALIKE, terms=MANUAL)
     assert isinstance(first.decision, Alert)
     assert first.decision.reason is Reason.AWAITING_APPROVAL
 
 
-def test_an_slo_whose_indicator_is_edited_begins_its_evidence_anew():
+def test_an_slo_whose_indicator_is_edited_restarts_its_evidence():
     known = {"accuracy": SloRecord(terms_hash="another", degraded=True, since=5)}
     status = serving(stable=stable(since=START - 86_400), slos=known)
     after = evaluate(TERMS, status, observed(), START).status.engine.slo("accuracy")

@@ -36,7 +36,9 @@ def ended(reason: Reason, attribution: Failure | None = None):
         (Reason.INFRASTRUCTURE, LOOP, Rollback, Reason.CANARY_NOT_READY, "crash loop"),
     ],
 )
-def test_whose_doing_it_was_decides_what_is_recorded(reason, attribution, kind, recorded, says):
+def test_the_attribution_of_a_failure_decides_its_recorded_outcome(
+    reason, attribution, kind, recorded, says
+):
     decision = ended(reason, attribution)
     assert type(decision) is kind
     assert (decision.reason, decision.message) == (recorded, says)

@@ -41,7 +41,7 @@ def started(terms=LEFT_OUT):
     return apply_decision(terms, serving(), decision, NOW)
 
 
-def test_the_definition_writes_no_defaults_that_nobody_could_tell_from_a_choice():
+def test_the_crd_sets_no_default_for_derived_rollout_fields():
     (version,) = build_crd()["spec"]["versions"]
     spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
     rollout = spec["properties"]["rollout"]["properties"]
@@ -84,14 +84,14 @@ def test_the_rate_of_requests_is_that_of_all_versions_over_the_time_that_was_mea
     assert of_next(LEFT_OUT, observed(block=24, series=found)).steps == steps
 
 
-def test_what_a_person_chose_applies_at_any_traffic():
+def test_given_rollout_fields_apply_at_any_traffic():
     chosen = judged_by(ACCURACY, rollout={"steps": [5, 50], "maxDurationSeconds": 60})
     terms = of_current(of_next(chosen, seen(10)), started(), seen(10))
     assert (terms.steps, terms.max_duration_seconds) == ((5, 50), 60)
     assert evaluate(chosen, serving(), seen(10, wanted=V2), NOW).decision.derived is None
 
 
-def test_what_applies_is_fixed_when_the_rollout_starts():
+def test_derived_rollout_fields_are_fixed_when_the_rollout_starts():
     status = started()
     assert status.candidate.target == 25
     assert status.candidate.derived.steps == (25, 50)

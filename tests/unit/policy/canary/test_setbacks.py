@@ -87,12 +87,12 @@ def test_pods_that_do_not_come_up_end_a_rollout(one, seen, reason):
     ],
     ids=["fine", "down", "both down", "both down for long", "not followed yet", "not followed"],
 )
-def test_a_promotion_ends_when_it_serves_nobody_or_the_traffic_does_not_follow(seen, reason):
+def test_a_promotion_ends_without_ready_pods_or_if_traffic_does_not_follow(seen, reason):
     decided = found(PROMOTING, seen)
     assert (decided.reason if decided else None) is reason
 
 
-def test_what_is_over_has_no_setback():
+def test_an_ended_rollout_has_no_setback():
     assert found(parked(candidate(5)), LATE) is None
     assert found(candidate(5).replace(phase=CandidatePhase.ROLLING_BACK), LATE) is None
 

@@ -170,7 +170,7 @@ def test_an_slo_that_no_result_names_is_judged_by_the_canary():
     assert after["accuracy"] is not None
 
 
-def test_an_slo_that_is_changed_begins_anew():
+def test_an_edited_slo_restarts_its_shadow_evidence():
     judged, other = terms(), terms({**ACCURACY, "maxDrop": "0.07"})
     one = shadowed(judged, EQUAL, EQUAL)
     (found,) = judge(other, one).slos
@@ -220,7 +220,7 @@ def test_rows_of_the_hold_out_and_of_the_shadow_phase_add_up():
     assert both.evidence.promote == pytest.approx(alone.evidence.promote + both.paired.promote)
 
 
-def test_what_the_hold_out_showed_sets_the_stake_of_the_first_interval():
+def test_the_pairs_of_the_hold_out_set_the_stake_of_the_first_interval():
     """Of rows of which nothing is known, one version alone may be wrong on each other one."""
     judged, one = terms({**ACCURACY, "maxRegression": "0.02"}), candidate(50)
     shadow = ShadowStatus(since_time=START, until_time=START + 86_400)

@@ -59,7 +59,7 @@ def cause(found: Symptoms, checks=AUTO_CHECKS) -> Reason:
         (AVAILABLE, Reason.AVAILABILITY_ONLY),
     ],
 )
-def test_what_remains_when_nothing_objects_is_what_the_indicator_stands_for(slo, remains):
+def test_a_diagnosis_with_all_checks_clear_has_the_cause_of_its_indicator(slo, remains):
     found = diagnose(symptoms(slo), AUTO_CHECKS)
     assert found.cause is remains
     assert not found.outside
@@ -78,7 +78,7 @@ def test_what_remains_when_nothing_objects_is_what_the_indicator_stands_for(slo,
         (Facts(), Reason.INFRASTRUCTURE_UNKNOWN),
     ],
 )
-def test_a_latency_is_blamed_on_the_model_only_once_its_resources_are_known_to_suffice(
+def test_a_latency_has_a_cause_outside_the_model_until_its_resources_are_known_to_suffice(
     facts, reason
 ):
     found = diagnose(symptoms(FAST, facts=facts), AUTO_CHECKS)
@@ -169,6 +169,6 @@ def test_a_cause_that_is_known_says_more_than_that_too_little_is_seen():
     ],
     ids=["young", "a day old", "nothing to go back to", "it came back itself"],
 )
-def test_a_release_is_suspected_for_a_day_unless_it_came_back(fields, recent):
+def test_a_release_is_a_cause_for_a_day_unless_it_was_restored(fields, recent):
     """Else two versions would take each other's place for ever."""
     assert (cause(symptoms(**fields)) is Reason.RECENT_RELEASE) is recent

@@ -83,7 +83,7 @@ def test_of_a_gauge_the_version_before_had_to_do_better_and_not_be_degraded(mean
     assert (found == "") is cures
 
 
-def test_what_was_degraded_without_counts_outweighs_all_but_a_version_most_of_whose_answers_are_bad():
+def test_a_previous_version_degraded_without_counts_is_a_remedy_only_for_mostly_bad_answers():
     version = before(degraded=("availability",))
     others = met(AVAILABLE), met(CLICKS)
     assert said(version, wrong(A_THIRD), *others) == (

@@ -110,9 +110,7 @@ UNDER_WAY = {
 
 
 @pytest.mark.parametrize(("fields", "reason"), UNDER_WAY.values(), ids=UNDER_WAY)
-def test_a_remedy_that_was_decided_for_a_degradation_is_not_taken_back_by_a_slower_detector(
-    fields, reason
-):
+def test_a_remedy_decided_for_a_degradation_is_not_replaced_by_a_slower_detector(fields, reason):
     blocks = series(*[BAD] * 24, first=START // BLOCK)
     read = observed(block=START // BLOCK + 23, series={V1.version: {"accuracy": blocks}})
     result = SloResult(SLO, SloState.MISSED, Reason.OBJECTIVE_MISSED)

@@ -160,7 +160,7 @@ def test_the_pods_of_old_sums_are_those_of_their_hours():
     assert (found.normal, found.ratio) == (100, 4)
 
 
-def test_blocks_of_which_nobody_counted_the_pods_teach_nothing():
+def test_blocks_without_a_pod_count_do_not_change_the_normal_load():
     numbers = [0] * 20 + [5] * 22
     assert load([100] * 20 + [500] * 22, pod_seconds=pods(numbers)).normal == 100
 
@@ -172,6 +172,6 @@ def test_the_production_baseline_replaces_what_was_seen_since_acceptance():
     assert found.ratio > TRAFFIC_FACTOR
 
 
-def test_one_event_in_an_hour_is_a_load_that_is_known():
+def test_a_single_event_in_an_hour_is_a_known_load():
     rare = [1] + [0] * 11
     assert load(rare * 20 + [0] * 60 + [3] * 12).normal == pytest.approx(1 / 12)

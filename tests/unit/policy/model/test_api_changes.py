@@ -115,7 +115,7 @@ def returning(schema: Schema) -> Schema:
         (returning(NUMBER), "POST /classify: returned the answer was object and is number"),
     ],
 )
-def test_what_breaks_a_client_is_named(now: Schema, said: str):
+def test_a_breaking_api_change_is_named(now: Schema, said: str):
     (found,) = compared(STABLE, now)
     assert found.startswith(said)
 
@@ -133,7 +133,7 @@ def test_what_breaks_a_client_is_named(now: Schema, said: str):
     ],
     ids=["operation", "optional field", "no longer required", "optional object", "answer"],
 )
-def test_what_no_client_notices_is_no_change(now: Schema):
+def test_a_compatible_schema_change_is_no_api_change(now: Schema):
     assert compared(STABLE, now) == ()
 
 

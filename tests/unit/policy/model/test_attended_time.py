@@ -65,7 +65,7 @@ def test_absences_are_kept_with_a_rollout_alone_and_as_many_as_status_holds():
         assert with_absences(status.replace(candidate=one), many, now).engine.absences == ()
 
 
-def test_what_is_known_already_changes_nothing():
+def test_a_recorded_absence_changes_nothing_again():
     now = START + 10 * HOUR
     waits = candidate(5, phase=CandidatePhase.AWAITING_APPROVAL)
     status = with_absences(serving(candidate=waits), [away(2, 7)], now)

@@ -24,7 +24,7 @@ def stretches(draw: st.DrawFn) -> tuple[BlockSpan, ...]:
 
 
 @given(length=st.integers(0, 30), spans=stretches())
-def test_so_many_blocks_that_count_are_gone_back_and_none_further(length, spans):
+def test_a_window_reaches_over_excluded_blocks_to_its_number_of_counted_blocks(length, spans):
     def counts(index: int) -> bool:
         return not any(one.after < index <= one.last for one in spans)
 
@@ -54,7 +54,7 @@ def record(spans, **fields) -> SloRecord:
         ([(0, 31)], 97, 30 + KEPT, [(0, 31), (96, 30 + KEPT)]),
     ],
 )
-def test_what_is_left_out_begins_with_a_whole_sum_and_is_one_stretch_where_it_meets(
+def test_excluded_blocks_start_at_a_whole_sum_and_adjacent_spans_are_merged(
     known, first, last, left_out
 ):
     assert leave_out(record(known), first, last, SECONDS) == record(left_out)

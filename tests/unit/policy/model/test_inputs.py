@@ -30,11 +30,11 @@ def calls(name: str) -> Iterator[tuple[str, ast.Call]]:
 
 
 @pytest.mark.parametrize("kind", [Observed, CanaryBlock])
-def test_what_a_decision_is_made_from_is_put_together_in_one_module(kind: type):
+def test_the_inputs_of_a_decision_are_built_in_a_single_module(kind: type):
     assert {file for file, _ in calls(kind.__name__)} == {"policy/model/inputs.py"}
 
 
-def test_who_states_facts_states_all_of_them_or_none():
+def test_a_caller_that_sets_facts_sets_all_of_them_or_none():
     names = {one.name for one in fields(Facts)}
     stated = [(file, {one.arg for one in call.keywords}) for file, call in calls("Facts")]
     assert [file for file, said in stated if said not in (set(), names)] == []

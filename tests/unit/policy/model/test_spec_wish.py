@@ -139,6 +139,6 @@ def test_a_status_of_an_earlier_release_names_the_parent_by_its_history():
         "it was rejected",
     ],
 )
-def test_the_record_of_spec_model_follows_what_serves(status, wanted, outcome):
+def test_the_record_of_spec_model_follows_the_stable_version(status, wanted, outcome):
     model = with_spec_model(status, wanted, START + 60).spec_model
     assert (model and model.outcome) == outcome

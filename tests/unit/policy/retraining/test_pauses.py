@@ -136,7 +136,7 @@ def test_a_job_that_waits_is_replaced_for_what_it_reads_alone(sentence, slo, spe
     assert terms.retraining.inputs != TERMS.retraining.inputs, "each ends a pause"
 
 
-def test_what_a_training_and_its_verdict_do_not_read_is_no_input():
+def test_fields_that_a_training_and_its_verdict_do_not_read_are_no_inputs():
     for field in ({"canaryEvidence": "Required"}, {"seasonality": "Weekly"}):
         terms = judged_by(ACCURACY | field, retraining=TRAINING)
         assert terms.retraining.inputs == TERMS.retraining.inputs

@@ -110,7 +110,7 @@ DAY, HOUR = 86_400, 12 * BLOCK
         "not shown better after a failure",
     ],
 )  # fmt: skip
-def test_enough_events_end_a_cooldown_that_nobody_chose(fields, told, over):
+def test_enough_events_end_a_default_cooldown(fields, told, over):
     request = asked(**{name: value for name, value in fields.items() if name != "passed"})
     ends = NOW + cooldown(request.terms, request.trained)
     status = request.status.with_retraining(next_allowed_time=ends)
@@ -123,7 +123,7 @@ def test_enough_events_end_a_cooldown_that_nobody_chose(fields, told, over):
 @pytest.mark.parametrize(
     ("bad_for", "over"), [(HOUR, True), (2 * HOUR, False)], ids=["as many", "twice as many"]
 )
-def test_what_no_training_remedies_is_tried_after_as_many_events_again(bad_for, over):
+def test_a_degradation_without_a_remedy_is_retrained_after_as_many_events_again(bad_for, over):
     """Events come evenly, a detectable drop's worth an hour, and one hour of the cooldown is over."""
     request = asked()
     now = NOW + HOUR

@@ -170,6 +170,6 @@ def test_a_level_is_calm_while_the_evidence_for_a_drop_is_below_half_of_its_boun
     assert any(1 <= half < 2 for half in halves), "else no half is seen"
 
 
-def test_one_event_makes_a_block_fresh():
+def test_a_block_with_one_event_is_fresh():
     assert judged(*[(8, 100)] * 12, (0, 1)).fresh
     assert not judged(*[(8, 100)] * 12, (0, 0)).fresh

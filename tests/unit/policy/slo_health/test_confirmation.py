@@ -121,7 +121,7 @@ def test_three_evaluations_in_a_row_over_two_fresh_blocks_confirm(results, degra
     assert after(results).degraded is degraded
 
 
-def test_the_same_block_counts_once_however_often_it_is_looked_at():
+def test_a_block_counts_once_for_a_streak_however_often_it_is_evaluated():
     record = SloRecord()
     for _ in range(10):
         record = confirm(record, BAD, block=7, block_end=2100)
@@ -129,7 +129,7 @@ def test_the_same_block_counts_once_however_often_it_is_looked_at():
 
 
 @pytest.mark.parametrize("seconds", [60, 900])
-def test_a_streak_that_was_counted_in_blocks_of_another_length_begins_anew(seconds):
+def test_a_streak_counted_in_blocks_of_another_length_restarts(seconds):
     then = 1_767_225_600 // 300
     record = SloRecord(streak=Streak(first=then - 1, last=then, evaluations=2, fresh=2))
     for block in range(then * 300 // seconds + 1, then * 300 // seconds + 4):
@@ -242,7 +242,9 @@ def test_a_namespace_has_one_slot_and_the_operator_two():
     ("waited", "first"),
     [(0, "critical"), (12 * 3600 - 1, "critical"), (12 * 3600, "medium"), (30 * 86_400, "medium")],
 )
-def test_who_waits_is_not_passed_over_for_ever_by_those_who_call_themselves_critical(waited, first):
+def test_a_waiting_product_gets_its_training_slot_before_a_critical_product_after_six_hours(
+    waited, first
+):
     """A priority is the product's own word: it lasts for six hours an order."""
     now = 100 * 86_400
     waiting = [
@@ -286,7 +288,7 @@ def past(name, promotion_time, outcome=Outcome.REPLACED):
 HISTORY = (past("v3", 30, Outcome.ROLLED_BACK), past("v2", 20), past("v1", 10))
 
 
-def test_the_way_back_leads_to_the_newest_version_that_was_not_taken_back():
+def test_a_rollback_restores_the_newest_version_that_was_not_rolled_back():
     assert previous(HISTORY).release.version == "v2"
     assert previous(HISTORY[:1]) is None
     assert previous(()) is None

@@ -29,7 +29,7 @@ def test_any_counts_are_compared_without_surprise(level, accepted, rows, since):
 
 
 @given(levels, counts, st.booleans(), st.integers(1, 60))
-def test_one_event_after_a_silence_is_never_said_to_be_bad(level, accepted, bad, silence):
+def test_a_single_event_after_a_silence_never_makes_the_level_bad(level, accepted, bad, silence):
     rows = [(100, 100)] * 40 + [(0, 0)] * silence + [(int(bad), 1)]
     assert seen(level, accepted, rows).bad is not True
 

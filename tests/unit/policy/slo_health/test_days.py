@@ -57,7 +57,7 @@ def test_days_that_are_worse_alarm_however_they_swing():
     assert drift(worse, daily=True).level is Level.MISSED
 
 
-def test_the_same_hours_of_other_days_tell_before_the_day_is_over():
+def test_the_same_hours_of_other_days_show_a_drift_before_the_day_is_over():
     def worse_today(index: int) -> float:
         return by_night(index) + (0.1 if index >= NOW - DAY // 2 else 0.0)
 

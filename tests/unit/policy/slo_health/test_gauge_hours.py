@@ -169,7 +169,7 @@ async def test_a_restart_changes_nothing_of_what_a_gauge_says(seconds):
     assert said[0][1] == said[1][1]
 
 
-def test_what_was_computed_is_the_same_as_from_scratch_whatever_is_read_again():
+def test_incremental_drift_equals_a_computation_from_scratch_after_rereads():
     source = random.Random(4)
     known = baseline(SLO, 0, 0, mean=101.0, deviation=1.0)
     live, kept = Means(), {}

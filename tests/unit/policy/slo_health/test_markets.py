@@ -93,7 +93,7 @@ def test_the_worst_come_first_and_unknown_stands_between_bad_and_good():
         ((OK, OK, OK), None),
     ],
 )
-def test_one_is_bad_alone_only_where_another_is_shown_to_be_good(states, market):
+def test_a_market_is_bad_alone_only_if_another_is_shown_good(states, market):
     named = zip(("AT", "FR", "IT"), states, strict=True)
     found = alone(MarketState(name, state, Count(1, 2)) for name, state in named)
     assert (found and found.market) == market

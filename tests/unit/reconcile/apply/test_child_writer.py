@@ -68,7 +68,7 @@ async def test_a_refused_change_of_the_spec_is_never_said_to_be_in_force(cluster
     assert conditions(cluster)["Stalled"] == ("True", "ApplyRefused")
 
 
-async def test_a_refusal_is_told_once_and_ends_when_the_child_is_taken(cluster):
+async def test_a_refused_child_emits_one_event_and_the_condition_ends_when_it_is_accepted(cluster):
     await cluster.look(SEARCH)
     told = listen(cluster)
     change_spec(cluster)
@@ -83,7 +83,7 @@ async def test_a_refusal_is_told_once_and_ends_when_the_child_is_taken(cluster):
     assert conditions(cluster)["Ready"][1] != "ApplyRefused"
 
 
-async def test_what_no_dry_run_told_is_said_as_it_is_refused(cluster):
+async def test_a_refusal_that_no_dry_run_showed_is_reported_at_the_write(cluster):
     """A policy that comes later refuses what is written again, say after a hand edit."""
     await cluster.look(SEARCH)
     cluster.server.invalid.add("deployments")
@@ -134,7 +134,7 @@ async def test_a_service_that_is_there_keeps_its_kind(server, kind):
     assert sent.get("clusterIP", sent.get("type")) == ("None" if kind == "None" else "ClusterIP")
 
 
-async def test_a_status_that_meets_a_newer_product_is_written_at_the_next_look(cluster):
+async def test_a_status_write_with_a_conflict_is_repeated_in_the_next_reconcile(cluster):
     """A watch that is late, or broken, kept it from being written until it came."""
     body = deepcopy(cluster.live(DATA_PRODUCTS, SEARCH))
     body["status"]["conditions"] = []
@@ -146,7 +146,7 @@ async def test_a_status_that_meets_a_newer_product_is_written_at_the_next_look(c
     assert conditions(cluster)["Ready"][0] == "True"
 
 
-def test_a_name_that_another_object_has_is_told_in_the_stead_of_a_route_that_is_refused(serving):
+def test_a_name_conflict_is_reported_before_a_refused_route(serving):
     before = replace(serving.observation(), conflict="the route", shadowed=True, refused="no")
     conflict = WriteObstacle(ConditionReason.NAME_CONFLICT, "the name")
     refusal = WriteObstacle(ConditionReason.APPLY_REFUSED, "invalid")
@@ -167,7 +167,7 @@ def test_a_name_that_another_object_has_is_told_in_the_stead_of_a_route_that_is_
         (409, "the object has been modified", ""),
     ],
 )
-def test_what_a_person_can_mend_is_told_with_the_way_out(status, message, told):
+def test_a_refusal_that_a_person_can_fix_is_reported_with_the_way_out(status, message, told):
     body = json.dumps({"kind": "Status", "message": message}).encode()
     obstacle = obstacle_of(from_response("apply a", status, body, {}))
     assert told in (obstacle.text if obstacle else "")

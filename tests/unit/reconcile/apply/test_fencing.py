@@ -86,7 +86,7 @@ def observed(reconciler, resource, key) -> tuple[str, str]:
 
 
 # ---- children -------------------------------------------------------------------------------
-async def test_what_is_created_must_be_absent(server, reconciler, record, children):
+async def test_a_create_requires_that_the_object_is_absent(server, reconciler, record, children):
     await reconciler.applier.apply(record, children)
     assert [one.observed for one in server.writes] == [(None, ABSENT)] * len(children)
 
@@ -139,7 +139,7 @@ async def test_a_deletion_that_comes_late_is_refused_and_the_next_one_knows_what
     assert resource.path(*key) not in server.objects
 
 
-async def test_what_was_deleted_meanwhile_is_not_made_anew_by_a_late_update(
+async def test_a_late_update_does_not_create_a_deleted_object_again(
     server, reconciler, record, live
 ):
     server.objects = {path: one for path, one in server.objects.items() if "httproutes" not in path}
@@ -180,13 +180,13 @@ async def test_a_leftover_that_is_refused_keeps_no_route_from_going(
     assert [one for one in server.objects if "deployments" in one]
 
 
-async def test_what_is_gone_already_needs_no_deletion(server, reconciler, record, live):
+async def test_the_deletion_of_an_absent_object_is_no_error(server, reconciler, record, live):
     server.objects.clear()
     for resource, one in list(reconciler.applier.leftovers(record, ())):
         await reconciler.applier.delete(resource, one)
 
 
-async def test_what_a_predecessor_made_otherwise_is_looked_at_again(
+async def test_an_object_that_an_earlier_leader_created_is_read_after_a_conflict(
     server, reconciler, record, children
 ):
     deployment = children[0]
@@ -216,7 +216,7 @@ def training(record, *, finished: bool) -> dict:
 @pytest.mark.parametrize(
     ("finished", "method"), [(False, "DELETE"), (True, "PATCH")], ids=["running", "finished"]
 )
-async def test_a_training_that_nobody_waits_for_is_ended_as_it_was_observed(
+async def test_an_unneeded_training_job_is_ended_only_at_its_observed_version(
     server, reconciler, record, world, finished, method
 ):
     key = Key(record.key.namespace, "search-train-0a1b2c3d-1")

@@ -173,7 +173,7 @@ def test_looks_of_one_basis_build_the_same_children(kind, tale):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_at_rest_one_look_has_the_basis_of_the_one_before(kind):
+def test_each_reconcile_of_an_idle_product_has_the_same_in_sync_basis(kind):
     world = promoted(kind)
     began = len(world.looks)
     world.run(5)
@@ -182,14 +182,14 @@ def test_at_rest_one_look_has_the_basis_of_the_one_before(kind):
     assert all(one == other for one, other in pairwise(at_rest))
 
 
-def test_a_suspended_product_is_never_taken_for_one_in_step():
+def test_a_suspended_product_is_never_in_sync():
     world = suspended("route")
     began = len(world.looks)
     world.run(3)
     assert {basis for basis, _ in world.looks[began:]} == {b""}
 
 
-def test_what_is_shadowed_is_never_taken_for_in_step():
+def test_a_product_with_a_shadowed_route_is_never_in_sync():
     world = promoted("route")
     observation, step = world.observation(), world.history[-1]
     assert world.look(observation, step)[0]
@@ -211,7 +211,7 @@ def test_a_version_is_known_by_what_it_says_and_another_one_is_not():
     assert placing(revision="0000000000") == b""
 
 
-def test_what_moves_of_a_candidate_with_each_block_is_no_other_basis():
+def test_candidate_fields_that_change_each_block_keep_the_in_sync_basis():
     world = first("route")
     world.push("b", "v2").until(lambda one: one.current.candidate is not None).run(3)
     observation, step = world.observation(), world.history[-1]
@@ -241,7 +241,7 @@ def test_a_child_that_was_touched_is_another_basis(kind):
     assert known != other
 
 
-def test_what_was_in_step_is_known_until_it_is_forgotten():
+def test_the_in_sync_cache_holds_a_basis_until_it_is_forgotten():
     in_sync, key = InSyncCache(Caches(watched())), Key("catalog", "search")
     in_sync.record(key, b"")
     assert not in_sync.holds(key, b"")

@@ -67,7 +67,7 @@ async def test_only_the_products_own_jobs_are_ended(
 @pytest.mark.parametrize(
     ("uid", "error"), [(FORMER, Conflict), (None, NameConflict)], ids=["former", "nobody's"]
 )
-async def test_what_belonged_to_a_product_that_is_gone_is_waited_for_and_a_stranger_is_told(
+async def test_a_child_of_a_deleted_product_is_waited_for_and_an_object_without_an_owner_is_a_conflict(
     server, reconciler, record, world, uid, error
 ):
     """Of what has no owner nobody takes care: it would be waited for in vain."""

@@ -66,9 +66,7 @@ def template_of(server, child: Child) -> dict:
     ids=["env", "resources", "imagePullSecrets"],
 )
 @pytest.mark.parametrize("change", [lambda body: None, rendered_otherwise])
-async def test_what_a_person_changes_in_the_spec_reaches_the_pods(
-    server, reconciler, record, world, serving, change
-):
+async def test_a_spec_change_reaches_the_pods(server, reconciler, record, world, serving, change):
     lives(server, reconciler, deployment(world), change)
     wanted = deployment(world, **serving)
     await reconciler.applier.apply(record, [wanted])
@@ -85,7 +83,7 @@ async def test_a_newer_operator_leaves_pods_of_an_unchanged_spec_as_they_are(
     assert template_of(server, wanted) != wanted.manifest["spec"]["template"]
 
 
-async def test_pods_of_a_template_that_was_never_applied_are_rendered_anew(
+async def test_a_pod_template_without_an_own_managed_fields_entry_is_rendered_again(
     server, reconciler, record, world
 ):
     """Somebody took the fields over, so nothing tells what an older operator had rendered."""

@@ -69,5 +69,5 @@ async def test_any_other_account_stalls_the_product_and_the_field_is_named(label
     assert says in found.message
 
 
-async def test_without_an_account_nobody_is_asked():
+async def test_without_a_service_account_no_access_review_is_sent():
     assert await verdict(None, account=None) == (None, [])

@@ -59,7 +59,7 @@ def test_a_version_that_changes_its_api_gets_no_traffic_until_a_person_lets_it(r
     assert world.serving == "v2"
 
 
-def test_one_approval_is_for_the_api_or_for_the_last_step_and_not_for_both():
+def test_an_approval_of_the_api_is_no_approval_of_the_last_step():
     world = serving(BROKEN, rollout={"steps": [25, 50], "approval": "Manual"}).push("b", "v2")
     world.requests[REQUEST_PROMOTE] = "v2/api"
     world.until(
@@ -74,7 +74,7 @@ def test_one_approval_is_for_the_api_or_for_the_last_step_and_not_for_both():
     world.until(lambda world: world.serving == "v2")
 
 
-def test_an_approved_api_needs_no_second_approval_after_trouble_of_the_cluster():
+def test_an_approved_api_needs_no_second_approval_after_a_fault_of_the_cluster():
     """It waited for a person again, without a word, as a pod of it was evicted."""
     world = serving(BROKEN, rollout={"steps": [25, 50]}).push("b", "v2").run(3)
     world.requests[REQUEST_PROMOTE] = "v2/api"
@@ -139,7 +139,7 @@ def test_the_api_is_what_the_runtime_check_left_behind_when_it_passed(name, code
 @pytest.mark.parametrize(
     "said", ["", "ok", "[]", '{"api": 1}', '{"api": {"digest": "a"}}', "[" * 9000]
 )
-def test_whatever_else_a_container_says_is_no_api(said: str):
+def test_a_malformed_termination_message_is_no_api(said: str):
     state = {"terminated": {"exitCode": 0, "message": said}}
     status = {"initContainerStatuses": [{"name": "runtime-check", "state": state}]}
     assert pod_state({"metadata": {}, "status": status}).api is None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.support.decisions.rollout_world import World
 
 
-def test_a_rollout_is_told_once_when_the_candidate_takes_its_share():
+def test_a_rollout_emits_one_event_when_the_candidate_receives_its_first_share():
     world = serving()
     begun = len(world.history)
     world.push("b", "v2")
@@ -55,7 +55,7 @@ STARTS = {
 
 
 @pytest.mark.parametrize(("pod", "told"), STARTS.values(), ids=STARTS)
-def test_whatever_keeps_a_candidate_from_starting_is_the_last_decision(pod, told):
+def test_the_problem_that_keeps_a_candidate_from_starting_is_the_last_decision(pod, told):
     """It still said that the candidate gets 25 %, and the reason was in an event only."""
     world = serving(serving={"replicas": 1, "progressDeadlineSeconds": 120}).push("b", "v2")
     world.broken["v2"] = replace(broken_pod(), **pod)

@@ -41,7 +41,7 @@ def serving() -> Looked:
     return world
 
 
-def test_a_version_on_its_way_is_looked_at_now_and_then():
+def test_a_product_with_a_version_under_way_is_requeued_after_a_while():
     assert look(World(spec=document())) == RequeueAfter(REQUEUE_SECONDS)
     pushed = serving().push("b", "v2").until(lambda one: one.current.candidate is not None)
     assert look(pushed) == RequeueAfter(UNREADY_SECONDS)
@@ -49,7 +49,7 @@ def test_a_version_on_its_way_is_looked_at_now_and_then():
     assert look(pushed) == RequeueAfter(REQUEUE_SECONDS)
 
 
-def test_a_product_at_rest_waits_for_an_event():
+def test_an_idle_product_is_not_requeued():
     assert look(serving().run(2)) == Done()
 
 
@@ -63,15 +63,15 @@ def test_a_version_that_took_over_leaves_the_one_before_to_be_put_away():
     assert world.looks["v2"] == RequeueAfter(0)
 
 
-def test_what_isnt_told_yet_is_looked_at_now_and_then():
+def test_a_product_with_a_deferred_status_write_is_requeued():
     assert look(serving().run(2), untold=True) == RequeueAfter(REQUEUE_SECONDS)
 
 
-def test_a_strangers_name_is_looked_at_from_time_to_time():
+def test_a_product_with_a_name_conflict_is_requeued():
     assert look(serving().run(2), conflicted=True) == RequeueAfter(CONFLICT_SECONDS)
 
 
-def test_a_canary_that_waits_for_a_person_is_looked_at_once_a_block():
+def test_a_canary_that_waits_for_a_person_is_requeued_once_a_block():
     """It was every five seconds, for as long as the person took."""
     world = Looked(spec=document(rollout={"steps": [5, 50], "approval": "Manual"}))
     world.until(lambda one: one.serving == "v1").push("b", "v2")

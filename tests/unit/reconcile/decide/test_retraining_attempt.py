@@ -54,7 +54,7 @@ def test_the_attempt_that_made_a_candidate_ends_as_the_candidate_does(world, out
     [{"made": "c"}, {"source": VersionSource.SPEC}],
     ids=["of another training", "of the spec"],
 )
-def test_what_became_of_another_candidate_is_not_told_of_the_attempt(world, fields):
+def test_the_outcome_of_another_candidate_is_not_recorded_for_the_attempt(world, fields):
     assert told(world, Outcome.ROLLED_BACK, **fields).outcome is Outcome.IN_PROGRESS
 
 
@@ -99,7 +99,7 @@ def test_while_the_candidate_of_an_attempt_is_tried_the_condition_names_it(world
     assert found.message == "the last attempt made v2, which is in its rollout"
 
 
-def test_a_reason_that_a_newer_operator_wrote_is_told_as_it_is(world):
+def test_an_unknown_reason_written_by_a_newer_operator_is_reported_unchanged(world):
     """It stopped every reconcile of an older operator."""
     found = condition_of(world, RetrainingStatus(last_reason="Ascended"))
     assert found.message == "the last attempt ended with Ascended"

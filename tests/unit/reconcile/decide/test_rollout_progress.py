@@ -70,7 +70,7 @@ def outcome(world: World, rolling: RolloutState):
     ],
     ids=["done", "not taken by the Gateway", "still asked", "neither", "no route"],
 )
-def test_pods_go_once_the_gateway_took_the_weights_and_nobody_asks_them(
+def test_pods_are_removed_once_the_gateway_applied_the_weights_and_no_request_reaches_them(
     phase, split, requests, kind
 ):
     world = in_phase(phase)
@@ -127,7 +127,9 @@ def test_without_its_deployment_no_share_is_taken():
 
 
 @pytest.mark.parametrize(("seconds", "back"), [(600, False), (601, True)])
-def test_a_promotion_that_the_gateway_has_not_taken_after_ten_minutes_goes_back(seconds, back):
+def test_a_promotion_that_the_gateway_has_not_applied_after_ten_minutes_is_rolled_back(
+    seconds, back
+):
     world = in_phase(CandidatePhase.PROMOTING)
     since = world.current.candidate.shares[-1].start_time
     rolling = replace(seen(world, split=WRITTEN, requests=BUSY), now=since + seconds)

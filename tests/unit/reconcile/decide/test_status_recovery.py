@@ -33,7 +33,7 @@ def at_rest(world: World) -> dict[str, int]:
 
 
 @ROUTES
-def test_a_product_at_rest_gets_its_status_back_and_nothing_moves(route):
+def test_an_idle_product_gets_its_lost_status_restored_and_no_pod_changes(route):
     world = watched(serving(route=route).push("b", "v2")).run(4)
     before = world.current
     cluster = world._cluster()
@@ -47,7 +47,7 @@ def test_a_product_at_rest_gets_its_status_back_and_nothing_moves(route):
     assert at_rest(world) == {"v1": 0, "v2": 4}
 
 
-def test_what_is_still_known_beside_the_lost_versions_is_kept_and_the_rest_is_told_as_restored():
+def test_a_status_without_versions_keeps_its_other_fields_and_restores_the_versions():
     world = watched(serving().push("b", "v2")).run(4)
     product, before = world.product, world.current
     read = {key: world._deployment(key, one) for key, one in world.pods.items()}
@@ -68,7 +68,7 @@ def test_what_is_still_known_beside_the_lost_versions_is_kept_and_the_rest_is_to
 
 
 @pytest.mark.parametrize("weight", [5, 25, 50, 100])
-def test_a_canary_gives_its_share_back_is_drained_and_begins_anew(weight):
+def test_a_canary_with_a_lost_status_is_rolled_back_drained_and_started_again(weight):
     world = at_weight(serving().push("b", "v2"), weight)
     candidate = world.current.candidate.revision
     world.run().lose_status().settle()
@@ -119,7 +119,7 @@ def test_a_spec_that_names_an_older_version_than_the_retrained_one_isnt_rolled_o
 @pytest.mark.parametrize(
     ("ready", "routed", "restored"), [(4, False, True), (0, True, True), (0, False, False)]
 )
-def test_a_version_that_serves_nobody_yet_is_no_status_to_restore(ready, routed, restored):
+def test_a_version_without_ready_pods_and_route_is_not_restored(ready, routed, restored):
     """Its Deployment says that it was promoted, but no pod is ready and nothing leads to it."""
     world = serving()
     live = {key: world._deployment(key, one) for key, one in world.pods.items()}
@@ -160,7 +160,7 @@ def test_a_first_version_on_its_way_has_nothing_to_restore():
     ],
     ids=["new", "refused", "starting", "route", "job", "attempts", "spec.model"],
 )  # fmt: skip
-def test_a_product_was_there_before_when_anything_still_tells(status, kinds, was_there):
+def test_a_product_existed_before_if_its_status_or_any_child_shows_it(status, kinds, was_there):
     assert was_there_before(read_status(status), kinds) is was_there
 
 

@@ -170,7 +170,7 @@ def test_another_runtime_is_a_canary_that_is_promoted_and_drained(route):
 
 
 @ROUTES
-def test_a_runtime_that_makes_it_worse_goes_back(route):
+def test_a_worse_runtime_image_is_rolled_back(route):
     world = in_another_runtime(route)
     before = world.current.stable.revision
     world.bad[world.current.candidate.revision] = 0.4
@@ -203,7 +203,7 @@ def test_a_changed_default_runtime_starts_no_more_rollouts_than_may_go_on_at_a_t
     assert snapshot_of(world.observation(), world.history[-1]).renews
 
 
-def test_a_runtime_that_the_spec_names_waits_for_nobody():
+def test_a_runtime_image_named_in_the_spec_does_not_wait_for_other_renewals():
     world = serving_world(4)
     world.portfolio = Portfolio(renewing=MOST_RENEWALS)
     world.spec["spec"]["serving"]["runtimeImage"] = OTHER

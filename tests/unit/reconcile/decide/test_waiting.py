@@ -34,7 +34,7 @@ def test_a_retraining_that_is_due_says_what_it_waits_for(mode, waits):
     assert retraining.trigger is None
 
 
-def test_what_no_training_would_cure_waits_for_none():
+def test_a_degraded_product_with_a_degraded_upstream_requests_no_training():
     world = degraded()
     world.facts = Facts(upstream_degraded=("pricing",))
     world.run()
@@ -50,7 +50,7 @@ def test_waiting_costs_no_write_a_block():
     assert world.current.retraining.pending.trigger_time == since
 
 
-def test_what_was_pending_is_the_trigger_once_a_slot_is_free():
+def test_a_pending_training_becomes_the_trigger_once_a_slot_is_free():
     world = degraded()
     pending = world.current.retraining.pending
     world.portfolio = Portfolio(slot=True)

@@ -70,7 +70,7 @@ def test_a_first_version_that_serves_only_warms_up(world, problem):
 
 
 @pytest.mark.parametrize("what", [pushed, asked, without_pods, unmeasured, judged, released_before])
-def test_whatever_else_is_under_way_or_was_told_is_a_reason_to_look(world, what):
+def test_a_version_does_not_only_warm_up_while_any_other_work_or_alert_exists(world, what):
     what(world)
     assert not warms_up(world)
     assert not warms_up(world, DecisionReason.BACKFILLING)
@@ -85,7 +85,7 @@ def test_whatever_else_is_under_way_or_was_told_is_a_reason_to_look(world, what)
     ],
     ids=lambda one: next(iter(one)),
 )
-def test_what_keeps_the_spec_from_being_in_force_is_a_reason_to_look(world, obstacle):
+def test_a_product_with_an_obstacle_does_not_only_warm_up(world, obstacle):
     observation = world.observation()
     plan = make_plan(observation)
     assert only_warms_up(observation, plan)

@@ -40,7 +40,7 @@ def of_many(order: range) -> BlockLengths:
 
 
 @pytest.mark.parametrize("order", [range(MANY), range(MANY - 1, -1, -1)], ids=["older", "younger"])
-def test_the_oldest_products_keep_their_lengths_whoever_is_seen_first(order):
+def test_the_oldest_products_keep_their_block_lengths_in_any_order_of_observation(order):
     lengths = of_many(order)
     every = [key(number) for number in range(MANY)]
     assert refused(lengths, *every) == every[MOST_LENGTHS:]
@@ -57,7 +57,7 @@ def test_a_length_that_another_product_uses_already_and_another_namespace_are_fr
     assert refused(lengths, key(MANY), key(0, "shop")) == []
 
 
-def test_who_was_refused_is_called_when_a_length_is_free():
+def test_refused_products_are_requeued_when_a_block_length_is_free():
     lengths = of_many(range(MOST_LENGTHS + 2))
     late, later = key(MOST_LENGTHS), key(MOST_LENGTHS + 1)
     assert refused(lengths, late, later) == [late, later]

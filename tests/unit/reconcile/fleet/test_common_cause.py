@@ -7,7 +7,7 @@ import pytest
 from sluicegate.reconcile.fleet.common_cause import Overlaps, Silence, Together
 
 
-def test_where_nothing_happened_nobody_shares_anything():
+def test_without_degradations_no_products_overlap():
     assert Overlaps([], {}).most("catalog") == Together(0, 0, 0.0)
 
 

@@ -35,7 +35,7 @@ TWIN = WrittenBy(namespace="platform", lease="b", scope=OperatorScope.CLUSTER)
         (TWIN, PLATFORM, True),
     ],
 )
-def test_one_of_two_that_write_leaves_the_product_alone_and_both_are_told(me, other, leaves):
+def test_the_yielding_one_of_two_operators_stops_writing_and_both_emit_an_event(me, other, leaves):
     overlaps = OperatorOverlaps(me)
     overlaps.wrote(SEARCH)
     met = overlaps.meet(SEARCH, other, now=0.0)
@@ -51,7 +51,7 @@ def test_an_operator_that_follows_another_is_no_overlap():
     assert overlaps.meet(SEARCH, TEAM, now=0.0).news == ""
 
 
-def test_one_that_leaves_it_alone_tries_again_and_takes_over_from_one_that_is_gone():
+def test_a_yielding_operator_retries_and_takes_over_from_an_absent_one():
     overlaps = OperatorOverlaps(PLATFORM)
     overlaps.wrote(SEARCH)
     assert overlaps.meet(SEARCH, TEAM, now=0.0).wait == AWAY_SECONDS
@@ -144,7 +144,7 @@ async def test_an_excluded_namespace_is_left_to_others(server):
     ],
     ids=["newer", "newer and understood", "older", "unknown"],
 )
-async def test_a_status_of_a_newer_version_that_isn_t_understood_is_left_alone_and_told(
+async def test_a_status_that_a_newer_operator_wrote_in_an_unknown_form_is_unchanged_and_reported(
     server, writer, word, left
 ):
     """Its candidate counted as lost, and stable was rebuilt from the Deployments."""

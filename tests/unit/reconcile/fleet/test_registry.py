@@ -58,7 +58,7 @@ def test_a_namespace_has_its_own_limit():
     assert fleet.portfolio(key("c", "other"), NOW).slot
 
 
-def test_a_slot_is_free_by_whoever_had_it_and_by_nobody_else():
+def test_a_training_slot_is_freed_only_by_the_product_that_held_it():
     fleet = FleetRegistry(Budget(1, 1))
     idle, training = ProductSnapshot(), ProductSnapshot(training=True)
     assert [fleet.record(key("a"), one) for one in (idle, idle, training, training, idle)] == [
@@ -142,7 +142,7 @@ COOLING_DOWN = ProductSnapshot(
 )
 
 
-def test_who_may_not_train_keeps_nobody_from_it():
+def test_a_product_that_may_not_train_blocks_no_training_slot():
     fleet = FleetRegistry(Budget(1, 1))
     fleet.record(key("cooling-down"), COOLING_DOWN)
     fleet.record(key("waits", "other"), waiting(Priority.LOW))
@@ -175,7 +175,7 @@ def test_a_person_who_asks_for_a_training_does_not_wait_behind_the_challenger_of
     assert fleet.portfolio(key("challenged"), NOW, asked=True).slot
 
 
-def test_who_waits_for_a_slot_sees_the_products_of_its_namespace_and_the_number_of_others():
+def test_a_product_that_waits_for_a_slot_has_the_holders_of_its_namespace_and_the_number_of_others():
     fleet = FleetRegistry(Budget(2, 1))
     fleet.record(key("cars"), ProductSnapshot(training=True))
     fleet.record(key("secret", "other"), ProductSnapshot(training=True))
@@ -252,7 +252,7 @@ def test_where_judging_is_late_the_last_time_that_it_was_fine_decides(looks, bro
         assert fleet.portfolio(key(name), NOW).turned_bad == together
 
 
-def test_one_that_is_asked_about_before_it_is_found_bad_may_be_so_since_it_was_judged():
+def test_a_product_may_have_turned_bad_since_its_last_judged_block():
     fleet = FleetRegistry(Budget(1, 1))
     judge(fleet, "bad", [9, 10], broke=10)
     judge(fleet, "asks", [10], broke=99)
@@ -299,7 +299,7 @@ def test_so_many_are_together_as_one_moment_can_explain_over_namespaces_too(plac
     assert found.namespaces == len(sizes) - 1
 
 
-def test_one_that_nothing_was_known_of_for_a_while_may_have_turned_bad_in_it():
+def test_a_product_may_have_turned_bad_at_any_time_while_it_was_unknown():
     fleet = FleetRegistry(Budget(1, 1))
     judge(fleet, "a", [9, 10], broke=10)
     judge(fleet, "b", [9], broke=99)
@@ -326,7 +326,7 @@ def test_a_new_term_knows_what_status_says_and_when_a_product_was_degraded():
     assert fleet.dependency(key("gone")) is DependencyState.NOT_FOUND
 
 
-def test_what_turned_bad_together_is_together_until_it_has_recovered():
+def test_products_that_turned_bad_together_count_together_until_they_recover():
     fleet, since = FleetRegistry(Budget(1, 1)), NOW - 900
     for name in ("a", "b", "c"):
         fleet.record(key(name), ProductSnapshot(bad_since=since))
@@ -364,7 +364,9 @@ def of(namespace: str, count: int) -> list[Key]:
 
 @pytest.mark.parametrize("throw_away", [1, 6, 200])
 @pytest.mark.parametrize("together", [True, False], ids=["one team", "a namespace each"])
-def test_products_of_one_namespace_veto_nobody_elses_retraining(throw_away, together):
+def test_degraded_products_of_one_namespace_are_no_common_cause_for_another_namespace(
+    throw_away, together
+):
     theirs = of("tenant", throw_away)
     ours = of("catalog", 11) if together else [key("p", f"team-{n:02}") for n in range(11)]
     fleet = bad(ours[0], *theirs, among=[*ours, *theirs])
@@ -374,7 +376,7 @@ def test_products_of_one_namespace_veto_nobody_elses_retraining(throw_away, toge
 
 @pytest.mark.parametrize("namespaces", [1, 2, 3, 10, 50])
 @pytest.mark.parametrize("each", [1, 2, 5, 12])
-def test_what_turns_all_namespaces_bad_is_a_common_cause_in_each(namespaces, each):
+def test_a_degradation_of_all_namespaces_is_a_common_cause_in_each(namespaces, each):
     products = [one for n in range(namespaces) for one in of(f"team-{n}", each)]
     fleet = bad(*products, among=products)
     expected = namespaces * each >= 3
@@ -430,7 +432,7 @@ def test_another_namespace_counts_at_most_once_whatever_it_declares(places, asks
     assert often.namespaces_share <= often.namespaces_bad + 1e-9
 
 
-def test_a_namespace_whose_outcomes_fall_silent_vetoes_nobody_elses_retraining():
+def test_a_namespace_without_feedback_is_no_common_cause_for_another_namespace():
     ours, theirs = of("catalog", 11), of("tenant", 200)
     fleet = FleetRegistry(Budget(2, 1))
     for one in ours:
@@ -464,7 +466,7 @@ def test_when_a_product_was_last_degraded_stays_known_after_it_recovered():
     assert not fleet.was_degraded(key("nobody"), 0)
 
 
-def test_only_bad_news_is_told_of_a_dependency():
+def test_a_dependency_is_unhealthy_only_if_it_is_degraded_unknown_or_missing():
     fleet = FleetRegistry(Budget(1, 1))
     assert fleet.dependency(key("nobody")) is DependencyState.NOT_FOUND
     told = {}
@@ -494,7 +496,7 @@ PRODUCTS = st.sampled_from([key(name) for name in "abcd"])
 
 
 @given(st.lists(st.tuples(PRODUCTS, st.none() | st.lists(PRODUCTS).map(tuple))))
-def test_who_calls_a_product_is_known_after_any_changes_of_who_calls_whom(changes):
+def test_the_dependents_of_a_product_are_right_after_any_changes_of_dependencies(changes):
     fleet = FleetRegistry(Budget(1, 1))
     calls: dict[Key, tuple[Key, ...]] = {}
     for one, called in changes:
@@ -510,7 +512,7 @@ def test_who_calls_a_product_is_known_after_any_changes_of_who_calls_whom(change
             }
 
 
-def test_nobody_searches_all_products_for_who_calls_one():
+def test_the_dependents_of_a_product_are_found_without_a_search_of_all_products():
     class Unsearched(tuple):
         __slots__ = ()
 

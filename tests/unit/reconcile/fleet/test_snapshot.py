@@ -80,7 +80,7 @@ def record(name: str = "search", **status):
     ],
     ids=["new", "healthy", "a trigger alone", "malformed", "trained", "turning bad", "degraded"],
 )
-def test_a_status_tells_who_trained_and_who_is_bad(status, expected):
+def test_a_status_has_the_training_and_degradation_of_the_snapshot_at_start(status, expected):
     assert snapshot_before(record(**status)) == expected
 
 
@@ -157,7 +157,7 @@ def standing_after(world: World) -> ProductSnapshot:
     return snapshot_of(observation, step)
 
 
-def test_the_newest_block_by_which_a_product_was_fine_is_told_until_it_is_bad():
+def test_a_snapshot_has_the_newest_good_block_until_the_product_turns_bad():
     world = World(spec=document()).until(lambda world: world.current.state == ProductState.HEALTHY)
     fine = standing_after(world)
     assert (fine.bad_since, fine.fine_at) == (None, fine.judged)
@@ -268,7 +268,7 @@ def test_a_product_that_had_data_and_has_none_any_more_is_silent_after_a_restart
     assert silence(world, series=counted(world, ago=500)) == {"outcomes": True}
 
 
-def test_what_cannot_be_read_at_present_is_not_silent():
+def test_feedback_that_cannot_be_read_at_present_is_not_silent():
     world = serving()
     problem = DecisionReason.PROMETHEUS_UNAVAILABLE
     assert silence(world, series=counted(world, ago=500), problem=problem) == {"outcomes": False}

@@ -53,7 +53,7 @@ async def test_two_products_train_at_once_and_the_third_has_the_slot_that_become
 
 
 @pytest.mark.parametrize("answer", [INVALID, FORBIDDEN, WEBHOOK], ids=lambda one: one[1])
-async def test_two_products_whose_jobs_are_refused_keep_nobody_from_training(fleet, answer):
+async def test_products_whose_jobs_are_refused_hold_no_training_slot(fleet, answer):
     broken = [fleet.add(f"broken-{n}", priority="Critical") for n in range(2)]
     for key in broken:
         fleet.server.refuses[key.namespace] = answer
@@ -132,7 +132,7 @@ async def test_a_template_that_no_job_can_be_made_of_ends_the_attempt(fleet, mon
     assert fleet.retraining(key)["lastResult"]["reason"] == "JobRefused"
 
 
-async def test_a_strangers_job_of_that_name_holds_no_slot(fleet):
+async def test_an_unowned_job_with_the_name_of_the_training_holds_no_slot(fleet):
     fleet.server.refuses["squatted"] = (409, "AlreadyExists")
     key = await asked(fleet, "squatted", retraining=TRAINING | {"timeoutSeconds": HOUR})
     job = fleet.retraining(key)["job"]
@@ -152,7 +152,7 @@ async def test_a_strangers_job_of_that_name_holds_no_slot(fleet):
     [{"retraining": None}, {"lifecycle": "Deprecated"}, {"lifecycle": "Retired"}],
     ids=["retraining removed", "Deprecated", "Retired"],
 )
-async def test_a_training_that_nobody_wants_any_more_is_superseded_and_its_slot_free(fleet, edit):
+async def test_an_unneeded_training_is_superseded_and_frees_its_slot(fleet, edit):
     key = await asked(fleet, "changes")
     assert fleet.training() == {key}
     fleet.edit(key, **edit)

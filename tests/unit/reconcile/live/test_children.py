@@ -85,7 +85,7 @@ READY = {"replicas": 2, "readyReplicas": 2}
         "more are wanted",
     ],
 )
-def test_what_a_step_decides_by_is_a_reason_to_look(before, after, matters):
+def test_a_change_of_a_field_that_a_pass_reads_requeues_the_product(before, after, matters):
     assert (before != after) is matters
 
 
@@ -111,7 +111,7 @@ def test_a_gateway_that_accepts_a_route_may_not_find_its_backends(accepted, reso
 
 
 @pytest.mark.parametrize("label", [None, "trucks"])
-def test_a_child_is_its_owners_whatever_somebody_makes_of_its_label(label):
+def test_a_child_belongs_to_its_controller_whatever_its_product_label_says(label):
     """A Deployment of a former version isn't applied anew: nothing else tells of it."""
     caches = Caches(watched())
     body = deployment()
@@ -151,7 +151,7 @@ NOW = "2026-11-25T12:00:00Z"
     ],
     ids=["spec", *(one.partition("/")[2] for one in REQUESTS), "deletion", "status", "labels"],
 )
-def test_what_a_person_changes_is_more_urgent_than_what_moved(changed, priority):
+def test_a_change_by_a_person_has_a_higher_queue_priority_than_a_change_of_state(changed, priority):
     cache = Cache(Watched(DATA_PRODUCTS, product_record))
     first = cache.observe(product(7))
     assert first.priority is QueuePriority.URGENT, "someone created it"
@@ -159,7 +159,7 @@ def test_what_a_person_changes_is_more_urgent_than_what_moved(changed, priority)
     assert (change and change.priority) == priority
 
 
-def test_what_moved_of_a_child_is_less_urgent_than_what_a_person_changes():
+def test_a_change_of_a_child_has_normal_queue_priority():
     cache = Cache(Watched(DEPLOYMENTS, deployment_record))
     for version, ready in enumerate((0, 1), start=7):
         change = cache.observe(deployment(version, readyReplicas=ready))
@@ -189,7 +189,7 @@ def bytes_of_each(make: Callable[[dict[str, Any]], object], text: str) -> float:
 
 
 @pytest.mark.slow
-def test_a_product_and_its_deployment_take_a_fraction_of_what_the_api_server_tells_of_them():
+def test_cached_records_take_at_most_a_fifth_of_the_memory_of_the_api_objects():
     world = serving_world(30)
     product = json.dumps({**world.spec, "status": world.status})
     child = json.dumps(deployment())

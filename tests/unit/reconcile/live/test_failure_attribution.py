@@ -94,20 +94,20 @@ PULLING = 'failed to resolve reference "r/a": failed to do request: dial tcp: i/
         (pod(waiting("ContainerCreating")), "don't start"),
     ],
 )
-def test_trouble_of_node_scheduler_or_registry_isnt_the_candidates(body, says):
+def test_faults_of_node_scheduler_and_registry_are_attributed_to_the_infrastructure(body, says):
     attribution = attribution_of(deployment(), (pod_state(body),), deployment(1), settled=True)
     assert attribution.reason is INFRASTRUCTURE
     assert says in attribution.message
 
 
-def test_a_full_quota_is_told_in_the_api_servers_words():
+def test_an_exceeded_quota_is_reported_with_the_message_of_the_api_server():
     attribution = attribution_of(deployment(0, QUOTA), (), deployment(1), settled=True)
     assert attribution.reason is INFRASTRUCTURE
     assert "exceeded quota" in attribution.message
 
 
 @pytest.mark.parametrize("body", [pod(), pod(ended(1, 1)), pod(ended(137, 5))])
-def test_what_hits_stable_as_well_isnt_the_candidates(body):
+def test_a_failure_that_stable_has_too_is_not_attributed_to_the_candidate(body):
     stable = deployment(1, replicas=2)
     assert not attribution_of(deployment(), (pod_state(body),), stable, settled=True).own
 
@@ -134,7 +134,9 @@ def test_what_hits_stable_as_well_isnt_the_candidates(body):
         (pod(), NOT_READY, "aren't ready"),
     ],
 )
-def test_what_a_candidate_does_itself_is_its_own(body, reason, says):
+def test_a_failure_of_the_candidates_own_container_is_attributed_to_the_candidate(
+    body, reason, says
+):
     attribution = attribution_of(deployment(), (pod_state(body),), deployment(1), settled=True)
     assert attribution.reason is reason
     assert says in attribution.message
@@ -292,7 +294,7 @@ def test_a_new_model_replaces_one_that_waits_for_the_cluster():
     assert world.now - world.current.stable.promotion_time < 10 * BLOCK
 
 
-def test_what_waits_for_the_cluster_waits_until_its_moment_and_counts_its_tries():
+def test_a_candidate_that_waits_for_the_cluster_is_retried_at_its_retry_time_and_counts_retries():
     world = loses_its_pod(serving().push("b", "v2").until(at_weight(25))).until(waits)
     due = world.current.candidate.retry_time
     world.settle()
@@ -301,7 +303,7 @@ def test_what_waits_for_the_cluster_waits_until_its_moment_and_counts_its_tries(
     assert world.current.candidate.retries == 1
 
 
-def test_what_waits_to_be_tried_again_is_tried_though_status_is_emptied():
+def test_a_candidate_that_waits_for_a_retry_is_retried_after_its_status_was_lost():
     """It counted as superseded, and was never tried again."""
     world = loses_its_pod(serving().push("b", "v2").until(at_weight(25))).until(waits)
     world.lose_status()
@@ -327,7 +329,7 @@ def test_a_canary_that_couldnt_be_measured_is_tried_again():
     watched_until_promoted(world)
 
 
-def test_a_decay_is_cured_while_a_pushed_model_finds_no_room_for_hours():
+def test_a_degraded_product_is_retrained_while_a_pushed_model_is_unschedulable():
     """It was held for as long as the pushed model waited, which may be for ever."""
     few = {"replicas": 1, "progressDeadlineSeconds": 120}
     world = serving(serving={**few, "feedback": {"secretRef": {"name": "f"}}}, retraining=TRAINING)

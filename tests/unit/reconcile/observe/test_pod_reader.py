@@ -65,7 +65,7 @@ async def asks(reads, world, live, status=None, now=MINUTE):
     return asked.total()
 
 
-async def test_a_product_at_rest_costs_no_read(reads, world):
+async def test_an_idle_product_needs_no_read_of_pods(reads, world):
     rest = world.current.model_copy(update={"candidate": None})
     assert await asks(reads, world, seen(world), rest) == 0
 
@@ -162,7 +162,7 @@ async def test_a_canary_whose_pods_have_just_become_ready_is_given_a_moment_too(
     assert await asks(reads, world, ready, status, now=later) == (not troubled)
 
 
-async def test_what_the_api_of_a_candidate_is_is_read_before_its_first_share(reads, world):
+async def test_the_api_of_a_candidate_is_read_before_its_first_share(reads, world):
     """Its pods have just become ready, and aren't given a moment: it would get traffic unread."""
     candidate = world.current.candidate
     waiting = candidate.model_copy(update={"phase": CandidatePhase.STARTING, "shares": ()})

@@ -26,7 +26,7 @@ from tests.support.decisions.kubelet_words import ended, pod, waiting
     ],
     ids=["starting", "no image", "registry away", "no secret", "crashed", "loop", "memory"],
 )
-def test_a_pod_that_isnt_ready_says_why_and_whether_it_mends_itself(body, unrecoverable, says):
+def test_an_unready_pod_has_its_problem_and_whether_it_is_unrecoverable(body, unrecoverable, says):
     state = pod_state(body)
     assert state.unrecoverable == unrecoverable
     assert says in state.problem
@@ -85,7 +85,7 @@ def test_a_container_that_lies_killed_counts_whenever_that_was():
         ({}, 0.5, 0.99, (True, True)),
     ],
 )
-def test_what_has_no_limit_is_not_at_it(limits, throttled, used, lacking):
+def test_a_resource_without_a_limit_is_not_at_its_limit(limits, throttled, used, lacking):
     """The kubelet exports nothing of a container without a limit: that isn't "unknown"."""
     facts = TargetFacts(cpu_throttled=throttled, memory_used=used)
     assert at_limit(facts, Resources(limits=limits)) == lacking

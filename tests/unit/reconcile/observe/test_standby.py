@@ -107,7 +107,7 @@ async def test_an_invalid_product_keeps_no_other_from_being_measured(replica):
     assert replica.wanted == {VANS: ("v1",)}, "as on the leader, which refuses it"
 
 
-async def test_a_leaders_targets_are_its_own_and_a_former_leader_looks_at_all_anew(replica):
+async def test_a_standby_leaves_the_targets_to_a_leader_and_reads_all_again_after_leading(replica):
     replica.store(CARS)
     await replica.standby.look()
     replica.leads = True
@@ -120,7 +120,7 @@ async def test_a_leaders_targets_are_its_own_and_a_former_leader_looks_at_all_an
     assert set(replica.wanted) == {CARS, VANS}
 
 
-async def test_who_comes_to_lead_during_a_look_is_left_alone_from_then_on(replica):
+async def test_a_standby_pass_stops_when_its_replica_starts_to_lead(replica):
     keys = [Key("catalog", f"product-{number}") for number in range(50)]
     for key in keys:
         replica.store(key)

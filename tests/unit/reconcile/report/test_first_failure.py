@@ -42,7 +42,7 @@ def test_a_quota_that_refuses_its_pods_is_named():
 
 
 @pytest.mark.parametrize("outside", [True, False])
-def test_spec_model_is_blamed_for_its_own_trouble_alone(outside):
+def test_a_failed_start_names_spec_model_only_if_the_cause_is_the_version(outside):
     said = stalled(waiting(outside=outside))
     assert NODES in said
     assert ("spec.model" in said) is not outside

@@ -34,7 +34,7 @@ def can_wait(starts: FirstStarts, world: World, *, after: float) -> bool:
     return starts.can_wait(observation, make_plan(observation))
 
 
-def test_the_first_look_counts_however_often_it_is_looked_at():
+def test_the_start_of_a_first_version_is_counted_once_however_often_it_is_reconciled():
     starts = starting(1)
     assert starts.begin(named(0), 1025) == 1000
     assert len(starts.begun) == 1
@@ -84,7 +84,7 @@ def test_while_a_thousand_start_it_is_reported_later():
     assert not can_wait(starts, world, after=100)
 
 
-def test_what_is_wrong_is_reported_at_once_however_many_start():
+def test_a_broken_first_version_is_reported_at_once_however_many_start():
     world, starts = World(spec=document()), starting(1000)
     world.broken["v1"] = broken_pod()
     world.settle()
@@ -99,7 +99,7 @@ def test_what_is_wrong_is_reported_at_once_however_many_start():
     ],
     ids=["a name is taken", "stalled"],
 )
-def test_what_keeps_a_first_version_from_starting_is_told_at_once(wrong):
+def test_an_obstacle_to_the_first_version_defers_no_status_write(wrong):
     world, starts = World(spec=document()), starting(1)
     observation = replace(world.observation(), **wrong)
     assert not starts.can_wait(observation, make_plan(observation))

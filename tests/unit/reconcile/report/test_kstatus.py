@@ -46,7 +46,9 @@ TABLE = {name: (*case, *EXPECTED[name]) for name, case in IN_A_PIPELINE.items()}
 @pytest.mark.parametrize(
     ("make", "change", "ready", "reconciling", "stalled"), TABLE.values(), ids=TABLE
 )
-def test_what_a_pipeline_reads(make, change, ready, reconciling, stalled):
+def test_a_pipeline_reads_ready_reconciling_and_stalled_of_each_state(
+    make, change, ready, reconciling, stalled
+):
     world = deepcopy(make())
     observation = change(world.observation())
     status = report(observation, make_plan(observation))

@@ -79,7 +79,7 @@ async def test_totals_cover_all_products_and_names_only_the_most_pressing():
         assert value("products_ready") == 2
 
 
-async def test_critical_products_of_one_namespace_push_nobody_out():
+async def test_critical_products_of_one_namespace_displace_no_series_of_other_namespaces():
     metrics = ProductMetrics(limit=100)
     async with leading(metrics):
         for number in range(100):
@@ -185,7 +185,7 @@ async def test_an_slo_that_goes_takes_its_series_along():
         assert set(series("product_error_budget_remaining")) == {("shop", "a", "kept")}
 
 
-async def test_only_the_leader_tells_of_products():
+async def test_only_the_leader_exports_metrics_of_products():
     metrics = ProductMetrics(limit=5)
     metrics.record(Key("shop", "a"), ProductFigures())
     metrics.export(NOW)
@@ -199,7 +199,7 @@ async def test_only_the_leader_tells_of_products():
     assert not series("product_state")
 
 
-async def test_what_there_is_none_of_is_told_as_zero():
+async def test_counts_without_products_are_exported_as_zero():
     metrics = ProductMetrics()
     async with leading(metrics):
         metrics.export(NOW)
@@ -209,7 +209,7 @@ async def test_what_there_is_none_of_is_told_as_zero():
         assert value("candidate_overdue_seconds") == 0
 
 
-async def test_of_several_the_worst_is_told():
+async def test_the_worst_of_several_products_is_exported():
     metrics = ProductMetrics()
     async with leading(metrics):
         for number, hours in enumerate((1, 3, 2)):
@@ -332,7 +332,7 @@ def test_figures_hold_what_status_says():
         ),
     ],
 )
-def test_what_is_done_about_a_degraded_product(reason, status, remedy):
+def test_the_metrics_have_the_remedy_of_a_degraded_product(reason, status, remedy):
     figures = seen(reason, conditions=[DEGRADED], **status)
     assert figures.remedy is remedy
     assert figures.degraded_since == START + HOUR

@@ -50,7 +50,7 @@ def reason_of(observation: Observation) -> str:
 
 
 @pytest.mark.parametrize(("make", "reason"), TABLE.values(), ids=TABLE)
-def test_the_column_names_why_somebody_has_to_look(make, reason):
+def test_the_reason_column_has_the_reason_why_a_product_needs_a_person(make, reason):
     assert reason_of(deepcopy(make()).observation()) == reason
 
 

@@ -38,7 +38,7 @@ def test_a_restart_is_no_news_of_a_product(wrong):
 
 
 @pytest.mark.parametrize("blocks", [1, 2])
-def test_why_a_version_that_only_just_took_over_isnt_judged_is_told_once(blocks):
+def test_a_version_promoted_just_now_has_one_reason_why_it_isnt_judged_yet(blocks):
     world = served(0)
     first = world.current.slos[0].reason
     world.run(blocks)
@@ -54,7 +54,7 @@ def test_a_version_that_cant_be_measured_says_so():
 
 
 @pytest.mark.parametrize("rate", [0, 4000])
-def test_a_version_that_nobody_asks_for_long_says_so_and_no_more_that_it_warms_up(rate):
+def test_a_version_without_requests_reports_no_traffic_instead_of_warming_up(rate):
     world = World(spec=document(), rate=rate)
     world.until(lambda world: world.serving == "v1").run(8)
     world.rate = 0

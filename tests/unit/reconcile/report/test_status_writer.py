@@ -44,7 +44,9 @@ async def test_of_any_number_of_mistakes_status_lists_those_that_it_has_room_for
 
 
 @pytest.mark.parametrize(("change", "says"), ONLY_HERE.values(), ids=ONLY_HERE)
-async def test_what_only_the_operator_can_know_is_told_and_nothing_is_made(server, change, says):
+async def test_a_spec_that_only_the_operator_can_refuse_is_reported_and_creates_no_deployment(
+    server, change, says
+):
     cluster = Cluster(server)
     cluster.observe(DATA_PRODUCTS, document(route=None, **change))
     with pytest.raises(InvalidSpec):

@@ -55,7 +55,7 @@ def test_all_are_met_only_when_all_are_known(serving, blocks, state, reason, way
     assert status.summary.reason == (reason if state == "Unknown" else "")
 
 
-def test_while_a_first_version_starts_nobody_says_that_there_are_no_service_levels():
+def test_the_slo_conditions_are_not_yet_observed_while_the_first_version_starts():
     world = World(spec=document())
     world.settle()
     world.step()

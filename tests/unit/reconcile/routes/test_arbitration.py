@@ -50,7 +50,7 @@ def world() -> Routed:
 
 # ---- theft ------------------------------------------------------------------------------------
 @pytest.mark.parametrize("route", THEFTS.values(), ids=THEFTS)
-def test_who_serves_keeps_requests_that_a_newcomer_asks_for_more_closely(world, route):
+def test_a_serving_product_keeps_requests_that_a_newer_route_matches_more_closely(world, route):
     victim = world.serve("catalog/search", routed("/search"))
     thief = world.create("b/thief", route)
     refusal = world.look(thief)
@@ -86,7 +86,7 @@ def test_a_parent_that_is_added_to_a_route_is_as_new_as_any_other_claim(world):
     assert world.refused(elder)
 
 
-def test_who_isn_t_about_to_write_its_route_reserves_nothing(world):
+def test_a_product_that_isn_t_about_to_write_its_route_reserves_nothing(world):
     waiting, other = (world.create(f"{name}/search", routed("/search")) for name in "ab")
     for key in (waiting, other):
         world.see(key)
@@ -95,7 +95,7 @@ def test_who_isn_t_about_to_write_its_route_reserves_nothing(world):
     assert world.claims.settle(waiting, contends=True, now=world.now) is not None
 
 
-def test_whose_route_is_denied_looks_once_when_another_writes_what_it_claims(world):
+def test_a_product_with_a_denied_route_is_requeued_once_when_another_writes_that_route(world):
     denied = world.create("b/denied", routed("/search"))
     world.look(denied)
     world.say(denied, "False")
@@ -116,7 +116,7 @@ SQUATTERS = {
 
 
 @pytest.mark.parametrize("fields", SQUATTERS.values(), ids=SQUATTERS)
-def test_who_doesn_t_serve_claims_nothing(world, fields):
+def test_a_product_that_cannot_serve_claims_no_route(world, fields):
     squatter = world.create("b/squat", **({"route": routed("/checkout")} | fields))
     world.look(squatter)
     checkout = world.create("catalog/checkout", routed("/checkout"))
@@ -125,7 +125,7 @@ def test_who_doesn_t_serve_claims_nothing(world, fields):
     assert not world.refused(checkout)
 
 
-def test_whose_route_the_gateway_denies_claims_nothing_and_gives_the_route_up(world):
+def test_a_product_whose_route_the_gateway_denies_loses_its_claim_and_its_route(world):
     squatter = world.create("b/squat", routed("/checkout"))
     assert not world.refused(squatter)
     world.say(squatter, "False")
@@ -136,7 +136,7 @@ def test_whose_route_the_gateway_denies_claims_nothing_and_gives_the_route_up(wo
 
 
 @pytest.mark.parametrize("restarts", [False, True])
-def test_a_gateway_that_denies_for_a_moment_what_it_took_gives_it_to_nobody(world, restarts):
+def test_a_route_that_its_gateway_denies_for_a_moment_is_given_to_no_other_product(world, restarts):
     victim = world.serve("catalog/search", routed("/search"))
     thief = world.create("b/thief", routed("/search/rank"))
     world.say(victim, "False")
@@ -176,14 +176,14 @@ def test_a_route_that_the_gateway_passes_over_claims_something_for_a_moment_alon
     assert not world.refused(checkout)
 
 
-def test_who_is_refused_anyway_keeps_nobody_waiting(world):
+def test_a_product_whose_route_is_refused_claims_none_of_its_other_paths(world):
     world.serve("catalog/search", routed("/search"))
     squatter = world.create("b/squat", ruled(taken("/search"), taken("/checkout")))
     assert world.refused(squatter)
     assert not world.refused(world.create("catalog/checkout", routed("/checkout")))
 
 
-def test_whose_route_can_t_be_written_keeps_nobody_waiting(world):
+def test_a_product_whose_route_cant_be_written_withdraws_its_claim(world):
     squatter = world.create("b/squat", routed("/checkout"))
     world.see(squatter)
     checkout = world.create("catalog/checkout", routed("/checkout"))
@@ -226,14 +226,14 @@ def test_products_of_one_namespace_may_lie_within_each_other(world):
         assert not world.refused(world.create(f"catalog/{name}", route))
 
 
-def test_products_of_one_namespace_that_claim_the_same_collide_and_are_told_of_each_other(world):
+def test_two_products_of_a_namespace_that_claim_the_same_path_name_each_other(world):
     world.serve("catalog/shop", routed("/shop"))
     refusal = world.look(world.create("catalog/other", routed("/shop/", parentRefs=LISTENER_A)))
     assert "DataProduct catalog/shop" in refusal.message
     assert "DataProduct catalog/other" in refusal.notice
 
 
-def test_neither_is_told_what_a_product_of_another_namespace_is_called(world):
+def test_a_route_conflict_reveals_no_name_of_a_product_of_another_namespace(world):
     world.serve("catalog/search", routed("/secret"))
     refusal = world.look(world.create("b/thief", ruled(taken("/mine"), taken("/secret/x"))))
     assert refusal.message == (
@@ -264,7 +264,7 @@ def test_of_two_of_one_second_the_name_decides(world):
     assert not world.refused(first)
 
 
-def test_what_is_being_written_is_taken(world):
+def test_a_route_that_is_being_written_is_claimed(world):
     younger = world.create("catalog/younger", routed("/x"))
     world.products[younger].created += 60
     world.see(younger)
@@ -292,7 +292,7 @@ def test_a_claim_is_free_when_its_product_is_gone_or_claims_something_else(world
     assert not world.refused(holder)
 
 
-def test_a_product_that_was_made_anew_begins_anew(world):
+def test_a_recreated_product_has_no_claim_of_its_predecessor(world):
     first = world.serve("catalog/x", routed("/x"))
     waiting = world.create("b/x", routed("/x"))
     assert world.refused(waiting)
@@ -302,7 +302,7 @@ def test_a_product_that_was_made_anew_begins_anew(world):
     assert world.look(again).other == waiting
 
 
-def test_a_route_that_somebody_deletes_is_made_anew_before_another_takes_it(world):
+def test_a_deleted_route_is_recreated_before_another_product_claims_its_path(world):
     waiting = world.create("b/waiting", routed("/x"))
     holder = world.create("catalog/holder", routed("/x"))
     assert not world.refused(holder)

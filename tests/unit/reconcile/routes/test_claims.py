@@ -173,7 +173,7 @@ MALFORMED = (
 
 
 @pytest.mark.parametrize("route", MALFORMED, ids=repr)
-def test_what_is_no_route_claims_nothing(route):
+def test_a_malformed_route_claims_nothing(route):
     assert claim_of(route, "catalog") is None
 
 
@@ -198,7 +198,7 @@ def test_a_large_claim_is_found_and_takes_little_room():
     assert list(index.near(other)) == [Key("catalog", "large")]
 
 
-def test_thousands_of_routes_of_one_host_are_not_looked_at_for_one():
+def test_the_route_index_finds_rivals_without_a_search_of_all_routes_of_the_host():
     index = RouteIndex()
     for number in range(1000):
         index.replace(Key("catalog", str(number)), [claim_of(routed(f"/p{number}/a"), "catalog")])

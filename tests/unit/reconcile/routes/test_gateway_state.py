@@ -106,7 +106,7 @@ class Api:
         return self.answer
 
 
-async def test_a_gateway_that_does_not_exist_is_told_while_the_first_version_starts():
+async def test_a_missing_gateway_is_reported_while_the_first_version_starts():
     """A wrong name was told once a version served, which takes minutes where models are large."""
     world = World()
     gateways = await Gateways(Api(NotFound("no such Gateway")), lambda: 0.0).of(
@@ -125,7 +125,7 @@ async def asked(api, clock=lambda: 0.0):
     return await Gateways(api, clock).of(world.product, world._route(), now=world.now)
 
 
-async def test_a_gateway_is_read_once_a_moment_whoever_asks():
+async def test_a_gateway_is_read_once_until_its_state_expires():
     api, moments = Api(gateway(said())), [0.0]
     world = serving()
     world.status["traffic"]["verification"] = "Written"

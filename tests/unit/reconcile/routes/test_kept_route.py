@@ -28,11 +28,11 @@ def kept(**spec):
     return found and found.spec.route
 
 
-def test_what_lives_is_kept_at_the_parents_that_keep_it_alone():
+def test_a_live_route_is_kept_only_at_the_parents_that_accept_it():
     assert kept().hostnames == ("cars.example",)
     assert [one.name for one in kept(parentRefs=[WEB, INTERNAL]).parent_refs] == ["web"]
 
 
-def test_a_route_that_somebody_changed_to_what_no_spec_can_say_stays_as_it_is(caplog):
+def test_a_route_changed_by_hand_beyond_the_spec_is_left_unchanged_and_logged(caplog):
     assert kept(hostnames=["not a host"]) is None
     assert "was changed by hand; the operator leaves it as it is" in caplog.text

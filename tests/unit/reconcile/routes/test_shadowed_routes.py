@@ -147,7 +147,9 @@ async def test_a_route_to_a_service_that_is_gone_waits_for_it(cluster, canary):
     assert children.index("services") < children.index("httproutes")
 
 
-async def test_both_are_told_once_also_after_a_restart(cluster, serving):
+async def test_both_products_of_a_shadowed_route_get_one_event_also_after_a_restart(
+    cluster, serving
+):
     cluster.add(serving, SEARCH, created=YOUNGER)
     cluster.add(serving, RIVAL, created=OLDER, routed=False)
     told: list[tuple[str, str, str]] = []
@@ -163,7 +165,7 @@ async def test_both_are_told_once_also_after_a_restart(cluster, serving):
     assert cluster.ready(SEARCH)[0] == "True"
 
 
-async def test_a_first_version_whose_route_is_refused_isn_t_told_to_serve(cluster, serving):
+async def test_a_first_version_whose_route_is_refused_emits_no_serving_event(cluster, serving):
     starting = World(spec=document())
     starting.step()
     cluster.add(serving, SEARCH, created=YOUNGER)
@@ -175,7 +177,7 @@ async def test_a_first_version_whose_route_is_refused_isn_t_told_to_serve(cluste
     assert [reason for name, _, reason in told if name == "rival"] == ["RouteShadowed"]
 
 
-async def test_a_first_version_whose_route_no_gateway_accepts_isnt_told_to_serve(cluster):
+async def test_a_first_version_whose_route_no_gateway_accepts_emits_no_serving_event(cluster):
     """The event Normal Serving stood beside Ready=False, RouteNotAccepted."""
     starting = World(spec=document())
     starting.step()
@@ -218,7 +220,7 @@ async def test_hosts_that_no_common_listener_admits_don_t_collide(cluster, servi
     assert cluster.ready(SEARCH)[1] != "RouteShadowed"
 
 
-async def test_a_refused_product_with_a_stranger_s_name_too_writes_its_status_once(
+async def test_a_product_with_a_refused_route_and_a_name_conflict_writes_its_status_once(
     cluster, serving
 ):
     cluster.add(serving, SEARCH, created=YOUNGER)
@@ -232,7 +234,7 @@ async def test_a_refused_product_with_a_stranger_s_name_too_writes_its_status_on
     assert not [one for one in cluster.server.writes if one.path.endswith("/status")]
 
 
-async def test_who_waits_looks_when_the_route_is_free(cluster, serving):
+async def test_a_waiting_product_is_requeued_when_the_route_is_free(cluster, serving):
     cluster.add(serving, SEARCH, created=YOUNGER)
     cluster.add(serving, RIVAL, created=OLDER, routed=False)
     await cluster.look(SEARCH, RIVAL)

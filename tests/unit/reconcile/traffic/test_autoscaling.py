@@ -55,7 +55,7 @@ def test_the_number_is_applied_as_it_lives_until_an_autoscaler_owns_it(world):
     assert built(world, replicas=5, scaled=True)[0] == {"v1": None}
 
 
-def test_a_deployment_that_was_scaled_to_zero_comes_back_with_the_least(world):
+def test_a_deployment_scaled_to_zero_is_scaled_up_to_the_minimum(world):
     assert built(world, replicas=0, scaled=True)[0] == {"v1": 2}
 
 
@@ -110,7 +110,7 @@ def watched(world: World) -> World:
 
 
 @ROUTES
-def test_what_serves_keeps_its_pods_in_a_canary_and_a_promotion(route):
+def test_stable_keeps_its_pods_during_a_canary_and_a_promotion(route):
     """Ten pods became three within seconds, and the operator and the autoscaler fought for each."""
     world = loaded(route)
     assert world.count("v1", "ready") == LOAD
@@ -143,7 +143,7 @@ def test_a_candidate_is_given_what_a_load_that_grew_meanwhile_needs():
 
 
 @ROUTES
-def test_nobody_fights_the_autoscaler_for_stables_pods(route):
+def test_the_operator_leaves_the_pods_of_stable_to_the_autoscaler(route):
     world = loaded(route).push("b", "v2")
     world.until(lambda one: one.current.candidate and one.current.candidate.weight == 25)
     served = [step.allocation.placements[0] for step in world.history if step.status.stable]
