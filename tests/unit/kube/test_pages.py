@@ -33,12 +33,13 @@ def test_a_page_that_is_no_list_raises_a_transient_error(text):
 
 
 def test_an_object_that_is_nested_too_deeply_is_cut_and_keeps_no_other_from_being_read():
-    deep = "[" * 9000 + '"]}"' + "]" * 9000
+    # Python 3.13 parses 9,000 levels.
+    deep = "[" * 100_000 + '"]}"' + "]" * 100_000
     text = f'{{"items":[{{"a":1}},{{"deep":{deep},"z":2}},{{"b":1}}],"metadata":{{}}}}'
     first, cut_off, last = Page(text).items
     assert (first, last, cut_off["z"]) == ({"a": 1}, {"b": 1}, 2)
     levels, value = 0, cut_off["deep"]
-    while value:
+    while isinstance(value, list) and value:
         levels, value = levels + 1, value[0]
     assert (levels, DEEPEST) == (198, 200)
 
