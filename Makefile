@@ -24,8 +24,14 @@ setup: .venv/.synced ## Install uv (if missing) and the locked environment
 .uv/bin/uv:
 	@python3 -m venv .uv && .uv/bin/pip install --quiet uv
 
+# The import compiles them once, for processes that must not write bytecode (trainings, and all tests where
+# PYTHONDONTWRITEBYTECODE is set): each of these would compile them again. `uv sync --compile-bytecode` takes
+# four times as long, as it compiles what is never imported.
+LIBRARIES := bentoml, hypothesis, pandas, pytest, scipy.stats, sklearn.ensemble, sluicegate.wiring, statsmodels.api, xdist.plugin
+
 .venv/.synced: uv.lock pyproject.toml cluster/pyproject.toml $(wildcard bentos/*/pyproject.toml) | $(filter .uv/bin/uv,$(UV))
 	@$(UV) sync --quiet --frozen
+	@$(RUN) python -c "import $(LIBRARIES)"
 	@touch $@
 
 quick: setup ## Before each commit: style, and the tests of a minute
