@@ -110,7 +110,7 @@ def api(transport) -> KubeApi:
 
 @pytest.fixture
 def other(transport) -> KubeApi:
-    """Somebody else."""
+    """Another user."""
     return KubeApi(transport, OpenGate(), field_manager="kubectl")
 
 
@@ -308,7 +308,7 @@ async def test_an_applied_object_is_owned_as_sent_whatever_other_managers_add(
 
 
 async def test_when_one_last_changed_its_fields_is_known(api, other, namespace):
-    """A route that is applied again as it was, or labelled by somebody else, moved no traffic."""
+    """A route that is applied again as it was, or labelled by another user, moved no traffic."""
     first = written_at(await api.apply(HTTP_ROUTES, route(namespace, weight=100)), MANAGER)
     assert first > 0
     await other.patch(HTTP_ROUTES, Key(namespace, "web"), {"metadata": {"labels": {"a": "b"}}})
@@ -671,7 +671,7 @@ async def seat(wire, control_plane, monkeypatch, namespace) -> AsyncIterator[asy
         status, _, headers = await wire.exchange(requests.get(CONFIG_MAPS, Key(namespace, "a")))
         return (status, headers["X-Kubernetes-PF-PriorityLevel-UID"]) == (404, level)
 
-    while not await in_force():  # noqa: ASYNC110  # the server tells nobody
+    while not await in_force():  # noqa: ASYNC110  # the server notifies no client
         await asyncio.sleep(0.05)
     held, url = asyncio.Event(), control_plane.url + CONFIG_MAPS.path(namespace)
     holding = asyncio.create_task(hold_a_seat(url, config_map(namespace, "other"), held, ends))
@@ -700,7 +700,7 @@ async def test_a_client_waits_for_the_retry_after_of_a_429_before_it_writes(seat
     assert transport.patience.left == refused.value.retry_after == 1
     seat.set()
     written = None
-    while written is None:  # the server takes back the seat in its time
+    while written is None:  # the server releases the seat in its time
         clock.now += transport.patience.left
         with suppress(errors.TooManyRequests):
             written = await api.apply(CONFIG_MAPS, wish, resource_version=ABSENT)

@@ -71,7 +71,7 @@ def test_argo_cd_s_own_configmap_takes_health_and_actions(plane: ControlPlane):
 
 @pytest.mark.parametrize("file", sorted((ROOT / "crds").iterdir()), ids=lambda file: file.stem)
 def test_a_definition_of_ours_is_stored_as_it_is_written(plane: ControlPlane, file: Path):
-    """Argo CD would apply another one for ever: what isn't stored is a difference."""
+    """Argo CD would apply another one indefinitely: what isn't stored is a difference."""
     plane.kubectl("apply", "--server-side", "-f", str(file))
 
     stored = json.loads(plane.kubectl("get", "-f", str(file), "-o", "json"))["spec"]

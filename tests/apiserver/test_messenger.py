@@ -110,7 +110,7 @@ def test_a_messenger_killed_between_delivery_and_its_record_sends_no_message_twi
     write(ToldProduct.degrade)
     assert eventually(lambda: process.poll() is not None, seconds=60)
     bus.before_answer = lambda: None
-    write(ToldProduct.start)  # while nobody looks
+    write(ToldProduct.start)  # while no client reads
     messenger()
     assert eventually(lambda: len(bus.kinds()) == 2, seconds=90)
     write(ToldProduct.end)

@@ -1,4 +1,4 @@
-"""Which namespaces an operator watches: one that is gone and comes back, one that another watches."""
+"""Which namespaces an operator watches: one that is deleted and recreated, one that another watches."""
 
 from __future__ import annotations
 

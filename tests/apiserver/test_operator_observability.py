@@ -1,4 +1,4 @@
-"""What real operators tell of themselves and of real products: metrics, traces, log lines."""
+"""Metrics, traces and log lines of real operators and real products."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def people(control_plane):
         f"roles.gitOpsAccounts={{{GITOPS}}}", f"watchNamespaces={{{TEAMS},{SHARED}}}",
         "tenants.allowed.podAnnotations={example.com/}",
     )  # fmt: skip
-    # What a cluster may have of its own: somebody who may write products, and holds no verb of ours.
+    # What a cluster may have of its own: a user who may write products, and holds no verb of ours.
     plane.kubectl(
         "create", "clusterrole", f"{RELEASE}-editor", "--verb=get,list,create,update,patch",
         "--resource=dataproducts.sluicegate.dev",

@@ -1,4 +1,4 @@
-"""Signing from the page on a real API server: its audit and policies see the person, and nobody else."""
+"""Signing from the page on a real API server: its audit and policies see the person only."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def page(plane, monkeypatch, tmp_path):
 
 
 async def sign(client, user, **more):
-    """What a browser sends of the form, and the page that comes back."""
+    """What a browser sends of the form, and the page of the answer."""
     headers = {"X-Forwarded-User": user, "X-Forwarded-Groups": ",".join(GROUPS),
                "X-Sluicegate-Secret": SECRET}  # fmt: skip
     path = f"/reviews/{NAMESPACE}/{REVIEW}"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 SIZE = 20
 """Products: what is counted for each of them, and what doesn't depend on them, is so at any size.
-Few, as a start that takes half a minute is reported, which is a write, whoever keeps it waiting."""
+Few, as a start that takes half a minute is reported, which is a write, whatever it waits for."""
 BLOCK_SECONDS = 5
 STEADY = Plan(
     scenarios=("cold", "steady", "restart"),

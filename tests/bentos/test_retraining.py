@@ -1,4 +1,4 @@
-"""Drift and its cure: the training that ships in the bento, run as its Job runs it."""
+"""Drift and its remedy: the training that ships in the bento, run as its Job runs it."""
 
 import json
 import statistics

@@ -1,4 +1,4 @@
-"""The control plane's own programs end and come back, with the operator in the midst of it."""
+"""The control plane's own programs stop and restart while the operator works."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_a_child_of_a_mebibyte_is_kept_as_it_should_be(operator, promises):
     operator.plane.kubectl(
         *("patch", name, "-n", operator.namespace, "--type=strategic", f"--patch-file={where}")
     )
-    # What somebody added beside ours stays theirs; what is ours is as it was.
+    # What a user added beside ours stays; what is ours is as it was.
     eventually(
         lambda: is_rolled_out(operator.children()[name], replicas=1),
         seconds=RECOVERY_SECONDS,

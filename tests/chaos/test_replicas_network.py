@@ -1,6 +1,6 @@
-"""The leader's wire is cut: it stops before another begins, and comes back as a standby.
+"""The leader's wire is cut: it stops before another begins, and returns as a standby.
 
-The lease is as it ships: fifteen seconds, of which the leader uses ten. That nobody else wrote is
+The lease is as it ships: fifteen seconds, of which the leader uses ten. That no one else wrote is
 read from the API server's audit log.
 """
 
@@ -31,7 +31,7 @@ def host():
 
 @pytest.fixture(scope="module")
 def control_plane(host):
-    """One that is reached over the wires, with fake nodes; whoever else writes has other names."""
+    """One that is reached over the wires, with fake nodes; other writers have other names."""
     with ControlPlane(Options(audit=True, fake_nodes=2, address=host.address)) as started:
         install_crds(started)
         install_gateway_api(started)

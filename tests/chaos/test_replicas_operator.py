@@ -1,7 +1,7 @@
 """Two real operators at work: the leader fails, and no object has two writers.
 
 What each wrote is read from the API server's audit log. The lease is as it ships. Failures that no
-process is needed for are told in tests/unit/virtual/test_virtual_replicas.
+process is needed for are in tests/unit/virtual/test_virtual_replicas.
 """
 
 from __future__ import annotations

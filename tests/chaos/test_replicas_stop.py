@@ -1,4 +1,4 @@
-"""A replica that is told to stop: it ends in time whatever answers, and hands over to its standby."""
+"""A replica that gets SIGTERM: it ends in time whatever answers, and hands over to its standby."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_leader_that_nothing_answers_ends_within_5_s_of_the_signal(start, sile
     }
     with start(extra=extra) as operator:
         operator.serve("cars")
-        # The lease last of all, so that it still leads when it is told to stop.
+        # The lease last of all, so that it still leads when it is stopped.
         operator.proxy.start(Hang(), NOT_LEASES)
         operator.apply(operator.routed("cars", serving={"replicas": 2}))
         eventually(lambda: operator.replica.metric(WORKING) > 0, what="work under way")

@@ -76,7 +76,7 @@ class Shop:
         self.annotate(f"sluicegate.dev/{request}")
 
     def annotate(self, annotation: str) -> None:
-        """Annotate under a manager of its own: Flux takes back what is kubectl's."""
+        """Annotate under a manager of its own: Flux reverts the fields of kubectl."""
         self.plane.kubectl(
             "annotate", "-n", self.namespace, "dprod/cars", annotation, "--field-manager=person"
         )

@@ -1,4 +1,4 @@
-"""How each test here compares what it tells with its golden."""
+"""How each test here compares its text with its golden."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scenarios that tell a story, and what `sluicegate replay` says to each: read them to learn it."""
+"""Scenarios and what `sluicegate replay` prints for each: read them to learn it."""
 
 from pathlib import Path
 

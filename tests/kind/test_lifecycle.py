@@ -46,7 +46,7 @@ class Shell:
         self.volumes = self._volumes()
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        # Whoever starts these tests in the background has them ignore Ctrl-C.
+        # Tests that are started in the background ignore Ctrl-C.
         heeds = ("env", "--default-signal=INT")
         return subprocess.Popen(
             [*heeds, sys.executable, "-m", "cluster", *arguments],
@@ -66,7 +66,7 @@ class Shell:
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def birth(self) -> str:
-        """What a cluster that is made anew has another one of."""
+        """What differs in a cluster that was created again."""
         uid = ("get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}")
         return self.cluster.run_kubectl(*uid)
 

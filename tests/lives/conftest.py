@@ -12,7 +12,7 @@ from tests.support.lives.reach import COMMON, Table, read_listed
 from tests.support.runs.collector import collect_rarely
 
 LIVES: Final = 30
-"""Lives of a run that is told no other number."""
+"""Lives of a run without another number."""
 LEAST_STEPS: Final = 100_000
 """Of all of them together; a step is a reconcile."""
 STEPS: Final = "steps"

@@ -1,4 +1,4 @@
-"""`make fuzz`: lives, in as many processes as WORKERS says, until it is told to stop.
+"""`make fuzz`: lives, in as many processes as WORKERS says, until it is stopped.
 
 Prints each seed, how many steps a second there were in all, and what fails, shrunk; at the end what
 the lives reach, and one line that sums up. SEED is where it begins, STEPS after how many steps it ends. A life follows from
@@ -89,7 +89,7 @@ class Tally:
 
 
 def main() -> None:
-    """Live until there were enough steps, or for ever."""
+    """Live until there were enough steps, or indefinitely."""
     if kind := os.environ.get("KIND"):
         fuzz_true.main(kind)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,7 +1,7 @@
-"""Which tests execute which line of the operator's code, as coverage.py's contexts tell.
+"""Which tests execute which line of the operator's code, by coverage.py's contexts.
 
 A run of all fast tests under coverage takes minutes, so its data is kept in `.mutants/` and made
-anew when the code has changed; when only tests have, those are run anew.
+again when the code has changed; when only tests have, those are run again.
 """
 
 from __future__ import annotations

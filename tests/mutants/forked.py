@@ -50,7 +50,7 @@ CONTEXT = multiprocessing.get_context("forkserver")
 SOURCES = ("operator", "bentos/service/src", "bentos/market/src", ".")
 """Folders of the tree from which our modules are imported."""
 TEST_SECONDS = 60
-"""A test that takes longer has noticed something: the mutant has it wait for ever."""
+"""A test that takes longer has noticed something: the mutant has it wait indefinitely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def import_libraries_once() -> None:
 
 
 def patient(seconds: float) -> int:
-    """A limit, longer where more processes want a core than there are: it tells a hang."""
+    """A limit, longer where more processes want a core than there are: it detects a hang."""
     return round(seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
 
 

@@ -31,7 +31,7 @@ RUN_SECONDS = 900
 """A mutant that takes longer has no verdict."""
 LONG = ("tests/golden/test_stories.py", "tests/unit/stories/", "tests/unit/virtual/")
 STEPS = count(2_000_000_000)
-"""Times of change of mutated files: Python's cache of bytecode tells texts apart by them."""
+"""Times of change of mutated files: Python's cache of bytecode distinguishes texts by them."""
 
 
 class Fate(StrEnum):

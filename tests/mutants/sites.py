@@ -1,6 +1,6 @@
 """Draws mutants at random: guards dropped, comparisons flipped, constants ±1, arguments swapped.
 
-mutmut (3.8) and cosmic-ray (8.7) were looked at first. mutmut leaves out decorated functions and
+mutmut (3.8) and cosmic-ray (8.7) were examined first. mutmut leaves out decorated functions and
 everything outside functions, so no property and no constant of a policy would be changed, and
 chooses tests by function. cosmic-ray runs one command for each mutant, whatever it changes. Neither
 drops guards or swaps arguments, which is what survived here, and neither draws a sample by a seed.
@@ -53,7 +53,7 @@ LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 TOLD = (ast.JoinedStr, ast.Assert, ast.arg, ast.Import, ast.ImportFrom)
 """Of these nothing is decided: texts, types, and what the linter and the type checker see."""
 QUIET = {"logger", "logging", "warnings"}
-"""Objects whose calls only tell people."""
+"""Objects whose calls only report to people."""
 SYMMETRIC = {"max", "min"}
 """Functions of which swapped arguments are the same program."""
 

@@ -26,7 +26,7 @@ LENIENT = "--no-warn-unreachable"
 
 
 def refused(mutants: Iterable[Mutant]) -> set[Mutant]:
-    """Those of which mypy tells an error. A run judges one mutant of each file at once."""
+    """Those in which mypy reports an error. A run judges one mutant of each file at once."""
     files: dict[Path, list[Mutant]] = defaultdict(list)
     for mutant in mutants:
         files[mutant.path].append(mutant)

@@ -1,7 +1,7 @@
 """A real node for the test run, and a fresh namespace for each test.
 
 Tests mostly wait, so several run at once (pytest-xdist): each worker is a run of its own here, and
-all of them, and runs that somebody starts beside them, share the checkout's one node.
+all of them, and runs that are started beside them, share the checkout's one node.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Attendance:
         self._file: TextIO | None = None
 
     def arrive(self) -> None:
-        """Bring the cluster up, or wait for whoever does it."""
+        """Bring the cluster up, or wait for the process that does it."""
         self._file = (lock_folder() / f"tests-{self.backend.identity.name}.lock").open("w")
         # Waits while the last one of an earlier run is stopping the cluster.
         fcntl.flock(self._file, fcntl.LOCK_SH)
@@ -53,7 +53,7 @@ class Attendance:
                 self._mark.touch()
 
     def leave(self) -> None:
-        """Stop the cluster if it is the tests' own and nobody else is there."""
+        """Stop the cluster if it is the tests' own and no other run uses it."""
         if self._file is None:
             return
         with self._file as file:
@@ -126,7 +126,7 @@ def runtime_image() -> str:
 
 @contextlib.contextmanager
 def fresh_namespace(cluster: Backend, config: pytest.Config) -> Iterator[str]:
-    """The name of an empty namespace; what happens in it is told if a test fails meanwhile."""
+    """The name of an empty namespace; what happens in it is reported if a test fails meanwhile."""
     name = f"test-{_run}-{next(_numbers)}"
     with evidence(config, f"namespace {name}", lambda: what_happened(cluster, name)):
         cluster.run_kubectl("create", "namespace", name)
@@ -148,7 +148,7 @@ def namespace(cluster: Backend, pytestconfig: pytest.Config) -> Iterator[str]:
 
 @pytest.fixture
 def neighbour(cluster: Backend, pytestconfig: pytest.Config) -> Iterator[str]:
-    """Another empty namespace, somebody else's."""
+    """Another empty namespace, of another team."""
     with fresh_namespace(cluster, pytestconfig) as name:
         yield name
 
@@ -162,7 +162,7 @@ def shared_namespace(cluster: Backend, pytestconfig: pytest.Config) -> Iterator[
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Let a failure tell what happened in the namespaces that are in use."""
+    """Add what happened in the namespaces in use to a failure."""
     report = yield
     add_evidence(item, report)
     return report

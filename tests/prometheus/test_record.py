@@ -110,7 +110,7 @@ def labels(release: Release, pod: str) -> str:
 def history(
     prometheus_program: Path, promtool: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """A Prometheus that has the samples, and scrapes nobody."""
+    """A Prometheus that has the samples, and scrapes nothing."""
     folder = tmp_path_factory.mktemp("history")
     text, data = folder / "samples.txt", folder / "tsdb"
     text.write_text("".join(f"{line}\n" for line in samples()))

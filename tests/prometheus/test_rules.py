@@ -247,7 +247,7 @@ def test_native_histograms_of_another_product_change_no_row(
 def test_a_pod_that_is_given_to_another_product_has_one_owner_and_no_past_there(
     promtool: Path, tmp_path: Path
 ):
-    """Its counter of a whole life doesn't count for the new product, and nobody else loses facts."""
+    """Its counter of a whole life doesn't count for the new product, and no other product loses facts."""
 
     def container(pod: str, share: int) -> list[dict]:
         labels = f'namespace="catalog", pod="{pod}", container="server", job="kubelet"'

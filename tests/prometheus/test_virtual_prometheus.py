@@ -1,6 +1,6 @@
 """The Prometheus in memory answers what a real one answers of the same pods.
 
-The tale is told twice: as the curves that the one in memory reads, and as the series that
+The story is given twice: as the curves that the one in memory reads, and as the series that
 scrapes of the same pods would store, which promtool evaluates. Both are asked the operator's own
 queries, and their rows have to be equal.
 
@@ -62,7 +62,7 @@ CALM: Tale = {
     version("v2"): [Spell(1005, 1, MIXED), Spell(1845, 0)],
     # Its first failures come long after its pods.
     version("v3"): [Spell(900, 1, GOOD), Spell(1320, 1, MIXED), Spell(2700, 0)],
-    # Nobody asks it anything before its second block.
+    # It gets no request before its second block.
     version("v4"): [Spell(600, 2), Spell(960, 2, GOOD)],
 }
 
@@ -92,7 +92,7 @@ class Scraped:
     Attributes
     ----------
     lost : spans of time without a scrape, the last second not included.
-    restarts : of a version, the scrape right after which its containers begin anew.
+    restarts : of a version, the scrape right after which its containers restart.
     """
 
     tale: Tale

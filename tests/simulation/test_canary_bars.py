@@ -33,8 +33,8 @@ SETTINGS = ((1, 0.0), (3, 0.8))
 def _knowable(ratio, burst, swing):
     """Whether the hour before a canary holds a burst at the quietest time of a day.
 
-    A burst is what a Beta(p(1/ρ − 1), …) draw adds up to; where an hour holds none, nothing tells
-    stable's from the candidate's, and no rule can keep a promise (docs/adr/0004, with figures).
+    A burst is what a Beta(p(1/ρ − 1), …) draw adds up to; where an hour holds none, nothing
+    distinguishes stable's from the candidate's, and no rule can keep a promise (docs/adr/0004, with figures).
     """
     return burst == 0 or 60 * ratio * (1 / burst - 1) * (1 - swing) >= 1
 

@@ -203,7 +203,7 @@ def changes(p0, n0, drop, *, events, days, seed, swing=None):
 
     Parameters
     ----------
-    swing : of the bad ratio with the hour of the day, of itself; then hours are held against the
+    swing : of the bad ratio with the hour of the day, of itself; then hours are compared with the
         same hours only, from the second day on. The baseline is drawn as well.
     """
     source = np.random.default_rng(seed)

@@ -94,7 +94,7 @@ def test_every_kind_of_slo_about_the_answers_keeps_the_promise(slo, margin, labe
 
 
 def test_a_duration_that_is_too_short_lets_a_worse_candidate_through():
-    """What `IfAvailable` means where a person sets the duration, and why nobody should by default."""
+    """What `IfAvailable` means where a person sets the duration, and why no one should by default."""
     worse = simulate(imagined(600, 0.015, worse=0.015, maxDurationSeconds=14_400), RUNS, seed=2)
     assert worse.promoted > 3 * BAR
 

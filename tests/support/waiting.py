@@ -1,6 +1,6 @@
 """Waits that look again until something holds; no test sleeps and hopes.
 
-A deadline tells a test that hangs from one that goes on, and on a machine that has other work it
+A deadline distinguishes a test that hangs from one that goes on, and on a machine that has other work it
 says nothing of what is tested. So time at which any task waits for a core doesn't count, up to
 `EXCUSE` times the deadline. How long something takes is a bar (`took`), and holds with `--bars`
 alone, where nothing else runs: `make bars`.

@@ -1,4 +1,4 @@
-"""Settings are read from the environment, all mistakes are told at once, and the docs list all."""
+"""Settings are read from the environment, all mistakes are reported at once, and the docs list all."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_each_setting_is_documented():
 
 
 def test_each_setting_is_read_by_the_operator():
-    """A setting that nobody reads promises what doesn't happen."""
+    """A setting without a reader promises what doesn't happen."""
     read = {
         node.attr
         for path in CODE.rglob("*.py")

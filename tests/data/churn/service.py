@@ -8,7 +8,7 @@ import numpy as np
 
 @bentoml.service(metrics={"enabled": True}, traffic={"timeout": 10})
 class Churn:
-    """Tells whether a customer leaves."""
+    """Predicts whether a customer leaves."""
 
     model_reference = bentoml.models.BentoModel("churn:v1")
 

@@ -79,7 +79,7 @@ def cluster_named(name: str) -> Iterator[Shell]:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Shell]:
-    """A bare cluster that several tests hurt and mend."""
+    """A bare cluster that several tests break and repair."""
     with cluster_named("robust") as shell:
         shell.up()
         yield shell

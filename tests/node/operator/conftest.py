@@ -43,7 +43,7 @@ def where(cluster: Backend, where: Addresses) -> Addresses:
 def bentos(where: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Bentos:
     """Versions of the learner, built when they are first asked for."""
     folder = tmp_path_factory.mktemp("learner")
-    # A repository of this run: a version is never overwritten, and every run trains anew.
+    # A repository of this run: a version is never overwritten, and every run trains again.
     return Bentos(folder, f"{where.registry}/{folder.parent.name}-{id(folder):x}/learner")
 
 

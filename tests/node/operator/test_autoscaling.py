@@ -1,4 +1,4 @@
-"""A real autoscaler under load: a rollout never leaves less than what serves when it begins."""
+"""A real autoscaler under load: a rollout never leaves fewer pods than stable had when it began."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The same symptom, other causes: the diagnosis comes before the cure.
+"""The same symptom, other causes: the diagnosis comes before the remedy.
 
-tests/unit/policy/diagnosis tells all of it; a pod that is throttled is seen here alone, as its
+tests/unit/policy/diagnosis covers all of it; a pod that is throttled is seen here alone, as its
 facts come from the kubelet.
 """
 
@@ -33,12 +33,12 @@ def cause(status):
 
 
 def is_told(status):
-    """Whether people were told that nothing is done for now."""
+    """Whether an alert reported that nothing is done for now."""
     return (status.get("decision") or {}).get("type") == "Alert"
 
 
 def slow_product(world, cpu):
-    """A product that owes latency, with CPU limits."""
+    """A product with a latency objective and CPU limits."""
     product = world.spec("v1", slos=[LATENCY, accuracy()], retraining=world.retraining())
     product["spec"]["model"]["evaluation"] = {
         **EVALUATION,

@@ -1,4 +1,4 @@
-"""A quota leaves no room for a canary: it is named, nobody loses a request, and it ends."""
+"""A quota leaves no room for a canary: it is named, no request is lost, and it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retrainings that don't help: stable serves on, and status says in one word what went wrong."""
+"""Retrainings that don't help: stable keeps serving, and status has the reason in one word."""
 
 from __future__ import annotations
 

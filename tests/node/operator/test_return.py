@@ -1,4 +1,4 @@
-"""Going back to a version that is kept takes no training, no build, and not half a minute."""
+"""A rollback to a version that is kept takes no training, no build, and not half a minute."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.waiting import took
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(400), pytest.mark.bar]
 SECONDS = 30
-"""From the request until all traffic is with the version that came back, but for its pod's start:
+"""From the request until all traffic is with the restored version, but for its pod's start:
 how long that takes is the machine's affair.
 """
 

@@ -1,4 +1,4 @@
-"""A change of spec.serving that can't come up: green means green, and the old pods serve on."""
+"""A change of spec.serving that can't come up: green means green, and the old pods keep serving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stranger asks for a more specific route: requests stay with who serves them, at a real gateway."""
+"""Another namespace claims a more specific route: requests stay with the serving product."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def settings(namespace, neighbour):
 
 
 def test_a_more_specific_route_of_another_namespace_takes_no_request(world, neighbour):
-    """The gateway prefers the longer path: all requests went to the stranger at once."""
+    """The gateway prefers the longer path: all requests went to the other product at once."""
     world.product.apply(world.spec("v1"))
     world.product.until_ready()
     stranger = LiveProduct(world.backend, neighbour, NAME)
@@ -35,7 +35,7 @@ def test_a_more_specific_route_of_another_namespace_takes_no_request(world, neig
         refused = stranger.until(
             lambda status: says(status, "Ready")[0] == "RouteShadowed", what="RouteShadowed"
         )
-        stranger.until(  # its Secret isn't there, which its pods tell as they start
+        stranger.until(  # its Secret isn't there, which its pods report as they start
             lambda status: says(status, "MetricsAvailable")[0] == "FeedbackSecretUnusable",
             what="FeedbackSecretUnusable",
         )

@@ -1,4 +1,4 @@
-"""A stand-in for an API server that is asked who somebody is, what this one may list, and to sign."""
+"""A stand-in for an API server that reviews tokens and access to lists, and takes signatures."""
 
 from __future__ import annotations
 

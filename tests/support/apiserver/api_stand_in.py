@@ -128,7 +128,7 @@ class ApiStandIn:
         self.objects, self._versions = objects, itertools.count(newest + 1)
 
     def move(self, resource: Resource, key: Key) -> Body:
-        """Let somebody else write an object: nothing of ours changes, its version does."""
+        """Write an object as another client: nothing of ours changes, its version does."""
         path = resource.path(key.namespace, key.name)
         return self._store(path, self.objects[path])
 

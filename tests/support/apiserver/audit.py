@@ -22,7 +22,7 @@ def audited(log: Path, *names: str) -> list[dict[str, Any]]:
     Raises
     ------
     AssertionError
-        The log was begun anew, so what came before is elsewhere.
+        The log was rotated, so what came before is elsewhere.
     """
     put_aside = sorted(log.parent.glob(f"{log.stem}-*{log.suffix}"))
     assert not put_aside, f"the log has only what came after {put_aside[-1].name}"

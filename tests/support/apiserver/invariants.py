@@ -2,7 +2,7 @@
 
 No version is lost, nothing is decided without data, the stable version is never without pods, and
 the operator's process never ends. The audit log has every state that was ever stored, so a
-moment that nobody looked at counts too. Of nothing anything holds, so each check asks that there
+moment that no one observed counts too. Of nothing anything holds, so each check asks that there
 was something to break.
 """
 

@@ -1,6 +1,6 @@
 """One Lease in memory, and replicas that contend for it, on a clock that jumps to the next timer.
 
-It stands for an API server, which isn't ours: whoever writes must have read the last version, and
+It stands for an API server, which isn't ours: a writer must have read the last version, and
 an answer may be late, or never come.
 """
 
@@ -38,7 +38,7 @@ def with_time_limit(story: Callable[..., Coroutine[Any, Any, None]]) -> Callable
 
 @dataclass
 class LeaseServer:
-    """The Lease that is stored; `log` holds who wrote it when, as the server's clock tells."""
+    """The Lease that is stored; `log` holds who wrote it when, by the server's clock."""
 
     stored: LeaseRecord | None = None
     loop: VirtualLoop = field(default_factory=virtual_loop)

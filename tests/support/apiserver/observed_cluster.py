@@ -82,7 +82,7 @@ class Cluster:
         self.observe(DATA_PRODUCTS, body)
 
     async def look(self, *keys: Key) -> None:
-        """Look at products, as a replica that has begun to lead."""
+        """Reconcile products, as a replica that has begun to lead."""
         if not tuple(self.reconciler.claims):
             await self.reconciler.begin()
         for key in keys:

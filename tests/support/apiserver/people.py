@@ -42,7 +42,7 @@ class Answer:
 
 
 class Person:
-    """Sends requests as somebody; each is one call, without a process."""
+    """Sends requests as a user; each is one call, without a process."""
 
     def __init__(self, plane: ControlPlane, user: str, *groups: str) -> None:
         self.user = user
@@ -126,7 +126,7 @@ def _checked(plane: ControlPlane, name: str) -> dict[str, Any]:
 
 
 def may(plane: ControlPlane, user: str, verb: str, group: str, resource: str) -> bool:
-    """Whether somebody may do this anywhere; a subresource follows after a slash."""
+    """Whether a user may do this anywhere; a subresource follows after a slash."""
     kind, _, subresource = resource.partition("/")
     attributes = {"verb": verb, "group": group, "resource": kind, "subresource": subresource}
     body = {
@@ -141,7 +141,7 @@ def may(plane: ControlPlane, user: str, verb: str, group: str, resource: str) ->
 
 
 def bind(plane: ControlPlane, role: str, user: str, namespace: str) -> None:
-    """Give somebody a ClusterRole in a namespace."""
+    """Bind a user to a ClusterRole in a namespace."""
     body = {
         "apiVersion": f"{ROLES}/v1",
         "kind": "RoleBinding",

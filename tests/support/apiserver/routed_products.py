@@ -189,7 +189,7 @@ class Routed:
         return self._routes[key][1]
 
     def look(self, key: Key) -> RouteRefusal | None:
-        """One look at a product: its route is written, kept, or goes."""
+        """One reconcile of a product: its route is written, kept, or goes."""
         one = self.products[key]
         self.see(key)
         contends = one.stable and not one.suspend

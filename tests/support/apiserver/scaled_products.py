@@ -25,7 +25,7 @@ KINDS = ("dataproducts", "deployments", "services")
 
 @dataclass(frozen=True, slots=True)
 class ScaledProducts:
-    """So many products of one namespace; each change is a write for whoever leads."""
+    """So many products of one namespace; each change is a write for the leader."""
 
     plane: ControlPlane
     namespace: str

@@ -1,6 +1,6 @@
 """Products that are asked to train, reconciled by the operator's own reconciler.
 
-The API server is a stand-in over real HTTP that refuses Jobs where it is told to; Jobs end when
+The API server is a stand-in over real HTTP that refuses Jobs where `refuses` says so; Jobs end when
 the test says so. Time is the fleet's own.
 """
 
@@ -68,7 +68,7 @@ class Fleet:
         self.start()
 
     def start(self) -> None:
-        """Start the operator, or start it anew with what the server holds."""
+        """Start the operator, or restart it with what the server holds."""
         self.controller = build_controller(
             self.server.api, self.settings, Clocks(wall=lambda: self.server.now)
         )

@@ -21,7 +21,7 @@ LONG = 80
 def changes(before: DataProductStatus, after: DataProductStatus) -> Iterator[str]:
     """The fields that differ, with what they are after; those of one object share a line.
 
-    None is what is gone; of a list the new elements are told, and how many are gone.
+    None is what is gone; of a list it has the new elements, and how many are gone.
     """
     old, new = (one.model_dump(mode="json", exclude_defaults=True) for one in (before, after))
     return by_object(_differing(old, new, ""))

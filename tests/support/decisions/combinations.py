@@ -1,6 +1,6 @@
 """What a rule says of each combination of its inputs, as lines for a golden.
 
-What is equal is told once: an outcome with all combinations that have it, a combination of which
+What is equal is printed once: an outcome with all combinations that have it, a combination of which
 an input makes no difference with "any" in its place. So a changed line of a golden shows an
 outcome that is another one, or the inputs on which it depends now.
 """

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ZONE = "Europe/Paris"
 BEGIN = int(datetime(2026, 9, 20, tzinfo=ZoneInfo(ZONE)).timestamp())
-"""Seventy days later it is December; on 25 October clocks went back, so that day has 25 hours."""
+"""Seventy days later it is December; on 25 October summer time ends, so that day has 25 hours."""
 DAYS = 70
 KEY = Key(NAMESPACE, PRODUCT)
 
@@ -133,7 +133,7 @@ class World:
         return DataProduct.parse(document)
 
     async def pass_time(self, seconds: float, *, step: float = 3600.0, **review) -> None:
-        """Let time go by, with a reconcile and a round each step; who is killed starts anew."""
+        """Let time go by, with a reconcile and a round each step; a killed replica restarts."""
         end = self.now + seconds
         while self.now < end:
             self.now += step
@@ -145,7 +145,7 @@ class World:
                 self.start()
 
     def sign(self, name: str, role: str, **more: str) -> None:
-        """Let somebody sign a review now."""
+        """Sign a review as a user now."""
         body = self.server.objects[DATA_PRODUCT_REVIEWS.path(NAMESPACE, name)]
         signature = {"username": "acb", "role": role, "verdict": "Agree", "note": "",
                      "signTime": rfc3339(int(self.now))} | more  # fmt: skip

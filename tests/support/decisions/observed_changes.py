@@ -39,7 +39,7 @@ def pods_that_dont_come(observation: Observation) -> Observation:
 
 
 def a_pod_is_evicted(observation: Observation) -> Observation:
-    """One that the Deployment had is missing, though nobody changed anything."""
+    """One that the Deployment had is missing, though nothing was changed."""
     short = {
         key: replace(one, replicas=one.ready + 1) if one.ready else one
         for key, one in observation.live.items()

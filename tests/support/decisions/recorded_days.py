@@ -119,7 +119,7 @@ class History:
             self._kept[kind, index, late] = rows
         return rows
 
-    # ---- the same, counted by somebody else -------------------------------------------------
+    # ---- the same, counted independently -------------------------------------------------
     def recount(self, zone: str, *, until: float) -> dict[str, dict[str, tuple[int, int]]]:
         """Bad events and all of each SLO by date, of the blocks that ended by then."""
         found: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)

@@ -268,7 +268,7 @@ class World:
         return step
 
     def lose_status(self) -> World:
-        """Somebody empties status; the next look finds what the cluster remembers."""
+        """Empty status; the next reconcile finds what the cluster has."""
         self.status = {}
         product = self.product
         live = {key: self._deployment(key, one) for key, one in self.pods.items()}

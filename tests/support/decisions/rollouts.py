@@ -55,7 +55,7 @@ def watched(world: World, most: int = 400) -> World:
 
 
 def assert_nothing_is_lost(world: World) -> None:
-    """Whoever has a share has pods for it, and stable always has pods."""
+    """A version with a share has pods for it, and stable always has pods."""
     stable, candidate = world.current.stable, world.current.candidate
     assert stable is not None
     assert world.pods[stable.revision].wanted >= 1

@@ -1,4 +1,4 @@
-"""A reverse proxy before the real API server that breaks what it is told to, at run time.
+"""A reverse proxy before the real API server that injects configured faults at run time.
 
 It ends TLS with a certificate of the cluster's authority and passes the bearer token on, so the
 API server itself judges who calls. It lives in a thread with an event loop of its own; a test

@@ -75,7 +75,7 @@ class Delay:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """A watch stays open and tells nothing any more; those that are open already too."""
+    """A watch stays open and sends nothing any more; those that are open already too."""
 
 
 @dataclass(frozen=True, slots=True)

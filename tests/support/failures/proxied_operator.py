@@ -87,7 +87,7 @@ class ProxiedOperator:
 
     # ---- the process --------------------------------------------------------------------
     def settled(self) -> bool:
-        """Whether each product that changed has been looked at since."""
+        """Whether each product that changed has been reconciled since."""
         return self.replica.metric('workqueue_depth{name="dataproduct"}') == 0
 
     def alive(self) -> bool:
@@ -160,7 +160,7 @@ def proxied_operator(
     """`sluicegate run` for one namespace, in which its Lease lies too, for the length of a block.
 
     One that is born into a fault, which may be for some requests only, isn't waited for; the test
-    mends the proxy.
+    repairs the proxy.
     """
     with FaultProxy(plane) as proxy:
         account = ServiceAccount(plane, namespace, name, folder=folder, server=proxy.url)

@@ -46,7 +46,7 @@ SHIPPED_LEASE = {
 TAKEOVER_SECONDS = 20.0
 """The bar for a leader that ends without a word, with the lease as it ships."""
 STOP_SECONDS = 5.0
-"""The bar for the end of a process that was told to stop."""
+"""The bar for the end of a process after SIGTERM."""
 HANDOVER_SECONDS = 3.0
 """The bar for a successor to lead when nothing hangs, from the signal on."""
 ANSWER_SECONDS = 15.0
@@ -137,7 +137,7 @@ def assert_stopped_in_time(replica: Replica) -> None:
 
 
 def assert_handed_over_in_time(leader: Replica, standby: Replica) -> None:
-    """By both logs, the standby led soon after the leader was told to stop."""
+    """By both logs, the standby led soon after the leader got SIGTERM."""
     seconds = between(leader.logged("stopping"), standby.logged("lease acquired"))
     took(seconds, HANDOVER_SECONDS, f"the handover to {standby.name}")
 

@@ -23,7 +23,7 @@ def tiny_disk(folder: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        # Whatever still has a file open there keeps it, but nobody finds it any more.
+        # A process that still has a file open there keeps it, but no path leads to it any more.
         run("umount", "--lazy", str(folder))
 
 

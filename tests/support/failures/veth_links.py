@@ -1,7 +1,7 @@
 """Operators in network namespaces of their own, each on a wire to the API server that can be cut.
 
 The wires are veth pairs that end in a bridge of the host, which has the address at which the API
-server listens. A cut wire loses what is sent: nobody is refused, nobody is told.
+server listens. A cut wire loses what is sent: no connection is refused or reset.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "gitops"
 OPERATOR, TOOL = "gitops-operator", "gitops-tool"
-"""Accounts of the operator and of Flux or Argo CD, by which the audit log tells who wrote."""
+"""Accounts of the operator and of Flux or Argo CD, by which the audit log names the writer."""
 
 
 class Verdict(Enum):

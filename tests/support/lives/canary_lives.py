@@ -232,7 +232,7 @@ def _has_ended(course: Course) -> bool:
 
 
 def _outcome(course: Course) -> str:
-    """How the rollout ended, by what serves and by the reason of the decision."""
+    """How the rollout ended, by the stable version and by the reason of the decision."""
     if digest_of(course.serving) == digest_of(CANDIDATE):
         return "Promoted"
     model = course.status.get("specModel") or {}

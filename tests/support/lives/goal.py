@@ -1,4 +1,4 @@
-"""Where each product must be once all is mended: what its spec says serves, and nothing is under way."""
+"""The goal of each product once all faults are removed: its spec's version serves, and it is idle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Body = dict[str, Any]
 
 RESTS = frozenset({"Parked"})
 REQUESTS_PER_SECOND = 20.0
-"""Of each product once all is mended."""
+"""Of each product once all faults are removed."""
 LEAST_ROWS = 2000
 """With which an equal candidate passes within the longest rollout."""
 

@@ -1,8 +1,8 @@
-"""Violations that lives have found and that aren't mended yet, each as narrow as it can be told.
+"""Violations that lives have found and that aren't fixed yet, each described as narrowly as possible.
 
 A life in which one of them happens goes on without the product that it happened to; everything
 else that it finds still counts. Each is lived again by its own seed and steps, and must then
-happen: one that was mended is to be taken out here.
+happen: remove a fixed one here.
 """
 
 from __future__ import annotations

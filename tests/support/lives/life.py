@@ -47,10 +47,10 @@ if TYPE_CHECKING:
 Body = dict[str, Any]
 
 GOAL_BLOCKS: Final = MAX_DURATION // BLOCK + 150
-"""Blocks within which each product is at its goal once all is mended: one rollout without a verdict
-that goes back, and what follows it."""
+"""Blocks within which each product is at its goal once all faults are removed: one rollout
+without a verdict, its rollback, and what follows it."""
 APPROVAL_SECONDS: Final = 2100
-"""After which somebody looks whether a candidate waits for a person."""
+"""After which a person checks whether a candidate waits for approval."""
 LONG_APPROVAL_SECONDS: Final = 2 * 86_400 + 3600
 """The same where approvals wait over a weekend."""
 LOOKS: Final = 3
@@ -355,7 +355,7 @@ class Living:
         self.later(seconds, ask)
 
     def approve(self, product: int) -> None:
-        """Promote the candidate that waits for a person, unless somebody has asked for that."""
+        """Promote the candidate that waits for a person, unless that is requested already."""
         body = self.world.server.find(DATA_PRODUCTS, self.keys[product]) or {}
         status = body.get("status") or {}
         candidate = status.get("candidate") or {}
@@ -372,7 +372,7 @@ class Living:
         self.later(self.approvals, self.approve_all)
 
     def touch(self, product: int) -> None:
-        """Say that somebody changed something of a product."""
+        """Record that a person changed something of a product."""
         self.safety.touch(self.keys[product])
 
     def deployments(self, product: int) -> list[Key]:
@@ -564,7 +564,7 @@ class Living:
 
     # ---- the end ------------------------------------------------------------------------------
     def mend(self) -> None:
-        """Mend everything, and let people want what serves."""
+        """Remove all faults, and set each spec to the stable version."""
         self.mended = True
         self.world.network.faults.clear()
         self.world.network.watch_faults.clear()

@@ -31,7 +31,7 @@ class Mirrors:
 
     Attributes
     ----------
-    report : is told the rule that was broken, whose product, and what was seen.
+    report : gets the rule that was broken, whose product, and what was seen.
     rows : rows of mirrored requests that became evidence.
     """
 
@@ -40,7 +40,7 @@ class Mirrors:
     rows: int = 0
 
     def check_service(self, key: Key, after: Body, status: Body) -> None:
-        """Mirrored requests go to the candidate that is tried, or to nobody."""
+        """Mirrored requests go to the candidate that is tried, or nowhere."""
         if after["metadata"]["name"] != service_of(key).name:
             return
         chosen, tried = after["spec"]["selector"].get(names.LABEL_REVISION), _tried(status)

@@ -1,4 +1,4 @@
-"""A life whose steps somebody chose, retold: what the operator did between them."""
+"""A life with given steps, printed: what the operator did between them."""
 
 from __future__ import annotations
 

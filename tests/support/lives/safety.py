@@ -73,7 +73,7 @@ class Safety:
     step: int = 0
     blind_since: float | None = None
     touched: dict[Key, float] = field(default_factory=dict)
-    """When somebody last changed something of a product."""
+    """When a person last changed something of a product."""
     asked: dict[Key, float] = field(default_factory=dict)
     """When a person last asked for something."""
     approved: dict[Key, float] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class Safety:
         self.world.on_step.append(self._stepped)
 
     def touch(self, key: Key) -> None:
-        """Take in that somebody changed something of a product."""
+        """Record that a person changed something of a product."""
         self.touched[key] = self.world.loop.time()
         body = self.world.server.find(DATA_PRODUCTS, key)
         if body is not None:
@@ -225,7 +225,7 @@ class Safety:
         self._check_capacity(key, before, after)
 
     def _check_manifest(self, key: Key, before: Body | None, after: Body) -> None:
-        """One Deployment has one manifest: what was written before doesn't come back by itself."""
+        """One Deployment has one manifest: what was written before isn't written again by itself."""
         name = Key(key.namespace, after["metadata"]["name"])
         if self._began.get(name) != self.touched.get(key):
             self._templates[name].clear()
@@ -239,7 +239,7 @@ class Safety:
             self.report("two manifests", key, f"Deployment {name} goes back and forth")
 
     def _check_capacity(self, key: Key, before: Body | None, after: Body | None) -> None:
-        """What serves a share of the traffic keeps the pods for it."""
+        """A version with a share of the traffic keeps the pods for it."""
         if before is None:
             return
         was, now = (

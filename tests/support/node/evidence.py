@@ -1,4 +1,4 @@
-"""What a failing cluster test tells: collected at the moment of the failure, while all is there."""
+"""The evidence of a failing cluster test: collected at the moment of the failure, while all is there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVIDENCE = pytest.StashKey[dict[str, "Callable[[], str]"]]()
 
 @contextlib.contextmanager
 def evidence(config: pytest.Config, title: str, tell: Callable[[], str]) -> Iterator[None]:
-    """Have every test that fails meanwhile tell what `tell()` returns."""
+    """Add what the callback returns to the report of every test that fails meanwhile."""
     told = config.stash.setdefault(EVIDENCE, {})
     told[title] = tell
     try:

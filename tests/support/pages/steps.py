@@ -1,4 +1,4 @@
-"""What a page tells its reader to do: commands with what they print, and files to write.
+"""The steps of a page: commands with what they print, and files to write.
 
 Pages are read by a Markdown parser. A ```` ```console ```` block holds commands, one a line; a
 ```` ```text ```` block after it is what the last of them prints; a block with `title="FILE"` is

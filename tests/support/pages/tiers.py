@@ -30,7 +30,7 @@ FOLLOWED: dict[str, tuple[tuple[str, ...], ...]] = {
         ("own-model",),
     ),
 }  # fmt: skip
-"""The tutorials that a tier follows, one after the other: readers that begin anew."""
+"""The tutorials that a tier follows, one after the other: readers that start from nothing."""
 ON_CLUSTER = frozenset({"kubectl", "helm"})
 ON_BENTOS = frozenset({"uv", "curl"})
 OF_BENTOS = frozenset({"check", "pack", "train", "runtime-constraints", "runtime-image"})

@@ -23,7 +23,7 @@ HELD = 64
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on, and that is given to no other test.
+    """A free loopback port that is given to no other test.
 
     So it stays free until the program that it is for has come so far, which takes seconds. It is
     held until so many more were asked for that the program has ended or listens.

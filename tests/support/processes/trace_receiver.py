@@ -1,4 +1,4 @@
-"""A receiver of traces that is nobody's stand-in: OTLP over HTTP, decoded by its own protobuf."""
+"""A receiver of traces that stands in for nothing: OTLP over HTTP, decoded by its own protobuf."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 async def fetch_all(
     evaluation: BlockReader, targets: Iterable[Target], now: float
 ) -> tuple[Readings, ...]:
-    """What has settled of each set of queries that these targets need."""
+    """The complete blocks of each set of queries that these targets need."""
     groups = evaluation.regroup(targets)
     asked = [fetch_length(evaluation, length, group, now) for length, group in groups.items()]
     return tuple(readings for answered in await asyncio.gather(*asked) for readings in answered)
@@ -31,7 +31,7 @@ async def fetch_all(
 async def fetch_length(
     evaluation: BlockReader, length: Length, group: Sequence[Target], now: float
 ) -> list[Readings]:
-    """What has settled of one set of queries."""
+    """The complete blocks of one set of queries."""
     return [readings async for readings in evaluation.fetch_blocks(length, group, now)]
 
 

@@ -27,7 +27,7 @@ def extra_queries(namespaces: int, products: int) -> int:
 
 
 NOW = 300 * 12 * 400 + 60.0
-"""Block 4800 has settled; 4799 is read with it."""
+"""Block 4800 is complete; 4799 is read with it."""
 AVAILABILITY = {"availability": Indicator(availability={})}
 CLICKS = {"clicks": Indicator(counters={"good": "clicked_total", "total": "served_total"})}
 BOTH = AVAILABILITY | CLICKS

@@ -62,7 +62,7 @@ class World:
                 labels = {"sluicegate_backend": backend, "sluicegate_fact": fact}
                 yield row(dict.fromkeys(indexes, sent), step, **labels)
             return
-        if kind == "unknown":  # how long samples are kept: nobody scrapes this Prometheus
+        if kind == "unknown":  # how long samples are kept: this Prometheus isn't scraped
             return
         for version in self.versions:
             for labels, value in _ROWS[kind](step / self.scrape_seconds, version):

@@ -1,4 +1,4 @@
-"""What versions really did, from which moment on, and a Prometheus in a thread that tells it."""
+"""What versions really did, from which moment on, and a Prometheus in a thread that serves it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SETTLE_SECONDS = 1
 class Truth:
     """The rows of a Prometheus that scrapes each second; a test changes them while it is asked.
 
-    `early` lists the ends of blocks that were asked for before they had settled.
+    `early` lists the ends of blocks that were asked for before they were complete.
     """
 
     early: list[float] = field(default_factory=list)

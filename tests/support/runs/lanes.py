@@ -1,9 +1,9 @@
-"""A pytest plugin: several runs of pytest beside each other, and one that speaks for all of them.
+"""A pytest plugin: several runs of pytest beside each other, and one that reports for all of them.
 
 Each tier of `make test` is a run of its own, with its own workers. With `--report-to FILE` it also
 writes the reports of its tests there. A run with `--lane COMMAND`, once or more, collects nothing:
 it starts the commands, which run the tiers, and takes the tiers' reports as pytest-xdist takes its
-workers'. So every failure is told once more at the end, below it how long each tier took, and the
+workers'. So every failure is printed once more at the end, below it how long each tier took, and the
 closing line counts all tests.
 """
 
@@ -172,7 +172,7 @@ class Lanes:
 
 
 def _tell(lane: int, process: subprocess.Popen[str]) -> None:
-    """Pass on what a lane says, whole lines of it, so that two lanes can be told apart."""
+    """Pass on what a lane says, whole lines of it, so that two lanes can be distinguished."""
     assert process.stdout
     with process.stdout as lines:
         for line in lines:

@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Take the hashes before the first test: what changes meanwhile isn't what is run.
 
-    Workers are told them.
+    The workers get them.
     """
     asked = [suite for suite in verified.SUITES if _asked_for(config, suite)]
     told = getattr(config, "workerinput", {}).get("hashes")
@@ -54,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a worker."""
+    """Pass the record on to a worker."""
     node.workerinput["hashes"] = node.config.stash[HASHES]
 
 

@@ -1,7 +1,7 @@
 """Products that an operator is about to decide on, before a Prometheus that a test makes lie.
 
 A canary that lacks nothing but traffic takes its next step with the first block that has some. So
-whoever holds it for four has meant to.
+a hold for four blocks is deliberate.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class AsBackend:
 
 @dataclass(frozen=True)
 class Judged:
-    """One operator, its namespace, and what it is told of the products there."""
+    """One operator, its namespace, and the facts of the products there."""
 
     plane: ControlPlane
     namespace: str

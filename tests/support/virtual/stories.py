@@ -1,4 +1,4 @@
-"""Products that stories on virtual time are told of, and what is read of them."""
+"""Products of the stories on virtual time, and what is read of them."""
 
 from __future__ import annotations
 

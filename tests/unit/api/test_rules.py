@@ -47,7 +47,7 @@ def test_an_invalid_spec_is_refused_with_its_path_and_the_way_out(case: Case):
 
 
 def test_the_table_has_each_rule_that_is_declared():
-    # Those of a review's own are told by the API server itself: tests/apiserver/test_reviews.py.
+    # Those of a review's own are reported by the API server itself: tests/apiserver/test_reviews.py.
     kinds = [kind for kind in _models(ApiModel) if kind.__module__ != DataProductReview.__module__]
     declared = {rule.message for kind in kinds for rule in kind.cel_rules}
     met = {problem.message for case in RULES for problem in problems(changed(case.refused))}

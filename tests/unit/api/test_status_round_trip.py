@@ -1,4 +1,4 @@
-"""status is the state: what is written comes back, whatever it holds."""
+"""status is the state: what is written is read again, whatever it holds."""
 
 from __future__ import annotations
 

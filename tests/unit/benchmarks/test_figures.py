@@ -1,4 +1,4 @@
-"""What a contender tells of itself, as the benchmarks read it."""
+"""The metrics of a contender, as the benchmarks read them."""
 
 from benchmarks.figures import Metrics
 

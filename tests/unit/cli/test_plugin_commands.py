@@ -97,7 +97,7 @@ async def test_an_approval_is_asked_for_with_its_evidence(run, monkeypatch):
 
 
 class Asked(io.StringIO):
-    """A terminal at which somebody does something, and then answers."""
+    """A terminal whose user does something, and then answers."""
 
     def __init__(self, answer):
         super().__init__()

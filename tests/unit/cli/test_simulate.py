@@ -1,4 +1,4 @@
-"""`sluicegate simulate` answers in the keys it promises, and tells what is wrong with its input."""
+"""`sluicegate simulate` answers in the keys it promises, and reports what is wrong with its input."""
 
 import json
 import subprocess
@@ -118,7 +118,7 @@ def test_simulate_without_numpy_prints_the_extra_to_install(product, capsys, mon
 
 
 def test_commands_without_a_simulation_import_no_numpy():
-    """The extra is left out where nobody simulates: plan, explain and replay work without it."""
+    """The extra is left out where no simulation runs: plan, explain and replay work without it."""
     modules = "cli.trials.plan, sluicegate.cli.trials.explain, sluicegate.cli.trials.replay, sluicegate.cli.trials.simulate"
     code = f"import sys, sluicegate.{modules}; sys.exit('numpy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,4 @@
-"""`sluicegate web` refuses to start where strangers could read, and reads what one may list."""
+"""`sluicegate web` refuses to start where anonymous users could read, and reads what its user may list."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_it_says_what_is_missing(arguments, words, capsys):
 
 
 class Listing:
-    """An API server on which somebody may list some namespaces ("" stands for all of them)."""
+    """An API server on which a user may list some namespaces ("" stands for all of them)."""
 
     def __init__(self, *may: str) -> None:
         self.may = may

@@ -1,4 +1,4 @@
-"""Stages of a story: reached by what a scene shows, spoiled by what can't be mended, never late."""
+"""Stages of a story: reached by what a scene shows, spoiled by what can't be fixed, never late."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is new about a product is told once, in sentences, with the operator's own words."""
+"""News of a product are printed once, in sentences, with the operator's own words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts for users and test names have the words of the field, which docs/glossary.md lists."""
+"""Texts for users, test names and docstrings of tests have the words of docs/glossary.md."""
 
 from __future__ import annotations
 
@@ -104,6 +104,16 @@ def literal_texts() -> Iterator[tuple[str, str]]:
                 yield f"{path.name}:{node.lineno}", node.value
 
 
+def docstring_texts() -> Iterator[tuple[str, str]]:
+    """Lines of the docstrings of all tests and of their support."""
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                name = getattr(node, "name", "")
+                for line in (ast.get_docstring(node) or "").splitlines():
+                    yield f"{path.relative_to(ROOT)}::{name}", line
+
+
 def page_texts() -> Iterator[tuple[str, str]]:
     """Lines of the pages for users and contributors; the glossary itself lists the words to avoid."""
     pages = [path for pattern in PAGES for path in sorted(ROOT.glob(pattern))]
@@ -123,7 +133,8 @@ def help_texts() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "texts", [schema_texts, alert_texts, literal_texts, page_texts, help_texts]
+    "texts",
+    [schema_texts, alert_texts, literal_texts, docstring_texts, page_texts, help_texts],
 )
 def test_a_text_has_the_words_of_the_field(texts):
     read = list(texts())

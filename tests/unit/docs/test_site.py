@@ -69,7 +69,7 @@ def test_pictures_are_on_the_site(site: Path):
 
 
 def test_each_page_is_in_the_navigation():
-    """The generator is silent about a page that nobody finds."""
+    """The generator is silent about a page without a link."""
     navigation = set(re.findall(r'"([\w/.-]+\.md)"', CONFIGURATION.read_text(encoding="utf-8")))
     assert navigation == {*pages.pages().values(), *PAGES}
 

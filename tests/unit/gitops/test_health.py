@@ -14,7 +14,7 @@ from lupa import lua51
 GITOPS = Path(__file__).resolve().parents[3] / "gitops"
 ARGOCD = GITOPS / "argocd"
 LIBRARIES = ("string", "os", "io", "math", "package", "debug", "coroutine", "require")
-"""What Argo CD doesn't open for a script unless it is told to."""
+"""What Argo CD doesn't open for a script without a setting."""
 
 
 def product(

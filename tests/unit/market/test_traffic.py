@@ -19,7 +19,7 @@ PACE = Pace(rate=2000.0, concurrency=4, truth_delay=0.0, timeout=5.0)
 
 
 class Product:
-    """Prices each car at 10,000 euro; `status` may be changed, `labels` are what came back."""
+    """Prices each car at 10,000 euro; `status` may be changed, `labels` are the received outcomes."""
 
     def __init__(self) -> None:
         self.status: Callable[[int], int] = lambda _number: 200

@@ -61,7 +61,7 @@ class Reading:
         self.measurements.prepare(self.evaluation, NOW)
 
     async def read(self, block_seconds: int, *, canary: bool = False, now: float = NOW):
-        """Read one length as a round does; return what is to be looked at."""
+        """Read one length as a round does; return the products to requeue."""
         length = Length(block_seconds, canary)
         return await self.measurements.read_length(self.evaluation, length, now)
 

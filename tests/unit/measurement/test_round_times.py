@@ -55,7 +55,7 @@ class Silent:
 
 @dataclass
 class Rounds:
-    """The rounds, and what they say to look at."""
+    """The rounds, and the products that they requeue."""
 
     prometheus: Silent
     measurements: Measurements = field(default_factory=lambda: Measurements(Timing()))

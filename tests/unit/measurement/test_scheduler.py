@@ -70,7 +70,7 @@ Looked = asyncio.Queue[tuple[Key, QueuePriority]]
 async def measuring(
     measurements: Measurements, evaluation: BlockReader, wall: Clock = time.time
 ) -> AsyncIterator[Looked]:
-    """The rounds; yields what they say to look at, and how urgently."""
+    """The rounds; yields the products that they requeue, with their priority."""
     looked_at: Looked = asyncio.Queue()
 
     def look_at(key: Key, _: float, priority: QueuePriority) -> None:

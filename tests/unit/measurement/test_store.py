@@ -1,4 +1,4 @@
-"""What is read when blocks have settled, what is kept of it, and who is looked at for it."""
+"""What is read when blocks are complete, what is kept of it, and which products it requeues."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ ORIGIN = Origin("catalog", "search", "0f" * 16, owner="group:default/search", ma
 
 
 class Told:
-    """One who looks at statuses, and remembers the cursor alone."""
+    """One that reads statuses, and keeps the cursor alone."""
 
     def __init__(self) -> None:
         self.cursor: Cursor | None = None

@@ -31,7 +31,7 @@ NEWER_RUNTIME = replace(V2, runtime_image="registry.example/runtime@sha256:new")
     ],
 )
 def test_another_runtime_brings_back_no_model_that_has_been_replaced(outcome, tried):
-    """What serves by now is tried in it; a model that was refused may do better in another one."""
+    """The present stable version is tried in it; a model that was refused may do better in another one."""
     status = serving(spec_model=SpecModel.of(V2, outcome, START))
     seen = replace(observed(), wanted=NEWER_RUNTIME)
     decision = evaluate(judged_by(ACCURACY), status, seen, START + 60).decision

@@ -1,4 +1,4 @@
-"""What is kept of the readings, of whom, and for how long; at rest and of canaries."""
+"""What is kept of the readings, of whom, and for how long; of idle products and of canaries."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ async def test_a_long_query_travels_in_the_body():
 
 async def test_no_proxy_of_the_environment_has_a_say_in_where_measurements_come_from(monkeypatch):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # no server listens there
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     async with PrometheusStandIn(two_blocks) as server, Prometheus(Endpoint(url=server.url)) as p:

@@ -68,7 +68,7 @@ async def test_a_product_is_pending_until_its_past_is_read_and_then_has_fourteen
     await session.backfill(now, target())
     assert session.cache.pending([target()]) == ()
     series = session.cache.series(AVAILABILITY, 300)
-    # The stand-in answers 100 to both, a block and twelve: so hours are told from singles.
+    # The stand-in answers 100 to both, a block and twelve: so hours are distinguished from singles.
     assert series.window(4800, 72) == Count(0, 7_200)
     bad, total = series.hours(64, 399)
     assert len(bad) == 336

@@ -129,7 +129,7 @@ async def test_the_only_product_that_needs_a_query_isnt_isolated_for_the_series_
         assert clicks.block(4800).quality is Quality.COUNTED
         for block in range(9):
             for readings in await fetch_all(evaluation, targets, NOW + 300 * block):
-                # Whose pods they are is told, and the search isn't made again.
+                # Whose pods they are is reported, and the search isn't made again.
                 assert readings.unreadable.keys() == {of_others}
                 assert not bad_ones(readings, "clicks")
             if block == 1:

@@ -125,7 +125,7 @@ async def test_a_product_that_stays_broken_is_tried_ever_more_seldom():
         assert server.asked["requests"] == 31 + 5
 
 
-# ---- pods of nobody --------------------------------------------------------------------------
+# ---- pods without a product ----------------------------------------------------------------------
 @pytest.mark.parametrize("namespace", ["team-01", "elsewhere"])
 async def test_pods_that_belong_to_no_product_are_left_out_wherever_they_are(namespace):
     keys = products(4, 4)
@@ -194,7 +194,7 @@ async def test_a_product_with_another_block_length_gets_an_event_for_the_queries
 
 # ---- too much --------------------------------------------------------------------------------
 def talkative(key: ProductKey, rows: int) -> list[ProductBlocks]:
-    """A product whose pods make a series of each thing they are told."""
+    """A product whose pods make a series of each label value."""
     return [ProductBlocks(namespace=key[0], product=key[1], version=f"v{n}") for n in range(rows)]
 
 

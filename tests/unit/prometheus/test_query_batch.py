@@ -31,7 +31,7 @@ NAMES_PER_QUERY = 50
 
 SLOS = {"availability": Indicator(availability={})}
 NOW = 300 * 1_000 + 60.0
-"""Block 1000 has settled; 999 is read with it."""
+"""Block 1000 is complete; 999 is read with it."""
 FORM_BYTES = 10 * 2**20
 """What Go's `net/http` reads of a form; Prometheus doesn't change that."""
 LONGEST_NAMESPACE, LONGEST_PRODUCT = 63, 40
@@ -106,7 +106,7 @@ def test_the_setting_is_the_limit_that_the_evaluation_splits_by():
 async def fetch(
     targets: list[Target], settings: EvaluationSettings
 ) -> tuple[tuple[Readings, ...], Selecting]:
-    """One fetch from a Prometheus that measures all targets and one product nobody asked for."""
+    """One fetch from a Prometheus that measures all targets and one product without a target."""
     measured = [ProductBlocks(namespace=t.key.namespace, product=t.key.product) for t in targets]
     rows = Selecting(World([*measured, ProductBlocks(namespace="elsewhere", product="unasked")]))
     async with PrometheusStandIn(rows) as rows.server:

@@ -105,7 +105,7 @@ def test_the_blocks_of_one_product_are_halved_three_times(blocks, bad, asked, sp
     assert found[1] == ("nobody", 100, 100)
     assert [(first, last) for who, first, last in found if who == "a1"] == asked
     assert batch.spoiled == {(KIND, A1): spoiled}
-    known = bad == NEWEST  # only of the newest block a reason is told, and remembered
+    known = bad == NEWEST  # only of the newest block a reason is reported, and remembered
     assert dict(batch.reasons) == ({A1: {KIND: "no"}} if known else {})
     assert kept.held(KIND) == ({A1: "no"} if known else {})
     assert (len(kept.due(NEWEST)), len(kept.due(NEWEST + 1))) == (0, int(known))

@@ -1,4 +1,4 @@
-"""Rows that can't be read, and what products are told of queries that fail."""
+"""Rows that can't be read, and the events of products on queries that fail."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def test_a_warning_about_single_series_doesnt_make_the_answers_partial(war
     assert readings.complete is complete
 
 
-# ---- what the products are told ----------------------------------------------------------------
+# ---- what the products report ----------------------------------------------------------------
 async def test_an_unreadable_slo_is_reported_and_other_slos_and_products_are_measured():
     """Availability of both is counted; one's counters can't be read."""
     clicks = {"name": "clicks", "indicator": {"counters": CLICKS["clicks"].counters.to_dict()}}

@@ -1,4 +1,4 @@
-"""Objects that an older or laxer definition let in stop nobody: no leader, and no other product."""
+"""Objects that an older or laxer definition let in stop no leader, and no other product."""
 
 from __future__ import annotations
 

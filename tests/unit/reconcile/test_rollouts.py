@@ -226,7 +226,7 @@ def test_a_promotion_that_fails_leaves_stables_probation_as_it_was():
     assert world.current.probation == before
 
 
-# ---- a model that was pushed while stable goes back ------------------------------------------------
+# ---- a model that was pushed while stable is rolled back -----------------------------------------
 def taken_back() -> World:
     """v2 turns bad on probation, while v3, which was pushed meanwhile, has 5 % of the traffic."""
     world = serving(rollout={"steps": [5, 50], "maxDurationSeconds": 86_400})

@@ -46,7 +46,7 @@ def ended(world: World) -> bool:
 # ---- every phase ends -----------------------------------------------------------------------
 @ROUTES
 def test_a_rollback_ends_at_once_where_no_pod_is_left_to_take_a_request(route):
-    """A crash loop isn't scraped, so its requests can't be counted: it stayed for ever."""
+    """A crash loop isn't scraped, so its requests can't be counted: it stayed indefinitely."""
     world = serving(route=route).push("b", "v2").until(at_weight(5))
     world.seen = False
     world.break_down("v2")

@@ -17,7 +17,7 @@ BEGIN = NOVEMBER.spec.period.start
 
 
 def review(decisions, versions=()):
-    """November with these decisions (hours, type, reason) and versions (name, from, until, fate)."""
+    """November with these decisions (hours, type, reason) and versions (name, from, until, outcome)."""
     made = tuple(
         ReviewDecision(decision_time=BEGIN + int(hour * HOUR), type=kind, reason=reason)
         for hour, kind, reason in decisions

@@ -1,4 +1,4 @@
-"""Sealed reviews in a folder or a bucket: each once, again when somebody signed, and before any is dropped."""
+"""Sealed reviews in a folder or a bucket: each once, again after a signature, and before any is dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long reviews are kept: none stays open for ever, and none for ever without its product."""
+"""How long reviews are kept: none stays open indefinitely, and none indefinitely without its product."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_another_cycle_seals_the_review_of_the_former_one_and_drops_it_in_
 async def test_a_product_that_is_no_longer_reviewed_has_its_open_review_sealed():
     async with world() as it:
         await it.pass_time(3 * DAY, step=STEP)
-        for _ in range(4):  # each reconcile says so anew
+        for _ in range(4):  # each reconcile says so again
             it.reviews.know(KEY, None)
             it.now += STEP
             await it.reviews.round(it.reader)

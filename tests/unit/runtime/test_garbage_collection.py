@@ -27,7 +27,7 @@ def collector():
 
 
 def abandoned() -> weakref.ref:
-    """A cycle that nobody holds, and that the younger generations don't hold either."""
+    """A cycle without a reference, which the younger generations don't hold either."""
     node = Node()
     gc.collect(1)
     gc.collect(1)
@@ -44,7 +44,7 @@ async def test_a_cycle_that_grew_old_goes_at_the_next_pass():
     await asyncio.sleep(0)
     gone = abandoned()
     async with asyncio.timeout(30):
-        while gone() is not None:  # noqa: ASYNC110  # the collector tells nobody
+        while gone() is not None:  # noqa: ASYNC110  # the collector has no notification
             await asyncio.sleep(0.01)
     task.cancel()
 

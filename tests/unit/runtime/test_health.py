@@ -137,7 +137,7 @@ def test_ready_means_that_the_caches_are_filled(probed):
     eventually(lambda: get(probed.port, "/readyz") == (200, "ok\n"), what="ready")
 
 
-# ---- a real process, with nobody to talk to -------------------------------------------------
+# ---- a real process, without a server to talk to -------------------------------------------------
 
 TOKEN = "aVerySecretTokenOfTheTest.0123456789"
 PASSWORD = "hunter2hunter2"

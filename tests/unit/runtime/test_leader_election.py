@@ -264,7 +264,7 @@ async def test_an_unheld_lease_is_taken_without_waiting():
 
 @with_time_limit
 async def test_another_ones_lease_is_waited_for_from_when_it_was_first_seen():
-    """Its renewal may be a moment old: whoever holds it counts from before that."""
+    """Its renewal may be a moment old: its holder counts from before that."""
     loop = virtual_loop()
     loop.skip(100.0)
     server = LeaseServer(LeaseRecord(holder="gone", resource_version="0"))

@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each, with what belongs to it, and nothing that nobody may read."""
+"""Log lines: one JSON object each, with what belongs to it, and without secrets."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ BOUNDED = {
 }
 """Labels whose values don't grow with the number of products, and why."""
 OF_A_PRODUCT = {"owner", "priority", "reason", "version"}
-"""A product has one of each at a time: the series are written anew for each scrape."""
+"""A product has one of each at a time: the series are written again for each scrape."""
 BY_PRODUCT = {"namespace", "product", "slo"} | OF_A_PRODUCT
 
 

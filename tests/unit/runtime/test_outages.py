@@ -44,7 +44,7 @@ TOO_MANY = "Too many requests, try later.\n"
 
 
 class ApiServer:
-    """Answers each request as it is told to."""
+    """Answers each request as the test sets it."""
 
     def __init__(self) -> None:
         self.answer: Callable[[web.Request], Awaitable[web.StreamResponse]]

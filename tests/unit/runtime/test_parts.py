@@ -235,7 +235,7 @@ async def test_the_lease_is_checked_after_the_wait_for_the_write_budget(clock):
 
 
 class Scripted:
-    """A reconciler that returns or raises what it is told."""
+    """A reconciler that returns or raises what the test sets."""
 
     def __init__(self, outcome: Done | RequeueAfter | Exception) -> None:
         self.outcome = outcome
@@ -249,7 +249,7 @@ class Scripted:
 
 
 async def reconciled(clock: ManualClock, outcome: Done | RequeueAfter | Exception) -> float | None:
-    """Seconds until the key comes back after one such outcome; None for never."""
+    """Seconds until the key is requeued after one such outcome; None for never."""
     queue = WorkQueue(clock, jitter=lambda: 1.0)
     queue.add(A)
     scripted = Scripted(outcome)

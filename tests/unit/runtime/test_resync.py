@@ -137,7 +137,7 @@ class Cluster:
         return set(self.caches.products)
 
     async def changed(self, key: Key) -> None:
-        """Wait until the object's product is to be looked at."""
+        """Wait until the object's product is requeued."""
         async with asyncio.timeout(20):
             while (await self.changes.get()).product != key:
                 pass

@@ -96,7 +96,7 @@ def test_all_is_listed_after_half_a_minute_and_then_each_interval(jitter, interv
     assert times_of(25, interval=10.0) == pytest.approx([10.0, 20.0], abs=0.02)
 
 
-@pytest.mark.timeout(30)  # a list that is put off for ever is asked for without an end
+@pytest.mark.timeout(30)  # a list that is put off indefinitely is asked for without an end
 def test_while_the_operator_is_busy_the_list_is_put_off_for_an_interval_at_most():
     def busy_until(moment: float) -> Callable[[], bool]:
         return lambda: virtual_loop().time() < moment

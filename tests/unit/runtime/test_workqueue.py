@@ -1,4 +1,4 @@
-"""The work queue: nothing lost, nobody twice, the urgent first."""
+"""The work queue: nothing lost, no key twice, the urgent first."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def test_as_urgent_news_lets_a_waiting_key_wait_for_more_and_less_urgent_news_do
 def test_a_key_that_is_added_continually_is_processed_under_a_lasting_backlog(
     queue, clock, priority
 ):
-    """Each change moved it behind those that had come since: it was never looked at."""
+    """Each change moved it behind those that had come since: it was never reconciled."""
     queue.add(A, priority)
     for number in range(200):
         queue.add(Key("shop", f"other-{number}"), priority)

@@ -1,4 +1,4 @@
-"""By market: whose request it is, what became of it, and that nobody makes more series than that."""
+"""By market: whose request it is, what became of it, and that no request makes more series than that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Job of a shadow phase is told, and the rows that it answers with."""
+"""The inputs of a Job of a shadow phase, and the rows that it answers with."""
 
 from __future__ import annotations
 

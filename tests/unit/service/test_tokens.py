@@ -1,4 +1,4 @@
-"""Prediction tokens: signed for one product, for a time, and changed by nobody."""
+"""Prediction tokens: signed for one product, for a time, and unforgeable."""
 
 import base64
 import hashlib

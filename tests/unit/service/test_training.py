@@ -1,4 +1,4 @@
-"""What a training Job is told, and the answer it may give."""
+"""The inputs of a training Job, and the answer it may give."""
 
 import json
 from dataclasses import dataclass

@@ -332,7 +332,7 @@ def test_evidence_is_the_sum_of_the_blocks_factors_however_it_is_remembered(draw
 
 
 def test_evidence_from_more_blocks_than_the_cache_holds_computes_only_the_new_blocks(monkeypatch):
-    """Where all canaries together had more than 65,536, each look computed each block anew."""
+    """Where all canaries together had more than 65,536, each pass computed each block again."""
     few = lru_cache(maxsize=STRETCH)(block_factor.__wrapped__)
     monkeypatch.setattr(sequential_test, "block_factor", few)
     canaries = [

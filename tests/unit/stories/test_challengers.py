@@ -202,7 +202,7 @@ def test_steps_that_a_person_chose_are_taken():
     ids=["no remedy", "worse", "failed"],
 )
 def test_the_cooldown_ends_once_enough_labels_could_show_a_drop(ended, labels):
-    """About 800 labels tell three points of 12 %: twice as many after a worse one, a day after a failure."""
+    """About 800 labels show three points of 12 %: twice as many after a worse one, a day after a failure."""
     lines = judged(decaying, 140, {"at": 90 * BLOCK, **ended})
     turns = [line["at"] // BLOCK for line in lines if line["decision"]["type"] == "Retrain"]
     assert len(turns) == (1 if labels is None else 2)

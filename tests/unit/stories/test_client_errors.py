@@ -1,4 +1,4 @@
-"""A version that breaks its API is taken back, whatever SLOs there are; 4xx of both say nothing."""
+"""A version that breaks its API is rolled back, whatever SLOs there are; 4xx of both say nothing."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_a_burst_of_client_errors_of_both_versions_rolls_no_version_back():
         (lambda index: 2 if index % 8 == 0 else 1, 20, ("Promote", "CanaryNotWorse")),
         # Enough for an answer on average, but this one takes longer.
         (lambda index: 10 + index % 2, 200, ("Promote", "CanaryNotWorse")),
-        # Surely worse, by too little or with too few requests to be taken back.
+        # Surely worse, by too little or with too few requests to be rolled back.
         (lambda _: 2, 20, ("Inconclusive", "MaxDuration")),
     ],
 )
@@ -149,7 +149,7 @@ def test_an_equal_version_is_held_for_its_4xx_no_longer_than_its_time(refused, r
 
 
 def test_client_errors_alone_promote_no_candidate():
-    """Where no SLO has events enough nothing speaks for a candidate, however few of its 4xx."""
+    """Where no SLO has events enough there is no evidence in favour of a candidate, however few of its 4xx."""
     lines = run(only(pushed(lambda _: ((1800, 0), (600, 0)), 200, ACCURACY)))
     assert "Promote" not in {line["decision"]["type"] for line in lines}
 

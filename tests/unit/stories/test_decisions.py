@@ -43,7 +43,7 @@ CONVERSION = {
 }
 
 
-# ---- degradation and its cure ---------------------------------------------------------------
+# ---- degradation and its remedy ---------------------------------------------------------------
 def test_decay_is_seen_retrained_tried_and_promoted():
     lines = run(scenario(decaying(0.1), 200, product=one_step(), events=[trained()]))
     assert acts(lines) == [

@@ -108,7 +108,7 @@ def test_labels_that_stay_bad_after_an_incident_retrain_on_their_own_evidence(
 
 
 def test_a_degraded_version_that_was_too_young_waits_for_labels_that_bear_it_out():
-    """No cause is known: only the present can tell, and one label doesn't."""
+    """No cause is known: only the present can show it, and one label doesn't."""
 
     def counts(index):
         return (40, 100) if index < 13 else (1, 1) if index == 60 else (0, 0)
@@ -169,7 +169,7 @@ def test_a_lasting_decay_is_retrained_however_seldom_labels_come(total, every):
 def often_disturbed(rate, last, *, every=72, lasts=18, seed=1, known_late=0):
     """Two labels an hour; an upstream fails each six hours, and is known to `known_late` blocks late.
 
-    `rate` is told the block's index, and whether the upstream has failed.
+    `rate` gets the block's index, and whether the upstream has failed.
     """
     source, facts = random.Random(seed), []
 
@@ -187,7 +187,7 @@ def often_disturbed(rate, last, *, every=72, lasts=18, seed=1, known_late=0):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_decay_is_retrained_though_an_upstream_fails_every_six_hours(seed):
-    """The evidence of two labels an hour began anew with each of its incidents."""
+    """The evidence of two labels an hour restarted with each of its incidents."""
     begins = 300
 
     def rate(index, failed):

@@ -1,4 +1,4 @@
-"""The format of scenarios and of what a replay prints, and how mistakes are told."""
+"""The format of scenarios and of what a replay prints, and how mistakes are reported."""
 
 import copy
 import io

@@ -1,4 +1,4 @@
-"""What holds of any history: drawn at random, with every kind of trouble in it."""
+"""What holds of any history: drawn at random, with every kind of fault in it."""
 
 import pytest
 from hypothesis import example, given, settings

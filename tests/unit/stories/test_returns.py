@@ -1,4 +1,4 @@
-"""A return cures: never a smaller harm for a larger one, in whole histories."""
+"""A rollback is a remedy: never a smaller harm for a larger one, in whole histories."""
 
 import pytest
 
@@ -137,7 +137,7 @@ def test_a_previous_version_that_did_no_better_isnt_restored():
     ("busy", "end"), [(True, ("Alert", "NodeBusy")), (False, ("Rollback", "ProbationFailed"))]
 )
 def test_a_busy_node_sends_no_healthy_version_back_to_the_one_before(busy, end):
-    """v2 came by spec.model and both are healthy, so only where it runs tells that v1 is no cure."""
+    """v2 came by spec.model and both are healthy, so only where it runs shows that v1 is no remedy."""
     begun = 90
 
     def script(index):

@@ -159,7 +159,7 @@ async def test_a_candidate_without_pairs_waits_and_status_says_what_is_missing(w
 
 @on_virtual_time
 async def test_where_no_outcome_decides_no_pairs_are_missing(world):
-    """Pairs come, and no SLO is scored by them: nobody has to change the service."""
+    """Pairs come, and no SLO is scored by them: the service need not change."""
     ignored = product()["spec"]["slos"][0] | {"onDegraded": "Ignore"}
     served = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.9"}
     key = await with_candidate(world, Quality(), slos=[ignored, served])

@@ -43,7 +43,7 @@ async def begin_canary(world: World, **settings: float) -> Key:
 
 
 def told(world: World, key: Key) -> list[str]:
-    """Why people were told something of a product, in no order."""
+    """The reasons of a product's alerts, in no order."""
     events = (one for one in world.server.all(EVENTS) if one["regarding"]["name"] == key.name)
     return sorted(one["reason"] for one in events)
 

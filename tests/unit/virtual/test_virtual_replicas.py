@@ -54,7 +54,7 @@ async def rescale(world: World, keys: list[Key], pods: int, *, seconds: float = 
 
 
 def note_writers(world: World) -> dict[str, list[str]]:
-    """From now on, by object which replicas stored it in turn; whoever goes on counts once."""
+    """From now on, by object which replicas stored it in turn; consecutive writes count once."""
     found: dict[str, list[str]] = defaultdict(list)
 
     def note(

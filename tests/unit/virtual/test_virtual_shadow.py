@@ -49,7 +49,7 @@ WORSE = EQUAL | {"onlyStableWrong": 50, "onlyCandidateWrong": 150}
 
 
 def reporting(*reports: Body) -> Callable[[Body], Training]:
-    """Jobs that report these rows of accuracy, one after the other, the last of them for ever."""
+    """Jobs that report these rows of accuracy, one after the other, the last of them indefinitely."""
     left = list(reports)
 
     def plan(_: Body) -> Training:

@@ -68,7 +68,7 @@ async def test_a_degraded_product_is_retrained_and_the_new_version_promoted(worl
 @pytest.mark.slow
 @told_in(lambda: opened(prometheus_url=""))
 async def test_without_a_prometheus_a_pushed_model_waits_for_a_person_and_says_so(world):
-    """Its blocks were said to be read back for ever, and the model wasn't mentioned."""
+    """Its blocks were said to be backfilling without end, and the model wasn't mentioned."""
     key = await served(world, product())
     world.edit(key, model=pushed("b", "v2"))
     await world.until(
@@ -122,7 +122,7 @@ async def test_pods_stay_until_a_route_that_was_refused_for_minutes_has_moved(wo
 async def test_pods_stay_until_a_route_that_was_removed_gets_no_request(world, scaled, back):
     """The gateway refuses its newest weights, and follows its removal seconds later.
 
-    A deadline had passed meanwhile, by which the pods of a version that goes back are deleted.
+    A deadline had passed meanwhile, by which the pods of a rolled back version are deleted.
     """
     number: Body = {"replicas": 2}
     if scaled:

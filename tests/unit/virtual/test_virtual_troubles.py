@@ -1,4 +1,4 @@
-"""Trouble of others on virtual time: a registry that is away, a product that spoils a query."""
+"""Faults of others on virtual time: a registry that is away, a product that spoils a query."""
 
 from __future__ import annotations
 

@@ -246,7 +246,7 @@ async def test_a_suspension_over_a_weekend_takes_nothing_of_the_duration(world):
     await world.until(lambda: serving(world, key) == "v2", seconds=3 * HOUR)
 
 
-# ---- memory ---------------------------------------------------------------------------------------
+# ---- memory --------------------------------------------------------------------------------------
 @pytest.mark.slow
 @on_virtual_time
 async def test_a_candidate_that_is_killed_at_its_memory_limit_is_rejected_for_that(world):

@@ -1,4 +1,4 @@
-"""A canary that waits for a person for two weeks costs a look at its newest block, not at all of them."""
+"""A canary that waits for a person for two weeks costs a read of its newest block, not of all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TERMS = judged_by(ACCURACY)
 
 @pytest.mark.slow
 def test_a_look_after_fourteen_days_computes_the_factors_of_new_blocks_alone():
-    """All were computed anew at each look, seconds of them, once a minute."""
+    """All were computed again in each reconcile, seconds of them, once a minute."""
     one = candidate(5)
     status = serving(candidate=one)
     blocks = [

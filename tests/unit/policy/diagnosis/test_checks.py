@@ -170,5 +170,5 @@ def test_a_cause_that_is_known_says_more_than_that_too_little_is_seen():
     ids=["young", "a day old", "nothing to go back to", "it came back itself"],
 )
 def test_a_release_is_a_cause_for_a_day_unless_it_was_restored(fields, recent):
-    """Else two versions would take each other's place for ever."""
+    """Else two versions would replace each other indefinitely."""
     assert (cause(symptoms(**fields)) is Reason.RECENT_RELEASE) is recent

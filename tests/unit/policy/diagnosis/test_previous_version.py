@@ -1,4 +1,4 @@
-"""Whether the version before would cure what is bad: by its counts, or by what is known without."""
+"""Whether the version before is a remedy: by its counts, or by what is known without."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ A_THIRD, MOST = Count(300, 1000), Count(900, 1000)
 
 
 def before(**fields) -> PastVersion:
-    """v2, which was replaced by what serves."""
+    """v2, which was replaced by the stable version."""
     return PastVersion.of(
         V2, VersionSource.SPEC, outcome=Outcome.REPLACED, end_time=START, **fields
     )

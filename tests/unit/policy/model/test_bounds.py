@@ -35,7 +35,7 @@ def product(slos: list[dict]) -> DataProduct:
 
 
 def test_slos_that_were_renamed_and_alerts_that_go_on_leave_a_status_that_is_valid():
-    """The seventeenth name, or the thirty-third alert, wedged the product for ever."""
+    """The seventeenth name, or the thirty-third alert, wedged the product indefinitely."""
     spec = product([ACCURACY | {"name": NAMES[0]}, ACCURACY | {"name": NAMES[1]}])
     terms = terms_of(spec)
     baselines = {
@@ -83,7 +83,7 @@ def test_a_candidate_keeps_its_first_share_and_its_newest():
 
 @pytest.mark.parametrize("margin", ["0.999999", "0.9999999"])
 def test_any_margin_that_is_valid_can_be_computed_with(margin: str):
-    """The evidence of each block was a math domain error, and the canary stayed for ever."""
+    """The evidence of each block was a math domain error, and the canary stayed indefinitely."""
     slo = ACCURACY | {"maxDrop": margin, "maxRegression": margin}
     (terms,) = terms_of(product([slo])).slos
     blocks = [(Count(bad, 100), Count(5, 100)) for bad in (0, 50, 100)]

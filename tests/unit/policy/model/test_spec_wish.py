@@ -1,4 +1,4 @@
-"""What spec.model asks of the versions, from the spec and what serves, whatever came before."""
+"""What spec.model asks of the versions, from the spec and the stable version, whatever came before."""
 
 from __future__ import annotations
 

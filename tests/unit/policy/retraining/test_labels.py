@@ -1,4 +1,4 @@
-"""How many events have come, and how many tell a drop."""
+"""How many events have come, and how many suffice to show a drop."""
 
 from __future__ import annotations
 

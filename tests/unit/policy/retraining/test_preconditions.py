@@ -1,4 +1,4 @@
-"""What stands in the way of a retraining, and which of several is told."""
+"""What stands in the way of a retraining, and which of several is reported."""
 
 from __future__ import annotations
 

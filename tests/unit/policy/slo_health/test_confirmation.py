@@ -274,7 +274,7 @@ def test_slots_go_round_the_namespaces_before_one_has_a_second():
     assert [one.name for one in admit(waiting, trains, Budget(2, 2), 0)] == ["z"]
 
 
-# ---- the way back ---------------------------------------------------------------------------
+# ---- the rollback ---------------------------------------------------------------------------
 def past(name, promotion_time, outcome=Outcome.REPLACED):
     return PastVersion.of(
         Release(name),

@@ -88,7 +88,7 @@ def test_the_worst_come_first_and_unknown_stands_between_bad_and_good():
     [
         ((BAD, OK, OK), "AT"),
         ((BAD, OK, UNKNOWN), "AT"),
-        ((BAD, UNKNOWN, UNKNOWN), None),  # nobody knows whether it is alone
+        ((BAD, UNKNOWN, UNKNOWN), None),  # it isn't known whether it is alone
         ((BAD, BAD, OK), None),
         ((OK, OK, OK), None),
     ],

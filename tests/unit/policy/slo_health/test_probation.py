@@ -1,4 +1,4 @@
-"""A version that was just promoted: when it is held against the one before, and when no longer."""
+"""A version that was just promoted: when it is compared with the one before, and when no longer."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_without_a_baseline_of_the_version_before_three_hours_are_enough():
 
 
 def on_probation(streak: Streak | None, blocks: int = 60):
-    """What is left of a probation that has shown enough, at a block that tells nothing new."""
+    """What is left of a probation that has shown enough, at a block without news."""
     shown = series(*GOOD * blocks)
     shown.record(Block(blocks + 1, Quality.LOW_COVERAGE, Count(0, 0)))
     fine = series(*[(0, 600)] * (blocks + 1))

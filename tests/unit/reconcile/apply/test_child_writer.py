@@ -107,7 +107,7 @@ async def test_a_first_version_that_is_refused_says_so_at_once(cluster):
 
 @pytest.mark.parametrize("resource", [DEPLOYMENTS, SERVICES], ids=lambda one: one.kind)
 async def test_a_child_that_lost_its_label_gets_it_back(cluster, resource):
-    """Its watch no longer told of it: each creation met it, for ever."""
+    """Its watch no longer reported it: each creation met a conflict, indefinitely."""
     await cluster.look(SEARCH)
     path = next(one for one in cluster.server.objects if f"/{resource.plural}/search" in one)
     body = deepcopy(cluster.server.objects[path])

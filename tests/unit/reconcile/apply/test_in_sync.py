@@ -1,4 +1,4 @@
-"""What is known to be in step isn't built again: whenever it would be another, it isn't known."""
+"""What is known to be in sync isn't built again: whenever it would differ, it isn't known."""
 
 from __future__ import annotations
 

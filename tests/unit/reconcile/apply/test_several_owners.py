@@ -70,7 +70,7 @@ async def test_only_the_products_own_jobs_are_ended(
 async def test_a_child_of_a_deleted_product_is_waited_for_and_an_object_without_an_owner_is_a_conflict(
     server, reconciler, record, world, uid, error
 ):
-    """Of what has no owner nobody takes care: it would be waited for in vain."""
+    """The garbage collector never deletes an object without an owner: a wait would not end."""
     allocation = allocation_of(world.product, world.current, stable_pods=2)
     children = build_children(world.product, allocation, {}, service_kind=ServiceKind.HEADLESS)
     service = next(one for one in children if one.resource == SERVICES)

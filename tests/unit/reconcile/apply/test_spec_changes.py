@@ -86,7 +86,7 @@ async def test_a_newer_operator_leaves_pods_of_an_unchanged_spec_as_they_are(
 async def test_a_pod_template_without_an_own_managed_fields_entry_is_rendered_again(
     server, reconciler, record, world
 ):
-    """Somebody took the fields over, so nothing tells what an older operator had rendered."""
+    """Another manager took the fields over, so nothing shows what an older operator had rendered."""
 
     def by_hand(body: dict) -> None:
         rendered_otherwise(body)

@@ -1,4 +1,4 @@
-"""When a product is looked at again though nothing happens."""
+"""When a product is requeued though nothing happens."""
 
 from __future__ import annotations
 

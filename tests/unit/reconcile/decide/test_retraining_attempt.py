@@ -77,7 +77,7 @@ def test_a_version_that_the_gate_refuses_is_rejected(world, kind, reason, outcom
 
 
 def condition_of(world: World, retraining: RetrainingStatus) -> Condition:
-    """What is said of retraining at the next look, after this was written to status."""
+    """What is said of retraining in the next reconcile, after this was written to status."""
     other = deepcopy(world)
     other.status = json.loads(json.dumps(other.current.replace(retraining=retraining).to_dict()))
     observation = other.observation()

@@ -112,7 +112,7 @@ def starting() -> World:
     ids=["ready", "of an earlier pod template", "too few", "none"],
 )
 def test_a_share_is_taken_by_ready_pods_of_the_newest_template(fields, kind):
-    """A Deployment that its controller hasn't looked at yet counts the pods that are to go."""
+    """A Deployment that its controller hasn't observed yet counts the pods that are to go."""
     world = starting()
     rolling = seen(world, split=ACCEPTED)
     revision = world.current.candidate.revision

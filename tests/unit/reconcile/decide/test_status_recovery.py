@@ -1,4 +1,4 @@
-"""A status that was lost: what the cluster still tells, and what is done with the rest."""
+"""A status that was lost: what the cluster still shows, and what is done with the rest."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_a_pending_training_becomes_the_trigger_once_a_slot_is_free():
 
 
 def test_without_a_stable_version_or_a_training_in_the_spec_no_job_starts():
-    """Somebody edited status or spec; an attempt that has its slot would be built of nothing."""
+    """A user edited status or spec; an attempt that has its slot would be built of nothing."""
     world = degraded()
     world.portfolio = Portfolio(slot=True)
     status = world.run().current

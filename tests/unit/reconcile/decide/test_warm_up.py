@@ -1,4 +1,4 @@
-"""A product whose first version waits for nothing but its first block; all others are looked at."""
+"""A product whose first version waits for nothing but its first block; all others are reconciled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.decisions.rollout_world import BLOCK, World, serving_world
 
 @pytest.fixture
 def world():
-    """A first version was accepted, and looked at once more."""
+    """A first version was accepted, and reconciled once more."""
     return serving_world(1)
 
 

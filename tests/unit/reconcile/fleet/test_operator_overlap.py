@@ -80,7 +80,7 @@ def operator(server, told, **settings) -> Cluster:
 
 
 async def test_settings_that_differ_lead_to_no_endless_writes(server):
-    """Status was written 12 times a second, in turns, and nobody was told."""
+    """Status was written 12 times a second, in turns, without an event."""
     world = serving_world(2, route=None)
     told: list[tuple[str, str, str]] = []
     wide = operator(server, told)

@@ -1,4 +1,4 @@
-"""What products must know of each other: who trains, who is in trouble."""
+"""What products must know of each other: which train, which are degraded."""
 
 from __future__ import annotations
 

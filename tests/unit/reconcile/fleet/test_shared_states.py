@@ -1,4 +1,4 @@
-"""What products of other namespaces are told of each other is a setting."""
+"""What products see of other namespaces is a setting."""
 
 from __future__ import annotations
 

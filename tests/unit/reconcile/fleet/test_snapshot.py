@@ -1,4 +1,4 @@
-"""What is known of products after a restart, before any of them has been looked at."""
+"""What is known of products after a restart, before any of them has been reconciled."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_status_has_the_training_and_degradation_of_the_snapshot_at_start(stat
 
 
 def test_after_a_restart_an_upstream_that_recovered_a_moment_ago_still_explains_what_is_bad():
-    """What was measured in its aftermath would be held against the models of its callers."""
+    """What was measured in its aftermath would count as evidence against the models of its callers."""
     recovered = {
         "type": "Degraded", "status": "False", "reason": "NotDegraded", "message": "",
         "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1,
@@ -257,7 +257,7 @@ def serving(**spec) -> World:
 
 
 def test_a_product_that_never_had_data_is_not_silent():
-    """A third of the teams hadn't wired their labels, so nobody's model was retrained."""
+    """A third of the teams hadn't wired their labels, so no model was retrained."""
     world = serving()
     assert silence(world) == {}
     assert silence(world, series=counted(world, ago=500, total=0)) == {}

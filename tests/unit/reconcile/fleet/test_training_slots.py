@@ -32,7 +32,7 @@ async def fleet(product):
 
 
 async def asked(fleet: Fleet, name: str, **spec: Any) -> Key:
-    """A product of which a training is asked for, after a look at it."""
+    """A product with a requested training, after a reconcile."""
     key = fleet.add(name, **spec)
     fleet.ask(key)
     await fleet.look()
@@ -316,7 +316,7 @@ async def happen(fleet: Fleet, random: Random) -> None:
     "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))]
 )
 async def test_slots_are_the_jobs_that_run_and_none_is_left_empty_whatever_happens(fleet, seed):
-    """Two looks at each product are enough for a slot that is free to be taken."""
+    """Two passes over each product are enough for a slot that is free to be taken."""
     random = Random(seed)
     for number in range(5):
         fleet.add(f"team-{number % 3}", f"p{number}")

@@ -1,4 +1,4 @@
-"""What is told of the products that a product calls, and which of them explain what is judged."""
+"""What is reported of called products, and which of them explain what is judged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.decisions.rollout_world import BLOCK, RUNTIME, World, documen
 
 SEARCH, PRICING = Key("catalog", "search"), Key("catalog", "pricing")
 AFTERMATH = 12 * BLOCK
-"""An upstream's trouble is in what is judged for twelve blocks after it has ended."""
+"""An upstream's fault is in what is judged for twelve blocks after it has ended."""
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ async def test_an_upstream_explains_what_is_bad_while_it_is_degraded_and_twelve_
     "over", [(), (Key("catalog", "stock"),)], ids=["each other", "over others"]
 )
 async def test_products_that_call_each_other_are_no_excuse_for_each_other(reconciler, world, over):
-    """Both would wait for ever for the other one to recover."""
+    """Both would wait indefinitely for the other one to recover."""
     degraded = ProductSnapshot(state=ProductState.DEGRADED)
     chain = (PRICING, *over, SEARCH)
     for one, called in pairwise(chain):

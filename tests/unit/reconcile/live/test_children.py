@@ -1,4 +1,4 @@
-"""Which changes of a product and its Deployments are a reason to look at it, and how urgent."""
+"""Which changes of a product and its Deployments requeue it, and with which priority."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_gateway_that_accepts_a_route_may_not_find_its_backends(accepted, reso
 
 @pytest.mark.parametrize("label", [None, "trucks"])
 def test_a_child_belongs_to_its_controller_whatever_its_product_label_says(label):
-    """A Deployment of a former version isn't applied anew: nothing else tells of it."""
+    """A Deployment of a former version isn't applied again: nothing else shows that it exists."""
     caches = Caches(watched())
     body = deployment()
     owner = {"kind": names.KIND, "name": "cars", "uid": "of-cars", "controller": True}

@@ -1,4 +1,4 @@
-"""Trouble of the cluster ends no rollout for good; what a candidate does itself does."""
+"""A fault of the cluster ends no rollout for good; a failure of the candidate itself does."""
 
 from __future__ import annotations
 
@@ -330,7 +330,7 @@ def test_a_canary_that_couldnt_be_measured_is_tried_again():
 
 
 def test_a_degraded_product_is_retrained_while_a_pushed_model_is_unschedulable():
-    """It was held for as long as the pushed model waited, which may be for ever."""
+    """It was held for as long as the pushed model waited, which may be without end."""
     few = {"replicas": 1, "progressDeadlineSeconds": 120}
     world = serving(serving={**few, "feedback": {"secretRef": {"name": "f"}}}, retraining=TRAINING)
     world.broken["v2"] = evicted()

@@ -1,4 +1,4 @@
-"""Pods are read where they may tell something, and not again before they can tell something else."""
+"""Pods are read where they may show something, and not again before they can show something else."""
 
 from collections import Counter
 from dataclasses import replace

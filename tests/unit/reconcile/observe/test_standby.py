@@ -43,7 +43,7 @@ class Replica:
         self._world.until(lambda world: world.current.candidate)
 
     def store(self, key: Key, **spec: Any) -> dict[str, Any]:
-        """Let the watch tell of a product that serves; return the object."""
+        """Let the watch report a product that serves; return the object."""
         body = self._world.spec | {"status": self._world.status}
         body["spec"] = body["spec"] | spec
         body["metadata"] = body["metadata"] | {

@@ -33,7 +33,7 @@ def waiting(**of_pod: bool) -> World:
 
 
 def test_a_quota_that_refuses_its_pods_is_named():
-    """The pods said nothing, as there were none, and spec.model was blamed."""
+    """The pods said nothing, as there were none, and spec.model was named as the cause."""
     world = waiting()
     world.broken["v1"] = replace(world.broken["v1"], problem="")
     said = stalled(world, refused=QUOTA)

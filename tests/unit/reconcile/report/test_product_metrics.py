@@ -1,4 +1,4 @@
-"""What metrics tell of products: totals of all, some by name, nothing of those that are gone."""
+"""Metrics of products: totals of all, some by name, nothing of those that are gone."""
 
 from __future__ import annotations
 

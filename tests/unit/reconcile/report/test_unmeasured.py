@@ -1,4 +1,4 @@
-"""A service level that can't be measured is told: its product isn't Healthy, nor are all SLOs met."""
+"""A service level that can't be measured is reported: its product isn't Healthy, nor are all SLOs met."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who has which requests: who serves keeps them, whoever is older or asks more closely."""
+"""Which product has which requests: one that serves keeps them from older or more specific rivals."""
 
 from __future__ import annotations
 
@@ -457,7 +457,7 @@ def test_no_request_ever_has_routes_of_two_namespaces_and_none_that_serves_is_ta
         lived = {key: one.live for key, one in world.products.items()}
         play(world, act, name, route)
         after = {request: serving(world, request) for request in REQUESTS}
-        # Whoever served a request still does, unless it was that product which changed, or
+        # The product that served a request still does, unless it was that product which changed, or
         # one that was waiting for what its own spec asks for.
         changed = {name.partition("/")[0]} | {
             key.namespace

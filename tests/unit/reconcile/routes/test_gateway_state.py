@@ -107,7 +107,7 @@ class Api:
 
 
 async def test_a_missing_gateway_is_reported_while_the_first_version_starts():
-    """A wrong name was told once a version served, which takes minutes where models are large."""
+    """A wrong name was reported only once a version served, which takes minutes where models are large."""
     world = World()
     gateways = await Gateways(Api(NotFound("no such Gateway")), lambda: 0.0).of(
         world.product, None, now=world.now

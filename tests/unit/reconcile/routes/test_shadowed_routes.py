@@ -58,7 +58,7 @@ ABORTED = {"annotations": {REQUEST_ABORT: "1"}}
 async def test_an_older_product_that_comes_freezes_no_canary_and_gets_nothing(
     cluster, canary, serving
 ):
-    """The weight of a canary that was taken back stayed where it was, for ever."""
+    """The weight of a canary that was rolled back stayed where it was, indefinitely."""
     cluster.add(canary, SEARCH, created=YOUNGER, **ABORTED)
     cluster.add(serving, RIVAL, created=OLDER, routed=False)
     assert cluster.weights(SEARCH) == [75, 25]
@@ -187,7 +187,7 @@ async def test_a_first_version_whose_route_no_gateway_accepts_emits_no_serving_e
     await cluster.look(SEARCH)
     refused = [{**one, "status": "False", "reason": "NotAllowedByListeners"} for one in ACCEPTED]
     accept(cluster, SEARCH, refused)
-    cluster.reconciler.starts.begun[SEARCH] = 0  # long enough ago to be told
+    cluster.reconciler.starts.begun[SEARCH] = 0  # long enough ago to be reported
     await cluster.look(SEARCH)
     assert cluster.ready(SEARCH)[:2] == ("False", "RouteNotAccepted")
     assert "Serving" not in {reason for _, _, reason in told}
@@ -279,7 +279,7 @@ def without_backends(route: Any) -> Any:
 
 
 async def test_a_product_that_isnt_known_for_a_moment_keeps_what_its_route_serves(cluster, serving):
-    """A list that fails as if the kind were gone forgets all products; a stranger comes back first."""
+    """A list that fails as if the kind were gone forgets all products; another product is seen again first."""
     cluster.add(serving, SEARCH, created=OLDER)
     cluster.add(
         serving, RIVAL, created=YOUNGER, route=GATEWAY | {"path": "/search/x"}, routed=False

@@ -27,7 +27,7 @@ def world():
 
 
 def built(world, **live):
-    """Pods asked for by version, and the versions that an autoscaler looks at."""
+    """Pods asked for by version, and the versions that an autoscaler scales."""
     product, observation = world.product, world.observation()
     deployments = {key: replace(one, **live) for key, one in observation.live.items()}
     observation = replace(observation, live=deployments)
@@ -78,7 +78,7 @@ def test_the_version_before_stable_has_no_autoscaler_and_no_pods(world):
     assert scaled == [f"search-{stable}"]
 
 
-# ---- what serves stays ------------------------------------------------------------------------
+# ---- stable keeps its pods -----------------------------------------------------------------------
 LOAD = 10
 
 
@@ -95,7 +95,7 @@ def loaded(route) -> World:
 
 
 def lacking(world: World) -> float:
-    """Pods that whoever gets requests has too few of; none without rounding up."""
+    """Pods that a version with requests lacks; none without rounding up."""
     lacks = [world.load * world.share(key) - one.ready for key, one in world.pods.items()]
     return max(lacks, default=0.0)
 
