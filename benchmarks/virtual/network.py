@@ -55,7 +55,7 @@ class Network:
 
     Attributes
     ----------
-    faults : by name, so that each can be mended; the first that says something holds.
+    faults : by name, so that each can be removed; the first that says something holds.
     """
 
     server: ApiServer

@@ -87,5 +87,5 @@ def test_nothing_is_written_before_every_kind_was_listed(start):
             listed = operator.proxy.seen(Requests(path=f"/{one.resource.plural}$", watch=False))
             assert [seen.answer for seen in listed] == [200], one.resource.plural
         assert not operator.proxy.seen(Requests(methods=WRITES.methods))
-        operator.proxy.mend()
+        operator.proxy.restore()
         operator.recovers(what=f"{last.plural} could be listed", cars=1)

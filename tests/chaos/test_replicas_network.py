@@ -62,7 +62,7 @@ def test_a_leader_whose_network_is_cut_is_replaced_and_returns_as_a_standby(
         print(f"takeover from the operator that was cut: {time.monotonic() - cut:.1f} s")
         assert not leader.leads(), "the old leader has stopped before the new one began"
         products.until_scaled(2)
-        leader.wire.mend()
+        leader.wire.restore()
         eventually(leader.is_ready, what="the cut one sees again")
         products.rescale(3)
         assert leader.process.poll() is None

@@ -93,7 +93,7 @@ def test_writes_that_arrive_after_the_successors_are_refused(pair, products):
         )
         assert {one.answer for one in sent} == {CONFLICT}
         leader.proxy.end(late)
-        leader.proxy.mend()
+        leader.proxy.restore()
         products.rescale(3)
         assert leader.alive()
         assert not leader.replica.leads()

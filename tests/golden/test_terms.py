@@ -77,7 +77,7 @@ def _fields(slo: SloTerms) -> Iterator[tuple[str, Any]]:
         elif one.name not in {"name", "calendar"}:
             yield one.name, getattr(slo, one.name)
     yield "subject", slo.subject
-    yield "tells_quality", slo.tells_quality
+    yield "measures_quality", slo.measures_quality
     if slo.gauge is None:
         yield "least_events", [round(slo.least_events(ratio), 3) for ratio in (None, 0.1, 0.99)]
         rows = (None, Pairs(0, 0, 0, 0), Pairs(900, 40, 40, 20), Pairs(9, 1, 1, 0))

@@ -97,7 +97,7 @@ class DataProductSpec(ApiModel):
             " self.slos.exists(slo, !has(slo.indicator.availability) && !has(slo.indicator.latency)"
             " && !has(slo.indicator.gauge))",
             holds=lambda self: (
-                self.rollout.shadow is None or any(slo.tells_quality for slo in self.slos)
+                self.rollout.shadow is None or any(slo.measures_quality for slo in self.slos)
             ),
             message="rollout.shadow scores answers: add an SLO about them to slos (outcomes, events,"
             " counters or promql), or remove it",

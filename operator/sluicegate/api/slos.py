@@ -272,7 +272,7 @@ class Slo(ApiModel):
     """Periodic swing that counts as normal."""
 
     @property
-    def tells_quality(self) -> bool:
+    def measures_quality(self) -> bool:
         """Whether it says how good the answers are."""
         return self.indicator.kind in QUALITY_KINDS
 

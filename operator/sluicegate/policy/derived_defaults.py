@@ -41,7 +41,7 @@ def derived(
         yield f"rollout.steps: {_steps(terms, observed)}"
     if not terms.duration_given:
         yield f"rollout.maxDurationSeconds: {_duration(terms, observed)}"
-    quality = [slo for slo in terms.deciding if slo.tells_quality]
+    quality = [slo for slo in terms.deciding if slo.measures_quality]
     for slo in quality:
         if not slo.margin_given:
             yield f"slos, {slo.name}, maxRegression: {_regression(slo)}"

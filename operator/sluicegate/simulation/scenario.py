@@ -184,7 +184,7 @@ def scenario_of(terms: Terms, imagined: Imagined) -> Scenario:
                 delay,
                 ceil(slo.lag_blocks * terms.block_seconds / seconds),
                 1.0 if slo.allowed_bad is None else slo.allowed_bad,
-                answers=slo.tells_quality,
+                answers=slo.measures_quality,
             )
         )
     return Scenario(
@@ -203,7 +203,7 @@ def _paces(terms: Terms, imagined: Imagined) -> dict[str, LabelPace]:
     return {
         slo.name: LabelPace(rate, imagined.stable_bad.get(slo.name, 0.0), delay)
         for slo in terms.deciding
-        if slo.tells_quality and rate > 0
+        if slo.measures_quality and rate > 0
     }
 
 

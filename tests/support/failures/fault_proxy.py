@@ -113,7 +113,7 @@ class FaultProxy:
         """End a fault; what hangs or is silent stays so, as it does in a real network."""
         self._rules.remove(rule)
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """End all faults that were started."""
         self._rules.clear()
 

@@ -58,7 +58,7 @@ class Wire:
         """From now on nothing arrives, in either direction."""
         run("ip", "link", "set", self.device, "down")
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """What is sent arrives again, and what the kernel still tries to send, too."""
         run("ip", "link", "set", self.device, "up")
 

@@ -105,7 +105,7 @@ def long_quota(life: Living, pods: int, seconds: int) -> None:
     """Let each namespace have few pods for hours."""
     for namespace in life.namespaces():
         life.world.cluster.workloads.quota[namespace] = pods
-    life.later(seconds, life.mend_quota)
+    life.later(seconds, life.lift_quota)
 
 
 @kind(

@@ -166,7 +166,7 @@ async def _live(life: Life, known: Sequence[Known]) -> Lived:
             KINDS[step.kind].do(living, *step.args)
         await world.run(living.rests * pace_of(life))
         if not living.is_over():
-            living.mend()
+            living.end_faults()
             await living.reach_goals(missing)
             living.push()
             await living.reach_goals(unproven)
@@ -213,7 +213,7 @@ class Living:
     keys: list[Key] = field(default_factory=list)
     number: int = 0
     rests: int = 0
-    mended: bool = False
+    faults_ended: bool = False
     after_decision: dict[str, set[str]] = field(default_factory=dict)
     """Kinds of steps that were carried out, by product."""
     others: list[Replica] = field(default_factory=list)
@@ -259,7 +259,7 @@ class Living:
         if not self.wide:
             return Training(seconds=120, report=_report("c", "vc"))
         self._trained += 1
-        how = "good" if self.mended else self.trainings.get(key, "good")
+        how = "good" if self.faults_ended else self.trainings.get(key, "good")
         digit, version = "012345678"[self._trained % 9], f"vt{self._trained}"
         repository = "registry.example/elsewhere" if how == "elsewhere" else OUTPUT
         report = _report(digit, "va" if how == "reused" else version, repository)
@@ -338,7 +338,7 @@ class Living:
 
     def revert(self, product: int, bento: Body) -> None:
         """Name a bento in the spec again, unless people correct everything before."""
-        if not self.mended:
+        if not self.faults_ended:
             fields = dict.fromkeys(self.spec(product)["model"]["bento"])
             self.edit(product, model={"bento": fields | bento, "evaluation": None})
 
@@ -349,7 +349,7 @@ class Living:
         """
 
         def ask() -> None:
-            if not self.mended:
+            if not self.faults_ended:
                 self.annotate(product, name, value)
 
         self.later(seconds, ask)
@@ -415,7 +415,7 @@ class Living:
             if annotations:
                 self.safety.asked[key] = self.world.loop.time()
             self.touch(product)
-            if self.mended:
+            if self.faults_ended:
                 self.correct(product)  # as the others were
 
         self._gone.append(apply)
@@ -436,7 +436,7 @@ class Living:
         """Do something after a while, unless people correct everything before."""
 
         def act() -> None:
-            if not self.mended:
+            if not self.faults_ended:
                 what()
 
         self.later(seconds, act)
@@ -462,11 +462,11 @@ class Living:
             self.world.network.watch_faults[name] = judge
             self.end_watches(compact=False)
 
-        def mend() -> None:
+        def restore() -> None:
             self.world.network.faults.pop(name, None)
             self.world.network.watch_faults.pop(name, None)
 
-        self.later(seconds, mend)
+        self.later(seconds, restore)
 
     def end_watches(self, *, compact: bool = True) -> None:
         """End all watches; those that go on where they were are too old."""
@@ -498,14 +498,14 @@ class Living:
         def arrive() -> None:
             if left == self._left:
                 self._left += 1
-                self.world.start(**LEASES).skew = 0.0 if self.mended else skew
+                self.world.start(**LEASES).skew = 0.0 if self.faults_ended else skew
 
         self.arrive = arrive
         self.later(seconds, arrive)
 
     def skew(self, seconds: float) -> None:
         """Move the wall clocks of all replicas, unless people corrected everything before."""
-        if not self.mended:
+        if not self.faults_ended:
             for replica in self.world.replicas:
                 replica.skew += seconds
 
@@ -531,7 +531,7 @@ class Living:
         self.others.append(self.world.start(**LEASES, lease_name=lease))
         self.later(seconds, self.others[-1].operator.stop.set)
 
-    def mend_quota(self) -> None:
+    def lift_quota(self) -> None:
         """Let pods be made again."""
         self.world.cluster.workloads.quota.clear()
 
@@ -563,9 +563,9 @@ class Living:
         return bool(fresh) or any(one.ends and one.name in seen for one in self.known)
 
     # ---- the end ------------------------------------------------------------------------------
-    def mend(self) -> None:
+    def end_faults(self) -> None:
         """Remove all faults, and set each spec to the stable version."""
-        self.mended = True
+        self.faults_ended = True
         self.world.network.faults.clear()
         self.world.network.watch_faults.clear()
         self.see()
@@ -574,7 +574,7 @@ class Living:
         self.world.cluster.refuse_routes_of()
         if self.wide:
             self._end_wide_faults()
-        self.mend_quota()
+        self.lift_quota()
         self.end_watches()
         for other in self.others:
             other.operator.stop.set()

@@ -64,7 +64,7 @@ class Traps:
                 self.life.later(SECONDS, lambda: self._do(key, deed, value))  # noqa: B023
 
     def _do(self, key: Key, deed: str, value: Any) -> None:
-        if self.life.mended:
+        if self.life.faults_ended:
             return
         product, life = self.life.keys.index(key), self.life
         body = life.world.server.find(DATA_PRODUCTS, key)

@@ -389,7 +389,7 @@ def quota(life: Living, pods: int, seconds: int) -> None:
     """Let each namespace have few pods for a while."""
     for namespace in life.namespaces():
         life.world.cluster.workloads.quota[namespace] = pods
-    life.later(seconds, life.mend_quota)
+    life.later(seconds, life.lift_quota)
 
 
 @kind(2, lambda dice, _: (dice.choice((60, 900)),))

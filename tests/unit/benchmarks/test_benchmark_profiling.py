@@ -7,8 +7,8 @@ import pytest
 from benchmarks.profiling import by_package, parse
 
 PYTHON = "/usr/lib/python3.11"
-SITE = "/work/.venv/lib/python3.11/site-packages"
-OWN = "/work/operator/sluicegate"
+SITE = "/srv/checkout/.venv/lib/python3.11/site-packages"
+OWN = "/srv/checkout/operator/sluicegate"
 RUN = f"run ({OWN}/handlers.py:50);Runner.run ({PYTHON}/asyncio/runners.py:118)"
 SAMPLES = f"""\
 {RUN};reconcile ({OWN}/reconcile/reconciler.py:90);loads ({PYTHON}/json/__init__.py:346) 3

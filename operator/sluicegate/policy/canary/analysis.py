@@ -78,7 +78,7 @@ def assess(
             status,
             candidate,
             arms=arms,
-            pace=weekly_pace(terms, observed, slo.name) if slo.tells_quality else None,
+            pace=weekly_pace(terms, observed, slo.name) if slo.measures_quality else None,
         )
         for slo in judged
         if slo.gauge is None
@@ -283,7 +283,7 @@ def _must_speak(
         case CanaryEvidence.REQUIRED:
             return True
         case CanaryEvidence.IF_AVAILABLE:
-            waited_for = slo.tells_quality and comes and not terms.duration_given
+            waited_for = slo.measures_quality and comes and not terms.duration_given
             return waited_for or unheard or expected <= terms.max_duration_seconds
         case CanaryEvidence.POST_PROMOTION:
             return False

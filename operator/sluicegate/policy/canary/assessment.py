@@ -57,7 +57,7 @@ class SloEvidence:
     @property
     def is_slow(self) -> bool:
         """Whether it is about the answers, and an equal candidate takes long in it."""
-        return self.terms.tells_quality and self.expected > SLOW_SECONDS
+        return self.terms.measures_quality and self.expected > SLOW_SECONDS
 
     @property
     def must_speak(self) -> bool:

@@ -91,4 +91,4 @@ def dwell_seconds(block_seconds: float) -> float:
 
 
 def _others_speak(terms: Terms, slo: SloTerms) -> bool:
-    return any(not one.tells_quality for one in terms.deciding if one is not slo)
+    return any(not one.measures_quality for one in terms.deciding if one is not slo)

@@ -83,7 +83,7 @@ def derive(
     paces = {
         slo.name: pace
         for slo in terms.deciding
-        if slo.tells_quality and (pace := weekly_pace(terms, observed, slo.name)) is not None
+        if slo.measures_quality and (pace := weekly_pace(terms, observed, slo.name)) is not None
     }
     longest, why = longest_seconds(replace(terms, steps=steps), paces, pairs or {})
     rate = _requests_per_second(terms, observed)

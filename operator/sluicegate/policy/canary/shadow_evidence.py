@@ -36,7 +36,7 @@ def is_scored(terms: Terms, slo: SloTerms) -> bool:
     Of mirrored requests outcomes are: an event, as a click, may be what the answer brought about.
     """
     scored = terms.mirrored is None or slo.kind is IndicatorKind.OUTCOMES
-    return scored and slo.tells_quality and slo.deciding and not is_implicit(slo)
+    return scored and slo.measures_quality and slo.deciding and not is_implicit(slo)
 
 
 def rows_per_second(terms: Terms, labels_per_second: float) -> float:

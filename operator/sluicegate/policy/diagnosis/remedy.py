@@ -110,7 +110,7 @@ def _is_suspected(status: DataProductStatus, result: SloResult) -> bool:
     A model that falls below its own acceptance while it does no worse than the one before has met
     another world, in which that one does worse, too. Once its probation is over, it has shown so.
     """
-    if not result.terms.tells_quality:
+    if not result.terms.measures_quality:
         return True
     if result.as_before is not None:
         return not result.as_before

@@ -116,7 +116,7 @@ class SloTerms:
         return self.on_degraded is not OnDegraded.IGNORE
 
     @property
-    def tells_quality(self) -> bool:
+    def measures_quality(self) -> bool:
         """Whether it says how good the answers are, not only how they are served."""
         return self.kind in QUALITY_KINDS
 

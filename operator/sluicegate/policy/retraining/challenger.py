@@ -79,7 +79,7 @@ def _turn(terms: Terms, observed: Observed, since: int, now: int, *, share: floa
         return f"{duration(now - since)} have passed"
     if schedule.every_labels is None:
         return ""
-    told = [slo.name for slo in terms.deciding if slo.tells_quality]
+    told = [slo.name for slo in terms.deciding if slo.measures_quality]
     come = max((labels.since(terms, observed, slo, since) for slo in told), default=0)
     return f"{come:,} labels have come" if come >= share * schedule.every_labels else ""
 

@@ -63,7 +63,7 @@ def client_errors(terms: Terms, pairs: Mapping[str, Pairs] | None = None) -> Slo
     rows = pairs or {}
     margins = [slo.margin for slo in terms.slos if slo.kind is IndicatorKind.AVAILABILITY]
     if not margins:
-        answers = [slo for slo in terms.deciding if slo.tells_quality]
+        answers = [slo for slo in terms.deciding if slo.measures_quality]
         margins = [
             min((slo.margin_by(rows.get(slo.name)) for slo in answers), default=LEAST_MARGIN)
         ]

@@ -75,7 +75,7 @@ def is_suspected(result: SloResult) -> bool:
     By the point estimate of the window that is shown: it starts nothing that could do harm.
     """
     baseline, recent = result.baseline, result.recent.ratio
-    if not result.terms.tells_quality or baseline is None or recent is None:
+    if not result.terms.measures_quality or baseline is None or recent is None:
         return False
     return recent - ratio_of(baseline.count) > result.terms.drop / 2
 
