@@ -128,7 +128,7 @@ def test_status_names_the_three_worst_markets_and_the_diagnosis_the_one_that_is_
     assert len(shown) == 3
     (evidence,) = after.diagnosis.evidence
     assert evidence.check == MARKET_ALONE
-    assert f"{name} is bad in AT alone (55.6%, n=10,800); met in" in evidence.message
+    assert f"{name} is bad in AT alone (55.6 %, n=10,800); met in" in evidence.message
     assert "too few events in ES" in evidence.message
     assert after.diagnosis.cause == "ModelDecay"  # evidence only
     again = with_markets(observation, after)

@@ -36,6 +36,7 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
     "evaluate": {"OUTAGE_ALERT_SECONDS": 300},
     "model.api_changes": {"LONGEST_NAME": 80, "MOST_NAMED": 5},
     "model.attended_time": {"LEAST_SECONDS": 300},
+    "model.past_times": {"AHEAD_SECONDS": 300},
     "model.bounds": {"MOST_ALERTS": 32, "MOST_SLOS": 17},
     "model.container_limits": {"THROTTLED": 0.25, "WAITING": 0.2, "MEMORY_FULL": 0.95},
     "model.excluded_blocks": {"MOST": 24},

@@ -100,11 +100,11 @@ def _beside_predecessors(
     """The layout of a first version beside those that it replaces and that have requests."""
     live = dict(observation.live)
     ours = live.pop(candidate.revision, None)
-    ready: dict[VersionBase, int] = {}
+    ready: list[tuple[VersionBase, int]] = []
     for one in sorted(live.values(), key=lambda one: one.moved, reverse=True):
         version = read_identity(dict(one.labels), dict(one.annotations))
         if version is not None and one.ready:
-            ready[version] = one.ready
+            ready.append((version, one.ready))
     return with_predecessors(
         allocation, ready, candidate=ours.ready if ours else 0, selected=observation.selected
     )

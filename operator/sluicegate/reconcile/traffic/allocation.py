@@ -3,7 +3,7 @@
 Promotion and rollback change only what this module answers; the builders turn it into objects.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
@@ -174,7 +174,7 @@ def allocation_of(
 
 def with_predecessors(
     allocation: Allocation,
-    ready: Mapping[VersionBase, int],
+    ready: Sequence[tuple[VersionBase, int]],
     *,
     candidate: int,
     selected: str | None,
@@ -186,14 +186,14 @@ def with_predecessors(
 
     Parameters
     ----------
-    allocation : of the new version alone. ready : ready pods of the others, newest first.
+    allocation : of the new version alone. ready : the others, newest first, with their ready pods.
     candidate : ready pods of the new version. selected : revision that the Service selects, empty
         for all; None while it isn't there.
     """
     (first,) = allocation.placements
     missing = first.replicas - (candidate if selected == "" else 0)
     kept: list[Placement] = []
-    for version, pods in ready.items():
+    for version, pods in ready:
         if (stays := min(pods, missing)) > 0:
             kept.append(Placement(version, stays))
             missing -= stays

@@ -74,7 +74,7 @@ async def test_a_job_that_is_invalid_ends_the_attempt_at_once_with_the_servers_m
     assert retraining["unsuccessfulAttempts"] == 1
     assert retraining["lastResult"]["reason"] == "JobRefused"
     assert "Invalid" in retraining["lastResult"]["message"]
-    assert fleet.condition(key)[:2] == ("False", "Idle")
+    assert fleet.condition(key)[:2] == ("False", "CoolingDown")
 
 
 @pytest.mark.parametrize("answer", [FORBIDDEN, WEBHOOK], ids=lambda one: one[1])
