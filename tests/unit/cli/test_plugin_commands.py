@@ -367,7 +367,9 @@ async def test_needs_are_listed_by_how_pressing_they_are(run):
         conditions=[due],
         pendingRequests=[],
     )
-    run.keep(candidate=full_status()["candidate"] | TRIAL, retraining=None, pendingRequests=[])
+    waiting = full_status()["candidate"] | TRIAL
+    del waiting["hold"]
+    run.keep(candidate=waiting, retraining=None, pendingRequests=[])
     lines = (await run("get", "-A", "--needs-action")).out.splitlines()
     assert [line.split()[1] for line in lines[1:]] == ["pricing", "ranking"]
     assert "Waits for approval" in lines[1]
