@@ -18,8 +18,8 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import Release, Version, VersionSource
+from sluicegate.cli.trials.past_record import record
 from sluicegate.kube.resources import Key
-from sluicegate.measurement.past_record import record
 from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.policy.evaluate import evaluate

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from sluicegate.api.product import DataProduct
-from sluicegate.measurement.past_record import record
+from sluicegate.cli.trials.past_record import record
 from sluicegate.policy.model.decision import Hold
 from sluicegate.policy.model.observed import CanaryBlock, Facts, Observed
 from sluicegate.prometheus.endpoint import Endpoint

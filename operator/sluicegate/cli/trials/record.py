@@ -13,8 +13,8 @@ from sluicegate.api.product import DataProduct
 from sluicegate.cli.inputs.cluster_access import product_of
 from sluicegate.cli.inputs.object_name import parse_key
 from sluicegate.cli.inputs.product_files import read_documents
+from sluicegate.cli.trials.past_record import record
 from sluicegate.errors import invalid
-from sluicegate.measurement.past_record import record
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.past_blocks import PastReader
 from sluicegate.settings import Settings, parse_settings

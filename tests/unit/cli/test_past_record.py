@@ -11,9 +11,9 @@ import yaml
 from benchmarks.prometheus_stand_in import Lie, PrometheusStandIn, Row, RowSource, patience
 from sluicegate.api.base import rfc3339
 from sluicegate.api.product import DataProduct
+from sluicegate.cli.trials import past_record
+from sluicegate.cli.trials.past_record import record
 from sluicegate.errors import InvalidInput
-from sluicegate.measurement import past_record
-from sluicegate.measurement.past_record import record
 from sluicegate.measurement.store import target_of
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
