@@ -11,7 +11,7 @@ from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import Lifecycle, Priority
 from sluicegate.api.slo_status import SloState, SloStatus
-from sluicegate.api.status import DependencyState
+from sluicegate.api.status import DataProductStatus, DependencyState
 from sluicegate.conditions import find_condition
 from sluicegate.ledger.resource_hours import ResourceHours
 from sluicegate.portfolio.shares import JourneyShares, shares_of
@@ -92,7 +92,7 @@ class ProductFacts:
 
     Attributes
     ----------
-    title : as people read it. owner : the team. state_since : of the condition Degraded.
+    title : as people read it. owner : the team. state_since : None where status doesn't say.
     reason : why it is not ready, needs a person or does not serve the spec's model, in one word.
     level : its worst SLO; None without SLOs. change : the largest drop that is measured.
     model, model_since : what serves, and since when. canary : `v15@25`, or its phase; or empty.
@@ -137,6 +137,17 @@ class ProductFacts:
         return self.owner.rpartition("/")[2].rpartition(":")[2]
 
 
+def _state_since(status: DataProductStatus) -> int | None:
+    """Return since when a product has its state, in seconds; the condition Degraded has it.
+
+    A product that is Degrading has Degraded=False for as long as it was not degraded: no time of its own.
+    """
+    degraded = find_condition(status.conditions, ConditionType.DEGRADED)
+    if degraded is None or status.state is ProductState.DEGRADING:
+        return None
+    return degraded.last_transition_time
+
+
 def facts_of(product: DataProduct) -> ProductFacts:
     """What there is to know of a product that can be read."""
     spec, status = product.spec, product.status
@@ -149,7 +160,6 @@ def facts_of(product: DataProduct) -> ProductFacts:
         told = known.get(key)
         state = told.state if told else DependencyState.UNKNOWN
         upstream.append(Upstream(key, state, in_cycle=bool(told and told.in_cycle)))
-    degraded = find_condition(status.conditions, ConditionType.DEGRADED)
     due = find_condition(status.conditions, ConditionType.REVIEW_DUE)
     return ProductFacts(
         key=product.metadata.key,
@@ -162,7 +172,7 @@ def facts_of(product: DataProduct) -> ProductFacts:
         priority=spec.priority,
         markets=spec.markets,
         state=status.state or ProductState.UNKNOWN,
-        state_since=degraded.last_transition_time if degraded else None,
+        state_since=_state_since(status),
         reason=summary.reason if summary else "",
         level=_level(status.slos),
         change=_change(status.slos),

@@ -9,7 +9,13 @@ from sluicegate.portfolio.facts import HIDDEN, as_seen, concealing, facts_of, un
 from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.overview import Wanted, choices_of, overview_of, rows
 from sluicegate.views.needs import NeedKind
-from tests.support.portfolio.products import degraded, product, slo, waiting_for_approval
+from tests.support.portfolio.products import (
+    condition,
+    degraded,
+    product,
+    slo,
+    waiting_for_approval,
+)
 
 HEALTHY = facts_of(product("search", "catalog", spec={"owner": "catalog", "markets": ["FR"]}))
 BAD = facts_of(product(status=degraded(), spec={"priority": "Low", "displayName": "Pricing"}))
@@ -66,6 +72,15 @@ def test_choices_are_those_of_the_products():
 def test_the_worst_slo_and_the_largest_drop_have_their_numbers():
     assert (BAD.level.slo, BAD.level.state, BAD.level.budget_left) == ("accuracy", "Missed", -0.31)
     assert (BAD.change.drop, BAD.change.lower, BAD.change.total) == (0.039, 0.018, 1200)
+
+
+def test_a_product_that_is_degrading_has_no_time_of_its_state():
+    """The condition Degraded is False since long before."""
+    conditions = [condition("Degraded", "False", "ObjectivesMet")]
+    degrading = product(status={"state": "Degrading", "conditions": conditions})
+    healthy = product(status={"state": "Healthy", "conditions": conditions})
+    assert facts_of(degrading).state_since is None
+    assert facts_of(healthy).state_since is not None
 
 
 def test_the_matrix_has_a_state_only_where_one_is_known():
