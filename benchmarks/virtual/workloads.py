@@ -70,7 +70,7 @@ class Pod:
     ready: bool = False
     restarts: int = 0
     started_at: str = ""
-    """When its container last became ready; empty before that."""
+    """When its container became ready; empty before that, and after its end."""
     ended: Body = field(default_factory=dict)
     """How its container last ended; empty before that."""
 
@@ -81,6 +81,7 @@ class Pod:
             "exitCode": code, "reason": reason, "message": message, "finishedAt": at,
             "startedAt": self.started_at or at,
         }  # fmt: skip
+        self.started_at = ""
 
 
 def stamp(now: float) -> str:
