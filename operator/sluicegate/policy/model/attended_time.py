@@ -5,7 +5,7 @@ Prometheus can't be read, or only on a clock that jumps, counts against no candi
 a rollout, a probation, an outage and a start of pods are computed here.
 
 A pause counts by the wall clock: the retry after a fault gives the cluster time to recover, and the
-pause of trainings limits what they cost, whoever observes it.
+pause of trainings limits what they cost, also while no operator observes them.
 """
 
 from collections.abc import Iterable
