@@ -17,6 +17,7 @@ from sluicegate.api.versions import Candidate
 from sluicegate.conditions import find_condition
 from sluicegate.views.needs import (
     held_after_approval,
+    request_name,
     unready,
     waiting_requests,
     waits_for_approval,
@@ -140,7 +141,7 @@ def cursor_of(
         weight=candidate.weight if candidate else 0,
         approval=_approval(candidate, found.get(ConditionType.ROLLOUT_PROGRESSING)),
         held=hold.check if candidate and (hold := held_after_approval(candidate)) else "",
-        requests=" ".join(f"{one.annotation}={one.value}" for one in waiting_requests(status)),
+        requests=" ".join(map(request_name, waiting_requests(status))),
         retries=candidate.retries if candidate else 0,
         promoted=max([before.promoted, *promotions(status)]),
         ended=max([before.ended, *(one.end_time for one in status.history)]),

@@ -23,6 +23,8 @@ from sluicegate.views.needs import (
     approval_since,
     held_after_approval,
     needs_in,
+    request_name,
+    request_text,
     waiting_requests,
 )
 
@@ -298,11 +300,11 @@ class _Teller:
         """A request of a person can't act before the spec is edited."""
         known = self.before.requests.split()
         for request in waiting_requests(self.status):
-            name = f"{request.annotation}={request.value}"
+            name = request_name(request)
             if name not in known:
                 yield self._made(
                     Kind.REQUEST_WAITS, request.wait_start_time, reason=request.reason,
-                    message=f"{name} waits: {request.message}", mark=name,
+                    message=request_text(request), mark=name,
                 )  # fmt: skip
 
     def stalled(self) -> Iterator[Transition]:

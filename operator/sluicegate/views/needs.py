@@ -210,8 +210,17 @@ def _rollback(status: DataProductStatus) -> Iterator[Need]:
 
 def _requests(status: DataProductStatus) -> Iterator[Need]:
     for request in waiting_requests(status):
-        text = f"{request.annotation}={request.value} waits: {request.message}"
-        yield Need(NeedKind.REQUEST, request.reason, text, request.wait_start_time)
+        yield Need(NeedKind.REQUEST, request.reason, request_text(request), request.wait_start_time)
+
+
+def request_name(request: PendingRequest) -> str:
+    """Return a request as people set it: its annotation and value."""
+    return f"{request.annotation}={request.value}"
+
+
+def request_text(request: PendingRequest) -> str:
+    """Return what a request waits for, in a sentence."""
+    return f"{request_name(request)} waits: {request.message}"
 
 
 def waiting_requests(status: DataProductStatus) -> tuple[PendingRequest, ...]:

@@ -22,7 +22,7 @@ def test_a_more_specific_route_of_another_namespace_takes_no_request(world, neig
     """The gateway prefers the longer path: all requests went to the other product at once."""
     world.product.apply(world.spec("v1"))
     world.product.until_ready()
-    stranger = LiveProduct(world.backend, neighbour, NAME)
+    other = LiveProduct(world.backend, neighbour, NAME)
     spec = learner(
         world.bentos.image("v1"),
         "v1",
@@ -31,11 +31,11 @@ def test_a_more_specific_route_of_another_namespace_takes_no_request(world, neig
     )
     spec["spec"]["route"]["path"] = "/answer"
     with world.visitors() as visitors:
-        stranger.apply(spec)
-        refused = stranger.until(
+        other.apply(spec)
+        refused = other.until(
             lambda status: says(status, "Ready")[0] == "RouteShadowed", what="RouteShadowed"
         )
-        stranger.until(  # its Secret isn't there, which its pods report as they start
+        other.until(  # its Secret isn't there, which its pods report as they start
             lambda status: says(status, "MetricsAvailable")[0] == "FeedbackSecretUnusable",
             what="FeedbackSecretUnusable",
         )
@@ -44,6 +44,6 @@ def test_a_more_specific_route_of_another_namespace_takes_no_request(world, neig
         eventually(lambda: visitors.tally.answered >= enough, what=f"{ANSWERS} answers")
 
     assert not visitors.tally.failures
-    assert not stranger.listed("gateway.networking.k8s.io/v1/httproutes")
+    assert not other.listed("gateway.networking.k8s.io/v1/httproutes")
     assert "is served by a DataProduct of another namespace" in says(refused, "Ready")[1]
     assert says(world.product.status, "Ready")[0] == "Serving"

@@ -112,12 +112,12 @@ async def test_canary_blocks_that_are_late_do_not_replace_those_of_the_length_wa
     assert reading.canary_blocks() == known
 
 
-@pytest.mark.parametrize("comes_back", ["while it is read", "later"])
-async def test_a_canary_that_ends_and_starts_again_has_its_past_blocks(reading, comes_back):
+@pytest.mark.parametrize("restart", ["while it is read", "later"])
+async def test_a_canary_that_ends_and_starts_again_has_its_past_blocks(reading, restart):
     reading.want(IN_CANARY)
     late, release = await reading.begin(60, canary=True)
     reading.want(AT_REST)
-    if comes_back == "later":
+    if restart == "later":
         release.set()
         await late
         assert not reading.canary_blocks()

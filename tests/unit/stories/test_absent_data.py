@@ -50,9 +50,9 @@ TROUBLES = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
-def test_missing_data_never_promotes(trouble):
-    lines = run(scenario(later(trouble), 400, product=one_step(), events=[trained()]))
+@pytest.mark.parametrize("fault", TROUBLES.values(), ids=TROUBLES)
+def test_missing_data_never_promotes(fault):
+    lines = run(scenario(later(fault), 400, product=one_step(), events=[trained()]))
     assert types(lines)[:2] == ["Retrain", "StartRollout"]
     assert "Promote" not in types(lines)
     assert lines[-1]["stable"] == "v1"
@@ -71,7 +71,7 @@ def test_a_candidate_with_labels_but_without_counted_requests_is_not_promoted():
 
 
 @pytest.mark.parametrize(
-    ("trouble", "reason"),
+    ("fault", "reason"),
     [
         (unavailable, "PrometheusUnavailable"),
         (stale, "PrometheusStale"),
@@ -80,8 +80,8 @@ def test_a_candidate_with_labels_but_without_counted_requests_is_not_promoted():
         (few_scrapes, "LowCoverage"),
     ],
 )
-def test_a_newest_block_without_data_makes_all_slos_unknown_at_once(trouble, reason):
-    line = at(run(scenario(until(90, trouble), 95)), 90 * BLOCK)
+def test_a_newest_block_without_data_makes_all_slos_unknown_at_once(fault, reason):
+    line = at(run(scenario(until(90, fault), 95)), 90 * BLOCK)
     assert line["state"] == "Unknown"
     assert {slo["reason"] for slo in line["slos"].values()} == {reason}
 
