@@ -6,7 +6,7 @@ the candidate keeps its share without a verdict until then. Such a time counts a
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 from sluicegate.api.base import StatusModel
 from sluicegate.api.engine import Streak
@@ -44,9 +44,19 @@ def _corrected(part: Part, now: int, block_seconds: int) -> Part:
 
 @cache
 def _fields(kind: type[StatusModel]) -> tuple[tuple[str, bool], ...]:
-    """The fields that may hold times, and whether they are one: in the API their names end so."""
-    fields = kind.model_fields.items()
-    return tuple((name, (field.alias or name).endswith("Time")) for name, field in fields)
+    """The fields that are a time, or hold one, and whether they are one: in the API their names end so."""
+    fields = (
+        (name, (field.alias or name).endswith("Time"), field.annotation)
+        for name, field in kind.model_fields.items()
+    )
+    return tuple((name, is_time) for name, is_time, held in fields if is_time or _holds_time(held))
+
+
+def _holds_time(annotation: object) -> bool:
+    """Whether a value of this type may hold a time or a streak."""
+    if isinstance(annotation, type) and issubclass(annotation, StatusModel):
+        return issubclass(annotation, Streak) or bool(_fields(annotation))
+    return any(map(_holds_time, get_args(annotation)))
 
 
 def _time(name: str, value: int | None, now: int) -> int | None:
