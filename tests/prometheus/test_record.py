@@ -27,7 +27,7 @@ from sluicegate.policy.model.decision import StartRollout
 from sluicegate.policy.model.inputs import Surroundings, observed
 from sluicegate.policy.model.observed import ALONE, Facts
 from sluicegate.policy.model.terms import terms_of
-from sluicegate.policy.transitions import apply_decision, with_share
+from sluicegate.policy.rollout.transitions import apply_decision, with_share
 from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint

@@ -19,8 +19,8 @@ from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.observed import ALONE, Observed
 from sluicegate.policy.model.terms import terms_of
+from sluicegate.policy.rollout.transitions import apply_decision
 from sluicegate.policy.slo_health.baseline import ratio_of, upper_bound
-from sluicegate.policy.transitions import apply_decision
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.slo.burn_rate import FAST, LEAST_BAD, SLOW, Level, read, thresholds
 from sluicegate.stats import change_point, cusum

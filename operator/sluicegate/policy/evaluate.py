@@ -14,13 +14,12 @@ from sluicegate.api.rollout import Approval
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
-from sluicegate.policy import manual_requests, new_versions, training_results
-from sluicegate.policy.canary import api_gate, rollout_defaults, verdict
+from sluicegate.policy import training_results
+from sluicegate.policy.canary import rollout_defaults, verdict
 from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.assessment import Assessment
 from sluicegate.policy.canary.holds import CanaryHold, hold_of
 from sluicegate.policy.canary.objections import can_be_judged
-from sluicegate.policy.canary.setbacks import setback
 from sluicegate.policy.diagnosis.checks import DiagnosisResult
 from sluicegate.policy.diagnosis.disturbances import began_anew, disturbed
 from sluicegate.policy.diagnosis.remedy import Remedy, remedies_for, waiting
@@ -46,6 +45,8 @@ from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining import challenger as challengers
 from sluicegate.policy.retraining import pauses
 from sluicegate.policy.retraining.preconditions import WaitingRetraining, trigger_of
+from sluicegate.policy.rollout import api_gate, manual_requests, new_versions
+from sluicegate.policy.rollout.setbacks import setback
 from sluicegate.policy.slo_health.confirmation import product_state
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable
 from sluicegate.policy.slo_health.messages import capitalised, joined

@@ -9,8 +9,8 @@ from sluicegate.policy.model.decision import Alert, Hold, Proposal, StartRollout
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import Observed, TrainingFailed, TrainingSucceeded
 from sluicegate.policy.model.terms import Terms
-from sluicegate.policy.new_versions import cannot_start
 from sluicegate.policy.retraining import challenger, holdout_gate, pauses
+from sluicegate.policy.rollout.new_versions import cannot_start
 from sluicegate.stats.paired import is_shown_better
 from sluicegate.views.numbers import duration, events, percent, points
 

@@ -12,7 +12,7 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase, Release, VersionSource
 from sluicegate.policy.model.decision import Promote, Rollback
 from sluicegate.policy.model.terms import Terms
-from sluicegate.policy.transitions import apply_decision
+from sluicegate.policy.rollout.transitions import apply_decision
 from sluicegate.simulation.replay_scenario import (
     Event,
     ModelChanged,

@@ -27,8 +27,8 @@ from sluicegate.policy.model.observed import (
     TrainingSucceeded,
 )
 from sluicegate.policy.model.terms import Terms, terms_of
+from sluicegate.policy.rollout.transitions import apply_decision, with_share
 from sluicegate.policy.slo_health.baseline import from_evaluation
-from sluicegate.policy.transitions import apply_decision, with_share
 from sluicegate.simulation.followed_history import FollowedHistory
 from sluicegate.simulation.replay_blocks import ReplayBlocks, ReplayedProduct
 from sluicegate.simulation.replay_scenario import (

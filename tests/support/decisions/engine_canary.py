@@ -16,7 +16,7 @@ from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import Advance, Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import CanaryBlock, Facts, Observed
-from sluicegate.policy.transitions import with_share
+from sluicegate.policy.rollout.transitions import with_share
 from sluicegate.simulation.scenario import Scenario, SimulatedVerdict
 from sluicegate.slo.blocks import BlockValue, Quality
 from tests.support.decisions.judged import series

@@ -13,8 +13,8 @@ from sluicegate.policy.canary.gauge_evidence import weigh
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import StartRollout
 from sluicegate.policy.model.observed import ALONE, CanaryBlock, Observed
+from sluicegate.policy.rollout.transitions import apply_decision, with_share
 from sluicegate.policy.slo_health.gauge_slo import present_of
-from sluicegate.policy.transitions import apply_decision, with_share
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.means import Means
 from sluicegate.stats.counts import NOTHING

@@ -2,8 +2,8 @@
 
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import ApiComparison
-from sluicegate.policy.canary.api_gate import is_held
 from sluicegate.policy.model.pending_requests import approves, handled
+from sluicegate.policy.rollout.api_gate import is_held
 from sluicegate.reconcile.decide.rollout_progress import Progress, ShareTaken, Unchanged
 from sluicegate.reconcile.observe.observation import Observation
 

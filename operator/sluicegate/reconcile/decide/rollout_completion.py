@@ -8,7 +8,6 @@ from sluicegate.api.names import ConditionReason, DecisionType
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, DecisionStatus
 from sluicegate.api.versions import Candidate, CandidatePhase
-from sluicegate.policy.canary.outcome import conclude, outcome_of, without_return
 from sluicegate.policy.model.decision import (
     NOT_ITS_DOING,
     Decision,
@@ -18,7 +17,8 @@ from sluicegate.policy.model.decision import (
 )
 from sluicegate.policy.model.history import MOST_VERSIONS, newest_first
 from sluicegate.policy.model.observed import Failure
-from sluicegate.policy.transitions import accept_first, apply_decision
+from sluicegate.policy.rollout.outcome import conclude, outcome_of, without_return
+from sluicegate.policy.rollout.transitions import accept_first, apply_decision
 from sluicegate.reconcile.decide.api_gate import at_the_gate, comparison_of
 from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.decide.retraining_attempt import with_outcome

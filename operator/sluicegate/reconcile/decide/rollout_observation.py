@@ -8,7 +8,7 @@ from sluicegate.api.versions import Candidate, CandidatePhase, SplitMode, Versio
 from sluicegate.manifests.version_annotations import read_identity
 from sluicegate.policy.model.attended_time import attended_seconds, with_absences
 from sluicegate.policy.model.observed import Failure, RolloutObservation
-from sluicegate.policy.transitions import accepted_version
+from sluicegate.policy.rollout.transitions import accepted_version
 from sluicegate.reconcile.decide.rollout_progress import (
     FOLLOW_SECONDS,
     Progress,

@@ -2,7 +2,7 @@
 
 A decision says where to go; this says how far one may go now. Each function takes a status and
 gives the next, so a restart continues from what was written. Nothing here weighs evidence or
-rolls back: the decision gets the obstacles of a candidate (policy/canary/setbacks.py).
+rolls back: the decision gets the obstacles of a candidate (policy/rollout/setbacks.py).
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from sluicegate.manifests.pod import grace_seconds
 from sluicegate.measurement.canary_blocks import Requests
 from sluicegate.policy.model.attended_time import seconds_without
 from sluicegate.policy.model.observed import Failure, RolloutObservation
-from sluicegate.policy.transitions import with_share
+from sluicegate.policy.rollout.transitions import with_share
 from sluicegate.reconcile.live.children import DeploymentRecord
 from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS
 from sluicegate.reconcile.live.pods import PodState

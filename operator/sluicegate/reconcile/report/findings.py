@@ -17,8 +17,8 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus, DependencyState
 from sluicegate.api.versions import Candidate, CandidatePhase, Probation
 from sluicegate.conditions import Finding
-from sluicegate.policy.canary.api_gate import explain, is_held
-from sluicegate.policy.new_versions import waits_for
+from sluicegate.policy.rollout.api_gate import explain, is_held
+from sluicegate.policy.rollout.new_versions import waits_for
 from sluicegate.policy.slo_health.probation import limits
 from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck, rolling, words_of
 from sluicegate.reconcile.live.pods import of_revision, problem_of

@@ -27,8 +27,8 @@ from sluicegate.policy.model.decision import (
     StartRollout,
 )
 from sluicegate.policy.model.observed import CanaryBlock, Facts, ManualRequest
+from sluicegate.policy.rollout.transitions import apply_decision
 from sluicegate.policy.slo_health.client_errors import client_errors
-from sluicegate.policy.transitions import apply_decision
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.counts import Count
 from sluicegate.stats.gauge import Interval

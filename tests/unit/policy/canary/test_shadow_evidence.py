@@ -21,7 +21,7 @@ from sluicegate.policy.canary.shadow_evidence import (
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import Hold, Promote, Rollback, StartRollout
 from sluicegate.policy.model.observed import Facts
-from sluicegate.policy.transitions import apply_decision
+from sluicegate.policy.rollout.transitions import apply_decision
 from sluicegate.stats.paired import Pairs
 from sluicegate.stats.sequential_test import rollback_bound
 from tests.support.decisions.judged import (

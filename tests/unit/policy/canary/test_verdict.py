@@ -13,7 +13,7 @@ from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import Decision, Hold, Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import CanaryBlock, Facts
-from sluicegate.policy.transitions import apply_decision, with_share
+from sluicegate.policy.rollout.transitions import apply_decision, with_share
 from sluicegate.slo.blocks import Quality
 from tests.support.decisions.judged import (
     CANARY,

@@ -9,8 +9,8 @@ import pytest
 
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.measurement.canary_blocks import Requests
-from sluicegate.policy.canary.setbacks import setback
 from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.rollout.setbacks import setback
 from sluicegate.reconcile.decide.rollout_progress import (
     Completed,
     RolloutState,

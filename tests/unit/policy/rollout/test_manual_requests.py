@@ -12,7 +12,6 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import RetrainingStatus, Trigger
 from sluicegate.api.status import DataProductStatus, LastHandled
 from sluicegate.api.versions import PastVersion, Release, VersionSource
-from sluicegate.policy.manual_requests import answers
 from sluicegate.policy.model.decision import Alert, Hold, Retrain, StartRollout
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import (
@@ -27,6 +26,7 @@ from sluicegate.policy.model.pending_requests import approves, handled
 from sluicegate.policy.retraining.holdout_gate import GateVerdict, judge, judge_all
 from sluicegate.policy.retraining.preconditions import RetrainingRequest as Asked
 from sluicegate.policy.retraining.preconditions import obstacle
+from sluicegate.policy.rollout.manual_requests import answers
 from sluicegate.policy.training_results import training_ended
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs

@@ -11,10 +11,10 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import SpecModel
 from sluicegate.api.versions import CandidatePhase
-from sluicegate.policy.canary.setbacks import setback
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import Alert, Hold, Rollback, StartRollout
 from sluicegate.policy.model.observed import Failure, ManualRequest, Observed, RolloutObservation
+from sluicegate.policy.rollout.setbacks import setback
 from tests.support.decisions.judged import (
     START,
     V1,

@@ -8,9 +8,9 @@ from typing import Final
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase
-from sluicegate.policy.canary.api_gate import is_held
 from sluicegate.policy.model.decision import Rollback
 from sluicegate.policy.model.observed import Failure, Observed, RolloutObservation
+from sluicegate.policy.rollout.api_gate import is_held
 
 PROMOTION_SECONDS: Final = 600
 """A promotion that the gateway hasn't taken by then, or only in part, is rolled back."""

@@ -9,7 +9,7 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import SpecModel
 from sluicegate.api.versions import MOST_SHARES, CandidatePhase, Share, VersionSource
 from sluicegate.policy.model.decision import Rollback
-from sluicegate.policy.transitions import (
+from sluicegate.policy.rollout.transitions import (
     apply_decision,
     bounded_shares,
     with_share,

@@ -14,7 +14,7 @@ from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import StartRollout
 from sluicegate.policy.model.observed import RolloutObservation
-from sluicegate.policy.new_versions import overtakes
+from sluicegate.policy.rollout.new_versions import overtakes
 from tests.support.decisions.judged import START, V2, V3, candidate, judged_by, observed, serving
 from tests.support.decisions.scenarios import ACCURACY
 

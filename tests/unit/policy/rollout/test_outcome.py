@@ -7,9 +7,9 @@ import pytest
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.versions import CandidatePhase, PastVersion, VersionSource
-from sluicegate.policy.canary.outcome import conclude, outcome_of, without_return
 from sluicegate.policy.model.decision import Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import Failure
+from sluicegate.policy.rollout.outcome import conclude, outcome_of, without_return
 from tests.support.decisions.judged import START, V2, V3, candidate, serving, stable
 
 LOOP = Failure(Reason.CANARY_NOT_READY, "crash loop")

@@ -1,0 +1,1 @@
+"""The rollout of a candidate, from its start to its outcome: the phases, and who leads to each."""
