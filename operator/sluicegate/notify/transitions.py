@@ -105,19 +105,18 @@ def transitions(
     before: Cursor, after: Cursor, status: DataProductStatus, origin: Origin
 ) -> tuple[Transition, ...]:
     """What happened between two cursors; `status` has the words for it."""
-    teller = _Teller(before, after, status, origin)
+    comparison = _Comparison(before, after, status, origin)
     found = tuple(
         chain(
-            teller.measurements(),
-            teller.dependencies(),
-            teller.health(),
-            teller.results(),
-            teller.attempts(),
-            teller.endings(),
-            teller.rollout(),
-            teller.stalled(),
-            teller.readiness(),
-            teller.requests(),
+            comparison.measurements(),
+            comparison.dependencies(),
+            comparison.health(),
+            comparison.results(),
+            comparison.attempts(),
+            comparison.endings(),
+            comparison.rollout(),
+            comparison.blocked(),
+            comparison.requests(),
         )
     )
     needs = needs_in(status, (origin.namespace, origin.name)) if found else ()
@@ -166,7 +165,7 @@ def review_transition(
 
 
 @dataclass(frozen=True, slots=True)
-class _Teller:
+class _Comparison:
     """The parts of a comparison."""
 
     before: Cursor
@@ -287,14 +286,19 @@ class _Teller:
                 message=f"{hold.message}; {hold.request} is pending until then", version=version,
             )  # fmt: skip
 
-    def readiness(self) -> Iterator[Transition]:
-        """The product isn't ready until a person acts; or it is again."""
-        was, now = self.before.unready, self.after.unready
-        if now and now != was:
-            yield self._condition(Kind.UNREADY, ConditionType.READY)
-        elif was and not now and is_true(self.status.conditions, ConditionType.READY):
-            time, _, message = condition_of(self.status, ConditionType.READY)
-            yield self._made(Kind.READY, time, message=message, mark=was)
+    def blocked(self) -> Iterator[Transition]:
+        """The product is stalled, or isn't ready, until a person acts; or that is over."""
+        before, after = self.before, self.after
+        ready = is_true(self.status.conditions, ConditionType.READY)
+        for was, now, of, kinds, over in (
+            (before.stalled, after.stalled, ConditionType.STALLED, (Kind.STALLED, Kind.UNSTALLED), True),
+            (before.unready, after.unready, ConditionType.READY, (Kind.UNREADY, Kind.READY), ready),
+        ):  # fmt: skip
+            if now and now != was:
+                yield self._condition(kinds[0], of)
+            elif was and not now and over:
+                time, _, message = condition_of(self.status, ConditionType.READY)
+                yield self._made(kinds[1], time, message=message, mark=was)
 
     def requests(self) -> Iterator[Transition]:
         """A request of a person can't act before the spec is edited."""
@@ -306,15 +310,6 @@ class _Teller:
                     Kind.REQUEST_WAITS, request.wait_start_time, reason=request.reason,
                     message=request_text(request), mark=name,
                 )  # fmt: skip
-
-    def stalled(self) -> Iterator[Transition]:
-        """Nothing goes on until a person acts; or it does again."""
-        was, now = self.before.stalled, self.after.stalled
-        if now and now != was:
-            yield self._condition(Kind.STALLED, ConditionType.STALLED)
-        elif was and not now:
-            time, _, message = condition_of(self.status, ConditionType.READY)
-            yield self._made(Kind.UNSTALLED, time, message=message, mark=was)
 
     def _condition(self, kind: Kind, of: ConditionType) -> Transition:
         since, reason, message = condition_of(self.status, of)
