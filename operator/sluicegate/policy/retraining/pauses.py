@@ -13,7 +13,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.model.attended_time import LEAST_SECONDS
-from sluicegate.policy.model.retries import LONGEST_RETRY_SECONDS, retry_seconds
+from sluicegate.policy.model.retries import retry_seconds
 from sluicegate.policy.model.terms import Terms
 
 LONGEST_COOLDOWN: Final = 7 * 86_400
@@ -127,14 +127,14 @@ def without_pause(status: DataProductStatus) -> DataProductStatus:
 
 
 def _within_bounds(terms: Terms, one: RetrainingStatus, now: int) -> RetrainingStatus:
-    """The pauses; one that is longer than it may be was begun on a clock that has been set back since."""
-    latest, retry = now + cooldown(terms, one), now + LONGEST_RETRY_SECONDS
-    bounded = {}
-    if one.next_allowed_time is not None and one.next_allowed_time > latest + LEAST_SECONDS:
-        bounded["next_allowed_time"] = latest
-    if one.retry_time is not None and one.retry_time > retry + LEAST_SECONDS:
-        bounded["retry_time"] = retry
-    return one.replace(**bounded) if bounded else one
+    """Return the pauses, none longer than it may be: such a one began on a clock that was set back.
+
+    `policy/model/past_times.py` bounds retry_time, whose limit needs no terms.
+    """
+    latest = now + cooldown(terms, one)
+    if one.next_allowed_time is None or one.next_allowed_time <= latest + LEAST_SECONDS:
+        return one
+    return one.replace(next_allowed_time=latest)
 
 
 def refreshed(

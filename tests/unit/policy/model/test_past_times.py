@@ -40,6 +40,13 @@ def test_a_retry_is_due_within_the_longest_wait():
     assert seen(soon) is soon
 
 
+def test_the_retry_of_a_lost_training_is_due_within_the_longest_wait():
+    far = serving().with_retraining(retry_time=START + DAY)
+    assert seen(far).retraining.retry_time == START + LONGEST_RETRY_SECONDS
+    soon = serving().with_retraining(retry_time=START + LONGEST_RETRY_SECONDS)
+    assert seen(soon) is soon
+
+
 def test_the_end_of_a_cooldown_stays():
     status = serving().replace(retraining=RetrainingStatus(next_allowed_time=START + 9 * DAY))
     assert seen(status) is status

@@ -143,9 +143,9 @@ def test_fields_that_a_training_and_its_verdict_do_not_read_are_no_inputs():
 
 
 def test_a_pause_that_began_on_a_clock_that_was_a_day_ahead_is_no_longer_than_others():
-    ahead = serving().with_retraining(next_allowed_time=NOW + 2 * DAY, retry_time=NOW + DAY)
+    ahead = serving().with_retraining(next_allowed_time=NOW + 2 * DAY)
     left = pauses.refreshed(TERMS, ahead, now=NOW, degraded=True).retraining
-    assert (left.next_allowed_time, left.retry_time) == (NOW + DAY, NOW + 1800)
+    assert left.next_allowed_time == NOW + DAY
     assert pauses.refreshed(TERMS, ahead.replace(retraining=left), now=NOW, degraded=True) == (
         ahead.replace(retraining=left)
     )
