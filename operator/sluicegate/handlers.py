@@ -73,8 +73,8 @@ class NothingRemembered:
     """Remembers nothing of objects: 5 KiB for each product and its children, without use.
 
     Kopf keeps what daemons, timers and errors of handlers left behind, and there are none: an
-    `on.event` handler that fails is logged. That `spawn_tasks` takes other memories is public; what
-    its own are, only the type of the argument says.
+    `on.event` handler that fails is logged. `spawn_tasks` takes other memories, but Kopf exports
+    neither their class nor a setting: docs/adr/0007-runtime.md has the reason, and what Kopf lacks.
     """
 
     def __init__(self) -> None:
@@ -95,17 +95,27 @@ NOBODY: Any = "sluicegate"
 """Kopf wants to know who we are among its peers, and there are none (`peering.standalone`)."""
 
 
-class EveryTask(frozenset[Any]):
-    """All tasks there are or will be.
+class EveryTask(Collection[asyncio.Task[Any]]):
+    """Every task of the event loop, those that are made later too.
 
-    When it ends, Kopf cancels the tasks that were made meanwhile, unless told that they aren't
-    its own; its own have ended by then.
+    When it ends, Kopf cancels all tasks that it isn't asked to ignore, also those that the operator
+    made meanwhile; its own have ended by then.
     """
 
     @override
-    def __contains__(self, _: object) -> bool:
-        """Say yes."""
-        return True
+    def __contains__(self, task: object) -> bool:
+        """Return whether it is a task."""
+        return isinstance(task, asyncio.Task)
+
+    @override
+    def __iter__(self) -> Iterator[asyncio.Task[Any]]:
+        """Iterate over those that there are now."""
+        return iter(asyncio.all_tasks())
+
+    @override
+    def __len__(self) -> int:
+        """Count those that there are now."""
+        return len(asyncio.all_tasks())
 
 
 def run(settings: Settings, program: Program) -> None:

@@ -13,7 +13,7 @@ from aiohttp import web
 from kubernetes.aio.client import Configuration
 
 from benchmarks.virtual.event_loop import run_virtually
-from sluicegate.handlers import EndlessBackoff, NothingRemembered, Pace
+from sluicegate.handlers import EndlessBackoff, EveryTask, NothingRemembered, Pace
 from sluicegate.kube import errors
 from sluicegate.kube.backpressure import Patience
 from sluicegate.kube.client import KubeApi
@@ -77,6 +77,16 @@ async def test_kopf_keeps_nothing_of_the_objects_it_has_seen():
         await memories.recall({"metadata": {"uid": uid}}, noticed_by_listing=True)
     assert list(memories.iter_all_memories()) == []
     await memories.forget({"metadata": {"uid": "a"}})
+
+
+async def test_kopf_is_asked_to_ignore_every_task_whenever_it_was_made():
+    ignored = EveryTask()
+    later = asyncio.create_task(asyncio.sleep(0))
+    assert later in ignored
+    assert set(ignored) == asyncio.all_tasks()
+    assert len(ignored) == len(asyncio.all_tasks())
+    assert "a name" not in ignored
+    await later
 
 
 def test_logins_that_follow_one_another_are_held_back_and_the_first_is_not():
