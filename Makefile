@@ -203,7 +203,8 @@ changelog: setup ## Move Unreleased and the fragments of changelog.d/ into the s
 release-notes: setup ## Print the changelog of VERSION; fails if packages, chart or changelog have another version
 	@$(RUN) python .ci/release_notes.py $(VERSION)
 
-crds: setup ## Generate crds/ from the API types
+crds: setup ## Generate crds/ from the API types, and the types of pods from those of Kubernetes
+	$(RUN) python .ci/pod_fields.py
 	$(RUN) sluicegate crds
 	$(RUN) sluicegate crds --directory charts/sluicegate/files/crds
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sluicegate.api.pod_template import check_pod_template
+from sluicegate.api.pod_types import check_pod_template
 from sluicegate.api.product import DataProductSpec
 from sluicegate.api.product_info import Lifecycle
 from sluicegate.api.promql_text import UnboundPromql

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 from sluicegate.api.base import ApiModel, ObjectName, RatioString, Rule
 from sluicegate.api.containers import EnvVars, Resources
 from sluicegate.api.model import LocalRef, SloName
-from sluicegate.api.pod_template import TrainingTemplate
+from sluicegate.api.pod_types import TrainingTemplate, reserved_resources
 
 DEFAULT_COOLDOWN_SECONDS: Final = 86_400
 DEFAULT_HOLD_OUT_REGRESSION: Final = 0.01
@@ -116,7 +116,7 @@ class Retraining(ApiModel):
         """Resources that the training container reserves, by name."""
         if self.pod_template is None:
             return self.resources.reserved()
-        return self.pod_template.spec.containers[0].reserved()
+        return reserved_resources(self.pod_template)
 
     def hold_out_regression(self, slo: str) -> float | None:
         """The margin on the hold-out for this SLO; None where the gate doesn't list it."""

@@ -10,7 +10,7 @@ from sluicegate.api.containers import EnvVars, Resources
 from sluicegate.api.list_types import Keyed
 from sluicegate.api.markets import MarketSource
 from sluicegate.api.model import LocalRef
-from sluicegate.api.scheduling import (
+from sluicegate.api.pod_types import (
     Affinity,
     LabelKey,
     LabelValue,

@@ -19,8 +19,8 @@ from pydantic import BaseModel
 from benchmarks.virtual.structural import product_schema
 from sluicegate.api import names
 from sluicegate.api.event_reasons import EventReason
+from sluicegate.api.pod_types import Passed
 from sluicegate.api.product import DataProductSpec
-from sluicegate.api.scheduling import Passed
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.kube.resources import DATA_PRODUCTS, EVENTS, Resource
 from tests.support.lives.steps import KINDS

@@ -12,7 +12,7 @@ from sluicegate.api import names
 from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.outcome import Outcome
-from sluicegate.api.pod_template import TrainingTemplate, check_pod_template
+from sluicegate.api.pod_types import POD_TYPES, check_pod_template
 from sluicegate.api.product import DataProduct
 from sluicegate.api.retraining_status import Trigger
 from sluicegate.api.versions import (
@@ -595,7 +595,9 @@ def test_a_template_of_another_shape_is_refused_by_its_field(template):
 
 def test_a_template_has_a_size():
     large = {"spec": {"containers": [{"args": ["x" * 8000] * 5}]}}
-    (problem,) = check_pod_template(TrainingTemplate.model_validate_json(json.dumps(large)))
+    (problem,) = check_pod_template(
+        POD_TYPES["TrainingTemplate"].model_validate_json(json.dumps(large))
+    )
     assert "bytes" in problem.message
 
 

@@ -1,33 +1,22 @@
-"""What is written out of a pod spec holds all that Kubernetes has, is bounded, and is passed on."""
+"""The parts of a pod spec have the types of Kubernetes, are bounded, and reach the pods unchanged."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from kubernetes.client import models
 
-from sluicegate.api import scheduling
 from sluicegate.api.crd import build_crd
 from sluicegate.api.product import DataProduct
 from sluicegate.manifests.plan import spec_version
 from sluicegate.manifests.pod import build_pod_template
 from tests.support.decisions.rollout_world import RUNTIME, document
 
-OF_KUBERNETES = {
-    "Affinity": "V1Affinity",
-    "NodeAffinity": "V1NodeAffinity",
-    "NodeSelector": "V1NodeSelector",
-    "NodeSelectorTerm": "V1NodeSelectorTerm",
-    "PreferredSchedulingTerm": "V1PreferredSchedulingTerm",
-    "PodAffinity": "V1PodAffinity",
-    "PodAffinityTerm": "V1PodAffinityTerm",
-    "WeightedPodAffinityTerm": "V1WeightedPodAffinityTerm",
-    "LabelSelector": "V1LabelSelector",
-    "LabelRequirement": "V1NodeSelectorRequirement",
-    "TopologySpreadConstraint": "V1TopologySpreadConstraint",
-    "Toleration": "V1Toleration",
-}
+ROOT = Path(__file__).parents[3]
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 ZONE = {"key": "zone", "operator": "In", "values": ["a", "b"]}
@@ -65,10 +54,66 @@ SPREAD = {
 }
 
 
-@pytest.mark.parametrize("name", OF_KUBERNETES)
-def test_each_field_of_kubernetes_is_there(name):
-    ours = {field.alias for field in getattr(scheduling, name).model_fields.values()}
-    assert ours == set(getattr(models, OF_KUBERNETES[name]).attribute_map.values())
+SELECTION = """
+Toleration:
+  of: V1Toleration
+  description: A taint that the pods tolerate.
+  fields: {key: Key of the taint.}
+  refused: [operator, value, effect]
+"""
+
+
+def generated(folder: Path, selection: str) -> subprocess.CompletedProcess[str]:
+    """A run of the generator on another selection, which writes into the folder."""
+    script = folder / ".ci/pod_fields.py"
+    script.parent.mkdir()
+    shutil.copy(ROOT / ".ci/pod_fields.py", script)
+    script.with_suffix(".yaml").write_text(selection, encoding="utf-8")
+    (folder / "operator/sluicegate/api").mkdir(parents=True)
+    return subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+
+
+def test_the_types_of_pod_fields_are_those_of_kubernetes():
+    command = [sys.executable, ROOT / ".ci/pod_fields.py", "--check"]
+    check = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert check.returncode == 0, check.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [(("effect]", "]"), "Toleration lacks ['effect', 'tolerationSeconds']: add them to its fields or to refused"),
+     (("{key:", "{keys:"), "Toleration has ['keys'], which Kubernetes does not: remove them")],
+)  # fmt: skip
+def test_a_field_that_only_kubernetes_or_only_the_selection_has_fails_the_generation(
+    change, error, tmp_path
+):
+    run = generated(tmp_path, SELECTION.replace(*change))
+    assert run.returncode == 1
+    assert error in run.stderr
+
+
+def test_a_field_has_the_type_of_kubernetes_and_is_required_where_it_is_there(tmp_path):
+    selection = (
+        SELECTION.replace("effect]", "effect, tolerationSeconds]")
+        + """
+TopologySpreadConstraint:
+  of: V1TopologySpreadConstraint
+  description: A rule by which pods spread over zones or nodes.
+  fields:
+    labelSelector: Selector of the pods that count.
+    topologyKey: [Key, Label of nodes whose values are the domains.]
+  refused: others
+LabelSelector: {of: V1LabelSelector, description: Objects by labels., fields: {}, refused: others}
+"""
+    )
+    assert generated(tmp_path, selection).returncode == 0
+    written = json.loads((tmp_path / "operator/sluicegate/api/pod_fields.json").read_text())
+    fields = written["TopologySpreadConstraint"]["fields"]
+    assert fields["labelSelector"]["type"] == "LabelSelector"
+    assert {name: field.get("required", False) for name, field in fields.items()} == {
+        "labelSelector": False,
+        "topologyKey": True,
+    }
 
 
 def test_scheduling_fields_reach_the_pods_unchanged():

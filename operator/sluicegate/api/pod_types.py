@@ -1,0 +1,221 @@
+"""The parts of a pod spec that a product may have: scheduling, and the pod template of a training.
+
+Which fields there are is in pod_fields.json, which `make crds` generates from the types of the
+`kubernetes` package (.ci/pod_fields.yaml). What isn't a field is refused, so that nothing reaches the
+node, another namespace or a token; the restricted profile is set over a template afterwards (see
+manifests.training_template). All parts are bounded: an open object of the API may hold more than a
+megabyte, which every replica of the operator would have to read.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args, get_origin
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    create_model,
+    model_serializer,
+)
+from pydantic.alias_generators import to_snake
+from pydantic_core import CoreSchema
+
+from sluicegate.api.base import ApiModel, ObjectName, Rule, no_reserved_keys
+from sluicegate.api.containers import EnvName, KeyRef, Quantity, ResourceName, Resources
+from sluicegate.api.extent import compact
+from sluicegate.api.model import LocalRef
+from sluicegate.errors import Problem
+
+MAX_BYTES: Final = 32 * 1024
+OUR_VOLUMES: Final = ("bento", "home", "tmp", "push", "claim")
+OUR_VARIABLES: Final = ("SLUICEGATE_", "BENTOML_", "DOCKER_CONFIG")
+
+LabelKey = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([a-z0-9]([-.a-z0-9]*[a-z0-9])?/)?[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$",
+        max_length=253,
+    ),
+]
+LabelValue = Annotated[
+    str, StringConstraints(pattern=r"^([A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?)?$", max_length=63)
+]
+_Key = Annotated[str, StringConstraints(max_length=317)]
+"""A label's key: a prefix of 253 characters, a slash and a name of 63."""
+_PlainWord = Annotated[str, StringConstraints(max_length=63)]
+_LongText = Annotated[str, StringConstraints(max_length=8192)]
+_Annotation = Annotated[str, StringConstraints(max_length=1024)]
+
+
+_BOUNDS: Final[dict[str, Any]] = {
+    "bool": bool,
+    "AccessModes": Annotated[tuple[_PlainWord, ...], Field(max_length=4)],
+    "Amounts": Annotated[dict[ResourceName, Quantity], Field(max_length=8)],
+    "Annotations": Annotated[dict[_Key, _Annotation], Field(max_length=16)],
+    "Arguments": Annotated[tuple[_LongText, ...], Field(max_length=64)],
+    "DataKey": Annotated[str, StringConstraints(max_length=253)],
+    "Effect": Annotated[
+        str, StringConstraints(pattern="^(NoSchedule|PreferNoSchedule|NoExecute)$", max_length=16)
+    ],
+    "EnvName": EnvName,
+    "FieldPath": Annotated[str, StringConstraints(max_length=256)],
+    "FileMode": Annotated[int, Field(ge=0, le=0o777)],
+    "Grace": Annotated[int, Field(ge=0, le=86_400)],
+    "Image": Annotated[str, StringConstraints(max_length=512)],
+    "Key": _Key,
+    "KeyRef": KeyRef,
+    "Keys": Annotated[tuple[_Key, ...], Field(max_length=16)],
+    "LabelValue": LabelValue,
+    "LabelWords": Annotated[dict[_Key, _PlainWord], Field(max_length=16)],
+    "Labels": Annotated[dict[_Key, LabelValue], Field(max_length=16)],
+    "LocalRefs": Annotated[tuple[LocalRef, ...], Field(max_length=8)],
+    "LongText": _LongText,
+    "ObjectName": ObjectName,
+    "Path": Annotated[str, StringConstraints(max_length=1024)],
+    "PlainWord": _PlainWord,
+    "Positive": Annotated[int, Field(ge=1, le=2**31 - 1)],
+    "Quantity": Quantity,
+    "Resources": Resources,
+    "Seconds": Annotated[int, Field(ge=0, le=2**31)],
+    "TolerationOperator": Literal["Exists", "Equal"],
+    "UserId": Annotated[int, Field(ge=0, le=2**31 - 1)],
+    "Values": Annotated[tuple[_PlainWord, ...], Field(max_length=32)],
+    "Weight": Annotated[int, Field(ge=1, le=100)],
+}
+"""Types of the fields that hold no other part, by their names in pod_fields.json."""
+
+
+class Passed(ApiModel):
+    """Part of a pod spec that is passed on: what isn't given isn't there, whatever its default."""
+
+    model_config = ConfigDict(use_attribute_docstrings=False)
+
+    @model_serializer(mode="wrap")
+    def _only_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        dumped: dict[str, Any] = handler(self)
+        fields = type(self).model_fields
+        given = {
+            name
+            for field in self.model_fields_set
+            for name in (field, fields[field].alias or field)
+            if getattr(self, field) is not None
+        }
+        return {name: value for name, value in dumped.items() if name in given}
+
+
+class _OneContainer(Passed):
+    cel_rules: ClassVar = (
+        Rule(
+            cel="size(self.containers) == 1",
+            holds=lambda self: len(self.containers) == 1,
+            message="give exactly one container, which trains: more go to initContainers",
+            field="containers",
+        ),
+    )
+
+
+class _OwnLabels(Passed):
+    cel_rules: ClassVar = (no_reserved_keys("labels", lambda self: self.labels),)
+
+
+class _OwnVolume(Passed):
+    cel_rules: ClassVar = (
+        Rule(
+            cel=f"!(self.name in {list(OUR_VOLUMES)})",
+            holds=lambda self: self.name not in OUR_VOLUMES,
+            message=f"{', '.join(OUR_VOLUMES)} are the operator's volumes: rename it",
+            field="name",
+        ),
+    )
+
+
+class _OwnVariable(Passed):
+    cel_rules: ClassVar = (
+        Rule(
+            cel=" && ".join(f"!self.name.startsWith('{name}')" for name in OUR_VARIABLES),
+            holds=lambda self: not self.name.startswith(OUR_VARIABLES),
+            message=f"names that begin with {', '.join(OUR_VARIABLES)} are set by the operator:"
+            " choose another",
+            field="name",
+        ),
+    )
+
+
+_BASES: Final[dict[str, type[ApiModel]]] = {
+    "Toleration": ApiModel,
+    "TemplateEnvVar": _OwnVariable,
+    "TemplateMetadata": _OwnLabels,
+    "TemplateSpec": _OneContainer,
+    "TemplateVolume": _OwnVolume,
+}
+
+
+def _build_types() -> dict[str, Any]:
+    """Return the types of pod_fields.json by name; it has each type below those that it holds."""
+    text = Path(__file__).with_name("pod_fields.json").read_text(encoding="utf-8")
+    types = dict(_BOUNDS)
+    for name, entry in json.loads(text).items():
+        fields: dict[str, Any] = {
+            to_snake(alias): _field(alias, field, types) for alias, field in entry["fields"].items()
+        }
+        base = _BASES.get(name, Passed)
+        types[name] = create_model(
+            name, __base__=base, __doc__=entry["description"], __module__=__name__, **fields
+        )
+    return types
+
+
+def _field(alias: str, field: dict[str, Any], types: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the annotation of a field, and its default with its description."""
+    kind: Any = types[field["type"]]
+    if "items" in field:
+        kind = Annotated[tuple.__class_getitem__((kind, ...)), Field(max_length=field["items"])]
+    shared = {"alias": alias, "description": field["description"]}
+    container = get_origin(get_args(kind)[0]) if get_origin(kind) is Annotated else None
+    if field.get("required"):
+        return kind, Field(**shared)
+    if container is tuple:
+        return kind, Field(default=(), **shared)
+    if container is dict:
+        return kind, Field(default_factory=dict, **shared)
+    return kind | None, Field(default=None, **shared)
+
+
+POD_TYPES: Final = _build_types()
+
+
+class _Generated:
+    """Marks a field as one of the generated types."""
+
+    def __init__(self, name: str) -> None:
+        self._type = POD_TYPES[name]
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return handler.generate_schema(self._type)
+
+
+Toleration = Annotated[ApiModel, _Generated("Toleration")]
+Affinity = Annotated[Passed, _Generated("Affinity")]
+TopologySpreadConstraint = Annotated[Passed, _Generated("TopologySpreadConstraint")]
+TrainingTemplate = Annotated[Passed, _Generated("TrainingTemplate")]
+
+
+def reserved_resources(template: Passed) -> dict[str, str]:
+    """Return what the container that trains reserves: what is only limited is requested by its limit."""
+    resources = template.to_dict()["spec"]["containers"][0].get("resources", {})
+    return {**resources.get("limits", {}), **resources.get("requests", {})}
+
+
+def check_pod_template(
+    template: Passed, path: str = "spec.retraining.podTemplate"
+) -> tuple[Problem, ...]:
+    """What the types can't say of a template: its size. Empty when it may be used."""
+    size = len(compact(template.to_dict()).encode())
+    if size > MAX_BYTES:
+        return (Problem(path, f"has {size} bytes: keep it to {MAX_BYTES}"),)
+    return ()
