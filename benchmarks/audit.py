@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
-ASIDE = frozenset({"leases", "events"})
+SUPPLEMENTARY = frozenset({"leases", "events"})
 """Resources whose writes are counted apart: they are no product's."""
 SUCCESS = range(200, 300)
 
@@ -39,7 +39,7 @@ class Request(NamedTuple):
     @property
     def is_aside(self) -> bool:
         """Whether it is of a lease or an event."""
-        return self.resource.partition("/")[0] in ASIDE
+        return self.resource.partition("/")[0] in SUPPLEMENTARY
 
 
 Requests = Counter[Request]

@@ -158,7 +158,7 @@ def build_registry(operator: Operator, watched: Iterable[Watched]) -> kopf.Opera
     async def log_in(**_: Any) -> kopf.AiohttpSession:
         await pace.wait()
         configuration = await login()
-        session = watching_session(configuration, operator.watches, operator.patience)
+        session = watching_session(configuration, operator.watches, operator.backpressure)
         return kopf.AiohttpSession(server=configuration.host, aiohttp_session=session)
 
     kopf.on.login(registry=registry, id="log-in", backoff=LOGIN_SECONDS)(log_in)

@@ -132,7 +132,7 @@ class Operator:
         self._transport = Transport(ports.connect(), spans, clock=clock)
         # Asked every few seconds, it is the first to notice that the API server is back.
         self._lease_transport = Transport(ports.connect(), on_return=self._on_answer, clock=clock)
-        self.patience = self._transport.patience
+        self.backpressure = self._transport.backpressure
         self._elector = self._build_elector()
         self.api = self._build_api(settings.write_rate, settings.write_burst)
         self.caches = Caches(program.watched)

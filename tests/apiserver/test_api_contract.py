@@ -697,11 +697,11 @@ async def test_a_client_waits_for_the_retry_after_of_a_429_before_it_writes(seat
     wish = config_map(namespace, b="1")
     with pytest.raises(errors.TooManyRequests, match=r": 429: .* try again later\.\Z") as refused:
         await api.apply(CONFIG_MAPS, wish, resource_version=ABSENT)
-    assert transport.patience.left == refused.value.retry_after == 1
+    assert transport.backpressure.left == refused.value.retry_after == 1
     seat.set()
     written = None
     while written is None:  # the server releases the seat in its time
-        clock.now += transport.patience.left
+        clock.now += transport.backpressure.left
         with suppress(errors.TooManyRequests):
             written = await api.apply(CONFIG_MAPS, wish, resource_version=ABSENT)
     assert written["data"] == {"b": "1"}

@@ -1,1 +1,1 @@
-"""The only package that talks to the API server."""
+"""The client of the API server; no other package sends requests to it."""

@@ -1,7 +1,7 @@
-"""The API server's wish to be left alone for a while, kept for all who share it.
+"""Backpressure of the API server: the pause that a 429 asks for, shared by all senders.
 
-A 429 is meant for the client, not for the one request that happened to get it: what another
-worker, the resync or a watch sends meanwhile is as unwelcome.
+A 429 applies to the client, not only to the request that received it: requests of other workers, of
+the resync or of a watch would be rejected as well.
 """
 
 import asyncio
@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 
 
-class Patience:
-    """Until when nothing is to be sent; in force from the answer on."""
+class Backpressure:
+    """The time until which no request is sent."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -18,14 +18,14 @@ class Patience:
 
     @property
     def left(self) -> float:
-        """Return the seconds for which the API server still wants to be left alone."""
+        """Seconds until requests may be sent again; 0 if they may be sent now."""
         return max(0.0, self._until - self._clock())
 
-    def ask(self, seconds: float) -> None:
-        """Take in a Retry-After."""
+    def pause_for(self, seconds: float) -> None:
+        """Pause all requests for the seconds of a Retry-After."""
         self._until = max(self._until, self._clock() + seconds)
 
     async def wait(self) -> None:
-        """Return when requests are welcome again."""
+        """Wait until requests may be sent again."""
         while left := self.left:  # noqa: ASYNC110  # another answer may prolong it
             await asyncio.sleep(left)

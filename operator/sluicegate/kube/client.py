@@ -1,7 +1,7 @@
-"""The port to the API server: the few verbs the operator needs, over plain dictionaries.
+"""The client of the API server for the operator: reads and gated writes of plain dictionaries.
 
-Each write passes one gate first. The gate waits for the write budget and then refuses when the
-lease doesn't cover the write any more (see `sluicegate.runtime.write_fence`), so no caller can forget.
+Each write passes one gate first. The gate waits for the write budget, and refuses if the lease
+doesn't cover the write any more (see `sluicegate.runtime.write_fence`), so no caller can bypass it.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -16,10 +16,10 @@ from sluicegate.kube.resources import Key, Resource
 from sluicegate.kube.transport import Body, Transport
 
 PAGE = 250
-"""Objects of a page, some 30 KiB each; smaller pages would make a resync of 5,000 products more
-reads than it may cost."""
-ROOMY = 4
-"""A page of less than this part of the most is followed by a larger one."""
+"""Objects of a page, some 30 KiB each; with smaller pages a resync of 5,000 products would need
+more reads than its budget allows."""
+SMALL_PAGE_DIVISOR = 4
+"""A page with less than the limit divided by this number is followed by a larger one."""
 
 WRITES = Counter(
     "sluicegate_writes_total",
@@ -29,10 +29,10 @@ WRITES = Counter(
 
 
 class WriteGate(Protocol):
-    """What every write must pass, at the last moment before it is sent."""
+    """The gate that every write passes directly before it is sent."""
 
     async def admit(self) -> None:
-        """Return when a write may be sent now; raise WriteFenced when none may."""
+        """Wait until a write may be sent; raise WriteFenced if none may be."""
 
 
 class KubeApi:
@@ -46,7 +46,7 @@ class KubeApi:
         """Objects a page, of kinds whose objects are large."""
 
     def server_time(self) -> float | None:
-        """Return the API server's time in seconds since 1970; None before an answer says it."""
+        """Return the API server's time in seconds since 1970; None before its first answer."""
         return self._transport.server_time()
 
     async def get(self, resource: Resource, key: Key) -> Body:
@@ -58,8 +58,8 @@ class KubeApi:
     ) -> AsyncIterator[Page]:
         """Yield a list page by page; an empty namespace means all of them.
 
-        A page that is too large, or takes too long, is asked for again with half of the objects,
-        and so are the next ones until they have become small.
+        A page that is too large, or takes too long, is requested again with half of the objects;
+        later pages grow again once they are small.
         """
         token, limit = "", min(chunk, self._limits.get(resource, chunk))
         while True:
@@ -76,15 +76,15 @@ class KubeApi:
                 raise
             yield page
             token = page.token
-            del page  # nothing here holds it while the next one is read
-            if size < MOST_BYTES // ROOMY:
+            del page  # so that it isn't kept in memory while the next one is read
+            if size < MOST_BYTES // SMALL_PAGE_DIVISOR:
                 limit = min(chunk, 2 * limit)
             self._limits[resource] = limit
             if not token:
                 return
 
     async def served(self, resource: Resource) -> bool:
-        """Say whether the API server knows this kind: its definition may come and go."""
+        """Return whether the API server serves this kind: its definition may be installed and removed."""
         try:
             answer = await self._read(requests.discovery(resource))
         except NotFound:
@@ -94,9 +94,10 @@ class KubeApi:
     async def apply(
         self, resource: Resource, body: Mapping[str, Any], *, resource_version: str | None = None
     ) -> Body:
-        """Apply an object server-side and return it; Conflict when it left `resource_version`.
+        """Apply an object server-side and return it; Conflict if it isn't at `resource_version` any more.
 
-        Give `requests.ABSENT` for an object that isn't there yet, else the observed version.
+        `resource_version` is the observed one, or `requests.ABSENT` for an object that must not
+        exist.
         """
         return await self._write(
             resource.qualified,
@@ -121,11 +122,11 @@ class KubeApi:
         )
 
     async def try_apply(self, resource: Resource, body: Mapping[str, Any]) -> Body:
-        """Return what applying would give; nothing is stored, so no gate is passed."""
+        """Apply an object as a dry run and return the result; nothing is stored, so no gate is passed."""
         return await self._read(requests.apply(resource, body, manager=self._manager, dry_run=True))
 
     async def create(self, resource: Resource, body: Mapping[str, Any]) -> Body:
-        """Create an object; AlreadyExists when there is one."""
+        """Create an object; AlreadyExists if there is one of that name."""
         return await self._write(
             resource.qualified, requests.create(resource, body, manager=self._manager)
         )
@@ -144,7 +145,7 @@ class KubeApi:
         *,
         resource_version: str | None = None,
     ) -> Body:
-        """Merge `body` into a child of ours; None removes a field."""
+        """Merge `body` into a child owned by the product; None removes a field."""
         return await self._write(
             resource.qualified,
             requests.patch(
@@ -161,7 +162,7 @@ class KubeApi:
         resource_version: str | None = None,
         propagation: str = "Background",
     ) -> None:
-        """Delete the object that was observed; another of that name gives Conflict."""
+        """Delete the object that was observed; Conflict if another one has its name now."""
         await self._write(
             resource.qualified,
             requests.delete(
@@ -174,17 +175,17 @@ class KubeApi:
         )
 
     async def _page(self, request: requests.ApiRequest, *, most: int | None) -> tuple[int, Page]:
-        """Return the answer's bytes and the page in it."""
-        await self._transport.patience.wait()
+        """Return the size of an answer in bytes, and its page."""
+        await self._transport.backpressure.wait()
         text = await self._transport.fetch(request, most=most)
         return len(text), Page(text.decode(errors="replace"))
 
     async def _read(self, request: requests.ApiRequest) -> Body:
-        await self._transport.patience.wait()
+        await self._transport.backpressure.wait()
         return await self._transport.send(request)
 
     async def _write(self, what: str, request: requests.ApiRequest) -> Body:
-        await self._transport.patience.wait()  # before the gate: behind it, nothing waits
+        await self._transport.backpressure.wait()  # before the gate, which a write passes last
         await self._gate.admit()
         answer = await self._transport.send(request)
         WRITES.labels(verb=request.verb, resource=what).inc()

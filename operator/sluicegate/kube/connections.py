@@ -1,7 +1,7 @@
 """One pool of connections to the API server, through the official client.
 
-The client's generated models are left aside: bodies stay dictionaries, so a field that this
-version of the client doesn't know is neither lost nor refused.
+The client's generated models aren't used: bodies remain dictionaries, so a field that is unknown
+to this version of the client is neither lost nor refused.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ UNAUTHORIZED = 401
 
 
 class Login(Protocol):
-    """Makes the client's configuration, again each time the credentials were refused."""
+    """A function that creates the client's configuration, called again after refused credentials."""
 
     async def __call__(self) -> Configuration:
         """Return host, certificate authority and credentials."""
@@ -30,23 +30,23 @@ class Login(Protocol):
 
 @dataclass(eq=False, slots=True)
 class Pool:
-    """Connections under one set of credentials; a retired one is closed after its last use."""
+    """Connections under one set of credentials; a retired pool is closed after its last use."""
 
     client: ApiClient
     users: int = 0
     retired: bool = False
 
     async def close_if_done(self) -> None:
-        """Close it, once its credentials were refused and its last request has ended."""
+        """Close the pool, if its credentials were refused and its last request has ended."""
         if self.retired and not self.users:
             await self.client.close()  # type: ignore[no-untyped-call]
 
 
 class Connections:
-    """A pool that logs in again once its credentials were refused."""
+    """A connection pool that is replaced, with a new login, after its credentials were refused."""
 
     def __init__(self, login: Login) -> None:
-        """Nothing is opened yet."""
+        """Store the login; the first request opens the pool."""
         self._login = login
         self._pool: Pool | None = None
         self._opening = asyncio.Lock()
@@ -60,7 +60,10 @@ class Connections:
     async def exchange(
         self, request: ApiRequest, most: int | None = None
     ) -> tuple[int, bytes, Mapping[str, str]]:
-        """Return status, body and headers of the answer; AnswerTooLarge above so many bytes."""
+        """Send a request; return status, body and headers.
+
+        AnswerTooLarge if the body has more than `most` bytes.
+        """
         pool = await self._open()
         pool.users += 1
         try:
@@ -73,7 +76,7 @@ class Connections:
             await pool.close_if_done()
 
     async def lines(self, request: ApiRequest) -> AsyncIterator[bytes]:
-        """Yield the lines of an answer as they arrive, say of a watch; a KubeError for a failure."""
+        """Yield the lines of an answer as they arrive, such as those of a watch; a KubeError for a failure."""
         pool = await self._open()
         pool.users += 1
         try:
@@ -95,7 +98,7 @@ class Connections:
             await pool.close_if_done()
 
     def _retire(self, pool: Pool) -> None:
-        """Let the next request log in again; running ones keep their connections."""
+        """Retire a pool: the next request logs in again, running ones keep their connections."""
         pool.retired = True
         if self._pool is pool:
             self._pool = None
@@ -110,7 +113,10 @@ class Connections:
 async def exchange(
     client: ApiClient, request: ApiRequest, most: int | None = None
 ) -> tuple[int, bytes, Mapping[str, str]]:
-    """Return status, body and headers of the answer; AnswerTooLarge above so many bytes."""
+    """Send a request; return status, body and headers.
+
+    AnswerTooLarge if the body has more than `most` bytes.
+    """
     response = await send(client, request)
     body = await response.read() if most is None else await read(response.response, most)
     if body is None:
@@ -119,7 +125,7 @@ async def exchange(
 
 
 async def send(client: ApiClient, request: ApiRequest) -> Any:
-    """Send a request; return the client's answer, of which the body isn't read yet."""
+    """Send a request; return the client's response, whose body isn't read yet."""
     headers = CIMultiDict({"Content-Type": request.content_type, "User-Agent": USER_AGENT})
     headers.extend(request.headers)
     await client.update_params_for_auth(
@@ -135,9 +141,9 @@ async def send(client: ApiClient, request: ApiRequest) -> Any:
 
 
 def abandon(response: aiohttp.ClientResponse) -> None:
-    """Leave an answer that may go on: its connection is closed at once.
+    """Close the connection of a response that may not have ended.
 
-    A TLS connection is otherwise closed by agreement, which outlives whoever has ended by then.
+    A TLS connection is otherwise closed with a handshake, which could outlast the event loop.
     """
     connection = response.connection
     if connection is not None and isinstance(connection.transport, asyncio.WriteTransport):
@@ -146,7 +152,7 @@ def abandon(response: aiohttp.ClientResponse) -> None:
 
 
 async def split(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """Yield whole lines of any length; what follows the last one is cut off, and no line."""
+    """Yield whole lines of any length; an incomplete last line is dropped."""
     rest = bytearray()
     async for chunk in chunks:
         rest += chunk
@@ -159,7 +165,7 @@ async def split(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
 
 
 async def read(response: aiohttp.ClientResponse, most: int) -> bytes | None:
-    """Return the body of an answer; None, and the connection is closed, if it has more bytes."""
+    """Return the body of a response; None, with the connection closed, if it has more than `most` bytes."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk

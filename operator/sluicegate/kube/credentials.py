@@ -1,7 +1,7 @@
 """Credentials: in-cluster service account, or the kubeconfig of a person or a test.
 
-The same configuration serves the port and Kopf's watches, so that the two can't be logged in
-to different clusters.
+The client and Kopf's watches use the same configuration, so that they always reach the same
+cluster.
 """
 
 import os
@@ -16,7 +16,7 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 from sluicegate.kube.errors import Unauthorized
 from sluicegate.kube.kubeconfig import in_cluster
 
-# More than workers + events + lease + resync ever have in flight.
+# More than the concurrent requests of workers, events, lease and resync.
 CONNECTIONS = 64
 
 
@@ -33,7 +33,7 @@ async def login() -> Configuration:
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
             await load_kube_config(  # type: ignore[no-untyped-call]
-                # The client's own default is what the variable was when it was imported.
+                # The client reads the variable only when it is imported.
                 config_file=os.environ.get("KUBECONFIG"),
                 client_configuration=configuration,
                 persist_config=False,
@@ -43,14 +43,14 @@ async def login() -> Configuration:
             f"no credentials: {error}; run in a pod with a service account, or set KUBECONFIG"
         ) from error
     # By default, aiohttp reads the environment for each request: two jobs for its
-    # threads, for the proxy and for a netrc file, which cost more than the request does.
+    # threads, for the proxy and for a netrc file, which cost more than the request itself.
     configuration.client_session_kwargs = {"trust_env": False}
     configuration.proxy = configuration.proxy or proxy_for(configuration.host)
     return configuration
 
 
 def proxy_for(url: str) -> str | None:
-    """Return the proxy that the environment (`HTTPS_PROXY`, `NO_PROXY`) names for this URL."""
+    """Return the proxy that the environment (`HTTPS_PROXY`, `NO_PROXY`) sets for this URL."""
     parts = urlsplit(url)
     if not parts.hostname or proxy_bypass(parts.hostname):
         return None
@@ -58,12 +58,12 @@ def proxy_for(url: str) -> str | None:
 
 
 async def bearer_of(configuration: Configuration) -> str | None:
-    """Return the value for the Authorization header; None where certificates do it."""
+    """Return the value for the Authorization header; None if certificates authenticate."""
     settings = await configuration.auth_settings()
     bearer = settings.get("BearerToken")
     return str(bearer["value"]) if bearer else None
 
 
 def tls_of(configuration: Configuration) -> SSLContext:
-    """Return certificate authority and client certificate, as the client itself uses them."""
+    """Return certificate authority and client certificate, as the official client uses them."""
     return RESTClientObject(configuration).ssl_context

@@ -1,7 +1,7 @@
-"""A few requests to the API server over one connection, for commands of a person: no event loop.
+"""A client of the API server over one connection and without an event loop, for commands.
 
-It sends the same requests and raises the same errors as `sluicegate.kube.transport`, and imports
-nothing but the standard library, as a command starts with each call.
+It sends the same requests and raises the same errors as `sluicegate.kube.transport`. It imports
+only the standard library, so that commands start quickly.
 """
 
 import contextlib
@@ -27,18 +27,19 @@ Body = dict[str, Any]
 PAGE: Final = 250
 WATCH_SECONDS: Final = 300
 FIELD_MANAGER: Final = "sluicegate-plugin"
-"""Not kubectl…: Flux removes what managers with that prefix wrote to an object that it applies."""
+"""Field manager of commands. A name with the prefix kubectl would make Flux remove the fields from
+an object that it applies."""
 USER_AGENT: Final = "kubectl-sluicegate"
 GZIP: Final = 31
 """Window bits with which zlib reads gzip."""
 
 
 class DirectClient:
-    """Sends one request after the other; every failure is a KubeError.
+    """A client that sends one request after the other; every failure is a KubeError.
 
     Parameters
     ----------
-    warn : is given each warning that the API server sends with an answer.
+    warn : called with each warning that the API server sends with an answer.
     """
 
     def __init__(self, access: Access, warn: Callable[[str], None] = lambda _: None) -> None:
@@ -79,7 +80,7 @@ class DirectClient:
     def patch(
         self, resource: Resource, key: Key, body: Body, *, resource_version: str | None
     ) -> Body:
-        """Merge `body` into the object as it was at `resource_version`; Conflict at another."""
+        """Merge `body` into an object at `resource_version`; Conflict if it has another version."""
         return self.send(
             requests.patch(
                 resource, key, body, manager=FIELD_MANAGER, resource_version=resource_version
@@ -87,7 +88,7 @@ class DirectClient:
         )
 
     def send(self, request: ApiRequest) -> Body:
-        """Return the answer's object."""
+        """Send a request and return the object of its answer."""
         answer = self._exchange(request)
         body = answer.read()
         if answer.getheader("Content-Encoding") == "gzip":
@@ -101,7 +102,7 @@ class DirectClient:
     ) -> Iterator[tuple[str, Body]]:  # fmt: skip
         """Yield each change (ADDED, MODIFIED, DELETED) until `seconds` are over.
 
-        The first ones are the objects that exist. Ends when the server ends the watch.
+        The first ones are the existing objects. It also ends when the server ends the watch.
         """
         limit = max(1, round(min(seconds or WATCH_SECONDS, WATCH_SECONDS)))
         query = [("watch", "true"), ("timeoutSeconds", str(limit))]
@@ -109,7 +110,9 @@ class DirectClient:
         query += [("labelSelector", labels)] if labels else []
         path = resource.path(namespace)
         request = requests.ApiRequest("watch", "GET", path, query=tuple(query))
-        connection = connect(self._access)  # of its own: requests are sent while it goes on
+        connection = connect(
+            self._access
+        )  # a connection of its own, as requests are sent during the watch
         try:
             answer = self._once(connection, request, None, limit + requests.READ_SECONDS)
             if answer.status // 100 != 2:  # noqa: PLR2004 - an HTTP status is its own name
@@ -139,7 +142,7 @@ class DirectClient:
             self.close()
             gone = isinstance(error, http.client.RemoteDisconnected | ConnectionError)
             if gone and not fresh and request.method == "GET":
-                return self._exchange(request)  # the server closes what is idle
+                return self._exchange(request)  # the server closes idle connections
             server = self._access.server
             raise Transient(f"{request.title}: {server} can't be reached: {error}") from error
 
@@ -160,7 +163,7 @@ class DirectClient:
         headers += self._access.headers
         if body is not None:
             headers += [("Content-Type", request.content_type), ("Content-Length", str(len(body)))]
-        for name, value in headers:  # one by one: a mapping has no second Impersonate-Group
+        for name, value in headers:  # one by one: a mapping can't hold a second Impersonate-Group
             connection.putheader(name, value)
         connection.endheaders(body)
         return connection.getresponse()
@@ -173,7 +176,7 @@ class DirectClient:
 
 
 def connect(access: Access) -> http.client.HTTPConnection:
-    """Return a connection to the API server, which opens with its first request."""
+    """Return a connection to the API server; its first request opens it."""
     parts = urlsplit(access.server)
     host = parts.hostname or ""
     proxy = access.proxy or _proxy_of(parts.scheme, host)
@@ -182,9 +185,9 @@ def connect(access: Access) -> http.client.HTTPConnection:
     if proxy and urlsplit(proxy).scheme != "http":
         raise KubeError(f"the proxy {proxy} can't be used: only http:// proxies can")
     context = _tls(access)
-    port = parts.port or 443  # where none is given, the client reads the end of an IPv6 address
+    port = parts.port or 443  # without one, the client takes the end of an IPv6 address for it
     if access.server_name:
-        return _Named(host, port, context, access.server_name)
+        return _NamedServerConnection(host, port, context, access.server_name)
     if not proxy:
         return http.client.HTTPSConnection(host, port, context=context)
     through = urlsplit(proxy)
@@ -193,7 +196,7 @@ def connect(access: Access) -> http.client.HTTPConnection:
     return connection
 
 
-class _Named(http.client.HTTPSConnection):
+class _NamedServerConnection(http.client.HTTPSConnection):
     """A connection to a server whose certificate has another name than its address."""
 
     def __init__(self, host: str, port: int, context: ssl.SSLContext, name: str) -> None:
@@ -208,7 +211,7 @@ class _Named(http.client.HTTPSConnection):
 
 def _tls(access: Access) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=access.authority or None)
-    # Python 3.13 refuses authorities that every other client of Kubernetes accepts.
+    # Python 3.13 refuses certificate authorities that all other clients of Kubernetes accept.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not access.verify:
         context.check_hostname = False
@@ -226,7 +229,7 @@ def _tls(access: Access) -> ssl.SSLContext:
 
 
 def _proxy_of(scheme: str, host: str) -> str:
-    """The proxy that the environment names for a host; empty for none."""
+    """Return the proxy that the environment sets for a host; empty if there is none."""
     if not any(name.lower().endswith("_proxy") for name in os.environ):
         return ""
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - is slow to import

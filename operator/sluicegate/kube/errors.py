@@ -1,10 +1,10 @@
-"""What can go wrong with the API server, as types: who catches one decides about retrying by it.
+"""Errors of calls to the API server; callers decide about a retry by the type.
 
-Client libraries raise their own exceptions; they are converted at the transport and nothing
-above this package sees them.
+Exceptions of client libraries are converted at the transport; nothing above this package handles
+them.
 """
 
-# ruff: noqa: N818  # the classes are named as the API server names its reasons
+# ruff: noqa: N818  # the classes have the names of the API server's reasons
 
 import json
 from collections.abc import Mapping
@@ -33,31 +33,31 @@ class KubeError(SluicegateError):
 
 
 class BadRequest(KubeError):
-    """The request itself is wrong: a bug of ours, or an older API server."""
+    """The request is invalid: a bug of the operator, or an older API server."""
 
 
 class Unauthorized(KubeError):
-    """The credentials are not accepted (any more)."""
+    """The credentials are not accepted, or not any more."""
 
 
 class Forbidden(KubeError):
-    """RBAC or an admission policy refuses; retrying soon doesn't help."""
+    """RBAC or an admission policy refuses the request; an early retry doesn't help."""
 
 
 class NotFound(KubeError):
-    """The object, or its whole kind, does not exist."""
+    """The object, or its kind, does not exist."""
 
 
 class Conflict(KubeError):
-    """The object changed since it was read: observe again, then decide again."""
+    """The object changed since it was read: observe and decide again."""
 
 
 class AlreadyExists(Conflict):
-    """A creation met an object of that name."""
+    """An object with the name of the one to create exists."""
 
 
 class Gone(KubeError):
-    """A continue token or a resourceVersion is too old: list again."""
+    """A continue token or a resourceVersion has expired: list again."""
 
 
 class Invalid(KubeError):
@@ -65,11 +65,11 @@ class Invalid(KubeError):
 
 
 class Unapplicable(Invalid):
-    """The object as stored breaks its schema so far that the server applies nothing to it."""
+    """The stored object breaks its schema, so that the server applies nothing to it."""
 
 
 class AnswerTooLarge(KubeError):
-    """The answer has more bytes than the caller wants: ask for less."""
+    """The answer has more bytes than the caller accepts: request less."""
 
 
 class Transient(KubeError):
@@ -77,20 +77,20 @@ class Transient(KubeError):
 
 
 class TimedOut(Transient):
-    """No answer in time; the write may or may not have happened."""
+    """No answer before the timeout; the write may or may not have happened."""
 
 
 class WebhookFailed(Transient):
-    """An admission webhook that must be asked gives no answer; other objects may pass."""
+    """A required admission webhook doesn't answer; other objects may pass."""
 
 
 class TooManyRequests(Transient):
-    """The server asks for patience.
+    """429 Too Many Requests.
 
     Attributes
     ----------
     retry_after
-        Seconds the server wants to be left alone.
+        Seconds until the next request may be sent.
     """
 
     def __init__(self, message: str, *, retry_after: float, reason: str = "") -> None:
@@ -99,7 +99,7 @@ class TooManyRequests(Transient):
 
 
 class WriteFenced(KubeError):
-    """The write was not sent, because the lease does not cover it any more."""
+    """The write was not sent, because the lease doesn't cover it any more."""
 
 
 BY_STATUS: Mapping[int, type[KubeError]] = {
@@ -116,18 +116,18 @@ BY_STATUS: Mapping[int, type[KubeError]] = {
 }
 
 UNTYPED = "failed to create typed live object"
-"""How the server puts it, as a 500, when types are wrong that were stored before a schema said so."""
+"""Message of the server, as a 500, if types are wrong that were stored before a schema forbade them."""
 
 UNCALLED = "failed calling webhook"
-"""How the server puts it, as a 500, when it can't reach a webhook whose word it needs."""
+"""Message of the server, as a 500, if it can't reach a required webhook."""
 
 FALLBACK_RETRY_AFTER = 1.0
 LONGEST_RETRY_AFTER = 300.0
-"""No answer may stop the operator for longer; it may come from a broken proxy."""
+"""Longest pause for one answer, which may come from a broken proxy."""
 
 
 def from_response(what: str, status: int, body: bytes, headers: Mapping[str, str]) -> KubeError:
-    """Return the error for an answer that isn't 2xx; `what` names the call in its message."""
+    """Return the error for an answer that isn't 2xx; `what` is the call's name in its message."""
     answer = parse_status(body)
     reason = str(answer.get("reason") or "")
     message = str(answer.get("message") or body[:LONGEST_DETAIL].decode(errors="replace").strip())
@@ -144,7 +144,7 @@ def from_response(what: str, status: int, body: bytes, headers: Mapping[str, str
 
 
 def parse_status(body: bytes) -> dict[str, Any]:
-    """Return the Status object of an error, or an empty one: proxies answer with anything."""
+    """Return the Status object of an error, or an empty one: proxies may answer with any text."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
@@ -153,7 +153,7 @@ def parse_status(body: bytes) -> dict[str, Any]:
 
 
 def retry_after(answer: Mapping[str, Any], headers: Mapping[str, str]) -> float:
-    """Return the seconds a 429 asks for: by header, else by Status details, else one; 300 at most."""
+    """Return the seconds of a 429: from its header, else from Status details, else one; 300 at most."""
     details = answer.get("details")
     hinted = details.get("retryAfterSeconds") if isinstance(details, dict) else None
     for value in (headers.get("Retry-After"), hinted):

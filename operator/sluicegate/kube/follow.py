@@ -1,6 +1,6 @@
-"""All objects of a kind as they are now: a list, then a watch, and a list again where it breaks.
+"""A local copy of all objects of a kind: a list, then a watch, and a new list after a failure.
 
-For processes that read alone, the page for instance; the operator's own watches are Kopf's.
+For processes that only read, such as the portfolio page; the operator's own watches are Kopf's.
 """
 
 import asyncio
@@ -19,40 +19,40 @@ from sluicegate.kube.resources import Key, Resource, key_of
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS: Final = 240
-"""After which a watch is renewed: a connection that died in silence is noticed by then."""
+"""Seconds after which a watch is renewed, so that a dead connection is noticed."""
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
 
 
 class Lines(Protocol):
-    """Yields the lines of an answer as they arrive."""
+    """A source of the lines of an answer."""
 
     def lines(self, request: ApiRequest) -> AsyncIterator[bytes]:
-        """The lines; a KubeError for a failure."""
+        """Yield the lines of an answer as they arrive; a KubeError for a failure."""
 
 
 class Sink(Protocol):
-    """Takes in the objects of one kind."""
+    """Receiver of the objects of one kind."""
 
     def observe(self, body: Mapping[str, Any]) -> None:
-        """An object is there, or has changed."""
+        """Take an object that exists or has changed."""
 
     def forget(self, key: Key) -> None:
-        """An object was deleted."""
+        """Drop an object that was deleted."""
 
     def listed(self, kept: set[Key], namespace: str) -> None:
-        """A list of a namespace (all when it is empty) has ended; what it does not hold is gone."""
+        """Drop all objects of a namespace (of all, if it is empty) that are not in `kept`, after a list."""
 
-    def heard(self) -> None:
-        """The API server has answered: what is held is as it is now."""
+    def mark_current(self) -> None:
+        """Note that the API server has answered, so that the copy is current."""
 
 
 class _Outdated(Exception):  # noqa: N818 - says what is the case
-    """The watch can't go on from its version: list again."""
+    """The watch can't continue from its version: list again."""
 
 
 class Follower:
-    """Keeps a sink like one kind in one namespace, or in all when that is empty."""
+    """Loop that keeps a sink equal to one kind in one namespace, or in all if that is empty."""
 
     def __init__(
         self, api: KubeApi, wire: Lines, resource: Resource, sink: Sink, *, namespace: str = ""
@@ -66,7 +66,7 @@ class Follower:
         """Set once a whole list was taken in."""
 
     async def run(self) -> None:
-        """Follow indefinitely; what fails is logged, and done again after a pause."""
+        """Follow until cancelled; a failure is logged, and retried after a pause."""
         pause = FIRST_PAUSE
         while True:
             try:
@@ -77,8 +77,8 @@ class Follower:
             except _Outdated:
                 await asyncio.sleep(FIRST_PAUSE)
             except (KubeError, ValueError, KeyError) as error:
-                asked = error.retry_after if isinstance(error, TooManyRequests) else 0.0
-                wait = max(asked, pause * random.uniform(0.5, 1))
+                requested = error.retry_after if isinstance(error, TooManyRequests) else 0.0
+                wait = max(requested, pause * random.uniform(0.5, 1))
                 logger.warning("%s: retried in %.0f s: %s", self._resource.qualified, wait, error)
                 await asyncio.sleep(wait)
                 pause = min(2 * pause, LONGEST_PAUSE)
@@ -90,15 +90,15 @@ class Follower:
             for body in page.items:
                 kept.add(key_of(body))
                 self._sink.observe(body)
-                await asyncio.sleep(0)  # requests are answered meanwhile
+                await asyncio.sleep(0)  # lets the loop answer requests in between
             version = page.resource_version
         self._sink.listed(kept, self._namespace)
-        self._sink.heard()
+        self._sink.mark_current()
         self.primed.set()
         return version
 
     async def _watch(self, version: str) -> str:
-        """Take in what changes until the server ends the watch; return where to go on."""
+        """Pass changes to the sink until the server ends the watch; return the version to continue from."""
         request = requests.watch(
             self._resource, namespace=self._namespace, version=version, seconds=WATCH_SECONDS
         )
@@ -113,7 +113,7 @@ class Follower:
                 case "ADDED" | "MODIFIED":
                     self._sink.observe(body)
                 case _:
-                    pass  # a bookmark: only its version counts
+                    pass  # a bookmark, of which only the version is used
             version = str(body["metadata"]["resourceVersion"])
-            self._sink.heard()
+            self._sink.mark_current()
         return version

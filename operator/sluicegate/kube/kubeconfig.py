@@ -1,8 +1,8 @@
-"""How a command of a person reaches the API server: read from kubeconfig files, without a client library.
+"""Access of a command to the API server, read from kubeconfig files without a client library.
 
-The official client takes over a second to import. A command that reads one object must not wait for
-it, so this reads the documented format itself: several files, contexts, certificates, tokens, exec
-plugins, proxies and impersonation. The operator goes through `sluicegate.kube.credentials`.
+The official client takes over a second to import, too long for a command that reads one object. So
+this module reads the documented format: several files, contexts, certificates, tokens, exec
+plugins, proxies and impersonation. The operator uses `sluicegate.kube.credentials`.
 """
 
 import base64
@@ -25,11 +25,11 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a person chooses on the command line; empty where the kubeconfig decides.
+    """Options of the command line; empty where the kubeconfig decides.
 
     Attributes
     ----------
-    user, groups : whom to impersonate.
+    user, groups : user and groups to impersonate.
     """
 
     kubeconfig: str = ""
@@ -40,15 +40,15 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Address, certificates and credentials.
+    """Address, certificates and credentials of the API server.
 
     Attributes
     ----------
     authority, certificate, key : PEM texts; empty for those of the system, or for none.
-    server_name : the name in the server's certificate, where the address has another.
-    proxy : address of an HTTP proxy; empty for what the environment names.
+    server_name : the name in the server's certificate, if it differs from the address.
+    proxy : address of an HTTP proxy; empty for that of the environment.
     namespace : that of the context.
-    headers : Authorization and Impersonate-…, as far as they are set.
+    headers : Authorization and Impersonate-…, if they are set.
     """
 
     server: str
@@ -63,7 +63,7 @@ class Access:
 
 
 def read_access(selection: Selection, environment: Mapping[str, str]) -> Access:
-    """Read where the API server is and who asks.
+    """Read address and credentials of the API server.
 
     Raises
     ------
@@ -76,8 +76,8 @@ def read_access(selection: Selection, environment: Mapping[str, str]) -> Access:
     config = _merged(paths)
     name = selection.context or _word(config, "current-context")
     if not name:
-        shown = os.pathsep.join(map(str, paths))
-        raise invalid("current-context", f"no context is set in {shown}: choose one by --context")
+        files = os.pathsep.join(map(str, paths))
+        raise invalid("current-context", f"no context is set in {files}: choose one by --context")
     context = _entry(config, "contexts", name)
     cluster = _entry(config, "clusters", _word(context, "cluster"))
     account = _word(context, "user")
@@ -97,7 +97,7 @@ def read_access(selection: Selection, environment: Mapping[str, str]) -> Access:
 
 
 def in_cluster(environment: Mapping[str, str]) -> bool:
-    """Say whether this process runs in a pod; an explicit KUBECONFIG wins."""
+    """Return whether this process runs in a pod; an explicit KUBECONFIG has precedence."""
     return "KUBERNETES_SERVICE_HOST" in environment and "KUBECONFIG" not in environment
 
 
@@ -120,23 +120,23 @@ def _paths(selection: Selection, environment: Mapping[str, str]) -> list[Path]:
 
 
 def _merged(paths: Sequence[Path]) -> Entry:
-    """One configuration of several files: the first that has a name or a value wins."""
+    """Merge several files into one configuration: the first file that sets a name or a value has precedence."""
     merged: Entry = {"contexts": {}, "clusters": {}, "users": {}}
     present = [path for path in paths if path.is_file()]
     if not present:
-        shown = os.pathsep.join(map(str, paths))
+        files = os.pathsep.join(map(str, paths))
         raise invalid(
-            "kubeconfig", f"there is no {shown}: set KUBECONFIG, or give --kubeconfig FILE"
+            "kubeconfig", f"there is no {files}: set KUBECONFIG, or give --kubeconfig FILE"
         )
     for path in present:
         document = _document(path)
         if document.get("current-context"):
             merged.setdefault("current-context", document["current-context"])
         for kind in ("contexts", "clusters", "users"):
-            for one in document.get(kind) or ():
-                if isinstance(one, dict) and isinstance(one.get(kind[:-1]), dict):
+            for item in document.get(kind) or ():
+                if isinstance(item, dict) and isinstance(item.get(kind[:-1]), dict):
                     merged[kind].setdefault(
-                        str(one.get("name")), one[kind[:-1]] | {"": str(path.parent)}
+                        str(item.get("name")), item[kind[:-1]] | {"": str(path.parent)}
                     )
     return merged
 
@@ -152,7 +152,7 @@ def _document(path: Path) -> Entry:
             document = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     except ValueError as error:
         raise invalid(str(path), f"is no JSON: {error}") from error
-    except Exception as error:  # yaml.YAMLError, which is imported only where it may be raised
+    except Exception as error:  # yaml.YAMLError; yaml is imported only here
         raise invalid(str(path), f"is no YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(document, dict):
         raise invalid(str(path), "is no kubeconfig: write a mapping with clusters, users, contexts")
@@ -160,11 +160,11 @@ def _document(path: Path) -> Entry:
 
 
 def _entry(config: Entry, kind: str, name: str) -> Entry:
-    found = config[kind].get(name)
-    if found is None:
-        known = ", ".join(sorted(config[kind])) or "none"
-        raise invalid(f"{kind}[{name}]", f"is missing in the kubeconfig, which has: {known}")
-    entry: Entry = found
+    match = config[kind].get(name)
+    if match is None:
+        names = ", ".join(sorted(config[kind])) or "none"
+        raise invalid(f"{kind}[{name}]", f"is missing in the kubeconfig, which has: {names}")
+    entry: Entry = match
     return entry
 
 
@@ -208,14 +208,14 @@ def _executed(plugin: Entry, folder: str, access: Access, environment: Mapping[s
     info = {"apiVersion": version, "kind": "ExecCredential", "spec": spec}
     own = {one["name"]: one["value"] for one in plugin.get("env") or ()}
     program = _word(plugin, "command")
-    if os.sep in program:  # otherwise it is looked up in PATH
+    if os.sep in program:  # otherwise it is searched in PATH
         program = str(Path(folder) / program)
     command = [program, *map(str, plugin.get("args") or ())]
     try:
         done = subprocess.run(
             command,
             env={**environment, **own, "KUBERNETES_EXEC_INFO": json.dumps(info)},
-            stdout=subprocess.PIPE,  # standard input and error stay the person's, who may be asked
+            stdout=subprocess.PIPE,  # the plugin may ask the person on standard input and error
             check=False,
         )
     except OSError as error:
@@ -243,7 +243,7 @@ def _impersonating(access: Access, selection: Selection, user: Entry) -> Access:
 
 
 def _word(entry: Entry, name: str) -> str:
-    """A field's text; empty where it is absent or null."""
+    """Return a field's text; empty if it is absent or null."""
     return str(entry.get(name) or "")
 
 
@@ -252,7 +252,7 @@ def _bearer(token: str) -> tuple[str, str]:
 
 
 def _pem(entry: Entry, name: str) -> str:
-    """The PEM text of a field: inline as base64 (…-data), or in a file."""
+    """Return the PEM text of a field: inline as base64 (…-data), or in a file."""
     if data := entry.get(f"{name}-data"):
         try:
             return base64.b64decode(str(data), validate=False).decode()
@@ -262,7 +262,7 @@ def _pem(entry: Entry, name: str) -> str:
 
 
 def _path(entry: Entry, name: str) -> Path:
-    """A path of the kubeconfig: relative ones begin at the file's folder."""
+    """Return a path of the kubeconfig; relative ones begin at the file's folder."""
     return Path(entry[""]) / str(entry[name])
 
 

@@ -1,7 +1,7 @@
-"""The one Lease object that replicas contend for: its form on the wire, read and written.
+"""The Lease object of leader election: read, written and converted.
 
-These writes pass no gate: they are what the gate is made of. Each is guarded by the
-resourceVersion instead, so of two contenders exactly one succeeds.
+These writes pass no gate, as the gate depends on them. Each is guarded by the resourceVersion
+instead, so of two contenders exactly one succeeds.
 """
 
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ MANAGER = "sluicegate-lease"
 
 @dataclass(frozen=True, slots=True)
 class LeaseRecord:
-    """A Lease as it was read, or as it shall be written.
+    """Content of a Lease.
 
-    `resource_version` is empty for one that doesn't exist yet. Times are the holder's wall
-    clock, for people: no decision uses them.
+    `resource_version` is empty for a Lease that doesn't exist yet. Times are of the holder's wall
+    clock and informative: no decision uses them.
     """
 
     holder: str = ""
@@ -34,14 +34,14 @@ class LeaseRecord:
 
 
 class LeaseStore:
-    """Reads and writes one Lease."""
+    """Reader and writer of one Lease."""
 
     def __init__(self, transport: Transport, key: Key) -> None:
         self._transport = transport
         self._key = key
 
     async def read(self) -> LeaseRecord | None:
-        """Return the record, or None when there is no such Lease."""
+        """Return the record, or None if there is no such Lease."""
         try:
             return parse_lease(await self._transport.send(requests.get(LEASES, self._key)))
         except NotFound:
@@ -55,7 +55,7 @@ class LeaseStore:
 
 
 def parse_lease(body: Mapping[str, Any]) -> LeaseRecord:
-    """Return the record of a Lease object; fields that others left out are empty."""
+    """Convert a Lease object to a record; absent fields are empty."""
     spec = body.get("spec") or {}
     return LeaseRecord(
         holder=spec.get("holderIdentity") or "",
@@ -68,7 +68,7 @@ def parse_lease(body: Mapping[str, Any]) -> LeaseRecord:
 
 
 def render_lease(key: Key, record: LeaseRecord) -> dict[str, Any]:
-    """Return the Lease object of a record."""
+    """Convert a record to a Lease object."""
     meta = {"namespace": key.namespace, "name": key.name}
     if record.resource_version:
         meta["resourceVersion"] = record.resource_version
@@ -85,12 +85,12 @@ def render_lease(key: Key, record: LeaseRecord) -> dict[str, Any]:
 
 
 def render_time(moment: datetime) -> str:
-    """Return a MicroTime: RFC 3339 in UTC, always with six digits, as the API server wants."""
+    """Format a MicroTime: RFC 3339 in UTC, with six digits, as the API server requires."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def parse_time(text: str | None) -> datetime | None:
-    """Return a time of the API server, None for one that is absent or unreadable."""
+    """Parse a time of the API server; None if it is absent or unreadable."""
     if not text:
         return None
     try:

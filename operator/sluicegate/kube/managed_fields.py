@@ -1,9 +1,8 @@
-"""Which part of a live object is ours, told by the server's own record of field ownership.
+"""The part of a live object that the operator owns, by the server's record of field ownership.
 
-A child is applied again only when what we would apply differs from what we own as it stands.
-Comparing with the owned part, instead of with what was sent last, needs no memory: it works on
-the first page after a restart, it sees a hand edit (the editor took the field over), and it
-ignores what others added.
+A child is applied again only if the manifest differs from the owned part of the live object.
+Comparing with the owned part, instead of with the last manifest, needs no memory: it works after a
+restart, it detects a manual edit (the editor took over the field), and it ignores fields of others.
 """
 
 import json
@@ -17,32 +16,32 @@ from sluicegate.api.containers import amount
 
 Fields = "Mapping[str, Any]"
 
-IDENTITY = ("apiVersion", "kind")  # sent with every apply, never listed among owned fields
+IDENTITY = ("apiVersion", "kind")  # sent with every apply, but never among the owned fields
 QUANTITIES = frozenset({"requests", "limits", "sizeLimit", "storage"})
-"""Fields in which the server rewrites what was sent: 0.5 becomes 500m."""
+"""Fields whose values the server normalises: 0.5 becomes 500m."""
 
 
 def owned_fields(body: Mapping[str, Any], manager: str) -> dict[str, Any]:
-    """Return the field set that `manager` holds by server-side apply, empty when there is none."""
+    """Return the field set that `manager` owns by server-side apply, empty if there is none."""
     return dict(_entry(body, manager).get("fieldsV1") or {})
 
 
 def written_at(body: Mapping[str, Any], manager: str) -> int:
-    """Return when `manager` last changed what it holds, in seconds of the server's clock; 0 if never."""
+    """Return the time of the last change by `manager`, in seconds of the server's clock; 0 if never."""
     moment = _entry(body, manager).get("time")
     return int(datetime.fromisoformat(moment).timestamp()) if moment else 0
 
 
 def _entry(body: Mapping[str, Any], manager: str) -> Mapping[str, Any]:
-    """What the server recorded of a manager's server-side apply; empty when there was none."""
+    """Return the server's record of a manager's server-side apply; empty if there is none."""
     for entry in body.get("metadata", {}).get("managedFields") or ():
         if (
             entry.get("manager") == manager
             and entry.get("operation") == "Apply"
             and not entry.get("subresource")
         ):
-            found: Mapping[str, Any] = entry
-            return found
+            record: Mapping[str, Any] = entry
+            return record
     return {}
 
 
@@ -53,7 +52,7 @@ def owned_part(body: Mapping[str, Any], manager: str) -> dict[str, Any]:
 
 
 def pick(value: Any, fields: Mapping[str, Any]) -> Any:
-    """Return the part of `value` that a FieldsV1 set names; an empty set means all of it."""
+    """Return the part of `value` that a FieldsV1 set selects; an empty set selects all of it."""
     if not fields.keys() - {"."}:
         return value
     if isinstance(value, dict):
@@ -75,25 +74,25 @@ def pick_items(items: list[Any], fields: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def has_key(item: Any, key: Mapping[str, Any]) -> bool:
-    """Say whether a list-map's item has this key."""
+    """Return whether a list-map's item has this key."""
     return isinstance(item, dict) and all(item.get(name) == value for name, value in key.items())
 
 
 def fingerprint(applied: Mapping[str, Any]) -> str:
-    """Return a short digest of an object as applied, or of an owned part: equal if in sync.
+    """Return a short digest of a manifest or of an owned part; equal digests mean in sync.
 
-    Both sides are brought to one form: fields that the server drops (empty or null) and the
-    object's identity don't count, numbers and quantities count by their amount, and the order
-    of list-map items doesn't matter where items have names.
+    Both sides are normalised: fields that the server drops (empty or null) and the object's
+    identity are ignored, numbers and quantities are compared by their amount, and the order of
+    list-map items is ignored where items have names.
     """
     return _DIGESTS.of(applied, lambda: _fingerprint(applied))
 
 
 def owned_fingerprint(body: Mapping[str, Any], manager: str) -> str:
-    """Return the fingerprint of what `manager` applied of a live object."""
+    """Return the fingerprint of the part of a live object that `manager` applied."""
     fields = owned_fields(body, manager)
     read = {name: body.get(name.removeprefix("f:")) for name in fields}
-    if "f:metadata" in fields:  # the rest of it changes with each write of anybody
+    if "f:metadata" in fields:  # the rest of the metadata changes with each write
         read["f:metadata"] = pick(body["metadata"], fields["f:metadata"])
     return _DIGESTS.of([fields, read], lambda: _fingerprint(owned_part(body, manager)))
 
@@ -107,7 +106,7 @@ def _fingerprint(applied: Mapping[str, Any]) -> str:
 
 
 class Digests:
-    """The fingerprints that were computed last, by what they were computed from.
+    """Cache of the newest fingerprints, by digests of their inputs.
 
     An object is compared many times between two changes: a Deployment's status changes with each
     step of its pods, and each reconcile builds the manifests again.
@@ -118,31 +117,31 @@ class Digests:
         self._known: OrderedDict[bytes, str] = OrderedDict()
 
     def of(self, read: Any, compute: Callable[[], str]) -> str:
-        """Return the fingerprint of what was read, computed unless it is known.
+        """Return the fingerprint of an input, from the cache if possible.
 
         Parameters
         ----------
-        read : all that the fingerprint depends on, as JSON has it.
+        read : all inputs of the fingerprint, as JSON.
         """
-        digest = blake2b(json.dumps(read).encode(), digest_size=16).digest()
-        found = self._known.pop(digest, None) or compute()
-        self._known[digest] = found
+        key = blake2b(json.dumps(read).encode(), digest_size=16).digest()
+        fingerprint_text = self._known.pop(key, None) or compute()
+        self._known[key] = fingerprint_text
         if len(self._known) > self._most:
             self._known.popitem(last=False)
-        return found
+        return fingerprint_text
 
 
 _DIGESTS: Final = Digests(4096)
-"""Enough for what a thousand products are at while they start: a MiB."""
+"""A cache large enough for a thousand products while they start: a MiB."""
 
 
 def canonical(value: Any, *, quantity: bool = False) -> Any:
-    """Return a value in the one form both sides of a comparison are brought to.
+    """Normalise a value for the comparison.
 
     Parameters
     ----------
-    quantity : whether it stands where the server expects amounts. Elsewhere text is text: a
-        revision such as 61e9999999 is no number, and version 1.10 isn't version 1.1.
+    quantity : whether it is in a field of amounts. Other text isn't converted: a revision such as
+        61e9999999 is no number, and version 1.10 isn't version 1.1.
     """
     if isinstance(value, dict):
         pairs = {
@@ -160,7 +159,7 @@ def canonical(value: Any, *, quantity: bool = False) -> Any:
 
 
 def plain_amount(value: Any) -> str:
-    """Return a quantity as its plain amount, what isn't one as it is."""
+    """Return a quantity as its plain amount; other text unchanged."""
     try:
         return str(amount(value).normalize())
     except ValueError:

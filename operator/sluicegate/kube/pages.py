@@ -1,7 +1,7 @@
-"""A page of a list, read an object at a time: only its text, and one object, are held at once.
+"""A page of a list, parsed one object at a time: memory holds only its text and one object.
 
-Small objects take twenty times their text once they are parsed, and one that is nested too deeply
-can't be parsed at all. Neither may keep the others of its page from being read.
+Small objects need twenty times the memory of their text once they are parsed, and one that is
+nested too deeply can't be parsed at all. Neither may prevent that the others of its page are read.
 """
 
 import json
@@ -12,9 +12,9 @@ from typing import Any
 from sluicegate.kube.errors import KubeError, Transient
 
 MOST_BYTES = 16 * 1024 * 1024
-"""Of an answer that is taken; a page of ordinary objects has a third."""
+"""Largest answer that is accepted; a page of ordinary objects has a third of it."""
 DEEPEST = 200
-"""Levels of an object that are kept where it has more than can be parsed."""
+"""Levels that are kept of an object with more levels than can be parsed."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')
@@ -25,19 +25,19 @@ class Page:
     """A part of a list; all pages of one list show the state at `resource_version`."""
 
     def __init__(self, text: str) -> None:
-        """Take the JSON of a list; where it is none, Transient is raised as it is read."""
+        """Store the JSON of a list; if it isn't one, iterating raises Transient."""
         self._meta: Any = None
         self.items = self._parse(text)
         """The objects, each parsed when it is asked for, and once."""
 
     @property
     def resource_version(self) -> str:
-        """The state that the page shows; unread objects are skipped."""
+        """The version of the state that the page shows; unread objects are skipped."""
         return str(self._after().get("resourceVersion", ""))
 
     @property
     def token(self) -> str:
-        """What asks for the next page; empty on the last one."""
+        """The token of the next page; empty on the last one."""
         return str(self._after().get("continue") or "")
 
     def _after(self) -> dict[str, Any]:
@@ -65,13 +65,13 @@ class Page:
 
 
 def _objects(text: str, at: int) -> Generator[dict[str, Any], None, int]:
-    """Yield the objects of the list that begins here; return where it ends."""
+    """Yield the objects of the list that begins at `at`; return the position of its end."""
     at = _expect(text, at, "[")
     while text[at] != "]":
         value, at = _value(text, at)
         if isinstance(value, dict):
             yield value
-        del value  # or it would be held while the next one is parsed
+        del value  # so that it isn't kept in memory while the next one is parsed
         at = _next(text, at, "]")
     return at + 1
 
@@ -85,7 +85,7 @@ def _value(text: str, at: int) -> tuple[Any, int]:
 
 
 def parse_object(title: str, body: bytes) -> dict[str, Any]:
-    """Return the JSON object of an answer that isn't an error, to the request of this title."""
+    """Parse the JSON object of a successful answer to the request of this title."""
     try:
         answer = parse(body.decode())
     except ValueError as error:
@@ -96,7 +96,7 @@ def parse_object(title: str, body: bytes) -> dict[str, Any]:
 
 
 def parse(text: str) -> Any:
-    """Parse one JSON value, without what is nested too deeply; ValueError for what is none."""
+    """Parse one JSON value, without levels that are too deep; ValueError if it is none."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -104,7 +104,7 @@ def parse(text: str) -> Any:
 
 
 def cut(text: str, at: int = 0) -> tuple[str, int]:
-    """The JSON value that begins here without what is nested too deeply, and where it ends."""
+    """Return the JSON value that begins at `at` without levels that are too deep, and where it ends."""
     kept, begin, depth = [], at, 0
     for token in _TOKEN.finditer(text, at):
         if (mark := token[0]) in "[{":
@@ -121,7 +121,7 @@ def cut(text: str, at: int = 0) -> tuple[str, int]:
 
 
 def _expect(text: str, at: int, mark: str) -> int:
-    """Where the next thing after this mark begins."""
+    """Return the position after a mark; ValueError if it isn't there."""
     at = _skip(text, at)
     if text[at : at + 1] != mark:
         raise ValueError(f"no {mark} at character {at}")
@@ -129,7 +129,7 @@ def _expect(text: str, at: int, mark: str) -> int:
 
 
 def _next(text: str, at: int, end: str) -> int:
-    """Where the next member begins, or where the end is."""
+    """Return the position of the next member, or of the end."""
     at = _skip(text, at)
     return at if text[at : at + 1] == end else _expect(text, at, ",")
 

@@ -1,7 +1,7 @@
 """Requests to the API server as values, built by pure functions.
 
-What is sent can so be tested without a server, and the rules that keep two operators apart
-(preconditions, field manager, short timeouts of writes) are visible in one place.
+So requests can be tested without a server, and the rules that keep two operators apart
+(preconditions, field manager, short timeouts of writes) are in one place.
 """
 
 import dataclasses
@@ -13,15 +13,17 @@ from urllib.parse import quote, urlencode
 from sluicegate.kube.resources import Key, Resource
 
 READ_SECONDS = 10.0
-LIST_SECONDS = 15.0  # a page is of bounded size; one that is swallowed must not be waited for long
-WRITE_SECONDS = 3.0  # shorter than the fence's margin, so that no write outlives the lease
+LIST_SECONDS = 15.0  # a page has a bounded size; a lost request must end soon
+WRITE_SECONDS = (
+    3.0  # shorter than the fence's margin, so that no write is sent after the lease has expired
+)
 
 ABSENT = "1"
 """As a resourceVersion: the object must not exist yet.
 
-No object is ever at version 1, so the server answers 409 for any that exists, and creates one
-that doesn't (measured on 1.37 for built-in and custom kinds). What a leader sends late can so
-not overwrite what its successor created meanwhile.
+No object is ever at version 1, so the server answers 409 for an existing object, and creates a
+missing one (measured on 1.37 for built-in and custom kinds). So a late write of a former leader
+can't overwrite an object that its successor has created.
 """
 
 JSON = "application/json"
@@ -31,7 +33,7 @@ MERGE = "application/merge-patch+json"
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """One call: `verb` is its name in metrics, `seconds` the limit for the whole of it.
+    """One call: `verb` is its name in metrics, `seconds` the timeout of the whole call.
 
     `headers` are sent one by one, as a name may occur several times.
     """
@@ -47,12 +49,12 @@ class ApiRequest:
 
     @property
     def target(self) -> str:
-        """Return path and query."""
+        """Path and query."""
         return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
 
     @property
     def title(self) -> str:
-        """Return what error messages call this request."""
+        """Name of this request in error messages."""
         return f"{self.verb} {self.path}"
 
 
@@ -69,7 +71,7 @@ def list_page(
     limit: int,
     token: str = "",
 ) -> ApiRequest:
-    """Read one page of a collection; `token` is the one the page before ended with."""
+    """Read one page of a collection; `token` is that of the page before."""
     query = [("limit", str(limit))]
     query += [("labelSelector", labels)] if labels else []
     query += [("continue", token)] if token else []
@@ -78,7 +80,7 @@ def list_page(
 
 
 def watch(resource: Resource, *, namespace: str = "", version: str, seconds: int) -> ApiRequest:
-    """Watch a collection from a resourceVersion on, for so many seconds; with bookmarks."""
+    """Watch a collection from a resourceVersion for so many seconds; with bookmarks."""
     query = (
         ("watch", "true"),
         ("allowWatchBookmarks", "true"),
@@ -90,12 +92,12 @@ def watch(resource: Resource, *, namespace: str = "", version: str, seconds: int
 
 
 def review(resource: Resource, spec: Mapping[str, Any]) -> ApiRequest:
-    """Create a review of a token or of an access: nothing is stored."""
+    """Create a review of a token or of an access: the server answers it and stores nothing."""
     return ApiRequest("review", "POST", resource.path(), body=_typed(resource, {"spec": spec}))
 
 
 def discovery(resource: Resource) -> ApiRequest:
-    """Read which kinds of a group and version are served."""
+    """Read the kinds that a group and version serves."""
     prefix = "apis" if resource.group else "api"
     return ApiRequest("discover", "GET", f"/{prefix}/{resource.api_version}")
 
@@ -109,10 +111,10 @@ def apply(
     subresource: str = "",
     dry_run: bool = False,
 ) -> ApiRequest:
-    """Apply an object server-side, by force: what we have an opinion on is ours.
+    """Apply an object server-side, by force: the operator owns each field that it sets.
 
-    With `resource_version` the server answers 409 when the object is at another one, but
-    creates one that doesn't exist; a `uid` in the metadata prevents that too. See ABSENT.
+    With `resource_version` the server answers 409 if the object has another one, but creates a
+    missing object; a `uid` in the metadata prevents that too. See ABSENT.
     """
     meta = body["metadata"]
     path = resource.path(meta.get("namespace", ""), meta["name"], subresource=subresource)
@@ -123,13 +125,13 @@ def apply(
 
 
 def create(resource: Resource, body: Mapping[str, Any], *, manager: str) -> ApiRequest:
-    """Create an object; one of that name makes the server answer 409 AlreadyExists."""
+    """Create an object; the server answers 409 AlreadyExists if there is one of that name."""
     path = resource.path(body["metadata"].get("namespace", ""))
     return _write("create", "POST", path, _typed(resource, body), manager=manager)
 
 
 def replace(resource: Resource, body: Mapping[str, Any], *, manager: str) -> ApiRequest:
-    """Replace an object whole; its metadata.resourceVersion is the precondition."""
+    """Replace a whole object; its metadata.resourceVersion is the precondition."""
     meta = body["metadata"]
     path = resource.path(meta.get("namespace", ""), meta["name"])
     return _write("update", "PUT", path, _typed(resource, body), manager=manager)
@@ -156,9 +158,9 @@ def delete(
     resource_version: str | None = None,
     propagation: str = "Background",
 ) -> ApiRequest:
-    """Delete an object, only if it still is the one that was observed."""
-    seen = {"uid": uid, "resourceVersion": resource_version}
-    preconditions = {name: value for name, value in seen.items() if value}
+    """Delete an object, if it is still the one that was observed."""
+    observed = {"uid": uid, "resourceVersion": resource_version}
+    preconditions = {name: value for name, value in observed.items() if value}
     options: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "DeleteOptions",
@@ -178,12 +180,14 @@ def as_user(
     uid: str = "",
     extra: Mapping[str, Iterable[str]] | None = None,
 ) -> ApiRequest:
-    """Send a request in the name of a user, as far as the account may impersonate this user.
+    """Add the headers by which a request is sent on behalf of a user.
+
+    The account must be allowed to impersonate.
 
     Raises
     ------
     ValueError
-        A name has characters at which a header would end or change, so another user would be named.
+        A name has characters that would end or change the header, and so name another user.
     """
     headers = [("Impersonate-User", user)]
     headers += [("Impersonate-Group", group) for group in groups]

@@ -1,7 +1,7 @@
-"""Kinds and names of objects: what a path of the API server is made of.
+"""Kinds and names of objects, and their paths on the API server.
 
-Paths are built here and nowhere else, so a kind the operator touches is a line in this file,
-and a reader of the RBAC rules can compare.
+All paths are built here, so each kind that the operator uses is a line of this file, and can be
+compared with the RBAC rules.
 """
 
 from collections.abc import Mapping
@@ -15,26 +15,26 @@ from sluicegate.api import names
 
 
 class Key(NamedTuple):
-    """The name of one namespaced object; hashable and small, so that queues can hold thousands."""
+    """Name of a namespaced object; hashable and small, so that queues can hold thousands."""
 
     namespace: str
     name: str
 
     @override
     def __str__(self) -> str:
-        """Print as `namespace/name`, the form of logs and events."""
+        """Format as `namespace/name`, as in logs and events."""
         return f"{self.namespace}/{self.name}"
 
 
 def key_of(body: Mapping[str, Any]) -> Key:
-    """Return the name of an object as the API server has it."""
+    """Return the key of an object of the API server."""
     meta = body["metadata"]
     return Key(meta.get("namespace", ""), meta["name"])
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind as the API server serves it; `group` is empty for the core group."""
+    """A kind of the API server; `group` is empty for the core group."""
 
     group: str
     version: str
@@ -43,12 +43,12 @@ class Resource:
 
     @property
     def api_version(self) -> str:
-        """Return `group/version`, or `version` for the core group."""
+        """`group/version`, or `version` for the core group."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
     def qualified(self) -> str:
-        """Return `plural.group`, the form of RBAC and of metric labels."""
+        """`plural.group`, as in RBAC and in labels of metrics."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     def path(self, namespace: str = "", name: str = "", *, subresource: str = "") -> str:
@@ -78,7 +78,7 @@ SUBJECT_ACCESS_REVIEWS = Resource(
     "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview"
 )
 SUBJECT_REVIEWS = Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview")
-"""Answers who asks."""
+"""Reviews of the user who sends the request."""
 TOKEN_REVIEWS = Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS = Resource("events.k8s.io", "v1", "events", "Event")

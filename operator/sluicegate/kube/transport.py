@@ -1,4 +1,4 @@
-"""Sends requests to the API server and turns its failures into ours."""
+"""The transport to the API server, which converts its failures into `KubeError`."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import aiohttp
 from prometheus_client import Counter, Histogram
 
-from sluicegate.kube.backpressure import Patience
+from sluicegate.kube.backpressure import Backpressure
 from sluicegate.kube.errors import (
     KubeError,
     TimedOut,
@@ -38,24 +38,27 @@ REQUEST_TIME = Histogram(
 
 
 class Wire(Protocol):
-    """Carries requests to the API server and brings its answers."""
+    """Carrier of requests and answers, such as `Connections`."""
 
     async def exchange(
         self, request: ApiRequest, most: int | None = None
     ) -> tuple[int, bytes, Mapping[str, str]]:
-        """Return status, body and headers of the answer; AnswerTooLarge above so many bytes."""
+        """Send a request; return status, body and headers.
+
+        AnswerTooLarge if the body has more than `most` bytes.
+        """
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close all connections."""
 
 
 class Transport:
-    """The way to the API server.
+    """Sender of requests to the API server, with spans, errors and backpressure.
 
     Attributes
     ----------
-    patience
-        What the API server asked for by a 429; requests in its time fail without being sent.
+    backpressure
+        The pause after a 429; requests during it fail without being sent.
     """
 
     def __init__(
@@ -66,25 +69,28 @@ class Transport:
         on_return: Callable[[float], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Opens nothing yet; `on_return` is called with the API server's seconds of silence."""
+        """Store the settings.
+
+        `on_return` is called with the seconds without an answer when the API server answers again.
+        """
         self._wire = wire
         self._spans = spans
         self._on_return = on_return
         self._answered_at = float("-inf")
         self._dated = ("", 0.0)
         self._clock = clock
-        self.patience = Patience(clock)
+        self.backpressure = Backpressure(clock)
 
     async def send(self, request: ApiRequest) -> Body:
-        """Return the answer's object; every failure is a KubeError.
+        """Send a request and return the object of its answer; every failure is a KubeError.
 
-        A refused token may have been rotated between two reads of its file, so the next
-        request logs in again. Only a read repeats: the lease was checked for the time of a write.
+        A refused token may have been rotated between two reads of its file, so the next request
+        logs in again. Only a read is repeated: the lease was checked for the time of one write.
         """
         return parse_object(request.title, await self.fetch(request))
 
     async def fetch(self, request: ApiRequest, *, most: int | None = None) -> bytes:
-        """Return the answer's text, as `send` does; AnswerTooLarge above so many bytes."""
+        """Send a request and return the text of its answer; AnswerTooLarge if it has more than `most` bytes."""
         try:
             return await self._attempt(request, most)
         except Unauthorized:
@@ -93,11 +99,11 @@ class Transport:
             return await self._attempt(request, most)
 
     def silence(self) -> float:
-        """Return the seconds since the API server last answered as one that works."""
+        """Return the seconds since the last answer that shows a working API server."""
         return self._clock() - self._answered_at
 
     def server_time(self) -> float | None:
-        """Return the API server's time in seconds since 1970; None before an answer has a Date."""
+        """Return the API server's time in seconds since 1970; None before an answer with a Date."""
         date, at = self._dated
         try:
             return parsedate_to_datetime(date).timestamp() + self._clock() - at
@@ -109,9 +115,9 @@ class Transport:
         await self._wire.close()
 
     async def _attempt(self, request: ApiRequest, most: int | None) -> bytes:
-        if left := self.patience.left:
-            asked = f"{request.title}: not sent, as the API server asked its clients to back off"
-            raise TooManyRequests(asked, retry_after=left)
+        if left := self.backpressure.left:
+            message = f"{request.title}: not sent, as the API server asked its clients to back off"
+            raise TooManyRequests(message, retry_after=left)
         described = {"http.request.method": request.method, "url.path": request.path}
         with self._spans(request.verb, described) as span:
             status, body, headers = await self._counted(request, most)
@@ -127,7 +133,7 @@ class Transport:
 
     def _take_in(self, error: KubeError) -> None:
         if isinstance(error, TooManyRequests):
-            self.patience.ask(error.retry_after)
+            self.backpressure.pause_for(error.retry_after)
         elif not isinstance(error, Transient | Unauthorized):
             self._hear()
 

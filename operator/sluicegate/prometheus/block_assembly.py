@@ -27,7 +27,7 @@ from sluicegate.prometheus.targets import (
 from sluicegate.prometheus.unsent import Unsent
 from sluicegate.slo.blocks import SLACK, Block, Quality, read_block
 from sluicegate.slo.by_market import indicator_label, market_series
-from sluicegate.slo.client_errors import CLIENT_ERRORS, Answered
+from sluicegate.slo.client_errors import CLIENT_ERRORS, ResponseKind
 from sluicegate.slo.pod_seconds import POD_SECONDS
 from sluicegate.slo.queries import Fact, QueryKind
 
@@ -332,7 +332,7 @@ def _availability(answers: Answers, target: Target, version: VersionKey) -> _Blo
     service = target.service_of(version.version)
     return _BlockCounts(
         totals=answers.of_service(QueryKind.REQUESTS, version, service),
-        bads=answers.of_service(QueryKind.REQUESTS_BAD, version, service, Answered.FAILED),
+        bads=answers.of_service(QueryKind.REQUESTS_BAD, version, service, ResponseKind.FAILED),
     )
 
 
@@ -341,7 +341,7 @@ def _client_errors(answers: Answers, target: Target, version: VersionKey) -> _Bl
     service = target.service_of(version.version)
     refused, unknown = (
         answers.of_service(QueryKind.REQUESTS_BAD, version, service, each)
-        for each in (Answered.REFUSED, Answered.UNKNOWN)
+        for each in (ResponseKind.REFUSED, ResponseKind.UNKNOWN)
     )
     requests = answers.of_service(QueryKind.REQUESTS, version, service)
     return _BlockCounts(

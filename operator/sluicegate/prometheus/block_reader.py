@@ -39,7 +39,7 @@ from sluicegate.prometheus.unlabelled_pods import adopted
 from sluicegate.slo.blocks import SINGLE_BLOCKS
 from sluicegate.slo.gateway import GatewayMetric
 from sluicegate.slo.promql import Scope
-from sluicegate.slo.queries import ASIDE, QueryKind, render_queries
+from sluicegate.slo.queries import SUPPLEMENTARY, QueryKind, render_queries
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 
 LONGEST_QUERY: Final = 10_000
@@ -397,7 +397,7 @@ def _assemble(answers: Answers, group: Sequence[Target], *, canary: bool, batch:
         scraped=dict(assemble_scraped(answers, group)) if canary else {},
         gateway=assemble_gateway(answers),
         failed=answers.failed,
-        complete=answers.failed <= ASIDE,
+        complete=answers.failed <= SUPPLEMENTARY,
         problem=batch.problem,
         unreadable={key: reasons for key, reasons in batch.reasons.items() if reasons},
         released=frozenset(batch.released),

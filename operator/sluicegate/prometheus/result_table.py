@@ -9,7 +9,7 @@ from sluicegate.prometheus.http_session import Row
 from sluicegate.prometheus.metrics import ROWS_SKIPPED
 from sluicegate.prometheus.targets import ProductKey, identity
 from sluicegate.slo import metric_names as names
-from sluicegate.slo.client_errors import answered
+from sluicegate.slo.client_errors import classify_response
 from sluicegate.slo.queries import BY_PREDICTION, BY_VERSION, OUTCOMES, QueryKind
 
 Labels = tuple[str, ...]
@@ -109,7 +109,7 @@ def _row_key(kind: QueryKind, metric: dict[str, Any]) -> Labels:
     if kind in {QueryKind.LATENCY, QueryKind.HISTOGRAM}:
         found[-1] = str(float(found[-1]))
     if kind is QueryKind.REQUESTS_BAD:
-        found[-1] = answered(found[-1])
+        found[-1] = classify_response(found[-1])
     if kind is QueryKind.COUNTERS:
         predicted = found[4:6]
         del found[4:6]

@@ -12,7 +12,7 @@ from typing import Final
 from sluicegate.prometheus.result_table import Table
 from sluicegate.prometheus.targets import ProductKey, Target
 from sluicegate.slo.blocks import Block, Quality
-from sluicegate.slo.gateway import Sent, route_of
+from sluicegate.slo.gateway import GatewayCount, route_of
 from sluicegate.stats.counts import Count
 
 Values = dict[int, float]
@@ -33,20 +33,21 @@ class Unsent:
         name = route_of(*product)
         if self._times[name] != 1:
             return tuple(blocks)
-        facts = {fact: self._table.get((name, fact), {}) for fact in Sent}
+        facts = {fact: self._table.get((name, fact), {}) for fact in GatewayCount}
         return tuple(_with(block, _lost(facts, block.index), facts) for block in blocks)
 
 
-def _lost(facts: Mapping[Sent, Values], index: int) -> int:
+def _lost(facts: Mapping[GatewayCount, Values], index: int) -> int:
     """Requests that no pod took: 503 that no pod has answered, and connections that failed."""
     unsent, own, refused = (
-        facts[fact].get(index, 0.0) for fact in (Sent.UNSENT, Sent.OWN, Sent.REFUSED)
+        facts[fact].get(index, 0.0)
+        for fact in (GatewayCount.UNSENT, GatewayCount.OWN, GatewayCount.REFUSED)
     )
     lost = max(unsent - own, 0.0) + refused
     return round(lost) if isfinite(lost) else 0
 
 
-def _with(block: Block, lost: int, facts: Mapping[Sent, Values]) -> Block:
+def _with(block: Block, lost: int, facts: Mapping[GatewayCount, Values]) -> Block:
     if lost <= 0:
         return block
     if block.quality is Quality.COUNTED:
@@ -54,6 +55,6 @@ def _with(block: Block, lost: int, facts: Mapping[Sent, Values]) -> Block:
         return Block(block.index, Quality.COUNTED, count)
     if block.quality not in _WITHOUT_PODS:
         return block
-    routed = facts[Sent.ROUTED].get(block.index, 0.0)
+    routed = facts[GatewayCount.ROUTED].get(block.index, 0.0)
     total = max(round(routed) if isfinite(routed) else 0, lost)
     return Block(block.index, Quality.COUNTED, Count(lost, total))

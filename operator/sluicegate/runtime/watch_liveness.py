@@ -18,7 +18,7 @@ from kubernetes.aio.client import Configuration
 from typing_extensions import override
 from yarl import URL
 
-from sluicegate.kube.backpressure import Patience
+from sluicegate.kube.backpressure import Backpressure
 from sluicegate.kube.credentials import bearer_of, tls_of
 from sluicegate.kube.errors import retry_after
 from sluicegate.kube.pages import Page
@@ -130,8 +130,8 @@ class Beginning(aiohttp.ClientResponse):
 class Bounds:
     """When a request of Kopf's is sent, and how long its answer may take to begin."""
 
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
+    def __init__(self, backpressure: Backpressure) -> None:
+        self._backpressure = backpressure
         self._refused_until: dict[str, float] = {}
         """By path, on the monotonic clock."""
 
@@ -142,18 +142,18 @@ class Bounds:
         path = request.url.path
         # Kopf's own time-out may come before, but its next request waits here as well.
         await asyncio.sleep(max(0.0, self._refused_until.get(path, 0.0) - time.monotonic()))
-        await self._patience.wait()
+        await self._backpressure.wait()
         async with asyncio.timeout(ANSWER_SECONDS):
             response = await send(request)
         if response.status == HTTP_TOO_MANY_REQUESTS:
-            self._patience.ask(retry_after({}, response.headers))
+            self._backpressure.pause_for(retry_after({}, response.headers))
         if response.status == HTTP_FORBIDDEN:
             self._refused_until[path] = time.monotonic() + REFUSED_SECONDS
         return response
 
 
 def watching_session(
-    configuration: Configuration, watches: Watches, patience: Patience
+    configuration: Configuration, watches: Watches, backpressure: Backpressure
 ) -> aiohttp.ClientSession:
     """Return a session for Kopf: our credentials on each request, each answer noticed."""
 
@@ -194,7 +194,7 @@ def watching_session(
         connector=aiohttp.TCPConnector(limit=0, ssl=tls_of(configuration)),
         proxy=configuration.proxy,
         trace_configs=[trace],
-        middlewares=[Bounds(patience)],
+        middlewares=[Bounds(backpressure)],
         response_class=Beginning,
     )
 

@@ -1,12 +1,12 @@
-"""Blocks of counts: the one thing that every window, interval and test is computed from.
+"""Blocks of counts: every window, interval and test is computed from them.
 
-Time is cut into blocks of `analysis.blockSeconds`; block i ends at i × blockSeconds. The newest
-72 are kept singly, older ones only as sums of twelve (an "hour", aligned to absolute time), as
-five thousand products share one process. A window no longer than 72 blocks is exact; a longer
-one begins at the first whole hour inside it, so that it is the same whether single blocks or
-sums of twelve were read back after a restart. Sums take room only as far back as there are any.
+Time is cut into blocks of `analysis.blockSeconds`; block i ends at i × blockSeconds. The newest 72
+are kept singly, older ones only as sums of twelve (an "hour", aligned to absolute time), as five
+thousand products share one process. A window no longer than 72 blocks is exact; a longer one begins
+at the first whole hour inside it, so that it is the same whether single blocks or sums of twelve
+were read again after a restart. Memory is allocated only for as many sums as exist.
 
-Counts may arrive in any order; a block that is recorded again replaces what it said before.
+Counts may arrive in any order; a block that is recorded again replaces its earlier counts.
 """
 
 from array import array
@@ -21,45 +21,45 @@ from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 from sluicegate.stats.counts import NOTHING, Count
 
 SINGLE_BLOCKS: Final = 72
-"""How many blocks are kept singly: the longest window that must be exact (6 h of 5 min)."""
+"""Number of blocks that are kept singly: the longest window that must be exact (6 h of 5 min)."""
 LEAST_COVERAGE: Final = 0.8
-"""Share of the expected scrapes below which a block is neither good nor bad, but dropped."""
-ROOMS: Final = (21, 84, HOURS)
-"""How many sums there is room for: the first size that suffices. New versions begin small."""
+"""Share of the expected scrapes below which a block is dropped."""
+RING_SIZES: Final = (21, 84, HOURS)
+"""Sizes of the ring of sums: the first that suffices is used, so that a new version needs little memory."""
 SLACK: Final = 1.02
-"""Bad may exceed total by this factor: the two are scraped a moment apart."""
+"""Factor by which bad events may exceed all events: the two are scraped at slightly different times."""
 
 _WIDTHS: Final = (("B", 2**8), ("H", 2**16), ("I", 2**32), ("Q", 2**64))
-"""Type codes of arrays, and the first number that doesn't fit. Each begins with the narrowest."""
+"""Type codes of arrays, narrowest first, each with the first number that doesn't fit."""
 _MOST_EVENTS: Final = 2**53
 _NEVER: Final = 2**62
-"""An hour that doesn't come."""
+"""Number of an hour later than any that occurs: no hour was recorded."""
 
 
 class Quality(IntEnum):
-    """What a block is worth."""
+    """Whether the count of a block may be used, and if not, why."""
 
     MISSING = 0
-    """Never read."""
+    """The block was never read."""
     UNAVAILABLE = 1
-    """The reading failed."""
+    """The query failed."""
     LOW_COVERAGE = 2
-    """Too few scrapes."""
+    """Too few scrapes of the block succeeded."""
     INVALID = 3
-    """Not a count: negative, not finite, or more bad events than events."""
+    """The numbers are no count: negative, not finite, or more bad events than events."""
     NO_SERIES = 4
-    """Read, and there is no such series."""
+    """The query succeeded, and Prometheus has no such series."""
     COUNTED = 5
-    """Read; the counts hold, be they zero."""
+    """The count may be used; it may be zero."""
 
 
 _QUALITIES: Final = tuple(Quality)
-"""By their numbers: a hundred times a look one is read from its byte."""
+"""Qualities by their number; a lookup here is faster than `Quality(number)`."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockValue:
-    """What a block said, whichever block it is.
+    """Quality and count of one block, without its index.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class BlockValue:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What one block said about one SLO of one version.
+    """Quality and count of one block of one SLO of one version.
 
     Attributes
     ----------
@@ -90,9 +90,10 @@ class Block:
 def read_block(
     index: int, bad: float | None, total: float | None, *, coverage: float | None = None
 ) -> Block:
-    """A block from raw numbers: the first gates.
+    """Build a block from the numbers of Prometheus, after the checks of coverage and plausibility.
 
-    None for both numbers is "no such series"; no bad series beside a total is zero bad events.
+    `bad` and `total` are both None if there is no such series; if `bad` alone is None, there were
+    no bad events.
     """
     if coverage is not None and not coverage >= LEAST_COVERAGE:
         return Block(index, Quality.LOW_COVERAGE)
@@ -108,7 +109,7 @@ def read_block(
 
 
 class BlockRow:
-    """Consecutive blocks of one SLO of one version, packed: a few bytes each.
+    """Consecutive blocks of one SLO of one version, packed into a few bytes each.
 
     A canary keeps thousands of them, and the objects of one block take two hundred bytes.
     """
@@ -123,7 +124,7 @@ class BlockRow:
         self._total = _packed([block.count.total for block in blocks])
 
     def update(self, blocks: Sequence[Block]) -> None:
-        """Take in consecutive blocks; one that is read again replaces what it said before."""
+        """Insert consecutive blocks; a block that is read again replaces its earlier value."""
         other = BlockRow(blocks)
         if not self._quality:
             self._first = other._first
@@ -137,11 +138,11 @@ class BlockRow:
         self._total = _replaced(_padded(self._total, before, after), place, other._total)
 
     def indexes(self) -> list[int]:
-        """The blocks that were read, oldest first."""
+        """Return the indexes of the blocks that were read, oldest first."""
         return [index for index, quality in enumerate(self._quality, self._first) if quality]
 
     def value(self, index: int) -> BlockValue:
-        """What the block of this index said; MISSING when it was never read."""
+        """Return quality and count of the block with this index; MISSING if it was never read."""
         place = index - self._first
         if not 0 <= place < len(self._quality):
             return _value(Quality.MISSING, 0, 0)
@@ -159,21 +160,21 @@ class Series:
     )  # fmt: skip
 
     derived: dict[object, object]
-    """What a reader computed from complete hours and may find here again; emptied when one of
-    them changes. Keys contain the inputs."""
+    """Values that a reader computed from complete hours and caches here; emptied when an hour
+    changes. Keys contain the inputs."""
 
     def __init__(self) -> None:
         self._newest = -1
         self._first_hour = _NEVER
         self._quality = bytearray(SINGLE_BLOCKS)
         self._bad, self._total = _zeros(SINGLE_BLOCKS), _zeros(SINGLE_BLOCKS)
-        self._hour_bad, self._hour_total = _zeros(ROOMS[0]), _zeros(ROOMS[0])
+        self._hour_bad, self._hour_total = _zeros(RING_SIZES[0]), _zeros(RING_SIZES[0])
         self.derived = {}
 
     # ---- writing ---------------------------------------------------------------------------
 
     def record(self, block: Block) -> None:
-        """Take a block in. One that is older than the single blocks is added to its hour."""
+        """Record a block; one that is older than the single blocks is added to its hour."""
         if block.index == self._newest + 1 and self._newest >= 0 and self._append(block):
             return
         if block.index > self._newest:
@@ -195,15 +196,16 @@ class Series:
             self._set_hour(hour, Count(old.bad + change[0], old.total + change[1]))
 
     def _append(self, block: Block) -> bool:
-        """Take the next block in, if its sums fit: all but a few come so, and millions of them.
+        """Record the block after the newest one, if its sums fit into the arrays.
 
-        Nothing is changed if one doesn't.
+        This is the fast path of nearly all blocks. Return False, and change nothing, if a sum
+        doesn't fit.
         """
         index, (bad, total) = block.index, block.count
         room = len(self._hour_bad)
         slot, hour = index % SINGLE_BLOCKS, hour_of(index) % room
         hour_bad, hour_total = bad, total
-        if index % BLOCKS_PER_HOUR == 1:  # the first of an hour replaces what was there
+        if index % BLOCKS_PER_HOUR == 1:  # the first block of an hour replaces the sum in its slot
             if room < HOURS and hour_of(index) - self._first_hour >= room:
                 return False
         else:
@@ -223,7 +225,7 @@ class Series:
     def record_hour(self, hour: int, count: Count) -> None:
         """Set the sum of the blocks with 12 × hour < index ≤ 12 × hour + 12.
 
-        Set what was read as a sum after the single blocks of the same hour, as it replaces them.
+        Record the single blocks of an hour first: the sum replaces theirs.
         """
         if hour > hour_of(self._newest):
             self._move_to(hour * BLOCKS_PER_HOUR + 1)
@@ -234,7 +236,7 @@ class Series:
     def _set_hour(self, hour: int, count: Count) -> None:
         if hour < self._first_hour:
             newest = hour_of(self._newest)
-            self._make_room(hour, newest, newest)
+            self._enlarge_ring(hour, newest, newest)
         slot = hour % len(self._hour_bad)
         self._hour_bad = _put(self._hour_bad, slot, count.bad)
         self._hour_total = _put(self._hour_total, slot, count.total)
@@ -246,24 +248,24 @@ class Series:
         for slot in _slots(before, index, SINGLE_BLOCKS):
             self._quality[slot] = Quality.MISSING
             self._bad[slot] = self._total[slot] = 0
-        self._make_room(self._first_hour, hour_of(before), hour_of(index))
+        self._enlarge_ring(self._first_hour, hour_of(before), hour_of(index))
         for slot in _slots(hour_of(before), hour_of(index), len(self._hour_bad)):
             self._hour_bad[slot] = self._hour_total[slot] = 0
 
-    def _make_room(self, first: int, last: int, newest: int) -> None:
-        """Have room for the sums of the hours first … newest, or of as many as are kept at most.
+    def _enlarge_ring(self, first: int, last: int, newest: int) -> None:
+        """Enlarge the ring for the sums of the hours first … newest, up to its greatest size.
 
-        What is in it are those from the first one that was recorded up to `last`.
+        The ring holds the sums from the first recorded hour to `last`.
         """
-        known, self._first_hour = self._first_hour, first
+        first_recorded, self._first_hour = self._first_hour, first
         room, needed = len(self._hour_bad), newest - first + 1
         if needed > room and room < HOURS:
-            room = next((size for size in ROOMS if size >= needed), HOURS)
-            self._hour_bad = _moved(self._hour_bad, known, last, room)
-            self._hour_total = _moved(self._hour_total, known, last, room)
+            room = next((size for size in RING_SIZES if size >= needed), HOURS)
+            self._hour_bad = _moved(self._hour_bad, first_recorded, last, room)
+            self._hour_total = _moved(self._hour_total, first_recorded, last, room)
 
     def without(self, spans: Sequence[tuple[int, int]]) -> "Series":
-        """A copy without the events of some blocks, to be read only.
+        """Return a read-only copy without the events of some blocks.
 
         Parameters
         ----------
@@ -284,10 +286,10 @@ class Series:
                 slot = index % SINGLE_BLOCKS
                 other._bad[slot] = other._total[slot] = 0
         key = tuple(spans)
-        known = self.derived.get("without")
-        if not isinstance(known, tuple) or known[0] != key:
-            known = self.derived["without"] = (key, {})
-        other.derived = known[1]
+        cached = self.derived.get("without")
+        if not isinstance(cached, tuple) or cached[0] != key:
+            cached = self.derived["without"] = (key, {})
+        other.derived = cached[1]
         return other
 
     # ---- reading ---------------------------------------------------------------------------
@@ -299,16 +301,16 @@ class Series:
 
     @property
     def first_hour(self) -> int:
-        """The first hour that was recorded, if it is kept; one that doesn't come without any."""
+        """The first hour that was recorded, if it is kept; a number later than any hour if there is none."""
         return self._first_hour
 
     @property
     def had_events(self) -> bool:
-        """Whether there were any in the blocks and hours that are kept."""
+        """Whether the blocks and hours that are kept have any events."""
         return any(self._hour_total) or any(self._total)
 
     def block(self, index: int) -> Block:
-        """The block of this index; MISSING when it was never read or is no longer kept singly."""
+        """Return the block of this index; MISSING when it was never read or is no longer kept singly."""
         if index < 0 or not 0 <= self._newest - index < SINGLE_BLOCKS:
             return Block(index, Quality.MISSING)
         slot = index % SINGLE_BLOCKS
@@ -316,14 +318,17 @@ class Series:
         return Block(index, _QUALITIES[self._quality[slot]], count)
 
     def hour(self, hour: int) -> Count:
-        """The sum of the twelve blocks of this hour; zero when it isn't kept."""
+        """Return the sum of the twelve blocks of this hour; zero when it isn't kept."""
         if hour < 0 or not 0 <= hour_of(self._newest) - hour < len(self._hour_bad):
             return Count(0, 0)
         slot = hour % len(self._hour_bad)
         return Count(self._hour_bad[slot], self._hour_total[slot])
 
     def hours(self, first: int, last: int) -> tuple["array[int]", "array[int]"]:
-        """Bad and total of the hours from `first` up to and including `last`; zero if not kept."""
+        """Return bad and total events of the hours from `first` to `last`, both included.
+
+        Zero where not kept.
+        """
         newest = hour_of(self._newest)
         low, high = max(first, newest - len(self._hour_bad) + 1, 0), min(last, newest)
         if high < low:
@@ -334,14 +339,14 @@ class Series:
         return _padded(bad, low - first, last - high), _padded(total, low - first, last - high)
 
     def blocks(self, after: int, last: int) -> Iterator[Block]:
-        """Blocks with after < index ≤ last that are kept singly and were read, oldest first."""
+        """Yield the blocks with after < index ≤ last that are kept singly and were read, oldest first."""
         for index in range(max(after + 1, self._newest - SINGLE_BLOCKS + 1, 0), last + 1):
             block = self.block(index)
             if block.quality is not Quality.MISSING:
                 yield block
 
     def window(self, now: int, length: int, since: int = 0) -> Count:
-        """Events of the `length` blocks up to and including `now`, none of them before `since`.
+        """Return the events of the `length` blocks up to and including `now`, without those before `since`.
 
         Parameters
         ----------
@@ -352,14 +357,14 @@ class Series:
         return self.between(max(now - length, since), now)
 
     def between(self, after: int, last: int) -> Count:
-        """Events of the blocks with after < index ≤ last (a start further back: whole hours)."""
+        """Return the events of the blocks with after < index ≤ last (of whole hours, if it begins earlier)."""
         last = min(last, self._newest)
         oldest_single = self._newest - SINGLE_BLOCKS
         if after >= oldest_single:
             return self._singles(after, last)
         first_hour = ceil(after / BLOCKS_PER_HOUR)
         hours_end = max(last // BLOCKS_PER_HOUR, first_hour) * BLOCKS_PER_HOUR
-        kept = hour_of(self._newest) - len(self._hour_bad) + 1  # of those before there is nothing
+        kept = hour_of(self._newest) - len(self._hour_bad) + 1  # there are no sums of earlier hours
         bad, total = self.hours(max(first_hour, kept), hours_end // BLOCKS_PER_HOUR - 1)
         rest = self._singles(hours_end, last)
         return Count(sum(bad) + rest.bad, sum(total) + rest.total)
@@ -375,13 +380,13 @@ class Series:
 
 
 def hour_of(index: int) -> int:
-    """The hour that a block lies in: twelve blocks, aligned to absolute time."""
+    """Return the hour that a block lies in: twelve blocks, aligned to absolute time."""
     return (index - 1) // BLOCKS_PER_HOUR
 
 
 @lru_cache(maxsize=1024)
 def _value(quality: int, bad: int, total: int) -> BlockValue:
-    """One object for equal values, as most blocks say what many others do."""
+    """Return one shared object for equal values, as most blocks have the values of many others."""
     return BlockValue(_QUALITIES[quality], Count(bad, total))
 
 
@@ -411,8 +416,8 @@ def _packed(values: Sequence[int]) -> "array[int]":
 
 
 def _replaced(values: "array[int]", place: int, others: "array[int]") -> "array[int]":
-    """Set the values from one place on; whichever is narrower is widened."""
-    code = max(values, others, key=lambda one: one.itemsize).typecode
+    """Replace the values from `place` on; the narrower of both arrays is widened."""
+    code = max(values, others, key=lambda values: values.itemsize).typecode
     values, others = (
         each if each.typecode == code else array(code, each) for each in (values, others)
     )
@@ -421,7 +426,7 @@ def _replaced(values: "array[int]", place: int, others: "array[int]") -> "array[
 
 
 def _moved(values: "array[int]", first: int, last: int, room: int) -> "array[int]":
-    """A ring in more room; entries first … last are what is in it."""
+    """Copy entries first … last of a ring into a ring of size `room`."""
     wider = array(values.typecode, bytes(room * values.itemsize))
     for entry in range(first, last + 1):
         wider[entry % room] = values[entry % len(values)]
@@ -429,12 +434,12 @@ def _moved(values: "array[int]", first: int, last: int, room: int) -> "array[int
 
 
 def _slots(before: int, index: int, size: int) -> Iterator[int]:
-    """Ring slots that become free when the newest entry moves from `before` to `index`."""
+    """Yield the ring slots that become free when the newest entry moves from `before` to `index`."""
     return (entry % size for entry in range(max(before, index - size) + 1, index + 1))
 
 
 def _ring(values: "array[int]", first: int, last: int) -> "array[int]":
-    """Entries first … last of a ring, in order; at most its size."""
+    """Return entries first … last of a ring, in order; at most its size."""
     size = len(values)
     low, high = first % size, last % size + 1
     return values[low:high] if low < high else values[low:] + values[:high]

@@ -1,12 +1,12 @@
-"""Has the error budget been spent too fast? Multi-window burn rates whose long window must be sure.
+"""Multi-window burn rates, whose long window must exceed the threshold with certainty.
 
 The rule of the SRE Workbook compares two point estimates with a threshold: at 30 requests an hour
-it pages a healthy service eleven times a month, as one bad request is 3 %. Here the long window
-must exceed the threshold with the lower bound of its interval, and hold at least three bad events;
-the short window says "still happening" by its point estimate.
+it pages for a healthy service eleven times a month, as one bad request is 3 %. Here the lower bound
+of the long window's interval must exceed the threshold, and the window must hold at least three bad
+events; the point estimate of the short window shows that the errors continue.
 
-Source of windows and factors: The Site Reliability Workbook, chapter 5, table 5-8. Confidences
-and the slow profile: simulated in tests/simulation.
+Source of windows and factors: The Site Reliability Workbook, chapter 5, table 5-8. Confidences and
+the slow profile: simulated in tests/simulation.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from sluicegate.stats.counts import NOTHING, Count
 from sluicegate.stats.intervals import least_total, quantile, wilson_lower
 
 LEAST_BAD: Final = 3
-"""Bad events in the long window below which nothing trips, whatever the ratio."""
+"""Bad events in the long window below which no row trips, whatever the ratio."""
 
 
 class Level(IntEnum):
-    """What a test says of an SLO, in the order of gravity."""
+    """State of an SLO by one test, in the order of severity."""
 
     MET = 0
     AT_RISK = 1
@@ -36,9 +36,9 @@ class Row:
     Attributes
     ----------
     long, short : windows.
-    burn_rate : how many times the allowed bad ratio is too much.
+    burn_rate : multiple of the allowed bad ratio above which the row trips.
     confidence : of the one-sided bound on the long window.
-    level : what it says when it trips.
+    level : the state of the SLO when the row trips.
     """
 
     long: int
@@ -54,18 +54,17 @@ FAST: Final = (
     Row(288, 24, 3.0, 0.95, Level.AT_RISK),
     Row(864, 72, 1.0, 0.95, Level.AT_RISK),
 )
-"""For availability and latency, which every request measures."""
+"""Profile for availability and latency, which every request measures."""
 SLOW: Final = (
     Row(288, 24, 1.0, 0.999998, Level.MISSED),
     Row(288, 24, 1.0, 0.95, Level.AT_RISK),
     Row(2016, 288, 1.0, 0.99999, Level.MISSED),
 )
-"""For few and late events: outcomes and the product's own counters.
+"""Profile for few and late events: outcomes and the product's own counters.
 
 At a burn rate of 1 the threshold is the objective itself, where a product may well stay, and each
 block is a new test. At 99 % every product that keeps its objective exactly is Missed within a
-year; at these confidences one in twenty or fewer is (tests/simulation).
-"""
+year; at these confidences one in twenty or fewer is (tests/simulation)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +76,12 @@ class Threshold:
     """Bad ratio above which it trips: burn rate × allowed ratio."""
     z: float
     least_events: float
-    """Events in the long window, divided by φ, below which the row is silent."""
+    """Events in the long window, divided by φ, below which the row isn't evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a row saw: the numbers behind its verdict; `blocks` of `long` are there."""
+    """Result of one row with its numbers; `blocks` is the number of blocks in `long`."""
 
     threshold: Threshold
     long: Count
@@ -92,9 +91,9 @@ class Reading:
 
 
 def thresholds(profile: tuple[Row, ...], allowed_bad: float) -> tuple[Threshold, ...]:
-    """The rows that make sense for an objective that allows this bad ratio.
+    """Return the rows that can trip for an objective that allows this bad ratio.
 
-    A row whose threshold is 1 or more can't trip and is dropped; the row with a burn rate of 1 stays.
+    A row whose threshold is 1 or more is dropped; the row with a burn rate of 1 always stays.
     """
     return tuple(
         Threshold(
@@ -111,7 +110,7 @@ def thresholds(profile: tuple[Row, ...], allowed_bad: float) -> tuple[Threshold,
 def read(
     threshold: Threshold, series: Series, *, now: int, since: int, phi: float
 ) -> Reading | None:
-    """What the row says at block `now`; None while its long window holds too few events."""
+    """Evaluate a row at block `now`; None while its long window holds too few events."""
     row = threshold.row
     long, blocks = series.window(now, row.long, since), min(row.long, now - since)
     if long.total / phi < threshold.least_events:
@@ -119,7 +118,7 @@ def read(
     if long.bad < LEAST_BAD or long.bad <= threshold.ratio * long.total:
         return Reading(threshold, long, 0.0, tripped=False, blocks=blocks)
     lower = wilson_lower(long.bad / phi, long.total / phi, threshold.z)
-    # The short window tells whether it still happens.
+    # The short window shows whether the errors continue.
     short = series.window(now, row.short, since) if lower > threshold.ratio else NOTHING
     tripped = short.bad > threshold.ratio * short.total
     return Reading(threshold, long, lower, tripped, blocks)

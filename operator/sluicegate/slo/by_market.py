@@ -1,15 +1,15 @@
-"""How counts by market are named: in series of the library, and in the blocks that are kept."""
+"""Names of counts by market: in series of the library, and in the blocks that are kept."""
 
 from typing import Final
 
 from sluicegate.api.slos import Indicator, IndicatorKind
 
 _SEPARATOR: Final = "@"
-"""No SLO has it in its name."""
+"""Character that no SLO's name contains."""
 
 
 def indicator_label(slo: str, indicator: Indicator) -> str:
-    """What the library counts an SLO's events under; empty where it doesn't count them by market.
+    """Return the label under which the library counts an SLO's events; empty where it has none by market.
 
     Raw counters, gauges and PromQL are the product's own, with unknown labels.
     """
@@ -29,11 +29,11 @@ def indicator_label(slo: str, indicator: Indicator) -> str:
 
 
 def market_series(slo: str, market: str) -> str:
-    """The name under which the blocks of an SLO in one market are kept."""
+    """Return the name under which the blocks of an SLO in one market are kept."""
     return f"{slo}{_SEPARATOR}{market}"
 
 
 def split_series(name: str) -> tuple[str, str]:
-    """SLO and market of such a name; no market in that of an SLO as a whole."""
+    """Split such a name into SLO and market; the market is empty for the SLO as a whole."""
     slo, _, market = name.partition(_SEPARATOR)
     return slo, market

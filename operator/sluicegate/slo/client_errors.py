@@ -9,23 +9,23 @@ from enum import StrEnum
 from typing import Final
 
 CLIENT_ERRORS: Final = "client errors (4xx)"
-"""The name under which they are kept and reported; no SLO can have it."""
+"""Name under which they are kept and reported; no SLO can have it."""
 _UNKNOWN: Final = frozenset({"404", "405"})
 
 
-class Answered(StrEnum):
-    """How a request that didn't succeed was answered."""
+class ResponseKind(StrEnum):
+    """Kinds of responses to requests that didn't succeed."""
 
     FAILED = "failed"
-    """5xx: the product's failure, which availability counts."""
+    """5xx: a failure of the product, counted by availability."""
     REFUSED = "refused"
-    """4xx of a path and method that the service knows, 429 of an overload included."""
+    """4xx for a path and method of the service, including 429 under overload."""
     UNKNOWN = "unknown"
-    """404 or 405, which availability doesn't count at all: scanners aren't the product's failures."""
+    """404 or 405, not counted by availability: requests of scanners aren't failures of the product."""
 
 
-def answered(code: str) -> Answered:
-    """How a request with this status code, of 400 or more, was answered."""
+def classify_response(code: str) -> ResponseKind:
+    """Classify a response by its status code of 400 or more."""
     if code in _UNKNOWN:
-        return Answered.UNKNOWN
-    return Answered.REFUSED if code.startswith("4") else Answered.FAILED
+        return ResponseKind.UNKNOWN
+    return ResponseKind.REFUSED if code.startswith("4") else ResponseKind.FAILED

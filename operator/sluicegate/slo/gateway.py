@@ -1,4 +1,4 @@
-"""What a gateway counted: whose counters, what they call a backend and a route, how to ask for them."""
+"""Counters of gateways: their metrics, their names for backends and routes, and the queries for them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -20,24 +20,24 @@ from sluicegate.slo.promql import (
 EVERYTHING: Final = Scope()
 
 
-class Sent(StrEnum):
-    """What a gateway says of a product's requests."""
+class GatewayCount(StrEnum):
+    """Kinds of requests that a gateway counts."""
 
     ROUTED = "routed"
-    """All that came in by its routes."""
+    """All requests that arrived by its routes."""
     UNSENT = "unsent"
-    """503 by its routes: a pod's own, or the gateway's where there was no pod to send it to."""
+    """503 by its routes: from a pod, or from the gateway if there was no pod to send it to."""
     OWN = "own"
-    """503 of its pods."""
+    """503 from its pods."""
     REFUSED = "refused"
-    """502: the pod that it was sent to took no connection, or broke it."""
+    """502: the pod refused the connection, or closed it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RouterMetric:
     """A gateway's counter of requests by route, including those that reached no backend.
 
-    `label` identifies the route; `before` and `after` are patterns (RE2) of what the
+    `label` identifies the route; `before` and `after` are patterns (RE2) of the text that the
     gateway puts around namespace and name of an HTTPRoute. `code` is the label of the status code.
     """
 
@@ -52,11 +52,11 @@ class RouterMetric:
 class GatewayMetric:
     """A gateway's request counter, which also sees requests that no pod answered.
 
-    `label` identifies the backend, such as `service` of Traefik's
-    `traefik_service_requests_total`. A gateway's series carry its own namespace, not the
-    product's, so `namespaces` are those of the gateways. `before` and `after` are patterns (RE2)
-    of what the gateway puts around a backend's name. `router` counts requests that were sent to no
-    backend, too; None where the gateway has no such counter.
+    `label` identifies the backend, such as `service` of Traefik's `traefik_service_requests_total`.
+    A gateway's series carry its own namespace, not the product's, so `namespaces` are those of the
+    gateways. `before` and `after` are patterns (RE2) of the text that the gateway puts around a
+    backend's name. `router` counts requests that were sent to no backend, too; None where the
+    gateway has no such counter.
     """
 
     metric: str
@@ -67,7 +67,10 @@ class GatewayMetric:
     router: RouterMetric | None = None
 
     def pattern(self, scope: Scope = EVERYTHING) -> str:
-        """What the label must match; its one group is the backend's name (see `backend_of`)."""
+        """Return the pattern that the label must match.
+
+        Its one group is the backend's name (see `backend_of`).
+        """
         backend = ".*"
         if scope.namespaces or scope.products:
             backend = f"{_any(scope.namespaces)}-{_any(scope.products)}-[0-9a-f]+"
@@ -86,11 +89,12 @@ TRAEFIK: Final = GatewayMetric(
         after="-gw-.+-ep-.+-[0-9]+-[0-9a-f]+@kubernetesgateway",
     ),
 )
-"""By its Gateway provider: 3.7 puts the rule of the route before a Service, older ones nothing."""
+"""Metrics of Traefik's Gateway provider: 3.7 puts the rule of the route before a Service, older
+versions don't."""
 
 
 def backend_of(namespace: str, service: str) -> str:
-    """What a gateway's counter calls a Service, inside its label.
+    """Return the name of a Service in a gateway's counter, inside its label.
 
     If `a-b`/`c` and `a`/`b-c` both exist, the revision in a version's Service differs.
     """
@@ -98,7 +102,7 @@ def backend_of(namespace: str, service: str) -> str:
 
 
 def route_of(namespace: str, product: str) -> str:
-    """What a gateway's counters call a product's route; `a-b`/`c` and `a`/`b-c` are called the same."""
+    """Return the name of a product's route in a gateway's counters; `a-b`/`c` and `a`/`b-c` have the same."""
     return f"{namespace}-{product}"
 
 
@@ -108,13 +112,13 @@ def _any(values: Iterable[str]) -> str:
 
 
 def render_gateway(gateway: GatewayMetric, window: int, scope: Scope = EVERYTHING) -> str:
-    """Requests by backend, as the gateway counted them, of the products in a scope."""
+    """Render the query for requests by backend, as the gateway counted them, of the products in a scope."""
     counter = _Counter(gateway.metric, gateway.label, gateway.pattern(scope))
     return _by_backend(gateway, counter, window)
 
 
 def render_sent(gateway: GatewayMetric, window: int, scope: Scope = EVERYTHING) -> str:
-    """What a gateway says of the requests of each product in a scope (see `Sent`), by its route."""
+    """Render the query for each product's requests by kind, as the gateway counted them (see `GatewayCount`)."""
     product = ".+"
     if scope.namespaces or scope.products:
         product = f"{_any(scope.namespaces)}-{_any(scope.products)}"
@@ -125,15 +129,15 @@ def render_sent(gateway: GatewayMetric, window: int, scope: Scope = EVERYTHING) 
     by_route = _Counter(router.metric, router.label, routes)
     by_backend = _Counter(gateway.metric, gateway.label, backends)
     unsent, refused = (f'{router.code}="{code}"' for code in (503, 502))
-    asked = {
-        Sent.ROUTED: by_route,
-        Sent.UNSENT: replace(by_route, matcher=unsent),
-        Sent.OWN: replace(by_backend, matcher=unsent),
-        Sent.REFUSED: replace(by_backend, matcher=refused),
+    counters = {
+        GatewayCount.ROUTED: by_route,
+        GatewayCount.UNSENT: replace(by_route, matcher=unsent),
+        GatewayCount.OWN: replace(by_backend, matcher=unsent),
+        GatewayCount.REFUSED: replace(by_backend, matcher=refused),
     }
     return any_arm(
         tag(_by_backend(gateway, counter, window), names.FACT, fact)
-        for fact, counter in asked.items()
+        for fact, counter in counters.items()
     )
 
 

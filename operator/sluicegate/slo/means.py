@@ -13,23 +13,23 @@ from sluicegate.slo.blocks import SINGLE_BLOCKS
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 
 _NONE: Final = -1
-"""A sum that doesn't come."""
+"""Number of a sum earlier than any that occurs: the slot is empty."""
 
 
 class Values(NamedTuple):
-    """The sum of some block means, and how many blocks it is of."""
+    """The sum of some block means, and the number of these blocks."""
 
     total: float
     blocks: int
 
     @property
     def mean(self) -> float:
-        """Their mean. ZeroDivisionError without any."""
+        """The mean of the blocks. ZeroDivisionError without any."""
         return self.total / self.blocks
 
 
 class Means:
-    """The means of one gauge of one version by block; a block without a fresh value has none.
+    """Means of one gauge of one version by block; a block without a fresh value has none.
 
     Not frozen, as a cache appends to it; decisions only read it.
     """
@@ -37,8 +37,8 @@ class Means:
     __slots__ = ("_blocks", "_newest", "_numbers", "_singles", "_totals", "derived")
 
     derived: dict[object, object]
-    """What a reader computed from complete sums and may find here again; emptied when one of them
-    changes. Keys contain the inputs."""
+    """Values that a reader computed from complete sums and caches here; emptied when a sum changes.
+    Keys contain the inputs."""
 
     def __init__(self, values: Iterable[tuple[int, float]] = ()) -> None:
         """Begin with the means of these blocks, oldest first."""
@@ -53,7 +53,7 @@ class Means:
     # ---- writing ---------------------------------------------------------------------------
 
     def record(self, index: int, value: float | None) -> None:
-        """Take in the mean of a block, or that it has none. One that isn't kept singly is dropped."""
+        """Record the mean of a block, or None. A block that isn't kept singly is dropped."""
         number = (index - 1) // BLOCKS_PER_HOUR
         if index <= self._newest - SINGLE_BLOCKS:
             return
@@ -68,9 +68,9 @@ class Means:
             self._put(number, self._of_singles(first - 1, first + BLOCKS_PER_HOUR - 1))
 
     def record_sum(self, number: int, mean: float) -> None:
-        """Take in the mean of the blocks with 12 × number < index ≤ 12 × number + 12.
+        """Record the mean of the blocks with 12 × number < index ≤ 12 × number + 12.
 
-        Of blocks that are kept singly, theirs holds.
+        For blocks that are kept singly, their own means are used.
         """
         if not self._is_single(number) and number > self._last_sum - HOURS:
             self.derived.clear()
@@ -101,21 +101,21 @@ class Means:
         return any(self.of_sum(number).blocks for number in self._numbers)
 
     def of_block(self, index: int) -> float | None:
-        """The mean of a block; None without one, and when it isn't kept singly."""
+        """Return the mean of a block; None without one, and if it isn't kept singly."""
         if not 0 <= self._newest - index < SINGLE_BLOCKS:
             return None
         value = self._singles[index % SINGLE_BLOCKS]
         return None if isnan(value) else value
 
     def of_sum(self, number: int) -> Values:
-        """The twelve blocks of a sum, as far as they have means."""
+        """Add up the means of the twelve blocks of a sum, as far as they have means."""
         slot = number % HOURS
         if self._numbers[slot] != number or number <= self._last_sum - HOURS:
             return Values(0.0, 0)
         return Values(self._totals[slot], self._blocks[slot])
 
     def between(self, after: int, last: int) -> Values:
-        """The blocks with after < index ≤ last (a start further back: whole sums of twelve)."""
+        """Add up the means of the blocks with after < index ≤ last (of whole sums, if it begins earlier)."""
         last = min(last, self._newest)
         if after >= self._newest - SINGLE_BLOCKS:
             return self._of_singles(after, last)
@@ -125,12 +125,12 @@ class Means:
         return add((*(self.of_sum(number) for number in range(first, end)), rest))
 
     def _of_singles(self, after: int, last: int) -> Values:
-        found = (self.of_block(index) for index in range(after + 1, last + 1))
-        values = [value for value in found if value is not None]
+        means = (self.of_block(index) for index in range(after + 1, last + 1))
+        values = [value for value in means if value is not None]
         return Values(fsum(values), len(values))
 
 
 def add(several: Iterable[Values]) -> Values:
-    """All these blocks together."""
+    """Add up several sums of block means."""
     kept = tuple(several)
     return Values(fsum(one.total for one in kept), sum(one.blocks for one in kept))

@@ -1,4 +1,4 @@
-"""Names of metrics and labels that queries read and rules record, each said once."""
+"""Names of metrics and labels that queries read and rules record."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ PREDICTION_REVISION: Final = "prediction_revision"
 SHADOW_VERSION: Final = "shadow_version"
 SHADOW_REVISION: Final = "shadow_revision"
 TARGET: Final = ("namespace", "pod", "job", "instance", "product", "version", "revision")
-"""A target while it belongs to one product and version: a pod's labels can be changed."""
+"""A target while it belongs to one product and version: a pod's labels can change."""
 
 # BentoML's own metrics.
 REQUESTS: Final = "bentoml_service_request_total"

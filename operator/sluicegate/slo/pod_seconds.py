@@ -1,6 +1,6 @@
-"""How many pods served in a block, where an autoscaler changes that."""
+"""Pod seconds: the number of pods that served in a block, for products with an autoscaler."""
 
 from typing import Final
 
 POD_SECONDS: Final = "pod seconds"
-"""The name under which they are kept beside the SLOs; no SLO can have it."""
+"""Name under which they are kept beside the SLOs; no SLO can have it."""

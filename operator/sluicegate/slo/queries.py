@@ -1,12 +1,12 @@
-"""Every question the operator asks Prometheus, for all products at once.
+"""All queries of the operator to Prometheus, each for all products at once.
 
-How many queries there are depends on which kinds of indicators exist, never on how many
-products do: ten at most, two of the infrastructure, and one per fifty raw counters. The exception are
-indicators of PromQL, each of which is a query of one product (`render_ratio`). Only
-where a scope names thousands of products does a query have room for fewer counters.
+The number of queries depends on the kinds of indicators, not on the number of products: at most
+ten, two of the infrastructure, and one per fifty raw counters. The exception are indicators of
+PromQL, each of which is a query for one product (`render_ratio`). Only where a scope names
+thousands of products does a query have room for fewer counters.
 
-The bad requests have no `or 0 * requests` arm: who reads the answers knows that no bad series
-beside a request series means zero, and the requests need not be evaluated twice.
+The bad requests have no `or 0 * requests` arm: readers of the answers take a missing bad series
+beside a request series as zero, and the requests need not be evaluated twice.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,17 +33,18 @@ from sluicegate.slo.promql import (
 T = TypeVar("T")
 
 NAMES_PER_QUERY: Final = 50
-"""Raw counters, or gauges, that one query asks for at most."""
+"""Raw counters, or gauges, that one query reads at most."""
 LONGEST_QUERY: Final = 8 * 2**20
-"""Bytes. Go reads 10 MiB of a form, and in a longer one Prometheus finds no parameter at all."""
+"""Bytes. Go reads 10 MiB of a form; in a longer one Prometheus finds no parameter at all."""
 
 NO_PRODUCT_ENDPOINT: Final = (
     "/((livez|readyz|healthz|metrics|feedback|docs\\.json|schema\\.json)?|-/mirrored/.*)"
 )
-"""Paths that BentoML counts though no user of the product asked anything; those of mirrored requests
-are `MIRRORED_PATH` of the library."""
+"""Paths that BentoML counts though they are no requests of the product's users; those of mirrored
+requests are `MIRRORED_PATH` of the library."""
 UNKNOWN_PATH: Final = "404|405"
-"""BentoML counts any path under its raw name; only unknown ones have nothing but these codes."""
+"""Status codes of unknown paths: BentoML counts any path under its raw name; only unknown ones have
+no other codes."""
 
 BY_VERSION: Final = (names.NAMESPACE, names.PRODUCT, names.VERSION, names.REVISION)
 BY_PREDICTION: Final = (
@@ -63,12 +64,12 @@ OUTCOMES: Final = {
         names.SHADOW_OUTCOME,
     ),
 }
-"""Labels of counters of outcomes: of predictions, of the products' own indicators, by market, and of
-the predictions of two versions for one request."""
+"""Labels of counters of outcomes: of predictions, of the products' own indicators, by market, and
+of the predictions of two versions for one request."""
 
 
 class QueryKind(StrEnum):
-    """What a query answers; the value names it in logs and metrics."""
+    """Subject of a query; the value names it in logs and metrics."""
 
     REQUESTS = "requests"
     REQUESTS_BAD = "requests_bad"
@@ -88,7 +89,7 @@ class QueryKind(StrEnum):
     HISTOGRAM = "histogram"
 
 
-ASIDE: Final = frozenset(
+SUPPLEMENTARY: Final = frozenset(
     {
         QueryKind.CPU,
         QueryKind.MEMORY,
@@ -97,21 +98,22 @@ ASIDE: Final = frozenset(
         QueryKind.SENT,
     }
 )
-"""Answers that no count of an SLO is made of: without them a check says so, and the counts hold."""
+"""Queries that no SLO is counted from: without their answers a check reports it, and the counts
+remain valid."""
 
 KUBELET_SECONDS: Final = 60
-"""What the kubelet measures every ten or fifteen seconds isn't read over less than this."""
+"""Shortest window for metrics of the kubelet, which measures every ten or fifteen seconds."""
 
 
 class Fact(StrEnum):
-    """What a row says, in the queries that answer several questions."""
+    """Meaning of a row, in the queries that answer several questions."""
 
     UP = "up"
     """Scrapes that succeeded in the block, of all targets of the version."""
     SCRAPES = "scrapes"
-    """Scrapes that were tried in the block, of all targets of the version."""
+    """Scrapes that were attempted in the block, of all targets of the version."""
     LONGEST = "longest"
-    """Scrapes tried of the target that has most."""
+    """Attempted scrapes of the target that has most."""
     AGE = "age"
     """Seconds from the newest sample to the block's end."""
     DUPLICATES = "duplicates"
@@ -119,9 +121,9 @@ class Fact(StrEnum):
     MEAN = "mean"
     """Mean of a gauge in the block."""
     WAITED = "waited"
-    """Share of time in which something in the pod of most could run and had no CPU."""
+    """Share of time in which a container of the pod could run and had no CPU; the highest of all pods."""
     USED = "used"
-    """CPUs that the pod of most used."""
+    """CPUs that the pod used; the highest of all pods."""
     GOOD = "good"
     """Good events by a product's own expression."""
     TOTAL = "total"
@@ -130,7 +132,7 @@ class Fact(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One PromQL query and what it is for; `names` are the raw counters or gauges it asks for."""
+    """One PromQL query and its kind; `names` are the raw counters or gauges that it reads."""
 
     kind: QueryKind
     text: str
@@ -139,7 +141,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a set of products asks for; equal needs give equal queries.
+    """Data that a set of products needs; equal needs give equal queries.
 
     Parameters
     ----------
@@ -164,7 +166,7 @@ class Needs:
     paired: bool = False
 
     def asks(self, kind: QueryKind) -> bool:
-        """Whether a query of this kind is asked for the sake of these."""
+        """Return whether these needs include a query of this kind."""
         return bool(
             {
                 QueryKind.LATENCY: self.thresholds,
@@ -178,10 +180,10 @@ class Needs:
         )
 
     def only(self, names: frozenset[str]) -> "Needs":
-        """The same with no other raw counters and gauges than these."""
+        """Return the same needs with no other raw counters and gauges than these."""
         return replace(
             self,
-            counters=frozenset(one for one in self.counters if one[0] in names),
+            counters=frozenset(counter for counter in self.counters if counter[0] in names),
             gauges=self.gauges & names,
         )
 
@@ -189,7 +191,7 @@ class Needs:
     def of(
         cls, indicators: Iterable[Indicator], *, markets: bool = False, paired: bool = False
     ) -> "Needs":
-        """What all these indicators need together."""
+        """Combine the needs of all these indicators."""
         every = tuple(indicators)
         counters = [each.counters for each in every if each.counters]
         return cls(
@@ -212,7 +214,7 @@ def render_queries(
     canary: bool = False,
     gateway: GatewayMetric | None = None,
 ) -> tuple[Query, ...]:
-    """All queries for blocks of `window_seconds`, to be evaluated at a block's end."""
+    """Render all queries for blocks of `window_seconds`, to be evaluated at a block's end."""
     queries = tuple(_queries(scope, window_seconds, needs, canary=canary))
     if gateway is None:
         return queries
@@ -242,26 +244,26 @@ def _queries(scope: Scope, window: int, needs: Needs, *, canary: bool) -> Iterat
     yield Query(QueryKind.CPU, render_cpu(scope, measured))
     if canary and needs.paired:
         yield Query(QueryKind.PAIRED, render_outcomes(scope, window, names.PAIRED))
-    if not canary:  # which is judged as a whole, and by what its pods show
+    if not canary:  # a canary is judged as a whole, and by metrics of its pods
         if needs.markets:
             yield Query(QueryKind.MARKETS, render_outcomes(scope, window, names.MARKET_EVENTS))
         yield Query(QueryKind.MEMORY, render_memory(scope, measured))
 
 
 def render_requests(scope: Scope, window: int) -> str:
-    """Requests to the products' own routes."""
+    """Render the query for requests to the products' own routes."""
     selector = _bento(names.REQUESTS, scope, [f"{names.CODE}!~{quote(UNKNOWN_PATH)}"])
     return sum_by((*BY_VERSION, names.SERVICE), _count(selector, window, scope))
 
 
 def render_unsuccessful(scope: Scope, window: int) -> str:
-    """Requests answered 4xx or 5xx, by code, those to unknown paths included."""
+    """Render the query for requests answered 4xx or 5xx, by code, those to unknown paths included."""
     selector = _bento(names.REQUESTS, scope, [f'{names.CODE}=~"[45].."'])
     return sum_by((*BY_VERSION, names.SERVICE, names.CODE), _count(selector, window, scope))
 
 
 def render_latency(scope: Scope, window: int, thresholds: Iterable[int]) -> str:
-    """Requests that succeeded, by the bounds in use and in all (`le="+Inf"`).
+    """Render the query for requests that succeeded, by the bounds in use and in all (`le="+Inf"`).
 
     Only 2xx: a refusal by max_concurrency (429) or a validation error (400) is answered in a
     millisecond and would make an overloaded service look fast.
@@ -273,25 +275,25 @@ def render_latency(scope: Scope, window: int, thresholds: Iterable[int]) -> str:
 
 
 def render_histogram(scope: Scope, window: int) -> str:
-    """Requests that succeeded by every bound, of a product's versions together: for estimates."""
+    """Render the query for requests that succeeded, by every bound, of a product's versions together."""
     selector = _bento(names.DURATION_BUCKETS, scope, [f'{names.CODE}=~"2.."'])
     return sum_by((names.NAMESPACE, names.PRODUCT, names.BOUND), _count(selector, window, scope))
 
 
 def bound_spellings(threshold_milliseconds: int) -> tuple[str, ...]:
-    """How a threshold may be written as a bucket's bound, in seconds: "1.0", and "1"."""
+    """Return the spellings of a threshold as a bucket's bound, in seconds: "1.0", and "1"."""
     exact = repr(threshold_milliseconds / 1000)
     return (exact, exact.removesuffix(".0")) if exact.endswith(".0") else (exact,)
 
 
 def render_outcomes(scope: Scope, window: int, metric: str) -> str:
-    """Predictions and events whose outcome became known, by the version that made them."""
+    """Render the query for predictions and events whose outcome became known, by the version that made them."""
     selector = select(metric, scope.matchers())
     return sum_by((*BY_PREDICTION, *OUTCOMES[metric]), _count(selector, window, scope))
 
 
 def render_counters(scope: Scope, window: int, counters: Sequence[tuple[str, int]]) -> str:
-    """Raw counters, each tagged with its name and the lag it was read with."""
+    """Render the query for raw counters, each tagged with its name and the lag it is read with."""
     return any_arm(_counter(scope, window, name, lag) for name, lag in counters)
 
 
@@ -303,7 +305,7 @@ def _counter(scope: Scope, window: int, name: str, lag: int) -> str:
 
 
 def render_gauges(scope: Scope, window: int, gauges: Sequence[str]) -> str:
-    """Means of gauges in the block, and the age of their newest sample."""
+    """Render the query for means of gauges in the block, and the age of their newest sample."""
     return any_arm(arm for name in gauges for arm in _gauge(scope, window, name))
 
 
@@ -318,7 +320,7 @@ def _gauge(scope: Scope, window: int, name: str) -> Iterator[str]:
 
 
 def render_ratio(key: tuple[str, str], slo: str, ratio: PromqlRatio, window: int) -> str:
-    """Good and all events by a product's own expressions, as series of that product.
+    """Render the query for good and all events by a product's own expressions, as series of that product.
 
     Raises
     ------
@@ -339,7 +341,7 @@ def render_ratio(key: tuple[str, str], slo: str, ratio: PromqlRatio, window: int
 
 
 def render_targets(scope: Scope, window: int) -> str:
-    """How well the block was scraped, and whether any pod is scraped twice."""
+    """Render the query for the scrapes of a block, and for pods that are scraped twice."""
     up, by = select(names.UP, scope.matchers()), ", ".join(BY_VERSION)
     twice = f"count by ({by}, {names.POD}) (count_over_time({up}[{window}s])) > 1"
     facts = {
@@ -353,10 +355,11 @@ def render_targets(scope: Scope, window: int) -> str:
 
 
 def render_cpu(scope: Scope, window: int) -> str:
-    """Share of CPU periods in which a version's containers were throttled; and of the pod of most.
+    """Render the query for CPU throttling of a version, and for the CPU of its busiest pod.
 
-    `WAITED` is the share of time in which something in it could run and had no CPU, `USED` the CPUs
-    that it used.
+    The untagged series is the share of CPU periods in which the version's containers were
+    throttled; `WAITED` is the share of time in which a container could run and had no CPU, `USED`
+    the CPUs that the pod used.
     """
 
     def used(function: str, metric: str, *, of_pods: str) -> str:
@@ -372,7 +375,7 @@ def render_cpu(scope: Scope, window: int) -> str:
 
 
 def render_memory(scope: Scope, window: int) -> str:
-    """The highest share of its memory limit that a container of a version reached."""
+    """Render the query for the highest share of its memory limit that a container of a version reached."""
     used = f"max_over_time({_container(names.MEMORY_USED, scope)}[{window}s])"
     limit = f"({_container(names.MEMORY_LIMIT, scope)} > 0)"
     on = f"{names.NAMESPACE}, {names.POD}, container"
@@ -390,20 +393,20 @@ def _count(selector: str, window: int, scope: Scope) -> str:
 
 
 def _container(metric: str, scope: Scope) -> str:
-    """A kubelet's series: it knows pods, not products; the pause container has no name."""
+    """Select a series of the kubelet, which has pods, not products; the pause container has no name."""
     return select(metric, [scope.namespace_matcher(), 'container!=""'])
 
 
 def _by_pod(operator: str, expression: str) -> str:
-    """One series a pod, of containers or of what says that it is about one."""
+    """Aggregate series of containers to one series for each pod."""
     return f"{operator} by ({names.NAMESPACE}, {names.POD}) ({expression})"
 
 
 def _by_version(operator: str, expression: str, scope: Scope, window: int) -> str:
-    """`expression`, one series a pod, over the pods of a version.
+    """Aggregate `expression`, one series for each pod, over the pods of a version.
 
-    A pod whose labels were changed has belonged to two of them in the window: it counts for the
-    one as which it was scraped most often. Two owners would have the whole query refused.
+    A pod whose labels changed has belonged to two versions in the window: it counts for the one
+    as which it was scraped most often. With two owners Prometheus would refuse the whole query.
     """
     up = select(names.UP, scope.matchers())
     by = f"{names.POD}, {', '.join(BY_VERSION)}"
@@ -416,15 +419,16 @@ def _by_version(operator: str, expression: str, scope: Scope, window: int) -> st
 def _render_chunks(
     values: Sequence[T], render: Callable[[Sequence[T]], str]
 ) -> Iterator[tuple[str, Sequence[T]]]:
-    """What `render` makes of as many of `values` at a time as a query has room for, and of which.
+    """Yield what `render` returns for each chunk of `values` that fits into a query, with the chunk.
 
-    One value tells how long each is, for the matchers are the same and the names are short.
+    The length of a rendered value is estimated from the first: the matchers are the same and the
+    names are short.
     """
     if not values:
         return
-    one = render(values[:1])
-    # The bar between two names is three bytes of a form; the rest that a form escapes is little.
-    room = LONGEST_QUERY // (len(one) + 2 * one.count("|"))
+    first = render(values[:1])
+    # A form escapes the bar between two names as three bytes, and little else.
+    room = LONGEST_QUERY // (len(first) + 2 * first.count("|"))
     size = max(1, min(NAMES_PER_QUERY, room))
     for start in range(0, len(values), size):
         chunk = values[start : start + size]

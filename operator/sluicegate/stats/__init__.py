@@ -1,1 +1,1 @@
-"""Numbers only: tests, intervals, change detectors; nothing here knows a product."""
+"""Statistics on plain numbers: tests, intervals, change detectors, without any type of the API."""

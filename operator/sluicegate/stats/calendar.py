@@ -1,8 +1,8 @@
-"""Hours, days and weekdays of the clock, in the sums of twelve blocks that older blocks are kept as.
+"""Hours, days and weekdays of the clock, mapped to the sums of twelve blocks.
 
-What swings with the hour of the day swings with the clock, however long a block is. At blocks of
-300 s twelve of them are an hour; at 60 s, five sums are one, and a day is a hundred and twenty.
-The clock is UTC's, so no day is shorter or longer than another.
+A daily pattern follows the clock, however long a block is. At blocks of 300 s a sum of twelve is an
+hour; at 60 s, five sums are one, and a day is a hundred and twenty. The clock is UTC, so all days
+have the same length.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from math import ceil
 from typing import Final
 
 BLOCKS_PER_HOUR: Final = 12
-"""Blocks of the sums as which older ones are kept: at blocks of five minutes, an hour."""
+"""Blocks of one sum; older blocks are kept only as sums. At blocks of five minutes, a sum is an hour."""
 
 
 HOURS: Final = 336
-"""How many sums of twelve are kept: fourteen days at blocks of five minutes."""
+"""Number of sums that are kept: fourteen days at blocks of five minutes."""
 
 
 HOUR_SECONDS: Final = 3_600
 HOURS_A_DAY: Final = 24
 MOST_SUMS: Final = HOURS // 30
-"""Of an hour: where blocks are too short for thirty hours to be kept, an hour is shorter."""
+"""Most sums of one hour: if blocks are too short for thirty hours to be kept, an "hour" is shorter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """Stretches of time of one length, counted from 1970. A sum lies in the one it begins in.
+    """Time since 1970 in units of one length. A sum belongs to the unit in which it begins.
 
     Attributes
     ----------
-    seconds : length of one; that of a sum at least.
+    seconds : length of one unit; at least that of a sum.
     sum_seconds : length of a sum of twelve blocks.
     """
 
@@ -39,15 +39,15 @@ class Units:
     sum_seconds: int
 
     def of(self, number: int) -> int:
-        """The unit in which a sum lies."""
+        """Return the unit that a sum belongs to."""
         return number * self.sum_seconds // self.seconds
 
     def start(self, unit: int) -> int:
-        """The first sum of a unit."""
+        """Return the first sum of a unit."""
         return -(-unit * self.seconds // self.sum_seconds)
 
     def first_from(self, number: int) -> int:
-        """The first unit that begins with this sum or after it."""
+        """Return the first unit that begins with this sum or after it."""
         unit = self.of(number)
         return unit if self.start(unit) == number else unit + 1
 
@@ -59,13 +59,13 @@ class Units:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """How sums of blocks lie in hours and days.
+    """Mapping of sums of blocks to hours and days.
 
     Attributes
     ----------
     block_seconds : length of a block.
-    hour_seconds : length of an hour; another one than the clock's lets a demonstration, whose
-        blocks are seconds long, see days in minutes.
+    hour_seconds : length of an hour; a shorter one than the clock's lets a demonstration with
+        blocks of seconds have days of minutes.
     """
 
     block_seconds: int = 300
@@ -78,43 +78,43 @@ class Calendar:
 
     @property
     def day_seconds(self) -> int:
-        """Length of a day, and of a sum at least."""
+        """Length of a day; at least that of a sum."""
         return max(HOURS_A_DAY * self.hour_seconds, self.sum_seconds)
 
     @property
     def each_sum(self) -> Units:
-        """Every sum by itself."""
+        """Units of one sum each."""
         return Units(self.sum_seconds, self.sum_seconds)
 
     @property
     def hours(self) -> Units:
-        """Hours; a sum, where that is longer, and less, where thirty hours aren't kept."""
+        """Units of an hour; of a sum, if that is longer; shorter, if thirty hours aren't kept."""
         longest = min(self.hour_seconds, MOST_SUMS * self.sum_seconds)
         return Units(max(longest, self.sum_seconds), self.sum_seconds)
 
     @property
     def days(self) -> Units:
-        """Whole days."""
+        """Units of a day."""
         return Units(self.day_seconds, self.sum_seconds)
 
     def sums(self, hours: int) -> int:
-        """How many sums it takes to cover so many hours."""
+        """Return the number of sums that cover these hours."""
         return ceil(hours * self.hour_seconds / self.sum_seconds)
 
     def blocks(self, hours: int) -> int:
-        """How many blocks it takes to cover so many hours, a week of them for example."""
+        """Return the number of blocks that cover these hours."""
         return ceil(hours * self.hour_seconds / self.block_seconds)
 
     def keeps(self, hours: int) -> bool:
-        """Whether sums are kept for so long."""
+        """Return whether sums are kept for that many hours."""
         return self.sums(hours) <= HOURS
 
     def hour_of_day(self, number: int) -> int:
-        """The hour of the day, from 0, in which a sum begins."""
+        """Return the hour of the day, from 0, in which a sum begins."""
         return number * self.sum_seconds // self.hour_seconds % HOURS_A_DAY
 
     def hours_as_sums(self, hours: int) -> int:
-        """As many hours, counted in sums of blocks: about that many, and at least one."""
+        """Convert hours to a number of sums: rounded, and at least one."""
         return max(round(hours * self.hour_seconds / self.sum_seconds), 1)
 
 

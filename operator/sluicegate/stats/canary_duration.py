@@ -1,9 +1,8 @@
-"""How long a canary will take, and whether there is traffic enough for an answer at all.
+"""Expected duration of a canary, and whether there is enough traffic for a verdict.
 
-The answer decides only whether an SLO must favour a candidate; the evidence of every SLO with
-events against it counts. Expected growth of the evidence is summed over the steps, each at its
-own share: the formula for a canary far smaller than stable gives half the real time near equal
-shares.
+The result decides only whether an SLO must favour a candidate; evidence against it counts for every
+SLO with events. Expected growth of the evidence is summed over the steps, each at its own share:
+the formula for a canary far smaller than stable gives half the real time near equal shares.
 """
 
 from functools import lru_cache
@@ -14,13 +13,13 @@ from sluicegate.stats.dispersion import independent_share
 from sluicegate.stats.sequential_test import ALPHA, LEAST_RATIO, nearest_null
 
 LEAST_BLOCKS: Final = 5
-"""Blocks of evidence that a step lasts at least."""
+"""Least number of blocks of evidence in a step."""
 WARM_UP_BLOCKS: Final = 2
-"""Blocks after a change of weight that are no evidence: caches fill, counters span the change."""
+"""Blocks after a change of weight that aren't evidence: caches fill, counters span the change."""
 
 
 def warmed_up(accepted_at: float, block_seconds: int) -> int:
-    """Index of the last block in which a version warms up: what comes after it is evidence.
+    """Return the index of the last block in which a version warms up; later blocks are evidence.
 
     Parameters
     ----------
@@ -30,14 +29,14 @@ def warmed_up(accepted_at: float, block_seconds: int) -> int:
 
 
 def divergence(p: float, q: float) -> float:
-    """KL(p‖q) of two Bernoulli variables, in nats; p within [0, 1], q within (0, 1)."""
+    """Compute KL(p‖q) of two Bernoulli variables, in nats; p within [0, 1], q within (0, 1)."""
     first = p * log(p / q) if p > 0 else 0.0
     return first + ((1 - p) * log((1 - p) / (1 - q)) if p < 1 else 0.0)
 
 
 @lru_cache(maxsize=2**12)
 def growth(weight: float, ratio: float, margin: float) -> float:
-    """Mean ln E_P that one event of either arm adds when the candidate equals stable.
+    """Compute the mean ln E_P that one event of either arm adds if the candidate equals stable.
 
     Parameters
     ----------
@@ -58,18 +57,18 @@ def expected_seconds(
     margin: float,
     block_seconds: float,
     correlation: float = 0.0,
-    known: float = 0.0,
+    earlier_evidence: float = 0.0,
 ) -> float:
-    """Mean time until an equal candidate has passed all steps; infinite without events.
+    """Compute the mean time until an equal candidate has passed all steps; infinite without events.
 
     Parameters
     ----------
     steps : shares in percent. events_per_second : of both arms together.
     ratio : stable's bad ratio. margin : δ. block_seconds : of canary blocks.
-    known : ln E that is there before the first step.
+    earlier_evidence : ln E before the first step.
     correlation : ρ; a block's events count as n/(1 + (n − 1)ρ) independent ones in each arm.
     """
-    share, gathered = log(1 / ALPHA) / len(steps), known
+    share, gathered = log(1 / ALPHA) / len(steps), earlier_evidence
     seconds = 0.0
     for step, weight in enumerate(steps, start=1):
         needed = max(step * share - gathered, 0.0)
@@ -89,5 +88,8 @@ def expected_seconds(
 
 
 def events_to_roll_back(ratio: float, margin: float) -> float:
-    """Canary events until one worse by the margin is rolled back, beside a far larger stable."""
+    """Compute the canary events until a worse candidate is rolled back, if stable is far larger.
+
+    The candidate is worse by the margin.
+    """
     return log(1 / ALPHA) / divergence(ratio + margin, ratio)

@@ -1,8 +1,8 @@
-"""Has the share of bad events risen since some moment? Two samples, of which neither is known exactly.
+"""Change point of a share of bad events: both the level before and the level after are estimated.
 
 The events before each possible moment, a baseline's own counts included, are compared with those
-after it. A baseline of a thousand rows is then a sample of a thousand
-rows: how sure it is shows in the statistic, and takes nothing of the drop that is looked for.
+after it. A baseline of a thousand rows is then a sample of a thousand rows: its uncertainty is part
+of the statistic, and doesn't reduce the drop that is detected.
 
 S = max over moments k and alternatives d of
     max_p [l(before; p) + l(after; p + d)] − max_p [l(before; p) + l(after; p)],
@@ -10,8 +10,8 @@ a generalised likelihood ratio, where the unknown p costs both sides the same. S
 of a CUSUM with a known p does, and has its bound: ln(K·A) for a mean time of A between false
 alarms (simulated in tests/simulation/test_degradation.py).
 
-Sources: D. Siegmund and E. S. Venkatraman, Annals of Statistics 23 (1995) 255–271;
-T. L. Lai and H. Xing, Sequential Analysis 29 (2010) 162–175, for the unknown baseline.
+Sources: D. Siegmund and E. S. Venkatraman, Annals of Statistics 23 (1995) 255–271; T. L. Lai and H.
+Xing, Sequential Analysis 29 (2010) 162–175, for the unknown baseline.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 from sluicegate.stats.counts import NOTHING, Count, summed
 
 FACTORS: Final = (1, 2, 4)
-"""Alternatives lie this many times `maxDrop` above what came before."""
+"""Alternatives are these multiples of `maxDrop` above the level before."""
 _NEAR_CERTAIN: Final = 20
 """An alternative must leave a twentieth of the good events."""
 _LEAST: Final = 1e-9
@@ -29,13 +29,13 @@ _HALF: Final = 0.5
 
 
 class ChangePoint(NamedTuple):
-    """The moment that is most likely to have been a change for the worse.
+    """The most likely moment of a change for the worse.
 
     Attributes
     ----------
     statistic : S; 0 without evidence of a change.
-    start : how many of the units came before it.
-    after : the events since then.
+    start : number of units before it.
+    after : events since then.
     """
 
     statistic: float
@@ -44,7 +44,7 @@ class ChangePoint(NamedTuple):
 
 
 def alternatives(ratio: float, drop: float) -> tuple[float, ...]:
-    """The rises that are looked for above a baseline's bad ratio."""
+    """Return the rises above a baseline's bad ratio that the detector tests."""
     most = 1 - (1 - ratio) / _NEAR_CERTAIN
     return tuple(factor * drop for factor in FACTORS if ratio + factor * drop < most)
 
@@ -56,10 +56,10 @@ def strongest(
     *,
     phi: float = 1.0,
 ) -> ChangePoint:
-    """The most likely change for the worse.
+    """Find the most likely change for the worse.
 
-    What came after it has to be worse than the baseline, too, by half of the least alternative: a
-    version that did better than accepted for a while may fall back to what was accepted.
+    The level after it must also be worse than the baseline, by half of the least alternative: a
+    version that did better than accepted for a while may return to the accepted level.
 
     Parameters
     ----------
@@ -76,15 +76,15 @@ def strongest(
 def _likeliest(
     baseline: Count, units: Sequence[tuple[int, int]], drops: Sequence[float]
 ) -> tuple[int, float]:
-    """Where and by how much it rose, by the normal approximation; -1 where it didn't.
+    """Return moment and size of the likeliest rise, by the normal approximation; moment −1 without one.
 
-    One pass without a logarithm: the difference D of two ratios has the variance v, and
+    It needs one pass and no logarithm: the difference D of two ratios has the variance v, and
     (D d − d²/2)/v is the evidence for a rise by d.
     """
     after_bad = after_total = 0
     all_bad = sum(bad for bad, _ in units)
     all_total = sum(total for _, total in units)
-    best, found = 0.0, (-1, 0.0)
+    best, likeliest = 0.0, (-1, 0.0)
     base_bad, base_total = baseline
     least = base_bad / max(base_total, 1) + min(drops) / 2
     for place in range(len(units) - 1, -1, -1):
@@ -107,8 +107,8 @@ def _likeliest(
         for drop in drops:
             score = (rise - drop / 2) * drop * weight
             if score > best:
-                best, found = score, (place, drop)
-    return found
+                best, likeliest = score, (place, drop)
+    return likeliest
 
 
 def strongest_within(
@@ -119,16 +119,16 @@ def strongest_within(
     *,
     phi: float = 1.0,
 ) -> ChangePoint:
-    """The same, with events compared only with earlier ones of their own stratum.
+    """Find the most likely change for the worse, comparing events only within their own stratum.
 
-    The hours of the day are strata: whatever p each of them has, S is the sum of theirs, with one
-    d and one moment for all. A swing that comes again each day is then no change, and a change is
-    one as soon as its hours have been seen before.
+    The hours of the day are strata: whatever p each of them has, S is the sum of theirs, with one d
+    and one moment for all. A daily pattern is then no change, and a change is detected as soon as
+    its hours occurred before.
 
     Parameters
     ----------
-    strata : of each unit. accepted : events of no known stratum, which are only what "worse" means:
-        the level after the change has to lie above their ratio by half of the least alternative.
+    strata : of each unit. accepted : events of no known stratum, which only define "worse": the
+        level after the change must exceed their ratio by half of the least alternative.
     """
     place, drop = _likeliest_within(strata, accepted, units, drops)
     if place < 0:
@@ -146,9 +146,10 @@ def strongest_within(
 def _likeliest_within(
     strata: Sequence[int], accepted: Count, units: Sequence[tuple[int, int]], drops: Sequence[float]
 ) -> tuple[int, float]:
-    """As `_likeliest`: with D and v by stratum, the one for a rise by d is d ΣD/v − d²/2 Σ1/v.
+    """Return moment and size of the likeliest rise within strata; moment −1 without one.
 
-    The level after a moment is that before it, over all strata, and the mean rise within them.
+    With D and v by stratum, the evidence for a rise by d is d ΣD/v − d²/2 Σ1/v. The level after a
+    moment is that before it, over all strata, plus the mean rise within them.
     """
     cells = {stratum: [0, 0, 0, 0] for stratum in strata}
     for stratum, (bad, total) in zip(strata, units, strict=True):
@@ -158,7 +159,7 @@ def _likeliest_within(
     before_total = sum(cell[1] for cell in cells.values())
     sums = [0.0, 0.0, 0.0, 0.0]
     level = accepted.bad / max(accepted.total, 1) + min(drops) / 2
-    best, found = 0.0, (-1, 0.0)
+    best, likeliest = 0.0, (-1, 0.0)
     for place in range(len(units) - 1, -1, -1):
         bad, total = units[place]
         if not total:
@@ -178,12 +179,12 @@ def _likeliest_within(
         for drop in drops:
             score = drop * up - drop * drop / 2 * weight
             if score > best:
-                best, found = score, (place, drop)
-    return found
+                best, likeliest = score, (place, drop)
+    return likeliest
 
 
 def _add(sums: list[float], cell: Sequence[int], sign: int) -> None:
-    """Add a stratum's ΣD/v, Σ1/v, its rise in events and its events, or take them away again."""
+    """Add a stratum's ΣD/v, Σ1/v, its rise in events and its events to the sums, or subtract them (sign −1)."""
     before_bad, before_total, after_bad, after_total = cell
     if not before_total or not after_total:
         return
@@ -198,14 +199,12 @@ def _add(sums: list[float], cell: Sequence[int], sign: int) -> None:
 
 
 def _ratio(before: Count, after: Count, drop: float) -> float:
-    """Log-likelihood ratio of "risen by the drop" against "the same", each at its best p."""
+    """Compute the log-likelihood ratio of "risen by the drop" to "the same", each at its best p."""
     total = before.total + after.total
     pooled = (before.bad + after.bad) / total
     p = (before.bad + after.bad - drop * after.total) / total
     p = min(max(p, _LEAST), 1 - drop - _LEAST)
-    for _ in range(
-        2
-    ):  # Newton's; whatever is left of the way makes the ratio too small, if anything
+    for _ in range(2):  # Newton's method; an early end can only make the ratio too small
         slope = _slope(before, p) + _slope(after, p + drop)
         curve = before.total / (p * (1 - p)) + after.total / ((p + drop) * (1 - p - drop))
         p = min(max(p + slope / curve, _LEAST), 1 - drop - _LEAST)
@@ -223,7 +222,7 @@ def _likelihood(count: Count, p: float) -> float:
 
 
 def least_drop(baseline: Count, after: float, bound: float, phi: float = 1.0) -> float:
-    """The least rise that reaches the bound with so many events after it, in about half of the cases.
+    """Return the least rise that reaches the bound in about half of the cases.
 
     S of a rise by d is about d² n/(2 p (1 − p) φ), n = n₀ n₁/(n₀ + n₁).
     """
@@ -235,7 +234,7 @@ def least_drop(baseline: Count, after: float, bound: float, phi: float = 1.0) ->
 
 
 def events_to_see(baseline: Count, drop: float, bound: float, phi: float = 1.0) -> float | None:
-    """Events after a rise by `drop` at which S reaches the bound; None where none suffice."""
+    """Return the events after a rise by `drop` at which S reaches the bound; None if no number suffices."""
     p = (baseline.bad + _HALF) / (baseline.total + 1)
     raised = min(p + drop / 2, _HALF) if p < _HALF else p
     needed = 2 * bound * phi * raised * (1 - raised) / drop**2

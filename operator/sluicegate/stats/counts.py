@@ -20,6 +20,6 @@ NOTHING: Final = Count(0, 0)
 
 
 def summed(counts: Iterable[tuple[int, int]]) -> Count:
-    """All events of some counts together."""
+    """Add up counts."""
     every = list(counts)
     return Count(sum(bad for bad, _ in every), sum(total for _, total in every))

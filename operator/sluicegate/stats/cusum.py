@@ -1,9 +1,9 @@
-"""Has the product moved away from what it was accepted with? A Bernoulli CUSUM bank, an e-detector.
+"""A bank of Bernoulli CUSUMs (an e-detector) for a ratio that rises above its baseline.
 
-Each alternative keeps the largest log-likelihood ratio over all starting points of "since then it
-is worse". exp(S) is an e-detector under any ratio at or below the baseline's upper bound, constant
-or not, so the mean time between false alarms is at least A blocks, and there is no window to
-choose. An interval that is checked hourly alarms on half of all unchanged products in a month.
+Each alternative keeps the largest log-likelihood ratio over all possible moments of the change.
+exp(S) is an e-detector under any ratio at or below the baseline's upper bound, constant or not, so
+the mean time between false alarms is at least A blocks, and no window has to be chosen. An interval
+that is checked hourly alarms on half of all unchanged products in a month.
 
 Source: J. Shin, A. Ramdas, A. Rinaldo, "E-detectors: a nonparametric framework for sequential
 change detection" (2023).
@@ -22,12 +22,12 @@ HOURLY_BLOCKS: Final = 87_600
 DAILY_BLOCKS: Final = 3_650
 """A for days: the same ten years."""
 PROBATION_BLOCKS: Final = 1_000
-"""A during a probation: a rollback is cheap, so the alarm may be quicker."""
+"""A during a probation: a false alarm costs only a rollback, so the detector may be faster."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """What a bad and a good event add to the log-likelihood ratio against "as accepted"."""
+    """Increments of the log-likelihood ratio of a bad and of a good event, against "as accepted"."""
 
     ratio: float
     per_bad: float
@@ -36,7 +36,7 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """The alternatives that one baseline allows, and where they speak."""
+    """Alternatives that one baseline allows, and the bound of their statistics."""
 
     alternatives: tuple[Alternative, ...]
     bound: float
@@ -45,7 +45,7 @@ class Bank:
 
 @lru_cache(maxsize=2**16)
 def bank(ratio: float, upper: float, drop: float, mean_blocks: int) -> Bank | None:
-    """The bank of a baseline; None when no alternative lies beyond what the baseline leaves open.
+    """Return the bank of a baseline; None if the baseline's own uncertainty covers all alternatives.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def bank(ratio: float, upper: float, drop: float, mean_blocks: int) -> Bank | No
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The statistic after some block, and what is needed to go on from there.
+    """The statistic after some block, with the state that the next block needs.
 
     Attributes
     ----------
@@ -80,20 +80,20 @@ class Progress:
 
     @property
     def statistic(self) -> float:
-        """The largest S of the bank."""
+        """Largest S of the bank."""
         return max(self.values)
 
-    def leads_to(self, first: int, last: int) -> bool:
-        """Whether one may go on from here to `last` and get what a start at `first` would give.
+    def can_continue_to(self, first: int, last: int) -> bool:
+        """Return whether continuing from here to `last` gives the same result as a start at `first`.
 
-        Two recursions agree once the one that began earlier has touched 0: so a window
-        that slides costs nothing, unless S has been above 0 ever since it began.
+        Two recursions agree once the one that began earlier has reached 0: so a sliding window
+        needs no new computation, unless S has been above 0 since its start.
         """
         return self.start <= first and self.next <= last + 1 and min(self.zeros) >= first
 
 
 def begin(bank: Bank, first: int) -> Progress:
-    """Before the first block."""
+    """Return the state before the first block."""
     count = len(bank.alternatives)
     return Progress((0.0,) * count, (first,) * count, first, first)
 
@@ -101,7 +101,7 @@ def begin(bank: Bank, first: int) -> Progress:
 def advance(
     progress: Progress, bank: Bank, counts: Iterable[tuple[int, int]], phi: float = 1.0
 ) -> Progress:
-    """S ← max(0, S + [x ln(p/U0) + (n − x) ln((1 − p)/(1 − U0))]/φ), block by block.
+    """Update S ← max(0, S + [x ln(p/U0) + (n − x) ln((1 − p)/(1 − U0))]/φ), block by block.
 
     Parameters
     ----------
@@ -129,9 +129,9 @@ def advance_strata(
     counts: Iterable[tuple[int, int]],
     phi: float = 1.0,
 ) -> Progress:
-    """The same when block i is judged by bank i mod len(banks): a weekday by its own kind.
+    """Update S with bank i mod len(banks) for block i, such as one bank for each weekday.
 
-    Each bank must hold as many alternatives as the others.
+    All banks must hold the same number of alternatives.
     """
     if len(banks) == 1:
         return advance(progress, banks[0], counts, phi)

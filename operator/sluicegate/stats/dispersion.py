@@ -1,11 +1,11 @@
-"""How much more counts scatter than independent events would: the factor φ.
+"""Dispersion φ: the factor by which counts scatter more than independent events would.
 
-Failures come in bursts. A burst of fifty bad requests is nearer to one event than to fifty, so
-evidence divided by φ keeps its error rates; undivided, bursts of correlation .01 roll back 19 %
-of the good canaries (decisions are simulated in tests/simulation).
+Failures occur in bursts. A burst of fifty bad requests is nearer to one event than to fifty, so
+evidence divided by φ keeps its error rates; undivided, bursts of correlation .01 roll back 19 % of
+the good canaries (decisions are simulated in tests/simulation).
 
-Source: quasi-binomial dispersion, P. McCullagh and J. A. Nelder, Generalized Linear Models,
-2nd ed., §4.5: Pearson's χ² over its degrees of freedom.
+Source: quasi-binomial dispersion, P. McCullagh and J. A. Nelder, Generalized Linear Models, 2nd
+ed., §4.5: Pearson's χ² over its degrees of freedom.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,21 +14,21 @@ from math import sqrt
 from typing import Final
 
 LEAST_BLOCKS: Final = 30
-"""With fewer non-empty blocks the estimate scatters more than what it would correct."""
+"""Non-empty blocks below which the estimate's own error exceeds its correction."""
 LEAST_LEVEL: Final = 5
-"""Blocks that make a level: a single burst is none."""
+"""Least number of blocks of a level: a single burst is no level."""
 CLEAR_SHIFT: Final = 49.0
-"""Seven standard deviations, squared."""
+"""Square of seven standard deviations: the least distance of two levels."""
 CLEARER: Final = 1 + 1e-9
-"""Of two splits that differ by rounding only, the earlier one counts."""
+"""Factor by which a split must be better than an earlier one, so that rounding errors don't decide."""
 MOST: Final = 10.0
-"""An estimate above says that something else is wrong; it mustn't silence every alarm."""
+"""Largest φ: a higher estimate has another cause, and must not suppress every alarm."""
 
 
 def dispersion(
     counts: Iterable[tuple[int, int]], *, least: int = LEAST_BLOCKS, most: float = MOST
 ) -> float:
-    """φ of (bad, total) by block, within [1, most]; 1 when fewer than `least` blocks hold events."""
+    """Estimate φ of (bad, total) by block, within [1, most]; 1 if fewer than `least` blocks hold events."""
     blocks = [(bad, total) for bad, total in counts if total > 0]
     if len(blocks) < least:
         return 1.0
@@ -36,17 +36,18 @@ def dispersion(
 
 
 UPPER: Final = 4.0
-"""Standard errors on top of the mean residual. Rare bursts make the residuals so skew that 2.3
-(a normal 99 %) promotes 8.5 % of the candidates worse by δ where .1 % are bad and ρ is .05; with
-4 it is 5.4 %, and a canary with bursts of ρ = .01 takes 47 minutes instead of 40 (docs/adr/0004)."""
+"""Standard errors that are added to the mean residual. Rare bursts make the residuals so skew that
+2.3 (a normal 99 %) promotes 8.5 % of the candidates worse by δ where .1 % are bad and ρ is .05;
+with 4 it is 5.4 %, and a canary with bursts of ρ = .01 takes 47 minutes instead of 40
+(docs/adr/0004)."""
 
 
 def burst_correlation(counts: Iterable[tuple[int, int]], *, shift: int = 0) -> float:
-    """ρ of (bad, total) by block: how alike two events of one block are, within [0, 1].
+    """Estimate ρ of (bad, total) by block: the correlation of two events of one block, within [0, 1].
 
-    An upper bound, from the mean and scatter of the squared residuals. Unlike φ it doesn't
-    depend on how many events a block holds, so what stable's full traffic taught holds for
-    a canary's twentieth of it (docs/adr/0004). 0 when fewer than 30 blocks hold events.
+    It is an upper bound, from mean and scatter of the squared residuals. Unlike φ it doesn't depend
+    on the number of events in a block, so an estimate from stable's full traffic holds for a canary
+    with a twentieth of it (docs/adr/0004). 0 if fewer than 30 blocks hold events.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def burst_correlation(counts: Iterable[tuple[int, int]], *, shift: int = 0) -> f
 
 
 def _residuals(blocks: Sequence[tuple[int, int]]) -> list[float]:
-    """Pearson's squared residuals about the blocks' own ratio; zeros where that is 0 or 1."""
+    """Compute Pearson's squared residuals about the blocks' own ratio; zeros if that is 0 or 1."""
     ratio = sum(bad for bad, _ in blocks) / sum(total for _, total in blocks)
     variance = ratio * (1 - ratio)
     if variance == 0:
@@ -78,12 +79,13 @@ def _residuals(blocks: Sequence[tuple[int, int]]) -> list[float]:
 
 @lru_cache(maxsize=2**10)
 def level_shift(blocks: tuple[tuple[int, int], ...]) -> int:
-    """Index of the block from which on the bad ratio lies on another level; 0 when it doesn't.
+    """Return the index of the block from which the bad ratio has another level; 0 if it has one level.
 
-    A model that decays an hour before its successor is tried changes level once. Taken for bursts
-    that silences the canary's evidence a hundredfold: a candidate six points worse had no
-    verdict after four hours. Bursts scatter on both sides of any split, so they are no shift:
-    the difference has to be seven of its own standard deviations, scatter within both included.
+    A model that decays an hour before the canary of its successor changes its level once. If that
+    counted as bursts, it would reduce the canary's evidence a hundredfold: a candidate six points
+    worse had no verdict after four hours. Bursts scatter on both sides of any split, so they are no
+    shift: the difference has to be seven of its own standard deviations, scatter within both
+    included.
     """
     best, place = CLEAR_SHIFT, 0
     for split in range(LEAST_LEVEL, len(blocks) - LEAST_LEVEL + 1):
@@ -94,7 +96,7 @@ def level_shift(blocks: tuple[tuple[int, int], ...]) -> int:
 
 
 def _distance(early: Sequence[tuple[int, int]], late: Sequence[tuple[int, int]]) -> float:
-    """Squared difference of two levels, in its own variance."""
+    """Compute the squared difference of two levels, in units of its variance."""
     parts = [[one for one in part if one[1] > 0] for part in (early, late)]
     if min(map(len, parts)) < LEAST_LEVEL:
         return 0.0
@@ -111,5 +113,5 @@ def _distance(early: Sequence[tuple[int, int]], late: Sequence[tuple[int, int]])
 
 
 def independent_share(total: float, correlation: float) -> float:
-    """What share of a block's events counts as independent: 1/(1 + (n − 1)ρ)."""
+    """Return the share of a block's events that counts as independent: 1/(1 + (n − 1)ρ)."""
     return 1 / (1 + max(total - 1, 0) * correlation)

@@ -1,9 +1,9 @@
-"""How a share of bad events has changed from one time to another, said with what can be known.
+"""Change of a share of bad events between two periods, with its uncertainty.
 
 A month's events aren't independent: a bad day makes many of them bad. So the unit is the day, and
-the interval of a change is widened by how much more days differ than chance lets them (φ). Where a
-change lies outside its interval it is proved; where the interval is narrow around nothing there is
-no evidence of a change; else there were too few events to say.
+the interval of a change is widened by φ, the scatter of the days relative to chance. If the
+interval doesn't include 0, the change is proved; if it is narrow and includes 0, there is no
+evidence of a change; else there were too few events.
 
 Source of the interval: R. G. Newcombe, Statistics in Medicine 17 (1998) 873–890, method 10; of the
 dispersion: McCullagh and Nelder, Generalized Linear Models, 2nd ed., section 4.5.
@@ -23,12 +23,12 @@ CONFIDENCE: Final = 0.975
 """Of each bound: an interval of 95 %."""
 Z: Final = NormalDist().inv_cdf(CONFIDENCE)
 LEAST_DAYS: Final = 7
-"""Days with events, below which their scatter says nothing and is taken for chance."""
+"""Days with events below which their scatter isn't estimated, and φ is 1."""
 LARGEST_PHI: Final = 50.0
 
 
 class PeriodChange(StrEnum):
-    """What can be said of a change."""
+    """Verdict on a change between two periods."""
 
     WORSE = "Worse"
     BETTER = "Better"
@@ -42,8 +42,8 @@ class Evolution:
 
     Attributes
     ----------
-    change : what can be said. estimate : now less before. lower, upper : its 95 % interval.
-    phi : by how much more days differ than chance lets them; 1 is chance.
+    change : the verdict. estimate : now less before. lower, upper : its 95 % interval.
+    phi : scatter of the days relative to chance; 1 is chance.
     """
 
     change: PeriodChange
@@ -56,11 +56,11 @@ class Evolution:
 def evolution(
     now: Sequence[Count], before: Sequence[Count], *, margin: float, fixed: bool = False
 ) -> Evolution:
-    """How the share of bad events changed from the days before to those now.
+    """Estimate the change of the share of bad events from the days before to the days now.
 
     Parameters
     ----------
-    margin : a change that matters; an interval that is wider than this is too wide to say "none".
+    margin : the least change that matters; a wider interval can't show that there is none.
     fixed : whether `before` is one count, a baseline, whose days aren't known.
     """
     ours, theirs = summed(now), summed(before)
@@ -69,13 +69,13 @@ def evolution(
     phi_now = _of_days(now)
     phi_before = phi_now if fixed else _of_days(before)
     difference = newcombe(_spread(ours, phi_now), _spread(theirs, phi_before), Z)
-    found = (difference.estimate, difference.lower, difference.upper, max(phi_now, phi_before))
+    estimate = (difference.estimate, difference.lower, difference.upper, max(phi_now, phi_before))
     if difference.lower > 0:
-        return Evolution(PeriodChange.WORSE, *found)
+        return Evolution(PeriodChange.WORSE, *estimate)
     if difference.upper < 0:
-        return Evolution(PeriodChange.BETTER, *found)
+        return Evolution(PeriodChange.BETTER, *estimate)
     narrow = difference.upper < margin and difference.lower > -margin
-    return Evolution(PeriodChange.NO_EVIDENCE if narrow else PeriodChange.TOO_FEW, *found)
+    return Evolution(PeriodChange.NO_EVIDENCE if narrow else PeriodChange.TOO_FEW, *estimate)
 
 
 def _of_days(days: Sequence[Count]) -> float:
@@ -83,5 +83,5 @@ def _of_days(days: Sequence[Count]) -> float:
 
 
 def _spread(count: Count, phi: float) -> tuple[float, float]:
-    """As many independent events as these are worth."""
+    """Divide a count by φ: return bad and total of as many independent events."""
     return count.bad / phi, count.total / phi

@@ -1,4 +1,4 @@
-"""Numbers that come as no count: a second, weaker path.
+"""Statistics of gauges: weaker than those of counts.
 
 A gauge has no measure of its uncertainty, so normality and independence of its blocks are assumed,
 and a verdict needs 28 blocks. Prefer counters.
@@ -13,34 +13,35 @@ from statistics import fmean, stdev
 from typing import Final, NamedTuple
 
 LEAST_BASELINE: Final = 28
-"""Blocks that a baseline needs: mean and deviation cost half of the bound's time as it is."""
+"""Blocks that a baseline needs: estimating mean and deviation from so many already halves the time
+between false alarms."""
 ALLOWANCE: Final = 0.5
-"""Deviations that are drift of no interest."""
+"""Drift that isn't detected, in standard deviations."""
 HOURLY_BOUND: Final = 9.5
-"""About 90,000 hours between false alarms, for independent normal blocks."""
+"""Bound of S for hours: about 90,000 hours between false alarms, for independent normal blocks."""
 DAILY_BOUND: Final = 5.0
-"""About 900 days."""
+"""Bound of S for days: about 900 days between false alarms."""
 LEAST_PAIRS: Final = 20
-"""Paired canary blocks below which the normal approximation isn't trusted."""
+"""Paired canary blocks below which the normal approximation isn't used."""
 _RECENT, _BEYOND = 4, 3
 
 
 class GaugeBaseline(NamedTuple):
-    """Mean and standard deviation of the baseline's blocks, higher being better."""
+    """Mean and standard deviation of the baseline's blocks; higher values are better."""
 
     mean: float
     deviation: float
 
 
 class Interval(NamedTuple):
-    """Bounds on the mean difference of two versions that hold at all times at once."""
+    """Bounds on the mean difference of two versions that hold at all times simultaneously."""
 
     lower: float
     upper: float
 
 
 def gauge_baseline(values: Sequence[float]) -> GaugeBaseline | None:
-    """The baseline of these block means; None when there are too few, or they never vary."""
+    """Compute the baseline of these block means; None if there are too few, or they never vary."""
     if len(values) < LEAST_BASELINE:
         return None
     deviation = stdev(values)
@@ -48,7 +49,7 @@ def gauge_baseline(values: Sequence[float]) -> GaugeBaseline | None:
 
 
 def gauge_cusum(values: Sequence[float], baseline: GaugeBaseline) -> float:
-    """S after the last block: S ← max(0, S − z − 0.5), z the block's distance in deviations."""
+    """Compute S after the last block: S ← max(0, S − z − 0.5), z the block's distance in deviations."""
     s = 0.0
     for value in values:
         s = max(0.0, s - (value - baseline.mean) / baseline.deviation - ALLOWANCE)
@@ -56,14 +57,14 @@ def gauge_cusum(values: Sequence[float], baseline: GaugeBaseline) -> float:
 
 
 def beyond_bound(values: Sequence[float], bound: float) -> bool:
-    """Whether at least three of the last four block means are worse than the bound."""
+    """Return whether at least three of the last four block means are worse than the bound."""
     return sum(value < bound for value in values[-_RECENT:]) >= _BEYOND
 
 
 def difference_interval(differences: Sequence[float], alpha: float) -> Interval | None:
-    """Bounds on the mean of candidate − stable, each wrong at any time with chance α at most.
+    """Compute bounds on the mean of candidate − stable, each wrong at any time with probability α at most.
 
-    None below twenty pairs, and when the differences don't vary.
+    None below twenty pairs, and if the differences don't vary.
     """
     pairs = len(differences)
     if pairs < LEAST_PAIRS:
@@ -71,7 +72,7 @@ def difference_interval(differences: Sequence[float], alpha: float) -> Interval 
     deviation = stdev(differences)
     if deviation == 0:
         return None
-    # ρ² that makes the interval narrowest at 60 pairs
+    # the ρ² with the narrowest interval at 60 pairs
     rho2 = (-2 * log(2 * alpha) + log(1 - 2 * log(2 * alpha))) / 60
     spread = pairs * rho2 + 1
     width = deviation * sqrt(2 * spread / (pairs**2 * rho2) * log(sqrt(spread) / (2 * alpha)))

@@ -1,7 +1,7 @@
-"""How much a share of bad events can be trusted: bounds on a ratio and on a difference of two.
+"""Confidence bounds on a share of bad events, and on the difference of two.
 
-A point estimate of three bad events in two hundred says little, and a rule that compares it with
-a threshold alarms by chance. Every comparison here is made with a bound instead.
+A point estimate of three bad events in two hundred is uncertain, and a rule that compares it with a
+threshold alarms by chance. Every comparison here uses a bound instead.
 
 Sources: E. B. Wilson, JASA 22 (1927) 209–212; R. G. Newcombe, Statistics in Medicine 17 (1998)
 873–890, method 10 (hybrid score).
@@ -14,19 +14,19 @@ from statistics import NormalDist
 from typing import Final
 
 Z95: Final = NormalDist().inv_cdf(0.95)
-"""One-sided 95 %."""
+"""z of a one-sided bound at 95 %."""
 
 
 @cache
 def quantile(confidence: float) -> float:
-    """The z of a one-sided bound at `confidence`, such as 0.95 → 1.645."""
+    """Return the z of a one-sided bound at `confidence`, such as 0.95 → 1.645."""
     return NormalDist().inv_cdf(confidence)
 
 
 def wilson_lower(bad: float, total: float, z: float) -> float:
-    """Least ratio that `bad` of `total` is compatible with, one-sided; 0 without events.
+    """Return the least ratio that `bad` of `total` is compatible with, one-sided; 0 without events.
 
-    Counts may be fractions: they are divided by the dispersion before they come here.
+    Counts may be fractions, such as counts divided by the dispersion.
     """
     if total <= 0 or bad <= 0:
         return 0.0
@@ -37,7 +37,7 @@ def wilson_lower(bad: float, total: float, z: float) -> float:
 
 
 def wilson_upper(bad: float, total: float, z: float) -> float:
-    """Largest ratio that `bad` of `total` is compatible with, one-sided; 1 without events."""
+    """Return the largest ratio that `bad` of `total` is compatible with, one-sided; 1 without events."""
     if total <= 0:
         return 1.0
     return 1.0 - wilson_lower(total - bad, total, z)
@@ -52,9 +52,9 @@ class Difference:
     upper: float
 
 
-def newcombe(one: tuple[float, float], other: tuple[float, float], z: float) -> Difference:
-    """The ratio of `one` minus that of `other`; both are (bad, total) with total > 0."""
-    (bad1, total1), (bad2, total2) = one, other
+def newcombe(first: tuple[float, float], second: tuple[float, float], z: float) -> Difference:
+    """Return the ratio of `first` minus that of `second`; both are (bad, total) with total > 0."""
+    (bad1, total1), (bad2, total2) = first, second
     ratio1, ratio2 = bad1 / total1, bad2 / total2
     lower1, upper1 = wilson_lower(bad1, total1, z), wilson_upper(bad1, total1, z)
     lower2, upper2 = wilson_lower(bad2, total2, z), wilson_upper(bad2, total2, z)
@@ -65,5 +65,5 @@ def newcombe(one: tuple[float, float], other: tuple[float, float], z: float) -> 
 
 
 def least_total(ratio: float) -> float:
-    """Events at which none bad puts the Wilson upper bound at `ratio`: fewer can't say "met"."""
+    """Return the events at which, with none bad, the Wilson upper bound is `ratio`: fewer can't show "met"."""
     return Z95 * Z95 * (1 - ratio) / ratio

@@ -18,14 +18,14 @@ from typing import Final, NamedTuple
 from sluicegate.stats.intervals import Z95, Difference
 
 SHOWN_BETTER: Final = 0.01
-"""Share of the candidates that are no better and are taken for better all the same."""
+"""Significance level: share of the candidates that are no better and are accepted as better."""
 _HALF: Final = 0.5
 _BETS: Final = (0.05, 0.1, 0.2, 0.4)
-"""Shares of the capital that are bet on a row, of the most that it can bear; mixed evenly."""
+"""Stakes on one row, as shares of the largest possible stake; mixed evenly."""
 
 
 class Pairs(NamedTuple):
-    """Rows that two versions were scored on, by who was right."""
+    """Rows that two versions were scored on, by which of them was right."""
 
     both_right: int
     only_stable_wrong: int
@@ -39,12 +39,12 @@ class Pairs(NamedTuple):
 
     @property
     def discordant(self) -> int:
-        """Rows on which one of them alone is wrong."""
+        """Rows on which exactly one version is wrong."""
         return self.only_stable_wrong + self.only_candidate_wrong
 
 
 def difference(pairs: Pairs, z: float = Z95) -> Difference:
-    """The candidate's bad ratio minus stable's, with one-sided bounds at z (Agresti and Min)."""
+    """Compute the candidate's bad ratio minus stable's, with one-sided bounds at z (Agresti and Min)."""
     total = pairs.total + 2
     worse, better = pairs.only_candidate_wrong + _HALF, pairs.only_stable_wrong + _HALF
     mean = (worse - better) / total
@@ -54,7 +54,10 @@ def difference(pairs: Pairs, z: float = Z95) -> Difference:
 
 
 def better_by_chance(pairs: Pairs) -> float:
-    """P that a candidate no better has so few of the discordant rows wrong: exact McNemar, one-sided."""
+    """Compute the probability that a candidate no better has so few discordant rows wrong.
+
+    Exact McNemar, one-sided.
+    """
     worse, all_ = pairs.only_candidate_wrong, pairs.discordant
     if all_ == 0:
         return 1.0
@@ -66,13 +69,13 @@ def better_by_chance(pairs: Pairs) -> float:
 
 
 def is_shown_better(pairs: Pairs) -> bool:
-    """Whether the candidate is better on these rows, at `SHOWN_BETTER`."""
+    """Return whether the candidate is better on these rows, at the level `SHOWN_BETTER`."""
     return better_by_chance(pairs) <= SHOWN_BETTER
 
 
 @dataclass(frozen=True, slots=True)
 class PairedEvidence:
-    """ln E of "not worse by δ", of "worse" and of "better", and the rows they rest on."""
+    """ln E of "not worse by δ", of "worse" and of "better", with the rows they are computed from."""
 
     promote: float
     roll_back: float
@@ -81,11 +84,11 @@ class PairedEvidence:
 
 
 def weigh(pairs: Pairs, margin: float) -> PairedEvidence:
-    """The evidence of rows, each an independent one.
+    """Compute the evidence of independent rows.
 
     A row has D = 1 (the candidate alone is wrong), −1 (stable alone) or 0. While E[D] ≥ δ the
-    capital 1 + λ(δ − D) has a mean of at most 1, for each bet λ that can't ruin it; so has the
-    mixture over bets, and by Ville's inequality it ever reaches 1/α in at most α. The same with
+    capital 1 + λ(δ − D) has a mean of at most 1, for each bet λ that can't lose all of it; so has
+    the mixture over bets, and by Ville's inequality it ever reaches 1/α in at most α. The same with
     D against "not worse" (E[D] ≤ 0), and with −D against "not better".
     """
     return PairedEvidence(
@@ -97,7 +100,7 @@ def weigh(pairs: Pairs, margin: float) -> PairedEvidence:
 
 
 def _mixture(gains: int, losses: int, pairs: Pairs, margin: float) -> float:
-    """Ln of the mean over bets of the product of 1 + λ(δ + 1), 1 + λ(δ − 1) and 1 + λδ."""
+    """Compute ln of the mean over bets of the product of 1 + λ(δ + 1), 1 + λ(δ − 1) and 1 + λδ."""
     rest = pairs.both_right + pairs.both_wrong
     most = 1 / (1 - margin)
     logs = []

@@ -4,12 +4,12 @@ A row has D = 1 (the candidate alone is wrong), −1 (stable alone is) or 0. Whi
 or more in each block, given the blocks before, the product of 1 + λ(δ − D) over independent rows
 has a mean of at most 1, if the stake λ is known before the block; so by Ville's inequality it ever
 reaches 1/α in at most α. The same with D against "not worse", and with −D against "not better". The
-null may change from block to block within its bounds, and the number of blocks and rows may depend on
-what was seen.
+null may change from block to block within its bounds, and the number of blocks and rows may depend
+on earlier results.
 
-Rows of one block are not independent where a difference of the models has its own days. So a block
-counts as n/(1 + (n − 1) ρ) rows, as in the canary (docs/adr/0004); ρ is of the differences, of the
-blocks before. docs/adr/0018 has the derivation, and what a simulation says of the discount.
+Rows of one block are not independent if the difference of the models varies from day to day. So a
+block counts as n/(1 + (n − 1) ρ) rows, as in the canary (docs/adr/0004); ρ is of the differences,
+of the blocks before. docs/adr/0018 has the derivation, and a simulation of the discount.
 
 Source: I. Waudby-Smith and A. Ramdas, "Estimating means of bounded random variables by betting",
 JRSS B 86 (2024): the capital of a bet on a mean, with a predictable stake.
@@ -26,23 +26,25 @@ from sluicegate.stats.dispersion import UPPER, independent_share
 from sluicegate.stats.paired import Pairs
 
 FEW_BLOCKS: Final = 5
-"""Blocks from which on their scatter and their mean are measured."""
+"""Number of blocks from which on their scatter and their mean are estimated."""
 PRIOR_CORRELATION: Final = 0.07
-"""ρ before that: the largest that was found on whole days of published streams (docs/adr/0018)."""
+"""ρ before that: the largest on whole days of published streams (docs/adr/0018)."""
 MOST_STAKE: Final = 0.5
-"""Of the stake that a single row could lose all of."""
+"""Largest stake, as a share of the stake of which a single row could lose all."""
 MOST_BLOCKS: Final = 10_000
-"""Blocks that planning looks ahead."""
+"""Most blocks that `expected_blocks` plans ahead."""
 NO_ROWS: Final = Pairs(0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class BlockEvidence:
-    """All blocks so far: ln E of "not worse by δ", "worse" and "better", and what the next block needs.
+    """Evidence of all blocks so far.
+
+    Ln E of "not worse by δ", "worse" and "better", and the state for the next.
 
     Attributes
     ----------
-    pairs : rows of all blocks. blocks : those that had rows.
+    pairs : rows of all blocks. blocks : number of those with rows.
     squares : the sum of S²/n over blocks, S = only the candidate wrong − only stable wrong.
     promote, roll_back, better : ln E.
     """
@@ -55,11 +57,11 @@ class BlockEvidence:
     better: float = 0.0
 
     def correlation(self) -> float:
-        """ρ of two differences of one block, an upper bound from the blocks so far; within [0, 1].
+        """Estimate ρ of two differences of one block, an upper bound from the blocks so far; within [0, 1].
 
         The mean squared residual, plus four of its standard errors. These grow with the residuals:
-        errors as of independent rows let 11 % of the candidates worse by δ pass with blocks of 5,000
-        rows and ρ = .1, these 2 % (docs/adr/0018).
+        errors as of independent rows let 11 % of the candidates worse by δ pass with blocks of
+        5,000 rows and ρ = .1, these 2 % (docs/adr/0018).
         """
         mean = self.pairs.total / self.blocks if self.blocks else 0.0
         if self.blocks < FEW_BLOCKS or mean <= 1:
@@ -71,10 +73,10 @@ class BlockEvidence:
         return min((max(residual - 1, 0.0) + error) / (mean - 1), 1.0)
 
     def _lead(self) -> float:
-        """The mean D so far, a standard error nearer to 0; 0 where that changes its sign.
+        """Return the mean D so far, a standard error nearer to 0; 0 if that changes its sign.
 
-        The stake that grows fastest is near (δ − μ)/ψ: for a candidate that is better by far many
-        times that of an equal one, so it takes a fraction of the labels.
+        The stake with the fastest growth is near (δ − μ)/ψ: for a far better candidate it is many
+        times that of an equal one, so a fraction of the labels suffices.
         """
         if self.blocks < FEW_BLOCKS:
             return 0.0
@@ -83,17 +85,17 @@ class BlockEvidence:
         mean = _difference(self.pairs) / self.pairs.total
         return copysign(max(abs(mean) - error, 0.0), mean)
 
-    def after(self, block: Pairs, margin: float, known: Pairs = NO_ROWS) -> BlockEvidence:
-        """The evidence with one block more; one without rows changes nothing.
+    def after(self, block: Pairs, margin: float, earlier: Pairs = NO_ROWS) -> BlockEvidence:
+        """Return the evidence with one more block; a block without rows changes nothing.
 
         Parameters
         ----------
-        margin : δ, within (0, 1). known : rows before the first block, for the stake alone.
+        margin : δ, within (0, 1). earlier : rows before the first block, for the stake alone.
         """
         if not block.total:
             return self
         counted = independent_share(block.total, self.correlation())
-        psi, lead = discordance(plus(self.pairs, known)), self._lead()
+        psi, lead = discordance(plus(self.pairs, earlier)), self._lead()
         gains, losses = block.only_stable_wrong, block.only_candidate_wrong
         bet = min((margin + max(-lead, 0.0)) / psi, MOST_STAKE / (1 - margin))
         against = min((margin + max(lead, 0.0)) / psi, MOST_STAKE)
@@ -113,14 +115,14 @@ class BlockEvidence:
 
 
 def expected_rows(psi: float, margin: float, ln_evidence: float) -> float:
-    """Mean rows until an equal candidate has this much evidence, by single rows; 0 when it has it.
+    """Compute the mean number of rows until an equal candidate has this much evidence, by single rows.
 
-    Infinite without a margin.
+    0 if it has the evidence already; infinite without a margin.
 
     Parameters
     ----------
-    psi : ψ, share of the rows on which one alone is wrong, within (0, 1).
-    margin : δ. ln_evidence : what is lacking of ln E.
+    psi : ψ, share of discordant rows, within (0, 1).
+    margin : δ. ln_evidence : the missing part of ln E.
     """
     bet = min(margin / psi, MOST_STAKE / (1 - margin))
     growth = psi / 2 * (log1p(bet * (1 + margin)) + log1p(-bet * (1 - margin)))
@@ -130,7 +132,7 @@ def expected_rows(psi: float, margin: float, ln_evidence: float) -> float:
 
 @lru_cache(maxsize=2**10)
 def expected_blocks(rows: float, needed: float) -> float:
-    """Blocks of independent rows until they count as many as are needed; infinite for years of them.
+    """Return the blocks until their rows count as `needed` independent ones; infinite beyond `MOST_BLOCKS`.
 
     Parameters
     ----------
@@ -149,13 +151,13 @@ def expected_blocks(rows: float, needed: float) -> float:
 
 
 def discordance(pairs: Pairs) -> float:
-    """ψ, the share of the rows on which one alone is wrong; ½ without any."""
+    """Estimate ψ, the share of discordant rows; ½ without any rows."""
     return (0.5 + pairs.discordant) / (1 + pairs.total)
 
 
-def plus(one: Pairs, other: Pairs) -> Pairs:
-    """The rows of both."""
-    return Pairs(*(a + b for a, b in zip(one, other, strict=True)))
+def plus(first: Pairs, second: Pairs) -> Pairs:
+    """Add up the rows of two sets of pairs."""
+    return Pairs(*(a + b for a, b in zip(first, second, strict=True)))
 
 
 def _difference(pairs: Pairs) -> int:

@@ -1,13 +1,13 @@
-"""Does the bad ratio swing with the hour of the day? Then only the same hours may be compared.
+"""Test for a daily season of the bad ratio; with a season, only the same hours are compared.
 
-A season is what comes again, so one day shows none: whatever changed at noon is an effect of that
-day's hours. Nor does it show a change, as a swing looks the same. So after one day, hours that
-differ (a χ² test) are compared only with themselves: the next day shows which of the two it was,
-and a change at noon is seen in the hours after midnight. From two days on they have to swing
-alike; what happened on one of them alone is no season.
+A season repeats each day, so one day can't show it: a rise at noon could be an effect of that day's
+hours, or a change. So after one day, hours that differ (a χ² test) are compared only with
+themselves: the next day shows which of the two it was, and a change at noon is detected in the
+hours after midnight. From two days on the days must have the same pattern; an event on one day
+alone is no season.
 
 A swing of ±30 % without any drift makes an hourly test alarm in a quarter of all two-month runs;
-by whole days, and by the same hours of other days, it never does (tests/simulation).
+tests on whole days, and on the same hours of other days, never alarm (tests/simulation).
 """
 
 from collections.abc import Sequence
@@ -21,22 +21,23 @@ SIGNIFICANCE: Final = 0.01
 LEAST_DAYS: Final = 2
 _Z_ALIKE: Final = quantile(1 - SIGNIFICANCE)
 LEAST_EXPECTED: Final = 5.0
-"""Expected bad events of an hour below which χ² isn't a χ²: then no effect is claimed."""
+"""Expected bad events of an hour below which the χ² approximation isn't valid, and no season is reported."""
 _TERMS: Final = 500
 
 
-def settling_sums(calendar: Calendar) -> int:
-    """How many sums of blocks distinguish a season from a change: two days of them."""
+def season_sums(calendar: Calendar) -> int:
+    """Return the number of sums that distinguish a season from a change: two days."""
     return calendar.sums(LEAST_DAYS * HOURS_A_DAY)
 
 
 def hour_matters(
     hours: Sequence[tuple[int, int]], first: int, phi: float, calendar: Calendar = CLOCK
 ) -> bool:
-    """Whether a χ² test over the hours of the day is significant at 1 %, and the days swing alike.
+    """Return whether the bad ratio depends on the hour of the day.
 
-    Of less than two days the χ² test alone decides; of less than one (or than is kept, where
-    blocks are short) nothing is said.
+    This is so if a χ² test over the hours is significant at 1 %, and the days have the same
+    pattern. With less than two days the χ² test alone decides; with less than one (or than is kept,
+    where blocks are short) the result is False.
 
     Parameters
     ----------
@@ -54,13 +55,13 @@ def hour_matters(
     chi2 = sum((bad - n * p) ** 2 / (n * p * (1 - p)) for bad, n in filled) / phi
     if chi_square_tail(chi2, len(filled) - 1) >= SIGNIFICANCE:
         return False
-    return len(hours) < settling_sums(calendar) or _swing_alike(hours, first, calendar)
+    return len(hours) < season_sums(calendar) or _days_agree(hours, first, calendar)
 
 
 def _by_hour(
     hours: Sequence[tuple[int, int]], first: int, calendar: Calendar, parity: int | None = None
 ) -> list[list[int]]:
-    """Sums of (bad, total) by hour of the day; of every other day, where a parity is given."""
+    """Add up (bad, total) by hour of the day; only of every other day, if a parity is given."""
     cells = [[0, 0] for _ in range(HOURS_A_DAY)]
     for hour, (bad, total) in enumerate(hours, start=first):
         if parity is None or calendar.days.of(hour) % 2 == parity:
@@ -69,16 +70,16 @@ def _by_hour(
     return cells
 
 
-def _swing_alike(hours: Sequence[tuple[int, int]], first: int, calendar: Calendar) -> bool:
-    """Whether one half of the days swings as the other does: their correlation, by hour, is no chance.
+def _days_agree(hours: Sequence[tuple[int, int]], first: int, calendar: Calendar) -> bool:
+    """Return whether even and odd days have the same pattern: their correlation by hour is significant.
 
-    A steady slope through all days makes any two alike, so it is taken out first.
+    A steady slope through all days makes any two similar, so it is removed first.
     """
     halves = [_by_hour(hours, first, calendar, parity) for parity in (0, 1)]
     both = [
-        (one[0] / one[1], other[0] / other[1])
-        for one, other in zip(*halves, strict=True)
-        if one[1] and other[1]
+        (even[0] / even[1], odd[0] / odd[1])
+        for even, odd in zip(*halves, strict=True)
+        if even[1] and odd[1]
     ]
     if len(both) <= 3:  # noqa: PLR2004 - three hours correlate by chance
         return False
@@ -86,13 +87,13 @@ def _swing_alike(hours: Sequence[tuple[int, int]], first: int, calendar: Calenda
     norms = [sqrt(sum(value * value for value in column)) for column in columns]
     if min(norms) == 0:
         return False
-    product = sum(one * other for one, other in zip(*columns, strict=True))
+    product = sum(even * odd for even, odd in zip(*columns, strict=True))
     alike: bool = product / (norms[0] * norms[1]) * sqrt(len(both) - 2) >= _Z_ALIKE
     return alike
 
 
 def _without_slope(values: list[float]) -> list[float]:
-    """What is left of values after their mean and their slope."""
+    """Subtract mean and linear slope from values."""
     count = len(values)
     mean, middle = sum(values) / count, (count - 1) / 2
     spread = sum((place - middle) ** 2 for place in range(count))
@@ -101,7 +102,7 @@ def _without_slope(values: list[float]) -> list[float]:
 
 
 def chi_square_tail(value: float, degrees: int) -> float:
-    """P(χ² with `degrees` degrees of freedom ≥ value): 1 − P(degrees/2, value/2).
+    """Compute P(χ² with `degrees` degrees of freedom ≥ value): 1 − P(degrees/2, value/2).
 
     The regularised incomplete gamma function, by its series below its mean and by the continued
     fraction (modified Lentz) above. Source: NIST Digital Library of Mathematical Functions,

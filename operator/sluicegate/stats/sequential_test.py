@@ -1,14 +1,15 @@
-"""Is the canary worse? Evidence that is valid after every block.
+"""Sequential test of a canary: evidence that is valid after every block.
 
-Two e-processes an SLO: one grows when the candidate isn't worse than stable by the margin δ, one
-when it isn't as good. Each block multiplies both by a factor whose mean is at most 1 while the
-opposite is true, whatever stable's bad ratio does meanwhile. By Ville's inequality the chance
-that such a product ever reaches 1/α is at most α: no horizon, no correction for looking often,
-weights may change, and a shock that hits both arms counts for neither.
+Each SLO has two e-processes: one grows while the candidate isn't worse than stable by the margin δ,
+the other while it is worse. Each block multiplies both by a factor whose mean is at most 1 while
+the opposite is true, however stable's bad ratio varies. By Ville's inequality the probability that
+such a product ever reaches 1/α is at most α: it needs no horizon and no correction for repeated
+checks, weights may change, and a shock that hits both arms counts for neither.
 
-Source: R. Turner, A. Ly, P. Grünwald, "Generic E-variables for exact sequential k-sample tests
-that allow for optional stopping" (2024): the simple alternative against its reverse information
-projection on the convex null. tests/unit/stats/test_sequential_test.py enumerates the means exactly.
+Source: R. Turner, A. Ly, P. Grünwald, "Generic E-variables for exact sequential k-sample tests that
+allow for optional stopping" (2024): the simple alternative against its reverse information
+projection on the convex null. tests/unit/stats/test_sequential_test.py enumerates the means
+exactly.
 """
 
 from __future__ import annotations
@@ -26,21 +27,21 @@ from sluicegate.stats.dispersion import independent_share
 from sluicegate.stats.paired import PairedEvidence  # noqa: TC001 - the same
 
 ALPHA: Final = 0.05
-"""Share of wrong promotions and of wrong rollbacks that is allowed."""
+"""Allowed share of wrong promotions, and of wrong rollbacks."""
 LEAST_RATIO: Final = 1e-6
-"""Bad ratios are kept this far from 0 and from 1 − δ."""
+"""Least distance of a bad ratio from 0 and from 1 − δ."""
 STRETCH: Final = 64
-"""Blocks whose evidence is remembered as one sum."""
+"""Blocks whose evidence is cached as one sum."""
 MOST_STRETCHES: Final = 2**15
-"""Sums that are remembered, of all canaries: two million blocks in some twenty megabytes."""
+"""Sums in the cache, of all canaries: two million blocks in about twenty megabytes."""
 Arms = tuple[Count | None, Count]
 """Events of one block: the candidate's, and stable's."""
 _BISECTIONS: Final = 60
-"""Halving [p − δ, p] so often leaves less than a double resolves."""
+"""Number of halvings of [p − δ, p] after which less than the precision of a double is left."""
 
 
 class Factor(NamedTuple):
-    """What one block adds to ln E of promoting, of rolling back, and of "better"."""
+    """Increments of ln E by one block, for promoting, for rolling back, and for "better"."""
 
     promote: float
     roll_back: float
@@ -49,7 +50,10 @@ class Factor(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SequentialEvidence:
-    """All blocks so far: ln E of "not worse by δ", of "worse" and of "better", and the events they hold."""
+    """Evidence of all blocks so far.
+
+    Ln E of "not worse by δ", of "worse" and of "better", with their events.
+    """
 
     promote: float = 0.0
     roll_back: float = 0.0
@@ -58,24 +62,25 @@ class SequentialEvidence:
     better: float = 0.0
 
     def after(self, paired: PairedEvidence) -> SequentialEvidence:
-        """These blocks after rows that both versions were scored on: the factors multiply.
+        """Add the evidence of rows that both versions were scored on: the factors multiply.
 
-        Evidence against a candidate must come from its traffic.
+        Only traffic can be evidence against a candidate, so `roll_back` stays.
         """
         promote, better = self.promote + paired.promote, self.better + paired.better
         return replace(self, promote=promote, better=better)
 
 
 def expected_ratio(past: Count, margin: float) -> float:
-    """Bad ratio expected of the next block: stable's ratio in the blocks before it, away from the edges."""
+    """Estimate the bad ratio of the next block from stable's earlier blocks, within the bounds of a ratio."""
     ratio = (past.bad + 0.5) / (past.total + 1)
     return min(max(ratio, LEAST_RATIO), 1 - margin - LEAST_RATIO)
 
 
 def nearest_null(candidate_total: float, stable_total: float, ratio: float, margin: float) -> float:
-    """s* of stable: the closest pair (s* + δ, s*) to (p, p), in relative entropy.
+    """Find s* of stable: the closest pair (s* + δ, s*) to (p, p), in relative entropy.
 
-    Root of n_c (p − s − δ)/((s + δ)(1 − s − δ)) + n_s (p − s)/(s (1 − s)) in [max(0, p − δ), p].
+    It is the root of n_c (p − s − δ)/((s + δ)(1 − s − δ)) + n_s (p − s)/(s (1 − s)) in [max(0, p −
+    δ), p].
     """
     low, high = max(0.0, ratio - margin), ratio
     for _ in range(_BISECTIONS):
@@ -103,7 +108,7 @@ def _independent(count: Count, correlation: float) -> tuple[float, float]:
 def block_factor(
     candidate: Count, stable: Count, ratio: float, margin: float, *, correlation: float = 0.0
 ) -> Factor:
-    """Logarithms of one block's factors; remembered, as each evaluation goes over the newest blocks again.
+    """Compute the logarithms of one block's factors; cached, as each evaluation repeats the newest blocks.
 
     Each arm counts with the size that independent events would have: n/(1 + (n − 1)ρ).
 
@@ -116,7 +121,7 @@ def block_factor(
     candidate, stable : the block's events. An arm without any makes all factors 1.
     ratio : p, from stable's earlier blocks only; within (0, 1 − margin).
     margin : δ.
-    correlation : ρ, how alike two events of one block are (slo.dispersion.burst_correlation).
+    correlation : ρ, the correlation of two events of one block (`dispersion.burst_correlation`).
     """
     if candidate.total == 0 or stable.total == 0:
         return Factor(0.0, 0.0, 0.0)
@@ -126,18 +131,18 @@ def block_factor(
     promote = canary_share * _likelihood(candidate, ratio, null + margin)
     promote += stable_share * _likelihood(stable, ratio, null)
 
-    def against(wanted: float) -> float:
-        """The candidate at this ratio, and stable at p, against one ratio of both."""
-        weighted = canary_events * wanted + stable_events * ratio
+    def against(alternative: float) -> float:
+        """Return ln of the factor for the candidate at this ratio and stable at p, against one common ratio."""
+        weighted = canary_events * alternative + stable_events * ratio
         pooled = weighted / (canary_events + stable_events)
-        factor = canary_share * _likelihood(candidate, wanted, pooled)
+        factor = canary_share * _likelihood(candidate, alternative, pooled)
         return factor + stable_share * _likelihood(stable, ratio, pooled)
 
     return Factor(promote, against(ratio + margin), against(max(ratio - margin, ratio / 2)))
 
 
 class _Sums(NamedTuple):
-    """What a stretch of blocks adds up to: ln E, events by arm, and what stable taught."""
+    """Sums over a stretch of blocks: ln E, events by arm, and stable's events for the expected ratio."""
 
     promote: float = 0.0
     roll_back: float = 0.0
@@ -153,12 +158,12 @@ class _Sums(NamedTuple):
 def gather(
     blocks: Iterable[Arms], past: Count, *, margin: float, correlation: float = 0.0
 ) -> SequentialEvidence:
-    """The evidence of blocks of (candidate, stable), oldest first.
+    """Combine the evidence of blocks of (candidate, stable), oldest first.
 
     Parameters
     ----------
-    blocks : events by block and arm. None for the candidate: a block that carries no evidence,
-        and only teaches what to expect of stable.
+    blocks : events by block and arm. None for the candidate: a block without evidence,
+        which only updates the expected ratio of stable.
     past : stable's events before them.
     margin : δ. correlation : ρ of the blocks before the rollout, frozen with its first step.
     """
@@ -203,15 +208,15 @@ def _added(sums: _Sums, blocks: Sequence[Arms], margin: float, correlation: floa
 
 
 def _remembered(sums: _Sums, blocks: Sequence[Arms], margin: float, correlation: float) -> _Sums:
-    """The same of a whole stretch, computed once: it is known by what came before and a digest."""
+    """Return the sums after a whole stretch, from the cache; its key are the sums before and a digest."""
     key = (sums, margin, correlation, _digest(blocks))
-    found = _KNOWN.pop(key, None)
-    if found is None:
-        found = _added(sums, blocks, margin, correlation)
+    result = _KNOWN.pop(key, None)
+    if result is None:
+        result = _added(sums, blocks, margin, correlation)
         if len(_KNOWN) >= MOST_STRETCHES:
             del _KNOWN[next(iter(_KNOWN))]
-    _KNOWN[key] = found  # as the newest
-    return found
+    _KNOWN[key] = result  # as the newest
+    return result
 
 
 def _digest(blocks: Sequence[Arms]) -> bytes:
@@ -227,15 +232,18 @@ _ABSENT: Final = (-1.0, -1.0)
 
 
 def promotion_bound(step: int, steps: int) -> float:
-    """The ln E that is needed to leave step `step` of `steps`; all SLOs must, so no correction."""
+    """Return the ln E that is needed to leave step `step` of `steps`; all SLOs must, so no correction."""
     return step / steps * log(1 / ALPHA)
 
 
 def better_bound(step: int, steps: int, slos: int) -> float:
-    """The ln E at which one of `slos` alone carries a candidate over step `step` of `steps`; any may."""
+    """Return the ln E at which one of `slos` alone carries a candidate over a step.
+
+    Any may, so it is corrected.
+    """
     return step / steps * rollback_bound(slos)
 
 
 def rollback_bound(slos: int) -> float:
-    """The ln E at which one of `slos` takes the candidate back; any may, so Bonferroni's correction."""
+    """Return the ln E at which one of `slos` rolls the candidate back; any may, so Bonferroni's correction."""
     return log(max(slos, 1) / ALPHA)

@@ -66,7 +66,7 @@ class _Objects(Generic[Facts]):
         self._clock = clock
         self._facts: dict[Key, Facts] = {}
         self._bodies: dict[Key, bytes] = {}
-        self.heard_at: float | None = None
+        self.current_at: float | None = None
 
     def observe(self, body: Mapping[str, Any]) -> None:
         """Take in an object; one without facts is left out."""
@@ -94,9 +94,9 @@ class _Objects(Generic[Facts]):
             if key not in kept:
                 self.forget(key)
 
-    def heard(self) -> None:
+    def mark_current(self) -> None:
         """Note that the API server has answered."""
-        self.heard_at = self._clock()
+        self.current_at = self._clock()
 
     def namespaces(self) -> tuple[str, ...]:
         """The namespaces that have objects."""
@@ -190,8 +190,8 @@ class Store:
 
     def silence(self) -> float | None:
         """Seconds since the API server last answered about products; None before the first answer."""
-        heard = self.products.heard_at
-        return None if heard is None else max(0.0, self.clock() - heard)
+        current_at = self.products.current_at
+        return None if current_at is None else max(0.0, self.clock() - current_at)
 
 
 def _facts(key: Key, review: DataProductReview) -> ReviewFacts:

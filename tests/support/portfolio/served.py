@@ -34,7 +34,7 @@ def store_of(
         store.products.observe(one)
     for one in reviews:
         store.reviews.observe(one)
-    store.products.heard()
+    store.products.mark_current()
     return store
 
 

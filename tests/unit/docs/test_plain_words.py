@@ -1,9 +1,10 @@
-"""Texts for users, test names and docstrings of tests have the words of docs/glossary.md."""
+"""Texts for users, tests, docstrings and identifiers have the words of docs/glossary.md."""
 
 from __future__ import annotations
 
 import ast
 import re
+import tokenize
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,19 @@ BANNED = {
     r"in the dark": "without data",
 }
 """Words to avoid as regular expressions, with those of the field for each."""
+PLAIN = (
+    "operator/sluicegate/kube",
+    "operator/sluicegate/slo",
+    "operator/sluicegate/stats",
+)
+"""Code whose docstrings, comments and identifiers are checked, too."""
+VAGUE = frozenset({"one", "found", "known", "told", "wanted", "asked", "seen", "shown"})
+"""Names that don't say what they hold; allowed in comprehensions and lambdas only."""
+NO_VERB = re.compile(
+    r"(The|An?|What|Whether|Which|Who|Whose|Why|When|Where|How|All|Those|These|Each|One|Nothing)\b"
+)
+"""Beginnings of a function's docstring that are no verb."""
+Definition = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 PAGES = ("*.md", "docs/*.md", "docs/adr/*.md", "docs/tutorials/*.md", "tests/README.md", "cluster/README.md", "bentos/*/README.md", "gitops/README.md")  # fmt: skip
 PATTERN = re.compile(rf"\b({'|'.join(BANNED)})\b", re.IGNORECASE)
 TEST = re.compile(r"^ *(?:async )?def (test_\w+)", re.MULTILINE)
@@ -93,7 +107,7 @@ def literal_texts() -> Iterator[tuple[str, str]]:
         silent = {
             statement.value
             for node in ast.walk(tree)
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            if isinstance(node, Definition)
             for statement in node.body
             if isinstance(statement, ast.Expr)
         }
@@ -108,10 +122,51 @@ def docstring_texts() -> Iterator[tuple[str, str]]:
     """Lines of the docstrings of all tests and of their support."""
     for path in sorted((ROOT / "tests").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if isinstance(node, Definition):
                 name = getattr(node, "name", "")
                 for line in (ast.get_docstring(node) or "").splitlines():
                     yield f"{path.relative_to(ROOT)}::{name}", line
+
+
+def plain_files() -> Iterator[tuple[str, Path]]:
+    """Each file of the code with plain words, with its path in the repository."""
+    for part in PLAIN:
+        place = ROOT / part
+        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
+            yield str(path.relative_to(ROOT)), path
+
+
+def code_docstring_texts() -> Iterator[tuple[str, str]]:
+    """Docstrings of modules, classes, functions and attributes of the code with plain words."""
+    for where, path in plain_files():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, Definition):
+                for statement in node.body:
+                    match statement:
+                        case ast.Expr(value=ast.Constant(value=str(text))):
+                            yield f"{where}:{statement.lineno}", " ".join(text.split())
+
+
+def comment_texts() -> Iterator[tuple[str, str]]:
+    """Comments of the code with plain words."""
+    for where, path in plain_files():
+        for token in _tokens(path):
+            if token.type == tokenize.COMMENT:
+                yield f"{where}:{token.start[0]}", token.string
+
+
+def identifier_texts() -> Iterator[tuple[str, str]]:
+    """Identifiers of the code with plain words, each as words with spaces."""
+    for where, path in plain_files():
+        for token in _tokens(path):
+            if token.type == tokenize.NAME:
+                words = re.sub(r"([a-z])([A-Z])", r"\1 \2", token.string).replace("_", " ")
+                yield f"{where}:{token.start[0]}", words
+
+
+def _tokens(path: Path) -> Iterator[tokenize.TokenInfo]:
+    with path.open(encoding="utf-8") as file:
+        yield from tokenize.generate_tokens(file.readline)
 
 
 def page_texts() -> Iterator[tuple[str, str]]:
@@ -134,8 +189,11 @@ def help_texts() -> Iterator[tuple[str, str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "texts",
-    [schema_texts, alert_texts, literal_texts, docstring_texts, page_texts, help_texts],
-)
+    [
+        schema_texts, alert_texts, literal_texts, docstring_texts, page_texts, help_texts,
+        code_docstring_texts, comment_texts, identifier_texts,
+    ],
+)  # fmt: skip
 def test_a_text_has_the_words_of_the_field(texts):
     read = list(texts())
     assert len(read) > 30
@@ -157,3 +215,46 @@ def test_a_test_name_has_a_subject_and_the_words_of_the_field():
     assert len(names) > 3000
     assert found_in((where, name.replace("_", " ")) for where, name in names) == []
     assert [name for _, name in names if WITHOUT_SUBJECT.match(name)] == []
+
+
+@pytest.mark.slow
+def test_a_docstring_of_a_function_begins_with_a_verb():
+    read, wrong = 0, []
+    for where, path in plain_files():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            if any("property" in ast.unparse(decorator) for decorator in node.decorator_list):
+                continue
+            text = ast.get_docstring(node) or ""
+            read += bool(text)
+            if NO_VERB.match(text):
+                wrong.append(f"{where}:{node.lineno}: {text.splitlines()[0]}")
+    assert read > 150
+    assert wrong == []
+
+
+@pytest.mark.slow
+def test_a_variable_has_a_noun_of_the_field():
+    wrong = []
+    for where, path in plain_files():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        short = {
+            inner
+            for node in ast.walk(tree)
+            if isinstance(
+                node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp | ast.Lambda
+            )
+            for inner in ast.walk(node)
+        }
+        for node in ast.walk(tree):
+            match node:
+                case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
+                    pass
+                case ast.MatchAs(name=str(name)):
+                    pass
+                case _:
+                    continue
+            if name in VAGUE and node not in short:
+                wrong.append(f"{where}:{node.lineno}: {name}")
+    assert wrong == []

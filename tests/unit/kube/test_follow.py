@@ -55,7 +55,7 @@ class Kept:
     """A sink that keeps names."""
 
     def __init__(self):
-        self.names, self.heard_of = set(), 0
+        self.names, self.answers = set(), 0
 
     def observe(self, found):
         self.names.add(found["metadata"]["name"])
@@ -66,8 +66,8 @@ class Kept:
     def listed(self, kept, namespace):
         self.names &= {key.name for key in kept}
 
-    def heard(self):
-        self.heard_of += 1
+    def mark_current(self):
+        self.answers += 1
 
 
 async def followed(monkeypatch, lists, watches):
@@ -94,7 +94,7 @@ async def test_changes_follow_the_list_and_a_watch_goes_on_where_the_last_one_en
     server, kept = await followed(monkeypatch, [["old", "same"]], watches)
     assert kept.names == {"same", "new"}
     assert server.versions[:2] == ["5", "20"]
-    assert kept.heard_of == 4
+    assert kept.answers == 4
 
 
 @pytest.mark.parametrize("broken", [event("ERROR"), Transient("cut off"), b"no JSON"])

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 
 from benchmarks.virtual.event_loop import virtual_loop, virtually
 from sluicegate.kube import requests
-from sluicegate.kube.backpressure import Patience
+from sluicegate.kube.backpressure import Backpressure
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import (
     KubeError,
@@ -178,27 +178,27 @@ def test_durations_are_counted_up_to_the_longest_that_is_waited_for(metric, boun
 
 def test_the_longest_wish_counts():
     clock = ManualClock()
-    patience = Patience(clock)
-    assert patience.left == 0
+    backpressure = Backpressure(clock)
+    assert backpressure.left == 0
     for seconds, left in ((7, 7), (3, 7), (300, 300)):
-        patience.ask(seconds)
-        assert patience.left == left
+        backpressure.pause_for(seconds)
+        assert backpressure.left == left
     clock.now += 299
-    assert patience.left == 1
+    assert backpressure.left == 1
     clock.now += 2
-    assert patience.left == 0
+    assert backpressure.left == 0
 
 
 @virtually
 async def test_a_waiting_request_continues_after_the_last_requested_pause():
-    patience = Patience(virtual_loop().time)
-    patience.ask(5)
-    waiting = asyncio.create_task(patience.wait())
+    backpressure = Backpressure(virtual_loop().time)
+    backpressure.pause_for(5)
+    waiting = asyncio.create_task(backpressure.wait())
     await asyncio.sleep(3)
-    patience.ask(10)
+    backpressure.pause_for(10)
     await waiting
     assert virtual_loop().time() == pytest.approx(13, abs=0.01)
-    await patience.wait()
+    await backpressure.wait()
     assert virtual_loop().time() == pytest.approx(13, abs=0.01)
 
 

@@ -81,12 +81,12 @@ async def test_no_write_is_sent_that_the_lease_does_not_cover(server, write):
 
 
 async def test_a_write_that_had_to_wait_passes_the_gate_only_then(server):
-    """The API server asks for patience, and meanwhile the lease runs out."""
+    """The API server asks its clients to back off, and meanwhile the lease runs out."""
     lease = HeldFor(MARGIN_SECONDS + 60)
     bucket = TokenBucket(boottime, rate=1000, burst=100)
     api = server.behind(WriteFence(bucket, lease, boottime))
-    patience = api._transport.patience
-    patience.ask(0.1)
+    backpressure = api._transport.backpressure
+    backpressure.pause_for(0.1)
     waiting = asyncio.ensure_future(api.patch(CONFIG_MAPS, KEY, {}))
     await asyncio.sleep(0)
     lease.seconds = MARGIN_SECONDS - 1

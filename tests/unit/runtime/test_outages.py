@@ -15,7 +15,7 @@ from kubernetes.aio.client import Configuration
 from benchmarks.virtual.event_loop import run_virtually
 from sluicegate.handlers import EndlessBackoff, EveryTask, NothingRemembered, Pace
 from sluicegate.kube import errors
-from sluicegate.kube.backpressure import Patience
+from sluicegate.kube.backpressure import Backpressure
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.kube.transport import Transport
@@ -118,7 +118,7 @@ async def test_watches_that_are_renewed_end_as_if_the_connection_broke(server):
 
     server.answer = watch
     watches = Watches([CONFIG_MAPS], time.monotonic, lambda _: None)
-    session = watching_session(server.configuration, watches, Patience())
+    session = watching_session(server.configuration, watches, Backpressure())
     async with (
         session,
         session.get(f"{server.configuration.host}/api/v1/configmaps?watch=true") as response,
@@ -138,7 +138,7 @@ async def test_a_watch_that_is_swallowed_is_given_up_before_its_first_event(serv
     monkeypatch.setattr(watches_module, "ANSWER_SECONDS", 0.1)
     server.answer = swallow
     watches = Watches([CONFIG_MAPS], time.monotonic, lambda _: None)
-    async with watching_session(server.configuration, watches, Patience()) as session:
+    async with watching_session(server.configuration, watches, Backpressure()) as session:
         with pytest.raises(TimeoutError):
             await session.get(f"{server.configuration.host}/api/v1/configmaps?watch=true")
 
@@ -146,19 +146,19 @@ async def test_a_watch_that_is_swallowed_is_given_up_before_its_first_event(serv
 @pytest.mark.parametrize("query", ["limit=1", "watch=true"])
 async def test_a_429_to_a_list_or_watch_is_known_to_all_and_read_as_plain_text(server, query):
     """Kopf repeats what is refused in text; another error would end all watches."""
-    patience = Patience()
+    backpressure = Backpressure()
 
     async def refuse(_: web.Request) -> web.StreamResponse:
         return web.Response(text=TOO_MANY, status=429, headers={"Retry-After": "30"})
 
     server.answer = refuse
     watches = Watches([CONFIG_MAPS], time.monotonic, lambda _: None)
-    async with watching_session(server.configuration, watches, patience) as session:
+    async with watching_session(server.configuration, watches, backpressure) as session:
         response = await session.get(f"{server.configuration.host}/api/v1/configmaps?{query}")
         with pytest.raises(aiohttp.ContentTypeError):
             await response.json()
         assert await response.text() == TOO_MANY
-    assert patience.left > 20
+    assert backpressure.left > 20
 
 
 async def test_watches_that_end_at_once_again_and_again_grow_old(monkeypatch):

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 from yarl import URL
 
 from sluicegate.kube import errors
-from sluicegate.kube.backpressure import Patience
+from sluicegate.kube.backpressure import Backpressure
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, JOBS, Key
 from sluicegate.runtime import event_recorder
 from sluicegate.runtime.cache import Cache, Change
@@ -425,7 +425,7 @@ async def test_of_a_list_kopf_is_given_only_where_its_watch_begins(watches):
         for key in (A, B):
             meta = {"namespace": key.namespace, "name": key.name}
             server.keep(CONFIG_MAPS, {"metadata": meta, "data": {"key": "x" * 1_000_000}})
-        async with watching_session(server.configuration, watches, Patience()) as session:
+        async with watching_session(server.configuration, watches, Backpressure()) as session:
             url = f"{server.configuration.host}{CONFIG_MAPS.path()}"
             answer = await (await session.get(url, params={"limit": "1"})).json()
     version = answer["metadata"]["resourceVersion"]
@@ -436,7 +436,7 @@ async def test_of_a_list_kopf_is_given_only_where_its_watch_begins(watches):
 async def test_a_forbidden_list_is_repeated_only_after_a_pause(watches):
     async with ApiStandIn() as server:
         server.refused.add(CONFIG_MAPS.path())
-        async with watching_session(server.configuration, watches, Patience()) as session:
+        async with watching_session(server.configuration, watches, Backpressure()) as session:
             url = f"{server.configuration.host}{CONFIG_MAPS.path()}"
             assert (await session.get(url, params={"limit": "1"})).status == 403
             with pytest.raises(TimeoutError):

@@ -62,7 +62,7 @@ def test_going_on_is_exactly_starting_over(counts, cut, first):
     )
     first = min(first, len(counts))
     whole = cusum.advance(cusum.begin(bank, 0), bank, counts)
-    if whole.leads_to(first, len(counts) - 1):
+    if whole.can_continue_to(first, len(counts) - 1):
         anew = cusum.advance(cusum.begin(bank, first), bank, counts[first:])
         assert whole.values == anew.values
 
@@ -74,7 +74,7 @@ def test_going_on_is_exactly_starting_over(counts, cut, first):
 def test_a_cusum_may_continue_from_an_earlier_start_if_it_was_zero_since(first, last, leads):
     """Begun with block 2, of which 10 comes next; one sum was last 0 before block 5."""
     at = cusum.Progress((1.0, 2.0), (5, 7), start=2, next=10)
-    assert at.leads_to(first, last) is leads
+    assert at.can_continue_to(first, last) is leads
 
 
 @given(blocks, st.integers(1, 3), st.integers(0, 5))

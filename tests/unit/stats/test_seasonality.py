@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sluicegate.stats.calendar import Calendar
-from sluicegate.stats.seasonality import chi_square_tail, hour_matters, settling_sums
+from sluicegate.stats.seasonality import chi_square_tail, hour_matters, season_sums
 
 CRITICAL = 41.638398
 """χ² of 23 degrees of freedom at 1 %, of any table."""
@@ -132,7 +132,7 @@ def test_days_that_do_not_swing_have_no_season():
 
 @pytest.mark.parametrize(("seconds", "sums"), [(300, 48), (60, 240), (3600, 4)])
 def test_two_days_of_sums_distinguish_a_season_from_a_change(seconds, sums):
-    assert settling_sums(Calendar(seconds)) == sums
+    assert season_sums(Calendar(seconds)) == sums
 
 
 @pytest.mark.parametrize(("seconds", "an_hour"), [(300, 1), (60, 5)])

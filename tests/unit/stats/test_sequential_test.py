@@ -225,7 +225,7 @@ def test_a_canary_takes_as_long_as_its_evidence_needs_at_each_share(known, corre
         expected += 60 * max(lacking / a_block, 5) + 60 * 2
     found = expected_seconds(
         (5, 50), events_per_second=4, ratio=0.1, margin=0.03, block_seconds=60,
-        correlation=correlation, known=known,
+        correlation=correlation, earlier_evidence=known,
     )  # fmt: skip
     assert found == pytest.approx(expected)
     if not known and not correlation:

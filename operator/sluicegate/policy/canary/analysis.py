@@ -214,7 +214,7 @@ def _slo_evidence(
             margin=margin,
             block_seconds=arms.seconds,
             correlation=correlation,
-            known=known_evidence,
+            earlier_evidence=known_evidence,
         )
     else:
         evidence = replace(evidence, promote=shadow.promote, better=shadow.better)

@@ -75,7 +75,7 @@ def planned_seconds(
             ratio=ratio,
             margin=margin,
             block_seconds=CANARY_BLOCK_SECONDS,
-            known=known,
+            earlier_evidence=known,
         )
 
     seconds = with_steps(terms.steps)

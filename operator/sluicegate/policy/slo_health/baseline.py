@@ -18,7 +18,7 @@ from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar
 from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import dispersion
 from sluicegate.stats.intervals import quantile, wilson_upper
-from sluicegate.stats.seasonality import hour_matters, settling_sums
+from sluicegate.stats.seasonality import hour_matters, season_sums
 
 Z_BASELINE: Final = quantile(0.975)
 """Confidence of the baseline's upper bound."""
@@ -128,7 +128,7 @@ def from_production(
 def is_settled(baseline: Baseline, calendar: Calendar) -> bool:
     """Whether it shows no difference between the hours of the day, or one of two days and more."""
     sums = (baseline.end - baseline.start) // calendar.sum_seconds
-    return not baseline.daily or sums >= settling_sums(calendar)
+    return not baseline.daily or sums >= season_sums(calendar)
 
 
 def _mean_pods(

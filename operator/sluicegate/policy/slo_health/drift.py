@@ -119,7 +119,7 @@ def _swings(terms: SloTerms, series: Series, baseline: Baseline, known: range) -
     Two days settle it. Before, what the baseline's hours showed holds, too.
     """
     calendar = terms.calendar
-    settled = seasonality.settling_sums(calendar)
+    settled = seasonality.season_sums(calendar)
     weekly = baseline.weekdays or terms.seasonality is Seasonality.WEEKLY
     if baseline.daily and (weekly or len(known) < settled or is_settled(baseline, calendar)):
         return True
@@ -151,7 +151,7 @@ def _before_change(
     """
     calendar = terms.calendar
     day = calendar.sums(HOURS_A_DAY)
-    if not day < len(known) < seasonality.settling_sums(calendar):
+    if not day < len(known) < seasonality.season_sums(calendar):
         return known
     found = _two_sample(terms, series, baseline, stretch)
     if found is None or found.changed is None:
@@ -169,7 +169,7 @@ def _cusum(terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch
     if banks is None:
         return None
     known = series.derived.get(key)
-    if not isinstance(known, cusum.Progress) or not known.leads_to(first, last):
+    if not isinstance(known, cusum.Progress) or not known.can_continue_to(first, last):
         known = cusum.begin(banks[0], first)
     if known.next <= last:
         fresh = _counts(series, known.next, last, units)
