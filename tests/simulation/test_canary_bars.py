@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.canary_rules.compare import worse_by
 from sluicegate.api.slos import CanaryEvidence
-from sluicegate.simulation.compare import worse_by
 from sluicegate.simulation.scenario import Scenario, Stream
 from sluicegate.simulation.vectorized_canary import simulate
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.simulation import comparison
-from sluicegate.simulation.compare import compare, worse_by
+from benchmarks.canary_rules import report
+from benchmarks.canary_rules.compare import compare, worse_by
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "comparison.md"
 ANCHORS = Path(__file__).with_name("anchors") / "comparison.txt"
@@ -27,7 +27,5 @@ def test_the_document_has_the_rows_that_were_simulated_last(golden):
 @pytest.mark.parametrize("degree", ["equal", pytest.param("worse by δ", marks=pytest.mark.grid)])
 def test_rows_of_the_document_come_out_again(degree):
     margins = {"equal": 0.0, "worse by δ": 1.0}[degree]
-    for one in compare(
-        worse_by(comparison.scenario(6_000, 0.0), margins), comparison.RUNS, comparison.SEED
-    ):
-        assert comparison.row(degree, one.rule, one.summary) in section()
+    for one in compare(worse_by(report.scenario(6_000, 0.0), margins), report.RUNS, report.SEED):
+        assert report.row(degree, one.rule, one.summary) in section()

@@ -73,11 +73,17 @@ def test_the_same_seed_gives_the_same_answer(product, capsys):
     assert answers[0] == answers[1] != answers[2]
 
 
-def test_the_table_names_every_rule(product, capsys):
-    assert _simulate(product, "--compare", "--no-degradation") == 0
-    out = capsys.readouterr().out
-    for rule in ("Sluicegate", "Flagger-like", "Argo-Rollouts-like", "Kayenta-like"):
-        assert rule in out
+def test_the_table_has_the_shares_of_each_outcome_with_their_errors(product, capsys):
+    assert _simulate(product, "--no-degradation") == 0
+    headings, shares = capsys.readouterr().out.splitlines()[:2]
+    assert headings.split("  ")[0] == "promoted"
+    assert shares.count("±") == 3
+
+
+def test_simulate_compares_no_rules_of_other_tools_any_more(product, capsys):
+    with pytest.raises(SystemExit):
+        _simulate(product, "--compare")
+    assert "--compare" in capsys.readouterr().err
 
 
 def test_an_unknown_slo_is_named_with_the_known_ones(product, capsys):

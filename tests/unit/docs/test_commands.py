@@ -37,7 +37,7 @@ def commands() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("page", "line"), commands())
 def test_a_command_on_a_page_is_one_that_the_program_takes(page: str, line: str):
-    words = shlex.split(line.replace("[--compare]", ""), comments=True)[1:]
+    words = shlex.split(line, comments=True)[1:]
 
     parsed = _parser(words[0]).parse_args(words)
 

@@ -16,14 +16,13 @@ from sluicegate.simulation.outlook import outlook
 from sluicegate.simulation.scenario import (
     Imagined,
     Scenario,
-    SimulationSummary,
     scenario_of,
     without_gauges,
 )
 from sluicegate.views.numbers import duration
 
 MOST_RUNS: Final = 1_000_000
-HEADINGS: Final = ("rule", "promoted", "rolled back", "inconclusive", "median min", "p90 min")
+HEADINGS: Final = ("promoted", "rolled back", "inconclusive", "median min", "p90 min")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -81,11 +80,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--runs", type=_count, default=2000, metavar="N", help="simulated canaries (default: 2000)")
     add("--seed", type=int, default=1, metavar="N", help="same seed, same answer (default: 1)")
-    add(
-        "--compare",
-        action="store_true",
-        help="also evaluate the same traffic by the rules of other tools",
-    )
     add(
         "--no-degradation",
         action="store_true",
@@ -161,29 +155,14 @@ def _answer(terms: Terms, scenario: Scenario, args: argparse.Namespace) -> dict[
     answer: dict[str, Any] = summary.to_json()
     answer["slos"] = {one.slo: one.to_json() for one in outlook(scenario)}
     answer["maxDurationSeconds"] = scenario.blocks * scenario.block_seconds
-    if args.compare:
-        answer["compare"] = _compared(scenario, summary, args)
     if not args.no_degradation:
         found = degradation(terms, scenario, args.seed)
         answer["degradation"] = {one.slo: one.to_json() for one in found}
     return answer
 
 
-def _compared(
-    scenario: Scenario, ours: SimulationSummary, args: argparse.Namespace
-) -> list[dict[str, object]]:
-    from sluicegate.simulation.compare import OURS, compare  # noqa: PLC0415 - NumPy is an extra
-
-    rows = [{"rule": OURS, **ours.to_json()}]
-    others = compare(scenario, args.runs, args.seed)
-    return rows + [
-        {"rule": row.rule, **row.summary.to_json()} for row in others if row.rule != OURS
-    ]
-
-
 def _print_table(answer: dict[str, Any]) -> None:
-    rows = answer.get("compare", [{"rule": "Sluicegate", **answer}])
-    print("\n".join(aligned([HEADINGS, *map(_cells, rows)])))
+    print("\n".join(aligned([HEADINGS, _cells(answer)])))
     longest = duration(answer["maxDurationSeconds"])
     print(f"{answer['runs']} runs; ± is one standard error; a rollout lasts {longest} at most")
     if "shadowSeconds" in answer:
@@ -207,12 +186,12 @@ def _print_table(answer: dict[str, Any]) -> None:
         print("\n".join(aligned([headings, *cells])))
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+def _cells(answer: dict[str, Any]) -> tuple[str, ...]:
     shares = (
-        f"{row[key]:.3f} ± {row['standardErrors'][key]:.3f}"
+        f"{answer[key]:.3f} ± {answer['standardErrors'][key]:.3f}"
         for key in ("promoted", "rolledBack", "inconclusive")
     )
-    return (row["rule"], *shares, f"{row['medianMinutes']:g}", f"{row['p90Minutes']:g}")
+    return (*shares, f"{answer['medianMinutes']:g}", f"{answer['p90Minutes']:g}")
 
 
 def _shown(value: float | None) -> str:

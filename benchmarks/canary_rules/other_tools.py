@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from sluicegate.simulation.mann_whitney import is_high
+from benchmarks.canary_rules.mann_whitney import is_high
 from sluicegate.simulation.scenario import Scenario, SimulatedVerdict
 from sluicegate.simulation.traffic import Bools, Floats, Ints, SimulatedArms
 from sluicegate.simulation.vectorized_canary import verdicts

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.canary_rules.mann_whitney import is_high, statistic
+from benchmarks.canary_rules.other_tools import ArgoRolloutsLike, FlaggerLike
 from sluicegate.api.slos import CanaryEvidence
-from sluicegate.simulation.mann_whitney import is_high, statistic
-from sluicegate.simulation.other_tools import ArgoRolloutsLike, FlaggerLike
 from sluicegate.simulation.scenario import Scenario, SimulatedVerdict, Stream
 from sluicegate.simulation.traffic import SimulatedArms
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from sluicegate.simulation.other_tools import ArgoRolloutsLike, FlaggerLike, KayentaLike
+from benchmarks.canary_rules.other_tools import ArgoRolloutsLike, FlaggerLike, KayentaLike
 from sluicegate.simulation.scenario import Scenario, SimulationSummary
 from sluicegate.simulation.traffic import SimulatedTraffic
 from sluicegate.simulation.vectorized_canary import Judge, Sequential, play
