@@ -80,7 +80,7 @@ class Measurements:
         self._problems: dict[int, str] = {}
         self._failed: dict[int, frozenset[QueryKind]] = {}
         self._unreadable: dict[Length, dict[Key, Mapping[QueryKind, str]]] = {}
-        self._told: dict[Key, frozenset[QueryKind]] = {}
+        self._reported: dict[Key, frozenset[QueryKind]] = {}
         self.block_lateness = BlockLateness(timing)
         self.groups: Mapping[Length, Sequence[Target]] = {}
         """The products by the sets of queries that they need."""
@@ -104,17 +104,17 @@ class Measurements:
         """Why the newest block of one product couldn't be read though others could, by kind."""
         return self._unreadable.get(Length(block_seconds, canary=False), {}).get(key, {})
 
-    def untold(self, key: Key) -> str:
-        """The unreadable series of a product, in words; empty if none, or if reported before."""
+    def unreported(self, key: Key) -> str:
+        """Return why series of a product can't be read; empty if all can, or if it was returned before."""
         found = {
             kind: why
             for kept in self._unreadable.values()
             for kind, why in kept.get(key, {}).items()
         }
-        before = self._told.pop(key, frozenset())
+        before = self._reported.pop(key, frozenset())
         if not found:
             return ""
-        self._told[key] = frozenset(found)
+        self._reported[key] = frozenset(found)
         if before >= found.keys():
             return ""
         return "; ".join(f"{kind}: {why}" for kind, why in sorted(found.items()))
@@ -146,7 +146,7 @@ class Measurements:
         """
         (self._warming_up.add if warms_up else self._warming_up.discard)(key)
         if target is None:
-            self._told.pop(key, None)
+            self._reported.pop(key, None)
         before = self.targets.pop(key, None) if target is None else self.targets.get(key)
         if target != before:
             self._regroups = True

@@ -99,14 +99,14 @@ class Decided:
     ----------
     observation : what was observed, with what follows from the step.
     plan : what is to be. refusal : why the product can't have the route of its spec.
-    basis : a digest of the inputs of its children. untold : the write of status can wait.
+    basis : a digest of the inputs of its children. deferred : the write of status can wait.
     """
 
     observation: Observation
     plan: Plan
     refusal: RouteRefusal | None
     basis: bytes
-    untold: bool = False
+    deferred: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,11 +183,13 @@ class ProductReconciler:
             self._forget(key)
             return Done()
         readable = record.has_readable_status
-        met = self.overlaps.meet(key, record.written_by, readable, now=self.wall())
-        if met.news:
-            self.writer.tell(record, (EventNote(met.reason, "Reconcile", met.news, warning=True),))
-        if met.wait:
-            return RequeueAfter(met.wait)
+        overlap = self.overlaps.check(key, record.written_by, readable, now=self.wall())
+        if overlap.message:
+            self.writer.emit(
+                record, (EventNote(overlap.reason, "Reconcile", overlap.message, warning=True),)
+            )
+        if overlap.requeue_after:
+            return RequeueAfter(overlap.requeue_after)
         with self.slots.watch(record, self.keeper.obstacles):
             try:
                 with claiming(self.claims, record, lambda: self.observer.route(record)):
@@ -221,8 +223,8 @@ class ProductReconciler:
             span.set("sluicegate.decision", decision_of(decided.plan))
         # Before the first await: products that are evaluated meanwhile must see the slot as taken.
         self._stand(record.key, decided.plan, decided.observation)
-        if text := self.measurements.untold(record.key):
-            self.writer.tell(record, (unreadable(text),))
+        if text := self.measurements.unreported(record.key):
+            self.writer.emit(record, (unreadable(text),))
         written = await self._recorded(seen, decided, children)
         with self.spans("apply"):
             await self._write_children(written, decided.observation, decided.plan, children)
@@ -256,7 +258,7 @@ class ProductReconciler:
             begun=self.starts.begin(product, now),
             term=self.starts.term,
             lost=record.key in self.lost,
-            overlap=self.overlaps.standing(record.key, now=now),
+            overlap=self.overlaps.message(record.key, now=now),
         )
         observation = with_problems(observation, carried)
         return Seen(record, recorded, product, observation, refusal)
@@ -270,9 +272,9 @@ class ProductReconciler:
         if refusal is None and plan.allocation.weights and not observation.is_frozen(plan.status):
             refusal = await self._settled(seen.record.key, contends=True, now=observation.now)
         observation = shadowed(observation, refusal)
-        untold = self.starts.can_wait(observation, plan)
+        deferred = self.starts.can_wait(observation, plan)
         basis = self.in_sync.basis(seen.record, seen.recorded, observation, plan)
-        return Decided(observation, plan, refusal, basis, untold=untold)
+        return Decided(observation, plan, refusal, basis, deferred=deferred)
 
     def _built(self, seen: Seen, decided: Decided) -> tuple[Child, ...] | None:
         """The children as manifests; None where all of them are known to be in sync."""
@@ -292,14 +294,14 @@ class ProductReconciler:
     ) -> ProductRecord:
         """Record the status before its effects; a first version that starts well can wait."""
         record, plan = seen.record, decided.plan
-        if decided.untold:
+        if decided.deferred:
             self.writer.show(record, seen.product, plan, plan.status)
             return record
         if children is not None and not decided.observation.is_frozen(plan.status):
             decided.observation = await self.keeper.foreseen(record, decided.observation, children)
         with self.spans("report"):
             written = await self.writer.write(
-                record, decided.observation, plan, seen.recorded, told=plan.told
+                record, decided.observation, plan, seen.recorded, events=plan.events
             )
         self.starts.end(record.key, plan)
         if decided.refusal is not None and is_news(seen.recorded):
@@ -320,7 +322,7 @@ class ProductReconciler:
         """When to reconcile again, and what is to be measured until then."""
         key, observation, plan = seen.record.key, decided.observation, decided.plan
         conflicted = key in self.keeper.obstacles
-        soon = requeue_after(observation, plan, conflicted=conflicted, untold=decided.untold)
+        soon = requeue_after(observation, plan, conflicted=conflicted, deferred=decided.deferred)
         result = next_for(decided.refusal, soon)
         after = seen.product.replace(status=plan.status)
         self.measurements.want(
@@ -354,7 +356,7 @@ class ProductReconciler:
         self, record: ProductRecord, product: DataProduct, wanted: VersionBase, now: int
     ) -> DataProduct:
         """The product with its status; rebuilt from its Deployments if it was lost."""
-        known, told = known_status(
+        known, events = known_status(
             product,
             wanted,
             Children(
@@ -366,7 +368,7 @@ class ProductReconciler:
             lost=self.lost,
             now=now,
         )
-        self.writer.tell(record, told)
+        self.writer.emit(record, events)
         return known
 
     async def _with_obstacles(self, record: ProductRecord, observation: Observation) -> Observation:

@@ -242,7 +242,7 @@ class World:
             if before == after:
                 return
             before = after
-        raise AssertionError(f"steps without end: {self.history[-1].told}")
+        raise AssertionError(f"steps without end: {self.history[-1].events}")
 
     def step(self) -> Plan:
         """One step: status is written before the cluster, as the reconciler does."""

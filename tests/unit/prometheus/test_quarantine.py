@@ -184,8 +184,8 @@ async def test_a_product_with_another_block_length_gets_an_event_for_the_queries
         server.asked.clear()
         await measurements.read(evaluation, NOW + 600)
         assert server.asked["counters"] <= 1 + 2 + 1, "two lengths of block, and one that is tried"
-        assert "counters: " in measurements.untold(Key(*guilty))
-        assert not any(measurements.untold(Key(*key)) for key in keys)
+        assert "counters: " in measurements.unreported(Key(*guilty))
+        assert not any(measurements.unreported(Key(*key)) for key in keys)
         poison.kinds.clear()
         for block in range(3, 9):
             await measurements.read(evaluation, NOW + 300 * block)

@@ -101,11 +101,11 @@ async def test_an_unreadable_slo_is_reported_and_other_slos_and_products_are_mea
         await measurements.read(evaluation, later(both))
     assert not measurements.failed(BLOCK)
     assert not measurements.unreadable(victim, BLOCK)
-    assert not measurements.untold(victim)
-    assert "rejected 422" in measurements.untold(key)
-    assert not measurements.untold(key), "once"
+    assert not measurements.unreported(victim)
+    assert "rejected 422" in measurements.unreported(key)
+    assert not measurements.unreported(key), "once"
     measurements.want(key, measurements.targets[key])
-    assert not measurements.untold(key), "it wants the same"
+    assert not measurements.unreported(key), "it wants the same"
     assert REGISTRY.get_sample_value("sluicegate_unreadable_products") == 1
     assert REGISTRY.get_sample_value("sluicegate_product_unreadable", labels_of(key)) == 1
     assert REGISTRY.get_sample_value("sluicegate_product_unreadable", labels_of(victim)) is None

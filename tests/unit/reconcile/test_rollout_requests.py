@@ -153,7 +153,7 @@ def test_a_failed_rollback_emits_one_event_and_stable_keeps_serving():
     returns = [
         told
         for step in world.history
-        for told in step.told
+        for told in step.events
         if told.message.startswith("the rollback to v1 failed, v2 remains stable")
     ]
     assert len(returns) == 1, "it isn't tried again and again"

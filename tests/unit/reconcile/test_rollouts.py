@@ -21,7 +21,7 @@ def test_a_good_version_goes_through_all_steps_and_becomes_stable(route):
     assert world.current.history[0].outcome is Outcome.REPLACED
     assert world.condition("Stalled") is None
     # The status goes through JSON at each step, so every step is a restart; none is taken twice.
-    told = [one.reason for step in world.history for one in step.told]
+    told = [one.reason for step in world.history for one in step.events]
     assert told.count("Promoted") == 1
 
 

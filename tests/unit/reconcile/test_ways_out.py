@@ -36,7 +36,7 @@ def weight(world: World) -> int:
 
 
 def told(world: World) -> list[str]:
-    return [one.message for step in world.history for one in step.told]
+    return [one.message for step in world.history for one in step.events]
 
 
 def ended(world: World) -> bool:
@@ -174,7 +174,7 @@ def test_a_candidate_without_possible_evidence_reports_it_once_and_needs_a_promo
     world.until(lambda world: world.serving == "v2", most=8)
     assert world.current.last_handled.promote == "v2/now"
     assert any(
-        "without evidence" in one.message and one.warning for s in world.history for one in s.told
+        "without evidence" in one.message and one.warning for s in world.history for one in s.events
     )
 
 

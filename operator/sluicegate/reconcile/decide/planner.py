@@ -63,45 +63,45 @@ class Plan:
     status : what is, and what is remembered; conditions and summary are still the old ones.
     allocation : which versions are to live, with how many pods and which share.
     evaluation : of the newest blocks; None if they weren't evaluated.
-    told : events to emit.
+    events : to emit.
     """
 
     status: DataProductStatus
     allocation: Allocation
     evaluation: Evaluation | None = None
-    told: tuple[EventNote, ...] = ()
+    events: tuple[EventNote, ...] = ()
 
 
 def make_plan(observation: Observation) -> Plan:
-    """What is to be, given what is observed of a product with a valid spec."""
+    """Compute the next status, the allocation and the events from one observation."""
     status = with_time_held(observation)
     status = _with_corrected_service(observation, status)
     status = without_twin(referred_to(status, observation.wanted))
     status = with_corrected_job(observation, status)
     if status.stable is None:
         status = status.replace(candidate=_first(observation, status))
-    told: tuple[EventNote, ...] = ()
+    events: tuple[EventNote, ...] = ()
     evaluation = None
     move = observe_rollout(observation, status)
     if status.stable is not None and status.carried_out:
-        status, told = _carry_out(observation, status, move)
+        status, events = _carry_out(observation, status, move)
         move = None
-    if not told:
-        status, told = advance(observation, status, move)
+    if not events:
+        status, events = advance(observation, status, move)
     status, more = with_shadow(observation, status)
-    told += more
+    events += more
     if status.stable is not None and not status.carried_out:
-        facts = None if move is None or told else move.facts
+        facts = None if move is None or events else move.facts
         evaluation = _evaluated(observation, status, facts)
         status, more = _apply_decision(observation, status, evaluation)
-        told += more
+        events += more
         if isinstance(evaluation.decision, Advance | Promote):  # the pods may be there already
             status, more = advance(observation, status, observe_rollout(observation, status))
-            told += more
+            events += more
             status = with_new_share(status, observation.now)
     status = bounded(observation.terms, with_ended_training(observation, status))
     status = with_capacity(observation.product, status, observation.stable_pods)
-    return Plan(status, allocation(observation, status), evaluation, told)
+    return Plan(status, allocation(observation, status), evaluation, events)
 
 
 def _with_corrected_service(
@@ -176,7 +176,7 @@ def _apply_decision(
             status = _turn_back(observation, status, decision.reason, decision.message)
         case _:
             assert_never(decision)
-    return _told(observation, status, decision)
+    return _with_decision(observation, status, decision)
 
 
 def _record_evaluation(
@@ -258,24 +258,24 @@ def _turn_back(
     return status.replace(candidate=back)
 
 
-def _is_told_by_the_traffic(decision: Decision) -> bool:
-    """Whether the event is emitted only once the traffic has shifted."""
+def _has_its_event_with_the_traffic(decision: Decision) -> bool:
+    """Return whether the event is emitted only once the traffic has shifted."""
     pushed = isinstance(decision, StartRollout) and decision.source is VersionSource.SPEC
     return pushed or isinstance(decision, Advance | Promote)
 
 
-def _told(
+def _with_decision(
     observation: Observation, status: DataProductStatus, decision: Decision
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """The decision as status shows it, and its event."""
+    """Return the status with the decision that it shows, and the event of the decision."""
     shown = decision_status(decision.type, decision.reason, decision.message, now=observation.now)
     unproved = isinstance(decision, Promote) and decision.reason not in _ON_EVIDENCE
     warning = unproved or isinstance(decision, Alert | Rollback | Inconclusive | Retrain)
-    told = EventNote(
+    event = EventNote(
         str(decision.reason),
         str(decision.type),
         decision.message,
         warning=warning,
-        quiet=not unproved and _is_told_by_the_traffic(decision),
+        quiet=not unproved and _has_its_event_with_the_traffic(decision),
     )
-    return status.replace(decision=shown), (told,)
+    return status.replace(decision=shown), (event,)

@@ -19,7 +19,7 @@ REQUEUE_SECONDS: Final = 5
 
 
 def requeue_after(  # noqa: PLR0911 - one a reason to look
-    observation: Observation, plan: Plan, *, conflicted: bool, untold: bool
+    observation: Observation, plan: Plan, *, conflicted: bool, deferred: bool
 ) -> Result:
     """When to requeue; Done for not before an event.
 
@@ -27,19 +27,19 @@ def requeue_after(  # noqa: PLR0911 - one a reason to look
     ----------
     observation : input of the step, with the status before it.
     conflicted : an object not owned by us has one of the product's names.
-    untold : the status after the step isn't written yet.
+    deferred : the status after the step isn't written yet.
     """
     if conflicted:
         return RequeueAfter(CONFLICT_SECONDS)
     candidate = plan.status.candidate
     phase = None if candidate is None else candidate.phase
-    if phase not in (None, CandidatePhase.PARKED) or untold:
+    if phase not in (None, CandidatePhase.PARKED) or deferred:
         if phase is CandidatePhase.AWAITING_APPROVAL and _has_its_share(observation, plan):
             # It may wait for a person for days; blocks and pods enqueue it by themselves.
             return RequeueAfter(max(REQUEUE_SECONDS, observation.terms.block_seconds))
         # Only the pods of a canary that starts can change something.
         first = plan.status.stable is None
-        starts = phase is CandidatePhase.STARTING and not untold and not first
+        starts = phase is CandidatePhase.STARTING and not deferred and not first
         return RequeueAfter(UNREADY_SECONDS if starts else REQUEUE_SECONDS)
     if candidate is not None and candidate.retry_time is not None:
         left = candidate.retry_time - observation.now

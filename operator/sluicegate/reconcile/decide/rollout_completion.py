@@ -58,8 +58,10 @@ def advance(
             status = status.replace(candidate=after)
             text += comparison_of(status)
             quiet = after.weight == FULL
-            told = EventNote(EventReason.CANARY_WEIGHT_INCREASED, "ShiftTraffic", text, quiet=quiet)
-            return status, (told,)
+            event = EventNote(
+                EventReason.CANARY_WEIGHT_INCREASED, "ShiftTraffic", text, quiet=quiet
+            )
+            return status, (event,)
         case Completed(done, uncounted):
             after_all, told_of = _complete(observation, status, done, move.facts.attribution)
             return after_all, (*_uncounted(observation, status, uncounted), *told_of)
@@ -93,8 +95,8 @@ def _complete(
     stable = status.stable
     if stable is None:
         now = acceptance_time(candidate, observation.now)
-        told = EventNote(ConditionReason.SERVING, "Serve", f"{candidate.version} serves")
-        return accept_first(observation.terms, status, candidate, now), (told,)
+        event = EventNote(ConditionReason.SERVING, "Serve", f"{candidate.version} serves")
+        return accept_first(observation.terms, status, candidate, now), (event,)
     promoting = candidate.phase is CandidatePhase.PROMOTING
     if candidate.restoring and not promoting:  # stable stays
         history = without_return(status, candidate, observation.now)
@@ -133,8 +135,8 @@ def _corrected(
     name = after.history[0].version
     text = f"{name} is rejected: {decision.message}; its traffic has returned to stable"
     shown = decision_status(decision.type, decision.reason, text, now=observation.now)
-    told = EventNote(str(decision.reason), str(decision.type), text, warning=True)
-    return after.replace(decision=shown), (told,)
+    event = EventNote(str(decision.reason), str(decision.type), text, warning=True)
+    return after.replace(decision=shown), (event,)
 
 
 def _serves_all(candidate: Candidate) -> EventNote:
@@ -156,9 +158,9 @@ def _waiting(
         f"{waiting.version}: {decision.message}. This is no fault of the model: the rollout is retried"
         f" at {rfc3339(waiting.retry_time)[11:19]} UTC"
     )
-    told = EventNote(EventReason.ROLLOUT_WAITS, "Retry", text, warning=True)
+    event = EventNote(EventReason.ROLLOUT_WAITS, "Retry", text, warning=True)
     shown = decision_status(DecisionType.INCONCLUSIVE, decision.reason, text, now=observation.now)
-    return after.replace(decision=shown), (told,)
+    return after.replace(decision=shown), (event,)
 
 
 def after_decision(

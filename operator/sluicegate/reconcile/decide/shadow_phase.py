@@ -36,10 +36,10 @@ def with_shadow(
         shadow = ShadowStatus(since_time=min(begun, observation.now))
     if spec.mirror is not None and shadow.job:  # of the command that the spec had before
         shadow = shadow.replace(**_IDLE, **_SILENT)
-    shadow, told = _with_result(observation, status, shadow)
+    shadow, events = _with_result(observation, status, shadow)
     if spec.mirror is None and is_due(shadow, spec.interval_seconds, observation.now):
         shadow = _with_next(observation, status, shadow)
-    return (status if shadow == candidate.shadow else status.with_candidate(shadow=shadow)), told
+    return (status if shadow == candidate.shadow else status.with_candidate(shadow=shadow)), events
 
 
 def _with_result(
@@ -57,8 +57,8 @@ def _with_result(
             return counted.replace(**_IDLE, **_lacking(counted, spec.mirror, observation.terms)), ()
         case Failure(reason, message):
             text = f"{message}; its interval is scored again"[:4096]
-            told = EventNote(EventReason.SHADOW_NOT_COUNTED, "Score", text, warning=True)
-            return shadow.replace(**_IDLE, reason=str(reason), message=text), (told,)
+            event = EventNote(EventReason.SHADOW_NOT_COUNTED, "Score", text, warning=True)
+            return shadow.replace(**_IDLE, reason=str(reason), message=text), (event,)
 
 
 def _lacking(shadow: ShadowStatus, mirror: Mirror | None, terms: Terms) -> dict[str, str]:

@@ -58,7 +58,7 @@ def known_status(
     lost: set[Key],
     now: int,
 ) -> tuple[DataProduct, tuple[EventNote, ...]]:
-    """The product with its status, rebuilt from its Deployments if it was lost, and what is told.
+    """Return the product with its status, rebuilt from its Deployments if it was lost, and the events.
 
     No time in it lies in the future by a clock that was set back.
 
@@ -83,13 +83,13 @@ def known_status(
     restored = restored_status(product, wanted, children.live(), children.route(), now=now)
     if restored is not None:
         text = "status did not name the live versions; it was rebuilt from the Deployments"
-        told = EventNote(EventReason.STATE_RESTORED, "Restore", text)
+        event = EventNote(EventReason.STATE_RESTORED, "Restore", text)
         kept = {name: part for name in _KEPT if (part := getattr(product.status, name))}
         engine = product.status.engine
         restored = restored.replace(**kept).with_engine(
             original_baseline=engine.original_baseline, emitted_alerts=engine.emitted_alerts
         )
-        return product.replace(status=restored), (told,)
+        return product.replace(status=restored), (event,)
     if not was_there_before(product.status, children.kinds()):
         return _first_seen(product) if new else (product, ())
     lost.add(key)

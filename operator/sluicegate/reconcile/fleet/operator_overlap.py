@@ -46,18 +46,18 @@ def written_by(settings: Settings) -> WrittenBy:
 
 
 @dataclass(frozen=True, slots=True)
-class Meeting:
+class Overlap:
     """What follows from another operator's name in a product's status.
 
     Attributes
     ----------
-    wait : seconds for which the product is skipped; 0 for not at all.
-    news : text of the event to emit; empty if it was emitted before.
+    requeue_after : seconds for which the product is skipped; 0 for not at all.
+    message : of the event to emit; empty if it was emitted before.
     reason : of the event.
     """
 
-    wait: float = 0.0
-    news: str = ""
+    requeue_after: float = 0.0
+    message: str = ""
     reason: EventReason = EventReason.OPERATOR_OVERLAP
 
 
@@ -73,17 +73,17 @@ class OperatorOverlaps:
     me: WrittenBy
     _written: set[Key] = field(default_factory=set)
     """Products whose status this operator has written since it leads."""
-    _left: dict[Key, float] = field(default_factory=dict)
-    """Until when a product is left alone, in seconds."""
-    _met: dict[Key, tuple[WrittenBy, float]] = field(default_factory=dict)
-    """Who else was met there last, and when."""
+    _skipped: dict[Key, float] = field(default_factory=dict)
+    """Until when a product is skipped, in seconds."""
+    _others: dict[Key, tuple[WrittenBy, float]] = field(default_factory=dict)
+    """The other operator of a product, and when its name was read last, in seconds."""
     _newer: dict[Key, float] = field(default_factory=dict)
-    """When people were last told that a status is of a newer version."""
+    """When the event of a status of a newer version was emitted last, in seconds."""
 
     def begin(self) -> None:
         """Forget what was written before, as this replica begins to lead: it was long ago."""
         self._written.clear()
-        self._left.clear()
+        self._skipped.clear()
 
     def wrote(self, key: Key) -> None:
         """Status was written, with the name of this operator."""
@@ -92,19 +92,19 @@ class OperatorOverlaps:
     def forget(self, key: Key) -> None:
         """The product is gone."""
         self._written.discard(key)
-        self._left.pop(key, None)
-        self._met.pop(key, None)
+        self._skipped.pop(key, None)
+        self._others.pop(key, None)
         self._newer.pop(key, None)
 
-    def meet(
+    def check(
         self,
         key: Key,
         other: WrittenBy | None,
         is_readable: Callable[[], bool] = lambda: True,
         *,
         now: float,
-    ) -> Meeting:
-        """What follows from the name in a product's status.
+    ) -> Overlap:
+        """Return what follows from the name in a product's status.
 
         Parameters
         ----------
@@ -116,28 +116,28 @@ class OperatorOverlaps:
             and _release(other.version) > _release(self.me.version)
             and not is_readable()
         ):
-            return self._leave(key, other, now)
+            return self._skip_newer(key, other, now)
         self._newer.pop(key, None)
-        left = self._left.get(key)
-        if left is not None:
-            if now < left:
-                return Meeting(left - now)
-            del self._left[key]
+        until = self._skipped.get(key)
+        if until is not None:
+            if now < until:
+                return Overlap(until - now)
+            del self._skipped[key]
             self._written.discard(key)
         if other is None or _rank(other) == _rank(self.me) or key not in self._written:
-            return Meeting()
-        known = self._met.get(key)
-        self._met[key] = other, now
+            return Overlap()
+        known = self._others.get(key)
+        self._others[key] = other, now
         wait = AWAY_SECONDS if _rank(other) < _rank(self.me) else 0.0
         if wait:
-            self._left[key] = now + wait
+            self._skipped[key] = now + wait
         if known is not None and _rank(known[0]) == _rank(other):
-            return Meeting(wait)
-        return Meeting(wait, self.standing(key, now=now))
+            return Overlap(wait)
+        return Overlap(wait, self.message(key, now=now))
 
-    def standing(self, key: Key, *, now: float) -> str:
-        """Which two operators write a product's status, and the way out; empty when one does."""
-        other, seen = self._met.get(key, (self.me, now))
+    def message(self, key: Key, *, now: float) -> str:
+        """Return which two operators write a product's status, and the way out; empty when one does."""
+        other, seen = self._others.get(key, (self.me, now))
         if other is self.me or now - seen > REMEMBER_SECONDS:
             return ""
         first, second = sorted((self.me, other), key=_rank)
@@ -147,24 +147,24 @@ class OperatorOverlaps:
             f" SLUICEGATE_EXCLUDED_NAMESPACES={key.namespace} for the one that must skip it"
         )
 
-    def _leave(self, key: Key, other: WrittenBy, now: float) -> Meeting:
-        told = self._newer.get(key)
-        if told is not None and now - told < AWAY_SECONDS:
-            return Meeting(AWAY_SECONDS)
+    def _skip_newer(self, key: Key, other: WrittenBy, now: float) -> Overlap:
+        emitted = self._newer.get(key)
+        if emitted is not None and now - emitted < AWAY_SECONDS:
+            return Overlap(AWAY_SECONDS)
         self._newer[key] = now
         text = (
             f"the operator {_name(other)} of version {other.version} wrote the status, and version"
             f" {self.me.version} doesn't understand all of it: the product is not changed; run that"
             " version again, or remove status, which is then rebuilt from the Deployments"
         )
-        return Meeting(AWAY_SECONDS, text, reason=EventReason.NEWER_STATUS)
+        return Overlap(AWAY_SECONDS, text, reason=EventReason.NEWER_STATUS)
 
     def export(self, now: float) -> None:
         """Bring the metric up to date."""
-        for key, (_, seen) in tuple(self._met.items()):
+        for key, (_, seen) in tuple(self._others.items()):
             if now - seen > REMEMBER_SECONDS:
-                del self._met[key]
-        OVERLAPS.set(len(self._met))
+                del self._others[key]
+        OVERLAPS.set(len(self._others))
 
 
 def _rank(one: WrittenBy) -> tuple[bool, str]:

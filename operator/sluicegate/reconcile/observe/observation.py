@@ -143,7 +143,10 @@ class Observation:
         return candidate is not None and candidate.weight == FULL
 
     def is_frozen(self, status: DataProductStatus) -> bool:
-        """Whether suspend forbids to touch versions and traffic; what a person asks for goes on."""
+        """Return whether spec.suspend blocks changes of versions and traffic.
+
+        A candidate that a person promotes, aborts or rolls back continues all the same.
+        """
         candidate = status.candidate
         asked = candidate is not None and (
             candidate.requested or candidate.decision_reason in _ASKED

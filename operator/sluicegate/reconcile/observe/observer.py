@@ -229,8 +229,8 @@ class Observer:
     def _dependencies(self, key: Key, product: DataProduct) -> Iterator[DependencyStatus]:
         for one in product.spec.depends_on:
             other = Key(one.namespace or key.namespace, one.name)
-            told = self._may_know(key, other)
-            state = self.fleet.dependency(other) if told else DependencyState.UNKNOWN
+            visible = self._may_know(key, other)
+            state = self.fleet.dependency(other) if visible else DependencyState.UNKNOWN
             yield DependencyStatus(
                 namespace=other.namespace,
                 name=other.name,
@@ -248,8 +248,8 @@ class Observer:
         """
         for one in dependencies:
             other = Key(one.namespace, one.name)
-            told = self._may_know(Key(*product.metadata.key), other) and not one.in_cycle
-            if told and self.fleet.was_degraded(other, since):
+            visible = self._may_know(Key(*product.metadata.key), other) and not one.in_cycle
+            if visible and self.fleet.was_degraded(other, since):
                 yield other
 
     def _may_know(self, key: Key, other: Key) -> bool:

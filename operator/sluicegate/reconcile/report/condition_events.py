@@ -13,16 +13,16 @@ from sluicegate.api.status import Condition, DataProductStatus
 from sluicegate.conditions import find_condition
 from sluicegate.reconcile.decide.events import EventNote
 
-_TOLD_AS_DECIDED: Final = frozenset({Reason.MODEL_REJECTED, Reason.API_CHANGED})
+_HAS_EVENT_OF_DECISION: Final = frozenset({Reason.MODEL_REJECTED, Reason.API_CHANGED})
 _NAMES_ITS_CAUSE: Final = frozenset({Reason.APPLY_REFUSED, Reason.NAME_CONFLICT})
 """Reasons with whose message the cause changes; in those of others, numbers do."""
-_TOLD_AT_ONCE: Final = frozenset({Reason.PODS_NOT_READY, Reason.NAME_CONFLICT})
+_EMITTED_AT_ONCE: Final = frozenset({Reason.PODS_NOT_READY, Reason.NAME_CONFLICT})
 
 
 def news(before: DataProductStatus, after: DataProductStatus) -> Iterator[EventNote]:
-    """What the status that is written says for the first time, and no decision has told."""
+    """Yield events of conditions that are new in the written status, and aren't those of a decision."""
     was, now = (find_condition(one.conditions, Type.STALLED) for one in (before, after))
-    if now is not None and now.reason not in _TOLD_AS_DECIDED and _differs(was, now):
+    if now is not None and now.reason not in _HAS_EVENT_OF_DECISION and _differs(was, now):
         yield EventNote(now.reason, "Stall", now.message, warning=True)
     was, now = (find_condition(one.conditions, Type.METRICS_AVAILABLE) for one in (before, after))
     if now is not None and now.reason == Reason.FEEDBACK_SECRET_UNUSABLE and _differs(was, now):
@@ -35,7 +35,7 @@ def news(before: DataProductStatus, after: DataProductStatus) -> Iterator[EventN
             yield EventNote(Reason.SERVING, "Serve", now.message)
         return
     first = before.stable is None and now.reason == Reason.ROUTE_NOT_ACCEPTED
-    if (first or now.reason in _TOLD_AT_ONCE) and _differs(was, now):
+    if (first or now.reason in _EMITTED_AT_ONCE) and _differs(was, now):
         yield EventNote(now.reason, "Serve", now.message, warning=True)
 
 
@@ -45,8 +45,8 @@ def _differs(was: Condition | None, now: Condition) -> bool:
     return now.reason in _NAMES_ITS_CAUSE and was.message != now.message
 
 
-def true_of(told: tuple[EventNote, ...], status: DataProductStatus) -> Iterator[EventNote]:
-    """What a step leads to; a first version to which no request comes doesn't serve."""
+def true_of(events: tuple[EventNote, ...], status: DataProductStatus) -> Iterator[EventNote]:
+    """Yield the events of a plan; a first version to which no request comes doesn't serve."""
     ready = find_condition(status.conditions, Type.READY)
     serves = ready is not None and ready.status == "True"
-    return (one for one in told if serves or one.reason != Reason.SERVING)
+    return (one for one in events if serves or one.reason != Reason.SERVING)

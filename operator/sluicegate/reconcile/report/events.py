@@ -17,14 +17,14 @@ from sluicegate.runtime.event_recorder import EventRecorder, EventSubject, Note
 logger = logging.getLogger(__name__)
 
 
-def emit(recorder: EventRecorder, record: ProductRecord, told: Iterable[EventNote]) -> None:
-    """Emit what a reconcile of a product led to."""
+def emit(recorder: EventRecorder, record: ProductRecord, events: Iterable[EventNote]) -> None:
+    """Emit the events of a product, and log them; those that are quiet are only logged."""
     subject = EventSubject(DATA_PRODUCTS, record.key, record.uid)
-    for one in told:
-        severity: Any = "Warning" if one.warning else "Normal"
-        if not one.quiet:
-            recorder.record(Note(subject, one.reason, one.action, one.message, severity))
-        logger.info("%s: %s", one.reason, one.message)
+    for event in events:
+        severity: Any = "Warning" if event.warning else "Normal"
+        if not event.quiet:
+            recorder.record(Note(subject, event.reason, event.action, event.message, severity))
+        logger.info("%s: %s", event.reason, event.message)
 
 
 def emit_refusal(

@@ -41,7 +41,7 @@ class StatusWriter:
         plan: Plan,
         recorded: DataProductStatus,
         *,
-        told: tuple[EventNote, ...] = (),
+        events: tuple[EventNote, ...] = (),
     ) -> ProductRecord:
         """Write status and emit events, if there is news; return the product afterwards.
 
@@ -58,7 +58,7 @@ class StatusWriter:
             verified_seconds=verified_seconds(observation),
         )
         written = record if fresh == recorded else await self.store.write(record, fresh)
-        self.tell(record, (*true_of(told, fresh), *news(recorded, fresh)))
+        self.emit(record, (*true_of(events, fresh), *news(recorded, fresh)))
         return written
 
     async def refuse(
@@ -73,7 +73,7 @@ class StatusWriter:
         if after != before:
             with contextlib.suppress(Invalid):  # the stored spec breaks a rule; an event has to do
                 await self.store.write(record, after)
-            self.tell(
+            self.emit(
                 record,
                 (EventNote("InvalidSpec", "Validate", "; ".join(after.problems), warning=True),),
             )
@@ -86,6 +86,6 @@ class StatusWriter:
         reason = plan.evaluation.decision.reason if plan.evaluation else None
         self.metrics.record(record.key, figures_of(product, status, reason))
 
-    def tell(self, record: ProductRecord, told: Iterable[EventNote]) -> None:
+    def emit(self, record: ProductRecord, events: Iterable[EventNote]) -> None:
         """Emit events, or log what is quiet."""
-        emit(self.recorder, record, told)
+        emit(self.recorder, record, events)

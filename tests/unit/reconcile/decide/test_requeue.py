@@ -30,9 +30,11 @@ class Looked(World):
         return step
 
 
-def look(world: World, *, conflicted: bool = False, untold: bool = False) -> Result:
+def look(world: World, *, conflicted: bool = False, deferred: bool = False) -> Result:
     observation = world.observation()
-    return requeue_after(observation, make_plan(observation), conflicted=conflicted, untold=untold)
+    return requeue_after(
+        observation, make_plan(observation), conflicted=conflicted, deferred=deferred
+    )
 
 
 def serving() -> Looked:
@@ -64,7 +66,7 @@ def test_a_version_that_took_over_leaves_the_one_before_to_be_put_away():
 
 
 def test_a_product_with_a_deferred_status_write_is_requeued():
-    assert look(serving().run(2), untold=True) == RequeueAfter(REQUEUE_SECONDS)
+    assert look(serving().run(2), deferred=True) == RequeueAfter(REQUEUE_SECONDS)
 
 
 def test_a_product_with_a_name_conflict_is_requeued():

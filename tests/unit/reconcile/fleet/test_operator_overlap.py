@@ -38,34 +38,34 @@ TWIN = WrittenBy(namespace="platform", lease="b", scope=OperatorScope.CLUSTER)
 def test_the_yielding_one_of_two_operators_stops_writing_and_both_emit_an_event(me, other, leaves):
     overlaps = OperatorOverlaps(me)
     overlaps.wrote(SEARCH)
-    met = overlaps.meet(SEARCH, other, now=0.0)
-    assert (met.wait > 0) is leaves
-    assert "SLUICEGATE_EXCLUDED_NAMESPACES=catalog" in met.news
+    found = overlaps.check(SEARCH, other, now=0.0)
+    assert (found.requeue_after > 0) is leaves
+    assert "SLUICEGATE_EXCLUDED_NAMESPACES=catalog" in found.message
     overlaps.export(1.0)
     assert OVERLAPS._value.get() == 1
 
 
 def test_an_operator_that_follows_another_is_no_overlap():
     overlaps = OperatorOverlaps(PLATFORM)
-    assert overlaps.meet(SEARCH, TEAM, now=0.0).wait == 0
-    assert overlaps.meet(SEARCH, TEAM, now=0.0).news == ""
+    assert overlaps.check(SEARCH, TEAM, now=0.0).requeue_after == 0
+    assert overlaps.check(SEARCH, TEAM, now=0.0).message == ""
 
 
 def test_a_yielding_operator_retries_and_takes_over_from_an_absent_one():
     overlaps = OperatorOverlaps(PLATFORM)
     overlaps.wrote(SEARCH)
-    assert overlaps.meet(SEARCH, TEAM, now=0.0).wait == AWAY_SECONDS
-    assert overlaps.meet(SEARCH, TEAM, now=AWAY_SECONDS - 1).wait == 1
-    assert overlaps.meet(SEARCH, TEAM, now=AWAY_SECONDS + 1).wait == 0
+    assert overlaps.check(SEARCH, TEAM, now=0.0).requeue_after == AWAY_SECONDS
+    assert overlaps.check(SEARCH, TEAM, now=AWAY_SECONDS - 1).requeue_after == 1
+    assert overlaps.check(SEARCH, TEAM, now=AWAY_SECONDS + 1).requeue_after == 0
     overlaps.wrote(SEARCH)
-    assert overlaps.meet(SEARCH, PLATFORM, now=AWAY_SECONDS + 2).wait == 0
+    assert overlaps.check(SEARCH, PLATFORM, now=AWAY_SECONDS + 2).requeue_after == 0
 
 
 def test_the_version_is_no_part_of_which_operator_it_is():
     overlaps = OperatorOverlaps(PLATFORM.model_copy(update={"version": "1.2.0"}))
     overlaps.wrote(SEARCH)
-    assert overlaps.meet(SEARCH, PLATFORM, now=0.0).wait == 0
-    assert overlaps.meet(SEARCH, TEAM, now=0.0).wait == AWAY_SECONDS
+    assert overlaps.check(SEARCH, PLATFORM, now=0.0).requeue_after == 0
+    assert overlaps.check(SEARCH, TEAM, now=0.0).requeue_after == AWAY_SECONDS
 
 
 def operator(server, told, **settings) -> Cluster:
@@ -119,10 +119,10 @@ async def test_settings_that_differ_lead_to_no_endless_writes(server):
 def test_the_condition_ends_half_an_hour_after_the_other_was_seen_last():
     overlaps = OperatorOverlaps(TEAM)
     overlaps.wrote(SEARCH)
-    assert overlaps.standing(SEARCH, now=0.0) == ""
-    news = overlaps.meet(SEARCH, PLATFORM, now=0.0).news
-    assert overlaps.standing(SEARCH, now=1800.0) == news
-    assert overlaps.standing(SEARCH, now=1801.0) == ""
+    assert overlaps.message(SEARCH, now=0.0) == ""
+    message = overlaps.check(SEARCH, PLATFORM, now=0.0).message
+    assert overlaps.message(SEARCH, now=1800.0) == message
+    assert overlaps.message(SEARCH, now=1801.0) == ""
 
 
 async def test_an_excluded_namespace_is_left_to_others(server):

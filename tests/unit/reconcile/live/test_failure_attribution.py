@@ -236,7 +236,9 @@ def test_a_canary_whose_pod_is_evicted_is_tried_again_and_promoted():
     assert world.condition("Stalled") is None
     assert world.condition("RolloutProgressing") == ("False", "WaitingToRetry")
     assert world.current.spec_model.outcome == "InProgress"
-    told = [told.message for step in world.history for told in step.told if told.action == "Retry"]
+    told = [
+        told.message for step in world.history for told in step.events if told.action == "Retry"
+    ]
     assert len(told) == 1
     assert "it is being deleted" in told[0]
     assert f"retried at {rfc3339(world.current.candidate.retry_time)[11:19]} UTC" in told[0]
@@ -253,10 +255,11 @@ def test_a_cluster_without_room_is_asked_again_ever_later_and_rejects_nothing():
     world.broken["v2"] = evicted()
     world.push("b", "v2").run(200)
     starts = [
-        step.told
+        step.events
         for step in world.history
         if any(
-            told.reason == "Infrastructure" and told.action == "StartRollout" for told in step.told
+            told.reason == "Infrastructure" and told.action == "StartRollout"
+            for told in step.events
         )
     ]
     assert 3 <= len(starts) <= 10, "ever later, and never for good"
