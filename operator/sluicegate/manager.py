@@ -25,7 +25,7 @@ from sluicegate.kube.transport import Transport
 from sluicegate.runtime.cache import Caches, Change
 from sluicegate.runtime.clock import Clocks
 from sluicegate.runtime.event_recorder import EventRecorder
-from sluicegate.runtime.health import Health, Limits, Pulse
+from sluicegate.runtime.health import Health, LagMonitor, Limits
 from sluicegate.runtime.interfaces import QueuePriority, Reconciler, Watched, Work
 from sluicegate.runtime.leader_election import Elector, LeaseTiming
 from sluicegate.runtime.machine import Ports
@@ -33,7 +33,7 @@ from sluicegate.runtime.metrics import QueueMetrics
 from sluicegate.runtime.rate_limiter import TokenBucket
 from sluicegate.runtime.refused_lists import ListedOnly, Refusals
 from sluicegate.runtime.resync import Resync
-from sluicegate.runtime.tasks import end, persist
+from sluicegate.runtime.tasks import end, restart_on_failure
 from sluicegate.runtime.tracing import open_tracing
 from sluicegate.runtime.watch_liveness import Watches
 from sluicegate.runtime.watch_supervisor import Supervisor
@@ -159,12 +159,12 @@ class Operator:
         )
         self._controller = program.build(tools)
         reconciler = ListedOnly(
-            self._controller.reconciler, self._refusals, known=self.caches.products
+            self._controller.reconciler, self._refusals, products=self.caches.products
         )
         self._workers = Workers(
             self.queue, reconciler, count=settings.workers, spans=spans, clock=clock
         )
-        self._pulse = Pulse(ports.beat)
+        self._pulse = LagMonitor(ports.beat)
         self._health = self._build_health()
         self._server = ports.listen(self._health, self._before_scrape, settings.metrics_port)
 
@@ -218,7 +218,7 @@ class Operator:
         return [self._start(name, work) for name, work in loops.items()]
 
     def _start(self, name: str, work: Work) -> asyncio.Task[None]:
-        return asyncio.create_task(persist(name, work), name=name)
+        return asyncio.create_task(restart_on_failure(name, work), name=name)
 
     async def _lead(self) -> None:
         """Do what only the leader does, until it is cancelled."""

@@ -173,8 +173,8 @@ async def _measure(tools: Tools, measurements: Measurements, connect: Connect) -
         evaluation = BlockReader(
             answering, evaluation_settings(tools.settings, measurements.timing)
         )
-        look_at, wall = tools.queue.add_after, tools.clocks.wall
-        await BlockScheduler(measurements, evaluation, look_at, tools.spans, wall=wall).run()
+        requeue, wall = tools.queue.add_after, tools.clocks.wall
+        await BlockScheduler(measurements, evaluation, requeue, tools.spans, wall=wall).run()
 
 
 def _reviews(tools: Tools) -> Reviews:

@@ -264,7 +264,7 @@ def by_block(table: Table, last_label: str | None = None) -> Counter[int]:
 
 
 def _is_settled(timing: Timing, index: int) -> bool:
-    return timing.newest_settled(time.time(), BLOCK) >= index
+    return timing.newest_complete(time.time(), BLOCK) >= index
 
 
 @pytest.mark.timeout(600)

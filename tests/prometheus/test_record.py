@@ -145,8 +145,8 @@ class Operator:
         """One block is complete: read, evaluate, act."""
         terms, status, end = terms_of(self.product), self.product.status, index * BLOCK
         self.measurements.want(Key("catalog", "search"), target_of(self.product, TIMING))
-        await self.measurements.read(self.reader, TIMING.settled_at(index, BLOCK))
-        now = int(TIMING.settled_at(index, BLOCK))
+        await self.measurements.read(self.reader, TIMING.complete_at(index, BLOCK))
+        now = int(TIMING.complete_at(index, BLOCK))
         measured = ProductBlocks(self.measurements, self.product).measured(now)
         assert measured.block == index
         evaluation = evaluate(terms, status, observed(measured, self.beside()), now)
@@ -190,7 +190,7 @@ async def test_a_replayed_record_decides_what_the_operator_decided(history: str)
             BODY,
             PastReader(prometheus, TIMING),
             days=1,
-            now=TIMING.settled_at(first + BLOCKS - 1, BLOCK),
+            now=TIMING.complete_at(first + BLOCKS - 1, BLOCK),
         )
     replayed = list(replay(parse_scenario(yaml.safe_load("\n".join(lines)))))
 

@@ -1,1 +1,1 @@
-"""Blocks of all products, between Prometheus and the reconciler."""
+"""Blocks of all products: read from Prometheus, kept for the reconciler."""

@@ -1,4 +1,4 @@
-"""Both arms of a canary, block by block, as evidence wants them."""
+"""Both arms of a canary, block by block, as the evidence needs them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from sluicegate.stats.paired import Pairs
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One of the two: what it is called in series, and at the gateway."""
+    """One version of a canary: its names in series and at the gateway."""
 
     version: str
     backend: str
@@ -33,11 +33,11 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """Both arms of one product: equal when the same blocks are made of the same readings.
+    """Both arms of one product; equal values give the same blocks from the same readings.
 
     Attributes
     ----------
-    counted, gauges : names of the SLOs that count events, and of those that are a mean.
+    counted, gauges : names of the SLOs that count events, and of those with a mean.
     requests : name of the series of all requests.
     seconds : length of a canary block.
     begins : index of the block in which the rollout began.
@@ -54,25 +54,25 @@ class Arms:
     begins: int
 
     def blocks(self) -> tuple[CanaryBlock, ...]:
-        """All blocks that were read, from an hour before the rollout on, oldest first.
+        """Return all blocks that were read, from an hour before the rollout, oldest first.
 
-        A day of them is evaluated each minute, so known ones aren't built again.
+        A day of them is evaluated each minute, so blocks are built only once.
         """
         read = self.canaries.blocks(self.series(self.stable, self.requests))
         made: dict[int, CanaryBlock] = self.canaries.derived(self.product, self)
-        known = read.indexes()
-        unmade = [index for index in known if index not in made]
+        indexes = read.indexes()
+        unmade = [index for index in indexes if index not in made]
         if unmade:
-            # What holds for all of them is found once.
+            # Values that are common to all blocks are computed once.
             made.update(zip(unmade, self._make(unmade, read), strict=True))
-        return tuple(made[index] for index in known)
+        return tuple(made[index] for index in indexes)
 
     def series(self, arm: Arm, name: str) -> SeriesKey:
-        """The key of one SLO's series of an arm."""
+        """Return the key of one SLO's series of an arm."""
         return SeriesKey(*self.product, arm.version, name)
 
     def since(self, moment: float, arm: Arm) -> Iterator[Block]:
-        """All requests of an arm, in the blocks that began at this moment, in seconds, or later."""
+        """Yield all requests of an arm, in the blocks that began at this time, in seconds, or later."""
         blocks = self.canaries.blocks(self.series(arm, self.requests))
         first = ceil(moment / self.seconds) + 1
         for index in blocks.indexes():
@@ -81,7 +81,7 @@ class Arms:
                 yield Block(index, value.quality, value.count)
 
     def sent(self, arm: Arm, index: int) -> Block:
-        """What the gateway sent to an arm in one block; MISSING where it didn't say."""
+        """Return the requests that the gateway sent to an arm in one block; MISSING without its counts."""
         return self.canaries.sent(arm.backend, self.seconds, index)
 
     def _make(self, indexes: list[int], read: BlockRow) -> list[CanaryBlock]:
@@ -106,18 +106,18 @@ class Arms:
         ]
 
     def _pair(self, index: int) -> tuple[int, int] | None:
-        """What the gateway sent to candidate and stable in one block; None if unknown.
+        """Return the requests that the gateway sent to candidate and stable in one block; None if unknown.
 
         One of them may have no series yet, as a counter begins with the first request.
         """
-        if not self.canaries.heard_of_gateway:
+        if not self.canaries.has_gateway_counts:
             return None
         candidate, stable = self.sent(self.candidate, index), self.sent(self.stable, index)
-        known = {candidate.quality, stable.quality} - {Quality.NO_SERIES} == {Quality.COUNTED}
-        return (candidate.count.total, stable.count.total) if known else None
+        is_counted = {candidate.quality, stable.quality} - {Quality.NO_SERIES} == {Quality.COUNTED}
+        return (candidate.count.total, stable.count.total) if is_counted else None
 
     def _outcomes(self, index: int) -> Pairs | None:
-        """Labelled requests of one block that both predicted for; None where none are counted."""
+        """Return the labelled requests of one block that both versions predicted for; None if not counted."""
         right, wrong = (
             self.canaries.blocks(self.series(self.candidate, name)).value(index)
             for name in PAIRED_SERIES.values()
@@ -131,7 +131,7 @@ class Arms:
         return {name: self.canaries.blocks(self.series(arm, name)) for name in self.counted}
 
     def _means(self, index: int) -> Mapping[str, tuple[float, float]]:
-        """Means of candidate and stable in one block, by SLO, where both have one."""
+        """Return the means of candidate and stable in one block, by SLO, if both have one."""
         means = {}
         for name in self.gauges:
             ours = self.canaries.mean(self.series(self.candidate, name), index)
@@ -142,7 +142,7 @@ class Arms:
 
 
 def arm_of(product: DataProduct, version: VersionBase) -> Arm:
-    """The arm that is one version of a product."""
+    """Return the arm for one version of a product."""
     name, namespace = product.metadata.name, product.metadata.namespace
     return Arm(
         identity(version.version, version.revision),
@@ -151,13 +151,13 @@ def arm_of(product: DataProduct, version: VersionBase) -> Arm:
 
 
 def _at(arm: Mapping[str, BlockRow], index: int) -> Mapping[str, BlockValue]:
-    """What one block says of each SLO; MISSING where it was never read."""
+    """Return the value of one block for each SLO; MISSING if it was never read."""
     return _said(tuple(arm), tuple(blocks.value(index) for blocks in arm.values()))
 
 
 @lru_cache(maxsize=1024)
 def _said(slos: tuple[str, ...], values: tuple[BlockValue, ...]) -> Mapping[str, BlockValue]:
-    """The values by SLO; blocks without traffic, or without a series, say the same."""
+    """Return the values by SLO; blocks without traffic, or without a series, share one object."""
     return dict(zip(slos, values, strict=True))
 
 
@@ -168,7 +168,7 @@ class Requests:
     Attributes
     ----------
     stable, candidate : requests of each.
-    blocks : how many blocks that are.
+    blocks : number of these blocks.
     quiet_stable, quiet_candidate : newest blocks in a row without a request.
     """
 
@@ -180,7 +180,7 @@ class Requests:
 
 
 def count_requests(stable: Iterable[Block], candidate: Iterable[Block]) -> Requests:
-    """Requests of both versions; blocks oldest first, only those since the change."""
+    """Count the requests of both versions; blocks oldest first, only those since the change."""
     ours, theirs = tuple(stable), tuple(candidate)
     return Requests(
         stable=sum(block.count.total for block in ours),
@@ -192,7 +192,7 @@ def count_requests(stable: Iterable[Block], candidate: Iterable[Block]) -> Reque
 
 
 def _quiet(blocks: tuple[Block, ...]) -> int:
-    """Newest blocks in a row that are known to hold no request."""
+    """Count the newest blocks in a row without a request."""
     quiet = 0
     for block in reversed(blocks):
         silent = block.quality in (Quality.COUNTED, Quality.NO_SERIES)

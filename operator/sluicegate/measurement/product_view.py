@@ -1,4 +1,4 @@
-"""What was measured of one product, in the shapes that decisions and verification want."""
+"""The measurements of one product, in the form that decisions and verification need."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +11,7 @@ from sluicegate.measurement.canary_blocks import Arms, Requests, arm_of, count_r
 from sluicegate.measurement.store import Measurements, series_of
 from sluicegate.policy.model.inputs import Measured, is_compared, measured
 from sluicegate.policy.model.observed import CanaryBlock
-from sluicegate.prometheus.block_assembly import ASKED
+from sluicegate.prometheus.block_assembly import INDICATOR_QUERIES
 from sluicegate.prometheus.targets import (
     REQUESTS,
     ProductKey,
@@ -35,7 +35,7 @@ class ProductBlocks:
 
     Attributes
     ----------
-    route_changed : when its route was last written, in seconds; 0 where that isn't known.
+    route_changed : time of the last write of its route, in seconds; 0 if unknown.
     """
 
     measurements: Measurements
@@ -54,78 +54,81 @@ class ProductBlocks:
 
     @property
     def newest(self) -> int:
-        """Index of the newest block that was asked for."""
+        """Index of the newest block that was queried."""
         return self.measurements.newest(self.block_seconds)
 
     def measured(self, now: float) -> Measured:
-        """All that was measured, as a decision at `now`, in seconds, takes it."""
+        """Return all measurements for a decision at `now`, in seconds."""
         return measured(self.product.spec, self.product.status, self, now)
 
     def outage(self) -> DecisionReason | None:
-        """Why the newest block of the whole product says nothing; None where it says something."""
+        """Return why the newest block of the whole product is missing; None if it isn't."""
         stable = self.product.status.stable
         facts = None if stable is None else self.facts(stable)
         if facts is not None and facts.stale:
             return DecisionReason.PROMETHEUS_STALE
-        # At a start pasts are read before the newest block is.
+        # At a start the past is read before the newest block.
         if not (self.newest and self.measurements.is_filled(Key(*self.product.metadata.key))):
             return DecisionReason.BACKFILLING
         return None
 
     def lost(self) -> dict[str, DecisionReason]:
-        """Why single SLOs have no newest block: queries that they need aren't answered."""
+        """Return why single SLOs have no newest block: queries that they need have no answer."""
         failed = self.measurements.failed(self.block_seconds)
         key = Key(*self.product.metadata.key)
         unreadable = self.measurements.unreadable(key, self.block_seconds).keys()
         if not failed and not unreadable:
             return {}
-        found = {}
+        reasons = {}
         for slo in self.product.spec.slos:
-            asked = ASKED[slo.indicator.kind] | {QueryKind.TARGETS}
-            if asked & failed:
-                found[slo.name] = DecisionReason.PROMETHEUS_UNAVAILABLE
-            elif asked & unreadable:
-                found[slo.name] = DecisionReason.UNREADABLE_SERIES
-        return found
+            required = INDICATOR_QUERIES[slo.indicator.kind] | {QueryKind.TARGETS}
+            if required & failed:
+                reasons[slo.name] = DecisionReason.PROMETHEUS_UNAVAILABLE
+            elif required & unreadable:
+                reasons[slo.name] = DecisionReason.UNREADABLE_SERIES
+        return reasons
 
     def facts(self, version: VersionBase) -> TargetFacts | None:
-        """What else is known of a version."""
+        """Return the other facts of a version."""
         key = VersionKey(*self.product.metadata.key, series_of(version))
         return self.measurements.blocks.facts(key, self.block_seconds)
 
     def canary_facts(self, version: VersionBase) -> TargetFacts | None:
-        """The same by canary blocks: a candidate may be judged before a block is over."""
+        """Return the other facts of a version by canary blocks, which complete earlier than blocks."""
         key = VersionKey(*self.product.metadata.key, series_of(version))
         return self.measurements.canaries.facts(key)
 
     def name(self, version: VersionBase) -> str:
-        """What a version is called in its series."""
+        """Return the name of a version in its series."""
         return series_of(version)
 
     def series(self, version: VersionBase, name: str) -> Series:
-        """The blocks of one series of a version."""
+        """Return the blocks of one series of a version."""
         return self.measurements.blocks.series(self._key(version, name), self.block_seconds)
 
     def means(self, version: VersionBase, slo: str) -> Means:
-        """The block means of a gauge of a version."""
+        """Return the block means of a gauge of a version."""
         return self.measurements.blocks.means(self._key(version, slo), self.block_seconds)
 
     def canary_blocks(self) -> tuple[CanaryBlock, ...]:
-        """Blocks of both arms, from an hour before the rollout on; none without a candidate."""
+        """Return the blocks of both arms, from an hour before the rollout; none without a candidate."""
         arms = self._arms()
         return () if arms is None else arms.blocks()
 
     def requests(self) -> Requests:
-        """Requests of both versions in the canary blocks that began after the last change."""
+        """Return the requests of both versions in the canary blocks that began after the last change."""
         arms, since = self._arms(), self._changed()
         if arms is None or since is None:
             return Requests()
         return count_requests(arms.since(since, arms.stable), arms.since(since, arms.candidate))
 
     def sent(self) -> Requests | None:
-        """What the gateway sent to both versions in these blocks; None while it says nothing."""
+        """Return the requests that the gateway sent to both versions in these blocks.
+
+        None without its counts.
+        """
         arms, since = self._arms(), self._changed()
-        if arms is None or since is None or not self.measurements.canaries.heard_of_gateway:
+        if arms is None or since is None or not self.measurements.canaries.has_gateway_counts:
             return None
         indexes = [block.index for block in arms.since(since, arms.stable)]
         counted = count_requests(
@@ -141,14 +144,14 @@ class ProductBlocks:
         return [slo.name for slo in self.product.spec.slos if slo.indicator.gauge is None]
 
     def _compared(self) -> tuple[str, ...]:
-        """What is counted beside the SLOs while versions are compared."""
+        """Return the names of the series that are counted beside the SLOs while versions are compared."""
         return (CLIENT_ERRORS,) if is_compared(self.product.status) else ()
 
     def _key(self, version: VersionBase, slo: str) -> SeriesKey:
         return SeriesKey(*self.product.metadata.key, series_of(version), slo)
 
     def _arms(self) -> Arms | None:
-        """Both arms of the canary; None without a candidate, or before a version serves."""
+        """Return both arms of the canary; None without a candidate, or before a version serves."""
         candidate, stable = self.product.status.candidate, self.product.status.stable
         if candidate is None or stable is None:
             return None
@@ -166,7 +169,7 @@ class ProductBlocks:
         )
 
     def _changed(self) -> float | None:
-        """When the last change of the share and of the traffic was in force; None without one."""
+        """Return the time from which the last change of share and traffic is effective; None without one."""
         candidate, traffic = self.product.status.candidate, self.product.status.traffic
         if candidate is None or not candidate.shares:
             return None
@@ -177,7 +180,7 @@ class ProductBlocks:
 
 
 def _requests(target: Target | None) -> str:
-    """The series of all requests: that of client errors includes those to unknown paths."""
+    """Return the series of all requests: that of client errors includes those to unknown paths."""
     if target is None:
         return REQUESTS
     return CLIENT_ERRORS if target.client_errors else target.requests

@@ -1,9 +1,9 @@
-"""Reads the blocks of each length as they settle, and says which products to reconcile then.
+"""The schedule of reads: the blocks of each length as they complete, and the products to reconcile.
 
-A round reads one length for all products that have it: the queries don't depend on how many there
-are. Lengths don't wait for each other. Idle ones may be thousands, whose answers take seconds
-to read, or a minute where Prometheus is slow; a canary's next blocks are complete by then.
-The scheduler runs on a standby too, so that a new leader has its measurements at once.
+A round reads one length for all products that have it: the queries don't depend on the number of
+products. Lengths don't wait for each other: there may be thousands of idle products, whose answers
+take seconds to read, or a minute if Prometheus is slow; a canary's next blocks are complete before
+that. The scheduler runs on a standby too, so that a new leader has its measurements at once.
 """
 
 import asyncio
@@ -20,40 +20,43 @@ from sluicegate.runtime.tasks import end
 from sluicegate.spans import Spans, no_spans
 
 SHORTEST_PAUSE: Final = 0.25
-"""Seconds between two rounds of a length, at least."""
+"""Least seconds between two rounds of a length."""
 GATHER_SECONDS: Final = 1.0
-"""How long after a product's first wish a round begins: others come along with it."""
+"""Seconds between the first new target and a round, so that one round reads several of them."""
 RETRY_SECONDS: Final = 10.0
-"""How soon to ask again for what wasn't answered: a block may be minutes long, an outage not."""
+"""Seconds until a retry without an answer: a block may last minutes, but an outage may be shorter."""
 
 AT_ONCE: Final = 200
-"""Idle products to be reconciled at once as their block settles."""
+"""Idle products that are requeued without a delay when their block completes."""
 PACE_SECONDS: Final = 0.006
-"""Between two of those beyond: longer than a reconcile of one takes, so others have their turn.
+"""Seconds between two of the other products: longer than a reconcile of one, so that urgent keys
+are processed in between.
 
 The reconciles of thousands at once would delay urgent keys by their total duration, some ten
 seconds.
-"""
 
-LookAt = Callable[[Key, float, QueuePriority], None]
+The reconciles of thousands at once would delay urgent keys by their total duration, some ten
+seconds."""
+
+Requeue = Callable[[Key, float, QueuePriority], None]
 
 
 class BlockScheduler:
-    """One round at a time for each block length, until cancelled."""
+    """Scheduler with one round at a time for each block length."""
 
     def __init__(
         self,
         measurements: Measurements,
         evaluation: BlockReader,
-        look_at: LookAt,
+        requeue: Requeue,
         spans: Spans = no_spans,
         *,
         wall: Clock = time.time,
     ) -> None:
-        """`look_at` is called with a product with a complete block, the delay and the priority."""
+        """Store the settings; `requeue` is called with a product, the delay and the priority."""
         self._measurements = measurements
         self._evaluation = evaluation
-        self._look_at = look_at
+        self._requeue = requeue
         self._spans = spans
         self._wall = wall
         self._under_way: dict[Length, asyncio.Task[None]] = {}
@@ -61,7 +64,7 @@ class BlockScheduler:
         """When the next round begins, by the event loop's clock, which is monotonic."""
 
     async def run(self) -> None:
-        """Measure until cancelled; raise what a round raised."""
+        """Measure until cancelled; raise the error of a round."""
         try:
             while True:
                 await self._begin(self._wall())
@@ -70,7 +73,7 @@ class BlockScheduler:
             await end(self._under_way.values())
 
     async def _begin(self, now: float) -> None:
-        """Begin the rounds that are due."""
+        """Start the rounds that are due."""
         if self._measurements.is_set_back(now):
             await end(self._under_way.values())
             self._under_way.clear()
@@ -91,19 +94,19 @@ class BlockScheduler:
         with self._spans("measure", described):
             moved = await self._measurements.read_length(self._evaluation, length, now)
         self._call(moved, length)
-        # A target that was added meanwhile has made it due already.
+        # A target that was added meanwhile may have made it due already.
         self._due.setdefault(length, asyncio.get_running_loop().time() + self.pause(length, now))
 
     def _call(self, moved: Sequence[Key], length: Length) -> None:
-        """Have these reconciled: canaries at once, idle ones within half a block at most."""
+        """Requeue these products: canaries at once, idle ones within half a block at most."""
         pace = min(PACE_SECONDS, length.block_seconds / 2 / max(len(moved), 1))
         for number, key in enumerate(moved):
             urgency = self._measurements.urgency(key)
             late = max(number - AT_ONCE, 0) * pace if urgency is QueuePriority.BACKGROUND else 0.0
-            self._look_at(key, late, urgency)
+            self._requeue(key, late, urgency)
 
     async def _wait(self) -> None:
-        """Return when a round has ended or is due, or a product is new."""
+        """Wait until a round has ended or is due, or a product is new."""
         news = asyncio.create_task(self._news())
         try:
             await asyncio.wait(
@@ -129,17 +132,18 @@ class BlockScheduler:
         return [one for one in self._measurements.groups if one not in self._under_way]
 
     def _next(self) -> float | None:
-        """Seconds until a round is due; None while none is before another one ends."""
+        """Return the seconds until a round is due; None if none is due before another one ends."""
         due = min((self._due.get(length, 0.0) for length in self._idle()), default=None)
         return None if due is None else max(due - asyncio.get_running_loop().time(), 0.0)
 
     def pause(self, length: Length, asked_at: float) -> float:
-        """Seconds until the next block of this length settles.
+        """Return the seconds until the next block of this length completes.
 
-        A clock that was set back since then would make it as much longer, and one ends at least
-        once in its length.
+        At most one block length: a clock that was set back would make it longer.
         """
         timing, seconds = self._measurements.timing, length.block_seconds
-        settled = timing.settled_at(timing.newest_settled(asked_at, seconds) + 1, seconds)
-        longest = min(RETRY_SECONDS, seconds) if self._measurements.owes(length) else seconds
-        return min(max(settled - self._wall(), SHORTEST_PAUSE), longest)
+        complete = timing.complete_at(timing.newest_complete(asked_at, seconds) + 1, seconds)
+        longest = (
+            min(RETRY_SECONDS, seconds) if self._measurements.awaits_answer(length) else seconds
+        )
+        return min(max(complete - self._wall(), SHORTEST_PAUSE), longest)

@@ -1,4 +1,4 @@
-"""What is measured of all products, and up to where; which of them to reconcile when blocks settle."""
+"""The measurements of all products, and the block up to which they are read."""
 
 import asyncio
 import logging
@@ -37,9 +37,9 @@ CLOCK_TOLERANCE: Final = 1.0
 
 
 class BlockLateness:
-    """How late the measurements are: by the oldest block that should be there, and isn't complete.
+    """Lateness of the measurements: that of the oldest expected block that isn't complete.
 
-    Remembers the newest complete block of each length. Used from the event loop only.
+    It stores the newest complete block of each length. Only for the event loop's thread.
     """
 
     def __init__(self, timing: Timing) -> None:
@@ -47,26 +47,28 @@ class BlockLateness:
         self._complete: dict[int, int] = {}
 
     def expect(self, lengths: Iterable[int], now: float) -> None:
-        """Wait for blocks of these lengths: of a new one from its newest on, never of the future."""
-        newest = {length: self._timing.newest_settled(now, length) for length in lengths}
+        """Expect blocks of these lengths: of a new length from its newest block, never future ones."""
+        newest = {length: self._timing.newest_complete(now, length) for length in lengths}
         self._complete = {
             length: min(self._complete.get(length, last - 1), last)
             for length, last in newest.items()
         }
 
     def record(self, readings: Readings) -> None:
-        """Take in what was read; a part of a block isn't one."""
+        """Record readings; an incomplete block doesn't count."""
         if readings.complete:
             self._complete[readings.block_seconds] = readings.last
 
     def lateness(self, now: float) -> float:
-        """Seconds by which the next complete block of some length is overdue; 0 while none is."""
-        due = [self._timing.settled_at(last + 1, length) for length, last in self._complete.items()]
+        """Return the seconds by which the next complete block of a length is overdue; 0 if none is."""
+        due = [
+            self._timing.complete_at(last + 1, length) for length, last in self._complete.items()
+        ]
         return max(now - min(due, default=now), 0.0)
 
 
 class Measurements:
-    """What is measured, and up to where. Used from the event loop only."""
+    """Measurements of all products. Only for the event loop's thread."""
 
     def __init__(self, timing: Timing) -> None:
         self.timing = timing
@@ -89,60 +91,61 @@ class Measurements:
         self._incomplete: set[Length] = set()
 
     def newest(self, block_seconds: int) -> int:
-        """Index of the newest block of this length that was asked for; 0 before the first."""
+        """Return the index of the newest block of this length that was queried; 0 before the first."""
         return self._newest.get(block_seconds, 0)
 
     def problem(self, block_seconds: int) -> str:
-        """Why counts of the newest block of this length couldn't be read; empty when they could."""
+        """Return why counts of the newest block of this length couldn't be read; empty if they could."""
         return self._problems.get(block_seconds, "")
 
     def failed(self, block_seconds: int) -> frozenset[QueryKind]:
-        """Kinds of queries that weren't answered for the newest block of this length."""
+        """Return the kinds of queries without an answer for the newest block of this length."""
         return self._failed.get(block_seconds, frozenset())
 
     def unreadable(self, key: Key, block_seconds: int) -> Mapping[QueryKind, str]:
-        """Why the newest block of one product couldn't be read though others could, by kind."""
+        """Return why the newest block of this product alone couldn't be read, by kind of query."""
         return self._unreadable.get(Length(block_seconds, canary=False), {}).get(key, {})
 
     def unreported(self, key: Key) -> str:
-        """Return why series of a product can't be read; empty if all can, or if it was returned before."""
-        found = {
+        """Return the unreadable series of a product, in words; empty if none, or if reported before."""
+        reasons = {
             kind: why
             for kept in self._unreadable.values()
             for kind, why in kept.get(key, {}).items()
         }
         before = self._reported.pop(key, frozenset())
-        if not found:
+        if not reasons:
             return ""
-        self._reported[key] = frozenset(found)
-        if before >= found.keys():
+        self._reported[key] = frozenset(reasons)
+        if before >= reasons.keys():
             return ""
-        return "; ".join(f"{kind}: {why}" for kind, why in sorted(found.items()))
+        return "; ".join(f"{kind}: {why}" for kind, why in sorted(reasons.items()))
 
     def is_filled(self, key: Key) -> bool:
-        """Whether the product's past was read."""
+        """Return whether the product's past was read."""
         target = self.targets.get(key)
         return target is not None and not self.blocks.pending([target])
 
-    def owes(self, length: Length) -> bool:
-        """Whether something that was asked for in blocks of this length wasn't answered yet."""
+    def awaits_answer(self, length: Length) -> bool:
+        """Return whether a query for blocks of this length has no answer yet."""
         if length in self._incomplete:
             return True
         return not length.canary and bool(self.blocks.pending(self.groups.get(length, ())))
 
     def urgency(self, key: Key) -> QueuePriority:
-        """How urgent it is to reconcile a product of which a block is complete.
+        """Return the priority of a product when one of its blocks completes.
 
-        A canary before idle products: each of its steps would wait for all of them.
+        A canary has a higher priority than idle products: else each of its steps would wait for
+        them.
         """
         target = self.targets.get(key)
         in_canary = target is not None and target.canary_from is not None
         return QueuePriority.NORMAL if in_canary else QueuePriority.BACKGROUND
 
     def want(self, key: Key, target: Target | None, *, warms_up: bool = False) -> None:
-        """Say what a product wants to know from now on; None when nothing any more.
+        """Set the measurements that a product needs from now on; None if it needs none any more.
 
-        With `warms_up`, nothing is expected of its blocks before those that count.
+        With `warms_up`, its blocks are ignored until the warm-up of its stable version has ended.
         """
         (self._warming_up.add if warms_up else self._warming_up.discard)(key)
         if target is None:
@@ -156,13 +159,13 @@ class Measurements:
                 self.news.set()
 
     def is_set_back(self, now: float) -> bool:
-        """Whether the clock was set back: then blocks were read that lie in the future."""
+        """Return whether the clock was set back, so that blocks of the future were read."""
         return now < self._read_at - CLOCK_TOLERANCE
 
     def prepare(self, evaluation: BlockReader, now: float) -> None:
-        """Compute the needed sets of queries, and forget removed targets.
+        """Compute the needed sets of queries, and drop removed targets.
 
-        Where the clock was set back all is forgotten; nothing may be under way then.
+        If the clock was set back, all readings are dropped; no query may be in flight then.
         """
         if self.is_set_back(now):
             logger.warning(
@@ -187,7 +190,7 @@ class Measurements:
     async def read_length(self, evaluation: BlockReader, length: Length, now: float) -> list[Key]:
         """Read the complete blocks of one length; return the products to be reconciled.
 
-        Those aren't that only warm up, unless the reading fails: blocks say nothing of them yet.
+        Products that only warm up aren't returned, unless the reading fails.
         Other lengths may be read meanwhile.
         """
         group = self.groups[length]
@@ -199,7 +202,7 @@ class Measurements:
         if fetched:
             EVALUATION_TIME.observe(time.monotonic() - begun)
         (self._incomplete.discard if complete else self._incomplete.add)(length)
-        # Readings of targets that were removed meanwhile were kept again.
+        # Drop readings of targets that were removed meanwhile.
         self._regroups |= self.groups.get(length) is not group
         if not filled and not fetched:
             return []
@@ -229,20 +232,20 @@ class Measurements:
         kept = self._unreadable.setdefault(Length(readings.block_seconds, readings.canary), {})
         for version in readings.facts:
             kept.pop(Key(version.namespace, version.product), None)
-        found = {Key(*key): why for key, why in readings.unreadable.items()}
-        if beside := kept.keys() - found.keys():
-            # Of products that spoil it for others there are no facts in this length.
+        reasons = {Key(*key): why for key, why in readings.unreadable.items()}
+        if beside := kept.keys() - reasons.keys():
+            # Products that only make the query of others fail have no facts in this length.
             group = self.groups.get(Length(readings.block_seconds, readings.canary), ())
             for key in beside - {Key(*target.key) for target in group}:
                 del kept[key]
-        kept.update(found)
+        kept.update(reasons)
         self._count_unreadable()
 
     def _count_unreadable(self) -> None:
         export_unreadable({key for kept in self._unreadable.values() for key in kept})
 
     def _regroup(self, evaluation: BlockReader) -> None:
-        """What was read is forgotten where the evaluation forgets that it was, and only there."""
+        """Regroup the targets; readings are dropped exactly when the evaluation drops theirs."""
         self._regroups = False
         targets = tuple(self.targets.values())
         self.groups = evaluation.regroup(targets)
@@ -266,10 +269,10 @@ class Measurements:
     async def _fill(
         self, evaluation: BlockReader, targets: Iterable[Target], now: float
     ) -> set[ProductKey]:
-        """Read the past of products that are new here; return those whose past is known now.
+        """Read the past of new products; return those whose past is read now.
 
-        A version that was just accepted has none: thousands that are created at once would be
-        asked about for nothing.
+        A version that was just accepted has no past, so it isn't queried: thousands may be created
+        at once.
         """
         waiting = self.blocks.pending(targets)
         young = [target for target in waiting if self._is_young(target, now)]
@@ -279,31 +282,31 @@ class Measurements:
         if pending:
             async for past in evaluation.backfill(pending, now):
                 await self.blocks.record_past(past)
-                known = [target for target in past.targets if self._still_wants(target)]
-                self.blocks.record_filled(known)
-                filled |= {target.key for target in known}
+                current = [target for target in past.targets if self._still_wants(target)]
+                self.blocks.record_filled(current)
+                filled |= {target.key for target in current}
         BACKFILLING.set(len(self.blocks.pending(self.targets.values())))
         return filled
 
-    def _still_wants(self, asked: Target) -> bool:
-        """Whether a product's past is still of use: it may be gone, or want blocks of another length."""
-        target = self.targets.get(Key(*asked.key))
-        return target is not None and target.block_seconds == asked.block_seconds
+    def _still_wants(self, requested: Target) -> bool:
+        """Return whether a product's past is still needed: it may be deleted, or need another block length."""
+        target = self.targets.get(Key(*requested.key))
+        return target is not None and target.block_seconds == requested.block_seconds
 
     def _in_canary(self, block_seconds: int) -> frozenset[ProductKey]:
-        """The products that need canary blocks of this length now."""
+        """Return the products that need canary blocks of this length now."""
         group = self.groups.get(Length(block_seconds, canary=True), ())
         return frozenset(target.key for target in group)
 
     def _is_young(self, target: Target, now: float) -> bool:
-        """Whether no block says anything of the stable version yet."""
-        newest = self.timing.newest_settled(now, target.block_seconds)
+        """Return whether the stable version has no block of evidence yet."""
+        newest = self.timing.newest_complete(now, target.block_seconds)
         return newest * target.block_seconds <= target.evidence_from
 
     def _only_warms_up(self, key: Key, target: Target, now: float) -> bool:
-        """Whether a product needn't be reconciled: it waits for its first block, and all is well."""
-        at_rest = Length(target.block_seconds, canary=False)
-        if key not in self._warming_up or at_rest in self._incomplete:
+        """Return whether a product needs no reconcile: it waits for its first block, without a failure."""
+        idle_length = Length(target.block_seconds, canary=False)
+        if key not in self._warming_up or idle_length in self._incomplete:
             return False
         if self.unreadable(key, target.block_seconds):
             return False
@@ -316,23 +319,23 @@ class Measurements:
         return not any(one is not None and one.stale for one in facts)
 
     def _concerns(self, length: Length, target: Target) -> bool:
-        """Whether a complete block of a length requeues a product."""
+        """Return whether a complete block of a length requeues a product."""
         canary = self.timing.canary_block(target.block_seconds)
         in_canary = target.canary_from is not None
         if length.canary:
             return in_canary and length.block_seconds == canary
-        # Where a canary's blocks settle at the same time, one look takes in both.
+        # If a canary's blocks complete at the same time, one reconcile reads both.
         both = in_canary and canary == target.block_seconds
         return length.block_seconds == target.block_seconds and not both
 
 
 def _lengths(target: Target) -> tuple[int, bool]:
-    """What decides which sets of queries a product needs."""
+    """Return the values that decide which sets of queries a product needs."""
     return target.block_seconds, target.canary_from is not None
 
 
 def series_of(version: VersionBase) -> str:
-    """What a version is called in its series."""
+    """Return the name of a version in series."""
     return identity(version.version, version.revision)
 
 
@@ -344,12 +347,12 @@ def _renamed(stable: VersionBase, candidate: VersionBase | None) -> tuple[tuple[
 
 @lru_cache(maxsize=4096)
 def _shared(slos: tuple[tuple[str, Indicator], ...]) -> Mapping[str, Indicator]:
-    """Indicators by SLO; thousands of products measure the same few, which are kept once."""
+    """Return indicators by SLO; equal ones of thousands of products share one object."""
     return dict(slos)
 
 
 def with_earlier(target: Target | None, product: DataProduct, now: float) -> Target | None:
-    """The same, and the versions that ended in the last week: rates are those of all versions.
+    """Add the versions that ended in the last week to a target: rates are those of all versions.
 
     Parameters
     ----------
@@ -362,7 +365,7 @@ def with_earlier(target: Target | None, product: DataProduct, now: float) -> Tar
 
 
 def target_of(product: DataProduct, timing: Timing) -> Target | None:
-    """What a product wants to know; None before it has a version that serves."""
+    """Return the measurements that a product needs; None before it has a version that serves."""
     status = product.status
     if status.stable is None:
         return None

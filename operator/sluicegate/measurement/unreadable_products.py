@@ -1,4 +1,4 @@
-"""How many products have an SLO that can't be read from Prometheus, and which, as metrics."""
+"""Metrics of the products that have an SLO that can't be read from Prometheus."""
 
 import heapq
 from collections.abc import Collection
@@ -9,8 +9,7 @@ from prometheus_client import Gauge
 from sluicegate.kube.resources import Key
 
 MOST_NAMED: Final = 20
-"""Maximum number of series by product, as any number of products can be unreadable. Events report
-all of them."""
+"""Most series by product, as any number of products can be unreadable. Events report all of them."""
 
 UNREADABLE = Gauge(
     "sluicegate_unreadable_products",
@@ -24,11 +23,11 @@ UNREADABLE_PRODUCT = Gauge(
 
 
 def export_unreadable(products: Collection[Key]) -> None:
-    """Export their number, and the names of as many as have room.
+    """Export their number, and the names of `MOST_NAMED` of them at most.
 
     Parameters
     ----------
-    products : all that can't be read now; those of before are forgotten.
+    products : all that can't be read now; they replace those of the previous call.
     """
     UNREADABLE.set(len(products))
     UNREADABLE_PRODUCT.clear()
@@ -37,7 +36,7 @@ def export_unreadable(products: Collection[Key]) -> None:
 
 
 def named(products: Collection[Key]) -> list[Key]:
-    """Those that are named: one of each namespace, by name, before any namespace has a second."""
+    """Return the products that are named: one of each namespace, by name, before a second one of any."""
     namespaces: dict[str, list[Key]] = {}
     for key in sorted(products):
         namespaces.setdefault(key.namespace, []).append(key)

@@ -1,1 +1,1 @@
-"""The only package that talks to Prometheus."""
+"""The client of Prometheus, and the blocks read from it; no other package queries Prometheus."""

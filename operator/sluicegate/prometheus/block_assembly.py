@@ -1,6 +1,7 @@
-"""From tables of all products to the blocks of each: the first gates, and what zero means.
+"""Assembly of blocks: from tables of all products to the blocks of each, with their quality.
 
-Pure, and run in a worker thread: thousands of products would hold up the event loop.
+The functions are pure, and run in a worker thread: with thousands of products they would block the
+event loop.
 """
 
 from collections import defaultdict
@@ -31,7 +32,7 @@ from sluicegate.slo.client_errors import CLIENT_ERRORS, ResponseKind
 from sluicegate.slo.pod_seconds import POD_SECONDS
 from sluicegate.slo.queries import Fact, QueryKind
 
-ASKED: Final[dict[IndicatorKind, frozenset[QueryKind]]] = {
+INDICATOR_QUERIES: Final[dict[IndicatorKind, frozenset[QueryKind]]] = {
     IndicatorKind.AVAILABILITY: frozenset({QueryKind.REQUESTS, QueryKind.REQUESTS_BAD}),
     IndicatorKind.LATENCY: frozenset({QueryKind.REQUESTS, QueryKind.LATENCY}),
     IndicatorKind.OUTCOMES: frozenset({QueryKind.LABELLED}),
@@ -40,19 +41,20 @@ ASKED: Final[dict[IndicatorKind, frozenset[QueryKind]]] = {
     IndicatorKind.GAUGE: frozenset({QueryKind.GAUGES}),
     IndicatorKind.PROMQL: frozenset({QueryKind.PROMQL}),
 }
-"""Which answers an indicator is made of; without one of them it can't be read."""
+"""Queries that an indicator is counted from; without an answer to each it can't be read."""
 
 SCORED_ELSEWHERE: Final = frozenset(
     {IndicatorKind.OUTCOMES, IndicatorKind.EVENTS, IndicatorKind.COUNTERS, IndicatorKind.PROMQL}
 )
-"""Counted by whichever pod learns the truth, so the product's scrapes cover them."""
+"""Indicators that any pod may count, when it receives the feedback; so coverage is that of the
+product's scrapes."""
 
 NOTHING: Final[dict[int, float]] = {}
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What one fetch got, for the blocks `indexes` of `block_seconds`."""
+    """Answers of one fetch, for the blocks `indexes` of `block_seconds`."""
 
     indexes: range
     block_seconds: int
@@ -60,29 +62,29 @@ class Answers:
     tables: Mapping[QueryKind, Table] = field(default_factory=dict)
     failed: frozenset[QueryKind] = frozenset()
     spoiled: Mapping[tuple[QueryKind, ProductKey], AbstractSet[int]] = field(default_factory=dict)
-    """Blocks that a kind has no answer for, of one product alone."""
+    """Blocks of single products that a kind of query has no answer for."""
 
     def unanswered(self, kinds: frozenset[QueryKind], product: ProductKey) -> AbstractSet[int]:
-        """Blocks of a product without the answers of these kinds, or of its targets."""
-        asked = kinds | {QueryKind.TARGETS}
-        if self.failed & asked:
+        """Return the blocks of a product without the answers of these kinds, or of its targets."""
+        required = kinds | {QueryKind.TARGETS}
+        if self.failed & required:
             return frozenset(self.indexes)
         if not self.spoiled:
             return frozenset()
-        return {index for kind in asked for index in self.spoiled.get((kind, product), ())}
+        return {index for kind in required for index in self.spoiled.get((kind, product), ())}
 
     def table(self, kind: QueryKind) -> Table:
-        """The rows of this kind; none when it wasn't asked or failed."""
+        """Return the rows of this kind; none if it wasn't queried or failed."""
         return self.tables.get(kind, {})
 
     @cached_property
     def silent(self) -> Mapping[int, Block]:
-        """The blocks of what has no series, which are the same for all."""
+        """Blocks of series that don't exist, shared by all of them."""
         return {index: Block(index, Quality.NO_SERIES) for index in self.indexes}
 
     @cached_property
     def scrapes(self) -> Scrapes:
-        """How well each version was scraped."""
+        """Scrapes of each version."""
         return Scrapes(
             self.table(QueryKind.TARGETS),
             block_seconds=self.block_seconds,
@@ -92,16 +94,16 @@ class Answers:
     @cached_property
     def services(self) -> Mapping[Labels, tuple[str, ...]]:
         """Names of the services that each version counts requests for."""
-        found = defaultdict(set)
+        names_of_version = defaultdict(set)
         for kind in (QueryKind.REQUESTS, QueryKind.REQUESTS_BAD, QueryKind.LATENCY):
             for namespace, product, version, service, *_ in self.table(kind):
-                found[namespace, product, version].add(service)
-        return {version: tuple(sorted(services)) for version, services in found.items()}
+                names_of_version[namespace, product, version].add(service)
+        return {version: tuple(sorted(services)) for version, services in names_of_version.items()}
 
     def of_service(
         self, kind: QueryKind, version: VersionKey, service: str, *rest: str
     ) -> Values | None:
-        """A version's values; of its entry service alone, where the target names it."""
+        """Return a version's values; only those of its entry service, if the target names it."""
         chosen = (service,) if service else self.services.get(version, ())
         return _sum(self.table(kind).get((*version, each, *rest)) for each in chosen)
 
@@ -109,13 +111,14 @@ class Answers:
 def assemble_blocks(
     answers: Answers, targets: Iterable[Target]
 ) -> Iterator[tuple[SeriesKey, tuple[Block, ...]]]:
-    """The blocks of every counted SLO of every live version, and its requests.
+    """Yield the blocks of every counted SLO of every live version, and its requests.
 
-    Requests that found no pod are stable's failures: it is the first of the versions.
+    Requests for which there was no pod are failures of the stable version, the first of the
+    versions.
     """
-    everybody = tuple(targets)
-    unsent = Unsent(answers.table(QueryKind.SENT), everybody)
-    for target, version in _versions(everybody):
+    all_targets = tuple(targets)
+    unsent = Unsent(answers.table(QueryKind.SENT), all_targets)
+    for target, version in _versions(all_targets):
         if target.requests is REQUESTS:
             counts = _availability(answers, target, version)
             blocks = _gate(answers, IndicatorKind.AVAILABILITY, version, counts)
@@ -147,10 +150,10 @@ def _versions(targets: Iterable[Target]) -> Iterator[tuple[Target, VersionKey]]:
 def _by_market(
     answers: Answers, target: Target, version: VersionKey
 ) -> Iterator[tuple[SeriesKey, tuple[Block, ...]]]:
-    """The blocks of each counted SLO in each market."""
+    """Yield the blocks of each counted SLO in each market."""
     table = answers.table(QueryKind.MARKETS)
     unanswered = answers.unanswered(frozenset({QueryKind.MARKETS}), target.key)
-    scrapes = cache(partial(answers.scrapes.of, version[:2]))  # the same for each of them
+    scrapes = cache(partial(answers.scrapes.of, version[:2]))  # the same for each market
     for slo, indicator in target.slos.items():
         label = indicator_label(slo, indicator)
         for market in target.markets if label else ():
@@ -163,7 +166,7 @@ def _by_market(
 def _paired(
     answers: Answers, target: Target, version: VersionKey
 ) -> Iterator[tuple[SeriesKey, tuple[Block, ...]]]:
-    """What a candidate predicted for requests that stable answered, by stable's outcome."""
+    """Yield a candidate's outcomes for requests that stable answered, by stable's outcome."""
     rows, kinds = answers.table(QueryKind.PAIRED), frozenset({QueryKind.PAIRED})
     unanswered = answers.unanswered(kinds, target.key)
     for outcome, name in PAIRED_SERIES.items():
@@ -182,7 +185,7 @@ def _paired(
 def assemble_means(
     answers: Answers, targets: Iterable[Target]
 ) -> Iterator[tuple[SeriesKey, tuple[Mean, ...]]]:
-    """The block means of every gauge of every live version."""
+    """Yield the block means of every gauge of every live version."""
     for target, version in _versions(targets):
         for slo, indicator in target.slos.items():
             if indicator.gauge:
@@ -192,7 +195,7 @@ def assemble_means(
 def assemble_facts(
     answers: Answers, targets: Iterable[Target]
 ) -> Iterator[tuple[VersionKey, TargetFacts]]:
-    """What else is known of every live version at the newest block."""
+    """Yield the other facts of every live version at the newest block."""
     newest = answers.indexes[-1]
     for _, version in _versions(targets):
         scrape = answers.scrapes.of(version, newest)
@@ -212,29 +215,31 @@ def assemble_facts(
 def assemble_scraped(
     answers: Answers, targets: Iterable[Target]
 ) -> Iterator[tuple[VersionKey, frozenset[int]]]:
-    """The blocks in which pods of each live version answered a scrape."""
+    """Yield the blocks in which pods of each live version answered a scrape."""
     for _, version in _versions(targets):
-        found = ((index, answers.scrapes.of(version, index)) for index in answers.indexes)
-        yield version, frozenset(index for index, one in found if one and one.scraped)
+        scrapes = ((index, answers.scrapes.of(version, index)) for index in answers.indexes)
+        yield version, frozenset(index for index, scrape in scrapes if scrape and scrape.scraped)
 
 
 def assemble_gateway(answers: Answers) -> dict[str, Values] | None:
-    """Requests by backend and block; None where no gateway was asked, or it didn't answer."""
+    """Return requests by backend and block; None if no gateway was queried, or it didn't answer."""
     table = answers.tables.get(QueryKind.GATEWAY)
     return None if table is None else {backend: values for (backend,), values in table.items()}
 
 
 def _pod_seconds(answers: Answers, version: VersionKey) -> tuple[Block, ...]:
-    """For how long its pods answered, as the events of a block."""
-    found = ((index, answers.scrapes.of(version, index)) for index in answers.indexes)
-    return tuple(read_block(index, 0, one.pod_seconds if one else None) for index, one in found)
+    """Return the seconds for which a version's pods answered, as the events of a block."""
+    scrapes = ((index, answers.scrapes.of(version, index)) for index in answers.indexes)
+    return tuple(
+        read_block(index, 0, scrape.pod_seconds if scrape else None) for index, scrape in scrapes
+    )
 
 
 def _gate(
     answers: Answers, kind: IndicatorKind, version: VersionKey, counts: "_BlockCounts"
 ) -> tuple[Block, ...]:
-    """Blocks that hold, or say why they don't."""
-    unanswered = answers.unanswered(ASKED[kind], ProductKey(*version[:2]))
+    """Return blocks with their quality."""
+    unanswered = answers.unanswered(INDICATOR_QUERIES[kind], ProductKey(*version[:2]))
     owner = version[:2] if kind in SCORED_ELSEWHERE else version
     return _gate_with(answers, owner, counts, unanswered)
 
@@ -248,13 +253,13 @@ def _gate_with(
     scrapes: Callable[[int], Scrape | None] | None = None,
 ) -> tuple[Block, ...]:
     scrape_at = scrapes or partial(answers.scrapes.of, owner)
-    # Most of a young version's past is empty, and millions of blocks are read back at a start.
-    known = counts.indexes() | answers.scrapes.indexes(owner)
+    # Most of a young version's past is empty, and millions of blocks are read after a start.
+    present = counts.indexes() | answers.scrapes.indexes(owner)
     return tuple(
         Block(index, Quality.UNAVAILABLE)
         if index in unanswered
         else _block(index, counts, scrape_at(index))
-        if index in known
+        if index in present
         else answers.silent[index]
         for index in answers.indexes
     )
@@ -271,7 +276,7 @@ def _block(index: int, counts: "_BlockCounts", scrape: Scrape | None) -> Block:
 
 @dataclass(frozen=True, slots=True)
 class _BlockCounts:
-    """Bad and total by block; bad either directly or as total less good."""
+    """Bad and total events by block; bad either directly or as total less good."""
 
     totals: Values | None
     bads: Values | None = None
@@ -279,7 +284,7 @@ class _BlockCounts:
     lagging: bool = False
 
     def indexes(self) -> set[int]:
-        """Blocks of which anything is known."""
+        """Return the blocks with any value."""
         return {index for row in (self.totals, self.bads, self.goods) if row for index in row}
 
     def total(self, index: int) -> float | None:
@@ -293,12 +298,12 @@ class _BlockCounts:
             return None
         if good > SLACK * total and not self.lagging:
             return nan
-        # A good event and what it belongs to may lie in different blocks.
+        # A good event and its request may be counted in different blocks.
         return max(total - good, 0.0) if isfinite(total - good) else nan
 
 
 def _counts(answers: Answers, target: Target, version: VersionKey, *, slo: str) -> _BlockCounts:
-    """What a counted indicator is made of."""
+    """Return the numbers that a counted indicator consists of."""
     indicator = target.slos[slo]
     match indicator.kind:
         case IndicatorKind.AVAILABILITY:
@@ -337,7 +342,7 @@ def _availability(answers: Answers, target: Target, version: VersionKey) -> _Blo
 
 
 def _client_errors(answers: Answers, target: Target, version: VersionKey) -> _BlockCounts:
-    """4xx of all requests, those to unknown paths among both."""
+    """Return 4xx of all requests; both include those to unknown paths."""
     service = target.service_of(version.version)
     refused, unknown = (
         answers.of_service(QueryKind.REQUESTS_BAD, version, service, each)
@@ -356,14 +361,14 @@ def _latency(
     bound = str(latency.threshold_milliseconds / 1000)
     service = target.service_of(version.version)
     totals = answers.of_service(QueryKind.LATENCY, version, service, "inf")
-    # No histogram before the first success: with requests counted, that is none, not unknown.
+    # There is no histogram before the first success: if requests are counted, none succeeded.
     requests = answers.of_service(QueryKind.REQUESTS, version, service) or NOTHING
     none = dict.fromkeys(requests, 0.0)
     if totals is None:
         return _BlockCounts(none or None)
     goods = answers.of_service(QueryKind.LATENCY, version, service, bound)
     if goods is None:
-        # A histogram without the threshold's bound can't answer.
+        # A histogram without the threshold's bound has no answer.
         goods = dict.fromkeys(totals, nan)
     return _BlockCounts({**none, **totals}, goods={**none, **goods})
 
@@ -381,13 +386,15 @@ def _counters(rows: Table, version: VersionKey, counters: Counters) -> _BlockCou
 
 
 def _both(totals: Values, goods: Values, *, lagging: bool = False) -> _BlockCounts:
-    """Total less good, where both are there: what isn't exported isn't zero."""
+    """Return total less good, for blocks that have both: a missing series isn't zero."""
     both = {index: total for index, total in totals.items() if index in goods}
     return _BlockCounts(both or None, goods=goods, lagging=lagging)
 
 
 def _means(answers: Answers, version: VersionKey, gauge: Gauge) -> tuple[Mean, ...]:
-    unanswered = answers.unanswered(ASKED[IndicatorKind.GAUGE], ProductKey(*version[:2]))
+    unanswered = answers.unanswered(
+        INDICATOR_QUERIES[IndicatorKind.GAUGE], ProductKey(*version[:2])
+    )
     rows = answers.table(QueryKind.GAUGES)
     values = rows.get((*version, gauge.metric, Fact.MEAN), NOTHING)
     ages = rows.get((*version, gauge.metric, Fact.AGE), NOTHING)
@@ -413,7 +420,7 @@ def _value(answers: Answers, kind: QueryKind, labels: Labels) -> float | None:
 
 
 def _sum(rows: Iterable[Values | None]) -> Values | None:
-    """Values added up by block; None when there is no row at all."""
+    """Add up values by block; None if there is no row."""
     present = [row for row in rows if row is not None]
     if len(present) <= 1:
         return next(iter(present), None)

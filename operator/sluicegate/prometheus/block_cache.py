@@ -1,7 +1,7 @@
-"""The blocks of all products in memory, and which products still wait for their past.
+"""The blocks of all products in memory, and the products whose past isn't read yet.
 
-Every decision is made from here. Nothing in it is state: after a restart the same blocks are
-read again, the newest singly and older ones as sums of twelve.
+Every decision is made from them. They aren't state: after a restart the same blocks are read again,
+the newest singly and older ones as sums of twelve.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from sluicegate.slo.means import Means
 from sluicegate.slo.pod_seconds import POD_SECONDS
 
 BLOCKS_PER_SLICE: Final = 1_000
-"""Blocks taken in before others get a turn on the event loop: some two milliseconds."""
+"""Blocks that are recorded before other tasks of the event loop run: some two milliseconds."""
 
 
 class BlockCache:
-    """Blocks by SLO and length of block; facts by version. Used from the event loop only."""
+    """Blocks by SLO and block length; facts by version. Only for the event loop's thread."""
 
     def __init__(self) -> None:
         self._series: dict[tuple[int, SeriesKey], Series] = {}
@@ -39,9 +39,9 @@ class BlockCache:
     # ---- writing ---------------------------------------------------------------------------
 
     async def record(self, readings: Readings) -> None:
-        """Take in blocks; one that is read again replaces what it said before.
+        """Record blocks; one that is read again replaces its earlier value.
 
-        Thousands of products are taken in a slice at a time, so the event loop stays free.
+        Thousands of products are recorded in slices, so that the event loop stays responsive.
         """
         length = readings.block_seconds
         async for key, blocks in _in_slices(readings.blocks):
@@ -56,16 +56,16 @@ class BlockCache:
             self._facts[length, version] = facts
 
     async def record_past(self, past: Past) -> None:
-        """Take in what a backfill read: single blocks, then sums of twelve in their stead.
+        """Record the result of a backfill: single blocks, then sums of twelve, which replace them.
 
-        The hour that is still going on keeps the sum of its single blocks, and so does an hour
-        that as a whole isn't covered well enough.
+        The current hour keeps the sum of its single blocks, and so does an hour whose coverage as a
+        whole is too low.
         """
         await self.record(past.singles)
         async for key, blocks in _in_slices(past.hours.blocks):
             series = self._series.get((past.singles.block_seconds, key))
             if series is None:
-                continue  # it was just removed from the targets
+                continue  # it was removed from the targets meanwhile
             for block in blocks:
                 if block.quality is Quality.COUNTED:
                     series.record_hour(block.index - 1, block.count)
@@ -78,21 +78,21 @@ class BlockCache:
                     kept.record_sum(mean.index - 1, mean.value)
 
     def record_filled(self, targets: Iterable[Target]) -> None:
-        """Take in that of these only what settles from now on is still to be read."""
+        """Note that the past of these targets is read: only later blocks are still to be read."""
         self._filled |= {target.key: target.block_seconds for target in targets}
 
     def record_unfilled(self, products: Iterable[ProductKey]) -> None:
-        """Missing blocks of these can be read now: their past is read again."""
+        """Note that missing blocks of these products can be read now: their past is read again."""
         for product in products:
             self._filled.pop(product, None)
 
     def clear(self) -> None:
-        """Forget all that was read."""
+        """Drop all readings."""
         for kept in (self._series, self._means, self._facts, self._filled):
             kept.clear()
 
     def prune(self, targets: Iterable[Target]) -> None:
-        """Forget products, versions, SLOs and lengths that are no longer targets."""
+        """Drop products, versions, SLOs and lengths that are no longer targets."""
         live = {(*target.key, version): target for target in targets for version in target.versions}
         for kept in (self._series, self._means):
             for length, key in [*kept]:
@@ -110,19 +110,19 @@ class BlockCache:
     # ---- reading ---------------------------------------------------------------------------
 
     def pending(self, targets: Iterable[Target]) -> tuple[Target, ...]:
-        """Products whose past isn't read yet: Unknown, reason Backfilling, until it is."""
+        """Return the products whose past isn't read yet: until then they are Unknown, reason Backfilling."""
         return tuple(t for t in targets if self._filled.get(t.key) != t.block_seconds)
 
     def series(self, key: SeriesKey, block_seconds: int) -> Series:
-        """The blocks of one SLO; an empty series where nothing was read."""
+        """Return the blocks of one SLO; an empty series if nothing was read."""
         return self._series.get((block_seconds, key)) or Series()
 
     def means(self, key: SeriesKey, block_seconds: int) -> Means:
-        """The block means of one gauge; none where nothing was read."""
+        """Return the block means of one gauge; none if nothing was read."""
         return self._means.get((block_seconds, key)) or Means()
 
     def facts(self, version: VersionKey, block_seconds: int) -> TargetFacts | None:
-        """What else is known of a version at its newest block; None before the first."""
+        """Return the other facts of a version at its newest block; None before the first."""
         return self._facts.get((block_seconds, version))
 
 
@@ -139,7 +139,7 @@ def _wants(target: Target, block_seconds: int, slo: str) -> bool:
 async def _in_slices(
     rows: Mapping[SeriesKey, Sequence[Block]],
 ) -> AsyncIterator[tuple[SeriesKey, Sequence[Block]]]:
-    """The rows, with a pause for others whenever a few milliseconds' worth was handed out."""
+    """Yield the rows, with a pause for other tasks after every few milliseconds."""
     handed_out = 0
     for key, blocks in rows.items():
         handed_out += len(blocks)

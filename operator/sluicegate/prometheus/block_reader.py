@@ -1,11 +1,11 @@
-"""One fetch for all products of a length of block: which are due, which queries answer, what came.
+"""One fetch for all products with the same block length: due blocks, queries, readings.
 
-The queries of a fetch depend on the length and the kinds of indicators, not on how many
-products there are; only the past of products that are new, or begin a canary, is read some
-products at a time. They ask for whole namespaces, or name the products where those are few.
-Where Prometheus doesn't answer, the blocks are UNAVAILABLE, and asked for again next time. Where it
-refuses a query, or its answer is of no use, only the products that the query fails for have
-UNAVAILABLE blocks; they are left out, and tried again after a growing pause (see `batch`).
+The queries of a fetch depend on the length and the kinds of indicators, not on the number of
+products; only the past of products that are new, or begin a canary, is read for some products at a
+time. Queries read whole namespaces, or name the products if these are few. If Prometheus doesn't
+answer, the blocks are UNAVAILABLE, and are requested again next time. If it refuses a query, or its
+answer is unusable, only the products that the query fails for have UNAVAILABLE blocks; they are
+left out, and retried after a growing pause (see `batch`).
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from sluicegate.prometheus.query_scopes import (
 from sluicegate.prometheus.source import Source
 from sluicegate.prometheus.targets import Past, ProductKey, Readings, Target
 from sluicegate.prometheus.timing import Timing
-from sluicegate.prometheus.unlabelled_pods import adopted
+from sluicegate.prometheus.unlabelled_pods import assign_unlabelled
 from sluicegate.slo.blocks import SINGLE_BLOCKS
 from sluicegate.slo.gateway import GatewayMetric
 from sluicegate.slo.promql import Scope
@@ -43,44 +43,46 @@ from sluicegate.slo.queries import SUPPLEMENTARY, QueryKind, render_queries
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 
 LONGEST_QUERY: Final = 10_000
-"""Blocks that one query may ask for; Prometheus refuses more than 11,000 points."""
+"""Most blocks of one query; Prometheus refuses more than 11,000 points."""
 LONGEST_CANARY: Final = 5 * LONGEST_QUERY
-"""Blocks of a canary that are read again after a start: the longest rollout at blocks of a minute."""
+"""Most blocks of a canary that are read again after a start: the longest rollout at blocks of a minute."""
 NAMED_SHARE: Final = 0.5
-"""Of all products; where a length has fewer, its queries name them.
+"""Share of all products below which the queries of a block length name them.
 
 Otherwise a few products with short blocks would have the rows of thousands with long ones read as
 often.
-"""
+
+Otherwise a few products with short blocks would have the rows of thousands with long ones read as
+often."""
 MOST_FAILURES: Final = 3
-"""Chunks of products that may fail before the rest of a backfill waits for the next time."""
+"""Chunks of products that may fail before a backfill is interrupted until the next fetch."""
 REREAD: Final = 1
-"""Blocks before the newest that are read again: samples may arrive late."""
+"""Number of blocks before the newest that are read again: samples may arrive late."""
 
 Scopes: TypeAlias = "Callable[[Sequence[Target]], Sequence[Scope]]"
-"""What to ask for, so that these products are read."""
+"""Function from products to the scopes by which they are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationSettings:
-    """How the products' blocks are read.
+    """Settings of reading the products' blocks.
 
     Parameters
     ----------
     namespaces
         Namespaces the operator watches; empty for all.
     products_per_query
-        Above this many products the queries are split.
+        Number of products above which the queries are split.
     products_per_backfill
         Products whose past, or whose canary so far, is read by one set of queries: it takes MiBs
         while it is parsed.
     fetch_seconds
-        For all queries of one block length; what isn't there by then is UNAVAILABLE.
+        Timeout of all queries of one block length; later answers are UNAVAILABLE.
     gateway
-        A gateway's request counters; with them a share of traffic is judged by what the gateway
-        sent, not by what the pods saw, and a request that it could send to no pod has failed.
+        A gateway's request counters; with them a share of traffic is the share that the gateway sent,
+        not the one that the pods counted, and a request that it could send to no pod has failed.
     jitter_seconds
-        Up to this much is waited before asking, so that operators don't ask in chorus.
+        Longest random delay before the queries, so that operators don't send theirs at the same time.
     """
 
     timing: Timing = field(default_factory=Timing)
@@ -93,8 +95,8 @@ class EvaluationSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """What one fetch is about."""
+class _FetchRequest:
+    """Products, blocks and queries of one fetch."""
 
     length: "Length"
     group: tuple[Target, ...]
@@ -112,13 +114,13 @@ class Length:
 
 
 class BlockReader:
-    """Reads blocks as they settle. Remembers only up to where it has read."""
+    """Reader of blocks as they complete. Its state is the block up to which it has read."""
 
     def __init__(self, prometheus: Source, settings: EvaluationSettings) -> None:
         self._prometheus = prometheus
         self._settings = settings
         self._read: dict[Length, int] = {}
-        self._everybody: tuple[Target, ...] = ()
+        self._all_targets: tuple[Target, ...] = ()
         self._products = 0
         """How many there are, whatever their length."""
         self._canaries: dict[Length, frozenset[ProductKey]] = {}
@@ -130,18 +132,18 @@ class BlockReader:
         """Of chunks that failed when they were last read: they come after the others."""
 
     def forget(self) -> None:
-        """Start again: the caller has dropped all readings."""
+        """Start again, after the caller has dropped all readings."""
         self._read.clear()
         self._begun.clear()
         self._quarantines.clear()
 
     def regroup(self, targets: Sequence[Target]) -> Mapping[Length, Sequence[Target]]:
-        """The sets of queries that these targets need, each with its products.
+        """Return the sets of queries that these targets need, each with its products.
 
         Readings of other sets are dropped; a set that is needed again is read from its start.
         """
         lengths = group_by_length(targets, self._settings.timing)
-        self._everybody = tuple(targets)
+        self._all_targets = tuple(targets)
         self._read = {each: last for each, last in self._read.items() if each in lengths}
         self._products = sum(len(group) for each, group in lengths.items() if not each.canary)
         self._canaries = {
@@ -165,10 +167,10 @@ class BlockReader:
     async def fetch_blocks(
         self, length: Length, group: Sequence[Target], now: float
     ) -> AsyncIterator[Readings]:
-        """Blocks of one set of queries that completed since the last call; none when none did.
+        """Yield the blocks of one set of queries that completed since the last call.
 
-        Products that begin a canary are read from its beginning, in answers of their own, which
-        take MiBs: the caller packs one before the next is read. Calls for different lengths may
+        Products that begin a canary are read from its beginning, in answers of their own. Each
+        takes MiBs, so the caller packs one before the next is read. Calls for different lengths may
         overlap, those for one may not.
 
         Parameters
@@ -178,25 +180,25 @@ class BlockReader:
         now
             Seconds since 1970.
         """
-        newest = self._settings.timing.newest_settled(now, length.block_seconds)
+        newest = self._settings.timing.newest_complete(now, length.block_seconds)
         if self._read.get(length, newest) > newest:
-            # The clock was set back: what was read lay in the future, where nothing was yet.
+            # The clock was set back: the blocks that were read were in the future, and empty.
             self._read.pop(length)
             self._begun.pop(length, None)
         begun = self._begun.get(length, set()) if length.canary else {one.key for one in group}
-        known = tuple(target for target in group if target.key in begun)
+        continuing = tuple(target for target in group if target.key in begun)
         new = tuple(target for target in group if target.key not in begun)
-        if known and (readings := await self._go_on(length, known, newest)):
+        if continuing and (readings := await self._go_on(length, continuing, newest)):
             yield readings
         async for readings in self._begin(length, new, newest):
             yield readings
 
     async def backfill(self, targets: Sequence[Target], now: float) -> AsyncIterator[Past]:
-        """The past of these products, some at a time.
+        """Yield the past of these products, for some of them at a time.
 
-        A chunk that fails doesn't hold up the next one; where Prometheus can't say whom it
-        scrapes, three fail, or products' own queries take too long, the rest waits for the next time.
-        Singles come first in each answer: sums of twelve replace what they add up to.
+        After a chunk that fails the next one is read. The rest waits for the next time if the query
+        for the targets fails, three chunks fail, or products' own queries take too long.
+        Single blocks come first in each answer: sums of twelve replace them.
         """
         timing, failures = self._settings.timing, 0
         loop = asyncio.get_running_loop()
@@ -205,7 +207,7 @@ class BlockReader:
             for length, group in group_by_length(chunk, timing).items():
                 if length.canary:
                     continue
-                newest = timing.newest_settled(now, length.block_seconds)
+                newest = timing.newest_complete(now, length.block_seconds)
                 past = await self._past(length, tuple(group), newest)
                 keys = {target.key for target in group}
                 if past.singles.complete and past.hours.complete:
@@ -221,7 +223,7 @@ class BlockReader:
                     return
 
     def _chunks(self, targets: Sequence[Target]) -> list[tuple[Target, ...]]:
-        """Some products at a time; those with queries of their own, and those that failed, come last."""
+        """Split products into chunks; those with queries of their own, and those that failed, come last."""
         chunks = [
             chunk
             for own in (False, True)
@@ -240,8 +242,10 @@ class BlockReader:
         quarantine = self._quarantine(length)
         return Past(
             group,
-            singles=await self._ask(_Asked(length, group, singles, _named, quarantine)),
-            hours=await self._ask(_Asked(hour, group, hours, _named, quarantine.of_the_past())),
+            singles=await self._ask(_FetchRequest(length, group, singles, _named, quarantine)),
+            hours=await self._ask(
+                _FetchRequest(hour, group, hours, _named, quarantine.of_the_past())
+            ),
         )
 
     def _quarantine(self, length: Length) -> Quarantine:
@@ -250,33 +254,33 @@ class BlockReader:
     async def _go_on(
         self, length: Length, group: tuple[Target, ...], newest: int
     ) -> Readings | None:
-        """Blocks that completed since the last time; None if the newest one was read already."""
+        """Return the blocks that completed since the last time; None if the newest one was read already."""
         read = self._read.get(length, newest - 1)
         if newest <= read:
             return None
         kept = LONGEST_QUERY if length.canary else SINGLE_BLOCKS
         await asyncio.sleep(random.random() * self._settings.jitter_seconds)
         indexes = range(max(read + 1 - REREAD, newest - kept + 1, 1), newest + 1)
-        asked = _Asked(
+        request = _FetchRequest(
             length, group, indexes, self._scopes(length, group), self._quarantine(length)
         )
-        readings = await self._ask(asked, tried=group, urgent=self._is_apart(length, group))
-        # What was missed meanwhile is read like that of products that begin a canary now.
+        readings = await self._ask(request, tried=group, urgent=self._is_apart(length, group))
+        # Missed blocks are read together with products that begin a canary now.
         self._begun.get(length, set()).difference_update(readings.released)
         if readings.complete:
             self._read[length] = readings.last
         else:
-            # Asked for again next time, and no further back than from here.
+            # These blocks are requested again next time, but none before them.
             self._read.setdefault(length, readings.first)
         return readings
 
     async def _begin(
         self, length: Length, group: tuple[Target, ...], newest: int
     ) -> AsyncIterator[Readings]:
-        """All canary blocks of products that have a candidate now, read some products at a time.
+        """Yield all canary blocks of products that have a candidate now, for some products at a time.
 
-        Ends early when Prometheus can't say whom it scrapes, or takes too long; who wasn't read
-        begins next time.
+        It ends early if the query for the targets fails, or Prometheus is too slow; the other
+        products begin next time.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.fetch_seconds
@@ -284,27 +288,27 @@ class BlockReader:
             begin = min(target.canary_from or 0 for target in chunk) // length.block_seconds
             first = min(max(begin, newest - LONGEST_CANARY + 1, 1), newest)
             scopes, keys = self._scopes(length, chunk), {target.key for target in chunk}
-            found: list[Readings] = []
+            all_readings: list[Readings] = []
             for last in range(newest, first - 1, -LONGEST_QUERY):
                 indexes = range(max(last - LONGEST_QUERY + 1, first), last + 1)
-                asked = _Asked(length, chunk, indexes, scopes, self._quarantine(length))
-                readings = await self._ask(asked, urgent=True)
-                found.append(readings)
+                request = _FetchRequest(length, chunk, indexes, scopes, self._quarantine(length))
+                readings = await self._ask(request, urgent=True)
+                all_readings.append(readings)
                 if not readings.complete:
                     break
             (self._failed.difference_update if readings.complete else self._failed.update)(keys)
             if readings.complete:
-                # A target that was removed during the read is read again when it is added again.
+                # A target that was removed during the read is read again if it is added again.
                 still = self._canaries.get(length, frozenset()) & keys
                 self._begun.setdefault(length, set()).update(still)
                 self._read.setdefault(length, newest)
-            for each in reversed(found):  # facts are those of the newest block
+            for each in reversed(all_readings):  # the facts are those of the newest block
                 yield each
             if QueryKind.TARGETS in readings.failed or loop.time() > deadline:
                 return
 
     def _scopes(self, length: Length, group: tuple[Target, ...]) -> Scopes:
-        """What a query of this length asks for, of these products or of some of them."""
+        """Return the scopes of a query of this length for these products, or for some of them."""
         limit = self._settings.products_per_query
         if self._is_apart(length, group):
             return partial(named_scopes, limit=limit)
@@ -313,51 +317,53 @@ class BlockReader:
         return lambda _: (Scope(namespaces=self._settings.namespaces),)
 
     def _is_apart(self, length: Length, group: tuple[Target, ...]) -> bool:
-        """Whether queries name these products, and don't wait for those of all the others."""
+        """Return whether queries name these products, and don't wait for those of all the others."""
         return length.canary or len(group) < self._products * NAMED_SHARE
 
     async def _ask(
-        self, asked: _Asked, *, tried: tuple[Target, ...] = (), urgent: bool = False
+        self, request: _FetchRequest, *, tried: tuple[Target, ...] = (), urgent: bool = False
     ) -> Readings:
-        seconds = asked.length.block_seconds
+        seconds = request.length.block_seconds
         batch = Batch(
             self._prometheus,
-            asked.indexes,
+            request.indexes,
             seconds,
             urgent=urgent,
-            quarantine=asked.quarantine,
+            quarantine=request.quarantine,
             namespaces=self._settings.namespaces,
-            everybody=self._everybody,
+            all_targets=self._all_targets,
             gateway=self._settings.gateway,
         )
-        own = await own_parts(asked.group, asked.indexes, seconds)
+        own = await own_parts(request.group, request.indexes, seconds)
         try:
             async with asyncio.timeout(self._settings.fetch_seconds):
-                await batch.ask_all([*self._parts(asked), *own], tried)
+                await batch.ask_all([*self._parts(request), *own], tried)
         except TimeoutError:
             batch.give_up(self._settings.fetch_seconds)
         answers = Answers(
-            asked.indexes,
+            request.indexes,
             seconds,
             self._settings.timing.scrape_seconds,
             tables=batch.tables,
             failed=frozenset(batch.failures),
             spoiled=batch.spoiled,
         )
-        canary = asked.length.canary
-        return await asyncio.to_thread(_assemble, answers, asked.group, canary=canary, batch=batch)
+        canary = request.length.canary
+        return await asyncio.to_thread(
+            _assemble, answers, request.group, canary=canary, batch=batch
+        )
 
-    def _parts(self, asked: _Asked) -> Iterator[Part]:
-        """The queries of one fetch; what is in quarantine for one of them is left out of it."""
-        length, group, scopes = asked.length, asked.group, asked.scopes
+    def _parts(self, request: _FetchRequest) -> Iterator[Part]:
+        """Yield the queries of one fetch, without the places in quarantine."""
+        length, group, scopes = request.length, request.group, request.scopes
         seconds, needs, canary = length.block_seconds, needs_of(group), length.canary
         ordinary, limit = tuple(scopes(group)), self._settings.products_per_query
         by_scopes: dict[tuple[Scope, ...], set[QueryKind]] = defaultdict(set)
         for kind in QueryKind:
             chosen = ordinary
-            if asked.quarantine.concerns(kind):
+            if request.quarantine.concerns(kind):
                 needing = [target for target in group if needs_of([target]).asks(kind)]
-                chosen = tuple(asked.quarantine.scopes(kind, needing, scopes, limit))
+                chosen = tuple(request.quarantine.scopes(kind, needing, scopes, limit))
             by_scopes[chosen].add(kind)
         unasked = QueryKind.SENT if canary else QueryKind.GATEWAY
         gateway = self._settings.gateway
@@ -366,7 +372,7 @@ class BlockReader:
             for scope in chosen:
                 for query in render(scope, seconds, needs):
                     if query.kind in kinds and query.kind is not unasked:
-                        yield Part(query, scope, group, asked.indexes)
+                        yield Part(query, scope, group, request.indexes)
 
 
 def _named(group: Sequence[Target]) -> Sequence[Scope]:
@@ -374,7 +380,7 @@ def _named(group: Sequence[Target]) -> Sequence[Scope]:
 
 
 def group_by_length(targets: Iterable[Target], timing: Timing) -> dict[Length, list[Target]]:
-    """Products by the sets of queries that they need."""
+    """Group products by the sets of queries that they need."""
     groups: dict[Length, list[Target]] = defaultdict(list)
     for target in targets:
         groups[Length(target.block_seconds, canary=False)].append(target)
@@ -385,7 +391,7 @@ def group_by_length(targets: Iterable[Target], timing: Timing) -> dict[Length, l
 
 
 def _assemble(answers: Answers, group: Sequence[Target], *, canary: bool, batch: Batch) -> Readings:
-    answers = replace(answers, tables=adopted(answers.tables, group))
+    answers = replace(answers, tables=assign_unlabelled(answers.tables, group))
     return Readings(
         block_seconds=answers.block_seconds,
         canary=canary,

@@ -1,7 +1,7 @@
-"""The canary blocks of products with a candidate, from an hour before its rollout on.
+"""The canary blocks of products with a candidate, from an hour before its rollout.
 
 Each evaluation computes the evidence from all of them, so none may be dropped during the rollout;
-there are few such products at a time.
+few products have a candidate at the same time.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ from sluicegate.slo.blocks import Block, BlockRow, Quality, read_block
 
 
 class CanaryBlocks:
-    """Canary blocks by version and SLO. Used from the event loop only."""
+    """Canary blocks by version and SLO. Only for the event loop's thread."""
 
     def __init__(self) -> None:
         self._blocks: dict[SeriesKey, BlockRow] = {}
@@ -35,9 +35,9 @@ class CanaryBlocks:
         self._derived: dict[ProductKey, tuple[object, dict[int, Any]]] = {}
 
     def record(self, readings: Readings) -> None:
-        """Take in canary blocks; one that is read again replaces what it said before.
+        """Record canary blocks; one that is read again replaces its earlier value.
 
-        Blocks of another length say nothing beside these: their indexes are other times.
+        Blocks of another length are dropped: their indexes are other times.
         """
         changed = _products(readings)
         for product in changed:
@@ -49,13 +49,13 @@ class CanaryBlocks:
         for key, means in readings.means.items():
             self._means.setdefault(key, {}).update((mean.index, mean) for mean in means)
         for version, scraped in readings.scraped.items():
-            known = self._scraped.setdefault(version, set())
-            known.difference_update(range(readings.first, readings.last + 1))
-            known |= scraped
+            scraped_blocks = self._scraped.setdefault(version, set())
+            scraped_blocks.difference_update(range(readings.first, readings.last + 1))
+            scraped_blocks |= scraped
         self._facts.update(readings.facts)
         if readings.gateway is not None:
             for index in range(readings.first, readings.last + 1):
-                # Added, as products that begin are read apart from those that go on.
+                # Added, as products that begin a canary are read separately.
                 sent = self._sent.setdefault((readings.block_seconds, index), {})
                 for backend, values in readings.gateway.items():
                     if index in values:
@@ -63,8 +63,8 @@ class CanaryBlocks:
         self._outdate(readings, changed)
 
     def _outdate(self, readings: Readings, changed: set[ProductKey]) -> None:
-        """Forget what was derived from blocks that say something else now."""
-        if readings.gateway is not None:  # it tells of everyone
+        """Drop values that were derived from blocks whose value has changed."""
+        if readings.gateway is not None:  # it concerns all products
             changed |= self._derived.keys()
         for product in changed & self._derived.keys():
             _, derived = self._derived[product]
@@ -72,12 +72,12 @@ class CanaryBlocks:
                 derived.pop(index, None)
 
     def clear(self) -> None:
-        """Forget all that was read."""
+        """Drop all readings."""
         self._forget({*self._lengths})
         self._sent.clear()
 
     def prune(self, targets: Iterable[Target]) -> None:
-        """Forget products without a candidate, and what a gateway sent before the hour that counts."""
+        """Drop products without a candidate, and gateway counts older than an hour before the rollouts."""
         begins = {one.key: one.canary_from for one in targets if one.canary_from is not None}
         self._forget(self._lengths.keys() - begins.keys())
         oldest = min(begins.values(), default=None)
@@ -103,48 +103,48 @@ class CanaryBlocks:
             self._lengths.pop(product, None)
 
     def derived(self, product: ProductKey, made_with: object) -> dict[int, Any]:
-        """What a reader computed from a product's blocks, by index, and may find here again.
+        """Return the cache of values that a reader computed from a product's blocks, by index.
 
-        Entries go when their block is read again, and all when it is computed with something
-        else.
+        An entry is dropped when its block changes, and all when `made_with`, their other input,
+        changes.
         """
-        known = self._derived.get(product)
-        if known is None or known[0] != made_with:
-            known = self._derived[product] = (made_with, {})
-        return known[1]
+        cached = self._derived.get(product)
+        if cached is None or cached[0] != made_with:
+            cached = self._derived[product] = (made_with, {})
+        return cached[1]
 
     @property
-    def heard_of_gateway(self) -> bool:
-        """Whether a gateway said anything."""
+    def has_gateway_counts(self) -> bool:
+        """Whether a gateway has counted anything."""
         return bool(self._sent)
 
     def blocks(self, key: SeriesKey) -> BlockRow:
-        """The blocks of one series; empty where nothing was read."""
+        """Return the blocks of one series; empty if nothing was read."""
         return self._blocks.get(key) or BlockRow()
 
     def mean(self, key: SeriesKey, index: int) -> float | None:
-        """A gauge's mean in one block; None without a fresh value."""
+        """Return a gauge's mean in one block; None without a fresh value."""
         mean = self._means.get(key, {}).get(index)
         return mean.value if mean is not None and mean.quality is Quality.COUNTED else None
 
     def sent(self, backend: str, block_seconds: int, index: int) -> Block:
-        """What the gateway sent to a backend in one block; MISSING where it didn't say."""
+        """Return the requests that the gateway sent to a backend in one block; MISSING without its counts."""
         sent = self._sent.get((block_seconds, index))
         if sent is None:
             return Block(index, Quality.MISSING)
         return read_block(index, None, sent.get(backend))
 
     def scraped(self, version: VersionKey) -> AbstractSet[int]:
-        """The blocks in which pods of the version are known to have answered a scrape."""
+        """Return the blocks in which pods of the version answered a scrape."""
         return self._scraped.get(version, frozenset())
 
     def facts(self, version: VersionKey) -> TargetFacts | None:
-        """What else is known of a version, in the block that was read last."""
+        """Return the other facts of a version, in the block that was read last."""
         return self._facts.get(version)
 
 
 def _products(readings: Readings) -> set[ProductKey]:
-    """Products that canary blocks were read of."""
-    found = {ProductKey(key.namespace, key.product) for key in readings.scraped}
-    found |= {ProductKey(key.namespace, key.product) for key in readings.blocks}
-    return found | {ProductKey(key.namespace, key.product) for key in readings.means}
+    """Return the products of these canary blocks."""
+    products = {ProductKey(key.namespace, key.product) for key in readings.scraped}
+    products |= {ProductKey(key.namespace, key.product) for key in readings.blocks}
+    return products | {ProductKey(key.namespace, key.product) for key in readings.means}

@@ -1,8 +1,8 @@
-"""Queries to Prometheus as coroutines: prometheus-api-client in worker threads, bounded.
+"""Asynchronous queries to Prometheus: prometheus-api-client in a bounded number of worker threads.
 
-The library is synchronous, so each worker thread has a client and a session of its own, and
-there are only as many threads as queries may be under way. A query that isn't answered in
-time is given up by the caller at once; its thread follows when the socket times out.
+The library is synchronous, so each worker thread has a client and a session of its own, and there
+are only as many threads as queries in flight. After the timeout the caller stops waiting at once;
+the thread ends when the socket times out.
 """
 
 import asyncio
@@ -33,11 +33,11 @@ from sluicegate.spans import Spans, Value, no_spans
 T = TypeVar("T")
 
 _PAUSE: Final = 0.1
-"""Seconds before the one retry, at least; twice that at most."""
+"""Least seconds before the one retry; twice that at most."""
 _GRACE: Final = 0.5
-"""Seconds beyond the time-out for an answer that is already being parsed."""
+"""Seconds beyond the timeout for an answer that is already being parsed."""
 OWN_SECONDS: Final = 10.0
-"""Time-out of a query that only one product needs."""
+"""Timeout of a query that only one product needs."""
 
 
 class _Question(NamedTuple):
@@ -50,10 +50,10 @@ class _Question(NamedTuple):
 
 
 class Prometheus:
-    """One Prometheus server; use it as an async context manager.
+    """Client of one Prometheus server; use it as an async context manager.
 
-    `asked` counts the queries sent, for the operator's own metrics and for tests that hold
-    the number of queries independent of the number of products.
+    `asked` is the number of queries sent, for the operator's own metrics, and for tests that the
+    number of queries doesn't depend on the number of products.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Prometheus:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`open_session` is called once in each worker thread; `sleep` blocks it."""
+        """Store the settings; `open_session` is called once in each worker thread, `sleep` blocks it."""
         self.endpoint = endpoint
         self._open_session = open_session
         self._clock, self._sleep = clock, sleep
@@ -89,7 +89,7 @@ class Prometheus:
         self.close()
 
     def close(self) -> None:
-        """Accept no more queries; threads that wait for an answer end at their time-out."""
+        """Accept no more queries; threads that wait for an answer end at their timeout."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         for client in self._clients:
             client.close()
@@ -105,18 +105,17 @@ class Prometheus:
         urgent: bool = False,
         own_of: str = "",
     ) -> T:
-        """The values of `text` at start, start + step … end, as a reader makes of the rows.
+        """Query `text` at start, start + step … end; return what a reader makes of the rows.
 
-        Readers work in a worker thread, one at a time: thousands of rows would hold up the event
-        loop, and those of several answers take too much memory. An urgent query waits for no
-        other to be answered, nor for its rows to be read. `own_of` is the namespace of the one
-        product that needs the query: it isn't urgent, waits for others of its namespace, and has
-        less time.
+        Readers work in a worker thread, one at a time: thousands of rows would block the event
+        loop, and those of several answers take too much memory. An urgent query doesn't wait for
+        the answers or rows of others. `own_of` is the namespace of the only product that needs the
+        query: it isn't urgent, waits for others of its namespace, and has a shorter timeout.
 
         Raises
         ------
         PrometheusError
-            No complete answer in time; which one says why.
+            No complete answer in time; the type has the reason.
         """
         self.asked += 1
         seconds = self.endpoint.timeout_seconds
@@ -126,7 +125,7 @@ class Prometheus:
         def ask() -> T:
             client, session = self._of_this_thread()
             session.reader, session.turn = reader, self._urgent_turn if urgent else self._turn
-            # The session has put what the reader made of the rows in their place.
+            # The session has replaced the rows by the reader's result.
             return cast("T", self._ask(client, _Question(text, start, end, step), seconds))
 
         described: dict[str, Value] = {
@@ -149,7 +148,7 @@ class Prometheus:
         return answer
 
     async def _place(self, *, urgent: bool, own_of: str) -> Callable[[], None]:
-        """Wait for a place for a query; what is returned gives it back."""
+        """Wait for a free place for a query; return the function that releases it."""
         queues: list[asyncio.Lock | asyncio.Semaphore] = [] if urgent else [self._others]
         if own_of:
             of_namespace = self._namespaces.setdefault(own_of, asyncio.Lock())
@@ -163,7 +162,7 @@ class Prometheus:
     async def _answer(
         self, ask: Callable[[], T], seconds: float, give_back: Callable[[], None]
     ) -> T:
-        """The place is given back by the thread: that of a query that was given up is still busy."""
+        """Run a query in a thread, which releases the place: after a timeout of the caller it is still busy."""
         loop, begun = asyncio.get_running_loop(), False
 
         def ask_and_end() -> T:
@@ -172,7 +171,7 @@ class Prometheus:
             try:
                 return ask()
             finally:
-                with suppress(RuntimeError):  # nobody waits for a place any more
+                with suppress(RuntimeError):  # the event loop is closed, and no query waits
                     loop.call_soon_threadsafe(give_back)
 
         answer = loop.run_in_executor(self._threads, ask_and_end)
@@ -191,14 +190,14 @@ class Prometheus:
         except PrometheusUnavailable:
             pause = _PAUSE * (1 + random.random())
             # A connection that the server had closed in the meantime fails at once, and an
-            # overloaded server fails late: only the first is worth asking again.
+            # overloaded server fails late: only the first is retried.
             if deadline - self._clock() < seconds / 2 + pause:
                 raise
             self._sleep(pause)
             return _send(client, question, deadline - self._clock())
 
     def _of_this_thread(self) -> tuple[PrometheusConnect, QuerySession]:
-        """The client of the thread that calls, and the session it works on."""
+        """Return the client of the calling thread, and its session."""
         if not hasattr(self._local, "client"):
             self._local.session = self._open_session(self.endpoint)
             self._local.client = PrometheusConnect(

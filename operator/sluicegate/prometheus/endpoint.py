@@ -1,4 +1,4 @@
-"""Where Prometheus is and how patiently it is asked."""
+"""Address, timeouts and limits of Prometheus."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +21,13 @@ class Endpoint:
     token_file
         Bearer token, read before each request: a service account's token rotates.
     timeout_seconds
-        From the first byte sent to the last one read, retry included.
+        Seconds from the first byte sent to the last one read, retry included.
     connect_seconds
         For the connection alone.
     concurrency
-        Queries under way at once, so that an evaluation doesn't crowd out people's dashboards.
+        Most queries in flight, so that an evaluation leaves capacity for dashboards.
     max_answer_bytes
-        An answer beyond this is refused instead of read into memory.
+        Largest answer that is accepted; a larger one isn't read into memory.
     """
 
     url: str
@@ -39,7 +39,7 @@ class Endpoint:
     max_answer_bytes: int = 128 * MEBIBYTE
 
     def __post_init__(self) -> None:
-        """Refuse what can only fail later."""
+        """Refuse settings that can only fail later."""
         if urlsplit(self.url).scheme not in {"http", "https"}:
             raise ValueError(f"Prometheus URL {self.url!r} must start with http:// or https://")
         if self.timeout_seconds <= 0 or self.connect_seconds <= 0 or self.concurrency < 1:

@@ -1,7 +1,7 @@
-"""What can go wrong between us and Prometheus, in our own words.
+"""Errors of queries to Prometheus.
 
-Everything a library raises is converted here once. The operator treats each of these as
-"cannot measure": never as zero, never as good.
+Exceptions of libraries are converted here once. The operator treats each of these as "cannot
+measure": never as zero, never as good.
 """
 
 
@@ -10,23 +10,23 @@ class PrometheusError(Exception):
 
 
 class PrometheusUnavailable(PrometheusError):  # noqa: N818  # the reason people see
-    """Prometheus didn't answer: refused, timed out, 5xx, or too many at once. Worth a retry."""
+    """Prometheus didn't answer: refused, timed out, 5xx, or too many requests. A retry may succeed."""
 
 
 class PartialAnswer(PrometheusUnavailable):
-    """Prometheus answered with warnings: some of the data is missing, so no count holds."""
+    """Prometheus answered with warnings: some of the data is missing, so no count is valid."""
 
 
 class MalformedAnswer(PrometheusUnavailable):
-    """What answered isn't Prometheus, or a broken one: not JSON, the wrong type, too large.
+    """The answer isn't that of a working Prometheus: not JSON, the wrong type, too large.
 
-    Or Prometheus answers with a row that can't be read, or with more than is read into memory:
-    then it is about the query, see `QueryRejected`.
+    Or it has a row that can't be read, or more bytes than are read into memory: then the query is
+    the cause, see `QueryRejected`.
 
     Attributes
     ----------
     oversized
-        The answer is too large: a part of it may not be.
+        Whether the answer is too large: that of a smaller query may fit.
     """
 
     def __init__(self, text: str, *, oversized: bool = False) -> None:
@@ -35,7 +35,7 @@ class MalformedAnswer(PrometheusUnavailable):
 
 
 class QueryRejected(PrometheusError):  # noqa: N818  # says what happened, as the others do
-    """Prometheus refuses the query (4xx): wrong address, wrong credentials, or series of somebody.
+    """Prometheus refuses the query (4xx): wrong address, wrong credentials, or conflicting series.
 
     If it answers other queries, the series of this one are the cause.
     """

@@ -1,14 +1,14 @@
-"""The HTTP session that prometheus-api-client works on; it makes up for what that lacks.
+"""The HTTP session of prometheus-api-client, with deadlines, forms and checked answers.
 
 By default, the library waits indefinitely, retries for ten seconds beyond any timeout, puts a
-POST's query into the URL, sends one token for life, and throws away status, warnings and
-result type. It does take a session of ours, though: this one sends form bodies, reads the
-token each time, holds one deadline over a request, and hands on only complete answers.
+POST's query into the URL, reads the token only once, and drops status, warnings and result type.
+But it accepts a session: this one sends form bodies, reads the token for each request, has one
+deadline for a request, and passes on only complete answers.
 
-Rows are handed on while the answer is parsed, and answers are parsed one at a time: parsed JSON
-takes ten times the room of its text, and that of five thousand products would be most of the
-operator's memory. Nothing is lost by waiting, as Python parses one at a time anyway; only what is
-urgent doesn't wait for seconds of others.
+Rows are passed on while the answer is parsed, and answers are parsed one at a time: parsed JSON
+takes ten times the memory of its text, and that of five thousand products would be most of the
+operator's memory. Waiting costs nothing, as Python parses one at a time anyway; only urgent queries
+don't wait for others.
 """
 
 import json
@@ -30,7 +30,7 @@ from sluicegate.prometheus.errors import (
 
 T_co = TypeVar("T_co", covariant=True)
 Row = dict[str, Any]
-"""A row of a range query as JSON has it: `{"metric": {…}, "values": [[time, "value"], …]}`."""
+"""A row of a range query as JSON: `{"metric": {…}, "values": [[time, "value"], …]}`."""
 
 _ROW: Final = frozenset({"metric", "values"})
 _ANNOTATIONS: Final = ("PromQL warning", "PromQL info")
@@ -39,21 +39,21 @@ _SERVER_ERROR: Final = 500
 _BUSY: Final = 429
 _OK: Final = 200
 _QUOTED: Final = 300
-"""Characters of a foreign answer that fit in a message."""
+"""Characters of an answer that are quoted in a message."""
 
 
 class Reader(Protocol[T_co]):
-    """Takes in the rows of one answer."""
+    """Consumer of the rows of one answer."""
 
     def take(self, row: Row) -> None:
-        """Take in a row, perhaps one without values; `MalformedAnswer` if it can't be read."""
+        """Read a row, which may have no values; `MalformedAnswer` if it can't be read."""
 
     def result(self) -> T_co:
-        """What was made of all rows; asked for when the whole answer holds."""
+        """Return the result of all rows; called when the whole answer is valid."""
 
 
 class CheckedAnswer(requests.Response):
-    """An answer that was read whole and holds; in place of its rows stands what was made of them."""
+    """A complete and valid answer; its rows are replaced by the reader's result."""
 
     def __init__(self, result: object) -> None:
         super().__init__()
@@ -71,9 +71,9 @@ class QuerySession(requests.Session):
     Attributes
     ----------
     reader
-        Makes what takes the rows of an answer in.
+        Factory of the reader of an answer's rows.
     turn
-        Held while an answer is parsed; the sessions of all threads share it.
+        Lock that is held while an answer is parsed; the sessions of all threads share it.
     """
 
     reader: Callable[[], Reader[object]]
@@ -82,7 +82,7 @@ class QuerySession(requests.Session):
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__()
         self._endpoint = endpoint
-        # A proxy or a netrc of the environment has no say in where measurements come from.
+        # A proxy or a netrc of the environment must not change the source of measurements.
         self.trust_env = False
         self.verify = str(endpoint.ca_file) if endpoint.ca_file else True
 
@@ -116,7 +116,7 @@ class QuerySession(requests.Session):
         return {"Authorization": f"Bearer {token}"}
 
     def _read(self, response: requests.Response, deadline: float) -> bytearray:
-        """The body, if it ends before the deadline and the limit."""
+        """Return the body, if it ends before the deadline and within the limit."""
         body = bytearray()
         for chunk in response.iter_content(_CHUNK):
             body += chunk
@@ -133,13 +133,13 @@ class QuerySession(requests.Session):
 
 
 def read_rows(status: int, body: bytearray, take: Callable[[Row], None]) -> None:
-    """Hand on the rows of an answer that says success and is complete; our own errors otherwise."""
+    """Pass on the rows of a successful and complete answer; raise a PrometheusError otherwise."""
 
-    def taken(found: Row) -> Row | None:
-        if found.keys() >= _ROW:
-            take(found)
+    def taken(value: Row) -> Row | None:
+        if value.keys() >= _ROW:
+            take(value)
             return None
-        return found
+        return value
 
     _check_status(status, body)
     try:
@@ -162,7 +162,7 @@ def _check_status(status: int, body: bytearray) -> None:
 
 
 def _result(envelope: object, body: bytearray) -> list[object]:
-    """What is left of the rows in a complete matrix: None for each that was taken."""
+    """Return the remains of the rows in a complete matrix: None for each that was taken."""
     if not isinstance(envelope, dict) or envelope.get("status") != "success":
         raise PrometheusUnavailable(f"Prometheus reports no success: {_excerpt(body)}")
     if warnings := _about_data(envelope.get("warnings")):
@@ -177,10 +177,10 @@ def _result(envelope: object, body: bytearray) -> list[object]:
 
 
 def _about_data(warnings: object) -> list[object]:
-    """The warnings that say that data is missing.
+    """Return the warnings about missing data.
 
-    What the engine says of series that it left out, as they are native histograms for instance,
-    is no reason to believe none of the others.
+    Warnings of the engine about series that it left out, such as native histograms, don't
+    invalidate the others.
     """
     listed = warnings if isinstance(warnings, list) else [warnings] if warnings else []
     return [one for one in listed if not str(one).startswith(_ANNOTATIONS)]

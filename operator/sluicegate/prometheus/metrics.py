@@ -30,16 +30,16 @@ ROWS_SKIPPED: Final = Counter(
 
 ANSWERED: Final = "answered"
 ABANDONED: Final = "abandoned"
-"""Given up by the fetch that it belonged to, as that took too long in all."""
+"""Result of a query that was ended because its fetch as a whole took too long."""
 _RESULTS: Final = {
     QueryRejected: "rejected",
     PartialAnswer: "partial",
     MalformedAnswer: "malformed",
 }
 for _result in (ANSWERED, ABANDONED, "unavailable", *_RESULTS.values()):
-    QUERIES.labels(_result)  # a counter that appears with its first failure has no rate
+    QUERIES.labels(_result)  # a counter that only exists after the first failure has no rate
 
 
 def result_of(error: PrometheusError) -> str:
-    """How a failed query is counted."""
+    """Return the label by which a failed query is counted."""
     return _RESULTS.get(type(error), "unavailable")

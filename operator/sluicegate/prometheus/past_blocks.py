@@ -1,4 +1,4 @@
-"""Blocks of a stretch of the past, of a few products: for records and ledgers, not for decisions."""
+"""Blocks of the past, of a few products: for records and ledgers, not for decisions."""
 
 import asyncio
 from collections import defaultdict
@@ -26,14 +26,16 @@ _BY_VERSION: Final = frozenset(
         QueryKind.TARGETS,
     }
 )  # fmt: skip
-UNASKED: Final = frozenset({QueryKind.CPU, QueryKind.MEMORY, QueryKind.GATEWAY, QueryKind.GAUGES})
-"""Facts of a moment, and what has no counts."""
+NOT_FOR_THE_PAST: Final = frozenset(
+    {QueryKind.CPU, QueryKind.MEMORY, QueryKind.GATEWAY, QueryKind.GAUGES}
+)
+"""Queries that aren't sent for the past: for facts at one time, and without counts."""
 MOST_POINTS: Final = 1_200
-"""Blocks of one query: some four days of five minutes."""
+"""Most blocks of one query: some four days of five minutes."""
 
 
 @dataclass(frozen=True, slots=True)
-class AskedBlocks:
+class BlockRequest:
     """Some products, and the blocks `indexes` of `step` seconds."""
 
     targets: tuple[Target, ...]
@@ -43,45 +45,45 @@ class AskedBlocks:
 
 async def ask_blocks(
     source: Source,
-    asked: AskedBlocks,
+    request: BlockRequest,
     timing: Timing,
     *,
     namespaces: tuple[str, ...] = (),
     gateway: GatewayMetric | None = None,
 ) -> tuple[Answers, str]:
-    """What the operator's own queries say of these blocks, and why some of it isn't known.
+    """Return the answers for these blocks to the operator's own queries, and why some are missing.
 
     Raises
     ------
     PrometheusError
-        Nothing came in two minutes.
+        There is no answer after two minutes.
     """
     batch = Batch(
         source,
-        asked.indexes,
-        asked.step,
+        request.indexes,
+        request.step,
         urgent=False,
-        quarantine=Quarantine(asked.step),
+        quarantine=Quarantine(request.step),
         namespaces=namespaces,
-        everybody=asked.targets,
+        all_targets=request.targets,
         gateway=gateway,
     )
-    scope, needs = named_scope(asked.targets), needs_of(asked.targets)
+    scope, needs = named_scope(request.targets), needs_of(request.targets)
     parts = [
-        Part(query, scope, asked.targets, asked.indexes)
-        for query in render_queries(scope, asked.step, needs, gateway=gateway)
-        if query.kind not in UNASKED
+        Part(query, scope, request.targets, request.indexes)
+        for query in render_queries(scope, request.step, needs, gateway=gateway)
+        if query.kind not in NOT_FOR_THE_PAST
     ]
-    parts += await own_parts(asked.targets, asked.indexes, asked.step)
+    parts += await own_parts(request.targets, request.indexes, request.step)
     try:
         async with asyncio.timeout(FETCH_SECONDS):
             await batch.ask_all(parts, ())
     except TimeoutError as error:
-        said = f"no answer about {len(asked.targets)} products in {FETCH_SECONDS:g} s"
-        raise PrometheusError(said) from error
+        message = f"no answer about {len(request.targets)} products in {FETCH_SECONDS:g} s"
+        raise PrometheusError(message) from error
     answers = Answers(
-        asked.indexes,
-        asked.step,
+        request.indexes,
+        request.step,
         timing.scrape_seconds,
         tables=batch.tables,
         failed=frozenset(batch.failures),
@@ -91,7 +93,7 @@ async def ask_blocks(
 
 
 def with_every_version(answers: Answers, targets: Sequence[Target]) -> list[Target]:
-    """The targets with all versions that have any series, gone ones included."""
+    """Return the targets with all versions that have any series, also deleted ones."""
     versions: dict[tuple[str, str], set[str]] = defaultdict(set)
     for kind in _BY_VERSION:
         for namespace, product, version, *_ in answers.table(kind):
@@ -111,7 +113,7 @@ class Era:
 
     Attributes
     ----------
-    end : in seconds; blocks that end later are of another era.
+    end : in seconds; blocks that end later belong to another era.
     """
 
     target: Target
@@ -120,7 +122,7 @@ class Era:
 
 @dataclass(slots=True)
 class PastBlocks:
-    """Blocks of one product by version and SLO, oldest first; why some could not be read."""
+    """Blocks of one product by version and SLO, oldest first, and the reasons why some are missing."""
 
     step: int
     blocks: dict[tuple[str, str], list[Block]]
@@ -129,41 +131,44 @@ class PastBlocks:
 
 @dataclass(frozen=True, slots=True)
 class PastReader:
-    """Reads a product's past block by block, as the operator read it at that time."""
+    """Reader of a product's past, block by block, as the operator read it at that time."""
 
     source: Source
     timing: Timing
     gateway: GatewayMetric | None = None
 
     async def read(self, eras: list[Era], indexes: range, step: int) -> PastBlocks:
-        """The blocks `indexes` of `step` seconds; what isn't answered is UNAVAILABLE.
+        """Return the blocks `indexes` of `step` seconds; those without an answer are UNAVAILABLE.
 
         Raises
         ------
         PrometheusError
-            Prometheus doesn't say what it scraped.
+            The query for the targets fails.
         """
         past = PastBlocks(step, {}, [])
         for first in range(indexes.start, indexes.stop, MOST_POINTS):
             piece = range(first, min(first + MOST_POINTS, indexes.stop))
-            asked = AskedBlocks((eras[0].target,), piece, step)
+            request = BlockRequest((eras[0].target,), piece, step)
             answers, problem = await ask_blocks(
-                self.source, asked, self.timing, gateway=self.gateway
+                self.source, request, self.timing, gateway=self.gateway
             )
             if QueryKind.TARGETS in answers.failed:
                 raise PrometheusError(problem)
-            told = [problem] if problem else []
-            told += [
+            problems = [problem] if problem else []
+            problems += [
                 f"{kind}: Prometheus refused {len(indexes)} blocks, or its answer is unusable"
                 for (kind, _), indexes in sorted(answers.spoiled.items())
             ]
-            past.problems += [one for one in told if one not in past.problems]
+            past.problems += [each for each in problems if each not in past.problems]
             _take(past, answers, eras)
         return past
 
 
 def _take(past: PastBlocks, answers: Answers, eras: list[Era]) -> None:
-    """Requests that reached no pod are failures of the version that was stable at that time."""
+    """Add the answers to the past, in each era.
+
+    Requests for which there was no pod are failures of the version that was stable at that time.
+    """
     after = 0
     for era in eras:
         mine = [at for at in answers.indexes if after < at * answers.block_seconds <= era.end]

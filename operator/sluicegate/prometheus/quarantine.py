@@ -1,8 +1,8 @@
-"""Whom one query can't be asked about: found once, left out of the queries that serve all, retried.
+"""Quarantine: products for which a query fails; the queries for all leave them out, and they are retried.
 
 A query that Prometheus refuses, or that has an unusable answer, is split until only the products
-for which it fails are left (see `query_batch`). They are kept here, so that the next block doesn't
-pay for the search again. There is one quarantine per length of block.
+for which it fails are left (see `query_batch`). They are kept here, so that the search isn't
+repeated for the next block. There is one quarantine for each block length.
 """
 
 import logging
@@ -19,17 +19,17 @@ from sluicegate.slo.queries import QueryKind
 logger = logging.getLogger(__name__)
 
 LONGEST_PAUSE_SECONDS: Final = 600
-"""Between two tries, at most: less than the alert looks back."""
+"""Longest pause between two tries: less than the alert's window."""
 TRIES_PER_FETCH: Final = 16
 _NEVER: Final = 2**62
 ANYWHERE: Final = ""
-"""In the place of a namespace: pods of no product that needs a query, where there is none."""
+"""Instead of a namespace: pods of no product that needs a query, in any namespace."""
 OTHERS: Final = ""
-"""In the place of a product: pods of the namespace that belong to no product that needs it."""
+"""Instead of a product: pods of the namespace that belong to no product that needs the query."""
 
 
 class Place(NamedTuple):
-    """What can't be asked about whom; see `ANYWHERE` and `OTHERS`."""
+    """Kind of query, namespace and product that are left out; see `ANYWHERE` and `OTHERS`."""
 
     kind: QueryKind
     namespace: str
@@ -38,9 +38,9 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Why, and the index of the block at which it is tried again, after a pause of so many blocks.
+    """Reason of a quarantine, index of the block of the next try, and the pause in blocks.
 
-    `beside` says that the product doesn't need the query: its pods spoil it for others.
+    `beside` is true if the product doesn't need the query, but its pods make it fail for others.
     """
 
     why: str
@@ -50,65 +50,65 @@ class Entry:
 
 
 class Quarantine:
-    """The places that one length of block is asked about apart, or not at all."""
+    """Places that are left out of the queries of one block length."""
 
     def __init__(self, block_seconds: int) -> None:
         self._longest = max(LONGEST_PAUSE_SECONDS // block_seconds, 1)
         self._entries: dict[Place, Entry] = {}
         self._unsplit: dict[QueryKind, int] = {}
-        """Kinds that were refused about everybody, with the block until which that is believed."""
+        """Kinds that were refused for all targets, with the block until which the search is paused."""
 
     def note(self, place: Place, entry: Entry) -> None:
-        """Leave out from now on what a query failed for; logged once."""
+        """Leave a place out from now on; it is logged once."""
         if place not in self._entries:
-            logger.warning(_TEXT, place.kind, _whose(place), look_at(place.kind), entry.why)
+            logger.warning(_TEXT, place.kind, _whose(place), cause_hint(place.kind), entry.why)
             self._entries[place] = entry
 
     def failed_again(self, place: Place, index: int) -> None:
-        """Wait for twice as long before the next try."""
+        """Double the pause before the next try."""
         if (entry := self._entries.get(place)) is not None:
             pause = min(2 * entry.pause, self._longest)
             self._entries[place] = replace(entry, due=index + pause, pause=pause)
 
     def release(self, place: Place) -> None:
-        """Ask about a place together with the others again."""
+        """Include a place again in the queries for all."""
         if self._entries.pop(place, None) is not None:
             logger.info("the %s query for %s succeeds again", place.kind, _whose(place))
 
-    def believe_refused(self, kind: QueryKind, index: int) -> None:
-        """All were refused: no single product is the cause, and the search is paused."""
+    def pause_search(self, kind: QueryKind, index: int) -> None:
+        """Pause the search for a kind of query that failed for all: no single product is the cause."""
         self._unsplit[kind] = index + self._longest
 
     def may_split(self, kind: QueryKind, index: int) -> bool:
-        """Whether it makes sense to search for whom this kind fails."""
+        """Return whether the products for which this kind fails may be searched."""
         return self._unsplit.get(kind, index) <= index
 
     def of_the_past(self) -> "Quarantine":
-        """The same places for a query about longer blocks; what is found with it is its own."""
+        """Copy the places for a query about longer blocks; the copy is independent."""
         other = Quarantine(1)
         other._entries = {place: replace(one, due=_NEVER) for place, one in self._entries.items()}
         return other
 
-    def prune(self, targets: Iterable[Target], everybody: Iterable[Target]) -> None:
-        """Forget products that are no longer targets, and other pods that are gone."""
+    def prune(self, targets: Iterable[Target], all_targets: Iterable[Target]) -> None:
+        """Drop products that are no longer targets, and other pods that don't exist any more."""
         if not self._entries:
             return
-        keys, known = ({target.key for target in each} for each in (targets, everybody))
+        keys, all_keys = ({target.key for target in each} for each in (targets, all_targets))
         namespaces = {key.namespace for key in keys} | {ANYWHERE}
         self._entries = {
             place: entry
             for place, entry in self._entries.items()
             if (place.product == OTHERS and place.namespace in namespaces)
-            or ProductKey(place.namespace, place.product) in (known if entry.beside else keys)
+            or ProductKey(place.namespace, place.product) in (all_keys if entry.beside else keys)
         }
 
     # ---- reading ---------------------------------------------------------------------------
     def concerns(self, kind: QueryKind) -> bool:
-        """Whether there is anything that this kind isn't asked about together with the others."""
+        """Return whether any place is left out of this kind."""
         return any(place.kind is kind for place in self._entries)
 
     def held(self, kind: QueryKind) -> dict[ProductKey, str]:
-        """The products that this kind isn't asked about, and why."""
+        """Return the products that are left out of this kind, with the reason."""
         return {
             ProductKey(place.namespace, place.product): entry.why
             for place, entry in self._entries.items()
@@ -116,9 +116,9 @@ class Quarantine:
         }
 
     def due(self, index: int, *, own: bool = False) -> list[Place]:
-        """What is to be tried at this block; those that have waited longest come first.
+        """Return the places that are retried at this block; those that have waited longest come first.
 
-        Products' own queries are tried apart: however many fail, none takes the place of another try.
+        Products' own queries are retried separately, so that they don't delay the retry of others.
         """
         ripe = [
             (entry.due, place)
@@ -134,10 +134,10 @@ class Quarantine:
         ordinary: Callable[[Sequence[Target]], Sequence[Scope]],
         limit: int,
     ) -> Sequence[Scope]:
-        """What to ask instead of what is `ordinary`, so that nothing here is matched.
+        """Return the scopes to query instead of `ordinary`, so that no place in quarantine is matched.
 
-        Namespaces with a product in quarantine are asked about by the names of the others: a
-        matcher can leave out a name, but no pair of a namespace and a name.
+        In namespaces with a product in quarantine the others are named: a matcher can exclude a
+        name, but no pair of a namespace and a name.
         """
         held: AbstractSet[ProductKey] = self.held(kind).keys()
         apart = {place.namespace for place in self._entries if place.kind is kind}
@@ -153,7 +153,7 @@ class Quarantine:
 
 
 def scope_of(place: Place, namespaces: tuple[str, ...]) -> Scope:
-    """The scope by which a place is tried; `namespaces` are those that the operator watches."""
+    """Return the scope by which a place is retried; `namespaces` are those that the operator watches."""
     if place.namespace == ANYWHERE:
         return Scope(namespaces=namespaces)
     if place.product == OTHERS:
@@ -162,7 +162,7 @@ def scope_of(place: Place, namespaces: tuple[str, ...]) -> Scope:
 
 
 def covered_by(scope: Scope, targets: Iterable[Target]) -> tuple[Target, ...]:
-    """The products that a scope reads."""
+    """Return the products that a scope reads."""
     namespaces, products = frozenset(scope.namespaces), frozenset(scope.products)
     return tuple(
         target
@@ -173,10 +173,10 @@ def covered_by(scope: Scope, targets: Iterable[Target]) -> tuple[Target, ...]:
 
 
 def halve(scope: Scope, targets: Sequence[Target]) -> list[tuple[Scope, tuple[Target, ...]]]:
-    """Narrower scopes that read the same products; none for one product alone.
+    """Return narrower scopes that read the same products; none for one product alone.
 
-    Namespaces are halved until one is left; then its products are named and no others, which
-    leaves out pods that belong to none of them; then the names are halved.
+    Namespaces are halved until one is left; then only its products are named, which excludes pods
+    that belong to none of them; then the names are halved.
     """
     covered = list(covered_by(scope, targets))
     namespaces = sorted({target.key.namespace for target in covered})
@@ -207,8 +207,8 @@ _TEXT: Final = (
 )
 
 
-def look_at(kind: QueryKind) -> str:
-    """Where to fix the cause of a failing query."""
+def cause_hint(kind: QueryKind) -> str:
+    """Return a hint at the place to fix the cause of a failing query."""
     if kind in {QueryKind.GATEWAY, QueryKind.SENT}:
         return "check the series of its Services and routes in the gateway's request counters"
     return "fix what its pods expose at /metrics, or delete them"

@@ -1,12 +1,11 @@
-"""The queries of one fetch: asked together, each answered or failed on its own.
+"""The queries of one fetch, sent together; each is answered or fails on its own.
 
-A query is about many products, and Prometheus refuses or answers it as a whole. One that is
-refused, or has an unusable answer, is split and asked again until only the products remain that
-it fails for; nothing is split where Prometheus doesn't answer at all. If each product alone is
-answered, other pods cause the failure, and are searched for in the same way.
-With S namespaces and at most P products in one of them, each search costs at most
-2 ⌈log₂ S⌉ + 2 ⌈log₂ P⌉ + 4 queries of the kind, in the fetch in which one begins to fail, and none
-while nothing fails.
+A query is about many products, and Prometheus refuses or answers it as a whole. If it is refused,
+or its answer is unusable, it is split and sent again until only the products remain that it fails
+for; nothing is split if Prometheus doesn't answer at all. If the query succeeds for each product
+alone, other pods cause the failure, and are searched in the same way. With S namespaces and at most
+P products in one of them, each search needs at most 2 ⌈log₂ S⌉ + 2 ⌈log₂ P⌉ + 4 queries of the
+kind, in the fetch in which one begins to fail, and none while nothing fails.
 """
 
 import asyncio
@@ -45,20 +44,21 @@ from sluicegate.slo.queries import (
 )
 
 MOST_SPLITS: Final = 128
-"""Queries of one kind that a fetch may spend on a search; the next one goes on with it."""
+"""Most queries of one kind that a fetch may spend on a search; the next fetch continues it."""
 TIMES_HALVED: Final = 3
-"""How often the blocks of one product are halved: few of them may cause the failure."""
+"""Number of times that the blocks of one product are halved: few of them may cause the failure."""
 ALONE_SECONDS: Final = 15.0
-"""For all products' own queries of a fetch: what serves all waits for them no longer."""
-NOBODY: Final = "-"
-"""No label of a pod can be this."""
+"""Timeout of all products' own queries of a fetch, so that they don't delay the queries for all."""
+NO_PRODUCT: Final = "-"
+"""Value that no label of a pod can have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A query, and what it reads: `targets` within `scope`, in the blocks `indexes`.
+    """A query and its subject: `targets` within `scope`, in the blocks `indexes`.
 
-    `needs` are those of others, where the targets are asked about because they spoil their query.
+    `needs` are those of other products, if the targets are read only because they make their query
+    fail.
     """
 
     query: Query
@@ -75,20 +75,20 @@ class Part:
 
 
 class Batch:
-    """The queries of one fetch while they are under way.
+    """The queries of one fetch while they are in flight.
 
     Attributes
     ----------
     tables
-        What was answered, by kind.
+        Answers by kind.
     failures
-        Why a kind as a whole wasn't.
+        Reasons why a kind as a whole has no answer.
     spoiled
         Blocks of products that a kind has no answer for.
     reasons
-        Why a product's newest block isn't known, by kind.
+        Reasons why a product's newest block is missing, by kind.
     released
-        Products that are answered again: what was missed can be read.
+        Products whose query succeeds again, so that their missing blocks can be read.
     """
 
     def __init__(
@@ -100,10 +100,13 @@ class Batch:
         urgent: bool,
         quarantine: Quarantine,
         namespaces: tuple[str, ...] = (),
-        everybody: tuple[Target, ...] = (),
+        all_targets: tuple[Target, ...] = (),
         gateway: GatewayMetric | None = None,
     ) -> None:
-        """`everybody` are the products of all lengths: a query about pods may read theirs, too."""
+        """Store the settings.
+
+        `all_targets` are the products of all lengths, as a query about pods may read theirs, too.
+        """
         self._prometheus = prometheus
         self._indexes = indexes
         self._newest = indexes[-1]
@@ -111,7 +114,7 @@ class Batch:
         self._urgent = urgent
         self._quarantine = quarantine
         self._namespaces = namespaces
-        self._everybody = everybody
+        self._all_targets = all_targets
         self._gateway = gateway
         self._open: Counter[QueryKind] = Counter()
         self._splits: Counter[QueryKind] = Counter()
@@ -127,13 +130,13 @@ class Batch:
 
     @property
     def problem(self) -> str:
-        """What failed, in words; empty when all was answered."""
+        """The failures in words; empty if every query was answered."""
         return "; ".join(f"{kind}: {why}" for kind, why in sorted(self.failures.items()))
 
     async def ask_all(self, parts: Sequence[Part], tried: Sequence[Target]) -> None:
-        """Ask about the targets first: when that fails the rest needn't be asked.
+        """Query the targets first, then the rest: if the first fails, the rest isn't sent.
 
-        What is in quarantine is left out of the parts; for the products `tried` it is tried again.
+        The parts don't contain places in quarantine; those of the products `tried` are retried.
         """
         own = QueryKind.PROMQL
         held = self._quarantine.held(own)
@@ -156,8 +159,8 @@ class Batch:
             self._remember()
 
     async def _ask_alone(self, tried: Sequence[Target]) -> None:
-        """Ask products' own queries: last, and those in quarantine after those that aren't."""
-        random.shuffle(self._alone)  # where time isn't enough, not the same always come last
+        """Send products' own queries: after all others, and those in quarantine last."""
+        random.shuffle(self._alone)  # so that a timeout doesn't always affect the same products
         tries = self._quarantine.due(self._newest, own=True) if tried else []
         try:
             async with asyncio.timeout(ALONE_SECONDS):
@@ -167,7 +170,7 @@ class Batch:
             self._give_up_alone(ALONE_SECONDS, "the products' own queries")
 
     def give_up(self, seconds: float) -> None:
-        """What isn't answered by now has failed."""
+        """Mark each query without an answer as failed."""
         for kind in +self._open:
             self.failures.setdefault(kind, f"no answer within {seconds:g} s in all")
         self._give_up_alone(seconds, "all queries")
@@ -180,10 +183,10 @@ class Batch:
             self._spoil(part.query.kind, part.owner, part.indexes, why)
 
     def _remember(self) -> None:
-        """Put into quarantine what was found, unless the search for it found everybody."""
+        """Put the products that were found into quarantine, unless these are all."""
         for kind, spent in self._splits.items():
             if spent >= MOST_SPLITS and kind not in self._answered:
-                self._quarantine.believe_refused(kind, self._newest)
+                self._quarantine.pause_search(kind, self._newest)
                 for reasons in self.reasons.values():
                     reasons.pop(kind, None)
         for place, entry in self._found.items():
@@ -195,7 +198,7 @@ class Batch:
         self._open[part.query.kind] -= 1
 
     async def _answer_alone(self, part: Part) -> None:
-        """Ask a product's own query: whatever it fails with is that product's alone."""
+        """Send a product's own query; a failure concerns that product alone."""
         try:
             await self._take(part)
         except PrometheusError as error:
@@ -205,7 +208,7 @@ class Batch:
         self._alone.remove(part)
 
     async def _ask(self, part: Part) -> bool:
-        """Ask, and for less where that fails; whether the part as a whole was answered."""
+        """Send a query, and smaller ones if it fails; return whether the part as a whole was answered."""
         try:
             await self._take(part)
         except (QueryRejected, MalformedAnswer) as error:
@@ -217,7 +220,7 @@ class Batch:
         return True
 
     async def _take(self, part: Part) -> None:
-        """Ask for a part and take its answer in."""
+        """Send a query and read its answer."""
         kind, step = part.query.kind, self._step
         alone = kind is QueryKind.PROMQL
         skipped: dict[ProductKey, str] = {}
@@ -251,7 +254,7 @@ class Batch:
         if not splits or not await self._answers_at_all():
             self._fail(part, why)
         elif not pieces:
-            self._blame(part, why)
+            self._quarantine_product(part, why)
         elif not self._may_spend(kind, len(pieces)):
             self._fail(part, why)
         else:
@@ -260,26 +263,26 @@ class Batch:
                 await self._search_beside(part, pieces, "" if oversized else why)
 
     def _fail(self, part: Part, why: str) -> None:
-        """A kind isn't answered; what is asked for others' sake was answered for theirs."""
+        """Mark a kind as failed; for a query on behalf of other products their own answer remains."""
         if part.needs is None:
             self.failures.setdefault(part.query.kind, why)
 
     def _may_spend(self, kind: QueryKind, queries: int) -> bool:
-        """Whether a search may go on; then these queries are its."""
+        """Reserve queries for a search; return whether the limit allows it."""
         spent = self._splits[kind] + queries
         self._splits[kind] = min(spent, MOST_SPLITS)
         return spent <= MOST_SPLITS
 
     async def _answers_at_all(self) -> bool:
-        """Whether Prometheus answers a query about no product; asked once per fetch."""
+        """Return whether Prometheus answers a query about no product; sent once for each fetch."""
         if self._answers is None:
-            self._answers = asyncio.create_task(self._ask_about_nobody())
+            self._answers = asyncio.create_task(self._ask_about_no_product())
         return await self._answers
 
-    async def _ask_about_nobody(self) -> bool:
+    async def _ask_about_no_product(self) -> bool:
         kind, end = QueryKind.TARGETS, self._newest * self._step
-        nobody = Scope(namespaces=self._namespaces, products=(NOBODY,))
-        query = Query(kind, render_targets(nobody, self._step))
+        no_product = Scope(namespaces=self._namespaces, products=(NO_PRODUCT,))
+        query = Query(kind, render_targets(no_product, self._step))
         try:
             await self._prometheus.query_range(
                 query.text,
@@ -294,7 +297,7 @@ class Batch:
         return True
 
     def _pieces(self, part: Part) -> list[Part]:
-        """What to ask instead; nothing where one product in few blocks is all that is left."""
+        """Return the parts to query instead; none if it is one product in few blocks."""
         narrower = halve(part.scope, _asking(part))
         if narrower:
             return [piece for half in narrower for piece in self._render(part, *half)]
@@ -316,8 +319,8 @@ class Batch:
         queries = render_queries(scope, self._step, needs, gateway=self._gateway)
         return [query for query in queries if query.kind is kind]
 
-    def _blame(self, part: Part, why: str) -> None:
-        """A part that can't be split fails: its one product is to be left out from now on."""
+    def _quarantine_product(self, part: Part, why: str) -> None:
+        """Put the only product of a part that can't be split into quarantine."""
         kind = part.query.kind
         guilty = covered_by(part.scope, _asking(part))
         if not guilty:
@@ -327,14 +330,14 @@ class Batch:
             self._note(Place(kind, *key), why, part)
 
     async def _search_beside(self, part: Part, pieces: Sequence[Part], why: str) -> None:
-        """All products of a part are answered alone: other pods that it reads cause the failure.
+        """Search the other pods that cause a failure, as each product of a part succeeds alone.
 
-        Without a `why` there may be no cause but the size of the whole answer.
+        Without a `why` the size of the whole answer may be the only cause.
         """
         if part.needs is None:
             part = replace(part, needs=_needs(part.query, _asking(part)))
-            read = {one.key for each in pieces for one in covered_by(each.scope, self._everybody)}
-            beside = [one for one in self._everybody if one.key not in read]
+            read = {one.key for each in pieces for one in covered_by(each.scope, self._all_targets)}
+            beside = [one for one in self._all_targets if one.key not in read]
             halves = halve(part.scope, beside)
             searched = [piece for half in halves for piece in self._render(part, *half)]
             if not self._may_spend(part.query.kind, len(searched)):
@@ -342,29 +345,36 @@ class Batch:
             if not all(await asyncio.gather(*map(self._ask, searched))):
                 return
         if why:
-            await self._blame_nobody(part, pieces, why)
+            await self._quarantine_others(part, pieces, why)
 
-    async def _blame_nobody(self, part: Part, pieces: Sequence[Part], why: str) -> None:
-        """What fails is of pods that belong to no product."""
+    async def _quarantine_others(self, part: Part, pieces: Sequence[Part], why: str) -> None:
+        """Put the pods that belong to no product into quarantine."""
         if part.scope.products:
             await self._search_by_chance(part, why)
             return
-        asked = {namespace for piece in pieces for namespace in piece.scope.namespaces}
-        alone = next(iter(asked)) if len(asked) == 1 and pieces[0].scope.products else ANYWHERE
-        if alone or not part.scope.namespaces or not asked.issuperset(part.scope.namespaces):
+        namespaces = {namespace for piece in pieces for namespace in piece.scope.namespaces}
+        alone = (
+            next(iter(namespaces))
+            if len(namespaces) == 1 and pieces[0].scope.products
+            else ANYWHERE
+        )
+        if alone or not part.scope.namespaces or not namespaces.issuperset(part.scope.namespaces):
             self._note(Place(part.query.kind, alone, OTHERS), why, part)
 
     async def _search_by_chance(self, part: Part, why: str) -> None:
-        """Two names in two namespaces match four ways: find the namespace where pods bear another's."""
+        """Find the namespace whose pods have the name of another namespace's product.
+
+        Two names in two namespaces match four pairs.
+        """
         namespaces, failed = part.scope.namespaces, False
         while len(namespaces) > 1 or not failed:
             half = namespaces[: (len(namespaces) + 1) // 2]
-            asked = list(self._render(part, replace(part.scope, namespaces=half), ()))
-            if not self._may_spend(part.query.kind, len(asked)):
+            pieces = list(self._render(part, replace(part.scope, namespaces=half), ()))
+            if not self._may_spend(part.query.kind, len(pieces)):
                 return
             try:
-                for one in asked:
-                    await self._take(one)
+                for piece in pieces:
+                    await self._take(piece)
             except (QueryRejected, MalformedAnswer):
                 namespaces, failed = half, True
             except PrometheusError:
@@ -372,7 +382,7 @@ class Batch:
             else:
                 namespaces, failed = namespaces[len(half) :], False
                 if not namespaces:
-                    return  # it is over
+                    return  # the cause is found
         self._note(Place(part.query.kind, namespaces[0], OTHERS), why, part)
 
     def _note(self, place: Place, why: str, part: Part) -> None:
@@ -381,15 +391,15 @@ class Batch:
             self._found.setdefault(place, entry)
 
     async def _try(self, place: Place, tried: Sequence[Target]) -> None:
-        """Ask again for the newest block of what is left out."""
+        """Query the newest block of a place in quarantine again."""
         scope = scope_of(place, self._namespaces)
         covered = covered_by(scope, tried)
         newest = self._indexes[-1:]
         needs = needs_of(covered)
         own = bool(covered) and place.product != OTHERS and needs.asks(place.kind)
         alone = place.kind is QueryKind.PROMQL
-        asked = self._queries(place.kind, scope, needs if own else needs_of(tried))
-        parts = [Part(query, scope, covered, newest) for query in asked]
+        queries = self._queries(place.kind, scope, needs if own else needs_of(tried))
+        parts = [Part(query, scope, covered, newest) for query in queries]
         try:
             for part in _own_parts(covered, newest, self._step) if alone else parts:
                 await self._take(part)
@@ -408,13 +418,13 @@ class Batch:
 
 
 def _needs(query: Query, targets: Iterable[Target]) -> Needs:
-    """What these products need of what a query asks for."""
+    """Return the needs of these products, as far as a query reads them."""
     needs = needs_of(targets)
     return needs.only(query.names) if query.names else needs
 
 
 def _asking(part: Part) -> list[Target]:
-    """The products that a part is asked about; others may have such series, too."""
+    """Return the products that a part is about; other products may have such series, too."""
     kind = part.query.kind
     if part.needs is not None:
         return list(part.targets)
@@ -422,14 +432,14 @@ def _asking(part: Part) -> list[Target]:
 
 
 def has_own(target: Target) -> bool:
-    """Whether a product brings queries of its own."""
+    """Return whether a product has queries of its own."""
     return any(slo.promql for slo in target.slos.values())
 
 
 async def own_parts(targets: Iterable[Target], indexes: range, step: int) -> list[Part]:
-    """The queries that single products bring: one for each indicator of PromQL.
+    """Return the queries that single products need: one for each indicator of PromQL.
 
-    One that can't be bound is asked by nobody; the product is InvalidSpec. Expressions are parsed
+    An expression that can't be bound isn't sent; the product is InvalidSpec. Expressions are parsed
     in a thread: thousands may take seconds.
     """
     owners = list(filter(has_own, targets))
@@ -451,11 +461,11 @@ def _own_parts(targets: Iterable[Target], indexes: range, step: int) -> Iterator
 
 
 def needs_of(targets: Iterable[Target]) -> Needs:
-    """What these products ask for together."""
-    asked = tuple(targets)
-    indicators = (slo for target in asked for slo in target.slos.values())
+    """Combine the needs of these products."""
+    every = tuple(targets)
+    indicators = (slo for target in every for slo in target.slos.values())
     return Needs.of(
         indicators,
-        markets=any(target.markets for target in asked),
-        paired=any(target.paired for target in asked),
+        markets=any(target.markets for target in every),
+        paired=any(target.paired for target in every),
     )

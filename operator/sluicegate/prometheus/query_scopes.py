@@ -1,4 +1,4 @@
-"""How products are split over queries. Pure arithmetic."""
+"""The distribution of products over queries. Pure arithmetic."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,18 +9,20 @@ from sluicegate.prometheus.targets import Target
 from sluicegate.slo.promql import Scope
 
 NAMES_PER_SCOPE: Final = 5_000
-"""Namespaces, and products, that a scope names at most, whatever its limit.
+"""Most namespaces, and most products, that a scope names, whatever its limit.
+
+A count repeats its matchers thirteen times. With names of full length, 63 and 40 characters, that
+is 7 MB, and a server reads no more than `LONGEST_QUERY`.
 
 A count repeats its matchers thirteen times. With names of full length, 63 and 40 characters,
-that is 7 MB, and a server reads no more than `LONGEST_QUERY`.
-"""
+that is 7 MB, and a server reads no more than `LONGEST_QUERY`."""
 
 
 def split_scopes(targets: Iterable[Target], limit: int) -> tuple[Scope, ...]:
-    """Scopes of at most `limit` products each; every target lies in exactly one.
+    """Split targets into scopes of at most `limit` products each; every target lies in exactly one.
 
-    Whole namespaces share a query, for that keeps it short; a namespace with more products
-    than the limit is split by their names.
+    Whole namespaces share a query, as that keeps it short; a namespace with more products than the
+    limit is split by their names.
     """
     step = min(limit, NAMES_PER_SCOPE)
     products: dict[str, list[str]] = defaultdict(list)
@@ -46,9 +48,9 @@ def split_scopes(targets: Iterable[Target], limit: int) -> tuple[Scope, ...]:
 
 
 def named_scopes(targets: Iterable[Target], limit: int) -> tuple[Scope, ...]:
-    """Scopes that name at most `limit` products each; together they name all targets.
+    """Split targets into scopes that name at most `limit` products each.
 
-    Unlike those of `split_scopes` they may overlap: see `named_scope`.
+    Together they name all targets.
     """
     ordered = sorted(targets, key=lambda each: each.key)
     step = min(limit, NAMES_PER_SCOPE)
@@ -58,10 +60,10 @@ def named_scopes(targets: Iterable[Target], limit: int) -> tuple[Scope, ...]:
 
 
 def named_scope(targets: Iterable[Target]) -> Scope:
-    """The scope that names each of these products.
+    """Return the scope that names each of these products.
 
-    Two names that occur in two namespaces match four ways; who reads the answer looks up the
-    products that were meant.
+    Two names that occur in two namespaces match four pairs; readers of the answer select the
+    products that they need.
     """
     keys = [target.key for target in targets]
     return Scope(
@@ -71,7 +73,10 @@ def named_scope(targets: Iterable[Target]) -> Scope:
 
 
 def chunk_by_hash(targets: Sequence[Target], size: int) -> Iterator[tuple[Target, ...]]:
-    """Products in about equal chunks; a product stays in its chunk while the number does."""
+    """Yield products in chunks of about equal size.
+
+    A product keeps its chunk while their number is the same.
+    """
     count = -(-len(targets) // size)
     chunks: dict[int, list[Target]] = defaultdict(list)
     for target in targets:

@@ -1,4 +1,4 @@
-"""The rows of one fetch, by what they answer, so that they can be looked up per product."""
+"""Tables of the rows of one fetch, by their labels, for lookups by product."""
 
 from collections import defaultdict
 from sys import intern
@@ -38,22 +38,25 @@ LABELS: Final[dict[QueryKind, Labels]] = {
 }
 """Labels that distinguish the rows of each query, in this order."""
 WITHOUT_VERSION: Final = frozenset({QueryKind.GATEWAY, QueryKind.SENT, QueryKind.HISTOGRAM})
-"""Queries whose rows name no version of a product."""
+"""Queries whose rows have no label of a version."""
 
 MOST_OWN_ROWS: Final = 200
-"""Rows of a product's own query: good and all events of its versions, of which twenty are kept."""
+"""Most rows of a product's own query: good and all events of its versions, of which twenty are kept."""
 
 
 class TableReader:
-    """Rows as a table, with the transformations that every kind needs: see `_row_key`.
+    """Reader of rows into a table, with the transformations of each kind: see `_row_key`.
 
-    NaN and Inf stay: what is made of them is decided where a block is read.
+    NaN and Inf are kept: `read_block` checks them.
     """
 
     def __init__(
         self, kind: QueryKind, *, step: int, skipped: dict[ProductKey, str] | None = None
     ) -> None:
-        """`skipped` is called with the products whose rows can't be read, and the reason."""
+        """Store the settings.
+
+        `skipped` is called with the products whose rows can't be read, and the reason.
+        """
         self._kind = kind
         self._skipped = {} if skipped is None else skipped
         self._step = step
@@ -62,7 +65,7 @@ class TableReader:
         """One number per block, not one per row and block."""
 
     def take(self, row: Row) -> None:
-        """Take in a row; rows with the same labels are added up.
+        """Read a row; rows with the same labels are added up.
 
         An unreadable row is skipped with its product in this answer, because missing rows must not
         count as zero. An unreadable row without a product makes the whole answer unusable.
@@ -93,29 +96,29 @@ class TableReader:
         self._skipped.setdefault(key, why)
 
     def result(self) -> Table:
-        """The table."""
+        """Return the table."""
         return dict(self._table)
 
 
 def _row_key(kind: QueryKind, metric: dict[str, Any]) -> Labels:
-    """Labels in the order of `LABELS`.
+    """Return the labels of a row in the order of `LABELS`.
 
-    A bucket's bound is compared as a number ("1.0" is "1"), and of a status code its class is
-    kept. A raw counter counts for the version that made the prediction where it says so, else
-    for the version of its pod. Version and revision become one: see `readings.identity`.
-    Names are interned, as those of thousands of products come back in each answer.
+    A bucket's bound is compared as a number ("1.0" is "1"), and a status code is replaced by its
+    class. A raw counter counts for the version that made the prediction, if it has that label, else
+    for the version of its pod. Version and revision are joined: see `targets.identity`. Names are
+    interned, as each answer repeats those of thousands of products.
     """
-    found = [intern(metric.get(label, "")) for label in LABELS[kind]]
+    key = [intern(metric.get(label, "")) for label in LABELS[kind]]
     if kind in {QueryKind.LATENCY, QueryKind.HISTOGRAM}:
-        found[-1] = str(float(found[-1]))
+        key[-1] = str(float(key[-1]))
     if kind is QueryKind.REQUESTS_BAD:
-        found[-1] = classify_response(found[-1])
+        key[-1] = classify_response(key[-1])
     if kind is QueryKind.COUNTERS:
-        predicted = found[4:6]
-        del found[4:6]
-        found[2:4] = predicted if predicted[0] else found[2:4]
+        predicted = key[4:6]
+        del key[4:6]
+        key[2:4] = predicted if predicted[0] else key[2:4]
     if kind is QueryKind.PAIRED:
-        found[4:6] = [identity(*found[4:6])]
+        key[4:6] = [identity(*key[4:6])]
     if kind not in WITHOUT_VERSION:
-        found[2:4] = [identity(*found[2:4])]
-    return tuple(found)
+        key[2:4] = [identity(*key[2:4])]
+    return tuple(key)

@@ -1,4 +1,4 @@
-"""Whether Prometheus keeps its samples as long as decisions look back."""
+"""Check whether Prometheus keeps its samples for the longest window of decisions."""
 
 import asyncio
 import logging
@@ -18,14 +18,14 @@ logger = logging.getLogger(__name__)
 RETENTION_METRIC: Final = "prometheus_tsdb_retention_limit_seconds"
 DAY: Final = 86_400
 LEAST_RETENTION: Final = 15 * DAY
-"""Fourteen days of evidence, at blocks of 300 s, and one for the block that is going on."""
+"""Least retention: fourteen days of evidence, at blocks of 300 s, and a day for the current block."""
 RETRY_SECONDS: Final = 600.0
-"""How soon to ask again after no answer."""
+"""Seconds until the next try after no answer."""
 _STEP: Final = 60
 
 
 def needed_retention(block_seconds: int = 0) -> int:
-    """Seconds that samples must be kept for, with blocks of this length; a day is for the newest."""
+    """Return the seconds that samples must be kept for, with blocks of this length; a day is for the newest."""
     return max(LEAST_RETENTION, HOURS * BLOCKS_PER_HOUR * block_seconds + DAY)
 
 
@@ -36,11 +36,11 @@ async def keep_checking_retention(
 ) -> None:
     """Report at once and then daily, in the log and as a metric, if the retention is too short.
 
-    Nothing else depends on it: what Prometheus remembers is read whatever its limit is.
+    Nothing else depends on it: existing samples are read whatever the limit is.
 
     Parameters
     ----------
-    longest_block : of all products at that moment, in seconds; 0 for unknown.
+    longest_block : of all products at that time, in seconds; 0 if unknown.
     wall : now, in seconds since 1970.
     """
     while True:
@@ -61,10 +61,10 @@ async def keep_checking_retention(
 async def observe_short_retention(
     prometheus: Prometheus, now: float, needed: int = LEAST_RETENTION
 ) -> str:
-    """What a person should know about the retention; empty when it suffices or is unknown.
+    """Return a message about a retention that is too short; empty if it suffices or is unknown.
 
-    Prometheus exports its limit only to those who scrape Prometheus itself; a limit by size
-    alone is 0.
+    The limit is a metric of Prometheus itself, so it is known only if Prometheus scrapes itself; a
+    limit by size alone is 0.
 
     Raises
     ------
@@ -83,7 +83,7 @@ async def observe_short_retention(
 
 
 class _NewestValue:
-    """Reads the answer to a query that makes one row at most."""
+    """Reader of the answer to a query with at most one row."""
 
     def __init__(self) -> None:
         self._value: float | None = None

@@ -1,4 +1,4 @@
-"""How far a block can be trusted: whether it was scraped, by how many, and how recently."""
+"""Coverage of blocks: whether a version was scraped, how completely, and how recently."""
 
 from collections import defaultdict
 from collections.abc import Set as AbstractSet
@@ -9,25 +9,25 @@ from sluicegate.prometheus.result_table import Labels, Table
 from sluicegate.slo.queries import Fact
 
 STALE_INTERVALS: Final = 2
-"""Scrape intervals after which the newest sample of a target that still exists is stale."""
+"""Scrape intervals after which the newest sample of an existing target is stale."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """What the targets of a version, or of a product, say about one block.
+    """Scrapes of the targets of a version, or of a product, in one block.
 
     Attributes
     ----------
     coverage
-        Share of the scrapes that should be there and succeeded.
+        Share of the expected scrapes that succeeded.
     scraped
-        Whether any succeeded.
+        Whether any scrape succeeded.
     stale
-        Whether the newest is older than two scrape intervals at the block's end.
+        Whether the newest sample is older than two scrape intervals at the block's end.
     duplicated
         Pods that are scraped by more than one target.
     pod_seconds
-        For how long its pods answered, in seconds, summed over the pods.
+        Seconds for which its pods answered, added up over the pods.
     """
 
     coverage: float
@@ -40,10 +40,10 @@ class Scrape:
 class Scrapes:
     """Scrapes by the first labels of their targets: a version's own, or a product's.
 
-    Coverage has two factors. Failed scrapes are seen per version: `up` of 0 among the samples.
-    Scrapes never tried, as Prometheus itself was away, leave no sample anywhere, so they are
-    seen only in all products together: no target has as many samples as the block has scrape
-    intervals. A pod that lives for half a block must not look like a gap.
+    Coverage has two factors. Failed scrapes are visible for each version: `up` is 0 in a sample.
+    Scrapes that were not attempted, because Prometheus was down, leave no sample, so they are
+    visible only in all products together: no target has as many samples as the block has scrape
+    intervals. A pod that exists for half a block must not count as a gap.
     """
 
     def __init__(self, targets: Table, *, block_seconds: int, interval_seconds: float) -> None:
@@ -68,11 +68,11 @@ class Scrapes:
             facts[fact] = value + facts.get(fact, 0.0)
 
     def indexes(self, owner: Labels) -> AbstractSet[int]:
-        """Blocks of which anything is known."""
+        """Return the blocks with any scrape of the owner."""
         return self._facts.get(owner, {}).keys()
 
     def of(self, owner: Labels, index: int) -> Scrape | None:
-        """What is known of a block; None when nothing of the owner was scraped or tried.
+        """Return the scrapes of a block; None if nothing of the owner was scraped or attempted.
 
         `owner` is (namespace, product) or (namespace, product, version).
         """
@@ -83,7 +83,7 @@ class Scrapes:
         return Scrape(
             coverage=succeeded / facts[Fact.SCRAPES] * attempted,
             scraped=succeeded > 0,
-            # A target that is gone has no newest sample: it isn't stale, it ended.
+            # A deleted target has no newest sample: it isn't stale, it ended.
             stale=facts.get(Fact.AGE, 0.0) > self._stale_after,
             duplicated=int(facts.get(Fact.DUPLICATES, 0.0)),
             pod_seconds=succeeded * self._interval / attempted if attempted else 0.0,

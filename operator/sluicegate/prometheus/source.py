@@ -12,7 +12,7 @@ UNCONFIGURED: Final = "no Prometheus is configured: set SLUICEGATE_PROMETHEUS_UR
 
 
 class Source(Protocol):
-    """Answers range queries."""
+    """A source that answers range queries."""
 
     async def query_range(
         self,
@@ -25,15 +25,15 @@ class Source(Protocol):
         urgent: bool = False,
         own_of: str = "",
     ) -> T:
-        """See `Prometheus.query_range`."""
+        """Query a range; see `Prometheus.query_range`."""
         ...
 
 
 class NoSource:
     """The source without a Prometheus: each block is complete, and without measurements.
 
-    So a product is reconciled as in an outage: a new model waits for a person to promote it, and
-    status has the reason.
+    So a product is reconciled as in an outage of Prometheus: a new model waits for a person to
+    promote it, and status has the reason.
     """
 
     async def query_range(self, *_: object, **__: object) -> NoReturn:

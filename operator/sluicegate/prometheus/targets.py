@@ -1,6 +1,6 @@
 """Targets and readings: the measurements of each product, and the answers of one fetch for all.
 
-The queries between them know no single product.
+The queries between the two don't depend on single products.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,30 +14,30 @@ from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.queries import QueryKind
 
 REQUESTS: Final = ""
-"""The SLO name under which a version's requests are kept when no SLO of its own counts them."""
+"""SLO name under which a version's requests are kept if no SLO of its own counts them."""
 PAIRED_SERIES: Final = {"correct": "@stable-right", "wrong": "@stable-wrong"}
 """Names under which pairs are kept, by the outcome of stable's answer: the candidate's outcomes for
 the same requests. No SLO has such a name."""
 
 
 def identity(version: str, revision: str = "") -> str:
-    """What a version is called in series: its name and its revision, as pods are labelled.
+    """Return the label of a version in series: its name and its revision, as pods are labelled.
 
-    A name alone isn't enough, as the same bento may be tried in another runtime. Pods that are
-    scraped without their revision have the name alone.
+    A name alone isn't unique, as the same bento may run in another runtime. Pods that are scraped
+    without their revision have the name alone.
     """
     return intern(f"{version}/{revision}") if revision else version
 
 
 class ProductKey(NamedTuple):
-    """Which product."""
+    """Identity of a product."""
 
     namespace: str
     product: str
 
 
 class VersionKey(NamedTuple):
-    """Which version of which product."""
+    """Identity of a version of a product."""
 
     namespace: str
     product: str
@@ -45,7 +45,7 @@ class VersionKey(NamedTuple):
 
 
 class SeriesKey(NamedTuple):
-    """Which SLO of which version; `REQUESTS` for its traffic."""
+    """Identity of a series: SLO, version and product; `REQUESTS` for the version's traffic."""
 
     namespace: str
     product: str
@@ -59,12 +59,12 @@ AValue = TypeVar("AValue")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a product wants to know.
+    """Measurements that a product needs.
 
     Parameters
     ----------
     versions
-        Live versions, by their identity in series; others in Prometheus are left out.
+        Live versions, by their identity in series; other versions in Prometheus are ignored.
     slos
         Indicators by SLO name.
     service
@@ -73,18 +73,18 @@ class Target:
     renamed
         Versions whose entry service has another name, and that name.
     canary_from
-        From when on canary blocks are wanted, in seconds since 1970: an hour before the rollout,
-        as a candidate is compared with what stable did then. None without a candidate.
+        Start of the canary blocks, in seconds since 1970: an hour before the rollout, for the bad ratio
+        of stable before it. None without a candidate.
     evidence_from
-        What was measured before says nothing of the stable version, in seconds since 1970.
+        Start of the evidence about the stable version, in seconds since 1970.
     client_errors
-        Whether the share of client errors is wanted: while versions are compared.
+        Whether the share of client errors is needed: while versions are compared.
     counts_pods
-        Whether the number of its pods is wanted by block: where an autoscaler changes it.
+        Whether the number of its pods is needed by block: if an autoscaler changes it.
     markets
-        Markets by which events are counted, `other` among them; none where they aren't.
+        Markets by which events are counted, including `other`; empty if they aren't.
     paired
-        Whether pairs of outcomes are wanted: while requests are mirrored to a candidate.
+        Whether pairs of outcomes are needed: while requests are mirrored to a candidate.
     """
 
     key: ProductKey
@@ -101,19 +101,19 @@ class Target:
     paired: bool = False
 
     def service_of(self, version: str) -> str:
-        """Name of a version's entry service."""
+        """Return the name of a version's entry service."""
         return next((name for known, name in self.renamed if known == version), self.service)
 
     @property
     def requests(self) -> str:
-        """The SLO whose totals are all requests: traffic, and the observed share."""
+        """SLO whose totals are all requests: traffic, and the observed share."""
         own = (name for name, indicator in self.slos.items() if indicator.availability)
         return next(own, REQUESTS)
 
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """What one block said about a gauge."""
+    """Mean of a gauge in one block."""
 
     index: int
     quality: Quality
@@ -122,25 +122,25 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class TargetFacts:
-    """What is known of a version beside its SLOs, at the newest block.
+    """Facts of a version beside its SLOs, at the newest block.
 
     Attributes
     ----------
     coverage
-        Share of the expected scrapes that are there; None without any target.
+        Share of the expected scrapes that succeeded; None without any target.
     scraped
         Whether any of its pods was scraped successfully.
     stale
         Whether the newest scrape is older than two scrape intervals.
     duplicated
-        Pods that more than one target scrapes: everything of theirs counts twice.
+        Pods that are scraped by more than one target, so that their events count twice.
     cpu_throttled
         Share of CPU periods in which its containers were throttled; None when unknown.
     cpu_waited
-        Share of time in which something in one of its pods could run and had no CPU; of the pod
-        that waited most. None when unknown.
+        Share of time in which a container of a pod could run and had no CPU; of the pod that waited
+        most. None if unknown.
     cpus_used
-        CPUs that the pod of it used that used most; None when unknown.
+        CPUs that its busiest pod used; None if unknown.
     memory_used
         Highest share of its memory limit a container reached; None when unknown.
     """
@@ -157,30 +157,30 @@ class TargetFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
-    """The blocks first … last of one length, for all products that were asked about.
+    """The blocks first … last of one length, for all products of a fetch.
 
     Attributes
     ----------
     canary
-        Whether these are canary blocks: their evidence is kept apart.
+        Whether these are canary blocks, which are stored separately.
     scraped
         Blocks in which pods of a version answered a scrape; of canary blocks only.
     gateway
         Requests by backend and block, as the gateway counted them; of canary blocks only. None
-        where no gateway was asked, or it didn't answer.
+        if no gateway was queried, or it didn't answer.
     failed
-        Kinds of queries that weren't answered, for all products.
+        Kinds of queries without an answer, for all products.
     complete
-        Whether every count was read; what wasn't is there as UNAVAILABLE blocks.
+        Whether every count was read; missing ones are UNAVAILABLE blocks.
     problem
-        Why some of it couldn't be read, facts about infrastructure included.
+        Reason why a part couldn't be read, facts about infrastructure included.
     unreadable
-        Why the newest block of a product alone couldn't be read, by kind of query: Prometheus
-        refuses the query, or its answer is of no use. These are UNAVAILABLE blocks too, and
-        leave `complete` as it is: they aren't asked for again. A product whose pods spoil a query
-        that it doesn't need is among them, and may be one that wasn't asked about.
+        Reason why the newest block of a single product couldn't be read, by kind of query: Prometheus
+        refuses the query, or its answer is unusable. These are UNAVAILABLE blocks too, but don't change
+        `complete`: they aren't requested again. They may include a product that doesn't need the query,
+        but whose pods make it fail.
     released
-        Products of whom some blocks are missing, and that can be read again.
+        Products with missing blocks that can be read now.
     """
 
     block_seconds: int
@@ -199,7 +199,7 @@ class Readings:
     released: frozenset[ProductKey] = frozenset()
 
     def only(self, products: AbstractSet[ProductKey]) -> "Readings":
-        """The same without the blocks of other products."""
+        """Return the same readings without the blocks of other products."""
         return replace(
             self,
             blocks=of_products(self.blocks, products.__contains__),
@@ -211,7 +211,7 @@ class Readings:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What a backfill read of some products: single blocks, and sums of twelve further back."""
+    """Result of a backfill for some products: single blocks, and sums of twelve before them."""
 
     targets: tuple[Target, ...]
     singles: Readings
@@ -221,7 +221,7 @@ class Past:
 def of_products(
     read: Mapping[AKey, AValue], chosen: Callable[[ProductKey], bool]
 ) -> dict[AKey, AValue]:
-    """What was read of the products that are chosen."""
+    """Select the readings of the chosen products."""
     return {
         key: value for key, value in read.items() if chosen(ProductKey(key.namespace, key.product))
     }

@@ -1,17 +1,17 @@
-"""Which blocks are complete, and how products are split over queries. Pure arithmetic."""
+"""Times at which blocks are complete, and lengths of canary blocks. Pure arithmetic."""
 
 from dataclasses import dataclass
 from typing import Final
 
 LONGEST_CANARY_BLOCK: Final = 60
-"""Seconds; a canary is judged at least once a minute."""
+"""Longest canary block in seconds; a canary is evaluated at least once a minute."""
 SCRAPES_PER_BLOCK: Final = 4
-"""A block shorter than this many scrape intervals isn't a count."""
+"""Scrape intervals that a block must have at least to be a count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How Prometheus scrapes, and how long its samples may take to arrive.
+    """Scrape interval of Prometheus, and the delay of its samples.
 
     Parameters
     ----------
@@ -24,16 +24,16 @@ class Timing:
     scrape_seconds: float = 30.0
     settle_seconds: float = 30.0
 
-    def newest_settled(self, now: float, block_seconds: int) -> int:
-        """Index of the newest block that may be read; block i ends at i × block_seconds."""
+    def newest_complete(self, now: float, block_seconds: int) -> int:
+        """Return the index of the newest block that may be read; block i ends at i × block_seconds."""
         return int((now - self._delay(block_seconds)) // block_seconds)
 
-    def settled_at(self, index: int, block_seconds: int) -> float:
-        """The moment from which on block `index` may be read."""
+    def complete_at(self, index: int, block_seconds: int) -> float:
+        """Return the time from which block `index` may be read."""
         return index * block_seconds + self._delay(block_seconds)
 
     def canary_block(self, block_seconds: int) -> int:
-        """Length of a canary block: a minute or a block, but at least four scrapes."""
+        """Return the length of a canary block: a minute or a block, but at least four scrapes."""
         shortest = round(SCRAPES_PER_BLOCK * self.scrape_seconds)
         return max(min(block_seconds, LONGEST_CANARY_BLOCK), shortest)
 

@@ -1,4 +1,4 @@
-"""Rows of pods that are scraped, or that count outcomes, without their revision."""
+"""Rows of pods that are scraped, or count outcomes, without their revision."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -8,13 +8,13 @@ from sluicegate.prometheus.targets import Target
 from sluicegate.slo.queries import QueryKind
 
 
-def adopted(
+def assign_unlabelled(
     tables: Mapping[QueryKind, Table], targets: Iterable[Target]
 ) -> Mapping[QueryKind, Table]:
-    """The tables, where a row that names a version without its revision is of the only one so named.
+    """Assign rows with a version's name, but without revision, to the only version of that name.
 
-    Series from before an upgrade have no revision, nor has what a service counts with an older
-    library. If two live versions have one name, such a row is ambiguous and belongs to
+    Series from before an upgrade have no revision, nor do counters of a service with an older
+    library. If two live versions have the same name, such a row is ambiguous and belongs to
     neither.
     """
     owners = _owners(targets)
@@ -27,13 +27,13 @@ def adopted(
 
 
 def _owners(targets: Iterable[Target]) -> dict[Labels, str]:
-    """Identities with a revision, by namespace, product and name; none that share a name."""
-    found: dict[Labels, str] = {}
+    """Return identities with a revision, by namespace, product and name; none that share a name."""
+    owners: dict[Labels, str] = {}
     for target in targets:
         named = [(one.partition("/")[0], one) for one in target.versions if "/" in one]
         times = Counter(name for name, _ in named)
-        found.update({(*target.key, name): one for name, one in named if times[name] == 1})
-    return found
+        owners.update({(*target.key, name): one for name, one in named if times[name] == 1})
+    return owners
 
 
 def _of_owners(table: Table, owners: Mapping[Labels, str]) -> Table:

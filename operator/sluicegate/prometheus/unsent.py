@@ -1,7 +1,7 @@
-"""Requests that found no pod: the gateway alone counts them, and for a product they have failed.
+"""Requests for which there was no pod: only the gateway counts them, and they are failures.
 
-Pods count what they answer. While there is none, or the one that there is takes no connection, the
-gateway answers 503 and 502 by itself, and the product's own counters see nothing of that.
+Pods count the requests that they answer. While there is no pod, or it accepts no connection, the
+gateway answers 503 and 502 itself, and the product's own counters don't contain them.
 """
 
 from collections import Counter
@@ -17,19 +17,19 @@ from sluicegate.stats.counts import Count
 
 Values = dict[int, float]
 _WITHOUT_PODS: Final = frozenset({Quality.NO_SERIES, Quality.LOW_COVERAGE})
-"""What a block is whose pods, if there were any, couldn't be asked."""
+"""Qualities of a block whose pods, if there were any, couldn't be scraped."""
 
 
 class Unsent:
     """Requests of each product that its gateways sent to no pod, by block."""
 
     def __init__(self, table: Table, targets: Iterable[Target]) -> None:
-        """If two products' routes have the same name, a request can't be attributed."""
+        """Store the counts; if two products' routes have the same name, a request can't be attributed."""
         self._table = table
         self._times = Counter(route_of(*target.key) for target in targets) if table else Counter()
 
     def added(self, product: ProductKey, blocks: Sequence[Block]) -> tuple[Block, ...]:
-        """The blocks of a product's availability, with what its pods didn't see."""
+        """Return the blocks of a product's availability, with the requests that reached no pod."""
         name = route_of(*product)
         if self._times[name] != 1:
             return tuple(blocks)
@@ -38,7 +38,7 @@ class Unsent:
 
 
 def _lost(facts: Mapping[GatewayCount, Values], index: int) -> int:
-    """Requests that no pod took: 503 that no pod has answered, and connections that failed."""
+    """Return the requests that no pod accepted: 503 that no pod has answered, and failed connections."""
     unsent, own, refused = (
         facts[fact].get(index, 0.0)
         for fact in (GatewayCount.UNSENT, GatewayCount.OWN, GatewayCount.REFUSED)

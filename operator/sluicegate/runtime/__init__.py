@@ -1,1 +1,1 @@
-"""What any controller needs: a keyed queue, workers, a lease, resync, events, health."""
+"""Parts that any controller needs: a keyed queue, workers, a lease, resync, events, health."""

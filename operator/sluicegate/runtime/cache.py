@@ -1,9 +1,9 @@
-"""What is known of the cluster: one slim record an object, by kind, and by the product it serves.
+"""Caches of the cluster's objects: one slim record for each, by kind, and by the product that it belongs to.
 
-Watches deliver changes, lists the whole state. A deletion can fall between the two unseen, so each
-list replaces its kind: what it doesn't hold is gone. Both arrive interleaved and late; the
-resourceVersion decides which is newer. A list that is older than what was known as it was asked for
-is of a store that was restored from a backup: then what a list holds counts, whatever its version.
+Watches deliver changes, lists the whole state. A watch can miss a deletion, so each list replaces
+its kind: objects that it doesn't hold are dropped. Both arrive interleaved and late; the
+resourceVersion decides which is newer. A list that is older than the state at its request shows a
+store that was restored from a backup: then the list replaces the records, whatever their version.
 """
 
 import logging
@@ -20,14 +20,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A product has to be reconciled, as one of its objects has changed in a way that matters."""
+    """A relevant change of an object: its product has to be reconciled."""
 
     product: Key
     priority: QueuePriority
 
 
 class Cache:
-    """The records of one kind."""
+    """Records of one kind."""
 
     def __init__(self, watched: Watched) -> None:
         self.watched = watched
@@ -38,11 +38,11 @@ class Cache:
         self._size = CACHED.labels(watched.resource.qualified)
 
     def __len__(self) -> int:
-        """Return how many objects are kept."""
+        """Return the number of objects."""
         return len(self._records)
 
     def __contains__(self, key: object) -> bool:
-        """Return whether an object is kept."""
+        """Return whether an object is cached."""
         return key in self._records
 
     def get(self, key: Key) -> Record | None:
@@ -50,7 +50,7 @@ class Cache:
         return self._records.get(key)
 
     def children(self, parent: Key) -> tuple[Record, ...]:
-        """Return the records that belong to a product, as they are now."""
+        """Return the records of the children of a product."""
         return tuple(self._by_parent.get(parent, {}).values())
 
     def __iter__(self) -> Iterator[Key]:
@@ -58,7 +58,7 @@ class Cache:
         return iter(tuple(self._records))
 
     def observe(self, body: Mapping[str, Any]) -> Change | None:
-        """Take in an object as it arrived; return what has to be done about it, if anything."""
+        """Store an object from a watch or list; return the change that it causes, if any."""
         key, uid, version = identity_of(body)
         old = self._records.get(key)
         if uid in self._buried or (old and old.version >= version):
@@ -73,7 +73,7 @@ class Cache:
         return Change(record.parent, QueuePriority.URGENT if urgent else QueuePriority.NORMAL)
 
     def forget(self, body: Mapping[str, Any]) -> Change | None:
-        """Take in that an object was deleted, unless a later one of its name is known."""
+        """Drop a deleted object, unless a later one of its name is stored."""
         key, uid, _ = identity_of(body)
         if self._listings:
             self._buried.add(uid)
@@ -86,13 +86,13 @@ class Cache:
         return Listing(self, namespace)
 
     def end_listing(self) -> None:
-        """Forget which objects were deleted while a list was on its way."""
+        """Drop the record of deletions during a list."""
         self._listings -= 1
         if not self._listings:
             self._buried.clear()
 
-    def drop_ghosts(self, kept: Collection[Key], namespace: str, version: int) -> Iterator[Change]:
-        """Drop what a list at `version` should have held and didn't."""
+    def drop_missing(self, kept: Collection[Key], namespace: str, version: int) -> Iterator[Change]:
+        """Drop the objects that a list at `version` should have held and didn't."""
         gone = [
             record.key
             for record in self._records.values()
@@ -105,14 +105,14 @@ class Cache:
             yield self._drop(key)
 
     def newest(self, namespace: str) -> int:
-        """Return the newest version that is kept of a namespace, or of all; 0 without any."""
-        found = (
+        """Return the newest version of a namespace's objects, or of all; 0 without any."""
+        versions = (
             one.version for key, one in self._records.items() if namespace in ("", key.namespace)
         )
-        return max(found, default=0)
+        return max(versions, default=0)
 
     def outdate(self, namespace: str) -> None:
-        """Let whatever comes count as newer than what is kept of a namespace, or of all."""
+        """Let any following object count as newer than those of a namespace, or of all."""
         self._buried.clear()
         for key, record in self._records.items():
             if namespace in ("", key.namespace):
@@ -122,7 +122,7 @@ class Cache:
         try:
             return self.watched.project(body)
         except Exception:
-            # One object that the projection didn't foresee must not hide all others.
+            # An object that the projection can't handle must not prevent the others.
             kind = self.watched.resource.qualified
             logger.exception("a bug: no record of %s %s", kind, identity_of(body)[0])
             return None
@@ -148,7 +148,7 @@ class Cache:
 
 
 class Listing:
-    """One list of a kind on its way into the cache; use as a context."""
+    """One list of a kind while it is read into the cache; use as a context manager."""
 
     def __init__(self, cache: Cache, namespace: str) -> None:
         self._cache = cache
@@ -157,7 +157,7 @@ class Listing:
         self._known = cache.newest(namespace)
 
     def __enter__(self) -> Self:
-        """Begin; the cache remembers deletions from now on."""
+        """Begin; the cache records deletions from now on."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -165,30 +165,30 @@ class Listing:
         self._cache.end_listing()
 
     def precedes_what_was_known(self, version: int) -> bool:
-        """Return whether a list at `version` is older than what was known as it was asked for."""
+        """Return whether a list at `version` is older than the state at its request."""
         return version < self._known
 
     def add(self, body: Mapping[str, Any]) -> Iterator[Change]:
-        """Take in an object of a page."""
+        """Store an object of a page."""
         key, _, _ = identity_of(body)
         self._kept.add(key)
         if (change := self._cache.observe(body)) is not None:
             yield change
 
     def finish(self, version: int) -> Iterator[Change]:
-        """Drop what the list, which shows the state at `version`, did not hold."""
-        return self._cache.drop_ghosts(self._kept, self._namespace, version)
+        """Drop the objects that the list at `version` did not hold."""
+        return self._cache.drop_missing(self._kept, self._namespace, version)
 
 
 class Caches:
-    """One cache a kind; the first kind is the product's own."""
+    """Caches by kind; the first kind is the product's own."""
 
     def __init__(self, watched: Iterable[Watched]) -> None:
         self._caches = {one.resource: Cache(one) for one in watched}
         self.products = next(iter(self._caches.values()))
 
     def __getitem__(self, resource: Resource) -> Cache:
-        """Return the cache of a kind; KeyError when it isn't watched."""
+        """Return the cache of a kind; KeyError if it isn't watched."""
         return self._caches[resource]
 
     def __iter__(self) -> Iterator[Cache]:
@@ -196,11 +196,11 @@ class Caches:
         return iter(self._caches.values())
 
     def written(self, resource: Resource, body: Mapping[str, Any]) -> None:
-        """Take in the answer to a write of ours, so that the next reconcile sees it."""
+        """Store the answer to a write of the operator, so that the next reconcile reads it."""
         self._caches[resource].observe(body)
 
 
 def identity_of(body: Mapping[str, Any]) -> tuple[Key, str, int]:
-    """Return name, uid and version of an object."""
+    """Return key, uid and version of an object."""
     meta = body["metadata"]
     return key_of(body), meta["uid"], int(meta["resourceVersion"])

@@ -1,4 +1,4 @@
-"""Time for the machinery; everything that waits, fences or dates takes it as an argument."""
+"""Clocks; every function that waits, fences or writes times takes them as an argument."""
 
 import time
 from collections.abc import Callable
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 Clock: TypeAlias = Callable[[], float]
-"""Returns seconds."""
+"""A function that returns seconds."""
 
 
 def boottime() -> float:
-    """Return seconds since boot, including those in which the machine was suspended.
+    """Return the seconds since boot, including those in which the machine was suspended.
 
-    A lease runs on in other machines while this one sleeps, so the clock that stops then
-    (CLOCK_MONOTONIC) would let a resumed leader write under a lease long lost.
+    A lease continues on other machines while this one is suspended. With a clock that stops then
+    (CLOCK_MONOTONIC) a resumed leader would write under an expired lease.
     """
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -22,11 +22,11 @@ def boottime() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """The two clocks of a machine.
+    """Both clocks of a machine.
 
     Attributes
     ----------
-    steady : seconds that only grow; their zero means nothing. For time-outs, leases and pauses.
+    steady : seconds that only grow, from any start. For timeouts, leases and pauses.
     wall : seconds since 1970, which may be set back; for dates and for blocks.
     """
 

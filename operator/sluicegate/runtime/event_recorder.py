@@ -1,11 +1,11 @@
-"""Events on objects, as client-go's record.EventRecorder: one per transition; they delay no work.
+"""Events on objects, as client-go's record.EventRecorder.
 
-They wait in a queue of their own, which is bounded. Repeats of an event within ten
-minutes become one series: the first is written at once, the rest are counted and written once,
-when the series has been quiet for a while. An event has exactly the text that was recorded:
-another text is another event. Of good news of one kind the newest is written, one a minute, so a
-rollout that steps each few seconds costs no event a step. What the API server can't take at the
-moment is sent again under the same name, some times, so it is there once.
+One for each transition, written in the background. They wait in a bounded queue. Repeats of an
+event within ten minutes become one series: the first is written at once, the rest are counted and
+written once, when the series has been quiet for a while. An event has exactly the text that was
+recorded: another text is another event. Normal events of one kind are written once in three minutes
+at most, with the newest text, so a rollout that steps every few seconds writes few events. A write
+that fails temporarily is repeated several times under the same name, so the event exists once.
 """
 
 import asyncio
@@ -36,19 +36,19 @@ from sluicegate.runtime.rate_limiter import TokenBucket
 logger = logging.getLogger(__name__)
 
 QUEUE_LENGTH = 5000
-"""Thousands of products may begin to serve in the same minute, and each is one event."""
+"""Length of the queue: thousands of products may begin to serve in the same minute, with one event each."""
 BURST_PER_OBJECT = 25
 RATE_PER_OBJECT = 1 / 300
 SERIES_SECONDS = 600.0  # a repeat later than this is a new event
-QUIET_SECONDS = 60.0  # a series that rests so long is written
-NEWS_SECONDS = 180.0  # good news of another text comes no sooner after the last
+QUIET_SECONDS = 60.0  # a series without repeats for so long is written
+NEWS_SECONDS = 180.0  # least time between two texts of Normal events
 KNOWN_SERIES = 4096
 KNOWN_OBJECTS = 4096
 LONGEST_NOTE = 1024  # bytes; the API server's own limits
-HEAD_OF_NOTE = 256  # bytes; of a longer note the end is kept too, where a traceback has its reason
-WRITE_SECONDS = 15.0  # how often series are looked through
+HEAD_OF_NOTE = 256  # bytes; the end of a longer note is kept too, where a traceback has its reason
+WRITE_SECONDS = 15.0  # between two checks of all series
 LONGEST_NAME = 200
-MOST_TRIES = 20  # with WRITE_SECONDS between them: an API server that restarts is back by then
+MOST_TRIES = 20  # with WRITE_SECONDS between them: longer than a restart of the API server
 MOST_UNSENT = 1000
 
 Severity = Literal["Normal", "Warning"]
@@ -65,7 +65,7 @@ class EventSubject:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What happened: `reason` and `action` are UpperCamelCase words, `note` is for people."""
+    """Content of an event: `reason` and `action` are UpperCamelCase words, `note` is a text."""
 
     subject: EventSubject
     reason: str
@@ -75,19 +75,19 @@ class Note:
 
     @property
     def series(self) -> tuple[str, str, str, str]:
-        """Events equal in this are repeats of one another."""
+        """Key of the series: events with equal keys are repeats."""
         return (self.subject.uid, self.severity, self.reason, self.action)
 
 
 @dataclass(slots=True)
 class EventSeries:
-    """An event that was written, and what wasn't yet: its repeats, or another text after it.
+    """An event that was written, with its repeats or newer text that weren't.
 
     Attributes
     ----------
     name, text : of the event that was written. written_at, seen_at : by the recorder's clock.
-    last : when it was repeated last. held : good news of another text,
-    written three minutes after the last, unless something else happens to the object before.
+    last : time of the last repeat. held : Normal event with another text, written three
+    minutes after the last, unless another event of the object is written before.
     """
 
     name: Key
@@ -106,7 +106,7 @@ class UnsentEvent:
 
     Attributes
     ----------
-    what : as it is counted. send : makes the call. tries : how often it was made.
+    what : label of its metric. send : function that sends it. tries : number of tries.
     """
 
     what: str
@@ -115,7 +115,7 @@ class UnsentEvent:
 
 
 class EventRecorder:
-    """Takes notes without waiting; `run` writes them."""
+    """Recorder that queues notes without waiting; `run` writes them."""
 
     def __init__(
         self, api: KubeApi, clock: Clock, *, instance: str, wall: Clock = time.time
@@ -133,7 +133,7 @@ class EventRecorder:
         self._unsent: deque[UnsentEvent] = deque()
 
     def record(self, note: Note) -> None:
-        """Queue a note; it is dropped when the queue is full or its object is too noisy."""
+        """Queue a note; it is dropped if the queue is full or its object has too many events."""
         if not self._budget(note.subject.uid).try_take():
             EVENTS_DROPPED.labels("budget").inc()
             return
@@ -143,11 +143,11 @@ class EventRecorder:
             EVENTS_DROPPED.labels("queue").inc()
 
     async def run(self) -> None:
-        """Write notes and finished series until cancelled."""
+        """Write notes and ended series until cancelled."""
         due = self._clock() + WRITE_SECONDS
         while True:
             note = None
-            # Only the wait for a note has an end: one that is being written isn't given up.
+            # Only the wait for a note has a timeout; a write isn't cancelled.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, due - self._clock())):
                     note = await self._queue.get()
@@ -158,13 +158,13 @@ class EventRecorder:
                 due = self._clock() + WRITE_SECONDS
 
     async def flush(self) -> None:
-        """Write what waits, e.g. before the process ends."""
+        """Write all waiting notes, e.g. before the process ends."""
         while not self._queue.empty():
             await self._take(self._queue.get_nowait())
         await self.write_series(at_once=True)
 
     async def write_series(self, *, at_once: bool = False) -> None:
-        """Write what is held, and the counts of series that rest; forget those that are over."""
+        """Write held notes, and the counts of quiet series; drop series that have ended."""
         now = self._clock()
         for _ in range(len(self._unsent)):
             await self._try(self._unsent.popleft())
@@ -179,24 +179,24 @@ class EventRecorder:
                 self._series.pop(identity, None)
 
     async def _take(self, note: Note) -> None:
-        known = self._series.get(note.series)
+        series = self._series.get(note.series)
         now = self._clock()
-        if known is None or now - known.seen_at >= SERIES_SECONDS:
+        if series is None or now - series.seen_at >= SERIES_SECONDS:
             await self._begin(note)
             return
-        known.seen_at = now
-        if note.note == known.text and known.held is None:
-            known.count += 1
-            known.unwritten += 1
-            known.last = datetime.fromtimestamp(self._wall(), UTC)
-        elif note.severity == "Normal" and now - known.written_at < NEWS_SECONDS:
-            known.held = note
+        series.seen_at = now
+        if note.note == series.text and series.held is None:
+            series.count += 1
+            series.unwritten += 1
+            series.last = datetime.fromtimestamp(self._wall(), UTC)
+        elif note.severity == "Normal" and now - series.written_at < NEWS_SECONDS:
+            series.held = note
             self._holding[note.subject.uid] = note.series
         else:
             await self._begin(note)
 
     async def _begin(self, note: Note) -> None:
-        """Write a note as an event of its own; it is newer than what its object's series hold."""
+        """Write a note as an event of its own; it replaces a held note of its object's series."""
         holding = self._series.get(self._holding.pop(note.subject.uid, note.series))
         if holding is not None:
             holding.held = None
@@ -226,23 +226,23 @@ class EventRecorder:
     async def _send(self, what: str, send: Callable[[], Awaitable[object]]) -> None:
         await self._try(UnsentEvent(what, send))
 
-    async def _try(self, one: UnsentEvent) -> None:
-        """Make a write; one that may succeed later is repeated at the next check of the series."""
+    async def _try(self, unsent: UnsentEvent) -> None:
+        """Send a write; one that may succeed later is repeated at the next check of the series."""
         try:
-            await one.send()
+            await unsent.send()
         except NotFound:
-            EVENTS_DROPPED.labels("namespace").inc()  # its namespace, or the event, is gone
+            EVENTS_DROPPED.labels("namespace").inc()  # its namespace, or the event, is deleted
         except AlreadyExists:
-            EVENTS_SENT.labels(one.what).inc()  # the answer to an earlier try was lost
+            EVENTS_SENT.labels(unsent.what).inc()  # the answer to an earlier try was lost
         except (Transient, Unauthorized) as error:
-            if one.tries + 1 < MOST_TRIES and len(self._unsent) < MOST_UNSENT:
-                self._unsent.append(replace(one, tries=one.tries + 1))
+            if unsent.tries + 1 < MOST_TRIES and len(self._unsent) < MOST_UNSENT:
+                self._unsent.append(replace(unsent, tries=unsent.tries + 1))
             else:
                 self._give_up(error)
         except KubeError as error:
             self._give_up(error)
         else:
-            EVENTS_SENT.labels(one.what).inc()
+            EVENTS_SENT.labels(unsent.what).inc()
 
     @staticmethod
     def _give_up(error: KubeError) -> None:
@@ -260,7 +260,7 @@ class EventRecorder:
 
 
 def shortened(text: str) -> str:
-    """The text within what the API server takes: its beginning and its end."""
+    """Return beginning and end of a text that is longer than the API server accepts."""
     whole = text.encode()
     if len(whole) <= LONGEST_NOTE:
         return text

@@ -1,8 +1,8 @@
-"""Is the process alive, and is it ready? Answered from facts, not from "the server answers".
+"""Liveness and readiness of the process, computed from facts.
 
-An API server that is away is no reason to restart the operator: a watch counts as dead only
-while the API server answers other requests. A loop that doesn't turn at all answers no probe,
-which says the same.
+An API server that is down is no reason to restart the operator: a watch counts as dead only while
+the API server answers other requests. If the event loop hangs, no probe is answered, which has the
+same effect.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ REACHABLE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds beyond which the process doesn't count as alive.
+    """Seconds beyond which the process counts as dead.
 
-    `lag` is how late the event loop's timers may fire, ten times in a row; `watch_age` how long
-    a watch may receive no event or bookmark, above the 300 s after which each is renewed.
+    `lag` is the delay of the event loop's timers, ten times in a row; `watch_age` the time without
+    an event or bookmark on a watch, above the 300 s after which each is renewed.
     """
 
     lag: float = 2.0
@@ -32,18 +32,18 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class HealthVerdict:
-    """`problems` are sentences; without any, all is well."""
+    """Result of a probe: `problems` are sentences; it passes without any."""
 
     problems: tuple[str, ...] = ()
 
     @property
     def well(self) -> bool:
-        """Say whether there is no problem."""
+        """Whether there is no problem."""
         return not self.problems
 
 
-class Pulse:
-    """Measures how late the event loop's timers fire, one each `beat` seconds."""
+class LagMonitor:
+    """Monitor of the delay of the event loop's timers, with one timer each `beat` seconds."""
 
     def __init__(self, beat: float = BEAT_SECONDS) -> None:
         self._beat = beat
@@ -51,7 +51,7 @@ class Pulse:
 
     @property
     def sustained_lag(self) -> float:
-        """Return the least lag of the last beats: a single pause doesn't show."""
+        """Least delay of the last timers, so that a single pause doesn't count."""
         return min(self._lags) if len(self._lags) == BEATS else 0.0
 
     async def run(self) -> None:
@@ -66,14 +66,14 @@ class Pulse:
 
 
 class Health:
-    """Judges the process.
+    """Judge of the process.
 
-    `api_silence` returns the seconds since the API server's last answer.
+    `api_silence` is a function that returns the seconds since the API server's last answer.
     """
 
     def __init__(
         self,
-        pulse: Pulse,
+        pulse: LagMonitor,
         watches: Watches,
         limits: Limits,
         *,
@@ -106,7 +106,7 @@ class Health:
         return HealthVerdict(tuple(problems))
 
     def ready(self) -> HealthVerdict:
-        """Return why this replica couldn't act at once if it led."""
+        """Return the problems because of which this replica couldn't lead at once."""
         problems = []
         if self.stopping:
             problems.append("stopping")

@@ -11,7 +11,7 @@ UNAVAILABLE = 503
 
 
 class Server:
-    """Serves `/metrics`, `/healthz` and `/readyz`; `before_scrape` brings gauges up to date."""
+    """Server of `/metrics`, `/healthz` and `/readyz`; `before_scrape` updates gauges."""
 
     def __init__(
         self, health: Health, before_scrape: Callable[[], None], *, host: str, port: int
@@ -52,7 +52,7 @@ class Server:
 
 
 def answer(verdict: HealthVerdict) -> web.Response:
-    """Return 200 `ok`, or 503 with a problem a line."""
+    """Return 200 `ok`, or 503 with one problem in each line."""
     if verdict.well:
         return web.Response(text="ok\n")
     return web.Response(status=UNAVAILABLE, text="".join(f"{one}\n" for one in verdict.problems))

@@ -1,6 +1,7 @@
 """The interface between the runtime and a reconciler.
 
-The runtime knows queues, leases and caches, and no products; the reconciler knows the rest.
+The runtime handles queues, leases and caches, independent of products; the reconciler handles
+products.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,21 +14,21 @@ from sluicegate.kube.resources import Key, Resource
 
 
 class QueuePriority(IntEnum):
-    """Who is served first: the smaller, the sooner."""
+    """Priority of a key: smaller values are served first."""
 
-    URGENT = 0  # a person changed the spec, or asked for something
+    URGENT = 0  # a person changed the spec, or sent a request
     NORMAL = 1  # a child changed, or a block of a canary is complete
     BACKGROUND = 2  # no known change: resync, new leader, next block of an idle product
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The product is as it should be until something happens to it."""
+    """The product is in sync until one of its objects changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequeueAfter:
-    """The product wants to be reconciled again, if nothing happens to it before."""
+    """The product must be reconciled again after a time, or at an earlier change."""
 
     seconds: float
 
@@ -36,40 +37,42 @@ Result: TypeAlias = Done | RequeueAfter
 
 
 class InvalidSpec(SluicegateError):  # noqa: N818  # the name of the condition's reason
-    """The object can't be acted on until a person changes it; the condition says why."""
+    """The object can't be reconciled until a person changes it; the condition has the reason."""
 
 
 class Reconciler(Protocol):
-    """One idempotent step for one product.
+    """Idempotent reconciler of one product at a time.
 
     Errors decide about the retry by their type: InvalidSpec isn't retried;
-    `kube.errors.TooManyRequests` waits as told; Conflict, Transient and every other KubeError
-    back off exponentially; anything else is a bug, logged with its traceback and retried slowly.
+    `kube.errors.TooManyRequests` is retried after its Retry-After; Conflict, Transient and every
+    other KubeError with exponential backoff; any other error is a bug, logged with its traceback
+    and retried slowly.
     """
 
     async def reconcile(self, key: Key) -> Result:
-        """Bring one product a step nearer to its spec."""
+        """Reconcile one product: one step towards its spec."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """The part of a live object that is kept: subclasses add the fields that they decide by.
+    """The cached part of a live object: subclasses add the fields that decisions need.
 
-    Subclasses are dataclasses with the same arguments (`frozen, slots, kw_only`). Two records that compare equal mean: nothing that matters has changed, so no work.
-    `version` is left out of the comparison, for it moves with every write.
+    Subclasses are dataclasses with the same arguments (`frozen, slots, kw_only`). Equal records
+    mean that nothing relevant has changed, so there is no work. `version` isn't compared, as it
+    changes with every write.
 
     Attributes
     ----------
     key
         Name of the object itself.
     parent
-        The product it belongs to; the product's own name for a product.
+        The product that it belongs to; the product's own name for a product.
     uid
         Distinguishes an object from a later one of the same name.
     version
         metadata.resourceVersion as a number; the API server's versions grow, also across kinds.
     urgent
-        What makes a change of it urgent, e.g. generation and one-shot annotations.
+        Values whose change is urgent, e.g. generation and one-shot annotations.
     """
 
     key: Key
@@ -85,10 +88,10 @@ Projector: TypeAlias = Callable[[Mapping[str, Any]], Record | None]
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A kind to watch, and how its objects are kept.
+    """A watched kind, and the projection of its objects.
 
-    `project` sees each full object as it arrives by event or page, and returns the record that
-    stays; None leaves the object out, e.g. when it has no owner of ours.
+    `project` gets each full object from a watch or list, and returns the record to store; None
+    ignores the object, e.g. if it is not owned by a product.
     """
 
     resource: Resource

@@ -1,15 +1,15 @@
-"""Which replica may write: one holds the Lease, the others are warm and wait.
+"""Leader election: one replica holds the Lease and writes, the others are on standby.
 
 It corresponds to client-go's leaderelection. Each rule prevents one way to two leaders:
 
 - The holder counts its time from *before* it sent the renewal, on its own clock; it stops
   leading when ten of the fifteen seconds are over without another renewal.
-- A candidate counts from when *it saw* the record change, on its own clock. No clock is ever
-  compared with another machine's, so a step of the wall clock changes nothing.
+- A candidate counts from the time at which *it saw* the record change, on its own clock. Clocks of
+  different machines are never compared, so a step of the wall clock has no effect.
 - Each write carries the resourceVersion that was read, so of two candidates one gets 409.
-- Every call has a time-out, and leading is a task that is cancelled when the lease is lost.
-- What a frozen leader still sends after it wakes is stopped by the gate (`runtime.write_fence`), and,
-  if it was frozen between gate and socket, by the resourceVersion in the request.
+- Every call has a timeout, and leading is a task that is cancelled when the lease is lost.
+- A write of a leader that was suspended is stopped by the gate (`runtime.write_fence`), and, if it
+  was suspended between gate and socket, by the resourceVersion in the request.
 """
 
 import asyncio
@@ -32,10 +32,9 @@ NEVER = float("-inf")
 
 @dataclass(frozen=True, slots=True)
 class LeaseTiming:
-    """Seconds: how long a lease holds, when an unrenewed one is given up, how often to try.
+    """Seconds: validity of a lease, deadline of its renewal, pause between two tries.
 
-    A standby that is answered looks each `look` seconds, if it doesn't try more often: a lease
-    may be given back at any time.
+    A standby reads the Lease at least each `look` seconds: it may be released at any time.
     """
 
     duration: float = 15.0
@@ -45,7 +44,7 @@ class LeaseTiming:
     look: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse timings under which two could lead, or the gate would admit no write."""
+        """Refuse timings with which two replicas could lead, or the gate would admit no write."""
         if self.renew_deadline <= self.call + self.retry:
             raise ValueError(
                 f"lease: the renew deadline {self.renew_deadline} s must be above the sum"
@@ -59,7 +58,7 @@ class LeaseTiming:
 
 
 class Elector:
-    """Contends for one Lease under one identity, which no other process may use."""
+    """Contender for one Lease under one identity, which no other process may use."""
 
     def __init__(
         self,
@@ -71,7 +70,7 @@ class Elector:
         jitter: Callable[[], float],
         wall: Clock = time.time,
     ) -> None:
-        """Take `clock` for what is decided by, and `wall` for the times that people read."""
+        """Store the settings: decisions use `clock`, the times in the Lease are those of `wall`."""
         self._store = store
         self._clock = clock
         self._identity = identity
@@ -82,7 +81,7 @@ class Elector:
         self._seen_at = NEVER
         self._renewed_at = NEVER
         self._left_at: float | None = None
-        # Also before it contends: thousands of products take half a minute to be listed.
+        # Also before it contends: listing thousands of products takes half a minute.
         LEADING.labels(NAME).set(0)
 
     @property
@@ -92,24 +91,24 @@ class Elector:
 
     @property
     def valid_until(self) -> float:
-        """The clock's time until which no other replica can have taken the lease."""
+        """Time of the clock until which no other replica can have acquired the lease."""
         return self._renewed_at + self._timing.duration
 
     @property
     def leading(self) -> bool:
-        """Say whether this process may start work that writes."""
+        """Whether this process may start work that writes."""
         return self._clock() < self._deadline
 
     @property
     def holder(self) -> str:
-        """The holder of the lease when it was last read; empty without one."""
+        """Holder of the lease at its last read; empty without one."""
         return self._seen.holder
 
     @property
     def left_at(self) -> float | None:
-        """When the lease was last renewed before this process took it, by its holder's wall clock.
+        """Time of the last renewal before this process acquired the lease, by its holder's wall clock.
 
-        No decision about leading uses it. None where there was no Lease.
+        No decision about leading uses it. None if there was no Lease.
         """
         return self._left_at
 
@@ -118,7 +117,7 @@ class Elector:
         return self._renewed_at + self._timing.renew_deadline
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
-        """Contend until cancelled: each time the lease is ours, run `lead` until it is lost."""
+        """Contend until cancelled: each time the lease is acquired, run `lead` until it is lost."""
         while True:
             await self._acquire()
             try:
@@ -127,7 +126,7 @@ class Elector:
                 LEADING.labels(NAME).set(0)
 
     async def release(self) -> None:
-        """Give the lease back, so that another replica needn't wait for it to run out."""
+        """Release the lease, so that another replica needn't wait for its end."""
         if not self.leading:
             return
         self._renewed_at = NEVER
@@ -168,7 +167,7 @@ class Elector:
             work.result()
 
     async def _attempt(self, step: Callable[[], Awaitable[bool]]) -> bool | None:
-        """Return what a step returned; None when the API server didn't answer as it should."""
+        """Return the result of a step; None if the API server's answer is an error."""
         try:
             async with asyncio.timeout(self._timing.call):
                 return await step()
@@ -180,13 +179,13 @@ class Elector:
 
     async def _try_acquire(self) -> bool:
         record = await self._read()
-        # Without a Lease, its last known holder may not have noticed yet.
+        # Without a Lease, its last holder may not have noticed the deletion yet.
         if not self._is_free(record or self._seen):
             return False
         return await self._take(record or LeaseRecord())
 
     async def _give_back(self) -> bool:
-        # Read first: a renewal that was cut off on the way out may have been stored.
+        # Read first: a renewal that was cancelled may have been stored.
         record = await self._store.read()
         if record is None or record.holder != self._identity:
             return False
@@ -198,7 +197,7 @@ class Elector:
         try:
             written = await self._store.write(replace(self._seen, renewed=self._now()))
         except (Conflict, NotFound):
-            # Another replica took it, or a person edited or deleted the Lease: the record shows it.
+            # Another replica acquired it, or a person edited or deleted the Lease: the record shows which.
             self._seen = await self._read() or LeaseRecord()
             return not self._lost() and await self._renew()
         self._hold(written, started)
@@ -235,7 +234,7 @@ class Elector:
         return record
 
     def _now(self) -> datetime:
-        """The wall clock's time, which people read in the Lease."""
+        """Return the wall clock's time, for the Lease."""
         return datetime.fromtimestamp(self._wall(), UTC)
 
     def _is_free(self, record: LeaseRecord) -> bool:

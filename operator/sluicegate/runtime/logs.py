@@ -1,7 +1,7 @@
-"""Logs as one JSON object a line, each with the product and the reconcile it belongs to.
+"""Logs as one JSON object a line, each with its product and reconcile.
 
-Those come from context variables, so code that logs needn't carry them around. Nothing that
-looks like a credential leaves the process: foreign libraries put URLs and headers into messages.
+Both are context variables, so code that logs needn't pass them on. Credentials are removed from all
+lines: libraries put URLs and headers into messages.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from sluicegate.spans import TRACE
 
 
 class Reconcile(NamedTuple):
-    """What is logged inside of it belongs to it."""
+    """Product and id of a reconcile, for the log lines within it."""
 
     namespace: str
     product: str
@@ -31,10 +31,10 @@ class Reconcile(NamedTuple):
 RECONCILE: ContextVar[Reconcile | None] = ContextVar("reconcile", default=None)
 
 STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-"""Attributes every record has; others came by `extra`."""
+"""Attributes of every log record; others are from `extra`."""
 
 QUIET = {"kopf.objects": logging.WARNING, "aiohttp.access": logging.WARNING}
-"""Loggers that would write a line per event or probe."""
+"""Levels of loggers that would otherwise write a line for each event or probe."""
 
 SECRETS = (
     (re.compile(r"(?i)(authorization\W{1,8}\w+\s+)[\w.~+/=-]+"), r"\1[redacted]"),
@@ -47,7 +47,7 @@ SECRETS = (
 
 @contextlib.contextmanager
 def reconcile_context(key: Key) -> Iterator[str]:
-    """Mark what is logged inside as part of one reconcile of one product; its id is given."""
+    """Mark the log lines within as part of one reconcile of one product; yield its id."""
     reconcile = Reconcile(key.namespace, key.name, secrets.token_hex(4))
     token = RECONCILE.set(reconcile)
     try:
@@ -57,16 +57,16 @@ def reconcile_context(key: Key) -> Iterator[str]:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per record; what can't be JSON becomes text."""
+    """Formatter with one JSON object a record; other values become text."""
 
     @override
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line of a record."""
+        """Format a record as a line."""
         return redacted(json.dumps(fields_of(record, self), default=str, ensure_ascii=False))
 
 
 def fields_of(record: logging.LogRecord, formatter: logging.Formatter) -> dict[str, Any]:
-    """Return what a record says, in the order a person reads it."""
+    """Return the fields of a record, in the order in which a person reads them."""
     fields: dict[str, Any] = {
         "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
         "level": record.levelname.lower(),
@@ -89,18 +89,18 @@ def fields_of(record: logging.LogRecord, formatter: logging.Formatter) -> dict[s
 
 
 def redacted(text: str) -> str:
-    """Return the text without what looks like a credential."""
+    """Return the text without what may be a credential."""
     for pattern, replacement in SECRETS:
         text = pattern.sub(replacement, text)
     return text
 
 
 class TextFormatter(logging.Formatter):
-    """Lines for a person at a terminal."""
+    """Formatter for a terminal."""
 
     @override
     def format(self, record: logging.LogRecord) -> str:
-        """Return time, level, product and message."""
+        """Format time, level, product and message."""
         reconcile = RECONCILE.get()
         product = f" [{reconcile.namespace}/{reconcile.product}]" if reconcile else ""
         line = f"{self.formatTime(record)} {record.levelname}{product} {record.getMessage()}"

@@ -16,19 +16,19 @@ from sluicegate.runtime.http_server import Server
 from sluicegate.runtime.interfaces import Work
 
 THRESHOLDS: Final = (10_000, 10, 1_000_000)
-"""New objects, collections of the youngest, and of the middle generation before the next older is
-collected too; the last is never reached. With Python's 700 a start takes a tenth more processor
-time, and one MiB less."""
+"""New objects, and numbers of younger collections, before each generation is collected; the last is
+never reached. With Python's 700 a start takes a tenth more processor time, and one MiB less."""
 
 SHARE: Final = 0.002
-"""Largest share of the time for collections of all generations; they block the event loop."""
+"""Largest share of the time for collections of all generations, which block the event loop."""
 
 LEAST_SECONDS: Final = 10.0
-"""With few products a pass takes 15 ms; every two seconds it was most of the CPU time of an idle operator."""
+"""Least seconds between collections. With few products a collection takes 15 ms; every two seconds
+it was most of the CPU time of an idle operator."""
 
 
 class Listening(Protocol):
-    """Answers scrapes and probes."""
+    """A server of metrics and probes."""
 
     async def start(self) -> int:
         """Listen; return the port."""
@@ -38,7 +38,7 @@ class Listening(Protocol):
 
 
 def connect() -> Wire:
-    """Return a way to the API server that is opened when it is needed."""
+    """Return connections to the API server, opened when needed."""
     return Connections(login)
 
 
@@ -51,10 +51,10 @@ async def collect_seldom(least_seconds: float = LEAST_SECONDS) -> None:
     """Collect all generations at intervals that grow with the time that a collection takes.
 
     Python's collector visits all objects each time their number has grown by a quarter. While
-    thousands of products appear, that is every second or two: at 500 products a pass took 0.1 to
-    0.25 s, a fifth of all CPU time, blocked the event loop, and found some 200 objects. Almost all
-    objects of the operator are in trees, which need no collector. The young generations are
-    collected as usual; objects that exist at the start are never visited.
+    thousands of products are created, that is every second or two: with 500 products a collection
+    took 0.1 to 0.25 s, a fifth of all CPU time, blocked the event loop, and freed some 200 objects.
+    Almost all objects of the operator are in trees, which need no collector. The young generations
+    are collected as usual; objects that exist at the start are never visited.
     """
     gc.set_threshold(*THRESHOLDS)
     gc.collect()
@@ -69,13 +69,13 @@ async def collect_seldom(least_seconds: float = LEAST_SECONDS) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """The operator's ways to its surroundings.
+    """Connections of the operator to its surroundings; tests replace them.
 
     Attributes
     ----------
     clocks : of this machine.
-    connect : makes a way to the API server.
-    listen : makes what answers scrapes and probes, on a port.
+    connect : opens connections to the API server.
+    listen : creates the server of metrics and probes, on a port.
     collect : collects cyclic garbage.
     beat : seconds between two measurements of the event loop's lag.
     """

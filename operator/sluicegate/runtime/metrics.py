@@ -1,7 +1,7 @@
-"""The runtime's own metrics, under the names that dashboards for controllers already know.
+"""Metrics of the runtime, under the names that dashboards for controllers use.
 
-controller-runtime's names and labels where it has the concept; ours start with `sluicegate_`.
-No label ever names a product: their number is bounded by kinds and results.
+Names and labels are controller-runtime's where it has the concept; others start with `sluicegate_`.
+No label names a product: their number is bounded by kinds and results.
 """
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
@@ -9,16 +9,16 @@ from typing_extensions import override
 
 from sluicegate.runtime.workqueue import QueueObserver
 
-# They would double the series without use.
+# Series of creation times would double the number of series without use.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 NAME = "dataproduct"
-"""The controller and the queue in labels: there is one of each."""
+"""Label of the controller and of the queue: there is one of each."""
 
 SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 LONG_SECONDS = (*SECONDS, 120, 300, 600, 1800)
-"""A key waits in the background while thousands of products begin."""
+"""Buckets for waiting times: a background key waits for minutes while thousands of products are created."""
 
 QUEUE_DEPTH = Gauge("workqueue_depth", "Keys that wait for a worker.", ["name"])
 QUEUE_ADDS = Counter("workqueue_adds_total", "Keys added to the queue.", ["name"])
@@ -127,13 +127,15 @@ EVENTS_DROPPED = Counter(
 )
 
 for _result in ("success", "requeue_after", "invalid", "error"):
-    RECONCILES.labels(NAME, _result)  # a counter that appears with its first failure has no rate
+    RECONCILES.labels(
+        NAME, _result
+    )  # a counter that only exists after the first failure has no rate
 for _counter in (RECONCILE_ERRORS, TERMINAL_ERRORS, RECONCILE_BUGS, QUEUE_ADDS, QUEUE_RETRIES):
     _counter.labels(NAME)
 
 
 class QueueMetrics(QueueObserver):
-    """Counts what the queue does."""
+    """Metrics of the queue."""
 
     @override
     def added(self, depth: int) -> None:
@@ -143,7 +145,7 @@ class QueueMetrics(QueueObserver):
 
     @override
     def taken(self, depth: int, waited: float) -> None:
-        """Observe how long a key waited."""
+        """Observe the waiting time of a key."""
         QUEUE_DEPTH.labels(NAME).set(depth)
         QUEUE_WAIT.labels(NAME).observe(waited)
 

@@ -1,7 +1,7 @@
-"""A token bucket: how many writes a second the operator allows itself.
+"""A token bucket that limits the writes a second.
 
-Callers get their slots in the order of their calls, and sleep until then, so no caller starves
-and no timer has to wake the bucket.
+Callers get their slots in the order of their calls, and sleep until then, so no caller starves and
+the bucket needs no timer.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from sluicegate.runtime.clock import Clock
 
 
 class TokenBucket:
-    """`burst` at once, then `rate` a second; both are positive."""
+    """Token bucket: `burst` at once, then `rate` a second; both are positive."""
 
     def __init__(self, clock: Clock, *, rate: float, burst: float) -> None:
         if rate <= 0 or burst < 1:
@@ -22,7 +22,7 @@ class TokenBucket:
         self._filled_at = clock()
 
     def reserve(self) -> float:
-        """Take a token, if need be one of the future; return the seconds until it is there."""
+        """Take the next token, also a future one; return the seconds until it may be used."""
         self._fill()
         self._tokens -= 1
         return max(0.0, -self._tokens / self._rate)
@@ -36,7 +36,7 @@ class TokenBucket:
         return True
 
     async def take(self) -> None:
-        """Return when there is a token."""
+        """Wait for a token."""
         if delay := self.reserve():
             await asyncio.sleep(delay)
 

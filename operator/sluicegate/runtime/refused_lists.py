@@ -1,10 +1,10 @@
-"""Which lists the API server refuses, by kind and namespace, and what follows from it.
+"""Lists that the API server refuses, by kind and namespace.
 
-With `watchNamespaces` the rights lie in a Role in each namespace, and go with it. A refusal
-doesn't say whether the namespace is gone or its Role was changed by mistake. So what was listed
-before stays known, and is reconciled, for ten minutes; where a kind was never listed, or is
-forgotten, nothing is reconciled, as what is there would be taken for absent and made again. All
-other namespaces go on.
+With `watchNamespaces` the permissions are in a Role in each namespace, and are deleted with it. A
+refusal doesn't show whether the namespace is deleted or its Role was changed by mistake. So the
+objects that were listed before remain cached, and are reconciled, for ten minutes; if a kind was
+never listed, or is dropped, nothing of the namespace is reconciled, because its existing objects
+would count as absent and be created again. All other namespaces continue.
 """
 
 from collections.abc import Collection
@@ -16,27 +16,27 @@ from sluicegate.runtime.interfaces import Done, Reconciler, Result
 from sluicegate.runtime.metrics import REFUSED_LISTS
 
 FORGET_SECONDS = 600.0
-"""Seconds after which objects of a refused kind count as deleted: a mistake is fixed sooner, and a
-deleted namespace must not keep training slots."""
+"""Seconds after which objects of a refused kind count as deleted: a mistake should be fixed sooner,
+and a deleted namespace must not keep training slots."""
 
 
 @dataclass
 class Refusals:
-    """Refused lists, with the time since when."""
+    """Refused lists, each with the time of the first refusal."""
 
     clock: Clock
     _since: dict[tuple[Resource, str], float] = field(default_factory=dict)
     _listed: set[tuple[Resource, str]] = field(default_factory=set)
 
     def add(self, resource: Resource, namespace: str) -> bool:
-        """Take in a refusal; return whether it is news."""
+        """Record a refusal; return whether it is new."""
         is_new = (resource, namespace) not in self._since
         self._since.setdefault((resource, namespace), self.clock())
         self._export(resource)
         return is_new
 
     def end(self, resource: Resource, namespace: str) -> bool:
-        """Take in that a list was answered; return whether it was refused before."""
+        """Record a successful list; return whether it was refused before."""
         self._listed.add((resource, namespace))
         if self._since.pop((resource, namespace), None) is None:
             return False
@@ -44,7 +44,7 @@ class Refusals:
         return True
 
     def hides(self, namespace: str) -> bool:
-        """Return whether some kind can't be listed there, and nothing of it is known."""
+        """Return whether some kind can't be listed there, and has no cached objects."""
         return any(where in ("", namespace) for _, where in self._since.keys() - self._listed)
 
     def lists(self, resource: Resource, namespace: str) -> bool:
@@ -52,16 +52,16 @@ class Refusals:
         return (resource, namespace) in self._since
 
     def forget(self, resource: Resource, namespace: str) -> bool:
-        """Return, once, whether a refusal has lasted so long that what was known counts as gone.
+        """Return, once, whether a refusal has lasted so long that the cached objects count as deleted.
 
-        One that concerns all namespaces never does: no namespace's deletion leads to it.
+        This is never so for a list of all namespaces, which no deletion of a namespace can cause.
         """
-        one = resource, namespace
-        if not namespace or one not in self._listed or one not in self._since:
+        refused = resource, namespace
+        if not namespace or refused not in self._listed or refused not in self._since:
             return False
-        if self.clock() - self._since[one] < FORGET_SECONDS:
+        if self.clock() - self._since[refused] < FORGET_SECONDS:
             return False
-        self._listed.remove(one)
+        self._listed.remove(refused)
         return True
 
     def _export(self, resource: Resource) -> None:
@@ -71,14 +71,14 @@ class Refusals:
 
 @dataclass(frozen=True, slots=True)
 class ListedOnly:
-    """Reconciles the products all of whose kinds are known; the others once they are."""
+    """Reconciler that skips the products of namespaces with refused lists."""
 
     reconciler: Reconciler
     refusals: Refusals
-    known: Collection[Key]
+    products: Collection[Key]
 
     async def reconcile(self, key: Key) -> Result:
-        """Reconcile, unless its namespace can't be read; what is gone is forgotten anyway."""
-        if self.refusals.hides(key.namespace) and key in self.known:
+        """Reconcile a product, unless its namespace can't be read; a deleted product is always dropped."""
+        if self.refusals.hides(key.namespace) and key in self.products:
             return Done()
         return await self.reconciler.reconcile(key)

@@ -1,10 +1,10 @@
-"""Lists every kind in pages: once before the first write, then every few minutes, then on demand.
+"""Resync: lists of every kind in pages, once before the first write, then every few minutes and on demand.
 
-A watch delivers changes; only a list shows which objects no longer exist (deletions during a gap
-of the watch are lost). Differences are queued, so an unchanged cluster costs a few reads.
+A watch delivers changes; only a list shows which objects no longer exist (deletions during a gap of
+the watch are lost). Only differences are queued, so an unchanged cluster costs a few reads.
 
-Each kind of each namespace is a list of its own: one that fails is tried again later, and keeps
-no other waiting.
+Each kind of each namespace is a list of its own: a failed list is retried later, and doesn't delay
+the others.
 """
 
 import asyncio
@@ -24,34 +24,33 @@ from sluicegate.runtime.refused_lists import Refusals
 logger = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 2.0
-"""From a sign that a watch had a gap to the list that repairs it: watches of several kinds
-often break together."""
+"""Seconds from a gap of a watch to the list that repairs it: watches of several kinds often break together."""
 
 LONGEST_WAIT = 10.0
-"""Between attempts while the API server is away: what the operator may lag behind its return."""
+"""Longest pause between attempts while the API server is down."""
 
 LONGEST_REFUSAL = 60.0
-"""Between attempts at what the API server forbids: how late a namespace that is back is noticed."""
+"""Longest pause between attempts at a forbidden list: the delay until a new permission takes effect."""
 
 FIRST_SECONDS = 30.0
 OBJECTS_AT_ONCE = 20
 LATER = 1 / 60
-"""Of an interval: when to ask again whether a list is welcome."""
+"""Part of an interval after which a list that was put off is considered again."""
 
 
 @dataclass(slots=True)
 class Due:
-    """A list that is still to be made: when, on the event loop's clock, and the pause after that."""
+    """A list to make: its time, on the event loop's clock, and the pause after a failure."""
 
     at: float = float("-inf")
     pause: float = 1.0
 
 
 class Resync:
-    """Replaces caches by lists; `on_change` is called with each product to be reconciled.
+    """Resync of all caches; `on_change` is called with each product to be reconciled.
 
-    While it is `busy` the list of all kinds is put off, for one interval at most: with thousands
-    of products it takes both sides most of a minute's work, to find what watches rarely miss.
+    While the operator is `busy` the list of all kinds is put off, for one interval at most: with
+    thousands of products it takes most of a minute, and watches rarely miss a change.
     """
 
     def __init__(
@@ -82,21 +81,21 @@ class Resync:
         self.primed = asyncio.Event()
 
     def request(self, resource: Resource) -> None:
-        """Ask for a list of one kind soon, e.g. as its watch has had a gap."""
+        """Request a list of one kind soon, e.g. after a gap of its watch."""
         self._wanted.add(resource)
         self._asked.set()
 
     def after_outage(self) -> None:
-        """List all kinds soon, as the API server is back: who knows what happened meanwhile."""
+        """List all kinds soon after an outage of the API server, as changes may have been missed."""
         for cache in self._caches:
             self.request(cache.watched.resource)
         self._returned.set()
 
     async def prime(self) -> None:
-        """Fill all caches, however long the API server is away; writes must wait for it.
+        """Fill all caches, however long the API server is down; writes must wait for it.
 
-        A namespace that is refused was tried, and keeps the others waiting no longer. Where all
-        namespaces are watched by one list, that list must succeed.
+        A refused namespace doesn't delay the others. If one list covers all namespaces, it must
+        succeed.
         """
         self._want(self._caches)
         await self._list_due()
@@ -109,14 +108,14 @@ class Resync:
     async def run(self) -> None:
         """List until cancelled: all kinds each interval ± 20 %, a single one on request."""
         loop = asyncio.get_running_loop()
-        # The first one comes early: it finds what was deleted between priming and watching.
+        # The first one is early, to find objects that were deleted between priming and watching.
         next_full = loop.time() + min(self._interval, FIRST_SECONDS)
         latest = next_full + self._interval
         while True:
-            asked = await self._asked_before(min(next_full, self._earliest()))
+            requested = await self._asked_before(min(next_full, self._earliest()))
             now = loop.time()
-            if asked:
-                self._want(asked)
+            if requested:
+                self._want(requested)
             elif now >= next_full and now < latest and self._busy():
                 next_full = min(latest, now + LATER * self._interval)
             elif now >= next_full:
@@ -133,27 +132,27 @@ class Resync:
             return ()
         await asyncio.sleep(SETTLE_SECONDS)
         self._asked.clear()
-        wanted, self._wanted = self._wanted, set()
-        return [self._caches[resource] for resource in wanted]
+        resources, self._wanted = self._wanted, set()
+        return [self._caches[resource] for resource in resources]
 
     def _want(self, caches: Iterable[Cache]) -> None:
-        """Have these listed at once, but for what is refused: that has its own time."""
+        """Make these lists due at once, except refused ones, which keep their own time."""
         for cache in caches:
             for namespace in self._namespaces:
-                one = cache, namespace
-                if one not in self._due or not self._is_refused(one):
-                    self._due[one] = Due()
+                target = cache, namespace
+                if target not in self._due or not self._is_refused(target):
+                    self._due[target] = Due()
 
-    def _is_refused(self, one: tuple[Cache, str]) -> bool:
-        """Whether this is one namespace of several that are listed, and it is refused."""
-        cache, namespace = one
+    def _is_refused(self, target: tuple[Cache, str]) -> bool:
+        """Return whether this is one namespace of several, and its list is refused."""
+        cache, namespace = target
         return bool(namespace) and self._refusals.lists(cache.watched.resource, namespace)
 
     def _earliest(self) -> float:
         return min((one.at for one in self._due.values()), default=float("inf"))
 
     async def _list_due(self) -> None:
-        """Make each list that is due; one that fails stays due, for later."""
+        """Make each list that is due; a failed one remains due, for later."""
         loop = asyncio.get_running_loop()
         for (cache, namespace), due in tuple(self._due.items()):
             if due.at > loop.time():
@@ -183,20 +182,20 @@ class Resync:
                     self._apply_decision(namespace)
 
     def _forget(self, cache: Cache, namespace: str) -> None:
-        """Drop what was known of a kind in a namespace: it can't be read, and may be long gone."""
+        """Drop the records of a kind in a namespace that can't be read, and may be deleted."""
         with cache.listing(namespace) as listing:
             for change in listing.finish(2**63):
                 self._on_change(change)
 
     def _apply_decision(self, namespace: str) -> None:
-        """Have the products of a namespace reconciled once all of its kinds are listed again."""
+        """Requeue the products of a namespace once all of its kinds are listed again."""
         if not self._refusals.hides(namespace):
             for key in self._caches.products:
                 if namespace in ("", key.namespace):
                     self._on_change(Change(key, QueuePriority.NORMAL))
 
     async def _pause(self, until: float) -> None:
-        """Wait until then, or until the API server is back: then all is due."""
+        """Wait until then, or until the API server answers again: then all lists are due."""
         self._returned.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
@@ -214,7 +213,7 @@ class Resync:
                 ):
                     await self._take_in(listing, page.items)
                     version = int(page.resource_version)
-                    del page  # or it would be held while the next one is read
+                    del page  # so that it isn't kept in memory while the next one is read
             except NotFound:
                 self._vanish(cache, namespace, listing)
             if version is not None and listing.precedes_what_was_known(version):
@@ -233,18 +232,17 @@ class Resync:
             await self._list(cache, namespace)
 
     def _vanish(self, cache: Cache, namespace: str, listing: Listing) -> None:
-        """Drop all objects, as the kind itself is gone, or what answers isn't the API server.
+        """Drop all objects, as the kind doesn't exist, or another server answers.
 
-        A watch that is open all the while has no reason to send them again, so the list is repeated
-        until it succeeds. A kind that had no objects is one that this cluster doesn't have: its
-        arrival is the watch's to notice.
+        An open watch doesn't send the objects again, so the list is repeated until it succeeds. A
+        kind without objects may not exist in this cluster: the watch notices when it is installed.
         """
         for change in listing.finish(2**63):
             self._vanished.add((cache, namespace))
             self._on_change(change)
 
     async def _take_in(self, listing: Listing, items: Iterable[Mapping[str, Any]]) -> None:
-        """Take in a page, a few milliseconds of work at a time: in between others have a turn."""
+        """Store a page in slices of a few milliseconds, with other tasks in between."""
         for number, body in enumerate(items, start=1):
             for change in listing.add(body):
                 self._on_change(change)

@@ -12,8 +12,8 @@ logger = logging.getLogger(__name__)
 PAUSE_SECONDS = 5.0
 
 
-async def persist(name: str, work: Work) -> None:
-    """Run `work` again each time it fails: a bug in one loop must not end the others."""
+async def restart_on_failure(name: str, work: Work) -> None:
+    """Run `work` again each time it fails, so that a bug in one loop doesn't end the others."""
     while True:
         try:
             return await work()
@@ -23,7 +23,7 @@ async def persist(name: str, work: Work) -> None:
 
 
 async def set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait until an event is set, or for so long; return whether it is set."""
+    """Wait until an event is set, for so many seconds at most; return whether it is set."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

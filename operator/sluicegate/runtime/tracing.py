@@ -1,7 +1,7 @@
-"""Sends spans by OTLP over HTTP, where an endpoint is set; nothing is imported where none is.
+"""Export of spans by OTLP over HTTP, if an endpoint is set; otherwise nothing is imported.
 
-Everything else about traces is OpenTelemetry's own business and follows its own variables
-(OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, OTEL_RESOURCE_ATTRIBUTES, …).
+All other settings of traces are OpenTelemetry's own variables (OTEL_TRACES_SAMPLER,
+OTEL_EXPORTER_OTLP_HEADERS, OTEL_RESOURCE_ATTRIBUTES, …).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sluicegate.errors import invalid
 from sluicegate.runtime.tasks import set_within
 from sluicegate.spans import TRACE, Span, Spans, Value, no_spans
 
-if TYPE_CHECKING:  # an extra, which an installation without traces doesn't have
+if TYPE_CHECKING:  # an optional dependency
     from collections.abc import Iterator, Mapping
 
     from opentelemetry.sdk.trace import TracerProvider
@@ -24,22 +24,22 @@ if TYPE_CHECKING:  # an extra, which an installation without traces doesn't have
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 FLUSH_SECONDS = 1.0
-"""What is left to send when the operator stops may take this long: the lease is waited for."""
+"""Longest time to send remaining spans when the operator stops: the release of the lease waits for it."""
 
 
 class Tracing:
-    """Where spans go, for the life of the process."""
+    """Destination of spans, for the lifetime of the process."""
 
     def __init__(self, provider: TracerProvider | None = None) -> None:
         self._provider = provider
 
     @property
     def spans(self) -> Spans:
-        """What opens spans."""
+        """Function that opens spans."""
         return no_spans if self._provider is None else SpanRecorder(self._provider)
 
     async def close(self) -> None:
-        """Send what is left, as far as that goes at once: a receiver that is away delays nothing."""
+        """Send the remaining spans, for `FLUSH_SECONDS` at most: an absent receiver must not delay the end."""
         if self._provider is None:
             return
         loop, sent = asyncio.get_running_loop(), asyncio.Event()
@@ -47,7 +47,9 @@ class Tracing:
 
         def send() -> None:
             shutdown()
-            with contextlib.suppress(RuntimeError):  # nobody waited, and the loop is closed
+            with contextlib.suppress(
+                RuntimeError
+            ):  # the wait was cancelled, and the loop is closed
                 loop.call_soon_threadsafe(sent.set)
 
         threading.Thread(target=send, name="last traces", daemon=True).start()
@@ -55,7 +57,7 @@ class Tracing:
 
 
 class SpanRecorder:
-    """Opens spans of OpenTelemetry's."""
+    """Function that opens spans of OpenTelemetry."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self._tracer = provider.get_tracer("sluicegate")
@@ -64,7 +66,7 @@ class SpanRecorder:
     def __call__(
         self, name: str, attributes: Mapping[str, Value] | None = None, /
     ) -> Iterator[Span]:
-        """Open one; its trace's id goes to the logs, if the trace is recorded."""
+        """Open a span; if its trace is recorded, its id is added to log lines."""
         with self._tracer.start_as_current_span(name, attributes=attributes) as span:
             trace = f"{span.get_span_context().trace_id:032x}" if span.is_recording() else ""
             token = TRACE.set(trace)
@@ -75,7 +77,7 @@ class SpanRecorder:
 
 
 class Open:
-    """A span that is under way."""
+    """An open span."""
 
     __slots__ = ("_span",)
 
@@ -83,17 +85,17 @@ class Open:
         self._span = span
 
     def set(self, name: str, value: Value) -> None:
-        """Add what became known."""
+        """Set an attribute."""
         self._span.set_attribute(name, value)
 
 
 def open_tracing(endpoint: str, *, instance: str) -> Tracing:
-    """Return where spans go: to this endpoint's /v1/traces, or nowhere when it is empty.
+    """Return the destination of spans: this endpoint's /v1/traces, or none if it is empty.
 
     Raises
     ------
     InvalidInput
-        There is an endpoint, and OpenTelemetry isn't installed.
+        An endpoint is set, but OpenTelemetry isn't installed.
     """
     if not endpoint:
         return Tracing()
@@ -125,7 +127,7 @@ def _provider(endpoint: str, instance: str) -> TracerProvider:
     )
     provider = TracerProvider(
         resource=ours.merge(OTELResourceDetector().detect()),
-        shutdown_on_exit=False,  # it would wait for a receiver that is away
+        shutdown_on_exit=False,  # it would wait for an absent receiver
     )
     exporter = OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces")
     provider.add_span_processor(BatchSpanProcessor(exporter))

@@ -1,9 +1,9 @@
-"""When each resource's watch last received an event or bookmark, and whether it had a gap.
+"""Liveness of watches: the time of the last event or bookmark of each kind, and gaps.
 
-Kopf doesn't expose its streams, but its requests go through a session of the operator's. A watch
-is renewed every few minutes, so one that hasn't been for long is dead even if the connection
-looks alive. Kopf begins each watch by a list, of which it is given only the state that the list
-shows: what came before is for the caches' own list, which reads objects one at a time.
+Kopf doesn't expose its streams, but its requests go through a session of the operator's. A watch is
+renewed every few minutes, so one that hasn't been renewed for long is dead even if the connection
+is open. Kopf begins each watch by a list, of which it gets only the resourceVersion: the objects
+are listed for the caches separately, one object at a time.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ RENEWAL_SECONDS = 300
 """Seconds after which the server ends a watch, and Kopf opens it again."""
 
 ANSWER_SECONDS = 10.0
-"""How long an answer may take to begin. The API server begins a watch's at once, and Kopf itself
-would wait for one that was swallowed as long as for an event: more than a minute."""
+"""Longest time until an answer begins. The API server answers a watch at once; Kopf itself would
+wait for a lost one as long as for an event, more than a minute."""
 
 REFUSED_SECONDS = 30.0
-"""Between requests for what is forbidden, e.g. as the namespace is gone: Kopf would ask each few
-seconds, for each kind."""
+"""Seconds between requests for a forbidden kind, e.g. of a deleted namespace: Kopf would send one
+every few seconds, for each kind."""
 
 HTTP_OK = 200
 HTTP_FORBIDDEN = 403
@@ -44,7 +44,7 @@ HTTP_TOO_MANY_REQUESTS = 429
 
 
 class Watches:
-    """The state of all watches; `on_gap` is called with each kind that must be listed again."""
+    """State of all watches; `on_gap` is called with each kind that must be listed again."""
 
     def __init__(
         self, resources: Iterable[Resource], clock: Clock, on_gap: Callable[[Resource], None]
@@ -57,10 +57,10 @@ class Watches:
         self._open: WeakSet[aiohttp.ClientResponse] = WeakSet()
 
     def begun(self, resources: Iterable[Resource]) -> None:
-        """Take in that these kinds, and no others, are being watched from now on.
+        """Record that these kinds, and no others, are being watched from now on.
 
-        One that was watched before goes on ageing, or watches that end again and again would
-        never be old. One that never gives a sign ages from here.
+        The age of a kind that was watched before continues, so that watches that end repeatedly
+        become old. The age of a new one begins here.
         """
         now = self._clock()
         self._alive_at = {one: self._alive_at.get(one, now) for one in resources}
@@ -70,13 +70,13 @@ class Watches:
         self._alive_at[resource] = self._clock()
 
     def opened(self, response: aiohttp.ClientResponse) -> None:
-        """Take in the stream of a watch."""
+        """Record the stream of a watch."""
         self._open.add(response)
 
     def renew(self) -> None:
         """Close all streams, so that Kopf opens them again and continues.
 
-        After an outage it is unknown which of them still work.
+        After an outage, any of them may be dead.
         """
         for response in list(self._open):
             response.close()
@@ -88,38 +88,38 @@ class Watches:
         return {resource: now - at for resource, at in self._alive_at.items()}
 
     def export(self) -> None:
-        """Bring the metrics up to date; a kind that isn't served has no age."""
+        """Update the metrics; a kind that isn't served has no age."""
         WATCH_AGE.clear()
         for resource, age in self.ages().items():
             WATCH_AGE.labels(resource.qualified).set(age)
 
     def refused(self, url: URL) -> None:
-        """Take in that a request was forbidden: what was never allowed isn't a watch that hangs."""
+        """Record that a request was forbidden: a watch that was never allowed isn't dead."""
         resource = self._by_end.get(url.path[url.path.rfind("/") :])
         if resource is not None and resource not in self._listed:
             self.alive(resource)
 
     def requested(self, url: URL) -> None:
-        """Take in that the API server answered a list or watch request with success."""
+        """Record that the API server answered a list or watch request with success."""
         resource = self._by_end.get(url.path[url.path.rfind("/") :])
         if resource is None:
             return
         if "watch" in url.query:
             self.alive(resource)
             return
-        # No event: each restart begins with a list, whatever becomes of the watch.
+        # This is no event: each restart begins with a list, also if the watch then fails.
         self._on_gap(resource)
         self._listed.add(resource)
 
 
-class Beginning(aiohttp.ClientResponse):
-    """An answer to Kopf; of a list it says only where the watch is to begin."""
+class WatchStart(aiohttp.ClientResponse):
+    """An answer to Kopf; a list is reduced to the version at which the watch begins."""
 
     @override
     async def json(self, **how: Any) -> Any:
-        """Return the parsed answer: a list without its objects, and as if it had one page.
+        """Return the parsed answer: a list without its objects, as if it had one page.
 
-        A refusal stays as it is: a 429 of the API server is plain text, which Kopf expects.
+        A refusal is unchanged: a 429 of the API server is plain text, which Kopf expects.
         """
         if not self.ok or "limit" not in self.url.query:
             return await super().json(**how)
@@ -127,8 +127,8 @@ class Beginning(aiohttp.ClientResponse):
         return {"items": [], "metadata": {"resourceVersion": page.resource_version}}
 
 
-class Bounds:
-    """When a request of Kopf's is sent, and how long its answer may take to begin."""
+class RequestLimits:
+    """Middleware for Kopf's requests: pauses of the API server, and a limit until an answer begins."""
 
     def __init__(self, backpressure: Backpressure) -> None:
         self._backpressure = backpressure
@@ -138,9 +138,9 @@ class Bounds:
     async def __call__(
         self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Send a request when its time has come."""
+        """Send a request after the pause that the API server asked for."""
         path = request.url.path
-        # Kopf's own time-out may come before, but its next request waits here as well.
+        # Kopf's own timeout may end the request before, but its next one waits here as well.
         await asyncio.sleep(max(0.0, self._refused_until.get(path, 0.0) - time.monotonic()))
         await self._backpressure.wait()
         async with asyncio.timeout(ANSWER_SECONDS):
@@ -155,7 +155,7 @@ class Bounds:
 def watching_session(
     configuration: Configuration, watches: Watches, backpressure: Backpressure
 ) -> aiohttp.ClientSession:
-    """Return a session for Kopf: our credentials on each request, each answer noticed."""
+    """Return a session for Kopf, with the operator's credentials and records of each answer."""
 
     async def authorize(
         _session: aiohttp.ClientSession,
@@ -194,13 +194,13 @@ def watching_session(
         connector=aiohttp.TCPConnector(limit=0, ssl=tls_of(configuration)),
         proxy=configuration.proxy,
         trace_configs=[trace],
-        middlewares=[Bounds(backpressure)],
-        response_class=Beginning,
+        middlewares=[RequestLimits(backpressure)],
+        response_class=WatchStart,
     )
 
 
 def verb_of(url: URL) -> str:
-    """What Kopf's request is called in metrics."""
+    """Return the name of Kopf's request in metrics."""
     if "watch" in url.query:
         return "watch"
     return "list" if "limit" in url.query else "get"

@@ -1,8 +1,8 @@
-"""Keeps the watches going whatever happens to them: a kind may come and go, Kopf may give up.
+"""Supervisor of the watches: it restarts Kopf for the kinds that are served.
 
 Kopf ends when one of its watches fails permanently (a 404, as the kind's definition was deleted)
-and doesn't notice a kind that appears later. So it is restarted, for the kinds that are served,
-each time it ends and each time a missing kind appears.
+and doesn't notice a kind that is installed later. So it is restarted, for the kinds that are
+served, each time it ends and each time a missing kind is installed.
 """
 
 import asyncio
@@ -16,15 +16,15 @@ from sluicegate.kube.resources import Resource
 logger = logging.getLogger(__name__)
 
 REQUEUE_SECONDS = 10.0
-"""How often a missing kind is looked for: less than the 30 s in which it must be watched again."""
+"""Seconds between two checks for a missing kind: less than the 30 s in which it must be watched again."""
 
 PAUSE_SECONDS = 5.0
 
 
 class Supervisor:
-    """Runs `watch` over the kinds that are served, until cancelled.
+    """Supervisor that runs `watch` over the kinds that are served.
 
-    `on_missing` is called with the kinds that aren't: their objects are gone.
+    `on_missing` is called with the kinds that aren't served: their objects don't exist any more.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Supervisor:
 
 
 async def stop(task: asyncio.Future[None]) -> BaseException | None:
-    """Cancel a task, wait for its end, and return the error it ended with, if any."""
+    """Cancel a task, wait for its end, and return its error, if any."""
     task.cancel()
     await asyncio.wait({task})
     return None if task.cancelled() else task.exception()

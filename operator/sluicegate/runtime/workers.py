@@ -1,4 +1,4 @@
-"""Workers take keys from the queue and reconcile them; errors decide by type what comes next."""
+"""Workers that take keys from the queue and reconcile them; the type of an error decides about the retry."""
 
 import asyncio
 import logging
@@ -25,24 +25,24 @@ from sluicegate.spans import Spans, no_spans
 logger = logging.getLogger(__name__)
 
 SLOW_RETRY = 60.0
-"""A bug doesn't go away by itself, and its traceback shouldn't fill the logs."""
+"""Seconds until the retry after a bug, so that its traceback doesn't fill the logs."""
 
 SOON_RETRY = 20.0
 """Longest pause between retries of a transient failure."""
 
 CONFLICT_RETRY = 5.0
-"""Longest pause between retries after a Conflict: the cache is up to date again, and a reconcile
-from the caches costs little."""
+"""Longest pause between retries after a Conflict: the cache is current again, and a reconcile from
+the caches costs little."""
 
 TURN_SECONDS = 0.01
-"""How long looks begin in one turn of the event loop: three or four at idle products."""
+"""Seconds in which reconciles begin in one iteration of the event loop: three or four of idle products."""
 
 LONG_SECONDS = 60.0
-"""Reconciles that run longer are logged while still running: each request takes seconds."""
+"""Seconds after which a running reconcile is logged; a request takes at most a few seconds."""
 
 
 class Workers:
-    """`count` workers over one queue."""
+    """A number of workers (`count`) for one queue."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Workers:
         metrics.MAX_WORKERS.labels(metrics.NAME).set(count)
 
     async def run(self) -> None:
-        """Work until the queue is shut down and each worker has finished what it had."""
+        """Work until the queue is shut down and each worker has finished its key."""
         self._idle.clear()
         try:
             async with asyncio.TaskGroup() as group:
@@ -76,11 +76,11 @@ class Workers:
             self._idle.set()
 
     async def idle(self) -> None:
-        """Return when no worker works."""
+        """Wait until no worker works."""
         await self._idle.wait()
 
     def export(self) -> None:
-        """Bring the metrics up to date."""
+        """Update the metrics."""
         now = self._clock()
         ages = [now - begun for begun in self._begun.values()]
         metrics.UNFINISHED_WORK.labels(metrics.NAME).set(sum(ages))
@@ -88,7 +88,7 @@ class Workers:
 
     async def _work(self) -> None:
         while True:
-            await self._its_turn()
+            await self._wait_for_slice()
             try:
                 key = await self._queue.take()
             except ShutDown:
@@ -98,12 +98,14 @@ class Workers:
             finally:
                 self._queue.done(key)
 
-    async def _its_turn(self) -> None:
-        """Return when a look may begin: in each turn of the event loop some milliseconds' worth.
+    async def _wait_for_slice(self) -> None:
+        """Wait until a reconcile may begin.
 
-        One that finds nothing to write never waits: a queue of thousands would be one turn. With
-        one of each worker in a turn, the answer to every write would wait for all of them. With a
-        single one, each would wait for the interpreter, which other threads take in every turn.
+        Each iteration of the event loop begins a few milliseconds' worth. A reconcile without a
+        write never waits, so a queue of thousands would be one iteration. With one reconcile of
+        each worker in an iteration, the answer to every write would wait for all of them. With a
+        single one, each would wait for the interpreter lock, which other threads take in every
+        iteration.
         """
         loop = asyncio.get_running_loop()
         while True:
@@ -186,11 +188,11 @@ class Workers:
 
 
 def longest_wait(error: KubeError) -> float:
-    """Return the most seconds between attempts, however often they failed in this way."""
+    """Return the longest pause between retries after this error."""
     match error:
         case Conflict():
             return CONFLICT_RETRY
         case BadRequest() | Forbidden() | Invalid():
-            return LAST_RETRY  # it stays wrong until a person does something
+            return LAST_RETRY  # only a person can fix it
         case _:
             return SOON_RETRY

@@ -1,8 +1,9 @@
-"""Keys that need work: each waits once, is worked on by one worker at a time, and isn't lost.
+"""A work queue of keys: each waits once, is processed by one worker at a time, and isn't lost.
 
-It corresponds to client-go's workqueue.RateLimitingInterface, with priorities. A key added while it
-waits is the same work; one added while a worker has it is processed again, as the worker may have
-read before the change. Urgent keys overtake, but no key waits indefinitely.
+It corresponds to client-go's workqueue.RateLimitingInterface, with priorities. A key that is added
+while it waits is queued once; one that is added while a worker has it is processed again, as the
+worker may have read the state before the change. Urgent keys come first, but no key waits
+indefinitely.
 """
 
 import asyncio
@@ -16,48 +17,49 @@ from sluicegate.runtime.interfaces import QueuePriority
 
 FIRST_RETRY = 1.0
 LAST_RETRY = 300.0
-DOUBLINGS = 10  # 2¹⁰ s is beyond LAST_RETRY; more would only make a huge number
-GRAIN = 0.001
-"""Seconds that a wait is longer than needed: uvloop counts in milliseconds, and would wake up to one
-too early, again and again."""
-PATIENCE = {QueuePriority.NORMAL: 1.0, QueuePriority.BACKGROUND: 30.0}
-"""Seconds after which the less urgent get every other turn, shared among them in proportion. When
-thousands of products are created at once, those whose pods are ready need not wait until the last
-one was begun."""
+DOUBLINGS = 10  # 2¹⁰ s is beyond LAST_RETRY; more would only give a huge number
+TIMER_RESOLUTION = 0.001
+"""Seconds that are added to a wait: uvloop counts in milliseconds, and could end it up to one too early."""
+LONGEST_WAITS = {QueuePriority.NORMAL: 1.0, QueuePriority.BACKGROUND: 30.0}
+"""Waiting times in seconds after which less urgent keys get every second place, shared in
+proportion. When thousands of products are created at once, those whose pods are ready need not wait
+until the last one was begun."""
 
-LEAST_PATIENCE = 1.0
-"""Seconds that the most urgent wait until nothing moves them to the end of their line any more."""
+LONGEST_URGENT_WAIT = 1.0
+"""Waiting time in seconds of the most urgent keys, after which another change doesn't move them to
+the end any more."""
 
 
 class ShutDown(Exception):  # noqa: N818  # an end, not an error
-    """The queue gives out no more keys."""
+    """The queue was shut down and gives out no more keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingKey:
-    """A key that is ready, and since when (the queue's clock)."""
+    """A key that is ready, and the time since when (by the queue's clock)."""
 
     priority: QueuePriority
     since: float
 
 
 class QueueObserver:
-    """EventNote of what the queue does; the metrics subclass it."""
+    """Observer of the queue; the metrics are a subclass."""
 
     def added(self, depth: int) -> None:
-        """A key became ready."""
+        """Note that a key became ready."""
 
     def taken(self, depth: int, waited: float) -> None:
-        """A worker got a key after `waited` seconds."""
+        """Note that a worker got a key after `waited` seconds."""
 
     def retried(self) -> None:
-        """A key will be added again after a failure."""
+        """Note that a key will be added again after a failure."""
 
 
 class WorkQueue:
-    """The queue; not safe for threads, as everything lives in one event loop.
+    """Work queue for one event loop; not safe for threads.
 
-    `jitter` returns a factor in (0, 1] that spreads retries of keys that failed together.
+    `jitter` is a function that returns a factor in (0, 1], to spread retries of keys that failed
+    together.
     """
 
     def __init__(
@@ -80,22 +82,22 @@ class WorkQueue:
         self._open = True
 
     def __len__(self) -> int:
-        """Return how many keys are ready for a worker."""
+        """Return the number of keys that are ready for a worker."""
         return sum(len(keys) for keys in self._ready.values())
 
     @property
     def working(self) -> frozenset[Key]:
-        """The keys that workers have now."""
+        """Keys that workers have now."""
         return frozenset(self._working)
 
     def add(self, key: Key, priority: QueuePriority = QueuePriority.NORMAL) -> None:
         """Make a key ready, or, if it waits already, raise it to a higher priority.
 
-        It goes to the end of its line: of what happens in a burst, one look takes in the most.
-        Neither background work nor anything less urgent moves it. Else the blocks that settle
-        would keep all those from their turn that have to wait for longer than a block. Nor does
-        anything move one that has waited for as long as its class is patient: under a lasting
-        backlog, what changes all the time would never have a turn.
+        A waiting key moves to the end of its priority, so that one reconcile handles a burst of
+        changes. It isn't moved by background work or by a less urgent change: otherwise keys that
+        wait for longer than a block would be moved by each complete block, and never processed. Nor
+        is it moved after the waiting time of its priority (`LONGEST_WAITS`): otherwise a product
+        that changes all the time would never be processed under a lasting backlog.
         """
         if key in self._working:
             self._again[key] = merged(self._again.get(key), priority, self._clock())
@@ -103,9 +105,9 @@ class WorkQueue:
         least = priority if priority is QueuePriority.BACKGROUND else priority - 1
         if any(key in keys for one, keys in self._ready.items() if one <= least):
             return
-        known = self._ready[priority].get(key)
-        if known is not None and self._clock() - known.since >= PATIENCE.get(
-            priority, LEAST_PATIENCE
+        waiting = self._ready[priority].get(key)
+        if waiting is not None and self._clock() - waiting.since >= LONGEST_WAITS.get(
+            priority, LONGEST_URGENT_WAIT
         ):
             return
         self._make_ready(key, merged(self._pop_ready(key), priority, self._clock()))
@@ -113,12 +115,12 @@ class WorkQueue:
     def add_after(
         self, key: Key, seconds: float, priority: QueuePriority = QueuePriority.BACKGROUND
     ) -> None:
-        """Make a key ready later; of several such wishes the earliest and the most urgent count."""
+        """Make a key ready later; of several calls the earliest time and the most urgent priority count."""
         due = self._clock() + seconds
-        if (known := self._due.get(key)) is not None:
-            priority = min(priority, known[2])
-            if known[0] <= due:
-                self._due[key] = (known[0], known[1], priority)
+        if (delayed := self._due.get(key)) is not None:
+            priority = min(priority, delayed[2])
+            if delayed[0] <= due:
+                self._due[key] = (delayed[0], delayed[1], priority)
                 return
         self._serial += 1
         self._due[key] = (due, self._serial, priority)
@@ -127,10 +129,10 @@ class WorkQueue:
             self._wakeup.set()
 
     def retry(self, key: Key, *, at_least: float = 0.0, at_most: float = LAST_RETRY) -> float:
-        """Make a key ready after a failure, as urgent as it was; return the seconds until then.
+        """Make a key ready after a failure, with its priority; return the seconds until then.
 
-        Grows from one second to `at_most` with each failure in a row, never below `at_least`
-        (a Retry-After).
+        The pause grows from one second to `at_most` with each failure in a row, and is never below
+        `at_least` (a Retry-After).
         """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
@@ -141,14 +143,14 @@ class WorkQueue:
         return delay
 
     def forget(self, key: Key) -> None:
-        """Start the next failure's back-off from the beginning."""
+        """Reset the backoff of a key."""
         self._failures.pop(key, None)
 
     def poll(self) -> Key | None:
         """Return the next key for a worker, or None; the worker must call `done`.
 
-        The run that starts now covers a delayed wish of the same key: it says itself when it
-        wants to be called next.
+        A delayed addition of the same key is dropped: the reconcile that starts now returns the
+        time of the next one.
         """
         self._ripen()
         if (priority := self._next_priority()) is None:
@@ -162,34 +164,34 @@ class WorkQueue:
         return key
 
     def done(self, key: Key) -> None:
-        """Give a key back; it is ready again if it was added meanwhile."""
+        """Return a key to the queue; it is ready again if it was added meanwhile."""
         self._working.pop(key, None)
         if (waiting := self._again.pop(key, None)) is not None:
             self._make_ready(key, waiting)
 
     def next_due(self) -> float | None:
-        """Return the clock's time at which a delayed key becomes ready."""
+        """Return the clock's time at which the next delayed key becomes ready."""
         while self._timers and not self._is_live(self._timers[0]):
             heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else None
 
     async def take(self) -> Key:
-        """Return the next key, as soon as there is one; raise ShutDown when there won't be."""
+        """Wait for the next key and return it; raise ShutDown after a shutdown."""
         while self._open:
             if (key := self.poll()) is not None:
                 return key
-            # Idle workers wait in line: a key that comes wakes one of them, not all.
+            # Idle workers wait in a line: a new key wakes only one of them.
             async with self._watching:
                 await self._next_is_ready()
         raise ShutDown
 
     def shut_down(self) -> None:
-        """Give out no more keys; those that workers have stay theirs until `done`."""
+        """Give out no more keys; workers keep theirs until `done`."""
         self._open = False
         self._wakeup.set()
 
     async def _next_is_ready(self) -> None:
-        """Return when a key is ready, or none will be."""
+        """Wait until a key is ready, or the queue is shut down."""
         while self._open:
             self._ripen()
             if any(self._ready.values()):
@@ -197,7 +199,7 @@ class WorkQueue:
             self._wakeup.clear()
             due, alarm = self.next_due(), None
             if due is not None:
-                seconds = max(0.0, due - self._clock()) + GRAIN
+                seconds = max(0.0, due - self._clock()) + TIMER_RESOLUTION
                 alarm = asyncio.get_running_loop().call_later(seconds, self._wakeup.set)
             try:
                 await self._wakeup.wait()
@@ -206,22 +208,23 @@ class WorkQueue:
                     alarm.cancel()
 
     def _next_priority(self) -> QueuePriority | None:
-        """Whose turn it is: the most urgent's; every other time theirs who have waited too long.
+        """Return the priority to serve next.
 
-        Of several such classes it is the one that has waited longest relative to its limit: so none
-        waits indefinitely, and the less urgent wait longer.
+        The most urgent, and every second time one that has waited too long. Of several such
+        priorities it is the one that has waited longest relative to its limit: so none waits
+        indefinitely, and less urgent ones wait longer.
         """
         first = next((one for one, keys in self._ready.items() if keys), None)
-        longest = max(PATIENCE, key=self._impatience)
-        self._indulged = not self._indulged and self._impatience(longest) > 1.0
+        longest = max(LONGEST_WAITS, key=self._relative_wait)
+        self._indulged = not self._indulged and self._relative_wait(longest) > 1.0
         return longest if self._indulged else first
 
-    def _impatience(self, priority: QueuePriority) -> float:
-        """How long a class has waited, relative to its limit; 0 when no key waits."""
+    def _relative_wait(self, priority: QueuePriority) -> float:
+        """Return the waiting time of a priority relative to its limit; 0 if no key waits."""
         keys = self._ready[priority]
         if not keys:
             return 0.0
-        return (self._clock() - keys[next(iter(keys))].since) / PATIENCE[priority]
+        return (self._clock() - keys[next(iter(keys))].since) / LONGEST_WAITS[priority]
 
     def _ripen(self) -> None:
         now = self._clock()
@@ -247,7 +250,7 @@ class WorkQueue:
 
 
 def merged(waiting: WaitingKey | None, priority: QueuePriority, now: float) -> WaitingKey:
-    """Return the wait of a key that is added once more: the higher priority, the earlier time."""
+    """Return the wait of a key that is added again: the higher priority, the earlier time."""
     if waiting is None:
         return WaitingKey(priority, now)
     return WaitingKey(min(waiting.priority, priority), waiting.since)

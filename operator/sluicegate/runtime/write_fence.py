@@ -1,6 +1,6 @@
 """The gate that every write passes: first the write budget, then the lease.
 
-In this order, as a lease can expire during the wait for the budget; there is no wait between
+The order matters: a lease can expire during the wait for the budget, and there is no wait between
 the check of the lease and the request.
 """
 
@@ -12,20 +12,20 @@ from sluicegate.runtime.metrics import FENCED
 from sluicegate.runtime.rate_limiter import TokenBucket
 
 MARGIN_SECONDS = 5.0
-"""What must be left of the lease: a write takes at most three seconds, the rest is for clocks
-and schedulers."""
+"""Seconds of the lease that must be left: a write takes at most three, the rest is for clocks and
+schedulers."""
 
 
 class Lease(Protocol):
-    """What the gate needs to know of the elector."""
+    """Validity of the lease, as the elector provides it."""
 
     @property
     def valid_until(self) -> float:
-        """The clock's time until which no other replica can have the lease."""
+        """Time of the clock until which no other replica can have the lease."""
 
 
 class WriteFence:
-    """Admits a write when the budget allows it and the lease covers it."""
+    """Gate that admits a write when the budget allows it and the lease covers it."""
 
     def __init__(self, limiter: TokenBucket, lease: Lease, clock: Clock) -> None:
         self._limiter = limiter
@@ -42,7 +42,7 @@ class WriteFence:
 
 
 class OpenGate:
-    """Admits everything: for commands that a person runs, and for tests' own objects."""
+    """Gate that admits every write: for commands of a person, and for objects of tests."""
 
     async def admit(self) -> None:
-        """Admit."""
+        """Admit the write."""

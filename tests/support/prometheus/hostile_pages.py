@@ -122,7 +122,7 @@ def pods(draw: st.DrawFn) -> tuple[Pod, ...]:
 
 
 def always() -> tuple[Pod, ...]:
-    """What is known to have stopped the queries for everybody once."""
+    """What is known to have stopped the queries for all products once."""
     spelled = [form for word in WORDS for form in (word, word.upper(), word.title())]
     worded = tuple(Line(word) for word in dict.fromkeys(spelled))
     twins = tuple(

@@ -47,6 +47,9 @@ BANNED = {
 """Words to avoid as regular expressions, with those of the field for each."""
 PLAIN = (
     "operator/sluicegate/kube",
+    "operator/sluicegate/measurement",
+    "operator/sluicegate/prometheus",
+    "operator/sluicegate/runtime",
     "operator/sluicegate/slo",
     "operator/sluicegate/stats",
 )

@@ -38,12 +38,12 @@ def target(name="search", markets=("AT", "FR", "other"), **slos):
 def test_markets_cost_one_query_a_block_length_whatever_the_number_of_products():
     slos = {"accuracy": ("outcomes", {}), "latency": ("latency", {"thresholdMilliseconds": 250})}
     without = needs_of([target(markets=(), **slos)])
-    everybody = needs_of([target(f"p{number}", **slos) for number in range(500)])
-    more = [query.kind for query in render_queries(Scope(), 300, everybody)]
+    all_targets = needs_of([target(f"p{number}", **slos) for number in range(500)])
+    more = [query.kind for query in render_queries(Scope(), 300, all_targets)]
     for query in render_queries(Scope(), 300, without):
         more.remove(query.kind)
     assert more == [QueryKind.MARKETS]
-    canary = render_queries(Scope(), 60, everybody, canary=True)
+    canary = render_queries(Scope(), 60, all_targets, canary=True)
     assert QueryKind.MARKETS not in {query.kind for query in canary}
 
 

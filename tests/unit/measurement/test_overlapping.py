@@ -136,7 +136,7 @@ async def test_an_answer_for_a_deleted_product_is_dropped(reading):
     await late
     reading.measurements.prepare(reading.evaluation, NOW)
     assert reading.measurements.blocks.series(AVAILABILITY, LONG).newest == -1
-    assert not reading.measurements.owes(Length(LONG, canary=False))
+    assert not reading.measurements.awaits_answer(Length(LONG, canary=False))
 
 
 async def test_blocks_of_a_length_that_is_not_wanted_any_more_are_forgotten(reading):

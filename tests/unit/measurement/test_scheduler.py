@@ -73,10 +73,10 @@ async def measuring(
     """The rounds; yields the products that they requeue, with their priority."""
     looked_at: Looked = asyncio.Queue()
 
-    def look_at(key: Key, _: float, priority: QueuePriority) -> None:
+    def requeue(key: Key, _: float, priority: QueuePriority) -> None:
         looked_at.put_nowait((key, priority))
 
-    loop = asyncio.create_task(BlockScheduler(measurements, evaluation, look_at, wall=wall).run())
+    loop = asyncio.create_task(BlockScheduler(measurements, evaluation, requeue, wall=wall).run())
     try:
         yield looked_at
     finally:
@@ -161,7 +161,7 @@ async def test_a_read_under_way_while_the_clock_is_set_back_is_repeated(
         held.released.set()
         while (await looked_at.get())[0] != CARS:
             pass
-    newest = Timing().newest_settled(time.time(), AN_HOUR)
+    newest = Timing().newest_complete(time.time(), AN_HOUR)
     assert measurements.newest(AN_HOUR) in {newest - 1, newest}, "an hour may have ended meanwhile"
 
 
@@ -173,12 +173,12 @@ async def test_an_error_in_one_round_ends_the_other_rounds_and_is_raised(
     measurements.want(CARS, target(CARS))
     measurements.want(VANS, target(VANS, canary=True))
 
-    def look_at(key: Key, *_: object) -> None:
+    def requeue(key: Key, *_: object) -> None:
         raise RuntimeError(f"{key} can't be looked at")
 
     with pytest.raises(RuntimeError, match="vans can't be looked at"):
         async with asyncio.timeout(SECONDS):
-            await BlockScheduler(measurements, evaluation, look_at).run()
+            await BlockScheduler(measurements, evaluation, requeue).run()
     assert held.asked.is_set(), "another round was under way"
     assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("round")]
 
@@ -190,7 +190,7 @@ async def test_a_clock_that_is_set_back_delays_the_next_round_by_a_block_at_most
     measurements.want(CARS, target(CARS))
     await measurements.read(evaluation, time.time())
     length = Length(AN_HOUR, canary=False)
-    assert not measurements.owes(length)
+    assert not measurements.awaits_answer(length)
     pause = BlockScheduler(measurements, evaluation, lambda *_: None).pause(
         length, time.time() + set_back
     )

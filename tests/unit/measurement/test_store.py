@@ -74,11 +74,11 @@ async def test_measurements_are_outstanding_until_all_queries_are_answered(
 ):
     server.lies[""] = Lie.ERROR_503
     await measurements.read(evaluation, NOW)
-    assert measurements.owes(AT_REST)
+    assert measurements.awaits_answer(AT_REST)
     assert measurements.problem(300)
     server.lies.clear()
     assert CARS in await measurements.read(evaluation, NOW + 10)
-    assert not measurements.owes(AT_REST)
+    assert not measurements.awaits_answer(AT_REST)
     assert newest(measurements) is Quality.COUNTED
 
 
@@ -89,7 +89,7 @@ async def test_a_past_that_could_not_be_read_between_two_blocks_is_outstanding(
     measurements.want(VANS, target(VANS))
     server.lies[""] = Lie.ERROR_503
     await measurements.read(evaluation, NOW + 10)
-    assert measurements.owes(AT_REST)
+    assert measurements.awaits_answer(AT_REST)
 
 
 async def test_a_product_whose_past_was_read_between_two_blocks_is_requeued(

@@ -174,8 +174,8 @@ async def test_canaries_that_begin_are_read_ten_at_a_time_and_failed_ones_last(a
 )
 def test_a_block_settles_a_scrape_and_a_delay_after_its_end(settle, seconds, now, newest, settled):
     timing = Timing(settle_seconds=settle)
-    assert timing.newest_settled(now, seconds) == newest
-    assert timing.settled_at(newest + 1, seconds) == settled
+    assert timing.newest_complete(now, seconds) == newest
+    assert timing.complete_at(newest + 1, seconds) == settled
     assert Timing() == Timing(scrape_seconds=30.0, settle_seconds=30.0)
 
 

@@ -170,10 +170,10 @@ def test_a_derived_value_of_a_block_is_dropped_when_the_block_is_read_again():
 
 def test_gateway_counts_are_kept_from_an_hour_before_the_oldest_candidate():
     kept = CanaryBlocks()
-    assert not kept.heard_of_gateway
+    assert not kept.has_gateway_counts
     kept.record(canary(gateway={"one": {10: 5.0, 12: 6.0}}))
     kept.record(canary(first=12, last=12, gateway={"two": {12: 7.0}}))
-    assert kept.heard_of_gateway
+    assert kept.has_gateway_counts
     sent = [kept.sent(backend, 60, 12).count.total for backend in ("one", "two")]
     assert sent == [6, 7]
     assert kept.sent("one", 60, 11) == Block(11, Quality.NO_SERIES)
@@ -183,7 +183,7 @@ def test_gateway_counts_are_kept_from_an_hour_before_the_oldest_candidate():
     assert qualities == ["MISSING", "NO_SERIES", "COUNTED"]
     assert kept.blocks(KEY).indexes() == [10, 11, 12]
     kept.clear()
-    assert not kept.heard_of_gateway
+    assert not kept.has_gateway_counts
     assert kept.blocks(KEY).indexes() == []
 
 

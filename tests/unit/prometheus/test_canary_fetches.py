@@ -105,9 +105,9 @@ async def test_a_canary_that_begins_is_read_from_its_beginning_and_the_others_go
         key.product: (one.first, one.last) for one in readings if one.canary for key in one.blocks
     }
     timing, seconds = Timing(), Timing().canary_block(300)
-    newest = timing.newest_settled(later, seconds)
+    newest = timing.newest_complete(later, seconds)
     assert read == {
-        "product-1": (timing.newest_settled(NOW, seconds), newest),
+        "product-1": (timing.newest_complete(NOW, seconds), newest),
         "product-2": (began // seconds, newest),
     }
 
@@ -120,7 +120,7 @@ async def test_a_canary_of_two_weeks_is_read_from_its_beginning_in_stretches_of_
     readings, _ = await fetch(World([FULL]), target(1, canary_from=began), now=now)
     stretches = [(one.first, one.last) for one in readings if one.canary]
     assert stretches[0][0] == began // seconds
-    assert stretches[-1][1] == timing.newest_settled(now, seconds)
+    assert stretches[-1][1] == timing.newest_complete(now, seconds)
     assert all(last - first < LONGEST_QUERY for first, last in stretches)
     assert all(last + 1 == first for (_, last), (first, _) in pairwise(stretches))
 

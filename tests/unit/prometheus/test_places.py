@@ -8,9 +8,9 @@ from sluicegate.prometheus.quarantine import (
     Entry,
     Place,
     Quarantine,
+    cause_hint,
     covered_by,
     halve,
-    look_at,
     scope_of,
 )
 from sluicegate.prometheus.query_scopes import chunk_by_hash, named_scope, split_scopes
@@ -66,7 +66,7 @@ def test_the_start_and_the_end_of_a_quarantine_are_logged_once_each(caplog):
         kept.release(place)
         said = "only, which is left out of it and retried with growing pauses"
         assert [one.getMessage() for one in caplog.records] == [
-            f"the requests query fails for {whose} {said}: {look_at(REQUESTS)}: why",
+            f"the requests query fails for {whose} {said}: {cause_hint(REQUESTS)}: why",
             f"the requests query for {whose} succeeds again",
         ]
         caplog.clear()
@@ -87,7 +87,7 @@ def test_sixteen_are_tried_at_a_time_the_longest_waiting_first_and_own_queries_a
 def test_a_kind_that_is_refused_about_everybody_isnt_searched_for_ten_minutes():
     kept = Quarantine(60)
     assert kept.may_split(REQUESTS, 7)
-    kept.believe_refused(REQUESTS, 7)
+    kept.pause_search(REQUESTS, 7)
     assert [kept.may_split(REQUESTS, index) for index in (7, 16, 17)] == [False, False, True]
     assert kept.may_split(OWN, 7)
 
@@ -211,4 +211,4 @@ def test_chunks_are_about_equal_and_a_product_stays_in_its_own():
     [(QueryKind.SENT, "gateway"), (QueryKind.GATEWAY, "gateway"), (REQUESTS, "/metrics")],
 )
 def test_a_failure_of_a_query_names_the_metric_to_check(kind, where):
-    assert where in look_at(kind)
+    assert where in cause_hint(kind)

@@ -23,7 +23,7 @@ KIND = QueryKind.REQUESTS
 A1, A2, B1, B2 = (ProductKey(*key) for key in ("a1", "a2", "b1", "b2"))
 AVAILABILITY = {"slo": Indicator(availability={})}
 OWN = {"good": "increase(good_total[$block])", "total": "increase(all_total[$block])"}
-NOBODY = render_targets(Scope(products=("-",)), STEP)
+NO_PRODUCT = render_targets(Scope(products=("-",)), STEP)
 Refuses = Callable[[Scope, int, int], bool]
 
 
@@ -46,8 +46,8 @@ class Source:
         assert step == STEP
         first, last = start // STEP, end // STEP
         await asyncio.sleep(1)
-        if text == NOBODY:
-            self.asked.append(("nobody", first, last))
+        if text == NO_PRODUCT:
+            self.asked.append(("no_product", first, last))
             return reader().result()
         scope = self._scopes[text]
         self.asked.append(("".join([*scope.namespaces, *scope.products]), first, last))
@@ -74,7 +74,7 @@ def searched(
     indexes, targets = range(NEWEST - blocks + 1, NEWEST + 1), tuple(map(target, keys))
 
     async def story() -> Batch:
-        batch = Batch(source, indexes, STEP, urgent=False, quarantine=kept, everybody=targets)
+        batch = Batch(source, indexes, STEP, urgent=False, quarantine=kept, all_targets=targets)
         part = Part(Query(KIND, render_requests(scope, STEP)), scope, targets, indexes)
         await batch.ask_all([part], targets)
         return batch
@@ -102,7 +102,7 @@ def test_the_blocks_of_one_product_are_halved_three_times(blocks, bad, asked, sp
     found, batch, kept = searched(
         lambda _, first, last: first <= bad <= last, A1, scope=NAMED, blocks=blocks
     )
-    assert found[1] == ("nobody", 100, 100)
+    assert found[1] == ("no_product", 100, 100)
     assert [(first, last) for who, first, last in found if who == "a1"] == asked
     assert batch.spoiled == {(KIND, A1): spoiled}
     known = bad == NEWEST  # only of the newest block a reason is reported, and remembered
@@ -114,7 +114,7 @@ def test_the_blocks_of_one_product_are_halved_three_times(blocks, bad, asked, sp
 
 def test_a_product_is_searched_by_namespaces_then_by_names():
     found, batch, kept = searched(lambda scope, *_: reads(B2, scope), A1, A2, B1, B2)
-    assert [who for who, *_ in found] == ["", "nobody", "a", "b", "b12", "b1", "b2"]
+    assert [who for who, *_ in found] == ["", "no_product", "a", "b", "b12", "b1", "b2"]
     assert batch.spoiled == {(KIND, B2): {NEWEST}}
     assert kept.held(KIND) == {B2: "no"}
 
@@ -124,7 +124,7 @@ def test_a_product_is_searched_by_namespaces_then_by_names():
 )
 def test_unreadable_pods_without_a_product_are_excluded_by_their_namespace(stray, place):
     found, batch, kept = searched(lambda scope, *_: reads(stray, scope), A1, A2, B1, B2)
-    asked = ["", "nobody", "a", "b"] + (["a12"] if place else [])
+    asked = ["", "no_product", "a", "b"] + (["a12"] if place else [])
     assert [who for who, *_ in found] == asked
     (left,) = kept.due(NEWEST + 1)
     assert left == (KIND, place, "")
@@ -146,7 +146,7 @@ def test_pods_with_the_name_of_a_product_of_another_namespace_are_found_by_halve
         (lambda one: reads(ProductKey(*stray), one)) if stray else lambda _: next(failures, False)
     )
     found, batch, kept = searched(lambda one, *_: read(one), *keys, scope=scope)
-    assert [who for who, *_ in found] == ["abc123", "nobody", "a1", "bc23", *asked]
+    assert [who for who, *_ in found] == ["abc123", "no_product", "a1", "bc23", *asked]
     assert kept.due(NEWEST + 1) == ([(KIND, stray[0], "")] if stray else [])
     assert (batch.spoiled, dict(batch.reasons), batch.failures) == ({}, {}, {})
 
@@ -155,7 +155,7 @@ def test_pods_with_the_name_of_a_product_of_another_namespace_are_found_by_halve
     ("error", "asked"),
     [
         (PrometheusUnavailable("away"), [""]),
-        (MalformedAnswer("no JSON"), ["", "nobody", "a", "b"]),
+        (MalformedAnswer("no JSON"), ["", "no_product", "a", "b"]),
     ],
 )
 def test_nothing_is_split_that_is_not_answered_at_all(error, asked):
@@ -213,12 +213,12 @@ class Slow:
 @pytest.mark.parametrize(("seconds", "chunks"), [(9, [4, 2]), (11, [3, 3]), (29, [2, 2, 2])])
 def test_canaries_that_begin_are_read_until_a_minute_is_over(seconds, chunks):
     """The targets first, then the rest: so a chunk takes as long as two answers."""
-    everybody = [target(ProductKey("a", str(number)), canary_from=28_000) for number in range(60)]
+    all_targets = [target(ProductKey("a", str(number)), canary_from=28_000) for number in range(60)]
     length = Length(120, canary=True)
 
     async def story() -> list[int]:
         reader = BlockReader(Slow(seconds), EvaluationSettings(jitter_seconds=0))
-        group, read = reader.regroup(everybody)[length], []
+        group, read = reader.regroup(all_targets)[length], []
         while sum(read) < 6:
             fetch = reader.fetch_blocks(length, group, 30_000.0 + len(read) * 1e-3)
             read.append(len([one async for one in fetch if one.first < one.last - 1]))
@@ -230,14 +230,14 @@ def test_canaries_that_begin_are_read_until_a_minute_is_over(seconds, chunks):
 @pytest.mark.parametrize(("own", "chunks"), [(False, 6), (True, 2)])
 def test_a_backfill_with_products_own_queries_ends_after_a_minute(own, chunks):
     slos = {"own": Indicator(promql=OWN)}
-    everybody = [
+    all_targets = [
         target(ProductKey("a", str(number)), slos=slos if own else AVAILABILITY)
         for number in range(60)
     ]
 
     async def story() -> int:
         reader = BlockReader(Slow(7), EvaluationSettings(jitter_seconds=0))
-        reader.regroup(everybody)
-        return len([past async for past in reader.backfill(everybody, 30_000_000.0)])
+        reader.regroup(all_targets)
+        return len([past async for past in reader.backfill(all_targets, 30_000_000.0)])
 
     assert run_virtually(story()) == chunks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sluicegate.prometheus.result_table import TableReader
 from sluicegate.prometheus.targets import ProductKey, Target, identity
-from sluicegate.prometheus.unlabelled_pods import adopted
+from sluicegate.prometheus.unlabelled_pods import assign_unlabelled
 from sluicegate.slo.queries import QueryKind
 
 KEY = ProductKey("catalog", "search")
@@ -25,7 +25,7 @@ def of(version: str, revision: str = "") -> dict[str, str]:
 
 def counted(rows, *versions: str) -> dict[str, dict[int, float]]:
     target = Target(key=KEY, versions=versions, slos={})
-    found = adopted({QueryKind.REQUESTS: rows}, [target])[QueryKind.REQUESTS]
+    found = assign_unlabelled({QueryKind.REQUESTS: rows}, [target])[QueryKind.REQUESTS]
     return {key[2]: values for key, values in found.items()}
 
 

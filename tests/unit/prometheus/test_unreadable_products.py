@@ -198,7 +198,7 @@ async def test_a_product_that_doesnt_use_a_query_has_no_problem_where_it_isnt_an
     assert measurements.problem(BLOCK)
     assert OfOneProduct(measurements, world.product).measured(NOW).problem is None
     assert Length(BLOCK, canary=False) in measurements.groups
-    assert measurements.owes(Length(BLOCK, canary=False)), "it is asked for again soon"
+    assert measurements.awaits_answer(Length(BLOCK, canary=False)), "it is asked for again soon"
 
 
 async def test_after_it_was_released_a_products_missed_blocks_are_read():

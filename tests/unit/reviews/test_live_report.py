@@ -26,7 +26,7 @@ async def test_today_so_far_is_counted_to_the_block_beside_the_days_of_the_ledge
     async with world() as it:
         await it.pass_time(2 * DAY + 7 * HOUR, step=8 * HOUR)
         (review,) = it.all().values()
-        until = Timing().newest_settled(it.now, 300) * 300
+        until = Timing().newest_complete(it.now, 300) * 300
         truth = it.history.recount(ZONE, until=until)
         assert len(review.status.days) < len(truth) == 3
         before = len(it.server.writes)
@@ -66,7 +66,7 @@ async def test_the_command_reads_cluster_and_prometheus_and_writes_a_page(tmp_pa
         assert await asyncio.to_thread(main, ["report", "--all", *arguments]) == 0
         text = page.read_text()
         assert "the period goes on" in text
-        truth = it.history.recount(ZONE, until=Timing().newest_settled(now, 300) * 300)
+        truth = it.history.recount(ZONE, until=Timing().newest_complete(now, 300) * 300)
         requests = sum(of["availability"][1] for of in truth.values())
         assert f"n={requests:,}" in text
 

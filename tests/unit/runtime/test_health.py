@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sluicegate.kube.resources import CONFIG_MAPS
-from sluicegate.runtime.health import Health, Limits, Pulse
+from sluicegate.runtime.health import Health, LagMonitor, Limits
 from sluicegate.runtime.http_server import Server
 from sluicegate.runtime.watch_liveness import Watches
 from tests.support.apiserver.kubeconfigs import kubeconfig_of
@@ -78,7 +78,7 @@ class Probed:
             self.loop.call_soon(self._hold)
 
     async def _start(self) -> int:
-        pulse, self.primed = Pulse(BEAT), asyncio.Event()
+        pulse, self.primed = LagMonitor(BEAT), asyncio.Event()
         watches = Watches([CONFIG_MAPS], time.monotonic, lambda _: None)
         health = Health(pulse, watches, self.limits, api_silence=lambda: 0.0, primed=self.primed)
         self._beating = asyncio.ensure_future(pulse.run())

@@ -18,7 +18,7 @@ from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.targets import Readings
 from sluicegate.prometheus.timing import Timing
 from sluicegate.runtime.clock import boottime
-from sluicegate.runtime.health import Health, Limits, Pulse
+from sluicegate.runtime.health import Health, LagMonitor, Limits
 from sluicegate.runtime.http_server import Server
 from sluicegate.runtime.watch_liveness import Watches
 from tests.support.prometheus.exposed_series import families
@@ -113,7 +113,7 @@ async def scrape(before_scrape=lambda: None) -> dict[str, float]:
     """Each sample of /metrics by its name and labels, from a real server."""
     watches = Watches([DATA_PRODUCTS], boottime, lambda _: None)
     primed = asyncio.Event()
-    health = Health(Pulse(), watches, Limits(), api_silence=lambda: 0.0, primed=primed)
+    health = Health(LagMonitor(), watches, Limits(), api_silence=lambda: 0.0, primed=primed)
     server = Server(health, before_scrape, host="127.0.0.1", port=0)
     port = await server.start()
     try:

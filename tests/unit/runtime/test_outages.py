@@ -21,7 +21,7 @@ from sluicegate.kube.resources import CONFIG_MAPS, Key
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime import watch_liveness as watches_module
 from sluicegate.runtime import watch_supervisor
-from sluicegate.runtime.health import Health, Limits, Pulse
+from sluicegate.runtime.health import Health, LagMonitor, Limits
 from sluicegate.runtime.tasks import end
 from sluicegate.runtime.watch_liveness import Watches, watching_session
 from sluicegate.runtime.workers import Workers
@@ -188,7 +188,9 @@ async def test_watches_that_end_at_once_again_and_again_grow_old(monkeypatch):
     running = asyncio.create_task(supervisor.run())
     await asyncio.wait_for(old.wait(), 30)
     await end([running])
-    health = Health(Pulse(), watches, Limits(), api_silence=lambda: 0.0, primed=asyncio.Event())
+    health = Health(
+        LagMonitor(), watches, Limits(), api_silence=lambda: 0.0, primed=asyncio.Event()
+    )
     (problem,) = health.alive().problems
     assert problem.startswith("the watch of configmaps has received no event or bookmark for")
 

@@ -17,7 +17,7 @@ from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, JOBS, Key
 from sluicegate.runtime import event_recorder
 from sluicegate.runtime.cache import Cache, Change
 from sluicegate.runtime.event_recorder import EventRecorder, EventSubject, Note, render_event
-from sluicegate.runtime.health import Health, Limits, Pulse
+from sluicegate.runtime.health import Health, LagMonitor, Limits
 from sluicegate.runtime.interfaces import (
     Done,
     InvalidSpec,
@@ -463,7 +463,7 @@ def test_a_list_does_not_reset_the_age_of_its_watch(watches, clock):
 async def test_a_silent_watch_is_a_problem_only_while_the_api_server_answers(clock, watches):
     silence = [0.0]
     health = Health(
-        Pulse(), watches, Limits(), api_silence=lambda: silence[0], primed=asyncio.Event()
+        LagMonitor(), watches, Limits(), api_silence=lambda: silence[0], primed=asyncio.Event()
     )
     watches.begun([CONFIG_MAPS, JOBS])
     clock.now += Limits().watch_age
@@ -479,7 +479,7 @@ async def test_a_silent_watch_is_a_problem_only_while_the_api_server_answers(clo
 
 async def test_a_replica_is_ready_once_its_caches_are_primed_until_it_stops(watches):
     primed = asyncio.Event()
-    health = Health(Pulse(), watches, Limits(), api_silence=lambda: 0.0, primed=primed)
+    health = Health(LagMonitor(), watches, Limits(), api_silence=lambda: 0.0, primed=primed)
     assert not health.ready().well
     primed.set()
     assert health.ready().well

@@ -149,7 +149,7 @@ class Cluster:
             async def reconcile(self, key: Key):
                 return RequeueAfter(1.0)
 
-        listed = ListedOnly(Inner(), self.refusals, known=self.caches.products)
+        listed = ListedOnly(Inner(), self.refusals, products=self.caches.products)
         return await listed.reconcile(key) != Done()
 
 

@@ -25,7 +25,7 @@ from sluicegate.runtime.workqueue import QueueObserver, ShutDown, WorkQueue
 from tests.support.manual_clock import ManualClock
 
 # Promised, so written as numbers here.
-PATIENCE = {QueuePriority.NORMAL: 1.0, QueuePriority.BACKGROUND: 30.0}
+LONGEST_WAITS = {QueuePriority.NORMAL: 1.0, QueuePriority.BACKGROUND: 30.0}
 LAST_RETRY = 300.0
 
 A, B, C, D = (Key("shop", name) for name in "abcd")
@@ -70,10 +70,10 @@ def test_the_queue_reports_its_depth_waiting_times_and_retries_to_its_observer(c
 
 
 def test_the_patience_and_retry_times_of_the_queue_are_documented():
-    assert workqueue.PATIENCE == PATIENCE
-    assert (workqueue.FIRST_RETRY, workqueue.LEAST_PATIENCE) == (1.0, 1.0)
+    assert workqueue.LONGEST_WAITS == LONGEST_WAITS
+    assert (workqueue.FIRST_RETRY, workqueue.LONGEST_URGENT_WAIT) == (1.0, 1.0)
     assert workqueue.LAST_RETRY == LAST_RETRY
-    assert workqueue.GRAIN == 0.001
+    assert workqueue.TIMER_RESOLUTION == 0.001
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_changes_of_specs_overtake_background_work_and_keep_their_own_order(queu
 
 @pytest.mark.parametrize(
     ("waited", "expected"),
-    [(0.0, [A, B, C, D]), (PATIENCE[QueuePriority.NORMAL] + 0.1, [C, A, D, B])],
+    [(0.0, [A, B, C, D]), (LONGEST_WAITS[QueuePriority.NORMAL] + 0.1, [C, A, D, B])],
     ids=["just now", "too long"],
 )
 def test_keys_that_waited_beyond_their_patience_get_every_other_turn(
@@ -156,7 +156,11 @@ def test_background_work_is_patient_and_yet_done_beside_endless_urgent_work(queu
             if key != C:
                 queue.done(key)
         turns += 1
-    assert PATIENCE[QueuePriority.BACKGROUND] < turns < PATIENCE[QueuePriority.BACKGROUND] + 3
+    assert (
+        LONGEST_WAITS[QueuePriority.BACKGROUND]
+        < turns
+        < LONGEST_WAITS[QueuePriority.BACKGROUND] + 3
+    )
 
 
 def test_background_work_is_done_beside_a_line_of_normal_work_that_never_ends(queue, clock):
@@ -164,7 +168,9 @@ def test_background_work_is_done_beside_a_line_of_normal_work_that_never_ends(qu
     line = 5
     for number in range(line):
         queue.add(Key("ns", f"moved-{number}"), QueuePriority.NORMAL)
-    longest = PATIENCE[QueuePriority.BACKGROUND] * (line + 2) / PATIENCE[QueuePriority.NORMAL]
+    longest = (
+        LONGEST_WAITS[QueuePriority.BACKGROUND] * (line + 2) / LONGEST_WAITS[QueuePriority.NORMAL]
+    )
     turns = 0
     while A not in queue.working:
         turns += 1
@@ -175,7 +181,7 @@ def test_background_work_is_done_beside_a_line_of_normal_work_that_never_ends(qu
         for key in filter(None, (queue.poll(), queue.poll())):
             if key != A:
                 queue.done(key)
-    assert turns > PATIENCE[QueuePriority.BACKGROUND], "it is the least urgent"
+    assert turns > LONGEST_WAITS[QueuePriority.BACKGROUND], "it is the least urgent"
 
 
 def test_a_waiting_key_is_raised_by_a_more_urgent_add_and_never_lowered(queue):

@@ -63,7 +63,7 @@ def missing_days(review: DataProductReview, timing: Timing, now: float) -> list[
     """The days that have begun, can be read and aren't in the ledger; today ends with what is settled."""
     period, zone, step = review.spec.period, review.status.time_zone or "UTC", step_of(timing)
     first, after = (date.fromisoformat(local_day(one, zone)) for one in (period.start, period.end))
-    until = timing.newest_settled(now, step) * step
+    until = timing.newest_complete(now, step) * step
     known = {one.date for one in review.status.days}
     return [
         Day(day.date, day.begin, min(day.end, until))

@@ -46,7 +46,7 @@ async def record(
         There is nothing to record. PrometheusError: Prometheus doesn't answer.
     """
     seconds = product.spec.analysis.block_seconds
-    newest = reader.timing.newest_settled(now, seconds)
+    newest = reader.timing.newest_complete(now, seconds)
     past = stints(product.status)
     if not past:
         raise invalid("product", "no version of it is stable yet: record it once it serves")
@@ -57,7 +57,7 @@ async def record(
     past = [one for one in past if one.end >= first * seconds]
     versions = _versions_since(product.status, (first - 1) * seconds)
     recording = _begin(body, past[0], first * seconds)
-    recording.read_seconds = round(reader.timing.settled_at(0, seconds))
+    recording.read_seconds = round(reader.timing.complete_at(0, seconds))
     making = _Making(product, reader, tuple(past), versions, recording)
     if wanted == MOST_BLOCKS:
         making.note(
