@@ -127,14 +127,13 @@ _SPOKEN_OF: Final = frozenset(
 _NUMBERS_OF_SLO: Final = {
     "message": "", "ratio": None, "bad": None, "total": None, "objective": None,
     "budget_remaining": None, "baseline_ratio": None, "drop": None, "interval": (),
-    "statistic": None, "statistic_bound": None, "visible_drop": None, "visible_after_seconds": None,
 }  # fmt: skip
 _NUMBERS_OF_MARKET: Final = {"ratio": None, "total": 0}
 _CONDITION: Final = _values(Condition, but=_WORDING)
 _SLO: Final = _values(SloStatus, but={*_NUMBERS_OF_SLO, "markets"})
 _MARKET: Final = _values(MarketStatus, but=_NUMBERS_OF_MARKET)
 _NUMBERS_OF_CANDIDATE: Final = {"evidence": (), "expected_seconds": None}
-_NUMBERS_OF_TRAFFIC: Final = {"observed_share": None, "requests": None, "pod_share": None}
+_NUMBERS_OF_TRAFFIC: Final = {"observed_share": None, "requests": None}
 
 
 def same_meaning(one: DataProductStatus, other: DataProductStatus) -> bool:

@@ -21,7 +21,7 @@ _COLUMNS: Final[tuple[Column, ...]] = (
     ("Reason", ".status.summary.reason", False),
     ("State", ".status.state", False),
     ("SLO", ".status.summary.slo", False),
-    ("Model", ".status.summary.model", False),
+    ("Model", ".status.stable.version", False),
     ("Canary", ".status.summary.canary", False),
     ("Priority", ".spec.priority", False),
     ("Age", ".metadata.creationTimestamp", False),

@@ -63,15 +63,6 @@ class SloStatus(StatusModel):
     """Ratio at acceptance less the present one."""
     interval: Annotated[tuple[Number, ...], Field(max_length=2)] = ()
     """95 % interval of the drop (Newcombe)."""
-    statistic: Number | None = None
-    """Statistic of the relative test (CUSUM); the SLO is missed at statisticBound."""
-    statistic_bound: Number | None = None
-    """Bound of the statistic at which the SLO is missed."""
-    visible_drop: Number | None = None
-    """Smallest drop from the baseline that would be seen within a day, at the present rate of events."""
-    visible_after_seconds: int | None = None
-    """Time in seconds after which a drop by maxDrop is seen at that rate; left out if no drop of that
-    size is."""
     markets: Annotated[tuple[MarketStatus, ...], Field(max_length=3), Keyed("market")] = ()
     """State in the three markets with the worst state."""
     degraded: bool = False

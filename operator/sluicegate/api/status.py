@@ -218,8 +218,6 @@ class Summary(StatusModel):
 
     slo: str = ""
     """`Met`, or the worst SLO with its state, or `-` without SLOs."""
-    model: str = ""
-    """Name of the stable version."""
     canary: str = ""
     """`v15@25` while a candidate takes traffic, its phase before that."""
     markets: str = ""

@@ -410,8 +410,6 @@ class Traffic(StatusModel):
     """Share of the candidate in the requests since writeTime."""
     requests: Events | None = None
     """Number of requests counted since writeTime."""
-    pod_share: Number | None = None
-    """Share of the candidate by number of pods, if replicas split the traffic."""
     route_removal_time: Time | None = None
     """Time at which the route was removed during a rollout; no version gives up pods in the minute
     after it, because requests may still come through the route."""

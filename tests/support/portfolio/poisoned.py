@@ -41,7 +41,7 @@ def poisoned(text, name="bad"):
     past = version(text, outcome="Replaced", reason=text, promotionTime="2026-01-01T00:00:00Z",
                    endTime="2026-02-01T00:00:00Z")  # fmt: skip
     bad |= {
-        "summary": {"slo": text, "model": text, "canary": text, "markets": text, "reason": text},
+        "summary": {"slo": text, "canary": text, "markets": text, "reason": text},
         "stable": version(text, promotionTime="2026-02-01T00:00:00Z", image=f"{text}@sha256:{'a' * 64}"),
         "candidate": candidate, "history": [past], "problems": [text],
         "conditions": [condition("Degraded", "True", text, text), condition("Stalled", "True", text, text),

@@ -42,7 +42,7 @@ def document(
     told = {
         "observedGeneration": 1, "state": "Healthy",
         "stable": version(promotionTime=WHEN),
-        "summary": {"slo": "Met", "model": "v14", "markets": "AT,FR"},
+        "summary": {"slo": "Met", "markets": "AT,FR"},
     }  # fmt: skip
     return {
         "apiVersion": names.API_VERSION,
@@ -75,7 +75,7 @@ def waiting_for_approval(name: str = "v15") -> dict[str, Any]:
                  "candidateTotal": 5210, "stableBad": 8, "stableTotal": 5300},
             ],
         ),
-        "summary": {"slo": "Met", "model": "v14", "canary": f"{name}@50", "markets": "AT,FR",
+        "summary": {"slo": "Met", "canary": f"{name}@50", "markets": "AT,FR",
                     "reason": "AwaitingApproval"},
         "conditions": [condition("RolloutProgressing", "True", "AwaitingApproval",
                                  "v15 has passed its last step and waits for approval")],
@@ -87,7 +87,7 @@ def degraded(cause: str = "RecentRelease", message: str = "", **more: Any) -> di
     text = message or "accuracy is at 84.2 % (n=1,200) against 88.0 %"
     return {
         "state": "Degraded",
-        "summary": {"slo": "accuracy Missed", "model": "v14", "markets": "AT,FR"},
+        "summary": {"slo": "accuracy Missed", "markets": "AT,FR"},
         "slos": [
             slo("availability", budgetRemaining="0.91", ratio="0.9999", total=90210, bad=9,
                 objective="0.999"),

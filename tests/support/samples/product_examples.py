@@ -83,7 +83,7 @@ def full_status() -> dict[str, Any]:
             "observedGeneration": 3, "lastTransitionTime": when,
         }],
         "state": "Degraded",
-        "summary": {"slo": "accuracy Missed", "model": "v1", "canary": "v2@25", "markets": "FR,BE", "reason": "ModelRejected",
+        "summary": {"slo": "accuracy Missed", "canary": "v2@25", "markets": "FR,BE", "reason": "ModelRejected",
         },
         "specModel": {
             "image": version["image"], "version": "v1", "runtimeImage": "registry.example/rt:1",
@@ -148,8 +148,7 @@ def full_status() -> dict[str, Any]:
             "name": "accuracy", "state": "Missed", "reason": "BaselineDropped", "message": "…",
             "ratio": "0.86", "bad": 126, "total": 900, "objective": "0.9",
             "budgetRemaining": "-0.4", "baselineRatio": "0.92", "drop": "0.06",
-            "interval": ["0.04", "0.08"], "statistic": "13.1", "statisticBound": "12.5", "visibleDrop": "0.02",
-            "visibleAfterSeconds": 7200,
+            "interval": ["0.04", "0.08"],
             "degraded": True,
             "markets": [{"market": "AT", "state": "Missed", "ratio": "0.81", "total": 211}],
         }],
@@ -166,7 +165,7 @@ def full_status() -> dict[str, Any]:
         },
         "traffic": {
             "mode": "Gateway", "weight": 25, "verification": "Observed", "writeTime": when, "acceptanceTime": when,
-            "observedShare": "0.24", "requests": 900, "podShare": "0.25", "routeRemovalTime": when,
+            "observedShare": "0.24", "requests": 900, "routeRemovalTime": when,
         },
         "lastHandled": {
             "retrainRequestedAt": "a", "rollbackTo": "v0/b", "promote": "c", "abort": "d",

@@ -77,9 +77,9 @@ def products() -> list[dict]:
         document["spec"]["owner"] = owner
         document["status"] = full_status() | {
             "state": state,
+            "stable": {"version": "v15-2026-02-19"},
             "summary": {
                 "slo": "accuracy AtRisk",
-                "model": "v15-2026-02-19",
                 "canary": canary,
                 "reason": reason,
             },

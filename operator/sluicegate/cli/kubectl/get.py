@@ -150,7 +150,7 @@ def row(product: facts.Body, now: datetime, *, wide: bool = False) -> list[str]:
         meta["name"],
         facts.state_of(product),
         summary.get("slo", ""),
-        summary.get("model", ""),
+        facts.part(product, "status", "stable").get("version", ""),
         summary.get("canary", ""),
         str(spec.get("owner", "")).rpartition("/")[2],
         facts.join(spec.get("markets") or ()),

@@ -21,7 +21,6 @@ from sluicegate.policy.evaluate import Evaluation
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.messages import describe
 from sluicegate.policy.slo_health.ratio_slo import SloResult
-from sluicegate.policy.slo_health.visibility import visibility
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.intervals import Z95, newcombe
 
@@ -92,15 +91,7 @@ def _slo(
         "baseline_ratio": None,
         "drop": None,
         "interval": (),
-        "statistic": None,
-        "statistic_bound": None,
-        "visible_drop": None,
-        "visible_after_seconds": None,
     }
-    seen = visibility(result, block_seconds)
-    if seen is not None:
-        update["visible_drop"] = number(seen.least_drop, 3)
-        update["visible_after_seconds"] = seen.seconds
     if result.terms.allowed_bad is not None:
         update["budget_remaining"] = _shown(
             budget_remaining(result.budget, result.terms.allowed_bad)
@@ -111,9 +102,6 @@ def _slo(
             difference = newcombe(recent, baseline.count, Z95)
             update["drop"] = number(recent.ratio - ratio_of(baseline.count))
             update["interval"] = (number(difference.lower), number(difference.upper))
-    if result.drift is not None:
-        update["statistic"] = number(result.drift.statistic)
-        update["statistic_bound"] = number(result.drift.bound)
     return before.replace(**update)
 
 

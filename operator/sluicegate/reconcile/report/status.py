@@ -71,7 +71,7 @@ def report(observation: Observation, plan: Plan) -> DataProductStatus:
         dependencies=observation.dependencies,
         problems=observation.invalid,
         pending_requests=waiting_requests(observation, plan),
-        traffic=traffic_of(observation, plan.status, plan.allocation),
+        traffic=traffic_of(observation, plan.status),
     )
     conditions = report_conditions(
         product.status.conditions,
@@ -192,7 +192,6 @@ def summary(observation: Observation, status: DataProductStatus) -> Summary:
         canary += f"@{candidate.weight}" if candidate.weight else f" {candidate.phase}"
     return Summary(
         slo=_worst(status),
-        model=status.stable.version if status.stable else "",
         canary=canary,
         markets=",".join(observation.product.spec.markets),
         reason=reason_of(status, observation.product.metadata.key),

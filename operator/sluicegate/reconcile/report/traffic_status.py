@@ -9,7 +9,7 @@ from sluicegate.manifests.names import version_name
 from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.decide.rollout_observation import route_removal_time
 from sluicegate.reconcile.observe.observation import Observation
-from sluicegate.reconcile.traffic.allocation import Allocation, share_in_force
+from sluicegate.reconcile.traffic.allocation import share_in_force
 from sluicegate.reconcile.traffic.split_verification import (
     Split,
     VerificationLevel,
@@ -24,9 +24,7 @@ _LEVELS = {
 }
 
 
-def traffic_of(
-    observation: Observation, status: DataProductStatus, allocation: Allocation
-) -> Traffic | None:
+def traffic_of(observation: Observation, status: DataProductStatus) -> Traffic | None:
     """The split in force; None before the first version serves."""
     if status.stable is None:
         return None
@@ -38,17 +36,11 @@ def traffic_of(
     same = before.weight == weight if before is not None else candidate is None
     since = before.write_time if same and before is not None else observation.now
     if observation.product.spec.route is None:
-        real = None
-        if candidate is not None:
-            pods = sum(one.replicas for one in allocation.placements)
-            ours = allocation.replicas(candidate.revision)
-            real = number(ours / pods) if pods else None
         return Traffic(
             mode=SplitMode.REPLICAS,
             weight=weight,
             verification=SplitLevel.WRITTEN,
             write_time=since,
-            pod_share=real,
             route_removal_time=route_removal_time(observation) if candidate is not None else None,
         )
     split = observation.split

@@ -103,7 +103,7 @@ def test_the_column_of_service_levels_shows_the_worst_of_them(states, shown):
 def test_an_invalid_spec_is_a_reason_beside_what_was_known():
     world = serving()
     after = report_invalid(world.current, ("spec.owner: is 7",), generation=2, now=world.now)
-    assert (after.summary.reason, after.summary.model) == ("InvalidSpec", "v1")
+    assert (after.summary.reason, after.stable.version) == ("InvalidSpec", "v1")
 
 
 def test_a_new_product_whose_spec_cant_be_carried_out_is_not_ready_and_names_field_and_way_out():
