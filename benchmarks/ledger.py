@@ -38,9 +38,9 @@ from sluicegate.cli.inputs.cluster_access import transport
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import Conflict, Transient
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
-from sluicegate.ledger.journal import DAY_SECONDS, LATE_DAYS, PERIOD_OVER
-from sluicegate.ledger.periods import period_at
+from sluicegate.reviews.journal import DAY_SECONDS, LATE_DAYS, PERIOD_OVER
 from sluicegate.reviews.keeper import seal
+from sluicegate.reviews.periods import period_at
 from sluicegate.reviews.rounds import READS_PER_SECOND, ROUND_SECONDS, SIGNED_SECONDS, Reviews
 from sluicegate.reviews.store import ReviewStore, review_key
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from benchmarks.prometheus_stand_in import Row
-    from sluicegate.prometheus.day_reader import DayReader
+    from sluicegate.reviews.day_reader import DayReader
     from sluicegate.reviews.subject import ReviewSubject
 
 T = TypeVar("T")

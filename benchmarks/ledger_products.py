@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.prometheus_stand_in import format_value
 from sluicegate.api.product import DataProduct
-from sluicegate.ledger.journal import DayCounts, with_day, with_versions
-from sluicegate.ledger.periods import local_day
-from sluicegate.ledger.readiness import judged_on
 from sluicegate.prometheus.client import Prometheus
-from sluicegate.prometheus.day_reader import DayReader
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.timing import Timing
+from sluicegate.reviews.day_reader import DayReader
+from sluicegate.reviews.journal import DayCounts, with_day, with_versions
+from sluicegate.reviews.periods import local_day
+from sluicegate.reviews.readiness import judged_on
 from sluicegate.reviews.store import opened
 from sluicegate.reviews.subject import ReviewSubject, subject_of
 from sluicegate.stats.counts import Count
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from benchmarks.prometheus_stand_in import Row
     from sluicegate.api.review import DataProductReviewStatus
-    from sluicegate.ledger.periods import Period
+    from sluicegate.reviews.periods import Period
 
 NAMESPACES: Final = 50
 MARKETS: Final = ("AT", "BE", "ES", "FR", "GB", "IT")

@@ -13,7 +13,6 @@ from sluicegate.measurement.store import Measurements
 from sluicegate.policy.retraining.budget import Budget
 from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
-from sluicegate.prometheus.day_reader import DayReader
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.retention import keep_checking_retention
 from sluicegate.prometheus.source import NoSource, Source
@@ -37,6 +36,7 @@ from sluicegate.reconcile.observe.standby import Standby
 from sluicegate.reconcile.reconciler import ProductReconciler
 from sluicegate.reconcile.report.product_metrics import ProductMetrics
 from sluicegate.reconcile.routes.arbitration import Claims
+from sluicegate.reviews.day_reader import DayReader
 from sluicegate.reviews.rounds import ReviewedReconciler, Reviews
 from sluicegate.reviews.store import ReviewStore
 from sluicegate.reviews.telling import export as export_reviews

@@ -9,7 +9,7 @@ import pytest
 from cluster.kinds import install_crds
 from sluicegate.__main__ import main
 from sluicegate.api import names
-from sluicegate.ledger.archive import is_archived
+from sluicegate.reviews.archive_file import is_archived
 from sluicegate.reviews.store import parse_review
 from tests.support.apiserver.people import MERGE, Person, bind, chart, install_policies, path_of
 from tests.support.decisions.reviewed import document_of, sealed_month

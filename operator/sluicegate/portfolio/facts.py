@@ -13,8 +13,8 @@ from sluicegate.api.product_info import Lifecycle, Priority
 from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import DataProductStatus, DependencyState
 from sluicegate.conditions import find_condition
-from sluicegate.ledger.resource_hours import ResourceHours
 from sluicegate.portfolio.shares import JourneyShares, shares_of
+from sluicegate.reviews.resource_hours import ResourceHours
 from sluicegate.views.needs import Need, needs_of, unreadable_need
 
 ProductKey = tuple[str, str]

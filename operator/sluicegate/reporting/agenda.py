@@ -8,8 +8,8 @@ from icalendar import Calendar, Event
 
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import Cycle, ReviewCycle
-from sluicegate.ledger.journal import LATE_DAYS
-from sluicegate.ledger.periods import period_of
+from sluicegate.reviews.journal import LATE_DAYS
+from sluicegate.reviews.periods import period_of
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

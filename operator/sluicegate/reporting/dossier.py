@@ -10,9 +10,9 @@ from typing import Any
 from sluicegate.api.base import rfc3339
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
-from sluicegate.ledger.journal import digest_of
 from sluicegate.reporting.text import escaped
 from sluicegate.reporting.words import spoken
+from sluicegate.reviews.journal import digest_of
 from sluicegate.views.numbers import percent
 
 SECTIONS = (

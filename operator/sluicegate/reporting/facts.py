@@ -16,13 +16,13 @@ from sluicegate.api.review import (
     SignOff,
     SignVerdict,
 )
-from sluicegate.ledger.journal import digest_of
-from sluicegate.ledger.periods import local_day
-from sluicegate.ledger.resource_hours import ResourceHours, hours_of
-from sluicegate.ledger.signing import standing
 from sluicegate.reporting.delivery import Delivery, delivery_of
 from sluicegate.reporting.response_times import histogram_of, quantile
 from sluicegate.reporting.segments import Segment, segments_of
+from sluicegate.reviews.journal import digest_of
+from sluicegate.reviews.periods import local_day
+from sluicegate.reviews.resource_hours import ResourceHours, hours_of
+from sluicegate.reviews.signing import standing
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.evolution import Evolution, PeriodChange, evolution

@@ -7,10 +7,10 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from sluicegate.ledger.periods import local_day, local_minute
 from sluicegate.reporting import words
 from sluicegate.reporting.charts import days_chart, markets_chart
 from sluicegate.reporting.facts import ReportFacts, SloFacts
+from sluicegate.reviews.periods import local_day, local_minute
 from sluicegate.views.numbers import percent
 
 TEMPLATES: Final = Path(__file__).parent / "templates"

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sluicegate.api.review import DataProductReview, ReviewDay
-from sluicegate.ledger.periods import midnight
+from sluicegate.reviews.periods import midnight
 from sluicegate.stats.counts import NOTHING, Count, summed
 
 

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from sluicegate.api.review import CheckState
-from sluicegate.ledger.periods import local_day, local_minute
-from sluicegate.ledger.resource_hours import row_of
 from sluicegate.reporting import words
 from sluicegate.reporting.facts import ActionFacts, Quantile, ReportFacts, SloFacts
+from sluicegate.reviews.periods import local_day, local_minute
+from sluicegate.reviews.resource_hours import row_of
 from sluicegate.views.numbers import percent
 
 COLUMNS = (

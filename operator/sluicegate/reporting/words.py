@@ -7,8 +7,6 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from sluicegate.api.review import ReviewState, SignVerdict
-from sluicegate.ledger.periods import local_day
-from sluicegate.ledger.resource_hours import CPU, MEMORY, ResourceHours
 from sluicegate.reporting.delivery import Delivery
 from sluicegate.reporting.facts import (
     ActionFacts,
@@ -18,6 +16,8 @@ from sluicegate.reporting.facts import (
     ReportFacts,
     SloFacts,
 )
+from sluicegate.reviews.periods import local_day
+from sluicegate.reviews.resource_hours import CPU, MEMORY, ResourceHours
 from sluicegate.stats.counts import Count
 from sluicegate.stats.evolution import Evolution, PeriodChange
 from sluicegate.views.numbers import NOTHING, duration, events, in_points, percent, points

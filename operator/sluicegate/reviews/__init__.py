@@ -1,1 +1,1 @@
-"""Keeps the ledgers of all products: opens, writes once a day, seals, and follows signatures."""
+"""The ledger of each product and period: days of counts, decisions and versions, written once a day, sealed and signed."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sluicegate.api.review import DataProductReview
-from sluicegate.ledger.archive import (
+from sluicegate.reviews.archive_file import (
     NotArchived,
     file_digest,
     file_name,

@@ -13,7 +13,10 @@ from typing import Final
 from sluicegate.api.review import DataProductReview, DataProductReviewStatus
 from sluicegate.kube.errors import Conflict, KubeError
 from sluicegate.kube.resources import Key
-from sluicegate.ledger.journal import (
+from sluicegate.prometheus.errors import PrometheusError
+from sluicegate.prometheus.targets import ProductKey
+from sluicegate.reviews.day_reader import DayReader
+from sluicegate.reviews.journal import (
     DAY_SECONDS,
     PERIOD_OVER,
     PRODUCT_GONE,
@@ -26,11 +29,16 @@ from sluicegate.ledger.journal import (
     with_notes,
     with_versions,
 )
-from sluicegate.ledger.periods import Day, Period, before, kept_until, local_day, period_at, zone_of
-from sluicegate.ledger.readiness import judged_on
-from sluicegate.prometheus.day_reader import DayReader
-from sluicegate.prometheus.errors import PrometheusError
-from sluicegate.prometheus.targets import ProductKey
+from sluicegate.reviews.periods import (
+    Day,
+    Period,
+    before,
+    kept_until,
+    local_day,
+    period_at,
+    zone_of,
+)
+from sluicegate.reviews.readiness import judged_on
 from sluicegate.reviews.store import SEALED, ReviewStore, UnreadableReview, opened, review_key
 from sluicegate.reviews.subject import ReviewSubject
 

@@ -19,21 +19,20 @@ from sluicegate.api.review import DataProductReview, ReviewState
 from sluicegate.conditions import Finding, find_condition
 from sluicegate.kube.errors import Conflict, Forbidden, Invalid, KubeError, NotFound
 from sluicegate.kube.resources import Key
-from sluicegate.ledger.journal import (
+from sluicegate.prometheus.timing import Timing
+from sluicegate.reviews.day_reader import DayReader
+from sluicegate.reviews.journal import (
     CYCLE_CHANGED,
     DAY_SECONDS,
     PERIOD_OVER,
     PRODUCT_GONE,
     Note,
 )
-from sluicegate.ledger.periods import Period, UnknownZone, period_at
-from sluicegate.ledger.signing import SigningState, standing, with_standing
-from sluicegate.prometheus.day_reader import DayReader
-from sluicegate.prometheus.timing import Timing
 from sluicegate.reviews.keeper import DELAY_SECONDS, Keeper, seal, visited_names
+from sluicegate.reviews.periods import Period, UnknownZone, period_at
+from sluicegate.reviews.signing import SigningState, finding_of, standing, with_standing
 from sluicegate.reviews.store import CLOSED, OPEN, SEALED, ReviewStore, parse_review
 from sluicegate.reviews.subject import ReviewSubject, subject_of
-from sluicegate.reviews.wording import finding_of
 from sluicegate.runtime.interfaces import Reconciler, Result
 
 logger = logging.getLogger(__name__)

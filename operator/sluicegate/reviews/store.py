@@ -14,8 +14,8 @@ from sluicegate.errors import SluicegateError
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import AlreadyExists, Conflict, NotFound
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
-from sluicegate.ledger.archive import is_archived
-from sluicegate.ledger.periods import Period, kept_until
+from sluicegate.reviews.archive_file import is_archived
+from sluicegate.reviews.periods import Period, kept_until
 from sluicegate.reviews.subject import ReviewSubject
 
 OPEN, SEALED, CLOSED = "open", "sealed", "closed"

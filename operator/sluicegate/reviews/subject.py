@@ -11,11 +11,11 @@ from sluicegate.api.review import ReviewCycle, ReviewDecision, ReviewSlo, Review
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import VersionBase
 from sluicegate.kube.resources import Key
-from sluicegate.ledger.journal import Note
-from sluicegate.ledger.readiness import Missing, checks
 from sluicegate.measurement.store import target_of
 from sluicegate.prometheus.targets import Target
 from sluicegate.prometheus.timing import Timing
+from sluicegate.reviews.journal import Note
+from sluicegate.reviews.readiness import Missing, checks
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,8 @@ from prometheus_client import Gauge
 from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.review import DataProductReview, ReviewState
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
-from sluicegate.ledger.signing import SigningState
 from sluicegate.reviews.rounds import Overview
-from sluicegate.reviews.wording import sentence
+from sluicegate.reviews.signing import SigningState, sentence
 from sluicegate.runtime.event_recorder import EventRecorder, EventSubject, Note
 
 REVIEWS = Gauge("sluicegate_reviews", "Reviews by state; open ones are NotStarted.", ["state"])

@@ -11,10 +11,10 @@ from sluicegate.api.review import DataProductReview, ReviewDay
 from sluicegate.api.slo_status import SloStatus
 from sluicegate.api.versions import VersionBase
 from sluicegate.conditions import find_condition
-from sluicegate.ledger.resource_hours import ResourceHours, ended_on, hours_of
 from sluicegate.portfolio.dependencies import Node, dependents_of
 from sluicegate.portfolio.facts import ProductFacts
 from sluicegate.reporting.facts import Quantile, ReportFacts, quantiles_of
+from sluicegate.reviews.resource_hours import ResourceHours, ended_on, hours_of
 from sluicegate.views.needs import request_command
 from sluicegate.web.seen import SeenPortfolio
 from sluicegate.web.store import ReviewFacts

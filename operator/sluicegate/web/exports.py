@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sluicegate.api.base import rfc3339
-from sluicegate.ledger.resource_hours import row_of
 from sluicegate.portfolio.dependencies import Graph
 from sluicegate.portfolio.facts import HIDDEN, ProductFacts
 from sluicegate.portfolio.journeys import Journey
@@ -12,6 +11,7 @@ from sluicegate.portfolio.matrix import MarketProduct, Matrix
 from sluicegate.portfolio.overview import PortfolioOverview
 from sluicegate.portfolio.shares import ServedShare
 from sluicegate.reporting.text import cell, csv_text, response_times
+from sluicegate.reviews.resource_hours import row_of
 from sluicegate.web.detail import Detail
 from sluicegate.web.store import ReviewFacts
 

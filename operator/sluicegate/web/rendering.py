@@ -12,9 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 import sluicegate.reporting
-from sluicegate.ledger.periods import local_day, local_minute
 from sluicegate.reporting import words
 from sluicegate.reporting.facts import SloFacts
+from sluicegate.reviews.periods import local_day, local_minute
 from sluicegate.stats.counts import Count
 from sluicegate.views.needs import LABELS
 from sluicegate.views.numbers import duration, in_points, percent, points

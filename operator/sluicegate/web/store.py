@@ -13,9 +13,9 @@ from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.kube.resources import Key, key_of
-from sluicegate.ledger.periods import local_day
-from sluicegate.ledger.resource_hours import ResourceHours, ended_on, hours_of
 from sluicegate.portfolio.facts import ProductFacts, read_facts
+from sluicegate.reviews.periods import local_day
+from sluicegate.reviews.resource_hours import ResourceHours, ended_on, hours_of
 from sluicegate.reviews.store import UnreadableReview, read_review
 
 Facts = TypeVar("Facts")

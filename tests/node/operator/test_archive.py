@@ -11,7 +11,7 @@ from cluster.builds import program
 from cluster.cache import cache_folder
 from cluster.images import build, describe
 from sluicegate.api import names
-from sluicegate.ledger.archive import file_name, is_archived
+from sluicegate.reviews.archive_file import file_name, is_archived
 from sluicegate.reviews.store import parse_review
 from tests.support.apiserver.people import chart
 from tests.support.decisions.reviewed import document_of, sealed_month

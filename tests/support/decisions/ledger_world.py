@@ -14,9 +14,9 @@ from sluicegate.api.base import rfc3339
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
 from sluicegate.prometheus.client import Prometheus
-from sluicegate.prometheus.day_reader import DayReader
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.timing import Timing
+from sluicegate.reviews.day_reader import DayReader
 from sluicegate.reviews.rounds import Reviews
 from sluicegate.reviews.store import ReviewStore, parse_review
 from sluicegate.reviews.subject import subject_of

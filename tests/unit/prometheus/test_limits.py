@@ -8,7 +8,6 @@ from sluicegate.api.slos import Indicator
 from sluicegate.prometheus import (
     block_reader,
     client,
-    day_reader,
     past_blocks,
     quarantine,
     query_batch,
@@ -18,6 +17,7 @@ from sluicegate.prometheus import (
     timing,
 )
 from sluicegate.prometheus.targets import ProductKey, Readings, Target, TargetFacts
+from sluicegate.reviews import day_reader
 from sluicegate.slo import blocks, queries
 from sluicegate.slo.queries import Needs, QueryKind
 

@@ -11,9 +11,9 @@ from icalendar import Calendar
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import Cycle, ReviewCycle
 from sluicegate.errors import InvalidInput
-from sluicegate.ledger.journal import LATE_DAYS
-from sluicegate.ledger.periods import period_of
 from sluicegate.reporting.agenda import calendar
+from sluicegate.reviews.journal import LATE_DAYS
+from sluicegate.reviews.periods import period_of
 from sluicegate.reviews.signing import Signature, role_of, roles_in, signed
 from sluicegate.reviews.store import parse_review
 from tests.support.decisions.reviewed import document_of, month, sealed_month

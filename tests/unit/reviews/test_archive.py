@@ -15,8 +15,8 @@ from sluicegate.api import names
 from sluicegate.cli.reviews.archive import place_of
 from sluicegate.errors import InvalidInput
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
-from sluicegate.ledger.archive import file_name, is_archived
 from sluicegate.reviews.archive import Archive, Bucket, Folder
+from sluicegate.reviews.archive_file import file_name, is_archived
 from sluicegate.reviews.store import ReviewStore, parse_review
 from tests.support.decisions.ledger_world import world
 from tests.support.decisions.recorded_days import DAY

@@ -11,12 +11,11 @@ from sluicegate.api.base import rfc3339
 from sluicegate.api.names import ConditionType
 from sluicegate.conditions import Finding, find_condition, is_true
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
-from sluicegate.ledger.journal import LATE_DAYS, digest_of
-from sluicegate.ledger.signing import standing
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.status import report
+from sluicegate.reviews.journal import LATE_DAYS, digest_of
+from sluicegate.reviews.signing import sentence, standing
 from sluicegate.reviews.telling import export
-from sluicegate.reviews.wording import sentence
 from tests.support.decisions.ledger_world import KEY, counted, world
 from tests.support.decisions.recorded_days import DAY, NAMESPACE
 from tests.support.decisions.reviewed import sealed_month

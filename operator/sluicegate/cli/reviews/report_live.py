@@ -7,13 +7,13 @@ from typing import Final
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.kube.resources import Key
-from sluicegate.ledger.journal import with_day
-from sluicegate.ledger.periods import Day, Period, local_day, zone_of
 from sluicegate.prometheus.client import Prometheus
-from sluicegate.prometheus.day_reader import STEP, DayReader
 from sluicegate.prometheus.targets import ProductKey
 from sluicegate.prometheus.timing import SCRAPES_PER_BLOCK, Timing
+from sluicegate.reviews.day_reader import STEP, DayReader
+from sluicegate.reviews.journal import with_day
 from sluicegate.reviews.keeper import OLDEST_SECONDS
+from sluicegate.reviews.periods import Day, Period, local_day, zone_of
 from sluicegate.reviews.subject import subject_of
 from sluicegate.settings import Settings
 from sluicegate.wiring import endpoint_of, timing_of

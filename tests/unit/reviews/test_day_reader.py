@@ -10,9 +10,9 @@ from benchmarks.prometheus_stand_in import PrometheusStandIn, Row, patience, row
 from sluicegate.api.product import DataProduct
 from sluicegate.measurement.store import target_of
 from sluicegate.prometheus.client import Prometheus
-from sluicegate.prometheus.day_reader import DayReader
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.timing import Timing
+from sluicegate.reviews.day_reader import DayReader
 from sluicegate.stats.counts import Count
 from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY, product
 from tests.support.prometheus.measured_world import ProductBlocks, World

@@ -9,7 +9,7 @@ import json
 from sluicegate.api import names
 from sluicegate.api.review import DataProductReview
 from sluicegate.errors import SluicegateError
-from sluicegate.ledger.journal import digest_of
+from sluicegate.reviews.journal import digest_of
 
 
 class NotArchived(SluicegateError):  # noqa: N818 - says what is the case

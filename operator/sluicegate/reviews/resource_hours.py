@@ -11,7 +11,7 @@ from typing import Any, Final
 from sluicegate.api.containers import amount
 from sluicegate.api.retraining_status import EndedTraining
 from sluicegate.api.review import DataProductReviewStatus, ReviewDay
-from sluicegate.ledger.periods import local_day
+from sluicegate.reviews.periods import local_day
 
 HOUR_SECONDS: Final = 3_600
 CPU: Final = "cpu"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sluicegate.api.review import Cycle, ReviewCycle
-from sluicegate.ledger.periods import UnknownZone, before, period_at, period_of
+from sluicegate.reviews.periods import UnknownZone, before, period_at, period_of
 
 
 def cycle(every="Month", starts="2026-01-15", zone="Europe/Paris"):

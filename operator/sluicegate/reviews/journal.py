@@ -20,7 +20,7 @@ from sluicegate.api.review import (
     ReviewState,
     ReviewVersion,
 )
-from sluicegate.ledger.periods import Day, Period
+from sluicegate.reviews.periods import Day, Period
 from sluicegate.stats.counts import Count
 
 MOST_VERSIONS_OF_A_DAY: Final = 16

@@ -10,8 +10,8 @@ from sluicegate.api.containers import Resources
 from sluicegate.api.retraining import Retraining
 from sluicegate.api.retraining_status import EndedTraining
 from sluicegate.api.review import DataProductReviewStatus, ReviewDay
-from sluicegate.ledger.resource_hours import ended_on, hours_of, row_of
 from sluicegate.reporting.words import reserved, trained
+from sluicegate.reviews.resource_hours import ended_on, hours_of, row_of
 
 
 def day(pods, **requests):

@@ -12,7 +12,6 @@ from functools import partial
 from math import isfinite
 from typing import Final
 
-from sluicegate.ledger.journal import DayCounts
 from sluicegate.prometheus.block_assembly import assemble_blocks
 from sluicegate.prometheus.errors import PrometheusError
 from sluicegate.prometheus.past_blocks import BlockRequest, ask_blocks, with_every_version
@@ -21,6 +20,7 @@ from sluicegate.prometheus.result_table import TableReader
 from sluicegate.prometheus.source import Source
 from sluicegate.prometheus.targets import ProductKey, SeriesKey, Target
 from sluicegate.prometheus.timing import Timing
+from sluicegate.reviews.journal import DayCounts
 from sluicegate.slo.blocks import Block, Quality
 from sluicegate.slo.by_market import split_series
 from sluicegate.slo.gateway import GatewayMetric

@@ -13,7 +13,7 @@ from sluicegate.api.review import (
     ReviewDecision,
     ReviewVersion,
 )
-from sluicegate.ledger.journal import (
+from sluicegate.reviews.journal import (
     DAY_SECONDS,
     DayCounts,
     sealed,
@@ -23,8 +23,8 @@ from sluicegate.ledger.journal import (
     with_training,
     with_versions,
 )
-from sluicegate.ledger.periods import Period, zone_of
-from sluicegate.ledger.signing import standing, with_standing
+from sluicegate.reviews.periods import Period, zone_of
+from sluicegate.reviews.signing import standing, with_standing
 from sluicegate.stats.counts import Count
 
 SEPTEMBER = Period("2026-09", date(2026, 9, 1), date(2026, 10, 1), zone_of("UTC"))
