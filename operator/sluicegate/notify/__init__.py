@@ -1,1 +1,1 @@
-"""`sluicegate notify`: one message for each transition of a product, to chat, mail, buses and alerts."""
+"""`sluicegate notify`: a message for each transition of a product, to chat, mail, message buses and alerts."""

@@ -1,7 +1,7 @@
-"""States that last, as alerts of Alertmanager's API v2. Pure.
+"""States of products as alerts of Alertmanager's API v2. Pure.
 
-An Alertmanager forgets alerts that nobody posts again, and its own routing groups and silences them.
-So it isn't sent messages: the states that are open are posted again and again, each until it ends.
+An Alertmanager drops alerts that are not posted again, and groups and silences them by its own
+routing. So it gets no messages: open states are posted repeatedly, each until it ends.
 """
 
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ from sluicegate.notify.transitions import Origin, Transition, transitions
 from sluicegate.notify.wording import heading, plain
 
 POST_SECONDS: Final = 60
-"""Between two posts of what is open."""
+"""Seconds between two posts of the open states."""
 HOLD_SECONDS: Final = 240
-"""How long an alert lasts that isn't posted again: some posts may fail."""
+"""Seconds for which an alert lasts that isn't posted again: some posts may fail."""
 STATES: Final = frozenset(
     {
         Kind.DEGRADED, Kind.STALLED, Kind.METRICS_LOST, Kind.DEPENDENCY_DEGRADED,
@@ -32,28 +32,31 @@ Labels = tuple[tuple[str, str], ...]
 
 
 def open_states(cursor: Cursor, status: DataProductStatus, origin: Origin) -> Iterator[Transition]:
-    """The states of a product that are open: what would be sent of it at first sight."""
-    found = transitions(cursor.without_levels(), cursor, status, origin)
-    return (one for one in found if one.kind in STATES)
+    """Return the open states of a product: the transitions from a product without any."""
+    begun = transitions(cursor.without_levels(), cursor, status, origin)
+    return (transition for transition in begun if transition.kind in STATES)
 
 
-def alert_of(one: Transition, cluster: str, portfolio: str, now: float) -> Alert:
-    """An open state as an alert that lasts until it isn't posted any more."""
-    origin = one.origin
+def alert_of(transition: Transition, cluster: str, portfolio: str, now: float) -> Alert:
+    """Return an open state as an alert that lasts while it is posted."""
+    origin = transition.origin
     labels = {
-        "alertname": "Sluicegate" + "".join(word.title() for word in one.kind.split(".")),
+        "alertname": "Sluicegate" + "".join(word.title() for word in transition.kind.split(".")),
         "cluster": cluster,
         "namespace": origin.namespace,
         "product": origin.name,
         "owner": origin.owner,
         "priority": origin.priority,
-        "urgency": one.urgency,
-        "reason": one.reason,
+        "urgency": transition.urgency,
+        "reason": transition.reason,
     }
     alert: Alert = {
         "labels": {name: plain(value) for name, value in labels.items() if value},
-        "annotations": {"summary": heading(one), "description": plain(one.message, lines=True)},
-        "startsAt": rfc3339(min(one.time or int(now), int(now))),
+        "annotations": {
+            "summary": heading(transition),
+            "description": plain(transition.message, lines=True),
+        },
+        "startsAt": rfc3339(min(transition.time or int(now), int(now))),
         "endsAt": rfc3339(int(now) + HOLD_SECONDS),
     }
     if portfolio:
@@ -62,10 +65,10 @@ def alert_of(one: Transition, cluster: str, portfolio: str, now: float) -> Alert
 
 
 def ended(alert: Alert, now: float) -> Alert:
-    """The same alert, over."""
+    """Return the same alert with its end."""
     return {**alert, "endsAt": rfc3339(int(now))}
 
 
 def identity(alert: Alert) -> Labels:
-    """What makes an alert the same one for Alertmanager."""
+    """Return the labels by which Alertmanager identifies an alert."""
     return tuple(sorted(alert["labels"].items()))

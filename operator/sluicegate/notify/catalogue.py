@@ -1,7 +1,7 @@
-"""The closed list of what is sent: each type with its urgency, its title and its meaning. Pure.
+"""The closed list of messages: each type with its urgency, title and meaning. Pure.
 
 Types are an interface: routes, schemas and receivers match on them. The page
-docs/notification-catalogue.md is written from this list.
+docs/notification-catalogue.md is generated from this list.
 """
 
 import sys
@@ -18,20 +18,20 @@ PRODUCTS: Final = "products"
 
 
 class Urgency(StrEnum):
-    """What a message asks of its reader, the most pressing first."""
+    """Urgency of a message, the most urgent first."""
 
     NEEDS_PERSON = "NeedsPerson"
-    """Nothing goes on until a person acts."""
+    """The product waits until a person acts."""
     BAD_NEWS = "BadNews"
-    """Something got worse, and the operator acts or reports."""
+    """A state became worse, and the operator acts or reports."""
     GOOD_NEWS = "GoodNews"
-    """Something got better, or ended well."""
+    """A state became better, or a rollout or training succeeded."""
     INFORMATION = "Information"
-    """A step on the way."""
+    """An intermediate step."""
 
 
 class Topic(StrEnum):
-    """What a transition is about; the states of one topic follow each other."""
+    """Subject of a transition; states of one topic follow each other."""
 
     HEALTH = "Health"
     MEASUREMENTS = "Measurements"
@@ -46,7 +46,7 @@ class Topic(StrEnum):
 FOLDING: Final = frozenset(
     {Topic.HEALTH, Topic.MEASUREMENTS, Topic.DEPENDENCIES, Topic.RECONCILING}
 )
-"""Topics whose state may flap; of the others, each transition is a fact of its own."""
+"""Topics whose state may flap; of other topics each transition is reported."""
 
 
 class Kind(StrEnum):
@@ -86,11 +86,11 @@ class Kind(StrEnum):
 
     @property
     def entry(self) -> "CatalogueEntry":
-        """What the catalogue says of it."""
+        """Entry of the catalogue."""
         return CATALOGUE[self]
 
     def event_type(self, scope: str = PRODUCT) -> str:
-        """The CloudEvents type; `products` is the scope of a message about several products."""
+        """Return the CloudEvents type; `products` is the scope of a message about several products."""
         return f"{TYPE_PREFIX}{scope}.{self}.v1"
 
 
@@ -105,8 +105,8 @@ class CatalogueEntry:
     Attributes
     ----------
     urgency : of a transition that reports no need.
-    title : the sentence of a message; `{product}` and `{version}` are filled in.
-    many : the same of several products; `{count}` is their number.
+    title : the sentence of a message, with `{product}` and `{version}`.
+    many : the sentence about several products, with their number `{count}`.
     meaning : the transition of the status, for the reference page.
     needs : kinds of needs that the transition reports. With one of them in the status, the urgency is
         NeedsPerson.
@@ -122,7 +122,7 @@ class CatalogueEntry:
     need_reason: str = ""
 
     def reports(self, need: Need) -> bool:
-        """Whether a transition with this entry is the message about a need."""
+        """Return whether a transition with this entry is the message about a need."""
         stalled = need.kind is NeedKind.STALLED
         return need.kind in self.needs and (not stalled or self.need_reason in ("", need.reason))
 
@@ -287,7 +287,7 @@ NeedsPerson in this case, for example `degraded` while no remedy is under way.
 
 
 def render_page() -> str:
-    """docs/notification-catalogue.md."""
+    """Render docs/notification-catalogue.md."""
     return _PAGE + "".join(
         f"| `{kind}` | {_urgencies(entry)} | {_shown(entry)} | {entry.meaning} |\n"
         for kind, entry in CATALOGUE.items()

@@ -1,7 +1,7 @@
-"""Messages as CloudEvents 1.0, structured or binary, whose data the shipped schemas describe. Pure.
+"""Messages as CloudEvents 1.0, structured or binary, with data by the shipped schemas. Pure.
 
-The id of an event is that of its message, and the same at each attempt: with the source it tells a
-receiver a repeated event from a new one.
+The id of an event is that of its message, and the same at each attempt: by source and id a receiver
+recognises a repeated event.
 """
 
 import json
@@ -23,7 +23,7 @@ SEVERITIES: Final = {
     Urgency.GOOD_NEWS: ("INFO", 10),
     Urgency.INFORMATION: ("INFO", 9),
 }
-"""Text and number of the CloudEvents extension Severity, which are OpenTelemetry's."""
+"""Text and number of the CloudEvents extension Severity, which are those of OpenTelemetry."""
 STRUCTURED: Final = "application/cloudevents+json; charset=UTF-8"
 BINARY: Final = "application/json"
 
@@ -31,7 +31,7 @@ Event = dict[str, Any]
 
 
 def event_of(message: Message, *, cluster: str, number: int, portfolio: str = "") -> Event:
-    """A message as an event: its attributes and `data`.
+    """Convert a message to an event: its attributes and `data`.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def event_of(message: Message, *, cluster: str, number: int, portfolio: str = ""
 
 
 def source_of(message: Message, cluster: str) -> str:
-    """A URI reference: of the product, or of all of them."""
+    """Return the URI reference of the product, or of all products."""
     start = f"//{quote(cluster)}/apis/{API_VERSION}"
     if len(message.transitions) == 1:
         origin = message.transitions[0].origin
@@ -68,7 +68,7 @@ def source_of(message: Message, cluster: str) -> str:
 
 
 def schema_of(message: Message) -> str:
-    """Name of the file that describes the data."""
+    """Return the name of the schema file of the data."""
     match len(message.transitions):
         case 0:
             return "test.v1.json" if message.type == TEST_TYPE else "digest.v1.json"
@@ -86,33 +86,33 @@ def _data(message: Message) -> dict[str, Any]:
     return {"products": [_transition(one) for one in message.transitions]}
 
 
-def _transition(one: Transition) -> dict[str, Any]:
-    origin = one.origin
+def _transition(transition: Transition) -> dict[str, Any]:
+    origin = transition.origin
     data: dict[str, Any] = {
-        "transition": one.kind,
+        "transition": transition.kind,
         "namespace": origin.namespace,
         "product": origin.name,
         "uid": origin.uid,
-        "time": rfc3339(one.time),
+        "time": rfc3339(transition.time),
         "owner": origin.owner,
         "priority": origin.priority,
         "markets": list(origin.markets),
-        "reason": one.reason,
-        "message": one.message,
-        "version": one.version,
-        "decision": one.decision,
-        "folded": one.folded,
+        "reason": transition.reason,
+        "message": transition.message,
+        "version": transition.version,
+        "decision": transition.decision,
+        "folded": transition.folded,
     }
     return {name: value for name, value in data.items() if value}
 
 
 def structured(event: Event) -> tuple[dict[str, str], bytes]:
-    """Headers and body of a request that holds the whole event as JSON."""
+    """Return headers and body of a request that holds the whole event as JSON."""
     return {"Content-Type": STRUCTURED}, json.dumps(event, ensure_ascii=False).encode()
 
 
 def binary(event: Mapping[str, Any]) -> tuple[dict[str, str], bytes]:
-    """Headers and body of a request whose headers are the event's attributes."""
+    """Return headers and body of a request whose headers are the event's attributes."""
     headers = {
         f"ce-{name}": _header(str(value))
         for name, value in event.items()
@@ -123,6 +123,6 @@ def binary(event: Mapping[str, Any]) -> tuple[dict[str, str], bytes]:
 
 
 def _header(value: str) -> str:
-    """A header's value as the HTTP binding has it: printable ASCII without `"` and `%`."""
+    """Encode a header's value by the HTTP binding: printable ASCII without `"` and `%`."""
     plain = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
     return quote(value, safe=plain)

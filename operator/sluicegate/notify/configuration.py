@@ -1,7 +1,7 @@
 """The configuration file of `sluicegate notify`: sinks, routes, digests, times.
 
-Addresses with secrets in them lie in files of their own (`urlFile`), which are mounted and read at
-each attempt, so that a new Secret needs no restart. No address of a sink is ever logged.
+Addresses with secrets are in files of their own (`urlFile`), which are mounted and read at each
+attempt, so that a new Secret needs no restart. No address of a sink is logged.
 """
 
 from collections.abc import Iterator, Mapping
@@ -51,7 +51,7 @@ TimeZone = Annotated[str, AfterValidator(_zone)]
 
 
 class FilePart(BaseModel):
-    """A part of the file: frozen, camelCase, nothing unknown."""
+    """A part of the file: frozen, camelCase, without unknown fields."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -64,14 +64,14 @@ class FilePart(BaseModel):
 
 
 class Mode(StrEnum):
-    """How a CloudEvent lies in a request."""
+    """Form of a CloudEvent in a request."""
 
     STRUCTURED = "Structured"
     BINARY = "Binary"
 
 
 class HttpSink(FilePart):
-    """What is common to the sinks that are sent to by HTTP."""
+    """Common fields of sinks with HTTP."""
 
     url: HttpUrl | None = None
     """Address of the receiver."""
@@ -83,7 +83,7 @@ class HttpSink(FilePart):
     """File with the certificates to trust; the system's when unset."""
 
     def address(self) -> str:
-        """The address; OSError or ValueError when its file can't be used."""
+        """Return the address; OSError or ValueError if its file can't be used."""
         if self.url is not None:
             return self.url
         assert self.url_file is not None
@@ -119,7 +119,7 @@ AnySink = Annotated[CloudEventsSink | AlertmanagerSink | AppriseSink, Field(disc
 
 
 class When(FilePart):
-    """What a route is for; each list that is given has to hold the value of a message."""
+    """Condition of a route; the message must match each list that is set."""
 
     team: tuple[str, ...] = ()
     """Values of spec.owner."""
@@ -140,7 +140,7 @@ class When(FilePart):
 
 
 class RoutingRule(FilePart):
-    """A route: where messages go. The first one that matches wins, unless it says `continue`."""
+    """A route of messages to sinks. The first one that matches is used, unless it has `continue`."""
 
     when: When = When()
     """The messages that it is for; all when left out."""
@@ -201,12 +201,12 @@ _WORDS: Final = {
 
 
 def load(path: Path) -> Configuration:
-    """The configuration in a file.
+    """Load the configuration of a file.
 
     Raises
     ------
     InvalidConfiguration
-        It can't be read, or with all mistakes in it.
+        The file can't be read, or has mistakes, all of which are listed.
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -222,7 +222,7 @@ def load(path: Path) -> Configuration:
 
 
 def parse(document: Any) -> Configuration:
-    """The configuration in a parsed document; InvalidConfiguration as `load` raises it."""
+    """Parse a configuration from a document; InvalidConfiguration as in `load`."""
     try:
         configuration = Configuration.model_validate(document)
     except ValidationError as error:
@@ -233,30 +233,30 @@ def parse(document: Any) -> Configuration:
 
 
 def _problems(error: ValidationError) -> Iterator[Problem]:
-    found = error.errors(include_url=False, include_input=False)
-    for one in found:
-        inner = any(len(other["loc"]) > len(one["loc"]) for other in found
-                    if other["loc"][: len(one["loc"])] == one["loc"])  # fmt: skip
-        if one["type"] == "too_short" and inner:
-            continue  # what is wrong in a list isn't counted
-        path = ".".join(str(part) for part in one["loc"])
-        words = _WORDS.get(one["type"]) or one["msg"].removeprefix("Value error, ")
+    errors = error.errors(include_url=False, include_input=False)
+    for item in errors:
+        inner = any(len(other["loc"]) > len(item["loc"]) for other in errors
+                    if other["loc"][: len(item["loc"])] == item["loc"])  # fmt: skip
+        if item["type"] == "too_short" and inner:
+            continue  # the errors of its items are reported instead
+        path = ".".join(str(part) for part in item["loc"])
+        words = _WORDS.get(item["type"]) or item["msg"].removeprefix("Value error, ")
         yield Problem(path, words[0].lower() + words[1:])
 
 
 def _contradictions(configuration: Configuration) -> Iterator[Problem]:
-    known = configuration.sinks
+    sinks = configuration.sinks
     places: Mapping[str, tuple[str, ...]] = {
         **{f"routes.{at}.to": one.to for at, one in enumerate(configuration.routes)},
         **{f"digests.{at}.to": one.to for at, one in enumerate(configuration.digests)},
     }
     for path, names in places.items():
         for name in names:
-            if name not in known:
-                yield Problem(path, f'names "{name}", which is no sink: one of {", ".join(known)}')
-            elif path.startswith("digests") and known[name].kind == "Alertmanager":
+            if name not in sinks:
+                yield Problem(path, f'names "{name}", which is no sink: one of {", ".join(sinks)}')
+            elif path.startswith("digests") and sinks[name].kind == "Alertmanager":
                 yield Problem(path, f'names "{name}": an Alertmanager receives no digest')
-    for name, sink in known.items():
+    for name, sink in sinks.items():
         if isinstance(sink, HttpSink) and (sink.url is None) is (sink.url_file is None):
             yield Problem(f"sinks.{name}", "needs one of url and urlFile")
     digests = [one.name for one in configuration.digests]

@@ -1,8 +1,9 @@
-"""What of a product's status transitions are derived from, small enough to be kept for thousands. Pure.
+"""Cursors: the part of a product's status from which transitions are derived. Pure.
 
-A `Cursor` is what is kept: what was sent of a product is what lies between two of them. A level (a state
-that lasts) keeps its value while the status says Unknown; an event (a promotion, an attempt) is known
-by its time, which only grows, so that a status that was lost and rebuilt sends nothing twice.
+A `Cursor` is small, so that thousands can be stored: the transitions of a product are the
+differences of two cursors. A level (a state that lasts) keeps its value while the status is
+Unknown; an event (a promotion, an attempt) is identified by its time, which only grows, so that a
+status that was lost and rebuilt sends nothing twice.
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,7 +40,7 @@ LOSSES: Final = frozenset(
 
 
 class ReviewCursor(NamedTuple):
-    """A sealed review as it was last seen."""
+    """The last known state of a sealed review."""
 
     state: str
     signatures: int = 0
@@ -47,23 +48,23 @@ class ReviewCursor(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Times in seconds since 1970, 0 for never; words are empty for what doesn't hold.
+    """Times in seconds since 1970, 0 for never; texts are empty if the state doesn't hold.
 
-    An alias is the name in the journal, as thousands of products share a ConfigMap.
+    Aliases are the short names in the journal, as thousands of products share a ConfigMap.
 
     Attributes
     ----------
-    uid : eight hex digits of the product; another product of the same name begins anew.
+    uid : eight hex digits of the product; another product of the same name has another uid.
     stalled, unready, lost : reasons.
     candidate, weight : revision of the candidate and its share.
-    approval : what the candidate waits for a person for.
+    approval : reason why the candidate waits for a person.
     held : the check that holds a candidate whose approval is pending.
-    requests : those of people that only an edit of the spec lets act, separated by spaces.
+    requests : requests of people that need an edit of the spec first, separated by spaces.
     retries : of the candidate's rollout.
     promoted : the newest promotion.
     ended : the newest end of a version in the history.
     attempt, result : number of the newest training attempt, and time of the newest result.
-    count : how many transitions of the product were found; part of their ids.
+    count : number of transitions of the product so far; part of their ids.
     reviews : sealed reviews that aren't closed, by name.
     """
 
@@ -90,14 +91,14 @@ class Cursor:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether no state lasts that somebody waits to see the end of."""
+        """Whether no state is open whose end is reported."""
         return not (
             self.degraded or self.stalled or self.unready or self.lost or self.approval or self.held
             or self.requests or self.suspended or self.refused or self.reviews
         )  # fmt: skip
 
     def without_levels(self) -> "Cursor":
-        """The same events, as if all were well: what a product is compared with at first sight."""
+        """Return a cursor with the same events and no open state, to compare a new product with."""
         return replace(
             self, degraded=False, stalled="", unready="", lost="", upstream=False, approval="",
             held="", requests="", retries=0, refused=False, suspended=False, reviews={},
@@ -108,13 +109,13 @@ _JSON: Final = TypeAdapter(Cursor)
 
 
 def encode(cursor: Cursor) -> str:
-    """A cursor as short JSON; what is empty is left out."""
+    """Encode a cursor as short JSON, without empty fields."""
     empty = None if cursor.reviews else {"reviews"}
     return _JSON.dump_json(cursor, by_alias=True, exclude_defaults=True, exclude=empty).decode()
 
 
 def decode(text: str) -> Cursor | None:
-    """What `encode` wrote; None for anything else."""
+    """Decode what `encode` wrote; None for any other text."""
     try:
         return _JSON.validate_json(text, strict=True)
     except ValidationError:
@@ -124,22 +125,26 @@ def decode(text: str) -> Cursor | None:
 def cursor_of(
     status: DataProductStatus, reviews: Mapping[str, ReviewCursor], before: Cursor, uid: str
 ) -> Cursor:
-    """The cursor after a status, from the one before it."""
+    """Return the cursor after a status, from the one before it."""
     conditions, candidate, retraining = status.conditions, status.trial, status.retraining
-    found = {ConditionType(one.type): one for one in conditions if one.type in set(ConditionType)}
-    active = found.get(ConditionType.RETRAINING_ACTIVE)
-    if not conditions:  # lost, or not written yet: nothing is known
+    by_type = {
+        ConditionType(condition.type): condition
+        for condition in conditions
+        if condition.type in set(ConditionType)
+    }
+    active = by_type.get(ConditionType.RETRAINING_ACTIVE)
+    if not conditions:  # the status was lost, or isn't written yet
         return replace(before, uid=uid, reviews=dict(reviews))
     return Cursor(
         uid=uid,
-        degraded=_level(found.get(ConditionType.DEGRADED), before=before.degraded),
-        stalled=_stalled(found.get(ConditionType.STALLED)),
+        degraded=_level(by_type.get(ConditionType.DEGRADED), before=before.degraded),
+        stalled=_stalled(by_type.get(ConditionType.STALLED)),
         unready=ready.reason if (ready := unready(status)) is not None else "",
-        lost=_lost(found.get(ConditionType.METRICS_AVAILABLE), before.lost),
-        upstream=_upstream(found.get(ConditionType.DEPENDENCIES_HEALTHY), before=before.upstream),
+        lost=_lost(by_type.get(ConditionType.METRICS_AVAILABLE), before.lost),
+        upstream=_upstream(by_type.get(ConditionType.DEPENDENCIES_HEALTHY), before=before.upstream),
         candidate=candidate.revision if candidate else "",
         weight=candidate.weight if candidate else 0,
-        approval=_approval(candidate, found.get(ConditionType.ROLLOUT_PROGRESSING)),
+        approval=_approval(candidate, by_type.get(ConditionType.ROLLOUT_PROGRESSING)),
         held=hold.check if candidate and (hold := held_after_approval(candidate)) else "",
         requests=" ".join(map(request_name, waiting_requests(status))),
         retries=candidate.retries if candidate else 0,
@@ -158,17 +163,17 @@ def cursor_of(
 
 
 def promotions(status: DataProductStatus) -> Iterable[int]:
-    """Times of the promotions that the status still shows; a restored version isn't promoted."""
-    known = (status.stable, *status.history)
+    """Return the times of the promotions in the status; a restored version isn't promoted."""
+    versions = (status.stable, *status.history)
     return (
-        one.promotion_time
-        for one in known
-        if one is not None and one.promotion_time is not None and not one.restored
+        version.promotion_time
+        for version in versions
+        if version is not None and version.promotion_time is not None and not version.restored
     )
 
 
 def _level(condition: Condition | None, *, before: bool) -> bool:
-    """Whether a condition holds; what it was while that is unknown."""
+    """Return whether a condition holds; its earlier value while it is unknown."""
     if condition is None or condition.status == "Unknown":
         return before
     return condition.status == "True"
@@ -198,6 +203,10 @@ def _approval(candidate: Candidate | None, rollout: Condition | None) -> str:
 
 
 def condition_of(status: DataProductStatus, kind: ConditionType) -> tuple[int, str, str]:
-    """Since when a condition has its status, its reason and its message; empty without it."""
-    found = find_condition(status.conditions, kind)
-    return (found.last_transition_time, found.reason, found.message) if found else (0, "", "")
+    """Return time of the last transition, reason and message of a condition; empty without it."""
+    condition = find_condition(status.conditions, kind)
+    return (
+        (condition.last_transition_time, condition.reason, condition.message)
+        if condition
+        else (0, "", "")
+    )

@@ -1,9 +1,9 @@
-"""Brings messages to one sink, in order for each product, until each was accepted or is too old.
+"""Delivery of messages to one sink, in order for each product, until each was accepted or is too old.
 
-Each sink has a loop of its own, so that a slow one delays no other. A message that fails holds up
-later ones of the same products only; a sink that fails again and again is left alone for longer and
-longer. At least once: a process that is killed between the sink's answer and the write that records
-it sends the message again, with the same id.
+Each sink has a loop of its own, so that a slow one doesn't delay others. A message that fails
+delays only later ones of the same products; the pause before the next attempt grows with each
+failure of a sink. Delivery is at least once: a process that ends between the sink's answer and the
+write that records it sends the message again, with the same id.
 """
 
 import asyncio
@@ -24,23 +24,23 @@ from sluicegate.runtime.tasks import set_within
 logger = logging.getLogger(__name__)
 
 SEND_SECONDS: Final = 20.0
-"""How long a sink may take for one message."""
+"""Timeout of a sink for one message."""
 FIRST_PAUSE: Final = 2.0
 LONGEST_PAUSE: Final = 300.0
 LONGEST_ASKED: Final = 3600.0
-"""The most that a Retry-After is followed."""
+"""Longest Retry-After that is respected."""
 JOURNAL_PAUSE: Final = 2.0
-"""After the API server didn't take a write."""
+"""Seconds after a failed write of the journal."""
 
 
 class Undelivered(SluicegateError):  # noqa: N818 - says what is the case
-    """A sink didn't accept a message; the text names no address.
+    """A sink didn't accept a message; the text contains no address.
 
     Attributes
     ----------
-    cause : one word, for the metric.
-    retry_after : seconds that the sink asked for.
-    final : whether another attempt would be refused as well.
+    cause : label of the metric.
+    retry_after : seconds of the sink's Retry-After.
+    final : whether another attempt would be refused, too.
     """
 
     def __init__(
@@ -53,22 +53,22 @@ class Undelivered(SluicegateError):  # noqa: N818 - says what is the case
 
 
 class Receiver(Protocol):
-    """The way to one sink."""
+    """Sender of messages to one sink."""
 
     async def send(self, message: Message, number: int) -> None:
-        """Return when the sink has accepted it; Undelivered otherwise."""
+        """Send a message, until the sink has accepted it; raise Undelivered otherwise."""
 
 
 @dataclass(slots=True)
 class _Attempts:
-    """Of one message: how many failed, and when the next may be."""
+    """Failed attempts for one message, and the time of the next one."""
 
     failed: int = 0
     next_at: float = 0.0
 
 
 class SinkLoop:
-    """The loop of one sink."""
+    """Delivery loop of one sink."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class SinkLoop:
         drop_after: float,
         jitter: Callable[[], float],
     ) -> None:
-        """Nothing is sent yet; `jitter` returns a factor for pauses."""
+        """Store the settings; `jitter` returns a factor for pauses."""
         self._sink = sink
         self._receiver = receiver
         self._journal = journal
@@ -94,11 +94,11 @@ class SinkLoop:
         journal.on_change.append(self._wake.set)
 
     async def run(self) -> None:
-        """Send for ever."""
+        """Deliver until cancelled."""
         while True:
             self._wake.clear()
             try:
-                await self._journal.fresh()
+                await self._journal.refresh()
                 pause = await self._step()
             except KubeError as error:
                 logger.warning("sink %s waits for the API server: %s", self._sink, error)
@@ -107,7 +107,7 @@ class SinkLoop:
                 await set_within(self._wake, pause)
 
     async def _step(self) -> float:
-        """Send the next message that may be sent; return the seconds until there may be one."""
+        """Send the next message that may be sent; return the seconds until the next one."""
         now = self._wall()
         mine = [(at, one) for at, one in self._journal.messages if self._sink in one.sinks]
         self._measure(mine, now)
@@ -124,24 +124,32 @@ class SinkLoop:
     def _measure(self, mine: list[tuple[int, Message]], now: float) -> None:
         oldest = now - min((one.made for _, one in mine), default=now)
         metrics.OLDEST.labels(self._sink).set(max(0.0, oldest))
-        known = {one.id for _, one in mine}
-        self._attempts = {name: kept for name, kept in self._attempts.items() if name in known}
+        waiting = {message.id for _, message in mine}
+        self._attempts = {
+            name: attempts for name, attempts in self._attempts.items() if name in waiting
+        }
 
     def _next(
         self, mine: list[tuple[int, Message]], now: float
     ) -> tuple[tuple[int, Message] | None, float]:
-        """The first message whose products wait for no earlier one, or when one may be sent."""
+        """Return the first message that may be sent, or the time until there is one.
+
+        A message waits for earlier ones of its products.
+        """
         if self._quiet_until > now:
-            old = next(((at, one) for at, one in mine if now - one.made >= self._drop_after), None)
+            old = next(
+                ((at, message) for at, message in mine if now - message.made >= self._drop_after),
+                None,
+            )
             return old, self._quiet_until - now
         blocked: set[str] = set()
         soonest = LONGEST_PAUSE
-        for at, one in mine:
-            left = self._attempts.get(one.id, _Attempts()).next_at - now
-            if left <= 0 and blocked.isdisjoint(one.products):
-                return (at, one), 0.0
+        for at, each in mine:
+            left = self._attempts.get(each.id, _Attempts()).next_at - now
+            if left <= 0 and blocked.isdisjoint(each.products):
+                return (at, each), 0.0
             soonest = min(soonest, left) if left > 0 else soonest
-            blocked |= one.products
+            blocked |= each.products
         return None, soonest
 
     async def _attempt(self, number: int, message: Message) -> None:
@@ -168,9 +176,9 @@ class SinkLoop:
         attempts = self._attempts.setdefault(message.id, _Attempts())
         attempts.failed += 1
         self._failures += 1
-        now, asked = self._wall(), min(refusal.retry_after, LONGEST_ASKED)
-        attempts.next_at = now + max(asked, self._pause(attempts.failed))
-        self._quiet_until = now + max(asked, self._pause(self._failures) / 2)
+        now, requested = self._wall(), min(refusal.retry_after, LONGEST_ASKED)
+        attempts.next_at = now + max(requested, self._pause(attempts.failed))
+        self._quiet_until = now + max(requested, self._pause(self._failures) / 2)
         logger.warning(
             "sink %s did not accept message %s, attempt %d: %s",
             self._sink, message.id, attempts.failed, refusal,

@@ -1,4 +1,4 @@
-"""Digests: once a day, what needs a person and what is degraded. Pure."""
+"""Daily digests of needs and degraded products. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from sluicegate.views.needs import LABELS, Need, NeedKind
 
 DAY: Final = 86_400
 LATEST_HOURS: Final = 12
-"""After this a digest that was missed isn't made any more; the next one is near."""
+"""Hours after which a missed digest is skipped, as the next one is near."""
 
 
 def due_day(plan: DigestPlan, last: str, now: float) -> str:
-    """The day of which a digest is to be made now, as `2026-12-01`; empty while none is.
+    """Return the day of the digest that is due, as `2026-12-01`; empty if none is.
 
     Parameters
     ----------
@@ -32,11 +32,11 @@ def due_day(plan: DigestPlan, last: str, now: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DigestedProduct:
-    """What a digest reads of a product.
+    """State of a product for a digest.
 
     Attributes
     ----------
-    path : `namespace/name`. needs : what it needs of a person, as the page lists it.
+    path : `namespace/name`. needs : its needs of a person, as on the page.
     """
 
     path: str
@@ -47,7 +47,7 @@ class DigestedProduct:
 def content(
     day: str, products: Sequence[DigestedProduct], *, total: int, now: float
 ) -> dict[str, Any]:
-    """What a digest says of products: the needs by kind, and states that are only reported.
+    """Return the content of a digest: the needs by kind, and states that are only reported.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
-"""What the messenger keeps, in one ConfigMap: cursors, collected transitions, undelivered messages.
+"""The journal in one ConfigMap: cursors, collected transitions, undelivered messages.
 
 Each write carries the resourceVersion that was read, so that of two replicas one gets 409. A cursor
-moves in the same write that keeps the transitions it stands for, and a message is kept before it is
-sent: whenever the process is killed, what was derived is derived once, and what was not delivered
-is still there. A write of which no answer came makes the memory stale; it is read again before
-anything is decided by it.
+and the transitions before it are stored in the same write, and a message is stored before it is
+sent: whenever the process ends, each transition is derived once, and undelivered messages are kept.
+After a write without an answer the memory may be outdated; the journal is read again before the
+next decision.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from sluicegate.runtime.clock import Clock
 logger = logging.getLogger(__name__)
 
 MOST_BYTES: Final = 1_000_000
-"""Of the ConfigMap's data; the API server takes 1 MiB."""
+"""Largest size of the ConfigMap's data; the API server accepts 1 MiB."""
 STUCK_SECONDS: Final = 300
 """Age from which a message that is still undelivered may be dropped to make room for new ones."""
 
@@ -59,7 +59,7 @@ class Journal:
     """The ConfigMap; only the leader writes it."""
 
     def __init__(self, api: KubeApi, key: Key, wall: Clock) -> None:
-        """Nothing is read yet."""
+        """Store the settings; nothing is read yet."""
         self._api = api
         self._key = key
         self._wall = wall
@@ -74,23 +74,23 @@ class Journal:
         self.on_change: list[Callable[[], None]] = []
 
     # ---- reading ------------------------------------------------------------------------------
-    async def fresh(self) -> None:
-        """Read it if what is in memory may be outdated; KubeError when that can't be done."""
+    async def refresh(self) -> None:
+        """Read the ConfigMap, if the memory may be outdated; KubeError if that fails."""
         if self._stale:
             async with self._lock:
                 await self._load()
 
-    def outdated(self) -> None:
-        """Have it read again before it is used: another replica may have written."""
+    def mark_outdated(self) -> None:
+        """Mark the memory as outdated: another replica may have written."""
         self._stale = True
 
     def cursor(self, key: Key) -> Cursor | None:
-        """The cursor of a product; None of one that was never seen."""
+        """Return the cursor of a product; None for a new one."""
         text = self._data.get(_of(key))
         return None if text is None else decode(text)
 
     def products(self) -> Iterator[Key]:
-        """Products that have a cursor."""
+        """Yield the products that have a cursor."""
         for name in tuple(self._data):
             if name.startswith(CURSOR):
                 namespace, _, product = name.removeprefix(CURSOR).partition(".")
@@ -108,42 +108,42 @@ class Journal:
 
     @property
     def recent(self) -> Recent:
-        """What was sent lately of topics that may flap."""
-        found: Recent = {}
+        """The newest messages of topics that may flap."""
+        recent: Recent = {}
         for name, text in self._data.items():
             if name.startswith(RECENT):
                 namespace, _, product = name.removeprefix(RECENT).partition(".")
                 for topic, (times, last) in json.loads(text).items():
-                    found[f"{namespace}/{product}", Topic(topic)] = LastSent(times, last)
-        return found
+                    recent[f"{namespace}/{product}", Topic(topic)] = LastSent(times, last)
+        return recent
 
     def digest_day(self, name: str) -> str:
-        """The day of which a digest was last made; empty before the first."""
+        """Return the day of the last digest; empty before the first."""
         return self._data.get(f"{DIGEST}{name}", "")
 
     # ---- writing ------------------------------------------------------------------------------
     async def take(
         self, key: Key, cursor: Cursor | None, transitions: Sequence[Transition]
     ) -> None:
-        """Move a product's cursor, and keep the transitions that it passed, in one write.
+        """Store a product's cursor and the transitions before it, in one write.
 
         Raises
         ------
         JournalFull
-            Too many messages wait.
+            Too many messages are undelivered.
         KubeError
-            It wasn't written, or nobody knows; derive the transitions again.
+            It wasn't written, or this is unknown; derive the transitions again.
         """
         entry = _Waiting({_of(key): None if cursor is None else encode(cursor)}, transitions)
         self._waiting.append(entry)
-        async with self._lock:  # who comes first writes for all that wait
+        async with self._lock:  # the first caller writes for all that wait
             if not entry.done:
                 await self._flush()
         if entry.error is not None:
             raise entry.error
 
     async def dispatch(self, batch: MessageBatch, days: Mapping[str, str]) -> None:
-        """Put messages in the place of collected transitions; `days` are those of digests."""
+        """Replace collected transitions by messages; `days` are those of digests."""
         async with self._lock:
             self._need_fresh()
             changes: Changes = {f"{COLLECTED}{number:012}": None for number in batch.taken}
@@ -153,7 +153,7 @@ class Journal:
             changes |= self._recent_changes(batch.recent)
             changes |= {f"{DIGEST}{name}": day for name, day in days.items()}
             await self._commit(changes)
-        self._tell()
+        self._notify_listeners()
 
     async def delivered(self, number: int, sink: str) -> None:
         """Record that a message needn't be sent to a sink any more."""
@@ -165,8 +165,8 @@ class Journal:
             left = [one for one in message.sinks if one != sink]
             await self._commit(self._with_sinks(number, left))
 
-    async def keep_known(self, sinks: Sequence[str]) -> None:
-        """Forget what is for sinks that aren't configured any more."""
+    async def drop_unknown_sinks(self, sinks: Sequence[str]) -> None:
+        """Drop messages for sinks that aren't configured any more."""
         async with self._lock:
             self._need_fresh()
             changes: Changes = {}
@@ -185,11 +185,11 @@ class Journal:
         return {f"{SINKS}{name}": None, f"{MESSAGE}{name}": None}
 
     def _recent_changes(self, recent: Recent) -> Changes:
-        wanted: dict[str, dict[str, Any]] = {}
+        topics_of: dict[str, dict[str, Any]] = {}
         for (path, topic), sent in recent.items():
             name = f"{RECENT}{path.replace('/', '.', 1)}"
-            wanted.setdefault(name, {})[topic] = [sent.times, sent.last]
-        texts = {name: compact(value) for name, value in wanted.items()}
+            topics_of.setdefault(name, {})[topic] = [sent.times, sent.last]
+        texts = {name: compact(value) for name, value in topics_of.items()}
         gone = {name for name in self._data if name.startswith(RECENT)} - texts.keys()
         changed = {name: text for name, text in texts.items() if self._data.get(name) != text}
         return {**dict.fromkeys(gone), **changed}
@@ -200,8 +200,8 @@ class Journal:
         number, since = self._next, int(self._wall())
         for entry in entries:
             changes |= entry.changes
-            for one in entry.transitions:
-                changes[f"{COLLECTED}{number:012}"] = _transition_json(since, one)
+            for transition in entry.transitions:
+                changes[f"{COLLECTED}{number:012}"] = _transition_json(since, transition)
                 number += 1
         error: KubeError = Transient("the write of others that wait was interrupted")
         try:
@@ -217,10 +217,10 @@ class Journal:
             for entry in entries:
                 if not entry.done:
                     entry.done, entry.error = True, error
-        self._tell()
+        self._notify_listeners()
 
     def _room_for(self, changes: Changes) -> Changes:
-        """What is dropped so that the changes fit: messages that some sink hasn't taken for long."""
+        """Return the changes that drop old messages, so that the new changes fit."""
         size = sum(
             len(name) + len(text.encode()) for name, text in (self._data | changes).items() if text
         )
@@ -243,7 +243,7 @@ class Journal:
             raise Transient("what was read of the ConfigMap may be outdated")
 
     async def _commit(self, changes: Changes) -> None:
-        """Write changes; afterwards they are in memory, or the memory is stale."""
+        """Write changes; on success they are in memory, otherwise the memory is outdated."""
         self._stale = True
         body = await self._api.patch(
             CONFIG_MAPS, self._key, {"data": changes}, resource_version=self._version
@@ -273,7 +273,7 @@ class Journal:
         self._stale = False
 
     def _take_in(self, names: Mapping[str, Any]) -> None:
-        """Bring what is parsed up to date with these keys."""
+        """Parse the values of these keys again."""
         for name in names:
             beginning, number = name[:2], name[2:]
             if beginning in {COLLECTED, MESSAGE, SINKS} and number.isdigit():
@@ -289,8 +289,8 @@ class Journal:
                 if text is None:
                     self._collected.pop(number, None)
                     return
-                since, found = _COLLECTED.validate_json(text)
-                self._collected[number] = Collected(number, since, found)
+                since, transition = _COLLECTED.validate_json(text)
+                self._collected[number] = Collected(number, since, transition)
                 return
             text = self._data.get(f"{MESSAGE}{name}")
             sinks = tuple(self._data.get(f"{SINKS}{name}", "").split())
@@ -303,20 +303,20 @@ class Journal:
                 "%s%s in the ConfigMap can't be read, and is not changed", beginning, name
             )
 
-    def _tell(self) -> None:
-        for told in self.on_change:
-            told()
+    def _notify_listeners(self) -> None:
+        for listener in self.on_change:
+            listener()
 
 
 def _of(key: Key) -> str:
     return f"{CURSOR}{key.namespace}.{key.name}"
 
 
-def _transition_json(since: int, one: Transition) -> str:
-    return _COLLECTED.dump_json((since, one), exclude_defaults=True).decode()
+def _transition_json(since: int, transition: Transition) -> str:
+    return _COLLECTED.dump_json((since, transition), exclude_defaults=True).decode()
 
 
-def _message_json(one: Message) -> str:
-    """A message without its sinks, which change and are kept beside it."""
-    empty = {"sinks"} if one.digest else {"sinks", "digest"}
-    return _MESSAGE.dump_json(one, exclude=empty, exclude_defaults=True).decode()
+def _message_json(message: Message) -> str:
+    """Encode a message without its sinks, which change and are stored separately."""
+    empty = {"sinks"} if message.digest else {"sinks", "digest"}
+    return _MESSAGE.dump_json(message, exclude=empty, exclude_defaults=True).decode()

@@ -1,8 +1,8 @@
-"""From transitions to messages: which sink gets what, alone, together, or folded. Pure.
+"""Messages from transitions: by sink, alone, in groups, or folded. Pure.
 
-A batch is what was collected in some seconds. In it the same transition of several products is one
-message, and the order within a product is kept: the n-th transitions of products are only put
-together with n-th ones of others.
+A batch holds the transitions that were collected in some seconds. In it the same transition of
+several products becomes one message. The order within a product is kept: the n-th transitions of
+products are only grouped with n-th ones of others.
 """
 
 from collections import defaultdict
@@ -16,20 +16,20 @@ from sluicegate.notify.configuration import Configuration, When
 from sluicegate.notify.transitions import Origin, Transition
 
 SHORT_TEXT: Final = 160
-"""Characters of each product's message where there are several."""
+"""Characters of each product's message in a group."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What one sink is sent at once.
+    """A message to sinks.
 
     Attributes
     ----------
-    id : the same at each attempt: receivers know a repeated message by it.
+    id : the same at each attempt, so that receivers recognise a repeated message.
     type : of the CloudEvent.
-    time : of the transition; of several, when they were put together.
-    made : when it was put into the outbox; its age counts from here.
-    sinks : names of those that it still has to reach.
+    time : of the transition; of several, the time at which they were grouped.
+    made : time at which it was put into the outbox; its age counts from then.
+    sinks : names of the sinks that haven't accepted it yet.
     transitions : one, or the same one of several products; none of a digest.
     digest : the content of a digest.
     """
@@ -44,13 +44,13 @@ class Message:
 
     @property
     def products(self) -> frozenset[str]:
-        """Paths of the products that it is about."""
+        """Paths of the products in it."""
         return frozenset(one.origin.path for one in self.transitions)
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """A transition that waits for its batch; `since` is when it was found."""
+    """A transition that waits for its batch; `since` is the time of its detection."""
 
     number: int
     since: int
@@ -59,24 +59,24 @@ class Collected:
 
 @dataclass(frozen=True, slots=True)
 class LastSent:
-    """What was last sent of a topic of a product: the time of each, and the last one."""
+    """The last messages of a topic of a product: the time of each kind, and the last one."""
 
     times: Mapping[str, int] = field(default_factory=dict)
     last: str = ""
 
 
 Recent = dict[tuple[str, Topic], LastSent]
-"""By the product's path and topic."""
+"""Last messages by the product's path and topic."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageBatch:
-    """What becomes of collected transitions.
+    """Result for a batch of collected transitions.
 
     Attributes
     ----------
-    taken : numbers of those that need no longer be kept.
-    folded : how many of them are sent by no message of their own.
+    taken : numbers of the transitions that are done.
+    folded : number of transitions without a message of their own.
     """
 
     messages: tuple[Message, ...]
@@ -86,7 +86,7 @@ class MessageBatch:
 
 
 def matches(when: When, transition: Transition) -> bool:
-    """Whether a route is for a transition."""
+    """Return whether a route is for a transition."""
     kind = transition.kind
     return (
         concerns(when, transition.origin)
@@ -97,7 +97,7 @@ def matches(when: When, transition: Transition) -> bool:
 
 
 def concerns(when: When, origin: Origin) -> bool:
-    """Whether a route or a digest is for a product."""
+    """Return whether a route or a digest is for a product."""
     return (
         (not when.team or origin.owner in when.team)
         and (not when.namespace or origin.namespace in when.namespace)
@@ -108,20 +108,20 @@ def concerns(when: When, origin: Origin) -> bool:
 
 
 def sinks_of(transition: Transition, configuration: Configuration) -> tuple[str, ...]:
-    """Names of the sinks that a transition goes to, each once."""
-    found: dict[str, None] = {}
+    """Return the names of the sinks of a transition, each once."""
+    names: dict[str, None] = {}
     for rule in configuration.routes:
         if matches(rule.when, transition):
-            found.update(dict.fromkeys(rule.to))
+            names.update(dict.fromkeys(rule.to))
             if not rule.go_on:
                 break
-    return tuple(found)
+    return tuple(names)
 
 
 def batch_of(
     collected: Sequence[Collected], recent: Recent, configuration: Configuration, now: int
 ) -> MessageBatch | None:
-    """What is to be sent now; None while nothing is due."""
+    """Return the messages that are due; None if none are."""
     free, folding = _held(collected, recent, configuration, now)
     due = [one for one in free if now - one.since >= configuration.group_seconds]
     ended, folded = _unfolded(folding, recent, configuration, now)
@@ -138,34 +138,42 @@ def batch_of(
     )
 
 
-def _mark(one: Transition) -> str:
-    """What makes two transitions of a topic the same: another reason to stall is another one."""
-    return f"{one.kind}/{one.reason}" if one.kind is Kind.STALLED else str(one.kind)
+def _mark(transition: Transition) -> str:
+    """Return the key by which two transitions of a topic are the same: Stalled includes the reason."""
+    return (
+        f"{transition.kind}/{transition.reason}"
+        if transition.kind is Kind.STALLED
+        else str(transition.kind)
+    )
 
 
-def _place(one: Collected) -> tuple[str, Topic]:
-    return one.transition.origin.path, one.transition.kind.entry.topic
+def _place(entry: Collected) -> tuple[str, Topic]:
+    return entry.transition.origin.path, entry.transition.kind.entry.topic
 
 
 def _held(
     collected: Sequence[Collected], recent: Recent, configuration: Configuration, now: int
 ) -> tuple[list[Collected], dict[tuple[str, Topic], list[Collected]]]:
-    """Those that may go, and by topic those that follow the same one too soon, with all after it."""
+    """Split transitions into those to send, and those to hold by topic.
+
+    A transition is held if the same one was sent a short time ago, and with it all later ones of
+    its topic.
+    """
     free, held = [], defaultdict(list)
-    seen: dict[tuple[str, Topic], set[str]] = defaultdict(set)
-    for one in collected:
-        place = _place(one)
+    marks_of: dict[tuple[str, Topic], set[str]] = defaultdict(set)
+    for entry in collected:
+        place = _place(entry)
         if place[1] in FOLDING and configuration.fold_seconds:
-            mark = _mark(one.transition)
+            mark = _mark(entry.transition)
             last = recent.get(place, LastSent()).times.get(mark)
             soon = last is not None and now - last < configuration.fold_seconds
-            # What ended its time in this very look is still held: `_unfolded` has the last word.
-            late = last is not None and one.since - last < configuration.fold_seconds
-            if place in held or soon or late or mark in seen[place]:
-                held[place].append(one)
+            # A transition whose time ends in this pass is still held: `_unfolded` decides about it.
+            late = last is not None and entry.since - last < configuration.fold_seconds
+            if place in held or soon or late or mark in marks_of[place]:
+                held[place].append(entry)
                 continue
-            seen[place].add(mark)
-        free.append(one)
+            marks_of[place].add(mark)
+        free.append(entry)
     return free, held
 
 
@@ -175,7 +183,7 @@ def _unfolded(
     configuration: Configuration,
     now: int,
 ) -> tuple[list[Collected], list[list[Collected]]]:
-    """What is left of the flapping whose time is over, and all that it stands for."""
+    """Return the held transitions whose time has ended: the last of each topic, with all that it replaces."""
     left, over = [], []
     for place, group in held.items():
         sent = recent.get(place, LastSent())
@@ -192,65 +200,67 @@ def _unfolded(
 def _remembered(
     recent: Recent, ready: Iterable[Collected], configuration: Configuration, now: int
 ) -> Recent:
-    """What was sent lately, with what is sent now; nothing that is too long ago to matter."""
-    found = {
+    """Return the last messages, with the new ones and without those that are too old."""
+    recent_by_place = {
         place: LastSent({kind: at for kind, at in sent.times.items() if now - at < 2 * configuration.fold_seconds}, sent.last)
         for place, sent in recent.items()
     }  # fmt: skip
-    for one in ready:
-        place = _place(one)
+    for transition in ready:
+        place = _place(transition)
         if place[1] in FOLDING and configuration.fold_seconds:
-            sent = found.get(place, LastSent())
-            mark = _mark(one.transition)
-            found[place] = LastSent({**sent.times, mark: now}, mark)
-    return {place: sent for place, sent in found.items() if sent.times}
+            sent = recent_by_place.get(place, LastSent())
+            mark = _mark(transition.transition)
+            recent_by_place[place] = LastSent({**sent.times, mark: now}, mark)
+    return {place: sent for place, sent in recent_by_place.items() if sent.times}
 
 
 def _messages(
     ready: Sequence[Transition], configuration: Configuration, now: int
 ) -> Iterator[Message]:
-    """The messages of a batch; one that several sinks get alike is one."""
+    """Yield the messages of a batch; equal ones for several sinks are one."""
     turns: dict[str, int] = defaultdict(int)
     groups: dict[tuple[int, str, Kind, Urgency], list[Transition]] = defaultdict(list)
-    for one in ready:
-        turn = turns[one.origin.path]
-        turns[one.origin.path] += 1
-        for sink in sinks_of(one, configuration):
+    for transition in ready:
+        turn = turns[transition.origin.path]
+        turns[transition.origin.path] += 1
+        for sink in sinks_of(transition, configuration):
             if configuration.sinks[sink].kind != "Alertmanager":  # it receives states
-                groups[turn, sink, one.kind, one.urgency].append(one)
-    found: dict[str, Message] = {}
+                groups[turn, sink, transition.kind, transition.urgency].append(transition)
+    messages: dict[str, Message] = {}
     for (_, sink, *_), group in sorted(groups.items(), key=lambda item: item[0][0]):
         for message in _split(group, configuration, now):
-            known = found.get(message.id, message)
-            found[message.id] = replace(known, sinks=(*known.sinks, sink))
-    yield from found.values()
+            earlier = messages.get(message.id, message)
+            messages[message.id] = replace(earlier, sinks=(*earlier.sinks, sink))
+    yield from messages.values()
 
 
 def _split(
     group: Sequence[Transition], configuration: Configuration, now: int
 ) -> Iterator[Message]:
     if len(group) >= configuration.group_products:
-        yield together(group, now)
+        yield group_message(group, now)
     else:
-        yield from (alone(one, now) for one in group)
+        yield from (single_message(one, now) for one in group)
 
 
-def alone(one: Transition, now: int) -> Message:
-    """A message about one transition."""
-    return Message(one.id, one.kind.event_type(), one.time, now, transitions=(one,))
+def single_message(transition: Transition, now: int) -> Message:
+    """Return a message about one transition."""
+    return Message(
+        transition.id, transition.kind.event_type(), transition.time, now, transitions=(transition,)
+    )
 
 
-def together(group: Sequence[Transition], now: int) -> Message:
-    """A message about the same transition of several products, in short."""
+def group_message(group: Sequence[Transition], now: int) -> Message:
+    """Return a short message about the same transition of several products."""
     names = "".join(sorted(one.id for one in group))
-    known = sha256(names.encode()).hexdigest()[:16]
+    digest = sha256(names.encode()).hexdigest()[:16]
     short = tuple(replace(one, message=one.message[:SHORT_TEXT], decision=None) for one in group)
-    return Message(known, group[0].kind.event_type(PRODUCTS), now, now, transitions=short)
+    return Message(digest, group[0].kind.event_type(PRODUCTS), now, now, transitions=short)
 
 
 def digest_message(
     name: str, day: str, content: Mapping[str, Any], *, sinks: tuple[str, ...], now: int
 ) -> Message:
-    """A digest; its id is that of its day."""
-    known = sha256(f"{name}|{day}".encode()).hexdigest()[:16]
-    return Message(known, DIGEST_TYPE, now, now, sinks, digest=content)
+    """Return the message with a digest; its id depends on the day."""
+    message_id = sha256(f"{name}|{day}".encode()).hexdigest()[:16]
+    return Message(message_id, DIGEST_TYPE, now, now, sinks, digest=content)

@@ -1,4 +1,4 @@
-"""Finds the transitions of each product, and puts what was collected into messages when it is time."""
+"""The messenger: detects the transitions of each product, and dispatches messages when they are due."""
 
 import asyncio
 import logging
@@ -39,14 +39,14 @@ logger = logging.getLogger(__name__)
 
 TICK_SECONDS: Final = 1.0
 IDLE_SECONDS: Final = 30.0
-"""While nothing is collected; a digest may be so late."""
+"""Longest pause while nothing is collected; a digest may be late by it."""
 SETTLE_SECONDS: Final = 0.2
-"""After a change: others that come at once are dispatched with it."""
+"""Pause after a change, so that several changes are dispatched together."""
 UID_DIGITS: Final = 8
 
 
 class Messenger:
-    """The reconciler of one product, and the loop that dispatches for all."""
+    """Reconciler of one product, and dispatch loop for all."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Messenger:
         wall: Callable[[], float],
         excluded: Collection[str] = (),
     ) -> None:
-        """Nothing is read yet; `excluded` are namespaces that another messenger reports."""
+        """Store the settings; `excluded` are namespaces that another messenger reports."""
         self._excluded = excluded
         self._configuration = configuration
         self._journal = journal
@@ -69,15 +69,15 @@ class Messenger:
         journal.on_change.append(self._changed.set)
 
     async def begin(self) -> None:
-        """Have the journal read again: another leader may have written it."""
-        self._journal.outdated()
+        """Mark the journal as outdated: another leader may have written it."""
+        self._journal.mark_outdated()
 
     # ---- one product --------------------------------------------------------------------------
     async def reconcile(self, key: Key) -> Result:
-        """Keep the transitions of one product since the last look."""
+        """Store the transitions of one product since the last pass."""
         if key.namespace in self._excluded:
             return Done()
-        await self._journal.fresh()
+        await self._journal.refresh()
         before = self._journal.cursor(key)
         record = self._caches.products.get(key)
         if not isinstance(record, ProductRecord):
@@ -90,32 +90,34 @@ class Messenger:
         if before is not None and before.uid != uid:
             before = None
         reviews = self._reviews(key, record.uid)
-        known = {name: one.facts for name, one in reviews.items()}
-        after = cursor_of(status, known, before or Cursor(), uid)
-        # At first sight what lasts is news, and what has happened isn't.
+        review_cursors = {name: review.facts for name, review in reviews.items()}
+        after = cursor_of(status, review_cursors, before or Cursor(), uid)
+        # Of a new product, open states are reported, and past events aren't.
         since = before or after.without_levels()
-        found = numbered(
+        changes = numbered(
             [
                 *transitions(since, after, status, origin),
                 *await self._reviewed(since, reviews, origin),
             ],
             since,
         )
-        after = replace(after, count=since.count + len(found))
+        after = replace(after, count=since.count + len(changes))
         if after != before:
-            await self._take(key, after, found)
+            await self._take(key, after, changes)
         return Done()
 
-    async def _take(self, key: Key, after: Cursor | None, found: list[Transition]) -> None:
-        await self._journal.take(key, after, found)
-        for one in found:
-            TRANSITIONS.labels(one.kind).inc()
+    async def _take(self, key: Key, after: Cursor | None, changes: list[Transition]) -> None:
+        await self._journal.take(key, after, changes)
+        for transition in changes:
+            TRANSITIONS.labels(transition.kind).inc()
             logger.info(
-                "transition %s", one.kind, extra={"transition": one.id, "reason": one.reason}
+                "transition %s",
+                transition.kind,
+                extra={"transition": transition.id, "reason": transition.reason},
             )
 
     def _reviews(self, key: Key, uid: str) -> Mapping[str, ReviewRecord]:
-        """The product's reviews that wait for signatures, by name."""
+        """Return the product's reviews that wait for signatures, by name."""
         return {
             one.key.name: one
             for one in self._caches[DATA_PRODUCT_REVIEWS].children(key)
@@ -125,36 +127,36 @@ class Messenger:
     async def _reviewed(
         self, before: Cursor, now: Mapping[str, ReviewRecord], origin: Origin
     ) -> list[Transition]:
-        """What happened to the product's reviews; one that waits no more is looked at once more."""
-        found = dict(now)
+        """Return the transitions of the product's reviews, including reviews that don't wait any more."""
+        records = dict(now)
         for name in before.reviews.keys() - now.keys():
             try:
                 body = await self._api.get(DATA_PRODUCT_REVIEWS, Key(origin.namespace, name))
             except NotFound:
-                continue  # it was deleted, which skips it
-            found[name] = review_record(body)
+                continue  # it was deleted, which is no transition
+            records[name] = review_record(body)
         made = (
             review_transition(
                 name,
                 before.reviews.get(name),
-                one.facts,
+                record.facts,
                 origin,
-                time=one.time or int(self._wall()),
+                time=record.time or int(self._wall()),
             )
-            for name, one in sorted(found.items())
+            for name, record in sorted(records.items())
         )
         return [one for one in made if one is not None]
 
     # ---- all of them --------------------------------------------------------------------------
     async def dispatch(self) -> None:
-        """Put what was collected into messages, for ever."""
-        known = False
+        """Dispatch collected transitions as messages until cancelled."""
+        has_dropped = False
         while True:
             try:
-                await self._journal.fresh()
-                if not known:
-                    await self._journal.keep_known(tuple(self._configuration.sinks))
-                    known = True
+                await self._journal.refresh()
+                if not has_dropped:
+                    await self._journal.drop_unknown_sinks(tuple(self._configuration.sinks))
+                    has_dropped = True
                 await self.step()
             except KubeError as error:
                 logger.warning("messages wait for the API server: %s", error)
@@ -170,7 +172,7 @@ class Messenger:
         await asyncio.sleep(SETTLE_SECONDS)
 
     async def step(self) -> None:
-        """Make the messages that are due, if any are."""
+        """Create the messages that are due, if any are."""
         now = int(self._wall())
         journal = self._journal
         batch = batch_of(journal.collected, journal.recent, self._configuration, now)
@@ -194,20 +196,20 @@ class Messenger:
             for key, record, cursor in tuple(self._known()):
                 if concerns(plan.when, origin_of(record)):
                     some.append(digests.DigestedProduct(str(key), cursor, needs_of_record(record)))
-                    await asyncio.sleep(0)  # to parse thousands takes seconds
+                    await asyncio.sleep(0)  # parsing thousands takes seconds
             content = digests.content(day, some, total=len(some), now=now)
             made.append(digest_message(plan.name, day, content, sinks=plan.to, now=now))
         return days, made
 
     def _known(self) -> Iterator[tuple[Key, ProductRecord, Cursor]]:
-        """Products that are there and were seen."""
+        """Yield the products that exist and have a cursor."""
         for key in self._journal.products():
             record, cursor = self._caches.products.get(key), self._journal.cursor(key)
             if isinstance(record, ProductRecord) and cursor is not None:
                 yield key, record, cursor
 
     def open_alerts(self, sink: str) -> list[alerts.Alert]:
-        """The states that are open for an Alertmanager."""
+        """Return the open states for an Alertmanager."""
         configuration, now = self._configuration, self._wall()
         portfolio = configuration.portfolio_url or ""
         return [

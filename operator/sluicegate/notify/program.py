@@ -1,4 +1,4 @@
-"""The messenger as a program of the runtime: the operator's queue, lease and watches, nothing of its work."""
+"""The messenger as a program of the runtime: it uses the operator's queue, lease and watches."""
 
 from collections.abc import Callable
 from functools import partial
@@ -24,16 +24,16 @@ from sluicegate.runtime.interfaces import Work
 LEASE = "sluicegate-notify"
 """Default name of the Lease; the ConfigMap has the same name."""
 WORKERS = 64
-"""Reconciles at once: those that wait for a write are written together."""
+"""Concurrent reconciles: those that wait for a write are written together."""
 
 
 def program(configuration: Configuration, *, http: Callable[[], Http] = AiohttpClient) -> Program:
-    """The program; `http` makes the way to receivers."""
+    """Return the program; `http` creates the HTTP client for receivers."""
     return Program(watched(), partial(build, configuration, http))
 
 
 def build(configuration: Configuration, http: Callable[[], Http], tools: Tools) -> Controller:
-    """Put the messenger together from what the runtime gives."""
+    """Construct the messenger from the tools of the runtime."""
     settings, wall = tools.settings, tools.clocks.wall
     journal = Journal(tools.api, Key(settings.namespace, settings.lease_name), wall)
     messenger = Messenger(
@@ -65,7 +65,7 @@ def build(configuration: Configuration, http: Callable[[], Http], tools: Tools) 
 def receiver_of(
     sink: CloudEventsSink | AppriseSink, configuration: Configuration, client: Http, wall: Clock
 ) -> Receiver:
-    """The way to a sink that receives messages."""
+    """Return the receiver of a sink that gets messages."""
     cluster, portfolio = configuration.cluster, configuration.portfolio_url or ""
     if isinstance(sink, AppriseSink):
         return AppriseReceiver(sink, load(), cluster, portfolio)

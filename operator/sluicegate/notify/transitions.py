@@ -1,7 +1,7 @@
-"""Transitions: what lies between the cursor of a product and its status now. Pure.
+"""Transitions: the differences between the cursor of a product and its status now. Pure.
 
-Nothing is remembered beside the cursor, so that a restart anywhere gives the same transitions. Their
-order is that of the story: a cause comes before what follows from it.
+Nothing but the cursor is stored, so that a restart at any time gives the same transitions. They are
+in causal order: a cause comes before its effects.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,13 +30,13 @@ from sluicegate.views.needs import (
 
 PROGRESSING: Final = ConditionType.ROLLOUT_PROGRESSING
 LONGEST_TEXT: Final = 700
-"""Characters of a message that are kept: the outbox holds hundreds; status has the whole."""
+"""Characters of a message that are kept: the outbox holds hundreds; status has the whole text."""
 ENDINGS: Final = {
     Outcome.ROLLED_BACK: Kind.ROLLED_BACK,
     Outcome.INCONCLUSIVE: Kind.ROLLOUT_INCONCLUSIVE,
     Outcome.FAILED: Kind.ROLLBACK_FAILED,
 }
-"""Ends of a version that are sent; what replaced another is reported as its promotion."""
+"""Outcomes of a version that are sent; a version that replaced another is reported as its promotion."""
 RESULTS: Final = {
     Outcome.FAILED: Kind.RETRAINING_FAILED,
     Outcome.REJECTED: Kind.RETRAINING_REJECTED,
@@ -50,12 +50,12 @@ DECISIONS: Final = {
     Kind.ROLLOUT_STARTED: DecisionType.START_ROLLOUT,
     Kind.RETRAINING_STARTED: DecisionType.RETRAIN,
 }
-"""Decisions whose numbers belong to a transition."""
+"""Decisions whose numbers are added to a transition."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The product of a transition, as routes and receivers know it; `owner` is spec.owner."""
+    """Product of a transition, with the fields for routes and receivers; `owner` is spec.owner."""
 
     namespace: str
     name: str
@@ -79,8 +79,8 @@ class Transition:
     ----------
     id : 16 hex digits, the same whenever the transition is derived from the same cursor.
     time : of the transition itself, in seconds since 1970.
-    decision : status.decision as it is, where it is the transition's.
-    folded : transitions of the same topic that this one stands for.
+    decision : status.decision, if it is that of the transition.
+    folded : number of transitions of the same topic that this one replaces.
     needs_person : whether the status has a need that the transition reports.
     """
 
@@ -97,16 +97,16 @@ class Transition:
 
     @property
     def urgency(self) -> Urgency:
-        """What it asks of its reader."""
+        """Urgency of its message."""
         return Urgency.NEEDS_PERSON if self.needs_person else self.kind.entry.urgency
 
 
 def transitions(
     before: Cursor, after: Cursor, status: DataProductStatus, origin: Origin
 ) -> tuple[Transition, ...]:
-    """What happened between two cursors; `status` has the words for it."""
+    """Return the transitions between two cursors; their texts are those of `status`."""
     comparison = _Comparison(before, after, status, origin)
-    found = tuple(
+    changes = tuple(
         chain(
             comparison.measurements(),
             comparison.dependencies(),
@@ -119,31 +119,31 @@ def transitions(
             comparison.requests(),
         )
     )
-    needs = needs_in(status, (origin.namespace, origin.name)) if found else ()
-    return tuple(replace(one, needs_person=_reports(one, needs)) for one in found)
+    needs = needs_in(status, (origin.namespace, origin.name)) if changes else ()
+    return tuple(replace(each, needs_person=_reports(each, needs)) for each in changes)
 
 
 def _reports(transition: Transition, needs: Iterable[Need]) -> bool:
     return any(transition.kind.entry.reports(need) for need in needs)
 
 
-def numbered(found: Iterable[Transition], before: Cursor) -> list[Transition]:
-    """The transitions with ids that no other of the product has, not even one like it later."""
+def numbered(changes: Iterable[Transition], before: Cursor) -> list[Transition]:
+    """Return the transitions with ids that are unique for the product."""
     return [
-        replace(one, id=_digest(f"{one.id}|{number}"))
-        for number, one in enumerate(found, start=before.count + 1)
+        replace(transition, id=_digest(f"{transition.id}|{number}"))
+        for number, transition in enumerate(changes, start=before.count + 1)
     ]
 
 
 def deletion(origin: Origin, now: int) -> Transition:
-    """That a product is gone."""
+    """Return the transition of a deleted product."""
     return _made(Kind.DELETED, origin, time=now)
 
 
 def review_transition(
     name: str, before: ReviewCursor | None, after: ReviewCursor, origin: Origin, *, time: int
 ) -> Transition | None:
-    """What happened to a sealed review; None if nothing did that is sent."""
+    """Return the transition of a sealed review; None if it has none that is sent."""
     kinds: Mapping[str, Kind] = {
         ReviewState.TO_REVIEW: Kind.REVIEW_DUE,
         ReviewState.OVERDUE: Kind.REVIEW_OVERDUE,
@@ -174,7 +174,7 @@ class _Comparison:
     origin: Origin
 
     def measurements(self) -> Iterator[Transition]:
-        """Prometheus or its data fails, or is back."""
+        """Yield failures of Prometheus or its data, and their ends."""
         was, now = self.before.lost, self.after.lost
         if now and not was:
             yield self._condition(Kind.METRICS_LOST, ConditionType.METRICS_AVAILABLE)
@@ -182,19 +182,19 @@ class _Comparison:
             yield self._condition(Kind.METRICS_RESTORED, ConditionType.METRICS_AVAILABLE)
 
     def dependencies(self) -> Iterator[Transition]:
-        """A product that this one calls is degraded, or isn't any more."""
+        """Yield degradations of products that this one calls, and their ends."""
         if self.before.upstream != self.after.upstream:
             kind = Kind.DEPENDENCY_DEGRADED if self.after.upstream else Kind.DEPENDENCY_RECOVERED
             yield self._condition(kind, ConditionType.DEPENDENCIES_HEALTHY)
 
     def health(self) -> Iterator[Transition]:
-        """The product is degraded, or has recovered."""
+        """Yield degradations and recoveries of the product."""
         if self.before.degraded != self.after.degraded:
             kind = Kind.DEGRADED if self.after.degraded else Kind.RECOVERED
             yield self._condition(kind, ConditionType.DEGRADED)
 
     def results(self) -> Iterator[Transition]:
-        """How an attempt ended, and that no other follows."""
+        """Yield the results of training attempts, and that no other attempt follows."""
         retraining = self.status.retraining
         last = retraining.last_result if retraining else None
         if last is not None and last.completion_time > self.before.result:
@@ -210,7 +210,7 @@ class _Comparison:
             yield self._made(Kind.RETRAINING_SUSPENDED, time, reason=reason, message=message)
 
     def attempts(self) -> Iterator[Transition]:
-        """A training begins, or can't."""
+        """Yield trainings that begin, or can't begin."""
         retraining = self.status.retraining
         if retraining and retraining.trigger and self.after.attempt > self.before.attempt:
             trigger = retraining.trigger
@@ -226,31 +226,35 @@ class _Comparison:
             yield self._condition(Kind.RETRAINING_REFUSED, ConditionType.RETRAINING_ACTIVE)
 
     def endings(self) -> Iterator[Transition]:
-        """Versions that were promoted, and those that ended, in the order of their times."""
-        found = [*self._promoted(), *self._ended()]
-        yield from sorted(found, key=lambda one: (one.time, one.id))
+        """Yield promotions and ends of versions, in the order of their times."""
+        endings = [*self._promoted(), *self._ended()]
+        yield from sorted(endings, key=lambda ending: (ending.time, ending.id))
 
     def _promoted(self) -> Iterator[Transition]:
         status = self.status
-        for one in (status.stable, *status.history):
-            if one is None or one.promotion_time is None or one.restored:
+        for version in (status.stable, *status.history):
+            if version is None or version.promotion_time is None or version.restored:
                 continue
-            if one.promotion_time > self.before.promoted:
-                newest = one is status.stable
+            if version.promotion_time > self.before.promoted:
+                newest = version is status.stable
                 yield self._decided(
-                    Kind.PROMOTED, one.promotion_time, version=one.version, newest=newest
+                    Kind.PROMOTED, version.promotion_time, version=version.version, newest=newest
                 )
 
     def _ended(self) -> Iterator[Transition]:
-        for place, one in enumerate(self.status.history):
-            kind = ENDINGS.get(one.outcome)
-            if kind is not None and one.end_time > self.before.ended:
+        for place, version in enumerate(self.status.history):
+            kind = ENDINGS.get(version.outcome)
+            if kind is not None and version.end_time > self.before.ended:
                 yield self._decided(
-                    kind, one.end_time, version=one.version, newest=place == 0, reason=one.reason
+                    kind,
+                    version.end_time,
+                    version=version.version,
+                    newest=place == 0,
+                    reason=version.reason,
                 )
 
     def rollout(self) -> Iterator[Transition]:
-        """A candidate begins, receives more traffic, waits for a person, or for another try."""
+        """Yield the changes of a candidate: begin, weight, wait for a person, wait for a retry."""
         candidate, before, after = self.status.trial, self.before, self.after
         if candidate is None:
             return
@@ -287,7 +291,7 @@ class _Comparison:
             )  # fmt: skip
 
     def blocked(self) -> Iterator[Transition]:
-        """The product is stalled, or isn't ready, until a person acts; or that is over."""
+        """Yield the product is stalled, or isn't ready, until a person acts; or that is over."""
         before, after = self.before, self.after
         ready = is_true(self.status.conditions, ConditionType.READY)
         for was, now, of, kinds, over in (
@@ -301,11 +305,11 @@ class _Comparison:
                 yield self._made(kinds[1], time, message=message, mark=was)
 
     def requests(self) -> Iterator[Transition]:
-        """A request of a person can't act before the spec is edited."""
-        known = self.before.requests.split()
+        """Yield requests of people that can't be carried out before the spec is edited."""
+        earlier = self.before.requests.split()
         for request in waiting_requests(self.status):
             name = request_name(request)
-            if name not in known:
+            if name not in earlier:
                 yield self._made(
                     Kind.REQUEST_WAITS, request.wait_start_time, reason=request.reason,
                     message=request_text(request), mark=name,
@@ -322,7 +326,7 @@ class _Comparison:
         self, kind: Kind, time: int, *, version: str, newest: bool, reason: str = "",
         message: str = "", mark: str = "",
     ) -> Transition:  # fmt: skip
-        """A transition with the numbers of its decision, if that is the last one of the status."""
+        """Return a transition with the numbers of its decision, if that is the last one of the status."""
         decision = self.status.decision
         if not newest or decision is None or decision.type != DECISIONS.get(kind):
             decision = None
@@ -333,7 +337,7 @@ class _Comparison:
         )  # fmt: skip
 
     def _numbers(self, message: str) -> str:
-        """What a person approves: the last decision's numbers, where the condition has none."""
+        """Add the numbers that a person approves: those of the last decision, if the condition has none."""
         decision = self.status.decision
         if self.after.approval == ConditionReason.API_CHANGED or decision is None:
             return message
@@ -347,10 +351,10 @@ def _made(
     kind: Kind, origin: Origin, *, time: int, reason: str = "", message: str = "",
     version: str = "", mark: str = "", decision: Mapping[str, Any] | None = None,
 ) -> Transition:  # fmt: skip
-    """A transition whose id says what it is, not when it was found."""
-    known = "|".join([origin.uid or origin.path, kind, str(time), version, mark])
+    """Return a transition whose id depends on its content, not on the time of its detection."""
+    content = "|".join([origin.uid or origin.path, kind, str(time), version, mark])
     return Transition(
-        id=_digest(known),
+        id=_digest(content),
         kind=kind,
         origin=origin,
         time=time,

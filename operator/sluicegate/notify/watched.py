@@ -1,4 +1,4 @@
-"""What is watched, and what is kept of it: products, and reviews that wait for signatures."""
+"""Watched kinds and their records: products, and reviews that wait for signatures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from sluicegate.runtime.interfaces import Record, Watched
 from sluicegate.views.needs import Need, needs_of, unreadable_need
 
 SEALED: Final = f"{names.LABEL_REVIEW}=sealed"
-"""Of reviews: they wait for signatures. Open ones change daily, and closed ones never."""
+"""Label selector of reviews that wait for signatures. Open ones change daily, closed ones never."""
 
 
 class _ReviewTimes(StatusModel):
-    """Of a review's status what says when it came to its state."""
+    """Fields of a review's status with the time of its state."""
 
     state: ReviewState = ReviewState.NOT_STARTED
     seal_time: Time | None = None
@@ -29,7 +29,7 @@ class _ReviewTimes(StatusModel):
 
     @property
     def time(self) -> int:
-        """Seconds since 1970; 0 when it isn't known."""
+        """Seconds since 1970; 0 if unknown."""
         match self.state:
             case ReviewState.TO_REVIEW:
                 return self.seal_time or 0
@@ -45,8 +45,8 @@ class ReviewRecord(Record):
 
     Attributes
     ----------
-    product_uid : of the product; another one of the same name has another.
-    time : when it came to its state, in seconds since 1970.
+    product_uid : of the product; another product of the same name has another uid.
+    time : time of its last change of state, in seconds since 1970.
     """
 
     product_uid: str
@@ -55,7 +55,7 @@ class ReviewRecord(Record):
 
 
 def watched() -> tuple[Watched, ...]:
-    """The kinds, the products first."""
+    """Return the watched kinds, the products first."""
     return (
         Watched(DATA_PRODUCTS, product_record),
         Watched(DATA_PRODUCT_REVIEWS, review_record, labels=SEALED),
@@ -63,7 +63,7 @@ def watched() -> tuple[Watched, ...]:
 
 
 def review_record(body: Mapping[str, Any]) -> ReviewRecord:
-    """Slim a DataProductReview."""
+    """Reduce a DataProductReview to its record."""
     meta, spec = body["metadata"], body.get("spec") or {}
     product = spec.get("productRef") or {}
     status = _ReviewTimes.model_validate(body.get("status") or {}, strict=False, by_name=False)
@@ -79,7 +79,7 @@ def review_record(body: Mapping[str, Any]) -> ReviewRecord:
 
 
 def origin_of(record: ProductRecord) -> Origin:
-    """The product as routes know it; what its spec doesn't hold, or not in this form, is empty."""
+    """Return the product's fields for routes; missing or malformed ones of the spec are empty."""
     spec = unpacked(record.packed_spec)
     markets = spec.get("markets")
     return Origin(
@@ -94,7 +94,7 @@ def origin_of(record: ProductRecord) -> Origin:
 
 
 def needs_of_record(record: ProductRecord) -> tuple[Need, ...]:
-    """What a product needs of a person, as the page lists it."""
+    """Return the needs of a product, as on the page."""
     if record.deleting:
         return ()
     try:

@@ -1,8 +1,9 @@
-"""What a person reads of a message, as plain text in which nothing is markup. Pure.
+"""Texts of messages as plain text without markup. Pure.
 
-The words of a product (descriptions, log tails, names of versions) are data. Control characters,
-terminal escapes and characters that turn the direction of a text are removed; what chat programs read
-as a mention or as a link is broken by a character that nobody sees, or replaced by its twin.
+Texts of a product (descriptions, log tails, names of versions) are data. Control characters,
+terminal escapes and characters that change the direction of a text are removed; mentions and links
+of chat programs are broken by an invisible character, or their characters are replaced by similar
+ones.
 """
 
 import re
@@ -20,7 +21,7 @@ from sluicegate.notify.messages import Message
 from sluicegate.notify.transitions import Transition
 
 MOST_LISTED: Final = 30
-"""Products that a message about several lists."""
+"""Most products that a message about several lists."""
 SIGNS: Final = {
     Urgency.NEEDS_PERSON: "[needs you]",
     Urgency.BAD_NEWS: "[bad]",
@@ -31,17 +32,17 @@ _ESCAPE: Final = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[@-Z\\-_])|\x9b[0-?]*[ -/]*[@-~]",
     re.DOTALL,
 )
-"""ANSI sequences whole, so that nothing of them is left as text."""
+"""Whole ANSI sequences, so that no part of them is left as text."""
 _MENTION: Final = re.compile(r"@(?=\w)")
 _LINK: Final = re.compile(r"\](?=\()")
 _UNSEEN: Final = "\u2060"
-"""Word joiner: has no width, and breaks what a parser looks for."""
+"""Word joiner: has no width, and breaks patterns of parsers."""
 _TWINS: Final = str.maketrans({"<": "‹", ">": "›", "`": "ˋ"})
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """A message as a title of one line, and a body."""
+    """Text of a message: a title of one line, and a body."""
 
     title: str
     body: str
@@ -49,7 +50,7 @@ class Wording:
 
 
 def plain(text: str, *, lines: bool = False) -> str:
-    """A text in which nothing is markup, a mention or a control character.
+    """Return a text without markup, mentions and control characters.
 
     Parameters
     ----------
@@ -63,72 +64,74 @@ def plain(text: str, *, lines: bool = False) -> str:
 
 
 def _is_seen(character: str) -> bool:
-    """Whether it has a place of its own: controls, direction marks and surrogates don't."""
+    """Return whether a character is visible: controls, direction marks and surrogates aren't."""
     return unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def wording(message: Message, *, cluster: str = "", portfolio: str = "") -> Wording:
-    """The words of a message; `portfolio` is the address of the pages that it links."""
+    """Return the text of a message; `portfolio` is the address of the pages for links."""
     match message.transitions:
         case ():
             return _digest(message)
-        case (one,):
-            return _single(one, cluster, portfolio)
+        case (transition,):
+            return _single(transition, cluster, portfolio)
         case several:
             return _together(several, portfolio)
 
 
-def heading(one: Transition) -> str:
-    """The sentence of a transition."""
-    title = one.kind.entry.title.format(
-        product=one.origin.path, version=plain(one.version) or "a version"
+def heading(transition: Transition) -> str:
+    """Return the sentence of a transition."""
+    title = transition.kind.entry.title.format(
+        product=transition.origin.path, version=plain(transition.version) or "a version"
     )
     return plain(title)
 
 
-def _single(one: Transition, cluster: str, portfolio: str) -> Wording:
-    urgency = one.urgency
+def _single(transition: Transition, cluster: str, portfolio: str) -> Wording:
+    urgency = transition.urgency
     return Wording(
-        f"{SIGNS[urgency]} {heading(one)}",
-        "\n".join(_lines(one, cluster, portfolio)),
+        f"{SIGNS[urgency]} {heading(transition)}",
+        "\n".join(_lines(transition, cluster, portfolio)),
         urgency,
     )
 
 
-def _lines(one: Transition, cluster: str, portfolio: str) -> Iterator[str]:
-    if one.message:
-        yield plain(one.message, lines=True)
+def _lines(transition: Transition, cluster: str, portfolio: str) -> Iterator[str]:
+    if transition.message:
+        yield plain(transition.message, lines=True)
     facts = [
-        ("Reason", one.reason),
-        ("Version", one.version),
-        ("Owner", one.origin.owner),
-        ("Markets", ", ".join(one.origin.markets)),
+        ("Reason", transition.reason),
+        ("Version", transition.version),
+        ("Owner", transition.origin.owner),
+        ("Markets", ", ".join(transition.origin.markets)),
         ("Cluster", cluster),
     ]
     yield " · ".join(f"{name}: {plain(value)}" for name, value in facts if value)
-    yield f"At {rfc3339(one.time)}"
-    if one.folded:
-        yield f"The state changed {one.folded + 1} times in a short time; this is the last one."
-    if command := _command(one):
+    yield f"At {rfc3339(transition.time)}"
+    if transition.folded:
+        yield f"The state changed {transition.folded + 1} times in a short time; this is the last one."
+    if command := _command(transition):
         yield f"Next: {command}"
     if portfolio:
-        yield f"{portfolio.rstrip('/')}/products/{one.origin.path}"
+        yield f"{portfolio.rstrip('/')}/products/{transition.origin.path}"
 
 
-def _command(one: Transition) -> str:
-    """What a person may copy; empty where no command is the answer."""
-    namespace, name = shlex.quote(one.origin.namespace), shlex.quote(one.origin.name)
+def _command(transition: Transition) -> str:
+    """Return a command for the person; empty if there is none."""
+    namespace, name = shlex.quote(transition.origin.namespace), shlex.quote(transition.origin.name)
     start = f"kubectl -n {namespace} annotate --overwrite dataproduct {name}"
-    match one.kind:
+    match transition.kind:
         case Kind.APPROVAL_REQUESTED | Kind.ROLLOUT_INCONCLUSIVE:
-            return f"{start} {REQUEST_PROMOTE}={shlex.quote(plain(one.version))}/TOKEN"
+            return f"{start} {REQUEST_PROMOTE}={shlex.quote(plain(transition.version))}/TOKEN"
         case Kind.RETRAINING_SUSPENDED:
             return f"{start} {REQUEST_RETRAIN}=TOKEN"
         case Kind.REVIEW_DUE | Kind.REVIEW_OVERDUE:
-            review = shlex.quote(f"{one.origin.namespace}/{plain(one.message).partition(' ')[0]}")
+            review = shlex.quote(
+                f"{transition.origin.namespace}/{plain(transition.message).partition(' ')[0]}"
+            )
             return f"sluicegate review sign {review}"
         case Kind.ROLLOUT_HELD:
-            return f"{start} {REQUEST_ABORT}={shlex.quote(plain(one.version))}/TOKEN"
+            return f"{start} {REQUEST_ABORT}={shlex.quote(plain(transition.version))}/TOKEN"
         case Kind.STALLED | Kind.UNREADY | Kind.DEGRADED | Kind.REQUEST_WAITS:
             return f"sluicegate explain {namespace}/{name}"
         case _:
@@ -137,16 +140,16 @@ def _command(one: Transition) -> str:
 
 def _together(several: Sequence[Transition], portfolio: str) -> Wording:
     entry, urgency = several[0].kind.entry, several[0].urgency
-    reasons = Counter(one.reason for one in several if one.reason)
+    reasons = Counter(transition.reason for transition in several if transition.reason)
     lines = []
     if len(reasons) == 1:
         lines.append(f"Common reason: {plain(next(iter(reasons)))}")
     elif reasons:
         counted = (f"{plain(reason)} {count}" for reason, count in reasons.most_common())
         lines.append(f"Reasons: {', '.join(counted)}")
-    for one in several[:MOST_LISTED]:
-        version = f" {plain(one.version)}" if one.version else ""
-        lines.append(f"- {one.origin.path}{version} {plain(one.message)}".rstrip())
+    for each in several[:MOST_LISTED]:
+        version = f" {plain(each.version)}" if each.version else ""
+        lines.append(f"- {each.origin.path}{version} {plain(each.message)}".rstrip())
     if len(several) > MOST_LISTED:
         lines.append(f"… and {len(several) - MOST_LISTED} more")
     if portfolio:
@@ -161,9 +164,9 @@ def _digest(message: Message) -> Wording:
         return Wording("Test message of sluicegate", "The sink works.", Urgency.INFORMATION)
     lines = []
     for name, paths in content.get("products", {}).items():
-        shown = ", ".join(plain(path) for path in paths[:MOST_LISTED])
+        listed = ", ".join(plain(path) for path in paths[:MOST_LISTED])
         more = f" and {len(paths) - MOST_LISTED} more" if len(paths) > MOST_LISTED else ""
-        lines.append(f"{plain(name)} ({len(paths)}): {shown}{more}")
+        lines.append(f"{plain(name)} ({len(paths)}): {listed}{more}")
     day = plain(str(content.get("day", "")))
     body = "\n".join(lines) or "No product needs a person, and none is degraded."
     urgent = content.get("needsPerson", 0)

@@ -1,1 +1,1 @@
-"""The portfolio page: a process of its own that reads products and reviews, and writes signatures alone."""
+"""The portfolio page: a separate process that reads products and reviews, and only writes signatures."""

@@ -1,4 +1,4 @@
-"""What a reader may see: asked of the API server by SubjectAccessReview, with all groups."""
+"""Permissions of a reader, by SubjectAccessReviews with all groups."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,35 +10,35 @@ from sluicegate.kube import requests
 from sluicegate.kube.errors import KubeError
 from sluicegate.kube.resources import SUBJECT_ACCESS_REVIEWS
 from sluicegate.kube.transport import Transport
-from sluicegate.web.expiring import Expiring
 from sluicegate.web.identity import KEPT_SECONDS, UNAVAILABLE, AccessRefused, PageReader
+from sluicegate.web.ttl_cache import TtlCache
 
 MOST_READERS: Final = 200
 AT_ONCE: Final = 8
-"""Reviews that are under way at once, of all readers."""
+"""Most reviews in flight, for all readers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """Namespaces whose products and reviews a reader may see; None stands for all."""
+class VisibleNamespaces:
+    """Namespaces whose products and reviews a reader may see; None means all."""
 
     products: frozenset[str] | None = frozenset()
     reviews: frozenset[str] | None = frozenset()
 
     def sees(self, namespace: str) -> bool:
-        """Whether the reader may see the products of a namespace."""
+        """Return whether the reader may see the products of a namespace."""
         return self.products is None or namespace in self.products
 
     def sees_reviews(self, namespace: str) -> bool:
-        """Whether the reader may see the reviews of a namespace."""
+        """Return whether the reader may see the reviews of a namespace."""
         return self.reviews is None or namespace in self.reviews
 
 
-EVERYTHING: Final = Sight(None, None)
+EVERYTHING: Final = VisibleNamespaces(None, None)
 
 
 class Authorizer:
-    """Asks what a reader may list: in all namespaces, or else in each that has products."""
+    """Authorization of readers: what they may list in all namespaces, or else in each that has products."""
 
     def __init__(
         self,
@@ -48,30 +48,32 @@ class Authorizer:
     ) -> None:
         self._transport = transport
         self._namespaces = namespaces
-        self._known: Expiring[PageReader, Sight] = Expiring(MOST_READERS, KEPT_SECONDS, clock)
+        self._known: TtlCache[PageReader, VisibleNamespaces] = TtlCache(
+            MOST_READERS, KEPT_SECONDS, clock
+        )
         self._slots = asyncio.Semaphore(AT_ONCE)
 
-    async def sight(self, reader: PageReader) -> Sight:
-        """What this reader may see, as of a minute ago at most.
+    async def visible_namespaces(self, reader: PageReader) -> VisibleNamespaces:
+        """Return the namespaces that this reader may see, as of a minute ago at most.
 
         Raises
         ------
         AccessRefused
-            The API server does not answer: nothing is shown then.
+            The API server does not answer.
         """
         if reader.own:
-            return EVERYTHING  # what this user's kubeconfig may not list, the page doesn't hold
+            return EVERYTHING  # the page holds only what this user's kubeconfig may list
         try:
             return await self._known.get(reader, lambda: self._ask(reader))
         except KubeError as error:
             text = "the API server does not say what you may see: try again in a minute"
             raise AccessRefused(UNAVAILABLE, text) from error
 
-    async def _ask(self, reader: PageReader) -> Sight:
+    async def _ask(self, reader: PageReader) -> VisibleNamespaces:
         products, reviews = await asyncio.gather(
             self._scope(reader, names.PLURAL), self._scope(reader, names.REVIEW_PLURAL)
         )
-        return Sight(products, reviews)
+        return VisibleNamespaces(products, reviews)
 
     async def _scope(self, reader: PageReader, resource: str) -> frozenset[str] | None:
         if await self._allowed(reader, resource, ""):

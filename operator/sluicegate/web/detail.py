@@ -1,4 +1,4 @@
-"""All that the page of one product shows, gathered from its status and its ledgers."""
+"""Content of the page of one product, from its status and its ledgers."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,12 +16,12 @@ from sluicegate.portfolio.facts import ProductFacts
 from sluicegate.reporting.facts import Quantile, ReportFacts, quantiles_of
 from sluicegate.reviews.resource_hours import ResourceHours, ended_on, hours_of
 from sluicegate.views.needs import request_command
-from sluicegate.web.seen import SeenPortfolio
 from sluicegate.web.store import ReviewFacts
+from sluicegate.web.visible_portfolio import VisiblePortfolio
 
 HISTORY_DAYS: Final = 30
 NEWEST_REVIEWS: Final = 6
-"""Ledgers that have these days, also where each is of a week."""
+"""Number of newest ledgers that are read; enough days, also if each ledger has a week."""
 WEEK: Final = 7
 Day = tuple[str, int, int]
 """Date, bad events, all events."""
@@ -29,7 +29,7 @@ Day = tuple[str, int, int]
 
 @dataclass(frozen=True, slots=True)
 class SloRow:
-    """One SLO: its state, and its days as far as ledgers have them, the oldest first."""
+    """One SLO: its state, and its days in the ledgers, oldest first."""
 
     status: SloStatus
     indicator: str
@@ -44,7 +44,7 @@ class SloRow:
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One version: its outcome (`Stable` and a candidate's phase for those that live), and its time."""
+    """One version: its outcome (`Stable`, or a candidate's phase, for existing ones), and its time."""
 
     version: str
     outcome: str
@@ -57,13 +57,13 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """The page of one product.
+    """Content of the page of one product.
 
     Attributes
     ----------
-    commands : by what a person may do, the command that does it.
-    hours : those of the last days that ledgers have.
-    response_times : those of the last week that ledgers have, beside the week before.
+    commands : actions that are possible now, each with its command.
+    hours : resource hours of the last days in the ledgers.
+    response_times : those of the last week in the ledgers, beside the week before.
     """
 
     facts: ProductFacts
@@ -81,25 +81,25 @@ class Detail:
 def detail_of(
     facts: ProductFacts,
     product: DataProduct,
-    seen: SeenPortfolio,
+    portfolio: VisiblePortfolio,
     ledgers: Iterable[DataProductReview],
 ) -> Detail:
-    """The page of one product as a reader sees it: names of others are out of all its texts."""
-    concealed = product.replace(status=_concealed(product.status, seen.conceal))
+    """Return the page of one product as a reader may see it, without the names of hidden products."""
+    concealed = product.replace(status=_concealed(product.status, portfolio.conceal))
     every = tuple(ledgers)
     history = _history(every)
-    node = seen.graph.nodes.get(f"{facts.key[0]}/{facts.key[1]}")
+    node = portfolio.graph.nodes.get(f"{facts.key[0]}/{facts.key[1]}")
     return Detail(
         facts=facts,
         product=concealed,
         slos=tuple(_row(one, concealed, history) for one in concealed.status.slos),
         timeline=tuple(_timeline(concealed)),
-        dependents=tuple(dependents_of(seen.products, facts.key)),
-        causes=tuple(seen.graph.nodes[name] for name in node.causes) if node else (),
+        dependents=tuple(dependents_of(portfolio.products, facts.key)),
+        causes=tuple(portfolio.graph.nodes[name] for name in node.causes) if node else (),
         reviews=tuple(
-            one
-            for one in seen.reviews
-            if (one.key.namespace, one.product) == facts.key and one.uid in {"", facts.uid}
+            review
+            for review in portfolio.reviews
+            if (review.key.namespace, review.product) == facts.key and review.uid in {"", facts.uid}
         ),
         commands=dict(_commands(concealed)),
         hours=_hours(every),
@@ -111,14 +111,14 @@ _TEXTS: Final = frozenset({"message", "decision_message", "problems"})
 
 
 def conceal_review(report: ReportFacts, conceal: Callable[[str], str]) -> ReportFacts:
-    """The report with the names of others out of its decisions."""
+    """Remove the names of hidden products from the decisions of a report."""
     review = report.review
     status = _concealed(review.status, conceal)
     return replace(report, review=review.replace(status=status))
 
 
 def _concealed(part: Any, conceal: Callable[[str], str]) -> Any:
-    """A part of status with each sentence changed; values that hold none stay as they are."""
+    """Apply `conceal` to each text in a part of status; other values are unchanged."""
     if isinstance(part, tuple):
         return tuple(_concealed(one, conceal) for one in part)
     fields = getattr(type(part), "model_fields", None)
@@ -137,13 +137,13 @@ def _concealed(part: Any, conceal: Callable[[str], str]) -> Any:
 
 
 def _history(ledgers: Iterable[DataProductReview]) -> dict[str, dict[str, tuple[int, int]]]:
-    """Days by SLO and date; of two ledgers that have a day, the later one's counts."""
-    found: dict[str, dict[str, tuple[int, int]]] = {}
+    """Return days by SLO and date; of two ledgers with the same day, the later one counts."""
+    counts: dict[str, dict[str, tuple[int, int]]] = {}
     for ledger in ledgers:
         for day in ledger.status.days:
             for slo in day.slos:
-                found.setdefault(slo.name, {})[day.date] = (slo.bad, slo.total)
-    return found
+                counts.setdefault(slo.name, {})[day.date] = (slo.bad, slo.total)
+    return counts
 
 
 def _hours(ledgers: Iterable[DataProductReview]) -> ResourceHours | None:
@@ -160,7 +160,7 @@ def _response_times(ledgers: Iterable[DataProductReview]) -> tuple[Quantile, ...
 
 
 def _days(ledgers: Iterable[DataProductReview]) -> list[ReviewDay]:
-    """The days of ledgers, the oldest first."""
+    """Return the days of ledgers, oldest first."""
     days = {day.date: day for ledger in ledgers for day in ledger.status.days}
     return [days[date] for date in sorted(days)]
 
@@ -180,10 +180,12 @@ def _row(
 
 
 def _timeline(product: DataProduct) -> Iterator[TimelineEntry]:
-    """Versions, the newest first."""
+    """Yield the versions, newest first."""
     status = product.status
-    if (one := status.candidate) is not None:
-        yield _entry(one, str(one.phase), one.decision_reason, start=one.start_time)
+    if (candidate := status.candidate) is not None:
+        yield _entry(
+            candidate, str(candidate.phase), candidate.decision_reason, start=candidate.start_time
+        )
     if (stable := status.stable) is not None:
         reason = "restored" if stable.restored else ""
         yield _entry(stable, "Stable", reason, start=stable.promotion_time)
@@ -194,13 +196,15 @@ def _timeline(product: DataProduct) -> Iterator[TimelineEntry]:
 
 
 def _entry(
-    one: VersionBase, outcome: str, reason: str, *, start: int | None, end: int | None = None
+    version: VersionBase, outcome: str, reason: str, *, start: int | None, end: int | None = None
 ) -> TimelineEntry:
-    return TimelineEntry(one.version, outcome, reason, str(one.source), one.digest, start, end)
+    return TimelineEntry(
+        version.version, outcome, reason, str(version.source), version.digest, start, end
+    )
 
 
 def _commands(product: DataProduct) -> Iterator[tuple[str, str]]:
-    """What a person may do now, each with its command."""
+    """Yield the actions that are possible now, each with its command."""
     status = product.status
     namespace, name = product.metadata.key
     rollout = find_condition(status.conditions, ConditionType.ROLLOUT_PROGRESSING)

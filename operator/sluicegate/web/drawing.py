@@ -1,4 +1,4 @@
-"""Places of lines, bars and boxes in a picture; templates draw them as SVG. Pure."""
+"""Coordinates of lines, bars and boxes, which templates draw as SVG. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ BOX: Final = (170.0, 44.0)
 GAPS: Final = (60.0, 18.0)
 _MARGIN: Final = 8.0
 MOST_NODES: Final = 600
-"""Products that a picture of the graph has at most; a list has all."""
+"""Most products in a picture of the graph; a list has all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A product in the graph, by its left upper corner."""
+    """A product in the graph, by its top left corner."""
 
     node: Node
     x: float
@@ -28,7 +28,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """A call, as the path of a curve; `affected` where it spreads a degradation."""
+    """A call, as the path of a curve; `affected` if a degradation spreads along it."""
 
     path: str
     affected: bool
@@ -36,7 +36,7 @@ class Arrow:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A graph laid out from left (callers) to right (what is called), in pixels."""
+    """A graph with callers on the left and called products on the right, in pixels."""
 
     width: float
     height: float
@@ -45,7 +45,7 @@ class Picture:
 
 
 def picture_of(graph: Graph) -> Picture:
-    """The graph in layers; the same graph gives the same picture."""
+    """Lay out the graph in layers; equal graphs give equal pictures."""
     names = sorted(graph.nodes)
     number = {name: place for place, name in enumerate(names)}
     edges = [(number[one], number[other]) for one, other in graph.edges if one != other]
@@ -69,7 +69,7 @@ Corner = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Corners of the boxes, and of the gaps between boxes that a call over several layers passes."""
+    """Corners of the boxes, and of the gaps that a call over several layers passes through."""
 
     corners: dict[int, Corner]
     passed: dict[tuple[int, int], tuple[Corner, ...]]
@@ -77,45 +77,45 @@ class _Layout:
 
 @lru_cache(maxsize=32)
 def _laid_out(edges: tuple[tuple[int, int], ...], many: int) -> _Layout:
-    """Where everything is. Parts that aren't connected lie below each other.
+    """Compute the layout; parts that aren't connected are below each other.
 
-    Kept, as states change often and calls seldom.
+    The result is cached, as states change often and calls rarely.
     """
     layout = _Layout({}, {})
     top = _MARGIN
     linked = sorted({node for edge in edges for node in edge})
     number = {node: place for place, node in enumerate(linked)}
-    # The library's layers go down: they are laid to the right here, as names need width. It puts
-    # nodes into a set, so they are numbers: a text's hash differs from process to process. Numbers
-    # from the number of nodes on are those that it gives to the gaps.
+    # The library's layers go down; here they go to the right, as names need width. It puts
+    # nodes into a set, so they are numbers: a text's hash depends on the process. Numbers
+    # from the number of nodes on are the library's, for the gaps.
     layouts = (
         from_edges(
-            [(number[one], number[other]) for one, other in edges],
+            [(number[caller], number[called]) for caller, called in edges],
             vertex_spacing=BOX[1] + GAPS[1], dummy_vertices=True, dummy_size=GAPS[1],
         )
         if edges
         else ()
     )  # fmt: skip
     for points, _, _, drawn in layouts:
-        calls = tuple((int(one), int(other)) for one, other in drawn or ())
+        calls = tuple((int(caller), int(called)) for caller, called in drawn or ())
         column = {y: place for place, y in enumerate(sorted({-y for _, (_, y) in points}))}
         least = min(x for _, (x, _) in points)
-        found = {
+        corners = {
             int(node): (_MARGIN + column[-y] * (BOX[0] + GAPS[0]), top + x - least)
             for node, (x, y) in points
         }
         layout.corners.update(
-            {linked[node]: at for node, at in found.items() if node < len(linked)}
+            {linked[node]: at for node, at in corners.items() if node < len(linked)}
         )
-        follows = {one: other for one, other in calls if one >= len(linked)}
-        for one, other in calls:
-            gap, gaps = other, []
+        follows = {caller: called for caller, called in calls if caller >= len(linked)}
+        for upper, lower in calls:
+            gap, gaps = lower, []
             while gap >= len(linked):
-                gaps.append(found[gap])
+                gaps.append(corners[gap])
                 gap = follows[gap]
-            if gaps and one < len(linked):
-                layout.passed[linked[one], linked[gap]] = tuple(gaps)
-        top = max(y for _, y in found.values()) + BOX[1] + GAPS[1]
+            if gaps and upper < len(linked):
+                layout.passed[linked[upper], linked[gap]] = tuple(gaps)
+        top = max(y for _, y in corners.values()) + BOX[1] + GAPS[1]
     for node in range(many):
         if node not in layout.corners:
             layout.corners[node] = (_MARGIN, top)
@@ -123,16 +123,17 @@ def _laid_out(edges: tuple[tuple[int, int], ...], many: int) -> _Layout:
     return layout
 
 
-def _curve(one: Box, gaps: Sequence[Corner], other: Box) -> str:
-    """From the right side of a caller to the left side of what it calls; backwards in a circle.
+def _curve(caller: Box, gaps: Sequence[Corner], called: Box) -> str:
+    """Return the curve from a caller's right side to the left side of the called product.
 
-    Through the gaps between the boxes of the layers on its way.
+    It passes through the gaps between the boxes of the layers in between, and goes backwards in a
+    circle.
     """
     width, height = BOX
-    left, right = (0.0, width) if one.x < other.x else (width, 0.0)
-    x, y = one.x + right, one.y + height / 2
+    left, right = (0.0, width) if caller.x < called.x else (width, 0.0)
+    x, y = caller.x + right, caller.y + height / 2
     path = [f"M{x:.1f},{y:.1f}"]
-    for corner in (*gaps, (other.x, other.y)):
+    for corner in (*gaps, (called.x, called.y)):
         end, level = corner[0] + left, corner[1] + height / 2
         middle = (x + end) / 2
         path.append(f"C{middle:.1f},{y:.1f} {middle:.1f},{level:.1f} {end:.1f},{level:.1f}")
@@ -141,20 +142,20 @@ def _curve(one: Box, gaps: Sequence[Corner], other: Box) -> str:
     return " ".join(path[:-1])
 
 
-def _affected(graph: Graph, one: str, other: str) -> bool:
-    """Whether a degradation of what is called, or of what that calls, reaches the caller by it."""
-    called = graph.nodes[other]
-    return called.state == "Degraded" or bool(set(called.causes) & set(graph.nodes[one].causes))
+def _affected(graph: Graph, caller: str, callee: str) -> bool:
+    """Return whether a degradation of the called product, or one behind it, reaches the caller."""
+    called = graph.nodes[callee]
+    return called.state == "Degraded" or bool(set(called.causes) & set(graph.nodes[caller].causes))
 
 
 @dataclass(frozen=True, slots=True)
 class Spark:
-    """A line of daily shares of good events; coordinates are of a box of this size.
+    """A line of daily shares of good events, in coordinates of a box of this size.
 
     Attributes
     ----------
     line : points of a polyline. objective : height of the objective; None without one.
-    outside : places of the days on which the objective was missed.
+    outside : points of the days on which the objective was missed.
     """
 
     width: float
@@ -171,7 +172,7 @@ def spark_of(
     width: float = 150.0,
     height: float = 34.0,
 ) -> Spark | None:
-    """Days (date, bad, total) as a line; days without events are gaps in it. None of no events."""
+    """Return days (date, bad, total) as a line with gaps for days without events; None without any events."""
     shares = [(place, 1 - bad / total) for place, (_, bad, total) in enumerate(days) if total]
     if not shares:
         return None
@@ -198,7 +199,7 @@ def spark_of(
 
 @dataclass(frozen=True, slots=True)
 class Bullet:
-    """Evidence against its bound as a bar: all in pixels of a box, `zero` being no evidence."""
+    """Evidence and its bound as a bar, in pixels; `zero` is the position of no evidence."""
 
     width: float
     zero: float
@@ -209,13 +210,13 @@ class Bullet:
 
 
 def bullet_of(value: float, bound: float, *, width: float = 190.0) -> Bullet:
-    """The bar of a value between a little below zero and a little above the bound."""
+    """Return the bar of a value, from a little below zero to a little above the bound."""
     top = max(bound * 1.25, bound + 0.5)
     low = -0.35 * top
     scale = width / (top - low)
 
-    def at(one: float) -> float:
-        return round((min(max(one, low), top) - low) * scale, 1)
+    def at(number: float) -> float:
+        return round((min(max(number, low), top) - low) * scale, 1)
 
     zero, end = at(0.0), at(value)
     start, length = min(zero, end), abs(end - zero)

@@ -1,4 +1,4 @@
-"""The same facts as the pages have, as JSON and as CSV. Pure."""
+"""The facts of the pages as JSON and as CSV. Pure."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -26,28 +26,28 @@ COLUMNS = (
 
 
 def _table(rows: Iterable[Iterable[object]], columns: Sequence[str]) -> str:
-    """CSV in which no text begins a formula in a spreadsheet."""
+    """Render CSV in which no text begins a formula in a spreadsheet."""
     return csv_text((map(cell, row) for row in rows), columns)
 
 
-def product_json(one: ProductFacts) -> dict[str, Any]:
-    """One product of the portfolio."""
-    level, change, trained = one.level, one.change, one.trained
+def product_json(facts: ProductFacts) -> dict[str, Any]:
+    """Return one product of the portfolio."""
+    level, change, trained = facts.level, facts.change, facts.trained
     return {
-        "namespace": one.key[0],
-        "name": one.key[1],
-        "title": one.title,
-        "team": one.team,
-        "domain": one.domain,
-        "lifecycle": str(one.lifecycle),
-        "priority": str(one.priority),
-        "markets": list(one.markets),
-        "state": str(one.state),
-        "stateSince": _time(one.state_since),
-        "reason": one.reason,
+        "namespace": facts.key[0],
+        "name": facts.key[1],
+        "title": facts.title,
+        "team": facts.team,
+        "domain": facts.domain,
+        "lifecycle": str(facts.lifecycle),
+        "priority": str(facts.priority),
+        "markets": list(facts.markets),
+        "state": str(facts.state),
+        "stateSince": _time(facts.state_since),
+        "reason": facts.reason,
         "slo": level and {"name": level.slo, "state": str(level.state), "budgetLeft": level.budget_left},
-        "model": {"version": one.model, "since": _time(one.model_since)},
-        "canary": one.canary,
+        "model": {"version": facts.model, "since": _time(facts.model_since)},
+        "canary": facts.canary,
         "change": change and {
             "slo": change.slo, "ratio": change.ratio, "accepted": change.accepted,
             "drop": change.drop, "interval": [change.lower, change.upper], "events": change.total,
@@ -55,59 +55,59 @@ def product_json(one: ProductFacts) -> dict[str, Any]:
         "training": trained and {
             "outcome": trained.outcome, "reason": trained.reason, "time": _time(trained.time),
         },
-        "review": one.review,
-        "byMarket": {market: str(level.state) for market, level in one.by_market.items()},
-        "journeys": dict(one.journeys.steps) if one.journeys else {},
-        "dependsOn": [_upstream(up) for up in one.upstream],
+        "review": facts.review,
+        "byMarket": {market: str(level.state) for market, level in facts.by_market.items()},
+        "journeys": dict(facts.journeys.steps) if facts.journeys else {},
+        "dependsOn": [_upstream(up) for up in facts.upstream],
         "needs": [
             {"kind": str(need.kind), "message": need.message, "since": _time(need.since),
              "command": need.command}
-            for need in one.needs
+            for need in facts.needs
         ],
-        "resourceHours": one.hours and one.hours.document(),
-        "problem": one.problem,
+        "resourceHours": facts.hours and facts.hours.document(),
+        "problem": facts.problem,
     }  # fmt: skip
 
 
-def _upstream(one: Any) -> dict[str, Any]:
-    namespace, name = one.key if one.key is not None else (None, HIDDEN)
-    return {"namespace": namespace, "name": name, "state": str(one.state)}
+def _upstream(upstream: Any) -> dict[str, Any]:
+    namespace, name = upstream.key if upstream.key is not None else (None, HIDDEN)
+    return {"namespace": namespace, "name": name, "state": str(upstream.state)}
 
 
 def portfolio_json(overview: PortfolioOverview, products: Sequence[ProductFacts]) -> dict[str, Any]:
-    """The sentence, the counts and the products that were asked for."""
+    """Return the sentence, the counts and the selected products."""
     return {
         "sentence": overview.sentence,
         "total": overview.total,
         "states": {str(state): number for state, number in overview.states.items()},
         "needs": {str(kind): number for kind, number in overview.kinds.items()},
-        "products": [product_json(one) for one in products],
+        "products": [product_json(product) for product in products],
     }
 
 
 def portfolio_csv(products: Iterable[ProductFacts]) -> str:
-    """A row a product."""
+    """Render a row for each product."""
     return _table(map(_row, products), COLUMNS)
 
 
-def _row(one: ProductFacts) -> tuple[object, ...]:
-    level, change, trained = one.level, one.change, one.trained
+def _row(facts: ProductFacts) -> tuple[object, ...]:
+    level, change, trained = facts.level, facts.change, facts.trained
     return (
-        *one.key, one.title, one.team, one.domain, str(one.lifecycle), str(one.priority),
-        " ".join(one.markets), str(one.state), _time(one.state_since), one.reason,
+        *facts.key, facts.title, facts.team, facts.domain, str(facts.lifecycle), str(facts.priority),
+        " ".join(facts.markets), str(facts.state), _time(facts.state_since), facts.reason,
         level and level.slo, level and str(level.state), level and level.budget_left,
-        one.model, _time(one.model_since), one.canary,
+        facts.model, _time(facts.model_since), facts.canary,
         change and change.slo, change and change.ratio, change and change.accepted,
         change and change.drop, change and change.lower, change and change.upper,
         change and change.total,
         trained and trained.outcome, trained and trained.reason, trained and _time(trained.time),
-        one.review, " ".join(str(need.kind) for need in one.needs), one.problem,
-        one.hours and one.hours.days, *row_of(one.hours),
+        facts.review, " ".join(str(need.kind) for need in facts.needs), facts.problem,
+        facts.hours and facts.hours.days, *row_of(facts.hours),
     )  # fmt: skip
 
 
 def matrix_json(matrix: Matrix) -> dict[str, Any]:
-    """States by product and market; a market that nothing is known of is null."""
+    """Return states by product and market; a market without data is null."""
     return {
         "markets": list(matrix.markets),
         "products": [
@@ -126,7 +126,7 @@ def matrix_json(matrix: Matrix) -> dict[str, Any]:
 
 
 def matrix_csv(matrix: Matrix) -> str:
-    """A row a product, a column a market."""
+    """Render a row for each product, a column for each market."""
     rows = (
         (*row.product.key, *(None if state is None else str(state) for state in row.cells))
         for row in matrix.rows
@@ -134,32 +134,32 @@ def matrix_csv(matrix: Matrix) -> str:
     return _table(rows, ("namespace", "name", *matrix.markets))
 
 
-def market_json(market: str, found: Iterable[MarketProduct]) -> dict[str, Any]:
-    """Products in one market, the worst first."""
+def market_json(market: str, products: Iterable[MarketProduct]) -> dict[str, Any]:
+    """Return the products in one market, the worst first."""
     return {
         "market": market,
         "products": [
             {
-                "namespace": one.product.key[0], "name": one.product.key[1],
-                "title": one.product.title, "state": str(one.product.state),
-                "here": one.level and {
-                    "state": str(one.level.state), "slo": one.level.slo,
-                    "ratio": one.level.ratio, "events": one.level.total,
+                "namespace": product.product.key[0], "name": product.product.key[1],
+                "title": product.product.title, "state": str(product.product.state),
+                "here": product.level and {
+                    "state": str(product.level.state), "slo": product.level.slo,
+                    "ratio": product.level.ratio, "events": product.level.total,
                 },
-                "alone": one.alone,
+                "alone": product.alone,
             }
-            for one in found
+            for product in products
         ],
     }  # fmt: skip
 
 
-def market_csv(found: Iterable[MarketProduct]) -> str:
-    """A row a product."""
+def market_csv(products: Iterable[MarketProduct]) -> str:
+    """Render a row for each product."""
     rows = (
         (*one.product.key, one.product.title, one.product.team, str(one.product.state),
          one.level and str(one.level.state), one.level and one.level.slo,
          one.level and one.level.ratio, one.level and one.level.total, one.alone)
-        for one in found
+        for one in products
     )  # fmt: skip
     columns = (
         "namespace",
@@ -176,8 +176,8 @@ def market_csv(found: Iterable[MarketProduct]) -> str:
     return _table(rows, columns)
 
 
-def journeys_json(found: Iterable[Journey]) -> list[dict[str, Any]]:
-    """Journeys with their steps in order."""
+def journeys_json(journeys: Iterable[Journey]) -> list[dict[str, Any]]:
+    """Return journeys with their steps in order."""
     return [
         {
             "name": one.name, "answered": one.answered, "stepsCounted": one.counted,
@@ -193,29 +193,29 @@ def journeys_json(found: Iterable[Journey]) -> list[dict[str, Any]]:
                 for step in one.steps
             ],
         }
-        for one in found
+        for one in journeys
     ]  # fmt: skip
 
 
-def _share(one: ServedShare | None) -> dict[str, Any] | None:
-    if one is None:
+def _share(share: ServedShare | None) -> dict[str, Any] | None:
+    if share is None:
         return None
     return {
-        "slo": one.slo,
-        "ratio": one.ratio,
-        "events": one.total,
-        "milliseconds": one.milliseconds,
+        "slo": share.slo,
+        "ratio": share.ratio,
+        "events": share.total,
+        "milliseconds": share.milliseconds,
     }
 
 
-def journeys_csv(found: Iterable[Journey]) -> str:
-    """A row a step."""
+def journeys_csv(journeys: Iterable[Journey]) -> str:
+    """Render a row for each step."""
     rows = (
         (one.name, step.number, *step.product.key, str(step.product.state),
          step.answered and step.answered.ratio, step.answered and step.answered.total,
          step.in_time and step.in_time.ratio, step.in_time and step.in_time.total,
          step.in_time and step.in_time.milliseconds, step == one.weakest)
-        for one in found for step in one.steps
+        for one in journeys for step in one.steps
     )  # fmt: skip
     columns = (
         "journey", "step", "namespace", "name", "state", "answered", "requests", "inTime", "timed",
@@ -225,7 +225,7 @@ def journeys_csv(found: Iterable[Journey]) -> str:
 
 
 def graph_json(graph: Graph) -> dict[str, Any]:
-    """Nodes and edges; a product that the reader may not see has no name."""
+    """Return nodes and edges; a product that the reader may not see has no name."""
     return {
         "nodes": [
             {"id": name, "name": _label(graph, name), "state": node.state,
@@ -237,7 +237,7 @@ def graph_json(graph: Graph) -> dict[str, Any]:
 
 
 def graph_csv(graph: Graph) -> str:
-    """A row a call."""
+    """Render a row for each call."""
     rows = (
         (_label(graph, one), graph.nodes[one].state, _label(graph, other), graph.nodes[other].state)
         for one, other in graph.edges
@@ -252,7 +252,7 @@ def _label(graph: Graph, name: str) -> str:
 
 
 def reviews_json(reviews: Iterable[ReviewFacts]) -> list[dict[str, Any]]:
-    """One item a review."""
+    """Return one item for each review."""
     return [
         {
             "namespace": one.key.namespace, "name": one.key.name, "product": one.product,
@@ -264,7 +264,7 @@ def reviews_json(reviews: Iterable[ReviewFacts]) -> list[dict[str, Any]]:
 
 
 def reviews_csv(reviews: Iterable[ReviewFacts]) -> str:
-    """A row a review, with what its JSON has."""
+    """Render a row for each review, with the fields of its JSON."""
     return _table(
         (
             [", ".join(value) if isinstance(value, list) else value for value in one.values()]
@@ -275,7 +275,7 @@ def reviews_csv(reviews: Iterable[ReviewFacts]) -> str:
 
 
 def detail_json(detail: Detail) -> dict[str, Any]:
-    """A product with its status; what only the engine reads, and names of others, are left out."""
+    """Return a product with its status, without the engine's state and names of hidden products."""
     status = detail.product.status.to_dict()
     for name in ("engine", "dependencies"):
         status.pop(name, None)
@@ -294,7 +294,7 @@ def detail_json(detail: Detail) -> dict[str, Any]:
 
 
 def detail_csv(detail: Detail) -> str:
-    """A row an SLO."""
+    """Render a row for each SLO."""
     rows: Iterable[tuple[object, ...]] = (
         (one.status.name, str(one.status.state), one.status.reason, _number(one.status.ratio),
          one.status.bad, one.status.total, _number(one.status.objective),

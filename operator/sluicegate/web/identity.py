@@ -1,4 +1,4 @@
-"""Who reads: established from a request in one of four ways, never guessed."""
+"""Authentication of readers, in one of four ways."""
 
 import hmac
 import secrets
@@ -17,30 +17,29 @@ from sluicegate.kube.errors import KubeError
 from sluicegate.kube.resources import TOKEN_REVIEWS
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.rate_limiter import TokenBucket
-from sluicegate.web.expiring import Expiring
+from sluicegate.web.ttl_cache import TtlCache
 
 PROXY_HEADER: Final = "X-Sluicegate-Secret"
-"""With which the proxy proves that it is the proxy."""
+"""Header with the secret by which the proxy authenticates itself."""
 AUTHENTICATED: Final = "system:authenticated"
 SYSTEM: Final = "system:"
-"""How names of the cluster's own users and groups begin."""
+"""Prefix of the names of the cluster's own users and groups."""
 _LONGEST: Final = 16_384
-"""Characters of a bearer token that is reviewed."""
+"""Most characters of a bearer token."""
 _MOST_GROUPS: Final = 1000
 KEPT_SECONDS: Final = 60.0
-"""For so long the answer about a token, or about a reader, is used again."""
+"""Seconds for which the answer about a token, or about a reader, is cached."""
 UNAUTHORIZED, TOO_MANY, UNAVAILABLE = 401, 429, 503
 
 
 @dataclass(frozen=True, slots=True)
 class PageReader:
-    """A user as the API server knows it.
+    """A user as the API server identifies it.
 
     Attributes
     ----------
-    own : whether the page reads with this user's kubeconfig.
-    session : what only requests of this reader's login have, and other sites can't know; empty for a
-        user that everybody is.
+    own : whether the page uses this user's kubeconfig.
+    session : secret of this reader's login, unknown to other sites; empty for an anonymous user.
     """
 
     user: str
@@ -52,7 +51,7 @@ class PageReader:
 
 
 class AccessRefused(SluicegateError):  # noqa: N818 - the request was refused; nothing failed
-    """A request is not answered: the status, and a sentence for its sender."""
+    """A request is refused: the status, and a sentence for its sender."""
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -61,14 +60,14 @@ class AccessRefused(SluicegateError):  # noqa: N818 - the request was refused; n
 
 
 class ReaderLogin(Protocol):
-    """Establishes who sends a request."""
+    """A way to authenticate readers."""
 
     async def reader(self, request: web.Request) -> PageReader:
-        """The reader; AccessRefused for a request of none."""
+        """Return the reader who sends a request; raise AccessRefused for any other sender."""
 
 
 class LocalLogin:
-    """A browser on this machine: a token in the URL, once, for a cookie of this process."""
+    """Login of a browser on this machine: a token in the URL is exchanged once for a cookie."""
 
     def __init__(self, user: str) -> None:
         self._token: str | None = secrets.token_urlsafe(32)
@@ -79,11 +78,11 @@ class LocalLogin:
 
     @property
     def token(self) -> str:
-        """The token that is good for one request; empty once it was used."""
+        """The unused token; empty once it was used."""
         return self._token or ""
 
     async def reader(self, request: web.Request) -> PageReader:
-        """Let in who has the cookie; a redirect sets it for who has the token."""
+        """Return the reader with the cookie; redirect a request with the token, and set the cookie."""
         if request.host not in self.hosts:
             raise AccessRefused(403, "open the page by the address that `sluicegate web` printed")
         cookie = self.cookie(request.host)
@@ -102,18 +101,18 @@ class LocalLogin:
 
     @staticmethod
     def cookie(host: str) -> str:
-        """Name of the cookie: cookies do not know ports, and two pages must not share one."""
+        """Return the name of the cookie: cookies ignore ports, and two pages must not share one."""
         return f"sluicegate-{host.rpartition(':')[2]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """An authenticating proxy in front of the page.
+    """Settings of an authenticating proxy in front of the page.
 
     Attributes
     ----------
-    peers : where its connections come from. secret : file with what it sends in X-Sluicegate-Secret.
-    user, groups : names of the headers. user_prefix, group_prefix : as the API server has them.
+    peers : source addresses of its connections. secret : file with its value of X-Sluicegate-Secret.
+    user, groups : names of the headers. user_prefix, group_prefix : those of the API server.
     """
 
     peers: tuple[IPv4Network | IPv6Network, ...]
@@ -125,13 +124,13 @@ class Proxy:
 
 
 class HeaderLogin:
-    """Headers of an authenticating proxy, from its addresses and with its secret only."""
+    """Login by headers of an authenticating proxy, only from its addresses and with its secret."""
 
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
 
     async def reader(self, request: web.Request) -> PageReader:
-        """The user that the proxy names; AccessRefused for any other sender."""
+        """Return the user in the proxy's headers; raise AccessRefused for any other sender."""
         proxy = self._proxy
         secret = self._secret(request) if self._from_proxy(request) else b""
         if not secret:
@@ -154,7 +153,7 @@ class HeaderLogin:
         return PageReader(user, (*own, AUTHENTICATED), session=secret)
 
     def _from_proxy(self, request: web.Request) -> bool:
-        """Whether the connection itself comes from the proxy; what a header says of it doesn't count."""
+        """Return whether the connection itself is from the proxy; headers about it are ignored."""
         peer = request.transport.get_extra_info("peername") if request.transport else None
         if not peer:
             return False
@@ -163,31 +162,31 @@ class HeaderLogin:
         return any((mapped or address) in network for network in self._proxy.peers)
 
     def _secret(self, request: web.Request) -> bytes:
-        """The proxy's secret, if the request has it; otherwise empty."""
+        """Return the proxy's secret, if the request has it; otherwise empty."""
         try:
-            wanted = self._proxy.secret.read_bytes().strip()
+            expected = self._proxy.secret.read_bytes().strip()
         except OSError:
             return b""
         given = request.headers.getall(PROXY_HEADER, [])
-        good = len(given) == 1 and hmac.compare_digest(given[0].encode(), wanted)
-        return wanted if good else b""
+        good = len(given) == 1 and hmac.compare_digest(given[0].encode(), expected)
+        return expected if good else b""
 
 
 class TokenLogin:
-    """A bearer token that the API server reviews; its answers are kept for a minute at most."""
+    """Login by a bearer token that the API server reviews; answers are cached for a minute at most."""
 
     def __init__(
         self, transport: Transport, audience: str, clock: Callable[[], float], *, rate: float = 20.0
     ) -> None:
         self._transport = transport
         self._audience = audience
-        self._known: Expiring[bytes, PageReader | None] = Expiring(1000, KEPT_SECONDS, clock)
+        self._known: TtlCache[bytes, PageReader | None] = TtlCache(1000, KEPT_SECONDS, clock)
         self._clock = clock
         self._all = TokenBucket(clock, rate=rate, burst=2 * rate)
-        self._peers: Expiring[str, TokenBucket] = Expiring(1000, 10 * KEPT_SECONDS, clock)
+        self._peers: TtlCache[str, TokenBucket] = TtlCache(1000, 10 * KEPT_SECONDS, clock)
 
     async def reader(self, request: web.Request) -> PageReader:
-        """The user of the token; AccessRefused for one that the API server does not know."""
+        """Return the user of the token; raise AccessRefused for one that the API server refuses."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         token = token.strip()
         headers = {"WWW-Authenticate": 'Bearer realm="sluicegate"'}
@@ -210,9 +209,9 @@ class TokenLogin:
         return reader_of(answer.get("status") or {}, self._audience)
 
     def _admit(self, request: web.Request) -> None:
-        """Refuse what would be too many reviews: of one sender, and of all."""
+        """Refuse a request beyond the limit of reviews: for one sender, and for all."""
         peer = str(request.remote)
-        bucket = self._peers.known(peer)
+        bucket = self._peers.peek(peer)
         if bucket is None:
             bucket = TokenBucket(self._clock, rate=1.0, burst=10.0)
             self._peers.put(peer, bucket)
@@ -223,7 +222,7 @@ class TokenLogin:
 
 
 def reader_of(status: Mapping[str, Any], audience: str) -> PageReader | None:
-    """The reader in the status of a TokenReview; None for a token that isn't good, or for others."""
+    """Return the reader in the status of a TokenReview; None for an invalid token or another audience."""
     if not status.get("authenticated") or audience not in (status.get("audiences") or ()):
         return None
     user = status.get("user") or {}
@@ -242,11 +241,11 @@ def reader_of(status: Mapping[str, Any], audience: str) -> PageReader | None:
 
 
 class AnonymousLogin:
-    """Everybody is one configured user, say for a screen on a wall."""
+    """Login of all senders as one configured user, for example for a wall screen."""
 
     def __init__(self, user: str, groups: tuple[str, ...]) -> None:
         self._reader = PageReader(user, groups)
 
     async def reader(self, request: web.Request) -> PageReader:  # noqa: ARG002 - as the others have it
-        """The configured user."""
+        """Return the configured user."""
         return self._reader

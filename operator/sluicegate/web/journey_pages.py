@@ -1,4 +1,4 @@
-"""The pages of journeys: all of them, and one with its steps and the response times of their ledgers."""
+"""The pages of journeys: the list, and each with its steps and response times."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from sluicegate.portfolio.facts import ProductKey
 from sluicegate.portfolio.journeys import Journey
 from sluicegate.reporting.response_times import Histogram, histogram_of, quantile, quantiles_of_sum
 from sluicegate.web import exports
-from sluicegate.web.answering import CSV, JSON, Answering, ReaderRequest
 from sluicegate.web.pages import paged
+from sluicegate.web.request_handling import CSV, JSON, ReaderRequest, RequestHandling
 
 MOST_STEPS: Final = 16
-"""Steps whose ledgers are read for a page; a longer journey has no response time."""
+"""Most steps of a journey whose ledgers are read; a longer one has no response time."""
 DAYS: Final = 7
 SHARES: Final = (0.5, 0.95)
 
 
 @dataclass(frozen=True, slots=True)
 class JourneyTimes:
-    """Response times in seconds at the shares of `SHARES`, of the last days that ledgers have.
+    """Response times in seconds at the quantiles `SHARES`, of the last days in the ledgers.
 
-    `steps` by product; `total` of all answers of a journey, one after another. None where the time is
-    not known: a step has no ledger, or is slower than the last bound of its histogram.
+    `steps` by product; `total` for all answers of a journey, one after another. None if unknown: a
+    step has no ledger, or is slower than the last bound of its histogram.
     """
 
     steps: Mapping[ProductKey, tuple[float | None, ...]]
@@ -33,64 +33,68 @@ class JourneyTimes:
 
 
 class JourneyPages:
-    """Handlers of the addresses of journeys."""
+    """Handlers of the pages of journeys."""
 
-    def __init__(self, answering: Answering) -> None:
-        self._answering = answering
+    def __init__(self, handling: RequestHandling) -> None:
+        self._handling = handling
 
     def add_to(self, router: web.UrlDispatcher) -> None:
-        """Declare the addresses."""
+        """Add the routes."""
         extension = r"{extension:(\.json|\.csv)?}"
-        answer = self._answering.handler
+        answer = self._handling.handler
         router.add_get(f"/journeys{extension}", answer(self.journeys))
         router.add_get(r"/journeys/{journey:[^/.]+}" + extension, answer(self.journey))
 
-    async def journeys(self, asked: ReaderRequest) -> web.Response:
-        """All journeys."""
-        found = list(asked.seen.journeys.values())
-        if asked.extension == JSON:
-            return asked.json(exports.journeys_json(found))
-        if asked.extension == CSV:
-            return asked.csv(exports.journeys_csv(found), "journeys")
-        page, pages, shown = paged(asked, found)
-        return asked.html("journeys.html", journeys=shown, page=page, pages=pages)
+    async def journeys(self, request: ReaderRequest) -> web.Response:
+        """Answer with all journeys."""
+        journeys = list(request.portfolio.journeys.values())
+        if request.extension == JSON:
+            return request.json(exports.journeys_json(journeys))
+        if request.extension == CSV:
+            return request.csv(exports.journeys_csv(journeys), "journeys")
+        page, pages, selected = paged(request, journeys)
+        return request.html("journeys.html", journeys=selected, page=page, pages=pages)
 
-    async def journey(self, asked: ReaderRequest) -> web.Response:
-        """The steps of one journey, in order."""
-        found = asked.seen.journeys.get(asked.match["journey"])
-        if found is None:
+    async def journey(self, request: ReaderRequest) -> web.Response:
+        """Answer with the steps of one journey, in order."""
+        journey = request.portfolio.journeys.get(request.match["journey"])
+        if journey is None:
             raise web.HTTPNotFound
-        if asked.extension == CSV:
-            return asked.csv(exports.journeys_csv([found]), found.name)
-        times = self._times(asked, found)
-        if asked.extension == JSON:
-            told = exports.journeys_json([found])[0]
-            return asked.json(
-                told | {"responseSeconds": dict(zip(("p50", "p95"), times.total, strict=True))}
+        if request.extension == CSV:
+            return request.csv(exports.journeys_csv([journey]), journey.name)
+        times = self._times(request, journey)
+        if request.extension == JSON:
+            document = exports.journeys_json([journey])[0]
+            return request.json(
+                document | {"responseSeconds": dict(zip(("p50", "p95"), times.total, strict=True))}
             )
-        nodes = asked.seen.graph.nodes
-        causes = {one.product.key: nodes[name_of(one.product.key)].causes for one in found.steps}
-        return asked.html(
-            "journey.html", journey=found, causes=causes, nodes=nodes, times=times, days=DAYS
+        nodes = request.portfolio.graph.nodes
+        causes = {
+            step.product.key: nodes[name_of(step.product.key)].causes for step in journey.steps
+        }
+        return request.html(
+            "journey.html", journey=journey, causes=causes, nodes=nodes, times=times, days=DAYS
         )
 
-    def _times(self, asked: ReaderRequest, journey: Journey) -> JourneyTimes:
-        """From the ledgers of the steps, as far as the reader may see them."""
+    def _times(self, request: ReaderRequest, journey: Journey) -> JourneyTimes:
+        """Return response times from the ledgers of the steps that the reader may see."""
         steps = journey.steps if len(journey.steps) <= MOST_STEPS else ()
-        found: dict[ProductKey, Histogram] = {}
-        for one in steps:
-            key = one.product.key
-            if asked.sight.sees_reviews(key[0]):
-                ledgers = self._answering.store.reviews.of(*key, one.product.uid, newest=2)
+        histograms: dict[ProductKey, Histogram] = {}
+        for each in steps:
+            key = each.product.key
+            if request.visible_namespaces.sees_reviews(key[0]):
+                ledgers = self._handling.store.reviews.of(*key, each.product.uid, newest=2)
                 days = sorted(
                     (day for ledger in ledgers for day in ledger.status.days),
                     key=lambda day: day.date,
                 )
-                found[key] = histogram_of(days[-DAYS:])
+                histograms[key] = histogram_of(days[-DAYS:])
         return JourneyTimes(
             steps={
                 key: tuple(quantile(histogram, share) for share in SHARES)
-                for key, histogram in found.items()
+                for key, histogram in histograms.items()
             },
-            total=quantiles_of_sum([found.get(one.product.key, ()) for one in steps], SHARES),
+            total=quantiles_of_sum(
+                [histograms.get(step.product.key, ()) for step in steps], SHARES
+            ),
         )

@@ -1,4 +1,4 @@
-"""The pages of products, and the list of reviews: each a view of what the reader may see, as HTML, JSON or CSV."""
+"""The pages of products, and the list of reviews, each as HTML, JSON or CSV."""
 
 from collections import Counter
 from typing import Any, Final
@@ -11,29 +11,29 @@ from sluicegate.portfolio.facts import ProductFacts
 from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.overview import SORTS, Wanted, rows
 from sluicegate.web import exports
-from sluicegate.web.answering import CSV, JSON, Answering, ReaderRequest
 from sluicegate.web.detail import NEWEST_REVIEWS, detail_of
 from sluicegate.web.drawing import MOST_NODES, picture_of
+from sluicegate.web.request_handling import CSV, JSON, ReaderRequest, RequestHandling
 
 PAGE: Final = 200
-"""Products of a page."""
+"""Products of one page."""
 QUEUE: Final = 30
-"""Needs that the first page lists at once; a filter has all of them."""
+"""Needs on the first page; a filter shows all of them."""
 _LONGEST: Final = 200
 """Characters of a filter that are read."""
 
 
 class PortfolioPages:
-    """Handlers of all addresses that show products, or list reviews."""
+    """Handlers of the pages of products, and of the list of reviews."""
 
-    def __init__(self, answering: Answering) -> None:
-        self._answering = answering
+    def __init__(self, handling: RequestHandling) -> None:
+        self._handling = handling
 
     def add_to(self, router: web.UrlDispatcher) -> None:
-        """Declare the addresses."""
+        """Add the routes."""
         extension = r"{extension:(\.json|\.csv)?}"
         add = router.add_get
-        answer = self._answering.handler
+        answer = self._handling.handler
         add("/", answer(self.portfolio))
         add(r"/portfolio{extension:\.json|\.csv}", answer(self.portfolio))
         add(f"/markets{extension}", answer(self.markets))
@@ -44,161 +44,164 @@ class PortfolioPages:
         add(f"/me{extension}", answer(self.me))
 
     def add_missing_to(self, router: web.UrlDispatcher) -> None:
-        """Declare what answers all other addresses; last, as the first that fits answers."""
-        router.add_get("/{rest:.*}", self._answering.handler(self.missing))
+        """Add the route for all other addresses; last, as the first matching route answers."""
+        router.add_get("/{rest:.*}", self._handling.handler(self.missing))
 
-    async def missing(self, asked: ReaderRequest) -> web.Response:  # noqa: ARG002 - as all have it
-        """No page."""
+    async def missing(self, request: ReaderRequest) -> web.Response:  # noqa: ARG002 - the parameter of all handlers
+        """Answer that there is no such page."""
         raise web.HTTPNotFound
 
-    async def portfolio(self, asked: ReaderRequest) -> web.Response:
-        """The sentence, the queue, the table."""
-        seen, wanted = asked.seen, wanted_of(asked.query)
-        sort = asked.query.get("sort", "state")
+    async def portfolio(self, request: ReaderRequest) -> web.Response:
+        """Answer with the summary, the queue of needs, and the table of products."""
+        portfolio, filters = request.portfolio, parse_filter(request.query)
+        sort = request.query.get("sort", "state")
         sort = sort if sort in SORTS else "state"
-        backwards = asked.query.get("desc") == "1"
-        found = rows(seen.products, wanted, sort, backwards=backwards)
-        if asked.extension == JSON:
-            return asked.json(exports.portfolio_json(seen.overview, found))
-        if asked.extension == CSV:
-            return asked.csv(exports.portfolio_csv(found), "portfolio")
-        page, pages, shown = paged(asked, found)
-        return asked.html(
+        backwards = request.query.get("desc") == "1"
+        products = rows(portfolio.products, filters, sort, backwards=backwards)
+        if request.extension == JSON:
+            return request.json(exports.portfolio_json(portfolio.overview, products))
+        if request.extension == CSV:
+            return request.csv(exports.portfolio_csv(products), "portfolio")
+        page, pages, selected = paged(request, products)
+        return request.html(
             "portfolio.html",
-            overview=seen.overview, queue=seen.overview.queue[:QUEUE], choices=seen.choices,
-            wanted=wanted, sort=sort, backwards=backwards, found=len(found), pages=pages,
-            page=page, products=shown,
+            overview=portfolio.overview, queue=portfolio.overview.queue[:QUEUE], choices=portfolio.choices,
+            filters=filters, sort=sort, backwards=backwards, found=len(products), pages=pages,
+            page=page, products=selected,
         )  # fmt: skip
 
-    async def markets(self, asked: ReaderRequest) -> web.Response:
-        """Products by market; with `market` only those that serve it."""
-        wanted = wanted_of(asked.query)
-        found = rows(asked.seen.products, wanted)
-        matrix = matrix_of([one for one in found if one.markets or one.by_market])
-        if asked.extension == JSON:
-            return asked.json(exports.matrix_json(matrix))
-        if asked.extension == CSV:
-            return asked.csv(exports.matrix_csv(matrix), "markets")
-        page, pages, shown = paged(asked, matrix.rows)
-        return asked.html(
+    async def markets(self, request: ReaderRequest) -> web.Response:
+        """Answer with products by market; with `market` only those that serve it."""
+        filters = parse_filter(request.query)
+        products = rows(request.portfolio.products, filters)
+        matrix = matrix_of([facts for facts in products if facts.markets or facts.by_market])
+        if request.extension == JSON:
+            return request.json(exports.matrix_json(matrix))
+        if request.extension == CSV:
+            return request.csv(exports.matrix_csv(matrix), "markets")
+        page, pages, selected = paged(request, matrix.rows)
+        return request.html(
             "markets.html",
-            matrix=matrix, wanted=wanted, choices=asked.seen.choices, page=page, pages=pages,
-            rows=shown,
+            matrix=matrix, filters=filters, choices=request.portfolio.choices, page=page, pages=pages,
+            rows=selected,
         )  # fmt: skip
 
-    async def market(self, asked: ReaderRequest) -> web.Response:
-        """The products of one market, the worst first."""
-        market = asked.match["market"]
-        found = market_of(asked.seen.products, market)
-        if not found:
+    async def market(self, request: ReaderRequest) -> web.Response:
+        """Answer with the products of one market, the worst first."""
+        market = request.match["market"]
+        products = market_of(request.portfolio.products, market)
+        if not products:
             raise web.HTTPNotFound
-        if asked.extension == JSON:
-            return asked.json(exports.market_json(market, found))
-        if asked.extension == CSV:
-            return asked.csv(exports.market_csv(found), "market")
-        page, pages, shown = paged(asked, found)
-        counts = Counter(str(one.level.state) if one.level else "" for one in found)
-        return asked.html(
+        if request.extension == JSON:
+            return request.json(exports.market_json(market, products))
+        if request.extension == CSV:
+            return request.csv(exports.market_csv(products), "market")
+        page, pages, selected = paged(request, products)
+        counts = Counter(str(row.level.state) if row.level else "" for row in products)
+        return request.html(
             "market.html",
-            market=market, found=len(found), counts=counts, rows=shown, page=page, pages=pages,
-            alone=sum(one.alone for one in found), named=market in asked.seen.choices.markets,
+            market=market, found=len(products), counts=counts, rows=selected, page=page, pages=pages,
+            alone=sum(row.alone for row in products), named=market in request.portfolio.choices.markets,
         )  # fmt: skip
 
-    async def graph(self, asked: ReaderRequest) -> web.Response:
-        """Who depends on whom; with `of` the part around one product."""
-        graph = asked.seen.graph.linked()
-        of = asked.query.get("of", "")[:_LONGEST]
-        if of in asked.seen.graph.nodes:
-            graph = asked.seen.graph.near(of)
+    async def graph(self, request: ReaderRequest) -> web.Response:
+        """Answer with the graph of dependencies; with `of` the part around one product."""
+        graph = request.portfolio.graph.linked()
+        of = request.query.get("of", "")[:_LONGEST]
+        if of in request.portfolio.graph.nodes:
+            graph = request.portfolio.graph.near(of)
         else:
             of = ""
-        if asked.extension == JSON:
-            return asked.json(exports.graph_json(graph))
-        if asked.extension == CSV:
-            return asked.csv(exports.graph_csv(graph), "graph")
+        if request.extension == JSON:
+            return request.json(exports.graph_json(graph))
+        if request.extension == CSV:
+            return request.csv(exports.graph_csv(graph), "graph")
         picture = picture_of(graph) if 0 < len(graph.nodes) <= MOST_NODES else None
         affected = {
             name: [other for other, node in sorted(graph.nodes.items()) if name in node.causes]
             for name, one in graph.nodes.items() if one.state == ProductState.DEGRADED
         }  # fmt: skip
-        return asked.html(
+        return request.html(
             "graph.html",
             graph=graph, picture=picture, of=of, affected=affected,
             degraded=sorted(affected, key=lambda name: (-len(affected[name]), name)),
         )  # fmt: skip
 
-    async def product(self, asked: ReaderRequest) -> web.Response:
-        """One product."""
-        key = (asked.match["namespace"], asked.match["name"])
-        facts = asked.seen.by_key.get(key)
+    async def product(self, request: ReaderRequest) -> web.Response:
+        """Answer with one product."""
+        key = (request.match["namespace"], request.match["name"])
+        facts = request.portfolio.by_key.get(key)
         if facts is None:
             raise web.HTTPNotFound
-        product = self._answering.store.products.product(Key(*key))
+        product = self._handling.store.products.product(Key(*key))
         if product is None:
-            if asked.extension == JSON:
-                return asked.json({"product": exports.product_json(facts)})
-            return asked.html("unreadable.html", facts=facts)
+            if request.extension == JSON:
+                return request.json({"product": exports.product_json(facts)})
+            return request.html("unreadable.html", facts=facts)
         ledgers = (
-            self._answering.store.reviews.of(*key, facts.uid, newest=NEWEST_REVIEWS)
-            if asked.sight.sees_reviews(key[0])
+            self._handling.store.reviews.of(*key, facts.uid, newest=NEWEST_REVIEWS)
+            if request.visible_namespaces.sees_reviews(key[0])
             else []
         )
-        detail = detail_of(facts, product, asked.seen, ledgers)
-        if asked.extension == JSON:
-            return asked.json(exports.detail_json(detail))
-        if asked.extension == CSV:
-            return asked.csv(exports.detail_csv(detail), key[1])
-        return asked.html("product.html", it=detail, names=_titles(asked.seen.products))
+        detail = detail_of(facts, product, request.portfolio, ledgers)
+        if request.extension == JSON:
+            return request.json(exports.detail_json(detail))
+        if request.extension == CSV:
+            return request.csv(exports.detail_csv(detail), key[1])
+        return request.html("product.html", it=detail, names=_titles(request.portfolio.products))
 
-    async def reviews(self, asked: ReaderRequest) -> web.Response:
-        """All reviews, the newest period first; `q` is in a name, `period` and `state` are exact."""
+    async def reviews(self, request: ReaderRequest) -> web.Response:
+        """Answer with all reviews, the newest period first.
+
+        The filter `q` is a part of a name; `period` and `state` are exact.
+        """
         text, state, begin = (
-            asked.query.get(name, "")[:_LONGEST] for name in ("q", "state", "period")
+            request.query.get(name, "")[:_LONGEST] for name in ("q", "state", "period")
         )
-        every = asked.seen.reviews
-        found = [
+        every = request.portfolio.reviews
+        reviews = [
             one
             for one in every
             if state in {"", one.state}
             and begin in {"", one.first_day}
             and text.lower() in f"{one.key.namespace}/{one.product}"
         ]
-        if asked.extension == JSON:
-            return asked.json(exports.reviews_json(found))
-        if asked.extension == CSV:
-            return asked.csv(exports.reviews_csv(found), "reviews")
-        page, pages, shown = paged(asked, found)
+        if request.extension == JSON:
+            return request.json(exports.reviews_json(reviews))
+        if request.extension == CSV:
+            return request.csv(exports.reviews_csv(reviews), "reviews")
+        page, pages, selected = paged(request, reviews)
         states = sorted({one.state for one in every})
         periods = sorted({one.first_day for one in every}, reverse=True)
-        return asked.html(
+        return request.html(
             "reviews.html",
-            reviews=shown, text=text, state=state, states=states, begin=begin, periods=periods,
-            found=len(found), page=page, pages=pages,
+            reviews=selected, text=text, state=state, states=states, begin=begin, periods=periods,
+            found=len(reviews), page=page, pages=pages,
         )  # fmt: skip
 
-    async def me(self, asked: ReaderRequest) -> web.Response:
-        """Who reads, and which namespaces this reader sees."""
-        sight = asked.sight
-        told: dict[str, Any] = {
-            "user": asked.reader.user,
-            "groups": list(asked.reader.groups),
-            "products": self._seen_namespaces(sight.products),
-            "reviews": self._seen_namespaces(sight.reviews),
+    async def me(self, request: ReaderRequest) -> web.Response:
+        """Answer with the reader, and the namespaces that this reader may see."""
+        visible_namespaces = request.visible_namespaces
+        identity: dict[str, Any] = {
+            "user": request.reader.user,
+            "groups": list(request.reader.groups),
+            "products": self._visible_namespaces(visible_namespaces.products),
+            "reviews": self._visible_namespaces(visible_namespaces.reviews),
         }
-        if asked.extension == JSON:
-            return asked.json(told)
-        return asked.html("me.html", me=told)
+        if request.extension == JSON:
+            return request.json(identity)
+        return request.html("me.html", me=identity)
 
-    def _seen_namespaces(self, allowed: frozenset[str] | None) -> str | list[str]:
-        """Those that the reader may see (None: all), as far as the page reads them."""
-        read = self._answering.store.read
+    def _visible_namespaces(self, allowed: frozenset[str] | None) -> str | list[str]:
+        """Return the namespaces that the reader may see (None: all), as far as the page reads them."""
+        read = self._handling.store.read
         if allowed is None:
             return sorted(read) or "all"
         return sorted(allowed.intersection(read) if read else allowed)
 
 
-def wanted_of(query: Any) -> Wanted:
-    """The filter in an address."""
+def parse_filter(query: Any) -> Wanted:
+    """Parse the filter of an address."""
     fields = {"text": "q", **{one: one for one in Wanted.__slots__ if one != "text"}}
     return Wanted(**{field: str(query.get(name, ""))[:_LONGEST] for field, name in fields.items()})
 
@@ -207,10 +210,10 @@ def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 1  # noqa: PLR2004 - digits
 
 
-def paged(asked: ReaderRequest, items: Any) -> tuple[int, int, Any]:
-    """Which part of a list is asked for, of how many, and what is in it."""
+def paged(request: ReaderRequest, items: Any) -> tuple[int, int, Any]:
+    """Return the number of the selected page, the number of pages, and its items."""
     pages = max(1, -(-len(items) // PAGE))
-    page = min(max(1, _number(asked.query.get("page", ""))), pages)
+    page = min(max(1, _number(request.query.get("page", ""))), pages)
     return page, pages, items[(page - 1) * PAGE : page * PAGE]
 
 

@@ -1,4 +1,4 @@
-"""Pages from templates: autoescaped, with words and times as people read them."""
+"""Rendering of pages by templates: autoescaped, with words and times for people."""
 
 import hashlib
 import time
@@ -25,11 +25,11 @@ HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
 _REPORTS: Final = Path(sluicegate.reporting.__file__).parent / "templates"
 SHAPES: Final = {Tone.GOOD: "●", Tone.WARN: "▲", Tone.BAD: "■", Tone.NONE: "○"}
-"""A shape for each tone, as colour alone says nothing to many."""
+"""A shape for each tone, as colour alone isn't visible to all readers."""
 
 
 class Pages:
-    """Renders the templates; `clock` gives seconds since the epoch, from which ages are counted."""
+    """Renderer of the templates; `clock` returns seconds since the epoch, for ages."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -53,11 +53,11 @@ class Pages:
         )  # fmt: skip
 
     def render(self, name: str, values: Mapping[str, Any]) -> str:
-        """The text of a page."""
+        """Render a page."""
         return self._environment.get_template(name).render(values)
 
     def age(self, at: int | None) -> Markup:
-        """How long ago something was, with the time itself; a dash where it isn't known."""
+        """Render the age of a time, with the time itself; a dash if it is unknown."""
         if at is None:
             return Markup("–")
         passed = self._clock() - at
@@ -69,18 +69,18 @@ class Pages:
 
 
 def _rounded(seconds: float) -> int:
-    """An age in whole units of the largest that fits twice."""
+    """Round an age to whole units of the largest unit that fits twice."""
     unit = next((one for one in (86_400, 3_600, 60) if seconds >= 2 * one), 1)
     return round(seconds / unit) * unit
 
 
 def share_of(bad: int, total: int) -> str:
-    """A share of good events with its size."""
+    """Render a share of good events with its number of events."""
     return words.counted(Count(bad, total))
 
 
 def moment(at: int | None) -> str:
-    """A time as people read it; a dash where it isn't known."""
+    """Render a time; a dash if it is unknown."""
     return "–" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
 
 
@@ -97,24 +97,24 @@ def badge(state: object) -> Markup:
 
 
 def safe_url(url: str) -> str:
-    """An address that a link may have: https only; empty for any other."""
+    """Return an address that a link may have: https only; empty for any other."""
     return url if url.startswith("https://") else ""
 
 
 def url_of(kind: str, *names: str, extension: str = "") -> str:
-    """The page of one of a kind: `products` and `reviews` have two names, the other kinds one."""
+    """Return the page of an object: `products` and `reviews` have two names, the other kinds one."""
     return "/".join(["", kind, *(quote(name, safe="") for name in names)]) + extension
 
 
 def with_query(path: str, given: Mapping[str, str], **changed: object) -> str:
-    """The same page with other values; those that are empty are left out."""
+    """Return the address of the same page with other values; empty ones are left out."""
     query = {**given, **{name: str(value) for name, value in changed.items()}}
     kept = {name: value for name, value in query.items() if value}
     return f"{path}?{urlencode(kept)}" if kept else path
 
 
 def static_url(name: str) -> str:
-    """The address of a file of the page, which changes with its content."""
+    """Return the address of a static file, which changes with its content."""
     return f"/static/{name}?v={_DIGESTS[name]}"
 
 
@@ -124,7 +124,7 @@ _DIGESTS: Final = {
 
 
 def _days(slo: SloFacts) -> Markup:
-    """The days of a report as a line."""
+    """Render the days of a report as a line."""
     drawn = spark_of(
         [(date, count.bad, count.total) for date, count in slo.days],
         slo.objective,
@@ -134,29 +134,29 @@ def _days(slo: SloFacts) -> Markup:
     return Markup() if drawn is None else svg_of(drawn)
 
 
-def svg_of(one: Spark) -> Markup:
-    """A line as SVG; its description stands beside it."""
+def svg_of(spark: Spark) -> Markup:
+    """Render a line as SVG; its description is in the text beside it."""
     parts = [
         Markup('<svg class="spark" width="{0}" height="{1}" viewBox="0 0 {0} {1}" aria-hidden="true">').format(
-            one.width, one.height
+            spark.width, spark.height
         )
     ]  # fmt: skip
-    if one.objective is not None:
+    if spark.objective is not None:
         parts.append(
             Markup('<line class="objective" x1="0" x2="{}" y1="{}" y2="{}"/>').format(
-                one.width, one.objective, one.objective
+                spark.width, spark.objective, spark.objective
             )
         )
-    parts.append(Markup('<polyline points="{}"/>').format(one.line))
+    parts.append(Markup('<polyline points="{}"/>').format(spark.line))
     parts += [
         Markup('<path class="outside" d="M{} {}l3.5-6h-7z"/>').format(x, y + 4)
-        for x, y in one.outside
+        for x, y in spark.outside
     ]
     return Markup("").join([*parts, Markup("</svg>")])
 
 
 def _markets(slo: SloFacts) -> Markup:
-    """The markets of a report as a list of shares with their states."""
+    """Render the markets of a report as a list of shares with their states."""
     items = [
         Markup("<li>{} {} {} ({})</li>").format(
             one.market, badge(one.state), percent(1 - one.count.bad / one.count.total),

@@ -9,10 +9,10 @@ from sluicegate.kube.resources import Key
 from sluicegate.reporting.facts import facts_of
 from sluicegate.reporting.text import as_csv, documents
 from sluicegate.reviews.signing import roles_in
-from sluicegate.web.answering import CSV, HTML, JSON, Answering, ReaderRequest
 from sluicegate.web.detail import conceal_review
 from sluicegate.web.identity import AccessRefused
 from sluicegate.web.rendering import url_of
+from sluicegate.web.request_handling import CSV, HTML, JSON, ReaderRequest, RequestHandling
 from sluicegate.web.signing import (
     FORBIDDEN,
     GONE,
@@ -24,69 +24,69 @@ from sluicegate.web.signing import (
 )
 
 OPEN: Final = (ReviewState.TO_REVIEW, ReviewState.OVERDUE)
-"""States in which a review takes signatures."""
+"""States in which a review can be signed."""
 FORM: Final = "application/x-www-form-urlencoded"
 
 
 class ReviewPages:
-    """Handlers of one review; without `signing` it is only shown."""
+    """Handlers of one review; without `signing` it is read-only."""
 
-    def __init__(self, answering: Answering, signing: Signing | None) -> None:
-        self._answering = answering
+    def __init__(self, handling: RequestHandling, signing: Signing | None) -> None:
+        self._handling = handling
         self._signing = signing
 
     def add_to(self, router: web.UrlDispatcher) -> None:
-        """Declare the addresses."""
+        """Add the routes."""
         path = "/reviews/{namespace:[a-z0-9][-a-z0-9]*}/{name:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?}"
-        router.add_get(path, self._answering.handler(self.review))
+        router.add_get(path, self._handling.handler(self.review))
         if self._signing is not None:
-            router.add_post(path, self._answering.handler(self.sign))
+            router.add_post(path, self._handling.handler(self.sign))
 
-    async def review(self, asked: ReaderRequest) -> web.Response:
-        """The report of one review."""
-        name, extension = asked.match["name"], HTML
-        for one in (JSON, CSV):
-            if name.endswith(one):
-                name, extension = name.removesuffix(one), one
-        key = Key(asked.match["namespace"], name)
-        review, before = self._found(asked, key)
+    async def review(self, request: ReaderRequest) -> web.Response:
+        """Answer with the report of one review."""
+        name, extension = request.match["name"], HTML
+        for end in (JSON, CSV):
+            if name.endswith(end):
+                name, extension = name.removesuffix(end), end
+        key = Key(request.match["namespace"], name)
+        review, before = self._found(request, key)
         if extension == HTML:
-            return self._page(asked, key, review, before)
-        shown = conceal_review(facts_of(review, before), asked.seen.conceal)
+            return self._page(request, key, review, before)
+        report = conceal_review(facts_of(review, before), request.portfolio.conceal)
         if extension == JSON:
-            return asked.json(documents([shown]))
-        return asked.csv(as_csv([shown]), name)
+            return request.json(documents([report]))
+        return request.csv(as_csv([report]), name)
 
-    async def sign(self, asked: ReaderRequest) -> web.Response:
-        """Sign as the reader; the page of the review then, or again with the reason of a refusal."""
-        if not is_from_the_page(asked.request) or asked.request.content_type != FORM:
-            # Nothing of it is shown: another site could fill in what the reader then sends.
+    async def sign(self, request: ReaderRequest) -> web.Response:
+        """Sign a review as the reader; redirect to its page, or show the reason of a refusal."""
+        if not is_from_the_page(request.raw) or request.raw.content_type != FORM:
+            # The form isn't shown again: another site could have filled it in for the reader.
             raise AccessRefused(FORBIDDEN, "send the form of the review's own page")
-        key = Key(asked.match["namespace"], asked.match["name"])
-        review, before = self._found(asked, key)
-        form = SignForm.of(await asked.request.post())
+        key = Key(request.match["namespace"], request.match["name"])
+        review, before = self._found(request, key)
+        form = SignForm.of(await request.raw.post())
         assert self._signing is not None
         try:
-            body = await self._signing.sign(asked.reader, key, review, form)
+            body = await self._signing.sign(request.reader, key, review, form)
         except SigningRefused as refusal:
             if refusal.status == GONE:
                 raise web.HTTPNotFound from refusal
-            return self._page(asked, key, review, before, form=form, refusal=refusal)
-        self._answering.store.reviews.observe(body)  # the watch brings it only a moment later
+            return self._page(request, key, review, before, form=form, refusal=refusal)
+        self._handling.store.reviews.observe(body)  # before the watch delivers it
         raise web.HTTPSeeOther(url_of("reviews", *key))
 
     def _found(
-        self, asked: ReaderRequest, key: Key
+        self, request: ReaderRequest, key: Key
     ) -> tuple[DataProductReview, DataProductReview | None]:
-        """A review that the reader may see, and the one of the period before."""
-        found = self._answering.store.reviews.review(key)
-        if found is None or not asked.sight.sees_reviews(key.namespace):
+        """Return a review that the reader may see, and the one of the period before."""
+        reviews = self._handling.store.reviews.review(key)
+        if reviews is None or not request.visible_namespaces.sees_reviews(key.namespace):
             raise web.HTTPNotFound
-        return found
+        return reviews
 
     def _page(
         self,
-        asked: ReaderRequest,
+        request: ReaderRequest,
         key: Key,
         review: DataProductReview,
         before: DataProductReview | None,
@@ -94,22 +94,26 @@ class ReviewPages:
         form: SignForm | None = None,
         refusal: SigningRefused | None = None,
     ) -> web.Response:
-        # The digest was checked of the ledger as it is; what is shown names no product of others.
-        shown = conceal_review(facts_of(review, before), asked.seen.conceal)
+        # The digest is that of the whole ledger; the page doesn't show names of hidden products.
+        report = conceal_review(facts_of(review, before), request.portfolio.conceal)
         product = (key.namespace, review.spec.product_ref.name)
-        return asked.html(
+        return request.html(
             "review.html", 200 if refusal is None else refusal.status,
-            one=shown, key=key, product=product, known=product in asked.seen.by_key,
+            one=report, key=key, product=product, has_page=product in request.portfolio.by_key,
             is_open=review.status.state in OPEN,
-            own=[one for one in review.spec.sign_offs if one.username == asked.reader.user],
-            sign=self._form(asked, key, review, form or SignForm()),
+            own=[
+                signature
+                for signature in review.spec.sign_offs
+                if signature.username == request.reader.user
+            ],
+            sign=self._form(request, key, review, form or SignForm()),
             refusal="" if refusal is None else str(refusal),
         )  # fmt: skip
 
     def _form(
-        self, asked: ReaderRequest, key: Key, review: DataProductReview, form: SignForm
+        self, request: ReaderRequest, key: Key, review: DataProductReview, form: SignForm
     ) -> dict[str, Any] | None:
-        signing, reader = self._signing, asked.reader
+        signing, reader = self._signing, request.reader
         if signing is None or review.status.state not in OPEN or not signing.offered(reader):
             return None
         return {

@@ -13,33 +13,33 @@ from sluicegate.kube.client import KubeApi
 from sluicegate.kube.follow import Follower, Lines
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS
 from sluicegate.kube.transport import Transport
-from sluicegate.web.answering import Answering, secure
 from sluicegate.web.authorization import Authorizer
 from sluicegate.web.identity import ReaderLogin
 from sluicegate.web.journey_pages import JourneyPages
 from sluicegate.web.pages import PortfolioPages
 from sluicegate.web.rendering import STATIC, Pages
+from sluicegate.web.request_handling import RequestHandling, secure
 from sluicegate.web.review_pages import ReviewPages
 from sluicegate.web.signing import Signing
 from sluicegate.web.store import STALE_SECONDS, Store
 
 STATIC_SECONDS: Final = 86_400
 LARGEST_FORM: Final = 16 * 1024
-"""Bytes: a note of 500 characters has 6,000 at most, encoded as a form."""
+"""Largest form in bytes: a note of 500 characters has 6,000 at most when encoded."""
 LIMITS: Final = {"max_field_size": 64 * 1024, "max_line_size": 16 * 1024}
-"""Bytes of a header, and of an address: users with hundreds of groups, and tokens with them."""
+"""Bytes of a header, and of an address, large enough for users with hundreds of groups."""
 _UNAVAILABLE: Final = 503
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterSource:
-    """The API server: objects, watches, and questions about readers."""
+    """Connection to the API server, for objects, watches and reviews of readers."""
 
     api: KubeApi
     wire: Lines
     transport: Transport
     namespaces: tuple[str, ...] = ()
-    """Namespaces that are read; all when there are none."""
+    """Namespaces that are read; all if empty."""
 
 
 def application(
@@ -51,14 +51,14 @@ def application(
     signing: Signing | None = None,
     clock: Callable[[], float] = time.time,
 ) -> web.Application:
-    """The pages, their files, and the probes; with `signing`, readers may sign reviews."""
+    """Construct the pages, their files, and the probes; with `signing`, readers may sign reviews."""
     app = web.Application(client_max_size=LARGEST_FORM)
     app.on_response_prepare.append(secure)
-    answering = Answering(store, Pages(clock), login=login, authorizer=authorizer)
-    portfolio = PortfolioPages(answering)
+    handling = RequestHandling(store, Pages(clock), login=login, authorizer=authorizer)
+    portfolio = PortfolioPages(handling)
     portfolio.add_to(app.router)
-    JourneyPages(answering).add_to(app.router)
-    ReviewPages(answering, signing).add_to(app.router)
+    JourneyPages(handling).add_to(app.router)
+    ReviewPages(handling, signing).add_to(app.router)
     for path in sorted(STATIC.iterdir()):
         app.router.add_get(f"/static/{path.name}", _file(path.name))
 
@@ -103,9 +103,9 @@ async def serving(
     store: Store | None = None,
     signing: bool = False,
 ) -> AsyncIterator[int]:
-    """Follow and serve within the context; the port, which the system chose if it was 0.
+    """Follow and serve within the context; yield the port, which the system chooses if it is 0.
 
-    `signing` : readers may sign reviews, which the source's account must be allowed to pass on.
+    `signing` : readers may sign reviews; the source's account must be allowed to impersonate them.
     """
     store = store or Store(read=source.namespaces)
     followers = [

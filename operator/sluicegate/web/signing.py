@@ -1,4 +1,4 @@
-"""Signing a review from the page, as the reader: the API server's audit and policies see this person."""
+"""Signatures of reviews as the reader, so that the API server's audit log and policies apply to this person."""
 
 import hmac
 from collections.abc import Callable, Mapping
@@ -28,12 +28,12 @@ from sluicegate.web.identity import AUTHENTICATED, SYSTEM, UNAVAILABLE, PageRead
 
 FIELD_MANAGER: Final = "sluicegate-web"
 LONGEST_NOTE: Final = 500
-"""Characters of a note, as the definition of a review has them."""
+"""Most characters of a note, by the definition of a review."""
 FORBIDDEN, GONE, CHANGED, WRONG = 403, 404, 409, 422
 
 
 class SigningRefused(SluicegateError):  # noqa: N818 - the request was refused; nothing failed
-    """A review is not signed: the status of the answer, and a sentence with the way out."""
+    """A signature is refused: the status of the answer, and a sentence with the way out."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ class SigningRefused(SluicegateError):  # noqa: N818 - the request was refused; 
 
 @dataclass(frozen=True, slots=True)
 class SignForm:
-    """What a reader fills in."""
+    """Fields of the form."""
 
     role: str = ""
     verdict: str = str(SignVerdict.AGREE)
@@ -51,7 +51,7 @@ class SignForm:
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> "SignForm":
-        """The form in a request; what is no text counts as empty."""
+        """Parse the form of a request; a value that is no text is empty."""
         given = {
             name: value.strip() if isinstance(value := fields.get(name), str) else ""
             for name in cls.__slots__
@@ -60,7 +60,7 @@ class SignForm:
 
 
 class Signing:
-    """Signs reviews as their readers; `clock` gives seconds since the epoch."""
+    """Signer of reviews as their readers; `clock` returns seconds since the epoch."""
 
     def __init__(self, transport: Transport, clock: Callable[[], float]) -> None:
         self._transport = transport
@@ -68,24 +68,24 @@ class Signing:
 
     @staticmethod
     def offered(reader: PageReader) -> bool:
-        """Whether this reader is a known person: a configured user and an account of a program aren't."""
+        """Return whether this reader is an identified person, not a configured user or a service account."""
         return bool(reader.session) and (reader.own or not reader.user.startswith(SYSTEM))
 
     @staticmethod
     def token(reader: PageReader, key: Key) -> str:
-        """What a form of this reader for this review carries: another site can't know it."""
+        """Return the token of a form of this reader for this review, unknown to other sites."""
         text = f"sign\0{reader.user}\0{key}"
         return hmac.new(reader.session, text.encode(), sha256).hexdigest()
 
     async def sign(
         self, reader: PageReader, key: Key, review: DataProductReview, form: SignForm
     ) -> dict[str, Any]:
-        """Sign as the reader; the review as the API server has it then.
+        """Sign as the reader; return the review of the API server's answer.
 
         Raises
         ------
         SigningRefused
-            By the form, the state of the review, or the API server.
+            The form, the state of the review, or the API server doesn't allow it.
         """
         if not self.offered(reader):
             raise SigningRefused(FORBIDDEN, "Only a person can sign: log in as one.")
@@ -118,8 +118,8 @@ class Signing:
 
 def _in_the_name_of(reader: PageReader, request: requests.ApiRequest) -> requests.ApiRequest:
     if reader.own:
-        return request  # the kubeconfig is this user's
-    groups = [one for one in reader.groups if one != AUTHENTICATED]  # which the API server adds
+        return request  # the kubeconfig is already this user's
+    groups = [group for group in reader.groups if group != AUTHENTICATED]  # the API server adds it
     try:
         return requests.as_user(
             request, reader.user, groups=groups, uid=reader.uid, extra=dict(reader.extra)
@@ -129,7 +129,7 @@ def _in_the_name_of(reader: PageReader, request: requests.ApiRequest) -> request
 
 
 def is_from_the_page(request: web.Request) -> bool:
-    """Whether a form was sent by a page of this address, as the browser says; no script can lie there."""
+    """Return whether a form was sent by a page of this address, by headers that no script can set."""
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site == "same-origin"
@@ -137,7 +137,7 @@ def is_from_the_page(request: web.Request) -> bool:
 
 
 def refusal_of(error: KubeError, reader: PageReader, key: Key) -> SigningRefused:
-    """The API server's refusal in plain words, with the way out."""
+    """Return the API server's refusal in plain words, with the way out."""
     said = str(error).partition(f"{error.reason}: ")[2] if error.reason else str(error)
     status = UNAVAILABLE
     match error:
@@ -161,7 +161,7 @@ def refusal_of(error: KubeError, reader: PageReader, key: Key) -> SigningRefused
 
 
 def _forbidden(said: str, reader: PageReader, key: Key) -> str:
-    """Who refuses: a policy, the page's account that may not impersonate, or the reader's own roles."""
+    """Return the cause of a refusal: a policy, the page's account, or the reader's own roles."""
     _, by_policy, reason = said.partition("denied request: ")
     if by_policy:
         return f"The policy refuses the signature: {reason}."

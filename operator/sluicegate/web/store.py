@@ -1,4 +1,4 @@
-"""What the page holds: slim facts of each product and review, and their objects compressed."""
+"""Stored objects of the page: facts of each product and review, and the objects themselves, compressed."""
 
 import json
 import time
@@ -22,14 +22,14 @@ Facts = TypeVar("Facts")
 
 HOURS_DAYS: Final = 7
 STALE_SECONDS: Final = 600.0
-"""Without an answer of the API server for so long, the page says that it may be out of date."""
+"""Seconds without an answer of the API server, after which the page shows that it may be out of date."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewFacts:
-    """One review: whose, of which period, where it stands; times are seconds since the epoch.
+    """Facts of one review: product, period, state; times are seconds since the epoch.
 
-    `hours` are those of the last days that it has, at most `HOURS_DAYS`.
+    `hours` are those of its last days, at most `HOURS_DAYS`.
     """
 
     key: Key
@@ -69,7 +69,7 @@ class _Objects(Generic[Facts]):
         self.current_at: float | None = None
 
     def observe(self, body: Mapping[str, Any]) -> None:
-        """Take in an object; one without facts is left out."""
+        """Store an object; one without facts is ignored."""
         key = key_of(body)
         facts = self._read(key, body)
         if facts is None:
@@ -89,7 +89,7 @@ class _Objects(Generic[Facts]):
         self._changed()
 
     def listed(self, kept: set[Key], namespace: str) -> None:
-        """Drop what a list doesn't hold."""
+        """Drop the objects that a list doesn't hold."""
         for key in [one for one in self._facts if namespace in {"", one.namespace}]:
             if key not in kept:
                 self.forget(key)
@@ -99,23 +99,23 @@ class _Objects(Generic[Facts]):
         self.current_at = self._clock()
 
     def namespaces(self) -> tuple[str, ...]:
-        """The namespaces that have objects."""
+        """Return the namespaces that have objects."""
         return tuple(sorted({key.namespace for key in self._facts}))
 
 
 class Products(_Objects["ProductFacts"]):
-    """The products; one that can't be read is kept by its name, with the reason."""
+    """The products; one that can't be read has its name and the reason."""
 
     @override
     def _read(self, key: Key, body: Mapping[str, Any]) -> ProductFacts:
         return read_facts(body)
 
     def facts(self) -> Iterable[ProductFacts]:
-        """All of them, by name."""
+        """Return the facts of all products, by name."""
         return [self._facts[key] for key in sorted(self._facts)]
 
     def product(self, key: Key) -> DataProduct | None:
-        """The whole product; None where there is none, or it can't be read."""
+        """Return a whole product; None if there is none, or it can't be read."""
         packed = self._bodies.get(key)
         if packed is None:
             return None
@@ -126,7 +126,7 @@ class Products(_Objects["ProductFacts"]):
 
 
 class ProductReviews(_Objects[ReviewFacts]):
-    """The reviews; one that can't be read is left out, as the operator says so itself."""
+    """The reviews; one that can't be read is ignored, as the operator reports it."""
 
     @override
     def _read(self, key: Key, body: Mapping[str, Any]) -> ReviewFacts | None:
@@ -136,28 +136,28 @@ class ProductReviews(_Objects[ReviewFacts]):
             return None
 
     def facts(self) -> list[ReviewFacts]:
-        """All of them: the newest period first, then by name."""
+        """Return the facts of all reviews: the newest period first, then by name."""
         return sorted(self._facts.values(), key=lambda one: (-one.start, one.key))
 
     def of(
         self, namespace: str, product: str, uid: str, *, newest: int = 0
     ) -> list[DataProductReview]:
-        """The reviews of a product, the oldest first; of another one with its name none.
+        """Return the reviews of a product, oldest first, without those of another product of the same name.
 
-        With `newest` only so many.
+        With `newest` only that many.
         """
-        found = [
+        reviews = [
             one
             for one in self._facts.values()
             if one.key.namespace == namespace
             and one.product == product
             and (not uid or not one.uid or one.uid == uid)
         ]
-        ordered = sorted(found, key=lambda one: one.start)
+        ordered = sorted(reviews, key=lambda one: one.start)
         return [read_review(_unpack(self._bodies[one.key])) for one in ordered[-newest:]]
 
     def review(self, key: Key) -> tuple[DataProductReview, DataProductReview | None] | None:
-        """A review with the one of the period before; None where there is none."""
+        """Return a review with the one of the period before; None if there is none."""
         facts = self._facts.get(key)
         if facts is None:
             return None
@@ -167,9 +167,9 @@ class ProductReviews(_Objects[ReviewFacts]):
 
 
 class Store:
-    """All that the page holds, of the namespaces in `read` (empty: of all).
+    """All objects of the page, of the namespaces in `read` (if empty: of all).
 
-    `version` changes with each change of it.
+    `version` changes with each change of an object.
     """
 
     def __init__(
@@ -185,11 +185,14 @@ class Store:
         self.version += 1
 
     def namespaces(self) -> tuple[str, ...]:
-        """The namespaces that have products or reviews."""
+        """Return the namespaces that have products or reviews."""
         return tuple(sorted({*self.products.namespaces(), *self.reviews.namespaces()}))
 
     def silence(self) -> float | None:
-        """Seconds since the API server last answered about products; None before the first answer."""
+        """Return the seconds since the API server last answered about products.
+
+        None before the first answer.
+        """
         current_at = self.products.current_at
         return None if current_at is None else max(0.0, self.clock() - current_at)
 

@@ -48,10 +48,12 @@ BANNED = {
 PLAIN = (
     "operator/sluicegate/kube",
     "operator/sluicegate/measurement",
+    "operator/sluicegate/notify",
     "operator/sluicegate/prometheus",
     "operator/sluicegate/runtime",
     "operator/sluicegate/slo",
     "operator/sluicegate/stats",
+    "operator/sluicegate/web",
 )
 """Code whose docstrings, comments and identifiers are checked, too."""
 VAGUE = frozenset({"one", "found", "known", "told", "wanted", "asked", "seen", "shown"})

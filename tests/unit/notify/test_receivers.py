@@ -21,7 +21,7 @@ from sluicegate.notify.catalogue import TEST_TYPE, Kind
 from sluicegate.notify.cloud_events import schema_of
 from sluicegate.notify.configuration import AppriseSink, CloudEventsSink
 from sluicegate.notify.delivery import Undelivered
-from sluicegate.notify.messages import Message, alone, digest_message, together
+from sluicegate.notify.messages import Message, digest_message, group_message, single_message
 from sluicegate.notify.sinks.apprise import AppriseReceiver, load
 from sluicegate.notify.sinks.http import AiohttpClient, CloudEventsReceiver
 from sluicegate.notify.transitions import Origin, Transition
@@ -42,8 +42,8 @@ def transition(number=0, kind=Kind.PROMOTED, **more):
 
 
 MESSAGES = {
-    "one product": alone(transition(decision=DECISION, folded=2), NOW),
-    "several products": together([transition(number) for number in range(3)], NOW),
+    "one product": single_message(transition(decision=DECISION, folded=2), NOW),
+    "several products": group_message([transition(number) for number in range(3)], NOW),
     "a digest": digest_message(
         "daily", "2026-12-01",
         {"day": "2026-12-01", "total": 2, "needsPerson": 1, "products": {"Stalled": ["a/b"]}},
@@ -187,7 +187,9 @@ def test_mail_arrives_with_its_words(tmp_path):
         )
         sink = AppriseSink(kind="Apprise", url_file=tmp_path / "mail")
         receiver = AppriseReceiver(sink, load(), "production")
-        message = alone(transition(message="line\r\nBcc: all@example.com <b>bold</b>"), NOW)
+        message = single_message(
+            transition(message="line\r\nBcc: all@example.com <b>bold</b>"), NOW
+        )
         asyncio.run(receiver.send(message, 0))
     finally:
         mail.stop()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sluicegate.notify.catalogue import Kind
 from sluicegate.notify.cloud_events import binary, event_of
-from sluicegate.notify.messages import alone, together
+from sluicegate.notify.messages import group_message, single_message
 from sluicegate.notify.transitions import Origin, Transition
 from sluicegate.notify.wording import plain, wording
 
@@ -43,8 +43,8 @@ def is_harmless(text):
 
 @pytest.mark.parametrize("text", CORPUS)
 def test_hostile_words_are_only_words(text):
-    single = wording(alone(transition(text), NOW))
-    several = wording(together([transition(text, number=at) for at in range(3)], NOW))
+    single = wording(single_message(transition(text), NOW))
+    several = wording(group_message([transition(text, number=at) for at in range(3)], NOW))
     for part in (single.title, single.body, several.title, several.body):
         is_harmless(part)
     assert "\n" not in single.title
@@ -61,7 +61,7 @@ def test_any_words_are_only_words(text):
 def test_a_command_to_copy_is_one_command(text):
     import shlex
 
-    body = wording(alone(transition(text, Kind.APPROVAL_REQUESTED), NOW)).body
+    body = wording(single_message(transition(text, Kind.APPROVAL_REQUESTED), NOW)).body
     (line,) = [one for one in body.splitlines() if one.startswith("Next: ")]
     words = shlex.split(line)
     assert words[1:8] == [
@@ -72,7 +72,7 @@ def test_a_command_to_copy_is_one_command(text):
 
 @pytest.mark.parametrize("text", CORPUS)
 def test_no_words_make_a_header(text):
-    event = event_of(alone(transition(text), NOW), cluster="c", number=1)
+    event = event_of(single_message(transition(text), NOW), cluster="c", number=1)
     headers, body = binary(event | {"subject": text})
     assert all(value.isascii() and value.isprintable() for value in headers.values())
     assert json.loads(body)["message"] == text
@@ -105,7 +105,7 @@ def test_slack_receives_hostile_words_as_words(text, tmp_path, caplog):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(requests.Session, "send", refuse)
         with pytest.raises(Undelivered) as refused:
-            AppriseReceiver(sink, load_quiet(apprise))._send(alone(transition(text), NOW))
+            AppriseReceiver(sink, load_quiet(apprise))._send(single_message(transition(text), NOW))
     (request,) = sent
     body = json.dumps(json.loads(request.body), ensure_ascii=False)
     for mention in ("<!", "<@", "<http", "@everyone", "@channel", "@here"):

@@ -1,1 +1,1 @@
-"""The ways to receivers: HTTP for CloudEvents and Alertmanager, Apprise for chat and mail."""
+"""Senders to receivers: HTTP for CloudEvents and Alertmanager, Apprise for chat and mail."""

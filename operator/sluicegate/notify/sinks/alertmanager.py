@@ -1,4 +1,4 @@
-"""Posts the states that are open to an Alertmanager, again and again."""
+"""The loop that posts open states to an Alertmanager repeatedly."""
 
 import asyncio
 import json
@@ -19,11 +19,11 @@ logger = logging.getLogger(__name__)
 PATH: Final = "/api/v2/alerts"
 RETRY_SECONDS: Final = 10.0
 SETTLE_SECONDS: Final = 2.0
-"""After a change: what happens at once is posted at once."""
+"""Pause after a change, so that several changes are posted together."""
 
 
 class AlertmanagerLoop:
-    """The loop of one Alertmanager; `states` returns what is open for it."""
+    """Loop of one Alertmanager; `states` returns its open states."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class AlertmanagerLoop:
         states: Callable[[], Sequence[Alert]],
         wall: Clock,
     ) -> None:
-        """Nothing is posted yet."""
+        """Store the settings; nothing is posted yet."""
         self._name = name
         self._sink = sink
         self._http = http
@@ -46,7 +46,7 @@ class AlertmanagerLoop:
         self.changed = asyncio.Event()
 
     async def run(self) -> None:
-        """Post for ever."""
+        """Post until cancelled."""
         while True:
             self.changed.clear()
             pause = POST_SECONDS if await self.post() else RETRY_SECONDS
@@ -54,20 +54,20 @@ class AlertmanagerLoop:
                 await asyncio.sleep(SETTLE_SECONDS)
 
     async def post(self) -> bool:
-        """Post what is open and what has just ended; return whether it was accepted."""
+        """Post open states and those that have just ended; return whether they were accepted."""
         now = self._wall()
-        found = {identity(one): one for one in self._states()}
+        open_alerts = {identity(alert): alert for alert in self._states()}
         for labels, alert in self._open.items():
-            if labels not in found:
+            if labels not in open_alerts:
                 self._ended[labels] = now, ended(alert, now)
-        self._open = found
+        self._open = open_alerts
         self._ended = {
             labels: (at, alert)
             for labels, (at, alert) in self._ended.items()
-            if labels not in found and now - at < HOLD_SECONDS
+            if labels not in open_alerts and now - at < HOLD_SECONDS
         }
-        metrics.ALERTS.labels(self._name).set(len(found))
-        alerts = [*found.values(), *(alert for _, alert in self._ended.values())]
+        metrics.ALERTS.labels(self._name).set(len(open_alerts))
+        alerts = [*open_alerts.values(), *(alert for _, alert in self._ended.values())]
         if not alerts:
             return True
         body = json.dumps(alerts).encode()

@@ -1,4 +1,4 @@
-"""Chat and mail by Apprise, which knows more than a hundred services."""
+"""Chat and mail by Apprise, which supports more than a hundred services."""
 
 import asyncio
 import importlib
@@ -22,19 +22,19 @@ TYPES: Final = {
 
 
 def load() -> Any:
-    """The library; MissingExtra where it is missing."""
+    """Import the library; MissingExtra if it isn't installed."""
     try:
         library = importlib.import_module("apprise")
     except ImportError as error:
         raise MissingExtra("chat and mail need Apprise: install sluicegate[notify]") from error
-    # Its log lines hold addresses, whose parts are secrets.
+    # Its log lines contain addresses with secrets.
     logging.getLogger("apprise").disabled = True
     return library
 
 
 @dataclass(frozen=True, slots=True)
 class AppriseReceiver:
-    """The services that the sink's file names; all of them have to accept a message."""
+    """Sender to the services of the sink's file; all of them have to accept a message."""
 
     sink: AppriseSink
     library: Any
@@ -42,8 +42,8 @@ class AppriseReceiver:
     portfolio: str = ""
 
     async def send(self, message: Message, number: int) -> None:  # noqa: ARG002 - the port's
-        """Return when each service has accepted it; Undelivered otherwise."""
-        # The library waits in its own way, so it does it in a thread; it has time-outs itself.
+        """Send a message to each service; raise Undelivered unless all have accepted it."""
+        # The library blocks, so it runs in a thread; it has its own timeouts.
         await asyncio.get_running_loop().run_in_executor(None, self._send, message)
 
     def _send(self, message: Message) -> None:

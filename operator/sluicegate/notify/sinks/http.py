@@ -1,4 +1,4 @@
-"""Requests to receivers by HTTP, those of CloudEvents among them; failures name the sink's fault, never its address."""
+"""HTTP requests to receivers, including CloudEvents; errors name the sink, but never its address."""
 
 import asyncio
 import ssl
@@ -19,33 +19,33 @@ from sluicegate.runtime.clock import Clock
 
 ANSWER_SECONDS: Final = 10.0
 REFUSALS: Final = frozenset({400, 413, 415, 422})
-"""Answers that another attempt would get as well: the message itself isn't liked."""
+"""Status codes that another attempt would get, too: the message itself is refused."""
 OK: Final = 2
 ASKS_TO_WAIT: Final = frozenset({429, 503})
 
 
 class Http(Protocol):
-    """Posts a body and brings the answer."""
+    """Sender of HTTP requests."""
 
     async def post(
         self, url: str, headers: Mapping[str, str], body: bytes, ca_file: Path | None
     ) -> tuple[int, Mapping[str, str]]:
-        """Return status and headers of the answer; OSError or aiohttp.ClientError without one."""
+        """Post a body; return status and headers of the answer. OSError or aiohttp.ClientError without one."""
 
     async def keep(self) -> None:
-        """Keep connections until this is cancelled, and close them."""
+        """Keep connections until cancelled, then close them."""
 
 
 @dataclass(slots=True)
 class AiohttpClient:
-    """Real requests: no redirects, no cookies, and the proxy of the environment."""
+    """Sender with aiohttp: no redirects, no cookies, and the proxy of the environment."""
 
     _session: aiohttp.ClientSession | None = field(default=None, init=False)
 
     async def post(
         self, url: str, headers: Mapping[str, str], body: bytes, ca_file: Path | None
     ) -> tuple[int, Mapping[str, str]]:
-        """Return status and headers of the answer; OSError or aiohttp.ClientError without one."""
+        """Post a body; return status and headers of the answer. OSError or aiohttp.ClientError without one."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
@@ -59,7 +59,7 @@ class AiohttpClient:
             return response.status, dict(response.headers)
 
     async def keep(self) -> None:
-        """Keep connections until this is cancelled, and close them."""
+        """Keep connections until cancelled, then close them."""
         try:
             await asyncio.Event().wait()
         finally:
@@ -91,19 +91,19 @@ async def deliver(
     try:
         status, answered = await http.post(url, sent, body, sink.ca_file)
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        # Not the error's own words: they may hold the address.
+        # Without the error's own text, which may contain the address.
         raise Undelivered(f"no answer: {type(error).__name__}", cause="connection") from None
     if status // 100 == OK:
         return
-    asked = _seconds(answered.get("Retry-After", ""), wall) if status in ASKS_TO_WAIT else 0.0
+    seconds = _seconds(answered.get("Retry-After", ""), wall) if status in ASKS_TO_WAIT else 0.0
     raise Undelivered(
-        f"HTTP {status}", cause=f"http_{status // 100}xx", retry_after=asked,
+        f"HTTP {status}", cause=f"http_{status // 100}xx", retry_after=seconds,
         final=status in REFUSALS,
     )  # fmt: skip
 
 
 def _seconds(text: str, wall: Clock) -> float:
-    """What a Retry-After asks for, in seconds or as a date; 0 for what can't be read."""
+    """Return the seconds of a Retry-After, given in seconds or as a date; 0 if it can't be read."""
     try:
         return max(0.0, float(text))
     except ValueError:
@@ -118,7 +118,7 @@ def _seconds(text: str, wall: Clock) -> float:
 
 @dataclass(frozen=True, slots=True)
 class CloudEventsReceiver:
-    """A receiver of CloudEvents."""
+    """Sender of CloudEvents to one receiver."""
 
     sink: CloudEventsSink
     http: Http
@@ -127,7 +127,7 @@ class CloudEventsReceiver:
     portfolio: str = ""
 
     async def send(self, message: Message, number: int) -> None:
-        """Return when the receiver has accepted it; Undelivered otherwise."""
+        """Send a message; raise Undelivered unless the receiver has accepted it."""
         event = event_of(message, cluster=self.cluster, number=number, portfolio=self.portfolio)
         form = binary if self.sink.mode is Mode.BINARY else structured
         headers, body = form(event)

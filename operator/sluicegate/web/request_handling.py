@@ -1,4 +1,4 @@
-"""From a request to an answer: who asks, what this reader may see, and how it is sent."""
+"""Handling of requests: the reader's identity and permissions, and the form of the answer."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sluicegate.web.authorization import Authorizer, Sight
+from sluicegate.web.authorization import Authorizer, VisibleNamespaces
 from sluicegate.web.identity import UNAVAILABLE, AccessRefused, PageReader, ReaderLogin
 from sluicegate.web.rendering import Pages, with_query
-from sluicegate.web.seen import SeenPortfolio, Views
 from sluicegate.web.store import STALE_SECONDS, Store
+from sluicegate.web.visible_portfolio import Views, VisiblePortfolio
 
 SECURITY: Final = {
     "Content-Security-Policy": (
@@ -26,7 +26,7 @@ SECURITY: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _WORTH: Final = 1024
-"""Bytes from which on an answer is compressed."""
+"""Bytes from which an answer is compressed."""
 
 _MISSING: Final = "There is no such page, or you can't see it."
 _TITLES: Final = {
@@ -42,7 +42,7 @@ Handler = Callable[["ReaderRequest"], Awaitable[web.Response]]
 
 
 async def secure(_: web.Request, response: web.StreamResponse) -> None:
-    """Add what every answer has, errors too."""
+    """Add the security headers of every answer, errors included."""
     for name, value in SECURITY.items():
         response.headers[name] = value
     response.headers.setdefault("Cache-Control", "private, no-cache")
@@ -51,53 +51,53 @@ async def secure(_: web.Request, response: web.StreamResponse) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ReaderRequest:
-    """One request of a known reader, and how it is answered."""
+    """A request of an authenticated reader, with the methods that answer it."""
 
-    request: web.Request
+    raw: web.Request
     pages: Pages
     reader: PageReader
-    sight: Sight
-    seen: SeenPortfolio
+    visible_namespaces: VisibleNamespaces
+    portfolio: VisiblePortfolio
     silence: float | None
 
     @property
     def query(self) -> Mapping[str, str]:
-        """The values in the address."""
-        return self.request.query
+        """Values of the address."""
+        return self.raw.query
 
     @property
     def match(self) -> Mapping[str, str]:
-        """The parts of the path."""
-        return self.request.match_info
+        """Parts of the path."""
+        return self.raw.match_info
 
     @property
     def extension(self) -> str:
         """`.json`, `.csv`, or empty for a page."""
-        return self.request.match_info.get("extension", "")
+        return self.raw.match_info.get("extension", "")
 
     def html(self, template: str, status: int = 200, **values: Any) -> web.Response:
-        """A page."""
-        given = {name: value for name, value in self.request.query.items() if name != "token"}
+        """Answer with a page."""
+        given = {name: value for name, value in self.raw.query.items() if name != "token"}
 
-        def here(path: str = self.request.path, **changed: object) -> str:
+        def here(path: str = self.raw.path, **changed: object) -> str:
             return with_query(path, given, **changed)
 
         text = self.pages.render(
             template,
             {
-                "reader": self.reader, "here": here, "path": self.request.path,
+                "reader": self.reader, "here": here, "path": self.raw.path,
                 "stale": self.silence is None or self.silence > STALE_SECONDS, **values,
             },
         )  # fmt: skip
         return self._send(text, "text/html", status=status)
 
     def json(self, value: Any) -> web.Response:
-        """The same facts as JSON."""
+        """Answer with JSON."""
         text = json.dumps(value, indent=1, ensure_ascii=False)
         return self._send(f"{text}\n", "application/json")
 
     def csv(self, text: str, name: str) -> web.Response:
-        """The same facts as CSV, which a browser saves."""
+        """Answer with CSV, which a browser saves."""
         return self._send(
             text, "text/csv", {"Content-Disposition": f'attachment; filename="{name}.csv"'}
         )
@@ -107,20 +107,20 @@ class ReaderRequest:
     ) -> web.Response:
         body = text.encode()
         tag = f'W/"{sha256(body).hexdigest()[:24]}"'
-        told = {"ETag": tag, **(headers or {})}
-        known = self.request.headers.get("If-None-Match", "")
-        if self.request.method != "POST" and tag in (part.strip() for part in known.split(",")):
-            return web.Response(status=304, headers=told)
+        all_headers = {"ETag": tag, **(headers or {})}
+        etags = self.raw.headers.get("If-None-Match", "")
+        if self.raw.method != "POST" and tag in (part.strip() for part in etags.split(",")):
+            return web.Response(status=304, headers=all_headers)
         answer = web.Response(
-            body=body, status=status, content_type=kind, charset="utf-8", headers=told
+            body=body, status=status, content_type=kind, charset="utf-8", headers=all_headers
         )
-        if len(body) >= _WORTH and "gzip" in self.request.headers.get("Accept-Encoding", ""):
+        if len(body) >= _WORTH and "gzip" in self.raw.headers.get("Accept-Encoding", ""):
             answer.enable_compression(web.ContentCoding.gzip)
         return answer
 
 
-class Answering:
-    """Answers requests of readers: establishes who asks, and asks what this reader may see."""
+class RequestHandling:
+    """Handling of readers' requests: authentication, authorization, then the page."""
 
     def __init__(
         self, store: Store, pages: Pages, *, login: ReaderLogin, authorizer: Authorizer
@@ -132,7 +132,7 @@ class Answering:
         self._authorizer = authorizer
 
     def handler(self, of: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        """What answers a request by this page."""
+        """Return the handler that answers a request with this page."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
             reader = PageReader("")
@@ -156,14 +156,14 @@ class Answering:
         text: str,
         headers: Mapping[str, str],
     ) -> web.Response:
-        """Why a request is not answered: as a page for a browser, otherwise as a line."""
+        """Answer with the reason of a refusal: as a page for a browser, otherwise as a line."""
         if "text/html" not in request.headers.get("Accept", ""):
             return web.Response(status=status, text=f"{text}\n", headers=headers)
-        shown = {
+        values = {
             "reader": reader, "path": request.path, "stale": False, "text": text[0].upper() + text[1:],
             "title": _TITLES.get(status, "Not available now"),
         }  # fmt: skip
-        page = self._pages.render("refused.html", shown)
+        page = self._pages.render("refused.html", values)
         return web.Response(status=status, text=page, content_type="text/html", headers=headers)
 
     async def _asked(self, request: web.Request, reader: PageReader) -> ReaderRequest:
@@ -172,5 +172,12 @@ class Answering:
             raise AccessRefused(
                 UNAVAILABLE, "the products are being read: try again in some seconds"
             )
-        sight = await self._authorizer.sight(reader)
-        return ReaderRequest(request, self._pages, reader, sight, self._views.seen(sight), silence)
+        visible_namespaces = await self._authorizer.visible_namespaces(reader)
+        return ReaderRequest(
+            request,
+            self._pages,
+            reader,
+            visible_namespaces,
+            self._views.portfolio(visible_namespaces),
+            silence,
+        )

@@ -1,4 +1,4 @@
-"""The portfolio as one reader sees it: filtered before anything is counted, drawn or written."""
+"""The portfolio that one reader may see: filtered before anything is counted, drawn or written."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -9,16 +9,19 @@ from sluicegate.portfolio.dependencies import Graph, graph_of
 from sluicegate.portfolio.facts import ProductFacts, ProductKey, as_seen, concealing, with_states
 from sluicegate.portfolio.journeys import Journey, journeys_of
 from sluicegate.portfolio.overview import Choices, PortfolioOverview, choices_of, overview_of
-from sluicegate.web.authorization import Sight
+from sluicegate.web.authorization import VisibleNamespaces
 from sluicegate.web.store import ReviewFacts, Store
 
 _MOST: Final = 32
-"""Views that are kept: readers with the same permissions share one."""
+"""Most views in the cache: readers with the same permissions share one."""
 
 
 @dataclass(frozen=True)
-class SeenPortfolio:
-    """Products and reviews that a reader may see; `conceal` takes the names of others out of a text."""
+class VisiblePortfolio:
+    """Products and reviews that a reader may see.
+
+    `conceal` removes the names of hidden products from a text.
+    """
 
     products: tuple[ProductFacts, ...]
     reviews: tuple[ReviewFacts, ...]
@@ -26,17 +29,17 @@ class SeenPortfolio:
 
     @cached_property
     def overview(self) -> PortfolioOverview:
-        """The sentence and the queue."""
+        """The summary and the queue of needs."""
         return overview_of(self.products)
 
     @cached_property
     def choices(self) -> Choices:
-        """What one may filter by."""
+        """Values of the filters."""
         return choices_of(self.products)
 
     @cached_property
     def graph(self) -> Graph:
-        """Who depends on whom."""
+        """Graph of dependencies."""
         return graph_of(self.products)
 
     @cached_property
@@ -51,47 +54,49 @@ class SeenPortfolio:
 
 
 class Views:
-    """What readers see of a store: made once for each change of it and each set of permissions."""
+    """Views of a store: one for each change of it and each set of permissions."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._version = store.version
         self._kept = lru_cache(maxsize=_MOST)(self._made)
 
-    def seen(self, sight: Sight) -> SeenPortfolio:
-        """All that a reader may see."""
+    def portfolio(self, visible_namespaces: VisibleNamespaces) -> VisiblePortfolio:
+        """Return the portfolio that a reader may see."""
         if self._version != self._store.version:
             self._version = self._store.version
             self._kept.cache_clear()
-        return self._kept(sight)
+        return self._kept(visible_namespaces)
 
-    def _made(self, sight: Sight) -> SeenPortfolio:
+    def _made(self, visible_namespaces: VisibleNamespaces) -> VisiblePortfolio:
         every = tuple(self._store.products.facts())
-        known = frozenset(one.key for one in every)
+        keys = frozenset(product.key for product in every)
         reviews = tuple(
-            one for one in self._store.reviews.facts() if sight.sees_reviews(one.key.namespace)
+            one
+            for one in self._store.reviews.facts()
+            if visible_namespaces.sees_reviews(one.key.namespace)
         )
         hours = _hours(reviews)
-        return SeenPortfolio(
+        return VisiblePortfolio(
             products=tuple(
                 with_states(
-                    _with_hours(as_seen(one, sight.sees, known), hours)
+                    _with_hours(as_seen(one, visible_namespaces.sees, keys), hours)
                     for one in every
-                    if sight.sees(one.key[0])
+                    if visible_namespaces.sees(one.key[0])
                 )
             ),
             reviews=reviews,
-            conceal=concealing(sight.sees, known.__contains__),
+            conceal=concealing(visible_namespaces.sees, keys.__contains__),
         )
 
 
 def _hours(reviews: Iterable[ReviewFacts]) -> dict[ProductKey, ReviewFacts]:
-    """The newest review of each product that has hours; the reviews begin with the newest period."""
-    found: dict[ProductKey, ReviewFacts] = {}
-    for one in reviews:
-        if one.hours is not None:
-            found.setdefault((one.key.namespace, one.product), one)
-    return found
+    """Return the newest review with hours of each product; the reviews begin with the newest period."""
+    newest: dict[ProductKey, ReviewFacts] = {}
+    for review in reviews:
+        if review.hours is not None:
+            newest.setdefault((review.key.namespace, review.product), review)
+    return newest
 
 
 def _with_hours(facts: ProductFacts, hours: dict[ProductKey, ReviewFacts]) -> ProductFacts:

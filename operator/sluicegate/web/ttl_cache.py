@@ -1,4 +1,4 @@
-"""Answers that are used again for a while: few, short-lived, and each asked for once at a time."""
+"""A cache of answers for a limited time, with one request for each key at a time."""
 
 import asyncio
 from collections import OrderedDict
@@ -9,8 +9,8 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Expiring(Generic[K, V]):
-    """At most `most` answers, the one least lately used goes first; each for `seconds`."""
+class TtlCache(Generic[K, V]):
+    """Cache of at most `most` answers for `seconds` each; the least recently used one is dropped."""
 
     def __init__(self, most: int, seconds: float, clock: Callable[[], float]) -> None:
         self._most = most
@@ -19,34 +19,34 @@ class Expiring(Generic[K, V]):
         self._kept: OrderedDict[K, tuple[float, V]] = OrderedDict()
         self._asked: dict[K, asyncio.Future[V]] = {}
 
-    def known(self, key: K) -> V | None:
-        """The answer that is kept; None where there is none that holds."""
-        found = self._kept.get(key)
-        if found is None or found[0] <= self._clock():
+    def peek(self, key: K) -> V | None:
+        """Return the cached answer; None if there is none or it has expired."""
+        entry = self._kept.get(key)
+        if entry is None or entry[0] <= self._clock():
             return None
         self._kept.move_to_end(key)
-        return found[1]
+        return entry[1]
 
     def put(self, key: K, value: V) -> None:
-        """Keep an answer."""
+        """Store an answer."""
         self._kept[key] = (self._clock() + self._seconds, value)
         self._kept.move_to_end(key)
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
 
     async def get(self, key: K, ask: Callable[[], Awaitable[V]]) -> V:
-        """The answer that is kept, or a new one; who asks meanwhile waits for the same one.
+        """Return the cached answer, or request a new one; concurrent callers wait for the same request.
 
-        A failure is not kept: it is raised for all who wait.
+        A failure is not cached: it is raised for all waiting callers.
         """
-        found = self._kept.get(key)
-        if found is not None and found[0] > self._clock():
+        entry = self._kept.get(key)
+        if entry is not None and entry[0] > self._clock():
             self._kept.move_to_end(key)
-            return found[1]
-        if (asked := self._asked.get(key)) is None:
-            asked = self._asked[key] = asyncio.ensure_future(ask())
-            asked.add_done_callback(lambda done: self._ended(key, done))
-        return await asyncio.shield(asked)
+            return entry[1]
+        if (task := self._asked.get(key)) is None:
+            task = self._asked[key] = asyncio.ensure_future(ask())
+            task.add_done_callback(lambda done: self._ended(key, done))
+        return await asyncio.shield(task)
 
     def _ended(self, key: K, done: asyncio.Future[V]) -> None:
         del self._asked[key]
