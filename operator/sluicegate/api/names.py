@@ -268,6 +268,8 @@ class DecisionReason(StrEnum):
     REQUESTED = "Requested"
     SCHEDULED = "Scheduled"
     """Of a training: nothing is wrong, and its turn has come."""
+    FOLLOW_UP = "FollowUp"
+    """Of a training: the version before it was trained soon after a change, on few rows since."""
     NOT_SHOWN_BETTER = "NotShownBetter"
     """A challenger that isn't shown to be better than stable."""
     JOB_FAILED = "JobFailed"
@@ -324,3 +326,7 @@ class DecisionReason(StrEnum):
             return cls(word)
         except ValueError:
             return cls.UNKNOWN
+
+
+OF_CHALLENGERS: Final = frozenset({DecisionReason.SCHEDULED, DecisionReason.FOLLOW_UP})
+"""Causes of trainings for which no SLO is degraded: their versions have to be better than stable."""

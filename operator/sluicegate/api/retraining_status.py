@@ -28,7 +28,7 @@ class Trigger(StatusModel):
     id: str
     """Eight hex digits of product, version, SLO and first bad block."""
     cause: str
-    """Cause of the training: ModelDecay, ModelTooSlow, Requested or Scheduled."""
+    """Cause of the training: ModelDecay, ModelTooSlow, Requested, Scheduled or FollowUp."""
     slo: str = ""
     """The SLO that is degraded; empty when a person asked."""
     indicator: str = ""

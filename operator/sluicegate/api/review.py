@@ -261,7 +261,7 @@ class ReviewVersion(StatusModel):
     source: str = ""
     """Origin of the version: Spec or Retraining."""
     cause: str = ""
-    """Cause of its training: ModelDecay, ModelTooSlow or Requested, and Scheduled for a challenger."""
+    """Cause of its training: ModelDecay, ModelTooSlow or Requested; Scheduled or FollowUp for a challenger."""
     promotion_time: Time
     """Time at which the version became stable."""
     end_time: Time | None = None

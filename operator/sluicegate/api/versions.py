@@ -97,7 +97,7 @@ class VersionBase(StatusModel):
     source: VersionSource
     """Origin of the version: Spec or Retraining."""
     cause: str = ""
-    """Cause of its training: ModelDecay, ModelTooSlow or Requested, and Scheduled for a challenger."""
+    """Cause of its training: ModelDecay, ModelTooSlow or Requested; Scheduled or FollowUp for a challenger."""
     descends_from: str = ""
     """Bento of spec.model from which it was retrained, directly or over versions between; left out
     if it was not."""

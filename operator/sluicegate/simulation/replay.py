@@ -126,6 +126,7 @@ class Replay:
     def take_in(self, block: ReplayBlock) -> int:
         """Let happen what is due, and read the block; when it is evaluated, in seconds."""
         self._let_happen(block.at)
+        self._end_follow_up(block.at)
         self._blocks.record(block, self.status)
         return block.at + self._read_seconds
 
@@ -170,6 +171,23 @@ class Replay:
                 self.status = self._history.after(self.status, event, at)
             else:
                 self._happen(event)
+
+    def _end_follow_up(self, now: int) -> None:
+        """End a follow-up without a version where the file has no result of it in its time.
+
+        A file has the versions that were served, and few follow-ups lead to one. Its time is that of
+        the training before it.
+        """
+        running = self.status.training
+        if running is None or running.cause != Reason.FOLLOW_UP or self._happened.results:
+            return
+        assert self.status.retraining is not None
+        usual = self.status.retraining.last_duration_seconds or 0
+        lasts = max(usual, self.terms.block_seconds)
+        if now - running.trigger_time > lasts:
+            self.status = self.status.with_retraining(
+                trigger=None, last_reason=str(Reason.NOT_SHOWN_BETTER)
+            )
 
     def _change_facts(self, at: int, change: FactsChange) -> None:
         since, before = self._happened.since, self._happened.facts

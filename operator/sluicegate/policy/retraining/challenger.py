@@ -1,11 +1,14 @@
-"""A model that is trained although nothing is wrong, and served only if it is shown to be better.
+"""A model that is trained although no SLO is degraded, and served only if it is shown to be better.
 
-A decay that is slow, or smaller than `maxDrop`, trips nothing; a challenger heals it all the same.
+Two causes: its schedule, as a decay that is slow or smaller than `maxDrop` degrades no SLO; and a
+remedy that was trained soon after a change, as more rows since the change make a better model.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
+from sluicegate.api.names import OF_CHALLENGERS
 from sluicegate.api.names import DecisionReason as Reason
+from sluicegate.api.retraining import RetrainingMode
 from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.model.decision import Retrain
@@ -24,9 +27,11 @@ CHECKS: Final[tuple[preconditions.Check, ...]] = (
     preconditions.the_cluster_lost_a_job,
     preconditions.no_slot_is_free,
 )
-"""No cooldown: the schedule is its pause."""
+"""No cooldown: the schedule is its pause, and the labels that it takes are that of a follow-up."""
 _WAITING: Final = frozenset({Reason.NO_SLOT, Reason.INFRASTRUCTURE, Reason.MANUAL_MODE})
 """Obstacles that pass, or that a person takes away."""
+_FOLLOWED: Final = frozenset({Reason.MODEL_DECAY, Reason.FOLLOW_UP})
+"""Causes of the training of a stable version that has a follow-up."""
 SUSPECTED_SHARE: Final = 0.5
 """Of its period, after which a challenger is trained where something looks worse."""
 
@@ -43,26 +48,27 @@ def due(
     suspected : an SLO about the answers looks worse, though not surely: half the period suffices
         then, as a challenger does no harm if there was nothing.
     """
-    retraining, stable = terms.retraining, status.stable
-    if retraining is None or retraining.schedule is None or stable is None:
+    stable = status.stable
+    if terms.retraining is None or stable is None or observed.problem is not None:
         return None
-    if observed.problem is not None:
+    share = SUSPECTED_SHARE if suspected else 1.0
+    turn = _of_schedule(terms, status, observed, share=share, now=now) or _follow_up(
+        terms, status, observed, now
+    )
+    if turn is None:
         return None
-    trained = status.retraining or RetrainingStatus()
-    begun = trained.last_training_time
-    since = stable.promotion_time if begun is None else begun
-    why = _turn(terms, observed, since, now, share=SUSPECTED_SHARE if suspected else 1.0)
+    name = stable.release.version
     request = preconditions.RetrainingRequest(terms, status, observed.portfolio, now)
-    if not why:
-        return None
-    name, obstacle = stable.release.version, preconditions.obstacle(request, CHECKS)
-    trigger = preconditions.trigger_of(terms, name, "schedule", since)
+    obstacle = preconditions.obstacle(request, CHECKS)
+    kind = "schedule" if turn.cause is Reason.SCHEDULED else "follow-up"
+    trigger = preconditions.trigger_of(terms, name, kind, turn.since)
     if obstacle is not None:
         waits = obstacle.reason in _WAITING
-        return WaitingRetraining(trigger, "", Reason.SCHEDULED, obstacle.reason) if waits else None
+        return WaitingRetraining(trigger, "", turn.cause, obstacle.reason) if waits else None
+    trained = status.retraining or RetrainingStatus()
     return Retrain(
-        reason=Reason.SCHEDULED,
-        message=f"{why} since the last training began, so a challenger of {name} is trained",
+        reason=turn.cause,
+        message=turn.message,
         trigger=trigger,
         slo="",
         parent=stable.release,
@@ -70,21 +76,86 @@ def due(
     )
 
 
-def _turn(terms: Terms, observed: Observed, since: int, now: int, *, share: float) -> str:
-    """What has come of the period since then, in words; empty while it isn't over."""
+class _Turn(NamedTuple):
+    """A challenger is due: its cause, the time from which its pause counts (seconds), and a sentence."""
+
+    cause: Reason
+    since: int
+    message: str
+
+
+def _of_schedule(
+    terms: Terms, status: DataProductStatus, observed: Observed, *, share: float, now: int
+) -> _Turn | None:
+    """Return the turn by spec.retraining.schedule; None before `share` of the period is over."""
     assert terms.retraining is not None
+    assert status.stable is not None
     schedule = terms.retraining.schedule
-    assert schedule is not None
+    if schedule is None:
+        return None
+    begun = status.retraining.last_training_time if status.retraining else None
+    since = status.stable.promotion_time if begun is None else begun
+    passed = ""
     if schedule.every_seconds is not None and now - since >= share * schedule.every_seconds:
-        return f"{duration(now - since)} have passed"
-    if schedule.every_labels is None:
-        return ""
-    told = [slo.name for slo in terms.deciding if slo.measures_quality]
-    come = max((labels.since(terms, observed, slo, since) for slo in told), default=0)
-    return f"{come:,} labels have come" if come >= share * schedule.every_labels else ""
+        passed = f"{duration(now - since)} have passed"
+    elif schedule.every_labels is not None:
+        arrived = max(_labels(terms, observed, since).values(), default=0)
+        if arrived >= share * schedule.every_labels:
+            passed = f"{arrived:,} labels have come"
+    if not passed:
+        return None
+    name = status.stable.release.version
+    text = f"{passed} since the last training began, so a challenger of {name} is trained"
+    return _Turn(Reason.SCHEDULED, since, text)
+
+
+def _follow_up(
+    terms: Terms, status: DataProductStatus, observed: Observed, now: int
+) -> _Turn | None:
+    """Return the turn after a remedy, or after a follow-up that was promoted; None if there is none.
+
+    It comes once the version is old enough to be judged, and as many labels have arrived since its
+    training began as distinguish a drop by maxDrop.
+    """
+    stable, trained, retraining = status.stable, status.retraining, terms.retraining
+    assert stable is not None
+    assert retraining is not None
+    since = trained.last_training_time if trained else None
+    if trained is None or since is None or since > stable.promotion_time:
+        return None
+    if stable.cause not in _FOLLOWED or retraining.mode is RetrainingMode.MANUAL:
+        return None
+    cools = retraining.cooldown_given and now < (trained.next_allowed_time or 0)
+    rested = now - since >= 2 * (trained.last_duration_seconds or 0)
+    if cools or not rested or now < preconditions.old_enough_at(terms, stable):
+        return None
+    baselines = {name: baseline.count for name, baseline in stable.baseline.items()}
+    needed = {
+        slo.name: labels.needed(slo, baselines.get(slo.name))
+        for slo in terms.deciding
+        if slo.measures_quality
+    }
+    arrived = _labels(terms, observed, since)
+    enough = [name for name, least in needed.items() if arrived[name] >= least]
+    if not enough:
+        return None
+    text = (
+        f"{stable.release.version} was trained soon after a change; {arrived[enough[0]]:,} labels have"
+        " come since that training began, so a challenger is trained on them"
+    )
+    return _Turn(Reason.FOLLOW_UP, since, text)
+
+
+def _labels(terms: Terms, observed: Observed, since: int) -> dict[str, int]:
+    """Return the labels that have arrived since then, by name of each deciding SLO about quality."""
+    return {
+        slo.name: labels.since(terms, observed, slo.name, since)
+        for slo in terms.deciding
+        if slo.measures_quality
+    }
 
 
 def is_one(status: DataProductStatus) -> bool:
     """Whether the training under way is that of a challenger."""
     running = status.training
-    return running is not None and running.cause == Reason.SCHEDULED
+    return running is not None and running.cause in OF_CHALLENGERS

@@ -7,7 +7,7 @@ decision is written down. A decision is remembered as done only when the traffic
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from sluicegate.api.names import DecisionReason
+from sluicegate.api.names import OF_CHALLENGERS, DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase, VersionSource
 from sluicegate.policy.evaluate import Evaluation, evaluate
@@ -270,7 +270,8 @@ def _with_decision(
     """Return the status with the decision that it shows, and the event of the decision."""
     shown = decision_status(decision.type, decision.reason, decision.message, now=observation.now)
     unproved = isinstance(decision, Promote) and decision.reason not in _ON_EVIDENCE
-    warning = unproved or isinstance(decision, Alert | Rollback | Inconclusive | Retrain)
+    remedy = isinstance(decision, Retrain) and decision.reason not in OF_CHALLENGERS
+    warning = unproved or remedy or isinstance(decision, Alert | Rollback | Inconclusive)
     event = EventNote(
         str(decision.reason),
         str(decision.type),

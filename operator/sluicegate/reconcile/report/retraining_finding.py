@@ -3,7 +3,7 @@
 from typing import Final
 
 from sluicegate.api.base import rfc3339
-from sluicegate.api.names import REQUEST_RETRAIN, DecisionReason
+from sluicegate.api.names import OF_CHALLENGERS, REQUEST_RETRAIN, DecisionReason
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.outcome import Outcome
@@ -25,6 +25,11 @@ from sluicegate.policy.retraining.preconditions import (
 from sluicegate.reconcile.observe.observation import Observation
 
 _KIND: Final = Type.RETRAINING_ACTIVE
+_WITHOUT_SLO: Final = {
+    str(DecisionReason.SCHEDULED): "the schedule",
+    str(DecisionReason.FOLLOW_UP): "a follow-up",
+}
+"""What a training is for that no SLO and no person asked for."""
 _UNTIL_CORRECTED: Final = (
     "until a person corrects spec.retraining, the runtime image or an SLO, or asks for an attempt"
     f" with {REQUEST_RETRAIN}"
@@ -122,7 +127,7 @@ def _under_way(
     observation: Observation, status: DataProductStatus, one: RetrainingStatus, trigger: Trigger
 ) -> Finding:
     """How the attempt does that was decided."""
-    by = "the schedule" if trigger.cause == DecisionReason.SCHEDULED else "a person"
+    by = _WITHOUT_SLO.get(trigger.cause, "a person")
     text = f"attempt {one.attempt} for {trigger.slo or by}, from {trigger.version}"
     if observation.refusal and observation.job is None and not observation.is_new(status):
         return Finding(_KIND, "False", Reason.JOB_REFUSED, f"{text}: {observation.refusal}")
@@ -158,13 +163,13 @@ def _too_young(observation: Observation, pending: Trigger) -> str:
 
 
 def _what(pending: Trigger) -> str:
-    challenger = pending.cause == DecisionReason.SCHEDULED
+    challenger = pending.cause in OF_CHALLENGERS
     return "a challenger" if challenger else f"a training for {pending.slo}"
 
 
 def _in_line(observation: Observation, pending: Trigger) -> str:
     """What waits for a slot, since when, and who has it."""
-    challenger = pending.cause == DecisionReason.SCHEDULED
+    challenger = pending.cause in OF_CHALLENGERS
     behind = "; products that are degraded go first" if challenger else ""
     who = who_trains(observation.observed.portfolio)
     since = rfc3339(pending.trigger_time)
