@@ -11,7 +11,6 @@ from sluicegate.measurement.canary_blocks import Arms, Requests, arm_of, count_r
 from sluicegate.measurement.store import Measurements, series_of
 from sluicegate.policy.model.inputs import Measured, is_compared, measured
 from sluicegate.policy.model.observed import CanaryBlock
-from sluicegate.prometheus.block_assembly import INDICATOR_QUERIES
 from sluicegate.prometheus.targets import (
     REQUESTS,
     ProductKey,
@@ -22,6 +21,7 @@ from sluicegate.prometheus.targets import (
 )
 from sluicegate.slo.blocks import Series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.slo.indicators import INDICATORS
 from sluicegate.slo.means import Means
 from sluicegate.slo.queries import QueryKind
 
@@ -81,7 +81,7 @@ class ProductBlocks:
             return {}
         reasons = {}
         for slo in self.product.spec.slos:
-            required = INDICATOR_QUERIES[slo.indicator.kind] | {QueryKind.TARGETS}
+            required = INDICATORS[slo.indicator.kind].queries | {QueryKind.TARGETS}
             if required & failed:
                 reasons[slo.name] = DecisionReason.PROMETHEUS_UNAVAILABLE
             elif required & unreadable:

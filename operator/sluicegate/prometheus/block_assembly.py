@@ -12,8 +12,8 @@ from functools import cache, cached_property, partial
 from math import isfinite, nan
 from typing import Final
 
-from sluicegate.api.slos import Counters, Gauge, IndicatorKind, Latency
-from sluicegate.prometheus.result_table import Labels, Table, Values
+from sluicegate.api.slos import Availability, Gauge, Indicator
+from sluicegate.prometheus.result_table import Table
 from sluicegate.prometheus.scrape_coverage import Scrape, Scrapes
 from sluicegate.prometheus.targets import (
     PAIRED_SERIES,
@@ -26,30 +26,25 @@ from sluicegate.prometheus.targets import (
     VersionKey,
 )
 from sluicegate.prometheus.unsent import Unsent
-from sluicegate.slo.blocks import SLACK, Block, Quality, read_block
-from sluicegate.slo.by_market import indicator_label, market_series
+from sluicegate.slo.blocks import Block, Quality, read_block
+from sluicegate.slo.by_market import market_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS, ResponseKind
+from sluicegate.slo.indicators import (
+    INDICATORS,
+    NO_VALUES,
+    BlockCounts,
+    IndicatorDefinition,
+    Labels,
+    SloRows,
+    Values,
+    count_outcomes,
+    sum_rows,
+)
 from sluicegate.slo.pod_seconds import POD_SECONDS
 from sluicegate.slo.queries import Fact, QueryKind
 
-INDICATOR_QUERIES: Final[dict[IndicatorKind, frozenset[QueryKind]]] = {
-    IndicatorKind.AVAILABILITY: frozenset({QueryKind.REQUESTS, QueryKind.REQUESTS_BAD}),
-    IndicatorKind.LATENCY: frozenset({QueryKind.REQUESTS, QueryKind.LATENCY}),
-    IndicatorKind.OUTCOMES: frozenset({QueryKind.LABELLED}),
-    IndicatorKind.EVENTS: frozenset({QueryKind.EVENTS}),
-    IndicatorKind.COUNTERS: frozenset({QueryKind.COUNTERS}),
-    IndicatorKind.GAUGE: frozenset({QueryKind.GAUGES}),
-    IndicatorKind.PROMQL: frozenset({QueryKind.PROMQL}),
-}
-"""Queries that an indicator is counted from; without an answer to each it can't be read."""
-
-SCORED_ELSEWHERE: Final = frozenset(
-    {IndicatorKind.OUTCOMES, IndicatorKind.EVENTS, IndicatorKind.COUNTERS, IndicatorKind.PROMQL}
-)
-"""Indicators that any pod may count, when it receives the feedback; so coverage is that of the
-product's scrapes."""
-
-NOTHING: Final[dict[int, float]] = {}
+_REQUESTS: Final = Indicator(availability=Availability())
+"""All requests are counted as the availability is."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +96,11 @@ class Answers:
         return {version: tuple(sorted(services)) for version, services in names_of_version.items()}
 
     def of_service(
-        self, kind: QueryKind, version: VersionKey, service: str, *rest: str
+        self, kind: QueryKind, version: Labels, service: str, *rest: str
     ) -> Values | None:
         """Return a version's values; only those of its entry service, if the target names it."""
         chosen = (service,) if service else self.services.get(version, ())
-        return _sum(self.table(kind).get((*version, each, *rest)) for each in chosen)
+        return sum_rows(self.table(kind).get((*version, each, *rest)) for each in chosen)
 
 
 def assemble_blocks(
@@ -120,12 +115,11 @@ def assemble_blocks(
     unsent = Unsent(answers.table(QueryKind.SENT), all_targets)
     for target, version in _versions(all_targets):
         if target.requests is REQUESTS:
-            counts = _availability(answers, target, version)
-            blocks = _gate(answers, IndicatorKind.AVAILABILITY, version, counts)
+            blocks = _counted(answers, target, version, slo=REQUESTS, indicator=_REQUESTS)
             yield SeriesKey(*version, REQUESTS), blocks
         if target.client_errors:
             errors = _client_errors(answers, target, version)
-            blocks = _gate(answers, IndicatorKind.AVAILABILITY, version, errors)
+            blocks = _gate(answers, INDICATORS[_REQUESTS.kind], version, errors)
             yield SeriesKey(*version, CLIENT_ERRORS), blocks
         if target.counts_pods:
             yield SeriesKey(*version, POD_SECONDS), _pod_seconds(answers, version)
@@ -134,8 +128,7 @@ def assemble_blocks(
             yield from _paired(answers, target, version)
         for slo, indicator in target.slos.items():
             if not indicator.gauge:
-                counts = _counts(answers, target, version, slo=slo)
-                blocks = _gate(answers, indicator.kind, version, counts)
+                blocks = _counted(answers, target, version, slo=slo, indicator=indicator)
                 if version.version == target.versions[0] and indicator.availability:
                     blocks = unsent.added(target.key, blocks)
                 yield SeriesKey(*version, slo), blocks
@@ -155,10 +148,10 @@ def _by_market(
     unanswered = answers.unanswered(frozenset({QueryKind.MARKETS}), target.key)
     scrapes = cache(partial(answers.scrapes.of, version[:2]))  # the same for each market
     for slo, indicator in target.slos.items():
-        label = indicator_label(slo, indicator)
+        label = INDICATORS[indicator.kind].market_label(slo, indicator)
         for market in target.markets if label else ():
             good, bad = (table.get((*version, label, one, market)) for one in ("good", "bad"))
-            counts = _outcomes(good, bad)
+            counts = count_outcomes(good, bad)
             blocks = _gate_with(answers, version[:2], counts, unanswered, scrapes=scrapes)
             yield SeriesKey(*version, market_series(slo, market)), blocks
 
@@ -175,7 +168,7 @@ def _paired(
             for one in ("correct", "wrong")
         )
         if right is not None or wrong is not None:
-            counts = _outcomes(right, wrong)
+            counts = count_outcomes(right, wrong)
             yield (
                 SeriesKey(*version, name),
                 _gate_with(answers, version[:2], counts, unanswered),
@@ -235,19 +228,28 @@ def _pod_seconds(answers: Answers, version: VersionKey) -> tuple[Block, ...]:
     )
 
 
+def _counted(
+    answers: Answers, target: Target, version: VersionKey, *, slo: str, indicator: Indicator
+) -> tuple[Block, ...]:
+    """Return the blocks of a counted indicator."""
+    definition = INDICATORS[indicator.kind]
+    rows = SloRows(answers, version, target.service_of(version.version), slo, indicator)
+    return _gate(answers, definition, version, definition.counts(rows))
+
+
 def _gate(
-    answers: Answers, kind: IndicatorKind, version: VersionKey, counts: "_BlockCounts"
+    answers: Answers, definition: IndicatorDefinition, version: VersionKey, counts: BlockCounts
 ) -> tuple[Block, ...]:
     """Return blocks with their quality."""
-    unanswered = answers.unanswered(INDICATOR_QUERIES[kind], ProductKey(*version[:2]))
-    owner = version[:2] if kind in SCORED_ELSEWHERE else version
+    unanswered = answers.unanswered(definition.queries, ProductKey(*version[:2]))
+    owner = version[:2] if definition.counted_by_any_pod else version
     return _gate_with(answers, owner, counts, unanswered)
 
 
 def _gate_with(
     answers: Answers,
     owner: Labels,
-    counts: "_BlockCounts",
+    counts: BlockCounts,
     unanswered: AbstractSet[int],
     *,
     scrapes: Callable[[int], Scrape | None] | None = None,
@@ -265,7 +267,7 @@ def _gate_with(
     )
 
 
-def _block(index: int, counts: "_BlockCounts", scrape: Scrape | None) -> Block:
+def _block(index: int, counts: BlockCounts, scrape: Scrape | None) -> Block:
     if scrape and scrape.duplicated:
         return Block(index, Quality.INVALID)
     if scrape and scrape.stale:
@@ -274,74 +276,7 @@ def _block(index: int, counts: "_BlockCounts", scrape: Scrape | None) -> Block:
     return read_block(index, counts.bad(index), counts.total(index), coverage=coverage)
 
 
-@dataclass(frozen=True, slots=True)
-class _BlockCounts:
-    """Bad and total events by block; bad either directly or as total less good."""
-
-    totals: Values | None
-    bads: Values | None = None
-    goods: Values | None = None
-    lagging: bool = False
-
-    def indexes(self) -> set[int]:
-        """Return the blocks with any value."""
-        return {index for row in (self.totals, self.bads, self.goods) if row for index in row}
-
-    def total(self, index: int) -> float | None:
-        return None if self.totals is None else self.totals.get(index)
-
-    def bad(self, index: int) -> float | None:
-        if self.goods is None:
-            return (self.bads or NOTHING).get(index)
-        total, good = self.total(index), self.goods.get(index, 0.0)
-        if total is None:
-            return None
-        if good > SLACK * total and not self.lagging:
-            return nan
-        # A good event and its request may be counted in different blocks.
-        return max(total - good, 0.0) if isfinite(total - good) else nan
-
-
-def _counts(answers: Answers, target: Target, version: VersionKey, *, slo: str) -> _BlockCounts:
-    """Return the numbers that a counted indicator consists of."""
-    indicator = target.slos[slo]
-    match indicator.kind:
-        case IndicatorKind.AVAILABILITY:
-            return _availability(answers, target, version)
-        case IndicatorKind.LATENCY:
-            assert indicator.latency
-            return _latency(answers, target, version, indicator.latency)
-        case IndicatorKind.OUTCOMES:
-            rows = answers.table(QueryKind.LABELLED)
-            return _outcomes(rows.get((*version, "correct")), rows.get((*version, "wrong")))
-        case IndicatorKind.EVENTS:
-            assert indicator.events
-            rows, label = answers.table(QueryKind.EVENTS), indicator.events.indicator or slo
-            return _outcomes(
-                rows.get((*version, label, "good")), rows.get((*version, label, "bad"))
-            )
-        case IndicatorKind.COUNTERS:
-            assert indicator.counters
-            return _counters(answers.table(QueryKind.COUNTERS), version, indicator.counters)
-        case IndicatorKind.PROMQL:
-            rows = answers.table(QueryKind.PROMQL)
-            totals, goods = (
-                rows.get((*version, slo, each), NOTHING) for each in (Fact.TOTAL, Fact.GOOD)
-            )
-            return _both(totals, goods)
-        case IndicatorKind.GAUGE:
-            raise ValueError(f"SLO {slo!r} is a gauge: it has means, no counts")
-
-
-def _availability(answers: Answers, target: Target, version: VersionKey) -> _BlockCounts:
-    service = target.service_of(version.version)
-    return _BlockCounts(
-        totals=answers.of_service(QueryKind.REQUESTS, version, service),
-        bads=answers.of_service(QueryKind.REQUESTS_BAD, version, service, ResponseKind.FAILED),
-    )
-
-
-def _client_errors(answers: Answers, target: Target, version: VersionKey) -> _BlockCounts:
+def _client_errors(answers: Answers, target: Target, version: VersionKey) -> BlockCounts:
     """Return 4xx of all requests; both include those to unknown paths."""
     service = target.service_of(version.version)
     refused, unknown = (
@@ -349,55 +284,18 @@ def _client_errors(answers: Answers, target: Target, version: VersionKey) -> _Bl
         for each in (ResponseKind.REFUSED, ResponseKind.UNKNOWN)
     )
     requests = answers.of_service(QueryKind.REQUESTS, version, service)
-    return _BlockCounts(
-        totals=_sum((requests, unknown)),
-        bads=_sum((refused, unknown)),
+    return BlockCounts(
+        totals=sum_rows((requests, unknown)),
+        bads=sum_rows((refused, unknown)),
     )
-
-
-def _latency(
-    answers: Answers, target: Target, version: VersionKey, latency: Latency
-) -> _BlockCounts:
-    bound = str(latency.threshold_milliseconds / 1000)
-    service = target.service_of(version.version)
-    totals = answers.of_service(QueryKind.LATENCY, version, service, "inf")
-    # There is no histogram before the first success: if requests are counted, none succeeded.
-    requests = answers.of_service(QueryKind.REQUESTS, version, service) or NOTHING
-    none = dict.fromkeys(requests, 0.0)
-    if totals is None:
-        return _BlockCounts(none or None)
-    goods = answers.of_service(QueryKind.LATENCY, version, service, bound)
-    if goods is None:
-        # A histogram without the threshold's bound has no answer.
-        goods = dict.fromkeys(totals, nan)
-    return _BlockCounts({**none, **totals}, goods={**none, **goods})
-
-
-def _outcomes(good: Values | None, bad: Values | None) -> _BlockCounts:
-    if good is None and bad is None:
-        return _BlockCounts(None)
-    return _BlockCounts(_sum([good or {}, bad or {}]), bads=bad)
-
-
-def _counters(rows: Table, version: VersionKey, counters: Counters) -> _BlockCounts:
-    totals = rows.get((*version, counters.total, str(counters.lag_seconds)), NOTHING)
-    goods = rows.get((*version, counters.good, "0"), NOTHING)
-    return _both(totals, goods, lagging=counters.lag_seconds > 0)
-
-
-def _both(totals: Values, goods: Values, *, lagging: bool = False) -> _BlockCounts:
-    """Return total less good, for blocks that have both: a missing series isn't zero."""
-    both = {index: total for index, total in totals.items() if index in goods}
-    return _BlockCounts(both or None, goods=goods, lagging=lagging)
 
 
 def _means(answers: Answers, version: VersionKey, gauge: Gauge) -> tuple[Mean, ...]:
-    unanswered = answers.unanswered(
-        INDICATOR_QUERIES[IndicatorKind.GAUGE], ProductKey(*version[:2])
-    )
+    kinds = frozenset({QueryKind.GAUGES})
+    unanswered = answers.unanswered(kinds, ProductKey(*version[:2]))
     rows = answers.table(QueryKind.GAUGES)
-    values = rows.get((*version, gauge.metric, Fact.MEAN), NOTHING)
-    ages = rows.get((*version, gauge.metric, Fact.AGE), NOTHING)
+    values = rows.get((*version, gauge.metric, Fact.MEAN), NO_VALUES)
+    ages = rows.get((*version, gauge.metric, Fact.AGE), NO_VALUES)
     return tuple(
         Mean(index, Quality.UNAVAILABLE, nan)
         if index in unanswered
@@ -415,17 +313,5 @@ def _mean(index: int, value: float | None, age: float | None, gauge: Gauge) -> M
 
 
 def _value(answers: Answers, kind: QueryKind, labels: Labels) -> float | None:
-    value = answers.table(kind).get(labels, NOTHING).get(answers.indexes[-1])
+    value = answers.table(kind).get(labels, NO_VALUES).get(answers.indexes[-1])
     return value if value is not None and isfinite(value) else None
-
-
-def _sum(rows: Iterable[Values | None]) -> Values | None:
-    """Add up values by block; None if there is no row."""
-    present = [row for row in rows if row is not None]
-    if len(present) <= 1:
-        return next(iter(present), None)
-    total: dict[int, float] = defaultdict(float)
-    for row in present:
-        for index, value in row.items():
-            total[index] += value
-    return dict(total)

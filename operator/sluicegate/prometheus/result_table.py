@@ -10,11 +10,9 @@ from sluicegate.prometheus.metrics import ROWS_SKIPPED
 from sluicegate.prometheus.targets import ProductKey, identity
 from sluicegate.slo import metric_names as names
 from sluicegate.slo.client_errors import classify_response
+from sluicegate.slo.indicators import Labels, Values
 from sluicegate.slo.queries import BY_PREDICTION, BY_VERSION, OUTCOMES, QueryKind
 
-Labels = tuple[str, ...]
-Values = dict[int, float]
-"""Values by block index."""
 Table = dict[Labels, Values]
 """Values by the labels that `LABELS` lists for the query."""
 

@@ -5,7 +5,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
-from sluicegate.prometheus.result_table import Labels, Table
+from sluicegate.prometheus.result_table import Table
+from sluicegate.slo.indicators import Labels
 from sluicegate.slo.queries import Fact
 
 STALE_INTERVALS: Final = 2

@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from sluicegate.prometheus.result_table import WITHOUT_VERSION, Labels, Table
+from sluicegate.prometheus.result_table import WITHOUT_VERSION, Table
 from sluicegate.prometheus.targets import Target
+from sluicegate.slo.indicators import Labels
 from sluicegate.slo.queries import QueryKind
 
 

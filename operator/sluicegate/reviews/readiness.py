@@ -7,7 +7,7 @@ from sluicegate.api.accountability import RiskClass
 from sluicegate.api.product import DataProductSpec
 from sluicegate.api.product_info import PRODUCT_MANAGER
 from sluicegate.api.review import CheckState, Cycle, Exemption, ReadinessCheck, ReviewCheck
-from sluicegate.api.slos import IndicatorKind
+from sluicegate.slo.indicators import INDICATORS
 
 LEAST_DAYS: Final = 183
 """Six months, for which a deployer of a model keeps its records (EU AI Act, article 26)."""
@@ -24,7 +24,7 @@ def checks(spec: DataProductSpec) -> tuple[Missing, ...]:
     told = spec.description
     carded = told is not None and bool(told.purpose and told.limitations and told.usage)
     linked = {one.type for one in spec.links}
-    judged = any(one.indicator.kind is IndicatorKind.OUTCOMES for one in spec.slos)
+    judged = any(INDICATORS[one.indicator.kind].from_truths for one in spec.slos)
     pinned = "@sha256:" in (spec.serving.runtime_image or "")
     cycle = spec.review
     kept = cycle is not None and cycle.keep * _DAYS[cycle.every] >= LEAST_DAYS

@@ -7,7 +7,7 @@ from math import ceil, sqrt
 from statistics import quantiles
 from typing import Final
 
-from sluicegate.api.slos import CanaryEvidence, IndicatorKind
+from sluicegate.api.slos import CanaryEvidence
 from sluicegate.policy.canary.pace import LabelPace
 from sluicegate.policy.canary.rollout_defaults import longest_seconds
 from sluicegate.policy.model.terms import Terms
@@ -17,7 +17,6 @@ LEAST_PAST_BLOCKS: Final = 30
 SECONDS_PER_HOUR: Final = 3_600
 BLOCKS_PER_DECILE: Final = 10
 MOST_BLOCKS: Final = 1_000
-_REQUESTS: Final = frozenset({IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY})
 
 
 class SimulatedVerdict(IntEnum):
@@ -170,7 +169,7 @@ def scenario_of(terms: Terms, imagined: Imagined) -> Scenario:
     for slo in terms.deciding:
         if slo.gauge is not None:
             continue
-        by_requests = slo.kind in _REQUESTS
+        by_requests = slo.definition.about_requests
         rate = imagined.requests_per_minute if by_requests else imagined.labels_per_minute
         delay = 0 if by_requests else ceil(imagined.label_delay_minutes / minutes)
         streams.append(

@@ -7,7 +7,7 @@ from typing import Any, Final
 import yaml
 
 from sluicegate.api.product import DataProduct
-from sluicegate.api.slos import IndicatorKind
+from sluicegate.slo.indicators import INDICATORS
 from sluicegate_service.bentos import Bento
 from sluicegate_service.findings import Finding
 
@@ -21,7 +21,7 @@ def product_findings(product: DataProduct) -> Iterator[Finding]:
     """What a product alone tells: what it asks for and can't have."""
     spec = product.spec
     slos = [slo.name for slo in spec.slos]
-    truth = [slo.name for slo in spec.slos if slo.indicator.kind is IndicatorKind.OUTCOMES]
+    truth = [slo.name for slo in spec.slos if INDICATORS[slo.indicator.kind].from_truths]
     if truth and spec.serving.feedback is None:
         yield Finding.error(
             "spec.serving.feedback",

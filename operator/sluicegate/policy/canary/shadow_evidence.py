@@ -10,7 +10,6 @@ from typing import Final
 
 from sluicegate.api.base import number
 from sluicegate.api.shadow import ShadowEvidence, ShadowStatus
-from sluicegate.api.slos import IndicatorKind
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase
 from sluicegate.policy.model.terms import SloTerms, Terms
@@ -35,7 +34,7 @@ def is_scored(terms: Terms, slo: SloTerms) -> bool:
 
     Of mirrored requests outcomes are: an event, as a click, may be what the answer brought about.
     """
-    scored = terms.mirrored is None or slo.kind is IndicatorKind.OUTCOMES
+    scored = terms.mirrored is None or slo.definition.from_truths
     return scored and slo.measures_quality and slo.deciding and not is_implicit(slo)
 
 

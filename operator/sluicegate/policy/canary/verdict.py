@@ -14,7 +14,7 @@ from typing import Final
 from sluicegate.api.baseline import Baseline, Baselines, BaselineSource
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.slos import CanaryEvidence, IndicatorKind
+from sluicegate.api.slos import CanaryEvidence
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence
@@ -106,7 +106,8 @@ def pods_are_unhealthy(case: CanaryCase) -> Rollback | None:
 def an_slo_is_worse(case: CanaryCase) -> Rollback | None:
     """An SLO is sure that the candidate is worse; a busy node excuses latency alone."""
     busy = case.facts.canary_node_busy
-    own = [slo for slo in case.assessment.slos if not (busy and _is_latency(slo))]
+    slos = case.assessment.slos
+    own = [slo for slo in slos if not (busy and slo.terms.definition.explained_by_cpu)]
     worst = max(own, key=lambda s: s.evidence.roll_back - s.roll_back_at, default=None)
     if worst is None or not worst.speaks_against:
         return None
@@ -179,10 +180,6 @@ def its_node_is_busy(case: CanaryCase) -> Inconclusive | None:
         numbers=numbers_of(slow),
         candidate=case.candidate.release,
     )
-
-
-def _is_latency(slo: SloEvidence) -> bool:
-    return slo.terms.kind is IndicatorKind.LATENCY
 
 
 def _back(

@@ -11,7 +11,6 @@ from typing import Final
 
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
-from sluicegate.api.slos import IndicatorKind
 from sluicegate.api.status import CheckVerdict
 from sluicegate.api.versions import Version
 from sluicegate.policy.diagnosis.symptoms import Symptoms
@@ -136,8 +135,7 @@ def pods_are_unhealthy(symptoms: Symptoms) -> CheckResult:
 
 def node_is_busy(symptoms: Symptoms) -> CheckResult:
     """A node that is overloaded by others makes any version slow, and the one before it too."""
-    latency = symptoms.worst.terms.kind is IndicatorKind.LATENCY
-    if not latency:
+    if not symptoms.worst.terms.definition.explained_by_cpu:
         return _finding(Reason.NODE_BUSY, objects=False, message="is for other indicators")
     busy = symptoms.facts.node_busy
     text = "a pod waits for CPU on its node, though it uses no more than it requests"
@@ -147,7 +145,7 @@ def node_is_busy(symptoms: Symptoms) -> CheckResult:
 
 def containers_are_at_their_limits(symptoms: Symptoms) -> CheckResult:
     """Throttled or short of status: resources, not the model. Only latency depends on knowing."""
-    if symptoms.worst.terms.kind is not IndicatorKind.LATENCY:
+    if not symptoms.worst.terms.definition.explained_by_cpu:
         return _finding(Reason.CPU_THROTTLED, objects=False, message="is for other indicators")
     facts = symptoms.facts
     if facts.cpu_throttled:
@@ -162,7 +160,7 @@ def containers_are_at_their_limits(symptoms: Symptoms) -> CheckResult:
 
 def traffic_is_far_above_normal(symptoms: Symptoms) -> CheckResult:
     """Each pod serves a multiple of what it is known to serve well."""
-    if symptoms.worst.terms.kind not in {IndicatorKind.LATENCY, IndicatorKind.AVAILABILITY}:
+    if not symptoms.worst.terms.definition.about_requests:
         return _finding(Reason.TRAFFIC_ANOMALY, objects=False, message="is for other indicators")
     load = symptoms.load
     if load is None:
@@ -236,13 +234,6 @@ def diagnose(symptoms: Symptoms, checks: tuple[Check, ...]) -> DiagnosisResult:
             return DiagnosisResult(
                 symptoms.worst.terms.name, finding.check, finding.message, tuple(findings)
             )
-    cause, message = _what_remains(symptoms.worst.terms.kind)
-    return DiagnosisResult(symptoms.worst.terms.name, cause, message, tuple(findings))
-
-
-def _what_remains(kind: IndicatorKind) -> tuple[Reason, str]:
-    if kind is IndicatorKind.AVAILABILITY:
-        return Reason.AVAILABILITY_ONLY, "requests fail, which a training does not fix"
-    if kind is IndicatorKind.LATENCY:
-        return Reason.MODEL_TOO_SLOW, "no cause outside the model was found: it became too slow"
-    return Reason.MODEL_DECAY, "no cause outside the model was found: it no longer fits its data"
+    terms = symptoms.worst.terms
+    cause, message = terms.definition.remaining_cause, terms.definition.remaining_text
+    return DiagnosisResult(terms.name, cause, message, tuple(findings))

@@ -28,8 +28,9 @@ from sluicegate.policy.model.observed import (
     TrainingResult,
 )
 from sluicegate.slo.blocks import BlockValue, Quality, Series
-from sluicegate.slo.by_market import indicator_label, market_series
+from sluicegate.slo.by_market import market_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.slo.indicators import INDICATORS
 from sluicegate.slo.means import Means
 from sluicegate.slo.pod_seconds import POD_SECONDS
 from sluicegate.stats.counts import Count
@@ -200,7 +201,7 @@ def _markets(
     """Blocks of the stable version, by SLO and market; of those with any event."""
     found: dict[str, dict[str, Series]] = {}
     for slo in spec.slos if spec.serving.market else ():
-        if indicator_label(slo.name, slo.indicator):
+        if INDICATORS[slo.indicator.kind].market_label(slo.name, slo.indicator):
             for market in (*spec.markets, OTHER):
                 series = store.series(stable, market_series(slo.name, market))
                 if series is not None and series.had_events:

@@ -31,13 +31,13 @@ from sluicegate.api.slos import (
 )
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.slo.burn_rate import FAST, SLOW, Row, Threshold, thresholds
+from sluicegate.slo.indicators import INDICATORS, IndicatorDefinition
 from sluicegate.stats.calendar import CLOCK, HOUR_SECONDS, Calendar
 from sluicegate.stats.intervals import least_total
 from sluicegate.stats.paired import Pairs
 
 DROPS_IN_BUDGET: Final = 2
 """Without `maxDrop`, half of what the objective allows is the drop that matters."""
-_REQUEST_KINDS: Final = frozenset({IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY})
 RECENT_FAST, RECENT_SLOW = 12, 24
 """Blocks of the window that is shown: an hour and two at blocks of five minutes."""
 _UNREAD: Final = {"canary_evidence", "seasonality"}
@@ -109,6 +109,11 @@ class SloTerms:
     def subject(self) -> str:
         """Its name in a sentence about the share of good events: a latency that falls is no good news."""
         return self.name if self.threshold is None else f"{self.name} within {self.threshold} ms"
+
+    @property
+    def definition(self) -> IndicatorDefinition:
+        """How indicators of its kind are evaluated."""
+        return INDICATORS[self.kind]
 
     @property
     def deciding(self) -> bool:
@@ -300,7 +305,8 @@ def _drop(slo: Slo) -> float:
 
 def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
     kind, allowed = slo.indicator.kind, slo.allowed_bad
-    fast = kind in _REQUEST_KINDS
+    definition = INDICATORS[kind]
+    fast = definition.about_requests
     lag_blocks = ceil(slo.indicator.lag_seconds / calendar.block_seconds)
     gauge = slo.indicator.gauge
     drop = _drop(slo)
@@ -315,7 +321,7 @@ def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
         allowed_bad=allowed,
         drop=drop,
         drop_given=slo.drop is not None,
-        margin=_margin(slo, kind, drop),
+        margin=_margin(slo, definition, drop),
         margin_given=slo.regression is not None,
         lag_blocks=lag_blocks,
         thresholds=_thresholds(FAST if fast else SLOW, allowed, lag_blocks),
@@ -329,7 +335,7 @@ def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
         hash=_short_hash(f"{indicator}|{slo.max_drop}|{slo.max_regression}"),
         indicator_hash=_short_hash(indicator),
         calendar=calendar,
-        without_feedback=kind is IndicatorKind.OUTCOMES and not takes_truths,
+        without_feedback=definition.from_truths and not takes_truths,
         threshold=None
         if slo.indicator.latency is None
         else slo.indicator.latency.threshold_milliseconds,
@@ -347,7 +353,7 @@ def _thresholds(
     return thresholds(rows, allowed)
 
 
-def _margin(slo: Slo, kind: IndicatorKind, drop: float) -> float:
+def _margin(slo: Slo, definition: IndicatorDefinition, drop: float) -> float:
     """δ: as given, else half of maxDrop as given, else the objective's share; a gauge's in its unit."""
     if slo.regression is not None:
         margin = slo.regression
@@ -355,8 +361,8 @@ def _margin(slo: Slo, kind: IndicatorKind, drop: float) -> float:
         margin = slo.drop / DROPS_IN_BUDGET
     else:
         allowed = slo.allowed_bad or drop
-        margin = allowed if kind is IndicatorKind.AVAILABILITY else allowed / 2
-    return margin if kind is IndicatorKind.GAUGE else min(margin, MOST_MARGIN)
+        margin = allowed * definition.margin_share
+    return min(margin, MOST_MARGIN) if definition.is_share else margin
 
 
 def _short_hash(text: str) -> str:

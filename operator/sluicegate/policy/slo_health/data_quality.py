@@ -12,7 +12,6 @@ from typing import Final
 
 from sluicegate.api.engine import SloRecord
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.slos import IndicatorKind
 from sluicegate.api.versions import Version
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.blocks import Quality, Series
@@ -89,7 +88,7 @@ def _are_overdue(view: View) -> bool:
     """Whether the version has served for so long that labels should have come."""
     terms = view.terms
     late = view.now - view.since > terms.calendar.blocks(LABEL_HOURS)
-    return terms.kind is IndicatorKind.OUTCOMES and late
+    return terms.definition.from_truths and late
 
 
 def still_warming_up(view: View) -> Reason | None:

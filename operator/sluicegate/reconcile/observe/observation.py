@@ -6,7 +6,6 @@ from typing import Final
 
 from sluicegate.api.names import ConditionReason, DecisionReason
 from sluicegate.api.product import DataProduct, DataProductSpec
-from sluicegate.api.slos import IndicatorKind
 from sluicegate.api.status import DataProductStatus, DependencyStatus
 from sluicegate.api.versions import VersionBase
 from sluicegate.conditions import Finding
@@ -21,6 +20,7 @@ from sluicegate.reconcile.observe.job_wait import JobWait, wait_of
 from sluicegate.reconcile.routes.gateway_state import GatewayState
 from sluicegate.reconcile.traffic.allocation import FULL
 from sluicegate.reconcile.traffic.split_verification import Split, VerificationLevel
+from sluicegate.slo.indicators import INDICATORS
 
 _ASKED: Final = frozenset(
     {
@@ -44,7 +44,7 @@ _UNLABELLED: Final = frozenset(
 
 def lacks_labels(spec: DataProductSpec, status: DataProductStatus) -> bool:
     """Whether feedback is set and no label is counted, of one of its service levels at least."""
-    names = {slo.name for slo in spec.slos if slo.indicator.kind is IndicatorKind.OUTCOMES}
+    names = {slo.name for slo in spec.slos if INDICATORS[slo.indicator.kind].from_truths}
     if spec.serving.feedback is None or not names:
         return False
     judged = [slo for slo in status.slos if slo.name in names]
