@@ -1,1 +1,4 @@
-"""The commands of `sluicegate`, one module each in the room of their reader; they parse arguments, call, and print."""
+"""The commands of `sluicegate`, one module each in the room of their reader.
+
+They parse arguments, call, and print.
+"""

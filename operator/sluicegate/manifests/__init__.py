@@ -1,1 +1,1 @@
-"""Kubernetes objects of a product: one pure builder a kind."""
+"""Kubernetes objects of a product: one pure builder for each kind."""

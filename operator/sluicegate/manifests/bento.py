@@ -1,4 +1,4 @@
-"""How a bento gets into a pod: mounted as an image volume, or fetched by an init container."""
+"""Bentos in pods: mounted as an image volume, or fetched by an init container."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -13,13 +13,13 @@ _CLAIM_SCHEME: Final = "pvc://"
 
 
 def is_fetched(image: str) -> bool:
-    """Whether a bento's identity is an archive's address rather than an image."""
+    """Return whether a bento is identified by an archive's address rather than by an image."""
     return "://" in image
 
 
 @dataclass(frozen=True, slots=True)
 class BentoPlace:
-    """Where a bento lies in a pod: its mount path, and the names of its volumes and of its fetch."""
+    """Place of a bento in a pod: its mount path, and the names of its volumes and init container."""
 
     path: str = BENTO_PATH
     volume: str = "bento"
@@ -28,16 +28,16 @@ class BentoPlace:
 
     @property
     def mount(self) -> Manifest:
-        """The bento, read-only."""
+        """Read-only mount of the bento."""
         return {"name": self.volume, "mountPath": self.path, "readOnly": True}
 
 
 SERVED: Final = BentoPlace()
-"""The one bento of a server, or of a training."""
+"""Place of the only bento of a server, or of a training."""
 
 
 def bento_volume(version: VersionBase, place: BentoPlace = SERVED) -> Manifest:
-    """The volume that holds the bento."""
+    """Return the volume that holds the bento."""
     if is_fetched(version.image):
         return {"name": place.volume, "emptyDir": {}}
     reference = {"reference": version.image, "pullPolicy": "IfNotPresent"}
@@ -45,7 +45,7 @@ def bento_volume(version: VersionBase, place: BentoPlace = SERVED) -> Manifest:
 
 
 def fetch_volumes(version: VersionBase, place: BentoPlace = SERVED) -> list[Manifest]:
-    """The claim that the archive lies on, when it lies on one."""
+    """Return the volume of the claim that holds the archive, if there is one."""
     if not version.image.startswith(_CLAIM_SCHEME):
         return []
     claim = version.image.removeprefix(_CLAIM_SCHEME).partition("/")[0]
@@ -55,7 +55,7 @@ def fetch_volumes(version: VersionBase, place: BentoPlace = SERVED) -> list[Mani
 def fetch_containers(
     product: DataProduct, version: VersionBase, place: BentoPlace = SERVED
 ) -> list[Manifest]:
-    """The init container that fetches an archive and checks its sha256; none for an image."""
+    """Return the init container that fetches an archive and checks its sha256; none for an image."""
     if not is_fetched(version.image):
         return []
     url, _, checksum = version.image.partition("#sha256:")

@@ -1,4 +1,4 @@
-"""What all children share: metadata, labels, owner, and the hash that shows a change."""
+"""Common parts of all children: metadata, labels, owner, and the hash that shows a change."""
 
 import hashlib
 import json
@@ -9,16 +9,16 @@ from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
 
 Manifest = dict[str, Any]
-"""An object as server-side apply takes it: only fields that we have an opinion on."""
+"""An object for server-side apply, with only the fields that the operator owns."""
 
 HTTP_PORT: Final = 3000
 METRICS_PORT: Final = 3001
-"""Metrics and probes; no Service and no route leads there."""
+"""Port of metrics and probes; no Service and no route has it."""
 _HASH_LENGTH: Final = 16
 
 
 def labels(product: DataProduct, component: Component, version: str = "") -> dict[str, str]:
-    """Labels of a child; `version` where it belongs to one version."""
+    """Return the labels of a child; `version` if it belongs to one version."""
     name = product.metadata.name
     shared = {
         names.LABEL_PRODUCT: name,
@@ -39,10 +39,10 @@ def metadata(
     labels: dict[str, str],
     annotations: dict[str, str] | None = None,
 ) -> Manifest:
-    """Metadata of a child that is owned by the product and goes with it.
+    """Return the metadata of a child that is owned by the product and deleted with it.
 
-    The owner reference has no blockOwnerDeletion: it would need a right on the product's
-    finalizers, and nothing here has to wait.
+    The owner reference has no blockOwnerDeletion: it would need a permission on the product's
+    finalizers, and no deletion has to wait.
     """
     return without_empty(
         {
@@ -66,7 +66,7 @@ def metadata(
 
 
 def pods_of(product: DataProduct, revision: str | None = None) -> dict[str, str]:
-    """The selector of a product's serving pods, of one version or of all of them."""
+    """Return the selector of a product's serving pods, of one version or of all of them."""
     every = {
         names.LABEL_PRODUCT: product.metadata.name,
         names.LABEL_COMPONENT: str(Component.SERVER),
@@ -75,18 +75,18 @@ def pods_of(product: DataProduct, revision: str | None = None) -> dict[str, str]
 
 
 def sealed(manifest: Manifest) -> Manifest:
-    """The manifest with the hash of itself: a field that is dropped later shows as a change."""
+    """Return the manifest with its own hash: a field that is removed later shows as a change."""
     body = manifest["metadata"]
     annotations = body.get("annotations", {}) | {names.ANNOTATION_INPUTS_HASH: digest(manifest)}
     return manifest | {"metadata": body | {"annotations": annotations}}
 
 
 def digest(value: object) -> str:
-    """A short hash of JSON data, whatever the order of its keys."""
+    """Return a short hash of JSON data, independent of the order of its keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
 
 
 def without_empty(part: Manifest) -> Manifest:
-    """The part without what says nothing: None, and empty strings, lists and maps."""
+    """Remove empty values: None, and empty strings, lists and maps."""
     return {key: value for key, value in part.items() if value not in (None, "", [], {}, ())}

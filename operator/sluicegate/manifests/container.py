@@ -1,4 +1,4 @@
-"""What every container of ours has: the restricted profile, scratch space, BentoML's variables."""
+"""Common parts of all containers: the restricted profile, writable directories, BentoML's variables."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,11 @@ from sluicegate.manifests.common import Manifest, without_empty
 BENTO_PATH: Final = "/bento"
 HOME_PATH: Final = "/var/lib/bentoml"
 USER_ID: Final = 1034
-"""BentoML's own images run as this user; any number but 0 would do."""
+"""User of BentoML's own images; any number but 0 would do."""
 
 
 def pod_security() -> Manifest:
-    """The pod's half of the restricted profile."""
+    """Return the pod's part of the restricted profile."""
     return {
         "runAsNonRoot": True,
         "runAsUser": USER_ID,
@@ -26,7 +26,7 @@ def pod_security() -> Manifest:
 
 
 def container_security() -> Manifest:
-    """The container's half of the restricted profile, and a root that can't be written."""
+    """Return the container's part of the restricted profile, with a read-only root."""
     return {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -44,7 +44,7 @@ def container(
     mounts: Sequence[Manifest],
     **others: object,
 ) -> Manifest:
-    """A container of ours, without the fields that are empty."""
+    """Return a container, without empty fields."""
     return without_empty(
         {
             "name": name,
@@ -61,7 +61,7 @@ def container(
 
 
 def bento_environment(product: DataProduct, resources: Resources) -> dict[str, str]:
-    """Variables that BentoML needs in any pod of ours."""
+    """Return the variables that BentoML needs in any pod."""
     return {
         "SLUICEGATE_PRODUCT": product.metadata.name,
         "SLUICEGATE_NAMESPACE": product.metadata.namespace,
@@ -77,7 +77,7 @@ def bento_environment(product: DataProduct, resources: Resources) -> dict[str, s
 
 
 def environment(ours: Mapping[str, str], theirs: Sequence[EnvVar]) -> list[Manifest]:
-    """The variables of a container: the user's win, as names that are ours alone are refused."""
+    """Return the variables of a container; the user's have precedence, as reserved names are refused."""
     own = [{"name": name, "value": value} for name, value in ours.items()]
     given = {variable.name for variable in theirs}
     return [item for item in own if item["name"] not in given] + [
@@ -86,10 +86,10 @@ def environment(ours: Mapping[str, str], theirs: Sequence[EnvVar]) -> list[Manif
 
 
 def _as_stored(variable: EnvVar) -> Manifest:
-    """A variable as the API server keeps it.
+    """Return a variable as the API server stores it.
 
-    It adds a version to a fieldRef, which is one value to it, so that the field would count as
-    changed indefinitely.
+    The server adds a version to a fieldRef, so that the field would otherwise count as changed
+    in every pass.
     """
     item = variable.to_dict()
     if variable.value_from is not None and variable.value_from.field_ref is not None:
@@ -98,12 +98,12 @@ def _as_stored(variable: EnvVar) -> Manifest:
 
 
 def scratch_volumes() -> list[Manifest]:
-    """What a pod may write to."""
+    """Return the writable volumes of a pod."""
     return [{"name": "home", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]
 
 
 def scratch_mounts() -> list[Manifest]:
-    """Where it may write."""
+    """Return the mounts of the writable volumes."""
     return [
         {"name": "home", "mountPath": HOME_PATH},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of the pod's own
@@ -111,6 +111,6 @@ def scratch_mounts() -> list[Manifest]:
 
 
 def _threads(resources: Resources) -> int:
-    """Threads of numeric libraries: as many as there are CPUs asked for, at least one."""
+    """Return the threads of numeric libraries: as many as requested CPUs, at least one."""
     cpu = resources.requests.get("cpu") or resources.limits.get("cpu") or "1"
     return max(1, math.ceil(amount(cpu)))

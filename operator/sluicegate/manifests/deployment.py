@@ -1,4 +1,4 @@
-"""The Deployment of one version: promotion moves weights between these and restarts nothing."""
+"""The Deployment of one version: a promotion changes weights between Deployments and restarts no pod."""
 
 from sluicegate.api import names
 from sluicegate.api.names import Component
@@ -13,10 +13,9 @@ from sluicegate.manifests.version_annotations import memory_annotations
 def build_deployment(
     product: DataProduct, version: VersionBase, *, replicas: int | None
 ) -> Manifest:
-    """The Deployment of a version.
+    """Return the Deployment of a version.
 
-    `replicas` is None while an autoscaler owns the number: a field that we don't apply is a
-    field that we don't own.
+    `replicas` is None while an autoscaler owns the number: a field that isn't applied isn't owned.
     """
     annotations = memory_annotations(version)
     template = build_pod_template(product, version)

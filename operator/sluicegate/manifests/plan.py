@@ -1,4 +1,4 @@
-"""All children that a product leads to, before anything is observed of it."""
+"""All children of a product, before anything is observed of it."""
 
 from typing import Final
 
@@ -24,11 +24,11 @@ from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.settings import Settings
 
 EXAMPLE_TRIGGER: Final = "0" * TRIGGER_LENGTH
-"""A real one names the need for a training, and there is none yet."""
+"""Placeholder for the trigger of a training, of which there is none yet."""
 
 
 def spec_version(product: DataProduct, runtime_image: str) -> VersionBase:
-    """The version that spec.model stands for, in this runtime."""
+    """Return the version of spec.model in this runtime."""
     bento = product.spec.model.bento
     return VersionBase(
         version=bento.version,
@@ -43,7 +43,7 @@ def spec_version(product: DataProduct, runtime_image: str) -> VersionBase:
 def first_children(
     product: DataProduct, version: VersionBase, settings: Settings
 ) -> list[Manifest]:
-    """What is applied for a product whose first version takes all of the traffic."""
+    """Return the manifests of a product whose first version receives all of the traffic."""
     spec = product.spec
     children = [
         build_deployment(product, version, replicas=spec.serving.base_replicas),
@@ -63,7 +63,7 @@ def first_children(
 
 
 def example_training(product: DataProduct, version: VersionBase) -> list[Manifest]:
-    """The Jobs that a person's request, and the shadow phase of its result, would start."""
+    """Return the Jobs that a retrain request, and the shadow phase of its result, would start."""
     shadow = product.spec.rollout.shadow
     scored = (
         []
@@ -84,6 +84,6 @@ def example_training(product: DataProduct, version: VersionBase) -> list[Manifes
 
 
 def _example(product: DataProduct, version: VersionBase) -> ShadowInterval:
-    """An interval in which the version would be compared with itself."""
+    """Return an interval in which the version would be compared with itself."""
     name = shadow_job_name(product.metadata.name, version.revision, 0, 1)
     return ShadowInterval(name=name, stable=version, candidate=version, since=0, until=0)

@@ -1,8 +1,8 @@
-"""The pod that serves one version: a runtime image, a bento mounted read-only, nothing else writable.
+"""The pod that serves one version: a runtime image and a bento mounted read-only.
 
-What is set here and why was measured with BentoML 1.4.40: the home and temporary directories
-must be writable, BENTOML_CONTAINERIZED makes a failing worker end the pod instead of looping,
-and new connections hang while it drains, so an ending pod keeps serving for a moment.
+The settings were measured with BentoML 1.4.40: the home and temporary directories must be writable,
+BENTOML_CONTAINERIZED makes a failing worker end the pod instead of looping, and new connections
+hang while it drains, so a terminating pod keeps serving for some seconds.
 """
 
 import json
@@ -40,19 +40,19 @@ from sluicegate.manifests.names import candidate_name
 
 FEEDBACK_PATH: Final = "/var/run/sluicegate/feedback"
 DRAIN_SECONDS: Final = 5
-"""Grace beyond preStop and the longest request."""
+"""Seconds of grace beyond preStop and the longest request."""
 
 NOT_IN_PODS: Final = frozenset(
     {"replicas", "autoscaling", "runtime_image", "progress_deadline_seconds"}
 )
-"""Fields of `serving` that don't show in a pod, or are hashed as the version's own."""
+"""Fields of `serving` that don't affect a pod, or are hashed with the version's own fields."""
 ADDED_LATER: Final = frozenset({"max_request_bytes", "market"})
-"""Fields that `serving` didn't always have: each is hashed only where it is set, else the release
-that brought it would restart every pod."""
+"""Fields that were added to `serving` later: each is hashed only if it is set; otherwise the
+release that added it would restart every pod."""
 
 
 def build_pod_template(product: DataProduct, version: VersionBase) -> Manifest:
-    """The pod template of a version. Equal inputs (see inputs_hash) give an equal template."""
+    """Build the pod template of a version. Equal inputs (see inputs_hash) give an equal template."""
     serving = product.spec.serving
     pod_labels = labels(product, Component.SERVER, version.version) | pods_of(
         product, version.revision
@@ -84,7 +84,7 @@ def build_pod_template(product: DataProduct, version: VersionBase) -> Manifest:
 
 
 def inputs_hash(product: DataProduct, version: VersionBase) -> str:
-    """Hash of everything in the spec that a version's pod template is rendered from.
+    """Return the hash of all fields of the spec that a version's pod template is rendered from.
 
     A live Deployment's template is rendered again only when this changes, so that an upgrade
     of the operator restarts no pod.
@@ -112,7 +112,7 @@ def _default(serving: Serving, name: str) -> object:
 
 
 def grace_seconds(product: DataProduct) -> int:
-    """How long a pod may take to end: it still answers, finishes its requests, and goes."""
+    """Return the longest duration of a pod's termination: it still answers, and completes its requests."""
     serving = product.spec.serving
     return serving.pre_stop_seconds + serving.request_timeout_seconds + DRAIN_SECONDS
 
@@ -168,12 +168,12 @@ def _candidate_url(product: DataProduct) -> str:
 
 
 def _feedback_environment(product: DataProduct) -> dict[str, str]:
-    wanted = product.spec.serving.feedback is not None
-    return {"SLUICEGATE_FEEDBACK_DIRECTORY": FEEDBACK_PATH} if wanted else {}
+    has_feedback = product.spec.serving.feedback is not None
+    return {"SLUICEGATE_FEEDBACK_DIRECTORY": FEEDBACK_PATH} if has_feedback else {}
 
 
 def markets_of(product: DataProduct) -> dict[str, Any]:
-    """What the library for services needs to count by market."""
+    """Return the settings by which the library counts by market."""
     source = product.spec.serving.market
     assert source is not None
     latencies = (slo.indicator.latency for slo in product.spec.slos)
@@ -194,7 +194,7 @@ def _bucket_override(product: DataProduct, version: VersionBase) -> str:
 
 
 def _mounts(product: DataProduct) -> list[Manifest]:
-    """Of the server and of the check before it, which says what the feedback Secret lacks."""
+    """Return the mounts of the server and of the check before it, which reports a faulty feedback Secret."""
     mounts = [SERVED.mount, *scratch_mounts()]
     if product.spec.serving.feedback:
         mounts.append({"name": "feedback", "mountPath": FEEDBACK_PATH, "readOnly": True})
@@ -214,9 +214,9 @@ def _volumes(product: DataProduct, version: VersionBase) -> list[Manifest]:
 
 
 def _runtime_check(product: DataProduct, version: VersionBase) -> Manifest:
-    """Compares the bento with runtime and spec: what doesn't fit is one clear message.
+    """Return the init container that compares the bento with runtime and spec, with one clear message.
 
-    It says what the feedback Secret lacks, too, which keeps no pod from serving.
+    It also reports what the feedback Secret lacks; the pod serves nevertheless.
     """
     resources = product.spec.serving.resources
     return container(
@@ -227,7 +227,7 @@ def _runtime_check(product: DataProduct, version: VersionBase) -> Manifest:
         mounts=_mounts(product),
         env=environment(
             bento_environment(product, resources)
-            # An older runtime doesn't know the variable, and goes on as ever.
+            # An older runtime ignores the variable.
             | {"SLUICEGATE_ENTRY_SERVICE": version.service}
             | _feedback_environment(product),
             (),

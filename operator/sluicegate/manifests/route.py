@@ -1,4 +1,4 @@
-"""The HTTPRoute of a product: the user's rules, with our weights in each of them."""
+"""The HTTPRoute of a product: the user's rules, with the operator's weights in each of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Backend:
 
 
 def build_route(product: DataProduct, route: Route, backends: Sequence[Backend]) -> Manifest:
-    """The HTTPRoute that splits the product's requests between `backends`."""
+    """Build the HTTPRoute that splits the product's requests between `backends`."""
     return sealed(
         {
             "apiVersion": "gateway.networking.k8s.io/v1",
@@ -63,12 +63,12 @@ def _rules(route: Route) -> list[Manifest]:
 
 
 def _rule(rule: Manifest) -> Manifest:
-    """A rule of the spec; without matches it takes everything, which is written out."""
+    """Return a rule of the spec; one without matches gets a match of all requests."""
     return without_empty(rule | {"matches": rule.get("matches") or [_EVERYTHING]})
 
 
 def _strip(prefix: str) -> list[Manifest]:
-    """The filter that hides the prefix from the service; none is needed at the root."""
+    """Return the filter that removes the prefix before the service; none is needed at the root."""
     if prefix == "/":
         return []
     path = {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}

@@ -1,4 +1,4 @@
-"""What keeps enough pods: a disruption budget, and an autoscaler when the spec asks for one."""
+"""Availability of pods: a disruption budget, and an autoscaler if the spec has one."""
 
 from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
@@ -9,12 +9,12 @@ from sluicegate.manifests.names import version_name
 
 
 def needs_disruption_budget(product: DataProduct) -> bool:
-    """Whether the product has more than one pod, so that one at a time may be asked to go."""
+    """Return whether the product has more than one pod, so that one at a time may be evicted."""
     return product.spec.serving.base_replicas > 1
 
 
 def build_disruption_budget(product: DataProduct) -> Manifest:
-    """Of all serving pods of the product, one at a time may be evicted."""
+    """Build the budget by which one serving pod of the product at a time may be evicted."""
     return sealed(
         {
             "apiVersion": "policy/v1",
@@ -32,10 +32,10 @@ def build_disruption_budget(product: DataProduct) -> Manifest:
 def build_autoscaler(
     product: DataProduct, stable: VersionBase, autoscaling: Autoscaling, *, floor: int = 0
 ) -> Manifest:
-    """The one autoscaler of a product: it sizes the stable version.
+    """Build the only autoscaler of a product: it scales the stable version.
 
-    `floor` is how many pods stable needs at least while another version takes traffic from it, as
-    it must be able to take all of it back at once.
+    `floor` is the least number of stable's pods while another version receives traffic, as a
+    rollback gives stable all of it at once.
     """
     utilization = autoscaling.target_cpu_utilization_percentage
     target = {"type": "Utilization", "averageUtilization": utilization}

@@ -1,4 +1,4 @@
-"""The Services: one a version, for the route's weights; the product's own; one for mirrored requests."""
+"""The Services: one for each version, for the route's weights; the product's own; one for mirrored requests."""
 
 from sluicegate.api import names
 from sluicegate.api.names import Component
@@ -15,7 +15,7 @@ _PORTS = [{"name": "http", "port": HTTP_PORT, "targetPort": "http", "protocol": 
 def build_version_service(
     product: DataProduct, version: VersionBase, *, kind: ServiceKind
 ) -> Manifest:
-    """The Service that a weight of the route leads to. Its kind can't change once it is there."""
+    """Build the Service of a version, for a weight of the route. Its kind can't change later."""
     headless = {"clusterIP": "None"} if kind is ServiceKind.HEADLESS else {"type": "ClusterIP"}
     return _service(
         product,
@@ -27,10 +27,10 @@ def build_version_service(
 
 
 def build_stable_service(product: DataProduct, revision: str | None) -> Manifest:
-    """The Service named like the product: stable's pods, for callers within the cluster.
+    """Build the Service with the product's name: stable's pods, for callers within the cluster.
 
     With `revision` None it selects the pods of all versions, which splits the traffic by
-    replicas where there is no route.
+    replicas if there is no route.
     """
     return _service(
         product,
@@ -41,9 +41,9 @@ def build_stable_service(product: DataProduct, revision: str | None) -> Manifest
 
 
 def build_candidate_service(product: DataProduct, revision: str) -> Manifest:
-    """The Service that mirrored requests go to: the candidate's pods; with `revision` empty none.
+    """Build the Service for mirrored requests: the candidate's pods; with an empty `revision` none.
 
-    Pods know its name from their start, so a rollout restarts none of them.
+    Pods have its name from their start, so a rollout restarts none of them.
     """
     return _service(
         product,

@@ -1,8 +1,8 @@
 """The Job of a shadow phase: both bentos, and rows that were labelled in one interval.
 
-What the command finds: the bentos at /stable and /candidate, the SLUICEGATE_* variables below, and
-/dev/termination-log, to which it writes one JSON object (see sluicegate_service.shadow). The pod is
-that of trainings: their template, service account and secrets.
+Inputs of the command: the bentos at /stable and /candidate, the SLUICEGATE_* variables below, and
+/dev/termination-log, to which it writes one JSON object (see sluicegate_service.shadow). The pod
+has the template, service account and secrets of trainings.
 """
 
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ CANDIDATE: Final = BentoPlace(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShadowInterval:
-    """What one Job scores.
+    """Versions and interval of one Job.
 
     Attributes
     ----------
     name : of the Job.
     stable, candidate : the versions.
-    since, until : rows whose label came after the one and by the other count, in seconds.
-    most_seconds : that it may take, whatever the product asks for (a setting of the operator).
+    since, until : interval of the labels' times, in seconds, without `since` itself.
+    most_seconds : limit of its duration (a setting of the operator), whatever the product sets.
     """
 
     name: str
@@ -46,7 +46,7 @@ class ShadowInterval:
 
 
 def build_shadow_job(product: DataProduct, shadow: Shadow, interval: ShadowInterval) -> Manifest:
-    """The Job of one interval. Its name says which one, so that it can't start twice."""
+    """Build the Job of one interval. Its name identifies the interval, so that it can't start twice."""
     own_labels = labels(product, Component.TRAINER)
     template = {
         "metadata": {"labels": own_labels},
@@ -62,7 +62,7 @@ def build_shadow_job(product: DataProduct, shadow: Shadow, interval: ShadowInter
 
 
 def _as_ours(merged: Manifest, shadow: Shadow, ours: Manifest) -> Manifest:
-    """A template of trainings with what the shadow phase runs, in the template's image."""
+    """Return a template of trainings with the container of the shadow phase, in the template's image."""
     (container,) = merged["spec"]["containers"]
     (own,) = ours["spec"]["containers"]
     kept = {key: value for key, value in container.items() if key != "args"}

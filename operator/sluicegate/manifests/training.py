@@ -1,6 +1,6 @@
-"""The Job of one training attempt. It is created once and never applied over.
+"""The Job of one training attempt. It is created once and never applied again.
 
-What the training finds: the stable bento at /bento, the SLUICEGATE_* variables below, and
+Inputs of the training: the stable bento at /bento, the SLUICEGATE_* variables below, and
 /dev/termination-log, to which it writes one JSON object (see sluicegate_service.training).
 """
 
@@ -39,19 +39,19 @@ _IGNORE_DISRUPTION: Final = {
     "action": "Ignore",
     "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
 }
-"""A pod that was evicted or preempted isn't the training's fault."""
+"""Rule by which an eviction or preemption of the pod is no failure of the training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One attempt to answer a trigger.
+    """One training attempt for a trigger.
 
     Attributes
     ----------
-    trigger : why.
+    trigger : reason of the training.
     number : from 1; part of the Job's name.
     stable : the version to start from, mounted at /bento.
-    plain_http_registries : hosts that may be pushed to without TLS (a setting of the operator).
+    plain_http_registries : registries without TLS (a setting of the operator).
     most_seconds : that it may take, whatever the product asks for (a setting of the operator).
     """
 
@@ -63,7 +63,7 @@ class Attempt:
 
 
 def build_training_job(product: DataProduct, retraining: Retraining, attempt: Attempt) -> Manifest:
-    """The Job of an attempt. Its name says which one, so that it can't start twice."""
+    """Build the Job of an attempt. Its name identifies the attempt, so that it can't start twice."""
     own_labels = labels(product, Component.TRAINER)
     name = job_name(product.metadata.name, attempt.trigger.id, attempt.number)
     annotations = {names.ANNOTATION_TRIGGER: _trigger_json(attempt.trigger)}
@@ -89,7 +89,7 @@ def build_training_job(product: DataProduct, retraining: Retraining, attempt: At
 
 
 def one_pod_job(meta: Manifest, template: Manifest, *, seconds: int) -> Manifest:
-    """A Job of one pod, which isn't tried again unless the pod was taken away; `seconds` it may take."""
+    """Build a Job of one pod, which is only retried after a disruption, and limited to `seconds`."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -109,7 +109,7 @@ def one_pod_job(meta: Manifest, template: Manifest, *, seconds: int) -> Manifest
 def trainer_pod(
     product: DataProduct, *, fetch: list[Manifest], container: Manifest, volumes: list[Manifest]
 ) -> Manifest:
-    """The pod of a Job of the product's own code, as the service account of its trainings."""
+    """Build the pod of a Job with the product's own code, with the service account of its trainings."""
     account = product.spec.retraining.service_account_name if product.spec.retraining else None
     secrets = product.spec.serving.image_pull_secrets
     return without_empty(
@@ -135,11 +135,11 @@ def trainer_container(
     values: dict[str, str],
     mounts: list[Manifest],
 ) -> Manifest:
-    """The container that runs a command of the product in the version's image.
+    """Build the container that runs a command of the product in the version's image.
 
     Parameters
     ----------
-    bento : path at which the bento lies that has the command's code. values : our variables.
+    bento : path of the bento with the command's code. values : the operator's variables.
     """
     return container(
         "trainer",
@@ -153,7 +153,7 @@ def trainer_container(
 
 
 def _environment(product: DataProduct, retraining: Retraining, attempt: Attempt) -> dict[str, str]:
-    """What sluicegate_service.training reads."""
+    """Return the variables that sluicegate_service.training reads."""
     values = bento_environment(product, retraining.resources) | {
         "SLUICEGATE_VERSION": attempt.stable.version,
         "SLUICEGATE_BENTO": BENTO_PATH,

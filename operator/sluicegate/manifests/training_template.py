@@ -1,14 +1,14 @@
-"""A user's pod template for training, with what the operator adds and enforces."""
+"""Merge of a user's pod template for training with the operator's."""
 
 from sluicegate.manifests.common import Manifest, without_empty
 from sluicegate.manifests.container import container_security
 
 
 def merge_template(template: Manifest, base: Manifest) -> Manifest:
-    """`base`, the pod template that the operator would use, with what `template` may change.
+    """Return `base`, the operator's pod template, with the fields that `template` may change.
 
-    The fields of `template` are those of its type, which refuses all others. `base` wins where
-    both speak, but for what trains: image, command, args, working directory and resources.
+    The type of `template` refuses all other fields. `base` has precedence, except for the training
+    container's image, command, args, working directory and resources.
     """
     user, ours = template["spec"], base["spec"]
     (trainer,) = user["containers"]

@@ -1,4 +1,4 @@
-"""What a Deployment remembers of its version, for the day the product's status is lost."""
+"""Annotations of a Deployment by which its version can be restored after a loss of status."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from sluicegate.api.versions import PastVersion, Version, VersionBase
 
 
 def memory_annotations(version: VersionBase) -> dict[str, str]:
-    """Annotations from which the version's part of status can be rebuilt."""
+    """Return the annotations from which the version's part of status can be restored."""
     annotations = {
         names.LABEL_VERSION: version.version,
         names.ANNOTATION_IMAGE: version.image,
@@ -31,7 +31,7 @@ def memory_annotations(version: VersionBase) -> dict[str, str]:
 
 
 def read_version(labels: Mapping[str, str], annotations: Mapping[str, str]) -> Version | None:
-    """The accepted version that a Deployment remembers; None when it was never promoted."""
+    """Return the accepted version in a Deployment's annotations; None if it was never promoted."""
     if names.ANNOTATION_PROMOTION_TIME not in annotations:
         return None
     document = _identity(labels, annotations) | {
@@ -45,7 +45,7 @@ def read_version(labels: Mapping[str, str], annotations: Mapping[str, str]) -> V
 
 
 def read_identity(labels: Mapping[str, str], annotations: Mapping[str, str]) -> VersionBase | None:
-    """The version that a Deployment serves, accepted or not; None when it doesn't say."""
+    """Return the version in a Deployment's annotations, accepted or not; None if there is none."""
     try:
         document = json.dumps(_identity(labels, annotations))
         return VersionBase.model_validate_json(document, by_name=False)

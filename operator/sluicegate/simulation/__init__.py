@@ -1,1 +1,1 @@
-"""Policies tried on recorded or invented traffic, without a cluster."""
+"""Evaluation of policies on recorded or simulated traffic, without a cluster."""

@@ -1,8 +1,9 @@
-"""How often a product that is well would be called degraded, and how late one that isn't.
+"""Simulated rates of false degradations, and delays of true ones.
 
-The engine's two tests over many imagined products at once: burn rates of the objective, and the
-CUSUM bank over hours against a baseline of their own; degraded after three bad evaluations.
-Daily blocks, weekdays and probation are left out: they are for swings and for new versions.
+It runs the engine's two tests over many simulated products at once: burn rates of the objective,
+and the CUSUM bank over hours against a baseline of their own; a product is degraded after three bad
+evaluations. Daily blocks, weekdays and probation are left out: they are for daily patterns and for
+new versions.
 """
 
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from sluicegate.stats.intervals import quantile, wilson_upper
 PRODUCTS: Final = 100
 LONGEST_WINDOW: Final = 2_016
 WATCHED_BLOCKS: Final = 8_640
-"""Thirty days of 5-minute blocks."""
+"""Simulated blocks: thirty days of 5 minutes."""
 BASELINE_Z: Final = quantile(0.975)
 BASELINE_BLOCKS: Final = 288
 BASELINE_FACTOR: Final = 35
@@ -36,13 +37,13 @@ SECONDS_PER_YEAR: Final = 31_557_600
 
 @dataclass(frozen=True, slots=True)
 class Degradation:
-    """What one SLO's tests do on this traffic.
+    """Results of one SLO's tests on this traffic.
 
     Attributes
     ----------
-    false_alarms : per year, at stable's ratio. alarms : how many were seen.
-    detected : share of the products found degraded within the watched time, at the candidate's
-        ratio; None when that isn't worse. median_minutes, p90_minutes : until then.
+    false_alarms : per year, at stable's ratio. alarms : number of alarms.
+    detected : share of the products that become degraded within the simulated time, at the
+        candidate's ratio; None if that isn't worse. median_minutes, p90_minutes : delay.
     """
 
     slo: str
@@ -53,7 +54,7 @@ class Degradation:
     p90_minutes: float | None
 
     def to_json(self) -> dict[str, object]:
-        """As the command prints it."""
+        """Return the JSON document of the command."""
         return {
             "falseAlarmsPerYear": round(self.false_alarms, 4),
             "alarms": self.alarms,
@@ -64,7 +65,7 @@ class Degradation:
 
 
 def degradation(terms: Terms, scenario: Scenario, seed: int) -> list[Degradation]:
-    """Each SLO's tests over a hundred products and thirty days of blocks, well and then worse."""
+    """Run each SLO's tests over a hundred products and thirty days, first healthy and then worse."""
     by_name = {slo.name: slo for slo in terms.slos}
     return [
         _one(by_name[stream.name], stream, _analysis(terms, scenario, stream), seed)
@@ -73,7 +74,7 @@ def degradation(terms: Terms, scenario: Scenario, seed: int) -> list[Degradation
 
 
 def _analysis(terms: Terms, scenario: Scenario, stream: Stream) -> Scenario:
-    """The same traffic of one SLO, cut into the blocks of the analysis."""
+    """Return the traffic of one SLO in the blocks of the analysis."""
     longer = terms.block_seconds / scenario.block_seconds
     return replace(
         scenario,
@@ -92,20 +93,20 @@ def _one(slo: SloTerms, stream: Stream, scenario: Scenario, seed: int) -> Degrad
     well = _first_alarm(slo, bad, total, phi)
     exposure = np.where(well < 0, WATCHED_BLOCKS, well + 1).sum() * scenario.block_seconds
     alarms = int((well >= 0).sum())
-    found = _first_alarm(slo, *_turning_bad(traffic, bad, total), phi) if degrades else None
-    delays = None if found is None else (found[found >= 0] + 1) * minutes
+    first_alarms = _first_alarm(slo, *_turning_bad(traffic, bad, total), phi) if degrades else None
+    delays = None if first_alarms is None else (first_alarms[first_alarms >= 0] + 1) * minutes
     return Degradation(
         stream.name,
         alarms / (exposure / SECONDS_PER_YEAR),
         alarms,
-        None if found is None else float((found >= 0).mean()),
+        None if first_alarms is None else float((first_alarms >= 0).mean()),
         None if delays is None or not delays.size else float(np.median(delays)),
         None if delays is None or not delays.size else float(np.quantile(delays, 0.9)),
     )
 
 
 def _turning_bad(traffic: SimulatedTraffic, bad: Floats, total: Floats) -> tuple[Floats, Floats]:
-    """The same products, all of whose events go by the candidate's ratio after the longest window."""
+    """Return the same products with the candidate's ratio after the longest window."""
     later = traffic.span(LONGEST_WINDOW, len(bad), candidate=True)
     return (
         np.concatenate([bad[:LONGEST_WINDOW], later[0][:, 0]]),
@@ -123,7 +124,7 @@ def _phi(bad: Floats, total: Floats) -> Floats:
 
 
 def _first_alarm(slo: SloTerms, bad: Floats, total: Floats, phi: Floats) -> Ints:
-    """Block, counted after the longest window, in which each product becomes degraded; −1: never."""
+    """Return the block, counted after the longest window, in which each product degrades; −1 if never."""
     sums = (_sums(bad), _sums(total))
     tripped = _drifted(slo, bad, total, phi)
     for row in slo.thresholds:
@@ -155,7 +156,7 @@ def _burns(threshold: Threshold, sums: tuple[Floats, Floats], phi: Floats) -> Bo
 
 
 def _drifted(slo: SloTerms, bad: Floats, total: Floats, phi: Floats) -> Bools:
-    """Where each product's largest CUSUM is at its bound, block by block."""
+    """Return, block by block, whether each product's largest CUSUM is at its bound."""
     hours = (len(bad) - LONGEST_WINDOW) // BLOCKS_PER_HOUR
     shape = (hours, BLOCKS_PER_HOUR, bad.shape[1])
     hourly_bad = bad[LONGEST_WINDOW:].reshape(shape).sum(axis=1)
@@ -168,13 +169,13 @@ def _drifted(slo: SloTerms, bad: Floats, total: Floats, phi: Floats) -> Bools:
                 bank, hourly_bad[:, product], hourly[:, product], float(phi[product])
             )
     by_block = np.repeat(tripped, BLOCKS_PER_HOUR, axis=0)
-    known = np.zeros_like(by_block)  # an hour is judged once it is complete
-    known[BLOCKS_PER_HOUR - 1 :] = by_block[: len(by_block) - BLOCKS_PER_HOUR + 1]
-    return known
+    at_bound = np.zeros_like(by_block)  # an hour is evaluated once it is complete
+    at_bound[BLOCKS_PER_HOUR - 1 :] = by_block[: len(by_block) - BLOCKS_PER_HOUR + 1]
+    return at_bound
 
 
 def _bank(slo: SloTerms, bad: Floats, total: Floats) -> cusum.Bank | None:
-    """The bank of a production baseline: a day, and longer until it supports the drop."""
+    """Return the bank of a production baseline: a day, and longer until it supports the drop."""
     ratio = bad.sum() / max(total.sum(), 1)
     needed = BASELINE_FACTOR * ratio * (1 - ratio) / slo.drop**2 if slo.drop else 0.0
     enough = int(np.searchsorted(total.cumsum(), needed)) + 1

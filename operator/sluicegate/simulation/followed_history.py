@@ -1,7 +1,7 @@
-"""Versions of a history as they were promoted in it, whatever a policy would have decided of them.
+"""Versions of a history with their recorded promotions, independent of a policy's decisions.
 
-For what is asked of the versions that served: when each would have been called degraded. Rollouts
-aren't judged then; a version is accepted with its hold-out counts at the moment of its promotion.
+This is for questions about the versions that served: when each would have degraded. Rollouts aren't
+evaluated; a version is accepted with its hold-out counts at the time of its promotion.
 """
 
 from collections.abc import Mapping
@@ -27,18 +27,18 @@ _PROMOTED = "it was promoted in the history"
 
 @dataclass(slots=True)
 class FollowedHistory:
-    """What is known of the versions that have come, by name."""
+    """Versions of the history so far, by name."""
 
     terms: Terms
     _evaluations: dict[str, Mapping[str, Count]] = field(default_factory=dict)
     _retrained: set[str] = field(default_factory=set)
 
     def after(self, status: DataProductStatus, event: Event, at: int) -> DataProductStatus:
-        """The status after an event of the history; a training ends with its result.
+        """Return the status after an event of the history; a training ends with its result.
 
         Parameters
         ----------
-        at : when it happened, in seconds.
+        at : time of the event, in seconds.
         """
         match event:
             case ModelChanged(version, evaluation):
@@ -82,5 +82,5 @@ class FollowedHistory:
 
 
 def _without_training(status: DataProductStatus) -> DataProductStatus:
-    """The status with no training under way."""
+    """Return the status without a running training."""
     return status if status.training is None else status.with_retraining(trigger=None)

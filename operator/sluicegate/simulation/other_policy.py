@@ -1,4 +1,4 @@
-"""A history under another policy: what the same events would have led to."""
+"""Replay of a history with another policy."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,24 +9,24 @@ from sluicegate.simulation.replay_scenario import ReplayScenario
 
 
 def with_policy(scenario: ReplayScenario, product: DataProduct) -> ReplayScenario:
-    """The scenario with another DataProduct, that of another name too.
+    """Return the scenario with another DataProduct, which may have another name.
 
     Baselines that were counted with another indicator are left out by the engine itself.
 
     Raises
     ------
     InvalidInput
-        The events of the history were counted in another way than this product counts them.
+        This product has other indicators than those of the history's events.
     """
     problems = list(_problems(scenario.product, product))
     if problems:
         raise InvalidInput(problems)
-    known = {slo.name for slo in product.spec.slos}
+    slos = {slo.name for slo in product.spec.slos}
     return replace(
         scenario,
         product=product,
-        accepted={name: count for name, count in scenario.accepted.items() if name in known},
-        baselines={name: one for name, one in scenario.baselines.items() if name in known},
+        accepted={name: count for name, count in scenario.accepted.items() if name in slos},
+        baselines={name: baseline for name, baseline in scenario.baselines.items() if name in slos},
     )
 
 

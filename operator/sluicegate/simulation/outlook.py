@@ -1,7 +1,7 @@
-"""Whether each SLO can answer in time at the imagined traffic, as planning expects it.
+"""Expected duration of a canary for each SLO at the simulated traffic.
 
-An SLO that can't need not favour a candidate, so one that is worse in it may be promoted. The
-output shows that beside the shares.
+An SLO without enough traffic need not favour a candidate, so a candidate that is worse in it may be
+promoted. The output shows this beside the shares.
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from sluicegate.stats.sequential_test import LEAST_RATIO
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is to be expected of one SLO.
+    """Expectation for one SLO.
 
     Attributes
     ----------
-    margin : δ. minutes : until an equal candidate has passed; infinite when it never has.
-    must_speak : whether it must favour a candidate at this traffic. Each canary plans with what
-        it measures, so near the limit some do otherwise.
+    margin : δ. minutes : until an equal candidate has passed; infinite if it never passes.
+    must_speak : whether it must favour a candidate at this traffic. Each canary decides by its own
+        measurements, so near the limit some decide differently.
     """
 
     slo: str
@@ -30,13 +30,13 @@ class Outlook:
     must_speak: bool
 
     def to_json(self) -> dict[str, object]:
-        """As the command prints it."""
+        """Return the JSON document of the command."""
         minutes = round(self.minutes, 1) if isfinite(self.minutes) else None
         return {"margin": self.margin, "mustSpeak": self.must_speak, "expectedMinutes": minutes}
 
 
 def outlook(scenario: Scenario) -> list[Outlook]:
-    """Each SLO's prospects."""
+    """Return the expectation for each SLO."""
     return [_one(scenario, stream) for stream in scenario.streams]
 
 

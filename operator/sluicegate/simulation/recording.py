@@ -1,4 +1,4 @@
-"""A history that was measured, as a scenario to replay: which versions there were, and the file.
+"""A recorded history as a scenario to replay: its versions, and the file.
 
 Times in it are seconds since 1970, so that hours and days are those of the clock.
 """
@@ -22,14 +22,14 @@ from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.counts import Count
 
 OPEN: Final = 2**40
-"""The end of a stint that goes on."""
+"""End of a stint that has not ended."""
 _WORDS: Final = {quality: word for word, quality in QUALITIES.items()}
 _UNCHANGED: Final = frozenset({Quality.NO_SERIES, Quality.MISSING})
 
 
 @dataclass(frozen=True, slots=True)
 class Stint:
-    """A time, in seconds, in which a version was stable, and the baselines that it had."""
+    """A time, in seconds, in which a version was stable, with its baselines."""
 
     version: VersionBase
     begin: int
@@ -38,41 +38,41 @@ class Stint:
 
 
 def stints(status: DataProductStatus) -> list[Stint]:
-    """When which version was stable, as far back as status says, the oldest first."""
-    found = [
+    """Return the stable versions with their times, as far back as status has them, oldest first."""
+    result = [
         Stint(one, one.promotion_time, one.end_time, one.baseline)
         for one in status.accepted
         if one.promotion_time is not None
     ]
     if status.stable is not None:
         stable = status.stable
-        found.append(Stint(stable, stable.promotion_time, OPEN, stable.baseline))
-    return sorted(found, key=lambda stint: stint.begin)
+        result.append(Stint(stable, stable.promotion_time, OPEN, stable.baseline))
+    return sorted(result, key=lambda stint: stint.begin)
 
 
 def names_of(series: Iterable[str]) -> dict[str, str]:
-    """What each version is called in the file, by what it is called in series, `v1/4d2a…`.
+    """Return the name of each version in the file, by its name in series, `v1/4d2a…`.
 
-    Its version alone, but where two revisions share it.
+    It is the version alone, unless two revisions have the same.
     """
-    known = set(series)
-    shared = Counter(one.partition("/")[0] for one in known)
-    return {one: name if shared[name := one.partition("/")[0]] == 1 else one for one in known}
+    distinct = set(series)
+    shared = Counter(key.partition("/")[0] for key in distinct)
+    return {key: name if shared[name := key.partition("/")[0]] == 1 else key for key in distinct}
 
 
 @dataclass(slots=True)
 class Recording:
-    """What goes into the file.
+    """Content of the file.
 
     Attributes
     ----------
     product : the DataProduct without its status.
-    version, promotion_time : stable at the begin, and since when, in seconds.
+    version, promotion_time : stable version at the begin, and its promotion in seconds.
     accepted : hold-out counts of that version, by SLO.
     read_seconds : time from the end of a block until the operator evaluates it.
     blocks : by the second of their end, then by version and SLO.
-    events : as the file has them. names : of the versions in the file. notes : what isn't in the
-        file, a sentence each.
+    events : those of the file. names : of the versions in the file. notes : a sentence on each
+        item that is missing in the file.
     """
 
     product: Mapping[str, Any]
@@ -87,14 +87,14 @@ class Recording:
     names: Mapping[str, str] = field(default_factory=dict)
 
     def put(self, version: str, slo: str, blocks: Sequence[Block], step: int) -> None:
-        """Take in the blocks of a series; those that were read before are replaced."""
+        """Add the blocks of a series; they replace earlier ones."""
         for block in blocks:
             kept = self.blocks.setdefault(block.index * step, {}).setdefault(version, {})
             if block.quality not in _UNCHANGED:
                 kept[slo] = block
 
     def eventful(self, version: str) -> list[int]:
-        """Ends of the blocks with events of a version, in order."""
+        """Return the ends of the blocks with events of a version, in order."""
         return [
             at
             for at, read in sorted(self.blocks.items())
@@ -102,12 +102,12 @@ class Recording:
         ]
 
     def text(self, stable_at: Sequence[tuple[int, str]], unavailable: str) -> Iterator[str]:
-        """The file, line by line.
+        """Yield the lines of the file.
 
         Parameters
         ----------
-        stable_at : until when which version was stable, in order.
-        unavailable : the reason for blocks of which nothing could be read.
+        stable_at : stable versions with their ends, in order.
+        unavailable : the reason of blocks that couldn't be read.
         """
         ends = sorted(self.blocks)
         yield f"# Blocks from {rfc3339(ends[0])} to {rfc3339(ends[-1])}; seconds count from 1970."
@@ -134,7 +134,7 @@ class Recording:
             yield f"- {json.dumps(self._entry(at, stables[0][1], unavailable))}"
 
     def _entry(self, at: int, stable: str, unavailable: str) -> dict[str, Any]:
-        """One block as the file has it; what holds for all of the stable version is said once."""
+        """Return one block of the file; a value that applies to all of the stable version is written once."""
         read = self.blocks[at]
         qualities = {one.quality for one in read.get(stable, {}).values()}
         if qualities == {Quality.UNAVAILABLE}:
@@ -161,11 +161,11 @@ def _told(block: Block) -> object:
 def arrival(
     name: str, version: VersionBase | None, at: int, status: DataProductStatus
 ) -> tuple[dict[str, Any], str]:
-    """The event by which a version came, and what isn't known about it; empty if nothing is missing.
+    """Return the event by which a version became known, and what is unknown about it; empty if nothing is.
 
     Parameters
     ----------
-    version : as status has it; None for one that it has forgotten.
+    version : that of status; None if it isn't in status any more.
     """
     pushed: dict[str, Any] = {"version": name}
     if version is None:
@@ -177,41 +177,41 @@ def arrival(
         pushed["evaluation"] = _counts(version.evaluation)
     if version.source is VersionSource.SPEC:
         return {"at": at, "modelChanged": pushed}, ""
-    known = _hold_out(version, status)
-    if known is None:
+    hold_out = _hold_out(version, status)
+    if hold_out is None:
         return {"at": at, "modelChanged": pushed}, (
             f"{name} came from a training whose hold-out counts are no longer in status: it comes"
             " as a change of spec.model."
         )
-    return {"at": at, "retrained": {"version": name, **known}}, ""
+    return {"at": at, "retrained": {"version": name, **hold_out}}, ""
 
 
 def promotion(name: str, at: int) -> dict[str, Any]:
-    """The event of a version that became stable at `at`, in seconds."""
+    """Return the event of a version that became stable at `at`, in seconds."""
     return {"at": at, "promoted": {"version": name}}
 
 
 def _hold_out(version: VersionBase, status: DataProductStatus) -> dict[str, Any] | None:
-    """What the training of a version reported; None where status has lost it.
+    """Return the result of the training of a version; None if it isn't in status any more.
 
     A status of an earlier release has the counts of both versions for the last training alone.
     """
-    known = (version.evaluation, version.stable_evaluation, version.pairs)
+    counts = (version.evaluation, version.stable_evaluation, version.pairs)
     last = status.retraining.last_result if status.retraining else None
     if not version.stable_evaluation and last is not None and last.version == version.version:
-        known = (last.evaluation, last.stable_evaluation, last.pairs)
-    evaluation, stable, pairs = known
+        counts = (last.evaluation, last.stable_evaluation, last.pairs)
+    evaluation, stable, pairs = counts
     if not stable:
         return None
-    found: dict[str, Any] = {
+    document: dict[str, Any] = {
         "evaluation": _counts(evaluation),
         "stableEvaluation": _counts(stable),
     }
     if pairs:
-        found["pairs"] = {
+        document["pairs"] = {
             slo: dict(zip(PAIR_FIELDS, rows, strict=True)) for slo, rows in pairs.items()
         }
-    return found
+    return document
 
 
 def _counts(counts: Mapping[str, Count]) -> dict[str, dict[str, int]]:

@@ -1,8 +1,8 @@
-"""Replay a scenario: what would have been decided, block by block, had this been the history.
+"""Replay of a scenario: the decisions of the operator, block by block, on this history.
 
-The very functions that the operator calls are called here, with inputs that are built by the same
-rules; only the world is another. Actions take effect at once, and a version's counts are what the
-file says, whatever share it was given.
+It calls the operator's own functions, with inputs that are built by the same rules; only the
+environment differs. Actions take effect at once, and a version's counts are those of the file,
+whatever its share.
 """
 
 from collections import deque
@@ -48,7 +48,7 @@ SUPERSEDED_TRAINING = "superseded"
 
 @dataclass(frozen=True, slots=True)
 class ReplayStep:
-    """One evaluation: what was found and decided, and how things are after it."""
+    """One evaluation: its results, its decision, and the status after it."""
 
     at: int
     evaluation: Evaluation
@@ -59,12 +59,11 @@ def replay(
     scenario: ReplayScenario,
     restart: Callable[[DataProductStatus], DataProductStatus] = lambda status: status,
 ) -> Iterator[ReplayStep]:
-    """Evaluate after each block of the scenario.
+    """Yield an evaluation after each block of the scenario.
 
     Parameters
     ----------
-    restart : what becomes of status between two evaluations; a test writes it down and reads it
-        back here.
+    restart : function applied to status between two evaluations; tests serialise and parse it.
     """
     running = Replay(scenario)
     for block in scenario.blocks:
@@ -74,26 +73,26 @@ def replay(
 
 @dataclass(slots=True)
 class _Happened:
-    """What has happened and isn't dealt with yet, or holds until it is said otherwise."""
+    """Events that are not handled yet, and facts that hold until they change."""
 
-    wanted: Release | None
+    spec_model: Release | None
     wanted_evaluation: Mapping[str, Count]
     results: deque[Retrained | RetrainingFailed] = field(default_factory=deque)
     facts: FactsChange = field(default_factory=FactsChange)
     since: dict[str, int] = field(default_factory=dict)
-    """Since when each fact is true, in seconds."""
+    """Time since when each fact is true, in seconds."""
 
 
 class Replay:
     """A replay that continues block by block.
 
-    Everything around the decisions is here: series that grow, events that come, versions that train.
+    It simulates the environment of the decisions: series, events, trainings.
 
     Parameters
     ----------
-    follows : versions are promoted when they were promoted in the history, if it says when. Else
-        they are as it is decided here: what is replaced too late, or not at all, has no events any
-        more, and nothing is found in the rest of the history.
+    follows : versions are promoted at the times of the history, if it has them. Otherwise the
+        replay decides: a version that it replaces too late, or not at all, has no events any more,
+        and nothing is detected in the rest of the history.
     """
 
     def __init__(self, scenario: ReplayScenario, *, follows: bool = False) -> None:
@@ -112,7 +111,7 @@ class Replay:
         self._orphan: Release | None = None
 
     def advance(self, block: ReplayBlock) -> ReplayStep:
-        """One block: let happen what is due, read, evaluate, act."""
+        """Process one block: apply due events, read, evaluate, act."""
         now = self.take_in(block)
         before = self.status
         evaluation = evaluate(self.terms, before, self.observed(now), now)
@@ -124,25 +123,25 @@ class Replay:
         return ReplayStep(block.at, evaluation, self.status)
 
     def take_in(self, block: ReplayBlock) -> int:
-        """Let happen what is due, and read the block; when it is evaluated, in seconds."""
+        """Apply due events and read the block; return the time of its evaluation, in seconds."""
         self._let_happen(block.at)
         self._end_follow_up(block.at)
         self._blocks.record(block, self.status)
         return block.at + self._read_seconds
 
     def observed(self, now: int) -> Observed:
-        """What a decision at `now`, in seconds, is made from.
+        """Return the inputs of a decision at `now`, in seconds.
 
-        Of the surroundings, a file says what trainings report, what spec.model names, and some
-        facts. A product is alone, decisions take effect at once, so no rollout waits for pods or
-        traffic, and there are no requests of people.
+        The file has results of trainings, changes of spec.model, and some facts. There is only one
+        product, decisions take effect at once, so no rollout waits for pods or traffic, and there
+        are no requests of people.
         """
         happened = self._happened
         kept = ReplayedProduct(self._blocks, self.status)
         return observed(
             measured(self._product.spec, self.status, kept, now),
             Surroundings(
-                wanted=happened.wanted,
+                wanted=happened.spec_model,
                 withheld="",
                 wanted_evaluation=happened.wanted_evaluation,
                 training=self._training(),
@@ -157,7 +156,7 @@ class Replay:
         )
 
     def expect(self, events: Iterable[tuple[int, Event]]) -> None:
-        """Add events that are still to come, each with the second from which it holds."""
+        """Add future events, each with the second from which it holds."""
         self._events = deque(sorted((*self._events, *events), key=lambda event: event[0]))
 
     # ---- what happens -------------------------------------------------------------------
@@ -170,7 +169,7 @@ class Replay:
             if self._follows:
                 self.status = self._history.after(self.status, event, at)
             else:
-                self._happen(event)
+                self._apply_event(event)
 
     def _end_follow_up(self, now: int) -> None:
         """End a follow-up without a version where the file has no result of it in its time.
@@ -198,11 +197,11 @@ class Replay:
             else:
                 since.setdefault(name, at)
 
-    def _happen(self, event: Event) -> None:
-        """Hand an event to the decisions; one of a version that was promoted is what they lead to."""
+    def _apply_event(self, event: Event) -> None:
+        """Apply an event; that of a version that was promoted is ignored unless the history is followed."""
         match event:
             case ModelChanged(version, evaluation):
-                self._happened.wanted = Release(version)
+                self._happened.spec_model = Release(version)
                 self._happened.wanted_evaluation = evaluation
             case Retrained() | RetrainingFailed():
                 self._happened.results.append(event)
@@ -210,9 +209,9 @@ class Replay:
                 pass
 
     def _stated(self) -> Facts:
-        """What the cluster says, as the file states it; of what it doesn't state, what is usual.
+        """Return the facts of the cluster in the file, with usual values for the others.
 
-        Containers are at no limit where the spec sets none. Where it sets one, that isn't known.
+        Without a limit in the spec, containers aren't at their limit; with one, this is unknown.
         """
         stated, since = self._happened.facts, self._happened.since
         unmeasured = at_limit(None, self._product.spec.serving.resources)
@@ -222,7 +221,7 @@ class Replay:
             upstream_since=since.get("upstream_degraded"),
             pods_unhealthy=bool(stated.pods_unhealthy),
             stable_down=False,
-            canary_unhealthy=bool(stated.canary_unhealthy) or self._fell_ill_in_canary(),
+            canary_unhealthy=bool(stated.canary_unhealthy) or self._fails_in_canary(),
             canary_lost="",
             node_busy=bool(stated.node_busy),
             canary_node_busy=bool(stated.canary_node_busy),
@@ -233,15 +232,18 @@ class Replay:
             api_changes=None,
         )
 
-    def _fell_ill_in_canary(self) -> bool:
-        """Pods of which the file doesn't say whose they are, once a candidate takes traffic, are its own."""
+    def _fails_in_canary(self) -> bool:
+        """Return whether failing pods count as the candidate's.
+
+        It receives traffic, and the file doesn't attribute them.
+        """
         candidate, since = self.status.trial, self._happened.since.get("pods_unhealthy")
         if candidate is None or candidate.parked or since is None:
             return False
         return since > began(candidate)
 
     def _training(self) -> TrainingResult | None:
-        """The result that waits, as the one of the training under way if there is one."""
+        """Return the pending result, as that of the running training if there is one."""
         if not self._happened.results:
             return None
         running = self.status.training
@@ -270,7 +272,7 @@ class Replay:
         return status
 
     def _find_orphan(self, before: DataProductStatus, evaluation: Evaluation) -> None:
-        """A training that was superseded may still report: its result is discarded."""
+        """Discard the result of a training that was superseded."""
         ended = before.training is not None and self.status.training is None
         if ended and not evaluation.training_taken_up:
             self._orphan = before.parent

@@ -1,7 +1,7 @@
-"""The blocks of a replayed product, kept as the operator keeps them: those of the analysis, and canary blocks.
+"""The blocks of a replayed product, stored as the operator does: those of the analysis, and canary blocks.
 
-A file may have blocks of other lengths. Shorter ones are parts of a block of the analysis, which
-is known once the last of them has come; longer ones are spread evenly over canary blocks.
+A file may have blocks of other lengths. Shorter ones are parts of a block of the analysis, which is
+complete with the last of them; longer ones are spread evenly over canary blocks.
 """
 
 from bisect import bisect_left
@@ -28,16 +28,16 @@ from sluicegate.slo.means import Means
 from sluicegate.stats.counts import NOTHING, Count, summed
 
 LONGEST_CANARY_BLOCK_SECONDS: Final = 300
-"""A canary's steps last seven blocks at least, so they must not be hours."""
+"""Longest canary block: a step lasts seven blocks at least, so they must not be hours."""
 _USABLE: Final = frozenset({Quality.COUNTED, Quality.NO_SERIES})
 
 Values = Mapping[str, BlockValue]
-"""What a block says, by SLO."""
+"""Values of a block, by SLO."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What one block of the file says, of each version that has come so far, and of others."""
+    """Values of one block of the file, for the known versions and for others."""
 
     end: int
     versions: Mapping[str, Values]
@@ -47,13 +47,13 @@ class _Read:
 
 @dataclass(slots=True)
 class ReplayBlocks:
-    """All blocks up to now.
+    """All blocks so far.
 
     Attributes
     ----------
     slos : names of those that count events. block_seconds : length of a block of the analysis.
     file_seconds : length of the shortest block of the file.
-    newest : index of the newest complete block. unavailable : why nothing of it could be read.
+    newest : index of the newest complete block. unavailable : reason why it couldn't be read.
     """
 
     slos: tuple[str, ...]
@@ -72,7 +72,7 @@ class ReplayBlocks:
     def of(
         cls, slos: tuple[str, ...], block_seconds: int, file: tuple[ReplayBlock, ...]
     ) -> "ReplayBlocks":
-        """No block yet of a file with these; its shortest ones have the length that all are known in."""
+        """Create the blocks of a file, empty; the length of its shortest block is the unit."""
         gaps = (later - earlier for earlier, later in pairwise([0, *(one.at for one in file)]))
         return cls(slos, block_seconds, min(gaps, default=block_seconds))
 
@@ -80,19 +80,19 @@ class ReplayBlocks:
     def canary_seconds(self) -> int:
         """Length of a canary block: that of the file's shortest block, at most five minutes.
 
-        The operator reads blocks of a minute, and so does a record while two versions have
-        traffic. A file with longer blocks doesn't say how its events are spread over the minutes;
-        a guess would hide their bursts, and with that weaken what protects from chance.
+        The operator reads blocks of a minute, and so does a record while two versions have traffic.
+        The distribution of events over the minutes of longer blocks is unknown; a guess would hide
+        bursts, and so weaken the protection against chance.
         """
         return min(self.file_seconds, LONGEST_CANARY_BLOCK_SECONDS)
 
     def record(self, block: ReplayBlock, status: DataProductStatus) -> None:
-        """Take in a block of the file.
+        """Record a block of the file.
 
         Parameters
         ----------
-        status : names the versions that are read from now on, be they without a request, and says
-            whether versions are compared: client errors are counted only then.
+        status : has the versions that are read from now on, also without requests, and whether
+            versions are compared: client errors are counted only then.
         """
         living = (one.version for one in (status.stable, status.candidate) if one is not None)
         read, compared = self._read(block, living), is_compared(status)
@@ -104,15 +104,15 @@ class ReplayBlocks:
         self.newest, self._end = complete, block.at
 
     def series(self, version: str, name: str) -> Series | None:
-        """The blocks of one series, none of a version that hasn't come; None where none is counted."""
-        known = self._series.get(version, {}).get(name)
-        return Series() if known is None and name in self._names() else known
+        """Return the blocks of one series, empty for an unknown version; None if it isn't counted."""
+        series = self._series.get(version, {}).get(name)
+        return Series() if series is None and name in self._names() else series
 
     def since(self, begin: int) -> Iterator[tuple[int, BlockValue, Mapping[str, Values], Values]]:
-        """The canary blocks that end at `begin`, in seconds, or later.
+        """Yield the canary blocks that end at `begin`, in seconds, or later.
 
-        Each has its end, what it says of all requests where the file doesn't count them, the
-        values by version, and those of a version that hasn't come yet.
+        Each has its end, the value for all requests if the file doesn't count them, the values by
+        version, and those of an unknown version.
         """
         for read in self._canary[bisect_left(self._canary, begin, key=lambda one: one.end) :]:
             missing = BlockValue(Quality.NO_SERIES if read.quality in _USABLE else read.quality)
@@ -139,7 +139,7 @@ class ReplayBlocks:
         return _Read(block.at, versions, _quality(block), block.unavailable)
 
     def _seconds(self, end: int) -> int:
-        """Length of the block of the file that ends here: a gap before it isn't part of it."""
+        """Return the length of the block of the file that ends here: a gap before it isn't part of it."""
         longest = max(self.block_seconds, self.file_seconds)
         return min(end - self._end, longest) if self._end else self.file_seconds
 
@@ -168,7 +168,7 @@ class ReplayBlocks:
                 kept.setdefault(CLIENT_ERRORS, Series())
             for name, series in kept.items():
                 if series.newest < 0 and self._before is not None:
-                    # The operator reads each block once more, with the next one.
+                    # The operator reads each block again, with the next one.
                     series.record(_block(version, name, *self._before))
                 series.record(_block(version, name, index, parts))
         self._before = index, parts
@@ -176,7 +176,7 @@ class ReplayBlocks:
 
 @dataclass(frozen=True, slots=True)
 class ReplayedProduct:
-    """The same with the status at one moment: what decisions of that moment take of it."""
+    """The blocks with the status at one time, as inputs of decisions at that time."""
 
     blocks: ReplayBlocks
     status: DataProductStatus
@@ -192,19 +192,19 @@ class ReplayedProduct:
         return self.blocks.canary_seconds
 
     def name(self, version: VersionBase) -> str:
-        """What a version is called in the file."""
+        """Return the name of a version in the file."""
         return version.version
 
     def series(self, version: VersionBase, name: str) -> Series | None:
-        """The blocks of one series of a version; None where the file counts none under this name."""
+        """Return the blocks of one series of a version; None if the file has none of this name."""
         return self.blocks.series(version.version, name)
 
     def means(self, version: VersionBase, slo: str) -> Means | None:  # noqa: ARG002
-        """None: a file has counts alone."""
+        """Return None: a file has only counts."""
         return None
 
     def lost(self) -> dict[str, Reason]:
-        """The SLOs whose counts the newest block says to be unavailable."""
+        """Return the SLOs whose counts are unavailable in the newest block."""
         reason, stable = Reason.PROMETHEUS_UNAVAILABLE, self.status.stable
         if self.blocks.unavailable is reason:
             return dict.fromkeys(self.blocks.slos, reason)
@@ -218,11 +218,11 @@ class ReplayedProduct:
         }
 
     def outage(self) -> Reason | None:
-        """Why the file says that nothing of the newest block could be read."""
+        """Return the reason in the file why the newest block couldn't be read."""
         return self.blocks.unavailable
 
     def canary_blocks(self) -> tuple[CanaryBlock, ...]:
-        """Blocks of both arms, from an hour before the rollout on; none without a candidate."""
+        """Return the blocks of both arms, from an hour before the rollout; none without a candidate."""
         candidate, stable, seconds = self.status.candidate, self.status.stable, self.canary_seconds
         if candidate is None or stable is None or not in_canary(self.status):
             return ()
@@ -261,24 +261,24 @@ def _quality(block: ReplayBlock) -> Quality:
 
 
 def _block(version: str, slo: str, index: int, parts: list[_Read]) -> Block:
-    """What the block that is made of these parts says of one series."""
+    """Return the block of one series that consists of these parts."""
     values = [part.versions.get(version, {}).get(slo) for part in parts]
     value = _joined([one or BlockValue(Quality.NO_SERIES) for one in values])
     return Block(index, value.quality, value.count)
 
 
-def _part(one: BlockValue, part: int, parts: int) -> BlockValue:
-    """One of equal parts of a block: its events are spread evenly, and the bad ones over them."""
-    bad, total = one.count
+def _part(value: BlockValue, part: int, parts: int) -> BlockValue:
+    """Return one of equal parts of a block: its events are spread evenly, and the bad ones over them."""
+    bad, total = value.count
     before, after = total * (part - 1) // parts, total * part // parts
     share = (
         Count(bad * after // total - bad * before // total, after - before) if total else NOTHING
     )
-    return BlockValue(one.quality, share)
+    return BlockValue(value.quality, share)
 
 
 def _joined(parts: list[BlockValue]) -> BlockValue:
-    """The block that these are the parts of: one of five that was lost is no low coverage."""
+    """Return the block that consists of these parts: one lost part of five isn't low coverage."""
     usable = [one for one in parts if one.quality in _USABLE]
     if not usable:
         return parts[-1]

@@ -13,7 +13,7 @@ _HEADER = ("AT", "STATE", "DECISION", "REASON", "STABLE", "CANARY", "MESSAGE")
 
 
 def as_object(step: ReplayStep) -> dict[str, Any]:
-    """One evaluation as a JSON object; stable, candidate and weight are those after acting."""
+    """Return one evaluation as a JSON object; stable, candidate and weight are those after acting."""
     evaluation, status = step.evaluation, step.status
     return {
         "at": step.at,
@@ -31,7 +31,7 @@ def as_object(step: ReplayStep) -> dict[str, Any]:
 
 
 def _slo(result: SloResult, status: DataProductStatus) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    document: dict[str, Any] = {
         "state": result.state.value,
         "reason": result.reason.value,
         "bad": result.recent.bad,
@@ -39,40 +39,46 @@ def _slo(result: SloResult, status: DataProductStatus) -> dict[str, Any]:
         "confirmed": status.engine.slo(result.terms.name).degraded,
     }
     if result.terms.objective is not None:
-        found["objective"] = result.terms.objective
+        document["objective"] = result.terms.objective
     if result.recent.ratio is not None:
-        found["ratio"] = round(1 - result.recent.ratio, 6)
+        document["ratio"] = round(1 - result.recent.ratio, 6)
     if result.baseline is not None:
-        found["baselineRatio"] = round(1 - ratio_of(result.baseline.count), 6)
-        found["baselineSource"] = result.baseline.source.value
+        document["baselineRatio"] = round(1 - ratio_of(result.baseline.count), 6)
+        document["baselineSource"] = result.baseline.source.value
     if result.drift is not None:
-        found["statistic"] = round(result.drift.statistic, 6)
-        found["statisticBound"] = round(result.drift.bound, 6)
-    return found
+        document["statistic"] = round(result.drift.statistic, 6)
+        document["statisticBound"] = round(result.drift.bound, 6)
+    return document
 
 
 def json_lines(steps: Iterable[ReplayStep]) -> Iterator[str]:
-    """One line an evaluation."""
+    """Yield one line for each evaluation."""
     for step in steps:
         yield json.dumps(as_object(step), ensure_ascii=False)
 
 
 def table(steps: Iterable[ReplayStep]) -> Iterator[str]:
-    """Aligned columns; evaluations that only repeat the one before are counted, not shown."""
+    """Yield aligned columns; repeated evaluations are counted instead of shown."""
     yield _row(_HEADER)
     last, repeated = None, 0
     for step in steps:
-        seen = as_object(step)
-        decision = seen["decision"]
-        canary = f"{seen['candidate']}@{seen['weight']}" if seen["candidate"] else "-"
-        shown = (seen["state"], decision["type"], decision["reason"], seen["stable"] or "-", canary)
-        if shown == last:
+        document = as_object(step)
+        decision = document["decision"]
+        canary = f"{document['candidate']}@{document['weight']}" if document["candidate"] else "-"
+        cells = (
+            document["state"],
+            decision["type"],
+            decision["reason"],
+            document["stable"] or "-",
+            canary,
+        )
+        if cells == last:
             repeated += 1
             continue
         if repeated:
             yield f"{'':8}  … {repeated} more evaluations like this"
-        last, repeated = shown, 0
-        yield _row((str(seen["at"]), *shown, decision["message"]))
+        last, repeated = cells, 0
+        yield _row((str(document["at"]), *cells, decision["message"]))
     if repeated:
         yield f"{'':8}  … {repeated} more evaluations like this"
 

@@ -24,10 +24,10 @@ from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
 
 UNAVAILABLE: Final = (Reason.PROMETHEUS_UNAVAILABLE, Reason.PROMETHEUS_STALE, Reason.BACKFILLING)
-"""Why a block may be unavailable."""
+"""Reasons of an unavailable block."""
 
 CLIENT_ERRORS_FIELD: Final = "clientErrors"
-"""Among a version's counts: requests answered 4xx, of all requests; optional, as no SLO."""
+"""Name of the count of requests answered 4xx, of all requests; optional, and no SLO."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class ReplayBlock:
     Attributes
     ----------
     at : its end, in seconds.
-    counts : by version and SLO, client errors under their own name; a quality where a count
-        could not be read.
-    coverage : share of the expected scrapes; None when not given.
-    unavailable : why it couldn't be read; None when it could.
+    counts : by version and SLO, client errors under their own name; a quality instead of a count
+        that could not be read.
+    coverage : share of the expected scrapes; None if not given.
+    unavailable : reason why it couldn't be read; None if it could.
     """
 
     at: int
@@ -51,7 +51,7 @@ class ReplayBlock:
 
 @dataclass(frozen=True, slots=True)
 class Retrained:
-    """A training ended with a version."""
+    """A training ended with a new version."""
 
     version: str
     evaluation: Mapping[str, Count]
@@ -61,14 +61,14 @@ class Retrained:
 
 @dataclass(frozen=True, slots=True)
 class RetrainingFailed:
-    """A training ended without one."""
+    """A training ended without a version."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class ModelChanged:
-    """spec.model names another version."""
+    """spec.model was changed to another version."""
 
     version: str
     evaluation: Mapping[str, Count]
@@ -76,7 +76,7 @@ class ModelChanged:
 
 @dataclass(frozen=True, slots=True)
 class Promoted:
-    """A version became stable in the history; a replay decides that itself."""
+    """A version became stable in the history; a replay makes that decision itself."""
 
     version: str
 
@@ -86,7 +86,7 @@ Event = Retrained | RetrainingFailed | ModelChanged | Promoted
 
 @dataclass(frozen=True, slots=True)
 class FactsChange:
-    """Facts that hold from now on; None leaves one as it was, and at first isn't stated."""
+    """Facts that hold from now on; None keeps the earlier value, initially unknown."""
 
     upstream_degraded: tuple[str, ...] | None = None
     pods_unhealthy: bool | None = None
@@ -97,24 +97,24 @@ class FactsChange:
     memory_pressure: bool | None = None
 
     def changed(self, later: "FactsChange") -> "FactsChange":
-        """These facts, but where the later ones state another."""
+        """Return these facts, updated by later ones."""
         changes: dict[str, Any] = {name: one for name, one in later.items() if one is not None}
         return replace(self, **changes)
 
     def items(self) -> Iterator[tuple[str, tuple[str, ...] | bool | None]]:
-        """Each fact with its name."""
+        """Yield each fact with its name."""
         yield from asdict(self).items()
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayScenario:
-    """A product, the version that is stable at time 0, and what happens.
+    """A product, the version that is stable at time 0, and its history.
 
     Attributes
     ----------
     accepted : evaluation counts of that version, by SLO.
-    baselines : its baselines where they are known, as status has them; they come before `accepted`.
-    promotion_time : when it became stable, in seconds.
+    baselines : its baselines, if they are known; they have precedence over `accepted`.
+    promotion_time : time at which it became stable, in seconds.
     read_seconds : time from the end of a block until it is evaluated.
     facts, events : with the second from which they hold, in time order.
     """
@@ -131,7 +131,7 @@ class ReplayScenario:
 
 
 def parse_scenario(document: object) -> ReplayScenario:
-    """The scenario in a parsed YAML or JSON document. Raises InvalidInput with all mistakes."""
+    """Parse the scenario of a YAML or JSON document. Raises InvalidInput with all mistakes."""
     reader = FieldReader()
     scenario = _scenario(reader, document)
     if reader.problems or scenario is None:
@@ -140,16 +140,16 @@ def parse_scenario(document: object) -> ReplayScenario:
 
 
 def _scenario(reader: FieldReader, document: object) -> ReplayScenario | None:
-    known = (
+    names = (
         "product", "version", "promotionTime", "readSeconds", "accepted", "baselines", "blocks",
         "facts", "events",
     )  # fmt: skip
     if not isinstance(document, Mapping):
         reader.wrong(
-            "", f"a scenario is a mapping with {', '.join(known)}; this is {shown(document)}"
+            "", f"a scenario is a mapping with {', '.join(names)}; this is {shown(document)}"
         )
         return None
-    top = reader.fields(document, "", known, ("product", "version", "blocks"))
+    top = reader.fields(document, "", names, ("product", "version", "blocks"))
     product = _product(reader, top.get("product"))
     slos = frozenset(slo.name for slo in product.spec.slos) if product else frozenset[str]()
     if product is not None and not slos:
@@ -196,19 +196,19 @@ def _product(reader: FieldReader, value: object) -> DataProduct | None:
 
 
 def _baselines(reader: FieldReader, value: object, slos: frozenset[str]) -> dict[str, Baseline]:
-    found = {}
+    baselines = {}
     for name, baseline in reader.mapping({} if value is None else value, "baselines").items():
         path = f"baselines.{name}"
         if slos and name not in {*slos, CLIENT_ERRORS}:
             reader.wrong(path, f"is no SLO of the product: it has {', '.join(sorted(slos))}")
             continue
         try:
-            found[name] = Baseline.model_validate_json(json.dumps(baseline, default=str))
+            baselines[name] = Baseline.model_validate_json(json.dumps(baseline, default=str))
         except ValidationError as error:
             places = ((".".join(map(str, one["loc"])), one["msg"]) for one in error.errors())
             wrong = "; ".join(f"{place}: {said}" for place, said in places)
             reader.wrong(path, f"{wrong}: write it as status.stable.baseline has it")
-    return found
+    return baselines
 
 
 def _blocks(reader: FieldReader, value: object, slos: frozenset[str] | None) -> list[ReplayBlock]:
@@ -238,15 +238,15 @@ def _blocks(reader: FieldReader, value: object, slos: frozenset[str] | None) -> 
 def _arm(
     reader: FieldReader, value: object, path: str, slos: frozenset[str] | None
 ) -> dict[str, RawCount | Quality]:
-    """The counts of a version by SLO, and its client errors where the file has them."""
+    """Return the counts of a version by SLO, and its client errors if the file has them."""
     counts = reader.mapping(value, path)
     others = {name: count for name, count in counts.items() if name != CLIENT_ERRORS_FIELD}
-    found = reader.block(others, path, slos)
+    result = reader.block(others, path, slos)
     if CLIENT_ERRORS_FIELD in counts:
         errors = {CLIENT_ERRORS_FIELD: counts[CLIENT_ERRORS_FIELD]}
         for count in reader.block(errors, path, None).values():
-            found[CLIENT_ERRORS] = count
-    return found
+            result[CLIENT_ERRORS] = count
+    return result
 
 
 def _versions(
@@ -293,8 +293,8 @@ _TRUTHS: Final = {
 
 
 def _fact(reader: FieldReader, value: object, path: str) -> tuple[int, FactsChange]:
-    known = ("at", "upstreamDegraded", *_TRUTHS)
-    fields = reader.fields(value, path, known, ("at",))
+    allowed = ("at", "upstreamDegraded", *_TRUTHS)
+    fields = reader.fields(value, path, allowed, ("at",))
     upstream = fields.get("upstreamDegraded")
     names = None
     if upstream is not None:
@@ -315,8 +315,8 @@ def _truth(
 
 
 def _events(reader: FieldReader, value: object, path: str) -> list[tuple[int, Event]]:
-    known = ("at", *_EVENTS)
-    fields = reader.fields(value, path, known, ("at",))
+    names = ("at", *_EVENTS)
+    fields = reader.fields(value, path, names, ("at",))
     kinds = [kind for kind in _EVENTS if kind in fields]
     if fields and len(kinds) != 1:
         reader.wrong(path, f"must hold exactly one of {', '.join(_EVENTS)}")
@@ -325,8 +325,8 @@ def _events(reader: FieldReader, value: object, path: str) -> list[tuple[int, Ev
 
 
 def _retrained(reader: FieldReader, value: object, path: str) -> Event:
-    known = ("version", "evaluation", "stableEvaluation", "pairs")
-    fields = reader.fields(value, path, known, ("version",))
+    names = ("version", "evaluation", "stableEvaluation", "pairs")
+    fields = reader.fields(value, path, names, ("version",))
     return Retrained(
         reader.text(fields["version"], f"{path}.version") if "version" in fields else "",
         reader.evaluation(fields.get("evaluation"), f"{path}.evaluation"),

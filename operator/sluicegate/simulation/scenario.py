@@ -20,7 +20,7 @@ MOST_BLOCKS: Final = 1_000
 
 
 class SimulatedVerdict(IntEnum):
-    """How a simulated canary ends."""
+    """End of a simulated canary."""
 
     RUNNING = 0
     PROMOTED = 1
@@ -38,7 +38,7 @@ class Imagined:
     stable_bad, candidate_bad : true bad ratios by SLO; one that isn't named is 0.
     burst_correlation : ρ between two events of one arm and canary block (beta-binomial).
     daily_swing : s; traffic and stable's bad ratio go by 1 + s·sin(2πt/day + φ).
-    label_delay_minutes : how long the truth of a prediction takes.
+    label_delay_minutes : delay of the feedback on a prediction.
     """
 
     requests_per_minute: float
@@ -60,9 +60,9 @@ class Stream:
     stable_bad, candidate_bad : true bad ratios.
     per_block : mean number of events of both arms in a canary block.
     delay : blocks until an event is counted.
-    lag : blocks after the start that are no evidence, as good events are still to come.
+    lag : blocks after the start that aren't evidence, as their good events are delayed.
     allowed_bad : share that the objective allows; 1 without one.
-    answers : it is about the answers, so its events are labels.
+    answers : whether its events are labels.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Stream:
 
     @property
     def labels(self) -> bool:
-        """Whether labels of it come."""
+        """Whether it has any labels."""
         return self.answers and self.per_block > 0
 
 
@@ -91,9 +91,9 @@ class Scenario:
     streams : by SLO that counts; a gauge has no counts and is left out.
     steps : shares in percent.
     block_seconds : of a canary block.
-    blocks : how many fit into the rollout's longest duration.
-    burst_correlation, daily_swing : as imagined.
-    waits : the duration follows the labels, so an SLO that has any must speak.
+    blocks : number that fits into the rollout's longest duration.
+    burst_correlation, daily_swing : as in `Imagined`.
+    waits : the duration depends on the labels, so an SLO with any must favour the candidate.
     """
 
     streams: tuple[Stream, ...]
@@ -106,7 +106,7 @@ class Scenario:
 
     @property
     def past_blocks(self) -> int:
-        """Stable's blocks before the canary that the judge knows."""
+        """Number of stable's blocks before the canary that the judge reads."""
         return max(ceil(SECONDS_PER_HOUR / self.block_seconds), LEAST_PAST_BLOCKS)
 
     @property
@@ -117,7 +117,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class SimulationSummary:
-    """What became of all runs: shares with standard errors, and minutes until the end."""
+    """Results of all runs: shares with standard errors, and minutes until the end."""
 
     promoted: float
     rolled_back: float
@@ -127,11 +127,11 @@ class SimulationSummary:
     runs: int
 
     def standard_error(self, share: float) -> float:
-        """Of a share of the runs."""
+        """Return the standard error of a share of the runs."""
         return sqrt(share * (1 - share) / self.runs)
 
     def to_json(self) -> dict[str, object]:
-        """As the command prints it."""
+        """Return the JSON document of the command."""
         shares = {
             "promoted": self.promoted,
             "rolledBack": self.rolled_back,
@@ -149,15 +149,15 @@ class SimulationSummary:
 
 
 def without_gauges(terms: Terms) -> Terms:
-    """The terms without gauges, whose values aren't rates."""
+    """Remove gauges from the terms, as their values aren't rates."""
     return replace(terms, slos=tuple(slo for slo in terms.slos if slo.gauge is None))
 
 
 def scenario_of(terms: Terms, imagined: Imagined) -> Scenario:
-    """The canary of a product in this traffic.
+    """Return the canary of a product with this traffic.
 
-    Requests feed availability and latency, labels everything else. A rollout that waits for days
-    is played in longer blocks, so that there are no more than `MOST_BLOCKS`.
+    Requests are events of availability and latency, labels of all other SLOs. A rollout of days has
+    longer blocks, so that there are no more than `MOST_BLOCKS`.
     """
     longest = terms.max_duration_seconds
     if not terms.duration_given:
@@ -207,7 +207,7 @@ def _paces(terms: Terms, imagined: Imagined) -> dict[str, LabelPace]:
 
 
 def summarise(verdicts: list[SimulatedVerdict], minutes: list[float]) -> SimulationSummary:
-    """Shares of the verdicts, and median and 90th percentile of the minutes of all runs."""
+    """Compute shares of the verdicts, and median and 90th percentile of the minutes of all runs."""
     runs = len(verdicts)
     deciles = (
         quantiles(minutes, n=BLOCKS_PER_DECILE, method="inclusive") if runs > 1 else minutes * 9

@@ -1,7 +1,7 @@
-"""Blocks of counts of many imagined canaries at once, with NumPy.
+"""Simulated blocks of counts of many canaries at once, with NumPy.
 
-Arrays are (SLOs, runs) throughout. A run's share decides where its events go, so blocks can be
-drawn only as the judge goes.
+Arrays are (SLOs, runs). The events of a run depend on its share, so a block can be drawn only after
+the decision on the one before.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class SimulatedArms:
 
 
 class SimulatedTraffic:
-    """Draws the blocks of all runs, one after the other."""
+    """Generator of the blocks of all runs, one after the other."""
 
     def __init__(self, scenario: Scenario, runs: int, seed: int) -> None:
         self._scenario = scenario
@@ -43,26 +43,26 @@ class SimulatedTraffic:
         self.runs = runs
 
     def past(self) -> tuple[Floats, Floats]:
-        """Stable's (bad, total) before the canary, as (blocks, SLOs, runs)."""
+        """Return stable's (bad, total) before the canary, as (blocks, SLOs, runs)."""
         return self.span(-self._scenario.past_blocks, 0)
 
     def span(self, first: int, end: int, *, candidate: bool = False) -> tuple[Floats, Floats]:
-        """(bad, total) by block, SLO and run, of one arm that has all of the traffic."""
+        """Return (bad, total) by block, SLO and run, of one arm with all of the traffic."""
         times = np.arange(first, end)[:, None, None]
         arms = self._draw(times, np.array(float(candidate)), np.arange(self.runs))
         return (arms.canary_bad, arms.canary) if candidate else (arms.stable_bad, arms.stable)
 
     def block(self, share: Floats, live: Ints) -> SimulatedArms:
-        """The next block of the runs that are left, at these shares of all runs."""
+        """Draw the next block of the remaining runs, at these shares of all runs."""
         self._shares.append(share.copy())
         time = len(self._shares) - 1
         return self._draw(time, self._delayed(time, live), live)
 
     def _delayed(self, time: int, live: Ints) -> Floats:
-        """The share that each SLO's events had when they were requests."""
-        nobody = np.zeros(len(live))
+        """Return the share at the time of the request, for each SLO's events."""
+        no_share = np.zeros(len(live))
         return np.array(
-            [self._shares[time - d][live] if time >= d else nobody for d in self._delays]
+            [self._shares[time - d][live] if time >= d else no_share for d in self._delays]
         )
 
     def _draw(self, time: int | Ints, share: Floats, live: Ints) -> SimulatedArms:

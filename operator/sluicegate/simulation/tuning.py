@@ -1,8 +1,8 @@
-"""Objectives, drops and margins to choose from, with what each would have done to a history.
+"""Proposals for objectives, drops and margins, with the effect of each on a history.
 
-Each alternative is one SLO by itself, replayed by the very rules of the operator. Versions are
-promoted when they were in the history, where it says when, as one SLO alone judges no rollout. How
-late a drop is found is measured by lowering the same history from several moments on.
+Each alternative is one SLO alone, replayed by the rules of the operator. Versions are promoted at
+the times of the history, if it has them, as one SLO alone can't evaluate a rollout. The delay of a
+detection is measured by lowering the same history from several moments on.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,33 +28,33 @@ from sluicegate.stats.sequential_test import LEAST_RATIO
 DAY: Final = 86_400
 HOUR: Final = 3_600
 DROPS_FROM: Final = (0.5, 0.65, 0.8)
-"""Shares of the history after which it is lowered, once each."""
+"""Shares of the history from which it is lowered, once each."""
 WATCHED: Final = 2 * DAY
-"""Seconds in which a drop is looked for."""
+"""Seconds in which a drop must be detected."""
 BUDGETS_OF_A_DROP: Final = 5
-"""Without `maxDrop`, the drop that is looked for is this many times what the objective allows."""
+"""Without `maxDrop`, the drop to detect is this multiple of the share that the objective allows."""
 ALLOWED: Final = (1.25, 1.5, 2.0, 4.0)
-"""Objectives that allow so many times the usual share of bad events."""
+"""Objectives, as multiples of the usual share of bad events that they allow."""
 SPREADS: Final = (2.0, 4.0, 8.0, 16.0)
-"""Drops of so many standard deviations of the daily share."""
+"""Drops, as multiples of the standard deviation of the daily share."""
 MARGINS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 MOST_MARGINS: Final = 4
 QUIET_DAYS: Final = 14
-"""An alternative may alarm once in so many days, and be proposed."""
+"""Least average days between alarms of an alternative that is proposed."""
 _STEPS: Final = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)
 _Z: Final = 1.96
 
 
 @dataclass(frozen=True, slots=True)
 class TunedValue:
-    """A value, and what it would have done.
+    """A value with its effect on the history.
 
     Attributes
     ----------
     value : objective or maxDrop; None for the SLO as it is.
-    alarms : when it would have become degraded, in seconds. retrainings : how many it had led to.
-    detection : median seconds until the drop is found; infinite where it isn't in two days, None
-        if the history doesn't show it.
+    alarms : times of degradations, in seconds. retrainings : number of retrainings.
+    detection : median seconds until the drop is detected; infinite if it isn't in two days, None
+        if the history is too short.
     """
 
     value: float | None
@@ -77,12 +77,12 @@ class Margin:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What is proposed for one SLO.
+    """Proposals for one SLO.
 
     Attributes
     ----------
     count : all events of the history. per_minute : events a minute in its last day.
-    drop : the drop that is looked for. hours : end and share of good events of each hour with any.
+    drop : the drop to detect. hours : end and share of good events of each hour with any.
     """
 
     slo: str
@@ -98,11 +98,11 @@ class Tuning:
 
 
 def tune(scenario: ReplayScenario, drop: float | None = None) -> Iterator[Tuning]:
-    """The alternatives of each SLO that counts events and has any, in the product's order.
+    """Yield the alternatives of each SLO that counts events and has any, in the product's order.
 
     Parameters
     ----------
-    drop : of the share of good events, to be found; None for the SLO's own.
+    drop : drop of the share of good events to detect; None for the SLO's own.
     """
     for slo in scenario.product.spec.slos:
         if slo.indicator.gauge is None:
@@ -112,7 +112,7 @@ def tune(scenario: ReplayScenario, drop: float | None = None) -> Iterator[Tuning
 
 
 def _counts(scenario: ReplayScenario, slo: str) -> Iterator[tuple[int, Count]]:
-    """End and events, of all versions, of each block that was read."""
+    """Yield end and events, of all versions, of each block that was read."""
     for block in scenario.blocks:
         bad = total = 0
         for counts in block.counts.values():
@@ -158,16 +158,17 @@ def _tune(
 
 
 def _with(slo: Slo, value: float, *, objective: bool) -> Slo:
-    """The SLO with nothing else to be judged by than this objective or this drop."""
+    """Return the SLO with only this objective or this drop."""
     text = f"{value:.9f}".rstrip("0")
     change = {"objective": text, "max_drop": None} if objective else {"objective": None, "max_drop": text}  # fmt: skip
     return slo.replace(**change)
 
 
 def _level(counts: Sequence[tuple[int, Count]], whole: Count) -> tuple[float, float]:
-    """The usual share of bad events, and by how much that of a day scatters about it.
+    """Return the usual share of bad events, and the standard deviation of a day's share.
 
-    The median day, as a history has incidents too; at least what its events distinguish from none.
+    The usual share is that of the median day, as a history has incidents too; at least the share
+    that its events distinguish from none.
     """
     days: dict[int, Count] = {}
     for at, count in counts:
@@ -182,7 +183,7 @@ def _level(counts: Sequence[tuple[int, Count]], whole: Count) -> tuple[float, fl
 
 
 def _nice(value: float) -> float:
-    """The next round number from here up, e.g. 0.0015."""
+    """Round up to a round number, e.g. 0.0015."""
     power = 10.0 ** floor(log10(value))
     return float(
         f"{next(step for step in _STEPS if step * power >= value * (1 - 1e-9)) * power:.3g}"
@@ -211,12 +212,12 @@ def _alternative(
         own = next((at for at in alarms if at >= blocks[0].at), inf)
         delay = _delay(begun, blocks, slo.name, drop)
         if delay is not None and blocks[0].at + min(delay, WATCHED) < own:
-            delays.append(delay)  # what is found later is the history's own
+            delays.append(delay)  # later alarms are those of the history itself
     return TunedValue(value, tuple(alarms), retrainings, median(delays) if delays else None)
 
 
 def _alone(scenario: ReplayScenario, slo: Slo) -> ReplayScenario:
-    """The history with this SLO as the only one, so that it causes all decisions."""
+    """Return the history with this SLO as the only one, so that it causes all decisions."""
     product = scenario.product
     retraining = product.spec.retraining
     gate = retraining and retraining.replace(gate={})
@@ -230,7 +231,10 @@ def _alone(scenario: ReplayScenario, slo: Slo) -> ReplayScenario:
 
 
 def _delay(running: Replay, blocks: Sequence[ReplayBlock], slo: str, drop: float) -> float | None:
-    """Seconds until a drop is found; infinite if it isn't while it is watched, None if that ends early."""
+    """Return the seconds until a drop is detected.
+
+    Infinite if it isn't detected in the watched time, None if the history ends before that.
+    """
     remainder = 0.0
     begin = blocks[0].at
     for block in blocks:
@@ -246,7 +250,7 @@ def _delay(running: Replay, blocks: Sequence[ReplayBlock], slo: str, drop: float
 def lowered(
     block: ReplayBlock, slo: str, drop: float, remainder: float
 ) -> tuple[ReplayBlock, float]:
-    """The block with so many more bad events, and the remaining fraction of an event."""
+    """Return the block with the additional bad events of a drop, and the remaining fraction of an event."""
     counts = {}
     for version, read in block.counts.items():
         count = read.get(slo)
@@ -261,7 +265,7 @@ def lowered(
 
 
 def _proposed(made: list[TunedValue], seconds: float) -> tuple[TunedValue, ...]:
-    """The strictest that is quiet enough; where none is, the strictest of the quietest."""
+    """Return the strictest values that are quiet enough; if none is, the strictest of the quietest."""
     if not made:
         return ()
     most = max(1, floor(seconds / DAY / QUIET_DAYS))
@@ -297,15 +301,15 @@ def _margins(
     fits = [margin for margin, time in times.items() if time <= longest / 2]
     proposed = fits[0] if fits else None
     useful = [margin for margin in fits if times[margin] > min(times.values())]
-    shown = {*(useful or fits)[:MOST_MARGINS], current}
+    selected = {*(useful or fits)[:MOST_MARGINS], current}
     if proposed is None:
-        shown |= {*list(times)[-2:]}
-    for margin in sorted(shown & times.keys()):
+        selected |= {*list(times)[-2:]}
+    for margin in sorted(selected & times.keys()):
         yield Margin(margin, times[margin], margin == proposed, margin == current)
 
 
 def _recent_rate(counts: Sequence[tuple[int, Count]]) -> float:
-    """Events a second in the last day of the history."""
+    """Return the events a second in the last day of the history."""
     newest = counts[-1][0]
     recent = [(at, count) for at, count in counts if at > newest - DAY]
     seconds = min(DAY, newest - counts[0][0]) or 1
@@ -322,5 +326,5 @@ def _hours(counts: Iterable[tuple[int, Count]]) -> Iterator[tuple[int, float]]:
 
 
 def as_seconds(value: float | None) -> int | None:
-    """Whole seconds for JSON; None for what never ends, or isn't known."""
+    """Return whole seconds for JSON; None for an infinite or unknown time."""
     return round(value) if value is not None and isfinite(value) else None

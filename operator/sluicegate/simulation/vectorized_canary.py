@@ -1,4 +1,4 @@
-"""Our rule over many canaries at once: the same steps, at the same blocks, as policy decides them."""
+"""The operator's rule for many canaries at once: the same steps at the same blocks as policy."""
 
 from typing import Final, Protocol
 
@@ -13,21 +13,21 @@ from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS
 from sluicegate.stats.sequential_test import rollback_bound
 
 LEAST_REQUESTS: Final = 50
-"""Canary requests that a step takes at least."""
+"""Least canary requests of a step."""
 
 
 class Judge(Protocol):
-    """Evaluates each block, moves the share, and reaches a verdict."""
+    """A rule that evaluates each block, changes the share, and reaches a verdict."""
 
     share: Floats
     """The candidate's share of the traffic, by run."""
 
     def observe(self, arms: SimulatedArms, live: Ints) -> Ints:
-        """Verdicts of the runs that are left, after one more block of theirs."""
+        """Return the verdicts of the remaining runs, after one more block of theirs."""
 
 
 def verdicts(promoted: Bools, rolled_back: Bools) -> Ints:
-    """Verdicts of runs; one that is both is rolled back, one that is neither goes on."""
+    """Return verdicts of runs; a run with both is rolled back, one with neither continues."""
     verdict = np.where(promoted, SimulatedVerdict.PROMOTED, SimulatedVerdict.RUNNING)
     return np.where(rolled_back, SimulatedVerdict.ROLLED_BACK, verdict).astype(np.int64)
 
@@ -60,7 +60,7 @@ class Sequential:
         self.share = self._steps[self.step]
 
     def observe(self, arms: SimulatedArms, live: Ints) -> Ints:
-        """Gather evidence of one block, then roll back, promote or advance."""
+        """Add the evidence of one block, then roll back, promote or advance."""
         self._time += 1
         self._age[live] += 1
         warm = self._age[live] > WARM_UP_BLOCKS
@@ -88,8 +88,8 @@ class Sequential:
             "both": both,
             "blocks": np.ones_like(both),
         }
-        for name, seen in self._seen.items():
-            seen[:, live] += np.where(counts, fresh[name], 0.0)
+        for name, sums in self._seen.items():
+            sums[:, live] += np.where(counts, fresh[name], 0.0)
         self._known_bad[:, live] += np.where(counts, arms.stable_bad, 0.0)
         self._known[:, live] += np.where(counts, arms.stable, 0.0)
 
@@ -110,7 +110,7 @@ class Sequential:
         return verdicts(passed, back)
 
     def _all_spoke(self, runs: Ints, speaks: Bools) -> Bools:
-        """Whether what a promotion rests on has spoken, as policy.canary counts it."""
+        """Return whether all required SLOs favour the candidate, as policy.canary counts it."""
         required = self.required(runs)
         spoke: Bools = np.logical_and.reduce(speaks | ~required, axis=0)
         needed = (self.step[runs] + 1) / len(self._steps) * self._bound
@@ -123,11 +123,11 @@ class Sequential:
         return spoke
 
     def required(self, runs: Ints) -> Bools:
-        """Which SLOs have traffic enough for an answer, as policy.canary plans it."""
-        seen = self._seen["both"][:, runs] / np.maximum(self._seen["blocks"][:, runs], 1)
+        """Return which SLOs have enough traffic for a verdict, as policy.canary plans it."""
+        rate = self._seen["both"][:, runs] / np.maximum(self._seen["blocks"][:, runs], 1)
         blocks = vectorized_test.expected_blocks(
             self._scenario.steps,
-            np.maximum(self._before[:, runs], seen),
+            np.maximum(self._before[:, runs], rate),
             ratio=vectorized_test.expected_ratio(
                 self._known_bad[:, runs], self._known[:, runs], self._margin
             ),
@@ -148,21 +148,21 @@ class Sequential:
         return required
 
     def _leans_against(self, runs: Ints) -> Bools:
-        """Whether an SLO that needn't speak looks worse more than as good, as policy.canary sees it."""
+        """Return whether an SLO that isn't required favours stable, as policy.canary decides it."""
         free = [[s.evidence is CanaryEvidence.IF_AVAILABLE] for s in self._scenario.streams]
         worse = np.array(free) & ~self.required(runs) & (self.roll_back[:, runs] > 0)
         leans: Bools = np.logical_or.reduce(worse, axis=0)
         return leans
 
     def _meets_objectives(self, runs: Ints, speaks: Bools) -> Bools:
-        """Whether no SLO is surely beyond what its objective allows, as policy.canary.objections asks.
+        """Return whether no SLO certainly misses its objective, as policy.canary.objections checks.
 
-        One in which the candidate is shown to be better than stable may be.
+        An SLO in which the candidate is shown to be better than stable may miss it.
         """
-        seen = {name: values[:, runs] for name, values in self._seen.items()}
-        mean = seen["canary"] / np.maximum(seen["blocks"], 1)
+        sums = {name: values[:, runs] for name, values in self._seen.items()}
+        mean = sums["canary"] / np.maximum(sums["blocks"], 1)
         share = vectorized_test.independent_share(mean, self._correlation[:, runs])
-        lower = vectorized_test.wilson_lower(seen["bad"] * share, seen["canary"] * share)
+        lower = vectorized_test.wilson_lower(sums["bad"] * share, sums["canary"] * share)
         better = speaks & (self.better[:, runs] >= self._bound)
         met: Bools = np.logical_and.reduce((lower <= self._allowed) | better, axis=0)
         return met
@@ -175,7 +175,7 @@ class Sequential:
 
 
 def play(judge: Judge, traffic: SimulatedTraffic, scenario: Scenario) -> SimulationSummary:
-    """Show the judge block after block of all runs, until each has a verdict or its time is up."""
+    """Give the judge block after block of all runs, until each has a verdict or its time has ended."""
     verdicts = np.zeros(traffic.runs, np.int64)
     minutes = np.full(traffic.runs, scenario.blocks * scenario.minutes_per_block)
     for time in range(scenario.blocks):
@@ -190,6 +190,6 @@ def play(judge: Judge, traffic: SimulatedTraffic, scenario: Scenario) -> Simulat
 
 
 def simulate(scenario: Scenario, runs: int, seed: int) -> SimulationSummary:
-    """Our rule over so many canaries."""
+    """Run the operator's rule over this number of canaries."""
     traffic = SimulatedTraffic(scenario, runs, seed)
     return play(Sequential(scenario, *traffic.past()), traffic, scenario)

@@ -1,7 +1,6 @@
 """The engine's evidence for many canaries at once; the formulas are those of stats.sequential_test.
 
-A property test holds both against each other block by block, so a change of one is a change of
-both.
+A property test compares both block by block, so a change of one needs a change of the other.
 """
 
 from typing import Final, NamedTuple
@@ -22,7 +21,7 @@ LOG_BOUND: Final = float(np.log(1 / ALPHA))
 
 
 def level_shift(bad: Floats, total: Floats) -> Ints:
-    """Where stable's blocks change level, along the first axis; as slo.dispersion.level_shift."""
+    """Return where stable's blocks change level, along the first axis; as stats.dispersion.level_shift."""
     place = np.zeros(bad.shape[1:], np.int64)
     best = np.full(bad.shape[1:], CLEAR_SHIFT)
     for split in range(LEAST_LEVEL, len(bad) - LEAST_LEVEL + 1):
@@ -71,7 +70,7 @@ def _distance(early: _Level, late: _Level) -> Floats:
 
 
 def burst_correlation(bad: Floats, total: Floats, late: Bools) -> Floats:
-    """ρ from stable's blocks, along the first axis; as slo.dispersion.burst_correlation.
+    """Estimate ρ from stable's blocks, along the first axis; as stats.dispersion.burst_correlation.
 
     Parameters
     ----------
@@ -86,8 +85,10 @@ def burst_correlation(bad: Floats, total: Floats, late: Bools) -> Floats:
     ratio = np.where(late, _ratio_of(bad, total, late), _ratio_of(bad, total, ~late))
     expected = np.where(filled, total, 1) * ratio
     variance = expected * (1 - ratio)
-    known = filled & (variance > 0)
-    residuals = np.where(known, (bad - expected) ** 2 / np.where(known, variance, 1.0), 0.0)
+    has_variance = filled & (variance > 0)
+    residuals = np.where(
+        has_variance, (bad - expected) ** 2 / np.where(has_variance, variance, 1.0), 0.0
+    )
     blocks = np.maximum(count, 2)
     mean = residuals.sum(axis=0) / blocks
     scatter = np.sqrt(np.where(filled, (residuals - mean) ** 2, 0.0).sum(axis=0) / blocks)
@@ -97,22 +98,22 @@ def burst_correlation(bad: Floats, total: Floats, late: Bools) -> Floats:
 
 
 def _ratio_of(bad: Floats, total: Floats, chosen: Bools) -> Floats:
-    """Bad of all events of the chosen blocks."""
+    """Return bad of all events of the chosen blocks."""
     events = np.where(chosen, total, 0.0).sum(axis=0)
     ratio: Floats = np.where(chosen, bad, 0.0).sum(axis=0) / np.maximum(events, 1)
     return ratio
 
 
 def independent_share(total: Floats, correlation: Floats) -> Floats:
-    """As slo.dispersion.independent_share."""
+    """Compute the same as stats.dispersion.independent_share."""
     share: Floats = 1 / (1 + np.maximum(total - 1, 0.0) * correlation)
     return share
 
 
 def nearest_null(canary: Floats, stable: Floats, ratio: Floats, margin: Floats) -> Floats:
-    """s*, as stats.sequential_test.nearest_null, by Newton's method: four times faster than halving."""
+    """Find s*, as stats.sequential_test.nearest_null, by Newton's method: four times faster than halving."""
     # The slope times all denominators, which are positive: a cubic that is concave enough for
-    # Newton's steps, and halved wherever one would leave the bracket.
+    # Newton's steps; a step that would leave the bracket is replaced by halving.
     low, high = np.maximum(0.0, ratio - margin), ratio + np.zeros_like(canary)
     s = (canary * np.maximum(0.0, ratio - margin) + stable * ratio) / (canary + stable)
     for _ in range(_NEWTON_STEPS):
@@ -133,7 +134,7 @@ def nearest_null(canary: Floats, stable: Floats, ratio: Floats, margin: Floats) 
 
 
 def expected_ratio(bad: Floats, total: Floats, margin: Floats) -> Floats:
-    """As stats.sequential_test.expected_ratio."""
+    """Compute the same as stats.sequential_test.expected_ratio."""
     ratio: Floats = np.clip((bad + 0.5) / (total + 1), LEAST_RATIO, 1 - margin - LEAST_RATIO)
     return ratio
 
@@ -141,7 +142,7 @@ def expected_ratio(bad: Floats, total: Floats, margin: Floats) -> Floats:
 def block_factors(
     arms: SimulatedArms, ratio: Floats, margin: Floats, correlation: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """The factors of one block as logarithms, as stats.sequential_test.block_factor."""
+    """Compute the factors of one block as logarithms, as stats.sequential_test.block_factor."""
     both = (arms.canary > 0) & (arms.stable > 0)
     canary_share, stable_share = (
         independent_share(one, correlation) for one in (arms.canary, arms.stable)
@@ -152,9 +153,9 @@ def block_factors(
     promote = canary_share * _likelihood(arms.canary_bad, arms.canary, ratio, null + margin)
     promote += stable_share * _likelihood(arms.stable_bad, arms.stable, ratio, null)
 
-    def against(wanted: Floats) -> Floats:
-        pooled = (canary * wanted + stable * ratio) / (canary + stable)
-        factor = canary_share * _likelihood(arms.canary_bad, arms.canary, wanted, pooled)
+    def against(alternative: Floats) -> Floats:
+        pooled = (canary * alternative + stable * ratio) / (canary + stable)
+        factor = canary_share * _likelihood(arms.canary_bad, arms.canary, alternative, pooled)
         factor += stable_share * _likelihood(arms.stable_bad, arms.stable, ratio, pooled)
         return np.where(both, factor, 0.0)
 
@@ -170,7 +171,9 @@ def _likelihood(bad: Floats, total: Floats, ratio: Floats, null: Floats) -> Floa
 def expected_blocks(
     steps: tuple[int, ...], events: Floats, *, ratio: Floats, margin: Floats, correlation: Floats
 ) -> Floats:
-    """Blocks until an equal candidate has passed all steps, as stats.canary_duration.expected_seconds.
+    """Compute the blocks until an equal candidate has passed all steps.
+
+    As stats.canary_duration.expected_seconds.
 
     Parameters
     ----------
@@ -197,7 +200,7 @@ def _divergence(p: Floats, q: NDArray[np.float64]) -> Floats:
 
 
 def wilson_lower(bad: Floats, total: Floats, z: float = Z95) -> Floats:
-    """One-sided lower bound, as slo.intervals.wilson_lower; 0 without events."""
+    """Compute the one-sided lower bound, as stats.intervals.wilson_lower; 0 without events."""
     n = np.maximum(total, 1e-9)
     p, z2 = bad / n, z * z
     root = np.sqrt(np.maximum(p * (1 - p) / n + z2 / (4 * n * n), 0.0))

@@ -46,11 +46,19 @@ BANNED = {
 }
 """Words to avoid as regular expressions, with those of the field for each."""
 PLAIN = (
+    "operator/sluicegate/cli/inputs",
+    "operator/sluicegate/cli/models",
+    "operator/sluicegate/cli/operations",
+    "operator/sluicegate/cli/printing",
+    "operator/sluicegate/cli/reviews",
+    "operator/sluicegate/cli/trials",
     "operator/sluicegate/kube",
+    "operator/sluicegate/manifests",
     "operator/sluicegate/measurement",
     "operator/sluicegate/notify",
     "operator/sluicegate/prometheus",
     "operator/sluicegate/runtime",
+    "operator/sluicegate/simulation",
     "operator/sluicegate/slo",
     "operator/sluicegate/stats",
     "operator/sluicegate/web",

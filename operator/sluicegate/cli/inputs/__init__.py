@@ -1,1 +1,1 @@
-"""What commands are given: files of products and bentos, names of objects, a cluster."""
+"""Inputs of commands: files of products and bentos, names of objects, a cluster."""

@@ -1,4 +1,4 @@
-"""What the commands about bentos share: opening one, and the packages of a runtime image."""
+"""Bentos as inputs: opening one, and the packages of a runtime image."""
 
 import contextlib
 import importlib.util
@@ -20,10 +20,10 @@ TAG: Final = re.compile(r"[a-z0-9][-._a-z0-9]*:[a-z0-9][-._a-z0-9]*")
 
 @contextlib.contextmanager
 def opened(source: Path) -> Iterator[Bento]:
-    """The bento in a folder or a .bento file, unpacked for as long as the block lasts.
+    """Yield the bento in a folder or a .bento file, unpacked for the duration of the block.
 
-    NAME:VERSION of BentoML's store is exported, models included. Raises BentoInvalid when there is
-    no bento.
+    NAME:VERSION of BentoML's store is exported, models included. Raises BentoInvalid if there is no
+    bento.
     """
     with tempfile.TemporaryDirectory(prefix="sluicegate-bento-") as scratch:
         folder = source.absolute()
@@ -38,7 +38,7 @@ def opened(source: Path) -> Iterator[Bento]:
 
 
 def _exported(tag: str, archive: Path) -> Path:
-    """Have BentoML export a bento of its store."""
+    """Export a bento of BentoML's store."""
     if importlib.util.find_spec("bentoml") is None:
         raise BentoInvalid(
             f"there is no file {tag}, and no BentoML in this environment whose store could hold it"
@@ -52,7 +52,7 @@ def _exported(tag: str, archive: Path) -> Path:
 
 
 def packages_in(constraints: Path | None) -> Mapping[str, str]:
-    """Versions by name in a file of constraints; those of the project's runtime without one."""
+    """Return versions by name in a file of constraints; without a file, those of the project's runtime."""
     path = constraints or FILE
     try:
         return packages_of(path.read_text(encoding="utf-8"))
@@ -63,5 +63,5 @@ def packages_in(constraints: Path | None) -> Mapping[str, str]:
 
 
 def blocking(findings: Iterable[Finding]) -> list[Finding]:
-    """Those that keep a bento from running."""
+    """Return the findings that prevent a bento from running."""
     return [finding for finding in findings if finding.severity is Severity.ERROR]

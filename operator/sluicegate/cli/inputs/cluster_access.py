@@ -1,4 +1,4 @@
-"""The API server that the kubeconfig names, as a command asks it: as that user, for a few objects."""
+"""Access to the API server of the kubeconfig, as its user, for a few objects."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from sluicegate.runtime.write_fence import OpenGate
 
 @asynccontextmanager
 async def transport() -> AsyncIterator[Transport]:
-    """Requests to it; its connections are closed in the end."""
+    """Yield a transport to the API server; its connections are closed at the end."""
     opened = Transport(Connections(login))
     try:
         yield opened
@@ -24,12 +24,12 @@ async def transport() -> AsyncIterator[Transport]:
 
 @asynccontextmanager
 async def kube_api(field_manager: str = "") -> AsyncIterator[KubeApi]:
-    """Its objects; `field_manager` is the name that writes have, if there are any."""
+    """Yield a client of the API server; `field_manager` is that of its writes."""
     async with transport() as opened:
         yield KubeApi(opened, OpenGate(), field_manager=field_manager)
 
 
 async def product_of(key: Key) -> dict[str, Any]:
-    """The product as the API server has it. Raises KubeError."""
+    """Read a product from the API server. Raises KubeError."""
     async with kube_api() as api:
         return await api.get(DATA_PRODUCTS, key)

@@ -1,4 +1,4 @@
-"""Reads the object that a command is about from its argument."""
+"""Parsing of the argument that names an object."""
 
 import os
 
@@ -8,7 +8,7 @@ from sluicegate.kube.resources import Key
 
 
 def parse_key(text: str, *, argument: str, example: str = "catalog/search-ranking") -> Key:
-    """The object that NAMESPACE/NAME names.
+    """Parse NAMESPACE/NAME.
 
     Raises
     ------
@@ -22,12 +22,12 @@ def parse_key(text: str, *, argument: str, example: str = "catalog/search-rankin
 
 
 def parse_name(text: str, *, argument: str, example: str = "catalog/search-ranking") -> Key:
-    """The object that NAMESPACE/NAME names, or NAME in the namespace of the kubeconfig's context.
+    """Parse NAMESPACE/NAME, or NAME in the namespace of the kubeconfig's context.
 
     Raises
     ------
     InvalidInput
-        The text has another form, or no kubeconfig names a namespace.
+        The text has another form, or no kubeconfig has a namespace.
     """
     if text and "/" not in text:
         return Key(read_access(Selection(), os.environ).namespace, text)

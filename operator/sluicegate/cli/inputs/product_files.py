@@ -1,4 +1,4 @@
-"""DataProducts in files of YAML or JSON, as commands are given them."""
+"""DataProducts in files of YAML or JSON."""
 
 import sys
 from collections.abc import Iterator
@@ -13,20 +13,20 @@ from sluicegate.errors import invalid
 
 
 def read_products(file: str) -> Iterator[DataProduct]:
-    """The DataProducts in a file. Raises InvalidInput, naming the field, for anything wrong."""
+    """Yield the DataProducts in a file. Raises InvalidInput, naming the field, for any mistake."""
     yield from map(DataProduct.parse, read_documents(file))
 
 
 def read_documents(file: str) -> list[dict[str, Any]]:
-    """The DataProducts in a file as they are written there. Raises InvalidInput where there is none."""
-    found = [
+    """Return the documents of DataProducts in a file. Raises InvalidInput if there is none."""
+    documents = [
         document
         for document in _documents(file)
         if isinstance(document, dict) and document.get("kind") == KIND
     ]
-    if not found:
+    if not documents:
         raise invalid(file, f"holds no {KIND}: give a file with at least one")
-    return found
+    return documents
 
 
 def _documents(file: str) -> list[Any]:

@@ -1,1 +1,1 @@
-"""Commands of those who build a model: a project, its checks, its training, its image."""
+"""Commands for people who build a model: a project, its checks, its training, its image."""

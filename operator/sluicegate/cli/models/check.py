@@ -1,4 +1,4 @@
-"""`sluicegate check TARGET…`: will it run, and does it fit? EventNote without a cluster."""
+"""`sluicegate check TARGET…`: checks of bentos and products without a cluster."""
 
 import argparse
 from collections.abc import Iterator, Mapping
@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the findings; 1 if one of them keeps the bento from running."""
+    """Print the findings; return 1 if one of them prevents the bento from running."""
     packages = packages_in(args.constraints)
     findings: list[Finding] = []
     for finding in _findings(args.targets, packages, serve=args.serve):
@@ -79,10 +79,10 @@ def _findings(
                 yield finding
 
 
-def _product(path: Path, found: list[DataProduct]) -> Iterator[Finding]:
+def _product(path: Path, products: list[DataProduct]) -> Iterator[Finding]:
     try:
         for product in read_products(str(path)):
-            found.append(product)
+            products.append(product)
             yield from product_findings(product)
     except InvalidInput as error:
         for problem in error.problems:
@@ -103,12 +103,12 @@ def _project(
 
 
 def _bento(
-    path: Path, packages: Mapping[str, str], stack: ExitStack, found: list[Bento]
+    path: Path, packages: Mapping[str, str], stack: ExitStack, bentos: list[Bento]
 ) -> Iterator[Finding]:
     try:
         bento = stack.enter_context(opened(path))
     except BentoInvalid as error:
         yield Finding.error(str(path), str(error))
         return
-    found.append(bento)
+    bentos.append(bento)
     yield from bento_findings(bento, packages)

@@ -1,4 +1,4 @@
-"""`sluicegate init NAME`: a product from a template, to be changed into one's own."""
+"""`sluicegate init NAME`: a product from a template."""
 
 import argparse
 import re
@@ -16,7 +16,7 @@ TEMPLATES: Final = {
     "outcomes": "also accepts feedback at /feedback, with an SLO on outcomes and retraining",
 }
 SUFFIX: Final = ".in"
-"""Of the files of a template: they are no Python before their names are filled in."""
+"""Suffix of a template's files: they aren't valid Python before the names are filled in."""
 NAME: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def template(name: str) -> Iterator[tuple[str, str]]:
-    """Names and texts of a template's files."""
+    """Yield names and texts of a template's files."""
     folder = files("sluicegate.cli.models") / "templates" / name
     for file in sorted(folder.iterdir(), key=lambda one: one.name):
         if file.name.endswith(SUFFIX):
@@ -85,5 +85,5 @@ def _words(args: argparse.Namespace) -> dict[str, str]:
 
 
 def _filled(text: str, words: dict[str, str]) -> str:
-    """`text` with each {{word}} filled in; another one is a mistake of the template."""
+    """Fill in each {{word}} of `text`; an unknown word is a mistake of the template."""
     return re.sub(r"\{\{(\w+)\}\}", lambda found: words[found[1]], text)

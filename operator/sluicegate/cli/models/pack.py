@@ -1,4 +1,4 @@
-"""`sluicegate pack BENTO REF`: make a bento an OCI image and push it."""
+"""`sluicegate pack BENTO REF`: conversion of a bento to an OCI image, which is pushed."""
 
 import argparse
 import sys
@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check, push, and print what a DataProduct's spec.model takes."""
+    """Check, push, and print the block for a DataProduct's spec.model."""
     try:
         with opened(args.bento) as bento:
             if not args.unchecked:
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def bento_block(bento: Bento, image: str) -> str:
-    """The block `bento:` of a DataProduct's spec.model, as YAML."""
+    """Return the block `bento:` of a DataProduct's spec.model, as YAML."""
     return f"bento:\n  image: {image}\n  version: {bento.version}\n  service: {bento.service}"
 
 

@@ -1,4 +1,4 @@
-"""Whether a bento answers the contract of its product: names, feedback, training."""
+"""Checks of a product, and of its bento against it: names, feedback, training."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,11 +14,11 @@ from sluicegate_service.findings import Finding
 PLACEHOLDER: Final = "sha256:" + "0" * 64
 FEEDBACK: Final = "/feedback"
 TRAINER: Final = "sluicegate_service"
-"""Training code that imports the library builds its successor from the bento's own source."""
+"""Library for training code, which builds the new bento from the source of the running one."""
 
 
 def product_findings(product: DataProduct) -> Iterator[Finding]:
-    """What a product alone tells: what it asks for and can't have."""
+    """Yield the findings about a product alone: settings that can't work."""
     spec = product.spec
     slos = [slo.name for slo in spec.slos]
     truth = [slo.name for slo in spec.slos if INDICATORS[slo.indicator.kind].from_truths]
@@ -31,8 +31,8 @@ def product_findings(product: DataProduct) -> Iterator[Finding]:
     if spec.retraining:
         yield from _names(spec.retraining.gate, slos, "spec.retraining.gate")
     filled = {one.role for one in spec.team.members} if spec.team else set()
-    wanted = spec.review.signed_by if spec.review else ()
-    if unfilled := [role for role in wanted if role not in filled]:
+    roles = spec.review.signed_by if spec.review else ()
+    if unfilled := [role for role in roles if role not in filled]:
         yield Finding.warning(
             "spec.review.signedBy",
             f"has {' and '.join(unfilled)}, and no member of the team has that role, so no review is"
@@ -46,7 +46,7 @@ def product_findings(product: DataProduct) -> Iterator[Finding]:
 
 
 def fit_findings(product: DataProduct, bento: Bento) -> Iterator[Finding]:
-    """What the product says of its bento, held against the bento."""
+    """Yield the findings about a bento that doesn't match the product."""
     named = product.spec.model.bento
     if named.service != bento.service:
         yield Finding.error(
@@ -73,10 +73,10 @@ def fit_findings(product: DataProduct, bento: Bento) -> Iterator[Finding]:
 def _names(named: Any, slos: Sequence[str], where: str) -> Iterator[Finding]:
     for name in named:
         if name not in slos:
-            known = ", ".join(slos) or "none"
+            names_of_slos = ", ".join(slos) or "none"
             yield Finding.error(
                 f"{where}.{name}",
-                f"is no SLO of this product (it has {known}): correct the name",
+                f"is no SLO of this product (it has {names_of_slos}): correct the name",
             )
 
 
@@ -92,7 +92,7 @@ def _feedback(product: DataProduct, bento: Bento) -> Iterator[Finding]:
 
 
 def _has_route(bento: Bento, route: str) -> bool:
-    """Whether the bento's OpenAPI has a POST of `route`; True where it can't be read."""
+    """Return whether the bento's OpenAPI has a POST of `route`; True if it can't be read."""
     path = bento.folder / "apis" / "openapi.yaml"
     try:
         paths = yaml.safe_load(path.read_text(encoding="utf-8"))["paths"]
@@ -111,18 +111,18 @@ def _training(command: Sequence[str], bento: Bento) -> Iterator[Finding]:
 
 
 def _absent(command: Sequence[str], bento: Bento, where: str, what: str) -> Iterator[Finding]:
-    """That the bento lacks the file which a command starts."""
-    wanted = _started_file(command)
-    if wanted and not any((bento.folder / "src" / name).is_file() for name in wanted):
+    """Yield a finding if the bento lacks the file that a command starts."""
+    files = _started_file(command)
+    if files and not any((bento.folder / "src" / name).is_file() for name in files):
         yield Finding.error(
             where,
-            f"is {' '.join(command)}, and the bento's src has no {wanted[0]}: include {what} in the"
+            f"is {' '.join(command)}, and the bento's src has no {files[0]}: include {what} in the"
             " bento (bentofile.yaml: include)",
         )
 
 
 def _started_file(command: Sequence[str]) -> tuple[str, ...] | None:
-    """The files, relative to src, one of which the command starts; None when it isn't Python's."""
+    """Return the files, relative to src, one of which the command starts; None if it isn't a Python command."""
     words = list(command)
     if not words or not Path(words[0]).name.startswith("python"):
         return None

@@ -1,4 +1,4 @@
-"""What a project's folder says before a bento is built of it."""
+"""Checks of a project's folder before a bento is built from it."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -16,12 +16,12 @@ BUILD_FILES: Final = ("bentofile.yaml", "pyproject.toml")
 
 
 def is_project(folder: Path) -> bool:
-    """Whether `bentoml build` would find something to build there."""
+    """Return whether `bentoml build` would find a project there."""
     return any((folder / name).is_file() for name in BUILD_FILES)
 
 
 def project_findings(folder: Path, packages: Mapping[str, str]) -> Iterator[Finding]:
-    """What will keep the bento that is built of `folder` from a runtime with `packages`."""
+    """Yield problems of a bento that is built from `folder` in a runtime with `packages`."""
     name, options = _options(folder)
     if options is None:
         yield Finding.error(name, "can't be read: correct its syntax")
@@ -29,18 +29,18 @@ def project_findings(folder: Path, packages: Mapping[str, str]) -> Iterator[Find
     yield from _service(folder, name, options)
     python = options.get("python") or {}
     try:
-        wanted = parse_requirements(_requirements(folder, python), MARKERS)
+        requirements = parse_requirements(_requirements(folder, python), MARKERS)
     except (OSError, BentoInvalid) as error:
         yield Finding.error(f"{name}: python", f"{error}")
         return
-    for mismatch in compare(Wanted(tuple(wanted)), packages.get):
+    for mismatch in compare(Wanted(tuple(requirements)), packages.get):
         yield Finding.error(
             f"{name}: python.packages: {mismatch.name}",
             f"is {mismatch.wanted}, and the runtime has {mismatch.found or 'nothing'}: use its"
             " version (`sluicegate runtime-constraints`), or build a runtime image with the bento's"
             " packages (`sluicegate runtime-image`)",
         )
-    if python.get("lock_packages", True) and wanted:
+    if python.get("lock_packages", True) and requirements:
         yield Finding.warning(
             f"{name}: python.lock_packages",
             "is true, so the bento locks the newest versions when it is built: build in an"
@@ -49,7 +49,7 @@ def project_findings(folder: Path, packages: Mapping[str, str]) -> Iterator[Find
 
 
 def _options(folder: Path) -> tuple[str, dict[str, Any] | None]:
-    """The file with the options of the build, and the options; None when it can't be read."""
+    """Return the file with the options of the build, and the options; None if it can't be read."""
     bentofile = folder / "bentofile.yaml"
     try:
         if bentofile.is_file():

@@ -1,4 +1,4 @@
-"""`sluicegate runtime-constraints`: the packages that the project's runtime image holds."""
+"""`sluicegate runtime-constraints`: the packages of the project's runtime image."""
 
 import argparse
 
@@ -6,7 +6,7 @@ from sluicegate_service.constraints import FILE
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments: there are none."""
+    """Declare no arguments."""
     parser.epilog = (
         "For example: sluicegate runtime-constraints > constraints.txt; uv pip install -c"
         " constraints.txt scikit-learn pandas. A bento that is built in such an environment fits."
@@ -14,6 +14,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(_args: argparse.Namespace) -> int:
-    """Print them, as a file of constraints for pip and uv."""
+    """Print the packages, as a file of constraints for pip and uv."""
     print(FILE.read_text(encoding="utf-8"), end="")
     return 0

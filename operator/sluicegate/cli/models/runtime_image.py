@@ -1,4 +1,4 @@
-"""`sluicegate runtime-image BENTO REF`: the runtime image with the packages that a bento asks for."""
+"""`sluicegate runtime-image BENTO REF`: the runtime image with the packages that a bento needs."""
 
 import argparse
 from pathlib import Path
@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the image, and print it by digest."""
+    """Build the image, and print it by digest."""
     if (args.reference is None) == (args.docker is None):
         raise invalid("REF", "give either REF to push to, or --docker FOLDER")
     try:

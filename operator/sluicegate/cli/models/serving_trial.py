@@ -1,4 +1,4 @@
-"""Serves a bento for a moment, as a pod would, to see whether it starts."""
+"""A trial of a bento: it is served for some seconds, as in a pod."""
 
 import importlib.util
 import os
@@ -20,9 +20,9 @@ LAST_LINES: Final = 12
 
 
 def trial(bento: Path) -> Finding | None:
-    """Start the bento with the runtime image's launcher; what went wrong, or None once it is ready.
+    """Start the bento with the runtime image's launcher; return the failure, or None once it is ready.
 
-    It runs in this Python, with its packages: where these are the runtime's, so is the answer.
+    It runs in this Python, with its packages, which should be those of the runtime.
     """
     if importlib.util.find_spec("bentoml") is None:
         return Finding.error(

@@ -1,4 +1,4 @@
-"""`sluicegate train --local`: the training of a product as its Job would run it, and its gate."""
+"""`sluicegate train --local`: the training of a product as in its Job, and the hold-out gate."""
 
 import argparse
 import json
@@ -33,8 +33,8 @@ PYTHONS: Final = ("python", "python3")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is run: `retraining` None runs the default, without a product."""
+class TrainingTrial:
+    """A training to run: `retraining` None runs the default, without a product."""
 
     bento: Bento
     product: DataProduct | None
@@ -43,7 +43,7 @@ class Asked:
 
     @property
     def retraining(self) -> Retraining | None:
-        """What the product says of it."""
+        """The product's settings of it."""
         return self.product.spec.retraining if self.product else None
 
 
@@ -74,27 +74,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, print, and judge; 0 if the gate lets the result pass."""
+    """Train, print, and evaluate; return 0 if the result passes the gate."""
     if not args.local:
         raise invalid("--local", "is missing: add it to train on this machine")
     product = _product(args.product) if args.product else None
     if product and args.slo and args.slo not in _slos(product):
-        known = ", ".join(_slos(product)) or "none"
-        raise invalid("--slo", f"is {args.slo}, and spec.slos has {known}")
+        slos = ", ".join(_slos(product)) or "none"
+        raise invalid("--slo", f"is {args.slo}, and spec.slos has {slos}")
     try:
         with opened(args.bento) as bento, tempfile.TemporaryDirectory() as scratch:
             output = (args.output or Path(scratch) / "pushed").absolute()
-            asked = Asked(bento, product, args.slo, output.as_uri())
-            return _train(asked, Path(scratch))
+            training = TrainingTrial(bento, product, args.slo, output.as_uri())
+            return _train(training, Path(scratch))
     except BentoInvalid as error:
         raise SluicegateError(str(error)) from error
 
 
 def _product(path: str) -> DataProduct:
-    found = list(read_products(path))
-    if len(found) != 1:
-        raise invalid(path, f"holds {len(found)} products: give a file with one")
-    (product,) = found
+    products = list(read_products(path))
+    if len(products) != 1:
+        raise invalid(path, f"holds {len(products)} products: give a file with one")
+    (product,) = products
     if product.spec.retraining is None:
         raise invalid("spec.retraining", f"is missing in {path}: add it")
     if not product.spec.retraining.command:
@@ -103,19 +103,21 @@ def _product(path: str) -> DataProduct:
     return product
 
 
-def _train(asked: Asked, scratch: Path) -> int:
+def _train(training: TrainingTrial, scratch: Path) -> int:
     message = scratch / "termination-log"
     message.touch()
-    command = _command(asked.retraining.command if asked.retraining else DEFAULT_COMMAND)
-    seconds = asked.retraining.timeout_seconds if asked.retraining else DEFAULT_SECONDS
-    for one in _variables(asked):
-        if one.value is None and one.name not in os.environ:
-            print(f"note: {one.name} comes from an object of the cluster: export it to set it here")
+    command = _command(training.retraining.command if training.retraining else DEFAULT_COMMAND)
+    seconds = training.retraining.timeout_seconds if training.retraining else DEFAULT_SECONDS
+    for variable in _variables(training):
+        if variable.value is None and variable.name not in os.environ:
+            print(
+                f"note: {variable.name} comes from an object of the cluster: export it to set it here"
+            )
     try:
         ended = subprocess.run(
             command,
-            cwd=asked.bento.folder / "src",
-            env=_environment(asked, message),
+            cwd=training.bento.folder / "src",
+            env=_environment(training, message),
             timeout=seconds,
             check=False,
         )
@@ -127,8 +129,8 @@ def _train(asked: Asked, scratch: Path) -> int:
         raise SluicegateError(f"retraining.command can't be started: {error}") from error
     if ended.returncode:
         raise SluicegateError(f"the training exited with {ended.returncode}; see above")
-    report = _report(message.read_text(encoding="utf-8"), asked)
-    margins, gated = _gate(asked, report)
+    report = _report(message.read_text(encoding="utf-8"), training)
+    margins, gated = _gate(training, report)
     print(f"\nresult: version {report.version}, {report.image.rpartition('@')[2]}")
     for line in lines(report, margins, gated):
         print(line)
@@ -136,55 +138,59 @@ def _train(asked: Asked, scratch: Path) -> int:
 
 
 def _command(words: Sequence[str]) -> list[str]:
-    """The command with this Python for the image's."""
+    """Return the command with this Python instead of the image's."""
     first, *others = words
     return [sys.executable if first in PYTHONS else first, *others]
 
 
-def _environment(asked: Asked, message: Path) -> dict[str, str]:
-    """What manifests/training.py gives the container, above what this shell has."""
-    metadata = asked.product.metadata if asked.product else None
-    given = {one.name: one.value for one in _variables(asked) if one.value is not None}
+def _environment(training: TrainingTrial, message: Path) -> dict[str, str]:
+    """Return the environment of the training: that of this shell, with the variables of the Job."""
+    metadata = training.product.metadata if training.product else None
+    given = {
+        variable.name: variable.value
+        for variable in _variables(training)
+        if variable.value is not None
+    }
     return {
         **{key: value for key, value in os.environ.items() if not key.startswith("SLUICEGATE_")},
         **given,
         "PYTHONDONTWRITEBYTECODE": "1",
         names.NAMESPACE: metadata.namespace if metadata else "local",
-        names.PRODUCT: metadata.name if metadata else asked.bento.name,
-        names.VERSION: asked.bento.version,
-        names.BENTO: str(asked.bento.folder.absolute()),
-        names.TRIGGER: json.dumps(_trigger(asked)),
+        names.PRODUCT: metadata.name if metadata else training.bento.name,
+        names.VERSION: training.bento.version,
+        names.BENTO: str(training.bento.folder.absolute()),
+        names.TRIGGER: json.dumps(_trigger(training)),
         names.ATTEMPT: "1",
-        names.OUTPUT: asked.output,
+        names.OUTPUT: training.output,
         names.TERMINATION_LOG: str(message),
     }
 
 
-def _trigger(asked: Asked) -> dict[str, str]:
+def _trigger(training: TrainingTrial) -> dict[str, str]:
     kinds = (
-        {slo.name: str(slo.indicator.kind) for slo in asked.product.spec.slos}
-        if asked.product
+        {slo.name: str(slo.indicator.kind) for slo in training.product.spec.slos}
+        if training.product
         else {}
     )
     return {
         "id": "00000000",
-        "cause": "ModelDecay" if asked.slo else "Requested",
-        "slo": asked.slo,
-        "indicator": kinds.get(asked.slo, ""),
-        "version": asked.bento.version,
+        "cause": "ModelDecay" if training.slo else "Requested",
+        "slo": training.slo,
+        "indicator": kinds.get(training.slo, ""),
+        "version": training.bento.version,
         "message": "sluicegate train --local",
     }
 
 
-def _variables(asked: Asked) -> Sequence[Any]:
-    return asked.retraining.env if asked.retraining else ()
+def _variables(training: TrainingTrial) -> Sequence[Any]:
+    return training.retraining.env if training.retraining else ()
 
 
-def _report(text: str, asked: Asked) -> Report:
-    """The result, as the operator would read it. It refuses what the operator would refuse."""
+def _report(text: str, training: TrainingTrial) -> Report:
+    """Parse the result as the operator does, and refuse what the operator would refuse."""
     try:
         document = json.loads(text)
-        # No registry has it yet; its digest is what it would be called there by.
+        # No registry has it yet; this is the digest that it would have there.
         digest = str(document["image"]).rpartition("@")[2]
         report = Report.model_validate({**document, "image": f"registry.example/local@{digest}"})
     except ValidationError as error:
@@ -196,25 +202,29 @@ def _report(text: str, asked: Asked) -> Report:
             f"the training succeeded, but its termination message is not a result ({said}): write"
             f" one JSON object to ${names.TERMINATION_LOG}, or call sluicegate_service.trainer.main"
         ) from error
-    if asked.product:
+    if training.product:
         strange = sorted(
-            {*report.evaluation, *report.stable_evaluation} - set(_slos(asked.product))
+            {*report.evaluation, *report.stable_evaluation} - set(_slos(training.product))
         )
         if strange:
             raise SluicegateError(
                 f"the evaluation names {', '.join(strange)}, and spec.slos has"
-                f" {', '.join(_slos(asked.product)) or 'none'}: correct the name in the training's code"
+                f" {', '.join(_slos(training.product)) or 'none'}: correct the name in the training's code"
             )
     return report
 
 
-def _gate(asked: Asked, report: Report) -> tuple[Mapping[str, HoldOutMargin], frozenset[str]]:
-    """Margins by SLO, and the SLOs that need counts."""
-    if asked.product is None or asked.retraining is None:
+def _gate(
+    training: TrainingTrial, report: Report
+) -> tuple[Mapping[str, HoldOutMargin], frozenset[str]]:
+    """Return margins by SLO, and the SLOs that need counts."""
+    if training.product is None or training.retraining is None:
         least = HoldOutMargin(DEFAULT_HOLD_OUT_REGRESSION, DEFAULT_HOLD_OUT_REGRESSION)
         return dict.fromkeys(report.evaluation, least), frozenset()
-    margins = {slo.name: hold_out_margin(asked.retraining, slo) for slo in asked.product.spec.slos}
-    return margins, frozenset(asked.retraining.gate)
+    margins = {
+        slo.name: hold_out_margin(training.retraining, slo) for slo in training.product.spec.slos
+    }
+    return margins, frozenset(training.retraining.gate)
 
 
 def _slos(product: DataProduct) -> list[str]:

@@ -1,4 +1,4 @@
-"""The hold-out gate over one result, as a table."""
+"""The hold-out gate for one result, as a table."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
@@ -20,7 +20,7 @@ WORDS: Final = {
 
 
 def worst(report: Report, margins: Mapping[str, HoldOutMargin], gated: Collection[str]) -> HoldOut:
-    """The operator's verdict, by the worst SLO. `gated` SLOs need counts of both versions."""
+    """Return the operator's verdict, by the worst SLO. `gated` SLOs need counts of both versions."""
     return judge_all(
         counts_of(report.evaluation),
         counts_of(report.stable_evaluation),
@@ -33,7 +33,7 @@ def worst(report: Report, margins: Mapping[str, HoldOutMargin], gated: Collectio
 def lines(
     report: Report, margins: Mapping[str, HoldOutMargin], gated: Collection[str]
 ) -> Iterator[str]:
-    """The table, and the verdict in a sentence."""
+    """Yield the table, and the verdict in a sentence."""
     new, stable = counts_of(report.evaluation), counts_of(report.stable_evaluation)
     judged = [
         judge(
@@ -51,27 +51,34 @@ def lines(
     yield _sentence(worst(report, margins, gated))
 
 
-def _row(one: HoldOut) -> tuple[str, ...]:
+def _row(result: HoldOut) -> tuple[str, ...]:
     between = "–"
-    if one.difference is not None:
-        between = f"{points(one.difference.lower)} … {points(one.difference.upper)}"
-    allowed = points(one.margin)
-    return one.slo, _share(one.candidate), _share(one.stable), between, allowed, WORDS[one.verdict]
+    if result.difference is not None:
+        between = f"{points(result.difference.lower)} … {points(result.difference.upper)}"
+    allowed = points(result.margin)
+    return (
+        result.slo,
+        _share(result.candidate),
+        _share(result.stable),
+        between,
+        allowed,
+        WORDS[result.verdict],
+    )
 
 
 def _share(count: Count) -> str:
     return f"{percent(1 - (count.ratio or 0.0))} ({events(count.total)})" if count.total else "–"
 
 
-def _sentence(one: HoldOut) -> str:
-    match one.verdict:
+def _sentence(result: HoldOut) -> str:
+    match result.verdict:
         case GateVerdict.PASSED:
             return "gate: passed; the operator would start a canary"
         case GateVerdict.WORSE:
-            return f"gate: rejected (WorseOnHoldOut); {one.slo} is worse by more than the margin"
+            return f"gate: rejected (WorseOnHoldOut); {result.slo} is worse by more than the margin"
         case GateVerdict.TOO_SMALL:
-            if one.difference is None:
-                which = one.slo or "any SLO"
+            if result.difference is None:
+                which = result.slo or "any SLO"
                 return f"gate: rejected (HoldOutTooSmall); there are no counts of {which} for both"
-            rows = f"about {one.needed:,}" if one.needed else "far more"
+            rows = f"about {result.needed:,}" if result.needed else "far more"
             return f"gate: rejected (HoldOutTooSmall); {rows} rows a version are needed"

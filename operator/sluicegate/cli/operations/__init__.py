@@ -1,1 +1,1 @@
-"""Commands of those who run the operator: its programs, its checks of a cluster, its CRDs."""
+"""Commands for people who run the operator: its programs, its checks of a cluster, its CRDs."""

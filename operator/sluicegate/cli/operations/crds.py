@@ -1,4 +1,4 @@
-"""`sluicegate crds`: write the CRDs from the types, or check that what is there is the same."""
+"""`sluicegate crds`: writes the CRDs generated from the types, or compares them with the files."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""`sluicegate doctor`: whether a cluster has what the operator needs."""
+"""`sluicegate doctor`: checks whether a cluster has what the operator needs."""
 
 import argparse
 import asyncio
@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the findings; 1 if one of them keeps the operator from working."""
+    """Print the findings; return 1 if one of them prevents the operator from working."""
     settings = parse_settings(os.environ, refuse_unknown=False)
     plain = args.output == "table"
     cluster = asyncio.run(cluster_findings(args.namespace))
@@ -49,11 +49,11 @@ def run(args: argparse.Namespace) -> int:
     if plain:
         _print("Prometheus", prometheus)
     else:
-        found = [
+        findings = [
             {"severity": str(one.severity), "where": one.where, "message": one.message}
             for one in (*cluster, *prometheus)
         ]
-        write(document("Findings", findings=found), args.output)
+        write(document("Findings", findings=findings), args.output)
     return 1 if blocking((*cluster, *prometheus)) else 0
 
 
@@ -66,8 +66,8 @@ def _of_prometheus(url: str, settings: Settings) -> list[Finding]:
 
 
 def _print(what: str, findings: Iterable[Finding]) -> None:
-    found = list(findings)
-    for finding in found:
+    listed = list(findings)
+    for finding in listed:
         print(finding.line())
-    if not found:
+    if not listed:
         print(f"ok: {what}: nothing is missing")

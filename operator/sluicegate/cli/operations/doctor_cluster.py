@@ -1,4 +1,4 @@
-"""What the operator needs of the API server and the nodes."""
+"""Requirements of the operator on the API server and the nodes."""
 
 import re
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ from sluicegate.runtime.write_fence import OpenGate
 from sluicegate_service.findings import Finding
 
 LEAST_KUBERNETES: Final = (1, 33)
-"""The first version whose kubelet mounts image volumes without an alpha gate."""
+"""First version whose kubelet mounts image volumes without an alpha gate."""
 RUNTIMES: Final = {"containerd": (2, 1), "cri-o": (1, 33)}
-"""The first versions of container runtimes that mount image volumes."""
+"""First versions of container runtimes that mount image volumes."""
 NODES: Final = Resource("", "v1", "nodes", "Node")
 POLICY_BINDINGS: Final = Resource(
     "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings",
@@ -34,7 +34,7 @@ POLICY_BINDINGS: Final = Resource(
 )  # fmt: skip
 NEVER: Final = "1970-01-01T00:00:00Z"
 LATE: Final = 3
-"""Durations of a Lease after which it is not merely late."""
+"""Durations of a Lease after which it counts as abandoned."""
 POD_METRICS: Final = Resource("metrics.k8s.io", "v1beta1", "pods", "PodMetrics")
 IMAGE_VOLUME: Final = {
     "metadata": {"name": "sluicegate-doctor"},
@@ -49,13 +49,13 @@ IMAGE_VOLUME: Final = {
         "volumes": [{"name": "bento", "image": {"reference": "registry.example/none:1"}}],
     },
 }
-"""A pod as the operator makes them; it is only tried, and no image of it is pulled."""
+"""A pod like those of the operator; only for a dry run, no image is pulled."""
 
 Body = dict[str, Any]
 
 
 async def cluster_findings(namespace: str) -> list[Finding]:
-    """What is missing in the cluster that the kubeconfig names."""
+    """Return what is missing in the cluster of the kubeconfig."""
     async with transport() as opened:
         try:
             api = KubeApi(opened, OpenGate(), field_manager="sluicegate-doctor")
@@ -66,16 +66,16 @@ async def cluster_findings(namespace: str) -> list[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class _Cluster:
-    """Reads, and one dry run."""
+    """Reads of the cluster, and one dry run."""
 
     transport: Transport
     api: KubeApi
 
     async def all(self, resource: Resource) -> list[Body]:
-        found: list[Body] = []
+        objects: list[Body] = []
         async for page in self.api.pages(resource):
-            found += page.items
-        return found
+            objects += page.items
+        return objects
 
     async def tries_pod(self, namespace: str) -> Body:
         request = ApiRequest(
@@ -89,45 +89,45 @@ class _Cluster:
 
 
 async def _findings(cluster: _Cluster, namespace: str) -> list[Finding]:
-    found = list(_version(await cluster.transport.send(ApiRequest("get", "GET", "/version"))))
+    findings = list(_version(await cluster.transport.send(ApiRequest("get", "GET", "/version"))))
     if not await cluster.api.served(DATA_PRODUCTS):
-        found.append(
+        findings.append(
             Finding.error(
                 "CRD dataproducts.sluicegate.dev",
                 "does not exist: install the chart, or apply crds/ before it",
             )
         )
     else:
-        found += await _operators(cluster)
-        found += await _policies(cluster)
-    found += await _gateways(cluster)
-    found += await _image_volumes(cluster, namespace)
-    found += _nodes(await cluster.all(NODES))
+        findings += await _operators(cluster)
+        findings += await _policies(cluster)
+    findings += await _gateways(cluster)
+    findings += await _image_volumes(cluster, namespace)
+    findings += _nodes(await cluster.all(NODES))
     if not await cluster.api.served(POD_METRICS):
-        found.append(
+        findings.append(
             Finding.note(
                 "metrics-server",
                 "does not exist, so serving.autoscaling can't work: install it, or set replicas",
             )
         )
-    return found
+    return findings
 
 
 async def _operators(cluster: _Cluster) -> list[Finding]:
-    """Whether somebody leads under each Lease that the products name."""
+    """Return findings about products whose operator's Lease has no current holder."""
     written = [one.get("status", {}).get("writtenBy") for one in await cluster.all(DATA_PRODUCTS)]
     leases = sorted({Key(one["namespace"], one["lease"]) for one in written if one})
-    found = []
+    findings = []
     for key in leases:
         try:
             spec = (await cluster.api.get(LEASES, key)).get("spec", {})
         except NotFound:
-            found.append(
+            findings.append(
                 Finding.warning(f"operator {key}", "its Lease is gone: is the chart installed?")
             )
             continue
         except Forbidden:
-            continue  # an operator's namespace isn't everybody's to read
+            continue  # the user may not read the operator's namespace
         renewed = datetime.fromisoformat(spec.get("renewTime") or NEVER)
         if (datetime.now(UTC) - renewed).total_seconds() > LATE * spec.get(
             "leaseDurationSeconds", 15
@@ -135,12 +135,12 @@ async def _operators(cluster: _Cluster) -> list[Finding]:
             text = (
                 f"has not renewed its Lease since {renewed:%Y-%m-%d %H:%M:%S} UTC: check its pods"
             )
-            found.append(Finding.warning(f"operator {key}", text))
-    return found
+            findings.append(Finding.warning(f"operator {key}", text))
+    return findings
 
 
 async def _policies(cluster: _Cluster) -> list[Finding]:
-    """Whether the API server enforces who may approve."""
+    """Return findings about the policies for approvals."""
     try:
         bindings = await cluster.all(POLICY_BINDINGS)
     except Forbidden:
@@ -165,8 +165,8 @@ def _version(version: Body) -> Iterator[Finding]:
         int(re.sub(r"\D", "", str(version.get(key))) or 0) for key in ("major", "minor")
     )
     if (major, minor) < LEAST_KUBERNETES:
-        wanted = ".".join(map(str, LEAST_KUBERNETES))
-        yield Finding.error("Kubernetes", f"is {major}.{minor}, and {wanted} is needed: upgrade it")
+        least = ".".join(map(str, LEAST_KUBERNETES))
+        yield Finding.error("Kubernetes", f"is {major}.{minor}, and {least} is needed: upgrade it")
 
 
 async def _gateways(cluster: _Cluster) -> list[Finding]:
@@ -239,9 +239,9 @@ def _nodes(nodes: list[Body]) -> Iterator[Finding]:
         least = RUNTIMES.get(name)
         numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
         if least and numbers and numbers < least:
-            wanted = ".".join(map(str, least))
+            least_version = ".".join(map(str, least))
             yield Finding.error(
                 f"node {body['metadata']['name']}",
-                f"has {name} {version}, which mounts no image volumes: {wanted} or later does;"
+                f"has {name} {version}, which mounts no image volumes: {least_version} or later does;"
                 " upgrade it, or give bentos as archives (spec.model.bento.url)",
             )

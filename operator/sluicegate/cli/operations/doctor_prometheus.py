@@ -1,4 +1,4 @@
-"""What the operator needs of Prometheus: labels, scrape interval, retention, container metrics."""
+"""Requirements of the operator on Prometheus: labels, scrape interval, retention, container metrics."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,16 +13,16 @@ from sluicegate_service.findings import Finding
 REQUESTS: Final = "bentoml_service_request_total"
 """The counter of each product's pods."""
 LABELS: Final = ("namespace", "product", "version", "revision", "pod")
-"""Labels that the target has to give; the operator finds products by them."""
+"""Labels of the targets, by which the operator finds products."""
 UNITS: Final = {"y": 365 * DAY, "w": 7 * DAY, "d": DAY, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 
 
 class NoAnswer(Exception):  # noqa: N818 - says what is the case
-    """Prometheus didn't answer; the message says what it said instead."""
+    """Prometheus didn't answer; the message has its answer or error."""
 
 
 class PrometheusReader:
-    """The few questions to Prometheus' HTTP API."""
+    """Reader of Prometheus' HTTP API."""
 
     def __init__(self, url: str, settings: Settings) -> None:
         self.url = url.rstrip("/")
@@ -42,25 +42,29 @@ class PrometheusReader:
         self._session.close()
 
     def rows(self, query: str) -> list[tuple[Mapping[str, str], float]]:
-        """Labels and value of each row of an instant query. Raises NoAnswer."""
-        found = self._data("query", query=query).get("result", [])
-        return [(row["metric"], float(row["value"][1])) for row in found]
+        """Return labels and value of each row of an instant query. Raises NoAnswer."""
+        result = self._data("query", query=query).get("result", [])
+        return [(row["metric"], float(row["value"][1])) for row in result]
 
     def retention(self) -> str:
-        """What Prometheus says of its retention, such as `15d or 10GiB`; empty when it doesn't."""
+        """Return Prometheus' retention, such as `15d or 10GiB`; empty if it is unknown."""
         try:
             return str(self._data("status/runtimeinfo").get("storageRetention", ""))
         except NoAnswer:
             return ""  # Thanos and Mimir have no such page
 
     def scrape_seconds(self) -> float:
-        """The longest interval of a product's target; 0 where it isn't told."""
+        """Return the longest interval of a product's target; 0 if it is unknown."""
         try:
             targets = self._data("targets", state="active").get("activeTargets", ())
         except NoAnswer:
             return 0.0  # as above
-        told = [one["scrapeInterval"] for one in targets if one.get("labels", {}).get("product")]
-        return max(map(_seconds, told), default=0.0)
+        intervals = [
+            target["scrapeInterval"]
+            for target in targets
+            if target.get("labels", {}).get("product")
+        ]
+        return max(map(_seconds, intervals), default=0.0)
 
     def _data(self, path: str, **parameters: str) -> dict[str, Any]:
         try:
@@ -77,7 +81,7 @@ class PrometheusReader:
 
 
 def prometheus_findings(reader: PrometheusReader, settings: Settings) -> Iterator[Finding]:
-    """What is missing there."""
+    """Yield what is missing in Prometheus."""
     try:
         reader.rows("vector(1)")
     except NoAnswer as error:
@@ -145,7 +149,7 @@ def _retention(reader: PrometheusReader) -> Iterator[Finding]:
 
 
 def _seconds(text: str) -> float:
-    """`15d or 10GiB` and `2w3d` in seconds; 0 for a limit by size alone."""
+    """Parse `15d or 10GiB` and `2w3d` as seconds; 0 for a limit by size alone."""
     time = text.partition(" or ")[0]
     if not re.fullmatch(r"(\d+(ms|[ywdhms]))+", time):
         return 0.0

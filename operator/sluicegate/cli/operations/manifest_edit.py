@@ -1,4 +1,4 @@
-"""Finds a product's model in a YAML file and replaces two scalars, byte for byte."""
+"""Replacement of a product's model in a YAML file: two scalars; all other bytes remain."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ PLACE: Final = ("spec", "model", "bento")
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A text in the file, from one index to another, as it is written there."""
+    """A text in the file with its position."""
 
     value: str
     written: str
@@ -26,7 +26,7 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Where a product's image and version are."""
+    """Positions of a product's image and version."""
 
     path: Path
     text: str
@@ -35,16 +35,16 @@ class Edit:
 
 
 def find_product(files: Iterable[Path], key: Key) -> Edit:
-    """The place of a product's model. InvalidInput unless exactly one file holds it plainly."""
-    found = [edit for path in files for edit in _in(path, key)]
-    if len(found) != 1:
-        what = "none of the files has" if not found else "more than one document has"
+    """Return the position of a product's model. InvalidInput unless exactly one file has it."""
+    edits = [edit for path in files for edit in _in(path, key)]
+    if len(edits) != 1:
+        what = "none of the files has" if not edits else "more than one document has"
         raise invalid(str(key), f"{what} this {KIND}: name the one file that does")
-    return found[0]
+    return edits[0]
 
 
 def replaced(edit: Edit, image: str, version: str) -> bytes:
-    """The file with another image and version."""
+    """Return the file with another image and version."""
     text = edit.text
     new = {edit.image: image, edit.version: version}
     for place in sorted(new, key=lambda one: one.start, reverse=True):
@@ -53,7 +53,7 @@ def replaced(edit: Edit, image: str, version: str) -> bytes:
 
 
 def _written(value: str, before: str) -> str:
-    """`value` in the quotes that were there; quoted where it would else be no text."""
+    """Return `value` in the quotes of the old one; quote it if YAML would not read it as a string."""
     quote = before[0] if before[:1] in ("'", '"') else ""
     if not quote and yaml.safe_load(value) != value:
         quote = '"'
@@ -96,11 +96,11 @@ def _is(document: yaml.Node | None, key: Key) -> bool:
 def _scalar(path: Path, text: str, document: yaml.Node, name: str) -> Scalar:
     where, node = ".".join((*PLACE, name)), document
     for step in (*PLACE, name):
-        found = _entry(node, step)
-        if found is None:
+        entry = _entry(node, step)
+        if entry is None:
             message = "isn't written out in the file (a merge key, or another layer, holds it)"
             raise invalid(f"{path}: {where}", f"{message}: write it there")
-        key, node = found
+        key, node = entry
         if node.start_mark.index < key.end_mark.index:
             message = "is an alias of another place: write it out to have it written back"
             raise invalid(f"{path}: {where}", message)
@@ -122,8 +122,8 @@ def _entry(node: yaml.Node | None, name: str) -> tuple[yaml.Node, yaml.Node] | N
 
 
 def _child(node: yaml.Node | None, name: str) -> yaml.Node | None:
-    found = _entry(node, name)
-    return found[1] if found else None
+    entry = _entry(node, name)
+    return entry[1] if entry else None
 
 
 def _value(node: yaml.Node | None) -> str | None:

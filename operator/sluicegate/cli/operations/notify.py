@@ -1,4 +1,4 @@
-"""`sluicegate notify`: send a message for each transition of a product; or check how it would."""
+"""`sluicegate notify`: a message for each transition of a product; or a check of its configuration."""
 
 import argparse
 import asyncio
@@ -27,12 +27,12 @@ from sluicegate.reconcile.live.product import product_record
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--config", type=Path, required=True, help="the configuration file")
-    asked = parser.add_mutually_exclusive_group()
-    asked.add_argument("--check", action="store_true", help="check the configuration, and end")
-    asked.add_argument(
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--check", action="store_true", help="check the configuration, and end")
+    mode.add_argument(
         "--test", metavar="SINK", help="send a test message to a sink, and end",
     )  # fmt: skip
-    asked.add_argument(
+    mode.add_argument(
         "--dry-run", nargs=2, type=Path, metavar=("BEFORE", "AFTER"),
         help="print what would be sent for two states of a DataProduct, each a YAML file as"
         " `kubectl get -o yaml` writes it, and end",
@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what was asked for."""
+    """Run the selected mode."""
     configuration = load(args.config)
     if args.check:
         print(
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _serve(configuration: Configuration) -> NoReturn:
-    # The client of Kubernetes and Kopf take most of a second, which a dry run needn't wait for.
+    # The client of Kubernetes and Kopf take most of a second, for which a dry run needn't wait.
     from sluicegate.cli.operations.run import run_program  # noqa: PLC0415
     from sluicegate.notify.program import LEASE, WORKERS, program  # noqa: PLC0415
 
@@ -78,8 +78,12 @@ async def _test(configuration: Configuration, name: str) -> int:
 
     sink = configuration.sinks.get(name)
     if sink is None or isinstance(sink, AlertmanagerSink):
-        known = [one for one, kept in configuration.sinks.items() if kept.kind != "Alertmanager"]
-        text = f'is "{name}": name a sink that receives messages: {", ".join(known) or "there is none"}'
+        names = [
+            sink_name
+            for sink_name, sink in configuration.sinks.items()
+            if sink.kind != "Alertmanager"
+        ]
+        text = f'is "{name}": name a sink that receives messages: {", ".join(names) or "there is none"}'
         raise invalid("test", text)
     client = AiohttpClient()
     keeping = asyncio.ensure_future(client.keep())
@@ -114,10 +118,10 @@ def _document(path: Path) -> dict[str, Any]:
 def _dry_run(
     configuration: Configuration, before: dict[str, Any], after: dict[str, Any], *, as_json: bool
 ) -> int:
-    """Print the messages of one step, as if nothing had been sent before."""
+    """Print the messages of one transition, as if no message had been sent before."""
     now = int(time.time())
-    found = _transitions(before, after)
-    collected = [Collected(at, 0, one) for at, one in enumerate(found)]
+    transitions = _transitions(before, after)
+    collected = [Collected(at, 0, transition) for at, transition in enumerate(transitions)]
     batch = batch_of(collected, {}, configuration, now)
     portfolio = configuration.portfolio_url or ""
     for number, message in enumerate(batch.messages if batch else ()):
@@ -130,7 +134,7 @@ def _dry_run(
             words = wording(message, cluster=configuration.cluster, portfolio=portfolio)
             print(f"to {', '.join(message.sinks)}: {words.title}")
             print("".join(f"    {line}\n" for line in words.body.splitlines()))
-    if not found:
+    if not transitions:
         print("nothing is sent: no transition of the catalogue lies between the two")
     return 0
 

@@ -14,7 +14,7 @@ from sluicegate.wiring import PROGRAM
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare no arguments: a Deployment configures by environment variables."""
+    """Declare no arguments: a Deployment configures the operator by environment variables."""
     parser.epilog = "Configured by SLUICEGATE_* environment variables, see docs/settings.md."
 
 
@@ -40,6 +40,6 @@ def run_program(program: Program, environment: Mapping[str, str]) -> NoReturn:
     as_json = settings.log_format is LogFormat.JSON
     configure_logging(settings.log_level, JsonFormatter() if as_json else TextFormatter())
     handlers.run(settings, program)
-    # All is closed; the interpreter would wait for threads that wait for Prometheus.
+    # All is closed; a normal end would wait for threads that wait for Prometheus.
     logging.shutdown()
     os._exit(0)

@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Refuse arguments that would open the page to people it isn't for."""
+    """Refuse arguments that would open the page to other people."""
     problems = []
     if args.auth == "Local" and args.address not in {"", "127.0.0.1", "::1"}:
         text = f'is "{args.address}": with --auth Local the page is for this machine only; leave it out'
@@ -108,11 +108,11 @@ def check(args: argparse.Namespace) -> None:
         problems += _proxy_problems(args)
     if args.port is not None and args.port not in range(65_536):
         problems.append(Problem("--port", f"is {args.port}: choose one from 0 to 65535"))
-    for one in args.proxy_cidr:
+    for network in args.proxy_cidr:
         try:
-            ip_network(one)
+            ip_network(network)
         except ValueError as error:
-            problems.append(Problem("--proxy-cidr", f'is "{one}": {error}'))
+            problems.append(Problem("--proxy-cidr", f'is "{network}": {error}'))
     if args.auth == "Anonymous" and not args.user:
         text = "name the user whose permissions everybody has, e.g. system:anonymous"
         problems.append(Problem("--user", text))
@@ -124,7 +124,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def _proxy_problems(args: argparse.Namespace) -> Iterator[Problem]:
-    """Why others than the proxy could send its headers, or it could not."""
+    """Yield problems by which others than the proxy could send its headers, or the proxy could not."""
     if not args.proxy_cidr:
         text = "name the addresses of the proxy, e.g. 10.0.0.0/24: others could send the headers"
         yield Problem("--proxy-cidr", text)
@@ -134,7 +134,7 @@ def _proxy_problems(args: argparse.Namespace) -> Iterator[Problem]:
 
 
 def _secret_problem(file: Path | None) -> str:
-    """Why no request would ever be accepted from the proxy; empty where one may be."""
+    """Return why no request of the proxy could ever be accepted; empty if it could."""
     if file is None:
         return "name a file with a secret that only the proxy and this page know"
     try:
@@ -151,7 +151,7 @@ async def _serve(args: argparse.Namespace) -> None:
     transport = Transport(connections)
     try:
         api = KubeApi(transport, OpenGate(), field_manager="sluicegate-web")
-        asked = await _login(args, transport)
+        reader_login = await _login(args, transport)
         host = args.address or ("127.0.0.1" if local else "0.0.0.0")  # noqa: S104 - behind a Service
         port = args.port if args.port is not None else 0 if local else 8080
         namespaces = tuple(args.namespace)
@@ -160,9 +160,9 @@ async def _serve(args: argparse.Namespace) -> None:
         source = ClusterSource(api, connections, transport, namespaces)
         try:
             async with serving(
-                source, asked, host=host, port=port, signing=local or args.signing
+                source, reader_login, host=host, port=port, signing=local or args.signing
             ) as chosen:
-                _say(asked, host, chosen)
+                _say(reader_login, host, chosen)
                 await _until_stopped()
         except OSError as error:
             raise SluicegateError(
@@ -173,14 +173,14 @@ async def _serve(args: argparse.Namespace) -> None:
 
 
 async def readable(transport: Transport, named: tuple[str, ...]) -> tuple[str, ...]:
-    """Namespaces that the user of the kubeconfig may list, of those named; none stands for all.
+    """Return the namespaces that the user of the kubeconfig may list, of the named ones; empty for all.
 
-    Without a name: all of them, or else the namespace of the kubeconfig, which is said.
+    Without a name: all of them, or else the namespace of the kubeconfig, with a note.
 
     Raises
     ------
     SluicegateError
-        The user may not list one that is named, or neither all nor the kubeconfig's.
+        The user may not list a named one, or neither all nor the kubeconfig's.
     """
     refused = [one for one in named or ("",) if not await _may_list(transport, one)]
     if not refused:
@@ -249,7 +249,7 @@ async def _login(args: argparse.Namespace, transport: Transport) -> ReaderLogin:
 
 
 async def _own_name(transport: Transport) -> str:
-    """The user of the kubeconfig; any KubeError says that there is no cluster to read."""
+    """Return the user of the kubeconfig; any KubeError means that no cluster can be read."""
     try:
         answer = await transport.send(create(SUBJECT_REVIEWS, {"metadata": {}}, manager=""))
     except KubeError as error:
@@ -257,13 +257,13 @@ async def _own_name(transport: Transport) -> str:
     return str(answer.get("status", {}).get("userInfo", {}).get("username", ""))
 
 
-def _say(asked: ReaderLogin, host: str, port: int) -> None:
+def _say(login: ReaderLogin, host: str, port: int) -> None:
     from sluicegate.web.identity import LocalLogin  # noqa: PLC0415 - an extra
 
     where = f"[{host}]" if ":" in host else host
-    if isinstance(asked, LocalLogin):
-        asked.hosts = frozenset({f"{where}:{port}", f"localhost:{port}"})
-        print(f"http://{where}:{port}/?token={asked.token}")
+    if isinstance(login, LocalLogin):
+        login.hosts = frozenset({f"{where}:{port}", f"localhost:{port}"})
+        print(f"http://{where}:{port}/?token={login.token}")
         print("The address is good for one browser. Ctrl-C ends the page.", file=sys.stderr)
     else:
         print(f"http://{where}:{port}/")
@@ -273,6 +273,6 @@ def _say(asked: ReaderLogin, host: str, port: int) -> None:
 async def _until_stopped() -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for one in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(one, stopped.set)
+    for signal_ in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_, stopped.set)
     await stopped.wait()

@@ -1,4 +1,4 @@
-"""`sluicegate writeback FILE`: the version that serves, as two changed lines in Git."""
+"""`sluicegate writeback FILE`: writes the stable version into Git, as two changed lines."""
 
 import argparse
 import asyncio
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _why_not(edit: Edit, live: Mapping[str, Any], image: str) -> str:
-    """Why nothing is to be changed; empty when something is."""
+    """Return why nothing is changed; empty if something is."""
     status = live.get("status") or {}
     if not image:
         return "no version is stable yet: nothing to write"

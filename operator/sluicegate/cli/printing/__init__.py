@@ -1,1 +1,1 @@
-"""How commands print: tables, colours, and the formats of `--output`."""
+"""Output of commands: tables, colours, and the formats of `--output`."""

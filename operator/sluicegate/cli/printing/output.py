@@ -1,6 +1,6 @@
 """`-o`: the same facts as a table, JSON, YAML or names.
 
-JSON and YAML of DataProducts are the API server's objects. What a command makes itself has
+JSON and YAML of DataProducts are the API server's objects. Other documents have
 `apiVersion: cli.sluicegate.dev/v1alpha1` and a kind, by the schema in `cli/schemas/output.json`.
 """
 
@@ -25,25 +25,25 @@ Document = dict[str, Any]
 
 
 def add_output(parser: argparse.ArgumentParser, *, formats: Sequence[str] = FORMATS) -> None:
-    """Declare -o."""
-    known = ", ".join(formats)
+    """Add the option -o."""
+    choices = ", ".join(formats)
     parser.add_argument(
-        "--output", "-o", choices=formats, default=formats[0], metavar="FORMAT", help=f"one of {known}"
+        "--output", "-o", choices=formats, default=formats[0], metavar="FORMAT", help=f"one of {choices}"
     )  # fmt: skip
 
 
 def document(kind: str, **fields: Any) -> Document:
-    """A document of the plugin's own, by its schema."""
+    """Return a document of the plugin's own, by its schema."""
     return {"apiVersion": API_VERSION, "kind": kind, **fields}
 
 
-def objects(found: Sequence[Document], *, single: bool) -> Document:
-    """Objects of the API server as kubectl prints them: one, or a List; without managed fields."""
-    for one in found:
-        one.get("metadata", {}).pop("managedFields", None)
-    if single and len(found) == 1:
-        return found[0]
-    return {"apiVersion": "v1", "kind": "List", "metadata": {}, "items": list(found)}
+def objects(items: Sequence[Document], *, single: bool) -> Document:
+    """Return objects of the API server as kubectl prints them: one, or a List; without managed fields."""
+    for item in items:
+        item.get("metadata", {}).pop("managedFields", None)
+    if single and len(items) == 1:
+        return items[0]
+    return {"apiVersion": "v1", "kind": "List", "metadata": {}, "items": list(items)}
 
 
 def write(answer: Document, output: str) -> None:
@@ -52,7 +52,7 @@ def write(answer: Document, output: str) -> None:
 
 
 def as_json(answer: Document) -> str:
-    """JSON; characters that a terminal could obey are escaped, which is the same text to a parser."""
+    """Format JSON; characters that control a terminal are escaped, which is the same text to a parser."""
     text = json.dumps(answer, indent=2, ensure_ascii=False)
     escaped = UNSAFE.sub(
         lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text
@@ -61,7 +61,7 @@ def as_json(answer: Document) -> str:
 
 
 def as_yaml(answer: Document) -> str:
-    """YAML; the same characters are escaped."""
+    """Format YAML; characters that control a terminal are escaped."""
     import yaml  # noqa: PLC0415 - only who asks for YAML waits for it
 
     plain = json.dumps(answer, ensure_ascii=False)
@@ -74,7 +74,7 @@ def as_yaml(answer: Document) -> str:
 
 
 def write_text(text: str, file: Path | None) -> None:
-    """Write a text into a file, whose name is printed; to standard output without one."""
+    """Write a text into a file, and print its name; without a file, write to standard output."""
     if file:
         file.write_text(text, encoding="utf-8", newline="")
         print(file)
@@ -82,13 +82,13 @@ def write_text(text: str, file: Path | None) -> None:
         print(text, end="")
 
 
-def write_names(found: Sequence[Document]) -> None:
-    """Print names as `-o name` of kubectl has them."""
-    for one in found:
-        sys.stdout.write(f"{SINGULAR}.{GROUP}/{one['metadata']['name']}\n")
+def write_names(items: Sequence[Document]) -> None:
+    """Print names like kubectl's `-o name`."""
+    for item in items:
+        sys.stdout.write(f"{SINGULAR}.{GROUP}/{item['metadata']['name']}\n")
 
 
 def write_lines(lines: Iterable[str]) -> None:
-    """Print lines, without what a terminal obeys; the spaces that they begin with stay."""
+    """Print lines without characters that control a terminal; leading spaces are kept."""
     for line in lines:
         sys.stdout.write(f"{clean(line)}\n")

@@ -1,4 +1,4 @@
-"""What a terminal gets: tables by kubectl's rules, colours where they are wanted, hostile text made harmless."""
+"""Output for terminals: tables like kubectl's, colours if enabled, without control characters of objects."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ UNSAFE: Final = re.compile(
 """Control characters, and those that reorder or hide text."""
 COLOURS: Final = {"red": "31", "green": "32", "yellow": "33", "grey": "90", "bold": "1"}
 OF_TONE: Final = {Tone.GOOD: "green", Tone.WARN: "yellow", Tone.BAD: "red", Tone.NONE: "grey"}
-"""Colours of tones; each state is a word too, so that colour says nothing by itself."""
+"""Colours of tones; each state is a word too, so that no information is in the colour alone."""
 
 
 def clean(value: object) -> str:
-    """Text of an object in one line, without escape sequences or invisible characters."""
+    """Return the text of an object in one line, without escape sequences or invisible characters."""
     text = "" if value is None else str(value)
     if text.isascii() and text.isprintable():
         return text
@@ -38,7 +38,7 @@ def clean(value: object) -> str:
 
 
 def coloured(stream: TextIO) -> bool:
-    """Whether colours are wanted: on a terminal, unless NO_COLOR is set."""
+    """Return whether colours are enabled: on a terminal, unless NO_COLOR is set."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -48,7 +48,7 @@ def paint(text: str, colour: str, *, on: bool) -> str:
 
 
 def width_of(stream: TextIO) -> int:
-    """Columns of the terminal; 0 where the output is no terminal, so that nothing is left out."""
+    """Return the columns of the terminal; 0 if the output is no terminal, so that nothing is left out."""
     if not stream.isatty():
         return 0
     try:
@@ -66,43 +66,43 @@ def table(
     colours: bool = False,
     headers: bool = True,
 ) -> str:
-    """Rows in columns, as kubectl prints them.
+    """Format rows in columns, as kubectl does.
 
     Parameters
     ----------
-    width : columns of the terminal, 0 for any. What is too wide leaves out columns of
-        `dispensable` in their order, then cuts the last column; names are never cut.
+    width : columns of the terminal, 0 for any. If the table is too wide, columns of `dispensable`
+        are left out in their order, then the last column is cut; names are never cut.
     headers : whether the first line has the names of the columns.
     """
-    shown = list(range(len(header)))
+    kept = list(range(len(header)))
     cells = [[clean(cell) or NONE for cell in row] for row in rows]
     lines = [list(header), *cells] if headers else cells
     if not lines:
         return ""
 
     def widths() -> list[int]:
-        return [max(columns(line[column]) for line in lines) for column in shown]
+        return [max(columns(line[column]) for line in lines) for column in kept]
 
     def total() -> int:
-        return sum(widths()) + len(GAP) * (len(shown) - 1)
+        return sum(widths()) + len(GAP) * (len(kept) - 1)
 
     for name in dispensable:
         if width and total() > width and name in header:
-            shown.remove(list(header).index(name))
+            kept.remove(list(header).index(name))
     if width and total() > width:
-        last = shown[-1]
+        last = kept[-1]
         room = max(width - (total() - widths()[-1]), len(header[last]))
         for line in lines:
             line[last] = cut(line[last], room)
     sizes = widths()
     return "".join(
-        _line([line[column] for column in shown], sizes, colours=colours and number >= headers)
+        _line([line[column] for column in kept], sizes, colours=colours and number >= headers)
         for number, line in enumerate(lines)
     )
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Lines of a table of the command's own words, header included: nothing is cut or coloured."""
+    """Yield the lines of a table with the command's own texts, header included: nothing is cut or coloured."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield GAP.join(map(str.ljust, row, widths)).rstrip()
@@ -125,7 +125,7 @@ def _colour_of(word: str) -> str:
 
 
 def columns(text: str) -> int:
-    """Columns that a terminal needs for a text: two for wide characters, none for combining ones."""
+    """Return the columns that a terminal needs for a text: two for wide characters, none for combining ones."""
     if text.isascii():
         return len(text)
     import unicodedata  # noqa: PLC0415 - most text needs none of it
@@ -137,7 +137,7 @@ def columns(text: str) -> int:
 
 
 def cut(text: str, room: int) -> str:
-    """Text that needs so many columns at most; `…` stands for what is cut."""
+    """Cut a text to so many columns; `…` replaces the rest."""
     if columns(text) <= room:
         return text
     while text and columns(text) > room - 1:
@@ -146,5 +146,5 @@ def cut(text: str, room: int) -> str:
 
 
 def say(text: str) -> None:
-    """Progress and warnings of a command: on standard error, so that the output can be piped."""
+    """Print progress and warnings on standard error, so that the output can be piped."""
     print(text, file=sys.stderr, flush=True)

@@ -1,1 +1,1 @@
-"""Commands of those who review products: reports, reviews, dossiers, archives."""
+"""Commands for people who review products: reports, reviews, dossiers, archives."""

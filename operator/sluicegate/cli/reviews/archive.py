@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Copy what isn't copied yet; 1 if something of it can't be."""
+    """Copy new sealed reviews; return 1 if one can't be copied."""
     place = place_of(args.to)
     done = asyncio.run(_copy(place, tuple(args.namespaces)))
     print(
@@ -42,12 +42,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def place_of(text: str) -> ArchivePlace:
-    """The folder or bucket that is meant.
+    """Return the folder or bucket of an argument.
 
     Raises
     ------
     InvalidInput
-        There is no such folder, or nothing that can be written to by this name.
+        There is no such folder, or the text is no address of a bucket.
     """
     scheme = urlsplit(text).scheme
     if scheme in BUCKETS and urlsplit(text).netloc:
@@ -57,8 +57,8 @@ def place_of(text: str) -> ArchivePlace:
             raise MissingExtra("a bucket needs obstore: install sluicegate[archive]") from error
         return Bucket(text)
     if "://" in text:
-        known = ", ".join(f"{one}://" for one in BUCKETS)
-        raise invalid("to", f'is "{text}": write a folder, or a bucket by {known} and its name')
+        schemes = ", ".join(f"{scheme}://" for scheme in BUCKETS)
+        raise invalid("to", f'is "{text}": write a folder, or a bucket by {schemes} and its name')
     folder = Path(text)
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise invalid("to", f"{text} is no folder that can be written to: make it")

@@ -1,4 +1,4 @@
-"""`sluicegate dossier`: the technical file of one product at a date, from its spec and sealed ledgers."""
+"""`sluicegate dossier`: the technical file of one product on a date, from its spec and sealed ledgers."""
 
 import argparse
 import asyncio
@@ -67,7 +67,7 @@ def _render(file: dict[str, Any], form: str) -> str:
 
 
 def end_of(day: str | None) -> int:
-    """The end of a day in UTC, in seconds since 1970; now, without one."""
+    """Return the end of a day in UTC, in seconds since 1970; now, without a day."""
     if day is None:
         return int(time.time())
     try:
@@ -80,29 +80,29 @@ def end_of(day: str | None) -> int:
 def sorted_out(
     documents: Iterable[dict[str, Any]], key: Key
 ) -> tuple[DataProduct | None, list[DataProductReview]]:
-    """The product of this name among documents, and its reviews."""
+    """Return the product of this name among documents, and its reviews."""
     product, reviews = None, []
     for document in documents:
         if document.get("kind") == names.REVIEW_KIND:
             reviews += [
-                one
-                for one in readable([document])
-                if (one.metadata.namespace, one.spec.product_ref.name) == key
+                review
+                for review in readable([document])
+                if (review.metadata.namespace, review.spec.product_ref.name) == key
             ]
         elif document.get("kind") == names.KIND:
-            one = DataProduct.parse(document)
-            product = one if one.metadata.key == key else product
+            candidate = DataProduct.parse(document)
+            product = candidate if candidate.metadata.key == key else product
     return product, reviews
 
 
 async def _of_cluster(key: Key) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    documents: list[dict[str, Any]] = []
     async with kube_api() as api:
-        with contextlib.suppress(NotFound):  # its ledgers outlive it
-            found.append({"kind": names.KIND, **await api.get(DATA_PRODUCTS, key)})
+        with contextlib.suppress(NotFound):  # its ledgers exist after its deletion
+            documents.append({"kind": names.KIND, **await api.get(DATA_PRODUCTS, key)})
         labels = f"{names.LABEL_PRODUCT}={key.name}"
         async for page in api.pages(
             DATA_PRODUCT_REVIEWS, namespace=key.namespace, labels=labels, chunk=50
         ):
-            found += [{"kind": names.REVIEW_KIND, **one} for one in page.items]
-    return found
+            documents += [{"kind": names.REVIEW_KIND, **one} for one in page.items]
+    return documents

@@ -1,4 +1,4 @@
-"""`sluicegate report`: what one product, or all of them, did in a period, from the ledgers."""
+"""`sluicegate report`: one product, or all of them, in a period, from the ledgers."""
 
 import argparse
 import asyncio
@@ -48,8 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--period", help="e.g. 2026-12, 2026-q4, 2026-w49; the newest sealed one")
     parser.add_argument(
         "--live", action="store_true",
-        help="of a period that goes on, with the days that its ledger hasn't got yet, today so far"
-        " among them; read from SLUICEGATE_PROMETHEUS_URL",
+        help="include the current period; days that are missing in its ledger, today included, are read"
+        " from SLUICEGATE_PROMETHEUS_URL",
     )  # fmt: skip
     add_output(parser, formats=FORMATS)
     parser.add_argument("--file", type=Path, help="file to write; standard output when left out")
@@ -65,7 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the report."""
-    wanted = _product(args)
+    product = _product(args)
     if args.live and args.files:
         raise invalid("live", "reads a cluster: leave out --from")
     if args.files:
@@ -74,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
             one for one in _read_files(args.files) if not among or one.metadata.namespace in among
         ]
     else:
-        reviews = asyncio.run(_read_cluster(wanted, args.namespaces, live=args.live))
-    chosen = choose(reviews, wanted, args.period or "", open_too=args.live)
+        reviews = asyncio.run(_read_cluster(product, args.namespaces, live=args.live))
+    chosen = choose(reviews, product, args.period or "", open_too=args.live)
     reports = sorted(chosen, key=lambda one: (-one.worst, one.name))
     if args.wheel:
         reports = [spun(reports, f"{datetime.now(UTC):%Y-%m-%d}")]
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _product(args: argparse.Namespace) -> tuple[str, str] | None:
-    """Which product; None for all."""
+    """Return the product of the arguments; None for all."""
     if (args.all or args.wheel) == bool(args.product):
         text = "give one as NAMESPACE/NAME, before --from, or use --all or --wheel"
         raise invalid("product", text)
@@ -97,59 +97,59 @@ def _product(args: argparse.Namespace) -> tuple[str, str] | None:
 
 def choose(
     reviews: Iterable[DataProductReview],
-    wanted: tuple[str, str] | None,
+    product: tuple[str, str] | None,
     period: str,
     *,
     open_too: bool = False,
 ) -> list[ReportFacts]:
-    """The facts of the reviews that are asked for, each with the one before it.
+    """Return the facts of the selected reviews, each with the one before it.
 
     Raises
     ------
     InvalidInput
-        There is none; the message says which there are.
+        There is none; the message has the existing ones.
     """
     by_product: dict[tuple[str, str, str], list[DataProductReview]] = {}
-    for one in reviews:
-        ref = one.spec.product_ref
-        by_product.setdefault((one.metadata.namespace, ref.name, ref.uid), []).append(one)
-    found: list[ReportFacts] = []
-    known: list[str] = []
+    for review in reviews:
+        ref = review.spec.product_ref
+        by_product.setdefault((review.metadata.namespace, ref.name, ref.uid), []).append(review)
+    facts: list[ReportFacts] = []
+    periods: list[str] = []
     for (namespace, name, _), each in sorted(by_product.items()):
-        if wanted is not None and wanted != (namespace, name):
+        if product is not None and product != (namespace, name):
             continue
-        ordered = sorted(each, key=lambda one: one.spec.period.start)
-        known += [period_name(one) for one in ordered]
+        ordered = sorted(each, key=lambda review: review.spec.period.start)
+        periods += [period_name(review) for review in ordered]
         place = len(ordered) - 1 if open_too and not period else _place(ordered, period)
         if place is not None:
-            found.append(facts_of(ordered[place], ordered[place - 1] if place else None))
-    if found:
-        return found
-    whose = "/".join(wanted) if wanted else "any product"
-    if not known:
+            facts.append(facts_of(ordered[place], ordered[place - 1] if place else None))
+    if facts:
+        return facts
+    whose = "/".join(product) if product else "any product"
+    if not periods:
         text = (
             f"there is no review of {whose}: is the name right? A DataProduct with spec.review has one"
             " after a day; those of a deleted product are kept for some time, then in the archive (--from)"
         )
     elif period:
-        text = f'there is no period "{period}" of {whose}: name one of {", ".join(sorted(set(known))[-6:])}'
+        text = f'there is no period "{period}" of {whose}: name one of {", ".join(sorted(set(periods))[-6:])}'
     else:
-        text = f"no review of {whose} is sealed yet: name an open one by --period {known[-1]}"
+        text = f"no review of {whose} is sealed yet: name an open one by --period {periods[-1]}"
     raise invalid("period", text)
 
 
 def spun(reports: Sequence[ReportFacts], day: str) -> ReportFacts:
-    """The report that chance takes on a day; who asks again gets it again."""
+    """Return the report that is drawn at random for a day; the same one for repeated calls."""
     return random.Random(day).choice(sorted(reports, key=lambda one: one.name))
 
 
 def period_name(review: DataProductReview) -> str:
-    """The period as the review's name has it, e.g. 2026-12."""
+    """Return the period in the review's name, e.g. 2026-12."""
     return review.metadata.name.removeprefix(f"{review.spec.product_ref.name}-")
 
 
 def _place(ordered: Sequence[DataProductReview], period: str) -> int | None:
-    """Where the period's review is; the newest sealed one's where none is named."""
+    """Return the index of the period's review; without a period, that of the newest sealed one."""
     places = [
         place
         for place, one in enumerate(ordered)
@@ -161,8 +161,8 @@ def _place(ordered: Sequence[DataProductReview], period: str) -> int | None:
 def _render(reports: Sequence[ReportFacts], form: str, period: str) -> str:
     match form:
         case "json" | "yaml":
-            told = document("ProductReports", reports=documents(reports))
-            return output.as_json(told) if form == "json" else output.as_yaml(told)
+            answer = document("ProductReports", reports=documents(reports))
+            return output.as_json(answer) if form == "json" else output.as_yaml(answer)
         case "name":
             kind = f"{names.REVIEW_SINGULAR}.{names.GROUP}"
             return "".join(f"{kind}/{one.review.metadata.name}\n" for one in reports)
@@ -182,32 +182,32 @@ def _render(reports: Sequence[ReportFacts], form: str, period: str) -> str:
 
 
 def _read_files(files: Iterable[Path]) -> list[DataProductReview]:
-    found = []
+    reviews = []
     for path, body in objects_in(files):
         review = parse_review(body) if body.get("kind") == names.REVIEW_KIND else None
         if review is None:
             text = f"has an object that is no {names.REVIEW_KIND}: write it with kubectl get dprev -o yaml"
             raise invalid(str(path), text)
-        found.append(review)
-    return found
+        reviews.append(review)
+    return reviews
 
 
 def objects_in(files: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The objects in YAML files, those in lists too. Raises InvalidInput naming what can't be read."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a ledger is long
+    """Yield the objects in YAML files, and in lists. Raises InvalidInput naming what can't be read."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ledgers are long
     for path in files:
         try:
             documents = list(yaml.load_all(path.read_text(encoding="utf-8"), loader))
         except (OSError, yaml.YAMLError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise invalid(str(path), f"can't be read: {why}") from error
-        for one in documents:
-            for item in one.get("items", [one]) if isinstance(one, dict) else []:
+        for body in documents:
+            for item in body.get("items", [body]) if isinstance(body, dict) else []:
                 yield path, item
 
 
 def readable(bodies: Iterable[Mapping[str, Any]]) -> Iterator[DataProductReview]:
-    """The reviews among objects; of one that can't be read a sentence on standard error."""
+    """Yield the reviews among objects, with a warning on standard error about unreadable ones."""
     for body in bodies:
         try:
             yield read_review(body)
@@ -216,23 +216,23 @@ def readable(bodies: Iterable[Mapping[str, Any]]) -> Iterator[DataProductReview]
 
 
 async def _read_cluster(
-    wanted: tuple[str, str] | None, among: Sequence[str], *, live: bool
+    product: tuple[str, str] | None, among: Sequence[str], *, live: bool
 ) -> list[DataProductReview]:
-    """The reviews of one product, or of all; live with the days that they haven't got yet."""
+    """Read the reviews of one product, or of all; live ones with the days missing in their ledger."""
     settings = parse_settings(os.environ, refuse_unknown=False)
     if live and not settings.prometheus_url:
         raise invalid("live", "set SLUICEGATE_PROMETHEUS_URL to where Prometheus answers")
-    namespaces = [wanted[0]] if wanted else among or [""]
-    labels = f"{names.LABEL_PRODUCT}={wanted[1]}" if wanted else ""
-    found: list[DataProductReview] = []
+    namespaces = [product[0]] if product else among or [""]
+    labels = f"{names.LABEL_PRODUCT}={product[1]}" if product else ""
+    reviews: list[DataProductReview] = []
     async with kube_api() as api:
         for namespace in namespaces:
             with naming_namespaces(namespace):
                 async for page in api.pages(
                     DATA_PRODUCT_REVIEWS, namespace=namespace, labels=labels, chunk=50
                 ):
-                    found += readable(page.items)
+                    reviews += readable(page.items)
         if not live:
-            return found
+            return reviews
         products = [one for each in namespaces for one in await products_in(api, each)]
-    return await with_what_is_new(found, products, settings, time.time())
+    return await with_what_is_new(reviews, products, settings, time.time())

@@ -1,4 +1,4 @@
-"""What a report adds to ledgers that are open: days that they haven't got yet, today's so far among them."""
+"""Days that are missing in the ledgers of open reviews, including today, read from Prometheus."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date
@@ -27,9 +27,9 @@ async def with_what_is_new(
     settings: Settings,
     now: float,
 ) -> list[DataProductReview]:
-    """The reviews; open ones with the counts of each day that their ledger hasn't got.
+    """Return the reviews; open ones with the counts of each day that is missing in their ledger.
 
-    Nothing is written: the ledger gets these days once they are over.
+    Nothing is written: the operator adds these days to the ledger once they are over.
 
     Raises
     ------
@@ -60,18 +60,18 @@ async def with_what_is_new(
 
 
 def missing_days(review: DataProductReview, timing: Timing, now: float) -> list[Day]:
-    """The days that have begun, can be read and aren't in the ledger; today ends with what is settled."""
+    """Return the days missing in the ledger, from their begin; today ends with the newest complete block."""
     period, zone, step = review.spec.period, review.status.time_zone or "UTC", step_of(timing)
     first, after = (date.fromisoformat(local_day(one, zone)) for one in (period.start, period.end))
     until = timing.newest_complete(now, step) * step
-    known = {one.date for one in review.status.days}
+    dates = {day.date for day in review.status.days}
     return [
         Day(day.date, day.begin, min(day.end, until))
         for day in Period("", first, after, zone_of(zone)).days()
-        if now - OLDEST_SECONDS <= day.begin < until and day.date.isoformat() not in known
+        if now - OLDEST_SECONDS <= day.begin < until and day.date.isoformat() not in dates
     ]
 
 
 def step_of(timing: Timing) -> int:
-    """Seconds of a block: a minute where that has scrapes enough, as a day may be young."""
+    """Return the seconds of a block: a minute if that has enough scrapes, as a day may have just begun."""
     return MINUTE if SCRAPES_PER_BLOCK * timing.scrape_seconds <= MINUTE else STEP

@@ -1,4 +1,4 @@
-"""`sluicegate review`: sign a review, or write the due dates of reviews as a calendar."""
+"""`sluicegate review`: signing of a review, or a calendar with the due dates of reviews."""
 
 import argparse
 import asyncio
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _sign(key: Key, args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    """Sign; what was done in a sentence, and the review as the API server has it then."""
+    """Sign; return what was done in a sentence, and the review of the API server's answer."""
     async with kube_api("sluicegate-review") as api:
         answer = await api.create(SUBJECT_REVIEWS, {"metadata": {}})
         username = str(answer["status"]["userInfo"]["username"])

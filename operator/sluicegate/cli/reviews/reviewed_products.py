@@ -1,4 +1,4 @@
-"""Products of a namespace, as far as they can be read."""
+"""Products of a namespace that can be read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,29 +12,29 @@ from sluicegate.kube.resources import DATA_PRODUCTS
 
 
 async def products_in(api: KubeApi, namespace: str) -> list[DataProduct]:
-    """The products of a namespace, or of all when it is empty; of invalid ones none.
+    """Return the products of a namespace, or of all if it is empty; invalid ones are skipped.
 
     Raises
     ------
     InvalidInput
-        Only those of some namespaces may be listed.
+        Only some namespaces may be listed.
     KubeError
         They can't be listed.
     """
-    found: list[DataProduct] = []
+    products: list[DataProduct] = []
     with naming_namespaces(namespace):
         async for page in api.pages(DATA_PRODUCTS, namespace=namespace, chunk=50):
             for document in page.items:
                 try:
-                    found.append(DataProduct.parse(document))
+                    products.append(DataProduct.parse(document))
                 except InvalidProduct:
-                    continue  # its status says what is wrong with it
-    return found
+                    continue  # its status has the mistake
+    return products
 
 
 @contextmanager
 def naming_namespaces(namespace: str) -> Iterator[None]:
-    """Ask for a namespace where all may not be listed: people's roles are bound in their own."""
+    """Convert the refusal to list all namespaces into a request to name one."""
     try:
         yield
     except Forbidden as error:

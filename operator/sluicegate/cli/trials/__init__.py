@@ -1,1 +1,1 @@
-"""Commands that try a policy before it is applied: plans, recordings, replays, estimates."""
+"""Commands for trials of a policy before it is applied: plans, recordings, replays, estimates."""

@@ -1,7 +1,7 @@
-"""`sluicegate explain`: what status says of a product, and what its newest blocks say right now.
+"""`sluicegate explain`: the status of a product, and the evaluation of its newest blocks.
 
-Status holds the numbers of the last decision; this reads Prometheus again and judges with the
-very functions of the operator. It changes nothing.
+Status holds the numbers of the last decision; the command reads Prometheus again and evaluates by
+the functions of the operator. It changes nothing.
 """
 
 import argparse
@@ -60,7 +60,7 @@ async def _explain(key: Key, settings: Settings, output: str) -> None:
 
 
 def _document(key: Key, body: dict[str, Any], live: Live | None) -> dict[str, Any]:
-    """Status without what only the engine reads, and the newest blocks where they were read."""
+    """Return status without the engine's state, and the newest blocks if they were read."""
     status = {name: part for name, part in body.get("status", {}).items() if name != "engine"}
     now = {"now": live.as_object} if live else {}
     return document(
@@ -69,20 +69,20 @@ def _document(key: Key, body: dict[str, Any], live: Live | None) -> dict[str, An
 
 
 def status_lines(product: DataProduct) -> Iterator[str]:
-    """What status says, a line each."""
+    """Yield the status, a line each."""
     status = product.status
     stable = f"stable {status.stable.version}" if status.stable else "no version is stable yet"
     yield f"{product.metadata.namespace}/{product.metadata.name}: {status.state or 'Unknown'}, {stable}"
     if status.candidate is not None:
-        one = status.candidate
-        yield f"  candidate {one.version}: {one.phase} at {one.weight} %"
-        yield from _hold_lines(one.hold)
-        for evidence in one.evidence:
+        candidate = status.candidate
+        yield f"  candidate {candidate.version}: {candidate.phase} at {candidate.weight} %"
+        yield from _hold_lines(candidate.hold)
+        for evidence in candidate.evidence:
             yield (
                 f"    {evidence.slo}: for it {evidence.promote} of {evidence.promote_at}, against it"
                 f" {evidence.roll_back} of {evidence.roll_back_at}"
             )
-        yield from _shadow_lines(one.shadow)
+        yield from _shadow_lines(candidate.shadow)
     if status.decision is not None:
         made = status.decision
         yield f"  last decision {made.type} ({made.reason}) at {rfc3339(made.decision_time)}: {made.message}"
@@ -96,7 +96,7 @@ def status_lines(product: DataProduct) -> Iterator[str]:
 
 
 def _hold_lines(hold: CandidateHold | None) -> Iterator[str]:
-    """The check that holds the candidate, and the request that waits for it."""
+    """Yield the check that holds the candidate, and the request that waits for it."""
     if hold is None:
         return
     yield f"    held by {hold.check} since {rfc3339(hold.start_time)}: {hold.message}"
@@ -105,16 +105,16 @@ def _hold_lines(hold: CandidateHold | None) -> Iterator[str]:
 
 
 def _shadow_lines(shadow: ShadowStatus | None) -> Iterator[str]:
-    """Both versions on rows that were labelled after the training, and what they wait for."""
+    """Yield both versions' results on rows that were labelled after the training."""
     if shadow is None:
         return
     yield f"    shadow phase: rows labelled up to {rfc3339(shadow.since_time)} are scored"
-    for one in shadow.evidence:
-        rows = one.pairs
+    for slo in shadow.evidence:
+        rows = slo.pairs
         yield (
-            f"    {one.slo} in the shadow phase: {rows.total:,} rows in {one.blocks} intervals,"
+            f"    {slo.slo} in the shadow phase: {rows.total:,} rows in {slo.blocks} intervals,"
             f" {rows.only_candidate_wrong:,} wrong of the candidate alone, {rows.only_stable_wrong:,}"
-            f" of stable alone; for it {number(one.promote)}, against it {number(one.roll_back)}"
+            f" of stable alone; for it {number(slo.promote)}, against it {number(slo.roll_back)}"
         )
     if shadow.message:
         yield f"    {shadow.reason}: {shadow.message}"

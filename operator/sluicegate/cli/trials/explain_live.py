@@ -1,4 +1,4 @@
-"""What the newest blocks say of a product right now, by the very functions of the operator."""
+"""Evaluation of a product's newest blocks by the functions of the operator."""
 
 import time
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from sluicegate.wiring import endpoint_of, evaluation_settings, timing_of
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What the newest blocks of a product say, and which values of its spec follow from them."""
+    """Evaluation of a product's newest blocks, and the values derived from them."""
 
     product: DataProduct
     terms: Terms
@@ -33,7 +33,7 @@ class Live:
 
     @property
     def lines(self) -> Iterator[str]:
-        """The same for people: what the blocks say, and what was derived where the spec leaves it out."""
+        """Lines for people: the evaluation, and values that the spec leaves out."""
         yield from judged_lines(self.product, self.evaluation)
         rollout = self.product.status.candidate
         if rollout is not None and rollout.derived is not None:
@@ -42,7 +42,7 @@ class Live:
 
     @property
     def as_object(self) -> dict[str, Any]:
-        """The same for programs, without the derived values."""
+        """The evaluation as JSON, without the derived values."""
         seconds = self.product.spec.analysis.block_seconds
         slos = [
             {"state": str(one.state), "message": describe(one, seconds)}
@@ -52,7 +52,7 @@ class Live:
 
 
 async def look(product: DataProduct, settings: Settings) -> Live:
-    """Read the newest blocks and judge them; what only the cluster knows is left out."""
+    """Read and evaluate the newest blocks; inputs of the cluster are left out."""
     terms = terms_of(product, settings.hour_seconds)
     observed = await _observe(product, settings)
     evaluation = evaluate(terms, product.status, observed, int(time.time()))
@@ -60,28 +60,28 @@ async def look(product: DataProduct, settings: Settings) -> Live:
 
 
 def judged_lines(product: DataProduct, evaluation: Evaluation) -> Iterator[str]:
-    """What the newest blocks say, a line each."""
+    """Yield the evaluation of the newest blocks, a line each."""
     yield f"now: {evaluation.state}"
     for result in evaluation.slos:
         yield f"  {result.state}: {describe(result, product.spec.analysis.block_seconds)}"
-        seen = visibility(result, product.spec.analysis.block_seconds)
-        if seen is not None:
-            yield f"    {describe_visibility(seen, result.terms.drop)}"
+        visible = visibility(result, product.spec.analysis.block_seconds)
+        if visible is not None:
+            yield f"    {describe_visibility(visible, result.terms.drop)}"
 
 
 def derived_lines(terms: Terms, evaluation: Evaluation, observed: Observed) -> Iterator[str]:
-    """The values that the spec leaves out, as they follow from the newest blocks, a line each."""
+    """Yield the values that the spec leaves out, as derived from the newest blocks, a line each."""
     accepted = {
         one.terms.name: one.baseline.count for one in evaluation.slos if one.baseline is not None
     }
-    found = list(derived(terms, accepted, observed))
-    if found:
+    values = list(derived(terms, accepted, observed))
+    if values:
         yield "left out and derived:"
-        yield from (f"  {line}" for line in found)
+        yield from (f"  {line}" for line in values)
 
 
 async def _observe(product: DataProduct, settings: Settings) -> Observed:
-    """Read the product's blocks; what only the cluster knows is left out."""
+    """Read the product's blocks; inputs of the cluster are left out."""
     timing = timing_of(settings)
     measurements = Measurements(timing)
     key = Key(*product.metadata.key)
@@ -105,4 +105,4 @@ _UNKNOWN: Final = Surroundings(
     absences=(),
     term=0,
 )
-"""What only the cluster knows."""
+"""Inputs that only the cluster has."""

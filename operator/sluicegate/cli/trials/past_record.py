@@ -1,4 +1,4 @@
-"""What was measured of a product in the past, as a scenario: with the versions that it had then."""
+"""A scenario from a product's measurements in the past, with the versions of that time."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -25,20 +25,20 @@ from sluicegate.slo.pod_seconds import POD_SECONDS
 
 DAY: Final = 86_400
 MOST_BLOCKS: Final = 25_000
-"""Of a record: 17 days of one-minute blocks, some megabytes."""
+"""Most blocks of a record: 17 days of one-minute blocks, some megabytes."""
 LONGEST_CANARY: Final = 2 * DAY
-"""Of a rollout, from its first traffic on, short blocks are recorded so long."""
+"""Seconds from the first traffic of a rollout for which short blocks are recorded."""
 _ASIDE: Final = frozenset({REQUESTS, POD_SECONDS})
 
 
 async def record(
     product: DataProduct, body: Mapping[str, Any], reader: PastReader, *, days: float, now: float
 ) -> tuple[Recording, Iterator[str]]:
-    """What was measured of a product in the last days, and the lines of the file.
+    """Return the measurements of a product in the last days, and the lines of the file.
 
     Parameters
     ----------
-    body : the product's document, whose spec goes into the file as it is. now : in seconds.
+    body : the product's document, whose spec is copied into the file. now : in seconds.
 
     Raises
     ------
@@ -50,16 +50,16 @@ async def record(
     past = stints(product.status)
     if not past:
         raise invalid("product", "no version of it is stable yet: record it once it serves")
-    wanted = min(int(days * DAY / seconds), MOST_BLOCKS)
-    first = max(newest - wanted, past[0].begin // seconds) + 1
+    blocks = min(int(days * DAY / seconds), MOST_BLOCKS)
+    first = max(newest - blocks, past[0].begin // seconds) + 1
     if first > newest:
         raise invalid("product", "no block of it is complete yet: record it later")
     past = [one for one in past if one.end >= first * seconds]
     versions = _versions_since(product.status, (first - 1) * seconds)
     recording = _begin(body, past[0], first * seconds)
     recording.read_seconds = round(reader.timing.complete_at(0, seconds))
-    making = _Making(product, reader, tuple(past), versions, recording)
-    if wanted == MOST_BLOCKS:
+    making = RecordBuilder(product, reader, tuple(past), versions, recording)
+    if blocks == MOST_BLOCKS:
         making.note(
             f"Only the last {MOST_BLOCKS * seconds / DAY:.1f} days are in it: a record has at most"
             f" {MOST_BLOCKS:,} blocks."
@@ -73,7 +73,7 @@ async def record(
 
 
 def _begin(body: Mapping[str, Any], first: Stint, begin: int) -> Recording:
-    """An empty record; a baseline that was learnt later isn't known at its begin."""
+    """Return an empty record; a baseline that was measured later isn't known at its begin."""
     meta = body["metadata"]
     return Recording(
         product={
@@ -90,7 +90,7 @@ def _begin(body: Mapping[str, Any], first: Stint, begin: int) -> Recording:
 
 
 def _versions_since(status: DataProductStatus, begin: int) -> dict[str, VersionBase]:
-    """All versions that ended after a moment, or go on, by what they are called in series."""
+    """Return all versions that ended after a time, or exist, by their name in series."""
     kept: Iterable[VersionBase] = (
         *(one for one in (status.stable, status.candidate) if one is not None),
         *(one for one in status.history if one.end_time > begin),
@@ -99,8 +99,8 @@ def _versions_since(status: DataProductStatus, begin: int) -> dict[str, VersionB
 
 
 @dataclass(frozen=True, slots=True)
-class _Making:
-    """A record while it is made: versions are called in it as in series, until it is complete."""
+class RecordBuilder:
+    """A record while it is built: versions have their names in series until it is complete."""
 
     product: DataProduct
     reader: PastReader
@@ -114,11 +114,11 @@ class _Making:
         return self.product.spec.analysis.block_seconds
 
     def note(self, text: str) -> None:
-        """Say what isn't in the record."""
+        """Add a note about missing data."""
         self.recording.notes.append(text)
 
     async def put(self, indexes: range, step: int) -> list[str]:
-        """Read these blocks into the record; what could not be read, in words."""
+        """Read these blocks into the record; return the problems in words."""
         past = await self.reader.read(list(self._eras()), indexes, step)
         for (version, slo), blocks in past.blocks.items():
             if slo not in _ASIDE and not split_series(slo)[1]:
@@ -126,7 +126,7 @@ class _Making:
         return past.problems
 
     def _eras(self) -> Iterator[Era]:
-        """What to ask in each era: all versions, the one that was stable first."""
+        """Yield the versions to query in each era, the stable one first."""
         target = target_of(self.product, self.reader.timing)
         assert target is not None, "a product with a stint has a stable version"
         for stint in self.past:
@@ -144,7 +144,7 @@ class _Making:
             )
 
     async def put_canaries(self, newest: int) -> list[str]:
-        """Where two versions had traffic, put canary blocks in the place of the longer ones."""
+        """Replace longer blocks by canary blocks where two versions had traffic."""
         seconds, step = self.seconds, self.reader.timing.canary_block(self.seconds)
         windows, problems = list(self._rollouts(newest * seconds)), list[str]()
         if not windows or step == seconds:
@@ -162,7 +162,7 @@ class _Making:
         return problems
 
     def _rollouts(self, newest: int) -> Iterator[tuple[int, int]]:
-        """Begin and end of each time in which another version than the first one came."""
+        """Yield begin and end of each time with another version than the first one."""
         recording = self.recording
         earliest, covered = min(recording.blocks) - self.seconds, 0
         names = {name for read in recording.blocks.values() for name in read}
@@ -177,15 +177,18 @@ class _Making:
                 covered = end
 
     def put_arrivals(self) -> None:
-        """The events by which versions came, each before its first block with traffic; promotions."""
+        """Add the events by which versions became known, and the promotions.
+
+        A version becomes known before its first block with traffic.
+        """
         recording, first = self.recording, self.recording.version
-        found = {name for read in recording.blocks.values() for name in read}
-        names = names_of({*found, first})
-        for name in sorted(found - {first}):
+        with_traffic = {name for read in recording.blocks.values() for name in read}
+        names = names_of({*with_traffic, first})
+        for name in sorted(with_traffic - {first}):
             if ends := recording.eventful(name):
                 before = max((one for one in recording.blocks if one < ends[0]), default=ends[0])
-                known = self.versions.get(name)
-                event, missing = arrival(names[name], known, before, self.product.status)
+                version = self.versions.get(name)
+                event, missing = arrival(names[name], version, before, self.product.status)
                 recording.events.append(event)
                 self.recording.notes += [missing] if missing else []
         recording.events += [
@@ -197,7 +200,7 @@ class _Making:
         recording.names = names
 
     def name_what_is_missing(self, problems: list[str]) -> None:
-        """What a reader of the record can't find in it."""
+        """Add notes about missing data."""
         recording, slos = self.recording, self.product.spec.slos
         gauges = [slo.name for slo in slos if slo.indicator.gauge]
         if gauges:
@@ -205,14 +208,14 @@ class _Making:
         for problem in problems:
             self.note(f"Prometheus didn't answer all of it: {problem}.")
         read = recording.blocks.values()
-        seen = {slo for versions in read for counts in versions.values() for slo in counts}
-        silent = [slo.name for slo in slos if slo.name not in {*seen, *gauges}]
+        counted = {slo for versions in read for counts in versions.values() for slo in counts}
+        silent = [slo.name for slo in slos if slo.name not in {*counted, *gauges}]
         if silent:
             self.note(f"No block has series of: {', '.join(silent)}.")
         ends = sorted(recording.blocks)
-        known = next((at for at in ends if any(recording.blocks[at].values())), None)
-        if known is not None and known > ends[0]:
-            hours = (known - ends[0]) / 3600
+        first_read = next((at for at in ends if any(recording.blocks[at].values())), None)
+        if first_read is not None and first_read > ends[0]:
+            hours = (first_read - ends[0]) / 3600
             self.note(f"The first {hours:.1f} h have no series: Prometheus keeps less.")
         self.note(
             "States of upstream products, pods and containers, and requests of people aren't in it."

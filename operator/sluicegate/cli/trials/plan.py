@@ -1,4 +1,4 @@
-"""`sluicegate plan`: the objects that a DataProduct leads to, without a cluster."""
+"""`sluicegate plan`: the objects of a DataProduct, without a cluster."""
 
 import argparse
 import json
@@ -56,11 +56,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _derived(product: DataProduct, settings: Settings) -> Iterator[str]:
-    """The values that the operator derives where the product names none."""
-    found = list(derived(terms_of(product, settings.hour_seconds)))
-    if found:
+    """Yield the values that the operator derives if the product doesn't set them."""
+    values = list(derived(terms_of(product, settings.hour_seconds)))
+    if values:
         yield f"\n{product.metadata.namespace}/{product.metadata.name}, left out and derived:"
-        yield from (f"  {line}" for line in found)
+        yield from (f"  {line}" for line in values)
 
 
 def _children(product: DataProduct, settings: Settings, *, training: bool) -> list[Manifest]:
@@ -72,7 +72,7 @@ def _children(product: DataProduct, settings: Settings, *, training: bool) -> li
 
 
 def _as_yaml(children: list[Manifest]) -> str:
-    plain = json.loads(json.dumps(children))  # shared parts would come out as YAML aliases
+    plain = json.loads(json.dumps(children))  # shared parts would become YAML aliases
     return yaml.safe_dump_all(plain, sort_keys=False, width=100, allow_unicode=True)
 
 
@@ -87,23 +87,23 @@ def _as_table(children: list[Manifest], *, wide: bool = False) -> str:
          ", ".join(sorted(set(_images(child)))))
         for child in children
     ]  # fmt: skip
-    shown = rows if wide else [row[:-1] for row in rows]
-    return "\n".join(aligned(shown)) + "\n"
+    cells = rows if wide else [row[:-1] for row in rows]
+    return "\n".join(aligned(cells)) + "\n"
 
 
 def _images(part: Any) -> Iterator[str]:
     if isinstance(part, Mapping):
         if isinstance(part.get("image"), str):
             yield part["image"]
-        for one in part.values():
-            yield from _images(one)
+        for item in part.values():
+            yield from _images(item)
     elif isinstance(part, list | tuple):
-        for one in part:
-            yield from _images(one)
+        for item in part:
+            yield from _images(item)
 
 
 def _as_names(children: list[Manifest]) -> str:
-    """As `-o name` of kubectl has them: KIND.GROUP/NAME."""
+    """Format names like kubectl's `-o name`: KIND.GROUP/NAME."""
     return "".join(f"{_kind(child)}/{child['metadata']['name']}\n" for child in children)
 
 
@@ -113,7 +113,7 @@ def _kind(child: Manifest) -> str:
 
 
 def _what(child: Manifest) -> str:
-    """The point of a child in a few words."""
+    """Return the purpose of a child in a few words."""
     describe = _WORDS.get(child["kind"])
     return describe(child) if describe else ""
 

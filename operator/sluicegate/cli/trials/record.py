@@ -54,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the scenario; say on standard error what isn't in it."""
+    """Write the scenario, and list missing data on standard error."""
     settings = parse_settings(os.environ, refuse_unknown=False)
     if not settings.prometheus_url:
         problem = "is empty: set it to the URL of the Prometheus that the operator reads"
@@ -79,9 +79,9 @@ def _product_of(args: argparse.Namespace) -> dict[str, Any]:
     if args.from_file is None:
         return asyncio.run(product_of(key))
     body = _one(args.from_file)
-    found = (body["metadata"].get("namespace"), body["metadata"].get("name"))
-    if found != key:
-        problem = f"holds {found[0]}/{found[1]}, not {args.product}: give the file of this product"
+    name = (body["metadata"].get("namespace"), body["metadata"].get("name"))
+    if name != key:
+        problem = f"holds {name[0]}/{name[1]}, not {args.product}: give the file of this product"
         raise invalid("--from-file", problem)
     return body
 

@@ -1,4 +1,4 @@
-"""`sluicegate replay`: what would have been decided over a history of counts, without a cluster."""
+"""`sluicegate replay`: the decisions for a history of counts, without a cluster."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ from sluicegate.simulation.replay_output import json_lines, table
 from sluicegate.simulation.replay_scenario import ReplayScenario, parse_scenario
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""LibYAML where there is one: histories are long."""
+"""LibYAML if it is installed: histories are long."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,13 +47,13 @@ def run(args: argparse.Namespace) -> int:
     try:
         for line in lines(replay(scenario)):
             print(line)
-    except BrokenPipeError:  # the reader has seen enough
+    except BrokenPipeError:  # the reader of the pipe has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
 def read_scenario(file: str) -> ReplayScenario:
-    """The scenario in a file. Raises InvalidInput, naming the field, for anything wrong."""
+    """Parse the scenario in a file. Raises InvalidInput, naming the field, for any mistake."""
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
         document = yaml.load(text, Loader=_LOADER)  # noqa: S506 - both loaders are safe

@@ -1,4 +1,4 @@
-"""`sluicegate simulate`: how often and how fast this policy would promote, roll back and alarm."""
+"""`sluicegate simulate`: rates and durations of promotions, rollbacks and alarms with this policy."""
 
 import argparse
 import json
@@ -90,7 +90,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Play and print."""
+    """Simulate and print."""
     if find_spec("numpy") is None:
         raise invalid("simulate", "needs NumPy: pip install 'sluicegate[simulate]'")
     product = next(iter(read_products(args.file)))
@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
 def _terms(product: DataProduct, args: argparse.Namespace) -> Terms:
     terms = replace(
         without_gauges(terms_of(product)), shadow_seconds=None, mirrored=None
-    )  # the canary alone
+    )  # only the canary
     if args.duration_minutes is None:
         return terms
     if args.duration_minutes <= 0:
@@ -121,18 +121,18 @@ def _terms(product: DataProduct, args: argparse.Namespace) -> Terms:
 
 
 def _imagined(product: DataProduct, args: argparse.Namespace) -> Imagined:
-    known = [slo.name for slo in product.spec.slos]
+    slos = [slo.name for slo in product.spec.slos]
     problems = [
         Problem(
             option,
-            f'names "{name}", which is no SLO of this product: use one of {", ".join(known)}',
+            f'names "{name}", which is no SLO of this product: use one of {", ".join(slos)}',
         )
         for option, pairs in (
             ("--stable-bad", args.stable_bad),
             ("--candidate-bad", args.candidate_bad),
         )
         for name, _ in pairs
-        if name not in known
+        if name not in slos
     ]
     if problems:
         raise InvalidInput(problems)
@@ -156,8 +156,8 @@ def _answer(terms: Terms, scenario: Scenario, args: argparse.Namespace) -> dict[
     answer["slos"] = {one.slo: one.to_json() for one in outlook(scenario)}
     answer["maxDurationSeconds"] = scenario.blocks * scenario.block_seconds
     if not args.no_degradation:
-        found = degradation(terms, scenario, args.seed)
-        answer["degradation"] = {one.slo: one.to_json() for one in found}
+        results = degradation(terms, scenario, args.seed)
+        answer["degradation"] = {result.slo: result.to_json() for result in results}
     return answer
 
 
@@ -180,9 +180,9 @@ def _print_table(answer: dict[str, Any]) -> None:
     if "degradation" in answer:
         print()
         headings = ("slo", "false alarms a year", "found degraded", "median min", "p90 min")
-        found = answer["degradation"].items()
+        results = answer["degradation"].items()
         keys = ("falseAlarmsPerYear", "detected", "medianMinutes", "p90Minutes")
-        cells = [(name, *(_shown(one[key]) for key in keys)) for name, one in found]
+        cells = [(name, *(_shown(result[key]) for key in keys)) for name, result in results]
         print("\n".join(aligned([headings, *cells])))
 
 

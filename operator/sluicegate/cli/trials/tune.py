@@ -1,4 +1,4 @@
-"""`sluicegate tune`: objectives, drops and margins, with what each would have done to a history."""
+"""`sluicegate tune`: objectives, drops and margins, with the effect of each on a history."""
 
 import argparse
 import json
@@ -17,7 +17,7 @@ from sluicegate.simulation.other_policy import with_policy
 from sluicegate.simulation.tuning import Margin, TunedValue, Tuning, as_seconds, tune
 
 EPOCH_LIKE = 10**9
-"""A history whose seconds are above this counts them from 1970."""
+"""Seconds above which a history's times count from 1970."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -49,38 +49,38 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the proposals, and draw them where a picture is wanted."""
+    """Print the proposals, and draw a picture if one is requested."""
     if args.picture and find_spec("matplotlib") is None:
         raise invalid("--picture", "needs Matplotlib: pip install 'sluicegate[report]'")
     scenario = read_scenario(args.scenario)
     if args.policy:
         scenario = with_policy(scenario, next(iter(read_products(args.policy))))
-    found = list(tune(scenario, args.drop))
-    if not found:
+    tunings = list(tune(scenario, args.drop))
+    if not tunings:
         problem = "holds no events of an SLO that counts them: record a longer history"
         raise invalid(args.scenario, problem)
     if args.output == "json":
-        print(json.dumps({"slos": [_object(one) for one in found]}, ensure_ascii=False))
+        print(json.dumps({"slos": [_object(tuning) for tuning in tunings]}, ensure_ascii=False))
     else:
-        print("\n\n".join("\n".join(_table(one)) for one in found))
+        print("\n\n".join("\n".join(_table(tuning)) for tuning in tunings))
     if args.picture:
         from sluicegate.cli.trials.tuning_chart import tuning_chart  # noqa: PLC0415 - Matplotlib is an extra
 
-        Path(args.picture).write_text(tuning_chart(found), encoding="utf-8")
+        Path(args.picture).write_text(tuning_chart(tunings), encoding="utf-8")
     return 0
 
 
 # ---- JSON ------------------------------------------------------------------------------------
-def _object(one: Tuning) -> dict[str, Any]:
+def _object(tuning: Tuning) -> dict[str, Any]:
     return {
-        "name": one.slo,
-        "bad": one.count.bad,
-        "total": one.count.total,
-        "eventsPerMinute": round(one.per_minute, 3),
-        "drop": one.drop,
-        "current": _alternative(one.now, "objective") | {"objective": one.objective},
-        "objectives": [_alternative(each, "objective") for each in one.objectives],
-        "maxDrops": [_alternative(each, "maxDrop") for each in one.drops],
+        "name": tuning.slo,
+        "bad": tuning.count.bad,
+        "total": tuning.count.total,
+        "eventsPerMinute": round(tuning.per_minute, 3),
+        "drop": tuning.drop,
+        "current": _alternative(tuning.now, "objective") | {"objective": tuning.objective},
+        "objectives": [_alternative(each, "objective") for each in tuning.objectives],
+        "maxDrops": [_alternative(each, "maxDrop") for each in tuning.drops],
         "maxRegressions": [
             {
                 "maxRegression": each.value,
@@ -88,51 +88,53 @@ def _object(one: Tuning) -> dict[str, Any]:
                 "current": each.current,
                 "proposed": each.proposed,
             }
-            for each in one.margins
+            for each in tuning.margins
         ],
     }
 
 
-def _alternative(one: TunedValue, name: str) -> dict[str, Any]:
+def _alternative(value: TunedValue, name: str) -> dict[str, Any]:
     return {
-        name: one.value,
-        "alarms": list(one.alarms),
-        "retrainings": one.retrainings,
-        "detectionSeconds": as_seconds(one.detection),
-        "proposed": one.proposed,
+        name: value.value,
+        "alarms": list(value.alarms),
+        "retrainings": value.retrainings,
+        "detectionSeconds": as_seconds(value.detection),
+        "proposed": value.proposed,
     }
 
 
 # ---- table -----------------------------------------------------------------------------------
-def _table(one: Tuning) -> Iterator[str]:
-    good = 1 - one.count.bad / one.count.total
+def _table(tuning: Tuning) -> Iterator[str]:
+    good = 1 - tuning.count.bad / tuning.count.total
     yield (
-        f"{one.slo}: {100 * good:.4g} % good of {one.count.total:,} events, {one.per_minute:.4g} a minute"
+        f"{tuning.slo}: {100 * good:.4g} % good of {tuning.count.total:,} events, {tuning.per_minute:.4g} a minute"
         " in the last day"
     )
-    drop = f"a drop of {100 * one.drop:.3g} points is found after".upper()
+    drop = f"a drop of {100 * tuning.drop:.3g} points is found after".upper()
     heads = ("", "ALARMS", "RETRAININGS", drop, "")
-    rows = [heads, ("as it is", *_effect(one.now), "")]
-    for field, found in (("objective", one.objectives), ("maxDrop", one.drops)):
-        rows += [(f'{field}: "{_text(each.value)}"', *_effect(each), _mark(each)) for each in found]
+    rows = [heads, ("as it is", *_effect(tuning.now), "")]
+    for field, values in (("objective", tuning.objectives), ("maxDrop", tuning.drops)):
+        rows += [
+            (f'{field}: "{_text(each.value)}"', *_effect(each), _mark(each)) for each in values
+        ]
     yield from (f"  {line}" for line in aligned(rows))
     canaries = [("", "CANARY OF AN EQUAL VERSION", "")]
     canaries += [
         (f'maxRegression: "{_text(each.value)}"', _time(each.canary), _mark(each))
-        for each in one.margins
+        for each in tuning.margins
     ]
     yield from (f"  {line}" for line in aligned(canaries))
-    when = [at for at in one.now.alarms if at > EPOCH_LIKE]
+    when = [at for at in tuning.now.alarms if at > EPOCH_LIKE]
     if when:
         yield f"alarms as it is: {', '.join(map(rfc3339, when[:10]))}"
 
 
-def _effect(one: TunedValue) -> tuple[str, str, str]:
-    return str(len(one.alarms)), str(one.retrainings), _time(one.detection)
+def _effect(value: TunedValue) -> tuple[str, str, str]:
+    return str(len(value.alarms)), str(value.retrainings), _time(value.detection)
 
 
-def _mark(one: TunedValue | Margin) -> str:
-    marks = (("proposed", one.proposed), ("as it is", one.current))
+def _mark(value: TunedValue | Margin) -> str:
+    marks = (("proposed", value.proposed), ("as it is", value.current))
     return ", ".join(word for word, holds in marks if holds)
 
 

@@ -1,6 +1,6 @@
 """The picture of `sluicegate tune`: each SLO's hours beside its objectives, and canaries by margin.
 
-Needs the extra `report`.
+It needs the extra `report`.
 """
 
 from datetime import UTC, datetime
@@ -19,49 +19,49 @@ MOST_TICKS: Final = 8
 DAY: Final = 86_400
 
 
-def tuning_chart(found: list[Tuning]) -> str:
-    """An SVG with a row for each SLO."""
+def tuning_chart(tunings: list[Tuning]) -> str:
+    """Return an SVG with a row for each SLO."""
     with mpl.rc_context(RC):
-        figure = Figure(figsize=(9.6, ROW_INCHES * len(found)), layout="constrained")
-        rows = figure.subplots(len(found), 2, squeeze=False, width_ratios=(3, 1))
-        for (left, right), one in zip(rows, found, strict=True):
-            _draw_history(left, one)
-            _draw_canaries(right, one)
+        figure = Figure(figsize=(9.6, ROW_INCHES * len(tunings)), layout="constrained")
+        rows = figure.subplots(len(tunings), 2, squeeze=False, width_ratios=(3, 1))
+        for (left, right), tuning in zip(rows, tunings, strict=True):
+            _draw_history(left, tuning)
+            _draw_canaries(right, tuning)
         return as_svg(figure)
 
 
-def _draw_history(axes: Axes, one: Tuning) -> None:
-    times = [at for at, _ in one.hours]
-    shares = [100 * share for _, share in one.hours]
-    proposed = next((each.value for each in one.objectives if each.proposed), None)
+def _draw_history(axes: Axes, tuning: Tuning) -> None:
+    times = [at for at, _ in tuning.hours]
+    shares = [100 * share for _, share in tuning.hours]
+    proposed = next((each.value for each in tuning.objectives if each.proposed), None)
     axes.plot(times, shares, color=INK, linewidth=0.9, label="good, by hour")
     for value, style, word in (
-        (one.objective, "-", "objective"),
+        (tuning.objective, "-", "objective"),
         (proposed, "--", "proposed objective"),
     ):
         if value is not None:
             axes.axhline(100 * value, color=GOOD, linewidth=1, linestyle=style, label=word)
-    if alarms := one.now.alarms:
+    if alarms := tuning.now.alarms:
         axes.scatter(
             list(alarms), [min(shares)] * len(alarms),
             color=BAD, marker="^", s=26, zorder=3, label="alarm as it is",
         )  # fmt: skip
     days = range(-(-times[0] // DAY), times[-1] // DAY + 1)
-    shown = days[:: len(days) // MOST_TICKS + 1]
-    axes.set_xticks([day * DAY for day in shown], [_date(day * DAY) for day in shown])
-    axes.set_title(one.slo, loc="left", fontsize=9)
+    labelled = days[:: len(days) // MOST_TICKS + 1]
+    axes.set_xticks([day * DAY for day in labelled], [_date(day * DAY) for day in labelled])
+    axes.set_title(tuning.slo, loc="left", fontsize=9)
     axes.set_ylabel("good, %")
     axes.legend(fontsize=7, frameon=False, loc="lower left", ncols=4)
     _plain(axes)
 
 
-def _draw_canaries(axes: Axes, one: Tuning) -> None:
-    known = [margin for margin in one.margins if isfinite(margin.canary)]
-    for place, margin in enumerate(known):
+def _draw_canaries(axes: Axes, tuning: Tuning) -> None:
+    margins = [margin for margin in tuning.margins if isfinite(margin.canary)]
+    for place, margin in enumerate(margins):
         minutes = margin.canary / 60
         axes.bar(place, minutes, color=GOOD if margin.proposed else FAINT, width=0.7)
         axes.text(place, minutes, f"{minutes:.0f}", ha="center", va="bottom", fontsize=7)
-    axes.set_xticks(range(len(known)), [f"{100 * margin.value:g}" for margin in known])
+    axes.set_xticks(range(len(margins)), [f"{100 * margin.value:g}" for margin in margins])
     axes.set_xlabel("maxRegression, points")
     axes.set_ylabel("canary, min")
     axes.margins(y=0.15)
