@@ -23,11 +23,10 @@ from sluicegate.kube.resources import Key
 from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.policy.evaluate import evaluate
-from sluicegate.policy.model.decision import StartRollout
 from sluicegate.policy.model.inputs import Surroundings, observed
 from sluicegate.policy.model.observed import ALONE, Facts
 from sluicegate.policy.model.terms import terms_of
-from sluicegate.policy.rollout.transitions import apply_decision, with_share
+from sluicegate.policy.rollout.transitions import at_once
 from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
@@ -150,11 +149,7 @@ class Operator:
         measured = ProductBlocks(self.measurements, self.product).measured(now)
         assert measured.block == index
         evaluation = evaluate(terms, status, observed(measured, self.beside()), now)
-        after = apply_decision(terms, evaluation.status, evaluation.decision, now)
-        if isinstance(evaluation.decision, StartRollout):
-            assert after.candidate
-            started = with_share(after.candidate, evaluation.decision.weight, now)
-            after = after.replace(candidate=started)
+        after = at_once(terms, evaluation.status, evaluation.decision, now)
         self.become(after)
         self.steps.append(ReplayStep(end, evaluation, after))
 

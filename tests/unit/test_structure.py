@@ -215,3 +215,34 @@ def test_a_class_name_is_unique_in_the_operator():
                 if isinstance(node, ast.ClassDef):
                     where[node.name].append(module)
     assert {name: found for name, found in where.items() if len(found) > 1} == {}
+
+
+def test_a_rollback_is_made_in_one_module():
+    """Whatever decides it: both ends of a rollback follow from status."""
+    made = {
+        module
+        for module in modules()
+        if module.startswith("sluicegate.")
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "Rollback"
+    }
+    assert made == {"sluicegate.policy.rollout.rollbacks"}
+
+
+def test_the_phase_of_a_candidate_is_written_in_one_module():
+    """Elsewhere no argument and no key names it; a sample of the metrics copies it."""
+    written = {
+        module
+        for module in modules()
+        if module.startswith("sluicegate.")
+        and module != "sluicegate.reconcile.report.product_sample"
+        for node in ast.walk(tree(module))
+        if (isinstance(node, ast.keyword) and node.arg == "phase")
+        or (
+            isinstance(node, ast.Dict)
+            and any(isinstance(key, ast.Constant) and key.value == "phase" for key in node.keys)
+        )
+    }
+    assert written == {"sluicegate.policy.rollout.candidates"}

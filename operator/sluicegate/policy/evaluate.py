@@ -71,7 +71,7 @@ class Evaluation:
     slos : what each SLO shows, in the order of the spec.
     diagnosis : why the product is degraded; None while it isn't.
     assessment : what the candidate shows; None while none takes traffic.
-    status : to be kept, whether or not the decision is carried out; `transitions.apply_decision` adds what follows
+    status : to be kept, whether or not the decision is carried out; `rollout.transitions` adds what follows
         from carrying it out.
     training_taken_up : the result of a training that was observed is done with.
     waiting : a retraining that is due and may not start yet.

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate, CandidatePhase, Release, VersionSource
-from sluicegate.policy.model.decision import Promote, Rollback
+from sluicegate.api.versions import Release, VersionSource
+from sluicegate.policy.model.decision import Promote
 from sluicegate.policy.model.terms import Terms
-from sluicegate.policy.rollout.transitions import apply_decision
+from sluicegate.policy.rollout.candidates import started
+from sluicegate.policy.rollout.rollbacks import roll_back_stable
+from sluicegate.policy.rollout.transitions import at_once
 from sluicegate.simulation.replay_scenario import (
     Event,
     ModelChanged,
@@ -58,18 +60,12 @@ class FollowedHistory:
         if stable is None or stable.release == release:
             return status
         if any(one.release == release for one in status.accepted):
-            back = Rollback(
-                reason=Reason.ROLLBACK_REQUESTED,
-                message=_PROMOTED,
-                leaving=stable.release,
-                to=release,
-            )
-            return apply_decision(self.terms, status, back, at)
-        candidate = Candidate.of(
+            back = roll_back_stable(status, release, Reason.ROLLBACK_REQUESTED, _PROMOTED)
+            return at_once(self.terms, status, back, at)
+        candidate = started(
             release,
             VersionSource.RETRAINING if version in self._retrained else VersionSource.SPEC,
-            phase=CandidatePhase.PROMOTING,
-            start_time=at,
+            at,
             evaluation=dict(self._evaluations.get(version, {})),
         )
         promote = Promote(
@@ -78,7 +74,7 @@ class FollowedHistory:
             candidate=release,
             replaced=stable.release,
         )
-        return apply_decision(self.terms, status.replace(candidate=candidate), promote, at)
+        return at_once(self.terms, status.replace(candidate=candidate), promote, at)
 
 
 def _without_training(status: DataProductStatus) -> DataProductStatus:

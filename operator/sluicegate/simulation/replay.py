@@ -16,7 +16,7 @@ from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.canary.analysis import began
 from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.model.container_limits import at_limit
-from sluicegate.policy.model.decision import Alert, Hold, Retrain, StartRollout
+from sluicegate.policy.model.decision import Alert, Hold, Retrain
 from sluicegate.policy.model.inputs import Surroundings, measured, observed
 from sluicegate.policy.model.observed import (
     ALONE,
@@ -27,7 +27,7 @@ from sluicegate.policy.model.observed import (
     TrainingSucceeded,
 )
 from sluicegate.policy.model.terms import Terms, terms_of
-from sluicegate.policy.rollout.transitions import apply_decision, with_share
+from sluicegate.policy.rollout.transitions import at_once
 from sluicegate.policy.slo_health.baseline import from_evaluation
 from sluicegate.simulation.followed_history import FollowedHistory
 from sluicegate.simulation.replay_blocks import ReplayBlocks, ReplayedProduct
@@ -265,11 +265,7 @@ class Replay:
         decision = evaluation.decision
         if self._follows and not isinstance(decision, Hold | Alert | Retrain):
             return evaluation.status
-        status = apply_decision(self.terms, evaluation.status, decision, now)
-        if isinstance(decision, StartRollout):
-            assert status.candidate is not None
-            status = status.replace(candidate=with_share(status.candidate, decision.weight, now))
-        return status
+        return at_once(self.terms, evaluation.status, decision, now)
 
     def _find_orphan(self, before: DataProductStatus, evaluation: Evaluation) -> None:
         """Discard the result of a training that was superseded."""

@@ -16,7 +16,7 @@ from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import Advance, Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import CanaryBlock, Facts, Observed
-from sluicegate.policy.rollout.transitions import with_share
+from sluicegate.policy.rollout.candidates import with_share
 from sluicegate.simulation.scenario import Scenario, SimulatedVerdict
 from sluicegate.slo.blocks import BlockValue, Quality
 from tests.support.decisions.judged import series
@@ -46,13 +46,17 @@ class Canary:
             phase=CandidatePhase.STARTING,
             start_time=start,
         )
-        self._candidate = with_share(candidate, terms.steps[0], start)
-        self._status = _STATUS
+        self._status = _STATUS.replace(candidate=with_share(candidate, terms.steps[0], start))
 
     @property
     def weight(self) -> int:
         """Its share in percent."""
         return self._candidate.weight
+
+    @property
+    def _candidate(self) -> Candidate:
+        assert self._status.candidate is not None
+        return self._status.candidate
 
     def observe(self, block: CanaryBlock) -> SimulatedVerdict:
         """The verdict after one more block."""
@@ -83,7 +87,8 @@ class Canary:
             case Inconclusive():
                 return SimulatedVerdict.INCONCLUSIVE
             case Advance():
-                self._candidate = with_share(self._candidate, decision.weight, block.end)
+                after = with_share(self._candidate, decision.weight, block.end)
+                self._status = self._status.replace(candidate=after)
             case _:
                 pass
         return SimulatedVerdict.RUNNING

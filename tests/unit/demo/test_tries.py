@@ -13,7 +13,7 @@ from cluster.kind import KindCluster
 from demo.telling import StageMissedError, Telling
 from demo.terminal import Terminal
 from demo.tries import decision_lines, history_lines, naming_what_serves, spec_model_restored
-from sluicegate.reconcile.decide.rollout_completion import decision_status
+from sluicegate.reconcile.decide.events import decision_status
 
 COUNTS = {"accuracy": {"bad": 80, "total": 1000}}
 

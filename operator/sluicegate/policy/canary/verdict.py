@@ -44,6 +44,7 @@ from sluicegate.policy.model.decision import (
 )
 from sluicegate.policy.model.observed import Facts
 from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.rollout.rollbacks import roll_back_candidate
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.client_errors import is_implicit
 from sluicegate.slo.blocks import Quality
@@ -186,9 +187,8 @@ def _back(
     case: CanaryCase, reason: Reason, text: str, *, numbers: Mapping[str, float] | None = None
 ) -> Rollback:
     assert case.status.stable is not None
-    leaving, to = case.candidate.release, case.status.stable.release
-    message = f"{text}; all traffic returns to {to.version}"
-    return Rollback(reason=reason, message=message, numbers=numbers or {}, leaving=leaving, to=to)
+    message = f"{text}; all traffic returns to {case.status.stable.release.version}"
+    return roll_back_candidate(case.status, reason, message, numbers=numbers or {})
 
 
 def _worse(name: str, slo: SloEvidence) -> str:

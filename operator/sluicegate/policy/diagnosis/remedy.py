@@ -31,6 +31,7 @@ from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import preconditions
 from sluicegate.policy.retraining.preconditions import WaitingRetraining
+from sluicegate.policy.rollout.rollbacks import roll_back_stable
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 
 WAITING: Final = frozenset(
@@ -294,20 +295,14 @@ def _under_way(case: Case) -> preconditions.Obstacle | None:
 
 def _return(case: Case, reason: Reason, why: str) -> Rollback | Alert | Hold:
     assert case.status.stable is not None
-    leaving = case.status.stable.release
     if case.before is None:
         return _tell(case, Reason.NOT_FOUND, f"{why}, but no earlier version is kept")
     to = case.before.release
     if (going := _under_way(case)) is not None:
         text = f"{case.text}; {why}, but {to.version} replaces it only if its remedy fails"
         return Hold(reason=going.reason, message=f"{text}: {going.message}", numbers=case.numbers)
-    return Rollback(
-        reason=reason,
-        message=f"{case.text}; {why}, so {to.version} replaces {leaving.version}",
-        numbers=case.numbers,
-        leaving=leaving,
-        to=to,
-    )
+    text = f"{case.text}; {why}, so {to.version} replaces {case.status.stable.release.version}"
+    return roll_back_stable(case.status, to, reason, text, numbers=case.numbers)
 
 
 def _before(status: DataProductStatus) -> PastVersion | None:

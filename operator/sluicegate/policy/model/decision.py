@@ -150,6 +150,11 @@ class Promote(_Explained):
     replaced: Release
     candidate_baselines: Baselines = field(default_factory=dict)
 
+    @property
+    def on_evidence(self) -> bool:
+        """Whether its evidence favours the candidate."""
+        return self.reason is DecisionReason.CANARY_NOT_WORSE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollback(_Explained):

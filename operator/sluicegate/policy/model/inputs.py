@@ -23,7 +23,7 @@ from sluicegate.policy.model.observed import (
     ManualRequest,
     Observed,
     Portfolio,
-    RolloutObservation,
+    RolloutProgress,
     ShadowResult,
     TrainingResult,
 )
@@ -261,7 +261,7 @@ class Surroundings:
     training: TrainingResult | None
     shadow: ShadowResult | None
     facts: Facts
-    rollout: RolloutObservation | None
+    rollout: RolloutProgress | None
     portfolio: Portfolio
     requests: tuple[ManualRequest, ...]
     absences: tuple[TimeInterval, ...]

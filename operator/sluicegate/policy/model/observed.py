@@ -101,16 +101,19 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class RolloutObservation:
-    """How pods and traffic follow what was decided about a candidate.
+class RolloutProgress:
+    """How far pods and traffic have followed what was decided about a candidate.
 
     Attributes
     ----------
-    moves : its pods are ready for its next share, or the traffic has followed: it goes on by itself.
+    share : percent of the traffic that its pods are ready for; None while it waits for them, or has it.
+    completed : the traffic has followed: the rollout ends.
+    uncounted_seconds : for which requests to the pods to be removed couldn't be counted; 0 where
+        the traffic was observed to follow.
     frozen : spec.suspend holds it.
     wants_share : it waits for pods for its next share. waited : for how long, in seconds.
     deadline : for how long it may, in seconds.
-    problem : report of its pods. hopeless : whether it is unrecoverable.
+    problem : report of its pods. unrecoverable : whether it is.
     attribution : the cause if no pod is ready; None for a version that is restored.
     serves, stable_serves : whether a pod of it, and of stable, is ready.
     given_since : seconds since its share was last changed.
@@ -118,7 +121,9 @@ class RolloutObservation:
     committed : it can't be aborted any more, as the product's own Service selects it.
     """
 
-    moves: bool = False
+    share: int | None = None
+    completed: bool = False
+    uncounted_seconds: int = 0
     frozen: bool = False
     wants_share: bool = False
     waited: float = 0
@@ -131,6 +136,11 @@ class RolloutObservation:
     given_since: float = 0
     not_followed: str = ""
     committed: bool = False
+
+    @property
+    def moves(self) -> bool:
+        """Whether it goes on by itself."""
+        return self.completed or self.share is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +301,7 @@ class Observed:
     training: TrainingResult | None = None
     shadow: ShadowResult | None = None
     facts: Facts = field(default_factory=Facts)
-    rollout: RolloutObservation | None = None
+    rollout: RolloutProgress | None = None
     portfolio: Portfolio = field(default_factory=Portfolio)
     requests: tuple[ManualRequest, ...] = ()
     absences: tuple[TimeInterval, ...] = ()

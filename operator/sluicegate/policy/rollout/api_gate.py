@@ -8,10 +8,12 @@ which then compares its client errors with stable's.
 from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import ApiComparison, CandidatePhase
 from sluicegate.policy.model.api_changes import sentence
 from sluicegate.policy.model.decision import Alert, Hold, alert_key
 from sluicegate.policy.model.observed import Observed
-from sluicegate.policy.model.pending_requests import approves
+from sluicegate.policy.model.pending_requests import approves, handled
+from sluicegate.policy.rollout.candidates import with_share
 
 
 def is_held(status: DataProductStatus, observed: Observed) -> bool:
@@ -41,4 +43,42 @@ def explain(name: str, stable: str, broken: tuple[str, ...]) -> str:
         f"{name} changes the API of {stable}, so it gets no traffic: {sentence(broken)}. Set"
         f" {REQUEST_PROMOTE}={name}/<token> to let it take its canary, or push a version that keeps"
         f" the API, or set {REQUEST_ABORT}={name}/<token>"
+    )
+
+
+def take_share(
+    status: DataProductStatus, observed: Observed, share: int | None, now: int
+) -> DataProductStatus:
+    """Compute the status of a candidate whose pods are ready for a share, in percent, at `now`.
+
+    The first share records the comparison of the APIs; the status is the same where the candidate
+    is held, or no share is due.
+    """
+    candidate = status.candidate
+    if candidate is None or share is None or is_held(status, observed):
+        return status
+    after = status.replace(candidate=with_share(candidate, share, now))
+    if status.stable is None or candidate.phase is not CandidatePhase.STARTING:
+        return after
+    broken = observed.facts.api_changes
+    said = ApiComparison.CHANGED if broken else ApiComparison.KEPT
+    after = after.with_candidate(api=ApiComparison.UNKNOWN if broken is None else said)
+    request = approves(status, observed) if broken and not candidate.changes_api else None
+    # This approval is used up: one for the last step is another decision.
+    return after if request is None else handled(after, request)
+
+
+def comparison_of(status: DataProductStatus) -> str:
+    """The clause about a comparison that failed; empty if it succeeded."""
+    candidate, stable = status.candidate, status.stable
+    if (
+        candidate is None
+        or stable is None
+        or candidate.api is not ApiComparison.UNKNOWN
+        or candidate.step != 1
+    ):
+        return ""
+    return (
+        f" Its API couldn't be compared with that of {stable.version}: both bentos need"
+        " apis/openapi.yaml, and a runtime image that reads it"
     )

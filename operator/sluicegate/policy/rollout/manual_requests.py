@@ -8,13 +8,14 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import Candidate, CandidatePhase, Release, VersionSource
-from sluicegate.policy.model.decision import Alert, Hold, Proposal, Retrain, Rollback, StartRollout
+from sluicegate.policy.model.decision import Alert, Hold, Proposal, Retrain, StartRollout
 from sluicegate.policy.model.history import named
 from sluicegate.policy.model.observed import ManualRequest, Observed
 from sluicegate.policy.model.pending_requests import handled, pending
 from sluicegate.policy.model.spec_wish import Standing, spec_wish
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import pauses, preconditions
+from sluicegate.policy.rollout.rollbacks import roll_back_candidate, roll_back_stable
 
 
 def answers(
@@ -85,9 +86,7 @@ def _abort(status: DataProductStatus, observed: Observed, request: ManualRequest
             text = f"{name} {why}; choose a version by {REQUEST_ROLLBACK}"
             return _refuse(status, request, text)
     message = f"{name} is rolled back as requested by {request.annotation}"
-    decision = Rollback(
-        reason=Reason.ABORT_REQUESTED, message=message, leaving=candidate.release, to=stable.release
-    )
+    decision = roll_back_candidate(status, Reason.ABORT_REQUESTED, message)
     return Proposal(decision, handled(status, request))
 
 
@@ -102,9 +101,7 @@ def _roll_back(
         known = ", ".join(entry.release.version for entry in status.accepted) or "none"
         return _refuse(status, request, f"write <version>/<token>; versions kept: {known}")
     message = f"{entry.release.version} replaces {stable.release.version} as requested by {request.annotation}"
-    decision = Rollback(
-        reason=Reason.ROLLBACK_REQUESTED, message=message, leaving=stable.release, to=entry.release
-    )
+    decision = roll_back_stable(status, entry.release, Reason.ROLLBACK_REQUESTED, message)
     return Proposal(
         decision, handled(_without_model(status, observed, stable.release, now), request)
     )
@@ -151,13 +148,10 @@ def _abort_trial(
             Hold(reason=Reason.CANARY_IN_PROGRESS, message=f"{trial.version} serves all traffic"),
             status,
         )
-    decision = Rollback(
-        reason=Reason.ROLLBACK_REQUESTED,
-        message=f"{trial.version} is rolled back, as {stable.version} is requested by"
-        f" {request.annotation}",
-        leaving=trial.release,
-        to=stable,
+    text = (
+        f"{trial.version} is rolled back, as {stable.version} is requested by {request.annotation}"
     )
+    decision = roll_back_candidate(status, Reason.ROLLBACK_REQUESTED, text)
     return Proposal(decision, handled(status, request))
 
 

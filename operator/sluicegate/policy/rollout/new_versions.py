@@ -18,6 +18,7 @@ from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.retries import LONGEST_RETRY_SECONDS
 from sluicegate.policy.model.spec_wish import SpecWish, Standing, spec_wish
 from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.rollout.rollbacks import roll_back_candidate
 
 LOST: Final = frozenset(
     {Reason.PROMETHEUS_UNAVAILABLE, Reason.PROMETHEUS_STALE, Reason.UNREADABLE_SERIES}
@@ -39,12 +40,8 @@ def of_spec(terms: Terms, status: DataProductStatus, observed: Observed) -> Deci
     begins = _begin(terms, status, observed, wish) if wish.standing is Standing.DUE else None
     if isinstance(begins, StartRollout) or wish.superseded is None or status.stable is None:
         return begins
-    return Rollback(
-        reason=Reason.SUPERSEDED,
-        message=f"{_why(wish, status.stable.release)}: {wish.superseded.version} is superseded",
-        leaving=wish.superseded,
-        to=status.stable.release,
-    )
+    text = f"{_why(wish, status.stable.release)}: {wish.superseded.version} is superseded"
+    return roll_back_candidate(status, Reason.SUPERSEDED, text)
 
 
 def _why(wish: SpecWish, stable: Release) -> str:
@@ -71,7 +68,7 @@ def _begin(
     assert stable is not None
     obstacle = cannot_start(terms, observed, wanted)
     if obstacle is not None:
-        return _told_once(status, obstacle, wanted)
+        return _alert_once(status, obstacle, wanted)
     evaluation = observed.wanted_evaluation if tried == wanted else {}
     if (full := _renewals_full(terms, tried, stable.release, observed)) is not None:
         return full
@@ -165,7 +162,7 @@ def _renewals_full(
     return Hold(reason=Reason.WAITING_FOR_RENEWALS, message=text, numbers={"renewing": renewing})
 
 
-def _told_once(status: DataProductStatus, obstacle: Hold, wanted: Release) -> Hold | Alert:
+def _alert_once(status: DataProductStatus, obstacle: Hold, wanted: Release) -> Hold | Alert:
     """Why a pushed model isn't rolled out; one alert if the measurements are lost."""
     name = wanted.version
     known = alert_key(obstacle.reason, name) in status.engine.emitted_alerts

@@ -9,10 +9,13 @@ from typing import Final
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate, CandidatePhase, PastVersion, Version
+from sluicegate.api.versions import Candidate, CandidatePhase, PastVersion, Version, VersionSource
 from sluicegate.policy.model.decision import NOT_ITS_DOING, Inconclusive, Promote, Rollback
-from sluicegate.policy.model.history import newest_first
+from sluicegate.policy.model.history import MOST_VERSIONS, newest_first
 from sluicegate.policy.model.observed import Failure
+from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.rollout.rollbacks import roll_back_candidate, roll_back_stable
+from sluicegate.policy.rollout.transitions import accept_first, ended
 
 AT_FAULT: Final = frozenset(
     {
@@ -23,6 +26,37 @@ AT_FAULT: Final = frozenset(
     }
 )
 """Reasons after which an earlier version isn't restored again: its own pods failed."""
+
+
+def completed(
+    terms: Terms, status: DataProductStatus, attribution: Failure | None, now: int
+) -> tuple[DataProductStatus, Promote | Rollback | Inconclusive | None]:
+    """Compute the status once the traffic has followed what was decided, and by what it ended.
+
+    Parameters
+    ----------
+    attribution : the cause if no pod of the candidate is ready. now : in seconds.
+
+    Returns
+    -------
+    The decision is None for a first version, which nothing decided, and for an earlier version that
+    wasn't restored: stable stays.
+    """
+    candidate, stable = status.candidate, status.stable
+    assert candidate is not None
+    if stable is None:
+        return accept_first(terms, status, candidate, now), None
+    promoting = candidate.phase is CandidatePhase.PROMOTING
+    if candidate.restoring and not promoting:
+        history = without_return(status, candidate, now)
+        return status.replace(candidate=None, history=history), None
+    decision = conclude(status, candidate, stable, attribution)
+    after = ended(terms, status, decision, now)
+    if promoting or isinstance(decision, Promote):
+        return with_outcome(after, candidate, Outcome.PROMOTED, decision.reason), decision
+    if decision.reason in NOT_ITS_DOING:
+        return after, decision
+    return _refused(after, candidate, decision, now), decision
 
 
 def conclude(
@@ -45,7 +79,7 @@ def conclude(
         reason, message = attribution.reason, attribution.message
     if reason in NOT_ITS_DOING or reason is Reason.MAX_DURATION:
         return Inconclusive(reason=reason, message=message, candidate=candidate.release)
-    return Rollback(reason=reason, message=message, leaving=candidate.release, to=stable.release)
+    return roll_back_candidate(status, reason, message)
 
 
 def outcome_of(decision: Rollback | Inconclusive) -> Outcome:
@@ -77,12 +111,8 @@ def _promoted(
 ) -> Promote | Rollback:
     message = candidate.decision_message or f"{candidate.version} serves all traffic"
     if candidate.restoring:
-        return Rollback(
-            reason=Reason.read(candidate.decision_reason),
-            message=message,
-            leaving=stable.release,
-            to=candidate.release,
-        )
+        reason = Reason.read(candidate.decision_reason)
+        return roll_back_stable(status, candidate.release, reason, message)
     return Promote(
         reason=Reason.read(candidate.decision_reason or Reason.CANARY_NOT_WORSE),
         message=message,
@@ -90,3 +120,39 @@ def _promoted(
         replaced=stable.release,
         candidate_baselines=status.engine.candidate_baselines,
     )
+
+
+def _refused(
+    after: DataProductStatus, candidate: Candidate, decision: Rollback | Inconclusive, now: int
+) -> DataProductStatus:
+    """The status with what became of a candidate that isn't tried again by itself."""
+    outcome, reason = outcome_of(decision), decision.reason
+    candidate = candidate.replace(decision_reason=str(reason), decision_message=decision.message)
+    after = with_outcome(after, candidate, outcome, reason)
+    refused = PastVersion(
+        **candidate.identity_fields, outcome=outcome, reason=str(reason), end_time=now
+    )
+    return after.replace(history=newest_first((refused, *after.history))[:MOST_VERSIONS])
+
+
+def with_outcome(
+    status: DataProductStatus, candidate: Candidate, outcome: Outcome, reason: Reason
+) -> DataProductStatus:
+    """What became of a candidate, where it came from: the attempt that made it, or spec.model."""
+    model, one = status.spec_model, status.retraining
+    returned = int(candidate.restoring)  # then the newest of the history is what was left
+    if model is not None and model.rejected:
+        tried = {candidate.release, *(one.release for one in status.history[:returned])}
+        if model.release in tried or reason is Reason.ROLLBACK_REQUESTED:
+            model = model.replace(reason=str(reason))
+    elif model is not None:
+        model = model.replace(reason="")
+    status = status.replace(spec_model=model)
+    if candidate.source is not VersionSource.RETRAINING or one is None or one.last_result is None:
+        return status
+    if candidate.restoring or one.last_result.image != candidate.image:
+        return status
+    update: dict[str, object] = {"outcome": outcome, "reason": str(reason)}
+    if candidate.decision_message and outcome is not Outcome.PROMOTED:
+        update["message"] = candidate.decision_message[:4096]
+    return status.with_retraining(last_result=one.last_result.replace(**update))

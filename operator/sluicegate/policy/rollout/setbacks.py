@@ -9,12 +9,13 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase
 from sluicegate.policy.model.decision import Rollback
-from sluicegate.policy.model.observed import Failure, Observed, RolloutObservation
+from sluicegate.policy.model.observed import Failure, Observed, RolloutProgress
 from sluicegate.policy.rollout.api_gate import is_held
+from sluicegate.policy.rollout.candidates import FULL
+from sluicegate.policy.rollout.rollbacks import roll_back_candidate
 
 PROMOTION_SECONDS: Final = 600
 """A promotion that the gateway hasn't taken by then, or only in part, is rolled back."""
-FULL: Final = 100
 _ENDING: Final = frozenset({CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED})
 
 
@@ -34,16 +35,10 @@ def setback(status: DataProductStatus, observed: Observed) -> Rollback | None:
     text = f"{candidate.version} is rolled back: {failure.message}"
     if candidate.restoring:
         text = f"the rollback to {candidate.version} failed, {stable.version} remains stable: {failure.message}"
-    return Rollback(
-        reason=failure.reason,
-        message=text,
-        cause=failure.message,
-        leaving=candidate.release,
-        to=stable.release,
-    )
+    return roll_back_candidate(status, failure.reason, text, cause=failure.message)
 
 
-def _not_up(candidate: Candidate, seen: RolloutObservation) -> Failure | None:
+def _not_up(candidate: Candidate, seen: RolloutProgress) -> Failure | None:
     """Unrecoverable pods, or pods past their deadline."""
     own = (
         candidate.restoring
@@ -58,7 +53,7 @@ def _not_up(candidate: Candidate, seen: RolloutObservation) -> Failure | None:
     return _attributed(candidate, seen, text)
 
 
-def _not_taken(candidate: Candidate, seen: RolloutObservation) -> Failure | None:
+def _not_taken(candidate: Candidate, seen: RolloutProgress) -> Failure | None:
     """It has all of the traffic without a ready pod, or the traffic was seen not to follow.
 
     Where the traffic merely can't be counted, the pods of stable wait.
@@ -71,7 +66,7 @@ def _not_taken(candidate: Candidate, seen: RolloutObservation) -> Failure | None
     return None
 
 
-def _attributed(candidate: Candidate, seen: RolloutObservation, text: str) -> Failure:
+def _attributed(candidate: Candidate, seen: RolloutProgress, text: str) -> Failure:
     """An earlier version that doesn't start isn't tried again, whatever the cause."""
     own = seen.attribution is None or candidate.restoring
     return Failure(
@@ -79,6 +74,6 @@ def _attributed(candidate: Candidate, seen: RolloutObservation, text: str) -> Fa
     )
 
 
-def _why(seen: RolloutObservation) -> str:
+def _why(seen: RolloutProgress) -> str:
     known = seen.problem or seen.attribution
     return "the pods report no reason" if known is None else known.message

@@ -1,10 +1,9 @@
-"""What a decision leaves in status once it has been carried out.
+"""What a decision leaves in status: when it begins to be carried out, and when a rollout has ended by it.
 
-Kept apart from deciding: a replay carries a decision out at once, the operator over minutes, and
-records it when traffic was seen to follow.
+The operator carries a decision out over minutes, and a replay at once.
 """
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from sluicegate.api.baseline import Baselines
 from sluicegate.api.engine import EngineState, OriginalBaseline, SloRecord
@@ -12,14 +11,11 @@ from sluicegate.api.names import OF_CHALLENGERS
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import RetrainingStatus, Trigger
-from sluicegate.api.status import DataProductStatus, SpecModel
+from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel
 from sluicegate.api.versions import (
-    MOST_SHARES,
     Candidate,
-    CandidatePhase,
     PastVersion,
     Probation,
-    Share,
     Version,
     VersionBase,
     VersionSource,
@@ -42,16 +38,39 @@ from sluicegate.policy.model.retries import retry_seconds
 from sluicegate.policy.model.spec_wish import LASTING, parent_of_next
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import pauses
+from sluicegate.policy.rollout.candidates import (
+    awaiting_approval,
+    parked,
+    promoting,
+    restored,
+    started,
+    turned_back,
+    with_share,
+)
 from sluicegate.policy.slo_health.baseline import from_evaluation
 from sluicegate.stats.paired import is_shown_better
 
+FIRST_SECONDS: Final = 30
+"""What comes up within this counts as stable from its beginning."""
 
-def apply_decision(  # noqa: PLR0911 - one an outcome
-    terms: Terms, status: DataProductStatus, decision: Decision, now: int
+
+def begun(  # noqa: PLR0911 - one an outcome
+    terms: Terms,
+    status: DataProductStatus,
+    decision: Decision,
+    now: int,
+    *,
+    handled: LastHandled | None = None,
 ) -> DataProductStatus:
-    """Status after a decision was carried out at `now`, in seconds.
+    """Compute the status when a decision begins to be carried out at `now`, in seconds.
 
-    A rollout that starts has no share yet: `with_share` follows when the route is written.
+    What takes time is remembered as done only once the traffic has followed (`ended`). A candidate
+    that has traffic gives it back before another version starts; the decision is made again after
+    that.
+
+    Parameters
+    ----------
+    handled : the requests that were handled before this decision.
     """
     match decision:
         case Hold():
@@ -60,47 +79,68 @@ def apply_decision(  # noqa: PLR0911 - one an outcome
             return _alert(status, decision)
         case Retrain():
             return _retrain(terms, status, decision, now)
+        case StartRollout() if _has_traffic(status.candidate):
+            return _superseded(status, decision, now, handled)
         case StartRollout():
             return _start(terms, status, decision, now)
         case Advance():
-            assert status.candidate is not None
-            return status.replace(candidate=with_share(status.candidate, decision.weight, now))
+            return status.with_candidate(
+                step=decision.step, target=decision.weight, wait_start_time=now
+            )
         case Promote():
-            return _promote(terms, status, decision, now)
+            return _promoting(terms, status, decision, now)
         case Rollback():
-            return _roll_back(terms, status, decision, now)
+            return _rolling_back(status, decision, now, handled)
         case Inconclusive():
-            return _park(terms, status, decision.reason, now)
+            return _turned_back(status, decision.reason, decision.message, now)
         case _:
             assert_never(decision)
 
 
-def with_share(candidate: Candidate, weight: int, now: int) -> Candidate:
-    """The candidate with another share of the traffic, in percent, since `now`."""
-    shares = (*candidate.shares, Share(weight=weight, start_time=now))
-    first: dict[str, object] = {}
-    if candidate.phase is CandidatePhase.STARTING:
-        first = {"phase": CandidatePhase.STEPPING, "step": 1}
-    elif candidate.phase is CandidatePhase.AWAITING_APPROVAL:  # its steps were edited
-        first = {"phase": CandidatePhase.STEPPING}
-    return candidate.replace(
-        weight=weight,
-        target=weight,
-        shares=bounded_shares(shares),
-        first_traffic_time=candidate.first_traffic_time or now,
-        **first,
-    )
+def ended(
+    terms: Terms,
+    status: DataProductStatus,
+    decision: Promote | Rollback | Inconclusive,
+    now: int,
+) -> DataProductStatus:
+    """Compute the status when a rollout has ended by a decision at `now`, in seconds."""
+    if isinstance(decision, Promote):
+        return _promote(terms, status, decision, now)
+    if isinstance(decision, Inconclusive):
+        return _park(terms, status, decision.reason, now)
+    if status.trial is not None and decision.leaving == status.trial.release:
+        return _drop_candidate(terms, status, status.trial, decision.reason, now=now)
+    return _return(terms, status, decision, now)
 
 
-def bounded_shares(shares: tuple[Share, ...]) -> tuple[Share, ...]:
-    """As many as status holds: the first, from which evidence is counted, and the newest."""
-    return shares if len(shares) <= MOST_SHARES else (shares[0], *shares[1 - MOST_SHARES :])
+def at_once(
+    terms: Terms, status: DataProductStatus, decision: Decision, now: int
+) -> DataProductStatus:
+    """Compute the status in a replay: neither pods nor traffic are waited for."""
+    match decision:
+        case StartRollout():
+            status = _start(terms, status, decision, now)
+        case Advance():
+            pass
+        case Inconclusive():
+            return ended(terms, begun(terms, status, decision, now), decision, now)
+        case Promote() | Rollback():
+            return ended(terms, status, decision, now)
+        case _:
+            return begun(terms, status, decision, now)
+    assert status.candidate is not None
+    return status.replace(candidate=with_share(status.candidate, decision.weight, now))
 
 
 def accept_first(
     terms: Terms, status: DataProductStatus, candidate: Candidate, now: int
 ) -> DataProductStatus:
-    """Status when the first version begins to serve; `now` in seconds."""
+    """Compute the status when the first version begins to serve; `now` in seconds.
+
+    One that comes up quickly is stable from its beginning: so its Deployment can say so when it is
+    created, which saves a write for every product.
+    """
+    now = candidate.start_time if now - candidate.start_time < FIRST_SECONDS else now
     return status.replace(
         stable=accepted_version(terms, candidate, now),
         candidate=None,
@@ -124,7 +164,7 @@ def accepted_version(terms: Terms, candidate: Candidate, now: int) -> Version:
 def _alert(status: DataProductStatus, decision: Alert) -> DataProductStatus:
     """An alert about a candidate that has passed begins its wait: its phase says whether it is new."""
     if decision.reason is Reason.AWAITING_APPROVAL and status.candidate is not None:
-        status = status.with_candidate(phase=CandidatePhase.AWAITING_APPROVAL)
+        status = status.replace(candidate=awaiting_approval(status.candidate))
     if not decision.about:
         return status
     key = alert_key(decision.reason, decision.about)
@@ -164,15 +204,18 @@ def _start(
     terms: Terms, status: DataProductStatus, decision: StartRollout, now: int
 ) -> DataProductStatus:
     training = status.training if decision.source is VersionSource.RETRAINING else None
-    candidate = Candidate.of(
+    before = status.trial
+    if before is not None and not (before.parked and before.release == decision.candidate):
+        before = None
+    candidate = started(
         decision.candidate,
         decision.source,
+        now,
+        before=before,
         cause=training.cause if training else "",
         descends_from=_descent(status, decision),
-        phase=CandidatePhase.STARTING,
         target=decision.weight,
         derived=decision.derived,
-        start_time=now,
         evaluation=dict(decision.evaluation),
         stable_evaluation=dict(decision.stable_evaluation),
         pairs=dict(decision.pairs),
@@ -180,8 +223,7 @@ def _start(
         trigger=decision.trigger,
         requested=terms.suspend,  # nothing else starts one then
     )
-    before = status.trial
-    if before is not None and before.release == decision.candidate:
+    if before is not None:
         candidate = candidate.replace(
             retries=before.retries,
             api=before.api if before.changes_api else None,
@@ -221,6 +263,55 @@ def fresh_slos(terms: Terms, now: int) -> dict[str, SloRecord]:
         slo.name: SloRecord(steady_start_time=now, since=now, terms_hash=slo.hash)
         for slo in terms.slos
     }
+
+
+def _has_traffic(candidate: Candidate | None) -> bool:
+    """Whether a candidate has to give traffic back before another version takes its place."""
+    return candidate is not None and not candidate.parked and bool(candidate.shares)
+
+
+def _superseded(
+    status: DataProductStatus,
+    decision: StartRollout | Rollback,
+    now: int,
+    handled: LastHandled | None,
+) -> DataProductStatus:
+    """The candidate gives its traffic back; a request that led to the decision isn't handled yet."""
+    waiting = status.replace(last_handled=handled)
+    return _turned_back(waiting, Reason.SUPERSEDED, decision.message, now)
+
+
+def _promoting(
+    terms: Terms, status: DataProductStatus, decision: Promote, now: int
+) -> DataProductStatus:
+    """The candidate is to take all traffic; the baselines of its probation are fixed now."""
+    assert status.candidate is not None
+    reason = None if decision.on_evidence else decision.reason
+    candidate = promoting(status.candidate, reason, decision.message, now, suspended=terms.suspend)
+    status = status.with_engine(candidate_baselines=dict(decision.candidate_baselines))
+    return status.replace(candidate=candidate)
+
+
+def _rolling_back(
+    status: DataProductStatus, decision: Rollback, now: int, handled: LastHandled | None
+) -> DataProductStatus:
+    if _leaves_candidate(status, decision):
+        return _turned_back(status, decision.reason, decision.cause or decision.message, now)
+    if _has_traffic(status.candidate):
+        return _superseded(status, decision, now, handled)
+    back = restored(status, decision.to, decision.reason, decision.message, now=now)
+    return status if back is None else status.replace(candidate=back)
+
+
+def _leaves_candidate(status: DataProductStatus, decision: Rollback) -> bool:
+    return status.candidate is not None and status.candidate.release == decision.leaving
+
+
+def _turned_back(
+    status: DataProductStatus, reason: Reason, message: str, now: int
+) -> DataProductStatus:
+    assert status.candidate is not None
+    return status.replace(candidate=turned_back(status.candidate, reason, message, now))
 
 
 def _promote(
@@ -296,14 +387,6 @@ def _model(
     if model is None or model.outcome not in LASTING or candidate.source is not VersionSource.SPEC:
         return model
     return model.replace(outcome=outcome, outcome_time=now)
-
-
-def _roll_back(
-    terms: Terms, status: DataProductStatus, decision: Rollback, now: int
-) -> DataProductStatus:
-    if status.trial is not None and decision.leaving == status.trial.release:
-        return _drop_candidate(terms, status, status.trial, decision.reason, now=now)
-    return _return(terms, status, decision, now)
 
 
 def _drop_candidate(
@@ -392,13 +475,11 @@ def _leaves(model: SpecModel, leaving: Version, back: Version) -> bool:
 def _park(terms: Terms, status: DataProductStatus, reason: Reason, now: int) -> DataProductStatus:
     candidate = status.trial
     assert candidate is not None
-    parked: dict[str, object] = {"phase": CandidatePhase.PARKED, "weight": 0}
     if reason in NOT_ITS_DOING:
-        waits = retry_seconds(candidate.retries)
-        return status.with_candidate(
-            **parked, retry_time=now + waits, retries=candidate.retries + 1
-        )
+        retry_time = now + retry_seconds(candidate.retries)
+        waits = parked(candidate, retry_time=retry_time, retries=candidate.retries + 1)
+        return status.replace(candidate=waits)
     if candidate.source is VersionSource.RETRAINING:
         status = _after_candidate(terms, status, candidate, reason, now=now, failed=False)
-    status = status.replace(spec_model=_model(status, candidate, Outcome.INCONCLUSIVE, now))
-    return status.with_candidate(**parked)
+    model = _model(status, candidate, Outcome.INCONCLUSIVE, now)
+    return status.replace(candidate=parked(candidate), spec_model=model)

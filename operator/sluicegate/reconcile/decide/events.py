@@ -1,6 +1,8 @@
-"""An event to emit, as a decision leaves it."""
+"""An event to emit, and a decision as status shows it."""
 
 from dataclasses import dataclass
+
+from sluicegate.api.status import DecisionStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +17,8 @@ class EventNote:
     message: str
     warning: bool = False
     quiet: bool = False
+
+
+def decision_status(kind: str, reason: str, message: str, *, now: int) -> DecisionStatus:
+    """Return a decision as status shows it; `now` in seconds."""
+    return DecisionStatus(type=str(kind), reason=str(reason), message=message, decision_time=now)

@@ -5,11 +5,10 @@ decision is written down. A decision is remembered as done only when the traffic
 """
 
 from dataclasses import dataclass, replace
-from typing import assert_never
 
 from sluicegate.api.names import OF_CHALLENGERS, DecisionReason
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate, CandidatePhase, VersionSource
+from sluicegate.api.versions import VersionSource
 from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.model.bounds import bounded
 from sluicegate.policy.model.decision import (
@@ -23,9 +22,11 @@ from sluicegate.policy.model.decision import (
     Rollback,
     StartRollout,
 )
-from sluicegate.policy.model.observed import RolloutObservation
+from sluicegate.policy.model.observed import RolloutProgress
+from sluicegate.policy.rollout.transitions import begun
 from sluicegate.reconcile.decide.evaluation_status import with_figures, with_new_share
-from sluicegate.reconcile.decide.events import EventNote
+from sluicegate.reconcile.decide.events import EventNote, decision_status
+from sluicegate.reconcile.decide.layout import allocation
 from sluicegate.reconcile.decide.retraining_attempt import (
     with_corrected_job,
     with_ended_training,
@@ -33,25 +34,11 @@ from sluicegate.reconcile.decide.retraining_attempt import (
     with_pending,
     with_result,
 )
-from sluicegate.reconcile.decide.rollout_completion import advance, after_decision, decision_status
-from sluicegate.reconcile.decide.rollout_observation import (
-    RolloutMove,
-    allocation,
-    observe_rollout,
-    with_time_held,
-)
-from sluicegate.reconcile.decide.rollout_progress import rolled_back
+from sluicegate.reconcile.decide.rollout import advance, progress_of, with_time_held
 from sluicegate.reconcile.decide.shadow_phase import with_shadow
-from sluicegate.reconcile.decide.versions import (
-    first_candidate,
-    referred_to,
-    returning_candidate,
-    without_twin,
-)
+from sluicegate.reconcile.decide.versions import referred_to, with_first_candidate, without_twin
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.traffic.allocation import Allocation, with_capacity
-
-_ON_EVIDENCE = frozenset({DecisionReason.CANARY_NOT_WORSE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,24 +66,23 @@ def make_plan(observation: Observation) -> Plan:
     status = without_twin(referred_to(status, observation.wanted))
     status = with_corrected_job(observation, status)
     if status.stable is None:
-        status = status.replace(candidate=_first(observation, status))
+        status = with_first_candidate(observation, status)
     events: tuple[EventNote, ...] = ()
     evaluation = None
-    move = observe_rollout(observation, status)
+    progress = progress_of(observation, status)
     if status.stable is not None and status.carried_out:
-        status, events = _carry_out(observation, status, move)
-        move = None
+        status, events = _carry_out(observation, status, progress)
+        progress = None
     if not events:
-        status, events = advance(observation, status, move)
+        status, events = advance(observation, status, progress)
     status, more = with_shadow(observation, status)
     events += more
     if status.stable is not None and not status.carried_out:
-        facts = None if move is None or events else move.facts
-        evaluation = _evaluated(observation, status, facts)
+        evaluation = _evaluated(observation, status, None if events else progress)
         status, more = _apply_decision(observation, status, evaluation)
         events += more
         if isinstance(evaluation.decision, Advance | Promote):  # the pods may be there already
-            status, more = advance(observation, status, observe_rollout(observation, status))
+            status, more = advance(observation, status, progress_of(observation, status))
             events += more
             status = with_new_share(status, observation.now)
     status = bounded(observation.terms, with_ended_training(observation, status))
@@ -118,30 +104,20 @@ def _with_corrected_service(
 
 
 def _carry_out(
-    observation: Observation, status: DataProductStatus, move: RolloutMove | None
+    observation: Observation, status: DataProductStatus, progress: RolloutProgress | None
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
     """Go on with what was decided, unless something ends it."""
-    evaluation = _evaluated(observation, status, move.facts if move else None)
+    evaluation = _evaluated(observation, status, progress)
     if not isinstance(evaluation.decision, Hold):
         return _apply_decision(observation, status, evaluation)
-    return advance(observation, status, move)
-
-
-def _first(observation: Observation, status: DataProductStatus) -> Candidate | None:
-    """The version that is to serve first; none while suspend forbids to start one."""
-    if observation.is_frozen(status):
-        return None
-    begun = observation.now if observation.begun is None else observation.begun
-    return first_candidate(
-        observation.product, status, observation.wanted, begun, claims=not observation.lost
-    )
+    return advance(observation, status, progress)
 
 
 # ---- deciding -------------------------------------------------------------------------------
 def _evaluated(
-    observation: Observation, status: DataProductStatus, rollout: RolloutObservation | None
+    observation: Observation, status: DataProductStatus, progress: RolloutProgress | None
 ) -> Evaluation:
-    observed = replace(observation.observed, rollout=rollout)
+    observed = replace(observation.observed, rollout=progress)
     return evaluate(observation.terms, status, observed, observation.now)
 
 
@@ -151,31 +127,14 @@ def _apply_decision(
     """Write a decision down: what it asks for begins, what takes time is remembered later."""
     decision = evaluation.decision
     status = _record_evaluation(observation, status, evaluation)
-    match decision:
-        case Hold():
-            return status, ()
-        case Alert():
-            status = after_decision(observation, status, decision)
-        case Retrain():
-            status = with_job(observation, after_decision(observation, status, decision))
-        case StartRollout():
-            status = _start(observation, status, decision)
-        case Advance():
-            if status.candidate and status.candidate.target == decision.weight:
-                return status, ()  # the share was decided already: its pods are on their way
-            status = status.with_candidate(
-                step=decision.step,
-                target=decision.weight,
-                wait_start_time=observation.now,
-            )
-        case Promote():
-            status = _promote(observation, status, decision)
-        case Rollback():
-            status = _roll_back(observation, status, decision)
-        case Inconclusive():
-            status = _turn_back(observation, status, decision.reason, decision.message)
-        case _:
-            assert_never(decision)
+    candidate = status.candidate
+    decided = isinstance(decision, Advance) and candidate and candidate.target == decision.weight
+    if isinstance(decision, Hold) or decided:  # the pods for its share are on their way
+        return status, ()
+    handled = observation.product.status.last_handled
+    status = begun(observation.terms, status, decision, observation.now, handled=handled)
+    if isinstance(decision, Retrain):
+        status = with_job(observation, status)
     return _with_decision(observation, status, decision)
 
 
@@ -197,67 +156,6 @@ def _record_evaluation(
     return status
 
 
-def _promote(
-    observation: Observation, status: DataProductStatus, decision: Promote
-) -> DataProductStatus:
-    """Begin to give it all traffic; the baselines of its probation are fixed now."""
-    status = status.with_engine(candidate_baselines=dict(decision.candidate_baselines))
-    return status.with_candidate(
-        phase=CandidatePhase.PROMOTING,
-        wait_start_time=observation.now,
-        decision_reason="" if decision.reason in _ON_EVIDENCE else str(decision.reason),
-        decision_message=decision.message,
-        hold=None,
-        requested=observation.product.spec.suspend,
-    )
-
-
-def _start(
-    observation: Observation, status: DataProductStatus, decision: StartRollout
-) -> DataProductStatus:
-    """Begin a rollout; a candidate that has traffic gives it back first."""
-    before = status.candidate
-    if before is not None and before.phase is not CandidatePhase.PARKED and before.shares:
-        return _superseded(observation, status, decision.message)
-    return after_decision(observation, status, decision)
-
-
-def _superseded(
-    observation: Observation, status: DataProductStatus, message: str
-) -> DataProductStatus:
-    """The candidate gives its traffic back; the decision is made again after that.
-
-    So a request that led to it isn't handled yet.
-    """
-    handled = observation.product.status.last_handled
-    waiting = status.replace(last_handled=handled)
-    return _turn_back(observation, waiting, DecisionReason.SUPERSEDED, message)
-
-
-def _roll_back(
-    observation: Observation, status: DataProductStatus, decision: Rollback
-) -> DataProductStatus:
-    candidate = status.candidate
-    if candidate is not None and candidate.release == decision.leaving:
-        return _turn_back(observation, status, decision.reason, decision.cause or decision.message)
-    if candidate is not None and candidate.shares and candidate.phase is not CandidatePhase.PARKED:
-        return _superseded(observation, status, decision.message)
-    back = returning_candidate(status, decision.to, observation.now)
-    if back is None:
-        return status
-    reasons = {"decision_reason": str(decision.reason), "decision_message": decision.message}
-    return status.replace(candidate=back.replace(**reasons))
-
-
-def _turn_back(
-    observation: Observation, status: DataProductStatus, reason: DecisionReason, message: str
-) -> DataProductStatus:
-    assert status.candidate is not None
-    held = status.candidate.replace(hold=None)
-    back = rolled_back(held, reason, message, observation.now)
-    return status.replace(candidate=back)
-
-
 def _has_its_event_with_the_traffic(decision: Decision) -> bool:
     """Return whether the event is emitted only once the traffic has shifted."""
     pushed = isinstance(decision, StartRollout) and decision.source is VersionSource.SPEC
@@ -269,7 +167,7 @@ def _with_decision(
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
     """Return the status with the decision that it shows, and the event of the decision."""
     shown = decision_status(decision.type, decision.reason, decision.message, now=observation.now)
-    unproved = isinstance(decision, Promote) and decision.reason not in _ON_EVIDENCE
+    unproved = isinstance(decision, Promote) and not decision.on_evidence
     remedy = isinstance(decision, Retrain) and decision.reason not in OF_CHALLENGERS
     warning = unproved or remedy or isinstance(decision, Alert | Rollback | Inconclusive)
     event = EventNote(

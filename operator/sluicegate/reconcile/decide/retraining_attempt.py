@@ -6,7 +6,6 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import AttemptResult, EndedTraining, Trigger
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate, VersionSource
 from sluicegate.manifests.names import job_name
 from sluicegate.policy.model.decision import Alert, Decision, StartRollout
 from sluicegate.policy.model.observed import TrainingSucceeded
@@ -114,29 +113,6 @@ def with_result(
         **made,
     )
     return status.with_retraining(last_result=last)
-
-
-def with_outcome(
-    status: DataProductStatus, candidate: Candidate, outcome: Outcome, reason: DecisionReason
-) -> DataProductStatus:
-    """What became of a candidate, where it came from: the attempt that made it, or spec.model."""
-    model, one = status.spec_model, status.retraining
-    returned = int(candidate.restoring)  # then the newest of the history is what was left
-    if model is not None and model.rejected:
-        tried = {candidate.release, *(one.release for one in status.history[:returned])}
-        if model.release in tried or reason is DecisionReason.ROLLBACK_REQUESTED:
-            model = model.replace(reason=str(reason))
-    elif model is not None:
-        model = model.replace(reason="")
-    status = status.replace(spec_model=model)
-    if candidate.source is not VersionSource.RETRAINING or one is None or one.last_result is None:
-        return status
-    if candidate.restoring or one.last_result.image != candidate.image:
-        return status
-    update: dict[str, object] = {"outcome": outcome, "reason": str(reason)}
-    if candidate.decision_message and outcome is not Outcome.PROMOTED:
-        update["message"] = candidate.decision_message[:4096]
-    return status.with_retraining(last_result=one.last_result.replace(**update))
 
 
 def _outcome(decision: Decision) -> Outcome:

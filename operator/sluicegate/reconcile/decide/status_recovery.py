@@ -10,22 +10,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.api.event_reasons import EventReason
-from sluicegate.api.names import DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus, LastHandled, SpecModel
-from sluicegate.api.versions import (
-    Candidate,
-    CandidatePhase,
-    PastVersion,
-    Share,
-    Version,
-    VersionBase,
-)
+from sluicegate.api.versions import Candidate, PastVersion, Version, VersionBase
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.version_annotations import read_identity, read_version
 from sluicegate.policy.model.past_times import without_future
+from sluicegate.policy.rollout.candidates import recovered
 from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.live.children import DeploymentRecord, RouteRecord
 
@@ -182,16 +175,7 @@ def _leaving(
     promoted = read_version(
         dict(live[version.revision].labels), dict(live[version.revision].annotations)
     )
-    return Candidate(
-        **version.model_dump(),
-        phase=CandidatePhase.ROLLING_BACK,
-        weight=weight,
-        shares=(Share(weight=weight, start_time=now),),
-        start_time=now,
-        restoring=promoted is not None,
-        decision_reason=str(DecisionReason.SUPERSEDED),
-        decision_message="status was lost, and with it the evidence of this version",
-    )
+    return recovered(version, weight, now, restoring=promoted is not None)
 
 
 def _handled_model(

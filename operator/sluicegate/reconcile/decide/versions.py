@@ -1,72 +1,26 @@
-"""Identities of versions: of the spec, the first one, restored and rolled back ones."""
+"""Identities of versions, as the spec names them."""
 
-from typing import Final, TypeVar
+from typing import TypeVar
 
-from sluicegate.api.model import counts_of
 from sluicegate.api.names import ConditionReason, ConditionType
-from sluicegate.api.outcome import Outcome
-from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate, CandidatePhase, PastVersion, Release, VersionBase
+from sluicegate.api.versions import VersionBase
 from sluicegate.conditions import Finding
+from sluicegate.policy.rollout.candidates import first_candidate
+from sluicegate.reconcile.observe.observation import Observation
 
 Known = TypeVar("Known", bound=VersionBase)
 
-FIRST_SECONDS: Final = 30
-"""What comes up within this counts as stable from its beginning."""
 
-
-def first_candidate(
-    product: DataProduct,
-    status: DataProductStatus,
-    wanted: VersionBase,
-    begun: int,
-    *,
-    claims: bool = True,
-) -> Candidate:
-    """The version that is to serve first: it takes everything once it is ready.
-
-    A new spec.model replaces one that isn't ready yet at once, without a verdict. Without a route,
-    ready pods of that one stay until the new one's are there (`allocation.with_predecessors`).
-
-    Parameters
-    ----------
-    begun : when this operator first saw it, in seconds: a product may be older than its operator.
-    claims : its evaluation says how it did; not after a loss, when something else may have served.
-    """
-    before = status.candidate
-    if before is not None and before.revision == wanted.revision:
-        return before
-    evaluation = counts_of(product.spec.model.evaluation) if claims else {}
-    return Candidate(
-        **wanted.replace(evaluation=evaluation).identity_fields,
-        phase=CandidatePhase.STARTING,
-        start_time=begun,
+def with_first_candidate(observation: Observation, status: DataProductStatus) -> DataProductStatus:
+    """Return the status with the version that is to serve first; none is started while suspended."""
+    if observation.is_frozen(status):
+        return status.replace(candidate=None)
+    begun = observation.now if observation.begun is None else observation.begun
+    first = first_candidate(
+        observation.product, status, observation.wanted, begun, claims=not observation.lost
     )
-
-
-def acceptance_time(candidate: Candidate, now: int) -> int:
-    """When the first version counts as accepted, if it begins to serve at `now`, in seconds.
-
-    One that comes up quickly is stable from its beginning: so its Deployment can say so when it is
-    created, which saves a write for every product.
-    """
-    return candidate.start_time if now - candidate.start_time < FIRST_SECONDS else now
-
-
-def returning_candidate(status: DataProductStatus, to: Release, now: int) -> Candidate | None:
-    """The candidate that restores an earlier version; None if status no longer has it."""
-    entry = next((one for one in status.history if one.release == to), None)
-    if entry is None:
-        return None
-    return Candidate(
-        **entry.identity_fields, phase=CandidatePhase.PROMOTING, start_time=now, restoring=True
-    )
-
-
-def refused_version(candidate: Candidate, outcome: Outcome, reason: str, now: int) -> PastVersion:
-    """A rolled back candidate, for the history: it can't be restored."""
-    return PastVersion(**candidate.identity_fields, outcome=outcome, reason=reason, end_time=now)
+    return status.replace(candidate=first)
 
 
 def referred_to(status: DataProductStatus, wanted: VersionBase) -> DataProductStatus:

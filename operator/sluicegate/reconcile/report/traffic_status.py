@@ -6,8 +6,8 @@ from sluicegate.api.base import number
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import SplitLevel, SplitMode, Traffic
 from sluicegate.manifests.names import version_name
+from sluicegate.reconcile.decide.layout import route_removal_time
 from sluicegate.reconcile.decide.planner import Plan
-from sluicegate.reconcile.decide.rollout_observation import route_removal_time
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.traffic.allocation import share_in_force
 from sluicegate.reconcile.traffic.split_verification import (

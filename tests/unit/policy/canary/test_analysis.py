@@ -27,7 +27,7 @@ from sluicegate.policy.model.decision import (
     StartRollout,
 )
 from sluicegate.policy.model.observed import CanaryBlock, Facts, ManualRequest
-from sluicegate.policy.rollout.transitions import apply_decision
+from sluicegate.policy.rollout.transitions import at_once
 from sluicegate.policy.slo_health.client_errors import client_errors
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.counts import Count
@@ -198,10 +198,11 @@ def passed(*slos, **fields) -> Assessment:
 
 def last_step(assessment, *, status=None, facts=None, terms=TERMS, now=START + 7200, **fields):
     known = {"approved": False, **fields}
+    one = candidate(*terms.steps)
     return decide(
         terms,
-        status or serving(),
-        candidate(*terms.steps),
+        (status or serving()).replace(candidate=one),
+        one,
         assessment,
         facts=facts or Facts(),
         now=now,
@@ -451,7 +452,7 @@ def test_a_promotion_keeps_the_versions_before_it_and_none_of_the_candidate():
     promoted = Promote(
         reason=Reason.CANARY_NOT_WORSE, message="", numbers={}, candidate=V2, replaced=V1
     )
-    after = apply_decision(TERMS, status, promoted, START + 7200)
+    after = at_once(TERMS, status, promoted, START + 7200)
     assert after.stable is not None
     assert (after.stable.release, after.stable.promotion_time) == (V2, START + 7200)
     assert [one.release for one in after.history] == [V1, V3]

@@ -9,7 +9,7 @@ import pytest
 from sluicegate.api.crd import build_crd
 from sluicegate.policy.canary.rollout_defaults import derive, of_current, of_next
 from sluicegate.policy.evaluate import evaluate
-from sluicegate.policy.rollout.transitions import apply_decision
+from sluicegate.policy.rollout.transitions import at_once
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
 from tests.support.decisions.judged import (
@@ -38,7 +38,7 @@ def seen(requests: int, *, wanted=V1):
 def started(terms=LEFT_OUT):
     """Status once v2 has begun, while 100 requests a block came."""
     decision = evaluate(terms, serving(), seen(100, wanted=V2), NOW).decision
-    return apply_decision(terms, serving(), decision, NOW)
+    return at_once(terms, serving(), decision, NOW)
 
 
 def test_the_crd_sets_no_default_for_derived_rollout_fields():

@@ -21,7 +21,7 @@ from sluicegate.policy.canary.shadow_evidence import (
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import Hold, Promote, Rollback, StartRollout
 from sluicegate.policy.model.observed import Facts
-from sluicegate.policy.rollout.transitions import apply_decision
+from sluicegate.policy.rollout.transitions import at_once
 from sluicegate.stats.paired import Pairs
 from sluicegate.stats.sequential_test import rollback_bound
 from tests.support.decisions.judged import (
@@ -243,9 +243,7 @@ def test_a_rollout_that_is_tried_again_goes_on_with_its_rows():
         source=VersionSource.SPEC,
         weight=50,
     )
-    after = apply_decision(judged, serving(candidate=before), again, START + 60).candidate
+    after = at_once(judged, serving(candidate=before), again, START + 60).candidate
     assert after.shadow == before.shadow
-    other = apply_decision(
-        judged, serving(candidate=before), replace(again, candidate=V3), START + 60
-    )
+    other = at_once(judged, serving(candidate=before), replace(again, candidate=V3), START + 60)
     assert other.candidate.shadow is None

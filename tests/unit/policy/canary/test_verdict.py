@@ -13,7 +13,8 @@ from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import Decision, Hold, Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import CanaryBlock, Facts
-from sluicegate.policy.rollout.transitions import apply_decision, with_share
+from sluicegate.policy.rollout.candidates import with_share
+from sluicegate.policy.rollout.transitions import at_once
 from sluicegate.slo.blocks import Quality
 from tests.support.decisions.judged import (
     CANARY,
@@ -147,7 +148,7 @@ def test_the_phase_of_a_candidate_says_whether_its_wait_is_announced():
     status = serving(stable=stable(since=START - 86_400), candidate=one)
     found = assess(MANUAL, status, one, observed(ALIKE))
     first = decide(MANUAL, status, one, found, facts=Facts(), now=START + 3600, approved=False)
-    after = apply_decision(MANUAL, status, first, START + 3600)
+    after = at_once(MANUAL, status, first, START + 3600)
     assert after.candidate.phase is CandidatePhase.AWAITING_APPROVAL
     again = decide(
         MANUAL, after, after.candidate, found, facts=Facts(), now=START + 3600, approved=False

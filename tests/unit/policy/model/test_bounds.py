@@ -20,7 +20,7 @@ from sluicegate.api.versions import (
 )
 from sluicegate.policy.model.bounds import bounded
 from sluicegate.policy.model.terms import terms_of
-from sluicegate.policy.rollout.transitions import with_share
+from sluicegate.policy.rollout.candidates import with_share
 from sluicegate.stats.canary_duration import expected_seconds
 from sluicegate.stats.counts import Count
 from sluicegate.stats.sequential_test import gather

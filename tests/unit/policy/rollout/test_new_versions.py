@@ -13,7 +13,7 @@ from sluicegate.api.status import SpecModel
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import StartRollout
-from sluicegate.policy.model.observed import RolloutObservation
+from sluicegate.policy.model.observed import RolloutProgress
 from sluicegate.policy.rollout.new_versions import overtakes
 from tests.support.decisions.judged import START, V2, V3, candidate, judged_by, observed, serving
 from tests.support.decisions.scenarios import ACCURACY
@@ -44,10 +44,10 @@ def test_another_runtime_brings_back_no_model_that_has_been_replaced(outcome, tr
     ("seen", "ends"),
     [
         (None, False),
-        (RolloutObservation(), True),
-        (RolloutObservation(committed=True), False),
-        (RolloutObservation(committed=True, serves=False), True),
-        (RolloutObservation(frozen=True), False),
+        (RolloutProgress(), True),
+        (RolloutProgress(committed=True), False),
+        (RolloutProgress(committed=True, serves=False), True),
+        (RolloutProgress(frozen=True), False),
     ],
     ids=["not seen", "not taken yet", "it serves", "it doesn't serve", "suspended"],
 )

@@ -9,7 +9,7 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import SpecModel
 from sluicegate.api.versions import CandidatePhase as Phase
 from sluicegate.policy.evaluate import evaluate
-from sluicegate.policy.model.observed import ManualRequest, Observed, RolloutObservation
+from sluicegate.policy.model.observed import ManualRequest, Observed, RolloutProgress
 from tests.support.decisions.judged import (
     BLOCK,
     CANARY,
@@ -25,7 +25,7 @@ from tests.support.decisions.judged import (
 )
 from tests.support.decisions.scenarios import ACCURACY
 
-GIVEN = RolloutObservation(given_since=60, deadline=600)
+GIVEN = RolloutProgress(given_since=60, deadline=600)
 RETRY = parked(candidate(5)).replace(retry_time=START + 86_400, retries=1)
 """Parked after a fault of the cluster: WaitingToRetry."""
 CANDIDATES = {

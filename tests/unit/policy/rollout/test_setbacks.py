@@ -13,7 +13,7 @@ from sluicegate.api.status import SpecModel
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import Alert, Hold, Rollback, StartRollout
-from sluicegate.policy.model.observed import Failure, ManualRequest, Observed, RolloutObservation
+from sluicegate.policy.model.observed import Failure, ManualRequest, Observed, RolloutProgress
 from sluicegate.policy.rollout.setbacks import setback
 from tests.support.decisions.judged import (
     START,
@@ -31,18 +31,18 @@ from tests.support.decisions.scenarios import ACCURACY
 TERMS = judged_by(ACCURACY)
 PULL = Failure(Reason.IMAGE_NOT_FOUND, "the image is gone")
 NODE = Failure(Reason.INFRASTRUCTURE, "a node is gone")
-WAITS = RolloutObservation(wants_share=True, waited=60, deadline=600)
+WAITS = RolloutProgress(wants_share=True, waited=60, deadline=600)
 LATE = replace(WAITS, waited=601)
-GIVEN = RolloutObservation(given_since=60, deadline=600)
+GIVEN = RolloutProgress(given_since=60, deadline=600)
 PROMOTING = candidate(5, 100).replace(phase=CandidatePhase.PROMOTING)
 
 
-def observed(seen: RolloutObservation, *requests: str, wanted=V2) -> Observed:
+def observed(seen: RolloutProgress, *requests: str, wanted=V2) -> Observed:
     asked = tuple(ManualRequest(REQUEST_ABORT, one) for one in requests)
     return Observed(block=START // 300, wanted=wanted, rollout=seen, requests=asked)
 
 
-def found(one, seen: RolloutObservation) -> Rollback | None:
+def found(one, seen: RolloutProgress) -> Rollback | None:
     return setback(serving(candidate=one), observed(seen))
 
 
@@ -55,7 +55,7 @@ def found(one, seen: RolloutObservation) -> Rollback | None:
         (replace(WAITS, problem=PULL), None),
         (replace(WAITS, problem=PULL, unrecoverable=True), Reason.IMAGE_NOT_FOUND),
         (replace(WAITS, problem=PULL, unrecoverable=True, attribution=NODE), None),
-        (replace(LATE, moves=True), None),
+        (replace(LATE, share=5), None),
         (replace(LATE, frozen=True), None),
         (replace(LATE, wants_share=False), None),
     ],

@@ -14,8 +14,9 @@ from sluicegate.api.retraining_status import AttemptResult, RetrainingStatus
 from sluicegate.api.versions import VersionSource
 from sluicegate.conditions import find_condition
 from sluicegate.policy.model.decision import Alert, Hold
+from sluicegate.policy.rollout.outcome import with_outcome
 from sluicegate.reconcile.decide.planner import make_plan
-from sluicegate.reconcile.decide.retraining_attempt import with_outcome, with_result
+from sluicegate.reconcile.decide.retraining_attempt import with_result
 from sluicegate.reconcile.report.status import report
 from tests.support.decisions.rollout_world import World, image, serving_world
 

@@ -11,13 +11,13 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import read_status
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.manifests.plan import spec_version
+from sluicegate.policy.rollout.candidates import first_candidate
 from sluicegate.reconcile.decide.status_recovery import (
     Children,
     known_status,
     restored_status,
     was_there_before,
 )
-from sluicegate.reconcile.decide.versions import first_candidate
 from tests.support.decisions.rollout_world import RUNTIME, START, World, document
 from tests.support.decisions.rollouts import ROUTES, serving, watched
 

@@ -1,0 +1,169 @@
+"""The candidate in each phase: what begins one, and what takes it to its next phase.
+
+All of its phases are written here, by the table in phases.py. Times are in seconds.
+"""
+
+from typing import Any, Final
+
+from sluicegate.api.model import counts_of
+from sluicegate.api.names import DecisionReason
+from sluicegate.api.product import DataProduct
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import (
+    MOST_SHARES,
+    Candidate,
+    CandidatePhase,
+    Release,
+    Share,
+    VersionBase,
+    VersionSource,
+)
+from sluicegate.policy.rollout.phases import PhaseCause, next_phase
+
+FULL: Final = 100
+"""All of the traffic, in percent."""
+
+
+# ---- what begins a rollout ------------------------------------------------------------------
+def first_candidate(
+    product: DataProduct,
+    status: DataProductStatus,
+    wanted: VersionBase,
+    begun: int,
+    *,
+    claims: bool = True,
+) -> Candidate:
+    """Return the version that is to serve first: it takes everything once it is ready.
+
+    A new spec.model replaces one that isn't ready yet at once, without a verdict. Without a route,
+    ready pods of that one stay until the new one's are there (`allocation.with_predecessors`).
+
+    Parameters
+    ----------
+    begun : when this operator first saw it, in seconds: a product may be older than its operator.
+    claims : its evaluation says how it did; not after a loss, when something else may have served.
+    """
+    before = status.candidate
+    if before is not None and before.revision == wanted.revision:
+        return before
+    evaluation = counts_of(product.spec.model.evaluation) if claims else {}
+    return Candidate(
+        **wanted.replace(evaluation=evaluation).identity_fields,
+        phase=next_phase(None, PhaseCause.FIRST),
+        start_time=begun,
+    )
+
+
+def started(
+    release: Release,
+    source: VersionSource,
+    now: int,
+    *,
+    before: Candidate | None = None,
+    **more: Any,
+) -> Candidate:
+    """Return a candidate whose rollout starts; `before` is the same one, parked, if it was tried."""
+    phase = next_phase(None if before is None else before.phase, PhaseCause.START)
+    return Candidate.of(release, source, phase=phase, start_time=now, **more)
+
+
+def restored(
+    status: DataProductStatus, to: Release, reason: DecisionReason, message: str, *, now: int
+) -> Candidate | None:
+    """Return the candidate that restores an earlier version; None if status no longer has it."""
+    entry = next((one for one in status.history if one.release == to), None)
+    if entry is None:
+        return None
+    return Candidate(
+        **entry.identity_fields,
+        phase=next_phase(None, PhaseCause.RESTORE),
+        start_time=now,
+        restoring=True,
+        decision_reason=str(reason),
+        decision_message=message,
+    )
+
+
+def recovered(version: VersionBase, weight: int, now: int, *, restoring: bool) -> Candidate:
+    """Return the candidate of a status that was lost: its evidence is lost too, so it turns back.
+
+    Parameters
+    ----------
+    weight : percent of the traffic that it still may have. restoring : it was stable once.
+    """
+    return Candidate(
+        **version.model_dump(),
+        phase=next_phase(None, PhaseCause.LOST),
+        weight=weight,
+        shares=(Share(weight=weight, start_time=now),),
+        start_time=now,
+        restoring=restoring,
+        decision_reason=str(DecisionReason.SUPERSEDED),
+        decision_message="status was lost, and with it the evidence of this version",
+    )
+
+
+# ---- what takes it on -----------------------------------------------------------------------
+def with_share(candidate: Candidate, weight: int, now: int) -> Candidate:
+    """Return the candidate with another share of the traffic, in percent, since `now`."""
+    moved: dict[str, object] = {}
+    if candidate.phase is CandidatePhase.STARTING:
+        moved["step"] = 1
+    if candidate.phase is not CandidatePhase.PROMOTING:
+        moved["phase"] = next_phase(candidate.phase, PhaseCause.SHARE)
+    elif weight < FULL:  # a part, as its pods come up in parts: it waits for the next ones
+        moved["wait_start_time"] = now
+    shares = (*candidate.shares, Share(weight=weight, start_time=now))
+    return candidate.replace(
+        weight=weight,
+        target=weight,
+        shares=bounded_shares(shares),
+        first_traffic_time=candidate.first_traffic_time or now,
+        **moved,
+    )
+
+
+def bounded_shares(shares: tuple[Share, ...]) -> tuple[Share, ...]:
+    """Return as many as status holds: the first, from which evidence is counted, and the newest."""
+    return shares if len(shares) <= MOST_SHARES else (shares[0], *shares[1 - MOST_SHARES :])
+
+
+def awaiting_approval(candidate: Candidate) -> Candidate:
+    """Return a candidate that has passed: its phase says that its wait is announced."""
+    return candidate.replace(phase=next_phase(candidate.phase, PhaseCause.HAS_PASSED))
+
+
+def promoting(
+    candidate: Candidate, reason: DecisionReason | None, message: str, now: int, *, suspended: bool
+) -> Candidate:
+    """Return a candidate that is to take all traffic.
+
+    Parameters
+    ----------
+    reason : why, where that isn't its evidence. suspended : spec.suspend is set, so a person asked.
+    """
+    return candidate.replace(
+        phase=next_phase(candidate.phase, PhaseCause.PROMOTE),
+        wait_start_time=now,
+        decision_reason="" if reason is None else str(reason),
+        decision_message=message,
+        hold=None,
+        requested=suspended,
+    )
+
+
+def turned_back(candidate: Candidate, reason: DecisionReason, message: str, now: int) -> Candidate:
+    """Return a candidate that gives its traffic back: first its weight goes to zero, then its pods."""
+    return candidate.replace(
+        phase=next_phase(candidate.phase, PhaseCause.TURN_BACK),
+        wait_start_time=now,
+        decision_reason=str(reason),
+        decision_message=message,
+        hold=None,
+    )
+
+
+def parked(candidate: Candidate, **retry: object) -> Candidate:
+    """Return a candidate without traffic or verdict; `retry` are the fields of its next try."""
+    phase = next_phase(candidate.phase, PhaseCause.PARK)
+    return candidate.replace(phase=phase, weight=0, **retry)

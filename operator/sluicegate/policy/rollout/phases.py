@@ -1,0 +1,62 @@
+"""The phases of a candidate: what leads from each to the next. Each write of a phase is checked here.
+
+docs/architecture.md has the table as a picture.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from sluicegate.api.versions import CandidatePhase as Phase
+
+
+class PhaseCause(StrEnum):
+    """What writes the phase of a candidate, or ends its rollout."""
+
+    FIRST = "spec.model is the first version"
+    START = "StartRollout"
+    SHARE = "its pods are ready for a share"
+    HAS_PASSED = "Alert, as it has passed and needs approval"
+    PROMOTE = "Promote"
+    RESTORE = "Rollback of stable to this version"
+    TURN_BACK = "Rollback, Inconclusive, or another version starts"
+    LOST = "status was lost"
+    PARK = "its traffic has returned, without a verdict"
+    SERVE = "it serves all traffic"
+    RETURN = "its traffic has returned"
+    REPLACE = "another version starts"
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseChange:
+    """The phases from which a cause leads to the next one; None before and after a rollout."""
+
+    before: tuple[Phase | None, ...]
+    after: Phase | None
+
+
+_TRIED: Final = (Phase.STARTING, Phase.STEPPING, Phase.AWAITING_APPROVAL)
+CHANGES: Final[Mapping[PhaseCause, PhaseChange]] = {
+    PhaseCause.FIRST: PhaseChange((None,), Phase.STARTING),
+    PhaseCause.START: PhaseChange((None, Phase.PARKED), Phase.STARTING),
+    PhaseCause.SHARE: PhaseChange(_TRIED, Phase.STEPPING),
+    PhaseCause.HAS_PASSED: PhaseChange((Phase.STEPPING,), Phase.AWAITING_APPROVAL),
+    PhaseCause.PROMOTE: PhaseChange((Phase.STEPPING, Phase.AWAITING_APPROVAL), Phase.PROMOTING),
+    PhaseCause.RESTORE: PhaseChange((None,), Phase.PROMOTING),
+    PhaseCause.TURN_BACK: PhaseChange((*_TRIED, Phase.PROMOTING, Phase.PARKED), Phase.ROLLING_BACK),
+    PhaseCause.LOST: PhaseChange((None,), Phase.ROLLING_BACK),
+    PhaseCause.PARK: PhaseChange((Phase.ROLLING_BACK,), Phase.PARKED),
+    PhaseCause.SERVE: PhaseChange((Phase.STARTING, Phase.PROMOTING), None),
+    PhaseCause.RETURN: PhaseChange((Phase.ROLLING_BACK,), None),
+    PhaseCause.REPLACE: PhaseChange((Phase.STARTING, Phase.PARKED), None),
+}
+"""In the order of a rollout. A first version takes no share before it serves."""
+
+
+def next_phase(before: Phase | None, cause: PhaseCause) -> Phase:
+    """Return the phase to which a cause leads. ValueError if it leads to none from `before`."""
+    change = CHANGES[cause]
+    if change.after is None or before not in change.before:
+        raise ValueError(f"status.candidate.phase {before or 'None'}: no phase follows by: {cause}")
+    return change.after

@@ -1,0 +1,344 @@
+"""Carries a rollout on by what is observed: pods first, then weight, then a look, then the rest.
+
+A decision says where to go; this says how far one may go now. Each function takes a status and
+gives the next, so a restart continues from what was written. Nothing here weighs evidence or
+rolls back: the decision gets the obstacles of a candidate (policy/rollout/setbacks.py). A decision
+is remembered when the traffic has followed.
+"""
+
+from typing import Final
+
+from sluicegate.api.base import rfc3339
+from sluicegate.api.event_reasons import EventReason
+from sluicegate.api.names import ConditionReason, DecisionReason, DecisionType
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Candidate, CandidatePhase
+from sluicegate.manifests.pod import grace_seconds
+from sluicegate.policy.model.attended_time import attended_seconds, seconds_without, with_absences
+from sluicegate.policy.model.decision import NOT_ITS_DOING, Inconclusive, Promote, Rollback
+from sluicegate.policy.model.observed import Failure, RolloutProgress
+from sluicegate.policy.rollout.api_gate import comparison_of, take_share
+from sluicegate.policy.rollout.outcome import completed
+from sluicegate.reconcile.decide.events import EventNote, decision_status
+from sluicegate.reconcile.decide.layout import (
+    FOLLOW_SECONDS,
+    allocation,
+    is_route_gone,
+    return_seconds,
+)
+from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, attribution_of
+from sluicegate.reconcile.live.pods import of_revision, problem_of
+from sluicegate.reconcile.observe.observation import Observation
+from sluicegate.reconcile.traffic.allocation import FULL, share_in_force, target_weight
+from sluicegate.reconcile.traffic.split_verification import VerificationLevel, is_drained
+from sluicegate.views.numbers import duration
+
+DRAIN_SECONDS: Final = 600
+"""Pods whose requests can't be counted go so long after the last of the traffic did, at the latest."""
+
+
+# ---- how far the cluster has followed -------------------------------------------------------
+def progress_of(observation: Observation, status: DataProductStatus) -> RolloutProgress | None:
+    """Compute how far the cluster has followed what was decided; None without a candidate."""
+    candidate, stable, now = status.candidate, status.stable, observation.now
+    if candidate is None:
+        return None
+    frozen = observation.is_frozen(status)
+    found = RolloutProgress() if frozen else _move(observation, status, candidate)
+    weight = target_weight(observation.product.spec, candidate)
+    promoting = candidate.phase is CandidatePhase.PROMOTING
+    pod = problem_of(of_revision(observation.pods, candidate.revision))
+    split = observation.split
+    followed = split is None or (_is_accepted(observation) and not split.mismatched)
+    waits_since = max(candidate.wait_start_time or candidate.start_time, observation.term)
+    return RolloutProgress(
+        share=found.share,
+        completed=found.completed,
+        uncounted_seconds=found.uncounted_seconds,
+        frozen=frozen,
+        wants_share=candidate.weight < FULL if promoting else candidate.weight != weight,
+        waited=attended_seconds(status, waits_since, now),
+        deadline=observation.product.spec.serving.progress_deadline_seconds,
+        problem=None if pod is None else Failure(pod.reason, pod.problem),
+        unrecoverable=pod is not None and pod.unrecoverable,
+        attribution=_attribution(observation, status, candidate),
+        serves=_ready(observation, candidate.revision) > 0,
+        stable_serves=stable is not None and _ready(observation, stable.revision) > 0,
+        given_since=attended_seconds(status, _changed_at(candidate), now),
+        not_followed="" if followed or split is None else split.message,
+        committed=observation.committed,
+    )
+
+
+_WAITS: Final = RolloutProgress()
+_COMPLETED: Final = RolloutProgress(completed=True)
+
+
+def _move(
+    observation: Observation, status: DataProductStatus, candidate: Candidate
+) -> RolloutProgress:
+    """How far the rollout may go now: the share that its pods are ready for, or its end."""
+    layout, share = allocation(observation, status), None
+    ready = _is_ready(observation, candidate, layout.needed)
+    if status.stable is None:  # it takes everything once it is ready, whatever its phase is called
+        return _COMPLETED if ready else _WAITS
+    match candidate.phase:
+        case CandidatePhase.STARTING | CandidatePhase.STEPPING | CandidatePhase.AWAITING_APPROVAL:
+            weight = target_weight(observation.product.spec, candidate)
+            share = weight if weight != candidate.weight else None
+        case CandidatePhase.PROMOTING if candidate.weight == FULL:
+            return _all_given(observation, status, candidate, stable=status.stable.revision)
+        case CandidatePhase.PROMOTING:
+            share = layout.part or FULL
+        case CandidatePhase.ROLLING_BACK:
+            return _back(observation, status, candidate)
+        case CandidatePhase.PARKED:
+            pass
+    return RolloutProgress(share=share if ready else None)
+
+
+def _all_given(
+    observation: Observation, status: DataProductStatus, candidate: Candidate, *, stable: str
+) -> RolloutProgress:
+    """It has all of the traffic: the pods of `stable` go once no request can reach them any more."""
+    serves = _ready(observation, candidate.revision) > 0
+    left = _reachable(observation, status, candidate, stable) == 0 and serves
+    if not _is_accepted(observation):
+        return _WAITS
+    if is_drained(observation.requests, stable=True, pods=0 if left else 1):
+        return _COMPLETED
+    return _uncounted(observation, status, candidate) if serves else _WAITS
+
+
+def _back(
+    observation: Observation, status: DataProductStatus, candidate: Candidate
+) -> RolloutProgress:
+    """Its pods go once no request can reach them any more."""
+    if not candidate.shares:
+        return _COMPLETED
+    if not (_is_accepted(observation) and _judged(observation, candidate)):
+        return _WAITS
+    pods = _reachable(observation, status, candidate, candidate.revision)
+    if is_drained(observation.requests, stable=False, pods=pods):
+        return _COMPLETED
+    return _uncounted(observation, status, candidate)
+
+
+def _uncounted(
+    observation: Observation, status: DataProductStatus, candidate: Candidate
+) -> RolloutProgress:
+    """No request is sent to the version that goes, and the longest that it had has ended by now.
+
+    What can't be counted (no measurements, a crash loop, pods scraped twice) ends no phase
+    otherwise. An absence gives the Gateways and the counts no time in which they could be observed.
+    """
+    moved = round(_moved_at(observation, status, candidate))
+    waited = seconds_without(observation.observed.absences, moved, observation.now)
+    longest = max(DRAIN_SECONDS, 2 * grace_seconds(observation.product))
+    if candidate.phase is CandidatePhase.ROLLING_BACK:
+        longest += return_seconds(observation.product, candidate)
+    late = waited > longest
+    return RolloutProgress(completed=True, uncounted_seconds=waited) if late else _WAITS
+
+
+def _ready(observation: Observation, revision: str) -> int:
+    """Ready pods of a version."""
+    live = observation.live.get(revision)
+    return 0 if live is None else live.ready
+
+
+def _is_ready(observation: Observation, candidate: Candidate, needed: int) -> bool:
+    live = observation.live.get(candidate.revision)
+    return live is not None and live.current and live.ready >= max(needed, 1)
+
+
+def _is_accepted(observation: Observation) -> bool:
+    """Whether the weights in force are those of the route, and each Gateway took them."""
+    if observation.split is None:
+        return is_route_gone(observation)
+    return observation.split.level >= VerificationLevel.ACCEPTED
+
+
+def _judged(observation: Observation, candidate: Candidate) -> bool:
+    """Whether it shows by now whose doing it was that no pod was ready."""
+    since = candidate.wait_start_time
+    if candidate.decision_reason != DecisionReason.INFRASTRUCTURE or since is None:
+        return True
+    return observation.now - since >= GRACE_SECONDS
+
+
+def _reachable(
+    observation: Observation, status: DataProductStatus, candidate: Candidate, revision: str
+) -> int:
+    """Pods of a version that loses its share, as far as a request may still reach one."""
+    live = observation.live.get(revision)
+    if live is None:
+        return 0
+    moved = observation.now - _moved_at(observation, status, candidate) >= FOLLOW_SECONDS
+    return live.ready if moved else max(live.ready, live.replicas)
+
+
+def _moved_at(observation: Observation, status: DataProductStatus, candidate: Candidate) -> float:
+    """When the weights in force were decided or written, whichever came last, in seconds.
+
+    The API server may refuse the route for long after they were decided, so its own record of the
+    last change counts too.
+    """
+    changed, traffic, route = _changed_at(candidate), status.traffic, observation.route
+    if traffic is None or traffic.weight != share_in_force(candidate):
+        return changed
+    written = 0 if route is None else route.changed_by(observation.now)
+    return max(changed, traffic.write_time, written)
+
+
+def _changed_at(candidate: Candidate) -> int:
+    """When its share was last changed, in seconds."""
+    moments = [share.start_time for share in candidate.shares[-1:]]
+    moments += [candidate.wait_start_time] if candidate.wait_start_time is not None else []
+    return max(moments, default=0)
+
+
+def _attribution(
+    observation: Observation, status: DataProductStatus, candidate: Candidate
+) -> Failure | None:
+    """The cause if no pod of a candidate is ready; None for a first version."""
+    if status.stable is None:
+        return None
+    live = observation.live.get(candidate.revision)
+    begun = max(candidate.wait_start_time or candidate.start_time, observation.term)
+    return attribution_of(
+        live,
+        of_revision(observation.pods, candidate.revision),
+        observation.live.get(status.stable.revision),
+        settled=live is not None and observation.now - live.moved >= GRACE_SECONDS,
+        overdue=attended_seconds(status, begun, observation.now)
+        > observation.product.spec.serving.progress_deadline_seconds,
+    )
+
+
+# ---- what follows from it -------------------------------------------------------------------
+def advance(
+    observation: Observation, status: DataProductStatus, progress: RolloutProgress | None
+) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
+    """Compute the status as far as the cluster has followed, and the events to emit."""
+    if progress is None or status.candidate is None:
+        return status, ()
+    if progress.completed:
+        after, events = _complete(observation, status, progress)
+        return after, (*_uncounted_drain(observation, status, progress), *events)
+    after = take_share(status, observation.observed, progress.share, observation.now)
+    if after is status or after.candidate is None:
+        return status, ()
+    candidate = after.candidate
+    text = f"{candidate.version} takes {candidate.weight} % of the traffic"
+    if candidate.weight < FULL and status.decision is not None:
+        text = f"{text}. {status.decision.message}"
+    text += comparison_of(after)
+    quiet = candidate.weight == FULL
+    return after, (
+        EventNote(EventReason.CANARY_WEIGHT_INCREASED, "ShiftTraffic", text, quiet=quiet),
+    )
+
+
+def _uncounted_drain(
+    observation: Observation, status: DataProductStatus, progress: RolloutProgress
+) -> tuple[EventNote, ...]:
+    """The event for pods that are removed although their requests couldn't be counted."""
+    candidate, stable, seconds = status.candidate, status.stable, progress.uncounted_seconds
+    if not seconds or candidate is None or stable is None:
+        return ()
+    goes = stable if candidate.phase is CandidatePhase.PROMOTING else candidate
+    why = f" ({observation.observed.problem})" if observation.observed.problem else ""
+    text = (
+        f"{goes.version} has had no share of the traffic for {duration(seconds)}, so its pods"
+        f" are removed although its requests can't be counted{why}"
+    )
+    return (EventNote(EventReason.DRAIN_NOT_COUNTED, "ScaleDown", text, warning=True),)
+
+
+def _complete(
+    observation: Observation, status: DataProductStatus, progress: RolloutProgress
+) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
+    """What was decided has come true: remember it."""
+    candidate = status.candidate
+    assert candidate is not None
+    after, decision = completed(observation.terms, status, progress.attribution, observation.now)
+    if status.stable is None:
+        event = EventNote(ConditionReason.SERVING, "Serve", f"{candidate.version} serves")
+        return after, (event,)
+    if decision is None:
+        return after, ()
+    if candidate.phase is CandidatePhase.PROMOTING or isinstance(decision, Promote):
+        return after, (_serves_all(candidate),)
+    if decision.reason in NOT_ITS_DOING:
+        return _waiting(observation, after, decision)
+    return _corrected(observation, after, decision)
+
+
+def _corrected(
+    observation: Observation, after: DataProductStatus, decision: Rollback | Inconclusive
+) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
+    """The status and its event, where the cause was found after the traffic had begun to return."""
+    known = after.decision
+    if known is None or known.reason == decision.reason or known.reason not in NOT_ITS_DOING:
+        return after, ()
+    name = after.history[0].version
+    text = f"{name} is rejected: {decision.message}; its traffic has returned to stable"
+    shown = decision_status(decision.type, decision.reason, text, now=observation.now)
+    event = EventNote(str(decision.reason), str(decision.type), text, warning=True)
+    return after.replace(decision=shown), (event,)
+
+
+def _serves_all(candidate: Candidate) -> EventNote:
+    if candidate.restoring:
+        return EventNote(
+            EventReason.ROLLED_BACK, "RollBack", f"{candidate.version} serves all traffic again"
+        )
+    return EventNote(EventReason.PROMOTED, "Promote", f"{candidate.version} serves all traffic")
+
+
+def _waiting(
+    observation: Observation, after: DataProductStatus, decision: Rollback | Inconclusive
+) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
+    """A fault of the cluster or of Prometheus ended it: no verdict, no history, another try."""
+    waiting = after.candidate
+    assert waiting is not None
+    assert waiting.retry_time is not None
+    text = (
+        f"{waiting.version}: {decision.message}. This is no fault of the model: the rollout is retried"
+        f" at {rfc3339(waiting.retry_time)[11:19]} UTC"
+    )
+    event = EventNote(EventReason.ROLLOUT_WAITS, "Retry", text, warning=True)
+    shown = decision_status(DecisionType.INCONCLUSIVE, decision.reason, text, now=observation.now)
+    return after.replace(decision=shown), (event,)
+
+
+# ---- time that counts against no deadline -----------------------------------------------------
+def with_time_held(observation: Observation) -> DataProductStatus:
+    """Return the status with the time for which its candidate was held or not observed."""
+    known, now = observation.observed.absences, observation.now
+    status = with_absences(observation.product.status, known, now)
+    candidate = status.candidate
+    if candidate is None or candidate.phase is CandidatePhase.PARKED:
+        return status
+    if observation.is_frozen(status):
+        return _held(status, candidate.suspend_time or now)
+    return status if candidate.suspend_time is None else _resumed(status, now)
+
+
+def _held(status: DataProductStatus, since: int) -> DataProductStatus:
+    """The status of a candidate that spec.suspend holds since a time in seconds."""
+    return status.with_candidate(suspend_time=since)
+
+
+def _resumed(status: DataProductStatus, now: int) -> DataProductStatus:
+    """The status of a candidate that goes on at `now`, in seconds; its pods get their time again."""
+    candidate = status.candidate
+    assert candidate is not None
+    assert candidate.suspend_time is not None
+    lasted = attended_seconds(status, candidate.suspend_time, now)
+    return status.with_candidate(
+        suspend_time=None,
+        suspended_seconds=candidate.suspended_seconds + max(lasted, 0),
+        wait_start_time=now,
+    )
