@@ -14,8 +14,9 @@ from benchmarks.drift.streams import BLOCK_SECONDS, PART_SECONDS, PARTS
 from benchmarks.virtual.operator import SETTINGS
 from sluicegate.api.product import DataProduct
 from sluicegate.api.shadow import ShadowStatus
-from sluicegate.policy.canary.shadow_evidence import is_tried, with_rows
+from sluicegate.policy.canary.shadow_evidence import with_rows
 from sluicegate.policy.model.decision import Promote, Retrain
+from sluicegate.policy.rollout.shadow_phase import is_tried
 from sluicegate.simulation.replay import Replay
 from sluicegate.simulation.replay_scenario import ReplayBlock, ReplayScenario, Retrained
 from sluicegate.slo.client_errors import CLIENT_ERRORS

@@ -1,1 +1,61 @@
-"""Decisions: pure functions of what was observed and of the time that is passed in."""
+"""Decisions, pure. The pass of a product imports `evaluate`, `model`, `rollout`, and what is named here.
+
+So reconcile knows what is decided, and not by which modules.
+"""
+
+from sluicegate.policy.canary.assessment import Assessment, SloEvidence
+from sluicegate.policy.canary.holds import CanaryHold
+from sluicegate.policy.canary.objections import needs_of_a_step
+from sluicegate.policy.canary.shadow_evidence import is_scored, with_rows
+from sluicegate.policy.diagnosis.checks import COMMON_PRODUCTS, DiagnosisResult
+from sluicegate.policy.retraining.budget import Applicant, Budget, admit
+from sluicegate.policy.retraining.preconditions import (
+    LEAST_AGE_BLOCKS,
+    RetrainingRequest,
+    WaitingRetraining,
+    attempts_without,
+    obstacle_to_request,
+    old_enough_at,
+    who_trains,
+)
+from sluicegate.policy.slo_health.baseline import ratio_of
+from sluicegate.policy.slo_health.confirmation import UNMEASURABLE
+from sluicegate.policy.slo_health.markets import (
+    MOST_SHOWN_MARKETS,
+    MarketState,
+    judge_markets,
+    lone_bad_market,
+)
+from sluicegate.policy.slo_health.messages import describe
+from sluicegate.policy.slo_health.probation import probation_limits
+from sluicegate.policy.slo_health.ratio_slo import SloResult
+
+__all__ = [
+    "COMMON_PRODUCTS",
+    "LEAST_AGE_BLOCKS",
+    "MOST_SHOWN_MARKETS",
+    "UNMEASURABLE",
+    "Applicant",
+    "Assessment",
+    "Budget",
+    "CanaryHold",
+    "DiagnosisResult",
+    "MarketState",
+    "RetrainingRequest",
+    "SloEvidence",
+    "SloResult",
+    "WaitingRetraining",
+    "admit",
+    "attempts_without",
+    "describe",
+    "is_scored",
+    "judge_markets",
+    "lone_bad_market",
+    "needs_of_a_step",
+    "obstacle_to_request",
+    "old_enough_at",
+    "probation_limits",
+    "ratio_of",
+    "who_trains",
+    "with_rows",
+]

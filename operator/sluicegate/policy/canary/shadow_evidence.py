@@ -10,8 +10,7 @@ from typing import Final
 
 from sluicegate.api.base import number
 from sluicegate.api.shadow import ShadowEvidence, ShadowStatus
-from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate, CandidatePhase
+from sluicegate.api.versions import Candidate
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.client_errors import is_implicit
 from sluicegate.stats.paired import PairedEvidence, Pairs, weigh
@@ -46,24 +45,6 @@ def rows_per_second(terms: Terms, labels_per_second: float) -> float:
     if terms.mirrored is None:
         return labels_per_second
     return labels_per_second * terms.mirrored * (1 - max(terms.steps) / 100)
-
-
-def is_tried(status: DataProductStatus) -> bool:
-    """Whether a candidate is tried beside stable, so that a shadow phase runs."""
-    candidate = status.trial
-    if candidate is None or status.stable is None or status.carried_out:
-        return False
-    return candidate.phase is not CandidatePhase.PARKED
-
-
-def is_due(shadow: ShadowStatus, interval: int, now: int) -> bool:
-    """Whether the next Job may start: an interval after the last one did, and with one to score."""
-    begun = (
-        shadow.since_time
-        if shadow.start_time is None
-        else max(shadow.start_time, shadow.since_time)
-    )
-    return not shadow.job and now >= begun + interval
 
 
 def is_shadowed(terms: Terms, candidate: Candidate, slo: SloTerms) -> bool:

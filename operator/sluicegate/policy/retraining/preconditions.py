@@ -253,6 +253,11 @@ def obstacle(
     return next(filter(None, (check(request) for check in checks)), None)
 
 
+def obstacle_to_request(request: RetrainingRequest) -> Obstacle | None:
+    """Return the first precondition of a training that a person requests; None when it may start."""
+    return obstacle(request, REQUESTED)
+
+
 def trigger_of(terms: Terms, version: str, slo: str, first_bad: int | str) -> str:
     """Eight hex digits that name one need for a training, the same after any restart."""
     text = "/".join((terms.namespace, terms.name, version, slo, str(first_bad)))

@@ -173,7 +173,7 @@ def _retrain(
     if stable is None:
         return _refuse(status, request, "no version has been accepted yet")
     asked = preconditions.RetrainingRequest(terms, status, observed.portfolio, now)
-    obstacle = preconditions.obstacle(asked, preconditions.REQUESTED)
+    obstacle = preconditions.obstacle_to_request(asked)
     if obstacle is not None and obstacle.needs_person:
         return _refuse(status, request, obstacle.message)
     if obstacle is not None:

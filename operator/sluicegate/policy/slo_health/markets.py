@@ -18,7 +18,7 @@ from sluicegate.stats.intervals import Z95, wilson_lower, wilson_upper
 WINDOWS: Final = (12, 72)
 """Blocks, an hour and six of 5 minutes: the shorter one says what is now, the longer one speaks
 where that is too little."""
-SHOWN: Final = 3
+MOST_SHOWN_MARKETS: Final = 3
 """Markets of an SLO that status names; the whole matrix is in Prometheus."""
 _ORDER: Final = (SloState.MISSED, SloState.UNKNOWN, SloState.MET)
 
@@ -74,7 +74,7 @@ def _worst_first(one: MarketState) -> tuple[int, float, str]:
     return _ORDER.index(one.state), -share, one.market
 
 
-def alone(states: Iterable[MarketState]) -> MarketState | None:
+def lone_bad_market(states: Iterable[MarketState]) -> MarketState | None:
     """The one market that is bad where at least one other is shown to be good, and none to be bad."""
     every = tuple(states)
     bad = [one for one in every if one.state is SloState.MISSED]

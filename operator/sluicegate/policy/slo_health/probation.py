@@ -96,7 +96,7 @@ def is_over(
     unattended : blocks after it in which no operator observed the version.
     """
     age = now - since - unattended
-    least, most = limits(terms.calendar)
+    least, most = probation_limits(terms.calendar)
     if age >= most:
         return True
     if age < least:
@@ -108,7 +108,7 @@ def is_over(
     )
 
 
-def limits(calendar: Calendar) -> tuple[int, int]:
+def probation_limits(calendar: Calendar) -> tuple[int, int]:
     """Blocks that a probation lasts at least and at most: three hours, and a week."""
     least = max(calendar.blocks(LEAST_HOURS), LEAST_BLOCKS)
     return least, max(calendar.blocks(MOST_HOURS), least)

@@ -13,14 +13,17 @@ from sluicegate.api.versions import (
     CandidateHold,
     Evidence,
 )
-from sluicegate.policy.canary.assessment import Assessment, SloEvidence
-from sluicegate.policy.canary.holds import CanaryHold
-from sluicegate.policy.canary.objections import needs_of_a_step
-from sluicegate.policy.diagnosis.checks import DiagnosisResult as Cause
+from sluicegate.policy import (
+    Assessment,
+    CanaryHold,
+    DiagnosisResult,
+    SloEvidence,
+    SloResult,
+    describe,
+    needs_of_a_step,
+    ratio_of,
+)
 from sluicegate.policy.evaluate import Evaluation
-from sluicegate.policy.slo_health.baseline import ratio_of
-from sluicegate.policy.slo_health.messages import describe
-from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.intervals import Z95, newcombe
 
@@ -150,7 +153,9 @@ def _hold(candidate: Candidate, hold: CanaryHold | None, now: int) -> CandidateH
     )
 
 
-def _diagnosis(status: DataProductStatus, cause: Cause | None, now: int) -> Diagnosis | None:
+def _diagnosis(
+    status: DataProductStatus, cause: DiagnosisResult | None, now: int
+) -> Diagnosis | None:
     if cause is None:
         return None
     before = status.diagnosis

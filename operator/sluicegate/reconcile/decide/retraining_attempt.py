@@ -7,10 +7,10 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import AttemptResult, EndedTraining, Trigger
 from sluicegate.api.status import DataProductStatus
 from sluicegate.manifests.names import job_name
+from sluicegate.policy import WaitingRetraining
 from sluicegate.policy.model.decision import Alert, Decision, StartRollout
 from sluicegate.policy.model.observed import TrainingSucceeded
 from sluicegate.policy.model.terms import job_inputs
-from sluicegate.policy.retraining.preconditions import WaitingRetraining
 from sluicegate.reconcile.observe.observation import Observation
 
 _REFUSALS: Final = frozenset(

@@ -8,9 +8,10 @@ from sluicegate.api.names import DecisionReason
 from sluicegate.api.shadow import Mirror, ShadowStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.manifests.names import shadow_job_name
-from sluicegate.policy.canary.shadow_evidence import is_due, is_scored, is_tried, with_rows
+from sluicegate.policy import is_scored, with_rows
 from sluicegate.policy.model.observed import Failure, ShadowCounted
 from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.rollout.shadow_phase import is_due, is_tried
 from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.observe.observation import Observation
 

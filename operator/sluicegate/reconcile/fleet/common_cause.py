@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, NamedTuple
 
-from sluicegate.policy.diagnosis.checks import COMMON_PRODUCTS
+from sluicegate.policy import COMMON_PRODUCTS
 
 LEAST_OWN_SILENT: Final = 2
 """A product that is silent by itself, say as its version is new, shares no cause with others."""

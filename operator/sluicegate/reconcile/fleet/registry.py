@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from sluicegate.api.engine import ProductState
 from sluicegate.api.status import DependencyState
 from sluicegate.kube.resources import Key
+from sluicegate.policy import Applicant, Budget, admit
 from sluicegate.policy.model.observed import Portfolio
-from sluicegate.policy.retraining.budget import Applicant, Budget, admit
 from sluicegate.reconcile.fleet.common_cause import Overlaps, Silence, Span, Together
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
 from sluicegate.reconcile.fleet.training_slots import Reserved

@@ -11,9 +11,9 @@ from sluicegate.api.versions import VersionBase
 from sluicegate.conditions import Finding
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.canary_blocks import Requests
-from sluicegate.policy.canary.shadow_evidence import is_tried
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.rollout.shadow_phase import is_tried
 from sluicegate.reconcile.live.children import DeploymentRecord, JobRecord, RouteRecord
 from sluicegate.reconcile.live.pods import PodState
 from sluicegate.reconcile.observe.job_wait import JobWait, wait_of

@@ -12,8 +12,9 @@ from pydantic import ValidationError, model_validator
 from sluicegate.api.base import Paired, StatusModel
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.product import DataProduct
-from sluicegate.policy.canary.shadow_evidence import is_due, is_scored, is_tried
+from sluicegate.policy import is_scored
 from sluicegate.policy.model.observed import Failure, ShadowCounted, ShadowResult
+from sluicegate.policy.rollout.shadow_phase import is_due, is_tried
 from sluicegate.reconcile.fleet.training_slots import JobRefusal, is_overdue
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.pods import TrainingExit, of_job

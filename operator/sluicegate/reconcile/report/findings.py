@@ -17,9 +17,9 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus, DependencyState
 from sluicegate.api.versions import Candidate, CandidatePhase, Probation
 from sluicegate.conditions import Finding
+from sluicegate.policy import probation_limits
 from sluicegate.policy.rollout.api_gate import explain, is_held
 from sluicegate.policy.rollout.new_versions import waits_for
-from sluicegate.policy.slo_health.probation import limits
 from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck, rolling, words_of
 from sluicegate.reconcile.live.pods import of_revision, problem_of
 from sluicegate.reconcile.observe.observation import Observation
@@ -302,7 +302,7 @@ def _no_rollout(observation: Observation, status: DataProductStatus) -> Finding:
 
 def _on_probation(observation: Observation, probation: Probation) -> str:
     """Until when the promoted version is compared with the one before it, and what ends that."""
-    least, most = limits(observation.terms.calendar)
+    least, most = probation_limits(observation.terms.calendar)
     begun, block = probation.start_time, observation.terms.block_seconds
     before = probation.against
     if before == probation.version:

@@ -5,7 +5,7 @@ from sluicegate.api.names import OF_CHALLENGERS, DecisionReason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.kube.resources import Key
-from sluicegate.policy.canary.shadow_evidence import is_tried
+from sluicegate.policy.rollout.shadow_phase import is_tried
 from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.decide.warm_up import just_took_over
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot, renews_runtime

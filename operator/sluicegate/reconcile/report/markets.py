@@ -6,8 +6,13 @@ from typing import Final
 from sluicegate.api.base import number
 from sluicegate.api.slo_status import MarketStatus, SloState, SloStatus
 from sluicegate.api.status import CheckVerdict, DataProductStatus, DiagnosisEvidence
+from sluicegate.policy import (
+    MOST_SHOWN_MARKETS,
+    MarketState,
+    judge_markets,
+    lone_bad_market,
+)
 from sluicegate.policy.model.terms import SloTerms
-from sluicegate.policy.slo_health.markets import SHOWN, MarketState, alone, judge_markets
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.views.numbers import events, percent
 
@@ -21,7 +26,8 @@ def with_markets(observation: Observation, status: DataProductStatus) -> DataPro
     before = {slo.name: slo for slo in observation.product.status.slos}
     states = {slo.name: _judged(observation, slo, before.get(slo.name)) for slo in status.slos}
     slos = tuple(
-        slo.replace(markets=tuple(map(_shown, states[slo.name][:SHOWN]))) for slo in status.slos
+        slo.replace(markets=tuple(map(_shown, states[slo.name][:MOST_SHOWN_MARKETS])))
+        for slo in status.slos
     )
     status = status.replace(slos=slos)
     diagnosis = status.diagnosis
@@ -73,7 +79,7 @@ def _shown(one: MarketState) -> MarketStatus:
 
 def _alone(slo: str, states: Iterable[MarketState]) -> str:
     every = tuple(states)
-    found = alone(every)
+    found = lone_bad_market(every)
     if found is None:
         return ""
     good = ", ".join(sorted(one.market for one in every if one.state is SloState.MET))

@@ -16,7 +16,7 @@ from sluicegate.api.retraining_status import (
 )
 from sluicegate.api.status import DataProductStatus
 from sluicegate.conditions import Finding
-from sluicegate.policy.retraining.preconditions import (
+from sluicegate.policy import (
     LEAST_AGE_BLOCKS,
     attempts_without,
     old_enough_at,

@@ -16,7 +16,7 @@ from sluicegate.conditions import (
     same_meaning,
     with_fresh_numbers,
 )
-from sluicegate.policy.slo_health.confirmation import UNMEASURABLE
+from sluicegate.policy import UNMEASURABLE
 from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.decide.warm_up import is_unread, just_took_over
 from sluicegate.reconcile.observe.invalid_spec import listed_problems

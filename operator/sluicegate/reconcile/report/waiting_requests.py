@@ -6,9 +6,9 @@ from typing import Final
 from sluicegate.api.names import REQUEST_RETRAIN, ConditionReason, DecisionReason
 from sluicegate.api.status import DataProductStatus, PendingRequest
 from sluicegate.api.versions import CandidatePhase
+from sluicegate.policy import RetrainingRequest, obstacle_to_request
 from sluicegate.policy.model.observed import ManualRequest
 from sluicegate.policy.model.pending_requests import is_pending
-from sluicegate.policy.retraining import preconditions
 from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.observe.observation import Observation
 
@@ -82,8 +82,7 @@ def _reason(  # noqa: PLR0911 - one a reason
 def _training_waits(observation: Observation, status: DataProductStatus) -> tuple[str, str]:
     """What the training that a person requests waits for, whatever else was decided in the pass."""
     portfolio, now = observation.observed.portfolio, observation.now
-    request = preconditions.RetrainingRequest(observation.terms, status, portfolio, now)
-    obstacle = preconditions.obstacle(request, preconditions.REQUESTED)
+    obstacle = obstacle_to_request(RetrainingRequest(observation.terms, status, portfolio, now))
     if obstacle is None:
         return str(ConditionReason.PROGRESSING), "until a training may start"
     return str(obstacle.reason), _TRAINING_WAITS.get(obstacle.reason, "until a training may start")

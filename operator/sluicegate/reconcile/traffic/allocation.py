@@ -13,7 +13,7 @@ from sluicegate.api.product import DataProduct, DataProductSpec
 from sluicegate.api.rollout import DEFAULT_STEPS
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase, PastVersion, VersionBase
-from sluicegate.policy.canary.shadow_evidence import is_tried
+from sluicegate.policy.rollout.shadow_phase import is_tried
 
 FULL: Final = 100
 SURGE: Final = 1.5

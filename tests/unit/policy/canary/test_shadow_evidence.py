@@ -13,7 +13,6 @@ from sluicegate.api.shadow import ShadowStatus
 from sluicegate.api.versions import VersionSource
 from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.shadow_evidence import (
-    is_due,
     planned_shadow_seconds,
     rows_per_second,
     with_rows,
@@ -21,6 +20,7 @@ from sluicegate.policy.canary.shadow_evidence import (
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import Hold, Promote, Rollback, StartRollout
 from sluicegate.policy.model.observed import Facts
+from sluicegate.policy.rollout.shadow_phase import is_due
 from sluicegate.policy.rollout.transitions import at_once
 from sluicegate.stats.paired import Pairs
 from sluicegate.stats.sequential_test import rollback_bound

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from sluicegate.api.slo_status import SloState
-from sluicegate.policy.slo_health.markets import MarketState, alone, judge, judge_markets
+from sluicegate.policy.slo_health.markets import MarketState, judge, judge_markets, lone_bad_market
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.counts import Count
 
@@ -64,7 +64,7 @@ def test_a_market_that_turns_bad_is_shown_within_three_blocks():
         if states[0].state is BAD:
             break
     assert [(one.market, one.state) for one in states] == [("AT", BAD), ("FR", OK)]
-    assert alone(states).market == "AT"
+    assert lone_bad_market(states).market == "AT"
 
 
 def test_where_an_hour_says_too_little_six_speak():
@@ -95,5 +95,5 @@ def test_the_worst_come_first_and_unknown_stands_between_bad_and_good():
 )
 def test_a_market_is_bad_alone_only_if_another_is_shown_good(states, market):
     named = zip(("AT", "FR", "IT"), states, strict=True)
-    found = alone(MarketState(name, state, Count(1, 2)) for name, state in named)
+    found = lone_bad_market(MarketState(name, state, Count(1, 2)) for name, state in named)
     assert (found and found.market) == market

@@ -1,0 +1,22 @@
+"""When a shadow phase runs beside a rollout, and when its next Job may start."""
+
+from sluicegate.api.shadow import ShadowStatus
+from sluicegate.api.status import DataProductStatus
+
+
+def is_tried(status: DataProductStatus) -> bool:
+    """Whether a candidate is tried beside stable, so that a shadow phase runs."""
+    candidate = status.trial
+    if candidate is None or status.stable is None or status.carried_out:
+        return False
+    return not candidate.parked
+
+
+def is_due(shadow: ShadowStatus, interval: int, now: int) -> bool:
+    """Whether the next Job may start: an interval after the last one did, and with one to score."""
+    begun = (
+        shadow.since_time
+        if shadow.start_time is None
+        else max(shadow.start_time, shadow.since_time)
+    )
+    return not shadow.job and now >= begun + interval
