@@ -214,7 +214,6 @@ def _start_trained(
     obstacle = cannot_start(terms, observed, result.release)
     if obstacle is not None:
         return Proposal(obstacle, status)
-    parked = status.trial
     start = StartRollout(
         reason=Reason.GATE_PASSED,
         message=f"{result.release.version} gets {terms.steps[0]} % of the traffic: {_compared(verdict)}",
@@ -227,7 +226,6 @@ def _start_trained(
         pairs=result.pairs,
         data_end=result.data_end,
         trigger=result.trigger,
-        superseded=parked.release if parked else None,
     )
     return Proposal(start, status, takes_up_training=True)
 

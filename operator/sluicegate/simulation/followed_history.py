@@ -68,12 +68,7 @@ class FollowedHistory:
             at,
             evaluation=dict(self._evaluations.get(version, {})),
         )
-        promote = Promote(
-            reason=Reason.CANARY_NOT_WORSE,
-            message=_PROMOTED,
-            candidate=release,
-            replaced=stable.release,
-        )
+        promote = Promote(reason=Reason.CANARY_NOT_WORSE, message=_PROMOTED, candidate=release)
         return at_once(self.terms, status.replace(candidate=candidate), promote, at)
 
 

@@ -162,7 +162,6 @@ def no_pod_is_ready(case: CanaryCase) -> Inconclusive | None:
         reason=Reason.INFRASTRUCTURE,
         message=f"{case.name} has no ready pod ({case.facts.canary_lost});"
         " its traffic returns to stable at once",
-        candidate=case.candidate.release,
     )
 
 
@@ -179,7 +178,6 @@ def its_node_is_busy(case: CanaryCase) -> Inconclusive | None:
         reason=Reason.NODE_BUSY,
         message=text,
         numbers=numbers_of(slow),
-        candidate=case.candidate.release,
     )
 
 
@@ -283,7 +281,6 @@ def _promote(
         message=f"{case.name} replaces {replaced.version}{because}",
         numbers=numbers or {},
         candidate=case.candidate.release,
-        replaced=replaced,
         candidate_baselines=baselines,
     )
 
@@ -377,7 +374,6 @@ def measurements_are_lost(case: CanaryCase) -> Inconclusive | None:
         reason=Reason.METRICS_LOST,
         message=text,
         numbers={"seconds": outage},
-        candidate=case.candidate.release,
     )
 
 
@@ -397,7 +393,6 @@ def its_time_is_over(case: CanaryCase) -> Inconclusive | None:
         reason=Reason.MAX_DURATION,
         message=text,
         numbers=numbers_of(slo) if slo else {},
-        candidate=case.candidate.release,
     )
 
 
@@ -438,7 +433,6 @@ def it_advances(case: CanaryCase) -> Advance | None:
         reason=Reason.CANARY_NOT_WORSE,
         message=f"{case.name} goes from {case.candidate.weight} to {weight} %: {text}",
         numbers=numbers,
-        candidate=case.candidate.release,
         step=case.terms.steps.index(weight) + 1,
         weight=weight,
     )

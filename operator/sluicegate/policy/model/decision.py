@@ -99,7 +99,6 @@ class StartRollout(_Explained):
         was trained from. pairs : the same rows by which of both was right.
     data_end : when the data ended that it was trained on, in seconds; None if unknown.
     trigger : name of the training that made it; empty for one that the spec names.
-    superseded : candidate that it replaces: its weight goes to zero first.
     handles : the spec.model that is handled by it, where that isn't the candidate.
     derived : what spec.rollout leaves out, as it applies to this rollout; None where it has all.
     """
@@ -113,7 +112,6 @@ class StartRollout(_Explained):
     pairs: Mapping[str, Pairs] = field(default_factory=dict)
     data_end: int | None = None
     trigger: str = ""
-    superseded: Release | None = None
     handles: Release | None = None
     derived: DerivedRollout | None = None
 
@@ -124,13 +122,11 @@ class Advance(_Explained):
 
     Attributes
     ----------
-    candidate : the candidate.
     step : number of the step that begins, from 1.
     weight : its share in percent.
     """
 
     type: ClassVar = DecisionType.ADVANCE
-    candidate: Release
     step: int
     weight: int
 
@@ -141,13 +137,12 @@ class Promote(_Explained):
 
     Attributes
     ----------
-    candidate : the new stable version. replaced : the one before it.
+    candidate : the new stable version.
     candidate_baselines : baselines of its probation; those of the version before when left empty.
     """
 
     type: ClassVar = DecisionType.PROMOTE
     candidate: Release
-    replaced: Release
     candidate_baselines: Baselines = field(default_factory=dict)
 
     @property
@@ -178,7 +173,6 @@ class Inconclusive(_Explained):
     """Take the candidate's traffic away without a verdict on it; keep it for another try."""
 
     type: ClassVar = DecisionType.INCONCLUSIVE
-    candidate: Release
 
 
 Decision = Rollback | Promote | Inconclusive | Advance | StartRollout | Retrain | Alert | Hold

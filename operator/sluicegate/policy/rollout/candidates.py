@@ -18,6 +18,7 @@ from sluicegate.api.versions import (
     VersionBase,
     VersionSource,
 )
+from sluicegate.policy.model.decision import Promote, Rollback
 from sluicegate.policy.rollout.phases import PhaseCause, next_phase
 
 FULL: Final = 100
@@ -67,11 +68,9 @@ def started(
     return Candidate.of(release, source, phase=phase, start_time=now, **more)
 
 
-def restored(
-    status: DataProductStatus, to: Release, reason: DecisionReason, message: str, *, now: int
-) -> Candidate | None:
+def restored(status: DataProductStatus, decision: Rollback, now: int) -> Candidate | None:
     """Return the candidate that restores an earlier version; None if status no longer has it."""
-    entry = next((one for one in status.history if one.release == to), None)
+    entry = next((one for one in status.history if one.release == decision.to), None)
     if entry is None:
         return None
     return Candidate(
@@ -79,8 +78,8 @@ def restored(
         phase=next_phase(None, PhaseCause.RESTORE),
         start_time=now,
         restoring=True,
-        decision_reason=str(reason),
-        decision_message=message,
+        decision_reason=str(decision.reason),
+        decision_message=decision.message,
     )
 
 
@@ -134,28 +133,32 @@ def awaiting_approval(candidate: Candidate) -> Candidate:
 
 
 def promoting(
-    candidate: Candidate, reason: DecisionReason | None, message: str, now: int, *, suspended: bool
-) -> Candidate:
-    """Return a candidate that is to take all traffic.
+    status: DataProductStatus, decision: Promote, now: int, *, suspended: bool
+) -> DataProductStatus:
+    """Return the status of a candidate that is to take all traffic; the baselines of its probation are fixed now.
 
-    Parameters
-    ----------
-    reason : why, where that isn't its evidence. suspended : spec.suspend is set, so a person asked.
+    `suspended`: spec.suspend is set, so a person asked for it.
     """
-    return candidate.replace(
-        phase=next_phase(candidate.phase, PhaseCause.PROMOTE),
+    assert status.candidate is not None
+    phase = next_phase(status.candidate.phase, PhaseCause.PROMOTE)
+    status = status.with_engine(candidate_baselines=dict(decision.candidate_baselines))
+    return status.with_candidate(
+        phase=phase,
         wait_start_time=now,
-        decision_reason="" if reason is None else str(reason),
-        decision_message=message,
+        decision_reason="" if decision.on_evidence else str(decision.reason),
+        decision_message=decision.message,
         hold=None,
         requested=suspended,
     )
 
 
-def turned_back(candidate: Candidate, reason: DecisionReason, message: str, now: int) -> Candidate:
-    """Return a candidate that gives its traffic back: first its weight goes to zero, then its pods."""
-    return candidate.replace(
-        phase=next_phase(candidate.phase, PhaseCause.TURN_BACK),
+def turned_back(
+    status: DataProductStatus, reason: DecisionReason, message: str, now: int
+) -> DataProductStatus:
+    """Return the status of a candidate that gives its traffic back: first its weight goes, then its pods."""
+    assert status.candidate is not None
+    return status.with_candidate(
+        phase=next_phase(status.candidate.phase, PhaseCause.TURN_BACK),
         wait_start_time=now,
         decision_reason=str(reason),
         decision_message=message,

@@ -7,14 +7,15 @@ from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_RETRAIN
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, SpecModel
-from sluicegate.api.versions import Candidate, CandidatePhase, Release, VersionSource
-from sluicegate.policy.model.decision import Alert, Hold, Proposal, Retrain, StartRollout
+from sluicegate.api.versions import Candidate, CandidatePhase, Release
+from sluicegate.policy.model.decision import Alert, Hold, Proposal, Retrain
 from sluicegate.policy.model.history import named
 from sluicegate.policy.model.observed import ManualRequest, Observed
 from sluicegate.policy.model.pending_requests import handled, pending
 from sluicegate.policy.model.spec_wish import Standing, spec_wish
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import pauses, preconditions
+from sluicegate.policy.rollout.new_versions import again, of_wanted
 from sluicegate.policy.rollout.rollbacks import roll_back_candidate, roll_back_stable
 
 
@@ -218,19 +219,11 @@ def _try_again(
     )
     if stable is None or release is None or release == stable.release:
         return _refuse(status, request, "there is no version to try")
-    again = candidate if candidate is not None and release == parked else None
-    decision = StartRollout(
-        reason=Reason.PROMOTE_REQUESTED,
-        message=f"{release.version} is tried again at {terms.steps[0]} % as requested by {request.annotation}",
-        candidate=release,
-        source=again.source if again else VersionSource.SPEC,
-        weight=terms.steps[0],
-        evaluation=again.evaluation if again else observed.wanted_evaluation,
-        stable_evaluation=again.stable_evaluation if again else {},
-        pairs=again.pairs if again else {},
-        trigger=again.trigger if again else "",
-        superseded=parked if again is None else None,
-    )
+    text = f"{release.version} is tried again at {terms.steps[0]} % as requested by {request.annotation}"
+    if candidate is not None and release == parked:
+        decision = again(terms, candidate, Reason.PROMOTE_REQUESTED, text)
+    else:
+        decision = of_wanted(terms, observed, release, text)
     return Proposal(decision, handled(status, request))
 
 
@@ -247,17 +240,11 @@ def _start_unmeasured(
 
     Where all is measured it begins anyway, so nothing is answered yet.
     """
-    wanted, candidate = observed.wanted, status.trial
+    wanted = observed.wanted
     if wanted is None or observed.problem is None or terms.ended or observed.withheld:
         return None
-    decision = StartRollout(
-        reason=Reason.PROMOTE_REQUESTED,
-        message=f"{wanted.version} is tried at {terms.steps[0]} % as requested by {request.annotation},"
-        f" though nothing can be measured ({observed.problem})",
-        candidate=wanted,
-        source=VersionSource.SPEC,
-        weight=terms.steps[0],
-        evaluation=observed.wanted_evaluation,
-        superseded=candidate.release if candidate else None,
+    text = (
+        f"{wanted.version} is tried at {terms.steps[0]} % as requested by {request.annotation}, though"
+        f" nothing can be measured ({observed.problem})"
     )
-    return Proposal(decision, status)
+    return Proposal(of_wanted(terms, observed, wanted, text), status)

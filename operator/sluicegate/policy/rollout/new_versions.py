@@ -5,7 +5,7 @@ from typing import Final
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import CandidatePhase, Release, VersionSource
+from sluicegate.api.versions import Candidate, CandidatePhase, Release, VersionSource
 from sluicegate.policy.model.decision import (
     Alert,
     Decision,
@@ -90,7 +90,6 @@ def _begin(
         source=VersionSource.SPEC,
         weight=terms.steps[0],
         evaluation=evaluation,
-        superseded=superseded,
         handles=wanted,
     )
 
@@ -132,17 +131,37 @@ def retry_due(
         return obstacle
     name, weight = candidate.release.version, terms.steps[0]
     times = "once" if candidate.retries == 1 else f"{candidate.retries} times"
+    text = (
+        f"{name} gets {weight} % of the traffic again, after a fault of the cluster ended its rollout"
+        f" {times}"
+    )
+    return again(terms, candidate, Reason.INFRASTRUCTURE, text)
+
+
+def again(terms: Terms, candidate: Candidate, reason: Reason, message: str) -> StartRollout:
+    """Return the start of the rollout of a candidate that is parked, with what is known of it."""
     return StartRollout(
-        reason=Reason.INFRASTRUCTURE,
-        message=f"{name} gets {weight} % of the traffic again, after a fault of the cluster ended its"
-        f" rollout {times}",
+        reason=reason,
+        message=message,
         candidate=candidate.release,
         source=candidate.source,
-        weight=weight,
+        weight=terms.steps[0],
         evaluation=candidate.evaluation,
         stable_evaluation=candidate.stable_evaluation,
         pairs=candidate.pairs,
         trigger=candidate.trigger,
+    )
+
+
+def of_wanted(terms: Terms, observed: Observed, wanted: Release, message: str) -> StartRollout:
+    """Return the start that a person requests of a version that the spec names."""
+    return StartRollout(
+        reason=Reason.PROMOTE_REQUESTED,
+        message=message,
+        candidate=wanted,
+        source=VersionSource.SPEC,
+        weight=terms.steps[0],
+        evaluation=observed.wanted_evaluation,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate, CandidatePhase, PastVersion, Version, VersionSource
+from sluicegate.api.versions import Candidate, CandidatePhase, PastVersion, VersionSource
 from sluicegate.policy.model.decision import NOT_ITS_DOING, Inconclusive, Promote, Rollback
 from sluicegate.policy.model.history import MOST_VERSIONS, newest_first
 from sluicegate.policy.model.observed import Failure
@@ -42,15 +42,15 @@ def completed(
     The decision is None for a first version, which nothing decided, and for an earlier version that
     wasn't restored: stable stays.
     """
-    candidate, stable = status.candidate, status.stable
+    candidate = status.candidate
     assert candidate is not None
-    if stable is None:
+    if status.stable is None:
         return accept_first(terms, status, candidate, now), None
     promoting = candidate.phase is CandidatePhase.PROMOTING
     if candidate.restoring and not promoting:
         history = without_return(status, candidate, now)
         return status.replace(candidate=None, history=history), None
-    decision = conclude(status, candidate, stable, attribution)
+    decision = conclude(status, candidate, attribution)
     after = ended(terms, status, decision, now)
     if promoting or isinstance(decision, Promote):
         return with_outcome(after, candidate, Outcome.PROMOTED, decision.reason), decision
@@ -60,7 +60,7 @@ def completed(
 
 
 def conclude(
-    status: DataProductStatus, candidate: Candidate, stable: Version, attribution: Failure | None
+    status: DataProductStatus, candidate: Candidate, attribution: Failure | None
 ) -> Promote | Rollback | Inconclusive:
     """What is recorded of a candidate that has, or has given back, all of the traffic.
 
@@ -69,16 +69,12 @@ def conclude(
     attribution : the cause if no pod of it is ready.
     """
     if candidate.phase is CandidatePhase.PROMOTING:
-        return _promoted(status, candidate, stable)
+        return _promoted(status, candidate)
     reason, message = Reason.read(candidate.decision_reason), candidate.decision_message
-    if (
-        reason is Reason.INFRASTRUCTURE
-        and attribution is not None
-        and attribution.reason is not reason
-    ):
+    if reason is Reason.INFRASTRUCTURE and attribution is not None and attribution.own:
         reason, message = attribution.reason, attribution.message
     if reason in NOT_ITS_DOING or reason is Reason.MAX_DURATION:
-        return Inconclusive(reason=reason, message=message, candidate=candidate.release)
+        return Inconclusive(reason=reason, message=message)
     return roll_back_candidate(status, reason, message)
 
 
@@ -106,9 +102,7 @@ def without_return(
     return newest_first(marked)
 
 
-def _promoted(
-    status: DataProductStatus, candidate: Candidate, stable: Version
-) -> Promote | Rollback:
+def _promoted(status: DataProductStatus, candidate: Candidate) -> Promote | Rollback:
     message = candidate.decision_message or f"{candidate.version} serves all traffic"
     if candidate.restoring:
         reason = Reason.read(candidate.decision_reason)
@@ -117,7 +111,6 @@ def _promoted(
         reason=Reason.read(candidate.decision_reason or Reason.CANARY_NOT_WORSE),
         message=message,
         candidate=candidate.release,
-        replaced=stable.release,
         candidate_baselines=status.engine.candidate_baselines,
     )
 

@@ -88,11 +88,11 @@ def begun(  # noqa: PLR0911 - one an outcome
                 step=decision.step, target=decision.weight, wait_start_time=now
             )
         case Promote():
-            return _promoting(terms, status, decision, now)
+            return promoting(status, decision, now, suspended=terms.suspend)
         case Rollback():
             return _rolling_back(status, decision, now, handled)
         case Inconclusive():
-            return _turned_back(status, decision.reason, decision.message, now)
+            return turned_back(status, decision.reason, decision.message, now)
         case _:
             assert_never(decision)
 
@@ -278,40 +278,22 @@ def _superseded(
 ) -> DataProductStatus:
     """The candidate gives its traffic back; a request that led to the decision isn't handled yet."""
     waiting = status.replace(last_handled=handled)
-    return _turned_back(waiting, Reason.SUPERSEDED, decision.message, now)
-
-
-def _promoting(
-    terms: Terms, status: DataProductStatus, decision: Promote, now: int
-) -> DataProductStatus:
-    """The candidate is to take all traffic; the baselines of its probation are fixed now."""
-    assert status.candidate is not None
-    reason = None if decision.on_evidence else decision.reason
-    candidate = promoting(status.candidate, reason, decision.message, now, suspended=terms.suspend)
-    status = status.with_engine(candidate_baselines=dict(decision.candidate_baselines))
-    return status.replace(candidate=candidate)
+    return turned_back(waiting, Reason.SUPERSEDED, decision.message, now)
 
 
 def _rolling_back(
     status: DataProductStatus, decision: Rollback, now: int, handled: LastHandled | None
 ) -> DataProductStatus:
     if _leaves_candidate(status, decision):
-        return _turned_back(status, decision.reason, decision.cause or decision.message, now)
+        return turned_back(status, decision.reason, decision.cause or decision.message, now)
     if _has_traffic(status.candidate):
         return _superseded(status, decision, now, handled)
-    back = restored(status, decision.to, decision.reason, decision.message, now=now)
+    back = restored(status, decision, now)
     return status if back is None else status.replace(candidate=back)
 
 
 def _leaves_candidate(status: DataProductStatus, decision: Rollback) -> bool:
     return status.candidate is not None and status.candidate.release == decision.leaving
-
-
-def _turned_back(
-    status: DataProductStatus, reason: Reason, message: str, now: int
-) -> DataProductStatus:
-    assert status.candidate is not None
-    return status.replace(candidate=turned_back(status.candidate, reason, message, now))
 
 
 def _promote(

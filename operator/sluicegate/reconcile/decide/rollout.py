@@ -6,6 +6,7 @@ rolls back: the decision gets the obstacles of a candidate (policy/rollout/setba
 is remembered when the traffic has followed.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from sluicegate.api.base import rfc3339
@@ -44,17 +45,14 @@ def progress_of(observation: Observation, status: DataProductStatus) -> RolloutP
     if candidate is None:
         return None
     frozen = observation.is_frozen(status)
-    found = RolloutProgress() if frozen else _move(observation, status, candidate)
     weight = target_weight(observation.product.spec, candidate)
     promoting = candidate.phase is CandidatePhase.PROMOTING
     pod = problem_of(of_revision(observation.pods, candidate.revision))
     split = observation.split
     followed = split is None or (_is_accepted(observation) and not split.mismatched)
     waits_since = max(candidate.wait_start_time or candidate.start_time, observation.term)
-    return RolloutProgress(
-        share=found.share,
-        completed=found.completed,
-        uncounted_seconds=found.uncounted_seconds,
+    return replace(
+        _WAITS if frozen else _move(observation, status, candidate),
         frozen=frozen,
         wants_share=candidate.weight < FULL if promoting else candidate.weight != weight,
         waited=attended_seconds(status, waits_since, now),

@@ -62,7 +62,7 @@ def test_evidence_that_alternates_at_a_bound_changes_the_name_at_most_every_ten_
 
 
 def test_a_decided_share_waits_for_its_pods_and_a_rollback_for_nothing():
-    ahead = Advance(reason=Reason.CANARY_NOT_WORSE, message="", candidate=V2, step=2, weight=50)
+    ahead = Advance(reason=Reason.CANARY_NOT_WORSE, message="", step=2, weight=50)
     found = hold_of(candidate(5), ahead, observed(), now=START)
     assert found is not None
     assert found.check is Reason.WAITING_FOR_PODS

@@ -10,7 +10,7 @@ from sluicegate.api.versions import CandidatePhase, PastVersion, VersionSource
 from sluicegate.policy.model.decision import Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import Failure
 from sluicegate.policy.rollout.outcome import conclude, outcome_of, without_return
-from tests.support.decisions.judged import START, V2, V3, candidate, serving, stable
+from tests.support.decisions.judged import START, V2, V3, candidate, serving
 
 LOOP = Failure(Reason.CANARY_NOT_READY, "crash loop")
 NODE = Failure(Reason.INFRASTRUCTURE, "a node is gone")
@@ -20,7 +20,7 @@ def ended(reason: Reason, attribution: Failure | None = None):
     left = candidate(5).replace(
         phase=CandidatePhase.ROLLING_BACK, decision_reason=str(reason), decision_message="as told"
     )
-    return conclude(serving(candidate=left), left, stable(), attribution)
+    return conclude(serving(candidate=left), left, attribution)
 
 
 @pytest.mark.parametrize(
@@ -61,15 +61,15 @@ def test_history_says_how_it_ended(reason, outcome):
 )
 def test_a_promotion_says_what_it_was_decided_by(decided, says):
     promoting = candidate(5, 100).replace(phase=CandidatePhase.PROMOTING, decision_message=decided)
-    found = conclude(serving(candidate=promoting), promoting, stable(), None)
+    found = conclude(serving(candidate=promoting), promoting, None)
     assert (found.message, found.reason) == (says, Reason.CANARY_NOT_WORSE)
 
 
 def test_a_candidate_with_all_traffic_is_promoted_and_an_earlier_version_is_a_rollback():
     promoting = candidate(5, 100).replace(phase=CandidatePhase.PROMOTING)
-    assert isinstance(conclude(serving(candidate=promoting), promoting, stable(), None), Promote)
+    assert isinstance(conclude(serving(candidate=promoting), promoting, None), Promote)
     back = promoting.replace(restoring=True, decision_reason=str(Reason.PROBATION_FAILED))
-    decision = conclude(serving(candidate=back), back, stable(), LOOP)
+    decision = conclude(serving(candidate=back), back, LOOP)
     assert isinstance(decision, Rollback)
     assert decision.to == back.release
 
