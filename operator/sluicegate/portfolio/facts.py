@@ -16,6 +16,7 @@ from sluicegate.conditions import find_condition
 from sluicegate.portfolio.shares import JourneyShares, shares_of
 from sluicegate.reviews.resource_hours import ResourceHours
 from sluicegate.views.needs import Need, needs_of, unreadable_need
+from sluicegate.views.product import team_of
 
 ProductKey = tuple[str, str]
 """Namespace and name."""
@@ -134,7 +135,7 @@ class ProductFacts:
     @property
     def team(self) -> str:
         """The owner without its kind: catalog of group:default/catalog."""
-        return self.owner.rpartition("/")[2].rpartition(":")[2]
+        return team_of(self.owner)
 
 
 def _state_since(status: DataProductStatus) -> int | None:

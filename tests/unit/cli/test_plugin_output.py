@@ -12,13 +12,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+import sluicegate.cli
 from sluicegate.api.product import DataProduct
-from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.get import DISPENSABLE, HEADER, row
 from sluicegate.cli.kubectl.status import lines
 from sluicegate.cli.printing.output import as_json, as_yaml
 from sluicegate.cli.printing.terminal import UNSAFE, clean, coloured, columns, table
 from sluicegate.cli.trials.explain import status_lines
+from sluicegate.views import product as facts
 from tests.support.samples.product_examples import example, full_status
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -156,7 +157,7 @@ def test_products_are_chosen_by_team_market_and_state():
 
 
 def test_the_schema_names_each_kind_of_document():
-    path = Path(facts.__file__).parents[1] / "schemas" / "output.json"
+    path = Path(sluicegate.cli.__file__).parent / "schemas" / "output.json"
     schema = json.loads(path.read_text(encoding="utf-8"))
     named = {one["$ref"].rpartition("/")[2] for one in schema["oneOf"]}
     assert named == {kind for kind, of in schema["$defs"].items() if "apiVersion" in of.get("properties", {})}  # fmt: skip

@@ -3,9 +3,10 @@
 from typing import Final
 
 from sluicegate.api.names import REQUEST_ABORT
-from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.action import Action, Request, require_candidate
 from sluicegate.errors import invalid
+from sluicegate.kube.resources import key_of
+from sluicegate.views import product as facts
 
 
 def identify(product: facts.Body) -> tuple[str, ...]:
@@ -15,7 +16,7 @@ def identify(product: facts.Body) -> tuple[str, ...]:
 
 def ask(product: facts.Body, version: str) -> Request:
     """The rollback of the candidate."""
-    identity, key = identify(product), facts.key(product)
+    identity, key = identify(product), key_of(product)
     if not identity:
         raise invalid(str(key), "has no candidate: there is nothing to abort")
     require_candidate(key, identity[0], version)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.result import report
 from sluicegate.cli.kubectl.session import Refused, add_product, opened, refusal
 from sluicegate.cli.kubectl.waiting import (
@@ -29,6 +28,7 @@ from sluicegate.cli.printing.terminal import clean, say
 from sluicegate.errors import SluicegateError, invalid
 from sluicegate.kube.errors import Conflict, Forbidden
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
+from sluicegate.views import product as facts
 
 if TYPE_CHECKING:
     import argparse

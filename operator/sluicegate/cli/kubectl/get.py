@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.session import Session, add_product, opened, refusals
 from sluicegate.cli.printing.output import add_output, objects, write, write_names
 from sluicegate.cli.printing.terminal import coloured, say, table, width_of
 from sluicegate.kube.errors import Gone, Transient
-from sluicegate.kube.resources import DATA_PRODUCTS
+from sluicegate.kube.resources import DATA_PRODUCTS, key_of
+from sluicegate.views import product as facts
 
 STATES: Final = ("Healthy", "Degrading", "Degraded", "Unknown")
 HEADER: Final = ("NAMESPACE", "NAME", "STATE", "SLO", "MODEL", "CANARY", "TEAM", "MARKETS", "AGE", "REASON")  # fmt: skip
@@ -152,7 +152,7 @@ def row(product: facts.Body, now: datetime, *, wide: bool = False) -> list[str]:
         summary.get("slo", ""),
         facts.part(product, "status", "stable").get("version", ""),
         summary.get("canary", ""),
-        str(spec.get("owner", "")).rpartition("/")[2],
+        facts.team_of(str(spec.get("owner", ""))),
         facts.join(spec.get("markets") or ()),
         facts.age(meta.get("creationTimestamp", ""), now),
     ]
@@ -169,7 +169,7 @@ def row(product: facts.Body, now: datetime, *, wide: bool = False) -> list[str]:
 
 def _follow(session: Session, args: argparse.Namespace, found: list[facts.Body]) -> None:
     """Print a row for each change of the products; a watch that ends begins again."""
-    shown = {facts.key(one): row(one, NEVER, wide=True) for one in found}
+    shown = {key_of(one): row(one, NEVER, wide=True) for one in found}
     key = session.key(args.product) if args.product else None
     while True:
         try:
@@ -177,7 +177,7 @@ def _follow(session: Session, args: argparse.Namespace, found: list[facts.Body])
                 DATA_PRODUCTS, namespace=key.namespace if key else session.namespace,
                 name=key.name if key else "", labels=args.selector,
             ):  # fmt: skip
-                cells, name = row(product, NEVER, wide=True), facts.key(product)
+                cells, name = row(product, NEVER, wide=True), key_of(product)
                 if kind == "DELETED":
                     shown.pop(name, None)
                 elif _wanted(product, args) and shown.get(name) != cells:

@@ -4,13 +4,12 @@ import argparse
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.session import Session, add_access, opened, refusals
 from sluicegate.cli.printing.output import add_output, document, write, write_names
 from sluicegate.cli.printing.terminal import clean, say
 from sluicegate.errors import invalid
 from sluicegate.kube.errors import Forbidden
-from sluicegate.kube.resources import DATA_PRODUCTS
+from sluicegate.kube.resources import DATA_PRODUCTS, key_of
 from sluicegate.portfolio.dependencies import Graph, graph_of
 from sluicegate.views.words import Tone, tone
 
@@ -46,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
                 raise invalid(name, f"is not among the {len(graph.nodes)} products: see `get -A`")
             graph = graph.near(name)
     if args.output == "name":
-        write_names([one for one in items if str(facts.key(one)) in graph.nodes])
+        write_names([one for one in items if str(key_of(one)) in graph.nodes])
         return 0
     if args.output in {"json", "yaml"}:
         write(_document(graph), args.output)

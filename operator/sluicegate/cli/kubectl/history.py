@@ -5,11 +5,11 @@ import sys
 from datetime import UTC, datetime
 from typing import Final
 
-from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.session import Session, add_product, opened
 from sluicegate.cli.printing.output import add_output, document, write
 from sluicegate.cli.printing.terminal import clean, coloured, say, table, width_of
 from sluicegate.kube.resources import Key
+from sluicegate.views import product as facts
 
 HEADER: Final = ("VERSION", "OUTCOME", "TRAFFIC", "SOURCE", "SINCE", "UNTIL", "REVISION", "REASON")
 WIDE: Final = ("IMAGE",)

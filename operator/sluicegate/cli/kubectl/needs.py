@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sluicegate.cli.kubectl import facts
 from sluicegate.kube.requests import create
 from sluicegate.kube.resources import SUBJECT_REVIEWS
 from sluicegate.portfolio.facts import read_facts
+from sluicegate.views import product as facts
 from sluicegate.views.needs import LABELS, NeedKind
 from sluicegate.views.numbers import age
 

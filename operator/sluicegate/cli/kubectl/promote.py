@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from sluicegate.api.names import REQUEST_PROMOTE
-from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.action import Action, Request, require_candidate
 from sluicegate.errors import invalid
+from sluicegate.kube.resources import key_of
+from sluicegate.views import product as facts
 
 AGAIN: Final = frozenset({"RolledBack", "Inconclusive"})
 """Outcomes of spec.model after which it may be tried again."""
@@ -31,7 +32,7 @@ def identify(product: facts.Body) -> tuple[str, ...]:
 def ask(product: facts.Body, version: str) -> Request:
     """The approval of the candidate."""
     identity = identify(product)
-    key, stable = facts.key(product), facts.part(product, "status", "stable").get("version", "none")
+    key, stable = key_of(product), facts.part(product, "status", "stable").get("version", "none")
     if not identity:
         text = f"has no candidate, and {stable} is stable: there is nothing to promote"
         raise invalid(str(key), text)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.waiting import FAILED, REACHED, TIMED_OUT
 from sluicegate.cli.printing.output import document, write, write_names
 from sluicegate.cli.printing.terminal import clean
+from sluicegate.kube.resources import key_of
+from sluicegate.views import product as facts
 
 if TYPE_CHECKING:
     from sluicegate.cli.kubectl.waiting import WaitResult
@@ -19,7 +20,7 @@ def report(
     product: dict[str, Any], outcome: WaitResult, *, action: str, request: str, output: str
 ) -> int:
     """Print the outcome of an action on a product, and return its exit code."""
-    key = facts.key(product)
+    key = key_of(product)
     code = TIMED_OUT if outcome.code is None else outcome.code
     if output == "name":
         write_names([product])

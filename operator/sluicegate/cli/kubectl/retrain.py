@@ -3,9 +3,10 @@
 from typing import Final
 
 from sluicegate.api.names import REQUEST_RETRAIN
-from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.action import Action, Request
 from sluicegate.errors import invalid
+from sluicegate.kube.resources import key_of
+from sluicegate.views import product as facts
 
 
 def ask(product: facts.Body, _: str) -> Request:
@@ -13,7 +14,7 @@ def ask(product: facts.Body, _: str) -> Request:
     identity = facts.stable_identity(product)
     if not identity:
         text = "has no stable version yet: a training needs one to start from"
-        raise invalid(str(facts.key(product)), text)
+        raise invalid(str(key_of(product)), text)
     training = facts.part(product, "status", "retraining")
     last = facts.part(training, "lastResult")
     details = [f"attempts in a row without a promotion: {training.get('unsuccessfulAttempts', 0)}"]

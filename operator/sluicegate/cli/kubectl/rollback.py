@@ -3,9 +3,10 @@
 from typing import Final
 
 from sluicegate.api.names import REQUEST_ROLLBACK
-from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.action import Action, Request
 from sluicegate.errors import invalid
+from sluicegate.kube.resources import key_of
+from sluicegate.views import product as facts
 
 
 def ask(product: facts.Body, version: str) -> Request:
@@ -20,7 +21,7 @@ def ask(product: facts.Body, version: str) -> Request:
     chosen = next((one for one in accepted if version in {"", one.get("version")}), None)
     if chosen is None:
         name = version or "an earlier version"
-        text = f"{name} is not in the history of {facts.key(product)}, which keeps: {known}"
+        text = f"{name} is not in the history of {key_of(product)}, which keeps: {known}"
         raise invalid("VERSION", text)
     degraded = ", ".join(map(str, chosen.get("degraded") or ())) or "none"
     details = [

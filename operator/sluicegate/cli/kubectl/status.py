@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Callable
 from typing import Final
 
-from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.session import Session, add_product, opened
 from sluicegate.cli.kubectl.waiting import (
     CODES,
@@ -17,7 +16,8 @@ from sluicegate.cli.kubectl.waiting import (
 from sluicegate.cli.printing.output import add_output, document, write, write_names
 from sluicegate.cli.printing.terminal import clean, say
 from sluicegate.errors import invalid
-from sluicegate.kube.resources import Key
+from sluicegate.kube.resources import Key, key_of
+from sluicegate.views import product as facts
 
 SHOWN: Final = frozenset(
     {("Stalled", "True"), ("Ready", "False"), ("OperatorOverlap", "True"), ("ReviewDue", "True")}
@@ -159,7 +159,7 @@ def _print(product: facts.Body, outcome: WaitResult, output: str) -> None:
         if outcome.message:
             print(clean(outcome.message))
         return
-    key, trial = facts.key(product), facts.candidate(product)
+    key, trial = key_of(product), facts.candidate(product)
     answer = document(
         "ProductStatus", namespace=key.namespace, name=key.name, state=facts.state_of(product),
         stable=facts.part(product, "status", "stable").get("version", ""),
@@ -174,7 +174,7 @@ def _print(product: facts.Body, outcome: WaitResult, output: str) -> None:
 
 def lines(product: facts.Body) -> list[str]:
     """State, versions, service levels, and what a person must do, a line each."""
-    status, key, trial = facts.part(product, "status"), facts.key(product), facts.candidate(product)
+    status, key, trial = facts.part(product, "status"), key_of(product), facts.candidate(product)
     stable = facts.part(status, "stable").get("version", "none")
     found = [f"{key}: {facts.state_of(product)}, stable {stable}"]
     if trial:

@@ -6,13 +6,13 @@ The spec usually belongs to Git, so the change is shown, and made only with --li
 import argparse
 from typing import Final
 
-from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.result import report
 from sluicegate.cli.kubectl.session import add_product, opened, refusals
 from sluicegate.cli.kubectl.waiting import CODES, REACHED, WaitResult, seconds_of, wait
 from sluicegate.cli.printing.output import add_output
 from sluicegate.cli.printing.terminal import clean, say
 from sluicegate.kube.resources import DATA_PRODUCTS
+from sluicegate.views import product as facts
 
 GIT_OPS: Final = {
     "kustomize.toolkit.fluxcd.io/name": "the Flux Kustomization",

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sluicegate.api.names import LABEL_PRODUCT, LABEL_REVISION
-from sluicegate.cli.kubectl import facts
 from sluicegate.cli.kubectl.session import Session, add_product, opened
 from sluicegate.cli.printing.output import Document, add_output, document, write, write_names
 from sluicegate.cli.printing.terminal import clean
@@ -23,6 +22,7 @@ from sluicegate.kube.resources import (
     Key,
     Resource,
 )
+from sluicegate.views import product as facts
 
 KINDS: Final = (
     DEPLOYMENTS, PODS, SERVICES, HTTP_ROUTES, HORIZONTAL_POD_AUTOSCALERS, POD_DISRUPTION_BUDGETS,

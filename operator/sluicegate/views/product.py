@@ -1,11 +1,10 @@
-"""What people ask of a product, read from the object as the API server sends it. Pure."""
+"""What people ask of a product, read from the object as the API server sends it; the standard library alone."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from sluicegate.kube.resources import Key
 from sluicegate.views import numbers
 
 if TYPE_CHECKING:
@@ -17,11 +16,6 @@ ENDED: Final = frozenset(
     {"RolledBack", "Inconclusive", "Superseded", "Failed", "Rejected", "Replaced"}
 )
 """Outcomes with which a version did not become stable, or does not remain it."""
-
-
-def key(product: Body) -> Key:
-    """Namespace and name."""
-    return Key(product["metadata"].get("namespace", ""), product["metadata"]["name"])
 
 
 def part(body: Mapping[str, Any], *path: str) -> Body:
@@ -98,17 +92,22 @@ def parse_time(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+def team_of(owner: str) -> str:
+    """The owner without its kind and namespace: pricing of group:default/pricing and of group:pricing."""
+    return owner.rpartition("/")[2].rpartition(":")[2]
+
+
 def matches(product: Body, *, team: str = "", market: str = "", state: str = "") -> bool:
     """Whether a product is of this team, sold in this market, and in this state; empty for any.
 
-    A team is the owner as written (`group:default/pricing`), its last part, or the user name of a
+    A team is the owner as written (`group:default/pricing`), its name, or the user name of a
     member.
     """
     spec = part(product, "spec")
     if team:
         owner = str(spec.get("owner", ""))
         members = {str(one.get("username")) for one in entries(spec, "team", "members")}
-        if team not in {owner, owner.rpartition("/")[2], *members}:
+        if team not in {owner, team_of(owner), *members}:
             return False
     if market and market.upper() not in (spec.get("markets") or ()):
         return False

@@ -1,0 +1,27 @@
+"""What the plugin and the page read of a product is the same, from an object and from its types."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.api.product import DataProduct
+from sluicegate.portfolio.facts import facts_of
+from sluicegate.views.product import matches, state_of, team_of
+from tests.support.samples.product_examples import changed
+
+
+@pytest.mark.parametrize(
+    ("owner", "team"),
+    [("group:default/pricing", "pricing"), ("group:pricing", "pricing"), ("pricing", "pricing")],
+)
+def test_a_team_is_the_owner_without_its_kind_and_namespace(owner, team):
+    document = changed({"spec.owner": owner})
+    assert team_of(owner) == team == facts_of(DataProduct.parse(document)).team
+    assert matches(document, team=team)
+    assert matches(document, team=owner)
+    assert not matches(document, team="group")
+
+
+def test_a_product_without_status_is_unknown_to_the_plugin_and_the_page():
+    document = changed({}) | {"status": {}}
+    assert state_of(document) == facts_of(DataProduct.parse(document)).state == "Unknown"
