@@ -39,9 +39,9 @@ from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import Conflict, Transient
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
 from sluicegate.reviews.journal import DAY_SECONDS, LATE_DAYS, PERIOD_OVER
-from sluicegate.reviews.keeper import seal
+from sluicegate.reviews.ledger_writer import seal
 from sluicegate.reviews.periods import period_at
-from sluicegate.reviews.rounds import READS_PER_SECOND, ROUND_SECONDS, SIGNED_SECONDS, Reviews
+from sluicegate.reviews.schedule import READS_PER_SECOND, ROUND_SECONDS, SIGNED_SECONDS, Reviews
 from sluicegate.reviews.store import ReviewStore, review_key
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ async def measure(plane: ControlPlane, url: str, count: int) -> dict[str, Any]:
         reviews = watching(store, gate)
         gate.now = began - RESTART_HOURS * 3600  # all that is over is in the ledgers
         for one in subjects:
-            reviews.know(one.key, one)
+            reviews.update_subject(one.key, one)
         report("restart", await passed(reviews, reader, gate, hours=RESTART_HOURS))
         report("day", await passed(reviews, reader, gate, hours=24))
         report("memoryMiB", most_memory())
@@ -140,9 +140,9 @@ def watching(store: ReviewStore, gate: Counting) -> Reviews:
         store,
         wall=lambda: gate.now,
         exists=lambda *_: True,
-        tell=lambda *_: None,
+        emit=lambda *_: None,
         misconfigured=lambda _, text: sys.exit(text),
-        wake=lambda _: None,
+        requeue=lambda _: None,
     )
 
 
@@ -185,7 +185,7 @@ async def passed(
     gate.hours.clear()
     begin, wall, cpu = gate.now, time.monotonic(), time.process_time()
     while gate.now < begin + hours * 3600:
-        await reviews.round(reader)
+        await reviews.run_once(reader)
         gate.now += ROUND_SECONDS
     spent = time.process_time() - cpu
     return {
@@ -218,7 +218,7 @@ async def wait_for_signatures(
     async def look() -> dict[str, Any]:
         gate.hours.clear()
         cpu, begin = time.process_time(), gate.now
-        await reviews.round(reader)
+        await reviews.run_once(reader)
         spent, gate.now = time.process_time() - cpu, begin + every
         writes = sum(gate.hours.values())
         return {"cpuSeconds": spent, "shareOfACore": spent / every, "writes": writes}

@@ -1,7 +1,7 @@
-"""The `sluicegate` command: the operator itself, and the tools around it.
+"""The `sluicegate` command: the operator, and the tools around it.
 
-Each sub-command is imported when it is asked for, so that `plan` needs no Kubernetes client
-and the operator no simulator.
+Each sub-command is imported only when it is run, so that `plan` needs no Kubernetes client and the
+operator no simulator.
 """
 
 import argparse
@@ -59,7 +59,7 @@ ROOMS: Final = {
         "run": "run the operator",
     },
 }
-"""Summary of each command, by the package below `sluicegate.cli` that has its module."""
+"""Summaries of commands, by the package below `sluicegate.cli` that has their modules."""
 COMMANDS: Final = {name: text for room in ROOMS.values() for name, text in room.items()}
 EXIT_FAILED: Final = 1
 EXIT_WRONG_INPUT: Final = 2
@@ -69,48 +69,48 @@ PLUGIN: Final = "kubectl-sluicegate"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one sub-command. 0: done; 1: failed; 2: the input is wrong; 3: timed out, where one waits."""
+    """Run one sub-command; return 0 for success, 1 for a failure, 2 for wrong input, 3 for a timeout."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     program = program_name(sys.argv[0])
-    asked = next((word for word in arguments if word in COMMANDS), None)
-    parser = _parser(asked, program)
+    command = next((word for word in arguments if word in COMMANDS), None)
+    parser = _parser(command, program)
     args = parser.parse_args(arguments)
     try:
         done = int(args.run(args))
         sys.stdout.flush()
-    except BrokenPipeError:  # who reads has seen enough, head say
+    except BrokenPipeError:  # the reader of the pipe has ended, for example head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except InvalidInput as error:
-        print(f"{program} {asked}: {error}", file=sys.stderr)
+        print(f"{program} {command}: {error}", file=sys.stderr)
         return EXIT_WRONG_INPUT
     except SluicegateError as error:
-        print(f"{program} {asked}: {error}", file=sys.stderr)
+        print(f"{program} {command}: {error}", file=sys.stderr)
         return EXIT_FAILED
     return done
 
 
 def complete() -> int:
-    """Answer kubectl, which asks for the completions of its plugin."""
+    """Answer kubectl's request for completions of its plugin."""
     from sluicegate.cli.kubectl.completion import complete as answer
 
     def parser_of(command: str) -> argparse.ArgumentParser:
-        found = argparse.ArgumentParser(prog=command)
-        importlib.import_module(module_of(command)).configure(found)
-        return found
+        parser = argparse.ArgumentParser(prog=command)
+        importlib.import_module(module_of(command)).configure(parser)
+        return parser
 
     return answer(sys.argv[1:], COMMANDS, parser_of)
 
 
 def program_name(path: str) -> str:
-    """What a person types: `kubectl sluicegate` where kubectl runs it as a plugin."""
+    """Return the name of the program as typed: `kubectl sluicegate` if kubectl runs it as a plugin."""
     name = os.path.basename(path).removesuffix(".exe")  # noqa: PTH119 - pathlib isn't loaded here
     return "kubectl sluicegate" if name == PLUGIN else "sluicegate"
 
 
-def _parser(asked: str | None, program: str = "sluicegate") -> argparse.ArgumentParser:
+def _parser(selected: str | None, program: str = "sluicegate") -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program,
         description="Runs a company's AI models as products on Kubernetes.",
@@ -120,7 +120,7 @@ def _parser(asked: str | None, program: str = "sluicegate") -> argparse.Argument
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary}.".capitalize())
-        if name == asked:
+        if name == selected:
             module = importlib.import_module(module_of(name))
             module.configure(command)
             command.set_defaults(run=module.run, command=name)

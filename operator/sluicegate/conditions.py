@@ -1,9 +1,9 @@
-"""The algebra of conditions, and which difference between two statuses is worth a write.
+"""Updates of conditions, and the decision which changes of status are written.
 
-Pure: the moment is an argument. A condition's lastTransitionTime moves only when its status
-flips; Reconciling and Stalled are there only while True, because kstatus (and so Flux, Helm and
-`kubectl wait`) reads their mere presence, and so are ReviewDue and OperatorOverlap, which few products ever have;
-all others are always there.
+The functions are pure: the time is an argument. A condition's lastTransitionTime changes only with
+its status. Reconciling and Stalled exist only while True, because kstatus (and so Flux, Helm and
+`kubectl wait`) reads their presence; ReviewDue and OperatorOverlap, which few products have,
+likewise. All others always exist.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -29,14 +29,14 @@ ABNORMAL: Final = frozenset(
         ConditionType.REVIEW_DUE,
     }
 )
-"""There only while True."""
+"""Conditions that exist only while True."""
 
 _ORDER: Final = {str(kind): place for place, kind in enumerate(ConditionType)}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is to be said of one condition now; `reason` is a member of ConditionReason or DecisionReason."""
+    """Value of one condition; `reason` is a member of ConditionReason or DecisionReason."""
 
     type: ConditionType
     status: Truth
@@ -45,12 +45,12 @@ class Finding:
 
 
 def find_condition(conditions: Conditions, kind: ConditionType) -> Condition | None:
-    """The condition of this type; None when it isn't there."""
+    """Return the condition of this type; None if there is none."""
     return next((condition for condition in conditions if condition.type == kind), None)
 
 
 def is_true(conditions: Conditions, kind: ConditionType) -> bool:
-    """Whether this condition is there and True."""
+    """Return whether this condition exists and is True."""
     condition = find_condition(conditions, kind)
     return condition is not None and condition.status == "True"
 
@@ -58,16 +58,16 @@ def is_true(conditions: Conditions, kind: ConditionType) -> bool:
 def _condition(
     before: Condition | None, finding: Finding, *, generation: int, now: int
 ) -> Condition | None:
-    """What is found as a condition, `before` itself where that says it; None for one to remove."""
+    """Return the condition for a finding, `before` itself if it is equal; None to remove it."""
     if finding.type in ABNORMAL and finding.status != "True":
         return None
     reason, message = str(finding.reason), finding.message[:4096]
     since = now
     if before is not None and before.status == finding.status:
         since = before.last_transition_time
-        known = (before.reason, before.message, before.observed_generation)
-        if known == (reason, message, generation):
-            return before  # most say in each look what they said before
+        current = (before.reason, before.message, before.observed_generation)
+        if current == (reason, message, generation):
+            return before  # most conditions don't change in a pass
     return Condition(
         type=str(finding.type),
         status=finding.status,
@@ -81,19 +81,19 @@ def _condition(
 def report_conditions(
     before: Conditions, findings: Iterable[Finding], *, generation: int, now: int
 ) -> Conditions:
-    """All known conditions after one reconcile.
+    """Return all conditions after one reconcile.
 
-    What nothing was found about keeps its status; what was never observed is Unknown; an
-    abnormal one that isn't confirmed is removed; conditions of other writers stay as they are.
+    A condition without a finding keeps its status, or is Unknown if it is new; an abnormal one
+    without a finding is removed; conditions of other writers are unchanged.
     """
-    found = {finding.type: finding for finding in findings}
-    known = {condition.type: condition for condition in before}
+    by_type = {finding.type: finding for finding in findings}
+    conditions = {condition.type: condition for condition in before}
     for kind in ConditionType:
-        was = known.pop(kind, None)
-        finding = found.get(kind) or _unfound(was, kind)
+        was = conditions.pop(kind, None)
+        finding = by_type.get(kind) or _unfound(was, kind)
         if (after := _condition(was, finding, generation=generation, now=now)) is not None:
-            known[kind] = after
-    return _sorted(known.values())
+            conditions[kind] = after
+    return _sorted(conditions.values())
 
 
 def _unfound(condition: Condition | None, kind: ConditionType) -> Finding:
@@ -108,13 +108,13 @@ def _sorted(conditions: Iterable[Condition]) -> Conditions:
 
 # ---- what is worth a write ---------------------------------------------------------------
 def _values(kind: type[StatusModel], *, but: Collection[str]) -> Callable[[StatusModel], Any]:
-    """How to read the values of all fields of a model but some, as a tuple."""
+    """Return a function that reads all fields of a model but some, as a tuple."""
     return attrgetter(*(name for name in kind.model_fields if name not in but))
 
 
 _WORDING: Final = {"message": ""}
 _NAMED: Final = frozenset({ConditionReason.APPLY_REFUSED, ConditionReason.NAME_CONFLICT})
-"""Reasons whose message holds no numbers: another one is another cause."""
+"""Reasons whose message contains no numbers: another message is another cause."""
 _SPOKEN_OF: Final = frozenset(
     {
         ConditionType.READY,
@@ -123,7 +123,7 @@ _SPOKEN_OF: Final = frozenset(
         ConditionType.ROLLOUT_PROGRESSING,
     }
 )
-"""Conditions to whose message the words of pods are added, once they are known."""
+"""Conditions to whose message details about pods may be added."""
 _NUMBERS_OF_SLO: Final = {
     "message": "", "ratio": None, "bad": None, "total": None, "objective": None,
     "budget_remaining": None, "baseline_ratio": None, "drop": None, "interval": (),
@@ -136,20 +136,22 @@ _NUMBERS_OF_CANDIDATE: Final = {"evidence": (), "expected_seconds": None}
 _NUMBERS_OF_TRAFFIC: Final = {"observed_share": None, "requests": None}
 
 
-def same_meaning(one: DataProductStatus, other: DataProductStatus) -> bool:
-    """Whether two statuses differ in numbers and wording only.
+def same_meaning(before: DataProductStatus, after: DataProductStatus) -> bool:
+    """Return whether two statuses differ only in numbers and wording.
 
     Numbers are those of SLOs, evidence and traffic; wording is that of conditions, decision and
-    diagnosis, whose messages hold numbers. States, reasons, memory and times of transitions
-    all count, and so does it if a message goes on where the one before ended.
+    diagnosis, whose messages contain numbers. A difference in states, reasons, the engine's state,
+    or times of transitions counts, and so does an addition to a message.
     """
-    if any(_says_more(condition, other.conditions) for condition in one.conditions):
+    if any(_says_more(condition, after.conditions) for condition in before.conditions):
         return False
-    moved = {name for name in type(one).model_fields if getattr(one, name) != getattr(other, name)}
-    moved -= {name for name in moved & _MEANING.keys() if _mean_the_same(name, one, other)}
-    first, second = _bare(one, moved), _bare(other, moved)
+    moved = {
+        name for name in type(before).model_fields if getattr(before, name) != getattr(after, name)
+    }
+    moved -= {name for name in moved & _MEANING.keys() if _mean_the_same(name, before, after)}
+    first, second = _bare(before, moved), _bare(after, moved)
     differ = {name for name in moved if getattr(first, name) != getattr(second, name)}
-    # What differs may still be written alike: a field that is empty, and one that is left out.
+    # Different values may have the same JSON: an empty field, and a missing one.
     return not differ or first.to_dict(differ) == second.to_dict(differ)
 
 
@@ -168,13 +170,13 @@ def with_fresh_numbers(
     refresh_seconds: float,
     same: bool | None = None,
 ) -> DataProductStatus:
-    """The status to report: `after`, or `before` when only numbers moved and aren't due yet.
+    """Return the status to report: `after`, or `before` if only numbers changed and aren't due yet.
 
     Parameters
     ----------
-    refresh_seconds : how old the reported numbers may get; 0 lets them wait for the next
-        decision or change of state.
-    same : what `same_meaning` says of the two, where it was asked already.
+    refresh_seconds : greatest age of the reported numbers; with 0 they wait for the next decision or
+        change of state.
+    same : result of `same_meaning`, if it was computed already.
     """
     same = same_meaning(before, after) if same is None else same
     if same and not _is_due(before, now, refresh_seconds):
@@ -190,9 +192,9 @@ def _is_due(before: DataProductStatus, now: int, refresh_seconds: float) -> bool
     return before.last_refresh_time is None or now - before.last_refresh_time >= refresh_seconds
 
 
-def _mean_the_same(name: str, one: DataProductStatus, other: DataProductStatus) -> bool:
-    """Whether each item of a list means what it meant: compared without a copy of any."""
-    before, after, meaning = getattr(one, name), getattr(other, name), _MEANING[name]
+def _mean_the_same(name: str, first: DataProductStatus, second: DataProductStatus) -> bool:
+    """Return whether all items of a list have the same meaning, compared without copies."""
+    before, after, meaning = getattr(first, name), getattr(second, name), _MEANING[name]
     return len(before) == len(after) and all(
         was is now or meaning(was) == meaning(now) for was, now in zip(before, after, strict=True)
     )
@@ -204,13 +206,13 @@ def _meaning_of_condition(condition: Condition) -> tuple[object, ...]:
 
 
 def _meaning_of_slo(slo: SloStatus) -> tuple[object, ...]:
-    """Which markets are bad is news; which others come next to them isn't."""
+    """Return the parts of an SLO whose change counts: which markets are bad does, the others don't."""
     bad = sorted(_MARKET(one) for one in slo.markets if one.state is SloState.MISSED)
     return (*_SLO(slo), bad)
 
 
 def _bare(status: DataProductStatus, names: Iterable[str]) -> DataProductStatus:
-    """The status with these parts without numbers and wording."""
+    """Return the status with these parts without numbers and wording."""
     parts = {name: _BARE[name](getattr(status, name)) for name in names if name in _BARE}
     return status.replace(**parts)
 
@@ -223,14 +225,14 @@ def _bare_conditions(conditions: Conditions) -> Conditions:
     return tuple(one if one.reason in _NAMED else one.replace(**_WORDING) for one in conditions)
 
 
-def _bare_diagnosis(told: Diagnosis | None) -> Diagnosis | None:
-    return told and told.replace(
-        message="", diagnosis_time=0, evidence=_each(told.evidence, _WORDING)
+def _bare_diagnosis(diagnosis: Diagnosis | None) -> Diagnosis | None:
+    return diagnosis and diagnosis.replace(
+        message="", diagnosis_time=0, evidence=_each(diagnosis.evidence, _WORDING)
     )
 
 
 def _bare_candidate(candidate: Candidate | None) -> Candidate | None:
-    """Which check holds it, and which request waits for it, is news; the numbers aren't."""
+    """Return the candidate without numbers; the check that holds it, and the waiting request, remain."""
     if candidate is None:
         return None
     hold = candidate.hold and candidate.hold.replace(**_WORDING)
@@ -238,14 +240,14 @@ def _bare_candidate(candidate: Candidate | None) -> Candidate | None:
 
 
 def _bare_slo(slo: SloStatus) -> SloStatus:
-    """Which markets are bad is news; which others come next to them isn't."""
+    """Return the SLO without numbers; its bad markets remain."""
     bad = _each((one for one in slo.markets if one.state is SloState.MISSED), _NUMBERS_OF_MARKET)
     markets = tuple(sorted(bad, key=lambda one: one.market))
     return slo.replace(**_NUMBERS_OF_SLO, markets=markets)
 
 
 def _nothing(_: object) -> None:
-    """Of a part that means nothing."""
+    """Return None, for a part without meaning."""
 
 
 def _each(parts: Iterable[AModel], blank: Mapping[str, Any]) -> tuple[AModel, ...]:
@@ -266,4 +268,4 @@ _BARE: Final[Mapping[str, Callable[[Any], Any]]] = {
     "decision": _without({"message": "", "decision_time": 0}),
     "diagnosis": _bare_diagnosis,
 }
-"""What is left of the parts of a status without numbers and wording, by field."""
+"""Functions that remove numbers and wording from the parts of a status, by field."""

@@ -1,4 +1,4 @@
-"""The errors that this project raises on purpose, and the form of a reported mistake."""
+"""Base classes of this project's errors, and the form of a reported mistake."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing_extensions import override
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake: where it is (`spec.slos[1].objective`) and what to do about it."""
+    """One mistake: its field (`spec.slos[1].objective`) and the way out."""
 
     path: str
     message: str
@@ -19,11 +19,11 @@ class Problem:
 
 
 class SluicegateError(Exception):
-    """Root of the family; raised as such where nobody but the person at the command handles it."""
+    """Base class of all errors; raised itself where only the person at the command handles it."""
 
 
 class MissingExtra(SluicegateError):  # noqa: N818 - says what is the case
-    """An extra that is needed isn't installed; the message names it."""
+    """A required extra isn't installed; the message names it."""
 
 
 class InvalidInput(SluicegateError):  # noqa: N818 - the input is invalid; nothing failed
@@ -35,5 +35,5 @@ class InvalidInput(SluicegateError):  # noqa: N818 - the input is invalid; nothi
 
 
 def invalid(path: str, message: str) -> InvalidInput:
-    """The error of one mistake."""
+    """Return the error for one mistake."""
     return InvalidInput([Problem(path, message)])

@@ -1,7 +1,7 @@
-"""Kopf watches; nothing is decided here.
+"""Kopf's watches; they only enqueue, and decide nothing.
 
-Only `on.event` handlers: they write nothing to the objects (no finalizer, no annotation, no
-progress), so a second replica can watch too, and products can be deleted without the operator.
+There are only `on.event` handlers: they write nothing to the objects (no finalizer, no annotation,
+no progress), so a second replica can watch too, and products can be deleted without the operator.
 """
 
 import asyncio
@@ -25,34 +25,34 @@ from sluicegate.settings import Settings
 
 LONGEST_BACKOFF = 10.0
 LOGIN_SECONDS = 5.0
-"""Between logins: Kopf asks for one after each 401 and tries again at once."""
+"""Least seconds between logins: Kopf requests one after each 401 and retries at once."""
 
 
 class EndlessBackoff:
     """Seconds between retries, without a limit: Kopf's default ends the process after a minute."""
 
     def __iter__(self) -> Iterator[float]:
-        """Grow to the longest pause, with jitter, so that replicas don't come back together."""
+        """Yield pauses that grow to the longest, with jitter, so that replicas don't retry at the same time."""
         for attempt in itertools.count():
             yield min(LONGEST_BACKOFF, 2.0 ** min(attempt, 8)) * (0.5 + random.random() / 2)
 
 
-class Pace:
-    """Lets pass at once who comes seldom, and holds back who comes again too soon."""
+class LoginRateLimit:
+    """Rate limit of logins: the first one passes at once, an early repeat is delayed."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._passed_at = float("-inf")
 
     async def wait(self) -> None:
-        """Return when the last one passed long enough ago."""
+        """Wait until the last login is long enough ago."""
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(max(0.0, self._passed_at + self._seconds - clock()))
         self._passed_at = clock()
 
 
-class NothingStored(kopf.DiffBaseStorage):
-    """Remembers nothing on objects and compares nothing, which spares a deep copy per event."""
+class NoStorage(kopf.DiffBaseStorage):
+    """Storage that stores nothing on objects and compares nothing, to save a deep copy for each event."""
 
     @override
     def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
@@ -69,11 +69,11 @@ class NothingStored(kopf.DiffBaseStorage):
         """Store nothing."""
 
 
-class NothingRemembered:
-    """Remembers nothing of objects: 5 KiB for each product and its children, without use.
+class NoMemories:
+    """Memories that store nothing of objects, to save 5 KiB for each product and its children.
 
-    Kopf keeps what daemons, timers and errors of handlers left behind, and there are none: an
-    `on.event` handler that fails is logged. `spawn_tasks` takes other memories, but Kopf exports
+    Kopf stores the state of daemons, timers and failed handlers, and there are none: an `on.event`
+    handler that fails is logged. `spawn_tasks` takes other memories, but Kopf exports
     neither their class nor a setting: docs/adr/0007-runtime.md has the reason, and what Kopf lacks.
     """
 
@@ -82,24 +82,24 @@ class NothingRemembered:
         (kind,) = (one for one in kinds if one is not NoneType)
         self._memories: Any = kind()
 
-    async def recall(self, raw_body: Any, **known: Any) -> Any:
-        """Return an empty memory, and don't keep it."""
-        return await self._memories.recall(raw_body, **{**known, "ephemeral": True})
+    async def recall(self, raw_body: Any, **arguments: Any) -> Any:
+        """Return an empty memory, which isn't stored."""
+        return await self._memories.recall(raw_body, **{**arguments, "ephemeral": True})
 
     def __getattr__(self, name: str) -> Any:
-        """What else Kopf asks of memories, of which there are none."""
+        """Return another attribute that Kopf reads of memories."""
         return getattr(self._memories, name)
 
 
-NOBODY: Any = "sluicegate"
-"""Kopf wants to know who we are among its peers, and there are none (`peering.standalone`)."""
+UNUSED_IDENTITY: Any = "sluicegate"
+"""Identity for Kopf's peering, which isn't used (`peering.standalone`)."""
 
 
-class EveryTask(Collection[asyncio.Task[Any]]):
-    """Every task of the event loop, those that are made later too.
+class AllTasks(Collection[asyncio.Task[Any]]):
+    """All tasks of the event loop, including later ones.
 
-    When it ends, Kopf cancels all tasks that it isn't asked to ignore, also those that the operator
-    made meanwhile; its own have ended by then.
+    When Kopf ends, it cancels all tasks except ignored ones, including tasks that the operator
+    started meanwhile; Kopf's own have ended by then.
     """
 
     @override
@@ -109,12 +109,12 @@ class EveryTask(Collection[asyncio.Task[Any]]):
 
     @override
     def __iter__(self) -> Iterator[asyncio.Task[Any]]:
-        """Iterate over those that there are now."""
+        """Iterate over the current tasks."""
         return iter(asyncio.all_tasks())
 
     @override
     def __len__(self) -> int:
-        """Count those that there are now."""
+        """Return the number of current tasks."""
         return len(asyncio.all_tasks())
 
 
@@ -129,16 +129,16 @@ def run(settings: Settings, program: Program) -> None:
 
 
 async def watch(operator: Operator, kinds: Collection[Resource]) -> None:
-    """Watch these kinds with Kopf until it fails for good or this is cancelled."""
+    """Watch these kinds with Kopf until it fails permanently or is cancelled."""
     watched = [cache.watched for cache in operator.caches if cache.watched.resource in kinds]
     namespaces = operator.settings.watch_namespaces
     stop_flag = asyncio.Event()
-    memories: Any = NothingRemembered()
+    memories: Any = NoMemories()
     tasks = await kopf.spawn_tasks(
         registry=build_registry(operator, watched),
         settings=build_settings(watched),
-        # Else Kopf asks for our user's name, which a container's user needn't have.
-        identity=NOBODY,
+        # Otherwise Kopf reads the user's name, which a container's user may not have.
+        identity=UNUSED_IDENTITY,
         memories=memories,
         clusterwide=not namespaces,
         namespaces=namespaces,
@@ -146,14 +146,14 @@ async def watch(operator: Operator, kinds: Collection[Resource]) -> None:
     )
     operator.install_signal_handlers()
     operator.watches.begun(one.resource for one in watched)
-    await kopf.run_tasks(tasks, ignored=EveryTask())
+    await kopf.run_tasks(tasks, ignored=AllTasks())
 
 
 def build_registry(operator: Operator, watched: Iterable[Watched]) -> kopf.OperatorRegistry:
-    """Return the handlers: one that takes events in, for each kind, and the login."""
+    """Return the handlers: one for the events of each kind, and the login."""
     registry = kopf.OperatorRegistry()
 
-    pace = Pace(LOGIN_SECONDS)
+    pace = LoginRateLimit(LOGIN_SECONDS)
 
     async def log_in(**_: Any) -> kopf.AiohttpSession:
         await pace.wait()
@@ -162,13 +162,13 @@ def build_registry(operator: Operator, watched: Iterable[Watched]) -> kopf.Opera
         return kopf.AiohttpSession(server=configuration.host, aiohttp_session=session)
 
     kopf.on.login(registry=registry, id="log-in", backoff=LOGIN_SECONDS)(log_in)
-    for one in watched:
-        register(registry, operator, one.resource)
+    for kind in watched:
+        register(registry, operator, kind.resource)
     return registry
 
 
 def register(registry: kopf.OperatorRegistry, operator: Operator, resource: Resource) -> None:
-    """Let the events of one kind be taken in."""
+    """Register the handler of one kind's events."""
 
     async def take_in(event: Mapping[str, Any], **_: Any) -> None:
         operator.take_in(resource, event)
@@ -179,34 +179,38 @@ def register(registry: kopf.OperatorRegistry, operator: Operator, resource: Reso
 
 
 def build_settings(watched: Iterable[Watched]) -> kopf.OperatorSettings:
-    """Return Kopf's settings; reasons stand beside those that aren't plain limits."""
+    """Return Kopf's settings; comments give the reasons."""
     settings = kopf.OperatorSettings()
     settings.peering.standalone = True  # the Lease elects, not Kopf
-    settings.scanning.disabled = True  # the supervisor notices kinds that come and go
+    settings.scanning.disabled = True  # the supervisor detects new and removed kinds
     settings.posting.enabled = False  # events are the recorder's
-    settings.process.ultimate_exiting_timeout = None  # it would kill us after each restart of Kopf
-    settings.persistence.diffbase_storage = NothingStored()
-    # Of a list Kopf is given no more than where a watch begins (see `runtime.watch_liveness`).
+    settings.process.ultimate_exiting_timeout = (
+        None  # it would end the process after each restart of Kopf
+    )
+    settings.persistence.diffbase_storage = NoStorage()
+    # Kopf gets only the version of a list, at which its watch begins (see `runtime.watch_liveness`).
     settings.watching.chunk_size = 1
     settings.watching.inactivity_timeout = 70
-    settings.watching.server_timeout = RENEWAL_SECONDS  # so that a renewal proves it alive
+    settings.watching.server_timeout = RENEWAL_SECONDS  # so that a renewal shows that it works
     settings.watching.connect_timeout = 10
     settings.watching.reconnect_backoff = 1.0
-    settings.queueing.idle_timeout = 0.1  # a task per object lives, and holds the object, so long
+    settings.queueing.idle_timeout = (
+        0.1  # lifetime of a task for each object, which holds the object
+    )
     settings.queueing.exit_timeout = 0.5
     settings.networking.request_timeout = 15
     settings.networking.connect_timeout = 10
     settings.networking.error_backoffs = EndlessBackoff()
     settings.networking.enforce_retry_after = True
-    for one in watched:
-        if one.labels:
-            kind = f"{one.resource.api_version}/{one.resource.plural}"
-            settings.watching.label_selectors[kind] = one.labels
+    for kind in watched:
+        if kind.labels:
+            name = f"{kind.resource.api_version}/{kind.resource.plural}"
+            settings.watching.label_selectors[name] = kind.labels
     return settings
 
 
 def fastest_loop() -> Callable[[], AbstractEventLoop] | None:
-    """Return what makes uvloop's event loop, or None for asyncio's own where it's missing."""
+    """Return the factory of uvloop's event loop, or None for asyncio's own if it isn't installed."""
     try:
         uvloop = importlib.import_module("uvloop")
     except ImportError:

@@ -1,8 +1,9 @@
-"""The life of one replica: makes the parts that know no product, starts and stops all in order.
+"""The lifecycle of one replica.
 
-Start: probes answer → caches are primed → watches and resync run → the lease is contended for →
-workers work. Stop: no new work → what is under way finishes → events are written → the lease is
-given back → connections close. An API server that is away only makes each step wait.
+It constructs the parts that are independent of products, starts and stops them. Start: probes
+answer → caches are primed → watches and resync run → the replica contends for the lease → workers
+work. Stop: no new work → running work finishes → events are written → the lease is released →
+connections close. An API server that is down only delays each step.
 """
 
 import asyncio
@@ -46,24 +47,24 @@ from sluicegate.spans import Spans
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 4.0
-"""From the signal to the end, whatever hangs; the next three are parts of it."""
+"""Seconds from the signal to the end; the next three are parts of it."""
 DRAIN_SECONDS = 2.0
 FLUSH_SECONDS = 0.5
 CLOSE_SECONDS = 0.5
 EVENT_RATE = 10.0
 EVENT_BURST = 100
 MANY_WAITING = 100
-"""Keys in the queue from which on a list of everything can wait."""
+"""Keys in the queue above which a list of all kinds is put off."""
 
 
 def spread() -> float:
-    """Return a factor from (0.5, 1]: what happened together shall not be repeated together."""
+    """Return a factor from (0.5, 1], so that simultaneous work isn't repeated simultaneously."""
     return 1.0 - random.random() / 2
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What the runtime gives to the program that plugs into it."""
+    """Parts of the runtime for the program that it runs."""
 
     settings: Settings
     api: KubeApi
@@ -74,20 +75,20 @@ class Tools:
     leads: Callable[[], bool] = lambda: False
     """Whether this replica may write now."""
     left_at: Callable[[], float | None] = lambda: None
-    """When the Lease was last renewed before this replica took it, in seconds since 1970."""
+    """Time of the last renewal of the Lease before this replica acquired it, in seconds since 1970."""
     clocks: Clocks = field(default_factory=Clocks)
 
 
 async def nothing() -> None:
-    """Begin without knowing anything."""
+    """Do nothing: the default of `begin`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controller:
-    """What the program gives to the runtime.
+    """The parts that a program gives to the runtime.
 
-    `always` runs on every replica, e.g. to keep a standby's measurements warm; `leading` only
-    while this replica may write. `begin` is called whenever it begins to, before the first
+    `always` runs on every replica, e.g. to keep a standby's measurements current; `leading` only
+    while this replica may write. `begin` is called each time it starts to lead, before the first
     reconcile.
     """
 
@@ -100,17 +101,17 @@ class Controller:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A controller that isn't built yet: what it watches, the products first, and how to build."""
+    """A program: the kinds that it watches, the products first, and how to build its controller."""
 
     watched: Sequence[Watched]
     build: Callable[[Tools], Controller]
 
 
 class Watch(Protocol):
-    """Watches the given kinds until something breaks or it is cancelled (see `handlers`)."""
+    """A function that watches kinds until a failure or a cancellation (see `handlers`)."""
 
     async def __call__(self, operator: "Operator", kinds: Collection[Resource]) -> None:
-        """Feed `operator.take_in` with the events of these kinds."""
+        """Pass the events of these kinds to `operator.take_in`."""
 
 
 class Operator:
@@ -119,7 +120,7 @@ class Operator:
     def __init__(
         self, settings: Settings, program: Program, watch: Watch, ports: Ports | None = None
     ) -> None:
-        """Make every part; nothing runs yet, and nothing is opened."""
+        """Construct all parts; nothing runs or is opened yet."""
         self.settings = settings
         self._ports = ports = ports or Ports()
         self._clock = clock = ports.clocks.steady
@@ -130,7 +131,7 @@ class Operator:
         self._tracing = open_tracing(settings.traces_endpoint, instance=self._identity)
         spans = self._tracing.spans
         self._transport = Transport(ports.connect(), spans, clock=clock)
-        # Asked every few seconds, it is the first to notice that the API server is back.
+        # Its requests every few seconds are the first to detect that the API server answers again.
         self._lease_transport = Transport(ports.connect(), on_return=self._on_answer, clock=clock)
         self.backpressure = self._transport.backpressure
         self._elector = self._build_elector()
@@ -186,14 +187,14 @@ class Operator:
             logger.info("stopped")
 
     def install_signal_handlers(self) -> None:
-        """Let SIGTERM and SIGINT stop the operator; Kopf sets handlers of its own each time."""
+        """Stop the operator at SIGTERM and SIGINT; Kopf sets handlers of its own each time."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread
                 loop.add_signal_handler(number, self.stop.set)
 
     def take_in(self, resource: Resource, event: Mapping[str, Any]) -> None:
-        """Take in an event of a watch: `type` and `object`, as the API server sends it."""
+        """Handle an event of a watch: `type` and `object` of the API server."""
         self.watches.alive(resource)
         cache, body = self.caches[resource], event["object"]
         change = cache.forget(body) if event["type"] == "DELETED" else cache.observe(body)
@@ -221,7 +222,7 @@ class Operator:
         return asyncio.create_task(restart_on_failure(name, work), name=name)
 
     async def _lead(self) -> None:
-        """Do what only the leader does, until it is cancelled."""
+        """Run the leader's tasks until cancelled."""
         await self._controller.begin()
         for key in self.caches.products:
             self.queue.add(key, QueuePriority.BACKGROUND)
@@ -233,7 +234,7 @@ class Operator:
             await end(loops)
 
     async def _wind_down(self, tasks: Sequence[asyncio.Task[None]]) -> None:
-        """Complete running work, write events, release the lease, close: by one deadline."""
+        """Complete running work, write events, release the lease, close connections, within one deadline."""
         logger.info("stopping", extra={"under_way": len(self.queue.working)})
         self._health.stopping = True
         self.queue.shut_down()
@@ -253,7 +254,7 @@ class Operator:
         await self._tracing.close()
 
     async def _primed(self) -> bool:
-        """Fill the caches, however long it takes; say whether that came before the stop."""
+        """Fill the caches, however long it takes; return whether this ended before the stop."""
         priming = self._start("priming", self._resync.prime)
         stopping = asyncio.create_task(self.stop.wait())
         await asyncio.wait({priming, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -274,7 +275,10 @@ class Operator:
             self._resync.after_outage()
 
     def _silence(self) -> float:
-        """Seconds since the API server answered anything; between resyncs only the lease asks."""
+        """Return the seconds since the API server's last answer.
+
+        Between resyncs only the lease sends requests.
+        """
         return min(self._transport.silence(), self._lease_transport.silence())
 
     def _before_scrape(self) -> None:
@@ -328,7 +332,7 @@ class Operator:
 
 
 async def until(deadline: float, work: Awaitable[None], *, what: str) -> None:
-    """Await work until a time of the event loop's clock; what isn't done then is given up."""
+    """Await work until a time of the event loop's clock, then cancel it."""
     try:
         async with asyncio.timeout_at(deadline):
             await work
@@ -337,7 +341,7 @@ async def until(deadline: float, work: Awaitable[None], *, what: str) -> None:
 
 
 def identity_of(settings: Settings) -> str:
-    """Return a name for this process that no other has, its predecessor in the pod included.
+    """Return a name for this process that is unique, also among its predecessors in the pod.
 
     A restarted container must not take its predecessor's lease for its own.
     """

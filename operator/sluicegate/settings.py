@@ -1,8 +1,8 @@
 """The operator's settings: environment variables, validated all at once, documented by themselves.
 
-A field's name gives the variable: `write_rate` is SLUICEGATE_WRITE_RATE (one that others named
-keeps their name). Its type says what is accepted, and the sentence below it what it is for;
-`docs/settings.md` is written from both.
+A field's name gives the variable: `write_rate` is SLUICEGATE_WRITE_RATE (standard variables keep
+their names). Its type defines the accepted values, and the sentence below it the purpose;
+`docs/settings.md` is generated from both.
 """
 
 import sys
@@ -44,7 +44,7 @@ class Word(StrEnum):
 
 
 class ServiceKind(Word):
-    """What Services of versions are."""
+    """Types of the Services of versions."""
 
     HEADLESS = "Headless"
     CLUSTER_IP = "ClusterIP"
@@ -79,7 +79,7 @@ class InvalidSettings(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Accepts:
-    """What a type accepts, in words, where its limits don't say it."""
+    """Accepted values of a type in words, if its limits don't show them."""
 
     words: str
 
@@ -130,7 +130,7 @@ Flag = Annotated[bool, BeforeValidator(_flag), Accepts("true or false")]
 
 
 class Settings(BaseSettings):
-    """How this operator runs, whatever the products say. All have a working default but two."""
+    """Settings of this operator, independent of products. All but two have a working default."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -265,37 +265,37 @@ class Settings(BaseSettings):
         *_: Any,
         **__: Any,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take what is given alone: it is `parse_settings` that reads an environment."""
+        """Use only the arguments: `parse_settings` reads the environment."""
         return (init_settings,)
 
 
 def parse_settings(environment: Mapping[str, str], *, refuse_unknown: bool = True) -> Settings:
-    """The settings in an environment. An empty variable counts as unset.
+    """Parse the settings of an environment. An empty variable counts as unset.
 
     Parameters
     ----------
     environment
         Values by variable.
     refuse_unknown
-        Whether a variable that begins with SLUICEGATE_ and is no setting is a mistake. It is one
-        in the operator's container; a person's shell also holds variables of other tools.
+        Whether an unknown variable that begins with SLUICEGATE_ is a mistake. It is one in the operator's
+        container; a person's shell may have variables of other tools.
 
     Raises
     ------
     InvalidSettings
-        With all mistakes: unknown variables, values of no use, or that don't go together.
+        A variable is unknown, or a value is invalid or contradicts another; all mistakes are listed.
     """
-    known = {variable(name): name for name in Settings.model_fields}
+    names = {variable(name): name for name in Settings.model_fields}
     given = {name: value for name, value in environment.items() if value}
-    problems = [*_unknown(given, known)] if refuse_unknown else []
+    problems = [*_unknown(given, names)] if refuse_unknown else []
     source = EnvSettingsSource(Settings)
-    source.env_vars = {name.lower(): given[name].strip() for name in given.keys() & known.keys()}
+    source.env_vars = {name.lower(): given[name].strip() for name in given.keys() & names.keys()}
     values = source()
     try:
         settings = Settings(**values)
     except ValidationError as error:
         wrong = {str(mistake["loc"][0]) for mistake in error.errors()}  # a field, or its alias
-        for read, name in known.items():
+        for read, name in names.items():
             if wrong & {read, name}:
                 words = accepts(name, Settings.model_fields[name])
                 problems.append(Problem(read, f'is "{given[read]}": set it to {words}'))
@@ -307,28 +307,28 @@ def parse_settings(environment: Mapping[str, str], *, refuse_unknown: bool = Tru
 
 
 def variable(name: str) -> str:
-    """The environment variable of a field."""
+    """Return the environment variable of a field."""
     alias = Settings.model_fields[name].validation_alias
     return alias if isinstance(alias, str) else PREFIX + name.upper()
 
 
 def accepts(name: str, item: FieldInfo) -> str:
-    """What a setting accepts, in words."""
-    for known in item.metadata:
-        if isinstance(known, Accepts):
-            return known.words
+    """Return the accepted values of a setting in words."""
+    for constraint in item.metadata:
+        if isinstance(constraint, Accepts):
+            return constraint.words
     kind = item.annotation
     if isinstance(kind, type) and issubclass(kind, Word):
         return f"one of {', '.join(kind)}"
-    low = next(known.ge for known in item.metadata if isinstance(known, Ge))
-    high = next(known.le for known in item.metadata if isinstance(known, Le))
+    low = next(constraint.ge for constraint in item.metadata if isinstance(constraint, Ge))
+    high = next(constraint.le for constraint in item.metadata if isinstance(constraint, Le))
     if kind is int:
         return f"a whole number from {low} to {high}"
     return f"{'seconds' if name.endswith('_seconds') else 'a number'} from {low:g} to {high:g}"
 
 
-def _unknown(given: Mapping[str, str], known: Mapping[str, Any]) -> Iterator[Problem]:
-    for name in given.keys() - known.keys():
+def _unknown(given: Mapping[str, str], names: Mapping[str, Any]) -> Iterator[Problem]:
+    for name in given.keys() - names.keys():
         if name.startswith(PREFIX):
             yield Problem(name, "is no setting: correct its name or remove it (docs/settings.md)")
 
@@ -375,17 +375,17 @@ shell, ignore it. This page is generated from the code
 
 
 def render_settings_page() -> str:
-    """docs/settings.md."""
+    """Render docs/settings.md."""
     return _PAGE + "".join(_row(name, item) for name, item in Settings.model_fields.items())
 
 
 def _row(name: str, item: FieldInfo) -> str:
-    shown = item.default
-    if isinstance(shown, bool):
-        shown = str(shown).lower()
-    elif isinstance(shown, float):
-        shown = f"{shown:g}"
-    default = f"`{shown}`" if shown not in {"", None, ()} else "–"
+    default_value = item.default
+    if isinstance(default_value, bool):
+        default_value = str(default_value).lower()
+    elif isinstance(default_value, float):
+        default_value = f"{default_value:g}"
+    default = f"`{default_value}`" if default_value not in {"", None, ()} else "–"
     meaning = " ".join((item.description or "").split())
     return f"| `{variable(name)}` | {accepts(name, item)} | {default} | {meaning} |\n"
 

@@ -1,7 +1,7 @@
 """Tracing interface: code that creates spans depends on `Spans` only, not on OpenTelemetry.
 
-It lies below everything, as requests to the API server and to Prometheus are spans too. What
-sends traces is `runtime.tracing`; without it `no_spans` is given, which does nothing.
+All other packages may import it, as requests to the API server and to Prometheus are spans, too.
+`runtime.tracing` sends traces; without it `no_spans` is used, which does nothing.
 """
 
 from collections.abc import Mapping
@@ -18,23 +18,23 @@ TRACE: ContextVar[str] = ContextVar("trace", default="")
 
 
 class Span(Protocol):
-    """A piece of work that is under way."""
+    """A running piece of work."""
 
     def set(self, name: str, value: Value) -> None:
-        """Add what became known while it went on."""
+        """Set an attribute."""
 
 
 class Spans(Protocol):
-    """Opens spans; each belongs to the one around it in the same task, or begins a trace."""
+    """A function that opens spans; each is a child of the surrounding span of its task, or begins a trace."""
 
     def __call__(
         self, name: str, attributes: Mapping[str, Value] | None = None, /
     ) -> AbstractContextManager[Span]:
-        """Return a context; an exception that leaves it marks the span as failed."""
+        """Return a context manager; an exception marks the span as failed."""
 
 
 class _Nothing(AbstractContextManager["_Nothing"]):
-    """A span that isn't recorded; one instance serves all."""
+    """A span that isn't recorded; one instance is used for all."""
 
     @override
     def __enter__(self) -> Self:
@@ -45,12 +45,12 @@ class _Nothing(AbstractContextManager["_Nothing"]):
         return None
 
     def set(self, name: str, value: Value) -> None:
-        """Forget it."""
+        """Ignore the attribute."""
 
 
 _NOTHING = _Nothing()
 
 
 def no_spans(_name: str, _attributes: Mapping[str, Value] | None = None, /) -> _Nothing:
-    """Return the span that isn't recorded."""
+    """Return a span that isn't recorded."""
     return _NOTHING

@@ -1,4 +1,4 @@
-"""What the manager runs: which kinds are watched, and how the parts that know products are made."""
+"""Construction of the reconciler, and the kinds that it watches, for the manager."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -37,10 +37,10 @@ from sluicegate.reconcile.reconciler import ProductReconciler
 from sluicegate.reconcile.report.product_metrics import ProductMetrics
 from sluicegate.reconcile.routes.arbitration import Claims
 from sluicegate.reviews.day_reader import DayReader
-from sluicegate.reviews.rounds import ReviewedReconciler, Reviews
+from sluicegate.reviews.events import emit_state, misconfigured
+from sluicegate.reviews.events import export as export_reviews
+from sluicegate.reviews.schedule import ReviewedReconciler, Reviews
 from sluicegate.reviews.store import ReviewStore
-from sluicegate.reviews.telling import export as export_reviews
-from sluicegate.reviews.telling import misconfigured, tell
 from sluicegate.runtime.interfaces import QueuePriority, Work
 from sluicegate.runtime.metrics import EVALUATION_LATENESS
 from sluicegate.settings import GatewayMetrics, Settings
@@ -48,10 +48,10 @@ from sluicegate.slo.gateway import TRAEFIK
 from sluicegate.spans import Spans
 
 GATEWAYS: Final = {GatewayMetrics.NONE: None, GatewayMetrics.TRAEFIK: TRAEFIK}
-"""The counters that each setting stands for."""
+"""Counters for each setting."""
 
 Connect = Callable[[Endpoint, Spans], Prometheus]
-"""Makes the way to Prometheus."""
+"""A function that opens the connection to Prometheus."""
 
 
 def build(
@@ -59,7 +59,7 @@ def build(
     connect: Connect = Prometheus,
     plan: Callable[[Observation], Plan] = make_plan,
 ) -> Controller:
-    """Put the reconciler together from what the runtime gives, the way to Prometheus, and the planner."""
+    """Construct the reconciler from the runtime's tools, the connection to Prometheus, and the planner."""
     settings, clocks = tools.settings, tools.clocks
     measurements = Measurements(timing_of(settings))
     budget = Budget(settings.max_concurrent_retrainings, settings.max_retrainings_per_namespace)
@@ -134,14 +134,14 @@ def build(
 
 
 def timing_of(settings: Settings) -> Timing:
-    """How Prometheus scrapes, by the settings."""
+    """Return the timing of Prometheus from the settings."""
     return Timing(
         scrape_seconds=settings.scrape_interval_seconds, settle_seconds=settings.settle_seconds
     )
 
 
 def endpoint_of(settings: Settings) -> Endpoint:
-    """Where Prometheus is, by the settings."""
+    """Return the endpoint of Prometheus from the settings."""
     return Endpoint(
         url=settings.prometheus_url,
         ca_file=settings.prometheus_ca_file,
@@ -152,7 +152,7 @@ def endpoint_of(settings: Settings) -> Endpoint:
 
 
 def evaluation_settings(settings: Settings, timing: Timing) -> EvaluationSettings:
-    """How blocks are read, by the settings."""
+    """Return the settings of reading blocks from the operator's settings."""
     return EvaluationSettings(
         timing=timing,
         namespaces=settings.watch_namespaces,
@@ -162,7 +162,7 @@ def evaluation_settings(settings: Settings, timing: Timing) -> EvaluationSetting
 
 
 def _source(tools: Tools, connect: Connect) -> AbstractAsyncContextManager[Source]:
-    """Prometheus, or nothing where none is set."""
+    """Return Prometheus, or a source without measurements if none is configured."""
     if not tools.settings.prometheus_url:
         return nullcontext(NoSource())
     return connect(endpoint_of(tools.settings), tools.spans)
@@ -184,21 +184,21 @@ def _reviews(tools: Tools) -> Reviews:
         record = products.get(key)
         return record is not None and record.uid == uid
 
-    def tell_misconfigured(key: Key, text: str) -> None:
+    def report_misconfigured(key: Key, text: str) -> None:
         record = products.get(key)
         misconfigured(tools.recorder, key, record.uid if record else "", text)
 
     def wall() -> float:
-        # A node's clock may be wrong unnoticed, and a review that is sealed too early stays so.
+        # A node's clock may be wrong, and a review that is sealed too early remains sealed.
         return tools.api.server_time() or tools.clocks.wall()
 
     return Reviews(
         ReviewStore(tools.api, archived=tools.settings.reviews_archived),
         wall=wall,
         exists=exists,
-        tell=partial(tell, tools.recorder),
-        misconfigured=tell_misconfigured,
-        wake=lambda key: tools.queue.add(key, QueuePriority.NORMAL),
+        emit=partial(emit_state, tools.recorder),
+        misconfigured=report_misconfigured,
+        requeue=lambda key: tools.queue.add(key, QueuePriority.NORMAL),
         namespaces=tools.settings.watch_namespaces,
     )
 

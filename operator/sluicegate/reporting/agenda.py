@@ -15,14 +15,14 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def first_day(cycle: ReviewCycle) -> date:
-    """The day on which the first review can be signed: its ledger is sealed."""
+    """Return the day on which the first review can be signed: its ledger is sealed."""
     period = period_of(cycle, date.fromisoformat(cycle.start_date))
     assert period is not None
     return period.after + timedelta(days=LATE_DAYS)
 
 
 def recurrence(cycle: ReviewCycle) -> dict[str, Any]:
-    """The rule by which that day comes again, as RFC 5545 has it."""
+    """Return the rule by which that day comes again, as RFC 5545 has it."""
     match cycle.every:
         case Cycle.WEEK:
             return {"freq": "weekly"}
@@ -35,7 +35,7 @@ def recurrence(cycle: ReviewCycle) -> dict[str, Any]:
 
 
 def calendar(products: Iterable[DataProduct]) -> str:
-    """An event a reviewed product, which comes again with each period."""
+    """Return an event a reviewed product, which comes again with each period."""
     made = Calendar()
     made.add("prodid", "-//Sluicegate//Reviews//EN")
     made.add("version", "2.0")

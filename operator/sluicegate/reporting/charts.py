@@ -1,4 +1,4 @@
-"""Charts of a report, as SVG that stands in the page itself. Needs the extra `report`."""
+"""Charts of a report, as SVG in the page itself. Needs the extra `report`."""
 
 import io
 from typing import Any, Final
@@ -12,32 +12,32 @@ from sluicegate.reporting.words import market
 
 GOOD, BAD, INK, FAINT = "#1b6e53", "#b3261e", "#1d2733", "#9aa5b1"
 WIDTH: Final = 4.8
-"""Of a chart, in inches: two stand beside each other on a page of A4."""
-RC: Final[Any] = {  # its own type lists every key there is
+"""Width of a chart in inches: two fit beside each other on a page of A4."""
+RC: Final[Any] = {  # its own type lists all keys
     "svg.hashsalt": "sluicegate", "svg.fonttype": "none", "font.family": "sans-serif",
     "font.size": 9, "axes.edgecolor": FAINT, "axes.labelcolor": INK, "text.color": INK,
     "xtick.color": INK, "ytick.color": INK,
 }  # fmt: skip
-"""How all charts look."""
+"""Style of all charts."""
 
 
 def days_chart(slo: SloFacts) -> str:
-    """The share of good events of each day against the objective; days below it are marked."""
+    """Draw the share of good events of each day against the objective; days below it are marked."""
     with mpl.rc_context(RC):
         figure = Figure(figsize=(WIDTH, 1.6), layout="constrained")
         axes = figure.add_subplot()
-        known = [(place, one) for place, (_, one) in enumerate(slo.days) if one.total]
-        shares = [100 * (1 - one.bad / one.total) for _, one in known]
-        dot = "o" if len(known) == 1 else None  # one day has no line
+        measured = [(place, count) for place, (_, count) in enumerate(slo.days) if count.total]
+        shares = [100 * (1 - count.bad / count.total) for _, count in measured]
+        dot = "o" if len(measured) == 1 else None  # one day has no line
         axes.plot(
-            [place for place, _ in known], shares,
+            [place for place, _ in measured], shares,
             color=INK, linewidth=1.2, marker=dot, markersize=4, zorder=2,
         )  # fmt: skip
         if slo.objective is not None:
             axes.axhline(100 * slo.objective, color=GOOD, linewidth=1, linestyle="--", zorder=1)
             below = [
                 (place, share)
-                for (place, _), share in zip(known, shares, strict=True)
+                for (place, _), share in zip(measured, shares, strict=True)
                 if share < 100 * slo.objective
             ]
             axes.scatter(
@@ -55,23 +55,23 @@ def days_chart(slo: SloFacts) -> str:
 
 
 def markets_chart(slo: SloFacts) -> str:
-    """The share of good events by market; those of which nothing can be said are hatched."""
+    """Draw the share of good events by market; markets with too few events are hatched."""
     with mpl.rc_context(RC):
-        shown = [one for one in slo.markets if one.count.total][:12][::-1]
-        figure = Figure(figsize=(WIDTH, 0.35 + 0.24 * len(shown)), layout="constrained")
+        rows = [row for row in slo.markets if row.count.total][:12][::-1]
+        figure = Figure(figsize=(WIDTH, 0.35 + 0.24 * len(rows)), layout="constrained")
         axes = figure.add_subplot()
         colours = {"Met": GOOD, "Missed": BAD, "Unknown": "white"}
-        for place, one in enumerate(shown):
-            share = 100 * (1 - one.count.bad / one.count.total)
-            unknown = one.state == "Unknown"
+        for place, row in enumerate(rows):
+            share = 100 * (1 - row.count.bad / row.count.total)
+            unknown = row.state == "Unknown"
             axes.barh(
-                place, share, color=colours[one.state], edgecolor=FAINT if unknown else "none",
+                place, share, color=colours[row.state], edgecolor=FAINT if unknown else "none",
                 linewidth=0.6, height=0.7, hatch="////" if unknown else None,
             )  # fmt: skip
-            axes.text(103, place, market(slo, one), va="center", fontsize=8)
+            axes.text(103, place, market(slo, row), va="center", fontsize=8)
         if slo.objective is not None:
             axes.axvline(100 * slo.objective, color=INK, linewidth=1, linestyle="--")
-        axes.set_yticks(range(len(shown)), [one.market for one in shown])
+        axes.set_yticks(range(len(rows)), [row.market for row in rows])
         axes.set_xlim(0, 100)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
@@ -79,7 +79,7 @@ def markets_chart(slo: SloFacts) -> str:
 
 
 def as_svg(figure: Figure) -> str:
-    """The figure as an element that a page can hold."""
+    """Return the figure as an element of a page."""
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
     svg = text.getvalue()

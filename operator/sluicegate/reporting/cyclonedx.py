@@ -1,4 +1,4 @@
-"""The technical file as a CycloneDX 1.6 document with a model card, for tools that collect such. Pure.
+"""The technical file as a CycloneDX 1.6 document with a model card, for other tools. Pure.
 
 Source: the CycloneDX specification, 1.6, `modelCard` (https://cyclonedx.org/docs/1.6/json/).
 """
@@ -14,7 +14,7 @@ SPECIFICATION: Final = "1.6"
 
 
 def cyclonedx(file: Mapping[str, Any]) -> dict[str, Any]:
-    """The document of a technical file, as `dossier_of` makes it: a component a version.
+    """Return the document of a technical file of `dossier_of`, with a component for each version.
 
     The same file gives the same document, its serial number included.
     """
@@ -48,7 +48,7 @@ def cyclonedx(file: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _component(product: str, version: Mapping[str, Any], card: dict[str, Any]) -> dict[str, Any]:
-    """A version that served; the newest has the model card, as the measurements are of them all."""
+    """Return a version that served; the newest has the model card, with measurements of all versions."""
     digest = str(version.get("digest", "")).partition("sha256:")[2]
     return _without_empty(
         {
@@ -84,18 +84,18 @@ def _model_card(file: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _metrics(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The share of good events of each SLO and period, with Wilson's interval of 95 %."""
-    for one in rows:
-        if not one["total"]:
+    """Yield the share of good events of each SLO and period, with Wilson's interval of 95 %."""
+    for row in rows:
+        if not row["total"]:
             continue
-        good = one["total"] - one["bad"]
+        good = row["total"] - row["bad"]
         yield {
-            "type": f"{one['slo']}: share of good events",
-            "value": f"{good / one['total']:.6f}",
-            "slice": one["review"],
+            "type": f"{row['slo']}: share of good events",
+            "value": f"{good / row['total']:.6f}",
+            "slice": row["review"],
             "confidenceInterval": {
-                "lowerBound": f"{wilson_lower(good, one['total'], Z):.6f}",
-                "upperBound": f"{wilson_upper(good, one['total'], Z):.6f}",
+                "lowerBound": f"{wilson_lower(good, row['total'], Z):.6f}",
+                "upperBound": f"{wilson_upper(good, row['total'], Z):.6f}",
             },
         }
 

@@ -1,7 +1,7 @@
-"""How new versions reach users: DORA's five measures, from the ledger's facts and no tickets. Pure.
+"""DORA's five measures of a product's promotions, from the facts of its ledger. Pure.
 
 The measures are those of DORA's State of DevOps reports (dora.dev/guides/dora-metrics), counted for
-models: a deployment is a promotion, and it has failed when the version was rolled back afterwards.
+models: a deployment is a promotion, and it has failed if the version was rolled back afterwards.
 """
 
 from collections.abc import Sequence
@@ -15,21 +15,21 @@ from sluicegate.api.review import DataProductReview, ReviewDecision, ReviewVersi
 
 WEEK_SECONDS: Final = 7 * 86_400
 _BEGINS: Final = frozenset({DecisionType.RETRAIN, DecisionType.START_ROLLOUT})
-"""Decisions with which a version sets out: a training is asked for, or a commit is taken up."""
+"""Decisions at which the lead time of a version begins: a training starts, or a commit is adopted."""
 _UNPLANNED: Final = frozenset({DecisionReason.MODEL_DECAY, DecisionReason.MODEL_TOO_SLOW})
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """DORA's five, of one product and period.
+    """DORA's five measures, of one product and period.
 
     Attributes
     ----------
-    promotions : how many. per_week : promotion frequency.
+    promotions : their number. per_week : promotion frequency.
     lead_seconds : the median from a retraining's or a commit's start to its promotion.
     failed : promoted versions that were rolled back.
     recovery_seconds : the median from the promotion of such a version to its end.
-    reworked : promotions that a decayed model, or a rollback, had made necessary.
+    reworked : promotions after a decay or a rollback.
     challengers : promotions of versions that were trained although nothing was wrong.
     """
 
@@ -43,7 +43,7 @@ class Delivery:
 
 
 def delivery_of(review: DataProductReview) -> Delivery:
-    """The five measures; those that a period without any promotion can't have are None."""
+    """Return the five measures; those that need a promotion are None without one."""
     period, decisions = review.spec.period, review.status.decisions
     promoted = [
         one for one in review.status.versions if period.start <= one.promotion_time < period.end
@@ -68,7 +68,7 @@ def delivery_of(review: DataProductReview) -> Delivery:
 
 @dataclass(frozen=True, slots=True)
 class _Promotion:
-    """Seconds from the beginning of what was promoted, and what had made it necessary."""
+    """Lead time of a promotion in seconds, and its cause."""
 
     lead: float | None
     reworked: bool
@@ -76,9 +76,10 @@ class _Promotion:
 
 
 def _one(place: int, decisions: Sequence[ReviewDecision]) -> _Promotion:
-    """The promotion at this place.
+    """Return the promotion at this index.
 
-    A challenger that wasn't promoted ends without a decision, so earlier ones don't belong to it.
+    A challenger that wasn't promoted ends without a decision, so earlier decisions don't belong to
+    it.
     """
     earlier = list(decisions[:place])
     ends = [
@@ -98,7 +99,7 @@ def _one(place: int, decisions: Sequence[ReviewDecision]) -> _Promotion:
 
 
 def _is_spare(decision: ReviewDecision) -> bool:
-    """Whether it trains a challenger."""
+    """Return whether it trains a challenger."""
     return decision.type == DecisionType.RETRAIN and decision.reason in OF_CHALLENGERS
 
 

@@ -1,7 +1,8 @@
-"""The technical file of one product at a date: what its spec says and its sealed ledgers hold. Pure.
+"""The technical file of one product on a date, from its spec and its sealed ledgers. Pure.
 
-It is evidence, not advice: it says what was recorded, and never that a product complies with a law.
-Every number is of a sealed review whose digest holds, or of the spec; others are left out by name.
+It is evidence, not advice: it contains records, and never the claim that a product complies with a
+law. Every number is from a sealed review with a valid digest, or from the spec; others are left out
+and named.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,12 +35,12 @@ _INCIDENTS = frozenset({"Alert", "Rollback", "Retrain", "Inconclusive"})
 def dossier_of(
     product: DataProduct | None, reviews: Iterable[DataProductReview], at: int
 ) -> dict[str, Any]:
-    """The technical file as plain data.
+    """Return the technical file as plain data.
 
     Parameters
     ----------
-    product : as it is now; None where it is gone.
-    reviews : of this product alone. at : in seconds; only what was sealed by then counts.
+    product : its current state; None if it is deleted.
+    reviews : of this product only. at : in seconds; only reviews that were sealed by then count.
     """
     ordered = sorted(reviews, key=lambda one: one.spec.period.start)
     sealed = [
@@ -86,7 +87,7 @@ def _general(product: DataProduct | None, reviews: Sequence[DataProductReview]) 
             "note": "the product is deleted; its ledgers have the following",
         }
     spec = product.spec
-    told = spec.description.to_dict() if spec.description else {}
+    description = spec.description.to_dict() if spec.description else {}
     return {
         "product": "/".join(product.metadata.key),
         "name": spec.display_name or product.metadata.name,
@@ -94,13 +95,13 @@ def _general(product: DataProduct | None, reviews: Sequence[DataProductReview]) 
         "lifecycle": str(spec.lifecycle),
         "domain": spec.domain or "",
         "markets": list(spec.markets),
-        **told,
+        **description,
         "links": [f"{one.type}: {one.url}" for one in spec.links],
     }
 
 
 def _part(product: DataProduct | None, name: str) -> dict[str, Any]:
-    """A part of the spec as it is written; what nobody wrote is left out."""
+    """Return a part of the spec; empty if it isn't set."""
     spec = product.spec.to_dict() if product is not None else {}
     part: dict[str, Any] = spec.get(name) or {}
     return part
@@ -131,12 +132,12 @@ def _oversight(product: DataProduct | None, reviews: Sequence[DataProductReview]
 
 
 def _versions(reviews: Iterable[DataProductReview]) -> list[dict[str, Any]]:
-    """Each version once, as the newest ledger that knows it has it."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    """Return each version once, from the newest ledger with it."""
+    by_promotion: dict[tuple[str, str], dict[str, Any]] = {}
     for review in reviews:
-        for one in review.status.versions:
-            found[one.version, rfc3339(one.promotion_time)] = one.to_dict()
-    return [found[key] for key in sorted(found, key=lambda key: key[1])]
+        for version in review.status.versions:
+            by_promotion[version.version, rfc3339(version.promotion_time)] = version.to_dict()
+    return [by_promotion[key] for key in sorted(by_promotion, key=lambda key: key[1])]
 
 
 def _performance(review: DataProductReview) -> Iterator[dict[str, Any]]:
@@ -154,8 +155,8 @@ def _performance(review: DataProductReview) -> Iterator[dict[str, Any]]:
 
 
 def _decisions(review: DataProductReview) -> Iterator[dict[str, Any]]:
-    for one in review.status.decisions:
-        yield {"review": review.metadata.name, **one.to_dict()}
+    for decision in review.status.decisions:
+        yield {"review": review.metadata.name, **decision.to_dict()}
 
 
 def _monitoring(product: DataProduct | None) -> dict[str, Any]:
@@ -178,15 +179,15 @@ def _monitoring(product: DataProduct | None) -> dict[str, Any]:
 
 
 def markdown(file: dict[str, Any]) -> str:
-    """The technical file as Markdown: lists of fields, and a table where there are rows."""
+    """Render the technical file as Markdown: lists of fields, and tables for rows."""
     lines = [f"# Technical file of {file['general']['product']}, as of {file['at']}", ""]
     shares = [
         {**row, "good": percent(1 - row["bad"] / row["total"] if row["total"] else None)}
         for row in file["performance"]
     ]
     for key, title in SECTIONS:
-        shown = shares if key == "performance" else file[key]
-        lines += [f"## {title}", "", *_shown(shown), ""]
+        content = shares if key == "performance" else file[key]
+        lines += [f"## {title}", "", *_shown(content), ""]
     lines.append("Records of the product; no statement that a law is met.")
     return "\n".join(lines) + "\n"
 
@@ -207,7 +208,7 @@ def _shown(value: Any) -> Iterator[str]:
 
 
 def _joined(value: Any) -> str:
-    """A value in one line; what is empty in it is left out."""
+    """Return a value in one line; empty parts are left out."""
     if isinstance(value, dict):
         return ", ".join(f"{spoken(name)} {_joined(one)}" for name, one in value.items() if one)
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

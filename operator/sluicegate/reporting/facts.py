@@ -1,4 +1,4 @@
-"""What a report says of one product and period: read from its ledger and the one before. Pure."""
+"""Facts of a report on one product and period, from its ledger and the one before. Pure."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from sluicegate.stats.evolution import Evolution, PeriodChange, evolution
 from sluicegate.stats.intervals import Z95, wilson_lower, wilson_upper
 
 NEVER_AT_RISK: Final = 0.1
-"""Share of the error budget below which nobody would have noticed a stricter objective."""
+"""Share of the error budget below which a stricter objective would have been met, too."""
 QUANTILES: Final = (0.5, 0.95, 0.99)
 _DEFAULT_MARGIN: Final = 0.01
 
@@ -49,11 +49,11 @@ class SloFacts:
 
     Attributes
     ----------
-    share : of good events, None without any. objective : what is owed.
+    share : of good events, None without any. objective : its least value.
     count : bad events and all. days : both by date. outside : days on which the objective was missed.
     budget_left : share of the error budget; negative when overspent, None without an objective.
     against_before, against_original : the change to the period before, and to the first baseline.
-    markets : the worst first. health : what is wrong with the SLO itself; empty when nothing is.
+    markets : the worst first. health : problem of the SLO's definition; empty if there is none.
     """
 
     name: str
@@ -79,7 +79,7 @@ class SloFacts:
 
 @dataclass(frozen=True, slots=True)
 class Quantile:
-    """A latency below which a share of the answers was given: an estimate, interpolated within a bound."""
+    """A response time and its share of the answers: an estimate, interpolated within a bound."""
 
     share: float
     seconds: float | None
@@ -88,7 +88,7 @@ class Quantile:
 
 @dataclass(frozen=True, slots=True)
 class ActionFacts:
-    """What somebody wanted to do: `state` is done, open, or late (due before the period's end)."""
+    """A planned action: `state` is done, open, or late (due before the period's end)."""
 
     title: str
     owner: str
@@ -99,7 +99,7 @@ class ActionFacts:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A proved change of one SLO, and since when."""
+    """A proved change of one SLO, with its begin."""
 
     slo: SloFacts
     evolution: Evolution
@@ -108,16 +108,16 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class ReportFacts:
-    """What a report says of one product and period.
+    """Facts of a report on one product and period.
 
     Attributes
     ----------
-    digest_holds : whether what is sealed is what the digest says; None while it is open.
-    decisions : how many by type; causes : of retrainings.
+    digest_holds : whether the sealed content matches the digest; None while it is open.
+    decisions : number by type; causes : of retrainings.
     missing_days : days of the period that couldn't be read.
-    hours : what its pods and trainings reserved; None where that isn't recorded.
-    delivery : how new versions reached users. segments : the period by version.
-    last_actions : those of the period before. open_actions : all that aren't done.
+    hours : resources reserved by its pods and trainings; None if not recorded.
+    delivery : DORA's measures. segments : the period by version.
+    last_actions : those of the period before. open_actions : all open ones.
     """
 
     review: DataProductReview
@@ -146,12 +146,12 @@ class ReportFacts:
 
     @property
     def missing(self) -> tuple[ReviewCheck, ...]:
-        """Checks of readiness that aren't met, and for which no exemption holds."""
+        """Checks of readiness that aren't met and have no valid exemption."""
         return tuple(one for one in self.review.status.readiness if one.state is CheckState.MISSING)
 
     @property
     def unsigned(self) -> tuple[str, ...]:
-        """Roles that have to sign a sealed review, and of which nobody has."""
+        """Roles that must sign a sealed review, and haven't."""
         return standing(self.review, 0.0).missing
 
     @property
@@ -178,7 +178,7 @@ class ReportFacts:
 
 
 def facts_of(review: DataProductReview, before: DataProductReview | None) -> ReportFacts:
-    """What a report says.
+    """Return the facts of a report.
 
     Parameters
     ----------
@@ -197,11 +197,11 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
         if kind == "Retrain":
             causes[reason] += number
     period = review.spec.period
-    wanted = round((period.end - period.start) / 86_400)
+    days_of_period = round((period.end - period.start) / 86_400)
     carried = () if before is None else before.spec.actions
     ours = {one.title: one for one in review.spec.actions}
     until = local_day(period.end, status.time_zone)
-    # Who writes an action anew in the next review says there what has become of it.
+    # An action that is repeated in the next review has its state there.
     last = [_action(ours.get(one.title, one), until) for one in carried]
     fresh = [_action(one, until) for one in ours.values()]
     every = {one.title: one for one in (*last, *fresh)}
@@ -211,7 +211,7 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
         quantiles=quantiles_of(status.days, earlier),
         decisions=kinds,
         causes=causes,
-        missing_days=max(wanted - len(status.days), 0) if status.seal_time else 0,
+        missing_days=max(days_of_period - len(status.days), 0) if status.seal_time else 0,
         digest_holds=None if not status.digest else status.digest == digest_of(review),
         hours=hours_of(status.days, status.trainings),
         delivery=delivery_of(review),
@@ -257,7 +257,7 @@ def _slo(slo: ReviewSlo, days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]
 
 
 def _margin(slo: ReviewSlo, allowed: float | None) -> float:
-    """A change that matters: a third of what may be lost, or of what is allowed."""
+    """Return the least change that matters: a third of the allowed drop, or of the allowed bad share."""
     if slo.max_drop is not None:
         return float(slo.max_drop)
     return _DEFAULT_MARGIN if allowed is None else max(allowed, 1e-6)
@@ -275,12 +275,12 @@ def _days(name: str, days: Sequence[ReviewDay]) -> list[tuple[str, Count]]:
 def _markets(
     name: str, days: Sequence[ReviewDay], allowed: float | None
 ) -> tuple[MarketFacts, ...]:
-    found: dict[str, Count] = {}
+    counts: dict[str, Count] = {}
     for day in days:
         for slo in day.slos:
             for market, (bad, total) in slo.markets.items() if slo.name == name else ():
-                found[market] = summed((found.get(market, NOTHING), (bad, total)))
-    made = [MarketFacts(market, one, _state(one, allowed)) for market, one in found.items()]
+                counts[market] = summed((counts.get(market, NOTHING), (bad, total)))
+    made = [MarketFacts(market, count, _state(count, allowed)) for market, count in counts.items()]
     return tuple(
         sorted(made, key=lambda one: (-one.count.bad / max(one.count.total, 1), one.market))
     )
@@ -295,7 +295,7 @@ def _state(count: Count, allowed: float | None) -> str:
 
 
 def _health(count: Count, left: float | None) -> str:
-    """What is wrong with an SLO itself, rather than with the product."""
+    """Return a problem of an SLO's definition, rather than of the product; empty if there is none."""
     if not count.total:
         return "had no events: check that its indicator is counted"
     if left is None:
@@ -310,7 +310,7 @@ def _health(count: Count, left: float | None) -> str:
 
 
 def quantiles_of(days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]) -> tuple[Quantile, ...]:
-    """Response times of some days beside those of earlier ones; empty where the days have none."""
+    """Return response times of some days beside those of earlier ones; empty if the days have none."""
     now, before = histogram_of(days), histogram_of(earlier)
     if not now:
         return ()

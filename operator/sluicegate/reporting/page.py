@@ -1,4 +1,4 @@
-"""A report as one HTML file that opens without a network, and prints. Needs the extra `report`."""
+"""A report as one HTML file that opens without a network, and can be printed. Needs the extra `report`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
 def page(reports: Sequence[ReportFacts], title: str) -> str:
-    """All of it in one file: style and charts are inside, and free text is escaped."""
+    """Render the file with style and charts inside; free text is escaped."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -37,7 +37,7 @@ def page(reports: Sequence[ReportFacts], title: str) -> str:
 
 
 def _days(slo: SloFacts) -> Markup:
-    # The chart's text is ours, but for dates, which are digits: nothing in it was written by users.
+    # The chart contains no text of users: only the project's own, and dates.
     return Markup(days_chart(slo))  # noqa: S704
 
 

@@ -1,4 +1,4 @@
-"""A period cut where another version became stable, as a mean over two models describes neither. Pure."""
+"""Parts of a period with one stable version each, as a mean over two models describes neither. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from sluicegate.stats.counts import NOTHING, Count, summed
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """The whole days on which one version alone was stable, its first and its last, and their events."""
+    """First and last whole day on which one version was stable, and their events."""
 
     version: str
     first: str
@@ -21,11 +21,11 @@ class Segment:
 
 
 def segments_of(review: DataProductReview) -> tuple[Segment, ...]:
-    """One a version that was stable for a whole day; none where no other version came."""
+    """Return a segment for each version that was stable for a whole day; none if there was one version."""
     status = review.status
     if len(status.versions) < 2:  # noqa: PLR2004 - two versions, or there is nothing to cut
         return ()
-    found = []
+    segments = []
     for version in status.versions:
         end = review.spec.period.end if version.end_time is None else version.end_time
         days = [
@@ -34,8 +34,8 @@ def segments_of(review: DataProductReview) -> tuple[Segment, ...]:
             if _lies_in(day, status.time_zone, version.promotion_time, end)
         ]
         if days:
-            found.append(Segment(version.version, days[0].date, days[-1].date, _sums(days)))
-    return tuple(found)
+            segments.append(Segment(version.version, days[0].date, days[-1].date, _sums(days)))
+    return tuple(segments)
 
 
 def _lies_in(day: ReviewDay, zone: str, begin: int, end: int) -> bool:
@@ -45,9 +45,9 @@ def _lies_in(day: ReviewDay, zone: str, begin: int, end: int) -> bool:
 
 
 def _sums(days: list[ReviewDay]) -> dict[str, Count]:
-    found: dict[str, Count] = {}
+    sums: dict[str, Count] = {}
     for day in days:
         for slo in day.slos:
-            known = found.get(slo.name, NOTHING)
-            found[slo.name] = summed((known, (slo.bad, slo.total)))
-    return found
+            sum_so_far = sums.get(slo.name, NOTHING)
+            sums[slo.name] = summed((sum_so_far, (slo.bad, slo.total)))
+    return sums

@@ -23,7 +23,7 @@ COLUMNS = (
 
 
 def markdown(reports: Sequence[ReportFacts]) -> str:
-    """One section a product; before those of several, what moved most."""
+    """Render one section for each product; for several, the largest change comes first."""
     head = _portfolio(reports) if len(reports) > 1 else iter(())
     return "\n".join([*head, *(line for one in reports for line in (*_section(one), ""))])
 
@@ -33,29 +33,29 @@ def _portfolio(reports: Sequence[ReportFacts]) -> Iterator[str]:
     yield ""
     yield "| product | largest proved change | review | checks missing | open actions |"
     yield "|---|---|---|---|---|"
-    for one in reports:
+    for report in reports:
         cells = (
-            one.name, words.move(one.move), words.standing(one),
-            str(len(one.missing)), str(len(one.open_actions)),
+            report.name, words.move(report.move), words.standing(report),
+            str(len(report.missing)), str(len(report.open_actions)),
         )  # fmt: skip
         yield "| " + " | ".join(map(escaped, cells)) + " |"
     yield ""
 
 
-def _section(one: ReportFacts) -> Iterator[str]:
-    yield from _head(one)
-    yield from _service_levels(one)
-    yield from _decided(one)
-    yield from _to_look_at(one)
-    yield from _people(one)
+def _section(report: ReportFacts) -> Iterator[str]:
+    yield from _head(report)
+    yield from _service_levels(report)
+    yield from _decided(report)
+    yield from _health_checks(report)
+    yield from _people(report)
 
 
-def _head(one: ReportFacts) -> Iterator[str]:
-    status, period = one.review.status, one.review.spec.period
+def _head(report: ReportFacts) -> Iterator[str]:
+    status, period = report.review.status, report.review.spec.period
     zone = status.time_zone
-    yield f"# {one.name}, {words.span(period.start, period.end, zone)}"
+    yield f"# {report.name}, {words.span(period.start, period.end, zone)}"
     yield ""
-    yield escaped(words.sentence(one))
+    yield escaped(words.sentence(report))
     yield ""
     sealed = (
         f"sealed {local_day(status.seal_time, zone)}, `{status.digest}`"
@@ -64,24 +64,24 @@ def _head(one: ReportFacts) -> Iterator[str]:
     )
     broken = (
         " **The digest does not match: the ledger was changed.**"
-        if one.digest_holds is False
+        if report.digest_holds is False
         else ""
     )
-    yield f"State: {escaped(words.standing(one))} ({sealed}).{broken}"
-    for signed in one.objections:
+    yield f"State: {escaped(words.standing(report))} ({sealed}).{broken}"
+    for signed in report.objections:
         yield f"**{escaped(signed.username)} ({signed.role}) objects.**"
-    if one.missing_days:
-        yield f"{one.missing_days} days could not be read and are missing in all counts."
+    if report.missing_days:
+        yield f"{report.missing_days} days could not be read and are missing in all counts."
 
 
-def _service_levels(one: ReportFacts) -> Iterator[str]:
+def _service_levels(report: ReportFacts) -> Iterator[str]:
     yield ""
     yield (
         "| SLO | this period | objective | the period before | change | at acceptance | change since"
         " | error budget | days missed |"
     )
     yield "|---|---|---|---|---|---|---|---|---|"
-    for slo in one.slos:
+    for slo in report.slos:
         cells = (
             words.subject(slo),
             words.counted(slo.count),
@@ -94,21 +94,21 @@ def _service_levels(one: ReportFacts) -> Iterator[str]:
             str(slo.outside),
         )
         yield "| " + " | ".join(map(escaped, cells)) + " |"
-    yield from _markets(one.slos)
-    yield from _segments(one)
-    if one.quantiles:
+    yield from _markets(report.slos)
+    yield from _segments(report)
+    if report.quantiles:
         yield ""
-        yield f"Response times (estimates): {words.response_times(one.quantiles)}."
-    if one.hours is not None and one.hours.days:
+        yield f"Response times (estimates): {words.response_times(report.quantiles)}."
+    if report.hours is not None and report.hours.days:
         yield ""
-        yield f"Reserved by serving pods: {escaped(words.reserved(one.hours))}."
-    if one.hours is not None and one.hours.trainings:
+        yield f"Reserved by serving pods: {escaped(words.reserved(report.hours))}."
+    if report.hours is not None and report.hours.trainings:
         yield ""
-        yield f"Reserved by trainings: {escaped(words.trained(one.hours))}."
+        yield f"Reserved by trainings: {escaped(words.trained(report.hours))}."
 
 
-def _decided(one: ReportFacts) -> Iterator[str]:
-    status, zone = one.review.status, one.review.status.time_zone
+def _decided(report: ReportFacts) -> Iterator[str]:
+    status, zone = report.review.status, report.review.status.time_zone
     yield ""
     yield "## Decisions"
     for made in status.decisions:
@@ -120,14 +120,14 @@ def _decided(one: ReportFacts) -> Iterator[str]:
         yield "Nothing."
     yield ""
     yield "## How new versions reach users"
-    yield from (f"- {name}: {value}" for name, value in words.delivery(one.delivery))
+    yield from (f"- {name}: {value}" for name, value in words.delivery(report.delivery))
 
 
-def _to_look_at(one: ReportFacts) -> Iterator[str]:
-    readiness = one.review.status.readiness
+def _health_checks(report: ReportFacts) -> Iterator[str]:
+    readiness = report.review.status.readiness
     yield ""
     yield "## Objectives to reconsider"
-    health = [f"- {words.subject(slo)} {slo.health}" for slo in one.slos if slo.health]
+    health = [f"- {words.subject(slo)} {slo.health}" for slo in report.slos if slo.health]
     yield from health or ["There are none."]
     yield ""
     yield "## Readiness"
@@ -140,72 +140,72 @@ def _to_look_at(one: ReportFacts) -> Iterator[str]:
         yield "All is met." if readiness else "It isn't recorded."
 
 
-def _people(one: ReportFacts) -> Iterator[str]:
+def _people(report: ReportFacts) -> Iterator[str]:
     yield ""
     yield "## Actions from last time"
-    yield from [f"- {escaped(words.action(act))}" for act in one.last_actions] or ["None."]
+    yield from [f"- {escaped(words.action(act))}" for act in report.last_actions] or ["None."]
     yield ""
     yield "## Actions, decisions, signatures"
-    yield from (f"- [ ] {escaped(words.action(act))}" for act in one.open_actions)
-    yield from (f"- Decided: {escaped(text)}" for text in one.review.spec.decisions)
-    for signed in one.signatures:
+    yield from (f"- [ ] {escaped(words.action(act))}" for act in report.open_actions)
+    yield from (f"- Decided: {escaped(text)}" for text in report.review.spec.decisions)
+    for signed in report.signatures:
         note = f": {escaped(signed.note)}" if signed.note else ""
-        when = local_day(signed.sign_time, one.review.status.time_zone)
+        when = local_day(signed.sign_time, report.review.status.time_zone)
         yield f"- {signed.username} ({signed.role}) {words.VERDICTS[signed.verdict]}, {when}{note}"
-    if not (one.open_actions or one.signatures or one.review.spec.decisions):
+    if not (report.open_actions or report.signatures or report.review.spec.decisions):
         yield "None yet."
-    if one.review.spec.notes:
+    if report.review.spec.notes:
         yield ""
-        yield escaped(one.review.spec.notes)
+        yield escaped(report.review.spec.notes)
 
 
-def _segments(one: ReportFacts) -> Iterator[str]:
-    for segment in one.segments:
-        told = ", ".join(
+def _segments(report: ReportFacts) -> Iterator[str]:
+    for segment in report.segments:
+        shares = ", ".join(
             f"{name} {words.counted(count)}" for name, count in segment.slos.items() if count.total
         )
         yield ""
-        yield f"{escaped(segment.version)} alone, {segment.first} to {segment.last}: {told}."
+        yield f"{escaped(segment.version)} alone, {segment.first} to {segment.last}: {shares}."
 
 
 def _markets(slos: Sequence[SloFacts]) -> Iterator[str]:
     for slo in slos:
         if slo.markets:
-            told = ", ".join(
+            shares = ", ".join(
                 f"{one.market} {words.market(slo, one)}" for one in slo.markets if one.count.total
             )
             yield ""
-            yield f"{words.subject(slo)} by market: {told}."
+            yield f"{words.subject(slo)} by market: {shares}."
 
 
 def escaped(text: str) -> str:
-    """Free text that can't end a cell, nor become a link or a page's own markup."""
+    """Escape free text, so that it can't end a cell, or become a link or markup."""
     for mark in "\\`*_[]<>|#":
         text = text.replace(mark, f"\\{mark}")
     return text.replace("\n", " ")
 
 
 def documents(reports: Sequence[ReportFacts]) -> list[dict[str, Any]]:
-    """What JSON and YAML have."""
+    """Return the reports for JSON and YAML."""
     return [_json(one) for one in reports]
 
 
-def _json(one: ReportFacts) -> dict[str, Any]:
-    status = one.review.status
+def _json(report: ReportFacts) -> dict[str, Any]:
+    status = report.review.status
     return {
-        "product": one.name,
-        "period": one.review.spec.period.to_dict(),
-        "sentence": words.sentence(one),
+        "product": report.name,
+        "period": report.review.spec.period.to_dict(),
+        "sentence": words.sentence(report),
         "state": str(status.state),
         "digest": status.digest,
-        "digestHolds": one.digest_holds,
-        "missingDays": one.missing_days,
-        "slos": [_json_slo(slo) for slo in one.slos],
-        "responseTimes": response_times(one.quantiles),
-        "resourceHours": one.hours and one.hours.document(),
-        "decisions": dict(sorted(one.decisions.items())),
-        "retrainingCauses": dict(sorted(one.causes.items())),
-        "delivery": {_camel(name): value for name, value in asdict(one.delivery).items()},
+        "digestHolds": report.digest_holds,
+        "missingDays": report.missing_days,
+        "slos": [_json_slo(slo) for slo in report.slos],
+        "responseTimes": response_times(report.quantiles),
+        "resourceHours": report.hours and report.hours.document(),
+        "decisions": dict(sorted(report.decisions.items())),
+        "retrainingCauses": dict(sorted(report.causes.items())),
+        "delivery": {_camel(name): value for name, value in asdict(report.delivery).items()},
         "segments": [
             {
                 "version": segment.version,
@@ -216,17 +216,17 @@ def _json(one: ReportFacts) -> dict[str, Any]:
                     for name, count in segment.slos.items()
                 },
             }
-            for segment in one.segments
+            for segment in report.segments
         ],
         "readiness": [check.to_dict() for check in status.readiness],
-        "lastActions": [_action(act) for act in one.last_actions],
-        "openActions": [_action(act) for act in one.open_actions],
-        "signOffs": [signed.to_dict() for signed in one.signatures],
+        "lastActions": [_action(act) for act in report.last_actions],
+        "openActions": [_action(act) for act in report.open_actions],
+        "signOffs": [signed.to_dict() for signed in report.signatures],
     }
 
 
 def response_times(quantiles: Sequence[Quantile]) -> list[dict[str, float | None]]:
-    """Response times for JSON."""
+    """Return response times for JSON."""
     return [
         {"quantile": one.share, "secondsEstimate": one.seconds, "before": one.before}
         for one in quantiles
@@ -269,18 +269,18 @@ def _json_slo(slo: SloFacts) -> dict[str, Any]:
 
 
 def as_csv(reports: Sequence[ReportFacts]) -> str:
-    """A row a product and SLO."""
+    """Render a row for each product and SLO."""
     return csv_text((_row(one, slo) for one in reports for slo in one.slos), COLUMNS)
 
 
-def _row(one: ReportFacts, slo: SloFacts) -> tuple[object, ...]:
-    status, moved = one.review.status, slo.against_before
+def _row(report: ReportFacts, slo: SloFacts) -> tuple[object, ...]:
+    status, moved = report.review.status, slo.against_before
     return (
-        one.name, local_day(one.review.spec.period.start, status.time_zone), cell(slo.name),
+        report.name, local_day(report.review.spec.period.start, status.time_zone), cell(slo.name),
         slo.count.bad, slo.count.total, _number(slo.share), _number(slo.objective),
         _number(slo.budget_left), slo.outside, moved.change, _number(moved.estimate),
         _number(moved.lower), _number(moved.upper), slo.against_original.change,
-        status.state, status.digest, *map(_number, row_of(one.hours)),
+        status.state, status.digest, *map(_number, row_of(report.hours)),
     )  # fmt: skip
 
 
@@ -289,7 +289,7 @@ def _number(value: float | None) -> str:
 
 
 def csv_text(rows: Iterable[Iterable[object]], columns: Sequence[str]) -> str:
-    """CSV of these rows below the names of their columns."""
+    """Render these rows as CSV below the names of their columns."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)
@@ -298,7 +298,7 @@ def csv_text(rows: Iterable[Iterable[object]], columns: Sequence[str]) -> str:
 
 
 def cell(value: object) -> object:
-    """Text that a spreadsheet doesn't take for a formula; a value that is no text stays."""
+    """Escape text that a spreadsheet would take for a formula; other values are unchanged."""
     begins = value.lstrip(" ")[:1] if isinstance(value, str) else ""
     return f"'{value}" if begins and begins in _FORMULAS else value
 

@@ -1,4 +1,4 @@
-"""How a report says things: changes, shares, budgets, in words that hold up. Pure."""
+"""Words of a report: changes, shares, budgets. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -29,14 +29,14 @@ _SAYS: Final = {
     PeriodChange.TOO_FEW: "too few events",
 }
 _WHOLE: Final = 10
-"""Hours from which on no digit after the point matters."""
+"""Hours from which they are rounded to whole hours."""
 BANDS: Final = (
     (0.0, "Exhausted"),
     (0.25, "Unhealthy"),
     (0.5, "Needs attention"),
     (0.75, "Observe"),
 )
-"""Names of what is left of an error budget, up to each share."""
+"""Names of the remaining error budget, up to each share."""
 
 
 VERDICTS: Final = {
@@ -44,36 +44,36 @@ VERDICTS: Final = {
     SignVerdict.OBJECT: "objects",
     SignVerdict.SKIP: "skips it",
 }
-"""What a signer says of a period."""
+"""Words for a signer's verdict."""
 
 
 def spoken(word: str) -> str:
-    """A word of the API as people write it: `CanaryNotWorse` is `canary not worse`."""
+    """Return a word of the API as separate words: `CanaryNotWorse` becomes `canary not worse`."""
     return " ".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^A-Z]+", word)).lower()
 
 
 def span(start: int, end: int, zone: str) -> str:
-    """The days from one moment to another (which is no longer part of it), e.g. 1 to 30 November 2026."""
+    """Return the days from one time to another (exclusive), e.g. 1 to 30 November 2026."""
     first, last = (datetime.fromtimestamp(one, ZoneInfo(zone or "UTC")) for one in (start, end - 1))
     month = "" if (first.year, first.month) == (last.year, last.month) else f" {first:%B}"
     year = "" if first.year == last.year else f" {first.year}"
     return f"{first.day}{month}{year} to {last.day} {last:%B %Y}"
 
 
-def sentence(one: ReportFacts) -> str:
-    """What there is to know first."""
-    parts = [told for told in map(_said_of, one.slos) if told]
+def sentence(report: ReportFacts) -> str:
+    """Return the summary of a report."""
+    parts = [text for text in map(_said_of, report.slos) if text]
     if not parts:
         parts.append("No objective was missed, and no change is proved")
-    why = {"Retrain": f" ({', '.join(spoken(cause) for cause in sorted(one.causes))})"}
+    why = {"Retrain": f" ({', '.join(spoken(cause) for cause in sorted(report.causes))})"}
     acts = [
-        f"{one.decisions[kind]} {word}{'s' if one.decisions[kind] > 1 else ''}{why.get(kind, '')}"
+        f"{report.decisions[kind]} {word}{'s' if report.decisions[kind] > 1 else ''}{why.get(kind, '')}"
         for kind, word in (
             ("Retrain", "retraining"),
             ("Promote", "promotion"),
             ("Rollback", "rollback"),
         )
-        if one.decisions[kind]
+        if report.decisions[kind]
     ]
     did = "Nothing was retrained or promoted."
     if acts:
@@ -83,7 +83,7 @@ def sentence(one: ReportFacts) -> str:
 
 
 def _said_of(slo: SloFacts) -> str:
-    """What of an SLO belongs into the sentence; empty where there is nothing."""
+    """Return an SLO's part of the summary; empty if there is none."""
     missed = slo.budget_left is not None and slo.budget_left < 0
     parts = [f"missed its objective ({percent(slo.share)} of {percent(slo.objective)})"]
     parts = parts if missed else []
@@ -101,23 +101,23 @@ def _and(parts: Sequence[str]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
-def standing(one: ReportFacts) -> str:
-    """Where the review of a report stands, and who is waited for until when."""
-    status = one.review.status
+def standing(report: ReportFacts) -> str:
+    """Return the state of a report's review, with missing signatures and due date."""
+    status = report.review.status
     if status.seal_time is None:
         return "the period goes on, and labels of its days may still come"
-    if not one.unsigned:
-        told = (f"{by.username} ({VERDICTS[by.verdict]})" for by in one.signatures)
-        return f"signed by {', '.join(told)}"
+    if not report.unsigned:
+        signers = (f"{by.username} ({VERDICTS[by.verdict]})" for by in report.signatures)
+        return f"signed by {', '.join(signers)}"
     if status.due_time is None:
         return "not signed: the product was deleted"
     due = local_day(status.due_time, status.time_zone)
     when = f"was due on {due}" if status.state is ReviewState.OVERDUE else f"due on {due}"
-    return f"waits for a signature as {' and as '.join(one.unsigned)}, {when}"
+    return f"waits for a signature as {' and as '.join(report.unsigned)}, {when}"
 
 
 def portfolio(reports: Sequence[ReportFacts]) -> str:
-    """Several reports in one sentence."""
+    """Return a summary of several reports."""
     moves = [one.move.evolution.change for one in reports if one.move is not None]
     missed = sum(any((slo.budget_left or 0.0) < 0 for slo in one.slos) for one in reports)
     waiting = [one for one in reports if one.review.status.due_time and one.unsigned]
@@ -131,20 +131,20 @@ def portfolio(reports: Sequence[ReportFacts]) -> str:
     )
 
 
-def move(one: Move | None) -> str:
-    """The largest proved change of a product."""
-    if one is None:
+def move(largest: Move | None) -> str:
+    """Return the largest proved change of a product in words."""
+    if largest is None:
         return "no evidence of a change"
-    return f"{one.slo.name} {change(one.evolution)} {one.since}"
+    return f"{largest.slo.name} {change(largest.evolution)} {largest.since}"
 
 
-def compared(one: Evolution, with_what: Count) -> str:
-    """A change; a dash where there is nothing to compare with."""
-    return change(one) if with_what.total else NOTHING
+def compared(evolution: Evolution, with_what: Count) -> str:
+    """Return a change in words; a dash if there is nothing to compare with."""
+    return change(evolution) if with_what.total else NOTHING
 
 
 def response_times(quantiles: Sequence[Quantile]) -> str:
-    """Estimates of the times within which shares of the responses were given."""
+    """Return estimates of response times with their shares."""
     return "; ".join(
         f"{one.share * 100:.0f} % of the responses {_within(one.seconds)}"
         + ("" if one.before is None else f" (before: {milliseconds(one.before)})")
@@ -158,25 +158,25 @@ def _within(seconds: float | None) -> str:
     return f"within {milliseconds(seconds)}"
 
 
-def market(slo: SloFacts, one: MarketFacts) -> str:
-    """A market's share of good events, and what can be said of it."""
+def market(slo: SloFacts, facts: MarketFacts) -> str:
+    """Return a market's share of good events, and its state."""
     if slo.objective is None:
-        return counted(one.count)
-    told = "too few events" if one.state == "Unknown" else one.state.lower()
-    return f"{counted(one.count)}: {told}"
+        return counted(facts.count)
+    state = "too few events" if facts.state == "Unknown" else facts.state.lower()
+    return f"{counted(facts.count)}: {state}"
 
 
-def change(one: Evolution) -> str:
-    """A change in percentage points with its 95 % interval, as bad events of all events."""
-    sign = -1 if one.change is PeriodChange.BETTER else 1
-    low, high = sorted((sign * one.lower, sign * one.upper))
-    return _SAYS[one.change].format(
-        size=points(abs(one.estimate)), low=in_points(low), high=in_points(high)
+def change(evolution: Evolution) -> str:
+    """Return a change in percentage points with its 95 % interval, as bad events of all events."""
+    sign = -1 if evolution.change is PeriodChange.BETTER else 1
+    low, high = sorted((sign * evolution.lower, sign * evolution.upper))
+    return _SAYS[evolution.change].format(
+        size=points(abs(evolution.estimate)), low=in_points(low), high=in_points(high)
     )
 
 
 def budget(left: float | None) -> str:
-    """What is left of an error budget, and how that is called."""
+    """Return the remaining error budget, with its name."""
     if left is None:
         return NOTHING
     name = next((word for bound, word in BANDS if left <= bound), "Healthy")
@@ -186,54 +186,70 @@ def budget(left: float | None) -> str:
 
 
 def subject(slo: SloFacts) -> str:
-    """What an SLO is called."""
+    """Return the name of an SLO."""
     if slo.threshold_milliseconds is None:
         return slo.name
     return f"{slo.name} (within {slo.threshold_milliseconds} ms)"
 
 
 def counted(count: Count) -> str:
-    """A share of good events with its size, e.g. 88.1 % (n=9,064); a dash without any."""
+    """Return a share of good events with its number of events, e.g. 88.1 % (n=9,064); a dash without any."""
     if not count.total:
         return NOTHING
     return f"{percent(1 - count.bad / count.total)} ({events(count.total)})"
 
 
-def reserved(one: ResourceHours) -> str:
-    """What pods reserved, e.g. 168 pod hours: 84 core hours, 168 GiB hours of memory."""
-    return f"{hours(one.pods)} pod hours{_resources(one.reserved)}"
+def reserved(resource_hours: ResourceHours) -> str:
+    """Return the resources that pods reserved, e.g. 168 pod hours: 84 core hours, 168 GiB hours of memory."""
+    return f"{hours(resource_hours.pods)} pod hours{_resources(resource_hours.reserved)}"
 
 
-def trained(one: ResourceHours) -> str:
-    """What trainings reserved, e.g. 2.5 hours in 3 trainings: 10 core hours."""
-    some = "1 training" if one.trainings == 1 else f"{one.trainings} trainings"
-    told = hours(one.training)
-    return f"{told} hour{'' if told == '1' else 's'} in {some}{_resources(one.trained)}"
+def trained(resource_hours: ResourceHours) -> str:
+    """Return the resources that trainings reserved, e.g. 2.5 hours in 3 trainings: 10 core hours."""
+    some = (
+        "1 training" if resource_hours.trainings == 1 else f"{resource_hours.trainings} trainings"
+    )
+    number = hours(resource_hours.training)
+    return (
+        f"{number} hour{'' if number == '1' else 's'} in {some}{_resources(resource_hours.trained)}"
+    )
 
 
 def _resources(reserved: Mapping[str, float]) -> str:
     named = {CPU: "core hours", MEMORY: "GiB hours of memory"}
-    told = [
+    parts = [
         f"{hours(value)} {named.get(name, f'hours of {name}')}" for name, value in reserved.items()
     ]
-    return f": {', '.join(told)}" if told else ", without requests"
+    return f": {', '.join(parts)}" if parts else ", without requests"
 
 
 def hours(value: float) -> str:
-    """A number of hours, with as many digits as it needs."""
+    """Return a number of hours, with as many digits as it needs."""
     return f"{value:,.0f}" if value >= _WHOLE or not value else f"{value:.2g}"
 
 
-def delivery(one: Delivery) -> list[tuple[str, str]]:
-    """DORA's five, by name, and how many promotions were of challengers."""
-    some = one.promotions
+def delivery(measures: Delivery) -> list[tuple[str, str]]:
+    """Return DORA's five measures by name, and the number of promoted challengers."""
+    some = measures.promotions
     return [
-        ("Promotion frequency", f"{some} in the period, {one.per_week:.2g} a week"),
-        ("Lead time", _time(one.lead_seconds, "from a retraining or a commit to its promotion")),
-        ("Change-fail rate", _of(one.failed, some, "rolled back after the promotion")),
-        ("Recovery time", _time(one.recovery_seconds, "from such a promotion to its rollback")),
-        ("Rework rate", _of(one.reworked, some, "made necessary by a decayed model or a rollback")),
-        ("Challengers", _of(one.challengers, some, "trained although no service level was missed")),
+        ("Promotion frequency", f"{some} in the period, {measures.per_week:.2g} a week"),
+        (
+            "Lead time",
+            _time(measures.lead_seconds, "from a retraining or a commit to its promotion"),
+        ),
+        ("Change-fail rate", _of(measures.failed, some, "rolled back after the promotion")),
+        (
+            "Recovery time",
+            _time(measures.recovery_seconds, "from such a promotion to its rollback"),
+        ),
+        (
+            "Rework rate",
+            _of(measures.reworked, some, "made necessary by a decayed model or a rollback"),
+        ),
+        (
+            "Challengers",
+            _of(measures.challengers, some, "trained although no service level was missed"),
+        ),
     ]
 
 
@@ -245,11 +261,11 @@ def _of(some: int, every: int, what: str) -> str:
     return f"{some} of {every} {what}" if every else NOTHING
 
 
-def action(one: ActionFacts) -> str:
-    """An action, with what became of it."""
-    return f"{one.title} – {one.owner} – due {one.due_date} – {one.state}"
+def action(planned: ActionFacts) -> str:
+    """Return an action with its state."""
+    return f"{planned.title} – {planned.owner} – due {planned.due_date} – {planned.state}"
 
 
 def milliseconds(seconds: float | None) -> str:
-    """A latency estimate."""
+    """Return an estimate of a response time."""
     return NOTHING if seconds is None else f"{seconds * 1000:,.0f} ms"

@@ -1,1 +1,4 @@
-"""The ledger of each product and period: days of counts, decisions and versions, written once a day, sealed and signed."""
+"""The ledger of each product and period: days of counts, decisions and versions.
+
+Updated daily, sealed and signed.
+"""

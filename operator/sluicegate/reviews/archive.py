@@ -1,7 +1,7 @@
-"""Copies sealed reviews out of the cluster, before the operator drops those beyond `keep`.
+"""Archive of sealed reviews outside the cluster, before the operator drops those beyond `keep`.
 
-A review's annotation says which state of it the archive has. It is copied again once somebody has
-signed it, and the operator drops no review whose newest state isn't archived.
+A review's annotation holds the digest of its archived state. It is copied again after a signature,
+and the operator drops no review whose newest state isn't archived.
 """
 
 import os
@@ -25,34 +25,34 @@ from sluicegate.reviews.archive_file import (
 from sluicegate.reviews.store import CLOSED, SEALED, ReviewStore
 
 BUCKETS = ("s3", "gs", "az")
-"""Schemes of buckets that can be written to."""
+"""Supported schemes of buckets."""
 
 
 class ArchivePlace(Protocol):
-    """Where files are kept."""
+    """Storage of files."""
 
     def read(self, name: str) -> str | None:
-        """Return the file of this name; None when there is none."""
+        """Return the file of this name; None if there is none."""
 
     def write(self, name: str, text: str) -> None:
-        """Write the file of this name, all of it or nothing."""
+        """Write the file of this name atomically."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder, say of a claim that is mounted."""
+    """A folder, for example of a mounted claim."""
 
     root: Path
 
     def read(self, name: str) -> str | None:
-        """Return the file of this name; None when there is none."""
+        """Return the file of this name; None if there is none."""
         try:
             return (self.root / name).read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
 
     def write(self, name: str, text: str) -> None:
-        """Write beside the file, and put it in its place once it is on the disk."""
+        """Write a temporary file, and rename it once it is on the disk."""
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
@@ -69,18 +69,18 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A bucket, below a prefix; credentials come from the usual variables of its provider.
+    """A bucket, below a prefix; credentials are those of the provider's usual variables.
 
     Attributes
     ----------
-    retries : how often a request is sent again that wasn't answered.
+    retries : retries of a request without an answer.
     """
 
     url: str
     retries: int = 5
 
     def read(self, name: str) -> str | None:
-        """Return the object of this name; None when there is none."""
+        """Return the object of this name; None if there is none."""
         with self._told(name) as store:
             try:
                 return bytes(store.get(name).bytes()).decode()
@@ -94,7 +94,7 @@ class Bucket:
 
     @contextmanager
     def _told(self, name: str) -> Iterator[Any]:
-        """The bucket; what goes wrong with it becomes NotArchived."""
+        """Yield the bucket, and convert its errors to NotArchived."""
         from obstore.exceptions import BaseError  # noqa: PLC0415 - an extra
         from obstore.store import from_url  # noqa: PLC0415 - the same
 
@@ -110,7 +110,7 @@ class Bucket:
 
 @dataclass(slots=True)
 class Archived:
-    """What became of the sealed reviews: how many were written, were there already, and weren't."""
+    """Numbers of sealed reviews that were written, existed already, or failed."""
 
     written: int = 0
     there: int = 0
@@ -119,14 +119,14 @@ class Archived:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """Copies sealed reviews to a place; `say` is given a sentence of each that can't be copied."""
+    """Copies of sealed reviews in a place; `say` is called with a sentence on each failure."""
 
     store: ReviewStore
     place: ArchivePlace
     say: Callable[[str], None]
 
     async def copy(self, namespaces: tuple[str, ...] = ()) -> Archived:
-        """Copy all sealed reviews that changed since they were copied; one that fails stops no other.
+        """Copy all sealed reviews that changed since the last copy; a failure doesn't stop the others.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""A sealed review as a file that outlives the cluster. Pure.
+"""A sealed review as a file outside the cluster. Pure.
 
 The file is the review itself as JSON, so `sluicegate report --from` and `dossier --from` read it.
 """
@@ -13,18 +13,18 @@ from sluicegate.reviews.journal import digest_of
 
 
 class NotArchived(SluicegateError):  # noqa: N818 - says what is the case
-    """A review isn't archived; the message names it, and says why and what to do."""
+    """A review isn't archived; the message has its name, the cause and the way out."""
 
 
 def file_name(review: DataProductReview) -> str:
-    """`<namespace>/<product>/<review>.<uid of the product>.json`, below the archive's root."""
+    """Return `<namespace>/<product>/<review>.<uid of the product>.json`, below the archive's root."""
     ref = review.spec.product_ref
     uid = f".{ref.uid}" if ref.uid else ""
     return f"{review.metadata.namespace}/{ref.name}/{review.metadata.name}{uid}.json"
 
 
 def file_text(review: DataProductReview) -> str:
-    """The review as JSON: what was sealed, and what people said to it so far."""
+    """Return the review as JSON: the sealed content, and the signatures so far."""
     document = {
         "apiVersion": names.API_VERSION,
         "kind": names.REVIEW_KIND,
@@ -36,22 +36,22 @@ def file_text(review: DataProductReview) -> str:
 
 
 def file_digest(review: DataProductReview) -> str:
-    """`sha256:<hex>` of the file: another one once somebody has signed or written a note."""
+    """Return `sha256:<hex>` of the file, which changes with a signature or a note."""
     return f"sha256:{hashlib.sha256(file_text(review).encode()).hexdigest()}"
 
 
 def is_archived(review: DataProductReview) -> bool:
-    """Whether the archive has the review as it is now."""
+    """Return whether the archive has the current state of the review."""
     return review.metadata.annotations.get(names.ANNOTATION_ARCHIVED) == file_digest(review)
 
 
 def require_sealed(review: DataProductReview) -> None:
-    """Refuse a review whose ledger isn't what was sealed.
+    """Refuse a review whose ledger differs from the sealed one.
 
     Raises
     ------
     NotArchived
-        Its digest doesn't hold.
+        Its digest differs.
     """
     if review.status.digest != digest_of(review):
         name = f"{review.metadata.namespace}/{review.metadata.name}"
@@ -62,11 +62,11 @@ def require_sealed(review: DataProductReview) -> None:
 
 
 def require_same_seal(review: DataProductReview, stored: str) -> None:
-    """Refuse to put a review in the place of another one.
+    """Refuse to replace the file of another ledger.
 
     Parameters
     ----------
-    stored : the file that is there.
+    stored : the existing file.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What is written into an open review, and how it is sealed. Pure: a status in, a status out."""
+"""Records of an open review, and its seal. Pure: functions from status to status."""
 
 import hashlib
 import json
@@ -25,12 +25,12 @@ from sluicegate.stats.counts import Count
 
 MOST_VERSIONS_OF_A_DAY: Final = 16
 LATE_DAYS: Final = 3
-"""Days after its end at which a day is read once more, and then never: samples may arrive late."""
+"""Days after its end at which a day is read for the last time: samples may arrive late."""
 DAY_SECONDS: Final = 86_400
 PERIOD_OVER: Final = "PeriodOver"
 PRODUCT_GONE: Final = "ProductGone"
 CYCLE_CHANGED: Final = "CycleChanged"
-"""spec.review is another one now, or none: no visit comes to this review any more."""
+"""Reason of a seal: spec.review was changed or removed, so this review is not visited any more."""
 _SEALED: Final = (
     "timeZone",
     "signedBy",
@@ -48,15 +48,15 @@ _SEALED: Final = (
 
 @dataclass(slots=True)
 class DayCounts:
-    """What was read of one product and day, or part of a day.
+    """Counts of one product on a day, or a part of a day.
 
     Attributes
     ----------
     slos : events by SLO. markets : the same by SLO and market.
-    answers : successful answers within each bound, as the histogram writes it.
+    answers : successful answers within each bound, written as in the histogram.
     versions : those with events.
-    blocks, good : blocks of its SLOs in all, and those that hold.
-    pod_seconds : how long its pods answered scrapes, summed over the pods.
+    blocks, good : number of all blocks of its SLOs, and of those with valid counts.
+    pod_seconds : time for which its pods answered scrapes, added up over the pods.
     """
 
     slos: dict[str, Count] = field(default_factory=dict)
@@ -69,22 +69,21 @@ class DayCounts:
 
     @property
     def measured(self) -> float:
-        """Share of the blocks that hold."""
+        """Share of the blocks with valid counts."""
         return self.good / self.blocks if self.blocks else 0.0
 
 
 def wanted_days(
     status: DataProductReviewStatus, period: Period, now: float, *, oldest: float
 ) -> tuple[Day, ...]:
-    """The days of a period that are over and to be read, the oldest first.
+    """Return the ended days of a period that are to be read, oldest first.
 
-    A day is read twice: once it is over, and once more when nothing comes any more. In between
-    would change little, and cost as much each time.
+    A day is read twice: once after its end, and once more when no samples arrive any more.
 
     Parameters
     ----------
-    now : a moment up to which everything has been read, in seconds.
-    oldest : what is older isn't kept by Prometheus any more.
+    now : time up to which all samples have arrived, in seconds.
+    oldest : limit of Prometheus' retention, in seconds.
     """
     final = {day.date: day.final for day in status.days}
     return tuple(
@@ -95,8 +94,8 @@ def wanted_days(
 
 
 def _is_to_be_read(day: Day, final: Mapping[str, bool], now: float) -> bool:
-    known = final.get(day.date.isoformat())
-    return known is None or (not known and now >= day.end + LATE_DAYS * DAY_SECONDS)
+    is_final = final.get(day.date.isoformat())
+    return is_final is None or (not is_final and now >= day.end + LATE_DAYS * DAY_SECONDS)
 
 
 def with_day(
@@ -107,13 +106,13 @@ def with_day(
     *,
     requests: Mapping[str, str] | None = None,
 ) -> DataProductReviewStatus:
-    """The status with what was read of a day, in the place of what was read before.
+    """Return the status with the counts of a day, which replace earlier ones.
 
-    A day that was read better before keeps that, as Prometheus may have lost samples since. `requests`
-    is what one pod requests now, by resource: a day keeps those of when it was first read.
+    A day keeps earlier counts that are more complete, as Prometheus may have lost samples since.
+    `requests` are the current resource requests of one pod: a day keeps those of its first read.
     """
-    known = {one.date: one for one in status.days}
-    before = known.get(day.date.isoformat())
+    by_date = {each.date: each for each in status.days}
+    before = by_date.get(day.date.isoformat())
     if before is not None and before.pod_seconds:
         requests = before.pod_requests
     elif not counts.pod_seconds:
@@ -142,47 +141,47 @@ def with_day(
     )
     if before is not None and float(before.coverage) > float(made.coverage):
         made = before.replace(final=made.final)
-    known[made.date] = made
-    return status.replace(days=tuple(known[one] for one in sorted(known)))
+    by_date[made.date] = made
+    return status.replace(days=tuple(by_date[date] for date in sorted(by_date)))
 
 
 Note = ReviewDecision | EndedTraining
-"""What happened at a moment, and is recorded in the period of that moment."""
+"""An event, which is recorded in the period of its time."""
 
 
 def with_notes(
     status: DataProductReviewStatus, notes: Iterable[Note], period: Period
 ) -> DataProductReviewStatus:
-    """The status with the decisions of the period, and the trainings that ended in it."""
-    for one in notes:
-        if isinstance(one, EndedTraining):
-            if period.begin <= one.end_time < period.end:
-                status = with_training(status, one)
-        elif period.begin <= one.decision_time < period.end:
-            status = with_decision(status, one)
+    """Return the status with the decisions of the period, and the trainings that ended in it."""
+    for note in notes:
+        if isinstance(note, EndedTraining):
+            if period.begin <= note.end_time < period.end:
+                status = with_training(status, note)
+        elif period.begin <= note.decision_time < period.end:
+            status = with_decision(status, note)
     return status
 
 
 def with_training(
     status: DataProductReviewStatus, training: EndedTraining
 ) -> DataProductReviewStatus:
-    """The status with a training that has ended; the same when it is there. The newest are kept."""
-    known = {(one.job, one.start_time): one for one in (*status.trainings, training)}
-    every = sorted(known.values(), key=lambda one: one.end_time)
+    """Return the status with an ended training, once. The newest are kept."""
+    distinct = {(each.job, each.start_time): each for each in (*status.trainings, training)}
+    every = sorted(distinct.values(), key=lambda each: each.end_time)
     return status.replace(trainings=tuple(every[-MOST_TRAININGS:]))
 
 
 def with_decision(
     status: DataProductReviewStatus, decision: ReviewDecision
 ) -> DataProductReviewStatus:
-    """The status with a decision; the same when it is there. The oldest are only counted."""
-    known = {(one.decision_time, one.type, one.reason) for one in status.decisions}
-    if (decision.decision_time, decision.type, decision.reason) in known:
+    """Return the status with a decision, once. The oldest are only counted."""
+    keys = {(each.decision_time, each.type, each.reason) for each in status.decisions}
+    if (decision.decision_time, decision.type, decision.reason) in keys:
         return status
-    every = sorted((*status.decisions, decision), key=lambda one: one.decision_time)
+    every = sorted((*status.decisions, decision), key=lambda each: each.decision_time)
     earlier = Counter(status.earlier_decisions)
-    for one in every[:-MOST_DECISIONS]:
-        earlier[f"{one.type}/{one.reason}"] += 1
+    for dropped in every[:-MOST_DECISIONS]:
+        earlier[f"{dropped.type}/{dropped.reason}"] += 1
     kept = tuple(every[-MOST_DECISIONS:])
     return status.replace(decisions=kept, earlier_decisions=dict(sorted(earlier.items())))
 
@@ -190,25 +189,27 @@ def with_decision(
 def with_versions(
     status: DataProductReviewStatus, versions: Iterable[ReviewVersion], period: Period
 ) -> DataProductReviewStatus:
-    """The status with the versions that were stable in the period; what was known of others stays."""
-    known = {(one.version, one.digest, one.promotion_time): one for one in status.versions}
+    """Return the status with the versions that were stable in the period; others in it remain."""
+    by_promotion = {
+        (each.version, each.digest, each.promotion_time): each for each in status.versions
+    }
     begin, end = period.begin, period.end
-    for one in versions:
-        if one.promotion_time < end and (one.end_time is None or one.end_time > begin):
-            known[one.version, one.digest, one.promotion_time] = one
-    ordered = sorted(known.values(), key=lambda one: one.promotion_time)
+    for version in versions:
+        if version.promotion_time < end and (version.end_time is None or version.end_time > begin):
+            by_promotion[version.version, version.digest, version.promotion_time] = version
+    ordered = sorted(by_promotion.values(), key=lambda each: each.promotion_time)
     return status.replace(versions=tuple(ordered[-MOST_VERSIONS:]))
 
 
 def may_be_sealed(period: Period, now: float) -> bool:
-    """Whether nothing of the period comes any more."""
+    """Return whether no samples of the period can arrive any more."""
     return now >= period.end + LATE_DAYS * DAY_SECONDS
 
 
 def sealed(review: DataProductReview, now: float, *, because: str) -> DataProductReviewStatus:
-    """The status of a review that is sealed now: each day final, with digest and due date.
+    """Return the status of a review that is sealed now: each day final, with digest and due date.
 
-    Who may sign for a product that is gone still may, and nobody has to.
+    The review of a deleted product can be signed, but no signature is required.
     """
     status = review.status
     days = tuple(day.replace(final=True) for day in status.days)
@@ -220,14 +221,14 @@ def sealed(review: DataProductReview, now: float, *, because: str) -> DataProduc
         due_time=None if because == PRODUCT_GONE else int(now) + status.grace_days * DAY_SECONDS,
     )
     closed = review.replace(status=status)
-    # The digest covers what is sealed, so the rest of the status may go on.
+    # The digest covers only the sealed part, so the rest of the status may change.
     return status.replace(digest=digest_of(closed))
 
 
 def digest_of(review: DataProductReview) -> str:
-    """`sha256:<hex>` of what is sealed: product, period, and what was recorded of it.
+    """Return `sha256:<hex>` of the sealed content: product, period, and records.
 
-    The same for the same content, whatever wrote it: keys are sorted, what is empty is left out.
+    It depends only on the content: keys are sorted, empty fields are left out.
     """
     status = review.status.to_dict()
     content = {

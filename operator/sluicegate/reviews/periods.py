@@ -1,6 +1,6 @@
-"""Periods and days of a review, in the time zone of who reviews. Pure.
+"""Periods and days of a review, in the reviewers' time zone. Pure.
 
-A day is from midnight to midnight there, so it has 23 or 25 hours where the clocks change.
+A day is from midnight to midnight in it, so it has 23 or 25 hours at a change of the clocks.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _MONTHS: Final = {Cycle.MONTH: 1, Cycle.QUARTER: 3}
 
 
 class UnknownZone(SluicegateError):  # noqa: N818 - says what is the case
-    """The time zone isn't known; the message says what to write."""
+    """The time zone is unknown; the message has the way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A period: what it is called, its first day, and the first day after it."""
+    """A period: its name, its first day, and the first day after it."""
 
     name: str
     first: date
@@ -45,11 +45,11 @@ class Period:
 
     @property
     def end(self) -> int:
-        """The second after its last."""
+        """The first second after it."""
         return midnight(self.after, self.zone)
 
     def days(self) -> Iterator[Day]:
-        """Its days, the first first."""
+        """Yield its days in order."""
         day = self.first
         while day < self.after:
             following = day + timedelta(days=1)
@@ -58,7 +58,7 @@ class Period:
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """The time zone of this name; UnknownZone when the database doesn't have it."""
+    """Return the time zone of this name; UnknownZone if the database doesn't have it."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -68,29 +68,29 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 def local_day(moment: int, zone: str) -> str:
-    """The date of a moment, in seconds since 1970, where the review is held; UTC without a zone."""
+    """Return the date of a time, in seconds since 1970, in the review's time zone; UTC without a zone."""
     return f"{datetime.fromtimestamp(moment, ZoneInfo(zone or 'UTC')):%Y-%m-%d}"
 
 
 def local_minute(moment: int, zone: str) -> str:
-    """The same to the minute."""
+    """Return date and minute of a time, in the review's time zone."""
     return f"{datetime.fromtimestamp(moment, ZoneInfo(zone or 'UTC')):%Y-%m-%d %H:%M}"
 
 
 def midnight(day: date, zone: ZoneInfo) -> int:
-    """When a day begins in a zone, in seconds since 1970; where midnight is skipped, an hour's begin."""
+    """Return the begin of a day in a zone, in seconds since 1970; of its first hour if midnight is skipped."""
     return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp())
 
 
 def period_at(cycle: ReviewCycle, moment: float) -> Period | None:
-    """The period that a moment lies in; None before the first one."""
+    """Return the period that contains a time; None before the first one."""
     zone = zone_of(cycle.time_zone)
     day = datetime.fromtimestamp(moment, tz=zone).date()
     return period_of(cycle, day)
 
 
 def period_of(cycle: ReviewCycle, day: date) -> Period | None:
-    """The period that a day lies in; None before the first one."""
+    """Return the period that contains a day; None before the first one."""
     starts = date.fromisoformat(cycle.start_date)
     if day < starts:
         return None
@@ -100,17 +100,17 @@ def period_of(cycle: ReviewCycle, day: date) -> Period | None:
         first = starts + timedelta(days=(day - starts).days // length * length)
         return _named(cycle, first, first + timedelta(days=length), zone)
     first, after = _months(day, _MONTHS[cycle.every])
-    # The first period may begin within a month; its name is the month's all the same.
+    # The first period may begin within a month, but its name is that of the month.
     return _named(cycle, max(first, starts), after, zone)
 
 
 def before(cycle: ReviewCycle, period: Period) -> Period | None:
-    """The period before this one; None for the first."""
+    """Return the period before this one; None for the first."""
     return period_of(cycle, period.first - timedelta(days=1))
 
 
 def kept_until(cycle: ReviewCycle, period: Period) -> int:
-    """When as many periods as `keep` says have passed since the end of this one, in seconds since 1970."""
+    """Return when `keep` periods have passed since the end of this one, in seconds since 1970."""
     end = period
     for _ in range(cycle.keep):
         following = period_of(cycle, end.after)
@@ -133,7 +133,7 @@ def _named(cycle: ReviewCycle, first: date, after: date, zone: ZoneInfo) -> Peri
 
 
 def _months(day: date, months: int) -> tuple[date, date]:
-    """First day of the month or quarter that a day lies in, and the first after it."""
+    """Return the first day of the month or quarter of a day, and the first day after it."""
     begin = (day.month - 1) // months * months + 1
     following = begin + months
     after = date(day.year + following // 13, following - 12 * (following // 13), 1)

@@ -1,4 +1,4 @@
-"""Whether a product has what a product in production needs, and which exemptions hold. Pure."""
+"""Checks of a product's readiness for production, and its valid exemptions. Pure."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -10,19 +10,21 @@ from sluicegate.api.review import CheckState, Cycle, Exemption, ReadinessCheck, 
 from sluicegate.slo.indicators import INDICATORS
 
 LEAST_DAYS: Final = 183
-"""Six months, for which a deployer of a model keeps its records (EU AI Act, article 26)."""
+"""Six months, for which a deployer of a model must keep its records (EU AI Act, article 26)."""
 _DAYS: Final = {Cycle.WEEK: 7, Cycle.FOUR_WEEKS: 28, Cycle.MONTH: 30, Cycle.QUARTER: 91}
 
 Missing = tuple[ReadinessCheck, str]
-"""A check, and the way out where it isn't met; else an empty text."""
+"""A check with the way out; an empty text if it passes."""
 
 
 def checks(spec: DataProductSpec) -> tuple[Missing, ...]:
-    """Each check of a product."""
+    """Return each check of a product."""
     team = spec.team.members if spec.team else ()
     managed = any(one.role == PRODUCT_MANAGER for one in team)
-    told = spec.description
-    carded = told is not None and bool(told.purpose and told.limitations and told.usage)
+    description = spec.description
+    carded = description is not None and bool(
+        description.purpose and description.limitations and description.usage
+    )
     linked = {one.type for one in spec.links}
     judged = any(INDICATORS[one.indicator.kind].from_truths for one in spec.slos)
     pinned = "@sha256:" in (spec.serving.runtime_image or "")
@@ -49,11 +51,11 @@ def checks(spec: DataProductSpec) -> tuple[Missing, ...]:
 
 
 def judged_on(
-    found: Iterable[Missing], exemptions: Iterable[Exemption], today: str
+    checked: Iterable[Missing], exemptions: Iterable[Exemption], today: str
 ) -> tuple[ReviewCheck, ...]:
-    """What the ledger says of each check on a day, written as 2026-12-31."""
+    """Return the results of the checks for the ledger on a day, such as 2026-12-31."""
     allowed = {one.check: one for one in exemptions}
-    return tuple(_judged(name, way_out, allowed.get(name), today) for name, way_out in found)
+    return tuple(_judged(name, way_out, allowed.get(name), today) for name, way_out in checked)
 
 
 def _judged(

@@ -1,6 +1,7 @@
-"""What a product's pods and trainings reserved: their time, times the requests of one. Pure.
+"""Reserved resources of a product's pods and trainings: their time, times the requests of one. Pure.
 
-Hours, not money: a ledger knows no prices, and what is reserved is what others can't have.
+The unit is hours, not money: a ledger has no prices, and reserved resources are unavailable to
+others.
 """
 
 from collections import defaultdict
@@ -17,19 +18,19 @@ HOUR_SECONDS: Final = 3_600
 CPU: Final = "cpu"
 MEMORY: Final = "memory"
 _UNITS: Final[Mapping[str, float]] = {MEMORY: 2.0**30, "ephemeral-storage": 2.0**30}
-"""Bytes of the unit that people count in; of other resources the unit is one."""
+"""Bytes of a unit for people (GiB); for other resources the unit is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceHours:
-    """Hours of some days.
+    """Reserved hours of some days.
 
     Attributes
     ----------
-    days : days of which they are known. pods : hours of serving pods.
+    days : number of days with data. pods : hours of serving pods.
     reserved : of these pods, by resource: core hours of `cpu`, GiB hours of memory and storage,
         otherwise hours of one.
-    trainings : how many ended. training : their hours. trained : like `reserved`, of them.
+    trainings : number that ended. training : their hours. trained : their `reserved`.
     """
 
     days: int
@@ -41,16 +42,16 @@ class ResourceHours:
 
     @property
     def cores_a_day(self) -> float:
-        """Core hours on one of the days, of pods and trainings."""
+        """Core hours a day, of pods and trainings."""
         return (self.reserved.get(CPU, 0.0) + self.trained.get(CPU, 0.0)) / max(self.days, 1)
 
     @property
     def gpus_a_day(self) -> float:
-        """Hours of GPUs on one of the days, of pods and trainings."""
+        """GPU hours a day, of pods and trainings."""
         return (_gpus(self.reserved) + _gpus(self.trained)) / max(self.days, 1)
 
     def document(self) -> dict[str, Any]:
-        """All of it for JSON."""
+        """Return a JSON document."""
         trainings = {
             "number": self.trainings,
             "hours": self.training,
@@ -64,26 +65,29 @@ class ResourceHours:
         }
 
 
-def row_of(one: ResourceHours | None) -> tuple[float | None, ...]:
-    """Eight columns: hours of pods, then core, GiB and GPU hours of these; the same of trainings."""
-    if one is None:
+def row_of(resource_hours: ResourceHours | None) -> tuple[float | None, ...]:
+    """Return eight columns: hours of pods, with their core, GiB and GPU hours; the same of trainings."""
+    if resource_hours is None:
         return (None,) * 8
     return tuple(
         value
-        for hours, of in ((one.pods, one.reserved), (one.training, one.trained))
+        for hours, of in (
+            (resource_hours.pods, resource_hours.reserved),
+            (resource_hours.training, resource_hours.trained),
+        )
         for value in (hours, of.get(CPU), of.get(MEMORY), _gpus(of))
     )
 
 
 def _gpus(reserved: Mapping[str, float]) -> float:
-    """Hours of GPUs, of whichever vendor."""
+    """Return the GPU hours, of any vendor."""
     return sum(hours for name, hours in reserved.items() if name.endswith("/gpu"))
 
 
 def hours_of(
     days: Iterable[ReviewDay], trainings: Iterable[EndedTraining] = ()
 ) -> ResourceHours | None:
-    """The hours of these days and trainings; None where none of them has any."""
+    """Return the hours of these days and trainings; None if none has any."""
     counted = [
         (day.pod_seconds / HOUR_SECONDS, day.pod_requests) for day in days if day.pod_seconds
     ]
@@ -101,15 +105,15 @@ def hours_of(
 
 
 def _reserved(spans: Iterable[tuple[float, Mapping[str, str]]]) -> dict[str, float]:
-    """Hours by resource, of spans of hours with the requests of one container."""
-    found: defaultdict[str, float] = defaultdict(float)
+    """Return hours by resource, for times in hours with the requests of one container."""
+    totals: defaultdict[str, float] = defaultdict(float)
     for hours, requests in spans:
         for name, requested in requests.items():
-            found[name] += hours * float(amount(requested)) / _UNITS.get(name, 1.0)
-    return dict(sorted(found.items()))
+            totals[name] += hours * float(amount(requested)) / _UNITS.get(name, 1.0)
+    return dict(sorted(totals.items()))
 
 
 def ended_on(status: DataProductReviewStatus, dates: Collection[str]) -> list[EndedTraining]:
-    """The trainings of a ledger that ended on one of these days."""
+    """Return the trainings of a ledger that ended on one of these days."""
     zone = status.time_zone or "UTC"
     return [one for one in status.trainings if local_day(one.end_time, zone) in dates]

@@ -1,4 +1,4 @@
-"""Where a sealed review stands, in numbers and words; who signs it, in which role, and what is written. Pure."""
+"""State of a sealed review, in numbers and words; possible signatures and their roles. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,12 +19,12 @@ from sluicegate.reviews.periods import local_day
 
 @dataclass(frozen=True, slots=True)
 class SigningState:
-    """Where a review stands.
+    """State of a review.
 
     Attributes
     ----------
-    state : as status shows it. signed : signatures that count, the oldest first.
-    missing : roles of which nobody has signed. unfilled : those of them that nobody has.
+    state : that of status. signed : valid signatures, oldest first.
+    missing : roles without a signature. unfilled : those of them that no member has.
     """
 
     state: ReviewState
@@ -34,10 +34,10 @@ class SigningState:
 
 
 def standing(review: DataProductReview, now: float) -> SigningState:
-    """Where a review stands at a moment.
+    """Return the state of a review at a time.
 
-    A signature counts where it came after the seal: what is signed is what was seen. That a person
-    signs in their own name, and in a role that the team gives them, is admission's to see to.
+    A signature is valid if it is later than the seal. Admission enforces that people sign in their
+    own name, and in a role of theirs.
     """
     status = review.status
     if status.seal_time is None:
@@ -49,12 +49,12 @@ def standing(review: DataProductReview, now: float) -> SigningState:
     by_role = {one.role for one in counted}
     missing = tuple(role for role in status.signed_by if role not in by_role)
     filled = {one.role for one in status.team}
-    wanted = [one for one in counted if one.role in status.signed_by]
+    required = [each for each in counted if each.role in status.signed_by]
     if missing:
         late = status.due_time is not None and int(now) > status.due_time
         state = ReviewState.OVERDUE if late else ReviewState.TO_REVIEW
     else:
-        skipped = bool(wanted) and all(one.verdict is SignVerdict.SKIP for one in wanted)
+        skipped = bool(required) and all(each.verdict is SignVerdict.SKIP for each in required)
         state = ReviewState.SKIPPED if skipped else ReviewState.REVIEWED
     return SigningState(
         state=state,
@@ -65,7 +65,7 @@ def standing(review: DataProductReview, now: float) -> SigningState:
 
 
 def with_standing(status: DataProductReviewStatus, where: SigningState) -> DataProductReviewStatus:
-    """The status with where it stands; what is sealed stays as it is."""
+    """Return the status with the state of signatures; the sealed part is unchanged."""
     done = where.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}
     return status.replace(
         state=where.state,
@@ -75,7 +75,7 @@ def with_standing(status: DataProductReviewStatus, where: SigningState) -> DataP
 
 
 def sentence(review: DataProductReview, where: SigningState) -> str:
-    """Where a review stands, and what to do."""
+    """Return the state of a review, and what to do, in a sentence."""
     name = f"{review.metadata.namespace}/{review.metadata.name}"
     if where.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
         people = ", ".join(f"{one.username} ({one.role}: {one.verdict})" for one in where.signed)
@@ -95,13 +95,13 @@ def sentence(review: DataProductReview, where: SigningState) -> str:
 
 
 def finding_of(review: DataProductReview, where: SigningState) -> Finding:
-    """The condition of a product whose review waits for signatures."""
+    """Return the condition of a product whose review waits for signatures."""
     return Finding(ConditionType.REVIEW_DUE, "True", str(where.state), sentence(review, where))
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What somebody signs: user name as the API server has it, role, verdict (Agree, …), note."""
+    """A signature: user name of the API server, role, verdict (Agree, …), note."""
 
     username: str
     role: str
@@ -110,27 +110,27 @@ class Signature:
 
 
 def roles_in(review: DataProductReview, username: str) -> tuple[str, ...]:
-    """The roles in which this person may be asked to sign: of the team, or else all of the review.
+    """Return the roles in which this person may sign: those of the team, or else all of the review.
 
-    Who isn't in the team signs with the verb `review`, which admission knows.
+    People outside the team need the verb `review`, which admission checks.
     """
     own = [one.role for one in review.status.team if one.username == username]
     return tuple(own or known_roles(review))
 
 
 def known_roles(review: DataProductReview) -> tuple[str, ...]:
-    """All roles that a signature may have, by name."""
+    """Return all roles that a signature may have, by name."""
     status = review.status
     return tuple(sorted({one.role for one in status.team} | set(status.signed_by)))
 
 
-def role_of(review: DataProductReview, username: str, asked: str | None) -> str:
-    """The role in which somebody signs.
+def role_of(review: DataProductReview, username: str, requested: str | None) -> str:
+    """Return the role in which a person signs.
 
     Raises
     ------
     InvalidInput
-        The review can't be signed, or not by this person so; the message says what to do.
+        The review can't be signed, or not by this person in this role; the message has the way out.
     """
     status = review.status
     if status.seal_time is None:
@@ -140,12 +140,12 @@ def role_of(review: DataProductReview, username: str, asked: str | None) -> str:
         by = ", ".join(status.reviewed_by)
         raise invalid("review", f"was signed by {by}: add a note to spec.notes")
     roles = [one.role for one in status.team if one.username == username]
-    known = known_roles(review)
-    if asked is not None and asked not in known:
-        text = f"neither spec.team nor signedBy has the role {asked}: name {' or '.join(known)}"
+    roles_of_review = known_roles(review)
+    if requested is not None and requested not in roles_of_review:
+        text = f"neither spec.team nor signedBy has the role {requested}: name {' or '.join(roles_of_review)}"
         raise invalid("role", text)
-    if asked is not None:
-        return asked  # admission knows who holds the verb `review`
+    if requested is not None:
+        return requested  # admission checks the verb `review`
     if len(roles) == 1:
         return roles[0]
     team = ", ".join(f"{one.username} as {one.role}" for one in status.team) or "nobody"
@@ -154,7 +154,7 @@ def role_of(review: DataProductReview, username: str, asked: str | None) -> str:
 
 
 def signed(review: DataProductReview, signature: Signature, *, at: int) -> dict[str, Any]:
-    """The change (a merge patch) that adds a signature, in the place of the same person's in that role.
+    """Return the merge patch that adds a signature, and replaces an earlier one of this person in that role.
 
     `at` : seconds since the epoch.
     """

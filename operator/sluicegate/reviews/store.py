@@ -1,4 +1,4 @@
-"""The reviews of a product at the API server: opened, read, recorded in, sealed, and dropped."""
+"""The reviews of a product at the API server: created, read, updated, sealed, and dropped."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -22,17 +22,17 @@ OPEN, SEALED, CLOSED = "open", "sealed", "closed"
 
 
 def review_key(product: Key, period: Period, uid: str = "") -> Key:
-    """Name of the review of a product's period; with a uid where another product has that name."""
+    """Return the name of a product's review of a period; with a uid if another product has that name."""
     more = f"-{uid[:8]}" if uid else ""
     return Key(product.namespace, f"{product.name}-{period.name}{more}")
 
 
 class UnreadableReview(SluicegateError):  # noqa: N818 - says what is the case
-    """A review isn't as its definition has it; the message names the field and the way out."""
+    """A review doesn't match its definition; the message names the field and the way out."""
 
 
 def parse_review(document: Mapping[str, Any]) -> DataProductReview | None:
-    """The review in a document; None for one that can't be read, which is left alone."""
+    """Parse the review of a document; None if it can't be read."""
     try:
         return read_review(document)
     except UnreadableReview:
@@ -40,7 +40,7 @@ def parse_review(document: Mapping[str, Any]) -> DataProductReview | None:
 
 
 def read_review(document: Mapping[str, Any]) -> DataProductReview:
-    """The review in a document.
+    """Parse the review of a document.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def read_review(document: Mapping[str, Any]) -> DataProductReview:
 
 
 def opened(subject: ReviewSubject, period: Period) -> DataProductReviewStatus:
-    """What a review says when it is opened."""
+    """Return the status of a new review."""
     cycle = subject.cycle
     return DataProductReviewStatus(
         time_zone=cycle.time_zone,
@@ -78,7 +78,7 @@ def opened(subject: ReviewSubject, period: Period) -> DataProductReviewStatus:
 
 
 def review_document(subject: ReviewSubject, key: Key, period: Period) -> dict[str, Any]:
-    """A review to create. It has no owner, as it outlives its product."""
+    """Return a review to create. It has no owner, as it must exist longer than its product."""
     return {
         "apiVersion": names.API_VERSION,
         "kind": names.REVIEW_KIND,
@@ -100,18 +100,18 @@ def review_document(subject: ReviewSubject, key: Key, period: Period) -> dict[st
 
 @dataclass(frozen=True, slots=True)
 class ReviewStore:
-    """Reads and writes reviews. Every failure is a KubeError.
+    """Reads and writes of reviews. Every failure is a KubeError.
 
     Attributes
     ----------
-    archived : whether reviews are archived, and none is dropped before.
+    archived : whether reviews are archived, and not dropped before that.
     """
 
     api: KubeApi
     archived: bool = False
 
     async def read(self, key: Key) -> DataProductReview | None:
-        """The review of this name; None when there is none. UnreadableReview when it can't be read."""
+        """Return the review of this name; None if there is none. UnreadableReview if it can't be read."""
         try:
             return read_review(await self.api.get(DATA_PRODUCT_REVIEWS, key))
         except NotFound:
@@ -120,7 +120,7 @@ class ReviewStore:
     async def open(
         self, subject: ReviewSubject, key: Key, period: Period
     ) -> DataProductReview | None:
-        """Create the review of a period, or read it where it is there."""
+        """Create the review of a period, or read the existing one."""
         try:
             document = review_document(subject, key, period)
             made = await self.api.create(DATA_PRODUCT_REVIEWS, document)
@@ -129,7 +129,7 @@ class ReviewStore:
         return read_review(made)
 
     async def record(self, review: DataProductReview, status: DataProductReviewStatus) -> None:
-        """Write a status, unless the review was written by another since it was read."""
+        """Write a status, unless the review was changed since it was read."""
         body = {
             "metadata": {"name": review.metadata.name, "namespace": review.metadata.namespace},
             "status": status.to_dict(),
@@ -139,13 +139,13 @@ class ReviewStore:
         )
 
     async def label(self, review: DataProductReview, value: str) -> None:
-        """Say in a label where it is, so that it is found without reading all."""
+        """Set the label with the state of a review, for selective lists."""
         await self._mark(review, {"labels": {names.LABEL_REVIEW: value}})
 
     async def labelled(
         self, value: str, namespaces: tuple[str, ...]
     ) -> AsyncIterator[DataProductReview]:
-        """The reviews with this label that can be read, one at a time."""
+        """Yield the readable reviews with this label, one at a time."""
         async for document in self.documents(value, namespaces):
             review = parse_review(document)
             if review is not None:
@@ -154,7 +154,7 @@ class ReviewStore:
     async def documents(
         self, value: str, namespaces: tuple[str, ...]
     ) -> AsyncIterator[dict[str, Any]]:
-        """The same as the API server has them, those that can't be read among them."""
+        """Yield the documents of the reviews with this label, including unreadable ones."""
         for namespace in namespaces or ("",):
             labels = f"{names.LABEL_REVIEW}={value}"
             async for page in self.api.pages(
@@ -164,7 +164,7 @@ class ReviewStore:
                     yield document
 
     async def mark_archived(self, review: DataProductReview, digest: str) -> None:
-        """Say on a review which state of it the archive has."""
+        """Annotate a review with the digest of its archived state."""
         await self._mark(review, {"annotations": {names.ANNOTATION_ARCHIVED: digest}})
 
     async def _mark(self, review: DataProductReview, metadata: Mapping[str, Any]) -> None:
@@ -172,35 +172,35 @@ class ReviewStore:
         await self.api.patch(DATA_PRODUCT_REVIEWS, key, {"metadata": metadata})
 
     async def drop_beyond(self, product: Key, keep: int, newest: Key) -> int:
-        """Delete sealed reviews of a product's name that are older than `keep` others; return how many stay.
+        """Delete old sealed reviews of a product's name beyond `keep`; return the number of kept ones.
 
-        Whatever they are called: those of a former cycle, and of a former product of that name, too.
+        This includes reviews of a former cycle, and of a former product of that name.
 
         Parameters
         ----------
-        newest : the review of the period that goes on, which doesn't count.
+        newest : the review of the current period, which doesn't count.
         """
-        found: list[DataProductReview] = []
+        reviews: list[DataProductReview] = []
         labels = f"{names.LABEL_PRODUCT}={product.name}"
         async for page in self.api.pages(
             DATA_PRODUCT_REVIEWS, namespace=product.namespace, labels=labels, chunk=50
         ):
-            found += [read_review(document) for document in page.items]
-        # Whoever signs may write labels: they find a review, but don't say whose it is.
+            reviews += [read_review(document) for document in page.items]
+        # People who sign may write labels: these find a review, but don't prove its product.
         others = [
-            one
-            for one in found
-            if one.metadata.name != newest.name and one.spec.product_ref.name == product.name
+            review
+            for review in reviews
+            if review.metadata.name != newest.name and review.spec.product_ref.name == product.name
         ]
-        others.sort(key=lambda one: one.spec.period.start, reverse=True)
-        old = [one for one in others[keep:] if one.status.seal_time is not None]
-        dropped = [await self.drop(one) for one in reversed(old)]
+        others.sort(key=lambda review: review.spec.period.start, reverse=True)
+        old = [review for review in others[keep:] if review.status.seal_time is not None]
+        dropped = [await self.drop(review) for review in reversed(old)]
         return dropped.count(False)
 
     async def drop(self, review: DataProductReview) -> bool:
-        """Delete a review, unless the archive hasn't got it as it is; return whether it is gone.
+        """Delete a review, unless its current state isn't archived; return whether it is deleted.
 
-        One that was signed since it was read stays: the archive hasn't got the signature.
+        A review that was signed since it was read is kept: the signature isn't archived.
         """
         if self.archived and not is_archived(review):
             return False

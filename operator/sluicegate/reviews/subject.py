@@ -1,4 +1,4 @@
-"""What the ledger wants to know of a product: read from its spec and its status. Pure."""
+"""Inputs of the ledger from a product's spec and status. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,10 +24,10 @@ class ReviewSubject:
 
     Attributes
     ----------
-    target : what to read of it; None before a version serves.
-    checks : what a product in production needs, and the way out where this one hasn't got it.
+    target : measurements to read; None before a version serves.
+    checks : checks of readiness for production, each with the way out if it isn't met.
     decision : its newest decision. training : the newest that has ended.
-    requests : what one of its pods requests, by resource.
+    requests : resource requests of one pod.
     """
 
     key: Key
@@ -44,12 +44,12 @@ class ReviewSubject:
 
     @property
     def newest(self) -> tuple[Note, ...]:
-        """The newest that status says of it."""
+        """The newest decision and training of its status."""
         return tuple(one for one in (self.decision, self.training) if one is not None)
 
 
 def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
-    """The product as the ledger sees it; None where no review is wanted."""
+    """Return the product as a subject of reviews; None if it has no reviews."""
     cycle = product.spec.review
     if cycle is None:
         return None
@@ -94,7 +94,7 @@ def _counts(baseline: Baseline | None) -> tuple[int, ...]:
 
 
 def _versions(status: DataProductStatus) -> list[ReviewVersion]:
-    found = [
+    versions = [
         _version(one, one.promotion_time).replace(
             end_time=one.end_time, outcome=str(one.outcome), reason=one.reason
         )
@@ -102,15 +102,15 @@ def _versions(status: DataProductStatus) -> list[ReviewVersion]:
         if one.promotion_time is not None
     ]
     stable = status.stable
-    return [*found, _version(stable, stable.promotion_time)] if stable else found
+    return [*versions, _version(stable, stable.promotion_time)] if stable else versions
 
 
-def _version(one: VersionBase, promotion_time: int) -> ReviewVersion:
+def _version(version: VersionBase, promotion_time: int) -> ReviewVersion:
     return ReviewVersion(
-        version=one.version,
-        digest=one.digest,
-        source=str(one.source),
-        cause=one.cause,
+        version=version.version,
+        digest=version.digest,
+        source=str(version.source),
+        cause=version.cause,
         promotion_time=promotion_time,
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sluicegate.manager import Controller, Tools
 from sluicegate.reconcile.live.children import watched
 from sluicegate.reconcile.reconciler import ProductReconciler
-from sluicegate.reviews.rounds import ReviewedReconciler
+from sluicegate.reviews.schedule import ReviewedReconciler
 from sluicegate.runtime.cache import Caches
 from sluicegate.runtime.clock import Clocks, boottime
 from sluicegate.runtime.event_recorder import EventRecorder

@@ -17,7 +17,7 @@ from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reviews.day_reader import DayReader
-from sluicegate.reviews.rounds import Reviews
+from sluicegate.reviews.schedule import Reviews
 from sluicegate.reviews.store import ReviewStore, parse_review
 from sluicegate.reviews.subject import subject_of
 from tests.support.apiserver.api_stand_in import ApiStandIn
@@ -79,9 +79,9 @@ class World:
             store,
             wall=lambda: self.now,
             exists=lambda _, uid: self.there and uid == self.uid,
-            tell=lambda review, where: self.told.append((review.metadata.name, str(where.state))),
+            emit=lambda review, where: self.told.append((review.metadata.name, str(where.state))),
             misconfigured=lambda _, text: self.wrong.append(text),
-            wake=self.woken.append,
+            requeue=self.woken.append,
         )
         self.reviews.begin()
         self.reader = DayReader(self.prometheus, Timing())
@@ -139,8 +139,8 @@ class World:
             self.now += step
             try:
                 if self.there:
-                    self.reviews.know(KEY, subject_of(self.product(**review), Timing()))
-                await self.reviews.round(self.reader)
+                    self.reviews.update_subject(KEY, subject_of(self.product(**review), Timing()))
+                await self.reviews.run_once(self.reader)
             except Killed:
                 self.start()
 

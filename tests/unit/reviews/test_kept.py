@@ -41,9 +41,9 @@ async def test_a_product_that_is_no_longer_reviewed_has_its_open_review_sealed()
     async with world() as it:
         await it.pass_time(3 * DAY, step=STEP)
         for _ in range(4):  # each reconcile says so again
-            it.reviews.know(KEY, None)
+            it.reviews.update_subject(KEY, None)
             it.now += STEP
-            await it.reviews.round(it.reader)
+            await it.reviews.run_once(it.reader)
         assert reasons(it) == {"pricing-2026-09": "CycleChanged"}
 
 
@@ -51,7 +51,7 @@ async def test_reviews_of_a_deleted_product_go_once_its_periods_to_keep_are_over
     async with world() as it:
         await it.pass_time(11 * DAY, step=STEP, every="Week", keep=2)
         it.there = False
-        it.reviews.know(KEY, None)
+        it.reviews.update_subject(KEY, None)
         await it.pass_time(2 * DAY, step=STEP)
         assert reasons(it) == {"pricing-2026-w38": "PeriodOver", "pricing-2026-w39": "ProductGone"}
         ends = [one.spec.period.end for one in it.all().values()]
@@ -69,7 +69,7 @@ async def test_without_a_copy_in_the_archive_no_review_of_a_deleted_product_goes
     async with world(archived=True) as it:
         await it.pass_time(3 * DAY, step=STEP, every="Week", keep=2)
         it.there = False
-        it.reviews.know(KEY, None)
+        it.reviews.update_subject(KEY, None)
         await it.pass_time(40 * DAY, step=STEP)
         assert reasons(it) == {"pricing-2026-w38": "ProductGone"}
 
@@ -83,7 +83,7 @@ async def test_a_review_with_the_product_label_of_another_product_is_not_deleted
         it.server.keep(DATA_PRODUCT_REVIEWS, {**kept, "metadata": meta, "spec": of_another})
         meta = kept["metadata"] | {"labels": kept["metadata"]["labels"] | {LABEL_PRODUCT: "gone"}}
         it.server.keep(DATA_PRODUCT_REVIEWS, {**kept, "metadata": meta})
-        it.reviews.know(Key(NAMESPACE, "stock"), None)
+        it.reviews.update_subject(Key(NAMESPACE, "stock"), None)
         it.now += DAY
 
         await it.pass_time(5 * DAY, step=STEP, every="Week", keep=2)
@@ -98,7 +98,7 @@ async def test_a_review_that_cannot_be_written_keeps_no_other():
     async with world() as it:
         await it.pass_time(11 * DAY, step=STEP, every="Week", keep=2)
         it.there = False
-        it.reviews.know(KEY, None)
+        it.reviews.update_subject(KEY, None)
         it.server.refused.add(path("pricing-2026-w38"))
         await it.pass_time(28 * DAY, step=STEP)
         assert list(it.all()) == ["pricing-2026-w38"]

@@ -168,7 +168,7 @@ async def test_a_review_outlives_its_product_and_is_sealed_with_what_it_has():
     async with world() as it:
         await it.pass_time(5 * DAY)
         it.there = False
-        it.reviews.know(KEY, None)
+        it.reviews.update_subject(KEY, None)
         await it.pass_time(2 * DAY)
         (review,) = it.all().values()
         assert review.status.seal_reason == "ProductGone"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from benchmarks.ledger_products import subject
-from sluicegate.reviews.rounds import next_visit
+from sluicegate.reviews.schedule import next_visit
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC).timestamp()
 MIDNIGHT = datetime(2026, 11, 11, tzinfo=UTC).timestamp()

@@ -13,7 +13,7 @@ from aiohttp import web
 from kubernetes.aio.client import Configuration
 
 from benchmarks.virtual.event_loop import run_virtually
-from sluicegate.handlers import EndlessBackoff, EveryTask, NothingRemembered, Pace
+from sluicegate.handlers import AllTasks, EndlessBackoff, LoginRateLimit, NoMemories
 from sluicegate.kube import errors
 from sluicegate.kube.backpressure import Backpressure
 from sluicegate.kube.client import KubeApi
@@ -72,7 +72,7 @@ async def server() -> AsyncIterator[ApiServer]:
 
 
 async def test_kopf_keeps_nothing_of_the_objects_it_has_seen():
-    memories = NothingRemembered()
+    memories = NoMemories()
     for uid in "ab":
         await memories.recall({"metadata": {"uid": uid}}, noticed_by_listing=True)
     assert list(memories.iter_all_memories()) == []
@@ -80,7 +80,7 @@ async def test_kopf_keeps_nothing_of_the_objects_it_has_seen():
 
 
 async def test_kopf_is_asked_to_ignore_every_task_whenever_it_was_made():
-    ignored = EveryTask()
+    ignored = AllTasks()
     later = asyncio.create_task(asyncio.sleep(0))
     assert later in ignored
     assert set(ignored) == asyncio.all_tasks()
@@ -91,7 +91,7 @@ async def test_kopf_is_asked_to_ignore_every_task_whenever_it_was_made():
 
 def test_logins_that_follow_one_another_are_held_back_and_the_first_is_not():
     async def passes() -> list[float]:
-        pace, clock = Pace(30.0), asyncio.get_running_loop().time
+        pace, clock = LoginRateLimit(30.0), asyncio.get_running_loop().time
         began, found = clock(), []
         for _ in range(2):
             await pace.wait()

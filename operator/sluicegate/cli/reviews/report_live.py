@@ -12,7 +12,7 @@ from sluicegate.prometheus.targets import ProductKey
 from sluicegate.prometheus.timing import SCRAPES_PER_BLOCK, Timing
 from sluicegate.reviews.day_reader import STEP, DayReader
 from sluicegate.reviews.journal import with_day
-from sluicegate.reviews.keeper import OLDEST_SECONDS
+from sluicegate.reviews.ledger_writer import OLDEST_SECONDS
 from sluicegate.reviews.periods import Day, Period, local_day, zone_of
 from sluicegate.reviews.subject import subject_of
 from sluicegate.settings import Settings

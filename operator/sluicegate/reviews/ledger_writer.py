@@ -1,7 +1,7 @@
-"""One visit to the ledgers of some products: what is missing is read, recorded, and sealed in time.
+"""A visit to the ledgers of some products: missing days are read and recorded, ended periods sealed.
 
-A visit is idempotent, and nothing is kept between two: whatever ends the operator, the next visit
-finds in the review which days are there and reads the others. So each day is counted exactly once.
+A visit is idempotent, and has no state between two: after a restart, the next visit reads in the
+review which days exist and reads the others. So each day is counted exactly once.
 """
 
 import logging
@@ -45,14 +45,14 @@ from sluicegate.reviews.subject import ReviewSubject
 logger = logging.getLogger(__name__)
 
 DELAY_SECONDS: Final = 600
-"""After midnight, until the day's last samples are there."""
+"""Seconds after midnight until the day's last samples have arrived."""
 OLDEST_SECONDS: Final = 15 * DAY_SECONDS
-"""What Prometheus keeps at least: a day that is older can't be read any more."""
+"""Least retention of Prometheus: an older day can't be read any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """An open review that is visited: what it says, and which of its days are to be read."""
+    """An open review in a visit: its content, and the days to read."""
 
     subject: ReviewSubject
     period: Period
@@ -62,19 +62,19 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class Keeper:
-    """Keeps ledgers.
+class LedgerWriter:
+    """Updates of ledgers.
 
     Attributes
     ----------
-    told : is given each review that is sealed because its period is over.
-    wrong : is given a product whose review can't be kept as it should, and why.
+    on_sealed : called with each review that is sealed at the end of its period.
+    on_problem : called with a product whose review can't be updated, and the reason.
     """
 
     store: ReviewStore
     reader: DayReader
-    told: Callable[[DataProductReview], None]
-    wrong: Callable[[Key, str], None]
+    on_sealed: Callable[[DataProductReview], None]
+    on_problem: Callable[[Key, str], None]
 
     async def visit(
         self,
@@ -82,11 +82,11 @@ class Keeper:
         notes: dict[Key, list[Note]],
         now: float,
     ) -> set[Key]:
-        """Bring the open reviews of these products up to date; return those that were visited.
+        """Update the open reviews of these products; return the products that were visited.
 
         Parameters
         ----------
-        notes : what happened since the last visit, as far as this process knows.
+        notes : events since the last visit that this process knows.
         """
         failed: set[Key] = set()
         ledgers: list[Ledger] = []
@@ -94,8 +94,8 @@ class Keeper:
             try:
                 ledgers += await self._ledgers(subject, notes.get(subject.key, []), now)
             except UnreadableReview as error:
-                self.wrong(subject.key, str(error))
-                failed.add(subject.key)  # somebody may correct it
+                self.on_problem(subject.key, str(error))
+                failed.add(subject.key)  # a person may correct it
             except KubeError as error:
                 logger.warning("the review of %s waits: %s", subject.key, error)
                 failed.add(subject.key)
@@ -109,7 +109,7 @@ class Keeper:
             try:
                 await self._record(ledger, read, now)
             except Conflict:
-                failed.add(ledger.subject.key)  # somebody signed meanwhile: read it anew
+                failed.add(ledger.subject.key)  # it was signed meanwhile: read it again
             except KubeError as error:
                 logger.warning("the review of %s waits: %s", ledger.subject.key, error)
                 failed.add(ledger.subject.key)
@@ -118,27 +118,27 @@ class Keeper:
     async def _ledgers(
         self, subject: ReviewSubject, notes: Sequence[Note], now: float
     ) -> list[Ledger]:
-        """The product's reviews that aren't sealed: this period's, and the last one's for some days."""
+        """Return the product's unsealed reviews: that of this period, and the last one for some days."""
         period = period_at(subject.cycle, now)
         if period is None:
             return []
-        found = []
+        reviews = []
         last = before(subject.cycle, period)
         if last is not None:
             review = await self._own(subject, last)
             if review is not None:
-                found.append((last, review))
+                reviews.append((last, review))
         review = await self._opened(subject, period, now)
         if review is not None:
-            found.append((period, review))
+            reviews.append((period, review))
         return [
-            self._ledger(subject, which, one, notes=notes, now=now)
-            for which, one in found
-            if one.status.seal_time is None
+            self._ledger(subject, of_review, review, notes=notes, now=now)
+            for of_review, review in reviews
+            if review.status.seal_time is None
         ]
 
     async def _own(self, subject: ReviewSubject, period: Period) -> DataProductReview | None:
-        """The product's review of a period; None where only another product of its name has one."""
+        """Return the product's review of a period; None if it belongs to another product of its name."""
         for uid in ("", subject.uid):
             review = await self.store.read(review_key(subject.key, period, uid))
             if review is not None and review.spec.product_ref.uid == subject.uid:
@@ -148,9 +148,9 @@ class Keeper:
     async def _opened(
         self, subject: ReviewSubject, period: Period, now: float
     ) -> DataProductReview | None:
-        """The review of this period, opened where there is none.
+        """Return the review of this period, and create it if there is none.
 
-        A product of the same name that was deleted has left its own: that is sealed as it is.
+        The review of a deleted product with the same name is sealed first.
         """
         review = await self.store.read(review_key(subject.key, period))
         if review is None:
@@ -164,12 +164,12 @@ class Keeper:
         return await self.store.read(key) or await self.store.open(subject, key, period)
 
     async def _drop_beyond(self, subject: ReviewSubject, period: Period) -> None:
-        """Drop what is beyond `keep`; what can't be keeps nobody from the period that begins."""
+        """Drop reviews beyond `keep`; a failure doesn't prevent the new period."""
         try:
             newest = review_key(subject.key, period)
             staying = await self.store.drop_beyond(subject.key, subject.cycle.keep, newest)
         except UnreadableReview as error:
-            self.wrong(subject.key, str(error))
+            self.on_problem(subject.key, str(error))
             return
         if staying:
             text = (
@@ -177,7 +177,7 @@ class Keeper:
                 " spec.review.keep asks for, and stay until they are archived: the last Jobs of the"
                 " CronJob that archives them say why they aren't"
             )
-            self.wrong(subject.key, text)
+            self.on_problem(subject.key, text)
 
     @staticmethod
     def _ledger(
@@ -191,9 +191,9 @@ class Keeper:
         status = review.status
         if not status.time_zone:
             status = opened(subject, period)
-        # A time zone holds for a whole period: another one would count an hour twice, or never.
+        # A time zone applies to a whole period: another one would count an hour twice, or never.
         period = replace(period, zone=zone_of(status.time_zone))
-        if period.end > now:  # afterwards what holds is the next period's
+        if period.end > now:  # afterwards the settings are those of the next period
             today = local_day(int(now), status.time_zone)
             ready = judged_on(subject.checks, subject.cycle.exemptions, today)
             status = status.replace(
@@ -211,15 +211,15 @@ class Keeper:
     async def _read(
         self, ledgers: Sequence[Ledger]
     ) -> dict[tuple[ProductKey, tuple[int, int]], DayCounts]:
-        """The days of all of them, of as many products at a time as want the same."""
+        """Read the days of all ledgers, for products with the same days together."""
         groups: dict[tuple[tuple[int, int], ...], dict[Key, Ledger]] = defaultdict(dict)
-        for one in ledgers:
-            if one.days and one.subject.target is not None:
-                spans = tuple((day.begin, day.end) for day in one.days)
-                groups[spans][one.subject.key] = one
+        for ledger in ledgers:
+            if ledger.days and ledger.subject.target is not None:
+                spans = tuple((day.begin, day.end) for day in ledger.days)
+                groups[spans][ledger.subject.key] = ledger
         read: dict[tuple[ProductKey, tuple[int, int]], DayCounts] = {}
         for spans, group in groups.items():
-            targets = [one.subject.target for one in group.values() if one.subject.target]
+            targets = [ledger.subject.target for ledger in group.values() if ledger.subject.target]
             read |= await self.reader.read(targets, spans)
         return read
 
@@ -229,31 +229,33 @@ class Keeper:
         read: dict[tuple[ProductKey, tuple[int, int]], DayCounts],
         now: float,
     ) -> None:
-        """Write what is new, and seal what is over; nothing where nothing is."""
+        """Write new records, and seal an ended period; nothing is written without a change."""
         status, key = ledger.status, ProductKey(*ledger.subject.key)
         for day in ledger.days:
             counts = read.get((key, (day.begin, day.end)))
             if counts is not None:
                 status = with_day(status, day, counts, now, requests=ledger.subject.requests)
         review = ledger.review
-        closes = may_be_sealed(ledger.period, now - DELAY_SECONDS) and not _owes(ledger, read, now)
+        closes = may_be_sealed(ledger.period, now - DELAY_SECONDS) and not _awaits_day(
+            ledger, read, now
+        )
         if closes:
             status = sealed(review.replace(status=status), now, because=PERIOD_OVER)
         if status.to_dict() != review.status.to_dict():
             await self.store.record(review, status)
         if closes:
-            self.told(review.replace(status=status))
+            self.on_sealed(review.replace(status=status))
             await self.store.label(review, SEALED)
 
 
 async def seal(store: ReviewStore, review: DataProductReview, now: float, *, because: str) -> None:
-    """Seal a review with what is in it."""
+    """Seal a review with its current content."""
     await store.record(review, sealed(review, now, because=because))
     await store.label(review, SEALED)
 
 
 def visited_names(subject: ReviewSubject, now: float) -> set[str]:
-    """Names of the reviews that a visit to a product comes to."""
+    """Return the names of the reviews that a visit to a product updates."""
     period = period_at(subject.cycle, now)
     last = before(subject.cycle, period) if period is not None else None
     return {
@@ -264,10 +266,10 @@ def visited_names(subject: ReviewSubject, now: float) -> set[str]:
     }
 
 
-def _owes(
+def _awaits_day(
     ledger: Ledger, read: dict[tuple[ProductKey, tuple[int, int]], DayCounts], now: float
 ) -> bool:
-    """Whether a day of it can still be read that wasn't: it is waited for as long as it can be."""
+    """Return whether a missing day can still be read: the seal waits for it."""
     if ledger.subject.target is None:
         return False
     key = ProductKey(*ledger.subject.key)

@@ -8,7 +8,7 @@ from prometheus_client import Gauge
 from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.review import DataProductReview, ReviewState
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
-from sluicegate.reviews.rounds import Overview
+from sluicegate.reviews.schedule import Overview
 from sluicegate.reviews.signing import SigningState, sentence
 from sluicegate.runtime.event_recorder import EventRecorder, EventSubject, Note
 
@@ -26,8 +26,8 @@ _SAYS: Final[Mapping[ReviewState, tuple[str, Literal["Normal", "Warning"]]]] = {
 }
 
 
-def tell(recorder: EventRecorder, review: DataProductReview, where: SigningState) -> None:
-    """Emit an event on the product whose review has come to another state."""
+def emit_state(recorder: EventRecorder, review: DataProductReview, where: SigningState) -> None:
+    """Emit an event on the product whose review has changed its state."""
     reason, severity = _SAYS[where.state]
     ref = review.spec.product_ref
     subject = EventSubject(DATA_PRODUCTS, Key(review.metadata.namespace, ref.name), ref.uid)
@@ -48,9 +48,9 @@ def misconfigured(recorder: EventRecorder, key: Key, uid: str, text: str) -> Non
 
 
 def export(overview: Overview, most: int) -> None:
-    """Write the metrics anew; of single products as many as may have some, the earliest due first."""
+    """Update the metrics; for single products as many as allowed, the earliest due first."""
     for state in ReviewState:
         REVIEWS.labels(str(state)).set(overview.states.get(state, 0))
     DUE.clear()
-    for key, one in sorted(overview.waiting.items(), key=lambda item: item[1].due)[:most]:
-        DUE.labels(key.namespace, key.name).set(one.due)
+    for key, waiting in sorted(overview.waiting.items(), key=lambda item: item[1].due)[:most]:
+        DUE.labels(key.namespace, key.name).set(waiting.due)

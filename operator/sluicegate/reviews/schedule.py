@@ -1,7 +1,8 @@
-"""Which product's ledger is visited when: once a day each, at a time of its own, and after a decision.
+"""The schedule of visits to ledgers.
 
-Runs on the leader only. Visits of a day are spread over twenty hours by a hash of the product, so
-that writes never come in a crowd; so are those after a start, which write nothing that is there.
+Once a day for each product, at a time of its own, and after a decision. It runs on the leader only.
+Visits of a day are spread over twenty hours by a hash of the product, so that writes don't come at
+the same time; so are those after a start, which rewrite nothing.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from sluicegate.reviews.journal import (
     PRODUCT_GONE,
     Note,
 )
-from sluicegate.reviews.keeper import DELAY_SECONDS, Keeper, seal, visited_names
+from sluicegate.reviews.ledger_writer import DELAY_SECONDS, LedgerWriter, seal, visited_names
 from sluicegate.reviews.periods import Period, UnknownZone, period_at
 from sluicegate.reviews.signing import SigningState, finding_of, standing, with_standing
 from sluicegate.reviews.store import CLOSED, OPEN, SEALED, ReviewStore, parse_review
@@ -39,21 +40,21 @@ logger = logging.getLogger(__name__)
 
 ROUND_SECONDS: Final = 10.0
 AT_ONCE: Final = 50
-"""Products of one visit: they share their queries."""
+"""Products of one visit, which share their queries."""
 SPREAD_SECONDS: Final = 20 * 3600
 SLOT_SECONDS: Final = 300
 """Products of one slot are visited together, so that they share their queries."""
 START_SECONDS: Final = 3600
-"""Over which the first visits after a start are spread."""
+"""Seconds over which the first visits after a start are spread."""
 DECISION_SECONDS: Final = 5.0
-"""After a decision or the end of a training, as the next one may come along."""
+"""Delay after a decision or the end of a training, so that several are written together."""
 RETRY_SECONDS: Final = 300.0
 SIGNED_SECONDS: Final = 60.0
 READS_PER_SECOND: Final = 10
-"""Reviews that wait for signatures are read no faster than this."""
+"""Highest rate of reads of reviews that wait for signatures."""
 SWEEP_SECONDS: Final = DAY_SECONDS
 _OF_ONE: Final = (Conflict, Forbidden, Invalid, NotFound)
-"""Why a review can't be written, which says nothing of others."""
+"""Errors that concern a single review, and not the others."""
 
 
 @dataclass(slots=True)
@@ -61,12 +62,12 @@ class _Known:
     subject: ReviewSubject
     due: float
     wrong: str = ""
-    """What was last said to be wrong with its review."""
+    """Last reported mistake of its review."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A review that waits for signatures: of which product, until when, and what is said of it."""
+    """A review that waits for signatures: its product, due date, and condition."""
 
     uid: str
     due: int
@@ -75,7 +76,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class _FollowedReview:
-    """Where a sealed review stood when it was read: it stands there until it is written, or overdue."""
+    """State of a sealed review when it was read; valid until it is written, or overdue."""
 
     version: str
     product: Key
@@ -84,31 +85,31 @@ class _FollowedReview:
     waiting: Waiting | None
 
     def ends(self, now: float) -> bool:
-        """Whether it has become overdue since."""
+        """Return whether it has become overdue since."""
         waits = self.waiting is not None and self.state is ReviewState.TO_REVIEW
         return waits and self.waiting is not None and int(now) > self.waiting.due
 
 
 @dataclass(slots=True)
 class Overview:
-    """What metrics say of reviews."""
+    """Numbers of reviews for metrics."""
 
     states: dict[ReviewState, int] = field(default_factory=lambda: defaultdict(int))
     waiting: dict[Key, Waiting] = field(default_factory=dict)
-    """The review of a product that is to be signed, of several the one that is due first."""
+    """The review of each product that is to be signed; of several the one that is due first."""
 
-    def add(self, seen: _FollowedReview) -> None:
-        """Take in a review that is sealed, and that not all have signed."""
-        self.states[seen.state] += 1
-        if seen.waiting is None:
+    def add(self, followed: _FollowedReview) -> None:
+        """Add a sealed review without all signatures."""
+        self.states[followed.state] += 1
+        if followed.waiting is None:
             return
-        known = self.waiting.get(seen.product)
-        if known is None or seen.waiting.due < known.due:
-            self.waiting[seen.product] = seen.waiting
+        earlier = self.waiting.get(followed.product)
+        if earlier is None or followed.waiting.due < earlier.due:
+            self.waiting[followed.product] = followed.waiting
 
 
 class Reviews:
-    """Visits ledgers for ever. Used from the event loop only."""
+    """Loop of visits to ledgers. Only for the event loop's thread."""
 
     def __init__(
         self,
@@ -116,22 +117,23 @@ class Reviews:
         *,
         wall: Callable[[], float],
         exists: Callable[[Key, str], bool],
-        tell: Callable[[DataProductReview, SigningState], None],
+        emit: Callable[[DataProductReview, SigningState], None],
         misconfigured: Callable[[Key, str], None],
-        wake: Callable[[Key], None],
+        requeue: Callable[[Key], None],
         namespaces: tuple[str, ...] = (),
     ) -> None:
-        """`exists` says whether a product of this name and uid is there.
+        """Store the settings.
 
-        `tell` is told each review whose state has changed; `misconfigured` a product whose review
-        can't be held, and why; `wake` a product of which another thing is to be said now.
+        `exists` returns whether a product with this name and uid exists. `emit` is called with each
+        review whose state has changed, `misconfigured` with a product whose review can't be held
+        and the reason, `requeue` with a product whose condition has changed.
         """
         self._store = store
         self._wall = wall
         self._exists = exists
-        self._tell = tell
+        self._emit = emit
         self._misconfigured = misconfigured
-        self._wake = wake
+        self._requeue = requeue
         self._namespaces = namespaces
         self._known: dict[Key, _Known] = {}
         self._unreviewed: set[Key] = set()
@@ -146,61 +148,61 @@ class Reviews:
         self._followed = False
 
     def condition(self, product: DataProduct) -> Finding | None:
-        """What is to be said of a product's review; None while nobody has to sign.
+        """Return the condition of a product's review; None while no signature is required.
 
-        Until this replica has read what waits for signatures, what was said before holds.
+        Until this replica has read the reviews, the earlier condition remains.
         """
         if not self._followed:
-            known = find_condition(product.status.conditions, ConditionType.REVIEW_DUE)
-            if known is None or known.status != "True":
+            earlier = find_condition(product.status.conditions, ConditionType.REVIEW_DUE)
+            if earlier is None or earlier.status != "True":
                 return None
-            return Finding(ConditionType.REVIEW_DUE, "True", known.reason, known.message)
+            return Finding(ConditionType.REVIEW_DUE, "True", earlier.reason, earlier.message)
         waiting = self.overview.waiting.get(Key(*product.metadata.key))
         if waiting is None or waiting.uid != product.metadata.uid:
             return None
         return waiting.finding
 
-    def know(self, key: Key, subject: ReviewSubject | None) -> None:
-        """Take in how a product is now; None for one that isn't reviewed, or is gone."""
+    def update_subject(self, key: Key, subject: ReviewSubject | None) -> None:
+        """Update a product; None if it isn't reviewed, or is deleted."""
         if subject is None:
             self._known.pop(key, None)
             self._notes.pop(key, None)
             self._unreviewed.add(key)
             return
         self._unreviewed.discard(key)
-        known = self._known.get(key)
+        entry = self._known.get(key)
         now = self._wall()
-        if known is None:
+        if entry is None:
             late = _hash(key) % START_SECONDS if now < self._began + START_SECONDS else 0.0
             self._known[key] = _Known(subject, now + late)
             return
-        news = [one for one in subject.newest if one not in known.subject.newest]
+        news = [note for note in subject.newest if note not in entry.subject.newest]
         if news:
             self._notes[key] += news
-            known.due = min(known.due, now + DECISION_SECONDS)
-        if subject.cycle != known.subject.cycle:
-            known.due, known.wrong = now, ""
-        known.subject = subject
+            entry.due = min(entry.due, now + DECISION_SECONDS)
+        if subject.cycle != entry.subject.cycle:
+            entry.due, entry.wrong = now, ""
+        entry.subject = subject
 
     async def run(self, reader: DayReader) -> None:
-        """Visit for ever; `reader` is who reads days."""
+        """Visit until cancelled; `reader` reads days."""
         self.begin()
         while True:
-            await self.round(reader)
+            await self.run_once(reader)
             await asyncio.sleep(ROUND_SECONDS)
 
     def begin(self) -> None:
-        """Forget when who is to be visited: this replica begins to lead, now or again."""
+        """Schedule all visits again, as this replica starts to lead."""
         now = self._began = self._next_signed = self._next_sweep = self._wall()
         self._followed = False
-        for key, known in self._known.items():
-            known.due = now + _hash(key) % START_SECONDS
+        for key, entry in self._known.items():
+            entry.due = now + _hash(key) % START_SECONDS
 
-    async def round(self, reader: DayReader) -> None:
-        """Visit all whose time has come, and look after what waits for signatures."""
+    async def run_once(self, reader: DayReader) -> None:
+        """Visit all products that are due, and follow the reviews that wait for signatures."""
         now = self._wall()
         if now < self._latest - ROUND_SECONDS:
-            self.begin()  # the clock was set back: what is planned may be years ahead
+            self.begin()  # the clock was set back: planned visits may be years ahead
         self._latest = now
         due = [one for one in self._known.values() if one.due <= now and self._can_be_held(one)]
         due.sort(key=lambda one: one.due)
@@ -214,56 +216,56 @@ class Reviews:
             self._next_sweep = now + SWEEP_SECONDS
 
     async def _visit(self, reader: DayReader, due: list[_Known], now: float) -> None:
-        told = {one.subject.key: self._notes.pop(one.subject.key, []) for one in due}
-        keeper = Keeper(
+        notes = {entry.subject.key: self._notes.pop(entry.subject.key, []) for entry in due}
+        writer = LedgerWriter(
             self._store,
             reader,
-            told=lambda review: self._tell(review, standing(review, now)),
-            wrong=self._say_wrong,
+            on_sealed=lambda review: self._emit(review, standing(review, now)),
+            on_problem=self._report_misconfiguration,
         )
-        visited = await keeper.visit([one.subject for one in due], told, now)
-        for one in due:
-            key = one.subject.key
+        visited = await writer.visit([entry.subject for entry in due], notes, now)
+        for visited_entry in due:
+            key = visited_entry.subject.key
             if key in visited:
-                one.due = next_visit(one.subject, now)
+                visited_entry.due = next_visit(visited_entry.subject, now)
             else:
-                one.due = now + RETRY_SECONDS
-                self._notes[key] = [*told[key], *self._notes.pop(key, [])]
+                visited_entry.due = now + RETRY_SECONDS
+                self._notes[key] = [*notes[key], *self._notes.pop(key, [])]
 
-    def _can_be_held(self, known: _Known) -> bool:
+    def _can_be_held(self, entry: _Known) -> bool:
         try:
-            period_at(known.subject.cycle, 0.0)
+            period_at(entry.subject.cycle, 0.0)
         except UnknownZone as error:
-            self._say_wrong(known.subject.key, str(error))
+            self._report_misconfiguration(entry.subject.key, str(error))
             return False
         return True
 
-    def _say_wrong(self, key: Key, text: str) -> None:
-        """Say once what keeps a product's review from being held."""
-        known = self._known.get(key)
-        if known is not None and known.wrong != text:
-            known.wrong = text
+    def _report_misconfiguration(self, key: Key, text: str) -> None:
+        """Report once why a product's review can't be held."""
+        entry = self._known.get(key)
+        if entry is not None and entry.wrong != text:
+            entry.wrong = text
             self._misconfigured(key, text)
 
     async def _follow_signatures(self, now: float) -> int:
-        """Look at the reviews that wait for signatures; return how many there are."""
+        """Update the reviews that wait for signatures; return their number."""
         overview, read = Overview(), 0
         try:
-            seen: dict[Key, _FollowedReview] = {}
+            followed: dict[Key, _FollowedReview] = {}
             failures: list[str] = []
             async for document in self._store.documents(SEALED, self._namespaces):
                 read += 1
                 meta = document["metadata"]
                 key, version = Key(meta["namespace"], meta["name"]), meta["resourceVersion"]
-                known = self._seen.get(key)
-                if known is None or known.version != version or known.ends(now):
+                current = self._seen.get(key)
+                if current is None or current.version != version or current.ends(now):
                     with _noted(failures):
-                        known = await self._follow(document, now)
-                if known is not None:
-                    seen[key] = known
-                    if self._exists(known.product, known.uid):
-                        overview.add(known)  # for a product that is gone nobody has to sign
-            self._seen = seen
+                        current = await self._follow(document, now)
+                if current is not None:
+                    followed[key] = current
+                    if self._exists(current.product, current.uid):
+                        overview.add(current)  # no signature is required for a deleted product
+            self._seen = followed
             _warn("%d reviews that wait for signatures are written later, the first: %s", failures)
         except NotFound:
             return 0  # the definition of reviews isn't installed
@@ -273,11 +275,11 @@ class Reviews:
         overview.states[ReviewState.NOT_STARTED] = len(self._known)
         before, self.overview, self._followed = self.overview.waiting, overview, True
         for key in {key for key, _ in before.items() ^ overview.waiting.items()}:
-            self._wake(key)
+            self._requeue(key)
         return read
 
     async def _follow(self, document: Mapping[str, Any], now: float) -> _FollowedReview | None:
-        """Look at one of them, and record where it stands; None for one that can't be read."""
+        """Record the state of a review; None if it can't be read."""
         review = parse_review(document)
         if review is None:
             return None
@@ -286,7 +288,7 @@ class Reviews:
         if status != review.status:
             await self._store.record(review, status)
             if where.state is not review.status.state:
-                self._tell(review, where)
+                self._emit(review, where)
         if where.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
             await self._store.label(review, CLOSED)
         ref, due = review.spec.product_ref, review.status.due_time
@@ -300,7 +302,7 @@ class Reviews:
         )
 
     async def _sweep(self, now: float) -> None:
-        """Seal the open reviews that no visit comes to any more, and drop old ones without a product."""
+        """Seal open reviews that aren't visited any more, and drop old ones without a product."""
         failures: list[str] = []
         try:
             async for review in self._store.labelled(OPEN, self._namespaces):
@@ -327,24 +329,24 @@ class Reviews:
             await seal(self._store, review, now, because=because)
 
     def _left(self, review: DataProductReview, now: float) -> str | None:
-        """Why no visit comes to an open review any more; None where one does, or it isn't known yet."""
+        """Return why an open review isn't visited any more; None if it is, or this isn't known yet."""
         key = Key(review.metadata.namespace, review.spec.product_ref.name)
         if not self._exists(key, review.spec.product_ref.uid):
             return PRODUCT_GONE
         if now < review.spec.period.start:
-            return None  # the clock was ahead: visits come to it once it begins
-        known = self._known.get(key)
-        if known is None and key not in self._unreviewed:
+            return None  # the clock was ahead: it is visited once it begins
+        entry = self._known.get(key)
+        if entry is None and key not in self._unreviewed:
             return None
-        if known is not None and (
-            not self._can_be_held(known)
-            or review.metadata.name in visited_names(known.subject, now)
+        if entry is not None and (
+            not self._can_be_held(entry)
+            or review.metadata.name in visited_names(entry.subject, now)
         ):
             return None
         return PERIOD_OVER if review.spec.period.end <= now else CYCLE_CHANGED
 
     async def _drop_expired(self, document: Mapping[str, Any], now: float) -> None:
-        """Drop a review whose product is gone, or isn't reviewed any more, once its time is over."""
+        """Drop an expired review whose product is deleted, or isn't reviewed any more."""
         ref = (document.get("spec") or {}).get("productRef") or {}
         key = Key(document["metadata"]["namespace"], ref.get("name", ""))
         review = None if key in self._known else parse_review(document)
@@ -358,7 +360,7 @@ class Reviews:
 
 @contextmanager
 def _noted(failures: list[str]) -> Iterator[None]:
-    """What keeps one review from being written keeps no other."""
+    """Record the failure of one review, so that the others are written."""
     try:
         yield
     except _OF_ONE as error:
@@ -371,7 +373,10 @@ def _warn(text: str, failures: list[str]) -> None:
 
 
 def next_visit(subject: ReviewSubject, now: float) -> float:
-    """When a product's ledger is visited next: after its next midnight, at a time of its own."""
+    """Return the time of the next visit to a product's ledger.
+
+    After its next midnight, at a time of its own.
+    """
     period: Period | None = period_at(subject.cycle, now)
     if period is None:
         period = period_at(subject.cycle, now + 366 * DAY_SECONDS)
@@ -389,11 +394,11 @@ def _hash(key: Key) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ReviewedReconciler:
-    """A reconciler whose products are known to their ledgers.
+    """Reconciler that updates the products of the review loop.
 
     Attributes
     ----------
-    product : the product of this name as it is stored; None when it is gone.
+    product : function that returns the cached product of this name; None if it is deleted.
     """
 
     reconciler: Reconciler
@@ -402,8 +407,10 @@ class ReviewedReconciler:
     timing: Timing
 
     async def reconcile(self, key: Key) -> Result:
-        """Reconcile, then let the ledger know; of a spec that is refused it keeps what it knew."""
+        """Reconcile, then update the product in the review loop; an invalid spec changes nothing there."""
         result = await self.reconciler.reconcile(key)
         product = self.product(key)
-        self.reviews.know(key, None if product is None else subject_of(product, self.timing))
+        self.reviews.update_subject(
+            key, None if product is None else subject_of(product, self.timing)
+        )
         return result
