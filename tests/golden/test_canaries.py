@@ -13,6 +13,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.shadow import ShadowStatus
 from sluicegate.api.versions import VersionSource
 from sluicegate.policy.canary.analysis import assess
+from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.shadow_evidence import with_rows
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import alert_key
@@ -138,14 +139,16 @@ def judged(
     status = status_of(terms, one, **engine)
     found = assess(terms, status, one, observed(read))
     made = decide(
-        terms,
-        status,
-        one,
-        found,
-        facts=facts,
-        now=read[-1].end + seconds,
-        approved=approved,
-        forced=forced,
+        CanaryCase(
+            terms,
+            status,
+            one,
+            found,
+            facts=facts,
+            now=read[-1].end + seconds,
+            approved=approved,
+            forced=forced,
+        )
     )
     known = {"reason", "message", "numbers", "leaving", "to", "candidate", "replaced"}
     more = {f.name: getattr(made, f.name) for f in fields(made) if f.name not in known}

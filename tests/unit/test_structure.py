@@ -26,6 +26,7 @@ SOURCES = {
     "used_car_market": "bentos/market/src",
 }
 MOST_LEVELS = {"sluicegate.reconcile": 6, "sluicegate.policy": 5, "sluicegate.cli": 3}
+MOST_ARROWS = {"sluicegate.reconcile": 33, "sluicegate.policy": 27}
 VOCABULARY = "sluicegate.api"
 MOST_IMPORTS = 15
 LEAST_LINES = 40
@@ -116,6 +117,12 @@ def _room(package: str, module: str) -> str:
 def test_a_package_has_few_levels(package, most):
     found = levels(rooms(package))
     assert max(found.values()) <= most, found
+
+
+@pytest.mark.parametrize(("package", "most"), MOST_ARROWS.items())
+def test_the_rooms_of_a_package_import_few_others(package, most):
+    arrows = [(room, other) for room, others in rooms(package).items() for other in others]
+    assert len(arrows) <= most, arrows
 
 
 def test_no_modules_import_each_other():

@@ -18,6 +18,7 @@ from sluicegate.policy import training_results
 from sluicegate.policy.canary import rollout_defaults, verdict
 from sluicegate.policy.canary.analysis import assess
 from sluicegate.policy.canary.assessment import Assessment
+from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.holds import CanaryHold, hold_of
 from sluicegate.policy.canary.objections import can_be_judged
 from sluicegate.policy.diagnosis.checks import DiagnosisResult
@@ -327,7 +328,7 @@ def _about_candidate(case: _Case) -> Proposal | None:
     if status.trial is None or case.assessment is None:
         return None
     approval = approves(status, observed)
-    decision = verdict.decide(
+    canary = CanaryCase(
         case.current,
         status,
         status.trial,
@@ -338,6 +339,7 @@ def _about_candidate(case: _Case) -> Proposal | None:
         forced=approval is not None and _is_forced(case.current, approval),
         unread=case.now - observed.term < verdict.LOST_SECONDS,
     )
+    decision = verdict.decide(canary)
     ended = isinstance(decision, Promote | Rollback | Inconclusive)
     over = ended and decision.reason not in NOT_ITS_DOING
     return Proposal(decision, handled(status, approval) if over and approval else status)

@@ -13,6 +13,7 @@ from sluicegate.api.versions import (
     VersionSource,
 )
 from sluicegate.policy.canary.analysis import assess
+from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import Advance, Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import CanaryBlock, Facts, Observed
@@ -71,13 +72,15 @@ class Canary:
         frozen = {slo.terms.name: slo.correlation for slo in assessment.slos}
         self._status = self._status.with_engine(correlation=frozen)
         decision = decide(
-            self._terms,
-            self._status,
-            self._candidate,
-            assessment,
-            facts=Facts(),
-            now=block.end,
-            approved=True,
+            CanaryCase(
+                self._terms,
+                self._status,
+                self._candidate,
+                assessment,
+                facts=Facts(),
+                now=block.end,
+                approved=True,
+            )
         )
         match decision:
             case Rollback():

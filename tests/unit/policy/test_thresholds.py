@@ -95,7 +95,6 @@ RECORDS = {
 """What isn't read isn't there, and what isn't given is a person's choice."""
 PARAMETERS = {
     "canary.shadow_evidence.planned_shadow_seconds": {"known": 0.0},
-    "canary.verdict.decide": {"forced": False, "unread": False},
     "model.terms.terms_of": {"hour_seconds": HOUR},
     "rollout.candidates.first_candidate": {"claims": True},
     "slo_health.drift._two_sample": {"same_hours": False},

@@ -15,8 +15,6 @@ from sluicegate.api.baseline import Baseline, Baselines, BaselineSource
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slos import CanaryEvidence
-from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import Candidate
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence
 from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.objections import (
@@ -42,7 +40,6 @@ from sluicegate.policy.model.decision import (
     Rollback,
     alert_key,
 )
-from sluicegate.policy.model.observed import Facts
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.rollout.rollbacks import roll_back_candidate
 from sluicegate.policy.slo_health.baseline import ratio_of
@@ -61,37 +58,8 @@ _BLIND: Final = frozenset({Quality.UNAVAILABLE, Quality.MISSING})
 Check = Callable[[CanaryCase], Decision | None]
 
 
-def decide(
-    terms: Terms,
-    status: DataProductStatus,
-    candidate: Candidate,
-    assessment: Assessment,
-    *,
-    facts: Facts,
-    now: int,
-    approved: bool,
-    forced: bool = False,
-    unread: bool = False,
-) -> Decision:
-    """Decide about a candidate that takes traffic.
-
-    Parameters
-    ----------
-    now : in seconds. approved : a person has agreed to the last step.
-    forced : a person requests its promotion without evidence.
-    unread : blocks of earlier terms of the operator may still be read back.
-    """
-    case = CanaryCase(
-        terms,
-        status,
-        candidate,
-        assessment,
-        facts=facts,
-        now=now,
-        approved=approved,
-        forced=forced,
-        unread=unread,
-    )
+def decide(case: CanaryCase) -> Decision:
+    """Decide about a candidate that takes traffic: the first check that answers decides."""
     case = replace(case, held=obstacle(case))
     return next(made for check in CHECKS if (made := check(case)) is not None)
 

@@ -8,7 +8,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import Candidate, CandidatePhase, Release
-from sluicegate.policy.model.decision import Alert, Hold, Proposal, Retrain
+from sluicegate.policy.model.decision import Alert, Hold, Proposal, Retrain, Rollback
 from sluicegate.policy.model.history import named
 from sluicegate.policy.model.observed import ManualRequest, Observed
 from sluicegate.policy.model.pending_requests import handled, pending
@@ -76,18 +76,29 @@ def _abort(status: DataProductStatus, observed: Observed, request: ManualRequest
     if candidate is None or stable is None or request.version not in {"", candidate.version}:
         return _refuse(status, request, "there is no such candidate")
     name = candidate.version
-    if candidate.phase is CandidatePhase.ROLLING_BACK:
-        text = f"{name} is being rolled back already: {candidate.decision_message}"
-        return _refuse(status, request, text)
     if candidate.phase is CandidatePhase.PROMOTING:
         chosen = candidate.restoring and candidate.decision_reason != Reason.ROLLBACK_REQUESTED
-        committed = observed.rollout is not None and observed.rollout.committed
-        if committed or chosen:
+        if chosen or _is_committed(observed):
             why = "is being restored" if chosen else "serves all traffic already"
             text = f"{name} {why}; choose a version by {REQUEST_ROLLBACK}"
             return _refuse(status, request, text)
-    message = f"{name} is rolled back as requested by {request.annotation}"
-    decision = roll_back_candidate(status, Reason.ABORT_REQUESTED, message)
+    text = f"{name} is rolled back as requested by {request.annotation}"
+    return _take_back(
+        status, request, candidate, roll_back_candidate(status, Reason.ABORT_REQUESTED, text)
+    )
+
+
+def _is_committed(observed: Observed) -> bool:
+    return observed.rollout is not None and observed.rollout.committed
+
+
+def _take_back(
+    status: DataProductStatus, request: ManualRequest, candidate: Candidate, decision: Rollback
+) -> Proposal:
+    """The rollback of a candidate that a person requests, unless it is under way."""
+    if candidate.phase is CandidatePhase.ROLLING_BACK:
+        text = f"{candidate.version} is being rolled back already: {candidate.decision_message}"
+        return _refuse(status, request, text)
     return Proposal(decision, handled(status, request))
 
 
@@ -140,20 +151,14 @@ def _abort_trial(
     *,
     stable: Release,
 ) -> Proposal:
-    if trial.phase is CandidatePhase.ROLLING_BACK:
-        text = f"{trial.version} is being rolled back already: {trial.decision_message}"
-        return _refuse(status, request, text)
-    committed = observed.rollout is not None and observed.rollout.committed
-    if trial.phase is CandidatePhase.PROMOTING and committed:
-        return Proposal(
-            Hold(reason=Reason.CANARY_IN_PROGRESS, message=f"{trial.version} serves all traffic"),
-            status,
-        )
+    if trial.phase is CandidatePhase.PROMOTING and _is_committed(observed):
+        text = f"{trial.version} serves all traffic"
+        return Proposal(Hold(reason=Reason.CANARY_IN_PROGRESS, message=text), status)
     text = (
         f"{trial.version} is rolled back, as {stable.version} is requested by {request.annotation}"
     )
     decision = roll_back_candidate(status, Reason.ROLLBACK_REQUESTED, text)
-    return Proposal(decision, handled(status, request))
+    return _take_back(status, request, trial, decision)
 
 
 def _without_model(

@@ -15,6 +15,7 @@ from sluicegate.api.status import SpecModel
 from sluicegate.api.versions import PastVersion, VersionSource
 from sluicegate.policy.canary.analysis import assess, look_back
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence, without_slow
+from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.gauge_evidence import GaugeEvidence
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.evaluate import evaluate
@@ -200,13 +201,15 @@ def last_step(assessment, *, status=None, facts=None, terms=TERMS, now=START + 7
     known = {"approved": False, **fields}
     one = candidate(*terms.steps)
     return decide(
-        terms,
-        (status or serving()).replace(candidate=one),
-        one,
-        assessment,
-        facts=facts or Facts(),
-        now=now,
-        **known,
+        CanaryCase(
+            terms,
+            (status or serving()).replace(candidate=one),
+            one,
+            assessment,
+            facts=facts or Facts(),
+            now=now,
+            **known,
+        )
     )
 
 

@@ -12,6 +12,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.shadow import ShadowStatus
 from sluicegate.api.versions import VersionSource
 from sluicegate.policy.canary.analysis import assess
+from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.shadow_evidence import (
     planned_shadow_seconds,
     rows_per_second,
@@ -75,7 +76,9 @@ def judge(judged: Terms, one, *, blocks: int = 60) -> Assessment:
 
 def decided(judged: Terms, one, assessment: Assessment):
     status = serving(candidate=one)
-    return decide(judged, status, one, assessment, facts=Facts(), now=START + 7200, approved=False)
+    return decide(
+        CanaryCase(judged, status, one, assessment, facts=Facts(), now=START + 7200, approved=False)
+    )
 
 
 MIRROR = {"mirror": {"percent": 20}, "intervalSeconds": 3600}

@@ -10,6 +10,7 @@ import pytest
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.canary.analysis import assess
+from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.verdict import decide
 from sluicegate.policy.model.decision import Decision, Hold, Inconclusive, Promote, Rollback
 from sluicegate.policy.model.observed import CanaryBlock, Facts
@@ -72,7 +73,7 @@ def decided(
     status = serving(stable=stable(since=START - 86_400), candidate=one)
     found = assess(terms, status, one, observed(blocks))
     wishes = {"approved": False, **wishes}
-    return decide(terms, status, one, found, facts=facts, now=START + seconds, **wishes)
+    return decide(CanaryCase(terms, status, one, found, facts=facts, now=START + seconds, **wishes))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_an_outage_does_not_end_a_wait_for_approval():
     )
     found = assess(MANUAL, status, one, observed(then(ALIKE, UNMEASURED)))
     now = START + WEEKEND
-    made = decide(MANUAL, status, one, found, facts=Facts(), now=now, approved=False)
+    made = decide(CanaryCase(MANUAL, status, one, found, facts=Facts(), now=now, approved=False))
     assert made.reason is Reason.AWAITING_APPROVAL
 
 
@@ -147,11 +148,15 @@ def test_the_phase_of_a_candidate_says_whether_its_wait_is_announced():
     one = candidate(50)
     status = serving(stable=stable(since=START - 86_400), candidate=one)
     found = assess(MANUAL, status, one, observed(ALIKE))
-    first = decide(MANUAL, status, one, found, facts=Facts(), now=START + 3600, approved=False)
+    first = decide(
+        CanaryCase(MANUAL, status, one, found, facts=Facts(), now=START + 3600, approved=False)
+    )
     after = at_once(MANUAL, status, first, START + 3600)
     assert after.candidate.phase is CandidatePhase.AWAITING_APPROVAL
     again = decide(
-        MANUAL, after, after.candidate, found, facts=Facts(), now=START + 3600, approved=False
+        CanaryCase(
+            MANUAL, after, after.candidate, found, facts=Facts(), now=START + 3600, approved=False
+        )
     )
     assert (first.type, again.type) == ("Alert", "Hold")
     moved = with_share(after.candidate, 80, START + 3600)
