@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sluicegate.api.engine import ProductState
 from sluicegate.api.status import DependencyState
-from sluicegate.portfolio.facts import ProductFacts, ProductKey
+from sluicegate.views.product_facts import ProductFacts, ProductKey
 
 
 @dataclass(frozen=True, slots=True)

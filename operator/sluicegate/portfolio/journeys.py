@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 
-from sluicegate.portfolio.facts import ProductFacts
-from sluicegate.portfolio.shares import ServedShare
+from sluicegate.views.journey_shares import ServedShare
+from sluicegate.views.product_facts import ProductFacts
 
 
 @dataclass(frozen=True, slots=True)

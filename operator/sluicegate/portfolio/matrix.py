@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sluicegate.api.slo_status import SloState
-from sluicegate.portfolio.facts import WORST, MarketLevel, ProductFacts, ProductKey
+from sluicegate.views.product_facts import WORST, MarketLevel, ProductFacts, ProductKey
 
 
 @dataclass(frozen=True, slots=True)

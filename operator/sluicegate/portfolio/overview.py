@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.api.engine import ProductState
-from sluicegate.portfolio.facts import WORST, ProductFacts
 from sluicegate.views.needs import Need, NeedKind
+from sluicegate.views.product_facts import WORST, ProductFacts
 
 STATES: Final = (
     ProductState.DEGRADED,

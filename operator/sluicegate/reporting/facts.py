@@ -21,12 +21,13 @@ from sluicegate.reporting.response_times import histogram_of, quantile
 from sluicegate.reporting.segments import Segment, segments_of
 from sluicegate.reviews.journal import digest_of
 from sluicegate.reviews.periods import local_day
-from sluicegate.reviews.resource_hours import ResourceHours, hours_of
+from sluicegate.reviews.resource_hours import hours_of
 from sluicegate.reviews.signing import standing
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.evolution import Evolution, PeriodChange, evolution
 from sluicegate.stats.intervals import Z95, wilson_lower, wilson_upper
+from sluicegate.views.resource_hours import ResourceHours
 
 NEVER_AT_RISK: Final = 0.1
 """Share of the error budget below which a stricter objective would have been met, too."""

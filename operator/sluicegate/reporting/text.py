@@ -10,8 +10,8 @@ from sluicegate.api.review import CheckState
 from sluicegate.reporting import words
 from sluicegate.reporting.facts import ActionFacts, Quantile, ReportFacts, SloFacts
 from sluicegate.reviews.periods import local_day, local_minute
-from sluicegate.reviews.resource_hours import row_of
 from sluicegate.views.numbers import percent
+from sluicegate.views.resource_hours import row_of
 
 COLUMNS = (
     "product", "period", "slo", "bad", "total", "share", "objective", "budget_left",

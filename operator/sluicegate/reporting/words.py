@@ -17,10 +17,10 @@ from sluicegate.reporting.facts import (
     SloFacts,
 )
 from sluicegate.reviews.periods import local_day
-from sluicegate.reviews.resource_hours import CPU, MEMORY, ResourceHours
 from sluicegate.stats.counts import Count
 from sluicegate.stats.evolution import Evolution, PeriodChange
 from sluicegate.views.numbers import NOTHING, duration, events, in_points, percent, points
+from sluicegate.views.resource_hours import CPU, MEMORY, ResourceHours
 
 _SAYS: Final = {
     PeriodChange.WORSE: "worse by {size} [{low}, {high}]",

@@ -12,10 +12,11 @@ from sluicegate.api.slo_status import SloStatus
 from sluicegate.api.versions import VersionBase
 from sluicegate.conditions import find_condition
 from sluicegate.portfolio.dependencies import Node, dependents_of
-from sluicegate.portfolio.facts import ProductFacts
 from sluicegate.reporting.facts import Quantile, ReportFacts, quantiles_of
-from sluicegate.reviews.resource_hours import ResourceHours, ended_on, hours_of
+from sluicegate.reviews.resource_hours import ended_on, hours_of
 from sluicegate.views.needs import request_command
+from sluicegate.views.product_facts import ProductFacts
+from sluicegate.views.resource_hours import ResourceHours
 from sluicegate.web.store import ReviewFacts
 from sluicegate.web.visible_portfolio import VisiblePortfolio
 

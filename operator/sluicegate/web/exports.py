@@ -5,13 +5,13 @@ from typing import Any
 
 from sluicegate.api.base import rfc3339
 from sluicegate.portfolio.dependencies import Graph
-from sluicegate.portfolio.facts import HIDDEN, ProductFacts
 from sluicegate.portfolio.journeys import Journey
 from sluicegate.portfolio.matrix import MarketProduct, Matrix
 from sluicegate.portfolio.overview import PortfolioOverview
-from sluicegate.portfolio.shares import ServedShare
 from sluicegate.reporting.text import cell, csv_text, response_times
-from sluicegate.reviews.resource_hours import row_of
+from sluicegate.views.journey_shares import ServedShare
+from sluicegate.views.product_facts import HIDDEN, ProductFacts
+from sluicegate.views.resource_hours import row_of
 from sluicegate.web.detail import Detail
 from sluicegate.web.store import ReviewFacts
 

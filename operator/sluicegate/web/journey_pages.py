@@ -7,9 +7,9 @@ from typing import Final
 from aiohttp import web
 
 from sluicegate.portfolio.dependencies import name_of
-from sluicegate.portfolio.facts import ProductKey
 from sluicegate.portfolio.journeys import Journey
 from sluicegate.reporting.response_times import Histogram, histogram_of, quantile, quantiles_of_sum
+from sluicegate.views.product_facts import ProductKey
 from sluicegate.web import exports
 from sluicegate.web.pages import paged
 from sluicegate.web.request_handling import CSV, JSON, ReaderRequest, RequestHandling

@@ -7,9 +7,9 @@ from aiohttp import web
 
 from sluicegate.api.engine import ProductState
 from sluicegate.kube.resources import Key
-from sluicegate.portfolio.facts import ProductFacts
 from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.overview import SORTS, Wanted, rows
+from sluicegate.views.product_facts import ProductFacts
 from sluicegate.web import exports
 from sluicegate.web.detail import NEWEST_REVIEWS, detail_of
 from sluicegate.web.drawing import MOST_NODES, picture_of

@@ -13,10 +13,11 @@ from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
 from sluicegate.kube.resources import Key, key_of
-from sluicegate.portfolio.facts import ProductFacts, read_facts
 from sluicegate.reviews.periods import local_day
-from sluicegate.reviews.resource_hours import ResourceHours, ended_on, hours_of
+from sluicegate.reviews.resource_hours import ended_on, hours_of
 from sluicegate.reviews.store import UnreadableReview, read_review
+from sluicegate.views.product_facts import ProductFacts, read_facts
+from sluicegate.views.resource_hours import ResourceHours
 
 Facts = TypeVar("Facts")
 

@@ -6,9 +6,15 @@ from functools import cached_property, lru_cache
 from typing import Final
 
 from sluicegate.portfolio.dependencies import Graph, graph_of
-from sluicegate.portfolio.facts import ProductFacts, ProductKey, as_seen, concealing, with_states
 from sluicegate.portfolio.journeys import Journey, journeys_of
 from sluicegate.portfolio.overview import Choices, PortfolioOverview, choices_of, overview_of
+from sluicegate.views.product_facts import (
+    ProductFacts,
+    ProductKey,
+    as_seen,
+    concealing,
+    with_states,
+)
 from sluicegate.web.authorization import VisibleNamespaces
 from sluicegate.web.store import ReviewFacts, Store
 

@@ -14,11 +14,11 @@ from sluicegate.notify.catalogue import Kind, Urgency
 from sluicegate.notify.cursor import Cursor, cursor_of
 from sluicegate.notify.transitions import transitions
 from sluicegate.notify.watched import needs_of_record, origin_of
-from sluicegate.portfolio.facts import read_facts
 from sluicegate.portfolio.overview import overview_of
 from sluicegate.reconcile.live.product import product_record
 from sluicegate.reconcile.report.status import reason_of
 from sluicegate.views.needs import LABELS, NeedKind
+from sluicegate.views.product_facts import read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

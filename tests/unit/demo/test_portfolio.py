@@ -5,8 +5,8 @@ from __future__ import annotations
 from demo.portfolio import JOURNEYS, MARKETS, affected_by, documents, members
 from sluicegate.api.product import DataProduct
 from sluicegate.portfolio.dependencies import graph_of
-from sluicegate.portfolio.facts import read_facts
 from sluicegate.portfolio.journeys import journeys_of
+from sluicegate.views.product_facts import read_facts
 
 
 def test_it_has_47_valid_products_with_owners_markets_and_dependencies():

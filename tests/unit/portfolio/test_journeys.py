@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.portfolio.facts import facts_of
 from sluicegate.portfolio.journeys import journeys_of
+from sluicegate.views.product_facts import facts_of
 from tests.support.portfolio.products import product, slo
 
 SLOS = [

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.slo_status import SloState
-from sluicegate.portfolio.facts import HIDDEN, as_seen, concealing, facts_of, unreadable
 from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.overview import Wanted, choices_of, overview_of, rows
 from sluicegate.views.needs import NeedKind
+from sluicegate.views.product_facts import HIDDEN, as_seen, concealing, facts_of, unreadable
 from tests.support.portfolio.products import (
     condition,
     degraded,

@@ -11,7 +11,8 @@ from sluicegate.api.retraining import Retraining
 from sluicegate.api.retraining_status import EndedTraining
 from sluicegate.api.review import DataProductReviewStatus, ReviewDay
 from sluicegate.reporting.words import reserved, trained
-from sluicegate.reviews.resource_hours import ended_on, hours_of, row_of
+from sluicegate.reviews.resource_hours import ended_on, hours_of
+from sluicegate.views.resource_hours import row_of
 
 
 def day(pods, **requests):

@@ -18,7 +18,7 @@ BRANCHES = {
         "slo/indicators.py": "the table",
         "policy/slo_health/client_errors.py": "client errors have the margin of the availability",
         "policy/canary/analysis.py": "requests are counted by an SLO of the availability first",
-        "portfolio/shares.py": "a journey shows the shares of these two kinds",
+        "views/journey_shares.py": "a journey shows the shares of these two kinds",
     },
     "QueryKind": {
         "slo/queries.py": "renders the queries",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.product import DataProduct
-from sluicegate.portfolio.facts import facts_of
 from sluicegate.views.product import matches, state_of, team_of
+from sluicegate.views.product_facts import facts_of
 from tests.support.samples.product_examples import changed
 
 

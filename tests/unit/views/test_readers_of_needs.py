@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from sluicegate.api.names import ConditionReason
 from sluicegate.notify.catalogue import CATALOGUE, Kind, Urgency
 from sluicegate.notify.watched import needs_of_record
-from sluicegate.portfolio.facts import read_facts
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.live.product import product_record
 from sluicegate.reconcile.report.status import report
 from sluicegate.views.needs import LABELS, NeedKind
+from sluicegate.views.product_facts import read_facts
 from tests.support.decisions.product_moments import IN_A_PIPELINE, IN_THE_COLUMN, REFUSED
 from tests.support.portfolio.products import (
     WHEN,

@@ -13,13 +13,13 @@ from demo.portfolio import affected_by, documents, members
 from sluicegate.api.slo_status import SloState
 from sluicegate.kube.resources import Key
 from sluicegate.portfolio.dependencies import graph_of
-from sluicegate.portfolio.facts import read_facts
 from sluicegate.portfolio.matrix import matrix_of
+from sluicegate.views.product_facts import read_facts
 from tests.support.virtual.stories import HOUR, RARELY, on_virtual_time
 
 if TYPE_CHECKING:
     from benchmarks.virtual.operator import World
-    from sluicegate.portfolio.facts import ProductFacts
+    from sluicegate.views.product_facts import ProductFacts
 
 GOOD, SHIFTED = 0.07, 0.5
 PRICE, SIMILAR = Key("market-pricing", "price"), Key("market-catalog", "similar-cars")

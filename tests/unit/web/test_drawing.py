@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from sluicegate.portfolio.dependencies import graph_of
-from sluicegate.portfolio.facts import facts_of
+from sluicegate.views.product_facts import facts_of
 from sluicegate.web.drawing import BOX, bullet_of, picture_of, spark_of
 from tests.support.portfolio.products import degraded, product
 

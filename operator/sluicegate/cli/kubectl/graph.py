@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the graph."""
-    from sluicegate.portfolio.facts import read_facts  # noqa: PLC0415 - imports the types
+    from sluicegate.views.product_facts import read_facts  # noqa: PLC0415 - imports the types
 
     with opened(args) as session:
         items = _items(session, args.product)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from sluicegate.kube.requests import create
 from sluicegate.kube.resources import SUBJECT_REVIEWS
-from sluicegate.portfolio.facts import read_facts
 from sluicegate.views import product as facts
 from sluicegate.views.needs import LABELS, NeedKind
 from sluicegate.views.numbers import age
+from sluicegate.views.product_facts import read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

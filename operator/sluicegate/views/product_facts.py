@@ -1,4 +1,4 @@
-"""What there is to know of one product among many: slim, so that thousands are held at once. Pure."""
+"""What a product shows among many: slim, so that thousands are held at once. Pure."""
 
 import re
 from collections.abc import Callable, Container, Iterable, Mapping
@@ -13,10 +13,10 @@ from sluicegate.api.product_info import Lifecycle, Priority
 from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import DataProductStatus, DependencyState
 from sluicegate.conditions import find_condition
-from sluicegate.portfolio.shares import JourneyShares, shares_of
-from sluicegate.reviews.resource_hours import ResourceHours
+from sluicegate.views.journey_shares import JourneyShares, shares_of
 from sluicegate.views.needs import Need, needs_of, unreadable_need
 from sluicegate.views.product import team_of
+from sluicegate.views.resource_hours import ResourceHours
 
 ProductKey = tuple[str, str]
 """Namespace and name."""
