@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - run by its name, from the folder that is a bento's `src`
-"""`python -m shadow`: what the shadow phase's Jobs of this product run."""
+"""`python -m shadow`: the command of this product's Jobs of shadow phases."""
 
 import sys
 

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - run by its name, from the folder that is a bento's `src`
-"""`python -m train`: what the retraining Job of this bento runs."""
+"""`python -m train`: the command of this product's training Jobs."""
 
 import sys
 

@@ -1,1 +1,1 @@
-"""The pricing product: what a used car will sell for."""
+"""The pricing product: predicts the sale price of a used car."""

@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 CATEGORIES: Final = ("brand", "model", "body", "fuel", "country")
 NUMBERS: Final = ("age", "mileage", "power")
 
-#: A price is right when it is this close to the realised one, as a part of the latter.
+#: Largest relative error of a right price.
 TOLERANCE: Final = 0.15
 
 Columns = Mapping[str, NDArray[Any]]
@@ -19,7 +19,7 @@ Columns = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much a prediction may cost: the trees that each car is sent through."""
+    """Cost of a prediction: the number of trees."""
 
     name: str
     trees: int
@@ -33,7 +33,7 @@ LIGHT: Final = Effort("light", trees=80, leaves=15, learning_rate=0.25)
 
 @dataclass(frozen=True, slots=True)
 class PricingModel:
-    """Fitted trees with the names they know; a name never seen counts as missing."""
+    """Fitted trees with their known names; an unknown name counts as missing."""
 
     effort: str
     names: dict[str, NDArray[Any]] = field(repr=False)
@@ -41,7 +41,7 @@ class PricingModel:
 
     @classmethod
     def fit(cls, cars: Columns, price: NDArray[np.float64], effort: Effort) -> Self:
-        """Learn from cars that were sold, `price` in euro."""
+        """Fit to sold cars, `price` in euro."""
         names = {category: np.unique(cars[category]) for category in CATEGORIES}
         trees = HistGradientBoostingRegressor(
             max_iter=effort.trees,
@@ -55,14 +55,14 @@ class PricingModel:
         return cls(effort=effort.name, names=names, trees=trees)
 
     def predict(self, cars: Columns) -> NDArray[np.float64]:
-        """Prices in euro, one for each car."""
+        """Predict prices in euro, one for each car."""
         return np.asarray(np.exp(self.trees.predict(_features(cars, self.names))))
 
 
 def within_tolerance(
     predicted: NDArray[np.float64], realised: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Whether each price is close enough to what the car sold for."""
+    """Return whether each price is close enough to that of the sale."""
     close: NDArray[np.bool_] = np.abs(predicted / realised - 1.0) <= TOLERANCE
     return close
 
@@ -73,6 +73,6 @@ def _features(cars: Columns, names: Mapping[str, NDArray[Any]]) -> NDArray[np.fl
     return np.column_stack([*codes, *numbers])
 
 
-def _codes(values: NDArray[Any], known: NDArray[Any]) -> NDArray[np.float64]:
-    place = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    return np.where(known[place] == values, place.astype(np.float64), np.nan)
+def _codes(values: NDArray[Any], names: NDArray[Any]) -> NDArray[np.float64]:
+    place = np.minimum(np.searchsorted(names, values), len(names) - 1)
+    return np.where(names[place] == values, place.astype(np.float64), np.nan)

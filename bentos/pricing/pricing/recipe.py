@@ -1,7 +1,7 @@
-"""How the pricing model is trained: on the sales of the last four weeks.
+"""Training of the pricing model on the sales of the last four weeks.
 
-The market's equations stand where a marketplace has its data warehouse; `USED_CAR_MARKET` says
-which market, and which day it is.
+The market's equations replace the data warehouse of a marketplace; `USED_CAR_MARKET` has the market
+and its day.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 DAYS: Final = 28
 LEAST_DAYS: Final = 7
-"""Days since a change that suffice: a model of them is as good, and of the new world."""
+"""Days since a change that suffice: a model of them is as good, and fits the new data."""
 SALES_A_DAY: Final = 700
-# The gate asks whether a candidate may be one point worse; equality shows with 10,000 rows.
+# The gate tests whether a candidate is one point worse; equal models need 10,000 rows.
 HOLD_OUT_DAYS: Final = 7
 HOLD_OUT_SALES_A_DAY: Final = 1500
 
 
 @dataclass(frozen=True)  # no slots: a dataclass with them has no super()
 class PricingRecipe(JoblibRecipe):
-    """Trains on one market, as it is on its day."""
+    """Training on one market, as of its day."""
 
     market: Market
     source: Path = Path(__file__).parent.parent
@@ -46,7 +46,7 @@ class PricingRecipe(JoblibRecipe):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """The recipe for the market that the environment describes."""
+        """Return the recipe for the market of the environment."""
         try:
             market = Market.from_environment(environment)
             trigger = Trigger.parse(environment.get(TRIGGER) or "{}")
@@ -57,7 +57,7 @@ class PricingRecipe(JoblibRecipe):
 
     @override
     def fit(self, *, lighter: bool) -> PricingModel:
-        """Learn from the sales of the last four weeks, or since the change if that is enough."""
+        """Fit to the sales of the last four weeks, or since the change if they suffice."""
         sales = draw_sales(self.market, days=self.days, per_day=SALES_A_DAY)
         return PricingModel.fit(sales.cars.columns(), sales.price, LIGHT if lighter else FULL)
 
@@ -73,7 +73,7 @@ class PricingRecipe(JoblibRecipe):
     def evaluate_labelled(
         self, model: PricingModel, since: datetime, until: datetime
     ) -> Evaluation:
-        """Score the sales that became known in an interval, as many as come in so much of a day."""
+        """Score the sales that became known in an interval, a proportional part of a day's."""
         count = round(HOLD_OUT_SALES_A_DAY * ((until - since) / timedelta(days=1)))
         if count <= 0:
             return {"accuracy": Counts.of([])}

@@ -1,4 +1,4 @@
-"""The pricing service: cars in, prices out, and a token for each."""
+"""The pricing service: cars in, prices out, with a token for each."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from sluicegate_service.product import ProductService
 MODEL_FILE: Final = Path(__file__).parent.parent / "model.joblib"
 
 DEAREST: Final = 1_000_000_000
-"""Euro; a price beyond is a mistake of who sends it."""
+"""Highest price in euro; a higher one is a mistake of the sender."""
 
 
 class Car(BaseModel):
-    """A car to be priced. Names that the model never saw are taken as unknown."""
+    """A car to be priced. Names unknown to the model count as missing."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -38,7 +38,7 @@ class Car(BaseModel):
 
 
 class Price(BaseModel):
-    """What a car will sell for; the token goes to /feedback with the price it did sell for."""
+    """Predicted sale price; the token is sent to /feedback with the realised price."""
 
     price: float = Field(description="Euro.")
     token: str | None = Field(description="None where feedback is off, or wasn't wanted.")
@@ -53,7 +53,7 @@ class Prices(BaseModel):
 
 @bentoml.service(name="Pricing", traffic={"timeout": 10}, workers=1)
 class Pricing(ProductService):
-    """Prices used cars of six European countries."""
+    """Service that prices used cars of six European countries."""
 
     def __init__(self) -> None:
         self._model: PricingModel = joblib.load(MODEL_FILE)
@@ -63,9 +63,9 @@ class Pricing(ProductService):
         """Price up to 1,000 cars."""
         if not 0 < len(cars) <= 1000:  # noqa: PLR2004 - said in the message
             raise bentoml.exceptions.BadInput(f"send 1 to 1,000 cars, not {len(cars)}")
-        # In a thread: the probes are answered while the trees are walked.
+        # In a thread, so that the probes are answered during the prediction.
         values = await asyncio.to_thread(self._predict, cars)
-        # One request may ask about cars of several markets.
+        # A request may have cars of several markets.
         markets = [car.country for car in cars]
         signed = await self.tokens(values, markets=markets) if tokens else [None] * len(cars)
         prices = [
@@ -75,11 +75,11 @@ class Pricing(ProductService):
 
     @override
     def score(self, prediction: Any, truth: Any) -> bool:
-        """Right within 15 % of the realised price; the truth is {"price": euro}."""
+        """Return whether the price is within 15 % of the realised one; the label is {"price": euro}."""
         realised = truth.get("price") if isinstance(truth, dict) else None
         if isinstance(realised, bool) or not isinstance(realised, int | float):
             raise InvalidTruthError(f'the truth is {{"price": euro above 0}}, not {truth!r:.80}')
-        if not 0 < realised <= DEAREST:  # also of no number and of infinity
+        if not 0 < realised <= DEAREST:  # also for NaN and infinity
             raise InvalidTruthError(f"the price is above 0 and at most {DEAREST} euro")
         return bool(within_tolerance(np.asarray([prediction]), np.asarray([realised]))[0])
 

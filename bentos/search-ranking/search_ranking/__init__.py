@@ -1,1 +1,1 @@
-"""The search-ranking product: which cars of a search result to show first."""
+"""The search-ranking product: orders the cars of a search result."""

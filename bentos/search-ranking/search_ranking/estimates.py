@@ -1,7 +1,7 @@
-"""What the cars of a search are worth, asked of the pricing product.
+"""Values of the cars of a search, requested from the pricing product.
 
-The ranking can do without: it then knows less of a car and orders it by the rest. So a pricing
-service that is slow, away or wrong costs quality, which the accuracy shows, and never an answer.
+The ranking also works without them, by the other features. So a pricing service that is slow, down
+or wrong reduces the accuracy, but doesn't prevent an answer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger("search_ranking.estimates")
 
 @dataclass(slots=True)
 class PriceEstimates:
-    """Asks one pricing service; `url` None means that there is none, `host` is sent as Host."""
+    """Client of one pricing service; `url` None means that there is none, `host` is sent as Host."""
 
     url: str | None
     host: str | None = None
@@ -35,7 +35,7 @@ class PriceEstimates:
     _session: aiohttp.ClientSession | None = field(default=None, init=False)
 
     async def of(self, cars: Sequence[dict[str, Any]]) -> NDArray[np.float64] | None:
-        """Estimates in euro, one for each car; None when there is no answer to rely on."""
+        """Return estimates in euro, one for each car; None without a valid answer."""
         if self.url is None:
             return None
         body = {"cars": [{key: car[key] for key in _SENT} for car in cars], "tokens": False}
@@ -67,7 +67,7 @@ class PriceEstimates:
         return np.asarray([price["price"] for price in answer["prices"]], dtype=np.float64)
 
     def _client(self) -> aiohttp.ClientSession:
-        # Made at the first request: a session belongs to the loop that it is made in.
+        # Created at the first request: a session belongs to the event loop of its creation.
         if self._session is None:
             headers = {"Host": self.host} if self.host else {}
             self._session = aiohttp.ClientSession(headers=headers)

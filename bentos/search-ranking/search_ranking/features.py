@@ -1,4 +1,4 @@
-"""What the ranking knows of a car in the light of a search."""
+"""Features of a car in a search."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,19 +12,19 @@ Names = Mapping[str, NDArray[Any]]
 #: The first two are names (codes), the others numbers.
 FEATURES: Final = (
     "brand",
-    "fuel in country",  # a visitor's taste for a fuel depends on where he or she lives
+    "fuel in country",  # a visitor's taste for a fuel depends on the country
     "body is the wanted one",
     "age",
     "mileage",
     "distance",
     "price against budget",
-    "price against estimate",  # missing when the pricing service is away
+    "price against estimate",  # missing without the pricing service
 )
 CODES: Final = 2
 
 
 def names_in(searches: Columns, cars: Columns) -> dict[str, NDArray[Any]]:
-    """The names that a model learned from these rows will know."""
+    """Return the names in these rows, which a model fitted to them will know."""
     return {
         "brand": np.unique(cars["brand"]),
         "fuel": np.unique(cars["fuel"]),
@@ -33,7 +33,7 @@ def names_in(searches: Columns, cars: Columns) -> dict[str, NDArray[Any]]:
 
 
 def features(searches: Columns, cars: Columns, names: Names) -> NDArray[np.float64]:
-    """N searches with m cars each → n × m × FEATURES; a name never seen is missing (NaN).
+    """Compute the features of n searches with m cars each, as n × m × FEATURES; an unknown name is NaN.
 
     `searches` holds country, budget (euro), body; `cars` holds, row by row, brand, fuel, body,
     age (years), mileage (1,000 km), distance (km), price and estimate (euro, NaN if unknown).
@@ -42,12 +42,12 @@ def features(searches: Columns, cars: Columns, names: Names) -> NDArray[np.float
     width = len(cars["brand"]) // count
     country = np.repeat(_codes(searches["country"], names["country"]), width)
     budget = np.repeat(searches["budget"], width)
-    wanted = np.repeat(searches["body"], width)
+    preferred = np.repeat(searches["body"], width)
     fuel_in_country = country * len(names["fuel"]) + _codes(cars["fuel"], names["fuel"])
     columns = [
         _codes(cars["brand"], names["brand"]),
         fuel_in_country,
-        cars["body"] == wanted,
+        cars["body"] == preferred,
         cars["age"],
         cars["mileage"],
         cars["distance"],
@@ -57,6 +57,6 @@ def features(searches: Columns, cars: Columns, names: Names) -> NDArray[np.float
     return np.column_stack(columns).astype(np.float64).reshape(count, width, len(FEATURES))
 
 
-def _codes(values: NDArray[Any], known: NDArray[Any]) -> NDArray[np.float64]:
-    place = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    return np.where(known[place] == values, place.astype(np.float64), np.nan)
+def _codes(values: NDArray[Any], names: NDArray[Any]) -> NDArray[np.float64]:
+    place = np.minimum(np.searchsorted(names, values), len(names) - 1)
+    return np.where(names[place] == values, place.astype(np.float64), np.nan)

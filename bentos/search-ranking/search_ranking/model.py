@@ -1,8 +1,8 @@
 """The ranking model: a sieve that scores each car, and a comparison of cars two by two.
 
-The comparison says of two cars which one the visitor would rather open. Comparing all pairs of
-m candidates takes m · (m − 1) / 2 comparisons: 120 for 16 candidates, 8,128 for 128. A shortlist
-bounds that: only the cars that the sieve likes best are compared, and the cost grows with m alone.
+The comparison predicts which of two cars the visitor would rather open. All pairs of m candidates
+are m · (m − 1) / 2 comparisons: 120 for 16 candidates, 8,128 for 128. A shortlist limits that: only
+the cars with the best scores of the sieve are compared, and the cost grows with m alone.
 """
 
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from search_ranking.features import CODES, FEATURES, features, names_in
 
-#: A ranking is right when the car that the visitor opened is on the first page.
+#: Cars of the first page: a ranking is right if the opened car is on it.
 FIRST_PAGE: Final = 4
 
-# Others of its search that each opened car is compared with while learning.
+# Other cars of its search with which each opened car is compared in training.
 _LESSONS: Final = 5
-# Pairs compared at once; bounds the memory of scoring a whole hold-out.
+# Pairs that are compared at once; limits the memory for scoring a whole hold-out.
 _CHUNK: Final = 200_000
 
 Columns = Mapping[str, NDArray[Any]]
@@ -30,7 +30,7 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much a ranking may cost. `shortlist`: cars that are compared; None compares all."""
+    """Cost of a ranking. `shortlist`: number of cars that are compared; None compares all."""
 
     name: str
     sieve_trees: int
@@ -44,7 +44,7 @@ LIGHT: Final = Effort("light", sieve_trees=150, comparison_trees=150, shortlist=
 
 @dataclass(frozen=True, slots=True)
 class RankingModel:
-    """Fitted sieve and comparison, with the names they know."""
+    """Fitted sieve and comparison, with their known names."""
 
     effort: Effort
     names: dict[str, NDArray[Any]] = field(repr=False)
@@ -55,7 +55,7 @@ class RankingModel:
     def fit(
         cls, searches: Columns, cars: Columns, opened: NDArray[np.int64], *, effort: Effort
     ) -> Self:
-        """Learn from logged searches: n searches, n · m cars row by row, the place opened."""
+        """Fit to logged searches: n searches, n · m cars row by row, the index of the opened car."""
         names = names_in(searches, cars)
         matrix = features(searches, cars, names)
         count, width = matrix.shape[:2]
@@ -68,7 +68,7 @@ class RankingModel:
         return cls(effort=effort, names=names, sieve=sieve, comparison=comparison)
 
     def score(self, searches: Columns, cars: Columns) -> Scores:
-        """A score for each car, n × m; the higher, the earlier it is shown."""
+        """Return a score for each car, n × m; the higher, the earlier it is shown."""
         matrix = _with_sieve(features(searches, cars, self.names), self.sieve)
         shortlist = self.effort.shortlist
         if shortlist is None or matrix.shape[1] <= shortlist:
@@ -76,14 +76,14 @@ class RankingModel:
         scores = matrix[:, :, -1].copy()
         best = np.argsort(-scores, axis=1)[:, :shortlist]
         compared = self._compare(np.take_along_axis(matrix, best[:, :, None], axis=1))
-        # Every car of the shortlist stays before every car that the sieve left out.
+        # Every car of the shortlist is before every other car.
         np.put_along_axis(scores, best, compared - compared.min() + scores.max() + 1.0, axis=1)
         return scores
 
     def _compare(self, matrix: Matrix) -> Scores:
-        """Log odds with which each car is preferred to the others, weighed by the others' chance.
+        """Return log odds with which each car is preferred to the others, weighted by the others' chance.
 
-        Without the weights a car could win by beating hundreds that nobody would open.
+        Without the weights a car could win by comparisons with hundreds that no visitor would open.
         """
         count, width = matrix.shape[:2]
         left, right = np.triu_indices(width, k=1)
@@ -100,7 +100,7 @@ class RankingModel:
 
 
 def first_page(scores: Scores) -> NDArray[np.intp]:
-    """Places of the cars shown without scrolling, best first, n × FIRST_PAGE."""
+    """Return indexes of the cars shown without scrolling, best first, n × FIRST_PAGE."""
     return np.argsort(-scores, axis=1)[:, :FIRST_PAGE]
 
 
@@ -116,19 +116,19 @@ def _trees(count: int, *, codes: Any) -> HistGradientBoostingClassifier:
 
 
 def _with_sieve(matrix: Matrix, sieve: HistGradientBoostingClassifier) -> Matrix:
-    """The features and, last, the sieve's log odds."""
+    """Append the sieve's log odds to the features."""
     count, width = matrix.shape[:2]
     odds = sieve.decision_function(matrix.reshape(count * width, -1))
     return np.concatenate([matrix, odds.reshape(count, width, 1)], axis=2)
 
 
 def _pairs(left: Matrix, right: Matrix) -> Matrix:
-    """What the comparison sees of two cars: both, and how their numbers differ."""
+    """Return the features of a comparison: those of both cars, and the differences of their numbers."""
     return np.concatenate([left, right, left[..., CODES:] - right[..., CODES:]], axis=-1)
 
 
 def _lessons(matrix: Matrix, opened: NDArray[np.int64]) -> tuple[Matrix, NDArray[np.bool_]]:
-    """The opened car with others of its search, one way round or the other, and which is it."""
+    """Return training pairs: the opened car with others of its search in random order, and which it is."""
     count, width = matrix.shape[:2]
     generator = np.random.default_rng(0)
     others = (opened[:, None] + generator.integers(1, width, size=(count, _LESSONS))) % width

@@ -1,7 +1,7 @@
-"""How the ranking is trained: on the searches of the last four weeks.
+"""Training of the ranking on the searches of the last four weeks.
 
-The market's equations stand where a marketplace has its log of searches; `USED_CAR_MARKET` says
-which market, and which day it is.
+The market's equations replace a marketplace's log of searches; `USED_CAR_MARKET` has the market and
+its day.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 DAYS: Final = 28
 LEAST_DAYS: Final = 7
-"""Days since a change that suffice: a model of them is as good, and of the new world."""
+"""Days since a change that suffice: a model of them is as good, and fits the new data."""
 SEARCHES_A_DAY: Final = 300
-# The gate asks whether a candidate may be one point worse. A gain shows with 5,000 rows; that a
-# lighter model is as good as the full one takes more than twice as many.
+# The gate tests whether a candidate is one point worse. 5,000 rows show a gain; to show that a
+# lighter model equals the full one needs more than twice as many.
 HOLD_OUT_DAYS: Final = 7
 HOLD_OUT_SEARCHES_A_DAY: Final = 750
 HOLD_OUT_SEARCHES_A_DAY_LIGHTER: Final = 1800
@@ -42,7 +42,7 @@ Columns = dict[str, "NDArray[Any]"]
 
 @dataclass(frozen=True)  # no slots: a dataclass with them has no super()
 class RankingRecipe(JoblibRecipe):
-    """Trains on one market, as it is on its day."""
+    """Training on one market, as of its day."""
 
     market: Market
     source: Path = Path(__file__).parent.parent
@@ -52,7 +52,7 @@ class RankingRecipe(JoblibRecipe):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """The recipe for the market that the environment describes."""
+        """Return the recipe for the market of the environment."""
         try:
             market = Market.from_environment(environment)
             trigger = Trigger.parse(environment.get(TRIGGER) or "{}")
@@ -63,7 +63,7 @@ class RankingRecipe(JoblibRecipe):
 
     @override
     def fit(self, *, lighter: bool) -> RankingModel:
-        """Learn from the searches of the last four weeks, or since the change if that is enough."""
+        """Fit to the searches of the last four weeks, or since the change if they suffice."""
         searches = draw_searches(self.market, days=self.days, per_day=SEARCHES_A_DAY)
         return RankingModel.fit(
             *columns(searches), searches.opened, effort=LIGHT if lighter else FULL
@@ -76,8 +76,8 @@ class RankingRecipe(JoblibRecipe):
         searches = draw_searches(
             self.market, days=HOLD_OUT_DAYS, per_day=per_day, stream="hold-out"
         )
-        shown = first_page(model.score(*columns(searches)))
-        right = (shown == searches.opened[:, None]).any(axis=1)
+        page = first_page(model.score(*columns(searches)))
+        right = (page == searches.opened[:, None]).any(axis=1)
         return {"accuracy": Counts.of(~right)}
 
     @override
@@ -95,7 +95,7 @@ class RankingRecipe(JoblibRecipe):
 
 
 def columns(searches: Searches) -> tuple[Columns, Columns]:
-    """Searches and their cars, as the model takes them."""
+    """Return searches and their cars in the model's form."""
     cars = searches.cars.columns()
     cars["price"] = searches.asking.ravel()
     cars["distance"] = searches.distance.ravel()

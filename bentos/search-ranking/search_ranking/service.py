@@ -1,4 +1,4 @@
-"""The ranking service: a search and its cars in, the order to show them in out."""
+"""The ranking service: a search and its cars in, their order out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ESTIMATES: Final = "pricing-estimates"
 
 
 class Search(BaseModel):
-    """What the visitor looks for."""
+    """Query of the visitor."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -39,7 +39,7 @@ class Search(BaseModel):
 
 
 class Car(BaseModel):
-    """A candidate. Names that the model never saw are taken as unknown."""
+    """A candidate. Names unknown to the model count as missing."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -57,7 +57,7 @@ class Car(BaseModel):
 
 
 class Ranking(BaseModel):
-    """The cars' ids, best first; the token goes to /feedback with what the visitor did."""
+    """The cars' ids, best first; the token is sent to /feedback with the visitor's action."""
 
     version: str
     ranking: list[str]
@@ -69,7 +69,7 @@ class Ranking(BaseModel):
 
 @bentoml.service(name="SearchRanking", traffic={"timeout": 10}, workers=1)
 class SearchRanking(ProductService):
-    """Orders the cars of a search result, those that the visitor will open first."""
+    """Service that orders the cars of a search result."""
 
     indicators = (CONVERSION, ESTIMATES)
 
@@ -92,7 +92,7 @@ class SearchRanking(ProductService):
         records = [car.model_dump() for car in cars]
         estimates = await self._estimates.of(records)
         self.count(ESTIMATES, good=estimates is not None)
-        # In a thread: the probes are answered while the cars are compared.
+        # In a thread, so that the probes are answered during the comparisons.
         order = await asyncio.to_thread(self._order, search, records, estimates)
         ranking = [cars[place].id for place in order]
         return Ranking(
@@ -104,10 +104,10 @@ class SearchRanking(ProductService):
 
     @override
     def score(self, prediction: Any, truth: Any) -> Score:
-        """Right when the car that was opened is on the first page.
+        """Return whether the opened car is on the first page.
 
-        The truth is {"opened": id, "converted": whether the seller was contacted}; a search in which
-        no car was opened says nothing of the order, so no truth is sent for it.
+        The label is {"opened": id, "converted": whether the seller was contacted}; a search without
+        an opened car has no label.
         """
         opened = truth.get("opened") if isinstance(truth, dict) else None
         converted = truth.get("converted", False) if isinstance(truth, dict) else None

@@ -46,6 +46,7 @@ BANNED = {
 }
 """Words to avoid as regular expressions, with those of the field for each."""
 PLAIN = (
+    "bentos",
     "operator/sluicegate/__main__.py",
     "operator/sluicegate/cli/inputs",
     "operator/sluicegate/cli/models",

@@ -12,11 +12,11 @@ from sluicegate_service.bentos import BentoInvalid, read_bento
 from sluicegate_service.constraints import FILE, MARKERS, packages_of
 from sluicegate_service.requirements import (
     Mismatch,
-    Wanted,
+    Requirements,
     compare,
     extras_of,
     parse_requirements,
-    wanted_by,
+    requirements_in,
 )
 from tests.support.samples.bentos import write_bento
 
@@ -35,7 +35,7 @@ colorama==9 ; sys_platform == "win32"
 
 
 def compared(text: str) -> list[Mismatch]:
-    return compare(Wanted(tuple(parse_requirements(text))), INSTALLED.get)
+    return compare(Requirements(tuple(parse_requirements(text))), INSTALLED.get)
 
 
 def test_a_lock_file_that_fits_has_no_mismatch():
@@ -81,7 +81,7 @@ def test_a_line_that_is_no_requirement_is_refused():
 def test_only_another_patch_release_of_a_transitive_package_is_tolerable(
     locked: str, *, tolerable: bool
 ):
-    wanted = Wanted(
+    wanted = Requirements(
         tuple(parse_requirements("scikit-learn\nbentoml==1.4.40")),
         tuple(parse_requirements(locked)),
     )
@@ -99,7 +99,7 @@ def test_requirements_of_a_bento_are_split_into_direct_and_locked_ones(tmp_path:
     )
     (other.requirements.parent / "requirements.lock.txt").write_text("numpy==2.4.6\n")
 
-    one, two = wanted_by(bento), wanted_by(other)
+    one, two = requirements_in(bento), requirements_in(other)
 
     assert [one.name for one in one.direct] == [one.name for one in two.direct] == ["numpy"]
     assert [str(one) for one in one.locked] == ["numpy==2.4.6", "scipy==1.0"]

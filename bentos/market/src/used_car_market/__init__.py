@@ -1,9 +1,8 @@
 """A synthetic market of used cars in six European countries.
 
-It stands in for the data warehouse of a marketplace: what was offered, what it sold for, what
-visitors searched and which car they opened. Everything is drawn from documented equations by
-seed and day, so the traffic that a model meets and the data it is trained on come from the same
-market, and a named shock changes both.
+It replaces the data warehouse of a marketplace: offers, sales, searches of visitors and the cars
+that they opened. Everything is drawn from documented equations by seed and day, so a model's
+traffic and its training data come from the same market, and a named shock changes both.
 """
 
 from used_car_market.cars import Cars

@@ -1,7 +1,7 @@
 """`python -m used_car_market market|traffic`: describe a market, send its traffic.
 
 market                  prints the JSON document of a market, for USED_CAR_MARKET
-traffic pricing|search  sends requests and truths to a product, prints one JSON line a report
+traffic pricing|search  sends requests and labels to a product, prints one JSON line a report
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; 2 for a market that can't be read."""
+    """Run the command; return 2 for a market that can't be read."""
     options = _parser().parse_args(arguments)
     try:
         if options.command == "market":

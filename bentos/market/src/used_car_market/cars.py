@@ -1,4 +1,4 @@
-"""Cars as columns: what is known of a car that stands for sale."""
+"""Cars as columns, with the attributes of an offer."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -56,7 +56,7 @@ class Cars:
         return np.asarray(MODEL_BODY[self.model])
 
     def take(self, index: NDArray[np.int64]) -> "Cars":
-        """The cars at these places, in this order."""
+        """Return the cars at these indexes, in this order."""
         return Cars(
             model=self.model[index],
             fuel=self.fuel[index],
@@ -67,7 +67,7 @@ class Cars:
         )
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """The cars as a service receives them: names instead of codes, one array a field."""
+        """Return the cars as a service receives them: names instead of codes, one array a field."""
         codes = {
             "brand": self.brand,
             "model": self.model,
@@ -79,16 +79,16 @@ class Cars:
         return named | {"age": self.age, "mileage": self.mileage, "power": self.power}
 
     def records(self) -> list[dict[str, Any]]:
-        """One JSON object a car."""
+        """Return one JSON object for each car."""
         columns = {key: values.tolist() for key, values in self.columns().items()}
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def draw_cars(conditions: Conditions, generator: np.random.Generator, count: int) -> Cars:
-    """Cars that come up for sale under these conditions.
+    """Draw cars that are offered under these conditions.
 
-    Ages follow a gamma law (mean 5.4 years, few above 15), because cars are first sold on at the
-    end of a three-year lease and vanish with age. A car drives about 14,000 km a year, diesels a
+    Ages follow a gamma law (mean 5.4 years, few above 15), because cars are first resold at the end
+    of a three-year lease and are scrapped with age. A car drives about 14,000 km a year, diesels a
     third more, since those who drive much buy diesel. Power varies by engine within a model.
     """
     country = generator.choice(len(COUNTRIES), size=count, p=conditions.country_share)

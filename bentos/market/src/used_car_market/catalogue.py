@@ -1,7 +1,7 @@
-"""What is driven where: the tables that every draw of the market reads.
+"""Tables of countries, models and fuels, which all draws of the market use.
 
-The numbers are of the right magnitude for the mid-2020s (list prices in euro, kilowatts, shares
-of the used market by country), chosen by hand; none is measured, and no data set is behind them.
+The numbers are of the right magnitude for the mid-2020s (list prices in euro, kilowatts, shares of
+the used market by country), chosen by hand; none is measured, and no data set is behind them.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Model:
     share: float
 
 
-# Portugal and the last two brands have share zero: they exist only once a shock lets them in.
+# Portugal and the last two brands have share zero: they exist only after a shock.
 COUNTRIES: Final = (
     Country("FR", 0.27, 0.00, 15500, (0.40, 0.46, 0.09, 0.05), (0.0, 0.5, 0.3, 0.0)),
     Country("BE", 0.09, 0.01, 17000, (0.44, 0.40, 0.09, 0.07), (0.1, 0.3, 0.3, 0.2)),
@@ -86,7 +86,7 @@ MODELS: Final = (
     Model("BYD", "Atto 3", "suv", 45500, 150, 0.000),
 )
 
-# Utility a brand's name is worth to a visitor, and yearly depreciation (log) that it resists.
+# Utility of a brand's name for a visitor, and the yearly depreciation (log) that it avoids.
 BRAND_TASTE: Final = {
     "Renault": 0.0,
     "Peugeot": 0.2,
@@ -114,7 +114,7 @@ COUNTRY_CODES: Final = tuple(country.code for country in COUNTRIES)
 
 
 def column(values: list[float]) -> NDArray[np.float64]:
-    """A table's column as an array that codes index."""
+    """Return a table's column as an array indexed by codes."""
     return np.asarray(values, dtype=np.float64)
 
 

@@ -1,4 +1,4 @@
-"""Requests to the two products, each with the truth that will be known about its answer.
+"""Requests to the two products, each with the later label of its answer.
 
 Batches are drawn by seed and number, so two runs against the same market send the same requests.
 """
@@ -14,13 +14,13 @@ from used_car_market.searches import CANDIDATES, FIRST_PAGE, draw_searches
 if TYPE_CHECKING:
     from used_car_market.market import Market
 
-#: What the pricing product promises: this close to the realised price.
+#: Tolerance of the pricing product around the realised price.
 PRICE_TOLERANCE: Final = 0.15
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What will be sent back about one prediction, and whether the prediction was right."""
+    """Label of one prediction, and whether the prediction was right."""
 
     token: str | None
     content: dict[str, Any]
@@ -28,7 +28,7 @@ class Truth:
 
 
 class Exchange(Protocol):
-    """One request, and what its answer will turn out to be worth."""
+    """One request, with the label of its answer."""
 
     @property
     def path(self) -> str:
@@ -40,22 +40,22 @@ class Exchange(Protocol):
 
     @property
     def country(self) -> str:
-        """Where it comes from."""
+        """Country of the request."""
 
     def judge(self, answer: dict[str, Any]) -> list[Truth]:
-        """The truth about each prediction in the answer."""
+        """Return the label of each prediction in the answer."""
 
 
 class Visits(Protocol):
-    """Draws the requests of one product."""
+    """Source of the requests of one product."""
 
     def draw(self, market: Market, batch: int) -> list[Exchange]:
-        """One batch; the same for the same market and number."""
+        """Draw one batch; the same for the same market and number."""
 
 
 @dataclass(frozen=True, slots=True)
 class PriceExchange:
-    """Cars that will be sold, and for how much."""
+    """Cars that will be sold, with their prices."""
 
     cars: list[dict[str, Any]]
     sold_for: list[float]
@@ -68,11 +68,11 @@ class PriceExchange:
 
     @property
     def country(self) -> str:
-        """Where the first of the cars is for sale."""
+        """Country in which the first of the cars is for sale."""
         return str(self.cars[0]["country"])
 
     def judge(self, answer: dict[str, Any]) -> list[Truth]:
-        """Each price against what the car sold for."""
+        """Compare each price with that of the sale."""
         return [
             Truth(
                 token=said["token"],
@@ -100,27 +100,27 @@ class RankExchange:
 
     @property
     def country(self) -> str:
-        """Where the visitor is."""
+        """Country of the visitor."""
         return str(self.search["search"]["country"])
 
     def judge(self, answer: dict[str, Any]) -> list[Truth]:
-        """Whether the visitor found the car on the first page, and what followed."""
-        found = self.opened in answer["ranking"][:FIRST_PAGE]
-        converted = self.converted_on_page if found else self.converted_below
+        """Return whether the car is on the first page, and the conversion."""
+        on_page = self.opened in answer["ranking"][:FIRST_PAGE]
+        converted = self.converted_on_page if on_page else self.converted_below
         content = {"opened": self.opened, "converted": converted}
-        return [Truth(token=answer["token"], content=content, correct=found)]
+        return [Truth(token=answer["token"], content=content, correct=on_page)]
 
 
 @dataclass(frozen=True, slots=True)
 class Sellers:
-    """People who want to know what their cars are worth, and then sell them."""
+    """People who ask for the value of their cars, and then sell them."""
 
     seed: int = 0
     requests: int = 100
     cars_per_request: int = 4
 
     def draw(self, market: Market, batch: int) -> list[Exchange]:
-        """One batch of requests."""
+        """Draw one batch of requests."""
         size = self.cars_per_request
         stream = f"sellers {self.seed} {batch}"
         sales = draw_sales(market, days=1, per_day=self.requests * size, stream=stream)
@@ -140,7 +140,7 @@ class Visitors:
     widened: int = 1
 
     def draw(self, market: Market, batch: int) -> list[Exchange]:
-        """One batch of requests, each with 16 · widened candidates."""
+        """Draw one batch of requests, each with 16 · widened candidates."""
         searches = draw_searches(
             market,
             days=1,

@@ -1,9 +1,9 @@
-"""The state of the market: its seed, its day, and the shocks that are on.
+"""State of the market: its seed, its day, and its shocks.
 
-One JSON document holds it, so that a demonstration can hand the same market to the traffic and,
-in a ConfigMap's key, to the training Job:
+It is one JSON document, so that a demonstration can give the same market to the traffic and, in a
+ConfigMap's key, to the training Job:
 
-    {"seed": 7, "today": "2026-03-02", "shocks": [{"name": "DieselPricesFall", "from": "2026-01-05"}]}
+{"seed": 7, "today": "2026-03-02", "shocks": [{"name": "DieselPricesFall", "from": "2026-01-05"}]}
 """
 
 import json
@@ -32,7 +32,7 @@ FIRST_DAY: Final = date(2026, 1, 1)
 
 
 class MarketError(ValueError):
-    """The text that describes a market is wrong."""
+    """The description of a market is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """A market of one seed, on one day, with the shocks that have been decided for it."""
+    """A market of one seed, on one day, with its shocks."""
 
     seed: int = 7
     today: date = FIRST_DAY
@@ -58,7 +58,7 @@ class Market:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the JSON document; `{}` is the market of the first day."""
+        """Parse the JSON document; `{}` is the market of the first day."""
         try:
             document = json.loads(text)
         except ValueError as error:
@@ -76,30 +76,30 @@ class Market:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """The market that `USED_CAR_MARKET` describes; the first day's when it is not set."""
+        """Return the market of `USED_CAR_MARKET`; that of the first day if it isn't set."""
         return cls.parse(environment.get(ENVIRONMENT) or "{}")
 
     def dump(self) -> str:
-        """The JSON document, for an environment variable or a ConfigMap."""
+        """Return the JSON document, for an environment variable or a ConfigMap."""
         shocks = [{"name": shock.name, "from": shock.start.isoformat()} for shock in self.shocks]
         return json.dumps({"seed": self.seed, "today": self.today.isoformat(), "shocks": shocks})
 
     def later(self, days: int) -> "Market":
-        """The same market some days on."""
+        """Return the same market some days later."""
         return replace(self, today=self.today + timedelta(days=days))
 
     def with_shock(self, name: str, start: date | None = None) -> "Market":
-        """The same market with one more shock, beginning today unless a day is given."""
+        """Return the same market with one more shock, beginning today unless a day is given."""
         if name not in SHOCKS:
             raise MarketError(f"unknown shock {name!r}; known are {', '.join(SHOCKS)}")
         return replace(self, shocks=(*self.shocks, Shock(name, start or self.today)))
 
     def conditions(self, day: date) -> Conditions:
-        """The parameters of the equations on a day."""
+        """Return the parameters of the equations on a day."""
         return _conditions(self.shocks, day)
 
     def generator(self, stream: str, day: date, *more: int) -> np.random.Generator:
-        """A generator of its own for each purpose and day, so that no draw disturbs another."""
+        """Return a separate generator for each purpose and day, so that draws are independent."""
         return np.random.default_rng(
             [self.seed, int.from_bytes(stream.encode()), day.toordinal(), *more]
         )
@@ -163,6 +163,6 @@ def _model_shares(brand_shifts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _blend(shares: NDArray[np.float64], newcomers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Newcomers take their part; the others share the rest in their old proportions."""
+    """Give newcomers their share; the others keep their proportions in the rest."""
     blended: NDArray[np.float64] = shares / shares.sum() * (1 - newcomers.sum()) + newcomers
     return blended

@@ -1,4 +1,4 @@
-"""What a used car is worth and what it sells for.
+"""Values and sale prices of used cars.
 
     log fair = log(list price) + country + fuel premium(fuel) − depreciation(fuel) · age^0.95
                − 0.0028 · (mileage − 14 · age) + 0.30 · log(power / the model's power)
@@ -6,9 +6,9 @@
     log sold = log fair + N(0, 0.075), and for one sale in twenty N(−0.05, 0.20)
 
 Depreciation is exponential in age with an exponent below one, since old cars lose less. Mileage
-counts only beyond what is usual for the age. A sought brand keeps its value. The wider one-in-twenty
-is the hurried seller and the hidden dent: no model foresees it, so even a perfect one is outside
-15 % in about one sale in fourteen.
+counts only beyond what is usual for the age. A popular brand keeps its value. The wider
+distribution of one sale in twenty stands for hurried sellers and hidden dents: no model can predict
+them, so even a perfect one is outside 15 % in about one sale in fourteen.
 """
 
 from collections.abc import Iterable
@@ -51,7 +51,7 @@ class Sales:
 
 
 def fair_price(cars: Cars, conditions: Conditions) -> NDArray[np.float64]:
-    """The price in euro that buyer and seller would agree on if nobody were in a hurry."""
+    """Return the price in euro on which buyer and seller agree without time pressure."""
     kept_value = 0.02 * cars.age * _BRAND_TASTE[cars.brand]
     unusual = cars.mileage - USUAL_MILEAGE_A_YEAR * cars.age
     logarithm = (
@@ -70,7 +70,7 @@ def fair_price(cars: Cars, conditions: Conditions) -> NDArray[np.float64]:
 
 
 def draw_sales(market: Market, *, days: int, per_day: int, stream: str = "sales") -> Sales:
-    """The sales of the last `days` days, today's among them, `per_day` on each."""
+    """Draw the sales of the last `days` days, including today, `per_day` on each."""
     drawn = [_sales_of(market, day, per_day, stream) for day in last_days(market, days)]
     return Sales(
         cars=concatenate(cars for cars, _ in drawn),
@@ -80,12 +80,12 @@ def draw_sales(market: Market, *, days: int, per_day: int, stream: str = "sales"
 
 
 def last_days(market: Market, days: int) -> list[date]:
-    """The last days up to today, oldest first."""
+    """Return the last days up to today, oldest first."""
     return [market.today - timedelta(days=days - 1 - index) for index in range(days)]
 
 
 def concatenate(parts: Iterable[Cars]) -> Cars:
-    """All cars one after the other."""
+    """Concatenate cars."""
     listed = list(parts)
     return Cars(
         model=np.concatenate([part.model for part in listed]),

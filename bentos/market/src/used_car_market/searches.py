@@ -1,16 +1,16 @@
-"""What visitors search, which cars they are offered, and which one they open.
+"""Searches of visitors, their candidates, and the cars that they open.
 
-Each day has an inventory of offers. A search comes from a country with a budget and, for most,
-a wanted body; its candidates are offers of that country around the budget and a few from
-abroad. A visitor looks through all of them and opens the one of highest utility:
+Each day has an inventory of offers. A search has a country, a budget and, for most, a preferred
+body; its candidates are offers of that country around the budget and a few from abroad. A visitor
+reads all of them and opens the one with the highest utility:
 
-    utility = taste(country, fuel) + taste(brand) + 1.6 · [body is the wanted one]
+    utility = taste(country, fuel) + taste(brand) + 1.6 · [body is the preferred one]
               − 9 · log(asking / fair) − 3 · max(0, log(asking / budget))
               − 1.2 · max(0, log(budget / asking)) − 0.09 · age − 0.006 · mileage
               − 0.006 · distance + shifts of the shocks (fuel, brand) + 0.32 · Gumbel noise
 
-The choice knows no position: visitors see the whole list, so the truth does not depend on the
-model that ordered it. `estimate` is what the pricing service said the car is worth when the search
+The choice doesn't depend on the position: visitors see the whole list, so the label doesn't depend
+on the model that ordered it. `estimate` is the pricing service's value of the car when the search
 was logged: the fair price with its error (3.5 %), and unknown (NaN) for one search in 25.
 """
 
@@ -43,9 +43,9 @@ _BUDGET: Final = column([country.median_budget for country in COUNTRIES])
 
 @dataclass(frozen=True, slots=True)
 class Searches:
-    """n searches with m candidates each; candidates lie in `cars` row by row (n · m cars).
+    """n searches with m candidates each; candidates are in `cars` row by row (n · m cars).
 
-    Prices, budgets and estimates are in euro, distances in kilometres. `opened` is the place
+    Prices, budgets and estimates are in euro, distances in kilometres. `opened` is the index
     (0 … m − 1) of the car that the visitor opened, `converted_on_page` and `converted_below`
     whether the seller was contacted, had that car been on the first page or not.
     """
@@ -67,11 +67,11 @@ class Searches:
 
     @property
     def candidates(self) -> int:
-        """Cars each search offers."""
+        """Number of candidates of each search."""
         return int(self.asking.shape[1])
 
     def search_columns(self) -> dict[str, NDArray[Any]]:
-        """The searches as a service receives them, one array a field."""
+        """Return the searches as a service receives them, one array a field."""
         bodies = np.asarray([*BODIES, ANY_BODY])
         return {
             "country": np.asarray(COUNTRY_CODES)[self.country],
@@ -80,7 +80,7 @@ class Searches:
         }
 
     def record(self, index: int) -> dict[str, Any]:
-        """One search as the JSON body of a request."""
+        """Return one search as the JSON body of a request."""
         columns = {key: values[index].item() for key, values in self.search_columns().items()}
         width = self.candidates
         cars = self.cars.take(np.arange(index * width, (index + 1) * width)).records()
@@ -107,10 +107,10 @@ class _Inventory:
 def draw_searches(
     market: Market, *, days: int, per_day: int, widened: int = 1, stream: str = "searches"
 ) -> Searches:
-    """The searches of the last `days` days, `per_day` on each.
+    """Draw the searches of the last `days` days, `per_day` on each.
 
     `widened` multiplies the candidates: a site that widens its search radius adds offers from
-    abroad at any price, far away and rarely opened, and hands all of them to the ranking.
+    abroad at any price, far away and rarely opened, and sends all of them to the ranking.
     """
     drawn = [
         _searches_of(market, day, index, per_day, widened=widened, stream=stream)
@@ -179,13 +179,13 @@ def _near_budget(
     budget: NDArray[np.float64],
     generator: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Places of offers of the search's country, priced from half the budget to a tenth above."""
+    """Return indexes of offers of the search's country, from half the budget to a tenth above."""
     low = _place(stock, country, budget * 0.50)
     high = np.maximum(_place(stock, country, budget * 1.10), low + 2 * NEARBY)
     end = stock.first[country] + stock.count[country]
     high = np.minimum(high, end)
     low = np.maximum(np.minimum(low, high - 2 * NEARBY), stock.first[country])
-    # One offer from each of equal slices: spread over the range, and never the same twice.
+    # One offer from each of equal slices: spread over the range, without repeats.
     slices = (np.arange(NEARBY) + generator.random((len(country), NEARBY))) / NEARBY
     return np.asarray((low[:, None] + slices * (high - low)[:, None]).astype(np.int64))
 
@@ -193,7 +193,7 @@ def _near_budget(
 def _abroad(
     stock: _Inventory, country: NDArray[np.int64], each: int, generator: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Places of offers of any other country, at any price."""
+    """Return indexes of offers of any other country, at any price."""
     foreign = len(stock.cars) - stock.count[country][:, None]
     place = (generator.random((len(country), each)) * foreign).astype(np.int64)
     beyond = place >= stock.first[country][:, None]
@@ -203,7 +203,7 @@ def _abroad(
 def _place(
     stock: _Inventory, country: NDArray[np.int64], price: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    # One sorted key for all countries: the country in front, the price behind it.
+    # One sorted key for all countries: first the country, then the price.
     scale = 1e7
     key = stock.cars.country * scale + stock.asking
     return np.asarray(np.searchsorted(key, country * scale + price))

@@ -1,7 +1,7 @@
-"""Named shocks: how the world leaves the one a model was trained in.
+"""Named shocks: changes of the market after a model was trained.
 
-A shock is a set of shifts in the market's equations that grows from nothing to its full size
-over a few days. Several add up.
+A shock is a set of shifts in the market's equations that grows from nothing to its full size over a
+few days. Several add up.
 """
 
 from collections.abc import Mapping
@@ -69,10 +69,10 @@ class Shock:
 
     @property
     def effects(self) -> Effects:
-        """What the shock shifts once it has grown to full size."""
+        """Shifts of the shock at full size."""
         return SHOCKS[self.name]
 
     def size(self, day: date) -> float:
-        """Part of the full size on a day: 0 before the start, 1 after `ramp_days`."""
+        """Return the part of the full size on a day: 0 before the start, 1 after `ramp_days`."""
         elapsed = (day - self.start).days + 1
         return min(max(elapsed / self.effects.ramp_days, 0.0), 1.0)

@@ -1,4 +1,4 @@
-"""What the traffic's sender saw: the count against which the operator's own is checked."""
+"""Counts of the traffic's sender, with which the operator's own are compared."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class VersionTally:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of the predictions that turned out right; None before the first."""
-        known = self.correct + self.wrong
-        return self.correct / known if known else None
+        """Share of the predictions that were right; None before the first label."""
+        labelled = self.correct + self.wrong
+        return self.correct / labelled if labelled else None
 
 
 @dataclass(slots=True)
 class Tally:
     """Requests sent and answered since the start.
 
-    `failures` counts by what went wrong: the status, or the name of the error. `refused` are
-    truths that /feedback didn't count, by its reason.
+    `failures` are counted by status, or by the name of the error. `refused` are labels that
+    /feedback didn't count, by its reason.
     """
 
     sent: int = 0
@@ -44,11 +44,11 @@ class Tally:
         return self.failures.total()
 
     def of(self, version: str) -> VersionTally:
-        """The tally of a version."""
+        """Return the tally of a version."""
         return self.versions.setdefault(version, VersionTally())
 
     def snapshot(self) -> dict[str, Any]:
-        """The counts now, as JSON; two of them subtract to the counts of a span."""
+        """Return the current counts as JSON; the difference of two is that of a time span."""
         return {
             "sent": self.sent,
             "failed": self.failed,

@@ -1,11 +1,11 @@
-"""Sends the market's requests to a product and, later, the truth about the answers.
+"""Sender of the market's requests to a product and, later, of the labels of the answers.
 
     async with Traffic(Target(url, host="search.example", bearer=token), Visitors(), market) as traffic:
         ...                                    # requests flow at `pace.rate` a second
         traffic.market = market.later(35)      # from the next batch on
 
-The rate is an upper bound: with `concurrency` requests under way the next one waits, so a slow
-product is not buried.
+The rate is an upper bound: with `concurrency` requests in flight the next one waits, so a slow
+product isn't overloaded.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ class Target:
     bearer: str | None = field(default=None, repr=False)
 
     def headers(self) -> dict[str, str]:
-        """Headers of every request."""
+        """Return the headers of every request."""
         return {"Host": self.host} if self.host else {}
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast: requests a second, how many at once, and after how many seconds the truth comes.
+    """Requests a second, concurrent requests, and seconds until the label is sent.
 
-    `limit`: requests after which no more are sent.
+    `limit`: number of requests after which no more are sent.
     """
 
     rate: float = 10.0
@@ -59,7 +59,7 @@ class Pace:
 
 
 class Traffic:
-    """Sends until it is left; `market`, `visits` and `pace` may be changed meanwhile."""
+    """Sender of requests, as a context; `market`, `visits` and `pace` may be changed meanwhile."""
 
     def __init__(
         self, target: Target, visits: Visits, market: Market, pace: Pace | None = None
@@ -77,7 +77,7 @@ class Traffic:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        """Begin to send."""
+        """Start sending."""
         self._session = aiohttp.ClientSession(
             headers=self._target.headers(), connector=aiohttp.TCPConnector(limit=0)
         )
@@ -90,10 +90,10 @@ class Traffic:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop sending; what is under way is answered first, and its truth sent at once."""
+        """Stop sending; requests in flight are answered first, and their labels sent at once."""
         sending, _ = self._tasks
         sending.cancel()
-        # Not cancelled: the truths that it is posting are in nobody's books yet.
+        # Not cancelled: the labels that it is posting aren't counted yet.
         self._leaving.set()
         await asyncio.wait([*self._tasks, *self._under_way])
         assert self._session is not None
@@ -105,7 +105,7 @@ class Traffic:
         self.check()
 
     def check(self) -> None:
-        """Raise what ended the sending, or what an answer could not be read for, if anything."""
+        """Raise the error that ended the sending, or that of an unreadable answer, if any."""
         for bug in self._bugs:
             raise bug
         for task in self._tasks:
@@ -113,7 +113,7 @@ class Traffic:
                 task.result()
 
     async def all_sent(self) -> None:
-        """Return once `limit` requests were sent; for ever without one."""
+        """Wait until `limit` requests were sent; indefinitely without a limit."""
         await asyncio.shield(self._tasks[0])
 
     async def _send(self) -> None:
@@ -126,7 +126,7 @@ class Traffic:
                     return
                 await self._until(due)
                 started += 1
-                # A pause, when the product is slow, isn't made up for by a burst.
+                # A pause because of a slow product isn't followed by a burst.
                 due = max(due + 1.0 / self.pace.rate, time.monotonic() - 1.0)
                 task = asyncio.create_task(self._exchange(exchange))
                 self._under_way.add(task)
@@ -180,7 +180,7 @@ class Traffic:
                 await self._send_truths(truths)
 
     def _take(self, *, now: float) -> list[Truth]:
-        """Truths that have come due, as many as one request may carry."""
+        """Return labels that are due, as many as one request may carry."""
         taken: list[Truth] = []
         while self._due and self._due[0][0] <= now and len(taken) < MAX_TRUTHS:
             taken.append(self._due.popleft()[1])

@@ -1,1 +1,1 @@
-"""What a model service needs to be watched by Sluicegate; it needs no part of the operator."""
+"""Library for model services that Sluicegate observes; it needs no part of the operator."""

@@ -1,11 +1,11 @@
-"""What a client can notice of a bento's API, small enough for a termination message.
+"""Summary of a bento's API as clients see it, small enough for a termination message.
 
-BentoML writes `apis/openapi.yaml` into each bento. The runtime check leaves a summary of it behind
-where the operator reads it, so that a version that would refuse its clients' requests waits for a
-person before it gets any. Descriptions, titles, examples and defaults aren't part of it, nor is the
-order of anything, nor what BentoML adds to every service.
+BentoML writes `apis/openapi.yaml` into each bento. The runtime check writes a summary of it where
+the operator reads it, so that a version that would refuse its clients' requests waits for a person
+before it receives any. The summary doesn't contain descriptions, titles, examples, defaults, any
+order, or what BentoML adds to every service.
 
-The summary has three levels; what doesn't fit is left out, the finest first:
+The summary has three levels; if it is too long, the finest are left out first:
 
 `digest`, `count`
     one digest of everything, and how many operations there are;
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_BYTES = 3900
-"""Of a summary; the kubelet cuts a termination message at 4,096."""
+"""Largest summary; the kubelet cuts a termination message at 4,096 bytes."""
 LARGEST_DOCUMENT = 2**20
-"""Bytes of an openapi.yaml that are read: the check shall not hold up a start."""
+"""Largest openapi.yaml in bytes that is read, so that the check doesn't delay a start."""
 MOST_FIELDS = 5000
 OWN_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
@@ -43,17 +43,17 @@ SILENT = frozenset(
     {"title", "description", "example", "examples", "default", "externalDocs", "deprecated",
      "$comment", "$defs", "definitions"}
 )  # fmt: skip
-"""Keywords of a schema that say nothing of what is accepted or returned."""
+"""Keywords of a schema without effect on accepted or returned values."""
 SHAPE = frozenset(
     {"type", "enum", "const", "properties", "required", "items", "prefixItems",
      "additionalProperties", "anyOf", "oneOf", "allOf", "$ref", "nullable"}
 )  # fmt: skip
-"""Keywords that the paths and types below are made of; all others are part of a type."""
+"""Keywords that the paths and types below consist of; all others are part of a type."""
 JSON = "application/json"
 PLAIN = re.compile(r"[\w.+-]{1,24}")
 
 Fields = dict[str, tuple[frozenset[str], bool]]
-"""Types by path, and whether the field is always there."""
+"""Types by path, and whether the field always exists."""
 
 
 class NoSummary(Exception):  # noqa: N818 - says what is the case
@@ -61,7 +61,7 @@ class NoSummary(Exception):  # noqa: N818 - says what is the case
 
 
 def summarise(folder: Path) -> str:
-    """The summary of the bento in `folder` as JSON; empty without an API that can be read."""
+    """Return the summary of the bento in `folder` as JSON; empty if its API can't be read."""
     path = folder / "apis" / "openapi.yaml"
     try:
         if path.stat().st_size > LARGEST_DOCUMENT:
@@ -77,11 +77,11 @@ def summarise(folder: Path) -> str:
         yaml.YAMLError,
         NoSummary,
     ):
-        return ""  # whatever it is, it keeps no version from serving
+        return ""  # no mistake in it prevents a version from serving
 
 
 def render(document: Mapping[str, Any]) -> str:
-    """The summary of an OpenAPI document, as fine as there is room for."""
+    """Return the summary of an OpenAPI document, as fine as the size allows."""
     fields = {name: _operation(document, one) for name, one in _operations(document)}
     digests = {name: digest(one) for name, one in fields.items()}
     whole = {"digest": digest(fields), "count": len(fields)}
@@ -94,7 +94,7 @@ def render(document: Mapping[str, Any]) -> str:
 
 
 def digest(value: object) -> str:
-    """Ten hex digits that stand for a JSON value."""
+    """Return a digest of a JSON value, of ten hex digits."""
     text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
@@ -105,24 +105,24 @@ def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str,
             continue
         shared = item.get("parameters") or []
         for method in METHODS & item.keys():
-            one = item[method]
-            own = [*shared, *(one.get("parameters") or [])]
-            yield f"{method.upper()} {path}", {**one, "parameters": own}
+            operation = item[method]
+            own = [*shared, *(operation.get("parameters") or [])]
+            yield f"{method.upper()} {path}", {**operation, "parameters": own}
 
 
-def _operation(document: Mapping[str, Any], one: Mapping[str, Any]) -> list[dict[str, str]]:
+def _operation(document: Mapping[str, Any], operation: Mapping[str, Any]) -> list[dict[str, str]]:
     flat = _Flattening(document)
     accepted: Fields = {}
-    for parameter in map(flat.resolved, one["parameters"]):
+    for parameter in map(flat.resolved, operation["parameters"]):
         name = f"{parameter['in']}:{parameter['name']}"
         required = bool(parameter.get("required"))
         flat.add(accepted, name, parameter.get("schema") or {}, always=required)
-    body = flat.resolved(one.get("requestBody") or {})
+    body = flat.resolved(operation.get("requestBody") or {})
     for kind, content in (body.get("content") or {}).items():
         prefix = "" if kind == JSON else f"({kind})"
         flat.add(accepted, prefix, content.get("schema") or {}, always=bool(body.get("required")))
     returned: Fields = {}
-    for code, answer in (one.get("responses") or {}).items():
+    for code, answer in (operation.get("responses") or {}).items():
         if not str(code).startswith("2"):
             continue
         for kind, content in (flat.resolved(answer).get("content") or {}).items():
@@ -143,14 +143,14 @@ def _operation(document: Mapping[str, Any], one: Mapping[str, Any]) -> list[dict
 
 
 class _Flattening:
-    """Schemas of one document, as types by path."""
+    """Conversion of one document's schemas to types by path."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
         self._room = MOST_FIELDS
 
     def resolved(self, schema: Any) -> Mapping[str, Any]:
-        """What a `$ref` points to."""
+        """Resolve a `$ref`."""
         for _ in range(16):
             if not isinstance(schema, dict):
                 return {}
@@ -160,54 +160,54 @@ class _Flattening:
         raise NoSummary("references without end")
 
     def add(
-        self, found: Fields, path: str, schema: Any, *, always: bool, within: tuple[str, ...] = ()
+        self, fields: Fields, path: str, schema: Any, *, always: bool, within: tuple[str, ...] = ()
     ) -> None:
-        """Add what a schema says of the field at `path`, and of those below it."""
+        """Add the types of the field at `path`, and of those below it."""
         self._room -= 1
         if self._room < 0:
             raise NoSummary("too many fields")
         reference = schema.get("$ref") if isinstance(schema, dict) else None
         if reference in within:
-            _merge(found, path, {"recursive"}, always=always)
+            _merge(fields, path, {"recursive"}, always=always)
             return
         within = (*within, reference) if reference else within
         schema = _merged(self, self.resolved(schema))
         variants = [*(schema.get("anyOf") or ()), *(schema.get("oneOf") or ())]
         if variants:
-            self._add_variants(found, path, variants, always=always, within=within)
+            self._add_variants(fields, path, variants, always=always, within=within)
             return
-        _merge(found, path, _types(schema), always=always)
+        _merge(fields, path, _types(schema), always=always)
         required = schema.get("required") or ()
-        for name, one in (schema.get("properties") or {}).items():
+        for name, inner in (schema.get("properties") or {}).items():
             below = f"{path}.{name}" if path else str(name)
-            self.add(found, below, one, always=name in required, within=within)
+            self.add(fields, below, inner, always=name in required, within=within)
         if isinstance(schema.get("items"), dict):
-            self.add(found, f"{path}[]", schema["items"], always=False, within=within)
+            self.add(fields, f"{path}[]", schema["items"], always=False, within=within)
         if isinstance(schema.get("additionalProperties"), dict):
             self.add(
-                found, f"{path}{{}}", schema["additionalProperties"], always=False, within=within
+                fields, f"{path}{{}}", schema["additionalProperties"], always=False, within=within
             )
 
     def _add_variants(
         self,
-        found: Fields,
+        fields: Fields,
         path: str,
         variants: list[Any],
         *,
         always: bool,
         within: tuple[str, ...],
     ) -> None:
-        """A field of which one schema of several holds: below it only what all have is sure."""
+        """Add a field with several possible schemas: a field below it is certain only if all have it."""
         each: list[Fields] = []
         for variant in variants:
-            one: Fields = {}
-            self.add(one, path, variant, always=always, within=within)
-            each.append(one)
-        objects = [one for one in each if len(one) > 1]
-        for one in each:
-            for below, (types, there) in one.items():
+            own: Fields = {}
+            self.add(own, path, variant, always=always, within=within)
+            each.append(own)
+        objects = [candidate for candidate in each if len(candidate) > 1]
+        for candidate in each:
+            for below, (types, there) in candidate.items():
                 sure = there and (below == path or all(below in other for other in objects))
-                _merge(found, below, types, always=sure)
+                _merge(fields, below, types, always=sure)
 
     def _target(self, reference: str) -> Any:
         target: Any = self._document
@@ -216,19 +216,19 @@ class _Flattening:
         return target
 
 
-def _merge(found: Fields, path: str, types: set[str] | frozenset[str], *, always: bool) -> None:
-    known, sure = found.get(path, (frozenset(), True))
-    found[path] = (known | types, sure and always)
+def _merge(fields: Fields, path: str, types: set[str] | frozenset[str], *, always: bool) -> None:
+    earlier, sure = fields.get(path, (frozenset(), True))
+    fields[path] = (earlier | types, sure and always)
 
 
 def _merged(flat: _Flattening, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A schema with what its `allOf` says taken in."""
+    """Return a schema merged with its `allOf`."""
     if not schema.get("allOf"):
         return schema
     whole: dict[str, Any] = {key: value for key, value in schema.items() if key != "allOf"}
     for part in schema["allOf"]:
-        one = _merged(flat, flat.resolved(part))
-        for key, value in one.items():
+        inner = _merged(flat, flat.resolved(part))
+        for key, value in inner.items():
             if key == "properties":
                 whole[key] = {**value, **whole.get(key, {})}
             elif key == "required":
@@ -239,7 +239,7 @@ def _merged(flat: _Flattening, schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _types(schema: Mapping[str, Any]) -> set[str]:
-    """The types of a field, each with what else limits it; of an enumeration each value."""
+    """Return the types of a field, each with its constraints; for an enumeration each value."""
     kinds = schema.get("type") or ("object" if "properties" in schema else "any")
     kinds = kinds if isinstance(kinds, list) else [kinds]
     limits = {
@@ -256,9 +256,9 @@ def _types(schema: Mapping[str, Any]) -> set[str]:
     suffix = f"({name})" if name else ""
     suffix += "(enum)" if values else ""
     suffix += f"#{digest(limits)[:6]}" if limits else ""
-    found = {f"{kind}{suffix}" for kind in kinds}
-    found |= {f"={_short(value)}" for value in values}
-    return found | ({"null"} if schema.get("nullable") else set())
+    types = {f"{kind}{suffix}" for kind in kinds}
+    types |= {f"={_short(value)}" for value in values}
+    return types | ({"null"} if schema.get("nullable") else set())
 
 
 def _short(value: object) -> str:

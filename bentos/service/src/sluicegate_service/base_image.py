@@ -1,4 +1,4 @@
-"""An image that another one is made from by adding a layer: in a registry, or in an OCI archive."""
+"""A base image, to which a layer is added: in a registry, or in an OCI archive."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ ACCEPTED: Final = f"{INDEX_TYPE}, {MANIFEST_TYPE}, {DOCKER_LIST}, {DOCKER_MANIFE
 
 
 class Source(Protocol):
-    """Where an image's documents and layers are read."""
+    """Source of an image's documents and layers."""
 
     repository: str
-    """Path in its registry, for taking layers over; empty when it lies in none."""
+    """Path in its registry, for mounting layers; empty if it isn't in a registry."""
     host: str
 
     def document(self, digest: str) -> bytes:
-        """A manifest or index; the first one for an empty digest."""
+        """Return a manifest or index; the first one for an empty digest."""
 
     def blob(self, digest: str, path: Path) -> None:
         """Write a blob to a file."""
@@ -51,16 +51,16 @@ class RegistrySource:
         self.repository = target.repository.partition("/")[2]
 
     def document(self, digest: str) -> bytes:
-        """See Source."""
+        """Return a manifest or index; see Source."""
         return self._client.read_manifest(digest or self._first, ACCEPTED)[1]
 
     def blob(self, digest: str, path: Path) -> None:
-        """See Source."""
+        """Write a blob to a file; see Source."""
         self._client.read_blob(digest, path)
 
 
 class ArchiveSource:
-    """An image in an OCI archive on disk, as `docker buildx build --output type=oci` writes."""
+    """An image in an OCI archive on disk, such as one of `docker buildx build --output type=oci`."""
 
     host = repository = ""
 
@@ -68,11 +68,11 @@ class ArchiveSource:
         self._archive = archive
 
     def document(self, digest: str) -> bytes:
-        """See Source."""
+        """Return a manifest or index; see Source."""
         return self._member(f"blobs/{digest.replace(':', '/')}" if digest else "index.json")
 
     def blob(self, digest: str, path: Path) -> None:
-        """See Source."""
+        """Write a blob to a file; see Source."""
         path.write_bytes(self._member(f"blobs/{digest.replace(':', '/')}"))
 
     def _member(self, name: str) -> bytes:
@@ -90,7 +90,7 @@ class ArchiveSource:
 
 @dataclass(frozen=True, slots=True)
 class BaseImage:
-    """An image by its documents."""
+    """An image with its documents."""
 
     source: Source
     manifest: dict[str, Any]
@@ -102,7 +102,7 @@ class BaseImage:
         return list(self.manifest["layers"])
 
     def extended(self, layer: Layer, env: dict[str, str], made_by: str) -> tuple[Blob, Blob, str]:
-        """Config, manifest and the latter's media type of the image with one layer more.
+        """Return config, manifest and its media type for the image with one more layer.
 
         `env` replaces variables of its configuration.
         """
@@ -134,21 +134,21 @@ class BaseImage:
         return config, manifest, DOCKER_MANIFEST if docker else MANIFEST_TYPE
 
     def variable(self, name: str) -> str:
-        """A variable of its configuration; empty when it isn't set."""
+        """Return a variable of its configuration; empty if it isn't set."""
         env = (self.config.get("config") or {}).get("Env") or ()
         return next((one.partition("=")[2] for one in env if one.startswith(f"{name}=")), "")
 
 
 def read_base(source: Source, architecture: str, scratch: Path) -> BaseImage:
-    """The image for linux on an architecture (amd64, arm64). Raises PushError."""
+    """Read the image for linux on an architecture (amd64, arm64). Raises PushError."""
     document: dict[str, Any] = json.loads(source.document(""))
     while "manifests" in document:
         document = json.loads(source.document(_chosen(document, architecture)))
     path = scratch / "config.json"
     source.blob(document["config"]["digest"], path)
     config: dict[str, Any] = json.loads(path.read_bytes())
-    if (found := config.get("architecture")) != architecture:
-        raise PushError(f"the base image is for {found}, not {architecture}: set --architecture")
+    if (actual := config.get("architecture")) != architecture:
+        raise PushError(f"the base image is for {actual}, not {architecture}: set --architecture")
     return BaseImage(source, document, config)
 
 

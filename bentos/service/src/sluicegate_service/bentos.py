@@ -1,7 +1,6 @@
-"""What a bento is on disk: a folder with bento.yaml, or an archive of one.
+"""Bentos on disk: a folder with bento.yaml, or an archive of one.
 
-Packing, fetching and the check of the runtime all start here, so that they agree on what
-they accept.
+Packing, fetching and the runtime check all use this module, so that they accept the same bentos.
 """
 
 from __future__ import annotations
@@ -18,24 +17,24 @@ import yaml
 
 
 class BentoInvalid(Exception):  # noqa: N818  # says what is the case, like the state it becomes
-    """The folder or archive isn't a bento that can be served; the message says why."""
+    """The folder or archive isn't a bento that can be served; the message has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bento:
-    """A bento in a folder, by what its bento.yaml says of it."""
+    """A bento in a folder, with the content of its bento.yaml."""
 
     folder: Path
     name: str
     version: str
     service: str
-    """Name of the entry service, as /metrics calls it."""
+    """Name of the entry service, as in /metrics."""
     services: tuple[str, ...]
     """Names of all its services."""
     created: str
     models: tuple[str, ...]
     python: str | None
-    """The Python it was built for, such as 3.11, if it says so."""
+    """The Python that it was built for, such as 3.11, if it is known."""
 
     @property
     def requirements(self) -> Path:
@@ -44,7 +43,7 @@ class Bento:
 
 
 def read_bento(folder: Path) -> Bento:
-    """The bento in `folder`; BentoInvalid when there is none."""
+    """Read the bento in `folder`; BentoInvalid if there is none."""
     document = _document(folder / "bento.yaml")
     owners = [document, *(document.get("services") or ())]
     models = {str(model["tag"]) for owner in owners for model in owner.get("models") or ()}
@@ -66,8 +65,8 @@ def read_bento(folder: Path) -> Bento:
 def require_models(bento: Bento) -> None:
     """Raise BentoInvalid unless each model that bento.yaml names lies in the bento itself.
 
-    A bento in BentoML's store only points at its models; served elsewhere it would take
-    whatever that place has under the name.
+    A bento in BentoML's store only refers to its models; elsewhere it would load any model of that
+    name.
     """
     for tag in bento.models:
         name, _, version = tag.partition(":")

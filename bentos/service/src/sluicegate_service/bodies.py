@@ -1,15 +1,14 @@
-"""How much memory the bodies of requests may take in a pod, all together.
+"""Limits on the memory of request bodies in a pod, all together.
 
-A parsed body takes up to thirty times the memory of its bytes, so that many bodies below the limit
-of one end a pod like a single large one. Two things are bounded:
+A parsed body needs up to thirty times the memory of its bytes, so that many small bodies can
+exhaust a pod's memory like a single large one. Two things are limited:
 
-- The bytes that are held, of bodies that arrive, wait or are worked on. Where there is no room, the
-  body that has been arriving for the longest gives way: who sends slowly can't keep others out.
-- The bytes that the service works on at a time. Whole bodies wait for their turn, in the order in
-  which they became whole.
+- The bytes that are held, of bodies that arrive, wait or are processed. Without room, the body that
+  has been arriving for the longest is dropped: a slow sender can't block others.
+- The bytes that the service processes at a time. Complete bodies wait for their turn, in the order of
+  their completion.
 
-Small bodies, as most predictions have, have room of their own, so that large ones never keep them
-waiting.
+Small bodies, as most predictions have, have room of their own, so that large ones never delay them.
 """
 
 from __future__ import annotations
@@ -27,44 +26,44 @@ if TYPE_CHECKING:
 SMALL_BYTES: Final = 32 * 1024
 SMALL_ROOM_BYTES: Final = 4 * 1024 * 1024
 HELD_FACTOR: Final = 4
-"""Bytes that are held, as a multiple of those that are worked on."""
+"""Bytes that may be held, as a multiple of those that may be processed."""
 SLOW_SECONDS: Final = 1.0
-"""A body that has been arriving for so long gives way to others."""
+"""Seconds of arrival after which a body may be dropped in favour of others."""
 
 COLLECTIONS: Final = 4
-"""How often garbage is collected while as many bytes are worked on as may be at a time."""
+"""Number of garbage collections while as many bytes are processed as may be at a time."""
 TASK_ENDS_SECONDS: Final = 0.02
-"""After its answer a request's task ends, and the probes are answered."""
+"""Seconds after its answer in which a request's task ends, and the probes are answered."""
 
 
 @dataclass(eq=False, slots=True)
 class Body:
-    """The body of one request, from its first byte until its answer is sent."""
+    """Body of one request, from its first byte until its answer is sent."""
 
     since: float
     timer: asyncio.Timeout | None = None
-    """Ends the wait for its next bytes."""
+    """Timer of the wait for its next bytes."""
     parts: list[bytes] = field(default_factory=list)
-    """What has arrived of it, until it is whole."""
+    """Parts that have arrived, until it is complete."""
     size: int = 0
     gave_way: bool = False
 
     @property
     def small(self) -> bool:
-        """Whether it has room beside the large ones."""
+        """Whether it uses the room for small bodies."""
         return self.size <= SMALL_BYTES
 
 
 @dataclass(slots=True)
 class Turns:
-    """Lets bodies of together `capacity` bytes in, and the others in turn."""
+    """A queue that admits bodies of `capacity` bytes in total."""
 
     capacity: int
     _used: int = 0
     _waiting: deque[tuple[asyncio.Future[None], int]] = field(default_factory=deque)
 
     async def begin(self, size: int) -> None:
-        """Wait until there is room for a body, and take it."""
+        """Wait for room for a body, and reserve it."""
         if not self._waiting and self._used + size <= self.capacity:
             self._used += size
             return
@@ -73,28 +72,28 @@ class Turns:
         try:
             await granted
         except asyncio.CancelledError:
-            # Either the turn came in the same moment, or those behind may fit.
+            # Either it was admitted at the same time, or the next ones may fit.
             self.end(0 if granted.cancelled() else size)
             raise
 
     def end(self, size: int) -> None:
-        """Give the room to those that wait."""
+        """Release the room, and admit waiting bodies."""
         self._used -= size
         while self._waiting:
-            granted, wanted = self._waiting[0]
+            granted, needed = self._waiting[0]
             if not granted.cancelled():
-                if self._used + wanted > self.capacity:
+                if self._used + needed > self.capacity:
                     return
-                self._used += wanted
+                self._used += needed
                 granted.set_result(None)
             self._waiting.popleft()
 
 
 class Bodies:
-    """The bodies of all requests of this pod. Used from the event loop only."""
+    """The bodies of all requests of this pod. Only for the event loop's thread."""
 
     def __init__(self, largest: int) -> None:
-        """`largest`: bytes of the largest body that is let in."""
+        """Store the limit; `largest`: bytes of the largest body that is accepted."""
         self._held = self._worked_on = 0
         self._room = HELD_FACTOR * largest
         self._arriving: dict[Body, None] = {}
@@ -107,7 +106,7 @@ class Bodies:
 
     @contextmanager
     def hold(self, now: float) -> Iterator[Body]:
-        """A body that begins to arrive; what it held is free again afterwards."""
+        """Register a body that begins to arrive; its bytes are released at the end."""
         body = Body(since=now)
         self._arriving[body] = None
         try:
@@ -116,7 +115,7 @@ class Bodies:
             self.drop(body)
 
     def take(self, body: Body, more: int, now: float) -> bool:
-        """Make room for more bytes of a body; False when there is none."""
+        """Make room for more bytes of a body; False if there is none."""
         body.size += more
         room = self._room + (SMALL_ROOM_BYTES if body.small else 0)
         while self._held + more > room:
@@ -127,22 +126,22 @@ class Bodies:
         return True
 
     def take_whole(self, body: Body) -> bytes:
-        """All of the body has arrived: it doesn't give way any more."""
+        """Return the complete body, which isn't dropped any more."""
         self._arriving.pop(body, None)
         whole = b"".join(body.parts)
         body.parts.clear()
         return whole
 
     async def begin(self, body: Body) -> None:
-        """Wait until the service may work on a whole body."""
+        """Wait until the service may process a complete body."""
         await self._turns(body).begin(body.size)
 
     def end(self, body: Body) -> None:
-        """The service has worked on a body.
+        """Note that the service has processed a body.
 
-        What a failed request held hangs in a cycle with its traceback, which large lists of numbers
-        don't make the collector look for. It is made to, once the request's task has ended, and
-        before the next large body has its turn.
+        The data of a failed request is in a reference cycle with its traceback, and large lists of
+        numbers don't trigger the collector. So it is run once the request's task has ended, before
+        the next large body is admitted.
         """
         size, turns = body.size, self._turns(body)
         self._worked_on += size
@@ -172,7 +171,7 @@ class Bodies:
         return False
 
     def drop(self, body: Body) -> None:
-        """Let go of what a body holds."""
+        """Release the bytes of a body."""
         self._arriving.pop(body, None)
         self._held -= body.size
         body.size = 0

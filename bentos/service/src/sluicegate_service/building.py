@@ -1,4 +1,4 @@
-"""Builds a bento from source and a trained model, without an index and without a shared store.
+"""Building of a bento from source and a trained model, without a package index and without a shared store.
 
 The source is the folder of the running code: in a training Job that is the stable bento's own
 `src`, so that a bento carries the code that will train its successor.
@@ -30,7 +30,8 @@ def built_bento(
 ) -> Iterator[Path]:
     """Build `source`, with the model that `save_model` writes beside it; yield the bento's folder.
 
-    The folder is gone after the block. `source` holds a bentofile.yaml with lock_packages: false.
+    The folder is deleted after the block. `source` holds a bentofile.yaml with lock_packages:
+    false.
     """
     with tempfile.TemporaryDirectory(prefix="bento-") as scratch:
         context, home = Path(scratch) / "context", Path(scratch) / "home"

@@ -1,7 +1,7 @@
-"""Closes connections on which the header of a request isn't finished in time.
+"""Deadline for the header of a request: late connections are closed.
 
-uvicorn bounds how long a connection may be idle after an answer, and nothing before the first
-request or within a header.
+uvicorn limits the idle time of a connection after an answer, but not before the first request or
+within a header.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import asyncio
 
 HEADER_SECONDS: Final = 60.0
-"""As long as a body may take; a gateway that connects ahead of a request connects anew."""
+"""Seconds for a header, as long as for a body; a gateway that connects in advance reconnects."""
 
 
 class HeaderDeadline(H11Protocol):
@@ -27,31 +27,31 @@ class HeaderDeadline(H11Protocol):
 
     @override
     def connection_made(self, transport: Any) -> None:
-        """Wait for the first header."""
+        """Start the deadline of the first header."""
         super().connection_made(transport)
         self._wait_for_header()
 
     @override
     def data_received(self, data: bytes) -> None:
-        """Stop waiting when a header is whole; wait again within the next one."""
+        """Stop the deadline when a header is complete; start it within the next one."""
         super().data_received(data)
         self._see_header()
 
     @override
     def on_response_complete(self) -> None:
-        """The next header may have come with the last request."""
+        """Handle a next header that arrived with the last request."""
         super().on_response_complete()
         self._see_header()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is left to wait for."""
+        """Stop the deadline."""
         self._stop_waiting()
         super().connection_lost(exc)
 
     @property
     def waits_for_header(self) -> bool:
-        """Whether the connection is closed unless a header becomes whole."""
+        """Whether the connection is closed unless a header becomes complete."""
         return self._deadline is not None
 
     def _see_header(self) -> None:

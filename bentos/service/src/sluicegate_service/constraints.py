@@ -1,7 +1,7 @@
-"""What the project's own runtime image holds: the packages that a bento has to get along with.
+"""Packages of the project's own runtime image, with which a bento must be compatible.
 
-`runtime_constraints.txt` beside this module is written from the lock file (`make constraints`), so
-that a bento can be checked and built where there is no image.
+`runtime_constraints.txt` beside this module is generated from the lock file (`make constraints`),
+so that a bento can be checked and built without the image.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FILE: Final = Path(__file__).with_name("runtime_constraints.txt")
 PYTHON: Final = "3.11"
-"""The Python of the runtime image: Debian bookworm's."""
+"""Python of the runtime image: that of Debian bookworm."""
 MARKERS: Final = {
     "python_version": PYTHON,
     "python_full_version": f"{PYTHON}.2",
@@ -28,11 +28,11 @@ MARKERS: Final = {
     "implementation_name": "cpython",
     "platform_python_implementation": "CPython",
 }
-"""The image's platform for markers of requirements, wherever this runs."""
+"""The image's platform for markers of requirements, independent of this machine."""
 
 
 def packages_of(text: str) -> Mapping[str, str]:
-    """Versions by name in a file of `name==version` lines, such as `pip freeze` writes."""
+    """Return versions by name in a file of `name==version` lines, such as that of `pip freeze`."""
     return {
         canonicalize_name(one.name): next(iter(one.specifier)).version
         for one in parse_requirements(text, MARKERS)

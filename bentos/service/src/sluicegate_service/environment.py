@@ -10,31 +10,31 @@ from typing import Final
 NAMESPACE: Final = "SLUICEGATE_NAMESPACE"
 PRODUCT: Final = "SLUICEGATE_PRODUCT"
 VERSION: Final = "SLUICEGATE_VERSION"
-"""Version of the bento that serves; in a training Job, of the stable one."""
+"""Version of the serving bento; in a training Job, that of the stable one."""
 REVISION: Final = "SLUICEGATE_REVISION"
-"""Revision of the version that serves: the same bento may be tried in another runtime."""
+"""Revision of the serving version: the same bento may run in another runtime."""
 
 # ---- in serving pods ---------------------------------------------------------------------
 FEEDBACK_DIRECTORY: Final = "SLUICEGATE_FEEDBACK_DIRECTORY"
-"""Where the Secret of `serving.feedback.secretRef` is mounted."""
+"""Mount path of the Secret of `serving.feedback.secretRef`."""
 DEFAULT_FEEDBACK_DIRECTORY: Final = "/var/run/sluicegate/feedback"
 KEY_FILE: Final = "hmac"
 PREVIOUS_KEY_FILE: Final = "hmac-previous"
 BEARER_FILE: Final = "bearer"
 
 MAX_REQUEST_BYTES: Final = "SLUICEGATE_MAX_REQUEST_BYTES"
-"""`serving.maxRequestBytes`, where it isn't the default."""
+"""`serving.maxRequestBytes`, if it isn't the default."""
 DEFAULT_MAX_REQUEST_BYTES: Final = 10 * 1024 * 1024
 MARKETS: Final = "SLUICEGATE_MARKETS"
-"""JSON: `spec.markets`, where a request names its own (`serving.market`), and latency thresholds."""
+"""JSON: `spec.markets`, the place of a request's market (`serving.market`), and latency thresholds."""
 MIRROR: Final = "SLUICEGATE_MIRROR"
-"""JSON: `rollout.shadow.mirror`, and the URL at which the candidate answers."""
+"""JSON: `rollout.shadow.mirror`, and the URL of the candidate."""
 ENTRY_SERVICE: Final = "SLUICEGATE_ENTRY_SERVICE"
 """`spec.model.bento.service`: the service whose series are read."""
 
 # ---- in training Jobs --------------------------------------------------------------------
 TRIGGER: Final = "SLUICEGATE_TRIGGER"
-"""JSON: why this training runs; at least `slo` and `indicator`."""
+"""JSON: the reason of this training; at least `slo` and `indicator`."""
 OUTPUT: Final = "SLUICEGATE_OUTPUT"
 """Repository to push to, without a tag."""
 ATTEMPT: Final = "SLUICEGATE_ATTEMPT"
@@ -46,9 +46,9 @@ DEFAULT_TERMINATION_LOG: Final = "/dev/termination-log"
 
 # ---- in Jobs of a shadow phase -----------------------------------------------------------
 SINCE: Final = "SLUICEGATE_SINCE"
-"""Time after which the label of a row came, as RFC 3339."""
+"""Time after which the label of a row arrived, as RFC 3339."""
 UNTIL: Final = "SLUICEGATE_UNTIL"
-"""Time by which it came."""
+"""Time by which it arrived."""
 STABLE: Final = "SLUICEGATE_STABLE"
 DEFAULT_STABLE: Final = "/stable"
 CANDIDATE: Final = "SLUICEGATE_CANDIDATE"
@@ -56,7 +56,7 @@ DEFAULT_CANDIDATE: Final = "/candidate"
 
 # ---- between pods of two versions --------------------------------------------------------
 MIRRORED_PATH: Final = "/-/mirrored"
-"""In front of the path of a mirrored request, in BentoML's metrics: no indicator counts it."""
+"""Prefix of the path of a mirrored request in BentoML's metrics, so that no indicator counts it."""
 
 # ---- metrics -----------------------------------------------------------------------------
 LABELLED_METRIC: Final = "sluicegate_predictions_labelled_total"

@@ -1,7 +1,7 @@
-"""The truth comes back: scores tokens against what really happened, and counts the outcomes.
+"""Feedback: predictions in tokens are compared with their true outcomes, and counted.
 
-A service owns one `Feedback` a process. It signs each prediction with `token`, and hands what
-arrives at its /feedback route to `receive`:
+A service has one `Feedback` a process. It signs each prediction with `token`, and passes the
+requests of its /feedback route to `receive`:
 
     @bentoml.api(route="/feedback")
     async def feedback(self, labels: list[Label], ctx: bentoml.Context) -> dict[str, Any]:
@@ -9,9 +9,8 @@ arrives at its /feedback route to `receive`:
         ctx.response.status_code = answer.status
         return answer.body
 
-A token counts once, as far as this process can know: it remembers the last 100,000 that it saw.
-That is best effort. Another pod, or this one after a restart, would count the token again; who
-sends the truth should send each one once.
+A process counts a token once: it stores the last 100,000. That is best effort: another pod, or this
+one after a restart, would count the token again, so senders should send each label once.
 """
 
 from __future__ import annotations
@@ -48,16 +47,16 @@ MATURITY_VARIABLE: Final = "LABEL_MATURITY_SECONDS"
 MAX_LABELS: Final = 500
 REMEMBERED_TOKENS: Final = 100_000
 _UNREADABLE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What comparing a truth of a form or size that nobody thought of raises."""
+"""Errors that a comparison with a label of an unexpected form or size may raise."""
 log = logging.getLogger("sluicegate.feedback")
 
 
 class InvalidTruthError(Exception):
-    """The truth has a form that the service can't read."""
+    """The service can't read a label's form."""
 
 
 class Label(BaseModel):
-    """The truth about one prediction, as it is sent to /feedback."""
+    """The true outcome of one prediction, as it is sent to /feedback."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -67,36 +66,39 @@ class Label(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What the truth makes of a prediction; `events` by the name of their indicator."""
+    """Result of the comparison of a prediction with its label; `events` by the name of their indicator."""
 
     outcome: Outcome
     events: Mapping[str, Event] = field(default_factory=dict)
 
 
 class Scorer(Protocol):
-    """Compares a predicted value with the truth; raises InvalidTruthError for a truth it can't read."""
+    """A function that compares a predicted value with the truth.
+
+    Raises InvalidTruthError for an unreadable one.
+    """
 
     def __call__(self, prediction: Any, truth: Any) -> Score:
-        """The score of one prediction."""
+        """Return the score of one prediction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What /feedback answers."""
+    """Answer of /feedback."""
 
     status: HTTPStatus
     body: dict[str, Any]
 
 
 class SeenTokens:
-    """The tokens that were counted lately; the oldest are forgotten first."""
+    """The tokens that were counted last; the oldest are dropped first."""
 
     def __init__(self, limit: int = REMEMBERED_TOKENS) -> None:
         self._limit = limit
         self._digests: OrderedDict[bytes, None] = OrderedDict()
 
     def add(self, identity: bytes) -> bool:
-        """Remember a token by its prediction's identity; False when it is remembered already."""
+        """Store a token by its prediction's identity; return False if it is stored already."""
         digest = identity[:16]
         if digest in self._digests:
             return False
@@ -108,7 +110,7 @@ class SeenTokens:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Whose feedback this is. A label counts when its prediction's age is between the bounds."""
+    """Product and version of the feedback. A label counts if its prediction's age is between the bounds."""
 
     namespace: str
     product: str
@@ -119,7 +121,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """What the operator sets; a service started by hand has the version `local`."""
+        """Read the operator's variables; without them the version is `local`."""
         return cls(
             namespace=environment.get(NAMESPACE, "local"),
             product=environment.get(PRODUCT, "local"),
@@ -132,9 +134,9 @@ class Settings:
 
 @dataclass(slots=True)
 class Feedback:
-    """Signs predictions and counts what became of them. Off (no tokens) without the Secret.
+    """Signatures of predictions, and counts of their outcomes. Off (no tokens) without the Secret.
 
-    A Secret that can't be used costs tokens and labels, never a prediction.
+    With an invalid Secret there are no tokens and labels, but predictions are answered.
     """
 
     settings: Settings
@@ -148,10 +150,10 @@ class Feedback:
     def token(
         self, value: Any, *, market: str | None = None, shadow: ShadowPrediction | None = None
     ) -> str | None:
-        """A token for a prediction that was just made; None without a key to sign it.
+        """Return a token for a new prediction; None without a key to sign it.
 
-        `market` is the prediction's, where one request asks about several; else it is the request's.
-        `shadow` is another version's prediction for the same request.
+        `market` is that of the prediction, if a request has several; else it is that of the
+        request. `shadow` is another version's prediction for the same request.
         """
         keys = self.keys.signing()
         if not keys:
@@ -169,7 +171,7 @@ class Feedback:
         )
 
     def receive(self, labels: Sequence[Label], authorization: str | None) -> Answer:
-        """Count the labels that can be counted, and say which ones can't, and why."""
+        """Count the valid labels, and return the others with the reasons."""
         try:
             keys = self.keys.current()
         except KeyFileError:
@@ -190,7 +192,7 @@ class Feedback:
         return Answer(HTTPStatus.OK, {"counted": len(labels) - len(refused), "refused": refused})
 
     def _count(self, label: Label, signer: TokenSigner) -> list[tuple[str, str]]:
-        """Count one label; the objection, if there is one."""
+        """Count one label; return the objection, if there is one."""
         now = self.clock()
         try:
             prediction = signer.read(label.token, now=now)
@@ -210,7 +212,7 @@ class Feedback:
         except InvalidTruthError as error:
             return [("InvalidTruth", str(error))]
         except _UNREADABLE as error:
-            # The labels after it count all the same. The log has the place, should it be a bug.
+            # The labels after it count. The log has the traceback, in case of a bug.
             log.warning("a truth can't be compared with its prediction", exc_info=True)
             return [("InvalidTruth", f"it can't be compared: {type(error).__name__}")]
         if not self._seen.add(prediction.identity):
@@ -227,9 +229,9 @@ class Feedback:
         return []
 
     def _count_pair(self, prediction: Prediction, outcome: Outcome, truth: Any) -> None:
-        """Count both versions' predictions where the token has both; only its outcome, not events.
+        """Count both versions' predictions if the token has both; only the outcome, not events.
 
-        An event may be what the answer brought about, and only one of them was answered.
+        An event may be an effect of the answer, and only one of them was answered.
         """
         shadow = prediction.shadow
         if shadow is None:
@@ -237,7 +239,7 @@ class Feedback:
         try:
             other = self.score(shadow.value, truth).outcome
         except (InvalidTruthError, *_UNREADABLE):
-            # Of another form than the answer's: a candidate that predicts something else.
+            # Its form differs from the answer's: the candidate predicts another value.
             log.warning("the shadow's prediction can't be compared with a truth", exc_info=True)
             return
         self.counters.count_pair(
@@ -248,7 +250,7 @@ class Feedback:
         )
 
     def _market(self, prediction: Prediction) -> str:
-        """What a prediction's outcome is counted under: a market that is still the product's."""
+        """Return the market of a prediction's outcome: one that the product still has."""
         if self.markets is None:
             return ""
         return self.markets.named(prediction.market)

@@ -1,10 +1,9 @@
 """Fetches a bento into an emptyDir, where a cluster can't mount it as an image volume.
 
-`python -m sluicegate_service.fetch URL SHA256 /bento` runs as an init
-container. The URL comes from a spec that anyone with edit rights on a DataProduct writes, so
-it opens nothing but what is meant: https, s3, gs, or a file on a claim of the pod's own
-namespace (pvc://CLAIM/PATH; the claim is mounted at /claim). What arrives counts only if its sha256
-is the one that was asked for.
+`python -m sluicegate_service.fetch URL SHA256 /bento` runs as an init container. The URL comes from
+a spec that anyone with edit rights on a DataProduct writes, so only these are allowed: https, s3,
+gs, or a file on a claim of the pod's own namespace (pvc://CLAIM/PATH; the claim is mounted at
+/claim). The archive is used only if it has the given sha256.
 """
 
 from __future__ import annotations
@@ -39,19 +38,19 @@ READ_SECONDS = 120
 
 
 class FetchError(Exception):
-    """The bento can't be had; the message names the URL and the way out."""
+    """The bento can't be fetched; the message names the URL and the way out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the archive of a bento lies, and what it must hash to."""
+    """Address of a bento's archive, and its checksum."""
 
     url: str
     sha256: str
     claim: Path = CLAIM
 
     def __post_init__(self) -> None:
-        """Refuse what isn't one plain URL of a known scheme with a whole checksum."""
+        """Refuse an address that isn't a plain URL of a known scheme with a complete checksum."""
         if len(self.sha256) != HEX_DIGITS or set(self.sha256) - set("0123456789abcdef"):
             raise FetchError(f"sha256 {self.sha256!r} is not {HEX_DIGITS} lower-case hex digits")
         if "::" in IPV6_HOST.sub("", self.url) or any(map(str.isspace, self.url)):
@@ -62,14 +61,14 @@ class Source:
 
     @property
     def scheme(self) -> str:
-        """https, s3, gs or pvc."""
+        """One of https, s3, gs and pvc."""
         return urlsplit(self.url).scheme
 
 
 def fetch(source: Source, into: Path) -> None:
-    """Download, check and unpack the archive, and make sure that `into` is a whole bento.
+    """Download, check and unpack the archive, and check that `into` is a complete bento.
 
-    Raises FetchError or BentoInvalid; `into` is then as empty as before.
+    Raises FetchError or BentoInvalid; `into` is empty then.
     """
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=_scratch(into)) as scratch:
         archive, unpacked = Path(scratch) / "archive", Path(scratch) / "bento"
@@ -81,7 +80,7 @@ def fetch(source: Source, into: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fetch as the command line says; what went wrong goes to the termination message."""
+    """Fetch by the command line's arguments; a failure is written to the termination message."""
     parser = argparse.ArgumentParser(prog="sluicegate_service.fetch")
     parser.add_argument("url", help="https, s3, gs, or pvc://CLAIM/PATH")
     parser.add_argument("sha256", help="of the archive")
@@ -98,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _scratch(into: Path) -> Path:
-    """A folder on the same volume, so that moving out of it copies nothing."""
+    """Return a folder on the same volume, so that moving files out of it needs no copy."""
     if not os.access(into, os.W_OK):
         raise FetchError(f"{into} can't be written: mount an emptyDir there")
     return into
@@ -111,7 +110,7 @@ def _download(source: Source, target: Path) -> None:
             while chunk := stream.read(CHUNK):
                 digest.update(chunk)
                 file.write(chunk)
-    except Exception as error:  # each file system has errors of its own
+    except Exception as error:  # each file system has its own errors
         refusal = _refusal_behind(error)
         raise refusal or FetchError(f"{source.url}: {type(error).__name__} {error}") from error
     if digest.hexdigest() != source.sha256:
@@ -122,7 +121,7 @@ def _download(source: Source, target: Path) -> None:
 
 
 def _refusal_behind(error: BaseException | None) -> FetchError | None:
-    """The FetchError that a file system may have wrapped in an error of its own."""
+    """Return the FetchError that a file system may have wrapped in another error."""
     while error is not None and not isinstance(error, FetchError):
         error = error.__cause__ or error.__context__
     return error
@@ -138,7 +137,7 @@ def _open_https(source: Source) -> IO[bytes]:
 
 
 async def _guarded_client(**options: Any) -> Any:
-    """An aiohttp session that looks at each address before it connects, and at each redirect."""
+    """Return an aiohttp session that checks each address before it connects, also after redirects."""
     import aiohttp  # noqa: PLC0415 - the same
 
     trace = aiohttp.TraceConfig()
@@ -168,16 +167,16 @@ def _guarded_resolver() -> Any:
         async def resolve(  # type: ignore[explicit-override]
             self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
         ) -> Any:
-            found = await super().resolve(host, port, family)
-            for entry in found:
+            addresses = await super().resolve(host, port, family)
+            for entry in addresses:
                 refuse_local(host, entry["host"])
-            return found
+            return addresses
 
     return Guarded()
 
 
 def refuse_local_literal(host: str) -> None:
-    """`refuse_local` for a host that is an address: no resolver is asked about such a one."""
+    """Check a host that is an address with `refuse_local`: it isn't resolved."""
     with contextlib.suppress(ValueError):
         refuse_local(host, str(ipaddress.ip_address(host)))
 
@@ -204,7 +203,7 @@ def _open_gs(source: Source) -> IO[bytes]:
 
 
 def _open_arrow(filesystem: Any, source: Source) -> IO[bytes]:
-    """Arrow's own S3 and GCS, as fsspec; credentials come from the usual variables."""
+    """Open a file with Arrow's own S3 or GCS, as fsspec; credentials are from the usual variables."""
     from fsspec.implementations.arrow import ArrowFSWrapper  # noqa: PLC0415 - the same
 
     parts = urlsplit(source.url)

@@ -1,7 +1,7 @@
-"""What keeps a bento from running in a runtime image, told without one.
+"""Checks of a bento against a runtime image, without the image.
 
-`runtime_check` says the same in a pod, of what is installed there. This asks a list of packages
-instead, so `sluicegate pack` and `check` can tell before anything is pushed.
+`runtime_check` does the same in a pod with the installed packages. This uses a list of packages
+instead, so that `sluicegate pack` and `check` can report problems before a push.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from packaging.tags import compatible_tags, cpython_tags
 
 from sluicegate_service.bentos import BentoInvalid, require_models
 from sluicegate_service.constraints import MARKERS, PYTHON
-from sluicegate_service.requirements import compare, wanted_by
+from sluicegate_service.requirements import compare, requirements_in
 from sluicegate_service.wheels import versions, wheels_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sluicegate_service.requirements import Mismatch
 
 GLIBC_MINOR: Final = 36
-"""Of Debian bookworm's glibc 2.36; a wheel may ask for it or an older one."""
+"""Minor version of Debian bookworm's glibc 2.36; a wheel may need it or an older one."""
 
 
 WAYS_OUT: Final = (
@@ -38,19 +38,19 @@ WAYS_OUT: Final = (
 
 
 class Severity(StrEnum):
-    """How much a finding matters."""
+    """Severity of a finding."""
 
     ERROR = "error"
-    """It won't run."""
+    """The bento can't run."""
     WARNING = "warning"
-    """It runs, and somebody should know."""
+    """It runs, but may have a problem."""
     NOTE = "note"
-    """What it can't do."""
+    """A feature isn't available."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is the case: where, and what to do about it."""
+    """A result of a check: its subject, and the way out."""
 
     severity: Severity
     where: str
@@ -58,26 +58,26 @@ class Finding:
 
     @classmethod
     def error(cls, where: str, message: str) -> Finding:
-        """It won't run."""
+        """Return a finding by which the bento can't run."""
         return cls(Severity.ERROR, where, message)
 
     @classmethod
     def warning(cls, where: str, message: str) -> Finding:
-        """It runs, and somebody should know."""
+        """Return a finding by which it runs, but may have a problem."""
         return cls(Severity.WARNING, where, message)
 
     @classmethod
     def note(cls, where: str, message: str) -> Finding:
-        """What it can't do."""
+        """Return a finding by which a feature isn't available."""
         return cls(Severity.NOTE, where, message)
 
     def line(self) -> str:
-        """As a command prints it."""
+        """Format the finding as a line of a command."""
         return f"{self.severity}: {self.where}: {self.message}"
 
 
 def bento_findings(bento: Bento, packages: Mapping[str, str]) -> Iterator[Finding]:
-    """What the runtime image with these `packages` (version by name) will say of the bento."""
+    """Yield problems of the bento in a runtime image with these `packages` (version by name)."""
     yield from _models(bento)
     yield from _links(bento)
     yield from _python(bento)
@@ -110,38 +110,38 @@ def _python(bento: Bento) -> Iterator[Finding]:
 
 def _requirements(bento: Bento, packages: Mapping[str, str]) -> Iterator[Finding]:
     try:
-        found = [_of(mismatch) for mismatch in lacking(bento, packages)]
+        findings = [_of(mismatch) for mismatch in lacking(bento, packages)]
     except BentoInvalid as error:
         yield Finding.error("env/python", str(error))
         return
-    yield from found
-    if any(one.severity is Severity.ERROR for one in found):
+    yield from findings
+    if any(finding.severity is Severity.ERROR for finding in findings):
         yield Finding.note("requirements", WAYS_OUT)
 
 
 def lacking(bento: Bento, packages: Mapping[str, str]) -> list[Mismatch]:
-    """What the bento asks for beyond `packages` and its own wheels. Raises BentoInvalid."""
+    """Return the requirements of the bento beyond `packages` and its own wheels. Raises BentoInvalid."""
     wheels = wheels_of(bento.folder)
     brought = versions(wheels, runtime_tags())
-    wanted = wanted_by(bento, MARKERS)
+    requirements = requirements_in(bento, MARKERS)
     needed = [one for wheel in wheels if wheel.name in brought for one in wheel.requires]
     return compare(
-        replace(wanted, locked=(*wanted.locked, *needed)),
+        replace(requirements, locked=(*requirements.locked, *needed)),
         lambda name: brought.get(name) or packages.get(name),
     )
 
 
 def _of(mismatch: Mismatch) -> Finding:
     where = f"requirements: {mismatch.name}"
-    found = mismatch.found or "nothing"
+    installed = mismatch.installed or "nothing"
     if mismatch.tolerable:
         return Finding.warning(
             where,
-            f"is {mismatch.wanted}, and the runtime has {found}: another patch release, which passes",
+            f"is {mismatch.required}, and the runtime has {installed}: another patch release, which passes",
         )
     return Finding.error(
         where,
-        f"is {mismatch.wanted}, and the runtime has {found}",
+        f"is {mismatch.required}, and the runtime has {installed}",
     )
 
 
@@ -156,7 +156,7 @@ def _entry(bento: Bento) -> Iterator[Finding]:
 
 
 def _commands(path: Path) -> Iterator[str]:
-    """Services of a source file that start a command instead of answering themselves."""
+    """Yield the services of a source file that start a command instead of answering themselves."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
@@ -176,7 +176,7 @@ def _commands(path: Path) -> Iterator[str]:
 
 
 def runtime_tags(machine: str = "x86_64") -> frozenset[Tag]:
-    """The tags of wheels that the runtime image can import, the same wherever this runs."""
+    """Return the tags of wheels that the runtime image can import, independent of this machine."""
     version = tuple(map(int, PYTHON.split(".")))
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(GLIBC_MINOR, 4, -1)]
     platforms += [

@@ -1,6 +1,6 @@
 """The secrets of feedback, from the files of a mounted Secret.
 
-The kubelet swaps the files when the Secret changes, so they are read again when they have.
+The kubelet replaces the files when the Secret changes, so they are read again after a change.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ log = logging.getLogger("sluicegate.feedback")
 
 
 class KeyFileError(Exception):
-    """The Secret is mounted and can't be used; the message, for the log, says which key and why.
+    """The mounted Secret is invalid; the message, for the log, has the key and the reason.
 
-    It isn't for callers: they may not know yet who they are.
+    It isn't sent to callers, who may not be authenticated.
 
     Attributes
     ----------
-    lacks : the same in a few words, without the key: "has no key hmac".
+    lacks : the reason in a few words, without the key: "has no key hmac".
     """
 
     def __init__(self, message: str, lacks: str) -> None:
@@ -47,18 +47,18 @@ UNUSABLE: Final = (
     "the Secret of serving.feedback.secretRef can't be used: it needs the keys hmac and bearer,"
     f" each of at least {MIN_KEY_BYTES} bytes; the pod's log names the one that is wrong"
 )
-"""What may be said to anybody."""
+"""Public message about an invalid Secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackKeys:
-    """What signs and accepts tokens, and what a caller of /feedback has to present."""
+    """Keys that sign and accept tokens, and the bearer that a caller of /feedback must present."""
 
     hmac: tuple[bytes, ...]
     bearer: bytes = field(repr=False)
 
     def admits(self, authorization: str | None) -> bool:
-        """Whether the Authorization header carries the bearer token."""
+        """Return whether the Authorization header carries the bearer token."""
         scheme, _, token = (authorization or "").partition(" ")
         return scheme.lower() == "bearer" and hmac.compare_digest(
             token.strip().encode(errors="surrogateescape"), self.bearer
@@ -69,8 +69,8 @@ class FeedbackKeys:
 class KeyFiles:
     """The keys in a folder. Without the folder feedback is off.
 
-    Predictions are never at the mercy of the Secret: they are signed with the newest key that was
-    any good, or go without a token.
+    Predictions don't depend on the Secret: they are signed with the newest valid key, or have no
+    token.
     """
 
     directory: Path
@@ -81,11 +81,11 @@ class KeyFiles:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """The folder that the operator mounts."""
+        """Return the keys in the folder that the operator mounts."""
         return cls(Path(environment.get(FEEDBACK_DIRECTORY) or DEFAULT_FEEDBACK_DIRECTORY))
 
     def current(self) -> FeedbackKeys | None:
-        """The keys as the files hold them now; None where there is no folder.
+        """Return the current keys in the files; None if there is no folder.
 
         Raises
         ------
@@ -98,7 +98,7 @@ class KeyFiles:
         return self._keys
 
     def lacks(self) -> str:
-        """What the Secret lacks, in a few words; empty where it lacks nothing, or feedback is off."""
+        """Return what the Secret lacks, in a few words; empty if it is valid, or feedback is off."""
         try:
             self.current()
         except KeyFileError as error:
@@ -106,15 +106,15 @@ class KeyFiles:
         return ""
 
     def signing(self) -> tuple[bytes, ...]:
-        """The keys that sign predictions: the last ones that were good; empty when none ever were."""
+        """Return the keys that sign predictions: the last valid ones; empty if there were none."""
         self._refresh()
         return self._signing
 
     def _refresh(self) -> None:
-        seen = tuple(_changed(path) for path in (self.directory, *self._paths()))
-        if seen == self._seen:
+        state = tuple(_changed(path) for path in (self.directory, *self._paths()))
+        if state == self._seen:
             return
-        self._seen = seen
+        self._seen = state
         self._keys, self._problem = None, None
         try:
             self._keys = self._read()
@@ -145,7 +145,7 @@ def _changed(path: Path) -> int:
 
 
 def _key(path: Path, *, optional: bool = False) -> bytes:
-    """The key in a file, without the line end that an editor leaves; empty if it may be missing."""
+    """Return the key in a file, without the line end of an editor; empty if it may be missing."""
     try:
         key = path.read_bytes().strip()
     except FileNotFoundError:

@@ -1,16 +1,16 @@
-"""Serves one bento in a pod: what the runtime image starts.
+"""The launcher of the runtime image, which serves one bento in a pod.
 
 `python -m sluicegate_service.launcher /bento` does what `bentoml serve` does, with BentoML's own
 application and metrics, and adds what a service can't add to itself (docs/adr/0005):
 
-- The API answers on one port, metrics and probes on another, so that a route to the first
-  never shows the second.
-- Unknown paths are answered 404 before they reach BentoML's metrics, which make a time series
-  of every path they see; they are counted under one path.
-- What was created while starting is moved out of the garbage collector's sight: collections
-  over it are most of the 99th percentile of latency.
-- One process a pod, without a supervisor: a crash ends the container at once, and Kubernetes
-  sees it. More processes are more replicas.
+- The API answers on one port, metrics and probes on another, so that a route to the first never
+  exposes the second.
+- Unknown paths are answered 404 before they reach BentoML's metrics, which make a time series of every
+  path; they are counted under one path.
+- Objects that exist at the start are excluded from garbage collections, which are most of the 99th
+  percentile of latency.
+- One process a pod, without a supervisor: a crash ends the container at once, and Kubernetes detects
+  it. More processes are more replicas.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ API_PORT = 3000
 METRICS_PORT = 3001
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 3900
-"""Longer than gateways keep an idle connection (Envoy an hour, Traefik 90 s): a server that closes
-it first may do so just as a request arrives, which the caller sees as 502."""
+"""Seconds of keep-alive, longer than those of gateways (Envoy an hour, Traefik 90 s): a server that
+closes a connection first may do so just as a request arrives, which the caller gets as 502."""
 log = logging.getLogger("sluicegate.launcher")
 
 
 class LaunchError(Exception):
-    """The bento can't be served; the message says what to change."""
+    """The bento can't be served; the message has the way out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is served, and where. `graceful_seconds` None waits until the pod is killed."""
+    """Bento and ports. `graceful_seconds` None waits until the pod is killed."""
 
     bento: Path
     host: str
@@ -69,7 +69,7 @@ class Options:
 
     @classmethod
     def parse(cls, arguments: Sequence[str]) -> Options:
-        """Options from the command line."""
+        """Parse the options of the command line."""
         parser = argparse.ArgumentParser(prog="sluicegate_service.launcher")
         parser.add_argument("bento", type=Path, help="folder of an exported bento")
         parser.add_argument("--host", default="0.0.0.0")  # noqa: S104 - a pod serves its network
@@ -80,10 +80,10 @@ class Options:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM, then finish the requests in flight; 0 then, 1 if it can't start."""
+    """Serve until SIGTERM, then finish the requests in flight; return 0 then, 1 if it can't start."""
     options = Options.parse(sys.argv[1:] if arguments is None else arguments)
     try:
-        # A hurried kubelet may send SIGTERM before the server listens for it.
+        # The kubelet may send SIGTERM before the server handles it.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         _prepare_environment()
         application = load_application(options)
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def load_application(options: Options) -> Application:
-    """BentoML's application of the bento, behind the filter."""
+    """Return BentoML's application of the bento, behind the filter."""
     bento = read_bento(options.bento)
     require_models(bento)
     add_to_path(options.bento, Path(os.environ["BENTOML_HOME"]) / "wheels")
@@ -126,7 +126,7 @@ def load_application(options: Options) -> Application:
 
 
 def _mirrored(application: Application, paths: frozenset[str], keys: KeyFiles) -> Application:
-    """The application with requests mirrored, where the product says so."""
+    """Return the application with mirroring of requests, if the product has it."""
     from sluicegate_service.feedback import Settings  # noqa: PLC0415 - only where it is used
     from sluicegate_service.mirroring import (  # noqa: PLC0415 - the same
         Mirror,
@@ -145,8 +145,8 @@ def _mirrored(application: Application, paths: frozenset[str], keys: KeyFiles) -
 
 
 def _by_market(application: Application, counted: frozenset[str]) -> Application:
-    """The application with its answers counted by market, where the product says how."""
-    # Its counters read the environment when they are imported.
+    """Return the application with counts of its answers by market, if the product has markets."""
+    # Its counters read the environment at import.
     from sluicegate_service.markets import MarketCounts, Markets  # noqa: PLC0415
 
     try:
@@ -163,7 +163,7 @@ def _by_market(application: Application, counted: frozenset[str]) -> Application
 
 
 def _limited(application: Application, feedback: FeedbackRoute | None) -> Application:
-    """The application behind the limits on requests."""
+    """Return the application behind the limits on requests."""
     try:
         limits = Limits.from_environment(os.environ)
     except ValueError as error:
@@ -172,7 +172,7 @@ def _limited(application: Application, feedback: FeedbackRoute | None) -> Applic
 
 
 def count_refusals() -> Callable[[str], None]:
-    """Counts the requests that are refused before the service sees them, by reason."""
+    """Return a function that counts requests refused before the service, by reason."""
     from prometheus_client import Counter  # noqa: PLC0415 - reads the environment when imported
 
     refused = Counter(REFUSED_METRIC, "Requests refused before the service sees them.", ["reason"])
@@ -180,10 +180,10 @@ def count_refusals() -> Callable[[str], None]:
 
 
 def _prepare_environment() -> None:
-    """Set what must be there before BentoML and prometheus_client are imported.
+    """Set variables that must exist before BentoML and prometheus_client are imported.
 
-    The folder of counters is emptied, as `bentoml serve` does: a container that starts again
-    counts from zero, which Prometheus understands.
+    The folder of counters is emptied, as by `bentoml serve`: a restarted container counts from
+    zero, which Prometheus handles.
     """
     home = Path(os.environ.setdefault("BENTOML_HOME", str(Path.home() / "bentoml")))
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
@@ -199,7 +199,7 @@ def _prepare_environment() -> None:
 
 
 def _load_service(folder: Path) -> Any:
-    """The bento's service, with its folder as the working directory and its models as store."""
+    """Return the bento's service, with its folder as the working directory and its models as store."""
     import bentoml  # noqa: PLC0415 - reads the environment when it is imported
 
     try:
@@ -212,22 +212,22 @@ def _load_service(folder: Path) -> Any:
 
 
 def _one_process(service: Any) -> None:
-    """Take the place of all workers that the service asks for, and say so.
+    """Replace all workers that the service configures, with a log line.
 
-    max_concurrency is divided by their number, so it has to be known that there is one.
+    max_concurrency is divided by their number, so BentoML must count one.
     """
-    wanted = service.config.get("workers")
-    if wanted not in (None, 1):
+    workers = service.config.get("workers")
+    if workers not in (None, 1):
         log.warning(
             "%s asks for workers=%s; a pod runs one process: set replicas instead",
             service.name,
-            wanted,
+            workers,
         )
     service.config["workers"] = 1
 
 
 def _set_environment_of(service: Any) -> None:
-    """Give the variables that the service declares their defaults; LaunchError names a lack."""
+    """Set defaults of the variables that the service declares; LaunchError names a missing one."""
     for declared in service.envs:
         if declared.stage == "build" or declared.name in os.environ:
             continue
@@ -237,7 +237,7 @@ def _set_environment_of(service: Any) -> None:
 
 
 def _name_in_metrics(service: Any, name: str, version: str) -> None:
-    """Tell BentoML whose requests it counts; in its own server the worker does this."""
+    """Set the names in BentoML's metrics; in its own server the worker does this."""
     from _bentoml_impl.server.serving import server_on_deployment  # noqa: PLC0415 - see above
     from bentoml._internal.context import server_context  # noqa: PLC0415 - see above
     from bentoml._internal.log import configure_server_logging  # noqa: PLC0415 - see above
@@ -257,7 +257,7 @@ def _path(service: Any, route: str) -> str:
 
 
 class _Started:
-    """What is done once the service has started, in the server's event loop."""
+    """Actions after the start of the service, in the server's event loop."""
 
     def __init__(self, keys: KeyFiles, show: Callable[[bool], None]) -> None:
         self._keys, self._show = keys, show
@@ -269,7 +269,7 @@ class _Started:
 
 
 def _freeze() -> None:
-    """Take all that exists now out of later garbage collections."""
+    """Exclude all existing objects from later garbage collections."""
     gc.collect()
     gc.freeze()
 
@@ -286,7 +286,7 @@ def _serve(application: Application, options: Options) -> int:
         backlog=BACKLOG,
         log_config=None,
         server_header=False,
-        # The peer is the gateway; what it says of clients is not for us to trust.
+        # The peer is the gateway; its headers about clients aren't trusted.
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=options.graceful_seconds,
@@ -298,7 +298,7 @@ def _serve(application: Application, options: Options) -> int:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A socket bound to the port; the server listens on it once the service has started."""
+    """Return a socket bound to the port; the server listens on it once the service has started."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

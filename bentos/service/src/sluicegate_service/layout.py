@@ -1,8 +1,8 @@
-"""A packed bento in a folder on disk, as an OCI image layout, where no registry is asked.
+"""A packed bento in a folder on disk, as an OCI image layout, without a registry.
 
-Written where a reference begins with `file://`: a training that is tried on one's own machine
-"pushes" there. `skopeo copy oci:FOLDER:VERSION docker://…` would move it to a registry.
-Format: https://github.com/opencontainers/image-spec/blob/main/image-layout.md
+It is written if a reference begins with `file://`: a training on one's own machine "pushes" there.
+`skopeo copy oci:FOLDER:VERSION docker://…` copies it to a registry. Format:
+https://github.com/opencontainers/image-spec/blob/main/image-layout.md
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ NAME: Final = "org.opencontainers.image.ref.name"
 
 
 def folder_of(reference: str) -> Path:
-    """The folder that a file:// reference names."""
+    """Return the folder of a file:// reference."""
     return Path(unquote(urlsplit(reference).path))
 
 
 def digest_under(folder: Path, version: str) -> str | None:
-    """The digest that the layout holds under a version; None when it holds none."""
+    """Return the digest of a version in the layout; None if there is none."""
     for entry in _index(folder)["manifests"]:
         if entry.get("annotations", {}).get(NAME) == version:
             return str(entry["digest"])
@@ -36,7 +36,7 @@ def digest_under(folder: Path, version: str) -> str | None:
 
 
 def write(folder: Path, bento: PackedBento) -> None:
-    """Add a bento under its version; what is there under it already is replaced by the same."""
+    """Add a bento under its version; an existing one with the same content is replaced."""
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}\n')

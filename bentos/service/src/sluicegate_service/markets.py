@@ -1,8 +1,8 @@
 """Which market a request is about, and what became of requests and predictions by market.
 
 The operator says where a request names its market (`serving.market`), and which markets the product
-has (`spec.markets`). What isn't one of them is counted as `other`, so however callers spell it there
-is one series more than the product has markets.
+has (`spec.markets`). What isn't one of them is counted as `other`, so however callers spell it
+there is one series more than the product has markets.
 
 The counters stand beside BentoML's own: those keep their labels.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sluicegate_service.paths import Application, Message, Receive, Scope, Send
 
 OTHER: Final = "other"
-"""The market of a request that names none of the product's."""
+"""Market of a request without one of the product's."""
 AVAILABILITY: Final = "availability"
 LATENCY: Final = "latency"
 OUTCOMES: Final = "outcomes"
@@ -35,29 +35,29 @@ GOOD: Final = "good"
 BAD: Final = "bad"
 MOST_MARKETS: Final = 64
 UNKNOWN_PATH: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
-"""Answers that the operator's other queries leave out, too."""
+"""Status codes that the operator's other queries ignore, too."""
 _LONGEST: Final = 256
-"""Characters of what names a market; nobody's table has longer ones."""
+"""Most characters of a market's name in a request."""
 
 current_market: ContextVar[str] = ContextVar("current_market", default="")
-"""The market of the request that is being answered; empty where markets aren't counted."""
+"""Market of the current request; empty if markets aren't counted."""
 
 
 def latency_indicator(threshold_milliseconds: int) -> str:
-    """What answers within a threshold are counted under."""
+    """Return the label under which answers within a threshold are counted."""
     return f"{LATENCY}:{threshold_milliseconds}"
 
 
 @dataclass(frozen=True, slots=True)
 class Markets:
-    """Where a request names its market, and which there are.
+    """Place of a request's market, and the markets of the product.
 
     Attributes
     ----------
     codes : the product's markets.
     source : Header, Host or Path. name : of the header.
-    values : what else names a market, in lower case, e.g. `uk` or `cars.example`.
-    thresholds : milliseconds within which an answer is owed, of each latency SLO.
+    values : other names of markets, in lower case, e.g. `uk` or `cars.example`.
+    thresholds : milliseconds of each latency SLO.
     """
 
     codes: frozenset[str]
@@ -68,7 +68,7 @@ class Markets:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Markets | None:
-        """What the operator sets; None where it sets nothing. ValueError says what is wrong."""
+        """Read the operator's variable; None if it isn't set. ValueError has the mistake."""
         text = environment.get(MARKETS)
         if not text:
             return None
@@ -91,14 +91,14 @@ class Markets:
         return markets
 
     def named(self, text: str) -> str:
-        """The market that a text names: one of the product's, or `other`."""
+        """Return the market of a text: one of the product's, or `other`."""
         if len(text) > _LONGEST:
             return OTHER
         code = self.values.get(text.strip().lower(), text.strip().upper())
         return code if code in self.codes else OTHER
 
     def of(self, scope: Scope) -> str:
-        """The market of a request."""
+        """Return the market of a request."""
         if self.source == "Path":
             return self.named(scope["path"].lstrip("/").partition("/")[0])
         if self.source == "Header":
@@ -106,25 +106,29 @@ class Markets:
         host = _header(scope, "host").partition(":")[0].lower()
         whole = self.named(host)
         # The first label (fr.cars.example), else the last (cars.fr).
-        found = (self.named(label) for label in (host.partition(".")[0], host.rpartition(".")[2]))
-        return whole if whole != OTHER else next((one for one in found if one != OTHER), OTHER)
+        markets = (self.named(label) for label in (host.partition(".")[0], host.rpartition(".")[2]))
+        return (
+            whole
+            if whole != OTHER
+            else next((market for market in markets if market != OTHER), OTHER)
+        )
 
 
 def _header(scope: Scope, name: str) -> str:
-    wanted = name.encode()
-    values = [value for key, value in scope["headers"] if key == wanted]
-    # Two that differ name no market: whichever was meant, the other caller is miscounted.
+    key_bytes = name.encode()
+    values = [value for key, value in scope["headers"] if key == key_bytes]
+    # Two different values have no market: either choice could be wrong.
     return values[0].decode("latin-1") if len(set(values)) == 1 else ""
 
 
 def market_events(registry: CollectorRegistry = REGISTRY) -> Counter:
-    """The counter family, the same however it is asked for."""
+    """Return the counter family, the same one for each call."""
     return _made_once(registry)
 
 
 @cache
 def _made_once(registry: CollectorRegistry) -> Counter:
-    """Make the family; prometheus_client wants that once a registry."""
+    """Create the family; prometheus_client allows that once for each registry."""
     labels = ["indicator", "outcome", "market", "prediction_version", "prediction_revision"]
     return Counter(MARKETS_METRIC, "Good and bad events by market.", labels, registry=registry)
 
@@ -135,7 +139,7 @@ def know(
     indicators: Collection[str],
     made_by: Mapping[str, str],
 ) -> None:
-    """Begin all series of a version at 0, or a rate is blind to the first events."""
+    """Create all series of a version at 0; otherwise a rate would miss the first events."""
     for market in (*sorted(codes), OTHER):
         for indicator in indicators:
             for outcome in (GOOD, BAD):
@@ -145,8 +149,9 @@ def know(
 class MarketCounts:
     """An ASGI application that counts the answers of another one by market.
 
-    `counted` are the paths of the API but /feedback, which no customer calls. An answer counts as
-    bad for availability from 500 on; for a latency only 2xx count, as an early refusal isn't fast.
+    `counted` are the paths of the API without /feedback, which no customer calls. An answer counts
+    as bad for availability from 500 on; for a latency only 2xx count, as an early refusal isn't
+    fast.
     """
 
     def __init__(
@@ -167,7 +172,7 @@ class MarketCounts:
         know(self._counter, markets.codes, indicators, self._made_by)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, and count what was answered once it is whole."""
+        """Answer, and count the answer once it is complete."""
         if scope["type"] != "http" or scope["path"] not in self._counted:
             await self._application(scope, receive, send)
             return
@@ -185,7 +190,7 @@ class MarketCounts:
         try:
             await self._application(scope, receive, watching)
         except Exception:
-            if not status:  # the server answers 500 for it
+            if not status:  # the server answers 500
                 self._count(market, HTTPStatus.INTERNAL_SERVER_ERROR, 0.0)
             raise
         finally:

@@ -1,12 +1,14 @@
-"""Mirrors a share of the requests to the candidate, and takes its predictions into the answers' tokens.
+"""Mirroring of a share of the requests to the candidate, whose predictions are added to the answers' tokens.
 
-`rollout.shadow.mirror` switches it on. A pod of the stable version sends a copy of a request to the
-candidate while it computes its own answer, which never has anything of the candidate but a sealed
-part of its tokens. It waits for the candidate no longer than the time budget, has few such requests
-under way, and answers without the candidate's prediction when one is late, fails or isn't sent.
+`rollout.shadow.mirror` enables it. A pod of the stable version sends a copy of a request to the
+candidate while it computes its own answer, which contains nothing of the candidate except a sealed
+part of its tokens. It waits for the candidate no longer than the time budget, limits the number of
+such requests in flight, and answers without the candidate's prediction if one is late, fails or
+isn't sent.
 
-A pod that gets a mirrored request runs the service's own code, but returns only the values that this
-code gave to `tokens`. The request is counted under a path of its own, so that it is in no indicator.
+A pod that gets a mirrored request runs the service's own code, but returns only the values that
+this code passed to `tokens`. The request is counted under a path of its own, so that no indicator
+includes it.
 """
 
 from __future__ import annotations
@@ -36,11 +38,11 @@ if TYPE_CHECKING:
 
 HEADER: Final = "sluicegate-mirrored"
 LARGEST_BYTES: Final = 1024 * 1024
-"""Of a request that is mirrored, and of what the candidate answers to it."""
+"""Largest request that is mirrored, and largest answer of the candidate."""
 LIFETIME_SECONDS: Final = 60
-"""Of the header, by the clocks of two nodes."""
+"""Lifetime of the header, by the clocks of two nodes."""
 MOST_FAILURES: Final = 3
-"""In a row, after which nothing is sent for a while."""
+"""Failures in a row after which mirroring pauses."""
 PAUSE_SECONDS: Final = 15.0
 _OWN_HEADERS: Final = frozenset(
     {
@@ -49,31 +51,31 @@ _OWN_HEADERS: Final = frozenset(
         b"upgrade", HEADER.encode(),
     }
 )  # fmt: skip
-"""Of a connection, not of the request."""
+"""Headers of a connection, which aren't copied."""
 log = logging.getLogger("sluicegate.mirroring")
 
 
 class Result(StrEnum):
-    """What became of a request that was chosen to be mirrored."""
+    """Result of a request that was chosen to be mirrored."""
 
     ANSWERED = "answered"
     LATE = "late"
-    """Not within the time budget."""
+    """No answer within the time budget."""
     FAILED = "failed"
     ABSENT = "absent"
     """No pod of another version answers."""
     BUSY = "busy"
-    """As many as may be under way are."""
+    """The limit of requests in flight is reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """Where mirrored requests go, and how many.
+    """Address and limits of mirrored requests.
 
     Attributes
     ----------
-    share : of the requests, within (0, 1]. seconds : after which the answer goes out without it.
-    most : requests of this process that may be under way.
+    share : of the requests, within (0, 1]. seconds : time budget of the candidate.
+    most : mirrored requests of this process in flight.
     """
 
     url: str
@@ -83,7 +85,7 @@ class Mirror:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Mirror | None:
-        """What the operator sets; None where it sets nothing. ValueError says what is wrong."""
+        """Read the operator's variable; None if it isn't set. ValueError has the mistake."""
         text = environment.get(MIRROR)
         if not text:
             return None
@@ -101,36 +103,36 @@ class Mirror:
 
 @dataclass(slots=True)
 class Sent:
-    """A request of a user, of which the candidate has a copy."""
+    """A request of a user that was copied to the candidate."""
 
     _answer: asyncio.Task[Sequence[ShadowPrediction]] | None
 
     async def shadows(self, count: int) -> Sequence[ShadowPrediction | None]:
-        """The candidate's predictions, one for each of the answer's; None where there are none."""
+        """Return the candidate's predictions, one for each of the answer's; None for missing ones."""
         answer, self._answer = self._answer, None
-        found = () if answer is None else await answer
-        # Of another number, nobody knows which belongs to which.
-        return found if len(found) == count else (None,) * count
+        predictions = () if answer is None else await answer
+        # With another number, predictions can't be assigned.
+        return predictions if len(predictions) == count else (None,) * count
 
     def end(self) -> None:
-        """Give up what nobody waited for."""
+        """Cancel a request that wasn't awaited."""
         if self._answer is not None:
             self._answer.cancel()
 
 
 @dataclass(slots=True)
 class Received:
-    """A mirrored request that this pod answers: the predictions that its answer is made of."""
+    """A mirrored request to this pod, with the predictions of its answer."""
 
     predictions: list[Any] | None = None
 
 
 current_request: ContextVar[Sent | Received | None] = ContextVar("current_request", default=None)
-"""The request that is being answered, where it is mirrored or a mirror."""
+"""The current request, if it is mirrored or a mirror."""
 
 
 def count_mirrored() -> Callable[[Result], None]:
-    """Counts requests that were chosen to be mirrored, by what became of them."""
+    """Return a function that counts requests chosen to be mirrored, by result."""
     from prometheus_client import Counter  # noqa: PLC0415 - reads the environment when imported
 
     counter = Counter(MIRRORED_METRIC, "Requests chosen to be mirrored.", ["result"])
@@ -143,14 +145,14 @@ def count_mirrored() -> Callable[[Result], None]:
 class MirroredRequests:
     """An ASGI application that mirrors requests of another one, and answers mirrored ones.
 
-    It has to be behind the limits on requests: those pass bodies on whole.
+    It must be behind the limits on requests, which pass on complete bodies.
 
     Attributes
     ----------
-    paths : those that are mirrored.
-    identity : of this pod. keys : without any nothing is mirrored.
-    count : is told what became of each request that was chosen.
-    draw, clock : a number in [0, 1), and seconds.
+    paths : the mirrored ones.
+    identity : of this pod. keys : without any, nothing is mirrored.
+    count : called with the result of each request that was chosen.
+    draw, clock : functions that return a number in [0, 1), and seconds.
     """
 
     application: Application
@@ -166,7 +168,7 @@ class MirroredRequests:
     _paused_until: float = field(default=0.0, init=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, with a mirror of it under way or not."""
+        """Answer a request, and mirror it if it is chosen."""
         if scope["type"] != "http" or scope["path"] not in self.paths:
             await self.application(scope, receive, send)
             return
@@ -192,7 +194,7 @@ class MirroredRequests:
             sent.end()
 
     def _sent(self, scope: Scope, body: bytes) -> asyncio.Task[Sequence[ShadowPrediction]] | None:
-        """The candidate's predictions as they will be; None when the request isn't mirrored."""
+        """Return the task of the candidate's predictions; None if the request isn't mirrored."""
         keys = self.keys.signing()
         if not keys or len(body) > LARGEST_BYTES:
             return None
@@ -208,13 +210,13 @@ class MirroredRequests:
         self._under_way -= 1
 
     async def _ask(self, scope: Scope, body: bytes, seal: Seal) -> Sequence[ShadowPrediction]:
-        """What the candidate predicts; nothing if it doesn't in time, whatever the cause."""
+        """Return the candidate's predictions; empty if it fails or is late."""
         import aiohttp  # noqa: PLC0415 - only pods that mirror need it
 
-        found: Sequence[ShadowPrediction] = ()
+        predictions: Sequence[ShadowPrediction] = ()
         try:
             async with asyncio.timeout(self.mirror.seconds):
-                found = await self._predictions(scope, body, seal)
+                predictions = await self._predictions(scope, body, seal)
             result = Result.ANSWERED
         except TimeoutError:
             result = Result.LATE
@@ -227,7 +229,7 @@ class MirroredRequests:
         if result is Result.ABSENT or self._failures >= MOST_FAILURES:
             self._failures, self._paused_until = 0, self.clock() + PAUSE_SECONDS
         self.count(result)
-        return found
+        return predictions
 
     async def _predictions(
         self, scope: Scope, body: bytes, seal: Seal
@@ -243,7 +245,7 @@ class MirroredRequests:
             if name not in _OWN_HEADERS
         ]
         about = _about(scope, body) | {"revision": self.identity.revision}
-        # A connection each: one that is kept would lead all requests of a pod to the same other.
+        # One connection each: a persistent one would send all requests of a pod to the same pod.
         async with aiohttp.request(
             scope["method"],
             URL(f"{self.mirror.url}{target}{'?' if query else ''}{query}", encoded=True),
@@ -294,7 +296,7 @@ class MirroredRequests:
         await _answer(send, HTTPStatus.OK, predicted_by | {"predictions": received.predictions})
 
     def _opened(self, sealed: str) -> dict[str, Any] | None:
-        """What the header says; None without one that a pod of this product made just now."""
+        """Return the content of the header; None unless a pod of this product made it just now."""
         keys = self.keys.signing()
         if not keys:
             return None
@@ -309,11 +311,11 @@ class MirroredRequests:
 
 
 class _AbsentError(Exception):
-    """The pods that answer are of the version that asks."""
+    """The answering pods are of the asking version."""
 
 
 def _about(scope: Scope, body: bytes) -> dict[str, Any]:
-    """What a header is about: it holds for this request alone."""
+    """Return the subject of a header, so that it is valid for this request only."""
     query = scope.get("query_string", b"").decode("latin-1")
     return {"path": scope["path"], "query": query, "body": sha256(body).hexdigest()}
 
@@ -327,7 +329,7 @@ def _read(text: bytes) -> Sequence[ShadowPrediction]:
 
 
 def _apart(scope: Scope) -> Scope:
-    """The request under a path of its own, as an application sees it that is mounted there."""
+    """Return the request under a path of its own, as for an application that is mounted there."""
     raw = scope.get("raw_path", scope["path"].encode())
     return {
         **scope,
@@ -338,12 +340,14 @@ def _apart(scope: Scope) -> Scope:
 
 
 def _header(scope: Scope) -> str | None:
-    wanted = HEADER.encode()
-    return next((text.decode("latin-1") for name, text in scope["headers"] if name == wanted), None)
+    key_bytes = HEADER.encode()
+    return next(
+        (text.decode("latin-1") for name, text in scope["headers"] if name == key_bytes), None
+    )
 
 
 def _replayed(message: Message, receive: Receive) -> Receive:
-    """`receive` of a request whose first message was taken."""
+    """Return `receive` for a request whose first message was consumed."""
     taken = [message]
 
     async def replayed() -> Message:

@@ -1,8 +1,7 @@
-"""The documents of an OCI image: a config, a manifest, and blobs that are named by their digest.
+"""Documents of an OCI image: a config, a manifest, and blobs named by their digest.
 
-The one writer of them in this project: bentos are packed with it, and the cluster tool's images
-are written with it. It needs the standard library alone.
-Format: https://github.com/opencontainers/image-spec
+This module writes all of them in this project: packed bentos, and the cluster tool's images. It
+needs only the standard library. Format: https://github.com/opencontainers/image-spec
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def digest_of(data: bytes) -> str:
-    """The name that a registry gives to `data`."""
+    """Return the name that a registry gives to `data`."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 class HashingWriter:
-    """Passes bytes on to a file and knows their sha256 and number."""
+    """A writer that computes sha256 and size of a file."""
 
     def __init__(self, sink: IO[bytes]) -> None:
         self._sink = sink
@@ -46,7 +45,7 @@ class HashingWriter:
 
     @property
     def digest(self) -> str:
-        """The digest of all that was written, as registries spell it."""
+        """Digest of all written bytes, in the form of registries."""
         return f"sha256:{self._hash.hexdigest()}"
 
 
@@ -63,17 +62,17 @@ class Blob:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Blob:
-        """The blob of `document`, always written the same way."""
+        """Return the blob of `document`, with a deterministic text."""
         return cls(json.dumps(document, sort_keys=True, separators=(",", ":")).encode())
 
     def descriptor(self, media_type: str) -> dict[str, Any]:
-        """How another document refers to it."""
+        """Return the descriptor by which other documents refer to it."""
         return descriptor(media_type, self.digest, len(self.data))
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer by its digest and size in bytes; `diff_id` is the digest of what it unpacks to."""
+    """A layer with its digest and size in bytes; `diff_id` is the digest of its unpacked tar."""
 
     media_type: str
     digest: str
@@ -82,7 +81,7 @@ class Layer:
 
 
 def descriptor(media_type: str, digest: str, size: int) -> dict[str, Any]:
-    """How a document refers to a blob of `size` bytes."""
+    """Return the descriptor of a blob of `size` bytes."""
     return {"mediaType": media_type, "digest": digest, "size": size}
 
 
@@ -92,7 +91,7 @@ def compose(
     *,
     annotations: Mapping[str, str] | None = None,
 ) -> tuple[Blob, Blob]:
-    """The config and the manifest of an image for this machine's architecture.
+    """Return config and manifest of an image for this machine's architecture.
 
     Parameters
     ----------

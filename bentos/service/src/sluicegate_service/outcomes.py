@@ -1,8 +1,8 @@
-"""What became of predictions, as counters that the operator reads.
+"""Counters of the outcomes of predictions, for the operator.
 
-The labels are `prediction_version` and `prediction_revision`, the version that made the prediction:
-the pod that learns the truth may serve another one. `shadow_version` and `shadow_revision` are those
-of the version that predicted for a mirror of the same request.
+The labels `prediction_version` and `prediction_revision` are the version that made the prediction:
+the pod that receives the feedback may serve another one. `shadow_version` and `shadow_revision` are
+the version that predicted for a mirror of the same request.
 """
 
 import os
@@ -28,19 +28,19 @@ class Outcome(StrEnum):
 
     @classmethod
     def of(cls, *, correct: bool) -> "Outcome":
-        """The outcome of a comparison."""
+        """Return the outcome of a comparison."""
         return cls.CORRECT if correct else cls.WRONG
 
 
 class Event(StrEnum):
-    """Whether an event of an indicator of the product's own was a good one."""
+    """Whether an event of a product's own indicator was good."""
 
     GOOD = "good"
     BAD = "bad"
 
     @classmethod
     def of(cls, *, good: bool) -> "Event":
-        """The event of a condition."""
+        """Return the event of a condition."""
         return cls.GOOD if good else cls.BAD
 
 
@@ -48,7 +48,7 @@ class Event(StrEnum):
 class OutcomeCounters:
     """The counter families; one instance a process.
 
-    Each version's series begin at 0, so that a rate over the first block isn't blind to the first
+    Each version's series begin at 0, so that a rate over the first block includes the first
     outcomes. In BentoML's workers prometheus_client's multi-process mode adds them up.
     """
 
@@ -69,7 +69,7 @@ class OutcomeCounters:
         registry: CollectorRegistry = REGISTRY,
         environment: Mapping[str, str] = os.environ,
     ) -> Self:
-        """Register the counters, with the series of the version that this process serves at 0."""
+        """Register the counters, with the series of this process' version at 0."""
         markets = Markets.from_environment(environment)
         counters = cls(
             labelled=Counter(
@@ -98,7 +98,7 @@ class OutcomeCounters:
         return counters
 
     def know(self, version: str, revision: str = "") -> None:
-        """Begin all series of a version at 0."""
+        """Create all series of a version at 0."""
         predicted = dict(zip(_PREDICTED, (version, revision), strict=True))
         for outcome in Outcome:
             self.labelled.labels(outcome=outcome.value, **predicted)
@@ -112,7 +112,7 @@ class OutcomeCounters:
     def count(
         self, outcome: Outcome, *, version: str, revision: str = "", market: str = ""
     ) -> None:
-        """Count one prediction of a version whose truth has come; by market too, where one is given."""
+        """Count one labelled prediction of a version; by market too, if one is given."""
         predicted = dict(zip(_PREDICTED, (version, revision), strict=True))
         self.labelled.labels(outcome=outcome.value, **predicted).inc()
         self._count_market(OUTCOMES, GOOD if outcome is Outcome.CORRECT else BAD, market, predicted)
@@ -127,7 +127,7 @@ class OutcomeCounters:
     ) -> None:
         """Count the predictions of two versions for one request.
 
-        `prediction`, `shadow`: version and revision of the one that was answered, and of the other.
+        `prediction`, `shadow`: version and revision of the answer, and of the other prediction.
         """
         names = dict(zip((*_PREDICTED, *_SHADOW), (*prediction, *shadow), strict=True))
         outcomes = {"outcome": outcome.value, "shadow_outcome": shadow_outcome.value}
@@ -142,7 +142,7 @@ class OutcomeCounters:
         revision: str = "",
         market: str = "",
     ) -> None:
-        """Count one good or bad event of an indicator; by market too, where one is given."""
+        """Count one good or bad event of an indicator; by market too, if one is given."""
         predicted = dict(zip(_PREDICTED, (version, revision), strict=True))
         self.events.labels(indicator=indicator, outcome=event.value, **predicted).inc()
         self._count_market(indicator, event.value, market, predicted)

@@ -1,9 +1,9 @@
 """A bento as an ordinary one-layer OCI image, so that a node can mount it as a volume.
 
-Nothing in the image can run: a cluster's registry, pull secrets and image cache then serve
-for models too, and a version is a digest. Only the standard media types are used, because
-others are mounted empty. The same bento gives the same digest on every machine.
-Format: https://github.com/opencontainers/image-spec
+Nothing in the image is executable: so a cluster's registry, pull secrets and image cache can be
+used for models, and a version is a digest. Only the standard media types are used, because others
+are mounted empty. The same bento has the same digest on every machine. Format:
+https://github.com/opencontainers/image-spec
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PackedBento:
-    """The three blobs of the image; the layer stays on disk, in the caller's scratch folder."""
+    """The three blobs of the image; the layer is on disk, in the caller's scratch folder."""
 
     name: str
     version: str
@@ -36,7 +36,7 @@ class PackedBento:
 
     @property
     def digest(self) -> str:
-        """The image's digest, which names this version for ever."""
+        """The image's digest, which permanently identifies this version."""
         return digest_of(self.manifest)
 
 
@@ -44,7 +44,7 @@ class PackedBento:
 def packed(source: Path) -> Iterator[PackedBento]:
     """Pack the bento at `source` (a folder or a .bento archive) into a scratch folder.
 
-    Raises BentoInvalid when it isn't one, or doesn't hold the models that it names.
+    Raises BentoInvalid if it isn't one, or lacks models that it names.
     """
     with tempfile.TemporaryDirectory(prefix="sluicegate-pack-") as scratch:
         folder = source
@@ -81,7 +81,7 @@ def write_layer(folder: Path, path: Path, *, compiled: bool = False) -> Layer:
     """Write the folder's files as a compressed layer; bytecode only if `compiled`."""
     with path.open("wb") as file:
         compressed = HashingWriter(file)
-        # Neither a name nor a time in gzip's header: both would change the digest.
+        # gzip's header has no name and no time: both would change the digest.
         with gzip.GzipFile("", "wb", 6, cast("IO[bytes]", compressed), mtime=0) as stream:
             plain = HashingWriter(cast("IO[bytes]", stream))
             with tarfile.open(
@@ -92,7 +92,7 @@ def write_layer(folder: Path, path: Path, *, compiled: bool = False) -> Layer:
 
 
 def _add_tree(tar: tarfile.TarFile, folder: Path, *, compiled: bool) -> None:
-    """Add all below `folder`, in order of name, readable by any user, without owner or time."""
+    """Add all files below `folder`, in order of name, readable by any user, without owner or time."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if "__pycache__" in path.parts and not compiled:

@@ -1,9 +1,8 @@
-"""Decides which paths a port answers, outside of everything BentoML adds to a service.
+"""Filter of the paths that a port answers, outside of everything that BentoML adds to a service.
 
-BentoML's metrics middleware is the outermost of its application and takes each path it sees as
-a label, those that don't exist included. Nothing that the application itself installs comes
-before it, so this filter wraps the application. It asks the application's own routes, and
-keeps no list of its own.
+BentoML's metrics middleware is the outermost of its application and uses each path as a label, also
+paths that don't exist. The application can't install anything before it, so this filter wraps the
+application. It uses the application's own routes, and has no list of its own.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ class PortFilter:
     """An ASGI application in front of BentoML's.
 
     On `api_port` the service's routes answer, `declared` ones even if they have the name of a
-    system path; on any other port metrics and probes do. Everything else is 404.
-    `guarded` is the application as the API port reaches it, behind the limits on requests.
-    `on_started` is called once, when the service has started, and `on_unknown` for each request
-    that asks the API for what it doesn't have. Paths of BentoML's own aren't meant: load balancers
-    probe them, at each pod as often, so their share would be that of no version's answers.
+    system path; on any other port metrics and probes answer. All other paths are 404. `guarded` is
+    the application of the API port, behind the limits on requests. `on_started` is called once,
+    when the service has started, and `on_unknown` for each request to an unknown path of the API.
+    BentoML's own paths don't count: load balancers probe them equally often at each pod, so they
+    don't depend on the version.
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class PortFilter:
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what the port answers."""
+        """Pass on the requests that the port answers."""
         if scope["type"] == "lifespan":
             await self._application(scope, receive, self._telling_when_started(send))
         elif self._answers(scope):
@@ -80,13 +79,13 @@ class PortFilter:
             await _refuse(scope, receive, send)
 
     def _is_unknown(self, scope: Scope) -> bool:
-        """Whether the API is asked for what neither the service nor BentoML has."""
+        """Return whether the API gets a path that neither the service nor BentoML has."""
         path = scope["path"]
         own = path.rstrip("/") in self._hidden or path.startswith(self._folders)
         return self._is_api(scope) and not own
 
     def _answers(self, scope: Scope) -> bool:
-        # A route's pattern ends with $, which matches before a last line feed, too: such a path
+        # A route's pattern ends with $, which also matches before a last line feed: such a path
         # would be a series of its own in the metrics.
         if CONTROL.search(scope["path"]):
             return False

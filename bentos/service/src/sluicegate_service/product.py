@@ -1,4 +1,4 @@
-"""The base class of a product's service: what is the same in each of them.
+"""The base class of a product's service, with the parts that all have in common.
 
     @bentoml.service(name="Pricing")
     class Pricing(ProductService):
@@ -9,8 +9,8 @@
         def score(self, prediction, truth):          # right, or not
             return within_tolerance(prediction, truth["price"])
 
-It signs predictions, answers at /feedback, and counts what became of them. A service whose truth
-never comes needs no base class: availability and latency are counted without a line of its own.
+It signs predictions, answers at /feedback, and counts outcomes. A service without feedback needs no
+base class: availability and latency are counted without any code.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 @cache
 def settings() -> Settings:
-    """Whose predictions these are: what the operator set for this process."""
+    """Return the operator's settings of this process."""
     return Settings.from_environment(os.environ)
 
 
 @cache
 def _families() -> OutcomeCounters:
-    """The counters; prometheus_client wants each family once a process."""
+    """Return the counters; prometheus_client allows each family once a process."""
     return OutcomeCounters.create(version=settings().version, revision=settings().revision)
 
 
@@ -48,10 +48,10 @@ class ProductService:
     """Tokens, /feedback and outcome counters; a product adds its API and `score`."""
 
     indicators: ClassVar[tuple[str, ...]] = ()
-    """Names of the indicators of kind `events` that it counts."""
+    """Names of its indicators of kind `events`."""
 
     def __init_subclass__(cls, **options: Any) -> None:  # type: ignore[explicit-override]
-        """Begin the series of this version at 0 when the service is imported."""
+        """Create the series of this version at 0 when the service is imported."""
         super().__init_subclass__(**options)
         cls._counters = replace(_families(), indicators=cls.indicators)
         cls._counters.know(settings().version, settings().revision)
@@ -60,34 +60,35 @@ class ProductService:
 
     @property
     def version(self) -> str:
-        """The version that this process serves; `local` where no operator started it."""
+        """Version of this process; `local` without an operator."""
         return settings().version
 
     def score(self, prediction: Any, truth: Any) -> Score | bool:
-        """Whether a prediction was right; a `Score` adds events of the product's indicators.
+        """Return whether a prediction was right; a `Score` adds events of the product's indicators.
 
-        Raise InvalidTruthError, with the form that is wanted, for a truth of another form.
+        Raise InvalidTruthError, with the expected form, for a label of another form.
         """
         raise NotImplementedError(f"{type(self).__name__}.score(prediction, truth) isn't written")
 
     def token(self, prediction: Any, *, market: str | None = None) -> str | None:
-        """What to return beside a prediction, as JSON; None where feedback is off.
+        """Return the token for a prediction, for the answer's JSON; None if feedback is off.
 
-        `market` is the prediction's, where one request asks about several; else it is the request's.
+        `market` is that of the prediction, if a request has several; else it is that of the
+        request.
         """
         return self._feedback.token(prediction, market=market)
 
     async def tokens(
         self, predictions: Sequence[Any], *, markets: Sequence[str] | None = None
     ) -> list[str | None]:
-        """What to return beside each prediction of one request; call it once a request.
+        """Return the tokens for the predictions of one request; call it once a request.
 
-        Where the request was mirrored (`rollout.shadow.mirror`), it waits for the candidate's
-        predictions within the time budget, and the tokens carry them, sealed. `markets` are those
-        of the predictions, where one request asks about several.
+        If the request was mirrored (`rollout.shadow.mirror`), it waits for the candidate's
+        predictions within the time budget, and the tokens contain them, sealed. `markets` are those
+        of the predictions, if a request has several.
         """
         about = current_request.get()
-        if isinstance(about, Received):  # what is answered stays between two pods
+        if isinstance(about, Received):  # the answer goes to another pod only
             about.predictions = list(predictions)
             return [None] * len(predictions)
         count = len(predictions)
@@ -101,11 +102,11 @@ class ProductService:
 
     @property
     def is_mirrored(self) -> bool:
-        """Whether this request is a copy that no user gets an answer to: leave out side effects."""
+        """Whether this request is a copy without an answer to a user: omit side effects."""
         return isinstance(current_request.get(), Received)
 
     def count(self, indicator: str, *, good: bool) -> None:
-        """Count one event of an indicator of this version; of a mirrored request, nothing."""
+        """Count one event of an indicator of this version; nothing for a mirrored request."""
         if self.is_mirrored:
             return
         self._counters.count_event(

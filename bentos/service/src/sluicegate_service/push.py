@@ -1,7 +1,7 @@
-"""Pushes a packed bento to a registry, under its version and under its digest.
+"""Push of a packed bento to a registry, under its version and under its digest.
 
-The tag is there because registries remove what no tag points at; it is never moved. What a
-DataProduct names is the digest that `push` returns.
+The tag exists because registries remove untagged manifests; it is never moved. A DataProduct names
+the digest that `push` returns.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def pack_and_push(
 ) -> str:
     """Pack the bento at `source`, push it to `reference`, return HOST/PATH@sha256:….
 
-    Credentials come from `auth`, a docker config file, else from $DOCKER_CONFIG or the
-    home folder, as for any other client. With file:///FOLDER for a reference, the image is
-    written there instead. Raises BentoInvalid, PushError or VersionTaken.
+    Credentials come from `auth`, a docker config file, else from $DOCKER_CONFIG or the home folder,
+    as for other clients. With a reference file:///FOLDER, the image is written there instead.
+    Raises BentoInvalid, PushError or VersionTaken.
     """
     if reference.startswith(layout.SCHEME):
         with packed(source) as bento:
@@ -50,7 +50,7 @@ def pack_and_push(
 
 
 def is_taken(reference: str, version: str, *, auth: Path | None = None) -> bool:
-    """Whether the repository holds a bento of this version already. Raises PushError."""
+    """Return whether the repository holds a bento of this version already. Raises PushError."""
     if reference.startswith(layout.SCHEME):
         return layout.digest_under(layout.folder_of(reference), version) is not None
     return RegistryClient(Target.parse(reference), auth).has_tag(version)
@@ -58,9 +58,9 @@ def is_taken(reference: str, version: str, *, auth: Path | None = None) -> bool:
 
 def _write_layout(bento: PackedBento, reference: str) -> str:
     folder = layout.folder_of(reference)
-    found = layout.digest_under(folder, bento.version)
-    if found not in (None, bento.digest):
-        raise VersionTaken.of(f"{reference}:{bento.version}", str(found), bento.digest)
+    existing = layout.digest_under(folder, bento.version)
+    if existing not in (None, bento.digest):
+        raise VersionTaken.of(f"{reference}:{bento.version}", str(existing), bento.digest)
     try:
         layout.write(folder, bento)
     except OSError as error:
@@ -69,7 +69,7 @@ def _write_layout(bento: PackedBento, reference: str) -> str:
 
 
 def push(bento: PackedBento, target: Target, *, auth: Path | None = None) -> str:
-    """Push `bento` and return its reference by digest; pushing it again changes nothing."""
+    """Push `bento` and return its reference by digest; a second push changes nothing."""
     registry = RegistryClient(target, auth)
     registry.refuse_other(bento.version, bento.digest)
     registry.upload_file(bento.layer, bento.layer_digest)

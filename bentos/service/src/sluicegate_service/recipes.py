@@ -1,4 +1,4 @@
-"""A recipe's base class for models that joblib can store, as scikit-learn's are."""
+"""Base class of a recipe for models that joblib can store, such as scikit-learn's."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class JoblibRecipe:
     name: str
     """Name of the product, and of its bentos."""
     file: ClassVar[str] = "model.joblib"
-    """Where the model lies in a source folder."""
+    """File of the model in a source folder."""
     model_type: ClassVar[type] = object
-    """What the stored model has to be."""
+    """Type of the stored model."""
 
     @property
     def source(self) -> Path:
-        """The folder that the bento is built of: where the module of the recipe lies."""
+        """Folder that the bento is built from: that of the recipe's module."""
         return Path(sys.modules[type(self).__module__].__file__ or "").resolve().parent
 
     def fit(self, *, lighter: bool) -> Any:
-        """Train on the data of now; a lighter model when the one before was too slow."""
+        """Train on current data; a lighter model if the last one was too slow."""
         raise NotImplementedError(f"{type(self).__name__}.fit isn't written")
 
     def evaluate(self, model: Any, *, lighter: bool) -> Evaluation:
@@ -36,17 +36,17 @@ class JoblibRecipe:
         raise NotImplementedError(f"{type(self).__name__}.evaluate isn't written")
 
     def load(self, folder: Path) -> Any:
-        """The model that lies in a source folder."""
+        """Load the model of a source folder."""
         import joblib  # noqa: PLC0415 - in the runtime image, not with each service
 
         model = joblib.load(folder / self.file)
         if not isinstance(model, self.model_type):
-            found, wanted = type(model).__name__, self.model_type.__name__
-            raise TrainingError(f"{folder / self.file} holds a {found}, and {wanted} is wanted")
+            actual, expected = type(model).__name__, self.model_type.__name__
+            raise TrainingError(f"{folder / self.file} holds a {actual}, and {expected} is wanted")
         return model
 
     def save(self, model: Any, folder: Path) -> None:
-        """Lay a model into a source folder."""
+        """Save a model in a source folder."""
         import joblib  # noqa: PLC0415 - as above
 
         joblib.dump(model, folder / self.file, compress=3)

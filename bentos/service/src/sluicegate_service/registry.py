@@ -1,4 +1,4 @@
-"""A client of an OCI registry: the few calls that pushing and reading images take, by oras."""
+"""A client of an OCI registry, with the calls for pushing and reading images, based on oras."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ OK = (200, 201, 202)
 
 
 class PushError(Exception):
-    """The registry didn't take the bento; the message names the reference and the way out."""
+    """The registry refused the bento; the message has the reference and the way out."""
 
 
 class VersionTaken(PushError):  # noqa: N818  # says what is the case
-    """The registry holds another bento under the same version."""
+    """The registry holds another bento of the same version."""
 
     @classmethod
-    def of(cls, reference: str, found: str, digest: str) -> VersionTaken:
-        """Under `reference` lies `found`, and another digest is to be pushed."""
+    def of(cls, reference: str, existing: str, digest: str) -> VersionTaken:
+        """Return the error for a `reference` with the digest `existing`, when another one is pushed."""
         return cls(
-            f"{reference} is already {found}, and what you push is {digest}: a version never"
+            f"{reference} is already {existing}, and what you push is {digest}: a version never"
             " changes, so build the bento under a new one"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to push: a repository of a registry, and how to speak to it."""
+    """Target of a push: a repository of a registry, and its protocol."""
 
     repository: str
     tag: str | None = None
@@ -51,10 +51,10 @@ class Target:
 
     @classmethod
     def parse(cls, reference: str, *, plain_http: bool | None = None) -> Target:
-        """The target that `reference` names, as HOST/PATH or HOST/PATH:TAG.
+        """Parse a reference HOST/PATH or HOST/PATH:TAG.
 
-        `plain_http` None asks the environment: SLUICEGATE_PLAIN_HTTP_REGISTRIES is a
-        comma-separated list of hosts (with their ports) that speak HTTP without TLS.
+        `plain_http` None reads the environment: SLUICEGATE_PLAIN_HTTP_REGISTRIES is a
+        comma-separated list of hosts (with their ports) without TLS.
         """
         host, slash, path = reference.partition("/")
         if not slash or not path or "@" in reference or not {".", ":"} & set(host):
@@ -78,7 +78,7 @@ class Target:
 
 
 class _Patient(HTTPAdapter):
-    """Requests without a timeout hang for ever; oras sets none."""
+    """An adapter with a timeout: requests without one may hang indefinitely, and oras sets none."""
 
     def send(self, request: Any, **options: Any) -> requests.Response:  # type: ignore[override,explicit-override]
         options["timeout"] = options.get("timeout") or TIMEOUT_SECONDS
@@ -95,11 +95,11 @@ class RegistryClient:
         for prefix in ("http://", "https://"):
             self._oras.session.mount(prefix, _Patient())
         self._oras.auth.load_configs(self._container, configs=_auth_files(auth))
-        # oras repeats for minutes what can't be reached; asked by ourselves, it is told at once.
+        # oras retries an unreachable registry for minutes; this request fails at once.
         self._ask(lambda: self._oras.session.get(f"{self._oras.prefix}://{target.host}/v2/"))
 
     def refuse_other(self, version: str, digest: str) -> None:
-        """Raise VersionTaken if the tag `version` points at another digest."""
+        """Raise VersionTaken if the tag `version` refers to another digest."""
         answer = self._ask(
             lambda: self._oras.do_request(
                 self._url(version), "GET", headers={"Accept": MANIFEST_TYPE}
@@ -108,11 +108,11 @@ class RegistryClient:
         if answer.status_code == requests.codes.not_found:
             return
         self._check(answer, f"look for the version {version}")
-        if (found := digest_of(answer.content)) != digest:
-            raise VersionTaken.of(f"{self.target.repository}:{version}", found, digest)
+        if (existing := digest_of(answer.content)) != digest:
+            raise VersionTaken.of(f"{self.target.repository}:{version}", existing, digest)
 
     def upload_file(self, path: Path, digest: str) -> None:
-        """Upload a blob, unless it is there."""
+        """Upload a blob, unless it exists."""
         size = path.stat().st_size
         blob = {"digest": digest, "size": size}
         answer = self._ask(
@@ -130,23 +130,23 @@ class RegistryClient:
             self.upload_file(Path(file.name), digest_of(data))
 
     def has_tag(self, tag: str) -> bool:
-        """Whether the repository has something under a tag."""
+        """Return whether the repository has a tag."""
         answer = self._ask(
             lambda: self._oras.do_request(self._url(tag), "HEAD", headers={"Accept": MANIFEST_TYPE})
         )
         return bool(answer.status_code == requests.codes.ok)
 
     def has_blob(self, digest: str) -> bool:
-        """Whether the repository holds a blob."""
-        found = self._ask(
+        """Return whether the repository holds a blob."""
+        response = self._ask(
             lambda: self._oras.do_request(
                 f"{self._oras.prefix}://{self._container.get_blob_url(digest)}", "HEAD"
             )
         )
-        return bool(found.status_code == requests.codes.ok)
+        return bool(response.status_code == requests.codes.ok)
 
     def mount(self, digest: str, repository: str) -> bool:
-        """Take a blob over from another repository of the same registry; False if it doesn't."""
+        """Mount a blob from another repository of the same registry; return False if that fails."""
         url = f"{self._oras.prefix}://{self._container.upload_blob_url()}"
         answer = self._ask(
             lambda: self._oras.do_request(f"{url}?mount={digest}&from={repository}", "POST")
@@ -154,7 +154,7 @@ class RegistryClient:
         return bool(answer.status_code == requests.codes.created)
 
     def read_manifest(self, reference: str, accept: str) -> tuple[str, bytes]:
-        """Media type and bytes of the manifest under a tag or digest."""
+        """Return media type and bytes of the manifest of a tag or digest."""
         answer = self._ask(
             lambda: self._oras.do_request(self._url(reference), "GET", headers={"Accept": accept})
         )
@@ -162,7 +162,7 @@ class RegistryClient:
         return answer.headers.get("Content-Type", ""), answer.content
 
     def read_blob(self, digest: str, path: Path) -> None:
-        """Write a blob to a file; PushError unless it is what its digest says."""
+        """Write a blob to a file; PushError unless it has its digest."""
         url = f"{self._oras.prefix}://{self._container.get_blob_url(digest)}"
         answer = self._ask(lambda: self._oras.do_request(url, "GET", stream=True))
         self._check(answer, f"read {digest}")
@@ -174,7 +174,7 @@ class RegistryClient:
             raise PushError(f"{self.target.repository}: {digest} came as {sink.digest}: try again")
 
     def put_manifest(self, tag: str, manifest: bytes, media_type: str = MANIFEST_TYPE) -> None:
-        """Point `tag` at the manifest, byte for byte as it was hashed."""
+        """Push the manifest as `tag`, byte for byte as it was hashed."""
         answer = self._ask(
             lambda: self._oras.do_request(
                 self._url(tag), "PUT", data=manifest, headers={"Content-Type": media_type}
@@ -198,7 +198,7 @@ class RegistryClient:
             raise PushError(
                 f"{where}: the registry {self.target.host} can't be reached: {error}"
             ) from error
-        except ValueError as error:  # oras has no errors of its own
+        except ValueError as error:  # oras raises no errors of its own
             raise PushError(
                 f"{where}: the registry refused the upload: {error}; is there a login for"
                 f" {self.target.host} in the docker config?"

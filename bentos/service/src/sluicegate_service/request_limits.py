@@ -1,10 +1,10 @@
-"""Takes the bodies of requests in, within limits, before the service sees them.
+"""Limits on the bodies of requests, which are read before the service gets them.
 
-BentoML reads a body whole and parses it before any code of the service runs, however large it is
-and whoever sent it. So a body is taken in here: its size and the time that it takes are bounded, a
-caller of /feedback without the bearer is refused before anything is read, and what all bodies hold
-together fits a pod (see `bodies`). The service gets whole bodies only, so a request that is refused
-here counts neither for nor against it, and a slow sender makes no slow answer.
+BentoML reads and parses a whole body before any code of the service runs, whatever its size and
+sender. So this application reads it first: size and duration are limited, a caller of /feedback
+without the bearer is refused before anything is read, and the memory of all bodies is limited (see
+`bodies`). The service gets only complete bodies, so a refused request doesn't affect its metrics,
+and a slow sender doesn't slow down an answer.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from sluicegate_service.paths import Application, Message, Receive, Scope, Send
 
 FEEDBACK_BYTES: Final = 1024 * 1024
-"""Five hundred labels of ordinary tokens are a fifth of it."""
+"""Largest body of /feedback; five hundred labels with ordinary tokens are a fifth of it."""
 LINGER_SECONDS: Final = 5.0
-"""For how long the rest of a refused body is read and thrown away: a connection that is closed with
-unread bytes is reset, and the caller may never see the answer."""
+"""Seconds for which the rest of a refused body is read and discarded: a connection that is closed
+with unread bytes is reset, and the caller may not get the answer."""
 LARGEST: Final = 1024**3
 
 
 class Refused(Exception):  # noqa: N818 - says what is the case
-    """The request isn't passed on."""
+    """The request is refused."""
 
     def __init__(self, status: HTTPStatus, reason: str, message: str) -> None:
         super().__init__(message)
@@ -44,12 +44,12 @@ class Refused(Exception):  # noqa: N818 - says what is the case
 
 
 class Gone(Exception):  # noqa: N818 - the same
-    """The caller hung up before its request was whole."""
+    """The caller disconnected before its request was complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may take: bytes, and seconds in all and between two parts of its body."""
+    """Limits of one request: bytes, and seconds in total and between two parts of its body."""
 
     body_bytes: int = DEFAULT_MAX_REQUEST_BYTES
     feedback_bytes: int = FEEDBACK_BYTES
@@ -58,7 +58,7 @@ class Limits:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Limits:
-        """What the operator sets from `serving.maxRequestBytes`; ValueError names what is wrong."""
+        """Read the operator's `serving.maxRequestBytes`; ValueError has the mistake."""
         text = environment.get(MAX_REQUEST_BYTES, str(DEFAULT_MAX_REQUEST_BYTES))
         if not (text.isascii() and text.isdecimal() and 0 < int(text) <= LARGEST):
             raise ValueError(f"{MAX_REQUEST_BYTES} must be 1 to {LARGEST} bytes, not {text!r}")
@@ -67,13 +67,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackRoute:
-    """The path at which the truth comes in, and who may send it."""
+    """Path of feedback, and its authorization."""
 
     path: str
     keys: KeyFiles
 
     def admit(self, scope: Scope) -> None:
-        """Raise Refused unless the caller has the bearer; where feedback is off, the service says so."""
+        """Raise Refused unless the caller has the bearer; if feedback is off, the service answers so."""
         try:
             keys = self.keys.current()
         except KeyFileError:
@@ -84,7 +84,7 @@ class FeedbackRoute:
 
 
 class RequestLimits:
-    """An ASGI application in front of the service's. `on_refused` gets the reason of each refusal."""
+    """An ASGI application before the service's. `on_refused` is called with the reason of each refusal."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class RequestLimits:
         self.bodies = Bodies(max(limits.body_bytes, limits.feedback_bytes))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its body, or answer why not."""
+        """Pass the request on with its body, or answer with the reason of a refusal."""
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
@@ -111,7 +111,7 @@ class RequestLimits:
                 await self._begin(body)
             except Refused as refused:
                 whole = b""
-                self.bodies.drop(body)  # its caller may take seconds to hear why
+                self.bodies.drop(body)  # its caller may need seconds to read the answer
                 self._on_refused(refused.reason)
                 await _answer(refused, receive, send)
                 return
@@ -119,7 +119,7 @@ class RequestLimits:
                 return
             try:
                 replayed = _replayed([whole], receive)
-                del whole  # the service frees it when it has parsed it
+                del whole  # so that the service frees it after parsing
                 await self._application(scope, replayed, send)
             finally:
                 self.bodies.end(body)
@@ -129,15 +129,15 @@ class RequestLimits:
         if self._feedback is not None and scope["path"] == self._feedback.path:
             self._feedback.admit(scope)
             limit, field = self._limits.feedback_bytes, "send the labels in several requests"
-        told = _told(scope)
+        announced = _told(scope)
         too_large = Refused(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             "TooLarge",
             f"the body is larger than {limit} bytes: send less, or {field}",
         )
-        if told > limit:
+        if announced > limit:
             raise too_large
-        if not self.bodies.take(body, told, body.since):
+        if not self.bodies.take(body, announced, body.since):
             raise _busy()
         clock = asyncio.get_running_loop().time
         until = body.since + self._limits.seconds
@@ -176,19 +176,19 @@ class RequestLimits:
 
 
 def _header(scope: Scope, name: bytes) -> str | None:
-    found = (value for key, value in scope["headers"] if key == name)
-    value = next(found, None)
+    values = (value for key, value in scope["headers"] if key == name)
+    value = next(values, None)
     return None if value is None else value.decode("latin-1")
 
 
 def _told(scope: Scope) -> int:
-    """The length that the request says its body has; 0 where it doesn't say."""
+    """Return the announced length of the body; 0 without one."""
     text = _header(scope, b"content-length") or ""
     return int(text[:20]) if text.isascii() and text.isdecimal() else 0
 
 
 def _replayed(whole: list[bytes], receive: Receive) -> Receive:
-    """`receive` of a request whose body has arrived."""
+    """Return `receive` for a request whose body has arrived."""
 
     async def replayed() -> Message:
         if whole:
@@ -213,7 +213,7 @@ def _late() -> Refused:
 
 
 async def _answer(refused: Refused, receive: Receive, send: Send) -> None:
-    """Say why, then throw away what still comes for a moment, and close the connection."""
+    """Answer with the reason, then discard the rest of the body for some seconds, and close the connection."""
     text = json.dumps({"error": str(refused)}).encode()
     headers = [
         (b"content-type", b"application/json"),

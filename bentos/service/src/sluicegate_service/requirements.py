@@ -1,10 +1,10 @@
-"""What a bento asks for, and whether a set of installed packages meets it.
+"""Requirements of a bento, and their comparison with installed packages.
 
 A lock file names each package down to its patch release, and two lock files of one week differ
-somewhere. So a difference counts by what it can break: a package that the bento's author asked for
-has to be the locked one, since a model that was pickled with another release of its framework may
-load and then answer wrongly. A package that came with another one has to be there in the same
-major and minor release; another patch of it is told and passes.
+somewhere. So a difference is judged by its possible effect: a package that the bento's author
+requires must have the locked version, as a model that was pickled with another release of its
+framework may load and then answer wrongly. A dependency must have the same major and minor release;
+another patch release is reported and accepted.
 """
 
 from __future__ import annotations
@@ -31,35 +31,35 @@ BENTOML = "bentoml"
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """One requirement that isn't met; `found` None: not installed.
+    """One requirement that isn't met; `installed` None: not installed.
 
-    A `tolerable` one is another patch release of a package that nobody asked for by name.
+    A `tolerable` one is another patch release of a package that the author doesn't require by name.
     """
 
     name: str
-    wanted: str
-    found: str | None
+    required: str
+    installed: str | None
     tolerable: bool = False
 
     def describe(self) -> str:
-        """As the condition shows it."""
-        return f"{self.name}: wanted {self.wanted}, found {self.found or 'nothing'}"
+        """Describe it for the condition."""
+        return f"{self.name}: wanted {self.required}, found {self.installed or 'nothing'}"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a bento asks for: `direct` by its author, `locked` all of it, down to the release."""
+class Requirements:
+    """Requirements of a bento: `direct` by its author, `locked` all of them, with exact versions."""
 
     direct: tuple[Requirement, ...]
     locked: tuple[Requirement, ...] = ()
 
 
-def wanted_by(bento: Bento, environment: Mapping[str, str] | None = None) -> Wanted:
+def requirements_in(bento: Bento, environment: Mapping[str, str] | None = None) -> Requirements:
     """Read the bento's files of requirements.
 
     BentoML writes `requirements.in` and locks it in `requirements.txt`, or, where the bento has
     wheels, `requirements.txt` and locks it in `requirements.lock.txt`. `environment` replaces
-    variables of markers, where another platform is meant than this one.
+    variables of markers, for another platform than this one.
     """
     folder = bento.requirements.parent
     pairs = (
@@ -68,11 +68,11 @@ def wanted_by(bento: Bento, environment: Mapping[str, str] | None = None) -> Wan
     )
     for direct, locked in pairs:
         if (folder / direct).is_file():
-            return Wanted(
+            return Requirements(
                 tuple(_read(folder / direct, environment)),
                 tuple(_read(folder / locked, environment)),
             )
-    return Wanted(())
+    return Requirements(())
 
 
 def _read(path: Path, environment: Mapping[str, str] | None) -> list[Requirement]:
@@ -82,43 +82,46 @@ def _read(path: Path, environment: Mapping[str, str] | None) -> list[Requirement
 def parse_requirements(
     text: str, environment: Mapping[str, str] | None = None
 ) -> list[Requirement]:
-    """The requirements of a requirements.txt that hold on this platform.
+    """Parse the requirements of a requirements.txt that apply to this platform.
 
-    Hashes, options and comments say nothing about versions and are skipped, as are wheels by
-    their path, which lie in the bento; a line that is no requirement raises BentoInvalid.
+    Hashes, options and comments don't affect versions and are skipped, as are paths of wheels,
+    which are in the bento; a line that is no requirement raises BentoInvalid.
     """
     joined = text.replace("\\\n", " ")
-    found = []
+    requirements = []
     for line in joined.splitlines():
-        wanted = COMMENT.sub("", line).split(" --hash")[0].strip()
-        if not wanted or wanted.startswith("-") or _is_wheel(wanted):
+        text_line = COMMENT.sub("", line).split(" --hash")[0].strip()
+        if not text_line or text_line.startswith("-") or _is_wheel(text_line):
             continue
         try:
-            requirement = Requirement(wanted)
+            requirement = Requirement(text_line)
         except InvalidRequirement as error:
             raise BentoInvalid(
-                f"requirements.txt: {wanted!r} is no requirement: {str(error).splitlines()[0]}"
+                f"requirements.txt: {text_line!r} is no requirement: {str(error).splitlines()[0]}"
             ) from error
         marker = requirement.marker
         if marker is None or marker.evaluate(dict(environment or {})):
-            found.append(requirement)
-    return found
+            requirements.append(requirement)
+    return requirements
 
 
 def _is_wheel(line: str) -> bool:
     return line.endswith(".whl") and " @ " not in line
 
 
-def compare(wanted: Wanted, installed: Callable[[str], str | None]) -> list[Mismatch]:
-    """What `installed` doesn't meet, by name; `installed` gives a package's version, or None."""
-    direct = {canonicalize_name(one.name) for one in wanted.direct}
-    found: dict[str, Mismatch] = {}
-    for requirement in (*wanted.direct, *wanted.locked):
+def compare(requirements: Requirements, installed: Callable[[str], str | None]) -> list[Mismatch]:
+    """Return the requirements that `installed` doesn't meet, by name.
+
+    `installed` is a function that returns a package's version, or None.
+    """
+    direct = {canonicalize_name(one.name) for one in requirements.direct}
+    mismatches: dict[str, Mismatch] = {}
+    for requirement in (*requirements.direct, *requirements.locked):
         name = canonicalize_name(requirement.name)
         mismatch = _mismatch(requirement, name, installed(name), is_direct=name in direct)
-        if mismatch and (name not in found or found[name].tolerable):
-            found[name] = mismatch
-    return [found[name] for name in sorted(found)]
+        if mismatch and (name not in mismatches or mismatches[name].tolerable):
+            mismatches[name] = mismatch
+    return [mismatches[name] for name in sorted(mismatches)]
 
 
 def _mismatch(
@@ -126,7 +129,7 @@ def _mismatch(
 ) -> Mismatch | None:
     if version is not None and requirement.specifier.contains(version, prereleases=True):
         return None
-    # BentoML itself writes the line of its own release into each bento; nobody chose it.
+    # BentoML itself writes the line of its own release into each bento; the author didn't choose it.
     tolerable = (not is_direct or name == BENTOML) and _differs_by_patch(requirement, version)
     return Mismatch(name, str(requirement.specifier) or "any version", version, tolerable)
 
@@ -142,18 +145,19 @@ def _differs_by_patch(requirement: Requirement, version: str | None) -> bool:
 
 
 def extras_of(
-    wanted: Iterable[Requirement], requires: Callable[[str], Iterable[str] | None]
+    requirements: Iterable[Requirement], requires: Callable[[str], Iterable[str] | None]
 ) -> list[Requirement]:
-    """What the extras of requirements add, as the installed packages' metadata say it.
+    """Return the requirements of extras, from the metadata of installed packages.
 
     `requires` gives the requirements of an installed package, with their markers.
     """
-    found = []
-    for requirement in wanted:
+    extras = []
+    for requirement in requirements:
         for line in (requires(requirement.name) or ()) if requirement.extras else ():
-            one = Requirement(line)
-            if one.marker and any(
-                one.marker.evaluate({"extra": extra}) for extra in requirement.extras
+            requirement_of_extra = Requirement(line)
+            if requirement_of_extra.marker and any(
+                requirement_of_extra.marker.evaluate({"extra": extra})
+                for extra in requirement.extras
             ):
-                found.append(one)
-    return found
+                extras.append(requirement_of_extra)
+    return extras

@@ -1,11 +1,11 @@
-"""Compares what a bento was built with to what the runtime image holds, before it is served.
+"""Comparison of a bento's requirements with the runtime image, before it is served.
 
-`python -m sluicegate_service.runtime_check /bento` runs as an init container. A model that
-was pickled with another version of its framework may load and then answer wrongly, so a
-mismatch ends here, with each package named in the termination message, and not in a crash
-loop or in silence. So does an entry service of another name than the one whose series are read:
-such a version would serve, and never be measured. A bento that fits leaves the summary of its API
-behind, and what the Secret of serving.feedback lacks: the operator reads no Secrets.
+`python -m sluicegate_service.runtime_check /bento` runs as an init container. A model that was
+pickled with another version of its framework may load and then answer wrongly, so a mismatch ends
+the pod here, with each package in the termination message, instead of a crash loop or wrong
+answers. So does an entry service with another name than the one whose series are read: such a
+version would serve, and never be measured. For a matching bento the message is the summary of its
+API, and what the Secret of serving.feedback lacks: the operator reads no Secrets.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sluicegate_service.api_summary import summarise
 from sluicegate_service.bentos import Bento, BentoInvalid, read_bento
 from sluicegate_service.environment import ENTRY_SERVICE, FEEDBACK_DIRECTORY
 from sluicegate_service.keys import KeyFiles
-from sluicegate_service.requirements import Mismatch, compare, extras_of, wanted_by
+from sluicegate_service.requirements import Mismatch, compare, extras_of, requirements_in
 from sluicegate_service.termination import write_termination_message
 from sluicegate_service.wheels import versions, wheels_of
 
@@ -37,7 +37,7 @@ SERVICE_NOT_FOUND = "ServiceNotFound"
 
 
 def installed_version(name: str) -> str | None:
-    """The version of an installed distribution."""
+    """Return the version of an installed distribution."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -45,7 +45,7 @@ def installed_version(name: str) -> str | None:
 
 
 def requirements_of(name: str) -> Iterable[str]:
-    """What an installed distribution requires."""
+    """Return the requirements of an installed distribution."""
     try:
         return importlib.metadata.requires(name) or ()
     except importlib.metadata.PackageNotFoundError:
@@ -53,26 +53,27 @@ def requirements_of(name: str) -> Iterable[str]:
 
 
 def mismatches(bento: Bento) -> list[Mismatch]:
-    """What the bento asks for and this Python doesn't have, the bento's own wheels included."""
+    """Return the requirements of the bento that this Python doesn't meet, its own wheels included."""
     wheels = wheels_of(bento.folder)
     tags = frozenset(sys_tags())
     brought = versions(wheels, tags)
     needed = [one for wheel in wheels if wheel.name in brought for one in wheel.requires]
-    wanted = wanted_by(bento)
-    more = (*wanted.locked, *needed, *extras_of(wanted.direct, requirements_of))
+    requirements = requirements_in(bento)
+    more = (*requirements.locked, *needed, *extras_of(requirements.direct, requirements_of))
     foreign = [
         Mismatch(wheel.name, f"a wheel for this Python ({wheel.path.name})", None)
         for wheel in wheels
         if wheel.name not in brought
     ]
-    found = compare(
-        replace(wanted, locked=more), lambda name: brought.get(name) or installed_version(name)
+    missing = compare(
+        replace(requirements, locked=more),
+        lambda name: brought.get(name) or installed_version(name),
     )
-    return python_mismatch(bento) + foreign + found
+    return python_mismatch(bento) + foreign + missing
 
 
 def python_mismatch(bento: Bento) -> list[Mismatch]:
-    """A Mismatch if the bento was built for another minor version of Python."""
+    """Return a Mismatch if the bento was built for another minor version of Python."""
     if bento.python is None:
         return []
     running = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -80,38 +81,38 @@ def python_mismatch(bento: Bento) -> list[Mismatch]:
     return [] if same else [Mismatch("python", bento.python, running)]
 
 
-def misnamed_service(bento: Bento, wanted: str) -> str:
-    """What is wrong with the entry service's name; empty when nothing is, or none is wanted."""
-    if wanted in ("", bento.service):
+def misnamed_service(bento: Bento, expected: str) -> str:
+    """Return a mistake of the entry service's name; empty if it is right, or none is set."""
+    if expected in ("", bento.service):
         return ""
     others = [name for name in bento.services if name != bento.service]
     beside = f" (beside it there are {', '.join(others)})" if others else ""
     return (
-        f"{SERVICE_NOT_FOUND}: spec.model.bento.service is {wanted}, and the bento's entry service"
+        f"{SERVICE_NOT_FOUND}: spec.model.bento.service is {expected}, and the bento's entry service"
         f" is {bento.service}{beside}: set spec.model.bento.service to {bento.service}"
     )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 if the bento in the folder fits the runtime, 1 if not."""
+    """Check the bento in the folder; return 0 if it matches the runtime, 1 if not."""
     parser = argparse.ArgumentParser(prog="sluicegate_service.runtime_check")
     parser.add_argument("bento", type=Path, help="folder of the bento")
     folder: Path = parser.parse_args(arguments).bento
     try:
         bento = read_bento(folder)
-        found = mismatches(bento)
+        findings = mismatches(bento)
     except BentoInvalid as error:
         return _fail(f"{REASON}: {error}")
     if misnamed := misnamed_service(bento, os.environ.get(ENTRY_SERVICE, "")):
         return _fail(misnamed)
-    if grave := [mismatch for mismatch in found if not mismatch.tolerable]:
+    if grave := [mismatch for mismatch in findings if not mismatch.tolerable]:
         listed = "; ".join(mismatch.describe() for mismatch in grave)
         return _fail(
             f"{REASON}: {listed}. Build the bento with the runtime image's versions"
             " (sluicegate runtime-constraints), or set serving.runtimeImage to one that fits"
             " (sluicegate runtime-image)"
         )
-    for mismatch in found:
+    for mismatch in findings:
         print(f"another patch release: {mismatch.describe()}", file=sys.stderr)  # noqa: T201
     if left := left_behind(summarise(folder), secret_lacks()):
         write_termination_message(left)
@@ -119,16 +120,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def secret_lacks() -> str:
-    """What the feedback Secret lacks; empty where it lacks nothing, or feedback is off.
+    """Return what the feedback Secret lacks; empty if it is valid, or feedback is off.
 
-    It keeps no version from serving: without labels, predictions are as good as ever.
+    It doesn't prevent a version from serving: predictions don't depend on labels.
     """
     mounted = os.environ.get(FEEDBACK_DIRECTORY)
     return KeyFiles(Path(mounted)).lacks() if mounted else ""
 
 
 def left_behind(summary: str, lacks: str) -> str:
-    """The termination message of a bento that fits: its API's summary, and what feedback lacks."""
+    """Return the termination message of a matching bento: its API's summary, and what feedback lacks."""
     if not lacks:
         return summary
     return json.dumps({**json.loads(summary or "{}"), "feedback": lacks}, separators=(",", ":"))

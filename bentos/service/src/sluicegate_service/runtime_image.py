@@ -1,6 +1,6 @@
-"""Makes a runtime image that holds a bento's packages: one layer more on the project's own.
+"""A runtime image with a bento's packages: one more layer on the project's own.
 
-Nothing is run in the image, so no container engine is needed: the packages are installed into a
+Nothing runs in the image, so no container engine is needed: the packages are installed into a
 folder for the image's Python and platform, and the registry gets that folder as a layer.
 """
 
@@ -24,7 +24,7 @@ from sluicegate_service.findings import GLIBC_MINOR
 from sluicegate_service.oci import digest_of
 from sluicegate_service.pack import write_layer
 from sluicegate_service.registry import PushError, RegistryClient
-from sluicegate_service.requirements import parse_requirements, wanted_by
+from sluicegate_service.requirements import parse_requirements, requirements_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,30 +36,32 @@ if TYPE_CHECKING:
     from sluicegate_service.registry import Target
 
 PLACE: Final = "opt/bento"
-"""Where the packages lie in the image: imported before the image's own."""
+"""Folder of the packages in the image: imported before the image's own."""
 MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
 OURS: Final = frozenset({"sluicegate-service", "used-car-market"})
-"""In each runtime image, and in no index."""
+"""Packages of each runtime image that are in no index."""
 LAST_LINES: Final = 12
 
 
 def packages_to_add(
     bento: Bento, packages: Mapping[str, str], architecture: str = "amd64"
 ) -> list[str]:
-    """Lines of requirements, each to a release, that an image with `packages` doesn't have.
+    """Return lines of requirements, with exact versions, that an image with `packages` lacks.
 
-    What the bento has locked is taken as it is; what it hasn't is resolved now, with the image's
-    packages as constraints. Raises BentoInvalid when that can't be done.
+    Locked requirements are unchanged; others are resolved now, with the image's packages as
+    constraints. Raises BentoInvalid if that fails.
     """
-    wanted = wanted_by(bento, MARKERS)
-    asked = {canonicalize_name(one.name): one for one in (*wanted.direct, *wanted.locked)}
-    if not all(map(_is_pinned, asked.values())):
-        lines = [str(one) for one in asked.values() if one.name not in OURS]
+    requirements = requirements_in(bento, MARKERS)
+    required = {
+        canonicalize_name(each.name): each for each in (*requirements.direct, *requirements.locked)
+    }
+    if not all(map(_is_pinned, required.values())):
+        lines = [str(each) for each in required.values() if each.name not in OURS]
         resolved = _resolve(lines, packages, architecture)
-        asked = {canonicalize_name(one.name): one for one in resolved}
+        required = {canonicalize_name(each.name): each for each in resolved}
     return [
         str(one)
-        for name, one in sorted(asked.items())
+        for name, one in sorted(required.items())
         if name not in OURS and not (_is_pinned(one) and _pin(one) == packages.get(name))
     ]
 
@@ -78,8 +80,8 @@ def build_and_push(
             layer, {"PYTHONPATH": _path(base)}, f"uv pip install {len(lines)} packages"
         )
         client = RegistryClient(target, auth)
-        for one in base.layers:
-            _take_over(client, base, one["digest"], scratch / "blob")
+        for layer_descriptor in base.layers:
+            _take_over(client, base, layer_descriptor["digest"], scratch / "blob")
         client.upload_file(scratch / "layer.tar.gz", layer.digest)
         client.upload_bytes(config.data)
         client.put_manifest(target.tag or digest_of(manifest.data), manifest.data, media_type)
@@ -87,7 +89,7 @@ def build_and_push(
 
 
 def dockerfile(base: str) -> str:
-    """The same as a Dockerfile, beside a requirements.txt with the packages."""
+    """Return the same image as a Dockerfile, to use with a requirements.txt of the packages."""
     return f"""\
 FROM {base}
 COPY requirements.txt /tmp/requirements.txt
@@ -133,15 +135,15 @@ def _platform(architecture: str) -> tuple[str, ...]:
 
 def _resolve(lines: list[str], packages: Mapping[str, str], architecture: str) -> list[Requirement]:
     with tempfile.TemporaryDirectory() as folder:
-        wanted, constraints = Path(folder) / "wanted.txt", Path(folder) / "constraints.txt"
-        wanted.write_text("\n".join(lines) + "\n")
+        requirements, constraints = Path(folder) / "wanted.txt", Path(folder) / "constraints.txt"
+        requirements.write_text("\n".join(lines) + "\n")
         constraints.write_text("".join(f"{name}=={one}\n" for name, one in packages.items()))
-        found = _Uv.found().run(
-            "pip", "compile", str(wanted), f"--constraints={constraints}", "--quiet",
+        output = _Uv.found().run(
+            "pip", "compile", str(requirements), f"--constraints={constraints}", "--quiet",
             "--no-header", "--no-annotate", *_platform(architecture),
             what="the bento's packages don't go together with the runtime image's",
         )  # fmt: skip
-    return parse_requirements(found, MARKERS)
+    return parse_requirements(output, MARKERS)
 
 
 def _install(lines: list[str], tree: Path, architecture: str) -> None:
@@ -162,7 +164,7 @@ def _install(lines: list[str], tree: Path, architecture: str) -> None:
 
 
 def _compile(tree: Path) -> None:
-    # A container's root is read-only: what isn't compiled here is compiled at each start.
+    # A container's root is read-only: without this, modules are compiled at each start.
     subprocess.run(
         [sys.executable, "-m", "compileall", "-qq", "--invalidation-mode=unchecked-hash",
          "-s", str(tree), "-p", f"/{PLACE}", str(tree)],
@@ -176,7 +178,7 @@ def _path(base: BaseImage) -> str:
 
 
 def _take_over(client: RegistryClient, base: BaseImage, digest: str, path: Path) -> None:
-    """Have a layer of the base in the target's repository; `path` is for copying it."""
+    """Copy or mount a layer of the base into the target's repository; `path` is for a copy."""
     if client.has_blob(digest):
         return
     same = base.source.host == client.target.host

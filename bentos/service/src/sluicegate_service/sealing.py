@@ -1,9 +1,9 @@
-"""Seals values: who holds one can neither read nor change it, and who has the product's key can.
+"""Sealed values: only the product's key can read or change one.
 
-A token is signed and can be read. What its holder isn't meant to see is sealed in it: Fernet
-(AES-CBC and HMAC-SHA256, with a random initialisation vector) of the `cryptography` package. The
-key is derived from the product's HMAC key, its name and the purpose, so that nothing that is sealed
-for one purpose, or one product, opens for another.
+A token is signed but readable. Data that its holder must not see is sealed in it: Fernet (AES-CBC
+and HMAC-SHA256, with a random initialisation vector) of the `cryptography` package. The key is
+derived from the product's HMAC key, its name and the purpose, so that a value of one purpose, or
+one product, can't be opened for another.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _CONTEXT: Final = b"sluicegate seal 1"
 
 
 class UnsealableError(Exception):
-    """Nothing that a key of this product has sealed for this purpose, or too old."""
+    """The text wasn't sealed by a key of this product for this purpose, or is too old."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """Seals values of one product for one purpose.
+    """A seal for values of one product and one purpose.
 
-    `keys`: the one that seals, then those that still open (after a rotation).
+    `keys`: the one that seals, then others that can open (after a rotation).
     """
 
     namespace: str
@@ -40,12 +40,12 @@ class Seal:
     purpose: str
 
     def close(self, value: Any) -> str:
-        """The sealed value; `value` must be JSON."""
+        """Return the sealed value; `value` must be JSON."""
         text = json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
         return self._fernet().encrypt(text).decode()
 
     def open(self, sealed: str, *, lifetime_seconds: int | None = None) -> Any:
-        """The value; UnsealableError for anything else, and after `lifetime_seconds`."""
+        """Return the value; UnsealableError for any other text, and after `lifetime_seconds`."""
         from cryptography.fernet import InvalidToken  # noqa: PLC0415 - see _fernet
 
         try:
@@ -61,6 +61,6 @@ class Seal:
 
     def _derived(self, key: bytes) -> bytes:
         parts = (_CONTEXT, self.namespace.encode(), self.product.encode(), self.purpose.encode())
-        # Lengths in front: no two different sets of parts make the same text.
+        # With the lengths, different parts can't give the same text.
         text = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return base64.urlsafe_b64encode(hmac.new(key, text, sha256).digest())

@@ -1,4 +1,4 @@
-"""Shows on /metrics whether the feedback Secret can be used, without a request that would find out."""
+"""A metric that shows whether the feedback Secret is valid, without a request that needs it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PERIOD_SECONDS: Final = 5.0
 
 
 def usable(keys: KeyFiles) -> bool | None:
-    """Whether the Secret can be used; None where there is none, and feedback is off."""
+    """Return whether the Secret is valid; None if there is none, and feedback is off."""
     try:
         return None if keys.current() is None else True
     except KeyFileError:
@@ -25,7 +25,7 @@ def usable(keys: KeyFiles) -> bool | None:
 
 
 def secret_gauge() -> Callable[[bool], None]:
-    """Registers the gauge; what it returns sets it."""
+    """Register the gauge; return the function that sets it."""
     from prometheus_client import Gauge  # noqa: PLC0415 - reads the environment when imported
 
     gauge = Gauge(
@@ -37,9 +37,9 @@ def secret_gauge() -> Callable[[bool], None]:
 
 
 async def watch_secret(keys: KeyFiles, show: Callable[[bool], None]) -> None:
-    """Show for ever whether the Secret can be used; nothing while feedback is off."""
+    """Show until cancelled whether the Secret is valid; nothing while feedback is off."""
     while True:
-        found = usable(keys)
-        if found is not None:
-            show(found)
+        is_usable = usable(keys)
+        if is_usable is not None:
+            show(is_usable)
         await asyncio.sleep(PERIOD_SECONDS)

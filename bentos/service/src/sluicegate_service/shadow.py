@@ -1,8 +1,8 @@
-"""Both versions on rows that were labelled after the training: what a Job of a shadow phase runs.
+"""Scores of both versions on rows that were labelled after the training: a Job of a shadow phase.
 
-A product says how it scores a model on the rows whose label came in an interval, as a
-`ShadowRecipe`; this is the rest. `python -m shadow` runs it in a Job, and the operator reads how
-many rows each of both versions got right.
+A product defines as a `ShadowRecipe` how a model is scored on the rows whose label arrived in an
+interval; this module does the rest. `python -m shadow` runs it in a Job, and the operator reads for
+each version how many rows it got right.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ Model = TypeVar("Model")
 
 
 class ShadowRecipe(Protocol[Model]):
-    """What is a product's own in its shadow phase. `folder` is a bento's `src`."""
+    """The parts of a shadow phase that a product defines. `folder` is a bento's `src`."""
 
     name: str
 
     def load(self, folder: Path) -> Model:
-        """The model that lies in a source folder."""
+        """Load the model of a source folder."""
 
     def evaluate_labelled(self, model: Model, since: datetime, until: datetime) -> Evaluation:
-        """Score a model on the rows whose label came after `since` and by `until`.
+        """Score a model on the rows whose label arrived after `since` and by `until`.
 
         Both versions are scored on the same rows in one order: `Counts.of`.
         """
@@ -58,7 +58,7 @@ class ShadowTask:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read the variables that the operator sets; TrainingError says which one is wrong."""
+        """Read the operator's variables; TrainingError names an invalid one."""
         return cls(
             since=_moment(environment, names.SINCE),
             until=_moment(environment, names.UNTIL),
@@ -71,7 +71,7 @@ class ShadowTask:
 
 
 def main(recipe: ShadowRecipe[Model]) -> int:
-    """Entry point of a product's `shadow` module; 0, or 1 with the reason as the last line."""
+    """Run a product's `shadow` module; return 0, or 1 with the reason as the last line."""
     try:
         score(recipe, ShadowTask.from_environment(os.environ))
     except TrainingError as error:
@@ -81,7 +81,7 @@ def main(recipe: ShadowRecipe[Model]) -> int:
 
 
 def score(recipe: ShadowRecipe[Model], task: ShadowTask) -> dict[str, dict[str, int]]:
-    """Score both versions, and write the rows by which of them was right; return them by SLO.
+    """Score both versions, write the rows by which of them was right, and return them by SLO.
 
     Raises
     ------
@@ -92,13 +92,13 @@ def score(recipe: ShadowRecipe[Model], task: ShadowTask) -> dict[str, dict[str, 
         recipe.evaluate_labelled(_load(recipe, folder), task.since, task.until)
         for folder in (task.stable, task.candidate)
     )
-    found = paired(candidate, stable)
-    if unpaired := sorted({*candidate, *stable} - set(found)):
+    paired_rows = paired(candidate, stable)
+    if unpaired := sorted({*candidate, *stable} - set(paired_rows)):
         raise TrainingError(
             f"{', '.join(unpaired)} can't be compared row by row: score both versions on the same"
             " rows, with Counts.of"
         )
-    pairs = {slo: rows_of(rows) for slo, rows in found.items()}
+    pairs = {slo: rows_of(rows) for slo, rows in paired_rows.items()}
     text = json.dumps({"pairs": pairs}, separators=(",", ":"))
     if len(text.encode()) > MAX_RESULT_BYTES:
         raise TrainingError(f"{len(pairs)} SLOs are too many for one result: score fewer")

@@ -1,4 +1,4 @@
-"""The message that a container leaves behind, for Kubernetes to put into the pod's status."""
+"""The termination message of a container, which Kubernetes puts into the pod's status."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_BYTES = 4096  # the kubelet cuts what is longer
 
 
 def write_termination_message(message: str) -> None:
-    """Write `message`, cut to what the kubelet reads; without a kubelet, write nothing."""
+    """Write `message`, cut to the kubelet's limit; without a kubelet, write nothing."""
     path = Path(os.environ.get(names.TERMINATION_LOG) or names.DEFAULT_TERMINATION_LOG)
     with contextlib.suppress(OSError):
         path.write_bytes(message.encode()[:MAX_BYTES])

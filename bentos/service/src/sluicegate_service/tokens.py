@@ -1,17 +1,17 @@
-"""Signed prediction tokens: a prediction travels with the answer, so that no store is needed.
+"""Signed prediction tokens: the client keeps the prediction, so that no store is needed.
 
-The truth about a prediction arrives hours later at any pod of any version. The token says what
-was predicted, by which version and when, and the signature says that this product really
-predicted it. The signed text contains namespace and product, the token doesn't: a token of another
-product has a wrong signature here, even where two products share a key.
+The label of a prediction arrives hours later at any pod of any version. The token contains the
+prediction, its version and time, and the signature proves that this product made it. The signed
+text contains namespace and product, the token doesn't: a token of another product has a wrong
+signature here, even where two products share a key.
 
     token = base64url(payload) "." base64url(HMAC-SHA256(key, context ‖ payload))
 
-Where requests are mirrored, the token also carries the prediction of another version for the same
-request. Its holder may not see that one, so it is sealed (see `sealing`).
+If requests are mirrored, the token also contains the prediction of another version for the same
+request. Its holder must not see that one, so it is sealed (see `sealing`).
 
-base64url has many spellings of the same bytes (padding, bits that are cut off), so only the one that
-`issue` writes is a token, and a token's identity is that of its payload.
+base64url has many spellings of the same bytes (padding, bits that are cut off), so only the one
+that `issue` writes is a token, and a token's identity is that of its payload.
 """
 
 import base64
@@ -30,30 +30,30 @@ MAX_TOKEN_BYTES: Final = 4096
 MIN_KEY_BYTES: Final = 16
 
 CLOCK_SKEW_SECONDS: Final = 60
-"""By how much the clock of the pod that predicted may be ahead of the one that hears the truth."""
+"""Seconds by which the clock of the predicting pod may be ahead of that of the receiving one."""
 
 _CONTEXT: Final = b"sluicegate prediction token 1"
-# Two predictions of the same value in the same second must be two tokens, or the second one's
-# truth would be taken for a repetition.
+# Two predictions of the same value in the same second must be two tokens; otherwise the second one's
+# label would count as a repetition.
 _NONCE_BYTES: Final = 9
 _SHADOW: Final = "the prediction of a shadow"
 
 
 class TokenError(Exception):
-    """A token cannot be used; each kind says why in its class."""
+    """A token can't be used; subclasses have the reason."""
 
 
 class InvalidTokenError(TokenError):
-    """Not a token, or not one of this product."""
+    """The text is no token, or not one of this product."""
 
 
 class ExpiredTokenError(TokenError):
-    """Older than tokens may be."""
+    """The token is older than the limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowPrediction:
-    """What another version predicted for the same request: the value (JSON), and which version."""
+    """Another version's prediction for the same request: the value (JSON), and the version."""
 
     value: Any
     version: str
@@ -62,10 +62,10 @@ class ShadowPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a token says: the predicted value (JSON), who made it, and when (Unix seconds).
+    """Content of a token: the predicted value (JSON), its version, and its time (Unix seconds).
 
-    `identity` is the same for every text that says this, and for no other prediction. `shadow` is
-    another version's prediction for the same request, where one was mirrored.
+    `identity` is unique for the prediction, and the same for each spelling of its token. `shadow`
+    is another version's prediction for the same request, where one was mirrored.
     """
 
     value: Any
@@ -79,9 +79,9 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class TokenSigner:
-    """Issues and reads the tokens of one product.
+    """Issuer and reader of the tokens of one product.
 
-    `keys`: the one that signs, then those that are still accepted (after a rotation).
+    `keys`: the one that signs, then others that are accepted (after a rotation).
     """
 
     namespace: str
@@ -109,9 +109,9 @@ class TokenSigner:
         market: str = "",
         shadow: ShadowPrediction | None = None,
     ) -> str:
-        """A token for a prediction just made; `value` must be small and JSON.
+        """Return a token for a new prediction; `value` must be small and JSON.
 
-        A `shadow` for which the token has no room is left out.
+        A `shadow` that doesn't fit into the token is left out.
         """
         body = {"p": value, "v": version, "t": int(now), "n": secrets.token_urlsafe(_NONCE_BYTES)}
         body |= ({"r": revision} if revision else {}) | ({"m": market} if market else {})
@@ -129,12 +129,12 @@ class TokenSigner:
         return token
 
     def read(self, token: str, *, now: float) -> Prediction:
-        """What the token says, once its signature and its age are checked.
+        """Check signature and age of a token, and return its content.
 
         Raises
         ------
         InvalidTokenError
-            It is no token, neither key of this product signed it, or it is of the future.
+            It is no token, no key of this product signed it, or its time is in the future.
         ExpiredTokenError
             It was issued more than `lifetime_seconds` ago.
         """
@@ -182,20 +182,22 @@ class TokenSigner:
         return hmac.new(key, text, sha256).digest()
 
     def _prediction(self, payload: bytes) -> Prediction:
-        """What a signed payload says; a key may have signed other things than predictions."""
+        """Parse a signed payload; a key may have signed other data than predictions."""
         try:
             match json.loads(payload):
                 case {"p": value, "v": str(version), "t": int(issued_at), **rest} if issued_at >= 0:
                     revision, market = rest.get("r", ""), rest.get("m", "")
-                    told, shadow = sha256(payload).digest(), self._shadow(rest.get("s"))
+                    identity, shadow = sha256(payload).digest(), self._shadow(rest.get("s"))
                     if isinstance(revision, str) and isinstance(market, str):
-                        return Prediction(value, version, issued_at, revision, market, told, shadow)
+                        return Prediction(
+                            value, version, issued_at, revision, market, identity, shadow
+                        )
         except (ValueError, RecursionError) as error:
             raise InvalidTokenError("no prediction token: its payload is no JSON") from error
         raise InvalidTokenError("no prediction token: its payload is of another form")
 
     def _shadow(self, sealed: object) -> ShadowPrediction | None:
-        """The other version's prediction; None without one, and for what a newer library writes."""
+        """Return the other version's prediction; None without one, and for one of a newer library."""
         if not isinstance(sealed, str):
             return None
         try:

@@ -1,7 +1,7 @@
-"""The course of every retraining: fit, score both models on one hold-out, build, push, answer.
+"""The steps of every retraining: fit, score both models on one hold-out, build, push, report.
 
-A product says what is its own (its data, its model, what wrong means) as a `Recipe`; this is
-the rest. `python -m train` runs it in a Job; `python -m train build VERSION FOLDER` makes a
+A product defines its own parts (its data, its model, its errors) as a `Recipe`; this module does
+the rest. `python -m train` runs it in a Job; `python -m train build VERSION FOLDER` builds a
 product's first bento.
 """
 
@@ -32,36 +32,36 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_NAMES: Final = 50
-"""Version names that are tried when those before are taken by earlier attempts."""
+"""Version names that are tried, as earlier attempts may have used the first ones."""
 
 Model = TypeVar("Model")
 
 
 class Recipe(Protocol[Model]):
-    """What is a product's own in its training. `folder` is a bento's `src`, or the repository's.
+    """The parts of a training that a product defines. `folder` is a bento's `src`, or the repository's.
 
-    A recipe that reads its data long before it ends may have `data_end`, the time (with its zone) at
-    which that ended: a shadow phase scores rows that were labelled since then.
+    A recipe that reads its data long before its end may have `data_end`, the time (with its zone)
+    of the end of its data: a shadow phase scores rows that were labelled after it.
     """
 
     name: str
     source: Path
 
     def fit(self, *, lighter: bool) -> Model:
-        """Train on the data of now; a lighter model when the one before was too slow."""
+        """Train on current data; a lighter model if the last one was too slow."""
 
     def evaluate(self, model: Model, *, lighter: bool) -> Evaluation:
         """Score a model on the hold-out, the same for both models of a training."""
 
     def load(self, folder: Path) -> Model:
-        """The model that lies in a source folder."""
+        """Load the model of a source folder."""
 
     def save(self, model: Model, folder: Path) -> None:
-        """Lay a model into a source folder."""
+        """Save a model in a source folder."""
 
 
 def main(recipe: Recipe[Model], arguments: Sequence[str] | None = None) -> int:
-    """Entry point of a product's `train` module; 0, or 1 with the reason as the last line."""
+    """Run a product's `train` module; return 0, or 1 with the reason as the last line."""
     parser = argparse.ArgumentParser(prog="train", description="Retrain in a Job of the operator.")
     commands = parser.add_subparsers(dest="command")
     build = commands.add_parser("build", help="make the product's first bento, without a Job")
@@ -106,7 +106,7 @@ def _build_first(recipe: Recipe[Model], version: str, folder: Path, *, lighter: 
     ) as bento:
         shutil.copytree(bento, folder)
     counts = {slo: {"bad": one.bad, "total": one.total} for slo, one in evaluation.items()}
-    # The last line is for the DataProduct's model.evaluation.
+    # The last line is the value of the DataProduct's model.evaluation.
     _say(json.dumps({"version": version, "evaluation": counts}))
 
 
@@ -136,11 +136,11 @@ def _evaluate(recipe: Recipe[Model], model: Model, role: str, *, lighter: bool) 
 
 
 def _publish(recipe: Recipe[Model], model: Model, task: TrainingTask) -> tuple[str, str]:
-    """Push under the next free version: earlier attempts that were taken back hold theirs."""
+    """Push under the next free version: earlier attempts that were rolled back have used theirs."""
     version = task.version
     for _ in range(MAX_NAMES):
         version = next_version(version)
-        if is_taken(task.output, version):  # asked first: to build a bento takes seconds
+        if is_taken(task.output, version):  # first, as building a bento takes seconds
             _say(f"{version} is the name of an earlier attempt's bento; the next one is tried")
             continue
         try:

@@ -1,7 +1,7 @@
-"""What a training Job is told, and what it answers: variables in, one JSON object out.
+"""Inputs and output of a training Job: variables, and one JSON object.
 
-The answer goes to the container's termination message, which the kubelet cuts at 4,096 bytes. A
-longer one would reach the operator as rubbish, so it is refused here, where the reason is known.
+The output goes to the container's termination message, which the kubelet cuts at 4,096 bytes. A
+longer one would be invalid JSON for the operator, so it is refused here, where the reason is known.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _NUMBERED: Final = re.compile(r"(.*?)(\d+)")
 
 
 class TrainingError(Exception):
-    """The training can't be done; the message says what to change."""
+    """The training can't be done; the message has the way out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """Why this training runs. A person's request names no SLO."""
+    """Reason of this training. A person's request names no SLO."""
 
     slo: str | None = None
     indicator: str | None = None
@@ -39,7 +39,7 @@ class Trigger:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read SLUICEGATE_TRIGGER."""
+        """Parse SLUICEGATE_TRIGGER."""
         try:
             document = json.loads(text)
         except ValueError as error:
@@ -50,12 +50,12 @@ class Trigger:
 
     @property
     def why(self) -> str:
-        """In words, for a log."""
+        """Reason in words, for a log."""
         return str(self.details.get("message") or self.slo or "a person asked")
 
     @property
     def changed(self) -> datetime | None:
-        """When what is wrong seems to have begun: older data is of another world. None if unknown."""
+        """Estimated begin of the decay: older data may not be representative. None if unknown."""
         text = self.details.get("changeTime")
         try:
             return datetime.fromisoformat(text) if isinstance(text, str) else None
@@ -63,12 +63,12 @@ class Trigger:
             return None
 
     def days_of_data(self, now: datetime, *, least: int, most: int) -> int:
-        """Days up to `now` to train on: those since the change where they suffice, else `most`.
+        """Return the days up to `now` to train on: those since the change if they suffice, else `most`.
 
         Parameters
         ----------
         now : with its time zone.
-        least : days with rows enough for a model. most : days that are taken without a change.
+        least : days with enough rows for a model. most : days that are used without a change.
         """
         if self.changed is None:
             return most
@@ -77,13 +77,13 @@ class Trigger:
 
     @property
     def too_slow(self) -> bool:
-        """Whether the model is right and too slow: a lighter one is wanted."""
+        """Whether the model is right but too slow, so that a lighter one is needed."""
         return self.indicator == "latency"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingTask:
-    """What is to be trained. `version` is the stable one, whose bento lies in `bento`."""
+    """Inputs of a training. `version` is the stable one, whose bento is in `bento`."""
 
     namespace: str
     product: str
@@ -95,7 +95,7 @@ class TrainingTask:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read the variables that the operator sets.
+        """Read the operator's variables.
 
         Raises
         ------
@@ -122,12 +122,12 @@ class TrainingTask:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Predictions on the hold-out: how many, and how many of them wrong."""
+    """Predictions on the hold-out: their number, and the number of wrong ones."""
 
     bad: int
     total: int
     wrong: bytes | None = field(default=None, repr=False)
-    """Whether each row was wrong, in their order; None where only the counts are known."""
+    """Whether each row was wrong, in order; None if only the counts are known."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.bad <= self.total:
@@ -135,22 +135,22 @@ class Counts:
 
     @classmethod
     def of(cls, wrong: Iterable[bool]) -> Self:
-        """The counts of a hold-out, from whether each of its rows was wrong.
+        """Return the counts of a hold-out, from whether each of its rows was wrong.
 
-        Two models that are scored on the same rows, in one order, are then compared row by row,
-        which takes a third of the rows that two counts take.
+        Two models that are scored on the same rows, in the same order, are then compared row by
+        row, which needs a third of the rows that two counts need.
         """
         rows = bytes(map(bool, wrong))
         return cls(sum(rows), len(rows), rows)
 
     @property
     def summary(self) -> str:
-        """The accuracy and the counts, for a log."""
+        """Accuracy and counts, for a log."""
         return f"{1 - self.bad / max(self.total, 1):.4f} ({self.bad} wrong of {self.total})"
 
 
 Evaluation = dict[str, Counts]
-"""Counts on one hold-out, by the name of the SLO that they speak for."""
+"""Counts on one hold-out, by the name of their SLO."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +164,14 @@ class Pairs:
 
 
 def paired(candidate: Evaluation, stable: Evaluation) -> dict[str, Pairs]:
-    """Both versions row by row, by SLO; without the SLOs of which only counts are known.
+    """Return both versions row by row, by SLO; without SLOs that have only counts.
 
     Raises
     ------
     TrainingError
         The two were scored on different numbers of rows.
     """
-    found = {}
+    pairs = {}
     for slo, ours in candidate.items():
         theirs = stable.get(slo)
         if theirs is None or ours.wrong is None or theirs.wrong is None:
@@ -182,18 +182,18 @@ def paired(candidate: Evaluation, stable: Evaluation) -> dict[str, Pairs]:
                 f" {theirs.total} for the stable one: score both on the same rows"
             )
         both = sum(a & b for a, b in zip(ours.wrong, theirs.wrong, strict=True))
-        found[slo] = Pairs(
+        pairs[slo] = Pairs(
             both_right=ours.total - ours.bad - theirs.bad + both,
             only_stable_wrong=theirs.bad - both,
             only_candidate_wrong=ours.bad - both,
             both_wrong=both,
         )
-    return found
+    return pairs
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """What the operator reads of a training that worked."""
+    """Result of a successful training, for the operator."""
 
     image: str
     version: str
@@ -201,10 +201,10 @@ class TrainingResult:
     stable_evaluation: Evaluation
     pairs: Mapping[str, Pairs] = field(default_factory=dict)
     data_end: datetime | None = None
-    """End of the data that was read, with its time zone; None for the end of the training."""
+    """End of the training data, with its time zone; None for the end of the training."""
 
     def dump(self) -> str:
-        """The one JSON object; TrainingError when it is longer than 3,500 bytes."""
+        """Return the JSON object; TrainingError if it is longer than 3,500 bytes."""
         document: dict[str, Any] = {
             "image": self.image,
             "version": self.version,
@@ -240,7 +240,7 @@ def write_result(path: Path, text: str) -> None:
 
 
 def next_version(version: str) -> str:
-    """The name after a version's: v1 → v2, 2026.9 → 2026.10, blue → blue-2."""
+    """Return the name after a version's: v1 → v2, 2026.9 → 2026.10, blue → blue-2."""
     numbered = _NUMBERED.fullmatch(version)
     following = f"{numbered[1]}{int(numbered[2]) + 1}" if numbered else f"{version}-2"
     if len(following) > MAX_VERSION_LENGTH or not _VERSION.fullmatch(following):
@@ -259,7 +259,7 @@ def _required(environment: Mapping[str, str], name: str) -> str:
 
 
 def rows_of(pairs: Pairs) -> dict[str, int]:
-    """Pairs as the operator reads them."""
+    """Return pairs in the operator's form."""
     return {
         "bothRight": pairs.both_right,
         "onlyStableWrong": pairs.only_stable_wrong,

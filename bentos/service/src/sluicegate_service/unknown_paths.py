@@ -1,9 +1,9 @@
-"""Counts the requests that no route of the service answers.
+"""Counter of the requests that no route of the service answers.
 
-They never reach BentoML, whose metrics make a time series of each path they see. Without a count a
-version that has renamed a route seems to get no requests at all. So they are counted as BentoML
-would count them, all under one path: the operator's queries find them where the other 404 are,
-and no availability includes them.
+They never reach BentoML, whose metrics make a time series of each path. Without a count a version
+that has renamed a route would seem to get no requests. So they are counted like BentoML's, all
+under one path: the operator's queries find them with the other 404, and no availability includes
+them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 METRIC = "bentoml_service_request_total"
 ENDPOINT = "<unknown>"
-"""No path can be this: a path begins with a slash."""
+"""Label that no path can have: a path begins with a slash."""
 
 
 def counter_of(service: str, name: str, version: str) -> Callable[[], None]:
-    """What counts one such request, with the labels of the service's other requests.
+    """Return a function that counts one such request, with the labels of the service's other requests.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def counter_of(service: str, name: str, version: str) -> Callable[[], None]:
     }
 
     def count() -> None:
-        # There is no series before the first one: most services never have any.
+        # There is no series before the first one: most services have none.
         counter.labels(**labels).inc()
 
     return count

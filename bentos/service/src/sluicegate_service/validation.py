@@ -1,8 +1,8 @@
-"""Bounds what a body of the wrong form costs.
+"""Limits on the cost of an invalid body.
 
-pydantic collects every error that it finds, and BentoML answers with all of them: a megabyte of
-`{},{},…` for a list of numbers took half a gigabyte and three seconds in which not even the probes
-were answered. Here lists are given up at their first wrong item, and an answer lists a few errors.
+pydantic collects every error, and BentoML answers with all of them: a megabyte of `{},{},…` for a
+list of numbers took half a gigabyte and three seconds in which not even the probes were answered.
+Here lists are abandoned at their first invalid item, and an answer has a few errors.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 LISTED_ERRORS: Final = 100
 _COLLECTIONS: Final = frozenset({"list", "tuple", "set", "frozenset", "generator"})
 _UNREADABLE: Final = (HTTPException, RecursionError, ValueError)
-"""What reading a body that is no JSON or no form raises; BentoML would answer 500."""
+"""Errors of a body that is no JSON or no form; BentoML would answer 500."""
 log = logging.getLogger("sluicegate.launcher")
 
 
 def bound_validation(service: Any) -> None:
-    """Bound what reading the inputs of a service's routes may cost; call it before `to_asgi`."""
+    """Limit the cost of reading the inputs of a service's routes; call it before `to_asgi`."""
     for api in service.apis.values():
         _stop_at_the_first_error(api.input_spec)
         _say_little(api.input_spec)
@@ -37,14 +37,14 @@ def _stop_at_the_first_error(model: Any) -> None:
     for part in _collections(schema):
         part["fail_fast"] = True
     try:
-        # Else pydantic takes the validator that the class already has.
+        # Otherwise pydantic uses the validator that the class already has.
         model.__pydantic_validator__ = SchemaValidator(schema, None, _use_prebuilt=False)
     except (SchemaError, TypeError):
         log.warning("inputs of %s are validated without a bound", model.__name__, exc_info=True)
 
 
 def _collections(part: Any) -> Iterator[dict[str, Any]]:
-    """The schemas of collections within a core schema."""
+    """Yield the schemas of collections within a core schema."""
     if isinstance(part, dict):
         if part.get("type") in _COLLECTIONS:
             yield part
@@ -68,9 +68,9 @@ def _say_little(model: Any) -> None:
         except ValidationError as error:
             if error.error_count() <= LISTED_ERRORS:
                 raise
-            found = f"{error.error_count()} validation errors for {error.title}"
+            message = f"{error.error_count()} validation errors for {error.title}"
         except _UNREADABLE as error:
-            found = f"the body can't be read: {str(error) or type(error).__name__}"
-        raise BadInput(found)
+            message = f"the body can't be read: {str(error) or type(error).__name__}"
+        raise BadInput(message)
 
     model.from_http_request = classmethod(from_http_request)

@@ -1,9 +1,9 @@
-"""Wheels that lie in a bento: packages that the runtime image lacks, brought along.
+"""Wheels in a bento: packages that the runtime image lacks.
 
-BentoML lays them into `env/python/wheels` (bentofile.yaml) or `src/wheels` (an image's build). The
-launcher unpacks those that fit this Python and lets them be imported before the image's own
-packages. A training Job does the same with `command: [python, -m, sluicegate_service.wheels, train]`,
-which runs the module `train`.
+BentoML puts them into `env/python/wheels` (bentofile.yaml) or `src/wheels` (an image's build). The
+launcher unpacks those for this Python and puts them before the image's own packages on the path. A
+training Job does the same with `command: [python, -m, sluicegate_service.wheels, train]`, which
+runs the module `train`.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class BundledWheel:
         self.version = str(version)
 
     def fits(self, tags: Iterable[Tag]) -> bool:
-        """Whether it was built for one of the tags of a Python on a platform."""
+        """Return whether it was built for one of the tags of a Python on a platform."""
         return not self.tags.isdisjoint(tags)
 
     @cached_property
     def requires(self) -> list[Requirement]:
-        """What it needs in turn, on this platform and without extras."""
+        """Its requirements, on this platform and without extras."""
         with self._opened() as archive:
             names = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
             metadata = HeaderParser().parsestr(archive.read(next(names, "")).decode())
@@ -57,7 +57,7 @@ class BundledWheel:
         return [one for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
 
     def unpack(self, into: Path) -> None:
-        """Lay its files below `into`; names that lead out of it are refused."""
+        """Unpack its files below `into`; names outside of it are refused."""
         with self._opened() as archive:
             for name in archive.namelist():
                 parts = PurePosixPath(name)
@@ -73,21 +73,21 @@ class BundledWheel:
 
 
 def wheels_of(bento: Path) -> list[BundledWheel]:
-    """The wheels in a bento's folder, by name."""
-    found = [path for folder in FOLDERS for path in (bento / folder).glob("*.whl")]
-    return [BundledWheel(path) for path in sorted(found, key=lambda path: path.name)]
+    """Return the wheels in a bento's folder, by name."""
+    paths = [path for folder in FOLDERS for path in (bento / folder).glob("*.whl")]
+    return [BundledWheel(path) for path in sorted(paths, key=lambda path: path.name)]
 
 
 def versions(wheels: Iterable[BundledWheel], tags: Iterable[Tag]) -> dict[str, str]:
-    """Name and version of the wheels that fit."""
+    """Return name and version of the wheels that fit."""
     fitting = frozenset(tags)
     return {wheel.name: wheel.version for wheel in wheels if wheel.fits(fitting)}
 
 
 def add_to_path(bento: Path, scratch: Path) -> Path | None:
-    """Unpack the fitting wheels below `scratch` and import from there first; None without any.
+    """Unpack the fitting wheels below `scratch` and put them first on the path; return None without any.
 
-    Processes that are started later import from there, too.
+    Child processes import from there, too.
     """
     fitting = list(_fitting(bento))
     if not fitting:

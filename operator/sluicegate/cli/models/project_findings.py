@@ -10,7 +10,7 @@ import yaml
 from sluicegate_service.bentos import BentoInvalid
 from sluicegate_service.constraints import MARKERS
 from sluicegate_service.findings import Finding
-from sluicegate_service.requirements import Wanted, compare, parse_requirements
+from sluicegate_service.requirements import Requirements, compare, parse_requirements
 
 BUILD_FILES: Final = ("bentofile.yaml", "pyproject.toml")
 
@@ -33,10 +33,10 @@ def project_findings(folder: Path, packages: Mapping[str, str]) -> Iterator[Find
     except (OSError, BentoInvalid) as error:
         yield Finding.error(f"{name}: python", f"{error}")
         return
-    for mismatch in compare(Wanted(tuple(requirements)), packages.get):
+    for mismatch in compare(Requirements(tuple(requirements)), packages.get):
         yield Finding.error(
             f"{name}: python.packages: {mismatch.name}",
-            f"is {mismatch.wanted}, and the runtime has {mismatch.found or 'nothing'}: use its"
+            f"is {mismatch.required}, and the runtime has {mismatch.installed or 'nothing'}: use its"
             " version (`sluicegate runtime-constraints`), or build a runtime image with the bento's"
             " packages (`sluicegate runtime-image`)",
         )
