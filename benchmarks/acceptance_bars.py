@@ -1,7 +1,7 @@
-"""What was promised, and whether it held: each bar as a figure, a limit, and the sizes it is for.
+"""Acceptance bars: each is a figure, a limit, and the sizes that it applies to.
 
-Bars on speed are ratios to the floor or to a peer of the same run, as a machine's speed is no
-property of the operator.
+Bars on speed are ratios to the floor or to a peer of the same run, as the speed of the machine is
+no property of the operator.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TUNED: Final = ("flagger-tuned", "argo-rollouts-tuned")
 
 
 def figure(results: Mapping[str, Any], who: str, size: int, path: str) -> float | None:
-    """A figure by contender, size and "scenario.name"; None where it wasn't measured.
+    """Return a figure by contender, size and "scenario.name"; None if it wasn't measured.
 
     `results` is as in the JSON: `{"floor": {"sizes": {"50": {"cold": {"readySeconds": 2.5}}}}}`.
     """
@@ -32,59 +32,63 @@ def figure(results: Mapping[str, Any], who: str, size: int, path: str) -> float 
 def same_run(
     results: Mapping[str, Any], who: str, size: int, path: str, *, beside: str = ""
 ) -> bool:
-    """Whether a contender's figure was measured in the same run as ours, as far as that is known.
+    """Return whether a contender's figure is from the same run as the operator's, as far as that is known.
 
-    `beside` is the path of ours where it is another one.
+    `beside` is the path of the operator's figure, if it differs.
     """
-    asked = (OWN, beside or path), (who, path)
+    figures = (OWN, beside or path), (who, path)
     ours, theirs = (
-        _scenario(results, one, size, where.split(".")[0]).get("run") for one, where in asked
+        _scenario(results, contender, size, where.split(".")[0]).get("run")
+        for contender, where in figures
     )
     return ours is not None and ours == theirs
 
 
 def _scenario(results: Mapping[str, Any], who: str, size: int, scenario: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = (
+    figures: Mapping[str, Any] = (
         results.get(who, {}).get("sizes", {}).get(str(size), {}).get(scenario, {})
     )
-    return found
+    return figures
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One promise.
+    """One bar.
 
     Attributes
     ----------
-    title : what is measured, with its unit.
-    wanted : the limit in words.
-    value : the figure at a size; None where it wasn't measured.
-    limit : the most it may be, by size; None where nothing is promised.
+    title : name and unit of the figure.
+    limit_text : the limit in words.
+    value : the figure at a size; None if it wasn't measured.
+    limit : the limit by size; None if there is none.
     """
 
     title: str
-    wanted: str
+    limit_text: str
     value: Callable[[Mapping[str, Any], int], float | None]
     limit: Callable[[int], float | None]
 
     def holds(self, results: Mapping[str, Any], size: int) -> bool | None:
-        """Whether it is kept at this size; None where it wasn't measured or isn't promised."""
+        """Return whether the bar is met at this size; None if it wasn't measured or doesn't apply."""
         value, limit = self.value(results, size), self.limit(size)
         return None if value is None or limit is None else value <= limit
 
 
 def own(*paths: str) -> Callable[[Mapping[str, Any], int], float | None]:
-    """The largest of these figures of ours."""
+    """Return a function for the largest of these figures of the operator."""
 
     def value(results: Mapping[str, Any], size: int) -> float | None:
-        found = [figure(results, OWN, size, path) for path in paths]
-        return max((one for one in found if one is not None), default=None)
+        figures = [figure(results, OWN, size, path) for path in paths]
+        return max((each for each in figures if each is not None), default=None)
 
     return value
 
 
 def beside(path: str, others: tuple[str, ...]) -> Callable[[Mapping[str, Any], int], float | None]:
-    """Our figure as a ratio to the best of these contenders in the same run."""
+    """Return a function for the operator's figure, relative to the best of these contenders.
+
+    Only figures of the same run are compared.
+    """
 
     def value(results: Mapping[str, Any], size: int) -> float | None:
         ours = figure(results, OWN, size, path)
@@ -97,7 +101,7 @@ def beside(path: str, others: tuple[str, ...]) -> Callable[[Mapping[str, Any], i
 
 
 def beyond_starts(results: Mapping[str, Any], size: int) -> float | None:
-    """What a wave of promotions took, by the ideal and what the floor took to start as many."""
+    """Return the duration of a wave of promotions, relative to the ideal and the floor's starts."""
     took = figure(results, OWN, size, "promotions.seconds")
     ideal = figure(results, OWN, size, "promotions.idealSeconds")
     started = figure(results, FLOOR, size, STARTS)
@@ -109,21 +113,21 @@ def beyond_starts(results: Mapping[str, Any], size: int) -> float | None:
 
 
 def difference_of_queries(results: Mapping[str, Any], size: int) -> float | None:
-    """Queries per block at this size beyond those at the smallest."""
+    """Return the queries per block at this size beyond those at the smallest."""
     sizes = results.get(OWN, {}).get("sizes", {})
-    found = [figure(results, OWN, one, "steady.queriesPerBlock") for one in map(int, sizes)]
-    least = min((one for one in found if one is not None), default=None)
+    figures = [figure(results, OWN, each, "steady.queriesPerBlock") for each in map(int, sizes)]
+    least = min((each for each in figures if each is not None), default=None)
     here = figure(results, OWN, size, "steady.queriesPerBlock")
     return None if here is None or least is None else here - least
 
 
 def at_most(limit: float, *, since: int = 0, upto: int = 10**9) -> Callable[[int], float | None]:
-    """The same limit for all sizes from `since` up to `upto`."""
+    """Return the same limit for all sizes from `since` up to `upto`."""
     return lambda size: limit if since <= size <= upto else None
 
 
 def memory_limit(size: int) -> float | None:
-    """MiB by number of products."""
+    """Return the limit in MiB by number of products."""
     return {1000: 125.0, 5000: 256.0}.get(size)
 
 
@@ -161,9 +165,9 @@ BARS: Final = (
 
 
 def failures(results: Mapping[str, Any]) -> Iterator[tuple[str, int, str, str]]:
-    """Contender, size, scenario and why, for all that was given up."""
-    for who, one in results.items():
-        for size, scenarios in one["sizes"].items():
-            for scenario, found in scenarios.items():
-                if "failed" in found:
-                    yield who, int(size), scenario, found["failed"]
+    """Yield contender, size, scenario and reason of each failed scenario."""
+    for who, contender_results in results.items():
+        for size, scenarios in contender_results["sizes"].items():
+            for scenario, figures_of in scenarios.items():
+                if "failed" in figures_of:
+                    yield who, int(size), scenario, figures_of["failed"]

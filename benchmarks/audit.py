@@ -1,7 +1,7 @@
-"""Who asked what of the API server, counted in its audit log.
+"""Requests to the API server by contender, counted in its audit log.
 
-Only the contenders' requests are logged (`POLICY`): logging those of the controllers would cost
-the API server more than some of the contenders do.
+Only the contenders' requests are logged (`POLICY`): logging those of the controllers would cost the
+API server more than some of the contenders do.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Request(NamedTuple):
 
     @property
     def is_write(self) -> bool:
-        """Whether it changed something, or was meant to."""
+        """Whether it is a write, successful or not."""
         return self.verb in WRITES
 
     @property
@@ -51,11 +51,11 @@ class Written(NamedTuple):
     namespace: str
     name: str
     at: float
-    """When it was asked for, in seconds since 1970."""
+    """Time of the request, in seconds since 1970."""
 
 
 def render_policy(users: Iterable[str]) -> str:
-    """An audit policy that logs each request of these users once, when it is answered."""
+    """Render an audit policy that logs each request of these users once, when it is answered."""
     rules = [
         {"level": "Metadata", "users": sorted(users), "omitStages": ["RequestReceived"]},
         {"level": "None"},
@@ -65,15 +65,15 @@ def render_policy(users: Iterable[str]) -> str:
 
 @dataclass
 class AuditLog:
-    """Reads what was added to the log; a file that grows and is never rotated."""
+    """Reader of the log's new entries; the file grows and is never rotated."""
 
     path: Path
     written: list[Written] = field(default_factory=list)
-    """Writes of products' objects so far, by whichever user was asked for; cleared by the reader."""
+    """Writes of products' objects so far, by the requested user; cleared by the reader."""
     _read: int = 0
 
     def take(self, user: str) -> Requests:
-        """The requests of a user since the last call; a watch counts when it begins."""
+        """Return the requests of a user since the last call; a watch counts at its begin."""
         requests: Requests = Counter()
         for entry in self._entries(user):
             request = _request(entry)
@@ -121,28 +121,30 @@ def _written(entry: dict[str, Any]) -> Written:
 
 
 def total(requests: Requests, which: Callable[[Request], bool]) -> int:
-    """How many there are of some kinds."""
+    """Return the number of requests of some kinds."""
     return sum(number for request, number in requests.items() if which(request))
 
 
 def writes(requests: Requests) -> int:
-    """Writes of products and their children, refused ones included."""
+    """Return the number of writes of products and their children, including refused ones."""
     return total(requests, lambda one: one.is_write and not one.is_aside)
 
 
 def reads(requests: Requests) -> int:
-    """Reads, watches that begin included, but those of leases."""
+    """Return the number of reads, including watches, without those of leases."""
     return total(requests, lambda one: not one.is_write and not one.is_aside)
 
 
 def events(requests: Requests) -> int:
-    """Events written."""
+    """Return the number of written events."""
     return total(requests, lambda one: one.is_write and one.resource == "events")
 
 
 def by_kind(requests: Requests) -> dict[str, int]:
-    """Numbers by "verb resource", most first; refused ones marked."""
+    """Return numbers by "verb resource", the largest first; refused ones marked."""
     named: Counter[str] = Counter()
-    for one, number in requests.items():
-        named[f"{one.verb} {one.resource}{'' if one.succeeded else ' (refused)'}"] += number
+    for request, number in requests.items():
+        named[f"{request.verb} {request.resource}{'' if request.succeeded else ' (refused)'}"] += (
+            number
+        )
     return dict(named.most_common())

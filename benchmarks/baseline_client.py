@@ -1,8 +1,9 @@
 """The floor: a bare client that sends the same five writes per product and does nothing else.
 
-It reads nothing back, waits for no pod and no gateway and decides nothing, so the time until
-its Deployments are available is the control plane's own. `python -m benchmarks.baseline_client` is its
-process: it watches DataProducts only to learn that one was applied.
+It reads nothing, waits for no pod and no gateway and decides nothing, so the time until its
+Deployments are available is that of the control plane itself. `python -m
+benchmarks.baseline_client` is its process: it watches DataProducts only to learn that one was
+applied.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
 
 AT_ONCE: Final = Settings().workers
-"""Products at the same time, as many as the operator has workers."""
+"""Concurrent products, as many as the operator has workers."""
 QUERY: Final = "fieldManager=floor&force=true"
 APPLY: Final = "application/apply-patch+yaml"
 SERVED: Final = Path(__file__).with_name("served_status.json")
@@ -38,13 +39,13 @@ STAND_INS: Final = ("benchmark-namespace", "benchmark-name", "benchmark-uid")
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """Nothing but the writes."""
+    """Contender that only sends the writes."""
 
     observed: str = "/apis/apps/v1/deployments"
 
     @property
     def description(self) -> Description:
-        """What it is no rival in."""
+        """Description, with the differences from the other contenders."""
         return Description(
             name="floor",
             version="-",
@@ -58,43 +59,43 @@ class Floor:
         Sluicegate().prepare(plane)
 
     def program(self, surroundings: Surroundings) -> Program:
-        """The module itself."""
+        """Return the command of this module."""
         where = {"KUBECONFIG": str(surroundings.kubeconfig)}
         return Program((sys.executable, "-m", "benchmarks.baseline_client"), where)
 
     def objects(self, product: Product) -> tuple[Body, ...]:
-        """One DataProduct."""
+        """Return one DataProduct."""
         return (data_product(product, "v1"),)
 
     def changes(self, product: Product) -> tuple[Body, ...]:  # noqa: ARG002 - of the protocol
-        """Nothing: it brings no second version."""
+        """Return nothing: there is no second version."""
         return ()
 
     def hurried(self) -> Floor:
-        """Itself: nothing of it takes longer than a run."""
+        """Return itself: all its durations fit into a run."""
         return self
 
     def ideal_promotion_seconds(self) -> float:
-        """Without meaning."""
+        """Return 0, as there are no promotions."""
         return 0.0
 
     def is_ready(self, body: Body) -> bool:
-        """Its Deployment is available."""
+        """Return whether its Deployment is available."""
         return bool((body.get("status") or {}).get("availableReplicas"))
 
     def is_promoted(self, body: Body) -> bool:  # noqa: ARG002 - of the protocol
-        """Never."""
+        """Return False, as there are no promotions."""
         return False
 
 
 def render_template() -> list[str]:
-    """The five writes as texts: path, then body, with stand-ins for the names."""
+    """Return the five writes as texts: path, then body, with placeholders for the names."""
     product = data_product(Product(*STAND_INS[:2], number=0), "v1")
     product["metadata"]["uid"] = STAND_INS[2]
     parsed = DataProduct.parse(product)
     version = spec_version(parsed, RUNTIME)
     children = first_children(parsed, version, Settings())
-    # Under the product's own name, so that the harness finds it.
+    # With the product's own name, by which the harness finds it.
     children[0]["metadata"]["name"] = STAND_INS[1]
     status: Body = {
         "apiVersion": product["apiVersion"],
@@ -109,7 +110,7 @@ def render_template() -> list[str]:
 
 
 async def serve(kubeconfig: Path) -> None:
-    """Send five writes for each DataProduct that is there or comes."""
+    """Send five writes for each existing or new DataProduct."""
     template = render_template()
     waiting: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue()
 

@@ -1,4 +1,4 @@
-"""The command line of a benchmark that is measured at some numbers of products."""
+"""Command line of a benchmark that is measured at several numbers of products."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def print_by_products(
     description: str | None,
     measure: Callable[[int], Coroutine[Any, Any, dict[str, Any]]],
 ) -> None:
-    """Measure at each number that the arguments name, and print the figures as JSON."""
+    """Measure at each number of products in the arguments, and print the figures as JSON."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
     parser.add_argument("--products", type=int, nargs="+", default=SIZES)
     for count in parser.parse_args().products:

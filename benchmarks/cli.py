@@ -1,4 +1,4 @@
-"""The benchmarks' command line: which contenders, which sizes, which scenarios, and where to."""
+"""Command line of the benchmarks: contenders, sizes, scenarios, and the output."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ plane of its own. Results are added to a JSON file, from which the report is wri
 
 
 def main() -> int:
-    """Run what the arguments ask for; 1 if the harness failed with any of it."""
+    """Run the selected benchmarks; return 1 if the harness failed with any."""
     args, failed = parse(), False
     plan = Plan(
         scenarios=tuple(args.scenarios),
@@ -46,11 +46,11 @@ def main() -> int:
     )
     for count in args.sizes:
         starts: dict[str, list[float]] = {name: [] for name in args.contenders}
-        for one in range(1, args.rounds + 1):
+        for round_number in range(1, args.rounds + 1):
             for name in args.contenders:
-                whole = one == args.rounds and name not in args.cold_only
+                whole = round_number == args.rounds and name not in args.cold_only
                 chosen = plan if whole else replace(plan, scenarios=("cold",))
-                say(f"{name}, N = {count}, round {one} of {args.rounds}")
+                say(f"{name}, N = {count}, round {round_number} of {args.rounds}")
                 add = partial(record, args.output, name, count)
                 keep = partial(record_rounds, add, starts[name])
                 results = attempt(name, count, chosen, keep)
@@ -63,7 +63,7 @@ def main() -> int:
 def attempt(
     name: str, count: int, plan: Plan, keep: Callable[[Mapping[str, Figures]], None]
 ) -> Mapping[str, Figures] | None:
-    """Measure one contender; None, and why, where the harness failed: hours of others may follow."""
+    """Measure one contender; return None, with a message, if the harness fails: hours of others may follow."""
     try:
         return asyncio.run(measure(CONTENDERS[name](), count, plan, say, keep=keep))
     except Exception:  # noqa: BLE001 - whatever it was
@@ -72,7 +72,7 @@ def attempt(
 
 
 def parse() -> argparse.Namespace:
-    """The arguments."""
+    """Parse the arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=DESCRIPTION,
@@ -118,8 +118,8 @@ def parse() -> argparse.Namespace:
 def record(file: Path, name: str, count: int, results: Mapping[str, Figures]) -> None:
     """Add the results of a contender at a size; those of an earlier run are replaced.
 
-    What was measured at this size on another machine, or of another Kubernetes, goes, whoever's
-    it is: nothing may stand beside it. Each size may be of a machine of its own.
+    Figures of all contenders at this size from another machine or another Kubernetes are dropped,
+    as they aren't comparable. Each size may have its own machine.
     """
     machine, size = describe_machine(), str(count)
     document: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"results": {}}
@@ -130,11 +130,11 @@ def record(file: Path, name: str, count: int, results: Mapping[str, Figures]) ->
             other["sizes"].pop(size, None)
     machines[size] = machine
     description = CONTENDERS[name]().description
-    one = document["results"].setdefault(name, {"sizes": {}})
-    one["version"], one["makes"] = description.version, description.makes
-    one["notComparable"] = list(description.not_comparable)
+    entry = document["results"].setdefault(name, {"sizes": {}})
+    entry["version"], entry["makes"] = description.version, description.makes
+    entry["notComparable"] = list(description.not_comparable)
     # Scenarios that weren't run this time keep their figures.
-    one["sizes"].setdefault(size, {}).update(results)
+    entry["sizes"].setdefault(size, {}).update(results)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document, indent=1) + "\n")
 
@@ -144,11 +144,11 @@ def record_rounds(
     starts: Sequence[float],
     results: Mapping[str, Figures],
 ) -> None:
-    """Add the results, with the median of all rounds as what a cold start takes.
+    """Add the results, with the median of all rounds as the duration of a cold start.
 
     Parameters
     ----------
-    add : takes the results. starts : seconds that the cold starts of the rounds before took.
+    add : function that stores the results. starts : seconds of the earlier cold starts.
     """
     rounds = [*starts, *ready_seconds(results)]
     if "failed" not in results["cold"]:
@@ -158,7 +158,7 @@ def record_rounds(
 
 
 def ready_seconds(results: Mapping[str, Figures]) -> list[float]:
-    """What the cold start took; nothing where it failed."""
+    """Return the duration of the cold start; empty if it failed."""
     return [results["cold"]["readySeconds"]] if "readySeconds" in results["cold"] else []
 
 

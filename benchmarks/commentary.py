@@ -1,4 +1,4 @@
-"""The words of docs/benchmarks.md; its numbers are measured."""
+"""Texts of docs/benchmarks.md; its numbers are measured."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""What a controller must say of itself to be measured beside the others.
+"""Interface of a contender: the description that the harness needs of a controller.
 
-A contender only describes: which objects a user would apply, which process serves them, how
-one sees in an object that it is ready or promoted. The harness (`benchmarks.harness`) does the
-rest for everyone alike and from outside: it applies the objects, watches them, counts requests
-in the API server's audit log by the contender's user, and reads memory and CPU from /proc. So
-no figure rests on what a contender reports of itself.
+A contender only describes the objects that a user would apply, the process that serves them, and
+when an object is ready or promoted. The harness (`benchmarks.harness`) does the rest in the same
+way for all and from outside: it applies the objects, watches them, counts requests in the API
+server's audit log by the contender's user, and reads memory and CPU from /proc. So no figure
+depends on a report of the contender itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """Who is measured, and what a reader has to know before comparing.
+    """Name and version of a contender, and limits of the comparison.
 
     Attributes
     ----------
@@ -33,15 +33,15 @@ class Description:
     version
         As released, e.g. "1.44.0".
     makes
-        What it makes for one object, in words: "1 Deployment, 2 Services, 1 HTTPRoute".
+        Objects that it creates for one product, in words: "1 Deployment, 2 Services, 1 HTTPRoute".
     not_comparable
         Sentences, each a difference that makes a figure look better or worse than it is.
     scenarios
-        Those that mean something for it, out of `benchmarks.sluicegate_contender.SCENARIOS`.
+        Applicable scenarios of `benchmarks.sluicegate_contender.SCENARIOS`.
     settle_seconds
-        How long after serving it has something new to say: the steady state begins after that.
+        Seconds after serving in which its status still changes: the steady state begins after that.
     late_seconds
-        How long after a promotion it may still write of it.
+        Seconds after a promotion in which it may still write.
     """
 
     name: str
@@ -55,15 +55,15 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One of the things that a contender serves; names are the same for all contenders.
+    """A product that a contender serves; names are the same for all contenders.
 
     Attributes
     ----------
     number
         Counts from 0 within its group.
     quick
-        It takes part in a wave: its steps and blocks should be as short as the contender can.
-        The N others live through the whole run as they would in a company.
+        Whether it is part of a wave: its steps and blocks should be as short as possible.
+        The N others have realistic settings during the whole run.
     """
 
     namespace: str
@@ -79,15 +79,15 @@ class Product:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What the harness has set up when it asks a contender for its command.
+    """Environment of a contender, prepared by the harness.
 
     Attributes
     ----------
     plane
         etcd, API server, controllers, scheduler and kwok; with the CRDs of `prepare`.
     kubeconfig
-        Of the contender's own user, who may do everything. Its requests are told by that user,
-        so the contender must use no other credentials.
+        That of the contender's own user, who may do everything. Its requests are identified by that
+        user, so the contender must use no other credentials.
     folder
         For files of this contender; its output is written there too.
     namespaces
@@ -116,46 +116,46 @@ class Program:
 
 
 class Contender(Protocol):
-    """A controller that is measured. Everything but `prepare` is pure and fast."""
+    """A controller that is measured. All methods but `prepare` are pure and fast."""
 
     @property
     def description(self) -> Description:
-        """Who it is."""
+        """Name and version."""
 
     @property
     def observed(self) -> str:
-        """Path of the collection, of all namespaces, in which readiness shows.
+        """Path of the collection, of all namespaces, that shows readiness.
 
         E.g. "/apis/flagger.app/v1beta1/canaries". Every product has exactly one object there,
         with the product's namespace and name.
         """
 
     def prepare(self, plane: ControlPlane) -> None:
-        """Install CRDs and whatever the controller needs once; isn't timed."""
+        """Install CRDs and other prerequisites once; isn't timed."""
 
     def program(self, surroundings: Surroundings) -> Program:
-        """How to start one replica. It must end by itself after SIGTERM."""
+        """Return the command of one replica. It must end after SIGTERM."""
 
     def objects(self, product: Product) -> Sequence[Body]:
-        """What a user applies for a new product, in this order; with namespace and name."""
+        """Return the objects that a user applies for a new product, in this order; with namespace and name."""
 
     def changes(self, product: Product) -> Sequence[Body]:
-        """What a user applies to bring a second version of it; whole objects again.
+        """Return the objects that a user applies for a second version; whole objects again.
 
-        Three steps to promotion, as near as the contender can to 5, 25 and 50 %.
+        It is promoted in three steps, as near as possible to 5, 25 and 50 %.
         """
 
     def hurried(self) -> Contender:
-        """With products whose judgements a run of minutes can see; itself, if those as usual do.
+        """Return a contender whose evaluations fit into a run of minutes; itself, if they do already.
 
-        The cold start is measured with products as usual, everything after it with these.
+        The cold start is measured with realistic products, all other scenarios with these.
         """
 
     def ideal_promotion_seconds(self) -> float:
-        """The sum of the waits that the objects ask for, as if the controller took no time."""
+        """Return the sum of the waits in the objects, as if the controller took no time."""
 
     def is_ready(self, body: Body) -> bool:
-        """Whether an object of `observed` says that its product serves."""
+        """Return whether an object of `observed` shows that its product serves."""
 
     def is_promoted(self, body: Body) -> bool:
-        """Whether it says that the version of `changes` serves everyone, and is done."""
+        """Return whether it shows that the version of `changes` receives all requests."""

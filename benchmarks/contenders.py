@@ -1,4 +1,4 @@
-"""Who takes part, by name."""
+"""All contenders by name."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""How long does it take to judge a portfolio from cached blocks? `python benchmarks/evaluate.py`.
+"""Duration of evaluating a portfolio from cached blocks: `python benchmarks/evaluate.py`.
 
 5,000 products with four SLOs each, fourteen days of blocks. Three kinds of blocks: the first
-evaluation of a process (nothing computed before), one within an hour, and one that completes
-an hour (the CUSUM takes a step). The bar is 2 s on one core. CPU time is told, as a shared
-machine's wall clock tells more of the neighbours.
+evaluation of a process (nothing computed before), one within an hour, and one that completes an
+hour (the CUSUM takes a step). The bar is 2 s on one core. CPU time is reported, as the wall clock
+of a shared machine depends on its other load.
 """
 
 # ruff: noqa: E402, T201 - a script beside the source roots
@@ -43,7 +43,7 @@ START = 600 * BLOCKS_PER_HOUR
 
 
 def series(rate: float, source: random.Random) -> Series:
-    """Fourteen days of a healthy SLO: hours read back, then single blocks."""
+    """Return fourteen days of a healthy SLO: hours, then single blocks."""
     filled = Series()
     for index in range(START - 80, START + 1):
         filled.record(Block(index, Quality.COUNTED, draw(rate, 200, source)))
@@ -54,13 +54,13 @@ def series(rate: float, source: random.Random) -> Series:
 
 
 def draw(rate: float, total: int, source: random.Random) -> Count:
-    """About binomial, and fast."""
+    """Draw a count, approximately binomial."""
     spread = (total * rate * (1 - rate)) ** 0.5
     return Count(min(max(round(source.gauss(total * rate, spread)), 0), total), total)
 
 
 def accepted_status(terms: Terms) -> DataProductStatus:
-    """A version with a production baseline, long settled."""
+    """Return the status of a version with a production baseline."""
     baselines = {
         slo.name: Baseline.of(
             Count(round(60_000 * RATES[slo.name]), 60_000),

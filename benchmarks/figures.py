@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _LINE = re.compile(r"^([a-z_]+)(?:\{(.*)\})? (\S+)$")
 LEAST = 2
-"""Sizes that a slope needs."""
+"""Sizes that an exponent needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,59 +23,59 @@ class Metrics:
 
     @classmethod
     def parse(cls, text: str) -> Metrics:
-        """Values of all lines; the labels stay as they are written."""
-        found = filter(None, map(_LINE.match, text.splitlines()))
-        return cls({f"{one[1]}{{{one[2] or ''}}}": float(one[3]) for one in found})
+        """Parse the values of all lines; labels are unchanged."""
+        matches = filter(None, map(_LINE.match, text.splitlines()))
+        return cls({f"{match[1]}{{{match[2] or ''}}}": float(match[3]) for match in matches})
 
     def get(self, name: str, labels: str = "") -> float:
-        """One value, 0 when there is none."""
+        """Return one value, 0 if there is none."""
         return self.values.get(f"{name}{{{labels}}}", 0.0)
 
-    def tells(self, name: str) -> bool:
-        """Whether there is such a metric, with whatever labels."""
+    def has(self, name: str) -> bool:
+        """Return whether there is such a metric, with any labels."""
         return any(key.partition("{")[0] == name for key in self.values)
 
     def since(self, before: Metrics) -> Metrics:
-        """What was added: for counters and histograms."""
+        """Return the increases of counters and histograms."""
         return Metrics(
             {key: value - before.values.get(key, 0.0) for key, value in self.values.items()}
         )
 
     def quantile(self, name: str, share: float) -> float | None:
-        """A quantile of a histogram, linear within its bucket; None when it is empty.
+        """Return a quantile of a histogram, linear within its bucket; None if it is empty.
 
-        In the last bucket it is that bucket's lower bound, as Prometheus says too.
+        In the last bucket it is that bucket's lower bound, as in Prometheus.
         """
         buckets = sorted(self._buckets(name))
         if not buckets or not buckets[-1][1]:
             return None
-        wanted = share * buckets[-1][1]
+        rank = share * buckets[-1][1]
         low = below = 0.0
         for bound, upto in buckets:
-            if upto >= wanted and upto > below:
+            if upto >= rank and upto > below:
                 return (
-                    low if bound == inf else low + (bound - low) * (wanted - below) / (upto - below)
+                    low if bound == inf else low + (bound - low) * (rank - below) / (upto - below)
                 )
             low, below = bound, upto
         return None
 
     def _buckets(self, name: str) -> list[tuple[float, float]]:
-        """Bounds and counts, of all label sets together: a program may have several queues."""
-        found: dict[float, float] = {}
+        """Return bounds and counts, of all label sets together: a program may have several queues."""
+        counts: dict[float, float] = {}
         for key, value in self.values.items():
             if key.startswith(f"{name}_bucket{{"):
                 bound = float(key.partition('le="')[2].partition('"')[0])
-                found[bound] = found.get(bound, 0.0) + value
-        return list(found.items())
+                counts[bound] = counts.get(bound, 0.0) + value
+        return list(counts.items())
 
 
 def exponent(points: Sequence[tuple[float, float]]) -> float | None:
-    """The k of y ~ Nᵏ, by least squares of the logarithms; None with fewer than two sizes.
+    """Fit k of y ~ Nᵏ, by least squares of the logarithms; None with fewer than two sizes.
 
     Parameters
     ----------
     points
-        (N, y); those with y = 0 don't count, as zero doesn't grow.
+        (N, y); those with y = 0 are ignored.
     """
     usable = [(log(n), log(y)) for n, y in points if y > 0]
     if len({x for x, _ in usable}) < LEAST:

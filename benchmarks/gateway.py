@@ -1,7 +1,7 @@
-"""The harness's own gateway controller: it accepts each HTTPRoute as it is, and proxies nothing.
+"""The harness's own gateway controller: it accepts each HTTPRoute, and proxies nothing.
 
-A real one would take CPU of its own from whoever is measured. Contenders that write routes wait
-for this acceptance, and the fake measurements follow the weights that it accepted.
+A real one would take CPU of the measured contender. Contenders that write routes wait for this
+acceptance, and the simulated measurements follow the accepted weights.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CONTROLLER = "bench.example/gateway"
 
 @dataclass
 class Gateway:
-    """Accepts routes while `run` runs; `accepted` is told the weights of each."""
+    """Controller that accepts routes while `run` runs; `accepted` is called with the weights of each."""
 
     client: Client
     accepted: Callable[[Key, dict[str, int]], None]
@@ -57,13 +57,13 @@ class Gateway:
 
 
 def weights(body: Body) -> dict[str, int]:
-    """Weight by backend of a route's first rule."""
+    """Return the weight by backend of a route's first rule."""
     rules = body["spec"].get("rules") or [{}]
     return {one["name"]: one.get("weight", 1) for one in rules[0].get("backendRefs") or ()}
 
 
 def parents(body: Body) -> list[Body]:
-    """The status of a route that all its parents accept."""
+    """Return the status of a route that all its parents accept."""
     meta = body["metadata"]
     conditions = [
         {

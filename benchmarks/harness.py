@@ -1,8 +1,8 @@
-"""One control plane with one contender on it, and everything that is measured of it from outside.
+"""A control plane with one contender, and all measurements of it from outside.
 
-Each contender and size gets a control plane of its own, so that none pays for what another left
-behind. What the harness itself needs (its gateway, its Prometheus, its watch) runs beside every
-contender alike, in the harness's own process.
+Each contender and size has its own control plane, so that none is affected by the objects of
+another. The harness's own parts (its gateway, its Prometheus, its watch) run in the same way beside
+every contender, in the harness's own process.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ PODS_PER_NODE: Final = 1000
 NAMESPACES: Final = 10
 SPARE_NODES: Final = 2
 UNLIMITED: Final = ("--kube-api-qps=5000", "--kube-api-burst=10000")
-"""As they come, the controllers send 20 requests a second: four new Deployments a second at most,
-whoever made them. Everybody's figures would be that limit."""
+"""Flags of the controllers. By default they send 20 requests a second: at most four new Deployments
+a second, for any contender, which would limit all figures."""
 
 
 @dataclass
@@ -62,14 +62,14 @@ class Stage:
 
     @property
     def user(self) -> str:
-        """The contender in the audit log."""
+        """Name of the contender in the audit log."""
         return self.contender.description.name
 
     @contextmanager
     def running(self) -> Iterator[Process]:
-        """The contender's process; a new one each time."""
+        """Run the contender's process; a new one each time."""
         self.starts += 1
-        # A port of its own: the process before may still hold its one for a moment.
+        # A new port: the last process may not have released its port yet.
         with free_ports(1) as (self.metrics_port,):
             surroundings = Surroundings(
                 plane=self.plane,
@@ -91,13 +91,13 @@ class Stage:
         )
 
     async def change(self, products: Sequence[Product]) -> None:
-        """Bring a second version of each."""
+        """Apply a second version of each."""
         await self.client.apply_all(
             body for product in products for body in self.contender.changes(product)
         )
 
     async def metrics(self) -> Metrics:
-        """What the contender itself exports; empty while it doesn't answer."""
+        """Return the contender's own metrics; empty while it doesn't answer."""
         return await asyncio.to_thread(self._metrics)
 
     def _metrics(self) -> Metrics:
@@ -111,7 +111,7 @@ class Stage:
 
 @asynccontextmanager
 async def open_stage(contender: Contender, products: int) -> AsyncIterator[Stage]:
-    """A fresh control plane with room for so many products and two versions of each."""
+    """Start a new control plane with room for these products and two versions of each."""
     async with AsyncExitStack() as stack:
         scratch = tempfile.TemporaryDirectory(prefix="sluicegate-bench-")
         folder = Path(stack.enter_context(scratch))
@@ -153,7 +153,7 @@ async def open_stage(contender: Contender, products: int) -> AsyncIterator[Stage
             ready=ready,
             promoted=Watcher(contender.is_promoted),
         )
-        # A watch that breaks ends all at once: nobody would be seen to be ready any more.
+        # A broken watch ends the run at once, as readiness couldn't be observed any more.
         async with asyncio.TaskGroup() as group:
             tasks = await start_watching(stage, group)
             try:
@@ -164,7 +164,7 @@ async def open_stage(contender: Contender, products: int) -> AsyncIterator[Stage
 
 
 async def start_watching(stage: Stage, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-    """Watch the contender's objects, and accept routes where there are any."""
+    """Watch the contender's objects, and accept routes if there are any."""
 
     def take_in(event: str, body: dict[str, object]) -> None:
         stage.ready.take_in(event, body)
@@ -178,17 +178,17 @@ async def start_watching(stage: Stage, group: asyncio.TaskGroup) -> list[asyncio
 
 
 def namespaces() -> tuple[str, ...]:
-    """Where the products live."""
+    """Return the namespaces of the products."""
     return tuple(f"bench-{number}" for number in range(NAMESPACES))
 
 
 def namespace(name: str) -> dict[str, object]:
-    """A namespace."""
+    """Return the document of a namespace."""
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
 def products(count: int, name: str = "product", *, quick: bool = False) -> list[Product]:
-    """So many products, spread over the namespaces."""
+    """Return so many products, spread over the namespaces."""
     return [
         Product(f"bench-{number % NAMESPACES}", f"{name}-{number:04}", number, quick)
         for number in range(count)
@@ -196,5 +196,5 @@ def products(count: int, name: str = "product", *, quick: bool = False) -> list[
 
 
 def keys(chosen: Sequence[Product]) -> set[Key]:
-    """Their namespaces and names."""
+    """Return their namespaces and names."""
     return {one.key for one in chosen}

@@ -1,7 +1,7 @@
-"""The harness's own requests to the API server: apply, list, watch, and nothing clever.
+"""The harness's own client of the API server: apply, list, watch.
 
-The harness is on the same cores as what it measures, so it sends bare requests and keeps of each
-object only what a scenario asks for.
+The harness runs on the same cores as the measured contender, so it sends simple requests and keeps
+only the needed part of each object.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 PAGE: Final = 500
 AT_ONCE: Final = 16
-"""Requests of the harness under way at the same time."""
+"""Concurrent requests of the harness."""
 BAD: Final = 400
 AGAIN_SECONDS: Final = 0.2
-"""Between a watch's end and the list that follows it."""
+"""Seconds between a watch's end and the next list."""
 Key = tuple[str, str]
 """Namespace and name."""
 
@@ -63,12 +63,12 @@ class Client:
             await self._session.close()
 
     async def apply(self, body: Body) -> None:
-        """Apply an object server-side, as a person's GitOps tool would."""
+        """Apply an object server-side, like a GitOps tool."""
         path = f"{path_of(body)}?fieldManager=person&force=true"
         await self.send("PATCH", path, body, "application/apply-patch+yaml")
 
     async def apply_all(self, bodies: Iterable[Body]) -> None:
-        """Apply many, some at a time."""
+        """Apply many objects, some at a time."""
         async with asyncio.TaskGroup() as group:
             for body in bodies:
                 await self._at_once.acquire()
@@ -90,7 +90,7 @@ class Client:
             return parsed
 
     async def list(self, path: str) -> tuple[list[Body], str]:
-        """All objects of a collection, and the version of the list."""
+        """Return all objects of a collection, and the version of the list."""
         items: list[Body] = []
         more = ""
         while True:
@@ -101,7 +101,7 @@ class Client:
                 return items, page["metadata"]["resourceVersion"]
 
     async def watch(self, path: str, take_in: Callable[[str, Body], None]) -> None:
-        """Tell of every object, then of every change, until cancelled."""
+        """Call `take_in` for every object, then for every change, until cancelled."""
         while True:
             items, version = await self.list(path)
             for body in items:
@@ -114,10 +114,10 @@ class Client:
 
 
 async def events(answer: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, Body]]:
-    """Type and object of each event of a watch, until it ends; a refused one has none.
+    """Yield type and object of each event of a watch, until it ends; a refused one has none.
 
-    A busy API server refuses watches, too. Whoever lists anew after each end is told why, if that
-    lasts.
+    A busy API server refuses watches, too. The list after each end raises the reason, if it
+    persists.
     """
     if answer.status >= BAD:
         return
@@ -133,21 +133,21 @@ async def events(answer: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, Bod
 
 @dataclass
 class Watcher:
-    """When each object of a collection first fulfilled a condition."""
+    """Times at which each object of a collection first fulfilled a condition."""
 
     holds: Callable[[Body], bool]
     since: dict[Key, float] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take_in(self, event: str, body: Body) -> None:
-        """Look at an object as it arrives."""
+        """Check an object that arrives."""
         key = key_of(body)
         if event != "DELETED" and key not in self.since and self.holds(body):
             self.since[key] = time.monotonic()
             self.changed.set()
 
     async def until(self, keys: set[Key], *, seconds: float) -> float:
-        """Wait for these; return when the last of them did, on the monotonic clock.
+        """Wait for these; return the monotonic time at which the last of them fulfilled it.
 
         Raises
         ------
@@ -166,12 +166,12 @@ class Watcher:
 
 
 def key_of(body: Body) -> Key:
-    """Namespace and name of an object."""
+    """Return namespace and name of an object."""
     return body["metadata"].get("namespace", ""), body["metadata"]["name"]
 
 
 def path_of(body: Body) -> str:
-    """The path of an object, from its kind: all that are benchmarked have regular plurals."""
+    """Return the path of an object, from its kind: all kinds in the benchmarks have regular plurals."""
     version, kind = body["apiVersion"], body["kind"].lower()
     plural = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
     root = "/apis" if "/" in version else "/api"

@@ -1,10 +1,10 @@
-"""What the ledgers of thousands of products cost: `python -m benchmarks.ledger --products 5000`.
+"""Cost of the ledgers of thousands of products: `python -m benchmarks.ledger --products 5000`.
 
-A real etcd and API server hold a review of a month that is nearly over for each product. The operator
+A real etcd and API server hold a review of a nearly ended month for each product. The operator
 starts, and a day passes on a simulated clock, with each of its rounds; then all reviews wait for
-signatures. A Prometheus whose answers are given runs in a process of its own. The figures are this
+signatures. A Prometheus with given answers runs in a process of its own. The figures are this
 process' processor time and memory, which are the operator's, its writes by hour, and the bytes in
-etcd: other work on the machine doesn't change them. Each phase is reported as it ends.
+etcd: other load on the machine doesn't change them. Each phase is reported at its end.
 """
 
 from __future__ import annotations
@@ -56,15 +56,15 @@ T = TypeVar("T")
 AT_ONCE: Final = 4
 MONTHS: Final = 12
 RESTART_HOURS: Final = 2
-"""Before the day that is measured the operator starts, and reads each open review."""
+"""Hours before the measured day at which the operator starts, and reads each open review."""
 ANSWERS: Final = "answers"
 
 
 class Counting:
-    """A gate that lets each write through, and counts it by the hour of the simulated clock."""
+    """A gate that admits each write, and counts it by the hour of the simulated clock."""
 
     def __init__(self) -> None:
-        """Nothing is written yet."""
+        """Start without writes."""
         self.now = 0.0
         self.hours: Counter[int] = Counter()
 
@@ -75,7 +75,7 @@ class Counting:
 
 # ---- Prometheus, in a process of its own -------------------------------------------------------
 async def answer() -> None:
-    """Say where the stand-in is, and answer until standard input ends."""
+    """Print the address of the stand-in, and answer until standard input ends."""
     server = PrometheusStandIn(lambda *_: ())
 
     def rows(kind: str, indexes: range, step: int) -> Iterator[Row]:
@@ -90,7 +90,7 @@ async def answer() -> None:
 
 @contextmanager
 def prometheus() -> Iterator[str]:
-    """The stand-in's URL while the block lasts."""
+    """Run the stand-in for the duration of the block; yield its URL."""
     command = [sys.executable, "-m", "benchmarks.ledger", ANSWERS]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -103,14 +103,14 @@ def prometheus() -> Iterator[str]:
 
 # ---- the measurement ---------------------------------------------------------------------------
 async def measure(plane: ControlPlane, url: str, count: int) -> dict[str, Any]:
-    """Fill the ledgers, start, let a day pass, and wait for signatures: what each of them costs."""
+    """Fill the ledgers, start, simulate a day, and wait for signatures; return the cost of each phase."""
     gate, began = Counting(), TODAY.timestamp()
     subjects = [subject(number) for number in range(count)]
     figures: dict[str, Any] = {}
 
-    def report(name: str, found: object) -> None:
-        figures[name] = found
-        sys.stderr.write(f"{name}: {json.dumps(found)}\n")
+    def report(name: str, figures_of_phase: object) -> None:
+        figures[name] = figures_of_phase
+        sys.stderr.write(f"{name}: {json.dumps(figures_of_phase)}\n")
 
     report("products", count)
     async with AsyncExitStack() as stack:
@@ -120,9 +120,9 @@ async def measure(plane: ControlPlane, url: str, count: int) -> dict[str, Any]:
         report("memoryMiBBefore", most_memory())
         reader = await stack.enter_async_context(days_from(url))
         reviews = watching(store, gate)
-        gate.now = began - RESTART_HOURS * 3600  # all that is over is in the ledgers
-        for one in subjects:
-            reviews.update_subject(one.key, one)
+        gate.now = began - RESTART_HOURS * 3600  # all ended days are in the ledgers
+        for subject_ in subjects:
+            reviews.update_subject(subject_.key, subject_)
         report("restart", await passed(reviews, reader, gate, hours=RESTART_HOURS))
         report("day", await passed(reviews, reader, gate, hours=24))
         report("memoryMiB", most_memory())
@@ -135,7 +135,7 @@ async def measure(plane: ControlPlane, url: str, count: int) -> dict[str, Any]:
 
 
 def watching(store: ReviewStore, gate: Counting) -> Reviews:
-    """The operator's part that holds reviews, as it is after a start."""
+    """Return the operator's review loop, as after a start."""
     return Reviews(
         store,
         wall=lambda: gate.now,
@@ -160,7 +160,7 @@ async def fill(store: ReviewStore, subjects: list[ReviewSubject], now: float) ->
 
 
 async def some_at_once(act: Callable[[T], Awaitable[None]], things: Iterable[T]) -> None:
-    """Do it to all of them, a few at a time; again where no answer comes in time, as on a busy machine."""
+    """Apply an action to all, a few at a time; repeat it without an answer, as on a busy machine."""
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def one(it: T) -> None:
@@ -181,7 +181,7 @@ async def some_at_once(act: Callable[[T], Awaitable[None]], things: Iterable[T])
 async def passed(
     reviews: Reviews, reader: DayReader, gate: Counting, *, hours: int
 ) -> dict[str, Any]:
-    """Let hours pass in rounds of the operator's; what they cost."""
+    """Simulate hours in rounds of the operator; return their cost."""
     gate.hours.clear()
     begin, wall, cpu = gate.now, time.monotonic(), time.process_time()
     while gate.now < begin + hours * 3600:
@@ -201,7 +201,7 @@ async def passed(
 async def wait_for_signatures(
     store: ReviewStore, reader: DayReader, gate: Counting, subjects: list[ReviewSubject]
 ) -> dict[str, Any]:
-    """Seal all reviews, and say what it costs to wait for their signatures, once they are known."""
+    """Seal all reviews, and return the cost of waiting for their signatures."""
     gate.now += LATE_DAYS * DAY_SECONDS
     period = period_at(subjects[0].cycle, MONTH.timestamp())
     assert period is not None
@@ -232,20 +232,20 @@ async def wait_for_signatures(
 
 
 def most_memory() -> float:
-    """The most memory that this process has had, in MiB."""
+    """Return the peak memory of this process, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def stored_bytes(plane: ControlPlane, one: ReviewSubject) -> int:
-    """Bytes of a product's review, with the API server's record of managers, as etcd has it."""
-    period = period_at(one.cycle, MONTH.timestamp())
+def stored_bytes(plane: ControlPlane, subject: ReviewSubject) -> int:
+    """Return the bytes of a product's review in etcd, with managed fields."""
+    period = period_at(subject.cycle, MONTH.timestamp())
     assert period is not None
-    path = DATA_PRODUCT_REVIEWS.path(*review_key(Key(*one.key), period))
+    path = DATA_PRODUCT_REVIEWS.path(*review_key(Key(*subject.key), period))
     return len(plane.kubectl("get", "--raw", path))
 
 
 def etcd_bytes(plane: ControlPlane) -> int:
-    """Bytes of etcd's database on the disk."""
+    """Return the bytes of etcd's database on the disk."""
     return sum(path.stat().st_size for path in plane.folder.rglob("member/snap/db"))
 
 

@@ -1,4 +1,4 @@
-"""Products for `benchmarks.ledger`: their ledgers of a month so far, and what Prometheus says of them."""
+"""Products for `benchmarks.ledger`: their ledgers of a month so far, and their measurements."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ SLOS: Final = ("availability", "latency", "accuracy", "conversion")
 BOUNDS: Final = ("0.05", "0.1", "0.25", "0.5", "1.0", "+Inf")
 MONTH: Final = datetime(2026, 11, 1, tzinfo=UTC)
 TODAY: Final = datetime(2026, 11, 30, tzinfo=UTC)
-"""The day that is measured begins here: 29 days are in the ledger, the last three not final yet."""
+"""Begin of the measured day: 29 days are in the ledger, the last three not final yet."""
 
 
 def subject(number: int) -> ReviewSubject:
-    """One product of four SLOs and six markets, which is reviewed each month."""
+    """Return one product of four SLOs and six markets, with monthly reviews."""
     digest = f"registry.example/bento@sha256:{number:064x}"
     bento = {"image": digest, "version": "v1", "service": "Pricing"}
     runtime = f"registry.example/runtime@sha256:{0:064x}"
@@ -67,22 +67,22 @@ def subject(number: int) -> ReviewSubject:
         },
         "status": {"stable": stable},
     }  # fmt: skip
-    found = subject_of(DataProduct.parse(document), Timing())
-    assert found is not None
-    return found
+    reviewed = subject_of(DataProduct.parse(document), Timing())
+    assert reviewed is not None
+    return reviewed
 
 
 def namespace_of(number: int) -> str:
-    """The products lie in fifty namespaces."""
+    """Return one of fifty namespaces."""
     return f"team-{number % NAMESPACES}"
 
 
-def month_so_far(one: ReviewSubject, period: Period, now: float) -> DataProductReviewStatus:
-    """A ledger of all days that are over at this moment, as the operator's visits leave it."""
-    today = local_day(int(now), one.cycle.time_zone)
-    ready = judged_on(one.checks, one.cycle.exemptions, today)
-    status = opened(one, period).model_copy(update={"readiness": ready})
-    status = with_versions(status, one.versions, period)
+def month_so_far(reviewed: ReviewSubject, period: Period, now: float) -> DataProductReviewStatus:
+    """Return a ledger of all ended days, as the operator's visits leave it."""
+    today = local_day(int(now), reviewed.cycle.time_zone)
+    ready = judged_on(reviewed.checks, reviewed.cycle.exemptions, today)
+    status = opened(reviewed, period).model_copy(update={"readiness": ready})
+    status = with_versions(status, reviewed.versions, period)
     markets = {market: Count(40, 1_000) for market in MARKETS}
     counts = DayCounts(
         slos=dict.fromkeys(SLOS, Count(240, 6_000)),
@@ -99,7 +99,7 @@ def month_so_far(one: ReviewSubject, period: Period, now: float) -> DataProductR
 
 
 def rows_of(kind: str, indexes: range, step: int, products: set[tuple[str, str]]) -> Iterator[Row]:
-    """What each product that is asked for says: the same in each block."""
+    """Yield the rows of each requested product: the same in each block."""
     for namespace, product in sorted(products):
         where = {"namespace": namespace, "product": product}
         series: list[tuple[dict[str, str], int]] = []
@@ -136,19 +136,19 @@ def rows_of(kind: str, indexes: range, step: int, products: set[tuple[str, str]]
 
 @cache
 def same(indexes: range, step: int, value: int) -> list[list[float | str]]:
-    """A row's values, the same in each block: shared by the rows of all products."""
+    """Return a row's values, the same in each block: shared by the rows of all products."""
     text = format_value(value)
     return [[index * step, text] for index in indexes]
 
 
 def asked_for(query: str) -> set[tuple[str, str]]:
-    """The products that a query names: those of our names, in their namespaces."""
+    """Return the products that a query names, with their namespaces."""
     numbers = {int(one) for one in re.findall(r"product-(\d+)", query)}
     return {(namespace_of(number), f"product-{number}") for number in numbers}
 
 
 @asynccontextmanager
 async def days_from(url: str) -> AsyncIterator[DayReader]:
-    """What reads days of a Prometheus, as the operator does."""
+    """Yield a reader of days of a Prometheus, like the operator's."""
     async with Prometheus(Endpoint(url=url)) as source:
         yield DayReader(source, Timing())

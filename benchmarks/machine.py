@@ -1,4 +1,4 @@
-"""What the figures were measured on, of which commit, and which of them may stand side by side."""
+"""Machine and commit of the measurements, and which figures are comparable."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ ETCD: Final = "go.etcd.io/etcd/server/v3"
 KIB_PER_GIB: Final = 1024 * 1024
 
 Machine = dict[str, str | int | float]
-"""As `describe_machine` gives it."""
+"""Description by `describe_machine`."""
 
 
 def describe_machine() -> Machine:
-    """Cores, memory and versions; no name of the machine."""
+    """Return cores, memory and versions, without the name of the machine."""
     modules = versions().modules
     return {
         "date": time.strftime("%Y-%m-%d"),
@@ -38,24 +38,24 @@ def describe_machine() -> Machine:
 
 
 def describe_commit() -> str:
-    """The commit that is measured, with "+" where the work tree differs; empty outside Git."""
+    """Return the measured commit, with "+" if the work tree differs; empty outside Git."""
     command = ("git", "describe", "--always", "--exclude=*", "--dirty=+")
     try:
-        told = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+        result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return told.stdout.strip()
+    return result.stdout.strip()
 
 
-def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether figures of two runs may stand side by side: all but the day is the same."""
-    return _identity(one) == _identity(other)
+def is_same(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Return whether figures of two runs are comparable: all but the day is the same."""
+    return _identity(first) == _identity(second)
 
 
 def sizes_by_machine(machines: Mapping[str, Machine]) -> list[list[int]]:
-    """Numbers of products that the same machine measured; the machine with most of them first.
+    """Return numbers of products by machine; the machine with most of them first.
 
-    `machines` is as in the JSON, by number of products: `{"50": {"cores": 2, …}}`.
+    `machines` is that of the JSON, by number of products: `{"50": {"cores": 2, …}}`.
     """
     groups: dict[frozenset[tuple[str, object]], list[int]] = {}
     for size in sorted(map(int, machines)):
@@ -63,15 +63,15 @@ def sizes_by_machine(machines: Mapping[str, Machine]) -> list[list[int]]:
     return sorted(groups.values(), key=len, reverse=True)
 
 
-def tell_machines(machines: Mapping[str, Machine]) -> Iterator[str]:
-    """A line of Markdown for each machine: which sizes it measured, when, and what it is."""
+def render_machines(machines: Mapping[str, Machine]) -> Iterator[str]:
+    """Yield a line of Markdown for each machine: its sizes, days, and description."""
     for sizes in sizes_by_machine(machines):
         days = sorted({str(machines[str(size)]["date"]) for size in sizes})
-        one = machines[str(sizes[0])]
+        machine = machines[str(sizes[0])]
         yield (
             f"- N = {', '.join(f'{size:,}' for size in sizes)}, on {' and '.join(days)}:"
-            f" {one['cores']} cores ({one['processor']}), {one['memoryGiB']} GiB, Python"
-            f" {one['python']}, Kubernetes {one['kubernetes']}, etcd {one['etcd']}"
+            f" {machine['cores']} cores ({machine['processor']}), {machine['memoryGiB']} GiB, Python"
+            f" {machine['python']}, Kubernetes {machine['kubernetes']}, etcd {machine['etcd']}"
         )
 
 

@@ -1,4 +1,4 @@
-"""One contender at one size, through the scenarios, each with a time limit of its own."""
+"""One contender at one size, through the scenarios, each with its own time limit."""
 
 from __future__ import annotations
 
@@ -28,39 +28,39 @@ if TYPE_CHECKING:
 
 LARGEST_WAVE: Final = 200
 WAVE_SHARE: Final = 5
-"""A wave is at most a fifth of the products."""
+"""Products per product of a wave, at most a fifth."""
 COMMON_SHARE: Final = 0.4
-"""Of all products, that are degraded at once by a common cause: it counts as one from 30 % on."""
+"""Share of all products that a common cause degrades at once: it is detected from 30 % on."""
 COMMON_BELOW: Final = 1000
-"""Products from which on a common cause isn't made: it would take thousands more."""
+"""Products from which on the scenario of a common cause is skipped: it would need thousands more."""
 SECONDS_PER_PRODUCT: Final = 0.35
-"""What is added to a scenario's limit: the slowest contender admits ten products a second."""
+"""Seconds for each product in a scenario's limit: the slowest contender admits ten products a second."""
 SECOND_START: Final = "coldWithShortBlocks"
-"""What everything after the cold start begins with, where it needs products of its own."""
+"""Cold start of the products for all later scenarios, if these need products of their own."""
 SLACK_SECONDS: Final = 240.0
-"""A scenario's own waits, beside what its limit is for."""
+"""Seconds for a scenario's own waits, in addition to its limit."""
 
 Say = Any
 """Prints a line of progress."""
 Keep = Any
-"""Is given all results so far, whenever there is one more."""
+"""Stores all results so far, after each new one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is run, and how long it may take.
+    """Scenarios, and their time limits.
 
     Attributes
     ----------
     scenarios
         Names out of `benchmarks.sluicegate_contender.SCENARIOS`; "cold" always comes first, and is always run.
     steady_seconds
-        How long the steady state is watched: so long that everything is listed once meanwhile.
+        Duration of the steady state: long enough for a list of all kinds.
     limit_seconds
-        For each scenario, and a third of a second more for each product; what takes longer is
-        given up, and says so.
+        For each scenario, and a third of a second more for each product; a longer one is ended and
+        marked as failed.
     run, commit
-        When the run began, and what it measures: only figures of one run are compared.
+        Begin of the run, and the measured commit: only figures of one run are compared.
     """
 
     scenarios: tuple[str, ...] = SCENARIOS
@@ -72,7 +72,7 @@ class Plan:
 
 @dataclass
 class Run:
-    """The results so far; a scenario that fails doesn't take the others with it."""
+    """The results so far; a failed scenario doesn't affect the others."""
 
     plan: Plan
     say: Say
@@ -96,22 +96,21 @@ class Run:
         self.say(f"{name}: {time.monotonic() - began:.0f} s; {summary(figures)}")
 
     def goes_on(self) -> bool:
-        """Whether there is a start to go on from, and anything to go on to."""
+        """Return whether there is a start to continue from, and another scenario."""
         failed = any("failed" in self.results.get(one, ()) for one in ("cold", SECOND_START))
         return not failed and self.planned(*SCENARIOS[1:])
 
     def planned(self, *names: str) -> bool:
-        """Whether any of these is to be run."""
+        """Return whether any of these is to be run."""
         return any(name in self.plan.scenarios for name in names)
 
 
 async def measure(
     contender: Contender, count: int, plan: Plan, say: Say, *, keep: Keep = lambda _: None
 ) -> dict[str, Figures]:
-    """All scenarios of a contender at N = `count`, on control planes of its own.
+    """Run all scenarios of a contender at N = `count`, on control planes of its own.
 
-    Where what comes after the cold start is measured with other products than this one, it has a
-    control plane of its own, too.
+    If the later scenarios need other products than the cold start, they have another control plane.
     """
     plan = replace(plan, scenarios=fitting(contender, count, plan))
     run = Run(plan, say, keep, limit=plan.limit_seconds + SECONDS_PER_PRODUCT * count)
@@ -135,13 +134,13 @@ async def measure(
                     stage, process, products(wave, "started", quick=True), seconds=run.limit
                 ),
             )
-            # A restart would write what is still to be said of products that only just began, too.
-            settled = run.planned("steady", "restart") and await settle(
+            # A restart would also write pending status changes of products that have just begun.
+            is_idle = run.planned("steady", "restart") and await settle(
                 stage, process, seconds=hurried.description.settle_seconds
             )
             await run.scenario(
                 "steady",
-                lambda: steady(stage, process, settled=settled, seconds=plan.steady_seconds),
+                lambda: steady(stage, process, is_idle=is_idle, seconds=plan.steady_seconds),
             )
             stopped = await process.stop()
         if not run.planned("restart", "promotions", "degradations", "commonCause"):
@@ -156,7 +155,7 @@ async def measure(
 
 
 async def start(run: Run, stage: Stage, process: Process, count: int) -> None:
-    """The cold start; a second one tells what short blocks cost it, and can't be left out."""
+    """Run the cold start; a second one, with short blocks, is required for later scenarios."""
     await warm_up(stage, process, seconds=180)
     everyone = products(count)
     name = SECOND_START if "cold" in run.results else "cold"
@@ -164,15 +163,15 @@ async def start(run: Run, stage: Stage, process: Process, count: int) -> None:
 
 
 def fitting(contender: Contender, count: int, plan: Plan) -> tuple[str, ...]:
-    """The planned scenarios that mean something for this contender and size."""
-    wanted = dict.fromkeys(("cold", *plan.scenarios))
+    """Return the planned scenarios that apply to this contender and size."""
+    scenarios = dict.fromkeys(("cold", *plan.scenarios))
     if count >= COMMON_BELOW:
-        wanted.pop("commonCause", None)
-    return tuple(one for one in wanted if one in contender.description.scenarios)
+        scenarios.pop("commonCause", None)
+    return tuple(scenario for scenario in scenarios if scenario in contender.description.scenarios)
 
 
 async def waves(run: Run, stage: Stage, process: Process, *, size: int, many: int) -> None:
-    """The waves, each with products of its own that join for it; a common cause has `many`."""
+    """Run the waves, each with new products of its own; a common cause has `many`."""
     limit = run.limit
 
     async def joined(count: int, name: str) -> list[Product]:
@@ -183,7 +182,7 @@ async def waves(run: Run, stage: Stage, process: Process, *, size: int, many: in
 
     async def promoted() -> Figures:
         chosen = await joined(size, "promoted")
-        # What is said of a version in its first blocks isn't part of the wave.
+        # Status changes of a version in its first blocks aren't part of the wave.
         await asyncio.sleep(SETTLING_BLOCKS * QUICK_BLOCK_SECONDS)
         return await promotions(stage, process, chosen, seconds=limit)
 
@@ -199,7 +198,7 @@ async def waves(run: Run, stage: Stage, process: Process, *, size: int, many: in
 
 
 def summary(figures: Figures) -> str:
-    """The plain numbers on one line."""
+    """Return the plain numbers on one line."""
     return ", ".join(
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in figures.items()

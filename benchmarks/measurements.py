@@ -1,7 +1,7 @@
-"""What Prometheus would say of N products: fake pods serve no metrics, so the harness makes them up.
+"""Simulated measurements of N products: fake pods serve no metrics, so the harness generates them.
 
-Counts follow the weights that the gateway accepted, and a product can be told to degrade. The
-stand-in speaks Prometheus' HTTP API and counts what it was asked.
+Counts follow the weights that the gateway accepted, and a product can be degraded. The stand-in
+implements Prometheus' HTTP API and counts its queries.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ Labels = dict[str, str]
 
 @dataclass(slots=True)
 class Traffic:
-    """One product's share of traffic by version, over time; none before the first entry."""
+    """Shares of one product's traffic by version, over time; none before the first entry."""
 
     times: list[float] = field(default_factory=list)
     shares: list[dict[str, float]] = field(default_factory=list)
     degraded_at: float = float("inf")
 
     def split(self, at: float, shares: dict[str, float]) -> None:
-        """Let these shares hold from `at` on."""
+        """Set these shares from `at` on."""
         if not self.shares or self.shares[-1] != shares:
             self.times.append(at)
             self.shares.append(shares)
 
     def at(self, moment: float) -> Mapping[str, float]:
-        """The shares at a moment."""
+        """Return the shares at a time."""
         place = bisect_right(self.times, moment)
         return self.shares[place - 1] if place else {}
 
     def versions(self) -> set[str]:
-        """Versions that ever had traffic."""
+        """Return the versions that ever had traffic."""
         return {version for shares in self.shares for version in shares}
 
 
@@ -58,25 +58,25 @@ class Traffic:
 class Measurements:
     """The traffic of all products; `rows` answers as `benchmarks.prometheus_stand_in` asks.
 
-    `serving` has those that were ready: before, nothing answers, however early a route is there.
+    `serving` has those that were ready: before that there are no answers, even if there is a route.
     """
 
     serving: Container[Key]
     products: dict[Key, Traffic] = field(default_factory=dict)
 
     def split(self, key: Key, shares: dict[str, float]) -> None:
-        """A product's traffic is split so from now on."""
+        """Set the shares of a product's traffic from now on."""
         self.products.setdefault(key, Traffic()).split(time.time(), shares)
 
     def degrade(self, keys: Iterable[Key]) -> float:
-        """Let predictions of these products be wrong more often from now on; return the time."""
+        """Make predictions of these products worse from now on; return the time."""
         now = time.time()
         for key in keys:
             self.products[key].degraded_at = now
         return now
 
     def rows(self, kind: str, indexes: range, step: int, *, query: str) -> Iterator[Row]:
-        """The answer to a question: rows of a matrix, of the products that `query` names."""
+        """Yield the answer to a query: rows of a matrix, of the products that `query` names."""
         make, named = _KINDS.get(kind), named_products(query)
         if make is None:
             return
@@ -84,22 +84,22 @@ class Measurements:
             if (named and name not in named) or (namespace, name) not in self.serving:
                 continue
             for version in traffic.versions():
-                one = _Version(namespace, name, version, traffic)
-                for labels, rate in make(one):
-                    yield {"metric": labels, "values": one.values(indexes, step, rate)}
+                live_version = _Version(namespace, name, version, traffic)
+                for labels, rate in make(live_version):
+                    yield {"metric": labels, "values": live_version.values(indexes, step, rate)}
 
 
 def named_products(query: str) -> frozenset[str]:
-    """The products that a query's matchers name; none when it asks for all."""
-    found = _NAMED.search(query)
-    return frozenset(found[1].replace("\\\\", "").split("|")) if found else frozenset()
+    """Return the products that a query's matchers name; none if it reads all."""
+    match_ = _NAMED.search(query)
+    return frozenset(match_[1].replace("\\\\", "").split("|")) if match_ else frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A value per second; `degraded` from when the product is.
+    """A value per second; `degraded` from the degradation on.
 
-    `counted`: a block has it times its seconds; `split`: times the version's share.
+    `counted`: multiplied by a block's seconds; `split`: multiplied by the version's share.
     """
 
     well: float
@@ -108,7 +108,7 @@ class Rate:
     split: bool = True
 
     def of(self, step: int, share: float, *, degraded: bool) -> str:
-        """The value of a block, as Prometheus writes a whole number."""
+        """Return the value of a block as a whole number, written as by Prometheus."""
         value = self.degraded if degraded else self.well
         return f"{value * (step if self.counted else 1) * (share if self.split else 1):.0f}"
 
@@ -131,11 +131,11 @@ class _Version:
         }  # fmt: skip
 
     def values(self, indexes: range, step: int, rate: Rate) -> list[list[object]]:
-        """Time and text for each block in which the version had pods."""
+        """Return time and text for each block in which the version had pods."""
         values: list[list[object]] = []
         for index in indexes:
             end = index * step
-            # A block that began before the split did is counted for neither.
+            # A block that began before the split counts for neither version.
             share = self.traffic.at(end - step).get(self.version)
             if share is None:
                 continue
@@ -152,42 +152,42 @@ def _fixed(value: float) -> Rate:
     return Rate(value, value, counted=False, split=False)
 
 
-def _requests(one: _Version) -> Iterator[tuple[Labels, Rate]]:
-    yield {**one.labels, "runner_name": SERVICE}, _all(REQUESTS_PER_SECOND)
+def _requests(version: _Version) -> Iterator[tuple[Labels, Rate]]:
+    yield {**version.labels, "runner_name": SERVICE}, _all(REQUESTS_PER_SECOND)
 
 
-def _latency(one: _Version) -> Iterator[tuple[Labels, Rate]]:
-    labels = {**one.labels, "runner_name": SERVICE}
+def _latency(version: _Version) -> Iterator[tuple[Labels, Rate]]:
+    labels = {**version.labels, "runner_name": SERVICE}
     yield {**labels, "le": "0.25"}, _all(REQUESTS_PER_SECOND * (1 - SLOW))
     yield {**labels, "le": "+Inf"}, _all(REQUESTS_PER_SECOND)
 
 
-def _labelled(one: _Version) -> Iterator[tuple[Labels, Rate]]:
+def _labelled(version: _Version) -> Iterator[tuple[Labels, Rate]]:
     for outcome, well, degraded in (
         ("wrong", WRONG, WRONG_WHEN_DEGRADED),
         ("correct", 1 - WRONG, 1 - WRONG_WHEN_DEGRADED),
     ):
         rate = Rate(LABELS_PER_SECOND * well, LABELS_PER_SECOND * degraded)
-        yield {**one.predicted, "outcome": outcome}, rate
+        yield {**version.predicted, "outcome": outcome}, rate
 
 
-def _counters(one: _Version) -> Iterator[tuple[Labels, Rate]]:
+def _counters(version: _Version) -> Iterator[tuple[Labels, Rate]]:
     rates = {"clicked_total": SEEN_PER_SECOND * CLICKED, "served_total": SEEN_PER_SECOND}
     for name, rate in rates.items():
         labels = {"sluicegate_counter": name, "sluicegate_lag": "0"}
-        yield {**one.labels, "prediction_version": "", **labels}, _all(rate)
+        yield {**version.labels, "prediction_version": "", **labels}, _all(rate)
 
 
-def _targets(one: _Version) -> Iterator[tuple[Labels, Rate]]:
+def _targets(version: _Version) -> Iterator[tuple[Labels, Rate]]:
     scrapes = 1 / SCRAPE_SECONDS
     for fact in ("up", "scrapes", "longest"):
         # Each version has one pod, whatever its share.
-        yield {**one.labels, "sluicegate_fact": fact}, Rate(scrapes, scrapes, split=False)
-    yield {**one.labels, "sluicegate_fact": "age"}, _fixed(SCRAPE_SECONDS)
+        yield {**version.labels, "sluicegate_fact": fact}, Rate(scrapes, scrapes, split=False)
+    yield {**version.labels, "sluicegate_fact": "age"}, _fixed(SCRAPE_SECONDS)
 
 
-def _share_of_limit(one: _Version) -> Iterator[tuple[Labels, Rate]]:
-    yield one.labels, _fixed(0.0)
+def _share_of_limit(version: _Version) -> Iterator[tuple[Labels, Rate]]:
+    yield version.labels, _fixed(0.0)
 
 
 _KINDS = {

@@ -1,9 +1,9 @@
-"""What the messenger costs: `python -m benchmarks.notify --products 5000`.
+"""Cost of the messenger: `python -m benchmarks.notify --products 5000`.
 
 The messenger runs as a process of its own, on a real API server with so many products. Reported are
-the time until it has seen all of them; a degradation of one product, from the write of its status to
-the message; and one of all of them at once, until the last product is in a message: how many messages
-that are, the requests to the API server, memory, and the size of the ConfigMap that remembers it all.
+the time until it has read all of them; a degradation of one product, from the write of its status
+to the message; and one of all of them at once, until the last product is in a message: number of
+messages, requests to the API server, memory, and the size of its ConfigMap.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 NAMESPACE: Final = "sluicegate-system"
 STATUS: Final = Path(__file__).with_name("served_status.json")
 GROUP_SECONDS: Final = 30
-"""The default: what degrades within it is one message."""
+"""The default: degradations within it become one message."""
 MOST_SECONDS: Final = 600.0
 SETTLE_SECONDS: Final = 2.0
-"""Without another request, so that a wave is over."""
+"""Seconds without another request after which a wave has ended."""
 
 
 class Receiver:
-    """Takes in CloudEvents; `told` are the products that were in a message, `messages` how many came."""
+    """Receiver of CloudEvents; `told` are the products in messages, `messages` the number of messages."""
 
     def __init__(self) -> None:
         self.told: set[str] = set()
@@ -56,7 +56,7 @@ class Receiver:
         self.bytes = 0
 
     async def start(self, stack: AsyncExitStack) -> str:
-        """Listen; the address."""
+        """Listen; return the address."""
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/", self._take)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -70,13 +70,13 @@ class Receiver:
         body = json.loads(text)
         self.messages += 1
         self.bytes += len(text)
-        for one in body["data"].get("products") or [body["data"]]:
-            self.told.add(f"{one['namespace']}/{one['product']}")
+        for item in body["data"].get("products") or [body["data"]]:
+            self.told.add(f"{item['namespace']}/{item['product']}")
         return web.Response(status=202)
 
 
 async def measure(count: int) -> dict[str, Any]:
-    """The figures at one number of products."""
+    """Return the figures at one number of products."""
     every = products(count)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sluicegate-bench-")))
@@ -87,7 +87,7 @@ async def measure(count: int) -> dict[str, Any]:
         client = await stack.enter_async_context(Client(plane.kubeconfig))
         for name in (NAMESPACE, *namespaces()):
             await client.apply(namespace(name))
-        await client.apply_all(data_product(one, "v1") for one in every)
+        await client.apply_all(data_product(product, "v1") for product in every)
         await write_statuses(client, every, degraded=False)
         receiver = Receiver()
         config = folder / "notify.yaml"
@@ -107,31 +107,31 @@ async def measure(count: int) -> dict[str, Any]:
         process = stack.enter_context(Process(program, folder / "notify.log"))
 
         async def remembered() -> Body:
-            found: Body = await client.send(
+            config_map: Body = await client.send(
                 "GET", f"/api/v1/namespaces/{NAMESPACE}/configmaps/{LEASE}"
             )
-            return found
+            return config_map
 
         async def seen() -> bool:
             path = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
             listed, _ = await client.list(path)
             data = next(
-                (one.get("data") or {} for one in listed if one["metadata"]["name"] == LEASE), {}
+                (item.get("data") or {} for item in listed if item["metadata"]["name"] == LEASE), {}
             )
             return bool(sum(name.startswith("p.") for name in data) >= count)
 
         first = await until(process, seen)
-        asked = await requests(port)
-        one = await wave(client, process, receiver, every[:1])
+        requests_at_start = await requests(port)
+        first_wave = await wave(client, process, receiver, every[:1])
         before, sent, size = await requests(port), receiver.messages, receiver.bytes
         rest = await wave(client, process, receiver, every[1:])
         await asyncio.sleep(SETTLE_SECONDS)
         return {
             "products": count,
             "all seen, s": round(first, 1),
-            "requests until then": asked,
+            "requests until then": requests_at_start,
             "time of collecting, s": GROUP_SECONDS,
-            "one degraded, s from its write to the message": round(one, 1),
+            "one degraded, s from its write to the message": round(first_wave, 1),
             "all others degraded, s from the last write to the last message": round(rest, 1),
             "messages of that": receiver.messages - sent,
             "size of them, kB": round((receiver.bytes - size) / 1000),
@@ -144,18 +144,18 @@ async def measure(count: int) -> dict[str, Any]:
 async def wave(
     client: Client, process: Process, receiver: Receiver, chosen: list[Product]
 ) -> float:
-    """Degrade these; the seconds from the last write until each was in a message."""
-    wanted = {f"{one.namespace}/{one.name}" for one in chosen}
+    """Degrade these products; return the seconds from the last write until each was in a message."""
+    paths = {f"{product.namespace}/{product.name}" for product in chosen}
     await write_statuses(client, chosen, degraded=True)
 
     async def told() -> bool:
-        return wanted <= receiver.told
+        return paths <= receiver.told
 
     return await until(process, told)
 
 
 async def write_statuses(client: Client, chosen: Iterable[Product], *, degraded: bool) -> None:
-    """Write the status of each, as an operator would."""
+    """Write the status of each, like an operator."""
     status = json.loads(STATUS.read_text(encoding="utf-8"))
     kept = [
         one for one in status["conditions"] if one["type"] not in {"Degraded", "MetricsAvailable"}
@@ -176,8 +176,8 @@ async def write_statuses(client: Client, chosen: Iterable[Product], *, degraded:
     body = {"status": {**status, "conditions": [*kept, condition, measured]}}
     at_once = asyncio.Semaphore(16)
 
-    async def write(one: Product) -> None:
-        path = f"/apis/sluicegate.dev/v1alpha1/namespaces/{one.namespace}/dataproducts/{one.name}/status"
+    async def write(product: Product) -> None:
+        path = f"/apis/sluicegate.dev/v1alpha1/namespaces/{product.namespace}/dataproducts/{product.name}/status"
         async with at_once:
             await client.send("PATCH", path, body, "application/merge-patch+json")
 
@@ -185,7 +185,7 @@ async def write_statuses(client: Client, chosen: Iterable[Product], *, degraded:
 
 
 async def until(process: Process, holds: Callable[[], Any]) -> float:
-    """Wait until something holds; the seconds that it took."""
+    """Wait until a condition holds; return the seconds."""
     began = time.monotonic()
     while not await holds():
         process.require()
@@ -196,16 +196,16 @@ async def until(process: Process, holds: Callable[[], Any]) -> float:
 
 
 async def requests(port: int) -> int:
-    """Requests of the messenger to the API server, as it counts them itself."""
+    """Return the messenger's requests to the API server, by its own metrics."""
 
     def read() -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             text: str = answer.read().decode()
             return text
 
-    found = Metrics.parse(await asyncio.to_thread(read)).values
+    values = Metrics.parse(await asyncio.to_thread(read)).values
     return round(
-        sum(v for key, v in found.items() if key.startswith("rest_client_requests_total{"))
+        sum(v for key, v in values.items() if key.startswith("rest_client_requests_total{"))
     )
 
 

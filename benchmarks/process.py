@@ -1,4 +1,4 @@
-"""A contender's process, and what the kernel says of it."""
+"""A contender's process, with the kernel's measurements of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass
 class Process:
-    """One running program; ends with the block it is used in."""
+    """One running program, as a context manager that ends it."""
 
     program: Program
     log: Path
@@ -49,7 +49,7 @@ class Process:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End it at once, if it runs still."""
+        """End it at once, if it still runs."""
         if self.is_alive:
             self._running.kill()
         self._running.wait(15)
@@ -76,19 +76,19 @@ class Process:
             raise RuntimeError(f"{self.program.command[0]} ended; its last lines:\n{last}")
 
     async def stop(self, seconds: float = 30.0) -> float:
-        """End it as Kubernetes does; return the seconds that it took."""
+        """End it with SIGTERM, as Kubernetes does; return the seconds."""
         began = time.monotonic()
         self._running.send_signal(signal.SIGTERM)
         await asyncio.to_thread(self._running.wait, seconds)
         return time.monotonic() - began
 
     def cpu_seconds(self) -> float:
-        """User and system time so far, children that were waited for included."""
+        """Return user and system time so far, including awaited children."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[11:15])) / TICKS
 
     def memory_mib(self, kind: str = "VmRSS") -> float:
-        """Resident memory; `VmHWM` for the most that there was."""
+        """Return resident memory; its peak for `VmHWM`."""
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith(f"{kind}:"):
                 return int(line.split()[1]) / 1024
@@ -97,7 +97,7 @@ class Process:
 
 @dataclass
 class CpuSeconds:
-    """CPU time second by second while a block lasts: idle time and bursts told apart."""
+    """CPU time for each second of a block, to distinguish idle time and bursts."""
 
     process: Process
     samples: list[float] = field(default_factory=list)

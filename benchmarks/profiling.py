@@ -1,8 +1,8 @@
-"""Where the operator's time goes: `python -m benchmarks.profiling 500`.
+"""Profile of the operator: `python -m benchmarks.profiling 500`.
 
-Samples all threads of the operator during a cold start and for a while after it, and sums them by
-package. Threads that wait don't count, so shares are shares of work. The result is kept beside the
-benchmarks' figures, from which `python -m benchmarks.report` writes the page.
+It samples all threads of the operator during a cold start and for a while after it, and adds them
+up by package. Waiting threads don't count, so shares are shares of work. The result is stored
+beside the benchmarks' figures, from which `python -m benchmarks.report` generates the page.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 SHOWN: Final = 16
 SAMPLES_PER_SECOND: Final = 100
 AFTER_SECONDS: Final = 60.0
-"""Watched after the last product is ready: their first blocks settle and are judged."""
+"""Seconds of sampling after the last product is ready: their first blocks are read and evaluated."""
 FRAME: Final = re.compile(r"(?:site-packages|operator)/(sluicegate/\w+|\w+)")
 LIBRARY: Final = "the standard library"
 EVENT_LOOP: Final = "the event loop itself"
 LOOP: Final = re.compile(r"(Runner\.)?run \(\S*asyncio/runners\.py:")
-"""The innermost frame while the loop polls sockets and calls back: it isn't written in Python."""
+"""The innermost frame while the loop polls sockets and runs callbacks, which aren't written in Python."""
 WAITING: Final = re.compile(
     r"(select \(\S*selectors|wait \(\S*threading|_worker \(\S*concurrent/futures/\w+)\.py:"
 )
-"""Frames in which a thread waits, should the sampler take it for busy."""
+"""Frames in which a thread waits, in case the sampler counts it as busy."""
 
 
 def main() -> int:
-    """Sample, print, and keep."""
+    """Sample, print, and store."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.profiling", description=(__doc__ or "").split("\n", 1)[0]
     )
@@ -65,7 +65,7 @@ def main() -> int:
 
 
 async def sample(size: int) -> Counter[str]:
-    """Stacks of the busy threads, outermost frame first, with how often each was seen."""
+    """Return stacks of the busy threads, outermost frame first, with their number of samples."""
     contender = Sluicegate()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "stacks"
@@ -80,7 +80,7 @@ async def sample(size: int) -> Counter[str]:
 
 @contextlib.contextmanager
 def sampling(pid: int, file: Path) -> Iterator[None]:
-    """Sample a process while the block lasts."""
+    """Sample a process for the duration of the block."""
     program = [str(Path(sys.executable).with_name("py-spy")), "record", "--pid", str(pid)]
     form = ["--rate", str(SAMPLES_PER_SECOND), "--full-filenames", "--format", "raw"]
     sampler = subprocess.Popen([*program, *form, "--output", str(file)], stdout=subprocess.DEVNULL)
@@ -92,37 +92,37 @@ def sampling(pid: int, file: Path) -> Iterator[None]:
 
 
 def parse(text: str) -> Counter[str]:
-    """Stacks as the sampler writes them, "frame;frame;frame 12", without those that wait."""
-    found: Counter[str] = Counter()
+    """Parse the sampler's stacks, "frame;frame;frame 12", without waiting ones."""
+    stacks: Counter[str] = Counter()
     for line in text.splitlines():
         stack, _, number = line.rpartition(" ")
         if not WAITING.match(stack.rpartition(";")[2]):
-            found[stack] += int(number)
-    return found
+            stacks[stack] += int(number)
+    return stacks
 
 
 def by_package(stacks: Mapping[str, int]) -> dict[str, float]:
-    """Share of the work by package, of the innermost frame that isn't the standard library's.
+    """Return the share of the work by package, of the innermost frame outside of the standard library.
 
-    What a package lets the standard library do for it, such as parsing JSON, is its own work.
+    Work of the standard library for a package, such as parsing JSON, counts as the package's.
     """
     total = sum(stacks.values())
-    found: Counter[str] = Counter()
+    totals: Counter[str] = Counter()
     for stack, number in stacks.items():
         frames = stack.split(";")
         packages = [_package(frame) for frame in reversed(frames)]
         who = next((one for one in packages if one != LIBRARY), LIBRARY)
-        found[EVENT_LOOP if LOOP.match(frames[-1]) else who] += number
-    return {name: number / total for name, number in found.most_common(SHOWN)}
+        totals[EVENT_LOOP if LOOP.match(frames[-1]) else who] += number
+    return {name: number / total for name, number in totals.most_common(SHOWN)}
 
 
 def _package(frame: str) -> str:
-    found = FRAME.search(frame)
-    return found[1].removesuffix(".py") if found else LIBRARY
+    match_ = FRAME.search(frame)
+    return match_[1].removesuffix(".py") if match_ else LIBRARY
 
 
 def keep(profile: Mapping[str, Any]) -> None:
-    """Put it beside the figures."""
+    """Store it beside the figures."""
     document = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"results": {}}
     document["profile"] = profile
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")

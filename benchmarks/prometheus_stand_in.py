@@ -1,9 +1,8 @@
-"""A Prometheus that answers what it is told to, over real HTTP, and lies on request.
+"""A stand-in for Prometheus with given answers, over real HTTP, and with faults on request.
 
-It stands for a server that isn't ours. It doesn't evaluate PromQL: it recognises which of
-the operator's questions a query asks and answers from a table of counts, so a benchmark can
-stand five thousand products behind it, and a test can make it misbehave in any way a real
-one does.
+It doesn't evaluate PromQL: it recognises the operator's queries and answers from a table of counts,
+so a benchmark can use it for five thousand products, and a test can simulate any fault of a real
+server.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ Fault = Callable[[str, dict[str, str]], "Lie | None"]
 
 
 class Lie(StrEnum):
-    """A way not to answer, or to answer wrongly."""
+    """A kind of missing or wrong answer."""
 
     REFUSED = "refused"
     ERROR_500 = "error 500"
@@ -53,7 +52,7 @@ NEVER_WHOLE = {Lie.HANGS, Lie.TRICKLES}
 
 
 def patience(*lies: Lie | None) -> float:
-    """Seconds that a test should give an answer: few only where waiting for it is in vain."""
+    """Return the seconds that a test should wait for an answer: few only if there will be none."""
     return 0.5 if NEVER_WHOLE.intersection(lies) else 20.0
 
 
@@ -80,12 +79,12 @@ _MARKS = (
 
 @lru_cache(maxsize=4096)
 def recognise(query: str) -> str:
-    """Which question a query asks, by the name of its kind."""
+    """Return the kind of a query."""
     return next((kind for kind, mark in _MARKS if mark in query), "unknown")
 
 
 def row(values: dict[int, float], step: int, **labels: str) -> Row:
-    """A row of a matrix from values by block index."""
+    """Return a row of a matrix from values by block index."""
     return {
         "metric": labels,
         "values": [[index * step, format_value(value)] for index, value in values.items()],
@@ -93,14 +92,14 @@ def row(values: dict[int, float], step: int, **labels: str) -> Row:
 
 
 def format_value(value: float) -> str:
-    """A value as Prometheus writes it."""
+    """Format a value like Prometheus."""
     text = repr(float(value))
     return {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}.get(text, text.removesuffix(".0"))
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Answers that are held back, and whether anybody waits for one."""
+    """Answers that are held back, and whether one is awaited."""
 
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -108,11 +107,11 @@ class Held:
 
 @dataclass
 class PrometheusStandIn:
-    """The server; `rows` is the truth, `lies` what becomes of it by kind of query.
+    """The server; `rows` are its data, `lies` the faults by kind of query.
 
-    A lie under the key "" is told to every query, and `fault` decides for each. `asked` counts the
-    queries by kind. The operator asks for ranges only; `instant` answers other programs' instant
-    queries. A range whose step, in seconds, is held is answered only once that is released.
+    A lie with the key "" applies to every query, and `fault` decides for each. `asked` counts the
+    queries by kind. The operator sends range queries only; `instant` answers other programs'
+    instant queries. A range whose step, in seconds, is held is answered only once that is released.
     """
 
     rows: RowSource
@@ -128,7 +127,7 @@ class PrometheusStandIn:
     _runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
-        # What Go reads of a form.
+        # Go's limit of a form.
         app = web.Application(client_max_size=10 * 2**20)
         app.router.add_post("/api/v1/query_range", self._answer)
         app.router.add_get("/api/v1/query", self._answer_now)
@@ -175,7 +174,7 @@ class PrometheusStandIn:
 
 
 def envelope(rows: Iterable[Row]) -> dict[str, Any]:
-    """A complete, successful answer."""
+    """Return a complete, successful answer."""
     return {"status": "success", "data": {"resultType": "matrix", "result": list(rows)}}
 
 

@@ -1,6 +1,6 @@
-"""Writes docs/benchmarks.md from the JSON of the runs: bars first, then all figures, then limits.
+"""Generator of docs/benchmarks.md from the JSON of the runs: bars first, then all figures, then limits.
 
-`python -m benchmarks.report` does it without measuring anything.
+`python -m benchmarks.report` generates it without measuring.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.acceptance_bars import BARS, FLOOR, OWN, Bar, failures, figure, same_run
 from benchmarks.commentary import NOTES
 from benchmarks.figures import exponent
-from benchmarks.machine import sizes_by_machine, tell_machines
+from benchmarks.machine import render_machines, sizes_by_machine
 from benchmarks.rows import GROWTH, SIDE_BY_SIDE
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ RESULTS: Final = ROOT / "docs" / "benchmarks.json"
 NOTHING: Final = "–"
 MARKS: Final = {True: " ✓", False: " **✗**", None: ""}
 LARGE: Final = 100
-"""Figures from here on are shown whole."""
+"""Figures from here on are rounded to integers."""
 WRITING: Final = ("create", "patch", "update", "delete")
 MOST_KINDS: Final = 12
-"""Kinds of requests that are listed; what is left is watches and lists, one each."""
+"""Kinds of requests that are listed; the others are watches and lists, one each."""
 
 
 def main() -> int:
-    """Write the page, and fail if a bar was missed, naming each; the page is written anyway."""
+    """Write the page; fail with the missed bars, if there are any."""
     return write_page(RESULTS, PAGE)
 
 
@@ -46,21 +46,21 @@ def write_page(figures: Path, page: Path) -> int:
 
 
 def missed(results: Mapping[str, Any]) -> Iterator[str]:
-    """The bars that weren't kept, with the figure and what was wanted."""
+    """Yield the missed bars, with figure and limit."""
     for size in _sizes(results, OWN):
         for bar in BARS:
             if bar.holds(results, size) is False:
                 value = bar.value(results, size)
-                yield f"missed at N = {size:,}: {bar.title}: {value:.4g}, wanted {bar.wanted}"
+                yield f"missed at N = {size:,}: {bar.title}: {value:.4g}, wanted {bar.limit_text}"
 
 
 def render(document: Mapping[str, Any]) -> Iterator[str]:
-    """The page, line by line."""
+    """Yield the page, line by line."""
     results: Mapping[str, Any] = document["results"]
-    sizes = sorted({int(size) for one in results.values() for size in one["sizes"]})
+    sizes = sorted({int(size) for result in results.values() for size in result["sizes"]})
     yield NOTES["title"]
     yield NOTES["machines"]
-    yield from tell_machines(document["machines"])
+    yield from render_machines(document["machines"])
     yield ""
     yield NOTES["method"]
     yield "## Bars\n"
@@ -76,26 +76,26 @@ def render(document: Mapping[str, Any]) -> Iterator[str]:
     yield from _requests(results, sizes)
     yield from _profile(document.get("profile"))
     yield "## Limits of the comparison\n"
-    for name, one in results.items():
-        yield f"- **{name} {one['version']}**: {one['makes']}. {' '.join(one['notComparable'])}"
+    for name, result in results.items():
+        yield f"- **{name} {result['version']}**: {result['makes']}. {' '.join(result['notComparable'])}"
 
 
 def _sizes(results: Mapping[str, Any], who: str) -> list[int]:
-    """The sizes at which a contender was measured, the smallest first."""
+    """Return the sizes at which a contender was measured, the smallest first."""
     return sorted(map(int, results.get(who, {}).get("sizes", {})))
 
 
 def _bars(results: Mapping[str, Any]) -> Iterator[str]:
-    shown = _sizes(results, OWN)
-    yield from _table(["", *(f"N = {size:,}" for size in shown), "wanted"])
+    sizes = _sizes(results, OWN)
+    yield from _table(["", *(f"N = {size:,}" for size in sizes), "wanted"])
     for bar in BARS:
-        cells = [_held(bar, results, size) for size in shown]
-        yield _line([bar.title, *cells, bar.wanted])
+        cells = [_held(bar, results, size) for size in sizes]
+        yield _line([bar.title, *cells, bar.limit_text])
     yield ""
 
 
 def _held(bar: Bar, results: Mapping[str, Any], size: int) -> str:
-    """The figure and whether it is within the bar; exact where rounding would hide a miss."""
+    """Return the figure with the result of the bar; exact if rounding would hide a miss."""
     value, holds = bar.value(results, size), bar.holds(results, size)
     text = f"{value:.4g}" if holds is False else _shown(value)
     return text + MARKS[holds]
@@ -103,13 +103,13 @@ def _held(bar: Bar, results: Mapping[str, Any], size: int) -> str:
 
 def _side_by_side(results: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[str]:
     for size in sizes:
-        found = [name for name, one in results.items() if str(size) in one["sizes"]]
-        if len(found) < 2:  # noqa: PLR2004 - nothing beside which
+        names = [name for name, one in results.items() if str(size) in one["sizes"]]
+        if len(names) < 2:  # noqa: PLR2004 - nothing beside which
             continue
         yield f"N = {size:,}; in brackets the ratio to {OWN} in the same run.\n"
-        yield from _table(["", *found])
+        yield from _table(["", *names])
         for row in SIDE_BY_SIDE:
-            yield _line([row.title, *(_beside(results, name, size, row.path) for name in found)])
+            yield _line([row.title, *(_beside(results, name, size, row.path) for name in names)])
         yield ""
 
 
@@ -121,7 +121,7 @@ def _given_up(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _growth(results: Mapping[str, Any], together: Collection[int]) -> Iterator[str]:
-    """All figures by size; `together` are those that one machine measured."""
+    """Yield all figures by size; `together` are those of one machine."""
     yield NOTES["growth"]
     for who in dict.fromkeys((OWN, FLOOR, *results)):
         measured = _sizes(results, who)
@@ -146,25 +146,27 @@ def _grown(
 
 
 def _fitted(sizes: Sequence[int], values: Sequence[float | None], together: Collection[int]) -> str:
-    found = zip(sizes, values, strict=True)
-    points = [(float(size), value) for size, value in found if value and size in together]
+    values_by_size = zip(sizes, values, strict=True)
+    points = [(float(size), value) for size, value in values_by_size if value and size in together]
     power = exponent(points)
     return "" if power is None else f"N^{power:.2f}"
 
 
 def _verbs(results: Mapping[str, Any], together: Collection[int]) -> Iterator[str]:
-    """Our writes of a cold start by verb; leases are none of a product's."""
-    found = {
+    """Yield the operator's writes of a cold start by verb, without leases."""
+    requests_by_size = {
         size: one["cold"]["requests"]
         for size in _sizes(results, OWN)
         if _has(one := results[OWN]["sizes"][str(size)], "cold")
     }
     yield f"Writes of {OWN} per new product by verb, until it is quiet:\n"
-    yield from _table(["", *(f"{size:,}" for size in found), "grows as"])
+    yield from _table(["", *(f"{size:,}" for size in requests_by_size), "grows as"])
     for verb in WRITING:
-        values = [_number(requests, verb) / size for size, requests in found.items()]
+        values = [_number(requests, verb) / size for size, requests in requests_by_size.items()]
         if any(values):
-            yield _line([verb, *map(_shown, values), _fitted(list(found), values, together)])
+            yield _line(
+                [verb, *map(_shown, values), _fitted(list(requests_by_size), values, together)]
+            )
     yield ""
 
 
@@ -175,13 +177,17 @@ def _number(requests: Mapping[str, int], verb: str) -> int:
 
 
 def _requests(results: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[str]:
-    """Requests by verb and kind, per product or promotion, at the largest size that all share."""
+    """Yield requests by verb and kind, per product or promotion, at the largest size that all share."""
     for scenario, what in (("cold", "per new product"), ("promotions", "per promotion")):
-        known = {
-            name: {int(size) for size, found in one["sizes"].items() if _has(found, scenario)}
-            for name, one in results.items()
+        sizes_by_name = {
+            name: {
+                int(size) for size, figures in result["sizes"].items() if _has(figures, scenario)
+            }
+            for name, result in results.items()
         }
-        measured = {name: found for name, found in known.items() if found}
+        measured = {
+            name: with_requests for name, with_requests in sizes_by_name.items() if with_requests
+        }
         common = set(sizes).intersection(*measured.values()) if measured else set()
         if not common:
             continue
@@ -189,19 +195,19 @@ def _requests(results: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[str]
         yield f"{what.capitalize()}, N = {size:,}:\n"
         yield from _table(["", "by verb and kind"])
         for name in measured:
-            found = results[name]["sizes"][str(size)][scenario]
-            objects = found.get("products", size)
+            figures = results[name]["sizes"][str(size)][scenario]
+            objects = figures.get("products", size)
             kinds = [
                 f"{_shown(number / objects)} {kind}"
-                for kind, number in list(found["requests"].items())[:MOST_KINDS]
+                for kind, number in list(figures["requests"].items())[:MOST_KINDS]
                 if number >= objects / 20
             ]
             yield _line([name, ", ".join(kinds)])
         yield ""
 
 
-def _has(found: Mapping[str, Any], scenario: str) -> bool:
-    return "requests" in found.get(scenario, {})
+def _has(scenarios: Mapping[str, Any], scenario: str) -> bool:
+    return "requests" in scenarios.get(scenario, {})
 
 
 def _profile(profile: Mapping[str, Any] | None) -> Iterator[str]:
@@ -220,7 +226,7 @@ def _profile(profile: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def _beside(results: Mapping[str, Any], who: str, size: int, path: str) -> str:
-    """A figure with its ratio to ours, where both are of the same run."""
+    """Return a figure with its ratio to the operator's, if both are of the same run."""
     value, ours = figure(results, who, size, path), figure(results, OWN, size, path)
     if value is None:
         return NOTHING

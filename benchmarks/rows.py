@@ -1,4 +1,4 @@
-"""What the tables of docs/benchmarks.md tell, row by row."""
+"""Rows of the tables of docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ GROWTH: Final = {
         Row("Jobs", "commonCause.jobs"),
     ),
 }
-"""Rows by scenario; what wasn't measured of a contender has none."""
+"""Rows by scenario; a row without a figure is left out for that contender."""
 
 SIDE_BY_SIDE: Final = (
     Row("all Ready, s", "cold.readySeconds"),
@@ -115,4 +115,4 @@ SIDE_BY_SIDE: Final = (
     Row("promotions: reads each", "promotions.readsPerObject"),
     Row("promotions: memory, MiB", "promotions.memoryMiB"),
 )
-"""What is set beside the other contenders."""
+"""Rows that compare the contenders."""

@@ -1,4 +1,4 @@
-"""Sluicegate as a contender: `sluicegate run` with its default settings but Prometheus' address."""
+"""Sluicegate as a contender: `sluicegate run` with default settings except Prometheus' address."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ USUAL_BLOCK_SECONDS: Final = Analysis().block_seconds
 SHORT_BLOCK_SECONDS: Final = 60
 QUICK_BLOCK_SECONDS: Final = 5
 SETTLING_BLOCKS: Final = 7
-"""From serving to a state that lasts: warm-up, and blocks enough to be judged by."""
+"""Blocks from serving to a steady state: warm-up, and blocks for the first evaluation."""
 EVENT_SERIES_SECONDS: Final = 80.0
-"""Repeats of an event are written as one count, when they have rested for a minute."""
+"""Seconds after which repeats of an event are written as one count."""
 OWN_SCENARIOS: Final = ("cold", "steady", "restart", "promotions", "degradations", "commonCause")
 SCENARIOS: Final = (*OWN_SCENARIOS, "starts")
-"""All there are."""
+"""All scenarios."""
 STEPS: Final = (5, 25, 50)
 SETTLE_SECONDS: Final = 1
 PRIORITIES: Final = ("Low", "Medium", "High", "Critical")
@@ -69,14 +69,14 @@ SLOS: Final[tuple[dict[str, Any], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Sluicegate:
-    """Our own operator; `block_seconds` is the length of the N products' blocks."""
+    """The operator; `block_seconds` is the length of the N products' blocks."""
 
     block_seconds: int = USUAL_BLOCK_SECONDS
     observed: str = "/apis/sluicegate.dev/v1alpha1/dataproducts"
 
     @property
     def description(self) -> Description:
-        """What it makes, and what of its surroundings is made up."""
+        """Description, with the simulated parts of its environment."""
         return Description(
             name="sluicegate",
             version=version("sluicegate"),
@@ -91,13 +91,13 @@ class Sluicegate:
         )
 
     def prepare(self, plane: ControlPlane) -> None:
-        """Install our CRD and the Gateway API's."""
+        """Install its CRD and those of the Gateway API."""
         install_crds(plane)
         install_gateway_api(plane)
         plane.kubectl("create", "namespace", NAMESPACE)
 
     def program(self, surroundings: Surroundings) -> Program:
-        """`sluicegate run`."""
+        """Return the command `sluicegate run`."""
         settings = {
             "KUBECONFIG": str(surroundings.kubeconfig),
             "SLUICEGATE_NAMESPACE": NAMESPACE,
@@ -111,49 +111,49 @@ class Sluicegate:
         return Program((sys.executable, "-m", "sluicegate", "run"), settings | image_environment())
 
     def objects(self, product: Product) -> tuple[Body, ...]:
-        """One DataProduct."""
+        """Return one DataProduct."""
         return (data_product(product, "v1", block_seconds=self.block_seconds),)
 
     def changes(self, product: Product) -> tuple[Body, ...]:
-        """The same with another bento, as a Git push brings it."""
+        """Return the DataProduct with another bento, as in a Git push."""
         return (data_product(product, "v2", block_seconds=self.block_seconds),)
 
     def hurried(self) -> Sluicegate:
-        """With blocks short enough for a run to see some."""
+        """Return a contender with blocks that are short enough for a run."""
         return replace(self, block_seconds=min(self.block_seconds, SHORT_BLOCK_SECONDS))
 
     def ideal_promotion_seconds(self) -> float:
-        """Warm-up and dwell of each step, until its last block may be read, and the drain.
+        """Return warm-up and dwell of each step, until its last block may be read, and the drain.
 
-        The old version's pods go once two whole blocks after the last change hold no request.
+        The old version's pods are deleted after two whole blocks without a request.
         """
-        settled = SCRAPE_SECONDS + SETTLE_SECONDS
-        step = (WARM_UP_BLOCKS + LEAST_BLOCKS) * QUICK_BLOCK_SECONDS + settled
-        drain = GATEWAY_LAG + QUIET_BLOCKS * QUICK_BLOCK_SECONDS + settled
+        delay = SCRAPE_SECONDS + SETTLE_SECONDS
+        step = (WARM_UP_BLOCKS + LEAST_BLOCKS) * QUICK_BLOCK_SECONDS + delay
+        drain = GATEWAY_LAG + QUIET_BLOCKS * QUICK_BLOCK_SECONDS + delay
         return len(STEPS) * step + drain
 
     def is_ready(self, body: Body) -> bool:
-        """Condition Ready of the current generation."""
+        """Return whether the condition Ready of the current generation is True."""
         status = body.get("status") or {}
         ready = [one for one in status.get("conditions") or () if one["type"] == "Ready"]
         current = status.get("observedGeneration") == body["metadata"]["generation"]
         return current and any(one["status"] == "True" for one in ready)
 
     def is_promoted(self, body: Body) -> bool:
-        """The second version is stable, and nothing is under way."""
+        """Return whether the second version is stable, and no rollout is in progress."""
         status = body.get("status") or {}
         stable = (status.get("stable") or {}).get("version")
         return stable == "v2" and not status.get("candidate")
 
 
 def image_environment() -> dict[str, str]:
-    """What the operator's image sets for the C library's allocator."""
+    """Return the operator image's variables for the C library's allocator."""
     described = describe("operator").runtime.env
     return {name: value for name, value in described.items() if name.startswith("MALLOC_")}
 
 
 def data_product(product: Product, bento: str, *, block_seconds: int = USUAL_BLOCK_SECONDS) -> Body:
-    """A product as a team would keep it in Git."""
+    """Return a product as a team would keep it in Git."""
     block = QUICK_BLOCK_SECONDS if product.quick else block_seconds
     chosen = {
         "image": f"registry.example/bentos/bench@{DIGESTS[bento]}",
@@ -189,7 +189,7 @@ def data_product(product: Product, bento: str, *, block_seconds: int = USUAL_BLO
 
 
 def shares(product: str, weights: Mapping[str, int]) -> dict[str, float]:
-    """Share of a product's traffic by version, from the weights of its route's backends."""
+    """Return the share of a product's traffic by version, from the weights of its route's backends."""
     total = sum(weights.values()) or 1
     versions = {
         f"{product}-{revision_of(digest, RUNTIME)}": name for name, digest in DIGESTS.items()

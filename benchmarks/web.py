@@ -1,10 +1,10 @@
-"""What a view of the portfolio page costs: `python -m benchmarks.web --products 500 5000`.
+"""Cost of a view of the portfolio page: `python -m benchmarks.web --products 500 5000`.
 
-The page runs as a process of its own, over an API server that is played by this process: it lists the
-products once, holds the watch open, and counts each request. Five readers then ask for the first page
-and for products, one request after another each. What is reported is the time to the first byte, the
-size of the page compressed, the page's resident memory, and the requests that reached the API server
-while it was viewed.
+The page runs as a process of its own, with an API server that this process simulates: it lists the
+products once, keeps the watch open, and counts each request. Five readers then request the first
+page and pages of products, one request after another each. Reported are the time to the first byte,
+the compressed size of the page, the page's resident memory, and the requests to the API server
+during the views.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from benchmarks.by_products import print_by_products
 
 READERS: Final = 5
 VIEWS: Final = 60
-"""Of each reader, after as many that warm up."""
+"""Views of each reader, after the same number for warm-up."""
 NAMESPACES: Final = 50
 MARKETS: Final = ("AT", "BE", "DE", "ES", "FR", "IT")
 STATUS: Final = Path(__file__).with_name("served_status.json")
 
 
 def product(number: int) -> dict[str, Any]:
-    """A product with the status that the operator gives one that serves; some are degraded."""
+    """Return a product with the status of a serving one; some are degraded."""
     digest = f"registry.example/bento@sha256:{number:064x}"
     status = json.loads(STATUS.read_text(encoding="utf-8"))
     status["state"] = "Degraded" if number % 50 == 0 else "Healthy"
@@ -65,12 +65,12 @@ def product(number: int) -> dict[str, Any]:
 
 
 def namespace_of(number: int) -> str:
-    """The products lie in fifty namespaces."""
+    """Return one of fifty namespaces."""
     return f"team-{number % NAMESPACES}"
 
 
 class ApiServer:
-    """Plays the API server: lists, watches that never say anything, reviews that allow all."""
+    """A simulated API server: lists, watches without events, reviews that allow all."""
 
     def __init__(self, count: int) -> None:
         self.asked: Counter[str] = Counter()
@@ -108,7 +108,7 @@ class ApiServer:
 
 
 async def measure(count: int) -> dict[str, Any]:
-    """The figures at one number of products."""
+    """Return the figures at one number of products."""
     server = ApiServer(count)
     kubeconfig = Path(tempfile.mkdtemp()) / "kubeconfig"
     kubeconfig.write_text(_kubeconfig(await server.start()), encoding="utf-8")
@@ -150,7 +150,7 @@ async def measure(count: int) -> dict[str, Any]:
 
 
 async def _views(client: aiohttp.ClientSession, count: int) -> dict[str, list[float]]:
-    """Times to the first byte of one reader's views: three of the table, one of a product, in turns."""
+    """Return times to the first byte of one reader's views: three of the table, one of a product, in turns."""
     times: dict[str, list[float]] = {"portfolio": [], "product": []}
     for number in range(VIEWS):
         kind = "product" if number % 4 == 3 else "portfolio"  # noqa: PLR2004 - the fourth
@@ -165,7 +165,7 @@ async def _views(client: aiohttp.ClientSession, count: int) -> dict[str, list[fl
 
 
 def _resident(pid: int) -> int:
-    """Resident memory in MiB, as Linux has it."""
+    """Return resident memory in MiB, by Linux."""
     text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     line = next(one for one in text.splitlines() if one.startswith("VmRSS"))
     return round(int(line.split()[1]) / 1024)
@@ -176,8 +176,8 @@ async def _size(client: aiohttp.ClientSession) -> int:
         return int(answer.headers["Content-Length"])
 
 
-def _p95(found: list[float]) -> float:
-    return statistics.quantiles(found, n=20)[-1]
+def _p95(values: list[float]) -> float:
+    return statistics.quantiles(values, n=20)[-1]
 
 
 def _ms(seconds: float) -> float:

@@ -1,4 +1,4 @@
-"""Our rule beside those of others, on the same traffic."""
+"""The operator's rule and those of other tools, on the same traffic."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,24 +15,29 @@ DEGREES = {"equal": 0.0, "worse by δ/2": 0.5, "worse by δ": 1.0, "worse by 2δ
 
 @dataclass(frozen=True, slots=True)
 class ComparisonRow:
-    """One rule on one traffic."""
+    """Result of one rule on one traffic."""
 
     rule: str
     summary: SimulationSummary
 
 
 def compare(scenario: Scenario, runs: int, seed: int) -> Iterator[ComparisonRow]:
-    """Each rule over so many canaries. The other tools take blocks as minutes."""
+    """Yield the result of each rule over this number of canaries.
+
+    Blocks count as minutes for the other tools.
+    """
     for rule in RULES:
-        seen = scenario if rule == OURS else _in_time(scenario)
-        traffic = SimulatedTraffic(seen, runs, seed)
-        yield ComparisonRow(rule, play(_judge(rule, seen, traffic, seed), traffic, seen))
+        scenario_of_rule = scenario if rule == OURS else _in_time(scenario)
+        traffic = SimulatedTraffic(scenario_of_rule, runs, seed)
+        yield ComparisonRow(
+            rule, play(_judge(rule, scenario_of_rule, traffic, seed), traffic, scenario_of_rule)
+        )
 
 
 def _in_time(scenario: Scenario) -> Scenario:
-    """The SLOs that the other rules use: those with events that aren't late.
+    """Return the SLOs that the other rules use: those with events that aren't late.
 
-    No value is a failed check to them, and would send every candidate back.
+    A missing value is a failed check in them, and would roll back every candidate.
     """
     streams = tuple(s for s in scenario.streams if s.per_block > 0 and s.delay == 0)
     return replace(scenario, streams=streams or scenario.streams)
@@ -51,7 +56,7 @@ def _judge(rule: str, scenario: Scenario, traffic: SimulatedTraffic, seed: int) 
 
 
 def worse_by(scenario: Scenario, margins: float) -> Scenario:
-    """The scenario with a candidate so many margins worse in its first SLO, and equal elsewhere."""
+    """Return the scenario with a candidate that is worse in its first SLO by so many margins."""
     streams = tuple(
         replace(s, candidate_bad=s.stable_bad + (0.0 if i else margins * s.margin))
         for i, s in enumerate(scenario.streams)

@@ -18,7 +18,7 @@ _BISECTIONS: Final = 30
 
 
 def statistic(x: Floats, y: Floats, shift: float = 0.0) -> float:
-    """The z of the rank sum of x − shift against y; positive when x lies higher. 0 when all are tied."""
+    """Compute z of the rank sum of x − shift against y; positive if x is higher, 0 if all are tied."""
     moved, both = np.sort(x - shift), np.sort(y)
     below = np.searchsorted(both, moved, side="left")
     above = np.searchsorted(both, moved, side="right")
@@ -31,7 +31,7 @@ def statistic(x: Floats, y: Floats, shift: float = 0.0) -> float:
 
 
 def _crossing(x: Floats, y: Floats, level: float) -> float:
-    """The shift at which the statistic falls to `level`."""
+    """Return the shift at which the statistic falls to `level`."""
     low, high = float(x.min() - y.max()), float(x.max() - y.min())
     if statistic(x, y, low) <= level:
         return low
@@ -47,7 +47,7 @@ def _crossing(x: Floats, y: Floats, level: float) -> float:
 
 
 def is_high(experiment: Floats, control: Floats) -> bool:
-    """Whether the experiment is classified as higher. Points without a value are removed."""
+    """Return whether the experiment is classified as higher. Points without a value are removed."""
     x, y = experiment[~np.isnan(experiment)], control[~np.isnan(control)]
     if len(x) == 0 or len(y) == 0:
         return False

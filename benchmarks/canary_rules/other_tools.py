@@ -1,4 +1,4 @@
-"""Rules of others on the same traffic: short re-implementations of what is published.
+"""Rules of other tools: short re-implementations of their published descriptions.
 
 They aren't those programs. Each has the settings of its own documentation, and thresholds derived
 from stable's true ratio: half a margin above it. Sources, read 2026:
@@ -37,7 +37,7 @@ def _thresholds(scenario: Scenario) -> Floats:
 
 
 class FlaggerLike:
-    """A value against a threshold each minute; with so many failures it is rolled back."""
+    """A check against a threshold each minute; too many failures roll back."""
 
     def __init__(self, scenario: Scenario, runs: int) -> None:
         self._limit = _thresholds(scenario)
@@ -45,7 +45,7 @@ class FlaggerLike:
         self.share = self._weight / 100
 
     def observe(self, arms: SimulatedArms, live: Ints) -> Ints:
-        """One interval of a minute."""
+        """Evaluate one interval of a minute."""
         back = self._failed[live] >= FLAGGER_THRESHOLD
         failed = (arms.canary == 0) | (arms.canary_bad > self._limit * arms.canary)
         fails: Bools = failed.any(axis=0) & ~back
@@ -68,7 +68,7 @@ class ArgoRolloutsLike:
         self.share = np.full(runs, ARGO_SHARES[0])
 
     def observe(self, arms: SimulatedArms, live: Ints) -> Ints:
-        """One minute; a measurement at each fifth."""
+        """Evaluate one minute; every fifth has a measurement."""
         self._minute += 1
         bad, events = np.zeros(self._shape), np.zeros(self._shape)
         bad[:, live], events[:, live] = arms.canary_bad, arms.canary
@@ -99,7 +99,7 @@ class KayentaLike:
         self.share = np.full(runs, KAYENTA_SHARE)
 
     def observe(self, arms: SimulatedArms, live: Ints) -> Ints:
-        """One minute; the verdict comes with the last."""
+        """Evaluate one minute; the last one has the verdict."""
         share = KAYENTA_SHARE / (1 - KAYENTA_SHARE)
         bad = self._rng.binomial(arms.stable_bad.astype(np.int64), share)
         good = self._rng.binomial((arms.stable - arms.stable_bad).astype(np.int64), share)

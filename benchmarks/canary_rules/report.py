@@ -1,6 +1,7 @@
-"""Writes docs/comparison.md: our rule beside those of others, over traffic and candidates.
+"""Generator of docs/comparison.md.
 
-`python -m benchmarks.canary_rules.report > docs/comparison.md` takes some minutes.
+The operator's rule and those of other tools, over traffic and candidates. `python -m
+benchmarks.canary_rules.report > docs/comparison.md` takes some minutes.
 """
 
 import sys
@@ -55,7 +56,7 @@ COLUMNS: Final = (
 
 
 def scenario(per_minute: float, burst: float) -> Scenario:
-    """The product of the table in this traffic."""
+    """Return the product of the table with this traffic."""
     stream = Stream(
         "availability", MARGIN, CanaryEvidence.REQUIRED, RATIO, RATIO, float(per_minute)
     )
@@ -63,7 +64,7 @@ def scenario(per_minute: float, burst: float) -> Scenario:
 
 
 def row(degree: str, rule: str, summary: SimulationSummary) -> str:
-    """One line of the table."""
+    """Render one line of the table."""
     shares = (summary.promoted, summary.rolled_back, summary.inconclusive)
     cells = " | ".join(f"{share:.1%}" for share in shares)
     minutes = f"{summary.median_minutes:.0f} ({summary.p90_minutes:.0f})"
@@ -71,14 +72,14 @@ def row(degree: str, rule: str, summary: SimulationSummary) -> str:
 
 
 def rows(per_minute: float, burst: float, runs: int = RUNS) -> Iterator[str]:
-    """All lines of one traffic."""
+    """Yield all lines of one traffic."""
     for degree, margins in DEGREES.items():
-        for one in compare(worse_by(scenario(per_minute, burst), margins), runs, SEED):
-            yield row(degree, one.rule, one.summary)
+        for result in compare(worse_by(scenario(per_minute, burst), margins), runs, SEED):
+            yield row(degree, result.rule, result.summary)
 
 
 def render(runs: int = RUNS) -> Iterator[str]:
-    """The document, piece by piece."""
+    """Yield the parts of the document."""
     yield HEAD
     for burst in BURSTS:
         for per_minute in RATES:

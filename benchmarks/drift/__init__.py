@@ -1,1 +1,1 @@
-"""Does the operator heal real drift? The whole operator in a closed loop, beside detectors of river."""
+"""Drift benchmark: the whole operator in a closed loop on streams with drift, beside detectors of river."""

@@ -1,4 +1,4 @@
-"""The command line of the closed loop: which streams, which policies, which seeds, and where to."""
+"""Command line of the closed loop: streams, policies, seeds, and the output."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Task:
 
     Attributes
     ----------
-    model : kind of the models. engine : the shortcut decides in place of the whole operator.
+    model : kind of the models. engine : whether the shortcut replaces the whole operator.
     """
 
     stream: Stream
@@ -49,7 +49,7 @@ class Task:
     engine: bool
 
     def run(self) -> tuple[Run, float]:
-        """The figures, and the seconds of a core that they took."""
+        """Run it; return the figures, and the seconds of CPU time."""
         began = time.process_time()
         trainer = models.Trainer(self.stream, self.model)
         if self.policy in peers.PEERS:
@@ -60,7 +60,7 @@ class Task:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what the arguments ask for; 2 if they can't be run."""
+    """Run the selected tasks; return 2 if they can't be run."""
     options = parse(arguments)
     try:
         chosen = list(streams_of(options))
@@ -78,27 +78,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def tasks(chosen: Iterable[Stream], options: argparse.Namespace) -> Iterator[Task]:
-    """What is to be run, in the order of the results."""
+    """Yield the tasks, in the order of the results."""
     for stream in chosen:
         for policy, seed in product(options.policies, options.seeds):
             if policy in peers.PEERS and seed != options.seeds[0]:
-                continue  # nothing in them is drawn
+                continue  # they aren't random
             yield Task(stream, options.model, policy, seed, options.engine)
 
 
-def results(found: Sequence[Task], processes: int) -> Iterator[tuple[Run, float]]:
-    """The results of the tasks, in their order."""
+def results(chosen: Sequence[Task], processes: int) -> Iterator[tuple[Run, float]]:
+    """Yield the results of the tasks, in their order."""
     if processes == 1:
-        yield from map(Task.run, found)
+        yield from map(Task.run, chosen)
         return
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # each process takes one core
     context = multiprocessing.get_context("spawn")  # OpenMP doesn't survive a fork
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        yield from pool.map(Task.run, found)
+        yield from pool.map(Task.run, chosen)
 
 
 def say(run: Run, seconds: float, *, log: bool) -> None:
-    """A line of the table, and on demand what was decided."""
+    """Print a line of the table, and the decisions if requested."""
     line = (
         f"{run.stream:16} {run.policy:20} seed {run.seed}  {run.accuracy:6.1%} worst {run.worst:6.1%}"
         f"  {len(run.trainings):3} trainings ({run.decays} decays) {len(run.promotions):3} promotions"
@@ -110,22 +110,22 @@ def say(run: Run, seconds: float, *, log: bool) -> None:
 
 
 def streams_of(options: argparse.Namespace) -> Iterator[Stream]:
-    """The streams that the arguments name; generated ones where they name none."""
-    found = [streams.parse(argument) for argument in options.stream]
+    """Yield the streams of the arguments; generated ones if there are none."""
+    chosen = [streams.parse(argument) for argument in options.stream]
     if options.folder:
-        found += streams.published(options.folder)
+        chosen += streams.published(options.folder)
     if options.folder and options.volumes:
-        found += streams.at_volumes(options.folder)
-    if options.generated or not found:
-        found += streams.generated()
-    for stream in found:
+        chosen += streams.at_volumes(options.folder)
+    if options.generated or not chosen:
+        chosen += streams.generated()
+    for stream in chosen:
         yield stream.first(options.rows)
         for seed in range(options.shuffles):
             yield stream.first(options.rows).shuffled(seed)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments."""
+    """Parse the arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.drift",
         description=DESCRIPTION,

@@ -1,7 +1,7 @@
 """A shortcut for development: the operator's decision functions alone, in the same closed loop.
 
-A replay stands in for the cluster: what is decided takes effect at once, and pods never fail. A
-test compares its decisions with those of the whole operator.
+A replay replaces the cluster: decisions take effect at once, and pods never fail. A test compares
+its decisions with those of the whole operator.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Engine:
         self._stream, self._policy = trainer.stream, policy
         self._served = Served(trainer, seed)
         accepted = self._served.accepted
-        first_part = ReplayBlock(PART_SECONDS)  # has the length of those to come
+        first_part = ReplayBlock(PART_SECONDS)  # with the length of the later ones
         product = DataProduct.parse(document(policy, accepted))
         self._world = Replay(
             ReplayScenario(
@@ -56,7 +56,7 @@ class Engine:
         """Rows of stable's share that the candidate was scored on, in the interval that runs."""
 
     def run(self) -> Run:
-        """Until the stream's last whole block."""
+        """Run until the stream's last whole block."""
         for part, end in enumerate(self._stream.ends(PARTS), 1):
             self._advance(part * PART_SECONDS, end)
         return self._served.run(self._policy)

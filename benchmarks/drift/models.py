@@ -1,4 +1,4 @@
-"""Models that are trained on a stretch of a stream, and on which of its rows they are wrong."""
+"""Models trained on a part of a stream, with their errors on all of its rows."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Model:
 
     Attributes
     ----------
-    trained_to : the row after the last that it was trained on.
-    trained_from : the first.
+    trained_to : the row after the last one of its training.
+    trained_from : the first row of its training.
     wrong : whether it errs, by row of the whole stream.
     """
 
@@ -34,7 +34,7 @@ class Model:
 
 
 class Trainer:
-    """Trains models of one kind on one stream, and remembers them: policies share many."""
+    """Trainer of models of one kind on one stream, with a cache: policies share many."""
 
     def __init__(self, stream: Stream, kind: str) -> None:
         self.stream = stream
@@ -42,7 +42,7 @@ class Trainer:
         self._known: dict[tuple[int, int], Model] = {}
 
     def train(self, first: int, last: int) -> Model:
-        """The model of the rows first ≤ row < last."""
+        """Return the model of the rows first ≤ row < last."""
         key = (first, last)
         if key not in self._known:
             self._known[key] = self._fit(first, last)
@@ -52,7 +52,7 @@ class Trainer:
         features, labels = self.stream.features, self.stream.labels
         wrong = np.ones(len(labels), dtype=np.bool_)
         stretch = slice(first, last)
-        if len(np.unique(labels[stretch])) == 1:  # nothing to separate
+        if len(np.unique(labels[stretch])) == 1:  # only one class
             wrong = labels != labels[first]
         else:
             model = _estimator(self._kind).fit(features[stretch], labels[stretch])

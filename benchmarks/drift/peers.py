@@ -1,4 +1,4 @@
-"""What the operator is compared with: never, periodic, and detectors that train and serve at once."""
+"""Baselines of the comparison: no retraining, periodic, and detectors whose models serve at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     """Takes whether the last row was wrong; says whether that is a drift."""
 
 LATEST_ROWS: Final = 2_000
-"""Rows that a training takes."""
+"""Rows of a training."""
 PERIODS: Final = {"every-500": 500, "every-2000": 2_000}
 DETECTORS: Final = ("ADWIN", "DDM", "EDDM", "HDDM_A", "PageHinkley")
 NEVER: Final = "never"
@@ -23,7 +23,7 @@ PEERS: Final = (NEVER, *PERIODS, *DETECTORS)
 
 
 def run(policy: str, trainer: Trainer, seed: int) -> Run:
-    """The whole stream under one of `PEERS`. Each serves the next row with what it trained."""
+    """Run the whole stream under one of `PEERS`. A new model serves from the next row on."""
     stream = trainer.stream
     rows = len(stream.labels)
     model = trainer.train(0, FIRST_ROWS)
@@ -59,7 +59,7 @@ class _Period:
 
 
 class _Detector:
-    """A detector of river with its default settings; it starts anew after each alarm."""
+    """A detector of river with its default settings; it is reset after each alarm."""
 
     def __init__(self, name: str) -> None:
         from river import drift  # noqa: PLC0415 - of the group `benchmarks` alone

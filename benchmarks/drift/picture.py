@@ -1,4 +1,4 @@
-"""Accuracy over the rows of a stream, as a picture."""
+"""Picture of the accuracy over the rows of a stream."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 COLOURS: Final = ("#0b62d6", "#e4572e", "#8a8a8a", "#17916a", "#8d4bbb")
-_RC: Final[Any] = {  # its own type lists every key there is
+_RC: Final[Any] = {  # its own type lists all keys
     "svg.hashsalt": "drift", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9,
 }  # fmt: skip
 
 
 def picture(courses: Mapping[str, Sequence[float]], drifts: Sequence[int] = ()) -> str:
-    """An SVG with a line for each policy: the share of right answers in each 1,000 rows.
+    """Return an SVG with a line for each policy: the share of right answers in each 1,000 rows.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The products that are measured: what a person writes who gives `maxDrop` and a training command."""
+"""Products that are measured: a user's spec with `maxDrop` and a training command."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ DEFAULTS: Final = "sluicegate-defaults"
 SCHEDULED: Final = "sluicegate"
 OWN: Final = (SCHEDULED, DEFAULTS)
 MIRRORED: Final = "sluicegate-mirrored"
-"""The scheduled one, with all requests of stable mirrored to the candidate."""
+"""The scheduled policy, with all requests of stable mirrored to the candidate."""
 SCHEDULE_LABELS: Final = 1_000
 OUTPUT: Final = "registry.example/stream"
 
 
 def document(policy: str, accepted: Count) -> dict[str, Any]:
-    """The DataProduct of a policy, as a person writes it.
+    """Return the DataProduct of a policy, as a user writes it.
 
     Parameters
     ----------
@@ -58,5 +58,5 @@ def document(policy: str, accepted: Count) -> dict[str, Any]:
 
 
 def image(version: str) -> str:
-    """The bento of a version, such as v1."""
+    """Return the bento of a version, such as v1."""
     return f"{OUTPUT}@sha256:{int(version.removeprefix('v')):064x}"

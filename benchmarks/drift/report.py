@@ -1,4 +1,4 @@
-"""The page of the closed loop: `python -m benchmarks.drift.report` writes docs/drift.md."""
+"""Generator of docs/drift.md: `python -m benchmarks.drift.report`."""
 
 from __future__ import annotations
 
@@ -68,27 +68,27 @@ def main() -> None:
     PAGE.write_text("\n".join([INTRODUCTION, *lines(results)]), encoding="utf-8")
     for stream in PICTURED:
         first = {one["policy"]: one for one in reversed(results) if one["stream"] == stream}
-        shown = {policy: first[policy]["course"] for policy in SHOWN if policy in first}
+        courses = {policy: first[policy]["course"] for policy in SHOWN if policy in first}
         drifts = next(iter(first.values()))["drifts"]
-        (DOCS / f"drift-{stream}.svg").write_text(picture(shown, drifts), encoding="utf-8")
+        (DOCS / f"drift-{stream}.svg").write_text(picture(courses, drifts), encoding="utf-8")
 
 
 def lines(results: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """A table by stream, in the order of the results."""
+    """Yield a table for each stream, in the order of the results."""
     by_stream: dict[str, dict[str, list[Mapping[str, Any]]]] = defaultdict(
         lambda: defaultdict(list)
     )
-    for one in results:
-        by_stream[one["stream"]][one["policy"]].append(one)
+    for result in results:
+        by_stream[result["stream"]][result["policy"]].append(result)
     for stream, policies in by_stream.items():
         yield f"## {stream}\n"
         if stream in PICTURED:
-            shown = "; ".join(SHOWN)
-            yield f"![Accuracy of each 1,000 rows of {stream}: {shown}](drift-{stream}.svg)\n"
+            pictured = "; ".join(SHOWN)
+            yield f"![Accuracy of each 1,000 rows of {stream}: {pictured}](drift-{stream}.svg)\n"
         yield "| policy | runs | accuracy | over never | worst | trainings | promotions | answered after |"
         yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
         never = policies.get(NEVER)
-        base = mean(one["accuracy"] for one in never) if never else None
+        base = mean(result["accuracy"] for result in never) if never else None
         for policy in (*OWN, *PEERS):
             if policy in policies:
                 yield _row(policy, policies[policy], base)

@@ -1,4 +1,4 @@
-"""What one policy made of one stream."""
+"""Result of one policy on one stream."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ WORST_ROWS: Final = 1_000
 
 @dataclass(frozen=True)
 class Run:
-    """The whole of a stream under one policy.
+    """Result of one policy on a whole stream.
 
     Attributes
     ----------
-    accuracy : share of the streamed rows that were served right.
+    accuracy : share of the streamed rows with a right answer.
     worst : the same in the worst 1,000 rows in a row.
-    trainings, promotions : the rows after which they were.
-    decays : trainings because something was wrong.
-    answered : rows from each known drift until a version that is mostly of the new concept serves
-        all; None for never.
-    wrong : whether the answer that was served was wrong, by streamed row.
-    log : what was decided, in words. drifts : rows at which the concept is known to change.
+    trainings, promotions : the rows after which they occurred.
+    decays : trainings because of a degradation.
+    answered : rows from each known drift until a version that was mostly trained on the new concept
+        serves all; None for never.
+    wrong : whether the answer was wrong, by streamed row.
+    log : decisions in words. drifts : rows at which the concept is known to change.
     """
 
     stream: str
@@ -48,7 +48,7 @@ class Run:
     drifts: tuple[int, ...] = ()
 
     def as_object(self) -> dict[str, Any]:
-        """As `--output` writes it; shares from 0 to 1."""
+        """Return the JSON object of `--output`; shares from 0 to 1."""
         return {
             "stream": self.stream,
             "policy": self.policy,
@@ -65,7 +65,7 @@ class Run:
 
     @property
     def course(self) -> list[float]:
-        """Share of right answers in each 1,000 streamed rows, the rest left out."""
+        """Share of right answers in each 1,000 streamed rows, without the incomplete rest."""
         starts = range(0, len(self.wrong) - WORST_ROWS + 1, WORST_ROWS)
         return [
             round(1 - float(self.wrong[start : start + WORST_ROWS].mean()), 4) for start in starts
@@ -84,7 +84,7 @@ def run_of(
     answered: Sequence[int | None] = (),
     log: Sequence[str] = (),
 ) -> Run:
-    """The figures of a run.
+    """Compute the figures of a run.
 
     Parameters
     ----------

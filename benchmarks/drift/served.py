@@ -1,4 +1,4 @@
-"""The rows of a stream that have come: which version answers each, and what a training makes of them."""
+"""The rows of a stream so far: the version that answers each, and the results of trainings."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 FIRST_VERSION: Final = "v1"
 LATEST_ROWS: Final = 2_000
-"""Rows that a training takes at most."""
+"""Most rows of a training."""
 LEAST_ROWS: Final = 400
-"""Rows since the change from which on they suffice."""
+"""Rows since the change that suffice for a training."""
 HOLD_OUT_SHARE: Final = 5
-"""One row in so many, the newest, is held out of the training."""
+"""Rows per held-out row; the newest are held out of the training."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ class Served:
 
     @property
     def accepted(self) -> Count:
-        """The evaluation that the first version is accepted with."""
+        """Evaluation with which the first version is accepted."""
         return _count(self._models[FIRST_VERSION], FIRST_ROWS, STREAM_START)
 
     def answer(self, end: int, stable: str, shares: Mapping[str, float]) -> dict[str, Rows]:
-        """Let the rows come until `end`, and return which of them each version answers.
+        """Advance the stream to `end`, and return which rows each version answers.
 
         A row is drawn once for all shares: the candidate answers those with the lowest draws. A row
         that no version answers counts as wrong.
@@ -91,11 +91,11 @@ class Served:
         return answered
 
     def wrong(self, version: str, rows: Rows) -> NDArray[np.bool_]:
-        """Whether a version's answer to each of these rows is wrong."""
+        """Return whether a version's answer to each of these rows is wrong."""
         return self._models[version].wrong[rows]
 
     def pairs(self, candidate: str, stable: str, rows: Rows) -> Pairs:
-        """These rows by which of both versions is wrong."""
+        """Return these rows by which of both versions is wrong."""
         return _pairs(self.wrong(candidate, rows), self.wrong(stable, rows))
 
     def train(self, parent: str, since: float | None, *, decays: bool) -> Trained:
@@ -103,7 +103,7 @@ class Served:
 
         Parameters
         ----------
-        since : estimated time of the change, in seconds since the first row; None where unknown.
+        since : estimated time of the change, in seconds since the first row; None if unknown.
         decays : the training is the remedy of an SLO that isn't met.
         """
         end, first = self.came, self.came - LATEST_ROWS
@@ -123,17 +123,17 @@ class Served:
         )
 
     def promoted(self, version: str) -> None:
-        """Note that a version became the stable one."""
+        """Record that a version became the stable one."""
         self._promotions.append((self.came, version))
 
     def decided(self, kind: str, reason: str, message: str) -> None:
-        """Note a decision, if it changes more than the share of a candidate."""
+        """Record a decision, unless it only changes the share of a candidate."""
         if kind in {"Hold", "Advance"}:
             return
         self.log.append(f"{self.came} {kind} {reason}: {message}")
 
     def run(self, policy: str) -> Run:
-        """The figures of the whole stream."""
+        """Compute the figures of the whole stream."""
         return run_of(
             self.stream,
             policy,
@@ -147,16 +147,16 @@ class Served:
         )
 
     def _answered(self) -> list[int | None]:
-        """Rows from each drift until a model mostly of the new concept serves all."""
-        drifts, found = self.stream.drifts, list[int | None]()
+        """Return the rows from each drift until a model mostly of the new concept serves all."""
+        drifts, delays = self.stream.drifts, list[int | None]()
         for drift, last in zip(drifts, (*drifts[1:], len(self.stream.labels)), strict=False):
             rows = (
                 row - drift
                 for row, version in self._promotions
                 if drift < row <= last and _is_mostly_after(self._models[version], drift)
             )
-            found.append(next(rows, None))
-        return found
+            delays.append(next(rows, None))
+        return delays
 
 
 def _is_mostly_after(model: Model, row: int) -> bool:
@@ -169,7 +169,7 @@ def _count(model: Model, first: int, last: int) -> Count:
 
 
 def _pairs(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Pairs:
-    """Rows by which version was wrong, the candidate first."""
+    """Return rows by which version was wrong, the candidate first."""
     return Pairs(
         int((~ours & ~theirs).sum()),
         int((~ours & theirs).sum()),

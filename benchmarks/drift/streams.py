@@ -1,4 +1,4 @@
-"""Labelled rows in their order: from files, or generated with concepts that change."""
+"""Labelled rows in order: from files, or generated with concepts that change."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 FIRST_ROWS: Final = 2_000
 """Rows that the first version is trained on."""
 ACCEPTED_ROWS: Final = 1_000
-"""Rows after them: the hold-out that it is accepted with."""
+"""Rows after them: the hold-out of its acceptance."""
 STREAM_START: Final = FIRST_ROWS + ACCEPTED_ROWS
 BLOCK_SECONDS: Final = 300
 PARTS: Final = 5
-"""Rows come in parts of a block, a minute each: a canary is judged in blocks of a minute."""
+"""Parts of a block, a minute each, in which rows arrive: a canary has blocks of a minute."""
 PART_SECONDS: Final = BLOCK_SECONDS // PARTS
 GENERATED_ROWS: Final = 50_000
 NOISE: Final = 0.1
@@ -33,25 +33,25 @@ VOLUMES: Final = {
     "AMZN": "Twitter_volume_AMZN",
     "KO": "Twitter_volume_KO",
 }
-"""Files of the Numenta Anomaly Benchmark: requests or messages that came in each five minutes."""
+"""Files of the Numenta Anomaly Benchmark: requests or messages in each five minutes."""
 
 
 class InvalidStreamError(Exception):
-    """A stream can't be read; the message says what to change."""
+    """A stream can't be read; the message has the way out."""
 
 
 @dataclass(frozen=True)
 class Stream:
-    """Labelled rows in the order in which they come.
+    """Labelled rows in the order of their arrival.
 
     Attributes
     ----------
-    name : as in the results.
+    name : that of the results.
     features : shape (rows, columns). labels : shape (rows,).
-    rows_per_block : how many come in a block of 300 s.
+    rows_per_block : number in a block of 300 s.
     drifts : rows at which the concept is known to change.
-    volume : how many come in each block, from `STREAM_START` on, where that varies;
-        `rows_per_block` of them after its end.
+    volume : numbers in each block, from `STREAM_START` on, if they vary;
+        `rows_per_block` after its end.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Stream:
     volume: tuple[int, ...] = ()
 
     def ends(self, parts: int) -> Iterator[int]:
-        """The row after the last one that has come, by part of a block, until all have come."""
+        """Yield the row after the last one that has arrived, by part of a block, to the end."""
         came = STREAM_START
         for rows in chain(self.volume, repeat(self.rows_per_block)):
             for part in range(1, parts + 1):
@@ -72,20 +72,20 @@ class Stream:
             came += rows
 
     def row_at(self, seconds: float) -> int:
-        """The row that comes so many seconds after `STREAM_START`."""
+        """Return the row that arrives so many seconds after `STREAM_START`."""
         blocks, came = seconds / BLOCK_SECONDS, np.cumsum([0, *self.volume])
         later = max(blocks - len(self.volume), 0) * self.rows_per_block
         return STREAM_START + round(float(np.interp(blocks, np.arange(len(came)), came)) + later)
 
     def first(self, rows: int | None) -> Stream:
-        """Its first rows only; all of it for None."""
+        """Return its first rows only; all of it for None."""
         if rows is None or rows >= len(self.labels):
             return self
         kept = tuple(row for row in self.drifts if row < rows)
         return replace(self, features=self.features[:rows], labels=self.labels[:rows], drifts=kept)
 
     def shuffled(self, seed: int) -> Stream:
-        """The same rows in a random order: nothing drifts."""
+        """Return the same rows in a random order, without drift."""
         order = np.random.default_rng(seed).permutation(len(self.labels))
         return replace(
             self,
@@ -97,12 +97,12 @@ class Stream:
 
 
 def parse(argument: str) -> Stream:
-    """The stream of `NAME=FEATURES.csv,LABELS.csv,ROWS_PER_BLOCK`.
+    """Read the stream of `NAME=FEATURES.csv,LABELS.csv,ROWS_PER_BLOCK`.
 
     Raises
     ------
     InvalidStreamError
-        The argument or a file isn't as it must be.
+        The argument or a file is invalid.
     """
     name, _, rest = argument.partition("=")
     parts = rest.split(",")
@@ -127,7 +127,7 @@ def of_files(
     without: Sequence[int] = (),
     drifts: tuple[int, ...] = (),
 ) -> Stream:
-    """A stream of two files, whose numbers commas or spaces separate and which have no header.
+    """Read a stream of two files without header, whose numbers commas or spaces separate.
 
     Parameters
     ----------
@@ -145,8 +145,8 @@ def of_files(
             f"--stream {name}: {len(table)} rows; the first {STREAM_START} train and accept a"
             " version, so a stream needs more"
         )
-    known = np.unique(column)
-    classes = np.searchsorted(known, column[:, 0]).astype(np.int64)
+    values = np.unique(column)
+    classes = np.searchsorted(values, column[:, 0]).astype(np.int64)
     return Stream(name, table, classes, rows_per_block, drifts)
 
 
@@ -173,7 +173,7 @@ def _table(path: Path) -> NDArray[np.float64]:
 
 
 def sea(rows: int = GENERATED_ROWS, seed: int = 7) -> Stream:
-    """SEA concepts: three numbers, of which two tell the class, with three abrupt changes."""
+    """Generate SEA concepts: three numbers, of which two determine the class, with three abrupt changes."""
     random = np.random.default_rng(seed)
     table = random.uniform(0, 10, size=(rows, 3))
     edges = [rows * part // 4 for part in (1, 2, 3)]
@@ -184,7 +184,7 @@ def sea(rows: int = GENERATED_ROWS, seed: int = 7) -> Stream:
 
 
 def rotating(rows: int = GENERATED_ROWS, seed: int = 7) -> Stream:
-    """A plane that turns slowly by half a turn: a decay that no moment tells."""
+    """Generate a plane that slowly rotates by half a turn: a decay without a moment of change."""
     random = np.random.default_rng(seed)
     table = random.normal(size=(rows, 2))
     angle = np.linspace(0, np.pi, rows)
@@ -194,9 +194,9 @@ def rotating(rows: int = GENERATED_ROWS, seed: int = 7) -> Stream:
 
 
 def at_volume(stream: Stream, name: str, path: Path) -> Stream:
-    """The stream, with as many rows in each block as a file counts: a header, then times and counts.
+    """Return the stream with the counts of a file as its volume: a header, then times and counts.
 
-    If these are more than the stream has rows, it has the same share of each of them.
+    If their sum exceeds the stream's rows, all are scaled down by the same factor.
     """
     counts = np.cumsum([0, *_counts(path)])
     rows = len(stream.labels) - STREAM_START
@@ -217,7 +217,7 @@ def _counts(path: Path) -> list[int]:
 
 
 def steady(rows: int = GENERATED_ROWS, seed: int = 7) -> Stream:
-    """One concept of SEA from begin to end: nothing drifts."""
+    """Generate one concept of SEA, without drift."""
     random = np.random.default_rng(seed)
     table = random.uniform(0, 10, size=(rows, 3))
     labels = (table[:, 0] + table[:, 1] <= SEA_THRESHOLDS[0]).astype(np.int64)
@@ -226,15 +226,15 @@ def steady(rows: int = GENERATED_ROWS, seed: int = 7) -> Stream:
 
 
 def generated(rows: int = GENERATED_ROWS) -> tuple[Stream, ...]:
-    """The streams that need no file."""
+    """Return the streams without files."""
     return sea(rows), rotating(rows), steady(rows)
 
 
 def published(folder: Path) -> tuple[Stream, ...]:
-    """Elec2 and SEA as published, from a folder that holds their files; those that are there."""
-    found = []
+    """Return Elec2 and SEA as published, from a folder with their files; missing ones are skipped."""
+    streams = []
     if (folder / "elec2_data.dat.gz").exists():
-        found.append(
+        streams.append(
             of_files(
                 "elec2",
                 folder / "elec2_data.dat.gz",
@@ -244,7 +244,7 @@ def published(folder: Path) -> tuple[Stream, ...]:
             )
         )
     if (folder / "sea_data.csv.gz").exists():
-        found.append(
+        streams.append(
             of_files(
                 "sea",
                 folder / "sea_data.csv.gz",
@@ -253,11 +253,11 @@ def published(folder: Path) -> tuple[Stream, ...]:
                 drifts=(12_500, 25_000, 37_500),
             )
         )
-    return tuple(found)
+    return tuple(streams)
 
 
 def at_volumes(folder: Path) -> Iterator[Stream]:
-    """Generated streams at each volume of the folder: one that drifts, and one that doesn't."""
+    """Yield generated streams at each volume of the folder: one with drift, and one without."""
     for name, file in VOLUMES.items():
         path = folder / f"{file}.csv.gz"
         if path.exists():

@@ -1,9 +1,8 @@
-"""The whole operator in a closed loop, on virtual time: what it does changes what it observes next.
+"""The whole operator in a closed loop, on virtual time: its actions change its next observations.
 
-Nothing of the operator is replaced. An API server, a cluster and a Prometheus in memory follow its
-writes (`benchmarks.virtual`): a training Job fits a model on the rows that are there when it
-starts, each row goes to a version by the weights of the HTTPRoute, and Prometheus counts it with
-its label.
+The operator is unchanged. An API server, a cluster and a Prometheus in memory follow its writes
+(`benchmarks.virtual`): a training Job fits a model on the rows that have arrived at its start, each
+row goes to a version by the weights of the HTTPRoute, and Prometheus counts it with its label.
 """
 
 from __future__ import annotations
@@ -32,18 +31,18 @@ Body = dict[str, Any]
 BEGIN: Final = 86_400.0
 """The loop's time at which the first row is due: a midnight in UTC."""
 READY_SECONDS: Final = 60.0
-"""Before that the product is created."""
+"""Seconds before that at which the product is created."""
 COUNTED_SECONDS: Final = 1.0
-"""Before the end of a part its rows are counted: the last scrape in it has them."""
+"""Seconds before the end of a part at which its rows are counted, for its last scrape."""
 TRAINING_SECONDS: Final = BLOCK_SECONDS - 10.0
-"""A Job starts seconds after the block that it is decided at, and ends as the next one does."""
+"""Duration of a Job: it starts seconds after the block of its decision, and ends with the next one."""
 LAST_SECONDS: Final = 30.0
-"""After the last row the operator still judges its block."""
+"""Seconds after the last row until the operator has evaluated its block."""
 RARELY: Final[Body] = {
     "lease_duration_seconds": 300, "lease_renew_seconds": 290, "lease_retry_seconds": 60,
     "resync_seconds": 86_400,
 }  # fmt: skip
-"""Renewals and lists decide nothing here, and are most of what an idle operator does."""
+"""Settings for rare renewals and lists, which decide nothing here, and are most of an idle operator's work."""
 
 
 class Whole:
@@ -56,7 +55,7 @@ class Whole:
         self._decision: Body = {}
 
     def run(self) -> Run:
-        """Until the stream's last whole block."""
+        """Run until the stream's last whole block."""
         run_virtually(self._run())
         return self._served.run(self._policy)
 
@@ -78,13 +77,13 @@ class Whole:
         world.on_step.append(self._follow)
         key = world.apply(document(self._policy, self._served.accepted))
         world.cluster.trainers[key] = self._train
-        world.cluster.set_rate(key, 0.0)  # its rows are its requests
+        world.cluster.set_rate(key, 0.0)  # only its rows are requests
         world.start()
         return key
 
     # ---- what the cluster does ----------------------------------------------------------------
     def _serve(self, cluster: Cluster, key: Key, end: int) -> None:
-        """Answer the rows that have come since the last part, and count them."""
+        """Answer the rows that have arrived since the last part, and count them."""
         shares = {one.version: (one, share) for one, share in cluster.shares_of(key).items()}
         answered = self._served.answer(
             end, self._stable, {name: share for name, (_, share) in shares.items()}
@@ -100,7 +99,7 @@ class Whole:
             cluster.traffic.versions[version].add(cluster.loop.time(), events)
 
     def _paired(self, version: Version, shadow: Version, rows: Rows) -> dict[str, int]:
-        """The rows that were mirrored, by both outcomes, as `benchmarks.virtual.cluster` names them."""
+        """Return the mirrored rows by both outcomes, with the names of `benchmarks.virtual.cluster`."""
         pairs = self._served.pairs(shadow.version, version.version, rows)
         to = f"{shadow.version}/{shadow.revision}"
         return {
@@ -111,7 +110,7 @@ class Whole:
         }
 
     def _train(self, job: Body) -> Training:
-        """Fit a model on the rows that have come, and report it as the training's container does."""
+        """Fit a model on the rows that have arrived, and report it like the training's container."""
         trigger = trigger_of(job)
         changed = trigger.get("changeTime")
         trained = self._served.train(
@@ -135,7 +134,7 @@ class Whole:
 
     # ---- what the operator does ---------------------------------------------------------------
     def _follow(self, replica: Replica, key: Key) -> None:
-        """Note a decision and a promotion after each reconcile."""
+        """Record a decision and a promotion after each reconcile."""
         status = replica.world.status(key)
         stable = (status.get("stable") or {}).get("version", "")
         if self._stable and stable != self._stable:

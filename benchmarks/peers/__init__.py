@@ -1,5 +1,5 @@
-"""Other progressive-delivery controllers, driven on the control plane that ours is driven on.
+"""Other progressive-delivery controllers, on the same kind of control plane.
 
-Each is built from its Go module (`cluster/versions.toml`), brings its custom resource definitions
-from that module, and is measured twice: as it comes, and with its own flags for speed turned up.
+Each is built from its Go module (`cluster/versions.toml`), has its custom resource definitions from
+that module, and is measured twice: with default flags, and with its own flags for speed.
 """

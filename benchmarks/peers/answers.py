@@ -1,7 +1,7 @@
-"""What the peers' own queries are answered: that all is well, always.
+"""Answers to the peers' own queries: always those of a healthy product.
 
-Both ask for one number at one time, per canary. The stand-in doesn't evaluate PromQL; a peer's
-analysis has to pass, and what is measured is what passing costs.
+Both request one number at one time, for each canary. The stand-in doesn't evaluate PromQL; a peer's
+analysis has to pass, and the cost of passing is measured.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 _ANSWERS: Final = (
-    # Flagger asks this to see whether Prometheus is there.
+    # Flagger's check that Prometheus is available.
     ("vector(1)", 1.0),
     ("histogram_quantile", 0.05),
     ("http_request_duration_seconds_count", 99.9),
@@ -19,5 +19,5 @@ _ANSWERS: Final = (
 
 
 def answer(query: str) -> float | None:
-    """The value of an instant query; None for one that no peer asks."""
+    """Return the value of an instant query; None for one that no peer sends."""
     return next((value for part, value in _ANSWERS if part in query), None)

@@ -1,8 +1,8 @@
-"""Argo Rollouts: a Rollout in the Deployment's place.
+"""Argo Rollouts: a Rollout instead of the Deployment.
 
-Per product a user applies a Service and the Rollout. Argo Rollouts makes ReplicaSets, as the
-Deployment controller would. Without a traffic router, which for the Gateway API is a plugin that
-isn't in its module, weights are pod counts. One background analysis per promotion asks Prometheus
+For each product a user applies a Service and the Rollout. Argo Rollouts creates ReplicaSets, like
+the Deployment controller. Without a traffic router, which for the Gateway API is a plugin outside
+of its module, weights are pod counts. One background analysis for each promotion queries Prometheus
 twice per interval.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MODULE: Final = "github.com/argoproj/argo-rollouts"
 API: Final = "argoproj.io/v1alpha1"
 NAMESPACE: Final = "argo-rollouts"
-"""Of its lease."""
+"""Namespace of its lease."""
 ANALYSIS: Final = "requests"
 LEAST_SUCCESS: Final = 0.99
 MOST_SECONDS: Final = 0.5
@@ -45,13 +45,13 @@ TUNED: Final = Setting(
 
 @dataclass(frozen=True, slots=True)
 class ArgoRollouts:
-    """Argo Rollouts without a traffic router, as it comes or tuned."""
+    """Argo Rollouts without a traffic router, with default flags or tuned."""
 
     setting: Setting = AS_IT_COMES
 
     @property
     def description(self) -> Description:
-        """What it is, and what it does that ours doesn't, and the other way round."""
+        """Description, with the differences from the operator."""
         return Description(
             name=f"argo-rollouts{self.setting.suffix}",
             version=versions().modules[MODULE].removeprefix("v"),
@@ -61,11 +61,11 @@ class ArgoRollouts:
 
     @property
     def observed(self) -> str:
-        """Rollouts: their phase and hashes say it all."""
+        """Path of Rollouts, whose phase and hashes show the state."""
         return f"/apis/{API}/rollouts"
 
     def prepare(self, plane: ControlPlane) -> None:
-        """Its definitions, the namespace of its lease, and the analysis that all products share."""
+        """Install its definitions, the namespace of its lease, and the analysis that all products share."""
         folder = builds.module_folder(MODULE) / "manifests" / "crds"
         definitions = [f"--filename={path}" for path in sorted(folder.glob("*-crd.yaml"))]
         plane.kubectl("apply", "--server-side", *definitions)
@@ -75,7 +75,7 @@ class ArgoRollouts:
         plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(listed))
 
     def program(self, surroundings: Surroundings) -> Program:
-        """One replica with leader election, which is its default."""
+        """Return the command of one replica with leader election, which is its default."""
         command = (
             str(builds.program("argo-rollouts")),
             f"--kubeconfig={surroundings.kubeconfig}",
@@ -92,29 +92,29 @@ class ArgoRollouts:
         )
 
     def objects(self, product: Product) -> list[Body]:
-        """The Service and the Rollout."""
+        """Return the Service and the Rollout."""
         return [service(product), rollout(product, workload.STABLE)]
 
     def changes(self, product: Product) -> list[Body]:
-        """The Rollout with a new pod template."""
+        """Return the Rollout with a new pod template."""
         return [rollout(product, workload.CANARY)]
 
     def hurried(self) -> ArgoRollouts:
-        """Itself: nothing of it takes longer than a run."""
+        """Return itself: all its durations fit into a run."""
         return self
 
     def ideal_promotion_seconds(self) -> float:
-        """The three pauses."""
+        """Return the sum of the three pauses."""
         return float(DWELL_SECONDS * len(WEIGHTS))
 
     def is_ready(self, body: Body) -> bool:
-        """Whether what the spec asks for serves, and nothing is under way."""
+        """Return whether the spec is served, and no rollout is in progress."""
         status = body.get("status", {})
-        seen = status.get("observedGeneration") == str(body["metadata"]["generation"])
-        return bool(seen and status.get("phase") == "Healthy")
+        is_current = status.get("observedGeneration") == str(body["metadata"]["generation"])
+        return bool(is_current and status.get("phase") == "Healthy")
 
     def is_promoted(self, body: Body) -> bool:
-        """Whether the second version is the stable one, with all pods."""
+        """Return whether the second version is the stable one, with all pods."""
         template, status = body["spec"]["template"], body.get("status", {})
         second = template["metadata"]["labels"][workload.VERSION] == workload.CANARY
         stable = status.get("stableRS") == status.get("currentPodHash")
@@ -122,12 +122,12 @@ class ArgoRollouts:
 
 
 def namespace() -> Body:
-    """Where its lease lies."""
+    """Return the namespace of its lease."""
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
 
 
 def analysis() -> Body:
-    """Two measurements per interval until the promotion ends: successes and duration."""
+    """Return an analysis of two measurements per interval until the promotion ends: successes and duration."""
     pods = 'namespace="{{args.namespace}}", product="{{args.product}}"'
     total = f"sum(rate(http_requests_total{{{pods}}}[1m]))"
     good = f'sum(rate(http_requests_total{{{pods}, code!~"5.."}}[1m]))'
@@ -151,7 +151,7 @@ def analysis() -> Body:
 
 
 def metric(name: str, query: str, condition: str) -> Body:
-    """One measurement of the analysis; the URL comes from the program's environment."""
+    """Return one measurement of the analysis; the URL is in the program's environment."""
     return {
         "name": name,
         "interval": f"{DWELL_SECONDS}s",
@@ -162,7 +162,7 @@ def metric(name: str, query: str, condition: str) -> Body:
 
 
 def service(product: Product) -> Body:
-    """What in-cluster callers use; it selects stable and canary pods alike."""
+    """Return the Service for in-cluster callers; it selects stable and canary pods."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -175,7 +175,7 @@ def service(product: Product) -> Body:
 
 
 def rollout(product: Product, version: str) -> Body:
-    """A Rollout with our three steps and one background analysis."""
+    """Return a Rollout with three steps and one background analysis."""
     arguments = {"namespace": product.namespace, "product": product.name}
     return {
         "apiVersion": API,
@@ -201,7 +201,7 @@ def rollout(product: Product, version: str) -> Body:
 
 
 def steps() -> list[Body]:
-    """Each weight with its pause."""
+    """Return each weight with its pause."""
     pause = {"pause": {"duration": f"{DWELL_SECONDS}s"}}
     return [step for weight in WEIGHTS for step in ({"setWeight": weight}, pause)]
 

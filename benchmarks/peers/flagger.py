@@ -1,7 +1,7 @@
 """Flagger: a Canary beside a Deployment, with routes of the Gateway API.
 
-Per product a user applies the Deployment and the Canary. Flagger copies the Deployment to a
-second one that serves ("primary"), scales the user's to zero, and makes three Services and an
+For each product a user applies the Deployment and the Canary. Flagger copies the Deployment to a
+second one that serves ("primary"), scales the user's to zero, and creates three Services and an
 HTTPRoute. A change of the user's Deployment starts the analysis: Flagger's own two checks, the
 share of successful requests and their 99th percentile, before each step.
 """
@@ -50,13 +50,13 @@ SERVING: Final = frozenset({"Initialized", "Succeeded"})
 
 @dataclass(frozen=True, slots=True)
 class Flagger:
-    """Flagger with its HTTPRoutes, as it comes or tuned."""
+    """Flagger with its HTTPRoutes, with default flags or tuned."""
 
     setting: Setting = AS_IT_COMES
 
     @property
     def description(self) -> Description:
-        """What it is, and what it does that ours doesn't, and the other way round."""
+        """Description, with the differences from the operator."""
         return Description(
             name=f"flagger{self.setting.suffix}",
             version=versions().modules[MODULE].removeprefix("v"),
@@ -66,18 +66,18 @@ class Flagger:
 
     @property
     def observed(self) -> str:
-        """Canaries: their phase says it all."""
+        """Path of Canaries, whose phase shows the state."""
         return "/apis/flagger.app/v1beta1/canaries"
 
     def prepare(self, plane: ControlPlane) -> None:
-        """Its definitions, and those of the routes that it writes."""
+        """Install its definitions, and those of the routes that it writes."""
         install_gateway_api(plane)
         definitions = builds.module_folder(MODULE) / "artifacts" / "flagger" / "crd.yaml"
         plane.kubectl("apply", "--server-side", "-f", str(definitions))
         wait_until_established(plane.kubectl, f"--filename={definitions}")
 
     def program(self, surroundings: Surroundings) -> Program:
-        """One replica without leader election, which is its chart's default."""
+        """Return the command of one replica without leader election, which is its chart's default."""
         return Program(
             (
                 str(builds.program("flagger")),
@@ -91,41 +91,41 @@ class Flagger:
         )
 
     def objects(self, product: Product) -> list[Body]:
-        """The Deployment and its Canary."""
+        """Return the Deployment and its Canary."""
         interval = DWELL_SECONDS if product.quick else self.setting.interval_seconds
         return [deployment(product, workload.STABLE), canary(product, interval)]
 
     def changes(self, product: Product) -> list[Body]:
-        """The Deployment with a new pod template."""
+        """Return the Deployment with a new pod template."""
         return [deployment(product, workload.CANARY)]
 
     def hurried(self) -> Flagger:
-        """Itself: nothing of it takes longer than a run."""
+        """Return itself: all its durations fit into a run."""
         return self
 
     def ideal_promotion_seconds(self) -> float:
-        """One interval at each weight."""
+        """Return one interval for each weight."""
         return float(DWELL_SECONDS * len(WEIGHTS))
 
     def is_ready(self, body: Body) -> bool:
-        """Whether the primary serves and nothing is under way."""
+        """Return whether the primary serves and no analysis is in progress."""
         return phase(body) in SERVING
 
     def is_promoted(self, body: Body) -> bool:
-        """Whether an analysis has ended well: the first time a Canary is `Succeeded`."""
+        """Return whether an analysis has succeeded: the first time a Canary is `Succeeded`."""
         status = body.get("status", {})
         hashes = status.get("lastAppliedSpec"), status.get("lastPromotedSpec")
         return phase(body) == "Succeeded" and hashes[0] == hashes[1]
 
 
 def phase(body: Body) -> str:
-    """A Canary's phase, "" before Flagger has seen it."""
-    found: str = body.get("status", {}).get("phase", "")
-    return found
+    """Return a Canary's phase, "" before Flagger has set it."""
+    result: str = body.get("status", {}).get("phase", "")
+    return result
 
 
 def deployment(product: Product, version: str) -> Body:
-    """The user's Deployment, without a replica count: Flagger scales it, as its guide says."""
+    """Return the user's Deployment, without a replica count: Flagger scales it, by its guide."""
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -138,7 +138,7 @@ def deployment(product: Product, version: str) -> Body:
 
 
 def canary(product: Product, interval_seconds: int) -> Body:
-    """A Canary with our three steps and Flagger's own two checks."""
+    """Return a Canary with three steps and Flagger's own two checks."""
     return {
         "apiVersion": "flagger.app/v1beta1",
         "kind": "Canary",
@@ -165,7 +165,7 @@ def canary(product: Product, interval_seconds: int) -> Body:
 
 
 def check(name: str, **limit: int) -> Body:
-    """One of Flagger's own metrics, whose query it writes itself."""
+    """Return one of Flagger's own metrics, whose query it writes itself."""
     return {"name": name, "interval": "1m", "thresholdRange": limit}
 
 

@@ -1,6 +1,6 @@
-"""How a peer is started: as it comes, or with its own flags for speed turned up.
+"""Settings of a peer: default flags, or its own flags for speed.
 
-The second is there to tell what a peer's authors chose from what its design allows.
+The second separates its authors' defaults from the limits of its design.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 DWELL_SECONDS: Final = 10
-"""Time at each weight in a wave; Flagger takes nothing shorter."""
+"""Time at each weight in a wave; the least that Flagger accepts."""
 WEIGHTS: Final = (5, 25, 50)
-"""Per cent of the requests for the canary, step by step."""
+"""Per cent of the requests for the canary, by step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,10 @@ class Setting:
     suffix
         Added to the contender's name: "" or "-tuned".
     flags
-        As the program takes them.
+        Command-line flags of the program.
     interval_seconds
-        Between two looks at a product that is in no wave, where the product says so; a minute is
-        what Flagger takes if nothing is said.
+        Interval of checks of a product outside of waves, if the product has it; Flagger's default is a
+        minute.
     """
 
     suffix: str = ""

@@ -1,4 +1,4 @@
-"""What every peer is given to run: a pod template in two versions, and what selects its pods."""
+"""Workload of all peers: a pod template in two versions, and its selector."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ if TYPE_CHECKING:
 
 PORT: Final = 3000
 LABEL: Final = "app"
-"""Flagger looks for this one in a Deployment's selector."""
+"""Label that Flagger expects in a Deployment's selector."""
 VERSION: Final = "version"
-"""Label of the pod template that tells the versions apart."""
+"""Label of the pod template with the version."""
 STABLE: Final = "v1"
 CANARY: Final = "v2"
 
 
 def metadata(product: Product) -> Body:
-    """Name, namespace and label of an object of a product."""
+    """Return name, namespace and label of an object of a product."""
     return {
         "name": product.name,
         "namespace": product.namespace,
@@ -26,12 +26,12 @@ def metadata(product: Product) -> Body:
 
 
 def selector(product: Product) -> Body:
-    """What selects the product's pods, of all versions."""
+    """Return the selector of the product's pods, of all versions."""
     return {"matchLabels": {LABEL: product.name}}
 
 
 def pod_template(product: Product, version: str) -> Body:
-    """One container; kwok plays it, so no image is ever pulled."""
+    """Return a template with one container; kwok simulates it, so no image is pulled."""
     return {
         "metadata": {"labels": {LABEL: product.name, VERSION: version}},
         "spec": {

@@ -1,1 +1,1 @@
-"""What is measured: one module a scenario, the same for every contender."""
+"""Scenarios: one module each, the same for every contender."""

@@ -1,4 +1,4 @@
-"""Cold start: N objects are applied at once; it ends when all say that they serve."""
+"""Cold start: N objects are applied at once; it ends when all are ready."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ if TYPE_CHECKING:
 async def cold_start(
     stage: Stage, process: Process, products: Sequence[Product], *, seconds: float
 ) -> Figures:
-    """From the first create to the last Ready; requests are counted until it is quiet."""
+    """Measure from the first create to the last Ready; requests are counted until they end."""
     period = await Period.begin(stage, process)
     applying = asyncio.create_task(stage.apply(products))
     end = await stage.ready.until(keys(products), seconds=seconds)
     await applying
     cpu = period.cpu_seconds()
-    settled = await period.quiet(seconds=60, what="writes")
+    quiet_at = await period.quiet(seconds=60, what="writes")
     return {
         "readySeconds": end - period.began,
-        "settledSeconds": settled and settled - period.began,
+        "settledSeconds": quiet_at and quiet_at - period.began,
         "objectsPerSecond": len(products) / (end - period.began),
         "cpuSeconds": cpu,
         "cpuMillisecondsPerObject": 1000 * cpu / len(products),
         "memoryMiB": process.memory_mib(),
         "peakMemoryMiB": process.memory_mib("VmHWM"),
         **period.traffic(len(products)),
-        # With blocks as short as here, the first products are judged before the last one serves,
-        # and that is written too: it is part of the requests, and no part of a start.
+        # With such short blocks, the first products are evaluated before the last one serves; these
+        # writes are part of the requests, but not of the start.
         "writesUntilReady": writes_until(stage.ready, stage, products) / len(products),
         **await period.inside(),
     }
 
 
 async def warm_up(stage: Stage, process: Process, *, seconds: float) -> None:
-    """Wait until the process has asked what it asks without any objects: it is up then."""
+    """Wait until the process has sent its first requests without any objects: it has started then."""
     period = await Period.begin(stage, process)
     while not period.taken("requests"):
         if time.monotonic() > process.started + seconds:

@@ -1,4 +1,4 @@
-"""What every scenario measures: requests until it is quiet, CPU, memory, and its own histograms."""
+"""Measurements of every scenario: requests until they end, CPU, memory, and the contender's own histograms."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from benchmarks.process import Process
 
 Figures = dict[str, Any]
-"""Figures by name; the name ends with the unit. None is "couldn't be measured"."""
+"""Figures by name; the name ends with the unit. None if it couldn't be measured."""
 Progress = Any
-"""Prints a line of what is going on."""
+"""Prints a line of progress."""
 
 QUIET_SECONDS: Final = 3.0
 ANSWER_SECONDS: Final = 1.0
-"""A write that makes an object what is waited for is asked for before the watch tells of it."""
+"""Seconds by which the write that makes an object ready precedes the event of the watch."""
 HISTOGRAMS: Final = {
     "loopLag": "sluicegate_event_loop_lag_seconds",
     "reconcile": "controller_runtime_reconcile_time_seconds",
@@ -37,7 +37,7 @@ HISTOGRAMS: Final = {
 
 @dataclass
 class Period:
-    """What happened since `begin`, seen from outside and, where it exports it, from inside."""
+    """Measurements since `begin`, from outside and, if the contender exports them, from inside."""
 
     stage: Stage
     process: Process
@@ -48,7 +48,7 @@ class Period:
 
     @classmethod
     async def begin(cls, stage: Stage, process: Process) -> Period:
-        """Forget what was asked before, and start the clock."""
+        """Drop earlier requests, and start the clock."""
         stage.audit.take(stage.user)
         stage.audit.written.clear()
         before = await stage.metrics()
@@ -57,9 +57,9 @@ class Period:
         )
 
     async def quiet(self, *, seconds: float, what: str = "requests") -> float | None:
-        """Wait until nothing was asked for a while; return when the last was, None in vain.
+        """Wait for a time without requests; return the time of the last one, None on timeout.
 
-        `what` may be "writes": reads may then go on.
+        `what` may be "writes": reads are ignored then.
         """
         last, deadline = time.monotonic(), time.monotonic() + seconds
         while time.monotonic() - last < QUIET_SECONDS:
@@ -72,14 +72,14 @@ class Period:
         return last
 
     def taken(self, what: str = "requests") -> int:
-        """How many requests came since the last look; leases don't count."""
+        """Return the number of new requests, without leases."""
         fresh = self.stage.audit.take(self.stage.user)
         self.requests += fresh
         read = audit.reads(fresh) if what == "requests" else 0
         return read + audit.writes(fresh) + audit.events(fresh)
 
     def traffic(self, objects: int) -> Figures:
-        """Requests per object, by kind too."""
+        """Return requests per object, also by kind."""
         self.taken()
         return {
             "writesPerObject": audit.writes(self.requests) / objects,
@@ -89,11 +89,11 @@ class Period:
         }
 
     def cpu_seconds(self) -> float:
-        """CPU time of the process since the beginning."""
+        """Return the CPU time of the process since the begin."""
         return self.process.cpu_seconds() - self.cpu
 
     async def inside(self) -> Figures:
-        """Quantiles of its own histograms, where it has them."""
+        """Return quantiles of its own histograms, if it has them."""
         added = (await self.stage.metrics()).since(self.before)
         figures: Figures = {}
         for name, histogram in HISTOGRAMS.items():
@@ -105,10 +105,10 @@ class Period:
 
 
 def writes_until(reached: Watcher, stage: Stage, products: Sequence[Product]) -> int:
-    """Writes of each product's objects in this period until the product had reached it.
+    """Return the writes of each product's objects in this period until the product had reached it.
 
-    Children are told by their names, which begin with the product's. What is written of other
-    products in the meantime, and of these ones later, doesn't count.
+    Children are identified by their names, which begin with the product's. Writes of other products
+    in the meantime, and later ones of these, don't count.
     """
     offset = time.time() - time.monotonic()
     until = {one.key: reached.since[one.key] + offset + ANSWER_SECONDS for one in products}

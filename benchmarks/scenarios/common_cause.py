@@ -1,6 +1,6 @@
-"""A common cause: so many products turn bad at the same moment that no model can be to blame.
+"""A common cause: so many products degrade at the same time that their models can't be the cause.
 
-The wave of `degradations`, but two fifths of all products at once. Nothing may be retrained.
+Like the wave of `degradations`, but for two fifths of all products. No product may be retrained.
 """
 
 from __future__ import annotations
@@ -22,44 +22,44 @@ if TYPE_CHECKING:
     from benchmarks.process import Process
 
 WATCHED_BLOCKS: Final = 18
-"""After the last was found degraded; a model that decays by itself is retrained within two."""
+"""Blocks after the last degradation that are observed; a decayed model is retrained within two."""
 
 LOOK_BLOCKS: Final = 3
-"""How often all products are listed, which is work for the control plane too."""
+"""Blocks between lists of all products, which also cost the control plane."""
 
 
 async def common_cause(
     stage: Stage, process: Process, wave: Sequence[Product], *, seconds: float
 ) -> Figures:
-    """From the breach until all would long have been retrained; the products serve already.
+    """Measure from the breach until all would have been retrained; the products serve already.
 
     Raises
     ------
     TimeoutError
-        After so many seconds some were still not found degraded.
+        Some products weren't degraded in time.
     """
     await asyncio.sleep(WARM_BLOCKS * QUICK_BLOCK_SECONDS)
     jobs = Jobs({})
     async with watching(stage, jobs):
         period = await Period.begin(stage, process)
         breach = stage.measurements.degrade(keys(wave))
-        found = {FINE: len(wave)}
+        counts = {FINE: len(wave)}
         async with asyncio.timeout(seconds):
-            while FINE in found:
+            while FINE in counts:
                 await asyncio.sleep(LOOK_BLOCKS * QUICK_BLOCK_SECONDS)
                 process.require()
-                found = await causes(stage, keys(wave))
+                counts = await causes(stage, keys(wave))
         took = time.time() - breach
         await asyncio.sleep(WATCHED_BLOCKS * QUICK_BLOCK_SECONDS)
     process.require()
-    found = await causes(stage, keys(wave))
+    counts = await causes(stage, keys(wave))
     return {
         "products": len(wave),
         "breachToAllFoundSeconds": took,
-        # Jobs of an earlier wave may be there still.
+        # Jobs of an earlier wave may still exist.
         "jobs": len(jobs.created.keys() & keys(wave)),
-        "causes": found,
-        "blamedOnCommonCause": found.get("CommonCause", 0) / len(wave),
+        "causes": counts,
+        "blamedOnCommonCause": counts.get("CommonCause", 0) / len(wave),
         "memoryMiB": process.memory_mib(),
         **period.traffic(len(wave)),
         **await period.inside(),

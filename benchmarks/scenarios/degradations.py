@@ -1,8 +1,8 @@
-"""A wave of degradations: the models of many products become worse at the same moment.
+"""A wave of degradations: the models of many products become worse at the same time.
 
-Only contenders that notice it can be measured. Pods of training Jobs complete at once on fake
-nodes and report nothing, so each Job is a failed attempt and its slot is free again: the wave
-shows who is admitted, in which order, and never more than the budget allows.
+Only contenders that detect it can be measured. Pods of training Jobs complete at once on fake nodes
+and report nothing, so each Job is a failed attempt and its slot is free again: the wave shows which
+products are admitted, in which order, and never more than the budget allows.
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ if TYPE_CHECKING:
 
 JOBS: Final = "/apis/batch/v1/jobs"
 WATCHED_SECONDS: Final = 90.0
-"""How long Jobs are counted after the first one."""
+"""Seconds after the first Job in which Jobs are counted."""
 WARM_BLOCKS: Final = 20
-"""A version is retrained only after 14 blocks, and should have shown what is normal for it."""
+"""Blocks before the breach: a version is retrained only after 14 blocks, and needs a normal level."""
 TOGETHER_SECONDS: Final = QUICK_BLOCK_SECONDS / 2
-"""Jobs of one look at all products come within this; the next look is a block later.
+"""Seconds within which Jobs of one pass over all products are created; the next pass is a block later.
 
-Also the time from a decision to its Job, in which what was decided by may change.
-"""
+It is also the time from a decision to its Job, in which the inputs of the decision may change.
+
+Also the time from a decision to its Job, in which what was decided by may change."""
 CONFIRMING: Final = 3
 """Evaluations in a row that confirm a degradation."""
 FINE: Final = "not degraded"
@@ -48,22 +49,22 @@ FINE: Final = "not degraded"
 
 @dataclass
 class Jobs:
-    """The Jobs there were, how many were unfinished at the same time, and who was passed over.
+    """All Jobs, the largest number of unfinished ones, and products that were passed over.
 
     Attributes
     ----------
     ranks
-        Of the products of the wave: the higher, the sooner.
+        Ranks of the products of the wave: a higher one is first.
     created
-        When a product's first Job was seen, in seconds since 1970, in their order.
+        Time of a product's first Job, in seconds since 1970, in order.
     busy
-        Namespaces that had a Job when a product's was decided: each trains one at a time.
+        Namespaces with a Job at the decision of a product's Job: each trains one at a time.
     confirmed
-        When the block that confirmed its degradation was complete, as the Job says why it is.
+        Time at which the block that confirmed its degradation was complete, by the Job's trigger.
     unfinished, open
-        Jobs that run; Jobs whose result the operator hasn't taken up yet.
+        Running Jobs; Jobs whose result the operator hasn't read yet.
     freed
-        When the result of a namespace's last Job was taken up.
+        Time at which the result of a namespace's last Job was read.
     """
 
     ranks: Mapping[Key, int]
@@ -78,7 +79,7 @@ class Jobs:
     first: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take_in(self, event: str, body: Body) -> None:
-        """Look at a Job as it arrives."""
+        """Record a Job that arrives."""
         meta = body["metadata"]
         key = meta["namespace"], meta["labels"][names.LABEL_PRODUCT]
         if key not in self.created and event == "ADDED":
@@ -97,22 +98,22 @@ class Jobs:
         self.most_in_namespace = max(self.most_in_namespace, *places.values(), 0)
 
     def passed_over(self) -> dict[str, dict[str, float]]:
-        """Starts in whose place products of higher priority could have started.
+        """Return starts instead of which products of higher priority could have started.
 
-        All of the wave degrade at the same moment, so all wait. Of two that are let in together
-        either Job may be seen first.
+        All of the wave degrade at the same time, so all wait. Of two that are admitted together
+        either Job may be observed first.
 
         Returns
         -------
-        Names of the products that were passed over, and how many seconds later they started;
-        by the name of the one that started.
+        Names of the products that were passed over, with the seconds until their start, by the name of
+        the one that started.
         """
-        found = {key: self._passed_over_by(key) for key in self.created}
-        return {key[1]: others for key, others in found.items() if others}
+        others_by_key = {key: self._passed_over_by(key) for key in self.created}
+        return {key[1]: others for key, others in others_by_key.items() if others}
 
-    def _busy(self, seen: float) -> frozenset[str]:
-        """Namespaces that had a Job when one that is seen now was decided."""
-        lately = {place for place, when in self.freed.items() if when + TOGETHER_SECONDS > seen}
+    def _busy(self, created: float) -> frozenset[str]:
+        """Return namespaces that had a Job at the decision of one that is created now."""
+        lately = {place for place, when in self.freed.items() if when + TOGETHER_SECONDS > created}
         return frozenset(lately.union(namespace for (namespace, _), _ in self.open))
 
     def _passed_over_by(self, key: Key) -> dict[str, float]:
@@ -131,7 +132,7 @@ class Jobs:
 
 
 def has_ended(job: Body) -> bool:
-    """Whether a Job has succeeded or failed."""
+    """Return whether a Job has succeeded or failed."""
     conditions = (job.get("status") or {}).get("conditions") or ()
     return any(
         one["type"] in {"Complete", "Failed"} and one["status"] == "True" for one in conditions
@@ -139,7 +140,7 @@ def has_ended(job: Body) -> bool:
 
 
 def confirming_block(job: Body) -> float:
-    """When the block that confirmed the degradation was complete, in seconds since 1970."""
+    """Return when the block that confirmed the degradation was complete, in seconds since 1970."""
     trigger = json.loads(job["metadata"]["annotations"][names.ANNOTATION_TRIGGER])
     first = datetime.fromisoformat(trigger["firstBadBlockTime"]).timestamp()
     return first + (CONFIRMING - 1) * QUICK_BLOCK_SECONDS
@@ -148,7 +149,7 @@ def confirming_block(job: Body) -> float:
 async def degradations(
     stage: Stage, process: Process, wave: Sequence[Product], *, seconds: float
 ) -> Figures:
-    """From the breach to the Jobs; the products of the wave serve already."""
+    """Measure from the breach to the Jobs; the products of the wave serve already."""
     await asyncio.sleep(WARM_BLOCKS * QUICK_BLOCK_SECONDS)
     jobs = Jobs({one.key: one.number % len(PRIORITIES) for one in wave})
     async with watching(stage, jobs):
@@ -159,11 +160,11 @@ async def degradations(
         await asyncio.sleep(WATCHED_SECONDS)
     process.require()
     first = next(iter(jobs.created))
-    found, passed_over = await causes(stage, keys(wave)), jobs.passed_over()
+    counts, passed_over = await causes(stage, keys(wave)), jobs.passed_over()
     return {
         "products": len(wave),
-        "foundDegraded": sum(found.values()) - found.get(FINE, 0),
-        "causes": found,
+        "foundDegraded": sum(counts.values()) - counts.get(FINE, 0),
+        "causes": counts,
         "breachToFirstJobSeconds": jobs.created[first] - breach,
         "breachToFirstJobBlocks": (jobs.created[first] - breach) / QUICK_BLOCK_SECONDS,
         "confirmedToFirstJobBlocks": (jobs.created[first] - jobs.confirmed[first])
@@ -183,7 +184,7 @@ async def degradations(
 
 @asynccontextmanager
 async def watching(stage: Stage, jobs: Jobs) -> AsyncIterator[None]:
-    """Let `jobs` see every Job; an error of the watch ends the scenario."""
+    """Pass every Job to `jobs`; an error of the watch ends the scenario."""
     task = asyncio.create_task(stage.client.watch(JOBS, jobs.take_in))
     try:
         yield
@@ -195,13 +196,13 @@ async def watching(stage: Stage, jobs: Jobs) -> AsyncIterator[None]:
 
 
 async def causes(stage: Stage, wave: set[Key]) -> dict[str, int]:
-    """How many of these products are degraded for which cause; those that aren't under `FINE`."""
+    """Return the number of degraded products by cause; the others under `FINE`."""
     bodies, _ = await stage.client.list(stage.contender.observed)
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for body in bodies:
         if (body["metadata"]["namespace"], body["metadata"]["name"]) in wave:
             status = body.get("status") or {}
             degraded = status.get("state") == "Degraded"
             cause = (status.get("diagnosis") or {}).get("cause", "unknown")
-            found[cause if degraded else FINE] += 1
-    return dict(found.most_common())
+            counts[cause if degraded else FINE] += 1
+    return dict(counts.most_common())

@@ -1,4 +1,4 @@
-"""A wave of promotions: many products get a second version at the same moment."""
+"""A wave of promotions: many products get a second version at the same time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 async def promotions(
     stage: Stage, process: Process, wave: Sequence[Product], *, seconds: float
 ) -> Figures:
-    """From the first change to the last promotion; the products of the wave serve already."""
+    """Measure from the first change to the last promotion; the products of the wave serve already."""
     ideal = stage.contender.ideal_promotion_seconds()
     period = await Period.begin(stage, process)
     await stage.change(wave)
@@ -38,8 +38,8 @@ async def promotions(
         "cpuSeconds": cpu,
         "memoryMiB": process.memory_mib(),
         **traffic,
-        # The new version is judged some blocks later, and others are judged meanwhile: that is
-        # written too, and no part of a promotion.
+        # The new version is evaluated some blocks later, and others meanwhile: these writes aren't
+        # part of a promotion.
         "writesAndEventsUntilPromoted": until + traffic["eventsPerObject"],
         "writesAndEventsPerObject": traffic["writesPerObject"] + traffic["eventsPerObject"],
         **inside,

@@ -1,4 +1,4 @@
-"""Restart: the process is stopped and another started while nothing has changed."""
+"""Restart: the process is stopped and another one started while nothing changes."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
 LEADS: Final = ("leader_election_master_status", 'name="dataproduct"')
 RECONCILES: Final = "controller_runtime_reconcile_total"
 WAITING: Final = ("workqueue_depth", 'name="dataproduct"')
-"""Repeats count as reconciles too, so nobody may wait for the first one either."""
-TELLS_SECONDS: Final = 20
-"""A contender that has such metrics has them by then."""
+"""Depth of the queue, which must be 0: repeated reconciles count, too."""
+METRICS_SECONDS: Final = 20
+"""Seconds after which a contender with such metrics exports them."""
 QUIET_WITHIN_SECONDS: Final = 120
 QUIET_SECONDS_PER_OBJECT: Final = 0.02
-"""A contender that polls is never quiet; one that isn't within these won't be."""
+"""Seconds for each object in which a contender becomes quiet; one that polls never does."""
 
 
 async def restart(
     stage: Stage, process: Process, objects: int, *, stopped: float, seconds: float
 ) -> Figures:
-    """From the process' start, when it leads, has looked at everything, and is quiet.
+    """Measure from the process' start until it leads, has reconciled each object, and is quiet.
 
-    `process` is the new one, just started; the one before took `stopped` seconds to end.
+    `process` is the new one, just started; the last one needed `stopped` seconds to end.
     """
     period = await Period.begin(stage, process)
     reached = asyncio.create_task(_reached(stage, process, objects, seconds=seconds))
     patience = QUIET_WITHIN_SECONDS + QUIET_SECONDS_PER_OBJECT * objects
     quiet = await period.quiet(seconds=min(seconds, patience))
     figures = await reached
-    # Who doesn't say when it leads may be quiet because it waits for the lease.
+    # A contender without this metric may be quiet because it waits for the lease.
     leads = figures["leadsSeconds"]
     return {
         **figures,
@@ -52,7 +52,7 @@ async def restart(
 
 
 async def _reached(stage: Stage, process: Process, objects: int, *, seconds: float) -> Figures:
-    """When it led and when it had reconciled each object, by its own metrics if it has them."""
+    """Return when it led and when it had reconciled each object, by its own metrics if it has them."""
     leads = done = None
     deadline = process.started + seconds
     while done is None and time.monotonic() < deadline:
@@ -67,8 +67,8 @@ async def _reached(stage: Stage, process: Process, objects: int, *, seconds: flo
         )
         if leads is not None and reconciled >= objects and not metrics.get(*WAITING):
             done = now
-        if not metrics.tells(LEADS[0]) and now > process.started + TELLS_SECONDS:
-            # A peer, which has other metrics or none; asking for them costs it CPU.
+        if not metrics.has(LEADS[0]) and now > process.started + METRICS_SECONDS:
+            # A peer, with other metrics or none; a scrape costs it CPU.
             break
     return {
         "leadsSeconds": leads and leads - process.started,

@@ -1,7 +1,7 @@
-"""Starts: as many products as a wave has begin beside the N, all at once.
+"""Starts: as many products as in a wave start beside the N, all at once.
 
-ProductBlocks of the floor. A wave of promotions starts as many versions, and no controller can have
-them serve sooner than the control plane brings up their pods.
+They are a floor of the promotions. A wave of promotions starts as many versions, and no controller
+can make them serve before the control plane has started their pods.
 """
 
 from __future__ import annotations
@@ -22,6 +22,6 @@ if TYPE_CHECKING:
 async def starts(
     stage: Stage, process: Process, wave: Sequence[Product], *, seconds: float
 ) -> Figures:
-    """From the first create to the last Ready of a wave's products."""
+    """Measure from the first create to the last Ready of a wave's products."""
     took = await cold_start(stage, process, wave, seconds=seconds)
     return {"products": len(wave), "readySeconds": took["readySeconds"]}

@@ -1,4 +1,4 @@
-"""Steady state: nothing changes, blocks of measurements settle, and it should cost next to nothing."""
+"""Steady state: nothing changes, blocks are read, and the cost should be near zero."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ if TYPE_CHECKING:
 
 
 async def settle(stage: Stage, process: Process, *, seconds: float) -> bool:
-    """Wait until nothing changes any more, and say whether that came.
+    """Wait until no object changes any more, and return whether that was in time.
 
-    A contender that judges says so once, some blocks after its products were ready: that is
-    waited for first, `seconds`, and then until it no longer writes.
+    A contender with evaluations writes their results once, some blocks after its products were
+    ready: first wait for that, `seconds`, and then until it no longer writes.
     """
     await asyncio.sleep(seconds)
     period = await Period.begin(stage, process)
     return await period.quiet(seconds=180, what="writes") is not None
 
 
-async def steady(stage: Stage, process: Process, *, settled: bool, seconds: float) -> Figures:
-    """CPU, requests and queries over `seconds`, of products that have settled."""
+async def steady(stage: Stage, process: Process, *, is_idle: bool, seconds: float) -> Figures:
+    """Measure CPU, requests and queries over `seconds`, of idle products."""
     period = await Period.begin(stage, process)
-    asked = len(stage.prometheus.forms)
+    first_form = len(stage.prometheus.forms)
     async with CpuSeconds(process) as cpu:
         await asyncio.sleep(seconds)
     process.require()
     taken = period.traffic(1)
     lasted = time.monotonic() - period.began
-    queries = Counter(float(form["end"]) for form in stage.prometheus.forms[asked:])
+    queries = Counter(float(form["end"]) for form in stage.prometheus.forms[first_form:])
     return {
         "seconds": lasted,
-        "settledBefore": settled,
+        "settledBefore": is_idle,
         "cpuShare": statistics.mean(cpu.samples),
-        # Blocks take a few seconds of each minute, so the median second is one between them.
+        # Blocks need a few seconds of each minute, so the median second is one between them.
         "cpuShareBetweenBlocks": statistics.median(cpu.samples),
         "writes": audit.writes(period.requests) + audit.events(period.requests),
         "readsPerSecond": audit.reads(period.requests) / lasted,
@@ -58,10 +58,10 @@ async def steady(stage: Stage, process: Process, *, settled: bool, seconds: floa
 
 
 def per_whole_block(queries: Mapping[float, int]) -> float | None:
-    """Queries per block, of `queries` by the end of their block; None if no block is whole.
+    """Return queries per block, of `queries` by the end of their block; None if no block is complete.
 
-    The first and the last are left out: a period that begins or ends while a block is being read
-    has only a part of its queries.
+    The first and the last block are left out: a period that begins or ends during the read of a
+    block has only a part of its queries.
     """
     whole = [queries[end] for end in sorted(queries)[1:-1]]
     return statistics.mean(whole) if whole else None

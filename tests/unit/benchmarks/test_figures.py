@@ -12,6 +12,6 @@ leader_election_master_status{name="dataproduct"} 0.0
 
 def test_a_metric_exists_with_any_labels_and_value_but_not_by_its_help_line_alone():
     metrics = Metrics.parse(EXPOSED)
-    assert metrics.tells("leader_election_master_status")
-    assert not metrics.tells("process_start_time_seconds")
-    assert not metrics.tells("leader_election")
+    assert metrics.has("leader_election_master_status")
+    assert not metrics.has("process_start_time_seconds")
+    assert not metrics.has("leader_election")
