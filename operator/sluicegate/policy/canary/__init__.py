@@ -1,1 +1,1 @@
-"""How the candidate does, and what becomes of it."""
+"""How the candidate does: its evidence, and the verdict on it."""
