@@ -22,6 +22,7 @@ from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.confirmation import UNMEASURABLE
 from sluicegate.policy.slo_health.markets import (
     MOST_SHOWN_MARKETS,
+    MarketLimit,
     MarketState,
     judge_markets,
     lone_bad_market,
@@ -32,7 +33,7 @@ from sluicegate.policy.slo_health.ratio_slo import SloResult
 
 __all__ = [
     "COMMON_PRODUCTS", "LEAST_AGE_BLOCKS", "MOST_SHOWN_MARKETS", "UNMEASURABLE", "Applicant",
-    "Assessment", "Budget", "CanaryHold", "DiagnosisResult", "MarketState", "RetrainingRequest",
+    "Assessment", "Budget", "CanaryHold", "DiagnosisResult", "MarketLimit", "MarketState", "RetrainingRequest",
     "SloEvidence", "SloResult", "WaitingRetraining", "admit", "attempts_without", "describe",
     "is_scored", "judge_markets", "lone_bad_market", "needs_of_a_step", "obstacle_to_request",
     "old_enough_at", "probation_limits", "ratio_of", "who_trains", "with_rows",

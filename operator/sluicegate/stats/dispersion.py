@@ -10,6 +10,7 @@ ed., §4.5: Pearson's χ² over its degrees of freedom.
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from math import sqrt
 from typing import Final
 
@@ -33,6 +34,27 @@ def dispersion(
     if len(blocks) < least:
         return 1.0
     return min(max(sum(_residuals(blocks)) / (len(blocks) - 1), 1.0), most)
+
+
+def successive_dispersion(counts: Iterable[tuple[int, int]]) -> float:
+    """Estimate φ of (bad, total) by unit from the differences of neighbours, within [1, MOST].
+
+    A change of the level makes one difference large and not all residuals, so the estimate holds
+    across a change that is to be found. 1 if fewer than `LEAST_BLOCKS` pairs hold events.
+
+    Source: J. von Neumann, "Distribution of the ratio of the mean square successive difference to
+    the variance", Ann. Math. Statist. 12 (1941) 367–395.
+    """
+    units = [(bad, total) for bad, total in counts if total > 0]
+    total = sum(n for _, n in units)
+    ratio = sum(bad for bad, _ in units) / total if total else 0.0
+    variance = ratio * (1 - ratio)
+    if len(units) <= LEAST_BLOCKS or variance == 0:
+        return 1.0
+    squares = [
+        (x / n - y / m) ** 2 / (variance * (1 / n + 1 / m)) for (x, n), (y, m) in pairwise(units)
+    ]
+    return min(max(sum(squares) / len(squares), 1.0), MOST)
 
 
 UPPER: Final = 4.0

@@ -5,6 +5,7 @@ The numbers of the documentation are written here as numbers.
 
 from __future__ import annotations
 
+import random
 from math import sqrt
 
 import numpy as np
@@ -15,6 +16,7 @@ from sluicegate.stats.dispersion import (
     dispersion,
     independent_share,
     level_shift,
+    successive_dispersion,
 )
 
 RANDOM = np.random.default_rng(5)
@@ -149,3 +151,20 @@ def test_the_first_of_two_equal_splits_is_the_shift():
 )
 def test_a_block_counts_as_many_independent_events(total, correlation, share):
     assert independent_share(total, correlation) == share
+
+
+# ---- by the differences of neighbours -------------------------------------------------------------
+def test_a_change_of_the_level_is_no_dispersion_between_neighbours():
+    source = random.Random(3)
+    units = [
+        (sum(source.random() < (0.1 if unit < 100 else 0.4) for _ in range(40)), 40)
+        for unit in range(200)
+    ]
+    assert successive_dispersion(units) < 1.3 < dispersion(units)
+
+
+def test_units_that_scatter_more_than_their_counts_are_dispersed():
+    units = [(2, 40), (14, 40)] * 40
+    assert successive_dispersion(units) > 5
+    assert successive_dispersion(units[:30]) == 1.0, "too few to estimate it"
+    assert successive_dispersion([(0, 40)] * 80) == 1.0

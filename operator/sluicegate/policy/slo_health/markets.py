@@ -1,23 +1,35 @@
 """How each SLO does in each market, and whether one market alone is bad. Evidence, not a decision.
 
 Markets are small: most of the time their events are too few to say anything, and then nothing is
-said. Decisions stay with the product as a whole.
+said. Each is judged again after every block, and a product has many of them, so a bad one is found
+by a test that holds under all these looks together (`stats.lasting_alarm`). Decisions stay with the
+product as a whole.
 
 Source: E. B. Wilson, JASA 22 (1927) 209–212, as in `stats.intervals`.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 from sluicegate.api.slo_status import SloState
-from sluicegate.slo.blocks import Series
+from sluicegate.slo.blocks import SINGLE_BLOCKS, Series, hour_of
+from sluicegate.stats import lasting_alarm
+from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar
 from sluicegate.stats.counts import Count
-from sluicegate.stats.intervals import Z95, wilson_lower, wilson_upper
+from sluicegate.stats.cusum import Bank
+from sluicegate.stats.dispersion import successive_dispersion
+from sluicegate.stats.intervals import Z95, wilson_upper
+from sluicegate.stats.lasting_alarm import LastingAlarm
 
-WINDOWS: Final = (12, 72)
-"""Blocks, an hour and six of 5 minutes: the shorter one says what is now, the longer one speaks
-where that is too little."""
+WINDOWS: Final = (12, 72, 288)
+"""Blocks, an hour, six and a day of 5 minutes: a longer one says what a shorter one can't."""
+ODDS: Final = (2, 4)
+"""Factors of the odds of a bad event that are looked for: of 12 % they are 21 % and 35 %."""
+YEARS_BETWEEN_FALSE_ALARMS: Final = 20
+"""Mean time between false alarms of a product, over all its SLOs and markets: a share of 5 % a year."""
+LEAST_RATIO: Final = 1e-6
+YEAR_SECONDS: Final = 365 * 86_400
 MOST_SHOWN_MARKETS: Final = 3
 """Markets of an SLO that status names; the whole matrix is in Prometheus."""
 _ORDER: Final = (SloState.MISSED, SloState.UNKNOWN, SloState.MET)
@@ -32,51 +44,118 @@ class MarketState:
     count: Count
 
 
-def judge(count: Count, allowed: float, *, was_bad: bool = False) -> SloState:
-    """What the events of a market say against the share of bad ones that is allowed.
+@dataclass(frozen=True, slots=True)
+class MarketLimit:
+    """What an SLO allows in each of its markets.
 
-    Missed and Met have 95 % confidence each, one-sided; between them it is Unknown. A market that was
-    bad stays so while its own share is above what is allowed, or it would flap.
+    Attributes
+    ----------
+    allowed : largest share of bad events. cells : number of SLOs times markets of the product.
+    calendar : of the product's blocks.
     """
-    if count.total <= 0:
-        return SloState.UNKNOWN
-    if wilson_lower(count.bad, count.total, Z95) > allowed:
-        return SloState.MISSED
-    if wilson_upper(count.bad, count.total, Z95) <= allowed:
-        return SloState.MET
-    above = count.bad > allowed * count.total
-    return SloState.MISSED if was_bad and above else SloState.UNKNOWN
+
+    allowed: float
+    cells: int
+    calendar: Calendar
+
+    @property
+    def ratio(self) -> float:
+        """The same within (0, 1): each bad event of a cell that allows none is surprising, and finite."""
+        return min(max(self.allowed, LEAST_RATIO), 1 - LEAST_RATIO)
+
+    @property
+    def bank(self) -> Bank:
+        """The test of one cell; a change may begin with each block."""
+        blocks = YEARS_BETWEEN_FALSE_ALARMS * YEAR_SECONDS / self.calendar.block_seconds
+        return lasting_alarm.bank_of_odds(self.ratio, ODDS, blocks * max(self.cells, 1))
 
 
 def judge_markets(
-    series: Mapping[str, Series], newest: int, allowed: float, *, were_bad: Collection[str] = ()
+    series: Mapping[str, Series], newest: int, limit: MarketLimit, *, were_bad: Collection[str] = ()
 ) -> tuple[MarketState, ...]:
-    """The state of an SLO in each market, the worst first.
+    """Return the state of an SLO in each market, the worst first.
 
     Parameters
     ----------
     series : blocks by market. newest : the block up to which events count.
-    allowed : share of bad events. were_bad : markets that were bad a block ago.
+    were_bad : markets that were bad a block ago; an alarm outlasts a restart by it.
     """
-    found = []
-    for market, blocks in series.items():
-        for window in WINDOWS:
-            count = blocks.window(newest, window)
-            state = judge(count, allowed, was_bad=market in were_bad)
-            if state is not SloState.UNKNOWN:
-                break
-        found.append(MarketState(market, state, count))
-    return tuple(sorted(found, key=_worst_first))
+    bank = limit.bank
+    states = [
+        _judged(market, blocks, newest, limit.allowed, bank=bank, was_bad=market in were_bad)
+        for market, blocks in series.items()
+    ]
+    return tuple(sorted(states, key=_worst_first))
 
 
-def _worst_first(one: MarketState) -> tuple[int, float, str]:
-    share = one.count.bad / one.count.total if one.count.total else 0.0
-    return _ORDER.index(one.state), -share, one.market
+def _judged(
+    market: str, blocks: Series, newest: int, allowed: float, *, bank: Bank, was_bad: bool
+) -> MarketState:
+    alarm = _alarm(blocks, newest, bank)
+    if alarm.lasts or (was_bad and alarm.statistic >= bank.bound / 2):
+        stretch = min(newest + 1 - alarm.begun, WINDOWS[1])
+        return MarketState(market, SloState.MISSED, blocks.window(newest, stretch))
+    count = blocks.window(newest, WINDOWS[0])
+    for window in WINDOWS if alarm.statistic < bank.bound / 2 else ():
+        count = blocks.window(newest, window)
+        if is_met(count, allowed):
+            return MarketState(market, SloState.MET, count)
+    return MarketState(market, SloState.UNKNOWN, count)
+
+
+def is_met(count: Count, allowed: float) -> bool:
+    """Return whether the share of bad events is shown to be allowed, at 95 % in this window."""
+    return count.total > 0 and wilson_upper(count.bad, count.total, Z95) <= allowed
+
+
+def _alarm(blocks: Series, newest: int, bank: Bank) -> LastingAlarm:
+    """Return the evidence up to block `newest`: of blocks where they are kept singly, else of sums."""
+    kept = blocks.derived.get(bank)
+    if isinstance(kept, _Kept) and newest - SINGLE_BLOCKS < kept.alarm.next <= newest + 1:
+        alarm, phi = kept.alarm, kept.phi
+    else:
+        phi = _phi(blocks, newest)
+        alarm = _of_sums(blocks, hour_of(newest - SINGLE_BLOCKS + 1), bank, phi)
+    if alarm.next <= newest:
+        if hour_of(newest) != hour_of(alarm.next - 1):
+            phi = _phi(blocks, newest)
+        counts = [blocks.block(index).count for index in range(alarm.next, newest + 1)]
+        alarm = lasting_alarm.advance(alarm, bank, counts, phi)
+    blocks.derived[bank] = _Kept(alarm, phi)
+    return alarm
+
+
+class _Kept(NamedTuple):
+    """The evidence of a cell after its newest block, and the dispersion that it is divided by."""
+
+    alarm: LastingAlarm
+    phi: float
+
+
+def _of_sums(blocks: Series, end: int, bank: Bank, phi: float) -> LastingAlarm:
+    """Return the evidence of the sums before `end`, of which blocks are not all kept singly."""
+    first = min(max(blocks.first_hour, end - HOURS + 1), end)
+    alarm = lasting_alarm.begin(bank, first)
+    alarm = lasting_alarm.advance(alarm, bank, zip(*blocks.hours(first, end - 1), strict=True), phi)
+    begun, after = (BLOCKS_PER_HOUR * sums + 1 for sums in (alarm.begun, alarm.next))
+    return replace(alarm, begun=begun, next=after)
+
+
+def _phi(blocks: Series, newest: int) -> float:
+    """Return how much more the sums scatter than independent events would."""
+    last = hour_of(newest)
+    first = min(max(blocks.first_hour, last - HOURS + 1), last)
+    return successive_dispersion(zip(*blocks.hours(first, last - 1), strict=True))
+
+
+def _worst_first(state: MarketState) -> tuple[int, float, str]:
+    share = state.count.bad / state.count.total if state.count.total else 0.0
+    return _ORDER.index(state.state), -share, state.market
 
 
 def lone_bad_market(states: Iterable[MarketState]) -> MarketState | None:
-    """The one market that is bad where at least one other is shown to be good, and none to be bad."""
+    """Return the one market that is bad where at least one other is shown to be good, and none to be bad."""
     every = tuple(states)
-    bad = [one for one in every if one.state is SloState.MISSED]
-    good = any(one.state is SloState.MET for one in every)
+    bad = [each for each in every if each.state is SloState.MISSED]
+    good = any(each.state is SloState.MET for each in every)
     return bad[0] if len(bad) == 1 and good else None

@@ -8,6 +8,7 @@ from sluicegate.api.slo_status import MarketStatus, SloState, SloStatus
 from sluicegate.api.status import CheckVerdict, DataProductStatus, DiagnosisEvidence
 from sluicegate.policy import (
     MOST_SHOWN_MARKETS,
+    MarketLimit,
     MarketState,
     judge_markets,
     lone_bad_market,
@@ -50,10 +51,12 @@ def _judged(
     if allowed is None:
         return ()
     known = before.markets if before is not None else ()
+    counted = observation.observed.markets
+    cells = len(counted) * (len(observation.product.spec.markets) + 1)  # and `other`
     return judge_markets(
-        observation.observed.markets.get(slo.name, {}),
+        counted.get(slo.name, {}),
         observation.observed.block,
-        allowed,
+        MarketLimit(allowed, cells, observation.terms.calendar),
         were_bad={one.market for one in known if one.state is SloState.MISSED},
     )
 

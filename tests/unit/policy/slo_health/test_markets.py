@@ -7,44 +7,76 @@ import random
 import pytest
 
 from sluicegate.api.slo_status import SloState
-from sluicegate.policy.slo_health.markets import MarketState, judge, judge_markets, lone_bad_market
+from sluicegate.policy.slo_health.markets import (
+    MarketLimit,
+    MarketState,
+    is_met,
+    judge_markets,
+    lone_bad_market,
+)
 from sluicegate.slo.blocks import Block, Quality, Series
+from sluicegate.stats.calendar import CLOCK
 from sluicegate.stats.counts import Count
 
 BAD, OK, UNKNOWN = SloState.MISSED, SloState.MET, SloState.UNKNOWN
+TENTH, EIGHTH = MarketLimit(0.10, 7, CLOCK), MarketLimit(0.12, 7, CLOCK)
 
 
 @pytest.mark.parametrize(
-    ("bad", "total", "state"),
+    ("bad", "total", "met"),
     [
-        (0, 0, UNKNOWN),
-        (2, 10, UNKNOWN),  # twice what is allowed, of ten
-        (0, 10, UNKNOWN),  # none of ten
-        (0, 24, UNKNOWN),
-        (0, 25, OK),
-        (20, 100, BAD),
-        (11, 100, UNKNOWN),
-        (5, 100, OK),
+        (0, 0, False),
+        (0, 10, False),
+        (0, 24, False),
+        (0, 25, True),
+        (11, 100, False),
+        (5, 100, True),
     ],
 )
-def test_few_events_show_neither_good_nor_bad(bad, total, state):
-    assert judge(Count(bad, total), 0.10) is state
+def test_few_events_do_not_show_that_a_market_is_within_its_limit(bad, total, met):
+    assert is_met(Count(bad, total), 0.10) is met
 
 
-def test_a_bad_market_stays_bad_until_its_own_share_is_within_what_is_allowed():
-    assert judge(Count(11, 100), 0.10, was_bad=True) is BAD
-    assert judge(Count(9, 100), 0.10, was_bad=True) is UNKNOWN
+@pytest.mark.parametrize(("bad", "state"), [(2, UNKNOWN), (9, UNKNOWN), (12, UNKNOWN), (30, BAD)])
+def test_a_market_is_bad_only_by_many_bad_events(bad, state):
+    """Of twice as many: two of four are no evidence for a cell among seven over years."""
+    (found,) = judge_markets({"AT": series((bad, 2 * bad))}, 1000, TENTH)
+    assert found.state is state
 
 
-@pytest.mark.parametrize("share", [0.05, 0.10])
-def test_a_market_that_is_within_its_objective_is_rarely_called_bad(share):
-    """By Wilson's bound at 95 %: in about one block of twenty at the very edge, and less within it."""
-    rng = random.Random(7)
-    called = 0
-    for _ in range(2000):
-        bad = sum(rng.random() < share for _ in range(200))
-        called += judge(Count(bad, 200), 0.10) is BAD
-    assert called <= 0.07 * 2000
+def test_a_bad_market_stays_bad_until_half_of_the_evidence_is_used_up():
+    """Not as soon as its share in the newest window is within the limit."""
+    bad, good = [(15, 40)] * 3, [(3, 40)]
+    states = [
+        judge_markets({"AT": series(*[(3, 40)] * 24, *bad, *good * blocks)}, 1026 + blocks, TENTH)
+        for blocks in range(12)
+    ]
+    missed = [found.state is BAD for (found,) in states]
+    assert missed == sorted(missed, reverse=True), "it is bad, and then no more"
+    assert 2 <= missed.count(True) <= 10
+
+
+def test_an_alarm_outlasts_a_restart_while_half_of_its_evidence_is_left():
+    counts = [(15, 40)]
+    (now,) = judge_markets({"AT": series(*counts)}, 1000, TENTH)
+    (before,) = judge_markets({"AT": series(*counts)}, 1000, TENTH, were_bad={"AT"})
+    assert (now.state, before.state) == (UNKNOWN, BAD)
+
+
+@pytest.mark.parametrize(("allowed", "state"), [(0.0, BAD), (1.0, OK)])
+def test_a_limit_of_no_bad_event_and_one_of_all_are_judged_too(allowed, state):
+    (found,) = judge_markets({"AT": series((19, 20))}, 1000, MarketLimit(allowed, 7, CLOCK))
+    assert found.state is state
+
+
+def test_an_evaluation_of_each_block_finds_what_an_evaluation_of_all_finds():
+    """The evidence of whole sums is kept between two evaluations."""
+    dice, counts, kept = random.Random(3), [], Series()
+    for index in range(1000, 1200):
+        counts.append((dice.randint(0, 6), 30))
+        kept.record(Block(index, Quality.COUNTED, Count(*counts[-1])))
+        step = judge_markets({"AT": kept}, index, TENTH)
+    assert step == judge_markets({"AT": series(*counts)}, 1199, TENTH)
 
 
 def series(*counts):
@@ -54,13 +86,13 @@ def series(*counts):
     return made
 
 
-def test_a_market_that_turns_bad_is_shown_within_three_blocks():
+def test_a_market_that_turns_bad_is_shown_within_four_blocks():
     """Austria's prices shift: a third of its predictions are wrong, where a tenth was."""
     before = [(4, 40)] * 12
-    for blocks in (1, 2, 3):
+    for blocks in (1, 2, 3, 4):
         shifted = series(*before, *[(13, 40)] * blocks)
         good = series(*[(3, 40)] * (12 + blocks))
-        states = judge_markets({"AT": shifted, "FR": good}, 1011 + blocks, 0.12)
+        states = judge_markets({"AT": shifted, "FR": good}, 1011 + blocks, EIGHTH)
         if states[0].state is BAD:
             break
     assert [(one.market, one.state) for one in states] == [("AT", BAD), ("FR", OK)]
@@ -69,7 +101,7 @@ def test_a_market_that_turns_bad_is_shown_within_three_blocks():
 
 def test_where_an_hour_says_too_little_six_speak():
     few = series(*[(0, 1)] * 72)
-    (state,) = judge_markets({"BE": few}, 1071, 0.10)
+    (state,) = judge_markets({"BE": few}, 1071, TENTH)
     assert (state.state, state.count.total) == (OK, 72)
 
 
@@ -78,7 +110,7 @@ def test_the_worst_come_first_and_unknown_stands_between_bad_and_good():
         "FR": series((1, 400)), "AT": series((90, 200)), "BE": series((1, 3)),
         "IT": series((150, 200)),
     }  # fmt: skip
-    states = judge_markets(made, 1000, 0.10)
+    states = judge_markets(made, 1000, TENTH)
     assert [one.market for one in states] == ["IT", "AT", "BE", "FR"]
     assert [one.state for one in states] == [BAD, BAD, UNKNOWN, OK]
 

@@ -1,0 +1,86 @@
+"""An alarm about a ratio above its limit that lasts until the evidence for it is used up.
+
+The statistic of a bank of CUSUMs (cusum.py) rises no further than its bound, at which the alarm
+begins, and the alarm ends below half of it. So the evidence that a ratio is within its limit again
+has to be of the same kind as the evidence that it was not, and a ratio near its limit doesn't switch
+the alarm on and off.
+
+Source: J. Shin, A. Ramdas, A. Rinaldo, "E-detectors: a nonparametric framework for sequential
+change detection" (2023), as in cusum.py.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from math import log
+
+from sluicegate.stats.cusum import Alternative, Bank
+
+
+@lru_cache(maxsize=2**14)
+def bank_of_odds(limit: float, odds: tuple[float, ...], mean: float) -> Bank:
+    """Return a bank whose null is the limit itself, and whose alternatives have higher odds.
+
+    Parameters
+    ----------
+    limit : largest share of bad events of the null, in (0, 1).
+    odds : factors, above 1, by which the odds of a bad event exceed those of the limit.
+    mean : mean number of units between false alarms at the limit itself.
+    """
+    raised = [factor * limit / (1 - limit + factor * limit) for factor in odds]
+    alternatives = [Alternative(p, log(p / limit), log((1 - p) / (1 - limit))) for p in raised]
+    return Bank(tuple(alternatives), log(len(odds) * mean))
+
+
+@dataclass(frozen=True, slots=True)
+class LastingAlarm:
+    """The evidence after some unit, and whether the alarm lasts.
+
+    Attributes
+    ----------
+    values : S of each alternative, between 0 and the bound.
+    begun : index of the unit after the last 0 of the largest S.
+    next : index of the unit that comes next. lasts : whether there is an alarm.
+    """
+
+    values: tuple[float, ...]
+    begun: int
+    next: int
+    lasts: bool = False
+
+    @property
+    def statistic(self) -> float:
+        """Largest S of the bank."""
+        return max(self.values)
+
+
+def begin(bank: Bank, first: int) -> LastingAlarm:
+    """Return the state before the first unit: no evidence and no alarm."""
+    return LastingAlarm((0.0,) * len(bank.alternatives), first, first)
+
+
+def advance(
+    alarm: LastingAlarm, bank: Bank, counts: Iterable[tuple[int, int]], phi: float = 1.0
+) -> LastingAlarm:
+    """Update the evidence and the alarm, unit by unit.
+
+    Parameters
+    ----------
+    counts : (bad, total) of the units from `alarm.next` on.
+    phi : dispersion, at least 1; the evidence is divided by it.
+    """
+    values, begun, index, lasts = alarm.values, alarm.begun, alarm.next, alarm.lasts
+    steps = [(each.per_bad / phi, each.per_good / phi) for each in bank.alternatives]
+    bound = bank.bound
+    for bad, total in counts:
+        index += 1
+        good = total - bad
+        values = tuple(
+            min(max(s + bad * up + good * down, 0.0), bound)
+            for s, (up, down) in zip(values, steps, strict=True)
+        )
+        most = max(values)
+        if most == 0.0:
+            begun = index
+        lasts = most >= bound or (lasts and most >= bound / 2)
+    return LastingAlarm(values, begun, index, lasts)

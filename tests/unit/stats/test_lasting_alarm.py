@@ -1,0 +1,70 @@
+"""An alarm that begins at the bound, and lasts until half of the evidence is used up."""
+
+from __future__ import annotations
+
+from math import log
+
+import pytest
+
+from sluicegate.stats.lasting_alarm import advance, bank_of_odds, begin
+
+BANK = bank_of_odds(0.12, (2.0, 4.0), 1000.0)
+BAD, GOOD = (9, 20), (1, 20)
+
+
+def after(*blocks, phi=1.0):
+    return advance(begin(BANK, 100), BANK, blocks, phi)
+
+
+def test_the_bound_counts_alternatives_and_units():
+    assert BANK.bound == pytest.approx(log(2 * 1000))
+    assert [each.ratio for each in BANK.alternatives] == pytest.approx([0.24 / 1.12, 0.48 / 1.36])
+
+
+def test_at_the_limit_itself_the_likelihood_ratio_is_one_on_average():
+    for each in BANK.alternatives:
+        mean = 0.12 * each.ratio / 0.12 + 0.88 * (1 - each.ratio) / 0.88
+        assert mean == pytest.approx(1.0)
+        assert each.per_bad == pytest.approx(log(each.ratio / 0.12))
+        assert each.per_good == pytest.approx(log((1 - each.ratio) / 0.88))
+
+
+@pytest.mark.parametrize(
+    ("blocks", "lasts"),
+    [
+        ((BAD,), False),
+        ((BAD, BAD), True),
+        ((BAD, BAD, GOOD), True),
+        ((BAD, BAD, GOOD, GOOD, GOOD), False),
+        ((BAD, BAD, GOOD, GOOD, GOOD, BAD), False),
+        ((BAD, BAD, BAD, BAD, GOOD, GOOD, GOOD), False),
+    ],
+    ids=[
+        "evidence below the bound is no alarm",
+        "an alarm begins at the bound",
+        "it lasts above half of it",
+        "it ends below half of it",
+        "it doesn't begin again before the bound",
+        "a long alarm ends as soon as a short one",
+    ],
+)
+def test_an_alarm_begins_at_the_bound_and_ends_below_half_of_it(blocks, lasts):
+    assert after(*blocks).lasts is lasts
+
+
+def test_dispersion_divides_the_evidence():
+    assert after(BAD, phi=2.0).values == pytest.approx([s / 2 for s in after(BAD).values])
+
+
+def test_the_stretch_begins_after_the_last_block_without_evidence():
+    found = after(GOOD, GOOD, BAD)
+    assert (found.begun, found.next) == (102, 103)
+    assert begin(BANK, 100).begun == 100
+
+
+def test_one_advance_over_many_blocks_is_that_of_many_over_one():
+    blocks = [BAD, GOOD, BAD, BAD, GOOD]
+    step = begin(BANK, 100)
+    for block in blocks:
+        step = advance(step, BANK, [block])
+    assert step == after(*blocks)
