@@ -1,1 +1,1 @@
-"""The whole operator on virtual time, in one process: its cluster, its Prometheus, its clocks."""
+"""The whole operator on virtual time, in one process, with its cluster, Prometheus and clocks."""

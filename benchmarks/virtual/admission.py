@@ -1,4 +1,4 @@
-"""What the in-memory API server makes of an object before it stores it, and what it refuses."""
+"""Admission of objects by the in-memory API server: defaults, pruning, refusals."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ class Refused(Exception):  # noqa: N818 - the answer's name
         self.status, self.reason, self.headers = status, reason, headers
 
     def body(self) -> Body:
-        """The Status object."""
+        """Return the Status object."""
         return {
             "kind": "Status", "apiVersion": "v1", "status": "Failure",
             "reason": self.reason, "message": str(self), "code": self.status,
         }  # fmt: skip
 
     def text(self) -> bytes:
-        """What is sent."""
+        """Return the body of the answer."""
         return json.dumps(self.body()).encode()
 
 
 class Crowded(Refused):
-    """429 by priority and fairness, which has no seat for a request; it is no Status object."""
+    """429 of priority and fairness, without a seat for the request; its body is no Status object."""
 
     def __init__(self, retry_after: int = 1) -> None:
         sent = {"Retry-After": str(retry_after), "Content-Type": "text/plain; charset=utf-8"}
         super().__init__(429, "", "Too many requests, please try again later.\n", **sent)
 
     def text(self) -> bytes:
-        """What is sent."""
+        """Return the body of the answer."""
         return str(self).encode()
 
 
 def conflict(key: Key, why: str = "the object has been modified") -> Refused:
-    """409."""
+    """Return a 409."""
     return Refused(409, "Conflict", f'Operation cannot be fulfilled on "{key.name}": {why}')
 
 
 def merges_of(resource: Resource) -> Any:
-    """How the fields of a kind merge."""
+    """Return how the fields of a kind merge."""
     if resource is DATA_PRODUCTS:
         return _merges_of_products
     return fields.merges_of_builtin
@@ -68,7 +68,7 @@ def _plain(value: Any) -> Any:
 
 
 def admitted(resource: Resource, body: Body, before: Body | None = None) -> Body:
-    """The object as it is stored: pruned and defaulted; parts are left that are as before."""
+    """Return the object as it is stored: pruned and defaulted; unchanged parts aren't checked."""
     if resource is not DATA_PRODUCTS:
         return _with_protocols(body)
     schema = structural.product_schema()
@@ -76,18 +76,18 @@ def admitted(resource: Resource, body: Body, before: Body | None = None) -> Body
     rest = {name: body[name] for name in ("spec", "status") if name in body and name not in kept}
     if "status" not in body:
         rest["status"] = _plain(schema["properties"]["status"]["default"])
-    known = structural.defaulted(structural.pruned(rest, schema), {"properties": {
+    completed = structural.defaulted(structural.pruned(rest, schema), {"properties": {
         name: one for name, one in schema["properties"].items() if name in rest
     }})  # fmt: skip
     return {
         **{name: body[name] for name in ("apiVersion", "kind", "metadata") if name in body},
         **{name: kept[name] for name in ("spec", "status") if name in kept},
-        **known,
+        **completed,
     }
 
 
 def _with_protocols(body: Body) -> Body:
-    """Ports with their default protocol, which is part of their key."""
+    """Return ports with their default protocol, which is part of their key."""
     spec = body.get("spec")
     if isinstance(spec, dict) and isinstance(spec.get("ports"), list):
         ports = [{"protocol": "TCP", **one} for one in spec["ports"]]
@@ -99,15 +99,15 @@ def check_product(key: Key, body: Body, before: Body) -> None:
     schema = structural.product_schema()
     if before and body["spec"] is before["spec"]:
         schema = {**schema, "properties": {"status": schema["properties"]["status"]}}
-    found = list(structural.objections(body, schema))
-    if not found and body.get("spec") != before.get("spec"):
+    problems = list(structural.objections(body, schema))
+    if not problems and body.get("spec") != before.get("spec"):
         bare = {name: part for name, part in body.items() if name != "status"}
         try:
             DataProduct.parse(bare)
         except InvalidProduct as error:
-            found = [str(one) for one in error.problems]
-    if found:
-        text = f'DataProduct.sluicegate.dev "{key.name}" is invalid: {"; ".join(found[:8])}'
+            problems = [str(problem) for problem in error.problems]
+    if problems:
+        text = f'DataProduct.sluicegate.dev "{key.name}" is invalid: {"; ".join(problems[:8])}'
         raise Refused(422, "Invalid", text)
 
 
@@ -127,7 +127,7 @@ def check_builtin(resource: Resource, key: Key, body: Body, before: Body) -> Non
 
 
 def merge_patch(live: Any, change: Any) -> Any:
-    """RFC 7386."""
+    """Apply a merge patch by RFC 7386."""
     if not isinstance(change, dict):
         return change
     result = dict(live) if isinstance(live, dict) else {}

@@ -1,8 +1,8 @@
-"""An API server in memory, as far as the operator relies on one.
+"""An API server in memory, with the features that the operator uses.
 
-What it does is pinned against the real one by tests/apiserver/test_api_contract.py: versions and
-uids, server-side apply with field ownership, merge patches, preconditions, the status subresource,
-generations, admission by the CRD's own schema (its CEL rules by their Python twins), deletion and
+tests/apiserver/test_api_contract.py compares it with the real one: versions and uids, server-side
+apply with field ownership, merge patches, preconditions, the status subresource, generations,
+admission by the CRD's own schema (its CEL rules by their Python equivalents), deletion and
 ownership, lists in pages, watches.
 """
 
@@ -37,7 +37,7 @@ KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a path names."""
+    """Object or collection of a path."""
 
     resource: Resource
     key: Key
@@ -46,7 +46,7 @@ class Target:
 
 @cache
 def target_of(path: str) -> Target | None:
-    """What a path names; None for the list of a group's kinds."""
+    """Parse a path; None for the list of a group's kinds."""
     parts = [unquote(part) for part in path.strip("/").split("/")]
     version, rest = (
         (parts[1], parts[2:]) if parts[0] == "api" else ("/".join(parts[1:3]), parts[3:])
@@ -73,7 +73,7 @@ class ApiServer(Store):
 
     # ---- what a client's request does ---------------------------------------------------------
     def answer(self, request: ApiRequest) -> Body:
-        """Return the object that a request is answered with; Refused otherwise."""
+        """Return the object that answers a request; raise Refused otherwise."""
         target, query = target_of(request.path), dict(request.query)
         if target is None:
             return self._discover(request.path)
@@ -96,8 +96,8 @@ class ApiServer(Store):
 
     def _discover(self, path: str) -> Body:
         version = path.strip("/").partition("/")[2]
-        found = [one for one in KINDS.values() if one.api_version == version]
-        served = [one for one in found if one not in self.unserved]
+        kinds = [kind for kind in KINDS.values() if kind.api_version == version]
+        served = [kind for kind in kinds if kind not in self.unserved]
         if not served:
             raise Refused(404, "NotFound", "the server could not find the requested resource")
         return {"kind": "APIResourceList", "resources": [{"name": one.plural} for one in served]}
@@ -141,8 +141,8 @@ class ApiServer(Store):
 
     def _delete(self, target: Target, options: Body) -> Body:
         stored = self._need(target.resource, target.key)
-        seen = {"metadata": options.get("preconditions") or {}}
-        _check(target.key, stored.body, seen, deletes=True)
+        observed = {"metadata": options.get("preconditions") or {}}
+        _check(target.key, stored.body, observed, deletes=True)
         self.delete(target.resource, target.key)
         return {"kind": "Status", "status": "Success"}
 
@@ -163,15 +163,15 @@ class ApiServer(Store):
         owner = (manager, "Apply", target.subresource)
         leaves = dict(fields.leaves_of(applied, merges))
         new = set(leaves)
-        owners = {one: set(paths) for one, paths in stored.owners.items()}
+        owners = {other: set(paths) for other, paths in stored.owners.items()}
         live = fields.merged(stored.body, applied, merges)
-        known = dict(fields.leaves_of(stored.body, merges))
-        changed = {path for path, value in leaves.items() if known.get(path, ...) != value}
-        for one in owners:
-            if one != owner:
-                owners[one] -= changed
+        earlier = dict(fields.leaves_of(stored.body, merges))
+        changed = {path for path, value in leaves.items() if earlier.get(path, ...) != value}
+        for other in owners:
+            if other != owner:
+                owners[other] -= changed
         others = fields.with_parents(
-            path for one, paths in owners.items() if one != owner for path in paths
+            path for other, paths in owners.items() if other != owner for path in paths
         )
         old = fields.with_parents(owners.get(owner, ()))
         gone = old - fields.with_parents(new) - others
@@ -191,7 +191,7 @@ def _without_none(body: Body) -> Body:
 
 
 def _scope(target: Target) -> set[str]:
-    """The top-level fields that a request may change."""
+    """Return the top-level fields that a request may change."""
     if target.subresource == "status":
         return {"status"}
     return _Everything() if target.resource in NO_STATUS else _Everything({"status"})
@@ -205,7 +205,7 @@ class _Everything(set[str]):
 
 
 def _check(key: Key, live: Body, sent: Body, *, deletes: bool = False) -> None:
-    """Refuse what was sent about another version of an object, or about another object."""
+    """Refuse a write for another version of an object, or for another object."""
     meta = sent.get("metadata") or {}
     if (
         meta.get("resourceVersion", live["metadata"]["resourceVersion"])

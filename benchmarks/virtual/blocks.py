@@ -1,4 +1,4 @@
-"""What the scrapes of a block show of a version, and of its counters."""
+"""The scrapes of a version in a block, and the growth of its counters."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from benchmarks.virtual.variation import Drawn, Sum
 
 EXACT: Final = 1e-6
-"""Seconds and events that arithmetic may lose."""
+"""Seconds and events that rounding may lose."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What the scrapes of a block show of a version.
+    """Scrapes of a version in a block.
 
     Attributes
     ----------
-    scrapes : how many there were, `pods` : of all its pods together.
+    scrapes : their number; `pods` : that of all its pods together.
     edge : the loop's time of the last scrape in the block before; None when it had none.
-    last : of the last one. age : seconds from that to the block's end; None when it is gone.
+    last : of the last one. age : seconds from that to the block's end; None if it is deleted.
     seen : of all of them, where they aren't all that a block can have.
     """
 
@@ -34,10 +34,10 @@ class Block:
     seen: tuple[float, ...] = ()
 
     def count(self, curve: Curve | Drawn | Sum, lag: float = 0.0) -> int | None:
-        """By how much a counter was seen to grow; None when it isn't exposed yet.
+        """Return the observed growth of a counter; None if it isn't exposed yet.
 
-        What a pod counted before it was scraped for the first time isn't seen. `lag` is how many
-        seconds before the block it is read.
+        Counts of a pod before its first scrape aren't observed. `lag` is the number of seconds
+        before the block at which it is read.
         """
         if curve.total(self.last - lag) < 1:
             return None

@@ -1,4 +1,4 @@
-"""A cluster in memory: controllers, kubelets, a gateway and visitors, all following what is written."""
+"""A cluster in memory: controllers, kubelets, a gateway and users, which follow all writes."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ if TYPE_CHECKING:
 Body = dict[str, Any]
 
 ACCEPT_SECONDS: Final = 1.0
-"""After which a gateway accepts a route."""
+"""Seconds until a gateway accepts a route."""
 FOLLOW_SECONDS: Final = 2.0
-"""After which its data plane follows."""
+"""Seconds until its data plane follows."""
 COLLECT_SECONDS: Final = 1.0
-"""After which what belonged to a deleted object is collected."""
+"""Seconds until the children of a deleted object are collected."""
 AUTOSCALER_SECONDS: Final = 15.0
 FASTEST_MILLISECONDS: Final = 5
-"""In which a version answers what isn't slow: the first bound of the request histogram."""
+"""Duration of answers that aren't slow: the first bound of the request histogram."""
 KNOWN_TRUTHS: Final = 0.5
-"""Of all predictions, how many get a truth."""
+"""Share of the predictions that get a label."""
 
 
 @dataclass
 class Cluster:
-    """Everything that isn't the operator.
+    """Everything outside of the operator.
 
     Attributes
     ----------
     qualities : by bento (its image or URL, wherever it is kept); any other is good.
     rates : requests a second, by namespace and product.
     variations : how their traffic and answers vary, by the same; straight lines without.
-    trainings : how trainings go, by namespace and product.
-    trainers : the same, where it depends on the Job and on when it begins.
-    shadows : how the Jobs of a shadow phase go, by the same; each is asked for with its Job.
-    accepts : whether the gateway takes routes. refusing : Gateways that accept none.
+    trainings : course of trainings, by namespace and product.
+    trainers : functions from a Job to its course.
+    shadows : functions from a Job of a shadow phase to its course.
+    accepts : whether the gateway accepts routes. refusing : Gateways that accept none.
     """
 
     loop: VirtualLoop
@@ -69,21 +69,21 @@ class Cluster:
         default_factory=lambda: defaultdict(lambda: lambda _: Training())
     )
     load: dict[Key, int] = field(default_factory=dict)
-    """Pods that a product's autoscaler finds right."""
+    """Pods that a product's autoscaler wants."""
     accepts: bool = True
     refusing: frozenset[str] = frozenset()
     pairs: bool = True
     """Whether services return tokens with both predictions of a mirrored request."""
     traffic: Traffic = field(default_factory=Traffic)
     _weights: dict[Key, dict[str, int]] = field(default_factory=dict)
-    """Of routes, as the data plane has them."""
+    """Weights of routes in the data plane."""
     _owned: dict[str, set[tuple[Resource, Key]]] = field(default_factory=lambda: defaultdict(set))
     _uids: set[str] = field(default_factory=set)
     _desks: dict[Key, Counted] = field(default_factory=dict)
-    """The pods of a product together: each takes in labels of any version's predictions."""
+    """Pods of a product together: each receives labels of any version's predictions."""
 
     def __post_init__(self) -> None:
-        """Begin with a Gateway that is in service."""
+        """Create a Gateway in service."""
         self.server = ApiServer(self.loop.wall)
         self.workloads = Workloads(self.server, self.loop.wall, self.quality_of, self._recount)
         self.jobs = Trainings(self.server, self.loop.wall, self._plan)
@@ -93,7 +93,7 @@ class Cluster:
 
     # ---- what happens to it -------------------------------------------------------------------
     def set_quality(self, bento: str, quality: Quality) -> None:
-        """Let a version behave otherwise from now on."""
+        """Change the behaviour of a version from now on."""
         self.qualities[digest_of(bento)] = quality
         for body in list(self.server.all(DEPLOYMENTS)):
             if digest_of(bento_of(body)) == digest_of(bento):
@@ -101,12 +101,12 @@ class Cluster:
                 self._recount(meta["namespace"], meta["labels"].get(names.LABEL_PRODUCT, ""))
 
     def set_rate(self, product: Key, rate: float) -> None:
-        """Let a product have so many requests a second."""
+        """Set the requests a second of a product."""
         self.rates[product] = rate
         self._recount(*product)
 
     def add_gateway(self, name: str) -> Key:
-        """Create a Gateway of the namespace `gateway` that is in service, unless it is there."""
+        """Create a Gateway of the namespace `gateway` in service, unless it exists."""
         key = Key("gateway", name)
         if self.server.find(GATEWAYS, key) is None:
             spec = {"listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}
@@ -123,16 +123,16 @@ class Cluster:
         self._accept_all()
 
     def refuse_routes_of(self, *gateways: str) -> None:
-        """Let these Gateways accept no route, and all others each."""
+        """Set the Gateways that accept no route; all others accept each."""
         self.refusing = frozenset(gateways)
         self._accept_all()
 
     def quality_of(self, deployment: Body) -> Quality:
-        """How the version of a Deployment behaves."""
+        """Return the behaviour of a Deployment's version."""
         return self.qualities.get(digest_of(bento_of(deployment)), Quality())
 
     def pods_of(self, product: Key) -> list[Pod]:
-        """The pods that serve a product."""
+        """Return the pods that serve a product."""
         return [
             pod
             for pod in self.workloads.pods.values()
@@ -141,11 +141,11 @@ class Cluster:
         ]
 
     def weights_of(self, product: Key) -> dict[str, int] | None:
-        """What the gateway's data plane follows; None without a route."""
+        """Return the weights in the gateway's data plane; None without a route."""
         return self._weights.get(product)
 
     def shares_of(self, product: Key) -> dict[Version, float]:
-        """The share of the requests that each version with a ready pod gets."""
+        """Return the share of the requests of each version with a ready pod."""
         shares: dict[Version, float] = {}
         for deployment, share in self._shares(product, self._ready(product)).items():
             body = self.server.find(DEPLOYMENTS, deployment)
@@ -154,7 +154,7 @@ class Cluster:
         return shares
 
     def mirrors_of(self, product: Key) -> dict[Version, Version]:
-        """The versions whose requests are mirrored, and the version that each is mirrored to."""
+        """Return the versions whose requests are mirrored, each with the target version."""
         ready = self._ready(product)
         mirrors: dict[Version, Version] = {}
         for deployment in ready:
@@ -206,7 +206,7 @@ class Cluster:
             self.loop.call_later(COLLECT_SECONDS, self._collect, uid)
 
     def _collect(self, uid: str) -> None:
-        """Delete what belonged to an object that is gone."""
+        """Delete the children of a deleted object."""
         for resource, key in sorted(self._owned.pop(uid, ()), key=str):
             body = self.server.find(resource, key)
             owners = (body or {}).get("metadata", {}).get("ownerReferences") or ()
@@ -236,10 +236,12 @@ class Cluster:
             if self._is_gateway(one, key.namespace)
         ]
         taken = [one["parentRef"] for one in parents]
-        # The controller of a Gateway that was deleted leaves its last word behind.
-        wanted = route["spec"].get("parentRefs") or ()
+        # The controller of a deleted Gateway leaves its last status.
+        parent_refs = route["spec"].get("parentRefs") or ()
         parents += [
-            one for one in before if one["parentRef"] in wanted and one["parentRef"] not in taken
+            parent
+            for parent in before
+            if parent["parentRef"] in parent_refs and parent["parentRef"] not in taken
         ]
         self.server.set_status(HTTP_ROUTES, key, {"parents": parents})
 
@@ -248,7 +250,7 @@ class Cluster:
         return self.server.find(GATEWAYS, key) is not None
 
     def set_accepts(self, *, accepts: bool) -> None:
-        """Let the gateway take routes, or none that is new."""
+        """Set whether the gateway accepts new routes."""
         self.accepts = accepts
         self._accept_all()
 
@@ -259,7 +261,7 @@ class Cluster:
             self._route(key)
 
     def _route(self, key: Key) -> None:
-        """Let the data plane follow a route."""
+        """Update the data plane by a route."""
         route = self.server.find(HTTP_ROUTES, key)
         if route is None:
             self._weights.pop(key, None)
@@ -280,13 +282,13 @@ class Cluster:
         deployment = self.server.find(DEPLOYMENTS, target)
         if deployment is None or not deployment["spec"].get("replicas", 1):
             return
-        wanted = self.load.get(key, deployment["spec"].get("replicas", 1))
-        wanted = min(max(wanted, spec["minReplicas"]), spec["maxReplicas"])
-        if wanted != deployment["spec"].get("replicas", 1):
+        replicas = self.load.get(key, deployment["spec"].get("replicas", 1))
+        replicas = min(max(replicas, spec["minReplicas"]), spec["maxReplicas"])
+        if replicas != deployment["spec"].get("replicas", 1):
             self.server.write(
                 DEPLOYMENTS,
                 target,
-                {"spec": {"replicas": wanted}},
+                {"spec": {"replicas": replicas}},
                 manager="kube-controller-manager",
                 subresource="scale",
             )
@@ -297,37 +299,37 @@ class Cluster:
         self._recount(service["metadata"]["namespace"], labels.get(names.LABEL_PRODUCT, ""))
 
     def _recount(self, namespace: str, product: str) -> None:
-        """What each version of a product answers a second from now on."""
+        """Set the rates of each version's answers from now on."""
         if not product:
             return
         now, key = self.loop.time(), Key(namespace, product)
         ready = self._ready(key)
         shares = self._shares(key, ready)
-        seen: set[Version] = set()
+        counted_versions: set[Version] = set()
         for deployment, pods in ready.items():
             body = self.server.find(DEPLOYMENTS, deployment)
             if body is None:
                 continue
             version = _version_of(key, body)
-            seen.add(version)
+            counted_versions.add(version)
             service = body["metadata"]["annotations"].get(names.ANNOTATION_SERVICE, "")
             counted = self.traffic.versions.get(version) or self._counted(version, service)
             rate, quality = self.rates[key] * shares.get(deployment, 0.0), self.quality_of(body)
             variation = self.variations.get(key)
-            known = KNOWN_TRUTHS if variation is None else variation.known
-            events = _events(rate, quality, known)
+            labelled = KNOWN_TRUTHS if variation is None else variation.known
+            events = _events(rate, quality, labelled)
             if mirrored_to := self._mirrored_to(body, ready):
                 events |= dict(self._pairs(events, quality, body, mirrored_to))
             counted.set_rates(now, pods, events)
             counted.waited = quality.waited
         for version, counted in self.traffic.versions.items():
-            if version[:2] == key and version not in seen:
+            if version[:2] == key and version not in counted_versions:
                 counted.set_rates(now, 0, {})
         if key in self._desks:
             self._desks[key].set_rates(now, sum(ready.values()), {})
 
     def _counted(self, version: Version, service: str) -> Counted:
-        """What is counted of a version that is new."""
+        """Return the counters of a new version."""
         key = Key(version.namespace, version.product)
         counted = self.traffic.versions[version] = Counted(service)
         if key in self.variations:
@@ -336,32 +338,32 @@ class Cluster:
         return counted
 
     def _ready(self, product: Key) -> dict[Key, int]:
-        """Ready pods of a product, by Deployment."""
+        """Return the ready pods of a product, by Deployment."""
         ready: dict[Key, int] = defaultdict(int)
         for pod in self.pods_of(product):
             ready[pod.deployment] += pod.ready
         return ready
 
     def _mirrored_to(self, deployment: Body, ready: dict[Key, int]) -> Body | None:
-        """The Deployment of another version that requests are mirrored to; None without one."""
+        """Return the Deployment of another version to which requests are mirrored; None without one."""
         mirror = _mirror_of(deployment)
         if mirror is None or not self.pairs:
             return None
         name, namespace, *_ = mirror["url"].removeprefix("http://").split(".")
         service = self.server.find(SERVICES, Key(namespace, name))
         selector = (service or {}).get("spec", {}).get("selector") or {}
-        for one, pods in ready.items():
-            chosen = pods and selector.items() <= self.workloads.of(one)[0].labels.items()
-            if selector and chosen and one.name != deployment["metadata"]["name"]:
-                return self.server.find(DEPLOYMENTS, one)
+        for key, pods in ready.items():
+            chosen = pods and selector.items() <= self.workloads.of(key)[0].labels.items()
+            if selector and chosen and key.name != deployment["metadata"]["name"]:
+                return self.server.find(DEPLOYMENTS, key)
         return None
 
     def _pairs(
         self, events: dict[str, float], quality: Quality, deployment: Body, other: Body
     ) -> Iterator[tuple[str, float]]:
-        """Outcomes of both versions, which are wrong regardless of each other: `correct/wrong>v2/0123`.
+        """Yield outcomes of both versions, whose errors are independent: `correct/wrong>v2/0123`.
 
-        Of the requests to which the other version answers in time.
+        They are those of the requests that the other version answers in time.
         """
         labels = other["spec"]["template"]["metadata"]["labels"]
         name = f"{labels[names.LABEL_VERSION]}/{labels[names.LABEL_REVISION]}"
@@ -370,13 +372,13 @@ class Cluster:
         shadow = self.quality_of(other)
         in_time = mirror["timeoutMilliseconds"] >= FASTEST_MILLISECONDS
         answered = (1 - shadow.failed - shadow.refused) * (1 - shadow.slow) * in_time
-        known = (events["correct"] + events["wrong"]) * answered * mirror["percent"] / 100
+        mirrored = (events["correct"] + events["wrong"]) * answered * mirror["percent"] / 100
         for outcome, share in (("correct", 1 - quality.wrong), ("wrong", quality.wrong)):
             for said, part in (("correct", 1 - shadow.wrong), ("wrong", shadow.wrong)):
-                yield f"{outcome}/{said}>{name}", known * share * part
+                yield f"{outcome}/{said}>{name}", mirrored * share * part
 
     def _shares(self, key: Key, ready: dict[Key, int]) -> dict[Key, float]:
-        """Of the requests, by Deployment; those to a version without pods fail unseen."""
+        """Return shares of the requests, by Deployment; those to a version without pods fail uncounted."""
         weights = self._weights.get(key)
         if weights is not None:
             total = sum(weights.values()) or 1
@@ -396,7 +398,7 @@ class Cluster:
 
 
 def _refused(conditions: list[Body]) -> list[Body]:
-    """The conditions of a route that a Gateway doesn't accept."""
+    """Return the conditions of a route that a Gateway doesn't accept."""
     return [
         one | {"status": "False", "reason": "NotAllowedByListeners"}
         if one["type"] == "Accepted"
@@ -406,7 +408,7 @@ def _refused(conditions: list[Body]) -> list[Body]:
 
 
 def _version_of(product: Key, deployment: Body) -> Version:
-    """The version that a Deployment serves."""
+    """Return the version of a Deployment."""
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     version, revision = (
         labels.get(name, "") for name in (names.LABEL_VERSION, names.LABEL_REVISION)
@@ -415,27 +417,27 @@ def _version_of(product: Key, deployment: Body) -> Version:
 
 
 def _mirror_of(deployment: Body) -> Body | None:
-    """How its pods mirror requests; None where they don't."""
+    """Return the mirroring settings of its pods; None without any."""
     (server,) = deployment["spec"]["template"]["spec"]["containers"]
-    found = {one["name"]: one.get("value", "") for one in server.get("env") or ()}
-    text = found.get("SLUICEGATE_MIRROR")
+    variables = {each["name"]: each.get("value", "") for each in server.get("env") or ()}
+    text = variables.get("SLUICEGATE_MIRROR")
     mirror: Body | None = json.loads(text) if text else None
     return mirror
 
 
 def bento_of(deployment: Body) -> str:
-    """The bento that a Deployment serves."""
-    found: str = (deployment["metadata"].get("annotations") or {}).get(names.ANNOTATION_IMAGE, "")
-    return found
+    """Return the bento of a Deployment."""
+    bento: str = (deployment["metadata"].get("annotations") or {}).get(names.ANNOTATION_IMAGE, "")
+    return bento
 
 
 def digest_of(bento: str) -> str:
-    """What a bento is, wherever it is kept."""
+    """Return the identity of a bento, independent of its location."""
     return bento.rpartition("sha256:")[2]
 
 
-def _events(rate: float, quality: Quality, known: float) -> dict[str, float]:
-    """Events a second; `known` is the share of the predictions that get a label."""
+def _events(rate: float, quality: Quality, labelled: float) -> dict[str, float]:
+    """Return events a second; `labelled` is the share of the predictions that get a label."""
     answered = rate * (1 - quality.failed - quality.refused)
     return {
         "requests": rate,
@@ -443,15 +445,15 @@ def _events(rate: float, quality: Quality, known: float) -> dict[str, float]:
         "refused": rate * quality.refused,
         "answered": answered,
         "slow": answered * quality.slow,
-        "correct": answered * known * (1 - quality.wrong),
-        "wrong": answered * known * quality.wrong,
-        **dict(_market_events(answered * known, quality)),
+        "correct": answered * labelled * (1 - quality.wrong),
+        "wrong": answered * labelled * quality.wrong,
+        **dict(_market_events(answered * labelled, quality)),
     }
 
 
-def _market_events(known: float, quality: Quality) -> Iterator[tuple[str, float]]:
-    """Outcomes by market: `good@FR`, `bad@FR`."""
+def _market_events(labelled: float, quality: Quality) -> Iterator[tuple[str, float]]:
+    """Yield outcomes by market: `good@FR`, `bad@FR`."""
     for market, wrong in quality.by_market:
-        share = known / len(quality.by_market)
+        share = labelled / len(quality.by_market)
         yield f"good@{market}", share * (1 - wrong)
         yield f"bad@{market}", share * wrong

@@ -1,8 +1,8 @@
 """An event loop whose clock jumps to the next timer as soon as nothing is ready.
 
-Hours pass in milliseconds, and always in the same order: nothing depends on how fast the machine
-is. Worker threads are none: what they are given runs at once, and takes as much of the loop's time
-as it says it does (see `spend`).
+Hours pass in milliseconds, and always in the same order: nothing depends on the speed of the
+machine. There are no worker threads: their work runs at once, and takes as much of the loop's time
+as it declares (see `spend`).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 EPOCH = 1_767_225_600.0
-"""When virtual time begins, in seconds since 1970: 2026-01-01T00:00:00Z."""
+"""Begin of virtual time, in seconds since 1970: 2026-01-01T00:00:00Z."""
 LOOKS = 4.0
-"""Seconds from which on a timer is a pause between two looks, and not the way of a request."""
+"""Seconds from which a timer counts as a pause of polling, and not as the latency of a request."""
 TURN = 1e-6
-"""Seconds that a turn of the loop takes."""
+"""Seconds of an iteration of the loop."""
 
 
 class Deadlock(RuntimeError):  # noqa: N818  # what it is
@@ -37,7 +37,7 @@ class Deadlock(RuntimeError):  # noqa: N818  # what it is
 
 
 class _Jumping(selectors.BaseSelector):
-    """Never waits: moves the loop's time on instead. Its files are never ready."""
+    """A selector that never waits: it advances the loop's time instead. Its files are never ready."""
 
     def __init__(self) -> None:
         self._keys: dict[Any, selectors.SelectorKey] = {}
@@ -61,7 +61,7 @@ class _Jumping(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
             raise Deadlock("nothing is ready and no timer is set: what is awaited never comes")
-        # Else a timer that is due within the clock's resolution would be set again for ever.
+        # Otherwise a timer that is due within the clock's resolution would be set again indefinitely.
         self.now += max(timeout, 0.0) + TURN
         return []
 
@@ -88,19 +88,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._jumping.now
 
     def wall(self) -> float:
-        """Seconds since 1970."""
+        """Return seconds since 1970."""
         return EPOCH + self._jumping.now
 
     def thread_time(self) -> float:
-        """The time of the work that runs as if in a thread: the loop's, and what it has spent."""
+        """Return the time of work that runs as if in a thread: the loop's, plus the spent time."""
         return self._jumping.now + self._spent
 
     def skip(self, seconds: float) -> None:
-        """Let time pass in which nothing here runs, as if the process were stopped."""
+        """Let time pass in which this process is stopped."""
         self._jumping.now += seconds
 
     def spend(self, seconds: float) -> None:
-        """Let the work that runs as if in a thread take longer."""
+        """Let work that runs as if in a thread take longer."""
         self._spent += seconds
 
     @override
@@ -111,7 +111,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         *args: Any,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Call something at a time; later for a task that looks rarely."""
+        """Call a function at a time; later for a task that polls rarely."""
         now = self._jumping.now
         if when - now >= LOOKS and self.rarely and (task := asyncio.current_task(self)):
             when = max(when, now + self.rarely.get(task.get_name(), 0.0))
@@ -121,7 +121,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(  # type: ignore[override]  # any function, as threads take
         self, executor: Any, func: Callable[..., T], *args: Any
     ) -> asyncio.Future[T]:
-        """Run at once; the answer comes when the time that it spent is over."""
+        """Run at once; the answer arrives after the time that it spent."""
         answer: asyncio.Future[T] = self.create_future()
         self._spent = 0.0
         try:
@@ -145,19 +145,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     @override
     def add_signal_handler(self, *_: Any) -> NoReturn:  # type: ignore[override]  # none at all
-        """Signals aren't virtual."""
+        """Refuse: signals aren't virtual."""
         raise NotImplementedError
 
 
 def virtual_loop() -> VirtualLoop:
-    """The loop that runs."""
+    """Return the running loop."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     return loop
 
 
 def virtually(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Let a test run on virtual time."""
+    """Make a test run on virtual time."""
 
     @wraps(test)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -167,13 +167,13 @@ def virtually(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
 
 
 def run_virtually(story: Coroutine[Any, Any, T]) -> T:
-    """Run a story on virtual time, from its beginning to its end."""
+    """Run a story on virtual time, from begin to end."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(story)
 
 
 def told_in(opened: Callable[[], AbstractAsyncContextManager[Any]]) -> Callable[[Story], Any]:
-    """Make a test of a story: its first argument is what is opened, and virtual time passes in it."""
+    """Make a test of a story: its first argument is the opened context, and virtual time passes in it."""
 
     def test_of(story: Story) -> Any:
         @virtually

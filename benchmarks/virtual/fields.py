@@ -1,6 +1,6 @@
-"""Who owns which field: field sets, server-side apply, and what an update takes from others.
+"""Ownership of fields: field sets, server-side apply, and updates that take over fields.
 
-A field set is a set of paths; a path is a tuple of names as FieldsV1 writes them: `f:image`,
+A field set is a set of paths; a path is a tuple of names in the form of FieldsV1: `f:image`,
 `k:{"name":"server"}`, `v:"x"`, and `.` for an item of a list itself.
 """
 
@@ -43,7 +43,7 @@ _BUILTIN: dict[str, Any] = {
 
 
 def merges_of_builtin(path: Path) -> Any:
-    """How fields of the built-in kinds merge; routes' lists are atomic."""
+    """Return how fields of the built-in kinds merge; routes' lists are atomic."""
     name = path[-1] if path else ""
     if name == "ports":
         return ("containerPort", "protocol") if "containers" in path else ("port", "protocol")
@@ -51,39 +51,41 @@ def merges_of_builtin(path: Path) -> Any:
 
 
 def item_name(item: Any, keys: tuple[str, ...] | None) -> str:
-    """How FieldsV1 names an item of a list."""
+    """Return the name of a list's item in FieldsV1."""
     if keys is None:
         return "v:" + json.dumps(item)
     return "k:" + json.dumps({key: item.get(key) for key in keys}, separators=(",", ":"))
 
 
 def leaves_of(value: Any, merges: Any) -> list[tuple[Path, Any]]:
-    """The field set of a value, with the value of each leaf."""
-    found: list[tuple[Path, Any]] = []
-    _collect(found, value, merges, (), ())
-    return found
+    """Return the field set of a value, with the value of each leaf."""
+    leaves: list[tuple[Path, Any]] = []
+    _collect(leaves, value, merges, (), ())
+    return leaves
 
 
-def _collect(found: list[tuple[Path, Any]], value: Any, merges: Any, at: Path, plain: Path) -> None:
+def _collect(
+    leaves: list[tuple[Path, Any]], value: Any, merges: Any, at: Path, plain: Path
+) -> None:
     """Append the leaves of a value at a path; `plain` is that path without the items of lists."""
     kind = merges(plain)
     if isinstance(value, dict) and value and kind != "atomic":
         unowned = UNOWNED if len(plain) == 0 or plain == ("metadata",) else ()
         for name, part in value.items():
             if name not in unowned:
-                _collect(found, part, merges, (*at, f"f:{name}"), (*plain, name))
+                _collect(leaves, part, merges, (*at, f"f:{name}"), (*plain, name))
     elif isinstance(value, list) and value and not isinstance(kind, str):
         for item in value:
             here = (*at, item_name(item, kind))
-            found.append(((*here, "."), True))
+            leaves.append(((*here, "."), True))
             if isinstance(item, dict) and kind is not None and plain[-1] != "ownerReferences":
-                _collect(found, item, merges, here, plain)
+                _collect(leaves, item, merges, here, plain)
     elif at:
-        found.append((at, value))
+        leaves.append((at, value))
 
 
 def merged(live: Any, applied: Any, merges: Any, plain: Path = ()) -> Any:
-    """The live value with what is applied in its place."""
+    """Return the live value with the applied parts replaced."""
     kind = merges(plain)
     if isinstance(live, dict) and isinstance(applied, dict) and kind != "atomic":
         result = dict(live)
@@ -93,28 +95,28 @@ def merged(live: Any, applied: Any, merges: Any, plain: Path = ()) -> Any:
         return result
     if isinstance(live, list) and isinstance(applied, list) and not isinstance(kind, str):
         before = {item_name(item, kind): item for item in live}
-        wanted = {item_name(item, kind): item for item in applied}
+        by_name = {item_name(item, kind): item for item in applied}
         both = {
             name: merged(before[name], item, merges, plain) if name in before else item
-            for name, item in wanted.items()
+            for name, item in by_name.items()
         }
         return [*both.values(), *(item for name, item in before.items() if name not in both)]
     return applied
 
 
 def with_parents(paths: Iterable[Path]) -> Fields:
-    """The paths and all that lie above them."""
-    found: Fields = set()
+    """Return the paths and all their parents."""
+    fields: Fields = set()
     for path in paths:
         whole = path[:-1] if path[-1] == "." else path
-        while whole and whole not in found:
-            found.add(whole)
+        while whole and whole not in fields:
+            fields.add(whole)
             whole = whole[:-1]
-    return found
+    return fields
 
 
 def without(value: Any, gone: Iterable[Path], merges: Any) -> Any:
-    """The value without the fields at these paths, shortest first."""
+    """Return the value without the fields at these paths, shortest first."""
     for path in sorted(gone, key=len):
         value = _without(value, path, merges, ())
     return value
@@ -143,7 +145,7 @@ def _without(value: Any, path: Path, merges: Any, plain: Path) -> Any:
 
 @lru_cache(maxsize=512)
 def nested(paths: frozenset[Path]) -> Body:
-    """The paths as FieldsV1; most writes change none of them."""
+    """Convert paths to FieldsV1; most writes change none of them."""
     tree: Body = {}
     for path in sorted(paths):
         place = tree
@@ -153,7 +155,7 @@ def nested(paths: frozenset[Path]) -> Body:
 
 
 def flat(tree: Body, above: Path = ()) -> Iterator[Path]:
-    """FieldsV1 as paths."""
+    """Convert FieldsV1 to paths."""
     for name, below in tree.items():
         here = (*above, name)
         if below:

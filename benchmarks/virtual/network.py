@@ -1,4 +1,4 @@
-"""The way from one replica to the in-memory API server, and what goes wrong on it."""
+"""The network between a replica and the in-memory API server, and its faults."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ Body = dict[str, Any]
 Answer = tuple[int, bytes, "Mapping[str, str]"]
 
 
-class Trouble(Enum):
-    """What becomes of a request."""
+class NetworkFault(Enum):
+    """Result of a faulty request."""
 
     REFUSED = "nobody listens"
     SWALLOWED = "it never arrives, and nobody says so"
@@ -40,22 +40,22 @@ class Trouble(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """A request arrives so many seconds late, even if its sender has given up meanwhile."""
+    """A request that arrives so many seconds late, even if its sender has timed out meanwhile."""
 
     seconds: float
 
 
-Fault = Trouble | Late | Refused
-"""Trouble on the way, or what the API server says in place of what it would have said."""
+Fault = NetworkFault | Late | Refused
+"""A fault of the network, or an answer instead of the API server's own."""
 
 
 @dataclass
 class Network:
-    """What all replicas share: the server, how long the way takes, and the faults.
+    """State that all replicas share: the server, the latency, and the faults.
 
     Attributes
     ----------
-    faults : by name, so that each can be removed; the first that says something holds.
+    faults : by name, so that each can be removed; the first applicable one is used.
     """
 
     server: ApiServer
@@ -64,25 +64,25 @@ class Network:
     watch_faults: dict[str, Callable[[str, Resource], Fault | None]] = field(default_factory=dict)
     sent: int = 0
     writer: tuple[str, ApiRequest] | None = None
-    """Who writes at this moment, and by which request; None for whoever isn't a replica."""
+    """Replica and request of the current write; None for another writer."""
     refused: list[Callable[[str, ApiRequest, Refused], None]] = field(default_factory=list)
-    """Take note of what the server itself refuses."""
+    """Observers of the server's own refusals."""
     writes: deque[tuple[str, ApiRequest]] = field(default_factory=lambda: deque(maxlen=100))
 
     def fault(self, replica: str, request: ApiRequest) -> Fault | None:
-        """What goes wrong with a request, if anything."""
+        """Return the fault of a request, if any."""
         return next(
             (one for judge in self.faults.values() if (one := judge(replica, request))), None
         )
 
     def seconds(self) -> float:
-        """How long the way takes, there and back."""
+        """Return the latency in both directions."""
         return 0.002 + 0.02 * self.dice.random()
 
 
 @dataclass(eq=False)
 class Line:
-    """A replica's wire. Once it is cut, nothing gets through any more."""
+    """A replica's wire. Once it is cut, no request gets through."""
 
     network: Network
     replica: str
@@ -95,9 +95,9 @@ class Line:
         if self.cut:
             raise ConnectionRefusedError("the process is gone")
         fault = self.network.fault(self.replica, request)
-        if fault is Trouble.REFUSED:
+        if fault is NetworkFault.REFUSED:
             raise ConnectionRefusedError("nobody listens")
-        if fault is Trouble.SWALLOWED:
+        if fault is NetworkFault.SWALLOWED:
             await asyncio.sleep(10 * request.seconds)
         if isinstance(fault, Late):
             if fault.seconds >= request.seconds:
@@ -111,33 +111,33 @@ class Line:
             status, headers = 200, {"Date": formatdate(self._now(), usegmt=True)}
         except Refused as refusal:
             status, text, headers = refusal.status, refusal.text(), refusal.headers
-        if fault is Trouble.UNANSWERED:
+        if fault is NetworkFault.UNANSWERED:
             await asyncio.sleep(10 * request.seconds)
-        text = b"<html>" if fault is Trouble.BROKEN else text
+        text = b"<html>" if fault is NetworkFault.BROKEN else text
         if most is not None and len(text) > most:
             raise AnswerTooLarge(f"{request.title}: the answer has more than {most} bytes")
         return status, text, headers
 
     @staticmethod
     def _now() -> float:
-        """The server's clock: that of the loop, or the machine's for a client in real time."""
+        """Return the server's clock: that of the loop, or the machine's for a client in real time."""
         loop = asyncio.get_running_loop()
         return loop.wall() if isinstance(loop, VirtualLoop) else time.time()
 
     def _arrive_late(self, request: ApiRequest) -> None:
-        with suppress(Refused):  # nobody waits for the answer
+        with suppress(Refused):  # the sender doesn't wait any more
             self._ask(request)
 
     def _ask(self, request: ApiRequest) -> Body:
-        """Return what the server says; who writes is known meanwhile."""
+        """Return the server's answer; `writer` is set meanwhile."""
         if request.method == "GET":
             return self.network.server.answer(request)
         self.network.writer = (self.replica, request)
         try:
             body = self.network.server.answer(request)
         except Refused as refusal:
-            for told in self.network.refused:
-                told(self.replica, request, refusal)
+            for observer in self.network.refused:
+                observer(self.replica, request, refusal)
             raise
         finally:
             self.network.writer = None
@@ -145,10 +145,10 @@ class Line:
         return body
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is no connection."""
 
     def check_watch(self, resource: Resource) -> None:
-        """Raise what a watch, or the list before it, meets."""
+        """Raise the fault of a watch, or of the list before it."""
         if self.cut:
             raise ConnectionRefusedError("the process is gone")
         for judge in self.network.watch_faults.values():

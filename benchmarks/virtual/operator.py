@@ -49,13 +49,13 @@ SETTINGS: Final = Settings(
     default_runtime_image=f"registry.example/runtime@sha256:{'d' * 64}",
 )
 RARELY: Final = {"standby": 3600.0, "events": 300.0, "reviews": 900.0, "pulse": 3600.0}
-"""Seconds between two looks of what looks every few seconds, where a story lasts days."""
+"""Seconds between two checks of polling tasks, for stories of days."""
 RARELY_REQUEUED: Final = 30.0
-"""Seconds after which a product is requeued at least in such a story; else 5 in a whole canary."""
+"""Least seconds until a product is requeued in such a story; otherwise 5 during a canary."""
 RARELY_RENEWED: Final = 3600.0
 """Seconds of a watch in such a story."""
 WATCH_PAUSE: Final = 2.0
-"""Before a watch that broke is opened anew."""
+"""Seconds until a broken watch is opened again."""
 
 
 class _NoServer:
@@ -63,7 +63,7 @@ class _NoServer:
         return 0
 
     async def stop(self) -> None:
-        """Nothing listens."""
+        """Do nothing: there is no server."""
 
 
 async def _collect_nothing() -> None:
@@ -72,13 +72,13 @@ async def _collect_nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """The real reconciler; each step is counted, and those who look are told of its end."""
+    """The real reconciler; each pass is counted, and observers are called at its end."""
 
     reconciler: Reconciler
     replica: Replica
 
     async def reconcile(self, key: Key) -> Result:
-        """Bring one product a step nearer to its spec."""
+        """Reconcile one product."""
         try:
             result = await self.reconciler.reconcile(key)
         finally:
@@ -91,7 +91,7 @@ class Counting:
 
 @dataclass(eq=False)
 class Replica:
-    """One replica; `skew` is by how many seconds its wall clock is ahead."""
+    """One replica; `skew` is the number of seconds by which its wall clock is ahead."""
 
     world: World
     name: str
@@ -101,7 +101,7 @@ class Replica:
     steps: int = 0
 
     def __post_init__(self) -> None:
-        """Make the operator; nothing runs yet."""
+        """Construct the operator; nothing runs yet."""
         loop = self.world.loop
         ports = Ports(
             clocks=Clocks(steady=loop.time, wall=lambda: loop.wall() + self.skew),
@@ -115,7 +115,7 @@ class Replica:
         self._running: asyncio.Task[None] | None = None
 
     def program(self) -> Program:
-        """What it runs."""
+        """Return its program."""
         return Program(watched(), self._build)
 
     @property
@@ -140,7 +140,7 @@ class Replica:
         await self._running
 
     def kill(self) -> None:
-        """Send SIGKILL: nothing that it still sends arrives."""
+        """Send SIGKILL: no later request arrives."""
         for line in self.lines:
             line.cut = True
         assert self._running is not None
@@ -169,7 +169,7 @@ class Replica:
                     group.create_task(self._follow(kind, namespace, labels[kind]))
 
     async def _follow(self, kind: Resource, namespace: str, labels: str) -> None:
-        """List a kind for where its watch begins, and watch it; for ever."""
+        """List a kind for the begin of its watch, and watch it until cancelled."""
         watches, line = self.operator.watches, self.lines[0]
         base, since = URL(f"http://virtual{kind.path(namespace)}"), None
         while True:
@@ -192,17 +192,17 @@ class Replica:
                 since = None
             else:
                 watches.requested(base % {"watch": "true"})
-                watches.opened(stream)  # what it closes
+                watches.opened(stream)  # so that it can close it
                 since = await self._feed(kind, stream, since)
                 continue
             await asyncio.sleep(WATCH_PAUSE * (0.5 + self.world.dice.random()))
 
     async def _feed(self, kind: Resource, stream: Stream, since: int) -> int:
-        """Hand on the events of a watch until it ends; return the version of the last one."""
+        """Pass on the events of a watch until it ends; return the version of the last one."""
         with contextlib.suppress(EOFError):
             while True:
                 event = await stream.take()
-                if event["type"] != "BOOKMARK":  # which Kopf hands to nobody
+                if event["type"] != "BOOKMARK":  # which Kopf doesn't pass to handlers
                     await asyncio.sleep(self.world.network.seconds() / 4)
                     self.operator.take_in(kind, event)
                 since = int(event["object"]["metadata"]["resourceVersion"])
@@ -211,7 +211,7 @@ class Replica:
 
 
 class Errors(logging.Handler):
-    """What the operator logs as an error: a bug, always."""
+    """Errors in the operator's log: always a bug."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -229,7 +229,7 @@ class World:
     def __init__(
         self, seed: int = 0, settings: Settings = SETTINGS, *, for_days: bool = False
     ) -> None:
-        """`for_days` lets what only looks for something to do look rarely: a day takes a second."""
+        """Prepare a world; with `for_days` polling tasks poll rarely, so that a day takes a second."""
         random.seed(seed)  # the operator's own jitter too
         self.dice = random.Random(seed)
         self.loop: VirtualLoop = virtual_loop()
@@ -285,18 +285,18 @@ class World:
         return replica
 
     def leader(self) -> Replica | None:
-        """The replica of the first release that leads, if any."""
+        """Return the replica of the first release that leads, if any."""
         ours = (one for one in self.replicas if one.settings.lease_name == self.settings.lease_name)
         return next((one for one in ours if one.leads), None)
 
     def stepped(self, replica: Replica, key: Key) -> None:
-        """Take in that a reconcile has ended."""
+        """Record that a reconcile has ended."""
         self.steps += 1
         for look in self.on_step:
             look(replica, key)
 
     def planned(self, observation: Observation) -> Plan:
-        """Plan as the operator does, and hand the plan on with what it was made from."""
+        """Plan like the operator, and pass the plan on with its inputs."""
         plan = make_plan(observation)
         for look in self.on_plan:
             look(observation, plan)
@@ -304,7 +304,7 @@ class World:
 
     # ---- products -----------------------------------------------------------------------------
     def apply(self, document: Mapping[str, Any]) -> Key:
-        """Create a product; its namespace is made for it."""
+        """Create a product and its namespace."""
         meta = {
             name: part
             for name, part in document["metadata"].items()
@@ -323,16 +323,16 @@ class World:
         return self.server.write(DATA_PRODUCTS, key, {"metadata": {"annotations": annotations}})
 
     def product(self, key: Key) -> Body:
-        """A product as it is stored."""
+        """Return a product as it is stored."""
         return self.server.get(DATA_PRODUCTS, key)
 
     def status(self, key: Key) -> Body:
-        """Its status; empty before there is one."""
-        found: Body = self.product(key).get("status") or {}
-        return found
+        """Return its status; empty before there is one."""
+        status: Body = self.product(key).get("status") or {}
+        return status
 
     def condition(self, key: Key, kind: str) -> Body:
-        """A condition; empty when it isn't there."""
+        """Return a condition; empty if there is none."""
         conditions = self.status(key).get("conditions") or ()
         return next((one for one in conditions if one["type"] == kind), {})
 
@@ -342,7 +342,7 @@ class World:
         await asyncio.sleep(seconds)
 
     async def until(self, holds: Callable[[], bool], *, seconds: float, what: str = "") -> float:
-        """Let time pass until something holds; return after how many seconds."""
+        """Let time pass until a condition holds; return the seconds."""
         begun = self.loop.time()
         while not holds():
             if self.loop.time() - begun > seconds:

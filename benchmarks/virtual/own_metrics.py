@@ -1,7 +1,7 @@
-"""What products count themselves: events, counters, gauges and expressions, all of the same answers.
+"""Metrics of products' own: events, counters, gauges and expressions, all of the same answers.
 
-A metric whose name has `good` counts the answers that turned out to be right, any other counter all
-of them; a gauge is the share of right answers in percent.
+A metric whose name has `good` counts the right answers, any other counter all of them; a gauge is
+the share of right answers in percent.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _OWNER: Final = re.compile(
 
 
 def events(query: str, version: Version, counted: Counted, blocks: list[Block]) -> Any:
-    """Events of every indicator, by outcome; a product has one."""
+    """Return events of every indicator, by outcome; a product has one."""
     del query
     for outcome, curve in (("good", "correct"), ("bad", "wrong")):
         labels = _by_prediction(version) | {names.INDICATOR: INDICATOR, names.OUTCOME: outcome}
@@ -34,14 +34,14 @@ def events(query: str, version: Version, counted: Counted, blocks: list[Block]) 
 
 
 def counters(query: str, version: Version, counted: Counted, blocks: list[Block]) -> Any:
-    """Counters by name, as they were so many seconds before."""
+    """Return counters by name, with their values so many seconds before."""
     for name, lag in sorted(set(_COUNTER.findall(query))):
         labels = version._asdict() | {names.COUNTER: name, names.LAG: lag}
         yield labels, _grown(counted, _curves(name), blocks, int(lag))
 
 
 def gauges(query: str, version: Version, counted: Counted, blocks: list[Block]) -> Any:
-    """Means of gauges, and the age of their newest sample."""
+    """Return means of gauges, and the age of their newest sample."""
     right, every = (_grown(counted, _curves(name), blocks, 0) for name in ("good", "all"))
     share = {index: 100 * right.get(index, 0) / count for index, count in every.items() if count}
     age = {one.index: one.age for one in blocks if one.age is not None and one.index in share}
@@ -51,7 +51,7 @@ def gauges(query: str, version: Version, counted: Counted, blocks: list[Block]) 
 
 
 def expressions(query: str, version: Version, counted: Counted, blocks: list[Block]) -> Any:
-    """A product's own expressions for good and for all events."""
+    """Return a product's own expressions for good and for all events."""
     product, slo = _OWNER.findall(query)[0]
     if version.product != product:
         return
@@ -80,13 +80,13 @@ def _by_prediction(version: Version) -> dict[str, str]:
 def _grown(
     counted: Counted, curves: tuple[str, ...], blocks: list[Block], lag: int
 ) -> dict[int, float]:
-    """The growth of curves together, in blocks that end so many seconds earlier."""
-    found: dict[int, float] = {}
+    """Return the growth of curves together, in blocks that end so many seconds earlier."""
+    growth: dict[int, float] = {}
     for name in curves:
         curve = counted.events.get(name)
         if curve is None:
             continue
         for block in blocks:
             if (count := block.count(curve, lag)) is not None:
-                found[block.index] = found.get(block.index, 0) + count
-    return found
+                growth[block.index] = growth.get(block.index, 0) + count
+    return growth

@@ -1,7 +1,7 @@
-"""A Prometheus in memory: it knows the operator's questions, and answers from what was counted.
+"""A Prometheus in memory: it recognises the operator's queries, and answers from counts.
 
-It stands where the client's HTTP session would send: everything of the operator's own client,
-from the form that it sends to the reading of rows, is real.
+It replaces the HTTP session: everything in the operator's own client, from the form to the reading
+of rows, is real.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 SCRAPE: Final = 15.0
 """Seconds between two scrapes."""
 LOOK_BACK: Final = 300.0
-"""Seconds after which a series without a sample is gone."""
+"""Seconds without a sample after which a series has ended."""
 CPUS_USED: Final = 0.05
-"""By the pod of a version that uses most."""
+"""CPUs of a version's busiest pod."""
 URL: Final = "http://prometheus.virtual:9090"
 _STATUS: Final = {
     Lie.ERROR_500: 500, Lie.ERROR_503: 503, Lie.BUSY_429: 429,
@@ -55,12 +55,12 @@ class PrometheusServer:
 
     Attributes
     ----------
-    lies : what becomes of a query, by the name of its kind, or "" for each.
-    poison : products whose series spoil the queries that select them; None without any.
-    lost : spans of time, in seconds since 1970, of which it has no sample.
-    retention : seconds for which it keeps samples; None for longer than anybody asks for.
+    lies : fault of a query, by the name of its kind, or "" for each.
+    poison : products whose series make queries that select them fail; None without any.
+    lost : times, in seconds since 1970, without samples.
+    retention : seconds for which it keeps samples; None for no limit.
     phase : seconds from the last scrape of a block to the block's end.
-    epoch : the clock's zero, in seconds since 1970: `traffic` is told the loop's time.
+    epoch : the clock's zero, in seconds since 1970: `traffic` uses the loop's time.
     """
 
     traffic: Traffic
@@ -74,7 +74,7 @@ class PrometheusServer:
     poison: Fault | None = None
 
     def connect(self, endpoint: Endpoint, spans: Spans) -> Prometheus:
-        """The operator's own client, which asks this server."""
+        """Return the operator's own client, with a session to this server."""
         loop = virtual_loop()
         return Prometheus(
             endpoint,
@@ -88,7 +88,7 @@ class PrometheusServer:
         return _Session(endpoint, self)
 
     def answer(self, form: Mapping[str, Any], patience: float) -> tuple[int, bytes]:
-        """Status and body of the answer to a range query; ConnectionError without one."""
+        """Return status and body of the answer to a range query; ConnectionError without one."""
         kind = recognise(form["query"])
         self.asked[kind] += 1
         loop = virtual_loop()
@@ -106,7 +106,7 @@ class PrometheusServer:
         if lie is Lie.NOT_JSON:
             return 200, b"<html>"
         step = int(float(form["step"]))
-        # It has no sample of what is still to come.
+        # It has no samples of the future.
         end = min(float(form["end"]), self.epoch + loop.thread_time())
         indexes = range(int(float(form["start"])) // step, int(end) // step + 1)
         body = envelope(self.rows(form["query"], indexes, step))
@@ -115,7 +115,7 @@ class PrometheusServer:
         return 200, json.dumps(body).encode()
 
     def rows(self, query: str, indexes: range, step: int) -> Iterator[Row]:
-        """The rows of an answer; none to a question about what no pod here exposes."""
+        """Yield the rows of an answer; none to a query for a metric that no pod exposes here."""
         read = _READ.get(recognise(query))
         if own := _OWN.get(recognise(query)):
             read = partial(own, query)
@@ -136,7 +136,7 @@ class PrometheusServer:
                         yield row(values, step, **labels)
 
     def _block(self, counted: Counted, index: int, step: int) -> Block | None:
-        """What the scrapes of a block show of a version; None without any."""
+        """Return the scrapes of a version in a block; None without any."""
         begin, end = (index - 1) * step - self.epoch, index * step - self.epoch
         there, pods = counted.there, counted.pods
         always = there.rate(end) and there.at(end) - there.at(begin - step) > 2 * step - EXACT
@@ -147,7 +147,7 @@ class PrometheusServer:
             return Block(index, step // int(SCRAPE), tried, first, last, self.phase)
         if there.at(end) == there.at(begin) and not there.rate(end):
             return None
-        before, seen = (
+        before, scrapes = (
             [
                 one
                 for one in self._scrapes(edge, edge + step)
@@ -155,22 +155,22 @@ class PrometheusServer:
             ]
             for edge in (begin - step, begin)
         )
-        if not seen:
+        if not scrapes:
             return None
-        age = end - seen[-1]
-        gone = any(not self._away(one, one) for one in self._scrapes(seen[-1], end))
+        age = end - scrapes[-1]
+        gone = any(not self._away(scrape, scrape) for scrape in self._scrapes(scrapes[-1], end))
         return Block(
             index,
-            len(seen),
-            round(sum(map(pods.rate, seen))),
+            len(scrapes),
+            round(sum(map(pods.rate, scrapes))),
             before[-1] if before else None,
-            seen[-1],
+            scrapes[-1],
             None if gone or age >= LOOK_BACK else age,
-            tuple(seen),
+            tuple(scrapes),
         )
 
     def _away(self, begin: float, end: float) -> bool:
-        """Whether it lost anything from one time of the loop to another."""
+        """Return whether samples were lost between two times of the loop."""
         if self.retention is not None and begin < virtual_loop().thread_time() - self.retention:
             return True
         return any(
@@ -178,7 +178,7 @@ class PrometheusServer:
         )
 
     def _scrapes(self, begin: float, end: float) -> list[float]:
-        """The loop's times of the scrapes after `begin` and until `end`."""
+        """Return the loop's times of the scrapes after `begin` and until `end`."""
         late = self.epoch + self.phase
         first, last = (floor((edge + late + EXACT) / SCRAPE) + 1 for edge in (begin, end))
         return [number * SCRAPE - late for number in range(first, last)]
@@ -190,7 +190,7 @@ def _matchers(query: str) -> frozenset[Matcher]:
 
 
 class _Answer(requests.Response):
-    """What the operator's session reads of a response; the rest takes longer to make than to read."""
+    """The parts of a response that the operator's session reads; others would take time to make."""
 
     def __init__(self, status: int, body: bytes) -> None:
         self.status_code, self.raw = status, BytesIO(body)
@@ -199,7 +199,7 @@ class _Answer(requests.Response):
 
 
 class _Wire(requests.Session):
-    """Hands a form to the server as it is: what `requests` makes of it is nobody's here to test."""
+    """A session that passes a form to the server directly: `requests` isn't tested here."""
 
     server: PrometheusServer
 
@@ -209,7 +209,7 @@ class _Wire(requests.Session):
 
 
 class _Session(QuerySession, _Wire):
-    """The operator's own session; only what it sends through isn't a socket."""
+    """The operator's own session without a socket."""
 
     def __init__(self, endpoint: Endpoint, server: PrometheusServer) -> None:
         super().__init__(endpoint)
@@ -233,7 +233,7 @@ def _by_prediction(version: Version) -> dict[str, str]:
 
 
 def _counts(counted: Counted, name: str, blocks: list[Block]) -> dict[int, float]:
-    """The counts of an event."""
+    """Return the counts of an event."""
     curve = counted.events.get(name)
     if curve is None:
         return {}
@@ -253,7 +253,7 @@ def _bad(version: Version, counted: Counted, blocks: list[Block]) -> Any:
 
 
 def _latency(version: Version, counted: Counted, blocks: list[Block]) -> Any:
-    """Slow requests are slower than every bound but the last."""
+    """Return latency counts: slow requests are slower than every bound but the last."""
     labels = {**_labels(version), "runner_name": counted.service}
     answered, slow = (_counts(counted, name, blocks) for name in ("answered", "slow"))
     yield {**labels, "le": "+Inf"}, answered
@@ -269,7 +269,7 @@ def _labelled(version: Version, counted: Counted, blocks: list[Block]) -> Any:
 
 
 def _paired(version: Version, counted: Counted, blocks: list[Block]) -> Any:
-    """Outcomes of two versions for one request."""
+    """Return outcomes of two versions for one request."""
     for name in counted.events:
         outcomes, _, shadow = name.partition(">")
         if shadow:
@@ -281,7 +281,7 @@ def _paired(version: Version, counted: Counted, blocks: list[Block]) -> Any:
 
 
 def _markets(version: Version, counted: Counted, blocks: list[Block]) -> Any:
-    """Outcomes by market, which is all that is counted so here."""
+    """Return outcomes by market; only these are counted by market here."""
     for name in counted.events:
         outcome, _, market = name.partition("@")
         if market:
@@ -301,7 +301,7 @@ def _targets(version: Version, counted: Counted, blocks: list[Block]) -> Any:
 
 
 def _cpu(version: Version, counted: Counted, blocks: list[Block]) -> Any:
-    """A share of a growth needs two samples."""
+    """Return CPU shares: the share of a growth needs two samples."""
     grown = [one.index for one in blocks if one.scrapes > 1]
     if counted.throttled is not None:
         yield _labels(version), dict.fromkeys(grown, counted.throttled)
@@ -311,7 +311,7 @@ def _cpu(version: Version, counted: Counted, blocks: list[Block]) -> Any:
 
 
 def _memory(version: Version, counted: Counted, blocks: list[Block]) -> Any:
-    """A share of a limit that a container has at the block's end."""
+    """Return memory shares, for the limit of a container at the block's end."""
     if counted.memory is not None:
         shares = {one.index: counted.memory for one in blocks if one.age is not None}
         yield _labels(version), shares

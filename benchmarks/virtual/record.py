@@ -1,7 +1,7 @@
-"""What a whole operator does in a story, as a text that a person reads and compares.
+"""The operator's actions in a story, as a text that a person reads and compares.
 
-Each write that changes an object has a paragraph: when, which object, and each field as it was and
-as it is. Events are lines of their own. What is only read is counted at the end.
+Each write that changes an object has a paragraph: the time, the object, and each field before and
+after. Events are lines of their own. Reads are counted at the end.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ Body = dict[str, Any]
 UNTOLD: Final = frozenset(
     {"lastRefreshTime", "lastTransitionTime", "observedGeneration", "writtenBy"}
 )
-"""Fields that follow from when something is written, and by which release."""
+"""Fields that only depend on the time of a write, and on the release."""
 BROAD: Final = frozenset({"conditions", "slos", "history", "versions", "engine", "evidence"})
 """Parts of a status with a line for each of their own parts."""
 COUNTED: Final = frozenset({"conditions", "diagnosis", "evidence", "slos"})
-"""Parts that are shown once more than numbers differ."""
+"""Parts that are shown only if more than numbers differ."""
 NAMES: Final = ("name", "type", "slo", "revision", "version", "at", "username")
-"""What tells the items of a list apart."""
+"""Fields that identify the items of a list."""
 HASH: Final = re.compile(r"\b[0-9a-f]{16}\b")
 MOST_SHOWN: Final = 40
-"""Characters of what a field was; of a longer text only what it is."""
+"""Characters of a field's old value; of a longer one only the new value is shown."""
 
 
 class Record:
-    """Writes down what the operator of a world does, from now on."""
+    """Record of the operator's actions in a world, from now on."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -51,20 +51,20 @@ class Record:
         world.network.faults["record"] = self._sent
 
     def say(self, text: str) -> None:
-        """What happens to the operator."""
+        """Add a line about the world."""
         self._lines.append(f"{self._time()} --- {text}")
 
     def end(self) -> str:
-        """The whole text, with what was counted and what the metrics are."""
+        """Return the whole text, with counts and metrics."""
         self.say("at the end")
         self._lines += [f"    reconciles: {self._world.steps}"]
         self._lines += [f"    {name}: {times}" for name, times in sorted(self._requests.items())]
-        asked = self._world.prometheus.asked
-        self._lines += [f"    queries of {name}: {asked[name]}" for name in sorted(asked)]
+        queries = self._world.prometheus.asked
+        self._lines += [f"    queries of {name}: {queries[name]}" for name in sorted(queries)]
         for body in self._world.server.all(DATA_PRODUCTS):
             self._lines.append(f"    {body['metadata']['name']}:")
-            told = paragraphs({}, _told(DATA_PRODUCTS, body))
-            self._lines += [f"    {line}" for line in told]
+            described = paragraphs({}, _told(DATA_PRODUCTS, body))
+            self._lines += [f"    {line}" for line in described]
         leader = self._world.leader()
         if leader is not None:
             leader.scrape()
@@ -102,7 +102,7 @@ class Record:
 
 
 def _told(resource: Resource, body: Body | None) -> Body:
-    """What is worth telling: of a product its status, of a child what isn't the same in each."""
+    """Return the relevant part of an object: of a product its status, of a child the parts that vary."""
     if body is None:
         return {}
     if resource == DATA_PRODUCTS:
@@ -117,14 +117,18 @@ def _told(resource: Resource, body: Body | None) -> Body:
 
 
 def _environment(body: Body) -> Body:
-    """Variables of a Job's containers: what it is told."""
+    """Return the variables of a Job's containers."""
     pod = (body["spec"].get("template") or {}).get("spec") or {}
-    found = (one for each in pod.get("containers") or () for one in each.get("env") or ())
-    return {one["name"]: one.get("value") for one in found} if body["kind"] == "Job" else {}
+    variables = (
+        variable for each in pod.get("containers") or () for variable in each.get("env") or ()
+    )
+    if body["kind"] != "Job":
+        return {}
+    return {variable["name"]: variable.get("value") for variable in variables}
 
 
 def paragraphs(before: Body, after: Body) -> Iterator[str]:
-    """A line for each part that differs: its fields, as they were and as they are."""
+    """Yield a line for each part that differs: its fields, before and after."""
     for part in sorted((before.keys() | after.keys()) - UNTOLD):
         was, now = before.get(part), after.get(part)
         if part in BROAD:
@@ -138,17 +142,17 @@ def paragraphs(before: Body, after: Body) -> Iterator[str]:
 def _line(part: str, before: Any, after: Any) -> Iterator[str]:
     if part.partition(".")[0] in COUNTED and _words(before) == _words(after):
         return
-    if found := "; ".join(changes(before, after)):
-        yield f"    {part}: {found}"
+    if differences := "; ".join(changes(before, after)):
+        yield f"    {part}: {differences}"
 
 
 def _words(value: Any) -> str:
-    """All of it but numbers."""
+    """Return all of it without numbers."""
     return re.sub(r"[-.,\d]+", "", json.dumps(value, sort_keys=True))
 
 
 def changes(before: Any, after: Any, path: str = "") -> Iterator[str]:
-    """Each field that differs, as it was and as it is."""
+    """Yield each field that differs, before and after."""
     if isinstance(after, dict) and (before is None or isinstance(before, dict)):
         was = before or {}
         for name in sorted((was.keys() | after.keys()) - UNTOLD):
@@ -159,8 +163,8 @@ def changes(before: Any, after: Any, path: str = "") -> Iterator[str]:
     elif before != after:
         old = "" if before is None else f"{_shown(before)} → "
         new = "gone" if after is None else _shown(after)
-        told = new if after is None or len(old) > MOST_SHOWN else old + new
-        yield f"{path} {told}".lstrip()
+        shown_value = new if after is None or len(old) > MOST_SHOWN else old + new
+        yield f"{path} {shown_value}".lstrip()
 
 
 def _is_named(value: Any) -> bool:
@@ -168,12 +172,12 @@ def _is_named(value: Any) -> bool:
 
 
 def _by_name(items: list[Body]) -> Body:
-    found: Body = {}
-    for number, one in enumerate(items):
-        name = next((name for name in NAMES if name in one), "")
-        key = str(one[name]) if name else str(number)
-        found[key] = {each: value for each, value in one.items() if each != name}
-    return found
+    by_name: Body = {}
+    for number, item in enumerate(items):
+        name = next((name for name in NAMES if name in item), "")
+        key = str(item[name]) if name else str(number)
+        by_name[key] = {each: value for each, value in item.items() if each != name}
+    return by_name
 
 
 def _shown(value: Any) -> str:
@@ -182,13 +186,13 @@ def _shown(value: Any) -> str:
 
 
 def numbered(text: str) -> str:
-    """The text with hashes of manifests by their order: it tells when they change, not what they are."""
-    known: dict[str, str] = {}
-    return HASH.sub(lambda found: known.setdefault(found[0], f"hash-{len(known) + 1}"), text)
+    """Replace hashes of manifests by their order, so that only their changes are shown."""
+    numbers: dict[str, str] = {}
+    return HASH.sub(lambda match: numbers.setdefault(match[0], f"hash-{len(numbers) + 1}"), text)
 
 
 def _metrics() -> Iterator[str]:
-    """Those of products, as Prometheus scrapes them."""
+    """Yield metrics of products, as Prometheus scrapes them."""
     for family in REGISTRY.collect():
         for sample in family.samples:
             if sample.name.startswith("sluicegate_product") and "product" in sample.labels:

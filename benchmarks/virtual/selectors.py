@@ -1,4 +1,4 @@
-"""Which series the selectors of a query match, as Prometheus would decide it."""
+"""Matching of series by the selectors of a query, as in Prometheus."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _BACKENDS = re.compile(r'\bservice=~("(?:[^"\\]|\\.)*")')
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """One condition on a label; `value` as it is after unquoting."""
+    """One condition on a label, with the unquoted `value`."""
 
     label: str
     operator: str
     value: str
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether a series with these labels meets it; an absent label is empty."""
+        """Return whether a series with these labels meets it; an absent label is empty."""
         return _holds(self.operator, self.value, labels.get(self.label, ""))
 
 
@@ -47,7 +47,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def parse_matchers(text: str) -> frozenset[Matcher]:
-    """The matchers on namespace, product and bucket in a query, or a piece of one, each once."""
+    """Parse the matchers on namespace, product and bucket in a query, or a part of one, each once."""
     # A literal of PromQL is one of JSON as long as it escapes quotes, backslashes and \n only.
     return frozenset(
         Matcher(label, operator, json.loads(literal, strict=False))
@@ -56,11 +56,11 @@ def parse_matchers(text: str) -> frozenset[Matcher]:
 
 
 def all_match(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
-    """Whether a series with these labels is selected."""
+    """Return whether a series with these labels is selected."""
     return all(matcher.matches(labels) for matcher in matchers)
 
 
 def names_backend(query: str, backend: str) -> bool:
-    """Whether a query to a gateway's counter selects what Traefik counts of a backend."""
+    """Return whether a query to a gateway's counter selects Traefik's series of a backend."""
     (pattern,) = {json.loads(literal, strict=False) for literal in _BACKENDS.findall(query)}
     return bool(_compiled(pattern).fullmatch(f"{backend}-80@kubernetesgateway"))

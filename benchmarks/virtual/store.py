@@ -1,4 +1,4 @@
-"""The objects of the in-memory API server: who owns which field, versions, and who is told."""
+"""The objects of the in-memory API server: ownership of fields, versions, and observers."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ Owner = tuple[str, str, str]
 """Manager, operation and subresource."""
 
 NO_STATUS: Final = {resources.CONFIG_MAPS, resources.LEASES, resources.EVENTS}
-"""Kinds without a status; who owns their fields isn't recorded, as nobody asks."""
+"""Kinds without a status; ownership of their fields isn't recorded, as it isn't read."""
 FIRST_VERSION: Final = 1000
-"""What the store begins with; what came before it is forgotten."""
+"""First version of the store; earlier ones count as dropped."""
 MOST_EVENTS: Final = 500
-"""Events that are kept; the real server forgets them after an hour."""
+"""Events that are kept; the real server drops them after an hour."""
 
 
 @dataclass(slots=True)
 class Stored:
-    """An object, which nobody alters in place, and who owns which of its fields."""
+    """An object, which is never changed in place, with the owners of its fields."""
 
     body: Body
     owners: dict[Owner, fields.Fields] = field(default_factory=dict)
 
 
 class Store:
-    """The objects; `wall` is their clock. Everything that is written is told to `on_change`."""
+    """The objects; `wall` is their clock. `on_change` is called with every write."""
 
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
@@ -61,16 +61,16 @@ class Store:
 
     # ---- what people, controllers and tests do ------------------------------------------------
     def get(self, resource: Resource, key: Key) -> Body:
-        """An object; KeyError when there is none."""
+        """Return an object; KeyError if there is none."""
         return self._objects[resource][key].body
 
     def find(self, resource: Resource, key: Key) -> Body | None:
-        """An object; None when there is none."""
+        """Return an object; None if there is none."""
         stored = self._objects[resource].get(key)
         return None if stored is None else stored.body
 
     def all(self, resource: Resource, namespace: str = "", labels: str = "") -> Iterator[Body]:
-        """The objects of a kind, by name."""
+        """Yield the objects of a kind, by name."""
         for key, stored in sorted(self._objects[resource].items()):
             if namespace in ("", key.namespace) and selects(labels, stored.body):
                 yield stored.body
@@ -84,13 +84,13 @@ class Store:
         manager: str = "kubectl",
         subresource: str = "",
     ) -> Body:
-        """Merge a change into an object, as a patch by somebody else."""
+        """Merge a change into an object, as a patch by another client."""
         stored = self._need(resource, key)
         body = merge_patch(stored.body, plain(change))
         return self._update(resource, key, stored, body, (manager, "Update", subresource))
 
     def set_status(self, resource: Resource, key: Key, status: Mapping[str, Any]) -> Body | None:
-        """Write a status that has no owner; None if the object is gone, or has it already."""
+        """Write a status without an owner; return None if the object is deleted, or has it already."""
         stored = self._objects[resource].get(key)
         if stored is None or stored.body.get("status") == status:
             return None
@@ -105,20 +105,20 @@ class Store:
         return self._create(resource, key, plain(body), (manager, "Update", ""))
 
     def delete(self, resource: Resource, key: Key) -> None:
-        """Delete an object, if it is there."""
+        """Delete an object, if it exists."""
         stored = self._objects[resource].pop(key, None)
         if stored is not None:
-            self._tell(resource, stored.body, None)
+            self._notify(resource, stored.body, None)
 
     def delete_namespace(self, name: str) -> None:
         """Delete a namespace and all in it."""
         self.namespaces.discard(name)
-        for resource, known in list(self._objects.items()):
-            for key in [key for key in known if key.namespace == name]:
+        for resource, objects in list(self._objects.items()):
+            for key in [key for key in objects if key.namespace == name]:
                 self.delete(resource, key)
 
     def watch(self, resource: Resource, namespace: str, labels: str, since: int) -> Stream:
-        """Watch a kind from after a version on; 410 when that is too old."""
+        """Watch a kind after a version; 410 if that is too old."""
         if resource in self.unserved:
             raise Refused(404, "NotFound", "the server could not find the requested resource")
         watched = self._watched[resource]
@@ -131,11 +131,11 @@ class Store:
         return stream
 
     def streams(self) -> list[Stream]:
-        """All watches that are open."""
+        """Return all open watches."""
         return [one for each in self._watched.values() for one in each.streams if not one.closed]
 
     def compact(self) -> None:
-        """Forget what was before now: watches that begin earlier are too old."""
+        """Drop the history: watches that begin earlier are too old."""
         for each in self._watched.values():
             each.compact()
 
@@ -163,7 +163,7 @@ class Store:
     def _update(
         self, resource: Resource, key: Key, stored: Stored, body: Body, owner: Owner
     ) -> Body:
-        """Store what an update left: who updates a field owns it from then on, alone."""
+        """Store the result of an update: its sender becomes the only owner of each changed field."""
         if resource in NO_STATUS:
             return self._store(resource, key, stored, body)
         merges = merges_of(resource)
@@ -216,13 +216,13 @@ class Store:
         self._objects[resource][key] = Stored(body, owners)
         if resource is resources.EVENTS and len(self._objects[resource]) > MOST_EVENTS:
             self._objects[resource].pop(next(iter(self._objects[resource])))
-        self._tell(resource, before or None, body, versioned=True)
+        self._notify(resource, before or None, body, versioned=True)
         return body
 
     def _date(
         self, resource: Resource, before: Body, body: Body, owners: dict[Owner, fields.Fields]
     ) -> None:
-        """Note when each owner last changed its fields; of routes only, as nobody else asks."""
+        """Record when each owner last changed its fields; only for routes, where it is read."""
         merges = merges_of(resource)
         was, now = (dict(fields.leaves_of(one, merges)) for one in (before, body))
         changed = {path for path in was.keys() | now.keys() if was.get(path) != now.get(path)}
@@ -231,7 +231,7 @@ class Store:
             if "time" not in entry or paths & changed:
                 entry["time"] = moment
 
-    def _tell(
+    def _notify(
         self,
         resource: Resource,
         before: Body | None,
@@ -242,8 +242,8 @@ class Store:
         if not versioned:
             self.version += 1
         self._watched[resource].record(Change(self.version, before, after))
-        for told in self.on_change:
-            told(resource, before, after)
+        for observer in self.on_change:
+            observer(resource, before, after)
 
 
 SERVERS: Final = ("uid", "creationTimestamp", "generation")
@@ -253,7 +253,7 @@ _KEPT_BY_USERS: Final = frozenset(
 
 
 def plain(value: Any) -> Any:
-    """A copy of JSON data."""
+    """Return a copy of JSON data."""
     return json.loads(json.dumps(value))
 
 

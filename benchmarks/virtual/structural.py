@@ -1,4 +1,4 @@
-"""What a CRD's structural schema does to an object: prunes, defaults, refuses."""
+"""Structural schemas of CRDs: pruning, defaults, refusals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KINDS = {
     "number": int | float,
 }
 _DOLLAR = re.compile(r"\\.|\[(?:\\.|[^\]])*\]|\$", re.DOTALL)
-"""An escape, a class of characters, or the end of the text, which Python's `$` isn't quite."""
+"""An escape, a class of characters, or the end of the text, which Python's `$` isn't exactly."""
 
 
 @cache
@@ -37,7 +37,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 @cache
 def product_schema() -> Schema:
-    """The schema of DataProducts as `crds/` has it."""
+    """Return the schema of DataProducts in `crds/`."""
     text = (CRDS / "dataproducts.sluicegate.dev.yaml").read_text(encoding="utf-8")
     definition = yaml.load(text, yaml.CSafeLoader)
     schema: Schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
@@ -45,32 +45,32 @@ def product_schema() -> Schema:
 
 
 def pruned(value: Any, schema: Schema) -> Any:
-    """The value without the fields that the schema doesn't name."""
+    """Return the value without fields that the schema doesn't have."""
     if schema.get("x-kubernetes-preserve-unknown-fields"):
         return value
     if isinstance(value, dict) and schema.get("type") == "object":
         properties, others = schema.get("properties", {}), schema.get("additionalProperties")
-        known = {
+        kept_fields = {
             key: pruned(part, properties[key]) for key, part in value.items() if key in properties
         }
         if isinstance(others, dict):
-            known |= {
+            kept_fields |= {
                 key: pruned(part, others) for key, part in value.items() if key not in properties
             }
-        return known
+        return kept_fields
     if isinstance(value, list) and "items" in schema:
         return [pruned(item, schema["items"]) for item in value]
     return value
 
 
 def defaulted(value: Any, schema: Schema) -> Any:
-    """The value with the schema's defaults, and without nulls."""
+    """Return the value with the schema's defaults, and without nulls."""
     if isinstance(value, dict):
         properties, others = schema.get("properties", {}), schema.get("additionalProperties")
         full = {key: part for key, part in value.items() if part is not None}
-        for key, one in properties.items():
-            if key not in full and "default" in one:
-                full[key] = json.loads(json.dumps(one["default"]))
+        for key, property_schema in properties.items():
+            if key not in full and "default" in property_schema:
+                full[key] = json.loads(json.dumps(property_schema["default"]))
         for key, part in full.items():
             below = properties.get(key, others)
             if isinstance(below, dict) and isinstance(part, dict | list):
@@ -82,7 +82,7 @@ def defaulted(value: Any, schema: Schema) -> Any:
 
 
 def objections(value: Any, schema: Schema, path: str = "") -> Iterator[str]:
-    """What the schema has against a value, as the API server puts it."""
+    """Yield the schema's objections to a value, in the API server's words."""
     if schema.get("x-kubernetes-int-or-string"):
         if not isinstance(value, int | str) or isinstance(value, bool):
             yield f"{path}: Invalid value: must be an integer or a string"
@@ -150,28 +150,30 @@ def _of_list(value: list[Any], schema: Schema, path: str) -> Iterator[str]:
     if len(value) < schema.get("minItems", 0):
         yield f"{path}: Invalid value: should have at least {schema['minItems']} items"
     keys, kind = schema.get("x-kubernetes-list-map-keys"), schema.get("x-kubernetes-list-type")
-    seen: set[str] = set()
+    texts: set[str] = set()
     for number, item in enumerate(value):
         if keys or kind == "set":
-            one = {key: item.get(key) for key in keys} if keys and isinstance(item, dict) else item
-            text = json.dumps(one, sort_keys=True)
-            if text in seen:
+            identity = (
+                {key: item.get(key) for key in keys} if keys and isinstance(item, dict) else item
+            )
+            text = json.dumps(identity, sort_keys=True)
+            if text in texts:
                 yield f"{path}[{number}]: Duplicate value: {text}"
-            seen.add(text)
+            texts.add(text)
         if "items" in schema:
             yield from objections(item, schema["items"], f"{path}[{number}]")
 
 
 @cache
 def list_kinds() -> dict[tuple[str, ...], tuple[str, ...] | None]:
-    """How lists of a DataProduct merge, by path: the keys of a list-map, None for a set."""
-    found: dict[tuple[str, ...], tuple[str, ...] | None] = {}
+    """Return how lists of a DataProduct merge, by path: the keys of a list-map, None for a set."""
+    kinds: dict[tuple[str, ...], tuple[str, ...] | None] = {}
 
     def look(schema: Schema, path: tuple[str, ...]) -> None:
         if schema.get("x-kubernetes-list-type") == "map":
-            found[path] = tuple(schema["x-kubernetes-list-map-keys"])
+            kinds[path] = tuple(schema["x-kubernetes-list-map-keys"])
         elif schema.get("x-kubernetes-list-type") == "set":
-            found[path] = None
+            kinds[path] = None
         for name, below in schema.get("properties", {}).items():
             look(below, (*path, name))
         for name in ("items", "additionalProperties"):
@@ -179,4 +181,4 @@ def list_kinds() -> dict[tuple[str, ...], tuple[str, ...] | None]:
                 look(schema[name], path)
 
     look(product_schema(), ())
-    return found
+    return kinds

@@ -1,7 +1,7 @@
-"""What a product's pods count: curves that grow with time, by product and version.
+"""Counters of a product's pods: curves that grow with time, by product and version.
 
-A count is what its curve has grown by, in whole events, so sums over any blocks agree. Curves are
-straight lines, or drawn (variation.py).
+A count is the growth of its curve, in whole events, so sums over any blocks agree. Curves are
+straight lines, or random (variation.py).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Curve:
-    """Grows at a rate that changes now and then; before its first change it is at zero."""
+    """A curve that grows at a variable rate; before its first change it is at zero."""
 
     times: list[float] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
 
     def set_rate(self, now: float, rate: float) -> None:
-        """Grow by so much a second from now on."""
+        """Set the growth a second from now on."""
         if self.rates and self.rates[-1] == rate:
             return
         value = self.at(now)
@@ -34,35 +34,35 @@ class Curve:
         self.rates.append(rate)
 
     def add(self, now: float, events: float) -> None:
-        """Grow by so much at once."""
+        """Add a number of events at once."""
         value, rate = self.at(now) + events, self.rate(now)
         self.times.append(now)
         self.values.append(value)
         self.rates.append(rate)
 
     def at(self, when: float) -> float:
-        """The value at a time."""
+        """Return the value at a time."""
         place = bisect_right(self.times, when) - 1
         if place < 0:
             return 0.0
         return self.values[place] + self.rates[place] * (when - self.times[place])
 
     def rate(self, when: float) -> float:
-        """What it grows by in a second, from a time on."""
+        """Return the growth in a second, from a time on."""
         place = bisect_right(self.times, when) - 1
         return 0.0 if place < 0 else self.rates[place]
 
     def total(self, when: float) -> int:
-        """Whole events until a time."""
+        """Return whole events until a time."""
         return whole(self.at(when))
 
     def count(self, begin: float, end: float) -> int:
-        """Whole events in (begin, end]."""
+        """Return whole events in (begin, end]."""
         return self.total(end) - self.total(begin)
 
 
 class Version(NamedTuple):
-    """A version as its pods' labels name it."""
+    """A version, by its pods' labels."""
 
     namespace: str
     product: str
@@ -72,14 +72,14 @@ class Version(NamedTuple):
 
 @dataclass(slots=True)
 class Counted:
-    """Everything that is counted of one version.
+    """All counters of one version.
 
     Attributes
     ----------
-    pods : seconds that pods were there, of all of them. there : seconds that any was.
-    events : by name; `requests` is all that was answered.
-    variation : how they vary, and the name by which they are drawn; None of straight lines.
-    desk : whose pods take in the labels of its predictions; None of its own.
+    pods : seconds for which pods existed, added up. there : seconds for which any existed.
+    events : by name; `requests` are all answered requests.
+    variation : random variation, and the name of its draws; None for straight lines.
+    desk : the pods that receive the labels of its predictions; None for its own.
     """
 
     service: str
@@ -94,7 +94,7 @@ class Counted:
     desk: Counted | None = None
 
     def set_rates(self, now: float, pods: int, rates: Mapping[str, float]) -> None:
-        """What is there, and what it answers a second, from now on."""
+        """Set its pods, and its answers a second, from now on."""
         self.pods.set_rate(now, pods)
         self.there.set_rate(now, float(pods > 0))
         if self.variation is not None:
@@ -108,7 +108,7 @@ class Counted:
     def _vary(
         self, now: float, rates: Mapping[str, float], variation: Variation, version: str
     ) -> None:
-        """Count what is drawn; sums count what their parts do."""
+        """Count random events; sums count what their parts do."""
         parts = parts_of(rates)
         for name in parts.keys() - self.events.keys():
             self.events[name] = drawn = variation.counter(version, name)
@@ -122,7 +122,7 @@ class Counted:
                 curve.set_rate(now, *parts.get(name, (0.0, 0.0)))
 
     def add(self, now: float, events: Mapping[str, float]) -> None:
-        """Count so many events at once, beside those of the rates."""
+        """Count events at once, in addition to those of the rates."""
         for name, number in events.items():
             curve = self.events.setdefault(name, Curve())
             assert isinstance(curve, Curve)

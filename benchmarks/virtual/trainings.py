@@ -1,4 +1,4 @@
-"""What a Kubernetes cluster makes of training Jobs: a pod that runs, and what it reports."""
+"""Training Jobs of the virtual cluster: a pod that runs, and its report."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How a training goes: after so many seconds it fails, or reports a new bento.
+    """Course of a training: after so many seconds it fails, or reports a new bento.
 
-    `report` is its termination message; None for one that fails. `unscheduled` is why no node takes
-    its pod; empty for one that runs.
+    `report` is its termination message; None for one that fails. `unscheduled` is the reason why
+    its pod isn't scheduled; empty for one that runs.
     """
 
     seconds: float = 120.0
@@ -35,7 +35,7 @@ class Training:
 
 @dataclass(eq=False)
 class Trainings:
-    """The Job controller; `plan` says of a Job how it goes."""
+    """The Job controller; `plan` returns the course of a Job."""
 
     server: ApiServer
     wall: Callable[[], float]
@@ -43,7 +43,7 @@ class Trainings:
     begun: set[str] = field(default_factory=set)
 
     def changed(self, before: Body | None, after: Body | None) -> None:
-        """React to a Job that was written."""
+        """Handle a Job that was written."""
         if after is None:
             return
         meta, loop = after["metadata"], asyncio.get_running_loop()
@@ -52,8 +52,8 @@ class Trainings:
             self.begun.add(meta["uid"])
             loop.call_later(1.0, self._begin, key, meta["uid"])
         ttl = after["spec"].get("ttlSecondsAfterFinished")
-        known = before is not None and before["spec"].get("ttlSecondsAfterFinished") == ttl
-        if ttl is not None and not known:
+        is_same_ttl = before is not None and before["spec"].get("ttlSecondsAfterFinished") == ttl
+        if ttl is not None and not is_same_ttl:
             loop.call_later(ttl, self._expire, key, meta["uid"])
 
     def _live(self, key: Key, uid: str) -> Body | None:
@@ -116,8 +116,8 @@ class Trainings:
 
     def _container(self, key: Key, state: Body) -> None:
         pod = Key(key.namespace, f"{key.name}-pod")
-        one = {"name": "trainer", "ready": False, "restartCount": 0, "state": state}
-        self.server.set_status(PODS, pod, {"containerStatuses": [one]})
+        container_status = {"name": "trainer", "ready": False, "restartCount": 0, "state": state}
+        self.server.set_status(PODS, pod, {"containerStatuses": [container_status]})
 
     def _expire(self, key: Key, uid: str) -> None:
         if self._live(key, uid) is not None:
@@ -125,6 +125,6 @@ class Trainings:
 
 
 def trigger_of(job: Body) -> Body:
-    """Why a Job trains."""
-    found: Body = json.loads(job["metadata"]["annotations"][names.ANNOTATION_TRIGGER])
-    return found
+    """Return the trigger of a Job."""
+    trigger: Body = json.loads(job["metadata"]["annotations"][names.ANNOTATION_TRIGGER])
+    return trigger

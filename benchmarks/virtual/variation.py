@@ -1,8 +1,8 @@
-"""How a product's traffic and its answers vary: seasons, bursts, gaps, noise, delays of labels.
+"""Variation of a product's traffic and answers: seasons, bursts, gaps, noise, delays of labels.
 
-Counts are drawn. An event's counter is a Poisson process: what it has counted by a time follows
-from the seed, its name and its expected count by then, so reads in any order agree, a counter
-never falls, and blocks add up. Nothing is drawn twice, and nothing depends on what was read before.
+Counts are random. An event's counter is a Poisson process: its value at a time depends only on the
+seed, its name and its expected count by then, so reads in any order agree, a counter never falls,
+and blocks add up. Nothing is drawn twice, and nothing depends on earlier reads.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
 HOUR: Final = 3600.0
 DAY: Final = 86_400.0
 CELL: Final = 4096
-"""Expected events of a cell, each of which is drawn by itself and then halved."""
+"""Expected events of a cell; each cell is drawn separately and then halved."""
 EXACT_BITS: Final = 512
-"""Events up to which a half is drawn exactly: a coin each."""
+"""Events up to which a half is drawn exactly, by a coin each."""
 FINEST: Final = 2.0**-8
 """Expected events below which an event isn't located any further."""
 MOST_KEPT: Final = 20_000
-"""Results of a counter that are kept, so that the same time isn't computed for each query."""
+"""Cached results of a counter, so that the same time isn't computed for each query."""
 NORMAL: Final = NormalDist()
 
 
 def uniform(seed: str, number: int) -> float:
-    """A draw from (0, 1) that follows from its name and its number alone."""
+    """Draw from (0, 1), depending only on name and number."""
     digest = blake2b(f"{seed}/{number}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest) + 0.5) / 2.0**64
 
 
 def normal(seed: str, number: int) -> float:
-    """A draw from the standard normal distribution, by name and number."""
+    """Draw from the standard normal distribution, by name and number."""
     return NORMAL.inv_cdf(uniform(seed, number))
 
 
 class Arrivals:
-    """A Poisson process of rate 1, with random access: how many events until `expected`."""
+    """A Poisson process of rate 1 with random access: the number of events until `expected`."""
 
     def __init__(self, seed: str) -> None:
         self._seed = seed.encode()
@@ -51,7 +51,7 @@ class Arrivals:
         """Events before each cell."""
 
     def until(self, expected: float) -> int:
-        """Events in (0, expected]."""
+        """Return the events in (0, expected]."""
         if expected <= 0:
             return 0
         cell, rest = divmod(expected, CELL)
@@ -67,7 +67,7 @@ class Arrivals:
         return max(round(CELL + z * sqrt(CELL)), 0)
 
     def _within(self, cell: int, events: int, rest: float) -> int:
-        """How many of the events of a cell are in its first part, by halves."""
+        """Return how many of the events of a cell are in its first part, by halves."""
         before, width, path = 0, float(CELL), 1
         while events and rest > 0 and width > FINEST:
             width /= 2
@@ -84,7 +84,7 @@ class Arrivals:
         return before + (events if rest >= width else 0)
 
     def _half(self, cell: int, path: int, events: int) -> int:
-        """Of these events, those in the left half: each is there with probability ½."""
+        """Return how many of these events are in the left half, each with probability ½."""
         name = b"%b:%d:%d" % (self._seed, cell, path)
         if events <= EXACT_BITS:
             coins = int.from_bytes(blake2b(name, digest_size=64).digest())
@@ -103,7 +103,7 @@ class Profile:
         self._sums = [0.0]
 
     def integral(self, when: float) -> float:
-        """Of the value, from 0 to a time of the loop; 0 before."""
+        """Return the integral from 0 to a time of the loop; 0 before."""
         if when <= 0:
             return 0.0
         cell, rest = divmod(when, self.seconds)
@@ -117,7 +117,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Scatter on several scales.
+    """Noise on several scales.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class Noise:
     scales: tuple[tuple[float, float], ...] = ()
 
     def at(self, seed: str, when: float) -> float:
-        """The sum of all scales at a time."""
+        """Return the sum of all scales at a time."""
         return sum(
             sigma * normal(f"{seed}/{seconds:.0f}", int(when // seconds))
             for seconds, sigma in self.scales
@@ -138,12 +138,12 @@ class Noise:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """How many requests come, as a factor of the product's rate.
+    """Number of requests, as a factor of the product's rate.
 
     Attributes
     ----------
     swing : of the day, from 0 to 1: at noon more, at night fewer. weekend : factor on Saturdays
-    and Sundays. noise : of the factor's logarithm. silent : spans without a request, in seconds of
+    and Sundays. noise : of the factor's logarithm. silent : times without a request, in seconds of
     the loop. bursts : (begin, end, factor).
     """
 
@@ -154,7 +154,7 @@ class Volume:
     bursts: tuple[tuple[float, float, float], ...] = ()
 
     def factor(self, seed: str, when: float) -> float:
-        """At a time of the loop, which begins on a Thursday at midnight."""
+        """Return the factor at a time of the loop, which begins on a Thursday at midnight."""
         if any(begin <= when < end for begin, end in self.silent):
             return 0.0
         factor = 1.0 - self.swing * sin(2 * pi * (when % DAY / DAY + 0.25))
@@ -167,7 +167,7 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
-    """By how much a share scatters around its true value: the data's noise, not the model's.
+    """Noise of a share around its true value: that of the data, not of the model.
 
     Attributes
     ----------
@@ -182,7 +182,7 @@ class Scatter:
     most: float = 0.0
 
     def at(self, seed: str, version: str, when: float) -> float:
-        """How far a version's share is from its true value at a time."""
+        """Return the distance of a version's share from its true value at a time."""
         value = self.shared.at(seed, when) + self.own.at(f"{seed}/{version}", when)
         value += self.swing * sin(2 * pi * when / DAY)
         return min(max(value, -self.most), self.most)
@@ -194,13 +194,13 @@ Delays = tuple[tuple[float, float], ...]
 
 @dataclass
 class Variation:
-    """How the traffic of one product varies.
+    """Variation of the traffic of one product.
 
     Attributes
     ----------
     seed : all draws follow from it. cell : seconds in which nothing varies.
-    known : of the predictions, how many get a label. delays : of labels.
-    delays_of_wrong : of labels of wrong predictions, where they differ from those of right ones.
+    known : share of the predictions that get a label. delays : of labels.
+    delays_of_wrong : of labels of wrong predictions, if they differ from those of right ones.
     """
 
     seed: str
@@ -225,7 +225,7 @@ class Variation:
         return self._factors[cell]
 
     def scattered(self, kind: str, version: str) -> Profile:
-        """Requests by time, times how far a share of theirs is from its true value."""
+        """Return requests by time, multiplied by the distance of a share from its true value."""
         scatter = self.wrong if kind == "wrong" else self.failed
         at = (kind, version if scatter.own.scales else "")
         if at not in self._scattered:
@@ -239,7 +239,7 @@ class Variation:
         return self._scattered[at]
 
     def counter(self, version: str, name: str) -> Drawn:
-        """The counter of an event of a version."""
+        """Return the counter of an event of a version."""
         kind = "wrong" if is_outcome(name) else "failed"
         delays = self.delays if is_outcome(name) else ((1.0, 0.0),)
         if name.startswith(("wrong", "bad@")) and self.delays_of_wrong is not None:
@@ -249,13 +249,13 @@ class Variation:
 
 
 def is_outcome(name: str) -> bool:
-    """Whether an event is about labels, which come later."""
+    """Return whether an event is about labels, which arrive later."""
     return name in ("correct", "wrong") or "@" in name
 
 
 @dataclass(slots=True)
 class Drawn:
-    """A counter that is drawn: its expected count grows with the requests, and with their scatter.
+    """A random counter: its expected count grows with the requests, and with their scatter.
 
     Attributes
     ----------
@@ -273,7 +273,7 @@ class Drawn:
     _kept: dict[float, int] = field(default_factory=dict)
 
     def set_rate(self, now: float, rate: float, scattered: float = 0.0) -> None:
-        """Count so many a second from now on."""
+        """Set the events a second from now on."""
         if self.plain and (self.plain[-1], self.scattered[-1]) == (rate, scattered):
             return
         value = self._expected(now)
@@ -283,7 +283,7 @@ class Drawn:
         self.scattered.append(scattered)
 
     def at(self, when: float) -> float:
-        """Expected events until a time."""
+        """Return expected events until a time."""
         return sum(share * self._expected(when - delay) for share, delay in self.delays)
 
     def _expected(self, when: float) -> float:
@@ -299,7 +299,7 @@ class Drawn:
         return value
 
     def total(self, when: float) -> int:
-        """Events until a time."""
+        """Return events until a time."""
         if when not in self._kept:
             if len(self._kept) > MOST_KEPT:
                 self._kept.clear()
@@ -307,36 +307,36 @@ class Drawn:
         return self._kept[when]
 
     def count(self, begin: float, end: float) -> int:
-        """Events in (begin, end]."""
+        """Return events in (begin, end]."""
         return self.total(end) - self.total(begin)
 
 
 @dataclass(slots=True)
 class Sum:
-    """A counter that counts what others do together."""
+    """A counter that is the sum of others."""
 
     parts: list[Drawn] = field(default_factory=list)
 
     def at(self, when: float) -> float:
-        """Expected events until a time."""
+        """Return expected events until a time."""
         return sum(one.at(when) for one in self.parts)
 
     def total(self, when: float) -> int:
-        """Events until a time."""
+        """Return events until a time."""
         return sum(one.total(when) for one in self.parts)
 
     def count(self, begin: float, end: float) -> int:
-        """Events in (begin, end]."""
+        """Return events in (begin, end]."""
         return self.total(end) - self.total(begin)
 
 
 def parts_of(rates: Mapping[str, float]) -> dict[str, tuple[float, float]]:
-    """The events that are drawn, by name: their rate, and how much of the scatter each has.
+    """Return the random events by name: their rate, and their part of the scatter.
 
-    `requests` and `answered` are sums of others, and so are outcomes that are counted by market.
+    `requests` and `answered` are sums of others, and so are outcomes by market.
     """
     requests, slow = rates.get("requests", 0.0), rates.get("slow", 0.0)
-    found = {
+    parts = {
         "fast": (rates.get("answered", 0.0) - slow, -requests),
         "slow": (slow, 0.0),
         "failed": (rates.get("failed", 0.0), requests),
@@ -345,15 +345,15 @@ def parts_of(rates: Mapping[str, float]) -> dict[str, tuple[float, float]]:
     by_market = any("@" in name for name in rates)
     for name, rate in rates.items():
         if ">" in name:
-            found[name] = (rate, 0.0)
+            parts[name] = (rate, 0.0)
         elif "@" in name:
             outcome, _, market = name.partition("@")
-            known = rates[f"good@{market}"] + rates[f"bad@{market}"]
-            found[name] = (rate, known if outcome == "bad" else -known)
+            labelled = rates[f"good@{market}"] + rates[f"bad@{market}"]
+            parts[name] = (rate, labelled if outcome == "bad" else -labelled)
         elif name in ("correct", "wrong") and not by_market:
-            known = rates.get("correct", 0.0) + rates.get("wrong", 0.0)
-            found[name] = (rate, known if name == "wrong" else -known)
-    return found
+            labelled = rates.get("correct", 0.0) + rates.get("wrong", 0.0)
+            parts[name] = (rate, labelled if name == "wrong" else -labelled)
+    return parts
 
 
 SUMS: Final[dict[str, Callable[[str], bool]]] = {
@@ -362,9 +362,9 @@ SUMS: Final[dict[str, Callable[[str], bool]]] = {
     "correct": lambda name: name.startswith("good@"),
     "wrong": lambda name: name.startswith("bad@"),
 }
-"""Events that are the sum of others, and of which."""
+"""Events that are the sum of others, with a test for their parts."""
 
 
 def whole(value: float) -> int:
-    """Whole events of a straight line, which arithmetic may lose a millionth of."""
+    """Return whole events of a straight line, despite rounding errors of a millionth."""
     return floor(value + 1e-6)

@@ -1,4 +1,4 @@
-"""Watches of the in-memory API server: a stream a watch, and the history that it begins in."""
+"""Watches of the in-memory API server: one stream for each, and the history from which it begins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HISTORY = 2000
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One write: what was before, and what is after it."""
+    """One write: the object before and after it."""
 
     version: int
     before: Body | None
@@ -26,15 +26,15 @@ class Change:
 
 
 def selects(labels: str, body: Body | None) -> bool:
-    """Whether an object has these labels (`a=b,c=d`)."""
+    """Return whether an object has these labels (`a=b,c=d`)."""
     if body is None:
         return False
-    found = body["metadata"].get("labels") or {}
+    own_labels = body["metadata"].get("labels") or {}
     for term in filter(None, labels.split(",")):
         name, equals, value = term.partition("=")
-        if equals and found.get(name) != value:
+        if equals and own_labels.get(name) != value:
             return False
-        if name not in found:
+        if name not in own_labels:
             return False
     return True
 
@@ -48,10 +48,10 @@ class Stream:
     _events: asyncio.Queue[Body | None] = field(default_factory=asyncio.Queue)
     closed: bool = False
     swallows: bool = False
-    """Whether events get lost, as they do while a proxy holds the line."""
+    """Whether events get lost, as with a faulty proxy."""
 
     def expire(self, version: int) -> None:
-        """End the watch at its time, after a bookmark of the version at which the next may begin."""
+        """End the watch at its timeout, after a bookmark of the version from which the next may begin."""
         if not self.swallows:
             meta = {"resourceVersion": str(version)}
             self._events.put_nowait({"type": "BOOKMARK", "object": {"metadata": meta}})
@@ -70,7 +70,7 @@ class Stream:
         return event
 
     def feed(self, change: Change) -> None:
-        """Take in a write."""
+        """Add the event of a write."""
         if self.swallows or self.closed:
             return
         some = change.after or change.before
@@ -91,7 +91,7 @@ class Stream:
 
 @dataclass(slots=True)
 class Watchable:
-    """The changes of a kind, and who watches it."""
+    """The changes of a kind, and its watches."""
 
     history: deque[Change] = field(default_factory=lambda: deque(maxlen=HISTORY))
     streams: list[Stream] = field(default_factory=list)
@@ -99,7 +99,7 @@ class Watchable:
     """The newest version that isn't in the history any more."""
 
     def record(self, change: Change) -> None:
-        """Take in a write, and tell all who watch."""
+        """Record a write, and pass it to all watches."""
         if len(self.history) == HISTORY:
             self.forgotten = self.history[0].version
         self.history.append(change)
@@ -108,11 +108,11 @@ class Watchable:
             stream.feed(change)
 
     def compact(self) -> None:
-        """Forget the history, as etcd does every five minutes."""
+        """Drop the history, as etcd does every five minutes."""
         if self.history:
             self.forgotten = self.history[-1].version
             self.history.clear()
 
     def since(self, version: int) -> Iterator[Change]:
-        """What was written after a version."""
+        """Yield the writes after a version."""
         return (one for one in self.history if one.version > version)

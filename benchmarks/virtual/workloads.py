@@ -1,4 +1,4 @@
-"""What a Kubernetes cluster makes of Deployments: pods that start, become ready, crash, and go."""
+"""Deployments of the virtual cluster: pods that start, become ready, crash, and are deleted."""
 
 from __future__ import annotations
 
@@ -20,28 +20,27 @@ if TYPE_CHECKING:
 Body = dict[str, Any]
 
 REACTION: Final = 0.2
-"""Seconds after which a controller has seen a change."""
+"""Seconds until a controller handles a change."""
 
 
 CRASHES: Final = "CrashLoopBackOff"
 REGISTRY_AWAY: Final = "RegistryAway"
-"""Not the image but the registry is what a pull fails for."""
+"""Problem of a pull that fails because of the registry, not of the image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How a version behaves: shares of its requests, and its pods' start.
+    """Behaviour of a version: shares of its requests, and its pods' start.
 
     Attributes
     ----------
     failed : answered 5xx. refused : answered 4xx. slow : slower than every bound.
-    wrong : of the predictions whose truth becomes known.
-    waited : share of time in which its pods wait for a CPU of their node; None where no kubelet
-        says so.
+    wrong : of the labelled predictions.
+    waited : share of time in which its pods wait for a CPU of their node; None without that metric.
     by_market : the same in markets that are counted, between which requests are split evenly; with
         any, `wrong` is their mean.
-    start : seconds until a pod is ready. problem : why none ever is, e.g. CrashLoopBackOff, or
-        REGISTRY_AWAY.
+    start : seconds until a pod is ready. problem : reason why none becomes ready, e.g.
+        CrashLoopBackOff, or REGISTRY_AWAY.
     """
 
     failed: float = 0.001
@@ -55,7 +54,7 @@ class Quality:
 
     @classmethod
     def of_markets(cls, **wrong: float) -> Quality:
-        """A version that is wrong in each market in so many cases."""
+        """Return a version with these shares of wrong predictions by market."""
         return cls(wrong=sum(wrong.values()) / len(wrong), by_market=tuple(wrong.items()))
 
 
@@ -70,12 +69,12 @@ class Pod:
     ready: bool = False
     restarts: int = 0
     started_at: str = ""
-    """When its container became ready; empty before that, and after its end."""
+    """Time at which its container became ready; empty before that, and after its end."""
     ended: Body = field(default_factory=dict)
-    """How its container last ended; empty before that."""
+    """Last termination of its container; empty before that."""
 
     def end(self, code: int, reason: str, message: str, *, at: str) -> None:
-        """Let the container end at a time."""
+        """End the container at a time."""
         self.ready, self.restarts = False, self.restarts + 1
         self.ended = {
             "exitCode": code, "reason": reason, "message": message, "finishedAt": at,
@@ -85,7 +84,7 @@ class Pod:
 
 
 def stamp(now: float) -> str:
-    """A time as the API server writes it."""
+    """Format a time like the API server."""
     return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -110,27 +109,27 @@ class Workloads:
     _templates: dict[Key, tuple[tuple[str, int], str]] = field(default_factory=dict)
     _serial: int = 0
     _progressed: dict[Key, tuple[str, str, str]] = field(default_factory=dict)
-    """When a Deployment last made progress, and what it was at."""
+    """Time of a Deployment's last progress, and its state then."""
 
     def changed(self, before: Body | None, after: Body | None) -> None:
-        """React to a Deployment that was written or deleted."""
+        """Handle a Deployment that was written or deleted."""
         body = after or before
         assert body is not None
         meta = body["metadata"]
         self.call(Key(meta["namespace"], meta["name"]))
 
     def call(self, key: Key, seconds: float = REACTION) -> None:
-        """Look at a Deployment in a moment."""
+        """Handle a Deployment after a moment."""
         if key not in self._due:
             self._due.add(key)
             asyncio.get_running_loop().call_later(seconds, self._sync, key)
 
     def of(self, deployment: Key) -> list[Pod]:
-        """The pods of a Deployment."""
+        """Return the pods of a Deployment."""
         return self._by_deployment.get(deployment, [])
 
     def evict(self, pod: Pod) -> None:
-        """Take a pod off its node."""
+        """Evict a pod."""
         self._remove(pod)
         self.call(pod.deployment)
 
@@ -144,45 +143,45 @@ class Workloads:
             self._templates.pop(key, None)
             return
         template = self._template_of(key, body)
-        wanted = body["spec"].get("replicas", 1)
-        refused = self._scale(key, body, template, wanted)
-        self._write_status(key, body, template, wanted, refused=refused)
+        replicas = body["spec"].get("replicas", 1)
+        refused = self._scale(key, body, template, replicas)
+        self._write_status(key, body, template, replicas, refused=refused)
 
     def _template_of(self, key: Key, body: Body) -> str:
-        """The pod template as text; a generation of an object has one."""
+        """Return the pod template as text; it is cached by the object's generation."""
         of = (body["metadata"]["uid"], body["metadata"]["generation"])
-        known = self._templates.get(key)
-        if known is None or known[0] != of:
-            known = of, json.dumps(body["spec"]["template"], sort_keys=True)
-            self._templates[key] = known
-        return known[1]
+        cached = self._templates.get(key)
+        if cached is None or cached[0] != of:
+            cached = of, json.dumps(body["spec"]["template"], sort_keys=True)
+            self._templates[key] = cached
+        return cached[1]
 
-    def _scale(self, key: Key, body: Body, template: str, wanted: int) -> str:
-        """Make and remove pods: one more than wanted while it rolls, and none less that is ready."""
+    def _scale(self, key: Key, body: Body, template: str, replicas: int) -> str:
+        """Create and delete pods: one more than `replicas` during an update, and no fewer ready ones."""
         pods = self.of(key)
         new = [pod for pod in pods if pod.template == template]
         old = [pod for pod in pods if pod.template != template]
         refused = ""
-        room = wanted + (1 if old and wanted else 0)
-        while len(new) < wanted and len(new) + len(old) < max(room, len(new) + 1 - len(old)):
+        room = replicas + (1 if old and replicas else 0)
+        while len(new) < replicas and len(new) + len(old) < max(room, len(new) + 1 - len(old)):
             if refused := self._no_room(key.namespace):
                 break
             new.append(self._make(key, body, template))
         ready = sum(pod.ready for pod in new)
-        surplus = len(new) + len(old) - wanted
+        surplus = len(new) + len(old) - replicas
         by_need = sorted(old, key=lambda pod: pod.ready) + sorted(new, key=lambda pod: pod.ready)
         for pod in by_need:
             if surplus <= 0:
                 break
             of_old = pod in old
-            if of_old and pod.ready and wanted and sum(p.ready for p in old) + ready <= wanted:
+            if of_old and pod.ready and replicas and sum(p.ready for p in old) + ready <= replicas:
                 continue
-            if not of_old and len(new) <= wanted:
+            if not of_old and len(new) <= replicas:
                 continue
             (old if of_old else new).remove(pod)
             self._remove(pod)
             surplus -= 1
-        if len(new) < wanted and not refused and old:
+        if len(new) < replicas and not refused and old:
             self.call(key, 1.0)
         return refused
 
@@ -211,7 +210,7 @@ class Workloads:
                 PODS, {"metadata": meta, "spec": {}}, manager="kube-controller-manager"
             )
         except Refused:
-            return pod  # its namespace is going
+            return pod  # its namespace is being deleted
         quality = self.quality(body)
         loop = asyncio.get_running_loop()
         loop.call_later(quality.start, self._start, pod)
@@ -219,7 +218,7 @@ class Workloads:
         return pod
 
     def _start(self, pod: Pod) -> None:
-        """Let a pod become ready, or fail."""
+        """Make a pod ready, or let it fail."""
         body = self.server.find(DEPLOYMENTS, pod.deployment)
         if pod.key not in self.pods or body is None:
             return
@@ -237,7 +236,7 @@ class Workloads:
         asyncio.get_running_loop().call_later(pause, self._start, pod)
 
     def fail(self, deployment: Key) -> None:
-        """Let the pods of a Deployment crash, and start again as its quality now says."""
+        """Crash the pods of a Deployment; they start again with its current quality."""
         for pod in self.of(deployment):
             pod.end(1, "Error", "the model can't be loaded", at=stamp(self.wall()))
             self._start_again(pod)
@@ -266,23 +265,23 @@ class Workloads:
             self.moved(pod.key.namespace, pod.labels.get(names.LABEL_PRODUCT, ""))
 
     def _write_status(
-        self, key: Key, body: Body, template: str, wanted: int, *, refused: str
+        self, key: Key, body: Body, template: str, replicas: int, *, refused: str
     ) -> None:
         pods = self.of(key)
         ready, updated = sum(p.ready for p in pods), sum(p.template == template for p in pods)
-        at = f"{len(pods)} {ready} {updated} {wanted}"
+        at = f"{len(pods)} {ready} {updated} {replicas}"
         now = self.wall()
         since, before, _ = self._progressed.get(key, (stamp(now), "", ""))
         if before != at:
             since = stamp(now)
         self._progressed[key] = (since, at, "")
-        done = updated == wanted == len(pods) == ready
+        done = updated == replicas == len(pods) == ready
         deadline = body["spec"].get("progressDeadlineSeconds", 600)
         late = now - datetime.fromisoformat(since).timestamp() >= deadline and not done
         if not done and not late:
             left = datetime.fromisoformat(since).timestamp() + deadline - now
             self.call(key, left + 1.0)
-            self._due.discard(key)  # sooner is always possible
+            self._due.discard(key)  # an earlier one is always possible
         progressing = {
             "type": "Progressing", "status": str(not late), "lastUpdateTime": since,
             "lastTransitionTime": since,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.prometheus_stand_in import Lie
 from benchmarks.virtual.admission import Refused
-from benchmarks.virtual.network import Trouble
+from benchmarks.virtual.network import NetworkFault
 from benchmarks.virtual.workloads import Quality
 from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, HTTP_ROUTES
@@ -406,8 +406,8 @@ def prometheus(life: Living, lie: Lie, seconds: int) -> None:
     life.blind(lie, seconds)
 
 
-@kind(3, lambda dice, _: (dice.choice(list(Trouble)), dice.choice((5, 60, 400))))
-def api_server(life: Living, problem: Trouble, seconds: int) -> None:
+@kind(3, lambda dice, _: (dice.choice(list(NetworkFault)), dice.choice((5, 60, 400))))
+def api_server(life: Living, problem: NetworkFault, seconds: int) -> None:
     """Let nothing of the API server work for a while."""
     life.fail_api(lambda *_: problem, seconds, watches=True)
 

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from prometheus_client import REGISTRY
 
 from benchmarks.virtual.event_loop import virtually
-from benchmarks.virtual.network import Trouble
+from benchmarks.virtual.network import NetworkFault
 from sluicegate.api.base import rfc3339
 from sluicegate.api.names import LABEL_REVIEW
 from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
@@ -181,7 +181,7 @@ async def test_two_replicas_send_each_message_once():
 async def test_a_write_of_which_no_answer_comes_sends_nothing_twice():
     async with messenger() as told:
         (key,) = await started(told, "search")
-        lost = iter([Trouble.UNANSWERED, Trouble.SWALLOWED, Trouble.UNANSWERED])
+        lost = iter([NetworkFault.UNANSWERED, NetworkFault.SWALLOWED, NetworkFault.UNANSWERED])
         told.world.network.faults["lost"] = lambda _, request: (
             next(lost, None) if request.verb == "patch" else None
         )

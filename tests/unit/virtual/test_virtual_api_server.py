@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.prometheus_stand_in import Lie
 from benchmarks.virtual.admission import Crowded, Refused
-from benchmarks.virtual.network import Late, Trouble
+from benchmarks.virtual.network import Late, NetworkFault
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, SERVICES
 from tests.support.virtual.stories import (
     HOUR,
@@ -66,9 +66,9 @@ def refused(status: int, reason: str) -> Refused:
 
 
 WAYS = {
-    "nobody listens": Way(Trouble.REFUSED),
-    "requests are never answered": Way(Trouble.SWALLOWED),
-    "answers are no JSON": Way(Trouble.BROKEN),
+    "nobody listens": Way(NetworkFault.REFUSED),
+    "requests are never answered": Way(NetworkFault.SWALLOWED),
+    "answers are no JSON": Way(NetworkFault.BROKEN),
     "everything is answered with 503": Way(refused(503, "ServiceUnavailable")),
     "everything is answered with 404": Way(refused(404, "NotFound")),
     "all but open watches is answered with 404": Way(refused(404, "NotFound"), watches=False),
@@ -78,7 +78,7 @@ WAYS = {
         refused(409, "Conflict"), writes, leads=True, watches=False
     ),
     "writes are carried out and the answers lost": Way(
-        Trouble.UNANSWERED, writes, leads=True, watches=False
+        NetworkFault.UNANSWERED, writes, leads=True, watches=False
     ),
     "all but the lease is answered with 429": Way(
         Crowded(RETRY_AFTER), all_but_the_lease, leads=True
@@ -174,7 +174,7 @@ async def test_nothing_is_decided_until_both_the_api_server_and_prometheus_are_b
     await world.until(lambda: weight(world, cars) > 5, seconds=HOUR)
 
 
-@pytest.mark.parametrize("trouble", [Trouble.SWALLOWED, refused(503, "ServiceUnavailable")])
+@pytest.mark.parametrize("trouble", [NetworkFault.SWALLOWED, refused(503, "ServiceUnavailable")])
 @on_virtual_time
 async def test_an_operator_that_starts_while_the_api_server_is_away_waits_for_it(world, trouble):
     key = world.apply(product())

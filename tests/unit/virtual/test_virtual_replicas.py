@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.virtual.network import Late, Trouble
+from benchmarks.virtual.network import Late, NetworkFault
 from benchmarks.virtual.trainings import Training
 from sluicegate.api import names
 from sluicegate.kube.resources import DEPLOYMENTS, EVENTS, JOBS, LEASES, Key
@@ -110,7 +110,7 @@ async def test_a_stopped_leader_gives_its_lease_back_and_another_leads_at_once(w
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trouble", [Trouble.REFUSED, Trouble.SWALLOWED])
+@pytest.mark.parametrize("trouble", [NetworkFault.REFUSED, NetworkFault.SWALLOWED])
 @on_virtual_time
 async def test_a_disconnected_leader_stops_before_its_successor_starts_and_returns_as_a_standby(
     world, trouble
@@ -146,7 +146,7 @@ async def test_a_leader_whose_renewals_hang_stops_before_its_lease_ends_and_goes
     second.kill()
 
     def hang(_: str, request: ApiRequest) -> Fault | None:
-        return Trouble.SWALLOWED if "/leases" in request.path else None
+        return NetworkFault.SWALLOWED if "/leases" in request.path else None
 
     world.network.faults["leases"] = hang
     took = await world.until(lambda: not first.leads, seconds=LEASE)
@@ -169,7 +169,7 @@ async def test_writes_that_arrive_after_the_successors_are_refused(world):
     def late(replica: str, request: ApiRequest) -> Fault | None:
         if replica != first.name or request.method == "GET":
             return None
-        return Trouble.SWALLOWED if "/leases" in request.path else Late(2 * LEASE)
+        return NetworkFault.SWALLOWED if "/leases" in request.path else Late(2 * LEASE)
 
     world.network.faults["late"] = late
     stored = note_writers(world)
