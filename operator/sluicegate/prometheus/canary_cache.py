@@ -16,7 +16,7 @@ from sluicegate.prometheus.targets import (
     Target,
     TargetFacts,
     VersionKey,
-    of_products,
+    select_products,
 )
 from sluicegate.slo.blocks import Block, BlockRow, Quality, read_block
 
@@ -94,10 +94,10 @@ class CanaryBlocks:
         def stays(product: ProductKey) -> bool:
             return product not in products
 
-        self._blocks = of_products(self._blocks, stays)
-        self._means = of_products(self._means, stays)
-        self._scraped = of_products(self._scraped, stays)
-        self._facts = of_products(self._facts, stays)
+        self._blocks = select_products(self._blocks, stays)
+        self._means = select_products(self._means, stays)
+        self._scraped = select_products(self._scraped, stays)
+        self._facts = select_products(self._facts, stays)
         for product in products:
             self._derived.pop(product, None)
             self._lengths.pop(product, None)

@@ -202,10 +202,10 @@ class Readings:
         """Return the same readings without the blocks of other products."""
         return replace(
             self,
-            blocks=of_products(self.blocks, products.__contains__),
-            means=of_products(self.means, products.__contains__),
-            facts=of_products(self.facts, products.__contains__),
-            scraped=of_products(self.scraped, products.__contains__),
+            blocks=select_products(self.blocks, products.__contains__),
+            means=select_products(self.means, products.__contains__),
+            facts=select_products(self.facts, products.__contains__),
+            scraped=select_products(self.scraped, products.__contains__),
         )
 
 
@@ -218,7 +218,7 @@ class Past:
     hours: Readings
 
 
-def of_products(
+def select_products(
     read: Mapping[AKey, AValue], chosen: Callable[[ProductKey], bool]
 ) -> dict[AKey, AValue]:
     """Select the readings of the chosen products."""

@@ -11,7 +11,7 @@ from typing import Any
 from sluicegate.api.base import rfc3339
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
-from sluicegate.reporting.text import escaped
+from sluicegate.reporting.text import escape_markup
 from sluicegate.reporting.words import spoken
 from sluicegate.reviews.journal import digest_of
 from sluicegate.views.numbers import percent
@@ -200,7 +200,7 @@ def _shown(value: Any) -> Iterator[str]:
             if isinstance(item, list) and item and isinstance(item[0], dict):
                 yield from ("", f"{spoken(name).capitalize()}:", "", *_table(item), "")
             elif isinstance(item, dict) or item:
-                yield f"- {spoken(name).capitalize()}: {escaped(_joined(item))}"
+                yield f"- {spoken(name).capitalize()}: {escape_markup(_joined(item))}"
     elif value:
         yield from _table(value)
     else:
@@ -219,4 +219,4 @@ def _table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "| " + " | ".join(map(spoken, columns)) + " |"
     yield "|" + "---|" * len(columns)
     for row in rows:
-        yield "| " + " | ".join(escaped(str(row.get(name, ""))) for name in columns) + " |"
+        yield "| " + " | ".join(escape_markup(str(row.get(name, ""))) for name in columns) + " |"

@@ -29,7 +29,7 @@ def markdown(reports: Sequence[ReportFacts]) -> str:
 
 
 def _portfolio(reports: Sequence[ReportFacts]) -> Iterator[str]:
-    yield escaped(words.portfolio(reports))
+    yield escape_markup(words.portfolio(reports))
     yield ""
     yield "| product | largest proved change | review | checks missing | open actions |"
     yield "|---|---|---|---|---|"
@@ -38,7 +38,7 @@ def _portfolio(reports: Sequence[ReportFacts]) -> Iterator[str]:
             report.name, words.move(report.move), words.standing(report),
             str(len(report.missing)), str(len(report.open_actions)),
         )  # fmt: skip
-        yield "| " + " | ".join(map(escaped, cells)) + " |"
+        yield "| " + " | ".join(map(escape_markup, cells)) + " |"
     yield ""
 
 
@@ -55,7 +55,7 @@ def _head(report: ReportFacts) -> Iterator[str]:
     zone = status.time_zone
     yield f"# {report.name}, {words.span(period.start, period.end, zone)}"
     yield ""
-    yield escaped(words.sentence(report))
+    yield escape_markup(words.sentence(report))
     yield ""
     sealed = (
         f"sealed {local_day(status.seal_time, zone)}, `{status.digest}`"
@@ -67,9 +67,9 @@ def _head(report: ReportFacts) -> Iterator[str]:
         if report.digest_holds is False
         else ""
     )
-    yield f"State: {escaped(words.standing(report))} ({sealed}).{broken}"
+    yield f"State: {escape_markup(words.standing(report))} ({sealed}).{broken}"
     for signed in report.objections:
-        yield f"**{escaped(signed.username)} ({signed.role}) objects.**"
+        yield f"**{escape_markup(signed.username)} ({signed.role}) objects.**"
     if report.missing_days:
         yield f"{report.missing_days} days could not be read and are missing in all counts."
 
@@ -93,7 +93,7 @@ def _service_levels(report: ReportFacts) -> Iterator[str]:
             words.budget(slo.budget_left),
             str(slo.outside),
         )
-        yield "| " + " | ".join(map(escaped, cells)) + " |"
+        yield "| " + " | ".join(map(escape_markup, cells)) + " |"
     yield from _markets(report.slos)
     yield from _segments(report)
     if report.quantiles:
@@ -101,10 +101,10 @@ def _service_levels(report: ReportFacts) -> Iterator[str]:
         yield f"Response times (estimates): {words.response_times(report.quantiles)}."
     if report.hours is not None and report.hours.days:
         yield ""
-        yield f"Reserved by serving pods: {escaped(words.reserved(report.hours))}."
+        yield f"Reserved by serving pods: {escape_markup(words.reserved(report.hours))}."
     if report.hours is not None and report.hours.trainings:
         yield ""
-        yield f"Reserved by trainings: {escaped(words.trained(report.hours))}."
+        yield f"Reserved by trainings: {escape_markup(words.trained(report.hours))}."
 
 
 def _decided(report: ReportFacts) -> Iterator[str]:
@@ -113,7 +113,7 @@ def _decided(report: ReportFacts) -> Iterator[str]:
     yield "## Decisions"
     for made in status.decisions:
         when = local_minute(made.decision_time, zone)
-        yield f"- {when} {made.type} ({words.spoken(made.reason)}): {escaped(made.message)}"
+        yield f"- {when} {made.type} ({words.spoken(made.reason)}): {escape_markup(made.message)}"
     if status.earlier_decisions:
         yield f"- and {sum(status.earlier_decisions.values())} earlier ones"
     if not status.decisions:
@@ -133,7 +133,7 @@ def _health_checks(report: ReportFacts) -> Iterator[str]:
     yield "## Readiness"
     unmet = [check for check in readiness if check.state is not CheckState.MET]
     yield from (
-        f"- {words.spoken(check.name)} {check.state.lower()}: {escaped(check.message)}"
+        f"- {words.spoken(check.name)} {check.state.lower()}: {escape_markup(check.message)}"
         for check in unmet
     )
     if not unmet:
@@ -143,20 +143,20 @@ def _health_checks(report: ReportFacts) -> Iterator[str]:
 def _people(report: ReportFacts) -> Iterator[str]:
     yield ""
     yield "## Actions from last time"
-    yield from [f"- {escaped(words.action(act))}" for act in report.last_actions] or ["None."]
+    yield from [f"- {escape_markup(words.action(act))}" for act in report.last_actions] or ["None."]
     yield ""
     yield "## Actions, decisions, signatures"
-    yield from (f"- [ ] {escaped(words.action(act))}" for act in report.open_actions)
-    yield from (f"- Decided: {escaped(text)}" for text in report.review.spec.decisions)
+    yield from (f"- [ ] {escape_markup(words.action(act))}" for act in report.open_actions)
+    yield from (f"- Decided: {escape_markup(text)}" for text in report.review.spec.decisions)
     for signed in report.signatures:
-        note = f": {escaped(signed.note)}" if signed.note else ""
+        note = f": {escape_markup(signed.note)}" if signed.note else ""
         when = local_day(signed.sign_time, report.review.status.time_zone)
         yield f"- {signed.username} ({signed.role}) {words.VERDICTS[signed.verdict]}, {when}{note}"
     if not (report.open_actions or report.signatures or report.review.spec.decisions):
         yield "None yet."
     if report.review.spec.notes:
         yield ""
-        yield escaped(report.review.spec.notes)
+        yield escape_markup(report.review.spec.notes)
 
 
 def _segments(report: ReportFacts) -> Iterator[str]:
@@ -165,7 +165,7 @@ def _segments(report: ReportFacts) -> Iterator[str]:
             f"{name} {words.counted(count)}" for name, count in segment.slos.items() if count.total
         )
         yield ""
-        yield f"{escaped(segment.version)} alone, {segment.first} to {segment.last}: {shares}."
+        yield f"{escape_markup(segment.version)} alone, {segment.first} to {segment.last}: {shares}."
 
 
 def _markets(slos: Sequence[SloFacts]) -> Iterator[str]:
@@ -178,7 +178,7 @@ def _markets(slos: Sequence[SloFacts]) -> Iterator[str]:
             yield f"{words.subject(slo)} by market: {shares}."
 
 
-def escaped(text: str) -> str:
+def escape_markup(text: str) -> str:
     """Escape free text, so that it can't end a cell, or become a link or markup."""
     for mark in "\\`*_[]<>|#":
         text = text.replace(mark, f"\\{mark}")

@@ -259,7 +259,7 @@ class EventRecorder:
         return budget
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """Return beginning and end of a text that is longer than the API server accepts."""
     whole = text.encode()
     if len(whole) <= LONGEST_NOTE:
@@ -282,7 +282,7 @@ def render_event(note: Note, instance: str, serial: int, *, moment: datetime) ->
         "type": note.severity,
         "reason": note.reason,
         "action": note.action,
-        "note": shortened(note.note),
+        "note": shorten(note.note),
         "reportingController": "sluicegate.dev/operator",
         "reportingInstance": instance[-128:],
         "regarding": {

@@ -62,7 +62,7 @@ class JsonFormatter(logging.Formatter):
     @override
     def format(self, record: logging.LogRecord) -> str:
         """Format a record as a line."""
-        return redacted(json.dumps(fields_of(record, self), default=str, ensure_ascii=False))
+        return redact(json.dumps(fields_of(record, self), default=str, ensure_ascii=False))
 
 
 def fields_of(record: logging.LogRecord, formatter: logging.Formatter) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def fields_of(record: logging.LogRecord, formatter: logging.Formatter) -> dict[s
     return fields
 
 
-def redacted(text: str) -> str:
+def redact(text: str) -> str:
     """Return the text without what may be a credential."""
     for pattern, replacement in SECRETS:
         text = pattern.sub(replacement, text)
@@ -106,7 +106,7 @@ class TextFormatter(logging.Formatter):
         line = f"{self.formatTime(record)} {record.levelname}{product} {record.getMessage()}"
         if record.exc_info:
             line = f"{line}\n{self.formatException(record.exc_info)}"
-        return redacted(line)
+        return redact(line)
 
 
 def configure_logging(level: str, formatter: logging.Formatter) -> None:

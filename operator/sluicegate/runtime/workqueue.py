@@ -100,7 +100,7 @@ class WorkQueue:
         that changes all the time would never be processed under a lasting backlog.
         """
         if key in self._working:
-            self._again[key] = merged(self._again.get(key), priority, self._clock())
+            self._again[key] = merge_waits(self._again.get(key), priority, self._clock())
             return
         least = priority if priority is QueuePriority.BACKGROUND else priority - 1
         if any(key in keys for one, keys in self._ready.items() if one <= least):
@@ -110,7 +110,7 @@ class WorkQueue:
             priority, LONGEST_URGENT_WAIT
         ):
             return
-        self._make_ready(key, merged(self._pop_ready(key), priority, self._clock()))
+        self._make_ready(key, merge_waits(self._pop_ready(key), priority, self._clock()))
 
     def add_after(
         self, key: Key, seconds: float, priority: QueuePriority = QueuePriority.BACKGROUND
@@ -249,7 +249,7 @@ class WorkQueue:
         self._wakeup.set()
 
 
-def merged(waiting: WaitingKey | None, priority: QueuePriority, now: float) -> WaitingKey:
+def merge_waits(waiting: WaitingKey | None, priority: QueuePriority, now: float) -> WaitingKey:
     """Return the wait of a key that is added again: the higher priority, the earlier time."""
     if waiting is None:
         return WaitingKey(priority, now)

@@ -240,14 +240,14 @@ def _delay(running: Replay, blocks: Sequence[ReplayBlock], slo: str, drop: float
     for block in blocks:
         if block.at - begin > WATCHED:
             return inf
-        worse, remainder = lowered(block, slo, drop, remainder)
+        worse, remainder = lower_block(block, slo, drop, remainder)
         step = running.advance(worse)
         if step.status.engine.slo(slo).degraded:
             return block.at - begin
     return None
 
 
-def lowered(
+def lower_block(
     block: ReplayBlock, slo: str, drop: float, remainder: float
 ) -> tuple[ReplayBlock, float]:
     """Return the block with the additional bad events of a drop, and the remaining fraction of an event."""

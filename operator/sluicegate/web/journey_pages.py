@@ -11,7 +11,7 @@ from sluicegate.portfolio.journeys import Journey
 from sluicegate.reporting.response_times import Histogram, histogram_of, quantile, quantiles_of_sum
 from sluicegate.views.product_facts import ProductKey
 from sluicegate.web import exports
-from sluicegate.web.pages import paged
+from sluicegate.web.pages import select_page
 from sluicegate.web.request_handling import CSV, JSON, ReaderRequest, RequestHandling
 
 MOST_STEPS: Final = 16
@@ -52,7 +52,7 @@ class JourneyPages:
             return request.json(exports.journeys_json(journeys))
         if request.extension == CSV:
             return request.csv(exports.journeys_csv(journeys), "journeys")
-        page, pages, selected = paged(request, journeys)
+        page, pages, selected = select_page(request, journeys)
         return request.html("journeys.html", journeys=selected, page=page, pages=pages)
 
     async def journey(self, request: ReaderRequest) -> web.Response:

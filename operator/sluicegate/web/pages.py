@@ -62,7 +62,7 @@ class PortfolioPages:
             return request.json(exports.portfolio_json(portfolio.overview, products))
         if request.extension == CSV:
             return request.csv(exports.portfolio_csv(products), "portfolio")
-        page, pages, selected = paged(request, products)
+        page, pages, selected = select_page(request, products)
         return request.html(
             "portfolio.html",
             overview=portfolio.overview, queue=portfolio.overview.queue[:QUEUE], choices=portfolio.choices,
@@ -79,7 +79,7 @@ class PortfolioPages:
             return request.json(exports.matrix_json(matrix))
         if request.extension == CSV:
             return request.csv(exports.matrix_csv(matrix), "markets")
-        page, pages, selected = paged(request, matrix.rows)
+        page, pages, selected = select_page(request, matrix.rows)
         return request.html(
             "markets.html",
             matrix=matrix, filters=filters, choices=request.portfolio.choices, page=page, pages=pages,
@@ -96,7 +96,7 @@ class PortfolioPages:
             return request.json(exports.market_json(market, products))
         if request.extension == CSV:
             return request.csv(exports.market_csv(products), "market")
-        page, pages, selected = paged(request, products)
+        page, pages, selected = select_page(request, products)
         counts = Counter(str(row.level.state) if row.level else "" for row in products)
         return request.html(
             "market.html",
@@ -170,7 +170,7 @@ class PortfolioPages:
             return request.json(exports.reviews_json(reviews))
         if request.extension == CSV:
             return request.csv(exports.reviews_csv(reviews), "reviews")
-        page, pages, selected = paged(request, reviews)
+        page, pages, selected = select_page(request, reviews)
         states = sorted({one.state for one in every})
         periods = sorted({one.first_day for one in every}, reverse=True)
         return request.html(
@@ -210,7 +210,7 @@ def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 1  # noqa: PLR2004 - digits
 
 
-def paged(request: ReaderRequest, items: Any) -> tuple[int, int, Any]:
+def select_page(request: ReaderRequest, items: Any) -> tuple[int, int, Any]:
     """Return the number of the selected page, the number of pages, and its items."""
     pages = max(1, -(-len(items) // PAGE))
     page = min(max(1, _number(request.query.get("page", ""))), pages)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.__main__ import main
-from sluicegate.cli.operations.manifest_edit import find_product, replaced
+from sluicegate.cli.operations.manifest_edit import find_product, with_model
 from sluicegate.kube.resources import Key
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def test_writing_back_a_bento_changes_no_other_text_of_the_file(
     path = tmp_path_factory.getbasetemp() / "generated.yaml"
     path.write_bytes(text.encode())
 
-    changed = replaced(find_product([path], KEY), NEW, version).decode()
+    changed = with_model(find_product([path], KEY), NEW, version).decode()
 
     document["spec"]["model"]["bento"] = bento | {"image": NEW, "version": version}
     assert yaml.safe_load(changed) == document

@@ -46,6 +46,10 @@ BANNED = {
 }
 """Words to avoid as regular expressions, with those of the field for each."""
 PLAIN = (
+    "benchmarks/canary_rules",
+    "benchmarks/drift",
+    "benchmarks/peers",
+    "benchmarks/scenarios",
     "bentos",
     "operator/sluicegate/__main__.py",
     "operator/sluicegate/cli/inputs",

@@ -16,7 +16,7 @@ import yaml
 
 import sluicegate.cli
 from sluicegate.__main__ import main
-from sluicegate.cli.reviews.report import readable, spun
+from sluicegate.cli.reviews.report import draw_report, readable
 from sluicegate.reporting.facts import facts_of
 from sluicegate.reporting.response_times import quantile, quantiles_of_sum
 from sluicegate.reporting.text import as_csv, documents, markdown
@@ -251,7 +251,7 @@ def test_a_wheel_report_has_readiness_and_delivery_of_one_product_a_day(files, c
     assert "product manager" not in told.split("## Readiness")[1]
     assert "- Lead time: median 1 d from a retraining or a commit to its promotion" in told
     reports = [facts_of(one, None) for one in (CALM, WORSE)]
-    assert len({id(spun(reports, f"2026-12-{day:02}")) for day in range(1, 20)}) == 2
+    assert len({id(draw_report(reports, f"2026-12-{day:02}")) for day in range(1, 20)}) == 2
 
 
 @pytest.mark.slow

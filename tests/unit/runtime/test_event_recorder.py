@@ -14,7 +14,7 @@ from sluicegate.runtime.event_recorder import (
     EventSeries,
     EventSubject,
     Note,
-    shortened,
+    shorten,
 )
 from sluicegate.runtime.metrics import EVENTS_DROPPED
 from tests.support.apiserver.api_stand_in import ApiStandIn
@@ -224,8 +224,8 @@ def test_a_long_text_keeps_the_end_that_gives_the_reason():
     text = (
         "the training exited with 1; message: " + 'é  File "x.py"\n' * 200 + "ValueError: no price"
     )
-    short = shortened(text)
+    short = shorten(text)
     assert len(short.encode()) <= LONGEST_NOTE
     assert short.startswith("the training exited with 1")
     assert short.endswith("ValueError: no price")
-    assert shortened("short") == "short"
+    assert shorten("short") == "short"

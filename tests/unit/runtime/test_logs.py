@@ -15,7 +15,7 @@ from sluicegate.runtime.logs import (
     TextFormatter,
     configure_logging,
     reconcile_context,
-    redacted,
+    redact,
 )
 from sluicegate.spans import TRACE
 
@@ -149,7 +149,7 @@ def test_credentials_are_taken_out_of_messages_fields_and_tracebacks(
     ],
 )
 def test_a_text_without_a_credential_is_not_redacted(text):
-    assert redacted(text) == text
+    assert redact(text) == text
 
 
 def test_a_redacted_log_line_is_valid_json():

@@ -15,7 +15,7 @@ from sluicegate.policy.model.terms import terms_of
 from sluicegate.simulation import tuning
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_scenario import ReplayBlock, parse_scenario
-from sluicegate.simulation.tuning import Tuning, lowered, tune
+from sluicegate.simulation.tuning import Tuning, lower_block, tune
 from sluicegate.slo.blocks import Quality
 from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY, count, product, scenario
 
@@ -98,7 +98,7 @@ def test_a_lowered_history_has_exactly_so_many_more_bad_events():
     owed, more = 0.0, 0.0
     for _ in range(100):
         block = ReplayBlock(300, {"v1": {"availability": (1, 33)}})
-        block, owed = lowered(block, "availability", 0.05, owed)
+        block, owed = lower_block(block, "availability", 0.05, owed)
         count = block.counts["v1"]["availability"]
         assert not isinstance(count, Quality)
         more += count[0] - 1

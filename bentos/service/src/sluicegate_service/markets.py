@@ -123,11 +123,11 @@ def _header(scope: Scope, name: str) -> str:
 
 def market_events(registry: CollectorRegistry = REGISTRY) -> Counter:
     """Return the counter family, the same one for each call."""
-    return _made_once(registry)
+    return _create_counter(registry)
 
 
 @cache
-def _made_once(registry: CollectorRegistry) -> Counter:
+def _create_counter(registry: CollectorRegistry) -> Counter:
     """Create the family; prometheus_client allows that once for each registry."""
     labels = ["indicator", "outcome", "market", "prediction_version", "prediction_revision"]
     return Counter(MARKETS_METRIC, "Good and bad events by market.", labels, registry=registry)

@@ -62,6 +62,6 @@ def packages_in(constraints: Path | None) -> Mapping[str, str]:
         raise invalid(str(path), str(error)) from error
 
 
-def blocking(findings: Iterable[Finding]) -> list[Finding]:
+def blocking_findings(findings: Iterable[Finding]) -> list[Finding]:
     """Return the findings that prevent a bento from running."""
     return [finding for finding in findings if finding.severity is Severity.ERROR]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from sluicegate.api.product import DataProduct
-from sluicegate.cli.inputs.bento_files import blocking, opened, packages_in
+from sluicegate.cli.inputs.bento_files import blocking_findings, opened, packages_in
 from sluicegate.cli.inputs.product_files import read_products
 from sluicegate.cli.models.product_findings import fit_findings, product_findings
 from sluicegate.cli.models.project_findings import is_project, project_findings
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     for finding in _findings(args.targets, packages, serve=args.serve):
         print(finding.line(), flush=True)
         findings.append(finding)
-    if blocking(findings):
+    if blocking_findings(findings):
         return 1
     print("no finding prevents it from running" if findings else "it fits")
     return 0

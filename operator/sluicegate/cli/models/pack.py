@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from sluicegate.cli.inputs.bento_files import blocking, opened, packages_in
+from sluicegate.cli.inputs.bento_files import blocking_findings, opened, packages_in
 from sluicegate.errors import SluicegateError
 from sluicegate_service.bentos import Bento, BentoInvalid
 from sluicegate_service.findings import bento_findings
@@ -60,7 +60,7 @@ def _check(bento: Bento, constraints: Path | None) -> None:
     findings = list(bento_findings(bento, packages_in(constraints)))
     for finding in findings:
         print(finding.line(), file=sys.stderr)
-    if blocking(findings):
+    if blocking_findings(findings):
         raise SluicegateError(
             "nothing was pushed, as the runtime image can't serve this bento (see above);"
             " --constraints FILE names another runtime's packages, --unchecked pushes anyway"

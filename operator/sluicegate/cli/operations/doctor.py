@@ -5,7 +5,7 @@ import asyncio
 import os
 from collections.abc import Iterable
 
-from sluicegate.cli.inputs.bento_files import blocking
+from sluicegate.cli.inputs.bento_files import blocking_findings
 from sluicegate.cli.operations.doctor_cluster import cluster_findings
 from sluicegate.cli.operations.doctor_prometheus import PrometheusReader, prometheus_findings
 from sluicegate.cli.printing.output import add_output, document, write
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
             for one in (*cluster, *prometheus)
         ]
         write(document("Findings", findings=findings), args.output)
-    return 1 if blocking((*cluster, *prometheus)) else 0
+    return 1 if blocking_findings((*cluster, *prometheus)) else 0
 
 
 def _of_prometheus(url: str, settings: Settings) -> list[Finding]:

@@ -43,7 +43,7 @@ def find_product(files: Iterable[Path], key: Key) -> Edit:
     return edits[0]
 
 
-def replaced(edit: Edit, image: str, version: str) -> bytes:
+def with_model(edit: Edit, image: str, version: str) -> bytes:
     """Return the file with another image and version."""
     text = edit.text
     new = {edit.image: image, edit.version: version}

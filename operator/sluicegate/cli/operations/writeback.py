@@ -12,7 +12,7 @@ import yaml
 
 from sluicegate.cli.inputs.cluster_access import product_of
 from sluicegate.cli.inputs.object_name import parse_key
-from sluicegate.cli.operations.manifest_edit import Edit, find_product, replaced
+from sluicegate.cli.operations.manifest_edit import Edit, find_product, with_model
 from sluicegate.errors import SluicegateError, invalid
 from sluicegate.kube.resources import Key
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     if why := _why_not(edit, live, image):
         print(why)
         return 0
-    edit.path.write_bytes(replaced(edit, image, version))
+    edit.path.write_bytes(with_model(edit, image, version))
     print(f"{edit.path}: {key} {edit.version.value} → {version}")
     if args.commit or args.push:
         branch = f"sluicegate/{key.namespace}-{key.name}-{version}"

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     documents = (
         [one for _, one in objects_in(args.files)] if args.files else asyncio.run(_of_cluster(key))
     )
-    product, reviews = sorted_out(documents, key)
+    product, reviews = split_documents(documents, key)
     if product is None and not reviews:
         text = f"there is neither a DataProduct {key} nor a review of one: check the name"
         raise invalid("product", text)
@@ -77,7 +77,7 @@ def end_of(day: str | None) -> int:
     return int(datetime(following.year, following.month, following.day, tzinfo=UTC).timestamp())
 
 
-def sorted_out(
+def split_documents(
     documents: Iterable[dict[str, Any]], key: Key
 ) -> tuple[DataProduct | None, list[DataProductReview]]:
     """Return the product of this name among documents, and its reviews."""

@@ -20,7 +20,7 @@ from sluicegate.cli.inputs.object_name import parse_key
 from sluicegate.cli.printing import output
 from sluicegate.cli.printing.output import add_output, document, write_text
 from sluicegate.cli.reviews.report_live import with_what_is_new
-from sluicegate.cli.reviews.reviewed_products import naming_namespaces, products_in
+from sluicegate.cli.reviews.reviewed_products import products_in, suggest_namespace
 from sluicegate.errors import MissingExtra, invalid
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.reporting.facts import ReportFacts, facts_of
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = choose(reviews, product, args.period or "", open_too=args.live)
     reports = sorted(chosen, key=lambda one: (-one.worst, one.name))
     if args.wheel:
-        reports = [spun(reports, f"{datetime.now(UTC):%Y-%m-%d}")]
+        reports = [draw_report(reports, f"{datetime.now(UTC):%Y-%m-%d}")]
     write_text(_render(reports, args.output, args.period or "newest period"), args.file)
     return 0
 
@@ -138,7 +138,7 @@ def choose(
     raise invalid("period", text)
 
 
-def spun(reports: Sequence[ReportFacts], day: str) -> ReportFacts:
+def draw_report(reports: Sequence[ReportFacts], day: str) -> ReportFacts:
     """Return the report that is drawn at random for a day; the same one for repeated calls."""
     return random.Random(day).choice(sorted(reports, key=lambda one: one.name))
 
@@ -227,7 +227,7 @@ async def _read_cluster(
     reviews: list[DataProductReview] = []
     async with kube_api() as api:
         for namespace in namespaces:
-            with naming_namespaces(namespace):
+            with suggest_namespace(namespace):
                 async for page in api.pages(
                     DATA_PRODUCT_REVIEWS, namespace=namespace, labels=labels, chunk=50
                 ):

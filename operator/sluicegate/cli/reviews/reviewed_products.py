@@ -22,7 +22,7 @@ async def products_in(api: KubeApi, namespace: str) -> list[DataProduct]:
         They can't be listed.
     """
     products: list[DataProduct] = []
-    with naming_namespaces(namespace):
+    with suggest_namespace(namespace):
         async for page in api.pages(DATA_PRODUCTS, namespace=namespace, chunk=50):
             for document in page.items:
                 try:
@@ -33,7 +33,7 @@ async def products_in(api: KubeApi, namespace: str) -> list[DataProduct]:
 
 
 @contextmanager
-def naming_namespaces(namespace: str) -> Iterator[None]:
+def suggest_namespace(namespace: str) -> Iterator[None]:
     """Convert the refusal to list all namespaces into a request to name one."""
     try:
         yield
