@@ -63,7 +63,7 @@ def dispersions(rates, ratio, sigma):
 def test_the_recursion_of_many_cells_is_that_of_one():
     source, bank = random.Random(3), MarketLimit(0.12, 7, Calendar(300)).bank
     blocks = [(source.randint(0, 9), 30) for _ in range(200)]
-    alarm, values = lasting_alarm.begin(bank, 0), np.zeros(2)
+    alarm, values = lasting_alarm.begin(bank, 0), np.zeros(len(bank.alternatives))
     for bad, total in blocks:
         alarm = lasting_alarm.advance(alarm, bank, [(bad, total)], 1.5)
         steps = [bad * one.per_bad + (total - bad) * one.per_good for one in bank.alternatives]

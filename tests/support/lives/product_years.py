@@ -47,6 +47,8 @@ HEALS_SECONDS: Final = 5 * DAY
 day and by days that recur, a training, and a canary."""
 LEAST_DROPS: Final = 2.0
 """How many times maxDrop a decay is worth."""
+JUDGED_BLOCKS: Final = 2
+"""After a promotion, until status has what the markets of the new version did."""
 OVERDUE_SECONDS: Final = 2 * HOUR
 """After which a challenger that nothing stands in the way of must have begun."""
 
@@ -200,6 +202,8 @@ class Year:
     causes: Counter[str] = field(default_factory=Counter)
     _begun: float = 0.0
     _overdue: float = 0.0
+    _judged: str = ""
+    _judged_since: float = 0.0
 
     def begin(self) -> None:
         """Give v1 its truth, and plan what changes."""
@@ -278,6 +282,10 @@ class Year:
 
     def _check_markets(self, now: float) -> None:
         """No market is missed while the product is healthy."""
+        if self.serving != self._judged:
+            self._judged, self._judged_since = self.serving, now
+        if now - self._judged_since < JUDGED_BLOCKS * self.year.block:
+            return  # status has what the version before did until the new one is judged
         if not self.year.markets or not self.is_healthy(now):
             return
         slos = self.course.status.get("slos") or ()

@@ -62,7 +62,7 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
     "slo_health.current_level": {"LEAST_BLOCKS": 3, "LEAST_SHARE": 1 / 3, "LEAST_GOOD": 0.01, "Z_STILL_BAD": Z99},
     "slo_health.data_quality": {"LABEL_HOURS": 24},
     "slo_health.gauge_slo": {"RECENT": 4, "LEAST_VALUES": 3, "MOST_VALUES": 384},
-    "slo_health.markets": {"WINDOWS": (12, 72, 288), "ODDS": (2, 4), "YEARS_BETWEEN_FALSE_ALARMS": 20,
+    "slo_health.markets": {"WINDOWS": (12, 72, 288), "YEARS_BETWEEN_FALSE_ALARMS": 20,
                            "LEAST_RATIO": 1e-6, "YEAR_SECONDS": 365 * DAY, "MOST_SHOWN_MARKETS": 3},
     "slo_health.probation": {"LEAST_HOURS": 3, "LEAST_BLOCKS": 36, "MOST_HOURS": 168},
     "slo_health.ratio_slo": {"CALM_SHARE": 0.9, "SPOKEN_HOURS": 24},

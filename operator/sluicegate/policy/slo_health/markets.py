@@ -24,8 +24,8 @@ from sluicegate.stats.lasting_alarm import LastingAlarm
 
 WINDOWS: Final = (12, 72, 288)
 """Blocks, an hour, six and a day of 5 minutes: a longer one says what a shorter one can't."""
-ODDS: Final = (2, 4)
-"""Factors of the odds of a bad event that are looked for: of 12 % they are 21 % and 35 %."""
+ODDS: Final = (1.2, 1.5, 2.0, 4.0)
+"""Factors of the odds of a bad event that are looked for: of 12 % they are 14, 17, 21 and 35 %."""
 YEARS_BETWEEN_FALSE_ALARMS: Final = 20
 """Mean time between false alarms of a product, over all its SLOs and markets: a share of 5 % a year."""
 LEAST_RATIO: Final = 1e-6
