@@ -79,7 +79,6 @@ class Canary:
                 assessment,
                 facts=Facts(),
                 now=block.end,
-                approved=True,
             )
         )
         match decision:

@@ -53,10 +53,18 @@ def required_without_labels():
     return canary_terms(*SLOS, evidence="Required", maxDurationSeconds=2400), traffic, False
 
 
+def both_below_the_objective():
+    """Both arms have the same bad ratio, above what the objective allows; no person approves."""
+    bad = {"availability": 1.0, "latency": 0.0}
+    traffic = Imagined(60.0, 0.0, bad, bad, 0.0, 0.0, 0.0)
+    return canary_terms(*SLOS[:2], evidence="Required", maxDurationSeconds=2400), traffic, False
+
+
 @settings(max_examples=max(settings.default.max_examples // 10, 1))
 @given(imagined_canaries(), st.integers(0, 2**20))
 @example(canary=stable_that_changes_level(), seed=0)
 @example(canary=required_without_labels(), seed=0)
+@example(canary=both_below_the_objective(), seed=5)
 def test_both_judges_decide_the_same_at_the_same_blocks(canary, seed):
     terms, imagined, waits = canary
     scenario = replace(scenario_of(terms, imagined), waits=waits)
