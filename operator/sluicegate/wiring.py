@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from sluicegate.api.product import DataProduct
-from sluicegate.kube.resources import Key
+from sluicegate.kube.resources import HTTP_ROUTES, Key
 from sluicegate.manager import Controller, Program, Tools
 from sluicegate.measurement.scheduler import BlockScheduler
 from sluicegate.measurement.store import Measurements
@@ -19,22 +19,32 @@ from sluicegate.prometheus.source import NoSource, Source
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reconcile.apply.applier import Applier
 from sluicegate.reconcile.apply.child_writer import ChildKeeper
+from sluicegate.reconcile.apply.effects import Effects
 from sluicegate.reconcile.apply.in_sync import InSyncCache
 from sluicegate.reconcile.apply.slot_release import SlotKeeper
 from sluicegate.reconcile.apply.training_jobs import Trainer
 from sluicegate.reconcile.decide.planner import Plan, make_plan
+from sluicegate.reconcile.fleet.block_lengths import BlockLengths
 from sluicegate.reconcile.fleet.operator_overlap import OperatorOverlaps, written_by
 from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.live.children import watched
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.attendance import Attendance
+from sluicegate.reconcile.observe.carried_spec import SpecReader
+from sluicegate.reconcile.observe.first_starts import FirstStarts
 from sluicegate.reconcile.observe.gateway_reader import Gateways
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.observe.observer import Observer
+from sluicegate.reconcile.observe.pass_reader import PassReader
 from sluicegate.reconcile.observe.pod_reader import PodReads
+from sluicegate.reconcile.observe.refused_route import RouteArbiter
 from sluicegate.reconcile.observe.standby import Standby
+from sluicegate.reconcile.observe.term_start import TermStart
 from sluicegate.reconcile.reconciler import ProductReconciler
 from sluicegate.reconcile.report.product_metrics import ProductMetrics
+from sluicegate.reconcile.report.reporter import Reporter
+from sluicegate.reconcile.report.status_store import StatusStore
+from sluicegate.reconcile.report.status_writer import StatusWriter
 from sluicegate.reconcile.routes.arbitration import Claims
 from sluicegate.reviews.day_reader import DayReader
 from sluicegate.reviews.events import emit_state, misconfigured
@@ -50,6 +60,7 @@ from sluicegate.spans import Spans
 GATEWAYS: Final = {GatewayMetrics.NONE: None, GatewayMetrics.TRAEFIK: TRAEFIK}
 """Counters for each setting."""
 
+Planner = Callable[[Observation], Plan]
 Connect = Callable[[Endpoint, Spans], Prometheus]
 """A function that opens the connection to Prometheus."""
 
@@ -57,79 +68,103 @@ Connect = Callable[[Endpoint, Spans], Prometheus]
 def build(
     tools: Tools,
     connect: Connect = Prometheus,
-    plan: Callable[[Observation], Plan] = make_plan,
+    plan: Planner = make_plan,
 ) -> Controller:
     """Construct the reconciler from the runtime's tools, the connection to Prometheus, and the planner."""
-    settings, clocks = tools.settings, tools.clocks
-    measurements = Measurements(timing_of(settings))
-    budget = Budget(settings.max_concurrent_retrainings, settings.max_retrainings_per_namespace)
-    fleet = FleetRegistry(budget)
-    applier = Applier(tools.api, tools.caches)
-    trainer = Trainer(applier, settings)
-    product_metrics = ProductMetrics(settings.product_metrics)
+    measurements = Measurements(timing_of(tools.settings))
     reviews = _reviews(tools)
+    reconciler = _reconciler(tools, measurements, reviews, plan)
+    writer, wall = reconciler.reporter.writer, tools.clocks.wall
+
+    def product_of(key: Key) -> DataProduct | None:
+        record = reconciler.record_of(key)
+        return None if record is None else record.parse()
+
+    def before_scrape() -> None:
+        now = wall()
+        export_reviews(reviews.overview, tools.settings.product_metrics)
+        writer.metrics.export(now)
+        writer.store.overlaps.export(now)
+        EVALUATION_LATENESS.set(measurements.block_lateness.lateness(now))
+
+    measuring: dict[str, Work] = {
+        "measuring": partial(_measure, tools, measurements, connect),
+        "standby": Standby(tools.caches.products, measurements, tools.leads, wall).run,
+    }
+    if tools.settings.prometheus_url:
+        measuring["retention"] = partial(_check_retention, tools, measurements, connect)
+    return Controller(
+        reconciler=ReviewedReconciler(reconciler, reviews, product_of, measurements.timing),
+        begin=TermStart(reconciler.reader).begin,
+        always=measuring,
+        leading={
+            "product metrics": writer.metrics.publish,
+            "reviews": partial(_review, tools, reviews, measurements.timing, connect),
+        },
+        before_scrape=before_scrape,
+    )
+
+
+def _reconciler(
+    tools: Tools, measurements: Measurements, reviews: Reviews, plan: Planner
+) -> ProductReconciler:
+    """Make the reconciler of products."""
+    settings, clocks, caches = tools.settings, tools.clocks, tools.caches
+
+    def record_of(key: Key) -> ProductRecord | None:
+        record = caches.products.get(key)
+        if not isinstance(record, ProductRecord) or record.deleting:
+            return None
+        return record
+
+    def wake(key: Key) -> None:
+        tools.queue.add(key, QueuePriority.NORMAL)
+
+    budget = Budget(settings.max_concurrent_retrainings, settings.max_retrainings_per_namespace)
+    fleet = FleetRegistry(budget, wake)
+    applier = Applier(tools.api, caches)
+    trainer = Trainer(applier, settings)
     observer = Observer(
         PodReads(tools.api),
-        tools.caches,
+        caches,
         measurements,
         fleet,
         Gateways(tools.api, clocks.steady),
+        Attendance(clocks, tools.left_at),
         share_states=settings.share_dependency_states,
         refusals=trainer.refusals,
         most_training_seconds=settings.max_retraining_seconds,
         review=reviews.condition,
     )
-    overlaps = OperatorOverlaps(written_by(settings))
-    reconciler = ProductReconciler(
-        settings=settings,
-        applier=applier,
-        keeper=ChildKeeper(
-            applier, Claims(wake=lambda key: tools.queue.add(key, QueuePriority.NORMAL))
-        ),
-        observer=observer,
-        trainer=trainer,
-        measurements=measurements,
-        fleet=fleet,
-        slots=SlotKeeper(fleet, trainer, observer, tools.queue, clocks.wall),
-        in_sync=InSyncCache(tools.caches),
-        overlaps=overlaps,
-        recorder=tools.recorder,
-        queue=tools.queue,
+    overlaps, lengths = OperatorOverlaps(written_by(settings)), BlockLengths(wake)
+    starts = FirstStarts()
+    routes = RouteArbiter(Claims(wake), observer.gateways, caches[HTTP_ROUTES], observer.route)
+    keeper = ChildKeeper(applier, routes.claims)
+    slots = SlotKeeper(fleet, trainer, observer, keeper.obstacles, tools.queue, clocks.wall)
+    in_sync = InSyncCache(caches)
+    writer = StatusWriter(
+        StatusStore(tools.api, caches, overlaps),
+        tools.recorder,
+        ProductMetrics(settings.product_metrics),
+        settings.numbers_refresh_seconds,
+    )
+    reporter = Reporter(writer, fleet, measurements, starts, clocks.wall)
+    specs, kind = SpecReader(settings, lengths), settings.service_kind
+    forgetting = (
+        starts.forget, overlaps.forget, keeper.forget, in_sync.forget, routes.forget, lengths.forget,
+        slots.forget, observer.pods.forget, writer.metrics.forget, partial(measurements.want, target=None),
+    )  # fmt: skip
+    return ProductReconciler(
+        record_of=record_of,
+        excluded=settings.excluded_namespaces,
+        reader=PassReader(tools.api, specs, observer, routes, starts, overlaps, keeper.obstacles),
+        reporter=reporter,
+        effects=Effects(observer, keeper, trainer, in_sync, kind, writer.write, tools.queue),
+        interceptors=(reporter.skip_overlap, slots.watch, reporter.refuse_invalid, routes.claim),
+        forgetting=forgetting,
         wall=clocks.wall,
         plan=plan,
-        attendance=Attendance(clocks, tools.left_at),
-        metrics=product_metrics,
         spans=tools.spans,
-    )
-
-    def product_of(key: Key) -> DataProduct | None:
-        record = tools.caches.products.get(key)
-        if not isinstance(record, ProductRecord) or record.deleting:
-            return None
-        return record.parse()
-
-    def before_scrape() -> None:
-        now = clocks.wall()
-        export_reviews(reviews.overview, settings.product_metrics)
-        product_metrics.export(now)
-        overlaps.export(now)
-        EVALUATION_LATENESS.set(measurements.block_lateness.lateness(now))
-
-    measuring: dict[str, Work] = {
-        "measuring": partial(_measure, tools, measurements, connect),
-        "standby": Standby(tools.caches.products, measurements, tools.leads, tools.clocks.wall).run,
-    }
-    if settings.prometheus_url:
-        measuring["retention"] = partial(_check_retention, tools, measurements, connect)
-    return Controller(
-        reconciler=ReviewedReconciler(reconciler, reviews, product_of, measurements.timing),
-        begin=reconciler.begin,
-        always=measuring,
-        leading={
-            "product metrics": product_metrics.publish,
-            "reviews": partial(_review, tools, reviews, measurements.timing, connect),
-        },
-        before_scrape=before_scrape,
     )
 
 

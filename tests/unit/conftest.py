@@ -48,5 +48,5 @@ def record(server: ApiStandIn, reconciler: ProductReconciler, world: World) -> P
     from sluicegate.reconcile.live.product import product_record
 
     body = server.keep(DATA_PRODUCTS, world.spec)
-    reconciler.applier.caches.written(DATA_PRODUCTS, body)
+    reconciler.reader.observer.caches.written(DATA_PRODUCTS, body)
     return product_record(body)

@@ -142,6 +142,14 @@ class Measurements:
         in_canary = target is not None and target.canary_from is not None
         return QueuePriority.NORMAL if in_canary else QueuePriority.BACKGROUND
 
+    def follow(self, product: DataProduct, now: float, *, warms_up: bool = False) -> None:
+        """Measure from now on what a product needs by its spec and status; `now` is in seconds.
+
+        With `warms_up`, its blocks are ignored until the warm-up of its stable version has ended.
+        """
+        target = with_earlier(target_of(product, self.timing), product, now)
+        self.want(Key(*product.metadata.key), target, warms_up=warms_up)
+
     def want(self, key: Key, target: Target | None, *, warms_up: bool = False) -> None:
         """Set the measurements that a product needs from now on; None if it needs none any more.
 

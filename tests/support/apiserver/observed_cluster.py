@@ -33,13 +33,12 @@ class Cluster:
         self.later = 0.0
         """Seconds by which its clock is ahead of the machine's."""
         clocks = Clocks(wall=lambda: time.time() + self.later)
-        self.reconciler: ProductReconciler = reconciler_of(
-            build_controller(server.api, Settings(scrape_interval_seconds=15), clocks)
-        )
+        self.controller = build_controller(server.api, Settings(scrape_interval_seconds=15), clocks)
+        self.reconciler: ProductReconciler = reconciler_of(self.controller)
 
     def observe(self, resource: Any, body: Any) -> None:
         body = self.server.keep(resource, json.loads(json.dumps(body)))
-        self.reconciler.applier.caches.written(resource, body)
+        self.reconciler.reader.observer.caches.written(resource, body)
 
     def live(self, resource: Any, key: Key) -> Any:
         return self.server.objects.get(resource.path(*key))
@@ -83,15 +82,15 @@ class Cluster:
 
     async def look(self, *keys: Key) -> None:
         """Reconcile products, as a replica that has begun to lead."""
-        if not tuple(self.reconciler.claims):
-            await self.reconciler.begin()
+        if not tuple(self.reconciler.reader.routes.claims):
+            await self.controller.begin()
         for key in keys:
             await self.reconciler.reconcile(key)
 
     def restarted(self) -> Cluster:
         """The same objects, known to another operator."""
         after = Cluster(self.server)
-        for cache in after.reconciler.applier.caches:
+        for cache in after.reconciler.reader.observer.caches:
             for path, body in self.server.objects.items():
                 if path.split("/")[-2] == cache.watched.resource.plural:
                     cache.observe(body)

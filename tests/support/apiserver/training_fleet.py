@@ -73,7 +73,7 @@ class Fleet:
             self.server.api, self.settings, Clocks(wall=lambda: self.server.now)
         )
         self.reconciler: ProductReconciler = reconciler_of(self.controller)
-        for cache in self.reconciler.applier.caches:
+        for cache in self.reconciler.reader.observer.caches:
             for body in self.server.objects.values():
                 if body.get("kind") == cache.watched.resource.kind:
                     cache.observe(body)
@@ -139,8 +139,8 @@ class Fleet:
         self.server.now += seconds
         for _ in range(rounds):
             for key in self.keys:
-                self.reconciler.queue.add(key)
-            while (due := self.reconciler.queue.poll()) is not None:
+                self.reconciler.effects.queue.add(key)
+            while (due := self.reconciler.effects.queue.poll()) is not None:
                 await self._reconcile(due)
 
     # ---- what is seen -----------------------------------------------------------------------
@@ -159,7 +159,7 @@ class Fleet:
 
     def jobs(self, key: Key) -> tuple[JobRecord, ...]:
         """Its Jobs that haven't ended."""
-        found = self.reconciler.applier.caches[JOBS].children(key)
+        found = self.reconciler.reader.observer.caches[JOBS].children(key)
         return tuple(one for one in found if isinstance(one, JobRecord) and not one.finished)
 
     def has_job(self, key: Key, name: str) -> bool:
@@ -172,7 +172,7 @@ class Fleet:
 
     def slots(self) -> set[Key]:
         """Products that have a slot, as the operator counts them."""
-        return {key for key in self.keys if self.reconciler.fleet._snapshots[key].training}
+        return {key for key in self.keys if self.reconciler.reporter.fleet._snapshots[key].training}
 
     # ---- inside -----------------------------------------------------------------------------
     async def _reconcile(self, key: Key) -> None:
@@ -181,18 +181,18 @@ class Fleet:
             await self.reconciler.reconcile(key)
         except SluicegateError as error:
             self.refused[key] = str(error)
-        self.reconciler.queue.done(key)
+        self.reconciler.effects.queue.done(key)
         self._sync()
 
     def _keep(self, body: Body) -> None:
         self._see(DATA_PRODUCTS, self.server.keep(DATA_PRODUCTS, body))
 
     def _see(self, resource: Any, body: Body) -> None:
-        self.reconciler.applier.caches[resource].observe(body)
+        self.reconciler.reader.observer.caches[resource].observe(body)
 
     def _sync(self) -> None:
         """Let the caches see the Jobs as a watch shows them, and call whose changed."""
-        cache = self.reconciler.applier.caches[JOBS]
+        cache = self.reconciler.reader.observer.caches[JOBS]
         live = {
             Key(body["metadata"]["namespace"], body["metadata"]["name"]): body
             for path, body in self.server.objects.items()
@@ -203,7 +203,7 @@ class Fleet:
             if key not in live and record is not None:
                 meta = {"namespace": key.namespace, "name": key.name, "uid": record.uid}
                 cache.forget({"metadata": meta | {"resourceVersion": "0"}})
-                self.reconciler.queue.add(record.parent)
+                self.reconciler.effects.queue.add(record.parent)
         for body in live.values():
             if (change := cache.observe(body)) is not None:
-                self.reconciler.queue.add(change.product)
+                self.reconciler.effects.queue.add(change.product)

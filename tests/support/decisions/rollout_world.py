@@ -26,10 +26,10 @@ from sluicegate.policy.model.observed import ALONE, Facts, ManualRequest, Observ
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.reconcile.decide.planner import Plan, make_plan
 from sluicegate.reconcile.decide.status_recovery import restored_status
-from sluicegate.reconcile.decide.versions import version_reused
 from sluicegate.reconcile.live.children import DeploymentRecord, ParentStatus, RouteRecord
 from sluicegate.reconcile.live.failure_attribution import is_down
 from sluicegate.reconcile.live.pods import PodState
+from sluicegate.reconcile.observe.invalid_spec import with_reused_version
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.report.status import due, report, verified_seconds
 from sluicegate.reconcile.report.traffic_status import with_first_split
@@ -194,12 +194,7 @@ class World:
 
     def stalled(self) -> str:
         """Why the spec can't be carried out, before anything is observed; empty when it can."""
-        found = version_reused(
-            self.current,
-            spec_version(
-                self.product, self.product.spec.serving.runtime_image or self.default_runtime
-            ),
-        )
+        found = with_reused_version(self.observation()).stalled
         return found.reason if found else ""
 
     def share(self, revision: str) -> float:

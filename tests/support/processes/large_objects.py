@@ -60,7 +60,7 @@ async def hold(url: str) -> list[dict[str, float]]:
 
     transport = Transport(Connections(login))
     api = KubeApi(transport, OpenGate(), field_manager="sluicegate")
-    caches = reconciler_of(build_controller(api)).applier.caches
+    caches = reconciler_of(build_controller(api)).reader.observer.caches
     found = [memory(caches)]
     resync = Resync(
         api,

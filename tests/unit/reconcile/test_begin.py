@@ -8,12 +8,13 @@ import pytest
 
 from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCTS, JOBS, Key
-from sluicegate.reconcile.reconciler import READ_AT_ONCE, ProductReconciler
+from sluicegate.reconcile.observe.term_start import READ_AT_ONCE
 from tests.support.apiserver.built_controller import build_controller, reconciler_of
 from tests.support.decisions.rollout_world import document
 
 if TYPE_CHECKING:
     from sluicegate.manager import Controller
+    from sluicegate.reconcile.reconciler import ProductReconciler
 
 ENDED = {"conditions": [{"type": "Complete", "status": "True"}]}
 NOW = 1_767_225_600
@@ -34,7 +35,7 @@ def stored(server, reconciler, name: str, **status) -> Key:
     body = document()
     body["metadata"] |= {"name": name, "uid": name}
     kept = server.keep(DATA_PRODUCTS, body | {"status": status})
-    reconciler.applier.caches.written(DATA_PRODUCTS, kept)
+    reconciler.reader.observer.caches.written(DATA_PRODUCTS, kept)
     return Key("catalog", name)
 
 
@@ -44,7 +45,7 @@ def training(server, reconciler, name: str, **status) -> None:
     meta = {"namespace": "catalog", "name": f"{name}-train-12345678-1"}
     owned = meta | {"labels": {names.LABEL_PRODUCT: name}, "ownerReferences": [owner]}
     kept = server.keep(JOBS, {"metadata": owned, "spec": {}, "status": status})
-    reconciler.applier.caches.written(JOBS, kept)
+    reconciler.reader.observer.caches.written(JOBS, kept)
 
 
 async def test_a_term_begins_with_what_status_and_jobs_say_of_all_products(
@@ -56,10 +57,10 @@ async def test_a_term_begins_with_what_status_and_jobs_say_of_all_products(
     training(server, reconciler, "trains")
     begun = int(reconciler.wall())
     await controller.begin()
-    assert begun <= reconciler.starts.term <= int(reconciler.wall())
-    before = reconciler.fleet.portfolio(last, NOW, asked=True)
+    assert begun <= reconciler.reader.observer.attendance.term <= int(reconciler.wall())
+    before = reconciler.reporter.fleet.portfolio(last, NOW, asked=True)
     assert (before.products, before.slot) == (count + 1, False)
     training(server, reconciler, "trains", **ENDED)  # the other replica saw it
     await controller.begin()
-    after = reconciler.fleet.portfolio(last, NOW, asked=True)
+    after = reconciler.reporter.fleet.portfolio(last, NOW, asked=True)
     assert (after.products, after.slot) == (count + 1, True)

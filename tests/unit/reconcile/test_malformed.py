@@ -127,7 +127,7 @@ async def test_malformed_products_neither_stop_the_leader_nor_other_products(ser
     bodies = malformed()
     controller = build_controller(server.api, SETTINGS)
     reconciler = reconciler_of(controller)
-    caches = reconciler.applier.caches
+    caches = reconciler.reader.observer.caches
     for body in [*bodies, deepcopy(document())]:
         spec = body["spec"]
         if isinstance(spec, dict) and isinstance(spec.get("route"), dict):
@@ -135,7 +135,7 @@ async def test_malformed_products_neither_stop_the_leader_nor_other_products(ser
             spec["route"]["hostnames"] = [f"{body['metadata']['name']}.example"]
         caches.written(DATA_PRODUCTS, server.keep(DATA_PRODUCTS, body))
     assert len(caches.products) == len(bodies) + 1, "all have a record"
-    await reconciler.begin()
+    await controller.begin()
     refused = 0
     for body in bodies:
         key = Key("tenant", body["metadata"]["name"])

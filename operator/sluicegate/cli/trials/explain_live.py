@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sluicegate.api.product import DataProduct
-from sluicegate.kube.resources import Key
 from sluicegate.measurement.product_view import ProductBlocks
-from sluicegate.measurement.store import Measurements, target_of, with_earlier
+from sluicegate.measurement.store import Measurements
 from sluicegate.policy.derived_defaults import derived
 from sluicegate.policy.evaluate import Evaluation, evaluate
 from sluicegate.policy.model.inputs import Surroundings, observed
@@ -84,9 +83,8 @@ async def _observe(product: DataProduct, settings: Settings) -> Observed:
     """Read the product's blocks; inputs of the cluster are left out."""
     timing = timing_of(settings)
     measurements = Measurements(timing)
-    key = Key(*product.metadata.key)
     now = time.time()
-    measurements.want(key, with_earlier(target_of(product, timing), product, now))
+    measurements.follow(product, now)
     async with Prometheus(endpoint_of(settings)) as prometheus:
         await measurements.read(BlockReader(prometheus, evaluation_settings(settings, timing)), now)
     return observed(ProductBlocks(measurements, product).measured(now), _UNKNOWN)

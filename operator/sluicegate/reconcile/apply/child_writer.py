@@ -19,6 +19,7 @@ from sluicegate.reconcile.apply.applier import Applier, NameConflict
 from sluicegate.reconcile.build import Child
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observation import Observation
+from sluicegate.reconcile.observe.write_obstacle import WriteObstacle, with_obstacle
 from sluicegate.reconcile.routes.arbitration import Claims
 
 logger = logging.getLogger(__name__)
@@ -27,18 +28,16 @@ TERMINATING: Final = "because it is being terminated"
 """How the API server says that the namespace goes; nothing is to be corrected then."""
 
 
-@dataclass(frozen=True, slots=True)
-class WriteObstacle:
-    """Why a child isn't as it should be.
+def hindered(observation: Observation, error: KubeError | NameConflict) -> Observation | None:
+    """Return the observation with a failed write; None if a person needn't know of it.
 
-    Attributes
-    ----------
-    reason : NAME_CONFLICT or APPLY_REFUSED.
-    text : the child, the words of the API server, and the way out.
+    Status has one reason at a time, or the two would be written in turns: beside a refused route a
+    name conflict isn't named.
     """
-
-    reason: ConditionReason
-    text: str
+    obstacle = obstacle_of(error)
+    if obstacle is None or (isinstance(error, NameConflict) and observation.shadowed):
+        return None
+    return with_obstacle(observation, obstacle)
 
 
 def obstacle_of(error: KubeError | NameConflict) -> WriteObstacle | None:
@@ -71,6 +70,10 @@ class ChildKeeper:
     claims: Claims
     obstacles: dict[Key, WriteObstacle] = field(default_factory=dict)
     """Products of which a child isn't as it should be. Lost with the process: it is tried again."""
+
+    def forget(self, key: Key) -> None:
+        """Forget a product that is gone."""
+        self.obstacles.pop(key, None)
 
     async def foreseen(
         self, record: ProductRecord, observation: Observation, children: tuple[Child, ...]
@@ -133,12 +136,3 @@ def _changes_stable(observation: Observation, children: tuple[Child, ...], *, ne
             scaled = new and status.candidate is None and replicas != live.replicas
             return scaled or inputs != live.annotation(names.ANNOTATION_INPUTS_HASH)
     return False
-
-
-def with_obstacle(observation: Observation, obstacle: WriteObstacle | None) -> Observation:
-    """The observation with what keeps a child from being written; None for nothing."""
-    if obstacle is None:
-        return replace(observation, refused="")
-    if obstacle.reason is ConditionReason.NAME_CONFLICT:
-        return replace(observation, conflict=obstacle.text, shadowed=False)
-    return replace(observation, refused=obstacle.text)

@@ -8,7 +8,6 @@ built from and compared with is the same as the last time, so is the outcome.
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, VersionBase
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.decide.planner import Plan
@@ -27,19 +26,18 @@ class InSyncCache:
     def basis(
         self,
         record: ProductRecord,
-        recorded: DataProductStatus,
         observation: Observation,
         plan: Plan,
     ) -> bytes:
-        """A digest of all inputs of the children; empty where it would cost too much.
+        """Return a digest of all inputs of the children; empty where it would cost too much.
 
         Parameters
         ----------
-        record : as it is cached; its version stands for spec and status. recorded : its status.
+        record : as it is cached; its version stands for spec and status.
         """
         if observation.shadowed or observation.is_frozen(plan.status):
             return b""  # then only a part of it is applied, or nothing
-        allocation = plan.allocation
+        allocation, recorded = plan.allocation, record.status
         known = [recorded.stable, recorded.candidate, *recorded.history]
         built = [_built_of(one) for one in known]
         placed = [

@@ -1,54 +1,56 @@
 """Gives back what a reconcile leaves unused: a slot whose Job didn't come about."""
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sluicegate.kube.errors import Conflict
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.apply.child_writer import WriteObstacle
 from sluicegate.reconcile.apply.training_jobs import Trainer
 from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.training_slots import Reserved, runs
-from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.reconcile.live.product import Pass, ProductRecord
 from sluicegate.reconcile.observe.observer import Observer
+from sluicegate.reconcile.observe.write_obstacle import WriteObstacle
 from sluicegate.runtime.clock import Clock
-from sluicegate.runtime.interfaces import QueuePriority
+from sluicegate.runtime.interfaces import QueuePriority, Result
 from sluicegate.runtime.workqueue import WorkQueue
 
 
 @dataclass(frozen=True, slots=True)
 class SlotKeeper:
-    """Lets no product keep a slot, or its place in the line, that it can't use."""
+    """Lets no product keep a slot, or its place in the line, that it can't use.
+
+    Attributes
+    ----------
+    obstacles : to the writes of children, by product.
+    """
 
     fleet: FleetRegistry
     trainer: Trainer
     observer: Observer
+    obstacles: Mapping[Key, WriteObstacle]
     queue: WorkQueue
     wall: Clock
 
-    @contextlib.contextmanager
-    def watch(
-        self, record: ProductRecord, obstacles: Mapping[Key, WriteObstacle]
-    ) -> Iterator[None]:
-        """Settle after a reconcile, however it ends; `obstacles` are by product."""
+    async def watch(self, record: ProductRecord, proceed: Pass) -> Result:
+        """Settle after a pass, however it ends (an interceptor)."""
         failure: Exception | None = None
         try:
-            yield
+            return await proceed(record)
         except Exception as error:
             failure = error
             raise
         finally:
             reserved = self.fleet.reserved(record.key)
             if failure is not None or reserved is not None:
-                obstacle = obstacles.get(record.key)
+                obstacle = self.obstacles.get(record.key)
                 why = str(failure or (obstacle.text if obstacle else "it wasn't tried"))
                 self._settle(record, reserved, failure, why)
 
-    def call_next(self, now: int) -> None:
-        """A slot is free: let those look who wait for it, as their next block may be long off."""
-        for waiting in self.fleet.next_in_line(now):
-            self.queue.add(waiting, QueuePriority.NORMAL)
+    def forget(self, key: Key) -> None:
+        """Forget a product that is gone: others have its slot."""
+        self.fleet.leave(key, int(self.wall()))
+        self.trainer.refusals.pop(key, None)
 
     def _settle(
         self, record: ProductRecord, reserved: Reserved | None, failure: Exception | None, why: str
@@ -74,6 +76,6 @@ class SlotKeeper:
         # A conflict comes after the product was judged, and is tried again within seconds.
         failed = failure is not None and not isinstance(failure, Conflict)
         if self.fleet.step_aside(record.key, trains=trains, keeps=keeps, failed=failed):
-            self.call_next(now)
+            self.fleet.wake_next(now)
         if refusal is not None and refusal.final:
             self.queue.add(record.key, QueuePriority.NORMAL)  # the attempt ends with that

@@ -6,12 +6,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from sluicegate.api import names
-from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.status import DataProductStatus
-from sluicegate.conditions import Finding
-from sluicegate.kube.errors import BadRequest, Invalid, NotFound
-from sluicegate.kube.resources import JOBS, SERVICE_ACCOUNTS, Key
+from sluicegate.kube.errors import BadRequest, Invalid
+from sluicegate.kube.resources import JOBS, Key
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.shadow import ShadowInterval, build_shadow_job
 from sluicegate.manifests.training import Attempt, build_training_job
@@ -20,6 +17,7 @@ from sluicegate.reconcile.fleet.training_slots import JobRefusal, wanted_job, wa
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observation import Observation
+from sluicegate.reconcile.observe.training_permission import forbidden
 from sluicegate.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -76,35 +74,13 @@ class Trainer:
         """Remember why a Job isn't there, for the product's status and the attempt's end."""
         self.refusals[product] = JobRefusal(job, message, final)
 
-    async def forbidden(self, observation: Observation) -> Finding | None:
-        """Why the Job may not run as its service account; None when it may."""
-        retraining = observation.product.spec.retraining
-        account = retraining.service_account_name if retraining else None
-        if account is None:
-            return None
-        key = Key(observation.product.metadata.namespace, account)
-        try:
-            body = await self.applier.api.get(SERVICE_ACCOUNTS, key)
-        except NotFound:
-            text = f"spec.retraining.serviceAccountName: there is no ServiceAccount {key}"
-        else:
-            labels = body["metadata"].get("labels") or {}
-            if labels.get(names.LABEL_ALLOW_TRAINING) == "true":
-                return None
-            text = (
-                f"spec.retraining.serviceAccountName: ServiceAccount {key} lacks the label"
-                f' {names.LABEL_ALLOW_TRAINING}: "true", by which its owner allows it'
-            )
-        return Finding(
-            ConditionType.STALLED, "True", ConditionReason.FORBIDDEN_SERVICE_ACCOUNT, text
-        )
-
     async def _start(
         self, product: Key, job: Key, build: Callable[[], Manifest], observation: Observation
     ) -> None:
         """Create the Job. What would be refused again ends the attempt, by the next reconcile."""
-        if (forbidden := await self.forbidden(observation)) is not None:
-            self.refuse(product, job.name, forbidden.message)
+        finding = await forbidden(self.applier.api, observation.product)
+        if finding is not None:
+            self.refuse(product, job.name, finding.message)
             return
         try:
             manifest = build()

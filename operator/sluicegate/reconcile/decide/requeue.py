@@ -8,7 +8,6 @@ from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck
 from sluicegate.reconcile.live.children import is_starting
 from sluicegate.reconcile.live.pods import UNREADY_SECONDS
 from sluicegate.reconcile.observe.observation import Observation
-from sluicegate.reconcile.routes.arbitration import RouteRefusal
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel
 from sluicegate.runtime.interfaces import Done, RequeueAfter, Result
 
@@ -18,10 +17,10 @@ REQUEUE_SECONDS: Final = 5
 """While traffic moves, or a first version starts: how often to look, should no event come."""
 
 
-def requeue_after(  # noqa: PLR0911 - one a reason to look
+def requeue_after(
     observation: Observation, plan: Plan, *, conflicted: bool, deferred: bool
 ) -> Result:
-    """When to requeue; Done for not before an event.
+    """Return when to requeue; Done for not before an event.
 
     Parameters
     ----------
@@ -31,6 +30,15 @@ def requeue_after(  # noqa: PLR0911 - one a reason to look
     """
     if conflicted:
         return RequeueAfter(CONFLICT_SECONDS)
+    result = _by_progress(observation, plan, deferred=deferred)
+    refusal = observation.route_refusal
+    unwatched = refusal is not None and refusal.passes  # no event reports its end
+    return RequeueAfter(CONFLICT_SECONDS) if unwatched and isinstance(result, Done) else result
+
+
+def _by_progress(  # noqa: PLR0911 - one a reason to look
+    observation: Observation, plan: Plan, *, deferred: bool
+) -> Result:
     candidate = plan.status.candidate
     phase = None if candidate is None else candidate.phase
     if phase not in (None, CandidatePhase.PARKED) or deferred:
@@ -61,12 +69,6 @@ def requeue_after(  # noqa: PLR0911 - one a reason to look
     now = observation.now
     restarts = [one for pod in observation.pods if (one := pod.restarts) and one.goes_on(now)]
     return RequeueAfter(max(one.calm_at for one in restarts) - now) if restarts else Done()
-
-
-def next_for(refusal: RouteRefusal | None, result: Result) -> Result:
-    """When to requeue: soon, if no event reports the end of a refusal."""
-    passes = refusal is not None and refusal.passes and isinstance(result, Done)
-    return RequeueAfter(CONFLICT_SECONDS) if passes else result
 
 
 def _has_its_share(observation: Observation, plan: Plan) -> bool:

@@ -2,10 +2,8 @@
 
 from typing import TypeVar
 
-from sluicegate.api.names import ConditionReason, ConditionType
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import VersionBase
-from sluicegate.conditions import Finding
 from sluicegate.policy.rollout.candidates import first_candidate
 from sluicegate.reconcile.observe.observation import Observation
 
@@ -52,15 +50,3 @@ def without_twin(status: DataProductStatus) -> DataProductStatus:
     if stable is None or candidate is None or candidate.revision != stable.revision:
         return status
     return status.replace(candidate=None)
-
-
-def version_reused(status: DataProductStatus, wanted: VersionBase) -> Finding | None:
-    """Another digest under a version's name: measurements couldn't distinguish them."""
-    for one in status.versions:
-        if one.version == wanted.version and one.digest != wanted.digest and status.stable:
-            text = (
-                f"spec.model.bento.version: {wanted.version} is already the name of {one.image}:"
-                " give the new bento a new version"
-            )
-            return Finding(ConditionType.STALLED, "True", ConditionReason.VERSION_REUSED, text)
-    return None

@@ -5,7 +5,7 @@ for each of its products, one namespace could overload Prometheus for all. The o
 products' lengths hold, so none that is measured loses its own by a product that comes later.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,8 +21,12 @@ _Age = tuple[str, str]
 
 @dataclass(slots=True)
 class BlockLengths:
-    """The lengths in use by namespace. Used from the event loop only."""
+    """The lengths in use by namespace. Used from the event loop only.
 
+    `wake` is called with each product that was refused a length that it can have now.
+    """
+
+    wake: Callable[[Key], None] = lambda _: None
     _products: dict[str, dict[int, dict[str, _Age]]] = field(default_factory=dict)
     """Ages by namespace, length and name."""
     _wanted: dict[Key, int] = field(default_factory=dict)
@@ -37,9 +41,10 @@ class BlockLengths:
         lengths.setdefault(seconds, {})[key.name] = created, key.name
 
     def forget(self, key: Key) -> None:
-        """The product is gone."""
+        """Forget a product that is gone, and wake those that can have their length by that."""
         self._refused.discard(key)
         self._drop(key)
+        self.wake_relieved(key.namespace)
 
     def problems(self, key: Key) -> Iterator[Problem]:
         """Why a product that was recorded can't have its length; nothing when it can."""
@@ -67,6 +72,11 @@ class BlockLengths:
         """Products that were refused, and can have their length now."""
         waiting = [key for key in self._refused if key.namespace == namespace]
         return tuple(key for key in waiting if self._wanted[key] in self._held(namespace))
+
+    def wake_relieved(self, namespace: str) -> None:
+        """Wake the products of a namespace that were refused, and can have their length now."""
+        for key in self.relieved(namespace):
+            self.wake(key)
 
     def _drop(self, key: Key) -> None:
         if (seconds := self._wanted.pop(key, None)) is None:

@@ -5,7 +5,7 @@ before that is "unknown", which starts nothing.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from sluicegate.api.engine import ProductState
@@ -38,10 +38,14 @@ class _Counts:
 
 
 class FleetRegistry:
-    """The snapshots of all products of this operator. Used from the event loop only."""
+    """The snapshots of all products of this operator. Used from the event loop only.
 
-    def __init__(self, budget: Budget) -> None:
+    `wake` is called with each product that a change of another one concerns.
+    """
+
+    def __init__(self, budget: Budget, wake: Callable[[Key], None] = lambda _: None) -> None:
         self._budget = budget
+        self._wake = wake
         self._snapshots: dict[Key, ProductSnapshot] = {}
         # Slots are asked for often and wanted rarely: who trains or waits is kept apart.
         self._applying: set[Key] = set()
@@ -57,6 +61,28 @@ class FleetRegistry:
         self._served: Counter[str] = Counter()
         """When a namespace had a slot last, in seconds."""
         self._lines: dict[tuple[int, int], Line] = {}
+
+    def update(self, key: Key, snapshot: ProductSnapshot, now: int) -> None:
+        """Record a snapshot; wake who has a slot by it, and the callers of a product that changed.
+
+        Their next block may be long off. `now` is in seconds.
+        """
+        before = self.dependency(key)
+        if self.record(key, snapshot):
+            self.wake_next(now)
+        if self.dependency(key) is not before:
+            for dependent in self.dependents(key):
+                self._wake(dependent)
+
+    def leave(self, key: Key, now: int) -> None:
+        """Forget a product that is gone, and wake who has its slot; `now` is in seconds."""
+        if self.forget(key):
+            self.wake_next(now)
+
+    def wake_next(self, now: int) -> None:
+        """Wake the products that wait for a slot and have one at `now`, in seconds."""
+        for key in self.next_in_line(now):
+            self._wake(key)
 
     def record(self, key: Key, snapshot: ProductSnapshot) -> bool:
         """Take in what an evaluation found; what only the one before knew stays known.

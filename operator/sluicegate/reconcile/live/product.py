@@ -7,10 +7,10 @@ says why.
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -24,7 +24,7 @@ from sluicegate.api.slos import Analysis
 from sluicegate.api.status import DataProductStatus, WrittenBy
 from sluicegate.errors import Problem
 from sluicegate.kube.resources import Key
-from sluicegate.runtime.interfaces import Record
+from sluicegate.runtime.interfaces import Record, Result
 
 SpecView = TypeVar("SpecView", bound=BaseModel)
 
@@ -127,6 +127,10 @@ class ProductRecord(Record):
             },
         }
         return _parsed(json.dumps(rest)[:-1], self.packed_spec, self.packed_status)
+
+
+Pass: TypeAlias = Callable[[ProductRecord], Awaitable[Result]]
+"""A pass of a product, with the interceptors that are inside of another one."""
 
 
 @lru_cache(maxsize=RECENT)

@@ -20,17 +20,20 @@ class Attendance:
     ----------
     clocks : of this machine. renewed : when the Lease was last renewed before this replica took it,
         in seconds by the wall clock of its holder; None where no replica held it before.
+    term : since when this replica leads, in seconds; 0 before it does.
     """
 
     clocks: Clocks = field(default_factory=Clocks)
     renewed: Callable[[], float | None] = lambda: None
+    term: int = 0
     _found: tuple[TimeInterval, ...] = ()
     _at: tuple[float, float] | None = None
     """Both clocks, when they were last read: the wall clock, and the steady one."""
 
     def begin(self) -> None:
-        """Note the absence before this replica began to lead."""
+        """Begin a term, and note the absence before this replica began to lead."""
         wall, last = self.clocks.wall(), self.renewed()
+        self.term = int(wall)
         self._at = wall, self.clocks.steady()
         if last is not None:
             self._note(last, wall)

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sluicegate.api.errors import InvalidProduct
-from sluicegate.api.operator_checks import SCRAPES_PER_BLOCK, check_context
+from sluicegate.api.operator_checks import SCRAPES_PER_BLOCK, check_context, runtime_image
 from sluicegate.api.product import DataProduct, DataProductSpec
 from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import VersionBase
 from sluicegate.errors import Problem
 from sluicegate.kube.resources import Key
+from sluicegate.manifests.plan import spec_version
 from sluicegate.reconcile.fleet.block_lengths import BlockLengths
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.settings import Settings
@@ -31,10 +33,12 @@ class CarriedSpec:
     Attributes
     ----------
     product : with a spec that is valid here.
+    wanted : the version that spec.model stands for.
     problems : the mistakes in the spec as it is stored; empty in one without any.
     """
 
     product: DataProduct
+    wanted: VersionBase
     problems: tuple[Problem, ...] = ()
 
 
@@ -53,6 +57,11 @@ class SpecReader:
         InvalidProduct
             It can't be read, or it has a mistake and no version is stable yet.
         """
+        carried = self._read(record)
+        self.lengths.wake_relieved(record.key.namespace)
+        return carried
+
+    def _read(self, record: ProductRecord) -> CarriedSpec:
         product = record.parse()
         seconds = self._block_seconds(product.spec)
         self.lengths.record(record.key, seconds, record.created)
@@ -61,12 +70,13 @@ class SpecReader:
             *check_context(product.spec, self.settings),
             *self.lengths.problems(record.key),
         )
-        if not problems:
-            return CarriedSpec(product)
-        if product.status.stable is None:
-            raise InvalidProduct(problems)
-        spec = self._nearest(record.key, product.spec, product.status, problems)
-        return CarriedSpec(product.replace(spec=spec), problems)
+        if problems:
+            if product.status.stable is None:
+                raise InvalidProduct(problems)
+            spec = self._nearest(record.key, product.spec, product.status, problems)
+            product = product.replace(spec=spec)
+        wanted = spec_version(product, runtime_image(product.spec, self.settings))
+        return CarriedSpec(product, wanted, problems)
 
     def _block_seconds(self, spec: DataProductSpec) -> int:
         """The length of its blocks, or the least that the scrapes allow."""

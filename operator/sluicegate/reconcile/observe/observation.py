@@ -17,6 +17,7 @@ from sluicegate.policy.rollout.shadow_phase import is_tried
 from sluicegate.reconcile.live.children import DeploymentRecord, JobRecord, RouteRecord
 from sluicegate.reconcile.live.pods import PodState
 from sluicegate.reconcile.observe.job_wait import JobWait, wait_of
+from sluicegate.reconcile.routes.arbitration import RouteRefusal
 from sluicegate.reconcile.routes.gateway_state import GatewayState
 from sluicegate.reconcile.traffic.allocation import FULL
 from sluicegate.reconcile.traffic.split_verification import Split, VerificationLevel
@@ -75,12 +76,14 @@ class Observation:
     refused : what the API server says against one of its children; empty while it takes all.
     changing : stable's pods are about to be replaced, or another number is asked for, by its spec.
     overlap : which other operator writes its status too, and the way out; empty for none.
+    route_refusal : the refusal of the route of the spec; None while the product can have it.
     route_kept : the route that it has is written on in the stead of that one.
     stalled : what else needs a person; None when nothing does.
     invalid : the mistakes in the spec, each with its way out; empty in a valid one.
     gateways : what its Gateways say of themselves, as far as that had to be asked.
     lost : it once had a stable version, of which nothing is left.
     begun : since when this operator has reconciled it, in seconds; None for now.
+    quiet_seconds : for how long the start of a first version needn't be reported.
     term : since when this replica leads, in seconds; time without a leader counts against no
         candidate.
     job : of the training under way; None while it isn't there.
@@ -109,12 +112,14 @@ class Observation:
     refused: str = ""
     changing: bool = False
     overlap: str = ""
+    route_refusal: RouteRefusal | None = None
     route_kept: bool = False
     stalled: Finding | None = None
     invalid: tuple[str, ...] = ()
     gateways: Mapping[Key, GatewayState] = field(default_factory=dict)
     lost: bool = False
     begun: int | None = None
+    quiet_seconds: float = 0.0
     term: int = 0
     job: JobRecord | None = None
     trains: bool = False

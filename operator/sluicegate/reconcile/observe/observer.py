@@ -1,6 +1,6 @@
 """Reads everything that one step needs, once: from caches, and pods where something is wrong."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -44,13 +44,13 @@ from sluicegate.reconcile.live.children import (
 from sluicegate.reconcile.live.failure_attribution import failing, is_down
 from sluicegate.reconcile.live.pods import PodState, api_of, of_job, of_revision
 from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.reconcile.observe.attendance import Attendance
 from sluicegate.reconcile.observe.gateway_reader import Gateways
 from sluicegate.reconcile.observe.observation import Observation, lacks_labels
 from sluicegate.reconcile.observe.pod_reader import PodReads
 from sluicegate.reconcile.observe.shadow_result import scores, shadow_of
 from sluicegate.reconcile.observe.traffic_split import split_of
 from sluicegate.reconcile.observe.training_result import training_result
-from sluicegate.reconcile.traffic.split_verification import Split
 from sluicegate.runtime.cache import Caches
 from sluicegate.views.numbers import duration
 
@@ -68,8 +68,9 @@ class Observer:
     measurements: Measurements
     fleet: FleetRegistry
     gateways: Gateways
+    attendance: Attendance
     share_states: bool
-    refusals: Mapping[Key, JobRefusal] = field(default_factory=dict)
+    refusals: MutableMapping[Key, JobRefusal] = field(default_factory=dict)
     most_training_seconds: int = 604_800
     review: Callable[[DataProduct], Finding | None] = lambda _: None
 
@@ -126,23 +127,17 @@ class Observer:
                     wanted_evaluation=counts_of(product.spec.model.evaluation),
                     training=None,
                     shadow=None,
-                    facts=_facts(
-                        measured,
-                        _Seen(
-                            live,
-                            pods,
-                            upstream_degraded=tuple(one.name for one in upstream),
-                            upstream_since=self.fleet.bad_since(upstream),
-                            split=split,
-                            since=since,
-                            now=now,
-                        ),
+                    facts=replace(
+                        _facts(measured, live, pods, since=since, now=now),
+                        upstream_degraded=tuple(one.name for one in upstream),
+                        upstream_since=self.fleet.bad_since(upstream),
+                        split_verified=split is None or split.enough,
                     ),
                     portfolio=self.portfolio(record, product, measured.newest, now),
                     requests=tuple(ManualRequest(name, value) for name, value in record.requests),
                     rollout=None,
-                    absences=(),
-                    term=0,
+                    absences=self.attendance.absences(),
+                    term=self.attendance.term,
                 ),
             ),
             dependencies=dependencies,
@@ -154,6 +149,7 @@ class Observer:
             review=self.review(product),
             shadow_job=shadow,
             shadow_refusal=refused.message if refused else "",
+            term=self.attendance.term,
         )
         results = replace(
             observation.observed,
@@ -257,49 +253,46 @@ class Observer:
         return self.share_states or other.namespace == key.namespace
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What was read of the cluster; `since` begins the blocks that are judged as the present."""
+def _facts(
+    measured: ProductBlocks,
+    live: Mapping[str, DeploymentRecord],
+    pods: tuple[PodState, ...],
+    *,
+    since: int,
+    now: int,
+) -> Facts:
+    """Return what the cluster says of the pods; nothing before a version serves.
 
-    live: Mapping[str, DeploymentRecord]
-    pods: tuple[PodState, ...]
-    upstream_degraded: tuple[str, ...]
-    upstream_since: int | None
-    split: Split | None
-    since: int
-    now: int
-
-
-def _facts(measured: ProductBlocks, seen: _Seen) -> Facts:
-    """What the cluster and the neighbours say."""
+    Parameters
+    ----------
+    live : Deployments by revision. since : when the blocks begin that are judged as the present.
+    now : in seconds.
+    """
     product = measured.product
     stable, candidate = product.status.stable, product.status.candidate
     if stable is None:
         return Facts()
-    serving = seen.live.get(stable.revision)
+    serving = live.get(stable.revision)
     resources, found = product.spec.serving.resources, measured.facts(stable)
     lacking = at_limit(found, resources)
     attribution = None
     if candidate is not None and candidate.weight > 0:
         attribution = failing(
-            seen.live.get(candidate.revision),
-            of_revision(seen.pods, candidate.revision),
+            live.get(candidate.revision),
+            of_revision(pods, candidate.revision),
             serving,
         )
     return Facts(
-        upstream_degraded=seen.upstream_degraded,
-        upstream_since=seen.upstream_since,
         pods_unhealthy=serving is None
         or serving.ready < serving.replicas
         or any(
-            pod.was_killed_since(seen.since)
-            or (pod.restarts is not None and pod.restarts.goes_on(seen.now))
-            for pod in of_revision(seen.pods, stable.revision)
+            pod.was_killed_since(since) or (pod.restarts is not None and pod.restarts.goes_on(now))
+            for pod in of_revision(pods, stable.revision)
         ),
         stable_down=is_down(
             serving,
-            of_revision(seen.pods, stable.revision),
-            now=seen.now,
+            of_revision(pods, stable.revision),
+            now=now,
             patience=product.spec.serving.progress_deadline_seconds,
         ),
         canary_unhealthy=attribution is not None and attribution.own,
@@ -310,10 +303,9 @@ def _facts(measured: ProductBlocks, seen: _Seen) -> Facts:
         cpu_throttled=lacking.cpu,
         memory_pressure=lacking.memory,
         pods=(serving.ready if serving else 0) / product.spec.serving.base_replicas,
-        split_verified=seen.split is None or seen.split.enough,
         api_changes=None
         if candidate is None
-        else changes(api_of(seen.pods, stable.revision), api_of(seen.pods, candidate.revision)),
+        else changes(api_of(pods, stable.revision), api_of(pods, candidate.revision)),
     )
 
 

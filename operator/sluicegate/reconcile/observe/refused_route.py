@@ -1,80 +1,105 @@
-"""Whether a product may have the route of its spec, and what is observed of one that may not."""
+"""Whether a product may have the route of its spec, and what is observed of one that may not.
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+A product contends for its route once a version of it serves: before the plan as it is observed, and
+after the plan for a first version that has just become ready.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.errors import Conflict, Transient, WriteFenced
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.live.children import RouteRecord
-from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.reconcile.live.product import Pass, ProductRecord
 from sluicegate.reconcile.observe.gateway_reader import Gateways
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.routes.arbitration import Claims, RouteRefusal
 from sluicegate.reconcile.routes.claims import Gateway
 from sluicegate.reconcile.routes.kept_route import with_kept_route
+from sluicegate.runtime.cache import Cache
+from sluicegate.runtime.interfaces import Result
 
 
-@contextmanager
-def claiming(
-    claims: Claims, record: ProductRecord, route: Callable[[], RouteRecord | None]
-) -> Iterator[None]:
-    """One reconcile of a product: its reservation becomes live, or is released in the end.
+@dataclass(frozen=True, slots=True)
+class RouteArbiter:
+    """Decides in each pass of a product which route it may have.
 
-    Parameters
+    Attributes
     ----------
-    route : reads the product's own HTTPRoute.
+    claims : which product has which route. routes : the HTTPRoutes, as they are cached.
+    route : reads the product's own one.
     """
-    key = record.key
-    claims.record(record, route())
-    try:
-        yield
-    except (Conflict, Transient, WriteFenced):
-        raise  # its route may have been written, or will be at once
-    except Exception:
-        claims.record(record, route())  # it may have been written before what failed
-        claims.withdraw(key)
-        raise
-    claims.record(record, live := route())
-    if live is None and claims.refusal(key) is None:
-        claims.withdraw(key)
-    claims.release(key)
 
+    claims: Claims
+    gateways: Gateways
+    routes: Cache
+    route: Callable[[ProductRecord], RouteRecord | None]
 
-async def settled(
-    claims: Claims, gateways: Gateways, key: Key, *, contends: bool, now: int
-) -> RouteRefusal | None:
-    """Why a product can't have the route of its spec, given what listeners admit; None if it can.
+    async def claim(self, record: ProductRecord, proceed: Pass) -> Result:
+        """Hold the claims of a product while a pass runs (an interceptor).
 
-    A Gateway is read only where two claims seem to meet at it.
-    """
-    asked = set[Gateway]()
-    while (refusal := claims.settle(key, contends=contends, now=now)) is not None:
-        unknown = {one.gateway for one in refusal.claim.parents if one.is_gateway} - asked
-        if not unknown:
-            return refusal
-        asked |= unknown
-        for one in sorted(unknown):
-            claims.learn(one, await gateways.listeners(one[2]))
-    return None
+        In the end its reservation is live, or released.
+        """
+        key, claims = record.key, self.claims
+        claims.record(record, self.route(record))
+        try:
+            result = await proceed(record)
+        except (Conflict, Transient, WriteFenced):
+            raise  # its route may have been written, or will be at once
+        except Exception:
+            claims.record(record, self.route(record))  # written, maybe, before what failed
+            claims.withdraw(key)
+            raise
+        claims.record(record, live := self.route(record))
+        if live is None and claims.refusal(key) is None:
+            claims.withdraw(key)
+        claims.release(key)
+        return result
 
+    def forget(self, key: Key) -> None:
+        """Forget a product that is gone; its HTTPRoute may still be there."""
+        if self.routes.get(key) is not None:
+            self.claims.outlive(key)
+        else:
+            self.claims.forget(key)
 
-def kept_product(
-    claims: Claims, product: DataProduct, route: RouteRecord | None, now: int
-) -> DataProduct | None:
-    """A refused product with the route that it has; None if that doesn't serve."""
-    parents = claims.serves(route.key, now) if route is not None else ()
-    return with_kept_route(product, route, parents) if route is not None and parents else None
+    def kept(self, record: ProductRecord, product: DataProduct, now: int) -> DataProduct | None:
+        """Return a refused product with the route that it has; None if that doesn't serve."""
+        route = self.route(record)
+        parents = self.claims.serves(record.key, now) if route is not None else ()
+        return with_kept_route(product, route, parents) if route is not None and parents else None
 
+    async def admitted(self, observation: Observation, *, contends: bool) -> Observation:
+        """Return the observation with the refusal that follows from a plan, if there is one.
 
-def without_split(observation: Observation) -> Observation:
-    """A refused product without a route has no split to wait for: a rollback is complete."""
-    return replace(observation, split=None) if observation.route is None else observation
+        Parameters
+        ----------
+        contends : the plan has the operator write the route of the spec now.
+        """
+        if observation.route_refusal is not None or not contends:
+            return observation
+        key = Key(*observation.product.metadata.key)
+        return shadowed(observation, await self.refusal(key, contends=True, now=observation.now))
+
+    async def refusal(self, key: Key, *, contends: bool, now: int) -> RouteRefusal | None:
+        """Return why a product can't have the route of its spec; None if it can.
+
+        A Gateway is read, for what its listeners admit, only where two claims seem to meet at it.
+        """
+        asked = set[Gateway]()
+        while (refusal := self.claims.settle(key, contends=contends, now=now)) is not None:
+            unknown = {one.gateway for one in refusal.claim.parents if one.is_gateway} - asked
+            if not unknown:
+                return refusal
+            asked |= unknown
+            for one in sorted(unknown):
+                self.claims.learn(one, await self.gateways.listeners(one[2]))
+        return None
 
 
 def shadowed(observation: Observation, refusal: RouteRefusal | None) -> Observation:
-    """The observation with why the route of the spec isn't written."""
+    """Return the observation with why the route of the spec isn't written."""
     if refusal is None:
         return observation
-    return replace(observation, conflict=refusal.message, shadowed=True)
+    return replace(observation, conflict=refusal.message, shadowed=True, route_refusal=refusal)

@@ -10,7 +10,7 @@ from typing import Final
 
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.kube.resources import Key
-from sluicegate.measurement.store import Measurements, target_of, with_earlier
+from sluicegate.measurement.store import Measurements
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.runtime.cache import Cache
 from sluicegate.runtime.clock import Clock
@@ -70,6 +70,5 @@ class Standby:
             product = record.parse()
         except InvalidProduct:
             return True  # what it wanted before holds: so it does on the leader
-        target = target_of(product, self._measurements.timing)
-        self._measurements.want(key, with_earlier(target, product, self._wall()))
+        self._measurements.follow(product, self._wall())
         return True

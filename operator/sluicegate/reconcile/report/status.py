@@ -26,6 +26,7 @@ from sluicegate.reconcile.report.hints import with_secret
 from sluicegate.reconcile.report.markets import with_markets
 from sluicegate.reconcile.report.traffic_status import traffic_of
 from sluicegate.reconcile.report.waiting_requests import refused_requests, waiting_requests
+from sluicegate.reconcile.traffic.split_verification import VerificationLevel
 from sluicegate.views.needs import REVIEWS, needs_in
 
 VERIFIED_BLOCKS: Final = 10
@@ -134,6 +135,24 @@ def _with_what_was_known(observation: Observation, status: DataProductStatus) ->
         return status
     known = {"slos": before.slos, "state": before.state, "diagnosis": before.diagnosis}
     return status.replace(**known)
+
+
+def can_wait(observation: Observation, plan: Plan) -> bool:
+    """Return whether the write of status can wait until the gateway takes a first version.
+
+    Nothing is lost with a first version, and a write for each of thousands would delay all of them.
+    """
+    hindered = observation.conflict or observation.stalled or observation.refused
+    if observation.product.status.stable is not None or hindered:
+        return False
+    begun = observation.begun
+    if begun is None or observation.now - begun >= observation.quiet_seconds:
+        return False
+    if plan.status.stable is None:
+        conditions = report(observation, plan).conditions
+        stalled = any(one.type == Type.STALLED for one in conditions)
+        return plan.status.candidate is not None and not stalled
+    return observation.split is not None and observation.split.level < VerificationLevel.ACCEPTED
 
 
 def due(

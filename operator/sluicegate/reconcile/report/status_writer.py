@@ -39,14 +39,10 @@ class StatusWriter:
         record: ProductRecord,
         observation: Observation,
         plan: Plan,
-        recorded: DataProductStatus,
         *,
         events: tuple[EventNote, ...] = (),
     ) -> ProductRecord:
-        """Write status and emit events, if there is news; return the product afterwards.
-
-        `recorded` is the status of the record; what the step began with may have been restored.
-        """
+        """Write status and emit events, if there is news; return the product afterwards."""
         before = observation.product.status
         after = report(observation, plan)
         self.show(record, observation.product, plan, after)
@@ -57,8 +53,9 @@ class StatusWriter:
             refresh_seconds=self.refresh_seconds,
             verified_seconds=verified_seconds(observation),
         )
-        written = record if fresh == recorded else await self.store.write(record, fresh)
-        self.emit(record, (*true_of(events, fresh), *news(recorded, fresh)))
+        # What the pass began with may have been restored.
+        written = record if fresh == record.status else await self.store.write(record, fresh)
+        self.emit(record, (*true_of(events, fresh), *news(record.status, fresh)))
         return written
 
     async def refuse(

@@ -11,7 +11,8 @@ import pytest
 from sluicegate.api.names import ConditionReason
 from sluicegate.kube.errors import Conflict, Invalid, from_response
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, SERVICES, Key
-from sluicegate.reconcile.apply.child_writer import WriteObstacle, obstacle_of, with_obstacle
+from sluicegate.reconcile.apply.child_writer import obstacle_of
+from sluicegate.reconcile.observe.write_obstacle import WriteObstacle, with_obstacle
 from tests.support.apiserver.observed_cluster import Cluster, EventNote
 from tests.support.decisions.rollout_world import World, serving_world
 
@@ -47,7 +48,7 @@ def conditions(cluster: Cluster) -> dict[str, tuple[str, str]]:
 
 def listen(cluster: Cluster) -> list[tuple[str, str, str]]:
     told: list[tuple[str, str, str]] = []
-    object.__setattr__(cluster.reconciler, "recorder", EventNote(told))
+    object.__setattr__(cluster.reconciler.reporter.writer, "recorder", EventNote(told))
     return told
 
 

@@ -50,7 +50,7 @@ def children(world):
 @pytest.fixture
 async def live(server, reconciler, record, children):
     """The children as they were created and observed; what was sent for it is forgotten."""
-    await reconciler.applier.apply(record, children)
+    await reconciler.effects.keeper.applier.apply(record, children)
     server.sent.clear()
     return children
 
@@ -68,7 +68,7 @@ async def fewer(server, reconciler, record, children) -> list[Child]:
         per_kind = {DEPLOYMENTS: {"replicas": count}, SERVICES: of_services}
         return [changed(one, **per_kind.get(one.resource, {})) for one in children]
 
-    await reconciler.applier.apply(record, with_pods(2))
+    await reconciler.effects.keeper.applier.apply(record, with_pods(2))
     return [
         replace(one, fingerprint=f"{one.fingerprint} again")
         for one in with_pods(1, selector={"sluicegate.dev/revision": "another"})
@@ -81,13 +81,13 @@ def pods(server) -> int:
 
 
 def observed(reconciler, resource, key) -> tuple[str, str]:
-    found = reconciler.applier.caches[resource].get(key)
+    found = reconciler.reader.observer.caches[resource].get(key)
     return found.uid, str(found.version)
 
 
 # ---- children -------------------------------------------------------------------------------
 async def test_a_create_requires_that_the_object_is_absent(server, reconciler, record, children):
-    await reconciler.applier.apply(record, children)
+    await reconciler.effects.keeper.applier.apply(record, children)
     assert [one.observed for one in server.writes] == [(None, ABSENT)] * len(children)
 
 
@@ -95,17 +95,17 @@ async def test_each_update_carries_what_was_observed_whatever_the_kind(
     server, reconciler, record, live
 ):
     expected = [observed(reconciler, one.resource, one.key) for one in live]
-    await reconciler.applier.apply(record, live)
+    await reconciler.effects.keeper.applier.apply(record, live)
     assert [one.observed for one in server.writes] == expected
 
 
 async def test_each_deletion_carries_what_was_observed_whatever_the_kind(
     server, reconciler, record, live
 ):
-    leftovers = list(reconciler.applier.leftovers(record, ()))
+    leftovers = list(reconciler.effects.keeper.applier.leftovers(record, ()))
     assert {resource for resource, _ in leftovers} == set(KINDS)
     for resource, one in leftovers:
-        await reconciler.applier.delete(resource, one)
+        await reconciler.effects.keeper.applier.delete(resource, one)
     assert [one.method for one in server.writes] == ["DELETE"] * len(live)
     assert [one.observed for one in server.writes] == [
         (one.uid, str(one.version)) for _, one in leftovers
@@ -119,9 +119,9 @@ async def test_an_update_that_comes_late_is_refused_and_the_next_one_knows_what_
     child = next(one for one in live if one.resource == resource)
     moved = server.move(resource, child.key)
     with pytest.raises(Conflict):
-        await reconciler.applier.apply(record, [child])
+        await reconciler.effects.keeper.applier.apply(record, [child])
     assert server.objects[resource.path(*child.key)] is moved
-    await reconciler.applier.apply(record, [child])
+    await reconciler.effects.keeper.applier.apply(record, [child])
     meta = moved["metadata"]
     assert server.writes[-1].observed == (meta["uid"], meta["resourceVersion"])
 
@@ -131,11 +131,11 @@ async def test_a_deletion_that_comes_late_is_refused_and_the_next_one_knows_what
     server, reconciler, record, live, resource
 ):
     key = next(one.key for one in live if one.resource == resource)
-    cache = reconciler.applier.caches[resource]
+    cache = reconciler.reader.observer.caches[resource]
     server.move(resource, key)
     with pytest.raises(Conflict):
-        await reconciler.applier.delete(resource, cache.get(key))
-    await reconciler.applier.delete(resource, cache.get(key))
+        await reconciler.effects.keeper.applier.delete(resource, cache.get(key))
+    await reconciler.effects.keeper.applier.delete(resource, cache.get(key))
     assert resource.path(*key) not in server.objects
 
 
@@ -145,7 +145,7 @@ async def test_a_late_update_does_not_create_a_deleted_object_again(
     server.objects = {path: one for path, one in server.objects.items() if "httproutes" not in path}
     route = next(one for one in live if one.resource == HTTP_ROUTES)
     with pytest.raises(Conflict):
-        await reconciler.applier.apply(record, [route])
+        await reconciler.effects.keeper.applier.apply(record, [route])
     assert HTTP_ROUTES.path(*route.key) not in server.objects
 
 
@@ -154,15 +154,15 @@ async def test_a_deployment_gives_up_pods_once_all_that_directs_requests_is_in_f
 ):
     server.invalid.add("services")
     routed = [one for one in fewer if one.resource != HTTP_ROUTES]
-    leftovers = list(reconciler.applier.leftovers(record, routed))
+    leftovers = list(reconciler.effects.keeper.applier.leftovers(record, routed))
 
     with pytest.raises(Invalid):
-        await reconciler.applier.apply(record, routed, leftovers)
+        await reconciler.effects.keeper.applier.apply(record, routed, leftovers)
     assert pods(server) == 2
     assert not [one for one in server.objects if "httproutes" in one]
 
     server.invalid.clear()
-    await reconciler.applier.apply(record, routed)
+    await reconciler.effects.keeper.applier.apply(record, routed)
     assert pods(server) == 1
 
 
@@ -170,11 +170,11 @@ async def test_a_leftover_that_is_refused_keeps_no_route_from_going(
     server, reconciler, record, live
 ):
     server.invalid.add("services")
-    leftovers = list(reconciler.applier.leftovers(record, ()))
+    leftovers = list(reconciler.effects.keeper.applier.leftovers(record, ()))
     leftovers.sort(key=lambda leftover: leftover[0] != SERVICES)
 
     with pytest.raises(Invalid):
-        await reconciler.applier.apply(record, (), leftovers)
+        await reconciler.effects.keeper.applier.apply(record, (), leftovers)
 
     assert not [one for one in server.objects if "httproutes" in one]
     assert [one for one in server.objects if "deployments" in one]
@@ -182,8 +182,8 @@ async def test_a_leftover_that_is_refused_keeps_no_route_from_going(
 
 async def test_the_deletion_of_an_absent_object_is_no_error(server, reconciler, record, live):
     server.objects.clear()
-    for resource, one in list(reconciler.applier.leftovers(record, ())):
-        await reconciler.applier.delete(resource, one)
+    for resource, one in list(reconciler.effects.keeper.applier.leftovers(record, ())):
+        await reconciler.effects.keeper.applier.delete(resource, one)
 
 
 async def test_an_object_that_an_earlier_leader_created_is_read_after_a_conflict(
@@ -192,8 +192,8 @@ async def test_an_object_that_an_earlier_leader_created_is_read_after_a_conflict
     deployment = children[0]
     server.keep(deployment.resource, deployment.manifest)
     with pytest.raises(Conflict):
-        await reconciler.applier.apply(record, [deployment])
-    await reconciler.applier.apply(record, [deployment])
+        await reconciler.effects.keeper.applier.apply(record, [deployment])
+    await reconciler.effects.keeper.applier.apply(record, [deployment])
     assert [one.method for one in server.sent] == ["PATCH", "GET", "PATCH"]
 
 
@@ -221,15 +221,15 @@ async def test_an_unneeded_training_job_is_ended_only_at_its_observed_version(
 ):
     key = Key(record.key.namespace, "search-train-0a1b2c3d-1")
     job = server.keep(JOBS, training(record, finished=finished))
-    reconciler.applier.caches.written(JOBS, job)
+    reconciler.reader.observer.caches.written(JOBS, job)
     _, version = observed(reconciler, JOBS, key)
     server.move(JOBS, key)
     with pytest.raises(Conflict):
-        await reconciler.trainer.keep(record, world.observation(), world.current)
+        await reconciler.effects.trainer.keep(record, world.observation(), world.current)
     (late,) = server.writes
     assert (late.method, late.observed[1]) == (method, version)
     _, version = observed(reconciler, JOBS, key)
-    await reconciler.trainer.keep(record, world.observation(), world.current)
+    await reconciler.effects.trainer.keep(record, world.observation(), world.current)
     assert (server.writes[-1].method, server.writes[-1].observed[1]) == (method, version)
     assert len(server.writes) == 2
 
@@ -238,9 +238,9 @@ async def test_an_unneeded_training_job_is_ended_only_at_its_observed_version(
 async def test_status_is_written_onto_the_product_that_was_observed(
     server, reconciler, record, world
 ):
-    written = await reconciler.writer.store.write(record, world.current)
+    written = await reconciler.reporter.writer.store.write(record, world.current)
     assert server.writes[-1].path.endswith("/status")
     assert server.writes[-1].observed[1] == str(record.version)
     assert written.version > record.version
     with pytest.raises(Conflict):
-        await reconciler.writer.store.write(record, world.current)
+        await reconciler.reporter.writer.store.write(record, world.current)

@@ -32,7 +32,7 @@ def owned_by(uid: str | None, **meta) -> dict:
 
 def known(server, reconciler, resource, body) -> None:
     """An object that lives, and that the watch has told of."""
-    reconciler.applier.caches.written(resource, server.keep(resource, body))
+    reconciler.reader.observer.caches.written(resource, server.keep(resource, body))
 
 
 FORMER = "uid-of-the-product-before"
@@ -44,7 +44,7 @@ def test_only_the_products_own_children_are_leftovers(server, reconciler, record
     known(
         server, reconciler, SERVICES, {"metadata": owned_by(owner, name="search-old"), "spec": {}}
     )
-    assert bool(list(reconciler.applier.leftovers(record, ()))) is left
+    assert bool(list(reconciler.effects.keeper.applier.leftovers(record, ()))) is left
 
 
 @pytest.mark.parametrize("finished", [True, False])
@@ -60,7 +60,7 @@ async def test_only_the_products_own_jobs_are_ended(
     }
     known(server, reconciler, JOBS, body)
     server.sent.clear()
-    await reconciler.trainer.keep(record, world.observation(), world.current)
+    await reconciler.effects.trainer.keep(record, world.observation(), world.current)
     assert bool(server.writes) is ended
 
 
@@ -79,5 +79,5 @@ async def test_a_child_of_a_deleted_product_is_waited_for_and_an_object_without_
     )
     server.sent.clear()
     with pytest.raises(error):
-        await reconciler.applier.apply(record, [service])
+        await reconciler.effects.keeper.applier.apply(record, [service])
     assert not server.writes

@@ -42,7 +42,7 @@ def lives(server, reconciler, child: Child, change=lambda template: None) -> dic
     body["metadata"]["managedFields"] = [ALL_OF_IT]
     change(body)
     kept = server.keep(DEPLOYMENTS, body)
-    reconciler.applier.caches.written(DEPLOYMENTS, kept)
+    reconciler.reader.observer.caches.written(DEPLOYMENTS, kept)
     return kept["spec"]["template"]
 
 
@@ -69,7 +69,7 @@ def template_of(server, child: Child) -> dict:
 async def test_a_spec_change_reaches_the_pods(server, reconciler, record, world, serving, change):
     lives(server, reconciler, deployment(world), change)
     wanted = deployment(world, **serving)
-    await reconciler.applier.apply(record, [wanted])
+    await reconciler.effects.keeper.applier.apply(record, [wanted])
     assert template_of(server, wanted) == wanted.manifest["spec"]["template"]
 
 
@@ -78,7 +78,7 @@ async def test_a_newer_operator_leaves_pods_of_an_unchanged_spec_as_they_are(
 ):
     wanted = deployment(world)
     before = lives(server, reconciler, wanted, rendered_otherwise)
-    await reconciler.applier.apply(record, [wanted])
+    await reconciler.effects.keeper.applier.apply(record, [wanted])
     assert template_of(server, wanted) == before
     assert template_of(server, wanted) != wanted.manifest["spec"]["template"]
 
@@ -94,5 +94,5 @@ async def test_a_pod_template_without_an_own_managed_fields_entry_is_rendered_ag
 
     wanted = deployment(world)
     lives(server, reconciler, wanted, by_hand)
-    await reconciler.applier.apply(record, [wanted])
+    await reconciler.effects.keeper.applier.apply(record, [wanted])
     assert template_of(server, wanted) == wanted.manifest["spec"]["template"]

@@ -82,12 +82,12 @@ async def test_a_namespace_with_a_length_a_product_is_asked_about_in_six_sets(se
     for one in every:
         with contextlib.suppress(InvalidSpec):
             await cluster.look(one)
-    targets = tuple(cluster.reconciler.measurements.targets.values())
+    targets = tuple(cluster.reconciler.reporter.measurements.targets.values())
     timing = SimpleNamespace(canary_block=lambda _: 15)
     assert len(group_by_length(targets, timing)) == MOST_LENGTHS
     status = cluster.live(DATA_PRODUCTS, every[-1])["status"]
     assert status["problems"][0].startswith("spec.analysis.blockSeconds: is 68, but older products")
     gone = server.objects.pop(DATA_PRODUCTS.path(*every[0]))
-    cluster.reconciler.applier.caches.products.forget(gone)
+    cluster.reconciler.reader.observer.caches.products.forget(gone)
     await cluster.look(every[0])
-    assert cluster.reconciler.queue.poll() == every[MOST_LENGTHS]
+    assert cluster.reconciler.effects.queue.poll() == every[MOST_LENGTHS]

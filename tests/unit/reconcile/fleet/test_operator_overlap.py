@@ -72,10 +72,10 @@ def operator(server, told, **settings) -> Cluster:
     """An operator with settings of its own on the same objects."""
     found = Cluster(server)
     clocks = Clocks(wall=lambda: time.time() + found.later)
-    found.reconciler = reconciler_of(
-        build_controller(server.api, Settings(scrape_interval_seconds=15, **settings), clocks)
-    )
-    object.__setattr__(found.reconciler, "recorder", EventNote(told))
+    settings = {"scrape_interval_seconds": 15, **settings}
+    found.controller = build_controller(server.api, Settings(**settings), clocks)
+    found.reconciler = reconciler_of(found.controller)
+    object.__setattr__(found.reconciler.reporter.writer, "recorder", EventNote(told))
     return found
 
 
@@ -83,16 +83,15 @@ async def test_settings_that_differ_lead_to_no_endless_writes(server):
     """Status was written 12 times a second, in turns, without an event."""
     world = serving_world(2, route=None)
     told: list[tuple[str, str, str]] = []
-    wide = operator(server, told)
-    narrow = operator(server, told, namespace="team", watch_namespaces=("catalog",))
     # Blocks of 60 s are too short for scrapes of 30 s, by the settings of one.
-    object.__setattr__(wide.reconciler, "settings", Settings(scrape_interval_seconds=30))
+    wide = operator(server, told, scrape_interval_seconds=30)
+    narrow = operator(server, told, namespace="team", watch_namespaces=("catalog",))
     wide.add(world, SEARCH, created="2026-01-01T00:00:00Z", route=None, routed=False)
 
     async def both() -> int:
         server.sent.clear()
         for one in (wide, narrow):
-            for cache in one.reconciler.applier.caches:
+            for cache in one.reconciler.reader.observer.caches:
                 for path, body in server.objects.items():
                     if path.split("/")[-2] == cache.watched.resource.plural:
                         cache.observe(body)
@@ -157,7 +156,7 @@ async def test_a_status_that_a_newer_operator_wrote_in_an_unknown_form_is_unchan
     if word is not None:
         body["status"]["state"] = word
     body["metadata"]["resourceVersion"] = str(int(body["metadata"]["resourceVersion"]) + 1)
-    cluster.reconciler.applier.caches.products.observe(body)
+    cluster.reconciler.reader.observer.caches.products.observe(body)
     before = copy.deepcopy(body)
     server.sent.clear()
     first = await cluster.reconciler.reconcile(SEARCH)

@@ -29,7 +29,7 @@ async def test_of_another_namespace_a_product_knows_only_what_may_be_shared(
 ):
     world = serving_world(0, dependsOn=DEPENDS_ON)
     settings = Settings(share_dependency_states=shared)
-    observer = reconciler_of(build_controller(server.api, settings)).observer
+    observer = reconciler_of(build_controller(server.api, settings)).reader.observer
     for key in (NEAR, FAR):
         observer.fleet.record(key, ProductSnapshot(ProductState.DEGRADED, degraded_at=world.now))
     body = world.spec

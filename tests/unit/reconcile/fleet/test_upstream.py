@@ -36,7 +36,7 @@ async def observed(reconciler, world):
     body = {**world.spec, "status": world.status}
     body["metadata"] = {**body["metadata"], "resourceVersion": "7"}
     product = DataProduct.parse(body)
-    return await reconciler.observer.observe(
+    return await reconciler.reader.observer.observe(
         product_record(body),
         product,
         terms=terms_of(product),
@@ -61,7 +61,7 @@ async def test_an_upstream_explains_what_is_bad_while_it_is_degraded_and_twelve_
     reconciler, world, state, ago, explains
 ):
     found = None if ago is None else world.now - ago
-    reconciler.fleet.record(PRICING, ProductSnapshot(state=state, degraded_at=found))
+    reconciler.reporter.fleet.record(PRICING, ProductSnapshot(state=state, degraded_at=found))
     observation = await observed(reconciler, world)
     assert observation.observed.facts.upstream_degraded == (("pricing",) if explains else ())
 
@@ -74,7 +74,7 @@ async def test_products_that_call_each_other_are_no_excuse_for_each_other(reconc
     degraded = ProductSnapshot(state=ProductState.DEGRADED)
     chain = (PRICING, *over, SEARCH)
     for one, called in pairwise(chain):
-        reconciler.fleet.record(one, replace(degraded, depends_on=(called,)))
+        reconciler.reporter.fleet.record(one, replace(degraded, depends_on=(called,)))
     observation = await observed(reconciler, world)
     assert observation.dependencies[0].in_cycle
     assert observation.dependencies[0].state is DependencyState.DEGRADED

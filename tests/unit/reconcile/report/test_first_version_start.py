@@ -9,7 +9,8 @@ import pytest
 from sluicegate.api.product import DataProduct
 from sluicegate.conditions import Finding
 from sluicegate.reconcile.decide.planner import make_plan
-from sluicegate.reconcile.report.first_version_start import FirstStarts
+from sluicegate.reconcile.observe.first_starts import FirstStarts
+from sluicegate.reconcile.report.status import can_wait
 from tests.support.decisions.rollout_world import World, broken_pod, document, serving_world
 
 
@@ -28,10 +29,12 @@ def starting(count: int) -> FirstStarts:
     return starts
 
 
-def can_wait(starts: FirstStarts, world: World, *, after: float) -> bool:
+def is_deferred(starts: FirstStarts, world: World, *, after: float) -> bool:
     observation = world.observation()
-    observation = replace(observation, now=int((observation.begun or 0) + after))
-    return starts.can_wait(observation, make_plan(observation))
+    quiet = starts.quiet_seconds(observation.product)
+    now = int((observation.begun or 0) + after)
+    observation = replace(observation, now=now, quiet_seconds=quiet)
+    return can_wait(observation, make_plan(observation))
 
 
 def test_the_start_of_a_first_version_is_counted_once_however_often_it_is_reconciled():
@@ -47,15 +50,6 @@ def test_a_product_that_serves_or_is_suspended_or_gone_doesnt_start():
     assert starts.begin(named(0, suspend=True), 1025) == 1025
     starts.forget(next(iter(starts.begun)))
     assert not starts.begun
-
-
-def test_a_start_ends_with_the_status_that_says_that_it_serves_and_not_before():
-    world, starts = World(), starting(1)
-    key = next(iter(starts.begun))
-    starts.end(key, make_plan(world.observation()))
-    assert key in starts
-    starts.end(key, make_plan(world.until(lambda one: one.serving == "v1").observation()))
-    assert key not in starts
 
 
 @pytest.mark.parametrize(
@@ -74,21 +68,21 @@ def test_a_short_deadline_isnt_passed_in_silence():
 
 def test_a_start_is_reported_once_it_has_taken_thirty_seconds():
     world, starts = World(spec=document()), starting(1)
-    assert can_wait(starts, world, after=29)
-    assert not can_wait(starts, world, after=30)
+    assert is_deferred(starts, world, after=29)
+    assert not is_deferred(starts, world, after=30)
 
 
 def test_while_a_thousand_start_it_is_reported_later():
     world, starts = World(spec=document()), starting(1000)
-    assert can_wait(starts, world, after=99)
-    assert not can_wait(starts, world, after=100)
+    assert is_deferred(starts, world, after=99)
+    assert not is_deferred(starts, world, after=100)
 
 
 def test_a_broken_first_version_is_reported_at_once_however_many_start():
     world, starts = World(spec=document()), starting(1000)
     world.broken["v1"] = broken_pod()
     world.settle()
-    assert not can_wait(starts, world, after=1)
+    assert not is_deferred(starts, world, after=1)
 
 
 @pytest.mark.parametrize(
@@ -101,10 +95,11 @@ def test_a_broken_first_version_is_reported_at_once_however_many_start():
 )
 def test_an_obstacle_to_the_first_version_defers_no_status_write(wrong):
     world, starts = World(spec=document()), starting(1)
-    observation = replace(world.observation(), **wrong)
-    assert not starts.can_wait(observation, make_plan(observation))
+    quiet = starts.quiet_seconds(world.product)
+    observation = replace(world.observation(), quiet_seconds=quiet, **wrong)
+    assert not can_wait(observation, make_plan(observation))
 
 
 def test_that_it_serves_is_reported_at_once_however_many_start():
     world = serving_world(0)
-    assert not can_wait(starting(1000), world, after=1)
+    assert not is_deferred(starting(1000), world, after=1)

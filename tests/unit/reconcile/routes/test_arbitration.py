@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from sluicegate.api.base import rfc3339
 from sluicegate.kube.errors import Invalid
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.observe.refused_route import claiming
+from sluicegate.reconcile.observe.refused_route import RouteArbiter
 from tests.support.apiserver.routed_products import START, WEB, Routed, routed, ruled, taken
 
 # Promised, so written as numbers here.
@@ -192,19 +194,19 @@ def test_a_product_whose_route_cant_be_written_withdraws_its_claim(world):
     assert not world.refused(checkout)
 
 
-def test_a_route_that_was_written_before_a_look_failed_is_claimed(world):
+async def test_a_route_that_was_written_before_a_pass_failed_is_claimed(world):
     """A Deployment that is refused keeps no route from being written."""
     key = world.create("b/half", routed("/checkout"))
     one = world.products[key]
 
-    def write_and_fail() -> None:
-        with claiming(world.claims, one.record(), lambda: world.route(key)):
-            assert world.claims.settle(key, contends=True, now=world.now) is None
-            one.live, one.written = one.asked(), world.now
-            raise Invalid("deployments.apps is invalid")
+    async def write_and_fail(_: Any) -> Any:
+        assert world.claims.settle(key, contends=True, now=world.now) is None
+        one.live, one.written = one.asked(), world.now
+        raise Invalid("deployments.apps is invalid")
 
+    arbiter: Any = RouteArbiter(world.claims, None, None, lambda _: world.route(key))
     with pytest.raises(Invalid):
-        write_and_fail()
+        await arbiter.claim(one.record(), write_and_fail)
     assert world.refused(world.create("catalog/checkout", routed("/checkout")))
 
 

@@ -137,7 +137,7 @@ async def test_a_refused_child_keeps_no_other_from_being_written(cluster, servin
 
 async def test_a_route_to_a_service_that_is_gone_waits_for_it(cluster, canary):
     cluster.add(canary, SEARCH, created=OLDER, **ABORTED)
-    caches = cluster.reconciler.applier.caches
+    caches = cluster.reconciler.reader.observer.caches
     for one in tuple(caches[SERVICES].children(SEARCH)):
         caches[SERVICES].forget(cluster.live(SERVICES, one.key))
         del cluster.server.objects[SERVICES.path(*one.key)]
@@ -154,7 +154,7 @@ async def test_both_products_of_a_shadowed_route_get_one_event_also_after_a_rest
     cluster.add(serving, RIVAL, created=OLDER, routed=False)
     told: list[tuple[str, str, str]] = []
     for _ in range(2):
-        object.__setattr__(cluster.reconciler, "recorder", EventNote(told))
+        object.__setattr__(cluster.reconciler.reporter.writer, "recorder", EventNote(told))
         await cluster.look(RIVAL, SEARCH, RIVAL)
         cluster = cluster.restarted()
     shadowed = [one for one in told if one[2] == "RouteShadowed"]
@@ -171,7 +171,7 @@ async def test_a_first_version_whose_route_is_refused_emits_no_serving_event(clu
     cluster.add(serving, SEARCH, created=YOUNGER)
     cluster.add(starting, RIVAL, created=OLDER)
     told: list[tuple[str, str, str]] = []
-    object.__setattr__(cluster.reconciler, "recorder", EventNote(told))
+    object.__setattr__(cluster.reconciler.reporter.writer, "recorder", EventNote(told))
     await cluster.look(SEARCH, RIVAL)
     assert cluster.live(DATA_PRODUCTS, RIVAL)["status"]["stable"]["version"] == "v1"
     assert [reason for name, _, reason in told if name == "rival"] == ["RouteShadowed"]
@@ -183,17 +183,31 @@ async def test_a_first_version_whose_route_no_gateway_accepts_emits_no_serving_e
     starting.step()
     cluster.add(starting, SEARCH, created=OLDER)
     told: list[tuple[str, str, str]] = []
-    object.__setattr__(cluster.reconciler, "recorder", EventNote(told))
+    object.__setattr__(cluster.reconciler.reporter.writer, "recorder", EventNote(told))
     await cluster.look(SEARCH)
     refused = [{**one, "status": "False", "reason": "NotAllowedByListeners"} for one in ACCEPTED]
     accept(cluster, SEARCH, refused)
-    cluster.reconciler.starts.begun[SEARCH] = 0  # long enough ago to be reported
+    cluster.reconciler.reader.starts.begun[SEARCH] = 0  # long enough ago to be reported
     await cluster.look(SEARCH)
     assert cluster.ready(SEARCH)[:2] == ("False", "RouteNotAccepted")
     assert "Serving" not in {reason for _, _, reason in told}
     accept(cluster, SEARCH)
     await cluster.look(SEARCH)
     assert cluster.ready(SEARCH)[:2] == ("True", "Serving")
+
+
+async def test_a_first_start_ends_with_the_status_that_names_a_stable_version(cluster):
+    starting = World(spec=document())
+    starting.step()
+    cluster.add(starting, SEARCH, created=OLDER)
+    starts = cluster.reconciler.reader.starts
+    await cluster.look(SEARCH)
+    assert "stable" not in cluster.live(DATA_PRODUCTS, SEARCH)["status"]
+    assert SEARCH in starts
+    accept(cluster, SEARCH)
+    await cluster.look(SEARCH)
+    assert cluster.live(DATA_PRODUCTS, SEARCH)["status"]["stable"]
+    assert SEARCH not in starts
 
 
 async def test_hosts_that_no_common_listener_admits_don_t_collide(cluster, serving):
@@ -214,7 +228,7 @@ async def test_hosts_that_no_common_listener_admits_don_t_collide(cluster, servi
         "spec": {"listeners": listeners},
     }
     cluster.server.keep(GATEWAYS, gateway)
-    cluster.reconciler.observer.gateways._known.clear()  # what was read is believed for a moment
+    cluster.reconciler.reader.observer.gateways._known.clear()  # what was read is believed for a moment
     await cluster.look(SEARCH)
     assert cluster.live(HTTP_ROUTES, SEARCH) is not None
     assert cluster.ready(SEARCH)[1] != "RouteShadowed"
@@ -238,11 +252,13 @@ async def test_a_waiting_product_is_requeued_when_the_route_is_free(cluster, ser
     cluster.add(serving, SEARCH, created=YOUNGER)
     cluster.add(serving, RIVAL, created=OLDER, routed=False)
     await cluster.look(SEARCH, RIVAL)
-    caches = cluster.reconciler.applier.caches
+    caches = cluster.reconciler.reader.observer.caches
     caches.products.forget(cluster.live(DATA_PRODUCTS, SEARCH))
     caches[HTTP_ROUTES].forget(cluster.live(HTTP_ROUTES, SEARCH))
     queued: list[tuple[Key, QueuePriority]] = []
-    cluster.reconciler.claims._wake = lambda key: queued.append((key, QueuePriority.NORMAL))
+    cluster.reconciler.reader.routes.claims._wake = lambda key: queued.append(
+        (key, QueuePriority.NORMAL)
+    )
     await cluster.look(SEARCH)
     assert [key for key, _ in queued] == [RIVAL]
     await cluster.look(RIVAL)
@@ -286,7 +302,7 @@ async def test_a_product_that_isnt_known_for_a_moment_keeps_what_its_route_serve
     )
     await cluster.look(SEARCH, RIVAL)
     assert cluster.ready(RIVAL)[1] == "RouteShadowed"
-    products = cluster.reconciler.applier.caches.products
+    products = cluster.reconciler.reader.observer.caches.products
     bodies = {key: cluster.live(DATA_PRODUCTS, key) for key in (RIVAL, SEARCH)}
     for key, body in bodies.items():
         products.forget(body)
@@ -304,7 +320,7 @@ async def test_a_product_that_is_gone_keeps_nothing_once_its_route_is_gone_too(c
         serving, RIVAL, created=YOUNGER, route=GATEWAY | {"path": "/search/x"}, routed=False
     )
     await cluster.look(SEARCH, RIVAL)
-    caches, queue = cluster.reconciler.applier.caches, cluster.reconciler.queue
+    caches, queue = cluster.reconciler.reader.observer.caches, cluster.reconciler.effects.queue
     caches.products.forget(cluster.server.objects.pop(DATA_PRODUCTS.path(*SEARCH)))
     await cluster.look(SEARCH, RIVAL)
     assert cluster.live(HTTP_ROUTES, RIVAL) is None

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import SERVICE_ACCOUNTS, Key
-from sluicegate.reconcile.apply.training_jobs import Trainer
-from sluicegate.settings import Settings
+from sluicegate.reconcile.observe.training_permission import forbidden
 from tests.support.decisions.rollout_world import World, document
 
 ALLOWED = {"sluicegate.dev/allow-training": "true"}
@@ -38,8 +35,7 @@ def observation(account):
 
 async def verdict(labels, account="trainer"):
     api = Api(labels)
-    trainer = Trainer(SimpleNamespace(api=api), Settings())
-    return await trainer.forbidden(observation(account)), api.asked
+    return await forbidden(api, observation(account).product), api.asked
 
 
 async def test_an_account_that_its_owner_labelled_is_allowed():

@@ -1,0 +1,95 @@
+"""Reads the input of one pass: the product, and what this process remembers of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from sluicegate.kube.client import KubeApi
+from sluicegate.kube.resources import Key
+from sluicegate.policy.model.terms import terms_of
+from sluicegate.reconcile.fleet.operator_overlap import OperatorOverlaps
+from sluicegate.reconcile.fleet.training_slots import JobRefusal, wanted_job
+from sluicegate.reconcile.live.product import ProductRecord
+from sluicegate.reconcile.observe.carried_spec import CarriedSpec, SpecReader
+from sluicegate.reconcile.observe.first_starts import FirstStarts
+from sluicegate.reconcile.observe.invalid_spec import with_problems, with_reused_version
+from sluicegate.reconcile.observe.observation import Observation
+from sluicegate.reconcile.observe.observer import Observer
+from sluicegate.reconcile.observe.refused_route import RouteArbiter, shadowed
+from sluicegate.reconcile.observe.training_permission import forbidden
+from sluicegate.reconcile.observe.write_obstacle import WriteObstacle, with_obstacle
+
+
+@dataclass(frozen=True, slots=True)
+class PassReader:
+    """Reads the observation that a pass is made from.
+
+    Attributes
+    ----------
+    obstacles : to the writes of children, by product, of earlier passes.
+    """
+
+    api: KubeApi
+    specs: SpecReader
+    observer: Observer
+    routes: RouteArbiter
+    starts: FirstStarts
+    overlaps: OperatorOverlaps
+    obstacles: Mapping[Key, WriteObstacle]
+
+    async def observe(
+        self, record: ProductRecord, carried: CarriedSpec, *, now: int, lost: bool
+    ) -> Observation:
+        """Observe a product.
+
+        Parameters
+        ----------
+        carried : as the pass carries it out, with its status, or one that was rebuilt.
+        now : in seconds. lost : it once had a stable version, of which nothing is left.
+        """
+        key, product = record.key, carried.product
+        # Before anything is read: a new product's past may be there by the end of the pass.
+        self.observer.measurements.follow(product, now)
+        contends = product.status.stable is not None and not product.spec.suspend
+        refusal = await self.routes.refusal(key, contends=contends, now=now)
+        kept = None if refusal is None else self.routes.kept(record, product, now)
+        observation = await self.observer.observe(
+            record,
+            kept or product,
+            terms=terms_of(product, self.specs.settings.hour_seconds),
+            wanted=carried.wanted,
+            now=now,
+        )
+        observation = with_reused_version(with_obstacle(observation, self.obstacles.get(key)))
+        observation = await self._with_permission(record, observation)
+        observation = replace(
+            observation,
+            route_kept=kept is not None,
+            begun=self.starts.begin(product, now),
+            quiet_seconds=self.starts.quiet_seconds(product),
+            lost=lost,
+            overlap=self.overlaps.message(key, now=now),
+        )
+        if refusal is not None and observation.route is None:
+            # Without a route there is no split to wait for: a rollback is complete.
+            observation = replace(observation, split=None)
+        return with_problems(shadowed(observation, refusal), carried.problems)
+
+    async def _with_permission(
+        self, record: ProductRecord, observation: Observation
+    ) -> Observation:
+        """Return the observation with why a training that has no Job may not run as its account."""
+        product = observation.product
+        wanted = wanted_job(record.key, product.status)
+        if wanted is None or observation.job is not None:
+            return observation
+        finding = await forbidden(self.api, product)
+        if finding is not None:
+            self.observer.refusals[record.key] = JobRefusal(wanted.name, finding.message)
+        # Others may have been given a slot meanwhile.
+        block, now = observation.observed.block, observation.now
+        portfolio = self.observer.portfolio(record, product, block, now)
+        return replace(
+            observation,
+            stalled=finding or observation.stalled,
+            observed=replace(observation.observed, portfolio=portfolio),
+        )
