@@ -129,7 +129,7 @@ def test_status_names_the_three_worst_markets_and_the_diagnosis_the_one_that_is_
     (evidence,) = after.diagnosis.evidence
     assert evidence.check == MARKET_ALONE
     assert f"{name} is bad in AT alone (55.6 %, n=10,800); met in" in evidence.message
-    assert "too few events in ES" in evidence.message
+    assert "neither is shown in ES" in evidence.message
     assert after.diagnosis.cause == "ModelDecay"  # evidence only
     again = with_markets(observation, after)
     assert len(again.diagnosis.evidence) == 1

@@ -91,4 +91,4 @@ def _alone(slo: str, states: Iterable[MarketState]) -> str:
         f"{slo} is bad in {found.market} alone ({percent(1 - found.count.bad / found.count.total)},"
         f" {events(found.count.total)}); met in {good}"
     )
-    return f"{text}; too few events in {unknown}" if unknown else text
+    return f"{text}; neither is shown in {unknown}" if unknown else text
