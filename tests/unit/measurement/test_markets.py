@@ -135,6 +135,19 @@ def test_status_names_the_three_worst_markets_and_the_diagnosis_the_one_that_is_
     assert len(again.diagnosis.evidence) == 1
 
 
+def test_a_market_that_is_bad_alone_is_named_after_six_hours_without_events():
+    observation, status, name = world_with(
+        FR=[(0, 900)] * 92, AT=[*[(400, 900)] * 12, *[(0, 0)] * 80]
+    )
+    degraded = tuple(slo.model_copy(update={"degraded": slo.name == name}) for slo in status.slos)
+    diagnosis = Diagnosis(cause="ModelDecay", diagnosis_time=0)
+    after = with_markets(
+        observation, status.model_copy(update={"slos": degraded, "diagnosis": diagnosis})
+    )
+    (evidence,) = after.diagnosis.evidence
+    assert f"{name} is bad in AT alone (55.6 %" in evidence.message
+
+
 BAD, FINE = [(400, 900)] * 12, [(0, 900)] * 12
 
 

@@ -16,7 +16,7 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.slo.blocks import SINGLE_BLOCKS, Series, hour_of
 from sluicegate.stats import lasting_alarm
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS, Calendar
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import NOTHING, Count
 from sluicegate.stats.cusum import Bank
 from sluicegate.stats.dispersion import successive_dispersion
 from sluicegate.stats.intervals import Z95, wilson_upper
@@ -91,10 +91,13 @@ def judge_markets(
 def _judged(
     market: str, blocks: Series, newest: int, allowed: float, *, bank: Bank, was_bad: bool
 ) -> MarketState:
-    alarm = _alarm(blocks, newest, bank)
+    alarm = _alarm(blocks, min(newest, blocks.newest), bank)
     if alarm.lasts or (was_bad and alarm.statistic >= bank.bound / 2):
-        stretch = min(newest + 1 - alarm.begun, WINDOWS[1])
-        return MarketState(market, SloState.MISSED, blocks.window(newest, stretch))
+        age = newest + 1 - alarm.begun
+        recent = (blocks.window(newest, min(age, window)) for window in WINDOWS[1:])
+        count = next((count for count in recent if count.total), NOTHING)
+        state = SloState.MISSED if count.total else SloState.UNKNOWN
+        return MarketState(market, state, count)
     count = blocks.window(newest, WINDOWS[0])
     for window in WINDOWS if alarm.statistic < bank.bound / 2 else ():
         count = blocks.window(newest, window)
@@ -115,7 +118,7 @@ def _alarm(blocks: Series, newest: int, bank: Bank) -> LastingAlarm:
         alarm, phi = kept.alarm, kept.phi
     else:
         phi = _phi(blocks, newest)
-        alarm = _of_sums(blocks, hour_of(newest - SINGLE_BLOCKS + 1), bank, phi)
+        alarm = _of_sums(blocks, hour_of(blocks.newest - SINGLE_BLOCKS) + 1, bank, phi)
     if alarm.next <= newest:
         if hour_of(newest) != hour_of(alarm.next - 1):
             phi = _phi(blocks, newest)
@@ -133,7 +136,7 @@ class _Kept(NamedTuple):
 
 
 def _of_sums(blocks: Series, end: int, bank: Bank, phi: float) -> LastingAlarm:
-    """Return the evidence of the sums before `end`, of which blocks are not all kept singly."""
+    """Return the evidence of the sums before `end`, the first of which all blocks are kept singly."""
     first = min(max(blocks.first_hour, end - HOURS + 1), end)
     alarm = lasting_alarm.begin(bank, first)
     alarm = lasting_alarm.advance(alarm, bank, zip(*blocks.hours(first, end - 1), strict=True), phi)

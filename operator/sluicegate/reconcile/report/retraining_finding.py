@@ -66,7 +66,7 @@ def _held_back(observation: Observation, one: RetrainingStatus) -> tuple[Reason,
         return _no_remedy(observation, one) or (Reason.COOLING_DOWN, _pause(observation, one))
     if one.retry_time is not None and one.retry_time > observation.now:
         text = f"the next Job is created at {rfc3339(one.retry_time)}"
-        return Reason.WAITING_TO_RETRY, f"{text}; {_jobs(one.lost_jobs)} were lost to the cluster"
+        return Reason.WAITING_TO_RETRY, f"{text}; {_lost(one.lost_jobs)} lost to the cluster"
     if one.unsuccessful_challengers >= MOST_FAILURES:
         text = f"{one.unsuccessful_challengers} challengers in a row failed"
         return Reason.CHALLENGERS_FAIL, f"{text}: check status.retraining.lastResult"
@@ -86,8 +86,8 @@ def _due(observation: Observation, pending: Trigger, waits: str) -> tuple[Reason
             return None
 
 
-def _jobs(number: int) -> str:
-    return "1 Job" if number == 1 else f"{number} Jobs in a row"
+def _lost(number: int) -> str:
+    return "1 Job was" if number == 1 else f"{number} Jobs in a row were"
 
 
 def _no_remedy(observation: Observation, one: RetrainingStatus) -> tuple[Reason, str] | None:

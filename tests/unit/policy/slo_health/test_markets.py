@@ -79,6 +79,34 @@ def test_an_evaluation_of_each_block_finds_what_an_evaluation_of_all_finds():
     assert step == judge_markets({"AT": series(*counts)}, 1199, TENTH)
 
 
+@pytest.mark.parametrize(
+    ("blocks", "state"), [(1, BAD), (100, BAD), (260, BAD), (300, UNKNOWN), (5000, UNKNOWN)]
+)
+def test_an_alarm_of_a_market_without_events_ends_after_a_day(blocks, state):
+    counts = [(3, 40)] * 24 + [(20, 40)] * 6 + [(0, 0)] * blocks
+    (found,) = judge_markets({"AT": series(*counts)}, 1029 + blocks, TENTH, were_bad={"AT"})
+    assert found.state is state
+    assert (found.count.total > 0) is (state is BAD), "what is Missed has events"
+
+
+@pytest.mark.parametrize("newest", range(1100, 1113))
+def test_evidence_of_blocks_that_are_no_longer_kept_singly_is_in_the_sums(newest):
+    """The oldest single block lies within an hour: the blocks before it in that hour count, too."""
+    bad = range(newest - 85, newest - 71)
+    counts = [(10, 10) if index in bad else (1, 10) for index in range(1000, newest + 1)]
+    (found,) = judge_markets({"AT": series(*counts)}, newest, MarketLimit(0.12, 7, CLOCK))
+    assert found.state is BAD
+
+
+def test_blocks_that_arrive_after_an_evaluation_count():
+    late = series(*[(1, 10)] * 100)
+    judge_markets({"AT": late}, 1103, TENTH)
+    for index in range(1100, 1104):
+        late.record(Block(index, Quality.COUNTED, Count(10, 10)))
+    (found,) = judge_markets({"AT": late}, 1104, TENTH)
+    assert found.state is BAD
+
+
 def series(*counts):
     made = Series()
     for index, (bad, total) in enumerate(counts, start=1000):
