@@ -16,7 +16,7 @@ from sluicegate.prometheus.timing import Timing
 from sluicegate.reviews.day_reader import DayReader
 from sluicegate.reviews.journal import DayCounts, with_day, with_versions
 from sluicegate.reviews.periods import local_day
-from sluicegate.reviews.readiness import judged_on
+from sluicegate.reviews.production_readiness import judged_on
 from sluicegate.reviews.store import opened
 from sluicegate.reviews.subject import ReviewSubject, subject_of
 from sluicegate.stats.counts import Count

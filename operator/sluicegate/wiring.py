@@ -10,7 +10,7 @@ from sluicegate.kube.resources import HTTP_ROUTES, Key
 from sluicegate.manager import Controller, Program, Tools
 from sluicegate.measurement.scheduler import BlockScheduler
 from sluicegate.measurement.store import Measurements
-from sluicegate.policy.retraining.budget import Budget
+from sluicegate.policy.retraining.training_budget import Budget
 from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.endpoint import Endpoint
@@ -18,7 +18,7 @@ from sluicegate.prometheus.retention import keep_checking_retention
 from sluicegate.prometheus.source import NoSource, Source
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reconcile.apply.applier import Applier
-from sluicegate.reconcile.apply.child_writer import ChildKeeper
+from sluicegate.reconcile.apply.child_keeper import ChildKeeper
 from sluicegate.reconcile.apply.effects import Effects
 from sluicegate.reconcile.apply.in_sync import InSyncCache
 from sluicegate.reconcile.apply.slot_release import SlotKeeper

@@ -8,7 +8,6 @@ from sluicegate.policy.canary.holds import CanaryHold
 from sluicegate.policy.canary.objections import needs_of_a_step
 from sluicegate.policy.canary.shadow_evidence import is_scored, with_rows
 from sluicegate.policy.diagnosis.checks import COMMON_PRODUCTS, DiagnosisResult
-from sluicegate.policy.retraining.budget import Applicant, Budget, admit
 from sluicegate.policy.retraining.preconditions import (
     LEAST_AGE_BLOCKS,
     RetrainingRequest,
@@ -18,6 +17,7 @@ from sluicegate.policy.retraining.preconditions import (
     old_enough_at,
     who_trains,
 )
+from sluicegate.policy.retraining.training_budget import Applicant, Budget, admit
 from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.confirmation import UNMEASURABLE
 from sluicegate.policy.slo_health.markets import (

@@ -38,7 +38,7 @@ from sluicegate.reviews.periods import (
     period_at,
     zone_of,
 )
-from sluicegate.reviews.readiness import judged_on
+from sluicegate.reviews.production_readiness import judged_on
 from sluicegate.reviews.store import SEALED, ReviewStore, UnreadableReview, opened, review_key
 from sluicegate.reviews.subject import ReviewSubject
 

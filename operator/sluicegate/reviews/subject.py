@@ -15,7 +15,7 @@ from sluicegate.measurement.store import target_of
 from sluicegate.prometheus.targets import Target
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reviews.journal import Note
-from sluicegate.reviews.readiness import Missing, checks
+from sluicegate.reviews.production_readiness import Missing, checks
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
     "model.observed": {"LOOK_BACK_SECONDS": HOUR},
     "model.terms": {"DROPS_IN_BUDGET": 2, "RECENT_FAST": 12, "RECENT_SLOW": 24, "MOST_MARGIN": 0.9999},
     "model.retries": {"FIRST_RETRY_SECONDS": 60, "LONGEST_RETRY_SECONDS": 1800},
-    "retraining.budget": {"AGEING_SECONDS": 6 * HOUR},
+    "retraining.training_budget": {"AGEING_SECONDS": 6 * HOUR},
     "retraining.challenger": {"SUSPECTED_SHARE": 0.5},
     "retraining.holdout_gate": {"_MOST_TIMES": 30},
     "retraining.labels": {"Z_TOLD": Z95 + Z80},

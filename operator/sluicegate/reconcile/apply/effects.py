@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sluicegate.kube.errors import KubeError
 from sluicegate.kube.resources import Key
 from sluicegate.reconcile.apply.applier import NameConflict
-from sluicegate.reconcile.apply.child_writer import ChildKeeper, hindered
+from sluicegate.reconcile.apply.child_keeper import ChildKeeper, hindered
 from sluicegate.reconcile.apply.in_sync import InSyncCache
 from sluicegate.reconcile.apply.training_jobs import Trainer
 from sluicegate.reconcile.build import Child, build_children

@@ -17,9 +17,9 @@ from sluicegate.policy.diagnosis.checks import common_cause
 from sluicegate.policy.model.history import named, newest_first, previous, with_accepted
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import Portfolio
-from sluicegate.policy.retraining.budget import Applicant, Budget, admit
 from sluicegate.policy.retraining.holdout_gate import GateVerdict
 from sluicegate.policy.retraining.holdout_gate import judge as judge_hold_out
+from sluicegate.policy.retraining.training_budget import Applicant, Budget, admit
 from sluicegate.policy.slo_health.confirmation import confirm, product_state
 from sluicegate.policy.slo_health.ratio_slo import SloResult, judge
 from sluicegate.stats.calendar import Calendar

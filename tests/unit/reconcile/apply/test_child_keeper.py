@@ -11,7 +11,7 @@ import pytest
 from sluicegate.api.names import ConditionReason
 from sluicegate.kube.errors import Conflict, Invalid, from_response
 from sluicegate.kube.resources import DATA_PRODUCTS, DEPLOYMENTS, SERVICES, Key
-from sluicegate.reconcile.apply.child_writer import obstacle_of
+from sluicegate.reconcile.apply.child_keeper import obstacle_of
 from sluicegate.reconcile.observe.write_obstacle import WriteObstacle, with_obstacle
 from tests.support.apiserver.observed_cluster import Cluster, EventNote
 from tests.support.decisions.rollout_world import World, serving_world

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.product import DataProduct
-from sluicegate.reviews.readiness import checks, judged_on
+from sluicegate.reviews.production_readiness import checks, judged_on
 from tests.support.samples.product_examples import changed
 
 LINKS = [{"type": "Runbook", "url": "https://wiki.example/runbook"}]
