@@ -220,6 +220,28 @@ def test_a_follow_up_that_is_not_shown_better_is_the_last():
     assert reasons_after_a_remedy(330, trained(200, EQUAL, "v3"))[3:] == ["FollowUp"]
 
 
+def test_a_remedy_that_is_restored_has_no_second_follow_up():
+    """Its follow-up v3 fails after its promotion; another one would be trained from the same code."""
+
+    def script(index):
+        counts = followed(index)
+        failing = 0.5 if index > 260 else 0.0
+        available = {"v2": count(0, 500), "v3": count(round(500 * failing), 500)}
+        return {
+            name: {**one, "availability": available.get(name, count(0, 500))}
+            for name, one in counts.items()
+        }
+
+    asked = product(EASY, DROP_ONLY, retraining=RETRAINING)
+    accepted = {"accuracy": count(60, 500)}
+    events = [trained(140, REMEDY), trained(200, BETTER, "v3")]
+    lines = run(scenario(script, 500, product=asked, accepted=accepted, events=events))
+    assert lines[-1]["stable"] == "v2"
+    assert "Rollback" in [kind for kind, _ in acts(lines)]
+    follow_ups = [line["stable"] for line in lines if line["decision"]["reason"] == "FollowUp"]
+    assert follow_ups.count("v2") == 1
+
+
 @pytest.mark.parametrize(
     ("other", "ends"),
     [

@@ -115,7 +115,8 @@ def _follow_up(
     """Return the turn after a remedy, or after a follow-up that was promoted; None if there is none.
 
     It comes once the version is old enough to be judged, and as many labels have arrived since its
-    training began as distinguish a drop by maxDrop.
+    training began as distinguish a drop by maxDrop. A version that a rollback restored has none:
+    the newest training isn't its own.
     """
     stable, trained, retraining = status.stable, status.retraining, terms.retraining
     assert stable is not None
@@ -123,7 +124,9 @@ def _follow_up(
     since = trained.last_training_time if trained else None
     if trained is None or since is None or since > stable.promotion_time:
         return None
-    if stable.cause not in _FOLLOWED or retraining.mode is RetrainingMode.MANUAL:
+    if stable.cause not in _FOLLOWED or stable.restored:
+        return None
+    if retraining.mode is RetrainingMode.MANUAL:
         return None
     cools = retraining.cooldown_given and now < (trained.next_allowed_time or 0)
     rested = now - since >= 2 * (trained.last_duration_seconds or 0)
