@@ -1,9 +1,10 @@
-"""An alarm about a ratio above its limit that lasts until the evidence for it is used up.
+"""An alarm about a ratio above its limit that lasts until half of the evidence for it is used up.
 
-The statistic of a bank of CUSUMs (cusum.py) rises no further than its bound, at which the alarm
-begins, and the alarm ends below half of it. So the evidence that a ratio is within its limit again
-has to be of the same kind as the evidence that it was not, and a ratio near its limit doesn't switch
-the alarm on and off.
+The statistics of a bank of CUSUMs (cusum.py) rise no further than their bound. An alarm begins when
+one of them reaches it, and ends when that one falls below half of it; all begin from 0 then. So the
+evidence that a ratio is within its limit again has to be of the same kind as the evidence that it
+was not, a ratio near its limit doesn't switch the alarm on and off, and a large rise, found by large
+odds, isn't held by the small ones, which fall slowly.
 
 Source: J. Shin, A. Ramdas, A. Rinaldo, "E-detectors: a nonparametric framework for sequential
 change detection" (2023), as in cusum.py.
@@ -40,13 +41,19 @@ class LastingAlarm:
     ----------
     values : S of each alternative, between 0 and the bound.
     begun : index of the unit after the last 0 of the largest S.
-    next : index of the unit that comes next. lasts : whether there is an alarm.
+    next : index of the unit that comes next.
+    by : place of the alternative that reached the bound; None without an alarm.
     """
 
     values: tuple[float, ...]
     begun: int
     next: int
-    lasts: bool = False
+    by: int | None = None
+
+    @property
+    def lasts(self) -> bool:
+        """Whether there is an alarm."""
+        return self.by is not None
 
     @property
     def statistic(self) -> float:
@@ -69,7 +76,7 @@ def advance(
     counts : (bad, total) of the units from `alarm.next` on.
     phi : dispersion, at least 1; the evidence is divided by it.
     """
-    values, begun, index, lasts = alarm.values, alarm.begun, alarm.next, alarm.lasts
+    values, begun, index, by = alarm.values, alarm.begun, alarm.next, alarm.by
     steps = [(each.per_bad / phi, each.per_good / phi) for each in bank.alternatives]
     bound = bank.bound
     for bad, total in counts:
@@ -79,8 +86,11 @@ def advance(
             min(max(s + bad * up + good * down, 0.0), bound)
             for s, (up, down) in zip(values, steps, strict=True)
         )
+        if by is not None and values[by] < bound / 2:
+            values, by = (0.0,) * len(values), None
         most = max(values)
         if most == 0.0:
             begun = index
-        lasts = most >= bound or (lasts and most >= bound / 2)
-    return LastingAlarm(values, begun, index, lasts)
+        if by is None and most >= bound:
+            by = max(place for place, value in enumerate(values) if value == most)
+    return LastingAlarm(values, begun, index, by)

@@ -9,7 +9,7 @@ import pytest
 from sluicegate.stats.lasting_alarm import advance, bank_of_odds, begin
 
 BANK = bank_of_odds(0.12, (2.0, 4.0), 1000.0)
-BAD, GOOD = (9, 20), (1, 20)
+BAD, GOOD, FEW = (9, 20), (1, 20), (1, 10)
 
 
 def after(*blocks, phi=1.0):
@@ -34,10 +34,10 @@ def test_at_the_limit_itself_the_likelihood_ratio_is_one_on_average():
     [
         ((BAD,), False),
         ((BAD, BAD), True),
-        ((BAD, BAD, GOOD), True),
-        ((BAD, BAD, GOOD, GOOD, GOOD), False),
-        ((BAD, BAD, GOOD, GOOD, GOOD, BAD), False),
-        ((BAD, BAD, BAD, BAD, GOOD, GOOD, GOOD), False),
+        ((BAD, BAD, FEW), True),
+        ((BAD, BAD, GOOD, GOOD), False),
+        ((BAD, BAD, GOOD, GOOD, BAD), False),
+        ((BAD, BAD, BAD, BAD, GOOD, GOOD), False),
     ],
     ids=[
         "evidence below the bound is no alarm",
@@ -68,3 +68,10 @@ def test_one_advance_over_many_blocks_is_that_of_many_over_one():
     for block in blocks:
         step = advance(step, BANK, [block])
     assert step == after(*blocks)
+
+
+def test_an_alarm_of_large_odds_ends_though_small_odds_still_have_evidence():
+    """All begin from 0 then."""
+    ended = after(BAD, BAD, GOOD, GOOD)
+    assert not ended.lasts
+    assert (ended.statistic, ended.begun) == (0.0, 104)

@@ -93,7 +93,8 @@ def test_an_alarm_of_a_market_without_events_ends_after_a_day(blocks, state):
 def test_evidence_of_blocks_that_are_no_longer_kept_singly_is_in_the_sums(newest):
     """The oldest single block lies within an hour: the blocks before it in that hour count, too."""
     bad = range(newest - 85, newest - 71)
-    counts = [(10, 10) if index in bad else (1, 10) for index in range(1000, newest + 1)]
+    counts = [(1, 10) if index < bad.start else (10, 10) for index in range(1000, bad.stop)]
+    counts += [(0, 0)] * 72
     (found,) = judge_markets({"AT": series(*counts)}, newest, MarketLimit(0.12, 7, CLOCK))
     assert found.state is BAD
 
