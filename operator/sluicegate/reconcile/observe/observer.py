@@ -127,11 +127,15 @@ class Observer:
                     wanted_evaluation=counts_of(product.spec.model.evaluation),
                     training=None,
                     shadow=None,
-                    facts=replace(
-                        _facts(measured, live, pods, since=since, now=now),
+                    facts=_facts(
+                        measured,
+                        live,
+                        pods,
                         upstream_degraded=tuple(one.name for one in upstream),
                         upstream_since=self.fleet.bad_since(upstream),
                         split_verified=split is None or split.enough,
+                        since=since,
+                        now=now,
                     ),
                     portfolio=self.portfolio(record, product, measured.newest, now),
                     requests=tuple(ManualRequest(name, value) for name, value in record.requests),
@@ -258,6 +262,9 @@ def _facts(
     live: Mapping[str, DeploymentRecord],
     pods: tuple[PodState, ...],
     *,
+    upstream_degraded: tuple[str, ...],
+    upstream_since: int | None,
+    split_verified: bool,
     since: int,
     now: int,
 ) -> Facts:
@@ -265,7 +272,9 @@ def _facts(
 
     Parameters
     ----------
-    live : Deployments by revision. since : when the blocks begin that are judged as the present.
+    live : Deployments by revision.
+    upstream_degraded : dependencies that are bad; upstream_since : since when, in seconds.
+    split_verified : whether the gateway's counts confirm the shares. since : when the blocks begin that are judged as the present.
     now : in seconds.
     """
     product = measured.product
@@ -283,6 +292,9 @@ def _facts(
             serving,
         )
     return Facts(
+        upstream_degraded=upstream_degraded,
+        upstream_since=upstream_since,
+        split_verified=split_verified,
         pods_unhealthy=serving is None
         or serving.ready < serving.replicas
         or any(
