@@ -95,10 +95,10 @@ def test_an_alarm_on_the_unchanged_history_is_no_detection():
 
 
 def test_a_lowered_history_has_exactly_so_many_more_bad_events():
-    owed, more = 0.0, 0.0
+    rest, more = 0.0, 0.0
     for _ in range(100):
         block = ReplayBlock(300, {"v1": {"availability": (1, 33)}})
-        block, owed = lower_block(block, "availability", 0.05, owed)
+        block, rest = lower_block(block, "availability", 0.05, rest)
         count = block.counts["v1"]["availability"]
         assert not isinstance(count, Quality)
         more += count[0] - 1

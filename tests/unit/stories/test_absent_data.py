@@ -39,7 +39,7 @@ def later(script, block=TRAINED + 4):
     return until(block, script)
 
 
-TROUBLES = {
+FAULTS = {
     "Prometheus away": unavailable,
     "Prometheus stale": stale,
     "no series": no_series,
@@ -50,7 +50,7 @@ TROUBLES = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", TROUBLES.values(), ids=TROUBLES)
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_missing_data_never_promotes(fault):
     lines = run(scenario(later(fault), 400, product=one_step(), events=[trained()]))
     assert types(lines)[:2] == ["Retrain", "StartRollout"]

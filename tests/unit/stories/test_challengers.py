@@ -160,12 +160,12 @@ def judged(script, last, event, **spec):
     return run(history)
 
 
-CURE = rows(440, 45, 5, 10)
+MUCH_BETTER = rows(440, 45, 5, 10)
 
 
 def test_a_product_with_a_drop_and_a_command_alone_is_healed():
     """Fifty labels in five minutes, a hold-out of 500 rows: too few for fixed steps and margins."""
-    lines = judged(decaying, 190, trained(140, CURE))
+    lines = judged(decaying, 190, trained(140, MUCH_BETTER))
     assert acts(lines) == [
         ("Retrain", "ModelDecay"),
         ("StartRollout", "GatePassed"),
@@ -266,7 +266,7 @@ def test_a_training_only_as_good_as_the_degraded_version_is_no_remedy():
 
 
 def test_steps_that_a_person_chose_are_taken():
-    lines = judged(decaying, 150, trained(140, CURE), rollout={"steps": [5, 25, 50]})
+    lines = judged(decaying, 150, trained(140, MUCH_BETTER), rollout={"steps": [5, 25, 50]})
     start = next(one for one in decisions(lines) if one["type"] == "StartRollout")
     assert "gets 5 % of the traffic" in start["message"]
 
@@ -320,12 +320,12 @@ def moving(index):
 
 
 def test_a_version_shown_better_isnt_rolled_back_for_counts_of_stable_before_a_change():
-    lines = judged(moving, 260, trained(140, CURE))
+    lines = judged(moving, 260, trained(140, MUCH_BETTER))
     assert [act for act in acts(lines) if act[0] == "Rollback"] == []
     assert acts(lines).count(("Retrain", "ModelDecay")) == 2, "it is trained for that world"
 
 
 def test_a_retrained_version_that_does_worse_on_probation_is_rolled_back():
-    counts = {name: CURE[name] for name in ("evaluation", "stableEvaluation")}
+    counts = {name: MUCH_BETTER[name] for name in ("evaluation", "stableEvaluation")}
     lines = judged(moving, 260, trained(140, counts))
     assert ("Rollback", "ProbationFailed") in acts(lines)

@@ -9,7 +9,7 @@ from tests.support.decisions.scenarios import ACCURACY, BLOCK, count, product, r
 
 pytestmark = pytest.mark.slow
 
-TROUBLES = {
+FAULTS = {
     "unavailable": lambda counts: {"unavailable": "PrometheusUnavailable"},
     "stale": lambda counts: {"unavailable": "PrometheusStale"},
     "low coverage": lambda counts: {"counts": counts, "coverage": "0.5"},
@@ -30,7 +30,7 @@ TROUBLES = {
 BLIND = {"unavailable", "stale", "low coverage", "no series", "nothing", "invalid"}
 ACTS = {"Retrain", "Promote", "Advance"}
 
-stretch = st.tuples(st.integers(1, 40), st.sampled_from([None, None, *TROUBLES]))
+stretch = st.tuples(st.integers(1, 40), st.sampled_from([None, None, *FAULTS]))
 rates = st.sampled_from([0.0, 0.05, 0.1, 0.14, 0.3, 0.9])
 histories = st.fixed_dictionaries(
     {
@@ -48,15 +48,15 @@ histories = st.fixed_dictionaries(
 
 def made(history):
     """A scenario of a random history, and which blocks told nothing."""
-    troubles = [kind for length, kind in history["stretches"] for _ in range(length)]
+    faults = [kind for length, kind in history["stretches"] for _ in range(length)]
 
     def script(index):
         early, late = history["stable"]
         counts = {"v1": steady(early if index < 90 else late, 100)}
         for version in ("v2", "v3"):
             counts[version] = steady(history["candidate"], 100, requests=600)
-        trouble = troubles[index - 1]
-        return counts if trouble is None else TROUBLES[trouble](counts)
+        fault = faults[index - 1]
+        return counts if fault is None else FAULTS[fault](counts)
 
     events = [changed(history["change"], "v3")]
     if history["change_back"]:
@@ -71,12 +71,12 @@ def made(history):
     ]
     document = scenario(
         script,
-        len(troubles),
+        len(faults),
         product=product(EASY, ACCURACY, rollout=ONE_STEP),
         events=events,
         facts=facts,
     )
-    return document, troubles
+    return document, faults
 
 
 FALLS_SILENT = {
@@ -90,11 +90,11 @@ FALLS_SILENT = {
 @example(FALLS_SILENT)
 @settings(max_examples=60)
 def test_no_data_never_acts_for_a_version(history):
-    document, troubles = made(history)
-    for line, trouble in zip(run(document), troubles, strict=True):
-        if trouble in BLIND:
+    document, faults = made(history)
+    for line, fault in zip(run(document), faults, strict=True):
+        if fault in BLIND:
             assert line["decision"]["type"] not in ACTS
-        if trouble in BLIND - {"nothing"}:
+        if fault in BLIND - {"nothing"}:
             assert line["state"] == "Unknown"
 
 

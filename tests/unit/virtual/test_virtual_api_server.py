@@ -66,7 +66,7 @@ def refused(status: int, reason: str) -> Refused:
 
 
 WAYS = {
-    "nobody listens": Way(NetworkFault.REFUSED),
+    "connection refused": Way(NetworkFault.REFUSED),
     "requests are never answered": Way(NetworkFault.SWALLOWED),
     "answers are no JSON": Way(NetworkFault.BROKEN),
     "everything is answered with 503": Way(refused(503, "ServiceUnavailable")),
@@ -116,7 +116,7 @@ class Outage:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=() if name == "nobody listens" else pytest.mark.slow)
+        pytest.param(name, marks=() if name == "connection refused" else pytest.mark.slow)
         for name in WAYS
     ],
 )
@@ -165,7 +165,7 @@ async def test_nothing_is_decided_until_both_the_api_server_and_prometheus_are_b
     await world.run(HOUR / 4)
     world.edit(cars, model=pushed("b", "v2"))
     await world.until(lambda: weight(world, cars) == 5, seconds=HOUR)
-    with Outage(world, WAYS["nobody listens"]):
+    with Outage(world, WAYS["connection refused"]):
         world.prometheus.lies[""] = Lie.REFUSED
         await world.run(OUTAGE)
     await world.run(2 * OUTAGE)
@@ -174,11 +174,11 @@ async def test_nothing_is_decided_until_both_the_api_server_and_prometheus_are_b
     await world.until(lambda: weight(world, cars) > 5, seconds=HOUR)
 
 
-@pytest.mark.parametrize("trouble", [NetworkFault.SWALLOWED, refused(503, "ServiceUnavailable")])
+@pytest.mark.parametrize("fault", [NetworkFault.SWALLOWED, refused(503, "ServiceUnavailable")])
 @on_virtual_time
-async def test_an_operator_that_starts_while_the_api_server_is_away_waits_for_it(world, trouble):
+async def test_an_operator_that_starts_while_the_api_server_is_away_waits_for_it(world, fault):
     key = world.apply(product())
-    with Outage(world, Way(trouble)):
+    with Outage(world, Way(fault)):
         replica = world.start()
         await world.run(OUTAGE)
         assert not replica.is_gone

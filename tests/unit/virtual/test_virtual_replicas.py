@@ -110,15 +110,15 @@ async def test_a_stopped_leader_gives_its_lease_back_and_another_leads_at_once(w
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trouble", [NetworkFault.REFUSED, NetworkFault.SWALLOWED])
+@pytest.mark.parametrize("fault", [NetworkFault.REFUSED, NetworkFault.SWALLOWED])
 @on_virtual_time
 async def test_a_disconnected_leader_stops_before_its_successor_starts_and_returns_as_a_standby(
-    world, trouble
+    world, fault
 ):
     keys, first, second = await pair(world)
 
     def cut(replica: str, _: ApiRequest) -> Fault | None:
-        return trouble if replica == first.name else None
+        return fault if replica == first.name else None
 
     world.network.faults["cut"] = cut
     for key in keys:
