@@ -328,5 +328,5 @@ class DecisionReason(StrEnum):
             return cls.UNKNOWN
 
 
-OF_CHALLENGERS: Final = frozenset({DecisionReason.SCHEDULED, DecisionReason.FOLLOW_UP})
+CHALLENGER_CAUSES: Final = frozenset({DecisionReason.SCHEDULED, DecisionReason.FOLLOW_UP})
 """Causes of trainings for which no SLO is degraded: their versions have to be better than stable."""

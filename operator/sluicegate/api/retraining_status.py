@@ -6,7 +6,7 @@ from pydantic import Field
 
 from sluicegate.api.base import Counted, Paired, StatusModel, Time
 from sluicegate.api.containers import Quantity
-from sluicegate.api.names import DecisionReason
+from sluicegate.api.names import CHALLENGER_CAUSES, DecisionReason
 from sluicegate.api.outcome import OF_TRAINING, Outcome
 
 MOST_FAILURES: Final = 3
@@ -43,6 +43,11 @@ class Trigger(StatusModel):
     """Numbers that led to the training."""
     trigger_time: Time
     """Time at which the training was decided."""
+
+    @property
+    def trains_challenger(self) -> bool:
+        """Whether no SLO is degraded and no person asked: its version has to be better than stable."""
+        return self.cause in CHALLENGER_CAUSES
 
 
 class AttemptResult(StatusModel):

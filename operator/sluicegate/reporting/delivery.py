@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from sluicegate.api.names import OF_CHALLENGERS, DecisionReason, DecisionType
+from sluicegate.api.names import CHALLENGER_CAUSES, DecisionReason, DecisionType
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.review import DataProductReview, ReviewDecision, ReviewVersion
 
@@ -90,7 +90,7 @@ def _one(place: int, decisions: Sequence[ReviewDecision]) -> _Promotion:
     last = ends[-1] if ends else -1
     begins = [one for one in earlier[last + 1 :] if one.type in _BEGINS]
     trained = [place for place, one in enumerate(begins) if one.type == DecisionType.RETRAIN]
-    challenger = bool(trained) and begins[trained[-1]].reason in OF_CHALLENGERS
+    challenger = bool(trained) and begins[trained[-1]].reason in CHALLENGER_CAUSES
     begins = begins[trained[-1] :] if challenger else [one for one in begins if not _is_spare(one)]
     after_rollback = last >= 0 and earlier[last].type == DecisionType.ROLLBACK
     decayed = any(one.reason in _UNPLANNED for one in begins)
@@ -100,7 +100,7 @@ def _one(place: int, decisions: Sequence[ReviewDecision]) -> _Promotion:
 
 def _is_spare(decision: ReviewDecision) -> bool:
     """Return whether it trains a challenger."""
-    return decision.type == DecisionType.RETRAIN and decision.reason in OF_CHALLENGERS
+    return decision.type == DecisionType.RETRAIN and decision.reason in CHALLENGER_CAUSES
 
 
 def _served(version: ReviewVersion) -> float:

@@ -54,11 +54,21 @@ def bank(ratio: float, upper: float, drop: float, mean_blocks: int) -> Bank | No
     drop : d, how far the ratio may rise.
     mean_blocks : A, mean number of blocks between false alarms.
     """
-    risen = (ratio + rise for rise in alternatives(ratio, drop))
-    kept = tuple(
-        Alternative(p, log(p / upper), log((1 - p) / (1 - upper))) for p in risen if p > upper
-    )
-    return Bank(kept, log(len(kept) * mean_blocks)) if kept else None
+    risen = [ratio + rise for rise in alternatives(ratio, drop)]
+    kept = [p for p in risen if p > upper]
+    return bank_against(upper, kept, mean_blocks) if kept else None
+
+
+def bank_against(null: float, ratios: Sequence[float], mean_blocks: float) -> Bank:
+    """Return the bank of these alternatives to a null, of which there is at least one.
+
+    Parameters
+    ----------
+    null, ratios : in (0, 1); each alternative is above the null.
+    mean_blocks : A, mean number of blocks between false alarms.
+    """
+    kept = tuple(Alternative(p, log(p / null), log((1 - p) / (1 - null))) for p in ratios)
+    return Bank(kept, log(len(kept) * mean_blocks))
 
 
 @dataclass(frozen=True, slots=True)

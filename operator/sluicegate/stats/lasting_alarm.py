@@ -13,9 +13,8 @@ change detection" (2023), as in cusum.py.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from math import log
 
-from sluicegate.stats.cusum import Alternative, Bank
+from sluicegate.stats.cusum import Bank, bank_against
 
 
 @lru_cache(maxsize=2**14)
@@ -29,8 +28,7 @@ def bank_of_odds(limit: float, odds: tuple[float, ...], mean: float) -> Bank:
     mean : mean number of units between false alarms at the limit itself.
     """
     raised = [factor * limit / (1 - limit + factor * limit) for factor in odds]
-    alternatives = [Alternative(p, log(p / limit), log((1 - p) / (1 - limit))) for p in raised]
-    return Bank(tuple(alternatives), log(len(odds) * mean))
+    return bank_against(limit, raised, mean)
 
 
 @dataclass(frozen=True, slots=True)

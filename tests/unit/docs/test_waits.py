@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sluicegate.api.names import OF_CHALLENGERS, ConditionReason, DecisionReason
+from sluicegate.api.names import CHALLENGER_CAUSES, ConditionReason, DecisionReason
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.canary import holds, objections
 from sluicegate.policy.diagnosis import remedy
@@ -28,7 +28,7 @@ SHOWN_AS = {
     DecisionReason.INFRASTRUCTURE: ConditionReason.WAITING_TO_RETRY,
 }
 """Reasons of decisions that conditions show under another name."""
-NO_WAIT = {ConditionReason.TRAINING, ConditionReason.IDLE, *OF_CHALLENGERS}
+NO_WAIT = {ConditionReason.TRAINING, ConditionReason.IDLE, *CHALLENGER_CAUSES}
 
 
 def shown(reasons: set[str]) -> set[str]:

@@ -6,14 +6,13 @@ remedy that was trained soon after a change, as more rows since the change make 
 
 from typing import Final, NamedTuple
 
-from sluicegate.api.names import OF_CHALLENGERS
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining import RetrainingMode
 from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.model.decision import Retrain
 from sluicegate.policy.model.observed import Observed
-from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining import labels, preconditions
 from sluicegate.policy.retraining.preconditions import WaitingRetraining
 from sluicegate.views.numbers import duration
@@ -99,7 +98,7 @@ def _of_schedule(
     if schedule.every_seconds is not None and now - since >= share * schedule.every_seconds:
         passed = f"{duration(now - since)} have passed"
     elif schedule.every_labels is not None:
-        arrived = max(_labels(terms, observed, since).values(), default=0)
+        arrived = max((count for _, count in _labels(terms, observed, since)), default=0)
         if arrived >= share * schedule.every_labels:
             passed = f"{arrived:,} labels have come"
     if not passed:
@@ -132,33 +131,27 @@ def _follow_up(
     rested = now - since >= 2 * (trained.last_duration_seconds or 0)
     if cools or not rested or now < preconditions.old_enough_at(terms, stable):
         return None
-    baselines = {name: baseline.count for name, baseline in stable.baseline.items()}
-    needed = {
-        slo.name: labels.needed(slo, baselines.get(slo.name))
-        for slo in terms.deciding
-        if slo.measures_quality
-    }
-    arrived = _labels(terms, observed, since)
-    enough = [name for name, least in needed.items() if arrived[name] >= least]
-    if not enough:
-        return None
-    text = (
-        f"{stable.release.version} was trained soon after a change; {arrived[enough[0]]:,} labels have"
-        " come since that training began, so a challenger is trained on them"
-    )
-    return _Turn(Reason.FOLLOW_UP, since, text)
+    for slo, arrived in _labels(terms, observed, since):
+        baseline = stable.baseline.get(slo.name)
+        if arrived >= labels.needed(slo, None if baseline is None else baseline.count):
+            text = (
+                f"{stable.release.version} was trained soon after a change; {arrived:,} labels have"
+                " come since that training began, so a challenger is trained on them"
+            )
+            return _Turn(Reason.FOLLOW_UP, since, text)
+    return None
 
 
-def _labels(terms: Terms, observed: Observed, since: int) -> dict[str, int]:
-    """Return the labels that have arrived since then, by name of each deciding SLO about quality."""
-    return {
-        slo.name: labels.since(terms, observed, slo.name, since)
+def _labels(terms: Terms, observed: Observed, since: int) -> list[tuple[SloTerms, int]]:
+    """Return each deciding SLO about quality with its labels that have arrived since then."""
+    return [
+        (slo, labels.since(terms, observed, slo.name, since))
         for slo in terms.deciding
         if slo.measures_quality
-    }
+    ]
 
 
 def is_one(status: DataProductStatus) -> bool:
     """Whether the training under way is that of a challenger."""
     running = status.training
-    return running is not None and running.cause in OF_CHALLENGERS
+    return running is not None and running.trains_challenger

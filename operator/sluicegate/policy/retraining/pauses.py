@@ -8,7 +8,7 @@ that fails pauses no remedy. What a person corrects ends the pause that it cause
 from dataclasses import dataclass
 from typing import Final
 
-from sluicegate.api.names import OF_CHALLENGERS, REQUEST_RETRAIN
+from sluicegate.api.names import REQUEST_RETRAIN
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.status import DataProductStatus
@@ -72,7 +72,7 @@ def ended(
         lost_jobs=0,
         retry_time=None,
     )
-    challenger = running is not None and running.cause in OF_CHALLENGERS
+    challenger = running is not None and running.trains_challenger
     return counted(terms, after, EndedAttempt(reason, failed, challenger, now))
 
 
@@ -107,7 +107,7 @@ def lost(status: DataProductStatus, now: int) -> DataProductStatus:
         lost_jobs=before.lost_jobs + 1,
         retry_time=now + wait,
     )
-    if running is not None and running.cause in OF_CHALLENGERS:
+    if running is not None and running.trains_challenger:
         return after.with_retraining(last_training_time=before.previous_training_time)
     if running is None or running.cause != Reason.REQUESTED or after.last_handled is None:
         return after

@@ -7,7 +7,7 @@ from typing import Final, assert_never
 
 from sluicegate.api.baseline import Baselines
 from sluicegate.api.engine import EngineState, OriginalBaseline, SloRecord
-from sluicegate.api.names import OF_CHALLENGERS
+from sluicegate.api.names import CHALLENGER_CAUSES
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import RetrainingStatus, Trigger
@@ -407,7 +407,7 @@ def _after_candidate(
     after = status.with_retraining(last_reason=str(reason))
     if reason is Reason.SUPERSEDED:
         return after
-    challenger = version.cause in OF_CHALLENGERS
+    challenger = version.cause in CHALLENGER_CAUSES
     return pauses.counted(terms, after, pauses.EndedAttempt(reason, failed, challenger, now))
 
 

@@ -6,7 +6,7 @@ decision is written down. A decision is remembered as done only when the traffic
 
 from dataclasses import dataclass, replace
 
-from sluicegate.api.names import OF_CHALLENGERS, DecisionReason
+from sluicegate.api.names import CHALLENGER_CAUSES, DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import VersionSource
 from sluicegate.policy.evaluate import Evaluation, evaluate
@@ -168,7 +168,7 @@ def _with_decision(
     """Return the status with the decision that it shows, and the event of the decision."""
     shown = decision_status(decision.type, decision.reason, decision.message, now=observation.now)
     unproved = isinstance(decision, Promote) and not decision.on_evidence
-    remedy = isinstance(decision, Retrain) and decision.reason not in OF_CHALLENGERS
+    remedy = isinstance(decision, Retrain) and decision.reason not in CHALLENGER_CAUSES
     warning = unproved or remedy or isinstance(decision, Alert | Rollback | Inconclusive)
     event = EventNote(
         str(decision.reason),

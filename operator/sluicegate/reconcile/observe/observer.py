@@ -6,7 +6,7 @@ from typing import Final
 
 from sluicegate.api import names
 from sluicegate.api.model import counts_of
-from sluicegate.api.names import OF_CHALLENGERS, ConditionReason, ConditionType, DecisionReason
+from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DependencyState, DependencyStatus
 from sluicegate.api.versions import VersionBase
@@ -167,7 +167,7 @@ class Observer:
     ) -> Portfolio:
         """What a decision may know of the others at this moment."""
         training = product.status.training
-        waits = training is not None and training.cause not in OF_CHALLENGERS
+        waits = training is not None and not training.trains_challenger
         requests = (ManualRequest(name, value) for name, value in record.requests)
         asked = any(is_pending(product.status, request) for request in requests)
         return self.fleet.portfolio(

@@ -1,7 +1,7 @@
 """From a plan to what other products may know of this one. Pure."""
 
 from sluicegate.api.engine import ProductState
-from sluicegate.api.names import OF_CHALLENGERS, DecisionReason
+from sluicegate.api.names import CHALLENGER_CAUSES, DecisionReason
 from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.kube.resources import Key
@@ -68,7 +68,7 @@ def _waits(observation: Observation, plan: Plan) -> bool:
         if found is None:
             return False
         waits = found.waiting
-        challenges = waits is not None and waits.cause in OF_CHALLENGERS
+        challenges = waits is not None and waits.cause in CHALLENGER_CAUSES
         reasons = {found.decision.reason, waits.reason if waits and challenges else None}
         return DecisionReason.NO_SLOT in reasons
     without = observation.job is None and not observation.trains and not observation.refusal
@@ -83,7 +83,7 @@ def _challenged_since(plan: Plan) -> int | None:
     if plan.evaluation is not None and plan.evaluation.decision.reason is DecisionReason.NO_SLOT:
         return None  # a person asked for it, or it is a remedy
     trigger = retraining.trigger or retraining.pending
-    if trigger is None or trigger.cause not in OF_CHALLENGERS:
+    if trigger is None or not trigger.trains_challenger:
         return None
     return trigger.trigger_time
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from sluicegate.api.base import rfc3339
-from sluicegate.api.names import OF_CHALLENGERS, REQUEST_RETRAIN, DecisionReason
+from sluicegate.api.names import REQUEST_RETRAIN, DecisionReason
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.outcome import Outcome
@@ -163,14 +163,12 @@ def _too_young(observation: Observation, pending: Trigger) -> str:
 
 
 def _what(pending: Trigger) -> str:
-    challenger = pending.cause in OF_CHALLENGERS
-    return "a challenger" if challenger else f"a training for {pending.slo}"
+    return "a challenger" if pending.trains_challenger else f"a training for {pending.slo}"
 
 
 def _in_line(observation: Observation, pending: Trigger) -> str:
     """What waits for a slot, since when, and who has it."""
-    challenger = pending.cause in OF_CHALLENGERS
-    behind = "; products that are degraded go first" if challenger else ""
+    behind = "; products that are degraded go first" if pending.trains_challenger else ""
     who = who_trains(observation.observed.portfolio)
     since = rfc3339(pending.trigger_time)
     return f"{_what(pending)} of {pending.version} waits for a slot since {since}: {who}{behind}"
