@@ -12,9 +12,9 @@ from typing import Any, Final
 import yaml
 
 from sluicegate.api.base import rfc3339
-from sluicegate.api.baseline import Baseline
+from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import VersionBase, VersionSource
+from sluicegate.api.versions import PastVersion, Version, VersionBase, VersionSource
 from sluicegate.simulation.replay_scenario import CLIENT_ERRORS_FIELD
 from sluicegate.simulation.scenario_fields import PAIR_FIELDS, QUALITIES
 from sluicegate.slo.blocks import Block, Quality
@@ -173,8 +173,8 @@ def arrival(
             "at": at,
             "modelChanged": pushed,
         }, f"{name} is no longer in status: it comes as a change of spec.model."
-    if version.evaluation:
-        pushed["evaluation"] = _counts(version.evaluation)
+    if evaluation := _evaluation(version):
+        pushed["evaluation"] = _counts(evaluation)
     if version.source is VersionSource.SPEC:
         return {"at": at, "modelChanged": pushed}, ""
     hold_out = _hold_out(version, status)
@@ -191,6 +191,20 @@ def promotion(name: str, at: int) -> dict[str, Any]:
     return {"at": at, "promoted": {"version": name}}
 
 
+def _evaluation(version: VersionBase) -> Mapping[str, Count]:
+    """Return the hold-out counts of a version, by SLO.
+
+    A status of an earlier release has those of a past version in its baselines alone.
+    """
+    if version.evaluation or not isinstance(version, Version | PastVersion):
+        return version.evaluation
+    return {
+        name: baseline.count
+        for name, baseline in version.baseline.items()
+        if baseline.source is BaselineSource.EVALUATION
+    }
+
+
 def _hold_out(version: VersionBase, status: DataProductStatus) -> dict[str, Any] | None:
     """Return the result of the training of a version; None if it isn't in status any more.
 
@@ -201,10 +215,11 @@ def _hold_out(version: VersionBase, status: DataProductStatus) -> dict[str, Any]
     if not version.stable_evaluation and last is not None and last.version == version.version:
         counts = (last.evaluation, last.stable_evaluation, last.pairs)
     evaluation, stable, pairs = counts
+
     if not stable:
         return None
     document: dict[str, Any] = {
-        "evaluation": _counts(evaluation),
+        "evaluation": _counts(evaluation or _evaluation(version)),
         "stableEvaluation": _counts(stable),
     }
     if pairs:

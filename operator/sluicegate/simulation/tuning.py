@@ -39,8 +39,10 @@ SPREADS: Final = (2.0, 4.0, 8.0, 16.0)
 """Drops, as multiples of the standard deviation of the daily share."""
 MARGINS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 MOST_MARGINS: Final = 4
-QUIET_DAYS: Final = 14
-"""Least average days between alarms of an alternative that is proposed."""
+QUIET_DAYS: Final = 14.0
+"""Least average days between alarms of an alternative that is proposed, and least days of its history."""
+TRAFFIC_SECONDS: Final = DAY
+"""Least length of a history from which the duration of a canary is proposed: traffic differs by hour."""
 _STEPS: Final = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)
 _Z: Final = 1.96
 
@@ -81,11 +83,14 @@ class Tuning:
 
     Attributes
     ----------
+    seconds : length of the history. quiet_days : least days between alarms of a proposed value.
     count : all events of the history. per_minute : events a minute in its last day.
     drop : the drop to detect. hours : end and share of good events of each hour with any.
     """
 
     slo: str
+    seconds: int
+    quiet_days: float
     count: Count
     per_minute: float
     drop: float
@@ -96,19 +101,33 @@ class Tuning:
     margins: tuple[Margin, ...]
     hours: tuple[tuple[int, float], ...]
 
+    @property
+    def is_short(self) -> bool:
+        """Whether the history is too short for a proposal: it can't show how rare the alarms are."""
+        return self.seconds < self.quiet_days * DAY
 
-def tune(scenario: ReplayScenario, drop: float | None = None) -> Iterator[Tuning]:
+    @property
+    def lacks_a_day(self) -> bool:
+        """Whether the history is too short for the duration of a canary at a day's traffic."""
+        return self.seconds < TRAFFIC_SECONDS
+
+
+def tune(
+    scenario: ReplayScenario, drop: float | None = None, quiet_days: float = QUIET_DAYS
+) -> Iterator[Tuning]:
     """Yield the alternatives of each SLO that counts events and has any, in the product's order.
 
     Parameters
     ----------
     drop : drop of the share of good events to detect; None for the SLO's own.
+    quiet_days : least days between alarms of a proposed objective or drop. A shorter history has
+        no proposal.
     """
     for slo in scenario.product.spec.slos:
         if slo.indicator.gauge is None:
             counts = list(_counts(scenario, slo.name))
             if sum(count.total for _, count in counts):
-                yield _tune(scenario, slo, counts, drop)
+                yield _tune(scenario, slo, counts, drop, quiet_days=quiet_days)
 
 
 def _counts(scenario: ReplayScenario, slo: str) -> Iterator[tuple[int, Count]]:
@@ -124,7 +143,12 @@ def _counts(scenario: ReplayScenario, slo: str) -> Iterator[tuple[int, Count]]:
 
 
 def _tune(
-    scenario: ReplayScenario, slo: Slo, counts: list[tuple[int, Count]], drop: float | None
+    scenario: ReplayScenario,
+    slo: Slo,
+    counts: list[tuple[int, Count]],
+    drop: float | None,
+    *,
+    quiet_days: float,
 ) -> Tuning:
     whole = summed(count for _, count in counts)
     seconds = counts[-1][0] - counts[0][0] + scenario.product.spec.analysis.block_seconds
@@ -137,11 +161,13 @@ def _tune(
             _alternative(scenario, _with(slo, value, objective=objective), looked_for, value)
             for value in values
         ]
-        return _proposed(made, seconds)
+        return _proposed(made, seconds, quiet_days)
 
     allowed = sorted({_nice(times * usual) for times in ALLOWED})
     return Tuning(
         slo=slo.name,
+        seconds=seconds,
+        quiet_days=quiet_days,
         count=whole,
         per_minute=_recent_rate(counts) * 60,
         drop=looked_for,
@@ -152,7 +178,7 @@ def _tune(
             (d for d in sorted({_nice(times * spread) for times in SPREADS}) if d < 1),
             objective=False,
         ),
-        margins=tuple(_margins(scenario, slo, counts)),
+        margins=tuple(_margins(scenario, slo, counts, proposes=seconds >= TRAFFIC_SECONDS)),
         hours=tuple(_hours(counts)),
     )
 
@@ -264,11 +290,15 @@ def lower_block(
     return replace(block, counts=counts), remainder
 
 
-def _proposed(made: list[TunedValue], seconds: float) -> tuple[TunedValue, ...]:
-    """Return the strictest values that are quiet enough; if none is, the strictest of the quietest."""
-    if not made:
-        return ()
-    most = max(1, floor(seconds / DAY / QUIET_DAYS))
+def _proposed(made: list[TunedValue], seconds: float, quiet_days: float) -> tuple[TunedValue, ...]:
+    """Mark the strictest value that is quiet enough; if none is, the strictest of the quietest.
+
+    A history that is shorter than the time between two alarms can't show which value is quiet:
+    none is marked.
+    """
+    most = floor(seconds / DAY / quiet_days)
+    if not made or not most:
+        return tuple(made)
     quiet = min(len(one.alarms) for one in made)
     limit = max(most, quiet)
     chosen = next(one for one in made if len(one.alarms) <= limit)
@@ -277,7 +307,11 @@ def _proposed(made: list[TunedValue], seconds: float) -> tuple[TunedValue, ...]:
 
 # ---- canaries at today's traffic -------------------------------------------------------------
 def _margins(
-    scenario: ReplayScenario, slo: Slo, counts: Sequence[tuple[int, Count]]
+    scenario: ReplayScenario,
+    slo: Slo,
+    counts: Sequence[tuple[int, Count]],
+    *,
+    proposes: bool,
 ) -> Iterator[Margin]:
     terms = terms_of(_alone(scenario, slo).product)
     current = terms.slos[0].margin
@@ -305,7 +339,7 @@ def _margins(
     if proposed is None:
         selected |= {*list(times)[-2:]}
     for margin in sorted(selected & times.keys()):
-        yield Margin(margin, times[margin], margin == proposed, margin == current)
+        yield Margin(margin, times[margin], proposes and margin == proposed, margin == current)
 
 
 def _recent_rate(counts: Sequence[tuple[int, Count]]) -> float:

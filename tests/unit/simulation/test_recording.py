@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import AttemptResult, RetrainingStatus
 from sluicegate.api.status import DataProductStatus
@@ -61,6 +62,17 @@ def test_a_version_of_the_spec_comes_with_its_evaluation():
     event, missing = came(past(VersionSource.SPEC, evaluation=OWN))
     own = {"version": "v2", "evaluation": REPORTED["evaluation"]}
     assert (event, missing) == ({"modelChanged": own}, "")
+
+
+def test_a_past_version_of_an_earlier_release_comes_with_the_hold_out_counts_of_its_baseline():
+    bases = {
+        "accuracy": Baseline.of(OWN["accuracy"], AT, AT, BaselineSource.EVALUATION),
+        "latency": Baseline.of(Count(1, 50), AT, AT, BaselineSource.PRODUCTION),
+    }
+    event, missing = came(past(VersionSource.RETRAINING, baseline=bases))
+    own = {"version": "v2", "evaluation": REPORTED["evaluation"]}
+    assert event == {"modelChanged": own}
+    assert "hold-out counts" in missing
 
 
 def test_the_newest_training_of_a_status_of_an_earlier_release_is_known_by_its_result():

@@ -44,7 +44,7 @@ def history(
 
 @pytest.fixture(scope="module")
 def tuned() -> Tuning:
-    (one,) = tune(parse_scenario(history()))
+    (one,) = tune(parse_scenario(history()), quiet_days=2)
     return one
 
 
@@ -68,6 +68,34 @@ def test_the_proposed_objective_is_the_strictest_with_at_most_one_alarm(tuned: T
         (proposed,) = [one for one in made if one.proposed]
         quiet = [one for one in made if len(one.alarms) <= 1]
         assert proposed is quiet[0]
+
+
+@pytest.mark.parametrize(
+    ("days", "notes"),
+    [
+        (2, ["history too short for a proposal (2 d of 14 d)"]),
+        (
+            0.5,
+            [
+                "history too short for a proposal (12 h of 14 d)",
+                "history too short for the traffic of a day (12 h of 1 d)",
+            ],
+        ),
+    ],
+)
+def test_a_history_that_is_shorter_than_the_time_between_alarms_has_no_proposal(
+    days: float, notes: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    file = write(tmp_path, "history.yaml", history(days, hours_broken=0))
+    assert main(["tune", file]) == 0
+    table = capsys.readouterr().out
+    canaries = table.index("CANARY OF AN EQUAL VERSION")
+
+    assert "proposed" not in table[:canaries].replace("is proposed", "")
+    assert ("proposed" in table[canaries:]) == (days >= 1)
+    assert [
+        line.partition(":")[0].strip() for line in table.splitlines() if "too short" in line
+    ] == notes
 
 
 def test_a_wider_margin_makes_a_shorter_canary(tuned: Tuning):
@@ -113,10 +141,11 @@ def write(folder: Path, name: str, document: Any) -> str:
 
 def test_json_has_each_alternative(tmp_path, capsys):
     file = write(tmp_path, "history.yaml", history(1))
-    assert main(["tune", file, "-o", "json", "--drop", "0.05"]) == 0
+    assert main(["tune", file, "-o", "json", "--drop", "0.05", "--alarm-days", "1"]) == 0
     (slo,) = json.loads(capsys.readouterr().out)["slos"]
     assert slo["name"] == "availability"
     assert slo["drop"] == 0.05
+    assert (slo["historySeconds"], slo["neededSeconds"]) == (86_400, 86_400)
     assert slo["current"]["objective"] == 0.98
     for field, name in (("objectives", "objective"), ("maxDrops", "maxDrop")):
         assert [one for one in slo[field] if one["proposed"]]
@@ -125,7 +154,7 @@ def test_json_has_each_alternative(tmp_path, capsys):
 
 def test_the_table_and_the_picture_name_the_slo(tmp_path, capsys):
     file, picture = write(tmp_path, "history.yaml", history(1)), tmp_path / "tune.svg"
-    assert main(["tune", file, "--picture", str(picture)]) == 0
+    assert main(["tune", file, "--picture", str(picture), "--alarm-days", "1"]) == 0
     table = capsys.readouterr().out
     assert table.startswith("availability: 96.95 % good of 115,200 events")
     assert "A DROP OF 10 POINTS IS FOUND AFTER" in table

@@ -14,10 +14,20 @@ from sluicegate.cli.printing.terminal import aligned
 from sluicegate.cli.trials.replay import read_scenario
 from sluicegate.errors import invalid
 from sluicegate.simulation.other_policy import with_policy
-from sluicegate.simulation.tuning import Margin, TunedValue, Tuning, as_seconds, tune
+from sluicegate.simulation.tuning import (
+    DAY,
+    QUIET_DAYS,
+    Margin,
+    TunedValue,
+    Tuning,
+    as_seconds,
+    tune,
+)
+from sluicegate.views.numbers import duration
 
 EPOCH_LIKE = 10**9
 """Seconds above which a history's times count from 1970."""
+MOST_ALARM_DAYS = 366
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +51,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         " or five times what its objective allows)",
     )
     parser.add_argument(
+        "--alarm-days",
+        type=_days,
+        default=QUIET_DAYS,
+        metavar="N",
+        help="propose what alarms at most once in N days; a shorter history has no proposal"
+        f" (default: {QUIET_DAYS:g})",
+    )
+    parser.add_argument(
         "--picture",
         metavar="FILE.svg",
         help="also draw it (needs pip install 'sluicegate[report]')",
@@ -55,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     scenario = read_scenario(args.scenario)
     if args.policy:
         scenario = with_policy(scenario, next(iter(read_products(args.policy))))
-    tunings = list(tune(scenario, args.drop))
+    tunings = list(tune(scenario, args.drop, args.alarm_days))
     if not tunings:
         problem = "holds no events of an SLO that counts them: record a longer history"
         raise invalid(args.scenario, problem)
@@ -74,6 +92,8 @@ def run(args: argparse.Namespace) -> int:
 def _object(tuning: Tuning) -> dict[str, Any]:
     return {
         "name": tuning.slo,
+        "historySeconds": tuning.seconds,
+        "neededSeconds": round(tuning.quiet_days * DAY),
         "bad": tuning.count.bad,
         "total": tuning.count.total,
         "eventsPerMinute": round(tuning.per_minute, 3),
@@ -110,6 +130,7 @@ def _table(tuning: Tuning) -> Iterator[str]:
         f"{tuning.slo}: {100 * good:.4g} % good of {tuning.count.total:,} events, {tuning.per_minute:.4g} a minute"
         " in the last day"
     )
+    yield from (f"  {note}" for note in _notes(tuning))
     drop = f"a drop of {100 * tuning.drop:.3g} points is found after".upper()
     heads = ("", "ALARMS", "RETRAININGS", drop, "")
     rows = [heads, ("as it is", *_effect(tuning.now), "")]
@@ -127,6 +148,21 @@ def _table(tuning: Tuning) -> Iterator[str]:
     when = [at for at in tuning.now.alarms if at > EPOCH_LIKE]
     if when:
         yield f"alarms as it is: {', '.join(map(rfc3339, when[:10]))}"
+
+
+def _notes(tuning: Tuning) -> Iterator[str]:
+    """Yield what the history is too short for."""
+    length = duration(tuning.seconds)
+    if tuning.is_short:
+        yield (
+            f"history too short for a proposal ({length} of {tuning.quiet_days:g} d): it can't show"
+            " which value alarms so rarely; record a longer one, or set --alarm-days"
+        )
+    if tuning.lacks_a_day:
+        yield (
+            f"history too short for the traffic of a day ({length} of 1 d): canaries are estimated"
+            " at the traffic of this time, and no maxRegression is proposed"
+        )
 
 
 def _effect(value: TunedValue) -> tuple[str, str, str]:
@@ -151,6 +187,18 @@ def _time(seconds: float | None) -> str:
 
 def _text(value: float | None) -> str:
     return "" if value is None else f"{value:.9f}".rstrip("0")
+
+
+def _days(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= MOST_ALARM_DAYS:
+        raise argparse.ArgumentTypeError(
+            f'"{text}" is no number of days: give up to {MOST_ALARM_DAYS}'
+        )
+    return value
 
 
 def _share(text: str) -> float:
