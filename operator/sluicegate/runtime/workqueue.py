@@ -3,17 +3,17 @@
 It corresponds to client-go's workqueue.RateLimitingInterface, with priorities. A key that is added
 while it waits is queued once; one that is added while a worker has it is processed again, as the
 worker may have read the state before the change. Urgent keys come first, but no key waits
-indefinitely.
+indefinitely. Within a priority the namespaces take turns, so the keys of one delay no other.
 """
 
 import asyncio
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from sluicegate.kube.resources import Key
 from sluicegate.runtime.clock import Clock
 from sluicegate.runtime.interfaces import QueuePriority
+from sluicegate.runtime.namespace_turns import NamespaceTurns, WaitingKey
 
 FIRST_RETRY = 1.0
 LAST_RETRY = 300.0
@@ -32,14 +32,6 @@ the end any more."""
 
 class ShutDown(Exception):  # noqa: N818  # an end, not an error
     """The queue was shut down and gives out no more keys."""
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingKey:
-    """A key that is ready, and the time since when (by the queue's clock)."""
-
-    priority: QueuePriority
-    since: float
 
 
 class QueueObserver:
@@ -68,7 +60,7 @@ class WorkQueue:
         self._clock = clock
         self._jitter = jitter
         self._observer = observer or QueueObserver()
-        self._ready: dict[QueuePriority, dict[Key, WaitingKey]] = {one: {} for one in QueuePriority}
+        self._ready = {priority: NamespaceTurns() for priority in QueuePriority}
         self._working: dict[Key, QueuePriority] = {}
         self._again: dict[Key, WaitingKey] = {}
         self._timers: list[tuple[float, int, Key]] = []
@@ -93,7 +85,7 @@ class WorkQueue:
     def add(self, key: Key, priority: QueuePriority = QueuePriority.NORMAL) -> None:
         """Make a key ready, or, if it waits already, raise it to a higher priority.
 
-        A waiting key moves to the end of its priority, so that one reconcile handles a burst of
+        A waiting key moves behind the others of its namespace and priority, so that one reconcile handles a burst of
         changes. It isn't moved by background work or by a less urgent change: otherwise keys that
         wait for longer than a block would be moved by each complete block, and never processed. Nor
         is it moved after the waiting time of its priority (`LONGEST_WAITS`): otherwise a product
@@ -155,9 +147,7 @@ class WorkQueue:
         self._ripen()
         if (priority := self._next_priority()) is None:
             return None
-        keys = self._ready[priority]
-        key = next(iter(keys))
-        waiting = keys.pop(key)
+        key, waiting = self._ready[priority].take()
         self._due.pop(key, None)
         self._working[key] = priority
         self._observer.taken(len(self), self._clock() - waiting.since)
@@ -221,10 +211,10 @@ class WorkQueue:
 
     def _relative_wait(self, priority: QueuePriority) -> float:
         """Return the waiting time of a priority relative to its limit; 0 if no key waits."""
-        keys = self._ready[priority]
-        if not keys:
+        waiting = self._ready[priority].first()
+        if waiting is None:
             return 0.0
-        return (self._clock() - keys[next(iter(keys))].since) / LONGEST_WAITS[priority]
+        return (self._clock() - waiting.since) / LONGEST_WAITS[priority]
 
     def _ripen(self) -> None:
         now = self._clock()
@@ -239,12 +229,12 @@ class WorkQueue:
 
     def _pop_ready(self, key: Key) -> WaitingKey | None:
         for keys in self._ready.values():
-            if key in keys:
-                return keys.pop(key)
+            if (waiting := keys.remove(key)) is not None:
+                return waiting
         return None
 
     def _make_ready(self, key: Key, waiting: WaitingKey) -> None:
-        self._ready[waiting.priority][key] = waiting
+        self._ready[waiting.priority].append(key, waiting)
         self._observer.added(len(self))
         self._wakeup.set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 
 import pytest
@@ -247,6 +248,46 @@ def test_a_queue_added_faster_than_it_drains_serves_every_key_equally_often(queu
             queue.done(key)
             assert max(turns.values()) - min(turns.values()) <= 2
     assert min(turns.values()) > 2
+
+
+def test_namespaces_take_turns_and_keys_of_each_keep_their_order(queue):
+    many = [Key("many", name) for name in "abc"]
+    few = [Key("few", name) for name in "xy"]
+    for key in (*many, *few, A):
+        queue.add(key)
+    assert drain(queue) == [many[0], few[0], A, many[1], few[1], many[2]]
+
+
+@pytest.mark.parametrize(
+    ("priority", "rival", "most"),
+    [
+        ("URGENT", "URGENT", 2),
+        ("NORMAL", "NORMAL", 2),
+        ("BACKGROUND", "BACKGROUND", 2),
+        ("URGENT", "NORMAL", 2),
+        ("NORMAL", "URGENT", 6 * 1 + 2),  # its longest wait
+        ("BACKGROUND", "URGENT", 6 * 30 + 2),
+    ],
+)
+def test_a_thousand_keys_of_another_namespace_that_change_all_the_time_cost_a_key_few_turns(
+    queue, clock, priority, rival, most
+):
+    """In each turn, of a sixth of a second, one of the thousand changes again."""
+    rivals = [Key("mallory", f"p{number}") for number in range(1000)]
+    for key in rivals:
+        queue.add(key, QueuePriority[rival])
+    changes = itertools.cycle(rivals)
+    for _ in range(10):
+        queue.add(A, QueuePriority[priority])
+        turns = 0
+        while queue.poll() != A:
+            for key in queue.working:
+                queue.done(key)
+            queue.add(next(changes), QueuePriority[rival])
+            clock.now += 1 / 6
+            turns += 1
+            assert turns <= most, "the other namespace has turns of this one"
+        queue.done(A)
 
 
 def test_a_delayed_key_is_taken_when_it_is_due_and_not_before(queue, clock):

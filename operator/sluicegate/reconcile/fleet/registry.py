@@ -14,6 +14,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.policy import Applicant, Budget, admit
 from sluicegate.policy.model.observed import Portfolio
 from sluicegate.reconcile.fleet.common_cause import Overlaps, Silence, Span, Together
+from sluicegate.reconcile.fleet.dependency_graph import DependencyGraph
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
 from sluicegate.reconcile.fleet.training_slots import Reserved
 
@@ -51,8 +52,7 @@ class FleetRegistry:
         self._applying: set[Key] = set()
         self._turning: set[Key] = set()
         self._training: set[Key] = set()
-        # At a start each state changes: a search of all products for its callers is too slow.
-        self._dependents: dict[Key, dict[Key, None]] = {}
+        self.graph = DependencyGraph()
         self._bad: set[Key] = set()
         self._renewing: set[Key] = set()
         self._sizes: Counter[str] = Counter()
@@ -71,7 +71,7 @@ class FleetRegistry:
         if self.record(key, snapshot):
             self.wake_next(now)
         if self.dependency(key) is not before:
-            for dependent in self.dependents(key):
+            for dependent in self.graph.dependents(key):
                 self._wake(dependent)
 
     def leave(self, key: Key, now: int) -> None:
@@ -94,10 +94,7 @@ class FleetRegistry:
         before = self._snapshots.get(key)
         if before is not None:
             snapshot = snapshot.following(before)
-        if before is None or before.depends_on != snapshot.depends_on:
-            self._unlink(key)
-            for dependency in snapshot.depends_on:
-                self._dependents.setdefault(dependency, {})[key] = None
+        self.graph.replace(key, snapshot.depends_on)
         self._snapshots[key] = snapshot
         self._sizes[key.namespace] += before is None
         if snapshot.trained_at is not None:
@@ -152,7 +149,7 @@ class FleetRegistry:
     def forget(self, key: Key) -> bool:
         """The product is gone; those that call it go on calling it. Return whether a slot is free."""
         had = self._snapshots.get(key, ProductSnapshot()).training or self._has_kept(key)
-        self._unlink(key)
+        self.graph.replace(key, ())
         if self._snapshots.pop(key, None) is not None:
             self._sizes[key.namespace] -= 1
             if not self._sizes[key.namespace]:
@@ -189,19 +186,6 @@ class FleetRegistry:
         firsts = [one.turned(one.bad_since)[0] for one in found if one.bad_since is not None]
         return min(firsts, default=None)
 
-    def in_cycle(self, key: Key, dependency: Key) -> bool:
-        """Whether a product's dependency depends, over any others, on the product itself."""
-        seen: set[Key] = set()
-        waiting = [dependency]
-        while waiting:
-            one = waiting.pop()
-            if one == key:
-                return True
-            if one not in seen and one in self._snapshots:
-                seen.add(one)
-                waiting.extend(self._snapshots[one].depends_on)
-        return False
-
     def next_in_line(self, now: int) -> tuple[Key, ...]:
         """Products that wait for a slot and have one now.
 
@@ -210,10 +194,6 @@ class FleetRegistry:
         """
         admitted = self._admit(self._applying, now)
         return tuple(one for one in admitted if not self._snapshots[one].training)
-
-    def dependents(self, key: Key) -> tuple[Key, ...]:
-        """Products that call this one."""
-        return tuple(self._dependents.get(key, ()))
 
     def portfolio(
         self, key: Key, now: int, *, block_end: int = 0, asked: bool = False
@@ -248,15 +228,6 @@ class FleetRegistry:
     def _has_kept(self, key: Key) -> bool:
         """Whether a slot is kept for the product, in a line that still stands."""
         return any(key in line.admitted for line in self._lines.values())
-
-    def _unlink(self, key: Key) -> None:
-        """Take a product out of the dependents of what it called until now."""
-        before = self._snapshots.get(key, ProductSnapshot())
-        for dependency in set(before.depends_on):
-            callers = self._dependents[dependency]
-            del callers[key]
-            if not callers:
-                del self._dependents[dependency]
 
     def _counts(
         self, namespace: str, own: ProductSnapshot, now: int

@@ -227,15 +227,18 @@ class Observer:
         return refusal if refusal and job and refusal.job == job.name else None
 
     def _dependencies(self, key: Key, product: DataProduct) -> Iterator[DependencyStatus]:
-        for one in product.spec.depends_on:
-            other = Key(one.namespace or key.namespace, one.name)
+        others = tuple(
+            Key(one.namespace or key.namespace, one.name) for one in product.spec.depends_on
+        )
+        self.fleet.graph.replace(key, others)
+        for other in others:
             visible = self._may_know(key, other)
             state = self.fleet.dependency(other) if visible else DependencyState.UNKNOWN
             yield DependencyStatus(
                 namespace=other.namespace,
                 name=other.name,
                 state=state,
-                in_cycle=self.fleet.in_cycle(key, other),
+                in_cycle=self.fleet.graph.in_cycle(key, other),
             )
 
     def _upstream(

@@ -486,10 +486,10 @@ def test_a_cycle_is_seen_over_any_number_of_products():
     chain = [key(name) for name in "abcd"]
     for one, following in zip(chain, [*chain[1:], chain[0]], strict=True):
         fleet.record(one, ProductSnapshot(depends_on=(following,)))
-    assert fleet.in_cycle(chain[0], chain[1])
+    assert fleet.graph.in_cycle(chain[0], chain[1])
     fleet.record(chain[3], ProductSnapshot())
-    assert not fleet.in_cycle(chain[0], chain[1])
-    assert fleet.dependents(chain[1]) == (chain[0],)
+    assert not fleet.graph.in_cycle(chain[0], chain[1])
+    assert fleet.graph.dependents(chain[1]) == (chain[0],)
 
 
 PRODUCTS = st.sampled_from([key(name) for name in "abcd"])
@@ -507,7 +507,7 @@ def test_the_dependents_of_a_product_are_right_after_any_changes_of_dependencies
             fleet.record(one, ProductSnapshot(depends_on=called))
             calls[one] = called
         for each in map(key, "abcd"):
-            assert set(fleet.dependents(each)) == {
+            assert set(fleet.graph.dependents(each)) == {
                 caller for caller, theirs in calls.items() if each in theirs
             }
 
@@ -521,4 +521,4 @@ def test_the_dependents_of_a_product_are_found_without_a_search_of_all_products(
 
     fleet = FleetRegistry(Budget(1, 1))
     fleet.record(key("a"), ProductSnapshot(depends_on=Unsearched([key("b")])))
-    assert fleet.dependents(key("b")) == (key("a"),)
+    assert fleet.graph.dependents(key("b")) == (key("a"),)
