@@ -30,11 +30,24 @@ def test_the_scrape_job_of_products_is_the_one_that_the_tests_run_with():
 
 
 def test_the_kubelets_job_reads_what_the_tests_read():
+    """But it requires a certificate of the cluster, which the kubelets of the tests don't have."""
     (ours,) = (one for one in configuration(15)["scrape_configs"] if one["job_name"] == "kubelet")
-    ignored_intervals = {"scrape_interval", "scrape_timeout", "metric_relabel_configs"}
-    assert job("kubelet") == {
-        key: value for key, value in ours.items() if key not in ignored_intervals
-    }
+    differing = {"scrape_interval", "scrape_timeout", "metric_relabel_configs", "tls_config"}
+    here, there = (
+        {k: v for k, v in one.items() if k not in differing} for one in (job("kubelet"), ours)
+    )
+    assert here == there
+    assert "insecure_skip_verify" not in str(job("kubelet"))
+
+
+@pytest.mark.parametrize(("name", "of_tests"), [("sluicegate", "operator"), ("gateway", "gateway")])
+def test_the_other_jobs_read_the_pods_and_metrics_that_the_tests_read(name: str, of_tests: str):
+    (ours,) = (one for one in configuration(15)["scrape_configs"] if one["job_name"] == of_tests)
+    differing = {"job_name", "honor_labels"}
+    here, there = (
+        {k: v for k, v in one.items() if k not in differing} for one in (job(name), ours)
+    )
+    assert here == there
 
 
 def test_its_values_are_settings_of_the_operator():
