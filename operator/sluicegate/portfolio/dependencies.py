@@ -2,10 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sluicegate.api.engine import ProductState
 from sluicegate.api.status import DependencyState
 from sluicegate.views.product_facts import ProductFacts, ProductKey
+
+MOST_CAUSES: Final = 16
+"""Degraded products that are named as causes of one product: with all of them, the work and the text
+would grow with the square of the products that a tenant has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +21,8 @@ class Node:
     ----------
     facts : of a product that the reader may see; None of others. name : a label that is unique.
     state : what is known of it; of a product that the reader may not see, what its dependents say.
-    causes : degraded products that it depends on, directly or not: it is in their blast radius.
+    causes : degraded products that it depends on, directly or not: it is in their blast radius. At
+        most `MOST_CAUSES` of them, in the order of their names.
     """
 
     name: str
@@ -40,6 +46,15 @@ class Graph:
     def linked(self) -> "Graph":
         """The part without products that neither call another nor are called."""
         return self._of({name for edge in self.edges for name in edge})
+
+    def affected(self) -> dict[str, list[str]]:
+        """Each product with those that have it among their causes, by name."""
+        found: dict[str, list[str]] = {name: [] for name in self.nodes}
+        for name, node in sorted(self.nodes.items()):
+            for cause in node.causes:
+                if cause in found:
+                    found[cause].append(name)
+        return found
 
     def _of(self, kept: set[str]) -> "Graph":
         return Graph(
@@ -86,12 +101,27 @@ def _with_causes(nodes: dict[str, Node], edges: list[tuple[str, str]]) -> dict[s
     causes: dict[str, list[str]] = {}
     for name, node in sorted(nodes.items()):
         if node.state == ProductState.DEGRADED:
-            for affected in _walk(name, callers) - {name}:
-                causes.setdefault(affected, []).append(name)
+            _spread(name, callers, causes)
     return {
         name: Node(name, node.state, node.facts, tuple(causes.get(name, ())))
         for name, node in nodes.items()
     }
+
+
+def _spread(cause: str, callers: Mapping[str, list[str]], causes: dict[str, list[str]]) -> None:
+    """Add a degraded product to the causes of all that depend on it.
+
+    Those that depend on a product with all of its causes have causes enough, too: so each product is
+    passed through once for each cause that it has.
+    """
+    waiting, met = [cause], {cause}
+    while waiting:
+        for caller in callers.get(waiting.pop(), ()):
+            theirs = causes.setdefault(caller, [])
+            if caller not in met and len(theirs) < MOST_CAUSES:
+                met.add(caller)
+                theirs.append(cause)
+                waiting.append(caller)
 
 
 def _adjacent(edges: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

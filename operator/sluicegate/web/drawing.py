@@ -2,19 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final
-
-from fast_sugiyama import from_edges
 
 from sluicegate.portfolio.dependencies import Graph, Node
-
-BOX: Final = (170.0, 44.0)
-"""Width and height of a product in the graph, in pixels."""
-GAPS: Final = (60.0, 18.0)
-_MARGIN: Final = 8.0
-MOST_NODES: Final = 600
-"""Most products in a picture of the graph; a list has all."""
+from sluicegate.web.layered_layout import BOX, MARGIN, Corner, Edges, Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +34,16 @@ class Picture:
     arrows: tuple[Arrow, ...]
 
 
-def picture_of(graph: Graph) -> Picture:
-    """Lay out the graph in layers; equal graphs give equal pictures."""
+def edges_of(graph: Graph) -> Edges:
+    """Return the calls of a graph, with products as numbers in the order of their names."""
+    number = {name: place for place, name in enumerate(sorted(graph.nodes))}
+    return tuple((number[one], number[other]) for one, other in graph.edges if one != other)
+
+
+def picture_of(graph: Graph, layout: Layout) -> Picture:
+    """Return the graph as a picture, with the layout of its `edges_of`."""
     names = sorted(graph.nodes)
     number = {name: place for place, name in enumerate(names)}
-    edges = [(number[one], number[other]) for one, other in graph.edges if one != other]
-    layout = _laid_out(tuple(edges), len(names))
     boxes = {name: Box(graph.nodes[name], *layout.corners[number[name]]) for name in names}
     arrows = tuple(
         Arrow(
@@ -59,68 +53,9 @@ def picture_of(graph: Graph) -> Picture:
         for one, other in graph.edges
         if one != other
     )
-    width = max((box.x for box in boxes.values()), default=0.0) + BOX[0] + _MARGIN
-    height = max((box.y for box in boxes.values()), default=0.0) + BOX[1] + _MARGIN
+    width = max((box.x for box in boxes.values()), default=0.0) + BOX[0] + MARGIN
+    height = max((box.y for box in boxes.values()), default=0.0) + BOX[1] + MARGIN
     return Picture(width, height, tuple(boxes.values()), arrows)
-
-
-Corner = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Corners of the boxes, and of the gaps that a call over several layers passes through."""
-
-    corners: dict[int, Corner]
-    passed: dict[tuple[int, int], tuple[Corner, ...]]
-
-
-@lru_cache(maxsize=32)
-def _laid_out(edges: tuple[tuple[int, int], ...], many: int) -> _Layout:
-    """Compute the layout; parts that aren't connected are below each other.
-
-    The result is cached, as states change often and calls rarely.
-    """
-    layout = _Layout({}, {})
-    top = _MARGIN
-    linked = sorted({node for edge in edges for node in edge})
-    number = {node: place for place, node in enumerate(linked)}
-    # The library's layers go down; here they go to the right, as names need width. It puts
-    # nodes into a set, so they are numbers: a text's hash depends on the process. Numbers
-    # from the number of nodes on are the library's, for the gaps.
-    layouts = (
-        from_edges(
-            [(number[caller], number[called]) for caller, called in edges],
-            vertex_spacing=BOX[1] + GAPS[1], dummy_vertices=True, dummy_size=GAPS[1],
-        )
-        if edges
-        else ()
-    )  # fmt: skip
-    for points, _, _, drawn in layouts:
-        calls = tuple((int(caller), int(called)) for caller, called in drawn or ())
-        column = {y: place for place, y in enumerate(sorted({-y for _, (_, y) in points}))}
-        least = min(x for _, (x, _) in points)
-        corners = {
-            int(node): (_MARGIN + column[-y] * (BOX[0] + GAPS[0]), top + x - least)
-            for node, (x, y) in points
-        }
-        layout.corners.update(
-            {linked[node]: at for node, at in corners.items() if node < len(linked)}
-        )
-        follows = {caller: called for caller, called in calls if caller >= len(linked)}
-        for upper, lower in calls:
-            gap, gaps = lower, []
-            while gap >= len(linked):
-                gaps.append(corners[gap])
-                gap = follows[gap]
-            if gaps and upper < len(linked):
-                layout.passed[linked[upper], linked[gap]] = tuple(gaps)
-        top = max(y for _, y in corners.values()) + BOX[1] + GAPS[1]
-    for node in range(many):
-        if node not in layout.corners:
-            layout.corners[node] = (_MARGIN, top)
-            top += BOX[1] + GAPS[1]
-    return layout
 
 
 def _curve(caller: Box, gaps: Sequence[Corner], called: Box) -> str:
@@ -145,7 +80,7 @@ def _curve(caller: Box, gaps: Sequence[Corner], called: Box) -> str:
 def _affected(graph: Graph, caller: str, callee: str) -> bool:
     """Return whether a degradation of the called product, or one behind it, reaches the caller."""
     called = graph.nodes[callee]
-    return called.state == "Degraded" or bool(set(called.causes) & set(graph.nodes[caller].causes))
+    return called.state == "Degraded" or any(cause != caller for cause in called.causes)
 
 
 @dataclass(frozen=True, slots=True)

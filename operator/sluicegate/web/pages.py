@@ -7,18 +7,22 @@ from aiohttp import web
 
 from sluicegate.api.engine import ProductState
 from sluicegate.kube.resources import Key
+from sluicegate.portfolio.dependencies import MOST_CAUSES, Graph
 from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.overview import SORTS, Wanted, rows
 from sluicegate.views.product_facts import ProductFacts
 from sluicegate.web import exports
 from sluicegate.web.detail import NEWEST_REVIEWS, detail_of
-from sluicegate.web.drawing import MOST_NODES, picture_of
+from sluicegate.web.drawing import Picture, edges_of, picture_of
+from sluicegate.web.layout_process import LayoutProcesses, NotDrawnError
 from sluicegate.web.request_handling import CSV, JSON, ReaderRequest, RequestHandling
 
 PAGE: Final = 200
 """Products of one page."""
 QUEUE: Final = 30
 """Needs on the first page; a filter shows all of them."""
+MOST_LISTED: Final = 50
+"""Degraded products, and affected ones of each, that the page of the graph lists."""
 _LONGEST: Final = 200
 """Characters of a filter that are read."""
 
@@ -28,6 +32,7 @@ class PortfolioPages:
 
     def __init__(self, handling: RequestHandling) -> None:
         self._handling = handling
+        self._layouts = LayoutProcesses()
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Add the routes."""
@@ -116,16 +121,30 @@ class PortfolioPages:
             return request.json(exports.graph_json(graph))
         if request.extension == CSV:
             return request.csv(exports.graph_csv(graph), "graph")
-        picture = picture_of(graph) if 0 < len(graph.nodes) <= MOST_NODES else None
+        picture, not_drawn = await self._picture(request, graph)
         affected = {
-            name: [other for other, node in sorted(graph.nodes.items()) if name in node.causes]
-            for name, one in graph.nodes.items() if one.state == ProductState.DEGRADED
-        }  # fmt: skip
+            name: others
+            for name, others in graph.affected().items()
+            if graph.nodes[name].state == ProductState.DEGRADED
+        }
         return request.html(
             "graph.html",
-            graph=graph, picture=picture, of=of, affected=affected,
+            graph=graph, picture=picture, not_drawn=not_drawn, of=of, affected=affected,
             degraded=sorted(affected, key=lambda name: (-len(affected[name]), name)),
+            most=MOST_LISTED, most_causes=MOST_CAUSES,
         )  # fmt: skip
+
+    async def _picture(self, request: ReaderRequest, graph: Graph) -> tuple[Picture | None, str]:
+        """Return the picture of a graph, or None and the reason why there is none."""
+        if not graph.nodes:
+            return None, ""
+        try:
+            layout = await self._layouts.layout(
+                request.reader.user, edges_of(graph), len(graph.nodes)
+            )
+        except NotDrawnError as reason:
+            return None, str(reason)
+        return picture_of(graph, layout), ""
 
     async def product(self, request: ReaderRequest) -> web.Response:
         """Answer with one product."""

@@ -11,8 +11,16 @@ import pytest
 
 from sluicegate.portfolio.dependencies import graph_of
 from sluicegate.views.product_facts import facts_of
-from sluicegate.web.drawing import BOX, bullet_of, picture_of, spark_of
+from sluicegate.web.drawing import Picture, bullet_of, edges_of, picture_of, spark_of
+from sluicegate.web.layered_layout import BOX, Layout, layout_of
 from tests.support.portfolio.products import degraded, product
+
+
+def drawn(products) -> Picture:
+    graph = graph_of(products)
+    layout = layout_of(edges_of(graph), len(graph.nodes))
+    assert Layout.parse(layout.to_json().encode()) == layout
+    return picture_of(graph, layout)
 
 
 def test_a_bar_reaches_its_bound_where_the_evidence_does():
@@ -27,11 +35,11 @@ def test_a_bar_reaches_its_bound_where_the_evidence_does():
 
 
 def test_a_line_marks_the_days_outside_and_leaves_out_those_without_events():
-    drawn = spark_of([("d1", 1, 100), ("d2", 0, 0), ("d3", 20, 100)], 0.9)
-    assert len(drawn.line.split()) == 2
-    [(x, y)] = drawn.outside
-    assert y > drawn.objective
-    assert 0 <= x <= drawn.width
+    spark = spark_of([("d1", 1, 100), ("d2", 0, 0), ("d3", 20, 100)], 0.9)
+    assert len(spark.line.split()) == 2
+    [(x, y)] = spark.outside
+    assert y > spark.objective
+    assert 0 <= x <= spark.width
     assert spark_of([("d1", 0, 0)], 0.9) is None
     assert "," in spark_of([("d1", 0, 100)], None).line
 
@@ -45,7 +53,7 @@ def test_a_caller_is_left_of_what_it_calls_and_no_boxes_overlap():
         facts_of(product("c", spec=calls("d"))), facts_of(product("d", status=degraded())),
         facts_of(product("x", spec=calls("y"))), facts_of(product("y", spec=calls("x"))),
     ]  # fmt: skip
-    picture = picture_of(graph_of(products))
+    picture = drawn(products)
     at = {box.node.name[-1]: box for box in picture.boxes}
     assert at["a"].x < at["b"].x == at["c"].x < at["d"].x
     places = [(box.x, box.y) for box in picture.boxes]
@@ -62,9 +70,9 @@ def test_a_caller_is_left_of_what_it_calls_and_no_boxes_overlap():
 def test_the_same_graph_gives_the_same_picture_in_another_process():
     """Two replicas of the page, and the same after a restart: hashes of texts differ there."""
     code = (
-        "from sluicegate.web.drawing import _laid_out;"
+        "from sluicegate.web.layered_layout import layout_of;"
         "edges = tuple((n, m) for n in range(12) for m in (n // 2 + 12, n // 3 + 18));"
-        "print(sorted(_laid_out(edges, 25).corners.items()))"
+        "print(layout_of(edges, 25).to_json())"
     )
     pictures = {
         subprocess.run(
@@ -83,7 +91,7 @@ def test_a_call_over_several_layers_passes_between_the_boxes_of_these():
         facts_of(product(name, spec={"dependsOn": [{"name": one} for one in called]}))
         for name, called in calls.items()
     ]
-    picture = picture_of(graph_of(products))
+    picture = drawn(products)
     (width, height), long = BOX, 0
     for arrow in picture.arrows:
         steps = re.findall(r"([\d.]+) H([\d.]+)", arrow.path)

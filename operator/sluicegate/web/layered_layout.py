@@ -1,0 +1,108 @@
+"""A layout of the graph of dependencies in layers, and the program that computes it.
+
+The library holds the interpreter's lock while it works, and its time grows with calls times layers:
+fifty products with a thousand calls take seconds. So the page starts this module as a program of
+its own (`layout_process.py`).
+"""
+
+import json
+import resource
+import sys
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fast_sugiyama import from_edges
+
+BOX: Final = (170.0, 44.0)
+"""Width and height of a product in the graph, in pixels."""
+GAPS: Final = (60.0, 18.0)
+MARGIN: Final = 8.0
+CPU_SECONDS: Final = 3
+"""Processor time after which the kernel ends the program."""
+_MEMORY: Final = 512 * 1024 * 1024
+"""Bytes of address space of the program."""
+
+Corner = tuple[float, float]
+Edges = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Corners of the boxes, and of the gaps that a call over several layers passes through."""
+
+    corners: dict[int, Corner]
+    passed: dict[tuple[int, int], tuple[Corner, ...]]
+
+    def to_json(self) -> str:
+        """Return the layout as text."""
+        passed = [[*call, gaps] for call, gaps in self.passed.items()]
+        return json.dumps([sorted(self.corners.items()), sorted(passed)])
+
+    @classmethod
+    def parse(cls, text: bytes) -> "Layout":
+        """Return the layout in a text of `to_json`."""
+        corners, passed = json.loads(text)
+        return cls(
+            {node: (x, y) for node, (x, y) in corners},
+            {(caller, called): tuple((x, y) for x, y in gaps) for caller, called, gaps in passed},
+        )
+
+
+def layout_of(edges: Edges, products: int) -> Layout:
+    """Compute the layout of products 0 … `products` - 1; equal graphs have equal layouts.
+
+    Parts that aren't connected are below each other.
+    """
+    layout = Layout({}, {})
+    top = MARGIN
+    linked = sorted({node for edge in edges for node in edge})
+    number = {node: place for place, node in enumerate(linked)}
+    # The library's layers go down; here they go to the right, as names need width. It puts
+    # nodes into a set, so they are numbers: a text's hash depends on the process. Numbers
+    # from the number of nodes on are the library's, for the gaps.
+    layouts = (
+        from_edges(
+            [(number[caller], number[called]) for caller, called in edges],
+            vertex_spacing=BOX[1] + GAPS[1], dummy_vertices=True, dummy_size=GAPS[1],
+        )
+        if edges
+        else ()
+    )  # fmt: skip
+    for points, _, _, drawn in layouts:
+        calls = tuple((int(caller), int(called)) for caller, called in drawn or ())
+        column = {y: place for place, y in enumerate(sorted({-y for _, (_, y) in points}))}
+        least = min(x for _, (x, _) in points)
+        corners = {
+            int(node): (MARGIN + column[-y] * (BOX[0] + GAPS[0]), top + x - least)
+            for node, (x, y) in points
+        }
+        layout.corners.update(
+            {linked[node]: at for node, at in corners.items() if node < len(linked)}
+        )
+        follows = {caller: called for caller, called in calls if caller >= len(linked)}
+        for upper, lower in calls:
+            gap, gaps = lower, []
+            while gap >= len(linked):
+                gaps.append(corners[gap])
+                gap = follows[gap]
+            if gaps and upper < len(linked):
+                layout.passed[linked[upper], linked[gap]] = tuple(gaps)
+        top = max(y for _, y in corners.values()) + BOX[1] + GAPS[1]
+    for node in range(products):
+        if node not in layout.corners:
+            layout.corners[node] = (MARGIN, top)
+            top += BOX[1] + GAPS[1]
+    return layout
+
+
+def main() -> None:
+    """Read calls and the number of products as JSON, and print their layout."""
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    graph: dict[str, Any] = json.load(sys.stdin)
+    edges = tuple((caller, called) for caller, called in graph["edges"])
+    sys.stdout.write(layout_of(edges, graph["products"]).to_json())
+
+
+if __name__ == "__main__":
+    main()
