@@ -28,6 +28,7 @@ from sluicegate.api.containers import Quantity
 from sluicegate.api.list_types import Keyed, Unique
 from sluicegate.api.product_info import PRODUCT_MANAGER, TeamMember
 from sluicegate.api.retraining_status import EndedTraining
+from sluicegate.api.verdict import ArmCounts
 
 MOST_DAYS = 92
 MOST_DECISIONS = 200
@@ -272,6 +273,29 @@ class ReviewVersion(StatusModel):
     """Reason of the outcome, in one word."""
 
 
+class ReviewCandidate(StatusModel):
+    """A version whose canary ended in the period, and what it showed beside stable."""
+
+    version: str
+    """Name of the version."""
+    digest: str = ""
+    """Digest of the bento."""
+    source: str = ""
+    """Origin of the version: Spec or Retraining."""
+    cause: str = ""
+    """Cause of its training."""
+    cause_slo: str = ""
+    """The SLO whose degradation caused its training; empty without one."""
+    outcome: str
+    """Outcome of the canary: Promoted, RolledBack, Inconclusive or Superseded."""
+    reason: str = ""
+    """Reason of the outcome, in one word."""
+    end_time: Time
+    """Time at which the version became stable, or its canary ended without a promotion."""
+    slos: Annotated[tuple[ArmCounts, ...], Field(max_length=16)] = ()
+    """Events of the version and of stable in the same blocks, by SLO."""
+
+
 class CheckState(StrEnum):
     """What is to be said of a check."""
 
@@ -351,6 +375,8 @@ class DataProductReviewStatus(StatusModel):
     """Number of earlier decisions by type and reason (Type/Reason)."""
     versions: Annotated[tuple[ReviewVersion, ...], Field(max_length=MOST_VERSIONS)] = ()
     """Versions that were stable in the period, the oldest first."""
+    candidates: Annotated[tuple[ReviewCandidate, ...], Field(max_length=MOST_VERSIONS)] = ()
+    """Versions whose canary ended in the period, the oldest first."""
     trainings: Annotated[tuple[EndedTraining, ...], Field(max_length=MOST_TRAININGS)] = ()
     """Last trainings that ended in the period, the oldest first."""
     readiness: Annotated[tuple[ReviewCheck, ...], Field(max_length=16), Keyed("name")] = ()

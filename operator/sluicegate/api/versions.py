@@ -15,6 +15,7 @@ from sluicegate.api.list_types import Keyed
 from sluicegate.api.outcome import OF_PAST_VERSION, Outcome
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS, Rollout
 from sluicegate.api.shadow import ShadowStatus
+from sluicegate.api.verdict import CanaryVerdict
 
 REVISION_LENGTH: Final = 10
 
@@ -98,6 +99,8 @@ class VersionBase(StatusModel):
     """Origin of the version: Spec or Retraining."""
     cause: str = ""
     """Cause of its training: ModelDecay, ModelTooSlow or Requested; Scheduled or FollowUp for a challenger."""
+    cause_slo: str = ""
+    """The SLO whose degradation caused its training; empty without one."""
     descends_from: str = ""
     """Bento of spec.model from which it was retrained, directly or over versions between; left out
     if it was not."""
@@ -148,6 +151,8 @@ class Version(VersionBase):
     """Whether it is stable because a later one was rolled back."""
     baseline: Baselines = Field(default_factory=dict)
     """Performance of the version at its acceptance, by SLO name."""
+    verdict: CanaryVerdict | None = None
+    """Decision by which it became stable, and the events of its canary; left out for a first version."""
 
 
 class CandidatePhase(StrEnum):
@@ -368,6 +373,8 @@ class PastVersion(VersionBase):
     record: Annotated[dict[str, Counted], Field(max_length=17)] = Field(default_factory=dict)
     """Events beside the version that replaced it, by SLO name; only SLOs that were worse than at
     acceptance."""
+    verdict: CanaryVerdict | None = None
+    """Decision with which its canary ended, and the events of both versions until then."""
     degraded: Annotated[tuple[str, ...], Field(max_length=17)] = ()
     """Names of the SLOs that were degraded when it was replaced."""
 

@@ -12,6 +12,7 @@ from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import challenger, holdout_gate, pauses
 from sluicegate.policy.rollout.new_versions import cannot_start
 from sluicegate.stats.paired import is_shown_better
+from sluicegate.views.lift import change_text
 from sluicegate.views.numbers import duration, events, percent, points
 
 
@@ -232,12 +233,13 @@ def _start_trained(
 
 def _compared(verdict: holdout_gate.HoldOut) -> str:
     assert verdict.difference is not None
-    low, high = verdict.difference.lower, verdict.difference.upper
+    found = verdict.difference
     return (
         f"on the hold-out its {verdict.slo} is {percent(1 - (verdict.candidate.ratio or 0.0))}"
         f" ({events(verdict.candidate.total)}) against stable's"
-        f" {percent(1 - (verdict.stable.ratio or 0.0))} ({events(verdict.stable.total)}); the"
-        f" regression lies between {points(low)} and {points(high)}, up to {points(verdict.margin)} is allowed"
+        f" {percent(1 - (verdict.stable.ratio or 0.0))} ({events(verdict.stable.total)}): it"
+        f" {change_text(-found.estimate, -found.upper, -found.lower)}; a fall of up to"
+        f" {points(verdict.margin)} is allowed"
     )
 
 

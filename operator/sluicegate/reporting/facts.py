@@ -16,6 +16,7 @@ from sluicegate.api.review import (
     SignOff,
     SignVerdict,
 )
+from sluicegate.reporting.brought import Brought, brought_of
 from sluicegate.reporting.delivery import Delivery, delivery_of
 from sluicegate.reporting.response_times import histogram_of, quantile
 from sluicegate.reporting.segments import Segment, segments_of
@@ -117,7 +118,7 @@ class ReportFacts:
     decisions : number by type; causes : of retrainings.
     missing_days : days of the period that couldn't be read.
     hours : resources reserved by its pods and trainings; None if not recorded.
-    delivery : DORA's measures. segments : the period by version.
+    delivery : DORA's measures. segments : the period by version. brought : what new versions brought.
     last_actions : those of the period before. open_actions : all open ones.
     """
 
@@ -131,6 +132,7 @@ class ReportFacts:
     hours: ResourceHours | None
     delivery: Delivery
     segments: tuple[Segment, ...]
+    brought: tuple[Brought, ...]
     last_actions: tuple[ActionFacts, ...]
     open_actions: tuple[ActionFacts, ...]
     signatures: tuple[SignOff, ...]
@@ -139,6 +141,26 @@ class ReportFacts:
     def name(self) -> str:
         """Namespace and name of the product."""
         return f"{self.review.metadata.namespace}/{self.review.spec.product_ref.name}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the ledger isn't sealed: more of its days are read later."""
+        return self.review.status.seal_time is None
+
+    @property
+    def read_days(self) -> int:
+        """Number of days whose events are known."""
+        return len(self.review.status.days)
+
+    @property
+    def whole_days(self) -> int:
+        """Number of days of the period."""
+        return days_of(self.review)
+
+    @property
+    def has_events(self) -> bool:
+        """Whether any event of an SLO is known."""
+        return any(slo.count.total for slo in self.slos)
 
     @property
     def objections(self) -> tuple[SignOff, ...]:
@@ -178,6 +200,12 @@ class ReportFacts:
         return max(self.move.evolution.estimate, 0.0) if self.move is not None else 0.0
 
 
+def days_of(review: DataProductReview) -> int:
+    """Return the number of days of a period; a day of a clock change is one, too."""
+    period = review.spec.period
+    return round((period.end - period.start) / 86_400)
+
+
 def facts_of(review: DataProductReview, before: DataProductReview | None) -> ReportFacts:
     """Return the facts of a report.
 
@@ -198,7 +226,6 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
         if kind == "Retrain":
             causes[reason] += number
     period = review.spec.period
-    days_of_period = round((period.end - period.start) / 86_400)
     carried = () if before is None else before.spec.actions
     ours = {one.title: one for one in review.spec.actions}
     until = local_day(period.end, status.time_zone)
@@ -212,11 +239,12 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
         quantiles=quantiles_of(status.days, earlier),
         decisions=kinds,
         causes=causes,
-        missing_days=max(days_of_period - len(status.days), 0) if status.seal_time else 0,
+        missing_days=max(days_of(review) - len(status.days), 0) if status.seal_time else 0,
         digest_holds=None if not status.digest else status.digest == digest_of(review),
         hours=hours_of(status.days, status.trainings),
         delivery=delivery_of(review),
         segments=segments_of(review),
+        brought=brought_of(review),
         last_actions=tuple(last),
         open_actions=tuple(one for one in every.values() if one.state != "done"),
         signatures=review.spec.sign_offs,
@@ -253,7 +281,7 @@ def _slo(slo: ReviewSlo, days: Sequence[ReviewDay], earlier: Sequence[ReviewDay]
         against_before=evolution(counts, earlier_counts, margin=margin),
         against_original=evolution(counts, [original], margin=margin, fixed=True),
         markets=_markets(slo.name, days, allowed),
-        health=_health(count, left),
+        health=_health(count, left) if days else "",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sluicegate.api.review import CheckState
 from sluicegate.reporting import words
+from sluicegate.reporting.brought import Brought
 from sluicegate.reporting.facts import ActionFacts, Quantile, ReportFacts, SloFacts
 from sluicegate.reviews.periods import local_day, local_minute
 from sluicegate.views.numbers import percent
@@ -118,17 +119,32 @@ def _decided(report: ReportFacts) -> Iterator[str]:
         yield f"- and {sum(status.earlier_decisions.values())} earlier ones"
     if not status.decisions:
         yield "Nothing."
+    yield from _brought(report)
     yield ""
     yield "## How new versions reach users"
     yield from (f"- {name}: {value}" for name, value in words.delivery(report.delivery))
+
+
+def _brought(report: ReportFacts) -> Iterator[str]:
+    zone = report.review.status.time_zone
+    yield ""
+    yield "## What new versions brought"
+    for brought in report.brought:
+        when = local_minute(brought.version.end_time, zone)
+        name = f"{brought.version.version} ({words.tried(brought)})"
+        text = f"{name} {words.ended(brought)}: {words.brought(brought)}"
+        yield f"- {when} {escape_markup(text)}"
+    if not report.brought:
+        yield "No canary ended."
+    if together := words.together_text(report):
+        yield f"- Together: {escape_markup(together)}"
 
 
 def _health_checks(report: ReportFacts) -> Iterator[str]:
     readiness = report.review.status.readiness
     yield ""
     yield "## Objectives to reconsider"
-    health = [f"- {words.subject(slo)} {slo.health}" for slo in report.slos if slo.health]
-    yield from health or ["There are none."]
+    yield from (f"- {text}" for text in words.health(report))
     yield ""
     yield "## Readiness"
     unmet = [check for check in readiness if check.state is not CheckState.MET]
@@ -218,10 +234,21 @@ def _json(report: ReportFacts) -> dict[str, Any]:
             }
             for segment in report.segments
         ],
+        "brought": [_json_brought(one) for one in report.brought],
         "readiness": [check.to_dict() for check in status.readiness],
         "lastActions": [_action(act) for act in report.last_actions],
         "openActions": [_action(act) for act in report.open_actions],
         "signOffs": [signed.to_dict() for signed in report.signatures],
+    }
+
+
+def _json_brought(brought: Brought) -> dict[str, Any]:
+    return brought.version.to_dict() | {
+        "kept": brought.kept,
+        "lifts": {
+            lift.slo: {"gain": lift.gain, "interval": [lift.lower, lift.upper]}
+            for lift in brought.lifts
+        },
     }
 
 

@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.review import ReviewState, SignVerdict
+from sluicegate.reporting.brought import Brought, together, total_text
 from sluicegate.reporting.delivery import Delivery
 from sluicegate.reporting.facts import (
     ActionFacts,
@@ -19,6 +21,7 @@ from sluicegate.reporting.facts import (
 from sluicegate.reviews.periods import local_day
 from sluicegate.stats.counts import Count
 from sluicegate.stats.evolution import Evolution, PeriodChange
+from sluicegate.views.lift import arms_text, lift_text
 from sluicegate.views.numbers import NOTHING, duration, events, in_points, percent, points
 from sluicegate.views.resource_hours import CPU, MEMORY, ResourceHours
 
@@ -62,9 +65,7 @@ def span(start: int, end: int, zone: str) -> str:
 
 def sentence(report: ReportFacts) -> str:
     """Return the summary of a report."""
-    parts = [text for text in map(_said_of, report.slos) if text]
-    if not parts:
-        parts.append("No objective was missed, and no change is proved")
+    parts = [text for text in map(_said_of, report.slos) if text] or [_nothing_found(report)]
     why = {"Retrain": f" ({', '.join(spoken(cause) for cause in sorted(report.causes))})"}
     acts = [
         f"{report.decisions[kind]} {word}{'s' if report.decisions[kind] > 1 else ''}{why.get(kind, '')}"
@@ -78,8 +79,68 @@ def sentence(report: ReportFacts) -> str:
     did = "Nothing was retrained or promoted."
     if acts:
         did = f"There {'was' if acts[0].startswith('1 ') else 'were'} {_and(acts)}."
+    gains = [
+        f"{one.version.version}: {lift_text(one.main)}"
+        for one in report.brought
+        if one.kept and one.main
+    ]
+    if gains:
+        did += f" {'; '.join(gains)}."
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}. {did}"
+
+
+def _nothing_found(report: ReportFacts) -> str:
+    """Return the summary of service levels of which nothing is to be said; what isn't read isn't known."""
+    if not report.slos:
+        return "There is no SLO that counts events"
+    if report.is_open and not report.read_days:
+        return "No day of this period is read yet, so its service levels are not known"
+    if not report.has_events:
+        return "No event of any SLO was counted, so the service levels are not known"
+    none = "no objective was missed, and no change is proved"
+    if report.is_open and report.read_days < report.whole_days:
+        return f"In the {report.read_days} of {report.whole_days} days that are read, {none}"
+    return none
+
+
+def health(report: ReportFacts) -> list[str]:
+    """Return the objectives to reconsider, in sentences; none are known before a day is read."""
+    if report.is_open and not report.read_days:
+        return ["No day of this period is read yet."]
+    problems = [f"{subject(slo)} {slo.health}" for slo in report.slos if slo.health]
+    return problems or ["There are none."]
+
+
+def brought(version: Brought) -> str:
+    """Return what a version brought, by SLO; the one that its rollout was about comes first."""
+    lifts = sorted(version.lifts, key=lambda one: one is not version.main)
+    return (
+        "; ".join(f"{lift_text(one)}: {arms_text(one)}" for one in lifts)
+        or "no events beside stable"
+    )
+
+
+def tried(version: Brought) -> str:
+    """Return why a version was tried, in words."""
+    candidate = version.version
+    cause = spoken(candidate.cause or candidate.source)
+    return f"{cause}: {candidate.cause_slo}" if candidate.cause_slo else cause
+
+
+def ended(version: Brought) -> str:
+    """Return how a canary ended; a promoted version may have been rolled back since."""
+    candidate = version.version
+    promoted = candidate.outcome == Outcome.PROMOTED
+    later = ", rolled back later" if promoted and not version.kept else ""
+    return f"{spoken(candidate.outcome)} ({spoken(candidate.reason)}){later}"
+
+
+def together_text(report: ReportFacts) -> str:
+    """Return the sum of what the versions of a period brought; empty with less than two of them."""
+    if sum(one.kept for one in report.brought) < 2:  # noqa: PLR2004 - there is nothing to add up
+        return ""
+    return "; ".join(total_text(one) for one in together(report.brought))
 
 
 def _said_of(slo: SloFacts) -> str:

@@ -15,6 +15,7 @@ from sluicegate.api.review import (
     DataProductReview,
     DataProductReviewStatus,
     DaySlo,
+    ReviewCandidate,
     ReviewDay,
     ReviewDecision,
     ReviewState,
@@ -40,6 +41,7 @@ _SEALED: Final = (
     "decisions",
     "earlierDecisions",
     "versions",
+    "candidates",
     "trainings",
     "readiness",
 )
@@ -199,6 +201,18 @@ def with_versions(
             by_promotion[version.version, version.digest, version.promotion_time] = version
     ordered = sorted(by_promotion.values(), key=lambda each: each.promotion_time)
     return status.replace(versions=tuple(ordered[-MOST_VERSIONS:]))
+
+
+def with_candidates(
+    status: DataProductReviewStatus, candidates: Iterable[ReviewCandidate], period: Period
+) -> DataProductReviewStatus:
+    """Return the status with the versions whose canary ended in the period; others in it remain."""
+    by_end = {(each.version, each.digest, each.end_time): each for each in status.candidates}
+    for candidate in candidates:
+        if period.begin <= candidate.end_time < period.end:
+            by_end[candidate.version, candidate.digest, candidate.end_time] = candidate
+    ordered = sorted(by_end.values(), key=lambda each: each.end_time)
+    return status.replace(candidates=tuple(ordered[-MOST_VERSIONS:]))
 
 
 def may_be_sealed(period: Period, now: float) -> bool:

@@ -25,6 +25,7 @@ from sluicegate.reviews.journal import (
     may_be_sealed,
     sealed,
     wanted_days,
+    with_candidates,
     with_day,
     with_notes,
     with_versions,
@@ -204,6 +205,7 @@ class LedgerWriter:
             )
         status = with_notes(status, (*notes, *subject.newest), period)
         status = with_versions(status, subject.versions, period)
+        status = with_candidates(status, subject.candidates, period)
         over = now - DELAY_SECONDS
         days = wanted_days(status, period, over, oldest=now - OLDEST_SECONDS)
         return Ledger(subject, period, review, status, days)

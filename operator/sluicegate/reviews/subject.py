@@ -1,14 +1,22 @@
 """Inputs of the ledger from a product's spec and status. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sluicegate.api.baseline import Baseline
+from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import TeamMember
 from sluicegate.api.retraining_status import EndedTraining
-from sluicegate.api.review import ReviewCycle, ReviewDecision, ReviewSlo, ReviewVersion
+from sluicegate.api.review import (
+    ReviewCandidate,
+    ReviewCycle,
+    ReviewDecision,
+    ReviewSlo,
+    ReviewVersion,
+)
 from sluicegate.api.status import DataProductStatus
+from sluicegate.api.verdict import CanaryVerdict
 from sluicegate.api.versions import VersionBase
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.store import target_of
@@ -26,6 +34,7 @@ class ReviewSubject:
     ----------
     target : measurements to read; None before a version serves.
     checks : checks of readiness for production, each with the way out if it isn't met.
+    candidates : versions whose canary has ended, with what they showed.
     decision : its newest decision. training : the newest that has ended.
     requests : resource requests of one pod.
     """
@@ -41,6 +50,7 @@ class ReviewSubject:
     checks: tuple[Missing, ...] = ()
     requests: Mapping[str, str] = field(default_factory=dict)
     training: EndedTraining | None = None
+    candidates: tuple[ReviewCandidate, ...] = ()
 
     @property
     def newest(self) -> tuple[Note, ...]:
@@ -66,6 +76,7 @@ def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
         checks=checks(product.spec),
         requests=product.spec.serving.resources.reserved(),
         training=status.retraining.last_job if status.retraining else None,
+        candidates=tuple(_candidates(status)),
     )
 
 
@@ -113,6 +124,35 @@ def _version(version: VersionBase, promotion_time: int) -> ReviewVersion:
         cause=version.cause,
         promotion_time=promotion_time,
     )
+
+
+def _candidates(status: DataProductStatus) -> Iterator[ReviewCandidate]:
+    """Yield the versions of status whose canary has ended; the promotion of a restored one is older."""
+    stable = status.stable
+    if stable is not None and not stable.restored:
+        yield from _candidate(stable, stable.verdict, Outcome.PROMOTED, stable.promotion_time)
+    for past in status.history:
+        if past.promotion_time is None:
+            yield from _candidate(past, past.verdict, past.outcome, past.end_time)
+        elif not past.restored:
+            yield from _candidate(past, past.verdict, Outcome.PROMOTED, past.promotion_time)
+
+
+def _candidate(
+    version: VersionBase, verdict: CanaryVerdict | None, outcome: Outcome, end: int
+) -> Iterator[ReviewCandidate]:
+    if verdict is not None:
+        yield ReviewCandidate(
+            version=version.version,
+            digest=version.digest,
+            source=str(version.source),
+            cause=version.cause,
+            cause_slo=version.cause_slo,
+            outcome=str(outcome),
+            reason=verdict.reason,
+            end_time=end,
+            slos=verdict.slos,
+        )
 
 
 def _decision(status: DataProductStatus) -> ReviewDecision | None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.views import numbers
+from sluicegate.views.lift import Lift, headline, lift_of, short_lift
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -131,8 +132,8 @@ def managers(product: Body) -> list[str]:
 def versions(product: Body) -> list[Body]:
     """The versions that a product has and had, the newest first.
 
-    Each has version, outcome, reason, source, revision, image, weight, startTime, endTime; what is
-    not known is left out.
+    Each has version, outcome, reason, source, revision, image, weight, startTime, endTime, and what
+    it showed beside stable in its canary (brought, lifts); what is not known is left out.
     """
     found = []
     status = part(product, "status")
@@ -160,7 +161,29 @@ def versions(product: Body) -> list[Body]:
 
 def _version(one: Body, outcome: str, reason: object) -> Body:
     kept = {name: one.get(name) for name in ("version", "source", "revision", "image")}
-    return kept | {"outcome": outcome, "reason": reason}
+    lifts = [
+        {"slo": lift.slo, "gain": lift.gain, "interval": [lift.lower, lift.upper]}
+        for lift in lifts_of(one)
+    ]
+    main = headline(lifts_of(one), str(one.get("causeSlo", "")))
+    brought = "" if main is None else short_lift(main)
+    return kept | {"outcome": outcome, "reason": reason, "brought": brought, "lifts": lifts or None}
+
+
+def lifts_of(version: Body) -> list[Lift]:
+    """What a version showed beside stable at the end of its canary, by SLO; nothing without one."""
+    found = []
+    for one in entries(version, "verdict", "slos"):
+        candidate, stable = part(one, "candidate"), part(one, "stable")
+        lift = lift_of(
+            str(one.get("name")),
+            (int(candidate.get("bad", 0)), int(candidate.get("total", 0))),
+            (int(stable.get("bad", 0)), int(stable.get("total", 0))),
+            phi=float(one.get("dispersion", 1)),
+            indicator=str(one.get("indicator", "")),
+        )
+        found += [lift] if lift is not None else []
+    return found
 
 
 def evidence_lines(trial: Body) -> Iterator[str]:

@@ -68,8 +68,15 @@ def full_status() -> dict[str, Any]:
     version = {
         "version": "v1", "image": f"registry.example/a@sha256:{HEX}", "service": "A",
         "runtimeImage": "registry.example/rt:1", "revision": "0123456789", "source": "Spec", "cause": "ModelDecay",
-        "descendsFrom": "registry.example/m:1",
+        "causeSlo": "accuracy", "descendsFrom": "registry.example/m:1",
         "evaluation": counts, "stableEvaluation": counts, "pairs": pairs,
+    }  # fmt: skip
+    verdict = {
+        "type": "Promote", "reason": "CanaryNotWorse", "message": "…",
+        "slos": [{
+            "name": "accuracy", "indicator": "outcomes", "candidate": {"bad": 8, "total": 90},
+            "stable": {"bad": 20, "total": 90}, "dispersion": "1.2",
+        }],
     }  # fmt: skip
     streak = {"first": 1, "last": 3, "evaluations": 3, "fresh": 2}
     trigger = {
@@ -90,7 +97,7 @@ def full_status() -> dict[str, Any]:
             "outcome": "RolledBack", "reason": "CanaryWorse", "outcomeTime": when,
         },
         "stable": version | {
-            "promotionTime": when, "restored": True, "baseline": baseline,
+            "promotionTime": when, "restored": True, "baseline": baseline, "verdict": verdict,
         },
         "candidate": version | {
             "version": "v2", "source": "Retraining", "phase": "Stepping", "step": 2, "weight": 25,
@@ -126,7 +133,7 @@ def full_status() -> dict[str, Any]:
         "history": [version | {
             "version": "v0", "outcome": "Replaced", "reason": "Promoted", "promotionTime": when,
             "restored": False, "endTime": when, "baseline": baseline, "record": counts,
-            "degraded": ["accuracy"],
+            "verdict": verdict, "degraded": ["accuracy"],
         }],
         "probation": {
             "version": "v1", "against": "v0", "startTime": when, "shownBetter": ["accuracy"],

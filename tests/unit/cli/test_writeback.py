@@ -158,6 +158,45 @@ def test_a_commit_says_the_decision_and_reaches_the_remote(tmp_path: Path, monke
     assert shown.splitlines()[-1] == "2\t2\tpricing.yaml"
 
 
+VERDICT = {"type": "Promote", "reason": "CanaryNotWorse", "message": "accuracy rose by 15.0 points"}
+DECAY = {"type": "Retrain", "reason": "ModelDecay", "message": "v2 is retrained"}
+
+
+@pytest.mark.parametrize(
+    ("stable", "decision", "named", "evidence"),
+    [
+        ({"verdict": VERDICT}, DECAY, "Promote (CanaryNotWorse)", "accuracy rose by 15.0 points"),
+        ({}, DECAY, "not recorded in status", ""),
+        ({"restored": True}, VERDICT, "not recorded in status", ""),
+    ],
+)
+def test_a_commit_names_the_decision_that_promoted_the_version_and_no_later_one(
+    stable: dict[str, Any],
+    decision: dict[str, Any],
+    named: str,
+    evidence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "Robot")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "robot@shop.example")
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / "pricing.yaml").write_text(FILE)
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "--message", "first")
+    status = LIVE["status"] | {"decision": decision}
+    live = {"status": status | {"stable": {"version": "v2", "image": NEW, **stable}}}
+
+    assert written(tmp_path, FILE, live, "--commit")[0] == 0
+
+    body = git(tmp_path, "show", "--format=%B", "--no-patch").splitlines()
+    trailers = [line for line in body if line.startswith("Sluicegate-")]
+    expected = [f"Sluicegate-Decision: {named}"]
+    expected += [f"Sluicegate-Evidence: {evidence}"] if evidence else []
+    assert trailers == expected
+
+
 words = st.text(
     st.characters(codec="utf-8", exclude_characters="\x85\u2028\u2029", exclude_categories=("C",)),
     max_size=12,

@@ -21,8 +21,9 @@ from sluicegate.reporting.facts import facts_of
 from sluicegate.reporting.response_times import quantile, quantiles_of_sum
 from sluicegate.reporting.text import as_csv, documents, markdown
 from sluicegate.reporting.words import budget, change, compared, move, sentence, span
+from sluicegate.reviews.store import read_review
 from sluicegate.stats.evolution import PeriodChange
-from tests.support.decisions.reviewed import document_of, sealed_month
+from tests.support.decisions.reviewed import document_of, month, sealed_month
 
 CALM, WORSE = sealed_month(10, wrong=0.08), sealed_month(11, wrong=0.12, austria=0.4)
 FORMATS = ("html", "markdown", "json", "csv")
@@ -49,6 +50,37 @@ def test_each_change_is_said_with_its_interval_or_not_at_all():
         sentence(facts),
     )
     assert "1 retraining (model decay) and 1 promotion" in sentence(facts)
+
+
+@pytest.mark.parametrize(
+    ("days", "says"),
+    [
+        (0, "No day of this period is read yet, so its service levels are not known. "),
+        (
+            14,
+            "In the 14 of 30 days that are read, no objective was missed, and no change is proved. ",
+        ),
+    ],
+)
+def test_an_open_report_says_of_the_days_that_are_not_read_that_they_are_not_known(days, says):
+    document = month(11, wrong=0.08)
+    document["status"]["days"] = document["status"]["days"][:days]
+    facts = facts_of(read_review(document), None)
+    assert sentence(facts).startswith(says)
+    (text,) = documents([facts])
+    assert text["sentence"] == sentence(facts)
+    assert ("No day of this period is read yet." in markdown([facts])) == (days == 0)
+    assert "had no events" not in markdown([facts])
+
+
+def test_a_sealed_report_without_events_does_not_claim_that_objectives_were_met():
+    document = month(11, wrong=0.08)
+    for day in document["status"]["days"]:
+        day["slos"] = [slo | {"bad": 0, "total": 0, "markets": {}} for slo in day["slos"]]
+    document["status"]["sealTime"] = "2026-12-04T00:00:00Z"
+    facts = facts_of(read_review(document), None)
+    assert sentence(facts).startswith("No event of any SLO was counted, so the service levels")
+    assert "had no events: check that its indicator is counted" in markdown([facts])
 
 
 def test_a_report_on_several_products_has_one_summary_and_the_largest_proved_change_of_each():

@@ -11,7 +11,9 @@ from sluicegate.cli.printing.terminal import clean, coloured, say, table, width_
 from sluicegate.kube.resources import Key
 from sluicegate.views import product as facts
 
-HEADER: Final = ("VERSION", "OUTCOME", "TRAFFIC", "SOURCE", "SINCE", "UNTIL", "REVISION", "REASON")
+HEADER: Final = (
+    "VERSION", "OUTCOME", "TRAFFIC", "BROUGHT", "SOURCE", "SINCE", "UNTIL", "REVISION", "REASON",
+)  # fmt: skip
 WIDE: Final = ("IMAGE",)
 DECISIONS: Final = ("TIME", "TYPE", "REASON", "STABLE", "MESSAGE")
 DISPENSABLE: Final = ("REVISION", "SOURCE", "UNTIL", "STABLE")
@@ -62,6 +64,7 @@ def row(version: facts.Body, now: datetime, *, wide: bool = False) -> list[str]:
         str(version.get("version", "")),
         str(version.get("outcome", "")),
         "" if weight is None else f"{weight} %",
+        str(version.get("brought", "")),
         str(version.get("source", "")),
         facts.age(str(version.get("startTime", "")), now),
         facts.age(str(version.get("endTime", "")), now),

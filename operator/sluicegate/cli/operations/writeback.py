@@ -91,17 +91,27 @@ def _given(file: str) -> dict[str, Any]:
 
 
 def _commit(edit: Edit, key: Key, live: Mapping[str, Any], branch: str) -> None:
-    status = live["status"]
-    version, decision = status["stable"]["version"], status.get("decision") or {}
-    said = " ".join(str(decision.get("message", "")).split())
-    message = (
-        f"{key}: {version} serves\n\n"
-        f"Sluicegate-Decision: {decision.get('type', 'Promote')} ({decision.get('reason', '')})\n"
-        f"Sluicegate-Evidence: {said or version}\n"
-    )
+    version, made = live["status"]["stable"]["version"], _promotion(live["status"])
+    said = " ".join(str(made.get("message", "")).split())
+    named = f"{made['type']} ({made.get('reason', '')})" if made else "not recorded in status"
+    message = f"{key}: {version} serves\n\nSluicegate-Decision: {named}\n"
+    if said:
+        message += f"Sluicegate-Evidence: {said}\n"
     folder = edit.path.parent
     _git(folder, "switch", "--create", branch)
     _git(folder, "commit", "--quiet", "--message", message, "--", edit.path.name)
+
+
+def _promotion(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the decision by which the stable version became stable; empty if status doesn't say.
+
+    A status of an earlier release has it as its last decision, until the next one is made.
+    """
+    if verdict := status["stable"].get("verdict"):
+        return dict(verdict)
+    last = status.get("decision") or {}
+    kind = "Rollback" if status["stable"].get("restored") else "Promote"
+    return dict(last) if last.get("type") == kind and not status.get("candidate") else {}
 
 
 def _git(folder: Path, *arguments: str) -> None:

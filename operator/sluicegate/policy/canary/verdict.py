@@ -17,6 +17,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.policy.canary.assessment import Assessment, SloEvidence
 from sluicegate.policy.canary.case import CanaryCase
+from sluicegate.policy.canary.gains import gains
 from sluicegate.policy.canary.objections import (
     LACKING,
     against,
@@ -46,7 +47,7 @@ from sluicegate.policy.slo_health.baseline import ratio_of
 from sluicegate.policy.slo_health.client_errors import is_implicit
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
-from sluicegate.views.numbers import duration, events, points
+from sluicegate.views.numbers import duration, events
 
 SILENT_BLOCKS: Final = 10
 LOST_SECONDS: Final = 1800
@@ -193,7 +194,7 @@ def it_has_passed(case: CanaryCase) -> Promote | None:
         return None
     if case.held is not None and not _still_passes(case):
         return None
-    text, numbers = _not_worse(case.assessment)
+    text, numbers = gains(case.candidate, case.assessment)
     because = f": {text}{_unheard(case.assessment)}{_missed_still(case.assessment)}"
     return _promote(case, Reason.CANARY_NOT_WORSE, because, numbers=numbers)
 
@@ -206,19 +207,6 @@ def _still_passes(case: CanaryCase) -> bool:
     lacks = case.held is None or case.held.reason in LACKING
     read = case.assessment.newest not in _BLIND
     return case.has_passed and lacks and read and against(case) is None
-
-
-def _not_worse(assessment: Assessment) -> tuple[str, dict[str, float]]:
-    """The numbers of the SLO with the least evidence."""
-    slo = min(assessment.vouching, key=lambda slo: slo.evidence.promote, default=None)
-    if slo is None:
-        names = ", ".join(gauge.terms.name for gauge in assessment.counted_gauges)
-        return f"not worse in {names}", {}
-    text = (
-        f"not worse by {points(slo.margin)} in {slo.terms.name}: {basis(slo)}, evidence"
-        f" {slo.evidence.promote:.1f} of {slo.promote_at:.1f}"
-    )
-    return text, numbers_of(slo)
 
 
 def _missed_still(assessment: Assessment) -> str:
@@ -307,7 +295,7 @@ def it_waits_for_approval(case: CanaryCase) -> Alert | Hold | None:
         return None
     if case.held is not None:
         return _held_after_its_pass(case, case.held)
-    text, numbers = _not_worse(case.assessment)
+    text, numbers = gains(case.candidate, case.assessment)
     message = f"{_needs_approval(case)}: {text}{_missed_still(case.assessment)}"
     if case.has_passed:
         return Hold(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers)
@@ -396,7 +384,7 @@ def it_advances(case: CanaryCase) -> Advance | None:
     weight = case.candidate.next_share(case.terms.steps)
     if weight is None:
         return None
-    text, numbers = _not_worse(case.assessment)
+    text, numbers = gains(case.candidate, case.assessment)
     return Advance(
         reason=Reason.CANARY_NOT_WORSE,
         message=f"{case.name} goes from {case.candidate.weight} to {weight} %: {text}",

@@ -16,6 +16,7 @@ from sluicegate.policy.model.observed import Failure
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.rollout.rollbacks import roll_back_candidate, roll_back_stable
 from sluicegate.policy.rollout.transitions import accept_first, ended
+from sluicegate.policy.rollout.verdicts import verdict_of
 
 AT_FAULT: Final = frozenset(
     {
@@ -56,7 +57,7 @@ def completed(
         return with_outcome(after, candidate, Outcome.PROMOTED, decision.reason), decision
     if decision.reason in NOT_ITS_DOING:
         return after, decision
-    return _refused(after, candidate, decision, now), decision
+    return _refused(terms, after, candidate, decision, now=now), decision
 
 
 def conclude(
@@ -116,14 +117,23 @@ def _promoted(status: DataProductStatus, candidate: Candidate) -> Promote | Roll
 
 
 def _refused(
-    after: DataProductStatus, candidate: Candidate, decision: Rollback | Inconclusive, now: int
+    terms: Terms,
+    after: DataProductStatus,
+    candidate: Candidate,
+    decision: Rollback | Inconclusive,
+    *,
+    now: int,
 ) -> DataProductStatus:
     """The status with what became of a candidate that isn't tried again by itself."""
     outcome, reason = outcome_of(decision), decision.reason
     candidate = candidate.replace(decision_reason=str(reason), decision_message=decision.message)
     after = with_outcome(after, candidate, outcome, reason)
     refused = PastVersion(
-        **candidate.identity_fields, outcome=outcome, reason=str(reason), end_time=now
+        **candidate.identity_fields,
+        outcome=outcome,
+        reason=str(reason),
+        end_time=now,
+        verdict=verdict_of(terms, candidate, decision),
     )
     return after.replace(history=newest_first((refused, *after.history))[:MOST_VERSIONS])
 

@@ -47,6 +47,7 @@ from sluicegate.policy.rollout.candidates import (
     turned_back,
     with_share,
 )
+from sluicegate.policy.rollout.verdicts import verdict_of, verdict_of_return
 from sluicegate.policy.slo_health.baseline import from_evaluation
 from sluicegate.stats.paired import is_shown_better
 
@@ -212,7 +213,8 @@ def _start(
         decision.source,
         now,
         before=before,
-        cause=training.cause if training else "",
+        cause=training.cause if training else before.cause if before else "",
+        cause_slo=training.slo if training else before.cause_slo if before else "",
         descends_from=_descent(status, decision),
         target=decision.weight,
         derived=decision.derived,
@@ -315,7 +317,9 @@ def _promote(
     original = engine.original_baseline or OriginalBaseline(version=before.version)
     original = original.replace(slos={**before.baseline, **original.slos})
     return after.replace(
-        stable=accepted_version(terms, candidate, now),
+        stable=accepted_version(terms, candidate, now).replace(
+            verdict=verdict_of(terms, candidate, decision)
+        ),
         candidate=None,
         history=with_accepted(
             status, (_replaced(status, before, known, now), *others), terms.history_limit
@@ -358,6 +362,7 @@ def _past(version: Version, outcome: Outcome, now: int, reason: str = "") -> Pas
         restored=version.restored,
         end_time=now,
         baseline=version.baseline,
+        verdict=version.verdict,
     )
 
 
@@ -420,7 +425,11 @@ def _return(
     entry = next(entry for entry in status.accepted if entry.release == decision.to)
     others = tuple(other for other in status.accepted if other.release != decision.to)
     back = Version(
-        **entry.identity_fields, promotion_time=now, restored=True, baseline=entry.baseline
+        **entry.identity_fields,
+        promotion_time=now,
+        restored=True,
+        baseline=entry.baseline,
+        verdict=verdict_of_return(entry, decision),
     )
     after = _training_over(status, now)
     if leaving.source is VersionSource.RETRAINING:

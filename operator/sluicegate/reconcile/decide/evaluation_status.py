@@ -129,6 +129,7 @@ def _evidence(slo: SloEvidence) -> Evidence:
         candidate_total=ours.total,
         stable_bad=theirs.bad,
         stable_total=theirs.total,
+        phi=number(slo.dispersion),
     )
 
 

@@ -292,7 +292,10 @@ def _serves_all(candidate: Candidate) -> EventNote:
         return EventNote(
             EventReason.ROLLED_BACK, "RollBack", f"{candidate.version} serves all traffic again"
         )
-    return EventNote(EventReason.PROMOTED, "Promote", f"{candidate.version} serves all traffic")
+    text = f"{candidate.version} serves all traffic"
+    if candidate.decision_message:
+        text = f"{text}. {candidate.decision_message}"
+    return EventNote(EventReason.PROMOTED, "Promote", text)
 
 
 def _waiting(

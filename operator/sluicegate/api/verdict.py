@@ -1,0 +1,39 @@
+"""How the canary of a version ended, and what both versions showed until then."""
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from sluicegate.api.base import Counted, Number, StatusModel
+from sluicegate.api.list_types import Keyed
+
+LONGEST_VERDICT: Final = 1024
+"""Characters of the message of a verdict."""
+
+
+class ArmCounts(StatusModel):
+    """Events of one SLO of the candidate and of stable in the same blocks, at the end of the canary."""
+
+    name: str
+    """Name of the SLO."""
+    indicator: str = ""
+    """Kind of the SLO's indicator."""
+    candidate: Counted
+    """Events of the candidate."""
+    stable: Counted
+    """Events of stable in the same blocks."""
+    phi: Annotated[Number, Field(alias="dispersion")] = "1"
+    """Dispersion of the blocks; an interval is as wide as that of so many times fewer events."""
+
+
+class CanaryVerdict(StatusModel):
+    """Decision with which the canary of a version ended, with the events of both versions."""
+
+    type: str
+    """Type of the decision: Promote, Rollback or Inconclusive."""
+    reason: str
+    """Reason of the decision, in one word."""
+    message: Annotated[str, Field(max_length=LONGEST_VERDICT)] = ""
+    """Explanation of the decision with its numbers."""
+    slos: Annotated[tuple[ArmCounts, ...], Field(max_length=16), Keyed("name")] = ()
+    """Events of both versions by SLO; empty for a version that took no measured traffic."""

@@ -1,0 +1,68 @@
+"""What a candidate brings, in words: the SLO that its rollout is about, and the SLO with the least evidence."""
+
+from sluicegate.api.versions import Candidate
+from sluicegate.policy.canary.assessment import Assessment, SloEvidence
+from sluicegate.policy.canary.objections import basis, both_arms, numbers_of
+from sluicegate.policy.slo_health.client_errors import is_implicit
+from sluicegate.stats.paired import difference
+from sluicegate.views.lift import Lift, Z, arms_text, lift_of, lift_text
+from sluicegate.views.numbers import points
+
+
+def gains(candidate: Candidate, assessment: Assessment) -> tuple[str, dict[str, float]]:
+    """Return what a candidate that has passed brings, with the numbers of the least evidence.
+
+    First comes the SLO that its training is for; without one, the SLO with the largest proved gain.
+    Then comes the SLO with the least evidence that the candidate isn't worse.
+    """
+    weakest = min(assessment.vouching, key=lambda slo: slo.evidence.promote, default=None)
+    subject = _subject(candidate, assessment)
+    lift = None if subject is None else _lift(subject)
+    head = _on_hold_out(candidate) if lift is None else lift_text(lift)
+    if weakest is None:
+        names = ", ".join(gauge.terms.name for gauge in assessment.counted_gauges)
+        return "; ".join(filter(None, (head, f"not worse in {names}"))), {}
+    evidence = f"evidence {weakest.evidence.promote:.1f} of {weakest.promote_at:.1f}"
+    numbers = numbers_of(weakest)
+    if lift is not None:
+        numbers |= {"gain": lift.gain, "gainLower": lift.lower, "gainUpper": lift.upper}
+    if weakest is subject and lift is not None and lift.lower > 0:
+        return f"{head}: {basis(weakest)}, {evidence}", numbers
+    rest = f"not worse by {points(weakest.margin)} in {weakest.terms.name}: {basis(weakest)}, {evidence}"
+    if lift is None or subject is None or weakest is subject:
+        return "; ".join(filter(None, (head, rest))), numbers
+    return f"{head}: {both_arms(subject)}; {rest}", numbers
+
+
+def _subject(candidate: Candidate, assessment: Assessment) -> SloEvidence | None:
+    """Return the SLO that the rollout is about; None for a version that shows no gain."""
+    if candidate.cause_slo:
+        of_cause = (slo for slo in assessment.slos if slo.terms.name == candidate.cause_slo)
+        return next(of_cause, None)
+    named = [slo for slo in assessment.slos if not is_implicit(slo.terms)]
+    shown = [(lift.gain, slo) for slo in named if (lift := _lift(slo)) and lift.lower > 0]
+    return max(shown, key=lambda pair: pair[0])[1] if shown else None
+
+
+def _lift(slo: SloEvidence) -> Lift | None:
+    """Return the change of an SLO in the blocks of the canary; None without events of both versions."""
+    return lift_of(
+        slo.terms.name,
+        slo.evidence.candidate,
+        slo.evidence.stable,
+        phi=slo.dispersion,
+        indicator=str(slo.terms.kind),
+    )
+
+
+def _on_hold_out(candidate: Candidate) -> str:
+    """Return the change of the SLO that the training is for on its hold-out; empty without counts."""
+    name = candidate.cause_slo
+    ours, theirs = candidate.evaluation.get(name), candidate.stable_evaluation.get(name)
+    lift = lift_of(name, ours, theirs) if ours and theirs else None
+    if lift is None:
+        return ""
+    if (rows := candidate.pairs.get(name)) is not None:
+        worse = difference(rows, Z)
+        lift = Lift(name, lift.candidate, lift.stable, -worse.estimate, -worse.upper, -worse.lower)
+    return f"on the hold-out {lift_text(lift)}: {arms_text(lift)}"

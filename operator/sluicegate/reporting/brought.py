@@ -1,0 +1,90 @@
+"""What each new version of a period brought, from the counts at the end of its canary. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.review import DataProductReview, ReviewCandidate
+from sluicegate.api.verdict import CanaryVerdict
+from sluicegate.views.lift import Lift, change_text, headline, lift_of
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """One version whose canary ended in the period.
+
+    Attributes
+    ----------
+    kept : whether it was promoted and wasn't rolled back in the period.
+    lifts : by SLO of which both versions had events. main : the one that its rollout was about.
+    """
+
+    version: ReviewCandidate
+    kept: bool
+    lifts: tuple[Lift, ...]
+    main: Lift | None
+
+
+@dataclass(frozen=True, slots=True)
+class TotalLift:
+    """The sum of the gains of one SLO over all versions that were kept, with its 95 % interval."""
+
+    slo: str
+    indicator: str
+    versions: int
+    gain: float
+    lower: float
+    upper: float
+
+
+def brought_of(review: DataProductReview) -> tuple[Brought, ...]:
+    """Return what each version of a period brought, the oldest first."""
+    left = {
+        (one.version, one.digest)
+        for one in review.status.versions
+        if one.outcome in {Outcome.ROLLED_BACK, Outcome.FAILED}
+    }
+    made = []
+    for candidate in review.status.candidates:
+        lifts = lifts_of(candidate)
+        identity = (candidate.version, candidate.digest)
+        kept = candidate.outcome == Outcome.PROMOTED and identity not in left
+        made.append(Brought(candidate, kept, lifts, headline(lifts, candidate.cause_slo)))
+    return tuple(made)
+
+
+def lifts_of(version: ReviewCandidate | CanaryVerdict) -> tuple[Lift, ...]:
+    """Return the change of each SLO of which both versions had events."""
+    lifts = (
+        lift_of(one.name, one.candidate, one.stable, phi=float(one.phi), indicator=one.indicator)
+        for one in version.slos
+    )
+    return tuple(lift for lift in lifts if lift is not None)
+
+
+def together(versions: Iterable[Brought]) -> tuple[TotalLift, ...]:
+    """Return the sum of the gains of all versions that were kept, by SLO.
+
+    The canaries are independent of each other, so the squares of the half widths add up.
+    """
+    lifts: dict[str, list[Lift]] = defaultdict(list)
+    for version in versions:
+        for lift in version.lifts if version.kept else ():
+            lifts[lift.slo].append(lift)
+    return tuple(_total(name, every) for name, every in lifts.items())
+
+
+def _total(name: str, lifts: Sequence[Lift]) -> TotalLift:
+    gain = sum(one.gain for one in lifts)
+    below = sqrt(sum((one.gain - one.lower) ** 2 for one in lifts))
+    above = sqrt(sum((one.upper - one.gain) ** 2 for one in lifts))
+    return TotalLift(name, lifts[0].indicator, len(lifts), gain, gain - below, gain + above)
+
+
+def total_text(total: TotalLift) -> str:
+    """Return a sum of gains in words."""
+    change = change_text(total.gain, total.lower, total.upper, indicator=total.indicator)
+    number = "1 version" if total.versions == 1 else f"{total.versions} versions"
+    return f"{total.slo} {change} ({number})"

@@ -1,0 +1,132 @@
+"""What a version brought: the change of an SLO from stable to candidate, in numbers and words; no API. Pure.
+
+A gain is positive: the candidate's share of good events minus stable's in the same blocks.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Final
+
+from sluicegate.stats.intervals import newcombe
+from sluicegate.views.numbers import events, percent
+
+Z: Final = NormalDist().inv_cdf(0.975)
+"""Of each bound: an interval of 95 %."""
+_IN_TIME: Final = "latency"
+"""Kind of the indicator whose share of good events is of answers in time: it improves or worsens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """The change of one SLO, in shares of good events.
+
+    Attributes
+    ----------
+    candidate, stable : (bad, total) of both versions.
+    gain : share of the candidate minus share of stable. lower, upper : its 95 % interval.
+    indicator : kind of the SLO's indicator.
+    """
+
+    slo: str
+    candidate: tuple[int, int]
+    stable: tuple[int, int]
+    gain: float
+    lower: float
+    upper: float
+    indicator: str = ""
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether the interval doesn't include 0."""
+        return self.lower > 0 or self.upper < 0
+
+
+def lift_of(
+    slo: str,
+    candidate: tuple[int, int],
+    stable: tuple[int, int],
+    *,
+    phi: float = 1.0,
+    indicator: str = "",
+) -> Lift | None:
+    """Compute what a candidate brought; None without events of both versions.
+
+    Parameters
+    ----------
+    phi : dispersion, by which both counts are divided for the interval.
+    """
+    if not candidate[1] or not stable[1]:
+        return None
+    ours, theirs = ((bad / phi, total / phi) for bad, total in (candidate, stable))
+    worse = newcombe(ours, theirs, Z)
+    return Lift(slo, candidate, stable, -worse.estimate, -worse.upper, -worse.lower, indicator)
+
+
+def headline(lifts: Iterable[Lift], cause: str = "") -> Lift | None:
+    """Return the change that a rollout is about; None for a version that shows none.
+
+    Parameters
+    ----------
+    cause : the SLO that its training is for; without one, it is the largest proved change.
+    """
+    every = list(lifts)
+    of_cause = next((one for one in every if one.slo == cause), None)
+    proved = [one for one in every if one.is_proved]
+    return of_cause or max(proved, key=lambda one: abs(one.gain), default=None)
+
+
+def lift_text(lift: Lift) -> str:
+    """Return a change in words: accuracy rose by 15.0 points [14.3, 15.7]."""
+    return f"{lift.slo} {change_text(lift.gain, lift.lower, lift.upper, indicator=lift.indicator)}"
+
+
+def change_text(gain: float, lower: float, upper: float, *, indicator: str = "") -> str:
+    """Return a change of a share of good events in words, without the name of the SLO.
+
+    Parameters
+    ----------
+    gain : positive for the better. lower, upper : its interval.
+    """
+    rose, fell = ("improved", "worsened") if indicator == _IN_TIME else ("rose", "fell")
+    digits = _digits(upper - lower)
+    if lower > 0 or upper < 0:
+        verb = rose if gain > 0 else fell
+        low, high = sorted((abs(lower), abs(upper)))
+        return f"{verb} by {_points(abs(gain), digits)} points [{_points(low, digits)}, {_points(high, digits)}]"
+    return (
+        f"shows no change: {_signed(gain, digits)} points"
+        f" [{_signed(lower, digits)}, {_signed(upper, digits)}]"
+    )
+
+
+def short_lift(lift: Lift) -> str:
+    """Return a change for a table: accuracy +15.0 [14.3, 15.7]."""
+    digits = _digits(lift.upper - lift.lower)
+    low, high = (_points(one, digits) for one in (lift.lower, lift.upper))
+    return f"{lift.slo} {_signed(lift.gain, digits)} [{low}, {high}]"
+
+
+def arms_text(lift: Lift) -> str:
+    """Return the shares of good events of both versions: 92.0 % (n=699) against stable's 77.0 % (n=700)."""
+    ours, theirs = (_arm(*arm) for arm in (lift.candidate, lift.stable))
+    return f"{ours} against stable's {theirs}"
+
+
+def _arm(bad: int, total: int) -> str:
+    return f"{percent(1 - bad / total)} ({events(total)})"
+
+
+def _digits(width: float) -> int:
+    """Return as many digits of points as an interval of this width, in shares, can carry."""
+    return 1 if width >= 0.01 else 2 if width >= 0.001 else 3  # noqa: PLR2004 - digits by size
+
+
+def _points(share: float, digits: int) -> str:
+    text = f"{100 * share:.{digits}f}"
+    return text.removeprefix("-") if not float(text) else text
+
+
+def _signed(share: float, digits: int) -> str:
+    text = _points(share, digits)
+    return text if text.startswith("-") or not float(text) else f"+{text}"

@@ -1,0 +1,84 @@
+"""What a version brought, in numbers and words."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.stats.intervals import newcombe
+from sluicegate.views.lift import (
+    Z,
+    arms_text,
+    change_text,
+    headline,
+    lift_of,
+    lift_text,
+    short_lift,
+)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "stable", "words", "short"),
+    [
+        (
+            (840, 10_500),
+            (2415, 10_500),
+            "accuracy rose by 15.0 points [14.0, 16.0]",
+            "accuracy +15.0 [14.0, 16.0]",
+        ),
+        (
+            (2415, 10_500),
+            (840, 10_500),
+            "accuracy fell by 15.0 points [14.0, 16.0]",
+            "accuracy -15.0 [-16.0, -14.0]",
+        ),
+        (
+            (500, 5000),
+            (500, 5000),
+            "accuracy shows no change: 0.0 points [-1.2, +1.2]",
+            "accuracy 0.0 [-1.2, 1.2]",
+        ),
+        (
+            (9000, 1_000_000),
+            (9200, 1_000_000),
+            "accuracy shows no change: +0.020 points [-0.006, +0.046]",
+            "accuracy +0.020 [-0.006, 0.046]",
+        ),
+    ],
+)
+def test_a_gain_is_positive_and_has_its_interval(candidate, stable, words, short):
+    lift = lift_of("accuracy", candidate, stable)
+    assert lift is not None
+    assert lift_text(lift) == words
+    assert short_lift(lift) == short
+
+
+def test_a_latency_improves_where_another_level_rises():
+    assert change_text(0.02, 0.01, 0.03, indicator="latency") == "improved by 2.0 points [1.0, 3.0]"
+    assert (
+        change_text(-0.02, -0.03, -0.01, indicator="latency") == "worsened by 2.0 points [1.0, 3.0]"
+    )
+
+
+def test_the_interval_is_that_of_as_many_independent_events():
+    lift = lift_of("accuracy", (400, 4000), (800, 4000), phi=4.0)
+    assert lift is not None
+    expected = newcombe((100, 1000), (200, 1000), Z)
+    assert (lift.gain, lift.lower, lift.upper) == (
+        pytest.approx(0.1), -expected.upper, -expected.lower
+    )  # fmt: skip
+    assert arms_text(lift) == "90.0 % (n=4,000) against stable's 80.0 % (n=4,000)"
+
+
+def test_without_events_of_both_versions_there_is_no_change():
+    assert lift_of("accuracy", (0, 0), (1, 100)) is None
+    assert lift_of("accuracy", (1, 100), (0, 0)) is None
+
+
+def test_the_change_that_a_rollout_is_about_is_that_of_its_cause_or_the_largest_proved_one():
+    equal = lift_of("availability", (0, 700), (0, 700))
+    better = lift_of("accuracy", (80, 1000), (230, 1000))
+    assert equal is not None
+    assert better is not None
+    assert headline([equal, better]) is better
+    assert headline([equal, better], "availability") is equal
+    assert headline([equal]) is None

@@ -1,0 +1,115 @@
+"""What a version brought, in all places where people read it, after a decay of the whole operator."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchmarks.virtual.trainings import Training
+from sluicegate.api.product import DataProduct
+from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, EVENTS
+from sluicegate.prometheus.timing import Timing
+from sluicegate.reporting.facts import facts_of
+from sluicegate.reporting.text import markdown
+from sluicegate.reporting.words import sentence
+from sluicegate.reviews.store import read_review
+from sluicegate.reviews.subject import subject_of
+from sluicegate.views.product import versions
+from tests.support.decisions.rollout_world import image
+from tests.support.virtual.stories import (
+    BAD,
+    HOUR,
+    RARELY,
+    TRAINED,
+    on_virtual_time,
+    product,
+    pushed,
+    serving,
+)
+
+if TYPE_CHECKING:
+    from benchmarks.virtual.operator import World
+    from sluicegate.api.review import DataProductReview
+    from sluicegate.kube.resources import Key
+
+GAIN = r"accuracy rose by [23]\d\.\d points \[[23]\d\.\d, [34]\d\.\d\]"
+AVAILABILITY = {
+    "name": "availability", "indicator": {"availability": {}}, "objective": "0.99",
+    "maxRegression": "0.005",
+}  # fmt: skip
+
+
+def judged() -> dict[str, Any]:
+    """A product of which availability takes longer to be judged than the SLO that is retrained for."""
+    body = product(review={"every": "Week", "startDate": "2025-10-01"})
+    body["spec"]["slos"].append(AVAILABILITY)
+    return body
+
+
+def ledger(world: World) -> DataProductReview:
+    """The open review."""
+    newest = max(world.server.all(DATA_PRODUCT_REVIEWS), key=lambda one: one["metadata"]["name"])
+    return read_review(newest)
+
+
+def history(world: World, key: Key) -> dict[str, dict[str, Any]]:
+    """The versions as the plugin lists them, by name."""
+    body = {"metadata": {"generation": 1}, "spec": {}, "status": world.status(key)}
+    return {one["version"]: one for one in versions(body)}
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_promotion_says_what_it_brought_in_the_level_that_the_training_was_for(world):
+    key = world.apply(judged())
+    world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
+    world.start(**RARELY)
+    await world.until(lambda: serving(world, key) == "v1", seconds=60)
+    await world.run(HOUR)
+    world.cluster.set_quality(image("a"), BAD)
+    await world.until(lambda: serving(world, key) == "v2-trained", seconds=9 * HOUR)
+    decision = world.status(key)["decision"]
+    await world.run(1.1 * HOUR)  # the ledger is written once an hour
+
+    assert re.match(rf"v2-trained replaces v1: {GAIN}", decision["message"])
+    (event,) = [one for one in world.server.all(EVENTS) if one["reason"] == "Promoted"]
+    assert re.search(GAIN, event["note"])
+    stable = world.status(key)["stable"]
+    assert (stable["causeSlo"], stable["verdict"]["type"]) == ("accuracy", "Promote")
+    assert stable["verdict"]["message"] == decision["message"]
+    assert re.match(r"accuracy \+[23]\d\.\d \[", history(world, key)["v2-trained"]["brought"])
+    review = ledger(world)
+    (candidate,) = review.status.candidates
+    assert (candidate.outcome, candidate.cause_slo) == ("Promoted", "accuracy")
+    assert {one.name for one in candidate.slos} == {"accuracy", "availability"}
+    facts = facts_of(review, None)
+    assert re.search(rf"v2-trained: {GAIN}\.", sentence(facts))
+    assert re.search(
+        rf"v2-trained \(model decay: accuracy\) promoted \(canary not worse\): {GAIN}",
+        markdown([facts]).replace("\\", ""),
+    )
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_version_that_is_rolled_back_keeps_what_its_canary_showed(world):
+    key = world.apply(judged())
+    world.start(**RARELY)
+    await world.until(lambda: serving(world, key) == "v1", seconds=60)
+    world.cluster.set_quality(image("b"), BAD)
+    await world.run(HOUR)
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(
+        lambda: any(one["version"] == "v2" for one in world.status(key).get("history") or ()),
+        seconds=9 * HOUR,
+    )
+    await world.run(1.1 * HOUR)
+
+    assert history(world, key)["v2"]["brought"].startswith("accuracy -")
+    subject = subject_of(DataProduct.parse(world.server.get(DATA_PRODUCTS, key)), Timing())
+    assert subject is not None
+    (candidate,) = subject.candidates
+    assert (candidate.version, candidate.outcome) == ("v2", "RolledBack")
+    assert {one.name for one in candidate.slos} == {"accuracy", "availability"}
