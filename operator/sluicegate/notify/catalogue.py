@@ -54,6 +54,8 @@ class Kind(StrEnum):
 
     DEGRADED = "degraded"
     RECOVERED = "recovered"
+    MARKET_MISSED = "market.missed"
+    MARKET_MET = "market.met"
     STALLED = "stalled"
     UNSTALLED = "unstalled"
     UNREADY = "unready"
@@ -136,6 +138,15 @@ CATALOGUE: Final[dict[Kind, CatalogueEntry]] = {
     Kind.RECOVERED: CatalogueEntry(
         _GOOD, Topic.HEALTH, "{product} has recovered", "{count} products have recovered",
         "The condition Degraded becomes False after it was True."),
+    Kind.MARKET_MISSED: CatalogueEntry(
+        _BAD, Topic.HEALTH, "{product} misses an SLO in a market",
+        "{count} products miss an SLO in a market",
+        "status.slos[].markets has another market that is Missed. While the product as a whole isn't"
+        " degraded, no remedy follows by itself.", needs=(NeedKind.MARKET,)),
+    Kind.MARKET_MET: CatalogueEntry(
+        _GOOD, Topic.HEALTH, "{product} misses an SLO in no market any more",
+        "{count} products miss an SLO in no market any more",
+        "status.slos[].markets has no market that is Missed any more."),
     Kind.STALLED: CatalogueEntry(
         _NEEDS, Topic.RECONCILING, "{product} is stalled", "{count} products are stalled",
         "The condition Stalled becomes True or changes its reason. A rejected model and a changed API"

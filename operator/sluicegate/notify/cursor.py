@@ -13,6 +13,7 @@ from typing import Annotated, Final, NamedTuple
 from pydantic import Field, TypeAdapter, ValidationError
 
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
+from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import Condition, DataProductStatus
 from sluicegate.api.versions import Candidate
 from sluicegate.conditions import find_condition
@@ -55,6 +56,7 @@ class Cursor:
     Attributes
     ----------
     uid : eight hex digits of the product; another product of the same name has another uid.
+    markets : SLOs and markets that are missed, as `slo/market`, separated by spaces.
     stalled, unready, lost : reasons.
     candidate, weight : revision of the candidate and its share.
     approval : reason why the candidate waits for a person.
@@ -70,6 +72,7 @@ class Cursor:
 
     uid: Annotated[str, Field(alias="u")] = ""
     degraded: Annotated[bool, Field(alias="d")] = False
+    markets: Annotated[str, Field(alias="m")] = ""
     stalled: Annotated[str, Field(alias="s")] = ""
     unready: Annotated[str, Field(alias="i")] = ""
     lost: Annotated[str, Field(alias="l")] = ""
@@ -94,13 +97,13 @@ class Cursor:
         """Whether no state is open whose end is reported."""
         return not (
             self.degraded or self.stalled or self.unready or self.lost or self.approval or self.held
-            or self.requests or self.suspended or self.refused or self.reviews
+            or self.requests or self.markets or self.suspended or self.refused or self.reviews
         )  # fmt: skip
 
     def without_levels(self) -> "Cursor":
         """Return a cursor with the same events and no open state, to compare a new product with."""
         return replace(
-            self, degraded=False, stalled="", unready="", lost="", upstream=False, approval="",
+            self, degraded=False, markets="", stalled="", unready="", lost="", upstream=False, approval="",
             held="", requests="", retries=0, refused=False, suspended=False, reviews={},
         )  # fmt: skip
 
@@ -138,6 +141,12 @@ def cursor_of(
     return Cursor(
         uid=uid,
         degraded=_level(by_type.get(ConditionType.DEGRADED), before=before.degraded),
+        markets=" ".join(
+            f"{slo.name}/{one.market}"
+            for slo in status.slos
+            for one in slo.markets
+            if one.state is SloState.MISSED
+        ),
         stalled=_stalled(by_type.get(ConditionType.STALLED)),
         unready=ready.reason if (ready := unready(status)) is not None else "",
         lost=_lost(by_type.get(ConditionType.METRICS_AVAILABLE), before.lost),

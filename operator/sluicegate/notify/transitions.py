@@ -14,14 +14,17 @@ from sluicegate.api.names import ConditionReason, ConditionType, DecisionType
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.review import ReviewState
 from sluicegate.api.status import DataProductStatus
+from sluicegate.api.verdict import CanaryVerdict
 from sluicegate.conditions import find_condition, is_true
 from sluicegate.notify.catalogue import Kind, Urgency
 from sluicegate.notify.cursor import Cursor, ReviewCursor, condition_of
 from sluicegate.views.needs import (
     REVIEWS,
     Need,
+    NeedKind,
     approval_since,
     held_after_approval,
+    missed_markets,
     needs_in,
     request_name,
     request_text,
@@ -111,6 +114,7 @@ def transitions(
             comparison.measurements(),
             comparison.dependencies(),
             comparison.health(),
+            comparison.markets(),
             comparison.results(),
             comparison.attempts(),
             comparison.endings(),
@@ -193,6 +197,18 @@ class _Comparison:
             kind = Kind.DEGRADED if self.after.degraded else Kind.RECOVERED
             yield self._condition(kind, ConditionType.DEGRADED)
 
+    def markets(self) -> Iterator[Transition]:
+        """Yield markets that miss an SLO, and that none does any more."""
+        was, now = set(self.before.markets.split()), set(self.after.markets.split())
+        time = self.status.last_refresh_time or 0
+        if now - was:
+            yield self._made(
+                Kind.MARKET_MISSED, time, reason=str(NeedKind.MARKET),
+                message=missed_markets(self.status.slos), mark=self.after.markets,
+            )  # fmt: skip
+        elif was and not now:
+            yield self._made(Kind.MARKET_MET, time, mark=self.before.markets)
+
     def results(self) -> Iterator[Transition]:
         """Yield the results of training attempts, and that no other attempt follows."""
         retraining = self.status.retraining
@@ -238,8 +254,9 @@ class _Comparison:
             if version.promotion_time > self.before.promoted:
                 newest = version is status.stable
                 yield self._decided(
-                    Kind.PROMOTED, version.promotion_time, version=version.version, newest=newest
-                )
+                    Kind.PROMOTED, version.promotion_time, version=version.version, newest=newest,
+                    verdict=version.verdict,
+                )  # fmt: skip
 
     def _ended(self) -> Iterator[Transition]:
         for place, version in enumerate(self.status.history):
@@ -251,6 +268,7 @@ class _Comparison:
                     version=version.version,
                     newest=place == 0,
                     reason=version.reason,
+                    verdict=version.verdict if version.promotion_time is None else None,
                 )
 
     def rollout(self) -> Iterator[Transition]:
@@ -324,13 +342,14 @@ class _Comparison:
 
     def _decided(
         self, kind: Kind, time: int, *, version: str, newest: bool, reason: str = "",
-        message: str = "", mark: str = "",
+        message: str = "", mark: str = "", verdict: CanaryVerdict | None = None,
     ) -> Transition:  # fmt: skip
-        """Return a transition with the numbers of its decision, if that is the last one of the status."""
+        """Return a transition with the numbers of its decision: the last one of status, or the version's."""
         decision = self.status.decision
         if not newest or decision is None or decision.type != DECISIONS.get(kind):
             decision = None
-        text = ". ".join(filter(None, [message, decision.message if decision else ""]))
+        made = decision.message if decision else verdict.message if verdict else ""
+        text = ". ".join(filter(None, [message, made]))
         return self._made(
             kind, time, reason=reason or (decision.reason if decision else ""), message=text,
             version=version, mark=mark, decision=decision and decision.to_dict(),

@@ -7,7 +7,6 @@ ones.
 """
 
 import re
-import shlex
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,10 +14,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.api.base import rfc3339
-from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_RETRAIN
 from sluicegate.notify.catalogue import Kind, Urgency
 from sluicegate.notify.messages import Message
 from sluicegate.notify.transitions import Transition
+from sluicegate.views.needs import plugin_command
 
 MOST_LISTED: Final = 30
 """Most products that a message about several lists."""
@@ -118,22 +117,19 @@ def _lines(transition: Transition, cluster: str, portfolio: str) -> Iterator[str
 
 def _command(transition: Transition) -> str:
     """Return a command for the person; empty if there is none."""
-    namespace, name = shlex.quote(transition.origin.namespace), shlex.quote(transition.origin.name)
-    start = f"kubectl -n {namespace} annotate --overwrite dataproduct {name}"
+    key, version = (transition.origin.namespace, transition.origin.name), plain(transition.version)
     match transition.kind:
         case Kind.APPROVAL_REQUESTED | Kind.ROLLOUT_INCONCLUSIVE:
-            return f"{start} {REQUEST_PROMOTE}={shlex.quote(plain(transition.version))}/TOKEN"
+            return plugin_command(key, "promote", version)
         case Kind.RETRAINING_SUSPENDED:
-            return f"{start} {REQUEST_RETRAIN}=TOKEN"
+            return plugin_command(key, "retrain")
         case Kind.REVIEW_DUE | Kind.REVIEW_OVERDUE:
-            review = shlex.quote(
-                f"{transition.origin.namespace}/{plain(transition.message).partition(' ')[0]}"
-            )
-            return f"sluicegate review sign {review}"
+            name = plain(transition.message).partition(" ")[0]
+            return plugin_command((transition.origin.namespace, name), "review sign")
         case Kind.ROLLOUT_HELD:
-            return f"{start} {REQUEST_ABORT}={shlex.quote(plain(transition.version))}/TOKEN"
-        case Kind.STALLED | Kind.UNREADY | Kind.DEGRADED | Kind.REQUEST_WAITS:
-            return f"sluicegate explain {namespace}/{name}"
+            return plugin_command(key, "abort", version)
+        case Kind.STALLED | Kind.UNREADY | Kind.DEGRADED | Kind.REQUEST_WAITS | Kind.MARKET_MISSED:
+            return plugin_command(key, "explain")
         case _:
             return ""
 

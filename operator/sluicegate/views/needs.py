@@ -4,7 +4,7 @@ The page, the plugin, the column REASON, the urgency of a message and the digest
 """
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -15,9 +15,11 @@ from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import ReviewState
+from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import Condition, DataProductStatus, PendingRequest
 from sluicegate.api.versions import Candidate, CandidateHold, CandidatePhase
 from sluicegate.conditions import find_condition
+from sluicegate.views.numbers import events, percent
 
 
 class NeedKind(StrEnum):
@@ -41,6 +43,8 @@ class NeedKind(StrEnum):
     """A training is refused, fails or is no remedy; the next one waits, or ends in the same way."""
     DEGRADED = "DegradedWithoutRemedy"
     """An SLO is missed, and neither a training nor a rollout is under way."""
+    MARKET = "MarketMissed"
+    """An SLO is missed in a market, and the product as a whole isn't degraded: no remedy follows by itself."""
     INCONCLUSIVE = "Inconclusive"
     """A rollout ended without a verdict, and is not retried by itself."""
     REVIEW_OVERDUE = "ReviewOverdue"
@@ -74,6 +78,7 @@ _WORDS: Final = {
         "Degraded without a remedy",
         "degradation without a remedy", "degradations without a remedy",
     ),
+    NeedKind.MARKET: ("Market missed", "missed market", "missed markets"),
     NeedKind.INCONCLUSIVE: (
         "Rollout without a verdict", "rollout without a verdict", "rollouts without a verdict",
     ),
@@ -151,7 +156,7 @@ def needs_in(status: DataProductStatus, key: Key) -> tuple[Need, ...]:
     """What a product with this status needs of a person, the most pressing first."""
     needs = [
         *_blocked(status), *_rollback(status), *_requests(status), *_candidate(status, key),
-        *_degraded(status, key), *_review(status, key),
+        *_degraded(status, key), *_markets(status), *_review(status, key),
     ]  # fmt: skip
     return tuple(sorted(needs, key=lambda need: need.kind.rank))
 
@@ -161,14 +166,22 @@ def unreadable_need(problem: str) -> Need:
     return Need(NeedKind.STALLED, ConditionReason.INVALID_SPEC, problem)
 
 
-def request_command(key: Key, annotation: str, value: str) -> str:
-    """The command that sets a one-shot annotation; the token is the moment at which it is run."""
-    namespace, name = key
-    prefix = f"{shlex.quote(value)}/" if value else ""
-    return (
-        f"kubectl annotate dataproduct --overwrite -n {shlex.quote(namespace)}"
-        f' {shlex.quote(name)} {annotation}={prefix}"$(date +%s)"'
+def plugin_command(key: Key, verb: str, version: str = "") -> str:
+    """Return the command of the plugin that sets a one-shot request, its values quoted for a shell.
+
+    The plugin writes as a field manager of its own, so a GitOps tool does not remove the request.
+
+    Parameters
+    ----------
+    verb : promote, abort, rollback or retrain. version : what it is about; empty for none.
+    """
+    words = (
+        "kubectl sluicegate",
+        verb,
+        shlex.quote("/".join(key)),
+        shlex.quote(version) if version else "",
     )
+    return " ".join(filter(None, words))
 
 
 def _need(
@@ -233,14 +246,14 @@ def _candidate(status: DataProductStatus, key: Key) -> Iterator[Need]:
     if candidate is None:
         return
     rollout = find_condition(status.conditions, ConditionType.ROLLOUT_PROGRESSING)
-    command = request_command(key, names.REQUEST_PROMOTE, candidate.version)
+    command = plugin_command(key, "promote", candidate.version)
     if (reason := waits_for_approval(candidate, rollout)) is not None:
         yield _need(
             NeedKind.APPROVAL, rollout, reason=reason, since=approval_since(candidate, rollout),
             command=command,
         )  # fmt: skip
     elif (hold := held_after_approval(candidate)) is not None:
-        back = request_command(key, names.REQUEST_ABORT, candidate.version)
+        back = plugin_command(key, "abort", candidate.version)
         text = (
             f"{hold.message}; {hold.request} has no effect until then: wait, or abort the rollout"
         )
@@ -300,7 +313,7 @@ def approval_since(candidate: Candidate, rollout: Condition | None) -> int:
 
 def _degraded(status: DataProductStatus, key: Key) -> Iterator[Need]:
     retraining = status.retraining
-    command = request_command(key, names.REQUEST_RETRAIN, "")
+    command = plugin_command(key, "retrain")
     if retraining is not None and retraining.suspended:
         last = retraining.last_result
         text = f"{retraining.unsuccessful_attempts} attempts in a row ended without a promotion"
@@ -333,6 +346,30 @@ def _degraded(status: DataProductStatus, key: Key) -> Iterator[Need]:
             message=diagnosis.message if diagnosis is not None else "",
             command=command if asks else "",
         )
+
+
+def _markets(status: DataProductStatus) -> Iterator[Need]:
+    """Yield the need of markets that miss an SLO alone; a degraded product has them in its diagnosis."""
+    if status.state is ProductState.DEGRADED:
+        return
+    if text := missed_markets(status.slos):
+        yield Need(
+            NeedKind.MARKET, str(NeedKind.MARKET), f"{text}; the product as a whole isn't degraded"
+        )
+
+
+def missed_markets(slos: Iterable[SloStatus]) -> str:
+    """Return the markets that miss an SLO, with their numbers; empty without one."""
+    parts = []
+    for slo in slos:
+        missed = [
+            f"{one.market} ({percent(None if one.ratio is None else float(one.ratio))}, {events(one.total)})"
+            for one in slo.markets
+            if one.state is SloState.MISSED
+        ]
+        if missed:
+            parts.append(f"{slo.name} is missed in {', '.join(missed)}")
+    return "; ".join(parts)
 
 
 def _review(status: DataProductStatus, key: Key) -> Iterator[Need]:

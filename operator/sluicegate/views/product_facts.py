@@ -317,10 +317,11 @@ def _trained(product: DataProduct) -> Trained | None:
 
 
 def _markets(slos: tuple[SloStatus, ...], markets: tuple[str, ...]) -> dict[str, MarketLevel]:
-    """The worst state by market, of the markets that something is known of.
+    """The worst state by market, of the markets that an SLO is counted in.
 
     Status names the three worst markets of an SLO, the met ones last: one that it does not name is
-    met where a met one is among the three, and otherwise not known.
+    met where a met one is among the three, and otherwise not known. What isn't known of one SLO is
+    no more known for another that is met.
     """
     found: dict[str, list[MarketLevel]] = {}
     for slo in slos:
@@ -334,8 +335,8 @@ def _markets(slos: tuple[SloStatus, ...], markets: tuple[str, ...]) -> dict[str,
         for market in (*markets, *(one for one in named if one not in markets)):
             if market in named:
                 found.setdefault(market, []).append(named[market])
-            elif rest:
-                found.setdefault(market, []).append(_MET_TOO)
+            elif named:
+                found.setdefault(market, []).append(_MET_TOO if rest else _NOT_KNOWN)
     return {
         market: min(levels, key=lambda one: (_RANKS[one.state], not one.slo))
         for market, levels in found.items()
@@ -343,6 +344,7 @@ def _markets(slos: tuple[SloStatus, ...], markets: tuple[str, ...]) -> dict[str,
 
 
 _MET_TOO: Final = MarketLevel(SloState.MET)
+_NOT_KNOWN: Final = MarketLevel(SloState.UNKNOWN)
 
 
 _SHOWN: Final = 3

@@ -29,7 +29,7 @@ STATES: Final = {
     "Met": StateWord(Tone.GOOD),
     "Reviewed": StateWord(Tone.GOOD),
     "True": StateWord(Tone.GOOD),
-    "Clear": StateWord(Tone.GOOD),
+    "Clear": StateWord(Tone.NONE, "Not the cause"),
     "Promoted": StateWord(Tone.GOOD),
     "Degrading": StateWord(Tone.WARN),
     "AtRisk": StateWord(Tone.WARN, "At risk"),

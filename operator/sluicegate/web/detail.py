@@ -4,17 +4,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sluicegate.api import names
 from sluicegate.api.names import ConditionType
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview, ReviewDay
 from sluicegate.api.slo_status import SloStatus
+from sluicegate.api.verdict import CanaryVerdict
 from sluicegate.api.versions import VersionBase
 from sluicegate.conditions import find_condition
 from sluicegate.portfolio.dependencies import Node, dependents_of
+from sluicegate.reporting.brought import lifts_of
 from sluicegate.reporting.facts import Quantile, ReportFacts, quantiles_of
 from sluicegate.reviews.resource_hours import ended_on, hours_of
-from sluicegate.views.needs import request_command
+from sluicegate.views.lift import lift_text
+from sluicegate.views.needs import plugin_command
 from sluicegate.views.product_facts import ProductFacts
 from sluicegate.views.resource_hours import ResourceHours
 from sluicegate.web.store import ReviewFacts
@@ -45,7 +47,7 @@ class SloRow:
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One version: its outcome (`Stable`, or a candidate's phase, for existing ones), and its time."""
+    """One version: its outcome (`Stable`, or a candidate's phase, for existing ones), and its time; what it brought, by SLO."""
 
     version: str
     outcome: str
@@ -54,6 +56,7 @@ class TimelineEntry:
     digest: str
     start: int | None
     end: int | None
+    brought: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,18 +192,22 @@ def _timeline(product: DataProduct) -> Iterator[TimelineEntry]:
         )
     if (stable := status.stable) is not None:
         reason = "restored" if stable.restored else ""
-        yield _entry(stable, "Stable", reason, start=stable.promotion_time)
+        yield _entry(stable, "Stable", reason, start=stable.promotion_time, verdict=stable.verdict)
     for past in status.history:
         yield _entry(
-            past, str(past.outcome), past.reason, start=past.promotion_time, end=past.end_time
-        )
+            past, str(past.outcome), past.reason, start=past.promotion_time, end=past.end_time,
+            verdict=past.verdict,
+        )  # fmt: skip
 
 
 def _entry(
-    version: VersionBase, outcome: str, reason: str, *, start: int | None, end: int | None = None
-) -> TimelineEntry:
+    version: VersionBase, outcome: str, reason: str, *, start: int | None, end: int | None = None,
+    verdict: CanaryVerdict | None = None,
+) -> TimelineEntry:  # fmt: skip
+    source = str(version.source)
+    brought = tuple(map(lift_text, lifts_of(verdict))) if verdict is not None else ()
     return TimelineEntry(
-        version.version, outcome, reason, str(version.source), version.digest, start, end
+        version.version, outcome, reason, source, version.digest, start, end, brought
     )
 
 
@@ -213,18 +220,18 @@ def _commands(product: DataProduct) -> Iterator[tuple[str, str]]:
         version = status.candidate.version
         yield (
             f"Approve {version}",
-            request_command(product.metadata.key, names.REQUEST_PROMOTE, version),
+            plugin_command(product.metadata.key, "promote", version),
         )
         if not status.candidate.parked or rollout is None:
-            command = request_command(product.metadata.key, names.REQUEST_ABORT, version)
+            command = plugin_command(product.metadata.key, "abort", version)
             yield f"Abort the rollout of {version}", command
     if product.spec.retraining is not None:
-        yield "Retrain", request_command(product.metadata.key, names.REQUEST_RETRAIN, "")
+        yield "Retrain", plugin_command(product.metadata.key, "retrain")
     if status.accepted:
         before = status.accepted[0].version
         yield (
             f"Roll back to {before}",
-            request_command(product.metadata.key, names.REQUEST_ROLLBACK, before),
+            plugin_command(product.metadata.key, "rollback", before),
         )
-    yield "Explain, with live numbers", f"sluicegate explain {namespace}/{name}"
+    yield "Explain, with live numbers", f"kubectl sluicegate explain {namespace}/{name}"
     yield "Read the object", f"kubectl get dataproduct -n {namespace} {name} -o yaml"

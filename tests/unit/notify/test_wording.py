@@ -64,10 +64,8 @@ def test_a_command_to_copy_is_one_command(text):
     body = wording(single_message(transition(text, Kind.APPROVAL_REQUESTED), NOW)).body
     (line,) = [one for one in body.splitlines() if one.startswith("Next: ")]
     words = shlex.split(line)
-    assert words[1:8] == [
-        "kubectl", "-n", "catalog", "annotate", "--overwrite", "dataproduct", "search",
-    ]  # fmt: skip
-    assert len(words) == 9
+    assert words[1:5] == ["kubectl", "sluicegate", "promote", "catalog/search"]
+    assert len(words) <= 6
 
 
 @pytest.mark.parametrize("text", CORPUS)

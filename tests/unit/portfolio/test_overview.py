@@ -130,7 +130,18 @@ def test_a_market_that_status_leaves_out_is_met_only_after_one_that_is_met():
         return facts_of(product(spec=spec, status=status)).by_market.get("FR")
 
     assert by_market("Missed", "Unknown", "Met").state == SloState.MET
-    assert by_market("Missed", "Missed", "Unknown") is None
+    assert by_market("Missed", "Missed", "Unknown").state == SloState.UNKNOWN
+
+
+def test_a_market_is_not_met_while_an_slo_that_is_counted_by_market_is_not_known_there():
+    markets = [{"market": one, "state": "Met"} for one in ("AT", "BE", "ES")]
+    unknown = [one | {"state": "Unknown"} for one in markets]
+    status = {"slos": [slo("availability", markets=unknown), slo("latency", markets=markets)]}
+    spec = {"markets": ["AT", "BE", "ES", "FR"]}
+    levels = facts_of(product(spec=spec, status=status)).by_market
+    assert {name: one.state for name, one in levels.items()} == dict.fromkeys(
+        ("AT", "BE", "ES", "FR"), SloState.UNKNOWN
+    )
 
 
 def test_an_object_that_cannot_be_read_is_a_product_that_needs_a_person():

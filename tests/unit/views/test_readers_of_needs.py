@@ -129,6 +129,12 @@ TABLE = {
                               "waitStartTime": WHEN, "reason": "Suspended"}]} | conditions(),
         [NeedKind.REQUEST], "Suspended", Kind.REQUEST_WAITS,
     ),
+    "a market alone misses an SLO": (
+        conditions() | {"state": "Healthy", "slos": [{"name": "accuracy", "state": "Met", "markets": [
+            {"market": "AT", "state": "Missed", "ratio": "0.043", "total": 506},
+        ]}]},
+        [NeedKind.MARKET], "MarketMissed", Kind.MARKET_MISSED,
+    ),
     "a review is overdue": (
         conditions(condition("ReviewDue", "True", "Overdue")),
         [NeedKind.REVIEW_OVERDUE], "Overdue", None,

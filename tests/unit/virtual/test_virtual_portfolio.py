@@ -53,7 +53,8 @@ def column(world: World, market: str) -> dict[str, str]:
     matrix = matrix_of(facts(world))
     place = matrix.markets.index(market)
     cells = {row.product.key[1]: row.cells[place] for row in matrix.rows}
-    return {name: str(cell) for name, cell in cells.items() if cell not in {None, SloState.MET}}
+    quiet = {None, SloState.MET, SloState.UNKNOWN}
+    return {name: str(cell) for name, cell in cells.items() if cell not in quiet}
 
 
 @pytest.mark.slow
@@ -84,6 +85,9 @@ async def test_a_shift_of_one_market_shows_in_the_matrix_and_in_the_products_tha
     checks = world.status(PRICE)["diagnosis"]["evidence"]
     alone = next(one for one in checks if one["check"] == "MarketAlone")
     assert "AT" in alone["message"]
+    assert alone["verdict"] == "Objects"
+    assert world.status(PRICE)["diagnosis"]["message"].endswith(f"; {alone['message']}")
+    assert "accuracy is missed in AT (" in world.condition(PRICE, "SLOMet")["message"]
     assert column(world, "AT") == {"price": "Missed"}
     assert "Missed" not in column(world, "FR").values()
 

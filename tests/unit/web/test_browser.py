@@ -157,5 +157,5 @@ async def test_a_choice_filters_at_once_and_a_command_is_copied():
         await tab.get_by_role("button", name="Copy").first.click()
         await tab.get_by_role("button", name="Copied").wait_for()
         copied = await tab.evaluate("navigator.clipboard.readText()")
-        assert copied.startswith("kubectl annotate dataproduct")
+        assert copied.startswith("kubectl sluicegate")
         assert await tab.evaluate("reports") == []

@@ -74,7 +74,7 @@ async def test_a_product_has_all_that_there_is_to_know(page):
     assert "3.4 of 3.0: reached" in text
     assert "-2.1 of 4.1<" in text
     assert 'href="/products/base/core"' in text
-    assert "sluicegate.dev/promote=v15/" in text
+    assert "kubectl sluicegate promote logistics/eta v15" in text
     core = await text_of(page, "/products/base/core")
     assert 'href="/products/logistics/eta"' in core
     assert core.index("1. Upstream degraded") < core.index("2. Recent release")

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     NeedKind.RETRAINING_SUSPENDED: "retrain",
     NeedKind.TRAINING_BLOCKED: "explain",
     NeedKind.DEGRADED: "explain",
+    NeedKind.MARKET: "explain",
 }
 """Commands of the plugin that answer a need; the others need an edit or a signature."""
 

@@ -29,6 +29,7 @@ from sluicegate.reconcile.report.retraining_finding import retraining
 from sluicegate.reconcile.routes.gateway_state import ABSENT
 from sluicegate.reconcile.traffic.allocation import Allocation
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel
+from sluicegate.views.needs import missed_markets
 
 NAMED_AFTER_SECONDS: Final = 60
 """After which a wait for a Gateway is named; most of them take a route within seconds."""
@@ -200,12 +201,12 @@ def _slo_met(observation: Observation, status: DataProductStatus) -> Finding:
         return _unjudged(observation, Type.SLO_MET)
     bad = [slo for slo in status.slos if slo.state is SloState.MISSED or slo.degraded]
     if bad:
-        text = "; ".join(slo.message for slo in bad)
+        text = "; ".join(filter(None, [*(slo.message for slo in bad), missed_markets(status.slos)]))
         return Finding(Type.SLO_MET, "False", bad[0].reason or Reason.OBJECTIVE_MISSED, text)
     unknown = [slo.message for slo in status.slos if slo.state is SloState.UNKNOWN]
     if unknown:
         return Finding(Type.SLO_MET, "Unknown", _why_unknown(status), "; ".join(unknown))
-    return Finding(Type.SLO_MET, "True", Reason.ALL_MET)
+    return Finding(Type.SLO_MET, "True", Reason.ALL_MET, missed_markets(status.slos))
 
 
 def _measured(observation: Observation, status: DataProductStatus) -> Finding:

@@ -37,10 +37,13 @@ def with_markets(observation: Observation, status: DataProductStatus) -> DataPro
     text = "; ".join(_alone(slo.name, states[slo.name]) for slo in slos if slo.degraded).strip("; ")
     if not text:
         return status
-    evidence = [one for one in diagnosis.evidence if one.check != MARKET_ALONE]
-    found = DiagnosisEvidence(check=MARKET_ALONE, verdict=CheckVerdict.CLEAR, message=text)
-    told = diagnosis.replace(evidence=(*evidence, found))
-    return status.replace(diagnosis=told)
+    others = [one for one in diagnosis.evidence if one.check != MARKET_ALONE]
+    earlier = next((one.message for one in diagnosis.evidence if one.check == MARKET_ALONE), "")
+    cause = diagnosis.message.removesuffix(f"; {earlier}") if earlier else diagnosis.message
+    found = DiagnosisEvidence(check=MARKET_ALONE, verdict=CheckVerdict.OBJECTS, message=text)
+    return status.replace(
+        diagnosis=diagnosis.replace(message=f"{cause}; {text}", evidence=(*others, found))
+    )
 
 
 def _judged(
