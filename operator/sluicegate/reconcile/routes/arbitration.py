@@ -83,10 +83,18 @@ class Claims:
         self._waiting: dict[Key, dict[Key, None]] = {}
         """Those that are refused, by who keeps their requests."""
         self._listeners: dict[Gateway, tuple[Listener, ...]] = {}
+        self._refused: dict[Key, bool] = {}
+        """Whether what is written refuses a route, as it was found since `_refused_at`.
+
+        Each of a thousand products that wait for the same requests asks this of all before it.
+        """
+        self._refused_at = 0.0
 
     def learn(self, gateway: Gateway, listeners: tuple[Listener, ...]) -> None:
         """Take in which hosts the listeners of a Gateway admit; without any it isn't known."""
-        self._listeners.pop(gateway, None)
+        before = self._listeners.pop(gateway, ())
+        if before != listeners:
+            self._refused.clear()
         if listeners:
             self._listeners[gateway] = listeners
 
@@ -106,6 +114,7 @@ class Claims:
         self._index.replace(key, (entry.wanted, entry.live))
         self._entries[key] = entry
         self._read[key] = record.uid, record.generation, route
+        self._refused.clear()
         if known != entry:
             self._wake_waiting(key)
 
@@ -119,7 +128,7 @@ class Claims:
         entry = self._entries[key]
         entry.contends = contends
         refusal = self._refusal(entry, now)
-        entry.reserved = contends and refusal is None
+        self._reserve(entry, reserved=contends and refusal is None)
         if (refusal is None) != (self.refusal(key) is None):
             self._wake_waiting(key)
         self._remember(key, refusal)
@@ -138,12 +147,13 @@ class Claims:
     def release(self, key: Key) -> None:
         """The reconcile of a product has ended: from now on live objects count."""
         if (entry := self._entries.get(key)) is not None:
-            entry.reserved = False
+            self._reserve(entry, reserved=False)
 
     def withdraw(self, key: Key) -> None:
         """A product's route isn't going to be written: what isn't live isn't claimed."""
         if (entry := self._entries.get(key)) is not None:
-            entry.contends = entry.reserved = False
+            entry.contends = False
+            self._reserve(entry, reserved=False)
             self._wake_waiting(key)
 
     def outlive(self, key: Key) -> None:
@@ -154,8 +164,9 @@ class Claims:
         """
         if (entry := self._entries.get(key)) is None:
             return
-        entry.wanted, entry.contends, entry.reserved = None, False, False
+        entry.wanted, entry.contends, entry.reserved, entry.is_written = None, False, False, True
         self._read.pop(key, None)
+        self._refused.clear()
         self._index.replace(key, (entry.live,))
         self._remember(key, None)
         self._wake_waiting(key)
@@ -164,6 +175,7 @@ class Claims:
         """The product is gone, and its HTTPRoute too."""
         self._index.replace(key, ())
         self._entries.pop(key, None)
+        self._refused.clear()
         self._read.pop(key, None)
         self._remember(key, None)
         self._wake_waiting(key)
@@ -175,6 +187,11 @@ class Claims:
     def refusal(self, key: Key) -> RouteRefusal | None:
         """What `settle` answered last."""
         return self._refusals.get(key)
+
+    def _reserve(self, entry: RouteEntry, *, reserved: bool) -> None:
+        if entry.reserved != reserved and not entry.is_written:
+            self._refused.clear()
+        entry.reserved = reserved
 
     def _wake_denied(self, entry: RouteEntry) -> None:
         """Let products look whose routes no Gateway takes, as what they claim is being written.
@@ -210,6 +227,14 @@ class Claims:
 
     def _is_refused(self, entry: RouteEntry, now: float) -> bool:
         """Whether what is written already refuses a product's route."""
+        if now != self._refused_at:
+            self._refused_at = now
+            self._refused.clear()
+        if entry.key not in self._refused:
+            self._refused[entry.key] = self._is_refused_now(entry, now)
+        return self._refused[entry.key]
+
+    def _is_refused_now(self, entry: RouteEntry, now: float) -> bool:
         return any(
             self._against(entry, other.key, (standing, claim), now)
             for other in self._near(entry)
@@ -233,7 +258,7 @@ class Claims:
         return RouteRefusal(entry.key, other, meeting, kept, standing[0])
 
     def _near(self, entry: RouteEntry) -> Iterator[RouteEntry]:
-        for key in self._index.near(entry.wanted):
+        for key in self._index.near(entry.wanted, entry.key.namespace):
             if key != entry.key:
                 yield self._entries[key]
 

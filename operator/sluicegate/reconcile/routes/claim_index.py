@@ -8,57 +8,108 @@ from sluicegate.reconcile.routes.claims import (
     Claim,
     Entry,
     Gateway,
+    Match,
     hosts_above,
     is_under,
 )
 
-Paths = dict[str, dict[Key, None]]
+Products = dict[str, dict[Key, None]]
+"""Products by their namespace."""
+Paths = dict[str, Products]
 """Products by the first segment of a path; those of any path under the empty one."""
 
 
 class RouteIndex:
-    """Products by Gateway, host and first segment of a path.
+    """Products by Gateway, host and first segment of a path, and by equal matches.
 
     A concrete host checks itself and the wildcards above it, however many hosts there are; a
-    wildcard checks the names of all hosts of its Gateway.
+    wildcard checks the names of all hosts of its Gateway. Within a namespace only claims that are
+    equal collide, so there a product is found by its matches, whatever its neighbours have.
     """
 
     def __init__(self) -> None:
         self._hosts: dict[Gateway, dict[str, Paths]] = {}
         self._entries: dict[Key, tuple[Entry, ...]] = {}
+        self._equals: dict[str, dict[Match, dict[str | None, dict[Key, None]]]] = {}
+        """Products by namespace, match, and host; those with many hosts and matches under None."""
+        self._equal_entries: dict[Key, tuple[tuple[Match, str | None], ...]] = {}
 
     def replace(self, key: Key, claims: Iterable[Claim | None]) -> None:
         """Let a product be found by these claims, and no others."""
         for entry in self._entries.pop(key, ()):
             self._remove(key, entry)
-        entries = dict.fromkeys(entry for one in claims if one for entry in one.entries())
+        for match, host in self._equal_entries.pop(key, ()):
+            self._remove_equal(key, match, host)
+        kept = tuple(one for one in claims if one)
+        entries = dict.fromkeys(entry for one in kept for entry in one.entries())
         if entries:
             self._entries[key] = tuple(entries)
         for gateway, host, first in entries:
             paths = self._hosts.setdefault(gateway, {}).setdefault(host, {})
-            paths.setdefault(first, {})[key] = None
+            paths.setdefault(first, {}).setdefault(key.namespace, {})[key] = None
+        equal_entries = dict.fromkeys(entry for one in kept for entry in one.equal_entries())
+        if equal_entries:
+            self._equal_entries[key] = tuple(equal_entries)
+        for match, at in equal_entries:
+            equals = self._equals.setdefault(key.namespace, {}).setdefault(match, {})
+            equals.setdefault(at, {})[key] = None
 
     def _remove(self, key: Key, entry: Entry) -> None:
         gateway, host, first = entry
         hosts = self._hosts[gateway]
         paths = hosts[host]
-        del paths[first][key]
-        if not paths[first]:
+        products = paths[first]
+        del products[key.namespace][key]
+        if not products[key.namespace]:
+            del products[key.namespace]
+        if not products:
             del paths[first]
         if not paths:
             del hosts[host]
         if not hosts:
             del self._hosts[gateway]
 
-    def near(self, claim: Claim | None) -> Iterator[Key]:
-        """Products whose claims may meet this one, each once; more than do, never fewer."""
+    def _remove_equal(self, key: Key, match: Match, host: str | None) -> None:
+        matches = self._equals[key.namespace]
+        hosts = matches[match]
+        del hosts[host][key]
+        if not hosts[host]:
+            del hosts[host]
+        if not hosts:
+            del matches[match]
+        if not matches:
+            del self._equals[key.namespace]
+
+    def near(self, claim: Claim | None, namespace: str) -> Iterator[Key]:
+        """Products whose claims may collide with this one, each once; more than do, never fewer.
+
+        Parameters
+        ----------
+        namespace : of the product whose claim it is.
+        """
+        if claim is None:
+            return
         seen: set[Key] = set()
-        for gateway, host, first in claim.entries() if claim is not None else ():
+        for keys in (*self._equal(claim, namespace), *self._overlapping(claim, namespace)):
+            for key in keys:
+                if key not in seen:
+                    seen.add(key)
+                    yield key
+
+    def _equal(self, claim: Claim, namespace: str) -> Iterator[Iterable[Key]]:
+        """Those of the namespace that have a match and a host of the claim."""
+        matches = self._equals.get(namespace, {})
+        for match in claim.matches.distinct:
+            hosts = matches.get(match)
+            if hosts:
+                yield from (hosts[one] for one in (*claim.hosts, None) if one in hosts)
+
+    def _overlapping(self, claim: Claim, namespace: str) -> Iterator[Iterable[Key]]:
+        """Those of other namespaces that have a host and the beginning of a path of the claim."""
+        for gateway, host, first in claim.entries():
             for paths in self._paths(self._hosts.get(gateway, {}), host):
-                for key in _at(paths, first):
-                    if key not in seen:
-                        seen.add(key)
-                        yield key
+                for products in _at(paths, first):
+                    yield from (keys for one, keys in products.items() if one != namespace)
 
     def _paths(self, hosts: dict[str, Paths], host: str) -> Iterator[Paths]:
         yield from (hosts[one] for one in hosts_above(host) if one in hosts)
@@ -68,11 +119,9 @@ class RouteIndex:
             )
 
 
-def _at(paths: Paths, first: str) -> Iterator[Key]:
+def _at(paths: Paths, first: str) -> Iterator[Products]:
     """Those of the same first segment, and those of any path."""
     if not first:
-        for keys in paths.values():
-            yield from keys
+        yield from paths.values()
         return
-    yield from paths.get(first, ())
-    yield from paths.get("", ())
+    yield from (paths[one] for one in (first, "") if one in paths)

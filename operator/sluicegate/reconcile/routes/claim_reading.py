@@ -14,6 +14,7 @@ from sluicegate.reconcile.routes.claims import (
     Condition,
     Listener,
     Match,
+    MatchTable,
     Parent,
 )
 
@@ -29,7 +30,7 @@ def claim_of(route: object, namespace: str) -> Claim | None:
         parts = _mapping(route)
         parents = tuple(parent_of(one, namespace) for one in _listed(parts, "parentRefs"))
         hosts = tuple(_host(one) for one in _listed(parts, "hostnames")) or (ALL_HOSTS,)
-        matches = tuple(_matches(parts))
+        matches = MatchTable(_matches(parts))
     except TypeError:
         return None
     return Claim(parents, hosts, matches) if parents else None

@@ -8,6 +8,7 @@ claims are disjoint, they meet.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, TypeVar
 
 from typing_extensions import override
@@ -17,6 +18,8 @@ from sluicegate.kube.resources import GATEWAYS, Key
 ALL_HOSTS: Final = ""
 MOST_ENTRIES: Final = 64
 """From so many entries on, an index holds a claim without its paths."""
+_INDEXED_SEGMENTS: Final = 8
+"""Segments of a path by which its match is found; so the index of a long path stays small."""
 
 A = TypeVar("A")
 Gateway = tuple[str, str, Key]
@@ -127,13 +130,51 @@ class Match:
         return not longer or not shorter.exact
 
 
+class MatchTable(tuple[Match, ...]):  # noqa: SLOT001  # cached properties need a __dict__
+    """The matches of a claim, and those among them that are equal to others or on their paths.
+
+    A tenant chooses 64 matches for each of its products, so a search of all of them for each match
+    of each other product takes seconds.
+    """
+
+    @cached_property
+    def distinct(self) -> frozenset[Match]:
+        """The matches, found by their hash."""
+        return frozenset(self)
+
+    @cached_property
+    def _under(self) -> dict[tuple[str, ...], list[Match]]:
+        """Matches by each path that theirs begins with."""
+        under: dict[tuple[str, ...], list[Match]] = {}
+        for match in self:
+            path = match.path[:_INDEXED_SEGMENTS]
+            for length in range(len(path) + 1):
+                under.setdefault(path[:length], []).append(match)
+        return under
+
+    @cached_property
+    def _at(self) -> dict[tuple[str, ...], list[Match]]:
+        """Matches by the beginning of their path."""
+        at: dict[tuple[str, ...], list[Match]] = {}
+        for match in self:
+            at.setdefault(match.path[:_INDEXED_SEGMENTS], []).append(match)
+        return at
+
+    def on_path(self, path: tuple[str, ...]) -> Iterator[Match]:
+        """Yield the matches whose path may begin with this one, or the other way round."""
+        path = path[:_INDEXED_SEGMENTS]
+        for length in range(len(path)):
+            yield from self._at.get(path[:length], ())
+        yield from self._under.get(path, ())
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """All that a route claims: each of its matches, for each of its hosts, at each of its parents."""
 
     parents: tuple[Parent, ...]
     hosts: tuple[str, ...]
-    matches: tuple[Match, ...]
+    matches: MatchTable
 
     def meeting(
         self, other: "Claim", *, as_equals: bool = False, listeners: Listeners | None = None
@@ -145,8 +186,9 @@ class Claim:
         as_equals : only where hosts and matches are the same, so that none is more specific.
         listeners : of Gateways that are known; those of others may admit any host.
         """
-        hosts_meet: Callable[[str, str], bool] = _equal if as_equals else hosts_may_meet
-        matches_meet: Callable[[Match, Match], bool] = _equal if as_equals else Match.meets
+        hosts, matches = self._common(other) if as_equals else self._overlap(other)
+        if not (hosts and matches):
+            return None
         doors = {
             gateway: [one for one in known if one.admits(self.hosts, other.hosts)]
             for gateway, known in (listeners or {}).items()
@@ -159,19 +201,37 @@ class Claim:
                 known is None or any(one.is_of(ours) and one.is_of(theirs) for one in known)
             )
 
-        parts = (
-            _those_that_meet(self.parents, other.parents, parents_meet),
-            _those_that_meet(self.hosts, other.hosts, hosts_meet),
-            _those_that_meet(self.matches, other.matches, matches_meet),
+        parents = _those_that_meet(self.parents, other.parents, parents_meet)
+        return Claim(parents, hosts, matches) if parents else None
+
+    def _common(self, other: "Claim") -> tuple[tuple[str, ...], MatchTable]:
+        """The hosts and matches that are equal."""
+        hosts = frozenset(other.hosts)
+        if hosts.isdisjoint(self.hosts):
+            return (), MatchTable()
+        distinct = other.matches.distinct
+        return (
+            tuple(one for one in self.hosts if one in hosts),
+            MatchTable(one for one in self.matches if one in distinct),
         )
-        return Claim(*parts) if all(parts) else None
+
+    def _overlap(self, other: "Claim") -> tuple[tuple[str, ...], MatchTable]:
+        """The hosts and matches that one request may match, too."""
+        hosts = _those_that_meet(self.hosts, other.hosts, hosts_may_meet)
+        if not hosts:
+            return (), MatchTable()
+        return hosts, MatchTable(
+            one
+            for one in self.matches
+            if any(one.meets(theirs) for theirs in other.matches.on_path(one.path))
+        )
 
     def is_within(self, other: "Claim") -> bool:
         """Whether each part of it is, to the letter, a part of the other one."""
         return (
             set(self.parents) <= set(other.parents)
             and set(self.hosts) <= set(other.hosts)
-            and set(self.matches) <= set(other.matches)
+            and self.matches.distinct <= other.matches.distinct
         )
 
     def at(self, parents: Iterable[Parent]) -> "Claim | None":
@@ -189,6 +249,14 @@ class Claim:
             for host in self.hosts:
                 for first in firsts:
                     yield gateway, host, first
+
+    def equal_entries(self) -> Iterator[tuple[Match, str | None]]:
+        """Where an index of equal claims holds it: a match, and a host or None for any."""
+        many = len(self.hosts) * len(self.matches.distinct) > MOST_ENTRIES
+        hosts: tuple[str | None, ...] = (None,) if many else self.hosts
+        for match in self.matches.distinct:
+            for host in hosts:
+                yield match, host
 
     @override
     def __str__(self) -> str:
@@ -243,10 +311,6 @@ def _those_that_meet(
     ours: tuple[A, ...], theirs: tuple[A, ...], meet: Callable[[A, A], bool]
 ) -> tuple[A, ...]:
     return tuple(one for one in ours if any(meet(one, other) for other in theirs))
-
-
-def _equal(one: object, other: object) -> bool:
-    return one == other
 
 
 def _may_be_one(one: str | int, other: str | int) -> bool:

@@ -44,6 +44,7 @@ class RouteEntry:
     lapsed : of those that don't, the ones that took it before, and since when they don't.
     contends : the operator would write the route of the spec now.
     reserved : it is about to.
+    is_written : the HTTPRoute has all that the spec claims.
     """
 
     key: Key
@@ -56,12 +57,7 @@ class RouteEntry:
     lapsed: Mapping[Parent, float] = field(default_factory=dict)
     contends: bool = False
     reserved: bool = False
-
-    @property
-    def is_written(self) -> bool:
-        """Whether the HTTPRoute has all that the spec claims."""
-        live, wanted = self.live, self.wanted
-        return wanted is None or (live is not None and wanted.is_within(live))
+    is_written: bool = False
 
     def open(self, now: float) -> frozenset[Parent]:
         """Parents of the HTTPRoute that may be about to take it, or to take it again."""
@@ -76,7 +72,7 @@ class RouteEntry:
             claim = self.live.at(parents) if self.live else None
             if claim is not None:
                 yield (strength, self.written, self.rank), claim
-        if self.is_written or self.wanted is None:
+        if self.wanted is None or self.is_written:
             return
         if self.reserved:
             yield (Strength.WRITTEN, _NOT_WRITTEN, self.rank), self.wanted
@@ -116,6 +112,8 @@ def read_entry(
     entry.reserved = before is not None and (before.reserved or vanished)
     if route is not None:
         _take_in(entry, route, before, record)
+    live, wanted = entry.live, entry.wanted
+    entry.is_written = wanted is None or (live is not None and wanted.is_within(live))
     return entry
 
 

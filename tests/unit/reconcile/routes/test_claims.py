@@ -115,7 +115,7 @@ def meets(one: Any, other: Any) -> bool:
     index = RouteIndex()
     index.replace(Key("other", "other"), [second])
     found = first.meeting(second) is not None
-    assert not found or list(index.near(first)) == [Key("other", "other")]
+    assert not found or list(index.near(first, "catalog")) == [Key("other", "other")]
     return found
 
 
@@ -182,10 +182,10 @@ def test_the_index_forgets_what_is_replaced():
     search, rank = claim_of(routed("/search"), "catalog"), claim_of(routed("/rank"), "catalog")
     index.replace(key, [search, None])
     index.replace(key, [rank])
-    assert not list(index.near(search))
-    assert list(index.near(rank)) == [key]
+    assert not list(index.near(search, "other"))
+    assert list(index.near(rank, "other")) == [key]
     index.replace(key, [])
-    assert not list(index.near(rank))
+    assert not list(index.near(rank, "other"))
 
 
 def test_a_large_claim_is_found_and_takes_little_room():
@@ -195,7 +195,7 @@ def test_a_large_claim_is_found_and_takes_little_room():
     index = RouteIndex()
     index.replace(Key("catalog", "large"), [large])
     other = claim_of(routed("/63/deep", hostnames=["h15.example"]), "other")
-    assert list(index.near(other)) == [Key("catalog", "large")]
+    assert list(index.near(other, "other")) == [Key("catalog", "large")]
 
 
 def test_the_route_index_finds_rivals_without_a_search_of_all_routes_of_the_host():
@@ -203,5 +203,5 @@ def test_the_route_index_finds_rivals_without_a_search_of_all_routes_of_the_host
     for number in range(1000):
         index.replace(Key("catalog", str(number)), [claim_of(routed(f"/p{number}/a"), "catalog")])
     index.replace(Key("catalog", "host"), [claim_of(routed("/", hostnames=["*.example"]), "c")])
-    near = list(index.near(claim_of(routed("/p7"), "other")))
+    near = list(index.near(claim_of(routed("/p7"), "other"), "other"))
     assert set(near) == {Key("catalog", "7"), Key("catalog", "host")}
