@@ -35,5 +35,9 @@ class CanaryVerdict(StatusModel):
     """Reason of the decision, in one word."""
     message: Annotated[str, Field(max_length=LONGEST_VERDICT)] = ""
     """Explanation of the decision with its numbers."""
+    weight: Annotated[int, Field(ge=0, le=100)] = 0
+    """Largest share of the traffic that the version had before the decision, in percent."""
+    traffic_seconds: Annotated[int, Field(ge=0)] = 0
+    """Seconds from its first traffic to the end of its canary."""
     slos: Annotated[tuple[ArmCounts, ...], Field(max_length=16), Keyed("name")] = ()
     """Events of both versions by SLO; empty for a version that took no measured traffic."""

@@ -169,7 +169,7 @@ CATALOGUE: Final[dict[Kind, CatalogueEntry]] = {
         _BAD, Topic.MEASUREMENTS, "{product} cannot be measured",
         "{count} products cannot be measured",
         "The condition MetricsAvailable becomes False because of Prometheus or of its data. Without"
-        " traffic it becomes False too, which is not sent."),
+        " traffic, or while a product starts, it becomes False too, which is not sent."),
     Kind.METRICS_RESTORED: CatalogueEntry(
         _INFO, Topic.MEASUREMENTS, "{product} can be measured again",
         "{count} products can be measured again", "MetricsAvailable is True again."),
@@ -237,7 +237,8 @@ CATALOGUE: Final[dict[Kind, CatalogueEntry]] = {
     Kind.PROMOTED: CatalogueEntry(
         _GOOD, Topic.ROLLOUT, "{product} has promoted {version}",
         "{count} products have promoted a version",
-        "status.stable is a version with a new promotionTime that no rollback restored."),
+        "status.stable is a version with a new promotionTime that no rollback restored. The first version"
+        " of a product is no promotion."),
     Kind.ROLLED_BACK: CatalogueEntry(
         _BAD, Topic.ROLLOUT, "{product} has rolled back {version}",
         "{count} products have rolled back a version",

@@ -38,6 +38,8 @@ LOSSES: Final = frozenset(
     }
 )
 """Reasons of MetricsAvailable that are faults; without traffic there is nothing to measure."""
+STARTING: Final = frozenset({DecisionReason.LOW_COVERAGE, DecisionReason.NO_DATA})
+"""Those that a product has while it starts."""
 
 
 class ReviewCursor(NamedTuple):
@@ -55,6 +57,8 @@ class Cursor:
 
     Attributes
     ----------
+    since : begin of the degradation that holds; 0 without one.
+    measured : whether MetricsAvailable was ever True; before that a product is only starting.
     uid : eight hex digits of the product; another product of the same name has another uid.
     markets : SLOs and markets that are missed, as `slo/market`, separated by spaces.
     stalled, unready, lost : reasons.
@@ -72,6 +76,8 @@ class Cursor:
 
     uid: Annotated[str, Field(alias="u")] = ""
     degraded: Annotated[bool, Field(alias="d")] = False
+    since: Annotated[int, Field(alias="b")] = 0
+    measured: Annotated[bool, Field(alias="g")] = False
     markets: Annotated[str, Field(alias="m")] = ""
     stalled: Annotated[str, Field(alias="s")] = ""
     unready: Annotated[str, Field(alias="i")] = ""
@@ -103,7 +109,7 @@ class Cursor:
     def without_levels(self) -> "Cursor":
         """Return a cursor with the same events and no open state, to compare a new product with."""
         return replace(
-            self, degraded=False, markets="", stalled="", unready="", lost="", upstream=False, approval="",
+            self, degraded=False, since=0, markets="", stalled="", unready="", lost="", upstream=False, approval="",
             held="", requests="", retries=0, refused=False, suspended=False, reviews={},
         )  # fmt: skip
 
@@ -141,6 +147,8 @@ def cursor_of(
     return Cursor(
         uid=uid,
         degraded=_level(by_type.get(ConditionType.DEGRADED), before=before.degraded),
+        since=_since(by_type.get(ConditionType.DEGRADED), before.since),
+        measured=before.measured or _is_measured(by_type.get(ConditionType.METRICS_AVAILABLE)),
         markets=" ".join(
             f"{slo.name}/{one.market}"
             for slo in status.slos
@@ -149,7 +157,7 @@ def cursor_of(
         ),
         stalled=_stalled(by_type.get(ConditionType.STALLED)),
         unready=ready.reason if (ready := unready(status)) is not None else "",
-        lost=_lost(by_type.get(ConditionType.METRICS_AVAILABLE), before.lost),
+        lost=_lost(by_type.get(ConditionType.METRICS_AVAILABLE), before),
         upstream=_upstream(by_type.get(ConditionType.DEPENDENCIES_HEALTHY), before=before.upstream),
         candidate=candidate.revision if candidate else "",
         weight=candidate.weight if candidate else 0,
@@ -194,11 +202,29 @@ def _stalled(condition: Condition | None) -> str:
     return condition.reason
 
 
-def _lost(condition: Condition | None, before: str) -> str:
+def _since(condition: Condition | None, before: int) -> int:
+    """Return the begin of a degradation; the earlier one while it is unknown whether it lasts."""
     if condition is None or condition.status == "Unknown":
         return before
-    lost = condition.status == "False" and condition.reason in LOSSES
-    return condition.reason if lost else ""
+    return condition.last_transition_time if condition.status == "True" else 0
+
+
+def _is_measured(condition: Condition | None) -> bool:
+    return condition is not None and condition.status == "True"
+
+
+def _lost(condition: Condition | None, before: Cursor) -> str:
+    """Return the reason for which nothing can be measured; it lasts until MetricsAvailable is True.
+
+    While a product starts, its series are still to come.
+    """
+    if condition is None or condition.status == "Unknown":
+        return before.lost
+    if condition.status == "True":
+        return ""
+    if condition.reason not in LOSSES or (condition.reason in STARTING and not before.measured):
+        return before.lost
+    return condition.reason
 
 
 def _upstream(condition: Condition | None, *, before: bool) -> bool:

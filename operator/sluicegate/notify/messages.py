@@ -139,12 +139,9 @@ def batch_of(
 
 
 def _mark(transition: Transition) -> str:
-    """Return the key by which two transitions of a topic are the same: Stalled includes the reason."""
-    return (
-        f"{transition.kind}/{transition.reason}"
-        if transition.kind is Kind.STALLED
-        else str(transition.kind)
-    )
+    """Return the key by which two transitions of a topic are the same; of some, with the reason."""
+    by_reason = transition.kind in {Kind.STALLED, Kind.METRICS_LOST}
+    return f"{transition.kind}/{transition.reason}" if by_reason else str(transition.kind)
 
 
 def _place(entry: Collected) -> tuple[str, Topic]:
@@ -183,7 +180,10 @@ def _unfolded(
     configuration: Configuration,
     now: int,
 ) -> tuple[list[Collected], list[list[Collected]]]:
-    """Return the held transitions whose time has ended: the last of each topic, with all that it replaces."""
+    """Return the held transitions whose time has ended: the last of each topic, with all that it replaces.
+
+    One that ends as it began is sent, too, if it was an outage in between.
+    """
     left, over = [], []
     for place, group in held.items():
         sent = recent.get(place, LastSent())
@@ -192,7 +192,8 @@ def _unfolded(
             continue
         over.append(group)
         last = group[-1]
-        if _mark(last.transition) != sent.last:
+        outage = any(one.transition.kind is Kind.METRICS_LOST for one in group)
+        if _mark(last.transition) != sent.last or outage:
             left.append(replace(last, transition=replace(last.transition, folded=len(group) - 1)))
     return left, over
 

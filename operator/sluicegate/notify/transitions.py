@@ -30,6 +30,7 @@ from sluicegate.views.needs import (
     request_text,
     waiting_requests,
 )
+from sluicegate.views.numbers import duration
 
 PROGRESSING: Final = ConditionType.ROLLOUT_PROGRESSING
 LONGEST_TEXT: Final = 700
@@ -251,7 +252,8 @@ class _Comparison:
         for version in (status.stable, *status.history):
             if version is None or version.promotion_time is None or version.restored:
                 continue
-            if version.promotion_time > self.before.promoted:
+            starts = self.before.promoted == 0 and version.verdict is None
+            if version.promotion_time > self.before.promoted and not starts:
                 newest = version is status.stable
                 yield self._decided(
                     Kind.PROMOTED, version.promotion_time, version=version.version, newest=newest,
@@ -338,7 +340,19 @@ class _Comparison:
         if kind in {Kind.DEGRADED, Kind.RETRAINING_REFUSED}:
             diagnosis = self.status.diagnosis
             message = "; ".join(filter(None, [message, diagnosis.message if diagnosis else ""]))
+        if kind is Kind.DEGRADED:
+            message = f"{message}. {remedy_of(self.status)}".removeprefix(". ")
+        elif kind is Kind.RECOVERED:
+            message = self._recovery(since)
+        elif kind is Kind.METRICS_LOST:  # the condition keeps its time if only its reason changes
+            since = max(since, self.status.last_refresh_time or 0)
         return self._made(kind, since, reason=reason, message=message, mark=reason)
+
+    def _recovery(self, now: int) -> str:
+        """Return how long a degradation lasted, and the service levels now."""
+        lasted = now - self.before.since if self.before.since else 0
+        parts = [f"it was degraded for {duration(lasted)}"] if lasted > 0 else []
+        return "; ".join([*parts, *(slo.message for slo in self.status.slos if slo.message)])
 
     def _decided(
         self, kind: Kind, time: int, *, version: str, newest: bool, reason: str = "",
@@ -349,7 +363,8 @@ class _Comparison:
         if not newest or decision is None or decision.type != DECISIONS.get(kind):
             decision = None
         made = decision.message if decision else verdict.message if verdict else ""
-        text = ". ".join(filter(None, [message, made]))
+        cost = cost_of(verdict) if kind is not Kind.PROMOTED and verdict is not None else ""
+        text = ". ".join(filter(None, [message, made, cost]))
         return self._made(
             kind, time, reason=reason or (decision.reason if decision else ""), message=text,
             version=version, mark=mark, decision=decision and decision.to_dict(),
@@ -364,6 +379,27 @@ class _Comparison:
 
     def _made(self, kind: Kind, time: int, **more: Any) -> Transition:
         return _made(kind, self.origin, time=time, **more)
+
+
+def remedy_of(status: DataProductStatus) -> str:
+    """Return what the operator does about a degradation now, in a sentence."""
+    retraining, trial = status.retraining, status.trial
+    if trial is not None and not trial.parked:
+        return f"Now: {trial.version} is in a rollout at {trial.weight} %"
+    if retraining is not None and retraining.trigger is not None:
+        return f"Now: {retraining.trigger.version} is retrained (attempt {retraining.attempt})"
+    if retraining is not None and retraining.pending is not None:
+        return f"Now: a training waits ({retraining.waiting_for})"
+    return "Now: no remedy is under way"
+
+
+def cost_of(verdict: CanaryVerdict) -> str:
+    """Return which requests a version answered before it was taken back; empty where it had none."""
+    if not verdict.weight:
+        return ""
+    counted = max((one.candidate.total for one in verdict.slos), default=0)
+    requests = f"; {counted:,} events of it were counted" if counted else ""
+    return f"It had up to {verdict.weight} % of the traffic, for {duration(verdict.traffic_seconds)}{requests}"
 
 
 def _made(

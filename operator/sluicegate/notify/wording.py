@@ -81,9 +81,15 @@ def wording(message: Message, *, cluster: str = "", portfolio: str = "") -> Word
 def heading(transition: Transition) -> str:
     """Return the sentence of a transition."""
     title = transition.kind.entry.title.format(
-        product=transition.origin.path, version=plain(transition.version) or "a version"
+        product=_named(transition), version=plain(transition.version) or "a version"
     )
     return plain(title)
+
+
+def _named(transition: Transition) -> str:
+    """Return the product as people know it: by its display name, with its path."""
+    title, path = plain(transition.origin.title), transition.origin.path
+    return f"{title} ({path})" if title and title != transition.origin.name else path
 
 
 def _single(transition: Transition, cluster: str, portfolio: str) -> Wording:

@@ -73,6 +73,7 @@ def full_status() -> dict[str, Any]:
     }  # fmt: skip
     verdict = {
         "type": "Promote", "reason": "CanaryNotWorse", "message": "…",
+        "weight": 50, "trafficSeconds": 900,
         "slos": [{
             "name": "accuracy", "indicator": "outcomes", "candidate": {"bad": 8, "total": 90},
             "stable": {"bad": 20, "total": 90}, "dispersion": "1.2",

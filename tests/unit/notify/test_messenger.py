@@ -217,6 +217,21 @@ async def test_a_state_that_flaps_and_is_back_where_it_was_is_not_sent_again():
 
 
 @virtually
+async def test_an_outage_soon_after_another_loss_is_not_folded_away():
+    async with messenger(foldSeconds=600) as told:
+        (key,) = await started(told, "search")
+        told.step(key, lambda one: one.lose_metrics("UnreadableSeries"))
+        await told.world.run(60)
+        told.step(key, ToldProduct.find_metrics)
+        await told.world.run(60)
+        told.step(key, ToldProduct.lose_metrics)
+        await told.world.run(500)
+        told.step(key, ToldProduct.find_metrics)
+        await told.world.run(900)
+    assert kinds(told) == ["metrics.lost", "metrics.restored"] * 2
+
+
+@virtually
 async def test_a_message_that_a_sink_refuses_for_too_long_is_dropped():
     dropped = sample("sluicegate_notify_dropped_total", sink="bus", cause="too_old")
     async with messenger(dropAfterSeconds=3600) as told:

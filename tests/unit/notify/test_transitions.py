@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.api.outcome import Outcome
+from sluicegate.api.slo_status import MarketStatus, SloState, SloStatus
 from sluicegate.api.status import DataProductStatus
+from sluicegate.api.verdict import ArmCounts, CanaryVerdict
 from sluicegate.notify.catalogue import CATALOGUE, Kind
 from sluicegate.notify.cursor import Cursor, ReviewCursor, cursor_of, decode, encode
 from sluicegate.notify.transitions import (
@@ -19,6 +21,7 @@ from sluicegate.notify.transitions import (
     review_transition,
     transitions,
 )
+from sluicegate.stats.counts import Count
 from tests.support.receivers.told_product import ToldProduct
 
 if TYPE_CHECKING:
@@ -132,6 +135,107 @@ def test_while_nothing_can_be_measured_a_product_stays_degraded():
 @pytest.mark.parametrize("reason", ["NoTraffic", "WarmingUp", "Backfilling"])
 def test_a_product_without_traffic_has_not_lost_its_metrics(reason):
     assert last_found(lambda one: one.lose_metrics(reason)) == []
+
+
+def test_the_start_of_a_product_has_no_message():
+    told, product = Told(), ToldProduct(NOW)
+    started, product.status = product.status, DataProductStatus()
+    told.look(product.status)
+    product.status = started
+    for step in (
+        lambda: product.lose_metrics("LowCoverage"),
+        lambda: product.lose_metrics("NoTraffic"),
+        product.find_metrics,
+    ):
+        product.now += 60
+        step()
+        assert told.look(product.status) == []
+
+
+def test_an_outage_at_the_start_of_a_product_has_a_message():
+    told, product = Told(), ToldProduct(NOW)
+    product.lose_metrics("NoTraffic")
+    told.look(product.status)
+    product.lose_metrics("PrometheusUnavailable")
+    assert [one.kind for one in told.look(product.status)] == [Kind.METRICS_LOST]
+
+
+def test_metrics_are_restored_once_they_are_available_and_not_by_silence():
+    told, product = Told(), ToldProduct(NOW)
+    told.look(product.status)
+    product.lose_metrics()
+    told.look(product.status)
+    product.lose_metrics("NoTraffic")
+    assert told.look(product.status) == []
+    product.find_metrics()
+    assert [one.kind for one in told.look(product.status)] == [Kind.METRICS_RESTORED]
+
+
+def test_a_loss_of_metrics_has_the_time_of_its_reason():
+    told, product = Told(), ToldProduct(NOW)
+    product.lose_metrics("NoTraffic")
+    told.look(product.status)
+    product.now += 600
+    product.lose_metrics()
+    product.status = product.status.replace(last_refresh_time=product.now)
+    (lost,) = told.look(product.status)
+    assert lost.time == NOW + 600
+
+
+@pytest.mark.parametrize(
+    ("steps", "now"),
+    [
+        ([], "Now: no remedy is under way"),
+        ([ToldProduct.train], "Now: v1 is retrained (attempt 1)"),
+        ([ToldProduct.start], "Now: v2 is in a rollout at 5 %"),
+    ],
+)
+def test_a_degradation_says_what_the_operator_does_now(steps, now):
+    found = last_found(*steps, ToldProduct.degrade)
+    assert [one.message for one in found] == [f"accuracy is 0.81. {now}"]
+
+
+def test_a_recovery_says_how_long_the_product_was_degraded_and_its_level_now():
+    told, product = Told(), ToldProduct(NOW)
+    product.degrade()
+    told.look(product.status)
+    product.now += 5400
+    level = SloStatus(name="accuracy", state=SloState.MET, message="accuracy is at 91.7 %")
+    product.status = product.status.replace(slos=(level,))
+    product.recover()
+    (recovered,) = told.look(product.status)
+    assert recovered.message == "it was degraded for 90 min; accuracy is at 91.7 %"
+
+
+def test_a_rollback_says_how_many_requests_the_version_had():
+    told, product = Told(), ToldProduct(NOW)
+    product.start()
+    told.look(product.status)
+    product.now += 35
+    product.end()
+    counts = ArmCounts(name="availability", candidate=Count(3, 48), stable=Count(0, 900))
+    verdict = CanaryVerdict(
+        type="Rollback", reason="CanaryWorse", weight=5, traffic_seconds=35, slos=(counts,)
+    )
+    past = product.status.history[0].replace(verdict=verdict)
+    product.status = product.status.replace(history=(past, *product.status.history[1:]))
+    (ended,) = told.look(product.status)
+    assert ended.message.endswith(
+        "It had up to 5 % of the traffic, for 35 s; 48 events of it were counted"
+    )
+
+
+def test_a_market_that_misses_an_slo_and_one_that_does_no_more_are_transitions():
+    told, product = Told(), ToldProduct(NOW)
+    told.look(product.status)
+    market = MarketStatus(market="AT", state=SloState.MISSED, ratio="0.043", total=506)
+    level = SloStatus(name="accuracy", state=SloState.MET, markets=(market,))
+    product.status = product.status.replace(slos=(level,))
+    (missed,) = told.look(product.status)
+    assert (missed.kind, missed.needs_person) == (Kind.MARKET_MISSED, True)
+    assert missed.message == "accuracy is missed in AT (4.3 %, n=506)"
+    product.status = product.status.replace(slos=(level.replace(markets=()),))
+    assert [one.kind for one in told.look(product.status)] == [Kind.MARKET_MET]
 
 
 def test_another_reason_to_stall_is_another_transition():

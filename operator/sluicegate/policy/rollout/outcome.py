@@ -133,7 +133,7 @@ def _refused(
         outcome=outcome,
         reason=str(reason),
         end_time=now,
-        verdict=verdict_of(terms, candidate, decision),
+        verdict=verdict_of(terms, candidate, decision, now),
     )
     return after.replace(history=newest_first((refused, *after.history))[:MOST_VERSIONS])
 

@@ -318,7 +318,7 @@ def _promote(
     original = original.replace(slos={**before.baseline, **original.slos})
     return after.replace(
         stable=accepted_version(terms, candidate, now).replace(
-            verdict=verdict_of(terms, candidate, decision)
+            verdict=verdict_of(terms, candidate, decision, now)
         ),
         candidate=None,
         history=with_accepted(

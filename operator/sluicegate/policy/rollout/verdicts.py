@@ -4,18 +4,28 @@ from sluicegate.api.verdict import LONGEST_VERDICT, ArmCounts, CanaryVerdict
 from sluicegate.api.versions import Candidate, PastVersion
 from sluicegate.policy.model.decision import Inconclusive, Promote, Rollback
 from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.rollout.candidates import FULL
 from sluicegate.stats.counts import Count
 
 
 def verdict_of(
-    terms: Terms, candidate: Candidate, decision: Promote | Rollback | Inconclusive
+    terms: Terms, candidate: Candidate, decision: Promote | Rollback | Inconclusive, now: int
 ) -> CanaryVerdict:
-    """Return what a version keeps of its canary; client errors, which only ever veto, aren't in it."""
+    """Return what a version keeps of its canary; client errors, which only ever veto, aren't in it.
+
+    Parameters
+    ----------
+    now : end of the canary, in seconds.
+    """
+    first = candidate.first_traffic_time
+    shares = [share.weight for share in candidate.shares if share.weight < FULL]
     indicators = {slo.name: str(slo.kind) for slo in terms.slos}
     return CanaryVerdict(
         type=str(decision.type),
         reason=str(decision.reason),
         message=decision.message[:LONGEST_VERDICT],
+        weight=max(shares, default=0),
+        traffic_seconds=0 if first is None else max(now - first, 0),
         slos=tuple(
             ArmCounts(
                 name=one.slo,
@@ -36,5 +46,7 @@ def verdict_of_return(entry: PastVersion, decision: Rollback) -> CanaryVerdict:
         type=str(decision.type),
         reason=str(decision.reason),
         message=decision.message[:LONGEST_VERDICT],
+        weight=entry.verdict.weight if entry.verdict is not None else 0,
+        traffic_seconds=entry.verdict.traffic_seconds if entry.verdict is not None else 0,
         slos=entry.verdict.slos if entry.verdict is not None else (),
     )
