@@ -63,6 +63,8 @@ class Kind(StrEnum):
     REQUEST_WAITS = "request.waits"
     METRICS_LOST = "metrics.lost"
     METRICS_RESTORED = "metrics.restored"
+    SECRET_UNUSABLE = "secret.unusable"  # noqa: S105 - a type
+    SECRET_USABLE = "secret.usable"  # noqa: S105 - a type
     DEPENDENCY_DEGRADED = "dependency.degraded"
     DEPENDENCY_RECOVERED = "dependency.recovered"
     RETRAINING_STARTED = "retraining.started"
@@ -173,6 +175,15 @@ CATALOGUE: Final[dict[Kind, CatalogueEntry]] = {
     Kind.METRICS_RESTORED: CatalogueEntry(
         _INFO, Topic.MEASUREMENTS, "{product} can be measured again",
         "{count} products can be measured again", "MetricsAvailable is True again."),
+    Kind.SECRET_UNUSABLE: CatalogueEntry(
+        _NEEDS, Topic.PRODUCT, "{product} counts no labels: its feedback Secret is not usable",
+        "{count} products count no labels: their feedback Secrets are not usable",
+        "The condition MetricsAvailable has the reason FeedbackSecretUnusable: pods report that the"
+        " Secret lacks a key.", needs=(NeedKind.SECRET,)),
+    Kind.SECRET_USABLE: CatalogueEntry(
+        _INFO, Topic.PRODUCT, "The feedback Secret of {product} is usable again",
+        "The feedback Secrets of {count} products are usable again",
+        "MetricsAvailable has another reason than FeedbackSecretUnusable again."),
     Kind.DEPENDENCY_DEGRADED: CatalogueEntry(
         _INFO, Topic.DEPENDENCIES, "A dependency of {product} is degraded",
         "Dependencies of {count} products are degraded",

@@ -58,6 +58,7 @@ class Cursor:
     Attributes
     ----------
     since : begin of the degradation that holds; 0 without one.
+    secret : whether pods report that the feedback Secret isn't usable.
     measured : whether MetricsAvailable was ever True; before that a product is only starting.
     uid : eight hex digits of the product; another product of the same name has another uid.
     markets : SLOs and markets that are missed, as `slo/market`, separated by spaces.
@@ -78,6 +79,7 @@ class Cursor:
     degraded: Annotated[bool, Field(alias="d")] = False
     since: Annotated[int, Field(alias="b")] = 0
     measured: Annotated[bool, Field(alias="g")] = False
+    secret: Annotated[bool, Field(alias="z")] = False
     markets: Annotated[str, Field(alias="m")] = ""
     stalled: Annotated[str, Field(alias="s")] = ""
     unready: Annotated[str, Field(alias="i")] = ""
@@ -103,13 +105,13 @@ class Cursor:
         """Whether no state is open whose end is reported."""
         return not (
             self.degraded or self.stalled or self.unready or self.lost or self.approval or self.held
-            or self.requests or self.markets or self.suspended or self.refused or self.reviews
+            or self.requests or self.markets or self.secret or self.suspended or self.refused or self.reviews
         )  # fmt: skip
 
     def without_levels(self) -> "Cursor":
         """Return a cursor with the same events and no open state, to compare a new product with."""
         return replace(
-            self, degraded=False, since=0, markets="", stalled="", unready="", lost="", upstream=False, approval="",
+            self, degraded=False, since=0, markets="", secret=False, stalled="", unready="", lost="", upstream=False, approval="",
             held="", requests="", retries=0, refused=False, suspended=False, reviews={},
         )  # fmt: skip
 
@@ -149,6 +151,7 @@ def cursor_of(
         degraded=_level(by_type.get(ConditionType.DEGRADED), before=before.degraded),
         since=_since(by_type.get(ConditionType.DEGRADED), before.since),
         measured=before.measured or _is_measured(by_type.get(ConditionType.METRICS_AVAILABLE)),
+        secret=_secret(by_type.get(ConditionType.METRICS_AVAILABLE)),
         markets=" ".join(
             f"{slo.name}/{one.market}"
             for slo in status.slos
@@ -207,6 +210,10 @@ def _since(condition: Condition | None, before: int) -> int:
     if condition is None or condition.status == "Unknown":
         return before
     return condition.last_transition_time if condition.status == "True" else 0
+
+
+def _secret(condition: Condition | None) -> bool:
+    return condition is not None and condition.reason == ConditionReason.FEEDBACK_SECRET_UNUSABLE
 
 
 def _is_measured(condition: Condition | None) -> bool:

@@ -113,6 +113,7 @@ def transitions(
     changes = tuple(
         chain(
             comparison.measurements(),
+            comparison.secret(),
             comparison.dependencies(),
             comparison.health(),
             comparison.markets(),
@@ -185,6 +186,12 @@ class _Comparison:
             yield self._condition(Kind.METRICS_LOST, ConditionType.METRICS_AVAILABLE)
         elif was and not now:
             yield self._condition(Kind.METRICS_RESTORED, ConditionType.METRICS_AVAILABLE)
+
+    def secret(self) -> Iterator[Transition]:
+        """Yield that the feedback Secret isn't usable, or is usable again."""
+        if self.before.secret != self.after.secret:
+            kind = Kind.SECRET_UNUSABLE if self.after.secret else Kind.SECRET_USABLE
+            yield self._condition(kind, ConditionType.METRICS_AVAILABLE)
 
     def dependencies(self) -> Iterator[Transition]:
         """Yield degradations of products that this one calls, and their ends."""

@@ -134,7 +134,14 @@ def _command(transition: Transition) -> str:
             return plugin_command((transition.origin.namespace, name), "review sign")
         case Kind.ROLLOUT_HELD:
             return plugin_command(key, "abort", version)
-        case Kind.STALLED | Kind.UNREADY | Kind.DEGRADED | Kind.REQUEST_WAITS | Kind.MARKET_MISSED:
+        case (
+            Kind.SECRET_UNUSABLE
+            | Kind.STALLED
+            | Kind.UNREADY
+            | Kind.DEGRADED
+            | Kind.REQUEST_WAITS
+            | Kind.MARKET_MISSED
+        ):
             return plugin_command(key, "explain")
         case _:
             return ""

@@ -197,6 +197,7 @@ def assemble_facts(
             scraped=bool(scrape and scrape.scraped),
             stale=bool(scrape and scrape.stale),
             duplicated=scrape.duplicated if scrape else 0,
+            secretless=scrape.secretless if scrape else 0,
             cpu_throttled=_value(answers, QueryKind.CPU, (*version, "")),
             cpu_waited=_value(answers, QueryKind.CPU, (*version, Fact.WAITED)),
             cpus_used=_value(answers, QueryKind.CPU, (*version, Fact.USED)),

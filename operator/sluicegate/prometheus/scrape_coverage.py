@@ -29,6 +29,8 @@ class Scrape:
         Pods that are scraped by more than one target.
     pod_seconds
         Seconds for which its pods answered, added up over the pods.
+    secretless
+        Pods whose feedback Secret lacks a key.
     """
 
     coverage: float
@@ -36,6 +38,7 @@ class Scrape:
     stale: bool
     duplicated: int
     pod_seconds: float = 0.0
+    secretless: int = 0
 
 
 class Scrapes:
@@ -88,4 +91,5 @@ class Scrapes:
             stale=facts.get(Fact.AGE, 0.0) > self._stale_after,
             duplicated=int(facts.get(Fact.DUPLICATES, 0.0)),
             pod_seconds=succeeded * self._interval / attempted if attempted else 0.0,
+            secretless=int(facts.get(Fact.SECRETLESS, 0.0)),
         )

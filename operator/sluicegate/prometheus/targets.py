@@ -134,6 +134,8 @@ class TargetFacts:
         Whether the newest scrape is older than two scrape intervals.
     duplicated
         Pods that are scraped by more than one target, so that their events count twice.
+    secretless
+        Pods whose feedback Secret lacks a key, so that they take no label.
     cpu_throttled
         Share of CPU periods in which its containers were throttled; None when unknown.
     cpu_waited
@@ -149,6 +151,7 @@ class TargetFacts:
     scraped: bool = False
     stale: bool = False
     duplicated: int = 0
+    secretless: int = 0
     cpu_throttled: float | None = None
     cpu_waited: float | None = None
     cpus_used: float | None = None

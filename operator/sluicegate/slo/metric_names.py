@@ -33,6 +33,7 @@ SHADOW_OUTCOME: Final = "shadow_outcome"
 INDICATOR: Final = "indicator"
 
 # Prometheus' own and the kubelet's.
+SECRET_USABLE: Final = "sluicegate_feedback_secret_usable"  # noqa: S105 - a name
 UP: Final = "up"
 POD: Final = "pod"
 CPU_PERIODS: Final = "container_cpu_cfs_periods_total"

@@ -118,6 +118,8 @@ class Fact(StrEnum):
     """Seconds from the newest sample to the block's end."""
     DUPLICATES = "duplicates"
     """Pods that are scraped by more than one target."""
+    SECRETLESS = "secretless"
+    """Pods whose feedback Secret lacks a key, by their newest sample."""
     MEAN = "mean"
     """Mean of a gauge in the block."""
     WAITED = "waited"
@@ -341,8 +343,9 @@ def render_ratio(key: tuple[str, str], slo: str, ratio: PromqlRatio, window: int
 
 
 def render_targets(scope: Scope, window: int) -> str:
-    """Render the query for the scrapes of a block, and for pods that are scraped twice."""
+    """Render the query for the scrapes of a block, pods that are scraped twice, and those without a Secret."""
     up, by = select(names.UP, scope.matchers()), ", ".join(BY_VERSION)
+    usable = select(names.SECRET_USABLE, scope.matchers())
     twice = f"count by ({by}, {names.POD}) (count_over_time({up}[{window}s])) > 1"
     facts = {
         Fact.UP: f"sum by ({by}) (sum_over_time({up}[{window}s]))",
@@ -350,6 +353,7 @@ def render_targets(scope: Scope, window: int) -> str:
         Fact.LONGEST: f"max by ({by}) (count_over_time({up}[{window}s]))",
         Fact.AGE: f"time() - max by ({by}) (timestamp({up}))",
         Fact.DUPLICATES: f"count by ({by}) ({twice})",
+        Fact.SECRETLESS: f"count by ({by}) (last_over_time({usable}[{window}s]) == 0)",
     }
     return any_arm(tag(expression, names.FACT, fact) for fact, expression in facts.items())
 

@@ -43,6 +43,8 @@ class NeedKind(StrEnum):
     """A training is refused, fails or is no remedy; the next one waits, or ends in the same way."""
     DEGRADED = "DegradedWithoutRemedy"
     """An SLO is missed, and neither a training nor a rollout is under way."""
+    SECRET = "FeedbackSecretUnusable"  # noqa: S105 - a reason
+    """The Secret of feedback lacks a key, so no label is counted until a person corrects it."""
     MARKET = "MarketMissed"
     """An SLO is missed in a market, and the product as a whole isn't degraded: no remedy follows by itself."""
     INCONCLUSIVE = "Inconclusive"
@@ -77,6 +79,9 @@ _WORDS: Final = {
     NeedKind.DEGRADED: (
         "Degraded without a remedy",
         "degradation without a remedy", "degradations without a remedy",
+    ),
+    NeedKind.SECRET: (
+        "Feedback Secret unusable", "unusable feedback Secret", "unusable feedback Secrets",
     ),
     NeedKind.MARKET: ("Market missed", "missed market", "missed markets"),
     NeedKind.INCONCLUSIVE: (
@@ -156,7 +161,7 @@ def needs_in(status: DataProductStatus, key: Key) -> tuple[Need, ...]:
     """What a product with this status needs of a person, the most pressing first."""
     needs = [
         *_blocked(status), *_rollback(status), *_requests(status), *_candidate(status, key),
-        *_degraded(status, key), *_markets(status), *_review(status, key),
+        *_degraded(status, key), *_secret(status), *_markets(status), *_review(status, key),
     ]  # fmt: skip
     return tuple(sorted(needs, key=lambda need: need.kind.rank))
 
@@ -346,6 +351,12 @@ def _degraded(status: DataProductStatus, key: Key) -> Iterator[Need]:
             message=diagnosis.message if diagnosis is not None else "",
             command=command if asks else "",
         )
+
+
+def _secret(status: DataProductStatus) -> Iterator[Need]:
+    measured = find_condition(status.conditions, ConditionType.METRICS_AVAILABLE)
+    if measured is not None and measured.reason == ConditionReason.FEEDBACK_SECRET_UNUSABLE:
+        yield _need(NeedKind.SECRET, measured)
 
 
 def _markets(status: DataProductStatus) -> Iterator[Need]:

@@ -129,6 +129,10 @@ TABLE = {
                               "waitStartTime": WHEN, "reason": "Suspended"}]} | conditions(),
         [NeedKind.REQUEST], "Suspended", Kind.REQUEST_WAITS,
     ),
+    "the feedback Secret lacks a key": (
+        conditions(condition("MetricsAvailable", "True", "FeedbackSecretUnusable")),
+        [NeedKind.SECRET], "FeedbackSecretUnusable", Kind.SECRET_UNUSABLE,
+    ),
     "a market alone misses an SLO": (
         conditions() | {"state": "Healthy", "slos": [{"name": "accuracy", "state": "Met", "markets": [
             {"market": "AT", "state": "Missed", "ratio": "0.043", "total": 506},

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     NeedKind.TRAINING_BLOCKED: "explain",
     NeedKind.DEGRADED: "explain",
     NeedKind.MARKET: "explain",
+    NeedKind.SECRET: "explain",
 }
 """Commands of the plugin that answer a need; the others need an edit or a signature."""
 

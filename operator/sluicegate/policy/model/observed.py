@@ -61,6 +61,7 @@ class Facts:
     node_busy, canary_node_busy : a node doesn't give a pod of stable, or of the candidate, the CPU
         that it requests.
     cpu_throttled, memory_pressure : stable's containers are at their limits.
+    secretless : pods of stable report that their feedback Secret lacks a key.
     pods : ready pods of stable, over those when the baseline was taken (1.0 = as many).
     split_verified : the route in force has the weight that was last asked for.
     api_changes : what the candidate's API breaks of stable's; None while one of them is unknown.
@@ -76,6 +77,7 @@ class Facts:
     canary_node_busy: bool = False
     cpu_throttled: bool | None = None
     memory_pressure: bool | None = None
+    secretless: bool = False
     pods: float = 1.0
     split_verified: bool = True
     api_changes: tuple[str, ...] | None = None

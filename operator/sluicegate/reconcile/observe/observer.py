@@ -317,6 +317,7 @@ def _facts(
         and is_node_busy(measured.canary_facts(candidate), resources),
         cpu_throttled=lacking.cpu,
         memory_pressure=lacking.memory,
+        secretless=found is not None and found.secretless > 0,
         pods=(serving.ready if serving else 0) / product.spec.serving.base_replicas,
         api_changes=None
         if candidate is None

@@ -6,15 +6,13 @@ from typing import Final
 
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
-from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.conditions import Finding, find_condition
 from sluicegate.reconcile.live.pods import PodState, of_revision, secret_lacks
 from sluicegate.reconcile.observe.observation import Observation, lacks_labels
 
-_SILENT: Final = frozenset(
-    {DecisionReason.NO_DATA, DecisionReason.NO_TRAFFIC, DecisionReason.NO_LABELS}
-)
+_AT_START: Final = "saw at its start"
+"""Words of a report that holds until pods of the version are read again."""
 
 
 def first_reason(pod: PodState | None) -> Reason:
@@ -38,15 +36,13 @@ def way_out(pod: PodState | None, *, refused: bool = False) -> str:
 def with_secret(
     observation: Observation, status: DataProductStatus, findings: Iterator[Finding]
 ) -> Iterator[Finding]:
-    """The findings; where no label is counted, with the Secret that feedback can't do without.
+    """The findings; with the Secret of feedback, where pods report that it isn't usable.
 
-    The operator reads no Secrets. Pods report at their start whether theirs is usable; before that
-    the message can only name the Secret.
+    The operator reads no Secrets. Pods report at their start whether theirs is usable, and by a gauge
+    while they run; without such a report nothing is said of it.
     """
     for finding in findings:
-        if finding.type == Type.METRICS_AVAILABLE and lacks_labels(
-            observation.product.spec, status
-        ):
+        if finding.type == Type.METRICS_AVAILABLE:
             yield _about_secret(observation, status, finding)
         else:
             yield finding
@@ -55,25 +51,24 @@ def with_secret(
 def _about_secret(observation: Observation, status: DataProductStatus, finding: Finding) -> Finding:
     product, version = observation.product, status.candidate or status.stable
     feedback = product.spec.serving.feedback
-    assert feedback is not None
-    revision = version.revision if version is not None else ""
+    if feedback is None or version is None:
+        return finding
     name = f"the Secret {feedback.secret_ref.name} of spec.serving.feedback.secretRef"
-    lacks = secret_lacks(observation.pods, revision)
-    if version is not None and lacks:
-        text = (
-            f"{name} {lacks}, as a pod of {version.version} saw at its start: give it the keys hmac"
-            " and bearer, each of at least 16 bytes; predictions are served, and no label is counted"
-        )
-        return replace(finding, reason=Reason.FEEDBACK_SECRET_UNUSABLE, message=text)
-    before = find_condition(product.status.conditions, Type.METRICS_AVAILABLE)
-    if before is not None and before.reason == Reason.FEEDBACK_SECRET_UNUSABLE:
-        unread = not of_revision(observation.pods, revision)
-        if unread and name in before.message:
+    unlabelled = lacks_labels(product.spec, status)
+    lacks = secret_lacks(observation.pods, version.revision) if unlabelled else ""
+    if lacks:
+        what = f"{lacks}, as a pod of {version.version} saw at its start"
+    elif observation.observed.facts.secretless:
+        what = "isn't usable, as running pods report (sluicegate_feedback_secret_usable is 0)"
+    else:
+        before = find_condition(product.status.conditions, Type.METRICS_AVAILABLE)
+        unread = not of_revision(observation.pods, version.revision)
+        kept = before is not None and before.reason == Reason.FEEDBACK_SECRET_UNUSABLE
+        if kept and before is not None and unread and unlabelled and _AT_START in before.message:
             return replace(finding, reason=before.reason, message=before.message)
-    if not any(slo.reason in _SILENT for slo in status.slos):
         return finding
     text = (
-        f"{finding.message}; labels need {name} with the keys hmac and bearer, each of at least 16"
-        " bytes: the pods' sluicegate_feedback_secret_usable is 0 where it lacks one"
+        f"{name} {what}: give it the keys hmac and bearer, each of at least 16 bytes; predictions are"
+        " served, and no label is counted"
     )
-    return replace(finding, message=text)
+    return replace(finding, reason=Reason.FEEDBACK_SECRET_UNUSABLE, message=text)

@@ -15,6 +15,7 @@ from sluicegate.reconcile.live.pods import pod_state
 from sluicegate.reconcile.report.condition_events import news
 from sluicegate.reconcile.report.status import report
 from sluicegate.slo.blocks import Series
+from sluicegate.views.needs import NeedKind, needs_in
 from tests.support.decisions.rollout_world import ACCURACY, RUNTIME, World, document
 
 SERVING = {"runtimeImage": RUNTIME, "replicas": 4}
@@ -115,10 +116,20 @@ def test_nothing_else_that_a_container_leaves_behind_is_repeated(left):
     assert pod_state(body).feedback == ""
 
 
-def test_the_secret_is_named_while_no_label_is_counted():
-    said = message({**SERVING, **FEEDBACK}, labels=False)
-    assert "the Secret search-feedback of spec.serving.feedback.secretRef" in said
-    assert "hmac and bearer, each of at least 16 bytes" in said
+def test_a_secret_that_no_pod_reports_on_is_not_named():
+    assert "Secret" not in message({**SERVING, **FEEDBACK}, labels=False)
+
+
+def test_a_secret_that_was_removed_under_running_pods_is_named_by_their_gauge_and_needs_a_person():
+    world = World(spec=document(slos=[ACCURACY], serving={**SERVING, **FEEDBACK})).run(40)
+    observation = world.observation()
+    facts = replace(observation.observed.facts, secretless=True)
+    observation = replace(observation, observed=replace(observation.observed, facts=facts))
+    status = report(observation, make_plan(observation))
+    assert measured(status).reason == "FeedbackSecretUnusable"
+    assert "isn't usable, as running pods report" in measured(status).message
+    assert [need.kind for need in needs_in(status, ("catalog", "search"))] == [NeedKind.SECRET]
+    assert status.summary.reason == "FeedbackSecretUnusable"
 
 
 @pytest.mark.parametrize(("serving", "labels"), [({**SERVING, **FEEDBACK}, True), (SERVING, False)])
