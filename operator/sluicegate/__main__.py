@@ -75,6 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = next((word for word in arguments if word in COMMANDS), None)
     parser = _parser(command, program)
     args = parser.parse_args(arguments)
+    if hasattr(args, "context"):
+        importlib.import_module("sluicegate.cli.inputs.access_options").use(args)
     try:
         done = int(args.run(args))
         sys.stdout.flush()

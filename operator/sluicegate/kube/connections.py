@@ -128,6 +128,7 @@ async def send(client: ApiClient, request: ApiRequest) -> Any:
     """Send a request; return the client's response, whose body isn't read yet."""
     headers = CIMultiDict({"Content-Type": request.content_type, "User-Agent": USER_AGENT})
     headers.extend(request.headers)
+    headers.extend(getattr(client.configuration, "impersonation", ()))
     await client.update_params_for_auth(
         headers, [], ["BearerToken"], request.path, request.method, None
     )

@@ -5,7 +5,10 @@ cluster.
 """
 
 import os
+from collections.abc import Callable, Coroutine
+from functools import partial
 from ssl import SSLContext
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -14,13 +17,18 @@ from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
 from sluicegate.kube.errors import Unauthorized
-from sluicegate.kube.kubeconfig import in_cluster
+from sluicegate.kube.kubeconfig import Selection, impersonation, in_cluster
 
 # More than the concurrent requests of workers, events, lease and resync.
 CONNECTIONS = 64
 
 
-async def login() -> Configuration:
+def login_of(selection: Selection) -> Callable[[], Coroutine[Any, Any, Configuration]]:
+    """Return a login by the options of a command line."""
+    return partial(login, selection)
+
+
+async def login(selection: Selection | None = None) -> Configuration:
     """Read host, certificate authority and credentials.
 
     A service account's token is read again by the client each minute; a kubeconfig's token
@@ -29,12 +37,14 @@ async def login() -> Configuration:
     configuration = Configuration()
     configuration.connection_pool_maxsize = CONNECTIONS
     try:
-        if in_cluster(os.environ):
+        chosen = selection or Selection()
+        if in_cluster(os.environ) and not (chosen.kubeconfig or chosen.context):
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
             await load_kube_config(  # type: ignore[no-untyped-call]
                 # The client reads the variable only when it is imported.
-                config_file=os.environ.get("KUBECONFIG"),
+                config_file=chosen.kubeconfig or os.environ.get("KUBECONFIG"),
+                context=chosen.context or None,
                 client_configuration=configuration,
                 persist_config=False,
             )
@@ -42,6 +52,7 @@ async def login() -> Configuration:
         raise Unauthorized(
             f"no credentials: {error}; run in a pod with a service account, or set KUBECONFIG"
         ) from error
+    configuration.impersonation = impersonation(chosen)
     # By default, aiohttp reads the environment for each request: two jobs for its
     # threads, for the proxy and for a netrc file, which cost more than the request itself.
     configuration.client_session_kwargs = {"trust_env": False}

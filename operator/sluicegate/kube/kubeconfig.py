@@ -235,11 +235,14 @@ def _executed(plugin: Entry, folder: str, access: Access, environment: Mapping[s
 def _impersonating(access: Access, selection: Selection, user: Entry) -> Access:
     name = selection.user or _word(user, "as")
     groups = selection.groups or tuple(map(str, user.get("as-groups") or ()))
-    headers = access.headers
-    if name:
-        headers += (("Impersonate-User", name),)
-    headers += tuple(("Impersonate-Group", group) for group in groups)
-    return replace(access, headers=headers)
+    headers = impersonation(replace(selection, user=name, groups=groups))
+    return replace(access, headers=(*access.headers, *headers))
+
+
+def impersonation(selection: Selection) -> tuple[tuple[str, str], ...]:
+    """Return the headers by which the selected user and groups are impersonated."""
+    users = (("Impersonate-User", selection.user),) if selection.user else ()
+    return (*users, *(("Impersonate-Group", group) for group in selection.groups))
 
 
 def _word(entry: Entry, name: str) -> str:

@@ -47,6 +47,9 @@ class Sent:
         seen = self.body.get("preconditions") or self.body.get("metadata") or {}
         return seen.get("uid"), seen.get("resourceVersion")
 
+    user: str = ""
+    """Whom it was sent in the name of, by the headers of impersonation."""
+
 
 @dataclass
 class ApiStandIn:
@@ -144,7 +147,10 @@ class ApiStandIn:
         text = await request.text()
         dry = "dryRun" in request.query
         body = json.loads(text) if text else {}
-        sent = Sent(request.method, request.path, body, dry=dry, query=request.query_string)
+        user = request.headers.get("Impersonate-User", "")
+        sent = Sent(
+            request.method, request.path, body, dry=dry, query=request.query_string, user=user
+        )
         self.sent.append(sent)
         path = sent.path.removesuffix("/status")
         if (answer := self._refusal(sent.method, path) or dry_answer(sent)) is not None:

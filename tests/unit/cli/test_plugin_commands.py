@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 import sluicegate.cli
-from sluicegate.__main__ import complete, main
+from sluicegate.__main__ import ROOMS, complete, main
 from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, JOBS, PODS, Key
 from tests.support.apiserver.api_stand_in import ApiStandIn, failure
@@ -349,6 +349,41 @@ async def test_an_explanation_without_a_prometheus_says_that_it_lacks_the_newest
     assert "set SLUICEGATE_PROMETHEUS_URL" in last
 
 
+async def test_an_explanation_takes_namespace_kubeconfig_and_user_as_kubectl_does(run, monkeypatch):
+    run.keep()
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    given = [
+        "-n",
+        "catalog",
+        "--kubeconfig",
+        str(run.kubeconfig),
+        "--as",
+        "anna",
+        "--as-group",
+        "ops",
+    ]
+    ran = await run("explain", "pricing", *given)
+    assert (ran.code, "pricing" in ran.out or "v1" in ran.out) == (0, True)
+    assert run.server.sent[-1].user == "anna"
+    elsewhere = await run("explain", "pricing", "-n", "other", *given[2:])
+    assert "/namespaces/other/" in run.server.sent[-1].path
+    assert elsewhere.code == 1
+
+
+CLUSTER = [
+    ["explain"], ["record"], ["report"], ["dossier"], ["review", "sign"], ["review", "calendar"],
+    ["archive"], ["doctor"], ["writeback"], ["web"], *([one] for one in ROOMS["kubectl"] if one != "completion"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", CLUSTER, ids=" ".join)
+def test_each_command_that_reads_a_cluster_takes_the_options_of_kubectl(words, capsys):
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    said = capsys.readouterr().out
+    assert all(option in said for option in ("-n", "--context", "--kubeconfig", "--as "))
+
+
 async def test_json_of_an_explanation_is_by_the_schema(run, monkeypatch):
     run.keep(candidate=TRIAL)
     monkeypatch.setenv("KUBECONFIG", str(run.kubeconfig))
@@ -366,6 +401,7 @@ async def test_needs_are_listed_by_how_pressing_they_are(run):
         retraining=None,
         conditions=[due],
         pendingRequests=[],
+        slos=[],
     )
     waiting = full_status()["candidate"] | TRIAL
     del waiting["hold"]

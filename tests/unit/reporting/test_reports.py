@@ -242,7 +242,7 @@ def test_a_report_without_a_period_has_the_newest_sealed_period(files, capsys):
         (["pricing/gone"], "there is no review of pricing/gone: is the name right?"),
         (["pricing"], "write NAMESPACE/NAME"),
         ([], "use --all"),
-        (["pricing/pricing", "--namespace", "pricing"], "a product is NAMESPACE/NAME"),
+        (["pricing/pricing", "--namespace", "pricing"], "or -n NAMESPACE NAME"),
         (["--all", "--namespace", "other"], "there is no review of any product"),
     ],
 )

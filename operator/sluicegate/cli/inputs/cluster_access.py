@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from sluicegate.cli.inputs.access_options import selection
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
-from sluicegate.kube.credentials import login
+from sluicegate.kube.credentials import login_of
 from sluicegate.kube.resources import DATA_PRODUCTS, Key
 from sluicegate.kube.transport import Transport
 from sluicegate.runtime.write_fence import OpenGate
@@ -15,7 +16,7 @@ from sluicegate.runtime.write_fence import OpenGate
 @asynccontextmanager
 async def transport() -> AsyncIterator[Transport]:
     """Yield a transport to the API server; its connections are closed at the end."""
-    opened = Transport(Connections(login))
+    opened = Transport(Connections(login_of(selection())))
     try:
         yield opened
     finally:

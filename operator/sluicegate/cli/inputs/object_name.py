@@ -2,8 +2,9 @@
 
 import os
 
+from sluicegate.cli.inputs.access_options import chosen_namespace, selection
 from sluicegate.errors import invalid
-from sluicegate.kube.kubeconfig import Selection, read_access
+from sluicegate.kube.kubeconfig import read_access
 from sluicegate.kube.resources import Key
 
 
@@ -22,7 +23,7 @@ def parse_key(text: str, *, argument: str, example: str = "catalog/search-rankin
 
 
 def parse_name(text: str, *, argument: str, example: str = "catalog/search-ranking") -> Key:
-    """Parse NAMESPACE/NAME, or NAME in the namespace of the kubeconfig's context.
+    """Parse NAMESPACE/NAME, or NAME in the namespace of -n or of the kubeconfig's context.
 
     Raises
     ------
@@ -30,5 +31,6 @@ def parse_name(text: str, *, argument: str, example: str = "catalog/search-ranki
         The text has another form, or no kubeconfig has a namespace.
     """
     if text and "/" not in text:
-        return Key(read_access(Selection(), os.environ).namespace, text)
+        namespace = chosen_namespace() or read_access(selection(), os.environ).namespace
+        return Key(namespace, text)
     return parse_key(text, argument=argument, example=example)

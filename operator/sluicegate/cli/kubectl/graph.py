@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sluicegate.cli.kubectl.session import Session, add_access, opened, refusals
+from sluicegate.cli.inputs.access_options import add_access
+from sluicegate.cli.kubectl.session import Session, opened, refusals
 from sluicegate.cli.printing.output import add_output, document, write, write_names
 from sluicegate.cli.printing.terminal import clean, say
 from sluicegate.errors import invalid

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.api.names import GROUP, LABEL_PRODUCT, PLURAL
+from sluicegate.cli.inputs.access_options import add_access, selection_of
 from sluicegate.cli.printing.terminal import clean, say
 from sluicegate.errors import SluicegateError, invalid
 from sluicegate.kube.direct_client import DirectClient
 from sluicegate.kube.errors import Forbidden, NotFound
-from sluicegate.kube.kubeconfig import Access, Selection, read_access
+from sluicegate.kube.kubeconfig import Access, read_access
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
 
 if TYPE_CHECKING:
@@ -81,26 +82,10 @@ def add_product(parser: argparse.ArgumentParser, *, nargs: str | None = None) ->
     add_access(parser)
 
 
-def add_access(parser: argparse.ArgumentParser) -> None:
-    """Declare what kubectl's own commands take, too."""
-    group = parser.add_argument_group("cluster")
-    group.add_argument("--namespace", "-n", default="", help="namespace (default: the context's)")
-    group.add_argument("--context", default="", help="context of the kubeconfig")
-    group.add_argument("--kubeconfig", default="", metavar="FILE", help="kubeconfig to use")
-    group.add_argument(
-        "--as", dest="as_user", default="", metavar="USER", help="impersonate a user"
-    )
-    group.add_argument(
-        "--as-group", dest="as_groups", action="append", default=[], metavar="GROUP",
-        help="impersonate a group; may be given several times",
-    )  # fmt: skip
-
-
 @contextmanager
 def opened(args: argparse.Namespace) -> Iterator[Session]:
     """The API server that the arguments and the kubeconfig name; its connection is closed at the end."""
-    selection = Selection(args.kubeconfig, args.context, args.as_user, tuple(args.as_groups))
-    access = read_access(selection, os.environ)
+    access = read_access(selection_of(args), os.environ)
     everywhere = getattr(args, "all_namespaces", False)
     namespace = "" if everywhere else (args.namespace or access.namespace)
     with DirectClient(access, lambda text: say(f"Warning: {clean(text)}")) as client:

@@ -5,6 +5,7 @@ import asyncio
 import os
 from collections.abc import Iterable
 
+from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.bento_files import blocking_findings
 from sluicegate.cli.operations.doctor_cluster import cluster_findings
 from sluicegate.cli.operations.doctor_prometheus import PrometheusReader, prometheus_findings
@@ -28,10 +29,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--namespace",
+        "-n",
         default="default",
         help="namespace in which a pod is tested by a dry run (default: default)",
     )
     add_output(parser, formats=("table", "json", "yaml"))
+    add_access(parser, namespace=False)
     parser.epilog = (
         "Uses the kubeconfig as kubectl does, and the operator's settings (SLUICEGATE_*) from the"
         " environment. Exit codes: 0 nothing is missing, 1 something is missing."

@@ -12,10 +12,11 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sluicegate.cli.inputs.access_options import add_access, selection
 from sluicegate.errors import InvalidInput, MissingExtra, Problem, SluicegateError
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.connections import Connections
-from sluicegate.kube.credentials import login
+from sluicegate.kube.credentials import login_of
 from sluicegate.kube.errors import Forbidden, KubeError, NotFound
 from sluicegate.kube.kubeconfig import Selection, read_access
 from sluicegate.kube.requests import create, list_page
@@ -49,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--port", type=int, default=None, help="port; 8080, but a free one with Local"
     )
     parser.add_argument(
-        "--namespace", action="append", default=[], metavar="NAMESPACE",
+        "--namespace", "-n", action="append", default=[], metavar="NAMESPACE",
         help="namespace to read; can be repeated; all when left out",
     )  # fmt: skip
     parser.add_argument(
@@ -79,6 +80,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     others.add_argument("--user", default="", help="user that everybody is with Anonymous")
     others.add_argument("--group", action="append", default=[], help="group of that user")
     parser.add_argument("--log-format", choices=("Text", "JSON"), default="Text")
+    add_access(parser, namespace=False)
     parser.epilog = (
         "Needs the extra `web`. Writes nothing but signatures. What a reader sees is what the API server lets that user"
         " list, asked by SubjectAccessReview."
@@ -147,7 +149,7 @@ async def _serve(args: argparse.Namespace) -> None:
     from sluicegate.web.server import ClusterSource, serving  # noqa: PLC0415 - an extra
 
     local = args.auth == "Local"
-    connections = Connections(login)
+    connections = Connections(login_of(selection()))
     transport = Transport(connections)
     try:
         api = KubeApi(transport, OpenGate(), field_manager="sluicegate-web")

@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
+from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.cluster_access import product_of
-from sluicegate.cli.inputs.object_name import parse_key
+from sluicegate.cli.inputs.object_name import parse_name
 from sluicegate.cli.operations.manifest_edit import Edit, find_product, with_model
 from sluicegate.errors import SluicegateError, invalid
 from sluicegate.kube.resources import Key
@@ -22,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "files", metavar="FILE", nargs="+", type=Path, help="files of which one has it"
     )
-    parser.add_argument("--product", required=True, metavar="NAMESPACE/NAME")
+    parser.add_argument("--product", required=True, metavar="NAME", help="NAMESPACE/NAME, or NAME")
     parser.add_argument(
         "--live",
         metavar="FILE",
@@ -35,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="commit it on a branch sluicegate/NAMESPACE-NAME-VERSION",
     )
     parser.add_argument("--push", metavar="REMOTE", help="also push that branch")
+    add_access(parser)
     parser.epilog = (
         "Changes spec.model.bento.image and version, and no other byte. Does nothing if both"
         " agree, or if the file names a version that has no verdict yet."
@@ -43,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write status.stable into the file that holds the product."""
-    key = parse_key(args.product, argument="--product")
+    key = parse_name(args.product, argument="--product")
     live = _given(args.live) if args.live else asyncio.run(product_of(key))
     edit = find_product(args.files, key)
     stable = (live.get("status") or {}).get("stable") or {}

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.cluster_access import kube_api
 from sluicegate.errors import MissingExtra, invalid
 from sluicegate.reviews.archive import BUCKETS, Archive, Archived, ArchivePlace, Bucket, Folder
@@ -22,9 +23,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a folder that is there, or s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX",
     )  # fmt: skip
     parser.add_argument(
-        "--namespace", dest="namespaces", action="append", default=[],
+        "--namespace", "-n", dest="namespaces", action="append", default=[],
         help="of these namespaces' products; may be given several times; all when left out",
     )  # fmt: skip
+    add_access(parser, namespace=False)
     parser.epilog = (
         "Uses the kubeconfig as kubectl does, in a pod its service account. Buckets need the extra"
         " `archive`, and credentials in the variables that their provider's tools read."

@@ -13,8 +13,9 @@ from typing import Any
 from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
+from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.cluster_access import kube_api
-from sluicegate.cli.inputs.object_name import parse_key
+from sluicegate.cli.inputs.object_name import parse_key, parse_name
 from sluicegate.cli.printing.output import add_output, as_yaml, write_text
 from sluicegate.cli.reviews.report import objects_in, readable
 from sluicegate.errors import invalid
@@ -27,7 +28,7 @@ from sluicegate.reporting.dossier import dossier_of, markdown
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "product", help="NAMESPACE/NAME of a DataProduct; it may be deleted already"
+        "product", help="NAMESPACE/NAME of a DataProduct, or NAME; it may be deleted already"
     )
     parser.add_argument(
         "--at", help="a date: reviews that were sealed by its end are used; today when left out"
@@ -38,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--from", dest="files", type=Path, nargs="+", default=[],
         help="files with the product and its reviews (YAML or JSON, lists too), not the cluster",
     )  # fmt: skip
+    add_access(parser)
     parser.epilog = (
         "Uses the kubeconfig as kubectl does. It contains records, and no legal assessment."
     )
@@ -45,7 +47,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the file."""
-    key = parse_key(args.product, argument="product")
+    parse = parse_key if args.files else parse_name  # files have no context
+    key = parse(args.product, argument="product")
     documents = (
         [one for _, one in objects_in(args.files)] if args.files else asyncio.run(_of_cluster(key))
     )

@@ -15,8 +15,9 @@ import yaml
 
 from sluicegate.api import names
 from sluicegate.api.review import DataProductReview
+from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.cluster_access import kube_api
-from sluicegate.cli.inputs.object_name import parse_key
+from sluicegate.cli.inputs.object_name import parse_key, parse_name
 from sluicegate.cli.printing import output
 from sluicegate.cli.printing.output import add_output, document, write_text
 from sluicegate.cli.reviews.report_live import with_what_is_new
@@ -42,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="one product at random for a joint review; the same one all day",
     )  # fmt: skip
     parser.add_argument(
-        "--namespace", dest="namespaces", action="append", default=[], metavar="NAMESPACE",
+        "--namespace", "-n", dest="namespaces", action="append", default=[], metavar="NAMESPACE",
         help="with --all or --wheel: only of this namespace; may be given several times",
     )  # fmt: skip
     parser.add_argument("--period", help="e.g. 2026-12, 2026-q4, 2026-w49; the newest sealed one")
@@ -57,6 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--from", dest="files", type=Path, nargs="+", default=[],
         help="files with reviews (YAML or JSON, lists too), instead of the cluster",
     )  # fmt: skip
+    add_access(parser, namespace=False)
     parser.epilog = (
         "Uses the kubeconfig as kubectl does. HTML needs the extra `report`. Exit codes: 0 done,"
         " 1 failed, 2 wrong input."
@@ -90,9 +92,13 @@ def _product(args: argparse.Namespace) -> tuple[str, str] | None:
         raise invalid("product", text)
     if args.all or args.wheel:
         return None
-    if args.namespaces:
-        raise invalid("namespace", "is for --all: a product is NAMESPACE/NAME")
-    return parse_key(args.product, argument="product")
+    if not args.namespaces:
+        parse = parse_key if args.files else parse_name  # files have no context
+        return parse(args.product, argument="product")
+    if "/" in args.product or len(args.namespaces) > 1:
+        text = "is for --all, or for a product without its namespace: write NAMESPACE/NAME, or -n NAMESPACE NAME"
+        raise invalid("namespace", text)
+    return parse_key(f"{args.namespaces[0]}/{args.product}", argument="product")
 
 
 def choose(

@@ -10,6 +10,7 @@ from typing import Any
 from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import SignVerdict
+from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.cluster_access import kube_api
 from sluicegate.cli.inputs.object_name import parse_name
 from sluicegate.cli.printing.output import add_output, objects, write, write_text
@@ -32,10 +33,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sign.add_argument("--verdict", choices=[str(one) for one in SignVerdict], default="Agree")
     sign.add_argument("--note", default="", help="note, at most 500 characters")
     add_output(sign)
+    add_access(sign)
     calendar = acts.add_parser("calendar", help="write the due dates of reviews as iCalendar")
     calendar.add_argument(
-        "--namespace", default="", help="namespace of the products; all when left out"
+        "--namespace", "-n", default="", help="namespace of the products; all when left out"
     )
+    add_access(calendar, namespace=False)
     calendar.add_argument("--file", type=Path, help="file to write; standard output when left out")
     parser.epilog = (
         "Uses the kubeconfig as kubectl does. A calendar needs the extra `report`. Exit codes: 0 done,"

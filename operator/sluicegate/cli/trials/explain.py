@@ -14,6 +14,7 @@ from sluicegate.api.base import number, rfc3339
 from sluicegate.api.product import DataProduct
 from sluicegate.api.shadow import ShadowStatus
 from sluicegate.api.versions import CandidateHold
+from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.cluster_access import product_of
 from sluicegate.cli.inputs.object_name import parse_name
 from sluicegate.cli.printing.output import add_output, document, write, write_lines, write_names
@@ -31,6 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("product", help="NAMESPACE/NAME of a DataProduct, or NAME")
     add_output(parser)
+    add_access(parser)
     parser.epilog = (
         "Uses the kubeconfig as kubectl does. With SLUICEGATE_PROMETHEUS_URL set, the newest blocks"
         " are read and evaluated too; SLUICEGATE_SCRAPE_INTERVAL_SECONDS and _SETTLE_SECONDS as"

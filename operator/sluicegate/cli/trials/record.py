@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from sluicegate.api.product import DataProduct
+from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.cluster_access import product_of
-from sluicegate.cli.inputs.object_name import parse_key
+from sluicegate.cli.inputs.object_name import parse_name
 from sluicegate.cli.inputs.product_files import read_documents
 from sluicegate.cli.trials.past_record import record
 from sluicegate.errors import invalid
@@ -30,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Write the past of a product as a scenario for `sluicegate replay` and `sluicegate tune`."
         " The counts come from Prometheus, by the operator's own queries."
     )
-    parser.add_argument("product", help="NAMESPACE/NAME of a DataProduct")
+    parser.add_argument("product", help="NAMESPACE/NAME of a DataProduct, or NAME")
     parser.add_argument(
         "--days", type=_days, default=14.0, metavar="N", help=f"up to {MOST_DAYS} (default: 14)"
     )
@@ -47,6 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="count by the indicators and the blocks of this DataProduct",
     )
     parser.add_argument("--output", "-o", metavar="FILE", help="default: standard output")
+    add_access(parser)
     parser.epilog = (
         "Needs SLUICEGATE_PROMETHEUS_URL; SLUICEGATE_SCRAPE_INTERVAL_SECONDS, _SETTLE_SECONDS and"
         " _GATEWAY_METRICS as the operator has them. Uses the kubeconfig as kubectl does."
@@ -75,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _product_of(args: argparse.Namespace) -> dict[str, Any]:
-    key = parse_key(args.product, argument="product")
+    key = parse_name(args.product, argument="product")
     if args.from_file is None:
         return asyncio.run(product_of(key))
     body = _one(args.from_file)
