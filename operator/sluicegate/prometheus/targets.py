@@ -151,11 +151,11 @@ class TargetFacts:
     scraped: bool = False
     stale: bool = False
     duplicated: int = 0
-    secretless: int = 0
     cpu_throttled: float | None = None
     cpu_waited: float | None = None
     cpus_used: float | None = None
     memory_used: float | None = None
+    secretless: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

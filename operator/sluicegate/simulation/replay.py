@@ -227,6 +227,7 @@ class Replay:
             canary_node_busy=bool(stated.canary_node_busy),
             cpu_throttled=unmeasured.cpu if cpu is None else cpu,
             memory_pressure=unmeasured.memory if memory is None else memory,
+            secretless=False,
             pods=1.0,
             split_verified=True,
             api_changes=None,

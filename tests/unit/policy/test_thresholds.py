@@ -72,7 +72,7 @@ RECORDS = {
     "CanaryBlock": {"canary_up": True},
     "CanaryCase": {"approved": False, "forced": False, "unread": False},
     "Facts": {"pods_unhealthy": False, "stable_down": False, "canary_unhealthy": False, "node_busy": False,
-              "canary_node_busy": False, "pods": 1.0, "split_verified": True},
+              "canary_node_busy": False, "secretless": False, "pods": 1.0, "split_verified": True},
     "RolloutProgress": {"completed": False, "uncounted_seconds": 0, "frozen": False, "wants_share": False, "waited": 0, "deadline": 600,
                            "unrecoverable": False, "serves": True, "stable_serves": True, "given_since": 0,
                            "committed": False},

@@ -39,7 +39,7 @@ def test_an_idle_product_gets_its_lost_status_restored_and_no_pod_changes(route)
     cluster = world._cluster()
     world.lose_status().settle()
     after = world.current
-    assert after.stable == before.stable.model_copy(update={"evaluation": {}})
+    assert after.stable == before.stable.model_copy(update={"evaluation": {}, "verdict": None})
     assert [one.version for one in after.history] == ["v1"]
     assert world._cluster() == cluster
     assert world.condition("Ready") == ("True", "Serving")
