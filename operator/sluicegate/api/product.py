@@ -46,6 +46,13 @@ class DataProductSpec(ApiModel):
 
     cel_rules: ClassVar = (
         Rule(
+            cel="!has(self.businessGoals) || self.businessGoals.all(goal, !has(goal.slo) ||"
+            " (has(self.slos) && self.slos.exists(slo, slo.name == goal.slo)))",
+            holds=lambda self: self._measured_goals <= {slo.name for slo in self.slos},
+            message="businessGoals[].slo must be the name of one of spec.slos",
+            field="businessGoals",
+        ),
+        Rule(
             cel="self.lifecycle != 'Production' || (has(self.team) && has(self.team.members) &&"
             " self.team.members.exists(member, member.role == 'DataProductManager'))",
             holds=lambda self: self.lifecycle is not Lifecycle.PRODUCTION or self._has_manager,
@@ -187,6 +194,10 @@ class DataProductSpec(ApiModel):
     suspend: bool = False
     """Whether the operator changes nothing but status. Pods keep serving, and requests by
     annotation still act."""
+
+    @property
+    def _measured_goals(self) -> set[str]:
+        return {goal.slo for goal in self.business_goals if goal.slo is not None}
 
     @property
     def _has_manager(self) -> bool:

@@ -114,6 +114,15 @@ class JourneyPlace(ApiModel):
     """Position in the journey, from 1; products that a customer meets together have the same."""
 
 
+class PointValue(ApiModel):
+    """What one percentage point of an SLO is worth."""
+
+    amount: DecimalString
+    """Worth of one percentage point, as a decimal string."""
+    unit: Line
+    """Unit of the amount with its time, e.g. EUR a month."""
+
+
 class BusinessGoal(ApiModel):
     """A number of the business that the product contributes to."""
 
@@ -124,7 +133,12 @@ class BusinessGoal(ApiModel):
     direction: Direction = Direction.AT_LEAST
     """Direction in which the target is read."""
     unit: Line | None = None
-    """Unit of the target, e.g. ratio, EUR, days."""
+    """Unit of the target, e.g. ratio, EUR, days. With slo it is a share: "ratio", or "%"."""
+    slo: Line | None = None
+    """Name of the SLO that measures the goal: its share of good events, or its mean, is compared with
+    the target."""
+    value_per_point: PointValue | None = None
+    """Worth of one percentage point of that SLO, by which the gain of a version is also printed."""
 
 
 class SupportChannel(ApiModel):

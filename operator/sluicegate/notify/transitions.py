@@ -401,7 +401,7 @@ def remedy_of(status: DataProductStatus) -> str:
 
 
 def cost_of(verdict: CanaryVerdict) -> str:
-    """Return which requests a version answered before it was taken back; empty where it had none."""
+    """Return which share of the traffic a rejected version had, and for how long; empty without any."""
     if not verdict.weight:
         return ""
     counted = max((one.candidate.total for one in verdict.slos), default=0)

@@ -15,6 +15,7 @@ from sluicegate.portfolio.dependencies import Node, dependents_of
 from sluicegate.reporting.brought import lifts_of
 from sluicegate.reporting.facts import Quantile, ReportFacts, quantiles_of
 from sluicegate.reviews.resource_hours import ended_on, hours_of
+from sluicegate.views.goals import GoalProgress, goals_of, worth_of
 from sluicegate.views.lift import lift_text
 from sluicegate.views.needs import plugin_command
 from sluicegate.views.product_facts import ProductFacts
@@ -80,6 +81,7 @@ class Detail:
     commands: Mapping[str, str]
     hours: ResourceHours | None
     response_times: tuple[Quantile, ...]
+    goals: tuple[GoalProgress, ...] = ()
 
 
 def detail_of(
@@ -108,6 +110,7 @@ def detail_of(
         commands=dict(_commands(concealed)),
         hours=_hours(every),
         response_times=_response_times(every),
+        goals=tuple(goals_of(concealed)),
     )
 
 
@@ -183,6 +186,13 @@ def _row(
     return SloRow(slo, kind, tuple((date, *counts) for date, counts in days), outside)
 
 
+def _brought(product: DataProduct, verdict: CanaryVerdict | None) -> Iterator[str]:
+    """Yield what a version brought, by SLO, with what it is worth."""
+    for lift in lifts_of(verdict) if verdict is not None else ():
+        worth = worth_of(product, lift)
+        yield f"{lift_text(lift)}: {worth}" if worth else lift_text(lift)
+
+
 def _timeline(product: DataProduct) -> Iterator[TimelineEntry]:
     """Yield the versions, newest first."""
     status = product.status
@@ -192,20 +202,22 @@ def _timeline(product: DataProduct) -> Iterator[TimelineEntry]:
         )
     if (stable := status.stable) is not None:
         reason = "restored" if stable.restored else ""
-        yield _entry(stable, "Stable", reason, start=stable.promotion_time, verdict=stable.verdict)
+        yield _entry(
+            stable, "Stable", reason, start=stable.promotion_time,
+            brought=tuple(_brought(product, stable.verdict)),
+        )  # fmt: skip
     for past in status.history:
         yield _entry(
             past, str(past.outcome), past.reason, start=past.promotion_time, end=past.end_time,
-            verdict=past.verdict,
+            brought=tuple(_brought(product, past.verdict)),
         )  # fmt: skip
 
 
 def _entry(
     version: VersionBase, outcome: str, reason: str, *, start: int | None, end: int | None = None,
-    verdict: CanaryVerdict | None = None,
+    brought: tuple[str, ...] = (),
 ) -> TimelineEntry:  # fmt: skip
     source = str(version.source)
-    brought = tuple(map(lift_text, lifts_of(verdict))) if verdict is not None else ()
     return TimelineEntry(
         version.version, outcome, reason, source, version.digest, start, end, brought
     )

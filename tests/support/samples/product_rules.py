@@ -56,7 +56,15 @@ NEW_PREFIX = {
 }
 MIRROR = {"mirror": {"percent": 10}, "intervalSeconds": 3600}
 SHADOW = {"command": ["python", "-m", "shadow"], "intervalSeconds": 86_400}
+GOAL = {"name": "conversion", "target": "0.032"}
 RULES = (
+    Case(
+        "a goal is measured by an SLO of the product",
+        {"spec.businessGoals": [GOAL | {"slo": "accuracy"}]},
+        {"spec.businessGoals": [GOAL | {"slo": "other"}]},
+        "spec.businessGoals",
+        "must be the name of one of spec.slos",
+    ),
     Case(
         "bad events are part of all events",
         {"spec.model.evaluation": {"accuracy": {"bad": 10, "total": 10}}},

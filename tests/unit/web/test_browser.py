@@ -87,6 +87,19 @@ async def browsing(more=2, poison="", **options):
         assert failed == []
 
 
+async def test_on_a_phone_the_reason_the_markets_and_the_changes_are_readable():
+    async with browsing(viewport={"width": 390, "height": 900}) as tab:
+        await tab.goto("/products/pricing/pricing")
+        levels = tab.get_by_role("group", name="Service levels")
+        shown = await levels.inner_text()
+        assert "Explanation" in shown
+        assert "accuracy is at" in shown or "84.2 %" in shown
+        await tab.goto("/")
+        shown = await tab.get_by_role("group", name="Products").inner_text()
+        assert "Since acceptance" in shown
+        assert "Least error budget" in shown
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
 async def test_each_page_is_accessible_and_no_wider_than_the_window(width, scheme):
     async with browsing(viewport={"width": width, "height": 900}, color_scheme=scheme) as tab:
