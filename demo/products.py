@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from used_car_market import Market
 
 BLOCK_SECONDS = 5
+OPEN_FOR_PRODUCTS = "sluicegate.dev/products"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "sluicegate-demo"
 MARKET_CONFIG, MARKET_KEY = "used-car-market", "market.json"
@@ -130,7 +131,11 @@ def apply_product(backend: Backend, product: Object) -> None:
 
 
 def _namespace(sample: Sample) -> Object:
-    labels = {MANAGED_BY: MANAGER, "pod-security.kubernetes.io/enforce": "restricted"}
+    labels = {
+        MANAGED_BY: MANAGER,
+        "pod-security.kubernetes.io/enforce": "restricted",
+        OPEN_FOR_PRODUCTS: "true",
+    }
     metadata = {"name": sample.namespace, "labels": labels}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 

@@ -10,6 +10,7 @@ import pytest
 from cluster.controlplane import ControlPlane, Options
 from cluster.kinds import install_crds, install_gateway, install_gateway_api
 from sluicegate.__main__ import main
+from tests.support.apiserver.people import install_policies
 from tests.support.samples.product_examples import example
 
 if TYPE_CHECKING:
@@ -91,6 +92,23 @@ def test_an_operator_that_does_not_renew_its_lease_and_roles_without_a_policy_ar
     bare.kubectl("apply", "--server-side", "-f", "-", stdin=OLD_LEASE)
     _, lines = told(bare, capsys, monkeypatch)
     assert any("has not renewed its Lease since 2026-01-01 00:00:00 UTC" in line for line in lines)
+
+
+def test_a_namespace_with_products_that_the_operators_policy_does_not_open_is_found(
+    bare: ControlPlane, capsys, monkeypatch
+):
+    document = example()
+    document["metadata"]["namespace"] = "default"
+    bare.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(document))
+    found = "error: namespace default: has products and isn't open for them"
+    assert found not in "".join(told(bare, capsys, monkeypatch)[1])
+    install_policies(bare, "sluicegate")
+    assert found in "".join(told(bare, capsys, monkeypatch)[1])
+    install_policies(bare, "sluicegate", "watchNamespaces={default}")
+    assert found not in "".join(told(bare, capsys, monkeypatch)[1])
+    install_policies(bare, "sluicegate")
+    bare.kubectl("label", "namespace", "default", "sluicegate.dev/products=true")
+    assert found not in "".join(told(bare, capsys, monkeypatch)[1])
 
 
 def test_doctor_reports_an_api_server_that_refuses_all_reads(

@@ -44,7 +44,6 @@ FIRST = {
         "kubectl create namespace sluicegate-system", HELM, "kubectl create namespace finance",
         "cp values.yaml finance.yaml",
     ],
-    "pricing-feedback": ["kubectl create namespace shop"],
 }  # fmt: skip
 """What a reader has done before who needs a command that has these words."""
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 
 import pytest
-import yaml
 
-from cluster.kinds import install_crds, install_gateway_api
+from cluster.kinds import install_crds
 from sluicegate.api import names
 from tests.support.apiserver.people import Person, bind, chart, install_policies
 from tests.support.samples.product_examples import changed
@@ -327,106 +325,3 @@ def test_a_tenant_asks_for_no_more_than_the_platform_allows_its_namespace(people
     answer = Person(plane, "").create(document)
     assert answer.allowed == (not named), answer.refusal
     assert named in answer.refusal
-
-
-# ---- the operator's own identity -----------------------------------------------------------
-KINDS = {
-    "Deployment": ("/apis/apps/v1", "deployments"),
-    "Service": ("/api/v1", "services"),
-    "HTTPRoute": ("/apis/gateway.networking.k8s.io/v1", "httproutes"),
-    "PodDisruptionBudget": ("/apis/policy/v1", "poddisruptionbudgets"),
-    "Job": ("/apis/batch/v1", "jobs"),
-    "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers"),
-}
-AUTOSCALER = {
-    "apiVersion": "autoscaling/v2",
-    "kind": "HorizontalPodAutoscaler",
-    "metadata": {"name": "search-ranking", "ownerReferences": [
-        {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": "search-ranking", "controller": True}
-    ]},
-    "spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "x"}},
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def operator(people):
-    """Sends what the operator's account sends; it may do everything, as far as RBAC is concerned."""
-    plane, _ = people
-    install_gateway_api(plane)
-    plane.kubectl(
-        "create", "clusterrolebinding", f"{RELEASE}-all", "--clusterrole=cluster-admin",
-        f"--user={OPERATOR}",
-    )  # fmt: skip
-    sender = Person(plane, OPERATOR)
-
-    def send(document, namespace=TEAMS):
-        document["metadata"]["namespace"] = namespace
-        for owner in document["metadata"].get("ownerReferences", ()):
-            owner["uid"] = "9a3a3a3a-0000-4000-8000-000000000000"
-        group, plural = KINDS[document["kind"]]
-        path = f"{group}/namespaces/{namespace}/{plural}"
-        return sender.send("POST", path, document, dryRun="All")
-
-    eventually(lambda: send(written("Deployment")).allowed, what="its rights")
-    return send
-
-
-def written(kind):
-    """An object of a kind as the operator writes it."""
-    golden = ROOT / "tests" / "golden" / "manifests" / "search-ranking.yaml"
-    documents = [*yaml.safe_load_all(golden.read_text(encoding="utf-8")), copy.deepcopy(AUTOSCALER)]
-    return next(one for one in documents if one["kind"] == kind)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_operator_writes_what_a_product_controls_and_nothing_else(operator, kind):
-    own = operator(written(kind))
-    assert own.allowed, own.refusal
-    stray = written(kind)
-    del stray["metadata"]["ownerReferences"]
-    assert "only what a DataProduct controls" in operator(stray).refusal
-    assert "system namespaces" in operator(written(kind), "kube-system").refusal
-
-
-def pod_of(document):
-    return document["spec"]["template"]["spec"]
-
-
-ESCAPES = {
-    "the host's processes": (lambda pod: pod.update(hostPID=True), "no host namespaces"),
-    "the host's network": (lambda pod: pod.update(hostNetwork=True), "no host namespaces"),
-    "root": (lambda pod: pod["securityContext"].update(runAsNonRoot=False), "no root"),
-    "a token": (lambda pod: pod.update(automountServiceAccountToken=True), "no token"),
-    "another's account": (
-        lambda pod: pod.update(serviceAccountName="clusterrole-aggregation-controller",
-                               automountServiceAccountToken=True), "no token"),
-    "the host's files": (
-        lambda pod: pod["volumes"].append({"name": "x", "hostPath": {"path": "/"}}), "no hostPath"),
-    "a projected token": (
-        lambda pod: pod["volumes"].append({"name": "x", "projected": {"sources": [
-            {"serviceAccountToken": {"path": "token"}}]}}), "no hostPath"),
-    "privileges": (
-        lambda pod: pod["containers"][0].update(securityContext={"privileged": True}),
-        "no privileges"),
-    "privileges while it begins": (
-        lambda pod: pod["initContainers"][0].pop("securityContext"), "no privileges"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("change", "refused"), ESCAPES.values(), ids=ESCAPES)
-def test_no_pod_of_the_operators_leaves_its_namespace_or_gains_privileges(
-    operator, change, refused
-):
-    document = written("Deployment")
-    change(pod_of(document))
-    assert refused in operator(document).refusal
-
-
-def test_a_training_may_have_the_token_of_an_account_of_its_own(operator):
-    document = written("Job")
-    pod = pod_of(document)
-    pod["automountServiceAccountToken"] = True
-    answer = operator(document)
-    assert answer.allowed, answer.refusal
-    pod["serviceAccountName"] = "default"
-    assert "no token" in operator(document).refusal

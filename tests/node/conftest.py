@@ -130,6 +130,7 @@ def fresh_namespace(cluster: Backend, config: pytest.Config) -> Iterator[str]:
     name = f"test-{_run}-{next(_numbers)}"
     with evidence(config, f"namespace {name}", lambda: what_happened(cluster, name)):
         cluster.run_kubectl("create", "namespace", name)
+        cluster.run_kubectl("label", "namespace", name, "sluicegate.dev/products=true")
         try:
             # Pods are refused until the controller manager has made it.
             account = ("wait", "--for=create", "serviceaccount/default", "--timeout=110s")

@@ -45,6 +45,8 @@ LABEL_PART_OF: Final = "app.kubernetes.io/part-of"
 LABEL_APP_VERSION: Final = "app.kubernetes.io/version"
 MANAGED_BY: Final = "sluicegate"
 LABEL_ALLOW_TRAINING: Final = f"{GROUP}/allow-training"
+LABEL_PRODUCTS: Final = f"{GROUP}/products"
+"""Label of the namespaces that the platform opens for products."""
 """Must be `"true"` on a service account before a training Job may run as it."""
 RESERVED_PREFIXES: Final = (f"{GROUP}/", "app.kubernetes.io/")
 """Label prefixes that `podLabels` and a podTemplate may not set."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from sluicegate.api import names
 from sluicegate.cli.inputs.cluster_access import transport
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import Forbidden, KubeError, NotFound
@@ -15,6 +16,7 @@ from sluicegate.kube.resources import (
     GATEWAYS,
     HTTP_ROUTES,
     LEASES,
+    NAMESPACES,
     PODS,
     Key,
     Resource,
@@ -32,6 +34,9 @@ POLICY_BINDINGS: Final = Resource(
     "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings",
     "ValidatingAdmissionPolicyBinding",
 )  # fmt: skip
+POLICIES: Final = Resource(
+    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy"
+)
 NEVER: Final = "1970-01-01T00:00:00Z"
 LATE: Final = 3
 """Durations of a Lease after which it counts as abandoned."""
@@ -100,6 +105,7 @@ async def _findings(cluster: _Cluster, namespace: str) -> list[Finding]:
     else:
         findings += await _operators(cluster)
         findings += await _policies(cluster)
+        findings += await _closed_namespaces(cluster)
     findings += await _gateways(cluster)
     findings += await _image_volumes(cluster, namespace)
     findings += _nodes(await cluster.all(NODES))
@@ -157,6 +163,35 @@ async def _policies(cluster: _Cluster) -> list[Finding]:
         )
         for one in specs
         if "Deny" not in one.get("validationActions", ())
+    ]
+
+
+async def _closed_namespaces(cluster: _Cluster) -> list[Finding]:
+    """Return findings about products in namespaces that the operator's policy doesn't open."""
+    try:
+        policies = await cluster.all(POLICIES)
+        spaces = await cluster.all(NAMESPACES)
+    except Forbidden:
+        return []
+    rules = [
+        validation["expression"]
+        for policy in policies
+        for validation in policy["spec"].get("validations", ())
+        if names.LABEL_PRODUCTS in validation["expression"]
+    ]
+    if not rules:
+        return []
+    labels = {one["metadata"]["name"]: one["metadata"].get("labels", {}) for one in spaces}
+    used = {one["metadata"]["namespace"] for one in await cluster.all(DATA_PRODUCTS)}
+    return [
+        Finding.error(
+            f"namespace {name}",
+            "has products and isn't open for them, so the policy of the operator's account refuses"
+            f" their pods: run kubectl label namespace {name} {names.LABEL_PRODUCTS}=true",
+        )
+        for name in sorted(used)
+        if labels.get(name, {}).get(names.LABEL_PRODUCTS) != "true"
+        and not any(f"'{name}'" in rule for rule in rules)  # it is in watchNamespaces
     ]
 
 
