@@ -229,6 +229,30 @@ def test_a_request_that_is_there_stays_and_may_be_taken_away_by_anybody_who_may_
     ).allowed
 
 
+COLLECTED = {
+    "an owner that does not exist": {"ownerReferences": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "9a3a3a3a-0000-4000-8000-000000000000"}]},
+    "a finalizer": {"finalizers": ["example.com/x"]},
+    "a label of Argo CD": {"labels": {"app.kubernetes.io/instance": "theirs"}},
+    "a label of Flux": {"labels": {"kustomize.toolkit.fluxcd.io/name": "theirs"}},
+    "an annotation of Helm": {"annotations": {"meta.helm.sh/release-name": "theirs"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("metadata", COLLECTED.values(), ids=COLLECTED)
+def test_a_user_who_may_not_delete_a_product_has_no_tool_delete_it(people, metadata):
+    plane, _ = people
+    change = {"metadata": metadata}
+    for user in ("manager", "scientist", "editor", "approver"):
+        assert (
+            "reserved for those who may delete it"
+            in Person(plane, user).patch(MINE, change).refusal
+        )
+    for user in ("engineering-manager", ""):
+        answer = Person(plane, user).patch(MINE, change)
+        assert answer.allowed, answer.refusal
+
+
 def test_status_is_written_by_the_operator_without_any_of_these_rights(people):
     plane, _ = people
     plane.kubectl(
@@ -251,7 +275,7 @@ def test_the_api_server_finds_nothing_to_warn_of_in_the_types_of_any_policy(peop
         one["metadata"]["name"]: one["status"].get("typeChecking", {}).get("expressionWarnings", [])
         for one in checked
     }
-    assert len(warnings) == 4
+    assert len(warnings) == 5
     assert not any(warnings.values()), json.dumps(warnings, indent=1)
 
 
@@ -265,6 +289,7 @@ def test_by_default_who_may_not_is_warned_and_let_through():
     assert bindings == {
         "sluicegate-roles": ["Warn", "Audit"],
         "sluicegate-reviews": ["Warn", "Audit"],
+        "sluicegate-ledgers": ["Warn", "Audit"],
         "sluicegate-operator": ["Deny", "Audit"],
     }
     off = chart("sluicegate", "roles.enforce=Off", "operatorPolicy.enforce=Off")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import pytest
 
@@ -24,6 +26,7 @@ TEAM = [
     {"username": SCIENTIST, "role": "DataScientist"},
 ]
 SEALED, AT = "2025-12-04T00:00:00Z", "2025-12-06T09:00:00Z"
+"""`AT` stands for the time of these tests, which only the API server's clock may say."""
 
 
 def document(name, **spec):
@@ -74,10 +77,17 @@ def reviews(control_plane):
     return plane
 
 
+@cache
+def now():
+    """The time of the first signature of these tests."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def sign(plane, user, review, *signatures, dry=True):
     path = path_of(NAMESPACE, review, plural=names.REVIEW_PLURAL)
     query = {"dryRun": "All"} if dry else {}
-    body = {"spec": {"signOffs": list(signatures)}}
+    signed = [one | {"signTime": now()} if one["signTime"] == AT else one for one in signatures]
+    body = {"spec": {"signOffs": signed}}
     return Person(plane, user).send("PATCH", path, body, kind=MERGE, **query)
 
 
@@ -169,6 +179,109 @@ def test_a_user_with_patch_rights_edits_the_notes_of_a_review_but_not_its_ledger
     assert "forbidden" in person.send("PATCH", f"{path}/status", forged, kind=MERGE).refusal
 
 
+RECORD = {
+    "decisions": {"decisions": ["keep it"]},
+    "notes": {"notes": "all was well"},
+    "attendees": {"attendees": ["x"]},
+    "actions": {"actions": [{"title": "b", "owner": "acb", "dueDate": "2026-02-01"}]},
+    "no actions": {"actions": []},
+    "the owner of an action": {"actions": [{"title": "a", "owner": "x", "dueDate": "2026-02-01"}]},
+}
+ACTION = {"title": "a", "owner": "acb", "dueDate": "2026-02-01"}
+
+
+@pytest.fixture(scope="module")
+def closed(reviews):
+    """A review that is closed and has an action."""
+    admin, path = Person(reviews, ""), path_of(NAMESPACE, "closed", plural=names.REVIEW_PLURAL)
+    spec = {"actions": [ACTION], "decisions": ["retrain it"], "attendees": [MANAGER]}
+    assert admin.create(document("closed", **spec), dry=False).allowed
+    status = {"state": "Reviewed", "team": TEAM, "sealTime": SEALED}
+    assert admin.send("PATCH", f"{path}/status", {"status": status}, kind=MERGE).allowed
+    return path
+
+
+@pytest.mark.parametrize("change", RECORD.values(), ids=RECORD)
+def test_a_closed_review_is_a_record_that_no_user_rewrites(reviews, closed, change):
+    for user in (MANAGER, SCIENTIST, ""):
+        answer = Person(reviews, user).send(
+            "PATCH", closed, {"spec": change}, kind=MERGE, dryRun="All"
+        )
+        assert "the review is a record" in answer.refusal
+
+
+def test_an_action_of_a_closed_review_can_be_done(reviews, closed):
+    done = {"spec": {"actions": [ACTION | {"done": True}]}}
+    assert Person(reviews, SCIENTIST).send("PATCH", closed, done, kind=MERGE, dryRun="All").allowed
+
+
+@pytest.mark.parametrize("hours", [-24, -1, 1, 24 * 365 * 64])
+def test_a_signature_has_the_time_at_which_it_is_written(reviews, hours):
+    at = (datetime.now(UTC) + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    answer = sign(
+        reviews, MANAGER, "overdue", signature(MANAGER, "DataProductManager", signTime=at)
+    )
+    assert "signTime must be the current time" in answer.refusal
+
+
+def test_a_signature_without_managed_fields_is_refused(reviews):
+    path = path_of(NAMESPACE, "overdue", plural=names.REVIEW_PLURAL)
+    change = {
+        "metadata": {"managedFields": [{}]},
+        "spec": {"signOffs": [OURS | {"signTime": SEALED}]},
+    }
+    answer = Person(reviews, MANAGER).send("PATCH", path, change, kind=MERGE, dryRun="All")
+    assert "signTime must be the current time" in answer.refusal
+
+
+def test_only_the_operator_creates_reviews_and_writes_their_status(reviews):
+    reviews.kubectl(
+        "create", "role", "owner", "-n", NAMESPACE, "--verb=get,create,update,patch,delete",
+        "--resource=dataproductreviews.sluicegate.dev,dataproductreviews.sluicegate.dev/status",
+    )  # fmt: skip
+    operator = f"system:serviceaccount:sluicegate-system:{RELEASE}"
+    for user in ("owner", operator):
+        binding = ("create", "rolebinding", f"owner-{user.rpartition(':')[2]}", "--role=owner")
+        reviews.kubectl(*binding, "-n", NAMESPACE, f"--user={user}")
+    path = path_of(NAMESPACE, "toreview", plural=names.REVIEW_PLURAL)
+
+    def attempts(user):
+        person = Person(reviews, user)
+        status = {"status": {"state": "Reviewed"}}
+        return (
+            person.create(document("forged")),
+            person.send("PATCH", f"{path}/status", status, kind=MERGE, dryRun="All"),
+        )
+
+    eventually(lambda: all(one.allowed for one in attempts(operator)), what="its rights")
+    eventually(
+        lambda: all("only the operator writes ledgers" in one.refusal for one in attempts("owner")),
+        what="the refusals of the policy",
+    )
+
+
+COLLECTED = {
+    "an owner that does not exist": {"ownerReferences": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "9a3a3a3a-0000-4000-8000-000000000000"}]},
+    "a finalizer": {"finalizers": ["example.com/x"]},
+    "a label of Argo CD": {"labels": {"app.kubernetes.io/instance": "theirs"}},
+    "an annotation of Argo CD": {"annotations": {"argocd.argoproj.io/tracking-id": "theirs"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("metadata", COLLECTED.values(), ids=COLLECTED)
+def test_a_user_who_may_not_delete_a_review_has_no_tool_delete_it(reviews, metadata):
+    path = path_of(NAMESPACE, "reviewed", plural=names.REVIEW_PLURAL)
+    change = {"metadata": metadata}
+
+    def attempt(user):
+        return Person(reviews, user).send("PATCH", path, change, kind=MERGE, dryRun="All")
+
+    for user in (MANAGER, SCIENTIST):
+        assert "reserved for those who may delete it" in attempt(user).refusal
+    assert attempt("").allowed
+
+
 def test_a_user_may_not_change_the_labels_by_which_the_operator_finds_a_review(reviews):
     path = path_of(NAMESPACE, "overdue", plural=names.REVIEW_PLURAL)
     operator = f"system:serviceaccount:sluicegate-system:{RELEASE}"
@@ -226,6 +339,8 @@ def test_the_archive_needs_only_its_role_and_no_other_user_marks_a_review_as_arc
         ({"period": {"startTime": "2026-10-01T00:00:00Z", "endTime": "2026-12-01T00:00:00Z"}},
          "productRef and period stay as they are"),
         ({"productRef": {"name": "other", "uid": "u"}}, "productRef and period stay as they are"),
+        ({"productRef": {"name": "../catalog/pricing", "uid": "u"}}, "spec.productRef.name"),
+        ({"productRef": {"name": "pricing", "uid": "../x"}}, "spec.productRef.uid"),
         ({"signOffs": [OURS | {"verdict": "Maybe"}]}, "Unsupported value"),
         ({"signOffs": [OURS | {"note": "x" * 501}]}, "Too long"),
         ({"actions": [{"title": "x", "owner": "acb", "dueDate": "2026-02-31"}]}, "spec.actions[0].dueDate"),

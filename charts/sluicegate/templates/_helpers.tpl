@@ -129,3 +129,25 @@ namespaceSelector:
   {{- end }}
 {{- end }}
 {{- end }}
+
+{{/* Metadata by which garbage collectors and GitOps tools delete an object: only for those who may delete it. */}}
+{{- define "sluicegate.metadataOfDeleters" -}}
+- expression: >-
+    oldObject == null || (object.metadata.?ownerReferences.orValue([]) == oldObject.metadata.?ownerReferences.orValue([])
+    && object.metadata.?finalizers.orValue([]) == oldObject.metadata.?finalizers.orValue([]))
+    || variables.deleter.check('delete').allowed()
+  reason: Forbidden
+  messageExpression: >-
+    'metadata.ownerReferences and metadata.finalizers decide when the object is deleted, so they are reserved for those'
+    + ' who may delete it; you are ' + request.userInfo.username
+- expression: >-
+    oldObject == null || ([[object.metadata.?labels.orValue({}), oldObject.metadata.?labels.orValue({})],
+    [object.metadata.?annotations.orValue({}), oldObject.metadata.?annotations.orValue({})]].all(pair,
+    pair[0].all(key, !key.matches('^(app[.]kubernetes[.]io/(managed-by|instance)$|(kustomize|helm)[.]toolkit[.]fluxcd[.]io/|argocd[.]argoproj[.]io/|meta[.]helm[.]sh/)') || (key in pair[1] && pair[0][key] == pair[1][key]))
+    && pair[1].all(key, !key.matches('^(app[.]kubernetes[.]io/(managed-by|instance)$|(kustomize|helm)[.]toolkit[.]fluxcd[.]io/|argocd[.]argoproj[.]io/|meta[.]helm[.]sh/)') || key in pair[0])))
+    || variables.deleter.check('delete').allowed()
+  reason: Forbidden
+  messageExpression: >-
+    'labels and annotations of Helm, Flux and Argo CD decide which tool may delete the object, so they are reserved for'
+    + ' those who may delete it; you are ' + request.userInfo.username
+{{- end }}

@@ -16,6 +16,7 @@ from sluicegate.api.base import (
     Events,
     Line,
     Number,
+    ObjectName,
     RatioString,
     Rule,
     StatusModel,
@@ -91,7 +92,9 @@ class ReviewCycle(ApiModel):
     """Time zone of the days, by its name in the IANA database, e.g. Europe/Paris."""
     grace_days: Annotated[int, Field(ge=0, le=60)] = 7
     """Days after the seal in which a review must be signed before it is overdue."""
-    signed_by: Annotated[tuple[Word, ...], Field(max_length=8), Unique()] = (PRODUCT_MANAGER,)
+    signed_by: Annotated[tuple[Word, ...], Field(min_length=1, max_length=8), Unique()] = (
+        PRODUCT_MANAGER,
+    )
     """Roles in spec.team that must sign the review."""
     keep: Annotated[int, Field(ge=2, le=60)] = 13
     """Number of sealed reviews to keep; older ones are deleted."""
@@ -102,9 +105,9 @@ class ReviewCycle(ApiModel):
 class ProductRef(ApiModel):
     """The product that is reviewed; it may be deleted already."""
 
-    name: Line
+    name: ObjectName
     """Name of the product."""
-    uid: Annotated[str, StringConstraints(max_length=64)] = ""
+    uid: Annotated[str, StringConstraints(pattern=r"^[-A-Za-z0-9]*$", max_length=64)] = ""
     """Uid of the product; another product with the same name has another uid."""
 
 

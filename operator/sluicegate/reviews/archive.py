@@ -47,13 +47,13 @@ class Folder:
     def read(self, name: str) -> str | None:
         """Return the file of this name; None if there is none."""
         try:
-            return (self.root / name).read_text(encoding="utf-8")
+            return self._path(name).read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
 
     def write(self, name: str, text: str) -> None:
         """Write a temporary file, and rename it once it is on the disk."""
-        path = self.root / name
+        path = self._path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
         try:
@@ -65,6 +65,12 @@ class Folder:
         except BaseException:
             Path(unfinished).unlink(missing_ok=True)
             raise
+
+    def _path(self, name: str) -> Path:
+        path = self.root / name
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            raise NotArchived(f"{name} isn't archived: it is outside of {self.root}")
+        return path
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,16 @@ The file is the review itself as JSON, so `sluicegate report --from` and `dossie
 
 import hashlib
 import json
+import re
+from typing import Final
 
 from sluicegate.api import names
 from sluicegate.api.review import DataProductReview
 from sluicegate.errors import SluicegateError
 from sluicegate.reviews.journal import digest_of
+
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9]([-.A-Za-z0-9]*[A-Za-z0-9])?")
+"""Names of Kubernetes objects, and uids: one folder or file, never above its parent."""
 
 
 class NotArchived(SluicegateError):  # noqa: N818 - says what is the case
@@ -17,10 +22,23 @@ class NotArchived(SluicegateError):  # noqa: N818 - says what is the case
 
 
 def file_name(review: DataProductReview) -> str:
-    """Return `<namespace>/<product>/<review>.<uid of the product>.json`, below the archive's root."""
+    """Return `<namespace>/<product>/<review>.<uid of the product>.json`, below the archive's root.
+
+    Raises
+    ------
+    NotArchived
+        A name isn't that of a Kubernetes object, so the file could be in another folder.
+    """
     ref = review.spec.product_ref
     uid = f".{ref.uid}" if ref.uid else ""
-    return f"{review.metadata.namespace}/{ref.name}/{review.metadata.name}{uid}.json"
+    folders = (review.metadata.namespace, ref.name, f"{review.metadata.name}{uid}")
+    for folder in folders:
+        if not _FILE_NAME.fullmatch(folder):
+            raise NotArchived(
+                f"{review.metadata.namespace}/{review.metadata.name} isn't archived, because {folder!r} is no"
+                " name of an object: delete the review, or correct its spec.productRef"
+            )
+    return f"{'/'.join(folders)}.json"
 
 
 def file_text(review: DataProductReview) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from sluicegate.api.base import rfc3339
 from sluicegate.api.names import KIND, ConditionType
+from sluicegate.api.product_info import PRODUCT_MANAGER
 from sluicegate.api.review import (
     DataProductReview,
     DataProductReviewStatus,
@@ -36,7 +37,8 @@ class SigningState:
 def standing(review: DataProductReview, now: float) -> SigningState:
     """Return the state of a review at a time.
 
-    A signature is valid if it is later than the seal. Admission enforces that people sign in their
+    A signature is valid if it is later than the seal. No review is closed without a signature: one that
+    names no role needs that of the DataProductManager. Admission enforces that people sign in their
     own name, and in a role of theirs.
     """
     status = review.status
@@ -47,9 +49,10 @@ def standing(review: DataProductReview, now: float) -> SigningState:
         key=lambda one: one.sign_time,
     )
     by_role = {one.role for one in counted}
-    missing = tuple(role for role in status.signed_by if role not in by_role)
+    roles = _required_roles(status)
+    missing = tuple(role for role in roles if role not in by_role)
     filled = {one.role for one in status.team}
-    required = [each for each in counted if each.role in status.signed_by]
+    required = [each for each in counted if each.role in roles]
     if missing:
         late = status.due_time is not None and int(now) > status.due_time
         state = ReviewState.OVERDUE if late else ReviewState.TO_REVIEW
@@ -62,6 +65,10 @@ def standing(review: DataProductReview, now: float) -> SigningState:
         missing=missing,
         unfilled=tuple(role for role in missing if role not in filled),
     )
+
+
+def _required_roles(status: DataProductReviewStatus) -> tuple[str, ...]:
+    return status.signed_by or (PRODUCT_MANAGER,)
 
 
 def with_standing(status: DataProductReviewStatus, where: SigningState) -> DataProductReviewStatus:
@@ -121,7 +128,7 @@ def roles_in(review: DataProductReview, username: str) -> tuple[str, ...]:
 def known_roles(review: DataProductReview) -> tuple[str, ...]:
     """Return all roles that a signature may have, by name."""
     status = review.status
-    return tuple(sorted({one.role for one in status.team} | set(status.signed_by)))
+    return tuple(sorted({one.role for one in status.team} | set(_required_roles(status))))
 
 
 def role_of(review: DataProductReview, username: str, requested: str | None) -> str:
@@ -138,7 +145,9 @@ def role_of(review: DataProductReview, username: str, requested: str | None) -> 
         raise invalid("review", f"isn't sealed yet: its period ends on {end}, sign some days later")
     if status.state in {ReviewState.REVIEWED, ReviewState.SKIPPED}:
         by = ", ".join(status.reviewed_by)
-        raise invalid("review", f"was signed by {by}: add a note to spec.notes")
+        raise invalid(
+            "review", f"was signed by {by}, so it is a record: add notes to the next review"
+        )
     roles = [one.role for one in status.team if one.username == username]
     roles_of_review = known_roles(review)
     if requested is not None and requested not in roles_of_review:

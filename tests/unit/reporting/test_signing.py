@@ -9,12 +9,12 @@ from dateutil.rrule import rrulestr
 from icalendar import Calendar
 
 from sluicegate.api.product import DataProduct
-from sluicegate.api.review import Cycle, ReviewCycle
+from sluicegate.api.review import Cycle, ReviewCycle, ReviewState
 from sluicegate.errors import InvalidInput
 from sluicegate.reporting.agenda import calendar
 from sluicegate.reviews.journal import LATE_DAYS
 from sluicegate.reviews.periods import period_of
-from sluicegate.reviews.signing import Signature, role_of, roles_in, signed
+from sluicegate.reviews.signing import Signature, role_of, roles_in, signed, standing
 from sluicegate.reviews.store import parse_review
 from tests.support.decisions.reviewed import document_of, month, sealed_month
 from tests.support.samples.product_examples import changed
@@ -40,6 +40,18 @@ def test_a_member_signs_in_the_only_role_and_others_get_an_error_with_the_team()
         role_of(SEALED, "acb", "Auditor")
 
 
+def test_a_review_without_required_roles_is_not_closed_unsigned():
+    review = SEALED.model_copy(update={"status": SEALED.status.replace(signed_by=())})
+    where = standing(review, 0)
+    assert (where.state, where.missing) == (ReviewState.TO_REVIEW, ("DataProductManager",))
+    assert role_of(review, "acb", "DataProductManager") == "DataProductManager"
+
+
+def test_a_review_cycle_needs_a_role_that_signs():
+    with pytest.raises(ValueError, match="signedBy"):
+        ReviewCycle.model_validate({"startDate": "2026-01-01", "signedBy": []}, by_alias=True)
+
+
 def test_a_user_outside_the_team_may_choose_a_role():
     assert roles_in(SEALED, "acb") == ("DataProductManager",)
     assert "DataProductManager" in roles_in(SEALED, "approver")
@@ -49,7 +61,9 @@ def test_an_unsealed_or_signed_review_is_not_signed():
     with pytest.raises(InvalidInput, match="isn't sealed yet: its period ends on 2026-12-01"):
         role_of(parse_review(month(11, wrong=0.1)), "acb", None)
     done = {"state": "Reviewed", "reviewed_by": ("acb",)}
-    with pytest.raises(InvalidInput, match=r"was signed by acb: add a note to spec\.notes"):
+    with pytest.raises(
+        InvalidInput, match=r"was signed by acb, so it is a record: add notes to the next review"
+    ):
         role_of(
             SEALED.model_copy(update={"status": SEALED.status.model_copy(update=done)}), "acb", None
         )

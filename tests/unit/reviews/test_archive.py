@@ -16,7 +16,7 @@ from sluicegate.cli.reviews.archive import place_of
 from sluicegate.errors import InvalidInput
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.reviews.archive import Archive, Bucket, Folder
-from sluicegate.reviews.archive_file import file_name, is_archived
+from sluicegate.reviews.archive_file import NotArchived, file_name, is_archived
 from sluicegate.reviews.store import ReviewStore, parse_review
 from tests.support.decisions.ledger_world import world
 from tests.support.decisions.recorded_days import DAY
@@ -40,6 +40,30 @@ def keep(server, review, label="sealed", **spec):
 def stored(server, review):
     meta = review.metadata
     return server.objects[DATA_PRODUCT_REVIEWS.path(meta.namespace, meta.name)]
+
+
+@pytest.mark.parametrize(
+    "name", ["../catalog/pricing", "../../../outside", "..", "a/b", "/etc", ""]
+)
+def test_a_review_with_a_product_name_that_is_a_path_is_not_read_and_has_no_file(name):
+    document = document_of(NOVEMBER)
+    document["metadata"] = {"name": "pricing-2026-11", "namespace": "mallory"}
+    document["spec"]["productRef"]["name"] = name
+    assert parse_review(document) is None
+    ref = NOVEMBER.spec.product_ref.model_copy(update={"name": name})
+    spec = NOVEMBER.spec.model_copy(update={"product_ref": ref})
+    with pytest.raises(NotArchived, match="no name of an object"):
+        file_name(NOVEMBER.model_copy(update={"spec": spec}))
+
+
+def test_a_folder_keeps_no_file_outside_of_it(tmp_path):
+    folder = Folder(tmp_path / "archive")
+    for name in ("../outside.json", "/tmp/outside.json"):
+        with pytest.raises(NotArchived, match="is outside of"):
+            folder.write(name, "")
+        with pytest.raises(NotArchived, match="is outside of"):
+            folder.read(name)
+    assert not [*tmp_path.rglob("*.json")]
 
 
 async def test_each_sealed_review_is_copied_once_and_again_when_it_is_signed(
