@@ -18,6 +18,8 @@ class EventReason(StrEnum):
     """A Job of the shadow phase has no result that counts."""
     DRAIN_NOT_COUNTED = "DrainNotCounted"
     """Pods are scaled down although their requests could not be counted."""
+    SCALE_REVERTED = "ScaleReverted"
+    """Another client scaled the stable version, and the operator restores the number of pods of the spec."""
     UNREADABLE_SERIES = "UnreadableSeries"
     """Prometheus can't answer queries about this product alone."""
     OPERATOR_OVERLAP = "OperatorOverlap"

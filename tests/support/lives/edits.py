@@ -11,6 +11,7 @@ from benchmarks.virtual.structural import product_schema
 from sluicegate.api.errors import InvalidProduct
 from sluicegate.api.operator_checks import check_context
 from sluicegate.api.product import DataProduct
+from sluicegate.api.product_info import Direction
 from tests.support.decisions.rollout_world import image
 from tests.support.lives.anything import draw_any
 from tests.support.lives.products import (
@@ -289,6 +290,22 @@ def _retraining_gate(dice: random.Random, spec: Body) -> Body:
     return {name: dice.choice(margins) for name in known[: dice.randint(1, 2)]}
 
 
+def _goals(dice: random.Random, spec: Body) -> list[Body]:
+    """Goals of the business, of which an SLO of the product may measure each."""
+    known = [one["name"] for one in spec.get("slos") or ()]
+    goals = []
+    for number in range(dice.randint(1, 2)):
+        goal: Body = {"name": f"goal-{number}", "target": dice.choice(("0.032", "0.9", "95"))}
+        goal["direction"] = dice.choice(list(Direction)).value
+        goal |= dice.choice(({}, {"unit": "%"}))
+        if known and dice.random() < 0.5:
+            goal["slo"] = dice.choice(known)
+            worth = {"amount": "12000", "unit": "EUR a month"}
+            goal |= dice.choice(({}, {"valuePerPoint": worth}))
+        goals.append(goal)
+    return goals
+
+
 def _depends(dice: random.Random, _: Body) -> list[Body]:
     known = [
         {"namespace": "catalog", "name": "product-0"},
@@ -331,6 +348,7 @@ DRAWS: Final[dict[str, Any]] = {
     "retraining.podTemplate": _podtemplate,
     "retraining.schedule": _schedule,
     "retraining.gate": _retraining_gate,
+    "businessGoals": _goals,
     "rollout.steps": lambda dice, _: dice.choice((None, *map(list, STEPS), [1, 99])),
     "rollout.maxDurationSeconds": lambda dice, _: dice.choice((None, 10, 3600, 7200, 2_678_400)),
     "rollout.shadow": _shadow,

@@ -210,6 +210,23 @@ async def test_a_manual_edit_of_a_child_is_reverted(world, edit):
 
 
 @on_virtual_time
+async def test_a_manual_scale_is_reverted_with_one_event_that_names_the_field(world):
+    key = await served(world, product())
+    resource, child = _scaled(world, key)
+    before = world.server.get(resource, child)["spec"]["replicas"]
+    world.server.write(resource, child, {"spec": {"replicas": 5}}, subresource="scale")
+    await world.until(
+        lambda: world.server.get(resource, child)["spec"]["replicas"] == before, seconds=RECOVERY
+    )
+    await world.run(RECOVERY)
+    (event,) = [one for one in world.server.all(EVENTS) if one["reason"] == "ScaleReverted"]
+    assert event["note"] == (
+        f"another client scaled v1 to 5 pods; it is scaled back to {before}, as the spec asks for:"
+        " edit spec.serving.replicas to change it"
+    )
+
+
+@on_virtual_time
 async def test_a_child_deleted_by_hand_is_recreated(world):
     key = await served(world, product())
     children = [find(world, key) for find in (_scaled, _service, _route)]

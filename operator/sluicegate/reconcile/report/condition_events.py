@@ -1,4 +1,4 @@
-"""Events for changes of conditions. Pure.
+"""Events for changes of conditions, and of children by other clients. Pure.
 
 Decisions have events of their own; these are for other changes: a refused spec, lost pods, a first
 version that fails. Each is emitted once, as status has the last report.
@@ -7,11 +7,14 @@ version that fails. Each is emitted once, as status has the last report.
 from collections.abc import Iterator
 from typing import Final
 
+from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.status import Condition, DataProductStatus
 from sluicegate.conditions import find_condition
 from sluicegate.reconcile.decide.events import EventNote
+from sluicegate.reconcile.decide.planner import Plan
+from sluicegate.reconcile.observe.observation import Observation
 
 _HAS_EVENT_OF_DECISION: Final = frozenset({Reason.MODEL_REJECTED, Reason.API_CHANGED})
 _NAMES_ITS_CAUSE: Final = frozenset({Reason.APPLY_REFUSED, Reason.NAME_CONFLICT})
@@ -37,6 +40,26 @@ def news(before: DataProductStatus, after: DataProductStatus) -> Iterator[EventN
     first = before.stable is None and now.reason == Reason.ROUTE_NOT_ACCEPTED
     if (first or now.reason in _EMITTED_AT_ONCE) and _differs(was, now):
         yield EventNote(now.reason, "Serve", now.message, warning=True)
+
+
+def reverted_scale(observation: Observation, plan: Plan) -> Iterator[EventNote]:
+    """Yield the event of a stable version that another client has scaled, as this pass undoes it.
+
+    The scale subresource owns the number of pods until the operator writes it again, so the event is
+    emitted once; without autoscaling in the spec it is a person, or an autoscaler that isn't ours.
+    """
+    stable, serving = plan.status.stable, observation.product.spec.serving
+    live = None if stable is None else observation.live.get(stable.revision)
+    if stable is None or live is None or not live.scaled or serving.autoscaling is not None:
+        return
+    wanted = plan.allocation.replicas(stable.revision)
+    if wanted == live.replicas:
+        return
+    text = (
+        f"another client scaled {stable.version} to {live.replicas} pods; it is scaled back to"
+        f" {wanted}, as the spec asks for: edit spec.serving.replicas to change it"
+    )
+    yield EventNote(EventReason.SCALE_REVERTED, "Scale", text, warning=True)
 
 
 def _differs(was: Condition | None, now: Condition) -> bool:

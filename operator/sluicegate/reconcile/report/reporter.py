@@ -15,6 +15,7 @@ from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.live.product import Pass, ProductRecord
 from sluicegate.reconcile.observe.first_starts import FirstStarts
 from sluicegate.reconcile.observe.observation import Observation
+from sluicegate.reconcile.report.condition_events import reverted_scale
 from sluicegate.reconcile.report.events import emit_refusal, is_news, unreadable
 from sluicegate.reconcile.report.fleet_update import snapshot_of
 from sluicegate.reconcile.report.status_writer import StatusWriter
@@ -50,6 +51,7 @@ class Reporter:
         if deferred:
             self.writer.show(record, observation.product, plan, plan.status)
             return record
+        self.writer.emit(record, reverted_scale(observation, plan))
         written = await self.writer.write(record, observation, plan, events=plan.events)
         if plan.status.stable is not None:
             self.starts.forget(record.key)
