@@ -33,6 +33,9 @@ RECONCILE: ContextVar[Reconcile | None] = ContextVar("reconcile", default=None)
 STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 """Attributes of every log record; others are from `extra`."""
 
+DECISIONS = "sluicegate.decisions"
+"""Logger with a line for each decision, whatever the level: a record to ship."""
+
 QUIET = {"kopf.objects": logging.WARNING, "aiohttp.access": logging.WARNING}
 """Levels of loggers that would otherwise write a line for each event or probe."""
 
@@ -119,3 +122,4 @@ def configure_logging(level: str, formatter: logging.Formatter) -> None:
     logging.captureWarnings(capture=True)
     for name, quiet in QUIET.items():
         logging.getLogger(name).setLevel(quiet)
+    logging.getLogger(DECISIONS).setLevel(logging.INFO)

@@ -6,15 +6,17 @@ from typing import Any
 
 from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.names import ConditionReason, ConditionType
-from sluicegate.api.status import DataProductStatus
+from sluicegate.api.status import FIELDS, DataProductStatus, LastHandled
 from sluicegate.conditions import find_condition
 from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.routes.arbitration import RouteRefusal
 from sluicegate.runtime.event_recorder import EventRecorder, EventSubject, Note
+from sluicegate.runtime.logs import DECISIONS
 
 logger = logging.getLogger(__name__)
+decisions = logging.getLogger(DECISIONS)
 
 
 def emit(recorder: EventRecorder, record: ProductRecord, events: Iterable[EventNote]) -> None:
@@ -35,6 +37,37 @@ def emit_refusal(
     emit(recorder, record, (EventNote(reason, "Route", refusal.message, warning=True),))
     if isinstance(other, ProductRecord):
         emit(recorder, other, (EventNote(reason, "Route", refusal.notice),))
+
+
+def log_decision(record: ProductRecord, written: DataProductStatus) -> None:
+    """Log a decision that a status has for the first time, with the requests that it handled.
+
+    The value of a request finds its author in the audit log of the API server.
+
+    Parameters
+    ----------
+    record : the product before the write. written : its status now.
+    """
+    before, decision = record.status, written.decision
+    if decision is None or decision == before.decision:
+        return
+    handled, former = (one.last_handled or LastHandled() for one in (written, before))
+    requests = {
+        annotation: value
+        for annotation in FIELDS
+        if (value := handled.token(annotation)) != former.token(annotation)
+    }
+    stable = written.stable.version if written.stable else ""
+    candidate = written.candidate.version if written.candidate else ""
+    details = {
+        "uid": record.uid,
+        "generation": record.generation,
+        "decision": decision.to_dict(),
+        "requests": requests,
+        "stable": stable,
+        "candidate": candidate,
+    }
+    decisions.info("%s: %s", decision.type, decision.reason, extra=details)
 
 
 def is_news(recorded: DataProductStatus) -> bool:

@@ -13,7 +13,7 @@ from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.report.condition_events import news, true_of
-from sluicegate.reconcile.report.events import emit
+from sluicegate.reconcile.report.events import emit, log_decision
 from sluicegate.reconcile.report.product_metrics import ProductMetrics
 from sluicegate.reconcile.report.product_sample import REFUSED, figures_of
 from sluicegate.reconcile.report.status import due, report, report_invalid, verified_seconds
@@ -55,6 +55,7 @@ class StatusWriter:
         )
         # What the pass began with may have been restored.
         written = record if fresh == record.status else await self.store.write(record, fresh)
+        log_decision(record, fresh)
         self.emit(record, (*true_of(events, fresh), *news(record.status, fresh)))
         return written
 
