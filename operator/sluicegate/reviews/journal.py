@@ -239,6 +239,11 @@ def sealed(review: DataProductReview, now: float, *, because: str) -> DataProduc
     return status.replace(digest=digest_of(closed))
 
 
+def disagrees_with_seal(review: DataProductReview) -> bool:
+    """Return whether the ledger was changed after it was sealed: its digest doesn't match."""
+    return bool(review.status.digest) and review.status.digest != digest_of(review)
+
+
 def digest_of(review: DataProductReview) -> str:
     """Return `sha256:<hex>` of the sealed content: product, period, and records.
 

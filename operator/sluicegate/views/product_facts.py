@@ -40,11 +40,12 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class WorstLevel:
-    """The worst SLO of a product: its state, and the least share of an error budget that is left."""
+    """The worst SLO of a product: its state; and the least share of an error budget, with its SLO."""
 
     slo: str
     state: SloState
     budget_left: float | None = None
+    budget_slo: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +278,11 @@ def _level(slos: tuple[SloStatus, ...]) -> WorstLevel | None:
     if not slos:
         return None
     worst = min(slos, key=lambda one: (_RANKS[one.state], _budget(one)))
-    left = [float(one.budget_remaining) for one in slos if one.budget_remaining is not None]
-    return WorstLevel(worst.name, worst.state, min(left, default=None))
+    left = [
+        (float(one.budget_remaining), one.name) for one in slos if one.budget_remaining is not None
+    ]
+    least, name = min(left, default=(None, ""))
+    return WorstLevel(worst.name, worst.state, least, name)
 
 
 def _budget(slo: SloStatus) -> float:

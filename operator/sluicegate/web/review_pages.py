@@ -8,6 +8,7 @@ from sluicegate.api.review import DataProductReview, ReviewState, SignVerdict
 from sluicegate.kube.resources import Key
 from sluicegate.reporting.facts import facts_of
 from sluicegate.reporting.text import as_csv, documents
+from sluicegate.reviews.journal import disagrees_with_seal
 from sluicegate.reviews.signing import roles_in
 from sluicegate.web.detail import conceal_review
 from sluicegate.web.identity import AccessRefused
@@ -106,7 +107,7 @@ class ReviewPages:
                 for signature in review.spec.sign_offs
                 if signature.username == request.reader.user
             ],
-            sign=self._form(request, key, review, form or SignForm()),
+            sign=self._form(request, key, review, form or _first_form(review)),
             refusal="" if refusal is None else str(refusal),
         )  # fmt: skip
 
@@ -120,3 +121,8 @@ class ReviewPages:
             "roles": roles_in(review, reader.user), "verdicts": tuple(map(str, SignVerdict)),
             "given": form, "token": signing.token(reader, key), "longest": LONGEST_NOTE,
         }  # fmt: skip
+
+
+def _first_form(review: DataProductReview) -> SignForm:
+    """Return the form before it is filled in; a ledger that was changed since its seal is objected to."""
+    return SignForm(verdict=str(SignVerdict.OBJECT)) if disagrees_with_seal(review) else SignForm()

@@ -23,6 +23,7 @@ from sluicegate.kube.errors import (
 )
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, Key
 from sluicegate.kube.transport import Transport
+from sluicegate.reviews.journal import disagrees_with_seal
 from sluicegate.reviews.signing import Signature, role_of, signed
 from sluicegate.web.identity import AUTHENTICATED, SYSTEM, UNAVAILABLE, PageReader
 
@@ -101,6 +102,9 @@ class Signing:
             role = role_of(review, reader.user, form.role or None)
         except InvalidInput as error:
             raise SigningRefused(WRONG, f"{error}.") from error
+        if disagrees_with_seal(review) and form.verdict != SignVerdict.OBJECT:
+            text = "The digest does not match, so the ledger was changed after it was sealed: choose Object."
+            raise SigningRefused(WRONG, text)
         change = signed(
             review,
             Signature(reader.user, role, form.verdict, form.note),

@@ -71,6 +71,7 @@ def test_choices_are_those_of_the_products():
 
 def test_the_worst_slo_and_the_largest_drop_have_their_numbers():
     assert (BAD.level.slo, BAD.level.state, BAD.level.budget_left) == ("accuracy", "Missed", -0.31)
+    assert BAD.level.budget_slo == "accuracy"
     assert (BAD.change.drop, BAD.change.lower, BAD.change.total) == (0.039, 0.018, 1200)
 
 

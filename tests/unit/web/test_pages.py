@@ -124,6 +124,19 @@ async def test_a_journey_whose_steps_have_ledgers_has_its_response_times():
     assert 0 < told["responseSeconds"]["p50"] < told["responseSeconds"]["p95"]
 
 
+@pytest.mark.parametrize(("state", "over"), [("Healthy", True), ("Degraded", False)])
+async def test_an_alert_is_over_on_the_page_once_the_product_is_healthy(state, over):
+    decision = {
+        "type": "Alert", "reason": "CommonCause", "message": "3 of 4 products turned bad",
+        "decisionTime": "2026-11-28T09:00:00Z",
+    }  # fmt: skip
+    shown = document("eta", "logistics", status={"state": state, "decision": decision})
+    async with served(store_of([shown], [])) as page:
+        text = await text_of(page, "/products/logistics/eta")
+    assert "3 of 4 products turned bad" in text
+    assert ("That is over: the product is healthy now." in text) == over
+
+
 async def test_days_of_ledgers_are_the_line_of_an_slo(page):
     text = await text_of(page, "/products/pricing/pricing")
     assert text.count("<polyline") == 2  # availability and accuracy

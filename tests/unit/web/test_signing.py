@@ -191,6 +191,21 @@ async def test_a_mistake_in_the_form_is_said_and_what_was_typed_stays(
     assert not server.patches
 
 
+async def test_a_ledger_that_was_changed_after_its_seal_takes_no_agreement(proxy, server):
+    changed = REVIEW | {"status": REVIEW["status"] | {"digest": "sha256:0"}}
+    server.reviews[OBJECT] = changed
+    async with served(store(changed), proxy, server, signing=True) as page:
+        form = await form_of(page, sent())
+        assert form.fields["verdict"] == "Object"
+        fields = form.fields | {"verdict": "Agree"}
+        answer = await page.post(PATH, data=fields, headers=sent() | SAME)
+        assert (answer.status, "choose Object" in await answer.text()) == (422, True)
+        assert not server.patches
+        await page.post(PATH, data=form.fields, headers=sent() | SAME)
+    [patch] = server.patches
+    assert patch.body["spec"]["signOffs"][0]["verdict"] == "Object"
+
+
 ACCOUNT = 'users "acb" is forbidden: User "system:serviceaccount:s:web" cannot impersonate resource "users"'
 NO_ROLE = 'User "acb" cannot patch resource "dataproductreviews"'
 REFUSED = {

@@ -180,6 +180,8 @@ def lines(product: facts.Body) -> list[str]:
     if trial:
         found.append(f"candidate {facts.step_line(trial)}")
         found += [f"  {line}" for line in (facts.hold_line(trial),) if line]
+    if refreshed := status.get("lastRefreshTime"):
+        found.append(f"numbers as of {refreshed}")
     found += [
         f"SLO {slo.get('name')}: {slo.get('state')} {slo.get('message', '')}".rstrip()
         for slo in facts.entries(status, "slos")
