@@ -229,6 +229,10 @@ class Settings(BaseSettings):
     """Registries that training Jobs may push to without TLS; for test clusters."""
     share_dependency_states: Flag = True
     """Whether a product sees the state of products in other namespaces."""
+    show_log_tails: Flag = True
+    """Whether status, events and messages have the last lines of the log of a training or pod that
+    failed, without credentials. If false, they have the command that shows the log instead.
+    """
     reviews_archived: Flag = False
     """Whether sealed reviews are archived (`sluicegate archive`): one beyond spec.review.keep is then
     dropped only once the archive has it as it is.

@@ -125,7 +125,7 @@ def _reconciler(
     applier = Applier(tools.api, caches)
     trainer = Trainer(applier, settings)
     observer = Observer(
-        PodReads(tools.api),
+        PodReads(tools.api, settings.show_log_tails),
         caches,
         measurements,
         fleet,

@@ -7,7 +7,6 @@ lines: libraries put URLs and headers into messages.
 import contextlib
 import json
 import logging
-import re
 import secrets
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 from typing_extensions import override
 
 from sluicegate.kube.resources import Key
+from sluicegate.runtime.redaction import redact, redact_values
 from sluicegate.spans import TRACE
 
 
@@ -39,14 +39,6 @@ DECISIONS = "sluicegate.decisions"
 QUIET = {"kopf.objects": logging.WARNING, "aiohttp.access": logging.WARNING}
 """Levels of loggers that would otherwise write a line for each event or probe."""
 
-SECRETS = (
-    (re.compile(r"(?i)(authorization\W{1,8}\w+\s+)[\w.~+/=-]+"), r"\1[redacted]"),
-    (re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{20,}"), r"\1[redacted]"),
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), "[redacted]"),  # a JSON web token
-    (re.compile(r"(?<=://)[^\s/@\"']*:[^\s/@\"']*@"), "[redacted]@"),  # user and password
-)
-"""Secrets that are removed from all lines; no pattern can match beyond a JSON string."""
-
 
 @contextlib.contextmanager
 def reconcile_context(key: Key) -> Iterator[str]:
@@ -65,7 +57,7 @@ class JsonFormatter(logging.Formatter):
     @override
     def format(self, record: logging.LogRecord) -> str:
         """Format a record as a line."""
-        return redact(json.dumps(fields_of(record, self), default=str, ensure_ascii=False))
+        return json.dumps(redact_values(fields_of(record, self)), ensure_ascii=False)
 
 
 def fields_of(record: logging.LogRecord, formatter: logging.Formatter) -> dict[str, Any]:
@@ -89,13 +81,6 @@ def fields_of(record: logging.LogRecord, formatter: logging.Formatter) -> dict[s
     if record.exc_info:
         fields["exception"] = formatter.formatException(record.exc_info)
     return fields
-
-
-def redact(text: str) -> str:
-    """Return the text without what may be a credential."""
-    for pattern, replacement in SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 class TextFormatter(logging.Formatter):

@@ -14,7 +14,9 @@ from typing import Any, Final
 from sluicegate.api import names
 from sluicegate.api.names import DecisionReason
 from sluicegate.policy.model.api_changes import ApiSummary, parse_summary
+from sluicegate.reconcile.live.container_messages import readable, reference
 from sluicegate.reconcile.live.restarts import Restarts, restarts_of
+from sluicegate.runtime.redaction import redact
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,8 @@ class TrainingExit:
 
     Attributes
     ----------
-    message : its termination message, or the tail of its log.
+    message : its termination message, or the tail of its log; of one that succeeded as it is.
+    withheld : where its log is, if people may not read the message.
     exit_code : of the container; None when it never ran.
     reason : the kubelet's word for its end, OOMKilled say; empty when there is none.
     ended_at : when, in seconds; 0 when it isn't known.
@@ -33,6 +36,12 @@ class TrainingExit:
     exit_code: int | None = None
     reason: str = ""
     ended_at: int = 0
+    withheld: str = ""
+
+    @property
+    def readable(self) -> str:
+        """The message as people may read it."""
+        return self.withheld or redact(self.message)
 
 
 RESTARTS_OF_A_LOOP: Final = 3
@@ -120,8 +129,9 @@ class PodState:
         return self.out_of_memory and (self.killed_at is None or self.killed_at >= since)
 
 
-def pod_state(body: Mapping[str, Any]) -> PodState:
-    """Slim a Pod."""
+def pod_state(body: Mapping[str, Any], *, log_tails: bool = True) -> PodState:
+    """Slim a Pod; without `log_tails`, commands stand in place of the last lines of logs."""
+    body = readable(body, tails=log_tails, own=RUNTIME_CHECK)
     labels = body["metadata"].get("labels") or {}
     status = body.get("status") or {}
     containers = [
@@ -154,7 +164,7 @@ def pod_state(body: Mapping[str, Any]) -> PodState:
         misnamed=any(problem.misnamed for problem in problems),
         unmounted=bool(unmounted),
         absent=any(problem.absent for problem in problems),
-        ended=_ended(trainer),
+        ended=_ended(trainer, "" if log_tails else reference(body["metadata"], TRAINER)),
         killed_at=_killed_at(containers),
         api=parse_summary(passed),
         feedback=_feedback(passed),
@@ -281,7 +291,7 @@ def _made_by_hand(spec: Mapping[str, Any]) -> Iterator[str]:
             yield f"PersistentVolumeClaim {name}"
 
 
-def _ended(container: Mapping[str, Any]) -> TrainingExit | None:
+def _ended(container: Mapping[str, Any], withheld: str) -> TrainingExit | None:
     ended = (container.get("state") or {}).get("terminated")
     if not ended:
         return None
@@ -291,6 +301,7 @@ def _ended(container: Mapping[str, Any]) -> TrainingExit | None:
         exit_code=ended.get("exitCode"),
         reason=ended.get("reason", ""),
         ended_at=int(datetime.fromisoformat(at).timestamp()) if at else 0,
+        withheld=withheld if ended.get("message") else "",
     )
 
 

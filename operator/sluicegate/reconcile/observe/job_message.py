@@ -10,6 +10,7 @@ from sluicegate.api.errors import problem
 from sluicegate.api.names import DecisionReason
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.pods import TrainingExit
+from sluicegate.runtime.redaction import redact
 from sluicegate.views.numbers import duration
 
 MESSAGE_LIMIT: Final = 1500
@@ -43,9 +44,9 @@ def job_failure(job: JobRecord, ended: TrainingExit, words: JobWords) -> tuple[D
     return DecisionReason.JOB_FAILED, f"{words.name} {code}; {_said(ended)}"
 
 
-def tail(message: str) -> str:
-    """The end of a message, as much as status keeps."""
-    text = message.strip()
+def tail(ended: TrainingExit) -> str:
+    """The end of what a container left behind, as much as status keeps and people may read."""
+    text = ended.readable.strip()
     return text if len(text) <= MESSAGE_LIMIT else f"…{text[-MESSAGE_LIMIT:]}"
 
 
@@ -69,9 +70,10 @@ def json_object(message: str) -> str:
 def why(error: ValueError) -> str:
     """Why a message is no result."""
     if isinstance(error, ValidationError):
-        return "; ".join(str(problem(one)).removeprefix("Value error, ") for one in error.errors())
+        problems = (str(problem(one)).removeprefix("Value error, ") for one in error.errors())
+        return redact("; ".join(problems))
     return "it is no JSON" if isinstance(error, json.JSONDecodeError) else str(error)
 
 
 def _said(ended: TrainingExit) -> str:
-    return f"message: {tail(ended.message)}" if ended.message.strip() else "it left no message"
+    return f"message: {tail(ended)}" if ended.message.strip() else "it left no message"

@@ -42,9 +42,10 @@ Sight = tuple[object, ...]
 
 @dataclass(slots=True)
 class PodReads:
-    """The pods of products, as they were read last."""
+    """The pods of products, as they were read last; `log_tails` is the setting `show_log_tails`."""
 
     api: KubeApi
+    log_tails: bool = True
     _known: dict[Key, tuple[Sight, tuple[PodState, ...]]] = field(default_factory=dict)
     _rested_at: int = -1
     """When pods that serve well were read last, in seconds."""
@@ -136,7 +137,13 @@ class PodReads:
     async def _read(self, key: Key) -> tuple[PodState, ...]:
         selector = f"{names.LABEL_PRODUCT}={key.name}"
         pages = self.api.pages(PODS, namespace=key.namespace, labels=selector)
-        return tuple([pod_state(body) async for page in pages for body in page.items])
+        return tuple(
+            [
+                pod_state(body, log_tails=self.log_tails)
+                async for page in pages
+                for body in page.items
+            ]
+        )
 
 
 def _says_restarting(status: DataProductStatus) -> bool:

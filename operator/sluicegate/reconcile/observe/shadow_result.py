@@ -20,6 +20,7 @@ from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.pods import TrainingExit, of_job
 from sluicegate.reconcile.observe.job_message import JobWords, job_failure, json_object, tail, why
 from sluicegate.reconcile.observe.observation import Observation
+from sluicegate.runtime.redaction import redact
 from sluicegate.slo.blocks import Quality
 from sluicegate.stats.paired_blocks import NO_ROWS, plus
 from sluicegate.views.numbers import duration
@@ -113,10 +114,10 @@ def shadow_result(job: JobRecord, ended: TrainingExit, slos: Collection[str]) ->
         text = (
             f"{SHADOW.name} succeeded, but its termination message is not a result ({why(error)})"
         )
-        return Failure(DecisionReason.INVALID_RESULT, f"{text}; message: {tail(ended.message)}")
+        return Failure(DecisionReason.INVALID_RESULT, f"{text}; message: {tail(ended)}")
     if strange := sorted(set(report.pairs) - set(slos)):
         text = (
-            f"{SHADOW.name}'s result names {', '.join(strange)}, and the SLOs about the answers are"
+            f"{SHADOW.name}'s result names {redact(', '.join(strange))}, and the SLOs about the answers are"
             f" {', '.join(slos)}: correct the name in the command's code"
         )
         return Failure(DecisionReason.INVALID_RESULT, text)

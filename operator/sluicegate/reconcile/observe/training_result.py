@@ -17,6 +17,7 @@ from sluicegate.policy.model.observed import TrainingFailed, TrainingResult, Tra
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.pods import TrainingExit
 from sluicegate.reconcile.observe.job_message import JobWords, job_failure, json_object, tail, why
+from sluicegate.runtime.redaction import redact
 
 TRAINING: Final = JobWords("the training", "retraining")
 
@@ -83,14 +84,14 @@ def training_result(
             trigger,
             DecisionReason.INVALID_RESULT,
             f"the training succeeded, but its termination message is not a result ({why(error)});"
-            f" message: {tail(ended.message)}",
+            f" message: {tail(ended)}",
         )
     named = {*report.evaluation, *report.stable_evaluation}  # of pairs, too
     if slos is not None and (strange := sorted(named - set(slos))):
         return TrainingFailed(
             trigger,
             DecisionReason.INVALID_RESULT,
-            f"the training's evaluation names {', '.join(strange)}, and spec.slos has"
+            f"the training's evaluation names {redact(', '.join(strange))}, and spec.slos has"
             f" {', '.join(slos) or 'none'}: correct the name in the training's code",
         )
     if report.image.partition("@")[0] != output:

@@ -1,0 +1,62 @@
+"""What containers leave behind when they end, as far as people may read it. Pure.
+
+The kubelet copies the last lines of a container's log into the pod's status. They end up in status,
+events, the portfolio page and messages, whose readers may not read logs, so credentials are removed
+from them; a platform can also withhold them, and have only the command that shows the log.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sluicegate.runtime.redaction import redact
+
+_STATUSES: Final = ("initContainerStatuses", "containerStatuses")
+
+
+def readable(body: Mapping[str, Any], *, tails: bool, own: str) -> Mapping[str, Any]:
+    """Return a Pod whose containers' messages people may read.
+
+    The message of a container that succeeded stays: it is a result for the operator.
+
+    Parameters
+    ----------
+    tails : show the last lines of logs, without credentials.
+    own : name of a container of the operator's own, whose message is never a log.
+    """
+    status = dict(body.get("status") or {})
+    for field in _STATUSES:
+        if containers := status.get(field):
+            status[field] = [
+                _container(one, body["metadata"], tails=tails or one["name"] == own)
+                for one in containers
+            ]
+    return {**body, "status": status}
+
+
+def reference(metadata: Mapping[str, Any], container: str, *, previous: bool = False) -> str:
+    """Return where the log of a container is, in place of its last lines."""
+    before = " --previous" if previous else ""
+    return (
+        "the operator withholds log lines (SLUICEGATE_SHOW_LOG_TAILS is false): see kubectl logs"
+        f" --namespace {metadata.get('namespace', '')} {metadata.get('name', '')}"
+        f" --container {container}{before}"
+    )
+
+
+def _container(
+    container: Mapping[str, Any], metadata: Mapping[str, Any], *, tails: bool
+) -> Mapping[str, Any]:
+    changed = dict(container)
+    for name in ("state", "lastState"):
+        state = dict(container.get(name) or {})
+        for phase, content in state.items():
+            message = (content or {}).get("message")
+            if not message or (phase == "terminated" and not content.get("exitCode")):
+                continue
+            text = redact(message)
+            if phase == "terminated" and not tails:
+                text = reference(metadata, container["name"], previous=name == "lastState")
+            state[phase] = {**content, "message": text}
+        if state:
+            changed[name] = state
+    return changed
