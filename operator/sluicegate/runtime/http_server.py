@@ -5,9 +5,12 @@ from collections.abc import Callable
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from sluicegate.runtime.bounded_site import BoundedSite, Bounds, ClientConnections
 from sluicegate.runtime.health import Health, HealthVerdict
 
 UNAVAILABLE = 503
+BOUNDS = Bounds(connections=64)
+"""A kubelet and a few servers of Prometheus connect."""
 
 
 class Server:
@@ -24,14 +27,14 @@ class Server:
 
     async def start(self) -> int:
         """Listen; return the port, which the system chose if it was 0."""
-        app = web.Application()
+        connections = ClientConnections(BOUNDS)
+        app = web.Application(middlewares=[connections.middleware])
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port)
-        await site.start()
+        await BoundedSite(self._runner, self._host, self._port, connections).start()
         return int(self._runner.addresses[0][1])
 
     async def stop(self) -> None:

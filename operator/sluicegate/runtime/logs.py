@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from aiohttp.http_exceptions import HttpProcessingError
 from typing_extensions import override
 
 from sluicegate.kube.resources import Key
@@ -108,3 +109,10 @@ def configure_logging(level: str, formatter: logging.Formatter) -> None:
     for name, quiet in QUIET.items():
         logging.getLogger(name).setLevel(quiet)
     logging.getLogger(DECISIONS).setLevel(logging.INFO)
+    logging.getLogger("aiohttp.server").addFilter(is_fault_of_this_side)
+
+
+def is_fault_of_this_side(record: logging.LogRecord) -> bool:
+    """Return whether a record is about more than a malformed request, which any client can send."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)

@@ -13,6 +13,7 @@ from sluicegate.kube.client import KubeApi
 from sluicegate.kube.follow import Follower, Lines
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS
 from sluicegate.kube.transport import Transport
+from sluicegate.runtime.bounded_site import BoundedSite, Bounds, ClientConnections
 from sluicegate.web.authorization import Authorizer
 from sluicegate.web.identity import ReaderLogin
 from sluicegate.web.journey_pages import JourneyPages
@@ -28,6 +29,7 @@ LARGEST_FORM: Final = 16 * 1024
 """Largest form in bytes: a note of 500 characters has 6,000 at most when encoded."""
 LIMITS: Final = {"max_field_size": 64 * 1024, "max_line_size": 16 * 1024}
 """Bytes of a header, and of an address, large enough for users with hundreds of groups."""
+BOUNDS: Final = Bounds(connections=512)
 _UNAVAILABLE: Final = 503
 
 
@@ -122,6 +124,8 @@ async def serving(
         primed=lambda: all(one.primed.is_set() for one in followers),
         signing=Signing(source.transport, time.time) if signing else None,
     )  # fmt: skip
+    connections = ClientConnections(BOUNDS)
+    app.middlewares.append(connections.middleware)
     async with AsyncExitStack() as stack:
         runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=2,
@@ -129,7 +133,7 @@ async def serving(
         )  # fmt: skip
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, host, port).start()
+        await BoundedSite(runner, host, port, connections).start()
         tasks = [asyncio.create_task(one.run()) for one in followers]
         try:
             yield int(runner.addresses[0][1])
