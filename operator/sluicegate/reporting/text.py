@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final
@@ -70,7 +71,7 @@ def _head(report: ReportFacts) -> Iterator[str]:
     )
     yield f"State: {escape_markup(words.standing(report))} ({sealed}).{broken}"
     for signed in report.objections:
-        yield f"**{escape_markup(signed.username)} ({signed.role}) objects.**"
+        yield f"**{_name(signed.username)} ({escape_markup(signed.role)}) objects.**"
     if report.missing_days:
         yield f"{report.missing_days} days could not be read and are missing in all counts."
 
@@ -167,7 +168,8 @@ def _people(report: ReportFacts) -> Iterator[str]:
     for signed in report.signatures:
         note = f": {escape_markup(signed.note)}" if signed.note else ""
         when = local_day(signed.sign_time, report.review.status.time_zone)
-        yield f"- {signed.username} ({signed.role}) {words.VERDICTS[signed.verdict]}, {when}{note}"
+        who = f"{_name(signed.username)} ({escape_markup(signed.role)})"
+        yield f"- {who} {words.VERDICTS[signed.verdict]}, {when}{note}"
     if not (report.open_actions or report.signatures or report.review.spec.decisions):
         yield "None yet."
     if report.review.spec.notes:
@@ -195,10 +197,15 @@ def _markets(slos: Sequence[SloFacts]) -> Iterator[str]:
 
 
 def escape_markup(text: str) -> str:
-    """Escape free text, so that it can't end a cell, or become a link or markup."""
-    for mark in "\\`*_[]<>|#":
+    """Escape free text, so that it can't end a cell, or become markup; an address stays a link."""
+    for mark in "\\`*_[]<>|#~&":
         text = text.replace(mark, f"\\{mark}")
-    return text.replace("\n", " ")
+    return " ".join(text.splitlines())
+
+
+def _name(text: str) -> str:
+    """Escape a name, which isn't a link either."""
+    return re.sub(r"(?i)(:)(?=//)|(?<=www)(\.)|(@)", r"\\\g<0>", escape_markup(text))
 
 
 def documents(reports: Sequence[ReportFacts]) -> list[dict[str, Any]]:
@@ -325,9 +332,15 @@ def csv_text(rows: Iterable[Iterable[object]], columns: Sequence[str]) -> str:
 
 
 def cell(value: object) -> object:
-    """Escape text that a spreadsheet would take for a formula; other values are unchanged."""
-    begins = value.lstrip(" ")[:1] if isinstance(value, str) else ""
-    return f"'{value}" if begins and begins in _FORMULAS else value
+    """Escape text that a spreadsheet would take for a formula; other values are unchanged.
+
+    Spreadsheets of many locales separate cells by semicolons, whatever quotes there are, so a text is
+    escaped behind each separator, too.
+    """
+    return _FORMULA.sub("'", value) if isinstance(value, str) else value
 
 
-_FORMULAS: Final = frozenset("=+-@\t\r\n|%")
+_FORMULA: Final = re.compile(
+    r"(?:^|(?<=[;\t\r\n|]))(?=[\s\"\u200b\ufeff]*[=+\-@|%＝＋－＠])|^(?=\s*[\t\r\n])"
+)
+"""Places in front of what begins a formula, in a cell of any locale."""

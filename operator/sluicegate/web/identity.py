@@ -86,10 +86,10 @@ class LocalLogin:
         if request.host not in self.hosts:
             raise AccessRefused(403, "open the page by the address that `sluicegate web` printed")
         cookie = self.cookie(request.host)
-        if hmac.compare_digest(request.cookies.get(cookie, "").encode(), self._session.encode()):
+        if hmac.compare_digest(_bytes(request.cookies.get(cookie, "")), self._session.encode()):
             return self._reader
         given = request.query.get("token", "")
-        if self._token is not None and hmac.compare_digest(given.encode(), self._token.encode()):
+        if self._token is not None and hmac.compare_digest(_bytes(given), self._token.encode()):
             self._token = None
             answer = web.HTTPSeeOther(request.path)
             answer.set_cookie(cookie, self._session, httponly=True, samesite="Strict", path="/")
@@ -113,6 +113,7 @@ class Proxy:
     ----------
     peers : source addresses of its connections. secret : file with its value of X-Sluicegate-Secret.
     user, groups : names of the headers. user_prefix, group_prefix : those of the API server.
+    separator : between groups of one header; if empty, each header is one group, commas included.
     """
 
     peers: tuple[IPv4Network | IPv6Network, ...]
@@ -121,6 +122,7 @@ class Proxy:
     groups: str = "X-Forwarded-Groups"
     user_prefix: str = ""
     group_prefix: str = ""
+    separator: str = ","
 
 
 class HeaderLogin:
@@ -140,13 +142,18 @@ class HeaderLogin:
         given = request.headers.getall(proxy.user, [])
         if len(given) != 1 or not given[0].strip():
             raise AccessRefused(UNAUTHORIZED, f"the proxy named no user in the header {proxy.user}")
+        lines = request.headers.getall(proxy.groups, [])
+        if not all(map(_is_text, (given[0], *lines))):
+            raise AccessRefused(
+                UNAUTHORIZED, f"the headers {proxy.user} and {proxy.groups} must be UTF-8"
+            )
         user = f"{proxy.user_prefix}{given[0].strip()}"
         if user.startswith(SYSTEM):
             raise AccessRefused(UNAUTHORIZED, "users of the system are not accepted from a header")
         named = (
             part.strip()
-            for line in request.headers.getall(proxy.groups, [])
-            for part in line.split(",")
+            for line in lines
+            for part in (line.split(proxy.separator) if proxy.separator else (line,))
         )
         groups = {f"{proxy.group_prefix}{one}" for one in named if one}
         own = sorted(one for one in groups if not one.startswith(SYSTEM))[:_MOST_GROUPS]
@@ -168,7 +175,7 @@ class HeaderLogin:
         except OSError:
             return b""
         given = request.headers.getall(PROXY_HEADER, [])
-        good = len(given) == 1 and hmac.compare_digest(given[0].encode(), expected)
+        good = len(given) == 1 and hmac.compare_digest(_bytes(given[0]), expected)
         return expected if good else b""
 
 
@@ -190,7 +197,7 @@ class TokenLogin:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         token = token.strip()
         headers = {"WWW-Authenticate": 'Bearer realm="sluicegate"'}
-        if scheme.casefold() != "bearer" or not token or len(token) > _LONGEST:
+        if scheme.casefold() != "bearer" or not token.isascii() or not 0 < len(token) <= _LONGEST:
             raise AccessRefused(UNAUTHORIZED, "send a bearer token of the cluster", headers)
         digest = sha256(token.encode()).digest()
         reader = await self._known.get(digest, lambda: self._review(request, token))
@@ -219,6 +226,16 @@ class TokenLogin:
             raise AccessRefused(
                 TOO_MANY, "too many new tokens: try again later", {"Retry-After": "5"}
             )
+
+
+def _bytes(text: str) -> bytes:
+    """Return what a client has sent as this text, which need not be UTF-8."""
+    return text.encode(errors="surrogateescape")
+
+
+def _is_text(header: str) -> bool:
+    """Return whether a client has sent a header as UTF-8: other bytes are surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in header)
 
 
 def reader_of(status: Mapping[str, Any], audience: str) -> PageReader | None:

@@ -13,13 +13,14 @@ from zoneinfo import ZoneInfo
 import jsonschema
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 
 import sluicegate.cli
 from sluicegate.__main__ import main
 from sluicegate.cli.reviews.report import draw_report, readable
 from sluicegate.reporting.facts import facts_of
 from sluicegate.reporting.response_times import quantile, quantiles_of_sum
-from sluicegate.reporting.text import as_csv, documents, markdown
+from sluicegate.reporting.text import _name, as_csv, cell, csv_text, documents, markdown
 from sluicegate.reporting.words import budget, change, compared, move, sentence, span
 from sluicegate.reviews.store import read_review
 from sluicegate.stats.evolution import PeriodChange
@@ -175,6 +176,63 @@ def test_a_report_names_an_objection_above_all_numbers():
     spec = WORSE.spec.model_validate_json(json.dumps(spec), by_name=False)
     told = markdown([facts_of(WORSE.model_copy(update={"spec": spec}), CALM)])
     assert "**acb (DataProductManager) objects.**" in told.partition("| SLO")[0]
+
+
+NAMES = (
+    "[click](https://evil.example)", "![x](https://evil.example/x.png)", "https://evil.example", "www.evil.example",
+    "<img src=x>", "a\n# Approved", "a\r\n- [x] all", "a\u2028b", "**bold**", "@everyone", "mail@evil.example",
+    "&lt;b&gt;", "~~no~~", "`code`", "a | b",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_name_of_a_person_is_no_markup_and_no_link(name):
+    html = (
+        MarkdownIt("commonmark")
+        .enable(["strikethrough", "table"])
+        .render(f"- {_name(name)} signed")
+    )
+    plain = (
+        " ".join(name.splitlines()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    )
+    assert html == f"<ul>\n<li>{plain} signed</li>\n</ul>\n"
+    # What GitHub and others make a link or a mention without markup.
+    assert not re.search(r"(?<!\\)://|www\.|(?<!\\)@", _name(name))
+
+
+@pytest.mark.parametrize("verdict", ["Agree", "Object"])
+def test_the_report_escapes_the_names_of_those_who_signed(verdict):
+    signature = {"username": NAMES[0], "role": "DataProductManager", "verdict": verdict,
+                 "signTime": "2026-12-05T09:00:00Z"}  # fmt: skip
+    spec = document_of(WORSE, signOffs=[signature])["spec"]
+    spec = WORSE.spec.model_validate_json(json.dumps(spec), by_name=False)
+    told = markdown([facts_of(WORSE.model_copy(update={"spec": spec}), CALM)])
+    assert NAMES[0] not in told
+    assert _name(NAMES[0]) in told
+
+
+FORMULAS = (
+    "=1+1", "  =1+1", "\u00a0=1+1", "\ufeff=1+1", "+1", "-1+cmd|' /C calc'!A0", "@SUM(1)", "%x", "|x", "\t=1", "\r=1", "＝1",
+    "x;=cmd|' /C calc'!A0;y", "x; =1", 'x;"=1"', "x\n=1", "x\t=1", "x;\u00a0-1", "a;b;+1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_text_is_no_formula_whichever_separator_a_spreadsheet_reads(text, separator):
+    written = csv_text([("first", cell(text), "last")], ("a", "b", "c"))
+    for row in csv.reader(io.StringIO(written, newline=None), delimiter=separator):
+        for one in row:
+            for line in one.splitlines():
+                assert line.strip().strip('"')[:1] not in set("=+-@|%＝"), (row, written)
+
+
+@pytest.mark.parametrize(
+    "text", ["plain", "a - b", "5 % better; all markets", "e=mc2", "a|b", "it's", "", "x;y", "1,-2"]
+)
+def test_an_ordinary_text_stays_in_csv(text):
+    assert cell(text) == text
+    assert cell(-0.5) == -0.5
 
 
 def test_json_and_csv_say_the_same():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from ipaddress import ip_network
 
 import pytest
@@ -228,3 +229,46 @@ async def test_another_name_that_leads_to_this_machine_is_refused():
         )
         assert answer.status == 403
         assert login.token
+
+
+async def status_of(page, path: str, headers: dict[str, str]) -> int:
+    """The status of an answer to headers as they are: the client refuses bytes that are no UTF-8."""
+    reader, writer = await asyncio.open_connection(page.host, page.port)
+    lines = [f"GET {path} HTTP/1.1", f"Host: {page.host}:{page.port}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    writer.write("\r\n".join([*lines, "", ""]).encode(errors="surrogateescape"))
+    status = int((await reader.readline()).split()[1])
+    writer.close()
+    return status
+
+
+BAD = b"ann\xff\xfe".decode(errors="surrogateescape")
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-User", "X-Forwarded-Groups", "X-Sluicegate-Secret"])
+async def test_a_header_that_is_no_utf_8_is_refused_as_not_logged_in(secret, name):
+    async with served(store_of(STORE), behind(secret), OPEN) as page:
+        assert await status_of(page, "/", sent(groups="team")) == 200
+        assert await status_of(page, "/", sent(groups="team") | {name: BAD}) == 401
+
+
+async def test_a_token_and_a_cookie_that_are_no_utf_8_are_refused_as_not_logged_in():
+    tokens = TokenLogin(OPEN.transport(), "sluicegate-web", ManualClock())
+    async with served(store_of(STORE), tokens, OPEN) as page:
+        assert await status_of(page, "/", {"Authorization": f"Bearer {BAD}"}) == 401
+    local = LocalLogin("ann")
+    async with served(store_of(STORE), local, OPEN) as page:
+        host = f"{page.host}:{page.port}"
+        local.hosts = frozenset({host})
+        assert await status_of(page, "/", {"Cookie": f"{LocalLogin.cookie(host)}={BAD}"}) == 401
+        assert await status_of(page, "/?token=%ff%fe", {}) == 401
+
+
+@pytest.mark.parametrize(
+    ("separator", "groups"), [(",", ["x", "team"]), ("", ["x,team"]), ("|", ["x,team"])]
+)
+async def test_groups_are_separated_as_the_proxy_does_it(secret, separator, groups):
+    """With commas, the group `x,team` of an identity provider is the group `team`, too."""
+    async with served(store_of(STORE), behind(secret, separator=separator), OPEN) as page:
+        answer = await (await page.get("/me.json", headers=sent(groups="x,team"))).json()
+        assert set(answer["groups"]) == {*groups, "system:authenticated"}

@@ -70,6 +70,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     headers.add_argument("--user-header", default="X-Forwarded-User", metavar="NAME")
     headers.add_argument("--groups-header", default="X-Forwarded-Groups", metavar="NAME")
     headers.add_argument(
+        "--groups-separator", default=",", metavar="TEXT",
+        help="between groups of one header; empty: each header is one group, commas included",
+    )  # fmt: skip
+    headers.add_argument(
         "--user-prefix", default="", help="as the API server's --oidc-username-prefix"
     )
     headers.add_argument(
@@ -238,6 +242,7 @@ async def _login(args: argparse.Namespace, transport: Transport) -> ReaderLogin:
                 secret=args.proxy_secret_file,
                 user=args.user_header,
                 groups=args.groups_header,
+                separator=args.groups_separator,
                 user_prefix=args.user_prefix,
                 group_prefix=args.group_prefix,
             )
