@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import tarfile
+from email.message import Message
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sluicegate_service.fetch import FetchError, Source, fetch, main, refuse_local
+from sluicegate_service.fetch import FetchError, Source, fetch, main
+from sluicegate_service.guarded_https import AddressRefused, connect, redirected, refuse_local
 from tests.support.samples.bentos import write_bento
 
 if TYPE_CHECKING:
@@ -47,9 +50,11 @@ def test_a_bento_on_a_claim_is_unpacked(claim: Path, into: Path):
 
 
 def test_another_archive_under_the_name_is_refused_and_leaves_nothing(claim: Path, into: Path):
-    with pytest.raises(FetchError, match=rf"has the sha256 [0-9a-f]{{64}}, not {SHA256}"):
+    with pytest.raises(FetchError, match=f"hasn't the sha256 {SHA256}:") as refused:
         fetch(Source("pvc://models/bentos/pricing.bento", SHA256, claim), into)
     assert not list(into.iterdir())
+    other = sha256(claim / "bentos" / "pricing.bento")
+    assert other not in str(refused.value), "it would show what an internal server answers"
 
 
 @pytest.mark.parametrize(
@@ -86,16 +91,66 @@ def test_a_checksum_that_is_none_is_refused(checksum: str):
         "169.254.169.254",
         "fe80::1%eth0",
         "0.0.0.0",
+        "fd00:ec2::254",
+        "100.100.100.200",
+        "168.63.129.16",
+        "64:ff9b::a9fe:a9fe",
+        "2002:7f00:1::",
+        "::127.0.0.1",
+        "224.0.0.1",
     ],
 )
 def test_addresses_of_the_node_are_refused_whatever_name_led_there(address: str):
-    with pytest.raises(FetchError, match=r"bad.example is"):
+    with pytest.raises(AddressRefused, match=r"bad.example is"):
         refuse_local("bad.example", address)
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7", "10.0.0.4", "2001:db8::1"])
 def test_other_addresses_are_not(address: str):
     refuse_local("good.example", address)
+
+
+SPELLINGS = (
+    "127.0.0.1", "127.1", "0177.0.0.1", "0x7f.0.0.1", "2130706433", "017700000001", "localhost", "①②⑦.⓪.⓪.①", "[::1]", "[::ffff:127.0.0.1]",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("host", SPELLINGS)
+def test_no_spelling_of_the_node_is_connected_to(claim: Path, into: Path, host: str):
+    """What counts is the address that is connected to, however a library reads the text."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        port = server.getsockname()[1]
+        with pytest.raises(FetchError, match="an address of the node itself: refused"):
+            fetch(Source(f"https://{host}:{port}/", SHA256), into)
+        with pytest.raises(AddressRefused):
+            connect(host.strip("[]"), port)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+@pytest.mark.parametrize(
+    ("headers", "target"),
+    [
+        ({"Location": "/b"}, "https://example.org/b"),
+        ({"Location": "//other.example/b"}, "https://other.example/b"),
+        ({"Location": "https://other.example/b"}, "https://other.example/b"),
+        ({"Location": "http://127.0.0.1/b"}, None),
+        ({"Location": "file:///etc/passwd"}, None),
+        ({"URI": "http://127.0.0.1/b"}, None),
+        ({"Refresh": "0; url=http://127.0.0.1/b"}, None),
+        ({}, None),
+    ],
+)
+def test_a_redirect_leads_to_https_only_and_is_read_from_its_one_header(headers, target):
+    message = Message()
+    for name, value in headers.items():
+        message[name] = value
+    if target is None:
+        with pytest.raises(AddressRefused, match="only https is followed"):
+            redirected("https://example.org/a", message)
+    else:
+        assert redirected("https://example.org/a", message) == target
 
 
 @pytest.mark.parametrize("path", ["../outside", "bentos/../../outside", "link"])

@@ -5,15 +5,18 @@ Packing, fetching and the runtime check all use this module, so that they accept
 
 from __future__ import annotations
 
-import lzma
-import shutil
-import tarfile
-import zlib
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from sluicegate_service.archives import ArchiveRefused, unpack
+
+LARGEST_DOCUMENT = 1 << 20
+"""Bytes of the largest bento.yaml."""
+MOST_NODES = 100_000
+"""Most values in a bento.yaml, those that aliases repeat included."""
 
 
 class BentoInvalid(Exception):  # noqa: N818  # says what is the case, like the state it becomes
@@ -44,22 +47,27 @@ class Bento:
 
 def read_bento(folder: Path) -> Bento:
     """Read the bento in `folder`; BentoInvalid if there is none."""
-    document = _document(folder / "bento.yaml")
-    owners = [document, *(document.get("services") or ())]
-    models = {str(model["tag"]) for owner in owners for model in owner.get("models") or ()}
-    try:
-        return Bento(
-            folder=folder,
-            name=str(document["name"]),
-            version=str(document["version"]),
-            service=str(document["entry_service"]),
-            services=tuple(sorted(str(one["name"]) for one in document.get("services") or ())),
-            created=str(document.get("creation_time", "")),
-            models=tuple(sorted(models)),
-            python=(document.get("image") or {}).get("python_version"),
-        )
-    except KeyError as error:
-        raise BentoInvalid(f"{folder}/bento.yaml has no {error}: build the bento again") from error
+    path = folder / "bento.yaml"
+    document = _document(path)
+    services = _mappings(path, document, "services")
+    models = {
+        _text(path, model, "tag")
+        for owner in (document, *services)
+        for model in _mappings(path, owner, "models")
+    }
+    image = document.get("image") or {}
+    return Bento(
+        folder=folder,
+        name=_text(path, document, "name"),
+        version=_text(path, document, "version"),
+        service=_text(path, document, "entry_service"),
+        services=tuple(sorted(_text(path, one, "name") for one in services)),
+        created=str(document.get("creation_time", "")),
+        models=tuple(sorted(models)),
+        python=_text(path, image, "python_version")
+        if isinstance(image, dict) and image.get("python_version") is not None
+        else None,
+    )
 
 
 def require_models(bento: Bento) -> None:
@@ -70,7 +78,8 @@ def require_models(bento: Bento) -> None:
     """
     for tag in bento.models:
         name, _, version = tag.partition(":")
-        if not (bento.folder / "models" / name / version).is_dir():
+        outside = {"..", "/"} & set(Path(name, version).parts)
+        if outside or not (bento.folder / "models" / name / version).is_dir():
             raise BentoInvalid(
                 f"{bento.folder} names the model {tag} but doesn't hold it: export the bento first"
                 f" (`bentoml export {bento.name}:{bento.version} FILE.bento`) and use that file"
@@ -80,46 +89,81 @@ def require_models(bento: Bento) -> None:
 def extract(archive: Path, into: Path) -> None:
     """Unpack a .bento (a tar, however compressed) below `into`, readable by every user.
 
-    A bento is folders and files: links, devices and names that lead out of `into` are
-    refused. (tarfile's own filters are newer than the Python of some runtime images.)
+    A bento is folders and files: anything else is refused, and so is an archive that exceeds the
+    bounds of `archives`.
     """
-    into.mkdir(parents=True, exist_ok=True)
     try:
-        with tarfile.open(archive, "r:*") as tar:
-            for member in tar:
-                _extract_member(tar, member, into)
-    except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
-        raise BentoInvalid(
-            f"{archive} can't be unpacked: {error}; a .bento made by `bentoml export` can"
-        ) from error
-
-
-def _extract_member(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:
-    name = PurePosixPath(member.name)
-    if name.is_absolute() or ".." in name.parts or not (member.isdir() or member.isreg()):
-        raise BentoInvalid(f"the archive holds {member.name!r}, which no bento needs: refused")
-    path = into / name
-    if member.isdir():
-        path.mkdir(parents=True, exist_ok=True, mode=0o755)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    content = tar.extractfile(member)
-    assert content is not None  # a regular file has content
-    with content, path.open("xb") as file:
-        shutil.copyfileobj(content, file)
-    path.chmod(0o644)
+        unpack(archive, into)
+    except ArchiveRefused as error:
+        raise BentoInvalid(f"{error}; a .bento made by `bentoml export` can be unpacked") from error
 
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > LARGEST_DOCUMENT:
+            raise BentoInvalid(f"{path} has more than {LARGEST_DOCUMENT:,} bytes: refused")
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise BentoInvalid(
             f"{path.parent} is not a bento: {path.name} can't be read ({error.strerror}); give the"
             " folder or file that `bentoml export` writes"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise BentoInvalid(f"{path} is not YAML: {error}") from error
+    try:
+        document = _load(text)
+    except (yaml.YAMLError, ValueError, OverflowError, TypeError) as error:
+        raise BentoInvalid(f"{path} is not YAML: {error}") from error
+    except RecursionError as error:
+        raise BentoInvalid(f"{path} is nested too deeply: build the bento again") from error
     if not isinstance(document, dict):
         raise BentoInvalid(f"{path} holds no mapping: build the bento again")
     return document
+
+
+def _load(text: str) -> object:
+    """Load a document whose aliases don't make it larger than `MOST_NODES`."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _size(node, {}) > MOST_NODES:
+            raise ValueError(f"its aliases make more than {MOST_NODES:,} values")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Count the values of a node, with those that an alias repeats each time; a cycle is an error."""
+    if id(node) in sizes:
+        if not sizes[id(node)]:
+            raise ValueError("an alias holds itself")
+        return sizes[id(node)]
+    sizes[id(node)] = 0
+    size = 1
+    if isinstance(node, yaml.SequenceNode):
+        size += sum(_size(one, sizes) for one in node.value)
+    elif isinstance(node, yaml.MappingNode):
+        size += sum(_size(key, sizes) + _size(value, sizes) for key, value in node.value)
+    sizes[id(node)] = size
+    return size
+
+
+def _mappings(path: Path, owner: dict[str, Any], field: str) -> list[dict[str, Any]]:
+    """Return a list of mappings; empty without it."""
+    items = owner.get(field) or []
+    if not isinstance(items, list) or not all(isinstance(one, dict) for one in items):
+        raise BentoInvalid(f"{path}: {field} is no list of mappings: build the bento again")
+    return items
+
+
+def _text(path: Path, owner: dict[str, Any], field: str) -> str:
+    """Return a field that is a text or a number."""
+    if field not in owner:
+        raise BentoInvalid(f"{path} has no {field!r}: build the bento again")
+    value = owner[field]
+    if not isinstance(value, str | int | float) or "\0" in str(value):
+        raise BentoInvalid(f"{path}: {field} is no text: build the bento again")
+    return str(value)

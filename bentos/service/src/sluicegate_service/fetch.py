@@ -9,13 +9,10 @@ gs, or a file on a claim of the pod's own namespace (pvc://CLAIM/PATH; the claim
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
-import ipaddress
 import os
 import re
 import shutil
-import socket
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -23,18 +20,18 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
+from sluicegate_service.archives import BOUNDS
 from sluicegate_service.bentos import BentoInvalid, extract, read_bento, require_models
+from sluicegate_service.guarded_https import AddressRefused, open_https, refuse_local_literal
 from sluicegate_service.termination import write_termination_message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 CLAIM = Path("/claim")
 CHUNK = 1 << 20
 IPV6_HOST = re.compile(r"\[[0-9a-fA-F:.]*\]")
 HEX_DIGITS = 64
-CONNECT_SECONDS = 20
-READ_SECONDS = 120
 
 
 class FetchError(Exception):
@@ -57,7 +54,10 @@ class Source:
             raise FetchError(f"{self.url}: a chained URL is refused: name the archive itself")
         if self.scheme not in OPENERS:
             raise FetchError(f"{self.url}: {self.scheme!r} is refused: use {', '.join(OPENERS)}")
-        refuse_local_literal(urlsplit(self.url).hostname or "")
+        try:
+            refuse_local_literal(urlsplit(self.url).hostname or "")
+        except AddressRefused as refusal:
+            raise FetchError(str(refusal)) from refusal
 
     @property
     def scheme(self) -> str:
@@ -107,87 +107,32 @@ def _download(source: Source, target: Path) -> None:
     digest = hashlib.sha256()
     try:
         with OPENERS[source.scheme](source) as stream, target.open("wb") as file:
-            while chunk := stream.read(CHUNK):
+            for chunk in _chunks(source, stream):
                 digest.update(chunk)
                 file.write(chunk)
+    except (FetchError, AddressRefused) as refusal:
+        raise FetchError(str(refusal)) from refusal
     except Exception as error:  # each file system has its own errors
-        refusal = _refusal_behind(error)
-        raise refusal or FetchError(f"{source.url}: {type(error).__name__} {error}") from error
+        raise FetchError(f"{source.url}: {type(error).__name__} {error}") from error
+    # The message doesn't have the other checksum: it would show what an internal server answers.
     if digest.hexdigest() != source.sha256:
         raise FetchError(
-            f"{source.url} has the sha256 {digest.hexdigest()}, not {source.sha256}: either the"
-            " archive was replaced or the checksum is of another file"
+            f"{source.url} hasn't the sha256 {source.sha256}: either the archive was replaced or the"
+            " checksum is of another file"
         )
 
 
-def _refusal_behind(error: BaseException | None) -> FetchError | None:
-    """Return the FetchError that a file system may have wrapped in another error."""
-    while error is not None and not isinstance(error, FetchError):
-        error = error.__cause__ or error.__context__
-    return error
+def _chunks(source: Source, stream: IO[bytes]) -> Iterator[bytes]:
+    size = 0
+    while chunk := stream.read(CHUNK):
+        size += len(chunk)
+        if size > BOUNDS.size:
+            raise FetchError(f"{source.url} has more than {BOUNDS.size:,} bytes: refused")
+        yield chunk
 
 
 def _open_https(source: Source) -> IO[bytes]:
-    import fsspec  # noqa: PLC0415 - aiohttp is needed for this scheme only
-
-    filesystem = fsspec.filesystem(
-        "https", get_client=_guarded_client, client_kwargs={}, skip_instance_cache=True
-    )
-    return cast("IO[bytes]", filesystem.open(source.url, "rb", block_size=0))
-
-
-async def _guarded_client(**options: Any) -> Any:
-    """Return an aiohttp session that checks each address before it connects, also after redirects."""
-    import aiohttp  # noqa: PLC0415 - the same
-
-    trace = aiohttp.TraceConfig()
-    trace.on_request_redirect.append(_refuse_other_scheme)
-    options.pop("loop", None)
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(resolver=_guarded_resolver()),
-        trace_configs=[trace],
-        timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS),
-        **options,
-    )
-
-
-async def _refuse_other_scheme(_session: Any, _context: Any, redirect: Any) -> None:
-    target = urlsplit(redirect.response.headers.get("Location", ""))
-    if target.scheme not in ("", "https"):
-        raise FetchError(f"{redirect.url} redirects to {target.geturl()}: only https is followed")
-    refuse_local_literal(target.hostname or "")
-
-
-def _guarded_resolver() -> Any:
-    from aiohttp.resolver import ThreadedResolver  # noqa: PLC0415 - the same
-
-    class Guarded(ThreadedResolver):
-        """Resolves names, and refuses addresses of the machine itself and its neighbours."""
-
-        async def resolve(  # type: ignore[explicit-override]
-            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-        ) -> Any:
-            addresses = await super().resolve(host, port, family)
-            for entry in addresses:
-                refuse_local(host, entry["host"])
-            return addresses
-
-    return Guarded()
-
-
-def refuse_local_literal(host: str) -> None:
-    """Check a host that is an address with `refuse_local`: it isn't resolved."""
-    with contextlib.suppress(ValueError):
-        refuse_local(host, str(ipaddress.ip_address(host)))
-
-
-def refuse_local(host: str, address: str) -> None:
-    """Raise FetchError if `address` is loopback, link-local (cloud metadata) or no address."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    for candidate in (parsed, *([mapped] if mapped else [])):
-        if candidate.is_loopback or candidate.is_link_local or candidate.is_unspecified:
-            raise FetchError(f"{host} is {address}, an address of the node itself: refused")
+    return open_https(source.url)
 
 
 def _open_s3(source: Source) -> IO[bytes]:
