@@ -19,8 +19,8 @@ GAPS: Final = (60.0, 18.0)
 MARGIN: Final = 8.0
 CPU_SECONDS: Final = 3
 """Processor time after which the kernel ends the program."""
-_MEMORY: Final = 512 * 1024 * 1024
-"""Bytes of address space of the program."""
+MEMORY_MIB: Final = 64
+"""Address space of the program: two of them and the page need less than the limit of its pod."""
 
 Corner = tuple[float, float]
 Edges = tuple[tuple[int, int], ...]
@@ -98,7 +98,7 @@ def layout_of(edges: Edges, products: int) -> Layout:
 def main() -> None:
     """Read calls and the number of products as JSON, and print their layout."""
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MIB << 20, MEMORY_MIB << 20))
     graph: dict[str, Any] = json.load(sys.stdin)
     edges = tuple((caller, called) for caller, called in graph["edges"])
     sys.stdout.write(layout_of(edges, graph["products"]).to_json())

@@ -11,7 +11,7 @@ import time
 from typing import Final
 from weakref import WeakValueDictionary
 
-from sluicegate.web.layered_layout import CPU_SECONDS, Edges, Layout
+from sluicegate.web.layered_layout import CPU_SECONDS, MEMORY_MIB, Edges, Layout
 from sluicegate.web.ttl_cache import TtlCache
 
 MOST_PRODUCTS: Final = 600
@@ -81,7 +81,7 @@ class LayoutProcesses:
             return Layout.parse(answer)
         return NotDrawnError(
             f"The layout of {products:,} products and {len(edges):,} calls takes more than"
-            f" {CPU_SECONDS} s of processor time, so there is no picture."
+            f" {CPU_SECONDS} s of processor time or {MEMORY_MIB} MiB, so there is no picture."
         )
 
 
