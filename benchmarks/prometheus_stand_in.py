@@ -67,6 +67,7 @@ _MARKS = (
     ("latency", "bentoml_service_request_duration_seconds_bucket"),
     ("requests_bad", '=~"[45].."'),
     ("requests", "bentoml_service_request_total"),
+    ("labelled_by_age", 'age!=""'),
     ("labelled", "sluicegate_predictions_labelled_total"),
     ("paired", "sluicegate_predictions_paired_total"),
     ("events", "sluicegate_indicator_events_total"),

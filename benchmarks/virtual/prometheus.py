@@ -22,9 +22,12 @@ from benchmarks.virtual import own_metrics
 from benchmarks.virtual.blocks import EXACT, Block
 from benchmarks.virtual.event_loop import virtual_loop
 from benchmarks.virtual.selectors import Matcher, all_match, parse_matchers
+from benchmarks.virtual.traffic import by_delay
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.prometheus.http_session import QuerySession
+from sluicegate.slo.label_ages import AGES
 from sluicegate.slo.queries import Fact
+from sluicegate_service.outcomes import age_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -127,7 +130,7 @@ class PrometheusServer:
             if not all_match(of_series, version._asdict()):
                 continue
             pods = counted
-            if counted.desk is not None and read in (_labelled, _markets):
+            if counted.desk is not None and read in (_labelled, _labelled_by_age, _markets):
                 pods = counted.desk
             blocks = [one for index in indexes if (one := self._block(pods, index, step))]
             if blocks:
@@ -268,6 +271,23 @@ def _labelled(version: Version, counted: Counted, blocks: list[Block]) -> Any:
         yield labels, _counts(counted, outcome, blocks)
 
 
+def _labelled_by_age(version: Version, counted: Counted, blocks: list[Block]) -> Any:
+    """Return labels by the class of their predictions' age; without variation they come at once."""
+    for outcome in ("correct", "wrong"):
+        curve = counted.events.get(outcome)
+        parts = by_delay(curve)
+        for age in AGES:
+            counts: dict[int, float] = {}
+            for delay, part in parts:
+                if age_class(delay) == age:
+                    for one in blocks:
+                        count = one.count(part)
+                        if count is not None:
+                            counts[one.index] = counts.get(one.index, 0) + count
+            labels = {**_by_prediction(version), "outcome": outcome, "age": age}
+            yield labels, counts
+
+
 def _paired(version: Version, counted: Counted, blocks: list[Block]) -> Any:
     """Return outcomes of two versions for one request."""
     for name in counted.events:
@@ -322,6 +342,7 @@ _READ: dict[str, Any] = {
     "requests_bad": _bad,
     "latency": _latency,
     "labelled": _labelled,
+    "labelled_by_age": _labelled_by_age,
     "paired": _paired,
     "markets": _markets,
     "targets": _targets,

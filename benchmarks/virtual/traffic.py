@@ -10,7 +10,15 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.virtual.variation import SUMS, Drawn, Sum, Variation, parts_of, whole
+from benchmarks.virtual.variation import (
+    SUMS,
+    Delayed,
+    Drawn,
+    Sum,
+    Variation,
+    parts_of,
+    whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +67,15 @@ class Curve:
     def count(self, begin: float, end: float) -> int:
         """Return whole events in (begin, end]."""
         return self.total(end) - self.total(begin)
+
+
+def by_delay(counter: Curve | Drawn | Sum | None) -> list[tuple[float, Curve | Drawn]]:
+    """Return the parts of a counter with the seconds until their events are counted."""
+    if isinstance(counter, Sum):
+        return [one for part in counter.parts for one in by_delay(part)]
+    if counter is None:
+        return []
+    return [(counter.delay if isinstance(counter, Drawn) else 0.0, counter)]
 
 
 class Version(NamedTuple):
@@ -118,7 +135,7 @@ class Counted:
                     assert isinstance(total, Sum)
                     total.parts.append(drawn)
         for name, curve in self.events.items():
-            if isinstance(curve, Drawn):
+            if isinstance(curve, Drawn | Delayed):
                 curve.set_rate(now, *parts.get(name, (0.0, 0.0)))
 
     def add(self, now: float, events: Mapping[str, float]) -> None:

@@ -238,14 +238,20 @@ class Variation:
             )
         return self._scattered[at]
 
-    def counter(self, version: str, name: str) -> Drawn:
+    def counter(self, version: str, name: str) -> Drawn | Delayed:
         """Return the counter of an event of a version."""
         kind = "wrong" if is_outcome(name) else "failed"
         delays = self.delays if is_outcome(name) else ((1.0, 0.0),)
         if name.startswith(("wrong", "bad@")) and self.delays_of_wrong is not None:
             delays = self.delays_of_wrong
-        arrivals = Arrivals(f"{self.seed}/{version}/{name}")
-        return Drawn(arrivals, self.visits, self.scattered(kind, version), delays)
+        scatter, seed = self.scattered(kind, version), f"{self.seed}/{version}/{name}"
+        if len(delays) == 1:
+            return Drawn(Arrivals(seed), self.visits, scatter, *delays[0])
+        parts = [
+            Drawn(Arrivals(f"{seed}/{place}"), self.visits, scatter, *one)
+            for place, one in enumerate(delays)
+        ]
+        return Delayed(parts)
 
 
 def is_outcome(name: str) -> bool:
@@ -259,13 +265,15 @@ class Drawn:
 
     Attributes
     ----------
+    share : of its events that it counts. delay : seconds until one is counted.
     plain, scattered : events a second, for each unit of the two profiles.
     """
 
     arrivals: Arrivals
     visits: Profile
     scatter: Profile
-    delays: Delays
+    share: float = 1.0
+    delay: float = 0.0
     times: list[float] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     plain: list[float] = field(default_factory=list)
@@ -284,7 +292,7 @@ class Drawn:
 
     def at(self, when: float) -> float:
         """Return expected events until a time."""
-        return sum(share * self._expected(when - delay) for share, delay in self.delays)
+        return self.share * self._expected(when - self.delay)
 
     def _expected(self, when: float) -> float:
         place = bisect_right(self.times, when) - 1
@@ -315,7 +323,7 @@ class Drawn:
 class Sum:
     """A counter that is the sum of others."""
 
-    parts: list[Drawn] = field(default_factory=list)
+    parts: list[Drawn | Delayed] = field(default_factory=list)
 
     def at(self, when: float) -> float:
         """Return expected events until a time."""
@@ -328,6 +336,16 @@ class Sum:
     def count(self, begin: float, end: float) -> int:
         """Return events in (begin, end]."""
         return self.total(end) - self.total(begin)
+
+
+@dataclass(slots=True)
+class Delayed(Sum):
+    """A random counter whose events are counted after several delays, each by a part."""
+
+    def set_rate(self, now: float, rate: float, scattered: float = 0.0) -> None:
+        """Set the events a second from now on."""
+        for part in self.parts:
+            part.set_rate(now, rate, scattered)
 
 
 def parts_of(rates: Mapping[str, float]) -> dict[str, tuple[float, float]]:

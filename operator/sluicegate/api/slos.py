@@ -94,6 +94,10 @@ class Latency(ApiModel):
 class Outcomes(ApiModel):
     """Bad: wrong. All: predictions whose truth is known (sluicegate_predictions_labelled_total)."""
 
+    lag_seconds: LagSeconds | None = None
+    """Time after which all labels of a prediction are there, if you know it. A canary compares labels
+    only from then on after each change of a share. Left out, it compares labels of the same ages."""
+
 
 class Events(ApiModel):
     """Good and bad events that the service counts with sluicegate-service.

@@ -20,6 +20,7 @@ from sluicegate.prometheus.targets import (
 )
 from sluicegate.slo.blocks import Block, BlockRow, BlockValue, Quality
 from sluicegate.slo.gateway import backend_of
+from sluicegate.slo.label_ages import AGED_SERIES, LabelsByAge, labels_by_age
 from sluicegate.stats.paired import Pairs
 
 
@@ -86,6 +87,7 @@ class Arms:
 
     def _make(self, indexes: list[int], read: BlockRow) -> list[CanaryBlock]:
         stables, candidates = self._counts(self.stable), self._counts(self.candidate)
+        ages = self._ages()
         scraped = self.canaries.scraped(VersionKey(*self.product, self.candidate.version))
         return [
             canary_block(
@@ -101,6 +103,7 @@ class Arms:
                 )
                 if index > self.begins
                 else None,
+                ages=_labels_by_age(ages, index),
             )
             for index in indexes
         ]
@@ -126,6 +129,13 @@ class Arms:
             return None
         alone, both = right.count, wrong.count
         return Pairs(alone.total - alone.bad, both.total - both.bad, alone.bad, both.bad)
+
+    def _ages(self) -> tuple[tuple[BlockRow, ...], ...]:
+        """Return the labels of candidate and stable, by class of age."""
+        return tuple(
+            tuple(self.canaries.blocks(self.series(arm, name)) for name in AGED_SERIES.values())
+            for arm in (self.candidate, self.stable)
+        )
 
     def _counts(self, arm: Arm) -> dict[str, BlockRow]:
         return {name: self.canaries.blocks(self.series(arm, name)) for name in self.counted}
@@ -153,6 +163,15 @@ def arm_of(product: DataProduct, version: VersionBase) -> Arm:
 def _at(arm: Mapping[str, BlockRow], index: int) -> Mapping[str, BlockValue]:
     """Return the value of one block for each SLO; MISSING if it was never read."""
     return _said(tuple(arm), tuple(blocks.value(index) for blocks in arm.values()))
+
+
+def _labels_by_age(arms: tuple[tuple[BlockRow, ...], ...], index: int) -> LabelsByAge | None:
+    """Return the labels of candidate and stable in one block; None if no pod counts them by age."""
+    values = [[row.value(index) for row in arm] for arm in arms]
+    if not any(value.quality is Quality.COUNTED for arm in values for value in arm):
+        return None
+    candidate, stable = (tuple(value.count for value in arm) for arm in values)
+    return labels_by_age(candidate, stable)
 
 
 @lru_cache(maxsize=1024)

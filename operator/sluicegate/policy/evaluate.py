@@ -116,6 +116,7 @@ def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now:
     if state is not ProductState.UNKNOWN and state is not status.engine.last_known_state:
         status = status.with_engine(last_known_state=state)
     status = _forget_alerts(terms, status, observed)
+    status = rollout_defaults.extended(terms, status, observed)
     current, assessment = rollout_defaults.of_current(terms, status, observed), None
     if status.trial is not None and status.trial.weight > 0:
         assessment = assess(current, status, status.trial, observed)

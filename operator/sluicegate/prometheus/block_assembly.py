@@ -40,6 +40,7 @@ from sluicegate.slo.indicators import (
     count_outcomes,
     sum_rows,
 )
+from sluicegate.slo.label_ages import AGED_SERIES
 from sluicegate.slo.pod_seconds import POD_SECONDS
 from sluicegate.slo.queries import Fact, QueryKind
 
@@ -126,6 +127,7 @@ def assemble_blocks(
         yield from _by_market(answers, target, version)
         if target.paired and version.version != target.versions[0]:
             yield from _paired(answers, target, version)
+        yield from _by_age(answers, version)
         for slo, indicator in target.slos.items():
             if not indicator.gauge:
                 blocks = _counted(answers, target, version, slo=slo, indicator=indicator)
@@ -154,6 +156,17 @@ def _by_market(
             counts = count_outcomes(good, bad)
             blocks = _gate_with(answers, version[:2], counts, unanswered, scrapes=scrapes)
             yield SeriesKey(*version, market_series(slo, market)), blocks
+
+
+def _by_age(answers: Answers, version: VersionKey) -> Iterator[tuple[SeriesKey, tuple[Block, ...]]]:
+    """Yield the labels of each class of age that has any row."""
+    rows, kinds = answers.table(QueryKind.LABELLED_BY_AGE), frozenset({QueryKind.LABELLED_BY_AGE})
+    for age, name in AGED_SERIES.items() if rows else ():
+        right, wrong = (rows.get((*version, one, age)) for one in ("correct", "wrong"))
+        if right is not None or wrong is not None:
+            unanswered = answers.unanswered(kinds, ProductKey(*version[:2]))
+            blocks = _gate_with(answers, version[:2], count_outcomes(right, wrong), unanswered)
+            yield SeriesKey(*version, name), blocks
 
 
 def _paired(

@@ -333,6 +333,7 @@ class BlockReader:
             namespaces=self._settings.namespaces,
             all_targets=self._all_targets,
             gateway=self._settings.gateway,
+            canary=request.length.canary,
         )
         own = await own_parts(request.group, request.indexes, seconds)
         try:

@@ -36,11 +36,12 @@ MOST_POINTS: Final = 1_200
 
 @dataclass(frozen=True, slots=True)
 class BlockRequest:
-    """Some products, and the blocks `indexes` of `step` seconds."""
+    """Some products, and the blocks `indexes` of `step` seconds; `canary` blocks have labels by age."""
 
     targets: tuple[Target, ...]
     indexes: range
     step: int
+    canary: bool = False
 
 
 async def ask_blocks(
@@ -67,11 +68,14 @@ async def ask_blocks(
         namespaces=namespaces,
         all_targets=request.targets,
         gateway=gateway,
+        canary=request.canary,
     )
     scope, needs = named_scope(request.targets), needs_of(request.targets)
     parts = [
         Part(query, scope, request.targets, request.indexes)
-        for query in render_queries(scope, request.step, needs, gateway=gateway)
+        for query in render_queries(
+            scope, request.step, needs, canary=request.canary, gateway=gateway
+        )
         if query.kind not in NOT_FOR_THE_PAST
     ]
     parts += await own_parts(request.targets, request.indexes, request.step)
@@ -137,8 +141,12 @@ class PastReader:
     timing: Timing
     gateway: GatewayMetric | None = None
 
-    async def read(self, eras: list[Era], indexes: range, step: int) -> PastBlocks:
+    async def read(
+        self, eras: list[Era], indexes: range, step: int, *, canary: bool = False
+    ) -> PastBlocks:
         """Return the blocks `indexes` of `step` seconds; those without an answer are UNAVAILABLE.
+
+        `canary` blocks have labels by age, too.
 
         Raises
         ------
@@ -148,7 +156,7 @@ class PastReader:
         past = PastBlocks(step, {}, [])
         for first in range(indexes.start, indexes.stop, MOST_POINTS):
             piece = range(first, min(first + MOST_POINTS, indexes.stop))
-            request = BlockRequest((eras[0].target,), piece, step)
+            request = BlockRequest((eras[0].target,), piece, step, canary)
             answers, problem = await ask_blocks(
                 self.source, request, self.timing, gateway=self.gateway
             )

@@ -102,10 +102,11 @@ class Batch:
         namespaces: tuple[str, ...] = (),
         all_targets: tuple[Target, ...] = (),
         gateway: GatewayMetric | None = None,
+        canary: bool = False,
     ) -> None:
         """Store the settings.
 
-        `all_targets` are the products of all lengths, as a query about pods may read theirs, too.
+        `canary`: its queries are those of canary blocks. `all_targets` are the products of all lengths, as a query about pods may read theirs, too.
         """
         self._prometheus = prometheus
         self._indexes = indexes
@@ -116,6 +117,7 @@ class Batch:
         self._namespaces = namespaces
         self._all_targets = all_targets
         self._gateway = gateway
+        self._canary = canary
         self._open: Counter[QueryKind] = Counter()
         self._splits: Counter[QueryKind] = Counter()
         self._answered: set[QueryKind] = set()
@@ -316,7 +318,9 @@ class Batch:
             yield replace(part, query=query, scope=scope, targets=targets)
 
     def _queries(self, kind: QueryKind, scope: Scope, needs: Needs) -> list[Query]:
-        queries = render_queries(scope, self._step, needs, gateway=self._gateway)
+        queries = render_queries(
+            scope, self._step, needs, canary=self._canary, gateway=self._gateway
+        )
         return [query for query in queries if query.kind is kind]
 
     def _quarantine_product(self, part: Part, why: str) -> None:

@@ -21,6 +21,7 @@ LABELS: Final[dict[QueryKind, Labels]] = {
     QueryKind.REQUESTS_BAD: (*BY_VERSION, names.SERVICE, names.CODE),
     QueryKind.LATENCY: (*BY_VERSION, names.SERVICE, names.BOUND),
     QueryKind.LABELLED: (*BY_PREDICTION, names.OUTCOME),
+    QueryKind.LABELLED_BY_AGE: (*BY_PREDICTION, names.OUTCOME, names.AGE),
     QueryKind.PAIRED: (*BY_PREDICTION, *OUTCOMES[names.PAIRED]),
     QueryKind.EVENTS: (*BY_PREDICTION, names.INDICATOR, names.OUTCOME),
     QueryKind.MARKETS: (*BY_PREDICTION, names.INDICATOR, names.OUTCOME, names.MARKET),

@@ -24,6 +24,7 @@ from sluicegate.policy.model.observed import NO_VALUES, CanaryBlock
 from sluicegate.simulation.replay_scenario import ReplayBlock
 from sluicegate.slo.blocks import LEAST_COVERAGE, Block, BlockValue, Quality, Series, read_block
 from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.slo.label_ages import AGED_SERIES, LabelsByAge, labels_by_age
 from sluicegate.slo.means import Means
 from sluicegate.stats.counts import NOTHING, Count, summed
 
@@ -31,16 +32,22 @@ LONGEST_CANARY_BLOCK_SECONDS: Final = 300
 """Longest canary block: a step lasts seven blocks at least, so they must not be hours."""
 _USABLE: Final = frozenset({Quality.COUNTED, Quality.NO_SERIES})
 
+_NO_LABELS: Final = (NOTHING,) * len(AGED_SERIES)
+
 Values = Mapping[str, BlockValue]
 """Values of a block, by SLO."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """Values of one block of the file, for the known versions and for others."""
+    """Values of one block of the file, for the known versions and for others.
+
+    `aged`: labels by age of each version that has any.
+    """
 
     end: int
     versions: Mapping[str, Values]
+    aged: Mapping[str, Values]
     quality: Quality
     unavailable: Reason | None
 
@@ -108,11 +115,13 @@ class ReplayBlocks:
         series = self._series.get(version, {}).get(name)
         return Series() if series is None and name in self._names() else series
 
-    def since(self, begin: int) -> Iterator[tuple[int, BlockValue, Mapping[str, Values], Values]]:
+    def since(
+        self, begin: int
+    ) -> Iterator[tuple[int, BlockValue, Mapping[str, Values], Values, Mapping[str, Values]]]:
         """Yield the canary blocks that end at `begin`, in seconds, or later.
 
         Each has its end, the value for all requests if the file doesn't count them, the values by
-        version, and those of an unknown version.
+        version, those of an unknown version, and labels by age by version.
         """
         for read in self._canary[bisect_left(self._canary, begin, key=lambda one: one.end) :]:
             missing = BlockValue(Quality.NO_SERIES if read.quality in _USABLE else read.quality)
@@ -121,6 +130,7 @@ class ReplayBlocks:
                 BlockValue(read.quality),
                 read.versions,
                 dict.fromkeys(self._names(), missing),
+                read.aged,
             )
 
     # ---- reading --------------------------------------------------------------------------------
@@ -136,7 +146,12 @@ class ReplayBlocks:
             version: {name: _value(block, version, name) for name in self._names()}
             for version in self._series
         }
-        return _Read(block.at, versions, _quality(block), block.unavailable)
+        aged = {
+            version: {name: _value(block, version, name) for name in AGED_SERIES.values()}
+            for version, counts in block.counts.items()
+            if not counts.keys().isdisjoint(AGED_SERIES.values())
+        }
+        return _Read(block.at, versions, aged, _quality(block), block.unavailable)
 
     def _seconds(self, end: int) -> int:
         """Return the length of the block of the file that ends here: a gap before it isn't part of it."""
@@ -152,10 +167,8 @@ class ReplayBlocks:
             yield replace(
                 read,
                 end=read.end - (parts - part) * self.canary_seconds,
-                versions={
-                    version: {name: _part(one, part, parts) for name, one in values.items()}
-                    for version, values in read.versions.items()
-                },
+                versions=_parts(read.versions, part, parts),
+                aged=_parts(read.aged, part, parts),
             )
 
     def _complete(self, index: int, parts: list[_Read], *, compared: bool) -> None:
@@ -229,7 +242,7 @@ class ReplayedProduct:
         begun = candidate.start_time // seconds * seconds
         first = begin_of_canary_blocks(candidate, seconds) // seconds * seconds
         made = []
-        for end, unknown, versions, missing in self.blocks.since(first):
+        for end, unknown, versions, missing, aged in self.blocks.since(first):
             values = versions.get(stable.version, missing)
             reading = CandidateReading(
                 counts=versions.get(candidate.version, missing),
@@ -239,8 +252,21 @@ class ReplayedProduct:
                 pairs=None,
             )
             requests = values.get(CLIENT_ERRORS, unknown)
-            made.append(canary_block(end, requests, values, reading if end > begun else None))
+            ages = _ages(aged, candidate.version, stable.version)
+            candidate_reading = reading if end > begun else None
+            made.append(canary_block(end, requests, values, candidate_reading, ages=ages))
         return tuple(made)
+
+
+def _ages(aged: Mapping[str, Values], *versions: str) -> LabelsByAge | None:
+    """Return the labels of (candidate, stable) by age; None if the file doesn't have them."""
+    if aged.keys().isdisjoint(versions):
+        return None
+    candidate, stable = (
+        tuple(one.count for one in aged[version].values()) if version in aged else _NO_LABELS
+        for version in versions
+    )
+    return labels_by_age(candidate, stable)
 
 
 def _value(block: ReplayBlock, version: str, slo: str) -> BlockValue:
@@ -265,6 +291,13 @@ def _block(version: str, slo: str, index: int, parts: list[_Read]) -> Block:
     values = [part.versions.get(version, {}).get(slo) for part in parts]
     value = _joined([one or BlockValue(Quality.NO_SERIES) for one in values])
     return Block(index, value.quality, value.count)
+
+
+def _parts(versions: Mapping[str, Values], part: int, parts: int) -> dict[str, Values]:
+    return {
+        version: {name: _part(one, part, parts) for name, one in values.items()}
+        for version, values in versions.items()
+    }
 
 
 def _part(value: BlockValue, part: int, parts: int) -> BlockValue:

@@ -20,6 +20,7 @@ from sluicegate.errors import InvalidInput, Problem
 from sluicegate.simulation.scenario_fields import FieldReader, RawCount, join, shown
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.slo.label_ages import AGED_SERIES
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
 
@@ -238,10 +239,13 @@ def _blocks(reader: FieldReader, value: object, slos: frozenset[str] | None) -> 
 def _arm(
     reader: FieldReader, value: object, path: str, slos: frozenset[str] | None
 ) -> dict[str, RawCount | Quality]:
-    """Return the counts of a version by SLO, and its client errors if the file has them."""
+    """Return the counts of a version by SLO, and if the file has them its client errors and labels by age."""
     counts = reader.mapping(value, path)
-    others = {name: count for name, count in counts.items() if name != CLIENT_ERRORS_FIELD}
+    beside = {CLIENT_ERRORS_FIELD, *AGED_SERIES.values()}
+    others = {name: count for name, count in counts.items() if name not in beside}
     result = reader.block(others, path, slos)
+    aged = {name: counts[name] for name in AGED_SERIES.values() if name in counts}
+    result.update(reader.block(aged, path, None))
     if CLIENT_ERRORS_FIELD in counts:
         errors = {CLIENT_ERRORS_FIELD: counts[CLIENT_ERRORS_FIELD]}
         for count in reader.block(errors, path, None).values():

@@ -29,6 +29,7 @@ INDICATOR_EVENTS: Final = "sluicegate_indicator_events_total"
 MARKET_EVENTS: Final = "sluicegate_market_events_total"
 MARKET: Final = "market"
 OUTCOME: Final = "outcome"
+AGE: Final = "age"
 SHADOW_OUTCOME: Final = "shadow_outcome"
 INDICATOR: Final = "indicator"
 

@@ -75,6 +75,7 @@ class QueryKind(StrEnum):
     REQUESTS_BAD = "requests_bad"
     LATENCY = "latency"
     LABELLED = "labelled"
+    LABELLED_BY_AGE = "labelled_by_age"
     PAIRED = "paired"
     EVENTS = "events"
     MARKETS = "markets"
@@ -173,6 +174,7 @@ class Needs:
             {
                 QueryKind.LATENCY: self.thresholds,
                 QueryKind.LABELLED: self.labelled,
+                QueryKind.LABELLED_BY_AGE: self.labelled,
                 QueryKind.PAIRED: self.paired,
                 QueryKind.EVENTS: self.events,
                 QueryKind.MARKETS: self.markets,
@@ -244,6 +246,8 @@ def _queries(scope: Scope, window: int, needs: Needs, *, canary: bool) -> Iterat
         yield Query(QueryKind.GAUGES, text, frozenset(chunk_of_gauges))
     measured = max(window, KUBELET_SECONDS)
     yield Query(QueryKind.CPU, render_cpu(scope, measured))
+    if canary and needs.labelled:
+        yield Query(QueryKind.LABELLED_BY_AGE, render_outcomes_by_age(scope, window))
     if canary and needs.paired:
         yield Query(QueryKind.PAIRED, render_outcomes(scope, window, names.PAIRED))
     if not canary:  # a canary is judged as a whole, and by metrics of its pods
@@ -292,6 +296,12 @@ def render_outcomes(scope: Scope, window: int, metric: str) -> str:
     """Render the query for predictions and events whose outcome became known, by the version that made them."""
     selector = select(metric, scope.matchers())
     return sum_by((*BY_PREDICTION, *OUTCOMES[metric]), _count(selector, window, scope))
+
+
+def render_outcomes_by_age(scope: Scope, window: int) -> str:
+    """Render the query for labelled predictions by the class of their age when the label came."""
+    selector = select(names.LABELLED, [*scope.matchers(), f'{names.AGE}!=""'])
+    return sum_by((*BY_PREDICTION, names.OUTCOME, names.AGE), _count(selector, window, scope))
 
 
 def render_counters(scope: Scope, window: int, counters: Sequence[tuple[str, int]]) -> str:

@@ -14,14 +14,13 @@ exactly.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Sequence  # noqa: TC003 - one import style
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from hashlib import blake2b
 from math import log
 from typing import Final, NamedTuple
 
+from sluicegate.stats.cached_fold import Rule, fold_cached
 from sluicegate.stats.counts import NOTHING, Count
 from sluicegate.stats.dispersion import independent_share
 from sluicegate.stats.paired import PairedEvidence  # noqa: TC001 - the same
@@ -30,10 +29,6 @@ ALPHA: Final = 0.05
 """Allowed share of wrong promotions, and of wrong rollbacks."""
 LEAST_RATIO: Final = 1e-6
 """Least distance of a bad ratio from 0 and from 1 − δ."""
-STRETCH: Final = 64
-"""Blocks whose evidence is cached as one sum."""
-MOST_STRETCHES: Final = 2**15
-"""Sums in the cache, of all canaries: two million blocks in about twenty megabytes."""
 Arms = tuple[Count | None, Count]
 """Events of one block: the candidate's, and stable's."""
 _BISECTIONS: Final = 60
@@ -167,12 +162,8 @@ def gather(
     past : stable's events before them.
     margin : δ. correlation : ρ of the blocks before the rollout, frozen with its first step.
     """
-    every = tuple(blocks)
     sums = _Sums(past_bad=past.bad, past_total=past.total)
-    for start in range(0, len(every), STRETCH):
-        stretch = every[start : start + STRETCH]
-        add = _remembered if len(stretch) == STRETCH else _added
-        sums = add(sums, stretch, margin, correlation)
+    sums = fold_cached(_added, sums, tuple(blocks), (margin, correlation))
     return SequentialEvidence(
         sums.promote,
         sums.roll_back,
@@ -182,7 +173,8 @@ def gather(
     )
 
 
-def _added(sums: _Sums, blocks: Sequence[Arms], margin: float, correlation: float) -> _Sums:
+def _added(sums: _Sums, blocks: Sequence[Arms], rule: Rule) -> _Sums:
+    margin, correlation = rule
     promote, roll_back, better = sums.promote, sums.roll_back, sums.better
     candidate_bad, candidate_total = sums.candidate_bad, sums.candidate_total
     stable_bad, stable_total = sums.stable_bad, sums.stable_total
@@ -205,30 +197,6 @@ def _added(sums: _Sums, blocks: Sequence[Arms], margin: float, correlation: floa
         promote, roll_back, better,
         candidate_bad, candidate_total, stable_bad, stable_total, past_bad, past_total,
     )  # fmt: skip
-
-
-def _remembered(sums: _Sums, blocks: Sequence[Arms], margin: float, correlation: float) -> _Sums:
-    """Return the sums after a whole stretch, from the cache; its key are the sums before and a digest."""
-    key = (sums, margin, correlation, _digest(blocks))
-    result = _KNOWN.pop(key, None)
-    if result is None:
-        result = _added(sums, blocks, margin, correlation)
-        if len(_KNOWN) >= MOST_STRETCHES:
-            del _KNOWN[next(iter(_KNOWN))]
-    _KNOWN[key] = result  # as the newest
-    return result
-
-
-def _digest(blocks: Sequence[Arms]) -> bytes:
-    numbers = array("d")
-    for candidate, stable in blocks:
-        numbers.extend(_ABSENT if candidate is None else candidate)
-        numbers.extend(stable)
-    return blake2b(numbers, digest_size=16).digest()
-
-
-_KNOWN: Final[dict[tuple[_Sums, float, float, bytes], _Sums]] = {}
-_ABSENT: Final = (-1.0, -1.0)
 
 
 def promotion_bound(step: int, steps: int) -> float:

@@ -21,9 +21,6 @@ LEASES: Final = {
 SHORT_LEASES: Final = {
     "lease_duration_seconds": 120.0, "lease_renew_seconds": 100.0, "lease_retry_seconds": 60.0,
 }  # fmt: skip
-LABELS_DEPEND_ON_THE_OUTCOME: Final = False
-"""Whether delays of labels are drawn that differ between right and wrong predictions. The canary's
-comparison assumes that they don't (ADR 4), so a life with them would fail by that limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +100,7 @@ def draw_sky(dice: random.Random, days: float, *, noisy: bool, most_delay: float
     late = [one for one in (0.0, 0.0, 900.0, HOUR, 6 * HOUR, DAY) if one <= most_delay]
     first, second = sorted((dice.choice(late), dice.choice(late)))
     own = sigma if dice.random() < 0.5 else 0.0
-    unequal = LABELS_DEPEND_ON_THE_OUTCOME and dice.random() < 0.3
+    unequal = dice.random() < 0.3
     return Sky(
         swing=dice.choice((0.0, 0.3, 0.8)),
         weekend=dice.choice((1.0, 1.0, 0.3)),

@@ -30,6 +30,8 @@ class ProductBlocks:
     gauge: float | None = None
     gauge_age: float = 1
     counters: dict[tuple[str, int], float] = field(default_factory=dict)
+    labels_by_age: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Right and wrong predictions by the upper bound of their age when the label came."""
     ratios: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
     """Good and all events by the name of an SLO that PromQL measures."""
     targets: int = 2
@@ -113,6 +115,12 @@ def _labelled(_: float, version: ProductBlocks) -> Answer:
     yield {**_by_prediction(version), "outcome": "wrong"}, version.wrong
 
 
+def _labelled_by_age(_: float, version: ProductBlocks) -> Answer:
+    for age, (correct, wrong) in version.labels_by_age.items():
+        yield {**_by_prediction(version), "outcome": "correct", "age": age}, correct
+        yield {**_by_prediction(version), "outcome": "wrong", "age": age}, wrong
+
+
 def _events(_: float, version: ProductBlocks) -> Answer:
     labels = {**_by_prediction(version), "indicator": "conversion"}
     yield {**labels, "outcome": "good"}, version.good_events
@@ -168,6 +176,7 @@ _ROWS = {
     "requests_bad": _bad,
     "latency": _latency,
     "labelled": _labelled,
+    "labelled_by_age": _labelled_by_age,
     "events": _events,
     "counters": _counters,
     "gauges": _gauges,

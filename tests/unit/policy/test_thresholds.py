@@ -18,13 +18,15 @@ from sluicegate import policy
 HOUR, DAY = 3600, 86_400
 Z80, Z95, Z975, Z99 = 0.841621, 1.644854, 1.959964, 2.326348
 THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
-    "canary.analysis": {"SHARE_BLOCKS": 5, "SHARE_FACTOR": 2, "EXPECTED_REQUESTS": 20},
+    "canary.guards": {"SHARE_BLOCKS": 5, "SHARE_FACTOR": 2, "EXPECTED_REQUESTS": 20},
     "canary.assessment": {"Z_SURELY": Z95},
     "canary.holds": {"NAMED_SECONDS": 600},
+    "canary.label_evidence": {"COUNTED_SHARE": 0.95, "RECENT_BLOCKS": 240},
     "canary.objections": {"LEAST_REQUESTS": 50, "INVALID_BLOCKS": 10},
     "canary.pace": {"WEEK_SECONDS": 7 * DAY, "SLOW_SECONDS": 4 * HOUR, "CANARY_BLOCK_SECONDS": 60},
     "canary.rollout_defaults": {"SOON_SECONDS": 900, "RATE_BLOCKS": 24, "TIMES_PLANNED": 3,
-                                "LONGEST_SECONDS": 14 * DAY, "_NEVER": 3650 * DAY},
+                                "LONGEST_SECONDS": 14 * DAY, "_NEVER": 3650 * DAY,
+                                "LEAST_EXTENSION": 1.25, "LEAST_LABELS": 100},
     "canary.shadow_evidence": {"USUAL_DISCORDANCE": 0.1},
     "canary.verdict": {"SILENT_BLOCKS": 10, "LOST_SECONDS": 1800},
     "derived_defaults": {"DISCORDANT": 0.1},
@@ -43,7 +45,8 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
     "model.hold_out_margin": {"Z_POWER": Z95 + Z80},
     "model.inputs": {"EARLIER_SECONDS": 7 * DAY, "MOST_EARLIER": 3},
     "model.observed": {"LOOK_BACK_SECONDS": HOUR},
-    "model.terms": {"DROPS_IN_BUDGET": 2, "RECENT_FAST": 12, "RECENT_SLOW": 24, "MOST_MARGIN": 0.9999},
+    "model.terms": {"DROPS_IN_BUDGET": 2, "RECENT_FAST": 12, "RECENT_SLOW": 24, "MOST_MARGIN": 0.9999,
+                    "DEFAULT_LABEL_LIFETIME_SECONDS": 7 * DAY},
     "model.retries": {"FIRST_RETRY_SECONDS": 60, "LONGEST_RETRY_SECONDS": 1800},
     "retraining.training_budget": {"AGEING_SECONDS": 6 * HOUR},
     "retraining.challenger": {"SUSPECTED_SHARE": 0.5},
@@ -79,10 +82,11 @@ RECORDS = {
     "Portfolio": {"products": 1, "turned_bad": 0, "namespaces": 0, "namespaces_bad": 0, "namespaces_share": 0.0,
                   "slot": False, "slots_taken": 0, "renewing": 0},
     "Observed": {"canary_block_seconds": 60, "term": 0},
-    "SloTerms": {"without_feedback": False, "margin_given": True},
+    "SloTerms": {"without_feedback": False, "margin_given": True, "label_lag_seconds": 0},
     "TrainingFailed": {"lost": False},
     "RetrainingTerms": {"cooldown_given": True},
-    "Terms": {"names_runtime": True, "routed": True, "steps_given": True, "duration_given": True},
+    "Terms": {"names_runtime": True, "routed": True, "steps_given": True, "duration_given": True,
+              "label_lifetime_seconds": 7 * DAY},
     "SloResult": {"fresh": False, "calm": False, "probation": False, "shown": 0},
     "SloEvidence": {"late": False, "margin": 0.0},
     "LabelPace": {"gap_seconds": 0.0},
@@ -95,6 +99,7 @@ RECORDS = {
 }  # fmt: skip
 """What isn't read isn't there, and what isn't given is a person's choice."""
 PARAMETERS = {
+    "canary.label_evidence.expected_label_seconds": {"correlation": 0.0, "earlier_evidence": 0.0},
     "canary.shadow_evidence.planned_shadow_seconds": {"known": 0.0},
     "model.terms.terms_of": {"hour_seconds": HOUR},
     "rollout.candidates.first_candidate": {"claims": True},

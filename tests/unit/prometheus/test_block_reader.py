@@ -221,7 +221,7 @@ async def test_only_products_in_a_canary_are_read_a_second_time_and_by_name():
     assert canary.first * 60 <= int(NOW) - 7200 + 60
     assert {key.product for key in canary.blocks} == {"product-2"}
     named = [form["query"] for form in server.forms if 'product="product-2"' in form["query"]]
-    assert len(named) == 9
+    assert len(named) == 10
     assert server.asked["cpu"] == 2
 
 

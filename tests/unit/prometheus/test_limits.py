@@ -72,6 +72,6 @@ def test_nothing_is_asked_that_a_product_doesnt_ask_for():
     assert Needs.of([]) == Needs() == nothing
     asked = {kind for kind in QueryKind if nothing.asks(kind)}
     assert asked == set(QueryKind) - {
-        QueryKind.LATENCY, QueryKind.LABELLED, QueryKind.PAIRED, QueryKind.EVENTS,
+        QueryKind.LATENCY, QueryKind.LABELLED, QueryKind.LABELLED_BY_AGE, QueryKind.PAIRED, QueryKind.EVENTS,
         QueryKind.MARKETS, QueryKind.COUNTERS, QueryKind.GAUGES,
     }  # fmt: skip

@@ -16,7 +16,7 @@ from sluicegate_service.feedback import (
     Settings,
 )
 from sluicegate_service.keys import KeyFiles
-from sluicegate_service.outcomes import Event, Outcome, OutcomeCounters
+from sluicegate_service.outcomes import AGES, Event, Outcome, OutcomeCounters
 
 BEARER = "Bearer secret-of-the-label-job"
 
@@ -55,11 +55,11 @@ class Desk:
         sent = [Label(token=token, truth=truth) for token, truth in labels]
         return self.feedback.receive(sent, authorization)
 
-    def labelled(self, outcome, version="v1", revision=""):
-        return self.registry.get_sample_value(
-            "sluicegate_predictions_labelled_total",
-            {"outcome": outcome, **predicted(version, revision)},
-        )
+    def labelled(self, outcome, version="v1", revision="", ages=AGES):
+        labels = {"outcome": outcome, **predicted(version, revision)}
+        name = "sluicegate_predictions_labelled_total"
+        counts = (self.registry.get_sample_value(name, {**labels, "age": age}) or 0 for age in ages)
+        return sum(counts)
 
     def events(self, outcome, version="v1", revision=""):
         return self.registry.get_sample_value(
@@ -83,6 +83,32 @@ def test_series_of_the_serving_version_begin_at_zero(secret):
     desk = Desk(secret)
     assert [desk.labelled("correct"), desk.labelled("wrong")] == [0, 0]
     assert [desk.events("good"), desk.events("bad")] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "age"),
+    [
+        (0, "30"), (30, "30"), (31, "300"), (3600, "3600"), (86_401, "259200"),
+        (5 * 86_400, "+Inf"), (-3, "30"),
+    ],
+)  # fmt: skip
+def test_a_label_is_counted_in_the_class_of_its_predictions_age(secret, seconds, age):
+    desk = Desk(secret)
+    token = desk.feedback.token(7)
+    desk.now += seconds
+    desk.send((token, 8))
+    assert desk.labelled("wrong", ages=[age]) == desk.labelled("wrong") == 1
+
+
+def test_a_version_has_twelve_series_more_than_without_ages(secret):
+    desk = Desk(secret)
+    series = [
+        sample
+        for family in desk.registry.collect()
+        for sample in family.samples
+        if sample.name == "sluicegate_predictions_labelled_total"
+    ]
+    assert len(series) == 2 + 12
 
 
 def test_right_and_wrong_predictions_are_counted_with_their_events(secret):

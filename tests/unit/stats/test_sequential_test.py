@@ -353,11 +353,3 @@ def test_without_blocks_there_is_no_evidence():
     known = PairedEvidence(1.0, -2.0, 0.5, Pairs(9, 3, 1, 0))
     after = nothing.after(known)
     assert (after.promote, after.roll_back, after.better) == (1.0, 0.0, 0.5)
-
-
-def test_the_cache_of_block_factors_is_bounded(monkeypatch):
-    assert sequential_test.STRETCH * sequential_test.MOST_STRETCHES == 2_097_152, "blocks"
-    monkeypatch.setattr(sequential_test, "MOST_STRETCHES", 3)
-    monkeypatch.setattr(sequential_test, "_KNOWN", {})
-    gather([(Count(1, 10), Count(1, 10))] * 9 * STRETCH, Count(1, 100), margin=0.02)
-    assert len(sequential_test._KNOWN) == 3

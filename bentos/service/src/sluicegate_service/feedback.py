@@ -200,13 +200,15 @@ class Feedback:
             return [("Expired", str(error))]
         except TokenError as error:
             return [("InvalidToken", str(error))]
-        age = now - prediction.issued_at
+        age = max(now - prediction.issued_at, 0.0)  # the other pod's clock may be ahead
         if age < self.settings.maturity_seconds:
             wait = self.settings.maturity_seconds
             return [("Immature", f"the prediction is {int(age)} s old; it counts from {wait} s on")]
-        return self._count_mature(label, prediction)
+        return self._count_mature(label, prediction, age)
 
-    def _count_mature(self, label: Label, prediction: Prediction) -> list[tuple[str, str]]:
+    def _count_mature(
+        self, label: Label, prediction: Prediction, age: float
+    ) -> list[tuple[str, str]]:
         try:
             score = self.score(prediction.value, label.truth)
         except InvalidTruthError as error:
@@ -222,7 +224,7 @@ class Feedback:
             "revision": prediction.revision,
             "market": self._market(prediction),
         }
-        self.counters.count(score.outcome, **made_by)
+        self.counters.count(score.outcome, age=age, **made_by)
         for indicator, event in score.events.items():
             self.counters.count_event(indicator, event, **made_by)
         self._count_pair(prediction, score.outcome, label.truth)

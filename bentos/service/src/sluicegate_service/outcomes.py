@@ -6,6 +6,7 @@ the version that predicted for a mirror of the same request.
 """
 
 import os
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,6 +17,13 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter
 from sluicegate_service.environment import EVENTS_METRIC, LABELLED_METRIC, PAIRED_METRIC
 from sluicegate_service.markets import BAD, GOOD, OUTCOMES, Markets, know, market_events
 
+AGE_BOUNDS: Final = (30, 300, 3_600, 21_600, 86_400, 259_200)
+"""Upper bounds of the classes of age, in seconds: how old a prediction is when its label comes.
+
+Right and wrong answers may become known after different times. The operator compares the versions'
+labels of the same ages, so that such delays favour neither."""
+AGES: Final = (*map(str, AGE_BOUNDS), "+Inf")
+"""Values of the label `age`: the upper bound of the class."""
 _PREDICTED: Final = ("prediction_version", "prediction_revision")
 _SHADOW: Final = ("shadow_version", "shadow_revision")
 
@@ -42,6 +50,11 @@ class Event(StrEnum):
     def of(cls, *, good: bool) -> "Event":
         """Return the event of a condition."""
         return cls.GOOD if good else cls.BAD
+
+
+def age_class(seconds: float) -> str:
+    """Return the class of a label whose prediction is so old."""
+    return AGES[bisect_left(AGE_BOUNDS, seconds)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +87,8 @@ class OutcomeCounters:
         counters = cls(
             labelled=Counter(
                 LABELLED_METRIC,
-                "Predictions whose truth is known.",
-                ["outcome", *_PREDICTED],
+                "Predictions whose truth is known, by their age at that time.",
+                ["outcome", "age", *_PREDICTED],
                 registry=registry,
             ),
             events=Counter(
@@ -101,7 +114,8 @@ class OutcomeCounters:
         """Create all series of a version at 0."""
         predicted = dict(zip(_PREDICTED, (version, revision), strict=True))
         for outcome in Outcome:
-            self.labelled.labels(outcome=outcome.value, **predicted)
+            for age in AGES:
+                self.labelled.labels(outcome=outcome.value, age=age, **predicted)
         for indicator in self.indicators:
             for event in Event:
                 self.events.labels(indicator=indicator, outcome=event.value, **predicted)
@@ -110,11 +124,21 @@ class OutcomeCounters:
             know(self.markets, self.codes, counted, predicted)
 
     def count(
-        self, outcome: Outcome, *, version: str, revision: str = "", market: str = ""
+        self,
+        outcome: Outcome,
+        *,
+        version: str,
+        revision: str = "",
+        market: str = "",
+        age: float = 0.0,
     ) -> None:
-        """Count one labelled prediction of a version; by market too, if one is given."""
+        """Count one labelled prediction of a version; by market too, if one is given.
+
+        `age`: seconds from the prediction to its label.
+        """
         predicted = dict(zip(_PREDICTED, (version, revision), strict=True))
-        self.labelled.labels(outcome=outcome.value, **predicted).inc()
+        labels = {"outcome": outcome.value, "age": age_class(age), **predicted}
+        self.labelled.labels(**labels).inc()
         self._count_market(OUTCOMES, GOOD if outcome is Outcome.CORRECT else BAD, market, predicted)
 
     def count_pair(

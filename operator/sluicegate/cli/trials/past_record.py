@@ -117,9 +117,9 @@ class RecordBuilder:
         """Add a note about missing data."""
         self.recording.notes.append(text)
 
-    async def put(self, indexes: range, step: int) -> list[str]:
-        """Read these blocks into the record; return the problems in words."""
-        past = await self.reader.read(list(self._eras()), indexes, step)
+    async def put(self, indexes: range, step: int, *, canary: bool = False) -> list[str]:
+        """Read these blocks into the record, canary blocks with ages; return the problems in words."""
+        past = await self.reader.read(list(self._eras()), indexes, step, canary=canary)
         for (version, slo), blocks in past.blocks.items():
             if slo not in _ASIDE and not split_series(slo)[1]:
                 self.recording.put(version, slo, blocks, step)
@@ -147,7 +147,7 @@ class RecordBuilder:
         """Replace longer blocks by canary blocks where two versions had traffic."""
         seconds, step = self.seconds, self.reader.timing.canary_block(self.seconds)
         windows, problems = list(self._rollouts(newest * seconds)), list[str]()
-        if not windows or step == seconds:
+        if not windows:
             return problems
         if seconds % step:
             self.note(
@@ -158,7 +158,7 @@ class RecordBuilder:
             low, high = begin // seconds * seconds, -(-end // seconds) * seconds
             for at in range(low + seconds, high + 1, seconds):
                 self.recording.blocks.pop(at, None)
-            problems += await self.put(range(low // step + 1, high // step + 1), step)
+            problems += await self.put(range(low // step + 1, high // step + 1), step, canary=True)
         return problems
 
     def _rollouts(self, newest: int) -> Iterator[tuple[int, int]]:

@@ -6,9 +6,10 @@ from typing import Final
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.policy.canary.gauge_evidence import GaugeEvidence
 from sluicegate.policy.canary.pace import SLOW_SECONDS
-from sluicegate.policy.model.terms import SloTerms
+from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.client_errors import is_implicit
 from sluicegate.slo.blocks import Quality
+from sluicegate.slo.label_ages import AGE_BOUNDS
 from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import independent_share
 from sluicegate.stats.intervals import newcombe, quantile
@@ -18,6 +19,43 @@ from sluicegate.stats.sequential_test import SequentialEvidence
 
 Z_SURELY: Final = quantile(0.95)
 """Of the one-sided bound by which client errors still hold a candidate when its time is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgedLabels:
+    """Labels of a canary whose versions are compared at the same ages.
+
+    Attributes
+    ----------
+    classes : of age that the newest of these labels cover, youngest first; 0 if none do yet.
+    every : labels of both versions, of any age. stable : those of stable alone.
+    """
+
+    classes: int
+    every: Count
+    stable: Count
+
+    @property
+    def seconds(self) -> int | None:
+        """Greatest age of the labels that compare now; None where it has no limit."""
+        return AGE_BOUNDS[self.classes - 1] if self.classes <= len(AGE_BOUNDS) else None
+
+    def ratio_of_all(self, candidate: Count, stable: Count) -> float | None:
+        """Estimate the candidate's share of wrong answers once all labels are there.
+
+        It is that of all labels, with its odds multiplied by the odds ratio of the compared ones.
+        """
+        odds = [_odds(count) for count in (candidate, stable, self.every)]
+        ours, theirs, overall = odds
+        if ours is None or theirs is None or overall is None:
+            return None
+        final = ours / theirs * overall
+        return final / (1 + final)
+
+
+def _odds(count: Count) -> float | None:
+    """Return the odds of "bad", half an event added to each; None without events."""
+    return (count.bad + 0.5) / (count.total - count.bad + 0.5) if count.total else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +74,7 @@ class SloEvidence:
     paired : the part of the evidence that is of rows which both versions were scored on.
     shadow : the part that is of rows labelled after the training, where a shadow phase scores them:
         then nothing of `evidence.promote` is of the canary's counts.
+    labels : where it is about labels that are compared at the same ages; else None.
     dispersion : φ of stable's blocks before the rollout and beside the candidate.
     """
 
@@ -53,6 +92,7 @@ class SloEvidence:
     paired: PairedEvidence | None = None
     margin: float = 0.0
     shadow: BlockEvidence | None = None
+    labels: AgedLabels | None = None
 
     @property
     def is_slow(self) -> bool:
@@ -83,6 +123,20 @@ class SloEvidence:
     def independent(self) -> tuple[float, float]:
         """The candidate's (bad, total) as so many independent events would weigh."""
         return self._as_independent(self.evidence.candidate)
+
+    @property
+    def with_all_labels(self) -> tuple[float, float]:
+        """The same, as far as it can be told from young labels, once all labels are there."""
+        bad, total = self.independent
+        if self.labels is None:
+            return bad, total
+        ratio = self.labels.ratio_of_all(self.evidence.candidate, self.evidence.stable)
+        return (bad if ratio is None else ratio * total), total
+
+    @property
+    def stable_events(self) -> Count:
+        """Events of stable beside the candidate, of any age."""
+        return self.evidence.stable if self.labels is None else self.labels.stable
 
     def _as_independent(self, count: Count) -> tuple[float, float]:
         mean = count.total / self.blocks if self.blocks else 0.0
@@ -121,6 +175,23 @@ class SloEvidence:
     def is_worse_in_shadow(self) -> bool:
         """Whether rows that were labelled after the training are sure enough that it is worse."""
         return self.shadow is not None and self.shadow.roll_back >= self.roll_back_at
+
+
+def must_speak(slo: SloTerms, terms: Terms, expected: float, *, comes: bool, unheard: bool) -> bool:
+    """Whether a promotion needs it.
+
+    Where a person chose the rollout's duration, it is what an equal candidate can pass in; else
+    the duration follows the labels, and an SLO that has any is waited for. `unheard`: a shadow
+    phase scores it and has no rows yet. It is waited for, or a command that fails would promote.
+    """
+    match slo.canary_evidence:
+        case CanaryEvidence.REQUIRED:
+            return True
+        case CanaryEvidence.IF_AVAILABLE:
+            waited_for = slo.measures_quality and comes and not terms.duration_given
+            return waited_for or unheard or expected <= terms.max_duration_seconds
+        case CanaryEvidence.POST_PROMOTION:
+            return False
 
 
 def without_slow(slos: tuple[SloEvidence, ...]) -> tuple[SloEvidence, ...]:

@@ -16,10 +16,11 @@ from sluicegate.policy.model.decision import Hold
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health.client_errors import shown
 from sluicegate.slo.blocks import Quality
+from sluicegate.slo.label_ages import AGE_BOUNDS
 from sluicegate.stats.canary_duration import LEAST_BLOCKS
 from sluicegate.stats.intervals import Z95, newcombe, wilson_lower
 from sluicegate.stats.paired_blocks import BlockEvidence
-from sluicegate.views.numbers import events, percent, points
+from sluicegate.views.numbers import duration, events, percent, points
 
 LEAST_REQUESTS: Final = 50
 """Requests of the candidate that a step needs."""
@@ -227,7 +228,7 @@ def missed_bound(slo: SloEvidence) -> float | None:
     allowed = slo.terms.allowed_bad
     if allowed is None:
         return None
-    lower = wilson_lower(*slo.independent, Z95)
+    lower = wilson_lower(*slo.with_all_labels, Z95)
     return lower if lower > allowed else None
 
 
@@ -276,7 +277,7 @@ def _walks_away(case: CanaryCase, slo: SloEvidence) -> Hold | None:
         return None
     if ours.bad * theirs.total < theirs.bad * ours.total:
         return None
-    difference = newcombe(slo.independent, original.count, Z95)
+    difference = newcombe(slo.with_all_labels, original.count, Z95)
     if difference.lower <= slo.terms.margin:
         return None
     text = (
@@ -296,7 +297,18 @@ def both_arms(slo: SloEvidence) -> str:
     return (
         f"{percent(shown(slo.terms, ours.ratio or 0.0))} ({events(ours.total)}) against stable's"
         f" {percent(shown(slo.terms, theirs.ratio or 0.0))} ({events(theirs.total)}) in the same blocks"
+        f"{_ages(slo)}"
     )
+
+
+def _ages(slo: SloEvidence) -> str:
+    """A clause about the ages of labels that compare; empty where no age limits them."""
+    if slo.labels is None:
+        return ""
+    if not slo.labels.classes:
+        return f", as labels compare from {duration(AGE_BOUNDS[0])} after the share was given"
+    seconds = slo.labels.seconds
+    return "" if seconds is None else f", of labels that came within {duration(seconds)}"
 
 
 def basis(slo: SloEvidence) -> str:

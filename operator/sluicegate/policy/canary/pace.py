@@ -9,11 +9,15 @@ from itertools import pairwise
 from typing import Final
 
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS
+from sluicegate.api.status import DataProductStatus
+from sluicegate.api.versions import Candidate
+from sluicegate.policy.model.attended_time import rollout_seconds
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.blocks import hour_of
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS, expected_seconds
+from sluicegate.stats.counts import Count, summed
 from sluicegate.stats.sequential_test import LEAST_RATIO
 
 WEEK_SECONDS: Final = 7 * 86_400
@@ -57,6 +61,14 @@ def weekly_pace(terms: Terms, observed: Observed, slo: str) -> LabelPace | None:
     return LabelPace(events / (len(total) * unit), bad / events, gap * unit)
 
 
+def with_weekly(past: Count, pace: LabelPace | None, wanted: int) -> Count:
+    """Return past events, with those of the last week where there are fewer than `wanted`."""
+    if pace is None or past.total >= wanted:
+        return past
+    more = min(wanted - past.total, round(pace.per_second * WEEK_SECONDS))
+    return summed((past, Count(round(more * pace.ratio), more)))
+
+
 def planned_seconds(
     terms: Terms, slo: SloTerms, pace: LabelPace, *, margin: float, known: float
 ) -> float:
@@ -83,6 +95,21 @@ def planned_seconds(
         earlier = len(terms.steps) - 1
         seconds = with_steps(terms.steps[-1:]) + earlier * dwell_seconds(CANARY_BLOCK_SECONDS)
     return slo.lag_blocks * terms.block_seconds + seconds + pace.gap_seconds
+
+
+def is_late(
+    terms: Terms, status: DataProductStatus, candidate: Candidate, now: int, *, block_seconds: int
+) -> bool:
+    """Return whether the steps so far have taken their part of the duration, but for a step's least blocks.
+
+    Of a duration that waits for labels, requests need no more than what applies without them.
+    """
+    longest = terms.max_duration_seconds
+    if not terms.duration_given:
+        longest = min(longest, DEFAULT_MAX_DURATION_SECONDS)
+    most = longest - LEAST_BLOCKS * block_seconds
+    took = rollout_seconds(status, candidate, now)
+    return took >= candidate.step_of(terms.steps) / len(terms.steps) * most
 
 
 def dwell_seconds(block_seconds: float) -> float:

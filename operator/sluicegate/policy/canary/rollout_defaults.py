@@ -12,9 +12,19 @@ from typing import Final
 
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import DerivedRollout
+from sluicegate.api.versions import Candidate, DerivedRollout
+from sluicegate.policy.canary.label_evidence import (
+    compares_ages,
+    expected_label_seconds,
+    label_rates,
+)
 from sluicegate.policy.canary.objections import LEAST_REQUESTS
-from sluicegate.policy.canary.pace import LabelPace, planned_seconds, weekly_pace
+from sluicegate.policy.canary.pace import (
+    LabelPace,
+    dwell_seconds,
+    planned_seconds,
+    weekly_pace,
+)
 from sluicegate.policy.canary.shadow_evidence import (
     is_scored,
     planned_shadow_seconds,
@@ -32,6 +42,10 @@ SOON_SECONDS: Final = 900
 """Within which a step is to show its requests."""
 RATE_BLOCKS: Final = 24
 """Blocks that the rate of requests is taken from."""
+LEAST_EXTENSION: Final = 1.25
+"""Factor by which a rollout has to need longer than was derived before that is changed."""
+LEAST_LABELS: Final = 100
+"""Labels by age that this is taken from."""
 _MEASURED: Final = frozenset({Quality.COUNTED, Quality.NO_SERIES})
 TIMES_PLANNED: Final = 3
 """A rollout may last so many times what an equal candidate takes on average: 88 to 93 % of them
@@ -61,6 +75,57 @@ def of_current(terms: Terms, status: DataProductStatus, observed: Observed) -> T
         found = known if known.max_duration_seconds else derive(terms, observed, trial.pairs)
         longest = found.max_duration_seconds or longest
     return replace(terms, steps=steps, max_duration_seconds=longest)
+
+
+def extended(terms: Terms, status: DataProductStatus, observed: Observed) -> DataProductStatus:
+    """The status with a longer duration, if labels of the same ages take longer than was derived.
+
+    How late right and wrong answers become known is measured only once a candidate takes traffic.
+    """
+    trial = status.trial
+    known = None if trial is None or trial.weight == 0 else trial.derived
+    if trial is None or known is None or known.max_duration_seconds is None or terms.duration_given:
+        return status
+    needed = [
+        (seconds, slo.name)
+        for slo in terms.deciding
+        if (seconds := _aged_seconds(terms, slo, trial, observed)) is not None
+    ]
+    seconds, name = max(needed, default=(0.0, ""))
+    longest = round(min(TIMES_PLANNED * seconds, LONGEST_SECONDS))
+    if longest < LEAST_EXTENSION * known.max_duration_seconds:
+        return status
+    steps = known.message.partition("; ")[0] if known.steps else ""
+    text = (
+        f"{duration(longest)} at most as {name} compares labels of the same ages, with which an"
+        f" equal candidate takes {duration(seconds)}"
+    )
+    message = "; ".join(filter(None, (steps, text)))
+    derived = known.replace(max_duration_seconds=longest, message=message)
+    return status.with_candidate(derived=derived)
+
+
+def _aged_seconds(
+    terms: Terms, slo: SloTerms, trial: Candidate, observed: Observed
+) -> float | None:
+    """Mean time of an equal candidate whose labels compare at the same ages; None if they don't."""
+    blocks = [one for one in observed.canary_blocks if one.quality is Quality.COUNTED]
+    if not compares_ages(slo, blocks):
+        return None
+    rates = label_rates(terms, slo, blocks, observed.canary_block_seconds)
+    if rates[-1].labels < LEAST_LABELS or not 0 < rates[-1].ratio < 1:
+        return None
+    rows = trial.pairs.get(slo.name)
+    margin = slo.margin_by(rows)
+    known = 0.0 if rows is None else weigh_pairs(rows, margin).promote
+    seconds = expected_label_seconds(
+        trial.derived.steps[-1:] if trial.derived and trial.derived.steps else terms.steps[-1:],
+        rates,
+        margin,
+        block_seconds=observed.canary_block_seconds,
+        earlier_evidence=known,
+    )
+    return seconds + (len(terms.steps) - 1) * dwell_seconds(observed.canary_block_seconds)
 
 
 def recorded(terms: Terms, observed: Observed, decision: Decision) -> Decision:

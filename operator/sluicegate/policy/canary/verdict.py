@@ -268,7 +268,7 @@ def _candidate_baselines(
     """
     held = dict(accepted)
     for slo in evidence:
-        count = slo.evidence.stable
+        count = slo.stable_events
         baseline = accepted.get(slo.terms.name)
         if count.total < slo.terms.least_events(ratio_of(count)):
             continue

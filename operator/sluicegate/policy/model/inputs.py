@@ -31,6 +31,7 @@ from sluicegate.slo.blocks import BlockValue, Quality, Series
 from sluicegate.slo.by_market import market_series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.slo.indicators import INDICATORS
+from sluicegate.slo.label_ages import LabelsByAge
 from sluicegate.slo.means import Means
 from sluicegate.slo.pod_seconds import POD_SECONDS
 from sluicegate.stats.counts import Count
@@ -226,6 +227,8 @@ def canary_block(
     requests: BlockValue,
     stable: Mapping[str, BlockValue],
     candidate: CandidateReading | None,
+    *,
+    ages: LabelsByAge | None,
 ) -> CanaryBlock:
     """One block of both arms.
 
@@ -234,10 +237,11 @@ def canary_block(
     end : in seconds. requests : what it says of all requests of the stable version.
     stable : what it says of each SLO of that version.
     candidate : the same of the candidate; None for a block before its rollout.
+    ages : labels of both versions by their age; None where they aren't counted so.
     """
     quality = requests.quality if requests.quality in _BLIND else Quality.COUNTED
     if candidate is None:
-        return CanaryBlock(end, quality, stable, NO_VALUES)
+        return CanaryBlock(end, quality, stable, NO_VALUES, ages=ages)
     return CanaryBlock(
         end=end,
         quality=quality,
@@ -247,6 +251,7 @@ def canary_block(
         gauges=candidate.gauges,
         sent=candidate.sent,
         pairs=candidate.pairs,
+        ages=ages,
     )
 
 

@@ -8,6 +8,7 @@ from sluicegate.api.engine import TimeInterval
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.versions import Release
 from sluicegate.slo.blocks import BlockValue, Quality, Series
+from sluicegate.slo.label_ages import LabelsByAge
 from sluicegate.slo.means import Means
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
@@ -32,6 +33,7 @@ class CanaryBlock:
     gauges : means of (candidate, stable) by SLO, where both have one.
     sent : requests that the gateway sent to (candidate, stable); None where it doesn't say.
     pairs : labelled requests that both predicted for, as they are mirrored; None without any.
+    ages : labels of both by their age; None where the library of neither counts it.
     """
 
     end: int
@@ -42,6 +44,7 @@ class CanaryBlock:
     gauges: Mapping[str, tuple[float, float]] = field(default_factory=lambda: NO_VALUES)
     sent: tuple[int, int] | None = None
     pairs: Pairs | None = None
+    ages: LabelsByAge | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from sluicegate.api.retraining import (
     Schedule,
 )
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS, DEFAULT_STEPS, Approval
+from sluicegate.api.serving import Serving
 from sluicegate.api.slos import (
     QUALITY_KINDS,
     CanaryEvidence,
@@ -36,6 +37,10 @@ from sluicegate.stats.calendar import CLOCK, HOUR_SECONDS, Calendar
 from sluicegate.stats.intervals import least_total
 from sluicegate.stats.paired import Pairs
 
+LABEL_LIFETIME_VARIABLE: Final = "PREDICTION_TOKEN_LIFETIME_SECONDS"
+"""Variable of the library, in spec.serving.env."""
+DEFAULT_LABEL_LIFETIME_SECONDS: Final = 7 * 86_400
+"""Its default."""
 DROPS_IN_BUDGET: Final = 2
 """Without `maxDrop`, half of what the objective allows is the drop that matters."""
 RECENT_FAST, RECENT_SLOW = 12, 24
@@ -80,6 +85,8 @@ class SloTerms:
     hash : indicator and margins; other ones start the evidence afresh.
     indicator_hash : the indicator alone; another one makes a baseline worthless.
     calendar : how blocks lie in hours and days.
+    label_lag_seconds : after which all labels of a prediction are there, by the spec; 0 if it doesn't
+        say.
     without_feedback : it is judged by truths, and the product has no way to take them in.
     threshold : milliseconds within which a request is good, for a latency; else None.
     """
@@ -104,6 +111,7 @@ class SloTerms:
     without_feedback: bool = False
     threshold: int | None = None
     margin_given: bool = True
+    label_lag_seconds: int = 0
 
     @property
     def subject(self) -> str:
@@ -168,6 +176,7 @@ class RetrainingTerms:
 class Terms:
     """What one product is judged by; see the fields of the same names in the spec.
 
+    `label_lifetime_seconds`: age of a prediction from which on no label of it counts.
     `shadow_seconds`: interval of the shadow phase; None without one. `mirrored`: share of the requests
     that are mirrored for it; None where Jobs read labelled rows.
     `steps_given`, `duration_given`: a person chose them. `names_runtime`: its runtime image is its own, not the operator's default. `routed`: a route
@@ -192,6 +201,7 @@ class Terms:
     duration_given: bool = True
     shadow_seconds: int | None = None
     mirrored: float | None = None
+    label_lifetime_seconds: int = DEFAULT_LABEL_LIFETIME_SECONDS
 
     @property
     def day_seconds(self) -> int:
@@ -263,7 +273,15 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
         routed=spec.route is not None,
         shadow_seconds=spec.rollout.shadow.interval_seconds if spec.rollout.shadow else None,
         mirrored=mirror.percent / 100 if (mirror := spec.rollout.mirror) else None,
+        label_lifetime_seconds=_label_lifetime(spec.serving),
     )
+
+
+def _label_lifetime(serving: Serving) -> int:
+    """Return the age from which on the library refuses a label; the default if it isn't a number."""
+    values = (one.value for one in serving.env if one.name == LABEL_LIFETIME_VARIABLE)
+    text = next(values, None) or ""
+    return int(text) if text.isdecimal() else DEFAULT_LABEL_LIFETIME_SECONDS
 
 
 def _inputs(product: DataProduct, retraining: Retraining) -> str:
@@ -339,6 +357,9 @@ def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
         threshold=None
         if slo.indicator.latency is None
         else slo.indicator.latency.threshold_milliseconds,
+        label_lag_seconds=(slo.indicator.outcomes.lag_seconds or 0)
+        if slo.indicator.outcomes
+        else 0,
     )
 
 

@@ -54,5 +54,5 @@ def test_a_caller_that_sets_facts_sets_all_of_them_or_none():
 )
 def test_a_block_before_the_rollout_has_stable_alone_and_its_quality(requests, quality):
     counts = {"accuracy": BlockValue(Quality.COUNTED)}
-    block = canary_block(300, BlockValue(requests), counts, None)
+    block = canary_block(300, BlockValue(requests), counts, None, ages=None)
     assert (block.quality, block.stable, block.candidate) == (quality, counts, {})

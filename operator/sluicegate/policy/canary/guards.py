@@ -1,0 +1,104 @@
+"""Checks of the blocks themselves: requests, numbers that are no counts, missing series, a wrong share."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sluicegate.api.slos import IndicatorKind
+from sluicegate.policy.model.observed import CanaryBlock
+from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.slo.blocks import BlockValue, Quality
+from sluicegate.slo.client_errors import CLIENT_ERRORS
+from sluicegate.stats.counts import NOTHING, Count
+
+SHARE_BLOCKS: Final = 5
+"""Blocks in a row with a wrong share that make a routing mismatch."""
+SHARE_FACTOR: Final = 2
+EXPECTED_REQUESTS: Final = 20
+"""Expected requests from which on none at all, or too few by the gateway, are a mismatch."""
+_REQUEST_KINDS: Final = (IndicatorKind.AVAILABILITY, IndicatorKind.LATENCY)
+
+
+def counted(value: BlockValue | None) -> Count | None:
+    """Return the count of a value; None if it isn't one."""
+    return value.count if value is not None and value.quality is Quality.COUNTED else None
+
+
+def requests_of(block: CanaryBlock) -> int:
+    """Return the candidate's requests in a block."""
+    counts = (counted(reading) for reading in block.candidate.values())
+    return max((count.total for count in counts if count is not None), default=0)
+
+
+def invalid_blocks(judged: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) -> int:
+    """Latest blocks in a row with numbers that aren't counts, in either arm of what is judged."""
+    names = [slo.name for slo in judged]
+
+    def broken(block: CanaryBlock) -> bool:
+        arms = (block.candidate, block.stable)
+        readings = [arm[name] for arm in arms for name in names if name in arm]
+        return any(reading.quality is Quality.INVALID for reading in readings)
+
+    rows = 0
+    for block in reversed(blocks):
+        if block.quality is not Quality.COUNTED or not broken(block):
+            break
+        rows += 1
+    return rows
+
+
+def silent_blocks(judged: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) -> int:
+    """Latest blocks in a row in which a live stable stood beside a candidate without any series.
+
+    A block that tells nothing of stable, or in which the candidate's pods weren't scraped, neither
+    counts nor ends the row.
+    """
+    names = [slo.name for slo in judged if slo.gauge is None]
+    rows = 0
+    for block in reversed(blocks):
+        stable = [counted(block.stable.get(name)) for name in names]
+        alive = any(count is not None and count.total > 0 for count in stable)
+        if block.quality is not Quality.COUNTED or not block.canary_up or not alive:
+            continue
+        readings = [block.candidate[name] for name in names if name in block.candidate]
+        if any(reading.quality is not Quality.NO_SERIES for reading in readings):
+            break
+        rows += 1
+    return rows
+
+
+def wrong_share(terms: Terms, usable: Sequence[CanaryBlock], weight: float) -> float | None:
+    """The candidate's share of the requests in the last five blocks, when it was wrong in each.
+
+    Counts of the gateway must lie within [w/2, 2w]; counts of the pods only within (0, 2w], as
+    callers inside the cluster reach stable without the gateway. A share too small is seen only
+    where requests enough were expected. Without a route the share follows the number of pods, so
+    only a candidate that gets nothing is wrong.
+    """
+    last = usable[-SHARE_BLOCKS:]
+    sent = [block.sent for block in last if block.sent is not None]
+    gateway = len(sent) == len(last)
+    shares = [(c, c + s) for c, s in sent] if gateway else _shares(terms, last)
+    if len(shares) < SHARE_BLOCKS:
+        return None
+    ours, all_ = sum(share[0] for share in shares), sum(share[1] for share in shares)
+    if all_ == 0:
+        return None
+    expected = weight * all_ >= EXPECTED_REQUESTS
+    most, least = SHARE_FACTOR * weight, weight / SHARE_FACTOR if gateway and expected else 0.0
+    outside = terms.routed and all(n > 0 and not least <= c / n <= most for c, n in shares)
+    return ours / all_ if (ours == 0 and expected) or outside else None
+
+
+def _shares(terms: Terms, blocks: Sequence[CanaryBlock]) -> list[tuple[int, int]]:
+    """Requests of the candidate and of both, as pods counted them; none where nothing counts them."""
+    kinds = {slo.kind: slo.name for slo in terms.slos}
+    name = next((kinds[kind] for kind in _REQUEST_KINDS if kind in kinds), None)
+    if any(CLIENT_ERRORS in block.stable for block in blocks):  # whatever the answer was
+        name = CLIENT_ERRORS
+    return [] if name is None else [_share(block, name) for block in blocks]
+
+
+def _share(block: CanaryBlock, slo: str) -> tuple[int, int]:
+    ours = counted(block.candidate.get(slo)) or NOTHING
+    theirs = counted(block.stable.get(slo)) or NOTHING
+    return ours.total, ours.total + theirs.total

@@ -1,0 +1,235 @@
+"""Labels of both arms at the same ages: which of a block's labels compare, and how long a verdict takes.
+
+Right and wrong answers may become known after different times. So labels count as evidence up to the
+greatest class of age that both arms' predictions cover since the current share was given
+(docs/adr/0022).
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import inf, log
+from typing import Final, NamedTuple
+
+from sluicegate.api.versions import Share
+from sluicegate.policy.canary.assessment import AgedLabels
+from sluicegate.policy.canary.pace import LabelPace, with_weekly
+from sluicegate.policy.model.observed import CanaryBlock
+from sluicegate.policy.model.terms import SloTerms, Terms
+from sluicegate.slo.blocks import Quality
+from sluicegate.slo.label_ages import AGE_BOUNDS, AGES, covered_classes
+from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS
+from sluicegate.stats.counts import NOTHING, Count, summed
+from sluicegate.stats.dispersion import independent_share
+from sluicegate.stats.late_labels import (
+    REMEMBERED_LABELS,
+    LabelledBlock,
+    gather_labels,
+    labels_growth,
+)
+from sluicegate.stats.sequential_test import ALPHA, SequentialEvidence
+
+COUNTED_SHARE: Final = 0.95
+"""Least share of an SLO's labels whose age is counted. Pods of an earlier library count none."""
+RECENT_BLOCKS: Final = 240
+"""Newest blocks that tell whether ages are counted, and how late labels come."""
+
+
+def compares_ages(slo: SloTerms, blocks: Sequence[CanaryBlock]) -> bool:
+    """Return whether an SLO is about labels, and the ages of those of both arms are counted."""
+    if not slo.definition.from_truths:
+        return False
+    aged = every = 0
+    for block in blocks[-RECENT_BLOCKS:]:
+        for arm in (block.candidate, block.stable):
+            if slo.name in arm:
+                every += arm[slo.name].count.total
+        if block.ages is not None:
+            aged += block.ages.candidate_total[-1] + block.ages.stable_total[-1]
+    return aged > 0 and aged >= COUNTED_SHARE * every
+
+
+def labelled_blocks(
+    terms: Terms,
+    slo: SloTerms,
+    blocks: Iterable[tuple[CanaryBlock, bool]],
+    shares: Sequence[Share],
+    *,
+    seconds: int,
+    since: int,
+) -> Iterator[LabelledBlock]:
+    """Yield the labels of each block, oldest first.
+
+    Parameters
+    ----------
+    blocks : each with whether it is evidence. shares : of the candidate, oldest first.
+    seconds : length of a block. since : time before which nothing is evidence, in seconds.
+    """
+    starts, changed = deque(share.start_time for share in shares), 0
+    for block, warm in blocks:
+        while starts and starts[0] < block.end:
+            changed = starts.popleft()
+        if block.ages is None:
+            yield LabelledBlock(0, NOTHING, NOTHING, _labels(block, slo))
+            continue
+        classes = 0
+        if warm and block.end > since:
+            age = block.end - seconds - changed - WARM_UP_BLOCKS * seconds
+            classes = _covered(terms, slo, age)
+        candidate, stable = block.ages.within(classes) if classes else (NOTHING, NOTHING)
+        yield LabelledBlock(classes, candidate, stable, _labels(block, slo))
+
+
+def _covered(terms: Terms, slo: SloTerms, age: float) -> int:
+    """Return how many classes predictions of this age, in seconds, cover."""
+    if slo.label_lag_seconds:
+        return len(AGES) if age >= slo.label_lag_seconds else 0
+    return len(AGES) if age >= terms.label_lifetime_seconds else covered_classes(age)
+
+
+def _labels(block: CanaryBlock, slo: SloTerms) -> Count:
+    arms = (block.candidate.get(slo.name), block.stable.get(slo.name))
+    return summed(arm.count for arm in arms if arm is not None and arm.quality is Quality.COUNTED)
+
+
+class LabelRate(NamedTuple):
+    """Labels of both arms up to one class of age.
+
+    Attributes
+    ----------
+    seconds : age of predictions that cover it. per_second : labels. ratio : share of wrong ones.
+    labels : that this is taken from.
+    """
+
+    seconds: float
+    per_second: float
+    ratio: float
+    labels: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelComparison:
+    """Labels of both arms at the same ages, by block, and how they come by age."""
+
+    blocks: tuple[LabelledBlock, ...]
+    rates: list[LabelRate]
+
+    @property
+    def compared_blocks(self) -> int:
+        """Number of blocks with labels that compare."""
+        return sum(block.within > 0 for block in self.blocks)
+
+    def evidence(
+        self, past: Count, pace: LabelPace | None, *, margin: float, correlation: float
+    ) -> SequentialEvidence:
+        """Return the evidence of all blocks; `past` are labels of stable, `pace` is the last week's."""
+        known = with_weekly(past, pace, REMEMBERED_LABELS)
+        return gather_labels(self.blocks, known, margin=margin, correlation=correlation)
+
+    def summary(self, stable: Count) -> AgedLabels:
+        """Return what an assessment keeps; `stable` are its labels beside the candidate, of any age."""
+        classes = next((block.within for block in reversed(self.blocks) if block.within), 0)
+        return AgedLabels(classes, summed(block.every for block in self.blocks), stable)
+
+
+def compare_labels(
+    slo: SloTerms,
+    terms: Terms,
+    blocks: Sequence[tuple[CanaryBlock, bool]],
+    shares: Sequence[Share],
+    *,
+    seconds: int,
+    since: int,
+) -> LabelComparison | None:
+    """Return the labels of an SLO at the same ages; None where their ages aren't counted.
+
+    Parameters
+    ----------
+    blocks : counted blocks, oldest first, each with whether it is evidence.
+    shares : of the candidate, oldest first. seconds : length of a block.
+    since : time before which nothing is evidence, in seconds.
+    """
+    every = [block for block, _ in blocks]
+    if not compares_ages(slo, every):
+        return None
+    compared = labelled_blocks(terms, slo, blocks, shares, seconds=seconds, since=since)
+    return LabelComparison(tuple(compared), label_rates(terms, slo, every, seconds))
+
+
+def label_rates(
+    terms: Terms, slo: SloTerms, blocks: Sequence[CanaryBlock], seconds: int
+) -> list[LabelRate]:
+    """Return how the labels of the newest blocks come by age, youngest class first; none without any."""
+    aged = [block.ages for block in blocks[-RECENT_BLOCKS:] if block.ages is not None]
+    if not aged:
+        return []
+    bad, total = (
+        [sum(column) for column in zip(*rows, strict=True)]
+        for rows in (
+            [row for ages in aged for row in (ages.candidate_bad, ages.stable_bad)],
+            [row for ages in aged for row in (ages.candidate_total, ages.stable_total)],
+        )
+    )
+    if slo.label_lag_seconds:
+        ends = {len(AGES): float(slo.label_lag_seconds)}
+    else:
+        ends = {place: float(bound) for place, bound in enumerate(AGE_BOUNDS, start=1)}
+        ends[len(AGES)] = float(terms.label_lifetime_seconds)
+    seconds_read = len(aged) * seconds
+    rates = [
+        LabelRate(end, labels / seconds_read, bad[classes - 1] / labels, labels)
+        for classes, end in ends.items()
+        if (labels := total[classes - 1])
+    ]
+    return sorted(rates)
+
+
+def expected_label_seconds(
+    steps: Sequence[int],
+    rates: Sequence[LabelRate],
+    margin: float,
+    *,
+    block_seconds: float,
+    correlation: float = 0.0,
+    earlier_evidence: float = 0.0,
+) -> float:
+    """Compute the mean time until an equal candidate has passed all steps; infinite if it never does.
+
+    Parameters
+    ----------
+    steps : shares in percent. rates : by class of age, of which the last has all labels. margin : δ.
+    block_seconds : of canary blocks. correlation : ρ of labels of one block and arm.
+    earlier_evidence : ln E before the first step.
+    """
+    if not rates:
+        return inf
+    ratio = rates[-1].ratio
+    part, gathered, total = log(1 / ALPHA) / len(steps), earlier_evidence, 0.0
+    least = (LEAST_BLOCKS + WARM_UP_BLOCKS) * block_seconds
+    for step, weight in enumerate(steps, start=1):
+        needed = max(step * part - gathered, 0.0)
+        gathered += needed
+        speeds = [
+            (
+                rate.seconds + (WARM_UP_BLOCKS + 1) * block_seconds,
+                labels_growth(weight / 100, rate.ratio, ratio, margin)
+                * rate.per_second
+                * independent_share(rate.per_second * block_seconds * weight / 100, correlation),
+            )
+            for rate in rates
+        ]
+        total += max(_time_until(needed, speeds), least)
+    return total
+
+
+def _time_until(needed: float, speeds: Sequence[tuple[float, float]]) -> float:
+    """Return when evidence that grows at these speeds, each from its time on, reaches `needed`."""
+    if needed <= 0:
+        return 0.0
+    gathered = 0.0
+    for place, (begin, speed) in enumerate(speeds):
+        end = speeds[place + 1][0] if place + 1 < len(speeds) else inf
+        if speed > 0 and gathered + speed * (end - begin) >= needed:
+            return begin + (needed - gathered) / speed
+        gathered += speed * (end - begin) if speed > 0 else 0.0
+    return inf

@@ -1,0 +1,62 @@
+"""Labels by the age that their prediction has when they come, in the classes of the library."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from typing import Final
+
+from sluicegate.stats.counts import Count
+
+AGE_BOUNDS: Final = (30, 300, 3_600, 21_600, 86_400, 259_200)
+"""Upper bounds of the classes, in seconds; the last class has none."""
+AGES: Final = (*map(str, AGE_BOUNDS), "+Inf")
+"""Values of the label `age` of sluicegate_predictions_labelled_total."""
+AGED_SERIES: Final = {age: f"labelsAged{age.removeprefix('+')}" for age in AGES}
+"""Names under which the labels of a class are kept, and written into records; no SLO has such a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsByAge:
+    """Labels of both arms in one block, each number for all labels up to the bound of its class.
+
+    Attributes
+    ----------
+    candidate_bad, candidate_total, stable_bad, stable_total : by class, youngest first.
+    """
+
+    candidate_bad: tuple[int, ...]
+    candidate_total: tuple[int, ...]
+    stable_bad: tuple[int, ...]
+    stable_total: tuple[int, ...]
+
+    def within(self, classes: int) -> tuple[Count, Count]:
+        """Return the labels of (candidate, stable) in so many of the youngest classes."""
+        last = classes - 1
+        return (
+            Count(self.candidate_bad[last], self.candidate_total[last]),
+            Count(self.stable_bad[last], self.stable_total[last]),
+        )
+
+    @property
+    def every(self) -> tuple[Count, Count]:
+        """All labels of (candidate, stable) that are counted by age."""
+        return self.within(len(AGES))
+
+
+@lru_cache(maxsize=2**12)
+def labels_by_age(candidate: tuple[Count, ...], stable: tuple[Count, ...]) -> LabelsByAge:
+    """Return the labels of both arms from those of each class, youngest first; equal ones are shared."""
+    return LabelsByAge(*_cumulative(candidate), *_cumulative(stable))
+
+
+def _cumulative(counts: Sequence[Count]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return (
+        tuple(accumulate(count.bad for count in counts)),
+        tuple(accumulate(count.total for count in counts)),
+    )
+
+
+def covered_classes(seconds: float) -> int:
+    """Return how many of the youngest classes lie within so many seconds."""
+    return sum(bound <= seconds for bound in AGE_BOUNDS)

@@ -1,0 +1,53 @@
+"""Labels whose delay depends on the outcome, on the whole operator: a canary compares the same ages."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from benchmarks.virtual.variation import DAY, Variation
+from benchmarks.virtual.workloads import Quality
+from tests.support.decisions.rollout_world import image
+from tests.support.lives.truth import KEY
+from tests.support.virtual.stories import HOUR, RARELY, on_virtual_time, product, pushed, served
+
+WRONG: Final = 0.2
+RATE: Final = 0.5
+"""Requests a second; each has a label."""
+AT_ONCE, LATER = ((1.0, 60.0),), ((1.0, 3000.0),)
+
+
+def outcome_of(world, key):
+    """Return how the rollout of v2 ended; empty before that."""
+    model = world.status(key)["specModel"]
+    return model.get("outcome", "") if model["version"] == "v2" else ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("right", "wrong", "candidate", "ends_as"),
+    [
+        pytest.param(
+            AT_ONCE, LATER, 0.30, "RolledBack", id="wrong answers known late: worse is rolled back"
+        ),
+        pytest.param(
+            LATER, AT_ONCE, 0.20, "Promoted", id="complaints come first: equal is promoted"
+        ),
+    ],
+)
+@on_virtual_time
+async def test_delays_that_depend_on_the_outcome_favour_neither_version(
+    world, right, wrong, candidate, ends_as
+):
+    world.cluster.variations[KEY] = Variation(
+        "delays", known=1.0, delays=right, delays_of_wrong=wrong
+    )
+    world.cluster.set_quality(image("a"), Quality(wrong=WRONG))
+    key = await served(world, product(retraining=None, rollout={"steps": [50]}), **RARELY)
+    world.cluster.set_rate(key, RATE)
+    world.cluster.set_quality(image("b"), Quality(wrong=candidate))
+    await world.run(2 * HOUR)
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: outcome_of(world, key) in {"Promoted", "RolledBack"}, seconds=DAY)
+    assert outcome_of(world, key) == ends_as
