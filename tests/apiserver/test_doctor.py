@@ -97,6 +97,7 @@ def test_an_operator_that_does_not_renew_its_lease_and_roles_without_a_policy_ar
 def test_a_namespace_with_products_that_the_operators_policy_does_not_open_is_found(
     bare: ControlPlane, capsys, monkeypatch
 ):
+    install_crds(bare)
     document = example()
     document["metadata"]["namespace"] = "default"
     bare.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(document))
