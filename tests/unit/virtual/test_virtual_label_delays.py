@@ -24,6 +24,15 @@ def outcome_of(world, key):
     return model.get("outcome", "") if model["version"] == "v2" else ""
 
 
+def shares_of(world, key):
+    """Return the shares of wrong answers of (v2, v1) that the verdict of v2 has."""
+    status = world.status(key)
+    versions = [status["stable"], *status["history"]]
+    verdict = next(one["verdict"] for one in versions if one["version"] == "v2")
+    (slo,) = (one for one in verdict["slos"] if one["name"] == "accuracy")
+    return tuple(slo[arm]["bad"] / slo[arm]["total"] for arm in ("candidate", "stable"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("right", "wrong", "candidate", "ends_as"),
@@ -51,3 +60,5 @@ async def test_delays_that_depend_on_the_outcome_favour_neither_version(
     world.edit(key, model=pushed("b", "v2"))
     await world.until(lambda: outcome_of(world, key) in {"Promoted", "RolledBack"}, seconds=DAY)
     assert outcome_of(world, key) == ends_as
+    shares = shares_of(world, key)
+    assert shares == pytest.approx((candidate, WRONG), abs=0.06)

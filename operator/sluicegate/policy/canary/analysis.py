@@ -20,7 +20,7 @@ from sluicegate.policy.canary.guards import (
     wrong_share,
 )
 from sluicegate.policy.canary.label_evidence import compare_labels, expected_label_seconds
-from sluicegate.policy.canary.pace import LabelPace, is_late, weekly_pace
+from sluicegate.policy.canary.pace import LabelPace, is_late, weekly_pace, with_weekly
 from sluicegate.policy.canary.shadow_evidence import (
     evidence_of,
     expected_shadow_seconds,
@@ -184,6 +184,7 @@ def _slo_evidence(
     shift = level_shift(tuple(before))
     recent = before[shift:]
     past = summed(recent)
+    earlier = with_weekly(past, pace)
     known = status.engine.correlation.get(slo.name)
     correlation = burst_correlation(before, shift=shift) if known is None else known
     lag = slo.lag_blocks * terms.block_seconds
@@ -203,7 +204,7 @@ def _slo_evidence(
         evidence = gather(pairs, past, margin=margin, correlation=correlation)
     else:
         blocks = labels.compared_blocks
-        evidence = labels.evidence(past, pace, margin=margin, correlation=correlation)
+        evidence = labels.evidence(earlier, margin=margin, correlation=correlation)
     paired = hold_out_of(slo, candidate)
     known_evidence = 0.0 if paired is None else paired.promote
     usual = 0.0 if pace is None else pace.per_second
@@ -256,7 +257,7 @@ def _slo_evidence(
         paired,
         margin,
         shadow,
-        None if labels is None else labels.summary(summed(theirs for _, theirs in pairs)),
+        None if labels is None else labels.summary(earlier),
     )
 
 

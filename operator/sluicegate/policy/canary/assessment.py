@@ -1,6 +1,7 @@
 """All that is known of a candidate, and which of it a promotion rests on."""
 
 from dataclasses import dataclass, replace
+from math import sqrt
 from typing import Final
 
 from sluicegate.api.slos import CanaryEvidence
@@ -17,6 +18,8 @@ from sluicegate.stats.paired import PairedEvidence
 from sluicegate.stats.paired_blocks import BlockEvidence
 from sluicegate.stats.sequential_test import SequentialEvidence
 
+Z_ANOTHER_KIND: Final = 4.0
+"""Standard errors by which the compared labels differ from all labels where they are of another kind."""
 Z_SURELY: Final = quantile(0.95)
 """Of the one-sided bound by which client errors still hold a candidate when its time is over."""
 
@@ -28,34 +31,53 @@ class AgedLabels:
     Attributes
     ----------
     classes : of age that the newest of these labels cover, youngest first; 0 if none do yet.
-    every : labels of both versions, of any age. stable : those of stable alone.
+    before : stable's labels before the rollout, of any age.
     """
 
     classes: int
-    every: Count
-    stable: Count
+    before: Count
 
     @property
     def seconds(self) -> int | None:
         """Greatest age of the labels that compare now; None where it has no limit."""
         return AGE_BOUNDS[self.classes - 1] if self.classes <= len(AGE_BOUNDS) else None
 
-    def ratio_of_all(self, candidate: Count, stable: Count) -> float | None:
-        """Estimate the candidate's share of wrong answers once all labels are there.
+    def are_of_another_kind(self, stable: Count) -> bool:
+        """Return whether the compared labels of stable surely have another share of wrong answers.
 
-        It is that of all labels, with its odds multiplied by the odds ratio of the compared ones.
+        Then right and wrong answers become known after different times.
         """
-        odds = [_odds(count) for count in (candidate, stable, self.every)]
-        ours, theirs, overall = odds
-        if ours is None or theirs is None or overall is None:
-            return None
-        final = ours / theirs * overall
-        return final / (1 + final)
+        if not stable.total or not 0 < self.before.bad < self.before.total:
+            return False
+        ratio = self.before.bad / self.before.total
+        variance = ratio * (1 - ratio) * (1 / stable.total + 1 / self.before.total)
+        return abs(stable.bad / stable.total - ratio) > Z_ANOTHER_KIND * sqrt(variance)
+
+    def with_all_labels(self, candidate: Count, stable: Count) -> tuple[Count, Count]:
+        """Estimate the counts of (candidate, stable) as they will be once all labels are there.
+
+        Odds of both are multiplied by the factor that makes stable's odds those before the rollout.
+        The totals are those that give the log odds the same variance.
+        """
+        if not self.are_of_another_kind(stable):
+            return candidate, stable
+        factor = _odds(self.before) / _odds(stable)
+        return _multiplied(candidate, factor), _multiplied(stable, factor)
 
 
-def _odds(count: Count) -> float | None:
-    """Return the odds of "bad", half an event added to each; None without events."""
-    return (count.bad + 0.5) / (count.total - count.bad + 0.5) if count.total else None
+def _odds(count: Count) -> float:
+    """Return the odds of "bad", half an event added to each."""
+    return (count.bad + 0.5) / (count.total - count.bad + 0.5)
+
+
+def _multiplied(count: Count, factor: float) -> Count:
+    """Return the count whose odds are so many times those of this one, with the same information."""
+    if not count.total:
+        return count
+    odds = _odds(count)
+    young, final = odds / (1 + odds), factor * odds / (1 + factor * odds)
+    total = max(round(count.total * young * (1 - young) / (final * (1 - final))), 1)
+    return Count(round(final * total), total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +136,7 @@ class SloEvidence:
 
     @property
     def _is_surely_worse(self) -> bool:
-        theirs = self._as_independent(self.evidence.stable)
+        theirs = self._as_independent(self.arms[1])
         if not theirs[1] or not self.independent[1]:
             return True
         return newcombe(self.independent, theirs, Z_SURELY).lower > 0
@@ -122,21 +144,20 @@ class SloEvidence:
     @property
     def independent(self) -> tuple[float, float]:
         """The candidate's (bad, total) as so many independent events would weigh."""
-        return self._as_independent(self.evidence.candidate)
+        return self._as_independent(self.arms[0])
 
     @property
-    def with_all_labels(self) -> tuple[float, float]:
-        """The same, as far as it can be told from young labels, once all labels are there."""
-        bad, total = self.independent
+    def arms(self) -> tuple[Count, Count]:
+        """Events of (candidate, stable) in the same blocks; of labels, as they will be with all of them."""
+        candidate, stable = self.evidence.candidate, self.evidence.stable
         if self.labels is None:
-            return bad, total
-        ratio = self.labels.ratio_of_all(self.evidence.candidate, self.evidence.stable)
-        return (bad if ratio is None else ratio * total), total
+            return candidate, stable
+        return self.labels.with_all_labels(candidate, stable)
 
     @property
-    def stable_events(self) -> Count:
-        """Events of stable beside the candidate, of any age."""
-        return self.evidence.stable if self.labels is None else self.labels.stable
+    def is_estimated(self) -> bool:
+        """Whether these are estimated, from young labels of another kind."""
+        return self.labels is not None and self.labels.are_of_another_kind(self.evidence.stable)
 
     def _as_independent(self, count: Count) -> tuple[float, float]:
         mean = count.total / self.blocks if self.blocks else 0.0

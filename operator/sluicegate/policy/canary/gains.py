@@ -48,8 +48,7 @@ def _lift(slo: SloEvidence) -> Lift | None:
     """Return the change of an SLO in the blocks of the canary; None without events of both versions."""
     return lift_of(
         slo.terms.name,
-        slo.evidence.candidate,
-        slo.evidence.stable,
+        *slo.arms,
         phi=slo.dispersion,
         indicator=str(slo.terms.kind),
     )

@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 
 from sluicegate.api.versions import Share
 from sluicegate.policy.canary.assessment import AgedLabels
-from sluicegate.policy.canary.pace import LabelPace, with_weekly
 from sluicegate.policy.model.observed import CanaryBlock
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.slo.blocks import Quality
@@ -22,7 +21,6 @@ from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.dispersion import independent_share
 from sluicegate.stats.late_labels import (
-    REMEMBERED_LABELS,
     LabelledBlock,
     gather_labels,
     labels_growth,
@@ -119,17 +117,14 @@ class LabelComparison:
         """Number of blocks with labels that compare."""
         return sum(block.within > 0 for block in self.blocks)
 
-    def evidence(
-        self, past: Count, pace: LabelPace | None, *, margin: float, correlation: float
-    ) -> SequentialEvidence:
-        """Return the evidence of all blocks; `past` are labels of stable, `pace` is the last week's."""
-        known = with_weekly(past, pace, REMEMBERED_LABELS)
-        return gather_labels(self.blocks, known, margin=margin, correlation=correlation)
+    def evidence(self, before: Count, *, margin: float, correlation: float) -> SequentialEvidence:
+        """Return the evidence of all blocks; `before` are stable's labels before the rollout."""
+        return gather_labels(self.blocks, before, margin=margin, correlation=correlation)
 
-    def summary(self, stable: Count) -> AgedLabels:
-        """Return what an assessment keeps; `stable` are its labels beside the candidate, of any age."""
+    def summary(self, before: Count) -> AgedLabels:
+        """Return what an assessment keeps; `before` are stable's labels before the rollout."""
         classes = next((block.within for block in reversed(self.blocks) if block.within), 0)
-        return AgedLabels(classes, summed(block.every for block in self.blocks), stable)
+        return AgedLabels(classes, before)
 
 
 def compare_labels(

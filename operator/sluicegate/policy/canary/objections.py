@@ -228,7 +228,7 @@ def missed_bound(slo: SloEvidence) -> float | None:
     allowed = slo.terms.allowed_bad
     if allowed is None:
         return None
-    lower = wilson_lower(*slo.with_all_labels, Z95)
+    lower = wilson_lower(*slo.independent, Z95)
     return lower if lower > allowed else None
 
 
@@ -248,13 +248,13 @@ def missed(slo: SloEvidence, lower: float) -> str:
     """By how much the candidate misses an objective, in words."""
     return (
         f"in {slo.terms.name} at least {percent(lower)} are bad"
-        f" ({events(slo.evidence.candidate.total)}), {percent(slo.terms.allowed_bad or 0.0)} are allowed"
+        f" ({events(slo.arms[0].total)}), {percent(slo.terms.allowed_bad or 0.0)} are allowed"
     )
 
 
 def _is_as_good(slo: SloEvidence) -> bool:
     """Whether the candidate has no larger share of bad events than stable in the same blocks."""
-    ours, theirs = slo.evidence.candidate, slo.evidence.stable
+    ours, theirs = slo.arms
     return theirs.total > 0 and ours.bad * theirs.total <= theirs.bad * ours.total
 
 
@@ -272,12 +272,12 @@ def _walks_away(case: CanaryCase, slo: SloEvidence) -> Hold | None:
     A candidate that beats stable may pass although it doesn't reach the first: the world moved.
     """
     original = first_accepted(case.status, slo.terms.name)
-    ours, theirs = slo.evidence.candidate, slo.evidence.stable
+    ours, theirs = slo.arms
     if original is None or original.count.total == 0 or not ours.total or not theirs.total:
         return None
     if ours.bad * theirs.total < theirs.bad * ours.total:
         return None
-    difference = newcombe(slo.with_all_labels, original.count, Z95)
+    difference = newcombe(slo.independent, original.count, Z95)
     if difference.lower <= slo.terms.margin:
         return None
     text = (
@@ -293,7 +293,7 @@ def _walks_away(case: CanaryCase, slo: SloEvidence) -> Hold | None:
 # ---- words ------------------------------------------------------------------------------------
 def both_arms(slo: SloEvidence) -> str:
     """How both versions did in the same blocks, in words."""
-    ours, theirs = slo.evidence.candidate, slo.evidence.stable
+    ours, theirs = slo.arms
     return (
         f"{percent(shown(slo.terms, ours.ratio or 0.0))} ({events(ours.total)}) against stable's"
         f" {percent(shown(slo.terms, theirs.ratio or 0.0))} ({events(theirs.total)}) in the same blocks"
@@ -308,7 +308,10 @@ def _ages(slo: SloEvidence) -> str:
     if not slo.labels.classes:
         return f", as labels compare from {duration(AGE_BOUNDS[0])} after the share was given"
     seconds = slo.labels.seconds
-    return "" if seconds is None else f", of labels that came within {duration(seconds)}"
+    if seconds is None:
+        return ""
+    estimated = "estimated from" if slo.is_estimated else "of"
+    return f", {estimated} labels that came within {duration(seconds)}"
 
 
 def basis(slo: SloEvidence) -> str:
@@ -329,7 +332,7 @@ def shadow_rows(shadow: BlockEvidence) -> str:
 
 def numbers_of(slo: SloEvidence) -> dict[str, float]:
     """The evidence of one SLO by name."""
-    ours, theirs = slo.evidence.candidate, slo.evidence.stable
+    ours, theirs = slo.arms
     return {
         "promote": slo.evidence.promote,
         "promoteAt": slo.promote_at,

@@ -18,6 +18,7 @@ from sluicegate.slo.blocks import hour_of
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS, expected_seconds
 from sluicegate.stats.counts import Count, summed
+from sluicegate.stats.late_labels import REMEMBERED_LABELS
 from sluicegate.stats.sequential_test import LEAST_RATIO
 
 WEEK_SECONDS: Final = 7 * 86_400
@@ -61,11 +62,11 @@ def weekly_pace(terms: Terms, observed: Observed, slo: str) -> LabelPace | None:
     return LabelPace(events / (len(total) * unit), bad / events, gap * unit)
 
 
-def with_weekly(past: Count, pace: LabelPace | None, wanted: int) -> Count:
-    """Return past events, with those of the last week where there are fewer than `wanted`."""
-    if pace is None or past.total >= wanted:
+def with_weekly(past: Count, pace: LabelPace | None) -> Count:
+    """Return past events, with those of the last week as far as an estimate of their share needs more."""
+    if pace is None or past.total >= REMEMBERED_LABELS:
         return past
-    more = min(wanted - past.total, round(pace.per_second * WEEK_SECONDS))
+    more = min(REMEMBERED_LABELS - past.total, round(pace.per_second * WEEK_SECONDS))
     return summed((past, Count(round(more * pace.ratio), more)))
 
 

@@ -246,7 +246,7 @@ def _unheard(assessment: Assessment) -> str:
     clauses = []
     for lets in (CanaryEvidence.IF_AVAILABLE, CanaryEvidence.POST_PROMOTION):
         silent = [
-            f"{slo.terms.name} ({events(slo.evidence.candidate.total)})"
+            f"{slo.terms.name} ({events(slo.arms[0].total)})"
             for slo in assessment.slos
             if slo.terms.canary_evidence is lets
             and not (slo.required or slo.speaks_for or is_implicit(slo.terms))
@@ -268,7 +268,7 @@ def _candidate_baselines(
     """
     held = dict(accepted)
     for slo in evidence:
-        count = slo.stable_events
+        count = slo.arms[1]
         baseline = accepted.get(slo.terms.name)
         if count.total < slo.terms.least_events(ratio_of(count)):
             continue

@@ -117,7 +117,7 @@ def _shown(value: float | None) -> str | None:
 
 
 def _evidence(slo: SloEvidence) -> Evidence:
-    ours, theirs = slo.evidence.candidate, slo.evidence.stable
+    ours, theirs = slo.arms
     return Evidence(
         slo=slo.terms.name,
         required=slo.required,
