@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.drift.policies import MIRRORED, SLO, document
-from benchmarks.drift.served import FIRST_VERSION, Served
+from benchmarks.drift.served import FIRST_VERSION, YOUNGEST, Served
 from benchmarks.drift.streams import BLOCK_SECONDS, PART_SECONDS, PARTS
 from benchmarks.virtual.operator import SETTINGS
 from sluicegate.api.product import DataProduct
@@ -71,6 +71,7 @@ class Engine:
         counts = {
             version: {
                 SLO: (int(served.wrong(version, rows).sum()), len(rows)),
+                YOUNGEST: (int(served.wrong(version, rows).sum()), len(rows)),
                 CLIENT_ERRORS: (0, len(rows)),
             }
             for version, rows in answered.items()

@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.drift.run import Run, run_of
 from benchmarks.drift.streams import FIRST_ROWS, STREAM_START
+from sluicegate.slo.label_ages import AGED_SERIES, AGES
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     Rows = NDArray[np.intp]
 
 FIRST_VERSION: Final = "v1"
+YOUNGEST: Final = AGED_SERIES[AGES[0]]
+"""Series of the labels, which come at once."""
 LATEST_ROWS: Final = 2_000
 """Most rows of a training."""
 LEAST_ROWS: Final = 400

@@ -38,6 +38,8 @@ REMEMBERED_LABELS: Final = 3_000
 changes, at any rate of labels."""
 Z_RATIO: Final = quantile(0.95)
 """Of the interval of p in which the smallest odds ratio is that which promotions are tested against."""
+_LEAST_CROSSED: Final = 0.25
+"""Added to both products of the odds ratio, so that it is finite."""
 _NEGLIGIBLE: Final = 1e-17
 """Share of the largest term of a sum below which its neighbours aren't added."""
 
@@ -177,11 +179,23 @@ def labels_growth(weight: float, compared: float, ratio: float, margin: float) -
     return weight * (1 - weight) * compared * (1 - compared) * distance * distance / 2
 
 
+class OddsRatio(NamedTuple):
+    """Estimate of ψ over all tables, by Mantel and Haenszel: not distorted by their different ages.
+
+    `information` is the inverse of the variance of ln ψ.
+    Source: N. Mantel and W. Haenszel, J. Natl. Cancer Inst. 22 (1959) 719–748.
+    """
+
+    estimate: float
+    information: float
+
+
 class _LabelSums(NamedTuple):
     """Sums of the blocks so far: ln E, compared labels, earlier labels, and the open table.
 
     `earlier` labels are weighted by their age. `open_earlier` are those before the open table, of which
-    `squares` are the sums of its blocks' squared totals.
+    `squares` are the sums of its blocks' squared totals. `crossed` are the sums of the two products
+    whose ratio is the estimated odds ratio.
     """
 
     promote: float = 0.0
@@ -195,12 +209,16 @@ class _LabelSums(NamedTuple):
     open_stable: Count = NOTHING
     squares: tuple[int, int] = (0, 0)
     open_earlier: tuple[float, float] = (0.0, 0.0)
+    crossed: tuple[float, float] = (0.0, 0.0)
+    information: float = 0.0
 
 
 def gather_labels(
     blocks: Iterable[LabelledBlock], past: Count, *, margin: float, correlation: float = 0.0
-) -> SequentialEvidence:
+) -> tuple[SequentialEvidence, OddsRatio | None]:
     """Combine the evidence of blocks, oldest first; labels of the open table don't count yet.
+
+    The odds ratio is None without a table that has any information.
 
     Parameters
     ----------
@@ -210,9 +228,14 @@ def gather_labels(
     weight = min(1.0, REMEMBERED_LABELS / past.total) if past.total else 0.0
     sums = _LabelSums(earlier=(past.bad * weight, past.total * weight))
     sums = fold_cached(_added, sums, tuple(blocks), (margin, correlation))
-    return SequentialEvidence(
+    evidence = SequentialEvidence(
         sums.promote, sums.roll_back, sums.candidate, sums.stable, sums.better
     )
+    if not sums.information:
+        return evidence, None
+    ours, theirs = sums.crossed
+    estimate = (ours + _LEAST_CROSSED) / (theirs + _LEAST_CROSSED)
+    return evidence, OddsRatio(estimate, sums.information)
 
 
 def _added(sums: _LabelSums, blocks: Sequence[LabelledBlock], rule: Rule) -> _LabelSums:
@@ -250,6 +273,8 @@ def _closed(sums: _LabelSums, margin: float, correlation: float) -> _LabelSums:
             promote=sums.promote + share * factor.promote,
             roll_back=sums.roll_back + share * factor.roll_back,
             better=sums.better + share * factor.better,
+            crossed=_crossed(sums.crossed, candidate, stable),
+            information=sums.information + share * _information(candidate, stable),
         )
     return sums._replace(
         candidate=summed((sums.candidate, candidate)),
@@ -258,6 +283,23 @@ def _closed(sums: _LabelSums, margin: float, correlation: float) -> _LabelSums:
         open_stable=NOTHING,
         squares=(0, 0),
     )
+
+
+def _crossed(sums: tuple[float, float], candidate: Count, stable: Count) -> tuple[float, float]:
+    """Add the two products of a table, over its total: wrong of one version by right of the other."""
+    ours, theirs = sums
+    total = candidate.total + stable.total
+    ours += candidate.bad * (stable.total - stable.bad) / total
+    theirs += stable.bad * (candidate.total - candidate.bad) / total
+    return ours, theirs
+
+
+def _information(candidate: Count, stable: Count) -> float:
+    """Compute the variance of the candidate's wrong labels in a table of equal versions."""
+    total, bad = candidate.total + stable.total, candidate.bad + stable.bad
+    if total <= 1:
+        return 0.0
+    return bad * (total - bad) * candidate.total * stable.total / (total * total * (total - 1))
 
 
 def _dispersion(ours: int, theirs: int, squares: tuple[int, int], correlation: float) -> float:

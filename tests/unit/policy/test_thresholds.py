@@ -19,9 +19,9 @@ HOUR, DAY = 3600, 86_400
 Z80, Z95, Z975, Z99 = 0.841621, 1.644854, 1.959964, 2.326348
 THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
     "canary.guards": {"SHARE_BLOCKS": 5, "SHARE_FACTOR": 2, "EXPECTED_REQUESTS": 20},
-    "canary.assessment": {"Z_SURELY": Z95, "Z_ANOTHER_KIND": 4},
+    "canary.assessment": {"Z_SURELY": Z95},
     "canary.holds": {"NAMED_SECONDS": 600},
-    "canary.label_evidence": {"COUNTED_SHARE": 0.95, "RECENT_BLOCKS": 240},
+    "canary.label_evidence": {"COUNTED_SHARE": 0.95, "RECENT_BLOCKS": 240, "Z_ANOTHER_KIND": 4},
     "canary.objections": {"LEAST_REQUESTS": 50, "INVALID_BLOCKS": 10},
     "canary.pace": {"WEEK_SECONDS": 7 * DAY, "SLOW_SECONDS": 4 * HOUR, "CANARY_BLOCK_SECONDS": 60},
     "canary.rollout_defaults": {"SOON_SECONDS": 900, "RATE_BLOCKS": 24, "TIMES_PLANNED": 3,

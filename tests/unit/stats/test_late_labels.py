@@ -21,6 +21,11 @@ from sluicegate.stats.late_labels import (
     table_factor,
 )
 
+
+def evidence_of(*blocks_and_past, **rule):
+    return gather_labels(*blocks_and_past, **rule)[0]
+
+
 KNOWN = (300.0, 3000.0)
 MARGIN = 0.02
 
@@ -122,9 +127,7 @@ def block(candidate, stable, within=3):
 def test_blocks_with_few_labels_count_once_they_make_a_table():
     few = block(Count(1, 4), Count(0, 4))
     assert 2 * 8 < LEAST_LABELS <= 3 * 8
-    two, three = (
-        gather_labels([few] * number, Count(300, 3000), margin=MARGIN) for number in (2, 3)
-    )
+    two, three = (evidence_of([few] * number, Count(300, 3000), margin=MARGIN) for number in (2, 3))
     assert (two.promote, two.candidate) == (0.0, NOTHING)
     one = table_factor(Count(3, 12), Count(0, 12), KNOWN, MARGIN)
     assert three.promote == pytest.approx(one.promote)
@@ -133,7 +136,7 @@ def test_blocks_with_few_labels_count_once_they_make_a_table():
 
 def test_a_table_ends_where_older_labels_begin_to_compare():
     blocks = [block(Count(1, 4), Count(0, 4)), block(Count(1, 30), Count(2, 30), within=4)]
-    found = gather_labels(blocks, Count(300, 3000), margin=MARGIN)
+    found = evidence_of(blocks, Count(300, 3000), margin=MARGIN)
     assert found.candidate == Count(2, 34)
 
 
@@ -141,7 +144,7 @@ def test_a_block_that_is_no_evidence_changes_the_expected_share_alone():
     idle = LabelledBlock(0, NOTHING, NOTHING, Count(900, 3000))
     then = block(Count(5, 60), Count(4, 60))
     with_it, without = (
-        gather_labels(blocks, Count(300, 3000), margin=MARGIN) for blocks in ([idle, then], [then])
+        evidence_of(blocks, Count(300, 3000), margin=MARGIN) for blocks in ([idle, then], [then])
     )
     assert with_it.candidate == without.candidate
     assert with_it.promote != without.promote
@@ -150,8 +153,7 @@ def test_a_block_that_is_no_evidence_changes_the_expected_share_alone():
 def test_bursts_reduce_the_evidence_of_a_table():
     blocks = [block(Count(2, 60), Count(9, 60))] * 5
     alone, in_bursts = (
-        gather_labels(blocks, Count(300, 3000), margin=MARGIN, correlation=rho)
-        for rho in (0.0, 0.05)
+        evidence_of(blocks, Count(300, 3000), margin=MARGIN, correlation=rho) for rho in (0.0, 0.05)
     )
     assert 0 < in_bursts.promote < alone.promote / 2
 
@@ -160,16 +162,34 @@ def test_the_expected_share_follows_a_stable_version_that_changes():
     before = Count(REMEMBERED_LABELS, 10 * REMEMBERED_LABELS)
     changed = LabelledBlock(0, NOTHING, NOTHING, Count(100, 200))
     then = block(Count(50, 100), Count(50, 100))
-    after_change = gather_labels([*[changed] * 100, then], before, margin=MARGIN)
+    after_change = evidence_of([*[changed] * 100, then], before, margin=MARGIN)
     settled = table_factor(Count(50, 100), Count(50, 100), (1500.0, 3000.0), MARGIN)
     assert after_change.promote == pytest.approx(settled.promote, rel=0.1)
+
+
+def test_the_odds_ratio_is_that_of_tables_of_equal_ages_and_not_of_their_sums():
+    """After a change of the share the candidate has mostly young labels, which are of one kind."""
+    young = block(Count(90, 100), Count(90, 100), within=1)
+    older = block(Count(20, 100), Count(400, 2000), within=4)
+    evidence, ratio = gather_labels([young] * 30 + [older] * 10, Count(600, 3000), margin=MARGIN)
+    ours, theirs = (
+        count.bad / (count.total - count.bad) for count in (evidence.candidate, evidence.stable)
+    )
+    assert ours / theirs > 3
+    assert ratio.estimate == pytest.approx(1.0)
+    assert ratio.information > 0
+
+
+def test_without_a_table_of_both_kinds_there_is_no_odds_ratio():
+    right_alone = [block(Count(0, 50), Count(0, 50))] * 5
+    assert gather_labels(right_alone, Count(300, 3000), margin=MARGIN)[1] is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=100, max_size=200))
 def test_evidence_does_not_depend_on_how_often_it_was_computed(bads):
     blocks = [block(Count(ours, 9), Count(theirs, 9)) for ours, theirs in bads]
-    whole = gather_labels(blocks, Count(300, 3000), margin=MARGIN)
+    whole = evidence_of(blocks, Count(300, 3000), margin=MARGIN)
     for end in (64, 99):
-        gather_labels(blocks[:end], Count(300, 3000), margin=MARGIN)
-    assert gather_labels(blocks, Count(300, 3000), margin=MARGIN) == whole
+        evidence_of(blocks[:end], Count(300, 3000), margin=MARGIN)
+    assert evidence_of(blocks, Count(300, 3000), margin=MARGIN) == whole
     assert whole.promote < inf

@@ -187,7 +187,7 @@ def _slo_evidence(
     earlier = with_weekly(past, pace)
     known = status.engine.correlation.get(slo.name)
     correlation = burst_correlation(before, shift=shift) if known is None else known
-    lag = slo.lag_blocks * terms.block_seconds
+    lag = max(slo.lag_blocks * terms.block_seconds, slo.label_lag_seconds)
     pairs = list(_pairs(slo, status, candidate, arms, lag_seconds=lag))
     rows = candidate.pairs.get(slo.name)
     margin = slo.margin_by(rows)
@@ -201,10 +201,10 @@ def _slo_evidence(
     )
     if labels is None:
         blocks = sum(ours is not None for ours, _ in pairs)
-        evidence = gather(pairs, past, margin=margin, correlation=correlation)
+        evidence, aged = gather(pairs, past, margin=margin, correlation=correlation), None
     else:
         blocks = labels.compared_blocks
-        evidence = labels.evidence(earlier, margin=margin, correlation=correlation)
+        evidence, aged = labels.evidence(earlier, margin=margin, correlation=correlation)
     paired = hold_out_of(slo, candidate)
     known_evidence = 0.0 if paired is None else paired.promote
     usual = 0.0 if pace is None else pace.per_second
@@ -257,7 +257,7 @@ def _slo_evidence(
         paired,
         margin,
         shadow,
-        None if labels is None else labels.summary(earlier),
+        aged,
     )
 
 

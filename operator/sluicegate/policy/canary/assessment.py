@@ -1,7 +1,6 @@
 """All that is known of a candidate, and which of it a promotion rests on."""
 
 from dataclasses import dataclass, replace
-from math import sqrt
 from typing import Final
 
 from sluicegate.api.slos import CanaryEvidence
@@ -14,12 +13,11 @@ from sluicegate.slo.label_ages import AGE_BOUNDS
 from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import independent_share
 from sluicegate.stats.intervals import newcombe, quantile
+from sluicegate.stats.late_labels import OddsRatio
 from sluicegate.stats.paired import PairedEvidence
 from sluicegate.stats.paired_blocks import BlockEvidence
 from sluicegate.stats.sequential_test import SequentialEvidence
 
-Z_ANOTHER_KIND: Final = 4.0
-"""Standard errors by which the compared labels differ from all labels where they are of another kind."""
 Z_SURELY: Final = quantile(0.95)
 """Of the one-sided bound by which client errors still hold a candidate when its time is over."""
 
@@ -32,37 +30,43 @@ class AgedLabels:
     ----------
     classes : of age that the newest of these labels cover, youngest first; 0 if none do yet.
     before : stable's labels before the rollout, of any age.
+    another_kind : young labels surely have another share of wrong answers than all: right and wrong
+        answers become known after different times.
+    ratio : odds ratio of both versions over the tables of equal ages; None without information.
     """
 
     classes: int
     before: Count
+    another_kind: bool
+    ratio: OddsRatio | None
 
     @property
     def seconds(self) -> int | None:
         """Greatest age of the labels that compare now; None where it has no limit."""
         return AGE_BOUNDS[self.classes - 1] if self.classes <= len(AGE_BOUNDS) else None
 
-    def are_of_another_kind(self, stable: Count) -> bool:
-        """Return whether the compared labels of stable surely have another share of wrong answers.
-
-        Then right and wrong answers become known after different times.
-        """
-        if not stable.total or not 0 < self.before.bad < self.before.total:
-            return False
-        ratio = self.before.bad / self.before.total
-        variance = ratio * (1 - ratio) * (1 / stable.total + 1 / self.before.total)
-        return abs(stable.bad / stable.total - ratio) > Z_ANOTHER_KIND * sqrt(variance)
-
     def with_all_labels(self, candidate: Count, stable: Count) -> tuple[Count, Count]:
         """Estimate the counts of (candidate, stable) as they will be once all labels are there.
 
-        Odds of both are multiplied by the factor that makes stable's odds those before the rollout.
-        The totals are those that give the log odds the same variance.
+        Stable's share is that before the rollout, and the candidate's follows by the odds ratio: sums
+        over tables of different ages would compare different ages. The totals are those that give the
+        odds ratio the variance that it has.
         """
-        if not self.are_of_another_kind(stable):
+        if not self.another_kind or self.ratio is None or not self.before.total:
             return candidate, stable
-        factor = _odds(self.before) / _odds(stable)
-        return _multiplied(candidate, factor), _multiplied(stable, factor)
+        theirs = _odds(self.before)
+        ours = theirs * self.ratio.estimate
+        variances = [odds / (1 + odds) ** 2 for odds in (ours, theirs)]
+        weight = self.ratio.information * sum(
+            1 / (count.total * variance)
+            for count, variance in zip((candidate, stable), variances, strict=True)
+        )
+        counts = (
+            _count_of(odds, weight * count.total)
+            for odds, count in zip((ours, theirs), (candidate, stable), strict=True)
+        )
+        estimated, expected = counts
+        return estimated, expected
 
 
 def _odds(count: Count) -> float:
@@ -70,14 +74,10 @@ def _odds(count: Count) -> float:
     return (count.bad + 0.5) / (count.total - count.bad + 0.5)
 
 
-def _multiplied(count: Count, factor: float) -> Count:
-    """Return the count whose odds are so many times those of this one, with the same information."""
-    if not count.total:
-        return count
-    odds = _odds(count)
-    young, final = odds / (1 + odds), factor * odds / (1 + factor * odds)
-    total = max(round(count.total * young * (1 - young) / (final * (1 - final))), 1)
-    return Count(round(final * total), total)
+def _count_of(odds: float, total: float) -> Count:
+    """Return the count with these odds of "bad"."""
+    whole = max(round(total), 1)
+    return Count(round(whole * odds / (1 + odds)), whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,8 @@ class SloEvidence:
     @property
     def is_estimated(self) -> bool:
         """Whether these are estimated, from young labels of another kind."""
-        return self.labels is not None and self.labels.are_of_another_kind(self.evidence.stable)
+        labels = self.labels
+        return labels is not None and labels.another_kind and labels.ratio is not None
 
     def _as_independent(self, count: Count) -> tuple[float, float]:
         mean = count.total / self.blocks if self.blocks else 0.0

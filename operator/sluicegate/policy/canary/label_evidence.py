@@ -8,7 +8,7 @@ greatest class of age that both arms' predictions cover since the current share 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import inf, log
+from math import inf, log, sqrt
 from typing import Final, NamedTuple
 
 from sluicegate.api.versions import Share
@@ -29,22 +29,29 @@ from sluicegate.stats.sequential_test import ALPHA, SequentialEvidence
 
 COUNTED_SHARE: Final = 0.95
 """Least share of an SLO's labels whose age is counted. Pods of an earlier library count none."""
+Z_ANOTHER_KIND: Final = 4.0
+"""Standard errors by which the labels of a class differ from all labels where they are of another kind."""
 RECENT_BLOCKS: Final = 240
 """Newest blocks that tell whether ages are counted, and how late labels come."""
 
 
 def compares_ages(slo: SloTerms, blocks: Sequence[CanaryBlock]) -> bool:
-    """Return whether an SLO is about labels, and the ages of those of both arms are counted."""
+    """Return whether an SLO is about labels, and the ages of those of each arm are counted."""
     if not slo.definition.from_truths:
         return False
-    aged = every = 0
+    labels = aged = (0, 0)
     for block in blocks[-RECENT_BLOCKS:]:
-        for arm in (block.candidate, block.stable):
-            if slo.name in arm:
-                every += arm[slo.name].count.total
+        arms = (block.candidate.get(slo.name), block.stable.get(slo.name))
+        labels = _plus(labels, *(0 if arm is None else arm.count.total for arm in arms))
         if block.ages is not None:
-            aged += block.ages.candidate_total[-1] + block.ages.stable_total[-1]
-    return aged > 0 and aged >= COUNTED_SHARE * every
+            aged = _plus(aged, block.ages.candidate_total[-1], block.ages.stable_total[-1])
+    return any(aged) and all(
+        part >= COUNTED_SHARE * every for part, every in zip(aged, labels, strict=True)
+    )
+
+
+def _plus(sums: tuple[int, int], candidate: int, stable: int) -> tuple[int, int]:
+    return sums[0] + candidate, sums[1] + stable
 
 
 def labelled_blocks(
@@ -117,14 +124,27 @@ class LabelComparison:
         """Number of blocks with labels that compare."""
         return sum(block.within > 0 for block in self.blocks)
 
-    def evidence(self, before: Count, *, margin: float, correlation: float) -> SequentialEvidence:
-        """Return the evidence of all blocks; `before` are stable's labels before the rollout."""
-        return gather_labels(self.blocks, before, margin=margin, correlation=correlation)
+    def evidence(
+        self, before: Count, *, margin: float, correlation: float
+    ) -> tuple[SequentialEvidence, AgedLabels]:
+        """Return the evidence of all blocks, and what an assessment keeps of the labels.
 
-    def summary(self, before: Count) -> AgedLabels:
-        """Return what an assessment keeps; `before` are stable's labels before the rollout."""
+        `before` are stable's labels before the rollout.
+        """
+        evidence, ratio = gather_labels(self.blocks, before, margin=margin, correlation=correlation)
         classes = next((block.within for block in reversed(self.blocks) if block.within), 0)
-        return AgedLabels(classes, before)
+        return evidence, AgedLabels(classes, before, self._are_of_another_kind, ratio)
+
+    @property
+    def _are_of_another_kind(self) -> bool:
+        """Whether the labels of a class surely have another share of wrong answers than all."""
+        if not self.rates:
+            return False
+        ratio = self.rates[-1].ratio
+        return any(
+            abs(rate.ratio - ratio) > Z_ANOTHER_KIND * sqrt(ratio * (1 - ratio) / rate.labels)
+            for rate in self.rates
+        )
 
 
 def compare_labels(

@@ -18,6 +18,7 @@ from sluicegate.policy.slo_health.client_errors import shown
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.label_ages import AGE_BOUNDS
 from sluicegate.stats.canary_duration import LEAST_BLOCKS
+from sluicegate.stats.counts import Count
 from sluicegate.stats.intervals import Z95, newcombe, wilson_lower
 from sluicegate.stats.paired_blocks import BlockEvidence
 from sluicegate.views.numbers import duration, events, percent, points
@@ -293,12 +294,15 @@ def _walks_away(case: CanaryCase, slo: SloEvidence) -> Hold | None:
 # ---- words ------------------------------------------------------------------------------------
 def both_arms(slo: SloEvidence) -> str:
     """How both versions did in the same blocks, in words."""
-    ours, theirs = slo.arms
-    return (
-        f"{percent(shown(slo.terms, ours.ratio or 0.0))} ({events(ours.total)}) against stable's"
-        f" {percent(shown(slo.terms, theirs.ratio or 0.0))} ({events(theirs.total)}) in the same blocks"
-        f"{_ages(slo)}"
-    )
+    ours, theirs = (_share(slo, count) for count in slo.arms)
+    return f"{ours} against stable's {theirs} in the same blocks{_ages(slo)}"
+
+
+def _share(slo: SloEvidence, count: Count) -> str:
+    """The share of good events of one version, in words."""
+    if not count.total:
+        return "no events"
+    return f"{percent(shown(slo.terms, count.bad / count.total))} ({events(count.total)})"
 
 
 def _ages(slo: SloEvidence) -> str:
@@ -311,7 +315,7 @@ def _ages(slo: SloEvidence) -> str:
     if seconds is None:
         return ""
     estimated = "estimated from" if slo.is_estimated else "of"
-    return f", {estimated} labels that came within {duration(seconds)}"
+    return f", {estimated} labels of the same ages, now up to {duration(seconds)}"
 
 
 def basis(slo: SloEvidence) -> str:

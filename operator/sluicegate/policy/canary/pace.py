@@ -92,7 +92,7 @@ def planned_seconds(
         )
 
     seconds = with_steps(terms.steps)
-    if seconds > SLOW_SECONDS and _others_speak(terms, slo):
+    if seconds > SLOW_SECONDS and others_speak(terms, slo):
         earlier = len(terms.steps) - 1
         seconds = with_steps(terms.steps[-1:]) + earlier * dwell_seconds(CANARY_BLOCK_SECONDS)
     return slo.lag_blocks * terms.block_seconds + seconds + pace.gap_seconds
@@ -118,5 +118,6 @@ def dwell_seconds(block_seconds: float) -> float:
     return (WARM_UP_BLOCKS + LEAST_BLOCKS) * block_seconds
 
 
-def _others_speak(terms: Terms, slo: SloTerms) -> bool:
+def others_speak(terms: Terms, slo: SloTerms) -> bool:
+    """Return whether another SLO, of requests, can carry a candidate over the steps before the last."""
     return any(not one.measures_quality for one in terms.deciding if one is not slo)

@@ -20,8 +20,10 @@ from sluicegate.policy.canary.label_evidence import (
 )
 from sluicegate.policy.canary.objections import LEAST_REQUESTS
 from sluicegate.policy.canary.pace import (
+    SLOW_SECONDS,
     LabelPace,
     dwell_seconds,
+    others_speak,
     planned_seconds,
     weekly_pace,
 )
@@ -89,7 +91,16 @@ def extended(terms: Terms, status: DataProductStatus, observed: Observed) -> Dat
     needed = [
         (seconds, slo.name)
         for slo in terms.deciding
-        if (seconds := _aged_seconds(terms, slo, trial, observed)) is not None
+        if (
+            seconds := _aged_seconds(
+                terms,
+                slo,
+                trial,
+                observed,
+                correlation=status.engine.correlation.get(slo.name, 0.0),
+            )
+        )
+        is not None
     ]
     seconds, name = max(needed, default=(0.0, ""))
     longest = round(min(TIMES_PLANNED * seconds, LONGEST_SECONDS))
@@ -106,7 +117,7 @@ def extended(terms: Terms, status: DataProductStatus, observed: Observed) -> Dat
 
 
 def _aged_seconds(
-    terms: Terms, slo: SloTerms, trial: Candidate, observed: Observed
+    terms: Terms, slo: SloTerms, trial: Candidate, observed: Observed, *, correlation: float
 ) -> float | None:
     """Mean time of an equal candidate whose labels compare at the same ages; None if they don't."""
     blocks = [one for one in observed.canary_blocks if one.quality is Quality.COUNTED]
@@ -118,14 +129,23 @@ def _aged_seconds(
     rows = trial.pairs.get(slo.name)
     margin = slo.margin_by(rows)
     known = 0.0 if rows is None else weigh_pairs(rows, margin).promote
-    seconds = expected_label_seconds(
-        trial.derived.steps[-1:] if trial.derived and trial.derived.steps else terms.steps[-1:],
-        rates,
-        margin,
-        block_seconds=observed.canary_block_seconds,
-        earlier_evidence=known,
-    )
-    return seconds + (len(terms.steps) - 1) * dwell_seconds(observed.canary_block_seconds)
+
+    def with_steps(steps: tuple[int, ...]) -> float:
+        return expected_label_seconds(
+            steps,
+            rates,
+            margin,
+            block_seconds=observed.canary_block_seconds,
+            correlation=correlation,
+            earlier_evidence=known,
+        )
+
+    steps = (trial.derived.steps if trial.derived else ()) or terms.steps
+    seconds = with_steps(steps)
+    if seconds > SLOW_SECONDS and others_speak(terms, slo):
+        earlier_steps = (len(steps) - 1) * dwell_seconds(observed.canary_block_seconds)
+        seconds = with_steps(steps[-1:]) + earlier_steps
+    return seconds
 
 
 def recorded(terms: Terms, observed: Observed, decision: Decision) -> Decision:
