@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from cluster import addons
+from sluicegate.api.versions import Release
 from sluicegate.slo.gateway import TRAEFIK, backend_of
 from sluicegate_service.push import VersionTaken, pack_and_push
 from tests.support.node.served_bento import (
@@ -19,6 +20,7 @@ from tests.support.node.served_bento import (
     image_volume,
     pod_spec,
     route,
+    served_name,
     version_objects,
 )
 from tests.support.samples.bentos import build_churn
@@ -45,6 +47,14 @@ class World:
     runtime: str
     files: dict[str, Path]
     references: dict[str, str]
+
+    @property
+    def releases(self) -> dict[str, Release]:
+        """The versions by name, each in the one runtime."""
+        return {
+            version: Release(version, reference, self.runtime)
+            for version, reference in self.references.items()
+        }
 
     @property
     def host(self) -> str:
@@ -100,15 +110,13 @@ def world(
 @pytest.fixture(scope="module")
 def split(world: World) -> World:
     """Both versions are Ready behind one route, 95 to 5."""
-    objects = [
-        item
-        for version, reference in world.references.items()
-        for item in version_objects(version, world.runtime, image_volume(reference))
-    ]
-    create(world.backend, world.namespace, *objects, route(world.host, WEIGHTS))
-    for version in WEIGHTS:
+    releases = world.releases
+    objects = [item for release in releases.values() for item in version_objects(release)]
+    weights = {served_name(releases[version]): weight for version, weight in WEIGHTS.items()}
+    create(world.backend, world.namespace, *objects, route(world.host, weights))
+    for name in weights:
         world.backend.run_kubectl(
-            *("rollout", "status", f"deployment/churn-{version}", "-n", world.namespace),
+            *("rollout", "status", f"deployment/{name}", "-n", world.namespace),
             "--timeout=230s",
             timeout=240,
         )
@@ -207,7 +215,9 @@ def test_the_gateways_requests_are_counted_by_service(split: World):
         found = (re.fullmatch(TRAEFIK.pattern(), row["metric"]["service"]) for row in rows)
         return {match[1] for match in found if match}
 
-    wanted = {backend_of(split.namespace, f"churn-{version}") for version in WEIGHTS}
+    wanted = {
+        backend_of(split.namespace, served_name(release)) for release in split.releases.values()
+    }
     eventually(lambda: wanted <= services(), what=f"{wanted} among {services()}")
 
 

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from sluicegate.api import names
+from sluicegate.api.names import Component
+from sluicegate.manifests.names import version_name
+
+if TYPE_CHECKING:
+    from sluicegate.api.versions import Release
+
+PRODUCT = "churn"
 USER = 1034
 LAUNCHER = ("python", "-m", "sluicegate_service.launcher", "/bento")
 RUNTIME_CHECK = ("python", "-m", "sluicegate_service.runtime_check", "/bento")
@@ -87,41 +95,51 @@ def server(runtime: str) -> dict[str, Any]:
     )
 
 
-def version_objects(version: str, runtime: str, bento: dict[str, Any]) -> list[dict[str, Any]]:
-    """A Deployment and a Service of one version of the product `churn`."""
-    name = f"churn-{version}"
-    labels = {"sluicegate.dev/product": "churn", "sluicegate.dev/version": version}
+def served_name(release: Release) -> str:
+    """The name of the Deployment and the Service of a version of the product."""
+    return version_name(PRODUCT, release.revision)
+
+
+def version_objects(release: Release) -> list[dict[str, Any]]:
+    """A Deployment and a Service of one version of the product, with the operator's names and labels.
+
+    The documented scrape jobs read no pod whose labels don't name the Deployment that it belongs to.
+    """
+    name, runtime = served_name(release), release.runtime_image
+    selector = {
+        names.LABEL_PRODUCT: PRODUCT,
+        names.LABEL_COMPONENT: str(Component.SERVER),
+        names.LABEL_REVISION: release.revision,
+    }
+    labels = selector | {names.LABEL_VERSION: release.version}
     check = container("runtime-check", runtime, *RUNTIME_CHECK)
     template = {
         "metadata": {"labels": labels},
-        "spec": pod_spec(bento, server(runtime), init=(check,)),
+        "spec": pod_spec(image_volume(release.image), server(runtime), init=(check,)),
     }
     return [
         {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
-            "metadata": {"name": name},
-            "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
+            "metadata": {"name": name, "labels": labels},
+            "spec": {"replicas": 1, "selector": {"matchLabels": selector}, "template": template},
         },
         {
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": {"name": name},
-            "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": "http"}]},
+            "metadata": {"name": name, "labels": labels},
+            "spec": {"selector": selector, "ports": [{"port": 80, "targetPort": "http"}]},
         },
     ]
 
 
 def route(host: str, weights: dict[str, int]) -> dict[str, Any]:
-    """An HTTPRoute from the cluster's gateway to the versions' Services."""
-    backends = [
-        {"name": f"churn-{version}", "port": 80, "weight": weight}
-        for version, weight in weights.items()
-    ]
+    """An HTTPRoute from the cluster's gateway to Services, with a weight for each name."""
+    backends = [{"name": name, "port": 80, "weight": weight} for name, weight in weights.items()]
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
-        "metadata": {"name": "churn"},
+        "metadata": {"name": PRODUCT},
         "spec": {
             "parentRefs": [{"name": "web", "namespace": "gateway"}],
             "hostnames": [host],
