@@ -232,17 +232,32 @@ def succeeds(attempt: Callable[[], object], *expected: type[Exception]) -> Calla
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A write that succeeded, as the API server saw it."""
+    """A write that the API server answered, as it saw it."""
 
     user: str
     verb: str
     resource: str
     target: str
     at: str
+    code: int
+
+    @property
+    def is_stored(self) -> bool:
+        return self.code < 300
+
+    @property
+    def may_be_stored(self) -> bool:
+        """Also what was answered with a 504: the request is cancelled, and its write may be stored."""
+        return self.is_stored or self.code >= 500
 
 
 def audited_writes(plane: ControlPlane, users: Iterable[str]) -> list[Write]:
     """The successful writes of these users, in the order in which they were stored."""
+    return [one for one in attempted_writes(plane, users) if one.is_stored]
+
+
+def attempted_writes(plane: ControlPlane, users: Iterable[str]) -> list[Write]:
+    """The writes of these users with any answer, in the order of the answers."""
     wanted = set(users)
     return sorted(
         (
@@ -251,18 +266,16 @@ def audited_writes(plane: ControlPlane, users: Iterable[str]) -> list[Write]:
             if entry["user"].get("username") in wanted
             and entry["verb"] in WRITES
             and entry["stage"] == "ResponseComplete"
-            and entry["responseStatus"]["code"] < 300
         ),
         key=lambda write: write.at,
     )
 
 
 def write_of(entry: Mapping[str, Any]) -> Write:
-    ref = entry["objectRef"]
+    ref, code = entry["objectRef"], entry["responseStatus"]["code"]
     target = f"{ref['resource']}/{ref.get('namespace', '')}/{ref.get('name', '')}"
-    return Write(
-        entry["user"]["username"], entry["verb"], ref["resource"], target, entry["stageTimestamp"]
-    )
+    user, at = entry["user"]["username"], entry["stageTimestamp"]
+    return Write(user, entry["verb"], ref["resource"], target, at, code)
 
 
 def writers_by_object(writes: Iterable[Write], resource: str) -> dict[str, list[str]]:

@@ -1,0 +1,66 @@
+"""What the audit log proves of two operators that write one after the other."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.apiserver.scaled_products import KINDS, ScaledProducts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SERVED = [(kind, user, 200) for user in ("old", "new") for kind in KINDS]
+
+
+def products(folder: Path, *writes: tuple[str, str, int]) -> ScaledProducts:
+    """One product, and the log of writes to its objects, by kind, user and code."""
+    log = folder / "audit.log"
+    lines = [json.dumps(entry(number, *one)) for number, one in enumerate(writes)]
+    log.write_text("".join(f"{line}\n" for line in lines))
+    plane: Any = SimpleNamespace(audit_log=log)
+    return ScaledProducts(plane, "catalog", 1)
+
+
+def entry(second: int, kind: str, user: str, code: int) -> dict[str, Any]:
+    return {
+        "user": {"username": user},
+        "verb": "patch",
+        "stage": "ResponseComplete",
+        "objectRef": {"resource": kind, "namespace": "catalog", "name": "p0"},
+        "responseStatus": {"code": code},
+        "stageTimestamp": f"2026-01-01T00:00:{second:02}Z",
+    }
+
+
+def test_two_that_wrote_in_turn_pass(tmp_path):
+    products(tmp_path, *SERVED).assert_written_in_turn("old", "new")
+
+
+def test_a_write_that_was_stored_without_a_result_is_work(tmp_path):
+    """The API server stores a Service, and answers 504; so no operator writes it again."""
+    writes = [(kind, user, 504 if kind == "services" else 200) for kind, user, _ in SERVED]
+    products(tmp_path, *writes).assert_written_in_turn("old", "new")
+
+
+@pytest.mark.parametrize(
+    "writes",
+    [
+        pytest.param([*SERVED, ("services", "old", 200)], id="the first wrote after the second"),
+        pytest.param([one for one in SERVED if one[0] != "services"], id="a kind without writes"),
+        pytest.param(
+            [(kind, user, 409 if kind == "services" else 200) for kind, user, _ in SERVED],
+            id="a kind whose writes were all refused",
+        ),
+        pytest.param(
+            [one for one in SERVED if one != ("deployments", "old", 200)],
+            id="one user wrote no Deployment",
+        ),
+    ],
+)
+def test_what_proves_no_turn_fails(tmp_path, writes):
+    with pytest.raises(AssertionError):
+        products(tmp_path, *writes).assert_written_in_turn("old", "new")
