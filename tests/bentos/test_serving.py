@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import pytest
 import requests
 
+from sluicegate_service.outcomes import AGES
 from tests.bentos.sending import send
 from tests.support.processes.running import free_port
 from tests.support.samples.products import BEARER, identity, served
@@ -19,7 +20,10 @@ AUTHORIZED = {"Authorization": f"Bearer {BEARER}"}
 def labelled(product, version="v1"):
     """Outcomes of a version; products are served without a revision here."""
     counts = product.counters("sluicegate_predictions_labelled_total")
-    return {outcome: counts.get((outcome, "", version), 0) for outcome in ("correct", "wrong")}
+    return {
+        outcome: sum(counts.get((age, outcome, "", version), 0) for age in AGES)
+        for outcome in ("correct", "wrong")
+    }
 
 
 def events(product, indicator, version="v1"):
@@ -82,8 +86,7 @@ def test_more_cars_than_a_search_can_have_are_refused(ranking, market):
 def test_outcome_counters_begin_at_zero(pricing_bento, tmp_path, secret):
     with served(pricing_bento, tmp_path, **identity("pricing", "v1", secret)) as product:
         assert product.counters("sluicegate_predictions_labelled_total") == {
-            ("correct", "", "v1"): 0,
-            ("wrong", "", "v1"): 0,
+            (age, outcome, "", "v1"): 0 for age in AGES for outcome in ("correct", "wrong")
         }
 
 
