@@ -53,6 +53,17 @@ class DataProductSpec(ApiModel):
             field="businessGoals",
         ),
         Rule(
+            cel="!has(self.businessGoals) || !has(self.slos) || self.businessGoals.all(goal,"
+            " !has(goal.slo) || self.slos.all(slo, slo.name != goal.slo || has(slo.indicator.gauge) ||"
+            " (double(goal.target) >= 0.0 && (!has(goal.unit) || goal.unit == 'ratio'"
+            " ? double(goal.target) <= 1.0 : goal.unit == '%' && double(goal.target) <= 100.0))))",
+            holds=lambda self: all(goal.is_share for goal in self._goals_of_shares),
+            message="businessGoals[].target and unit must be those of a share where slo has a share of good"
+            ' events: write 95 % as "0.95" with unit ratio, or as "95" with unit "%"; other targets and'
+            " units need an SLO with the indicator gauge",
+            field="businessGoals",
+        ),
+        Rule(
             cel="self.lifecycle != 'Production' || (has(self.team) && has(self.team.members) &&"
             " self.team.members.exists(member, member.role == 'DataProductManager'))",
             holds=lambda self: self.lifecycle is not Lifecycle.PRODUCTION or self._has_manager,
@@ -198,6 +209,11 @@ class DataProductSpec(ApiModel):
     @property
     def _measured_goals(self) -> set[str]:
         return {goal.slo for goal in self.business_goals if goal.slo is not None}
+
+    @property
+    def _goals_of_shares(self) -> list[BusinessGoal]:
+        shares = {slo.name for slo in self.slos if slo.indicator.gauge is None}
+        return [goal for goal in self.business_goals if goal.slo in shares]
 
     @property
     def _has_manager(self) -> bool:

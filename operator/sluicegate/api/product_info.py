@@ -5,8 +5,9 @@ description, team and support; the Linux Foundation's ODPS for priority and goal
 for owner and lifecycle).
 """
 
+from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
@@ -114,6 +115,12 @@ class JourneyPlace(ApiModel):
     """Position in the journey, from 1; products that a customer meets together have the same."""
 
 
+PERCENT: Final = "%"
+"""Unit of a target that is a share in percent."""
+_LARGEST_SHARES: Final = {None: 1, "ratio": 1, PERCENT: 100}
+"""Largest target of a share of good events, by the unit of the target."""
+
+
 class PointValue(ApiModel):
     """What one percentage point of an SLO is worth."""
 
@@ -133,12 +140,21 @@ class BusinessGoal(ApiModel):
     direction: Direction = Direction.AT_LEAST
     """Direction in which the target is read."""
     unit: Line | None = None
-    """Unit of the target, e.g. ratio, EUR, days. With slo it is a share: "ratio", or "%"."""
+    """Unit of the target, e.g. ratio, EUR, days. If slo has a share of good events, the target is a share
+    too: "ratio" (from 0 to 1, also without a unit) or "%" (from 0 to 100). If slo is a gauge, it is the
+    gauge's own unit."""
     slo: Line | None = None
-    """Name of the SLO that measures the goal: its share of good events, or its mean, is compared with
-    the target."""
+    """Name of the SLO that measures the goal. Its share of good events, or the mean of a gauge, is
+    compared with the target."""
     value_per_point: PointValue | None = None
-    """Worth of one percentage point of that SLO, by which the gain of a version is also printed."""
+    """Worth of one percentage point of that SLO, by which the gain of a version is also printed. With
+    AtMost and Decrease a fall is the gain; a gauge and Equals have none."""
+
+    @property
+    def is_share(self) -> bool:
+        """Whether target and unit are those of a share of good events."""
+        largest = _LARGEST_SHARES.get(self.unit)
+        return largest is not None and 0 <= Decimal(self.target) <= largest
 
 
 class SupportChannel(ApiModel):

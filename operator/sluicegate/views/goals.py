@@ -2,16 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
+from math import floor, isfinite, log10
 from typing import Final
 
 from sluicegate.api.product import DataProduct
-from sluicegate.api.product_info import BusinessGoal, Direction
+from sluicegate.api.product_info import PERCENT, BusinessGoal, Direction
+from sluicegate.api.slos import IndicatorKind
 from sluicegate.views.lift import Lift
-from sluicegate.views.numbers import events, percent
+from sluicegate.views.numbers import events, interval_digits, share_digits
 
-_SHARES: Final = frozenset({None, "ratio", "%"})
-"""Units of a target that is a share of good events."""
 _POINTS: Final = 100.0
+_MOST_DIGITS: Final = 12
+"""Digits after the point that a target or an amount can have."""
+_FALLING: Final = frozenset({Direction.AT_MOST, Direction.DECREASE})
+"""Directions in which a fall of the SLO is the gain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,25 +25,43 @@ class GoalProgress:
 
     Attributes
     ----------
-    value : present value in the unit of the target; None while it isn't known.
-    total : number of events; 0 of a gauge. is_met : None while the value isn't known.
+    value : present value; of a share in percent, of a gauge in the unit of the target; None while it
+        isn't known.
+    total : number of events; 0 of a gauge. is_share : whether the SLO is a share of good events.
+    is_met : None while the value isn't known.
     """
 
     goal: BusinessGoal
-    value: float | None
+    value: Decimal | None
     total: int
+    is_share: bool
     is_met: bool | None
 
     @property
     def text(self) -> str:
         """The goal in words: goal 3.2 %: not met yet (3.1 %, n=1,200)."""
         verdict = {None: "not known yet", True: "met", False: "not met yet"}[self.is_met]
-        target = _shown(self.goal, float(self.goal.target))
+        target = self._with_unit(f"{_target(self.goal, is_share=self.is_share):,f}")
         text = f"goal {_BOUNDS[self.goal.direction]}{target}: {verdict}"
         if self.value is None:
             return text
         number = f", {events(self.total)}" if self.total else ""
-        return f"{text} ({_shown(self.goal, self.value)}{number})"
+        return f"{text} ({self._with_unit(self._rounded(self.value))}{number})"
+
+    def _rounded(self, value: Decimal) -> str:
+        """Return the value with as many digits as the verdict needs to hold of what is printed."""
+        if not self.is_share:
+            return f"{float(value):,.{_MOST_DIGITS}g}"
+        for digits in range(share_digits(float(value) / _POINTS), _MOST_DIGITS):
+            text = f"{value:.{digits}f}"
+            if _is_met(self.goal, Decimal(text), is_share=True) == self.is_met:
+                return text
+        return f"{value:.{_MOST_DIGITS}f}"
+
+    def _with_unit(self, number: str) -> str:
+        if self.is_share:
+            return f"{number} %"
+        return f"{number} {self.goal.unit}" if self.goal.unit else number
 
 
 _BOUNDS: Final = {
@@ -53,42 +76,61 @@ _BOUNDS: Final = {
 def goals_of(product: DataProduct) -> Iterator[GoalProgress]:
     """Yield the goals that an SLO measures, with the numbers of the last decision."""
     levels = {slo.name: slo for slo in product.status.slos}
+    kinds = {slo.name: slo.indicator.kind for slo in product.spec.slos}
     for goal in product.spec.business_goals:
         if goal.slo is None:
             continue
+        is_share = kinds[goal.slo] is not IndicatorKind.GAUGE
         level = levels.get(goal.slo)
-        if level is None or level.ratio is None:
-            yield GoalProgress(goal, None, 0, None)
+        if level is None or level.ratio is None or not isfinite(float(level.ratio)):
+            yield GoalProgress(goal, None, 0, is_share, None)
             continue
-        value = float(level.ratio) * (_POINTS if goal.unit == "%" else 1.0)
-        yield GoalProgress(goal, value, level.total or 0, _is_met(goal, value))
+        value = Decimal(level.ratio).scaleb(2 if is_share else 0)
+        is_met = _is_met(goal, value, is_share=is_share)
+        yield GoalProgress(goal, value, level.total or 0, is_share, is_met)
 
 
-def _is_met(goal: BusinessGoal, value: float) -> bool:
-    target = float(goal.target)
+def _target(goal: BusinessGoal, *, is_share: bool) -> Decimal:
+    """Return the target in the unit of the value: of a share in percent."""
+    return Decimal(goal.target).scaleb(2 if is_share and goal.unit != PERCENT else 0)
+
+
+def _is_met(goal: BusinessGoal, value: Decimal, *, is_share: bool) -> bool:
+    target = _target(goal, is_share=is_share)
     match goal.direction:
         case Direction.AT_LEAST | Direction.INCREASE:
             return value >= target
         case Direction.AT_MOST | Direction.DECREASE:
             return value <= target
         case Direction.EQUALS:
-            digits = len(goal.target.partition(".")[2])
-            return round(value, digits) == target
+            return 2 * abs(value - target) <= _last_place(target)
 
 
-def _shown(goal: BusinessGoal, value: float) -> str:
-    if goal.unit not in _SHARES:
-        return f"{value:,.6g} {goal.unit}"
-    return percent(value / _POINTS if goal.unit == "%" else value)
+def _last_place(target: Decimal) -> Decimal:
+    """Return the size of the last digit of a target; 1 where it ends in zeros before the point."""
+    _, _, exponent = target.as_tuple()
+    assert isinstance(exponent, int)
+    return Decimal(1).scaleb(min(exponent, 0))
 
 
 def worth_of(product: DataProduct, lift: Lift) -> str:
-    """Return what the gain of an SLO is worth, with its interval; empty without a value per point."""
+    """Return what the gain of an SLO is worth, with its interval; empty without a value per point.
+
+    A fall is the gain of a goal to stay below a target. A goal to equal its target has none.
+    """
     for goal in product.spec.business_goals:
         worth = goal.value_per_point
-        if goal.slo != lift.slo or worth is None:
+        if goal.slo != lift.slo or worth is None or goal.direction is Direction.EQUALS:
             continue
-        amount = float(worth.amount) * _POINTS
+        sign = -1 if goal.direction in _FALLING else 1
+        amount = sign * float(worth.amount) * _POINTS
         low, high = sorted((amount * lift.lower, amount * lift.upper))
-        return f"{amount * lift.gain:+,.0f} {worth.unit} [{low:,.0f}, {high:,.0f}]"
+        digits = interval_digits(low, high, _amount_digits(high - low))
+        bounds = f"[{low:z,.{digits}f}, {high:z,.{digits}f}]"
+        return f"{amount * lift.gain:+z,.{digits}f} {worth.unit} {bounds}"
     return ""
+
+
+def _amount_digits(width: float) -> int:
+    """Return the digits after the point that an interval of this width can carry: two of its own."""
+    return min(max(0, 1 - floor(log10(width))), _MOST_DIGITS) if width > 0 else 0

@@ -9,7 +9,7 @@ from statistics import NormalDist
 from typing import Final
 
 from sluicegate.stats.intervals import newcombe
-from sluicegate.views.numbers import events, percent
+from sluicegate.views.numbers import events, interval_digits, percent
 
 Z: Final = NormalDist().inv_cdf(0.975)
 """Of each bound: an interval of 95 %."""
@@ -84,25 +84,27 @@ def lift_text(lift: Lift) -> str:
 def change_text(gain: float, lower: float, upper: float, *, indicator: str = "") -> str:
     """Return a change of a share of good events in words, without the name of the SLO.
 
+    An interval that includes 0 proves no change; neither does it prove that there is none.
+
     Parameters
     ----------
     gain : positive for the better. lower, upper : its interval.
     """
     rose, fell = ("improved", "worsened") if indicator == _IN_TIME else ("rose", "fell")
-    digits = _digits(upper - lower)
+    digits = _digits(lower, upper)
     if lower > 0 or upper < 0:
         verb = rose if gain > 0 else fell
         low, high = sorted((abs(lower), abs(upper)))
         return f"{verb} by {_points(abs(gain), digits)} points [{_points(low, digits)}, {_points(high, digits)}]"
     return (
-        f"shows no change: {_signed(gain, digits)} points"
+        f"shows no proved change: {_signed(gain, digits)} points"
         f" [{_signed(lower, digits)}, {_signed(upper, digits)}]"
     )
 
 
 def short_lift(lift: Lift) -> str:
     """Return a change for a table: accuracy +15.0 [14.3, 15.7]."""
-    digits = _digits(lift.upper - lift.lower)
+    digits = _digits(lift.lower, lift.upper)
     low, high = (_points(one, digits) for one in (lift.lower, lift.upper))
     return f"{lift.slo} {_signed(lift.gain, digits)} [{low}, {high}]"
 
@@ -117,9 +119,11 @@ def _arm(bad: int, total: int) -> str:
     return f"{percent(1 - bad / total)} ({events(total)})"
 
 
-def _digits(width: float) -> int:
-    """Return as many digits of points as an interval of this width, in shares, can carry."""
-    return 1 if width >= 0.01 else 2 if width >= 0.001 else 3  # noqa: PLR2004 - digits by size
+def _digits(lower: float, upper: float) -> int:
+    """Return as many digits of points as an interval of shares can carry, and as show its bounds."""
+    width = upper - lower
+    first = 1 if width >= 0.01 else 2 if width >= 0.001 else 3  # noqa: PLR2004 - digits by size
+    return interval_digits(100 * lower, 100 * upper, first)
 
 
 def _points(share: float, digits: int) -> str:

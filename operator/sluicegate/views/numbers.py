@@ -8,6 +8,8 @@ from typing import Final
 
 NOTHING: Final = "–"
 """What is printed in place of a number that doesn't exist."""
+_MOST_DIGITS: Final = 6
+"""A smaller bound of an interval is printed as 0."""
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _AGE_UNITS: Final = ((365 * 86_400, "y"), (86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
@@ -16,11 +18,25 @@ def percent(share: float | None) -> str:
     """Return a share in percent: 84.2 %, and as many digits as one near 0 or 100 % needs (99.95 %)."""
     if share is None:
         return NOTHING
+    digits = share_digits(share)
+    return f"{100 * share:z.{digits}f} %"
+
+
+def share_digits(share: float) -> int:
+    """Return the digits after the point that a share in percent is printed with: more near 0 and 100 %."""
     rest = min(abs(share), abs(1 - share))
     if rest < 1e-9:  # noqa: PLR2004 - nothing but the noise of a float
-        return f"{round(100 * share)} %"
-    digits = 1 if rest >= 0.01 else 2 if rest >= 0.001 else 3  # noqa: PLR2004 - digits by size
-    return f"{100 * share:.{digits}f} %"
+        return 0
+    return 1 if rest >= 0.01 else 2 if rest >= 0.001 else 3  # noqa: PLR2004 - digits by size
+
+
+def interval_digits(lower: float, upper: float, first: int) -> int:
+    """Return `first` digits after the point, or as many as a bound needs that would be printed as 0."""
+    bounds = [abs(bound) for bound in (lower, upper) if bound]
+    for digits in range(first, _MOST_DIGITS + 1):
+        if all(round(bound, digits) for bound in bounds):
+            return digits
+    return first
 
 
 def in_points(difference: float) -> str:

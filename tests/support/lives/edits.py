@@ -300,6 +300,7 @@ def _goals(dice: random.Random, spec: Body) -> list[Body]:
         goal |= dice.choice(({}, {"unit": "%"}))
         if known and dice.random() < 0.5:
             goal["slo"] = dice.choice(known)
+            goal |= {"unit": "%"} if goal["target"] == "95" else {}
             worth = {"amount": "12000", "unit": "EUR a month"}
             goal |= dice.choice(({}, {"valuePerPoint": worth}))
         goals.append(goal)

@@ -66,6 +66,18 @@ RULES = (
         "must be the name of one of spec.slos",
     ),
     Case(
+        "a goal that a share measures is a share",
+        {"spec.businessGoals": [GOAL | {"target": "95", "unit": "%", "slo": "accuracy"}]},
+        {"spec.businessGoals": [GOAL | {"target": "95", "slo": "accuracy"}]},
+        "spec.businessGoals",
+        'write 95 % as "0.95" with unit ratio, or as "95" with unit "%"',
+        (
+            {"spec.businessGoals": [GOAL | {"target": "250", "unit": "ms", "slo": "accuracy"}]},
+            {"spec.businessGoals": [GOAL | {"target": "101", "unit": "%", "slo": "accuracy"}]},
+            {"spec.businessGoals": [GOAL | {"target": "-0.1", "slo": "accuracy"}]},
+        ),
+    ),
+    Case(
         "bad events are part of all events",
         {"spec.model.evaluation": {"accuracy": {"bad": 10, "total": 10}}},
         {"spec.model.evaluation": {"accuracy": {"bad": 11, "total": 10}}},

@@ -34,13 +34,13 @@ from sluicegate.views.lift import (
         (
             (500, 5000),
             (500, 5000),
-            "accuracy shows no change: 0.0 points [-1.2, +1.2]",
+            "accuracy shows no proved change: 0.0 points [-1.2, +1.2]",
             "accuracy 0.0 [-1.2, 1.2]",
         ),
         (
             (9000, 1_000_000),
             (9200, 1_000_000),
-            "accuracy shows no change: +0.020 points [-0.006, +0.046]",
+            "accuracy shows no proved change: +0.020 points [-0.006, +0.046]",
             "accuracy +0.020 [-0.006, 0.046]",
         ),
     ],
@@ -57,6 +57,23 @@ def test_a_latency_improves_where_another_level_rises():
     assert (
         change_text(-0.02, -0.03, -0.01, indicator="latency") == "worsened by 2.0 points [1.0, 3.0]"
     )
+
+
+def test_a_wide_interval_around_0_is_no_proof_of_equality():
+    assert change_text(0.12, -0.03, 0.27) == "shows no proved change: +12.0 points [-3.0, +27.0]"
+
+
+@pytest.mark.parametrize(
+    ("gain", "lower", "upper", "words"),
+    [
+        (0.01, 0.0003, 0.02, "rose by 1.00 points [0.03, 2.00]"),
+        (-0.01, -0.02, -0.0003, "fell by 1.00 points [0.03, 2.00]"),
+        (0.01, -0.00004, 0.02, "shows no proved change: +1.000 points [-0.004, +2.000]"),
+        (0.01, 1e-12, 0.02, "rose by 1.0 points [0.0, 2.0]"),
+    ],
+)
+def test_a_bound_that_is_not_0_is_not_printed_as_0(gain, lower, upper, words):
+    assert change_text(gain, lower, upper) == words
 
 
 def test_the_interval_is_that_of_as_many_independent_events():
