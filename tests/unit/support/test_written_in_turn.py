@@ -61,6 +61,6 @@ def test_a_write_that_was_stored_without_a_result_is_work(tmp_path):
         ),
     ],
 )
-def test_what_proves_no_turn_fails(tmp_path, writes):
+def test_writes_that_prove_no_turn_fail_the_check(tmp_path, writes):
     with pytest.raises(AssertionError):
         products(tmp_path, *writes).assert_written_in_turn("old", "new")

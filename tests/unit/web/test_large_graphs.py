@@ -43,7 +43,7 @@ async def test_the_page_of_a_graph_with_too_many_calls_has_the_table_and_the_rea
 @pytest.mark.slow
 async def test_the_page_answers_its_probes_while_a_layout_takes_too_long():
     """A chain within the bounds of a picture, half of whose calls pass over half of its layers."""
-    chain, across = 400, 200
+    chain, across = 600, 300
     store = store_of(
         document(
             f"p{number}", "mallory",
