@@ -52,7 +52,7 @@ AUTOSCALER: dict[str, Any] = {
     "metadata": {"name": "search-ranking", "ownerReferences": [{}]},
     "spec": {
         "maxReplicas": 3,
-        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "search-ranking-0"},
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "search-ranking-c9425c8bad"},
     },
 }  # fmt: skip
 FOREIGN: list[dict[str, Any]] = [
@@ -198,6 +198,16 @@ def volume_of(**source: Any) -> Callable[[ControlPlane], Answer]:
     )
 
 
+def ephemeral(**claim: Any) -> Callable[[ControlPlane], Answer]:
+    """A Deployment of the product with a volume from a claim that is made for its pod."""
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Gi"}},
+        **claim,
+    }
+    return volume_of(ephemeral={"volumeClaimTemplate": {"spec": spec}})
+
+
 def changed(
     plane: ControlPlane, kind: str, edit: Callable[[dict[str, Any]], object]
 ) -> dict[str, Any]:
@@ -294,7 +304,7 @@ ESCALATIONS: dict[str, tuple[Callable[[ControlPlane], Answer], str]] = {
         lambda plane: write(plane, changed(
             plane, "Deployment", lambda pod: pod["initContainers"][0].pop("securityContext"))),
         "no privileges"),
-    "a node of its choice": (pod_with(nodeName="node-0"), "no node of their choice"),
+    "a node by its name": (pod_with(nodeName="node-0"), "no nodeName"),
     "the host's network": (pod_with(hostNetwork=True), "no host namespaces"),
     "the host's processes": (pod_with(hostPID=True), "no host namespaces"),
     "a port of the host": (
@@ -302,6 +312,9 @@ ESCALATIONS: dict[str, tuple[Callable[[ControlPlane], Answer], str]] = {
     "a user that is root": (secured_with(runAsNonRoot=False, runAsUser=0), "no root"),
     "a capability": (secured_with(capabilities={"drop": ["ALL"], "add": ["SYS_ADMIN"]}), "no capabilities"),
     "no seccomp profile": (secured_with(seccompProfile={"type": "Unconfined"}), "no privileges"),
+    "a seccomp profile of the node": (
+        secured_with(seccompProfile={"type": "Localhost", "localhostProfile": "audit.json"}),
+        "no profiles of their own"),
     "privileges": (secured_with(privileged=True, allowPrivilegeEscalation=True), "no privileges"),
     "the host's files": (volume_of(hostPath={"path": "/"}), "kinds emptyDir"),
     "a token in a volume": (
@@ -313,12 +326,21 @@ ESCALATIONS: dict[str, tuple[Callable[[ControlPlane], Answer], str]] = {
     "a disk of a cloud": (volume_of(awsElasticBlockStore={"volumeID": "a"}), "kinds emptyDir"),
     "a share of a cloud": (
         volume_of(azureFile={"secretName": "a", "shareName": "b"}), "kinds emptyDir"),
+    "a volume of another namespace by an ephemeral claim": (
+        ephemeral(volumeName="ledgers"), "name no volume"),
+    "the content of another namespace's claim": (
+        ephemeral(dataSourceRef={"kind": "PersistentVolumeClaim", "name": "a", "namespace": VICTIM}),
+        "no source of another"),
     "an object with another's name": (
         other("Deployment", lambda one: one["metadata"].update(name="argocd-repo")), "have the name"),
     "a pod that another Service selects": (
         other("Deployment", lambda one: (
             one["spec"]["selector"].update(matchLabels={"app": "x"}),
             one["spec"]["template"]["metadata"].update(labels={"app": "x"}))), "have the label"),
+    "a pod that the Service of a Helm release selects": (
+        other("Deployment", lambda one: one["spec"]["template"]["metadata"]["labels"].update(
+            {"app.kubernetes.io/name": "payments", "app.kubernetes.io/instance": "payments"})),
+        "app.kubernetes.io/name with bento"),
     "a Service in front of another's pods": (
         other("Service", lambda one: one["spec"].update(selector={"app": "argocd-server"})),
         "select pods of their DataProduct"),
@@ -330,6 +352,9 @@ ESCALATIONS: dict[str, tuple[Callable[[ControlPlane], Answer], str]] = {
     "a route to another's Service": (
         other("HTTPRoute", lambda one: one["spec"].update(
             rules=[{"backendRefs": [{"name": "argocd-server", "port": 443}]}])), "send requests to"),
+    "a route to a Service whose name begins alike": (
+        other("HTTPRoute", lambda one: one["spec"].update(
+            rules=[{"backendRefs": [{"name": "search-ranking-admin", "port": 443}]}])), "send requests to"),
     "a route to another namespace": (
         other("HTTPRoute", lambda one: one["spec"]["rules"][0]["backendRefs"][0].update(
             namespace=VICTIM)), "send requests to"),
@@ -343,6 +368,9 @@ ESCALATIONS: dict[str, tuple[Callable[[ControlPlane], Answer], str]] = {
     "the number of another's pods": (
         other("HorizontalPodAutoscaler", lambda one: one["spec"]["scaleTargetRef"].update(
             name="argocd-server")), "autoscalers scale"),
+    "the number of pods of a Deployment whose name begins alike": (
+        other("HorizontalPodAutoscaler", lambda one: one["spec"]["scaleTargetRef"].update(
+            name="search-ranking-admin")), "autoscalers scale"),
 }  # fmt: skip
 
 
@@ -386,6 +414,9 @@ def test_a_namespace_limits_the_accounts_secrets_and_claims_of_its_products(plan
     annotate(secrets="*", claims="models")
     claim = volume_of(persistentVolumeClaim={"claimName": "ledgers"})
     eventually(lambda: "allowed-claims" in claim(plane).refusal, what="the claims' limit")
+    copy_of_claim = ephemeral(dataSource={"kind": "PersistentVolumeClaim", "name": "ledgers"})
+    assert "allowed-claims" in copy_of_claim(plane).refusal
+    assert ephemeral()(plane).allowed
     assert volume_of(persistentVolumeClaim={"claimName": "models"})(plane).allowed
 
 
