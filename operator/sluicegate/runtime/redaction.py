@@ -1,9 +1,13 @@
 """Removal of credentials from texts: log lines, and what containers leave behind.
 
 A text of a container goes into status, events, the portfolio page and messages, whose readers may
-not read the logs of pods. Detectors know forms of credentials; what has no form is found by the
-mix of characters that random keys have and words, paths, names of images and digests don't have.
-A hexadecimal text may be a digest or a key, and stays, unless its name says that it is a key.
+not read the logs of pods. Three steps find credentials: forms that services give to their keys,
+names of credentials with a value after them, and the mix of characters that random keys have and
+words, paths, names of images and digests don't have. A hexadecimal text may be a digest or a key,
+and stays, unless a name or a header says that it is a key.
+
+The time is linear in the length of the text: each pattern begins with a word or a sign of its own,
+and what it reads from there is bounded, or can't contain another beginning.
 """
 
 import re
@@ -14,73 +18,131 @@ from typing import Final
 
 REDACTED: Final = "[redacted]"
 
-_PASSPHRASE = r"(?:password|passwd|passphrase|pwd)"  # noqa: S105  # a pattern
-_KEY = (
-    r"(?:secret|token|api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key|account[_-]?key"
-    r"|shared[_-]?access[_-]?key|credentials?|connection[_-]?string|hmac|bearer)"
-)
-_NAME = rf"[\w.-]{{0,64}}?(?:{_PASSPHRASE}|{_KEY})"
-_PARAMETERS = (
-    r"(?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|sig|signature"
-    r"|awsaccesskeyid|key|(?:[\w-]*[_-])?(?:token|secret|password|apikey|api[_-]key))"
-)
-_PATTERNS: Final = tuple(
+_QUOTE = r"\\{0,3}[\"']"
+"""A quote, also of a string within a JSON string."""
+_SIGNATURES = r"x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|sig|signature|awsaccesskeyid"  # fmt: skip
+_SCHEMES = r"basic|bearer|token|api-?key|negotiate|ntlm|hawk|aws4-hmac-sha256|sharedkey(?:lite)?"  # fmt: skip
+_FORMS: Final = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
-        # A private key, also without its end.
+        # A private key, also with headers, and also without its end.
         (
-            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-\"]{0,8000}(?:-----END [A-Z ]{0,40}-----)?",
+            (
+                r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[^\"-]|-(?!----)){0,16000}"
+                r"(?:-----END [A-Z0-9 ]{0,40}-----)?"
+            ),
             REDACTED,
         ),
-        (r"(?i)(authorization\W{1,12}\w+\s+)[\w.~+/=-]+", rf"\1{REDACTED}"),
-        (r"(?i)\b(bearer\s+)[\w.~+/=-]{20,}", rf"\1{REDACTED}"),
+        # A header with a scheme; one without a scheme is a name with a value.
+        (
+            rf"(?i)(authorization(?:{_QUOTE})?\s{{0,4}}[:=,]\s{{0,4}}b?(?:{_QUOTE})?(?:{_SCHEMES})\s{{1,4}})[\w.~+/=:-]+",
+            rf"\1{REDACTED}",
+        ),
+        # A bearer: long, or with a digit, or behind a capital and no word of a sentence about it.
+        (
+            r"(?i)\b(bearer\s{1,4})(?:[\w.~+/=-]{20,}|(?=[a-z_.~+/=-]{0,20}\d)[\w.~+/=-]{6,})",
+            rf"\1{REDACTED}",
+        ),
+        (
+            (
+                r"\b(Bearer\s{1,4})(?!(?i:tokens?|auth\w{0,16}|credentials?|realm|header|schemes?"
+                r"|required|rejected|missing|expected|security|challenge)\b)[\w.~+/=-]{8,}"
+            ),
+            rf"\1{REDACTED}",
+        ),
+        # Digest authentication, and signatures of AWS in a header.
+        (rf"(?i)\b((?:response|signature)=(?:{_QUOTE})?)[0-9a-f]{{32,}}", rf"\1{REDACTED}"),
+        (
+            rf"(?i)(cookie2?(?:{_QUOTE})?[:=,(\s]{{1,8}}b?(?:{_QUOTE})?[\w.!#$%*+^|~-]{{1,64}}=(?:{_QUOTE})?)[^\s\"'\\;]+(?:;\s?[^\s\"'\\;]+)*",
+            rf"\1{REDACTED}",
+        ),
         (r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*", REDACTED),  # a JSON web token
-        # User and password in a URL; a port is no password.
-        (r"(?<=://)[^\s\"'@/:]*:(?!\d{1,5}[/?#])[^\s\"']*@", f"{REDACTED}@"),
-        (r"(?<=://)[^\s\"'@/:]{12,}@", f"{REDACTED}@"),
-        (rf"(?i)([?&;]{_PARAMETERS}=)[^&\s\"'<>\\]+", rf"\1{REDACTED}"),
+        # User and password in a URL; a port is no password, and the @ of a query no sign of one.
+        (r"(?<=://)(?!\[)[^\s\"'@/:?#]*:(?!\d{1,5}[/?#])[^\s\"']{0,256}@", f"{REDACTED}@"),
+        (r"(?<=://)[^\s\"'@/:?#]{12,}@", f"{REDACTED}@"),
+        (rf"(?i)([?&;](?:{_SIGNATURES})=)[^&\s\"'<>\\]+", rf"\1{REDACTED}"),
+        (r"(?i)([?&;]key=)(?=[^&\s\"'<>\\\d]{0,64}\d)[^&\s\"'<>\\]{8,}", rf"\1{REDACTED}"),
+        # Passwords of commands that have short options for them.
+        (r"\b((?:mysql|mariadb)[\w-]{0,16}\s(?:[^\n]{0,200}?\s)??-p)[^\s\"'\\]+", rf"\1{REDACTED}"),
+        (r"\b((?:sshpass|docker\slogin)\s(?:[^\n]{0,200}?\s)??-p\s?)[^\s\"'\\]+", rf"\1{REDACTED}"),
+        (r"\b(redis-cli\s(?:[^\n]{0,200}?\s)??-a\s?)[^\s\"'\\]+", rf"\1{REDACTED}"),
+        (
+            rf"\b((?:curl|https?)\s(?:[^\n]{{0,200}}?\s)??(?:-u|-a|--user|--auth)[\s=]{{0,2}}(?:{_QUOTE})?[^\s\"':\\]{{0,64}}:)[^\s\"'\\]+",
+            rf"\1{REDACTED}",
+        ),
+        # Keys whose service gives them a form.
         (r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA|ANPA)[A-Z0-9]{16}\b", REDACTED),
-        (r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,})", REDACTED),
+        (r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,})", REDACTED),
+        (r"\bgl(?:pat|dt|rt|rtr|cbt|ptt|ft|imt|agent|soat|oas)-[\w-]{16,}", REDACTED),
         (r"\b(?:xox[abeprs]-[\w-]{10,}|xapp-[\w-]{10,})", REDACTED),
         (r"(?<=hooks\.slack\.com/)(?:services|workflows|triggers)/[\w/-]+", REDACTED),
+        (r"(\bdiscord(?:app)?\.com/api/(?:v\d{1,3}/)?webhooks/)[\w/-]+", rf"\1{REDACTED}"),
         (r"\b(?:AIza[\w-]{30,}|ya29\.[\w-]{20,})", REDACTED),
-        (r"\b(?:[spr]k[-_](?:live|test|proj|ant)[-_][\w-]{16,}|sk-[A-Za-z0-9]{40,})", REDACTED),
+        (r"\b[spr]k[-_](?:live|test|proj|ant|svcacct|admin)[-_][\w-]{16,}", REDACTED),
+        (r"\bsk-[A-Za-z0-9]{40,}", REDACTED),
         (r"\b(?:hf|npm|dop_v1|shpat)_[A-Za-z0-9]{20,}", REDACTED),
-        (r"\b(?:pypi-[\w-]{20,}|dapi[0-9a-f]{32})", REDACTED),
-        # A string under a name, as in JSON, also within a string.
+        (r"\b(?:pypi-[\w-]{20,}|dapi[0-9a-f]{32}|hv[sbr]\.[\w-]{20,})", REDACTED),
+        # The text of an element of XML.
         (
-            rf"(?i)((\\{{0,3}}[\"']){_NAME}\2\s{{0,4}}:\s{{0,4}}(\\{{0,3}}[\"']))[^\"'\\]+(?=\3)",
-            rf"\1{REDACTED}",
-        ),
-        # An assignment: a password always, another name where the value is no word.
-        (
-            (
-                rf"(?i)(?<!\w)([\w.-]{{0,64}}?{_PASSPHRASE}\s{{0,4}}[=:]\s{{0,4}}\\{{0,3}}[\"']?)"
-                rf"(?!\[redacted\])[^\s\"'\\,;&)}}\]]+"
-            ),
-            rf"\1{REDACTED}",
-        ),
-        (
-            (
-                rf"(?i)(?<!\w)([\w.-]{{0,64}}?{_KEY}\s{{0,4}}=\s{{0,4}}\\{{0,3}}[\"']?)"
-                rf"(?!\[redacted\]|(?:none|null|true|false)\b)[^\s\"'\\,;&)}}\]]+"
-            ),
-            rf"\1{REDACTED}",
-        ),
-        (
-            (
-                rf"(?i)(?<!\w)([\w.-]{{0,64}}?{_KEY}\s{{0,4}}:\s{{0,4}}\\{{0,3}}[\"']?)"
-                rf"(?=[^\s\"'\\,;&)}}\]]*\d)[\w+/=.~-]{{8,}}"
-            ),
+            r"(?i)((?:password|passwd|passphrase|secret|token|api[_-]?key)(?:\s[^<>]{0,100})?>)[^<>]{1,1000}(?=</)",
             rf"\1{REDACTED}",
         ),
     )
 )
 """Forms of credentials, with what replaces each."""
 
+_NAME: Final = (
+    # `pass` and `auth` are also ends of other words.
+    r"(?:(?P<password>password|passwd|passphrase|passcode|pwd)|(?P<pass>(?<![a-z])pass)"
+    r"|(?P<key>(?:api|access|secret|private|account|encryption|decryption|signing|master|storage"
+    r"|subscription|license|hmac|auth|ssh)[ _-]?key|client[_-]?secret|connection[_-]?string"
+    r"|authorization|secret[_-]key[_-]base)"
+    r"|(?P<weak>secret|token|credentials?|hmac|bearer|(?<![a-z])auth))(?P<plural>s)?"
+)
+"""End of a name; what stands before it doesn't matter. A weak name is also a word of sentences."""
+_SIGN: Final = (
+    # An annotation of Python with a default, an assignment, a pair of JSON, PHP or Ruby.
+    rf"(?P<sign>(?P<closed>{_QUOTE})?\]?\s{{0,4}}"
+    r"(?:(?::\s{0,4}(?:str|bytes|string|SecretStr)(?:\s?\|\s?None)?\s{0,4})?={1,2}>?|:=?"
+    # A variable of a container, and a pair of a tuple or an option of a list of arguments.
+    rf"|,\s{{0,4}}(?:{_QUOTE})value{_QUOTE}\s{{0,4}}:|,)[^\S\n]{{0,4}}|[^\S\n]{{1,4}})"
+)
+_BARE: Final = r"[^\s\"'\\,;&)}\]<]"
+_VALUE: Final = (
+    # A list of strings, a string with all its words, or what reaches up to a separator.
+    rf"(?:\[\s{{0,40}}(?P<first>{_QUOTE})(?P<list>[^\]\n]{{1,2000}}+)(?=\])"
+    rf"|[bruf]{{0,2}}(?P<quote>{_QUOTE})(?P<quoted>[^\n]{{0,4000}}?)(?=(?<!\\)(?P=quote))"
+    rf"|(?:[bruf]{{0,2}}{_QUOTE})?(?P<bare>{_BARE}{{1,256}}))"
+)
+_NAMED: Final = re.compile(rf"(?i){_NAME}{_SIGN}{_VALUE}")
+_NAME_ALONE: Final = re.compile(rf"(?i){_NAME}$")
+_REST: Final = re.compile(rf"{_BARE}*")
+_OPTION: Final = re.compile(r"(?<![\w-])--?[\w-]{0,48}$")
+"""The part of an option of a command before the end of its name."""
+_NO_VALUE: Final = re.compile(
+    r"(?i)none|null|nil|undefined|true|false|\d{1,3}|\*+|<[^<>]{0,40}>|\[[a-z_]{0,16}\]?"
+    r"|\$[{(]\w+[})]?|os\.(?:environ|getenv).*|self\..*"
+    # Types, of annotations.
+    r"|(?:str|string|bytes|bool|int|any|secretstr|optional\[?.*)(?:\s?\|\s?none)?"
+)
+"""What isn't a credential under any name: constants, types, and what stands for a value."""
+_SENTENCE: Final = re.compile(
+    r"(?i)(?:field|required|missing|input|value|invalid|incorrect|wrong|expected|must|should|cannot"
+    r"|can|is|was|has|not|no|extra|expired|denied|rejected|failed|empty|unknown|unauthorized"
+    r"|forbidden|and|or|for|of|from|to|in|option|argument)\W?"
+)
+"""First word of a message about a field; after a colon or a blank only."""
+_PATH: Final = re.compile(r"(?:file://|~|\.{1,2})?(?:/[\w.@-]+)+/?")
+_OBJECT_NAME: Final = re.compile(r"[a-z]+(?:[-.](?:[a-z]+|v?\d{1,4}|[a-z0-9]{5}))+")
+"""A name of a Kubernetes object: words, numbers and the suffix of a generated name."""
+_KEY_LIKE: Final = re.compile(r"(?=[^\d]*\d)[\w+/=.~-]{8,}")
+_SHORTEST_KEY: Final = 8
+
 _RUN: Final = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{24,}")
 _DIGEST: Final = re.compile(r"(?i)sha(?:256|384|512):$")
 _DIGEST_RUN: Final = re.compile(r"(?i)sha(?:256|384|512)-[A-Za-z0-9+/]{43,86}={0,2}$")
+_MANGLED: Final = re.compile(r"_{1,3}Z[A-Z]{0,4}\d{1,3}[A-Za-z_]")
+"""Beginning of the name of a C++ function in a stack trace."""
 _HEXADECIMAL: Final = re.compile(r"[0-9a-fA-F-]+")
 _SEPARATORS: Final = re.compile(r"[/_=+-]+")
 _ENTROPY: Final = 3.5
@@ -90,14 +152,18 @@ _CHANGES: Final = 0.3
 0.6, an identifier of several words less."""
 _LONG: Final = 28
 """Characters of a random text without capitals, or without small letters; names of pods have 16."""
-_WORDS: Final = re.compile(r"[a-z]{5,}|[A-Z][a-z]{4,}")
+_CHANGES_WITHOUT_CASE: Final = 0.2
+"""Changes between letters and digits for each character: a random text has about 0.4."""
+_WORDS: Final = re.compile(r"[A-Z]?[a-z]{2,}")
+_MOST_WORDS: Final = 0.6
+"""Share of the characters in what may be words: a random text has about 0.35."""
 
 
 def redact(text: str) -> str:
     """Return the text without what may be a credential."""
-    for pattern, replacement in _PATTERNS:
+    for pattern, replacement in _FORMS:
         text = pattern.sub(replacement, text)
-    return _RUN.sub(_without_random, text)
+    return _RUN.sub(_without_random, _without_named(text))
 
 
 def redact_values(value: object) -> object:
@@ -108,17 +174,105 @@ def redact_values(value: object) -> object:
         case bool() | int() | float() | None:
             return value
         case dict():
-            return {redact(str(name)): redact_values(part) for name, part in value.items()}
+            return {redact(str(name)): _of_field(str(name), part) for name, part in value.items()}
         case list() | tuple() | set() | frozenset():
             return [redact_values(part) for part in value]
         case _:
             return redact(str(value))
 
 
+def _of_field(name: str, value: object) -> object:
+    if isinstance(value, str) and value and _NAME_ALONE.search(name):
+        return value if _NO_VALUE.fullmatch(value) else REDACTED
+    return redact_values(value)
+
+
+def _without_named(text: str) -> str:
+    """Return the text without values under a name that says that they are credentials."""
+    parts: list[str] = []
+    position = start = 0
+    while match := _NAMED.search(text, start):
+        if not _is_credential(match):
+            start = match.start("sign")  # the value may contain another name
+            continue
+        kind = next(kind for kind in ("list", "quoted", "bare") if match[kind] is not None)
+        parts += [text[position : match.start(kind)], REDACTED, match["first"] or ""]
+        end = _REST.match(text, match.end()) if kind == "bare" else None
+        position = start = end.end() if end else match.end()
+    return "".join([*parts, text[position:]])
+
+
+def _is_credential(match: re.Match[str]) -> bool:
+    """Return whether the value under a name is a credential."""
+    value = match["list"] or match["quoted"] or match["bare"]
+    sign = match["sign"].strip()
+    if not value or _stays(match, value, sign):
+        return False
+    if not sign or sign[-1] == ",":
+        return _is_pair(match, value, sign)
+    if match["weak"] and match["plural"]:
+        return bool(_KEY_LIKE.match(value))  # tokens are also parts of texts, and a number of them
+    return sign != ":" or bool(match["list"]) or _is_credential_after_colon(match, value)
+
+
+def _stays(match: re.Match[str], value: str, sign: str) -> bool:
+    """Return whether a value is no credential under any name."""
+    return bool(
+        value.startswith(REDACTED[:-1])
+        or _NO_VALUE.fullmatch(value)
+        or (match["bare"] and sign in ("", ":") and _SENTENCE.fullmatch(value))
+        or (match["bare"] and not _is_passphrase(match) and _is_path(value))
+    )
+
+
+def _is_pair(match: re.Match[str], value: str, sign: str) -> bool:
+    """Return whether two words are an option with its value, or two strings a pair of a tuple."""
+    quoted = bool(match["closed"]) and match["quoted"] is not None
+    if _OPTION.search(_before(match)):
+        return quoted or (not sign and not value.startswith("-"))
+    pair = quoted and match.string.startswith(")", match.end() + len(match["quote"]))
+    return pair and (not match["weak"] or bool(_KEY_LIKE.match(value)))
+
+
+def _is_credential_after_colon(match: re.Match[str], value: str) -> bool:
+    """Return whether a value after a colon is more than a word of a sentence.
+
+    A password always is; a key is, from some length on; what follows a weak name has to look like
+    a key.
+    """
+    before = _before(match)
+    if match["password"] or (match["pass"] and before.endswith(("_", "-"))):
+        return True
+    if match["key"]:
+        return len(value) >= _SHORTEST_KEY or any(character.isdigit() for character in value)
+    return (
+        bool(_KEY_LIKE.match(value))
+        and not _OBJECT_NAME.fullmatch(value)
+        and not before.lower().endswith("unexpected ")
+    )
+
+
+def _before(match: re.Match[str]) -> str:
+    return match.string[max(0, match.start() - 50) : match.start()]
+
+
+def _is_passphrase(match: re.Match[str]) -> bool:
+    return (match["password"] or "pwd").lower() != "pwd"  # PWD is also the working directory
+
+
+def _is_path(value: str) -> bool:
+    return bool(_PATH.fullmatch(value)) and not _is_random(value)
+
+
 def _without_random(match: re.Match[str]) -> str:
     run = match[0]
     before = match.string[max(0, match.start() - 8) : match.start()]
-    if _HEXADECIMAL.fullmatch(run) or _DIGEST.search(before) or _DIGEST_RUN.match(run):
+    if (
+        _HEXADECIMAL.fullmatch(run)
+        or _DIGEST.search(before)
+        or _DIGEST_RUN.match(run)
+        or _MANGLED.match(run)
+    ):
         return run
     return REDACTED if _is_random(run) else run
 
@@ -130,12 +284,11 @@ def _is_random(run: str) -> bool:
         return True
     letters = "".join(parts)
     kinds = [_kind(character) for character in letters]
-    changes = sum(kind != after for kind, after in pairwise(kinds))
     words = sum(len(word) for word in _WORDS.findall(run))
     return (
         len(set(kinds)) == len("aA1")
-        and changes >= _CHANGES * len(kinds)
-        and words < len(letters) / 2
+        and _changes(kinds) >= _CHANGES
+        and words < _MOST_WORDS * len(letters)
         and _entropy(letters) >= _ENTROPY
     )
 
@@ -147,13 +300,18 @@ def _is_random_without_case(part: str) -> bool:
         and not _HEXADECIMAL.fullmatch(part)
         and (part.islower() or part.isupper())
         and 0.1 * len(part) <= digits <= 0.6 * len(part)
-        and not _WORDS.search(part.lower()[:_LONG])
+        and _changes([_kind(character) for character in part]) >= _CHANGES_WITHOUT_CASE
         and _entropy(part) >= _ENTROPY
     )
 
 
 def _kind(character: str) -> str:
     return "1" if character.isdigit() else "A" if character.isupper() else "a"
+
+
+def _changes(kinds: list[str]) -> float:
+    """Return the changes of kind, for each character."""
+    return sum(kind != after for kind, after in pairwise(kinds)) / max(1, len(kinds))
 
 
 def _entropy(text: str) -> float:
