@@ -8,7 +8,9 @@ however many idle connections there are.
 """
 
 import asyncio
+import os
 import resource
+import socket
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -58,6 +60,14 @@ class ClientConnections:
         self._idle: OrderedDict[asyncio.BaseTransport, ClientConnection] = OrderedDict()
         """ClientConnections without a request in progress; the first has been idle for longest."""
         self._busy: dict[asyncio.BaseTransport, ClientConnection] = {}
+
+    @property
+    def accepted_at_once(self) -> int:
+        """Number of connections that the event loop accepts before others are closed for them.
+
+        A closed one has its descriptor for some turns of the loop yet.
+        """
+        return max(self._most // 4, 1)
 
     def __len__(self) -> int:
         """Return the number of open connections."""
@@ -199,5 +209,9 @@ class BoundedSite(web.BaseSite):
             lambda: ClientConnection(server(), self._connections),
             self._host or None,
             self._port,
-            backlog=self._backlog,
+            backlog=self._connections.accepted_at_once,
         )
+        for listening in self._server.sockets:
+            # The kernel keeps more: a client that finds no place tries again only after a second.
+            with socket.socket(fileno=os.dup(listening.fileno())) as duplicate:
+                duplicate.listen(self._backlog)

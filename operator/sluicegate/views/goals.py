@@ -8,7 +8,6 @@ from typing import Final
 
 from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import PERCENT, BusinessGoal, Direction
-from sluicegate.api.slos import IndicatorKind
 from sluicegate.views.lift import Lift
 from sluicegate.views.numbers import events, interval_digits, share_digits
 
@@ -76,11 +75,11 @@ _BOUNDS: Final = {
 def goals_of(product: DataProduct) -> Iterator[GoalProgress]:
     """Yield the goals that an SLO measures, with the numbers of the last decision."""
     levels = {slo.name: slo for slo in product.status.slos}
-    kinds = {slo.name: slo.indicator.kind for slo in product.spec.slos}
+    gauges = {slo.name for slo in product.spec.slos if slo.indicator.gauge is not None}
     for goal in product.spec.business_goals:
         if goal.slo is None:
             continue
-        is_share = kinds[goal.slo] is not IndicatorKind.GAUGE
+        is_share = goal.slo not in gauges
         level = levels.get(goal.slo)
         if level is None or level.ratio is None or not isfinite(float(level.ratio)):
             yield GoalProgress(goal, None, 0, is_share, None)
