@@ -49,7 +49,7 @@ def invalid_blocks(judged: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) ->
 def silent_blocks(judged: Sequence[SloTerms], blocks: Sequence[CanaryBlock]) -> int:
     """Latest blocks in a row in which a live stable stood beside a candidate without any series.
 
-    A block that tells nothing of stable, or in which the candidate's pods weren't scraped, neither
+    A block without counts of stable, or in which the candidate's pods weren't scraped, neither
     counts nor ends the row.
     """
     names = [slo.name for slo in judged if slo.gauge is None]

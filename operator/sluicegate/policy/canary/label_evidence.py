@@ -32,7 +32,7 @@ COUNTED_SHARE: Final = 0.95
 Z_ANOTHER_KIND: Final = 4.0
 """Standard errors by which the labels of a class differ from all labels where they are of another kind."""
 RECENT_BLOCKS: Final = 240
-"""Newest blocks that tell whether ages are counted, and how late labels come."""
+"""Newest blocks, from which it follows whether ages are counted and how late labels come."""
 
 
 def compares_ages(slo: SloTerms, blocks: Sequence[CanaryBlock]) -> bool:
