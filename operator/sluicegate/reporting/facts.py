@@ -20,7 +20,7 @@ from sluicegate.reporting.brought import Brought, brought_of
 from sluicegate.reporting.delivery import Delivery, delivery_of
 from sluicegate.reporting.response_times import histogram_of, quantile
 from sluicegate.reporting.segments import Segment, segments_of
-from sluicegate.reviews.journal import digest_of
+from sluicegate.reviews.journal import disagrees_with_seal
 from sluicegate.reviews.periods import local_day
 from sluicegate.reviews.resource_hours import hours_of
 from sluicegate.reviews.signing import standing
@@ -240,7 +240,7 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
         decisions=kinds,
         causes=causes,
         missing_days=max(days_of(review) - len(status.days), 0) if status.seal_time else 0,
-        digest_holds=None if not status.digest else status.digest == digest_of(review),
+        digest_holds=not disagrees_with_seal(review) if status.digest else None,
         hours=hours_of(status.days, status.trainings),
         delivery=delivery_of(review),
         segments=segments_of(review),

@@ -38,11 +38,6 @@ class LabelsByAge:
             Count(self.stable_bad[last], self.stable_total[last]),
         )
 
-    @property
-    def every(self) -> tuple[Count, Count]:
-        """All labels of (candidate, stable) that are counted by age."""
-        return self.within(len(AGES))
-
 
 @lru_cache(maxsize=2**12)
 def labels_by_age(candidate: tuple[Count, ...], stable: tuple[Count, ...]) -> LabelsByAge:

@@ -5,6 +5,7 @@ SLO with events. Expected growth of the evidence is summed over the steps, each 
 the formula for a canary far smaller than stable gives half the real time near equal shares.
 """
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from math import ceil, inf, log
 from typing import Final
@@ -49,6 +50,20 @@ def growth(weight: float, ratio: float, margin: float) -> float:
     return weight * divergence(p, s + margin) + (1 - weight) * divergence(p, s)
 
 
+def needed_by_step(steps: Sequence[int], earlier: float = 0.0) -> Iterator[tuple[int, float]]:
+    """Yield the share of each step, in percent, with the ln E that it still has to gather.
+
+    Parameters
+    ----------
+    earlier : ln E before the first step.
+    """
+    part, gathered = log(1 / ALPHA) / len(steps), earlier
+    for step, weight in enumerate(steps, start=1):
+        needed = max(step * part - gathered, 0.0)
+        gathered += needed
+        yield weight, needed
+
+
 def expected_seconds(
     steps: tuple[int, ...],
     *,
@@ -68,11 +83,8 @@ def expected_seconds(
     earlier_evidence : ln E before the first step.
     correlation : ρ; a block's events count as n/(1 + (n − 1)ρ) independent ones in each arm.
     """
-    share, gathered = log(1 / ALPHA) / len(steps), earlier_evidence
     seconds = 0.0
-    for step, weight in enumerate(steps, start=1):
-        needed = max(step * share - gathered, 0.0)
-        gathered += needed
+    for weight, needed in needed_by_step(steps, earlier_evidence):
         canary, stable = (
             events * independent_share(events, correlation)
             for part in (weight / 100, 1 - weight / 100)

@@ -28,7 +28,7 @@ from sluicegate.stats.cached_fold import Rule, fold_cached
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.dispersion import independent_share
 from sluicegate.stats.intervals import quantile, wilson_lower, wilson_upper
-from sluicegate.stats.sequential_test import LEAST_RATIO, SequentialEvidence
+from sluicegate.stats.sequential_test import LEAST_RATIO, Factor, SequentialEvidence
 
 LEAST_LABELS: Final = 20
 """Labels that a table has at least: neighbouring blocks with fewer are one table. A table of N labels
@@ -58,14 +58,6 @@ class LabelledBlock(NamedTuple):
     candidate: Count
     stable: Count
     every: Count
-
-
-class LabelFactor(NamedTuple):
-    """Increments of ln E by one table, for promoting, for rolling back, and for "better"."""
-
-    promote: float
-    roll_back: float
-    better: float
 
 
 def odds_ratio(ratio: float, shift: float) -> float:
@@ -122,7 +114,7 @@ def _log_binomial(n: int, k: int) -> float:
 
 def table_factor(
     candidate: Count, stable: Count, earlier: tuple[float, float], margin: float
-) -> LabelFactor:
+) -> Factor:
     """Compute the logarithms of one table's factors, for independent labels.
 
     Parameters
@@ -134,13 +126,13 @@ def table_factor(
     """
     n, m, bad = candidate.total, stable.total, candidate.bad + stable.bad
     if n == 0 or m == 0 or bad in (0, n + m):
-        return LabelFactor(0.0, 0.0, 0.0)
+        return Factor(0.0, 0.0, 0.0)
 
     def ln(log_ratio: float) -> float:
         return candidate.bad * log_ratio - log_mean(n, m, bad, log_ratio)
 
     least, estimated, better = log_ratios(earlier, margin)
-    return LabelFactor(-ln(least), ln(estimated), ln(better))
+    return Factor(-ln(least), ln(estimated), ln(better))
 
 
 @lru_cache(maxsize=2**12)

@@ -5,13 +5,12 @@ A gain is positive: the candidate's share of good events minus stable's in the s
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Final
 
-from sluicegate.stats.intervals import newcombe
+from sluicegate.stats.intervals import newcombe, quantile
 from sluicegate.views.numbers import events, interval_digits, percent
 
-Z: Final = NormalDist().inv_cdf(0.975)
+Z: Final = quantile(0.975)
 """Of each bound: an interval of 95 %."""
 _IN_TIME: Final = "latency"
 """Kind of the indicator whose share of good events is of answers in time: it improves or worsens."""

@@ -26,6 +26,7 @@ from tests.support.virtual.stories import (
     on_virtual_time,
     product,
     pushed,
+    served,
     serving,
 )
 
@@ -63,10 +64,8 @@ def history(world: World, key: Key) -> dict[str, dict[str, Any]]:
 @pytest.mark.slow
 @on_virtual_time
 async def test_a_promotion_says_what_it_brought_in_the_level_that_the_training_was_for(world):
-    key = world.apply(judged())
+    key = await served(world, judged(), **RARELY)
     world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
-    world.start(**RARELY)
-    await world.until(lambda: serving(world, key) == "v1", seconds=60)
     await world.run(HOUR)
     world.cluster.set_quality(image("a"), BAD)
     await world.until(lambda: serving(world, key) == "v2-trained", seconds=9 * HOUR)
@@ -95,9 +94,7 @@ async def test_a_promotion_says_what_it_brought_in_the_level_that_the_training_w
 @pytest.mark.slow
 @on_virtual_time
 async def test_a_version_that_is_rolled_back_keeps_what_its_canary_showed(world):
-    key = world.apply(judged())
-    world.start(**RARELY)
-    await world.until(lambda: serving(world, key) == "v1", seconds=60)
+    key = await served(world, judged(), **RARELY)
     world.cluster.set_quality(image("b"), BAD)
     await world.run(HOUR)
     world.edit(key, model=pushed("b", "v2"))

@@ -179,8 +179,8 @@ def _slo_evidence(
     arms: _Arms,
     pace: LabelPace | None,
 ) -> SloEvidence:
-    found = [block.stable.get(slo.name) for block in arms.before]
-    before = [one.count for one in found if one is not None and one.quality is Quality.COUNTED]
+    found = (counted(block.stable.get(slo.name)) for block in arms.before)
+    before = [count for count in found if count is not None]
     shift = level_shift(tuple(before))
     recent = before[shift:]
     past = summed(recent)

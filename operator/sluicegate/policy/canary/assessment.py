@@ -61,12 +61,7 @@ class AgedLabels:
             1 / (count.total * variance)
             for count, variance in zip((candidate, stable), variances, strict=True)
         )
-        counts = (
-            _count_of(odds, weight * count.total)
-            for odds, count in zip((ours, theirs), (candidate, stable), strict=True)
-        )
-        estimated, expected = counts
-        return estimated, expected
+        return _count_of(ours, weight * candidate.total), _count_of(theirs, weight * stable.total)
 
 
 def _odds(count: Count) -> float:

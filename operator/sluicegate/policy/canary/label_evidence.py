@@ -6,26 +6,24 @@ greatest class of age that both arms' predictions cover since the current share 
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, log, sqrt
+from math import inf, sqrt
 from typing import Final, NamedTuple
 
 from sluicegate.api.versions import Share
 from sluicegate.policy.canary.assessment import AgedLabels
+from sluicegate.policy.canary.guards import counted
+from sluicegate.policy.canary.pace import dwell_seconds
 from sluicegate.policy.model.observed import CanaryBlock
 from sluicegate.policy.model.terms import SloTerms, Terms
-from sluicegate.slo.blocks import Quality
+from sluicegate.slo.blocks import BlockValue
 from sluicegate.slo.label_ages import AGE_BOUNDS, AGES, covered_classes
-from sluicegate.stats.canary_duration import LEAST_BLOCKS, WARM_UP_BLOCKS
+from sluicegate.stats.canary_duration import WARM_UP_BLOCKS, needed_by_step
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.dispersion import independent_share
-from sluicegate.stats.late_labels import (
-    LabelledBlock,
-    gather_labels,
-    labels_growth,
-)
-from sluicegate.stats.sequential_test import ALPHA, SequentialEvidence
+from sluicegate.stats.late_labels import LabelledBlock, gather_labels, labels_growth
+from sluicegate.stats.sequential_test import SequentialEvidence
 
 COUNTED_SHARE: Final = 0.95
 """Least share of an SLO's labels whose age is counted. Pods of an earlier library count none."""
@@ -39,19 +37,19 @@ def compares_ages(slo: SloTerms, blocks: Sequence[CanaryBlock]) -> bool:
     """Return whether an SLO is about labels, and the ages of those of each arm are counted."""
     if not slo.definition.from_truths:
         return False
-    labels = aged = (0, 0)
-    for block in blocks[-RECENT_BLOCKS:]:
-        arms = (block.candidate.get(slo.name), block.stable.get(slo.name))
-        labels = _plus(labels, *(0 if arm is None else arm.count.total for arm in arms))
-        if block.ages is not None:
-            aged = _plus(aged, block.ages.candidate_total[-1], block.ages.stable_total[-1])
-    return any(aged) and all(
-        part >= COUNTED_SHARE * every for part, every in zip(aged, labels, strict=True)
+    recent = blocks[-RECENT_BLOCKS:]
+    aged = [block.ages for block in recent if block.ages is not None]
+    candidate = sum(ages.candidate_total[-1] for ages in aged)
+    stable = sum(ages.stable_total[-1] for ages in aged)
+    return (
+        candidate + stable > 0
+        and candidate >= COUNTED_SHARE * _total(slo, (block.candidate for block in recent))
+        and stable >= COUNTED_SHARE * _total(slo, (block.stable for block in recent))
     )
 
 
-def _plus(sums: tuple[int, int], candidate: int, stable: int) -> tuple[int, int]:
-    return sums[0] + candidate, sums[1] + stable
+def _total(slo: SloTerms, arms: Iterable[Mapping[str, BlockValue]]) -> int:
+    return sum(arm[slo.name].count.total for arm in arms if slo.name in arm)
 
 
 def labelled_blocks(
@@ -94,7 +92,7 @@ def _covered(terms: Terms, slo: SloTerms, age: float) -> int:
 
 def _labels(block: CanaryBlock, slo: SloTerms) -> Count:
     arms = (block.candidate.get(slo.name), block.stable.get(slo.name))
-    return summed(arm.count for arm in arms if arm is not None and arm.quality is Quality.COUNTED)
+    return summed(count for arm in arms if (count := counted(arm)) is not None)
 
 
 class LabelRate(NamedTuple):
@@ -218,12 +216,8 @@ def expected_label_seconds(
     """
     if not rates:
         return inf
-    ratio = rates[-1].ratio
-    part, gathered, total = log(1 / ALPHA) / len(steps), earlier_evidence, 0.0
-    least = (LEAST_BLOCKS + WARM_UP_BLOCKS) * block_seconds
-    for step, weight in enumerate(steps, start=1):
-        needed = max(step * part - gathered, 0.0)
-        gathered += needed
+    ratio, total = rates[-1].ratio, 0.0
+    for weight, needed in needed_by_step(steps, earlier_evidence):
         speeds = [
             (
                 rate.seconds + (WARM_UP_BLOCKS + 1) * block_seconds,
@@ -233,7 +227,7 @@ def expected_label_seconds(
             )
             for rate in rates
         ]
-        total += max(_time_until(needed, speeds), least)
+        total += max(_time_until(needed, speeds), dwell_seconds(block_seconds))
     return total
 
 

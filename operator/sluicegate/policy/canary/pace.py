@@ -4,6 +4,7 @@ Some products have thousands of labels a minute, others one batch a day. A rate 
 the last hour tells nothing of the latter, so it is that of the last week, as far as it is kept.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -91,11 +92,30 @@ def planned_seconds(
             earlier_evidence=known,
         )
 
-    seconds = with_steps(terms.steps)
-    if seconds > SLOW_SECONDS and others_speak(terms, slo):
-        earlier = len(terms.steps) - 1
-        seconds = with_steps(terms.steps[-1:]) + earlier * dwell_seconds(CANARY_BLOCK_SECONDS)
+    seconds = seconds_of_all_steps(
+        terms, slo, terms.steps, with_steps, block_seconds=CANARY_BLOCK_SECONDS
+    )
     return slo.lag_blocks * terms.block_seconds + seconds + pace.gap_seconds
+
+
+def seconds_of_all_steps(
+    terms: Terms,
+    slo: SloTerms,
+    steps: tuple[int, ...],
+    with_steps: Callable[[tuple[int, ...]], float],
+    *,
+    block_seconds: float,
+) -> float:
+    """Return how long all steps take: a slow SLO is waited for at the last one alone, if another speaks.
+
+    Parameters
+    ----------
+    with_steps : mean time until an equal candidate has passed these steps by this SLO, in seconds.
+    """
+    seconds = with_steps(steps)
+    if seconds > SLOW_SECONDS and _others_speak(terms, slo):
+        return with_steps(steps[-1:]) + (len(steps) - 1) * dwell_seconds(block_seconds)
+    return seconds
 
 
 def is_late(
@@ -118,6 +138,5 @@ def dwell_seconds(block_seconds: float) -> float:
     return (WARM_UP_BLOCKS + LEAST_BLOCKS) * block_seconds
 
 
-def others_speak(terms: Terms, slo: SloTerms) -> bool:
-    """Return whether another SLO, of requests, can carry a candidate over the steps before the last."""
+def _others_speak(terms: Terms, slo: SloTerms) -> bool:
     return any(not one.measures_quality for one in terms.deciding if one is not slo)

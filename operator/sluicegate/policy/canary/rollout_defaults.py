@@ -20,11 +20,9 @@ from sluicegate.policy.canary.label_evidence import (
 )
 from sluicegate.policy.canary.objections import LEAST_REQUESTS
 from sluicegate.policy.canary.pace import (
-    SLOW_SECONDS,
     LabelPace,
-    dwell_seconds,
-    others_speak,
     planned_seconds,
+    seconds_of_all_steps,
     weekly_pace,
 )
 from sluicegate.policy.canary.shadow_evidence import (
@@ -141,11 +139,9 @@ def _aged_seconds(
         )
 
     steps = (trial.derived.steps if trial.derived else ()) or terms.steps
-    seconds = with_steps(steps)
-    if seconds > SLOW_SECONDS and others_speak(terms, slo):
-        earlier_steps = (len(steps) - 1) * dwell_seconds(observed.canary_block_seconds)
-        seconds = with_steps(steps[-1:]) + earlier_steps
-    return seconds
+    return seconds_of_all_steps(
+        terms, slo, steps, with_steps, block_seconds=observed.canary_block_seconds
+    )
 
 
 def recorded(terms: Terms, observed: Observed, decision: Decision) -> Decision:

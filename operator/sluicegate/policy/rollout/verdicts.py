@@ -42,11 +42,9 @@ def verdict_of(
 
 def verdict_of_return(entry: PastVersion, decision: Rollback) -> CanaryVerdict:
     """Return the verdict of a version that replaces a later one: the rollback, with its own canary."""
-    return CanaryVerdict(
+    own = entry.verdict or CanaryVerdict(type=str(decision.type), reason=str(decision.reason))
+    return own.replace(
         type=str(decision.type),
         reason=str(decision.reason),
         message=decision.message[:LONGEST_VERDICT],
-        weight=entry.verdict.weight if entry.verdict is not None else 0,
-        traffic_seconds=entry.verdict.traffic_seconds if entry.verdict is not None else 0,
-        slos=entry.verdict.slos if entry.verdict is not None else (),
     )

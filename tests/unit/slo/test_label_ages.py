@@ -1,0 +1,11 @@
+"""Classes of the age of labels: those that the library counts."""
+
+from __future__ import annotations
+
+from sluicegate.slo import label_ages
+from sluicegate_service import outcomes
+
+
+def test_the_operator_reads_the_classes_that_the_library_counts():
+    assert label_ages.AGE_BOUNDS == outcomes.AGE_BOUNDS
+    assert label_ages.AGES == outcomes.AGES
