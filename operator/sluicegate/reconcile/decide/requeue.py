@@ -45,6 +45,9 @@ def _by_progress(  # noqa: PLR0911 - one a reason to look
         if phase is CandidatePhase.AWAITING_APPROVAL and _has_its_share(observation, plan):
             # It may wait for a person for days; blocks and pods enqueue it by themselves.
             return RequeueAfter(max(REQUEUE_SECONDS, observation.terms.block_seconds))
+        if phase is CandidatePhase.STEPPING and _has_its_share(observation, plan):
+            # Evidence comes in blocks, which enqueue it, as changed workloads do; a step may last days.
+            return RequeueAfter(max(REQUEUE_SECONDS, observation.observed.canary_block_seconds))
         # Only the pods of a canary that starts can change something.
         first = plan.status.stable is None
         starts = phase is CandidatePhase.STARTING and not deferred and not first

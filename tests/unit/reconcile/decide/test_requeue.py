@@ -51,6 +51,13 @@ def test_a_product_with_a_version_under_way_is_requeued_after_a_while():
     assert look(pushed) == RequeueAfter(REQUEUE_SECONDS)
 
 
+def test_a_canary_that_has_its_share_is_requeued_once_a_canary_block():
+    """It was every five seconds, for as long as its step took: days, where labels are late."""
+    world = serving().push("b", "v2").until(lambda one: one.current.candidate is not None)
+    world.until(lambda one: one.current.candidate.weight > 0).run(1)
+    assert look(world) == RequeueAfter(world.observation().observed.canary_block_seconds)
+
+
 def test_an_idle_product_is_not_requeued():
     assert look(serving().run(2)) == Done()
 
