@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from sluicegate.reporting.facts import SloFacts
 from sluicegate.reporting.words import market
@@ -19,39 +18,6 @@ RC: Final[Any] = {  # its own type lists all keys
     "xtick.color": INK, "ytick.color": INK,
 }  # fmt: skip
 """Style of all charts."""
-
-
-def days_chart(slo: SloFacts) -> str:
-    """Draw the share of good events of each day against the objective; days below it are marked."""
-    with mpl.rc_context(RC):
-        figure = Figure(figsize=(WIDTH, 1.6), layout="constrained")
-        axes = figure.add_subplot()
-        measured = [(place, count) for place, (_, count) in enumerate(slo.days) if count.total]
-        shares = [100 * (1 - count.bad / count.total) for _, count in measured]
-        dot = "o" if len(measured) == 1 else None  # one day has no line
-        axes.plot(
-            [place for place, _ in measured], shares,
-            color=INK, linewidth=1.2, marker=dot, markersize=4, zorder=2,
-        )  # fmt: skip
-        if slo.objective is not None:
-            axes.axhline(100 * slo.objective, color=GOOD, linewidth=1, linestyle="--", zorder=1)
-            below = [
-                (place, share)
-                for (place, _), share in zip(measured, shares, strict=True)
-                if share < 100 * slo.objective
-            ]
-            axes.scatter(
-                [place for place, _ in below], [share for _, share in below],
-                color=BAD, marker="v", s=22, zorder=3,
-            )  # fmt: skip
-        ticks = range(0, len(slo.days), max(len(slo.days) // 6, 1))
-        axes.set_xticks(list(ticks), [slo.days[tick][0][5:] for tick in ticks])
-        axes.yaxis.set_major_locator(MaxNLocator(4))
-        axes.ticklabel_format(axis="y", useOffset=False)
-        axes.grid(axis="y", color=FAINT, alpha=0.3, linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.margins(x=0.01)
-        return as_svg(figure)
 
 
 def markets_chart(slo: SloFacts) -> str:

@@ -18,6 +18,7 @@ from sluicegate.api.review import (
 )
 from sluicegate.reporting.brought import Brought, brought_of
 from sluicegate.reporting.delivery import Delivery, delivery_of
+from sluicegate.reporting.evolution_lines import EvolutionLine, lines_of
 from sluicegate.reporting.response_times import histogram_of, quantile
 from sluicegate.reporting.segments import Segment, segments_of
 from sluicegate.reviews.journal import disagrees_with_seal
@@ -117,6 +118,8 @@ class ReportFacts:
     digest_holds : whether the sealed content matches the digest; None while it is open.
     decisions : number by type; causes : of retrainings.
     missing_days : days of the period that couldn't be read.
+    lines : service levels and response times by day. evolution, periods : over all kept periods until
+        this one, by days and by period; empty with a single one.
     hours : resources reserved by its pods and trainings; None if not recorded.
     delivery : DORA's measures. segments : the period by version. brought : what new versions brought.
     last_actions : those of the period before. open_actions : all open ones.
@@ -125,6 +128,9 @@ class ReportFacts:
     review: DataProductReview
     slos: tuple[SloFacts, ...]
     quantiles: tuple[Quantile, ...]
+    lines: tuple[EvolutionLine, ...]
+    evolution: tuple[EvolutionLine, ...]
+    periods: tuple[EvolutionLine, ...]
     decisions: Counter[str]
     causes: Counter[str]
     missing_days: int
@@ -206,14 +212,21 @@ def days_of(review: DataProductReview) -> int:
     return round((period.end - period.start) / 86_400)
 
 
-def facts_of(review: DataProductReview, before: DataProductReview | None) -> ReportFacts:
+def facts_of(
+    review: DataProductReview,
+    before: DataProductReview | None,
+    kept: Sequence[DataProductReview] = (),
+) -> ReportFacts:
     """Return the facts of a report.
 
     Parameters
     ----------
     before : the review of the period before; None for the first.
+    kept : all reviews until this one, the oldest first; without them, the two.
     """
     status = review.status
+    ledgers = kept or tuple(one for one in (before, review) if one is not None)
+    several = ledgers if sum(bool(one.status.days) for one in ledgers) > 1 else ()
     earlier = before.status.days if before is not None else ()
     slos = tuple(_slo(one, status.days, earlier) for one in status.slos if one.indicator != "gauge")
     decisions = Counter(dict(status.earlier_decisions.items()))
@@ -237,6 +250,9 @@ def facts_of(review: DataProductReview, before: DataProductReview | None) -> Rep
         review=review,
         slos=slos,
         quantiles=quantiles_of(status.days, earlier),
+        lines=lines_of([review]),
+        evolution=lines_of(several),
+        periods=lines_of(several, by_period=True),
         decisions=kinds,
         causes=causes,
         missing_days=max(days_of(review) - len(status.days), 0) if status.seal_time else 0,

@@ -8,8 +8,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sluicegate.reporting import words
-from sluicegate.reporting.charts import days_chart, markets_chart
+from sluicegate.reporting.charts import markets_chart
+from sluicegate.reporting.evolution_lines import EvolutionLine
 from sluicegate.reporting.facts import ReportFacts, SloFacts
+from sluicegate.reporting.line_chart import SIGNS, line_chart, mark_text, value_text
 from sluicegate.reviews.periods import local_day, local_minute
 from sluicegate.views.numbers import percent
 
@@ -28,7 +30,10 @@ def page(reports: Sequence[ReportFacts], title: str) -> str:
     environment.globals.update(
         words=words,
         percent=percent,
-        days=_days,
+        chart=chart,
+        value_text=value_text,
+        mark_text=mark_text,
+        signs=SIGNS,
         markets=_markets,
         day=local_day,
         minute=local_minute,
@@ -36,9 +41,9 @@ def page(reports: Sequence[ReportFacts], title: str) -> str:
     return environment.get_template("report.html").render(reports=reports, title=title)
 
 
-def _days(slo: SloFacts) -> Markup:
-    # The chart contains no text of users: only the project's own, and dates.
-    return Markup(days_chart(slo))  # noqa: S704
+def chart(line: EvolutionLine, identity: str) -> Markup:
+    """Return the chart of a line as an element of a page; it escapes the texts of users itself."""
+    return Markup(line_chart(line, identity))  # noqa: S704
 
 
 def _markets(slo: SloFacts) -> Markup:

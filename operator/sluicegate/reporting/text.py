@@ -10,7 +10,9 @@ from typing import Any, Final
 from sluicegate.api.review import CheckState
 from sluicegate.reporting import words
 from sluicegate.reporting.brought import Brought
+from sluicegate.reporting.evolution_lines import EvolutionLine
 from sluicegate.reporting.facts import ActionFacts, Quantile, ReportFacts, SloFacts
+from sluicegate.reporting.line_chart import mark_text, value_text
 from sluicegate.reviews.periods import local_day, local_minute
 from sluicegate.views.numbers import percent
 from sluicegate.views.resource_hours import row_of
@@ -47,6 +49,7 @@ def _portfolio(reports: Sequence[ReportFacts]) -> Iterator[str]:
 def _section(report: ReportFacts) -> Iterator[str]:
     yield from _head(report)
     yield from _service_levels(report)
+    yield from _evolution(report)
     yield from _decided(report)
     yield from _health_checks(report)
     yield from _people(report)
@@ -107,6 +110,30 @@ def _service_levels(report: ReportFacts) -> Iterator[str]:
     if report.hours is not None and report.hours.trainings:
         yield ""
         yield f"Reserved by trainings: {escape_markup(words.trained(report.hours))}."
+
+
+def _evolution(report: ReportFacts) -> Iterator[str]:
+    """Yield the values of each kept period; nothing with a single one."""
+    lines = report.periods
+    if not lines:
+        return
+    yield ""
+    yield f"## Evolution over {len(lines[0].points)} periods"
+    series = [(line, number) for line in lines for number in range(len(line.series))]
+    names = [line.series[number] for line, number in series]
+    yield f"| period | {' | '.join(map(escape_markup, names))} | what happened |"
+    yield f"|---|{'---|' * (len(names) + 1)}"
+    for place, point in enumerate(lines[0].points):
+        values = [value_text(line, line.points[place].values[n]) for line, n in series]
+        marks = ", ".join(
+            mark_text(mark) for mark in lines[0].marks if point.first <= mark.date <= point.last
+        )
+        cells = (point.days, *values, marks or "–")
+        yield "| " + " | ".join(map(escape_markup, cells)) + " |"
+    initial = [f"{one.name} {value_text(one, one.initial[0])}" for one in lines if one.initial]
+    if initial:
+        yield ""
+        yield f"At the first acceptance: {escape_markup(', '.join(initial))}."
 
 
 def _decided(report: ReportFacts) -> Iterator[str]:
@@ -225,6 +252,7 @@ def _json(report: ReportFacts) -> dict[str, Any]:
         "missingDays": report.missing_days,
         "slos": [_json_slo(slo) for slo in report.slos],
         "responseTimes": response_times(report.quantiles),
+        "evolution": [line_document(line) for line in report.evolution or report.lines],
         "resourceHours": report.hours and report.hours.document(),
         "decisions": dict(sorted(report.decisions.items())),
         "retrainingCauses": dict(sorted(report.causes.items())),
@@ -256,6 +284,30 @@ def _json_brought(brought: Brought) -> dict[str, Any]:
             lift.slo: {"gain": lift.gain, "interval": [lift.lower, lift.upper]}
             for lift in brought.lifts
         },
+    }
+
+
+def line_document(line: EvolutionLine) -> dict[str, Any]:
+    """Return a line for JSON."""
+    return {
+        "name": line.name,
+        "unit": line.unit,
+        "initial": line.initial and {"value": line.initial[0], "events": line.initial[1]},
+        "points": [
+            {
+                "firstDay": point.first,
+                "lastDay": point.last,
+                "values": dict(zip(line.series, point.values, strict=True)),
+                "events": point.total,
+                "objective": point.objective,
+                "present": point.present,
+            }
+            for point in line.points
+        ],
+        "marks": [
+            {"date": mark.date, "kind": mark.kind, "label": mark.label, "message": mark.text}
+            for mark in line.marks
+        ],
     }
 
 

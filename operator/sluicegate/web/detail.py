@@ -1,6 +1,6 @@
 """Content of the page of one product, from its status and its ledgers."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -13,7 +13,14 @@ from sluicegate.api.versions import VersionBase
 from sluicegate.conditions import find_condition
 from sluicegate.portfolio.dependencies import Node, dependents_of
 from sluicegate.reporting.brought import lifts_of
+from sluicegate.reporting.evolution_lines import (
+    EvolutionLine,
+    conceal_marks,
+    lines_of,
+    with_present,
+)
 from sluicegate.reporting.facts import Quantile, ReportFacts, quantiles_of
+from sluicegate.reviews.periods import local_day
 from sluicegate.reviews.resource_hours import ended_on, hours_of
 from sluicegate.views.goals import GoalProgress, goals_of, worth_of
 from sluicegate.views.lift import lift_text
@@ -24,8 +31,6 @@ from sluicegate.web.store import ReviewFacts
 from sluicegate.web.visible_portfolio import VisiblePortfolio
 
 HISTORY_DAYS: Final = 30
-NEWEST_REVIEWS: Final = 6
-"""Number of newest ledgers that are read; enough days, also if each ledger has a week."""
 WEEK: Final = 7
 Day = tuple[str, int, int]
 """Date, bad events, all events."""
@@ -44,6 +49,16 @@ class SloRow:
     def objective(self) -> float | None:
         """Least share of good events; None without one."""
         return None if self.status.objective is None else float(self.status.objective)
+
+    @property
+    def shares(self) -> tuple[float | None, ...]:
+        """Share of good events of each day; None for a day without events."""
+        return tuple(1 - bad / total if total else None for _, bad, total in self.days)
+
+    @property
+    def label(self) -> str:
+        """The days in words."""
+        return f"{len(self.days)} days, {self.outside} outside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +84,7 @@ class Detail:
     commands : actions that are possible now, each with its command.
     hours : resource hours of the last days in the ledgers.
     response_times : those of the last week in the ledgers, beside the week before.
+    lines : service levels and response times over all kept ledgers, and until the last decision.
     """
 
     facts: ProductFacts
@@ -81,6 +97,7 @@ class Detail:
     commands: Mapping[str, str]
     hours: ResourceHours | None
     response_times: tuple[Quantile, ...]
+    lines: tuple[EvolutionLine, ...]
     goals: tuple[GoalProgress, ...] = ()
 
 
@@ -110,6 +127,7 @@ def detail_of(
         commands=dict(_commands(concealed)),
         hours=_hours(every),
         response_times=_response_times(every),
+        lines=tuple(_lines(every, concealed, portfolio.conceal)),
         goals=tuple(goals_of(concealed)),
     )
 
@@ -118,10 +136,17 @@ _TEXTS: Final = frozenset({"message", "decision_message", "problems"})
 
 
 def conceal_review(report: ReportFacts, conceal: Callable[[str], str]) -> ReportFacts:
-    """Remove the names of hidden products from the decisions of a report."""
+    """Remove the names of hidden products from the decisions of a report, and from its marks."""
     review = report.review
     status = _concealed(review.status, conceal)
-    return replace(report, review=review.replace(status=status))
+    lines, evolution, periods = (
+        tuple(conceal_marks(line, conceal) for line in lines)
+        for lines in (report.lines, report.evolution, report.periods)
+    )
+    return replace(
+        report,
+        review=review.replace(status=status), lines=lines, evolution=evolution, periods=periods,
+    )  # fmt: skip
 
 
 def _concealed(part: Any, conceal: Callable[[str], str]) -> Any:
@@ -164,6 +189,22 @@ def _hours(ledgers: Iterable[DataProductReview]) -> ResourceHours | None:
 def _response_times(ledgers: Iterable[DataProductReview]) -> tuple[Quantile, ...]:
     days = _days(ledgers)
     return quantiles_of(days[-WEEK:], days[-2 * WEEK : -WEEK])
+
+
+def _lines(
+    ledgers: Sequence[DataProductReview], product: DataProduct, conceal: Callable[[str], str]
+) -> Iterator[EvolutionLine]:
+    """Yield the lines of the ledgers, each with the share of the last decision."""
+    levels = {slo.name: slo for slo in product.status.slos}
+    at = product.status.last_refresh_time
+    for line in lines_of(ledgers):
+        level = levels.get(line.name)
+        evolution = conceal_marks(line, conceal)
+        if level is None or level.ratio is None or at is None or line.name not in line.series:
+            yield evolution
+            continue
+        day = local_day(at, ledgers[-1].status.time_zone)
+        yield with_present(evolution, day, float(level.ratio), level.total or 0)
 
 
 def _days(ledgers: Iterable[DataProductReview]) -> list[ReviewDay]:

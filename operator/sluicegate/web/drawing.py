@@ -1,4 +1,4 @@
-"""Coordinates of lines, bars and boxes, which templates draw as SVG. Pure."""
+"""Coordinates of bars and boxes, which templates draw as SVG. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,55 +81,6 @@ def _affected(graph: Graph, caller: str, callee: str) -> bool:
     """Return whether a degradation of the called product, or one behind it, reaches the caller."""
     called = graph.nodes[callee]
     return called.state == "Degraded" or any(cause != caller for cause in called.causes)
-
-
-@dataclass(frozen=True, slots=True)
-class Spark:
-    """A line of daily shares of good events, in coordinates of a box of this size.
-
-    Attributes
-    ----------
-    line : points of a polyline. objective : height of the objective; None without one.
-    outside : points of the days on which the objective was missed.
-    """
-
-    width: float
-    height: float
-    line: str
-    objective: float | None
-    outside: tuple[tuple[float, float], ...]
-
-
-def spark_of(
-    days: Sequence[tuple[str, int, int]],
-    objective: float | None,
-    *,
-    width: float = 150.0,
-    height: float = 34.0,
-) -> Spark | None:
-    """Return days (date, bad, total) as a line with gaps for days without events; None without any events."""
-    shares = [(place, 1 - bad / total) for place, (_, bad, total) in enumerate(days) if total]
-    if not shares:
-        return None
-    least = min([share for _, share in shares] + ([objective] if objective is not None else []))
-    low = max(0.0, 1 - (1 - least) * 1.15) if least < 1 else 0.999
-    inside = height - 6
-
-    def at(place: int, share: float) -> tuple[float, float]:
-        x = 3 + (width - 6) * (place / (len(days) - 1) if len(days) > 1 else 0.5)
-        return round(x, 1), round(3 + inside * (1 - (share - low) / (1 - low)), 1)
-
-    points = [at(place, share) for place, share in shares]
-    return Spark(
-        width, height,
-        line=" ".join(f"{x},{y}" for x, y in points),
-        objective=None if objective is None else at(0, objective)[1],
-        outside=tuple(
-            point
-            for point, (_, share) in zip(points, shares, strict=True)
-            if objective is not None and share < objective
-        ),
-    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

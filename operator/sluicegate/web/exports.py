@@ -8,7 +8,7 @@ from sluicegate.portfolio.dependencies import Graph
 from sluicegate.portfolio.journeys import Journey
 from sluicegate.portfolio.matrix import MarketProduct, Matrix
 from sluicegate.portfolio.overview import PortfolioOverview
-from sluicegate.reporting.text import cell, csv_text, response_times
+from sluicegate.reporting.text import cell, csv_text, line_document, response_times
 from sluicegate.views.journey_shares import ServedShare
 from sluicegate.views.product_facts import HIDDEN, ProductFacts
 from sluicegate.views.resource_hours import row_of
@@ -286,6 +286,7 @@ def detail_json(detail: Detail) -> dict[str, Any]:
             one.status.name: [{"date": d, "bad": bad, "total": total} for d, bad, total in one.days]
             for one in detail.slos
         },
+        "evolution": [line_document(line) for line in detail.lines],
         "responseTimes": response_times(detail.response_times),
         "resourceHours": detail.hours and detail.hours.document(),
         "dependents": [{"namespace": one.key[0], "name": one.key[1]} for one in detail.dependents],

@@ -12,7 +12,7 @@ from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.overview import SORTS, Wanted, rows
 from sluicegate.views.product_facts import ProductFacts
 from sluicegate.web import exports
-from sluicegate.web.detail import NEWEST_REVIEWS, detail_of
+from sluicegate.web.detail import detail_of
 from sluicegate.web.drawing import Picture, edges_of, picture_of
 from sluicegate.web.layout_process import LayoutProcesses, NotDrawnError
 from sluicegate.web.request_handling import CSV, JSON, ReaderRequest, RequestHandling
@@ -158,7 +158,7 @@ class PortfolioPages:
                 return request.json({"product": exports.product_json(facts)})
             return request.html("unreadable.html", facts=facts)
         ledgers = (
-            self._handling.store.reviews.of(*key, facts.uid, newest=NEWEST_REVIEWS)
+            self._handling.store.reviews.of(*key, facts.uid)
             if request.visible_namespaces.sees_reviews(key[0])
             else []
         )

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,13 +13,21 @@ from markupsafe import Markup
 
 import sluicegate.reporting
 from sluicegate.reporting import words
+from sluicegate.reporting.evolution_lines import EvolutionLine
 from sluicegate.reporting.facts import SloFacts
+from sluicegate.reporting.line_chart import (
+    SIGNS,
+    line_chart,
+    mark_text,
+    small_line,
+    value_text,
+)
 from sluicegate.reviews.periods import local_day, local_minute
 from sluicegate.stats.counts import Count
 from sluicegate.views.needs import LABELS
 from sluicegate.views.numbers import duration, in_points, percent, points
 from sluicegate.views.words import Tone, label, tone
-from sluicegate.web.drawing import Spark, bullet_of, spark_of
+from sluicegate.web.drawing import bullet_of
 
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
@@ -47,9 +55,10 @@ class Pages:
         )  # fmt: skip
         self._environment.tests["https"] = lambda url: bool(safe_url(str(url)))
         self._environment.globals.update(
-            words=words, duration=duration, percent=percent, share_of=share_of, labels=LABELS, bullet=bullet_of, spark=spark_of, static=static_url,
-            url_of=url_of, svg=svg_of, with_query=with_query,
-            day=local_day, minute=local_minute, days=_days, markets=_markets,
+            words=words, duration=duration, percent=percent, share_of=share_of, labels=LABELS, bullet=bullet_of, static=static_url,
+            url_of=url_of, with_query=with_query, chart=chart, small_chart=small_chart,
+            value_text=value_text, mark_text=mark_text, signs=SIGNS,
+            day=local_day, minute=local_minute, markets=_markets,
         )  # fmt: skip
 
     def render(self, name: str, values: Mapping[str, Any]) -> str:
@@ -123,36 +132,14 @@ _DIGESTS: Final = {
 }
 
 
-def _days(slo: SloFacts) -> Markup:
-    """Render the days of a report as a line."""
-    drawn = spark_of(
-        [(date, count.bad, count.total) for date, count in slo.days],
-        slo.objective,
-        width=420,
-        height=90,
-    )
-    return Markup() if drawn is None else svg_of(drawn)
+def chart(line: EvolutionLine, identity: str) -> Markup:
+    """Render the chart of a line; it escapes texts of users itself."""
+    return Markup(line_chart(line, identity))  # noqa: S704
 
 
-def svg_of(spark: Spark) -> Markup:
-    """Render a line as SVG; its description is in the text beside it."""
-    parts = [
-        Markup('<svg class="spark" width="{0}" height="{1}" viewBox="0 0 {0} {1}" aria-hidden="true">').format(
-            spark.width, spark.height
-        )
-    ]  # fmt: skip
-    if spark.objective is not None:
-        parts.append(
-            Markup('<line class="objective" x1="0" x2="{}" y1="{}" y2="{}"/>').format(
-                spark.width, spark.objective, spark.objective
-            )
-        )
-    parts.append(Markup('<polyline points="{}"/>').format(spark.line))
-    parts += [
-        Markup('<path class="outside" d="M{} {}l3.5-6h-7z"/>').format(x, y + 4)
-        for x, y in spark.outside
-    ]
-    return Markup("").join([*parts, Markup("</svg>")])
+def small_chart(values: Sequence[float | None], bound: float | None, label: str) -> Markup:
+    """Render a line without axes; empty without a value."""
+    return Markup(small_line(values, bound, label))  # noqa: S704 - it escapes its label
 
 
 def _markets(slo: SloFacts) -> Markup:

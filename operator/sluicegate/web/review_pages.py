@@ -6,7 +6,7 @@ from aiohttp import web
 
 from sluicegate.api.review import DataProductReview, ReviewState, SignVerdict
 from sluicegate.kube.resources import Key
-from sluicegate.reporting.facts import facts_of
+from sluicegate.reporting.facts import ReportFacts, facts_of
 from sluicegate.reporting.text import as_csv, documents
 from sluicegate.reviews.journal import disagrees_with_seal
 from sluicegate.reviews.signing import roles_in
@@ -50,10 +50,10 @@ class ReviewPages:
             if name.endswith(end):
                 name, extension = name.removesuffix(end), end
         key = Key(request.match["namespace"], name)
-        review, before = self._found(request, key)
+        reviews = self._found(request, key)
         if extension == HTML:
-            return self._page(request, key, review, before)
-        report = conceal_review(facts_of(review, before), request.portfolio.conceal)
+            return self._page(request, key, reviews)
+        report = _report(request, reviews)
         if extension == JSON:
             return request.json(documents([report]))
         return request.csv(as_csv([report]), name)
@@ -64,24 +64,22 @@ class ReviewPages:
             # The form isn't shown again: another site could have filled it in for the reader.
             raise AccessRefused(FORBIDDEN, "send the form of the review's own page")
         key = Key(request.match["namespace"], request.match["name"])
-        review, before = self._found(request, key)
+        reviews = self._found(request, key)
         form = SignForm.of(await request.raw.post())
         assert self._signing is not None
         try:
-            body = await self._signing.sign(request.reader, key, review, form)
+            body = await self._signing.sign(request.reader, key, reviews[-1], form)
         except SigningRefused as refusal:
             if refusal.status == GONE:
                 raise web.HTTPNotFound from refusal
-            return self._page(request, key, review, before, form=form, refusal=refusal)
+            return self._page(request, key, reviews, form=form, refusal=refusal)
         self._handling.store.reviews.observe(body)  # before the watch delivers it
         raise web.HTTPSeeOther(url_of("reviews", *key))
 
-    def _found(
-        self, request: ReaderRequest, key: Key
-    ) -> tuple[DataProductReview, DataProductReview | None]:
-        """Return a review that the reader may see, and the one of the period before."""
-        reviews = self._handling.store.reviews.review(key)
-        if reviews is None or not request.visible_namespaces.sees_reviews(key.namespace):
+    def _found(self, request: ReaderRequest, key: Key) -> list[DataProductReview]:
+        """Return the reviews until one that the reader may see, the oldest first."""
+        reviews = self._handling.store.reviews.until(key)
+        if not reviews or not request.visible_namespaces.sees_reviews(key.namespace):
             raise web.HTTPNotFound
         return reviews
 
@@ -89,14 +87,13 @@ class ReviewPages:
         self,
         request: ReaderRequest,
         key: Key,
-        review: DataProductReview,
-        before: DataProductReview | None,
+        reviews: list[DataProductReview],
         *,
         form: SignForm | None = None,
         refusal: SigningRefused | None = None,
     ) -> web.Response:
         # The digest is that of the whole ledger; the page doesn't show names of hidden products.
-        report = conceal_review(facts_of(review, before), request.portfolio.conceal)
+        report, review = _report(request, reviews), reviews[-1]
         product = (key.namespace, review.spec.product_ref.name)
         return request.html(
             "review.html", 200 if refusal is None else refusal.status,
@@ -121,6 +118,12 @@ class ReviewPages:
             "roles": roles_in(review, reader.user), "verdicts": tuple(map(str, SignVerdict)),
             "given": form, "token": signing.token(reader, key), "longest": LONGEST_NOTE,
         }  # fmt: skip
+
+
+def _report(request: ReaderRequest, reviews: list[DataProductReview]) -> ReportFacts:
+    """Return the report on the last of these reviews, without names of hidden products."""
+    *_, before = (None, *reviews[:-1])
+    return conceal_review(facts_of(reviews[-1], before, reviews), request.portfolio.conceal)
 
 
 def _first_form(review: DataProductReview) -> SignForm:

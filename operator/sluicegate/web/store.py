@@ -157,14 +157,14 @@ class ProductReviews(_Objects[ReviewFacts]):
         ordered = sorted(reviews, key=lambda one: one.start)
         return [read_review(_unpack(self._bodies[one.key])) for one in ordered[-newest:]]
 
-    def review(self, key: Key) -> tuple[DataProductReview, DataProductReview | None] | None:
-        """Return a review with the one of the period before; None if there is none."""
+    def until(self, key: Key) -> list[DataProductReview]:
+        """Return the reviews of a product until this one, the oldest first; empty if it doesn't exist."""
         facts = self._facts.get(key)
         if facts is None:
-            return None
+            return []
         every = self.of(key.namespace, facts.product, facts.uid)
         place = next(n for n, one in enumerate(every) if one.metadata.name == key.name)
-        return every[place], every[place - 1] if place else None
+        return every[: place + 1]
 
 
 class Store:

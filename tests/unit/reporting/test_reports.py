@@ -359,7 +359,7 @@ def test_the_page_stands_alone_and_escapes_what_people_wrote(files, tmp_path):
     assert "&lt;script&gt;" in text
     assert not re.search(r"(src|href)=\"https?:", text)
     assert "url(http" not in text
-    assert text.count("<svg") == 4  # three by day, one by market
+    assert text.count("<svg") == 9, "four by day, four over both periods, one by market"
     again = tmp_path / "again.html"
     assert main([*arguments, "--file", str(again), "--from", str(files)]) == 0
     assert again.read_text() == text, "the same ledger gives the same page"

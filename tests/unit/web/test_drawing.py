@@ -1,4 +1,4 @@
-"""Lines, bars and boxes: where they are."""
+"""Bars and boxes: where they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from sluicegate.portfolio.dependencies import graph_of
 from sluicegate.views.product_facts import facts_of
-from sluicegate.web.drawing import Picture, bullet_of, edges_of, picture_of, spark_of
+from sluicegate.web.drawing import Picture, bullet_of, edges_of, picture_of
 from sluicegate.web.layered_layout import BOX, Layout, layout_of
 from tests.support.portfolio.products import degraded, product
 
@@ -32,16 +32,6 @@ def test_a_bar_reaches_its_bound_where_the_evidence_does():
     assert not against.reached
     assert bullet_of(-99, 3.0).start >= 0
     assert bullet_of(99, 3.0).start + bullet_of(99, 3.0).length <= bar.width
-
-
-def test_a_line_marks_the_days_outside_and_leaves_out_those_without_events():
-    spark = spark_of([("d1", 1, 100), ("d2", 0, 0), ("d3", 20, 100)], 0.9)
-    assert len(spark.line.split()) == 2
-    [(x, y)] = spark.outside
-    assert y > spark.objective
-    assert 0 <= x <= spark.width
-    assert spark_of([("d1", 0, 0)], 0.9) is None
-    assert "," in spark_of([("d1", 0, 100)], None).line
 
 
 def test_a_caller_is_left_of_what_it_calls_and_no_boxes_overlap():

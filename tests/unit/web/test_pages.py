@@ -137,10 +137,29 @@ async def test_an_alert_is_over_on_the_page_once_the_product_is_healthy(state, o
     assert ("That is over: the product is healthy now." in text) == over
 
 
-async def test_days_of_ledgers_are_the_line_of_an_slo(page):
+async def test_the_page_of_a_product_draws_each_slo_over_all_kept_ledgers_with_its_table(page):
     text = await text_of(page, "/products/pricing/pricing")
-    assert text.count("<polyline") == 2  # availability and accuracy
+    assert text.count('<svg class="chart"') == 4  # three SLOs and the response times
+    assert text.count("<summary>Numbers</summary>") == 4
+    assert "over 2026-10-01 to 2026-11-30" in text
     assert "30 days, " in text
+    told = await (await page.get("/products/pricing/pricing.json")).json()
+    lines = {one["name"]: one for one in told["evolution"]}
+    days = [day for month in REVIEWS for day in month["status"]["days"]]
+    counts = [
+        (day["date"], slo["bad"], slo["total"])
+        for day in sorted(days, key=lambda day: day["date"])
+        for slo in day["slos"] if slo["name"] == "accuracy"
+    ]  # fmt: skip
+    drawn = [
+        (
+            one["firstDay"],
+            round(one["events"] * (1 - one["values"]["accuracy"] / 100)),
+            one["events"],
+        )
+        for one in lines["accuracy"]["points"]
+    ]
+    assert drawn == counts, "to the event"
 
 
 async def test_a_product_has_its_response_times_beside_those_of_the_week_before(page):

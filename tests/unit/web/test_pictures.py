@@ -12,6 +12,7 @@ from PIL import Image, PngImagePlugin
 from playwright.async_api import async_playwright
 
 from demo.portfolio import documents
+from tests.support.decisions.reviewed import document_of, sealed_month
 from tests.support.portfolio.products import (
     WHEN,
     condition,
@@ -47,7 +48,7 @@ CLEAR = (
 PAGE = "page"
 """The key in a picture's file: the hash of the page that it shows."""
 WINDOW = {"width": 1280, "height": 400}
-TALLEST = 1000
+TALLEST = 1300
 
 
 def portfolio() -> list[dict[str, Any]]:
@@ -96,6 +97,18 @@ def healthy(one: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def ledgers() -> list[dict[str, Any]]:
+    """Five months of the product whose model decays, as they were sealed."""
+    sealed = []
+    for number in range(7, 12):
+        review = document_of(sealed_month(number, wrong=0.08 + 0.016 * (number - 7)))
+        review["metadata"] |= {"name": f"price-2026-{number:02}", "namespace": "market-pricing"}
+        review["spec"]["productRef"] = {"name": "price", "uid": "market-pricing-price"}
+        review["status"]["versions"][0]["version"] = f"v{number + 3}"
+        sealed.append(review)
+    return sealed
+
+
 async def page_of(client: TestClient, path: str) -> str:
     """The hash of all that a page is made of."""
     digest = hashlib.sha256()
@@ -110,7 +123,7 @@ async def page_of(client: TestClient, path: str) -> str:
 async def test_a_picture_is_of_the_page_as_it_is(name: str, request: pytest.FixtureRequest):
     """Fonts differ from machine to machine, so the page's text is compared, not its pixels."""
     path, file = SHOWN[name], PICTURES / f"{name}.png"
-    async with served(store_of(portfolio())) as client:
+    async with served(store_of(portfolio(), ledgers())) as client:
         page = await page_of(client, path)
         if request.config.getoption("--update-golden"):
             await take(str(client.make_url(path)), page, file)

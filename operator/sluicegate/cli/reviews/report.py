@@ -108,7 +108,7 @@ def choose(
     *,
     open_too: bool = False,
 ) -> list[ReportFacts]:
-    """Return the facts of the selected reviews, each with the one before it.
+    """Return the facts of the selected reviews, each with those before it.
 
     Raises
     ------
@@ -128,7 +128,8 @@ def choose(
         periods += [period_name(review) for review in ordered]
         place = len(ordered) - 1 if open_too and not period else _place(ordered, period)
         if place is not None:
-            facts.append(facts_of(ordered[place], ordered[place - 1] if place else None))
+            before = ordered[place - 1] if place else None
+            facts.append(facts_of(ordered[place], before, ordered[: place + 1]))
     if facts:
         return facts
     whose = "/".join(product) if product else "any product"

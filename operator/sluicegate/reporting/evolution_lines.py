@@ -1,0 +1,246 @@
+"""Lines over all kept ledgers of a product: its service levels and response times, with what happened. Pure."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Final
+
+from sluicegate.api.review import DataProductReview, ReviewDay, ReviewSlo
+from sluicegate.reporting.response_times import histogram_of, quantile
+from sluicegate.reviews.periods import local_day
+from sluicegate.stats.counts import Count, summed
+
+PERCENT: Final = "%"
+MILLISECONDS: Final = "ms"
+RESPONSE_TIMES: Final = "response times"
+QUANTILES: Final = {"p50": 0.5, "p95": 0.95}
+MOST_POINTS: Final = 100
+"""Points of a line; over more days each point has the events of 7 or 28 days."""
+_STEPS: Final = (1, 7, 28)
+VERSION: Final = "Version"
+RETRAINING: Final = "Retrain"
+ROLLBACK: Final = "Rollback"
+INCIDENT: Final = "Alert"
+_MARKED: Final = frozenset({RETRAINING, ROLLBACK, INCIDENT, "Inconclusive"})
+"""Types of decisions that are marks; a promotion is marked by its version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What happened on a day: the kind is Version, or the type of a decision."""
+
+    date: str
+    kind: str
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Values over some days, in the unit of the line.
+
+    Attributes
+    ----------
+    first, last : dates; the same for one day.
+    values : one for each series; None without events. total : number of events.
+    objective : the one of these days; None without one.
+    present : whether it is the window of the last decision, which no ledger has yet.
+    """
+
+    first: str
+    last: str
+    values: tuple[float | None, ...]
+    total: int
+    objective: float | None = None
+    present: bool = False
+
+    @property
+    def days(self) -> str:
+        """The dates in words."""
+        return self.first if self.first == self.last else f"{self.first} to {self.last}"
+
+    @property
+    def outside(self) -> bool:
+        """Whether the objective is missed."""
+        return self.objective is not None and any(
+            value is not None and value < self.objective for value in self.values
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EvolutionLine:
+    """One service level, or the response times, over time.
+
+    Attributes
+    ----------
+    name : of the SLO. series : names of the values of each point.
+    points : the oldest first. step : days of a point; 0 for one point a period.
+    initial : value at the first acceptance with its number of events; None where it isn't known.
+    limit : the threshold of the SLO on latency; of response times only.
+    """
+
+    name: str
+    unit: str
+    series: tuple[str, ...]
+    points: tuple[Point, ...]
+    marks: tuple[Mark, ...]
+    step: int
+    initial: tuple[float, int] | None = None
+    limit: float | None = None
+
+    @property
+    def has_values(self) -> bool:
+        """Whether any event was counted."""
+        return any(value is not None for point in self.points for value in point.values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Days:
+    """The days of one point, with the terms of their ledger."""
+
+    first: str
+    last: str
+    days: tuple[ReviewDay, ...]
+    terms: Mapping[str, ReviewSlo]
+
+
+def lines_of(
+    ledgers: Sequence[DataProductReview], *, by_period: bool = False
+) -> tuple[EvolutionLine, ...]:
+    """Return a line for each SLO that counts events, and one for the response times.
+
+    Parameters
+    ----------
+    ledgers : of one product, the oldest first. Of two with the same day, the later one counts.
+    by_period : whether a point is a period, and not a day or some days.
+    """
+    every = _every_day(ledgers)
+    if not every:
+        return ()
+    step = 0 if by_period else _step(every)
+    parts = list(_by_period(ledgers) if by_period else _by_days(every, step))
+    marks = _marks(ledgers)
+    last = _terms(ledgers[-1])
+    lines = [_level(slo, parts, marks, step) for slo in last.values() if slo.indicator != "gauge"]
+    if any(day.responses for day, _ in every.values()):
+        lines.append(_response_times(last, parts, marks, step))
+    return tuple(line for line in lines if line.has_values)
+
+
+def with_present(line: EvolutionLine, day: str, good: float, total: int) -> EvolutionLine:
+    """Return the line with the share of good events of the last decision, if it is younger than its days."""
+    if line.points and day <= line.points[-1].last:
+        return line
+    objective = line.points[-1].objective if line.points else None
+    point = Point(day, day, (100 * good,), total, objective, present=True)
+    return replace(line, points=(*line.points, point))
+
+
+def _every_day(
+    ledgers: Sequence[DataProductReview],
+) -> dict[str, tuple[ReviewDay, Mapping[str, ReviewSlo]]]:
+    days: dict[str, tuple[ReviewDay, Mapping[str, ReviewSlo]]] = {}
+    for ledger in ledgers:
+        terms = _terms(ledger)
+        days |= {day.date: (day, terms) for day in ledger.status.days}
+    return dict(sorted(days.items()))
+
+
+def _terms(ledger: DataProductReview) -> dict[str, ReviewSlo]:
+    return {slo.name: slo for slo in ledger.status.slos}
+
+
+def _step(dates: Mapping[str, object]) -> int:
+    """Return the least number of days by which a line has few enough points."""
+    first, last = (date.fromisoformat(bound(dates)) for bound in (min, max))
+    whole = (last - first).days + 1
+    return next((step for step in _STEPS if whole <= step * MOST_POINTS), _STEPS[-1])
+
+
+def _by_days(
+    every: Mapping[str, tuple[ReviewDay, Mapping[str, ReviewSlo]]], step: int
+) -> Iterator[_Days]:
+    first, newest = date.fromisoformat(min(every)), max(every)
+    parts: dict[int, list[str]] = defaultdict(list)
+    for day in every:
+        parts[(date.fromisoformat(day) - first).days // step].append(day)
+    for number, dates in parts.items():
+        start = first + timedelta(days=number * step)
+        end = start + timedelta(days=step - 1)
+        last = min(end.isoformat(), newest)
+        days = tuple(every[day][0] for day in dates)
+        yield _Days(start.isoformat(), last, days, every[dates[-1]][1])
+
+
+def _by_period(ledgers: Sequence[DataProductReview]) -> Iterator[_Days]:
+    for ledger in ledgers:
+        days = ledger.status.days
+        if days:
+            yield _Days(days[0].date, days[-1].date, days, _terms(ledger))
+
+
+def _level(
+    slo: ReviewSlo, parts: Sequence[_Days], marks: tuple[Mark, ...], step: int
+) -> EvolutionLine:
+    points = []
+    for part in parts:
+        terms = part.terms.get(slo.name, slo)
+        count = summed(
+            Count(one.bad, one.total)
+            for day in part.days
+            for one in day.slos
+            if one.name == slo.name
+        )
+        share = 100 * (1 - count.bad / count.total) if count.total else None
+        objective = None if terms.objective is None else 100 * float(terms.objective)
+        points.append(Point(part.first, part.last, (share,), count.total, objective))
+    bad, total = slo.original or (0, 0)
+    initial = (100 * (1 - bad / total), total) if total else None
+    return EvolutionLine(slo.name, PERCENT, (slo.name,), tuple(points), marks, step, initial)
+
+
+def _response_times(
+    terms: Mapping[str, ReviewSlo], parts: Sequence[_Days], marks: tuple[Mark, ...], step: int
+) -> EvolutionLine:
+    points = []
+    for part in parts:
+        histogram = histogram_of(part.days)
+        seconds = (quantile(histogram, share) for share in QUANTILES.values())
+        values = tuple(None if one is None else 1000 * one for one in seconds)
+        total = histogram[-1][1] if histogram else 0
+        points.append(Point(part.first, part.last, values, total))
+    limit = next(
+        (float(one.threshold_milliseconds) for one in terms.values() if one.threshold_milliseconds),
+        None,
+    )
+    series = tuple(QUANTILES)
+    return EvolutionLine(
+        RESPONSE_TIMES, MILLISECONDS, series, tuple(points), marks, step, limit=limit
+    )
+
+
+def _marks(ledgers: Sequence[DataProductReview]) -> tuple[Mark, ...]:
+    """Return versions, decisions and incidents within the ledgers, each once, the oldest first."""
+    marks: dict[tuple[str, str, str], Mark] = {}
+    start = ledgers[0].spec.period.start
+    for ledger in ledgers:
+        status, zone = ledger.status, ledger.status.time_zone
+        for version in status.versions:
+            if version.promotion_time < start:
+                continue
+            text = f"{version.version} is stable"
+            day = local_day(version.promotion_time, zone)
+            marks[day, VERSION, version.version] = Mark(day, VERSION, version.version, text)
+        for made in status.decisions:
+            if made.type in _MARKED:
+                day = local_day(made.decision_time, zone)
+                mark = Mark(day, made.type, made.reason, made.message)
+                marks[day, made.type, made.reason] = mark
+    return tuple(sorted(marks.values(), key=lambda mark: (mark.date, mark.kind, mark.label)))
+
+
+def conceal_marks(line: EvolutionLine, conceal: Callable[[str], str]) -> EvolutionLine:
+    """Return the line whose marks don't name hidden products."""
+    marks = tuple(replace(mark, text=conceal(mark.text)) for mark in line.marks)
+    return replace(line, marks=marks)

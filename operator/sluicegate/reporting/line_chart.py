@@ -1,0 +1,320 @@
+"""A line as SVG: axes with dates, values and units, the objective, the initial value, and marks. Pure.
+
+Colours are attributes, as the pages allow no styles inside; a page may replace them by its classes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from html import escape
+from math import ceil, floor, log10
+from typing import Final
+
+from sluicegate.reporting.evolution_lines import (
+    INCIDENT,
+    PERCENT,
+    RETRAINING,
+    ROLLBACK,
+    VERSION,
+    EvolutionLine,
+    Mark,
+    Point,
+)
+from sluicegate.views.numbers import percent
+
+WIDTH: Final = 380
+HEIGHT: Final = 165
+_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 52, 30, 22
+_TICKS: Final = 4
+_LETTER: Final = 6.2
+"""Width of a letter of a label in pixels, at most."""
+_LONGEST: Final = 12
+_MONTHS: Final = 200
+"""Days from which the dates of the axis are months."""
+_OVER: Final = frozenset({"objective", "initial"})
+"""Labels over lines, which have an edge of the background's colour."""
+_SIGNS: Final = {RETRAINING: "◆", ROLLBACK: "▼", INCIDENT: "■"}
+SIGNS: Final = "a vertical line: a new stable version; ◆ a retraining; ▼ a rollback; ■ an incident; ● another decision"
+"""Meaning of the marks."""
+_INK, _FAINT, _GOOD, _BAD = "#1d2733", "#9aa5b1", "#1b6e53", "#b3261e"
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Positions in pixels of days (as ordinals) and values."""
+
+    first: float
+    last: float
+    low: float
+    high: float
+    left: float
+    right: float
+    top: float
+    bottom: float
+
+    def x(self, day: float) -> float:
+        if self.last <= self.first:
+            return round((self.left + self.right) / 2, 1)
+        part = (day - self.first) / (self.last - self.first)
+        return round(self.left + part * (self.right - self.left), 1)
+
+    def y(self, value: float) -> float:
+        part = (value - self.low) / (self.high - self.low)
+        return round(self.bottom - part * (self.bottom - self.top), 1)
+
+
+def line_chart(line: EvolutionLine, identity: str) -> str:
+    """Draw a line as an SVG element; `identity` is unique in its page."""
+    scale = _scale(line, (_LEFT, WIDTH - _RIGHT, _TOP, HEIGHT - _BOTTOM))
+    name = escape(identity)
+    parts = [
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{name}-t {name}-d">',
+        f'<title id="{name}-t">{escape(line.name)} over time, in {line.unit}</title>',
+        f'<desc id="{name}-d">{escape(description(line))}</desc>',
+        *_value_axis(line, scale),
+        *_date_axis(scale),
+        *_marks(line.marks, scale),
+        *_bounds(line, scale),
+    ]
+    for number, series in enumerate(line.series):
+        parts += _series(line, number, scale)
+        parts += _end(line, number, series, scale)
+    return "".join([*parts, *_bound_labels(line, scale), "</svg>"])
+
+
+def small_line(values: Sequence[float | None], bound: float | None, label: str) -> str:
+    """Draw values at even distances as a small SVG element without axes; empty without a value."""
+    points = tuple(
+        Point(day, day, (value,), 0, bound)
+        for day, value in (
+            (date.fromordinal(1 + n).isoformat(), one) for n, one in enumerate(values)
+        )
+    )
+    line = EvolutionLine("", PERCENT, ("",), points, (), 1)
+    if not line.has_values:
+        return ""
+    width, height = 120, 30
+    scale = _scale(line, (3, width - 5, 4, height - 4))
+    return "".join(
+        (
+            f'<svg class="small-line" viewBox="0 0 {width} {height}" width="{width}" height="{height}"',
+            f' role="img" aria-label="{escape(label)}">',
+            *_objective(line.points, scale),
+            *_series(line, 0, scale),
+            "</svg>",
+        )
+    )
+
+
+def description(line: EvolutionLine) -> str:
+    """Return a line in words: its days, first and last values, and marks."""
+    points = [point for point in line.points if point.values[-1] is not None]
+    first, last = points[0], points[-1]
+    parts = [f"{first.first} to {last.last}"]
+    for number, series in enumerate(line.series):
+        name = f"{series}: " if len(line.series) > 1 else ""
+        ends = (value_text(line, one.values[number]) for one in (first, last))
+        parts.append(f"{name}from {' to '.join(ends)}")
+    if last.objective is not None:
+        outside = sum(point.outside for point in line.points)
+        parts.append(f"objective {value_text(line, last.objective)}, missed at {outside} points")
+    if line.initial is not None:
+        parts.append(f"at the first acceptance {value_text(line, line.initial[0])}")
+    if line.limit is not None:
+        parts.append(f"threshold {value_text(line, line.limit)}")
+    parts += [f"{mark.date}: {mark_text(mark)}" for mark in line.marks[-_LONGEST:]]
+    return "; ".join(parts)
+
+
+def value_text(line: EvolutionLine, value: float | None) -> str:
+    """Return a value of a line with its unit."""
+    if line.unit == PERCENT:
+        return percent(None if value is None else value / 100)
+    return percent(None) if value is None else f"{value:,.0f} {line.unit}"
+
+
+def mark_text(mark: Mark) -> str:
+    """Return a mark in one or some words."""
+    return f"version {mark.label}" if mark.kind == VERSION else f"{mark.kind} ({mark.label})"
+
+
+def _scale(line: EvolutionLine, room: tuple[float, float, float, float]) -> _Scale:
+    values = [one for point in line.points for one in point.values if one is not None]
+    values += [point.objective for point in line.points if point.objective is not None]
+    values += [one for one in (line.initial and line.initial[0], line.limit) if one is not None]
+    low, high = min(values), max(values)
+    pad = (high - low) * 0.12 or max(abs(high) * 0.01, 0.01)
+    most = 100.0 if line.unit == PERCENT else high + pad
+    low, high = max(low - pad, 0.0), min(high + pad, most)
+    days = [date.fromisoformat(one).toordinal() for one in _ends(line.points)]
+    left, right, top, bottom = room
+    return _Scale(days[0], days[-1], low, high, left, right, top, bottom)
+
+
+def _ends(points: Sequence[Point]) -> tuple[str, str]:
+    return points[0].first, points[-1].last
+
+
+def _middle(point: Point) -> float:
+    return sum(date.fromisoformat(one).toordinal() for one in (point.first, point.last)) / 2
+
+
+def _value_axis(line: EvolutionLine, scale: _Scale) -> Iterator[str]:
+    step = _nice((scale.high - scale.low) / _TICKS)
+    digits = max(0, -floor(log10(step) + 1e-9)) if step < 1 else 0
+    digits += step * 10**digits % 1 > 1e-6  # noqa: PLR2004 - 2.5 needs one more
+    for number in range(ceil(scale.low / step - 1e-9), floor(scale.high / step + 1e-9) + 1):
+        y = scale.y(number * step)
+        yield f'<line class="grid" x1="{scale.left}" x2="{scale.right}" y1="{y}" y2="{y}" stroke="{_FAINT}" stroke-opacity=".4" stroke-width=".6"/>'
+        yield _text(scale.left - 4, y + 3.5, f"{number * step:,.{digits}f}", anchor="end")
+    yield _text(scale.left - 4, scale.top - 7, line.unit, anchor="end")
+
+
+def _nice(least: float) -> float:
+    """Return the least round step that isn't smaller."""
+    size = 10.0 ** floor(log10(least))
+    return next(part * size for part in (1, 2, 2.5, 5, 10) if part * size >= least * (1 - 1e-9))
+
+
+def _date_axis(scale: _Scale) -> Iterator[str]:
+    whole = scale.last - scale.first
+    y = scale.bottom
+    yield f'<line class="axis" x1="{scale.left}" x2="{scale.right}" y1="{y}" y2="{y}" stroke="{_FAINT}"/>'
+    number = min(2 if whole < _MONTHS else 3, int(whole))
+    for place in range(number + 1):
+        day = scale.first + round(whole * place / number) if number else scale.first
+        anchor = "middle" if 0 < place < number or not number else ("end" if place else "start")
+        x = scale.x(day)
+        yield f'<line class="axis" x1="{x}" x2="{x}" y1="{y}" y2="{y + 4}" stroke="{_FAINT}"/>'
+        yield _text(
+            x, y + 16, _day(date.fromordinal(int(day)), whole, first=not place), anchor=anchor
+        )
+
+
+def _day(day: date, whole: float, *, first: bool) -> str:
+    if whole >= _MONTHS:
+        return f"{day:%b %Y}"
+    return f"{day.day} {day:%b %Y}" if first else f"{day.day} {day:%b}"
+
+
+def _marks(marks: Sequence[Mark], scale: _Scale) -> Iterator[str]:
+    """Yield the marks; a label is left out where it would be drawn over the one before."""
+    free = {VERSION: 0.0, "": 0.0}
+    for mark in marks:
+        day = date.fromisoformat(mark.date).toordinal()
+        if not scale.first <= day <= scale.last:
+            continue
+        x = scale.x(day)
+        title = f"<title>{escape(mark.date)}: {escape(mark_text(mark))}</title>"
+        if mark.kind == VERSION:
+            yield f'<line class="version" x1="{x}" x2="{x}" y1="{scale.top}" y2="{scale.bottom}" stroke="{_FAINT}" stroke-dasharray="2 2">{title}</line>'
+            label = mark.label if len(mark.label) <= _LONGEST else f"{mark.label[: _LONGEST - 1]}…"
+            half = len(label) * _LETTER / 2
+            place = min(max(x, scale.left + half), scale.right - half)
+            if place - half >= free[VERSION]:
+                free[VERSION] = place + half + 2
+                yield _text(place, scale.top - 18, label, anchor="middle")
+        elif x - 5 >= free[""]:
+            free[""] = x + 5
+            bad = ' fill="#b3261e"' if mark.kind != RETRAINING else ""
+            sign = _SIGNS.get(mark.kind, "●")
+            yield f'<text class="mark {escape(mark.kind)}" x="{x}" y="{scale.top - 6}" text-anchor="middle" font-size="9"{bad}>{sign}{title}</text>'
+
+
+def _bounds(line: EvolutionLine, scale: _Scale) -> Iterator[str]:
+    yield from _objective(line.points, scale)
+    for value, kind, style in (
+        (line.limit, "objective", f'stroke="{_GOOD}" stroke-dasharray="5 3"'),
+        (line.initial and line.initial[0], "initial", f'stroke="{_INK}" stroke-dasharray="1 3"'),
+    ):
+        if value is not None:
+            y = scale.y(value)
+            ends = f'x1="{scale.left}" x2="{scale.right}" y1="{y}" y2="{y}"'
+            yield f'<line class="{kind}" {ends} {style}/>'
+
+
+def _bound_labels(line: EvolutionLine, scale: _Scale) -> Iterator[str]:
+    """Yield the labels of the bounds, over the lines."""
+    last = line.points[-1].objective if line.limit is None else line.limit
+    if last is not None:
+        name = "objective" if line.limit is None else "threshold"
+        text, y = f"{name} {value_text(line, last)}", _clear(scale, scale.y(last))
+        yield _text(scale.right - 2, y, text, anchor="end", kind="objective", fill=_GOOD)
+    if line.initial is not None:
+        text = f"initial {value_text(line, line.initial[0])}"
+        y = _clear(scale, scale.y(line.initial[0]))
+        yield _text(scale.left + 3, y, text, anchor="start", kind="initial")
+
+
+def _clear(scale: _Scale, y: float) -> float:
+    """Return the height of a label above a line, or below one at the top."""
+    return y - 3 if y - 12 > scale.top else y + 11
+
+
+def _objective(points: Sequence[Point], scale: _Scale) -> Iterator[str]:
+    """Yield the objectives as steps, as they may change from period to period."""
+    path: list[str] = []
+    before: float | None = None
+    for place, point in enumerate(points):
+        if point.objective is None:
+            before = None
+            continue
+        y = scale.y(point.objective)
+        edge = scale.left if not place else scale.x(date.fromisoformat(point.first).toordinal())
+        end = scale.right if place == len(points) - 1 else scale.x(_middle(point))
+        path.append(f"M{edge},{y}" if before is None else f"H{edge}V{y}")
+        path.append(f"H{end}")
+        before = point.objective
+    if path:
+        yield f'<path class="objective" d="{"".join(path)}" fill="none" stroke="{_GOOD}" stroke-dasharray="5 3"/>'
+
+
+def _series(line: EvolutionLine, number: int, scale: _Scale) -> Iterator[str]:
+    """Yield one series with a gap where days have no value, and its points outside the objective."""
+    runs: list[list[tuple[float, float]]] = [[]]
+    before = 0.0
+    for point in line.points:
+        value = point.values[number]
+        first, last = (date.fromisoformat(one).toordinal() for one in (point.first, point.last))
+        if value is None or first > before + 1:
+            runs.append([])
+        if value is not None:
+            runs[-1].append((scale.x(_middle(point)), scale.y(value)))
+        before = last
+    dashes = ' stroke-dasharray="6 2"' if number < len(line.series) - 1 else ""
+    for run in filter(None, runs):
+        if len(run) == 1:
+            yield f'<circle class="value" cx="{run[0][0]}" cy="{run[0][1]}" r="2" fill="{_INK}"/>'
+            continue
+        path = " ".join(f"{x},{y}" for x, y in run)
+        yield f'<polyline class="value" points="{path}" fill="none" stroke="{_INK}" stroke-width="1.5" stroke-linejoin="round"{dashes}/>'
+    for point in line.points:
+        value = point.values[number]
+        if value is None:
+            continue
+        x, y = scale.x(_middle(point)), scale.y(value)
+        if point.outside:
+            yield f'<path class="outside" d="M{x} {y + 4}l3.2-5.5h-6.4z" fill="{_BAD}"/>'
+        if point.present:
+            yield f'<circle class="present" cx="{x}" cy="{y}" r="3" fill="none" stroke="{_INK}"/>'
+
+
+def _end(line: EvolutionLine, number: int, series: str, scale: _Scale) -> Iterator[str]:
+    """Yield the last value beside its point."""
+    values = [(point, point.values[number]) for point in line.points]
+    point, value = next((one for one in reversed(values) if one[1] is not None), (None, None))
+    if point is None or value is None:
+        return
+    text = value_text(line, value).removesuffix(f" {line.unit}")
+    name = f"{series} " if len(line.series) > 1 else ""
+    yield _text(scale.right + 4, scale.y(value) + 3.5, f"{name}{text}", anchor="start", kind="end")
+
+
+def _text(
+    x: float, y: float, text: str, *, anchor: str, kind: str = "label", fill: str = _INK
+) -> str:
+    halo = ' stroke="#fff" stroke-width="3" paint-order="stroke"' if kind in _OVER else ""
+    return (
+        f'<text class="{kind}" x="{x}" y="{round(y, 1)}" text-anchor="{anchor}" font-size="10.5"'
+        f' fill="{fill}"{halo}>{escape(text)}</text>'
+    )
